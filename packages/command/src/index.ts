@@ -1,0 +1,2 @@
+export { CommandFailure, explainFailure } from "./failure.ts";
+export * from "./sysexits.ts";

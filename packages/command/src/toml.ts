@@ -1,0 +1,269 @@
+/**
+ * Configuration files in TOML, read key by key, with the line of every mistake.
+ * A module of its own (`@cm4all/command/toml`): the parser costs a command some
+ * start-up time, so it is loaded only where there is a file to read.
+ *
+ * @see https://toml.io/en/v1.0.0
+ */
+import type { AST } from "toml-eslint-parser";
+import { getStaticTOMLValue, ParseError, parseTOML } from "toml-eslint-parser";
+
+/** A mistake in a configuration file; the message starts with `FILE:LINE: `. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly file: string;
+  /** Counted from 1. */
+  readonly line: number;
+
+  constructor(file: string, line: number, problem: string, options?: ErrorOptions) {
+    super(`${file}:${line}: ${problem}`, options);
+    this.file = file;
+    this.line = line;
+  }
+}
+
+/** A value with the line where it stands. */
+interface Located {
+  readonly line: number;
+  readonly value: unknown;
+}
+
+interface LocatedTable extends Located {
+  readonly value: Map<string, Located>;
+}
+
+/**
+ * Parses `text`.
+ * @param file the name that error messages show
+ * @throws ConfigError for a text that is not TOML
+ */
+export function parseToml(text: string, file: string): TomlTable {
+  let program: AST.TOMLProgram;
+  try {
+    program = parseTOML(text, { tomlVersion: "1.0" });
+  } catch (error) {
+    if (error instanceof ParseError)
+      throw new ConfigError(file, error.lineNumber, error.message, { cause: error });
+    throw error;
+  }
+  const root: LocatedTable = { line: 1, value: new Map() };
+  for (const node of program.body[0].body)
+    if (node.type === "TOMLTable") readTableNode(root, node);
+    else readKeyValue(root, node);
+  return new TomlTable(file, "", root);
+}
+
+/** The parser rejects duplicate and conflicting keys, so walking the path is enough. */
+function descend(table: LocatedTable, keys: readonly string[], line: number): LocatedTable {
+  let current = table;
+  for (const key of keys) {
+    let next = current.value.get(key);
+    // `[[a]]` then `[a.b]`: the path goes on in the newest element of the array.
+    if (Array.isArray(next?.value)) next = next.value.at(-1) as Located;
+    if (next === undefined) {
+      next = { line, value: new Map() };
+      current.value.set(key, next);
+    }
+    current = next as LocatedTable;
+  }
+  return current;
+}
+
+function keysOf(key: AST.TOMLKey): string[] {
+  return key.keys.map((part) => (part.type === "TOMLBare" ? part.name : part.value));
+}
+
+function readTableNode(root: LocatedTable, node: AST.TOMLTable): void {
+  const keys = keysOf(node.key);
+  const line = node.loc.start.line;
+  let table: LocatedTable;
+  if (node.kind === "array") {
+    const parent = descend(root, keys.slice(0, -1), line);
+    const name = keys.at(-1) ?? "";
+    const list = parent.value.get(name) ?? { line, value: [] as Located[] };
+    parent.value.set(name, list);
+    table = { line, value: new Map() };
+    (list.value as Located[]).push(table);
+  } else {
+    table = descend(root, keys, line);
+  }
+  for (const entry of node.body) readKeyValue(table, entry);
+}
+
+function readKeyValue(table: LocatedTable, node: AST.TOMLKeyValue): void {
+  const keys = keysOf(node.key);
+  const line = node.loc.start.line;
+  descend(table, keys.slice(0, -1), line).value.set(keys.at(-1) ?? "", readContent(node.value));
+}
+
+function readContent(node: AST.TOMLContentNode): Located {
+  const line = node.loc.start.line;
+  switch (node.type) {
+    case "TOMLArray":
+      return { line, value: node.elements.map(readContent) };
+    case "TOMLInlineTable": {
+      const table: LocatedTable = { line, value: new Map() };
+      for (const entry of node.body) readKeyValue(table, entry);
+      return table;
+    }
+    case "TOMLValue":
+      return { line, value: getStaticTOMLValue(node) };
+  }
+}
+
+function typeName(value: unknown): string {
+  if (Array.isArray(value)) return "an array";
+  if (value instanceof Map) return "a table";
+  if (typeof value === "number") return Number.isInteger(value) ? "an integer" : "a float";
+  if (typeof value === "string") return "a string";
+  if (typeof value === "boolean") return "a boolean";
+  return "a date or time";
+}
+
+/**
+ * One table of a configuration file. Each getter takes a key and gives its value,
+ * or undefined where the key is missing; `finish` then refuses what nobody took.
+ * All of them throw ConfigError.
+ */
+export class TomlTable {
+  readonly file: string;
+  /** The name as written between brackets, empty for the file's top level. */
+  readonly path: string;
+  readonly #table: LocatedTable;
+  readonly #taken = new Set<string>();
+
+  constructor(file: string, path: string, table: LocatedTable) {
+    this.file = file;
+    this.path = path;
+    this.#table = table;
+  }
+
+  /** The line where the table starts, counted from 1. */
+  get line(): number {
+    return this.#table.line;
+  }
+
+  keys(): string[] {
+    return [...this.#table.value.keys()];
+  }
+
+  #take(key: string): Located | undefined {
+    this.#taken.add(key);
+    return this.#table.value.get(key);
+  }
+
+  #full(key: string): string {
+    return this.path === "" ? key : `${this.path}.${key}`;
+  }
+
+  /** A ConfigError at the line of `key`, or of the table where the key is missing. */
+  error(key: string, problem: string): ConfigError {
+    const line = this.#table.value.get(key)?.line ?? this.line;
+    return new ConfigError(this.file, line, `${this.#full(key)}: ${problem}`);
+  }
+
+  #expect(key: string, what: string, value: unknown): ConfigError {
+    return this.error(key, `expected ${what}, found ${typeName(value)}`);
+  }
+
+  string(key: string): string | undefined {
+    const found = this.#take(key);
+    if (found === undefined || typeof found.value === "string") return found?.value as string;
+    throw this.#expect(key, "a string", found.value);
+  }
+
+  boolean(key: string): boolean | undefined {
+    const found = this.#take(key);
+    if (found === undefined || typeof found.value === "boolean") return found?.value as boolean;
+    throw this.#expect(key, "true or false", found.value);
+  }
+
+  /** @param range the least and the greatest allowed value */
+  integer(key: string, range: { min?: number; max?: number } = {}): number | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    if (!Number.isInteger(found.value)) throw this.#expect(key, "an integer", found.value);
+    return this.#inRange(key, found.value as number, range);
+  }
+
+  /** An integer or a float. @param range the least and the greatest allowed value */
+  number(key: string, range: { min?: number; max?: number } = {}): number | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    if (typeof found.value !== "number" || !Number.isFinite(found.value))
+      throw this.#expect(key, "a number", found.value);
+    return this.#inRange(key, found.value, range);
+  }
+
+  #inRange(key: string, value: number, { min, max }: { min?: number; max?: number }): number {
+    if (min !== undefined && value < min)
+      throw this.error(key, `${value} is too small: at least ${min}`);
+    if (max !== undefined && value > max)
+      throw this.error(key, `${value} is too large: at most ${max}`);
+    return value;
+  }
+
+  /** A string or an integer, for values such as `"10%"` or `1024`. */
+  scalar(key: string): string | number | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    if (typeof found.value === "string" || Number.isInteger(found.value))
+      return found.value as string | number;
+    throw this.#expect(key, "a string or an integer", found.value);
+  }
+
+  /** An array of strings, each with its line. */
+  strings(key: string): { value: string; line: number }[] | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    if (!Array.isArray(found.value)) throw this.#expect(key, "an array of strings", found.value);
+    return (found.value as Located[]).map(({ value, line }) => {
+      if (typeof value === "string") return { value, line };
+      throw new ConfigError(
+        this.file,
+        line,
+        `${this.#full(key)}: expected a string, found ${typeName(value)}`,
+      );
+    });
+  }
+
+  /** An array of integers. */
+  integers(key: string, range: { min?: number; max?: number } = {}): number[] | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    if (!Array.isArray(found.value)) throw this.#expect(key, "an array of integers", found.value);
+    return (found.value as Located[]).map(({ value }) => {
+      if (!Number.isInteger(value)) throw this.#expect(key, "an array of integers", value);
+      return this.#inRange(key, value as number, range);
+    });
+  }
+
+  /** A sub-table. */
+  table(key: string): TomlTable | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    if (!(found.value instanceof Map)) throw this.#expect(key, "a table", found.value);
+    return new TomlTable(this.file, this.#full(key), found as LocatedTable);
+  }
+
+  /** An array of tables: `[[key]]`, or an array of inline tables. */
+  tables(key: string): TomlTable[] | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    if (!Array.isArray(found.value)) throw this.#expect(key, "an array of tables", found.value);
+    return (found.value as Located[]).map((element) => {
+      if (!(element.value instanceof Map))
+        throw this.#expect(key, "an array of tables", element.value);
+      return new TomlTable(this.file, this.#full(key), element as LocatedTable);
+    });
+  }
+
+  /** Refuses a key that no getter asked for. */
+  finish(): void {
+    for (const key of this.#table.value.keys()) {
+      if (this.#taken.has(key)) continue;
+      const known = [...this.#taken].sort().join(", ");
+      throw this.error(key, `unknown key; known here: ${known}`);
+    }
+  }
+}

@@ -1,0 +1,81 @@
+// @ts-check
+/**
+ * The set-up that `npm start` and `npm test` share: Debian packages, pnpm at its
+ * pinned version, dependencies. Runs on a bare checkout, so it imports nothing
+ * but Node itself.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** Says why in one line and ends the program. @param {string} message @returns {never} */
+export function fail(message) {
+  console.error(message);
+  process.exit(1);
+}
+
+/**
+ * Runs a program with our terminal; ends this one where it fails.
+ * @param {string} program @param {string[]} args @param {NodeJS.ProcessEnv} [env]
+ */
+export function run(program, args, env = process.env) {
+  const result = spawnSync(program, args, { cwd: root, env, stdio: "inherit" });
+  if (result.error) fail(`${program}: ${result.error.message}`);
+  if (result.signal) fail(`${program} was ended by ${result.signal}`);
+  if (result.status !== 0) process.exit(result.status ?? 1);
+}
+
+/** @param {string} name */
+function isInstalled(name) {
+  const result = spawnSync("dpkg-query", ["-W", "-f", "${db:Status-Status}", name], {
+    encoding: "utf8",
+  });
+  return result.status === 0 && result.stdout === "installed";
+}
+
+/**
+ * Installs the Debian packages that are missing, naming them first. None of ours
+ * brings a service, so nothing is started.
+ * @param {string[]} names
+ */
+export function installDebianPackages(names) {
+  const missing = names.filter((name) => !isInstalled(name));
+  if (missing.length === 0) return;
+  if (!existsSync("/etc/debian_version") || process.getuid?.() !== 0)
+    fail(`Please install these Debian packages first: ${missing.join(" ")}`);
+  console.log(`Installing Debian packages: ${missing.join(" ")}`);
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  const apt = ["-q", "-o", "DPkg::Lock::Timeout=300"];
+  const install = [...apt, "install", "-y", "--no-install-recommends", ...missing];
+  // An index that was never fetched, or is stale, makes the first attempt fail.
+  if (spawnSync("apt-get", install, { env, stdio: "inherit" }).status === 0) return;
+  run("apt-get", [...apt, "update"], env);
+  run("apt-get", install, env);
+}
+
+/** @param {string[]} args arguments for pnpm, at the version that package.json pins */
+export function pnpm(args) {
+  const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  run("npx", ["--yes", packageManager, ...args], {
+    ...process.env,
+    // The version is pinned by us: pnpm need not look for another one.
+    npm_config_manage_package_manager_versions: "false",
+    CI: process.env.CI ?? "true",
+  });
+}
+
+export function installDependencies() {
+  pnpm(["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"]);
+}
+
+/** @param {string[]} args arguments for turbo */
+export function turbo(args) {
+  run(join(root, "node_modules/.bin/turbo"), args, {
+    ...process.env,
+    TURBO_TELEMETRY_DISABLED: "1",
+    DO_NOT_TRACK: "1",
+  });
+}

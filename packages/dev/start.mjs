@@ -1,0 +1,11 @@
+// @ts-check
+/** `npm start`: all the set-up, then the daemon in the foreground. */
+import { runtimePackages } from "./debian-packages.mjs";
+import { fail, installDebianPackages, installDependencies, root, run, turbo } from "./setup.mjs";
+
+if (process.getuid?.() !== 0)
+  fail("npm start needs root: creating namespaces takes CAP_SYS_ADMIN. Try: sudo npm start");
+installDebianPackages(runtimePackages);
+installDependencies();
+turbo(["run", "build", "--filter=@cm4all/spawn...", "--output-logs=errors-only"]);
+run(process.execPath, [`${root}/packages/spawn/dist/cm4all-spawn.js`, ...process.argv.slice(2)]);

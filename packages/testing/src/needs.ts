@@ -1,0 +1,42 @@
+/**
+ * Probes for what a test needs. Without it the test is skipped with the reason;
+ * with `TEST_MUST_RUN=all`, or the need's name in that comma-separated list, the
+ * missing need is an error, so that nothing is skipped silently where it counts.
+ */
+import { spawnSync } from "node:child_process";
+
+/** What is missing, or undefined where the need is met. */
+type Probe = () => string | undefined;
+
+const probes = {
+  root: () => (process.getuid?.() === 0 ? undefined : "needs root"),
+  catatonit: () => program("catatonit"),
+  iproute2: () => program("ip"),
+  gcc: () => program("gcc"),
+} satisfies Record<string, Probe>;
+
+export type Need = keyof typeof probes;
+
+/** Whether `name` is on the PATH; for probes. */
+function program(name: string): string | undefined {
+  const found = spawnSync("sh", ["-c", `command -v ${name}`]).status === 0;
+  return found ? undefined : `needs the program ${name}`;
+}
+
+/**
+ * For `describe.skipIf(missing("root", "catatonit"))`: the first reason why a test cannot
+ * run here, or undefined.
+ * @throws Error where TEST_MUST_RUN says that the test has to run
+ */
+export function missing(...needs: Need[]): string | undefined {
+  const mustRun = (process.env["TEST_MUST_RUN"] ?? "").split(",");
+  for (const need of needs) {
+    const reason = probes[need]();
+    if (reason === undefined) continue;
+    if (mustRun.includes("all") || mustRun.includes(need))
+      throw new Error(`TEST_MUST_RUN: ${reason}`);
+    console.warn(`skipped: ${reason}`);
+    return reason;
+  }
+  return undefined;
+}
