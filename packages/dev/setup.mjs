@@ -71,11 +71,11 @@ export function installDependencies() {
   pnpm(["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"]);
 }
 
-/** @param {string[]} args arguments for turbo */
+/**
+ * Turbo looks for pnpm on the PATH, where `pnpm exec` puts itself.
+ * @param {string[]} args arguments for turbo
+ */
 export function turbo(args) {
-  run(join(root, "node_modules/.bin/turbo"), args, {
-    ...process.env,
-    TURBO_TELEMETRY_DISABLED: "1",
-    DO_NOT_TRACK: "1",
-  });
+  process.env.TURBO_TELEMETRY_DISABLED = "1";
+  pnpm(["exec", "turbo", ...args]);
 }
