@@ -1,0 +1,1 @@
+export type { CgroupSnapshot } from "./snapshot.ts";
