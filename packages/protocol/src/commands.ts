@@ -1,0 +1,117 @@
+/**
+ * The namespace protocol: this file is its specification.
+ *
+ * Transport: AF_UNIX, SOCK_SEQPACKET, by default the abstract name `cm4all-spawn`.
+ * A client sends any number of datagrams over one connection; each is one request
+ * and gets at most one datagram in answer. Descriptors travel as SCM_RIGHTS.
+ *
+ * A datagram, in both directions:
+ *
+ *     offset  type  meaning
+ *     0       u32   MAGIC
+ *     4       u32   CRC-32 (the one of zlib) of all bytes from offset 8 to the end
+ *     8             packets, one after the other
+ *
+ * A packet, always at a multiple of 4:
+ *
+ *     offset  type  meaning
+ *     0       u16   size of the payload
+ *     2       u16   command
+ *     4             the payload, then zero to three bytes of padding to a multiple of
+ *                   4; `size` does not count the padding, the CRC covers it
+ *
+ * Integers are in the machine's byte order: an AF_UNIX socket never leaves the
+ * machine, and peers written in C copy these structures as they are.
+ */
+
+/** The first four bytes of every datagram. */
+export const MAGIC = 0x63046173;
+
+/** Bytes before the first packet. */
+export const DATAGRAM_HEADER_SIZE = 8;
+
+/** Bytes before a packet's payload. */
+export const PACKET_HEADER_SIZE = 4;
+
+/** The largest datagram that we accept, in bytes; the protocol itself sets no limit. */
+export const MAX_DATAGRAM_SIZE = 32 * 1024;
+
+/** The longest name that we accept, in bytes; the protocol itself sets no limit. */
+export const MAX_NAME_SIZE = 255;
+
+/**
+ * The largest payload of an ERROR, in bytes, a multiple of 4: existing clients read
+ * an answer into 1,024 bytes.
+ */
+export const MAX_ERROR_SIZE = 1000;
+
+/**
+ * The descriptors that one answer carries at most: existing clients have room for
+ * four of them.
+ */
+export const MAX_RESPONSE_DESCRIPTORS = 4;
+
+/** The socket's abstract name, without the NUL byte in front. */
+export const SOCKET_NAME = "cm4all-spawn";
+
+/**
+ * The packets of one datagram form one request. All commands but NOP stand at most
+ * once. A request that asks for nothing (no namespace, no lease) gets no answer; one
+ * that asks for something without a NAME gets ERROR. Any request may get ERROR.
+ * Commands that are not listed are ignored: newer clients send more.
+ */
+export const RequestCommand = {
+  /** Payload: any, ignored. Answer: none. */
+  NOP: 0,
+
+  /**
+   * Whose namespaces are asked for. Payload: the name, not empty, bytes 0x20 to 0x7f
+   * only. Answer: none of its own.
+   */
+  NAME: 1,
+
+  /** Payload: none. Answer: NAMESPACE_HANDLES with CLONE_NEWIPC. */
+  IPC_NAMESPACE: 2,
+
+  /** Payload: none. Answer: NAMESPACE_HANDLES with CLONE_NEWPID. */
+  PID_NAMESPACE: 3,
+
+  /**
+   * Payload: none, or the text for `uid_map`, a NUL byte, the text for `gid_map`;
+   * either text may be empty; without a NUL byte all of it is the `uid_map`. Kept per
+   * name and payload: another payload is another namespace.
+   * Answer: NAMESPACE_HANDLES with CLONE_NEWUSER.
+   * @see user_namespaces(7) for the format of the maps
+   */
+  USER_NAMESPACE: 4,
+
+  /**
+   * While a lease of a name is held, the name's namespaces stay. Payload: none.
+   * Answer: LEASE_PIPE.
+   */
+  LEASE_PIPE: 5,
+} as const;
+
+export const ResponseCommand = {
+  /** Payload: a message for people, printable, without a NUL byte. Stands alone. */
+  ERROR: 0,
+
+  /**
+   * Payload: one u32 for each namespace, its CLONE_NEW* flag, in the order IPC, PID,
+   * USER. Descriptors: one namespace for each value, in the same order.
+   */
+  NAMESPACE_HANDLES: 1,
+
+  /**
+   * Payload: none. Descriptor: the write end of a pipe, after those of the namespaces.
+   * Closing its last copy ends the lease.
+   */
+  LEASE_PIPE: 2,
+} as const;
+
+/** <linux/sched.h>: the values in NAMESPACE_HANDLES. */
+export const CLONE_NEWIPC = 0x08000000;
+/** <linux/sched.h> */
+export const CLONE_NEWUSER = 0x10000000;
+/** <linux/sched.h> */
+export const CLONE_NEWPID = 0x20000000;

@@ -1,0 +1,89 @@
+/** Random input: whatever arrives, the decoders answer or throw ProtocolError. */
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { encodeDatagram } from "./datagram.ts";
+import { decodeRequest, encodeRequest } from "./request.ts";
+import { decodeResponse } from "./response.ts";
+import { datagramOf, packet, problemOf } from "./testing.ts";
+
+/** Pure noise, which nearly always stops at the magic number. */
+const noise = fc.uint8Array({ maxLength: 200 });
+
+/** Noise behind a correct header. */
+const noiseWithHeader = fc.uint8Array({ maxLength: 200 }).map((bytes) => datagramOf([...bytes]));
+
+/** Well-formed packets in any order, with any payload, perhaps cut. */
+const packets = fc
+  .tuple(
+    fc.array(
+      fc.tuple(
+        fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 6 }) }, fc.nat(0xffff)),
+        fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 20 })),
+      ),
+      { maxLength: 8 },
+    ),
+    fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, fc.nat(12)),
+  )
+  .map(([list, cut]) => {
+    const bytes = list.flatMap(([command, payload]) => packet(command, payload));
+    return datagramOf(bytes.slice(0, Math.max(0, bytes.length - cut)));
+  });
+
+it("100,000 random datagrams give an answer or a ProtocolError", { timeout: 120_000 }, () => {
+  const outcomes = new Set<string>();
+  fc.assert(
+    fc.property(fc.oneof(noise, noiseWithHeader, { weight: 3, arbitrary: packets }), (bytes) => {
+      // problemOf lets any other error through, which fails the property.
+      const problem = problemOf(() => {
+        const { request } = decodeRequest(bytes);
+        outcomes.add(request === undefined ? "nothing" : "request");
+      });
+      if (problem !== undefined) {
+        outcomes.add(problem[0]);
+        expect(problem[1]).toBeLessThanOrEqual(bytes.length);
+      }
+      problemOf(() => decodeResponse(bytes));
+    }),
+    { numRuns: 100_000 },
+  );
+  // The generators reach everything that small datagrams can show.
+  expect([...outcomes].sort()).toEqual([
+    "bad-magic",
+    "duplicate",
+    "malformed",
+    "missing",
+    "nothing",
+    "request",
+    "short",
+    "truncated",
+  ]);
+});
+
+it("any request survives the round trip", () => {
+  const name = fc
+    .array(fc.integer({ min: 0x20, max: 0x7f }), { minLength: 1, maxLength: 255 })
+    .map((bytes) => String.fromCharCode(...bytes));
+  const user = fc.option(fc.uint8Array({ maxLength: 300 }), { nil: undefined });
+  const request = fc
+    .record({ name, ipc: fc.boolean(), pid: fc.boolean(), user, lease: fc.boolean() })
+    .filter(({ ipc, pid, user, lease }) => ipc || pid || lease || user !== undefined);
+  fc.assert(
+    fc.property(request, (wanted) => {
+      expect(decodeRequest(encodeRequest(wanted))).toEqual({
+        request: wanted,
+        unknownCommands: [],
+      });
+    }),
+  );
+});
+
+it("a flipped bit never goes unnoticed", () => {
+  const bytes = encodeDatagram([{ command: 1, payload: Buffer.from("foo") }, { command: 2 }]);
+  fc.assert(
+    fc.property(fc.nat(bytes.length * 8 - 1), (bit) => {
+      const bad = Uint8Array.from(bytes);
+      bad[bit >> 3] = (bad[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      expect(problemOf(() => decodeRequest(bad))).toBeDefined();
+    }),
+  );
+});

@@ -1,0 +1,212 @@
+import { describe, expect, it } from "vitest";
+import { encodeDatagram, LITTLE_ENDIAN } from "./datagram.ts";
+import {
+  checkName,
+  decodeRequest,
+  decodeUserMaps,
+  encodeRequest,
+  encodeUserMaps,
+  type Request,
+} from "./request.ts";
+import { datagramOf, packet, problemOf } from "./testing.ts";
+
+const NAME = packet(1, Buffer.from("foo"));
+const IPC = packet(2);
+const PID = packet(3);
+const USER = packet(4);
+const LEASE = packet(5);
+
+const decode = (...packets: number[][]) => decodeRequest(datagramOf(packets.flat()));
+
+const nothing = { ipc: false, pid: false, user: undefined, lease: false };
+
+describe("decodeRequest", () => {
+  it.each<[string, number[], Partial<Request>]>([
+    ["IPC_NAMESPACE", IPC, { ipc: true }],
+    ["PID_NAMESPACE", PID, { pid: true }],
+    ["USER_NAMESPACE", USER, { user: new Uint8Array(0) }],
+    ["LEASE_PIPE", LEASE, { lease: true }],
+  ])("reads NAME and %s in either order", (_, what, expected) => {
+    const request = { name: "foo", ...nothing, ...expected };
+    expect(decode(NAME, what)).toEqual({ request, unknownCommands: [] });
+    expect(decode(what, NAME)).toEqual({ request, unknownCommands: [] });
+  });
+
+  it("reads everything at once", () => {
+    const maps = Buffer.from("0 0 1\x000 0 1");
+    const { request } = decode(LEASE, packet(4, maps), PID, NAME, IPC);
+    expect(request).toEqual({
+      name: "foo",
+      ipc: true,
+      pid: true,
+      user: Uint8Array.from(maps),
+      lease: true,
+    });
+  });
+
+  it("reads what a client in C made", { skip: !LITTLE_ENDIAN }, () => {
+    const hex = "736104639ee14e2607000100666f6f20626172000b00040030203020310030203020310000000500";
+    const { request } = decodeRequest(Buffer.from(hex, "hex"));
+    expect(request?.name).toBe("foo bar");
+    expect(request?.lease).toBe(true);
+    expect(decodeUserMaps(request?.user ?? Buffer.of())).toEqual({
+      uidMap: "0 0 1",
+      gidMap: "0 0 1",
+    });
+  });
+
+  it("gives the user payload as a view, not a copy", () => {
+    const bytes = datagramOf([...NAME, ...packet(4, Buffer.from("0 0 1"))]);
+    expect(decodeRequest(bytes).request?.user?.buffer).toBe(bytes.buffer);
+  });
+
+  it("ignores NOP with any payload, any number of times", () => {
+    const nop = packet(0, [1, 2, 3]);
+    expect(decode(nop, NAME, nop, IPC, nop).request?.ipc).toBe(true);
+  });
+
+  it("collects unknown commands and ignores them", () => {
+    const { request, unknownCommands } = decode(
+      packet(99),
+      NAME,
+      IPC,
+      packet(65535, [1]),
+      packet(99),
+    );
+    expect(request).toEqual({ name: "foo", ...nothing, ipc: true });
+    expect(unknownCommands).toEqual([99, 65535, 99]);
+  });
+
+  it.each([
+    ["an empty datagram", []],
+    ["NOP alone", [packet(0)]],
+    ["NAME alone", [NAME]],
+  ])("sees that %s asks for nothing", (_, packets) => {
+    expect(decode(...packets)).toEqual({ request: undefined, unknownCommands: [] });
+  });
+
+  it("sees that an unknown command alone asks for nothing", () => {
+    expect(decode(packet(99))).toEqual({ request: undefined, unknownCommands: [99] });
+  });
+
+  it.each([
+    ["NAME", NAME, "NAME stands twice"],
+    ["IPC_NAMESPACE", IPC, "IPC_NAMESPACE stands twice"],
+    ["PID_NAMESPACE", PID, "PID_NAMESPACE stands twice"],
+    ["USER_NAMESPACE", USER, "USER_NAMESPACE stands twice"],
+    ["LEASE_PIPE", LEASE, "LEASE_PIPE stands twice"],
+  ])("refuses a second %s", (_, twice, message) => {
+    const run = () => decode(twice, NAME === twice ? IPC : NAME, twice);
+    expect(run).toThrow(message);
+    expect(problemOf(run)?.[0]).toBe("duplicate");
+  });
+
+  it.each([
+    ["an empty NAME", packet(1), "NAME is empty"],
+    ["a NAME of 256 bytes", packet(1, Buffer.alloc(256, "x")), "NAME is longer than 255 bytes"],
+    ["a NAME with TAB", packet(1, Buffer.from("a\tb")), "not allowed: 0x09"],
+    ["a NAME with NUL", packet(1, Buffer.from("a\0")), "not allowed: 0x00"],
+    ["a NAME with UTF-8", packet(1, Buffer.from("ä")), "not allowed: 0xc3"],
+    ["IPC_NAMESPACE with a payload", packet(2, [0]), "IPC_NAMESPACE takes no payload"],
+    ["PID_NAMESPACE with a payload", packet(3, [0]), "PID_NAMESPACE takes no payload"],
+    ["LEASE_PIPE with a payload", packet(5, [0]), "LEASE_PIPE takes no payload"],
+  ])("refuses %s", (_, bad, message) => {
+    expect(() => decode(bad)).toThrow(message);
+    expect(problemOf(() => decode(bad))).toEqual(["malformed", 8]);
+  });
+
+  it("takes every byte from 0x20 to 0x7f in a name, and 255 of them", () => {
+    const all = Uint8Array.from({ length: 0x60 }, (_, i) => 0x20 + i);
+    expect(decode(packet(1, all), IPC).request?.name).toBe(Buffer.from(all).toString("latin1"));
+    const long = Buffer.alloc(255, "x");
+    expect(decode(packet(1, long), IPC).request?.name).toBe("x".repeat(255));
+  });
+
+  it.each([IPC, PID, USER, LEASE])("wants a NAME where something is asked for", (...what) => {
+    expect(problemOf(() => decode(what))).toEqual(["missing", 12]);
+  });
+
+  it("lets broken framing go before other mistakes", () => {
+    expect(problemOf(() => decode(NAME, NAME, [0, 0]))?.[0]).toBe("truncated");
+    expect(problemOf(() => decode(IPC, [0, 0]))?.[0]).toBe("truncated");
+  });
+
+  it("reports the first of several mistakes", () => {
+    expect(problemOf(() => decode(NAME, IPC, IPC, packet(1)))).toEqual(["duplicate", 20]);
+  });
+
+  it("refuses every truncation of a request", () => {
+    const bytes = encodeRequest({
+      name: "foo",
+      ipc: true,
+      pid: true,
+      user: encodeUserMaps({ uidMap: "0 0 1", gidMap: "0 0 1" }),
+      lease: true,
+    });
+    for (let length = 0; length < bytes.length; ++length) {
+      const kind = problemOf(() => decodeRequest(bytes, length))?.[0];
+      expect(kind, `${length} bytes`).toBe(length < 8 ? "short" : "bad-crc");
+    }
+  });
+
+  it("refuses or understands every truncation that has a correct checksum", () => {
+    const packets = [NAME, IPC, packet(4, Buffer.from("0 0 1\x000 0 1")), LEASE].flat();
+    for (let length = 0; length < packets.length; ++length) {
+      const kind = problemOf(() => decodeRequest(datagramOf(packets.slice(0, length))))?.[0];
+      const atBoundary = [0, 8, 12, 28].includes(length);
+      expect(kind, `${length} bytes`).toBe(atBoundary ? undefined : "truncated");
+    }
+  });
+});
+
+describe("encodeRequest", () => {
+  it("writes the packets by their numbers", () => {
+    const user = Buffer.from("0 0 1");
+    const bytes = encodeRequest({ name: "foo", ipc: true, pid: true, user, lease: true });
+    expect(bytes).toEqual(datagramOf([...NAME, ...IPC, ...PID, ...packet(4, user), ...LEASE]));
+  });
+
+  it.each([
+    ["", "NAME is empty"],
+    ["x".repeat(256), "NAME is longer than 255 bytes"],
+    ["naïve", "NAME holds a byte that is not allowed: 0xc3"],
+    ["a\n", "NAME holds a byte that is not allowed: 0x0a"],
+  ])("refuses the name %j", (name, message) => {
+    expect(() => encodeRequest({ name, ...nothing, ipc: true })).toThrow(new RangeError(message));
+    expect(checkName(name)).toBe(message.replace("NAME ", ""));
+  });
+
+  it("refuses to ask for nothing", () => {
+    expect(() => encodeRequest({ name: "foo", ...nothing })).toThrow("asks for nothing");
+  });
+});
+
+describe("user maps", () => {
+  it.each([
+    ["", undefined, undefined],
+    ["0 0 1", "0 0 1", undefined],
+    ["0 0 1\0", "0 0 1", undefined],
+    ["0 0 1\x001 1 1", "0 0 1", "1 1 1"],
+    ["\x001 1 1", undefined, "1 1 1"],
+    ["\0", undefined, undefined],
+    ["a\0b\0c", "a", "b\0c"],
+  ])("reads %j", (payload, uidMap, gidMap) => {
+    expect(decodeUserMaps(Buffer.from(payload))).toEqual({ uidMap, gidMap });
+  });
+
+  it.each([
+    [{}, ""],
+    [{ uidMap: "0 0 1" }, "0 0 1"],
+    [{ gidMap: "0 0 1" }, "\x000 0 1"],
+    [{ uidMap: "0 0 1", gidMap: "0 1 1" }, "0 0 1\x000 1 1"],
+    [{ uidMap: "", gidMap: "" }, ""],
+  ])("writes %j", (maps, payload) => {
+    expect(encodeUserMaps(maps)).toEqual(Buffer.from(payload));
+  });
+});
+
+it("a request with a payload too long for one packet cannot be made", () => {
+  const user = new Uint8Array(65536);
+  expect(() => encodeRequest({ name: "foo", ...nothing, user })).toThrow(RangeError);
+  expect(() => encodeDatagram([{ command: 4, payload: user }])).toThrow(RangeError);
+});

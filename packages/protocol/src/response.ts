@@ -1,0 +1,124 @@
+/** Responses: what the service answers. */
+import {
+  CLONE_NEWIPC,
+  CLONE_NEWPID,
+  CLONE_NEWUSER,
+  MAX_ERROR_SIZE,
+  ResponseCommand,
+} from "./commands.ts";
+import { encodeDatagram, LITTLE_ENDIAN, type Packet, PacketReader } from "./datagram.ts";
+import { ProtocolError } from "./errors.ts";
+
+/** Which descriptors an answer carries, in this order; at least one. */
+export interface ResponseContents {
+  readonly ipc: boolean;
+  readonly pid: boolean;
+  readonly user: boolean;
+  readonly lease: boolean;
+}
+
+/** The bytes say only what comes, not which: fifteen answers are all there are. */
+const handlesDatagrams = Array.from({ length: 16 }, (_, bits) =>
+  bits === 0 ? undefined : encodeHandles(bits),
+);
+
+function encodeHandles(bits: number): Uint8Array {
+  const flags: number[] = [];
+  if (bits & 1) flags.push(CLONE_NEWIPC);
+  if (bits & 2) flags.push(CLONE_NEWPID);
+  if (bits & 4) flags.push(CLONE_NEWUSER);
+  const packets: Packet[] = [];
+  if (flags.length > 0)
+    packets.push({
+      command: ResponseCommand.NAMESPACE_HANDLES,
+      payload: new Uint8Array(Uint32Array.from(flags).buffer),
+    });
+  if (bits & 8) packets.push({ command: ResponseCommand.LEASE_PIPE });
+  return encodeDatagram(packets);
+}
+
+/**
+ * The answer that carries `contents`. Made once and shared: never write to it.
+ * @throws RangeError for an answer that carries nothing
+ */
+export function encodeResponse(contents: ResponseContents): Uint8Array {
+  const bits =
+    (contents.ipc ? 1 : 0) |
+    (contents.pid ? 2 : 0) |
+    (contents.user ? 4 : 0) |
+    (contents.lease ? 8 : 0);
+  const datagram = handlesDatagrams[bits];
+  if (datagram === undefined) throw new RangeError("the response carries nothing");
+  return datagram;
+}
+
+/**
+ * An ERROR. What is not printable ASCII becomes `?`, because clients print the text
+ * as it is; a text that is too long loses its end.
+ */
+export function encodeError(message: string): Uint8Array {
+  let text = message.replaceAll(/[^\x20-\x7e]/gu, "?");
+  if (text.length > MAX_ERROR_SIZE) text = `${text.slice(0, MAX_ERROR_SIZE - 3)}...`;
+  return encodeDatagram([{ command: ResponseCommand.ERROR, payload: Buffer.from(text, "latin1") }]);
+}
+
+export type Response =
+  | { readonly kind: "error"; readonly message: string }
+  | {
+      readonly kind: "handles";
+      /** CLONE_NEW* of each namespace, in the order of the descriptors. */
+      readonly namespaces: readonly number[];
+      /** Whether one more descriptor follows: the lease. */
+      readonly lease: boolean;
+    };
+
+/**
+ * Decodes one answer; commands that are not known are ignored.
+ * @param length of the datagram, as PacketReader takes it
+ * @throws ProtocolError
+ */
+export function decodeResponse(bytes: Uint8Array, length: number = bytes.length): Response {
+  const reader = new PacketReader(bytes, length);
+  let message: string | undefined;
+  let namespaces: readonly number[] | undefined;
+  let lease = false;
+  while (reader.next()) {
+    const payload = bytes.subarray(reader.start, reader.end);
+    switch (reader.command) {
+      case ResponseCommand.ERROR:
+        message ??= printable(payload);
+        break;
+      case ResponseCommand.NAMESPACE_HANDLES:
+        if (namespaces !== undefined)
+          throw new ProtocolError("duplicate", reader.offset, "NAMESPACE_HANDLES stands twice");
+        namespaces = decodeFlags(payload, reader.offset);
+        break;
+      case ResponseCommand.LEASE_PIPE:
+        if (lease) throw new ProtocolError("duplicate", reader.offset, "LEASE_PIPE stands twice");
+        lease = true;
+        break;
+    }
+  }
+  if (message !== undefined) return { kind: "error", message };
+  if (namespaces === undefined && !lease)
+    throw new ProtocolError("missing", length, "the response says nothing");
+  return { kind: "handles", namespaces: namespaces ?? [], lease };
+}
+
+function decodeFlags(payload: Uint8Array, offset: number): number[] {
+  if (payload.length === 0 || payload.length % 4 !== 0)
+    throw new ProtocolError(
+      "malformed",
+      offset,
+      `NAMESPACE_HANDLES has ${payload.length} bytes: not one u32 for each namespace`,
+    );
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  const flags: number[] = [];
+  for (let i = 0; i < payload.length; i += 4) flags.push(view.getUint32(i, LITTLE_ENDIAN));
+  return flags;
+}
+
+/** A message fit for a terminal, whoever wrote it. */
+function printable(payload: Uint8Array): string {
+  return new TextDecoder().decode(payload).replaceAll(/\p{C}/gu, "?");
+}

@@ -1,0 +1,37 @@
+/** Bytes for tests, made without the encoder that they test. */
+import { endianness } from "node:os";
+import { crc32 } from "node:zlib";
+import { ProtocolError } from "./errors.ts";
+
+/** `values` as bytes in the machine's byte order. */
+export function hostOrder(type: "u16" | "u32", ...values: number[]): number[] {
+  const size = type === "u16" ? 2 : 4;
+  return values.flatMap((value) => {
+    const bytes = Array.from({ length: size }, (_, i) => Math.floor(value / 256 ** i) % 256);
+    return endianness() === "LE" ? bytes : bytes.reverse();
+  });
+}
+
+/** One packet, padded. */
+export function packet(command: number, payload: Iterable<number> = []): number[] {
+  const bytes = [...payload];
+  const padding = new Array((4 - (bytes.length % 4)) % 4).fill(0);
+  return [...hostOrder("u16", bytes.length, command), ...bytes, ...padding];
+}
+
+/** A datagram with a correct header around whatever `packets` are. */
+export function datagramOf(packets: number[]): Uint8Array {
+  const sum = crc32(Uint8Array.from(packets));
+  return Uint8Array.from([...hostOrder("u32", 0x63046173, sum), ...packets]);
+}
+
+/** Kind and offset of the ProtocolError that `run` throws; anything else passes through. */
+export function problemOf(run: () => unknown): [string, number] | undefined {
+  try {
+    run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof ProtocolError) return [error.kind, error.offset];
+    throw error;
+  }
+}
