@@ -1,0 +1,165 @@
+/**
+ * Bounds-checked reading and writing of integers in the machine's byte order, as
+ * structures of the kernel have them. Pure.
+ */
+import { endianness } from "node:os";
+
+const LITTLE = endianness() === "LE";
+
+/** `length` rounded up to a multiple of `alignment`, a power of two. */
+export function align(length: number, alignment: number): number {
+  return (length + alignment - 1) & ~(alignment - 1);
+}
+
+/** Reads from the start of `bytes` to its end; every read moves on. */
+export class ByteReader {
+  readonly #bytes: Buffer;
+  #offset = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get remaining(): number {
+    return this.#bytes.length - this.#offset;
+  }
+
+  /** @throws RangeError where fewer than `length` bytes are left */
+  #advance(length: number): number {
+    const offset = this.#offset;
+    if (length < 0 || length > this.remaining)
+      throw new RangeError(`${length} bytes wanted at offset ${offset}, ${this.remaining} left`);
+    this.#offset = offset + length;
+    return offset;
+  }
+
+  u8(): number {
+    return this.#bytes.readUInt8(this.#advance(1));
+  }
+
+  u16(): number {
+    const offset = this.#advance(2);
+    return LITTLE ? this.#bytes.readUInt16LE(offset) : this.#bytes.readUInt16BE(offset);
+  }
+
+  u32(): number {
+    const offset = this.#advance(4);
+    return LITTLE ? this.#bytes.readUInt32LE(offset) : this.#bytes.readUInt32BE(offset);
+  }
+
+  i32(): number {
+    return this.u32() | 0;
+  }
+
+  u64(): bigint {
+    const offset = this.#advance(8);
+    return LITTLE ? this.#bytes.readBigUInt64LE(offset) : this.#bytes.readBigUInt64BE(offset);
+  }
+
+  /** The next bytes, not a copy. */
+  bytes(length: number): Buffer {
+    const offset = this.#advance(length);
+    return this.#bytes.subarray(offset, offset + length);
+  }
+
+  skip(length: number): void {
+    this.#advance(length);
+  }
+
+  /** Skips what is missing to a multiple of `alignment`, or to the end where less is left. */
+  alignTo(alignment: number): void {
+    this.#offset = Math.min(align(this.#offset, alignment), this.#bytes.length);
+  }
+}
+
+/** Writes into memory that grows as needed; every write moves on. */
+export class ByteWriter {
+  #bytes: Buffer;
+  #length = 0;
+
+  constructor(capacity = 256) {
+    this.#bytes = Buffer.alloc(capacity);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  #grow(length: number): number {
+    const offset = this.#length;
+    const needed = offset + length;
+    if (needed > this.#bytes.length) {
+      const larger = Buffer.alloc(Math.max(needed, this.#bytes.length * 2));
+      this.#bytes.copy(larger, 0, 0, offset);
+      this.#bytes = larger;
+    }
+    this.#length = needed;
+    return offset;
+  }
+
+  u8(value: number): this {
+    const offset = this.#grow(1);
+    this.#bytes.writeUInt8(value, offset);
+    return this;
+  }
+
+  u16(value: number): this {
+    this.setU16(this.#grow(2), value);
+    return this;
+  }
+
+  u32(value: number): this {
+    this.setU32(this.#grow(4), value);
+    return this;
+  }
+
+  i32(value: number): this {
+    return this.u32(value >>> 0);
+  }
+
+  u64(value: bigint): this {
+    const offset = this.#grow(8);
+    if (LITTLE) this.#bytes.writeBigUInt64LE(value, offset);
+    else this.#bytes.writeBigUInt64BE(value, offset);
+    return this;
+  }
+
+  bytes(source: Uint8Array): this {
+    const offset = this.#grow(source.length);
+    this.#bytes.set(source, offset);
+    return this;
+  }
+
+  zeros(count: number): this {
+    const offset = this.#grow(count);
+    this.#bytes.fill(0, offset, offset + count);
+    return this;
+  }
+
+  alignTo(alignment: number): this {
+    return this.zeros(align(this.#length, alignment) - this.#length);
+  }
+
+  /** Overwrites what was written at `offset`, for lengths that are known late. */
+  setU16(offset: number, value: number): void {
+    if (offset + 2 > this.#length) throw new RangeError(`offset ${offset} is not written yet`);
+    if (LITTLE) this.#bytes.writeUInt16LE(value, offset);
+    else this.#bytes.writeUInt16BE(value, offset);
+  }
+
+  /** Overwrites what was written at `offset`, for lengths that are known late. */
+  setU32(offset: number, value: number): void {
+    if (offset + 4 > this.#length) throw new RangeError(`offset ${offset} is not written yet`);
+    if (LITTLE) this.#bytes.writeUInt32LE(value, offset);
+    else this.#bytes.writeUInt32BE(value, offset);
+  }
+
+  /** What was written, not a copy; valid until the next write. */
+  finish(): Buffer {
+    return this.#bytes.subarray(0, this.#length);
+  }
+}

@@ -1,0 +1,68 @@
+/** Control messages of recvmsg(2) and sendmsg(2). Pure. @see cmsg(3), unix(7) */
+import { align, ByteReader, ByteWriter } from "./bytes.ts";
+
+export const SOL_SOCKET = 1;
+export const SCM_RIGHTS = 1;
+export const SCM_CREDENTIALS = 2;
+
+/** `struct cmsghdr`: u64 cmsg_len, i32 cmsg_level, i32 cmsg_type; 8-byte aligned. */
+const CMSG_HEADER_BYTES = 16;
+const CMSG_ALIGNMENT = 8;
+
+/** The kernel's limit of descriptors in one message (SCM_MAX_FD). */
+export const SCM_MAX_FD = 253;
+
+/** CMSG_SPACE: what a control message with `payloadBytes` takes in the control buffer. */
+export function controlSpace(payloadBytes: number): number {
+  return CMSG_HEADER_BYTES + align(payloadBytes, CMSG_ALIGNMENT);
+}
+
+/** A control buffer with one SCM_RIGHTS message, or an empty one where `fds` is empty. */
+export function encodeRights(fds: readonly number[]): Buffer {
+  if (fds.length > SCM_MAX_FD)
+    throw new RangeError(`at most ${SCM_MAX_FD} descriptors fit into a message`);
+  const writer = new ByteWriter(controlSpace(fds.length * 4));
+  if (fds.length === 0) return writer.finish();
+  writer
+    .u64(BigInt(CMSG_HEADER_BYTES + fds.length * 4))
+    .i32(SOL_SOCKET)
+    .i32(SCM_RIGHTS);
+  for (const fd of fds) writer.i32(fd);
+  return writer.alignTo(CMSG_ALIGNMENT).finish();
+}
+
+/** The sender as the kernel saw it; pid is 0 for one of another PID namespace. */
+export interface Credentials {
+  readonly pid: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/** What the control messages of one received message say. */
+export interface ControlMessages {
+  /** Descriptors that now belong to the receiving process. */
+  readonly fds: number[];
+  readonly credentials: Credentials | undefined;
+}
+
+/** @param control the part of the control buffer that the kernel filled */
+export function parseControl(control: Uint8Array): ControlMessages {
+  const fds: number[] = [];
+  let credentials: Credentials | undefined;
+  const reader = new ByteReader(control);
+  while (reader.remaining >= CMSG_HEADER_BYTES) {
+    const length = Number(reader.u64());
+    const level = reader.i32();
+    const type = reader.i32();
+    // A message that the kernel cut (MSG_CTRUNC) ends where the buffer does.
+    const payloadLength = Math.min(length - CMSG_HEADER_BYTES, reader.remaining);
+    if (payloadLength < 0) break;
+    const payload = new ByteReader(reader.bytes(payloadLength));
+    if (level === SOL_SOCKET && type === SCM_RIGHTS)
+      while (payload.remaining >= 4) fds.push(payload.i32());
+    else if (level === SOL_SOCKET && type === SCM_CREDENTIALS && payload.remaining >= 12)
+      credentials = { pid: payload.i32(), uid: payload.u32(), gid: payload.u32() };
+    reader.alignTo(CMSG_ALIGNMENT);
+  }
+  return { fds, credentials };
+}

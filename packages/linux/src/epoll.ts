@@ -1,0 +1,99 @@
+/** @see epoll(7) */
+import { check } from "./errors.ts";
+import { Fd } from "./fd.ts";
+import { intFunction } from "./libc.ts";
+import { allocate, allocateNative, beginCall, type NativeMemory } from "./memory.ts";
+
+export const EPOLLIN = 0x1;
+export const EPOLLPRI = 0x2;
+export const EPOLLOUT = 0x4;
+export const EPOLLERR = 0x8;
+export const EPOLLHUP = 0x10;
+export const EPOLLRDHUP = 0x2000;
+export const EPOLLET = 0x80000000;
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+const EPOLL_CTL_MOD = 3;
+const EINTR = 4;
+
+/**
+ * `struct epoll_event` is packed on x86-64 only: u32 events, u64 data; elsewhere
+ * the data is aligned.
+ */
+const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
+const EVENT_BYTES = DATA_OFFSET + 8;
+
+const libc = {
+  epoll_create1: intFunction("epoll_create1", 1),
+  epoll_ctl: intFunction("epoll_ctl", 4),
+  epoll_wait: intFunction("epoll_wait", 4),
+};
+
+/** An epoll instance and the memory for its events. The owner closes it. */
+export class Epoll {
+  readonly #fd: Fd;
+  readonly #events: NativeMemory;
+  readonly #maxEvents: number;
+
+  /** @param maxEvents how many events one wait can give */
+  constructor(maxEvents = 64) {
+    this.#fd = new Fd(check(libc.epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
+    this.#maxEvents = maxEvents;
+    this.#events = allocateNative(maxEvents * EVENT_BYTES);
+  }
+
+  #control(operation: number, fd: number, events: number, token: number): void {
+    beginCall();
+    const event = allocate(EVENT_BYTES);
+    event.bytes.writeUInt32LE(events >>> 0, 0);
+    event.bytes.writeBigUInt64LE(BigInt(token), DATA_OFFSET);
+    const result = libc.epoll_ctl(this.#fd.number, operation, fd, event.address);
+    check(result, "epoll_ctl", { operation, fd });
+  }
+
+  /**
+   * Watches `fd`. Hang-ups and errors are always reported.
+   * @param events EPOLLIN, ... or 0 for hang-ups alone
+   * @param token comes back with each event: an integer from 0 to 2^53
+   */
+  add(fd: number, events: number, token: number): void {
+    this.#control(EPOLL_CTL_ADD, fd, events, token);
+  }
+
+  modify(fd: number, events: number, token: number): void {
+    this.#control(EPOLL_CTL_MOD, fd, events, token);
+  }
+
+  /** Needed only where the open file lives on after its descriptor is closed. */
+  remove(fd: number): void {
+    this.#control(EPOLL_CTL_DEL, fd, 0, 0);
+  }
+
+  /**
+   * Waits and calls `handle` for each event.
+   * @param timeoutMs undefined waits without end; rounded up to whole milliseconds
+   * @returns how many events there were; 0 also where a signal ended the wait
+   */
+  wait(timeoutMs: number | undefined, handle: (token: number, events: number) => void): number {
+    const timeout = timeoutMs === undefined ? -1 : Math.ceil(Math.min(timeoutMs, 0x7fffffff));
+    const result = libc.epoll_wait(this.#fd.number, this.#events.address, this.#maxEvents, timeout);
+    if (result === -EINTR) return 0;
+    const count = check(result, "epoll_wait");
+    const { bytes } = this.#events;
+    for (let i = 0; i < count; i++) {
+      const offset = i * EVENT_BYTES;
+      handle(Number(bytes.readBigUInt64LE(offset + DATA_OFFSET)), bytes.readUInt32LE(offset));
+    }
+    return count;
+  }
+
+  close(): void {
+    this.#fd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,65 @@
+import { getSystemErrorMap } from "node:util";
+
+/** Arguments of a failed call, as far as they help to understand the failure. */
+export type CallArguments = Readonly<Record<string, string | number | undefined>>;
+
+const errorMap = getSystemErrorMap();
+
+/** The kernel's name of an errno, such as `ENOENT`. */
+export function errnoName(errno: number): string {
+  return errorMap.get(-errno)?.[0] ?? `errno ${errno}`;
+}
+
+/** A short description of an errno, such as `no such file or directory`. */
+export function errnoText(errno: number): string {
+  return errorMap.get(-errno)?.[1] ?? "unknown error";
+}
+
+function formatArguments(args: CallArguments): string {
+  return Object.entries(args)
+    .filter(([, value]) => value !== undefined)
+    .map(([key, value]) => `${key}=${typeof value === "string" ? JSON.stringify(value) : value}`)
+    .join(", ");
+}
+
+/**
+ * A system call that the kernel refused. It has the shape of Node's own errors
+ * (`code`, `errno` negative, `syscall`), so that both are handled alike.
+ */
+export class SyscallError extends Error {
+  override readonly name = "SyscallError";
+  /** The call, such as `mount`. */
+  readonly syscall: string;
+  /** The errno's name, such as `EPERM`. */
+  readonly code: string;
+  /** The negated errno, as in Node's system errors. */
+  readonly errno: number;
+  readonly args: CallArguments;
+
+  /** @param errno the positive number that the kernel gave */
+  constructor(syscall: string, errno: number, args: CallArguments = {}, hint?: string) {
+    const advice = hint === undefined ? "" : ` (${hint})`;
+    super(
+      `${syscall}(${formatArguments(args)}): ${errnoName(errno)}: ${errnoText(errno)}${advice}`,
+    );
+    this.syscall = syscall;
+    this.code = errnoName(errno);
+    this.errno = -errno;
+    this.args = args;
+  }
+}
+
+/** Whether `error` is a system call's failure, ours or Node's, with one of these names. */
+export function isErrno(error: unknown, ...codes: string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
+}
+
+/**
+ * Gives back the result of a raw call.
+ * @param result what a function of libc.ts gave: a value, or a negated errno
+ * @throws SyscallError
+ */
+export function check(result: number, syscall: string, args?: CallArguments): number {
+  if (result < 0) throw new SyscallError(syscall, -result, args);
+  return result;
+}

@@ -1,0 +1,102 @@
+/** @see inotify(7) */
+import { readSync } from "node:fs";
+import { ByteReader } from "./bytes.ts";
+import { check, isErrno } from "./errors.ts";
+import { Fd } from "./fd.ts";
+import { intFunction } from "./libc.ts";
+import { beginCall, cString } from "./memory.ts";
+
+export const IN_MODIFY = 0x2;
+export const IN_MOVED_FROM = 0x40;
+export const IN_MOVED_TO = 0x80;
+export const IN_CREATE = 0x100;
+export const IN_DELETE = 0x200;
+export const IN_DELETE_SELF = 0x400;
+export const IN_MOVE_SELF = 0x800;
+export const IN_UNMOUNT = 0x2000;
+export const IN_Q_OVERFLOW = 0x4000;
+export const IN_IGNORED = 0x8000;
+export const IN_ONLYDIR = 0x1000000;
+export const IN_DONT_FOLLOW = 0x2000000;
+export const IN_EXCL_UNLINK = 0x4000000;
+export const IN_MASK_CREATE = 0x10000000;
+export const IN_ISDIR = 0x40000000;
+
+const IN_CLOEXEC = 0o2000000;
+const IN_NONBLOCK = 0o4000;
+
+const libc = {
+  inotify_init1: intFunction("inotify_init1", 1),
+  inotify_add_watch: intFunction("inotify_add_watch", 3),
+  inotify_rm_watch: intFunction("inotify_rm_watch", 2),
+};
+
+/** One event. */
+export interface InotifyEvent {
+  /** The watch descriptor; -1 where events were lost (IN_Q_OVERFLOW). */
+  readonly wd: number;
+  /** IN_... */
+  readonly mask: number;
+  /** The entry of the watched directory, raw bytes as latin1; empty for the directory itself. */
+  readonly name: string;
+}
+
+/** `struct inotify_event`: i32 wd, u32 mask, u32 cookie, u32 len, char name[len]. Pure. */
+export function parseInotifyEvents(bytes: Uint8Array): InotifyEvent[] {
+  const events: InotifyEvent[] = [];
+  const reader = new ByteReader(bytes);
+  while (reader.remaining > 0) {
+    const wd = reader.i32();
+    const mask = reader.u32();
+    reader.skip(4);
+    const padded = reader.bytes(reader.u32());
+    const end = padded.indexOf(0);
+    events.push({ wd, mask, name: padded.toString("latin1", 0, end < 0 ? padded.length : end) });
+  }
+  return events;
+}
+
+/** An inotify instance, non-blocking. The owner closes it. */
+export class Inotify {
+  readonly fd: Fd;
+  readonly #buffer = Buffer.alloc(64 * 1024);
+
+  /** @throws SyscallError EMFILE: fs.inotify.max_user_instances or RLIMIT_NOFILE is reached */
+  constructor() {
+    this.fd = new Fd(check(libc.inotify_init1(IN_CLOEXEC | IN_NONBLOCK), "inotify_init1"));
+  }
+
+  /**
+   * Watches a file or directory. The same inode gives the same watch descriptor.
+   * @throws SyscallError ENOSPC: fs.inotify.max_user_watches is reached
+   */
+  watch(path: string | Buffer, mask: number): number {
+    beginCall();
+    const wd = libc.inotify_add_watch(this.fd.number, cString(path), mask);
+    return check(wd, "inotify_add_watch", { path: path.toString() });
+  }
+
+  /** Ends a watch; IN_IGNORED follows. Gives false where it had ended already. */
+  unwatch(wd: number): boolean {
+    return libc.inotify_rm_watch(this.fd.number, wd) >= 0;
+  }
+
+  /** What has happened so far, at most one buffer of it; empty where there is nothing. */
+  read(): InotifyEvent[] {
+    try {
+      const length = readSync(this.fd.number, this.#buffer);
+      return parseInotifyEvents(this.#buffer.subarray(0, length));
+    } catch (error) {
+      if (isErrno(error, "EAGAIN")) return [];
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.fd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Memory for the arguments of one call at a time.
+ *
+ * A Buffer that is made for one call could be collected between taking its address
+ * and the call. So strings and structures are written into one arena of this
+ * thread that lives as long as the thread. Calls are synchronous and never nest,
+ * so each starts at the arena's beginning.
+ */
+import { SyscallError } from "./errors.ts";
+import { addressOf } from "./libc.ts";
+
+const ARENA_BYTES = 256 * 1024;
+const E2BIG = 7;
+
+/** A part of the arena: its bytes, and the address that a C function takes. */
+export interface NativeMemory {
+  readonly bytes: Buffer;
+  readonly address: number;
+}
+
+/** Memory that its owner keeps; the address is valid as long as the object is. */
+export function allocateNative(lengthBytes: number): NativeMemory {
+  const bytes = Buffer.alloc(lengthBytes);
+  return { bytes, address: addressOf(bytes) };
+}
+
+let arena: NativeMemory | undefined;
+let used = 0;
+
+/** Starts a new call: everything given out before is invalid from now on. */
+export function beginCall(): void {
+  used = 0;
+}
+
+/** Zeroed memory for the call, aligned to 16 bytes. @throws SyscallError E2BIG */
+export function allocate(lengthBytes: number): NativeMemory {
+  arena ??= allocateNative(ARENA_BYTES);
+  const start = used;
+  if (start + lengthBytes > ARENA_BYTES)
+    throw new SyscallError("arguments", E2BIG, { bytes: lengthBytes });
+  used = (start + lengthBytes + 15) & ~15;
+  const bytes = arena.bytes.subarray(start, start + lengthBytes);
+  bytes.fill(0);
+  return { bytes, address: arena.address + start };
+}
+
+/**
+ * The address of a NUL-terminated copy, or NULL for undefined.
+ * @throws TypeError for a string with a NUL in it, which C would cut
+ */
+export function cString(text: string | Buffer | undefined): number {
+  if (text === undefined) return 0;
+  const source = typeof text === "string" ? Buffer.from(text) : text;
+  if (source.includes(0)) throw new TypeError("a string for a system call contains a NUL byte");
+  const memory = allocate(source.length + 1);
+  source.copy(memory.bytes);
+  return memory.address;
+}
+
+/** The address of a copy of `source`, or NULL for undefined. */
+export function copyIn(source: Uint8Array | undefined): number {
+  if (source === undefined) return 0;
+  const memory = allocate(source.length);
+  memory.bytes.set(source);
+  return memory.address;
+}
+
+/**
+ * The address of a NULL-terminated array of strings, as `argv` and `envp` are.
+ * Pointers are written as 64-bit little-endian numbers: ffi-rs has addons for no
+ * other Linux of today (x86-64 and arm64).
+ */
+export function cStringArray(strings: readonly (string | Buffer)[]): number {
+  const pointers = allocate((strings.length + 1) * 8);
+  for (const [i, text] of strings.entries())
+    pointers.bytes.writeBigUInt64LE(BigInt(cString(text)), i * 8);
+  return pointers.address;
+}

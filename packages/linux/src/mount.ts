@@ -1,0 +1,60 @@
+/** @see mount(2), umount2(2), pivot_root(2) */
+import { check } from "./errors.ts";
+import { intFunction, longFunction } from "./libc.ts";
+import { beginCall, cString } from "./memory.ts";
+
+export const MS_RDONLY = 0x1;
+export const MS_NOSUID = 0x2;
+export const MS_NODEV = 0x4;
+export const MS_NOEXEC = 0x8;
+export const MS_REMOUNT = 0x20;
+export const MS_BIND = 0x1000;
+export const MS_MOVE = 0x2000;
+export const MS_REC = 0x4000;
+export const MS_UNBINDABLE = 0x20000;
+export const MS_PRIVATE = 0x40000;
+export const MS_SLAVE = 0x80000;
+export const MS_SHARED = 0x100000;
+
+export const MNT_FORCE = 1;
+export const MNT_DETACH = 2;
+export const UMOUNT_NOFOLLOW = 8;
+
+const SYS_pivot_root = process.arch === "x64" ? 155 : 41;
+
+const libc = {
+  mount: intFunction("mount", 5),
+  umount2: intFunction("umount2", 2),
+  syscall: longFunction("syscall", 3),
+};
+
+/** What mount(2) takes; what a kind of mount does not need is left out. */
+export interface MountOptions {
+  readonly source?: string;
+  readonly target: string;
+  readonly type?: string;
+  /** MS_... */
+  readonly flags?: number;
+  /** Options of the file system, such as `mode=0700`. */
+  readonly data?: string;
+}
+
+/** @see mount(2) */
+export function mount({ source, target, type, flags = 0, data }: MountOptions): void {
+  beginCall();
+  const result = libc.mount(cString(source), cString(target), cString(type), flags, cString(data));
+  check(result, "mount", { source, target, type, flags: `0x${flags.toString(16)}`, data });
+}
+
+/** @param flags MNT_DETACH, UMOUNT_NOFOLLOW @see umount2(2) */
+export function umount(target: string, flags = 0): void {
+  beginCall();
+  check(libc.umount2(cString(target), flags), "umount2", { target, flags });
+}
+
+/** Makes `newRoot` the root of the mount namespace, and the old one visible at `putOld`. */
+export function pivotRoot(newRoot: string, putOld: string): void {
+  beginCall();
+  const result = libc.syscall(SYS_pivot_root, cString(newRoot), cString(putOld));
+  check(result, "pivot_root", { newRoot, putOld });
+}

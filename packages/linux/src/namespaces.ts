@@ -1,0 +1,124 @@
+/**
+ * Namespaces of the calling thread. @see namespaces(7), unshare(2), setns(2), ioctl_ns(2)
+ *
+ * unshare(2) and setns(2) change one thread alone, and Node's synchronous functions
+ * run on the thread that calls them. So a function that is synchronous from end to
+ * end runs in the namespaces that its thread is in, and nothing else does.
+ */
+import { openSync, readlinkSync } from "node:fs";
+import { check } from "./errors.ts";
+import { Fd } from "./fd.ts";
+import { intFunction } from "./libc.ts";
+
+export const CLONE_FS = 0x00000200;
+export const CLONE_NEWNS = 0x00020000;
+export const CLONE_NEWCGROUP = 0x02000000;
+export const CLONE_NEWUTS = 0x04000000;
+export const CLONE_NEWIPC = 0x08000000;
+export const CLONE_NEWUSER = 0x10000000;
+export const CLONE_NEWPID = 0x20000000;
+export const CLONE_NEWNET = 0x40000000;
+
+/** The files below `/proc/PID/ns`. */
+export type NamespaceType = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
+
+const NS_GET_USERNS = 0xb701;
+const NS_GET_PARENT = 0xb702;
+
+const EPERM = 1;
+
+const libc = {
+  unshare: intFunction("unshare", 1),
+  setns: intFunction("setns", 2),
+  ioctl: intFunction("ioctl", 3),
+};
+
+/** Puts the calling thread into new namespaces. @param flags CLONE_NEW..., CLONE_FS */
+export function unshare(flags: number): void {
+  check(libc.unshare(flags), "unshare", { flags: `0x${flags.toString(16)}` });
+}
+
+/**
+ * Puts the calling thread into the namespace of `fd`. For a mount namespace the
+ * thread must have its own `CLONE_FS`; its root and working directory become the
+ * namespace's root. A PID namespace is that of children made from then on.
+ * @param type CLONE_NEW..., or 0 for any
+ */
+export function setns(fd: number, type: number): void {
+  check(libc.setns(fd, type), "setns", { fd, type: `0x${type.toString(16)}` });
+}
+
+/** A descriptor of the calling thread's own namespace. */
+export function openOwnNamespace(type: NamespaceType): Fd {
+  return new Fd(openSync(`/proc/thread-self/ns/${type}`, "r"));
+}
+
+/** The namespace's inode, which tells namespaces of one type apart. @see namespaces(7) */
+export function ownNamespaceInode(type: NamespaceType): number {
+  return parseNamespaceLink(readlinkSync(`/proc/thread-self/ns/${type}`));
+}
+
+/** The inode of `ipc:[4026531839]`. Pure. */
+export function parseNamespaceLink(link: string): number {
+  const inode = /^[a-z_]+:\[(\d+)\]$/.exec(link)?.[1];
+  if (inode === undefined) throw new Error(`not a namespace link: ${link}`);
+  return Number(inode);
+}
+
+/**
+ * Runs `work` with the calling thread inside the namespace of `fd`, and comes back.
+ * @param type where the thread is now, to come back to
+ * @param work must be synchronous: an `await` would let other code run in the namespace
+ * @throws whatever `work` throws; where coming back fails, the process is ended,
+ *   since everything later would run in the wrong namespace
+ */
+export function withNamespace<T>(fd: number, type: NamespaceType, work: () => T): T {
+  using own = openOwnNamespace(type);
+  setns(fd, 0);
+  try {
+    return work();
+  } finally {
+    returnTo(own);
+  }
+}
+
+/**
+ * Makes a new namespace and gives a descriptor of it; the calling thread stays where
+ * it is. Only for types that a thread can enter and leave: ipc, net, uts.
+ */
+export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
+  const flag = { ipc: CLONE_NEWIPC, net: CLONE_NEWNET, uts: CLONE_NEWUTS }[type];
+  using own = openOwnNamespace(type);
+  unshare(flag);
+  try {
+    return openOwnNamespace(type);
+  } finally {
+    returnTo(own);
+  }
+}
+
+function returnTo(own: Fd): void {
+  try {
+    setns(own.number, 0);
+  } catch (error) {
+    console.error("fatal: cannot return to the thread's own namespace:", error);
+    process.kill(process.pid, "SIGKILL");
+  }
+}
+
+/**
+ * The parent of a PID or user namespace; undefined where it has none that the caller
+ * may see. The caller closes the descriptor. @see ioctl_ns(2) NS_GET_PARENT
+ */
+export function namespaceParent(fd: number): Fd | undefined {
+  const result = libc.ioctl(fd, NS_GET_PARENT, 0);
+  if (result === -EPERM) return undefined;
+  return new Fd(check(result, "ioctl(NS_GET_PARENT)", { fd }));
+}
+
+/** The user namespace that owns a namespace. @see ioctl_ns(2) NS_GET_USERNS */
+export function namespaceOwner(fd: number): Fd | undefined {
+  const result = libc.ioctl(fd, NS_GET_USERNS, 0);
+  if (result === -EPERM) return undefined;
+  return new Fd(check(result, "ioctl(NS_GET_USERNS)", { fd }));
+}

@@ -1,0 +1,53 @@
+/** Attributes of the calling thread. @see prctl(2), capabilities(7) */
+import { check } from "./errors.ts";
+import { intFunction } from "./libc.ts";
+import { beginCall, cString } from "./memory.ts";
+
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_NAME = 15;
+const PR_CAPBSET_READ = 23;
+const PR_CAPBSET_DROP = 24;
+const PR_SET_TIMERSLACK = 29;
+const PR_SET_NO_NEW_PRIVS = 38;
+
+const EINVAL = 22;
+
+const libc = { prctl: intFunction("prctl", 5) };
+
+/** What execve(2) starts from this thread can never gain privileges. Cannot be undone. */
+export function setNoNewPrivileges(): void {
+  check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)");
+}
+
+/**
+ * Empties the capability bounding set: a program that this thread starts has no
+ * capabilities, even as root; the thread keeps its own. Cannot be undone.
+ * @throws SyscallError EPERM without CAP_SETPCAP
+ */
+export function dropBoundingSet(): void {
+  for (let capability = 0; ; capability++) {
+    const present = libc.prctl(PR_CAPBSET_READ, capability, 0, 0, 0);
+    // The kernel knows no more capabilities.
+    if (present === -EINVAL) return;
+    if (present === 1)
+      check(libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0), "prctl(PR_CAPBSET_DROP)", {
+        capability,
+      });
+  }
+}
+
+/** Sends this process a signal when the thread that made it ends. @see PR_SET_PDEATHSIG */
+export function setParentDeathSignal(signal: number): void {
+  check(libc.prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0), "prctl(PR_SET_PDEATHSIG)", { signal });
+}
+
+/** The thread's name as ps(1) shows it, at most 15 bytes. */
+export function setThreadName(name: string): void {
+  beginCall();
+  check(libc.prctl(PR_SET_NAME, cString(name), 0, 0, 0), "prctl(PR_SET_NAME)", { name });
+}
+
+/** How much later than asked the thread may be woken. @param slackNs nanoseconds, at least 1 */
+export function setTimerSlack(slackNs: number): void {
+  check(libc.prctl(PR_SET_TIMERSLACK, slackNs, 0, 0, 0), "prctl(PR_SET_TIMERSLACK)", { slackNs });
+}

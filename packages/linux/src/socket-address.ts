@@ -1,0 +1,25 @@
+/** Addresses of AF_UNIX sockets. Pure. @see unix(7) */
+import { ByteWriter } from "./bytes.ts";
+
+export const AF_UNIX = 1;
+
+/** The size of `sun_path`. */
+const SUN_PATH_BYTES = 108;
+
+/**
+ * `struct sockaddr_un` for a path, or for an abstract name where `address` starts
+ * with `@`: a NUL byte, then the name, without a trailing NUL.
+ * @throws RangeError for an empty or too long address
+ */
+export function encodeUnixAddress(address: string | Buffer): Buffer {
+  const bytes = typeof address === "string" ? Buffer.from(address) : address;
+  const isAbstract = bytes[0] === 0x40;
+  // A path needs its NUL, an abstract name is as long as the address says.
+  const limit = isAbstract ? SUN_PATH_BYTES : SUN_PATH_BYTES - 1;
+  if (bytes.length === 0 || bytes.length > limit)
+    throw new RangeError(`a socket address has 1 to ${limit} bytes: ${JSON.stringify(address)}`);
+  const writer = new ByteWriter(2 + SUN_PATH_BYTES).u16(AF_UNIX);
+  return isAbstract
+    ? writer.u8(0).bytes(bytes.subarray(1)).finish()
+    : writer.bytes(bytes).u8(0).finish();
+}

@@ -1,0 +1,245 @@
+/**
+ * Sockets, mostly those of AF_UNIX. Calls that may have to wait give `undefined`
+ * where they would (EAGAIN); everything else that fails throws SyscallError.
+ * @see socket(2), unix(7), socket(7)
+ */
+
+import { ByteReader } from "./bytes.ts";
+import { type ControlMessages, type Credentials, parseControl, SOL_SOCKET } from "./cmsg.ts";
+import { type CallArguments, check } from "./errors.ts";
+import { Fd } from "./fd.ts";
+import { intFunction, longFunction } from "./libc.ts";
+import { allocate, allocateNative, beginCall, copyIn, type NativeMemory } from "./memory.ts";
+import { AF_UNIX, encodeUnixAddress } from "./socket-address.ts";
+
+export const SOCK_STREAM = 1;
+export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
+export const SOCK_SEQPACKET = 5;
+export const SOCK_NONBLOCK = 0o4000;
+export const SOCK_CLOEXEC = 0o2000000;
+
+export const MSG_CTRUNC = 0x8;
+export const MSG_TRUNC = 0x20;
+export const MSG_DONTWAIT = 0x40;
+export const MSG_NOSIGNAL = 0x4000;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
+
+export const SO_REUSEADDR = 2;
+export const SO_TYPE = 3;
+export const SO_ERROR = 4;
+export const SO_SNDBUF = 7;
+export const SO_RCVBUF = 8;
+export const SO_PASSCRED = 16;
+export const SO_PEERCRED = 17;
+export const SO_RCVTIMEO = 20;
+export const SO_SNDTIMEO = 21;
+export const SO_ACCEPTCONN = 30;
+export const SO_DOMAIN = 39;
+/** Linux 6.5 and newer. */
+export const SO_PEERPIDFD = 77;
+
+export const SHUT_RD = 0;
+export const SHUT_WR = 1;
+export const SHUT_RDWR = 2;
+
+const EAGAIN = 11;
+const EINTR = 4;
+
+const libc = {
+  socket: intFunction("socket", 3),
+  socketpair: intFunction("socketpair", 4),
+  bind: intFunction("bind", 3),
+  listen: intFunction("listen", 2),
+  accept4: intFunction("accept4", 4),
+  connect: intFunction("connect", 3),
+  shutdown: intFunction("shutdown", 2),
+  getsockopt: intFunction("getsockopt", 5),
+  setsockopt: intFunction("setsockopt", 5),
+  send: longFunction("send", 4),
+  recv: longFunction("recv", 4),
+  sendmsg: longFunction("sendmsg", 3),
+  recvmsg: longFunction("recvmsg", 3),
+};
+
+/** A new socket, close-on-exec. @param flags SOCK_NONBLOCK or 0 @see socket(2) */
+export function socket(domain: number, type: number, protocol = 0, flags = 0): Fd {
+  const fd = libc.socket(domain, type | SOCK_CLOEXEC | flags, protocol);
+  return new Fd(check(fd, "socket", { domain, type, protocol }));
+}
+
+/** Two connected sockets, close-on-exec. @see socketpair(2) */
+export function socketpair(type: number, flags = 0): [Fd, Fd] {
+  beginCall();
+  const pair = allocate(8);
+  const result = libc.socketpair(AF_UNIX, type | SOCK_CLOEXEC | flags, 0, pair.address);
+  check(result, "socketpair", { type });
+  const reader = new ByteReader(pair.bytes);
+  return [new Fd(reader.i32()), new Fd(reader.i32())];
+}
+
+/** Binds an AF_UNIX socket. @param address a path, or `@NAME` for an abstract one @see bind(2) */
+export function bindUnix(fd: number, address: string): void {
+  const bytes = encodeUnixAddress(address);
+  beginCall();
+  check(libc.bind(fd, copyIn(bytes), bytes.length), "bind", { address });
+}
+
+/** @param backlog bounded by net.core.somaxconn @see listen(2) */
+export function listen(fd: number, backlog: number): void {
+  check(libc.listen(fd, backlog), "listen", { fd, backlog });
+}
+
+/** Accepts a connection, close-on-exec. @param flags SOCK_NONBLOCK or 0 @see accept4(2) */
+export function accept(fd: number, flags = 0): Fd | undefined {
+  const result = libc.accept4(fd, 0, 0, SOCK_CLOEXEC | flags);
+  if (result === -EAGAIN) return undefined;
+  return new Fd(check(result, "accept4", { fd }));
+}
+
+/** Connects an AF_UNIX socket. @param address a path, or `@NAME` @see connect(2) */
+export function connectUnix(fd: number, address: string): void {
+  const bytes = encodeUnixAddress(address);
+  connect(fd, bytes, { address });
+}
+
+/** Connects to an encoded `struct sockaddr`. @see connect(2) */
+export function connect(fd: number, sockaddr: Buffer, args: CallArguments): void {
+  beginCall();
+  const address = copyIn(sockaddr);
+  let result: number;
+  do result = libc.connect(fd, address, sockaddr.length);
+  while (result === -EINTR);
+  check(result, "connect", args);
+}
+
+/** Ends one or both directions. @param how SHUT_RD, SHUT_WR or SHUT_RDWR @see shutdown(2) */
+export function shutdown(fd: number, how: number): void {
+  check(libc.shutdown(fd, how), "shutdown", { fd, how });
+}
+
+/** A socket option's value; of a pidfd, the caller owns the descriptor. @see getsockopt(2) */
+export function getSocketOption(fd: number, level: number, option: number, bytes: number): Buffer {
+  beginCall();
+  const value = allocate(bytes);
+  const length = allocate(4);
+  length.bytes.writeUInt32LE(bytes);
+  const result = libc.getsockopt(fd, level, option, value.address, length.address);
+  check(result, "getsockopt", { fd, level, option });
+  return Buffer.from(value.bytes.subarray(0, length.bytes.readUInt32LE()));
+}
+
+/** An option of type `int` at level SOL_SOCKET. @see socket(7) */
+export function getIntOption(fd: number, option: number): number {
+  return new ByteReader(getSocketOption(fd, SOL_SOCKET, option, 4)).i32();
+}
+
+/** @see setsockopt(2) */
+export function setSocketOption(fd: number, level: number, option: number, value: Buffer): void {
+  beginCall();
+  const result = libc.setsockopt(fd, level, option, copyIn(value), value.length);
+  check(result, "setsockopt", { fd, level, option });
+}
+
+/** An option of type `int`. @see setsockopt(2) */
+export function setIntOption(fd: number, level: number, option: number, value: number): void {
+  const bytes = Buffer.alloc(4);
+  bytes.writeInt32LE(value);
+  setSocketOption(fd, level, option, bytes);
+}
+
+/** SO_RCVTIMEO or SO_SNDTIMEO, after which blocking calls fail with EAGAIN. */
+export function setTimeoutOption(fd: number, option: number, timeoutMs: number): void {
+  const timeval = Buffer.alloc(16);
+  timeval.writeBigInt64LE(BigInt(Math.floor(timeoutMs / 1000)), 0);
+  timeval.writeBigInt64LE(BigInt(Math.round((timeoutMs % 1000) * 1000)), 8);
+  setSocketOption(fd, SOL_SOCKET, option, timeval);
+}
+
+/** Who connected, at the time of connect(2). @see unix(7) SO_PEERCRED */
+export function peerCredentials(fd: number): Credentials {
+  const reader = new ByteReader(getSocketOption(fd, SOL_SOCKET, SO_PEERCRED, 12));
+  return { pid: reader.i32(), uid: reader.u32(), gid: reader.u32() };
+}
+
+/**
+ * Sends `bytes`. Gives the number of bytes taken, or undefined where it would have to
+ * wait. @see send(2)
+ */
+export function send(fd: number, bytes: Uint8Array, flags = 0): number | undefined {
+  beginCall();
+  const result = libc.send(fd, copyIn(bytes), bytes.length, flags | MSG_NOSIGNAL);
+  if (result === -EAGAIN) return undefined;
+  return check(result, "send", { fd, bytes: bytes.length });
+}
+
+/** Memory for receiving and sending messages, of one owner, used again for every message. */
+export class MessageBuffer {
+  readonly data: NativeMemory;
+  readonly control: NativeMemory;
+  readonly #header: NativeMemory;
+  readonly #controlBytes: number;
+
+  /** @param controlBytes 0 for messages whose descriptors must never be received */
+  constructor(dataBytes: number, controlBytes: number) {
+    this.data = allocateNative(dataBytes);
+    this.control = allocateNative(Math.max(controlBytes, 8));
+    // `struct iovec` at 0, `struct msghdr` at 16.
+    this.#header = allocateNative(16 + 56);
+    const header = this.#header.bytes;
+    header.writeBigUInt64LE(BigInt(this.data.address), 0);
+    header.writeBigUInt64LE(BigInt(this.#header.address), 16 + 16); // msg_iov
+    header.writeBigUInt64LE(1n, 16 + 24); // msg_iovlen
+    header.writeBigUInt64LE(BigInt(this.control.address), 16 + 32); // msg_control
+    this.#controlBytes = controlBytes;
+  }
+
+  /** Prepares the header for `dataBytes` of data and `controlBytes` of control messages. */
+  #prepare(dataBytes: number, controlBytes: number): number {
+    const header = this.#header.bytes;
+    header.writeBigUInt64LE(BigInt(dataBytes), 8); // iov_len
+    header.writeBigUInt64LE(BigInt(controlBytes), 16 + 40); // msg_controllen
+    header.writeInt32LE(0, 16 + 48); // msg_flags
+    return this.#header.address + 16;
+  }
+
+  /**
+   * Receives one message. Descriptors in it belong to the caller from then on.
+   * Gives undefined where there is none yet; of a seqpacket socket whose peer has
+   * closed, an empty message. @see recvmsg(2)
+   */
+  receive(fd: number, flags = 0): ReceivedMessage | undefined {
+    const header = this.#prepare(this.data.bytes.length, this.#controlBytes);
+    const result = libc.recvmsg(fd, header, flags | MSG_CMSG_CLOEXEC);
+    if (result === -EAGAIN) return undefined;
+    const length = check(result, "recvmsg", { fd });
+    const controlLength = Number(this.#header.bytes.readBigUInt64LE(16 + 40));
+    return {
+      data: this.data.bytes.subarray(0, Math.min(length, this.data.bytes.length)),
+      flags: this.#header.bytes.readInt32LE(16 + 48),
+      ...parseControl(this.control.bytes.subarray(0, controlLength)),
+    };
+  }
+
+  /**
+   * Sends one message with the control messages of encodeRights. Gives undefined
+   * where it would have to wait. @see sendmsg(2)
+   */
+  send(fd: number, data: Uint8Array, control: Uint8Array, flags = 0): number | undefined {
+    if (data.length > this.data.bytes.length || control.length > this.control.bytes.length)
+      throw new RangeError("the message is larger than its buffer");
+    this.data.bytes.set(data);
+    this.control.bytes.set(control);
+    const header = this.#prepare(data.length, control.length);
+    const result = libc.sendmsg(fd, header, flags | MSG_NOSIGNAL);
+    if (result === -EAGAIN) return undefined;
+    return check(result, "sendmsg", { fd, bytes: data.length });
+  }
+}
+
+/** A message; `data` is valid until the buffer is used again. */
+export interface ReceivedMessage extends ControlMessages {
+  readonly data: Buffer;
+  /** MSG_TRUNC, MSG_CTRUNC */
+  readonly flags: number;
+}
