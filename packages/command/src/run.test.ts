@@ -1,0 +1,73 @@
+import { Command } from "commander";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { CommandFailure } from "./failure.ts";
+import { runCommand } from "./run.ts";
+import { EX_CONFIG, EX_SOFTWARE, EX_USAGE } from "./sysexits.ts";
+
+let printed = "";
+
+beforeEach(() => {
+  printed = "";
+  vi.spyOn(console, "error").mockImplementation((line: string) => {
+    printed += line;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  process.exitCode = undefined;
+});
+
+async function run(action: () => void, ...args: string[]): Promise<number | string | undefined> {
+  const program = new Command("tool").version("1.2.3");
+  program.command("act").action(action);
+  const output = (text: string) => {
+    printed += text;
+  };
+  for (const command of [program, ...program.commands])
+    command.configureOutput({ writeErr: output, writeOut: output });
+  await runCommand(program, ["node", "tool", ...args]);
+  return process.exitCode ?? undefined;
+}
+
+const nothing = () => {};
+
+describe("runCommand", () => {
+  it("runs the action and leaves the exit status alone", async () => {
+    const action = vi.fn();
+    expect(await run(action, "act")).toBeUndefined();
+    expect(action).toHaveBeenCalledOnce();
+    expect(printed).toBe("");
+  });
+
+  it.each([["--help"], ["--version"], ["act", "--help"], ["help"]])(
+    "ends with 0 after %j",
+    async (...args) => {
+      expect(await run(nothing, ...args)).toBe(0);
+      expect(printed).not.toBe("");
+    },
+  );
+
+  it.each([[], ["bogus"], ["--bogus"], ["act", "--bogus"], ["act", "surplus"]])(
+    "ends with EX_USAGE after %j",
+    async (...args) => {
+      expect(await run(nothing, ...args)).toBe(EX_USAGE);
+      expect(printed).not.toBe("");
+    },
+  );
+
+  it("prints an expected failure as one line", async () => {
+    const fail = () => {
+      throw new CommandFailure("the file is wrong", EX_CONFIG);
+    };
+    expect(await run(fail, "act")).toBe(EX_CONFIG);
+    expect(printed).toBe("tool: the file is wrong");
+  });
+
+  it("keeps the stack of a defect", async () => {
+    const fail = () => {
+      throw new TypeError("oops");
+    };
+    expect(await run(fail, "act")).toBe(EX_SOFTWARE);
+    expect(printed).toMatch(/^tool: TypeError: oops\n {4}at /);
+  });
+});

@@ -1,0 +1,37 @@
+/**
+ * The top level of every command: one place that prints an error and sets the
+ * exit status. A module of its own (`@cm4all/command/run`), because the libraries
+ * need no command-line parser.
+ */
+import { type Command, CommanderError } from "commander";
+import { explainFailure } from "./failure.ts";
+import { EX_OK, EX_USAGE } from "./sysexits.ts";
+
+/**
+ * Parses the command line and runs what it asks for. A mistake in it ends with
+ * EX_USAGE, a failure of the action with that failure's status; nothing is thrown.
+ */
+export async function runCommand(
+  program: Command,
+  argv: readonly string[] = process.argv,
+): Promise<void> {
+  overrideExit(program);
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Commander has printed the message, or the help that was asked for.
+      process.exitCode = error.exitCode === 0 ? EX_OK : EX_USAGE;
+      return;
+    }
+    const { message, exitStatus } = explainFailure(error);
+    console.error(`${program.name()}: ${message}`);
+    process.exitCode = exitStatus;
+  }
+}
+
+/** Subcommands that exist already do not inherit what their parent is told now. */
+function overrideExit(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) overrideExit(child);
+}
