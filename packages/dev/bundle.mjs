@@ -3,8 +3,17 @@
  * Bundles one executable into one `.js` file that runs from an empty directory.
  * A program that makes system calls needs the ffi-rs addon beside it: the addon
  * is an ELF object that no bundler can inline, so it is copied next to the file.
+ * To be called in the package's directory. `__VERSION__` becomes the package's version.
  */
-import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
@@ -15,10 +24,9 @@ import { build } from "esbuild";
  * @param {string} options.outfile   the bundle, below `dist/`
  * @param {number} options.budgetKiB the largest size the bundle may have
  * @param {boolean} [options.ffi]    whether the program makes system calls
- * @param {string} [options.version] what `__VERSION__` becomes
  * @param {Record<string, string>} [options.loader] further esbuild loaders
  */
-export async function bundle({ entry, outfile, budgetKiB, ffi = false, version, loader }) {
+export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader }) {
   mkdirSync(dirname(outfile), { recursive: true });
   await build({
     entryPoints: [entry],
@@ -28,17 +36,18 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, version, 
     target: "node20",
     // CommonJS: a lone `.js` file without a package.json is CommonJS to Node.
     format: "cjs",
+    // Not minified further: a stack trace in a log has to be readable.
     minifySyntax: true,
-    minifyWhitespace: true,
-    keepNames: true,
     legalComments: "none",
     external: ["*.node", "@yuuang/*"],
     banner: { js: "#!/usr/bin/env node" },
     define: {
-      __VERSION__: JSON.stringify(version ?? process.env.npm_package_version ?? "0.0.0"),
+      __VERSION__: JSON.stringify(JSON.parse(readFileSync("package.json", "utf8")).version),
     },
     ...(loader === undefined ? {} : { loader }),
   });
+  // Our packages say "type": "module"; where the bundle ends up nothing says so.
+  writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "commonjs" }\n');
   const size = statSync(outfile).size;
   const limit = budgetKiB * 1024;
   if (size > limit) {

@@ -1,0 +1,8 @@
+import { bundle } from "@cm4all/dev/bundle";
+
+await bundle({
+  entry: "src/main.ts",
+  outfile: "dist/cm4all-spawn.js",
+  budgetKiB: 400,
+  ffi: true,
+});

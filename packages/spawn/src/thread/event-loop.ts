@@ -1,0 +1,92 @@
+/**
+ * The event loop of a worker thread that waits in epoll_wait(2) itself instead of in
+ * Node's loop: its work is synchronous, so nothing else can get between two steps.
+ * Promises, timers and streams of Node do nothing on such a thread.
+ */
+import { Epoll } from "@cm4all/linux";
+
+type Handler = (events: number) => void;
+
+/** A call that was asked for at a point in time. */
+export interface Timer {
+  /** Without effect once it has run. */
+  cancel(): void;
+}
+
+interface PendingTimer extends Timer {
+  readonly dueMs: number;
+  readonly run: () => void;
+}
+
+/** Milliseconds of the monotonic clock. */
+export function monotonicMs(): number {
+  return performance.now();
+}
+
+export class EventLoop {
+  readonly #epoll = new Epoll(256);
+  readonly #handlers = new Map<number, Handler>();
+  // A loop has a handful of timers: whoever has thousands of deadlines keeps them in order.
+  readonly #timers = new Set<PendingTimer>();
+  #nextToken = 1;
+  #stopped = false;
+
+  /**
+   * Calls `handler` while `fd` is ready.
+   * @param events EPOLLIN, ...; hang-ups and errors are always reported
+   * @returns a token for `forget`
+   */
+  watch(fd: number, events: number, handler: Handler): number {
+    // Not the descriptor's number: it may belong to another file by the time an event
+    // that was fetched together with its closing comes up.
+    const token = this.#nextToken++;
+    this.#epoll.add(fd, events, token);
+    this.#handlers.set(token, handler);
+    return token;
+  }
+
+  /** Ends a watch. To be called before the descriptor is closed. */
+  forget(token: number, fd: number): void {
+    if (this.#handlers.delete(token)) this.#epoll.remove(fd);
+  }
+
+  /** Calls `run` once, in `delayMs` milliseconds or a little later. */
+  after(delayMs: number, run: () => void): Timer {
+    const timer: PendingTimer = {
+      dueMs: monotonicMs() + delayMs,
+      run,
+      cancel: () => this.#timers.delete(timer),
+    };
+    this.#timers.add(timer);
+    return timer;
+  }
+
+  /** Runs until `stop`. An exception from a handler ends it. */
+  run(): void {
+    const handle = (token: number, events: number) => this.#handlers.get(token)?.(events);
+    while (!this.#stopped) {
+      this.#epoll.wait(this.#untilNextTimerMs(), handle);
+      this.#runTimers();
+    }
+    this.#epoll.close();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  #untilNextTimerMs(): number | undefined {
+    let next: number | undefined;
+    for (const { dueMs } of this.#timers) if (next === undefined || dueMs < next) next = dueMs;
+    return next === undefined ? undefined : Math.max(0, next - monotonicMs());
+  }
+
+  #runTimers(): void {
+    if (this.#timers.size === 0) return;
+    const now = monotonicMs();
+    for (const timer of [...this.#timers]) {
+      if (timer.dueMs > now || !this.#timers.delete(timer)) continue;
+      timer.run();
+    }
+  }
+}
