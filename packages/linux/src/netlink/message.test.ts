@@ -1,0 +1,140 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { captured } from "./fixtures.ts";
+import {
+  attribute,
+  encodeMessage,
+  NetlinkFormatError,
+  NLM_F_ACK_TLVS,
+  NLM_F_CAPPED,
+  NLMSG_ERROR,
+  nestedAttribute,
+  parseAcknowledgement,
+  parseAttributes,
+  parseMessages,
+  parseString,
+  parseU32,
+  stringAttribute,
+  u32Attribute,
+} from "./message.ts";
+
+/** Whatever the bytes are: a result or a NetlinkFormatError, nothing else. */
+function parsesOrRefuses(parse: () => unknown): void {
+  try {
+    parse();
+  } catch (error) {
+    if (!(error instanceof NetlinkFormatError)) throw error;
+  }
+}
+
+describe("encodeMessage and parseMessages", () => {
+  it("give back what was put in", () => {
+    const one = { type: 16, flags: 0x605, sequence: 7, payload: Buffer.from("abcd") };
+    const two = { type: 3, flags: 2, sequence: 8, payload: Buffer.from("efgh") };
+    const datagram = Buffer.concat([encodeMessage(one), encodeMessage(two)]);
+    expect(parseMessages(datagram)).toEqual([one, two]);
+  });
+
+  it("refuse a message cut at any byte", () => {
+    const whole = encodeMessage({ type: 16, flags: 0, sequence: 1, payload: Buffer.alloc(20) });
+    for (let length = 1; length < whole.length; length++)
+      expect(() => parseMessages(whole.subarray(0, length))).toThrow(NetlinkFormatError);
+  });
+
+  it("survive any bytes", () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
+        parsesOrRefuses(() => parseMessages(bytes));
+        parsesOrRefuses(() => parseAttributes(bytes));
+        const acknowledgement = { flags: 0x300, type: 2, sequence: 1, payload: Buffer.from(bytes) };
+        parsesOrRefuses(() => parseAcknowledgement(acknowledgement));
+        parsesOrRefuses(() => parseAcknowledgement({ ...acknowledgement, flags: NLM_F_ACK_TLVS }));
+      }),
+    );
+  });
+});
+
+describe("attributes", () => {
+  it("are padded, and the padding is not part of the value", () => {
+    const bytes = Buffer.concat([
+      stringAttribute(3, "web"),
+      attribute(1, Buffer.from("12345")),
+      u32Attribute(4, 1500),
+    ]);
+    expect(bytes.length).toBe(8 + 12 + 8);
+    const parsed = parseAttributes(bytes);
+    expect(parseString(parsed.get(3) ?? Buffer.alloc(0))).toBe("web");
+    expect(parsed.get(1)?.toString()).toBe("12345");
+    expect(parseU32(parsed.get(4) ?? Buffer.alloc(0))).toBe(1500);
+  });
+
+  it("nest", () => {
+    const bytes = nestedAttribute(18, nestedAttribute(2, u32Attribute(1, 5)));
+    const inner = parseAttributes(parseAttributes(bytes).get(18) ?? Buffer.alloc(0));
+    expect(parseAttributes(inner.get(2) ?? Buffer.alloc(0)).get(1)?.length).toBe(4);
+  });
+
+  it("lose the flags in their type", () => {
+    expect([...parseAttributes(u32Attribute(0x8000 | 5, 1)).keys()]).toEqual([5]);
+  });
+
+  it("are refused when cut at any byte", () => {
+    const whole = stringAttribute(3, "abc");
+    for (let length = 1; length < whole.length; length++)
+      expect(() => parseAttributes(whole.subarray(0, length))).toThrow(NetlinkFormatError);
+  });
+
+  it("are refused as a number of another size", () => {
+    expect(() => parseU32(Buffer.alloc(3))).toThrow(NetlinkFormatError);
+  });
+});
+
+describe("parseAcknowledgement", () => {
+  const last = (name: string) => {
+    const [message] = parseMessages(captured(name).received.at(-1) ?? Buffer.alloc(0));
+    if (message?.type !== NLMSG_ERROR) throw new Error(`no acknowledgement in ${name}`);
+    return message;
+  };
+
+  it("reads a success", () => {
+    expect(parseAcknowledgement(last("create-pair"))).toEqual({ errno: 0 });
+  });
+
+  it("reads an errno without a text", () => {
+    expect(parseAcknowledgement(last("create-pair-exists"))).toEqual({ errno: 17 });
+  });
+
+  it("reads the kernel's text after the repeated request", () => {
+    expect(parseAcknowledgement(last("route-4-bad"))).toEqual({
+      errno: 101,
+      text: "Nexthop has invalid gateway",
+    });
+    expect(parseAcknowledgement(last("address-6-exists"))).toMatchObject({
+      errno: 17,
+      text: "ipv6: address already assigned",
+    });
+  });
+
+  it("reads the text where the request is not repeated, and the attribute's place", () => {
+    const payload = Buffer.concat([
+      Buffer.from("deffffff", "hex"), // -34
+      encodeMessage({ type: 16, flags: 5, sequence: 1, payload: Buffer.alloc(90) }).subarray(0, 16),
+      stringAttribute(1, "Attribute failed policy validation"),
+      u32Attribute(2, 32),
+    ]);
+    const flags = NLM_F_CAPPED | NLM_F_ACK_TLVS;
+    expect(parseAcknowledgement({ type: NLMSG_ERROR, flags, sequence: 1, payload })).toEqual({
+      errno: 34,
+      text: "Attribute failed policy validation",
+      attributeOffset: 32,
+    });
+  });
+
+  it("refuses one cut at any byte", () => {
+    const message = last("route-4-bad");
+    for (let length = 0; length < message.payload.length; length++) {
+      const cut = { ...message, payload: message.payload.subarray(0, length) };
+      if (length !== 4 + 52) expect(() => parseAcknowledgement(cut)).toThrow(NetlinkFormatError);
+    }
+  });
+});

@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest";
+import { captured } from "./fixtures.ts";
+import { formatIpAddress, tryParseIpAddress, tryParseIpPrefix } from "./ip-address.ts";
+import { encodeMessage, NetlinkFormatError, parseMessages } from "./message.ts";
+import type { RtnetlinkRequest } from "./rtnetlink.ts";
+import { deleteLink, getLink, newVethPair, parseLink, setLinkUp } from "./rtnetlink.ts";
+import { IFA_F_NODAD, newAddress, newRoute, parseLinkAddress } from "./rtnetlink-ip.ts";
+
+/** The last message that ip(8) sent, without its sequence number. */
+function sentByIproute2(name: string): string {
+  const bytes = Buffer.from(captured(name).sent.at(-1) ?? Buffer.alloc(0));
+  bytes.writeUInt32LE(0, 8);
+  return bytes.toString("hex");
+}
+
+function encoded({ type, flags, payload }: RtnetlinkRequest): string {
+  return encodeMessage({ type, flags, sequence: 0, payload }).toString("hex");
+}
+
+const prefix = (text: string) => {
+  const parsed = tryParseIpPrefix(text);
+  if (parsed === undefined) throw new Error(text);
+  return parsed;
+};
+const address = (text: string) => tryParseIpAddress(text);
+
+/** The namespace's descriptor and the link's index as they were when capturing. */
+const NETNS_FD = 4;
+const INDEX = 2;
+
+describe("requests are, byte by byte, what iproute2 sends", () => {
+  const options = (last: number, mtuBytes: number) => ({
+    mtuBytes,
+    mac: Buffer.from([2, 0, 0, 0, 0, last]),
+  });
+  it.each([
+    ["create-pair", newVethPair({ name: "web" }, { name: "net0" }, NETNS_FD)],
+    [
+      "create-pair-options",
+      newVethPair(
+        { name: "opt", ...options(1, 1400) },
+        { name: "net1", ...options(2, 1300) },
+        NETNS_FD,
+      ),
+    ],
+    ["link-up", setLinkUp(INDEX)],
+    ["link-delete", deleteLink(INDEX)],
+    ["address-4", newAddress(INDEX, prefix("10.0.5.2/24"))],
+    ["address-6", newAddress(INDEX, prefix("fd00:5::2/64"), IFA_F_NODAD)],
+    [
+      "route-4-default",
+      newRoute(INDEX, { destination: prefix("0.0.0.0/0"), gateway: address("10.0.5.1") }),
+    ],
+    ["route-4-link", newRoute(INDEX, { destination: prefix("10.9.0.0/16") })],
+    [
+      "route-6",
+      newRoute(INDEX, {
+        destination: prefix("2001:db8::/32"),
+        gateway: address("fd00:5::1"),
+        metric: 77,
+      }),
+    ],
+    ["route-6-link", newRoute(INDEX, { destination: prefix("2001:db9::/32") })],
+  ])("%s", (name, request) => {
+    expect(encoded(request)).toBe(sentByIproute2(name));
+  });
+
+  it("link-missing, but for the virtual functions of hardware that ip asks for", () => {
+    const theirs = Buffer.from(sentByIproute2("link-missing"), "hex");
+    expect(theirs[36]).toBe(9);
+    theirs[36] = 8;
+    expect(encoded(getLink("nope"))).toBe(theirs.toString("hex"));
+  });
+});
+
+const RTM_NEWLINK = 16;
+const RTM_NEWADDR = 20;
+
+/** The payloads of one type among what the kernel answered. */
+function answers(name: string, type: number): Buffer[] {
+  return captured(name)
+    .received.flatMap((datagram) => parseMessages(datagram))
+    .filter((message) => message.type === type)
+    .map((message) => message.payload);
+}
+
+describe("parseLink", () => {
+  it("reads the kernel's list", () => {
+    const links = answers("links", RTM_NEWLINK).map(parseLink);
+    expect(links.map(({ name, kind }) => [name, kind])).toEqual([
+      ["lo", undefined],
+      ["web", "veth"],
+      ["opt", "veth"],
+    ]);
+    expect(links[1]).toMatchObject({ index: INDEX, peerIndex: 2, mtuBytes: 1500, operState: "up" });
+    expect(links[2]).toMatchObject({ mtuBytes: 1400, mac: "02:00:00:00:00:01", operState: "down" });
+  });
+
+  it("refuses one cut at any byte, or reads what is left", () => {
+    for (const payload of answers("links", RTM_NEWLINK))
+      for (let length = 0; length < payload.length; length++)
+        try {
+          parseLink(payload.subarray(0, length));
+        } catch (error) {
+          expect(error).toBeInstanceOf(NetlinkFormatError);
+        }
+  });
+});
+
+describe("parseLinkAddress", () => {
+  const parse = (payload: Buffer) => {
+    const parsed = parseLinkAddress(payload);
+    return parsed && `${formatIpAddress(parsed.prefix.address)}/${parsed.prefix.prefixLength}`;
+  };
+
+  it("reads the kernel's list", () => {
+    const addresses = answers("addresses", RTM_NEWADDR).map(parse);
+    expect(addresses).toContain("10.0.5.2/24");
+    expect(addresses).toContain("fd00:5::2/64");
+  });
+
+  it("leaves out other families", () => {
+    expect(parseLinkAddress(Buffer.from("0108000001000000", "hex"))).toBeUndefined();
+  });
+
+  it("refuses one cut at any byte", () => {
+    for (const payload of answers("addresses", RTM_NEWADDR))
+      for (let length = 0; length < payload.length; length++)
+        try {
+          parseLinkAddress(payload.subarray(0, length));
+        } catch (error) {
+          expect(error).toBeInstanceOf(NetlinkFormatError);
+        }
+  });
+});
