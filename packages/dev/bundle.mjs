@@ -44,6 +44,7 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader })
     define: {
       __VERSION__: JSON.stringify(JSON.parse(readFileSync("package.json", "utf8")).version),
     },
+    plugins: [ffiWithoutReport],
     ...(loader === undefined ? {} : { loader }),
   });
   // Our packages say "type": "module"; where the bundle ends up nothing says so.
@@ -59,6 +60,23 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader })
   if (ffi) copyAddon(entry, dirname(outfile));
   console.log(`${outfile}: ${Math.ceil(size / 1024)} KiB of ${budgetKiB} KiB`);
 }
+
+/**
+ * To learn which libc it runs on, ffi-rs asks for Node's whole diagnostic report, which
+ * takes 4 ms of every start. The addon beside the bundle is the one for glibc.
+ * @type {import("esbuild").Plugin}
+ */
+const ffiWithoutReport = {
+  name: "ffi-rs-without-report",
+  setup(build) {
+    build.onLoad({ filter: /\/ffi-rs\/index\.js$/ }, ({ path }) => {
+      const source = readFileSync(path, "utf8");
+      const contents = source.replace("function isMusl() {", "$&\n  return false\n");
+      if (contents === source) throw new Error(`${path}: isMusl() is not where it was`);
+      return { contents, loader: "js" };
+    });
+  },
+};
 
 /**
  * Copies the ffi-rs addon of this platform from node_modules into `directory`.
