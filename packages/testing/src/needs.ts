@@ -4,6 +4,7 @@
  * missing need is an error, so that nothing is skipped silently where it counts.
  */
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 
 /** What is missing, or undefined where the need is met. */
 type Probe = () => string | undefined;
@@ -13,6 +14,11 @@ const probes = {
   catatonit: () => program("catatonit"),
   iproute2: () => program("ip"),
   gcc: () => program("gcc"),
+  systemd: () => program("systemd-analyze"),
+  cgroup2: () =>
+    readFileSync("/proc/self/mountinfo", "utf8").includes(" - cgroup2 ")
+      ? undefined
+      : "needs cgroup2",
 } satisfies Record<string, Probe>;
 
 export type Need = keyof typeof probes;

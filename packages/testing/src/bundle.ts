@@ -1,0 +1,25 @@
+import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+
+/** A copy of a built bundle, with nothing beside it; disposing of it removes it. */
+export interface BundleCopy extends Disposable {
+  /** The program, to be run with Node. */
+  readonly program: string;
+  /** The directory that holds it. */
+  readonly directory: string;
+}
+
+/**
+ * Copies a bundle alone to an empty directory: it has to run from there.
+ * @param besides further files that belong beside it, such as the ffi-rs addon
+ */
+export function copyBundle(bundle: string, besides: readonly string[] = []): BundleCopy {
+  const directory = mkdtempSync(join(tmpdir(), "bundle-"));
+  for (const file of [bundle, ...besides]) copyFileSync(file, join(directory, basename(file)));
+  return {
+    program: join(directory, basename(bundle)),
+    directory,
+    [Symbol.dispose]: () => rmSync(directory, { recursive: true }),
+  };
+}
