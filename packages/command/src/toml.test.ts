@@ -16,6 +16,9 @@ describe("parseToml", () => {
       { value: "a", line: 5 },
       { value: "b", line: 5 },
     ]);
+    expect(t.stringOrStrings("l")).toEqual(t.strings("l"));
+    expect(t.stringOrStrings("s")).toEqual([{ value: "x", line: 1 }]);
+    expect(t.lineOf("l")).toBe(5);
     expect(t.integers("n")).toEqual([1, 2]);
     expect(t.table("t")?.table("u")?.integer("v")).toBe(2);
     const [first, second] = t.tables("a") ?? [];

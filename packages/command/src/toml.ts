@@ -156,10 +156,14 @@ export class TomlTable {
     return this.path === "" ? key : `${this.path}.${key}`;
   }
 
+  /** The line of `key`, or of the table where the key is missing. */
+  lineOf(key: string): number {
+    return this.#table.value.get(key)?.line ?? this.line;
+  }
+
   /** A ConfigError at the line of `key`, or of the table where the key is missing. */
   error(key: string, problem: string): ConfigError {
-    const line = this.#table.value.get(key)?.line ?? this.line;
-    return new ConfigError(this.file, line, `${this.#full(key)}: ${problem}`);
+    return new ConfigError(this.file, this.lineOf(key), `${this.#full(key)}: ${problem}`);
   }
 
   #expect(key: string, what: string, value: unknown): ConfigError {
@@ -210,6 +214,12 @@ export class TomlTable {
     if (typeof found.value === "string" || Number.isInteger(found.value))
       return found.value as string | number;
     throw this.#expect(key, "a string or an integer", found.value);
+  }
+
+  /** A string, or an array of them, each with its line. */
+  stringOrStrings(key: string): { value: string; line: number }[] | undefined {
+    if (typeof this.#table.value.get(key)?.value !== "string") return this.strings(key);
+    return [{ value: this.string(key) ?? "", line: this.lineOf(key) }];
   }
 
   /** An array of strings, each with its line. */

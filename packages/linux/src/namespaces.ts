@@ -9,6 +9,7 @@ import { openSync, readlinkSync } from "node:fs";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction } from "./libc.ts";
+import { MS_REC, MS_SLAVE, mount } from "./mount.ts";
 
 export const CLONE_FS = 0x00000200;
 export const CLONE_NEWNS = 0x00020000;
@@ -92,6 +93,24 @@ export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
   unshare(flag);
   try {
     return openOwnNamespace(type);
+  } finally {
+    returnTo(own);
+  }
+}
+
+/**
+ * Runs `work` with the calling thread in a mount namespace of its own, where changes of
+ * the old one still arrive but none gets back, and comes back.
+ * From then on the thread shares its root, its working directory (both are the mount
+ * namespace's root afterwards) and its umask with no other thread.
+ * @param work must be synchronous
+ */
+export function withNewMountNamespace<T>(work: () => T): T {
+  using own = openOwnNamespace("mnt");
+  unshare(CLONE_NEWNS);
+  try {
+    mount({ target: "/", flags: MS_REC | MS_SLAVE });
+    return work();
   } finally {
     returnTo(own);
   }

@@ -27,6 +27,20 @@ describe("Inotify", () => {
   });
 });
 
+describe("flock", () => {
+  it("is had by one open file at a time", () => {
+    const path = join(directory, "lock");
+    const first = openSync(path, "w");
+    const second = openSync(path, "w");
+    expect(linux.tryFlock(first)).toBe(true);
+    expect(linux.tryFlock(second)).toBe(false);
+    closeSync(first);
+    linux.flock(second);
+    closeSync(second);
+    expect(() => linux.tryFlock(second)).toThrow("EBADF");
+  });
+});
+
 describe("extended attributes", () => {
   it("are bytes, or undefined", () => {
     const path = join(directory, "attributes");

@@ -40,6 +40,22 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(linux.ownNamespaceInode("uts")).toBe(before);
   });
 
+  it("of mounts keep what is mounted in them", () => {
+    const cwd = process.cwd();
+    const before = linux.ownNamespaceInode("mnt");
+    const directory = mkdtempSync(join(tmpdir(), "cm4all-linux-"));
+    linux.withNewMountNamespace(() => {
+      expect(linux.ownNamespaceInode("mnt")).not.toBe(before);
+      linux.mount({ source: "tmpfs", target: directory, type: "tmpfs" });
+      writeFileSync(join(directory, "inside"), "");
+    });
+    expect(linux.ownNamespaceInode("mnt")).toBe(before);
+    expect(readlinkSync("/proc/thread-self/cwd")).toBe("/");
+    expect(existsSync(join(directory, "inside"))).toBe(false);
+    process.chdir(cwd);
+    rmSync(directory, { recursive: true });
+  });
+
   it("of users are made without a process that stays", () => {
     const maps = { uidMap: "0 1000 1\n", gidMap: "0 100 1\n" };
     const fds = Array.from({ length: 50 }, () => linux.createUserNamespace(maps));
