@@ -52,6 +52,17 @@ describe("replaceFile", () => {
     expect(readFileSync(target, "utf8")).toBe("target\n");
   });
 
+  it("writes bytes, and keeps an owner that it is told", () => {
+    const path = join(directory, "f");
+    const root = process.getuid?.() === 0;
+    const owner = root ? { uid: 54321, gid: 54322 } : statSync(directory);
+    replaceFile(path, Buffer.from([0xff, 0x00]), 0o4640, owner);
+    expect(readFileSync(path)).toEqual(Buffer.from([0xff, 0x00]));
+    // The mode after the owner: chown(2) takes the set-uid bit away.
+    expect(statSync(path)).toMatchObject({ uid: owner.uid, gid: owner.gid });
+    expect(statSync(path).mode & 0o7777).toBe(0o4640);
+  });
+
   it("leaves nothing behind when it fails", () => {
     mkdirSync(join(directory, "f"));
     expect(() => replaceFile(join(directory, "f"), "new\n", 0o644)).toThrow(/EISDIR/);

@@ -5,6 +5,7 @@
 import {
   closeSync,
   fchmodSync,
+  fchownSync,
   fsyncSync,
   openSync,
   realpathSync,
@@ -39,18 +40,25 @@ export function fileFailure(doing: string, error: unknown): unknown {
 
 /**
  * Makes or replaces a file in one step: whoever reads it, also after a crash, finds the
- * old text or the new one. A symbolic link is replaced, not followed.
+ * old content or the new one. A symbolic link is replaced, not followed.
  * @param mode the new file's, whatever the umask is
+ * @param owner the new file's, where it is not who runs this
  * @throws the failed system call; nothing is left of the attempt then
  */
-export function replaceFile(path: string, text: string, mode: number): void {
+export function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  owner?: { uid: number; gid: number },
+): void {
   const directory = dirname(path);
   // A name that starts with a dot is no unit to systemd and no snippet to anybody.
   const temporary = join(directory, `.${basename(path)}.${process.pid}`);
   const fd = openSync(temporary, "wx", 0o600);
   try {
     try {
-      writeFileSync(fd, text);
+      writeFileSync(fd, content);
+      if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
       fchmodSync(fd, mode);
       fsyncSync(fd);
     } finally {
