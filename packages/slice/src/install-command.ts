@@ -1,0 +1,95 @@
+/** `install` and `remove`: decide, show or do, and tell. */
+import { resolve } from "node:path";
+import { belowRoot } from "@cm4all/command/files";
+import { unifiedDiff } from "./diff.ts";
+import {
+  applyChange,
+  type Change,
+  isChange,
+  listGenerated,
+  planInstall,
+  planRemove,
+} from "./install.ts";
+import { nestedName, sliceUnit } from "./name.ts";
+import { checkUsage, makeUnits, type SourceOptions } from "./sources.ts";
+import {
+  ADMIN_UNIT_DIR,
+  findOverridden,
+  isReadByRunningSystemd,
+  reloadSystemd,
+} from "./systemd.ts";
+
+/** The options that `install` and `remove` share. */
+export interface TargetOptions {
+  readonly unitDir: string;
+  readonly root?: string;
+  readonly dryRun?: boolean;
+  readonly force?: boolean;
+}
+
+function unitDirectory({ root, unitDir }: TargetOptions): string {
+  return root === undefined ? resolve(unitDir) : belowRoot(root, unitDir);
+}
+
+export async function install(
+  name: string | undefined,
+  options: TargetOptions & SourceOptions,
+): Promise<void> {
+  const units = await makeUnits(name, options);
+  const directory = unitDirectory(options);
+  carryOut(planInstall(directory, units, { force: options.force ?? false }), options);
+  if (name !== undefined) return;
+  for (const unit of listGenerated(directory))
+    if (!units.has(unit))
+      console.error(
+        `note: ${unit} is installed, but not configured; "cm4all-slice remove ${nestedName(unit)}" removes it`,
+      );
+}
+
+export function remove(name: string | undefined, options: TargetOptions): void {
+  const unit = checkUsage(() => sliceUnit(name));
+  const directory = unitDirectory(options);
+  const units = name === undefined ? [unit, ...listGenerated(directory)] : [unit];
+  carryOut(planRemove(directory, units, { force: options.force ?? false }), options);
+}
+
+function carryOut(plan: readonly Change[], options: TargetOptions): void {
+  for (const change of plan) {
+    // What a dry run prints on its standard output is a diff and nothing else.
+    if (!isChange(change)) (options.dryRun ? console.error : console.log)(tellUnchanged(change));
+    else if (options.dryRun) process.stdout.write(diffOf(change));
+    else {
+      applyChange(change);
+      console.log(tellChange(change) + tellOverridden(change, options));
+      if (change.before !== undefined && change.after !== undefined)
+        process.stdout.write(diffOf(change));
+    }
+  }
+  const done = !options.dryRun && plan.some(isChange);
+  if (done && isReadByRunningSystemd(options.root, resolve(options.unitDir))) {
+    reloadSystemd();
+    console.log("reloaded systemd");
+  }
+}
+
+function diffOf({ path, before, after }: Change): string {
+  return unifiedDiff(path, before, after);
+}
+
+function tellUnchanged({ path, after }: Change): string {
+  return after === undefined ? `${path} is not there` : `unchanged ${path}`;
+}
+
+function tellChange({ path, before, after }: Change): string {
+  if (after === undefined) return `removed ${path}`;
+  return `${before === undefined ? "created" : "changed"} ${path}`;
+}
+
+/** An administrator's unit hides the package's: say when that begins and when it ends. */
+function tellOverridden({ path, before, after }: Change, options: TargetOptions): string {
+  if (options.unitDir !== ADMIN_UNIT_DIR || (before !== undefined && after !== undefined))
+    return "";
+  const overridden = findOverridden(options.root, path.slice(path.lastIndexOf("/") + 1));
+  if (overridden === undefined) return "";
+  return after === undefined ? `; ${overridden} counts again` : `; it overrides ${overridden}`;
+}

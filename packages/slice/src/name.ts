@@ -1,0 +1,55 @@
+/** The names of the slices: unit names, and the cgroups that systemd makes for them. */
+
+export const SLICE_UNIT = "system-cm4all.slice";
+
+/** A nested slice's name that cannot be part of a unit's name. */
+export class SliceNameError extends Error {
+  override readonly name = "SliceNameError";
+}
+
+/**
+ * One part of a unit's name; anything else has to be escaped as `\xNN`. systemd would
+ * take a colon as well, but systemd-analyze(1) takes it for the start of an alias.
+ */
+const COMPONENT = /^([A-Za-z0-9_.]|\\x[0-9a-f]{2})+$/;
+const UNIT_NAME_MAX = 255;
+
+/**
+ * The unit of the nested slice `name`, or of the slice itself. A dash goes one level
+ * down: `a-b` is `system-cm4all-a-b.slice`, which systemd places in
+ * `system-cm4all-a.slice`.
+ * @throws SliceNameError for a name that systemd would not take as it stands
+ * @see systemd.slice(5), systemd.unit(5)
+ */
+export function sliceUnit(name?: string): string {
+  if (name === undefined) return SLICE_UNIT;
+  if (!name.split("-").every((component) => COMPONENT.test(component)))
+    throw new SliceNameError(
+      `${JSON.stringify(name)} is not a name for a slice: use letters, digits, "_" and ".", and a dash between two of them for a slice in a slice; systemd-escape(1) writes other characters as \\xNN`,
+    );
+  const unit = `system-cm4all-${name}.slice`;
+  if (unit.length > UNIT_NAME_MAX)
+    throw new SliceNameError(
+      `${JSON.stringify(name)}: ${unit.length} characters are too many for a unit's name, which has at most ${UNIT_NAME_MAX}`,
+    );
+  return unit;
+}
+
+/** Whether a file's name is that of a slice below ours. */
+export function isNestedUnit(fileName: string): boolean {
+  return fileName.startsWith("system-cm4all-") && fileName.endsWith(".slice");
+}
+
+/**
+ * Where systemd makes the cgroup of one of our slices, from the root of cgroup2:
+ * each dash of the name is one level of slices.
+ */
+export function cgroupOf(unit: string): string {
+  const parts = unit.slice(0, -".slice".length).split("-");
+  return parts.map((_, end) => `/${parts.slice(0, end + 1).join("-")}.slice`).join("");
+}
+
+/** The NAME in `system-cm4all-NAME.slice`. */
+export function nestedName(unit: string): string {
+  return unit.slice("system-cm4all-".length, -".slice".length);
+}

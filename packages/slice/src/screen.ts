@@ -1,0 +1,76 @@
+/** Frames that are drawn again and again, until `q` or a signal ends it. */
+import type { ReadStream, WriteStream } from "node:tty";
+
+/** The alternate screen, so that what was on the terminal comes back; no cursor. */
+const ENTER = "\x1b[?1049h\x1b[?25l";
+const LEAVE = "\x1b[?25h\x1b[?1049l";
+const HOME = "\x1b[H";
+const CLEAR_LINE = "\x1b[K";
+const CLEAR_REST = "\x1b[J";
+
+const CONTROL_C = "\x03";
+
+/** A frame that fits the terminal, each line cut off at its right edge. */
+export function encodeFrame(lines: readonly string[], columns: number, rows: number): string {
+  const visible = lines.slice(0, rows).map((line) => [...line].slice(0, columns).join(""));
+  return HOME + visible.join(`${CLEAR_LINE}\r\n`) + CLEAR_LINE + CLEAR_REST;
+}
+
+export interface WatchOptions {
+  /** Makes the lines of the next frame. */
+  readonly draw: () => readonly string[];
+  readonly intervalMs: number;
+  /** Draw on the whole terminal, instead of one frame after the other. */
+  readonly fullScreen: boolean;
+  readonly input: ReadStream;
+  readonly output: WriteStream;
+}
+
+/**
+ * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP, or until
+ * nobody reads the output any more. The terminal is restored however this ends.
+ * @throws what `draw` throws
+ */
+export async function watch(options: WatchOptions): Promise<void> {
+  const { draw, intervalMs, fullScreen, input, output } = options;
+  const hasKeys = fullScreen && input.isTTY;
+  let release = () => {};
+  try {
+    await new Promise<void>((end, fail) => {
+      const redraw = () => {
+        try {
+          const lines = draw();
+          if (fullScreen) output.write(encodeFrame(lines, output.columns, output.rows));
+          else output.write(`${lines.join("\n")}\n`);
+        } catch (error) {
+          fail(error);
+        }
+      };
+      const onKey = (text: string) => {
+        if (/q/i.test(text) || text.includes(CONTROL_C)) end();
+      };
+      const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+      const onSignal = () => end();
+
+      for (const signal of signals) process.on(signal, onSignal);
+      // Stays: the last frame may fail after the end, when its reader has gone.
+      output.on("error", (error: NodeJS.ErrnoException) =>
+        error.code === "EPIPE" || error.code === "EIO" ? end() : fail(error),
+      );
+      output.on("resize", redraw);
+      if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);
+      if (fullScreen) output.write(ENTER);
+      const timer = setInterval(redraw, intervalMs);
+      release = () => {
+        clearInterval(timer);
+        if (fullScreen) output.write(LEAVE);
+        if (hasKeys) input.setRawMode(false).off("data", onKey).pause();
+        output.off("resize", redraw);
+        for (const signal of signals) process.off(signal, onSignal);
+      };
+      redraw();
+    });
+  } finally {
+    release();
+  }
+}

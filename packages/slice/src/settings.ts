@@ -1,0 +1,48 @@
+import { DirectiveError, directives, findDirective, parseValue } from "./directives.ts";
+
+/** What a slice is told: the checked values of each directive, by its name. */
+export type Settings = ReadonlyMap<string, readonly string[]>;
+
+/**
+ * Adds one checked value.
+ * @throws DirectiveError for an unknown directive, a value that is not allowed, or one
+ *   that is there already
+ */
+export function addSetting(settings: Map<string, string[]>, name: string, text: string): void {
+  const directive = findDirective(name);
+  const value = parseValue(directive, text.replace(/^ +| +$/g, ""));
+  const values = settings.get(name) ?? [];
+  const device = (entry: string) => entry.split(" ", 1)[0];
+  if (directive.perDevice && values.some((other) => device(other) === device(value)))
+    throw new DirectiveError(name, `${device(value)} is given twice`);
+  if (!directive.perDevice && values.length > 0)
+    throw new DirectiveError(name, "given twice; it takes one value");
+  settings.set(name, [...values, value]);
+}
+
+/**
+ * Parses `NAME=VALUE` assignments, as systemctl's --property takes them.
+ * @throws DirectiveError
+ */
+export function parseAssignments(assignments: readonly string[]): Settings {
+  const settings = new Map<string, string[]>();
+  for (const assignment of assignments) {
+    const equals = assignment.indexOf("=");
+    if (equals < 0) throw new DirectiveError(assignment, "expected NAME=VALUE");
+    addSetting(settings, assignment.slice(0, equals), assignment.slice(equals + 1));
+  }
+  return settings;
+}
+
+/** The settings of both; for a directive in both, those of `over` alone. */
+export function mergeSettings(base: Settings, over: Settings): Settings {
+  return new Map([...base, ...over]);
+}
+
+/** In the order of the table of directives, so that equal settings give equal units. */
+export function sortSettings(settings: Settings): [name: string, values: readonly string[]][] {
+  return directives.flatMap(({ name }) => {
+    const values = settings.get(name);
+    return values === undefined ? [] : [[name, values] as [string, readonly string[]]];
+  });
+}

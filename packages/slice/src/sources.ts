@@ -1,0 +1,87 @@
+/** From options and `slice.toml` to the texts of the units. */
+import { readFileSync } from "node:fs";
+import { CommandFailure, EX_CONFIG, EX_USAGE } from "@cm4all/command";
+import { belowRoot, fileFailure, isErrno } from "@cm4all/command/files";
+import type { SliceConfig } from "./config.ts";
+import { DirectiveError } from "./directives.ts";
+import { SliceNameError, sliceUnit } from "./name.ts";
+import { mergeSettings, parseAssignments, type Settings } from "./settings.ts";
+import { encodeUnit } from "./unit.ts";
+
+const CONFIG_FILE = "/etc/cm4all/spawn/slice.toml";
+
+/** The options of the commands that make units. */
+export interface SourceOptions {
+  /** A file, false for none; undefined for the usual one, where it exists. */
+  readonly config?: string | false;
+  /** `NAME=VALUE` assignments, which override the file's. */
+  readonly property: readonly string[];
+  readonly root?: string;
+}
+
+const EMPTY_CONFIG: SliceConfig = { settings: new Map(), nested: new Map() };
+
+/** @throws CommandFailure */
+async function readConfig({ config, root }: SourceOptions): Promise<SliceConfig> {
+  if (config === false) return EMPTY_CONFIG;
+  const file = config ?? belowRoot(root, CONFIG_FILE);
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    if (config === undefined && isErrno(error, "ENOENT")) return EMPTY_CONFIG;
+    throw fileFailure(`cannot read ${file}`, error);
+  }
+  // Only here: the parser of TOML takes its time to load.
+  const { ConfigError, parseConfig } = await import("./config.ts");
+  try {
+    return parseConfig(text, file);
+  } catch (error) {
+    if (error instanceof ConfigError)
+      throw new CommandFailure(error.message, EX_CONFIG, { cause: error });
+    throw error;
+  }
+}
+
+/** Runs `make`, whose mistakes are those of the command line. @throws CommandFailure */
+export function checkUsage<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof DirectiveError || error instanceof SliceNameError)
+      throw new CommandFailure(error.message, EX_USAGE, { cause: error });
+    throw error;
+  }
+}
+
+function settingsOf(config: SliceConfig, name: string | undefined, options: Settings): Settings {
+  if (name === undefined) return mergeSettings(config.settings, options);
+  const settings = config.nested.get(name);
+  if (settings === undefined && options.size === 0)
+    throw new CommandFailure(
+      `nothing is said about ${sliceUnit(name)}: neither a [slice.${name}] in the configuration file nor a --property`,
+      EX_CONFIG,
+    );
+  return mergeSettings(settings ?? new Map(), options);
+}
+
+/**
+ * The unit of the slice `name`; without a name, that of the slice itself and then those
+ * of all slices that the configuration file nests in it. By their names.
+ * @throws CommandFailure
+ */
+export async function makeUnits(
+  name: string | undefined,
+  options: SourceOptions,
+): Promise<Map<string, string>> {
+  const { unit, assigned } = checkUsage(() => ({
+    unit: sliceUnit(name),
+    assigned: parseAssignments(options.property),
+  }));
+  const config = await readConfig(options);
+  const units = new Map([[unit, encodeUnit(settingsOf(config, name, assigned), name)]]);
+  if (name === undefined)
+    for (const [child, settings] of config.nested)
+      units.set(sliceUnit(child), encodeUnit(settings, child));
+  return units;
+}

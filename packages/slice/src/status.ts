@@ -1,0 +1,150 @@
+/** The tree of the slice as text and as JSON; pure. */
+import type { CgroupNode, Limit } from "./cgroup.ts";
+
+/** Bytes in powers of 1024: `512B`, `1.5K`, `12.3G`. */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = "B";
+  for (const next of ["K", "M", "G", "T", "P"]) {
+    // As shown, 1023.96 would be 1024.0.
+    if (value < 1023.95) break;
+    value /= 1024;
+    unit = next;
+  }
+  return unit === "B" ? `${value}B` : `${value.toFixed(1)}${unit}`;
+}
+
+/** CPU time in its two largest units: `0.5s`, `1min 2s`, `3h 0min`, `12d 4h`. */
+export function formatCpuTime(usec: number): string {
+  const seconds = Math.floor(usec / 1_000_000);
+  if (seconds < 60) return `${(Math.floor(usec / 10_000) / 100).toFixed(2)}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}min ${seconds % 60}s`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return `${hours}h ${minutes % 60}min`;
+  return `${Math.floor(hours / 24)}d ${hours % 24}h`;
+}
+
+/** The limit that is met first. */
+function lower(a: Limit | undefined, b: Limit | undefined): Limit | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  if (a === "infinity" || b === "infinity") return a === "infinity" ? b : a;
+  return Math.min(a, b);
+}
+
+const MISSING = "-";
+
+function show<T>(value: T | undefined, format: (value: T) => string): string {
+  return value === undefined ? MISSING : format(value);
+}
+
+function showLimit(limit: Limit | undefined, format: (value: number) => string): string {
+  return limit === "infinity" ? "none" : show(limit, format);
+}
+
+/** An earlier reading, for the share of a CPU that was used since. */
+export interface Earlier {
+  readonly tree: CgroupNode;
+  readonly elapsedUsec: number;
+}
+
+/** In percent of one CPU; undefined where there is no earlier reading of this cgroup. */
+function cpuShare(
+  now: CgroupNode,
+  before: CgroupNode | undefined,
+  elapsedUsec: number,
+): number | undefined {
+  if (now.usage.cpuUsec === undefined || before?.usage.cpuUsec === undefined) return undefined;
+  const used = now.usage.cpuUsec - before.usage.cpuUsec;
+  // Less than before: another cgroup of the same name.
+  return used < 0 || elapsedUsec <= 0 ? undefined : (used / elapsedUsec) * 100;
+}
+
+/** Anybody who may make cgroups chooses their names: no control bytes reach a terminal. */
+function printable(name: string): string {
+  return name.replace(
+    /\p{C}/gu,
+    (character) => `\\x${character.codePointAt(0)?.toString(16).padStart(2, "0")}`,
+  );
+}
+
+interface Branches {
+  readonly last: string;
+  readonly other: string;
+  readonly pass: string;
+}
+const UNICODE: Branches = { last: "└─", other: "├─", pass: "│ " };
+const ASCII: Branches = { last: "`-", other: "|-", pass: "| " };
+
+export interface StatusOptions {
+  /** Draw the tree with line-drawing characters. */
+  readonly unicode: boolean;
+  /** Show the share of a CPU that was used since. */
+  readonly earlier?: Earlier | undefined;
+  readonly watching?: boolean;
+}
+
+/** The table of the tree, its header first. */
+export function formatStatus(tree: CgroupNode, options: StatusOptions): string[] {
+  const { earlier, watching = false } = options;
+  const branches = options.unicode ? UNICODE : ASCII;
+  const rows: string[][] = [];
+
+  const visit = (
+    node: CgroupNode,
+    before: CgroupNode | undefined,
+    branch: string,
+    indent: string,
+  ) => {
+    const { usage } = node;
+    const share = cpuShare(node, before, earlier?.elapsedUsec ?? 0);
+    rows.push([
+      branch + printable(node.name),
+      show(usage.cpuUsec, formatCpuTime),
+      ...(watching ? [show(share, (percent) => percent.toFixed(1))] : []),
+      show(usage.memoryBytes, formatBytes),
+      show(usage.memoryPeakBytes, formatBytes),
+      showLimit(lower(usage.memoryHighBytes, usage.memoryMaxBytes), formatBytes),
+      show(usage.swapBytes, formatBytes),
+      show(usage.tasks, String),
+      showLimit(usage.tasksMax, String),
+    ]);
+    node.children.forEach((child, index) => {
+      const isLast = index === node.children.length - 1;
+      const same = before?.children.find(({ name }) => name === child.name);
+      visit(
+        child,
+        same,
+        indent + (isLast ? branches.last : branches.other),
+        indent + (isLast ? "  " : branches.pass),
+      );
+    });
+  };
+  visit(tree, earlier?.tree, "", "");
+
+  const share = watching ? ["CPU%"] : [];
+  return alignColumns([
+    ["UNIT", "CPU TIME", ...share, "MEMORY", "PEAK", "LIMIT", "SWAP", "TASKS", "LIMIT"],
+    ...rows,
+  ]);
+}
+
+/** The first column to the left, the others to the right. */
+function alignColumns(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) =>
+    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, column) => {
+        const width = widths[column] ?? 0;
+        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
+      })
+      .join("  "),
+  );
+}
+
+/** For `JSON.stringify`, which leaves out what is undefined: a missing value is a missing key. */
+export function toJson(node: CgroupNode): object {
+  return { name: node.name, ...node.usage, children: node.children.map(toJson) };
+}
