@@ -1,0 +1,99 @@
+import { encodeRequest, encodeUserMaps, SOCKET_NAME } from "@cm4all/spawn-protocol";
+import { type Answer, Connection } from "./connection.ts";
+import { SpawnError } from "./errors.ts";
+import { takeGrant } from "./grant.ts";
+import type { Handle } from "./handle.ts";
+import type { ClientOptions, Grant, Wanted } from "./types.ts";
+
+const DEFAULT_SOCKET = `@${SOCKET_NAME}`;
+const DEFAULT_TIMEOUT_MS = 10_000;
+
+/**
+ * A client of the spawn daemon. It holds one connection, which does not keep the
+ * process alive, and sends one request at a time over it; the others wait.
+ *
+ * Every request says all that it needs, so it can be repeated: where the daemon has
+ * closed the connection (it was restarted), the request is sent once more over a new
+ * one.
+ */
+export class SpawnClient {
+  readonly #socket: string;
+  readonly #timeoutMs: number;
+  #connection: Connection | undefined;
+  /** Settles when the requests so far are done. */
+  #queue: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(options: ClientOptions = {}) {
+    this.#socket = options.socket ?? DEFAULT_SOCKET;
+    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
+  }
+
+  /** Connects now; otherwise the first request does. @throws SpawnError */
+  async connect(): Promise<void> {
+    await this.#enqueue((deadlineMs) => this.#connect(deadlineMs));
+  }
+
+  /**
+   * Asks for namespaces of `name`. The first request for a name and type creates the
+   * namespace, every later one gets the same. The caller closes what it gets.
+   * @param name 1 to 255 bytes from 0x20 to 0x7f
+   * @throws SpawnError where the daemon gives none
+   * @throws RangeError for a name that is not allowed, or where nothing is asked for
+   */
+  async request<const W extends Wanted>(name: string, wanted: W): Promise<Grant<W>> {
+    const { ipc = false, pid = false, user = false, lease = false }: Wanted = wanted;
+    const maps = user === false ? undefined : encodeUserMaps(user === true ? {} : user);
+    const datagram = encodeRequest({ name, ipc, pid, user: maps, lease });
+    return await this.#enqueue(async (deadlineMs) =>
+      takeGrant(await this.#transact(datagram, deadlineMs), wanted),
+    );
+  }
+
+  /** A lease of `name`: its namespaces stay until it is closed, or the process ends. */
+  async lease(name: string): Promise<Handle> {
+    return (await this.request(name, { lease: true })).lease;
+  }
+
+  /** Closes the connection; requests under way fail. What was granted stays open. */
+  close(): void {
+    this.#isClosed = true;
+    this.#connection?.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** Runs `work` after everything before it; its time counts from then on. */
+  #enqueue<T>(work: (deadlineMs: number) => Promise<T>): Promise<T> {
+    const result = this.#queue.then(() => work(performance.now() + this.#timeoutMs));
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+
+  async #connect(deadlineMs: number): Promise<Connection> {
+    if (this.#isClosed) throw new SpawnError("closed", "the client was closed");
+    if (this.#connection?.isOpen) return this.#connection;
+    this.#connection = await Connection.open(this.#socket, deadlineMs);
+    if (this.#isClosed) this.#connection.close();
+    return this.#connection;
+  }
+
+  async #transact(datagram: Uint8Array, deadlineMs: number): Promise<Answer> {
+    try {
+      return await (await this.#connect(deadlineMs)).transact(datagram, deadlineMs);
+    } catch (error) {
+      const isRepeatable = error instanceof SpawnError && error.kind === "closed";
+      if (!isRepeatable) throw error;
+    }
+    return await (await this.#connect(deadlineMs)).transact(datagram, deadlineMs);
+  }
+}
+
+/** A client that is connected. @throws SpawnError */
+export async function connect(options: ClientOptions = {}): Promise<SpawnClient> {
+  const client = new SpawnClient(options);
+  await client.connect();
+  return client;
+}

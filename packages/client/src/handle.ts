@@ -1,0 +1,37 @@
+import { fstatSync } from "node:fs";
+import { Fd } from "@cm4all/linux";
+
+/**
+ * A descriptor from the daemon: of a namespace, or the write end of a lease's pipe.
+ * It is closed by `close`, at the end of a `using` block, or with its `Grant`; it is
+ * close-on-exec, so a child gets it only where it is handed over on purpose.
+ */
+export class Handle {
+  readonly #fd: Fd;
+  readonly #inode: number;
+
+  /** Takes ownership of the descriptor `fd`. */
+  constructor(fd: number) {
+    this.#fd = new Fd(fd);
+    this.#inode = fstatSync(fd).ino;
+  }
+
+  /** The descriptor's number. @throws Error when closed */
+  get fd(): number {
+    return this.#fd.number;
+  }
+
+  /** Two handles of one type with the same inode are the same namespace. @see namespaces(7) */
+  get inode(): number {
+    return this.#inode;
+  }
+
+  /** Without effect the second time. */
+  close(): void {
+    this.#fd.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}

@@ -1,0 +1,171 @@
+import {
+  CommandFailure,
+  EX_NOPERM,
+  EX_OSERR,
+  EX_PROTOCOL,
+  EX_TEMPFAIL,
+  EX_UNAVAILABLE,
+  EX_USAGE,
+} from "@cm4all/command";
+import { runCommand } from "@cm4all/command/run";
+import { SyscallError } from "@cm4all/linux";
+import { checkName, SOCKET_NAME } from "@cm4all/spawn-protocol";
+import { Command, InvalidArgumentError } from "commander";
+import { SpawnClient } from "./client.ts";
+import { SpawnError, type SpawnErrorKind } from "./errors.ts";
+import { formatJson, formatText, type Inodes } from "./report.ts";
+import { run } from "./run.ts";
+import type { UserMap } from "./types.ts";
+
+interface GlobalOptions {
+  readonly socket: string;
+  /** Milliseconds. */
+  readonly timeout: number;
+}
+
+interface NamespaceOptions extends GlobalOptions {
+  readonly ipc?: true;
+  readonly pid?: true;
+  readonly user?: true;
+  /** Lines. */
+  readonly uidMap?: readonly string[];
+  readonly gidMap?: readonly string[];
+}
+
+interface RequestOptions extends NamespaceOptions {
+  readonly lease?: true;
+  readonly json?: true;
+}
+
+const EXIT_STATUS: Readonly<Record<SpawnErrorKind, number>> = {
+  unavailable: EX_UNAVAILABLE,
+  refused: EX_NOPERM,
+  closed: EX_TEMPFAIL,
+  timeout: EX_TEMPFAIL,
+  protocol: EX_PROTOCOL,
+};
+
+const program = new Command("cm4all-spawn-client")
+  .description("Asks the CM4all spawn daemon for namespaces, and runs commands inside them.")
+  .version(__VERSION__)
+  .option("--socket <address>", "where the daemon listens: @NAME, or a path", `@${SOCKET_NAME}`)
+  .option("--timeout <seconds>", "how long to wait for the daemon", parseSeconds, 10_000)
+  .configureHelp({ showGlobalOptions: true });
+program.options.at(-1)?.default(10_000, "10");
+
+namespaceOptions(program.command("request"))
+  .summary("ask for namespaces and print their inodes")
+  .description(
+    "Asks for namespaces of NAME and prints the type and inode of each. The first\n" +
+      "request for a name creates its namespaces, every later one gets the same.",
+  )
+  .argument("<name>", "whose namespaces", parseName)
+  .option("--lease", "ask for a lease as well; it ends with this command")
+  .option("--json", "print one line of JSON")
+  .addHelpText("after", "\nExample:\n  cm4all-spawn-client request foo --ipc --pid --json")
+  .action(request);
+
+namespaceOptions(program.command("run"))
+  .summary("run a command inside namespaces")
+  .description(
+    "Runs COMMAND inside namespaces of NAME and holds a lease of NAME until it ends.\n" +
+      "Where the PID namespace is new to it, it gets a private /proc. Signals are\n" +
+      "passed on to it, and its exit status becomes this command's.",
+  )
+  .argument("<name>", "whose namespaces", parseName)
+  .argument("<command>", "to be run; put -- before it")
+  .argument("[args...]", "its arguments")
+  .addHelpText(
+    "after",
+    "\nExit status: that of COMMAND; 128+N where signal N ended it; 127 where it is not\n" +
+      "found, 126 where it cannot be executed. See also cm4all-spawn-client(1).\n" +
+      "\nExample:\n  cm4all-spawn-client run foo --ipc --pid -- sh -c 'ps ax; ipcs'",
+  )
+  .action(runInside);
+
+runCommand(program);
+
+function namespaceOptions(command: Command): Command {
+  return command
+    .option("--ipc", "the IPC namespace")
+    .option("--pid", "the PID namespace")
+    .option("--user", "a user namespace, one for each set of maps")
+    .option("--uid-map <map>", "a line 'INSIDE OUTSIDE COUNT' of its uid_map; repeatable", collect)
+    .option("--gid-map <map>", "the same of its gid_map", collect);
+}
+
+function collect(line: string, lines: readonly string[] = []): string[] {
+  return [...lines, line];
+}
+
+function parseName(name: string): string {
+  const problem = checkName(name);
+  if (problem !== undefined) throw new InvalidArgumentError(`It ${problem}.`);
+  return name;
+}
+
+/** To milliseconds. */
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (text.trim() === "" || !(seconds > 0 && seconds <= 86_400))
+    throw new InvalidArgumentError("Expected a number of seconds above 0, at most 86400.");
+  return seconds * 1000;
+}
+
+function parseUser({ user, uidMap, gidMap }: NamespaceOptions): UserMap | undefined {
+  if (user === undefined && (uidMap ?? gidMap) !== undefined)
+    throw new CommandFailure("--uid-map and --gid-map need --user", EX_USAGE);
+  return user && { uidMap: uidMap?.join("\n"), gidMap: gidMap?.join("\n") };
+}
+
+async function request(name: string, _: unknown, command: Command): Promise<void> {
+  const options = command.optsWithGlobals<RequestOptions>();
+  const { ipc = false, pid = false, lease = false } = options;
+  const user = parseUser(options) ?? false;
+  if (!(ipc || pid || user || lease))
+    throw new CommandFailure("ask for --ipc, --pid, --user or --lease", EX_USAGE);
+  const inodes: Inodes = await withClient(options, async (client) => {
+    using grant = await client.request(name, { ipc, pid, user, lease });
+    return {
+      ...(grant.ipc && { ipc: grant.ipc.inode }),
+      ...(grant.pid && { pid: grant.pid.inode }),
+      ...(grant.user && { user: grant.user.inode }),
+      ...(grant.lease && { lease: grant.lease.inode }),
+    };
+  });
+  process.stdout.write(options.json ? formatJson(name, inodes) : formatText(inodes));
+}
+
+async function runInside(
+  name: string,
+  file: string,
+  args: readonly string[],
+  _: unknown,
+  command: Command,
+): Promise<void> {
+  const options = command.optsWithGlobals<NamespaceOptions>();
+  const { ipc = false, pid = false } = options;
+  const user = parseUser(options);
+  if (!(ipc || pid || user)) throw new CommandFailure("ask for --ipc, --pid or --user", EX_USAGE);
+  process.exitCode = await withClient(options, (client) =>
+    run(client, name, { ipc, pid, user, command: [file, ...args] }),
+  );
+}
+
+/** Runs `work` with a client, and gives expected failures their exit status. */
+async function withClient<T>(
+  { socket, timeout }: GlobalOptions,
+  work: (client: SpawnClient) => Promise<T>,
+): Promise<T> {
+  try {
+    using client = new SpawnClient({ socket, timeoutMs: timeout });
+    return await work(client);
+  } catch (cause) {
+    if (cause instanceof SpawnError)
+      throw new CommandFailure(cause.message, EXIT_STATUS[cause.kind], { cause });
+    if (cause instanceof SyscallError) throw new CommandFailure(cause.message, EX_OSERR, { cause });
+    // The socket's address, or maps that no request can hold.
+    if (cause instanceof RangeError) throw new CommandFailure(cause.message, EX_USAGE, { cause });
+    throw cause;
+  }
+}

@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { mapsRoot, planCommand } from "./plan.ts";
+
+const command = ["ls", "-l"];
+
+describe("planCommand", () => {
+  it("runs the command alone where nothing has to be done in its process", () => {
+    expect(planCommand({ command, privateProc: false })).toEqual(["ls", "-l"]);
+  });
+
+  it("mounts /proc", () => {
+    expect(planCommand({ command, privateProc: true })).toEqual([
+      "unshare",
+      "--mount-proc",
+      "--",
+      "ls",
+      "-l",
+    ]);
+  });
+
+  it("enters a user namespace without root in it", () => {
+    const user = { fd: 23, uidMap: "1000 0 1" };
+    expect(planCommand({ command, privateProc: false, user })).toEqual([
+      "nsenter",
+      "--user=/proc/self/fd/23",
+      "--preserve-credentials",
+      "--",
+      "ls",
+      "-l",
+    ]);
+  });
+
+  it("mounts /proc before it enters the user namespace, and becomes root there", () => {
+    const user = { fd: 23, uidMap: "0 100000 10", gidMap: "0 100000 10" };
+    expect(planCommand({ command, privateProc: true, user }).join(" ")).toBe(
+      "unshare --mount-proc -- nsenter --user=/proc/self/fd/23 --preserve-credentials" +
+        " --setuid 0 --setgid 0 -- ls -l",
+    );
+  });
+});
+
+it.each([
+  ["0 1000 1", true],
+  ["  0\t1000   1 ", true],
+  ["00 1000 65536", true],
+  ["1 0 10\n0 1000 1\n", true],
+  ["0 1000 0", false],
+  ["1000 0 1", false],
+  ["10 0 1", false],
+  ["", false],
+  [undefined, false],
+  ["garbage", false],
+])("mapsRoot(%j) is %j", (map, expected) => {
+  expect(mapsRoot(map)).toBe(expected);
+});

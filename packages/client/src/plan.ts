@@ -1,0 +1,37 @@
+/** What has to be executed for a command to run inside the namespaces of a grant. Pure. */
+import type { UserMap } from "./types.ts";
+
+export interface CommandPlan {
+  readonly command: readonly string[];
+  /** Whether the command gets a `/proc` of the PID namespace that it is started in. */
+  readonly privateProc: boolean;
+  /** The user namespace to be entered: a descriptor that the command inherits. */
+  readonly user?: (UserMap & { readonly fd: number }) | undefined;
+}
+
+/**
+ * The words to be executed, with the command at their end. Each program makes one
+ * step and executes the next, so all of it is one process.
+ *
+ * The order matters: the IPC and PID namespaces belong to the initial user namespace,
+ * so entering them and mounting their `/proc` takes privileges there, which are gone
+ * once a user namespace is entered. And only a process with a single thread may enter
+ * one, which Node is not: this is why nsenter(1) does it, as the last step.
+ */
+export function planCommand({ command, privateProc, user }: CommandPlan): string[] {
+  const words: string[] = [];
+  // In a mount namespace of its own, made private first: nothing outside changes.
+  if (privateProc) words.push("unshare", "--mount-proc", "--");
+  if (user !== undefined) {
+    words.push("nsenter", `--user=/proc/self/fd/${user.fd}`, "--preserve-credentials");
+    if (mapsRoot(user.uidMap)) words.push("--setuid", "0");
+    if (mapsRoot(user.gidMap)) words.push("--setgid", "0");
+    words.push("--");
+  }
+  return [...words, ...command];
+}
+
+/** Whether the id 0 exists inside a user namespace with this map. */
+export function mapsRoot(map: string | undefined): boolean {
+  return map !== undefined && /^\s*0+\s+\d+\s+0*[1-9]\d*\s*$/m.test(map);
+}

@@ -1,0 +1,113 @@
+/** `cm4all-spawn-client run`: a command inside the namespaces of a name. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
+import { CommandFailure, EX_NOPERM, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
+import { isErrno, type NamespaceType, ownNamespaceInode, withNamespace } from "@cm4all/linux";
+import type { SpawnClient } from "./client.ts";
+import { findExecutable } from "./executable.ts";
+import type { Handle } from "./handle.ts";
+import { planCommand } from "./plan.ts";
+import { passSignals } from "./signals.ts";
+import type { UserMap } from "./types.ts";
+
+/** What shells and env(1) use. */
+const NOT_EXECUTABLE = 126;
+const NOT_FOUND = 127;
+const KILLED = 128;
+
+export interface RunOptions {
+  readonly ipc: boolean;
+  readonly pid: boolean;
+  /** Undefined: no user namespace. */
+  readonly user: UserMap | undefined;
+  readonly command: readonly string[];
+}
+
+/**
+ * Runs a command inside the namespaces of `name`, holding a lease meanwhile.
+ * @returns its exit status; of a command that a signal ended, 128 and its number
+ * @throws CommandFailure, SpawnError
+ */
+export async function run(client: SpawnClient, name: string, options: RunOptions): Promise<number> {
+  requireCommand(options.command[0] ?? "");
+  const { ipc, pid, user } = options;
+  using grant = await client.request(name, { ipc, pid, user: user ?? false, lease: true });
+  // The lease counts, not the connection.
+  client.close();
+
+  const entersPid = grant.pid !== undefined && grant.pid.inode !== ownNamespaceInode("pid");
+  const words = planCommand({
+    command: options.command,
+    privateProc: entersPid,
+    user: grant.user && { ...user, fd: grant.user.fd },
+  });
+  for (const tool of words.slice(0, -options.command.length))
+    if (tool === "unshare" || tool === "nsenter") requireTool(tool);
+
+  let start = () => startCommand(words, grant.user?.fd);
+  if (entersPid) start = inside(grant.pid, "pid", start);
+  if (grant.ipc !== undefined) start = inside(grant.ipc, "ipc", start);
+  return await exitStatus(start());
+}
+
+function requireCommand(command: string): void {
+  const result = findExecutable(command);
+  if (result === "not found") throw new CommandFailure(`${command}: command not found`, NOT_FOUND);
+  if (result === "not executable")
+    throw new CommandFailure(`${command}: not executable`, NOT_EXECUTABLE);
+}
+
+function requireTool(tool: string): void {
+  if (findExecutable(tool) !== "found")
+    throw new CommandFailure(`${tool} is not on the PATH: install util-linux`, EX_UNAVAILABLE);
+}
+
+/** `work`, made to run with this thread inside a namespace. */
+function inside<T>(namespace: Handle, type: NamespaceType, work: () => T): () => T {
+  return () => {
+    try {
+      return withNamespace(namespace.fd, type, work);
+    } catch (error) {
+      if (!isErrno(error, "EPERM")) throw error;
+      const what = `cannot enter the ${type} namespace`;
+      throw new CommandFailure(`${what}: EPERM: this takes CAP_SYS_ADMIN`, EX_NOPERM, {
+        cause: error,
+      });
+    }
+  };
+}
+
+/** Starts the words in the namespaces that this thread is in. @param keepFd inherited as it is */
+function startCommand(words: readonly string[], keepFd: number | undefined): ChildProcess {
+  const stdio: ("inherit" | "ignore" | number)[] = ["inherit", "inherit", "inherit"];
+  if (keepFd !== undefined) {
+    // "ignore" leaves descriptors from 3 on as they are.
+    while (stdio.length < keepFd) stdio.push("ignore");
+    stdio.push(keepFd);
+  }
+  const [file = "", ...args] = words;
+  return spawn(file, args, { stdio });
+}
+
+async function exitStatus(child: ChildProcess): Promise<number> {
+  const stopPassing = passSignals(child);
+  try {
+    return await new Promise((resolve, reject) => {
+      child.on("error", (error) => {
+        // A signal that we may not pass on is an error as well, and no reason to stop.
+        if (child.pid === undefined) reject(startFailure(error));
+      });
+      child.on("exit", (status, signal) =>
+        resolve(signal === null ? (status ?? 0) : KILLED + constants.signals[signal]),
+      );
+    });
+  } finally {
+    stopPassing();
+  }
+}
+
+function startFailure(error: Error): CommandFailure {
+  // fork(2) says so in a PID namespace without an init.
+  const reason = isErrno(error, "ENOMEM") ? "its PID namespace has ended" : error.message;
+  return new CommandFailure(`cannot start the command: ${reason}`, EX_OSERR, { cause: error });
+}

@@ -1,0 +1,48 @@
+import type { ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+/** Those that ask for something, and that a program can catch. */
+const PASSED_ON = [
+  "SIGINT",
+  "SIGTERM",
+  "SIGHUP",
+  "SIGQUIT",
+  "SIGUSR1",
+  "SIGUSR2",
+  "SIGWINCH",
+  "SIGCONT",
+] as const;
+
+/** Those that a terminal sends to all of its foreground process group. */
+const FROM_TERMINAL: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);
+
+/**
+ * Passes signals on to `child`, until the returned function is called.
+ *
+ * The child stays in our process group, so that pipelines and Ctrl-Z work as the
+ * shell expects. In the foreground of a terminal it gets the terminal's signals
+ * itself; passing them on would make two of one Ctrl-C. (Node cannot tell who sent a
+ * signal. So one that kill(1) sends us there is taken for the terminal's.)
+ */
+export function passSignals(child: ChildProcess): () => void {
+  const pass = (signal: NodeJS.Signals) => {
+    if (FROM_TERMINAL.has(signal) && isInForeground(readFileSync("/proc/self/stat", "latin1")))
+      return;
+    child.kill(signal);
+  };
+  for (const signal of PASSED_ON) process.on(signal, pass);
+  return () => {
+    for (const signal of PASSED_ON) process.off(signal, pass);
+  };
+}
+
+/**
+ * Whether a process is in the foreground process group of its terminal. Pure.
+ * @param stat `/proc/PID/stat` @see proc_pid_stat(5)
+ */
+export function isInForeground(stat: string): boolean {
+  // The second field is a name in parentheses, which may hold spaces and parentheses.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const [, , pgrp, , tty, tpgid] = fields;
+  return tty !== "0" && pgrp !== undefined && pgrp === tpgid;
+}

@@ -1,0 +1,37 @@
+import type { Handle } from "./handle.ts";
+
+export interface ClientOptions {
+  /** A path, or `@NAME` for an abstract name; by default `@cm4all-spawn`. */
+  readonly socket?: string;
+  /** How long one request may take, connecting included; by default 10,000. */
+  readonly timeoutMs?: number;
+}
+
+/**
+ * The texts for a user namespace's `uid_map` and `gid_map`: lines of `INSIDE OUTSIDE
+ * COUNT`. @see user_namespaces(7)
+ */
+export interface UserMap {
+  readonly uidMap?: string | undefined;
+  readonly gidMap?: string | undefined;
+}
+
+/** What is asked for; at least one of the four. */
+export interface Wanted {
+  readonly ipc?: boolean;
+  readonly pid?: boolean;
+  /** `true` for one without maps. Per name, each set of maps is a namespace of its own. */
+  readonly user?: boolean | UserMap;
+  /** While a lease is open, the namespaces of its name stay. */
+  readonly lease?: boolean;
+}
+
+/** What a request can be answered with, in the order of the answer. */
+export type HandleType = "ipc" | "pid" | "user" | "lease";
+
+type HandleFor<Value> = Value extends false | undefined ? undefined : Handle;
+
+/** A handle for each thing that was asked for. Closing it closes all of them. */
+export type Grant<W extends Wanted = Wanted> = Disposable & { close(): void } & {
+  readonly [Type in HandleType]: Type extends keyof W ? HandleFor<W[Type]> : undefined;
+};

@@ -1,0 +1,36 @@
+import { setImmediate, setTimeout } from "node:timers/promises";
+
+/** An answer that is quick is waited for without a timer, which would cost a millisecond. */
+const EAGER_MS = 2;
+const LONGEST_PAUSE_MS = 20;
+
+/**
+ * Calls `attempt` until it gives something, with pauses in which the event loop runs.
+ *
+ * Node watches only descriptors that it knows: of a SOCK_SEQPACKET socket it cannot
+ * tell when it becomes readable. A thread that blocks instead would keep the process
+ * from ending. The daemon answers most requests in a tenth of a millisecond, and the
+ * slowest in a few, so looking again costs less than either would.
+ *
+ * @param deadlineMs on the clock of `performance.now()`
+ * @returns undefined when the deadline has passed
+ */
+export async function pollUntil<T>(
+  deadlineMs: number,
+  attempt: () => T | undefined,
+): Promise<T | undefined> {
+  const eagerUntilMs = performance.now() + EAGER_MS;
+  let pauseMs = 1;
+  for (;;) {
+    const result = attempt();
+    if (result !== undefined) return result;
+    const nowMs = performance.now();
+    if (nowMs >= deadlineMs) return undefined;
+    if (nowMs < eagerUntilMs) {
+      await setImmediate();
+    } else {
+      await setTimeout(Math.min(pauseMs, deadlineMs - nowMs));
+      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+    }
+  }
+}
