@@ -10,7 +10,7 @@ import {
 import { runCommand } from "@cm4all/command/run";
 import { SyscallError } from "@cm4all/linux";
 import { checkName, SOCKET_NAME } from "@cm4all/spawn-protocol";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { SpawnClient } from "./client.ts";
 import { SpawnError, type SpawnErrorKind } from "./errors.ts";
 import { formatJson, formatText, type Inodes } from "./report.ts";
@@ -49,9 +49,12 @@ const program = new Command("cm4all-spawn-client")
   .description("Asks the CM4all spawn daemon for namespaces, and runs commands inside them.")
   .version(__VERSION__)
   .option("--socket <address>", "where the daemon listens: @NAME, or a path", `@${SOCKET_NAME}`)
-  .option("--timeout <seconds>", "how long to wait for the daemon", parseSeconds, 10_000)
+  .addOption(
+    new Option("--timeout <seconds>", "how long to wait for the daemon")
+      .argParser(parseSeconds)
+      .default(10_000, "10"),
+  )
   .configureHelp({ showGlobalOptions: true });
-program.options.at(-1)?.default(10_000, "10");
 
 namespaceOptions(program.command("request"))
   .summary("ask for namespaces and print their inodes")
@@ -67,13 +70,14 @@ namespaceOptions(program.command("request"))
 
 namespaceOptions(program.command("run"))
   .summary("run a command inside namespaces")
+  .usage("[options] <name> -- <command> [args...]")
   .description(
     "Runs COMMAND inside namespaces of NAME and holds a lease of NAME until it ends.\n" +
       "Where the PID namespace is new to it, it gets a private /proc. Signals are\n" +
       "passed on to it, and its exit status becomes this command's.",
   )
   .argument("<name>", "whose namespaces", parseName)
-  .argument("<command>", "to be run; put -- before it")
+  .argument("<command>", "to be run")
   .argument("[args...]", "its arguments")
   .addHelpText(
     "after",

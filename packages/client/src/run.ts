@@ -86,7 +86,11 @@ function startCommand(words: readonly string[], keepFd: number | undefined): Chi
     stdio.push(keepFd);
   }
   const [file = "", ...args] = words;
-  return spawn(file, args, { stdio });
+  try {
+    return spawn(file, args, { stdio });
+  } catch (error) {
+    throw startFailure(error);
+  }
 }
 
 async function exitStatus(child: ChildProcess): Promise<number> {
@@ -106,8 +110,8 @@ async function exitStatus(child: ChildProcess): Promise<number> {
   }
 }
 
-function startFailure(error: Error): CommandFailure {
-  // fork(2) says so in a PID namespace without an init.
-  const reason = isErrno(error, "ENOMEM") ? "its PID namespace has ended" : error.message;
+function startFailure(error: unknown): CommandFailure {
+  // fork(2) gives ENOMEM in a PID namespace whose init is gone.
+  const reason = isErrno(error, "ENOMEM") ? "the PID namespace has ended" : String(error);
   return new CommandFailure(`cannot start the command: ${reason}`, EX_OSERR, { cause: error });
 }

@@ -1,0 +1,104 @@
+/** The command, with a daemon of the tests' own: what the real one never answers. */
+import { encodeError, encodeResponse } from "@cm4all/spawn-protocol";
+import { copyBundle } from "@cm4all/testing";
+import { describe, expect, it } from "vitest";
+import { FakeDaemon, type Reply } from "../src/fake-daemon.ts";
+import { addon, bundle, Running, runClient, version } from "./helpers.ts";
+
+describe("the bundle", () => {
+  it("runs from an empty directory with nothing but the addon beside it", async () => {
+    using copy = copyBundle(bundle, [addon]);
+    const running = new Running(process.execPath, [copy.program, "--version"]);
+    expect(await running.result).toEqual({ status: 0, stdout: `${version}\n`, stderr: "" });
+  });
+});
+
+describe("help", () => {
+  it.each([[["--help"]], [["request", "--help"]], [["run", "--help"]]])("%j", async (args) => {
+    const { status, stdout, stderr } = await runClient(...args);
+    expect([status, stderr]).toEqual([0, ""]);
+    expect(stdout).toContain("--socket <address>");
+  });
+
+  it("is what a command line without a command gets, as an error", async () => {
+    const { status, stdout, stderr } = await runClient();
+    expect([status, stdout]).toEqual([64, ""]);
+    expect(stderr).toContain("Usage: cm4all-spawn-client");
+  });
+});
+
+describe("a wrong command line ends with EX_USAGE and one line", () => {
+  it.each([
+    [["request"], "error: missing required argument 'name'"],
+    [["request", "foo"], "ask for --ipc, --pid, --user or --lease"],
+    [["request", "foo", "--uid-map", "0 0 1"], "--uid-map and --gid-map need --user"],
+    [["request", "foo", "--ipx"], "error: unknown option '--ipx'\n(Did you mean --ipc?)"],
+    [["request", "a\tb", "--ipc"], "It holds a byte that is not allowed: 0x09."],
+    [["request", "", "--ipc"], "It is empty."],
+    [["request", "foo", "--ipc", "--timeout", "x"], "Expected a number of seconds above 0"],
+    [["request", "foo", "--ipc", "--socket", ""], "a socket address has 1 to 107 bytes"],
+    [["run", "foo", "--ipc"], "error: missing required argument 'command'"],
+    [["run", "foo", "--", "true"], "ask for --ipc, --pid or --user"],
+    [["rum"], "error: unknown command 'rum'\n(Did you mean run?)"],
+  ])("%j", async (args, message) => {
+    const { status, stdout, stderr } = await runClient(...args);
+    expect([status, stdout]).toEqual([64, ""]);
+    expect(stderr).toContain(message);
+    expect(stderr).not.toContain("    at ");
+  });
+});
+
+const ipcOnly = encodeResponse({ ipc: true, pid: false, user: false, lease: false });
+
+describe("exit statuses", () => {
+  async function ask(reply: Reply, ...args: string[]): Promise<[number | undefined, string]> {
+    using daemon = new FakeDaemon(() => reply);
+    const request = ["request", "foo", "--ipc", "--socket", daemon.address];
+    const { status, stderr } = await runClient(...request, ...args);
+    return [status, stderr];
+  }
+
+  it("EX_UNAVAILABLE where nobody listens", async () => {
+    const result = await runClient("request", "foo", "--ipc", "--socket", "@nobody-is-here");
+    expect(result.status).toBe(69);
+    expect(result.stderr).toBe(
+      "cm4all-spawn-client: @nobody-is-here: no spawn daemon listens there\n",
+    );
+  });
+
+  it("EX_NOPERM where the daemon says no", async () => {
+    const line = "cm4all-spawn-client: uid 65534 is not allowed\n";
+    expect(await ask({ bytes: encodeError("uid 65534 is not allowed") })).toEqual([77, line]);
+  });
+
+  it("EX_TEMPFAIL where it does not answer in time", async () => {
+    const line = "cm4all-spawn-client: the daemon does not answer\n";
+    expect(await ask({}, "--timeout", "0.2")).toEqual([75, line]);
+  });
+
+  it("EX_TEMPFAIL where it hangs up", async () => {
+    const line = "cm4all-spawn-client: the daemon closed the connection without an answer\n";
+    expect(await ask({ hangUp: true })).toEqual([75, line]);
+  });
+
+  it("EX_PROTOCOL where it answers nonsense", async () => {
+    const [status, line] = await ask({ bytes: Buffer.from("nonsense") });
+    expect(status).toBe(76);
+    expect(line).toMatch(/^cm4all-spawn-client: cannot understand the daemon's answer: .*\n$/);
+  });
+
+  it("0, and nothing on stderr, where all is well", async () => {
+    expect(await ask({ bytes: ipcOnly, fdCount: 1 })).toEqual([0, ""]);
+  });
+
+  it.each([
+    ["no-such-command", 127, "no-such-command: command not found"],
+    ["/etc/passwd", 126, "/etc/passwd: not executable"],
+  ])("%s ends with %d before the daemon is asked", async (command, expected, message) => {
+    using daemon = new FakeDaemon(() => ({}));
+    const options = ["--ipc", "--socket", daemon.address];
+    const { status, stderr } = await runClient("run", "foo", ...options, "--", command);
+    expect([status, stderr]).toEqual([expected, `cm4all-spawn-client: ${message}\n`]);
+    expect(daemon.requests).toHaveLength(0);
+  });
+});

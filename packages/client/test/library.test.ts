@@ -1,0 +1,102 @@
+/** The library as another project gets it: packed, installed and used from there. */
+import { spawnSync } from "node:child_process";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { encodeResponse } from "@cm4all/spawn-protocol";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { FakeDaemon } from "../src/fake-daemon.ts";
+import { packageDirectory, Running } from "./helpers.ts";
+
+const project = mkdtempSync(join(tmpdir(), "library-"));
+afterAll(() => rmSync(project, { recursive: true }));
+
+const modules = join(project, "node_modules");
+const installed = join(modules, "@cm4all/spawn-client");
+const root = join(packageDirectory, "../..");
+
+function run(program: string, args: string[], cwd: string): string {
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd, encoding: "utf8" });
+  if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+/** A package that the installed one, or its user, needs. */
+function link(name: string, from: string): void {
+  mkdirSync(join(modules, name, ".."), { recursive: true });
+  symlinkSync(realpathSync(join(from, "node_modules", name)), join(modules, name));
+}
+
+beforeAll(() => {
+  const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  run("npx", ["--yes", packageManager, "pack", "--pack-destination", project], packageDirectory);
+  const archive = readdirSync(project).find((name) => name.endsWith(".tgz")) ?? "no archive";
+  mkdirSync(installed, { recursive: true });
+  run("tar", ["-xzf", join(project, archive), "-C", installed, "--strip-components=1"], project);
+  link("ffi-rs", packageDirectory);
+  link("@types/node", packageDirectory);
+  writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+});
+
+it("names nothing of this workspace among its dependencies", () => {
+  const { dependencies } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8"));
+  expect(dependencies).toEqual({ "ffi-rs": expect.stringMatching(/^\d+\.\d+\.\d+$/) });
+});
+
+it("is imported by a plain script", async () => {
+  const script = join(project, "script.js");
+  writeFileSync(
+    script,
+    `import { connect } from "@cm4all/spawn-client";
+const client = await connect({ socket: process.argv[2] });
+const grant = await client.request("foo", { ipc: true, lease: true });
+console.log(typeof grant.ipc.fd, typeof grant.lease.inode, grant.pid);
+client.close();
+// The lease is open, and does not keep the process from ending.
+`,
+  );
+  const contents = { ipc: true, pid: false, user: false, lease: true };
+  using daemon = new FakeDaemon(() => ({ bytes: encodeResponse(contents), fdCount: 2 }));
+  const { status, stdout, stderr } = await new Running(process.execPath, [script, daemon.address])
+    .result;
+  expect({ status, stdout, stderr }).toEqual({
+    status: 0,
+    stdout: "number number undefined\n",
+    stderr: "",
+  });
+});
+
+it("has types that a strict project can use", () => {
+  writeFileSync(
+    join(project, "user.ts"),
+    `import { connect, SpawnError, type Grant, type Handle } from "@cm4all/spawn-client";
+const client = await connect({ timeoutMs: 100 });
+const grant = await client.request("foo", { ipc: true, user: { uidMap: "0 0 1" } });
+export const ipc: Handle = grant.ipc;
+export const user: Handle = grant.user;
+export const nothing: undefined = grant.pid;
+declare const perhaps: boolean;
+const some = await client.request("foo", { ipc: perhaps });
+export const maybe: Handle | undefined = some.ipc;
+// @ts-expect-error it may not be there
+export const wrong: Handle = some.ipc;
+// @ts-expect-error there is no such namespace
+await client.request("foo", { net: true });
+export const all: Grant = grant;
+export const why = (error: unknown) => error instanceof SpawnError && error.kind === "refused";
+`,
+  );
+  const options = ["--strict", "--noEmit", "--skipLibCheck", "false", "--target", "es2023"];
+  const modern = ["--module", "nodenext", "--lib", "es2023,esnext.disposable", "--types", "node"];
+  const tsc = join(root, "node_modules/.bin/tsc");
+  expect(run(tsc, [...options, ...modern, "user.ts"], project)).toBe("");
+});

@@ -1,0 +1,40 @@
+// @ts-check
+/**
+ * Builds the library of a package for programs outside of this workspace: the private
+ * packages that it uses become part of it, the public ones remain dependencies.
+ * To be called in the package's directory.
+ */
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { build } from "esbuild";
+
+/**
+ * @param {object} options
+ * @param {string} options.entry      the entry module
+ * @param {string} options.outfile    an ECMAScript module, in a directory of its own
+ * @param {string} options.tsconfig   for the type declarations, into the same directory
+ * @param {string[]} options.external dependencies that stay outside
+ */
+export async function library({ entry, outfile, tsconfig, external }) {
+  await build({
+    entryPoints: [entry],
+    outfile,
+    bundle: true,
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    legalComments: "none",
+    external,
+  });
+  // The directory above is that of the executables, which are CommonJS.
+  writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "module" }\n');
+  const tsc = createRequire(import.meta.url).resolve("typescript/package.json");
+  const { status } = spawnSync(
+    process.execPath,
+    [join(dirname(tsc), "bin/tsc"), "-p", tsconfig, "--outDir", dirname(outfile)],
+    { stdio: "inherit" },
+  );
+  if (status !== 0) throw new Error(`${tsconfig}: tsc failed`);
+}
