@@ -1,4 +1,7 @@
 export * from "./bytes.ts";
+export * from "./cgroup/mount.ts";
+export * from "./cgroup/parse.ts";
+export * from "./cgroup/read.ts";
 export * from "./cmsg.ts";
 export * from "./directory.ts";
 export * from "./epoll.ts";
@@ -9,6 +12,7 @@ export * from "./fd.ts";
 export * from "./flock.ts";
 export * from "./inotify.ts";
 export * from "./mount.ts";
+export * from "./mountinfo.ts";
 export * from "./namespaces.ts";
 export * from "./netlink/ip-address.ts";
 export * from "./netlink/rtnetlink.ts";

@@ -1,8 +1,10 @@
+import type { CgroupUsage } from "@cm4all/linux";
+
 /**
  * What the reaper measured of one cgroup when it ran empty. It crosses a pipe as
  * JSON. Whatever a kernel file or controller did not tell is undefined, never 0.
  */
-export interface CgroupSnapshot {
+export interface CgroupSnapshot extends CgroupUsage {
   /**
    * Relative to the cgroup2 root, beginning with `/`. A path is a string of bytes:
    * one character stands for one byte (`Buffer.toString("latin1")`).
@@ -16,35 +18,4 @@ export interface CgroupSnapshot {
   measuredMs: number;
   /** When the cgroup was created, milliseconds since 1970, with fractions. */
   birthMs?: number | undefined;
-
-  /** `cpu.stat`, microseconds. */
-  cpuTotalUsec?: number | undefined;
-  cpuUserUsec?: number | undefined;
-  cpuSystemUsec?: number | undefined;
-  cpuThrottledUsec?: number | undefined;
-
-  /** `memory.peak` and `memory.swap.peak`, bytes. */
-  memoryPeakBytes?: number | undefined;
-  memorySwapPeakBytes?: number | undefined;
-  /** `memory.events`, counts. */
-  memoryEventsHigh?: number | undefined;
-  memoryEventsMax?: number | undefined;
-  memoryEventsOom?: number | undefined;
-  memoryEventsOomKill?: number | undefined;
-
-  /** `pids.peak`, `pids.forks` and `pids.events`, counts. */
-  pidsPeak?: number | undefined;
-  pidsForks?: number | undefined;
-  pidsEventsMax?: number | undefined;
-
-  /** `io.stat`, sums over all devices. */
-  ioReadBytes?: number | undefined;
-  ioWriteBytes?: number | undefined;
-  ioReads?: number | undefined;
-  ioWrites?: number | undefined;
-
-  /** `some total=` of the pressure files, microseconds. */
-  cpuPressureUsec?: number | undefined;
-  memoryPressureUsec?: number | undefined;
-  ioPressureUsec?: number | undefined;
 }

@@ -1,2 +1,3 @@
 export * from "./bundle.ts";
+export * from "./cgroup.ts";
 export * from "./needs.ts";

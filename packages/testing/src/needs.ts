@@ -4,7 +4,7 @@
  * missing need is an error, so that nothing is skipped silently where it counts.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { cgroup2Mount } from "./cgroup.ts";
 
 /** What is missing, or undefined where the need is met. */
 type Probe = () => string | undefined;
@@ -15,10 +15,7 @@ const probes = {
   iproute2: () => program("ip"),
   gcc: () => program("gcc"),
   systemd: () => program("systemd-analyze"),
-  cgroup2: () =>
-    readFileSync("/proc/self/mountinfo", "utf8").includes(" - cgroup2 ")
-      ? undefined
-      : "needs cgroup2",
+  cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
 } satisfies Record<string, Probe>;
 
 export type Need = keyof typeof probes;

@@ -1,0 +1,118 @@
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { missing, ScratchCgroup } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CgroupReader, tryFindCgroup2 } from "../src/index.ts";
+
+const complaints: string[] = [];
+const reader = new CgroupReader((name) => complaints.push(name));
+
+function measure(path: string) {
+  const fd = openSync(path, "r");
+  try {
+    return { usage: reader.read(fd), used: reader.wasUsed(fd) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+describe("a directory that looks like a cgroup with all controllers", () => {
+  let directory = "";
+  beforeAll(() => {
+    directory = mkdtempSync(join(tmpdir(), "cgroup-"));
+    const files = {
+      "cpu.stat": "usage_usec 3\nuser_usec 2\nsystem_usec 1\nthrottled_usec 4\n",
+      "memory.peak": "5\n",
+      "memory.swap.peak": "6\n",
+      "memory.events": "low 0\nhigh 7\nmax 8\noom 9\noom_kill 10\n",
+      "pids.peak": "11\n",
+      "pids.forks": "12\n",
+      "pids.events": "max 13\n",
+      "io.stat": "8:0 rbytes=14 wbytes=15 rios=16 wios=17\n",
+      "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=18\n",
+      "memory.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=19\n",
+      "io.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=20\n",
+    };
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(directory, name), text);
+  });
+  afterAll(() => rmSync(directory, { recursive: true }));
+
+  it("gives every figure", () => {
+    expect(measure(directory)).toEqual({
+      used: true,
+      usage: {
+        cpuTotalUsec: 3,
+        cpuUserUsec: 2,
+        cpuSystemUsec: 1,
+        cpuThrottledUsec: 4,
+        memoryPeakBytes: 5,
+        memorySwapPeakBytes: 6,
+        memoryEventsHigh: 7,
+        memoryEventsMax: 8,
+        memoryEventsOom: 9,
+        memoryEventsOomKill: 10,
+        pidsPeak: 11,
+        pidsForks: 12,
+        pidsEventsMax: 13,
+        ioReadBytes: 14,
+        ioWriteBytes: 15,
+        ioReads: 16,
+        ioWrites: 17,
+        cpuPressureUsec: 18,
+        memoryPressureUsec: 19,
+        ioPressureUsec: 20,
+      },
+    });
+  });
+
+  it("gives undefined for a missing file, and the value again once it is there", () => {
+    rmSync(join(directory, "pids.peak"));
+    expect(measure(directory).usage.pidsPeak).toBeUndefined();
+    expect(measure(directory).usage.pidsPeak).toBeUndefined();
+    writeFileSync(join(directory, "pids.peak"), "21\n");
+    expect(measure(directory).usage.pidsPeak).toBe(21);
+    expect(complaints).toEqual([]);
+  });
+
+  it("names a file that is there and cannot be read, and goes on", () => {
+    rmSync(join(directory, "memory.peak"));
+    mkdirSync(join(directory, "memory.peak"));
+    const { usage } = measure(directory);
+    expect(usage.memoryPeakBytes).toBeUndefined();
+    expect(usage.memorySwapPeakBytes).toBe(6);
+    expect(complaints).toEqual(["memory.peak"]);
+  });
+});
+
+describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () => {
+  let scratch: ScratchCgroup;
+  beforeAll(() => {
+    scratch = new ScratchCgroup();
+  });
+  afterAll(() => scratch.remove());
+
+  it("lies below the mount that mountinfo tells", () => {
+    expect(scratch.path.startsWith(`${tryFindCgroup2()}/`)).toBe(true);
+  });
+
+  it("was not used when it is new, and has used CPU time after a process", async () => {
+    const path = scratch.make("a");
+    expect(measure(path).used).toBe(false);
+    await scratch.runToEnd("a", "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");
+    const { usage, used } = measure(path);
+    expect(used).toBe(true);
+    expect(usage.cpuTotalUsec).toBeGreaterThan(0);
+  });
+
+  it("gives nothing of a cgroup that was removed while its directory is open", () => {
+    const fd = openSync(scratch.make("b"), "r");
+    try {
+      scratch.removeEmpty("b");
+      expect(Object.values(reader.read(fd)).every((value) => value === undefined)).toBe(true);
+      expect(reader.wasUsed(fd)).toBe(false);
+    } finally {
+      closeSync(fd);
+    }
+  });
+});

@@ -1,0 +1,98 @@
+/** Cgroups for tests: below a directory of their own in the cgroup2 hierarchy of this machine. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** Where cgroup2 is mounted; undefined where it is not. */
+export function cgroup2Mount(): string | undefined {
+  const mount = readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .find((line) => line.includes(" - cgroup2 "));
+  return mount?.split(" ")[4];
+}
+
+let count = 0;
+
+/** A cgroup of the test's own; `remove` ends what runs in it and deletes everything. */
+export class ScratchCgroup {
+  readonly path: string;
+
+  constructor() {
+    const mount = cgroup2Mount();
+    if (mount === undefined) throw new Error("cgroup2 is not mounted");
+    this.path = join(mount, `spawn-test-${process.pid}-${++count}`);
+    mkdirSync(this.path);
+  }
+
+  /** Makes a cgroup and those above it. @returns its full path */
+  make(name: string): string {
+    const path = join(this.path, name);
+    mkdirSync(path, { recursive: true });
+    return path;
+  }
+
+  /** Runs a shell command in a cgroup, which is made if it does not exist. */
+  run(name: string, command = "exec sleep 1000"): ChildProcess {
+    const procs = join(this.make(name), "cgroup.procs");
+    return spawn("sh", ["-c", `echo $$ > "$1" && ${command}`, "sh", procs], { stdio: "ignore" });
+  }
+
+  /** Runs a shell command in a cgroup to its end. */
+  async runToEnd(name: string, command = ":"): Promise<void> {
+    const child = this.run(name, command);
+    await new Promise((resolve, reject) => {
+      child.on("error", reject);
+      child.on("exit", resolve);
+    });
+  }
+
+  removeEmpty(name: string): void {
+    rmdirSync(join(this.path, name));
+  }
+
+  /** Ends everything in it and deletes it. */
+  async remove(): Promise<void> {
+    // Killed processes leave their cgroup a moment later.
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return removeTree(this.path);
+      } catch (error) {
+        if (attempt === 200) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    }
+  }
+}
+
+function removeTree(path: string): void {
+  let names: string[];
+  try {
+    names = readdirSync(path, { withFileTypes: true, encoding: "latin1" })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => name);
+  } catch (error) {
+    if (isGone(error)) return;
+    throw error;
+  }
+  killAll(path);
+  for (const name of names) removeTree(`${path}/${name}`);
+  try {
+    rmdirSync(Buffer.from(path, "latin1"));
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+function killAll(path: string): void {
+  try {
+    writeFileSync(Buffer.from(`${path}/cgroup.kill`, "latin1"), "1");
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return (
+    error instanceof Error && "code" in error && ["ENOENT", "ENODEV"].includes(String(error.code))
+  );
+}
