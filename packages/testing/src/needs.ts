@@ -16,6 +16,7 @@ const probes = {
   gcc: () => program("gcc"),
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
+  luajit: () => program("luajit"),
 } satisfies Record<string, Probe>;
 
 export type Need = keyof typeof probes;

@@ -1,0 +1,178 @@
+/** The global functions, where LuaJIT's differ from those of Lua 5.3. */
+import lbaselib from "fengari/src/lbaselib.js";
+import {
+  argumentError,
+  checkText,
+  fromBytes,
+  type LuaState,
+  lauxlib,
+  lua,
+  pushText,
+  raise,
+  setFunctions,
+  toBytes,
+} from "../lua.ts";
+import { loadFunctions } from "./load.ts";
+import type { LineOutput } from "./output.ts";
+
+function print(output: LineOutput) {
+  return (L: LuaState): number => {
+    const texts: string[] = [];
+    for (let i = 1, n = lua.lua_gettop(L); i <= n; i++) {
+      lua.lua_getglobal(L, toBytes("tostring"));
+      lua.lua_pushvalue(L, i);
+      lua.lua_call(L, 1, 1);
+      const text = lua.lua_tolstring(L, -1);
+      if (text === null) return raise(L, "'tostring' must return a string to 'print'");
+      texts.push(fromBytes(text));
+      lua.lua_pop(L, 1);
+    }
+    output.write(`${texts.join("\t")}\n`);
+    return 0;
+  };
+}
+
+function tonumber(L: LuaState): number {
+  const base = lauxlib.luaL_optinteger(L, 2, 10);
+  if (base === 10) {
+    lauxlib.luaL_checkany(L, 1);
+    const type = lua.lua_type(L, 1);
+    const n =
+      type === lua.LUA_TNUMBER || type === lua.LUA_TSTRING ? lua.lua_tonumberx(L, 1) : false;
+    if (n === false) lua.lua_pushnil(L);
+    else lua.lua_pushnumber(L, n);
+    return 1;
+  }
+  const text = checkText(L, 1);
+  if (base < 2 || base > 36) argumentError(L, 2, "base out of range");
+  const n = digitsToNumber(text, base);
+  if (n === undefined) lua.lua_pushnil(L);
+  else lua.lua_pushnumber(L, n);
+  return 1;
+}
+
+function digitsToNumber(text: string, base: number): number | undefined {
+  const hex = base === 16 ? "(?:0[xX])?" : "";
+  const match = new RegExp(`^\\s*(-?)${hex}([0-9a-zA-Z]+)\\s*$`).exec(text);
+  if (match?.[2] === undefined) return undefined;
+  let value = 0;
+  for (const digit of match[2]) {
+    const n = Number.parseInt(digit, base);
+    if (Number.isNaN(n)) return undefined;
+    value = value * base + n;
+  }
+  return match[1] === "-" ? -value : value;
+}
+
+/** There is nothing to steer: Node's collector does as it likes. */
+function collectgarbage(L: LuaState): number {
+  const option = lua.lua_isnoneornil(L, 1) ? "collect" : checkText(L, 1);
+  switch (option) {
+    case "collect":
+    case "stop":
+    case "restart":
+      lua.lua_pushnumber(L, 0);
+      return 1;
+    case "count":
+      lua.lua_pushnumber(L, process.memoryUsage().heapUsed / 1024);
+      return 1;
+    case "step":
+    case "isrunning":
+      lua.lua_pushboolean(L, option === "isrunning");
+      return 1;
+    case "setpause":
+    case "setstepmul":
+      lua.lua_pushnumber(L, 200);
+      return 1;
+    default:
+      return argumentError(L, 1, `invalid option '${option}'`);
+  }
+}
+
+function gcinfo(L: LuaState): number {
+  lua.lua_pushnumber(L, Math.floor(process.memoryUsage().heapUsed / 1024));
+  return 1;
+}
+
+export function unpack(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  const first = lauxlib.luaL_optinteger(L, 2, 1);
+  const last = lua.lua_isnoneornil(L, 3) ? lua.lua_rawlen(L, 1) : lauxlib.luaL_checkinteger(L, 3);
+  const count = Math.max(last - first + 1, 0);
+  if (count > 100_000 || !lua.lua_checkstack(L, count))
+    return raise(L, "too many results to unpack");
+  for (let i = first; i <= last; i++) lua.lua_rawgeti(L, 1, i);
+  return count;
+}
+
+/** A userdata without contents: as a rule of scripts, to have a metatable. */
+function newproxy(L: LuaState): number {
+  lua.lua_settop(L, 1);
+  const type = lua.lua_type(L, 1);
+  lua.lua_newuserdata(L);
+  if (type === lua.LUA_TUSERDATA && lua.lua_getmetatable(L, 1)) {
+    lua.lua_setmetatable(L, -2);
+  } else if (type === lua.LUA_TBOOLEAN && lua.lua_toboolean(L, 1)) {
+    lua.lua_newtable(L);
+    lua.lua_setmetatable(L, -2);
+  } else if (type > lua.LUA_TNIL && type !== lua.LUA_TBOOLEAN) {
+    argumentError(L, 1, "boolean or proxy expected");
+  }
+  return 1;
+}
+
+/** The function may be anything: calling it is what fails. */
+function xpcall(L: LuaState): number {
+  const n = lua.lua_gettop(L);
+  lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
+  lua.lua_pushboolean(L, true);
+  lua.lua_pushvalue(L, 1);
+  lua.lua_rotate(L, 3, 2);
+  const status = lua.lua_pcallk(L, n - 2, lua.LUA_MULTRET, 2, undefined, finishXpcall);
+  return finishXpcall(L, status);
+}
+
+function finishXpcall(L: LuaState, status: number): number {
+  if (status === lua.LUA_OK || status === lua.LUA_YIELD) return lua.lua_gettop(L) - 2;
+  lua.lua_pushboolean(L, false);
+  lua.lua_pushvalue(L, -2);
+  return 2;
+}
+
+/** In LuaJIT the message of `assert` is handed on as it is, whatever its type. */
+function assert(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
+  if (lua.lua_toboolean(L, 1)) return lua.lua_gettop(L);
+  if (lua.lua_isnoneornil(L, 2)) return raisePlainMessage(L, "assertion failed!");
+  lua.lua_settop(L, 2);
+  return lua.lua_error(L);
+}
+
+function raisePlainMessage(L: LuaState, message: string): never {
+  pushText(L, message);
+  return lua.lua_error(L);
+}
+
+export function openBase(L: LuaState, output: LineOutput): void {
+  lua.lua_pushcfunction(L, lbaselib.luaopen_base);
+  lua.lua_call(L, 0, 1);
+  lua.lua_pushnil(L);
+  lua.lua_setfield(L, -2, toBytes("rawlen"));
+  pushText(L, "Lua 5.1");
+  lua.lua_setfield(L, -2, toBytes("_VERSION"));
+  setFunctions(L, {
+    assert,
+    collectgarbage,
+    gcinfo,
+    newproxy,
+    print: print(output),
+    tonumber,
+    unpack,
+    xpcall,
+    ...loadFunctions,
+  });
+  lauxlib.luaL_getsubtable(L, lua.LUA_REGISTRYINDEX, toBytes("_LOADED"));
+  lua.lua_pushvalue(L, -2);
+  lua.lua_setfield(L, -2, toBytes("_G"));
+  lua.lua_pop(L, 2);
+}

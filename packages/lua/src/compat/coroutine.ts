@@ -1,0 +1,105 @@
+/** The `coroutine` library: fengari's, with LuaJIT's `running`. */
+import lcorolib from "fengari/src/lcorolib.js";
+import {
+  argumentError,
+  fromBytes,
+  type LuaState,
+  lauxlib,
+  lua,
+  pushText,
+  raise,
+  setFunctions,
+  setLibrary,
+} from "../lua.ts";
+
+/**
+ * Told of each thread that a script resumed and that ran to its end, or failed; in
+ * that case its message is on top of its stack.
+ */
+export type ThreadEnded = (thread: LuaState, failed: boolean) => void;
+
+function running(L: LuaState): number {
+  if (lua.lua_pushthread(L)) {
+    lua.lua_pop(L, 1);
+    lua.lua_pushnil(L);
+  }
+  return 1;
+}
+
+function resume(ended: ThreadEnded) {
+  return (L: LuaState): number => {
+    const thread = lua.lua_tothread(L, 1);
+    if (thread === null) return argumentError(L, 1, "coroutine expected");
+    const count = moveInto(L, thread, lua.lua_gettop(L) - 1);
+    if (count === undefined) {
+      lua.lua_pushboolean(L, false);
+      pushText(L, "cannot resume dead coroutine");
+      return 2;
+    }
+    const alive = isAlive(thread);
+    const status = lua.lua_resume(thread, L, count);
+    const failed = status !== lua.LUA_OK && status !== lua.LUA_YIELD;
+    lua.lua_pushboolean(L, !failed);
+    if (failed) {
+      if (alive && !isAlive(thread)) ended(thread, true);
+      lua.lua_xmove(thread, L, 1);
+      return 2;
+    }
+    const results = lua.lua_gettop(thread);
+    lauxlib.luaL_checkstack(L, results, "too many results to resume");
+    lua.lua_xmove(thread, L, results);
+    if (status === lua.LUA_OK) ended(thread, false);
+    return results + 1;
+  };
+}
+
+/** Moves the arguments into the thread; undefined where it is dead. */
+function moveInto(L: LuaState, thread: LuaState, count: number): number | undefined {
+  const ended = thread.status === lua.LUA_OK && lua.lua_gettop(thread) === 0;
+  if (!isAlive(thread) || (ended && !hasFrames(thread))) return undefined;
+  lauxlib.luaL_checkstack(thread, count, "too many arguments to resume");
+  lua.lua_xmove(L, thread, count);
+  return count;
+}
+
+function hasFrames(thread: LuaState): boolean {
+  return lua.lua_getstack(thread, 0, new lua.lua_Debug()) > 0;
+}
+
+/** Has not failed. */
+function isAlive(thread: LuaState): boolean {
+  return thread.status === lua.LUA_OK || thread.status === lua.LUA_YIELD;
+}
+
+function wrap(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+  const thread = lua.lua_newthread(L);
+  lua.lua_pushvalue(L, 1);
+  lua.lua_xmove(L, thread, 1);
+  lua.lua_pushcclosure(L, (state) => callWrapped(state, thread), 1);
+  return 1;
+}
+
+function callWrapped(L: LuaState, thread: LuaState): number {
+  const count = moveInto(L, thread, lua.lua_gettop(L));
+  if (count === undefined) return raise(L, "cannot resume dead coroutine");
+  const status = lua.lua_resume(thread, L, count);
+  if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) {
+    // The message has its position already: where the coroutine failed.
+    if (lua.lua_type(thread, -1) === lua.LUA_TSTRING)
+      pushText(L, fromBytes(lua.lua_tolstring(thread, -1) ?? new Uint8Array()));
+    else lua.lua_xmove(thread, L, 1);
+    return lua.lua_error(L);
+  }
+  const results = lua.lua_gettop(thread);
+  lauxlib.luaL_checkstack(L, results, "too many results to resume");
+  lua.lua_xmove(thread, L, results);
+  return results;
+}
+
+export function openCoroutine(L: LuaState, ended: ThreadEnded): void {
+  lua.lua_pushcfunction(L, lcorolib.luaopen_coroutine);
+  lua.lua_call(L, 0, 1);
+  setFunctions(L, { running, resume: resume(ended), wrap });
+  setLibrary(L, "coroutine");
+}

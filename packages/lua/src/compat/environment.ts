@@ -1,0 +1,91 @@
+/** getfenv and setfenv, on the upvalue `_ENV` through which functions see globals. */
+import lobject from "fengari/src/lobject.js";
+import type { LuaClosure } from "fengari/src/types";
+import {
+  argumentError,
+  type LuaState,
+  lauxlib,
+  lua,
+  raise,
+  setFunctions,
+  toBytes,
+  typeName,
+} from "../lua.ts";
+
+const LUA_TTABLE = 5;
+const ENV = Buffer.from("_ENV");
+
+/** Environments of functions that use no globals, so have no upvalue for them. */
+const withoutUpvalue = new WeakMap<object, unknown>();
+
+/** Pushes the function that argument 1 names: itself, or the caller at that level. */
+function pushFunction(L: LuaState, optional: boolean): void {
+  if (lua.lua_type(L, 1) === lua.LUA_TFUNCTION) {
+    lua.lua_pushvalue(L, 1);
+    return;
+  }
+  if (lua.lua_tonumberx(L, 1) === false && !(optional && lua.lua_isnoneornil(L, 1)))
+    argumentError(
+      L,
+      1,
+      `number expected, got ${lua.lua_type(L, 1) === lua.LUA_TNONE ? "no value" : typeName(L, 1)}`,
+    );
+  const level = lauxlib.luaL_optinteger(L, 1, 1);
+  if (level < 0) argumentError(L, 1, "level must be non-negative");
+  const ar = new lua.lua_Debug();
+  if (lua.lua_getstack(L, level, ar) === 0) argumentError(L, 1, "invalid level");
+  lua.lua_getinfo(L, toBytes("f"), ar);
+}
+
+function environmentIndex(closure: LuaClosure): number {
+  return closure.p.upvalues.findIndex(
+    ({ name }) => name !== null && ENV.equals(Uint8Array.from(name.getstr())),
+  );
+}
+
+function getfenv(L: LuaState): number {
+  if (lua.lua_type(L, 1) === lua.LUA_TNUMBER && lua.lua_tonumber(L, 1) === 0) {
+    lua.lua_pushglobaltable(L);
+    return 1;
+  }
+  pushFunction(L, true);
+  if (lua.lua_iscfunction(L, -1)) {
+    lua.lua_pushglobaltable(L);
+    return 1;
+  }
+  const closure = lua.lua_topointer(L, -1) as LuaClosure;
+  const upvalue = closure.upvals[environmentIndex(closure)];
+  const remembered = withoutUpvalue.get(closure);
+  if (upvalue === undefined && remembered === undefined) {
+    lua.lua_pushglobaltable(L);
+  } else {
+    lua.lua_pushnil(L);
+    L.stack[L.top - 1]?.setfrom(upvalue ?? new lobject.TValue(LUA_TTABLE, remembered));
+  }
+  return 1;
+}
+
+function setfenv(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 2, lua.LUA_TTABLE);
+  if (lua.lua_type(L, 1) === lua.LUA_TNUMBER && lua.lua_tonumber(L, 1) === 0) {
+    lua.lua_pushvalue(L, 2);
+    lua.lua_rawseti(L, lua.LUA_REGISTRYINDEX, lua.LUA_RIDX_GLOBALS);
+    return 0;
+  }
+  pushFunction(L, false);
+  if (lua.lua_iscfunction(L, -1))
+    return raise(L, "'setfenv' cannot change environment of given object");
+  const closure = lua.lua_topointer(L, -1) as LuaClosure;
+  const index = environmentIndex(closure);
+  const table = lua.lua_topointer(L, 2);
+  // An upvalue of its own: the functions it was shared with keep theirs.
+  if (index === -1) withoutUpvalue.set(closure, table);
+  else closure.upvals[index] = new lobject.TValue(LUA_TTABLE, table);
+  return 1;
+}
+
+export function openEnvironment(L: LuaState): void {
+  lua.lua_pushglobaltable(L);
+  setFunctions(L, { getfenv, setfenv });
+  lua.lua_pop(L, 1);
+}

@@ -1,0 +1,179 @@
+/**
+ * A file as C's stdio gives it to Lua: buffered reading, buffered writing, one
+ * position. Everything is synchronous: a script that reads a pipe waits for it.
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { textToNumber } from "./numbers.ts";
+import { writeFully } from "./output.ts";
+
+const CHUNK = 65536;
+
+/** What the system says of a file that is open for the other direction only. */
+export function badDescriptor(): Error {
+  return Object.assign(new Error("EBADF"), { code: "EBADF", errno: -9 });
+}
+
+/** What scripts can do with a file, whatever is behind it. */
+export interface LuaStream {
+  readonly isClosed: boolean;
+  /** Up to `count` bytes; undefined at the end of the file. */
+  read(count: number): string | undefined;
+  readAll(): string;
+  readLine(keepNewline?: boolean): string | undefined;
+  readNumber(): number | undefined;
+  write(text: string): void;
+  flush(): void;
+  seek(whence: Whence, offset: number): number | undefined;
+  close(): void;
+}
+
+export type Whence = "set" | "cur" | "end";
+
+export class LuaFile implements LuaStream {
+  readonly #fd: number;
+  readonly #readable: boolean;
+  readonly #writable: boolean;
+  readonly #append: boolean;
+  readonly #beforeClose: ((fd: number) => void) | undefined;
+  /** Read, but not yet asked for. */
+  #ahead = "";
+  /** Where in the file the next byte is read or written; undefined for pipes. */
+  #position: number | undefined;
+  #pending = "";
+  #atEnd = false;
+  isClosed = false;
+
+  /**
+   * Owns the descriptor.
+   * @param beforeClose called when all is written, while the descriptor is still open
+   */
+  constructor(fd: number, options: { mode?: string; beforeClose?: (fd: number) => void } = {}) {
+    const { mode = "r+" } = options;
+    this.#fd = fd;
+    this.#readable = mode.startsWith("r") || mode.includes("+");
+    this.#writable = !mode.startsWith("r") || mode.includes("+");
+    this.#append = mode.startsWith("a");
+    this.#beforeClose = options.beforeClose;
+    this.#position = fstatSync(fd).isFile() ? 0 : undefined;
+  }
+
+  /** @throws the error of open(2) */
+  static open(path: Buffer, mode: string): LuaFile {
+    const flags = mode.replace("b", "");
+    return new LuaFile(openSync(path, flags, 0o666), { mode: flags });
+  }
+
+  read(count: number): string | undefined {
+    while (this.#ahead.length < count && this.#fill());
+    if (this.#ahead === "") {
+      if (count > 0 || !this.#fill()) return undefined;
+    }
+    return this.#take(count);
+  }
+
+  readAll(): string {
+    while (this.#fill());
+    return this.#take(this.#ahead.length);
+  }
+
+  /** A line; undefined at the end of the file. */
+  readLine(keepNewline = false): string | undefined {
+    let from = 0;
+    for (;;) {
+      const end = this.#ahead.indexOf("\n", from);
+      if (end !== -1) {
+        const line = this.#take(end + 1);
+        return keepNewline ? line : line.slice(0, -1);
+      }
+      from = this.#ahead.length;
+      if (!this.#fill()) return this.#ahead === "" ? undefined : this.#take(this.#ahead.length);
+    }
+  }
+
+  /** The number that comes next, as scanf's `%lf`; undefined where there is none. */
+  readNumber(): number | undefined {
+    // No number is longer than this, and what follows it must be seen.
+    while (this.#ahead.trimStart().length < 200 && this.#fill());
+    const match =
+      /^\s*([+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?))/.exec(
+        this.#ahead,
+      );
+    if (match?.[1] === undefined) {
+      this.#take(/^\s*/.exec(this.#ahead)?.[0].length ?? 0);
+      return undefined;
+    }
+    this.#take(match[0].length);
+    return textToNumber(match[1]);
+  }
+
+  write(text: string): void {
+    if (!this.#writable) throw badDescriptor();
+    // Writing continues where reading stopped, not where reading ahead did.
+    this.#dropAhead();
+    this.#pending += text;
+    if (this.#pending.length >= CHUNK) this.flush();
+  }
+
+  flush(): void {
+    if (this.#pending === "") return;
+    const text = this.#pending;
+    this.#pending = "";
+    if (this.#position === undefined || this.#append) {
+      writeFully(this.#fd, text);
+    } else {
+      writeFully(this.#fd, text, this.#position);
+      this.#position += text.length;
+    }
+  }
+
+  /** @returns the new position; undefined where the file has none */
+  seek(whence: Whence, offset: number): number | undefined {
+    this.flush();
+    this.#dropAhead();
+    if (this.#position === undefined) return undefined;
+    const size = fstatSync(this.#fd).size;
+    const current = this.#append && this.#position === 0 ? size : this.#position;
+    const base = whence === "set" ? 0 : whence === "cur" ? current : size;
+    if (base + offset < 0) return undefined;
+    this.#atEnd = false;
+    this.#position = base + offset;
+    return this.#position;
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    try {
+      this.flush();
+      this.#beforeClose?.(this.#fd);
+    } finally {
+      closeSync(this.#fd);
+    }
+  }
+
+  #take(count: number): string {
+    const text = this.#ahead.slice(0, count);
+    this.#ahead = this.#ahead.slice(count);
+    return text;
+  }
+
+  #dropAhead(): void {
+    if (this.#position !== undefined) this.#position -= this.#ahead.length;
+    this.#ahead = "";
+  }
+
+  #fill(): boolean {
+    if (!this.#readable) throw badDescriptor();
+    this.flush();
+    if (this.#atEnd && this.#position === undefined) return false;
+    const buffer = Buffer.allocUnsafe(CHUNK);
+    const count = readSync(this.#fd, buffer, 0, CHUNK, this.#position ?? null);
+    if (count === 0) {
+      this.#atEnd = true;
+      return false;
+    }
+    if (this.#position !== undefined) this.#position += count;
+    this.#ahead += buffer.toString("latin1", 0, count);
+    return true;
+  }
+}

@@ -1,0 +1,102 @@
+/** A Lua state that scripts written for LuaJIT feel at home in. */
+import { accessSync, constants } from "node:fs";
+import {
+  checkText,
+  fromBytes,
+  type LuaState,
+  lauxlib,
+  lua,
+  pushFailure,
+  pushText,
+  toBytes,
+} from "../lua.ts";
+import { openBase } from "./base.ts";
+import { openBit } from "./bit.ts";
+import { openCoroutine, type ThreadEnded } from "./coroutine.ts";
+import { openDebug } from "./debug.ts";
+import { openEnvironment } from "./environment.ts";
+import { openIo } from "./io.ts";
+import { loadChunk, loadFile } from "./load.ts";
+import { openMath } from "./math.ts";
+import { openOs } from "./os.ts";
+import type { LineOutput } from "./output.ts";
+import { prelude } from "./prelude.ts";
+import { openString } from "./string.ts";
+import { openTable } from "./table-library.ts";
+
+export { LineOutput, writeFully } from "./output.ts";
+
+const DEFAULT_PATH = [
+  "./?.lua",
+  "/usr/share/luajit-2.1.0-beta3/?.lua",
+  "/usr/local/share/lua/5.1/?.lua",
+  "/usr/local/share/lua/5.1/?/init.lua",
+  "/usr/share/lua/5.1/?.lua",
+  "/usr/share/lua/5.1/?/init.lua",
+].join(";");
+
+export interface StateOptions {
+  /** Where `print` and `io.write` go. */
+  output: LineOutput;
+  /** Told of threads that scripts resumed and that ended by it. */
+  threadEnded?: ThreadEnded;
+}
+
+/** A new state with the standard libraries. */
+export function newState({ output, threadEnded = () => {} }: StateOptions): LuaState {
+  const L = lauxlib.luaL_newstate();
+  // Without a handler a script's pcall would get a JavaScript function as the message.
+  lua.lua_atnativeerror(L, describeNativeError);
+  openBase(L, output);
+  openString(L);
+  openTable(L);
+  openMath(L);
+  openBit(L);
+  openOs(L, output);
+  openIo(L, output);
+  openCoroutine(L, threadEnded);
+  openEnvironment(L);
+  openDebug(L);
+  runPrelude(L);
+  return L;
+}
+
+/** A fault of the host, or its stack that ran out, becomes an error of the script. */
+function describeNativeError(L: LuaState): number {
+  const error = lua.lua_touserdata(L, 1);
+  if (error instanceof RangeError && /call stack/.test(error.message))
+    pushText(L, "stack overflow");
+  else pushText(L, error instanceof Error ? `internal error: ${error.message}` : String(error));
+  return 1;
+}
+
+function runPrelude(L: LuaState): void {
+  if (loadChunk(L, prelude, "=[prelude]") !== lua.LUA_OK)
+    throw new Error(fromBytes(lua.lua_tolstring(L, -1) ?? new Uint8Array()));
+  lua.lua_pushcfunction(L, exists);
+  lua.lua_pushcfunction(L, loadPath);
+  pushText(L, searchPath());
+  lua.lua_call(L, 3, 0);
+}
+
+/** $LUA_PATH, in which `;;` stands for the default. */
+function searchPath(): string {
+  const path = process.env["LUA_PATH_5_1"] ?? process.env["LUA_PATH"];
+  return path === undefined ? DEFAULT_PATH : path.replace(";;", `;${DEFAULT_PATH};`);
+}
+
+function exists(L: LuaState): number {
+  let readable = true;
+  try {
+    accessSync(Buffer.from(checkText(L, 1), "latin1"), constants.R_OK);
+  } catch {
+    readable = false;
+  }
+  lua.lua_pushboolean(L, readable);
+  return 1;
+}
+
+function loadPath(L: LuaState): number {
+  if (loadFile(L, checkText(L, 1)) === lua.LUA_OK) return 1;
+  return pushFailure(L, fromBytes(lua.lua_tolstring(L, -1) ?? toBytes("")));
+}

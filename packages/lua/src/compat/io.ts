@@ -1,0 +1,258 @@
+/** The `io` library, and the methods of its files. */
+import {
+  argumentError,
+  checkText,
+  type LuaFunction,
+  type LuaState,
+  lauxlib,
+  lua,
+  optText,
+  pushFailure,
+  pushLibrary,
+  pushText,
+  raise,
+  setFunctions,
+  setLibrary,
+  toBytes,
+  toText,
+} from "../lua.ts";
+import { checkObject, newClass, pushObject, toObject } from "../userdata.ts";
+import { LuaFile, type LuaStream, type Whence } from "./file.ts";
+import { pushFileResult } from "./os.ts";
+import type { LineOutput } from "./output.ts";
+import { popen } from "./popen.ts";
+import { OutputStream, stderrOutput } from "./streams.ts";
+import { systemErrorNumber, systemErrorText } from "./system-error.ts";
+
+const FILE = "FILE*";
+const EINVAL = 22;
+
+function checkFile(L: LuaState, index: number): LuaStream {
+  const file = checkObject<LuaStream>(L, index, FILE);
+  return file.isClosed ? raise(L, "attempt to use a closed file") : file;
+}
+
+/** Runs an operation on a file; failures of the system are returned, not raised. */
+function attempt(L: LuaState, path: string | undefined, operation: () => number): number {
+  try {
+    return operation();
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    const text = systemErrorText(error);
+    pushFailure(L, path === undefined ? text : `${path}: ${text}`);
+    lua.lua_pushnumber(L, systemErrorNumber(error));
+    return 3;
+  }
+}
+
+function open(L: LuaState): number {
+  const path = checkText(L, 1);
+  const mode = optText(L, 2, "r");
+  if (!/^[rwa]\+?b?$/.test(mode)) {
+    pushFailure(L, `${path}: Invalid argument`);
+    lua.lua_pushnumber(L, EINVAL);
+    return 3;
+  }
+  return attempt(L, path, () => {
+    pushObject<LuaStream>(L, LuaFile.open(Buffer.from(path, "latin1"), mode), FILE);
+    return 1;
+  });
+}
+
+function openPipe(L: LuaState): number {
+  const command = checkText(L, 1);
+  const mode = optText(L, 2, "r");
+  if (mode !== "r" && mode !== "w") return argumentError(L, 2, "invalid mode");
+  return attempt(L, command, () => {
+    pushObject<LuaStream>(L, popen(command, mode), FILE);
+    return 1;
+  });
+}
+
+function type(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
+  const file = toObject<LuaStream>(L, 1, FILE);
+  if (file === undefined) lua.lua_pushnil(L);
+  else pushText(L, file.isClosed ? "closed file" : "file");
+  return 1;
+}
+
+/** Pushes what each format from argument `first` on asks for, nil and no more at the end. */
+function readFormats(L: LuaState, file: LuaStream, first: number): number {
+  const last = lua.lua_gettop(L);
+  if (last < first) return pushRead(L, file.readLine());
+  let count = 0;
+  for (let i = first; i <= last; i++) {
+    lauxlib.luaL_checkstack(L, 1, "too many arguments");
+    count++;
+    if (!readFormat(L, file, i)) break;
+  }
+  return count;
+}
+
+function readFormat(L: LuaState, file: LuaStream, index: number): boolean {
+  if (lua.lua_type(L, index) === lua.LUA_TNUMBER)
+    return pushRead(L, file.read(lauxlib.luaL_checkinteger(L, index))) > 0 && !isNil(L);
+  const [letter] = checkText(L, index).replace(/^\*/, "");
+  switch (letter) {
+    case "l":
+    case "L":
+      pushRead(L, file.readLine(letter === "L"));
+      break;
+    case "a":
+      pushText(L, file.readAll());
+      break;
+    case "n": {
+      const n = file.readNumber();
+      if (n === undefined) lua.lua_pushnil(L);
+      else lua.lua_pushnumber(L, n);
+      break;
+    }
+    default:
+      return argumentError(L, index, "invalid format");
+  }
+  return !isNil(L);
+}
+
+function isNil(L: LuaState): boolean {
+  return lua.lua_type(L, -1) === lua.LUA_TNIL;
+}
+
+function pushRead(L: LuaState, text: string | undefined): number {
+  if (text === undefined) lua.lua_pushnil(L);
+  else pushText(L, text);
+  return 1;
+}
+
+function writeArguments(L: LuaState, file: LuaStream, first: number): number {
+  return attempt(L, undefined, () => {
+    for (let i = first; i <= lua.lua_gettop(L); i++) {
+      file.write(toText(L, i) ?? checkText(L, i));
+    }
+    lua.lua_pushboolean(L, true);
+    return 1;
+  });
+}
+
+/** An iterator over the file; at its end it closes a file that `io.lines` opened. */
+function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
+  lua.lua_pushcfunction(L, (state) => {
+    if (file.isClosed) return raise(state, "file is already closed");
+    const line = file.readLine();
+    if (line === undefined && closeAtEnd) file.close();
+    return pushRead(state, line);
+  });
+  return 1;
+}
+
+const WHENCE: Whence[] = ["set", "cur", "end"];
+
+const methods: Record<string, LuaFunction> = {
+  close: (L) => {
+    const file = checkFile(L, 1);
+    return pushFileResult(L, undefined, () => file.close());
+  },
+  flush: (L) => {
+    const file = checkFile(L, 1);
+    return pushFileResult(L, undefined, () => file.flush());
+  },
+  lines: (L) => pushLines(L, checkFile(L, 1), false),
+  read: (L) => {
+    const file = checkFile(L, 1);
+    return attempt(L, undefined, () => readFormats(L, file, 2));
+  },
+  seek: (L) => {
+    const file = checkFile(L, 1);
+    const name = optText(L, 2, "cur");
+    const whence = WHENCE.find((known) => known === name);
+    if (whence === undefined) return argumentError(L, 2, `invalid option '${name}'`);
+    const offset = lauxlib.luaL_optinteger(L, 3, 0);
+    return attempt(L, undefined, () => {
+      const position = file.seek(whence, offset);
+      if (position === undefined) return pushFailure(L, "Illegal seek");
+      lua.lua_pushnumber(L, position);
+      return 1;
+    });
+  },
+  setvbuf: (L) => {
+    checkFile(L, 1);
+    lua.lua_pushboolean(L, true);
+    return 1;
+  },
+  write: (L) => writeArguments(L, checkFile(L, 1), 2),
+  __tostring: (L) => {
+    const file = checkObject<LuaStream>(L, 1, FILE);
+    const { id } = lua.lua_topointer(L, 1) as { id: number };
+    pushText(L, file.isClosed ? "file (closed)" : `file (0x${id.toString(16).padStart(8, "0")})`);
+    return 1;
+  },
+};
+
+export function openIo(L: LuaState, output: LineOutput): void {
+  newClass(L, FILE, { __tostring: methods["__tostring"] as LuaFunction });
+  lua.lua_newtable(L);
+  setFunctions(L, methods);
+  lua.lua_setfield(L, -2, toBytes("__index"));
+  lua.lua_pop(L, 1);
+
+  const files: Record<"stdin" | "stdout" | "stderr", LuaStream> = {
+    stdin: new LuaFile(0),
+    stdout: new OutputStream(output),
+    stderr: new OutputStream(stderrOutput),
+  };
+  let input = files.stdin;
+  let standardOutput = files.stdout;
+  pushLibrary(L, {
+    open,
+    popen: openPipe,
+    type,
+    tmpfile: (state) =>
+      attempt(state, undefined, () => {
+        pushObject<LuaStream>(state, popen(":", "r"), FILE);
+        return 1;
+      }),
+    read: (state) => attempt(state, undefined, () => readFormats(state, input, 1)),
+    write: (state) => writeArguments(state, standardOutput, 1),
+    flush: (state) => pushFileResult(state, undefined, () => standardOutput.flush()),
+    close: (state) => {
+      const file = lua.lua_isnoneornil(state, 1) ? standardOutput : checkFile(state, 1);
+      return pushFileResult(state, undefined, () => file.close());
+    },
+    lines: (state) => {
+      const path = optText(state, 1, undefined);
+      if (path === undefined) return pushLines(state, input, false);
+      return pushLines(state, openOrRaise(state, path, "r", true), true);
+    },
+    input: (state) => {
+      input = choose(state, input, "r");
+      pushObject(state, input, FILE);
+      return 1;
+    },
+    output: (state) => {
+      standardOutput = choose(state, standardOutput, "w");
+      pushObject(state, standardOutput, FILE);
+      return 1;
+    },
+  });
+  for (const [name, file] of Object.entries(files)) {
+    pushObject(L, file, FILE);
+    lua.lua_setfield(L, -2, toBytes(name));
+  }
+  setLibrary(L, "io");
+}
+
+/** The file that `io.input` and `io.output` are to use from now on. */
+function choose(L: LuaState, current: LuaStream, mode: string): LuaStream {
+  if (lua.lua_isnoneornil(L, 1)) return current;
+  const path = toText(L, 1);
+  return path === undefined ? checkFile(L, 1) : openOrRaise(L, path, mode, false);
+}
+
+function openOrRaise(L: LuaState, path: string, mode: string, asArgument: boolean): LuaStream {
+  try {
+    return LuaFile.open(Buffer.from(path, "latin1"), mode);
+  } catch (error) {
+    const message = `${path}: ${systemErrorText(error)}`;
+    return asArgument ? argumentError(L, 1, message) : raise(L, message);
+  }
+}

@@ -1,0 +1,113 @@
+/** Numbers as text, the way LuaJIT reads and writes them. Pure. */
+
+/** C's `%.<precision>g`, with flag `#` keeping trailing zeros. */
+export function formatG(value: number, precision: number, keepZeros = false): string {
+  const special = formatSpecial(value);
+  if (special !== undefined) return special;
+  const minus = value < 0 || Object.is(value, -0) ? "-" : "";
+  const digits = Math.max(precision, 1);
+  const [mantissa = "", exponentDigits = "0"] = Math.abs(value)
+    .toExponential(digits - 1)
+    .split("e");
+  const exponent = Number(exponentDigits);
+  if (exponent < -4 || exponent >= digits)
+    return minus + (keepZeros ? mantissa : trim(mantissa)) + exponentText(exponent);
+  const fixed = formatF(Math.abs(value), Math.min(digits - 1 - exponent, 100));
+  return minus + (keepZeros ? fixed : trim(fixed));
+}
+
+/** C's `%.<precision>e`. */
+export function formatE(value: number, precision: number): string {
+  const special = formatSpecial(value);
+  if (special !== undefined) return special;
+  const [mantissa = "", exponent = "0"] = value.toExponential(precision).split("e");
+  return (Object.is(value, -0) ? "-" : "") + mantissa + exponentText(Number(exponent));
+}
+
+/** C's `%.<precision>f`. */
+export function formatF(value: number, precision: number): string {
+  const special = formatSpecial(value);
+  if (special !== undefined) return special;
+  const minus = value < 0 || Object.is(value, -0) ? "-" : "";
+  const magnitude = Math.abs(value);
+  // From 1e21 on toFixed() changes to exponents; such numbers have no fraction.
+  if (magnitude >= 1e21)
+    return (
+      minus + BigInt(magnitude).toString() + (precision > 0 ? `.${"0".repeat(precision)}` : "")
+    );
+  return minus + magnitude.toFixed(precision);
+}
+
+/** C's `%a`. */
+export function formatA(value: number): string {
+  const special = formatSpecial(value);
+  if (special !== undefined) return special;
+  const view = new DataView(new ArrayBuffer(8));
+  view.setFloat64(0, value);
+  const bits = view.getBigUint64(0);
+  const biased = Number((bits >> 52n) & 0x7ffn);
+  const fraction = (bits & 0xfffffffffffffn).toString(16).padStart(13, "0").replace(/0+$/, "");
+  const exponent = biased === 0 ? (fraction === "" ? 0 : -1022) : biased - 1023;
+  const lead = biased === 0 ? "0" : "1";
+  const minus = bits >> 63n ? "-" : "";
+  return `${minus}0x${lead}${fraction === "" ? "" : `.${fraction}`}p${exponent < 0 ? "" : "+"}${exponent}`;
+}
+
+function formatSpecial(value: number): string | undefined {
+  if (Number.isNaN(value)) return "nan";
+  if (value === Number.POSITIVE_INFINITY) return "inf";
+  if (value === Number.NEGATIVE_INFINITY) return "-inf";
+  return undefined;
+}
+
+function exponentText(exponent: number): string {
+  return `e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+}
+
+/** Without trailing zeros after the point. */
+function trim(digits: string): string {
+  return digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
+}
+
+/** What `tostring` gives: `%.14g`, and whole numbers short of 1e14 as they are. */
+export function numberToText(value: number): string {
+  if (Number.isInteger(value) && Math.abs(value) < 1e14 && !Object.is(value, -0))
+    return String(value);
+  return formatG(value, 14);
+}
+
+/** The number that `text` is as a whole, blanks around it allowed; undefined where it is none. */
+export function textToNumber(text: string): number | undefined {
+  const body = text.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, "");
+  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(body)) return Number(body);
+  const [, minus, digits] = /^([+-]?)(.*)$/s.exec(body) ?? [];
+  if (digits === undefined) return undefined;
+  const magnitude = hexadecimal(digits) ?? binary(digits) ?? word(digits);
+  return magnitude === undefined ? undefined : minus === "-" ? -magnitude : magnitude;
+}
+
+function hexadecimal(digits: string): number | undefined {
+  const match = /^0[xX]([0-9a-fA-F]*)(?:\.([0-9a-fA-F]*))?(?:[pP]([+-]?\d+))?$/.exec(digits);
+  if (match === null) return undefined;
+  const [, whole = "", fraction = "", exponent = "0"] = match;
+  if (whole + fraction === "") return undefined;
+  let value = 0;
+  for (const digit of whole + fraction) value = value * 16 + Number.parseInt(digit, 16);
+  return value * 2 ** (Number(exponent) - 4 * fraction.length);
+}
+
+function binary(digits: string): number | undefined {
+  const match = /^0[bB]([01]+)$/.exec(digits);
+  return match?.[1] === undefined ? undefined : Number.parseInt(match[1], 2);
+}
+
+function word(digits: string): number | undefined {
+  const name = digits.toLowerCase();
+  if (name === "inf" || name === "infinity") return Number.POSITIVE_INFINITY;
+  return name === "nan" ? Number.NaN : undefined;
+}
+
+/** Cuts off the fraction, as LuaJIT does wherever a function wants a whole number. */
+export function truncate(value: number): number {
+  return Number.isNaN(value) ? -2147483648 : Math.trunc(value);
+}

@@ -1,0 +1,193 @@
+/** The `os` library. */
+import { spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { closeSync, lstatSync, openSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
+import { constants } from "node:os";
+import {
+  checkText,
+  type LuaState,
+  lauxlib,
+  lua,
+  optText,
+  pushFailure,
+  pushLibrary,
+  pushText,
+  pushValue,
+  raise,
+  setLibrary,
+  toBytes,
+} from "../lua.ts";
+import type { LineOutput } from "./output.ts";
+import { breakDown, strftime } from "./strftime.ts";
+import { systemErrorNumber, systemErrorText } from "./system-error.ts";
+
+/** Runs a file operation and pushes true, or nil, message and error number. */
+export function pushFileResult(
+  L: LuaState,
+  path: string | undefined,
+  operation: () => void,
+): number {
+  try {
+    operation();
+    lua.lua_pushboolean(L, true);
+    return 1;
+  } catch (error) {
+    const text = systemErrorText(error);
+    pushFailure(L, path === undefined ? text : `${path}: ${text}`);
+    lua.lua_pushnumber(L, systemErrorNumber(error));
+    return 3;
+  }
+}
+
+const path = (text: string): Buffer => Buffer.from(text, "latin1");
+
+function remove(L: LuaState): number {
+  const name = checkText(L, 1);
+  return pushFileResult(L, name, () => {
+    if (lstatSync(path(name)).isDirectory()) rmdirSync(path(name));
+    else unlinkSync(path(name));
+  });
+}
+
+function rename(L: LuaState): number {
+  const from = checkText(L, 1);
+  const to = checkText(L, 2);
+  return pushFileResult(L, from, () => renameSync(path(from), path(to)));
+}
+
+function tmpname(L: LuaState): number {
+  const name = `/tmp/lua_${randomBytes(4).toString("hex")}`;
+  closeSync(openSync(name, "wx", 0o600));
+  pushText(L, name);
+  return 1;
+}
+
+/** The status as system(3) returns it: the exit code in the second byte. */
+function execute(L: LuaState): number {
+  const command = optText(L, 1, undefined);
+  if (command === undefined) {
+    lua.lua_pushnumber(L, 1);
+    return 1;
+  }
+  const { status, signal, error } = spawnSync("/bin/sh", ["-c", command], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (error !== undefined) lua.lua_pushnumber(L, -1);
+  else lua.lua_pushnumber(L, signal === null ? (status ?? 0) << 8 : constants.signals[signal]);
+  return 1;
+}
+
+function exit(output: LineOutput) {
+  return (L: LuaState): number => {
+    const code =
+      lua.lua_type(L, 1) === lua.LUA_TBOOLEAN
+        ? Number(!lua.lua_toboolean(L, 1))
+        : lauxlib.luaL_optinteger(L, 1, 0);
+    output.flush();
+    process.exit(code & 0xff);
+  };
+}
+
+function getenv(L: LuaState): number {
+  pushValue(L, process.env[checkText(L, 1)]);
+  return 1;
+}
+
+/** The processor time of the whole process, seconds. */
+function clock(L: LuaState): number {
+  const { user, system } = process.cpuUsage();
+  lua.lua_pushnumber(L, (user + system) / 1e6);
+  return 1;
+}
+
+function difftime(L: LuaState): number {
+  const later = lauxlib.luaL_checknumber(L, 1);
+  lua.lua_pushnumber(L, later - (lua.lua_isnoneornil(L, 2) ? 0 : lauxlib.luaL_checknumber(L, 2)));
+  return 1;
+}
+
+function time(L: LuaState): number {
+  if (lua.lua_isnoneornil(L, 1)) {
+    lua.lua_pushnumber(L, Math.floor(Date.now() / 1000));
+    return 1;
+  }
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  lua.lua_settop(L, 1);
+  const date = new Date(0);
+  // setFullYear takes years below 100 as they are, which the constructor does not.
+  date.setFullYear(field(L, "year"), field(L, "month") - 1, field(L, "day"));
+  date.setHours(field(L, "hour", 12), field(L, "min", 0), field(L, "sec", 0), 0);
+  const seconds = date.getTime() / 1000;
+  if (Number.isNaN(seconds)) lua.lua_pushnil(L);
+  else lua.lua_pushnumber(L, seconds);
+  return 1;
+}
+
+function field(L: LuaState, name: string, otherwise?: number): number {
+  lua.lua_getfield(L, 1, toBytes(name));
+  const n = lua.lua_tonumberx(L, -1);
+  lua.lua_pop(L, 1);
+  if (n !== false) return Math.trunc(n);
+  if (otherwise !== undefined) return otherwise;
+  return raise(L, `field '${name}' missing in date table`);
+}
+
+function date(L: LuaState): number {
+  const text = optText(L, 1, "%c");
+  const seconds = lua.lua_isnoneornil(L, 2)
+    ? Math.floor(Date.now() / 1000)
+    : Math.trunc(lauxlib.luaL_checknumber(L, 2));
+  if (Math.abs(seconds) > 8.64e12) {
+    lua.lua_pushnil(L);
+    return 1;
+  }
+  const utc = text.startsWith("!");
+  const format = utc ? text.slice(1) : text;
+  const t = breakDown(seconds, utc);
+  if (!format.startsWith("*t")) {
+    pushText(L, strftime(format, t));
+    return 1;
+  }
+  lua.lua_newtable(L);
+  const fields = {
+    sec: t.second,
+    min: t.minute,
+    hour: t.hour,
+    day: t.day,
+    month: t.month,
+    year: t.year,
+    wday: t.weekday + 1,
+    yday: t.yearday,
+    isdst: t.isDst,
+  };
+  for (const [name, value] of Object.entries(fields)) {
+    pushValue(L, value);
+    lua.lua_setfield(L, -2, toBytes(name));
+  }
+  return 1;
+}
+
+/** There is the C locale only. */
+function setlocale(L: LuaState): number {
+  const name = optText(L, 1, undefined);
+  if (name === undefined || name === "" || name === "C" || name === "POSIX") pushText(L, "C");
+  else lua.lua_pushnil(L);
+  return 1;
+}
+
+export function openOs(L: LuaState, output: LineOutput): void {
+  pushLibrary(L, {
+    clock,
+    date,
+    difftime,
+    execute,
+    exit: exit(output),
+    getenv,
+    remove,
+    rename,
+    setlocale,
+    time,
+    tmpname,
+  });
+  setLibrary(L, "os");
+}

@@ -1,0 +1,51 @@
+/** Where `print` and `io.write` go. */
+import { writeSync } from "node:fs";
+
+/** Collects text and hands it on in whole lines, as a C stream with line buffering. */
+export class LineOutput {
+  #pending = "";
+  readonly #write: (text: string) => void;
+
+  /** @param write takes a binary string; blocks until all of it is out */
+  constructor(write: (text: string) => void) {
+    this.#write = write;
+  }
+
+  write(text: string): void {
+    this.#pending += text;
+    const end = this.#pending.lastIndexOf("\n") + 1;
+    // A script that never ends its line must not fill the memory.
+    if (end > 0 || this.#pending.length > 65536) this.#emit(end > 0 ? end : this.#pending.length);
+  }
+
+  flush(): void {
+    if (this.#pending !== "") this.#emit(this.#pending.length);
+  }
+
+  #emit(length: number): void {
+    const text = this.#pending.slice(0, length);
+    this.#pending = this.#pending.slice(length);
+    this.#write(text);
+  }
+}
+
+const pause = new Int32Array(new SharedArrayBuffer(4));
+
+/**
+ * Writes all of a binary string to a descriptor, waiting while a pipe is full.
+ * @param position where in the file; without it, where the descriptor stands
+ */
+export function writeFully(fd: number, text: string, position?: number): void {
+  const bytes = Buffer.from(text, "latin1");
+  let done = 0;
+  while (done < bytes.length) {
+    const at = position === undefined ? null : position + done;
+    try {
+      done += writeSync(fd, bytes, done, bytes.length - done, at);
+    } catch (error) {
+      // Somebody made the pipe non-blocking, and its reader is behind.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
+      Atomics.wait(pause, 0, 0, 5);
+    }
+  }
+}

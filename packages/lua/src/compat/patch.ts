@@ -1,0 +1,82 @@
+/**
+ * What of fengari's inside is changed so that scripts written for LuaJIT run
+ * unchanged. fengari is pinned to exactly 0.1.5 for this file and
+ * `patch-constants.ts`; nothing else reaches into it.
+ */
+import "./patch-constants.ts";
+import ldebug from "fengari/src/ldebug.js";
+import lfunc from "fengari/src/lfunc.js";
+import lobject from "fengari/src/lobject.js";
+import lstring from "fengari/src/lstring.js";
+import ltable from "fengari/src/ltable.js";
+import lvm from "fengari/src/lvm.js";
+import { budget } from "./budget.ts";
+import { luajitWording } from "./messages.ts";
+import { numberToText, textToNumber, truncate } from "./numbers.ts";
+import * as table from "./table.ts";
+
+const LUA_TNUMBER = 3;
+const LUA_TNUMFLT = LUA_TNUMBER;
+
+// LuaJIT knows doubles only; fengari's integers wrap around at 32 bits. No value counts as
+// an integer, whatever its tag says, so that every operation takes the path for doubles.
+lobject.TValue.prototype.ttisinteger = () => false;
+lobject.TValue.prototype.ttisfloat = function (this: { type: number }) {
+  return (this.type & 0x0f) === LUA_TNUMBER;
+};
+lobject.TValue.prototype.setivalue = function (this: { type: number; value: unknown }, n) {
+  this.type = LUA_TNUMFLT;
+  this.value = n;
+};
+
+// Where a function wants a whole number, LuaJIT cuts off the fraction.
+lvm.tointeger = (value) => {
+  const n = lvm.tonumber(value);
+  return n === false ? false : truncate(n);
+};
+lvm.luaV_tointeger = lvm.tointeger;
+
+lobject.luaO_str2num = (bytes, out) => {
+  const end = bytes.indexOf(0);
+  const length = end === -1 ? bytes.length : end;
+  const n = textToNumber(Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1"));
+  if (n === undefined) return 0;
+  out.setfltvalue(n);
+  return length + 1;
+};
+lobject.luaO_tostring = (L, value) => {
+  const text = numberToText(Number(value.value));
+  value.setsvalue(lstring.luaS_bless(L, Uint8Array.from(Buffer.from(text, "latin1"))));
+};
+
+// Tables with an array part: order of pairs() and the length of tables with holes.
+Object.assign(ltable, table);
+
+// fengari hands out one closure where its upvalues did not change; LuaJIT makes a new one each
+// time, which setfenv() relies on.
+Object.defineProperty(lfunc.Proto.prototype, "cache", { get: () => null, set: () => {} });
+
+// The texts of errors: scripts match them, and people search for them.
+const { luaO_pushvfstring } = lobject;
+lobject.luaO_pushvfstring = (L, format, args) =>
+  luaO_pushvfstring(L, ...luajitWording(format, args));
+lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
+
+// Our functions are what C functions are to LuaJIT.
+const { lua_getinfo } = ldebug;
+const JS_SOURCE = Buffer.from("[JS]");
+const C_SOURCE = Uint8Array.from(Buffer.from("[C]"));
+ldebug.lua_getinfo = (L, what, ar) => {
+  const status = lua_getinfo(L, what, ar);
+  if (ar.short_src !== null && JS_SOURCE.equals(ar.short_src)) {
+    ar.short_src = C_SOURCE;
+    ar.source = Uint8Array.from(Buffer.from("=[C]"));
+    ar.what = Uint8Array.from(Buffer.from("C"));
+  }
+  return status;
+};
+
+// Called before each instruction of a thread whose hook mask has LUA_MASKCOUNT.
+ldebug.luaG_traceexec = (L) => {
+  if (--budget.left < 0) budget.exhausted(L);
+};

@@ -1,0 +1,48 @@
+/** Standard output and standard error as files of `io`. */
+import { badDescriptor, type LuaStream } from "./file.ts";
+import { LineOutput, writeFully } from "./output.ts";
+
+/** Whole lines reach the log; a line in parts is one line there, too. */
+export const stderrOutput = new LineOutput((text) => writeFully(2, text));
+
+/** Can be written, but neither read nor closed. */
+export class OutputStream implements LuaStream {
+  readonly #output: LineOutput;
+  readonly isClosed = false;
+
+  constructor(output: LineOutput) {
+    this.#output = output;
+  }
+
+  write(text: string): void {
+    this.#output.write(text);
+  }
+
+  flush(): void {
+    this.#output.flush();
+  }
+
+  close(): void {
+    this.#output.flush();
+  }
+
+  read(): never {
+    throw badDescriptor();
+  }
+
+  readAll(): never {
+    return this.read();
+  }
+
+  readLine(): never {
+    return this.read();
+  }
+
+  readNumber(): never {
+    return this.read();
+  }
+
+  seek(): undefined {
+    return undefined;
+  }
+}

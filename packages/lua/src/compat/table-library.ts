@@ -1,0 +1,235 @@
+/** The `table` library. */
+import {
+  type LuaState,
+  lauxlib,
+  lua,
+  optText,
+  pushLibrary,
+  pushText,
+  raise,
+  setLibrary,
+  toText,
+  typeName,
+} from "../lua.ts";
+
+function checkTable(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  return lua.lua_rawlen(L, 1);
+}
+
+function concat(L: LuaState): number {
+  const length = checkTable(L);
+  const separator = optText(L, 2, "");
+  const first = lauxlib.luaL_optinteger(L, 3, 1);
+  const last = lauxlib.luaL_optinteger(L, 4, length);
+  const parts: string[] = [];
+  for (let i = first; i <= last; i++) {
+    lua.lua_rawgeti(L, 1, i);
+    const text = toText(L, -1);
+    if (text === undefined)
+      return raise(L, `invalid value (${typeName(L, -1)}) at index ${i} in table for 'concat'`);
+    parts.push(text);
+    lua.lua_pop(L, 1);
+  }
+  pushText(L, parts.join(separator));
+  return 1;
+}
+
+/** A position beyond the end is fine, as in Lua 5.1. */
+function insert(L: LuaState): number {
+  const end = checkTable(L) + 1;
+  const arguments_ = lua.lua_gettop(L);
+  if (arguments_ === 2) {
+    lua.lua_rawseti(L, 1, end);
+    return 0;
+  }
+  if (arguments_ !== 3) return raise(L, "wrong number of arguments to 'insert'");
+  const position = lauxlib.luaL_checkinteger(L, 2);
+  for (let i = end; i > position; i--) {
+    lua.lua_rawgeti(L, 1, i - 1);
+    lua.lua_rawseti(L, 1, i);
+  }
+  lua.lua_rawseti(L, 1, position);
+  return 0;
+}
+
+function remove(L: LuaState): number {
+  const length = checkTable(L);
+  const position = lauxlib.luaL_optinteger(L, 2, length);
+  if (position < 1 || position > length) return 0;
+  lua.lua_rawgeti(L, 1, position);
+  for (let i = position; i < length; i++) {
+    lua.lua_rawgeti(L, 1, i + 1);
+    lua.lua_rawseti(L, 1, i);
+  }
+  lua.lua_pushnil(L);
+  lua.lua_rawseti(L, 1, length);
+  return 1;
+}
+
+/** Quicksort as in Lua 5.1: it bears with order functions that contradict themselves. */
+function sort(L: LuaState): number {
+  const length = checkTable(L);
+  if (!lua.lua_isnoneornil(L, 2)) lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
+  lua.lua_settop(L, 2);
+  sortRange(L, 1, length);
+  return 0;
+}
+
+function get(L: LuaState, i: number): void {
+  lua.lua_rawgeti(L, 1, i);
+}
+
+/** Pops two values into two places. */
+function set2(L: LuaState, i: number, j: number): void {
+  lua.lua_rawseti(L, 1, i);
+  lua.lua_rawseti(L, 1, j);
+}
+
+/** Whether the value at `a` of the stack belongs before the one at `b`. */
+function before(L: LuaState, a: number, b: number): boolean {
+  if (lua.lua_type(L, 2) === lua.LUA_TNIL) return Boolean(lua.lua_compare(L, a, b, lua.LUA_OPLT));
+  const left = lua.lua_absindex(L, a);
+  const right = lua.lua_absindex(L, b);
+  lua.lua_pushvalue(L, 2);
+  lua.lua_pushvalue(L, left);
+  lua.lua_pushvalue(L, right);
+  lua.lua_call(L, 2, 1);
+  const result = lua.lua_toboolean(L, -1);
+  lua.lua_pop(L, 1);
+  return result;
+}
+
+/** Puts the two elements in order. */
+function order(L: LuaState, low: number, high: number): void {
+  get(L, low);
+  get(L, high);
+  if (before(L, -1, -2)) set2(L, low, high);
+  else lua.lua_pop(L, 2);
+}
+
+function sortRange(L: LuaState, from: number, to: number): void {
+  let low = from;
+  let high = to;
+  while (low < high) {
+    order(L, low, high);
+    if (high - low === 1) return;
+    const middle = Math.floor((low + high) / 2);
+    order(L, low, middle);
+    order(L, middle, high);
+    if (high - low === 2) return;
+    const pivot = partition(L, low, high, middle);
+    // The smaller part by recursion bounds the depth.
+    if (pivot - low < high - pivot) {
+      sortRange(L, low, pivot - 1);
+      low = pivot + 1;
+    } else {
+      sortRange(L, pivot + 1, high);
+      high = pivot - 1;
+    }
+  }
+}
+
+/** Returns where the pivot, the middle of three, ended up. */
+function partition(L: LuaState, low: number, high: number, middle: number): number {
+  get(L, middle);
+  lua.lua_pushvalue(L, -1);
+  get(L, high - 1);
+  set2(L, middle, high - 1);
+  let i = low;
+  let j = high - 1;
+  for (;;) {
+    for (get(L, ++i); before(L, -1, -2); get(L, ++i)) {
+      if (i > high) raise(L, "invalid order function for sorting");
+      lua.lua_pop(L, 1);
+    }
+    for (get(L, --j); before(L, -3, -1); get(L, --j)) {
+      if (j < low) raise(L, "invalid order function for sorting");
+      lua.lua_pop(L, 1);
+    }
+    if (j < i) {
+      lua.lua_pop(L, 3);
+      get(L, high - 1);
+      get(L, i);
+      set2(L, high - 1, i);
+      return i;
+    }
+    set2(L, i, j);
+  }
+}
+
+function maxn(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  lua.lua_pushnumber(L, highestKey(L, 1));
+  return 1;
+}
+
+/** The highest positive number among the keys of the table at `index`, or 0. */
+export function highestKey(L: LuaState, index: number): number {
+  let highest = 0;
+  const table = lua.lua_absindex(L, index);
+  lua.lua_pushnil(L);
+  while (lua.lua_next(L, table)) {
+    lua.lua_pop(L, 1);
+    if (lua.lua_type(L, -1) === lua.LUA_TNUMBER)
+      highest = Math.max(highest, lua.lua_tonumber(L, -1));
+  }
+  return highest;
+}
+
+function getn(L: LuaState): number {
+  lua.lua_pushnumber(L, checkTable(L));
+  return 1;
+}
+
+function foreach(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
+  lua.lua_pushnil(L);
+  while (lua.lua_next(L, 1)) {
+    lua.lua_pushvalue(L, 2);
+    lua.lua_pushvalue(L, -3);
+    lua.lua_pushvalue(L, -3);
+    lua.lua_call(L, 2, 1);
+    if (lua.lua_type(L, -1) !== lua.LUA_TNIL) return 1;
+    lua.lua_pop(L, 2);
+  }
+  return 0;
+}
+
+function foreachi(L: LuaState): number {
+  const length = checkTable(L);
+  lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
+  for (let i = 1; i <= length; i++) {
+    lua.lua_pushvalue(L, 2);
+    lua.lua_pushnumber(L, i);
+    lua.lua_rawgeti(L, 1, i);
+    lua.lua_call(L, 2, 1);
+    if (lua.lua_type(L, -1) !== lua.LUA_TNIL) return 1;
+    lua.lua_pop(L, 1);
+  }
+  return 0;
+}
+
+function move(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  const first = lauxlib.luaL_checkinteger(L, 2);
+  const last = lauxlib.luaL_checkinteger(L, 3);
+  const to = lauxlib.luaL_checkinteger(L, 4);
+  const target = lua.lua_isnoneornil(L, 5) ? 1 : 5;
+  lauxlib.luaL_checktype(L, target, lua.LUA_TTABLE);
+  const count = last - first + 1;
+  const upwards = to > last || to <= first || target !== 1;
+  for (let n = 0; n < count; n++) {
+    const i = upwards ? n : count - 1 - n;
+    lua.lua_rawgeti(L, 1, first + i);
+    lua.lua_rawseti(L, target, to + i);
+  }
+  lua.lua_pushvalue(L, target);
+  return 1;
+}
+
+export function openTable(L: LuaState): void {
+  pushLibrary(L, { concat, foreach, foreachi, getn, insert, maxn, move, remove, sort });
+  setLibrary(L, "table");
+}

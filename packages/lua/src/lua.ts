@@ -1,0 +1,112 @@
+/**
+ * The C API of Lua, as our libraries use it. A string of Lua is a string of bytes;
+ * in JavaScript we hold it as a string of characters 0 to 255, one a byte ("binary
+ * string", Buffer's "latin1").
+ */
+import "./compat/patch.ts";
+import defs from "fengari/src/defs.js";
+import lauxlib from "fengari/src/lauxlib.js";
+import lua from "fengari/src/lua.js";
+import type { LuaBytes, LuaFunction, LuaState } from "fengari/src/types";
+
+export type { LuaBytes, LuaFunction, LuaState } from "fengari/src/types";
+export { lauxlib, lua };
+
+/** A binary string as bytes of its own. */
+export function toBytes(text: string): LuaBytes {
+  return Uint8Array.from(Buffer.from(text, "latin1"));
+}
+
+/** Bytes as a binary string. */
+export function fromBytes(bytes: LuaBytes): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
+}
+
+export function pushText(L: LuaState, text: string): void {
+  lua.lua_pushstring(L, toBytes(text));
+}
+
+/** Pushes a string, number or boolean, or nil for undefined. */
+export function pushValue(L: LuaState, value: string | number | boolean | undefined): void {
+  if (typeof value === "string") pushText(L, value);
+  else if (typeof value === "number") lua.lua_pushnumber(L, value);
+  else if (typeof value === "boolean") lua.lua_pushboolean(L, value);
+  else lua.lua_pushnil(L);
+}
+
+/** nil and a message: what functions return that fail for reasons outside the script. */
+export function pushFailure(L: LuaState, message: string): number {
+  lua.lua_pushnil(L);
+  pushText(L, message);
+  return 2;
+}
+
+/** The argument as a string; numbers are converted. @throws a Lua error */
+export function checkText(L: LuaState, index: number): string {
+  return fromBytes(lauxlib.luaL_checkstring(L, index));
+}
+
+export function optText<T>(L: LuaState, index: number, otherwise: T): string | T {
+  return lua.lua_isnoneornil(L, index) ? otherwise : checkText(L, index);
+}
+
+/** The value as a string without a check: undefined where it is neither string nor number. */
+export function toText(L: LuaState, index: number): string | undefined {
+  const type = lua.lua_type(L, index);
+  if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return undefined;
+  // lua_tolstring turns a number in place into a string: take a copy.
+  lua.lua_pushvalue(L, index);
+  const bytes = lua.lua_tolstring(L, -1);
+  lua.lua_pop(L, 1);
+  return bytes === null ? undefined : fromBytes(bytes);
+}
+
+export function typeName(L: LuaState, index: number): string {
+  return fromBytes(lauxlib.luaL_typename(L, index));
+}
+
+/** Raises an error with the position of the calling script before the message. */
+export function raise(L: LuaState, message: string): never {
+  return lauxlib.luaL_error(L, defs.to_luastring("%s"), toBytes(message));
+}
+
+/** Raises an error whose message is the text alone. */
+export function raisePlain(L: LuaState, message: string): never {
+  pushText(L, message);
+  return lua.lua_error(L);
+}
+
+/** Raises `bad argument #index to 'function' (message)`. */
+export function argumentError(L: LuaState, index: number, message: string): never {
+  return lauxlib.luaL_argerror(L, index, toBytes(message));
+}
+
+/** Sets functions as fields of the table on top of the stack. */
+export function setFunctions(L: LuaState, functions: Record<string, LuaFunction>): void {
+  for (const [name, fn] of Object.entries(functions)) {
+    lua.lua_pushcfunction(L, fn);
+    lua.lua_setfield(L, -2, toBytes(name));
+  }
+}
+
+/** Pushes a new table with these functions. */
+export function pushLibrary(L: LuaState, functions: Record<string, LuaFunction>): void {
+  lua.lua_createtable(L, 0, 0);
+  setFunctions(L, functions);
+}
+
+/** Makes a library the global `name`, known to `require` as well; pops it. */
+export function setLibrary(L: LuaState, name: string): void {
+  lauxlib.luaL_getsubtable(L, lua.LUA_REGISTRYINDEX, toBytes("_LOADED"));
+  lua.lua_pushvalue(L, -2);
+  lua.lua_setfield(L, -2, toBytes(name));
+  lua.lua_pop(L, 1);
+  lua.lua_setglobal(L, toBytes(name));
+}
+
+/** Pushes the library that is loaded as `name`. */
+export function pushLoaded(L: LuaState, name: string): void {
+  lauxlib.luaL_getsubtable(L, lua.LUA_REGISTRYINDEX, toBytes("_LOADED"));
+  lua.lua_getfield(L, -1, toBytes(name));
+  lua.lua_remove(L, -2);
+}
