@@ -61,7 +61,7 @@ export function formatInteger(value: number, conversion: Conversion): string {
 
 /** `%u`, `%o`, `%x`, `%X`: 64 bits, negative numbers as their complement. */
 export function formatUnsigned(value: number, conversion: Conversion): string {
-  const beyondSigned = value >= 2 ** 63 && value < 2 ** 64;
+  const beyondSigned = value >= 2 ** 63 && value < 2 ** 64 + 2 ** 63;
   const n = BigInt.asUintN(64, beyondSigned ? BigInt(value) : toInt64(value));
   const { letter, flags } = conversion;
   const plain = { ...conversion, flags: flags.replace(/[+ ]/g, "") };
