@@ -154,6 +154,18 @@ describe("a daemon that hangs up", () => {
     }
     expect((await failure(client.request("foo", { ipc: true })))[0]).toBe("unavailable");
   });
+
+  it("before it has read the request makes no difference", async () => {
+    using daemon = new FakeDaemon(() => ipcAnswer);
+    using client = await connect({ socket: daemon.address });
+    (await client.request("foo", { ipc: true })).close();
+    const second = client.request("foo", { ipc: true });
+    // Sent within a few microtasks, before the daemon's timer: ECONNRESET is the answer.
+    for (let i = 0; i < 10; ++i) await undefined;
+    daemon.hangUp();
+    (await second).close();
+    expect(daemon.requests).toHaveLength(2);
+  });
 });
 
 describe("a daemon that does not answer", () => {
@@ -178,17 +190,18 @@ describe("a daemon that does not answer", () => {
   });
 
   it("does not even accept: the connection is waited for as long", async () => {
+    // A queue for one connection, and no time in which it could be accepted.
     using daemon = new FakeDaemon(() => ({}), 0);
-    // Nothing is accepted while this runs, so the queue of one is full at once.
     const clients = Array.from(
       { length: 3 },
       () => new SpawnClient({ socket: daemon.address, timeoutMs: 0 }),
     );
-    const results = await Promise.all(
-      clients.map((client) => client.connect().catch(() => "late")),
-    );
+    const results = await Promise.allSettled(clients.map((client) => client.connect()));
     for (const client of clients) client.close();
-    expect(results).toContain("late");
+    const reasons = results.flatMap((result) =>
+      result.status === "rejected" ? [`${result.reason.kind}: ${result.reason.message}`] : [],
+    );
+    expect(new Set(reasons)).toEqual(new Set(["timeout: the daemon does not answer"]));
   });
 
   it("lets go of a client that is closed meanwhile", async () => {
@@ -200,6 +213,20 @@ describe("a daemon that does not answer", () => {
     expect(await pending).toEqual(["closed", "the client was closed"]);
     expect((await failure(client.connect()))[0]).toBe("closed");
   });
+});
+
+it("a client closed at any moment leaves no connection behind", async () => {
+  using daemon = new FakeDaemon(() => ipcAnswer);
+  for (let moment = 0; moment < 20; ++moment) {
+    const client = new SpawnClient({ socket: daemon.address });
+    const pending = client.request("foo", { ipc: true }).then(
+      (grant) => grant.close(),
+      (error) => expect(error).toMatchObject({ kind: "closed" }),
+    );
+    for (let i = 0; i < moment; ++i) await undefined;
+    client.close();
+    await pending;
+  }
 });
 
 describe("an answer that makes no sense", () => {
@@ -222,6 +249,16 @@ describe("an answer that makes no sense", () => {
     ["one namespace too few", ipcAnswer, other],
     ["one descriptor too few", { bytes: good, fdCount: 1 }, other],
     ["one descriptor too many", { bytes: good, fdCount: 3 }, other],
+    [
+      "a lease in the place of a namespace",
+      { bytes: encodeResponse({ ...none, ipc: true, lease: true }), fdCount: 2 },
+      other,
+    ],
+    [
+      "the words, but not the descriptor, of a lease",
+      { bytes: encodeResponse({ ...none, ipc: true, pid: true, lease: true }), fdCount: 2 },
+      other,
+    ],
     [
       "a lease nobody asked for",
       { bytes: encodeResponse({ ...none, ipc: true, pid: true, lease: true }), fdCount: 3 },

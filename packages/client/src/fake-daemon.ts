@@ -90,9 +90,15 @@ export class FakeDaemon {
     }
   }
 
+  /** Without effect where the peer is gone. */
   #send(peer: Fd, bytes: Uint8Array, fdCount: number): void {
     const fds = Array.from({ length: fdCount }, () => new Fd(openSync("/dev/null", "r")));
-    this.#buffer.send(peer.number, bytes, encodeRights(fds.map((fd) => fd.number)));
-    for (const fd of fds) fd.close();
+    try {
+      this.#buffer.send(peer.number, bytes, encodeRights(fds.map((fd) => fd.number)));
+    } catch (error) {
+      if (!isErrno(error, "EPIPE")) throw error;
+    } finally {
+      for (const fd of fds) fd.close();
+    }
   }
 }

@@ -68,7 +68,8 @@ describe("encodeError", () => {
   });
 
   it("cuts a long text so that payload and padding have at most 1,000 bytes", () => {
-    expect(encodeError("x".repeat(1000)).length).toBe(8 + 4 + 1000);
+    const longest = "x".repeat(1000);
+    expect(decodeResponse(encodeError(longest))).toEqual({ kind: "error", message: longest });
     const cut = encodeError("ä".repeat(1001));
     expect(cut.length).toBe(8 + 4 + MAX_ERROR_SIZE);
     expect(decodeResponse(cut)).toEqual({ kind: "error", message: `${"?".repeat(997)}...` });
@@ -88,6 +89,11 @@ describe("decodeResponse", () => {
 
   it("lets an ERROR go before everything else", () => {
     expect(decode(handles(IPC), packet(0, Buffer.from("x"))).kind).toBe("error");
+  });
+
+  it("takes the first of two ERRORs", () => {
+    const two = decode(packet(0, Buffer.from("first")), packet(0, Buffer.from("second")));
+    expect(two).toEqual({ kind: "error", message: "first" });
   });
 
   it("ignores unknown commands", () => {
