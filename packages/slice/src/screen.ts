@@ -37,14 +37,21 @@ export async function watch(options: WatchOptions): Promise<void> {
   let release = () => {};
   try {
     await new Promise<void>((end, fail) => {
+      let lines: readonly string[] = [];
+      const paint = () => {
+        // A terminal that does not know its size says 0.
+        const { columns = 0, rows = 0 } = output;
+        if (fullScreen) output.write(encodeFrame(lines, columns || 80, rows || 24));
+        else output.write(`${lines.join("\n")}\n`);
+      };
       const redraw = () => {
         try {
-          const lines = draw();
-          if (fullScreen) output.write(encodeFrame(lines, output.columns, output.rows));
-          else output.write(`${lines.join("\n")}\n`);
+          lines = draw();
         } catch (error) {
           fail(error);
+          return;
         }
+        paint();
       };
       const onKey = (text: string) => {
         if (/q/i.test(text) || text.includes(CONTROL_C)) end();
@@ -57,7 +64,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       output.on("error", (error: NodeJS.ErrnoException) =>
         error.code === "EPIPE" || error.code === "EIO" ? end() : fail(error),
       );
-      output.on("resize", redraw);
+      output.on("resize", paint);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);
       if (fullScreen) output.write(ENTER);
       const timer = setInterval(redraw, intervalMs);
@@ -65,7 +72,7 @@ export async function watch(options: WatchOptions): Promise<void> {
         clearInterval(timer);
         if (fullScreen) output.write(LEAVE);
         if (hasKeys) input.setRawMode(false).off("data", onKey).pause();
-        output.off("resize", redraw);
+        output.off("resize", paint);
         for (const signal of signals) process.off(signal, onSignal);
       };
       redraw();

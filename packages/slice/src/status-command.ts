@@ -1,6 +1,7 @@
 /** `status`: the slice's cgroups, once or again and again. */
 import { join } from "node:path";
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
+import { fileFailure } from "@cm4all/command/files";
 import { type CgroupNode, findCgroup2, tryReadTree } from "./cgroup.ts";
 import { cgroupOf, sliceUnit } from "./name.ts";
 import { watch } from "./screen.ts";
@@ -23,7 +24,13 @@ export async function status(name: string | undefined, options: StatusOptions): 
   if (root === undefined) throw new CommandFailure("no cgroup2 is mounted here", EX_UNAVAILABLE);
   const directory = join(root, cgroupOf(unit));
   const descend = (child: string) => options.all === true || child.endsWith(".slice");
-  const read = () => tryReadTree(directory, unit, descend);
+  const read = () => {
+    try {
+      return tryReadTree(directory, unit, descend);
+    } catch (error) {
+      throw fileFailure(`cannot read ${directory}`, error);
+    }
+  };
   const inactive = `${unit} is not active: there is no ${directory}`;
 
   if (options.watch) {

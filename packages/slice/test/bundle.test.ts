@@ -1,0 +1,240 @@
+/** The built program: its commands, messages and exit statuses. */
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  EX_CANTCREAT,
+  EX_CONFIG,
+  EX_DATAERR,
+  EX_NOINPUT,
+  EX_NOPERM,
+  EX_UNAVAILABLE,
+  EX_USAGE,
+} from "@cm4all/command";
+import { type BundleCopy, missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { copyProgram, type Result, run } from "./program.ts";
+
+let bundle: BundleCopy;
+beforeAll(() => {
+  bundle = copyProgram();
+});
+afterAll(() => {
+  bundle[Symbol.dispose]();
+});
+
+let root: string;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), "slice-root-"));
+});
+afterEach(() => {
+  rmSync(root, { recursive: true });
+});
+
+const inRoot = (path: string) => join(root, path);
+const unitPath = (unit: string) => inRoot(`etc/systemd/system/${unit}`);
+const slice = (...args: string[]) => run(bundle, args);
+
+function configure(text: string): void {
+  mkdirSync(inRoot("etc/cm4all/spawn"), { recursive: true });
+  writeFileSync(inRoot("etc/cm4all/spawn/slice.toml"), text);
+}
+
+function fails(result: Result, status: number, message: string | RegExp): void {
+  expect(result.stderr).toMatch(message);
+  expect(result.stderr.trimEnd().split("\n").length).toBe(1);
+  expect(result.stdout).toBe("");
+  expect(result.status).toBe(status);
+}
+
+describe("generate", () => {
+  it("prints the unit", () => {
+    const { status, stdout, stderr } = slice("generate", "--no-config", "-p", "MemoryMax=1G");
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /^# Generated .*\[Unit\]\nDescription=CM4all Process Spawner Slice\nBefore=slices\.target\n\n\[Slice\]\nMemoryMax=1G\n$/s,
+    );
+  });
+
+  it("prints that of a nested slice, options before the file", () => {
+    configure("TasksMax = 7\n[slice.web]\nTasksMax = 5\nCPUWeight = 3\n");
+    const { stdout } = slice("generate", "web", "--root", root, "-p", "TasksMax=6");
+    expect(stdout).toContain("(web)\n");
+    expect(stdout.split("[Slice]\n")[1]).toBe("CPUWeight=3\nTasksMax=6\n");
+  });
+
+  it("refuses mistakes on the command line and in the file", () => {
+    fails(slice("generate", "-p", "MemoryMax=1g"), EX_USAGE, /: MemoryMax: "1g" is not allowed/);
+    fails(slice("generate", "-p", "MemoryMax=1G\nx=y"), EX_USAGE, /"1G\\nx=y" is not allowed/);
+    fails(slice("generate", "-p", "ExecStart=x"), EX_USAGE, /: ExecStart: not a known directive/);
+    fails(slice("generate", "a b"), EX_USAGE, /: "a b" is not a name/);
+    fails(
+      slice("generate", "web", "--no-config"),
+      EX_CONFIG,
+      /nothing is said about .*-web\.slice/,
+    );
+    fails(slice("generate", "--config", inRoot("none")), EX_NOINPUT, /cannot read .*ENOENT/);
+    configure("\nMemoryMax = 1.5\n");
+    fails(slice("generate", "--root", root), EX_CONFIG, /slice\.toml:2: MemoryMax: expected/);
+  });
+
+  it("takes the example", () => {
+    const example = fileURLToPath(new URL("../../../examples/slice/slice.toml", import.meta.url));
+    const { status, stderr } = slice("install", "--root", root, "--config", example);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(readdirSync(inRoot("etc/systemd/system")).length).toBeGreaterThan(1);
+  });
+});
+
+describe("install and remove", () => {
+  it("write what the file says, once, and take it away", () => {
+    configure("MemoryHigh = '75%'\n[slice.web]\nCPUWeight = 200\n");
+    const paths = [unitPath("system-cm4all.slice"), unitPath("system-cm4all-web.slice")];
+
+    const installed = slice("install", "--root", root);
+    expect(installed.stdout).toBe(paths.map((path) => `created ${path}\n`).join(""));
+    expect(readFileSync(paths[0] ?? "", "utf8")).toContain("MemoryHigh=75%\n");
+
+    const again = slice("install", "--root", root);
+    expect(again.stdout).toBe(paths.map((path) => `unchanged ${path}\n`).join(""));
+
+    const changed = slice("install", "--root", root, "-p", "MemoryHigh=50%");
+    expect(changed.stdout).toContain(`changed ${paths[0]}\n--- ${paths[0]}\n+++ ${paths[0]}\n@@`);
+    expect(changed.stdout).toContain("\n-MemoryHigh=75%\n+MemoryHigh=50%\n");
+
+    const removed = slice("remove", "--root", root);
+    expect(removed).toEqual({
+      status: 0,
+      stdout: paths.map((path) => `removed ${path}\n`).join(""),
+      stderr: "",
+    });
+    expect(readdirSync(inRoot("etc/systemd/system"))).toEqual([]);
+    expect(slice("remove", "--root", root).stdout).toBe(`${paths[0]} is not there\n`);
+  });
+
+  it("change nothing in a dry run, and print a diff alone", () => {
+    const dry = slice("install", "--root", root, "--dry-run");
+    expect(dry.stdout).toMatch(/^--- \/dev\/null\n\+\+\+ .*\n@@ -0,0 \+1,6 @@\n\+# Generated/);
+    expect(readdirSync(root)).toEqual([]);
+
+    slice("install", "--root", root);
+    expect(slice("install", "--root", root, "--dry-run").stdout).toBe("");
+    expect(slice("remove", "--root", root, "--dry-run").stdout).toContain("\n+++ /dev/null\n");
+    expect(existsSync(unitPath("system-cm4all.slice"))).toBe(true);
+  });
+
+  it("touch a nested slice alone where it is named", () => {
+    slice("install", "--root", root);
+    slice("install", "web", "--root", root, "-p", "TasksMax=5");
+    expect(slice("install", "--root", root).stderr).toBe(
+      'note: system-cm4all-web.slice is installed, but not configured; "cm4all-slice remove web" removes it\n',
+    );
+    slice("remove", "web", "--root", root);
+    expect(readdirSync(inRoot("etc/systemd/system"))).toEqual(["system-cm4all.slice"]);
+  });
+
+  it("tell which unit of a package they override", () => {
+    const package_ = ["--root", root, "--unit-dir", "/usr/lib/systemd/system"];
+    const path = inRoot("usr/lib/systemd/system/system-cm4all.slice");
+    expect(slice("install", ...package_).stdout).toBe(`created ${path}\n`);
+    expect(slice("install", "--root", root).stdout).toContain(`; it overrides ${path}\n`);
+    expect(slice("remove", "--root", root).stdout).toContain(`; ${path} counts again\n`);
+  });
+
+  it("leave a masked unit alone", () => {
+    mkdirSync(inRoot("etc/systemd/system"), { recursive: true });
+    symlinkSync("/dev/null", unitPath("system-cm4all.slice"));
+    const refused = /is a symbolic link to \/dev\/null, so it is left alone; --force/;
+    fails(slice("install", "--root", root), EX_CANTCREAT, refused);
+    fails(slice("install", "--root", root, "--dry-run"), EX_CANTCREAT, refused);
+    fails(slice("remove", "--root", root), EX_CANTCREAT, refused);
+    expect(slice("remove", "--root", root, "--force").status).toBe(0);
+  });
+
+  it("do not follow a link out of the image", () => {
+    symlinkSync("/etc", inRoot("etc"));
+    fails(slice("install", "--root", root), EX_DATAERR, /a symbolic link in it leads out of/);
+    fails(slice("install", "--root", inRoot("none")), EX_NOINPUT, /cannot use the root directory/);
+  });
+});
+
+describe.skipIf(missing("root") !== undefined)("without root", () => {
+  const nobody = { uid: 65534, gid: 65534 };
+
+  it("everything but the installation on the running system works", () => {
+    chownSync(bundle.directory, nobody.uid, nobody.gid);
+    chmodSync(bundle.program, 0o444);
+    expect(run(bundle, ["generate", "--no-config"], nobody).status).toBe(0);
+    fails(
+      run(bundle, ["install", "--no-config", "--unit-dir", inRoot("x")], nobody),
+      EX_NOPERM,
+      /cannot (read|write) .*EACCES: permission denied; try it as root/,
+    );
+    chownSync(root, nobody.uid, nobody.gid);
+    expect(run(bundle, ["install", "--root", root], nobody).status).toBe(0);
+  });
+});
+
+/** In a mount namespace of its own, with an empty unit directory and another systemctl. */
+describe.skipIf(missing("root") !== undefined)("on a running system", () => {
+  function onSystem(script: string, systemctl: string): Result {
+    const bin = inRoot("bin");
+    mkdirSync(bin);
+    writeFileSync(join(bin, "systemctl"), `#!/bin/sh\n${systemctl}\n`, { mode: 0o755 });
+    const setup = `set -e
+mount -t tmpfs none /run
+mkdir -p /run/systemd/system /etc/systemd/system
+mount -t tmpfs none /etc/systemd/system
+slice() { "$NODE" "$PROGRAM" "$@"; }
+${script}`;
+    const env = {
+      PATH: `${bin}:/usr/sbin:/usr/bin:/sbin:/bin`,
+      NODE: process.execPath,
+      PROGRAM: bundle.program,
+      LOG: inRoot("log"),
+    };
+    const args = ["-m", "--propagation", "private", "sh", "-c", setup];
+    return spawnSync("unshare", args, { env, encoding: "utf8" });
+  }
+
+  it("reloads systemd, but only after a change, and only for what systemd reads", () => {
+    const { status, stdout, stderr } = onSystem(
+      `slice install --no-config
+slice install --no-config
+slice install --no-config -p TasksMax=5 --dry-run
+slice install --no-config --unit-dir "$LOG.d"
+slice install --no-config --root "$LOG.d" --unit-dir /etc/systemd/system
+slice remove
+slice remove`,
+      'echo "$@" >>"$LOG"',
+    );
+    expect({ status, stderr: stderr.replace(/^unchanged.*\n/gm, "") }).toEqual({
+      status: 0,
+      stderr: "",
+    });
+    expect(stdout.match(/^reloaded systemd$/gm)?.length).toBe(2);
+    expect(readFileSync(inRoot("log"), "utf8")).toBe("daemon-reload\ndaemon-reload\n");
+  });
+
+  it("says so where systemd does not reload", () => {
+    const result = onSystem("slice install --no-config", "echo no bus >&2; exit 1");
+    expect(result.stderr).toBe(
+      'cm4all-slice: the unit files are in place, but "systemctl daemon-reload" failed: no bus\n',
+    );
+    expect(result.status).toBe(EX_UNAVAILABLE);
+  });
+});
