@@ -6,6 +6,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isErrno } from "@cm4all/command/files";
+// Not the whole of @cm4all/linux, which loads the ffi-rs addon.
+import { tryFindCgroup2 } from "@cm4all/linux/cgroup/mount";
+import { parseCpuStat, parseSingleValue } from "@cm4all/linux/cgroup/parse";
 
 /** A limit as the kernel shows it; its `max` is `infinity` here, as in systemd's units. */
 export type Limit = number | "infinity";
@@ -30,35 +33,15 @@ export interface CgroupNode {
   readonly children: readonly CgroupNode[];
 }
 
-/** Parses `/proc/self/mountinfo`: where the first cgroup2 is mounted. @see proc(5) */
-export function parseCgroup2Mount(mountinfo: string): string | undefined {
-  for (const line of mountinfo.split("\n")) {
-    const [before = "", after = ""] = line.split(" - ", 2);
-    const mountPoint = before.split(" ")[4];
-    if (after.startsWith("cgroup2 ") && mountPoint !== undefined)
-      return mountPoint.replace(/\\([0-7]{3})/g, (_, octal: string) =>
-        String.fromCharCode(Number.parseInt(octal, 8)),
-      );
-  }
-  return undefined;
-}
-
+/** Where cgroup2 is mounted. @throws Error of Node's where there is no /proc */
 export function findCgroup2(): string | undefined {
-  return parseCgroup2Mount(readFileSync("/proc/self/mountinfo", "utf8"));
+  const mountPoint = tryFindCgroup2();
+  return mountPoint && Buffer.from(mountPoint, "latin1").toString();
 }
 
-/** Parses `cpu.stat`: the CPU time used, in microseconds. */
-export function parseCpuUsage(cpuStat: string): number | undefined {
-  const usage = /^usage_usec (\d+)$/m.exec(cpuStat)?.[1];
-  return usage === undefined ? undefined : Number(usage);
-}
-
-export function parseNumber(text: string): number | undefined {
-  return /^\d+$/.test(text.trim()) ? Number(text) : undefined;
-}
-
+/** A limit's file, such as `memory.max`. */
 export function parseLimit(text: string): Limit | undefined {
-  return text.trim() === "max" ? "infinity" : parseNumber(text);
+  return text === "max\n" ? "infinity" : parseSingleValue(text);
 }
 
 /** What `parse` makes of a file of the cgroup, or undefined where there is no such file. */
@@ -75,16 +58,16 @@ function tryRead<T>(directory: string, file: string, parse: (text: string) => T)
 /** Reads the usage of the cgroup `directory`. */
 export function readUsage(directory: string): CgroupUsage {
   return {
-    cpuUsec: tryRead(directory, "cpu.stat", parseCpuUsage),
-    memoryBytes: tryRead(directory, "memory.current", parseNumber),
-    memoryPeakBytes: tryRead(directory, "memory.peak", parseNumber),
+    cpuUsec: tryRead(directory, "cpu.stat", parseCpuStat)?.usageUsec,
+    memoryBytes: tryRead(directory, "memory.current", parseSingleValue),
+    memoryPeakBytes: tryRead(directory, "memory.peak", parseSingleValue),
     memoryHighBytes: tryRead(directory, "memory.high", parseLimit),
     memoryMaxBytes: tryRead(directory, "memory.max", parseLimit),
-    swapBytes: tryRead(directory, "memory.swap.current", parseNumber),
+    swapBytes: tryRead(directory, "memory.swap.current", parseSingleValue),
     swapMaxBytes: tryRead(directory, "memory.swap.max", parseLimit),
-    zswapBytes: tryRead(directory, "memory.zswap.current", parseNumber),
-    tasks: tryRead(directory, "pids.current", parseNumber),
-    tasksPeak: tryRead(directory, "pids.peak", parseNumber),
+    zswapBytes: tryRead(directory, "memory.zswap.current", parseSingleValue),
+    tasks: tryRead(directory, "pids.current", parseSingleValue),
+    tasksPeak: tryRead(directory, "pids.peak", parseSingleValue),
     tasksMax: tryRead(directory, "pids.max", parseLimit),
   };
 }
