@@ -14,6 +14,11 @@ const probes = {
   catatonit: () => program("catatonit"),
   iproute2: () => program("ip"),
   gcc: () => program("gcc"),
+  valgrind: () => program("valgrind"),
+  git: () => program("git"),
+  ssh: () => program("ssh"),
+  // The system's own, whatever comes first on the PATH.
+  python3: () => program("/usr/bin/python3"),
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
   luajit: () => program("luajit"),
