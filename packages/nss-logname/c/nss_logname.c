@@ -1,0 +1,280 @@
+/*
+ * libnss_cm4all_logname.so.2: a glibc NSS module that pretends there is an
+ * entry in /etc/passwd for the current uid, named $LOGNAME, and one in
+ * /etc/group for the current gid.
+ *
+ * It is for containers whose processes run under a uid that no passwd file
+ * knows. glibc consults it last, so every real account and group wins.
+ *
+ * The protocol of the entry points (GNU C Library manual, "NSS Modules
+ * Interface"): strings go into the caller's buffer; a buffer that is too small
+ * is NSS_STATUS_TRYAGAIN with ERANGE, and the caller comes back with a larger
+ * one; what is not here is NSS_STATUS_NOTFOUND with ENOENT.
+ *
+ * Every call reads the environment with secure_getenv(3). As with getenv(3), no
+ * other thread may change the environment meanwhile.
+ */
+#define _GNU_SOURCE /* secure_getenv */
+
+#include <errno.h>
+#include <grp.h>
+#include <nss.h>
+#include <pwd.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ENTRY_POINT __attribute__((visibility("default"))) enum nss_status
+
+/* The rules below ask for ASCII, whatever the program's locale says. */
+
+static bool
+is_digit(char ch)
+{
+	return ch >= '0' && ch <= '9';
+}
+
+static bool
+is_word(char ch)
+{
+	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
+		is_digit(ch) || ch == '_';
+}
+
+/**
+ * Is this a name that useradd(8) would take? The rule is the one of upstream's
+ * shadow, stricter than that of some distributions: letters, digits, "_", "."
+ * and "-", with "-" not first, perhaps a "$" at the end, not only digits,
+ * neither "." nor "..", at most 32 bytes.
+ */
+static bool
+is_user_name(const char *s)
+{
+	size_t length = strlen(s);
+	if (length == 0 || length > 32 ||
+	    strcmp(s, ".") == 0 || strcmp(s, "..") == 0 ||
+	    !(is_word(s[0]) || s[0] == '.'))
+		return false;
+
+	bool only_digits = true;
+	for (size_t i = 0; i < length; ++i) {
+		bool dollar_at_end = s[i] == '$' && i > 0 && i + 1 == length;
+		if (!is_word(s[i]) && s[i] != '.' && s[i] != '-' &&
+		    !dollar_at_end)
+			return false;
+		if (!is_digit(s[i]))
+			only_digits = false;
+	}
+
+	return !only_digits;
+}
+
+/** An absolute path that fits into one field of one line of a passwd file. */
+static bool
+is_path_field(const char *s)
+{
+	if (s[0] != '/')
+		return false;
+
+	for (; *s != '\0'; ++s) {
+		unsigned char ch = (unsigned char)*s;
+		if (ch == ':' || ch < 0x20 || ch == 0x7f)
+			return false;
+	}
+
+	return true;
+}
+
+/** The user whom the environment describes; the strings belong to it. */
+struct user {
+	const char *name, *home, *shell;
+};
+
+/** @return false if there is no such user, or if he is not believed */
+static bool
+read_user(struct user *user)
+{
+	/* all are NULL in a set-uid, set-gid or capable program, whose caller
+	   chose the environment */
+	user->name = secure_getenv("LOGNAME");
+	user->home = secure_getenv("HOME");
+	user->shell = secure_getenv("SHELL");
+
+	if (user->shell == NULL || !is_path_field(user->shell))
+		user->shell = "/bin/sh";
+
+	return user->name != NULL && is_user_name(user->name) &&
+		user->home != NULL && is_path_field(user->home);
+}
+
+/** What is left of the buffer that the caller passed. */
+struct space {
+	char *next;
+	size_t size;
+};
+
+/** @return the copy of the string, or NULL if it does not fit */
+static char *
+copy_string(struct space *space, const char *s)
+{
+	size_t size = strlen(s) + 1;
+	if (size > space->size)
+		return NULL;
+
+	char *copy = memcpy(space->next, s, size);
+	space->next += size;
+	space->size -= size;
+	return copy;
+}
+
+/** @return an empty list, aligned, or NULL if it does not fit */
+static char **
+make_empty_list(struct space *space)
+{
+	size_t padding = -(uintptr_t)space->next % _Alignof(char *);
+	if (space->size < padding ||
+	    space->size - padding < sizeof(char *))
+		return NULL;
+
+	char **list = (char **)(void *)(space->next + padding);
+	list[0] = NULL;
+	space->next += padding + sizeof(char *);
+	space->size -= padding + sizeof(char *);
+	return list;
+}
+
+static enum nss_status
+not_found(int *errnop)
+{
+	*errnop = ENOENT;
+	return NSS_STATUS_NOTFOUND;
+}
+
+static enum nss_status
+too_small(int *errnop)
+{
+	*errnop = ERANGE;
+	return NSS_STATUS_TRYAGAIN;
+}
+
+static enum nss_status
+return_user(const struct user *user, struct passwd *result,
+	    char *buffer, size_t size, int *errnop)
+{
+	struct space space = { buffer, size };
+
+	/* all of them in the buffer, also the constant ones: callers write to
+	   the strings, for example to wipe the password */
+	struct passwd entry = {
+		.pw_name = copy_string(&space, user->name),
+		.pw_passwd = copy_string(&space, "x"),
+		.pw_uid = geteuid(),
+		.pw_gid = getegid(),
+		.pw_gecos = copy_string(&space, user->name),
+		.pw_dir = copy_string(&space, user->home),
+		.pw_shell = copy_string(&space, user->shell),
+	};
+
+	if (entry.pw_name == NULL || entry.pw_passwd == NULL ||
+	    entry.pw_gecos == NULL || entry.pw_dir == NULL ||
+	    entry.pw_shell == NULL)
+		return too_small(errnop);
+
+	*result = entry;
+	return NSS_STATUS_SUCCESS;
+}
+
+ENTRY_POINT
+_nss_cm4all_logname_getpwnam_r(const char *name, struct passwd *result,
+			       char *buffer, size_t size, int *errnop)
+{
+	struct user user;
+	if (!read_user(&user) || strcmp(name, user.name) != 0)
+		return not_found(errnop);
+
+	return return_user(&user, result, buffer, size, errnop);
+}
+
+ENTRY_POINT
+_nss_cm4all_logname_getpwuid_r(uid_t uid, struct passwd *result,
+			       char *buffer, size_t size, int *errnop)
+{
+	struct user user;
+	if (uid != geteuid() || !read_user(&user))
+		return not_found(errnop);
+
+	return return_user(&user, result, buffer, size, errnop);
+}
+
+/**
+ * Has getpwent_r() returned the only entry? One position for the whole process,
+ * as POSIX has it for getpwent(3); atomic, because glibc's lock around the
+ * enumeration is not part of the interface.
+ */
+static atomic_bool at_end;
+
+ENTRY_POINT
+_nss_cm4all_logname_setpwent(int stay_open)
+{
+	(void)stay_open; /* nothing is ever open */
+	atomic_store(&at_end, false);
+	return NSS_STATUS_SUCCESS;
+}
+
+ENTRY_POINT
+_nss_cm4all_logname_endpwent(void)
+{
+	atomic_store(&at_end, false);
+	return NSS_STATUS_SUCCESS;
+}
+
+ENTRY_POINT
+_nss_cm4all_logname_getpwent_r(struct passwd *result,
+			       char *buffer, size_t size, int *errnop)
+{
+	struct user user;
+	if (atomic_load(&at_end) || !read_user(&user))
+		return not_found(errnop);
+
+	/* the position moves only once the entry is complete, so that a caller
+	   with a short buffer can come back; two threads may both get here,
+	   and only one of them moves it */
+	enum nss_status status =
+		return_user(&user, result, buffer, size, errnop);
+	if (status == NSS_STATUS_SUCCESS && atomic_exchange(&at_end, true))
+		return not_found(errnop);
+
+	return status;
+}
+
+/**
+ * The only entry point about groups: there is neither a lookup by name nor an
+ * initgroups_dyn(), so nothing here can lend a group's membership.
+ */
+ENTRY_POINT
+_nss_cm4all_logname_getgrgid_r(gid_t gid, struct group *result,
+			       char *buffer, size_t size, int *errnop)
+{
+	struct user user;
+	if (gid != getegid() || !read_user(&user))
+		return not_found(errnop);
+
+	struct space space = { buffer, size };
+	struct group entry = {
+		.gr_name = copy_string(&space, user.name),
+		.gr_passwd = copy_string(&space, "x"),
+		.gr_gid = gid,
+		.gr_mem = make_empty_list(&space),
+	};
+
+	if (entry.gr_name == NULL || entry.gr_passwd == NULL ||
+	    entry.gr_mem == NULL)
+		return too_small(errnop);
+
+	*result = entry;
+	return NSS_STATUS_SUCCESS;
+}

@@ -1,0 +1,2 @@
+/** The package's version, put there by the bundler. */
+declare const __VERSION__: string;
