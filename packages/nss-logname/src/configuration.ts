@@ -1,0 +1,63 @@
+/** /etc/nsswitch.conf of a tree: read, changed, written back. */
+import type { Stats } from "node:fs";
+import { checked, explained } from "./failure.ts";
+import type { Place, Tree } from "./tree.ts";
+
+const path = "/etc/nsswitch.conf";
+
+/** The text has one character for each byte; it is undefined where there is no file. */
+export interface Configuration {
+  /** The path that the user knows, without symbolic links. */
+  readonly path: string;
+  readonly text: string | undefined;
+}
+
+/** @throws CommandFailure */
+export function readConfiguration(tree: Tree): Configuration {
+  return explained(`cannot read ${tree.show(path)}`, () => {
+    using place = tree.locate(path);
+    return { path: tree.show(place.path), text: place.read()?.content.toString("latin1") };
+  });
+}
+
+/** A change that was worked out, to be written when everything else is done. */
+export class ConfigurationChange implements Disposable {
+  readonly #place: Place;
+  readonly #text: string;
+  readonly #stats: Stats | undefined;
+  /** The path that the user knows, without symbolic links. */
+  readonly path: string;
+  /** Whether there is anything to write. */
+  readonly isNeeded: boolean;
+
+  /**
+   * @param edit makes the new text of the old one
+   * @throws CommandFailure, also where `edit` throws NsswitchError
+   */
+  constructor(tree: Tree, edit: (text: string) => string) {
+    this.#place = explained(`cannot read ${tree.show(path)}`, () => tree.locate(path));
+    this.path = tree.show(this.#place.path);
+    try {
+      const file = explained(`cannot read ${this.path}`, () => this.#place.read());
+      const before = file?.content.toString("latin1") ?? "";
+      this.#text = checked(this.path, () => edit(before));
+      this.#stats = file?.stats;
+      this.isNeeded = this.#text !== before;
+    } catch (error) {
+      this.#place[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#place[Symbol.dispose]();
+  }
+
+  /** @throws CommandFailure; the file is unchanged then */
+  write(): void {
+    explained(`cannot write ${this.path}`, () => {
+      const mode = (this.#stats?.mode ?? 0o644) & 0o7777;
+      this.#place.replace(Buffer.from(this.#text, "latin1"), mode, this.#stats);
+    });
+  }
+}

@@ -1,0 +1,91 @@
+/** Copies the module into a tree, beside each C library that can load it. */
+import { readFileSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
+import { CommandFailure, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE } from "@cm4all/command";
+import { isErrno } from "@cm4all/command/files";
+import { parseArchitecture } from "./elf.ts";
+import { explained } from "./failure.ts";
+import { findLibraries, moduleName, readLibrary } from "./libraries.ts";
+import { Tree } from "./tree.ts";
+
+/** A module that can be copied. */
+interface Source {
+  readonly path: string;
+  readonly content: Buffer;
+  readonly architecture: string;
+}
+
+/**
+ * @param tree where to copy to
+ * @param file the module to copy, instead of those that this system has
+ * @returns what was done, one line each
+ * @throws CommandFailure where no C library of the tree can load a module that is here
+ */
+export function copyModule(tree: Tree, file: string | undefined): string[] {
+  const { libcs } = explained(`cannot search ${tree.root}`, () => findLibraries(tree));
+  if (libcs.length === 0)
+    throw new CommandFailure(
+      `${tree.root}: no libc.so.6 of glibc in a usual directory, so nothing can load a module`,
+      EX_NOINPUT,
+    );
+  const sources = file === undefined ? findSources() : [readSource(file)];
+
+  const done: string[] = [];
+  for (const libc of libcs) {
+    const source = sources.find(({ architecture }) => architecture === libc.architecture);
+    if (source === undefined) continue;
+    const path = `${libc.directory}/${moduleName}`;
+    if (readLibrary(tree, path)?.equals(source.content) === true) {
+      done.push(`${tree.show(path)}: is the same already`);
+      continue;
+    }
+    explained(`cannot write ${tree.show(path)}`, () => {
+      using place = tree.locate(path);
+      place.replace(source.content, 0o644);
+    });
+    done.push(`${tree.show(path)}: copied from ${source.path}`);
+  }
+  if (done.length === 0) throw new CommandFailure(noModule(tree, libcs, sources), EX_UNAVAILABLE);
+  return done;
+}
+
+function noModule(
+  tree: Tree,
+  libcs: readonly { architecture: string }[],
+  sources: readonly Source[],
+): string {
+  const needed = libcs.map(({ architecture }) => `"${architecture}"`).join(" or ");
+  const have = sources.map(({ path, architecture }) => `${path} is for "${architecture}"`);
+  return [
+    `${tree.root}: needs a ${moduleName} for ${needed}`,
+    have.length === 0 ? "there is none on this system" : have.join(", "),
+    "install the package libnss-cm4all-logname of that architecture, or name a file with --module",
+  ].join("; ");
+}
+
+function readSource(path: string): Source {
+  const content = explained(`cannot read ${path}`, () => readFileSync(path));
+  const architecture = parseArchitecture(content);
+  if (architecture === undefined)
+    throw new CommandFailure(`${path}: it is not an ELF file`, EX_DATAERR);
+  return { path, content, architecture };
+}
+
+/** The modules of this system: beside this program, as after a build, or installed. */
+function findSources(): Source[] {
+  const paths = findLibraries(new Tree("/")).modules.map(({ path }) => path);
+  const program = process.argv[1];
+  if (program !== undefined) paths.unshift(`${dirname(realpathSync(program))}/${moduleName}`);
+  return paths.flatMap((path) => trySource(path) ?? []);
+}
+
+function trySource(path: string): Source | undefined {
+  try {
+    const content = readFileSync(path);
+    const architecture = parseArchitecture(content);
+    return architecture === undefined ? undefined : { path, content, architecture };
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}

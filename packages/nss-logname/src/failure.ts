@@ -1,0 +1,40 @@
+/** Errors told to the user: what failed, with the path that he knows. */
+import { CommandFailure, EX_CONFIG, EX_DATAERR } from "@cm4all/command";
+import { fileFailure, isErrno } from "@cm4all/command/files";
+import { NsswitchError } from "./nsswitch.ts";
+import { NotAFileError } from "./tree.ts";
+
+/**
+ * Runs `action`; a failed system call becomes a CommandFailure.
+ * @param doing such as `cannot write /etc/x`
+ */
+export function explained<T>(doing: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof NotAFileError)
+      throw new CommandFailure(`${doing}: it is not a regular file`, EX_DATAERR, { cause: error });
+    if (isErrno(error, "EBUSY"))
+      throw new CommandFailure(
+        `${doing}: it is a mount point; change the file that is mounted there`,
+        EX_DATAERR,
+        { cause: error },
+      );
+    throw fileFailure(doing, error);
+  }
+}
+
+/** `FILE:LINE: problem`, as far as there is a line. */
+export function describeMistake(path: string, { line, message }: NsswitchError): string {
+  return `${line === undefined ? path : `${path}:${line}`}: ${message}`;
+}
+
+/** Runs `action`; a NsswitchError becomes a CommandFailure about the file. */
+export function checked<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (!(error instanceof NsswitchError)) throw error;
+    throw new CommandFailure(describeMistake(path, error), EX_CONFIG, { cause: error });
+  }
+}

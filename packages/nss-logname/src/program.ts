@@ -1,0 +1,108 @@
+/** The command line of cm4all-logname. */
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { CommandFailure, EX_NOINPUT, EX_OSERR, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { Command } from "commander";
+import { ConfigurationChange } from "./configuration.ts";
+import { copyModule } from "./copy-module.ts";
+import { addService, removeService, serviceName } from "./edit.ts";
+import { explained } from "./failure.ts";
+import { moduleName } from "./libraries.ts";
+import { formatSections, reportModule } from "./report.ts";
+import { readLibraries, readStatus } from "./status.ts";
+import { Tree } from "./tree.ts";
+
+interface Options {
+  root: string;
+  copyModule?: boolean;
+  module?: string;
+}
+
+export function makeProgram(): Command {
+  const program = new Command("cm4all-logname")
+    .description(
+      "Gives the current uid the name $LOGNAME where no passwd file knows it, as in " +
+        "containers: puts the NSS service cm4all_logname into nsswitch.conf.",
+    )
+    .version(__VERSION__)
+    .addHelpText(
+      "after",
+      "\nExamples:\n" +
+        "  cm4all-logname install\n" +
+        "  cm4all-logname install --root /var/lib/machines/web --copy-module\n" +
+        "  cm4all-logname status\n",
+    );
+  const rootOption = ["--root <dir>", "the system or image to work on", "/"] as const;
+
+  program
+    .command("install")
+    .description(
+      "put the service last in the passwd and group lines, so that every real account " +
+        "wins; a second time changes nothing",
+    )
+    .option(...rootOption)
+    .option("--copy-module", `copy ${moduleName} there as well, beside its C library`)
+    .option("--module <file>", "copy this file, instead of the one that this system has")
+    .action(install);
+  program
+    .command("remove")
+    .description("take the service out of these lines; the module stays")
+    .option(...rootOption)
+    .action(remove);
+  program
+    .command("status")
+    .description(
+      "tell whether module and configuration are in place, and what the module answers " +
+        "now; exit status 69 if something is not in place",
+    )
+    .option(...rootOption)
+    .action(status);
+  return program;
+}
+
+function openTree(root: string): Tree {
+  // As with an unset variable in a script; it would mean the current directory.
+  if (root === "") throw new CommandFailure("--root: the name is empty", EX_USAGE);
+  if (!existsSync("/proc/self/fd")) throw new CommandFailure("/proc is not mounted", EX_OSERR);
+  const path = explained(`cannot use the directory ${root}`, () => realpathSync(root));
+  if (!statSync(path).isDirectory())
+    throw new CommandFailure(`${root}: is not a directory`, EX_NOINPUT);
+  return new Tree(path);
+}
+
+function install({ root, copyModule: wantsModule = false, module }: Options): void {
+  const tree = openTree(root);
+  // First what can be refused, then the module, then what makes glibc load it.
+  using change = new ConfigurationChange(tree, addService);
+  if (wantsModule || module !== undefined)
+    for (const line of copyModule(tree, module)) console.log(line);
+  if (change.isNeeded) change.write();
+  console.log(
+    `${change.path}: ${serviceName} ${change.isNeeded ? "is now" : "was already"} last in passwd and group`,
+  );
+  warnWithoutModule(tree);
+}
+
+function warnWithoutModule(tree: Tree): void {
+  const { isGood, lines } = reportModule(readLibraries(tree));
+  if (isGood) return;
+  console.error(
+    `Note: nothing answers yet in ${tree.root}, as there is no ${moduleName}: ${lines.join("; ")}. ` +
+      "Install the package libnss-cm4all-logname there, or use --copy-module.",
+  );
+}
+
+function remove({ root }: Options): void {
+  using change = new ConfigurationChange(openTree(root), removeService);
+  if (change.isNeeded) change.write();
+  console.log(
+    change.isNeeded
+      ? `${change.path}: ${serviceName} is now out of passwd and group`
+      : `${change.path}: ${serviceName} is not there`,
+  );
+}
+
+function status({ root }: Options): void {
+  const sections = readStatus(openTree(root));
+  console.log(formatSections(sections));
+  if (!sections.every((section) => section.isGood)) process.exitCode = EX_UNAVAILABLE;
+}

@@ -1,0 +1,124 @@
+/** What `status` says, from what was found out. Pure. */
+import { findObstacle, findPlace, serviceName } from "./edit.ts";
+import { describeMistake } from "./failure.ts";
+import type { Libraries } from "./libraries.ts";
+import {
+  type Database,
+  type DatabaseLine,
+  databases,
+  findLine,
+  NsswitchError,
+  parseNsswitch,
+} from "./nsswitch.ts";
+
+/** One part of the report. */
+export interface Section {
+  readonly title: string;
+  readonly lines: readonly string[];
+  /** Whether this part is as it should be. */
+  readonly isGood: boolean;
+}
+
+/** Which C libraries of a tree find the module; one that does is enough. */
+export function reportModule({ libcs, modules }: Libraries): Section {
+  const title = "Module";
+  if (libcs.length === 0)
+    return { title, isGood: false, lines: ["no libc.so.6; only glibc loads NSS modules"] };
+  const lines = libcs.map(({ directory, architecture }) => {
+    const found = modules.filter((module) => module.architecture === architecture);
+    return found.length > 0
+      ? `${found.map(({ path }) => path).join(", ")} (${architecture})`
+      : `missing for the C library in ${directory} (${architecture})`;
+  });
+  const useless = modules.filter(
+    (module) => !libcs.some((libc) => libc.architecture === module.architecture),
+  );
+  for (const { path, architecture } of useless)
+    lines.push(`${path} is for another architecture (${architecture})`);
+  return { title, lines, isGood: useless.length < modules.length };
+}
+
+/** @param text undefined where there is no file */
+export function reportConfiguration(path: string, text: string | undefined): Section {
+  const title = "Configuration";
+  if (text === undefined) return { title, isGood: false, lines: [`${path} does not exist`] };
+  try {
+    const parsed = parseNsswitch(text);
+    const problems = databases.map((database) => findProblem(findLine(parsed, database)));
+    return {
+      title,
+      isGood: problems.every((problem) => problem === undefined),
+      lines: databases.map(
+        (database, index) => `${path}: ${database}: ${problems[index] ?? `${serviceName} is last`}`,
+      ),
+    };
+  } catch (error) {
+    if (!(error instanceof NsswitchError)) throw error;
+    return { title, isGood: false, lines: [describeMistake(path, error)] };
+  }
+}
+
+function findProblem(line: DatabaseLine | undefined): string | undefined {
+  const place = line === undefined ? "absent" : findPlace(line);
+  if (line === undefined || place === "absent") return `${serviceName} is missing`;
+  const obstacle = findObstacle(line);
+  if (obstacle !== undefined) return obstacle;
+  if (place === "not last") return `${serviceName} is not last, so it can overrule real accounts`;
+  return line.tail.endsWith("\n") ? undefined : "the line has no end, so glibc ignores it";
+}
+
+/** What the lookups of one id gave. */
+export interface Answer {
+  readonly database: Database;
+  readonly id: number;
+  /** From our module alone. */
+  readonly module: string | undefined;
+  /** As every program gets it. */
+  readonly programs: string | undefined;
+}
+
+/** What can be the reason for no answer. */
+export interface Circumstances {
+  readonly hasModule: boolean;
+  readonly isConfigured: boolean;
+  /** Why the module does not believe the environment. */
+  readonly environmentProblem: string | undefined;
+  readonly hasNscd: boolean;
+}
+
+/** No answer is not bad in itself: it depends on the environment of this very process. */
+export function reportAnswers(answers: readonly Answer[], why: Circumstances): Section[] {
+  const section = (title: string, describe: (answer: Answer) => string): Section => ({
+    title,
+    isGood: true,
+    lines: answers.map(
+      (answer) =>
+        `${answer.database === "passwd" ? "uid" : "gid"} ${answer.id}: ${describe(answer)}`,
+    ),
+  });
+  return [
+    section("The module answers", ({ module }) => module ?? `nothing: ${whyNoAnswer(why)}`),
+    section("Programs get", ({ module, programs }) => {
+      if (programs === undefined) return `nothing: ${whyNoName(module, why)}`;
+      return programs === module ? programs : `${programs} (from another service)`;
+    }),
+  ];
+}
+
+function whyNoAnswer({ environmentProblem, hasModule }: Circumstances): string {
+  if (!hasModule) return "it is missing";
+  return environmentProblem ?? "the C library cannot load it, or this program is set-uid";
+}
+
+function whyNoName(module: string | undefined, { isConfigured, hasNscd }: Circumstances): string {
+  if (module === undefined) return "no service knows it";
+  if (!isConfigured) return "the configuration is not in place";
+  if (hasNscd) return "nscd asks the module in its own process, which has another environment";
+  return "the configuration was not read; perhaps a line of another database is wrong";
+}
+
+export function formatSections(sections: readonly Section[]): string {
+  return sections
+    .map(({ title, lines }) => [`${title}:`, ...lines.map((line) => `  ${line}`)].join("\n"))
+    .join("\n");
+}

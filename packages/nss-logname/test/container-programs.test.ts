@@ -1,0 +1,212 @@
+/** Real programs under a uid that nobody knows, before and after `install`. */
+import { chmodSync, chownSync, copyFileSync } from "node:fs";
+import { missing } from "@cm4all/testing";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { builtCommand, compile } from "./build.ts";
+import {
+  alice,
+  Container,
+  configuration,
+  entry,
+  env,
+  gid,
+  python,
+  titled,
+  uid,
+} from "./container.ts";
+
+describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container", () => {
+  let container: Container;
+  beforeAll(() => {
+    container = new Container();
+  });
+  afterAll(() => {
+    container[Symbol.dispose]();
+  });
+  beforeEach(() => {
+    container.reset();
+  });
+
+  describe("programs that fail without a name do not with it", () => {
+    const commit = [
+      "cd /tmp && git init -q --template= repository$$ && cd repository$$",
+      "git commit -q --allow-empty -m x && git log --format='%an <%ae>'",
+    ].join(" && ");
+
+    it.each(
+      titled<{ command: string[]; expected: string | RegExp; env?: Record<string, string> }>([
+        { command: ["whoami"], expected: "alice\n" },
+        { command: ["id", "-un"], expected: "alice\n" },
+        { command: ["id", "-gn"], expected: "alice\n" },
+        { command: ["getent", "passwd", String(uid)], expected: entry },
+        { command: ["getent", "passwd", "alice"], expected: entry },
+        { command: ["getent", "group", String(gid)], expected: `alice:x:${gid}:\n` },
+        { command: python("print(pwd.getpwuid(os.getuid()).pw_name)"), expected: "alice\n" },
+        { command: python("print(grp.getgrgid(os.getgid()).gr_name)"), expected: "alice\n" },
+        { command: [process.execPath, "-p", "os.userInfo().username"], expected: "alice\n" },
+        {
+          command: ["bash", "-c", commit],
+          env: { EMAIL: "alice@example.com" },
+          expected: "alice <alice@example.com>\n",
+        },
+        { command: ["ssh", "-G", "host.invalid"], expected: /^user alice$/m },
+      ]),
+    )("%s", (_, { command, env: more, expected }) => {
+      const who = { ...alice, env: { ...env, ...more } };
+      expect(container.run(who, ...command).status).not.toBe(0);
+      container.install();
+      const { status, stdout } = container.run(who, ...command);
+      expect(status).toBe(0);
+      if (typeof expected === "string") expect(stdout).toBe(expected);
+      else expect(stdout).toMatch(expected);
+    });
+  });
+
+  describe("programs that show a name show it", () => {
+    it.each(
+      titled<{ command: string[]; before: string; after: RegExp }>([
+        {
+          command: ["id"],
+          before: `uid=${uid} gid=${gid} `,
+          after: /^uid=\d+\(alice\) gid=\d+\(alice\) /,
+        },
+        {
+          command: ["bash", "-c", ">/tmp/f; ls -l /tmp/f"],
+          before: ` ${uid} ${gid} `,
+          after: / alice alice /,
+        },
+        {
+          command: ["bash", "-c", 'PS1="\\u"; echo "${PS1@P}"'],
+          before: "I have no name!",
+          after: /^alice\n$/,
+        },
+        { command: ["bash", "-c", "echo ~alice"], before: "~alice", after: /^\/tmp\n$/ },
+        {
+          command: python("print(os.path.expanduser('~alice'))"),
+          before: "~alice",
+          after: /^\/tmp\n$/,
+        },
+      ]),
+    )("%s", (_, { command, before, after }) => {
+      expect(container.print(alice, ...command)).toContain(before);
+      container.install();
+      expect(container.print(alice, ...command)).toMatch(after);
+    });
+  });
+
+  it("nobody is known any more after remove", () => {
+    container.install();
+    container.command("remove");
+    expect(container.read("/etc/nsswitch.conf")).toBe(configuration);
+    expect(container.run(alice, "whoami").status).toBe(1);
+  });
+
+  it("all threads of a program find the same", () => {
+    container.install();
+    const script = python(
+      [
+        "found = []",
+        "def look():",
+        "  for i in range(200):",
+        "    assert pwd.getpwuid(os.getuid()).pw_name == 'alice'",
+        "    assert pwd.getpwnam('alice').pw_uid == os.getuid()",
+        "    assert grp.getgrgid(os.getgid()).gr_name == 'alice'",
+        "    found.append(i)",
+        "threads = [threading.Thread(target=look) for i in range(8)]",
+        "for thread in threads: thread.start()",
+        "for thread in threads: thread.join()",
+        "print(len(found))",
+      ].join("\n"),
+    );
+    expect(container.print(alice, ...script)).toBe("1600\n");
+  });
+
+  describe("a set-uid program", () => {
+    const path = "/usr/bin/secure_test";
+    // Not root, whom /etc/passwd knows: a uid that would need the module, too.
+    const owner = 54400;
+    const evil = { LOGNAME: "evil", HOME: "/evil", SHELL: "/evil" };
+
+    beforeAll(() => {
+      const file = container.root + path;
+      compile(file, ["secure_test.c"]);
+      container.addLibrariesOf(file);
+      chownSync(file, owner, owner);
+    });
+    beforeEach(() => {
+      container.install();
+    });
+
+    it("believes its environment without the bit", () => {
+      chmodSync(container.root + path, 0o755);
+      expect(container.print({ uid: owner, gid: owner, env: evil }, path, "evil")).toBe(
+        "secure=0 uid=evil name=/evil gid=evil listed=1\n",
+      );
+    });
+
+    it.each(["4755", "2755", "6755"])("does not with mode %s", (mode) => {
+      chmodSync(container.root + path, Number.parseInt(mode, 8));
+      expect(container.print({ uid, gid, env: evil }, path, "evil")).toBe(
+        "secure=1 uid=nobody name=nobody gid=nobody listed=0\n",
+      );
+    });
+  });
+
+  describe("cm4all-logname status", () => {
+    const program = "/usr/bin/cm4all-logname";
+    const status = (variables: Record<string, string>) =>
+      container.run({ uid, gid, env: variables }, process.execPath, program, "status");
+    beforeEach(() => {
+      copyFileSync(builtCommand, container.root + program);
+    });
+
+    it("tells what the module answers and what programs get", () => {
+      container.install();
+      const { stdout, stderr, status: exitStatus } = status(env);
+      expect(stderr).toBe("");
+      const [, answers = ""] = stdout.split("The module answers:\n");
+      expect(answers).toBe(
+        `  uid ${uid}: ${entry}  gid ${gid}: alice:x:${gid}:\n` +
+          `Programs get:\n  uid ${uid}: ${entry}  gid ${gid}: alice:x:${gid}:\n`,
+      );
+      expect(exitStatus).toBe(0);
+    });
+
+    it.each([
+      [{}, "LOGNAME is not set"],
+      [{ ...env, LOGNAME: "a:b" }, "LOGNAME is not a name that useradd(8) would take"],
+      [{ ...env, HOME: "tmp" }, "HOME is not an absolute path"],
+    ])("tells why not, with %j", (variables: Record<string, string>, reason) => {
+      container.install();
+      const { stdout, status: exitStatus } = status(variables);
+      expect(stdout).toContain(`uid ${uid}: nothing: ${reason}\n`);
+      expect(stdout).toContain(`gid ${gid}: nothing: ${reason}\n`);
+      expect(stdout).toContain(`uid ${uid}: nothing: no service knows it\n`);
+      expect(exitStatus).toBe(0);
+    });
+
+    it("tells that the configuration is not in place", () => {
+      container.install();
+      container.reset();
+      const { stdout, status: exitStatus } = status(env);
+      expect(stdout).toContain("/etc/nsswitch.conf: passwd: cm4all_logname is missing\n");
+      expect(stdout).toContain(`The module answers:\n  uid ${uid}: ${entry}`);
+      expect(stdout).toContain(`uid ${uid}: nothing: the configuration is not in place\n`);
+      expect(exitStatus).toBe(69);
+    });
+
+    it("tells which names come from a real account", () => {
+      container.install();
+      const { stdout } = container.run(
+        { uid: 1000, gid: 1000, env },
+        process.execPath,
+        program,
+        "status",
+      );
+      expect(stdout).toContain("uid 1000: alice:x:1000:1000:alice:/tmp:/bin/bash\n");
+      expect(stdout).toContain(
+        "uid 1000: bob:x:1000:1000:Bob:/home/bob:/bin/sh (from another service)\n",
+      );
+    });
+  });
+});

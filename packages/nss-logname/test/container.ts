@@ -1,0 +1,82 @@
+/** A container as the tests need it: real programs, and accounts that they may not disturb. */
+import { mkdirSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { copyBundle } from "@cm4all/testing";
+import { expect } from "vitest";
+import { builtCommand, builtModule, output } from "./build.ts";
+import { Image, type Who } from "./image.ts";
+
+/** Neither of them has an entry. */
+export const uid = 54321;
+export const gid = 54322;
+export const env = { LOGNAME: "alice", HOME: "/tmp", SHELL: "/bin/bash" };
+export const alice: Who = { uid, gid, env };
+/** What the module makes of that. */
+export const entry = `alice:x:${uid}:${gid}:alice:/tmp:/bin/bash\n`;
+
+export const passwd = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000:Bob:/home/bob:/bin/sh\n";
+export const group = "root:x:0:\nbob:x:1000:\nvideo:x:44:bob,alice\nstaff:x:50:bob\n";
+export const configuration = "passwd: files\ngroup: files\n";
+
+/** The command line of a Python script that has these modules. */
+export function python(script: string): string[] {
+  return ["python3", "-I", "-c", `import grp, os, pwd, threading\n${script}`];
+}
+
+/** Test cases with their command lines as titles. */
+export function titled<T extends { command: readonly string[] }>(cases: readonly T[]) {
+  return cases.map((each) => [each.command.join(" ").replace(/\n/g, "; "), each] as const);
+}
+
+export class Container extends Image {
+  constructor() {
+    super();
+    for (const name of ["bash", "getent", "git", "id", "ls", "ssh", "whoami"])
+      this.addProgram(`/usr/bin/${name}`);
+    this.#addPython();
+    this.bind(process.execPath);
+    this.addLibrariesOf(process.execPath);
+  }
+
+  /** Only the modules that Python loads for our scripts, and what they are linked with. */
+  #addPython(): void {
+    this.addProgram("/usr/bin/python3");
+    const [, ...args] = python(
+      "import sys\n" +
+        "for module in list(sys.modules.values()):\n" +
+        "  if getattr(module, '__file__', None): print(module.__file__)",
+    );
+    for (const file of output("/usr/bin/python3", args).trim().split("\n")) {
+      this.addFile(file);
+      if (file.endsWith(".so")) this.addLibrariesOf(file);
+      // Python looks for this directory, even if it needs nothing from there.
+      if (basename(file) === "os.py")
+        mkdirSync(`${this.root}${dirname(file)}/lib-dynload`, { recursive: true });
+    }
+  }
+
+  /** As before `cm4all-logname install`. */
+  reset(): void {
+    this.write("/etc/nsswitch.conf", configuration);
+    this.write("/etc/passwd", passwd);
+    this.write("/etc/group", group);
+  }
+
+  /** Runs `cm4all-logname` from outside, with a bundle that has nothing beside it. */
+  command(...args: string[]): void {
+    using copy = copyBundle(builtCommand);
+    output(process.execPath, [copy.program, ...args, "--root", this.root]);
+  }
+
+  install(): void {
+    this.command("install", "--module", builtModule);
+  }
+
+  /** What a program prints inside; it has to end with 0 and to complain about nothing. */
+  print(who: Who, ...command: string[]): string {
+    const { stdout, stderr, status } = this.run(who, ...command);
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    return stdout;
+  }
+}

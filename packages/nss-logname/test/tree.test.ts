@@ -1,0 +1,183 @@
+/** Walking a tree as chroot(2) would, whatever links somebody put there. */
+
+import { spawnSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { NotAFileError, Tree } from "../src/tree.ts";
+
+/** Holds the tree, `inside`, and what must not be touched, `outside`. */
+let directory: string;
+let root: string;
+let tree: Tree;
+beforeEach(() => {
+  directory = realpathSync(mkdtempSync(join(tmpdir(), "nss-tree-")));
+  root = join(directory, "inside");
+  for (const name of ["inside/etc", "inside/usr/lib", "outside"])
+    mkdirSync(join(directory, name), { recursive: true });
+  writeFileSync(join(directory, "outside/conf"), "outside");
+  writeFileSync(join(root, "etc/conf"), "inside");
+  tree = new Tree(root);
+});
+afterEach(() => {
+  expect(readdirSync(join(directory, "outside"))).toEqual(["conf"]);
+  expect(readFileSync(join(directory, "outside/conf"), "utf8")).toBe("outside");
+  expect(openFiles()).toEqual([]);
+  rmSync(directory, { recursive: true });
+});
+
+/** The descriptors of this process that lead into the test's directory. */
+function openFiles(): string[] {
+  const links = spawnSync("ls", ["-l", `/proc/${process.pid}/fd`], { encoding: "utf8" });
+  return links.stdout.split("\n").filter((line) => line.includes(directory));
+}
+
+const link = (target: string, path: string) => symlinkSync(target, join(root, path));
+
+/** Where a path ends and what is there. */
+function look(path: string): [string, string | undefined] {
+  using place = tree.locate(path);
+  return [place.path, place.read()?.content.toString()];
+}
+
+describe("locate", () => {
+  it.each([
+    ["/etc/conf", "/etc/conf"],
+    ["etc/conf", "/etc/conf"],
+    ["//etc/.//conf", "/etc/conf"],
+    ["/etc/../etc/conf", "/etc/conf"],
+    ["/../../etc/conf", "/etc/conf"],
+  ])("walks %s", (path, expected) => {
+    expect(look(path)).toEqual([expected, "inside"]);
+  });
+
+  it.each([
+    ["conf", "/etc/conf"],
+    ["/etc/conf", "/etc/conf"],
+    ["../etc/conf", "/etc/conf"],
+    ["../../../../../../../../etc/conf", "/etc/conf"],
+    ["/absolute/conf", "/etc/conf"],
+    ["link2", "/etc/conf"],
+  ])("follows a link to %s inside", (target, expected) => {
+    link("/etc", "absolute");
+    link("conf", "etc/link2");
+    link(target, "etc/link");
+    expect(look("/etc/link")).toEqual([expected, "inside"]);
+  });
+
+  it("never follows a link to the outside", () => {
+    // What is there inside, under the same name, is nothing.
+    link(join(directory, "outside/conf"), "etc/absolute");
+    link("../../outside/conf", "etc/relative");
+    link(join(directory, "outside"), "directory");
+    expect(() => tree.locate("/etc/absolute")).toThrow(/ENOENT/);
+    expect(() => tree.locate("/etc/relative")).toThrow(/ENOENT/);
+    expect(() => tree.locate("/directory/conf")).toThrow(/ENOENT/);
+    // And it finds the file inside, where there is one.
+    mkdirSync(join(root, directory, "outside"), { recursive: true });
+    writeFileSync(join(root, directory, "outside/conf"), "within");
+    expect(look("/etc/absolute")).toEqual([join(directory, "outside/conf"), "within"]);
+    expect(look("/directory/conf")).toEqual([join(directory, "outside/conf"), "within"]);
+  });
+
+  it("finds the place of a file that is not there", () => {
+    link("new", "etc/link");
+    expect(look("/etc/new")).toEqual(["/etc/new", undefined]);
+    expect(look("/etc/link")).toEqual(["/etc/new", undefined]);
+  });
+
+  it.each([
+    ["/no/conf", /ENOENT/],
+    ["/etc/conf/x", /ENOENT/],
+    ["/etc", /EISDIR/],
+    ["/", /EISDIR/],
+    ["/loop", /ELOOP/],
+    ["/a/conf", /ELOOP/],
+  ])("refuses %s", (path, message) => {
+    link("loop", "loop");
+    link("b", "a");
+    link("a", "b");
+    expect(() => tree.locate(path)).toThrow(message);
+  });
+});
+
+describe("a place", () => {
+  it("is read only if it is a file, and does not wait for a FIFO", () => {
+    spawnSync("mkfifo", [join(root, "etc/fifo")]);
+    for (const path of ["/etc/fifo", "/etc/fifo/"]) expect(() => look(path)).toThrow(NotAFileError);
+  });
+
+  it("keeps mode and owner, and leaves nothing beside the file", () => {
+    using place = tree.locate("/etc/conf");
+    const before = statSync(join(root, "etc/conf"));
+    place.replace(Buffer.from("new"), 0o640, before);
+    expect(readdirSync(join(root, "etc"))).toEqual(["conf"]);
+    expect(readFileSync(join(root, "etc/conf"), "utf8")).toBe("new");
+    expect(statSync(join(root, "etc/conf"))).toMatchObject({ uid: before.uid, gid: before.gid });
+    expect(statSync(join(root, "etc/conf")).mode & 0o7777).toBe(0o640);
+  });
+
+  it("stays where it was found, whatever happens to the path", () => {
+    using place = tree.locate("/etc/conf");
+    // Somebody in the container does this between our looking and our writing.
+    renameSync(join(root, "etc"), join(root, "moved"));
+    link(join(directory, "outside"), "etc");
+    expect(place.read()?.content.toString()).toBe("inside");
+    place.replace(Buffer.from("new"), 0o644);
+    expect(readFileSync(join(root, "moved/conf"), "utf8")).toBe("new");
+  });
+
+  it("is not read or written through a link that appears", () => {
+    using place = tree.locate("/etc/conf");
+    rmSync(join(root, "etc/conf"));
+    link(join(directory, "outside/conf"), "etc/conf");
+    expect(() => place.read()).toThrow(/ELOOP/);
+    place.replace(Buffer.from("new"), 0o644);
+    expect(readFileSync(join(root, "etc/conf"), "utf8")).toBe("new");
+  });
+
+  it("leaves nothing beside the file when it cannot be replaced", () => {
+    using place = tree.locate("/etc/new");
+    mkdirSync(join(root, "etc/new"));
+    expect(() => place.replace(Buffer.from("new"), 0o644)).toThrow(/EISDIR/);
+    expect(readdirSync(join(root, "etc")).sort()).toEqual(["conf", "new"]);
+  });
+});
+
+describe("tryList", () => {
+  it("lists a directory under its own path", () => {
+    link("usr/lib", "lib");
+    link("/usr/lib", "lib64");
+    for (const path of ["/lib", "/lib64", "/usr/lib/"])
+      expect(tree.tryList(path)).toEqual({ path: "/usr/lib", names: [] });
+    expect(tree.tryList("/")?.names.sort()).toEqual(["etc", "lib", "lib64", "usr"]);
+  });
+
+  it("knows when there is none", () => {
+    link(join(directory, "outside"), "away");
+    expect(tree.tryList("/no")).toBeUndefined();
+    expect(tree.tryList("/etc/conf")).toBeUndefined();
+    expect(() => tree.tryList("/away")).toThrow(/ENOENT/);
+    expect(existsSync(join(root, "away/conf"))).toBe(true);
+  });
+});
+
+describe("show", () => {
+  it("gives the path that the user knows", () => {
+    expect(tree.show("/etc/conf")).toBe(join(root, "etc/conf"));
+    expect(new Tree("/").show("/etc/conf")).toBe("/etc/conf");
+  });
+});
