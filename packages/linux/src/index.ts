@@ -8,6 +8,8 @@ export * from "./epoll.ts";
 export * from "./errors.ts";
 export * from "./eventfd.ts";
 export * from "./exec.ts";
+export * from "./exit.ts";
+export * from "./fcntl.ts";
 export * from "./fd.ts";
 export * from "./flock.ts";
 export * from "./inotify.ts";

@@ -35,6 +35,7 @@ export const SO_PEERCRED = 17;
 export const SO_RCVTIMEO = 20;
 export const SO_SNDTIMEO = 21;
 export const SO_ACCEPTCONN = 30;
+export const SO_PEERGROUPS = 59;
 export const SO_DOMAIN = 39;
 /** Linux 6.5 and newer. */
 export const SO_PEERPIDFD = 77;
@@ -160,6 +161,14 @@ export function setTimeoutOption(fd: number, option: number, timeoutMs: number):
 export function peerCredentials(fd: number): Credentials {
   const reader = new ByteReader(getSocketOption(fd, SOL_SOCKET, SO_PEERCRED, 12));
   return { pid: reader.i32(), uid: reader.u32(), gid: reader.u32() };
+}
+
+/** The supplementary groups of who connected, at most 1,024 of them. @see unix(7) SO_PEERGROUPS */
+export function peerGroups(fd: number): number[] {
+  const reader = new ByteReader(getSocketOption(fd, SOL_SOCKET, SO_PEERGROUPS, 4096));
+  const groups: number[] = [];
+  while (reader.remaining > 0) groups.push(reader.u32());
+  return groups;
 }
 
 /**

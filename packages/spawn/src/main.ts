@@ -1,12 +1,22 @@
 /**
- * The one file that becomes the program: the daemon's main thread, and its workers,
- * which start the same bundle again.
+ * The one file that becomes the program: the daemon's main thread, its subcommands, and
+ * its workers, which start the same bundle again.
  */
 import { isMainThread } from "node:worker_threads";
+import { BROKER_ROLE } from "./broker/handle.ts";
+import { runBroker } from "./broker/worker.ts";
+import { runCommandLine } from "./command-line.ts";
 import { workerRole } from "./thread/messages.ts";
 
-if (isMainThread) {
-  console.log(`cm4all-spawn ${__VERSION__}`);
-} else {
-  throw new Error(`unknown worker: ${workerRole()}`);
+function runWorker(role: string): void {
+  switch (role) {
+    case BROKER_ROLE:
+      runBroker();
+      break;
+    default:
+      throw new Error(`unknown worker: ${role}`);
+  }
 }
+
+if (isMainThread) void runCommandLine();
+else runWorker(workerRole());

@@ -1,0 +1,115 @@
+/**
+ * PID 1 of a PID namespace: `catatonit -P`, a static program that reaps zombies and
+ * sleeps. How it is started and how it is recognised in `/proc`.
+ * @see pid_namespaces(7)
+ */
+import { readFileSync } from "node:fs";
+import {
+  CLONE_NEWPID,
+  dropBoundingSet,
+  EPOLLIN,
+  type Fd,
+  isErrno,
+  P_PIDFD,
+  pidfdSendSignal,
+  reap,
+  SIGKILL,
+  setNoNewPrivileges,
+  setns,
+  spawn,
+  unshare,
+  WNOHANG,
+} from "@cm4all/linux";
+import type { Engine, Watch } from "./engine.ts";
+
+/** Debian's package `catatonit`. */
+export const CATATONIT = "/usr/bin/catatonit";
+
+/** How the command line of an init starts; the name follows. */
+const TITLE = "init ";
+
+/**
+ * Makes every program that the calling thread starts from now on powerless: its
+ * bounding set is empty and it can gain nothing. The thread keeps what it has.
+ */
+export function makeChildrenPowerless(): void {
+  dropBoundingSet();
+  setNoNewPrivileges();
+}
+
+/**
+ * Makes a PID namespace with an init in it. The calling thread, which must have called
+ * makeChildrenPowerless, goes on in its own namespace. The caller reaps the init.
+ * @param name shown in the init's command line, `init NAME`
+ * @param ownPidNamespace of the calling thread
+ * @returns the init's pid in the daemon's own PID namespace
+ * @throws SyscallError: unshare ENOSPC (user.max_pid_namespaces), posix_spawn
+ */
+export function spawnInit(name: string, ownPidNamespace: Fd): number {
+  unshare(CLONE_NEWPID);
+  try {
+    return spawn({
+      path: CATATONIT,
+      argv: [Buffer.from(TITLE + name, "latin1"), "-P"],
+      environment: [],
+      stdio: ["null", "null", "null"],
+      newSession: true,
+    });
+  } finally {
+    setns(ownPidNamespace.number, CLONE_NEWPID);
+  }
+}
+
+/**
+ * The name that an init was started with; undefined for a process that is none. Pure.
+ * @param cmdline `/proc/PID/cmdline`, as latin1
+ * @param status `/proc/PID/status`
+ */
+export function parseInitName(cmdline: string, status: string): string | undefined {
+  const [title, option] = cmdline.split("\0");
+  if (title === undefined || option !== "-P" || !title.startsWith(TITLE)) return undefined;
+  // PID 1 of a namespace one below ours.
+  return /^NSpid:\t\d+\t1$/m.test(status) ? title.slice(TITLE.length) : undefined;
+}
+
+/** Like parseInitName; undefined also for a process that is gone. */
+export function readInitName(pid: number): string | undefined {
+  try {
+    const cmdline = readFileSync(`/proc/${pid}/cmdline`, "latin1");
+    return parseInitName(cmdline, readFileSync(`/proc/${pid}/status`, "latin1"));
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
+    throw error;
+  }
+}
+
+/** An init that runs. It owns its pidfd and its watch, until it has ended. */
+export class Init {
+  readonly pid: number;
+  /** The inode of its PID namespace. */
+  readonly inode: number;
+  readonly #pidfd: Fd;
+  readonly #watch: Watch;
+
+  /**
+   * @param pidfd of the init; owned from then on
+   * @param ended is called once, when it has ended for whatever reason
+   */
+  constructor(pid: number, pidfd: Fd, inode: number, engine: Engine, ended: () => void) {
+    this.pid = pid;
+    this.inode = inode;
+    this.#pidfd = pidfd;
+    this.#watch = engine.watch(pidfd.number, EPOLLIN, () => {
+      this.#watch.end();
+      // Gives nothing for the init of an earlier run, which is not our child.
+      reap(P_PIDFD, pidfd.number, WNOHANG);
+      pidfd.close();
+      ended();
+    });
+  }
+
+  /** Ends it, and with it every process of its namespace. */
+  kill(): void {
+    if (this.#pidfd.isOpen) pidfdSendSignal(this.#pidfd.number, SIGKILL);
+  }
+}

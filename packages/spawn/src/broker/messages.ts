@@ -1,0 +1,57 @@
+/** What the main thread and the namespace service's thread say to each other. */
+import type { LogLine } from "../log.ts";
+import type { Policy } from "./context.ts";
+
+/** What the thread starts with. */
+export interface BrokerOptions {
+  /** The listening socket; the main thread owns it. */
+  readonly listenerFd: number;
+  /** The mount namespace of an earlier run's store, which the thread owns then. */
+  readonly storeFd: number | undefined;
+  /** The processes of the daemon's own cgroup; empty where it shares one. */
+  readonly cgroupPids: readonly number[];
+  readonly policy: Policy;
+}
+
+export type ToBroker =
+  /** Begin to answer clients. */
+  | { readonly kind: "serve" }
+  | { readonly kind: "configure"; readonly policy: Policy }
+  | { readonly kind: "ping"; readonly id: number }
+  | { readonly kind: "status"; readonly id: number }
+  /** End all names, or only those in which nothing runs. */
+  | { readonly kind: "purge"; readonly id: number; readonly onlyIdle: boolean }
+  /** Answer what has come, then end. */
+  | { readonly kind: "stop"; readonly purgeIdle: boolean };
+
+export interface BrokerStatus {
+  readonly names: number;
+  readonly ipcNamespaces: number;
+  readonly pidNamespaces: number;
+  readonly userNamespaces: number;
+  readonly leasedNames: number;
+  readonly connections: number;
+  readonly openHandles: number;
+  readonly expiredNames: number;
+  readonly sparedNames: number;
+  readonly initDeaths: number;
+  readonly requests: {
+    readonly answered: number;
+    readonly answeredTotalMs: number;
+    readonly latencyCounts: readonly number[];
+    readonly failed: number;
+    readonly malformed: number;
+    readonly refused: number;
+  };
+}
+
+export type FromBroker =
+  | { readonly kind: "log"; readonly line: LogLine }
+  /** The store is open. Its descriptor stays the thread's. */
+  | { readonly kind: "store"; readonly fd: number; readonly isNew: boolean }
+  | { readonly kind: "serving" }
+  /** How many names there are now; at most once a second. */
+  | { readonly kind: "changed"; readonly names: number }
+  | { readonly kind: "pong"; readonly id: number }
+  | { readonly kind: "status"; readonly id: number; readonly status: BrokerStatus }
+  | { readonly kind: "purged"; readonly id: number; readonly ended: number; readonly left: number };

@@ -1,0 +1,131 @@
+/**
+ * Who may ask for namespaces: abstract sockets have no file mode, so the daemon itself
+ * has to look at its peers. @see unix(7), capabilities(7), credentials(7)
+ */
+import { readFileSync, readlinkSync } from "node:fs";
+import {
+  type Credentials,
+  Fd,
+  getIntOption,
+  isErrno,
+  parseNamespaceLink,
+  peerGroups,
+  pidfdSendSignal,
+  SO_PEERPIDFD,
+  tryPidfdOpen,
+} from "@cm4all/linux";
+
+const CAP_SYS_ADMIN = 21n;
+
+/** Whom the configuration allows besides root and holders of CAP_SYS_ADMIN. */
+export interface AllowedPeers {
+  readonly uids: ReadonlySet<number>;
+  readonly gids: ReadonlySet<number>;
+}
+
+/** What `/proc/PID/status` says of a process's rights. */
+export interface ProcessRights {
+  /** Real, effective, saved, file system. */
+  readonly uids: readonly number[];
+  readonly effectiveCapabilities: bigint;
+}
+
+/** @throws Error for a text without these lines. Pure. */
+export function parseRights(status: string): ProcessRights {
+  const uids = /^Uid:\t([\d\t]+)$/m.exec(status)?.[1];
+  const capabilities = /^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1];
+  if (uids === undefined || capabilities === undefined) throw new Error("no Uid or CapEff line");
+  return {
+    uids: uids.split("\t").map(Number),
+    effectiveCapabilities: BigInt(`0x${capabilities}`),
+  };
+}
+
+/**
+ * Whether these rights are those of a process that runs as `uid` alone and has
+ * CAP_SYS_ADMIN. One that has executed a set-uid program since it connected has
+ * capabilities that its user never had. Pure.
+ */
+export function hasCapability(
+  { uids, effectiveCapabilities }: ProcessRights,
+  uid: number,
+): boolean {
+  const [real, effective, saved] = uids;
+  if (real !== uid || effective !== uid || saved !== uid) return false;
+  return (effectiveCapabilities & (1n << CAP_SYS_ADMIN)) !== 0n;
+}
+
+/** Who connected. */
+export interface Peer {
+  readonly credentials: Credentials;
+  /** The connection. */
+  readonly socketFd: number;
+  /** When it was accepted, milliseconds since boot. */
+  readonly acceptedMs: number;
+}
+
+/** Whether a peer is root, or the configuration allows it. */
+export function isTrusted({ credentials, socketFd }: Peer, allowed: AllowedPeers): boolean {
+  const { uid, gid } = credentials;
+  if (uid === 0 || allowed.uids.has(uid) || allowed.gids.has(gid)) return true;
+  return allowed.gids.size > 0 && peerGroups(socketFd).some((group) => allowed.gids.has(group));
+}
+
+/**
+ * Whether a peer holds CAP_SYS_ADMIN in the daemon's own user namespace. Its effective
+ * set alone proves nothing: anybody has a full one inside `unshare -U`.
+ * @param ownUserNamespace the inode of the daemon's user namespace
+ */
+export function isCapable(peer: Peer, ownUserNamespace: number): boolean {
+  const { pid, uid } = peer.credentials;
+  // A process of another PID namespace.
+  if (pid === 0) return false;
+  using pidfd = openPeer(peer);
+  if (pidfd === undefined) return false;
+  try {
+    const directory = `/proc/${pid}`;
+    const userNamespace = parseNamespaceLink(readlinkSync(`${directory}/ns/user`));
+    if (userNamespace !== ownUserNamespace) return false;
+    if (!hasCapability(parseRights(readFileSync(`${directory}/status`, "latin1")), uid))
+      return false;
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return false;
+    throw error;
+  }
+  // It is still there, so its pid was its own all the time.
+  return pidfdSendSignal(pidfd.number, 0);
+}
+
+/** A descriptor of the process that connected; undefined where it is gone. */
+function openPeer(peer: Peer): Fd | undefined {
+  try {
+    return new Fd(getIntOption(peer.socketFd, SO_PEERPIDFD));
+  } catch (error) {
+    // ESRCH, EINVAL: the process is gone.
+    if (!isErrno(error, "ENOPROTOOPT")) return undefined;
+  }
+  // Linux before 6.5: by the pid, which may belong to another process by now. One that
+  // started after the connection was accepted is another one.
+  const pidfd = tryPidfdOpen(peer.credentials.pid);
+  if (pidfd === undefined) return undefined;
+  try {
+    const stat = readFileSync(`/proc/${peer.credentials.pid}/stat`, "latin1");
+    if (parseStartTimeMs(stat) <= peer.acceptedMs) return pidfd;
+  } catch (error) {
+    if (!isErrno(error, "ENOENT", "ESRCH")) throw error;
+  }
+  pidfd.close();
+  return undefined;
+}
+
+/**
+ * When a process started, milliseconds since boot: field 22 of `/proc/PID/stat`, in
+ * ticks of USER_HZ, which is 100 on every architecture of Debian. Pure.
+ */
+export function parseStartTimeMs(stat: string): number {
+  // The command in field 2 may hold anything, a parenthesis too.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const ticks = Number(fields[22 - 3]);
+  if (!Number.isInteger(ticks)) throw new Error("no start time in /proc/PID/stat");
+  return ticks * 10;
+}

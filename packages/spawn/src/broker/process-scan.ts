@@ -1,0 +1,88 @@
+/**
+ * Which PID namespaces hold processes besides their init: one walk over `/proc` for any
+ * number of namespaces. Processes that entered with setns(2) and those of nested
+ * namespaces count; neither are the init's children, so nothing cheaper tells.
+ *
+ * The walk is a generator that pauses every few processes, so that clients are
+ * answered meanwhile.
+ */
+import { fstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
+import { Fd, isErrno, namespaceParent, parseNamespaceLink } from "@cm4all/linux";
+
+/** Processes between two pauses; each costs a few microseconds. */
+const CHUNK = 100;
+
+/** A PID namespace to look at. */
+export interface WatchedNamespace {
+  readonly inode: number;
+  /** The init's pid, which does not count. */
+  readonly initPid: number;
+}
+
+/**
+ * Walks over all processes.
+ * @param ownInode of the daemon's own PID namespace, where most processes are
+ * @returns the inodes of the namespaces that hold other processes
+ */
+export function* scanProcesses(
+  namespaces: readonly WatchedNamespace[],
+  ownInode: number,
+): Generator<void, Set<number>> {
+  const byInode = new Map(namespaces.map((namespace) => [namespace.inode, namespace]));
+  const busy = new Set<number>();
+  /** Namespaces that are not asked about, and the one of ours that they are nested in. */
+  const nested = new Map<number, number | undefined>([[ownInode, undefined]]);
+  let count = 0;
+  for (const entry of readdirSync("/proc")) {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid)) continue;
+    if (++count % CHUNK === 0) yield;
+    const inode = readPidNamespace(pid);
+    if (inode === undefined) continue;
+    const namespace = byInode.get(inode);
+    if (namespace !== undefined) {
+      if (namespace.initPid !== pid) busy.add(inode);
+      continue;
+    }
+    if (!nested.has(inode)) nested.set(inode, findAncestor(pid, inode, byInode));
+    const ancestor = nested.get(inode);
+    if (ancestor !== undefined) busy.add(ancestor);
+  }
+  return busy;
+}
+
+/** The PID namespace of a process; undefined where it is gone or a zombie. */
+export function readPidNamespace(pid: number): number | undefined {
+  try {
+    return parseNamespaceLink(readlinkSync(`/proc/${pid}/ns/pid`));
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
+    throw error;
+  }
+}
+
+/** The nearest of `namespaces` that the namespace of `pid` is nested in. */
+function findAncestor(
+  pid: number,
+  inode: number,
+  namespaces: ReadonlyMap<number, WatchedNamespace>,
+): number | undefined {
+  let current: Fd;
+  try {
+    current = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
+    throw error;
+  }
+  for (;;) {
+    const found = fstatSync(current.number).ino;
+    if (found !== inode && namespaces.has(found)) {
+      current.close();
+      return found;
+    }
+    const parent = namespaceParent(current.number);
+    current.close();
+    if (parent === undefined) return undefined;
+    current = parent;
+  }
+}

@@ -1,0 +1,149 @@
+/** Requests and their answers. */
+import { SyscallError } from "@cm4all/linux";
+import {
+  type DecodedRequest,
+  decodeRequest,
+  encodeError,
+  encodeResponse,
+  ProtocolError,
+  type Request,
+} from "@cm4all/spawn-protocol";
+import { LOG_ERR, LOG_WARNING } from "../log.ts";
+import { monotonicMs } from "../thread/event-loop.ts";
+import type { Client, Connections } from "./connections.ts";
+import type { Context } from "./context.ts";
+import type { Connection, EngineHandler } from "./engine.ts";
+import type { Undo } from "./entry.ts";
+import { Refusal } from "./errors.ts";
+import type { Registry } from "./registry.ts";
+import { RequestStatistics } from "./statistics.ts";
+
+/** How many different peers and commands are remembered as logged. */
+const MAX_LOGGED = 1000;
+
+export class Server implements EngineHandler {
+  readonly #context: Context;
+  readonly #registry: Registry;
+  readonly #connections: Connections;
+  /** To be called after a request: a name may have become idle. */
+  readonly #planExpiry: () => void;
+  /** What was logged once and need not be again. */
+  readonly #logged = new Set<string>();
+  readonly statistics = new RequestStatistics();
+
+  constructor(
+    context: Context,
+    registry: Registry,
+    connections: Connections,
+    planExpiry: () => void,
+  ) {
+    this.#context = context;
+    this.#registry = registry;
+    this.#connections = connections;
+    this.#planExpiry = planExpiry;
+  }
+
+  accepted(connection: Connection): void {
+    this.#connections.add(connection);
+  }
+
+  hungUp(connection: Connection): void {
+    this.#connections.forget(connection);
+  }
+
+  received(connection: Connection, bytes: Buffer, length: number): void {
+    const client = this.#connections.get(connection);
+    if (client === undefined) return;
+    const startMs = monotonicMs();
+    const refusal = this.#connections.prove(client);
+    if (refusal !== undefined) {
+      this.#logRefusal(client, refusal);
+      this.#closeWithError(client, refusal);
+      this.statistics.refused++;
+      return;
+    }
+    let decoded: DecodedRequest;
+    try {
+      decoded = decodeRequest(bytes, length);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.statistics.malformed++;
+      if (error.isFraming) this.#closeWithError(client, error.message);
+      else this.#sendError(client, error.message);
+      return;
+    }
+    for (const command of decoded.unknownCommands)
+      this.#logOnce(`command ${command}`, `ignored unknown command ${command}`);
+    if (decoded.request === undefined) return;
+    if (this.#answer(client, decoded.request)) this.statistics.answered(monotonicMs() - startMs);
+  }
+
+  /** Answers with what was asked for, or with why not. Gives whether it was the former. */
+  #answer(client: Client, request: Request): boolean {
+    const undo: Undo[] = [];
+    try {
+      const entry = this.#registry.getOrCreate(request.name);
+      // Also a name that was made for this request and gets nothing has to expire.
+      this.#registry.touch(entry);
+      const fds: number[] = [];
+      if (request.ipc) fds.push(entry.ipcHandle(undo));
+      if (request.pid) fds.push(entry.pidHandle(undo));
+      if (request.user !== undefined) fds.push(entry.userHandle(request.user, undo));
+      using lease = request.lease ? entry.lease() : undefined;
+      if (lease !== undefined) {
+        fds.push(lease.number);
+        this.#registry.touch(entry);
+      }
+      const response = encodeResponse({
+        ipc: request.ipc,
+        pid: request.pid,
+        user: request.user !== undefined,
+        lease: request.lease,
+      });
+      if (!client.connection.send(response, fds)) this.#connections.close(client);
+      return true;
+    } catch (error) {
+      for (const takeBack of undo.reverse()) takeBack();
+      this.#registry.removeIfUseless(request.name);
+      if (!(error instanceof Refusal || isSystemError(error))) throw error;
+      this.statistics.failed++;
+      this.#logOnce(`failure ${errorKey(error)}`, error.message);
+      this.#sendError(client, error.message);
+      return false;
+    } finally {
+      this.#planExpiry();
+    }
+  }
+
+  #sendError(client: Client, message: string): void {
+    if (!client.connection.send(encodeError(message), [])) this.#connections.close(client);
+  }
+
+  /** Closing with unread data would give the peer ECONNRESET before it sees the ERROR. */
+  #closeWithError(client: Client, message: string): void {
+    if (client.connection.send(encodeError(message), [])) client.connection.discardPending();
+    this.#connections.close(client);
+  }
+
+  #logRefusal({ peer }: Client, refusal: string): void {
+    const { pid, uid } = peer.credentials;
+    this.#logOnce(`peer ${pid} ${uid}`, `refused pid ${pid}, uid ${uid}: ${refusal}`);
+  }
+
+  #logOnce(key: string, text: string): void {
+    if (this.#logged.has(key) || this.#logged.size >= MAX_LOGGED) return;
+    this.#logged.add(key);
+    this.#context.log(LOG_WARNING, text);
+    if (this.#logged.size === MAX_LOGGED)
+      this.#context.log(LOG_ERR, "further refusals and failures are counted, not logged");
+  }
+}
+
+function isSystemError(error: unknown): error is Error {
+  return error instanceof SyscallError || (error instanceof Error && "syscall" in error);
+}
+
+/** A failure that repeats for many names is logged once: its kind, not its arguments. */
+function errorKey(error: Error): string {
+  return error instanceof SyscallError ? `${error.syscall} ${error.code}` : error.message;
+}

@@ -1,0 +1,251 @@
+/**
+ * Where namespaces survive the daemon: a tmpfs in a mount namespace that nobody else
+ * sees. One descriptor of the mount namespace, kept by the service manager, keeps all
+ * of it, so that neither its number of descriptors nor the cost of a request grows
+ * with the number of names. (systemd's own store is no place for ten thousand entries:
+ * their names come back in one environment string, which execve(2) limits to 128 KiB.)
+ *
+ *     /format               what this is, and in which version
+ *     /proc                 the host's, for /proc/thread-self and /proc/PID
+ *     /names/ID/name        the name
+ *     /names/ID/ipc         an IPC namespace, bind-mounted
+ *     /names/ID/pid         a PID namespace, bind-mounted
+ *     /names/ID/user-N      a user namespace, bind-mounted
+ *     /names/ID/user-N.maps the payload that it was asked for with
+ *     /names/ID/lease       a FIFO whose writers are the leases
+ *
+ * The thread that opens the store lives in it from then on: its root is the tmpfs.
+ * There is nothing else in it, so that it pins none of the host's mounts.
+ */
+import {
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import {
+  CLONE_FS,
+  CLONE_NEWNS,
+  Fd,
+  isErrno,
+  MNT_DETACH,
+  MS_BIND,
+  MS_PRIVATE,
+  MS_REC,
+  mkfifo,
+  mount,
+  O_NONBLOCK,
+  openOwnNamespace,
+  pivotRoot,
+  setns,
+  umount,
+  unshare,
+} from "@cm4all/linux";
+
+const FORMAT = "cm4all-spawn namespaces 1\n";
+const O_WRONLY = 1;
+
+/** A namespace's file in its name's directory. */
+export type NamespaceFile = "ipc" | "pid" | `user-${number}`;
+
+/** What a restart finds of a name. */
+export interface StoredName {
+  readonly name: string;
+  readonly directory: NameDirectory;
+  readonly ipc: boolean;
+  readonly pid: boolean;
+  /** Each user namespace's number and the payload that it was asked for with. */
+  readonly users: readonly { index: number; payload: Buffer }[];
+}
+
+export class Store {
+  /** The mount namespace itself, to be kept by the service manager. The store owns it. */
+  readonly fd: Fd;
+  readonly #host: Fd;
+  #nextId = 1;
+
+  private constructor(host: Fd, fd: Fd) {
+    this.#host = host;
+    this.fd = fd;
+  }
+
+  /** Makes a new store and moves the calling thread into it. */
+  static create(): Store {
+    unshare(CLONE_FS);
+    const host = openOwnNamespace("mnt");
+    unshare(CLONE_NEWNS);
+    mount({ target: "/", flags: MS_REC | MS_PRIVATE });
+    // The new root is built over a directory that every system has.
+    const root = "/sys";
+    mount({ source: "cm4all-spawn", target: root, type: "tmpfs", data: "mode=0700" });
+    for (const name of ["proc", "names", "old"]) mkdirSync(`${root}/${name}`);
+    mount({ source: "/proc", target: `${root}/proc`, flags: MS_BIND });
+    pivotRoot(root, `${root}/old`);
+    umount("/old", MNT_DETACH);
+    rmdirSync("/old");
+    const fd = openOwnNamespace("mnt");
+    // Also moves the working directory, which still lies in the old root.
+    setns(fd.number, CLONE_NEWNS);
+    writeFileSync("/format", FORMAT);
+    return new Store(host, fd);
+  }
+
+  /**
+   * Moves the calling thread into the store of an earlier run.
+   * @param fd the mount namespace; the store owns it from then on, unless it throws
+   * @throws Error where it is none, or of another version
+   */
+  static open(fd: Fd): Store {
+    unshare(CLONE_FS);
+    const host = openOwnNamespace("mnt");
+    setns(fd.number, CLONE_NEWNS);
+    const format = existsSync("/format") ? readFileSync("/format", "utf8") : "nothing";
+    if (format !== FORMAT) {
+      setns(host.number, CLONE_NEWNS);
+      host.close();
+      throw new Error(`the stored mount namespace holds ${JSON.stringify(format)}`);
+    }
+    return new Store(host, fd);
+  }
+
+  /** Runs `work`, which is synchronous, in the mount namespace that the thread came from. */
+  outside<T>(work: () => T): T {
+    setns(this.#host.number, CLONE_NEWNS);
+    try {
+      return work();
+    } finally {
+      setns(this.fd.number, CLONE_NEWNS);
+    }
+  }
+
+  /** What an earlier run has left; what it had not finished is removed. */
+  restore(): StoredName[] {
+    const names: StoredName[] = [];
+    for (const id of readdirSync("/names")) {
+      this.#nextId = Math.max(this.#nextId, Number(id) + 1);
+      const directory = new NameDirectory(`/names/${id}`);
+      const stored = directory.read();
+      if (stored === undefined) directory.remove();
+      else names.push(stored);
+    }
+    return names;
+  }
+
+  /** A directory for a name that has none. */
+  createName(name: string): NameDirectory {
+    const path = `/names/${this.#nextId++}`;
+    mkdirSync(path);
+    writeFileSync(`${path}/name`, name, "latin1");
+    return new NameDirectory(path);
+  }
+}
+
+/** What the store keeps of one name. */
+export class NameDirectory {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /** Keeps the namespace of `fd`. @throws SyscallError ENOSPC: fs.mount-max is reached */
+  keep(file: NamespaceFile, fd: number): void {
+    const target = `${this.#path}/${file}`;
+    writeFileSync(target, "");
+    try {
+      mount({ source: `/proc/thread-self/fd/${fd}`, target, flags: MS_BIND });
+    } catch (error) {
+      unlinkSync(target);
+      throw error;
+    }
+  }
+
+  /** Keeps a user namespace with the payload that it was asked for with. */
+  keepUser(index: number, payload: Uint8Array, fd: number): void {
+    const maps = `${this.#path}/user-${index}.maps`;
+    writeFileSync(maps, payload);
+    try {
+      this.keep(`user-${index}`, fd);
+    } catch (error) {
+      unlinkSync(maps);
+      throw error;
+    }
+  }
+
+  /** A new descriptor of a namespace that is kept; the caller owns it. */
+  open(file: NamespaceFile): Fd {
+    return new Fd(openSync(`${this.#path}/${file}`, "r"));
+  }
+
+  /** Lets a namespace go. */
+  drop(file: NamespaceFile): void {
+    const target = `${this.#path}/${file}`;
+    if (isMounted(target, this.#path)) umount(target, MNT_DETACH);
+    unlinkSync(target);
+    if (file.startsWith("user-")) rmSync(`${target}.maps`, { force: true });
+  }
+
+  /** The read end of the lease pipe; the caller owns it. It never waits for data. */
+  openLeaseReader(): Fd {
+    const path = `${this.#path}/lease`;
+    if (!existsSync(path)) mkfifo(path, 0o600);
+    return new Fd(openSync(path, O_NONBLOCK));
+  }
+
+  /** A lease: a new write end, which the caller owns. There must be a reader. */
+  openLease(): Fd {
+    return new Fd(openSync(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY));
+  }
+
+  hasLeasePipe(): boolean {
+    return existsSync(`${this.#path}/lease`);
+  }
+
+  /** What is kept; undefined where not even the name had been written. */
+  read(): StoredName | undefined {
+    let name: string;
+    try {
+      name = readFileSync(`${this.#path}/name`, "latin1");
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
+    if (name === "") return undefined;
+    const files = readdirSync(this.#path);
+    const kept = (file: string) => isMounted(`${this.#path}/${file}`, this.#path);
+    const users = [];
+    for (const file of files) {
+      const index = /^user-(\d+)$/.exec(file)?.[1];
+      if (index === undefined || !kept(file)) continue;
+      users.push({ index: Number(index), payload: readFileSync(`${this.#path}/${file}.maps`) });
+    }
+    return {
+      name,
+      directory: this,
+      ipc: files.includes("ipc") && kept("ipc"),
+      pid: files.includes("pid") && kept("pid"),
+      users,
+    };
+  }
+
+  /** Lets everything of the name go. */
+  remove(): void {
+    for (const file of readdirSync(this.#path)) {
+      const path = `${this.#path}/${file}`;
+      if (isMounted(path, this.#path)) umount(path, MNT_DETACH);
+      unlinkSync(path);
+    }
+    rmdirSync(this.#path);
+  }
+}
+
+/** Whether a file system is mounted over `path`, which lies in `directory`. */
+function isMounted(path: string, directory: string): boolean {
+  return statSync(path).dev !== statSync(directory).dev;
+}

@@ -1,0 +1,218 @@
+/** The namespace service's thread: puts its parts together and runs them. */
+import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
+import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
+import { EventLoop } from "../thread/event-loop.ts";
+import { attachToParent, type ParentThread, workerOptions } from "../thread/messages.ts";
+import { Connections } from "./connections.ts";
+import type { Context } from "./context.ts";
+import type { Entry } from "./entry.ts";
+import { EpollEngine } from "./epoll-engine.ts";
+import { Expiry } from "./expiry.ts";
+import { HandleCache } from "./handle-cache.ts";
+import { makeChildrenPowerless } from "./init.ts";
+import type { BrokerOptions, BrokerStatus, FromBroker, ToBroker } from "./messages.ts";
+import { Registry } from "./registry.ts";
+import { restore } from "./restore.ts";
+import { Server } from "./server.ts";
+import { Store } from "./store.ts";
+
+/** Open namespaces at most; see the descriptor budget in docs/design.md. */
+const MAX_HANDLES = 4096;
+
+/** How often the main thread is told of changes at most. */
+const REPORT_INTERVAL_MS = 1000;
+
+/** How long connections may go on after a stop, so that no request is cut off. */
+const STOP_GRACE_MS = 500;
+
+/** Runs until it is told to stop. To be called on a worker thread. */
+export function runBroker(): void {
+  const loop = new EventLoop();
+  const options = workerOptions<BrokerOptions>();
+  const broker = new Broker(loop, options);
+  broker.start();
+  loop.run();
+  broker.close();
+}
+
+class Broker {
+  readonly #loop: EventLoop;
+  readonly #options: BrokerOptions;
+  readonly #parent: ParentThread<FromBroker>;
+  readonly #engine: EpollEngine;
+  readonly #context: Context;
+  readonly #isNewStore: boolean;
+  readonly #registry: Registry;
+  readonly #connections: Connections;
+  readonly #expiry: Expiry;
+  readonly #server: Server;
+  #initDeaths = 0;
+  #reportedNames = 0;
+  #isReportPlanned = false;
+
+  constructor(loop: EventLoop, options: BrokerOptions) {
+    this.#loop = loop;
+    this.#options = options;
+    this.#parent = attachToParent<ToBroker, FromBroker>(loop, (message) => this.#handle(message));
+    const log: Context["log"] = (priority, text) =>
+      this.#parent.post({ kind: "log", line: { priority, text } });
+    this.#engine = new EpollEngine(loop, (error) =>
+      log(LOG_WARNING, `cannot accept connections for the moment: ${error}`),
+    );
+    setThreadName("namespaces");
+    makeChildrenPowerless();
+    const ownInode = ownNamespaceInode("pid");
+    const ownUserNamespace = ownNamespaceInode("user");
+    const inherited = this.#openInheritedStore(log);
+    this.#isNewStore = inherited === undefined;
+    this.#context = {
+      store: inherited ?? Store.create(),
+      engine: this.#engine,
+      handles: new HandleCache(MAX_HANDLES),
+      ownPidNamespace: openOwnNamespace("pid"),
+      policy: options.policy,
+      log,
+    };
+    this.#registry = new Registry(this.#context, (entry) => this.#onInitDied(entry));
+    restore(this.#context, this.#registry, options.cgroupPids, ownInode);
+    this.#expiry = new Expiry(this.#context, this.#registry, ownInode, () => this.#planReport());
+    this.#connections = new Connections(this.#context, ownUserNamespace);
+    this.#server = new Server(this.#context, this.#registry, this.#connections, () => {
+      this.#expiry.plan();
+      this.#planReport();
+    });
+  }
+
+  /** Tells the main thread how many names there are, when that has changed. */
+  #planReport(): void {
+    if (this.#isReportPlanned || this.#registry.size === this.#reportedNames) return;
+    this.#isReportPlanned = true;
+    this.#loop.after(REPORT_INTERVAL_MS, () => {
+      this.#isReportPlanned = false;
+      this.#reportedNames = this.#registry.size;
+      this.#parent.post({ kind: "changed", names: this.#reportedNames });
+    });
+  }
+
+  #openInheritedStore(log: Context["log"]): Store | undefined {
+    if (this.#options.storeFd === undefined) return undefined;
+    const fd = new Fd(this.#options.storeFd);
+    try {
+      return Store.open(fd);
+    } catch (error) {
+      log(LOG_WARNING, `starting with an empty store: ${error}`);
+      fd.close();
+      return undefined;
+    }
+  }
+
+  start(): void {
+    const { store } = this.#context;
+    this.#parent.post({ kind: "store", fd: store.fd.number, isNew: this.#isNewStore });
+  }
+
+  #onInitDied(entry: Entry): void {
+    this.#initDeaths++;
+    this.#context.log(LOG_NOTICE, `the init of ${entry.name} ended; its PID namespace is gone`);
+    this.#registry.removeIfUseless(entry.name);
+  }
+
+  #handle(message: ToBroker): void {
+    switch (message.kind) {
+      case "serve":
+        this.#engine.listen(this.#options.listenerFd, this.#server);
+        this.#expiry.plan();
+        this.#parent.post({ kind: "serving" });
+        break;
+      case "configure":
+        this.#context.policy = message.policy;
+        break;
+      case "ping":
+        this.#parent.post({ kind: "pong", id: message.id });
+        break;
+      case "status":
+        this.#parent.post({ kind: "status", id: message.id, status: this.#status() });
+        break;
+      case "purge":
+        this.#purge(message.onlyIdle, (ended, left) =>
+          this.#parent.post({ kind: "purged", id: message.id, ended, left }),
+        );
+        break;
+      case "stop":
+        this.#stop(message.purgeIdle);
+        break;
+    }
+  }
+
+  #purge(onlyIdle: boolean, done: (ended: number, left: number) => void): void {
+    const before = this.#registry.size;
+    const finish = () => done(before - this.#registry.size, this.#registry.size);
+    if (onlyIdle) {
+      const idle = [...this.#registry.entries()].filter(({ isLeased }) => !isLeased);
+      this.#expiry.expire(idle, ({ isLeased }) => !isLeased, finish);
+      return;
+    }
+    for (const entry of [...this.#registry.entries()]) this.#registry.remove(entry);
+    finish();
+  }
+
+  /**
+   * Connections that are open may still ask until the grace is over: a client that has
+   * connected and not yet asked is served, one that has got its answer goes away.
+   */
+  #stop(purgeIdle: boolean): void {
+    this.#engine.stopListening();
+    let isEnding = false;
+    const end = () => {
+      if (isEnding) return;
+      isEnding = true;
+      if (purgeIdle) this.#purge(true, () => this.#loop.stop());
+      else this.#loop.stop();
+    };
+    this.#loop.after(STOP_GRACE_MS, end);
+    const look = () => {
+      if (this.#connections.size === 0) end();
+      else this.#loop.after(10, look);
+    };
+    look();
+  }
+
+  /** Closes what is open; the store and its namespaces stay with the service manager. */
+  close(): void {
+    for (const client of [...this.#connections.all()]) this.#connections.close(client);
+  }
+
+  #status(): BrokerStatus {
+    let ipcNamespaces = 0;
+    let pidNamespaces = 0;
+    let userNamespaces = 0;
+    let leasedNames = 0;
+    for (const entry of this.#registry.entries()) {
+      if (entry.hasIpc) ipcNamespaces++;
+      if (entry.init !== undefined) pidNamespaces++;
+      userNamespaces += entry.userNamespaceCount;
+      if (entry.isLeased) leasedNames++;
+    }
+    const { statistics } = this.#server;
+    return {
+      names: this.#registry.size,
+      ipcNamespaces,
+      pidNamespaces,
+      userNamespaces,
+      leasedNames,
+      connections: this.#connections.size,
+      openHandles: this.#context.handles.size,
+      expiredNames: this.#expiry.expired,
+      sparedNames: this.#expiry.spared,
+      initDeaths: this.#initDeaths,
+      requests: {
+        answered: statistics.answeredCount,
+        answeredTotalMs: statistics.answeredTotalMs,
+        latencyCounts: statistics.latencyCounts,
+        failed: statistics.failed,
+        malformed: statistics.malformed,
+        refused: statistics.refused,
+      },
+    };
+  }
+}

@@ -1,0 +1,87 @@
+/** The command line of `cm4all-spawn`. */
+import { CommandFailure, EX_USAGE } from "@cm4all/command";
+import { runCommand } from "@cm4all/command/run";
+import { Command } from "commander";
+import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
+import { askDaemon } from "./control.ts";
+import { runDaemon } from "./daemon.ts";
+
+interface GlobalOptions {
+  readonly config?: string;
+  readonly listen?: string;
+  readonly control?: string;
+  readonly verbose?: boolean;
+  readonly checkConfig?: boolean;
+}
+
+/** The configuration with what the command line says instead. */
+function override(config: Config, options: GlobalOptions): Config {
+  return {
+    ...config,
+    namespaces: {
+      ...config.namespaces,
+      ...(options.listen === undefined ? {} : { listen: options.listen }),
+    },
+    control: options.control === undefined ? config.control : { socket: options.control },
+  };
+}
+
+async function daemon(options: GlobalOptions): Promise<void> {
+  if (options.checkConfig === true) {
+    readConfig(options.config);
+    console.log(`${options.config ?? DEFAULT_CONFIG_FILE}: no mistakes found`);
+    return;
+  }
+  await runDaemon({
+    configFile: options.config,
+    override: (config) => override(config, options),
+    verbose: options.verbose === true,
+  });
+}
+
+function controlSocket(options: GlobalOptions): string {
+  const path = options.control ?? readConfig(options.config).control.socket;
+  if (path === "")
+    throw new CommandFailure("the configuration says that there is no control socket", EX_USAGE);
+  return path;
+}
+
+async function purgeNamespaces(options: GlobalOptions, onlyIdle: boolean): Promise<void> {
+  const answer = await askDaemon(controlSocket(options), { command: "purge-namespaces", onlyIdle });
+  const { ended, left } = answer as { ended: number; left: number };
+  console.log(`ended ${ended} names, ${left} are left`);
+}
+
+export async function runCommandLine(): Promise<void> {
+  const program = new Command("cm4all-spawn")
+    .description(
+      "The CM4all spawn daemon: creates namespaces for process spawners and keeps them.\n" +
+        "Without a subcommand it runs in the foreground until SIGTERM or SIGINT.",
+    )
+    .version(__VERSION__)
+    .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
+    .option("--check-config", "check the configuration and exit")
+    .option("--listen <address>", "where clients connect: @NAME, or a path")
+    .option("--control <path>", "the administrators' socket; empty for none")
+    .option("-v, --verbose", "log more")
+    .addHelpText(
+      "after",
+      "\nSignals: SIGHUP reads the configuration again; SIGTERM and SIGINT end the daemon.",
+    );
+  program.action(() => daemon(program.opts<GlobalOptions>()));
+  program
+    .command("status")
+    .description("show what the running daemon has")
+    .action(async () => {
+      const answer = await askDaemon(controlSocket(program.opts()), { command: "status" });
+      console.log(JSON.stringify(answer, undefined, 2));
+    });
+  program
+    .command("purge-namespaces")
+    .description("end the names of the running daemon with all processes in their PID namespaces")
+    .option("--idle", "only names that are not leased and in which no process runs")
+    .action((options: { idle?: boolean }) =>
+      purgeNamespaces(program.opts(), options.idle === true),
+    );
+  await runCommand(program);
+}

@@ -1,0 +1,108 @@
+/** The daemon's configuration: spawn.toml, its defaults and its limits. */
+import { readFileSync } from "node:fs";
+import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
+import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
+import { encodeUnixAddress, isErrno } from "@cm4all/linux";
+
+export const DEFAULT_CONFIG_FILE = "/etc/cm4all/spawn/spawn.toml";
+
+export interface NamespacesConfig {
+  /** Where clients connect unless the service manager passes a socket. */
+  readonly listen: string;
+  /** From a name's last use to its end. */
+  readonly lifetimeMs: number;
+  readonly maxNames: number;
+  readonly maxUserNamespacesPerName: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerUid: number;
+  readonly allowUids: readonly number[];
+  readonly allowGids: readonly number[];
+}
+
+export interface ControlConfig {
+  /** The socket of `cm4all-spawn status` and others; empty for none. */
+  readonly socket: string;
+}
+
+export interface Config {
+  readonly namespaces: NamespacesConfig;
+  readonly control: ControlConfig;
+}
+
+const MAX_ID = 0xfffffffe;
+
+/** @throws ConfigError for an unknown key, a wrong type or a bad value. Pure. */
+export function parseConfig(text: string, file: string): Config {
+  const root = parseToml(text, file);
+  const config = {
+    namespaces: readNamespaces(root.table("namespaces") ?? emptyTable(file)),
+    control: readControl(root.table("control") ?? emptyTable(file)),
+  };
+  root.finish();
+  return config;
+}
+
+function emptyTable(file: string): TomlTable {
+  return parseToml("", file);
+}
+
+function readNamespaces(table: TomlTable): NamespacesConfig {
+  const range = { min: 1, max: 10_000 };
+  const config: NamespacesConfig = {
+    listen: readAddress(table, "listen") ?? "@cm4all-spawn",
+    lifetimeMs: (table.number("expire_seconds", { min: 0.1, max: 31_536_000 }) ?? 60) * 1000,
+    maxNames: table.integer("max_names", range) ?? 10_000,
+    maxUserNamespacesPerName: table.integer("max_user_namespaces_per_name", range) ?? 16,
+    maxConnections: table.integer("max_connections", range) ?? 4096,
+    maxConnectionsPerUid: table.integer("max_connections_per_uid", range) ?? 1024,
+    allowUids: table.integers("allow_uids", { min: 0, max: MAX_ID }) ?? [],
+    allowGids: table.integers("allow_gids", { min: 0, max: MAX_ID }) ?? [],
+  };
+  table.finish();
+  return config;
+}
+
+function readAddress(table: TomlTable, key: string): string | undefined {
+  const address = table.string(key);
+  if (address === undefined) return undefined;
+  if (!address.startsWith("@") && !address.startsWith("/"))
+    throw table.error(key, "expected an absolute path, or @NAME for an abstract socket");
+  try {
+    encodeUnixAddress(address);
+  } catch (error) {
+    throw table.error(key, error instanceof Error ? error.message : String(error));
+  }
+  return address;
+}
+
+function readControl(table: TomlTable): ControlConfig {
+  const path = table.string("socket") ?? "/run/cm4all-spawn/control.sock";
+  if (path !== "" && !path.startsWith("/"))
+    throw table.error("socket", "expected an absolute path, or an empty string for none");
+  table.finish();
+  return { socket: path };
+}
+
+/**
+ * Reads the configuration.
+ * @param file undefined for the default file, which may be missing
+ * @throws CommandFailure with the file and line of a mistake
+ */
+export function readConfig(file: string | undefined): Config {
+  const path = file ?? DEFAULT_CONFIG_FILE;
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (file === undefined && isErrno(error, "ENOENT")) return parseConfig("", path);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(`cannot read the configuration: ${reason}`, EX_NOINPUT);
+  }
+  try {
+    return parseConfig(text, path);
+  } catch (error) {
+    if (error instanceof ConfigError)
+      throw new CommandFailure(error.message, EX_CONFIG, { cause: error });
+    throw error;
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * The socket of administrators: a Unix stream socket for root alone. One request is one
+ * line of JSON, `{"command": "..."}`, and so is its answer.
+ */
+import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
+import { createInterface } from "node:readline";
+import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE } from "@cm4all/command";
+import { isErrno } from "@cm4all/linux";
+
+/** A request from the socket. */
+export type ControlRequest =
+  | { readonly command: "status" }
+  | { readonly command: "purge-namespaces"; readonly onlyIdle: boolean };
+
+type Handler = (request: ControlRequest) => Promise<unknown>;
+
+const MAX_LINE_BYTES = 4096;
+
+/** Listens at `path`. The caller closes the server. */
+export async function listenForControl(path: string, handler: Handler): Promise<Server> {
+  const directory = dirname(path);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const server = createServer((socket) => serve(socket, handler));
+  await removeStaleSocket(path);
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  chmodSync(path, 0o600);
+  return server;
+}
+
+/** Removes a socket that nobody listens on any more. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const isStale = await new Promise<boolean>((resolve) => {
+    const probe = connect(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(false);
+    });
+    probe.once("error", (error) => resolve(isErrno(error, "ECONNREFUSED")));
+  });
+  if (isStale) unlinkSync(path);
+}
+
+function serve(socket: Socket, handler: Handler): void {
+  socket.on("error", () => socket.destroy());
+  let size = 0;
+  socket.on("data", (data) => {
+    size += data.length;
+    if (size > MAX_LINE_BYTES) socket.destroy();
+  });
+  createInterface({ input: socket }).once("line", async (line) => {
+    let answer: unknown;
+    try {
+      answer = await handler(parseRequest(line));
+    } catch (error) {
+      answer = { error: error instanceof Error ? error.message : String(error) };
+    }
+    socket.end(`${JSON.stringify(answer)}\n`);
+  });
+}
+
+/** @throws Error for anything that is no request. Pure. */
+export function parseRequest(line: string): ControlRequest {
+  const request: unknown = JSON.parse(line);
+  if (typeof request !== "object" || request === null || !("command" in request))
+    throw new Error("a request is an object with a command");
+  switch (request.command) {
+    case "status":
+      return { command: "status" };
+    case "purge-namespaces":
+      return {
+        command: "purge-namespaces",
+        onlyIdle: "onlyIdle" in request && request.onlyIdle === true,
+      };
+    default:
+      throw new Error(`unknown command: ${String(request.command)}`);
+  }
+}
+
+/** Asks the daemon that listens at `path`. @throws CommandFailure */
+export async function askDaemon(path: string, request: ControlRequest): Promise<unknown> {
+  const text = await new Promise<string>((resolve, reject) => {
+    const socket = connect(path);
+    let received = "";
+    socket.setEncoding("utf8");
+    socket.once("connect", () => socket.write(`${JSON.stringify(request)}\n`));
+    socket.on("data", (chunk) => {
+      received += chunk;
+    });
+    socket.once("end", () => resolve(received));
+    socket.once("error", reject);
+  }).catch((error: unknown) => {
+    if (isErrno(error, "EACCES"))
+      throw new CommandFailure(`only root may ask the daemon (${path})`, EX_NOPERM);
+    if (isErrno(error, "ENOENT", "ECONNREFUSED"))
+      throw new CommandFailure(
+        `the daemon is not running (nobody listens at ${path})`,
+        EX_UNAVAILABLE,
+      );
+    throw error;
+  });
+  const answer: unknown = JSON.parse(text);
+  if (typeof answer === "object" && answer !== null && "error" in answer)
+    throw new CommandFailure(String(answer.error), EX_PROTOCOL);
+  return answer;
+}

@@ -1,0 +1,275 @@
+/** The daemon's main thread: starts its parts, and ends them on a signal. */
+import { accessSync, constants } from "node:fs";
+import type { Server } from "node:net";
+import { CommandFailure, EX_NOPERM, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE } from "@cm4all/command";
+import {
+  AF_UNIX,
+  bindUnix,
+  exitImmediately,
+  Fd,
+  getIntOption,
+  isErrno,
+  listen,
+  SO_ACCEPTCONN,
+  SO_PASSCRED,
+  SO_TYPE,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOL_SOCKET,
+  setCloseOnExec,
+  setIntOption,
+  socket,
+} from "@cm4all/linux";
+import { BrokerHandle } from "./broker/handle.ts";
+import { CATATONIT } from "./broker/init.ts";
+import type { BrokerOptions } from "./broker/messages.ts";
+import { type Config, readConfig } from "./config.ts";
+import { type ControlRequest, listenForControl } from "./control.ts";
+import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
+import { passedDescriptors } from "./systemd/listen-fds.ts";
+import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
+import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
+
+/** The store's name in the service manager's descriptor store. */
+const STORE_NAME = "namespaces";
+
+/** net.core.somaxconn bounds it. */
+const LISTEN_BACKLOG = 4096;
+
+/** The longest that stopping may take. */
+const STOP_TIMEOUT_MS = 950;
+
+export interface DaemonOptions {
+  readonly configFile: string | undefined;
+  /** Applied to each configuration that is read: the command line wins. */
+  readonly override: (config: Config) => Config;
+  readonly verbose: boolean;
+}
+
+/** Runs until a signal ends the process. @throws CommandFailure where it cannot start */
+export async function runDaemon(options: DaemonOptions): Promise<never> {
+  const log = openLog(options.verbose);
+  checkRequirements();
+  const config = options.override(readConfig(options.configFile));
+  const daemon = await Daemon.start(config, options, log);
+  return daemon.untilEnd();
+}
+
+function checkRequirements(): void {
+  if (process.geteuid?.() !== 0)
+    throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
+  try {
+    accessSync(CATATONIT, constants.X_OK);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(
+      `${CATATONIT} is missing; install the package catatonit (${reason})`,
+      EX_UNAVAILABLE,
+    );
+  }
+}
+
+/** What the service manager has passed to us. */
+interface Inherited {
+  readonly listener: Fd | undefined;
+  readonly storeFd: number | undefined;
+}
+
+function takePassedDescriptors(log: Logger): Inherited {
+  let listener: Fd | undefined;
+  let storeFd: number | undefined;
+  for (const { fd, name } of passedDescriptors(process.env, process.pid)) {
+    setCloseOnExec(fd);
+    if (name === STORE_NAME && storeFd === undefined) storeFd = fd;
+    else if (listener === undefined && isListener(fd)) listener = new Fd(fd);
+    else {
+      log(LOG_WARNING, `the service manager passed a descriptor of no use: ${name}`);
+      new Fd(fd).close();
+    }
+  }
+  // They are ours alone, not those of programs that we start.
+  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
+  return { listener, storeFd };
+}
+
+function isListener(fd: number): boolean {
+  try {
+    return getIntOption(fd, SO_TYPE) === SOCK_SEQPACKET && getIntOption(fd, SO_ACCEPTCONN) === 1;
+  } catch (error) {
+    if (isErrno(error, "ENOTSOCK")) return false;
+    throw error;
+  }
+}
+
+function openListener(address: string): Fd {
+  const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+  try {
+    setIntOption(fd.number, SOL_SOCKET, SO_PASSCRED, 1);
+    bindUnix(fd.number, address);
+    listen(fd.number, LISTEN_BACKLOG);
+    return fd;
+  } catch (error) {
+    fd.close();
+    if (isErrno(error, "EADDRINUSE"))
+      throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
+    throw error;
+  }
+}
+
+function policyOf({ namespaces }: Config): BrokerOptions["policy"] {
+  return {
+    allowed: { uids: new Set(namespaces.allowUids), gids: new Set(namespaces.allowGids) },
+    quotas: {
+      names: namespaces.maxNames,
+      userNamespacesPerName: namespaces.maxUserNamespacesPerName,
+      connections: namespaces.maxConnections,
+      connectionsPerUid: namespaces.maxConnectionsPerUid,
+    },
+    lifetimeMs: namespaces.lifetimeMs,
+  };
+}
+
+class Daemon {
+  readonly #options: DaemonOptions;
+  readonly #log: Logger;
+  readonly #notifier: Notifier | undefined;
+  readonly #listener: Fd;
+  readonly #broker: BrokerHandle;
+  #control: Server | undefined;
+  #names = 0;
+  #isStopping = false;
+
+  private constructor(config: Config, options: DaemonOptions, log: Logger) {
+    this.#options = options;
+    this.#log = log;
+    this.#notifier = Notifier.open(process.env["NOTIFY_SOCKET"]);
+    delete process.env["NOTIFY_SOCKET"];
+    const inherited = takePassedDescriptors(log);
+    this.#listener = inherited.listener ?? openListener(config.namespaces.listen);
+    this.#broker = new BrokerHandle(
+      {
+        listenerFd: this.#listener.number,
+        storeFd: inherited.storeFd,
+        // A service has a cgroup of its own; a program in a terminal has not.
+        cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
+        policy: policyOf(config),
+      },
+      log,
+      (names) => this.#changed(names),
+    );
+  }
+
+  static async start(config: Config, options: DaemonOptions, log: Logger): Promise<Daemon> {
+    const daemon = new Daemon(config, options, log);
+    daemon.#catchCrashes();
+    // Before anything waits, so that an early signal is not lost.
+    daemon.#catchSignals();
+    await daemon.#keepStore(await daemon.#broker.store);
+    await daemon.#broker.serve();
+    if (config.control.socket !== "")
+      daemon.#control = await listenForControl(config.control.socket, (request) =>
+        daemon.#answerControl(request),
+      );
+    log(LOG_INFO, `listening on ${config.namespaces.listen}`);
+    await daemon.#notifier?.send(["READY=1", daemon.#statusLine()]);
+    daemon.#startWatchdog();
+    return daemon;
+  }
+
+  /** Has the service manager keep the store before any answer can rely on it. */
+  async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
+    if (this.#notifier === undefined || !isNew) return;
+    // An entry of an earlier run that could not be used.
+    await this.#notifier.send(["FDSTOREREMOVE=1", `FDNAME=${STORE_NAME}`]);
+    const isSent = await this.#notifier.send(
+      ["FDSTORE=1", `FDNAME=${STORE_NAME}`, "FDPOLL=0"],
+      [fd],
+    );
+    if (!isSent || !(await this.#notifier.barrier()))
+      this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
+  }
+
+  #catchCrashes(): void {
+    const crash = (error: unknown) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.#log(LOG_ERR, `crashed: ${text}`);
+      exitImmediately(EX_SOFTWARE);
+    };
+    process.on("uncaughtException", crash);
+    process.on("unhandledRejection", crash);
+    this.#broker.ended.catch(crash);
+  }
+
+  #catchSignals(): void {
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      process.on(signal, () => this.#stop(signal));
+    process.on("SIGHUP", () => void this.#reload());
+  }
+
+  #stop(signal: string): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.#log(LOG_NOTICE, `stopping on ${signal}`);
+    this.#notifier?.trySend(["STOPPING=1"]);
+    this.#control?.close();
+    // Without a service manager the store ends with us, and nobody would end the inits.
+    this.#broker.stop(this.#notifier === undefined);
+    setTimeout(() => {
+      this.#log(LOG_WARNING, "stopping takes too long; ending at once");
+      exitImmediately(0);
+    }, STOP_TIMEOUT_MS);
+  }
+
+  async #reload(): Promise<void> {
+    const usec = process.hrtime.bigint() / 1000n;
+    this.#notifier?.trySend(["RELOADING=1", `MONOTONIC_USEC=${usec}`]);
+    try {
+      const config = this.#options.override(readConfig(this.#options.configFile));
+      this.#broker.configure(policyOf(config));
+      this.#log(LOG_NOTICE, "reloaded the configuration");
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log(LOG_ERR, `keeping the old configuration: ${reason}`);
+    }
+    await this.#notifier?.send(["READY=1"]);
+  }
+
+  #changed(names: number): void {
+    this.#names = names;
+    this.#notifier?.trySend([this.#statusLine()]);
+  }
+
+  #statusLine(): string {
+    return `STATUS=${this.#names} names`;
+  }
+
+  /** Reports to the manager only while the other thread answers, too. */
+  #startWatchdog(): void {
+    const intervalMs = watchdogIntervalMs(process.env, process.pid);
+    if (intervalMs === undefined || this.#notifier === undefined) return;
+    const notifier = this.#notifier;
+    setInterval(async () => {
+      await this.#broker.ping();
+      notifier.trySend(["WATCHDOG=1"]);
+    }, intervalMs / 3).unref();
+  }
+
+  async #answerControl(request: ControlRequest): Promise<unknown> {
+    switch (request.command) {
+      case "status":
+        return { version: __VERSION__, namespaces: await this.#broker.status() };
+      case "purge-namespaces":
+        return this.#broker.purge(request.onlyIdle);
+    }
+  }
+
+  /** Waits for the end of the namespace service, and ends the process. */
+  async untilEnd(): Promise<never> {
+    await this.#broker.ended;
+    if (!this.#isStopping) {
+      this.#log(LOG_ERR, "the namespace service ended by itself");
+      exitImmediately(EX_OSERR);
+    }
+    exitImmediately(0);
+  }
+}
