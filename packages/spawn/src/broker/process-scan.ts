@@ -51,12 +51,16 @@ export function* scanProcesses(
   return busy;
 }
 
-/** The PID namespace of a process; undefined where it is gone or a zombie. */
+/**
+ * The PID namespace of a process; undefined where it is gone, a zombie, or so much more
+ * privileged than the daemon that the kernel does not tell (EACCES; the daemon has
+ * CAP_SYS_PTRACE as a service, and processes with yet more are nobody's customers).
+ */
 export function readPidNamespace(pid: number): number | undefined {
   try {
     return parseNamespaceLink(readlinkSync(`/proc/${pid}/ns/pid`));
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) return undefined;
     throw error;
   }
 }

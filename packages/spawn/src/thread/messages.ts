@@ -42,7 +42,12 @@ export class WorkerThread<ToWorker, FromWorker> {
   ) {
     this.#wake = eventfd();
     const start: Start<unknown> = { role, wakeFd: this.#wake.number, options };
-    this.#worker = new Worker(__filename, { workerData: start, name: role });
+    this.#worker = new Worker(__filename, {
+      workerData: start,
+      name: role,
+      // Node must not close descriptors behind their owners' backs.
+      trackUnmanagedFds: false,
+    });
     this.#worker.on("message", onMessage);
     let failure: unknown;
     this.#worker.on("error", (error) => {
