@@ -5,9 +5,17 @@ import type { Context } from "./context.ts";
 import { Entry, type EntryEvents } from "./entry.ts";
 import { Refusal } from "./errors.ts";
 
+/** What the registry tells of. */
+export interface RegistryEvents {
+  /** An init ended by itself. */
+  initDied(entry: Entry): void;
+  /** A name was used, or lost its last lease: its time runs from now on. */
+  touched(): void;
+}
+
 export class Registry implements EntryEvents {
   readonly #context: Context;
-  readonly #onInitDied: (entry: Entry) => void;
+  readonly #events: RegistryEvents;
   readonly #entries = new Map<string, Entry>();
   /**
    * Names without a lease and when each was used last, milliseconds of the monotonic
@@ -15,10 +23,9 @@ export class Registry implements EntryEvents {
    */
   readonly #idle = new Map<Entry, number>();
 
-  /** @param onInitDied is told when an init ended by itself */
-  constructor(context: Context, onInitDied: (entry: Entry) => void) {
+  constructor(context: Context, events: RegistryEvents) {
     this.#context = context;
-    this.#onInitDied = onInitDied;
+    this.#events = events;
   }
 
   get size(): number {
@@ -53,6 +60,7 @@ export class Registry implements EntryEvents {
   touch(entry: Entry): void {
     this.#idle.delete(entry);
     if (!entry.isLeased) this.#idle.set(entry, monotonicMs());
+    this.#events.touched();
   }
 
   leasesClosed(entry: Entry): void {
@@ -60,7 +68,7 @@ export class Registry implements EntryEvents {
   }
 
   initDied(entry: Entry): void {
-    this.#onInitDied(entry);
+    this.#events.initDied(entry);
   }
 
   /** When the name that was used longest ago was used; undefined where all are leased. */

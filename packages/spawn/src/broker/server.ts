@@ -25,22 +25,14 @@ export class Server implements EngineHandler {
   readonly #context: Context;
   readonly #registry: Registry;
   readonly #connections: Connections;
-  /** To be called after a request: a name may have become idle. */
-  readonly #planExpiry: () => void;
   /** What was logged once and need not be again. */
   readonly #logged = new Set<string>();
   readonly statistics = new RequestStatistics();
 
-  constructor(
-    context: Context,
-    registry: Registry,
-    connections: Connections,
-    planExpiry: () => void,
-  ) {
+  constructor(context: Context, registry: Registry, connections: Connections) {
     this.#context = context;
     this.#registry = registry;
     this.#connections = connections;
-    this.#planExpiry = planExpiry;
   }
 
   accepted(connection: Connection): void {
@@ -110,8 +102,6 @@ export class Server implements EngineHandler {
       this.#logOnce(`failure ${errorKey(error)}`, error.message);
       this.#sendError(client, error.message);
       return false;
-    } finally {
-      this.#planExpiry();
     }
   }
 

@@ -73,14 +73,17 @@ class Broker {
       policy: options.policy,
       log,
     };
-    this.#registry = new Registry(this.#context, (entry) => this.#onInitDied(entry));
-    restore(this.#context, this.#registry, options.cgroupPids, ownInode);
+    this.#registry = new Registry(this.#context, {
+      initDied: (entry) => this.#onInitDied(entry),
+      touched: () => {
+        this.#expiry.plan();
+        this.#planReport();
+      },
+    });
     this.#expiry = new Expiry(this.#context, this.#registry, ownInode, () => this.#planReport());
     this.#connections = new Connections(this.#context, ownUserNamespace);
-    this.#server = new Server(this.#context, this.#registry, this.#connections, () => {
-      this.#expiry.plan();
-      this.#planReport();
-    });
+    this.#server = new Server(this.#context, this.#registry, this.#connections);
+    restore(this.#context, this.#registry, options.cgroupPids, ownInode);
   }
 
   /** Tells the main thread how many names there are, when that has changed. */
@@ -121,7 +124,6 @@ class Broker {
     switch (message.kind) {
       case "serve":
         this.#engine.listen(this.#options.listenerFd, this.#server);
-        this.#expiry.plan();
         this.#parent.post({ kind: "serving" });
         break;
       case "configure":

@@ -1,0 +1,227 @@
+import { execFileSync, spawn } from "node:child_process";
+import { readFileSync, readlinkSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { missing } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Answer, inodeOf } from "./support/client.ts";
+import { TestDaemon, until } from "./support/daemon.ts";
+
+const cannotRun = missing("root", "catatonit") !== undefined;
+
+/** Runs a shell command inside the namespaces of an answer. */
+function inside(answer: Answer, script: string): string {
+  const fds = [answer.ipc, answer.pid, answer.user].flatMap((fd) =>
+    fd === undefined ? [] : [fd.number],
+  );
+  const flags: string[] = [];
+  let next = 3;
+  if (answer.ipc) flags.push(`--ipc=/proc/self/fd/${next++}`);
+  if (answer.pid) flags.push(`--pid=/proc/self/fd/${next++}`);
+  if (answer.user) flags.push(`--user=/proc/self/fd/${next++}`);
+  return execFileSync("nsenter", [...flags, "sh", "-c", script], {
+    stdio: ["ignore", "pipe", "inherit", ...fds],
+    encoding: "utf8",
+  });
+}
+
+describe.skipIf(cannotRun)("requests", () => {
+  let daemon: TestDaemon;
+  beforeAll(async () => {
+    daemon = await TestDaemon.start();
+  });
+  afterAll(() => daemon.stop());
+
+  it("give the same namespace to all who name it, and others to others", () => {
+    using one = daemon.connect();
+    using two = daemon.connect();
+    const wanted = { ipc: true, pid: true, user: { uidMap: "0 1000 1" } };
+    const first = one.inodes("same", wanted);
+    expect(two.inodes("same", wanted)).toEqual(first);
+    const other = one.inodes("other", wanted);
+    for (const type of ["ipc", "pid", "user"] as const) {
+      expect(first[type]).toBeGreaterThan(0);
+      expect(other[type]).not.toBe(first[type]);
+    }
+  });
+
+  it("keep a user namespace per payload", () => {
+    using client = daemon.connect();
+    const ask = (user: { uidMap?: string; gidMap?: string }) =>
+      client.inodes("payloads", { user }).user;
+    const inodes = [
+      ask({}),
+      ask({ uidMap: "0 1000 1" }),
+      ask({ gidMap: "0 1000 1" }),
+      ask({ uidMap: "0 1000 1", gidMap: "0 1000 1" }),
+    ];
+    expect(new Set(inodes).size).toBe(4);
+    expect(ask({ uidMap: "0 1000 1" })).toBe(inodes[1]);
+  });
+
+  it("answer in the order IPC, PID, USER, lease", () => {
+    using client = daemon.connect();
+    using answer = client.ask("order", { ipc: true, pid: true, user: {}, lease: true });
+    const link = (fd: Answer["ipc"]) => readlinkSync(`/proc/self/fd/${fd?.number}`);
+    expect(inodeOf(answer.ipc)).not.toBe(inodeOf(answer.pid));
+    expect(
+      inside({ ...answer, pid: undefined, user: undefined }, "readlink /proc/self/ns/ipc"),
+    ).toBe(`ipc:[${inodeOf(answer.ipc)}]\n`);
+    expect(link(answer.lease)).toMatch(/lease$/);
+  });
+
+  it("place a process with the init as PID 1", () => {
+    using client = daemon.connect();
+    using answer = client.ask("place", { pid: true });
+    const script = "exec unshare --mount --mount-proc ps -e -o pid=,args=";
+    expect(inside(answer, script)).toMatch(/^ +1 init place -P$/m);
+  });
+
+  it("share IPC objects inside and not outside", () => {
+    using client = daemon.connect();
+    using answer = client.ask("objects", { ipc: true });
+    const made = /\d+/.exec(inside(answer, "ipcmk -S 1"))?.[0];
+    expect(inside(answer, "ipcs -s")).toContain(` ${made} `);
+    expect(execFileSync("ipcs", ["-s"], { encoding: "utf8" })).not.toContain(` ${made} `);
+  });
+
+  it("write the maps that were asked for", () => {
+    using client = daemon.connect();
+    using answer = client.ask("maps", { user: { uidMap: "0 1000 10\n", gidMap: "0 2000 20\n" } });
+    const text = inside(answer, "cat /proc/self/uid_map /proc/self/gid_map");
+    expect(text.trim().split(/\s+/).map(Number)).toEqual([0, 1000, 10, 0, 2000, 20]);
+  });
+
+  it("answer several datagrams over one connection", () => {
+    using client = daemon.connect();
+    const inodes = Array.from(
+      { length: 50 },
+      (_, i) => client.inodes(`many-${i}`, { ipc: true }).ipc,
+    );
+    expect(new Set(inodes).size).toBe(50);
+  });
+
+  it("start inits without descriptors, capabilities or blocked signals", () => {
+    using client = daemon.connect();
+    client.inodes("powerless", { pid: true });
+    const pid = daemon
+      .childPids()
+      .find((child) => readFileSync(`/proc/${child}/cmdline`, "latin1") === "init powerless\0-P\0");
+    const status = readFileSync(`/proc/${pid}/status`, "utf8");
+    for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
+      expect(status).toMatch(new RegExp(`^${set}:\\t0+$`, "m"));
+    expect(status).toMatch(/^NoNewPrivs:\t1$/m);
+    // catatonit itself blocks signals to wait for them; nothing is ignored.
+    expect(status).toMatch(/^SigIgn:\t0+$/m);
+    const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
+    expect(links).not.toMatch(/socket|eventpoll|pipe/);
+    expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
+  });
+
+  it("reap the zombies of a PID namespace", async () => {
+    using client = daemon.connect();
+    using answer = client.ask("zombies", { pid: true });
+    // The inner shell's child is left behind; its parent is the init from then on.
+    inside(answer, "sh -c 'sleep 0.1 &'");
+    const namespace = `pid:[${inodeOf(answer.pid)}]`;
+    const members = () =>
+      execFileSync("ps", ["-e", "-o", "pidns=,stat=,comm="], { encoding: "utf8" })
+        .split("\n")
+        .filter((line) => line.trim().startsWith(namespace.slice(5, -1)));
+    await until(() => members().length === 1, "the init is alone again");
+  });
+
+  it("make a new namespace when the init was killed, and leak nothing", async () => {
+    using client = daemon.connect();
+    const first = client.inodes("killed", { pid: true, ipc: true });
+    const before = daemon.descriptorCount();
+    const pid = daemon
+      .childPids()
+      .find((child) => readFileSync(`/proc/${child}/cmdline`, "latin1").includes("killed"));
+    if (pid === undefined) throw new Error("no init");
+    process.kill(pid, "SIGKILL");
+    await until(() => !daemon.childPids().includes(pid), "the init is reaped");
+    await daemon.untilLogged("the init of killed ended");
+    const second = client.inodes("killed", { pid: true, ipc: true });
+    expect(second.pid).not.toBe(first.pid);
+    expect(second.ipc).toBe(first.ipc);
+    expect(daemon.descriptorCount()).toBe(before);
+  });
+
+  it("leave nothing half-made when the kernel refuses a map", async () => {
+    using client = daemon.connect();
+    const names = (await daemon.status()).names;
+    const ask = () => client.ask("refused", { ipc: true, pid: true, user: { uidMap: "rubbish" } });
+    const children = daemon.childPids().length;
+    expect(ask).toThrow(/^write\(file="uid_map", map="rubbish"\): EINVAL/);
+    await until(() => daemon.childPids().length === children, "the init is gone");
+    expect((await daemon.status()).names).toBe(names);
+    // The connection and the name go on to work.
+    client.inodes("refused", { ipc: true });
+  });
+});
+
+describe.skipIf(cannotRun)("leases and expiry", () => {
+  let daemon: TestDaemon;
+  beforeAll(async () => {
+    daemon = await TestDaemon.start({ config: "[namespaces]\nexpire_seconds = 0.4\n" });
+  });
+  afterAll(() => daemon.stop());
+
+  it("end a name some time after its last request", async () => {
+    using client = daemon.connect();
+    const first = client.inodes("short", { ipc: true, pid: true, user: {} });
+    const children = daemon.childPids();
+    expect(children.length).toBe(1);
+    await until(async () => (await daemon.status()).names === 0, "the name has expired");
+    await until(() => daemon.childPids().length === 0, "its init has ended");
+    expect(client.inodes("short", { pid: true }).pid).not.toBe(first.pid);
+  });
+
+  it("keep a name while a request comes now and then", async () => {
+    using client = daemon.connect();
+    const first = client.inodes("used", { ipc: true });
+    for (let i = 0; i < 10; i++) {
+      await sleep(100);
+      expect(client.inodes("used", { ipc: true })).toEqual(first);
+    }
+  });
+
+  it("keep a name while one of its leases is open, also if data is written into it", async () => {
+    using client = daemon.connect();
+    const one = client.ask("leased", { ipc: true, lease: true });
+    const two = client.ask("leased", { lease: true });
+    const inode = inodeOf(one.ipc);
+    execFileSync("sh", ["-c", "echo unasked >&3"], {
+      stdio: ["ignore", "inherit", "inherit", two.lease?.number],
+    });
+    one[Symbol.dispose]();
+    await sleep(1000);
+    expect(client.inodes("leased", { ipc: true }).ipc).toBe(inode);
+    await sleep(1000);
+    expect((await daemon.status()).leasedNames).toBe(1);
+    two[Symbol.dispose]();
+    await until(async () => (await daemon.status()).names === 0, "the name has expired");
+  });
+
+  it("spare a name in whose PID namespace a process lives, entered or nested", async () => {
+    using client = daemon.connect();
+    for (const [name, command] of [
+      ["entered", ["sleep", "100"]],
+      ["nested", ["unshare", "--fork", "--pid", "--kill-child", "sleep", "100"]],
+    ] as const) {
+      const answer = client.ask(name, { pid: true });
+      const inode = inodeOf(answer.pid);
+      const child = spawn("nsenter", ["--pid=/proc/self/fd/3", ...command], {
+        stdio: ["ignore", "inherit", "inherit", answer.pid?.number],
+        detached: true,
+      });
+      answer[Symbol.dispose]();
+      const spared = (await daemon.status()).sparedNames;
+      await until(async () => (await daemon.status()).sparedNames > spared + 1, "it was spared");
+      expect(client.inodes(name, { pid: true }).pid).toBe(inode);
+      // nsenter and everything below it.
+      process.kill(-(child.pid ?? 0), "SIGKILL");
+      await until(async () => (await daemon.status()).names === 0, "the name has expired");
+    }
+  });
+});

@@ -1,0 +1,142 @@
+/** A client of the tests: sends any bytes, and keeps the descriptors that come back. */
+import { closeSync, fstatSync } from "node:fs";
+import {
+  AF_UNIX,
+  connectUnix,
+  encodeRights,
+  Fd,
+  isErrno,
+  MessageBuffer,
+  SO_RCVTIMEO,
+  SOCK_SEQPACKET,
+  setTimeoutOption,
+  socket,
+} from "@cm4all/linux";
+import {
+  CLONE_NEWIPC,
+  CLONE_NEWPID,
+  CLONE_NEWUSER,
+  decodeResponse,
+  encodeRequest,
+  encodeUserMaps,
+} from "@cm4all/spawn-protocol";
+
+const ANSWER_TIMEOUT_MS = 10_000;
+
+const buffer = new MessageBuffer(256 * 1024, 2048);
+
+/** What a test asks for. */
+export interface Wanted {
+  readonly ipc?: boolean;
+  readonly pid?: boolean;
+  readonly lease?: boolean;
+  readonly user?: { readonly uidMap?: string; readonly gidMap?: string } | undefined;
+}
+
+/** An answer's descriptors, open until it is disposed of. */
+export interface Answer extends Disposable {
+  readonly ipc: Fd | undefined;
+  readonly pid: Fd | undefined;
+  readonly user: Fd | undefined;
+  readonly lease: Fd | undefined;
+}
+
+/** What came for one datagram. */
+export type Raw =
+  | { readonly kind: "closed" }
+  | { readonly kind: "error"; readonly message: string }
+  | { readonly kind: "handles"; readonly answer: Answer };
+
+export function request(name: string, wanted: Wanted): Uint8Array {
+  return encodeRequest({
+    name,
+    ipc: wanted.ipc === true,
+    pid: wanted.pid === true,
+    lease: wanted.lease === true,
+    user: wanted.user === undefined ? undefined : encodeUserMaps(wanted.user),
+  });
+}
+
+export class TestClient implements Disposable {
+  readonly socket: Fd;
+
+  constructor(address: string) {
+    this.socket = socket(AF_UNIX, SOCK_SEQPACKET);
+    connectUnix(this.socket.number, address);
+    setTimeoutOption(this.socket.number, SO_RCVTIMEO, ANSWER_TIMEOUT_MS);
+  }
+
+  /** @param fds sent along */
+  send(bytes: Uint8Array, fds: readonly number[] = []): void {
+    buffer.send(this.socket.number, bytes, encodeRights(fds));
+  }
+
+  /** @throws Error where no answer comes in time */
+  receive(flags = 0): Raw {
+    let message: ReturnType<MessageBuffer["receive"]>;
+    try {
+      message = buffer.receive(this.socket.number, flags);
+    } catch (error) {
+      if (isErrno(error, "ECONNRESET")) return { kind: "closed" };
+      throw error;
+    }
+    if (message === undefined) throw new Error("no answer came");
+    if (message.data.length === 0) return { kind: "closed" };
+    const response = decodeResponse(message.data);
+    if (response.kind === "error") return response;
+    return { kind: "handles", answer: toAnswer(response, message.fds) };
+  }
+
+  exchange(bytes: Uint8Array, fds: readonly number[] = []): Raw {
+    this.send(bytes, fds);
+    return this.receive();
+  }
+
+  /** @throws Error with the daemon's message where it refuses */
+  ask(name: string, wanted: Wanted): Answer {
+    const raw = this.exchange(request(name, wanted));
+    if (raw.kind === "handles") return raw.answer;
+    throw new Error(raw.kind === "error" ? raw.message : "the connection was closed");
+  }
+
+  /** The inodes of a name's namespaces. */
+  inodes(name: string, wanted: Wanted): { ipc?: number; pid?: number; user?: number } {
+    using answer = this.ask(name, wanted);
+    return {
+      ...(answer.ipc && { ipc: inodeOf(answer.ipc) }),
+      ...(answer.pid && { pid: inodeOf(answer.pid) }),
+      ...(answer.user && { user: inodeOf(answer.user) }),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.socket.close();
+  }
+}
+
+export function inodeOf(fd: Fd | undefined): number {
+  if (fd === undefined) throw new Error("there is no such descriptor");
+  return fstatSync(fd.number).ino;
+}
+
+function toAnswer(
+  response: { namespaces: readonly number[]; lease: boolean },
+  fds: readonly number[],
+): Answer {
+  const expected = response.namespaces.length + (response.lease ? 1 : 0);
+  if (fds.length !== expected) {
+    for (const fd of fds) closeSync(fd);
+    throw new Error(`${fds.length} descriptors came for ${expected}`);
+  }
+  const handles = fds.map((fd) => new Fd(fd));
+  const handle = (flag: number) => handles[response.namespaces.indexOf(flag)];
+  return {
+    ipc: handle(CLONE_NEWIPC),
+    pid: handle(CLONE_NEWPID),
+    user: handle(CLONE_NEWUSER),
+    lease: response.lease ? handles.at(-1) : undefined,
+    [Symbol.dispose]: () => {
+      for (const fd of handles) fd.close();
+    },
+  };
+}

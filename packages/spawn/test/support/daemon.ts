@@ -1,0 +1,169 @@
+/** Runs the built daemon, under a name and in a directory of the test's own. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import type { BrokerStatus } from "../../src/broker/messages.ts";
+import { askDaemon } from "../../src/control.ts";
+import { TestClient } from "./client.ts";
+
+export const BUNDLE = fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url));
+
+let count = 0;
+
+export interface DaemonOptions {
+  /** The text of spawn.toml. */
+  readonly config?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Descriptors that it gets as 3, 4, ..., with LISTEN_FDS and its names. */
+  readonly passed?: readonly { readonly fd: number; readonly name: string }[];
+  /** Its address; a new one where undefined. */
+  readonly address?: string;
+  /** A file that it writes its pid to before it starts, such as cgroup.procs. */
+  readonly cgroupProcs?: string;
+}
+
+/** A running daemon. `stop` or `kill` has to be called. */
+export class TestDaemon {
+  readonly address: string;
+  readonly directory: string;
+  readonly child: ChildProcess;
+  #log = "";
+
+  constructor(options: DaemonOptions = {}) {
+    this.address = options.address ?? uniqueAddress();
+    this.directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-test-"));
+    const configFile = join(this.directory, "spawn.toml");
+    writeFileSync(configFile, options.config ?? "");
+    const passed = options.passed ?? [];
+    // The shell's pid is that of the daemon, which it becomes.
+    const script = [
+      options.cgroupProcs === undefined ? "" : `echo $$ >"${options.cgroupProcs}";`,
+      passed.length === 0 ? "" : "export LISTEN_PID=$$;",
+      'exec "$@"',
+    ].join(" ");
+    const command = [process.execPath, BUNDLE, "--listen", this.address];
+    command.push("--config", configFile, "--control", this.controlSocket);
+    this.child = spawn("sh", ["-c", script, "sh", ...command], {
+      stdio: ["ignore", "inherit", "pipe", ...passed.map(({ fd }) => fd)],
+      env: {
+        ...process.env,
+        ...(passed.length === 0
+          ? {}
+          : {
+              LISTEN_FDS: String(passed.length),
+              LISTEN_FDNAMES: passed.map(({ name }) => name).join(":"),
+            }),
+        ...options.env,
+      },
+    });
+    this.child.stderr?.on("data", (data) => {
+      this.#log += data;
+    });
+  }
+
+  static async start(options: DaemonOptions = {}): Promise<TestDaemon> {
+    const daemon = new TestDaemon(options);
+    await daemon.untilLogged("listening on");
+    return daemon;
+  }
+
+  get controlSocket(): string {
+    return join(this.directory, "control.sock");
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error("the daemon was not started");
+    return this.child.pid;
+  }
+
+  /** @throws Error where the daemon ends before, or does not log it in time */
+  async untilLogged(text: string): Promise<void> {
+    await until(
+      () => {
+        if (this.child.exitCode !== null) throw new Error(`the daemon ended:\n${this.#log}`);
+        return this.#log.includes(text);
+      },
+      `the log has ${JSON.stringify(text)}`,
+    );
+  }
+
+  connect(): TestClient {
+    return new TestClient(this.address);
+  }
+
+  async status(): Promise<BrokerStatus> {
+    const answer = await askDaemon(this.controlSocket, { command: "status" });
+    return (answer as { namespaces: BrokerStatus }).namespaces;
+  }
+
+  descriptorCount(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
+  }
+
+  /** The pids of its children, the inits. */
+  childPids(): number[] {
+    const tasks = readdirSync(`/proc/${this.pid}/task`);
+    return tasks.flatMap((task) =>
+      readFileSync(`/proc/${this.pid}/task/${task}/children`, "utf8")
+        .split(" ")
+        .filter((pid) => pid !== "")
+        .map(Number),
+    );
+  }
+
+  /** Private memory, bytes. */
+  privateBytes(): number {
+    const text = readFileSync(`/proc/${this.pid}/smaps_rollup`, "utf8");
+    const kib = [...text.matchAll(/^Private_\w+: +(\d+) kB$/gm)].map(([, value]) => Number(value));
+    return kib.reduce((sum, value) => sum + value, 0) * 1024;
+  }
+
+  /** Sends a signal and waits for the end. Gives exit status or signal. */
+  async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
+    const ended = once(this.child, "exit");
+    this.child.kill(signal);
+    const [status, endedBy] = (await ended) as [number | null, NodeJS.Signals | null];
+    rmSync(this.directory, { recursive: true });
+    return status ?? endedBy ?? 0;
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const result = await this.end("SIGTERM");
+    if (result !== 0) throw new Error(`the daemon ended with ${result}:\n${this.#log}`);
+  }
+}
+
+export function uniqueAddress(): string {
+  return `@cm4all-spawn-test-${process.pid}-${++count}`;
+}
+
+/** Waits until `condition` holds. @throws Error where it does not in time */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+  timeoutMs = 20_000,
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
+    await sleep(10);
+  }
+}
+
+/** Whether a process exists and is no zombie. */
+export function isAlive(pid: number): boolean {
+  try {
+    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}

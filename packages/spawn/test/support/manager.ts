@@ -1,0 +1,104 @@
+/**
+ * Plays the service manager's part with systemd's real limits: a notify socket with a
+ * short queue, a descriptor store that holds what is sent and hands it to the next start.
+ */
+import { closeSync } from "node:fs";
+import {
+  AF_UNIX,
+  bindUnix,
+  type Fd,
+  listen,
+  MessageBuffer,
+  SO_PASSCRED,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOL_SOCKET,
+  setIntOption,
+  socket,
+} from "@cm4all/linux";
+import { type DaemonOptions, TestDaemon, uniqueAddress, until } from "./daemon.ts";
+
+/** FileDescriptorStoreMax of our unit. */
+const STORE_MAX = 16;
+
+/** execve(2) refuses a longer environment string. */
+const MAX_LISTEN_FDNAMES_BYTES = 131_072;
+
+export class FakeManager {
+  readonly address = uniqueAddress();
+  readonly #notifyAddress = `${this.address}-notify`;
+  readonly #notify: Fd;
+  readonly #listener: Fd;
+  readonly #buffer = new MessageBuffer(8192, 2048);
+  readonly store: { fd: number; name: string }[] = [];
+  /** All lines that were received, in order. */
+  readonly lines: string[] = [];
+  readonly #timer: NodeJS.Timeout;
+  /** While true, nothing is taken from the notify socket. */
+  isStalled = false;
+
+  constructor() {
+    this.#notify = socket(AF_UNIX, SOCK_DGRAM, 0, SOCK_NONBLOCK);
+    setIntOption(this.#notify.number, SOL_SOCKET, SO_PASSCRED, 1);
+    bindUnix(this.#notify.number, this.#notifyAddress);
+    this.#listener = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+    setIntOption(this.#listener.number, SOL_SOCKET, SO_PASSCRED, 1);
+    bindUnix(this.#listener.number, this.address);
+    listen(this.#listener.number, 4096);
+    this.#timer = setInterval(() => this.#receive(), 2);
+  }
+
+  #receive(): void {
+    while (!this.isStalled) {
+      const message = this.#buffer.receive(this.#notify.number);
+      if (message === undefined) return;
+      const lines = message.data.toString().split("\n");
+      this.lines.push(...lines);
+      this.#handle(lines, message.fds);
+    }
+  }
+
+  #handle(lines: readonly string[], fds: readonly number[]): void {
+    const name = lines.find((line) => line.startsWith("FDNAME="))?.slice(7) ?? "stored";
+    if (lines.includes("FDSTOREREMOVE=1")) {
+      for (const entry of this.store.splice(0))
+        if (entry.name === name) closeSync(entry.fd);
+        else this.store.push(entry);
+    }
+    for (const fd of fds)
+      if (lines.includes("FDSTORE=1") && this.store.length < STORE_MAX)
+        this.store.push({ fd, name });
+      else closeSync(fd);
+  }
+
+  /** Starts the daemon with the listener and all that is stored, and waits for READY. */
+  async start(options: Omit<DaemonOptions, "passed" | "address"> = {}): Promise<TestDaemon> {
+    const names = this.store.map(({ name }) => name).join(":");
+    if (names.length > MAX_LISTEN_FDNAMES_BYTES) throw new Error("E2BIG: LISTEN_FDNAMES");
+    const readyBefore = this.#readyCount();
+    const daemon = new TestDaemon({
+      ...options,
+      address: this.address,
+      passed: [{ fd: this.#listener.number, name: "cm4all-spawn.socket" }, ...this.store],
+      env: { ...options.env, NOTIFY_SOCKET: this.#notifyAddress },
+    });
+    await until(() => {
+      if (daemon.child.exitCode !== null) throw new Error(`the daemon ended:\n${daemon.log}`);
+      return this.#readyCount() > readyBefore;
+    }, "READY=1 comes");
+    return daemon;
+  }
+
+  #readyCount(): number {
+    return this.lines.filter((line) => line === "READY=1").length;
+  }
+
+  close(): void {
+    clearInterval(this.#timer);
+    this.#receive();
+    for (const { fd } of this.store) closeSync(fd);
+    this.#notify.close();
+    this.#listener.close();
+  }
+}
