@@ -1,6 +1,7 @@
+import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { directives, findDirective, parseValue } from "./directives.ts";
+import { directives, findDirective, OLDEST_SYSTEMD, parseValue } from "./directives.ts";
 
 const parse = (name: string, text: string) => parseValue(findDirective(name), text);
 
@@ -190,5 +191,17 @@ describe("findDirective", () => {
 
   it("has each directive once", () => {
     expect(new Set(directives.map(({ name }) => name)).size).toBe(directives.length);
+  });
+});
+
+describe("cm4all-slice(8)", () => {
+  it("says which directives an older systemd does not know", () => {
+    const page = readFileSync(new URL("../../../docs/man/cm4all-slice.8", import.meta.url), "utf8");
+    const listed = [...page.matchAll(/^\.TP\nsystemd (\d+)\n((?:\.BR? \w+.*\n)+)/gm)].flatMap(
+      ([, since, lines = ""]) =>
+        [...lines.matchAll(/^\.BR? (\w+)/gm)].map(([, name]) => `${name} ${since}`),
+    );
+    const newer = directives.filter(({ since }) => since > OLDEST_SYSTEMD);
+    expect(listed.sort()).toEqual(newer.map(({ name, since }) => `${name} ${since}`).sort());
   });
 });
