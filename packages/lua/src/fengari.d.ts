@@ -141,6 +141,7 @@ declare module "fengari/src/ldebug.js" {
 
   const ldebug: {
     luaG_runerror(L: LuaState, format: LuaBytes, ...args: unknown[]): never;
+    luaG_errormsg(L: LuaState): never;
     luaG_traceexec(L: LuaState): void;
     lua_getinfo(L: LuaState, what: string | LuaBytes, ar: DebugInfo): number;
   };
@@ -164,13 +165,6 @@ declare module "fengari/src/lcorolib.js" {
 
   const lcorolib: { luaopen_coroutine: LuaFunction };
   export default lcorolib;
-}
-
-declare module "fengari/src/lstrlib.js" {
-  import type { LuaFunction } from "fengari/src/types";
-
-  const lstrlib: { luaopen_string: LuaFunction };
-  export default lstrlib;
 }
 
 declare module "fengari/src/lauxlib.js" {
@@ -269,6 +263,8 @@ declare module "fengari/src/lua.js" {
     lua_getmetatable(L: LuaState, index: number): boolean;
     lua_getstack(L: LuaState, level: number, ar: DebugInfo): number;
     lua_gettop(L: LuaState): number;
+    lua_getuservalue(L: LuaState, index: number): number;
+    lua_setuservalue(L: LuaState, index: number): void;
     lua_getupvalue(L: LuaState, index: number, n: number): LuaBytes | null;
     lua_setupvalue(L: LuaState, index: number, n: number): LuaBytes | null;
     lua_insert(L: LuaState, index: number): void;

@@ -4,6 +4,7 @@ import {
   argumentError,
   checkText,
   fromBytes,
+  type LuaFunction,
   type LuaState,
   lauxlib,
   lua,
@@ -153,6 +154,31 @@ function raisePlainMessage(L: LuaState, message: string): never {
   return lua.lua_error(L);
 }
 
+function ipairs(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  lua.lua_pushcfunction(L, nextIndex);
+  lua.lua_pushvalue(L, 1);
+  lua.lua_pushnumber(L, 0);
+  return 3;
+}
+
+function nextIndex(L: LuaState): number {
+  const i = lua.lua_tonumber(L, 2) + 1;
+  lua.lua_pushnumber(L, i);
+  return lua.lua_rawgeti(L, 1, i) === lua.LUA_TNIL ? 0 : 2;
+}
+
+/** Of tables only, where fengari would let anything begin. */
+function pairs(next: LuaFunction): LuaFunction {
+  return (L) => {
+    lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+    lua.lua_pushcfunction(L, next);
+    lua.lua_pushvalue(L, 1);
+    lua.lua_pushnil(L);
+    return 3;
+  };
+}
+
 export function openBase(L: LuaState, output: LineOutput): void {
   lua.lua_pushcfunction(L, lbaselib.luaopen_base);
   lua.lua_call(L, 0, 1);
@@ -160,11 +186,16 @@ export function openBase(L: LuaState, output: LineOutput): void {
   lua.lua_setfield(L, -2, toBytes("rawlen"));
   pushText(L, "Lua 5.1");
   lua.lua_setfield(L, -2, toBytes("_VERSION"));
+  lua.lua_getfield(L, -1, toBytes("next"));
+  const next = lua.lua_tocfunction(L, -1);
+  lua.lua_pop(L, 1);
   setFunctions(L, {
     assert,
     collectgarbage,
     gcinfo,
+    ipairs,
     newproxy,
+    pairs: pairs(next),
     print: print(output),
     tonumber,
     unpack,

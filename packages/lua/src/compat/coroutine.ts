@@ -12,11 +12,16 @@ import {
   setLibrary,
 } from "../lua.ts";
 
-/**
- * Told of each thread that a script resumed and that ran to its end, or failed; in
- * that case its message is on top of its stack.
- */
-export type ThreadEnded = (thread: LuaState, failed: boolean) => void;
+/** Told of what scripts do with coroutines, some of which are the host's. */
+export interface CoroutineWatcher {
+  /** A script is about to resume the thread. */
+  resuming(thread: LuaState): void;
+  /**
+   * A thread that a script resumed ran to its end, or failed; in that case its message
+   * is on top of its stack.
+   */
+  ended(thread: LuaState, failed: boolean): void;
+}
 
 function running(L: LuaState): number {
   if (lua.lua_pushthread(L)) {
@@ -26,7 +31,7 @@ function running(L: LuaState): number {
   return 1;
 }
 
-function resume(ended: ThreadEnded) {
+function resume(watcher: CoroutineWatcher) {
   return (L: LuaState): number => {
     const thread = lua.lua_tothread(L, 1);
     if (thread === null) return argumentError(L, 1, "coroutine expected");
@@ -37,18 +42,19 @@ function resume(ended: ThreadEnded) {
       return 2;
     }
     const alive = isAlive(thread);
+    watcher.resuming(thread);
     const status = lua.lua_resume(thread, L, count);
     const failed = status !== lua.LUA_OK && status !== lua.LUA_YIELD;
     lua.lua_pushboolean(L, !failed);
     if (failed) {
-      if (alive && !isAlive(thread)) ended(thread, true);
+      if (alive && !isAlive(thread)) watcher.ended(thread, true);
       lua.lua_xmove(thread, L, 1);
       return 2;
     }
     const results = lua.lua_gettop(thread);
     lauxlib.luaL_checkstack(L, results, "too many results to resume");
     lua.lua_xmove(thread, L, results);
-    if (status === lua.LUA_OK) ended(thread, false);
+    if (status === lua.LUA_OK) watcher.ended(thread, false);
     return results + 1;
   };
 }
@@ -71,18 +77,21 @@ function isAlive(thread: LuaState): boolean {
   return thread.status === lua.LUA_OK || thread.status === lua.LUA_YIELD;
 }
 
-function wrap(L: LuaState): number {
-  lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
-  const thread = lua.lua_newthread(L);
-  lua.lua_pushvalue(L, 1);
-  lua.lua_xmove(L, thread, 1);
-  lua.lua_pushcclosure(L, (state) => callWrapped(state, thread), 1);
-  return 1;
+function wrap(watcher: CoroutineWatcher) {
+  return (L: LuaState): number => {
+    lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+    const thread = lua.lua_newthread(L);
+    lua.lua_pushvalue(L, 1);
+    lua.lua_xmove(L, thread, 1);
+    lua.lua_pushcclosure(L, (state) => callWrapped(state, thread, watcher), 1);
+    return 1;
+  };
 }
 
-function callWrapped(L: LuaState, thread: LuaState): number {
+function callWrapped(L: LuaState, thread: LuaState, watcher: CoroutineWatcher): number {
   const count = moveInto(L, thread, lua.lua_gettop(L));
   if (count === undefined) return raise(L, "cannot resume dead coroutine");
+  watcher.resuming(thread);
   const status = lua.lua_resume(thread, L, count);
   if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) {
     // The message has its position already: where the coroutine failed.
@@ -97,9 +106,9 @@ function callWrapped(L: LuaState, thread: LuaState): number {
   return results;
 }
 
-export function openCoroutine(L: LuaState, ended: ThreadEnded): void {
+export function openCoroutine(L: LuaState, watcher: CoroutineWatcher): void {
   lua.lua_pushcfunction(L, lcorolib.luaopen_coroutine);
   lua.lua_call(L, 0, 1);
-  setFunctions(L, { running, resume: resume(ended), wrap });
+  setFunctions(L, { running, resume: resume(watcher), wrap: wrap(watcher) });
   setLibrary(L, "coroutine");
 }

@@ -12,7 +12,7 @@ import {
 } from "../lua.ts";
 import { openBase } from "./base.ts";
 import { openBit } from "./bit.ts";
-import { openCoroutine, type ThreadEnded } from "./coroutine.ts";
+import { type CoroutineWatcher, openCoroutine } from "./coroutine.ts";
 import { openDebug } from "./debug.ts";
 import { openEnvironment } from "./environment.ts";
 import { openIo } from "./io.ts";
@@ -24,6 +24,7 @@ import { prelude } from "./prelude.ts";
 import { openString } from "./string.ts";
 import { openTable } from "./table-library.ts";
 
+export type { CoroutineWatcher } from "./coroutine.ts";
 export { LineOutput, writeFully } from "./output.ts";
 
 const DEFAULT_PATH = [
@@ -38,12 +39,13 @@ const DEFAULT_PATH = [
 export interface StateOptions {
   /** Where `print` and `io.write` go. */
   output: LineOutput;
-  /** Told of threads that scripts resumed and that ended by it. */
-  threadEnded?: ThreadEnded;
+  coroutines?: CoroutineWatcher;
 }
 
+const indifferent: CoroutineWatcher = { resuming: () => {}, ended: () => {} };
+
 /** A new state with the standard libraries. */
-export function newState({ output, threadEnded = () => {} }: StateOptions): LuaState {
+export function newState({ output, coroutines = indifferent }: StateOptions): LuaState {
   const L = lauxlib.luaL_newstate();
   // Without a handler a script's pcall would get a JavaScript function as the message.
   lua.lua_atnativeerror(L, describeNativeError);
@@ -54,7 +56,7 @@ export function newState({ output, threadEnded = () => {} }: StateOptions): LuaS
   openBit(L);
   openOs(L, output);
   openIo(L, output);
-  openCoroutine(L, threadEnded);
+  openCoroutine(L, coroutines);
   openEnvironment(L);
   openDebug(L);
   runPrelude(L);

@@ -1,5 +1,4 @@
-/** The `string` library: fengari's, with LuaJIT's `format` and LuaJIT's range of functions. */
-import lstrlib from "fengari/src/lstrlib.js";
+/** The `string` library. */
 import {
   argumentError,
   checkText,
@@ -8,9 +7,10 @@ import {
   type LuaState,
   lauxlib,
   lua,
+  optText,
+  pushLibrary,
   pushText,
   raise,
-  setFunctions,
   setLibrary,
   toBytes,
 } from "../lua.ts";
@@ -24,6 +24,7 @@ import {
   parseFormat,
   quote,
 } from "./format.ts";
+import { searchFunctions } from "./search.ts";
 
 function format(L: LuaState): number {
   let argument = 1;
@@ -89,52 +90,82 @@ function char(L: LuaState): number {
   return 1;
 }
 
-/** A replacement `%x` stands for `x`, where fengari insists on a digit or `%`. */
-function lenientReplacement(gsub: LuaFunction): LuaFunction {
+/** A position that counts from 1, or from the end if negative; 0 and before are the start. */
+function position(L: LuaState, index: number, otherwise: number, length: number): number {
+  const n = lauxlib.luaL_optinteger(L, index, otherwise);
+  return n < 0 ? Math.max(length + n + 1, 0) : n;
+}
+
+function sub(L: LuaState): number {
+  const text = checkText(L, 1);
+  const start = Math.max(position(L, 2, 1, text.length), 1);
+  const end = position(L, 3, -1, text.length);
+  pushText(L, text.slice(start - 1, Math.max(end, start - 1)));
+  return 1;
+}
+
+function byte(L: LuaState): number {
+  const text = checkText(L, 1);
+  const first = position(L, 2, 1, text.length);
+  const last = position(L, 3, first, text.length);
+  const bytes = Buffer.from(text.slice(Math.max(first, 1) - 1, Math.max(last, 0)), "latin1");
+  if (!lua.lua_checkstack(L, bytes.length)) return raise(L, "string slice too long");
+  for (const code of bytes) lua.lua_pushnumber(L, code);
+  return bytes.length;
+}
+
+function rep(L: LuaState): number {
+  const text = checkText(L, 1);
+  const count = Math.max(lauxlib.luaL_checkinteger(L, 2), 0);
+  const separator = optText(L, 3, "");
+  if (count * (text.length + separator.length) > MAX_STRING)
+    return raise(L, "resulting string too large");
+  const repeated = (text + separator).repeat(count);
+  pushText(L, count === 0 ? "" : repeated.slice(0, repeated.length - separator.length));
+  return 1;
+}
+
+/** Node's own limit is higher by a few bytes, and an error of Node's is no error of Lua's. */
+const MAX_STRING = 2 ** 29 - 2 ** 16;
+
+/** ASCII only, as in the C locale. */
+function mapped(fn: (text: string) => string): LuaFunction {
   return (L) => {
-    if (lua.lua_type(L, 3) === lua.LUA_TSTRING) {
-      const replacement = checkText(L, 3);
-      const escaped = replacement.replace(/%([\s\S]?)/g, (whole, c: string) =>
-        /[\d%]/.test(c) ? whole : c === "" ? "\0" : c,
-      );
-      pushText(L, escaped);
-      lua.lua_replace(L, 3);
-    }
-    return gsub(L);
+    pushText(L, fn(checkText(L, 1)));
+    return 1;
   };
 }
 
-/** A start beyond the end is the end, where fengari finds nothing. */
-function lenientStart(search: LuaFunction): LuaFunction {
-  return (L) => {
-    if (lua.lua_type(L, 3) === lua.LUA_TNUMBER) {
-      const end = lauxlib.luaL_checkstring(L, 1).length + 1;
-      lua.lua_pushnumber(L, Math.min(lua.lua_tonumber(L, 3), end));
-      lua.lua_replace(L, 3);
-    }
-    return search(L);
-  };
+function len(L: LuaState): number {
+  lua.lua_pushnumber(L, checkText(L, 1).length);
+  return 1;
+}
+
+function dump(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+  return raise(L, "string.dump is not available: there is no precompiled code");
 }
 
 export function openString(L: LuaState): void {
-  lua.lua_pushcfunction(L, lstrlib.luaopen_string);
-  lua.lua_call(L, 0, 1);
-  for (const name of ["pack", "packsize", "unpack"]) {
-    lua.lua_pushnil(L);
-    lua.lua_setfield(L, -2, toBytes(name));
-  }
-  const original = (name: string): LuaFunction => {
-    lua.lua_getfield(L, -1, toBytes(name));
-    const fn = lua.lua_tocfunction(L, -1);
-    lua.lua_pop(L, 1);
-    return fn;
-  };
-  setFunctions(L, {
-    format,
+  pushLibrary(L, {
+    byte,
     char,
-    gsub: lenientReplacement(original("gsub")),
-    find: lenientStart(original("find")),
-    match: lenientStart(original("match")),
+    dump,
+    format,
+    len,
+    lower: mapped((text) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())),
+    rep,
+    reverse: mapped((text) => Buffer.from(text, "latin1").reverse().toString("latin1")),
+    sub,
+    upper: mapped((text) => text.replace(/[a-z]+/g, (letters) => letters.toUpperCase())),
+    ...searchFunctions,
   });
+  // What makes ("x"):rep(3) work.
+  pushText(L, "");
+  lua.lua_newtable(L);
+  lua.lua_pushvalue(L, -3);
+  lua.lua_setfield(L, -2, toBytes("__index"));
+  lua.lua_setmetatable(L, -2);
+  lua.lua_pop(L, 1);
   setLibrary(L, "string");
 }

@@ -1,0 +1,181 @@
+/** `string.find`, `match`, `gmatch` and `gsub`. */
+import {
+  argumentError,
+  checkText,
+  type LuaFunction,
+  type LuaState,
+  lauxlib,
+  lua,
+  pushText,
+  raise,
+  toText,
+  typeName,
+} from "../lua.ts";
+import { budget } from "./budget.ts";
+import { Matcher, PatternError } from "./pattern.ts";
+
+/** A matcher whose steps count as instructions. */
+function newMatcher(L: LuaState, source: string, pattern: string): Matcher {
+  return new Matcher(source, pattern, () => {
+    if (--budget.left < 0) budget.exhausted(L);
+  });
+}
+
+/** Runs `body`; what is wrong with the pattern becomes an error of the script. */
+function guarded(L: LuaState, body: () => number): number {
+  try {
+    return body();
+  } catch (error) {
+    if (error instanceof PatternError) return raise(L, error.message);
+    throw error;
+  }
+}
+
+function pushCapture(L: LuaState, capture: string | number): void {
+  if (typeof capture === "string") pushText(L, capture);
+  else lua.lua_pushnumber(L, capture);
+}
+
+/** Pushes all captures; without any, the whole match where it is asked for. */
+function pushCaptures(
+  L: LuaState,
+  matcher: Matcher,
+  start: number,
+  end: number,
+  whole: boolean,
+): number {
+  const count = Math.max(matcher.captureCount, whole ? 1 : 0);
+  lauxlib.luaL_checkstack(L, count, "too many captures");
+  for (let i = 0; i < count; i++) pushCapture(L, matcher.capture(i, start, end));
+  return count;
+}
+
+/** Where to begin, from an argument that counts from 1, or from the end if negative. */
+function startArgument(L: LuaState, index: number, length: number): number {
+  const n = lauxlib.luaL_optinteger(L, index, 1);
+  const start = n < 0 ? length + n : n - 1;
+  return Math.min(Math.max(start, 0), length);
+}
+
+function search(find: boolean): LuaFunction {
+  return (L) =>
+    guarded(L, () => {
+      const source = checkText(L, 1);
+      const pattern = checkText(L, 2);
+      const start = startArgument(L, 3, source.length);
+      if (find && (lua.lua_toboolean(L, 4) || !/[\^$*+?.([%-]/.test(pattern))) {
+        const at = source.indexOf(pattern, start);
+        return at === -1 ? pushNil(L) : pushRange(L, at, at + pattern.length);
+      }
+      const anchored = pattern.startsWith("^");
+      const matcher = newMatcher(L, source, pattern);
+      for (let s = start; s <= source.length; s++) {
+        const end = matcher.matchAt(s, anchored ? 1 : 0);
+        if (end !== undefined) {
+          if (!find) return pushCaptures(L, matcher, s, end, true);
+          return pushRange(L, s, end) + pushCaptures(L, matcher, s, end, false);
+        }
+        if (anchored) break;
+      }
+      return pushNil(L);
+    });
+}
+
+function pushNil(L: LuaState): number {
+  lua.lua_pushnil(L);
+  return 1;
+}
+
+function pushRange(L: LuaState, start: number, end: number): number {
+  lua.lua_pushnumber(L, start + 1);
+  lua.lua_pushnumber(L, end);
+  return 2;
+}
+
+function gmatch(L: LuaState): number {
+  const source = checkText(L, 1);
+  const pattern = checkText(L, 2);
+  let position = 0;
+  lua.lua_pushcfunction(L, (caller) =>
+    guarded(caller, () => {
+      const matcher = newMatcher(caller, source, pattern);
+      for (let s = position; s <= source.length; s++) {
+        const end = matcher.matchAt(s, 0);
+        if (end === undefined) continue;
+        // An empty match moves on, so that the next one is another.
+        position = end === s ? end + 1 : end;
+        return pushCaptures(caller, matcher, s, end, true);
+      }
+      return 0;
+    }),
+  );
+  return 1;
+}
+
+function gsub(L: LuaState): number {
+  return guarded(L, () => {
+    const source = checkText(L, 1);
+    const pattern = checkText(L, 2);
+    const type = lua.lua_type(L, 3);
+    if (type < lua.LUA_TNUMBER || type > lua.LUA_TFUNCTION)
+      argumentError(L, 3, `string/function/table expected, got ${typeName(L, 3)}`);
+    const template = toText(L, 3);
+    const most = lauxlib.luaL_optinteger(L, 4, source.length + 1);
+    const anchored = pattern.startsWith("^");
+    const matcher = newMatcher(L, source, pattern);
+    let result = "";
+    let count = 0;
+    let s = 0;
+    while (count < most) {
+      const end = matcher.matchAt(s, anchored ? 1 : 0);
+      if (end !== undefined) {
+        count++;
+        result +=
+          template === undefined
+            ? replacement(L, matcher, s, end)
+            : expand(template, matcher, s, end);
+      }
+      if (end !== undefined && end > s) s = end;
+      else if (s < source.length) result += source[s++];
+      else break;
+      if (anchored) break;
+    }
+    pushText(L, result + source.slice(s));
+    lua.lua_pushnumber(L, count);
+    return 2;
+  });
+}
+
+/** `%1` and the like in a replacement; any other `%x` stands for `x`. */
+function expand(template: string, matcher: Matcher, start: number, end: number): string {
+  if (!template.includes("%")) return template;
+  return template.replace(/%([\s\S]?)/g, (_whole, c: string) => {
+    if (c === "0") return matcher.whole(start, end);
+    if (c >= "1" && c <= "9") return String(matcher.capture(Number(c) - 1, start, end));
+    return c === "" ? "\0" : c;
+  });
+}
+
+/** What the function or table of argument 3 gives for the match; false and nil keep it. */
+function replacement(L: LuaState, matcher: Matcher, start: number, end: number): string {
+  lua.lua_pushvalue(L, 3);
+  if (lua.lua_type(L, 3) === lua.LUA_TFUNCTION) {
+    lua.lua_call(L, pushCaptures(L, matcher, start, end, true), 1);
+  } else {
+    pushCapture(L, matcher.capture(0, start, end));
+    lua.lua_gettable(L, -2);
+    lua.lua_remove(L, -2);
+  }
+  const kept = !lua.lua_toboolean(L, -1);
+  const text = kept ? matcher.whole(start, end) : toText(L, -1);
+  if (text === undefined) return raise(L, `invalid replacement value (a ${typeName(L, -1)})`);
+  lua.lua_pop(L, 1);
+  return text;
+}
+
+export const searchFunctions: Record<string, LuaFunction> = {
+  find: search(true),
+  match: search(false),
+  gmatch,
+  gsub,
+};

@@ -1,0 +1,242 @@
+/**
+ * Runs coroutines from the event loop: starts them, resumes those that waited for
+ * something, and bounds what they may compute between two waits.
+ *
+ * Invariants: Lua code runs in `#resume` and in `call` alone. A thread has at most one
+ * wait; whatever resumes the thread removes it, so that a late result finds none.
+ */
+import { budget, raiseInVm } from "../compat/budget.ts";
+import type { CoroutineWatcher } from "../compat/index.ts";
+import {
+  fromBytes,
+  type LuaState,
+  lauxlib,
+  lua,
+  pushText,
+  raise,
+  toBytes,
+  toText,
+  typeName,
+} from "../lua.ts";
+import { type ScriptFailure, Task } from "./task.ts";
+
+export interface SchedulerOptions {
+  /** Instructions between two waits. */
+  instructions: number;
+  /** A coroutine failed that no task and no script waits for. */
+  onStrayError(failure: ScriptFailure): void;
+}
+
+interface Wait {
+  task: Task | undefined;
+  /** Nobody is interested in the result any more. */
+  abandon: (() => void) | undefined;
+}
+
+export interface Suspension<T> {
+  result: Promise<T>;
+  /** Pushes what the suspended function returns. */
+  push(L: LuaState, result: T): number;
+  /** Called when the coroutine does not wait any more, before there is a result. */
+  abandon?: () => void;
+}
+
+export class Scheduler implements CoroutineWatcher {
+  readonly #options: SchedulerOptions;
+  readonly #tasks = new Map<LuaState, Task>();
+  readonly #waits = new Map<LuaState, Wait>();
+  #current: Task | undefined;
+  #main: LuaState | undefined;
+  /** What the first instruction beyond the budget raised. */
+  #exhaustion: string | undefined;
+
+  constructor(options: SchedulerOptions) {
+    this.#options = options;
+  }
+
+  /** Takes charge of a state; before any code runs in it. */
+  attach(L: LuaState): void {
+    this.#main = L;
+    // Threads inherit the mask, with which each instruction is counted.
+    L.hookmask = lua.LUA_MASKCOUNT;
+  }
+
+  /** The task whose code runs now; undefined in the main chunk. */
+  get current(): Task | undefined {
+    return this.#current;
+  }
+
+  /**
+   * Runs a function in a coroutine of its own, up to its first wait at once.
+   * @param push pushes the function and its arguments, returns the number of arguments
+   * @param settle called once, when it ended
+   */
+  start(
+    description: string,
+    push: (thread: LuaState, task: Task) => number,
+    settle: (failure: ScriptFailure | undefined) => void,
+  ): Task {
+    const L = this.#mainState();
+    const thread = lua.lua_newthread(L);
+    lua.lua_pop(L, 1);
+    const task = new Task(thread, description, settle);
+    this.#tasks.set(thread, task);
+    this.#resume(thread, task, push(thread, task));
+    return task;
+  }
+
+  /** Calls a function in the main state, where nothing can wait. */
+  call(description: string, args: number): ScriptFailure | undefined {
+    const L = this.#mainState();
+    const handler = lua.lua_gettop(L) - args;
+    lua.lua_pushcfunction(L, addTraceback);
+    lua.lua_insert(L, handler);
+    const status = this.#measured(description, () => lua.lua_pcall(L, args, 0, handler));
+    let failure: ScriptFailure | undefined;
+    if (status !== lua.LUA_OK) {
+      failure = lua.lua_touserdata(L, -1) as ScriptFailure;
+      if (typeof failure?.message !== "string") failure = { message: errorText(L) };
+      lua.lua_pop(L, 1);
+    }
+    lua.lua_remove(L, handler);
+    return failure;
+  }
+
+  /**
+   * Suspends the running coroutine until the result is there; to be returned by a
+   * library function. Does not begin the work where nothing can be suspended.
+   */
+  suspend<T>(L: LuaState, begin: () => Suspension<T>): number {
+    if (!lua.lua_isyieldable(L)) return raise(L, "attempt to yield across C-call boundary");
+    const { result, push, abandon } = begin();
+    const wait: Wait = { task: this.#current, abandon };
+    this.#waits.set(L, wait);
+    result.then(
+      (value) => this.#wake(L, wait, () => push(L, value)),
+      (error: unknown) =>
+        this.#wake(L, wait, () => {
+          lua.lua_pushnil(L);
+          pushText(L, error instanceof Error ? error.message : String(error));
+          return 2;
+        }),
+    );
+    return lua.lua_yieldk(L, 0, undefined, null);
+  }
+
+  /** Ends a task that waits, with this failure. */
+  cancel(task: Task, failure: ScriptFailure): void {
+    this.#tasks.delete(task.thread);
+    for (const [thread, wait] of this.#waits) if (wait.task === task) this.#removeWait(thread);
+    task.finish(failure);
+  }
+
+  /** The tasks that wait. */
+  get tasks(): Iterable<Task> {
+    return [...this.#tasks.values()];
+  }
+
+  resuming(thread: LuaState): void {
+    this.#removeWait(thread);
+  }
+
+  ended(thread: LuaState, failed: boolean): void {
+    const task = this.#tasks.get(thread);
+    if (task === undefined) return;
+    this.#tasks.delete(thread);
+    task.finish(failed ? this.#describe(thread) : undefined);
+  }
+
+  #wake(thread: LuaState, wait: Wait, push: () => number): void {
+    if (this.#waits.get(thread) !== wait) return;
+    this.#waits.delete(thread);
+    this.#resume(thread, wait.task, push());
+  }
+
+  #removeWait(thread: LuaState): void {
+    const wait = this.#waits.get(thread);
+    if (wait === undefined) return;
+    this.#waits.delete(thread);
+    wait.abandon?.();
+  }
+
+  #resume(thread: LuaState, task: Task | undefined, args: number): void {
+    const previous = this.#current;
+    this.#current = task;
+    try {
+      const status = this.#measured(task?.description ?? "a coroutine", () =>
+        lua.lua_resume(thread, null, args),
+      );
+      if (status === lua.LUA_YIELD) {
+        // What it yielded has nobody to receive it.
+        lua.lua_settop(thread, 0);
+        return;
+      }
+      const failed = status !== lua.LUA_OK;
+      if (failed && !this.#tasks.has(thread)) this.#options.onStrayError(this.#describe(thread));
+      this.ended(thread, failed);
+    } finally {
+      this.#current = previous;
+    }
+  }
+
+  /** Runs Lua code within the budget. */
+  #measured(description: string, run: () => number): number {
+    this.#exhaustion = undefined;
+    budget.left = this.#options.instructions;
+    budget.exhausted = (L) => this.#exhausted(L, description);
+    try {
+      return run();
+    } finally {
+      budget.left = Number.POSITIVE_INFINITY;
+    }
+  }
+
+  /** Raises the same error at each further instruction, so that no `pcall` holds it up. */
+  #exhausted(L: LuaState, description: string): never {
+    this.#exhaustion ??=
+      `${position(L)}${description} ran ${this.#options.instructions} instructions ` +
+      "without waiting for anything: stopped";
+    return raiseInVm(L, toBytes(this.#exhaustion));
+  }
+
+  #describe(thread: LuaState): ScriptFailure {
+    const message = errorText(thread);
+    const L = this.#mainState();
+    lauxlib.luaL_traceback(L, thread, null, 0);
+    const traceback = toText(L, -1) ?? "";
+    lua.lua_pop(L, 1);
+    return { message, traceback };
+  }
+
+  #mainState(): LuaState {
+    if (this.#main === undefined) throw new Error("the scheduler has no state");
+    return this.#main;
+  }
+}
+
+/** `file:line: ` of the innermost function that is written in Lua. */
+function position(L: LuaState): string {
+  const ar = new lua.lua_Debug();
+  for (let level = 0; lua.lua_getstack(L, level, ar) > 0; level++) {
+    lua.lua_getinfo(L, toBytes("Sl"), ar);
+    if (ar.currentline > 0 && ar.short_src !== null)
+      return `${fromBytes(ar.short_src)}:${ar.currentline}: `;
+  }
+  return "";
+}
+
+/** The error value on top of the stack: its text, or the name of its type. */
+function errorText(L: LuaState): string {
+  const type = lua.lua_type(L, -1);
+  if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return typeName(L, -1);
+  return fromBytes(lua.lua_tolstring(L, -1) ?? toBytes(""));
+}
+
+/** A message handler: the error value becomes a ScriptFailure. */
+function addTraceback(L: LuaState): number {
+  const message = errorText(L);
+  lauxlib.luaL_traceback(L, L, null, 1);
+  const traceback = toText(L, -1) ?? "";
+  lua.lua_pushlightuserdata(L, { message, traceback } satisfies ScriptFailure);
+  return 1;
+}

@@ -1,0 +1,50 @@
+import type { LuaState } from "../lua.ts";
+
+/** Why a piece of a script did not come to its end. */
+export interface ScriptFailure {
+  /** What the script raised, or what happened to it; a binary string. */
+  message: string;
+  /** The Lua stack where it was raised. */
+  traceback?: string;
+}
+
+export interface Closable {
+  close(): void;
+}
+
+/**
+ * One run of a script's function in a coroutine of its own: a handler, `reload`, or
+ * a callback. What it opened is closed when it ends, however it ends.
+ */
+export class Task {
+  readonly thread: LuaState;
+  /** For messages: `the handler of /system.slice/...`. */
+  readonly description: string;
+  readonly #closables = new Set<Closable>();
+  readonly #settle: (failure: ScriptFailure | undefined) => void;
+  isFinished = false;
+
+  constructor(
+    thread: LuaState,
+    description: string,
+    settle: (failure: ScriptFailure | undefined) => void,
+  ) {
+    this.thread = thread;
+    this.description = description;
+    this.#settle = settle;
+  }
+
+  /** Has the object closed at the end of the task. */
+  own(closable: Closable): void {
+    if (this.isFinished) closable.close();
+    else this.#closables.add(closable);
+  }
+
+  finish(failure: ScriptFailure | undefined): void {
+    if (this.isFinished) return;
+    this.isFinished = true;
+    for (const closable of this.#closables) closable.close();
+    this.#closables.clear();
+    this.#settle(failure);
+  }
+}

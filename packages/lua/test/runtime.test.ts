@@ -1,0 +1,418 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { lua, pushValue, toBytes, toText } from "../src/lua.ts";
+import { ScriptError } from "../src/runtime/index.ts";
+import { type Open, printedBy, TestScript } from "./script.ts";
+
+function loadError(code: string): ScriptError {
+  try {
+    using _script = new TestScript(code);
+  } catch (error) {
+    if (error instanceof ScriptError) return error;
+    throw error;
+  }
+  throw new Error("the script was loaded");
+}
+
+/** A function that returns its argument, later. */
+const openWait: Open = (L, runtime) => {
+  lua.lua_pushcfunction(L, (thread) => {
+    const value = toText(thread, 1);
+    const type = lua.lua_type(thread, 1);
+    return runtime.scheduler.suspend(thread, () => ({
+      result: new Promise((resolve) => setImmediate(resolve)),
+      push: (waiting) => {
+        if (type === lua.LUA_TNUMBER) lua.lua_pushnumber(waiting, Number(value));
+        else if (type === lua.LUA_TBOOLEAN) lua.lua_pushboolean(waiting, true);
+        else pushValue(waiting, value);
+        return 1;
+      },
+    }));
+  });
+  lua.lua_setglobal(L, toBytes("wait"));
+};
+
+describe("loading", () => {
+  it("reports mistakes with file and line", () => {
+    expect(loadError("function cgroup_released(").message).toMatch(
+      /^\/.*\/script\.lua:1: <name> or '\.\.\.' expected near '<eof>'$/,
+    );
+    const failure = loadError("local function f() error('boom') end\nf()");
+    expect(failure.message).toMatch(/script\.lua:1: boom$/);
+    expect(failure.traceback).toContain("script.lua:2: in main chunk");
+    expect(loadError("error({})").message).toBe("table");
+    expect(loadError("cgroup_released = 5").message).toMatch(
+      /'cgroup_released' is not a function, but a number/,
+    );
+  });
+
+  it("warns where there is no handler, and handlers then do nothing", async () => {
+    using script = new TestScript("");
+    expect(script.warning).toMatch(/script\.lua: function 'cgroup_released' not found/);
+    expect(await script.handle()).toBe("");
+  });
+
+  it("keeps the handler of load time", async () => {
+    using script = new TestScript(
+      "function cgroup_released() print('first') cgroup_released = function() print('second') end end",
+    );
+    expect(await script.handle()).toBe("first\n");
+    expect(await script.handle()).toBe("first\n");
+  });
+
+  it("skips a first line for the shell", async () => {
+    using script = new TestScript("#!/usr/bin/lua\nfunction cgroup_released() error('x') end");
+    await expect(script.handle()).rejects.toThrow("script.lua:2: x");
+  });
+});
+
+describe("handlers", () => {
+  it("give errors with a traceback", async () => {
+    using script = new TestScript(
+      "local function inner() local t = nil; return t.x end\nfunction cgroup_released()\n  inner()\nend",
+    );
+    const failure = await script.outcome();
+    expect(failure?.message).toMatch(/script\.lua:1: attempt to index local 't' \(a nil value\)$/);
+    expect(failure?.traceback).toMatch(/in upvalue 'inner'/);
+    expect(failure?.traceback).toMatch(/script\.lua:3: in function/);
+  });
+
+  it("name the type of errors that are no strings", async () => {
+    await expect(printedBy("error({})")).rejects.toThrow("table");
+    await expect(printedBy("error()")).rejects.toThrow("nil");
+    await expect(printedBy("error(setmetatable({}, {}))")).rejects.toThrow("table");
+  });
+
+  it("are stopped by the instruction budget, with cgroup and line", async () => {
+    using script = new TestScript(
+      "function cgroup_released(c)\n  local x = 1\n  while true do x = x + 1 end\nend",
+      {
+        instructions: 100_000,
+      },
+    );
+    const failure = await script.outcome();
+    expect(failure?.message).toMatch(
+      /script\.lua:3: the handler of \/system\.slice\/test\.scope\/a ran 100000 instructions/,
+    );
+    // The next one starts with a full budget.
+    expect((await script.outcome())?.message).toMatch(/ran 100000 instructions/);
+  });
+
+  it.each([
+    "while true do pcall(function() while true do end end) end",
+    "local function f() return xpcall(function() while true do end end, f) end f()",
+    "coroutine.wrap(function() while true do end end)()",
+    "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+    "table.sort({3,2,1,5,4}, function() while true do end end)",
+    "('x'):rep(10):gsub('x', function() while true do end end)",
+    "for _ in function() return 1 end do end",
+    "setmetatable({}, {__index = function() while true do end end}).x = 1 return setmetatable({}, {__index = function() while true do end end}).x",
+    "local t = setmetatable({}, {__tostring = function() while true do end end}) print(t)",
+    "load(function() while true do end end)",
+    "('a'):rep(30):find(('a-'):rep(30) .. 'b')",
+  ])("cannot evade the budget: %s", async (body) => {
+    using script = new TestScript(`function cgroup_released() ${body} end`, {
+      instructions: 50_000,
+    });
+    expect((await script.outcome())?.message).toMatch(/50000 instructions/);
+    expect((await script.outcome())?.message).toMatch(/50000 instructions/);
+  });
+
+  it("have the budget anew after each wait, wherever they wait", async () => {
+    const body = `
+      for i = 1, 5 do for j = 1, 2000 do end wait(i) end
+      print(pcall(function() for j = 1, 2000 do end return wait('a') end))
+      print(xpcall(function() for j = 1, 2000 do end return wait('b') end, print))
+      local t = setmetatable({}, {__index = function(_, k) return wait(k) end, __add = function() return wait(7) end,
+        __call = function(_, x) return wait(x) end, __concat = function() return wait('..') end,
+        __lt = function() return wait(true) end})
+      print(t.foo, t + 1, t('c'), t .. 'x', t < t)
+      for v in function() return wait(nil) end do end
+      print(loadstring('return wait("loaded")')())
+      print(coroutine.wrap(function() for j = 1, 2000 do end return 'inner' end)())`;
+    expect(await printedBy(body, { instructions: 10_000, open: openWait })).toBe(
+      "true\ta\ntrue\tb\nfoo\t7\tc\t..\ttrue\nloaded\ninner\n",
+    );
+  });
+
+  it("cannot wait where nothing can be suspended, and can catch that", async () => {
+    expect(
+      await printedBy(
+        `print(pcall(table.sort, {2, 1}, function() wait(1) end))
+         print(pcall(string.gsub, 'x', 'x', function() wait(1) end))
+         print(wait('still fine'))`,
+        { open: openWait },
+      ),
+    ).toMatch(/^(false\t\S+lua:\d: attempt to yield across C-call boundary\n){2}still fine\n$/);
+    expect(() => new TestScript("wait(1)", { open: openWait })).toThrow(
+      /attempt to yield across C-call boundary/,
+    );
+  });
+
+  it("may wait in coroutines of their own", async () => {
+    using script = new TestScript(
+      `function cgroup_released(c)
+         local co = coroutine.create(function() print('waited', wait(5)) if c.report == 2 then error('stray', 0) end end)
+         print(coroutine.resume(co))
+         wait(1) wait(2) wait(3)
+         print(coroutine.status(co))
+       end`,
+      { open: openWait },
+    );
+    expect(await script.handle()).toBe("true\nwaited\t5\ndead\n");
+    expect(await script.handle({ report: 2 })).toBe("true\nwaited\t5\ndead\n");
+    expect(script.errors).toEqual(["a coroutine: stray"]);
+  });
+
+  it("that overflow the stack fail, and nothing else does", async () => {
+    using script = new TestScript(
+      "function cgroup_released(c) if c.report == 2 then print('fine') return end local function f() return 1 + f() end f() end",
+    );
+    expect((await script.outcome())?.message).toMatch(/stack overflow/);
+    expect(await script.handle({ report: 2 })).toBe("fine\n");
+  });
+
+  it("that wait too long count as failed, and their cgroup goes stale", async () => {
+    using script = new TestScript(
+      "function cgroup_released(c) if kept then print(pcall(function() return kept.path end)) return end kept = c coroutine.yield() end",
+      { handlerTimeoutMs: 50 },
+    );
+    expect((await script.outcome())?.message).toBe(
+      "the handler of /system.slice/test.scope/a did not end within 0.05 s",
+    );
+    expect(await script.handle()).toMatch(/^false\t.*script\.lua:1: Stale object\n$/);
+  });
+
+  it("can be resumed by other Lua code, which completes them", async () => {
+    using script = new TestScript(`
+      function cgroup_released(c)
+        if c.report == 1 then
+          first = coroutine.running()
+          local got = coroutine.yield('ignored')
+          print('got ' .. got)
+          if got == 'fail' then error('asked to', 0) end
+          return 'result'
+        end
+        print(coroutine.resume(first, c.report == 2 and 'value' or 'fail'))
+      end`);
+    const first = script.outcome();
+    expect(await script.handle({ report: 2 })).toBe("got value\ntrue\tresult\n");
+    expect(await first).toBeUndefined();
+    const second = script.outcome();
+    expect(await script.handle({ report: 3 })).toBe("got fail\nfalse\tasked to\n");
+    expect((await second)?.message).toBe("asked to");
+  });
+});
+
+describe("the cgroup", () => {
+  it("has the figures in the units of the manual", async () => {
+    const body = `
+      for _, name in ipairs{'path', 'id', 'report', 'btime', 'age', 'cpu_total', 'cpu_user', 'cpu_system',
+        'cpu_throttled', 'memory_peak', 'memory_max_usage', 'memory_swap_peak', 'memory_events_high',
+        'memory_events_max', 'memory_events_oom', 'memory_events_oom_kill', 'pids_peak', 'pids_forks',
+        'pids_events_max', 'io_read_bytes', 'io_write_bytes', 'io_reads', 'io_writes', 'cpu_pressure',
+        'memory_pressure', 'io_pressure', 'constructor', 'toString', '__proto__'} do
+        print(name .. '=' .. tostring(cgroup[name]))
+      end`;
+    const all = await printedBy(
+      body,
+      {},
+      {
+        birthMs: 1_999_500.5,
+        cpuTotalUsec: 1_500_000,
+        cpuUserUsec: 1_000_001,
+        cpuSystemUsec: 0,
+        cpuThrottledUsec: 5,
+        memoryPeakBytes: 5 * 1024 ** 3,
+        memorySwapPeakBytes: 4096,
+        memoryEventsHigh: 1,
+        memoryEventsMax: 2,
+        memoryEventsOom: 3,
+        memoryEventsOomKill: 4,
+        pidsPeak: 5,
+        pidsForks: 6,
+        pidsEventsMax: 7,
+        ioReadBytes: 2 ** 40,
+        ioWriteBytes: 9,
+        ioReads: 10,
+        ioWrites: 11,
+        cpuPressureUsec: 12,
+        memoryPressureUsec: 1_000_000,
+        ioPressureUsec: 2_500_000,
+      },
+    );
+    expect(all.split("\n")).toEqual([
+      "path=/system.slice/test.scope/a",
+      "id=boot-1",
+      "report=1",
+      "btime=1999",
+      "age=0.4995",
+      "cpu_total=1.5",
+      "cpu_user=1.000001",
+      "cpu_system=0",
+      "cpu_throttled=5e-06",
+      "memory_peak=5368709120",
+      "memory_max_usage=5368709120",
+      "memory_swap_peak=4096",
+      "memory_events_high=1",
+      "memory_events_max=2",
+      "memory_events_oom=3",
+      "memory_events_oom_kill=4",
+      "pids_peak=5",
+      "pids_forks=6",
+      "pids_events_max=7",
+      "io_read_bytes=1099511627776",
+      "io_write_bytes=9",
+      "io_reads=10",
+      "io_writes=11",
+      "cpu_pressure=1.2e-05",
+      "memory_pressure=1",
+      "io_pressure=2.5",
+      "constructor=nil",
+      "toString=nil",
+      "__proto__=nil",
+      "",
+    ]);
+    const none = await printedBy(body);
+    expect(none.match(/=nil$/gm)).toHaveLength(26);
+  });
+
+  it("is an object without anything else", async () => {
+    const said = await printedBy(`
+      print(type(cgroup), tostring(cgroup):match('^userdata: 0x%x+$') ~= nil, cgroup == cgroup)
+      print(cgroup[1], cgroup[1.5])
+      for _, f in ipairs{function() cgroup.x = 1 end, function() return #cgroup end, function() pairs(cgroup) end,
+        function() return cgroup[nil] end, function() return cgroup[true] end, function() return cgroup[{}] end} do
+        print(select(2, pcall(f)))
+      end
+      local names = {} for k in pairs(getmetatable(cgroup)) do names[#names + 1] = k end
+      table.sort(names) print(table.concat(names, ' '))`);
+    expect(said.replace(/\/\S*\//g, "").split("\n")).toEqual([
+      "userdata\ttrue\ttrue",
+      "nil\tnil",
+      "script.lua:4: attempt to index upvalue 'cgroup' (a userdata value)",
+      "script.lua:4: attempt to get length of upvalue 'cgroup' (a userdata value)",
+      "script.lua:4: bad argument #1 to 'pairs' (table expected, got userdata)",
+      "script.lua:5: bad argument #2 to '__index' (string expected, got nil)",
+      "script.lua:5: bad argument #2 to '__index' (string expected, got boolean)",
+      "script.lua:5: bad argument #2 to '__index' (string expected, got table)",
+      "__close __gc __index",
+      "",
+    ]);
+  });
+
+  it("has parents up to the top", async () => {
+    expect(
+      await printedBy(
+        `
+        local c = cgroup
+        while c do print(c.path, c.memory_peak, c.parent == c.parent) c = c.parent end`,
+        {},
+        { memoryPeakBytes: 5 },
+      ),
+    ).toBe(
+      "/system.slice/test.scope/a\t5\ttrue\n/system.slice/test.scope\tnil\ttrue\n/system.slice\tnil\ttrue\n",
+    );
+  });
+
+  it("carries any bytes in its path", async () => {
+    const path = `/a/${"'\"\n\t\\\xff\xfe%s;--"}${"x".repeat(240)}`;
+    expect(await printedBy("print(cgroup.path, #cgroup.path)", {}, { path })).toBe(
+      `${path}\t${path.length}\n`,
+    );
+  });
+
+  it("goes stale with its handler, and can be closed by hand", async () => {
+    using script = new TestScript(`
+      function cgroup_released(c)
+        if not kept then kept, parent = c, c.parent return end
+        print(pcall(function() return kept.path end))
+        print(pcall(function() return kept.nothing end))
+        print(pcall(function() return parent.path end))
+        print(kept == kept, tostring(kept):match('^userdata') ~= nil)
+        getmetatable(c).__close(c)
+        print(pcall(function() return c.path end))
+      end`);
+    await script.handle();
+    const said = (await script.handle()).replace(/\/\S*\//g, "");
+    expect(said.match(/Stale object/g)).toHaveLength(4);
+    expect(said).toContain("true\ttrue\n");
+  });
+});
+
+describe("xattr", () => {
+  it("reads attributes of the directory, anew each time", async () => {
+    const root = mkdtempSync(join(tmpdir(), "lua-xattr-"));
+    try {
+      const directory = join(root, "g\xe9 '\n");
+      mkdirSync(Buffer.from(directory, "latin1"));
+      const script =
+        "import os,sys; p=sys.argv[1].encode('latin1'); os.setxattr(p,'user.account',b'42\\0\\xff'); os.setxattr(p,'user.empty',b'')";
+      execFileSync("python3", ["-c", script, directory]);
+      const before = readdirSync("/proc/self/fd").length;
+      const said = await printedBy(
+        `local x = cgroup.xattr
+         print(x.account == '42\\0\\255', x['user.account'] == x.account, x.empty == '', x.nothing, x[1], x['trusted.x'], x[('x'):rep(2000)])
+         print(type(x), cgroup.xattr == x, pcall(pairs, x) == false, pcall(function() x.y = 1 end))
+         print(pcall(function() return cgroup.parent end))`,
+        { cgroupRoot: root },
+        { path: "/g\xe9 '\n" },
+      );
+      expect(said).toMatch(/^true\ttrue\ttrue\tnil\tnil\tnil\tnil\nuserdata\ttrue\t/);
+      expect(readdirSync("/proc/self/fd").length).toBe(before);
+    } finally {
+      rmSync(root, { recursive: true });
+    }
+  });
+
+  it("raises where the directory is gone, and is stale with its handler", async () => {
+    await expect(printedBy("return cgroup.xattr", { cgroupRoot: "/nonexistent" })).rejects.toThrow(
+      'Failed to open "system.slice/test.scope/a": No such file or directory',
+    );
+    using script = new TestScript(
+      "function cgroup_released(c) if x then print(pcall(function() return x.y end)) else x = c.xattr end end",
+      { cgroupRoot: "/" },
+    );
+    await script.handle({ path: "/tmp" });
+    expect(await script.handle()).toMatch(/Stale object/);
+  });
+});
+
+describe("reload", () => {
+  it("is looked up each time, runs as a coroutine, and need not exist", async () => {
+    using script = new TestScript(
+      "n = 0 function set() function reload() n = n + 1 print('reload', n) end end set() function cgroup_released() reload = nil end",
+    );
+    script.runtime.reload();
+    expect(script.printed).toBe("reload\t1\n");
+    await script.handle();
+    script.runtime.reload();
+    expect(script.printed).toBe("reload\t1\n");
+    expect(script.errors).toEqual([]);
+  });
+
+  it("collapses calls while it runs", async () => {
+    using script = new TestScript(`
+      function reload() print('start') co = coroutine.running() coroutine.yield() print('end') end
+      function cgroup_released() coroutine.resume(co) end`);
+    script.runtime.reload();
+    script.runtime.reload();
+    script.runtime.reload();
+    await script.handle();
+    expect(script.printed).toBe("start\nend\nstart\n");
+  });
+
+  it("reports its errors", () => {
+    using script = new TestScript("function reload() error('bad', 0) end");
+    script.runtime.reload();
+    using other = new TestScript("reload = 5");
+    other.runtime.reload();
+    expect([...script.errors, ...other.errors]).toEqual([
+      "reload: bad",
+      "reload: attempt to call a number value",
+    ]);
+  });
+});
