@@ -33,6 +33,7 @@ export function runBroker(): void {
   broker.start();
   loop.run();
   broker.close();
+  loop.close();
 }
 
 class Broker {

@@ -68,11 +68,15 @@ export class EventLoop {
       this.#epoll.wait(this.#untilNextTimerMs(), handle);
       this.#runTimers();
     }
-    this.#epoll.close();
   }
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  /** Ends all watches; their descriptors stay their owners'. */
+  close(): void {
+    this.#epoll.close();
   }
 
   #untilNextTimerMs(): number | undefined {

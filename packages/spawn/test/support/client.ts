@@ -72,7 +72,14 @@ export class TestClient implements Disposable {
   }
 
   /** @throws Error where no answer comes in time */
-  receive(flags = 0): Raw {
+  receive(): Raw {
+    const raw = this.tryReceive();
+    if (raw === undefined) throw new Error("no answer came");
+    return raw;
+  }
+
+  /** @param flags MSG_DONTWAIT gives undefined where no answer is there yet */
+  tryReceive(flags = 0): Raw | undefined {
     let message: ReturnType<MessageBuffer["receive"]>;
     try {
       message = buffer.receive(this.socket.number, flags);
@@ -80,7 +87,7 @@ export class TestClient implements Disposable {
       if (isErrno(error, "ECONNRESET")) return { kind: "closed" };
       throw error;
     }
-    if (message === undefined) throw new Error("no answer came");
+    if (message === undefined) return undefined;
     if (message.data.length === 0) return { kind: "closed" };
     const response = decodeResponse(message.data);
     if (response.kind === "error") return response;

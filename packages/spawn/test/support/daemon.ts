@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { BrokerStatus } from "../../src/broker/messages.ts";
-import { askDaemon } from "../../src/control.ts";
+import { askDaemon, type ControlRequest } from "../../src/control.ts";
 import { TestClient } from "./client.ts";
 
 export const BUNDLE = fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url));
@@ -99,8 +99,12 @@ export class TestDaemon {
     return new TestClient(this.address);
   }
 
+  control(request: ControlRequest): Promise<unknown> {
+    return askDaemon(this.controlSocket, request);
+  }
+
   async status(): Promise<BrokerStatus> {
-    const answer = await askDaemon(this.controlSocket, { command: "status" });
+    const answer = await this.control({ command: "status" });
     return (answer as { namespaces: BrokerStatus }).namespaces;
   }
 

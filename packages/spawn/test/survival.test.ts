@@ -1,0 +1,263 @@
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MSG_DONTWAIT } from "@cm4all/linux";
+import { missing, ScratchCgroup } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Answer, inodeOf, request, TestClient } from "./support/client.ts";
+import { isAlive, type TestDaemon, until } from "./support/daemon.ts";
+import { FakeManager } from "./support/manager.ts";
+
+const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1", gidMap: "0 1000 1" } };
+
+/** Every init below the daemon, or left by it in its cgroup. */
+function initsOf(cgroup: ScratchCgroup): Map<string, number> {
+  const pids = readFileSync(`${cgroup.path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
+  return new Map(
+    pids.flatMap((pid) => {
+      const [title] = readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
+      return title?.startsWith("init ") === true ? [[title.slice(5), Number(pid)]] : [];
+    }),
+  );
+}
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restart", () => {
+  let manager: FakeManager;
+  let cgroup: ScratchCgroup;
+  let daemon: TestDaemon;
+
+  const start = (config = "") =>
+    manager.start({ config, cgroupProcs: `${cgroup.path}/cgroup.procs` });
+
+  beforeEach(async () => {
+    manager = new FakeManager();
+    cgroup = new ScratchCgroup();
+    daemon = await start();
+  });
+
+  afterEach(async () => {
+    await daemon.stop();
+    manager.close();
+    await cgroup.remove();
+  });
+
+  it.each(["SIGTERM", "SIGKILL"] as const)(
+    "after %s keeps namespaces, inits and leases",
+    async (signal) => {
+      const client = daemon.connect();
+      const names = Array.from({ length: 20 }, (_, i) => `name ${i} /../ ${"x".repeat(i * 10)}`);
+      const before = names.map((name) => client.inodes(name, ALL));
+      const inits = initsOf(cgroup);
+      expect([...inits.keys()].sort()).toEqual([...names].sort());
+      const lease = client.ask("leased", { ipc: true, lease: true });
+      client[Symbol.dispose]();
+      for (let round = 0; round < 3; round++) {
+        await daemon.end(signal);
+        daemon = await start("[namespaces]\nexpire_seconds = 30\n");
+        using again = daemon.connect();
+        expect(names.map((name) => again.inodes(name, ALL))).toEqual(before);
+        expect(again.inodes("leased", { ipc: true }).ipc).toBe(inodeOf(lease.ipc));
+        expect(initsOf(cgroup)).toEqual(inits);
+        expect((await daemon.status()).leasedNames).toBe(1);
+      }
+      // However often it was restarted, one descriptor is stored.
+      expect(manager.store.length).toBe(1);
+      lease[Symbol.dispose]();
+      await until(async () => (await daemon.status()).leasedNames === 0, "the lease is gone");
+    },
+  );
+
+  it("notices what happened while it was down", async () => {
+    using client = daemon.connect();
+    const lease = client.ask("lease closed", { pid: true, lease: true });
+    const first = client.inodes("init killed", { pid: true, ipc: true });
+    client.inodes("idle", { ipc: true });
+    const inits = initsOf(cgroup);
+    await daemon.end("SIGKILL");
+    process.kill(inits.get("init killed") ?? 0, "SIGKILL");
+    lease[Symbol.dispose]();
+    daemon = await start("[namespaces]\nexpire_seconds = 1\n");
+    using again = daemon.connect();
+    const second = again.inodes("init killed", { pid: true, ipc: true });
+    expect(second.ipc).toBe(first.ipc);
+    expect(second.pid).not.toBe(first.pid);
+    await until(async () => (await daemon.status()).names === 0, "all names have expired");
+    await until(() => initsOf(cgroup).size === 0, "all inits have ended");
+  });
+
+  it("watches restored inits", async () => {
+    using client = daemon.connect();
+    const before = client.inodes("watched", { pid: true });
+    await daemon.end("SIGKILL");
+    daemon = await start();
+    process.kill(initsOf(cgroup).get("watched") ?? 0, "SIGKILL");
+    await daemon.untilLogged("the init of watched ended");
+    using again = daemon.connect();
+    expect(again.inodes("watched", { pid: true }).pid).not.toBe(before.pid);
+  });
+
+  it("restores 10,000 names", { timeout: 180_000 }, async () => {
+    const client = daemon.connect();
+    const name = (i: number) => `many-${i}`;
+    const wanted = (i: number) => ({ ipc: true, pid: i % 20 === 0 });
+    const before = Array.from({ length: 10_000 }, (_, i) => client.inodes(name(i), wanted(i)));
+    const leases: Answer[] = [];
+    for (let i = 0; i < 10_000; i += 10) leases.push(client.ask(name(i), { lease: true }));
+    client[Symbol.dispose]();
+    await daemon.end("SIGKILL");
+    const startMs = performance.now();
+    daemon = await start();
+    console.log(`restored 10,000 names in ${Math.round(performance.now() - startMs)} ms`);
+    using again = daemon.connect();
+    expect(before.map((_, i) => again.inodes(name(i), wanted(i)))).toEqual(before);
+    const status = await daemon.status();
+    expect(status.names).toBe(10_000);
+    expect(status.leasedNames).toBe(leases.length);
+    for (const lease of leases) lease[Symbol.dispose]();
+    await until(async () => (await daemon.status()).leasedNames === 0, "the leases are gone");
+  });
+
+  it("fails no connect and no request of clients that go on", async () => {
+    let isOver = false;
+    let answers = 0;
+    let longestMs = 0;
+    const load = async () => {
+      while (!isOver) {
+        const startMs = performance.now();
+        using client = new TestClient(manager.address);
+        client.send(request(`load ${answers % 10}`, { ipc: true, pid: true }));
+        // The daemon is started by this very thread, so it must not wait in a system call.
+        for (;;) {
+          await sleep(1);
+          const raw = client.tryReceive(MSG_DONTWAIT);
+          if (raw === undefined) continue;
+          if (raw.kind !== "handles") throw new Error(JSON.stringify(raw));
+          raw.answer[Symbol.dispose]();
+          break;
+        }
+        answers++;
+        longestMs = Math.max(longestMs, performance.now() - startMs);
+      }
+    };
+    const clients = Promise.all([load(), load(), load(), load()]);
+    for (let round = 0; round < 5; round++) {
+      await sleep(200);
+      await daemon.end("SIGTERM");
+      daemon = await start();
+    }
+    isOver = true;
+    await clients;
+    expect(answers).toBeGreaterThan(100);
+    console.log(
+      `${answers} answers over 5 restarts, the longest after ${Math.round(longestMs)} ms`,
+    );
+  });
+
+  it("adopts busy inits whose store is lost, and ends idle ones", async () => {
+    using client = daemon.connect();
+    const busy = client.ask("busy", { pid: true });
+    client.inodes("idle", { pid: true });
+    const child = spawn("nsenter", ["--pid=/proc/self/fd/3", "sleep", "100"], {
+      stdio: ["ignore", "inherit", "inherit", busy.pid?.number],
+      detached: true,
+    });
+    const inits = initsOf(cgroup);
+    await until(
+      () => readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8") !== "",
+      "sleep runs",
+    );
+    await daemon.end("SIGKILL");
+    for (const { fd } of manager.store.splice(0)) closeSync(fd);
+    daemon = await start();
+    using again = daemon.connect();
+    expect(again.inodes("busy", { pid: true }).pid).toBe(inodeOf(busy.pid));
+    expect(isAlive(inits.get("busy") ?? 0)).toBe(true);
+    await until(() => !isAlive(inits.get("idle") ?? 0), "the idle init has ended");
+    process.kill(-(child.pid ?? 0), "SIGKILL");
+    busy[Symbol.dispose]();
+  });
+
+  it("starts anew with a stored descriptor of no use", async () => {
+    await daemon.end("SIGTERM");
+    for (const { fd } of manager.store.splice(0)) closeSync(fd);
+    manager.store.push({ fd: openSync("/dev/null", "r"), name: "namespaces" });
+    daemon = await start();
+    expect(daemon.log).toContain("starting with an empty store");
+    await until(() => manager.store.length === 1, "the new store is stored");
+    using client = daemon.connect();
+    const before = client.inodes("new", ALL);
+    await daemon.end("SIGTERM");
+    daemon = await start();
+    using again = daemon.connect();
+    expect(again.inodes("new", ALL)).toEqual(before);
+  });
+
+  it("is not needed to go on while the manager is stuck", async () => {
+    manager.isStalled = true;
+    using client = daemon.connect();
+    for (let i = 0; i < 200; i++) {
+      client.inodes(`stuck-${i}`, { ipc: true });
+      if (i % 50 === 0) await sleep(1100);
+    }
+    manager.isStalled = false;
+  });
+
+  it("purges on request", async () => {
+    using client = daemon.connect();
+    const lease = client.ask("leased", { pid: true, lease: true });
+    client.inodes("idle", { pid: true });
+    expect(await daemon.control({ command: "purge-namespaces", onlyIdle: true })).toEqual({
+      ended: 1,
+      left: 1,
+    });
+    expect(await daemon.control({ command: "purge-namespaces", onlyIdle: false })).toEqual({
+      ended: 1,
+      left: 0,
+    });
+    await until(() => initsOf(cgroup).size === 0, "all inits have ended");
+    lease[Symbol.dispose]();
+  });
+});
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () => {
+  it("tell of start, reload, watchdog and stop", async () => {
+    const manager = new FakeManager();
+    const daemon = await manager.start({ env: { WATCHDOG_USEC: "300000" } });
+    try {
+      await until(
+        () => manager.lines.filter((line) => line === "WATCHDOG=1").length > 2,
+        "it is fed",
+      );
+      daemon.child.kill("SIGHUP");
+      await until(
+        () => manager.lines.filter((line) => line === "READY=1").length === 2,
+        "it is reloaded",
+      );
+      expect(manager.lines.find((line) => line.startsWith("MONOTONIC_USEC="))).toBeDefined();
+      using client = daemon.connect();
+      client.inodes("counted", { ipc: true });
+      await until(() => manager.lines.includes("STATUS=1 names"), "the status is told");
+    } finally {
+      await daemon.stop();
+      await until(() => manager.lines.includes("STOPPING=1"), "the stop is told");
+      manager.close();
+    }
+  });
+
+  it("are not sent while a thread hangs", async () => {
+    const manager = new FakeManager();
+    const daemon = await manager.start({ env: { WATCHDOG_USEC: "300000" } });
+    const fed = () => manager.lines.filter((line) => line === "WATCHDOG=1").length;
+    await until(() => fed() > 1, "it is fed");
+    // Stops all threads, as far as anybody can tell from outside.
+    daemon.child.kill("SIGSTOP");
+    await sleep(200);
+    const before = fed();
+    await sleep(600);
+    expect(fed()).toBe(before);
+    daemon.child.kill("SIGCONT");
+    await until(() => fed() > before, "it is fed again");
+    await daemon.stop();
+    manager.close();
+  });
+});
