@@ -1,0 +1,56 @@
+import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { copyBundle, missing } from "@cm4all/testing";
+import { describe, expect, it } from "vitest";
+import { BUNDLE } from "./support/daemon.ts";
+
+const dist = dirname(BUNDLE);
+const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
+
+function run(args: readonly string[], options: { uid?: number } = {}) {
+  using copy = copyBundle(
+    BUNDLE,
+    addons.map((name) => join(dist, name)),
+  );
+  // An unprivileged user has to be able to read the copy.
+  spawnSync("chmod", ["-R", "a+rX", copy.directory]);
+  return spawnSync(process.execPath, [copy.program, ...args], {
+    cwd: "/",
+    encoding: "utf8",
+    ...options,
+  });
+}
+
+describe("the bundle, alone in an empty directory", () => {
+  it("has one addon beside it", () => {
+    expect(addons.length).toBe(1);
+  });
+
+  it("shows version and help", () => {
+    expect(run(["--version"]).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const { stdout, status } = run(["--help"]);
+    expect(status).toBe(0);
+    expect(stdout).toContain("purge-namespaces");
+  });
+
+  it("refuses a wrong command line and a wrong configuration in one line", () => {
+    const usage = run(["--nonsense"]);
+    expect(usage.status).toBe(64);
+    const config = run(["--check-config", "--config", "/nonexistent.toml"]);
+    expect(config.status).toBe(66);
+    expect(config.stderr).toMatch(/^cm4all-spawn: cannot read the configuration: .*\n$/);
+  });
+
+  it("says that nobody listens", () => {
+    const { stderr, status } = run(["--control", "/nonexistent/socket", "status"]);
+    expect(status).toBe(69);
+    expect(stderr).toMatch(/^cm4all-spawn: the daemon is not running .*\n$/);
+  });
+
+  it.skipIf(missing("root") !== undefined)("says in one line that it needs root", () => {
+    const { stderr, status } = run(["--config", "/dev/null"], { uid: 65534 });
+    expect(stderr).toBe("cm4all-spawn: must be started as root: it creates namespaces\n");
+    expect(status).toBe(77);
+  });
+});
