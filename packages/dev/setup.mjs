@@ -61,8 +61,6 @@ export function pnpm(args) {
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
   run("npx", ["--yes", packageManager, ...args], {
     ...process.env,
-    // The version is pinned by us: pnpm need not look for another one.
-    npm_config_manage_package_manager_versions: "false",
     CI: process.env.CI ?? "true",
   });
 }
