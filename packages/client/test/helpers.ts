@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 export const packageDirectory = fileURLToPath(new URL("..", import.meta.url));
@@ -54,14 +55,22 @@ export class Running {
   }
 
   /** Waits until standard output holds `text`. */
-  async prints(text: string): Promise<void> {
-    while (!this.stdout.includes(text)) {
+  prints(text: string): Promise<void> {
+    return this.#until(this.#child.stdout, () => this.stdout.includes(text));
+  }
+
+  /** Waits until standard error holds `text`. */
+  logs(text: string): Promise<void> {
+    return this.#until(this.#child.stderr, () => this.stderr.includes(text));
+  }
+
+  async #until(stream: Readable, isThere: () => boolean): Promise<void> {
+    while (!isThere()) {
       const ended = await Promise.race([
         this.result.then(() => true),
-        new Promise<false>((resolve) => this.#child.stdout.once("data", () => resolve(false))),
+        new Promise<false>((resolve) => stream.once("data", () => resolve(false))),
       ]);
-      if (ended && !this.stdout.includes(text))
-        throw new Error(`it ended without ${JSON.stringify(text)}: ${this.stdout}${this.stderr}`);
+      if (ended && !isThere()) throw new Error(`it ended early: ${this.stdout}${this.stderr}`);
     }
   }
 }

@@ -1,0 +1,256 @@
+/** `request` and `run` against the real daemon. */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readlinkSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { missing } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Daemon } from "./daemon.ts";
+import { bundle, Running, runClient } from "./helpers.ts";
+
+const MAPS = ["--uid-map", "0 100000 10", "--gid-map", "0 100000 10"];
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon", () => {
+  let daemon: Daemon;
+  beforeAll(async () => {
+    daemon = await Daemon.start();
+  });
+  afterAll(async () => {
+    await daemon.stop();
+  });
+
+  const request = (...args: string[]) => runClient("--socket", daemon.socket, "request", ...args);
+  const runArgs = (...args: string[]) => [bundle, "--socket", daemon.socket, "run", ...args];
+  const run = (...args: string[]) => runClient(...runArgs(...args).slice(1));
+
+  /** What a shell in the namespaces prints. */
+  async function shell(script: string, ...options: string[]): Promise<string> {
+    const result = await run("foo", ...options, "--", "sh", "-c", script);
+    expect(result).toMatchObject({ status: 0, stderr: "" });
+    return result.stdout;
+  }
+
+  describe("request", () => {
+    const inodes = async (...args: string[]): Promise<Record<string, unknown>> => {
+      const { status, stdout, stderr } = await request(...args, "--json");
+      expect([status, stderr]).toEqual([0, ""]);
+      return JSON.parse(stdout);
+    };
+
+    it("prints types and inodes", async () => {
+      const { status, stdout } = await request("foo", "--ipc", "--pid", "--user", "--lease");
+      expect(status).toBe(0);
+      expect(stdout).toMatch(/^ipc {3}\d+\npid {3}\d+\nuser {2}\d+\nlease \d+\n$/);
+    });
+
+    it("gives the same namespaces for the same name, and others for another", async () => {
+      const first = await inodes("foo", "--ipc", "--pid");
+      expect(Object.keys(first)).toEqual(["name", "ipc", "pid"]);
+      expect(await inodes("foo", "--ipc", "--pid")).toEqual(first);
+      const other = await inodes("bar", "--ipc", "--pid");
+      expect(other["ipc"]).not.toBe(first["ipc"]);
+      expect(other["pid"]).not.toBe(first["pid"]);
+    });
+
+    it("gives a user namespace for each set of maps", async () => {
+      const without = await inodes("foo", "--user");
+      const mapped = await inodes("foo", "--user", ...MAPS);
+      expect(mapped["user"]).not.toBe(without["user"]);
+      expect(await inodes("foo", "--user", ...MAPS)).toEqual(mapped);
+    });
+
+    it("says what the kernel refuses", async () => {
+      const { status, stderr } = await request("foo", "--user", "--uid-map", "garbage");
+      expect(status).toBe(77);
+      expect(stderr).toMatch(/^cm4all-spawn-client: .*EINVAL.*\n$/);
+    });
+  });
+
+  describe("run", () => {
+    it("runs in the namespaces that request names", async () => {
+      const { stdout } = await request("foo", "--ipc", "--pid");
+      const links = await shell("readlink /proc/self/ns/ipc /proc/self/ns/pid", "--ipc", "--pid");
+      expect(links.match(/\d+/g)).toEqual(stdout.match(/\d+/g));
+    });
+
+    it("enters nothing that was not asked for", async () => {
+      const own = (type: string) => `${readlinkSync(`/proc/self/ns/${type}`)}\n`;
+      const links = await shell("readlink /proc/self/ns/pid /proc/self/ns/mnt", "--ipc");
+      expect(links).toBe(own("pid") + own("mnt"));
+      expect(await shell("readlink /proc/self/ns/ipc", "--pid")).toBe(own("ipc"));
+    });
+
+    it("has a private /proc, where the init is PID 1", async () => {
+      const lines = (await shell("ps -o pid= -o args= -A", "--pid")).split("\n");
+      expect(lines[0]?.trim()).toMatch(/^1 /);
+      expect(lines.length).toBeLessThan(10);
+      // Ours is as it was.
+      expect(readdirSync("/proc")).toContain(String(process.pid));
+    });
+
+    it("sees an IPC object of another process with the same name, and nobody else does", async () => {
+      const id = (await shell("ipcmk -Q", "--ipc")).match(/\d+/)?.[0] ?? "none";
+      expect(await shell("ipcs -q", "--ipc")).toMatch(new RegExp(` ${id} .*root`));
+      const outside = spawnSync("ipcs", ["-q"], { encoding: "utf8" }).stdout;
+      expect(outside).not.toMatch(new RegExp(` ${id} .*root`));
+      const other = await run("other", "--ipc", "--", "ipcs", "-q");
+      expect(other.stdout).not.toContain("root");
+      await shell(`ipcrm -q ${id}`, "--ipc");
+    });
+
+    it("is root in a user namespace that maps root", async () => {
+      const script = "id -u; id -g; tr -s ' ' < /proc/self/uid_map";
+      expect(await shell(script, "--user", ...MAPS)).toBe("0\n0\n 0 100000 10\n");
+    });
+
+    it("keeps its ids in a user namespace that does not", async () => {
+      expect(await shell("id -u; id -g", "--user")).toBe("65534\n65534\n");
+      expect(await shell("id -u", "--user", "--uid-map", "1000 0 1")).toBe("1000\n");
+    });
+
+    it("enters all three, with a private /proc", async () => {
+      const { stdout } = await request("foo", "--ipc", "--pid", "--user", ...MAPS);
+      const script =
+        "readlink /proc/self/ns/ipc /proc/self/ns/pid /proc/self/ns/user; cat /proc/1/comm; id -u";
+      const printed = await shell(script, "--ipc", "--pid", "--user", ...MAPS);
+      expect(printed.match(/\[\d+\]/g)?.join()).toBe(
+        (stdout.match(/\d+/g) ?? []).map((inode) => `[${inode}]`).join(),
+      );
+      expect(printed).toMatch(/\ncatatonit\n0\n$/);
+    });
+
+    it("inherits no descriptor but that of its user namespace", async () => {
+      const script = "for fd in /proc/self/fd/*; do readlink $fd; done; true";
+      const namespaces = /^(ipc|pid|user|mnt|pipe|socket|anon_inode):/gm;
+      const before = (await shell(script, "--ipc")).match(namespaces)?.length;
+      expect((await shell(script, "--ipc", "--pid")).match(namespaces)?.length).toBe(before);
+      const withUser = (await shell(script, "--user")).match(namespaces) ?? [];
+      expect(withUser.filter((link) => link === "user:")).toHaveLength(1);
+      expect(withUser.length).toBe((before ?? 0) + 1);
+    });
+
+    it.each([
+      ["exit 0", 0],
+      ["exit 7", 7],
+      ["kill -TERM $$", 143],
+      ["kill -KILL $$", 137],
+    ])("%s ends it with %d", async (script, expected) => {
+      for (const options of [["--ipc"], ["--pid"], ["--user"]]) {
+        const { status } = await run("foo", ...options, "--", "sh", "-c", script);
+        expect(status, options[0]).toBe(expected);
+      }
+    });
+
+    it("holds a lease while it runs, and no longer", async () => {
+      const expireMs = 300;
+      const daemon = await Daemon.start({ expireMs });
+      try {
+        const args = ["--socket", daemon.socket, "run", "foo", "--ipc", "--"];
+        const queues = async () => (await runClient(...args, "ipcs", "-q")).stdout;
+        const script = "ipcmk -Q; read x";
+        const running = new Running(process.execPath, [bundle, ...args, "sh", "-c", script]);
+        await running.prints("Message queue id");
+        await sleep(4 * expireMs);
+        // The namespace is still the one with the queue in it.
+        expect(await queues()).toContain("root");
+        running.type("\n");
+        expect((await running.result).status).toBe(0);
+        await sleep(4 * expireMs);
+        expect(await queues()).not.toContain("root");
+      } finally {
+        await daemon.stop();
+      }
+    });
+
+    it("makes no /proc where it is in the PID namespace already", async () => {
+      const nested = runArgs("foo", "--pid", "--", "readlink", "/proc/self/ns/mnt");
+      const command = [process.execPath, ...nested].map((word) => `'${word}'`).join(" ");
+      const script = `readlink /proc/self/ns/mnt; ${command}`;
+      const [outer, inner] = (await shell(script, "--pid")).split("\n");
+      expect(inner).toBe(outer);
+      expect(inner).toMatch(/^mnt:/);
+    });
+
+    it("says that it may not enter the namespaces", async () => {
+      const words = ["--bounding-set", "-sys_admin", "--ambient-caps", "-all"];
+      const running = new Running("setpriv", [
+        ...words,
+        "--",
+        process.execPath,
+        ...runArgs("foo", "--ipc", "--", "true"),
+      ]);
+      const { status, stderr } = await running.result;
+      expect(stderr).toBe(
+        "cm4all-spawn-client: cannot enter the ipc namespace: EPERM: this takes CAP_SYS_ADMIN\n",
+      );
+      expect(status).toBe(77);
+    });
+
+    it("reads standard input and writes standard output", async () => {
+      const running = new Running(
+        process.execPath,
+        runArgs("foo", "--pid", "--", "tr", "a-z", "A-Z"),
+      );
+      running.type("hello\n");
+      running.endInput();
+      expect(await running.result).toEqual({ status: 0, stdout: "HELLO\n", stderr: "" });
+    });
+  });
+
+  describe("signals", () => {
+    const SIGNALS = ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "WINCH", "CONT"] as const;
+
+    it("are passed on, once each", async () => {
+      const script = `for s in ${SIGNALS.join(" ")}; do trap "echo got-$s" $s; done
+        trap '[ -n "$t" ] && exit 3; t=1; echo got-TERM' TERM
+        echo ready; while :; do sleep 0.05; done`;
+      const options = ["--ipc", "--pid", "--"];
+      const running = new Running(process.execPath, runArgs("foo", ...options, "sh", "-c", script));
+      await running.prints("ready");
+      for (const signal of SIGNALS) {
+        running.kill(`SIG${signal}`);
+        await running.prints(`got-${signal}`);
+      }
+      running.kill("SIGTERM");
+      const { status, stdout } = await running.result;
+      expect(status).toBe(3);
+      expect(stdout).toBe(`ready\n${SIGNALS.map((signal) => `got-${signal}\n`).join("")}`);
+    });
+
+    it("end a command that does not catch them", async () => {
+      const running = new Running(
+        process.execPath,
+        runArgs("foo", "--pid", "--", "sh", "-c", "echo up; exec sleep 60"),
+      );
+      await running.prints("up");
+      running.kill("SIGTERM");
+      expect((await running.result).status).toBe(143);
+    });
+  });
+
+  describe("in a terminal", () => {
+    /** Runs a shell script in the namespaces and in a terminal, as script(1) makes one. */
+    function inTerminal(shellScript: string): Running {
+      const words = [process.execPath, ...runArgs("foo", "--ipc", "--pid", "--"), "sh", "-c"];
+      const command = [...words, `'${shellScript}'`].join(" ");
+      return new Running("script", ["-qefc", command, "/dev/null"]);
+    }
+
+    it("Ctrl-C reaches the command once", async () => {
+      const running = inTerminal('trap "echo got-INT" INT; echo ready; read x; read x; exit 5');
+      await running.prints("ready");
+      running.type("\x03");
+      await running.prints("got-INT");
+      running.type("\n\n");
+      const { status, stdout } = await running.result;
+      expect(status).toBe(5);
+      expect(stdout.match(/got-INT/g)).toHaveLength(1);
+    });
+
+    it("Ctrl-C ends a command that does not catch it", async () => {
+      const running = inTerminal("echo ready; exec sleep 60");
+      await running.prints("ready");
+      running.type("\x03");
+      expect((await running.result).status).toBe(130);
+    });
+  });
+});
