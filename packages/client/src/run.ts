@@ -7,7 +7,7 @@ import type { SpawnClient } from "./client.ts";
 import { findExecutable } from "./executable.ts";
 import type { Handle } from "./handle.ts";
 import { planCommand } from "./plan.ts";
-import { passSignals } from "./signals.ts";
+import { startPassingSignals } from "./signals.ts";
 import type { UserMap } from "./types.ts";
 
 /** What shells and env(1) use. */
@@ -47,7 +47,7 @@ export async function run(client: SpawnClient, name: string, options: RunOptions
   let start = () => startCommand(words, grant.user?.fd);
   if (entersPid) start = inside(grant.pid, "pid", start);
   if (grant.ipc !== undefined) start = inside(grant.ipc, "ipc", start);
-  return await exitStatus(start());
+  return await exitStatus(startPassingSignals(start));
 }
 
 function requireCommand(command: string): void {
@@ -93,21 +93,16 @@ function startCommand(words: readonly string[], keepFd: number | undefined): Chi
   }
 }
 
-async function exitStatus(child: ChildProcess): Promise<number> {
-  const stopPassing = passSignals(child);
-  try {
-    return await new Promise((resolve, reject) => {
-      child.on("error", (error) => {
-        // A signal that we may not pass on is an error as well, and no reason to stop.
-        if (child.pid === undefined) reject(startFailure(error));
-      });
-      child.on("exit", (status, signal) =>
-        resolve(signal === null ? (status ?? 0) : KILLED + constants.signals[signal]),
-      );
+function exitStatus(child: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.on("error", (error) => {
+      // A signal that we may not pass on is an error as well, and no reason to stop.
+      if (child.pid === undefined) reject(startFailure(error));
     });
-  } finally {
-    stopPassing();
-  }
+    child.on("exit", (status, signal) =>
+      resolve(signal === null ? (status ?? 0) : KILLED + constants.signals[signal]),
+    );
+  });
 }
 
 function startFailure(error: unknown): CommandFailure {

@@ -17,23 +17,24 @@ const PASSED_ON = [
 const FROM_TERMINAL: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);
 
 /**
- * Passes signals on to `child`, until the returned function is called.
+ * Starts a child; from then on the signals that this process gets are passed on to it.
  *
  * The child stays in our process group, so that pipelines and Ctrl-Z work as the
  * shell expects. In the foreground of a terminal it gets the terminal's signals
  * itself; passing them on would make two of one Ctrl-C. (Node cannot tell who sent a
  * signal. So one that kill(1) sends us there is taken for the terminal's.)
  */
-export function passSignals(child: ChildProcess): () => void {
+export function startPassingSignals(start: () => ChildProcess): ChildProcess {
+  let child: ChildProcess | undefined;
   const pass = (signal: NodeJS.Signals) => {
     if (FROM_TERMINAL.has(signal) && isInForeground(readFileSync("/proc/self/stat", "latin1")))
       return;
-    child.kill(signal);
+    child?.kill(signal);
   };
+  // Caught before the child exists: it may ask for a signal as soon as it does.
   for (const signal of PASSED_ON) process.on(signal, pass);
-  return () => {
-    for (const signal of PASSED_ON) process.off(signal, pass);
-  };
+  child = start();
+  return child;
 }
 
 /**

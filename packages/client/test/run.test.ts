@@ -230,7 +230,14 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   describe("in a terminal", () => {
     /** Runs a shell script in the namespaces and in a terminal, as script(1) makes one. */
     function inTerminal(shellScript: string): Running {
-      const words = [process.execPath, ...runArgs("foo", "--ipc", "--pid", "--"), "sh", "-c"];
+      // With exec there is no other shell that the terminal's signals could end.
+      const words = [
+        "exec",
+        process.execPath,
+        ...runArgs("foo", "--ipc", "--pid", "--"),
+        "sh",
+        "-c",
+      ];
       const command = [...words, `'${shellScript}'`].join(" ");
       return new Running("script", ["-qefc", command, "/dev/null"]);
     }
