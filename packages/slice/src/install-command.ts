@@ -1,5 +1,5 @@
 /** `install` and `remove`: decide, show or do, and tell. */
-import { resolve } from "node:path";
+import { basename, resolve } from "node:path";
 import { belowRoot } from "@cm4all/command/files";
 import { unifiedDiff } from "./diff.ts";
 import {
@@ -65,11 +65,11 @@ function carryOut(plan: readonly Change[], options: TargetOptions): void {
         process.stdout.write(diffOf(change));
     }
   }
-  const done = !options.dryRun && plan.some(isChange);
-  if (done && isReadByRunningSystemd(options.root, resolve(options.unitDir))) {
-    reloadSystemd();
-    console.log("reloaded systemd");
-  }
+  const changed = plan.filter(isChange).map(({ path }) => basename(path));
+  if (options.dryRun || changed.length === 0) return;
+  if (!isReadByRunningSystemd(options.root, resolve(options.unitDir))) return;
+  reloadSystemd(changed);
+  console.log("reloaded systemd");
 }
 
 function diffOf({ path, before, after }: Change): string {
@@ -89,7 +89,7 @@ function tellChange({ path, before, after }: Change): string {
 function tellOverridden({ path, before, after }: Change, options: TargetOptions): string {
   if (options.unitDir !== ADMIN_UNIT_DIR || (before !== undefined && after !== undefined))
     return "";
-  const overridden = findOverridden(options.root, path.slice(path.lastIndexOf("/") + 1));
+  const overridden = findOverridden(options.root, basename(path));
   if (overridden === undefined) return "";
   return after === undefined ? `; ${overridden} counts again` : `; it overrides ${overridden}`;
 }

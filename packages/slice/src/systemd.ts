@@ -33,16 +33,34 @@ export function isReadByRunningSystemd(root: string | undefined, directory: stri
   return ours && existsSync("/run/systemd/system");
 }
 
-/** Makes systemd read its units again. @throws CommandFailure */
-export function reloadSystemd(): void {
-  const result = spawnSync("systemctl", ["daemon-reload"], {
+function systemctl(...args: string[]): { succeeded: boolean; reason: string } {
+  const { status, error, stderr } = spawnSync("systemctl", args, {
     encoding: "utf8",
     stdio: ["ignore", "ignore", "pipe"],
   });
-  if (result.status === 0) return;
-  const reason = result.error?.message ?? result.stderr.trim();
-  throw new CommandFailure(
-    `the unit files are in place, but "systemctl daemon-reload" failed: ${reason}`,
-    EX_UNAVAILABLE,
-  );
+  return { succeeded: status === 0, reason: error?.message ?? stderr.trim() };
+}
+
+/**
+ * Makes systemd read its units again, and gives those of `units` that are active their
+ * new limits.
+ * @throws CommandFailure
+ */
+export function reloadSystemd(units: readonly string[]): void {
+  const run = (...args: string[]) => {
+    const { succeeded, reason } = systemctl(...args);
+    if (succeeded) return;
+    throw new CommandFailure(
+      `the unit files are in place, but "systemctl ${args.join(" ")}" failed: ${reason}`,
+      EX_UNAVAILABLE,
+    );
+  };
+  run("daemon-reload");
+  for (const unit of units) {
+    if (!systemctl("is-active", "--quiet", unit).succeeded) continue;
+    // systemd 257 (not 252) knows the new limits now, but tells the kernel only with the
+    // next change of a property. Taking away a mark that is not there is such a change:
+    // it has no other effect, and leaves no drop-in that would override the unit.
+    run("set-property", "--runtime", unit, "Markers=-needs-restart");
+  }
 }

@@ -211,30 +211,42 @@ ${script}`;
     return spawnSync("unshare", args, { env, encoding: "utf8" });
   }
 
+  const log = () => readFileSync(inRoot("log"), "utf8");
+
   it("reloads systemd, but only after a change, and only for what systemd reads", () => {
     const { status, stdout, stderr } = onSystem(
       `slice install --no-config
 slice install --no-config
 slice install --no-config -p TasksMax=5 --dry-run
 slice install --no-config --unit-dir "$LOG.d"
-slice install --no-config --root "$LOG.d" --unit-dir /etc/systemd/system
+slice install --no-config --root "$LOG.d"
 slice remove
 slice remove`,
-      'echo "$@" >>"$LOG"',
+      'echo "$@" >>"$LOG"; test "$1" != is-active',
     );
-    expect({ status, stderr: stderr.replace(/^unchanged.*\n/gm, "") }).toEqual({
-      status: 0,
-      stderr: "",
-    });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(stdout.match(/^reloaded systemd$/gm)?.length).toBe(2);
-    expect(readFileSync(inRoot("log"), "utf8")).toBe("daemon-reload\ndaemon-reload\n");
+    expect(log()).toBe("daemon-reload\nis-active --quiet system-cm4all.slice\n".repeat(2));
   });
 
-  it("says so where systemd does not reload", () => {
-    const result = onSystem("slice install --no-config", "echo no bus >&2; exit 1");
-    expect(result.stderr).toBe(
-      'cm4all-slice: the unit files are in place, but "systemctl daemon-reload" failed: no bus\n',
+  it("gives an active slice its new limits", () => {
+    const { status } = onSystem("slice install --no-config", 'echo "$@" >>"$LOG"');
+    expect(status).toBe(0);
+    expect(log()).toBe(`daemon-reload
+is-active --quiet system-cm4all.slice
+set-property --runtime system-cm4all.slice Markers=-needs-restart
+`);
+  });
+
+  it.each(["daemon-reload", "set-property"])("says so where systemctl %s fails", (command) => {
+    const result = onSystem(
+      "slice install --no-config",
+      `test "$1" != ${command} || { echo no bus >&2; exit 1; }`,
     );
+    expect(result.stderr).toMatch(
+      `cm4all-slice: the unit files are in place, but "systemctl ${command}`,
+    );
+    expect(result.stderr).toMatch(/" failed: no bus\n$/);
     expect(result.status).toBe(EX_UNAVAILABLE);
   });
 });
