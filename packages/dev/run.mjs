@@ -10,7 +10,7 @@ switch (task) {
     installDebianPackages([...runtimePackages, ...testPackages]);
     installDependencies();
     // One package after the other: tests of the kernel share its limits.
-    turbo(["run", "test", "--concurrency=1", "--output-logs=full", ...rest]);
+    turbo(["run", "test", "--concurrency=1", "--continue", "--output-logs=full", ...rest]);
     break;
   case "bench":
     installDebianPackages([...runtimePackages, ...testPackages]);
