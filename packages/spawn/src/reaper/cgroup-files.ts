@@ -1,0 +1,131 @@
+/** What the reaper reads of cgroups, and how it deletes them. */
+import { fstatSync, lstatSync, readFileSync } from "node:fs";
+import {
+  type CgroupEvents,
+  CgroupReader,
+  isErrno,
+  parseCgroupEvents,
+  readCgroupFile,
+  removeDirectoryAt,
+} from "@cm4all/linux";
+import type { OpenRoot } from "./open-root.ts";
+import type { Measured, Removal } from "./reaper.ts";
+
+/** A cgroup's directory: where it is, and which one it is. */
+export interface CgroupDirectory {
+  /** Below the cgroup2 root, bytes as latin1. */
+  readonly path: string;
+  readonly inode: bigint;
+}
+
+/** How the path shows in the log. */
+export function displayPath(path: string): string {
+  return Buffer.from(path, "latin1").toString();
+}
+
+/** Tells the log. @param key what was told once under this key is not told again */
+export type Complain = (key: string, text: string) => void;
+
+/** ENODEV: the file was open already when its cgroup was removed. */
+function isGone(error: unknown): boolean {
+  return isErrno(error, "ENOENT", "ENODEV");
+}
+
+export class CgroupFiles {
+  readonly #root: OpenRoot;
+  readonly #complain: Complain;
+  readonly #reader: CgroupReader;
+  readonly #bootId = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
+
+  constructor(root: OpenRoot, complain: Complain) {
+    this.#root = root;
+    this.#complain = complain;
+    this.#reader = new CgroupReader((name, error) =>
+      complain(`read ${name}`, `cannot read ${name} of a cgroup: ${message(error)}`),
+    );
+  }
+
+  state({ path }: CgroupDirectory): CgroupEvents | undefined {
+    try {
+      return parseCgroupEvents(this.#root.at(`${path}/cgroup.events`, readCgroupFile));
+    } catch (error) {
+      if (!isGone(error)) this.#complain("read cgroup.events", message(error));
+      return undefined;
+    }
+  }
+
+  wasUsed(directory: CgroupDirectory): boolean {
+    return this.#read(directory, (fd) => this.#reader.wasUsed(fd)) === true;
+  }
+
+  measure(
+    directory: CgroupDirectory,
+    bornMs: number | undefined,
+  ): Measured | "gone" | "unreadable" {
+    return this.#read(directory, (fd) => {
+      const { birthtimeNs } = fstatSync(fd, { bigint: true });
+      const usage = this.#reader.read(fd);
+      // Every cgroup has a cpu.stat; it cannot be read when the cgroup was removed just now.
+      if (usage.cpuTotalUsec === undefined && !isAlive(fd)) return "gone";
+      // A kernel that keeps no birth time of a cgroup says 1970.
+      const birthMs = birthtimeNs > 0n ? Number(birthtimeNs) / 1e6 : bornMs;
+      return { ...this.identify(directory, birthMs), ...usage };
+    });
+  }
+
+  /** What can be said of a cgroup without reading it. */
+  identify({ path, inode }: CgroupDirectory, birthMs: number | undefined): Measured {
+    return { path, id: `${this.#bootId}:${inode}`, measuredMs: Date.now(), birthMs };
+  }
+
+  /** Deletes an empty cgroup, if it is still the one that was measured. */
+  remove(directory: CgroupDirectory): Removal {
+    const { path, inode } = directory;
+    const slash = path.lastIndexOf("/");
+    const name = Buffer.from(path.slice(slash + 1), "latin1");
+    try {
+      return this.#root.withDirectory(path.slice(0, slash), (parentFd) => {
+        const target = Buffer.concat([Buffer.from(`/proc/self/fd/${parentFd}/`), name]);
+        const found = lstatSync(target, { bigint: true, throwIfNoEntry: false });
+        if (found?.ino !== inode) return "gone";
+        // Here somebody could still put another cgroup in its place. The kernel removes
+        // that only while it is empty, and a spawner creates it again on ENOENT.
+        removeDirectoryAt(parentFd, name);
+        return "removed";
+      });
+    } catch (error) {
+      if (isGone(error)) return "gone";
+      if (isErrno(error, "EBUSY")) return "busy";
+      this.#complain(`remove ${path}`, `cannot delete ${displayPath(path)}: ${message(error)}`);
+      return "failed";
+    }
+  }
+
+  /** Opens the directory, if it is still the same one. */
+  #read<T>(directory: CgroupDirectory, use: (fd: number) => T): T | "gone" | "unreadable" {
+    const { path, inode } = directory;
+    try {
+      return this.#root.withDirectory(path, (fd) =>
+        fstatSync(fd, { bigint: true }).ino === inode ? use(fd) : "gone",
+      );
+    } catch (error) {
+      if (isGone(error)) return "gone";
+      this.#complain("open", `cannot open a cgroup: ${message(error)}`);
+      return "unreadable";
+    }
+  }
+}
+
+/** Whether the cgroup of an open directory still exists. */
+function isAlive(fd: number): boolean {
+  try {
+    readCgroupFile(`/proc/self/fd/${fd}/cgroup.events`);
+    return true;
+  } catch (error) {
+    return !isGone(error);
+  }
+}
+
+function message(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

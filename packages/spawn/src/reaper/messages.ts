@@ -1,0 +1,59 @@
+/** What the reaper's thread and the main thread tell each other. */
+import type { CgroupSnapshot } from "@cm4all/lua";
+
+/** How the reaper works. */
+export interface ReaperOptions {
+  /** Where cgroup2 is mounted, bytes as latin1. */
+  readonly root: string;
+  /** See scopes.ts. */
+  readonly scopes: readonly string[];
+  /** From a cgroup's release to its deletion. */
+  readonly deletionDelayMs: number;
+  /** How often everything is compared with what the events have told. */
+  readonly checkIntervalMs: number;
+  readonly verbose: boolean;
+  /** Whether a released cgroup is kept until it is settled. */
+  readonly accounting: boolean;
+}
+
+/** A cgroup that ran empty, or one that somebody else removed before it was measured. */
+export interface Release {
+  /** The number by which it is settled. */
+  readonly number: number;
+  readonly vanished: boolean;
+  readonly snapshot: CgroupSnapshot;
+}
+
+export type ToReaper =
+  /** The handlers of these releases have returned, or they were given up. */
+  | { readonly kind: "settled"; readonly releases: readonly number[] }
+  /** From now on releases are told and wait to be settled, or neither. */
+  | { readonly kind: "accounting"; readonly wanted: boolean }
+  | { readonly kind: "status"; readonly id: number }
+  /** Deletes what is settled, without its delay, and ends. */
+  | { readonly kind: "stop" };
+
+export type FromReaper =
+  | { readonly kind: "released"; readonly releases: readonly Release[] }
+  | { readonly kind: "status"; readonly id: number; readonly status: ReaperStatus };
+
+/** Numbers since the thread was started; the first four are those of now. */
+export interface ReaperStatus {
+  /** Managed cgroups that are known. */
+  readonly watched: number;
+  /** Released cgroups whose handler has not returned. */
+  readonly waiting: number;
+  readonly inotifyWatches: number;
+  /** Directories that the kernel gave no watch for. */
+  readonly unwatched: number;
+  readonly released: number;
+  readonly deleted: number;
+  /** Used cgroups that somebody else removed before they were measured. */
+  readonly vanished: number;
+  /** How often a cgroup ran again before it was deleted. */
+  readonly repopulated: number;
+  /** How often the kernel lost events and everything was compared. */
+  readonly rescans: number;
+  /** What only the periodic check found. */
+  readonly missed: number;
+}

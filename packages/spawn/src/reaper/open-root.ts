@@ -1,0 +1,74 @@
+/**
+ * Access to a tree of directories from one open directory: whatever is mounted or
+ * renamed elsewhere, nothing outside that tree is reached. cgroupfs has no symbolic
+ * links and no renames, so a path below its root means one directory only.
+ *
+ * Paths and names are bytes as latin1; a path is empty or starts with `/`.
+ */
+import { closeSync, constants, fstatSync, openSync } from "node:fs";
+
+const O_CLOEXEC = 0o2000000;
+const O_PATH = 0o10000000;
+const O_DIRECTORY_ONLY = constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC;
+
+/** PATH_MAX is 4096 bytes: a longer path is walked in steps of this length. */
+const STEP_BYTES = 3500;
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII
+const ASCII = /^[\u0000-\u007f]*$/;
+
+/** For Node's calls, which take a string for UTF-8. */
+function bytes(path: string): string | Buffer {
+  return ASCII.test(path) ? path : Buffer.from(path, "latin1");
+}
+
+function walk<T>(fd: number, path: string, use: (name: string | Buffer) => T): T {
+  if (path.length <= STEP_BYTES) return use(bytes(`/proc/self/fd/${fd}${path}`));
+  const cut = path.lastIndexOf("/", STEP_BYTES);
+  const step = openSync(
+    bytes(`/proc/self/fd/${fd}${path.slice(0, cut)}`),
+    O_PATH | O_DIRECTORY_ONLY,
+  );
+  try {
+    return walk(step, path.slice(cut), use);
+  } finally {
+    closeSync(step);
+  }
+}
+
+/** An open directory; its owner closes it. */
+export class OpenRoot {
+  readonly fd: number;
+  /** The file system's device number: a directory with another one is a mount's. */
+  readonly device: bigint;
+
+  constructor(path: string) {
+    this.fd = openSync(bytes(path), O_DIRECTORY_ONLY);
+    this.device = fstatSync(this.fd, { bigint: true }).dev;
+  }
+
+  /** Calls `use` with a name by which `path` can be opened, valid during the call. */
+  at<T>(path: string, use: (name: string | Buffer) => T): T {
+    return walk(this.fd, path, use);
+  }
+
+  /** Opens a directory for the length of `use`. */
+  withDirectory<T>(path: string, use: (fd: number) => T): T {
+    const fd = this.openDirectory(path);
+    try {
+      return use(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Opens a directory, which the caller closes. */
+  openDirectory(path: string): number {
+    // The name of an open directory itself is a symbolic link.
+    return this.at(path === "" ? "/." : path, (name) => openSync(name, O_DIRECTORY_ONLY));
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+}

@@ -1,0 +1,82 @@
+/**
+ * Which cgroups are managed: all below a scope, at any depth; never the scope itself.
+ * A scope is a path below the cgroup2 root whose components may be globs. Pure.
+ *
+ * Names are bytes as latin1, as everywhere in the reaper.
+ */
+
+/** The original's scopes, of its newer and older releases. */
+export const DEFAULT_SCOPES: readonly string[] = [
+  "system.slice/system-cm4all.slice/bp-spawn.scope",
+  "system.slice/system-cm4all.slice/lukko-spawn.scope",
+  "system.slice/system-cm4all.slice/workshop-spawn.scope",
+  "system.slice/system-cm4all.slice/openssh.scope",
+  "system.slice/cm4all-beng-spawn.scope",
+  "system.slice/cm4all-workshop-spawn.scope",
+  "system.slice/cm4all-openssh.scope",
+];
+
+/** What a directory below the cgroup2 root is to the reaper. */
+export type Place =
+  /** On the way to scopes: only directories that match what is left of a pattern matter. */
+  | { readonly kind: "way"; readonly patterns: readonly (readonly RegExp[])[] }
+  | { readonly kind: "scope" }
+  | { readonly kind: "cgroup" };
+
+const SCOPE: Place = { kind: "scope" };
+const CGROUP: Place = { kind: "cgroup" };
+
+/** One component as a regular expression: `*`, `?`, `[abc]`, `[!a-c]` as in glob(7). */
+function componentPattern(component: string): RegExp {
+  let source = "";
+  for (const [part] of component.matchAll(/\[!?\]?[^\]]*\]|./gs)) {
+    if (part === "*") source += ".*";
+    else if (part === "?") source += ".";
+    else if (part.length > 1) {
+      const inner = part.slice(1, -1).replace(/[\\\]^[]/g, "\\$&");
+      source += `[${inner.startsWith("!") ? `^${inner.slice(1)}` : inner}]`;
+    } else source += part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+  }
+  return new RegExp(`^${source}$`, "s");
+}
+
+/** A scope as configured that no directory can be. */
+export class ScopeError extends Error {
+  override readonly name = "ScopeError";
+}
+
+/** @throws ScopeError */
+function parseScope(scope: string): RegExp[] {
+  const trimmed = scope.replace(/^\/|\/$/g, "");
+  const components = Buffer.from(trimmed).toString("latin1").split("/");
+  for (const component of components) {
+    if (component === "" || component === "." || component === "..")
+      throw new ScopeError(`${JSON.stringify(scope)} is not a path below the cgroup root`);
+    if (component.includes("**"))
+      throw new ScopeError(`${JSON.stringify(scope)}: ** is not supported, name each level`);
+  }
+  try {
+    return components.map(componentPattern);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ScopeError(`${JSON.stringify(scope)}: ${reason}`, { cause: error });
+  }
+}
+
+/** The place of the cgroup2 root itself. @throws ScopeError */
+export function rootPlace(scopes: readonly string[]): Place {
+  return { kind: "way", patterns: scopes.map(parseScope) };
+}
+
+/** The place of the directory `name` within `place`; undefined where it does not matter. */
+export function enterPlace(place: Place, name: string): Place | undefined {
+  if (place.kind !== "way") return CGROUP;
+  const rest: (readonly RegExp[])[] = [];
+  for (const [first, ...others] of place.patterns) {
+    if (!first?.test(name)) continue;
+    // A scope within a scope says nothing new: all below the outer one is managed.
+    if (others.length === 0) return SCOPE;
+    rest.push(others);
+  }
+  return rest.length === 0 ? undefined : { kind: "way", patterns: rest };
+}

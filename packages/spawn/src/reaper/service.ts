@@ -1,0 +1,288 @@
+/**
+ * The reaper on its thread: connects the watched tree, the decisions and the files of
+ * the cgroups with the thread's event loop.
+ */
+import { EPOLLIN, Inotify, isErrno } from "@cm4all/linux";
+import { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
+import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
+import { CgroupFiles, displayPath } from "./cgroup-files.ts";
+import type { FromReaper, ReaperOptions, ReaperStatus, Release, ToReaper } from "./messages.ts";
+import { OpenRoot } from "./open-root.ts";
+import { Reaper } from "./reaper.ts";
+import { formatReport } from "./report.ts";
+import { enterPlace, type Place, rootPlace } from "./scopes.ts";
+import { type Origin, type TreeNode, TreeWatch } from "./tree-watch.ts";
+
+type Node = TreeNode<Place>;
+
+/**
+ * The kernel tells of a change up to 10 ms late, and then only to a queue: what a
+ * comparison finds counts as missed when this much later nothing has told of it.
+ */
+const GRACE_MS = 1000;
+
+export class ReaperService {
+  readonly #options: ReaperOptions;
+  readonly #loop: EventLoop;
+  readonly #log: Logger;
+  readonly #post: (message: FromReaper) => void;
+  readonly #root: OpenRoot;
+  readonly #files: CgroupFiles;
+  readonly #tree: TreeWatch<Place>;
+  readonly #reaper: Reaper<Node>;
+  readonly #complaints = new Set<string>();
+  #hasInotify = false;
+  #accounting: boolean;
+  #releases: Release[] = [];
+  #deletion: { readonly timer: Timer; readonly dueMs: number } | undefined;
+  #missed = 0;
+
+  /** @throws Error where the root cannot be opened; ScopeError */
+  constructor(
+    options: ReaperOptions,
+    loop: EventLoop,
+    log: Logger,
+    post: (message: FromReaper) => void,
+  ) {
+    this.#options = options;
+    this.#loop = loop;
+    this.#log = log;
+    this.#post = post;
+    this.#accounting = options.accounting;
+    const place = rootPlace(options.scopes);
+    this.#root = new OpenRoot(options.root);
+    this.#files = new CgroupFiles(this.#root, (key, text) => this.#complain(key, text));
+    this.#reaper = new Reaper<Node>(
+      {
+        nowMs: monotonicMs,
+        state: (node) => this.#files.state(node),
+        wasUsed: (node) => this.#files.wasUsed(node),
+        measure: (node, bornMs) => this.#files.measure(node, bornMs),
+        identify: (node, bornMs) => this.#files.identify(node, bornMs),
+        remove: (node) => this.#remove(node),
+        released: (node, number, snapshot) =>
+          this.#released(node, { number, snapshot, vanished: false }),
+        vanished: (node, number, snapshot) => {
+          this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
+          this.#released(node, { number, snapshot, vanished: true });
+        },
+      },
+      options.deletionDelayMs,
+    );
+    this.#tree = new TreeWatch<Place>(
+      this.#root,
+      {
+        rootPlace: place,
+        enter: enterPlace,
+        file: ({ kind }) => (kind === "cgroup" ? "cgroup.events" : undefined),
+      },
+      {
+        added: (node, origin) => this.#added(node, origin),
+        scanned: (node, origin) => {
+          if (node.place.kind === "cgroup") this.#reaper.scanned(node, origin);
+        },
+        touched: (node, origin) => this.#reaper.touched(node, origin),
+        removed: (node) => this.#reaper.removed(node),
+        unwatchable: (path, error) => this.#unwatchable(path, error),
+      },
+    );
+  }
+
+  start(): void {
+    this.#openInotify();
+    this.#tree.start();
+    this.#scheduleCheck();
+    this.#endTurn();
+  }
+
+  handle(message: ToReaper): void {
+    switch (message.kind) {
+      case "settled":
+        // A cgroup that ran again is seen before it is deleted for its earlier run.
+        this.#drain();
+        for (const release of message.releases) this.#reaper.settle(release);
+        break;
+      case "accounting":
+        this.#accounting = message.wanted;
+        break;
+      case "status":
+        this.#post({ kind: "status", id: message.id, status: this.#status() });
+        break;
+      case "stop":
+        this.#stop();
+        return;
+    }
+    this.#endTurn();
+  }
+
+  #stop(): void {
+    this.#drain();
+    this.#reaper.deleteDue(true);
+    this.#flush();
+    this.#tree.close();
+    this.#root.close();
+    this.#loop.stop();
+  }
+
+  /** Makes an inotify instance, if the kernel gives one. */
+  #openInotify(): void {
+    try {
+      const inotify = new Inotify();
+      this.#tree.useInotify(inotify);
+      this.#loop.watch(inotify.fd.number, EPOLLIN, () => {
+        this.#tree.handleEvents();
+        this.#endTurn();
+      });
+      this.#hasInotify = true;
+    } catch (error) {
+      this.#complain(
+        "inotify",
+        `cannot watch cgroups: ${text(error)}; see sysctl fs.inotify.max_user_instances and LimitNOFILE. ${this.#untilCheck()}`,
+      );
+    }
+  }
+
+  #drain(): void {
+    while (this.#tree.handleEvents());
+  }
+
+  /** To be called at the end of whatever the loop called. */
+  #endTurn(): void {
+    this.#flush();
+    const dueMs = this.#reaper.nextDueMs;
+    if (dueMs === this.#deletion?.dueMs) return;
+    this.#deletion?.timer.cancel();
+    this.#deletion = undefined;
+    if (dueMs === undefined) return;
+    const timer = this.#loop.after(Math.max(0, dueMs - monotonicMs()), () => {
+      this.#deletion = undefined;
+      this.#drain();
+      this.#reaper.deleteDue();
+      this.#endTurn();
+    });
+    this.#deletion = { timer, dueMs };
+  }
+
+  /** One message for all releases of a turn: each costs more than its contents. */
+  #flush(): void {
+    if (this.#releases.length === 0) return;
+    this.#post({ kind: "released", releases: this.#releases });
+    this.#releases = [];
+  }
+
+  #added(node: Node, origin: Origin): void {
+    if (node.place.kind === "scope")
+      this.#log(LOG_DEBUG, `scope ${displayPath(node.path)} is there`);
+    if (node.place.kind !== "cgroup") return;
+    const { parent } = node;
+    const above = parent?.place.kind === "cgroup" ? parent : undefined;
+    this.#reaper.added(node, above, origin === "event" ? Date.now() : undefined);
+  }
+
+  #released(node: Node, release: Release): boolean {
+    if (!release.vanished) {
+      const line = formatReport(suffix(node), release.snapshot);
+      if (line !== undefined) this.#log(LOG_INFO, line);
+    }
+    if (this.#accounting) this.#releases.push(release);
+    return !this.#accounting;
+  }
+
+  #remove(node: Node) {
+    const removal = this.#files.remove(node);
+    if (removal === "removed") this.#tree.forget(node);
+    return removal;
+  }
+
+  #scheduleCheck(): void {
+    this.#loop.after(this.#options.checkIntervalMs, () => {
+      this.#check();
+      this.#scheduleCheck();
+      this.#endTurn();
+    });
+  }
+
+  /** Finds what the events have not told. */
+  #check(): void {
+    if (!this.#hasInotify) this.#openInotify();
+    this.#tree.retryWatches();
+    this.#drain();
+    if (this.#hasInotify && this.#tree.unwatched === 0) this.#complaints.clear();
+    this.#reaper.retry();
+    const suspects = this.#differences();
+    if (suspects.size === 0) return;
+    this.#loop.after(GRACE_MS, () => {
+      this.#confirm(suspects);
+      this.#endTurn();
+    });
+  }
+
+  #confirm(suspects: ReadonlyMap<string, unknown>): void {
+    this.#drain();
+    const confirmed = [...this.#differences()].filter(([key]) => suspects.has(key));
+    for (const [, repair] of confirmed) repair();
+    this.#missed += confirmed.length;
+    if (confirmed.length > 0)
+      this.#log(LOG_WARNING, `the periodic check found ${confirmed.length} missed changes`);
+  }
+
+  /** What differs from what the events have told, and how to repair it. */
+  #differences(): Map<string, () => void> {
+    const found = new Map<string, () => void>();
+    for (const difference of this.#tree.compare()) {
+      const { kind, node, name } = difference;
+      found.set(`${kind} ${node.path} ${name}`, () => this.#tree.apply([difference]));
+    }
+    for (const node of this.#reaper.differing())
+      found.set(`state ${node.path}`, () => this.#reaper.touched(node, "comparison"));
+    return found;
+  }
+
+  #status(): ReaperStatus {
+    return {
+      watched: this.#reaper.watched,
+      waiting: this.#reaper.waiting,
+      inotifyWatches: this.#tree.watches,
+      unwatched: this.#tree.unwatched,
+      ...this.#reaper.counts,
+      rescans: this.#tree.overflows,
+      missed: this.#missed,
+    };
+  }
+
+  #unwatchable(path: string, error: unknown): void {
+    let advice = `${displayPath(path)}: ${text(error)}`;
+    if (isErrno(error, "ENOSPC"))
+      advice = `cannot watch more cgroups: sysctl fs.inotify.max_user_watches is reached (2 for each cgroup, ${this.#tree.watches} in use)`;
+    else if (isErrno(error, "EMFILE"))
+      advice = `cannot open a cgroup: RLIMIT_NOFILE (LimitNOFILE= of the service) is reached`;
+    else if (isErrno(error, "ENFILE"))
+      advice = `cannot open a cgroup: sysctl fs.file-max is reached`;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    this.#complain(`watch ${code}`, `${advice}. ${this.#untilCheck()}`);
+  }
+
+  #untilCheck(): string {
+    const seconds = this.#options.checkIntervalMs / 1000;
+    return `What is not watched is found by the check every ${seconds} s`;
+  }
+
+  /** A shortage that lasts is told once, until a check finds it over. */
+  #complain(key: string, complaint: string): void {
+    if (this.#complaints.has(key)) return;
+    this.#complaints.add(key);
+    this.#log(LOG_WARNING, complaint);
+  }
+}
+
+/** The path below the scope. */
+function suffix(node: Node): string {
+  const names: string[] = [];
+  for (let each: Node | undefined = node; each?.place.kind === "cgroup"; each = each.parent)
+    names.unshift(each.name);
+  return displayPath(names.join("/"));
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,10 @@
+// @ts-check
+/** Bundles the program of the reaper's tests: a worker needs a file of its own to start. */
+import { bundle } from "@cm4all/dev/bundle";
+
+await bundle({
+  entry: "test/reaper-program/main.ts",
+  outfile: "dist/test/reaper.js",
+  budgetKiB: 200,
+  ffi: true,
+});

@@ -1,0 +1,42 @@
+/**
+ * The reaper without the rest of the daemon, told by its parent process over Node's IPC
+ * what the main thread would tell it. `argv[2]` are the reaper's options as JSON.
+ */
+import { isMainThread } from "node:worker_threads";
+import { ReaperHandle } from "../../src/reaper/handle.ts";
+import type { ReaperStatus, Release } from "../../src/reaper/messages.ts";
+import { runReaper } from "../../src/reaper/worker.ts";
+
+export type ToProgram =
+  | { kind: "settle"; releases: number[] }
+  | { kind: "status" }
+  | { kind: "accounting"; wanted: boolean }
+  | { kind: "stop" };
+
+export type FromProgram =
+  | { kind: "released"; releases: readonly Release[] }
+  | { kind: "status"; status: ReaperStatus };
+
+function send(message: FromProgram): void {
+  process.send?.(message);
+}
+
+function runMain(): void {
+  const reaper = new ReaperHandle(
+    JSON.parse(process.argv[2] ?? ""),
+    (releases) => send({ kind: "released", releases }),
+    (error) => {
+      if (error !== undefined) console.error(error);
+      process.exit(error === undefined ? 0 : 1);
+    },
+  );
+  process.on("message", async (message: ToProgram) => {
+    if (message.kind === "settle") reaper.settle(message.releases);
+    else if (message.kind === "status") send({ kind: "status", status: await reaper.status() });
+    else if (message.kind === "accounting") reaper.setAccounting(message.wanted);
+    else reaper.stop();
+  });
+}
+
+if (isMainThread) runMain();
+else runReaper();

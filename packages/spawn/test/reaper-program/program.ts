@@ -1,0 +1,97 @@
+/** Runs the reaper's test program. */
+import { type ChildProcess, execFileSync, fork } from "node:child_process";
+import { join } from "node:path";
+import type { ReaperOptions, ReaperStatus, Release } from "../../src/reaper/messages.ts";
+import type { FromProgram, ToProgram } from "./main.ts";
+
+const directory = join(import.meta.dirname, "../..");
+
+/** To be called once before the first start. */
+export function buildReaperProgram(): void {
+  execFileSync(process.execPath, ["test/reaper-program/build.mjs"], { cwd: directory });
+}
+
+/** Until `condition` gives something but false and undefined. */
+export async function until<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  timeoutMs = 10_000,
+): Promise<Exclude<T, false | undefined>> {
+  const end = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await condition();
+    if (value !== false && value !== undefined) return value as Exclude<T, false | undefined>;
+    if (performance.now() > end) throw new Error(`timeout: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+export class ReaperProgram {
+  readonly process: ChildProcess;
+  /** Lines of its log, without the time. */
+  readonly log: string[] = [];
+  readonly releases: Release[] = [];
+  readonly ended: Promise<number | null>;
+  #unfinished = "";
+  #statuses: ((status: ReaperStatus) => void)[] = [];
+
+  /** @param wrapper a command that runs the program, such as prlimit(1) with its options */
+  constructor(options: Partial<ReaperOptions> & { root: string }, wrapper: string[] = []) {
+    const all: ReaperOptions = {
+      scopes: ["*.scope"],
+      deletionDelayMs: 50,
+      checkIntervalMs: 300_000,
+      verbose: false,
+      accounting: false,
+      ...options,
+    };
+    const [execPath = process.execPath, ...args] = wrapper;
+    this.process = fork(join(directory, "dist/test/reaper.js"), [JSON.stringify(all)], {
+      execPath,
+      execArgv: wrapper.length === 0 ? [] : [...args, process.execPath],
+      stdio: ["ignore", "inherit", "pipe", "ipc"],
+      serialization: "advanced",
+    });
+    this.process.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      const lines = (this.#unfinished + text).split("\n");
+      this.#unfinished = lines.pop() ?? "";
+      this.log.push(...lines.map((line) => line.replace(/^\S+Z /, "")));
+    });
+    this.process.on("message", (message: FromProgram) => {
+      if (message.kind === "released") this.releases.push(...message.releases);
+      else this.#statuses.shift()?.(message.status);
+    });
+    this.ended = new Promise((resolve) => this.process.on("exit", resolve));
+  }
+
+  #send(message: ToProgram): void {
+    if (this.process.connected) this.process.send(message);
+  }
+
+  settle(releases: readonly Release[]): void {
+    this.#send({ kind: "settle", releases: releases.map(({ number }) => number) });
+  }
+
+  /** Also waits until the reaper has handled what came before. */
+  status(): Promise<ReaperStatus> {
+    return new Promise((resolve) => {
+      this.#statuses.push(resolve);
+      this.#send({ kind: "status" });
+    });
+  }
+
+  setAccounting(wanted: boolean): void {
+    this.#send({ kind: "accounting", wanted });
+  }
+
+  async stop(): Promise<number | null> {
+    this.#send({ kind: "stop" });
+    return this.ended;
+  }
+
+  /** Ends it at once, as a crash does. */
+  async kill(): Promise<void> {
+    this.process.kill("SIGKILL");
+    await this.ended;
+  }
+}
