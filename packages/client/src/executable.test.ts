@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -20,10 +20,9 @@ describe("findExecutable", () => {
   it.each([
     ["program", "found"],
     ["data", "not executable"],
-    ["bin", "not executable"],
+    ["bin", "not found"],
     ["nothing", "not found"],
     ["", "not found"],
-    ["program/x", "not found"],
   ])("on the PATH: %j is %s", (command, expected) => {
     expect(findExecutable(command, `/nowhere:${directory}`)).toBe(expected);
   });
@@ -32,9 +31,18 @@ describe("findExecutable", () => {
     expect(findExecutable("data", `${directory}:${directory}/bin`)).toBe("found");
   });
 
+  it("passes over a directory that cannot be searched", () => {
+    const loop = join(directory, "loop");
+    symlinkSync(loop, loop);
+    expect(findExecutable("program", `${loop}:${directory}`)).toBe("found");
+    expect(findExecutable("nothing", `${loop}:${directory}`)).toBe("not found");
+  });
+
   it("takes a path as it is", () => {
     expect(findExecutable(`${directory}/program`, "")).toBe("found");
     expect(findExecutable(`${directory}/data`, "")).toBe("not executable");
     expect(findExecutable(`${directory}/none`, "")).toBe("not found");
+    expect(findExecutable(`${directory}/program/x`, "")).toBe("not found");
+    expect(findExecutable(directory, "")).toBe("not executable");
   });
 });
