@@ -36,8 +36,8 @@ export class PacketReader {
 
   /**
    * @param bytes the buffer that holds the datagram from its start; not copied
-   * @param length of the datagram, in bytes, as the kernel reports it (MSG_TRUNC): more
-   *   than `bytes` holds where it did not fit
+   * @param length of the datagram, in bytes; where it did not fit into `bytes`, any
+   *   length over MAX_DATAGRAM_SIZE
    * @throws ProtocolError of kind `too-large`, `short`, `bad-magic` or `bad-crc`
    */
   constructor(bytes: Uint8Array, length: number = bytes.length) {
@@ -45,7 +45,7 @@ export class PacketReader {
       throw new ProtocolError(
         "too-large",
         MAX_DATAGRAM_SIZE,
-        `datagram of ${length} bytes is larger than ${MAX_DATAGRAM_SIZE}`,
+        `datagram is larger than ${MAX_DATAGRAM_SIZE} bytes`,
       );
     if (length > bytes.length)
       throw new RangeError(`datagram of ${length} bytes in a buffer of ${bytes.length}`);
