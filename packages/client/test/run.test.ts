@@ -1,6 +1,8 @@
 /** `request` and `run` against the real daemon. */
 import { spawnSync } from "node:child_process";
-import { readdirSync, readlinkSync } from "node:fs";
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -168,6 +170,16 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       const [outer, inner] = (await shell(script, "--pid")).split("\n");
       expect(inner).toBe(outer);
       expect(inner).toMatch(/^mnt:/);
+    });
+
+    it("says that it needs util-linux", async () => {
+      const bin = mkdtempSync(join(tmpdir(), "bin-"));
+      symlinkSync("/bin/sh", join(bin, "sh"));
+      const args = runArgs("foo", "--pid", "--", "sh", "-c", "true");
+      const { status, stderr } = await new Running(process.execPath, args, { PATH: bin }).result;
+      rmSync(bin, { recursive: true });
+      expect(stderr).toBe("cm4all-spawn-client: unshare is not on the PATH: install util-linux\n");
+      expect(status).toBe(69);
     });
 
     it("says that it may not enter the namespaces", async () => {
