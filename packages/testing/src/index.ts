@@ -1,3 +1,4 @@
 export * from "./bundle.ts";
 export * from "./cgroup.ts";
 export * from "./needs.ts";
+export * from "./postgres.ts";

@@ -5,6 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { cgroup2Mount } from "./cgroup.ts";
+import { postgresMissing } from "./postgres.ts";
 
 /** What is missing, or undefined where the need is met. */
 type Probe = () => string | undefined;
@@ -22,6 +23,7 @@ const probes = {
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
   luajit: () => program("luajit"),
+  postgres: postgresMissing,
 } satisfies Record<string, Probe>;
 
 export type Need = keyof typeof probes;
