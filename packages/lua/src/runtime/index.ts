@@ -5,7 +5,7 @@ import { fromBytes, type LuaState, lua, toBytes, typeName } from "../lua.ts";
 import type { CgroupSnapshot } from "../snapshot.ts";
 import { openCgroup, pushCgroup } from "./cgroup.ts";
 import { Scheduler } from "./scheduler.ts";
-import type { ScriptFailure, Task } from "./task.ts";
+import type { Closable, ScriptFailure, Task } from "./task.ts";
 
 export type { ScriptFailure } from "./task.ts";
 
@@ -43,6 +43,7 @@ export class Runtime {
   readonly output: LineOutput;
   readonly options: RuntimeOptions;
   readonly #L: LuaState;
+  readonly #closables = new Set<Closable>();
   #reloading: "no" | "running" | "again" = "no";
 
   constructor(options: RuntimeOptions) {
@@ -145,10 +146,20 @@ export class Runtime {
     );
   }
 
+  /** Has something closed at the latest when the runtime is. */
+  own(closable: Closable): void {
+    this.#closables.add(closable);
+  }
+
+  disown(closable: Closable): void {
+    this.#closables.delete(closable);
+  }
+
   /** Drops everything that waits, without running any more Lua code. */
   close(): void {
     for (const task of this.scheduler.tasks)
       this.scheduler.cancel(task, { message: `${task.description} was dropped: shutting down` });
+    for (const closable of this.#closables) closable.close();
     this.output.flush();
   }
 }

@@ -1,0 +1,98 @@
+/** `pg:encode_array` and `pg:decode_array`. */
+import {
+  argumentError,
+  checkText,
+  type LuaState,
+  lua,
+  pushText,
+  raise,
+  toBytes,
+  toText,
+  typeName,
+} from "../lua.ts";
+import { type ArrayElement, ArrayError, decodeArray, encodeArray, NULL } from "./array.ts";
+import { isNull } from "./null.ts";
+import { cutAtNul } from "./values.ts";
+
+/** PostgreSQL knows up to six dimensions. */
+const MAX_DEPTH = 6;
+
+export function encodeArrayFunction(L: LuaState): number {
+  if (lua.lua_gettop(L) > 2) return raise(L, "Too many parameters");
+  if (lua.lua_type(L, 2) !== lua.LUA_TTABLE) return argumentError(L, 2, "Table expected");
+  pushText(L, encodeArray(elements(L, 2, "")));
+  return 1;
+}
+
+/** @param where the indices that led to this table, for messages */
+function elements(L: LuaState, index: number, where: string): ArrayElement[] {
+  const table = lua.lua_absindex(L, index);
+  const count = lua.lua_rawlen(L, table);
+  checkKeys(L, table, count, where);
+  const list: ArrayElement[] = [];
+  for (let i = 1; i <= count; i++) {
+    lua.lua_rawgeti(L, table, i);
+    list.push(element(L, `${where}[${i}]`));
+    lua.lua_pop(L, 1);
+  }
+  return list;
+}
+
+function element(L: LuaState, where: string): ArrayElement {
+  const type = lua.lua_type(L, -1);
+  const text = toText(L, -1);
+  if (text !== undefined) return text;
+  if (type === lua.LUA_TNIL) return "";
+  if (isNull(L, -1)) return NULL;
+  if (type !== lua.LUA_TTABLE)
+    return raise(L, `cannot encode element ${where}: a ${typeName(L, -1)}`);
+  if (where.split("[").length > MAX_DEPTH)
+    return raise(L, `cannot encode element ${where}: arrays have at most ${MAX_DEPTH} dimensions`);
+  return elements(L, -1, where);
+}
+
+/** Every key has to be one of the elements: anything else would be lost silently. */
+function checkKeys(L: LuaState, table: number, count: number, where: string): void {
+  lua.lua_pushnil(L);
+  while (lua.lua_next(L, table)) {
+    lua.lua_pop(L, 1);
+    const key = Math.trunc(lua.lua_tonumberx(L, -1) || Number.NaN);
+    if (!(key >= 1 && key <= count)) {
+      const name = toText(L, -1) ?? typeName(L, -1);
+      raise(
+        L,
+        `cannot encode the array${where && ` ${where}`}: its key "${name}" is no index of it`,
+      );
+    }
+  }
+}
+
+export function decodeArrayFunction(L: LuaState): number {
+  const text = cutAtNul(checkText(L, 2));
+  if (lua.lua_gettop(L) > 3) return raise(L, "Too many parameters");
+  const options = lua.lua_type(L, 3);
+  if (options !== lua.LUA_TNONE && options !== lua.LUA_TTABLE)
+    return raise(L, "Too many parameters");
+  if (options === lua.LUA_TTABLE) lua.lua_getfield(L, 3, toBytes("null"));
+  else lua.lua_pushnil(L);
+  const nullIndex = lua.lua_gettop(L);
+  try {
+    pushElements(L, decodeArray(text), nullIndex);
+    return 1;
+  } catch (error) {
+    if (error instanceof ArrayError) return raise(L, error.message);
+    throw error;
+  }
+}
+
+/** @param nullIndex what stands for an unquoted NULL; nil there gives the string */
+function pushElements(L: LuaState, list: ArrayElement[], nullIndex: number): void {
+  lua.lua_newtable(L);
+  for (const [i, value] of list.entries()) {
+    if (typeof value === "string") pushText(L, value);
+    else if (value !== NULL) pushElements(L, value, nullIndex);
+    else if (lua.lua_type(L, nullIndex) === lua.LUA_TNIL) pushText(L, "NULL");
+    else lua.lua_pushvalue(L, nullIndex);
+    lua.lua_rawseti(L, -2, i + 1);
+  }
+}

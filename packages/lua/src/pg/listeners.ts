@@ -1,0 +1,60 @@
+/** The callbacks of `db:listen`. */
+import { type LuaState, lua, pushText, toBytes } from "../lua.ts";
+import type { Runtime } from "../runtime/index.ts";
+import { encodeUtf8 } from "./values.ts";
+
+interface Listener {
+  /** Where the function is kept in the registry. */
+  readonly key: Uint8Array;
+  isRunning: boolean;
+  /** The payload of a notification that came meanwhile, the latest one. */
+  again: string | undefined;
+}
+
+let count = 0;
+
+export class Listeners {
+  readonly #runtime: Runtime;
+  readonly #listeners = new Map<string, Listener>();
+
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime;
+  }
+
+  /** Takes the function at `index`. */
+  add(L: LuaState, channel: string, index: number): void {
+    const key = toBytes(`pg listener ${++count}`);
+    lua.lua_pushvalue(L, index);
+    lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, key);
+    this.#listeners.set(channel, { key, isRunning: false, again: undefined });
+  }
+
+  /** Runs the callback; while it runs, any number of notifications become one more run. */
+  notify(channel: string, payload: string): void {
+    const listener = this.#listeners.get(channel);
+    if (listener === undefined) return;
+    if (listener.isRunning) {
+      listener.again = payload;
+      return;
+    }
+    listener.isRunning = true;
+    const description = `the callback of channel ${channel}`;
+    this.#runtime.scheduler.start(
+      description,
+      (thread) => {
+        lua.lua_getfield(thread, lua.LUA_REGISTRYINDEX, listener.key);
+        pushText(thread, encodeUtf8(channel));
+        pushText(thread, encodeUtf8(payload));
+        return 2;
+      },
+      (failure) => {
+        listener.isRunning = false;
+        if (failure !== undefined) this.#runtime.options.onError(description, failure);
+        const { again } = listener;
+        listener.again = undefined;
+        // Not from inside of this run: a chain of them must not grow the stack.
+        if (again !== undefined) setImmediate(() => this.notify(channel, again));
+      },
+    );
+  }
+}
