@@ -30,6 +30,7 @@ function runMain(): void {
       process.exit(error === undefined ? 0 : 1);
     },
   );
+  process.on("SIGTERM", () => reaper.stop());
   process.on("message", async (message: ToProgram) => {
     if (message.kind === "settle") reaper.settle(message.releases);
     else if (message.kind === "status") send({ kind: "status", status: await reaper.status() });

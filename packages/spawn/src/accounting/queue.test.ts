@@ -1,0 +1,293 @@
+import type { CgroupSnapshot } from "@cm4all/lua";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { type AccountingPolicy, AccountingQueue, DEFAULT_POLICY, pauseAfter } from "./queue.ts";
+import type { AccountingSink, SinkState } from "./sink.ts";
+
+/** Handlers that end when the test says so. */
+class FakeSink implements AccountingSink {
+  #state: SinkState = "ready";
+  #listener = () => {};
+  readonly calls: string[] = [];
+  readonly running = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  most = 0;
+
+  get state(): SinkState {
+    return this.#state;
+  }
+
+  set state(state: SinkState) {
+    this.#state = state;
+    this.#listener();
+  }
+
+  onStateChange(listener: () => void): void {
+    this.#listener = listener;
+  }
+
+  account({ id, report }: CgroupSnapshot): Promise<void> {
+    const name = `${id}#${report}`;
+    this.calls.push(name);
+    return new Promise((resolve, reject) => {
+      this.running.set(name, { resolve, reject });
+      this.most = Math.max(this.most, this.running.size);
+    });
+  }
+
+  succeed(...names: string[]): void {
+    for (const name of names.length > 0 ? names : [...this.running.keys()]) {
+      this.running.get(name)?.resolve();
+      this.running.delete(name);
+    }
+  }
+
+  fail(message = "no database"): void {
+    for (const { reject } of this.running.values()) reject(new Error(message));
+    this.running.clear();
+  }
+}
+
+let sink: FakeSink;
+let settled: number[];
+let log: string[];
+let queue: AccountingQueue;
+let number: number;
+const releaser = { settle: (releases: readonly number[]) => settled.push(...releases) };
+
+function open(policy: Partial<AccountingPolicy> = {}): void {
+  queue = new AccountingQueue(sink, { ...DEFAULT_POLICY, ...policy }, (_, text) => log.push(text));
+}
+
+/** Releases cgroups, given as `id#report`. */
+function release(...names: string[]): void {
+  queue.add(
+    names.map((name) => {
+      const [id = "", report = "1"] = name.split("#");
+      return {
+        number: number++,
+        vanished: id.startsWith("vanished"),
+        snapshot: { path: `/${id}`, id, report: Number(report), measuredMs: 0 },
+      };
+    }),
+    releaser,
+  );
+}
+
+const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "Date"] });
+  sink = new FakeSink();
+  settled = [];
+  log = [];
+  number = 1;
+  open();
+});
+
+afterEach(() => {
+  queue.close();
+  vi.useRealTimers();
+});
+
+describe("AccountingQueue", () => {
+  it("hands over in order and settles what succeeded", async () => {
+    release("child", "parent");
+    expect(sink.calls).toEqual(["child#1", "parent#1"]);
+    sink.succeed("parent#1");
+    await pass();
+    expect(settled).toEqual([2]);
+    expect(queue.status).toMatchObject({ waiting: 1, running: 1, accounted: 1 });
+    sink.succeed();
+    await pass();
+    expect(settled).toEqual([2, 1]);
+    expect(queue.status).toMatchObject({ waiting: 0, running: 0, accounted: 2 });
+  });
+
+  it("tries again with growing pauses, and logs an error once", async () => {
+    release("a");
+    for (const pauseMs of [1000, 2000, 4000, 8000]) {
+      sink.fail();
+      await pass(pauseMs - 1);
+      expect(sink.running.size).toBe(0);
+      await pass(1);
+      expect(sink.running.size).toBe(1);
+    }
+    expect(settled).toEqual([]);
+    expect(log).toEqual(["/a: no database"]);
+    sink.succeed();
+    await pass();
+    expect(settled).toEqual([1]);
+    expect(queue.status).toMatchObject({ failed: 4, retried: 4, accounted: 1, lost: 0 });
+  });
+
+  it("pauses for five minutes at most", () => {
+    expect([1, 2, 9, 10, 100].map(pauseAfter)).toEqual([1000, 2000, 256_000, 300_000, 300_000]);
+  });
+
+  it("gives up after the longest age, logs and counts it", async () => {
+    open({ maxAgeMs: 10_000 });
+    release("a");
+    sink.fail();
+    await pass(1000);
+    sink.fail("other");
+    await pass(2000);
+    sink.fail();
+    // The fourth, from second 7 on, runs longer than its cgroup may wait.
+    await pass(8000);
+    expect(settled).toEqual([]);
+    sink.fail("last");
+    await pass();
+    expect(settled).toEqual([1]);
+    expect(log.at(-1)).toBe(
+      "/a: not accounted, given up after 4 attempts: it waited for 10 s; last error: last",
+    );
+    expect(queue.status).toMatchObject({ waiting: 0, lost: 1 });
+    await pass(1_000_000);
+    expect(sink.calls).toHaveLength(4);
+  });
+
+  it("gives up what pauses when its time is over", async () => {
+    open({ maxAgeMs: 10_000 });
+    release("a");
+    for (const pauseMs of [1000, 2000, 4000]) {
+      sink.fail();
+      await pass(pauseMs);
+    }
+    sink.fail();
+    await pass(2900);
+    expect(settled).toEqual([]);
+    await pass(1100);
+    expect(settled).toEqual([1]);
+  });
+
+  it("gives up what never was called because the host stayed away", async () => {
+    open({ maxAgeMs: 10_000 });
+    sink.state = "down";
+    release("a");
+    await pass(5000);
+    release("b");
+    await pass(6000);
+    expect(settled).toEqual([1]);
+    await pass(6000);
+    expect(settled).toEqual([1, 2]);
+    expect(log.at(-1)).toBe("/b: not accounted, given up after 0 attempts: it waited for 10 s");
+  });
+
+  it("gives up the oldest that waits when there are too many", async () => {
+    open({ maxWaiting: 3, maxRunning: 1 });
+    release("a", "b", "c", "d", "e");
+    await pass();
+    expect(settled).toEqual([1, 2]);
+    expect(queue.status).toMatchObject({ waiting: 3, lost: 2 });
+    release("f");
+    await pass();
+    // c runs: d is the oldest that does not.
+    expect(settled).toEqual([1, 2, 4]);
+  });
+
+  it("without retries a failed cgroup is settled at once", async () => {
+    open({ retry: false });
+    release("a");
+    sink.fail();
+    await pass();
+    expect(settled).toEqual([1]);
+    expect(queue.status).toMatchObject({ failed: 1, lost: 0, waiting: 0 });
+  });
+
+  it("keeps to the number of running handlers", async () => {
+    open({ maxRunning: 2 });
+    release("a", "b", "c", "d", "e");
+    for (let i = 0; i < 5; i++) {
+      sink.succeed();
+      await pass();
+    }
+    expect(sink.calls).toHaveLength(5);
+    expect(sink.most).toBe(2);
+  });
+
+  it("waits for the host, and starts in order when it is ready", async () => {
+    sink.state = "starting";
+    release("a", "b");
+    await pass(10_000);
+    expect(sink.calls).toEqual([]);
+    sink.state = "ready";
+    expect(sink.calls).toEqual(["a#1", "b#1"]);
+  });
+
+  it("settles everything where the script has no handler", async () => {
+    sink.state = "starting";
+    release("a", "b");
+    sink.state = "idle";
+    release("c");
+    await pass();
+    expect(settled).toEqual([1, 2, 3]);
+    expect(sink.calls).toEqual([]);
+  });
+
+  it("replaces a report that waits by a later one of the same cgroup", async () => {
+    release("a#1");
+    sink.fail();
+    await pass();
+    release("a#2");
+    expect(sink.calls).toEqual(["a#1", "a#2"]);
+    await pass(5000);
+    expect(sink.calls).toHaveLength(2);
+    sink.succeed();
+    await pass();
+    expect(settled).toEqual([2]);
+    expect(queue.status).toMatchObject({ superseded: 1, waiting: 0, lost: 0 });
+  });
+
+  it.each(["succeed", "fail"] as const)(
+    "hands over a later report when the running one has ended (%s)",
+    async (how) => {
+      release("a#1");
+      release("a#2");
+      release("a#3");
+      expect(sink.calls).toEqual(["a#1"]);
+      sink[how]();
+      await pass();
+      expect(sink.calls).toEqual(["a#1", "a#3"]);
+      sink.succeed();
+      await pass();
+      expect(settled.at(-1)).toBe(3);
+      expect(queue.status.waiting).toBe(0);
+    },
+  );
+
+  it("hands over what vanished, and has nothing to settle", async () => {
+    release("vanished");
+    sink.succeed();
+    await pass();
+    expect(queue.status).toMatchObject({ accounted: 1, waiting: 0 });
+    expect(settled).toEqual([]);
+  });
+
+  it("waits at the end for handlers that run, but not for pauses, and not for ever", async () => {
+    release("a", "b");
+    sink.fail();
+    await pass();
+    release("c");
+    let isDrained = false;
+    const drained = queue.drain(500).then(() => {
+      isDrained = true;
+    });
+    await pass(100);
+    expect(isDrained).toBe(false);
+    sink.succeed();
+    await pass();
+    expect(isDrained).toBe(true);
+    await drained;
+    queue.warnOfRest();
+    expect(log.at(-1)).toContain("2 cgroups are left for the next start");
+    release("d");
+    const second = queue.drain(500);
+    await pass(500);
+    await second;
+  });
+
+  it("does not wait at the end for a host that is down", async () => {
+    sink.state = "down";
+    release("a");
+    await queue.drain(1_000_000);
+  });
+});

@@ -1,0 +1,30 @@
+/** Where released cgroups are handed to: the script host, as the queue sees it. */
+import type { CgroupSnapshot } from "@cm4all/lua";
+
+/**
+ * `starting`: not asked yet whether it can; `down`: it cannot for the moment;
+ * `idle`: it can, and has no handler, so that there is nothing to wait for.
+ */
+export type SinkState = "starting" | "ready" | "down" | "idle";
+
+export interface AccountingSink {
+  readonly state: SinkState;
+  /**
+   * Runs the handler for one cgroup. Only called while `ready`.
+   * @throws Error (rejects) where the handler failed, did not end in time, or its host was lost
+   */
+  account(snapshot: CgroupSnapshot): Promise<void>;
+  /** Has `listener` called after each change of `state`. */
+  onStateChange(listener: () => void): void;
+}
+
+/** For a daemon without a script: cgroups are only logged and deleted. */
+export class NoAccounting implements AccountingSink {
+  readonly state = "idle";
+
+  account(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  onStateChange(): void {}
+}
