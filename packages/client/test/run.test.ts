@@ -240,17 +240,13 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   });
 
   describe("in a terminal", () => {
+    const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+
     /** Runs a shell script in the namespaces and in a terminal, as script(1) makes one. */
     function inTerminal(shellScript: string): Running {
       // With exec there is no other shell that the terminal's signals could end.
-      const words = [
-        "exec",
-        process.execPath,
-        ...runArgs("foo", "--ipc", "--pid", "--"),
-        "sh",
-        "-c",
-      ];
-      const command = [...words, `'${shellScript}'`].join(" ");
+      const words = [process.execPath, ...runArgs("foo", "--ipc", "--pid", "--")];
+      const command = `exec ${[...words, "sh", "-c", shellScript].map(quote).join(" ")}`;
       return new Running("script", ["-qefc", command, "/dev/null"]);
     }
 

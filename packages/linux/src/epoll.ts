@@ -36,6 +36,7 @@ export class Epoll {
   readonly #fd: Fd;
   readonly #events: NativeMemory;
   readonly #maxEvents: number;
+  #fetched = 0;
 
   /** @param maxEvents how many events one wait can give */
   constructor(maxEvents = 64) {
@@ -72,20 +73,30 @@ export class Epoll {
   }
 
   /**
-   * Waits and calls `handle` for each event.
+   * Waits for events; `dispatch` gives them out.
    * @param timeoutMs undefined waits without end; rounded up to whole milliseconds
-   * @returns how many events there were; 0 also where a signal ended the wait
+   * @returns how many there are; 0 also where a signal ended the wait
    */
-  wait(timeoutMs: number | undefined, handle: (token: number, events: number) => void): number {
+  fetch(timeoutMs: number | undefined): number {
     const timeout = timeoutMs === undefined ? -1 : Math.ceil(Math.min(timeoutMs, 0x7fffffff));
     const result = libc.epoll_wait(this.#fd.number, this.#events.address, this.#maxEvents, timeout);
-    if (result === -EINTR) return 0;
-    const count = check(result, "epoll_wait");
+    this.#fetched = result === -EINTR ? 0 : check(result, "epoll_wait");
+    return this.#fetched;
+  }
+
+  /** Calls `handle` for each event that `fetch` has brought. */
+  dispatch(handle: (token: number, events: number) => void): void {
     const { bytes } = this.#events;
-    for (let i = 0; i < count; i++) {
+    for (let i = 0; i < this.#fetched; i++) {
       const offset = i * EVENT_BYTES;
       handle(Number(bytes.readBigUInt64LE(offset + DATA_OFFSET)), bytes.readUInt32LE(offset));
     }
+  }
+
+  /** Waits, and calls `handle` for each event. Gives how many there were. */
+  wait(timeoutMs: number | undefined, handle: (token: number, events: number) => void): number {
+    const count = this.fetch(timeoutMs);
+    this.dispatch(handle);
     return count;
   }
 

@@ -1,10 +1,15 @@
 /** The command line of `cm4all-spawn`. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { CommandFailure, EX_USAGE } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
 import { Command } from "commander";
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
 import { askDaemon } from "./control.ts";
 import { runDaemon } from "./daemon.ts";
+import { type DaemonStatus, formatStatus } from "./status.ts";
+
+/** Between two looks of `status --watch`. */
+const WATCH_INTERVAL_MS = 1000;
 
 interface GlobalOptions {
   readonly config?: string;
@@ -46,6 +51,25 @@ function controlSocket(options: GlobalOptions): string {
   return path;
 }
 
+interface StatusOptions {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+async function showStatus(options: GlobalOptions, { json, watch }: StatusOptions): Promise<void> {
+  const path = controlSocket(options);
+  const lines = async () => {
+    const status = (await askDaemon(path, { command: "status" })) as DaemonStatus;
+    return json === true ? JSON.stringify(status, undefined, 2).split("\n") : formatStatus(status);
+  };
+  console.log((await lines()).join("\n"));
+  if (watch !== true) return;
+  for (;;) {
+    await sleep(WATCH_INTERVAL_MS);
+    console.log(`\n${(await lines()).join("\n")}`);
+  }
+}
+
 async function purgeNamespaces(options: GlobalOptions, onlyIdle: boolean): Promise<void> {
   const answer = await askDaemon(controlSocket(options), { command: "purge-namespaces", onlyIdle });
   const { ended, left } = answer as { ended: number; left: number };
@@ -72,10 +96,9 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("status")
     .description("show what the running daemon has")
-    .action(async () => {
-      const answer = await askDaemon(controlSocket(program.opts()), { command: "status" });
-      console.log(JSON.stringify(answer, undefined, 2));
-    });
+    .option("--json", "as JSON")
+    .option("--watch", "again every second, until q or Control-C")
+    .action((options: StatusOptions) => showStatus(program.opts(), options));
   program
     .command("purge-namespaces")
     .description("end the names of the running daemon with all processes in their PID namespaces")

@@ -4,6 +4,8 @@ import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { encodeUnixAddress, isErrno } from "@cm4all/linux";
 
+import { parseListenAddress } from "./metrics/address.ts";
+
 export const DEFAULT_CONFIG_FILE = "/etc/cm4all/spawn/spawn.toml";
 
 export interface NamespacesConfig {
@@ -24,8 +26,14 @@ export interface ControlConfig {
   readonly socket: string;
 }
 
+export interface MetricsConfig {
+  /** Where Prometheus asks: HOST:PORT, or a path; empty for nowhere. */
+  readonly listen: string;
+}
+
 export interface Config {
   readonly namespaces: NamespacesConfig;
+  readonly metrics: MetricsConfig;
   readonly control: ControlConfig;
 }
 
@@ -36,6 +44,7 @@ export function parseConfig(text: string, file: string): Config {
   const root = parseToml(text, file);
   const config = {
     namespaces: readNamespaces(root.table("namespaces") ?? emptyTable(file)),
+    metrics: readMetrics(root.table("metrics") ?? emptyTable(file)),
     control: readControl(root.table("control") ?? emptyTable(file)),
   };
   root.finish();
@@ -73,6 +82,14 @@ function readAddress(table: TomlTable, key: string): string | undefined {
     throw table.error(key, error instanceof Error ? error.message : String(error));
   }
   return address;
+}
+
+function readMetrics(table: TomlTable): MetricsConfig {
+  const address = table.string("listen") ?? "";
+  if (address !== "" && parseListenAddress(address) === undefined)
+    throw table.error("listen", "expected HOST:PORT, [IPV6]:PORT or an absolute path");
+  table.finish();
+  return { listen: address };
 }
 
 function readControl(table: TomlTable): ControlConfig {

@@ -2,12 +2,13 @@
  * The socket of administrators: a Unix stream socket for root alone. One request is one
  * line of JSON, `{"command": "..."}`, and so is its answer.
  */
-import { chmodSync, mkdirSync, unlinkSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
+import { removeStaleSocket } from "./stale-socket.ts";
 
 /** A request from the socket. */
 export type ControlRequest =
@@ -33,19 +34,6 @@ export async function listenForControl(path: string, handler: Handler): Promise<
   });
   chmodSync(path, 0o600);
   return server;
-}
-
-/** Removes a socket that nobody listens on any more. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const isStale = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once("error", (error) => resolve(isErrno(error, "ECONNREFUSED")));
-  });
-  if (isStale) unlinkSync(path);
 }
 
 function serve(socket: Socket, handler: Handler): void {

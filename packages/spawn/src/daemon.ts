@@ -26,6 +26,7 @@ import type { BrokerOptions } from "./broker/messages.ts";
 import { type Config, readConfig } from "./config.ts";
 import { type ControlRequest, listenForControl } from "./control.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
+import type { DaemonStatus } from "./status.ts";
 import { passedDescriptors } from "./systemd/listen-fds.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
 import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
@@ -136,6 +137,7 @@ class Daemon {
   readonly #listener: Fd;
   readonly #broker: BrokerHandle;
   #control: Server | undefined;
+  #metrics: Server | undefined;
   #names = 0;
   #isStopping = false;
 
@@ -170,6 +172,7 @@ class Daemon {
       daemon.#control = await listenForControl(config.control.socket, (request) =>
         daemon.#answerControl(request),
       );
+    await daemon.#startMetrics(config.metrics.listen);
     log(LOG_INFO, `listening on ${config.namespaces.listen}`);
     await daemon.#notifier?.send(["READY=1", daemon.#statusLine()]);
     daemon.#startWatchdog();
@@ -187,6 +190,12 @@ class Daemon {
     );
     if (!isSent || !(await this.#notifier.barrier()))
       this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
+  }
+
+  async #startMetrics(address: string): Promise<void> {
+    if (address === "") return;
+    const { listenForMetrics } = await import("./metrics/server.ts");
+    this.#metrics = await listenForMetrics(address, () => this.#status());
   }
 
   #catchCrashes(): void {
@@ -212,6 +221,7 @@ class Daemon {
     this.#log(LOG_NOTICE, `stopping on ${signal}`);
     this.#notifier?.trySend(["STOPPING=1"]);
     this.#control?.close();
+    this.#metrics?.close();
     // Without a service manager the store ends with us, and nobody would end the inits.
     this.#broker.stop(this.#notifier === undefined);
     setTimeout(() => {
@@ -257,10 +267,19 @@ class Daemon {
   async #answerControl(request: ControlRequest): Promise<unknown> {
     switch (request.command) {
       case "status":
-        return { version: __VERSION__, namespaces: await this.#broker.status() };
+        return this.#status();
       case "purge-namespaces":
         return this.#broker.purge(request.onlyIdle);
     }
+  }
+
+  async #status(): Promise<DaemonStatus> {
+    return {
+      version: __VERSION__,
+      pid: process.pid,
+      uptimeSeconds: process.uptime(),
+      namespaces: await this.#broker.status(),
+    };
   }
 
   /** Waits for the end of the namespace service, and ends the process. */

@@ -5,7 +5,7 @@ import { MSG_DONTWAIT } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Answer, inodeOf, request, TestClient } from "./support/client.ts";
-import { isAlive, type TestDaemon, until } from "./support/daemon.ts";
+import { isAlive, kill, killGroup, type TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1", gidMap: "0 1000 1" } };
@@ -19,6 +19,18 @@ function initsOf(cgroup: ScratchCgroup): Map<string, number> {
       return title?.startsWith("init ") === true ? [[title.slice(5), Number(pid)]] : [];
     }),
   );
+}
+
+/** Like initsOf, when these show: a program's command line does a moment after its start. */
+async function initsWith(
+  cgroup: ScratchCgroup,
+  ...names: readonly string[]
+): Promise<Map<string, number>> {
+  await until(() => {
+    const inits = initsOf(cgroup);
+    return names.every((name) => inits.has(name));
+  }, `the inits of ${names.length} names show`);
+  return initsOf(cgroup);
 }
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restart", () => {
@@ -70,30 +82,31 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
   it("notices what happened while it was down", async () => {
     using client = daemon.connect();
     const lease = client.ask("lease closed", { pid: true, lease: true });
-    const first = client.inodes("init killed", { pid: true, ipc: true });
+    // Held open: the number of a namespace that is gone may be given to a new one.
+    using first = client.ask("init killed", { pid: true, ipc: true });
     client.inodes("idle", { ipc: true });
-    const inits = initsOf(cgroup);
+    const inits = await initsWith(cgroup, "init killed");
     await daemon.end("SIGKILL");
-    process.kill(inits.get("init killed") ?? 0, "SIGKILL");
+    kill(inits.get("init killed"));
     lease[Symbol.dispose]();
     daemon = await start("[namespaces]\nexpire_seconds = 1\n");
     using again = daemon.connect();
     const second = again.inodes("init killed", { pid: true, ipc: true });
-    expect(second.ipc).toBe(first.ipc);
-    expect(second.pid).not.toBe(first.pid);
+    expect(second.ipc).toBe(inodeOf(first.ipc));
+    expect(second.pid).not.toBe(inodeOf(first.pid));
     await until(async () => (await daemon.status()).names === 0, "all names have expired");
     await until(() => initsOf(cgroup).size === 0, "all inits have ended");
   });
 
   it("watches restored inits", async () => {
     using client = daemon.connect();
-    const before = client.inodes("watched", { pid: true });
+    using before = client.ask("watched", { pid: true });
     await daemon.end("SIGKILL");
     daemon = await start();
-    process.kill(initsOf(cgroup).get("watched") ?? 0, "SIGKILL");
+    kill(initsOf(cgroup).get("watched"));
     await daemon.untilLogged("the init of watched ended");
     using again = daemon.connect();
-    expect(again.inodes("watched", { pid: true }).pid).not.toBe(before.pid);
+    expect(again.inodes("watched", { pid: true }).pid).not.toBe(inodeOf(before.pid));
   });
 
   it("restores 10,000 names", { timeout: 180_000 }, async () => {
@@ -161,7 +174,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
       stdio: ["ignore", "inherit", "inherit", busy.pid?.number],
       detached: true,
     });
-    const inits = initsOf(cgroup);
+    const inits = await initsWith(cgroup, "busy", "idle");
     await until(
       () => readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8") !== "",
       "sleep runs",
@@ -173,7 +186,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     expect(again.inodes("busy", { pid: true }).pid).toBe(inodeOf(busy.pid));
     expect(isAlive(inits.get("busy") ?? 0)).toBe(true);
     await until(() => !isAlive(inits.get("idle") ?? 0), "the idle init has ended");
-    process.kill(-(child.pid ?? 0), "SIGKILL");
+    killGroup(child);
     busy[Symbol.dispose]();
   });
 

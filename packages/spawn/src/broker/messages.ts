@@ -1,6 +1,7 @@
 /** What the main thread and the namespace service's thread say to each other. */
 import type { LogLine } from "../log.ts";
 import type { Policy } from "./context.ts";
+import type { RequestType } from "./statistics.ts";
 
 /** What the thread starts with. */
 export interface BrokerOptions {
@@ -35,9 +36,13 @@ export interface BrokerStatus {
   readonly expiredNames: number;
   readonly sparedNames: number;
   readonly initDeaths: number;
+  /** The longest that the thread was away from waiting, since the status before. */
+  readonly longestTurnMs: number;
   readonly requests: {
     readonly answered: number;
     readonly answeredTotalMs: number;
+    readonly byType: Readonly<Record<RequestType, number>>;
+    /** See LATENCY_BUCKETS_MS. */
     readonly latencyCounts: readonly number[];
     readonly failed: number;
     readonly malformed: number;

@@ -66,8 +66,9 @@ export class Server implements EngineHandler {
     }
     for (const command of decoded.unknownCommands)
       this.#logOnce(`command ${command}`, `ignored unknown command ${command}`);
-    if (decoded.request === undefined) return;
-    if (this.#answer(client, decoded.request)) this.statistics.answered(monotonicMs() - startMs);
+    const { request } = decoded;
+    if (request !== undefined && this.#answer(client, request))
+      this.statistics.answered(request, monotonicMs() - startMs);
   }
 
   /** Answers with what was asked for, or with why not. Gives whether it was the former. */

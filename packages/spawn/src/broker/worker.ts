@@ -208,8 +208,10 @@ class Broker {
       expiredNames: this.#expiry.expired,
       sparedNames: this.#expiry.spared,
       initDeaths: this.#initDeaths,
+      longestTurnMs: this.#loop.takeLongestTurnMs(),
       requests: {
         answered: statistics.answeredCount,
+        byType: statistics.byType,
         answeredTotalMs: statistics.answeredTotalMs,
         latencyCounts: statistics.latencyCounts,
         failed: statistics.failed,

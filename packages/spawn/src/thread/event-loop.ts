@@ -30,6 +30,7 @@ export class EventLoop {
   readonly #timers = new Set<PendingTimer>();
   #nextToken = 1;
   #stopped = false;
+  #longestTurnMs = 0;
 
   /**
    * Calls `handler` while `fd` is ready.
@@ -65,9 +66,19 @@ export class EventLoop {
   run(): void {
     const handle = (token: number, events: number) => this.#handlers.get(token)?.(events);
     while (!this.#stopped) {
-      this.#epoll.wait(this.#untilNextTimerMs(), handle);
+      this.#epoll.fetch(this.#untilNextTimerMs());
+      const startMs = monotonicMs();
+      this.#epoll.dispatch(handle);
       this.#runTimers();
+      this.#longestTurnMs = Math.max(this.#longestTurnMs, monotonicMs() - startMs);
     }
+  }
+
+  /** The longest time between two waits since the last call: nothing was served meanwhile. */
+  takeLongestTurnMs(): number {
+    const longest = this.#longestTurnMs;
+    this.#longestTurnMs = 0;
+    return longest;
   }
 
   stop(): void {

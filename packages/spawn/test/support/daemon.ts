@@ -163,6 +163,21 @@ export async function until(
   }
 }
 
+/**
+ * Kills a process.
+ * @param pid undefined is an error: as a number it would mean our own process group
+ */
+export function kill(pid: number | undefined): void {
+  if (pid === undefined || pid <= 1) throw new Error(`not the pid of a child: ${pid}`);
+  process.kill(pid, "SIGKILL");
+}
+
+/** Kills the process group that a child leads. */
+export function killGroup(child: ChildProcess): void {
+  if (child.pid === undefined) throw new Error("the child was not started");
+  process.kill(-child.pid, "SIGKILL");
+}
+
 /** Whether a process exists and is no zombie. */
 export function isAlive(pid: number): boolean {
   try {

@@ -1,0 +1,52 @@
+/** What `cm4all-spawn status` shows. */
+import type { BrokerStatus } from "./broker/messages.ts";
+
+export interface DaemonStatus {
+  readonly version: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly namespaces: BrokerStatus;
+}
+
+function duration(seconds: number): string {
+  const units = [
+    ["d", 86_400],
+    ["h", 3600],
+    ["min", 60],
+  ] as const;
+  for (const [unit, size] of units)
+    if (seconds >= size) return `${(seconds / size).toFixed(1)} ${unit}`;
+  return `${Math.round(seconds)} s`;
+}
+
+/** Lines of a title and a text, the texts below each other. */
+function table(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([title]) => title.length));
+  return rows.map(([title, text]) => `${title.padEnd(width)}  ${text}`);
+}
+
+/** The status for people. Pure. */
+export function formatStatus(status: DaemonStatus): string[] {
+  const { namespaces: n } = status;
+  const { requests: r } = n;
+  const meanMs = r.answered === 0 ? 0 : r.answeredTotalMs / r.answered;
+  return table([
+    [
+      "daemon",
+      `cm4all-spawn ${status.version}, pid ${status.pid}, up ${duration(status.uptimeSeconds)}`,
+    ],
+    ["names", `${n.names}, ${n.leasedNames} of them leased`],
+    [
+      "namespaces",
+      `${n.ipcNamespaces} IPC, ${n.pidNamespaces} PID, ${n.userNamespaces} user; ${n.openHandles} open`,
+    ],
+    ["connections", `${n.connections}`],
+    ["requests", `${r.answered} answered, ${meanMs.toFixed(2)} ms on average`],
+    ["refused", `${r.failed} by kernel or quota, ${r.refused} peers, ${r.malformed} malformed`],
+    [
+      "expired",
+      `${n.expiredNames} names; ${n.sparedNames} times one was spared because it was busy`,
+    ],
+    ["inits", `${n.initDeaths} ended by themselves`],
+  ]);
+}
