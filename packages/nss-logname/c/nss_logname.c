@@ -62,7 +62,7 @@ is_user_name(const char *s)
 
 	bool only_digits = true;
 	for (size_t i = 0; i < length; ++i) {
-		bool dollar_at_end = s[i] == '$' && i > 0 && i + 1 == length;
+		bool dollar_at_end = s[i] == '$' && i + 1 == length;
 		if (!is_word(s[i]) && s[i] != '.' && s[i] != '-' &&
 		    !dollar_at_end)
 			return false;

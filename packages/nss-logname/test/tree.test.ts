@@ -17,7 +17,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { NotAFileError, Tree } from "../src/tree.ts";
+import { Tree } from "../src/tree.ts";
 
 /** Holds the tree, `inside`, and what must not be touched, `outside`. */
 let directory: string;
@@ -115,11 +115,6 @@ describe("locate", () => {
 });
 
 describe("a place", () => {
-  it("is read only if it is a file, and does not wait for a FIFO", () => {
-    spawnSync("mkfifo", [join(root, "etc/fifo")]);
-    for (const path of ["/etc/fifo", "/etc/fifo/"]) expect(() => look(path)).toThrow(NotAFileError);
-  });
-
   it("keeps mode and owner, and leaves nothing beside the file", () => {
     using place = tree.locate("/etc/conf");
     const before = statSync(join(root, "etc/conf"));

@@ -47,6 +47,8 @@ export function run(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [copy.program, ...args], {
     encoding: "utf8",
     cwd: copy.directory,
+    // It must wait for nothing, not even for the writer of a FIFO.
+    timeout: 20_000,
   });
   return { status, stdout, stderr };
 }
