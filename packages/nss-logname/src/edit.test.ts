@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { addService, findObstacle, findPlace, removeService } from "./edit.ts";
+import { addService, removeService, splitAtService } from "./edit.ts";
 import { findLine, NsswitchError, parseNsswitch } from "./nsswitch.ts";
 
 const fixtures = join(import.meta.dirname, "../fixtures/nsswitch");
@@ -169,8 +169,7 @@ describe("any file that is understood", () => {
         expect(removeService(added)).toBe(text);
         for (const database of ["passwd", "group"] as const) {
           const found = findLine(parseNsswitch(added), database);
-          expect(found && findPlace(found)).toBe("last");
-          expect(found && findObstacle(found)).toBeUndefined();
+          expect(found && splitAtService(found)?.behind).toEqual([]);
         }
       }),
     );

@@ -21,11 +21,11 @@ export const serviceName = "cm4all_logname";
 const isOurs = (service: Service): boolean => service.name === serviceName;
 
 /**
- * Why the service would be of no use behind the others of this line, or would do
- * harm there; undefined where it can be put last.
+ * Why our service would be of no use behind these, or would do harm there;
+ * undefined where it can be put behind them.
  */
-export function findObstacle(line: DatabaseLine): string | undefined {
-  for (const { name, bracket, actions } of line.services.filter((service) => !isOurs(service))) {
+export function findObstacle(services: readonly Service[]): string | undefined {
+  for (const { name, bracket, actions } of services) {
     const written = `"${name} ${bracket.trim()}"`;
     const hiding = (["NOTFOUND", "UNAVAIL", "TRYAGAIN"] satisfies Status[]).find(
       (status) => actions[status] === "return",
@@ -38,11 +38,13 @@ export function findObstacle(line: DatabaseLine): string | undefined {
   return undefined;
 }
 
-/** Where the service stands: in no line, last in it, or before another service. */
-export function findPlace(line: DatabaseLine): "absent" | "last" | "not last" {
+/** The services before ours and behind it, or undefined where it is not in the line. */
+export function splitAtService(
+  line: DatabaseLine,
+): { before: readonly Service[]; behind: readonly Service[] } | undefined {
   const index = line.services.findIndex(isOurs);
-  if (index === -1) return "absent";
-  return index === line.services.length - 1 ? "last" : "not last";
+  if (index === -1) return undefined;
+  return { before: line.services.slice(0, index), behind: line.services.slice(index + 1) };
 }
 
 /**
@@ -66,11 +68,11 @@ function withoutService(line: DatabaseLine): DatabaseLine {
 
 /** @throws NsswitchError where the service would be hidden, or could hide a real account */
 function withServiceLast(line: DatabaseLine): DatabaseLine {
-  const obstacle = findObstacle(line);
+  const obstacle = findObstacle(line.services.filter((service) => !isOurs(service)));
   if (obstacle !== undefined)
     throw new NsswitchError(line.number, `${line.database}: ${obstacle}; nothing was changed`);
   const ended = line.tail.endsWith("\n") ? line : { ...line, tail: `${line.tail}\n` };
-  if (findPlace(line) === "last") return ended;
+  if (splitAtService(line)?.behind.length === 0) return ended;
   const others = withoutService(ended);
   const ours: Service = {
     gap: " ",
@@ -120,6 +122,6 @@ export function addService(text: string): string {
 export function removeService(text: string): string {
   const lines = parseNsswitch(text);
   return printNsswitch(
-    mapLines(lines, (line) => (findPlace(line) === "absent" ? line : withoutService(line))),
+    mapLines(lines, (line) => (line.services.some(isOurs) ? withoutService(line) : line)),
   );
 }

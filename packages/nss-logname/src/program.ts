@@ -41,7 +41,10 @@ export function makeProgram(): Command {
     )
     .option(...rootOption)
     .option("--copy-module", `copy ${moduleName} there as well, beside its C library`)
-    .option("--module <file>", "copy this file, instead of the one that this system has")
+    .option(
+      "--module <file>",
+      "copy this file, instead of the one that this system has (implies --copy-module)",
+    )
     .action(install);
   program
     .command("remove")

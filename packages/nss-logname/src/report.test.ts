@@ -58,6 +58,7 @@ describe("reportConfiguration", () => {
       "passwd: sss [NOTFOUND=return] cm4all_logname\n",
       '/f: passwd: "sss [NOTFOUND=return]" ends the search on NOTFOUND',
     ],
+    ["passwd: cm4all_logname sss [NOTFOUND=return]\n", "/f: passwd: cm4all_logname is not last"],
     ["passwd: files cm4all_logname", "/f: passwd: the line has no end, so glibc ignores it"],
     ["\npasswd: [\n", '/f:2: not understood: "["'],
     ["passwd: files\0\n", "/f: not a text file"],

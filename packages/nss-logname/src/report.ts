@@ -1,5 +1,5 @@
 /** What `status` says, from what was found out. Pure. */
-import { findObstacle, findPlace, serviceName } from "./edit.ts";
+import { findObstacle, serviceName, splitAtService } from "./edit.ts";
 import { describeMistake } from "./failure.ts";
 import type { Libraries } from "./libraries.ts";
 import {
@@ -59,11 +59,12 @@ export function reportConfiguration(path: string, text: string | undefined): Sec
 }
 
 function findProblem(line: DatabaseLine | undefined): string | undefined {
-  const place = line === undefined ? "absent" : findPlace(line);
-  if (line === undefined || place === "absent") return `${serviceName} is missing`;
-  const obstacle = findObstacle(line);
+  const place = line === undefined ? undefined : splitAtService(line);
+  if (line === undefined || place === undefined) return `${serviceName} is missing`;
+  const obstacle = findObstacle(place.before);
   if (obstacle !== undefined) return obstacle;
-  if (place === "not last") return `${serviceName} is not last, so it can overrule real accounts`;
+  if (place.behind.length > 0)
+    return `${serviceName} is not last, so it can overrule real accounts`;
   return line.tail.endsWith("\n") ? undefined : "the line has no end, so glibc ignores it";
 }
 

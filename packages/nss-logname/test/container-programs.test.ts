@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, copyFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { builtCommand, compile } from "./build.ts";
+import { builtCommand, compile, output } from "./build.ts";
 import {
   alice,
   Container,
@@ -150,6 +150,21 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
         "secure=1 uid=nobody name=nobody gid=nobody listed=0\n",
       );
     });
+  });
+
+  it("a program with file capabilities does not believe its environment", () => {
+    const path = "/usr/bin/capable_test";
+    const file = container.root + path;
+    compile(file, ["secure_test.c"]);
+    container.addLibrariesOf(file);
+    container.install();
+    // struct vfs_cap_data of capabilities(7), revision 2, effective: CAP_NET_RAW.
+    const script = `import os, struct, sys
+os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0))`;
+    output("/usr/bin/python3", ["-I", "-c", script, file]);
+    expect(container.print(alice, path, "alice")).toBe(
+      "secure=1 uid=nobody name=nobody gid=nobody listed=0\n",
+    );
   });
 
   describe("cm4all-logname status", () => {

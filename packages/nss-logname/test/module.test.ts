@@ -1,6 +1,6 @@
 /** The module itself: its ELF file, its entry points, and what glibc makes of it. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -75,6 +75,12 @@ describe.skipIf(missing("gcc"))("the entry points", () => {
   });
 });
 
+/** Some are good, some are not. */
+const names = [
+  ...["alice", "a", "A-b_c.d", "7zip", "host$", ".a", "x".repeat(32), "x".repeat(33)],
+  ...["", "-a", "a$b", "$", "..", ".", "123", "12$", "a b", "a:b", "a\n", "\ta", "é", "a/b"],
+];
+
 /** What glibc gets from the module alone. */
 function getent(env: Record<string, string>, ...args: string[]): string | undefined {
   const { stdout, stderr, status } = spawnSync("getent", ["-s", "cm4all_logname", ...args], {
@@ -116,10 +122,6 @@ describe.skipIf(missing("gcc"))("glibc", () => {
     expect(getent({ ...alice, HOME: home }, "passwd", uid)).toContain(`:${home}:`);
   });
 
-  const names = [
-    ...["alice", "a", "A-b_c.d", "7zip", "host$", ".a", "x".repeat(32), "x".repeat(33)],
-    ...["", "-a", "a$b", "$", "..", ".", "123", "12$", "a b", "a:b", "a\n", "\ta", "é", "a/b"],
-  ];
   const homes = ["/", "/home/é", "", "home", "~", "/a:b", "/a\n", "/\x7f", " /"];
 
   it.each([
@@ -135,5 +137,30 @@ describe.skipIf(missing("gcc"))("glibc", () => {
       expect(found).toBe(
         `${env["LOGNAME"]}:x:${uid}:${gid}:${env["LOGNAME"]}:${env["HOME"]}:/bin/sh\n`,
       );
+  });
+});
+
+describe.skipIf(missing("root"))("useradd(8)", () => {
+  // The other direction does not hold: Debian's useradd takes more than upstream's.
+  it("refuses no name that explainEnvironment believes", () => {
+    const etc = join(directory, "etc");
+    mkdirSync(etc);
+    copyFileSync("/etc/login.defs", join(etc, "login.defs"));
+    for (const name of ["passwd", "shadow", "gshadow"]) writeFileSync(join(etc, name), "");
+    writeFileSync(join(etc, "group"), "root:x:0:\n");
+    const refused = names.filter((name) => {
+      const options = ["--prefix", directory, "--no-create-home", "--no-user-group"];
+      const { status } = spawnSync("useradd", [...options, "--gid", "0", "--", name]);
+      // Its exit status for a bad argument, here the name.
+      expect([0, 3]).toContain(status);
+      return status === 3;
+    });
+    expect(refused).toContain("-a");
+    expect(refused).toContain("a:b");
+    for (const LOGNAME of refused)
+      expect([LOGNAME, explainEnvironment({ LOGNAME, HOME: "/" })]).toEqual([
+        LOGNAME,
+        "LOGNAME is not a name that useradd(8) would take",
+      ]);
   });
 });
