@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
+import { watch } from "@cm4all/command/screen";
 import { type CgroupNode, findCgroup2, tryReadTree } from "./cgroup.ts";
 import { cgroupOf, sliceUnit } from "./name.ts";
-import { watch } from "./screen.ts";
 import { checkUsage } from "./sources.ts";
 import { type Earlier, formatStatus, toJson } from "./status.ts";
 

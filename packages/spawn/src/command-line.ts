@@ -1,5 +1,4 @@
 /** The command line of `cm4all-spawn`. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { CommandFailure, EX_USAGE } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
 import { Command } from "commander";
@@ -62,12 +61,14 @@ async function showStatus(options: GlobalOptions, { json, watch }: StatusOptions
     const status = (await askDaemon(path, { command: "status" })) as DaemonStatus;
     return json === true ? JSON.stringify(status, undefined, 2).split("\n") : formatStatus(status);
   };
-  console.log((await lines()).join("\n"));
-  if (watch !== true) return;
-  for (;;) {
-    await sleep(WATCH_INTERVAL_MS);
-    console.log(`\n${(await lines()).join("\n")}`);
+  if (watch !== true) {
+    console.log((await lines()).join("\n"));
+    return;
   }
+  const screen = await import("@cm4all/command/screen");
+  const { stdin: input, stdout: output } = process;
+  const fullScreen = output.isTTY && json !== true;
+  await screen.watch({ draw: lines, intervalMs: WATCH_INTERVAL_MS, fullScreen, input, output });
 }
 
 async function purgeNamespaces(options: GlobalOptions, onlyIdle: boolean): Promise<void> {

@@ -17,8 +17,8 @@ export function encodeFrame(lines: readonly string[], columns: number, rows: num
 }
 
 export interface WatchOptions {
-  /** Makes the lines of the next frame. */
-  readonly draw: () => readonly string[];
+  /** Makes the lines of the next frame. It is not called again before it is done. */
+  readonly draw: () => readonly string[] | Promise<readonly string[]>;
   readonly intervalMs: number;
   /** Draw on the whole terminal, instead of one frame after the other. */
   readonly fullScreen: boolean;
@@ -44,14 +44,18 @@ export async function watch(options: WatchOptions): Promise<void> {
         if (fullScreen) output.write(encodeFrame(lines, columns || 80, rows || 24));
         else output.write(`${lines.join("\n")}\n`);
       };
-      const redraw = () => {
+      let isDrawing = false;
+      let isOver = false;
+      const redraw = async () => {
+        if (isDrawing) return;
+        isDrawing = true;
         try {
-          lines = draw();
+          lines = await draw();
+          if (!isOver) paint();
         } catch (error) {
           fail(error);
-          return;
         }
-        paint();
+        isDrawing = false;
       };
       const onKey = (text: string) => {
         if (/q/i.test(text) || text.includes(CONTROL_C)) end();
@@ -67,15 +71,16 @@ export async function watch(options: WatchOptions): Promise<void> {
       output.on("resize", paint);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);
       if (fullScreen) output.write(ENTER);
-      const timer = setInterval(redraw, intervalMs);
+      const timer = setInterval(() => void redraw(), intervalMs);
       release = () => {
+        isOver = true;
         clearInterval(timer);
         if (fullScreen) output.write(LEAVE);
         if (hasKeys) input.setRawMode(false).off("data", onKey).pause();
         output.off("resize", paint);
         for (const signal of signals) process.off(signal, onSignal);
       };
-      redraw();
+      void redraw();
     });
   } finally {
     release();
