@@ -1,0 +1,27 @@
+/** Loads a script the way the daemon does, to say what is wrong with it. */
+import { ScriptHost, type ScriptHostOptions } from "./script-host.ts";
+
+export type CheckResult =
+  | { usable: true; warning?: string }
+  | { usable: false; message: string; traceback?: string };
+
+/** Runs the script's main chunk in a host of its own, which ends again. */
+export async function checkScript(options: ScriptHostOptions): Promise<CheckResult> {
+  const host = new ScriptHost(options);
+  try {
+    return await new Promise<CheckResult>((resolve) => {
+      host.once("ready", (warning) =>
+        resolve({ usable: true, ...(warning === undefined ? {} : { warning }) }),
+      );
+      host.once("unusable", (message, traceback) =>
+        resolve({ usable: false, message, ...(traceback === undefined ? {} : { traceback }) }),
+      );
+      host.once("ended", (reason) =>
+        resolve({ usable: false, message: `the script host ended: ${reason}` }),
+      );
+      host.start();
+    });
+  } finally {
+    await host.stop(0);
+  }
+}

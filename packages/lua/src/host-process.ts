@@ -1,0 +1,55 @@
+/** Starts the script host's process, and looks at its memory. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { HOST_FD } from "./host-fd.ts";
+
+export interface ProcessOptions {
+  /** The program and its arguments that end in `runHost()`; Node runs it. */
+  program: readonly string[];
+  uid?: number | undefined;
+  gid?: number | undefined;
+  env?: NodeJS.ProcessEnv | undefined;
+  /** The heap of the host, MiB. */
+  memoryMiB: number;
+  /** Where the script's `print` goes; by default where ours goes. */
+  stdout?: "inherit" | number | undefined;
+  stderr?: "inherit" | number | undefined;
+}
+
+export interface HostProcess {
+  child: ChildProcess;
+  socket: Socket;
+}
+
+/** @throws Error where the process cannot be made */
+export function startHostProcess(options: ProcessOptions): HostProcess {
+  const child = spawn(
+    process.execPath,
+    [`--max-old-space-size=${options.memoryMiB}`, ...options.program],
+    {
+      cwd: "/",
+      stdio: ["ignore", options.stdout ?? "inherit", options.stderr ?? "inherit", "pipe"],
+      ...(options.env === undefined ? {} : { env: options.env }),
+      ...(options.uid === undefined ? {} : { uid: options.uid }),
+      ...(options.gid === undefined ? {} : { gid: options.gid }),
+    },
+  );
+  const socket = child.stdio[HOST_FD];
+  if (!(socket instanceof Socket)) throw new Error("the script host has no socket");
+  return { child, socket };
+}
+
+const PAGE_BYTES = 4096;
+
+/** The memory in use by a process; undefined where it is gone. @see proc_pid_statm(5) */
+export function residentBytes(pid: number | undefined): number | undefined {
+  if (pid === undefined) return undefined;
+  try {
+    const [, resident] = readFileSync(`/proc/${pid}/statm`, "latin1").split(" ");
+    return Number(resident) * PAGE_BYTES;
+  } catch {
+    // It ended.
+    return undefined;
+  }
+}

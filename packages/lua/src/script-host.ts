@@ -1,0 +1,369 @@
+/**
+ * The daemon's side of the script host: a child process that is started, asked,
+ * watched and replaced.
+ *
+ * Invariants: every `run` is settled exactly once. While an answer is due there is a
+ * timer; while none is due there is no timer, so that an idle daemon sleeps. There is
+ * one process at a time.
+ */
+import { EventEmitter } from "node:events";
+import {
+  type HostProcess,
+  type ProcessOptions,
+  residentBytes,
+  startHostProcess,
+} from "./host-process.ts";
+import {
+  encodeMessage,
+  type HostSettings,
+  MessageReader,
+  type Reply,
+  type Request,
+} from "./protocol.ts";
+import type { CgroupSnapshot } from "./snapshot.ts";
+
+export interface ScriptHostOptions extends ProcessOptions, HostSettings {
+  /** A host that gives no sign of life for so long is replaced. */
+  answerTimeoutMs: number;
+  /** Handlers that may run, most of them waiting, at the same time. */
+  maxRunning: number;
+}
+
+export const scriptHostDefaults = {
+  cgroupRoot: "/sys/fs/cgroup",
+  instructions: 50_000_000,
+  handlerTimeoutMs: 60_000,
+  answerTimeoutMs: 10_000,
+  maxRunning: 64,
+  memoryMiB: 128,
+} as const;
+
+/** What became of a handler. */
+export type Outcome =
+  | { type: "done" }
+  | { type: "failed"; message: string; traceback?: string }
+  /** The host ended meanwhile; whether the handler did its work is not known. */
+  | { type: "interrupted"; message: string };
+
+/**
+ * `unusable`: the script has a mistake, and the host waits for `reload`.
+ * `pausing`: the process ended, another one follows.
+ */
+export type HostState = "stopped" | "starting" | "ready" | "unusable" | "pausing";
+
+interface ScriptHostEvents {
+  state: [state: HostState];
+  /** The script is loaded. @param warning where it was probably meant otherwise */
+  ready: [warning: string | undefined];
+  /** The script cannot be used: nothing is accounted until `reload`. */
+  unusable: [message: string, traceback: string | undefined];
+  /** A failure that belongs to no handler: of `reload`, of a callback. */
+  scriptError: [source: string, message: string, traceback: string | undefined];
+  /** A message of the database server. */
+  notice: [text: string];
+  /** The process ended on its own, or had to be ended. */
+  ended: [reason: string, restartInMs: number];
+  /** A handler may be started again. */
+  room: [];
+}
+
+/** Pauses before another process is started, growing while none of them does any good. */
+const PAUSES_MS = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
+/** How often the host is asked for a sign of life while work is with it. */
+const PING_MS = 1000;
+/** What Node needs besides the heap. */
+const OVERHEAD_BYTES = 256 * 1024 * 1024;
+
+export class ScriptHost extends EventEmitter<ScriptHostEvents> {
+  readonly #options: ScriptHostOptions;
+  #state: HostState = "stopped";
+  #process: HostProcess | undefined;
+  #running = new Map<number, (outcome: Outcome) => void>();
+  #nextNumber = 1;
+  /** Processes in a row that ended without having done anything. */
+  #failures = 0;
+  /** Why we ended the process. */
+  #verdict: string | undefined;
+  #lastHeard = 0;
+  #watch: NodeJS.Timeout | undefined;
+  #restart: NodeJS.Timeout | undefined;
+  #reloadWhenReady = false;
+  /** The process ends because another one is wanted. */
+  #startAgain = false;
+  #pongDue = false;
+
+  constructor(options: ScriptHostOptions) {
+    super();
+    this.#options = options;
+  }
+
+  get state(): HostState {
+    return this.#state;
+  }
+
+  get script(): string {
+    return this.#options.script;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.child.pid;
+  }
+
+  /** Handlers that run now. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** How many handlers can be started now. */
+  get room(): number {
+    return this.#state === "ready" ? this.#options.maxRunning - this.#running.size : 0;
+  }
+
+  /** Starts the process; `ready` or `unusable` follows. */
+  start(): void {
+    if (this.#state !== "stopped" && this.#state !== "pausing") return;
+    clearTimeout(this.#restart);
+    this.#verdict = undefined;
+    this.#setState("starting");
+    let started: HostProcess;
+    try {
+      started = startHostProcess(this.#options);
+    } catch (error) {
+      this.#ended(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    this.#process = started;
+    const { child, socket } = started;
+    child.once("error", (error) => this.#processEnded(started, error.message));
+    child.once("exit", (code, signal) =>
+      this.#processEnded(started, signal === null ? `exit status ${code}` : `killed by ${signal}`),
+    );
+    // Writing to a process that is ending: its end is reported by `exit`.
+    socket.on("error", () => {});
+    const reader = new MessageReader<Reply>();
+    socket.setEncoding("utf8").on("data", (chunk: string) => this.#receive(started, reader, chunk));
+    const { script, cgroupRoot, instructions, handlerTimeoutMs } = this.#options;
+    this.#ask({ type: "start", settings: { script, cgroupRoot, instructions, handlerTimeoutMs } });
+  }
+
+  /**
+   * Runs the handler for one cgroup.
+   * @throws Error where there is no room
+   */
+  run(snapshot: CgroupSnapshot): Promise<Outcome> {
+    if (this.room <= 0) throw new Error("the script host has no room");
+    const number = this.#nextNumber++;
+    return new Promise((settle) => {
+      this.#running.set(number, settle);
+      this.#ask({ type: "run", number, snapshot });
+    });
+  }
+
+  /** Calls the script's `reload`; a script that could not be used is loaded again. */
+  reload(): void {
+    if (this.#state === "ready") this.#ask({ type: "reload" });
+    else if (this.#state === "starting") this.#reloadWhenReady = true;
+    else if (this.#state === "pausing") this.start();
+    else if (this.#state === "unusable") {
+      this.#startAgain = true;
+      this.#endProcess("its script is loaded again");
+    }
+  }
+
+  /**
+   * Lets running handlers end for up to `graceMs`, then ends the process.
+   * Resolves when it is gone.
+   */
+  async stop(graceMs: number): Promise<void> {
+    clearTimeout(this.#restart);
+    const { child } = this.#process ?? {};
+    if (child === undefined) {
+      this.#setState("stopped");
+      return;
+    }
+    const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
+    const deadline = setTimeout(() => child.kill("SIGKILL"), graceMs + STOP_MS);
+    if (this.#running.size > 0) await this.#idle(graceMs);
+    // It may have ended by itself meanwhile.
+    clearTimeout(this.#restart);
+    this.#setState("stopped");
+    this.#send({ type: "stop" });
+    await gone;
+    clearTimeout(deadline);
+  }
+
+  /** Resolves when no handler runs, the process is gone, or the time is over. */
+  async #idle(timeoutMs: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#onIdle = undefined;
+  }
+  #onIdle: (() => void) | undefined;
+
+  #setState(state: HostState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.emit("state", state);
+  }
+
+  #send(request: Request): void {
+    this.#process?.socket.write(encodeMessage(request));
+  }
+
+  /** Sends something that an answer is due for. */
+  #ask(request: Request): void {
+    this.#send(request);
+    if (this.#watch !== undefined) return;
+    this.#lastHeard = performance.now();
+    this.#ping();
+    this.#watch = setInterval(
+      () => this.#check(),
+      Math.min(PING_MS, this.#options.answerTimeoutMs / 4),
+    );
+  }
+
+  #ping(): void {
+    this.#pongDue = true;
+    this.#send({ type: "ping" });
+  }
+
+  /** Looks after a host that has work. */
+  #check(): void {
+    const silentMs = performance.now() - this.#lastHeard;
+    if (silentMs > this.#options.answerTimeoutMs) {
+      this.#endProcess(`no sign of life for ${Math.round(silentMs / 1000)} s`);
+      return;
+    }
+    const bytes = residentBytes(this.pid);
+    const limit = this.#options.memoryMiB * 1024 * 1024 + OVERHEAD_BYTES;
+    if (bytes !== undefined && bytes > limit) {
+      this.#endProcess(`it uses ${Math.round(bytes / 1024 / 1024)} MiB of memory`);
+      return;
+    }
+    if (this.#pongDue) return;
+    if (this.#running.size > 0 || this.#state === "starting") this.#ping();
+    else this.#unwatch();
+  }
+
+  #unwatch(): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+    this.#pongDue = false;
+  }
+
+  /** SIGKILL, because a process that hangs, or is stopped, hears nothing else. */
+  #endProcess(verdict: string): void {
+    this.#verdict = verdict;
+    this.#process?.child.kill("SIGKILL");
+  }
+
+  #receive(from: HostProcess, reader: MessageReader<Reply>, chunk: string): void {
+    if (from !== this.#process) return;
+    this.#lastHeard = performance.now();
+    let replies: Reply[];
+    try {
+      replies = reader.push(chunk);
+    } catch (error) {
+      this.#endProcess(error instanceof Error ? error.message : String(error));
+      return;
+    }
+    for (const reply of replies) this.#handle(reply);
+  }
+
+  #handle(reply: Reply): void {
+    switch (reply.type) {
+      case "pong":
+        this.#pongDue = false;
+        break;
+      case "ready":
+        this.#setState("ready");
+        this.emit("ready", reply.warning && readable(reply.warning));
+        if (this.#reloadWhenReady) this.reload();
+        this.#reloadWhenReady = false;
+        this.emit("room");
+        break;
+      case "unusable":
+        this.#setState("unusable");
+        this.emit(
+          "unusable",
+          readable(reply.message),
+          reply.traceback && readable(reply.traceback),
+        );
+        break;
+      case "done":
+        this.#failures = 0;
+        this.#settle(reply.number, { type: "done" });
+        break;
+      case "failed":
+        this.#failures = 0;
+        this.#settle(reply.number, { type: "failed", ...readableFailure(reply) });
+        break;
+      case "error": {
+        const { message, traceback } = readableFailure(reply);
+        this.emit("scriptError", readable(reply.source), message, traceback);
+        break;
+      }
+      case "notice":
+        this.emit("notice", readable(reply.text));
+        break;
+    }
+  }
+
+  #settle(number: number, outcome: Outcome): void {
+    const settle = this.#running.get(number);
+    this.#running.delete(number);
+    settle?.(outcome);
+    if (this.#running.size === 0) this.#onIdle?.();
+    this.emit("room");
+  }
+
+  #processEnded(which: HostProcess, how: string): void {
+    if (which !== this.#process) return;
+    this.#process = undefined;
+    which.socket.destroy();
+    this.#ended(this.#verdict ?? how);
+  }
+
+  #ended(reason: string): void {
+    this.#unwatch();
+    const interrupted = this.#running;
+    this.#running = new Map();
+    const restarts = this.#state !== "stopped";
+    const pause = PAUSES_MS[Math.min(this.#failures++, PAUSES_MS.length - 1)] ?? 0;
+    if (restarts) this.#setState("pausing");
+    for (const settle of interrupted.values())
+      settle({ type: "interrupted", message: `the script host ended: ${reason}` });
+    this.#onIdle?.();
+    if (!restarts) return;
+    if (this.#startAgain) {
+      this.#startAgain = false;
+      this.start();
+      return;
+    }
+    this.emit("ended", reason, pause);
+    this.#restart = setTimeout(() => this.start(), pause);
+  }
+}
+
+/** What the process may take to end once it is asked to. */
+const STOP_MS = 1000;
+
+/** Bytes that a script or the kernel gave, as text for people. */
+function readable(binary: string): string {
+  return Buffer.from(binary, "latin1").toString();
+}
+
+function readableFailure(reply: { message: string; traceback?: string }): {
+  message: string;
+  traceback?: string;
+} {
+  const message = readable(reply.message);
+  return reply.traceback === undefined
+    ? { message }
+    : { message, traceback: readable(reply.traceback) };
+}

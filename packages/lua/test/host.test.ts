@@ -1,0 +1,322 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { type BundleCopy, copyBundle, missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { checkScript } from "../src/check.ts";
+import { ScriptHost, type ScriptHostOptions, scriptHostDefaults } from "../src/script-host.ts";
+import { snapshot } from "./script.ts";
+
+const dist = join(import.meta.dirname, "../dist");
+let bundle: BundleCopy;
+let scratch: string;
+beforeAll(() => {
+  const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
+  bundle = copyBundle(
+    join(dist, "lua-host.js"),
+    addons.map((name) => join(dist, name)),
+  );
+  scratch = mkdtempSync(join(tmpdir(), "lua-host-"));
+  chmodSync(scratch, 0o755);
+  chmodSync(bundle.directory, 0o755);
+});
+afterAll(() => {
+  bundle?.[Symbol.dispose]();
+  rmSync(scratch, { recursive: true, force: true });
+});
+
+let hosts: ScriptHost[] = [];
+let files: number[] = [];
+afterEach(async () => {
+  await Promise.all(hosts.map((host) => host.stop(0)));
+  for (const fd of files) closeSync(fd);
+  hosts = [];
+  files = [];
+});
+
+const scriptPath = () => join(scratch, "script.lua");
+const printed = () => readFileSync(join(scratch, "out"), "latin1");
+
+function options(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHostOptions {
+  writeFileSync(scriptPath(), code, "latin1");
+  const out = openSync(join(scratch, "out"), "w");
+  const err = openSync(join(scratch, "err"), "w");
+  files.push(out, err);
+  return {
+    ...scriptHostDefaults,
+    program: [bundle.program],
+    script: scriptPath(),
+    stdout: out,
+    stderr: err,
+    ...more,
+  };
+}
+
+async function start(code: string, more: Partial<ScriptHostOptions> = {}): Promise<ScriptHost> {
+  const host = new ScriptHost(options(code, more));
+  hosts.push(host);
+  host.start();
+  await once(host, "ready");
+  return host;
+}
+
+const handler = (body: string) => `function cgroup_released(cgroup) ${body}\nend`;
+
+describe("the script host", () => {
+  it("runs handlers, from a bundle alone in its directory", async () => {
+    const host = await start(handler("print(cgroup.path, cgroup.cpu_total, cgroup.memory_peak)"));
+    expect(host.room).toBe(64);
+    expect(await host.run({ ...snapshot, cpuTotalUsec: 1_500_000 })).toEqual({ type: "done" });
+    expect(printed()).toBe("/system.slice/test.scope/a\t1.5\tnil\n");
+    expect(host.running).toBe(0);
+  });
+
+  it("takes any path through, byte by byte", async () => {
+    const host = await start(handler("io.write(cgroup.path, '\\n') error(cgroup.path, 0)"));
+    const bytes = Buffer.from([...Array(255).keys()].map((i) => i + 1));
+    const path = `/${bytes.toString("latin1")}`;
+    const outcome = await host.run({ ...snapshot, path });
+    expect(printed()).toBe(`${path}\n`);
+    expect(outcome).toMatchObject({
+      type: "failed",
+      message: Buffer.from(path, "latin1").toString(),
+    });
+  });
+
+  it("gives failures with message and traceback", async () => {
+    const host = await start(handler("\nlocal t = nil\nreturn t.x"));
+    const outcome = await host.run(snapshot);
+    expect(outcome).toEqual({
+      type: "failed",
+      message: `${scriptPath()}:3: attempt to index local 't' (a nil value)`,
+      traceback: expect.stringContaining("stack traceback:"),
+    });
+    expect(await host.run(snapshot)).toMatchObject({ type: "failed" });
+  });
+
+  it("stops endless loops, and goes on", async () => {
+    const host = await start(
+      handler(
+        "if cgroup.report == 1 then while true do end elseif cgroup.report == 2 then ('a'):rep(40):find(('a-'):rep(40) .. 'b') end",
+      ),
+      { instructions: 1_000_000 },
+    );
+    const { pid } = host;
+    expect(await host.run(snapshot)).toMatchObject({
+      message: expect.stringMatching(
+        /script\.lua:1: the handler of \/system\.slice\/test\.scope\/a ran 1000000 instr/,
+      ),
+    });
+    expect(await host.run({ ...snapshot, report: 2 })).toMatchObject({ type: "failed" });
+    expect(await host.run({ ...snapshot, report: 3 })).toEqual({ type: "done" });
+    expect(host.pid).toBe(pid);
+  });
+
+  it("has a bound of running handlers", async () => {
+    const host = await start(handler("coroutine.yield()"), {
+      maxRunning: 2,
+      handlerTimeoutMs: 200,
+    });
+    const first = host.run(snapshot);
+    const second = host.run(snapshot);
+    expect(host.room).toBe(0);
+    expect(() => host.run(snapshot)).toThrow("no room");
+    const room = once(host, "room");
+    expect(await first).toMatchObject({
+      message: expect.stringMatching(/did not end within 0\.2 s/),
+    });
+    await room;
+    expect(host.room).toBeGreaterThan(0);
+    expect(await second).toMatchObject({ type: "failed" });
+  });
+
+  it("reports scripts that cannot be used, and loads them again on reload", async () => {
+    const host = new ScriptHost(options("this is no Lua"));
+    hosts.push(host);
+    host.start();
+    const [message] = await once(host, "unusable");
+    expect(message).toBe(`${scriptPath()}:1: syntax error near 'is'`);
+    expect([host.state, host.room]).toEqual(["unusable", 0]);
+    writeFileSync(scriptPath(), handler("print('repaired')"));
+    host.reload();
+    await once(host, "ready");
+    expect(await host.run(snapshot)).toEqual({ type: "done" });
+    expect(printed()).toContain("repaired");
+  });
+
+  it("calls reload, and reports its errors", async () => {
+    const host = await start(
+      `function reload() print('reloaded') error('in reload', 0) end ${handler("")}`,
+    );
+    host.reload();
+    const [source, message] = await once(host, "scriptError");
+    expect([source, message, printed()]).toEqual(["reload", "in reload", "reloaded\n"]);
+  });
+
+  it("warns of a script without a handler", async () => {
+    const host = new ScriptHost(options("x = 1"));
+    hosts.push(host);
+    host.start();
+    const [warning] = await once(host, "ready");
+    expect(warning).toMatch(/function 'cgroup_released' not found/);
+    expect(await host.run(snapshot)).toEqual({ type: "done" });
+  });
+
+  it("replaces a host that was killed", async () => {
+    const host = await start(handler("coroutine.yield()"));
+    const { pid } = host;
+    const running = host.run(snapshot);
+    const ended = once(host, "ended");
+    process.kill(pid ?? 0, "SIGKILL");
+    expect(await running).toEqual({
+      type: "interrupted",
+      message: "the script host ended: killed by SIGKILL",
+    });
+    expect(await ended).toEqual(["killed by SIGKILL", 500]);
+    expect(host.state).toBe("pausing");
+    await once(host, "ready");
+    expect(host.pid).not.toBe(pid);
+  });
+
+  it("replaces a host that is stopped, or blocked", async () => {
+    const host = await start(handler("if cgroup.report == 2 then os.execute('sleep 100') end"), {
+      answerTimeoutMs: 500,
+    });
+    process.kill(host.pid ?? 0, "SIGSTOP");
+    expect(await host.run(snapshot)).toMatchObject({
+      type: "interrupted",
+      message: expect.stringMatching(/no sign of life for 1 s/),
+    });
+    await once(host, "ready");
+    expect(await host.run({ ...snapshot, report: 2 })).toMatchObject({ type: "interrupted" });
+    await once(host, "ready");
+    expect(await host.run({ ...snapshot, report: 3 })).toEqual({ type: "done" });
+  });
+
+  it("replaces a host that is out of memory", async () => {
+    const host = await start(
+      handler("if cgroup.report == 1 then local t = {} for i = 1, 1e9 do t[i] = {i} end end"),
+      { memoryMiB: 48, instructions: 1e12 },
+    );
+    expect(await host.run(snapshot)).toMatchObject({
+      type: "interrupted",
+      message: expect.stringMatching(/SIGABRT|SIGTRAP|MiB of memory|exit status/),
+    });
+    await once(host, "ready");
+    expect(await host.run({ ...snapshot, report: 2 })).toEqual({ type: "done" });
+  });
+
+  it("grows the pauses between hosts that do nothing but end", async () => {
+    const host = new ScriptHost(options("os.exit(3)"));
+    hosts.push(host);
+    const pauses: unknown[] = [];
+    host.on("ended", (reason, pause) => pauses.push([reason, pause]));
+    host.start();
+    await once(host, "ended");
+    await once(host, "ended");
+    await once(host, "ended");
+    expect(pauses).toEqual([
+      ["exit status 3", 500],
+      ["exit status 3", 1000],
+      ["exit status 3", 2000],
+    ]);
+  });
+
+  it("gives running handlers a bounded time to end", async () => {
+    const host = await start(handler("coroutine.yield()"));
+    const running = host.run(snapshot);
+    const begin = performance.now();
+    await host.stop(300);
+    expect(performance.now() - begin).toBeGreaterThan(290);
+    expect(performance.now() - begin).toBeLessThan(1500);
+    expect(await running).toMatchObject({ type: "interrupted" });
+    expect([host.state, host.pid]).toEqual(["stopped", undefined]);
+  });
+
+  it("sleeps while there is nothing to do", async () => {
+    const host = await start(handler(""));
+    await host.run(snapshot);
+    await delay(2500);
+    const switches = () =>
+      Number(
+        /^voluntary_ctxt_switches:\s*(\d+)/m.exec(
+          readFileSync(`/proc/${host.pid}/status`, "utf8"),
+        )?.[1],
+      );
+    const before = switches();
+    await delay(3000);
+    expect(switches() - before).toBeLessThanOrEqual(1);
+  });
+
+  it("ends with its daemon, also while it blocks", async () => {
+    const code = `
+      const { spawn } = require("node:child_process");
+      const child = spawn(process.execPath, [process.argv[1]], { stdio: ["ignore", "inherit", "inherit", "pipe"] });
+      child.stdio[3].write(JSON.stringify({ type: "start", settings: { script: process.argv[2], cgroupRoot: "/", instructions: 1e9, handlerTimeoutMs: 1e6 } }) + "\\n");
+      child.stdio[3].once("data", () => {
+        child.stdio[3].write(JSON.stringify({ type: "run", number: 1, snapshot: { path: "/x", id: "1", report: 1, measuredMs: 0 } }) + "\\n");
+        setTimeout(() => console.log(child.pid), 300);
+      });`;
+    for (const body of ["coroutine.yield()", "os.execute('sleep 3')"]) {
+      writeFileSync(scriptPath(), handler(body));
+      const daemon = spawn(process.execPath, ["-e", code, bundle.program, scriptPath()], {
+        stdio: ["ignore", "pipe", "inherit"],
+      });
+      const [line] = await once(daemon.stdout, "data");
+      const pid = Number(String(line));
+      expect(existsSync(`/proc/${pid}`)).toBe(true);
+      daemon.kill("SIGKILL");
+      await once(daemon, "exit");
+      const gone = () =>
+        !existsSync(`/proc/${pid}`) ||
+        /^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+      for (let i = 0; i < 100 && !gone(); i++) await delay(20);
+      expect(gone()).toBe(true);
+    }
+  });
+
+  it.skipIf(missing("root") !== undefined)("runs as another user", async () => {
+    const host = await start(handler("local h = io.popen('id -u; id -G') print(h:read('*a'))"), {
+      uid: 65534,
+      gid: 65534,
+    });
+    expect(await host.run(snapshot)).toEqual({ type: "done" });
+    expect(printed().trim().split("\n")).toEqual(["65534", "65534"]);
+  });
+});
+
+describe("checkScript", () => {
+  it("says what is wrong", async () => {
+    expect(await checkScript(options(handler("")))).toEqual({ usable: true });
+    expect(await checkScript(options(""))).toMatchObject({
+      usable: true,
+      warning: expect.any(String),
+    });
+    expect(await checkScript(options("error('boom')"))).toMatchObject({
+      usable: false,
+      message: `${scriptPath()}:1: boom`,
+      traceback: expect.stringContaining("in main chunk"),
+    });
+    expect(await checkScript(options("", { script: "/nonexistent.lua" }))).toEqual({
+      usable: false,
+      message: "cannot open /nonexistent.lua: No such file or directory",
+    });
+    expect(await checkScript(options("while true do end", { instructions: 1e6 }))).toMatchObject({
+      usable: false,
+      message: expect.stringMatching(/script\.lua:1: the script ran 1000000 instructions/),
+    });
+  });
+});
