@@ -1,9 +1,13 @@
 /** /etc/nsswitch.conf of a tree: read, changed, written back. */
 import type { Stats } from "node:fs";
+import { CommandFailure, EX_CONFIG } from "@cm4all/command";
 import { checked, explained } from "./failure.ts";
 import type { Place, Tree } from "./tree.ts";
 
 const path = "/etc/nsswitch.conf";
+
+/** What openSUSE's glibc reads as long as there is no `path`. */
+const vendorPath = "/usr/etc/nsswitch.conf";
 
 /** The text has one character for each byte; it is undefined where there is no file. */
 export interface Configuration {
@@ -18,6 +22,15 @@ export function readConfiguration(tree: Tree): Configuration {
     using place = tree.locate(path);
     return { path: tree.show(place.path), text: place.read()?.content.toString("latin1") };
   });
+}
+
+/** @throws CommandFailure where a new file would hide the distribution's with all its lines */
+function refuseToHide(tree: Tree): void {
+  if (tree.tryRead(vendorPath) !== undefined)
+    throw new CommandFailure(
+      `${tree.show(path)} does not exist, but ${tree.show(vendorPath)} does; copy it there first`,
+      EX_CONFIG,
+    );
 }
 
 /** A change that was worked out, to be written when everything else is done. */
@@ -39,6 +52,7 @@ export class ConfigurationChange implements Disposable {
     this.path = tree.show(this.#place.path);
     try {
       const file = explained(`cannot read ${this.path}`, () => this.#place.read());
+      if (file === undefined) refuseToHide(tree);
       const before = file?.content.toString("latin1") ?? "";
       this.#text = checked(this.path, () => edit(before));
       this.#stats = file?.stats;

@@ -5,7 +5,7 @@ import { CommandFailure, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE } from "@cm4all/
 import { isErrno } from "@cm4all/command/files";
 import { parseArchitecture } from "./elf.ts";
 import { explained } from "./failure.ts";
-import { findLibraries, moduleName, readLibrary } from "./libraries.ts";
+import { findLibraries, moduleName } from "./libraries.ts";
 import { Tree } from "./tree.ts";
 
 /** A module that can be copied. */
@@ -35,7 +35,7 @@ export function copyModule(tree: Tree, file: string | undefined): string[] {
     const source = sources.find(({ architecture }) => architecture === libc.architecture);
     if (source === undefined) continue;
     const path = `${libc.directory}/${moduleName}`;
-    if (readLibrary(tree, path)?.equals(source.content) === true) {
+    if (tree.tryRead(path)?.equals(source.content) === true) {
       done.push(`${tree.show(path)}: is the same already`);
       continue;
     }

@@ -2,9 +2,8 @@
  * Where a tree keeps its C library and our module: Debian's multiarch directories,
  * Fedora's /usr/lib64, Arch's /usr/lib.
  */
-import { isErrno } from "@cm4all/command/files";
 import { parseArchitecture } from "./elf.ts";
-import { NotAFileError, type Tree } from "./tree.ts";
+import type { Tree } from "./tree.ts";
 
 export const moduleName = "libnss_cm4all_logname.so.2";
 
@@ -37,42 +36,23 @@ export function findLibraries(tree: Tree): Libraries {
   const libcs: Library[] = [];
   const modules: Library[] = [];
   const seen = new Set<string>();
-  const search = (directory: string): void => {
-    const list = tryList(tree, directory);
+  const search = (directory: string): readonly string[] => {
+    const list = tree.tryList(directory);
     // On a merged-/usr system /lib is /usr/lib.
-    if (list === undefined || seen.has(list.path)) return;
+    if (list === undefined || seen.has(list.path)) return [];
     seen.add(list.path);
     if (list.names.includes(libcName)) add(libcs, tree, list.path, libcName);
     if (list.names.includes(moduleName)) add(modules, tree, list.path, moduleName);
-    for (const name of list.names) if (tripletPattern.test(name)) search(`${list.path}/${name}`);
+    return list.names;
   };
-  for (const directory of usualDirectories) search(directory);
+  for (const directory of usualDirectories)
+    for (const name of search(directory))
+      if (tripletPattern.test(name)) search(`${directory}/${name}`);
   return { libcs, modules };
-}
-
-function tryList(tree: Tree, path: string): { path: string; names: string[] } | undefined {
-  try {
-    return tree.tryList(path);
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ELOOP")) return undefined;
-    throw error;
-  }
 }
 
 function add(list: Library[], tree: Tree, directory: string, name: string): void {
   const path = `${directory}/${name}`;
-  const architecture = parseArchitecture(readLibrary(tree, path) ?? Buffer.alloc(0));
+  const architecture = parseArchitecture(tree.tryRead(path) ?? Buffer.alloc(0));
   if (architecture !== undefined) list.push({ directory, path, architecture });
-}
-
-/** Undefined where nothing is there, as behind a dangling link. */
-export function readLibrary(tree: Tree, path: string): Buffer | undefined {
-  try {
-    using place = tree.locate(path);
-    return place.read()?.content;
-  } catch (error) {
-    if (error instanceof NotAFileError || isErrno(error, "ENOENT", "ELOOP", "EISDIR"))
-      return undefined;
-    throw error;
-  }
 }

@@ -60,6 +60,17 @@ describe("install and remove", () => {
     expect(statSync(join(root, "etc/nsswitch.conf")).mode & 0o7777).toBe(0o644);
   });
 
+  it("do not hide the file that openSUSE has elsewhere", () => {
+    put("usr/etc/nsswitch.conf", debian);
+    mkdirSync(join(root, "etc"));
+    for (const command of ["install", "remove"]) {
+      const { status, stderr } = onTree(command);
+      expect(stderr).toContain("/usr/etc/nsswitch.conf does; copy it there first\n");
+      expect(status).toBe(78);
+    }
+    expect(readdirSync(join(root, "etc"))).toEqual([]);
+  });
+
   it("keep every byte, the mode and the owner", () => {
     const bytes = Buffer.concat([
       Buffer.from("# \xff\xfe\x80 \u00e9\r\n", "latin1"),

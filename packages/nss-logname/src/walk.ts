@@ -1,0 +1,109 @@
+/**
+ * Walks a path below a root directory as chroot(2) would: absolute symbolic links and
+ * `..` stay inside. Every directory on the way is held open and each name is looked up
+ * in it, never a whole path, so it does not matter who changes the tree meanwhile.
+ *
+ * Node has no openat(2); `/proc/self/fd/N/NAME` does the same, so /proc is needed.
+ *
+ * @see path_resolution(7), openat2(2) RESOLVE_IN_ROOT
+ */
+import { closeSync, constants, openSync, readlinkSync } from "node:fs";
+import { constants as osConstants } from "node:os";
+import { isErrno } from "@cm4all/command/files";
+
+/** As many as the kernel follows. */
+const maxLinks = 40;
+
+/** A directory that is held open, with its path below the root. */
+export interface Step {
+  readonly fd: number;
+  readonly path: string;
+}
+
+/** An error as a failed system call gives it. */
+export function failedCall(code: "ENOENT" | "EISDIR" | "ELOOP", path: string): Error {
+  const errno = -osConstants.errno[code];
+  return Object.assign(new Error(`${code}: ${path}`), { code, errno, path });
+}
+
+/** The path of a name in an open directory, for system calls. */
+export function child(fd: number, name: string): string {
+  return `/proc/self/fd/${fd}/${name}`;
+}
+
+export function join(directory: string, name: string): string {
+  return directory === "/" ? `/${name}` : `${directory}/${name}`;
+}
+
+/**
+ * @returns the directory where `path` ends, which the caller closes, and the last name
+ *   unless it is that of a directory: it is no symbolic link, and need not exist
+ * @throws the failed system call
+ */
+export function walk(root: string, path: string): { step: Step; last: string | undefined } {
+  let top: Step = { fd: openDirectory(root), path: "/" };
+  const above: Step[] = [];
+  const leave = (): void => {
+    const parent = above.pop();
+    // The root's parent is the root.
+    if (parent === undefined) return;
+    closeSync(top.fd);
+    top = parent;
+  };
+  try {
+    const names = path.split("/");
+    let links = 0;
+    for (let name = names.shift(); name !== undefined; name = names.shift()) {
+      if (name === "" || name === ".") continue;
+      if (name === "..") {
+        leave();
+        continue;
+      }
+      const fd = tryOpenDirectory(child(top.fd, name));
+      if (fd !== undefined) {
+        above.push(top);
+        top = { fd, path: join(top.path, name) };
+        continue;
+      }
+      const target = tryReadlink(child(top.fd, name));
+      if (target === undefined) {
+        if (names.some((rest) => rest !== "")) throw failedCall("ENOENT", join(top.path, name));
+        return { step: top, last: name };
+      }
+      links += 1;
+      if (links > maxLinks) throw failedCall("ELOOP", path);
+      if (target.startsWith("/")) while (above.length > 0) leave();
+      names.unshift(...target.split("/"));
+    }
+    return { step: top, last: undefined };
+  } catch (error) {
+    closeSync(top.fd);
+    throw error;
+  } finally {
+    for (const { fd } of above) closeSync(fd);
+  }
+}
+
+function openDirectory(path: string): number {
+  return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+}
+
+/** Undefined where `path` is no directory, as with a symbolic link. */
+function tryOpenDirectory(path: string): number | undefined {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch (error) {
+    if (isErrno(error, "ENOTDIR", "ELOOP", "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+/** Undefined where `path` is no symbolic link. */
+function tryReadlink(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (isErrno(error, "EINVAL", "ENOENT")) return undefined;
+    throw error;
+  }
+}
