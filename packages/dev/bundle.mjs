@@ -3,7 +3,7 @@
  * Bundles one executable into one `.js` file that runs from an empty directory.
  * A program that makes system calls needs the ffi-rs addon beside it: the addon
  * is an ELF object that no bundler can inline, so it is copied next to the file.
- * To be called in the package's directory. `__VERSION__` becomes the package's version.
+ * To be called in the package's directory. `__VERSION__` becomes the suite's version.
  */
 import {
   copyFileSync,
@@ -18,6 +18,8 @@ import { createRequire } from "node:module";
 import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
 
+const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+
 /**
  * @param {object} options
  * @param {string} options.entry     the entry module
@@ -28,7 +30,7 @@ import { build } from "esbuild";
  */
 export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader }) {
   mkdirSync(dirname(outfile), { recursive: true });
-  await build({
+  const { metafile } = await build({
     entryPoints: [entry],
     outfile,
     bundle: true,
@@ -39,14 +41,17 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader })
     // Not minified further: a stack trace in a log has to be readable.
     minifySyntax: true,
     legalComments: "none",
+    metafile: true,
     external: ["*.node", "@yuuang/*"],
     banner: { js: "#!/usr/bin/env node" },
     define: {
-      __VERSION__: JSON.stringify(JSON.parse(readFileSync("package.json", "utf8")).version),
+      __VERSION__: JSON.stringify(suite.version),
     },
     plugins: [ffiWithoutReport],
     ...(loader === undefined ? {} : { loader }),
   });
+  // What is in the bundle, for those who check the licences.
+  writeFileSync(`${outfile}.inputs.json`, JSON.stringify(Object.keys(metafile.inputs)));
   // Our packages say "type": "module"; where the bundle ends up nothing says so.
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "commonjs" }\n');
   const size = statSync(outfile).size;

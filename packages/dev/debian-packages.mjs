@@ -15,3 +15,13 @@ export const testPackages = [
   "openssh-client",
   "python3",
 ];
+
+/** Debian packages that build and check ours, besides Node itself. */
+export const buildPackages = [
+  "build-essential",
+  "debhelper",
+  "dh-nss",
+  "dpkg-dev",
+  "fakeroot",
+  "lintian",
+];

@@ -1,13 +1,13 @@
 // @ts-check
 /** `npm test`, `npm run build`, ...: the set-up, then the task in every package. */
-import { runtimePackages, testPackages } from "./debian-packages.mjs";
+import { buildPackages, runtimePackages, testPackages } from "./debian-packages.mjs";
 import { fail, installDebianPackages, installDependencies, root, run, turbo } from "./setup.mjs";
 
 const [task, ...rest] = process.argv.slice(2);
 
 switch (task) {
   case "test":
-    installDebianPackages([...runtimePackages, ...testPackages]);
+    installDebianPackages([...runtimePackages, ...testPackages, ...buildPackages]);
     installDependencies();
     // One package after the other: tests of the kernel share its limits.
     turbo(["run", "test", "--concurrency=1", "--continue", "--output-logs=full", ...rest]);

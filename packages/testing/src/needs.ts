@@ -23,6 +23,8 @@ const probes = {
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
   luajit: () => program("luajit"),
+  debhelper: () => program("dh") ?? program("dpkg-buildpackage"),
+  lintian: () => program("lintian"),
   postgres: postgresMissing,
 } satisfies Record<string, Probe>;
 

@@ -1,0 +1,2 @@
+passwd last cm4all_logname
+group last cm4all_logname

@@ -1,0 +1,54 @@
+/** What is in the bundles, and what debian/copyright says of it. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+
+/**
+ * The packages that esbuild put into the bundles of a built tree, with the licence that
+ * each names in its package.json.
+ */
+export function bundledPackages(tree: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const component of readdirSync(join(tree, "packages"))) {
+    const directory = join(tree, "packages", component);
+    for (const file of inputLists(join(directory, "dist"))) {
+      const inputs: unknown = JSON.parse(readFileSync(file, "utf8"));
+      if (!Array.isArray(inputs)) throw new Error(`${file} holds no list`);
+      for (const input of inputs) {
+        const [path, name] = /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(String(input)) ?? [];
+        if (path === undefined || name === undefined) continue;
+        const manifest = readFileSync(join(resolve(directory, path), "package.json"), "utf8");
+        found.set(name, String(JSON.parse(manifest).license));
+      }
+    }
+  }
+  return found;
+}
+
+function inputLists(dist: string): string[] {
+  try {
+    const names = readdirSync(dist).filter((name) => name.endsWith(".inputs.json"));
+    return names.map((name) => join(dist, name));
+  } catch {
+    // A component without bundles.
+    return [];
+  }
+}
+
+/** The Rust crates that panic messages in an addon name. Pure. */
+export function cratesOf(addon: Buffer): string[] {
+  const found = addon.toString("latin1").matchAll(/registry\/src\/[^/]+\/([\w-]+?)-\d+\.\d+/g);
+  return [...new Set([...found].map(([, name]) => name ?? ""))];
+}
+
+/** The short licence name of each `node_modules/NAME/*` of a copyright file. Pure. */
+export function parseCopyright(text: string): Map<string, string> {
+  const licences = new Map<string, string>();
+  for (const paragraph of text.split(/\n\n+/)) {
+    const licence = /^License: (.*)$/m.exec(paragraph)?.[1];
+    const files = /^Files:((?: .*\n)+)/m.exec(paragraph)?.[1];
+    if (licence === undefined || files === undefined) continue;
+    for (const [, name] of files.matchAll(/node_modules\/(\S+)\/\*/g))
+      licences.set(name ?? "", licence);
+  }
+  return licences;
+}

@@ -1,0 +1,163 @@
+import { execFileSync, spawnSync } from "node:child_process";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { missing } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Built, buildTwice, field, root } from "./built.ts";
+import { bundledPackages, cratesOf, parseCopyright } from "./licences.ts";
+
+const NAMES = ["cm4all-logname", "cm4all-slice", "cm4all-spawn", "libnss-cm4all-logname"];
+
+/** Every command with the section of its manual page. */
+const COMMANDS = {
+  "usr/sbin/cm4all-spawn": 8,
+  "usr/bin/cm4all-spawn-client": 1,
+  "usr/sbin/cm4all-slice": 8,
+  "usr/sbin/cm4all-logname": 8,
+};
+
+describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
+  let built: Built;
+
+  beforeAll(() => {
+    built = buildTwice();
+  }, 600_000);
+
+  afterAll(() => built?.remove());
+
+  const path = (name: string) => {
+    const found = built.first.get(name);
+    if (found === undefined) throw new Error(`no package ${name}`);
+    return found;
+  };
+  const version = () => {
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    return String(version);
+  };
+
+  test("are these", () => {
+    expect([...built.first.keys()].sort()).toEqual(NAMES);
+  });
+
+  test("have the same bytes when built elsewhere", () => {
+    for (const [name, file] of built.first)
+      expect(readFileSync(file).equals(readFileSync(built.second.get(name) ?? "")), name).toBe(
+        true,
+      );
+  });
+
+  test("make lintian say nothing", () => {
+    const args = ["--allow-root", "--fail-on", "error,warning", ...built.first.values()];
+    const { stdout, status } = spawnSync("lintian", args, { encoding: "utf8" });
+    expect(stdout).toBe("");
+    expect(status).toBe(0);
+  }, 120_000);
+
+  test("have the suite's version, which is above the original's", () => {
+    for (const file of built.first.values()) expect(field(file, "Version")).toBe(version());
+    const compared = spawnSync("dpkg", ["--compare-versions", version(), "gt", "0.23"]);
+    expect(compared.status).toBe(0);
+  });
+
+  test("replace those of the original", () => {
+    const file = path("cm4all-spawn");
+    const provided = ["accessory", "reaper"].map((name) => `cm4all-spawn-${name} (= ${version()})`);
+    expect(field(file, "Provides")).toBe(provided.join(", "));
+    expect(field(file, "Conflicts")).toBe("cm4all-spawn-accessory, cm4all-spawn-reaper");
+    expect(field(file, "Replaces")).toBe("cm4all-spawn-accessory, cm4all-spawn-reaper");
+    for (const needed of ["nodejs (>= 20)", "catatonit", "cm4all-slice (>= 0.2)"])
+      expect(field(file, "Depends").split(", ")).toContain(needed);
+  });
+
+  test("bring the NSS module without Node", () => {
+    expect(field(path("libnss-cm4all-logname"), "Depends")).toMatch(/^libc6 \(>= [\d.]+\)$/);
+    expect(field(path("libnss-cm4all-logname"), "Multi-Arch")).toBe("same");
+  });
+
+  test("have as conffiles what administrators change, and no script that hides an old one", () => {
+    const etc = (name: string) =>
+      execFileSync("dpkg-deb", ["-c", path(name)], { encoding: "utf8" })
+        .split("\n")
+        .map((line) => line.split(" ").at(-1) ?? "")
+        .filter((file) => file.startsWith("./etc/") && !file.endsWith("/"));
+    expect(etc("cm4all-spawn")).toEqual(["./etc/cm4all/spawn/spawn.toml"]);
+    for (const name of NAMES.filter((name) => name !== "cm4all-spawn"))
+      expect(etc(name)).toEqual([]);
+  });
+
+  test("have commands that run, with manual page and completion", () => {
+    for (const [command, section] of Object.entries(COMMANDS)) {
+      const file = join(built.tree, command);
+      expect(lstatSync(file).isSymbolicLink(), command).toBe(true);
+      expect(readFileSync(file, "latin1")).toMatch(/^#!\/usr\/bin\/node\n/);
+      expect(statSync(file).mode & 0o777).toBe(0o755);
+      const run = spawnSync(process.execPath, [file, "--version"], { encoding: "utf8" });
+      expect(run.stdout).toBe(`${version()}\n`);
+      const name = command.split("/").at(-1) ?? "";
+      expect(existsSync(`${built.tree}/usr/share/man/man${section}/${name}.${section}.gz`)).toBe(
+        true,
+      );
+      expect(existsSync(`${built.tree}/usr/share/bash-completion/completions/${name}`)).toBe(true);
+    }
+  });
+
+  test("complete commands and options", () => {
+    const complete = (...words: string[]) => {
+      const [name] = words;
+      const script = `
+        source ${built.tree}/usr/share/bash-completion/completions/${name}
+        COMP_WORDS=(${words.map((word) => `'${word}'`).join(" ")})
+        COMP_CWORD=${words.length - 1}
+        $(complete -p ${name} | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+        printf '%s\\n' "\${COMPREPLY[@]}"`;
+      const { stdout, stderr } = spawnSync("bash", ["-c", script], { encoding: "utf8" });
+      expect(stderr).toBe("");
+      return stdout.trim().split("\n");
+    };
+    expect(complete("cm4all-spawn", "pur")).toEqual(["purge-namespaces"]);
+    expect(complete("cm4all-spawn", "purge-namespaces", "--i")).toEqual(["--idle"]);
+    expect(complete("cm4all-spawn-client", "run", "--uid")).toEqual(["--uid-map"]);
+    expect(complete("cm4all-spawn-client", "run", "foo", "--", "--")).toEqual([""]);
+  });
+
+  test("have units that systemd takes, and aliases of the original's", () => {
+    const directory = "usr/lib/systemd/system";
+    // debhelper of Debian 12 installs units below /lib.
+    const old = join(built.tree, "lib/systemd/system");
+    const all = [old, join(built.tree, directory)].filter((path) => existsSync(path));
+    const units = new Map(all.flatMap((path) => readdirSync(path).map((u) => [u, path])));
+    expect([...units.keys()].sort()).toEqual([
+      "cm4all-spawn-accessory.service",
+      "cm4all-spawn-accessory.socket",
+      "cm4all-spawn-reaper.service",
+      "cm4all-spawn.service",
+      "cm4all-spawn.socket",
+      "system-cm4all.slice",
+    ]);
+    expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-reaper.service"))).toBe(
+      "cm4all-spawn.service",
+    );
+  });
+
+  test("have a service with a sandbox", () => {
+    const unit = join(root, "systemd/cm4all-spawn.service");
+    const args = ["security", "--offline=yes", "--threshold=45", "--no-pager", unit];
+    expect(spawnSync("systemd-analyze", args).status).toBe(0);
+  });
+
+  test("name the licence of everything in the bundles and in the addon", () => {
+    const text = readFileSync(join(root, "debian/copyright"), "utf8");
+    const stated = parseCopyright(text);
+    const bundled = bundledPackages(built.source);
+    expect(bundled.size).toBeGreaterThan(3);
+    for (const [name, licence] of bundled) expect(stated.get(name), name).toBe(licence);
+    const addons = readdirSync(join(built.tree, "usr/lib/cm4all/spawn")).filter((name) =>
+      name.endsWith(".node"),
+    );
+    expect(addons).toHaveLength(1);
+    for (const crate of cratesOf(
+      readFileSync(join(built.tree, "usr/lib/cm4all/spawn", addons[0] ?? "")),
+    ))
+      expect(text).toMatch(new RegExp(`\\b${crate}\\b`));
+  });
+});
