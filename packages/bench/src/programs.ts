@@ -39,7 +39,7 @@ function serverOf(child: ChildProcess, address: string): RunningServer {
 /** The daemon, listening under a name of its own. */
 export async function startDaemon(): Promise<RunningServer> {
   const address = `@cm4all-spawn-bench-${process.pid}`;
-  const options = ["--listen", address, "--control", "", "--config", "/dev/null"];
+  const options = ["--listen", address, "--control", "", "--config", "/dev/null", "--no-reaper"];
   const child = spawn(process.execPath, [DAEMON, ...options], {
     stdio: ["ignore", "inherit", "pipe"],
   });

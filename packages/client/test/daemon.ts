@@ -26,7 +26,7 @@ export class Daemon {
     this.#directory = mkdtempSync(join(tmpdir(), "client-test-"));
     const config = join(this.#directory, "spawn.toml");
     writeFileSync(config, `[namespaces]\nexpire_seconds = ${expireMs / 1000}\n`);
-    const options = ["--listen", this.socket, "--config", config, "--control", ""];
+    const options = ["--listen", this.socket, "--config", config, "--control", "", "--no-reaper"];
     this.#running = new Running(process.execPath, [daemonBundle, ...options]);
   }
 

@@ -16,6 +16,8 @@ interface GlobalOptions {
   readonly control?: string;
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
+  /** False where cgroups are not to be reaped. */
+  readonly reaper: boolean;
 }
 
 /** The configuration with what the command line says instead. */
@@ -26,6 +28,7 @@ function override(config: Config, options: GlobalOptions): Config {
       ...config.namespaces,
       ...(options.listen === undefined ? {} : { listen: options.listen }),
     },
+    reaper: options.reaper ? config.reaper : { ...config.reaper, enabled: false },
     control: options.control === undefined ? config.control : { socket: options.control },
   };
 }
@@ -88,6 +91,7 @@ export async function runCommandLine(): Promise<void> {
     .option("--check-config", "check the configuration and exit")
     .option("--listen <address>", "where clients connect: @NAME, or a path")
     .option("--control <path>", "the administrators' socket; empty for none")
+    .option("--no-reaper", "leave cgroups alone: serve namespaces only")
     .option("-v, --verbose", "log more")
     .addHelpText(
       "after",

@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { encodeUnixAddress, isErrno } from "@cm4all/linux";
-
+import type { AccountingPolicy } from "./accounting/queue.ts";
 import { parseListenAddress } from "./metrics/address.ts";
+import { DEFAULT_SCOPES, parseScope, ScopeError } from "./reaper/scopes.ts";
 
 export const DEFAULT_CONFIG_FILE = "/etc/cm4all/spawn/spawn.toml";
 
@@ -31,9 +32,29 @@ export interface MetricsConfig {
   readonly listen: string;
 }
 
+export interface ReaperConfig {
+  /** Whether cgroups are reaped at all. */
+  readonly enabled: boolean;
+  /** Where cgroup2 is mounted, bytes as latin1; undefined: to be found. */
+  readonly cgroupRoot: string | undefined;
+  /** See reaper/scopes.ts. */
+  readonly scopes: readonly string[];
+  /** From a cgroup's release to its deletion. */
+  readonly deletionDelayMs: number;
+  readonly checkIntervalMs: number;
+}
+
+export interface AccountingConfig {
+  readonly policy: AccountingPolicy;
+  /** How long running handlers are waited for when the daemon stops. */
+  readonly stopGraceMs: number;
+}
+
 export interface Config {
   readonly namespaces: NamespacesConfig;
   readonly metrics: MetricsConfig;
+  readonly reaper: ReaperConfig;
+  readonly accounting: AccountingConfig;
   readonly control: ControlConfig;
 }
 
@@ -45,6 +66,8 @@ export function parseConfig(text: string, file: string): Config {
   const config = {
     namespaces: readNamespaces(root.table("namespaces") ?? emptyTable(file)),
     metrics: readMetrics(root.table("metrics") ?? emptyTable(file)),
+    reaper: readReaper(root.table("reaper") ?? emptyTable(file)),
+    accounting: readAccounting(root.table("accounting") ?? emptyTable(file)),
     control: readControl(root.table("control") ?? emptyTable(file)),
   };
   root.finish();
@@ -90,6 +113,55 @@ function readMetrics(table: TomlTable): MetricsConfig {
     throw table.error("listen", "expected HOST:PORT, [IPV6]:PORT or an absolute path");
   table.finish();
   return { listen: address };
+}
+
+function readReaper(table: TomlTable): ReaperConfig {
+  const config: ReaperConfig = {
+    enabled: table.boolean("enabled") ?? true,
+    cgroupRoot: readCgroupRoot(table),
+    scopes: [
+      ...(readScopes(table, "scopes") ?? DEFAULT_SCOPES),
+      ...(readScopes(table, "extra_scopes") ?? []),
+    ],
+    deletionDelayMs: (table.number("delete_seconds", { min: 0, max: 3600 }) ?? 0.05) * 1000,
+    checkIntervalMs: (table.number("check_seconds", { min: 1, max: 86_400 }) ?? 300) * 1000,
+  };
+  table.finish();
+  return config;
+}
+
+function readCgroupRoot(table: TomlTable): string | undefined {
+  const path = table.string("cgroup_root") ?? "";
+  if (path === "") return undefined;
+  if (!path.startsWith("/")) throw table.error("cgroup_root", "expected an absolute path");
+  return Buffer.from(path).toString("latin1");
+}
+
+function readScopes(table: TomlTable, key: string): string[] | undefined {
+  return table.strings(key)?.map(({ value, line }) => {
+    try {
+      parseScope(value);
+      return value;
+    } catch (error) {
+      if (error instanceof ScopeError)
+        throw new ConfigError(table.file, line, `${table.path}.${key}: ${error.message}`);
+      throw error;
+    }
+  });
+}
+
+function readAccounting(table: TomlTable): AccountingConfig {
+  const config: AccountingConfig = {
+    policy: {
+      retry: table.boolean("retry") ?? true,
+      maxAgeMs: (table.number("give_up_seconds", { min: 1, max: 31_536_000 }) ?? 3600) * 1000,
+      maxWaiting: table.integer("max_waiting", { min: 1, max: 1_000_000 }) ?? 10_000,
+      maxRunning: table.integer("max_running", { min: 1, max: 100_000 }) ?? 1000,
+    },
+    stopGraceMs: (table.number("stop_seconds", { min: 0, max: 60 }) ?? 0.5) * 1000,
+  };
+  table.finish();
+  return config;
 }
 
 function readControl(table: TomlTable): ControlConfig {

@@ -20,12 +20,14 @@ import {
   setIntOption,
   socket,
 } from "@cm4all/linux";
+import { NoAccounting } from "./accounting/sink.ts";
 import { BrokerHandle } from "./broker/handle.ts";
 import { CATATONIT } from "./broker/init.ts";
 import type { BrokerOptions } from "./broker/messages.ts";
 import { type Config, readConfig } from "./config.ts";
 import { type ControlRequest, listenForControl } from "./control.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
+import { Reaping } from "./reaping.ts";
 import type { DaemonStatus } from "./status.ts";
 import { passedDescriptors } from "./systemd/listen-fds.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
@@ -37,7 +39,7 @@ const STORE_NAME = "namespaces";
 /** net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;
 
-/** The longest that stopping may take. */
+/** The longest that stopping may take, besides what the handlers of cgroups are given. */
 const STOP_TIMEOUT_MS = 950;
 
 export interface DaemonOptions {
@@ -136,6 +138,9 @@ class Daemon {
   readonly #notifier: Notifier | undefined;
   readonly #listener: Fd;
   readonly #broker: BrokerHandle;
+  readonly #reaping: Reaping | undefined;
+  #reapingStopped: Promise<void> | undefined;
+  #stopGraceMs: number;
   #control: Server | undefined;
   #metrics: Server | undefined;
   #names = 0;
@@ -159,6 +164,15 @@ class Daemon {
       log,
       (names) => this.#changed(names),
     );
+    this.#stopGraceMs = config.accounting.stopGraceMs;
+    if (config.reaper.enabled)
+      this.#reaping = new Reaping(
+        config.reaper,
+        config.accounting.policy,
+        new NoAccounting(),
+        options.verbose,
+        log,
+      );
   }
 
   static async start(config: Config, options: DaemonOptions, log: Logger): Promise<Daemon> {
@@ -174,6 +188,8 @@ class Daemon {
       );
     await daemon.#startMetrics(config.metrics.listen);
     log(LOG_INFO, `listening on ${config.namespaces.listen}`);
+    // After the namespace service: its clients wait, cgroups do not.
+    daemon.#reaping?.start();
     await daemon.#notifier?.send(["READY=1", daemon.#statusLine()]);
     daemon.#startWatchdog();
     return daemon;
@@ -224,10 +240,11 @@ class Daemon {
     this.#metrics?.close();
     // Without a service manager the store ends with us, and nobody would end the inits.
     this.#broker.stop(this.#notifier === undefined);
+    this.#reapingStopped = this.#reaping?.stop(this.#stopGraceMs);
     setTimeout(() => {
       this.#log(LOG_WARNING, "stopping takes too long; ending at once");
       exitImmediately(0);
-    }, STOP_TIMEOUT_MS);
+    }, STOP_TIMEOUT_MS + this.#stopGraceMs);
   }
 
   async #reload(): Promise<void> {
@@ -236,6 +253,8 @@ class Daemon {
     try {
       const config = this.#options.override(readConfig(this.#options.configFile));
       this.#broker.configure(policyOf(config));
+      this.#reaping?.configure(config.accounting.policy);
+      this.#stopGraceMs = config.accounting.stopGraceMs;
       this.#log(LOG_NOTICE, "reloaded the configuration");
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
@@ -279,6 +298,7 @@ class Daemon {
       pid: process.pid,
       uptimeSeconds: process.uptime(),
       namespaces: await this.#broker.status(),
+      reaping: await this.#reaping?.status(),
     };
   }
 
@@ -289,6 +309,7 @@ class Daemon {
       this.#log(LOG_ERR, "the namespace service ended by itself");
       exitImmediately(EX_OSERR);
     }
+    await this.#reapingStopped;
     exitImmediately(0);
   }
 }

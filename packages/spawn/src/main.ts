@@ -6,12 +6,17 @@ import { isMainThread } from "node:worker_threads";
 import { BROKER_ROLE } from "./broker/handle.ts";
 import { runBroker } from "./broker/worker.ts";
 import { runCommandLine } from "./command-line.ts";
+import { REAPER_ROLE } from "./reaper/handle.ts";
+import { runReaper } from "./reaper/worker.ts";
 import { workerRole } from "./thread/messages.ts";
 
 function runWorker(role: string): void {
   switch (role) {
     case BROKER_ROLE:
       runBroker();
+      break;
+    case REAPER_ROLE:
+      runReaper();
       break;
     default:
       throw new Error(`unknown worker: ${role}`);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatStatus } from "./status.ts";
+import { formatCgroups, formatStatus } from "./status.ts";
 
 describe("formatStatus", () => {
   it("shows what the daemon has", () => {
@@ -39,6 +39,46 @@ describe("formatStatus", () => {
       "refused      8 by kernel or quota, 10 peers, 9 malformed",
       "expired      5 names; 6 times one was spared because it was busy",
       "inits        7 ended by themselves",
+      "cgroups      not reaped",
+    ]);
+  });
+
+  it("shows cgroups and their accounting", () => {
+    const accounting = {
+      state: "ready",
+      waiting: 2,
+      running: 1,
+      accounted: 90,
+      failed: 4,
+      retried: 3,
+      lost: 1,
+      superseded: 0,
+      handlerMs: 12,
+    } as const;
+    const reaper = {
+      watched: 12,
+      waiting: 2,
+      inotifyWatches: 26,
+      unwatched: 0,
+      released: 100,
+      deleted: 97,
+      vanished: 1,
+      repopulated: 5,
+      rescans: 0,
+      missed: 0,
+      scopes: [],
+      longestTurnMs: 1,
+    };
+    expect(formatCgroups({ reaper, accounting })).toEqual([
+      ["cgroups", "12 watched, 2 ran empty and wait for their handler"],
+      ["reaped", "100 measured, 97 deleted, 1 vanished, 5 ran again"],
+      ["watching", "26 watches, 0 refused; 0 rescans, 0 missed"],
+      ["accounting", "script is ready; 90 accounted, 2 waiting, 1 of them running"],
+      ["failures", "4 handlers failed, 3 called again, 1 cgroups lost"],
+    ]);
+    expect(formatCgroups({ reaper: undefined, accounting })[0]).toEqual([
+      "cgroups",
+      "the reaper does not run",
     ]);
   });
 });

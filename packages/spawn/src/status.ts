@@ -1,11 +1,14 @@
 /** What `cm4all-spawn status` shows. */
 import type { BrokerStatus } from "./broker/messages.ts";
+import type { ReapingStatus } from "./reaping.ts";
 
 export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
   readonly namespaces: BrokerStatus;
+  /** Undefined where the configuration says that no cgroups are reaped. */
+  readonly reaping?: ReapingStatus | undefined;
 }
 
 function duration(seconds: number): string {
@@ -48,5 +51,39 @@ export function formatStatus(status: DaemonStatus): string[] {
       `${n.expiredNames} names; ${n.sparedNames} times one was spared because it was busy`,
     ],
     ["inits", `${n.initDeaths} ended by themselves`],
+    ...formatCgroups(status.reaping),
   ]);
 }
+
+/** The rows about cgroups. Pure. */
+export function formatCgroups(reaping: ReapingStatus | undefined): [string, string][] {
+  if (reaping === undefined) return [["cgroups", "not reaped"]];
+  const { reaper: r, accounting: a } = reaping;
+  const rows: [string, string][] = [
+    [
+      "accounting",
+      `script ${STATES[a.state]}; ${a.accounted} accounted, ${a.waiting} waiting, ${a.running} of them running`,
+    ],
+    ["failures", `${a.failed} handlers failed, ${a.retried} called again, ${a.lost} cgroups lost`],
+  ];
+  if (r === undefined) return [["cgroups", "the reaper does not run"], ...rows];
+  return [
+    ["cgroups", `${r.watched} watched, ${r.waiting} ran empty and wait for their handler`],
+    [
+      "reaped",
+      `${r.released} measured, ${r.deleted} deleted, ${r.vanished} vanished, ${r.repopulated} ran again`,
+    ],
+    [
+      "watching",
+      `${r.inotifyWatches} watches, ${r.unwatched} refused; ${r.rescans} rescans, ${r.missed} missed`,
+    ],
+    ...rows,
+  ];
+}
+
+const STATES = {
+  starting: "is starting",
+  ready: "is ready",
+  down: "does not run",
+  idle: "has no handler",
+} as const;

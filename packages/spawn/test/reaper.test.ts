@@ -51,9 +51,9 @@ async function runThrough(procs: readonly string[]): Promise<void> {
   await new Promise((resolve) => child.on("exit", resolve));
 }
 
-/** Accounts and settles what was released since the last call, but for some. */
-function settleSome(program: ReaperProgram, accounted: Set<string>): void {
-  const releases = program.releases.splice(0).filter(() => Math.random() < 0.9);
+/** Accounts and settles what was released since the last call. @param share of it */
+function settle(program: ReaperProgram, accounted: Set<string>, share: number): void {
+  const releases = program.releases.splice(0).filter(() => Math.random() < share);
   for (const { snapshot } of releases) accounted.add(snapshot.path);
   program.settle(releases);
 }
@@ -416,7 +416,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       const program = await start({ accounting: true, deletionDelayMs: 10 });
       const end = performance.now() + 40 + Math.random() * 200;
       while (performance.now() < end) {
-        settleSome(program, accounted);
+        settle(program, accounted, 0.9);
         await pause(5);
       }
       await program.kill();
@@ -427,7 +427,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await until(
       "all to be deleted",
       () => {
-        settleSome(last, accounted);
+        settle(last, accounted, 1);
         return readdirSync(join(scratch.path, "bp.scope")).every((name) => !/^g\d/.test(name));
       },
       20_000,

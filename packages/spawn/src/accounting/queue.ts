@@ -10,7 +10,7 @@
  * - Entries are in the order of their release, so children come before their parents.
  */
 import type { CgroupSnapshot } from "@cm4all/lua";
-import { LOG_ERR, LOG_WARNING, type Logger } from "../log.ts";
+import { LOG_ERR, type Logger } from "../log.ts";
 import type { Release } from "../reaper/messages.ts";
 import type { AccountingSink } from "./sink.ts";
 
@@ -24,13 +24,6 @@ export interface AccountingPolicy {
   /** How many handlers may run, that is: mostly wait, at the same time. */
   readonly maxRunning: number;
 }
-
-export const DEFAULT_POLICY: AccountingPolicy = {
-  retry: true,
-  maxAgeMs: 3_600_000,
-  maxWaiting: 10_000,
-  maxRunning: 1000,
-};
 
 /** Who released a cgroup and waits for its handler. */
 export interface Releaser {
@@ -50,6 +43,8 @@ export interface AccountingStatus {
   readonly lost: number;
   /** Reports that a later one of the same cgroup has replaced before they were accounted. */
   readonly superseded: number;
+  /** How long all handlers together have taken, most of which they waited. */
+  readonly handlerMs: number;
 }
 
 const FIRST_PAUSE_MS = 1000;
@@ -82,7 +77,7 @@ export class AccountingQueue {
   /** Those that can be handed over now, in their order. */
   #ready = new Set<Entry>();
   #running = 0;
-  #counts = { accounted: 0, failed: 0, retried: 0, lost: 0, superseded: 0 };
+  #counts = { accounted: 0, failed: 0, retried: 0, lost: 0, superseded: 0, handlerMs: 0 };
   readonly #settled = new Map<Releaser, number[]>();
   #expiry: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
@@ -178,6 +173,7 @@ export class AccountingQueue {
     this.#running++;
     if (entry.attempts > 0) this.#counts.retried++;
     entry.attempts++;
+    const startedMs = performance.now();
     let failure: unknown;
     let isFailed = false;
     try {
@@ -186,6 +182,7 @@ export class AccountingQueue {
       failure = error;
       isFailed = true;
     }
+    this.#counts.handlerMs += performance.now() - startedMs;
     entry.isRunning = false;
     this.#running--;
     if (isFailed) this.#failed(entry, failure);
@@ -286,15 +283,6 @@ export class AccountingQueue {
     });
     this.#drained = undefined;
     this.#flush();
-  }
-
-  /** How many wait, for the log of the end. */
-  warnOfRest(): void {
-    if (this.#entries.size > 0)
-      this.#log(
-        LOG_WARNING,
-        `${this.#entries.size} cgroups are left for the next start: their handlers have not returned`,
-      );
   }
 
   close(): void {

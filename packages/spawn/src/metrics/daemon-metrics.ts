@@ -1,6 +1,8 @@
 /** The daemon's status as metrics. Pure. */
+
 import { LATENCY_BUCKETS_MS } from "../broker/statistics.ts";
 import type { DaemonStatus } from "../status.ts";
+import { cgroupMetrics } from "./cgroup-metrics.ts";
 
 /** One sample: labels, value, and its own name where that is not the metric's. */
 export type Sample = readonly [
@@ -20,7 +22,12 @@ export interface Metric {
 const one = (value: number): Sample[] => [[{}, value]];
 
 /** The daemon's counters and gauges. Pure. */
-export function metricsOf({ namespaces: n, uptimeSeconds, version }: DaemonStatus): Metric[] {
+export function metricsOf({
+  namespaces: n,
+  reaping,
+  uptimeSeconds,
+  version,
+}: DaemonStatus): Metric[] {
   const { requests: r } = n;
   return [
     {
@@ -99,6 +106,7 @@ export function metricsOf({ namespaces: n, uptimeSeconds, version }: DaemonStatu
       samples: one(n.initDeaths),
     },
     latencyHistogram(n),
+    ...(reaping === undefined ? [] : cgroupMetrics(reaping)),
   ];
 }
 

@@ -37,6 +37,15 @@ export type FromReaper =
   | { readonly kind: "released"; readonly releases: readonly Release[] }
   | { readonly kind: "status"; readonly id: number; readonly status: ReaperStatus };
 
+/** What has run in a scope: sums over the cgroups directly below it, which include theirs. */
+export interface ScopeTotals {
+  /** Bytes as latin1. */
+  readonly path: string;
+  readonly cpuUsec: number;
+  /** The sum of each one's peak. */
+  readonly memoryPeakBytes: number;
+}
+
 /** Numbers since the thread was started; the first four are those of now. */
 export interface ReaperStatus {
   /** Managed cgroups that are known. */
@@ -56,4 +65,7 @@ export interface ReaperStatus {
   readonly rescans: number;
   /** What only the periodic check found. */
   readonly missed: number;
+  readonly scopes: readonly ScopeTotals[];
+  /** The longest that the thread has worked without looking for the next event. */
+  readonly longestTurnMs: number;
 }

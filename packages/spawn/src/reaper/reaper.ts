@@ -39,9 +39,15 @@ export interface ReaperWorld<Node> {
   /**
    * A cgroup was released.
    * @param release a number for `settle`
+   * @param before what its last release told, whose figures these include
    * @returns true where nobody will call `settle`
    */
-  released(node: Node, release: number, snapshot: CgroupSnapshot): boolean;
+  released(
+    node: Node,
+    release: number,
+    snapshot: CgroupSnapshot,
+    before: Measured | undefined,
+  ): boolean;
   /** A cgroup that was used was removed by somebody else before it was measured. */
   vanished(node: Node, release: number, snapshot: CgroupSnapshot): void;
 }
@@ -259,6 +265,7 @@ export class Reaper<Node> {
 
   #release(cgroup: Cgroup<Node>, measured: Measured): void {
     const release = this.#nextRelease++;
+    const before = cgroup.last;
     cgroup.last = measured;
     cgroup.report++;
     cgroup.release = release;
@@ -267,7 +274,7 @@ export class Reaper<Node> {
     cgroup.phase = "released";
     this.counts.released++;
     const snapshot = { ...measured, report: cgroup.report };
-    cgroup.settled = this.#world.released(cgroup.node, release, snapshot);
+    cgroup.settled = this.#world.released(cgroup.node, release, snapshot, before);
     if (!cgroup.settled) this.#waiting.set(release, cgroup);
     this.#due.push({ cgroup, release, dueMs: cgroup.dueMs });
     if (first) this.#childReleased(cgroup.parent);

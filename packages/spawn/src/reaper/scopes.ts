@@ -45,8 +45,8 @@ export class ScopeError extends Error {
   override readonly name = "ScopeError";
 }
 
-/** @throws ScopeError */
-function parseScope(scope: string): RegExp[] {
+/** A scope's components as patterns. @throws ScopeError */
+export function parseScope(scope: string): RegExp[] {
   const trimmed = scope.replace(/^\/|\/$/g, "");
   const components = Buffer.from(trimmed).toString("latin1").split("/");
   for (const component of components) {

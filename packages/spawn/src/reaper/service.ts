@@ -11,6 +11,7 @@ import { OpenRoot } from "./open-root.ts";
 import { Reaper } from "./reaper.ts";
 import { formatReport } from "./report.ts";
 import { enterPlace, type Place, rootPlace } from "./scopes.ts";
+import { Totals } from "./totals.ts";
 import { type Origin, type TreeNode, TreeWatch } from "./tree-watch.ts";
 
 type Node = TreeNode<Place>;
@@ -31,6 +32,7 @@ export class ReaperService {
   readonly #tree: TreeWatch<Place>;
   readonly #reaper: Reaper<Node>;
   readonly #complaints = new Set<string>();
+  readonly #totals = new Totals();
   #hasInotify = false;
   #accounting: boolean;
   #releases: Release[] = [];
@@ -60,8 +62,10 @@ export class ReaperService {
         measure: (node, bornMs) => this.#files.measure(node, bornMs),
         identify: (node, bornMs) => this.#files.identify(node, bornMs),
         remove: (node) => this.#remove(node),
-        released: (node, number, snapshot) =>
-          this.#released(node, { number, snapshot, vanished: false }),
+        released: (node, number, snapshot, before) => {
+          this.#totals.add(node, snapshot, before);
+          return this.#released(node, { number, snapshot, vanished: false });
+        },
         vanished: (node, number, snapshot) => {
           this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
           this.#released(node, { number, snapshot, vanished: true });
@@ -119,9 +123,12 @@ export class ReaperService {
     this.#drain();
     this.#reaper.deleteDue(true);
     this.#flush();
+    this.#loop.stop();
+  }
+
+  close(): void {
     this.#tree.close();
     this.#root.close();
-    this.#loop.stop();
   }
 
   /** Makes an inotify instance, if the kernel gives one. */
@@ -247,6 +254,8 @@ export class ReaperService {
       ...this.#reaper.counts,
       rescans: this.#tree.overflows,
       missed: this.#missed,
+      scopes: this.#totals.list(),
+      longestTurnMs: this.#loop.takeLongestTurnMs(),
     };
   }
 

@@ -12,6 +12,12 @@ export function runReaper(): void {
   const parent = attachToParent<ToReaper, FromReaper>(loop, (message) => service.handle(message));
   // It writes the log itself: a message for each line would cost more than the line.
   const service = new ReaperService(options, loop, openLog(options.verbose), parent.post);
-  service.start();
-  loop.run();
+  try {
+    service.start();
+    loop.run();
+  } finally {
+    // Also when it crashes: the thread is started again, its descriptors stay the process's.
+    service.close();
+    loop.close();
+  }
 }

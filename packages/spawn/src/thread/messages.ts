@@ -9,6 +9,7 @@
 import {
   type MessagePort,
   parentPort,
+  type ResourceLimits,
   receiveMessageOnPort,
   Worker,
   workerData,
@@ -39,6 +40,7 @@ export class WorkerThread<ToWorker, FromWorker> {
     options: unknown,
     onMessage: (message: FromWorker) => void,
     onEnd: (error: unknown) => void,
+    resourceLimits: ResourceLimits = {},
   ) {
     this.#wake = eventfd();
     const start: Start<unknown> = { role, wakeFd: this.#wake.number, options };
@@ -47,6 +49,7 @@ export class WorkerThread<ToWorker, FromWorker> {
       name: role,
       // Node must not close descriptors behind their owners' backs.
       trackUnmanagedFds: false,
+      resourceLimits,
     });
     this.#worker.on("message", onMessage);
     let failure: unknown;

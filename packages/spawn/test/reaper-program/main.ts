@@ -21,6 +21,10 @@ function send(message: FromProgram): void {
   process.send?.(message);
 }
 
+function sendStatus(status: ReaperStatus | undefined): void {
+  if (status !== undefined) send({ kind: "status", status });
+}
+
 function runMain(): void {
   const reaper = new ReaperHandle(
     JSON.parse(process.argv[2] ?? ""),
@@ -33,7 +37,7 @@ function runMain(): void {
   process.on("SIGTERM", () => reaper.stop());
   process.on("message", async (message: ToProgram) => {
     if (message.kind === "settle") reaper.settle(message.releases);
-    else if (message.kind === "status") send({ kind: "status", status: await reaper.status() });
+    else if (message.kind === "status") sendStatus(await reaper.status());
     else if (message.kind === "accounting") reaper.setAccounting(message.wanted);
     else reaper.stop();
   });

@@ -37,7 +37,8 @@ export class TestDaemon {
     this.address = options.address ?? uniqueAddress();
     this.directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-test-"));
     const configFile = join(this.directory, "spawn.toml");
-    writeFileSync(configFile, options.config ?? "");
+    const config = options.config ?? "";
+    writeFileSync(configFile, config);
     const passed = options.passed ?? [];
     // The shell's pid is that of the daemon, which it becomes.
     const script = [
@@ -47,6 +48,8 @@ export class TestDaemon {
     ].join(" ");
     const command = [process.execPath, BUNDLE, "--listen", this.address];
     command.push("--config", configFile, "--control", this.controlSocket);
+    // A test that says nothing of cgroups must not reap those of the machine it runs on.
+    if (!config.includes("[reaper]")) command.push("--no-reaper");
     this.child = spawn("sh", ["-c", script, "sh", ...command], {
       stdio: ["ignore", "inherit", "pipe", ...passed.map(({ fd }) => fd)],
       env: {
