@@ -1,31 +1,23 @@
 /** Real programs under a uid that nobody knows, before and after `install`. */
 import { chmodSync, chownSync, copyFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { builtCommand, compile, output } from "./build.ts";
 import {
   alice,
-  Container,
   configuration,
+  container,
   entry,
   env,
   gid,
+  prepareContainer,
   python,
   titled,
   uid,
 } from "./container.ts";
 
 describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container", () => {
-  let container: Container;
-  beforeAll(() => {
-    container = new Container();
-  });
-  afterAll(() => {
-    container[Symbol.dispose]();
-  });
-  beforeEach(() => {
-    container.reset();
-  });
+  prepareContainer();
 
   describe("programs that fail without a name do not with it", () => {
     const commit = [

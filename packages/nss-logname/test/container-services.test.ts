@@ -2,15 +2,16 @@
 import { copyFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import {
   alice,
-  Container,
+  container,
   entry,
   env,
   gid,
   group,
   passwd,
+  prepareContainer,
   python,
   titled,
   uid,
@@ -21,16 +22,7 @@ import type { Who } from "./image.ts";
 const claiming = (LOGNAME: string, who: Who = alice): Who => ({ ...who, env: { ...env, LOGNAME } });
 
 describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container", () => {
-  let container: Container;
-  beforeAll(() => {
-    container = new Container();
-  });
-  afterAll(() => {
-    container[Symbol.dispose]();
-  });
-  beforeEach(() => {
-    container.reset();
-  });
+  prepareContainer();
   const print = (who: Who, ...command: string[]) => container.print(who, ...command);
 
   describe("an earlier service", () => {

@@ -2,7 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { copyBundle } from "@cm4all/testing";
-import { expect } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { builtCommand, builtModule, output } from "./build.ts";
 import { Image, type Who } from "./image.ts";
 
@@ -79,4 +79,20 @@ export class Container extends Image {
     expect(status).toBe(0);
     return stdout;
   }
+}
+
+/** One for the whole test file. */
+export let container: Container;
+
+/** To be called once, in the group of tests that need it. */
+export function prepareContainer(): void {
+  beforeAll(() => {
+    container = new Container();
+  });
+  afterAll(() => {
+    container[Symbol.dispose]();
+  });
+  beforeEach(() => {
+    container.reset();
+  });
 }
