@@ -5,7 +5,7 @@
 import { Socket } from "node:net";
 import { setParentDeathSignal, setThreadName } from "@cm4all/linux";
 import { HOST_FD } from "./host-fd.ts";
-import { openPg } from "./pg/library.ts";
+import { openLibraries } from "./libs/index.ts";
 import {
   cutText,
   encodeMessage,
@@ -99,14 +99,6 @@ class Host {
     });
   }
 }
-
-/** The libraries that are not Lua's own. */
-const openLibraries: NonNullable<ConstructorParameters<typeof Runtime>[0]["open"]> = (
-  L,
-  runtime,
-) => {
-  openPg(L, runtime);
-};
 
 function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
   return {

@@ -12,7 +12,6 @@ import {
   type LuaState,
   lauxlib,
   lua,
-  pushText,
   raise,
   toBytes,
   toText,
@@ -35,7 +34,7 @@ interface Wait {
 
 export interface Suspension<T> {
   result: Promise<T>;
-  /** Pushes what the suspended function returns. */
+  /** Pushes what the suspended function returns, or raises an error. */
   push(L: LuaState, result: T): number;
   /** Called when the coroutine does not wait any more, before there is a result. */
   abandon?: () => void;
@@ -108,19 +107,23 @@ export class Scheduler implements CoroutineWatcher {
    */
   suspend<T>(L: LuaState, begin: () => Suspension<T>): number {
     if (!lua.lua_isyieldable(L)) return raise(L, "attempt to yield across C-call boundary");
+    const base = lua.lua_gettop(L);
     const { result, push, abandon } = begin();
     const wait: Wait = { task: this.#current, abandon };
     this.#waits.set(L, wait);
+    let finish: (() => number) | undefined;
     result.then(
-      (value) => this.#wake(L, wait, () => push(L, value)),
+      (value) =>
+        this.#wake(L, wait, () => {
+          finish = () => push(L, value);
+        }),
       (error: unknown) =>
         this.#wake(L, wait, () => {
-          lua.lua_pushnil(L);
-          pushText(L, error instanceof Error ? error.message : String(error));
-          return 2;
+          finish = () => raise(L, error instanceof Error ? error.message : String(error));
         }),
     );
-    return lua.lua_yieldk(L, 0, undefined, null);
+    // A script that resumes the coroutine itself decides what the function returns.
+    return lua.lua_yieldk(L, 0, undefined, () => finish?.() ?? lua.lua_gettop(L) - base);
   }
 
   /** Ends a task that waits, with this failure. */
@@ -146,10 +149,11 @@ export class Scheduler implements CoroutineWatcher {
     task.finish(failed ? this.#describe(thread) : undefined);
   }
 
-  #wake(thread: LuaState, wait: Wait, push: () => number): void {
+  #wake(thread: LuaState, wait: Wait, prepare: () => void): void {
     if (this.#waits.get(thread) !== wait) return;
     this.#waits.delete(thread);
-    this.#resume(thread, wait.task, push());
+    prepare();
+    this.#resume(thread, wait.task, 0);
   }
 
   #removeWait(thread: LuaState): void {

@@ -1,0 +1,41 @@
+/**
+ * Datagrams of the control protocol: a magic number, then commands, all integers
+ * big-endian. Pure.
+ *
+ *     63 04 61 01                magic, once
+ *     u16 length, u16 command    length without the padding
+ *     payload, NUL up to a multiple of 4
+ */
+
+const MAGIC = Buffer.from([0x63, 0x04, 0x61, 0x01]);
+
+/** Commands with a payload that is what it is. */
+export const controlCommands = {
+  fade_children: 8,
+  flush_filter_cache: 12,
+  discard_session: 14,
+  flush_http_cache: 15,
+  terminate_children: 16,
+  disconnect_database: 20,
+  reset_limiter: 22,
+  reject_client: 23,
+  tarpit_client: 24,
+} as const;
+
+export const CANCEL_JOB = 25;
+
+export class ControlPacket {
+  readonly #parts: Buffer[] = [MAGIC];
+
+  /** @param payload a binary string; a length beyond 16 bits is cut, as upstream does */
+  append(command: number, payload: string): void {
+    const header = Buffer.alloc(4);
+    header.writeUInt16BE(payload.length & 0xffff, 0);
+    header.writeUInt16BE(command, 2);
+    this.#parts.push(header, Buffer.from(payload, "latin1"), Buffer.alloc(-payload.length & 3));
+  }
+
+  get bytes(): Buffer {
+    return Buffer.concat(this.#parts);
+  }
+}

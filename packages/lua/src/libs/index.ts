@@ -1,0 +1,14 @@
+/** The libraries that scripts have besides Lua's own. */
+import type { LuaState } from "../lua.ts";
+import { openPg } from "../pg/library.ts";
+import type { Runtime } from "../runtime/index.ts";
+import { openControlClient } from "./control-client.ts";
+import { openSockets } from "./socket.ts";
+import { openSodium } from "./sodium.ts";
+
+export function openLibraries(L: LuaState, runtime: Runtime): void {
+  openPg(L, runtime);
+  openSockets(L, runtime);
+  openControlClient(L, runtime);
+  openSodium(L);
+}

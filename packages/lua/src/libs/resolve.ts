@@ -1,0 +1,91 @@
+/** Resolves the addresses that scripts write, waiting for the resolver where one can. */
+import { spawnSync } from "node:child_process";
+import { lookup } from "node:dns/promises";
+import { type LuaState, lua, raisePlain, toText } from "../lua.ts";
+import type { Scheduler } from "../runtime/scheduler.ts";
+import { toObject } from "../userdata.ts";
+import {
+  AddressError,
+  ipAddress,
+  numericAddress,
+  type ParsedAddress,
+  parseAddress,
+  portNumber,
+  type SocketAddress,
+} from "./address.ts";
+
+export const ADDRESS = "SocketAddress";
+
+type Resolved = SocketAddress | { error: string };
+
+/** An address, the failure to find one, or a name that has to be looked up. */
+function begin(text: string, defaultPort: number): Resolved | (ParsedAddress & { kind: "host" }) {
+  try {
+    const parsed = parseAddress(text);
+    const numeric = numericAddress(parsed, defaultPort);
+    return numeric ?? (parsed.kind === "host" ? parsed : { error: "not an address" });
+  } catch (error) {
+    if (error instanceof AddressError) return { error: error.message };
+    throw error;
+  }
+}
+
+function complete(
+  host: string,
+  port: string | undefined,
+  defaultPort: number,
+  found: string[],
+): Resolved {
+  // As upstream: IPv6 first, then the resolver's order.
+  const address = found.find((candidate) => candidate.includes(":")) ?? found[0];
+  const resolved = address && ipAddress(address, portNumber(port, defaultPort));
+  if (resolved) return resolved;
+  return {
+    error: `Failed to resolve "${host}":"${port ?? defaultPort}": Name or service not known`,
+  };
+}
+
+/**
+ * Calls `use` with the address that argument `index` is, an object or a text. In a
+ * coroutine a host name is waited for; elsewhere the look-up blocks.
+ * @param use pushes the results, returns their number
+ */
+export function withAddress(
+  L: LuaState,
+  scheduler: Scheduler,
+  index: number,
+  defaultPort: number,
+  use: (L: LuaState, address: Resolved) => number,
+): number {
+  const object = toObject<SocketAddress>(L, index, ADDRESS);
+  if (object !== undefined) return use(L, object);
+  const start = begin(toText(L, index) ?? "", defaultPort);
+  if (!("kind" in start)) return use(L, start);
+  const { host, port } = start;
+  if (!lua.lua_isyieldable(L))
+    return use(L, complete(host, port, defaultPort, lookupBlocking(host)));
+  return scheduler.suspend(L, () => ({
+    result: lookup(host, { all: true }).then(
+      (found) =>
+        complete(
+          host,
+          port,
+          defaultPort,
+          found.map(({ address }) => address),
+        ),
+      () => complete(host, port, defaultPort, []),
+    ),
+    push: use,
+  }));
+}
+
+/** With getent(1): Node has no resolver that one could wait for in the main chunk. */
+function lookupBlocking(host: string): string[] {
+  const { stdout } = spawnSync("getent", ["ahosts", host], { encoding: "utf8", timeout: 5000 });
+  return (stdout ?? "").split("\n").flatMap((line) => line.split(/\s+/)[0] || []);
+}
+
+/** Raises the failure of a function that has no other way to report it. */
+export function addressOrRaise(L: LuaState, address: Resolved): SocketAddress {
+  return "error" in address ? raisePlain(L, address.error) : address;
+}
