@@ -211,7 +211,9 @@ describe("control_client", () => {
       "630461010009001970617274006a6f6231000000",
       `6304610100010008610000000001000835000000${"00000008".repeat(3)}`,
     ]);
-    const commands = [16, 12, 14, 20, 22, 23, 24].map((n) => `000100${n.toString(16).padStart(2, "0")}78000000`);
+    const commands = [16, 12, 14, 20, 22, 23, 24].map(
+      (n) => `000100${n.toString(16).padStart(2, "0")}78000000`,
+    );
     expect(packets[4]).toBe(`63046101${commands.join("")}`);
   });
 
