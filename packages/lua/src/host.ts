@@ -1,3 +1,5 @@
+/// <reference path="./fengari.d.ts" />
+/// <reference path="./pg/pg.d.ts" />
 /**
  * The script host: the child process that runs the script. It does what the daemon
  * asks on descriptor 3, and ends with it.
@@ -76,7 +78,8 @@ class Host {
     try {
       const warning = runtime.load(settings.script);
       this.#runtime = runtime;
-      this.#send({ type: "ready", ...(warning === undefined ? {} : { warning }) });
+      const { hasHandler } = runtime;
+      this.#send({ type: "ready", hasHandler, ...(warning === undefined ? {} : { warning }) });
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;
       runtime.close();

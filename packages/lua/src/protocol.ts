@@ -29,7 +29,7 @@ interface Failure {
 }
 
 export type Reply =
-  | { type: "ready"; warning?: string }
+  | { type: "ready"; hasHandler: boolean; warning?: string }
   | ({ type: "unusable" } & Failure)
   | { type: "done"; number: number }
   | ({ type: "failed"; number: number } & Failure)

@@ -88,6 +88,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #watch: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
   #reloadWhenReady = false;
+  #hasHandler = true;
   /** The process ends because another one is wanted. */
   #startAgain = false;
   #pongDue = false;
@@ -99,6 +100,11 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
 
   get state(): HostState {
     return this.#state;
+  }
+
+  /** Whether the script that is loaded has a handler: false where cgroups are not to be told. */
+  get hasHandler(): boolean {
+    return this.#hasHandler;
   }
 
   get script(): string {
@@ -281,6 +287,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         this.#pongDue = false;
         break;
       case "ready":
+        this.#hasHandler = reply.hasHandler;
         this.#setState("ready");
         this.emit("ready", reply.warning && readable(reply.warning));
         if (this.#reloadWhenReady) this.reload();

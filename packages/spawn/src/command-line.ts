@@ -74,6 +74,38 @@ async function showStatus(options: GlobalOptions, { json, watch }: StatusOptions
   await screen.watch({ draw: lines, intervalMs: WATCH_INTERVAL_MS, fullScreen, input, output });
 }
 
+/** Reads the configuration and loads the script as the daemon would. */
+async function check(options: GlobalOptions): Promise<void> {
+  const config = override(readConfig(options.config), options);
+  const { checkAccounting } = await import("./accounting/commands.ts");
+  console.log(`${options.config ?? DEFAULT_CONFIG_FILE}: no mistakes found`);
+  await checkAccounting(config);
+}
+
+async function measure(options: GlobalOptions, path: string): Promise<void> {
+  const { measureCgroup } = await import("./accounting/commands.ts");
+  const { report, snapshot } = measureCgroup(readConfig(options.config), path);
+  console.error(report ?? `${path}: nothing is known about it`);
+  console.log(JSON.stringify(snapshot, undefined, 2));
+}
+
+interface LuaOptions {
+  readonly cgroup?: string;
+  readonly recorded?: string;
+}
+
+async function runLua(options: GlobalOptions, script: string, from: LuaOptions): Promise<void> {
+  const config = readConfig(options.config);
+  const { measureCgroup, readRecorded, runScript } = await import("./accounting/commands.ts");
+  if ((from.cgroup === undefined) === (from.recorded === undefined))
+    throw new CommandFailure("give either --cgroup or --recorded", EX_USAGE);
+  const snapshot =
+    from.recorded === undefined
+      ? measureCgroup(config, from.cgroup ?? "").snapshot
+      : readRecorded(from.recorded);
+  await runScript(config, script, snapshot);
+}
+
 async function purgeNamespaces(options: GlobalOptions, onlyIdle: boolean): Promise<void> {
   const answer = await askDaemon(controlSocket(options), { command: "purge-namespaces", onlyIdle });
   const { ended, left } = answer as { ended: number; left: number };
@@ -111,5 +143,19 @@ export async function runCommandLine(): Promise<void> {
     .action((options: { idle?: boolean }) =>
       purgeNamespaces(program.opts(), options.idle === true),
     );
+  program
+    .command("check")
+    .description("check the configuration, and load the script as the daemon would")
+    .action(() => check(program.opts()));
+  program
+    .command("measure <cgroup>")
+    .description("show what would be measured of a cgroup now, as JSON, and its log line")
+    .action((path: string) => measure(program.opts(), path));
+  program
+    .command("lua <script>")
+    .description("run a script's handler once, to try it")
+    .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted")
+    .option("--recorded <file>", "for what the command measure has printed")
+    .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   await runCommand(program);
 }

@@ -46,6 +46,18 @@ export interface ReaperConfig {
 
 export interface AccountingConfig {
   readonly policy: AccountingPolicy;
+  /** Undefined: accounting.lua or reaper.lua in the configuration's directory. */
+  readonly script: string | undefined;
+  /** Whom the script runs as, where that user exists. */
+  readonly user: string;
+  /** How long a handler may take, most of which it waits. */
+  readonly handlerTimeoutMs: number;
+  /** A script host that gives no sign of life for so long is replaced. */
+  readonly answerTimeoutMs: number;
+  /** How many instructions a handler may run between two waits. */
+  readonly instructions: number;
+  /** The script's heap. */
+  readonly memoryMiB: number;
   /** How long running handlers are waited for when the daemon stops. */
   readonly stopGraceMs: number;
 }
@@ -123,8 +135,8 @@ function readReaper(table: TomlTable): ReaperConfig {
       ...(readScopes(table, "scopes") ?? DEFAULT_SCOPES),
       ...(readScopes(table, "extra_scopes") ?? []),
     ],
-    deletionDelayMs: (table.number("delete_seconds", { min: 0, max: 3600 }) ?? 0.05) * 1000,
-    checkIntervalMs: (table.number("check_seconds", { min: 1, max: 86_400 }) ?? 300) * 1000,
+    deletionDelayMs: readSeconds(table, "delete_seconds", 0, 3600) ?? 50,
+    checkIntervalMs: readSeconds(table, "check_seconds", 1, 86_400) ?? 300_000,
   };
   table.finish();
   return config;
@@ -154,14 +166,33 @@ function readAccounting(table: TomlTable): AccountingConfig {
   const config: AccountingConfig = {
     policy: {
       retry: table.boolean("retry") ?? true,
-      maxAgeMs: (table.number("give_up_seconds", { min: 1, max: 31_536_000 }) ?? 3600) * 1000,
+      maxAgeMs: readSeconds(table, "give_up_seconds", 1, 31_536_000) ?? 3_600_000,
       maxWaiting: table.integer("max_waiting", { min: 1, max: 1_000_000 }) ?? 10_000,
-      maxRunning: table.integer("max_running", { min: 1, max: 100_000 }) ?? 1000,
+      maxRunning: table.integer("max_running", { min: 1, max: 10_000 }) ?? 64,
     },
-    stopGraceMs: (table.number("stop_seconds", { min: 0, max: 60 }) ?? 0.5) * 1000,
+    script: readScript(table),
+    user: table.string("user") ?? "cm4all-spawn-reaper",
+    handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
+    answerTimeoutMs: readSeconds(table, "answer_seconds", 1, 3600) ?? 10_000,
+    instructions: table.integer("instructions", { min: 1000, max: 2 ** 31 - 1 }) ?? 50_000_000,
+    memoryMiB: table.integer("memory_mib", { min: 16, max: 65_536 }) ?? 128,
+    stopGraceMs: readSeconds(table, "stop_seconds", 0, 60) ?? 500,
   };
   table.finish();
   return config;
+}
+
+function readScript(table: TomlTable): string | undefined {
+  const path = table.string("script") ?? "";
+  if (path === "") return undefined;
+  if (!path.startsWith("/")) throw table.error("script", "expected an absolute path");
+  return path;
+}
+
+/** @returns milliseconds */
+function readSeconds(table: TomlTable, key: string, min: number, max: number): number | undefined {
+  const seconds = table.number(key, { min, max });
+  return seconds === undefined ? undefined : seconds * 1000;
 }
 
 function readControl(table: TomlTable): ControlConfig {

@@ -20,7 +20,6 @@ import {
   setIntOption,
   socket,
 } from "@cm4all/linux";
-import { NoAccounting } from "./accounting/sink.ts";
 import { BrokerHandle } from "./broker/handle.ts";
 import { CATATONIT } from "./broker/init.ts";
 import type { BrokerOptions } from "./broker/messages.ts";
@@ -138,7 +137,7 @@ class Daemon {
   readonly #notifier: Notifier | undefined;
   readonly #listener: Fd;
   readonly #broker: BrokerHandle;
-  readonly #reaping: Reaping | undefined;
+  #reaping: Reaping | undefined;
   #reapingStopped: Promise<void> | undefined;
   #stopGraceMs: number;
   #control: Server | undefined;
@@ -165,14 +164,6 @@ class Daemon {
       (names) => this.#changed(names),
     );
     this.#stopGraceMs = config.accounting.stopGraceMs;
-    if (config.reaper.enabled)
-      this.#reaping = new Reaping(
-        config.reaper,
-        config.accounting.policy,
-        new NoAccounting(),
-        options.verbose,
-        log,
-      );
   }
 
   static async start(config: Config, options: DaemonOptions, log: Logger): Promise<Daemon> {
@@ -189,7 +180,8 @@ class Daemon {
     await daemon.#startMetrics(config.metrics.listen);
     log(LOG_INFO, `listening on ${config.namespaces.listen}`);
     // After the namespace service: its clients wait, cgroups do not.
-    daemon.#reaping?.start();
+    if (config.reaper.enabled)
+      daemon.#reaping = Reaping.start(config.reaper, config.accounting, options.verbose, log);
     await daemon.#notifier?.send(["READY=1", daemon.#statusLine()]);
     daemon.#startWatchdog();
     return daemon;
@@ -253,7 +245,7 @@ class Daemon {
     try {
       const config = this.#options.override(readConfig(this.#options.configFile));
       this.#broker.configure(policyOf(config));
-      this.#reaping?.configure(config.accounting.policy);
+      await this.#reaping?.reload(config.accounting);
       this.#stopGraceMs = config.accounting.stopGraceMs;
       this.#log(LOG_NOTICE, "reloaded the configuration");
     } catch (error) {

@@ -1,8 +1,9 @@
 /**
- * The one file that becomes the program: the daemon's main thread, its subcommands, and
- * its workers, which start the same bundle again.
+ * The one file that becomes the program: the daemon's main thread, its subcommands, its
+ * workers and its script host, which start the same bundle again.
  */
 import { isMainThread } from "node:worker_threads";
+import { SCRIPT_HOST_COMMAND } from "./accounting/script.ts";
 import { BROKER_ROLE } from "./broker/handle.ts";
 import { runBroker } from "./broker/worker.ts";
 import { runCommandLine } from "./command-line.ts";
@@ -23,5 +24,12 @@ function runWorker(role: string): void {
   }
 }
 
-if (isMainThread) void runCommandLine();
-else runWorker(workerRole());
+/** Loads Lua and the database's client, which no other part of the program needs. */
+async function runScriptHost(): Promise<void> {
+  const { runHost } = await import("@cm4all/lua/host");
+  runHost();
+}
+
+if (!isMainThread) runWorker(workerRole());
+else if (process.argv[2] === SCRIPT_HOST_COMMAND) void runScriptHost();
+else void runCommandLine();

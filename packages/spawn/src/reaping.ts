@@ -1,15 +1,12 @@
 /**
  * The reaper's side of the daemon: its thread, which is started again when it crashes,
- * and the queue through which released cgroups reach their handlers.
+ * the script, and the queue between them.
  */
 import { tryFindCgroup2 } from "@cm4all/linux";
-import {
-  type AccountingPolicy,
-  AccountingQueue,
-  type AccountingStatus,
-} from "./accounting/queue.ts";
-import type { AccountingSink, SinkState } from "./accounting/sink.ts";
-import type { ReaperConfig } from "./config.ts";
+import { AccountingQueue, type AccountingStatus } from "./accounting/queue.ts";
+import { ScriptSink } from "./accounting/script-sink.ts";
+import type { SinkState } from "./accounting/sink.ts";
+import type { AccountingConfig, ReaperConfig } from "./config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "./log.ts";
 import { ReaperHandle } from "./reaper/handle.ts";
 import type { ReaperOptions, ReaperStatus } from "./reaper/messages.ts";
@@ -24,47 +21,53 @@ export interface ReapingStatus {
 }
 
 export class Reaping {
-  readonly #config: ReaperConfig;
-  readonly #sink: AccountingSink;
+  readonly #sink: ScriptSink;
   readonly #log: Logger;
-  readonly #verbose: boolean;
   readonly #queue: AccountingQueue;
   #handle: ReaperHandle | undefined;
   #restartMs = FIRST_RESTART_MS;
   #restart: NodeJS.Timeout | undefined;
   #onStopped: (() => void) | undefined;
 
-  constructor(
-    config: ReaperConfig,
-    policy: AccountingPolicy,
-    sink: AccountingSink,
+  private constructor(
+    root: string,
+    reaper: ReaperConfig,
+    accounting: AccountingConfig,
     verbose: boolean,
     log: Logger,
   ) {
-    this.#config = config;
-    this.#sink = sink;
-    this.#verbose = verbose;
     this.#log = log;
-    this.#queue = new AccountingQueue(sink, policy, log);
-    sink.onStateChange(() => this.#handle?.setAccounting(sink.state !== "idle"));
-  }
-
-  /** Starts the thread; without cgroup2 there is nothing to reap. */
-  start(): void {
-    const root = this.#config.cgroupRoot ?? tryFindCgroup2();
-    if (root === undefined) {
-      this.#log(LOG_WARNING, "cgroup2 is not mounted: no cgroups are reaped");
-      return;
-    }
+    this.#sink = new ScriptSink(accounting, Buffer.from(root, "latin1").toString(), log);
+    this.#queue = new AccountingQueue(this.#sink, accounting.policy, log);
+    this.#sink.onStateChange(() => this.#handle?.setAccounting(this.#isAccounting));
     this.#log(LOG_INFO, `reaping cgroups below ${root}`);
+    this.#sink.start();
     this.#startThread({
       root,
-      scopes: this.#config.scopes,
-      deletionDelayMs: this.#config.deletionDelayMs,
-      checkIntervalMs: this.#config.checkIntervalMs,
-      verbose: this.#verbose,
-      accounting: this.#sink.state !== "idle",
+      scopes: reaper.scopes,
+      deletionDelayMs: reaper.deletionDelayMs,
+      checkIntervalMs: reaper.checkIntervalMs,
+      verbose,
+      accounting: this.#isAccounting,
     });
+  }
+
+  /** Starts it all; undefined without cgroup2, where there is nothing to reap. */
+  static start(
+    reaper: ReaperConfig,
+    accounting: AccountingConfig,
+    verbose: boolean,
+    log: Logger,
+  ): Reaping | undefined {
+    const root = reaper.cgroupRoot ?? tryFindCgroup2();
+    if (root !== undefined) return new Reaping(root, reaper, accounting, verbose, log);
+    log(LOG_WARNING, "cgroup2 is not mounted: no cgroups are reaped");
+    return undefined;
+  }
+
+  /** Whether cgroups are kept until they are accounted. */
+  get #isAccounting(): boolean {
+    return this.#sink.state !== "idle";
   }
 
   #startThread(options: ReaperOptions): void {
@@ -80,7 +83,7 @@ export class Reaping {
         this.#log(LOG_ERR, `the reaper ended, starting it again: ${explain(error)}`);
         this.#restart = setTimeout(
           // The script may have got a handler meanwhile, or have lost it.
-          () => this.#startThread({ ...options, accounting: this.#sink.state !== "idle" }),
+          () => this.#startThread({ ...options, accounting: this.#isAccounting }),
           this.#restartMs,
         );
         this.#restartMs = Math.min(this.#restartMs * 2, LONGEST_RESTART_MS);
@@ -89,8 +92,10 @@ export class Reaping {
     this.#handle = handle;
   }
 
-  configure(policy: AccountingPolicy): void {
-    this.#queue.configure(policy);
+  /** Takes over a changed configuration, and calls the script's `reload`. */
+  async reload(accounting: AccountingConfig): Promise<void> {
+    this.#queue.configure(accounting.policy);
+    await this.#sink.reload(accounting);
   }
 
   async status(): Promise<ReapingStatus> {
@@ -108,6 +113,10 @@ export class Reaping {
     if (waiting > 0)
       this.#log(LOG_NOTICE, `${waiting} cgroups are left to be accounted after the next start`);
     this.#queue.close();
+    await Promise.all([this.#sink.stop(), this.#stopThread()]);
+  }
+
+  async #stopThread(): Promise<void> {
     const handle = this.#handle;
     if (handle === undefined) return;
     await new Promise<void>((resolve) => {

@@ -45,6 +45,7 @@ export class Runtime {
   readonly #L: LuaState;
   readonly #closables = new Set<Closable>();
   #reloading: "no" | "running" | "again" = "no";
+  #hasHandler = false;
 
   constructor(options: RuntimeOptions) {
     this.options = options;
@@ -57,6 +58,11 @@ export class Runtime {
     this.scheduler.attach(this.#L);
     openCgroup(this.#L);
     options.open?.(this.#L, this);
+  }
+
+  /** Whether the script has given a handler; without one there is nothing to run. */
+  get hasHandler(): boolean {
+    return this.#hasHandler;
   }
 
   /**
@@ -76,6 +82,7 @@ export class Runtime {
     const type = lua.lua_getglobal(L, toBytes("cgroup_released"));
     const name = typeName(L, -1);
     lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, HANDLER);
+    this.#hasHandler = type === lua.LUA_TFUNCTION;
     if (type === lua.LUA_TNIL)
       return `${path}: function 'cgroup_released' not found: cgroups are deleted, nothing is accounted`;
     if (type !== lua.LUA_TFUNCTION)

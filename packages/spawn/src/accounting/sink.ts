@@ -14,17 +14,6 @@ export interface AccountingSink {
    * @throws Error (rejects) where the handler failed, did not end in time, or its host was lost
    */
   account(snapshot: CgroupSnapshot): Promise<void>;
-  /** Has `listener` called after each change of `state`. */
+  /** Has `listener` called after each change of `state`, besides those that were given before. */
   onStateChange(listener: () => void): void;
-}
-
-/** For a daemon without a script: cgroups are only logged and deleted. */
-export class NoAccounting implements AccountingSink {
-  readonly state = "idle";
-
-  account(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  onStateChange(): void {}
 }

@@ -68,6 +68,11 @@ export class OpenRoot {
     return this.at(path === "" ? "/." : path, (name) => openSync(name, O_DIRECTORY_ONLY));
   }
 
+  /** The inode of a directory. */
+  inode(path: string): bigint {
+    return this.withDirectory(path, (fd) => fstatSync(fd, { bigint: true }).ino);
+  }
+
   close(): void {
     closeSync(this.fd);
   }

@@ -1,0 +1,135 @@
+/** Commands for people who write scripts: they need no running daemon. */
+import { readFileSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
+import { tryFindCgroup2 } from "@cm4all/linux";
+import { type CgroupSnapshot, checkScript, ScriptHost } from "@cm4all/lua";
+import type { Config } from "../config.ts";
+import { CgroupFiles } from "../reaper/cgroup-files.ts";
+import { OpenRoot } from "../reaper/open-root.ts";
+import { formatReport } from "../reaper/report.ts";
+import { chooseScript, hostOptions } from "./script.ts";
+
+/** Text for people. */
+function cgroupRoot({ reaper }: Config): string {
+  const root = reaper.cgroupRoot ?? tryFindCgroup2();
+  if (root === undefined)
+    throw new CommandFailure("cgroup2 is not mounted; see reaper.cgroup_root", EX_CONFIG);
+  return Buffer.from(root, "latin1").toString();
+}
+
+/** Loads the script that the daemon would, and tells what is wrong with it. */
+export async function checkAccounting(config: Config): Promise<void> {
+  const { path, warning } = chooseScript(config.accounting);
+  if (warning !== undefined) console.error(warning);
+  if (path === undefined) {
+    console.log("no script: cgroups are logged and deleted");
+    return;
+  }
+  const result = await checkScript(hostOptions(config.accounting, path, cgroupRoot(config)));
+  if (!result.usable)
+    throw new CommandFailure(
+      [result.message, result.traceback].filter(Boolean).join("\n"),
+      EX_CONFIG,
+    );
+  console.log(result.warning ?? `${path}: no mistakes found`);
+}
+
+/**
+ * Measures a cgroup as it is now.
+ * @param path below the cgroup root, or a full path
+ */
+export function measureCgroup(
+  config: Config,
+  path: string,
+): { snapshot: CgroupSnapshot; report: string | undefined } {
+  const mountPoint = cgroupRoot(config);
+  const full = realpath(
+    path.startsWith(`${mountPoint}/`) ? path : resolve(`${mountPoint}/${path}`),
+  );
+  if (!full.startsWith(`${realpath(mountPoint)}/`))
+    throw new CommandFailure(`${path} is not below ${mountPoint}`, EX_NOINPUT);
+  const below = Buffer.from(full.slice(realpath(mountPoint).length)).toString("latin1");
+  const root = new OpenRoot(Buffer.from(mountPoint).toString("latin1"));
+  try {
+    const files = new CgroupFiles(root, (_, text) => console.error(text));
+    const inode = root.inode(below);
+    const measured = files.measure({ path: below, inode }, undefined);
+    if (typeof measured === "string")
+      throw new CommandFailure(`${path} is ${measured}`, EX_NOINPUT);
+    const snapshot = { ...measured, report: 1 };
+    return { snapshot, report: formatReport(path, snapshot) };
+  } finally {
+    root.close();
+  }
+}
+
+function realpath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    throw new CommandFailure(error instanceof Error ? error.message : String(error), EX_NOINPUT);
+  }
+}
+
+/** Reads what `measureCgroup` gave, possibly on another host or changed by a person. */
+export function readRecorded(file: string): CgroupSnapshot {
+  let value: unknown;
+  try {
+    value = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(`${file}: ${reason}`, EX_DATAERR);
+  }
+  if (!isSnapshot(value))
+    throw new CommandFailure(`${file}: path, id, report and measuredMs are missing`, EX_DATAERR);
+  return value;
+}
+
+function isSnapshot(value: unknown): value is CgroupSnapshot {
+  if (typeof value !== "object" || value === null) return false;
+  const { path, id, report, measuredMs } = value as Record<string, unknown>;
+  return (
+    typeof path === "string" &&
+    typeof id === "string" &&
+    typeof report === "number" &&
+    typeof measuredMs === "number"
+  );
+}
+
+/** Runs a script's handler once. @throws CommandFailure where it fails */
+export async function runScript(
+  config: Config,
+  script: string,
+  snapshot: CgroupSnapshot,
+): Promise<void> {
+  const host = new ScriptHost({
+    ...hostOptions(config.accounting, resolve(script), cgroupRoot(config)),
+    // It is this person's script, and prints to this person's terminal.
+    uid: undefined,
+    gid: undefined,
+    env: undefined,
+  });
+  host.on("notice", (text) => console.error(text));
+  host.on("scriptError", (source, message) => console.error(`${source}: ${message}`));
+  try {
+    await new Promise<void>((ready, fail) => {
+      host.once("ready", (warning) => {
+        if (warning !== undefined) console.error(warning);
+        ready();
+      });
+      host.once("unusable", (message, traceback) => fail(failure(message, traceback)));
+      host.once("ended", (reason) => fail(failure(`the script host ended: ${reason}`)));
+      host.start();
+    });
+    const outcome = await host.run(snapshot);
+    if (outcome.type === "failed") throw failure(outcome.message, outcome.traceback);
+    if (outcome.type === "interrupted") throw failure(outcome.message);
+  } finally {
+    await host.stop(0);
+  }
+}
+
+function failure(message: string, traceback?: string): CommandFailure {
+  return new CommandFailure([message, traceback].filter(Boolean).join("\n"), EX_SOFTWARE);
+}

@@ -1,0 +1,52 @@
+/** The accounting script of the configuration, and how its host is started. */
+import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
+import type { AccountingConfig } from "../config.ts";
+import { tryFindUser } from "./user.ts";
+
+/** The argument with which the program is a script host. */
+export const SCRIPT_HOST_COMMAND = "script-host";
+
+/** Does nothing, so that it need not be run. */
+const PACKAGED_SCRIPT = "/usr/share/cm4all/spawn/accounting.lua";
+
+const SCRIPT_DIRECTORY = "/etc/cm4all/spawn";
+
+export interface ChosenScript {
+  /** Undefined where there is no script but the packaged one. */
+  readonly path: string | undefined;
+  readonly warning?: string | undefined;
+}
+
+/** @throws Error where a script is there and cannot be read */
+export function chooseScript(config: AccountingConfig): ChosenScript {
+  if (config.script !== undefined) return { path: config.script };
+  const { path, warning } = selectScript(SCRIPT_DIRECTORY, PACKAGED_SCRIPT);
+  return { path: path === PACKAGED_SCRIPT ? undefined : path, warning };
+}
+
+/** @param cgroupRoot where cgroup2 is mounted */
+export function hostOptions(
+  config: AccountingConfig,
+  script: string,
+  cgroupRoot: string,
+): ScriptHostOptions {
+  const user = process.geteuid?.() === 0 ? tryFindUser(config.user) : undefined;
+  return {
+    script,
+    cgroupRoot,
+    program: [__filename, SCRIPT_HOST_COMMAND],
+    instructions: config.instructions,
+    handlerTimeoutMs: config.handlerTimeoutMs,
+    answerTimeoutMs: config.answerTimeoutMs,
+    maxRunning: config.policy.maxRunning,
+    memoryMiB: config.memoryMiB,
+    ...(user === undefined
+      ? {}
+      : {
+          uid: user.uid,
+          gid: user.gid,
+          // What libpq and scripts find their files and their default role by.
+          env: { ...process.env, HOME: user.home, USER: user.name, LOGNAME: user.name },
+        }),
+  };
+}
