@@ -5,6 +5,7 @@ export const runtimePackages = ["catatonit", "util-linux"];
 /** Debian packages that the tests run besides. */
 export const testPackages = [
   "iproute2",
+  "iputils-ping",
   "procps",
   "gcc",
   "libc6-dev",

@@ -17,5 +17,6 @@ describe("SyscallError", () => {
 
   it("knows numbers without a name", () => {
     expect(errnoName(9999)).toBe("errno 9999");
+    expect(errnoName(8)).toBe("ENOEXEC");
   });
 });

@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 
 /** Arguments of a failed call, as far as they help to understand the failure. */
@@ -7,12 +8,16 @@ const errorMap = getSystemErrorMap();
 
 /** The kernel's name of an errno, such as `ENOENT`. */
 export function errnoName(errno: number): string {
-  return errorMap.get(-errno)?.[0] ?? `errno ${errno}`;
+  const known = errorMap.get(-errno)?.[0];
+  if (known !== undefined) return known;
+  // Those that libuv has no message for, such as ENOEXEC.
+  const named = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0];
+  return named ?? `errno ${errno}`;
 }
 
 /** A short description of an errno, such as `no such file or directory`. */
 export function errnoText(errno: number): string {
-  return errorMap.get(-errno)?.[1] ?? "unknown error";
+  return errorMap.get(-errno)?.[1] ?? `error number ${errno}`;
 }
 
 function formatArguments(args: CallArguments): string {

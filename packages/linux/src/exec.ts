@@ -6,18 +6,25 @@ import { beginCall, cString, cStringArray } from "./memory.ts";
 const SIG_DFL = 0;
 const SIGRTMAX = 64;
 
-const libc = { execvp: intFunction("execvp", 2), signal: intFunction("signal", 2) };
+const F_SETFD = 2;
+
+const libc = {
+  execvp: intFunction("execvp", 2),
+  fcntl: intFunction("fcntl", 3),
+  signal: intFunction("signal", 2),
+};
 
 /**
  * Becomes the program `file`, looked for in PATH unless it has a slash. It has the
  * namespaces of the calling thread, default signal dispositions (Node ignores some,
- * which would be inherited) and the descriptors that are not close-on-exec.
- * Returns only by throwing.
- * @throws SyscallError such as ENOENT; nothing but the signal dispositions has changed then
+ * which would be inherited) and the standard descriptors; Node has made every other one
+ * close-on-exec when it started. Returns only by throwing.
+ * @throws SyscallError such as ENOENT; the program is of no use then but to say so
  */
 export function execute(file: string, argv: readonly string[]): never {
   // It fails for the signals that cannot be caught and those that glibc keeps.
   for (let signal = 1; signal <= SIGRTMAX; signal++) libc.signal(signal, SIG_DFL);
+  for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, 0);
   beginCall();
   check(libc.execvp(cString(file), cStringArray(argv)), "execvp", { file });
   throw new Error("execvp returned");

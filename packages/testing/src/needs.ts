@@ -14,6 +14,7 @@ const probes = {
   root: () => (process.getuid?.() === 0 ? undefined : "needs root"),
   catatonit: () => program("catatonit"),
   iproute2: () => program("ip"),
+  ping: () => program("ping"),
   gcc: () => program("gcc"),
   valgrind: () => program("valgrind"),
   git: () => program("git"),

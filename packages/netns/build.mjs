@@ -1,0 +1,9 @@
+// @ts-check
+import { bundle } from "@cm4all/dev/bundle";
+
+await bundle({
+  entry: "src/main.ts",
+  outfile: "dist/cm4all-spawn-netns.js",
+  budgetKiB: 400,
+  ffi: true,
+});

@@ -1,0 +1,138 @@
+/** The whole command line. Loaded only where `up NAME` and `down NAME` do not match. */
+import { runCommand } from "@cm4all/command/run";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { check } from "./check.ts";
+import { exec } from "./exec.ts";
+import { asFailure } from "./failures.ts";
+import { formatNamespaces, listNamespaces } from "./list.ts";
+import { CONFIG_DIRECTORY, INSIDE_LINK } from "./paths.ts";
+import { defaultUpOptions, type UpOptions } from "./request.ts";
+import { down, up } from "./up.ts";
+
+interface UpFlags {
+  readonly hostUp: boolean;
+  readonly scriptTimeout: number;
+}
+
+function toUpOptions({ hostUp, scriptTimeout }: UpFlags): UpOptions {
+  return { hostUp, scriptTimeoutMs: scriptTimeout };
+}
+
+/** The longest that a timer of Node can be set to. */
+const TIMEOUT_MS_MAX = 2 ** 31 - 1;
+
+function parseSeconds(text: string): number {
+  const milliseconds = Math.round(Number(text) * 1000);
+  if (!/^\d+(\.\d+)?$/.test(text) || milliseconds > TIMEOUT_MS_MAX)
+    throw new InvalidArgumentError("It takes a number of seconds, or 0 for no limit.");
+  return milliseconds;
+}
+
+/** Failed system calls are told of in one line, like all expected failures. */
+async function attempt(action: () => void | Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (error) {
+    throw asFailure(error);
+  }
+}
+
+const description = `Network namespaces with a veth pair.
+
+A namespace NAME is the one that ip-netns(8) knows by that name. The pair's end on the
+host is named NAME, the other one, inside, ${INSIDE_LINK}.`;
+
+const files = `
+Files:
+  ${CONFIG_DIRECTORY}/setup.d/NAME  script that sets up ${INSIDE_LINK}
+  ${CONFIG_DIRECTORY}/NAME.toml     description: addresses, routes, ...
+  /run/netns/NAME                          the namespace
+
+See cm4all-spawn-netns(8).`;
+
+function withUpOptions(command: Command): Command {
+  return command
+    .option("--no-host-up", "do not set the host's end up")
+    .addOption(
+      new Option("--script-timeout <seconds>", "end the script when it takes longer; 0: no limit")
+        .argParser(parseSeconds)
+        .default(defaultUpOptions.scriptTimeoutMs, String(defaultUpOptions.scriptTimeoutMs / 1000)),
+    );
+}
+
+function makeProgram(): Command {
+  const program = new Command("cm4all-spawn-netns")
+    .version(__VERSION__)
+    .description(description)
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .showHelpAfterError("Try --help.")
+    .addHelpText("after", files);
+
+  withUpOptions(program.command("up"))
+    .summary("make a namespace, all of it or nothing")
+    .description(
+      "Makes the network namespace and the pair, sets up what NAME.toml describes, and " +
+        "runs the script. When anything fails, everything is undone.",
+    )
+    .argument("<name>", "the namespace's and the host link's name, at most 15 bytes")
+    .action((name: string, flags: UpFlags) => attempt(() => up(name, toUpOptions(flags))));
+
+  program
+    .command("down")
+    .summary("delete a namespace")
+    .description(
+      "Deletes the pair, then the namespace, whoever made them. Processes in it go on " +
+        "without a network. What is gone already is no failure.",
+    )
+    .argument("<name>", "the namespace's name")
+    .action((name: string) => attempt(() => down(name)));
+
+  program
+    .command("list")
+    .summary("show the namespaces")
+    .description("Shows all network namespaces that have a name, with their links.")
+    .option("--json", "print JSON")
+    .action(({ json }: { json?: true }) =>
+      attempt(() => {
+        const namespaces = listNamespaces();
+        process.stdout.write(
+          json === true
+            ? `${JSON.stringify(namespaces, undefined, 2)}\n`
+            : formatNamespaces(namespaces),
+        );
+      }),
+    );
+
+  program
+    .command("exec")
+    .summary("run a command in a namespace")
+    .description(
+      "Runs the command inside the namespace as `ip netns exec` does: with the " +
+        "namespace's /sys, and the files in /etc/netns/NAME in the place of those in /etc. " +
+        "Ends with the command's exit status.",
+    )
+    .argument("<name>", "the namespace's name")
+    .argument("<command...>", "the command and its arguments")
+    .passThroughOptions()
+    .usage("<name> -- <command> [argument...]")
+    .action((name: string, command: string[]) => attempt(() => exec(name, command)));
+
+  withUpOptions(program.command("check"))
+    .summary("say what up would do and what is wrong")
+    .description(
+      "Prints the steps that up would take, or everything that is wrong. Changes nothing. " +
+        "Ends with the exit status that up would end with before it makes anything.",
+    )
+    .argument("<name>", "the namespace's name")
+    .action((name: string, flags: UpFlags) =>
+      attempt(async () => {
+        for (const line of await check(name, toUpOptions(flags))) console.log(line);
+      }),
+    );
+  return program;
+}
+
+export async function runCli(): Promise<void> {
+  await runCommand(makeProgram());
+}

@@ -1,0 +1,211 @@
+import { formatIpAddress } from "@cm4all/linux";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { DescriptionError, hostSysctlPath, parseDescription } from "./describe.ts";
+import { describeStep, planUp } from "./plan.ts";
+
+const parse = (text: string) => parseDescription(text, "web.toml");
+
+/** What up would do, less what it does without a description. */
+function plan(text: string): string[] {
+  const asked = { name: "web", hostUp: true, scriptTimeoutMs: 0, description: parse(text) };
+  return planUp(asked).map((step) => describeStep(step, "web"));
+}
+
+/** The messages for one text, without the common prefix. */
+function mistakes(text: string): string[] {
+  try {
+    parse(text);
+  } catch (error) {
+    if (error instanceof DescriptionError)
+      return error.message.split("\n").map((line) => line.replace(/^web\.toml:/, ""));
+    throw error;
+  }
+  return [];
+}
+
+describe("parseDescription", () => {
+  it("reads everything there is", () => {
+    const text = `
+[inside]
+addresses = ["10.0.5.2/24", "fd00:5::2/64"]
+gateway = ["10.0.5.1", "fd00:5::1"]
+mtu = 1400
+mac = "02:00:00:00:05:02"
+routes = [{ to = "10.9.0.0/16", via = "10.0.5.9", metric = 7 }, { to = "10.8.0.0/16" }]
+[outside]
+addresses = ["10.0.5.1/24", "fd00:5::1/64"]
+mac = "02:00:00:00:05:01"
+up = true
+[[outside.routes]]
+to = "2001:db8::/32"
+via = "fd00:5::2"
+[sysctl]
+net.ipv4.ip_forward = 1
+"net.ipv6.conf.net0.accept_ra" = 0
+[dns]
+servers = ["10.0.5.1", "fe80::1%net0"]
+search = ["example.com", "example.org"]
+options = ["edns0"]
+`;
+    expect(plan(text)).toEqual([
+      "make the network namespace /run/netns/web",
+      "make the veth pair web address 02:00:00:00:05:01 - net0 mtu 1400 address 02:00:00:00:05:02 (inside)",
+      "inside, set net.ipv4.ip_forward = 1",
+      "inside, set net.ipv6.conf.net0.accept_ra = 0",
+      "inside, set lo up",
+      "inside, set net0 up",
+      "outside, set web up",
+      "outside, give web the address 10.0.5.1/24",
+      "outside, give web the address fd00:5::1/64",
+      "outside, add a route to 2001:db8::/32 via fd00:5::2 dev web",
+      "inside, give net0 the address 10.0.5.2/24",
+      "inside, give net0 the address fd00:5::2/64",
+      "inside, add a route to 10.8.0.0/16 dev net0",
+      "inside, add a route to 10.9.0.0/16 via 10.0.5.9 dev net0 metric 7",
+      "inside, add the default route via 10.0.5.1 dev net0",
+      "inside, add the default route via fd00:5::1 dev net0",
+      'make /etc/netns/web/resolv.conf of "nameserver 10.0.5.1\\nnameserver fe80::1%net0\\n' +
+        'search example.com example.org\\noptions edns0\\n"',
+    ]);
+  });
+
+  it("is content with an empty file", () => {
+    expect(plan("")).toHaveLength(5);
+  });
+
+  it("knows the line of each value", () => {
+    const { inside, sysctl, resolvConf } = parse(
+      '[inside]\naddresses = [\n"10.0.5.2/24",\n"10.0.5.3/24"]\ngateway = "10.0.5.1"\n' +
+        '[sysctl]\nnet.core.somaxconn = 9\n[dns]\nservers=["10.0.5.1"]\n',
+    );
+    expect(inside.addresses.map(({ origin }) => origin)).toEqual(["web.toml:3", "web.toml:4"]);
+    expect(inside.routes.map(({ origin }) => origin)).toEqual(["web.toml:5"]);
+    expect(sysctl).toEqual([
+      { value: { key: "net.core.somaxconn", value: "9" }, origin: "web.toml:7" },
+    ]);
+    expect(resolvConf?.origin).toBe("web.toml:8");
+  });
+
+  it("lets a route on the link make a gateway reachable", () => {
+    const text = (routes: string) =>
+      `[inside]\naddresses = ["10.0.5.2/32"]\ngateway = "192.0.2.1"\nroutes = [${routes}]`;
+    expect(mistakes(text(""))).toEqual([
+      "3: the gateway 192.0.2.1 is in none of the networks of addresses",
+    ]);
+    expect(mistakes(text('{ to = "192.0.2.1/32" }'))).toEqual([]);
+    const first = parse(text('{ to = "192.0.2.1/32" }')).inside.routes[0];
+    expect(first && formatIpAddress(first.value.destination.address)).toBe("192.0.2.1");
+  });
+
+  it("knows that link-local gateways can be reached", () => {
+    expect(mistakes('[inside]\ngateway = "fe80::1"')).toEqual([]);
+  });
+
+  it.each([
+    ['[inside]\naddresses = ["10.0.5.2"]', '2: "10.0.5.2" is no address with its prefix\'s length'],
+    ['[inside]\naddresses = ["10.0.5.2/33"]', '2: "10.0.5.2/33" is no address'],
+    ['[inside]\naddresses = "10.0.5.2/24"', "2: inside.addresses: expected an array"],
+    ['[inside]\naddresses = ["fd00::2/64", "fd00:0::2/64"]', "2: fd00:0::2/64 is there twice"],
+    [
+      '[inside]\naddresses=["10.0.5.2/24"]\n[outside]\naddresses=["10.0.5.2/24"]',
+      "4: 10.0.5.2 is the address of both ends",
+    ],
+    ['[inside]\ngateway = "10.0.5"', '2: "10.0.5" is no address'],
+    [
+      '[inside]\naddresses=["10.0.5.2/24"]\ngateway=["10.0.5.1",\n"10.0.5.3"]',
+      "4: 10.0.5.3 is the second gateway of its family",
+    ],
+    ["[inside]\ngateway = 1", "2: inside.gateway: expected an array of strings, found an integer"],
+    ["[inside]\nmtu = 67", "2: inside.mtu: 67 is too small: at least 68"],
+    ["[inside]\nmtu = 65536", "2: inside.mtu: 65536 is too large: at most 65535"],
+    ['[inside]\naddresses=["fd00::2/64"]\nmtu = 1279', "3: inside.mtu: IPv6 needs at least 1280"],
+    ['[inside]\nmac = "02:00"', '2: inside.mac: "02:00" is none, such as'],
+    [
+      '[inside]\nmac = "03:00:00:00:00:01"',
+      "2: inside.mac: 03:00:00:00:00:01 is a multicast address",
+    ],
+    ['[inside]\nmac = "00:00:00:00:00:00"', "2: inside.mac: it consists of zeros"],
+    ['[inside]\nup = "yes"', "2: inside.up: expected true or false, found a string"],
+    [
+      '[inside]\nup = false\nroutes = [{ to = "10.9.0.0/16" }]',
+      "3: a route needs a link that is up",
+    ],
+    ["[inside]\nadresses = []", "2: inside.adresses: unknown key; known here: addresses, gateway"],
+    ['[inside]\nroutes = [{ via = "10.0.5.1" }]', "2: inside.routes.to: is missing"],
+    ['[inside]\nroutes = [{ to = "10.9.0.0" }]', '2: inside.routes.to: "10.9.0.0" is no network'],
+    [
+      '[inside]\nroutes = [{ to = "10.9.0.1/16" }]',
+      "2: inside.routes.to: 10.9.0.1/16 has bits behind its prefix",
+    ],
+    [
+      '[inside]\nroutes = [{ to = "::/0", via = "10.0.5.1" }]',
+      "2: inside.routes.via: 10.0.5.1 is of another family than ::/0",
+    ],
+    [
+      '[inside]\nroutes = [{ to = "10.9.0.0/16", via = "x" }]',
+      '2: inside.routes.via: "x" is no address',
+    ],
+    [
+      '[inside]\nroutes = [{ to = "10.9.0.0/16", metric = -1 }]',
+      "2: inside.routes.metric: -1 is too small",
+    ],
+    ['[inside]\nroutes = [{ to = "10.9.0.0/16", dev = "x" }]', "2: inside.routes.dev: unknown key"],
+    [
+      '[inside]\nroutes = [{ to = "10.9.0.0/16", via = "10.7.0.1" }]',
+      "2: the gateway 10.7.0.1 is in none of the networks",
+    ],
+    [
+      "[sysctl]\nkernel.hostname = 'x'",
+      "2: sysctl.kernel.hostname: not a setting of a network namespace",
+    ],
+    ['[sysctl]\n"net.ipv4.../../x" = 1', "not a setting of a network namespace"],
+    ['[sysctl]\n"net/ipv4/ip_forward" = 1', "not a setting of a network namespace"],
+    [
+      "[sysctl]\nnet.ipv4.ip_forward = true",
+      "2: sysctl.net.ipv4.ip_forward: expected a string or an integer",
+    ],
+    ['[dns]\nservers = ["ns.example.com"]', '2: "ns.example.com" is no address'],
+    [
+      '[dns]\nservers = ["10.0.0.1","10.0.0.2","10.0.0.3","10.0.0.4"]',
+      "2: dns.servers: at most 3 are used",
+    ],
+    ['[dns]\nsearch = ["a b"]', '2: "a b" is not one word'],
+    ['[dns]\noptions = ["a\\nnameserver 6.6.6.6"]', '2: "a\\nnameserver 6.6.6.6" is not one word'],
+    ["[dns]\ndomain = 'x'", "2: dns.domain: unknown key"],
+    ["[insid]\n", "1: insid: unknown key; known here: dns, inside, outside, sysctl"],
+    ["inside = 1", "1: inside: expected a table, found an integer"],
+    ["[inside", "1: "],
+  ])("finds the mistake in %j", (text, message) => {
+    const found = mistakes(text);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(message);
+  });
+
+  it("finds all mistakes at once, in their order", () => {
+    const text = '[dns]\nservers = ["x"]\n[inside]\nmtu = 1\nmac = "x"\naddresses = ["x", "y"]\n';
+    expect(mistakes(text).map((line) => line.split(":")[0])).toEqual(["2", "4", "5", "6", "6"]);
+  });
+
+  it("gives a description or DescriptionError for any text", () => {
+    const piece = fc.constantFrom(
+      ...'[inside] [outside] [dns] [sysctl] addresses gateway routes = [ ] { } , " \n 1 mtu to via x . net'.split(
+        " ",
+      ),
+    );
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
+        mistakes(pieces.join(" "));
+      }),
+    );
+  });
+});
+
+describe("hostSysctlPath", () => {
+  it("looks for settings of the link where those of new links come from", () => {
+    expect(hostSysctlPath("net.ipv4.ip_forward")).toBe("/proc/sys/net/ipv4/ip_forward");
+    expect(hostSysctlPath("net.ipv6.conf.net0.accept_ra")).toBe(
+      "/proc/sys/net/ipv6/conf/default/accept_ra",
+    );
+  });
+});

@@ -1,0 +1,27 @@
+/** The program cm4all-spawn-netns. */
+import { explainFailure } from "@cm4all/command";
+import { asFailure } from "./failures.ts";
+import { defaultUpOptions } from "./request.ts";
+import { down, up } from "./up.ts";
+
+export const PROGRAM = "cm4all-spawn-netns";
+
+/**
+ * The two command lines of the unit, `up NAME` and `down NAME`, are understood here: the
+ * command-line parser and what the other commands need would cost a quarter of the start.
+ */
+async function main(args: readonly string[]): Promise<void> {
+  const [command, name, ...rest] = args;
+  if (name !== undefined && !name.startsWith("-") && rest.length === 0) {
+    if (command === "up") return up(name, defaultUpOptions);
+    if (command === "down") return down(name);
+  }
+  const { runCli } = await import("./cli.ts");
+  await runCli();
+}
+
+main(process.argv.slice(2)).catch((error: unknown) => {
+  const { message, exitStatus } = explainFailure(asFailure(error));
+  console.error(`${PROGRAM}: ${message}`);
+  process.exitCode = exitStatus;
+});

@@ -1,0 +1,113 @@
+/**
+ * Named network namespaces, as ip-netns(8) makes, finds and removes them: each is a bind
+ * mount of nsfs below a directory that is a shared mount point, so that it is seen in
+ * other mount namespaces too.
+ */
+import { closeSync, mkdirSync, openSync, rmSync, statfsSync } from "node:fs";
+import {
+  createNamespace,
+  Fd,
+  flock,
+  isErrno,
+  MNT_DETACH,
+  MS_BIND,
+  MS_REC,
+  MS_SHARED,
+  mount,
+  RtnetlinkSocket,
+  UMOUNT_NOFOLLOW,
+  umount,
+  withNamespace,
+} from "@cm4all/linux";
+import { NETNS_DIRECTORY, namespacePath } from "./paths.ts";
+
+const NSFS_MAGIC = 0x6e736673;
+
+/** A network namespace that is held open. The owner disposes it. */
+export class NetworkNamespace {
+  readonly fd: Fd;
+  /** Works inside, whatever namespace the thread is in. */
+  readonly socket: RtnetlinkSocket;
+  /** Tells it apart from every other namespace until the next boot, in decimal digits. */
+  readonly cookie: string;
+
+  /** Takes ownership of `fd`. */
+  constructor(fd: Fd) {
+    this.fd = fd;
+    this.socket = withNamespace(fd.number, "net", () => new RtnetlinkSocket());
+    this.cookie = String(this.socket.netnsCookie());
+  }
+
+  /** A new one, without a name. */
+  static create(): NetworkNamespace {
+    return new NetworkNamespace(createNamespace("net"));
+  }
+
+  /** Undefined where there is no namespace of that name. */
+  static tryOpen(name: string): NetworkNamespace | undefined {
+    if (namespaceFile(name) !== "namespace") return undefined;
+    return new NetworkNamespace(new Fd(openSync(namespacePath(name), "r")));
+  }
+
+  [Symbol.dispose](): void {
+    this.socket[Symbol.dispose]();
+    this.fd.close();
+  }
+}
+
+/** What is below the directory by that name; "file" is half a namespace. */
+export function namespaceFile(name: string): "namespace" | "file" | undefined {
+  try {
+    return statfsSync(namespacePath(name)).type === NSFS_MAGIC ? "namespace" : "file";
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+}
+
+/** Gives `namespace` a name. @throws EEXIST where it is taken */
+export function attachNamespace(namespace: NetworkNamespace, name: string): void {
+  makeNamespaceDirectory();
+  closeSync(openSync(namespacePath(name), "wx", 0));
+  const source = `/proc/self/fd/${namespace.fd.number}`;
+  try {
+    mount({ source, target: namespacePath(name), flags: MS_BIND });
+  } catch (error) {
+    rmSync(namespacePath(name));
+    throw error;
+  }
+}
+
+/** Takes the name away, if there is one. The namespace itself ends with its last user. */
+export function detachNamespace(name: string): void {
+  const path = namespacePath(name);
+  for (;;)
+    try {
+      umount(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+    } catch (error) {
+      // EINVAL: nothing is mounted there (any more).
+      if (!isErrno(error, "EINVAL", "ENOENT")) throw error;
+      break;
+    }
+  rmSync(path, { force: true });
+}
+
+/**
+ * The directory for the names, made a shared mount point: without that a mount
+ * namespace made later would keep every namespace alive that it has seen.
+ */
+function makeNamespaceDirectory(): void {
+  mkdirSync(NETNS_DIRECTORY, { recursive: true, mode: 0o755 });
+  using directory = new Fd(openSync(NETNS_DIRECTORY, "r"));
+  // ip(8) takes the same lock, since two at once would mount it twice.
+  flock(directory.number);
+  const share = () => mount({ target: NETNS_DIRECTORY, flags: MS_SHARED | MS_REC });
+  try {
+    share();
+  } catch (error) {
+    // Not a mount point yet.
+    if (!isErrno(error, "EINVAL")) throw error;
+    mount({ source: NETNS_DIRECTORY, target: NETNS_DIRECTORY, flags: MS_BIND | MS_REC });
+    share();
+  }
+}

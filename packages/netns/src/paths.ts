@@ -1,0 +1,24 @@
+/** Where things are. The first two are fixed by ip-netns(8), the others by us. */
+import { join } from "node:path";
+
+/** Named network namespaces: bind mounts of nsfs. */
+export const NETNS_DIRECTORY = "/run/netns";
+/** Below it, for each namespace, files that its commands see in place of those in /etc. */
+export const NETNS_ETC_DIRECTORY = "/etc/netns";
+/** Records of what was made, and the files that we generate. */
+export const RECORD_DIRECTORY = "/run/cm4all-spawn-netns";
+export const CONFIG_DIRECTORY = "/etc/cm4all/spawn/netns";
+
+/** The link inside every namespace. */
+export const INSIDE_LINK = "net0";
+
+export const namespacePath = (name: string): string => join(NETNS_DIRECTORY, name);
+export const recordPath = (name: string): string => join(RECORD_DIRECTORY, `${name}.json`);
+export const scriptPath = (name: string): string => join(CONFIG_DIRECTORY, "setup.d", name);
+export const descriptionPath = (name: string): string => join(CONFIG_DIRECTORY, `${name}.toml`);
+
+/** The resolv.conf that we generate, and the link to it that ip-netns(8) looks at. */
+export const generatedResolvConf = (name: string): string =>
+  join(RECORD_DIRECTORY, `${name}.resolv.conf`);
+export const etcDirectory = (name: string): string => join(NETNS_ETC_DIRECTORY, name);
+export const etcResolvConf = (name: string): string => join(etcDirectory(name), "resolv.conf");

@@ -1,0 +1,126 @@
+/** The set-up script of a namespace. */
+import { accessSync, constants, statSync } from "node:fs";
+import { constants as os } from "node:os";
+import { CommandFailure, EX_CONFIG } from "@cm4all/command";
+import {
+  type ExitReason,
+  isErrno,
+  P_PID,
+  reap,
+  type SpawnOptions,
+  spawn,
+  WNOHANG,
+} from "@cm4all/linux";
+import { EXIT_SCRIPT, EXIT_TIMEOUT } from "./failures.ts";
+import type { Interruption } from "./interruption.ts";
+
+/** How long a script may take to end after SIGTERM. */
+const END_GRACE_MS = 5000;
+/** SIGCHLD says when a child ends; this only keeps the process alive until then. */
+const KEEP_ALIVE_MS = 1000;
+
+/** Undefined where there is none. @throws CommandFailure for one that must not be run */
+export function findScript(path: string): string | undefined {
+  let stat: ReturnType<typeof statSync>;
+  try {
+    stat = statSync(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return undefined;
+    throw error;
+  }
+  if (!stat.isFile()) throw new CommandFailure(`${path}: not a regular file`, EX_CONFIG);
+  if ((stat.mode & 0o002) !== 0)
+    throw new CommandFailure(`${path}: writable by others; chmod o-w helps`, EX_CONFIG);
+  try {
+    accessSync(path, constants.X_OK);
+  } catch {
+    throw new CommandFailure(`${path}: not executable; chmod +x helps`, EX_CONFIG);
+  }
+  return path;
+}
+
+/** Starts the script in a session of its own; a text without `#!` is the shell's. */
+export function startScript(options: Omit<SpawnOptions, "newSession" | "stdio">): number {
+  const all: SpawnOptions = { ...options, newSession: true, stdio: ["null", 1, 2] };
+  try {
+    return spawn(all);
+  } catch (error) {
+    // As execvp(3) does it, with which `ip netns exec` starts scripts.
+    if (!isErrno(error, "ENOEXEC")) throw error;
+    const path = "/bin/sh";
+    return spawn({ ...all, path, argv: [path, options.path, ...options.argv.slice(1)] });
+  }
+}
+
+export interface ScriptLimits {
+  /** 0 for as long as it takes. */
+  readonly timeoutMs: number;
+  readonly interruption: Interruption;
+}
+
+/**
+ * Runs the script that `start` starts, to its end.
+ * @param start gives its pid, which is its process group too
+ * @throws CommandFailure when it fails, takes too long or we are to end; its whole
+ *   process group is gone then
+ */
+export async function runScript(
+  path: string,
+  start: () => number,
+  { timeoutMs, interruption }: ScriptLimits,
+): Promise<void> {
+  let pid: number | undefined;
+  let failure: CommandFailure | undefined;
+  const timers: NodeJS.Timeout[] = [];
+  let look: () => void = () => {};
+  const exited = new Promise<ExitReason>((resolve) => {
+    look = () => {
+      const reason = pid === undefined ? undefined : reap(P_PID, pid, WNOHANG);
+      if (reason !== undefined) resolve(reason);
+    };
+  });
+  const end = (reason: CommandFailure) => {
+    if (failure !== undefined || pid === undefined) return;
+    failure = reason;
+    const group = pid;
+    signalGroup(group, "SIGTERM");
+    timers.push(setTimeout(() => signalGroup(group, "SIGKILL"), END_GRACE_MS));
+  };
+  process.on("SIGCHLD", look);
+  try {
+    pid = start();
+    timers.push(setInterval(look, KEEP_ALIVE_MS));
+    interruption.notify(end);
+    if (timeoutMs > 0) {
+      const message = `${path} did not end within ${timeoutMs / 1000} s`;
+      timers.push(setTimeout(() => end(new CommandFailure(message, EXIT_TIMEOUT)), timeoutMs));
+    }
+    const reason = await exited;
+    failure ??= failureOf(path, reason);
+    if (failure === undefined) return;
+    signalGroup(pid, "SIGKILL");
+    throw failure;
+  } finally {
+    process.off("SIGCHLD", look);
+    interruption.notify(undefined);
+    for (const timer of timers) clearTimeout(timer);
+  }
+}
+
+function failureOf(path: string, reason: ExitReason): CommandFailure | undefined {
+  if (reason.kind === "exited")
+    return reason.status === 0
+      ? undefined
+      : new CommandFailure(`${path} exited with status ${reason.status}`, EXIT_SCRIPT);
+  const name = Object.entries(os.signals).find(([, number]) => number === reason.signal)?.[0];
+  return new CommandFailure(`${path} was killed by ${name ?? reason.signal}`, EXIT_SCRIPT);
+}
+
+/** The group is gone when its last process is. */
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
+  }
+}

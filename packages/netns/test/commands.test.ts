@@ -1,0 +1,315 @@
+/** What the program does when all goes well. */
+import { type BundleCopy, missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { copyProgram } from "./program.ts";
+import { type Result, Sandbox } from "./sandbox.ts";
+
+const description = `
+[outside]
+addresses = ["10.0.5.1/24", "fd00:5::1/64"]
+[inside]
+addresses = ["10.0.5.2/24", "fd00:5::2/64"]
+gateway = ["10.0.5.1", "fd00:5::1"]
+mtu = 1400
+mac = "02:00:00:00:05:02"
+[[inside.routes]]
+to = "10.9.0.0/16"
+via = "10.0.5.9"
+[sysctl]
+net.ipv4.ip_forward = 1
+net.ipv4.conf.net0.rp_filter = 2
+[dns]
+servers = ["10.0.5.1"]
+search = ["example.com"]
+`;
+
+const scriptWithAddresses = `#!/bin/sh -e
+ip address add 10.0.5.2/24 dev "$1"
+ip -6 address add fd00:5::2/64 dev "$1" nodad
+`;
+
+describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn-netns", () => {
+  let program: BundleCopy;
+  let sandbox: Sandbox;
+  beforeAll(() => {
+    program = copyProgram();
+  });
+  afterAll(() => program[Symbol.dispose]());
+  beforeEach(async () => {
+    sandbox = await Sandbox.make();
+  });
+  afterEach(() => sandbox.dispose());
+
+  const run = (...args: string[]): Result => sandbox.run("node", program.program, ...args);
+  const succeed = (...args: string[]): string => {
+    const { status, stdout, stderr } = run(...args);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    return stdout;
+  };
+
+  /** In both directions, over both families. */
+  const expectPings = () => {
+    const inside = ["ip", "netns", "exec", "web"];
+    const send = ["ping", "-n", "-q", "-c", "1", "-W", "2"];
+    for (const address of ["10.0.5.1", "fd00:5::1"]) sandbox.output(...inside, ...send, address);
+    for (const address of ["10.0.5.2", "fd00:5::2"]) sandbox.output(...send, address);
+  };
+
+  it("connects a namespace that a script sets up", () => {
+    sandbox.writeScript("web", scriptWithAddresses);
+    succeed("up", "web");
+    sandbox.output("ip", "address", "add", "10.0.5.1/24", "dev", "web");
+    sandbox.output("ip", "-6", "address", "add", "fd00:5::1/64", "dev", "web", "nodad");
+    expectPings();
+    succeed("down", "web");
+    expect(sandbox.output("ip", "netns", "list")).toBe("");
+    expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
+  });
+
+  it("connects a namespace that a file describes", () => {
+    sandbox.writeDescription("web", description);
+    succeed("up", "web");
+    expectPings();
+    const inside = (...command: string[]) =>
+      sandbox.output("ip", "netns", "exec", "web", ...command);
+    expect(inside("ip", "route")).toContain("default via 10.0.5.1 dev net0 proto static");
+    expect(inside("ip", "route")).toContain("10.9.0.0/16 via 10.0.5.9 dev net0 proto static");
+    expect(inside("ip", "-6", "route")).toContain("default via fd00:5::1 dev net0 proto static");
+    expect(inside("ip", "link", "show", "net0")).toMatch(/mtu 1400 .*02:00:00:00:05:02/s);
+    const settings = ["net.ipv4.ip_forward", "net.ipv4.conf.net0.rp_filter"];
+    expect(inside("sysctl", "-n", ...settings)).toBe("1\n2\n");
+    expect(sandbox.output("sysctl", "-n", "net.ipv4.conf.web.rp_filter")).not.toBe("2\n");
+    expect(inside("cat", "/etc/resolv.conf")).toBe("nameserver 10.0.5.1\nsearch example.com\n");
+    succeed("down", "web");
+    expect(sandbox.output("sh", "-c", "ls -A /etc/netns /run/cm4all-spawn-netns 2>&1; true")).toBe(
+      "ls: cannot access '/etc/netns': No such file or directory\n/run/cm4all-spawn-netns:\n",
+    );
+  });
+
+  it("runs the script last, as ip netns exec would", () => {
+    sandbox.writeDescription("web", description);
+    sandbox.write("/etc/netns/web/hosts", "10.0.5.1 gateway\n");
+    sandbox.writeScript(
+      "web",
+      `#!/bin/sh
+echo "arguments $*"; echo "directory $(pwd)"; echo "name $CM4ALL_NETNS"
+echo "input $(readlink /proc/self/fd/0)"; echo "links" $(ls /sys/class/net)
+echo "addresses" $(ip -o -4 address show net0 | wc -l)
+cat /etc/hosts /etc/resolv.conf
+readlink /proc/self/ns/net /proc/self/ns/mnt
+`,
+    );
+    const lines = succeed("up", "web").split("\n");
+    expect(lines.slice(0, 9)).toEqual([
+      "arguments net0",
+      "directory /",
+      "name web",
+      "input /dev/null",
+      "links lo net0",
+      "addresses 1",
+      "10.0.5.1 gateway",
+      "nameserver 10.0.5.1",
+      "search example.com",
+    ]);
+    const [, mount] = sandbox
+      .output("readlink", "/proc/self/ns/net", "/proc/self/ns/mnt")
+      .split("\n");
+    expect(lines[9]).toBe(
+      sandbox.output("ip", "netns", "exec", "web", "readlink", "/proc/self/ns/net").trim(),
+    );
+    expect(lines[10]).toMatch(/^mnt:/);
+    expect(lines[10]).not.toBe(mount);
+    expect(sandbox.output("cat", "/etc/hosts")).not.toContain("gateway");
+  });
+
+  it("runs a script without #! with the shell, as execvp(3) does", () => {
+    sandbox.writeScript("web", "echo $0 $1\n");
+    expect(succeed("up", "web")).toBe("/etc/cm4all/spawn/netns/setup.d/web net0\n");
+  });
+
+  it("keeps a daemon that the script leaves behind", () => {
+    sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
+    succeed("up", "web");
+    expect(sandbox.output("ip", "netns", "pids", "web")).toMatch(/^\d+\n$/);
+    expect(JSON.parse(succeed("list", "--json"))[0]).toMatchObject({ name: "web", processes: 1 });
+    succeed("down", "web");
+    expect(sandbox.output("ps", "-e", "-o", "args=")).toContain("sleep 1000");
+    expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
+  });
+
+  it("sets the host's end up unless it is told not to", () => {
+    for (const name of ["web", "other"]) sandbox.writeScript(name, "#!/bin/sh\n");
+    succeed("up", "web");
+    succeed("up", "--no-host-up", "other");
+    const flags = (link: string) => sandbox.output("ip", "link", "show", link);
+    expect(flags("web")).toMatch(/<[^>]*\bUP\b/);
+    expect(flags("other")).not.toMatch(/<[^>]*\bUP\b/);
+  });
+
+  it("makes the directory of names a shared mount point, once", () => {
+    for (const name of ["a", "b"]) {
+      sandbox.writeScript(name, "#!/bin/sh\n");
+      succeed("up", name);
+    }
+    const mounts = sandbox.output("grep", "/run/netns ", "/proc/self/mountinfo").trim().split("\n");
+    expect(mounts).toHaveLength(1);
+    expect(mounts[0]).toContain("shared:");
+  });
+
+  it("takes names of 15 bytes", () => {
+    const name = "x23456789.12345";
+    sandbox.writeScript(name, "#!/bin/sh\n");
+    succeed("up", name);
+    expect(sandbox.output("ip", "netns", "list")).toContain(name);
+    succeed("down", name);
+  });
+
+  describe("beside iproute2", () => {
+    it("makes what ip lists, enters and deletes", () => {
+      sandbox.writeScript("web", scriptWithAddresses);
+      succeed("up", "web");
+      expect(sandbox.output("ip", "netns", "list")).toMatch(/^web( \(id: \d+\))?\n$/);
+      expect(sandbox.output("ip", "-n", "web", "-br", "address")).toContain("10.0.5.2/24");
+      expect(sandbox.output("ip", "link", "show", "web")).toMatch(/web@if\d+: .* link-netns web/s);
+      sandbox.output("ip", "link", "delete", "web");
+      sandbox.output("ip", "netns", "delete", "web");
+      succeed("up", "web");
+    });
+
+    it("makes again what ip netns delete took, also while a process is in it", () => {
+      sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
+      succeed("up", "web");
+      sandbox.output("ip", "netns", "delete", "web");
+      expect(sandbox.output("ip", "-br", "link")).toContain("web");
+      succeed("up", "web");
+    });
+
+    it("takes down what the five commands made", () => {
+      for (const line of [
+        "netns add web",
+        "link add name web type veth peer name web_peer",
+        "link set web_peer netns web",
+        "netns exec web ip link set web_peer name net0 up",
+      ])
+        sandbox.output("ip", ...line.split(" "));
+      expect(JSON.parse(succeed("list", "--json"))).toMatchObject([
+        { name: "web", state: "foreign", hostLink: { name: "web", state: "down" } },
+      ]);
+      succeed("down", "web");
+      expect(sandbox.output("ip", "netns", "list")).toBe("");
+      expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
+    });
+  });
+
+  describe("down", () => {
+    beforeEach(() => sandbox.writeScript("web", "#!/bin/sh\n"));
+
+    it("succeeds when there is nothing", () => {
+      succeed("down", "web");
+    });
+
+    it.each([
+      ["link", "link delete web"],
+      ["namespace", "netns delete web"],
+    ])("succeeds when the %s is gone", (_, command) => {
+      succeed("up", "web");
+      sandbox.output("ip", ...command.split(" "));
+      succeed("down", "web");
+      expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
+      expect(sandbox.output("ip", "netns", "list")).toBe("");
+    });
+
+    it("leaves a link of another kind alone, and says so", () => {
+      sandbox.output("ip", "link", "add", "web", "type", "bridge");
+      expect(run("down", "web")).toMatchObject({
+        status: 0,
+        stderr: "the network interface web is no veth: it stays\n",
+      });
+      expect(sandbox.output("ip", "-br", "link")).toContain("web");
+    });
+  });
+
+  describe("exec", () => {
+    beforeEach(() => {
+      sandbox.writeScript("web", scriptWithAddresses);
+      succeed("up", "web");
+    });
+
+    it("runs a command inside, with its own view", () => {
+      sandbox.write("/etc/netns/web/resolv.conf", "nameserver 10.0.5.1\n");
+      const script = "ls /sys/class/net; cat /etc/resolv.conf; echo $0 $1";
+      expect(succeed("exec", "web", "--", "sh", "-c", script, "a", "b c")).toBe(
+        "lo\nnet0\nnameserver 10.0.5.1\na b c\n",
+      );
+      expect(succeed("exec", "web", "sh", "-c", "echo $1", "x", "--json")).toBe("--json\n");
+    });
+
+    it.each([
+      ["exit 7", { status: 7 }],
+      ["kill -TERM $$", { signal: "SIGTERM" }],
+      ["kill -PIPE $$", { signal: "SIGPIPE" }],
+    ])("ends as the command does: %s", (script, expected) => {
+      const { status, signal } = run("exec", "web", "--", "sh", "-c", script);
+      // nsenter(1) ends itself with the signal that ended its child.
+      expect({ status, signal }).toMatchObject(expected);
+    });
+
+    it("says what cannot be run", () => {
+      expect(run("exec", "web", "--", "nonesuch")).toMatchObject({
+        status: 127,
+        stderr: "cm4all-spawn-netns: nonesuch: no such command\n",
+      });
+      expect(run("exec", "web", "--", "/etc/passwd").status).toBe(126);
+      expect(run("exec", "web", "--").status).toBe(64);
+      expect(run("exec", "nonesuch", "--", "true")).toMatchObject({
+        status: 69,
+        stderr:
+          "cm4all-spawn-netns: there is no network namespace nonesuch (/run/netns/nonesuch)\n",
+      });
+    });
+  });
+
+  it("lists namespaces for people and for programs", () => {
+    expect(succeed("list")).toBe("NAME  STATE  PROCESSES  HOST LINK  INSIDE  ADDRESSES\n");
+    sandbox.writeDescription("web", description);
+    succeed("up", "web");
+    sandbox.output("ip", "netns", "add", "other");
+    expect(succeed("list")).toMatch(/^web +complete +0 +web \w+ +lo up +127.0.0.1\/8 ::1\/128\n/m);
+    const [other, web] = JSON.parse(succeed("list", "--json"));
+    expect(other).toMatchObject({ name: "other", state: "foreign", processes: 0 });
+    expect(web.links[1]).toMatchObject({
+      name: "net0",
+      mac: "02:00:00:00:05:02",
+      mtu: 1400,
+      addresses: expect.arrayContaining(["10.0.5.2/24", "fd00:5::2/64"]),
+    });
+  });
+
+  it("checks without changing anything", () => {
+    sandbox.writeDescription("web", description);
+    sandbox.writeScript("web", "#!/bin/sh\n");
+    const before = sandbox.state();
+    const lines = succeed("check", "web").trim().split("\n");
+    expect(lines[0]).toBe("make the network namespace /run/netns/web");
+    expect(lines.at(-1)).toContain("inside, run /etc/cm4all/spawn/netns/setup.d/web net0, 90 s");
+    expect(lines).toHaveLength(16);
+    expect(sandbox.state()).toBe(before);
+  });
+
+  it("explains itself", () => {
+    const help = succeed("--help");
+    for (const command of ["up", "down", "list", "exec", "check"]) {
+      expect(help).toMatch(new RegExp(`^  ${command} `, "m"));
+      expect(succeed(command, "--help")).toMatch(/^Usage: cm4all-spawn-netns /);
+    }
+    expect(succeed("--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+    for (const wrong of [
+      [],
+      ["bogus"],
+      ["up"],
+      ["up", "a", "b"],
+      ["up", "web", "--script-timeout", "x"],
+    ])
+      expect(run(...wrong).status).toBe(64);
+  });
+});

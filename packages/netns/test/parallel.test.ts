@@ -1,0 +1,74 @@
+/** Several at once. */
+import { type BundleCopy, missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { copyProgram } from "./program.ts";
+import { Sandbox } from "./sandbox.ts";
+
+describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", () => {
+  let program: BundleCopy;
+  let sandbox: Sandbox;
+  beforeAll(() => {
+    program = copyProgram();
+  });
+  afterAll(() => program[Symbol.dispose]());
+  beforeEach(async () => {
+    sandbox = await Sandbox.make();
+  });
+  afterEach(() => sandbox.dispose());
+
+  const start = (...args: string[]) => sandbox.start("node", program.program, ...args);
+
+  it("one of two of the same name wins, the other says why not", async () => {
+    sandbox.writeScript("web", "#!/bin/sh\nsleep 0.5\n");
+    const results = await Promise.all(
+      [start("up", "web"), start("up", "web")].map((started) => started.end()),
+    );
+    const [winner, loser] = results.sort((a, b) => Number(a.status) - Number(b.status));
+    expect(winner).toMatchObject({ status: 0, stderr: "" });
+    expect(loser).toMatchObject({
+      status: 75,
+      stderr: "cm4all-spawn-netns: another process is at work on web now\n",
+    });
+  });
+
+  it("of many of the same name, one wins each time", async () => {
+    sandbox.writeScript("web", "#!/bin/sh\n");
+    for (let round = 0; round < 5; round++) {
+      const all = Array.from({ length: 6 }, () => start("up", "web"));
+      const statuses = await Promise.all(all.map(async (one) => (await one.end()).status));
+      expect(statuses.filter((status) => status === 0)).toHaveLength(1);
+      // Who comes while the winner works gets 75, who comes later 73.
+      expect(statuses.every((status) => [0, 73, 75].includes(Number(status)))).toBe(true);
+      expect((await start("down", "web").end()).status).toBe(0);
+    }
+  });
+
+  it("a down during an up is refused, and so is a check", async () => {
+    sandbox.writeScript("web", "#!/bin/sh\necho started\nsleep 0.5\n");
+    const up = start("up", "web");
+    await up.printed(/started/);
+    for (const command of ["down", "check"])
+      expect((await start(command, "web").end()).status).toBe(75);
+    expect((await up.end()).status).toBe(0);
+  });
+
+  it("fifty different names all succeed, up and down", async () => {
+    const names = Array.from({ length: 50 }, (_, i) => `web${i}`);
+    for (const name of names)
+      sandbox.writeDescription(name, '[inside]\naddresses = ["10.0.5.2/24"]\n');
+    const all = async (command: string) =>
+      Promise.all(names.map((name) => start(command, name).end()));
+    for (const result of await all("up")) expect(result).toMatchObject({ status: 0, stderr: "" });
+    const listed = JSON.parse(sandbox.output("node", program.program, "list", "--json"));
+    expect(listed).toHaveLength(50);
+    for (const namespace of listed)
+      expect(namespace).toMatchObject({
+        state: "complete",
+        hostLink: { name: namespace.name },
+        links: [{ name: "lo" }, { name: "net0" }],
+      });
+    for (const result of await all("down")) expect(result).toMatchObject({ status: 0, stderr: "" });
+    expect(sandbox.output("ip", "netns", "list")).toBe("");
+    expect(sandbox.output("ip", "-br", "link").trim().split("\n")).toHaveLength(1);
+  });
+});

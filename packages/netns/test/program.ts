@@ -1,0 +1,29 @@
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { bundle } from "@cm4all/dev/bundle";
+import { type BundleCopy, copyBundle } from "@cm4all/testing";
+
+const dist = fileURLToPath(new URL("../dist", import.meta.url));
+
+/** The built program, alone in an empty directory but for the ffi-rs addon. */
+export function copyProgram(): BundleCopy {
+  const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
+  const copy = copyBundle(
+    join(dist, "cm4all-spawn-netns.js"),
+    addons.map((name) => join(dist, name)),
+  );
+  // For the tests as another user.
+  chmodSync(copy.directory, 0o755);
+  return copy;
+}
+
+/** driver.ts, built. */
+export async function buildDriver(): Promise<BundleCopy> {
+  const directory = mkdtempSync(join(tmpdir(), "driver-"));
+  const program = join(directory, "driver.js");
+  const entry = fileURLToPath(new URL("driver.ts", import.meta.url));
+  await bundle({ entry, outfile: program, budgetKiB: 400, ffi: true });
+  return { program, directory, [Symbol.dispose]: () => rmSync(directory, { recursive: true }) };
+}

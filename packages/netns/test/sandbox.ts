@@ -1,0 +1,145 @@
+/**
+ * A machine of its own for a test: new network, mount and PID namespaces, an empty /run
+ * and an /etc whose changes are gone with it. When it is disposed of, every process in
+ * it is killed, and with the last one all namespaces end.
+ */
+import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+
+/** Without what slows down Node's start, and what differs between machines. */
+const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
+
+const setUp = `
+set -e
+mount -t tmpfs -o mode=0755 tmpfs /run
+mkdir -p /run/overlay/upper /run/overlay/work
+mount -t overlay -o lowerdir=/etc,upperdir=/run/overlay/upper,workdir=/run/overlay/work overlay /etc
+mkdir -p /etc/cm4all/spawn/netns/setup.d
+ip link set dev lo up
+# The shell reaps orphans, as an init does, until its standard input ends.
+exec 3<&0
+cat <&3 &
+until [ "$(cat /proc/$!/comm)" = cat ]; do :; done
+echo ready
+wait`;
+
+export type Result = Pick<SpawnSyncReturns<string>, "status" | "signal" | "stdout" | "stderr">;
+
+export class Sandbox {
+  readonly #keeper: ChildProcess;
+  readonly #pid: number;
+
+  private constructor(keeper: ChildProcess, pid: number) {
+    this.#keeper = keeper;
+    this.#pid = pid;
+  }
+
+  static async make(): Promise<Sandbox> {
+    const args = ["-nmpf", "--mount-proc", "--propagation=private", "--kill-child"];
+    const keeper = spawn("unshare", [...args, "sh", "-c", setUp], {
+      env: environment,
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    // It ends when its standard input does, also when the test's process is killed.
+    const [output] = await once(keeper.stdout ?? keeper, "data");
+    if (String(output) !== "ready\n") throw new Error(`the sandbox says ${output}`);
+    const children = readFileSync(`/proc/${keeper.pid}/task/${keeper.pid}/children`, "utf8");
+    return new Sandbox(keeper, Number(children));
+  }
+
+  #enter(command: readonly string[]): string[] {
+    return [`--target=${this.#pid}`, "--net", "--mount", "--pid", "--wd=/", "--", ...command];
+  }
+
+  /** Runs a command to its end. */
+  run(...command: readonly string[]): Result {
+    return spawnSync("nsenter", this.#enter(command), { env: environment, encoding: "utf8" });
+  }
+
+  /** What a command prints. @throws Error where it fails */
+  output(...command: readonly string[]): string {
+    const { status, stdout, stderr } = this.run(...command);
+    if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
+    return stdout;
+  }
+
+  /** Starts a command, with its output to be read. */
+  start(...command: readonly string[]): Started {
+    return new Started(spawn("nsenter", this.#enter(command), { env: environment }));
+  }
+
+  write(path: string, text: string, mode = "644"): void {
+    const script = 'mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1" && chmod "$3" "$1"';
+    this.output("sh", "-c", script, "sh", path, text, mode);
+  }
+
+  /** Writes the set-up script of a namespace. */
+  writeScript(name: string, text: string, mode = "755"): void {
+    this.write(`/etc/cm4all/spawn/netns/setup.d/${name}`, text, mode);
+  }
+
+  writeDescription(name: string, text: string): void {
+    this.write(`/etc/cm4all/spawn/netns/${name}.toml`, text);
+  }
+
+  /** Everything that `up` makes and `down` removes, and all processes, to be compared. */
+  state(): string {
+    const directories = "/run/netns /run/cm4all-spawn-netns /etc/netns";
+    const things = `ip -br link; ls -A ${directories} 2>&1; grep nsfs /proc/self/mountinfo; true`;
+    const processes = this.output("ps", "-e", "-o", "stat=,args=").split("\n");
+    const alive = processes.filter((line) => !line.startsWith("Z"));
+    return this.output("sh", "-c", things) + alive.map((line) => line.slice(5)).join("\n");
+  }
+
+  async dispose(): Promise<void> {
+    const ended = once(this.#keeper, "exit");
+    this.#keeper.stdin?.end();
+    await ended;
+  }
+}
+
+/** A command in a sandbox that is not waited for. */
+export class Started {
+  readonly #process: ChildProcess;
+  readonly #ended: Promise<unknown[]>;
+  #stdout = "";
+  #stderr = "";
+
+  constructor(process: ChildProcess) {
+    this.#process = process;
+    this.#ended = once(process, "close");
+    process.stdout?.on("data", (data) => {
+      this.#stdout += data;
+    });
+    process.stderr?.on("data", (data) => {
+      this.#stderr += data;
+    });
+  }
+
+  /** Waits until what it has printed matches, and gives that. */
+  async printed(pattern: RegExp): Promise<string> {
+    while (!pattern.test(this.#stdout)) {
+      if (this.#process.exitCode !== null) throw new Error(`it ended: ${this.#stderr}`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    return this.#stdout;
+  }
+
+  /** Waits until it has ended, though its output may still be open. */
+  async exited(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null)
+      await once(this.#process, "exit");
+  }
+
+  /** Waits for its end and that of all its output. */
+  async end(): Promise<Result> {
+    const [status, signal] = await this.#ended;
+    return {
+      status: status as number | null,
+      signal: signal as NodeJS.Signals | null,
+      stdout: this.#stdout,
+      stderr: this.#stderr,
+    };
+  }
+}
