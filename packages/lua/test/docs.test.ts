@@ -1,0 +1,55 @@
+/** The examples of docs/lua.md run. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { missing, Postgres } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { openLibraries } from "../src/libs/index.ts";
+import { printedBy, TestScript } from "./script.ts";
+
+const text = readFileSync(join(import.meta.dirname, "../../../docs/lua.md"), "utf8");
+const examples = [...text.matchAll(/^```lua\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? "");
+
+const schema = `
+  create schema reaper;
+  create table reaper.usage(path text, cpu float8);
+  create table usage(host text, id text, path text, cpu float8, memory int8, primary key (host, id));
+  create table prices(kind text, rate text, name text, price numeric);
+  insert into prices values ('cpu', '5', 'cpu', 1.5);
+  create table log(path text);
+  create table totals(cpu float8);
+`;
+
+describe.skipIf(missing("postgres") !== undefined)("docs/lua.md", () => {
+  let server: Postgres;
+  beforeAll(async () => {
+    server = await Postgres.start();
+    await printedBy(
+      `local db = pg:new('${server.conninfo}')
+       assert(db:execute('create database accounting'))
+       for _, name in ipairs{'', ' dbname=accounting'} do assert(pg:new('${server.conninfo}' .. name):execute([[${schema}]])) end`,
+      { open: openLibraries },
+    );
+    process.env["PGHOST"] = server.directory;
+    process.env["PGUSER"] = server.user;
+  });
+  afterAll(async () => {
+    delete process.env["PGHOST"];
+    delete process.env["PGUSER"];
+    await server?.stop();
+  });
+
+  it("has examples", () => expect(examples.length).toBeGreaterThan(8));
+
+  it.each(examples.map((code) => [code.split("\n")[0], code]))("%s", async (_title, code) => {
+    using script = new TestScript(code, { open: openLibraries, cgroupRoot: "/" });
+    if (!code.includes("cgroup_released")) {
+      for (const [line, expected] of code.matchAll(/^.*-- (.*)$/gm))
+        expect(script.printed, line).toContain(expected);
+      return;
+    }
+    // A directory that exists, so that extended attributes can be read.
+    const fields = { path: "/usr/lib", cpuTotalUsec: 1_500_000, memoryPeakBytes: 5 * 1024 ** 3 };
+    expect(await script.outcome(fields)).toBeUndefined();
+    expect(await script.outcome(fields)).toBeUndefined();
+  });
+});
