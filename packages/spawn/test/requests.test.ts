@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
-import { readFileSync, readlinkSync } from "node:fs";
+import { readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -176,6 +177,29 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
     await until(() => daemon.childPids().length === 0, "its init has ended");
     expect(client.inodes("short", { pid: true }).pid).not.toBe(inodeOf(first.pid));
+  });
+
+  it("follow a reload of the configuration", async () => {
+    await until(async () => (await daemon.status()).names === 0, "nothing is left");
+    const config = join(daemon.directory, "spawn.toml");
+    const text = readFileSync(config, "utf8");
+    writeFileSync(config, "[namespaces]\nexpire_seconds = 1000\n");
+    const reload = async () => {
+      const count = daemon.log.split("reloaded").length;
+      daemon.child.kill("SIGHUP");
+      await until(() => daemon.log.split("reloaded").length > count, "it is reloaded");
+    };
+    await reload();
+    using client = daemon.connect();
+    client.inodes("reloaded", { ipc: true });
+    await sleep(1000);
+    expect((await daemon.status()).names).toBe(1);
+    writeFileSync(config, "[namespaces]\nexpire_seconds = wrong\n");
+    daemon.child.kill("SIGHUP");
+    await daemon.untilLogged(`keeping the old configuration: ${config}:2: `);
+    writeFileSync(config, text);
+    await reload();
+    await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
   it("keep a name while a request comes now and then", async () => {

@@ -3,7 +3,7 @@
  * besides the init is not ended: a client that never took a lease must not lose them.
  * It is looked at again after the same time.
  */
-import { monotonicMs } from "../thread/event-loop.ts";
+import { monotonicMs, type Timer } from "../thread/event-loop.ts";
 import type { Context } from "./context.ts";
 import type { Entry } from "./entry.ts";
 import { scanProcesses } from "./process-scan.ts";
@@ -17,7 +17,8 @@ export class Expiry {
   readonly #registry: Registry;
   readonly #ownInode: number;
   readonly #onExpired: () => void;
-  #isPlanned = false;
+  /** The timer of the next run; "running" while one goes on. */
+  #next: Timer | "running" | undefined;
   /** How many names have ended. */
   expired = 0;
   /** How many times a name was spared because processes were in it. */
@@ -36,24 +37,32 @@ export class Expiry {
 
   /** To be called whenever a name has become idle. */
   plan(): void {
-    if (this.#isPlanned) return;
+    if (this.#next !== undefined) return;
     const oldestMs = this.#registry.oldestUseMs();
     if (oldestMs === undefined) return;
-    this.#isPlanned = true;
     const { lifetimeMs } = this.#context.policy;
     const batchMs = Math.min(BATCH_MS, lifetimeMs / 10);
     const delayMs = oldestMs + lifetimeMs + batchMs - monotonicMs();
-    this.#context.engine.after(Math.max(delayMs, batchMs), () => this.#run());
+    this.#next = this.#context.engine.after(Math.max(delayMs, batchMs), () => this.#run());
+  }
+
+  /** To be called when the lifetime has changed. */
+  replan(): void {
+    if (this.#next === "running") return;
+    this.#next?.cancel();
+    this.#next = undefined;
+    this.plan();
   }
 
   #run(): void {
+    this.#next = "running";
     const untilMs = monotonicMs() - this.#context.policy.lifetimeMs;
     const due = this.#registry.idleUntil(untilMs);
     this.expire(
       due,
       (entry) => this.#registry.isIdleSince(entry, untilMs),
       () => {
-        this.#isPlanned = false;
+        this.#next = undefined;
         this.plan();
       },
     );

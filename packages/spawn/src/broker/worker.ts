@@ -129,6 +129,7 @@ class Broker {
         break;
       case "configure":
         this.#context.policy = message.policy;
+        this.#expiry.replan();
         break;
       case "ping":
         this.#parent.post({ kind: "pong", id: message.id });
