@@ -1,8 +1,11 @@
 /** @see fcntl(2) */
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
+import { O_NONBLOCK } from "./pipe.ts";
 
 const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
 const FD_CLOEXEC = 1;
 
 const libc = { fcntl: intFunction("fcntl", 3) };
@@ -10,4 +13,10 @@ const libc = { fcntl: intFunction("fcntl", 3) };
 /** Keeps a descriptor out of the programs that this process starts. */
 export function setCloseOnExec(fd: number): void {
   check(libc.fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl(F_SETFD)", { fd });
+}
+
+/** Calls that would have to wait fail with EAGAIN, for all who share the open file. */
+export function setNonBlocking(fd: number): void {
+  const flags = check(libc.fcntl(fd, F_GETFL, 0), "fcntl(F_GETFL)", { fd });
+  check(libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl(F_SETFL)", { fd });
 }

@@ -2,6 +2,7 @@ export * from "./bytes.ts";
 export * from "./cgroup/mount.ts";
 export * from "./cgroup/parse.ts";
 export * from "./cgroup/read.ts";
+export * from "./close-in-child.ts";
 export * from "./cmsg.ts";
 export * from "./directory.ts";
 export * from "./epoll.ts";

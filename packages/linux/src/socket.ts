@@ -3,10 +3,10 @@
  * where they would (EAGAIN); everything else that fails throws SyscallError.
  * @see socket(2), unix(7), socket(7)
  */
-
+import { readFileSync } from "node:fs";
 import { ByteReader } from "./bytes.ts";
 import { type ControlMessages, type Credentials, parseControl, SOL_SOCKET } from "./cmsg.ts";
-import { type CallArguments, check } from "./errors.ts";
+import { type CallArguments, check, isErrno } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction, longFunction } from "./libc.ts";
 import { allocate, allocateNative, beginCall, copyIn, type NativeMemory } from "./memory.ts";
@@ -117,6 +117,22 @@ export function connect(fd: number, sockaddr: Buffer, args: CallArguments): void
 /** Ends one or both directions. @param how SHUT_RD, SHUT_WR or SHUT_RDWR @see shutdown(2) */
 export function shutdown(fd: number, how: number): void {
   check(libc.shutdown(fd, how), "shutdown", { fd, how });
+}
+
+/**
+ * How many descriptors wait in the receive queue of a Unix socket (SCM_RIGHTS);
+ * undefined before Linux 5.6, and where no descriptor is left for finding out.
+ * @see proc_pid_fdinfo(5) scm_fds
+ */
+export function countQueuedDescriptors(fd: number): number | undefined {
+  try {
+    const text = readFileSync(`/proc/thread-self/fdinfo/${fd}`, "latin1");
+    const count = /^scm_fds:\s*(\d+)$/m.exec(text)?.[1];
+    return count === undefined ? undefined : Number(count);
+  } catch (error) {
+    if (isErrno(error, "EMFILE", "ENFILE")) return undefined;
+    throw error;
+  }
 }
 
 /** A socket option's value; of a pidfd, the caller owns the descriptor. @see getsockopt(2) */

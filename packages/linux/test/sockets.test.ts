@@ -35,6 +35,19 @@ describe("AF_UNIX seqpacket sockets", () => {
     for (const fd of [client, server, readEnd, writeEnd]) fd.close();
   });
 
+  it("tell how many descriptors wait in them", () => {
+    const { client, server } = seqpacketPair();
+    const buffer = new linux.MessageBuffer(1024, 256);
+    expect(linux.countQueuedDescriptors(server.number)).toBe(0);
+    for (let i = 1; i <= 3; i++) {
+      buffer.send(client.number, Buffer.from("x"), linux.encodeRights([0, 0]));
+      expect(linux.countQueuedDescriptors(server.number)).toBe(2 * i);
+    }
+    readSync(server.number, Buffer.alloc(1));
+    expect(linux.countQueuedDescriptors(server.number)).toBe(4);
+    for (const fd of [client, server]) fd.close();
+  });
+
   it("drop descriptors that are read without a control buffer", () => {
     const { client, server } = seqpacketPair();
     const [readEnd, writeEnd] = linux.pipe();
@@ -105,5 +118,20 @@ describe("Epoll", () => {
     ]);
     readEnd.close();
     expect(wait()).toBe(0);
+  });
+});
+
+describe("a closing child", () => {
+  it("closes what it is given", async () => {
+    const [reader, writer] = linux.pipe(linux.O_NONBLOCK);
+    const child = new linux.ClosingChild();
+    expect(child.close([writer])).toBe(true);
+    expect(writer.isOpen).toBe(false);
+    for (let i = 0; !child.tryReap(); i++) {
+      if (i === 1000) throw new Error("the child does not end");
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(readSync(reader.number, Buffer.alloc(1))).toBe(0);
+    reader.close();
   });
 });
