@@ -59,6 +59,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
       const client = daemon.connect();
       const names = Array.from({ length: 20 }, (_, i) => `name ${i} /../ ${"x".repeat(i * 10)}`);
       const before = names.map((name) => client.inodes(name, ALL));
+      // posix_spawn(3) comes back a moment before the new command line can be read.
+      await until(() => initsOf(cgroup).size === names.length, "all inits have their names");
       const inits = initsOf(cgroup);
       expect([...inits.keys()].sort()).toEqual([...names].sort());
       const lease = client.ask("leased", { ipc: true, lease: true });

@@ -3,13 +3,15 @@
  * have not been found trustworthy have a pool of their own, in which the oldest makes
  * room: they cannot keep a spawner from being served.
  */
-import { uptime } from "node:os";
 import { peerCredentials } from "@cm4all/linux";
+import { monotonicMs } from "../thread/event-loop.ts";
+import { ClientPool } from "./client-pool.ts";
 import type { Context } from "./context.ts";
 import type { Connection } from "./engine.ts";
+import { isSystemError } from "./errors.ts";
 import { isCapable, isTrusted, type Peer } from "./permission.ts";
 
-/** Connections of peers that are not root and not configured, before their first datagram. */
+/** Connections of peers that have not been let in. */
 export const MAX_UNPROVEN = 1024;
 const MAX_UNPROVEN_PER_UID = 64;
 
@@ -27,9 +29,9 @@ export class Connections {
   readonly #context: Context;
   readonly #ownUserNamespace: number;
   readonly #clients = new Map<Connection, Client>();
-  readonly #perUid = new Map<number, number>();
-  /** Unproven and refused peers, the oldest first. */
-  readonly #unproven = new Set<Client>();
+  readonly #allowed = new ClientPool();
+  /** Unproven and refused peers. */
+  readonly #unproven = new ClientPool();
 
   /** @param ownUserNamespace the inode of the daemon's user namespace */
   constructor(context: Context, ownUserNamespace: number) {
@@ -53,70 +55,66 @@ export class Connections {
     const peer: Peer = {
       credentials: peerCredentials(connection.fd),
       socketFd: connection.fd,
-      acceptedMs: uptime() * 1000,
+      acceptedMs: monotonicMs(),
     };
-    const trusted = isTrusted(peer, this.#context.policy.allowed);
-    const client: Client = {
-      connection,
-      peer,
-      state: trusted ? "allowed" : "unproven",
-      refusal: undefined,
-    };
+    const client: Client = { connection, peer, state: "unproven", refusal: undefined };
     this.#clients.set(connection, client);
-    const { uid } = peer.credentials;
-    const count = (this.#perUid.get(uid) ?? 0) + 1;
-    this.#perUid.set(uid, count);
-    if (trusted) this.#limitTrusted(client, count);
-    else this.#limitUnproven(client, count);
-  }
-
-  #limitTrusted(client: Client, count: number): void {
-    const { connections, connectionsPerUid } = this.#context.policy.quotas;
-    if (this.#clients.size - this.#unproven.size > connections)
-      this.#refuse(client, `quota reached: ${connections} connections`);
-    else if (count > connectionsPerUid)
-      this.#refuse(client, `quota reached: ${connectionsPerUid} connections of one uid`);
-  }
-
-  #limitUnproven(client: Client, count: number): void {
     this.#unproven.add(client);
-    if (count > MAX_UNPROVEN_PER_UID) this.close(client);
-    else this.#evictOldest();
+    if (isTrusted(peer, this.#context.policy.allowed)) this.#allow(client);
+    this.#makeRoom(peer.credentials.uid);
   }
 
-  #evictOldest(): void {
-    if (this.#unproven.size <= MAX_UNPROVEN) return;
-    for (const oldest of this.#unproven) {
-      this.close(oldest);
-      return;
+  /** Lets a trustworthy peer in, unless there are too many of them. */
+  #allow(client: Client): void {
+    const { connections, connectionsPerUid } = this.#context.policy.quotas;
+    if (this.#allowed.size >= connections)
+      this.#refuse(client, `quota reached: ${connections} connections`);
+    else if (this.#allowed.countOf(client.peer.credentials.uid) >= connectionsPerUid)
+      this.#refuse(client, `quota reached: ${connectionsPerUid} connections of one uid`);
+    else {
+      this.#unproven.delete(client);
+      this.#allowed.add(client);
+      client.state = "allowed";
     }
   }
 
-  /** It gets an ERROR to its first datagram; until then it counts among the unproven. */
   #refuse(client: Client, reason: string): void {
     client.state = "refused";
     client.refusal = reason;
-    this.#unproven.add(client);
-    this.#evictOldest();
+  }
+
+  /** One that turns out to be trustworthy is let in instead of closed. */
+  #makeRoom(uid: number): void {
+    const tooMany =
+      this.#unproven.countOf(uid) > MAX_UNPROVEN_PER_UID
+        ? this.#unproven.oldest(uid)
+        : this.#unproven.size > MAX_UNPROVEN
+          ? this.#unproven.oldest()
+          : undefined;
+    if (tooMany !== undefined && this.prove(tooMany) !== undefined) this.close(tooMany);
   }
 
   /** Looks at an unproven peer now. Gives why it is refused, or undefined. */
   prove(client: Client): string | undefined {
     if (client.state !== "unproven") return client.refusal;
-    if (!isCapable(client.peer, this.#ownUserNamespace)) {
-      client.state = "refused";
-      client.refusal =
-        "permission denied: a client must be root, have CAP_SYS_ADMIN, or be configured";
-      return client.refusal;
+    try {
+      if (isCapable(client.peer, this.#ownUserNamespace)) this.#allow(client);
+      else
+        this.#refuse(
+          client,
+          "permission denied: a client must be root, have CAP_SYS_ADMIN, or be configured",
+        );
+    } catch (error) {
+      // EMFILE and the like.
+      if (!isSystemError(error)) throw error;
+      this.#refuse(client, `cannot look at the client: ${error.message}`);
     }
-    client.state = "allowed";
-    this.#unproven.delete(client);
-    this.#limitTrusted(client, this.#perUid.get(client.peer.credentials.uid) ?? 0);
     return client.refusal;
   }
 
   close(client: Client): void {
-    client.connection.close();
+    if (client.state === "allowed") client.connection.close();
+    else client.connection.closeUnread();
     this.forget(client.connection);
   }
 
@@ -125,10 +123,7 @@ export class Connections {
     const client = this.#clients.get(connection);
     if (client === undefined) return;
     this.#clients.delete(connection);
+    this.#allowed.delete(client);
     this.#unproven.delete(client);
-    const { uid } = client.peer.credentials;
-    const count = (this.#perUid.get(uid) ?? 1) - 1;
-    if (count === 0) this.#perUid.delete(uid);
-    else this.#perUid.set(uid, count);
   }
 }

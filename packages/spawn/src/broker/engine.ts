@@ -9,6 +9,11 @@ export interface EngineHandler {
   /** A client has connected. */
   accepted(connection: Connection): void;
   /**
+   * Something has arrived. Asked before anything is read.
+   * @returns false where the handler has closed the connection instead
+   */
+  mayReceive(connection: Connection): boolean;
+  /**
    * A datagram has arrived. Descriptors sent along never enter the process.
    * @param bytes the start of the engine's buffer, valid until the call returns
    * @param length of the datagram; more than `bytes` holds where it did not fit
@@ -28,10 +33,16 @@ export interface Connection {
    * nobody waits for such a peer.
    */
   send(bytes: Uint8Array, fds: readonly number[]): boolean;
-  /** Throws away, within a bound, what has come already. */
-  discardPending(): void;
-  /** Closes the connection; without effect the second time. */
+  /**
+   * Closes the connection; without effect the second time. What has come already is
+   * thrown away, within a bound, so that the peer gets what was sent to it last.
+   */
   close(): void;
+  /**
+   * Closes the connection of a peer that nobody trusts. It may have sent descriptors
+   * that take for ever to close (SO_LINGER), so those are closed where nobody waits.
+   */
+  closeUnread(): void;
 }
 
 export interface Engine {

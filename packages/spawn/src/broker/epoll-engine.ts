@@ -4,12 +4,14 @@ import {
   EPOLLHUP,
   EPOLLIN,
   EPOLLRDHUP,
-  encodeRights,
   Fd,
   isErrno,
   MessageBuffer,
-  MSG_DONTWAIT,
+  SO_PASSCRED,
   SOCK_NONBLOCK,
+  SOL_SOCKET,
+  setIntOption,
+  setNonBlocking,
 } from "@cm4all/linux";
 import {
   MAX_DATAGRAM_SIZE,
@@ -17,13 +19,12 @@ import {
   MAX_RESPONSE_DESCRIPTORS,
 } from "@cm4all/spawn-protocol";
 import type { EventLoop, Timer } from "../thread/event-loop.ts";
-import type { Connection, Engine, EngineHandler, Watch } from "./engine.ts";
+import { Disposal } from "./disposal.ts";
+import type { Engine, EngineHandler, Watch } from "./engine.ts";
+import { EpollConnection, type Shared } from "./epoll-connection.ts";
 
 /** How many connections one wake-up accepts before others get their turn. */
 const ACCEPT_BATCH = 16;
-
-/** How many datagrams of a connection are thrown away before it is closed. */
-const DISCARD_LIMIT = 256;
 
 /** How long accepting pauses when descriptors have run out, milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
@@ -32,23 +33,38 @@ const ACCEPT_PAUSE_MS = 100;
 export class EpollEngine implements Engine {
   readonly #loop: EventLoop;
   readonly #onError: (error: unknown) => void;
-  // One byte more than allowed tells a datagram that is too large.
-  readonly #input = Buffer.alloc(MAX_DATAGRAM_SIZE + 1);
-  readonly #output = new MessageBuffer(MAX_ERROR_SIZE + 24, 16 + MAX_RESPONSE_DESCRIPTORS * 4);
+  readonly #shared: Shared;
   #listener: { token: number; fd: number } | undefined;
+  #pause: Timer | undefined;
 
   /** @param onError is told of what hinders accepting */
   constructor(loop: EventLoop, onError: (error: unknown) => void) {
     this.#loop = loop;
     this.#onError = onError;
+    this.#shared = {
+      loop,
+      disposal: new Disposal(loop),
+      // One byte more than allowed tells a datagram that is too large.
+      input: Buffer.alloc(MAX_DATAGRAM_SIZE + 1),
+      output: new MessageBuffer(MAX_ERROR_SIZE + 24, 16 + MAX_RESPONSE_DESCRIPTORS * 4),
+      probe: new MessageBuffer(1, 0),
+    };
   }
 
   listen(fd: number, handler: EngineHandler): void {
+    // systemd passes sockets that wait, unless told otherwise.
+    setNonBlocking(fd);
+    setIntOption(fd, SOL_SOCKET, SO_PASSCRED, 1);
+    this.#watchListener(fd, handler);
+  }
+
+  #watchListener(fd: number, handler: EngineHandler): void {
     const token = this.#loop.watch(fd, EPOLLIN, () => this.#accept(fd, handler));
     this.#listener = { token, fd };
   }
 
   stopListening(): void {
+    this.#pause?.cancel();
     if (this.#listener === undefined) return;
     this.#loop.forget(this.#listener.token, this.#listener.fd);
     this.#listener = undefined;
@@ -65,7 +81,10 @@ export class EpollEngine implements Engine {
         // EMFILE and the like: the connection stays in the queue, and the listener
         // readable. A pause keeps that from taking all the time.
         this.#onError(error);
-        this.#pauseListening(handler);
+        this.stopListening();
+        this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () =>
+          this.#watchListener(listenerFd, handler),
+        );
         return;
       }
       if (socket === undefined) return;
@@ -73,29 +92,23 @@ export class EpollEngine implements Engine {
     }
   }
 
-  #pauseListening(handler: EngineHandler): void {
-    const listener = this.#listener;
-    if (listener === undefined) return;
-    this.stopListening();
-    this.#loop.after(ACCEPT_PAUSE_MS, () => this.listen(listener.fd, handler));
-  }
-
   adopt(connectionFd: number, handler: EngineHandler): void {
     const socket = new Fd(connectionFd);
-    const connection = new EpollConnection(socket, this.#loop, this.#input, this.#output);
-    const token = this.#loop.watch(socket.number, EPOLLIN | EPOLLRDHUP, (events) => {
-      this.#receive(connection, events, handler);
-    });
-    connection.token = token;
+    const connection = new EpollConnection(socket, this.#shared);
+    connection.token = this.#loop.watch(socket.number, EPOLLIN | EPOLLRDHUP, (events) =>
+      this.#receive(connection, events, handler),
+    );
     handler.accepted(connection);
   }
 
   #receive(connection: EpollConnection, events: number, handler: EngineHandler): void {
+    if (!handler.mayReceive(connection)) return;
+    const { input } = this.#shared;
     let length = 0;
     if ((events & EPOLLIN) !== 0) {
       try {
         // read(2) has no room for control messages: the kernel drops descriptors.
-        length = readSync(connection.fd, this.#input);
+        length = readSync(connection.fd, input);
       } catch (error) {
         if (isErrno(error, "EAGAIN")) return;
         // ECONNRESET: the peer closed without having read our answer.
@@ -105,11 +118,11 @@ export class EpollEngine implements Engine {
     }
     // Nothing to read is either an empty datagram or the end.
     if (length === 0 && (events & (EPOLLRDHUP | EPOLLHUP)) !== 0) {
-      connection.close();
+      connection.closeAtEnd();
       handler.hungUp(connection);
       return;
     }
-    handler.received(connection, this.#input, length);
+    handler.received(connection, input, length);
   }
 
   watch(fd: number, events: number, hungUp: () => void): Watch {
@@ -119,53 +132,5 @@ export class EpollEngine implements Engine {
 
   after(delayMs: number, run: () => void): Timer {
     return this.#loop.after(delayMs, run);
-  }
-}
-
-class EpollConnection implements Connection {
-  readonly #socket: Fd;
-  readonly #loop: EventLoop;
-  readonly #input: Buffer;
-  readonly #output: MessageBuffer;
-  token = 0;
-
-  constructor(socket: Fd, loop: EventLoop, input: Buffer, output: MessageBuffer) {
-    this.#socket = socket;
-    this.#loop = loop;
-    this.#input = input;
-    this.#output = output;
-  }
-
-  get fd(): number {
-    return this.#socket.number;
-  }
-
-  get isOpen(): boolean {
-    return this.#socket.isOpen;
-  }
-
-  send(bytes: Uint8Array, fds: readonly number[]): boolean {
-    if (!this.isOpen) return false;
-    try {
-      return this.#output.send(this.fd, bytes, encodeRights(fds), MSG_DONTWAIT) !== undefined;
-    } catch (error) {
-      if (isErrno(error, "EPIPE", "ECONNRESET", "ENOTCONN")) return false;
-      throw error;
-    }
-  }
-
-  discardPending(): void {
-    try {
-      for (let i = 0; i < DISCARD_LIMIT; i++) if (readSync(this.fd, this.#input) === 0) return;
-    } catch (error) {
-      // Nothing left, or the peer is gone.
-      if (!isErrno(error, "EAGAIN", "ECONNRESET")) throw error;
-    }
-  }
-
-  close(): void {
-    if (!this.isOpen) return;
-    this.#loop.forget(this.token, this.fd);
-    this.#socket.close();
   }
 }

@@ -3,6 +3,7 @@
  * has to look at its peers. @see unix(7), capabilities(7), credentials(7)
  */
 import { readFileSync, readlinkSync } from "node:fs";
+import { uptime } from "node:os";
 import {
   type Credentials,
   Fd,
@@ -14,6 +15,7 @@ import {
   SO_PEERPIDFD,
   tryPidfdOpen,
 } from "@cm4all/linux";
+import { monotonicMs } from "../thread/event-loop.ts";
 
 const CAP_SYS_ADMIN = 21n;
 
@@ -60,7 +62,7 @@ export interface Peer {
   readonly credentials: Credentials;
   /** The connection. */
   readonly socketFd: number;
-  /** When it was accepted, milliseconds since boot. */
+  /** When it was accepted, milliseconds of the monotonic clock. */
   readonly acceptedMs: number;
 }
 
@@ -68,13 +70,24 @@ export interface Peer {
 export function isTrusted({ credentials, socketFd }: Peer, allowed: AllowedPeers): boolean {
   const { uid, gid } = credentials;
   if (uid === 0 || allowed.uids.has(uid) || allowed.gids.has(gid)) return true;
-  return allowed.gids.size > 0 && peerGroups(socketFd).some((group) => allowed.gids.has(group));
+  return allowed.gids.size > 0 && readGroups(socketFd).some((group) => allowed.gids.has(group));
+}
+
+function readGroups(socketFd: number): number[] {
+  try {
+    return peerGroups(socketFd);
+  } catch (error) {
+    // More groups than anybody has who is not up to something.
+    if (isErrno(error, "ERANGE")) return [];
+    throw error;
+  }
 }
 
 /**
  * Whether a peer holds CAP_SYS_ADMIN in the daemon's own user namespace. Its effective
  * set alone proves nothing: anybody has a full one inside `unshare -U`.
  * @param ownUserNamespace the inode of the daemon's user namespace
+ * @throws SyscallError where the daemon lacks something for finding out (EMFILE)
  */
 export function isCapable(peer: Peer, ownUserNamespace: number): boolean {
   const { pid, uid } = peer.credentials;
@@ -101,8 +114,9 @@ function openPeer(peer: Peer): Fd | undefined {
   try {
     return new Fd(getIntOption(peer.socketFd, SO_PEERPIDFD));
   } catch (error) {
-    // ESRCH, EINVAL: the process is gone.
-    if (!isErrno(error, "ENOPROTOOPT")) return undefined;
+    // The process is gone: what the kernel says of it differs from version to version.
+    if (isErrno(error, "ESRCH", "EINVAL", "ENODATA")) return undefined;
+    if (!isErrno(error, "ENOPROTOOPT")) throw error;
   }
   // Linux before 6.5: by the pid, which may belong to another process by now. One that
   // started after the connection was accepted is another one.
@@ -110,7 +124,8 @@ function openPeer(peer: Peer): Fd | undefined {
   if (pidfd === undefined) return undefined;
   try {
     const stat = readFileSync(`/proc/${peer.credentials.pid}/stat`, "latin1");
-    if (parseStartTimeMs(stat) <= peer.acceptedMs) return pidfd;
+    const acceptedMs = uptime() * 1000 - (monotonicMs() - peer.acceptedMs);
+    if (parseStartTimeMs(stat) <= acceptedMs) return pidfd;
   } catch (error) {
     if (!isErrno(error, "ENOENT", "ESRCH")) throw error;
   }

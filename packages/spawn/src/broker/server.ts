@@ -14,7 +14,7 @@ import type { Client, Connections } from "./connections.ts";
 import type { Context } from "./context.ts";
 import type { Connection, EngineHandler } from "./engine.ts";
 import type { Undo } from "./entry.ts";
-import { Refusal } from "./errors.ts";
+import { isSystemError, Refusal } from "./errors.ts";
 import type { Registry } from "./registry.ts";
 import { RequestStatistics } from "./statistics.ts";
 
@@ -43,17 +43,21 @@ export class Server implements EngineHandler {
     this.#connections.forget(connection);
   }
 
+  mayReceive(connection: Connection): boolean {
+    const client = this.#connections.get(connection);
+    if (client === undefined) return false;
+    const refusal = this.#connections.prove(client);
+    if (refusal === undefined) return true;
+    this.#logRefusal(client, refusal);
+    this.#closeWithError(client, refusal);
+    this.statistics.refused++;
+    return false;
+  }
+
   received(connection: Connection, bytes: Buffer, length: number): void {
     const client = this.#connections.get(connection);
     if (client === undefined) return;
     const startMs = monotonicMs();
-    const refusal = this.#connections.prove(client);
-    if (refusal !== undefined) {
-      this.#logRefusal(client, refusal);
-      this.#closeWithError(client, refusal);
-      this.statistics.refused++;
-      return;
-    }
     let decoded: DecodedRequest;
     try {
       decoded = decodeRequest(bytes, length);
@@ -110,9 +114,8 @@ export class Server implements EngineHandler {
     if (!client.connection.send(encodeError(message), [])) this.#connections.close(client);
   }
 
-  /** Closing with unread data would give the peer ECONNRESET before it sees the ERROR. */
   #closeWithError(client: Client, message: string): void {
-    if (client.connection.send(encodeError(message), [])) client.connection.discardPending();
+    client.connection.send(encodeError(message), []);
     this.#connections.close(client);
   }
 
@@ -128,10 +131,6 @@ export class Server implements EngineHandler {
     if (this.#logged.size === MAX_LOGGED)
       this.#context.log(LOG_ERR, "further refusals and failures are counted, not logged");
   }
-}
-
-function isSystemError(error: unknown): error is Error {
-  return error instanceof SyscallError || (error instanceof Error && "syscall" in error);
 }
 
 /** A failure that repeats for many names is logged once: its kind, not its arguments. */

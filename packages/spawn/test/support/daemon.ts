@@ -24,6 +24,8 @@ export interface DaemonOptions {
   readonly address?: string;
   /** A file that it writes its pid to before it starts, such as cgroup.procs. */
   readonly cgroupProcs?: string;
+  /** A command that starts it, such as prlimit. */
+  readonly wrapper?: readonly string[];
 }
 
 /** A running daemon. `stop` or `kill` has to be called. */
@@ -46,7 +48,13 @@ export class TestDaemon {
       passed.length === 0 ? "" : "export LISTEN_PID=$$;",
       'exec "$@"',
     ].join(" ");
-    const command = [process.execPath, BUNDLE, "--listen", this.address];
+    const command = [
+      ...(options.wrapper ?? []),
+      process.execPath,
+      BUNDLE,
+      "--listen",
+      this.address,
+    ];
     command.push("--config", configFile, "--control", this.controlSocket);
     // A test that says nothing of cgroups must not reap those of the machine it runs on.
     if (!config.includes("[reaper]")) command.push("--no-reaper");

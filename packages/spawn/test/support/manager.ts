@@ -42,7 +42,8 @@ export class FakeManager {
     this.#notify = socket(AF_UNIX, SOCK_DGRAM, 0, SOCK_NONBLOCK);
     setIntOption(this.#notify.number, SOL_SOCKET, SO_PASSCRED, 1);
     bindUnix(this.#notify.number, this.#notifyAddress);
-    this.#listener = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+    // systemd passes sockets that wait, unless the unit says NonBlocking=yes.
+    this.#listener = socket(AF_UNIX, SOCK_SEQPACKET);
     setIntOption(this.#listener.number, SOL_SOCKET, SO_PASSCRED, 1);
     bindUnix(this.#listener.number, this.address);
     listen(this.#listener.number, 4096);

@@ -1,0 +1,159 @@
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { request } from "./support/client.ts";
+import { TestDaemon, until } from "./support/daemon.ts";
+import { as, Peer, STRANGER } from "./support/peer.ts";
+
+const REQUEST = request("somebody", { ipc: true });
+const NOTHING = new Uint8Array();
+const GRANTED = ["handles", "closed"];
+const REFUSED = [
+  "permission denied: a client must be root, have CAP_SYS_ADMIN, or be configured",
+  "closed",
+];
+
+describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission", () => {
+  let peer: Peer;
+  beforeAll(() => {
+    peer = new Peer();
+  });
+  afterAll(() => peer[Symbol.dispose]());
+
+  describe("by default", () => {
+    let daemon: TestDaemon;
+    beforeEach(async () => {
+      daemon = await TestDaemon.start();
+    });
+    afterEach(async () => {
+      await peer.endAll();
+      await daemon.stop();
+    });
+
+    const ask = (before: readonly string[], options?: readonly string[]) =>
+      peer.run(before, daemon.address, REQUEST, options);
+
+    it("is given to root, also without capabilities", () => {
+      expect(ask([])).toEqual(GRANTED);
+      expect(ask(["setpriv", "--bounding-set=-all"])).toEqual(GRANTED);
+    });
+
+    it("is given to another uid with CAP_SYS_ADMIN alone", () => {
+      expect(ask(as({ capabilities: ["sys_admin"] }))).toEqual(GRANTED);
+      const others = ["sys_ptrace", "setuid", "dac_override", "net_admin"];
+      expect(ask(as({ capabilities: others }))).toEqual(REFUSED);
+      expect(ask(as({}))).toEqual(REFUSED);
+    });
+
+    it("is not given to the root of a user namespace", () => {
+      for (const maps of [["--map-root-user"], ["--map-current-user", "--keep-caps"]])
+        expect(ask([...as({}), "unshare", "--user", ...maps])).toEqual(REFUSED);
+    });
+
+    it("is not given to who executes a set-uid program once connected", () => {
+      expect(ask(as({}), ["--exec", peer.setUidProgram()])).toEqual(REFUSED);
+      // Which is refused for its uids, not because it executed something.
+      const nobody = as({ capabilities: ["sys_admin"] });
+      expect(ask(nobody, ["--exec", "/proc/self/exe"])).toEqual(GRANTED);
+    });
+
+    it("is not given to a process that is gone", () => {
+      expect(ask(as({ capabilities: ["sys_admin"] }), ["--orphan"])).toEqual(REFUSED);
+      expect(ask([], ["--orphan"])).toEqual(GRANTED);
+    });
+
+    it("refuses each peer with one line in the log", async () => {
+      for (let i = 0; i < 3; i++) ask(as({}));
+      const lines = () => daemon.log.match(/refused pid \d+, uid \d+: .*/g) ?? [];
+      await until(() => lines().length === 3, "all are logged");
+      for (const line of lines()) expect(line).toContain(`uid ${STRANGER}: ${REFUSED[0]}`);
+      expect((await daemon.status()).requests.refused).toBe(3);
+      // One process that comes again and again.
+      await peer.start(as({}), daemon.address, REQUEST, ["--hold", "50"]);
+      await until(async () => (await daemon.status()).requests.refused === 53, "all are refused");
+      expect(lines().length).toBe(4);
+    });
+
+    it("is not waited for when a stranger sends something that takes long to close", async () => {
+      const before = daemon.descriptorCount();
+      const children = daemon.childPids().length;
+      expect(ask(as({}), ["--linger"])).toEqual(REFUSED);
+      // One that says nothing more, and one that is gone.
+      await peer.start(as({}), daemon.address, REQUEST, ["--linger"]);
+      await peer.endAll();
+      const startMs = performance.now();
+      using client = daemon.connect();
+      client.inodes("somebody", { ipc: true });
+      expect(performance.now() - startMs).toBeLessThan(1000);
+      client[Symbol.dispose]();
+      await until(() => daemon.childPids().length === children, "the child that closes is reaped");
+      await until(() => daemon.descriptorCount() === before + 1, "all is closed");
+    });
+
+    it("can be had by root while others come in crowds", async () => {
+      const hold = (uid: number) =>
+        peer.start(as({ uid }), daemon.address, NOTHING, ["--hold", "100"]);
+      await Promise.all(Array.from({ length: 20 }, (_, i) => hold(STRANGER + i)));
+      // 64 of each uid, 1,024 of all.
+      await until(async () => (await daemon.status()).connections === 1024, "the crowd is there");
+      for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, REQUEST, ["--flood"]);
+      const startMs = performance.now();
+      // Each waits behind the 4,096 that the listener's queue holds.
+      for (let i = 0; i < 5; i++) {
+        expect(ask([])).toEqual(GRANTED);
+        expect(ask(as({ capabilities: ["sys_admin"] }))).toEqual(GRANTED);
+      }
+      console.log(`10 clients in a crowd: ${Math.round(performance.now() - startMs)} ms`);
+      expect(performance.now() - startMs).toBeLessThan(20_000);
+      expect((await daemon.status()).connections).toBeLessThanOrEqual(1024);
+    });
+
+    it("lets in more of one uid than there may be strangers", async () => {
+      const privileged = as({ capabilities: ["sys_admin"] });
+      await peer.start(privileged, daemon.address, NOTHING, ["--hold", "100"]);
+      // They have asked for nothing; those that had to make room were found capable.
+      await until(async () => (await daemon.status()).connections === 100, "all are there");
+      await peer.start(as({}), daemon.address, NOTHING, ["--hold", "200"]);
+      await until(async () => (await daemon.status()).connections === 164, "the crowd is there");
+      expect(ask(privileged)).toEqual(GRANTED);
+    });
+  });
+
+  describe("by configuration", () => {
+    let daemon: TestDaemon;
+    beforeAll(async () => {
+      daemon = await TestDaemon.start({
+        config: "[namespaces]\nallow_uids = [1001]\nallow_gids = [2001, 2002]\n",
+      });
+    });
+    afterAll(() => daemon.stop());
+
+    it.each([
+      ["a uid", { uid: 1001 }, GRANTED],
+      ["a gid", { gid: 2001 }, GRANTED],
+      ["a supplementary group", { groups: [3, 2002] }, GRANTED],
+      ["nobody else", { uid: 2001, gid: 1001, groups: [1001] }, REFUSED],
+      [
+        "nobody with more groups than can be looked at",
+        { groups: Array.from({ length: 2000 }, (_, i) => 100_000 + i) },
+        REFUSED,
+      ],
+    ])("is given to %s", (_, credentials, expected) => {
+      expect(peer.run(as(credentials), daemon.address, REQUEST)).toEqual(expected);
+    });
+  });
+
+  it("is not given to processes that the daemon's PID namespace does not show", async () => {
+    const daemon = await TestDaemon.start({
+      wrapper: ["unshare", "--pid", "--fork", "--mount-proc"],
+    });
+    const privileged = as({ capabilities: ["sys_admin"] });
+    expect(peer.run(privileged, daemon.address, REQUEST)).toEqual(REFUSED);
+    expect(peer.run([], daemon.address, REQUEST)).toEqual(GRANTED);
+    const ended = once(daemon.child, "exit");
+    for (const pid of daemon.childPids()) process.kill(pid, "SIGTERM");
+    expect(await ended).toEqual([0, null]);
+    rmSync(daemon.directory, { recursive: true });
+  });
+});

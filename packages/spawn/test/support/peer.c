@@ -1,0 +1,216 @@
+/*
+ * A client of the namespace service that runs as anybody: the tests compile it.
+ *
+ *     peer [OPTION] ADDRESS DATAGRAM
+ *
+ * Connects to the abstract ADDRESS, sends DATAGRAM (in hexadecimal), and prints one line
+ * for each answer, in hexadecimal, until the connection is closed: `closed`, or the errno.
+ * It sends no second datagram, and says so to the daemon (SHUT_WR) after an answer.
+ *
+ *     --exec PROGRAM   becomes PROGRAM once connected, which sends on the inherited socket
+ *     --fd             ADDRESS is the number of such a socket
+ *     --orphan         the process that connects is gone before the datagram is sent
+ *     --linger         sends a TCP socket along that takes 100 seconds to close
+ *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless it
+ *                      is empty, prints `connected` and keeps them
+ *     --flood          prints `connected`, and connects, sends and closes without end
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static void
+check(int result, const char *what)
+{
+	if (result < 0) {
+		perror(what);
+		exit(EXIT_FAILURE);
+	}
+}
+
+static int
+connect_to(const char *name)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	size_t length = strlen(name);
+	memcpy(address.sun_path + 1, name, length);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+	check(fd, "socket");
+	length += offsetof(struct sockaddr_un, sun_path) + 1;
+	check(connect(fd, (struct sockaddr *)&address, length), "connect");
+	return fd;
+}
+
+/* Sends bytes, and a descriptor unless it is -1. */
+static int
+send_with(int fd, const void *bytes, size_t length, int passed)
+{
+	char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {(void *)bytes, length};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (passed >= 0) {
+		message.msg_control = control;
+		message.msg_controllen = sizeof(control);
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &passed, sizeof(int));
+	}
+	return sendmsg(fd, &message, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+static int
+receive_fd(int fd)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = control, .msg_controllen = sizeof(control)};
+	check(recvmsg(fd, &message, 0), "recvmsg");
+	int received;
+	memcpy(&received, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof(int));
+	return received;
+}
+
+static int
+connect_orphan(const char *name)
+{
+	int pair[2];
+	check(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), "socketpair");
+	pid_t pid = fork();
+	check(pid, "fork");
+	if (pid == 0) {
+		check(send_with(pair[1], "", 1, connect_to(name)), "sendmsg");
+		_exit(0);
+	}
+	int fd = receive_fd(pair[0]);
+	check(waitpid(pid, NULL, 0), "waitpid");
+	return fd;
+}
+
+/* A connection whose peer never reads, with so much sent that close(2) has to wait. */
+static int
+lingering_socket(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t length = sizeof(address);
+	int listener = socket(AF_INET, SOCK_STREAM, 0);
+	check(bind(listener, (struct sockaddr *)&address, length), "bind");
+	check(listen(listener, 1), "listen");
+	check(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	check(connect(fd, (struct sockaddr *)&address, length), "connect");
+	check(fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl");
+	static char zeros[65536];
+	while (write(fd, zeros, sizeof(zeros)) > 0) {
+	}
+	check(fcntl(fd, F_SETFL, 0), "fcntl");
+	struct linger linger = {.l_onoff = 1, .l_linger = 100};
+	check(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), "SO_LINGER");
+	return fd;
+}
+
+/* Closes all but the last: this process must not be the last one either. */
+static void
+send_lingering(int fd, const void *bytes, size_t length)
+{
+	int lingering = lingering_socket();
+	check(send_with(fd, bytes, length, lingering), "sendmsg");
+	close(lingering);
+}
+
+static void
+print_answers(int fd)
+{
+	unsigned char answer[1024];
+	for (;;) {
+		ssize_t length = recv(fd, answer, sizeof(answer), 0);
+		if (length <= 0) {
+			puts(length == 0 ? "closed" : strerrorname_np(errno));
+			return;
+		}
+		for (ssize_t i = 0; i < length; i++)
+			printf("%02x", answer[i]);
+		putchar('\n');
+		fflush(stdout);
+		shutdown(fd, SHUT_WR);
+	}
+}
+
+static void
+say_connected(void)
+{
+	puts("connected");
+	fflush(stdout);
+}
+
+static void
+flood(const char *name, const void *bytes, size_t length)
+{
+	say_connected();
+	for (;;) {
+		int fd = connect_to(name);
+		send_with(fd, bytes, length, -1);
+		close(fd);
+	}
+}
+
+static void
+hold(const char *name, int count, const void *bytes, size_t length)
+{
+	for (int i = 0; i < count; i++) {
+		int fd = connect_to(name);
+		if (length > 0)
+			send_with(fd, bytes, length, -1);
+	}
+	say_connected();
+	pause();
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *option = argc > 3 ? argv[1] : "", *hex = argv[argc - 1];
+	const char *address = argv[argc - 2], *value = argv[2];
+	static unsigned char bytes[32768];
+	size_t length = strlen(hex) / 2;
+	for (size_t i = 0; i < length; i++)
+		sscanf(hex + 2 * i, "%2hhx", &bytes[i]);
+
+	if (strcmp(option, "--hold") == 0)
+		hold(address, atoi(value), bytes, length);
+	if (strcmp(option, "--flood") == 0)
+		flood(address, bytes, length);
+
+	int fd;
+	if (strcmp(option, "--fd") == 0)
+		fd = atoi(address);
+	else if (strcmp(option, "--orphan") == 0)
+		fd = connect_orphan(address);
+	else
+		fd = connect_to(address);
+
+	if (strcmp(option, "--exec") == 0) {
+		char number[16];
+		snprintf(number, sizeof(number), "%d", fd);
+		execl(value, value, "--fd", number, hex, NULL);
+		check(-1, "execl");
+	}
+	if (strcmp(option, "--linger") == 0)
+		send_lingering(fd, bytes, length);
+	else
+		check(send_with(fd, bytes, length, -1), "sendmsg");
+	print_answers(fd);
+	return EXIT_SUCCESS;
+}
