@@ -73,6 +73,12 @@ async function start(code: string, more: Partial<ScriptHostOptions> = {}): Promi
   return host;
 }
 
+/** Never pid 0, which is this process's own group. */
+function kill(host: ScriptHost, signal: NodeJS.Signals): void {
+  if (host.pid === undefined) throw new Error("the script host does not run");
+  process.kill(host.pid, signal);
+}
+
 const handler = (body: string) => `function cgroup_released(cgroup) ${body}\nend`;
 
 describe("the script host", () => {
@@ -180,7 +186,7 @@ describe("the script host", () => {
     const { pid } = host;
     const running = host.run(snapshot);
     const ended = once(host, "ended");
-    process.kill(pid ?? 0, "SIGKILL");
+    kill(host, "SIGKILL");
     expect(await running).toEqual({
       type: "interrupted",
       message: "the script host ended: killed by SIGKILL",
@@ -195,7 +201,7 @@ describe("the script host", () => {
     const host = await start(handler("if cgroup.report == 2 then os.execute('sleep 100') end"), {
       answerTimeoutMs: 500,
     });
-    process.kill(host.pid ?? 0, "SIGSTOP");
+    kill(host, "SIGSTOP");
     expect(await host.run(snapshot)).toMatchObject({
       type: "interrupted",
       message: expect.stringMatching(/no sign of life for 1 s/),
