@@ -33,6 +33,8 @@ export interface PostgresOptions {
   tcp?: boolean;
   /** Further lines of postgresql.conf. */
   settings?: Record<string, string>;
+  /** PEM texts of a certificate and its key, with which it speaks TLS. */
+  tls?: { cert: string; key: string };
   /** Lines of pg_hba.conf in place of `local all all trust` and `host all all all trust`. */
   hba?: string[];
 }
@@ -159,8 +161,15 @@ export class Postgres {
       synchronous_commit: "off",
       full_page_writes: "off",
       lc_messages: "C",
+      ssl: options.tls === undefined ? "off" : "on",
       ...options.settings,
     };
+    if (options.tls !== undefined) {
+      writeFileSync(join(this.#data, "server.crt"), options.tls.cert);
+      const key = join(this.#data, "server.key");
+      writeFileSync(key, options.tls.key, { mode: 0o600 });
+      if (this.#identity !== undefined) chownSync(key, NOBODY, NOBODY);
+    }
     const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
     writeFileSync(join(this.#data, "postgresql.auto.conf"), lines.join(""));
     if (options.hba !== undefined)
