@@ -7,12 +7,8 @@
  * one process at a time.
  */
 import { EventEmitter } from "node:events";
-import {
-  type HostProcess,
-  type ProcessOptions,
-  residentBytes,
-  startHostProcess,
-} from "./host-process.ts";
+import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
+import { Liveness } from "./liveness.ts";
 import {
   encodeMessage,
   type HostSettings,
@@ -69,13 +65,10 @@ interface ScriptHostEvents {
 
 /** Pauses before another process is started, growing while none of them does any good. */
 const PAUSES_MS = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
-/** How often the host is asked for a sign of life while work is with it. */
-const PING_MS = 1000;
-/** What Node needs besides the heap. */
-const OVERHEAD_BYTES = 256 * 1024 * 1024;
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   readonly #options: ScriptHostOptions;
+  readonly #liveness: Liveness;
   #state: HostState = "stopped";
   #process: HostProcess | undefined;
   #running = new Map<number, (outcome: Outcome) => void>();
@@ -84,18 +77,23 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #failures = 0;
   /** Why we ended the process. */
   #verdict: string | undefined;
-  #lastHeard = 0;
-  #watch: NodeJS.Timeout | undefined;
   #restart: NodeJS.Timeout | undefined;
   #reloadWhenReady = false;
   #hasHandler = true;
   /** The process ends because another one is wanted. */
   #startAgain = false;
-  #pongDue = false;
 
   constructor(options: ScriptHostOptions) {
     super();
     this.#options = options;
+    this.#liveness = new Liveness({
+      timeoutMs: options.answerTimeoutMs,
+      memoryMiB: options.memoryMiB,
+      pid: () => this.pid,
+      ping: () => this.#send({ type: "ping" }),
+      isBusy: () => this.#running.size > 0 || this.#state === "starting",
+      condemn: (verdict) => this.#endProcess(verdict),
+    });
   }
 
   get state(): HostState {
@@ -224,42 +222,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   /** Sends something that an answer is due for. */
   #ask(request: Request): void {
     this.#send(request);
-    if (this.#watch !== undefined) return;
-    this.#lastHeard = performance.now();
-    this.#ping();
-    this.#watch = setInterval(
-      () => this.#check(),
-      Math.min(PING_MS, this.#options.answerTimeoutMs / 4),
-    );
-  }
-
-  #ping(): void {
-    this.#pongDue = true;
-    this.#send({ type: "ping" });
-  }
-
-  /** Looks after a host that has work. */
-  #check(): void {
-    const silentMs = performance.now() - this.#lastHeard;
-    if (silentMs > this.#options.answerTimeoutMs) {
-      this.#endProcess(`no sign of life for ${Math.round(silentMs / 1000)} s`);
-      return;
-    }
-    const bytes = residentBytes(this.pid);
-    const limit = this.#options.memoryMiB * 1024 * 1024 + OVERHEAD_BYTES;
-    if (bytes !== undefined && bytes > limit) {
-      this.#endProcess(`it uses ${Math.round(bytes / 1024 / 1024)} MiB of memory`);
-      return;
-    }
-    if (this.#pongDue) return;
-    if (this.#running.size > 0 || this.#state === "starting") this.#ping();
-    else this.#unwatch();
-  }
-
-  #unwatch(): void {
-    clearInterval(this.#watch);
-    this.#watch = undefined;
-    this.#pongDue = false;
+    this.#liveness.watch();
   }
 
   /** SIGKILL, because a process that hangs, or is stopped, hears nothing else. */
@@ -270,7 +233,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
 
   #receive(from: HostProcess, reader: MessageReader<Reply>, chunk: string): void {
     if (from !== this.#process) return;
-    this.#lastHeard = performance.now();
+    this.#liveness.heard();
     let replies: Reply[];
     try {
       replies = reader.push(chunk);
@@ -284,7 +247,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #handle(reply: Reply): void {
     switch (reply.type) {
       case "pong":
-        this.#pongDue = false;
+        this.#liveness.answered();
         break;
       case "ready":
         this.#hasHandler = reply.hasHandler;
@@ -337,7 +300,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   #ended(reason: string): void {
-    this.#unwatch();
+    this.#liveness.stop();
     const interrupted = this.#running;
     this.#running = new Map();
     const restarts = this.#state !== "stopped";

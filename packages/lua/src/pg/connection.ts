@@ -12,6 +12,7 @@ import { ConninfoError } from "./conninfo.ts";
 import { formatServerMessage, type ServerMessage } from "./message.ts";
 import { type Outcome, runStatement, type StatementText } from "./statement.ts";
 import { resolveTarget } from "./target.ts";
+import { Transaction, type TransactionHooks } from "./transaction.ts";
 
 export interface ConnectionOptions {
   /** Messages of the server that belong to no statement: NOTICE, an idle session's end. */
@@ -268,41 +269,4 @@ export class PgConnection {
 
 function listenSql(channel: string): string {
   return `LISTEN "${channel.replaceAll('"', '""')}"`;
-}
-
-interface TransactionHooks {
-  run(text: StatementText): Promise<Outcome>;
-  end(): void;
-}
-
-/** The session, for one user alone; between `begin` and `finish` it is a transaction. */
-export class Transaction {
-  readonly #hooks: TransactionHooks;
-  /** Statements of several coroutines go one after the other. */
-  #last: Promise<unknown> = Promise.resolve();
-  isOpen = true;
-
-  constructor(hooks: TransactionHooks) {
-    this.#hooks = hooks;
-  }
-
-  execute(text: StatementText): Promise<Outcome> {
-    const outcome = this.#last.then(() => this.#hooks.run(text));
-    this.#last = outcome;
-    return outcome;
-  }
-
-  /** Sends COMMIT or ROLLBACK and gives the session back. */
-  async finish(command: "COMMIT" | "ROLLBACK"): Promise<Outcome> {
-    if (!this.isOpen) return { error: "the transaction has ended" };
-    this.isOpen = false;
-    const outcome = await this.execute({ sql: command, parameters: undefined });
-    this.#hooks.end();
-    return outcome;
-  }
-
-  /** The end of a task that did not end its transaction. */
-  close(): void {
-    if (this.isOpen) void this.finish("ROLLBACK");
-  }
 }

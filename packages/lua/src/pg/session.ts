@@ -1,0 +1,20 @@
+/** What scripts hold as a connection, and what its statements return. */
+import { type LuaState, pushFailure } from "../lua.ts";
+import type { PgConnection } from "./connection.ts";
+import type { Listeners } from "./listeners.ts";
+import { pushResult } from "./result.ts";
+import type { Outcome } from "./statement.ts";
+import { encodeUtf8 } from "./values.ts";
+
+export const CONNECTION = "pg.Connection";
+
+export interface Session {
+  connection: PgConnection;
+  listeners: Listeners;
+}
+
+export function pushOutcome(L: LuaState, outcome: Outcome): number {
+  if ("error" in outcome) return pushFailure(L, encodeUtf8(outcome.error));
+  pushResult(L, outcome.result);
+  return 1;
+}

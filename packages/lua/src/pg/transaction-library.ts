@@ -1,0 +1,108 @@
+/** `db:transaction`, and the transactions that it gives to scripts. */
+import { loadChunk } from "../compat/load.ts";
+import { type LuaState, lua, pushFailure, raise, toText } from "../lua.ts";
+import type { Runtime } from "../runtime/index.ts";
+import { checkObject, newMethodClass, pushObject } from "../userdata.ts";
+import { statementArguments } from "./arguments.ts";
+import { CONNECTION, pushOutcome, type Session } from "./session.ts";
+import type { Outcome } from "./statement.ts";
+import type { Transaction } from "./transaction.ts";
+import { encodeUtf8 } from "./values.ts";
+
+const TRANSACTION = "pg.Transaction";
+
+/** For `transaction`: waits for the session and begins. Returns the transaction. */
+function begin(runtime: Runtime) {
+  return (L: LuaState): number => {
+    const { connection } = checkObject<Session>(L, 1, CONNECTION);
+    const task = runtime.scheduler.current;
+    return runtime.scheduler.suspend(L, () => {
+      const { granted, abandon } = connection.lease();
+      let begun: Transaction | undefined;
+      return {
+        // What has begun has to be rolled back before others have the session.
+        abandon: () => (begun === undefined ? abandon() : begun.close()),
+        result: granted.then(async (transaction) => {
+          if ("error" in transaction) return transaction;
+          begun = transaction;
+          const outcome = await transaction.execute({ sql: "BEGIN", parameters: undefined });
+          if ("error" in outcome) {
+            transaction.close();
+            return outcome;
+          }
+          return transaction;
+        }),
+        push: (thread, transaction) => {
+          if ("error" in transaction) return pushFailure(thread, encodeUtf8(transaction.error));
+          task?.own(transaction);
+          pushObject<Transaction>(thread, transaction, TRANSACTION);
+          return 1;
+        },
+      };
+    });
+  };
+}
+
+/** For `transaction`: COMMIT or ROLLBACK. */
+function finish(runtime: Runtime) {
+  return (L: LuaState): number => {
+    const transaction = checkObject<Transaction>(L, 1, TRANSACTION);
+    const command = lua.lua_toboolean(L, 2) ? "COMMIT" : "ROLLBACK";
+    return runtime.scheduler.suspend<Outcome>(L, () => ({
+      result: transaction.finish(command),
+      push: (thread, outcome) => {
+        // The server answers COMMIT with ROLLBACK where a statement failed before.
+        if (command === "COMMIT" && "result" in outcome && outcome.result.command === "ROLLBACK")
+          return pushFailure(thread, "the transaction was rolled back: a statement in it failed\n");
+        return pushOutcome(thread, outcome);
+      },
+    }));
+  };
+}
+
+function executeInTransaction(runtime: Runtime) {
+  return (L: LuaState): number => {
+    const transaction = checkObject<Transaction>(L, 1, TRANSACTION);
+    if (!transaction.isOpen) return raise(L, "the transaction has ended");
+    const text = statementArguments(L);
+    return runtime.scheduler.suspend<Outcome>(L, () => ({
+      result: "error" in text ? Promise.resolve(text) : transaction.execute(text),
+      push: pushOutcome,
+    }));
+  };
+}
+
+/** `transaction` is shortest in Lua, where a call may wait inside of `pcall`. */
+const TRANSACTION_SOURCE = `
+local begin, finish = ...
+local function complete(tx, ok, ...)
+  if not ok then
+    finish(tx, false)
+    error((...), 0)
+  end
+  local committed, message = finish(tx, true)
+  if not committed then return nil, message end
+  if select("#", ...) == 0 then return true end
+  return ...
+end
+return function(db, fn)
+  if type(fn) ~= "function" then
+    error("bad argument #1 to 'transaction' (function expected, got " .. type(fn) .. ")", 2)
+  end
+  local tx, message = begin(db)
+  if not tx then return nil, message end
+  return complete(tx, pcall(fn, tx))
+end`;
+
+export function openTransactions(L: LuaState, runtime: Runtime): void {
+  newMethodClass(L, TRANSACTION, { execute: executeInTransaction(runtime) });
+}
+
+/** Pushes the method `transaction` of connections. */
+export function pushTransactionMethod(L: LuaState, runtime: Runtime): void {
+  if (loadChunk(L, TRANSACTION_SOURCE, "=[pg]") !== lua.LUA_OK)
+    throw new Error(String(toText(L, -1)));
+  lua.lua_pushcfunction(L, begin(runtime));
+  lua.lua_pushcfunction(L, finish(runtime));
+  lua.lua_call(L, 2, 1);
+}
