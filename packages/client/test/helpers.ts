@@ -8,7 +8,10 @@ export const packageDirectory = fileURLToPath(new URL("..", import.meta.url));
 const dist = join(packageDirectory, "dist/");
 export const bundle = `${dist}cm4all-spawn-client.js`;
 export const addon = `${dist}ffi-rs.linux-${process.arch}-gnu.node`;
-export const { version } = JSON.parse(readFileSync(join(packageDirectory, "package.json"), "utf8"));
+/** The suite has one version, that of its top level. */
+export const { version } = JSON.parse(
+  readFileSync(join(packageDirectory, "../../package.json"), "utf8"),
+);
 
 export interface Result {
   /** Undefined where a signal ended it. */
