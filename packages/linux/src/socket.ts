@@ -235,7 +235,10 @@ export class MessageBuffer {
    */
   receive(fd: number, flags = 0): ReceivedMessage | undefined {
     const header = this.#prepare(this.data.bytes.length, this.#controlBytes);
-    const result = libc.recvmsg(fd, header, flags | MSG_CMSG_CLOEXEC);
+    let result: number;
+    // A signal interrupts one that waits with a timeout (SO_RCVTIMEO).
+    do result = libc.recvmsg(fd, header, flags | MSG_CMSG_CLOEXEC);
+    while (result === -EINTR);
     if (result === -EAGAIN) return undefined;
     const length = check(result, "recvmsg", { fd });
     const controlLength = Number(this.#header.bytes.readBigUInt64LE(16 + 40));
