@@ -134,6 +134,21 @@ export class TestDaemon {
     );
   }
 
+  /** Does `work` while the daemon stands still. */
+  async whilePaused(work: () => void | Promise<void>): Promise<void> {
+    const isPaused = () =>
+      readdirSync(`/proc/${this.pid}/task`).every((task) =>
+        /^State:\tT/m.test(readFileSync(`/proc/${this.pid}/task/${task}/status`, "utf8")),
+      );
+    process.kill(this.pid, "SIGSTOP");
+    try {
+      await until(isPaused, "all threads have stopped");
+      await work();
+    } finally {
+      process.kill(this.pid, "SIGCONT");
+    }
+  }
+
   /** Private memory, bytes. */
   privateBytes(): number {
     const text = readFileSync(`/proc/${this.pid}/smaps_rollup`, "utf8");
