@@ -31,6 +31,7 @@ declare module "fengari/src/types" {
   export interface GlobalState {
     id_counter: number;
     l_registry: TValue;
+    atnativeerror: LuaFunction | null;
     mainthread: LuaState;
   }
 
@@ -40,6 +41,7 @@ declare module "fengari/src/types" {
     l_G: GlobalState;
     stack: TValue[];
     top: number;
+    ci: { top: number };
     hookmask: number;
     status: number;
   }
@@ -98,6 +100,20 @@ declare module "fengari/src/lstring.js" {
   export default lstring;
 }
 
+declare module "fengari/src/lapi.js" {
+  import type { LuaFunction, LuaState } from "fengari/src/types";
+
+  const lapi: { lua_pushcfunction(L: LuaState, fn: LuaFunction): void };
+  export default lapi;
+}
+
+declare module "fengari/src/ldo.js" {
+  import type { LuaState } from "fengari/src/types";
+
+  const ldo: { luaD_checkstack(L: LuaState, slots: number): void };
+  export default ldo;
+}
+
 declare module "fengari/src/lfunc.js" {
   const lfunc: { Proto: { prototype: object } };
   export default lfunc;
@@ -113,6 +129,7 @@ declare module "fengari/src/lobject.js" {
         ttisinteger(): boolean;
         ttisfloat(): boolean;
         setivalue(n: number): void;
+        vslen(this: object): number;
       };
     };
     luaO_nilobject: TValue;

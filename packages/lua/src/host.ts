@@ -117,8 +117,6 @@ export function runHost(): void {
   setThreadName("script host");
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
-  // A descriptor that a script's `io.write` finds closed is an error, not a signal.
-  process.on("SIGPIPE", () => {});
   process.title = "cm4all-spawn script host";
   new Host(new Socket({ fd: HOST_FD, readable: true, writable: true }));
 }

@@ -175,6 +175,18 @@ describe("handlers", () => {
     expect(await script.handle({ report: 2 })).toBe("fine\n");
   });
 
+  it("cannot fill the memory with strings", async () => {
+    using script = new TestScript(
+      "function cgroup_released(c) if c.report == 2 then print('fine') return end local s = 'x' while true do s = s .. s end end",
+    );
+    expect((await script.outcome())?.message).toBe(
+      "not enough memory: a string of more than 64 MiB",
+    );
+    await expect(printedBy("('x'):rep(1e10)")).rejects.toThrow("resulting string too large");
+    await expect(printedBy("('x'):rep(1e6):gsub('x', ('y'):rep(1e6))")).rejects.toThrow(/./);
+    expect(await script.handle({ report: 2 })).toBe("fine\n");
+  });
+
   it("that wait too long count as failed, and their cgroup goes stale", async () => {
     using script = new TestScript(
       "function cgroup_released(c) if kept then print(pcall(function() return kept.path end)) return end kept = c coroutine.yield() end",

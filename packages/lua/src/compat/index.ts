@@ -16,6 +16,7 @@ import { type CoroutineWatcher, openCoroutine } from "./coroutine.ts";
 import { openDebug } from "./debug.ts";
 import { openEnvironment } from "./environment.ts";
 import { openIo } from "./io.ts";
+import { StringTooLong } from "./limits.ts";
 import { loadChunk, loadFile } from "./load.ts";
 import { openMath } from "./math.ts";
 import { openOs } from "./os.ts";
@@ -68,6 +69,7 @@ function describeNativeError(L: LuaState): number {
   const error = lua.lua_touserdata(L, 1);
   if (error instanceof RangeError && /call stack/.test(error.message))
     pushText(L, "stack overflow");
+  else if (error instanceof StringTooLong) pushText(L, error.message);
   else pushText(L, error instanceof Error ? `internal error: ${error.message}` : String(error));
   return 1;
 }

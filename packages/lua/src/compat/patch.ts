@@ -4,19 +4,23 @@
  * `patch-constants.ts`; nothing else reaches into it.
  */
 import "./patch-constants.ts";
+import lapi from "fengari/src/lapi.js";
 import ldebug from "fengari/src/ldebug.js";
+import ldo from "fengari/src/ldo.js";
 import lfunc from "fengari/src/lfunc.js";
 import lobject from "fengari/src/lobject.js";
 import lstring from "fengari/src/lstring.js";
 import ltable from "fengari/src/ltable.js";
 import lvm from "fengari/src/lvm.js";
 import { budget } from "./budget.ts";
+import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
 import { luajitWording } from "./messages.ts";
 import { numberToText, textToNumber, truncate } from "./numbers.ts";
 import * as table from "./table.ts";
 
 const LUA_TNUMBER = 3;
 const LUA_TNUMFLT = LUA_TNUMBER;
+const HANDLER_SLOTS = 20;
 
 // LuaJIT knows doubles only; fengari's integers wrap around at 32 bits. No value counts as
 // an integer, whatever its tag says, so that every operation takes the path for doubles.
@@ -47,6 +51,26 @@ lobject.luaO_str2num = (bytes, out) => {
 lobject.luaO_tostring = (L, value) => {
   const text = numberToText(Number(value.value));
   value.setsvalue(lstring.luaS_bless(L, Uint8Array.from(Buffer.from(text, "latin1"))));
+};
+
+// Strings live outside of the heap, which has a limit: `s = s .. s` in a loop would take all
+// memory of the machine. Concatenation asks for the length of each part.
+const { vslen } = lobject.TValue.prototype;
+lobject.TValue.prototype.vslen = function (this: object) {
+  const length = vslen.call(this);
+  if (length > MAX_STRING_BYTES) throw new StringTooLong();
+  return length;
+};
+
+// Where JavaScript throws between two instructions (a string too long, its stack used up), the
+// stack has no room for the handler that turns that into an error of Lua.
+const { lua_pushcfunction } = lapi;
+lapi.lua_pushcfunction = (L, fn) => {
+  if (fn === L.l_G.atnativeerror) {
+    ldo.luaD_checkstack(L, HANDLER_SLOTS);
+    L.ci.top = Math.max(L.ci.top, L.top + HANDLER_SLOTS);
+  }
+  lua_pushcfunction(L, fn);
 };
 
 // Tables with an array part: order of pairs() and the length of tables with holes.

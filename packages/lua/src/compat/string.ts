@@ -24,6 +24,7 @@ import {
   parseFormat,
   quote,
 } from "./format.ts";
+import { MAX_STRING_BYTES } from "./limits.ts";
 import { searchFunctions } from "./search.ts";
 
 function format(L: LuaState): number {
@@ -118,15 +119,12 @@ function rep(L: LuaState): number {
   const text = checkText(L, 1);
   const count = Math.max(lauxlib.luaL_checkinteger(L, 2), 0);
   const separator = optText(L, 3, "");
-  if (count * (text.length + separator.length) > MAX_STRING)
+  if (count * (text.length + separator.length) > MAX_STRING_BYTES)
     return raise(L, "resulting string too large");
   const repeated = (text + separator).repeat(count);
   pushText(L, count === 0 ? "" : repeated.slice(0, repeated.length - separator.length));
   return 1;
 }
-
-/** Node's own limit is higher by a few bytes, and an error of Node's is no error of Lua's. */
-const MAX_STRING = 2 ** 29 - 2 ** 16;
 
 /** ASCII only, as in the C locale. */
 function mapped(fn: (text: string) => string): LuaFunction {

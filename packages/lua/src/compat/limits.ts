@@ -1,0 +1,10 @@
+/** A string that is longer cannot be made longer yet. No accounting script needs one. */
+export const MAX_STRING_BYTES = 64 * 1024 * 1024;
+
+export class StringTooLong extends Error {
+  override name = "StringTooLong";
+
+  constructor() {
+    super(`not enough memory: a string of more than ${MAX_STRING_BYTES / 1024 / 1024} MiB`);
+  }
+}
