@@ -40,8 +40,8 @@ export type Reply =
 
 /** Messages of scripts are cut to this: a log line is for people. */
 export const MAX_TEXT = 16384;
-/** No message is longer, in bytes: paths have at most 4096, and JSON spends six on a byte. */
-const MAX_LINE = 8 * MAX_TEXT + 65536;
+/** No message is longer: at most two texts and a path of 4096 bytes, and JSON spends six on a byte. */
+const MAX_LINE = 12 * MAX_TEXT + 65536;
 
 export class ProtocolError extends Error {
   override name = "ProtocolError";

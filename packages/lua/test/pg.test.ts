@@ -340,6 +340,22 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       expect(await second).toBe("t\n");
     });
 
+    it("are over when the session breaks, and the next one is another", async () => {
+      expect(
+        await printed(`
+          db:execute('drop table if exists broken; create table broken(n int)')
+          print(db:transaction(function(tx)
+            tx:execute('insert into broken values (1)')
+            print((select(2, tx:execute('select pg_terminate_backend(pg_backend_pid())'))))
+            print(tx:execute('insert into broken values (2)'))
+          end))
+          print(value('select count(*) from broken'))
+          print(db:transaction(function(tx) assert(tx:execute('insert into broken values (3)')) return 'ok' end))`),
+      ).toMatch(
+        /^FATAL: {2}terminating connection[^\n]*\n\nnil\tserver closed the connection unexpectedly[\s\S]*nil\tserver closed[\s\S]*\n0\nok\n$/,
+      );
+    });
+
     it("fail where there is no server", async () => {
       expect(await printed("print(pg:new('host=/nonexistent'):transaction(print))")).toMatch(
         /^nil\tconnection to server on socket/,
@@ -446,6 +462,26 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       await server.pause();
       await server.resume();
     }
+  });
+
+  it("takes back statements of handlers that do not wait any longer", async () => {
+    using running = script(
+      `function cgroup_released(c)
+         if c.report == 1 then db:execute('create table if not exists late(n int); select pg_sleep(0.4)')
+         elseif c.report == 2 then db:execute('insert into late values (2)')
+         elseif c.report == 3 then db:transaction(function(tx) tx:execute('insert into late values (3)') end)
+         else print(value('select count(*) from late')) end
+       end`,
+      { handlerTimeoutMs: 200 },
+    );
+    const outcomes = await Promise.all([1, 2, 3].map((report) => running.outcome({ report })));
+    expect(outcomes.map((failure) => /did not end/.test(failure?.message ?? ""))).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    await delay(400);
+    expect(await running.handle({ report: 4 })).toBe("0\n");
   });
 
   it("cannot be waited for in the main chunk", () => {

@@ -152,6 +152,20 @@ describe("handlers", () => {
     );
   });
 
+  it("get no late results after other Lua code has resumed them", async () => {
+    using script = new TestScript(
+      `function cgroup_released(c)
+         if c.report == 2 then print('resumed', coroutine.resume(first, 'a', 'b')) return end
+         first = coroutine.running()
+         print('got', wait('late'))
+         print('then', wait('next'))
+       end`,
+      { open: openWait },
+    );
+    await Promise.all([script.outcome({ report: 1 }), script.outcome({ report: 2 })]);
+    expect(script.printed).toBe("got\ta\tb\nresumed\ttrue\nthen\tnext\n");
+  });
+
   it("may wait in coroutines of their own", async () => {
     using script = new TestScript(
       `function cgroup_released(c)
