@@ -53,12 +53,7 @@ describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
   }
 
   it("writes and reads 500 numbers of all sizes", () => {
-    // A fixed sequence: a failure must come again.
-    let state = 42;
-    const random = () => {
-      state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-      return state / 2 ** 32;
-    };
+    const random = sequence(42);
     const lines: string[] = [];
     for (let i = 0; i < 500; i++) {
       const n = (random() - 0.5) * 10 ** Math.floor(random() * 40 - 15);
@@ -68,8 +63,49 @@ describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
           `${text}, ${text}, ${text}), tonumber("${text}"), ${text} % 7, bit.tobit(${text} % 2^40)`,
       );
     }
-    const file = join(scratch, "numbers.txt");
+    expectTheSame("numbers.txt", lines);
+  });
+
+  it("finds nearly the same lengths of 400 tables with holes", () => {
+    const random = sequence(7);
+    const lines = Array.from({ length: 400 }, () => {
+      const present = new Set(Array.from({ length: Math.floor(random() * 4) }, (_, i) => i + 1));
+      const start = [...present].join(",");
+      const steps = Array.from({ length: 4 + Math.floor(random() * 14) }, () => {
+        const key = 1 + Math.floor(random() * 10);
+        // LuaJIT makes room also for what is nil and stays nil; we do not.
+        if (random() < 0.75 || !present.has(key)) {
+          present.add(key);
+          return `t[${key}] = ${key}`;
+        }
+        present.delete(key);
+        return `t[${key}] = nil`;
+      });
+      return `(function(x) local t = {${start}} ${steps.join(" ")} return #t end)(1)`;
+    });
+    const file = join(scratch, "tables.txt");
+    writeFileSync(file, lines.join("\n"));
+    const expected = luajits(file).split("\n");
+    const differing = ours(file)
+      .split("\n")
+      .filter((line, i) => line !== expected[i]);
+    // There a collision in LuaJIT's hash decides when the table is arranged anew.
+    expect(differing.length).toBeLessThanOrEqual(3);
+  });
+
+  /** Runs the lines in both. */
+  function expectTheSame(name: string, lines: string[]): void {
+    const file = join(scratch, name);
     writeFileSync(file, lines.join("\n"));
     expect(ours(file)).toBe(luajits(file));
-  });
+  }
 });
+
+/** Numbers from 0 to 1, the same each time: a failure must come again. */
+function sequence(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

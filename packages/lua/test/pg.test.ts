@@ -356,6 +356,23 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       );
     });
 
+    it("do not go on in a session that others opened meanwhile", async () => {
+      using running = script(`
+        other = pg:new('${server.conninfo}')
+        function cgroup_released(c)
+          if c.report == 2 then print('other', value('select 1')) return end
+          db:execute('drop table if exists gone; create table gone(n int)')
+          db:transaction(function(tx)
+            tx:execute('select pg_terminate_backend(pg_backend_pid())')
+            other:execute('select pg_sleep(0.2)')
+            print('tx', (tx:execute('insert into gone values (1)')))
+          end)
+          print('rows', value('select count(*) from gone'))
+        end`);
+      await Promise.all([1, 2].map((report) => running.outcome({ report })));
+      expect(running.printed.split("\n").sort()).toEqual(["", "other\t1", "rows\t0", "tx\tnil"]);
+    });
+
     it("fail where there is no server", async () => {
       expect(await printed("print(pg:new('host=/nonexistent'):transaction(print))")).toMatch(
         /^nil\tconnection to server on socket/,

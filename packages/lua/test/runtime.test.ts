@@ -155,15 +155,20 @@ describe("handlers", () => {
   it("get no late results after other Lua code has resumed them", async () => {
     using script = new TestScript(
       `function cgroup_released(c)
-         if c.report == 2 then print('resumed', coroutine.resume(first, 'a', 'b')) return end
+         if c.report == 2 then
+           print('resumed', coroutine.resume(first, 'a', 'b'))
+           wait(1) wait(2)
+           print('last', coroutine.resume(first, 'c'))
+           return
+         end
          first = coroutine.running()
          print('got', wait('late'))
-         print('then', wait('next'))
+         print('yielded', coroutine.yield())
        end`,
       { open: openWait },
     );
     await Promise.all([script.outcome({ report: 1 }), script.outcome({ report: 2 })]);
-    expect(script.printed).toBe("got\ta\tb\nresumed\ttrue\nthen\tnext\n");
+    expect(script.printed).toBe("got\ta\tb\nresumed\ttrue\nyielded\tc\nlast\ttrue\n");
   });
 
   it("may wait in coroutines of their own", async () => {
