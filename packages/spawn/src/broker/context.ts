@@ -2,6 +2,7 @@ import type { Fd } from "@cm4all/linux";
 import type { Logger } from "../log.ts";
 import type { Engine } from "./engine.ts";
 import type { HandleCache } from "./handle-cache.ts";
+import type { LogOnce } from "./log-once.ts";
 import type { AllowedPeers } from "./permission.ts";
 import type { Store } from "./store.ts";
 
@@ -35,4 +36,6 @@ export interface Context {
   readonly ownPidNamespace: Fd;
   policy: Policy;
   readonly log: Logger;
+  /** For what may happen again and again, though not at the will of strangers. */
+  readonly logOnce: LogOnce;
 }

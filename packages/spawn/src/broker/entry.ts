@@ -12,7 +12,7 @@ import { decodeUserMaps } from "@cm4all/spawn-protocol";
 import type { Context, Namespace } from "./context.ts";
 import type { Watch } from "./engine.ts";
 import { Refusal } from "./errors.ts";
-import { Init, spawnInit } from "./init.ts";
+import { endChild, Init, spawnInit } from "./init.ts";
 import { readPidNamespace } from "./process-scan.ts";
 import type { NameDirectory, StoredName } from "./store.ts";
 
@@ -117,13 +117,16 @@ export class Entry {
 
   /** A lease: the write end of a pipe. The caller owns it. */
   lease(): Fd {
-    const reader = this.#leases?.reader ?? this.#directory.openLeaseReader();
+    if (this.#leases !== undefined) return this.#directory.openLease();
+    const reader = this.#directory.openLeaseReader();
+    let writer: Fd | undefined;
     try {
-      const writer = this.#directory.openLease();
-      if (this.#leases === undefined) this.#watchLeases(reader);
+      writer = this.#directory.openLease();
+      this.#watchLeases(reader);
       return writer;
     } catch (error) {
-      if (this.#leases === undefined) reader.close();
+      writer?.close();
+      reader.close();
       throw error;
     }
   }
@@ -183,8 +186,12 @@ export class Entry {
     return false;
   }
 
-  /** Lets everything go; the init and all processes of its namespace are ended. */
+  /**
+   * Lets everything go; the init and all processes of its namespace are ended.
+   * @throws SyscallError (EMFILE) before anything is done
+   */
   remove(): void {
+    this.#directory.remove();
     const init = this.#pid?.init;
     for (const namespace of [this.#ipc, this.#pid, ...this.#users.values()])
       if (namespace !== undefined) this.#context.handles.delete(namespace);
@@ -192,7 +199,6 @@ export class Entry {
     this.#pid = undefined;
     this.#users.clear();
     this.#endLeases();
-    this.#directory.remove();
     init?.kill();
   }
 
@@ -219,20 +225,32 @@ export class Entry {
   #createPid(): PidNamespace {
     const { store, ownPidNamespace } = this.#context;
     const pid = store.outside(() => spawnInit(this.name, ownPidNamespace));
-    // It cannot be gone: it is our child, and nobody has reaped it.
-    const pidfd = pidfdOpen(pid);
-    const fd = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
-    const init = this.#watchInit(pid, pidfd, fstatSync(fd.number).ino);
-    const namespace = { file: "pid", init } as const;
+    let init: Init | undefined;
     try {
+      const fd = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
+      const namespace = { file: "pid" as const, init: this.#watchChild(pid, fd) };
+      init = namespace.init;
       this.#keep(namespace, fd, () => this.#directory.keep("pid", fd.number));
+      return namespace;
     } catch (error) {
-      init.kill();
+      if (init === undefined) endChild(pid);
+      else init.kill();
       throw error;
     }
-    return namespace;
   }
 
+  /** @param fd its PID namespace, closed where it throws */
+  #watchChild(pid: number, fd: Fd): Init {
+    try {
+      // It cannot be gone: it is our child, and nobody has reaped it.
+      return this.#watchInit(pid, pidfdOpen(pid), fstatSync(fd.number).ino);
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  /** @param pidfd owned from then on */
   #watchInit(pid: number, pidfd: Fd, inode: number): Init {
     const init = new Init(pid, pidfd, inode, this.#context.engine, () => {
       // Otherwise it was ended on purpose, and is forgotten already.

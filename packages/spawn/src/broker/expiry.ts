@@ -3,11 +3,13 @@
  * besides the init is not ended: a client that never took a lease must not lose them.
  * It is looked at again after the same time.
  */
+import { LOG_WARNING } from "../log.ts";
 import { monotonicMs, type Timer } from "../thread/event-loop.ts";
 import type { Context } from "./context.ts";
 import type { Entry } from "./entry.ts";
 import { scanProcesses } from "./process-scan.ts";
 import type { Registry } from "./registry.ts";
+import { runInSlices } from "./slices.ts";
 
 /** Names that expire within this time of each other share one walk over `/proc`. */
 const BATCH_MS = 1000;
@@ -16,9 +18,9 @@ export class Expiry {
   readonly #context: Context;
   readonly #registry: Registry;
   readonly #ownInode: number;
-  readonly #onExpired: () => void;
-  /** The timer of the next run; "running" while one goes on. */
-  #next: Timer | "running" | undefined;
+  readonly #onEnded: () => void;
+  #timer: Timer | undefined;
+  #isRunning = false;
   /** How many names have ended. */
   expired = 0;
   /** How many times a name was spared because processes were in it. */
@@ -26,10 +28,10 @@ export class Expiry {
 
   /**
    * @param ownInode of the daemon's PID namespace
-   * @param onExpired is told when names have ended
+   * @param onEnded is told when names have ended
    */
-  constructor(context: Context, registry: Registry, ownInode: number, onExpired: () => void) {
-    this.#onExpired = onExpired;
+  constructor(context: Context, registry: Registry, ownInode: number, onEnded: () => void) {
+    this.#onEnded = onEnded;
     this.#context = context;
     this.#registry = registry;
     this.#ownInode = ownInode;
@@ -37,79 +39,97 @@ export class Expiry {
 
   /** To be called whenever a name has become idle. */
   plan(): void {
-    if (this.#next !== undefined) return;
+    if (this.#timer !== undefined || this.#isRunning) return;
     const oldestMs = this.#registry.oldestUseMs();
     if (oldestMs === undefined) return;
     const { lifetimeMs } = this.#context.policy;
     const batchMs = Math.min(BATCH_MS, lifetimeMs / 10);
     const delayMs = oldestMs + lifetimeMs + batchMs - monotonicMs();
-    this.#next = this.#context.engine.after(Math.max(delayMs, batchMs), () => this.#run());
+    this.#timer = this.#context.engine.after(Math.max(delayMs, batchMs), () => this.#run());
   }
 
-  /** To be called when the lifetime has changed. */
+  /** To be called when the lifetime of names has changed. */
   replan(): void {
-    if (this.#next === "running") return;
-    this.#next?.cancel();
-    this.#next = undefined;
+    this.#timer?.cancel();
+    this.#timer = undefined;
     this.plan();
   }
 
   #run(): void {
-    this.#next = "running";
-    const untilMs = monotonicMs() - this.#context.policy.lifetimeMs;
-    const due = this.#registry.idleUntil(untilMs);
-    this.expire(
-      due,
-      (entry) => this.#registry.isIdleSince(entry, untilMs),
-      () => {
-        this.#next = undefined;
-        this.plan();
-      },
-    );
+    this.#timer = undefined;
+    this.#isRunning = true;
+    this.endIdle(monotonicMs() - this.#context.policy.lifetimeMs, () => {
+      this.#isRunning = false;
+      this.plan();
+    });
   }
 
   /**
-   * Ends those names that nothing lives in, after a walk over `/proc` in small steps.
-   * @param isStillDue is asked right before a name is ended: it may have been used meanwhile
+   * Ends the names that were not used after `untilMs` and in which nothing lives; takes
+   * some turns of the loop.
+   * @param done is told how many
    */
-  expire(entries: readonly Entry[], isStillDue: (entry: Entry) => boolean, done: () => void): void {
-    const namespaces = entries.flatMap(({ init }) =>
-      init === undefined ? [] : [{ inode: init.inode, initPid: init.pid }],
-    );
-    // Without a PID namespace there is nothing to look for.
-    if (namespaces.length === 0) {
-      this.#end(entries, new Set(), isStillDue);
-      done();
-      return;
-    }
-    const scan = scanProcesses(namespaces, this.#ownInode);
-    const step = () => {
-      const result = scan.next();
-      if (result.done !== true) {
-        this.#context.engine.after(0, step);
-        return;
-      }
-      this.#end(entries, result.value, isStillDue);
-      done();
-    };
-    step();
+  endIdle(untilMs: number, done: (count: number) => void): void {
+    this.#runInSlices(this.#endIdle(untilMs), done);
   }
 
-  #end(
-    entries: readonly Entry[],
-    busy: ReadonlySet<number>,
-    isStillDue: (entry: Entry) => boolean,
-  ): void {
-    for (const entry of entries) {
-      if (!isStillDue(entry)) continue;
+  /** Ends all names there are, whatever lives in them. */
+  endAll(done: (count: number) => void): void {
+    this.#runInSlices(this.#endAll(), done);
+  }
+
+  #runInSlices(work: Generator<void, number>, done: (count: number) => void): void {
+    runInSlices(
+      this.#context.engine,
+      work,
+      (count = 0) => {
+        this.#onEnded();
+        done(count);
+      },
+      (error) =>
+        this.#context.logOnce.log(
+          `expiry ${error.message}`,
+          LOG_WARNING,
+          `names cannot be ended for the moment: ${error.message}`,
+        ),
+    );
+  }
+
+  *#endIdle(untilMs: number): Generator<void, number> {
+    const due = this.#registry.idleUntil(untilMs);
+    const inits = due.flatMap(({ init }) => (init === undefined ? [] : [init]));
+    // Without a PID namespace there is nothing to look for.
+    const busy =
+      inits.length === 0 ? new Set<number>() : yield* scanProcesses(inits, this.#ownInode);
+    let count = 0;
+    for (const entry of due) {
+      yield;
+      // It may have been used or ended meanwhile.
+      if (!this.#registry.isIdleSince(entry, untilMs)) continue;
       if (entry.init !== undefined && busy.has(entry.init.inode)) {
         this.spared++;
         this.#registry.touch(entry);
       } else {
-        this.expired++;
-        this.#registry.remove(entry);
+        this.#end(entry);
+        count++;
       }
     }
-    this.#onExpired();
+    return count;
+  }
+
+  *#endAll(): Generator<void, number> {
+    let count = 0;
+    for (const entry of [...this.#registry.entries()]) {
+      yield;
+      if (this.#registry.get(entry.name) !== entry) continue;
+      this.#end(entry);
+      count++;
+    }
+    return count;
+  }
+
+  #end(entry: Entry): void {
+    this.#registry.remove(entry);
+    this.expired++;
   }
 }

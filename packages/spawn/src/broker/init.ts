@@ -10,6 +10,7 @@ import {
   EPOLLIN,
   type Fd,
   isErrno,
+  P_PID,
   P_PIDFD,
   pidfdSendSignal,
   reap,
@@ -60,6 +61,13 @@ export function spawnInit(name: string, ownPidNamespace: Fd): number {
   }
 }
 
+/** Ends an init right after spawnInit; an Init does that where there is one already. */
+export function endChild(pid: number): void {
+  // Nobody else reaps it, so the pid is its own.
+  process.kill(pid, "SIGKILL");
+  reap(P_PID, pid);
+}
+
 /**
  * The name that an init was started with; undefined for a process that is none. Pure.
  * @param cmdline `/proc/PID/cmdline`, as latin1
@@ -99,13 +107,20 @@ export class Init {
     this.pid = pid;
     this.inode = inode;
     this.#pidfd = pidfd;
-    this.#watch = engine.watch(pidfd.number, EPOLLIN, () => {
-      this.#watch.end();
-      // Gives nothing for the init of an earlier run, which is not our child.
-      reap(P_PIDFD, pidfd.number, WNOHANG);
+    try {
+      this.#watch = engine.watch(pidfd.number, EPOLLIN, () => this.#ended(ended));
+    } catch (error) {
       pidfd.close();
-      ended();
-    });
+      throw error;
+    }
+  }
+
+  #ended(ended: () => void): void {
+    this.#watch.end();
+    // Gives nothing for the init of an earlier run, which is not our child.
+    reap(P_PIDFD, this.#pidfd.number, WNOHANG);
+    this.#pidfd.close();
+    ended();
   }
 
   /** Ends it, and with it every process of its namespace. */

@@ -9,14 +9,11 @@
 import { fstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
 import { Fd, isErrno, namespaceParent, parseNamespaceLink } from "@cm4all/linux";
 
-/** Processes between two pauses; each costs a few microseconds. */
-const CHUNK = 100;
-
 /** A PID namespace to look at. */
 export interface WatchedNamespace {
   readonly inode: number;
-  /** The init's pid, which does not count. */
-  readonly initPid: number;
+  /** Of the init, which does not count. */
+  readonly pid: number;
 }
 
 /**
@@ -32,16 +29,15 @@ export function* scanProcesses(
   const busy = new Set<number>();
   /** Namespaces that are not asked about, and the one of ours that they are nested in. */
   const nested = new Map<number, number | undefined>([[ownInode, undefined]]);
-  let count = 0;
   for (const entry of readdirSync("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
-    if (++count % CHUNK === 0) yield;
+    yield;
     const inode = readPidNamespace(pid);
     if (inode === undefined) continue;
     const namespace = byInode.get(inode);
     if (namespace !== undefined) {
-      if (namespace.initPid !== pid) busy.add(inode);
+      if (namespace.pid !== pid) busy.add(inode);
       continue;
     }
     if (!nested.has(inode)) nested.set(inode, findAncestor(pid, inode, byInode));

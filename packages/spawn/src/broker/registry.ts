@@ -3,7 +3,7 @@
 import { monotonicMs } from "../thread/event-loop.ts";
 import type { Context } from "./context.ts";
 import { Entry, type EntryEvents } from "./entry.ts";
-import { Refusal } from "./errors.ts";
+import { isSystemError, Refusal } from "./errors.ts";
 
 /** What the registry tells of. */
 export interface RegistryEvents {
@@ -95,13 +95,19 @@ export class Registry implements EntryEvents {
   /** Forgets a name that has nothing: neither a namespace nor a lease. */
   removeIfUseless(name: string): void {
     const entry = this.#entries.get(name);
-    if (entry?.isEmpty === true && !entry.isLeased) this.remove(entry);
+    if (entry?.isEmpty !== true || entry.isLeased) return;
+    try {
+      this.remove(entry);
+    } catch (error) {
+      // EMFILE: then it expires later.
+      if (!isSystemError(error)) throw error;
+    }
   }
 
-  /** Forgets the name and ends what it has. */
+  /** Forgets the name and ends what it has. @throws SyscallError, and keeps it then */
   remove(entry: Entry): void {
+    entry.remove();
     this.#entries.delete(entry.name);
     this.#idle.delete(entry);
-    entry.remove();
   }
 }

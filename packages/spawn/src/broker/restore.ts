@@ -67,8 +67,7 @@ function adoptUnknown(
   const known = new Set([...registry.entries()].map(({ init }) => init?.pid));
   const unknown = inits.filter(({ pid }) => !known.has(pid));
   if (unknown.length === 0) return;
-  const namespaces = unknown.map(({ pid, inode }) => ({ initPid: pid, inode }));
-  const scan = scanProcesses(namespaces, ownInode);
+  const scan = scanProcesses(unknown, ownInode);
   let step = scan.next();
   while (step.done !== true) step = scan.next();
   for (const init of unknown) {

@@ -1,5 +1,4 @@
 /** Requests and their answers. */
-import { SyscallError } from "@cm4all/linux";
 import {
   type DecodedRequest,
   decodeRequest,
@@ -8,31 +7,30 @@ import {
   ProtocolError,
   type Request,
 } from "@cm4all/spawn-protocol";
-import { LOG_ERR, LOG_WARNING } from "../log.ts";
+import { LOG_WARNING } from "../log.ts";
 import { monotonicMs } from "../thread/event-loop.ts";
 import type { Client, Connections } from "./connections.ts";
 import type { Context } from "./context.ts";
 import type { Connection, EngineHandler } from "./engine.ts";
 import type { Undo } from "./entry.ts";
 import { isSystemError, Refusal } from "./errors.ts";
+import { LogOnce } from "./log-once.ts";
 import type { Registry } from "./registry.ts";
 import { RequestStatistics } from "./statistics.ts";
-
-/** How many different peers and commands are remembered as logged. */
-const MAX_LOGGED = 1000;
 
 export class Server implements EngineHandler {
   readonly #context: Context;
   readonly #registry: Registry;
   readonly #connections: Connections;
-  /** What was logged once and need not be again. */
-  readonly #logged = new Set<string>();
+  /** Of its own, so that strangers cannot fill the other one. */
+  readonly #refusals: LogOnce;
   readonly statistics = new RequestStatistics();
 
   constructor(context: Context, registry: Registry, connections: Connections) {
     this.#context = context;
     this.#registry = registry;
     this.#connections = connections;
+    this.#refusals = new LogOnce(context.log);
   }
 
   accepted(connection: Connection): void {
@@ -69,7 +67,11 @@ export class Server implements EngineHandler {
       return;
     }
     for (const command of decoded.unknownCommands)
-      this.#logOnce(`command ${command}`, `ignored unknown command ${command}`);
+      this.#context.logOnce.log(
+        `command ${command}`,
+        LOG_WARNING,
+        `ignored unknown command ${command}`,
+      );
     const { request } = decoded;
     if (request !== undefined && this.#answer(client, request))
       this.statistics.answered(request, monotonicMs() - startMs);
@@ -104,7 +106,7 @@ export class Server implements EngineHandler {
       this.#registry.removeIfUseless(request.name);
       if (!(error instanceof Refusal || isSystemError(error))) throw error;
       this.statistics.failed++;
-      this.#logOnce(`failure ${errorKey(error)}`, error.message);
+      this.#context.logOnce.log(`failure ${errorKey(error)}`, LOG_WARNING, error.message);
       this.#sendError(client, error.message);
       return false;
     }
@@ -121,19 +123,12 @@ export class Server implements EngineHandler {
 
   #logRefusal({ peer }: Client, refusal: string): void {
     const { pid, uid } = peer.credentials;
-    this.#logOnce(`peer ${pid} ${uid}`, `refused pid ${pid}, uid ${uid}: ${refusal}`);
-  }
-
-  #logOnce(key: string, text: string): void {
-    if (this.#logged.has(key) || this.#logged.size >= MAX_LOGGED) return;
-    this.#logged.add(key);
-    this.#context.log(LOG_WARNING, text);
-    if (this.#logged.size === MAX_LOGGED)
-      this.#context.log(LOG_ERR, "further refusals and failures are counted, not logged");
+    const text = `refused pid ${pid}, uid ${uid}: ${refusal}`;
+    this.#refusals.log(`${pid} ${uid}`, LOG_WARNING, text);
   }
 }
 
 /** A failure that repeats for many names is logged once: its kind, not its arguments. */
 function errorKey(error: Error): string {
-  return error instanceof SyscallError ? `${error.syscall} ${error.code}` : error.message;
+  return "syscall" in error && "code" in error ? `${error.syscall} ${error.code}` : error.message;
 }

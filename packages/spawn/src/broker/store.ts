@@ -141,7 +141,12 @@ export class Store {
   createName(name: string): NameDirectory {
     const path = `/names/${this.#nextId++}`;
     mkdirSync(path);
-    writeFileSync(`${path}/name`, name, "latin1");
+    try {
+      writeFileSync(`${path}/name`, name, "latin1");
+    } catch (error) {
+      rmSync(path, { recursive: true });
+      throw error;
+    }
     return new NameDirectory(path);
   }
 }

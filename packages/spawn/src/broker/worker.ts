@@ -1,7 +1,7 @@
 /** The namespace service's thread: puts its parts together and runs them. */
 import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
-import { EventLoop } from "../thread/event-loop.ts";
+import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { attachToParent, type ParentThread, workerOptions } from "../thread/messages.ts";
 import { Connections } from "./connections.ts";
 import type { Context } from "./context.ts";
@@ -10,6 +10,7 @@ import { EpollEngine } from "./epoll-engine.ts";
 import { Expiry } from "./expiry.ts";
 import { HandleCache } from "./handle-cache.ts";
 import { makeChildrenPowerless } from "./init.ts";
+import { LogOnce } from "./log-once.ts";
 import type { BrokerOptions, BrokerStatus, FromBroker, ToBroker } from "./messages.ts";
 import { Registry } from "./registry.ts";
 import { restore } from "./restore.ts";
@@ -57,8 +58,9 @@ class Broker {
     this.#parent = attachToParent<ToBroker, FromBroker>(loop, (message) => this.#handle(message));
     const log: Context["log"] = (priority, text) =>
       this.#parent.post({ kind: "log", line: { priority, text } });
+    const logOnce = new LogOnce(log);
     this.#engine = new EpollEngine(loop, (error) =>
-      log(LOG_WARNING, `cannot accept connections for the moment: ${error}`),
+      logOnce.log("accept", LOG_WARNING, `cannot accept connections for the moment: ${error}`),
     );
     setThreadName("namespaces");
     makeChildrenPowerless();
@@ -73,6 +75,7 @@ class Broker {
       ownPidNamespace: openOwnNamespace("pid"),
       policy: options.policy,
       log,
+      logOnce,
     };
     this.#registry = new Registry(this.#context, {
       initDied: (entry) => this.#onInitDied(entry),
@@ -138,8 +141,8 @@ class Broker {
         this.#parent.post({ kind: "status", id: message.id, status: this.#status() });
         break;
       case "purge":
-        this.#purge(message.onlyIdle, (ended, left) =>
-          this.#parent.post({ kind: "purged", id: message.id, ended, left }),
+        this.#purge(message.onlyIdle, (ended) =>
+          this.#parent.post({ kind: "purged", id: message.id, ended, left: this.#registry.size }),
         );
         break;
       case "stop":
@@ -148,16 +151,9 @@ class Broker {
     }
   }
 
-  #purge(onlyIdle: boolean, done: (ended: number, left: number) => void): void {
-    const before = this.#registry.size;
-    const finish = () => done(before - this.#registry.size, this.#registry.size);
-    if (onlyIdle) {
-      const idle = [...this.#registry.entries()].filter(({ isLeased }) => !isLeased);
-      this.#expiry.expire(idle, ({ isLeased }) => !isLeased, finish);
-      return;
-    }
-    for (const entry of [...this.#registry.entries()]) this.#registry.remove(entry);
-    finish();
+  #purge(onlyIdle: boolean, done: (ended: number) => void): void {
+    if (onlyIdle) this.#expiry.endIdle(monotonicMs(), done);
+    else this.#expiry.endAll(done);
   }
 
   /**

@@ -1,0 +1,207 @@
+/** What the daemon does when the kernel gives it no more: descriptors (EMFILE), mounts (ENOSPC). */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  CLONE_FS,
+  Fd,
+  isErrno,
+  MNT_DETACH,
+  MS_BIND,
+  MS_REC,
+  MSG_DONTWAIT,
+  mount,
+  umount,
+  unshare,
+  withNamespace,
+} from "@cm4all/linux";
+import { missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { request } from "./support/client.ts";
+import { TestDaemon, until } from "./support/daemon.ts";
+import { as, Peer } from "./support/peer.ts";
+
+const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
+
+/** Lets the daemon open this many descriptors more. */
+function limitDescriptors(daemon: TestDaemon, free: number): void {
+  const used = new Set(readdirSync(`/proc/${daemon.pid}/fd`).map(Number));
+  let limit = 0;
+  for (let left = free; left > 0 || used.has(limit); limit++) if (!used.has(limit)) left--;
+  setLimit(daemon, limit);
+}
+
+function setLimit(daemon: TestDaemon, limit: number): void {
+  execFileSync("prlimit", [`--pid=${daemon.pid}`, `--nofile=${limit}:`]);
+}
+
+function currentLimit(daemon: TestDaemon): number {
+  const text = readFileSync(`/proc/${daemon.pid}/limits`, "utf8");
+  return Number(/^Max open files +(\d+)/m.exec(text)?.[1]);
+}
+
+/** `/proc/PID/task/TID` of the thread that lives in the store. */
+function storeThread(daemon: TestDaemon): string {
+  const tasks = `/proc/${daemon.pid}/task`;
+  const task = readdirSync(tasks).find(
+    (tid) => readFileSync(`${tasks}/${tid}/comm`, "utf8") === "namespaces\n",
+  );
+  return `${tasks}/${task}`;
+}
+
+/** The directories of the store's names. */
+function storedNames(daemon: TestDaemon): string[] {
+  return readdirSync(`${storeThread(daemon)}/root/names`);
+}
+
+/** Runs `work`, which is synchronous, in the store's mount namespace. */
+function insideStore(daemon: TestDaemon, work: () => void): void {
+  const directory = process.cwd();
+  using store = new Fd(openSync(`${storeThread(daemon)}/ns/mnt`, "r"));
+  unshare(CLONE_FS);
+  withNamespace(store.number, "mnt", work);
+  process.chdir(directory);
+}
+
+/** Makes as many mounts as a mount namespace may hold (fs.mount-max), all below `/fill`. */
+function fillMounts(): void {
+  mkdirSync("/fill");
+  mount({ source: "/fill", target: "/fill", flags: MS_BIND });
+  const bind = (source: string, target: string) => {
+    mkdirSync(target);
+    try {
+      mount({ source, target, flags: MS_BIND | MS_REC });
+      return true;
+    } catch (error) {
+      if (isErrno(error, "ENOSPC")) return false;
+      throw error;
+    }
+  };
+  // Each holds all before it, so their number doubles; then ever smaller ones fill the rest.
+  let i = 0;
+  while (bind("/fill", `/fill/${i}`)) i++;
+  for (let j = i - 1; j >= 0; j--) bind(`/fill/${j}`, `/fill/rest-${j}`);
+}
+
+function emptyMounts(): void {
+  umount("/fill", MNT_DETACH);
+  rmSync("/fill", { recursive: true });
+}
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors", () => {
+  let daemon: TestDaemon;
+  let limit: number;
+  beforeEach(async () => {
+    daemon = await TestDaemon.start({ config: "[namespaces]\nexpire_seconds = 1\n" });
+    limit = currentLimit(daemon);
+  });
+  afterEach(async () => {
+    setLimit(daemon, limit);
+    await daemon.stop();
+  });
+
+  it("the client is told, and nothing half-made stays", async () => {
+    using client = daemon.connect();
+    client.inodes("before", { ipc: true });
+    await until(async () => (await daemon.status()).names === 0, "it has expired");
+    const before = daemon.descriptorCount();
+    const refused = new Set<string>();
+    for (let free = 0; ; free++) {
+      limitDescriptors(daemon, free);
+      const answer = client.exchange(request(`free ${free}`, ALL));
+      setLimit(daemon, limit);
+      if (answer.kind === "handles") {
+        answer.answer[Symbol.dispose]();
+        break;
+      }
+      if (answer.kind === "closed") throw new Error("the connection was closed");
+      expect(answer.message).toMatch(/EMFILE/);
+      refused.add(answer.message.replaceAll(/\d+/g, "N"));
+      await until(() => daemon.childPids().length === 0, "no init is left");
+      await until(() => daemon.descriptorCount() === before, "no descriptor is left");
+      expect((await daemon.status()).names).toBe(0);
+      expect(storedNames(daemon)).toEqual([]);
+    }
+    console.log(`refused: ${[...refused].join("; ")}`);
+    expect(refused.size).toBeGreaterThan(3);
+  });
+
+  it("clients wait to be accepted", async () => {
+    limitDescriptors(daemon, 0);
+    using client = daemon.connect();
+    client.send(request("waits", { ipc: true }));
+    await sleep(500);
+    expect(client.tryReceive(MSG_DONTWAIT)).toBeUndefined();
+    setLimit(daemon, limit);
+    expect(client.receive().kind).toBe("handles");
+    expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
+  });
+
+  it("names expire once there are some again", async () => {
+    using client = daemon.connect();
+    for (let i = 0; i < 10; i++) client.inodes(`${i}`, { pid: true, ipc: true });
+    for (let free = 0; free < 3; free++) {
+      limitDescriptors(daemon, free);
+      await sleep(1000);
+    }
+    setLimit(daemon, limit);
+    await until(async () => (await daemon.status()).names === 0, "all have expired");
+    await until(() => daemon.childPids().length === 0, "no init is left");
+  });
+
+  it("an init that dies is noticed", async () => {
+    using client = daemon.connect();
+    client.inodes("dies", { pid: true });
+    limitDescriptors(daemon, 0);
+    for (const pid of daemon.childPids()) process.kill(pid, "SIGKILL");
+    await until(() => daemon.childPids().length === 0, "it is reaped");
+    setLimit(daemon, limit);
+    client.inodes("dies", { pid: true });
+  });
+
+  describe.skipIf(missing("gcc") !== undefined)("strangers", () => {
+    let peer: Peer;
+    beforeAll(() => {
+      peer = new Peer();
+    });
+    afterAll(() => peer[Symbol.dispose]());
+
+    it.each(["CAP_SYS_ADMIN", "nothing"])("with %s do not end it", async (what) => {
+      const who = as({ capabilities: what === "nothing" ? [] : ["sys_admin"] });
+      for (let free = 1; free < 5; free++) {
+        limitDescriptors(daemon, free);
+        const [answer] = peer.run(who, daemon.address, request("x", { ipc: true }));
+        expect(answer).toMatch(/handles|EMFILE|permission denied/);
+        setLimit(daemon, limit);
+        await until(async () => (await daemon.status()).connections === 0, "all are gone");
+      }
+    });
+  });
+});
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mounts", () => {
+  it("the client is told, and nothing half-made stays", async () => {
+    const daemon = await TestDaemon.start();
+    using client = daemon.connect();
+    const first = client.inodes("first", { ipc: true });
+    const descriptors = daemon.descriptorCount();
+    insideStore(daemon, fillMounts);
+    for (const wanted of [{ ipc: true }, { pid: true }, { user: {} }]) {
+      const answer = client.exchange(request("second", wanted));
+      expect(answer).toMatchObject({
+        kind: "error",
+        message: expect.stringMatching(/^mount\(.*ENOSPC/),
+      });
+    }
+    // One name that has something already, and one that gets it in part.
+    expect(client.exchange(request("first", ALL)).kind).toBe("error");
+    expect(client.inodes("first", { ipc: true })).toEqual(first);
+    await until(() => daemon.childPids().length === 0, "no init is left");
+    expect(daemon.descriptorCount()).toBe(descriptors);
+    expect(storedNames(daemon)).toHaveLength(1);
+    expect((await daemon.status()).names).toBe(1);
+    insideStore(daemon, emptyMounts);
+    using _ = client.ask("second", ALL);
+    await daemon.stop();
+  });
+});
