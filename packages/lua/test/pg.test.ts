@@ -358,13 +358,13 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
 
     it("do not go on in a session that others opened meanwhile", async () => {
       using running = script(`
-        other = pg:new('${server.conninfo}')
+        other, third = pg:new('${server.conninfo}'), pg:new('${server.conninfo}')
         function cgroup_released(c)
-          if c.report == 2 then print('other', value('select 1')) return end
+          if c.report == 2 then third:execute('select pg_sleep(0.1)') print('other', value('select 1')) return end
           db:execute('drop table if exists gone; create table gone(n int)')
           db:transaction(function(tx)
             tx:execute('select pg_terminate_backend(pg_backend_pid())')
-            other:execute('select pg_sleep(0.2)')
+            other:execute('select pg_sleep(0.3)')
             print('tx', (tx:execute('insert into gone values (1)')))
           end)
           print('rows', value('select count(*) from gone'))
