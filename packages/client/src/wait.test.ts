@@ -1,27 +1,36 @@
-import { describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { pollUntil } from "./wait.ts";
+
+/** A clock that only waiting moves on, milliseconds, and the timers that were set. */
+const time = vi.hoisted(() => ({ nowMs: 0, pausesMs: [] as number[] }));
+
+vi.mock("node:timers/promises", () => ({
+  setImmediate: async () => {
+    time.nowMs += 0.1;
+  },
+  setTimeout: async (pauseMs: number) => {
+    time.pausesMs.push(pauseMs);
+    time.nowMs += pauseMs;
+  },
+}));
+
+beforeEach(() => {
+  time.nowMs = 0;
+  time.pausesMs = [];
+  vi.spyOn(performance, "now").mockImplementation(() => time.nowMs);
+});
 
 describe("pollUntil", () => {
   it("finds a quick answer without a timer", async () => {
-    const startMs = performance.now();
     let attempts = 0;
-    expect(await pollUntil(startMs + 1000, () => (++attempts === 10 ? "yes" : undefined))).toBe(
-      "yes",
-    );
-    // With a timer between the attempts it would be 130 ms.
-    expect(performance.now() - startMs).toBeLessThan(60);
+    expect(await pollUntil(1000, () => (++attempts === 10 ? "yes" : undefined))).toBe("yes");
+    expect(time.pausesMs).toEqual([]);
   });
 
-  it("looks less often for a slow one", async () => {
-    const startMs = performance.now();
-    let lateAttempts = 0;
-    const result = await pollUntil(startMs + 300, () => {
-      if (performance.now() > startMs + 100) ++lateAttempts;
-      return undefined;
-    });
-    expect(result).toBeUndefined();
-    expect(lateAttempts).toBeGreaterThan(1);
-    expect(lateAttempts).toBeLessThan(15);
+  it("looks less often for a slow one, and not after the deadline", async () => {
+    expect(await pollUntil(100, () => undefined)).toBeUndefined();
+    expect(time.pausesMs.slice(0, 7)).toEqual([1, 2, 4, 8, 16, 20, 20]);
+    expect(time.nowMs).toBe(100);
   });
 
   it("tries once where there is no time at all", async () => {
