@@ -27,7 +27,8 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
     if (existing.problem !== undefined)
       all.push(new CommandFailure(existing.problem, EX_CANTCREAT));
     const { attached, linkIndex } = existing.remains;
-    if (attached || linkIndex !== undefined) remains = "remove what an unfinished up has left";
+    if (attached || linkIndex !== undefined)
+      remains = "remove what an unfinished up or down has left";
   } else {
     all.push(new CommandFailure(`process ${busy} is at work on ${name} now`, EX_TEMPFAIL));
   }
@@ -38,9 +39,9 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
   return remains === "" ? steps : [remains, ...steps];
 }
 
-/** The process that has begun to make the namespace and is still there. */
+/** The process that has begun to make or to remove the namespace and is still there. */
 function workingProcess(record: NamespaceRecord | undefined): number | undefined {
-  if (record?.state !== "unfinished") return undefined;
+  if (record === undefined || record.state === "complete") return undefined;
   try {
     process.kill(record.pid, 0);
     return record.pid;

@@ -10,7 +10,7 @@ import { namespacePath } from "./paths.ts";
 import { type NamespaceRecord, readBootId } from "./record.ts";
 
 export interface Existing {
-  /** What an unfinished `up` has left, or what is left of a namespace that we made. */
+  /** What an unfinished `up` or `down` has left, or ip(8), of a namespace that we made. */
   readonly remains: Holdings;
   /** Why the name cannot be used. */
   readonly problem?: string;

@@ -15,7 +15,7 @@ import { requireRoot } from "./failures.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { NETNS_DIRECTORY } from "./paths.ts";
 import { processesByNetns } from "./processes.ts";
-import { peekRecord, readBootId } from "./record.ts";
+import { type NamespaceRecord, peekRecord, readBootId } from "./record.ts";
 
 export interface ListedLink {
   readonly name: string;
@@ -28,8 +28,8 @@ export interface ListedLink {
 
 export interface ListedNamespace {
   readonly name: string;
-  /** Who made it: "complete" and "unfinished" ones are ours. */
-  readonly state: "complete" | "unfinished" | "foreign";
+  /** All but the "foreign" ones are ours. */
+  readonly state: NamespaceRecord["state"] | "foreign";
   /** The host's end of the pair. */
   readonly hostLink?: { readonly name: string; readonly state: string } | undefined;
   readonly links: readonly ListedLink[];

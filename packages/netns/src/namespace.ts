@@ -3,7 +3,7 @@
  * mount of nsfs below a directory that is a shared mount point, so that it is seen in
  * other mount namespaces too.
  */
-import { closeSync, mkdirSync, openSync, rmSync, statfsSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, statfsSync, unlinkSync } from "node:fs";
 import {
   createNamespace,
   Fd,
@@ -19,6 +19,7 @@ import {
   umount,
   withNamespace,
 } from "@cm4all/linux";
+import { unlinkIfThere } from "./files.ts";
 import { NETNS_DIRECTORY, namespacePath } from "./paths.ts";
 
 const NSFS_MAGIC = 0x6e736673;
@@ -73,7 +74,7 @@ export function attachNamespace(namespace: NetworkNamespace, name: string): void
   try {
     mount({ source, target: namespacePath(name), flags: MS_BIND });
   } catch (error) {
-    rmSync(namespacePath(name));
+    unlinkSync(namespacePath(name));
     throw error;
   }
 }
@@ -89,7 +90,7 @@ export function detachNamespace(name: string): void {
       if (!isErrno(error, "EINVAL", "ENOENT")) throw error;
       break;
     }
-  rmSync(path, { force: true });
+  unlinkIfThere(path);
 }
 
 /**

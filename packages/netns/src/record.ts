@@ -1,7 +1,7 @@
 /**
  * The record of what an `up` makes, kept from before anything is made until `down`.
  * Its file is locked by whoever works on the namespace; the lock ends with the process,
- * so an unfinished record without a lock is what a killed `up` has left.
+ * so a record that is not complete and not locked is what a killed `up` or `down` has left.
  */
 import {
   constants,
@@ -10,17 +10,18 @@ import {
   openSync,
   readFileSync,
   readSync,
-  rmSync,
   statSync,
   writeSync,
 } from "node:fs";
 import { Fd, isErrno, tryFlock } from "@cm4all/linux";
+import { unlinkIfThere } from "./files.ts";
 import { RECORD_DIRECTORY, recordPath } from "./paths.ts";
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 
 export interface NamespaceRecord {
-  readonly state: "unfinished" | "complete";
+  /** While `up` works, between `up` and `down`, while `down` works. */
+  readonly state: "unfinished" | "complete" | "removing";
   /** Who wrote it. */
   readonly pid: number;
   /** The cookie and the index mean something until the next boot only. */
@@ -47,7 +48,7 @@ export function parseRecord(text: string): NamespaceRecord | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { state, pid, bootId, cookie, linkIndex } = value as Record<string, unknown>;
   if (
-    (state !== "unfinished" && state !== "complete") ||
+    (state !== "unfinished" && state !== "complete" && state !== "removing") ||
     typeof pid !== "number" ||
     typeof bootId !== "string" ||
     typeof cookie !== "string" ||
@@ -101,7 +102,7 @@ export class RecordFile {
 
   /** Says that nothing is left to be recorded. */
   remove(): void {
-    rmSync(this.#path, { force: true });
+    unlinkIfThere(this.#path);
   }
 
   [Symbol.dispose](): void {

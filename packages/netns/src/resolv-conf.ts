@@ -6,12 +6,12 @@ import {
   mkdirSync,
   readlinkSync,
   rmdirSync,
-  rmSync,
   symlinkSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
 import { isErrno } from "@cm4all/linux";
+import { unlinkIfThere } from "./files.ts";
 import { etcDirectory, etcResolvConf, generatedResolvConf, NETNS_ETC_DIRECTORY } from "./paths.ts";
 
 /** Who made what is at the link's place. */
@@ -38,7 +38,7 @@ export function writeResolvConf(name: string, text: string): void {
 
 /** Also the directories, where nothing else is in them. */
 export function removeResolvConf(name: string): void {
-  rmSync(generatedResolvConf(name), { force: true });
+  unlinkIfThere(generatedResolvConf(name));
   if (resolvConfOwner(name) !== "us") return;
   unlinkSync(etcResolvConf(name));
   for (const directory of [etcDirectory(name), NETNS_ETC_DIRECTORY])

@@ -59,18 +59,21 @@ export async function up(
   kernel.complete();
 }
 
-/** Removes what an unfinished `up` has left. @throws CommandFailure where the name is taken */
+/** Removes what is left of an earlier one. @throws CommandFailure where the name is taken */
 function replaceRemains(name: string, host: RtnetlinkSocket, record: RecordFile): void {
-  const { remains, problem } = findExisting(name, host, record.read());
+  const known = record.read();
+  const { remains, problem } = findExisting(name, host, known);
   using _namespace = remains.namespace;
   if (problem !== undefined) {
-    if (record.read() === undefined) record.remove();
+    if (known === undefined) record.remove();
     throw new CommandFailure(problem, EX_CANTCREAT);
   }
-  const problems = undoAll(planEverythingUndone, (undo) => undoOne(remains, undo));
+  // Processes were to go on after a `down`, but those of a script that was cut short end.
+  const undos = known?.state === "unfinished" ? planEverythingUndone : planDown;
+  const problems = undoAll(undos, (undo) => undoOne(remains, undo));
   if (problems.length > 0)
     throw new CommandFailure(
-      `what an unfinished up has left cannot be removed:\n${problems.map(messageOf).join("\n")}`,
+      `what is left of an earlier ${name} cannot be removed:\n${problems.map(messageOf).join("\n")}`,
       EX_OSERR,
     );
 }
@@ -99,6 +102,9 @@ export function down(name: string): void {
   checkName(name);
   requireRoot();
   using record = lockRecord(name);
+  // Cut short, it leaves something that the next `up` may replace.
+  const known = record.read();
+  if (known?.state === "complete") record.write({ ...known, state: "removing", pid: process.pid });
   using host = new RtnetlinkSocket();
   const link = tryGetLink(host, name);
   if (link !== undefined && link.kind !== "veth")

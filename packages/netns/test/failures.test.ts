@@ -334,9 +334,19 @@ servers = ["10.0.5.1"]
       await started.exited();
       expect(sandbox.output("ps", "-e", "-o", "args=")).toContain("sleep 1000");
       sandbox.writeScript("web", "#!/bin/sh\n");
-      expect(run("check", "web").stdout).toContain("remove what an unfinished up has left\n");
+      expect(run("check", "web").stdout).toContain("remove what an unfinished up or down has left");
       expect(run("up", "web").status).toBe(0);
       expect(sandbox.output("ps", "-e", "-o", "args=")).not.toContain("sleep 1000");
+    });
+
+    it("kill of a down: up works again, and what ran in the namespace runs on", () => {
+      run("up", "web");
+      // As it is after the first step of down.
+      sandbox.output("sed", "-i", "s/complete/removing/", "/run/cm4all-spawn-netns/web.json");
+      sandbox.output("ip", "link", "delete", "web");
+      sandbox.writeScript("web", "#!/bin/sh\n");
+      expect(run("up", "web")).toMatchObject({ status: 0, stderr: "" });
+      expect(sandbox.output("ps", "-e", "-o", "args=")).toContain("sleep 1000");
     });
 
     it("kill, and somebody else takes the name: theirs stays", () => {
