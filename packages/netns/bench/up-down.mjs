@@ -68,8 +68,9 @@ const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1] 
 /**
  * @param {string} what @param {number} rounds
  * @param {() => void | Promise<void>} theirs @param {() => void | Promise<void>} ours
+ * @param {[string, string]} labels
  */
-async function compare(what, rounds, theirs, ours) {
+async function compare(what, rounds, theirs, ours, labels = ["iproute2", "ours"]) {
   const times = /** @type {[number[], number[]]} */ ([[], []]);
   for (let round = 0; round < rounds; round++)
     for (const [i, work] of [theirs, ours].entries()) {
@@ -77,9 +78,9 @@ async function compare(what, rounds, theirs, ours) {
       await work();
       times[i]?.push(performance.now() - begin);
     }
-  const [iproute2, netns] = [median(times[0]), median(times[1])];
-  const figures = `iproute2 ${iproute2.toFixed(1)} ms, ours ${netns.toFixed(1)} ms`;
-  console.log(`${what}: ${figures}, ratio ${(netns / iproute2).toFixed(2)}`);
+  const [first, second] = [median(times[0]), median(times[1])];
+  const figures = `${labels[0]} ${first.toFixed(1)} ms, ${labels[1]} ${second.toFixed(1)} ms`;
+  console.log(`${what}: ${figures}, ratio ${(second / first).toFixed(2)}`);
 }
 
 const names = Array.from({ length: 100 }, (_, i) => `b${i}`);
@@ -107,10 +108,11 @@ const one = names[0] ?? "";
 const empty = "/run/empty.js";
 writeFileSync(empty, "");
 await compare(
-  "for comparison, ip -V and node with nothing to do",
+  "start alone",
   40,
   () => run("ip", "-V"),
   () => run(process.execPath, empty),
+  ["ip -V", "node with an empty file"],
 );
 await compare(
   "up and down, one at a time",

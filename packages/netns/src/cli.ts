@@ -5,7 +5,7 @@ import { check } from "./check.ts";
 import { exec } from "./exec.ts";
 import { asFailure } from "./failures.ts";
 import { formatNamespaces, listNamespaces } from "./list.ts";
-import { CONFIG_DIRECTORY, INSIDE_LINK } from "./paths.ts";
+import { CONFIG_DIRECTORY, INSIDE_LINK, NETNS_DIRECTORY } from "./paths.ts";
 import { defaultUpOptions, type UpOptions } from "./request.ts";
 import { down, up } from "./up.ts";
 
@@ -37,16 +37,20 @@ async function attempt(action: () => void | Promise<void>): Promise<void> {
   }
 }
 
-const description = `Network namespaces with a veth pair.
-
-A namespace NAME is the one that ip-netns(8) knows by that name. The pair's end on the
-host is named NAME, the other one, inside, ${INSIDE_LINK}.`;
+const description =
+  "Network namespaces, each connected with the host's by a veth pair.\n\n" +
+  "NAME is the namespace's name, as ip-netns(8) has it, and that of the pair's end on " +
+  `the host; the other end, inside, is named ${INSIDE_LINK}.`;
 
 const files = `
 Files:
-  ${CONFIG_DIRECTORY}/setup.d/NAME  script that sets up ${INSIDE_LINK}
-  ${CONFIG_DIRECTORY}/NAME.toml     description: addresses, routes, ...
-  /run/netns/NAME                          the namespace
+${[
+  [`${CONFIG_DIRECTORY}/setup.d/NAME`, `script that sets up ${INSIDE_LINK}`],
+  [`${CONFIG_DIRECTORY}/NAME.toml`, "description: addresses, routes, ..."],
+  [`${NETNS_DIRECTORY}/NAME`, "the namespace"],
+]
+  .map(([path = "", what = ""]) => `  ${path.padEnd(38)}${what}`)
+  .join("\n")}
 
 See cm4all-spawn-netns(8).`;
 

@@ -1,4 +1,5 @@
 /** What the program does when all goes well. */
+import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -144,6 +145,25 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     const flags = (link: string) => sandbox.output("ip", "link", "show", link);
     expect(flags("web")).toMatch(/<[^>]*\bUP\b/);
     expect(flags("other")).not.toMatch(/<[^>]*\bUP\b/);
+  });
+
+  it("works with the examples", () => {
+    const example = (name: string) =>
+      readFileSync(new URL(`../../../examples/netns/${name}`, import.meta.url), "utf8");
+    sandbox.writeScript("web", example("web"));
+    succeed("up", "web");
+    expect(sandbox.output("ip", "-n", "web", "-6", "route")).toContain("default via fd00:5::1");
+    succeed("down", "web");
+    sandbox.output("rm", "/etc/cm4all/spawn/netns/setup.d/web");
+    // Also with everything that is commented out.
+    for (const text of [
+      example("web.toml"),
+      example("web.toml").replace(/^# (\[|\w+ =)/gm, "$1"),
+    ]) {
+      sandbox.writeDescription("web", text);
+      succeed("up", "web");
+      succeed("down", "web");
+    }
   });
 
   it("makes the directory of names a shared mount point, once", () => {
