@@ -1,0 +1,35 @@
+-- Has the web server replace a customer's processes after the kernel killed one for lack of
+-- memory, or refused to start one: those that are left may hang.
+--
+-- The spawner says whose a cgroup is in the extended attribute `user.account` of its
+-- directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
+-- "192.0.2.1:5478".
+
+local CONTROL = os.getenv("CONTROL") or "@bp-control"
+
+local function tell(customer)
+  local client, message = control_client:new(CONTROL)
+  if not client then
+    return nil, message
+  end
+  return client:send(client:build():fade_children(customer))
+end
+
+function cgroup_released(cgroup)
+  local killed = cgroup.memory_events_oom_kill or 0
+  local refused = cgroup.pids_events_max or 0
+  if killed == 0 and refused == 0 then
+    return
+  end
+  local known, customer = pcall(function() return cgroup.xattr.account end)
+  if not known or not customer then
+    return
+  end
+  print(("%s: %d processes killed for lack of memory, %d not started"):format(
+    customer, killed, refused))
+  -- A web server that does not run has nothing to replace: no reason to try again.
+  local sent, message = tell(customer)
+  if not sent then
+    print(("%s: %s"):format(CONTROL, message))
+  end
+end

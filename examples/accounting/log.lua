@@ -1,0 +1,26 @@
+-- One line for each cgroup on the daemon's standard output, which under systemd is the
+-- journal:
+--
+--   path="/bp-spawn.scope/shop" cpu_total=1.84 memory_peak=52428800 pids_peak=5
+--
+-- What the kernel did not tell is left out.
+
+local FIGURES = {
+  "age", "cpu_total", "cpu_user", "cpu_system", "memory_peak", "memory_events_oom_kill",
+  "pids_peak", "pids_events_max", "io_read_bytes", "io_write_bytes",
+}
+
+-- Names are bytes that somebody else chose; none may look like a further line.
+local function quote(text)
+  return '"' .. text:gsub('[%c"\\]', function(c) return ("\\x%02x"):format(c:byte()) end) .. '"'
+end
+
+function cgroup_released(cgroup)
+  local words = {"path=" .. quote(cgroup.path)}
+  for _, name in ipairs(FIGURES) do
+    if cgroup[name] then
+      words[#words + 1] = name .. "=" .. cgroup[name]
+    end
+  end
+  print(table.concat(words, " "))
+end

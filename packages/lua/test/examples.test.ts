@@ -1,0 +1,65 @@
+/** The scripts of examples/accounting that need no database. */
+import { AF_UNIX, bindUnix, MessageBuffer, MSG_DONTWAIT, SOCK_DGRAM, socket } from "@cm4all/linux";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ExampleRoot } from "./examples.ts";
+
+describe("first.lua", () => {
+  it("prints what the manual says", async () => {
+    using root = new ExampleRoot();
+    expect(await root.run("first.lua", [{ memoryPeakBytes: 5 * 1024 ** 3 }, {}])).toBe(
+      "5368709120\nnil\n",
+    );
+  });
+});
+
+describe("log.lua", () => {
+  it("prints one line, whatever the name is, with the figures that are known", async () => {
+    using root = new ExampleRoot();
+    const printed = await root.run("log.lua", [
+      { path: "/a.scope/b", cpuTotalUsec: 1_840_000, pidsPeak: 5, ioReadBytes: 0 },
+      { path: '/a\n"b\\\t' },
+    ]);
+    expect(printed).toBe(
+      'path="/a.scope/b" cpu_total=1.84 pids_peak=5 io_read_bytes=0\n' +
+        'path="/a\\x0a\\x22b\\x5c\\x09"\n',
+    );
+  });
+});
+
+describe("alert.lua", () => {
+  const CONTROL = `@examples-control-${process.pid}`;
+  const trouble = { memoryEventsOomKill: 2, pidsEventsMax: 0 };
+
+  beforeAll(() => {
+    process.env["CONTROL"] = CONTROL;
+  });
+  afterAll(() => {
+    delete process.env["CONTROL"];
+  });
+
+  it("has the processes of a customer replaced, and only when there was trouble", async () => {
+    using root = new ExampleRoot();
+    using server = socket(AF_UNIX, SOCK_DGRAM);
+    bindUnix(server.number, CONTROL);
+    const path = root.make("/alert", "foo");
+    const printed = await root.run("alert.lua", [
+      { path, memoryEventsOomKill: 0 },
+      { path },
+      { path: "/nobodys", ...trouble },
+      { path, ...trouble },
+    ]);
+    expect(printed).toBe("foo: 2 processes killed for lack of memory, 0 not started\n");
+    const receive = () => new MessageBuffer(4096, 0).receive(server.number, MSG_DONTWAIT)?.data;
+    // The magic, FADE_CHILDREN with three bytes, padding.
+    expect(receive()?.toString("hex")).toBe("63046101" + "00030008" + "666f6f00");
+    expect(receive()).toBeUndefined();
+  });
+
+  it("goes on where the web server does not run", async () => {
+    using root = new ExampleRoot();
+    const path = root.make("/alert", "foo");
+    expect(await root.run("alert.lua", [{ path, ...trouble }])).toContain(
+      `${CONTROL}: Failed to connect: Connection refused\n`,
+    );
+  });
+});
