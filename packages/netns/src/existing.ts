@@ -1,6 +1,6 @@
 /** What is there of a name already, and whose it is. */
 import { getLinks, type Link, parseLink, type RtnetlinkSocket } from "@cm4all/linux";
-import { type Holdings, tryGetLink } from "./holdings.ts";
+import { type Holdings, isPair, tryGetLink } from "./holdings.ts";
 import {
   type NetworkNamespace as Namespace,
   NetworkNamespace,
@@ -60,16 +60,11 @@ function namespaceProblem(
   return known.state === "complete" ? `${exists}; "down ${name}" deletes it` : undefined;
 }
 
-/** Whether the host's link `link` and one inside `namespace` are the two ends of a pair. */
-export function isPairWith(link: Link, namespace: Namespace | undefined): boolean {
-  if (link.kind !== "veth" || namespace === undefined) return false;
+/** Whether the host's link `link` has its other end inside `namespace`. */
+function isPairWith(link: Link, namespace: Namespace | undefined): boolean {
+  if (namespace === undefined) return false;
   return namespace.socket
     .dump(getLinks())
     .map(parseLink)
-    .some(
-      (inside) =>
-        inside.kind === "veth" &&
-        inside.peerIndex === link.index &&
-        inside.index === link.peerIndex,
-    );
+    .some((inside) => isPair(link, inside));
 }

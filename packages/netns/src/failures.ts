@@ -20,8 +20,8 @@ export function asFailure(error: unknown, prefix = ""): unknown {
       ? error
       : new CommandFailure(prefix + error.message, error.exitStatus, { cause: error });
   if (!(error instanceof Error) || !("syscall" in error)) return error;
-  const refused = "code" in error && (error.code === "EPERM" || error.code === "EACCES");
-  const status = refused ? EX_NOPERM : EX_OSERR;
+  // Root is refused where it lacks capabilities, in a container.
+  const status = "code" in error && error.code === "EPERM" ? EX_NOPERM : EX_OSERR;
   return new CommandFailure(prefix + error.message, status, { cause: error });
 }
 

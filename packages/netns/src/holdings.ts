@@ -63,3 +63,9 @@ export function tryGetLink(socket: RtnetlinkSocket, name: string): Link | undefi
     throw error;
   }
 }
+
+/** Whether two links, each in a namespace of its own, are the ends of one veth pair. */
+export function isPair(one: Link, other: Link): boolean {
+  if (one.kind !== "veth" || other.kind !== "veth") return false;
+  return one.peerIndex === other.index && other.peerIndex === one.index;
+}

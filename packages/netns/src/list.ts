@@ -12,6 +12,7 @@ import {
   RtnetlinkSocket,
 } from "@cm4all/linux";
 import { requireRoot } from "./failures.ts";
+import { isPair } from "./holdings.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { NETNS_DIRECTORY } from "./paths.ts";
 import { processesByNetns } from "./processes.ts";
@@ -73,15 +74,7 @@ function namespaceNames(): string[] {
 
 /** The end outside of the first pair that has its other end inside. */
 function findPair(outside: readonly Link[], inside: readonly Link[]): Link | undefined {
-  return outside.find((end) =>
-    inside.some(
-      (other) =>
-        end.kind === "veth" &&
-        other.kind === "veth" &&
-        end.peerIndex === other.index &&
-        other.peerIndex === end.index,
-    ),
-  );
+  return outside.find((end) => inside.some((other) => isPair(end, other)));
 }
 
 function stateOf({ flags, operState = "unknown" }: Link): string {

@@ -4,8 +4,6 @@ import { asFailure } from "./failures.ts";
 import { defaultUpOptions } from "./request.ts";
 import { down, up } from "./up.ts";
 
-export const PROGRAM = "cm4all-spawn-netns";
-
 /**
  * The two command lines of the unit, `up NAME` and `down NAME`, are understood here: the
  * command-line parser and what the other commands need would cost a quarter of the start.
@@ -22,6 +20,6 @@ async function main(args: readonly string[]): Promise<void> {
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   const { message, exitStatus } = explainFailure(asFailure(error));
-  console.error(`${PROGRAM}: ${message}`);
+  console.error(`cm4all-spawn-netns: ${message}`);
   process.exitCode = exitStatus;
 });

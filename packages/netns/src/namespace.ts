@@ -46,8 +46,21 @@ export class NetworkNamespace {
 
   /** Undefined where there is no namespace of that name. */
   static tryOpen(name: string): NetworkNamespace | undefined {
-    if (namespaceFile(name) !== "namespace") return undefined;
-    return new NetworkNamespace(new Fd(openSync(namespacePath(name), "r")));
+    let fd: Fd;
+    try {
+      fd = new Fd(openSync(namespacePath(name), "r"));
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
+    try {
+      return new NetworkNamespace(fd);
+    } catch (error) {
+      fd.close();
+      // From setns(2): it is a file that nothing is mounted on (yet).
+      if (isErrno(error, "EINVAL")) return undefined;
+      throw error;
+    }
   }
 
   [Symbol.dispose](): void {

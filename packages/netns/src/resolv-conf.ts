@@ -3,6 +3,7 @@
  * a link to it where ip-netns(8) and we look for files to put in the place of /etc's.
  */
 import {
+  chmodSync,
   mkdirSync,
   readlinkSync,
   rmdirSync,
@@ -30,6 +31,8 @@ export function resolvConfOwner(name: string): "us" | "somebody else" | undefine
 /** @throws EEXIST where somebody else's file is in the way */
 export function writeResolvConf(name: string, text: string): void {
   writeFileSync(generatedResolvConf(name), text);
+  // For everybody, whatever the umask is.
+  chmodSync(generatedResolvConf(name), 0o644);
   mkdirSync(etcDirectory(name), { recursive: true, mode: 0o755 });
   // After a power cut it may be left without the file that it points to.
   if (resolvConfOwner(name) === "us") return;

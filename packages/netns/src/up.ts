@@ -43,10 +43,10 @@ export async function up(
   const [first] = problems;
   if (first !== undefined)
     throw new CommandFailure(problems.map(messageOf).join("\n"), first.exitStatus);
+  using interruption = new Interruption();
   using record = lockRecord(name);
   using host = new RtnetlinkSocket();
   replaceRemains(name, host, record);
-  using interruption = new Interruption();
   using kernel = new Kernel(name, host, record, interruption);
   try {
     await execute(planUp(request), wrap(kernel), () => interruption.check());

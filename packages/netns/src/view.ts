@@ -59,8 +59,7 @@ function bindEtc(name: string): void {
     try {
       mount({ source: join(directory, entry), target: join("/etc", entry), flags: MS_BIND });
     } catch (error) {
-      if (!isErrno(error, "ENOENT", "ENOTDIR")) throw error;
       // Not console: it could make the command's stderr non-blocking.
-      writeSync(2, `${join(directory, entry)} has nothing in /etc to take the place of\n`);
+      writeSync(2, `${join(directory, entry)} cannot be seen as /etc/${entry}: ${error}\n`);
     }
 }

@@ -147,12 +147,13 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
     });
 
     it("names the line of what the kernel refuses, in its words", () => {
-      const route = '[[inside.routes]]\nto = "fd00:9::/64"\nvia = "fd00:5::1"\n';
-      sandbox.writeDescription("web", `[inside]\naddresses = ["fd00:5::2/64"]\n${route}${route}`);
+      // A gateway that is the end's own address.
+      const end = '[inside]\naddresses = ["fd00:5::2/64"]\ngateway = "fd00:5::2"\n';
+      sandbox.writeDescription("web", end);
       const { status, lines } = fail("up", "web");
       expect(status).toBe(71);
       expect(lines.at(-1)).toMatch(
-        /web\.toml:6: RTM_NEWROUTE\(.*\): EEXIST: .*; all of it is undone$/,
+        /web\.toml:3: RTM_NEWROUTE\(.*\): EINVAL: .* \(the kernel says: .*local address\); all of it is undone$/,
       );
       sandbox.writeDescription("web", "[sysctl]\nnet.ipv4.ip_forward = 'x'\n");
       expect(fail("up", "web").lines.at(-1)).toMatch(
