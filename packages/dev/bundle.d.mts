@@ -5,4 +5,5 @@ export function bundle(options: {
   budgetKiB: number;
   ffi?: boolean;
   loader?: Record<string, string>;
+  stays?: boolean;
 }): Promise<void>;

@@ -20,6 +20,10 @@ import { build } from "esbuild";
 
 const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
+const SHEBANG = "#!/usr/bin/env node";
+/** A CommonJS module has no import.meta. */
+const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).href;';
+
 /**
  * @param {object} options
  * @param {string} options.entry     the entry module
@@ -27,8 +31,10 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
  * @param {number} options.budgetKiB the largest size the bundle may have
  * @param {boolean} [options.ffi]    whether the program makes system calls
  * @param {Record<string, string>} [options.loader] further esbuild loaders
+ * @param {boolean} [options.stays]  whether it stays in this workspace, and finds files
+ *                                   there by import.meta.url
  */
-export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader }) {
+export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, stays = false }) {
   mkdirSync(dirname(outfile), { recursive: true });
   const { metafile } = await build({
     entryPoints: [entry],
@@ -43,9 +49,10 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader })
     legalComments: "none",
     metafile: true,
     external: ["*.node", "@yuuang/*"],
-    banner: { js: "#!/usr/bin/env node" },
+    banner: { js: stays ? `${SHEBANG}\n${OWN_URL}` : SHEBANG },
     define: {
       __VERSION__: JSON.stringify(suite.version),
+      ...(stays ? { "import.meta.url": "__url" } : {}),
     },
     plugins: [ffiWithoutReport],
     ...(loader === undefined ? {} : { loader }),

@@ -5,7 +5,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { cgroup2Mount } from "./cgroup.ts";
-import { postgresMissing } from "./postgres.ts";
+import { postgresMissing } from "./postgres-programs.ts";
 
 /** What is missing, or undefined where the need is met. */
 type Probe = () => string | undefined;

