@@ -111,7 +111,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
   it("to the server that it means", async () => {
     const host = `host=localhost hostaddr=127.0.0.1 port=${server.port} dbname=postgres user=encrypted`;
     const verify = (mode: string, cert: string, to = host) =>
-      attempt(`${to} sslmode=${mode} sslrootcert=${cert}`, encrypted);
+      attempt(`${to} sslmode=${mode} sslrootcert='${cert}'`, encrypted);
     expect(await verify("verify-full", rootCert)).toBe("t");
     expect(await verify("verify-ca", rootCert, tcp("encrypted"))).toBe("t");
     expect(await verify("verify-full", rootCert, tcp("encrypted"))).toMatch(

@@ -118,7 +118,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
       expect(answer.message).toMatch(/EMFILE/);
       refused.add(answer.message.replaceAll(/\d+/g, "N"));
       await until(() => daemon.childPids().length === 0, "no init is left");
-      await until(() => daemon.descriptorCount() === before, "no descriptor is left");
+      // Fewer: the connection that asked for the status may have been open before.
+      await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
       expect((await daemon.status()).names).toBe(0);
       expect(storedNames(daemon)).toEqual([]);
     }

@@ -104,9 +104,10 @@ describe.skipIf(cannotRun)("requests", () => {
   it("start inits without descriptors, capabilities or blocked signals", () => {
     using client = daemon.connect();
     client.inodes("powerless", { pid: true });
-    const pid = daemon
-      .childPids()
-      .find((child) => readFileSync(`/proc/${child}/cmdline`, "latin1") === "init powerless\0-P\0");
+    const isNamed = (child: number) =>
+      readFileSync(`/proc/${child}/cmdline`, "latin1") === "init powerless\0-P\0";
+    await until(() => daemon.childPids().some(isNamed), "the init shows its name");
+    const pid = daemon.childPids().find(isNamed);
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
       expect(status).toMatch(new RegExp(`^${set}:\\t0+$`, "m"));
@@ -234,12 +235,14 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       ["entered", ["sleep", "100"]],
       ["nested", ["unshare", "--fork", "--pid", "--kill-child", "sleep", "100"]],
     ] as const) {
-      const answer = client.ask(name, { pid: true });
+      // The lease is for the time that the program takes to start.
+      const answer = client.ask(name, { pid: true, lease: true });
       const inode = inodeOf(answer.pid);
       const child = spawn("nsenter", ["--pid=/proc/self/fd/3", ...command], {
         stdio: ["ignore", "inherit", "inherit", answer.pid?.number],
         detached: true,
       });
+      await until(() => hasChildren(child.pid), "the program is inside");
       answer[Symbol.dispose]();
       const spared = (await daemon.status()).sparedNames;
       await until(async () => (await daemon.status()).sparedNames > spared + 1, "it was spared");
@@ -250,3 +253,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     }
   });
 });
+
+function hasChildren(pid: number | undefined): boolean {
+  return readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8") !== "";
+}
