@@ -101,7 +101,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(new Set(inodes).size).toBe(50);
   });
 
-  it("start inits without descriptors, capabilities or blocked signals", () => {
+  it("start inits without descriptors, capabilities or blocked signals", async () => {
     using client = daemon.connect();
     client.inodes("powerless", { pid: true });
     const isNamed = (child: number) =>
