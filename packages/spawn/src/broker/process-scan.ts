@@ -53,7 +53,7 @@ export function* scanProcesses(
 }
 
 /** All pids, in ascending order; read bit by bit, because the whole list takes its time. */
-function* listProcesses(): Generator<number> {
+export function* listProcesses(): Generator<number> {
   const directory = opendirSync("/proc", { bufferSize: 256 });
   try {
     for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
