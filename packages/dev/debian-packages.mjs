@@ -26,3 +26,6 @@ export const buildPackages = [
   "fakeroot",
   "lintian",
 ];
+
+/** Debian packages that boot a Debian with ours in it. */
+export const e2ePackages = ["e2fsprogs", "mmdebstrap", "qemu-system-x86", "systemd-container"];

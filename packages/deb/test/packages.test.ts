@@ -6,12 +6,19 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Built, buildTwice, field, root } from "./built.ts";
 import { bundledPackages, cratesOf, parseCopyright } from "./licences.ts";
 
-const NAMES = ["cm4all-logname", "cm4all-slice", "cm4all-spawn", "libnss-cm4all-logname"];
+const NAMES = [
+  "cm4all-logname",
+  "cm4all-slice",
+  "cm4all-spawn",
+  "cm4all-spawn-netns",
+  "libnss-cm4all-logname",
+];
 
 /** Every command with the section of its manual page. */
 const COMMANDS = {
   "usr/sbin/cm4all-spawn": 8,
   "usr/bin/cm4all-spawn-client": 1,
+  "usr/sbin/cm4all-spawn-netns": 8,
   "usr/sbin/cm4all-slice": 8,
   "usr/sbin/cm4all-logname": 8,
 };
@@ -129,6 +136,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect([...units.keys()].sort()).toEqual([
       "cm4all-spawn-accessory.service",
       "cm4all-spawn-accessory.socket",
+      "cm4all-spawn-netns@.service",
       "cm4all-spawn-reaper.service",
       "cm4all-spawn.service",
       "cm4all-spawn.socket",

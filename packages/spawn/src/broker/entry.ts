@@ -150,7 +150,8 @@ export class Entry {
   }
 
   #restorePid(initPids: ReadonlyMap<number, number>): void {
-    const inode = this.#directory.inode("pid");
+    using fd = this.#directory.open("pid");
+    const inode = fstatSync(fd.number).ino;
     const pid = initPids.get(inode);
     if (pid === undefined || !this.adoptInit(pid, inode)) this.#directory.drop("pid");
   }
@@ -290,9 +291,8 @@ const scratch = Buffer.alloc(64 * 1024);
 /** Whether a FIFO has writers. What they wrote, which nobody asked for, is thrown away. */
 function hasWriters(reader: Fd): boolean {
   try {
-    // More than any pipe holds: then somebody keeps writing.
-    for (let i = 0; i < 64; i++) if (readSync(reader.number, scratch) === 0) return false;
-    return true;
+    while (readSync(reader.number, scratch) > 0);
+    return false;
   } catch (error) {
     if (isErrno(error, "EAGAIN")) return true;
     throw error;

@@ -126,8 +126,7 @@ export class EpollEngine implements Engine {
   }
 
   watch(fd: number, events: number, hungUp: () => void): Watch {
-    // An init that died before a request was sent must not be given for it.
-    const token = this.#loop.watchFirst(fd, events, hungUp);
+    const token = this.#loop.watch(fd, events, hungUp);
     return { end: () => this.#loop.forget(token, fd) };
   }
 

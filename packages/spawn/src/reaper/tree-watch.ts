@@ -137,12 +137,12 @@ export class TreeWatch<Place> {
   /**
    * Handles what the kernel has queued, one buffer of it, so that the caller's other
    * work gets its turn.
-   * @returns whether there may be more
+   * @returns false where there was nothing
    */
   handleEvents(): boolean {
     const events = this.#inotify?.read() ?? [];
     if (events.length > 0) this.#handleBatch(events);
-    return this.#inotify?.hasMore === true;
+    return events.length > 0;
   }
 
   #handleBatch(events: readonly InotifyEvent[]): void {

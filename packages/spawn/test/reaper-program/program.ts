@@ -31,8 +31,7 @@ export class ReaperProgram {
   /** Lines of its log, without the time. */
   readonly log: string[] = [];
   readonly releases: Release[] = [];
-  /** Gives the exit status, or the name of the signal. */
-  readonly ended: Promise<number | string>;
+  readonly ended: Promise<number | null>;
   #unfinished = "";
   #statuses: ((status: ReaperStatus) => void)[] = [];
 
@@ -62,11 +61,7 @@ export class ReaperProgram {
       if (message.kind === "released") this.releases.push(...message.releases);
       else this.#statuses.shift()?.(message.status);
     });
-    // A message to a program that was killed.
-    this.process.on("error", () => {});
-    this.ended = new Promise((resolve) =>
-      this.process.on("exit", (status, signal) => resolve(status ?? signal ?? 0)),
-    );
+    this.ended = new Promise((resolve) => this.process.on("exit", resolve));
   }
 
   #send(message: ToProgram): void {
@@ -78,22 +73,18 @@ export class ReaperProgram {
   }
 
   /** Also waits until the reaper has handled what came before. */
-  async status(): Promise<ReaperStatus> {
-    const answer = new Promise<ReaperStatus>((resolve) => {
+  status(): Promise<ReaperStatus> {
+    return new Promise((resolve) => {
       this.#statuses.push(resolve);
       this.#send({ kind: "status" });
     });
-    const ended = this.ended.then((result) => {
-      throw new Error(`the program ended with ${result}:\n${this.log.join("\n")}`);
-    });
-    return Promise.race([answer, ended]);
   }
 
   setAccounting(wanted: boolean): void {
     this.#send({ kind: "accounting", wanted });
   }
 
-  async stop(): Promise<number | string> {
+  async stop(): Promise<number | null> {
     this.#send({ kind: "stop" });
     return this.ended;
   }

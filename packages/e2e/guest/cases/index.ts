@@ -1,0 +1,29 @@
+/** The cases in the order in which they run on one system, which each leaves as it found it. */
+import type { Case } from "../case.ts";
+import { clientRun } from "./client-run.ts";
+import { install } from "./install.ts";
+import { purge } from "./purge.ts";
+import { reboot } from "./reboot.ts";
+import { reload } from "./reload.ts";
+import { remove } from "./remove.ts";
+import { replaceOriginal } from "./replace-original.ts";
+import { socketActivation } from "./socket-activation.ts";
+import { stopStart } from "./stop-start.ts";
+import { survive } from "./survive.ts";
+import { upgrade } from "./upgrade.ts";
+import { watchdog } from "./watchdog.ts";
+
+export const cases: Readonly<Record<string, Case>> = {
+  install,
+  "socket-activation": socketActivation,
+  "client-run": clientRun,
+  survive,
+  "stop-start": stopStart,
+  reload,
+  watchdog,
+  upgrade,
+  reboot,
+  remove,
+  purge,
+  "replace-original": replaceOriginal,
+};

@@ -1,0 +1,34 @@
+import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
+import type { Case } from "../case.ts";
+import { endAllNames, inodesOf, startBusy } from "../tools/names.ts";
+import { sh, waitFor } from "../tools/shell.ts";
+import { initPids, isActive, SERVICE, SOCKET } from "../tools/systemd.ts";
+
+export const remove: Case = {
+  title: "removing ends idle namespaces and no customer's process; reinstalling adopts the busy",
+  async run({ slowness }) {
+    await endAllNames(slowness);
+    const busy = await startBusy("kept", slowness);
+    const before = inodesOf("kept");
+    inodesOf("idle");
+    const inits = initPids();
+    assert.equal(inits.length, 2);
+    sh("apt-get -q -y remove cm4all-spawn");
+    assert.ok(!isActive(SERVICE));
+    assert.ok(!isActive(SOCKET));
+    assert.ok(busy.isRunning());
+    const left = inits.filter((pid) => existsSync(`/proc/${pid}`));
+    assert.equal(left.length, 1);
+    assert.ok(existsSync("/etc/cm4all/spawn/spawn.toml"));
+
+    sh("apt-get -q -y install /e2e/in/packages/cm4all-spawn_*.deb");
+    assert.ok(isActive(SERVICE));
+    // What no process keeps has gone with the unit: systemd has emptied its store.
+    assert.equal(inodesOf("kept").pid, before.pid);
+    assert.ok(busy.isRunning());
+    busy.end();
+    await waitFor("it has ended", 10_000 * slowness, () => !busy.isRunning());
+    sh("cm4all-spawn purge-namespaces");
+  },
+};

@@ -1,0 +1,105 @@
+/**
+ * Runs the cases, one after the other on one system, and prints a line for each. After a
+ * case that wants the system started again, the next start goes on from there.
+ */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import type { Case, Context } from "./case.ts";
+import { cases } from "./cases/index.ts";
+import { attempt, log, logTo } from "./tools/shell.ts";
+
+const PLAN = "/e2e/in/plan.json";
+const STATE = "/var/lib/e2e-state.json";
+const LOGS = "/e2e/out/cases";
+
+interface Plan {
+  readonly slowness: number;
+  /** Names of cases; all where it is empty. */
+  readonly only: readonly string[];
+}
+
+interface State {
+  next: number;
+  isRebooted: boolean;
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+function readState(): State {
+  if (existsSync(STATE)) return JSON.parse(readFileSync(STATE, "utf8")) as State;
+  return { next: 0, isRebooted: false, passed: 0, failed: 0, skipped: 0 };
+}
+
+async function run(name: string, item: Case, state: State, plan: Plan): Promise<void> {
+  const notes: string[] = [];
+  const context: Context = {
+    slowness: plan.slowness,
+    hasControllers: hasControllers(),
+    note: (text) => notes.push(text),
+  };
+  const startMs = performance.now();
+  let failure: string | undefined;
+  try {
+    if (state.isRebooted) await item.afterReboot?.(context);
+    else await item.run(context);
+  } catch (error) {
+    failure = error instanceof Error ? error.message : String(error);
+    log(error instanceof Error ? (error.stack ?? failure) : failure);
+    attempt("systemctl --no-pager --failed; journalctl -b -n 60 --no-pager");
+    // The next case begins as after one that passed.
+    attempt("pkill -f '[/]e2e/in/clients.js'; systemctl start cm4all-spawn.service");
+  }
+  if (failure === undefined && item.afterReboot !== undefined && !state.isRebooted) {
+    await reboot(state);
+    return;
+  }
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+  const details = [`${seconds} s`, ...notes].join(", ");
+  if (failure === undefined) {
+    state.passed++;
+    console.log(`ok     ${name}: ${item.title} (${details})`);
+  } else {
+    state.failed++;
+    const reason = failure.slice(0, 400).replaceAll("\n", "\n       ");
+    console.log(`FAILED ${name}: ${item.title} (${details})\n       ${reason}`);
+  }
+}
+
+/** Never returns. */
+async function reboot(state: State): Promise<void> {
+  writeFileSync(STATE, JSON.stringify({ ...state, isRebooted: true }));
+  attempt("sync; systemctl reboot --no-block");
+  await new Promise(() => setInterval(() => {}, 1 << 30));
+}
+
+function hasControllers(): boolean {
+  const controllers = readFileSync("/sys/fs/cgroup/cgroup.controllers", "utf8");
+  return ["cpu", "io", "memory", "pids"].every((name) => controllers.split(/\s/).includes(name));
+}
+
+async function main(): Promise<void> {
+  const plan = JSON.parse(readFileSync(PLAN, "utf8")) as Plan;
+  const state = readState();
+  mkdirSync(LOGS, { recursive: true });
+  logTo(`${LOGS}/boot.log`);
+  attempt("systemctl is-system-running --wait; uname -a; node --version; systemctl --version");
+  const all = Object.entries(cases);
+  for (; state.next < all.length; state.next++, state.isRebooted = false) {
+    const [name, item] = all[state.next] ?? [];
+    if (name === undefined || item === undefined) continue;
+    if (plan.only.length > 0 && !plan.only.includes(name) && name !== "install") continue;
+    if (item.needsControllers === true && !hasControllers()) {
+      state.skipped++;
+      continue;
+    }
+    logTo(`${LOGS}/${name}.log`);
+    await run(name, item, state, plan);
+  }
+  console.log(`${state.passed} passed, ${state.failed} failed, ${state.skipped} skipped`);
+  writeFileSync("/e2e/out/result.json", JSON.stringify(state));
+}
+
+main().catch((error: unknown) => {
+  console.log(`FAILED: ${error instanceof Error ? error.stack : String(error)}`);
+  process.exit(1);
+});

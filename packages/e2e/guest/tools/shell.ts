@@ -1,0 +1,62 @@
+/** Runs commands as an administrator types them; each goes to the case's log. */
+import { spawnSync } from "node:child_process";
+import { appendFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+
+let logFile = "/dev/null";
+
+export function logTo(file: string): void {
+  logFile = file;
+}
+
+export function log(text: string): void {
+  appendFileSync(logFile, `${text}\n`);
+}
+
+export interface Result {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command line; a status other than 0 is no error. */
+export function attempt(command: string): Result {
+  log(`$ ${command}`);
+  const startMs = performance.now();
+  const done = spawnSync("bash", ["-c", command], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    env: { ...process.env, LC_ALL: "C.UTF-8", DEBIAN_FRONTEND: "noninteractive" },
+  });
+  const { stdout, stderr } = done;
+  const status = done.status ?? 128;
+  const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
+  log(`${stdout.slice(0, 100_000)}${stderr.slice(0, 100_000)}[${status}, ${seconds} s]`);
+  return { status, stdout, stderr };
+}
+
+/** Runs a command line and gives what it prints. @throws Error for a status other than 0 */
+export function sh(command: string): string {
+  const { status, stdout, stderr } = attempt(command);
+  if (status !== 0) throw new Error(`${command}: status ${status}: ${lastLine(stderr || stdout)}`);
+  return stdout.trimEnd();
+}
+
+function lastLine(text: string): string {
+  return text.trimEnd().split("\n").at(-1) ?? "";
+}
+
+/** Waits until `look` gives something other than undefined or false. */
+export async function waitFor<T>(
+  what: string,
+  timeoutMs: number,
+  look: () => T | undefined | false,
+): Promise<T> {
+  const endMs = performance.now() + timeoutMs;
+  for (;;) {
+    const found = look();
+    if (found !== undefined && found !== false) return found;
+    if (performance.now() > endMs) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
+    await sleep(100);
+  }
+}

@@ -1,0 +1,53 @@
+import { readFileSync } from "node:fs";
+import { attempt, sh } from "./shell.ts";
+
+export const SERVICE = "cm4all-spawn.service";
+export const SOCKET = "cm4all-spawn.socket";
+
+export function property(unit: string, name: string): string {
+  return sh(`systemctl show -P ${name} ${unit}`);
+}
+
+export function isActive(unit: string): boolean {
+  return attempt(`systemctl is-active ${unit}`).status === 0;
+}
+
+export function mainPid(): number {
+  return Number(property(SERVICE, "MainPID"));
+}
+
+/** The processes in a unit's cgroup. */
+export function pidsOf(unit: string): number[] {
+  const cgroup = property(unit, "ControlGroup");
+  if (cgroup === "") return [];
+  try {
+    const text = readFileSync(`/sys/fs/cgroup${cgroup}/cgroup.procs`, "utf8");
+    return text.split("\n").filter(Boolean).map(Number);
+  } catch {
+    return []; // It has ended.
+  }
+}
+
+/** The inits of PID namespaces: what the service's cgroup has besides daemon and script host. */
+export function initPids(): number[] {
+  return pidsOf(SERVICE).filter((pid) => commandLine(pid).startsWith("init "));
+}
+
+export function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ");
+  } catch {
+    return ""; // It has ended.
+  }
+}
+
+/** What the journal has of a unit since `cursor`. */
+export function journal(unit: string, since?: string): string {
+  return sh(`journalctl -u ${unit} -o cat --no-pager ${since ? `--after-cursor='${since}'` : ""}`);
+}
+
+export function journalCursor(): string {
+  const cursor = /^-- cursor: (.*)$/m.exec(sh("journalctl -n 0 --show-cursor"))?.[1];
+  if (cursor === undefined) throw new Error("the journal gives no cursor");
+  return cursor;
+}

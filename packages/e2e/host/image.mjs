@@ -1,0 +1,54 @@
+// @ts-check
+/** The root tree and the disk image, made once and kept in a cache directory. */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+
+/** How old an image may get, so that it has Debian's updates. */
+const MAX_AGE_DAYS = 14;
+
+/** `E2E_CACHE`, else below the user's cache directory, else /var/cache for root. */
+export function cacheDirectory() {
+  const { E2E_CACHE, XDG_CACHE_HOME } = process.env;
+  if (E2E_CACHE) return E2E_CACHE;
+  return join(XDG_CACHE_HOME || "/var/cache", "cm4all-spawn-e2e");
+}
+
+/**
+ * @param {string} suite `trixie` or `bookworm`
+ * @returns the tree's directory
+ */
+export function rootTree(suite) {
+  return cached(`tree-${suite}`, "tree.sh", (path) => [suite, path]);
+}
+
+/** @param {string} suite @param {string} tree @returns a directory with the disk and the kernel */
+export function diskImage(suite, tree) {
+  return cached(`disk-${suite}`, "disk.sh", (path) => [tree, path]);
+}
+
+/** @param {string} name @param {string} script @param {(path: string) => string[]} args */
+function cached(name, script, args) {
+  const fortnight = Math.floor(Date.now() / (MAX_AGE_DAYS * 24 * 3600 * 1000));
+  const scripts = ["tree.sh", script].map((file) => readFileSync(join(here, file)));
+  const hash = createHash("sha256").update(scripts.join("")).digest("hex").slice(0, 12);
+  const path = join(cacheDirectory(), `${name}-${hash}-${fortnight}`);
+  if (existsSync(path)) return path;
+  console.log(`making ${path}`);
+  mkdirSync(cacheDirectory(), { recursive: true });
+  for (const old of readdirSync(cacheDirectory()))
+    if (old.startsWith(`${name}-`))
+      rmSync(join(cacheDirectory(), old), { recursive: true, force: true });
+  const unfinished = `${path}.new`;
+  const { status, error } = spawnSync(join(here, script), args(unfinished), {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${script} failed with ${status}`);
+  renameSync(unfinished, path);
+  return path;
+}

@@ -1,0 +1,113 @@
+// @ts-check
+/** Packages that only the cases need. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+
+/**
+ * Our packages again, with a higher version.
+ * @param {string[]} packages @param {string} output
+ */
+export function makeUpgrade(packages, output) {
+  mkdirSync(output);
+  for (const path of packages)
+    withDirectory((directory) => {
+      const tree = join(directory, "tree");
+      execFileSync("dpkg-deb", ["-R", path, tree]);
+      const control = join(tree, "DEBIAN/control");
+      const text = readFileSync(control, "utf8");
+      writeFileSync(control, text.replace(/^Version: (.*)$/m, "Version: $1+e2e1"));
+      build(tree, join(output, basename(path)));
+    });
+}
+
+/**
+ * Stand-ins for the original's packages of 0.23: their names, files, units and what
+ * debhelper puts into their maintainer scripts, around programs that do nothing.
+ * @param {string} output
+ */
+export function makeOriginal(output) {
+  mkdirSync(output);
+  for (const name of ["accessory", "reaper"])
+    withDirectory((directory) => {
+      const files = name === "accessory" ? accessory : reaper;
+      for (const [path, { text, mode }] of Object.entries(files)) {
+        mkdirSync(join(directory, path, ".."), { recursive: true });
+        writeFileSync(join(directory, path), text, { mode });
+      }
+      build(directory, join(output, `cm4all-spawn-${name}_0.23_all.deb`));
+    });
+}
+
+/** @param {string} text @param {number} [mode] */
+const file = (text, mode = 0o644) => ({ text, mode });
+
+/** @param {string} name @param {string} extra */
+const control = (name, extra = "") =>
+  file(`Package: cm4all-spawn-${name}
+Version: 0.23
+Architecture: all
+Maintainer: nobody <nobody@localhost>
+Depends: cm4all-slice (>= 0.2)
+${extra}Description: stand-in for a package of the original
+`);
+
+/** @param {string[]} units */
+const scripts = (units) => ({
+  "DEBIAN/postinst": file(
+    `#!/bin/sh\nsystemctl daemon-reload\nsystemctl restart ${units.join(" ")}\n`,
+    0o755,
+  ),
+  "DEBIAN/prerm": file(`#!/bin/sh\nsystemctl stop ${units.join(" ")}\n`, 0o755),
+  "DEBIAN/postrm": file(
+    `#!/bin/sh
+[ "$1" != remove ] || deb-systemd-helper mask ${units.join(" ")} >/dev/null
+systemctl daemon-reload
+`,
+    0o755,
+  ),
+});
+
+const idle = "#!/bin/sh\nexec sleep infinity\n";
+
+const accessory = {
+  "DEBIAN/control": control("accessory", "Replaces: cm4all-spawn\n"),
+  ...scripts(["cm4all-spawn-accessory.socket"]),
+  "usr/sbin/cm4all-spawn-accessory": file(idle, 0o755),
+  "usr/lib/systemd/system/cm4all-spawn-accessory.socket": file(`[Socket]
+ListenSequentialPacket=@cm4all-spawn
+PassCredentials=true
+`),
+  "usr/lib/systemd/system/cm4all-spawn-accessory.service": file(`[Service]
+ExecStart=/usr/sbin/cm4all-spawn-accessory
+Slice=system-cm4all.slice
+`),
+};
+
+const reaper = {
+  "DEBIAN/control": control("reaper", "Replaces: cm4all-spawn\n"),
+  "DEBIAN/conffiles": file("/etc/cm4all/spawn/reaper.lua\n"),
+  ...scripts(["cm4all-spawn-reaper.service"]),
+  "usr/sbin/cm4all-spawn-reaper": file(idle, 0o755),
+  "etc/cm4all/spawn/reaper.lua": file("function cgroup_released(cgroup)\nend\n"),
+  "usr/lib/systemd/system/cm4all-spawn-reaper.service": file(`[Service]
+ExecStart=/usr/sbin/cm4all-spawn-reaper
+Slice=system-cm4all.slice
+`),
+};
+
+/** @param {string} tree @param {string} output */
+function build(tree, output) {
+  execFileSync("dpkg-deb", ["--root-owner-group", "-b", tree, output], { stdio: "ignore" });
+}
+
+/** @param {(directory: string) => void} work */
+function withDirectory(work) {
+  const directory = mkdtempSync(join(tmpdir(), "cm4all-e2e-package-"));
+  try {
+    work(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,58 @@
+#!/bin/bash
+# tree.sh SUITE DIRECTORY: a Debian that boots with systemd and then runs /e2e/in/run.
+# Package lists stay, so that apt knows which packages are there.
+set -euo pipefail
+suite=$1 tree=$2
+
+include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nodejs,catatonit,postgresql
+mmdebstrap -q --mode=root --variant=minbase --include=$include \
+    --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-include=/usr/share/doc/cm4all*' --dpkgopt='path-include=/usr/share/doc/libnss-cm4all*' \
+    "$suite" "$tree"
+
+: >"$tree/etc/fstab"
+echo e2e >"$tree/etc/hostname"
+echo 127.0.0.1 localhost e2e >"$tree/etc/hosts"
+tr -d - </proc/sys/kernel/random/uuid >"$tree/etc/machine-id"
+# Nothing is downloaded inside.
+rm -f "$tree"/etc/apt/sources.list "$tree"/etc/apt/sources.list.d/*
+
+mkdir -p "$tree/e2e"/{in,out}
+cat >"$tree/usr/local/sbin/e2e-agent" <<'AGENT'
+#!/bin/sh
+# In the virtual machine, input and output are raw tar files on disks of their own.
+if [ -b /dev/nvme0n2 ]; then
+    exec >/dev/ttyS1 2>&1
+    [ -e /e2e/in/run ] || tar -xf /dev/nvme0n2 -C /e2e/in
+else
+    exec >>/e2e/out/lines 2>&1
+fi
+cd /e2e/in
+sh ./run
+journalctl --no-pager -o short-precise >/e2e/out/journal.txt
+if [ -b /dev/nvme0n3 ]; then tar -cf /dev/nvme0n3 -C /e2e/out . && sync; fi
+systemctl poweroff --no-block
+AGENT
+chmod 755 "$tree/usr/local/sbin/e2e-agent"
+cat >"$tree/etc/systemd/system/e2e-agent.service" <<'UNIT'
+[Unit]
+After=basic.target
+[Service]
+ExecStart=/usr/local/sbin/e2e-agent
+TasksMax=infinity
+LimitNOFILE=65536
+OOMScoreAdjust=-900
+[Install]
+WantedBy=multi-user.target
+UNIT
+mkdir -p "$tree/etc/systemd/journald.conf.d"
+printf '[Journal]\nStorage=persistent\nRateLimitBurst=0\n' >"$tree/etc/systemd/journald.conf.d/e2e.conf"
+chroot "$tree" systemctl -q enable e2e-agent
+# What only costs time.
+chroot "$tree" systemctl -q mask e2scrub_reap.service getty@tty1.service serial-getty@.service \
+    console-getty.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer \
+    dpkg-db-backup.timer modprobe@dm_mod.service modprobe@loop.service modprobe@drm.service \
+    modprobe@efi_pstore.service modprobe@fuse.service
+# Cases that need the database start it.
+chroot "$tree" systemctl -q disable postgresql.service
