@@ -190,12 +190,12 @@ export async function until(
 }
 
 /**
- * Kills a process.
+ * Sends a signal to a process.
  * @param pid undefined is an error: as a number it would mean our own process group
  */
-export function kill(pid: number | undefined): void {
+export function kill(pid: number | undefined, signal: NodeJS.Signals = "SIGKILL"): void {
   if (pid === undefined || pid <= 1) throw new Error(`not the pid of a child: ${pid}`);
-  process.kill(pid, "SIGKILL");
+  process.kill(pid, signal);
 }
 
 /** Kills the process group that a child leads. */

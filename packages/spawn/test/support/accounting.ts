@@ -1,0 +1,105 @@
+/** A daemon with a script, and cgroups for it. */
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ScratchCgroup } from "@cm4all/testing";
+import type { ReapingStatus } from "../../src/reaping.ts";
+import type { DaemonStatus } from "../../src/status.ts";
+import { TestDaemon, until } from "./daemon.ts";
+
+export class AccountingHost {
+  readonly scratch = new ScratchCgroup();
+  readonly directory = mkdtempSync(join(tmpdir(), "accounting-"));
+  #daemon: TestDaemon | undefined;
+
+  constructor() {
+    this.scratch.make("a.scope");
+    // Where the user of the script exists, it writes there as well.
+    chmodSync(this.directory, 0o777);
+  }
+
+  get daemon(): TestDaemon {
+    if (this.#daemon === undefined) throw new Error("the daemon does not run");
+    return this.#daemon;
+  }
+
+  get #script(): string {
+    return join(this.directory, "accounting.lua");
+  }
+
+  /** Writes the script as it is. */
+  writeScript(text: string): void {
+    writeFileSync(this.#script, text, "latin1");
+  }
+
+  /**
+   * Writes a script with a handler.
+   * @param body where `say` appends a line of words to a file
+   */
+  writeHandler(body: string, more = ""): void {
+    this.writeScript(`
+      local function say(...)
+        local f = assert(io.open(${JSON.stringify(join(this.directory, "output"))}, "a"))
+        f:write(table.concat({...}, " "), "\\n") f:close()
+      end
+      function cgroup_released(cgroup) ${body} end
+      ${more}`);
+  }
+
+  /** What the script has said, bytes as latin1. */
+  get said(): string {
+    const path = join(this.directory, "output");
+    return existsSync(path) ? readFileSync(path, "latin1") : "";
+  }
+
+  /** @param accounting further lines of that section of the configuration */
+  async start(accounting = ""): Promise<void> {
+    this.#daemon = await TestDaemon.start({
+      config: `[reaper]\ncgroup_root = "${this.scratch.path}"\nscopes = ["*.scope"]
+        [accounting]\nscript = "${this.#script}"\n${accounting}`,
+    });
+  }
+
+  /** Ends the daemon as a crash does. */
+  async crash(): Promise<void> {
+    await this.daemon.end("SIGKILL");
+    this.#daemon = undefined;
+  }
+
+  async stop(): Promise<void> {
+    await this.#daemon?.stop();
+    await this.scratch.remove();
+    rmSync(this.directory, { recursive: true });
+  }
+
+  exists(name: string): boolean {
+    return existsSync(join(this.scratch.path, name));
+  }
+
+  async untilDeleted(name: string): Promise<void> {
+    await until(() => !this.exists(name), `${name} is deleted`);
+  }
+
+  async reaping(): Promise<ReapingStatus> {
+    const status = (await this.daemon.control({ command: "status" })) as DaemonStatus;
+    if (status.reaping === undefined) throw new Error("no cgroups are reaped");
+    return status.reaping;
+  }
+
+  async accounting(): Promise<ReapingStatus["accounting"]> {
+    return (await this.reaping()).accounting;
+  }
+
+  async untilReady(): Promise<void> {
+    await until(async () => (await this.accounting()).state === "ready", "the script is ready");
+  }
+
+  /** The pid of the script host. */
+  get scriptHostPid(): number {
+    const pid = this.daemon
+      .childPids()
+      .find((child) => readFileSync(`/proc/${child}/cmdline`, "latin1").includes("script host"));
+    if (pid === undefined) throw new Error("there is no script host");
+    return pid;
+  }
+}
