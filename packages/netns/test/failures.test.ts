@@ -350,6 +350,13 @@ servers = ["10.0.5.1"]
       expect(sandbox.output("ps", "-e", "-o", "args=")).toContain("sleep 1000");
     });
 
+    it("kill, and ip deletes the name while a process keeps the link alive: up works again", () => {
+      disturbed("kill-after", 11);
+      sandbox.output("ip", "netns", "delete", "web");
+      expect(sandbox.output("ip", "-br", "link")).toContain("web");
+      expect(run("up", "web")).toMatchObject({ status: 0, stderr: "" });
+    });
+
     it("kill, and somebody else takes the name: theirs stays", () => {
       disturbed("kill-after", 1);
       sandbox.output("ip", "netns", "delete", "web");

@@ -10,6 +10,9 @@ import { readFileSync } from "node:fs";
 /** Without what slows down Node's start, and what differs between machines. */
 const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
 
+/** What hangs ends with the sandbox. */
+const RUN_TIMEOUT_MS = 20_000;
+
 const setUp = `
 set -e
 mount -t tmpfs -o mode=0755 tmpfs /run
@@ -54,7 +57,12 @@ export class Sandbox {
 
   /** Runs a command to its end. */
   run(...command: readonly string[]): Result {
-    return spawnSync("nsenter", this.#enter(command), { env: environment, encoding: "utf8" });
+    return spawnSync("nsenter", this.#enter(command), {
+      env: environment,
+      encoding: "utf8",
+      timeout: RUN_TIMEOUT_MS,
+      killSignal: "SIGKILL",
+    });
   }
 
   /** What a command prints. @throws Error where it fails */
