@@ -12,6 +12,8 @@ import { CLONE_NEWUSER } from "./namespaces.ts";
 import { killChild, PausedChildStack } from "./paused-child.ts";
 import { P_PID, reap } from "./wait.ts";
 
+const CLONE_FILES = 0x00000400;
+
 let stack: PausedChildStack | undefined;
 
 /** What goes into `/proc/PID/uid_map` and `gid_map`; undefined leaves a map unwritten. */
@@ -27,7 +29,8 @@ export interface IdMaps {
  */
 export function createUserNamespace(maps: IdMaps): Fd {
   stack ??= new PausedChildStack();
-  const pid = stack.start({ CLONE_NEWUSER });
+  // Our descriptors are not copied: there may be tens of thousands.
+  const pid = stack.start({ CLONE_NEWUSER, CLONE_FILES });
   try {
     const fd = new Fd(openSync(`/proc/${pid}/ns/user`, "r"));
     try {
