@@ -1,0 +1,129 @@
+/**
+ * All limits reached at the same time, within the descriptors that the unit allows. Where
+ * this process may have fewer than that, there are as many names as fit: each takes two
+ * descriptors, which is what is tested.
+ */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { missing } from "@cm4all/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { request, type TestClient } from "./support/client.ts";
+import { TestDaemon, until } from "./support/daemon.ts";
+import { as, Peer, STRANGER } from "./support/peer.ts";
+
+const LIMIT_NOFILE = 65_536;
+
+const CONNECTIONS = 4096;
+const HANDLES = 4096;
+const STRANGERS = 1024;
+const STRANGERS_PER_UID = 64;
+/** Node, threads, sockets, the store: see docs/design.md. */
+const OTHERS = 60;
+
+const NAMES = Math.min(
+  10_000,
+  Math.floor((raiseLimit() - HANDLES - CONNECTIONS - STRANGERS - OTHERS) / 2),
+);
+
+const MEGABYTE = 2 ** 20;
+
+/** Gives the limit of descriptors, ours and the daemon's, raised where that is allowed. */
+function raiseLimit(): number {
+  const wanted = `--nofile=${LIMIT_NOFILE}:${LIMIT_NOFILE}`;
+  spawnSync("prlimit", [`--pid=${process.pid}`, wanted], { stdio: "ignore" });
+  const limits = readFileSync("/proc/self/limits", "utf8");
+  return Number(/^Max open files +\d+ +(\d+)/m.exec(limits)?.[1]);
+}
+
+function take(client: TestClient, name: string): Disposable {
+  const user = { uidMap: "0 1000 1" };
+  const answer = client.ask(name, { ipc: true, pid: true, user, lease: true });
+  for (const fd of [answer.ipc, answer.pid, answer.user]) fd?.close();
+  return answer;
+}
+
+describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima together", () => {
+  it("fit into the descriptors, and are served", { timeout: 600_000 }, async () => {
+    const peer = new Peer();
+    onTestFinished(async () => {
+      await peer.endAll();
+      peer[Symbol.dispose]();
+      await daemon.stop();
+    });
+    const daemon = await TestDaemon.start({
+      config: [
+        "[namespaces]",
+        "expire_seconds = 3600",
+        `max_names = ${NAMES}`,
+        `max_connections_per_uid = ${CONNECTIONS}`,
+      ].join("\n"),
+    });
+    const startMs = performance.now();
+    const clients = Array.from({ length: CONNECTIONS }, () => daemon.connect());
+    const [client] = clients;
+    if (client === undefined) throw new Error("no client");
+    const leases: Disposable[] = [];
+    for (let i = 0; i < NAMES; i++)
+      leases.push(take(clients[i % CONNECTIONS] ?? client, `name ${i}`));
+    const madeMs = performance.now() - startMs;
+    for (let i = 0; i < STRANGERS / STRANGERS_PER_UID; i++)
+      await peer.start(as({ uid: STRANGER + i }), daemon.address, new Uint8Array(), [
+        "--hold",
+        String(STRANGERS_PER_UID),
+      ]);
+    await until(
+      async () => (await daemon.status()).connections === CONNECTIONS + STRANGERS,
+      "all are connected",
+    );
+    const status = await daemon.status();
+    expect(status).toMatchObject({
+      names: NAMES,
+      ipcNamespaces: NAMES,
+      pidNamespaces: NAMES,
+      userNamespaces: NAMES,
+      leasedNames: NAMES,
+      openHandles: HANDLES,
+    });
+    const descriptors = daemon.descriptorCount();
+    const megabytes = Math.round(daemon.privateBytes() / MEGABYTE);
+    console.log(
+      `${NAMES} names in ${Math.round(madeMs)} ms, ${descriptors} descriptors, ${megabytes} MiB`,
+    );
+    expect(descriptors).toBeLessThanOrEqual(2 * NAMES + HANDLES + CONNECTIONS + STRANGERS + OTHERS);
+
+    const answer = client.exchange(request("one more", { ipc: true }));
+    expect(answer).toEqual({ kind: "error", message: `quota reached: ${NAMES} names` });
+    expect(peer.run([], daemon.address, request("name 1", { ipc: true }))).toEqual([
+      `quota reached: ${CONNECTIONS} connections`,
+      "closed",
+    ]);
+    // Each once more, most of them not in the cache.
+    const askMs = performance.now();
+    for (let i = 0; i < NAMES; i += 10) client.inodes(`name ${i}`, { ipc: true, pid: true });
+    console.log(`an answer takes ${((performance.now() - askMs) / (NAMES / 10)).toFixed(2)} ms`);
+
+    // The end of all of it keeps nobody waiting.
+    const purged = daemon.control({ command: "purge-namespaces", onlyIdle: false });
+    const purgeMs = performance.now();
+    let isPurging = true;
+    void purged.then(() => {
+      isPurging = false;
+    });
+    let longestMs = 0;
+    while (isPurging) {
+      const sentMs = performance.now();
+      client.inodes("name 0", { ipc: true });
+      longestMs = Math.max(longestMs, performance.now() - sentMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const durationMs = performance.now() - purgeMs;
+    console.log(
+      `purged in ${Math.round(durationMs)} ms, longest answer ${longestMs.toFixed(1)} ms`,
+    );
+    expect(longestMs).toBeLessThan(durationMs / 3);
+    await until(() => daemon.childPids().length === 0, "all inits have ended", 60_000);
+    for (const open of [...leases, ...clients]) open[Symbol.dispose]();
+    await peer.endAll();
+    await until(() => daemon.descriptorCount() <= OTHERS, "all is closed");
+  });
+});
