@@ -157,8 +157,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     const text = readFileSync(join(root, "debian/copyright"), "utf8");
     const stated = parseCopyright(text);
     const bundled = bundledPackages(built.source);
-    expect(bundled.size).toBeGreaterThan(3);
-    for (const [name, licence] of bundled) expect(stated.get(name), name).toBe(licence);
+    // The addon is no bundle; what is in it follows.
+    stated.delete("@yuuang");
+    expect(Object.fromEntries(stated)).toEqual(Object.fromEntries(bundled));
     const addons = readdirSync(join(built.tree, "usr/lib/cm4all/spawn")).filter((name) =>
       name.endsWith(".node"),
     );
