@@ -9,7 +9,7 @@
 -- that remembers the new figures.
 
 local db = pg:new("dbname=accounting")
-local host = assert(io.open("/etc/hostname")):read()
+local host = assert(io.open("/proc/sys/kernel/hostname")):read()
 
 local STATEMENT = [[
   WITH before AS (

@@ -5,7 +5,7 @@
 -- A second pg:new() would be a second session.
 
 local db = pg:new("dbname=accounting user=fleet_host") -- host=db.example sslmode=verify-full
-local host = os.getenv("ACCOUNTING_HOST") or assert(io.open("/etc/hostname")):read()
+local host = os.getenv("ACCOUNTING_HOST") or assert(io.open("/proc/sys/kernel/hostname")):read()
 
 local function day(time)
   return os.date("!%Y-%m-%d", time)

@@ -5,7 +5,7 @@
 -- creation, so that the newest row replaces the older one.
 
 local db = pg:new("dbname=accounting")
-local host = assert(io.open("/etc/hostname")):read()
+local host = assert(io.open("/proc/sys/kernel/hostname")):read()
 
 local STATEMENT = [[
   INSERT INTO cgroup_usage (host, id, path, report, reported, age_seconds, cpu_seconds,

@@ -1,5 +1,5 @@
 /** The scripts of examples/accounting that account into PostgreSQL, against a real server. */
-import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -64,7 +64,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       const rows = await query("SELECT * FROM cgroup_usage ORDER BY id");
       expect(rows).toEqual([
         {
-          host: readFileSync("/etc/hostname", "utf8").trim(),
+          host: hostname(),
           id: "boot:1",
           path: "/a.scope/x",
           report: 2,

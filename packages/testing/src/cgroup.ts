@@ -1,4 +1,4 @@
-/** Cgroups for tests: below a directory of their own in the cgroup2 hierarchy of this machine. */
+/** Cgroups below a directory of one's own in the cgroup2 hierarchy of this machine. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,15 +13,16 @@ export function cgroup2Mount(): string | undefined {
 
 let count = 0;
 
-/** A cgroup of the test's own; `remove` ends what runs in it and deletes everything. */
+/** A cgroup of one's own; `remove` ends what runs in it and deletes everything. */
 export class ScratchCgroup {
   readonly path: string;
 
-  constructor() {
+  /** @param name below the root of cgroup2; it may exist already. Without, one of our own */
+  constructor(name = `spawn-test-${process.pid}-${++count}`) {
     const mount = cgroup2Mount();
     if (mount === undefined) throw new Error("cgroup2 is not mounted");
-    this.path = join(mount, `spawn-test-${process.pid}-${++count}`);
-    mkdirSync(this.path);
+    this.path = join(mount, name);
+    mkdirSync(this.path, { recursive: true });
   }
 
   /** Makes a cgroup and those above it. @returns its full path */

@@ -7,6 +7,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
+  chmodSync,
   chownSync,
   existsSync,
   mkdirSync,
@@ -28,7 +29,7 @@ const NOBODY = 65534;
 export interface PostgresOptions {
   /** Where the data is kept; without it a temporary directory, which `stop` removes. */
   directory?: string;
-  /** Where the socket is; without it in `directory`. */
+  /** A directory of its own for the socket, open to others; without it in `directory`. */
   socketDirectory?: string;
   /** The role that owns everything. */
   user?: string;
@@ -98,6 +99,7 @@ export class Postgres {
       const port = options.tcp === true ? await freePort() : 5432;
       const server = new Postgres(directory, findPostgres(directory), port, options);
       if (!existsSync(server.#data)) server.#initialize();
+      if (options.socketDirectory !== undefined) server.#openSocketDirectory();
       server.#configure(options);
       await server.resume();
       return server;
@@ -125,9 +127,13 @@ export class Postgres {
     const words = ["--pdeathsig", "INT"];
     if (process.getuid?.() === 0) {
       words.push(`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups");
-      // Below a directory that is closed to others, such as /root.
+      // Below a directory that is closed to others, such as /root. Without the securebit,
+      // access(2) would not count the capability.
       if (isClosedToOthers(dirname(this.directory)))
-        words.push("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search");
+        words.push(
+          ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
+          "--securebits=+no_setuid_fixup",
+        );
     }
     return ["setpriv", [...words, join(this.programs.directory, name), ...args]];
   }
@@ -145,6 +151,12 @@ export class Postgres {
     });
     if (status !== 0) throw new Error(`initdb: ${error?.message ?? stderr}`);
     renameSync(unfinished, this.#data);
+  }
+
+  #openSocketDirectory(): void {
+    mkdirSync(this.host, { recursive: true });
+    chmodSync(this.host, 0o755);
+    this.#giveAway(this.host);
   }
 
   #configure(options: PostgresOptions): void {

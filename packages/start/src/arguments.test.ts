@@ -1,0 +1,17 @@
+import { expect, it } from "vitest";
+import { parseStartArguments } from "./arguments.ts";
+
+it("shows everything where the arguments only say where to listen", () => {
+  expect(parseStartArguments([])).toEqual({ listen: undefined, control: undefined });
+  expect(parseStartArguments(["-v", "--listen", "@x", "--control=/run/x"])).toEqual({
+    listen: "@x",
+    control: "/run/x",
+  });
+});
+
+it.each([["--no-reaper"], ["--config=/etc/x"], ["status"], ["--help"], ["--listen"]])(
+  "leaves %s to the daemon",
+  (argument) => {
+    expect(parseStartArguments([argument])).toBeUndefined();
+  },
+);

@@ -1,0 +1,20 @@
+/** Where things are in this checkout. */
+import { join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The bundle is packages/start/dist/start.js. */
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+export const DAEMON = join(root, "packages/spawn/dist/cm4all-spawn.js");
+export const CLIENT = join(root, "packages/client/dist/cm4all-spawn-client.js");
+export const SCRIPT = join(root, "examples/accounting/postgres.lua");
+export const TABLES = join(root, "examples/accounting/postgres.sql");
+
+/** What is kept from one start to the next; SPAWN_DATA is another place for it. */
+export const DATA = process.env["SPAWN_DATA"] ?? join(root, ".data");
+
+/** A path as people type it here. */
+export function shown(path: string): string {
+  const fromHere = relative(process.cwd(), path);
+  return fromHere.startsWith("..") ? path : fromHere;
+}

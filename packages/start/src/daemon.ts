@@ -1,0 +1,47 @@
+/** The daemon as a child process, which ends with us. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { DAEMON } from "./checkout.ts";
+import { passOn } from "./output.ts";
+
+/** The daemon gives up on whatever it waits for before. */
+const STOP_TIMEOUT_MS = 10_000;
+
+export class Daemon implements AsyncDisposable {
+  readonly #child: ChildProcess;
+  /** Its exit status. */
+  readonly ended: Promise<number>;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.ended = once(child, "exit").then(([status]) => status ?? 1);
+  }
+
+  /** With our terminal as its own. */
+  static alone(args: readonly string[]): Daemon {
+    return new Daemon(spawn(...command(args), { stdio: "inherit" }));
+  }
+
+  /** Its lines among ours. */
+  static start(args: readonly string[], environment: Record<string, string>): Daemon {
+    const child = spawn(...command(args), {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
+    });
+    passOn(child.stdout, process.stdout);
+    passOn(child.stderr, process.stderr);
+    return new Daemon(child);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#child.kill("SIGTERM");
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    await this.ended;
+    clearTimeout(timer);
+  }
+}
+
+/** @see setpriv(1) */
+function command(args: readonly string[]): [string, string[]] {
+  return ["setpriv", ["--pdeathsig", "TERM", process.execPath, DAEMON, ...args]];
+}

@@ -1,0 +1,141 @@
+/** The whole main job: cgroups run empty, and the script accounts them in the database. */
+import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { StartArguments } from "./arguments.ts";
+import { CLIENT, DAEMON, SCRIPT, shown } from "./checkout.ts";
+import { Daemon } from "./daemon.ts";
+import { Database, type UsageRow } from "./database.ts";
+import type { Instance } from "./instance.ts";
+import { say } from "./output.ts";
+import { SAMPLES } from "./sample.ts";
+import type { Scope } from "./scope.ts";
+import { formatCount, formatMebibytes, formatSeconds, formatTable } from "./table.ts";
+
+const ROWS_TIMEOUT_MS = 30_000;
+
+export interface DemonstrationOptions {
+  readonly instance: Instance;
+  readonly scope: Scope;
+  /** The daemon's. */
+  readonly args: readonly string[];
+  readonly parsed: StartArguments;
+  /** Rejects when we are to end. */
+  readonly interrupted: Promise<never>;
+}
+
+/** Runs until the daemon ends. @returns its exit status */
+export async function demonstrate(options: DemonstrationOptions): Promise<number> {
+  const { instance, scope, interrupted } = options;
+  say(
+    "",
+    "The daemon's main job: a cgroup that runs empty is measured and handed to a script in Lua, " +
+      "which accounts it in a database; then it is deleted.",
+    "",
+  );
+  await using database = await Database.start(join(instance.directory, "database"));
+  say(`  database   ${database.title}`);
+  say(`  script     ${shown(SCRIPT)}`);
+  say(`  cgroups    below ${scope.path}`);
+  for (const line of scope.missing) say(`             without figures for ${line}`);
+  say("");
+  const config = writeConfig(instance, scope);
+  const args = ["--config", config, ...options.args];
+  const since = new Date();
+  await using daemon = Daemon.start(args, database.environment);
+  await Promise.race([interrupted, daemon.ended, show(database, since, options)]);
+  return await Promise.race([interrupted, daemon.ended]);
+}
+
+/** @returns the configuration's path */
+function writeConfig(instance: Instance, scope: Scope): string {
+  // Copied, because the user whom the script runs as may not get to this checkout.
+  const script = join(instance.directory, "accounting.lua");
+  copyFileSync(SCRIPT, script);
+  chmodSync(script, 0o644);
+  const config = join(instance.directory, "spawn.toml");
+  const text = {
+    reaper: { cgroup_root: scope.mount, scopes: [scope.name] },
+    accounting: { script },
+  };
+  writeFileSync(config, formatToml(text));
+  return config;
+}
+
+/** Strings and lists of strings as JSON writes them are TOML. */
+function formatToml(tables: Record<string, Record<string, unknown>>): string {
+  return Object.entries(tables)
+    .map(([name, keys]) => {
+      const lines = Object.entries(keys).map(([key, value]) => `${key} = ${JSON.stringify(value)}`);
+      return [`[${name}]`, ...lines, ""].join("\n");
+    })
+    .join("\n");
+}
+
+/** Has work done in the scope, and prints what the script made of it. */
+async function show(
+  database: Database,
+  since: Date,
+  { scope, parsed }: DemonstrationOptions,
+): Promise<void> {
+  await scope.untilWatched();
+  say("", "The daemon has found an empty cgroup. Others have something to do now:");
+  say(...SAMPLES.map(({ name, does }) => `  ${name.padEnd(8)} ${does}`), "");
+  await Promise.all(SAMPLES.map(({ name, command }) => scope.run(name, command)));
+  const rows = await waitForRows(database, scope, since);
+  say("", "What the script has written into the database, table cgroup_usage:", "");
+  say(...describeRows(rows, scope).map((line) => `  ${line}`));
+  const earlier = (await database.countRows()) - rows.length;
+  if (earlier > 0) say("", `  (and ${earlier} rows of earlier starts)`);
+  say("", ...describeNext(database, scope, parsed), "");
+}
+
+async function waitForRows(database: Database, scope: Scope, since: Date): Promise<UsageRow[]> {
+  const endMs = performance.now() + ROWS_TIMEOUT_MS;
+  for (;;) {
+    const rows = await database.rowsSince(scope.name, since);
+    const names = new Set(rows.map(({ path }) => path.slice(scope.name.length + 2)));
+    if (SAMPLES.every(({ name }) => names.has(name))) return rows;
+    if (performance.now() > endMs) {
+      say("", "Not all of them have got a row in time; the daemon's lines may say why.");
+      return rows;
+    }
+    await delay(50);
+  }
+}
+
+function describeRows(rows: readonly UsageRow[], scope: Scope): string[] {
+  const figures = (title: string, cell: (row: UsageRow) => string) => ({
+    title,
+    cells: rows.map(cell),
+    alignRight: true,
+  });
+  return formatTable([
+    { title: "cgroup", cells: rows.map(({ path }) => path.slice(scope.name.length + 2)) },
+    figures("existed for", (row) => formatSeconds(row.age_seconds)),
+    figures("CPU time", (row) => formatSeconds(row.cpu_seconds)),
+    figures("memory peak", (row) => formatMebibytes(row.memory_peak_bytes)),
+    figures("processes", (row) => formatCount(row.pids_peak)),
+    figures("written", (row) => formatMebibytes(row.io_write_bytes)),
+  ]);
+}
+
+/** What a person may do while the daemon runs. */
+function describeNext(
+  database: Database,
+  scope: Scope,
+  { listen, control }: StartArguments,
+): string[] {
+  const here = (path: string) => `node ${shown(path)}`;
+  const socket = listen === undefined ? "" : ` --socket ${listen}`;
+  const administration = control === undefined ? "" : ` --control ${control}`;
+  return [
+    "The daemon runs until Ctrl-C. Meanwhile, in another terminal, as root:",
+    "",
+    `  ${here(DAEMON)}${administration} status --watch`,
+    `  ${here(CLIENT)}${socket} run foo --ipc --pid -- sh -c 'ps ax; ipcs'`,
+    `  ${database.shellCommand} -c 'TABLE cgroup_usage'`,
+    `  mkdir ${scope.path}/mine`,
+    `  sh -c 'echo $$ > ${scope.path}/mine/cgroup.procs; exec sleep 1'`,
+  ];
+}

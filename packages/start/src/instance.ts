@@ -1,0 +1,51 @@
+/** What belongs to one running `npm start`: its name, its lock, its directory. */
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { mkdirSync, rmSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { DATA } from "./checkout.ts";
+
+export class Instance implements AsyncDisposable {
+  /** The same for all starts with the same data. */
+  static readonly #name =
+    `cm4all-spawn-start-${createHash("sha256").update(DATA).digest("hex").slice(0, 8)}`;
+  readonly #lock: Server;
+
+  private constructor(lock: Server) {
+    this.#lock = lock;
+  }
+
+  /** Undefined where another one has the data. */
+  static async tryOpen(): Promise<Instance | undefined> {
+    // An abstract socket is gone with its process, whatever becomes of it.
+    const lock = createServer().listen(`\0${Instance.#name}`);
+    try {
+      await once(lock, "listening");
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "EADDRINUSE")
+        return undefined;
+      throw error;
+    }
+    const instance = new Instance(lock);
+    mkdirSync(DATA, { recursive: true });
+    // One that was killed has left it.
+    rmSync(instance.directory, { recursive: true, force: true });
+    mkdirSync(instance.directory);
+    return instance;
+  }
+
+  get name(): string {
+    return Instance.#name;
+  }
+
+  /** Anybody may read it: the script runs as a user of its own where there is one. */
+  get directory(): string {
+    return `/run/${Instance.#name}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    rmSync(this.directory, { recursive: true, force: true });
+    this.#lock.close();
+    await once(this.#lock, "close");
+  }
+}

@@ -1,0 +1,78 @@
+/** What `npm start` runs after the set-up: the daemon, with something to do. */
+import { parseStartArguments } from "./arguments.ts";
+import { DATA } from "./checkout.ts";
+import { Daemon } from "./daemon.ts";
+import { demonstrate } from "./demonstration.ts";
+import { Instance } from "./instance.ts";
+import { say } from "./output.ts";
+import { Scope } from "./scope.ts";
+
+/** The way out of everything that waits. */
+class Interruption extends Error {
+  override name = "Interruption";
+}
+
+/** Rejects at a signal, or when nobody reads what we print. */
+function untilInterrupted(): Promise<never> {
+  const interrupted = new Promise<never>((_, reject) => {
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+      process.on(signal, () => reject(new Interruption(signal)));
+    for (const stream of [process.stdout, process.stderr])
+      stream.on("error", () => reject(new Interruption("nobody reads")));
+  });
+  interrupted.catch(() => {});
+  return interrupted;
+}
+
+/** The daemon with the arguments as they are. @returns its exit status */
+async function runAlone(args: readonly string[], interrupted: Promise<never>): Promise<number> {
+  await using daemon = Daemon.alone(args);
+  return await Promise.race([interrupted, daemon.ended]);
+}
+
+async function start(args: readonly string[], interrupted: Promise<never>): Promise<number> {
+  const parsed = parseStartArguments(args);
+  if (parsed === undefined) return runAlone(args, interrupted);
+  await using instance = await Instance.tryOpen();
+  if (instance === undefined) {
+    console.error(`npm start runs already with the data in ${DATA}; SPAWN_DATA=DIR is another`);
+    return 1;
+  }
+  await using scope = await openScope(instance.name);
+  if (scope === undefined) return await runAlone(["--no-reaper", ...args], interrupted);
+  return await demonstrate({ instance, scope, args, parsed, interrupted });
+}
+
+/** Undefined where this host has none for us, which is said. */
+async function openScope(name: string): Promise<Scope | undefined> {
+  try {
+    return await Scope.open(name);
+  } catch (error) {
+    say(
+      `No cgroups to account on this host: ${explain(error)}. The daemon serves namespaces only.`,
+    );
+    return undefined;
+  }
+}
+
+function explain(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+async function main(): Promise<number> {
+  let isInterrupted = false;
+  const interrupted = untilInterrupted();
+  interrupted.catch(() => {
+    isInterrupted = true;
+  });
+  try {
+    return await start(process.argv.slice(2), interrupted);
+  } catch (error) {
+    // What was at work when Ctrl-C ended it may have failed before we noticed.
+    if (isInterrupted) return 0;
+    console.error(explain(error));
+    return 1;
+  }
+}
+
+main().then((status) => process.exit(status));

@@ -1,0 +1,31 @@
+import { describe, expect, it } from "vitest";
+import { explainMissing, parseLegacyControllers } from "./missing-figures.ts";
+
+const all = ["cpu", "io", "memory", "pids"];
+const explain = (host: Partial<Parameters<typeof explainMissing>[0]>) =>
+  explainMissing({ root: all, scope: all, legacy: [], has: () => false, ...host });
+
+describe("explainMissing", () => {
+  it("says nothing where all files are there", () => {
+    expect(explain({ has: () => true })).toEqual([]);
+  });
+
+  it("tells the reasons apart", () => {
+    expect(explain({ has: (file) => file !== "pids.peak" })).toEqual([
+      "processes: this kernel is older than 6.1",
+    ]);
+    expect(explain({ scope: ["io"], has: (file) => file === "io.stat" })).toEqual([
+      "memory, processes: nobody has enabled it at the root of cgroup2",
+    ]);
+    expect(explain({ root: [], scope: [], legacy: ["memory", "blkio"] })).toEqual([
+      "memory, input and output: cgroup v1 has the controller on this host",
+      "processes: this kernel has no such controller",
+    ]);
+  });
+});
+
+it("reads which controllers cgroup v1 has", () => {
+  const text =
+    "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t4\t18\t1\nhugetlb\t0\t7\t1\n";
+  expect(parseLegacyControllers(text)).toEqual(["memory"]);
+});

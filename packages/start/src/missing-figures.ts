@@ -1,0 +1,61 @@
+/** Which figures of a cgroup a host does not have, and why. */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
+/** The figures that not every host has. `legacy` is the controller's name in cgroup v1. */
+const FIGURES = [
+  { title: "memory", controller: "memory", legacy: "memory", file: "memory.peak", since: "5.19" },
+  { title: "processes", controller: "pids", legacy: "pids", file: "pids.peak", since: "6.1" },
+  { title: "input and output", controller: "io", legacy: "blkio", file: "io.stat", since: "4.5" },
+];
+
+export interface HostControllers {
+  /** cgroup.controllers of the hierarchy's root: those that cgroup2 has. */
+  readonly root: readonly string[];
+  /** cgroup.controllers of the scope: those that are enabled all the way down to it. */
+  readonly scope: readonly string[];
+  /** Those that a hierarchy of cgroup v1 has, under their names there. */
+  readonly legacy: readonly string[];
+  /** The files of a cgroup in the scope. */
+  readonly has: (file: string) => boolean;
+}
+
+/** Lines such as `memory, processes: cgroup v1 has their controllers`. Pure. */
+export function explainMissing(host: HostControllers): string[] {
+  const byReason = new Map<string, string[]>();
+  for (const { title, controller, legacy, file, since } of FIGURES) {
+    if (host.has(file)) continue;
+    let reason: string;
+    if (host.scope.includes(controller)) reason = `this kernel is older than ${since}`;
+    else if (host.root.includes(controller))
+      reason = "nobody has enabled it at the root of cgroup2";
+    else if (host.legacy.includes(legacy)) reason = "cgroup v1 has the controller on this host";
+    else reason = "this kernel has no such controller";
+    byReason.set(reason, [...(byReason.get(reason) ?? []), title]);
+  }
+  return [...byReason].map(([reason, titles]) => `${titles.join(", ")}: ${reason}`);
+}
+
+/** The controllers of cgroup v1 hierarchies in the text of /proc/cgroups. Pure. */
+export function parseLegacyControllers(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.split("\t"))
+    .filter(([name, hierarchy]) => name?.startsWith("#") === false && Number(hierarchy) > 0)
+    .map(([name = ""]) => name);
+}
+
+export function readControllers(cgroup: string): string[] {
+  const text = readFileSync(join(cgroup, "cgroup.controllers"), "utf8").trim();
+  return text === "" ? [] : text.split(" ");
+}
+
+/** @param mount where cgroup2 is @param scope a cgroup @param inside a cgroup in it */
+export function readHostControllers(mount: string, scope: string, inside: string): HostControllers {
+  return {
+    root: readControllers(mount),
+    scope: readControllers(scope),
+    legacy: parseLegacyControllers(readFileSync("/proc/cgroups", "utf8")),
+    has: (file) => existsSync(join(inside, file)),
+  };
+}

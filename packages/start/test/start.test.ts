@@ -1,0 +1,263 @@
+/** The program that `npm start` runs after the set-up, as a person sees it. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { cgroup2Mount, missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+const PROGRAM = fileURLToPath(new URL("../dist/start.js", import.meta.url));
+const TIMEOUT_MS = 50_000;
+
+const needs = missing("root", "catatonit", "cgroup2", "postgres");
+
+/** The processes that have a process as an ancestor. */
+function descendants(pid: number): number[] {
+  const tasks = readdirSync(`/proc/${pid}/task`);
+  const children = tasks.flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8")
+      .split(" ")
+      .filter(Boolean)
+      .map(Number),
+  );
+  return children.flatMap((child) => [child, ...descendants(child)]);
+}
+
+const isAlive = (pid: number) => existsSync(`/proc/${pid}/task/${pid}/children`);
+
+async function until(condition: () => boolean, what: () => string): Promise<void> {
+  const endMs = performance.now() + TIMEOUT_MS;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`waited in vain: ${what()}`);
+    await delay(20);
+  }
+}
+
+class Start {
+  readonly child: ChildProcess;
+  output = "";
+
+  /** @param wrapper a command that runs it */
+  constructor(data: string, args: string[], wrapper: string[] = [], env: NodeJS.ProcessEnv = {}) {
+    const [program = "", ...rest] = [...wrapper, process.execPath, PROGRAM, ...args];
+    this.child = spawn(program, rest, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, SPAWN_DATA: data, ...env },
+    });
+    for (const stream of [this.child.stdout, this.child.stderr])
+      stream?.on("data", (text) => {
+        this.output += text;
+      });
+  }
+
+  get pid(): number {
+    if (this.child.pid === undefined) throw new Error("it was not started");
+    return this.child.pid;
+  }
+
+  async untilPrinted(text: string): Promise<void> {
+    await until(
+      () => this.output.includes(text) || this.child.exitCode !== null,
+      () => this.output,
+    );
+    if (!this.output.includes(text)) throw new Error(`it ended:\n${this.output}`);
+  }
+
+  /** The cells of the table's rows, by the cgroup's name. */
+  get rows(): Map<string, string[]> {
+    const [, table = ""] = this.output.split(/^ {2}cgroup .*$/m);
+    const lines = table.trimStart().split("\n\n")[0]?.split("\n") ?? [];
+    return new Map(
+      lines.map((line) => {
+        const [name = "", ...cells] = line.trim().split(/ {2,}/);
+        return [name, cells];
+      }),
+    );
+  }
+
+  get scope(): string {
+    const [, path] = /below (\S+\/sample\.scope)/.exec(this.output) ?? [];
+    if (path === undefined) throw new Error("it names no scope");
+    return path;
+  }
+
+  /** Gives its exit status, or the signal that ended it. */
+  async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {
+    const ended = once(this.child, "exit");
+    this.child.kill(signal);
+    const [status, by] = await ended;
+    return status ?? by;
+  }
+}
+
+describe.skipIf(needs !== undefined)("npm start", () => {
+  let directory: string;
+  let data: string;
+  const starts: Start[] = [];
+
+  function start(
+    more: { args?: string[]; wrapper?: string[]; env?: NodeJS.ProcessEnv } = {},
+  ): Start {
+    const args = ["--listen", `@start-test-${process.pid}-${starts.length}`];
+    args.push("--control", join(directory, `control-${starts.length}`), ...(more.args ?? []));
+    const one = new Start(data, args, more.wrapper, more.env);
+    starts.push(one);
+    return one;
+  }
+
+  beforeEach(() => {
+    // Closed to others, as /root is.
+    directory = mkdtempSync(join(tmpdir(), "start-"));
+    data = join(directory, "data");
+  });
+
+  afterEach(async () => {
+    for (const { child } of starts.splice(0)) {
+      if (child.exitCode !== null || child.signalCode !== null) continue;
+      const ended = once(child, "exit");
+      child.kill("SIGTERM");
+      await ended;
+    }
+    rmSync(directory, { recursive: true });
+  });
+
+  /** What it has at work, to be looked for when it has ended. */
+  function holdings(one: Start): { pids: number[]; paths: string[] } {
+    const pids = descendants(one.pid);
+    const scope = one.scope.replace(/\/sample\.scope$/, "");
+    const name = scope.replace(/^.*\//, "");
+    // The daemon with its script host, the server with its processes.
+    expect(pids.length).toBeGreaterThan(5);
+    return { pids, paths: [scope, `/run/${name}`] };
+  }
+
+  it("accounts cgroups in the database, and leaves nothing but its data", async () => {
+    const first = start();
+    await first.untilPrinted("The daemon runs until Ctrl-C");
+    expect([...first.rows.keys()]).toEqual(["backup", "build", "import", "leftover", "shop"]);
+    const [existed = "", cpu = ""] = first.rows.get("shop") ?? [];
+    expect(Number.parseFloat(existed)).toBeGreaterThan(0.5);
+    expect(Number.parseFloat(cpu)).toBeGreaterThan(0);
+    expect(first.rows.get("leftover")?.[0]).toBe("-");
+    const controllers = readFileSync(`${cgroup2Mount()}/cgroup.subtree_control`, "utf8");
+    for (const [title, controller] of [
+      ["memory", "memory"],
+      ["processes", "pids"],
+      ["input and output", "io"],
+    ] as const)
+      expect(new RegExp(`without figures for .*${title}`).test(first.output)).toBe(
+        !controllers.split(/\s/).includes(controller),
+      );
+
+    // What it suggests.
+    mkdirSync(`${first.scope}/mine`);
+    writeFileSync(`${first.scope}/mine/cgroup.procs`, String(spawn("sleep", ["0.1"]).pid));
+    await first.untilPrinted(" mine: since=");
+    await until(
+      () => !existsSync(`${first.scope}/mine`),
+      () => "it is deleted",
+    );
+
+    const { pids, paths } = holdings(first);
+    expect(await first.end("SIGINT")).toBe(0);
+    expect(pids.filter(isAlive)).toEqual([]);
+    expect(paths.filter(existsSync)).toEqual([]);
+    expect(readdirSync(data)).toEqual(["postgresql"]);
+
+    const second = start();
+    await second.untilPrinted("(and 6 rows of earlier starts)");
+    expect(await second.end("SIGTERM")).toBe(0);
+  });
+
+  it("has the script run as its own user where that user exists", async () => {
+    const passwd = join(directory, "passwd");
+    const entry = "cm4all-spawn-reaper:x:4242:4242::/nonexistent:/usr/sbin/nologin\n";
+    writeFileSync(passwd, readFileSync("/etc/passwd", "utf8") + entry);
+    chmodSync(passwd, 0o644);
+    const inNamespace = `mount --bind ${passwd} /etc/passwd && exec "$@"`;
+    const wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inNamespace];
+    const first = start({ wrapper: [...wrapper, "sh"] });
+    await first.untilPrinted("The daemon runs until Ctrl-C");
+    expect(first.rows.size).toBe(5);
+    const uids = descendants(first.pid).map((pid) => statSync(`/proc/${pid}`).uid);
+    expect(uids).toContain(4242);
+  });
+
+  it("is alone with its data", async () => {
+    const first = start();
+    await first.untilPrinted("below ");
+    const second = start();
+    expect(await once(second.child, "exit")).toEqual([1, null]);
+    expect(second.output).toBe(
+      `npm start runs already with the data in ${data}; SPAWN_DATA=DIR is another\n`,
+    );
+    await first.untilPrinted("The daemon runs until Ctrl-C");
+  });
+
+  it("ends with the daemon, in its words and with its status, and cleans up", async () => {
+    const first = start();
+    await first.untilPrinted("The daemon runs until Ctrl-C");
+    data = join(directory, "other");
+    const second = start({ args: ["--listen", `@start-test-${process.pid}-0`] });
+    expect(await once(second.child, "exit")).toEqual([69, null]);
+    expect(second.output).toContain("is in use: is another daemon running?");
+    expect(existsSync(second.scope)).toBe(false);
+  });
+
+  it("takes everything down when it is killed, and clears up at the next start", async () => {
+    // The server that is there where Debian's is not.
+    const first = start({ env: { TEST_POSTGRES: "embedded" } });
+    await first.untilPrinted("PostgreSQL 18 (npm's)");
+    await first.untilPrinted("Others have something to do now");
+    const { pids, paths } = holdings(first);
+    const shop = readFileSync(`${first.scope}/shop/cgroup.procs`, "utf8");
+    expect(await first.end("SIGKILL")).toBe("SIGKILL");
+    // Not the work in the cgroups: nobody knows of it any more.
+    const ours = pids.filter((pid) => !shop.includes(String(pid)));
+    await until(
+      () => !ours.some(isAlive),
+      () => "the processes end",
+    );
+    expect(paths.filter(existsSync)).toEqual(paths);
+    const second = start();
+    await second.untilPrinted("The daemon runs until Ctrl-C");
+    expect(second.scope).toBe(first.scope);
+    expect(await second.end("SIGINT")).toBe(0);
+    expect(paths.filter(existsSync)).toEqual([]);
+  });
+
+  it("ends where nobody reads what it prints", async () => {
+    const first = start();
+    await first.untilPrinted("below ");
+    first.child.stdout?.destroy();
+    first.child.stderr?.destroy();
+    expect(await once(first.child, "exit")).toEqual([0, null]);
+    expect(existsSync(first.scope)).toBe(false);
+  });
+
+  it("runs the daemon alone where the arguments say what it is to do", async () => {
+    const version = new Start(data, ["--version"]);
+    await once(version.child, "exit");
+    expect(version.output).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const alone = start({ args: ["--no-reaper"] });
+    await alone.untilPrinted("listening on");
+    expect(alone.output).not.toContain("database");
+    expect(existsSync(data)).toBe(false);
+    const pids = descendants(alone.pid);
+    expect(await alone.end("SIGTERM")).toBe(0);
+    expect(pids.filter(isAlive)).toEqual([]);
+  });
+});
