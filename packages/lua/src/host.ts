@@ -4,6 +4,7 @@
  * The script host: the child process that runs the script. It does what the daemon
  * asks on descriptor 3, and ends with it.
  */
+import { readFileSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { setParentDeathSignal, setThreadName } from "@cm4all/linux";
 import { HOST_FD } from "./host-fd.ts";
@@ -115,8 +116,19 @@ export function runHost(): void {
   // A script that blocks does not see the end of the socket.
   setParentDeathSignal(SIGKILL);
   setThreadName("script host");
+  becomeKillable();
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
   new Host(new Socket({ fd: HOST_FD, readable: true, writable: true }));
+}
+
+/**
+ * The daemon's unit exempts it from the kernel's OOM killer, and children inherit that;
+ * a script that takes all memory has to go first. Raising the value needs no privilege.
+ * @see proc_pid_oom_score_adj(5)
+ */
+function becomeKillable(): void {
+  const file = "/proc/self/oom_score_adj";
+  if (Number(readFileSync(file, "latin1")) < 0) writeFileSync(file, "0");
 }
