@@ -1,12 +1,19 @@
 /** The cases in the order in which they run on one system, which each leaves as it found it. */
 import type { Case } from "../case.ts";
+import { accountingLog } from "./accounting-log.ts";
+import { accountingPostgres } from "./accounting-postgres.ts";
 import { clientRun } from "./client-run.ts";
 import { install } from "./install.ts";
+import { readableJournal } from "./journal.ts";
+import { netns } from "./netns.ts";
+import { nss } from "./nss.ts";
+import { oom } from "./oom.ts";
 import { purge } from "./purge.ts";
 import { reboot } from "./reboot.ts";
 import { reload } from "./reload.ts";
 import { remove } from "./remove.ts";
 import { replaceOriginal } from "./replace-original.ts";
+import { sliceLimits } from "./slice-limits.ts";
 import { socketActivation } from "./socket-activation.ts";
 import { stopStart } from "./stop-start.ts";
 import { survive } from "./survive.ts";
@@ -21,8 +28,15 @@ export const cases: Readonly<Record<string, Case>> = {
   "stop-start": stopStart,
   reload,
   watchdog,
+  "accounting-log": accountingLog,
+  "accounting-postgres": accountingPostgres,
+  "slice-limits": sliceLimits,
+  oom,
+  netns,
+  nss,
   upgrade,
   reboot,
+  journal: readableJournal,
   remove,
   purge,
   "replace-original": replaceOriginal,

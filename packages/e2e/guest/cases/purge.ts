@@ -25,6 +25,6 @@ export const purge: Case = {
       units.filter((line) => !line.startsWith("system-cm4all.slice ")),
       [],
     );
-    assert.doesNotMatch(sh("ps -eo args"), /^init |^\/usr\/bin\/node .*cm4all/m);
+    assert.doesNotMatch(sh("ps -eo args"), /^(init |cm4all-|\/usr\/bin\/node .*cm4all)/m);
   },
 };

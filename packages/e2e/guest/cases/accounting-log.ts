@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import type { Case } from "../case.ts";
+import { Scope } from "../tools/scope.ts";
+import { sh, waitFor } from "../tools/shell.ts";
+import { journal, journalCursor, SERVICE } from "../tools/systemd.ts";
+
+const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
+
+export const accountingLog: Case = {
+  title: "a spawner's cgroups are measured, logged, told to Lua, and deleted",
+  async run({ slowness, hasControllers }) {
+    writeFileSync(
+      SCRIPT,
+      `function cgroup_released(cgroup)
+        print("lua", cgroup.path, cgroup.cpu_total, cgroup.memory_peak, cgroup.pids_peak,
+          cgroup.memory_events_oom_kill)
+      end\n`,
+    );
+    sh(`systemctl restart ${SERVICE}`);
+    const cursor = journalCursor();
+    assert.equal(sh("cat /proc/$(pgrep -xf 'cm4all-spawn script host')/oom_score_adj"), "0");
+    const scope = await Scope.start(slowness);
+    try {
+      scope.run("burn", "timeout 0.5 sh -c 'while :; do :; done'");
+      scope.run("fork", "for i in 1 2 3 4 5 6 7 8; do sleep 0.1 & done; wait");
+      scope.run("grow", "head -c 30M /dev/zero | tail -c 30M >/dev/null");
+      if (hasControllers)
+        scope.run("oom", "tail /dev/zero", { "memory.max": "20M", "memory.swap.max": "0" });
+      for (const name of ["burn", "fork", "grow", "oom"])
+        await scope.waitUntilDeleted(name, 10_000 * slowness);
+      const lines = await waitFor("Lua has printed", 10_000 * slowness, () => {
+        const text = journal(SERVICE, cursor);
+        return /lua.*grow/.test(text) && (!hasControllers || /lua.*oom/.test(text)) && text;
+      });
+      assert.match(lines, /^burn: .*cpu=/m);
+      const lua = (name: string) =>
+        new RegExp(`lua\\s+\\S*bp-spawn\\.scope/${name}\\s+(.*)`).exec(lines)?.[1]?.split(/\s+/);
+      assert.ok(Number(lua("burn")?.[0]) > 0.1, "CPU of burn");
+      if (hasControllers) {
+        assert.ok(Number(lua("grow")?.[1]) > 30_000_000, "memory peak of grow");
+        assert.ok(Number(lua("fork")?.[2]) >= 8, "processes of fork");
+        assert.ok(Number(lua("oom")?.[3]) >= 1, "OOM kills of oom");
+        assert.match(lines, /^grow: .*memory=/m);
+      }
+    } finally {
+      scope.stop();
+      sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`);
+    }
+  },
+};

@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import type { Case } from "../case.ts";
+import { sh } from "../tools/shell.ts";
+
+const ROOT = "/run/e2e-nss";
+const PROGRAMS = "/usr/bin/id /usr/bin/whoami /usr/bin/getent /usr/bin/bash /usr/bin/ls";
+
+/** As a uid that no file knows. */
+const AS = "setpriv --reuid 54321 --regid 54321 --clear-groups env LOGNAME=customer HOME=/tmp";
+
+export const nss: Case = {
+  title: "the current uid has the name $LOGNAME: here, in a chroot and in an unshare container",
+  run() {
+    assert.match(sh("grep ^passwd: /etc/nsswitch.conf"), /cm4all_logname$/);
+    assert.match(sh("grep ^group: /etc/nsswitch.conf"), /cm4all_logname$/);
+    check((command) => sh(`${AS} ${command}`));
+    sh("cm4all-logname status");
+
+    sh(`mkdir -p ${ROOT}/etc ${ROOT}/tmp ${ROOT}/proc; cp /etc/nsswitch.conf ${ROOT}/etc`);
+    sh(`printf 'root:x:0:0::/:/bin/sh\\n' >${ROOT}/etc/passwd; touch ${ROOT}/etc/group`);
+    sh(`ln -s usr/lib ${ROOT}/lib; ln -s usr/lib64 ${ROOT}/lib64; ln -s usr/bin ${ROOT}/bin`);
+    sh(`for f in ${PROGRAMS} /usr/lib/*/libnss_files.so.2 \\
+        $(ldd ${PROGRAMS} | grep -o '/[^ :]*\\.so[^ :]*' | sort -u); do
+      case $f in /lib*) f=/usr$f ;; esac; mkdir -p ${ROOT}$(dirname $f); cp -L $f ${ROOT}$f; done`);
+    try {
+      sh(
+        `cm4all-logname remove --root ${ROOT}; cm4all-logname install --root ${ROOT} --copy-module`,
+      );
+      checkIn("");
+      // PID 1 of the container is the shell.
+      checkIn(`unshare --mount --pid --fork --ipc --uts --mount-proc=${ROOT}/proc`);
+    } finally {
+      sh(`rm -r ${ROOT}`);
+    }
+  },
+};
+
+function check(run: (command: string) => string): void {
+  assert.equal(run("whoami"), "customer");
+  assert.equal(run("id"), "uid=54321(customer) gid=54321(customer) groups=54321(customer)");
+  assert.match(run("getent passwd customer"), /^customer:x:54321:54321:/);
+}
+
+/** The same with ROOT as the root directory. @param container a command that makes one */
+function checkIn(container: string): void {
+  const chroot = `chroot --userspec=54321:54321 --groups= ${ROOT}`;
+  const environment = "export LOGNAME=customer HOME=/tmp";
+  check((command) => sh(`${container} ${chroot} /usr/bin/bash -c '${environment}; ${command}'`));
+}

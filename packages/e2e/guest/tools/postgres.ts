@@ -1,0 +1,40 @@
+/** Debian's PostgreSQL, with the accounting database of the example. */
+import { attempt, sh, waitFor } from "./shell.ts";
+import { SERVICE } from "./systemd.ts";
+
+const EXAMPLES = "/usr/share/doc/cm4all-spawn/examples/accounting";
+const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
+
+export async function startPostgres(slowness: number): Promise<void> {
+  sh("systemctl start postgresql.service");
+  await waitFor(
+    "PostgreSQL answers",
+    30_000 * slowness,
+    () => attempt("runuser -u postgres -- psql -c 'SELECT 1'").status === 0,
+  );
+}
+
+export function stopPostgres(): void {
+  sh("systemctl stop 'postgresql@*.service' postgresql.service");
+}
+
+/** The example's database, owned by the user that scripts run as, and its script. */
+export function installExample(): void {
+  sh("runuser -u postgres -- createuser cm4all-spawn-reaper");
+  sh("runuser -u postgres -- createdb -O cm4all-spawn-reaper accounting");
+  sh(`setpriv --reuid cm4all-spawn-reaper --clear-groups -- \\
+      psql -q -d accounting -f ${EXAMPLES}/postgres.sql`);
+  sh(`cp ${EXAMPLES}/postgres.lua ${SCRIPT}; systemctl restart ${SERVICE}`);
+}
+
+export function removeExample(): void {
+  sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`);
+  sh("runuser -u postgres -- dropdb accounting");
+  sh("runuser -u postgres -- dropuser cm4all-spawn-reaper");
+}
+
+/** Rows of a query, each with its columns. */
+export function query(sql: string): string[][] {
+  const out = sh(`runuser -u postgres -- psql -At -F '|' -d accounting -c "${sql}"`);
+  return out === "" ? [] : out.split("\n").map((line) => line.split("|"));
+}

@@ -1,0 +1,65 @@
+/** A stand-in for a process spawner: a scope in the slice, with child cgroups of its own. */
+import { attempt, log, sh, waitFor } from "./shell.ts";
+import { isActive, property } from "./systemd.ts";
+
+const UNIT = "bp-spawn.scope";
+
+/** Makes the scope's delegated tree as a spawner does, and stays in it. */
+const SPAWNER = `
+  scope=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
+  mkdir $scope/spawner
+  echo $$ >$scope/spawner/cgroup.procs
+  for controller in cpu memory io pids; do
+    echo +$controller >$scope/cgroup.subtree_control || true
+  done 2>/dev/null
+  exec sleep infinity`;
+
+export class Scope {
+  readonly directory: string;
+
+  private constructor(directory: string) {
+    this.directory = directory;
+  }
+
+  static async start(slowness: number): Promise<Scope> {
+    const options = "--scope --quiet --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes";
+    sh(`systemd-run ${options} bash -c ${quote(SPAWNER)} >/dev/null 2>&1 </dev/null &`);
+    await waitFor("the scope", 10_000 * slowness, () => isActive(UNIT));
+    const scope = new Scope(`/sys/fs/cgroup${property(UNIT, "ControlGroup")}`);
+    await waitFor(
+      "the spawner has a cgroup",
+      10_000 * slowness,
+      () => attempt(`grep -q . ${scope.directory}/spawner/cgroup.procs`).status === 0,
+    );
+    log(scope.directory);
+    return scope;
+  }
+
+  /**
+   * Runs a command in a new child cgroup and waits for its end.
+   * @param settings values for files of the cgroup, such as `memory.max`
+   */
+  run(name: string, command: string, settings: Readonly<Record<string, string>> = {}): void {
+    const directory = `${this.directory}/${name}`;
+    const writes = Object.entries(settings).map(([file, value]) => `echo ${value} >${file}`);
+    const inside = `echo $$ >${directory}/cgroup.procs; ${command}`;
+    attempt(`mkdir ${directory} && cd ${directory} && { ${[...writes, ":"].join(" && ")}; } &&
+      cd / && bash -c ${quote(inside)}`);
+  }
+
+  async waitUntilDeleted(name: string, timeoutMs: number): Promise<void> {
+    await waitFor(
+      `${name} is deleted`,
+      timeoutMs,
+      () => attempt(`test -e ${this.directory}/${name}`).status !== 0,
+    );
+  }
+
+  stop(): void {
+    sh(`systemctl stop ${UNIT}`);
+  }
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
