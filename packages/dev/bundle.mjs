@@ -10,6 +10,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -36,9 +37,10 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  */
 export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, stays = false }) {
   mkdirSync(dirname(outfile), { recursive: true });
+  const unfinished = `${outfile}.${process.pid}`;
   const { metafile } = await build({
     entryPoints: [entry],
-    outfile,
+    outfile: unfinished,
     bundle: true,
     platform: "node",
     target: "node20",
@@ -61,15 +63,16 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, s
   writeFileSync(`${outfile}.inputs.json`, JSON.stringify(Object.keys(metafile.inputs)));
   // Our packages say "type": "module"; where the bundle ends up nothing says so.
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "commonjs" }\n');
-  const size = statSync(outfile).size;
+  const size = statSync(unfinished).size;
   const limit = budgetKiB * 1024;
   if (size > limit) {
-    rmSync(outfile);
+    rmSync(unfinished);
     throw new Error(
       `${outfile}: ${Math.ceil(size / 1024)} KiB is over its budget of ${budgetKiB} KiB`,
     );
   }
   if (ffi) copyAddon(entry, dirname(outfile));
+  renameSync(unfinished, outfile);
   console.log(`${outfile}: ${Math.ceil(size / 1024)} KiB of ${budgetKiB} KiB`);
 }
 
@@ -101,7 +104,11 @@ function copyAddon(entry, directory) {
   const libc = "gnu";
   const addonPackage = `@yuuang/ffi-rs-linux-${process.arch}-${libc}`;
   const packageDirectory = dirname(ffi.resolve(`${addonPackage}/package.json`));
-  for (const name of readdirSync(packageDirectory))
-    if (name.endsWith(".node"))
-      copyFileSync(join(packageDirectory, name), join(directory, basename(name)));
+  for (const name of readdirSync(packageDirectory)) {
+    if (!name.endsWith(".node")) continue;
+    // A running program has it mapped: overwritten in place, it would crash that.
+    const unfinished = join(directory, `${basename(name)}.${process.pid}`);
+    copyFileSync(join(packageDirectory, name), unfinished);
+    renameSync(unfinished, join(directory, basename(name)));
+  }
 }

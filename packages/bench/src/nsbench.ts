@@ -10,7 +10,12 @@ export interface Measurement {
   /** Operations per second. */
   readonly rate: number;
   /** Microseconds. */
-  readonly lat_us: { readonly p50: number; readonly p99: number; readonly p999: number };
+  readonly lat_us: {
+    readonly p50: number;
+    readonly p99: number;
+    readonly p999: number;
+    readonly max: number;
+  };
 }
 
 /** What memory and descriptors a number of PID namespaces take. */

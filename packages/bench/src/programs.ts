@@ -23,6 +23,12 @@ export interface RunningServer extends AsyncDisposable {
   readonly pid: number;
 }
 
+/** The daemon, with the socket of its administrators. */
+export interface RunningDaemon extends RunningServer {
+  readonly program: string;
+  readonly control: string;
+}
+
 function serverOf(child: ChildProcess, address: string): RunningServer {
   if (child.pid === undefined) throw new Error("the server was not started");
   return {
@@ -37,9 +43,18 @@ function serverOf(child: ChildProcess, address: string): RunningServer {
 }
 
 /** The daemon, listening under a name of its own. */
-export async function startDaemon(): Promise<RunningServer> {
+export async function startDaemon(): Promise<RunningDaemon> {
   const address = `@cm4all-spawn-bench-${process.pid}`;
-  const options = ["--listen", address, "--control", "", "--config", "/dev/null", "--no-reaper"];
+  const control = `/run/cm4all-spawn-bench-${process.pid}.sock`;
+  const options = [
+    "--listen",
+    address,
+    "--control",
+    control,
+    "--config",
+    "/dev/null",
+    "--no-reaper",
+  ];
   const child = spawn(process.execPath, [DAEMON, ...options], {
     stdio: ["ignore", "inherit", "pipe"],
   });
@@ -49,7 +64,7 @@ export async function startDaemon(): Promise<RunningServer> {
     if (log.includes("listening on")) break;
   }
   if (!log.includes("listening on")) throw new Error(`the daemon did not start:\n${log}`);
-  return serverOf(child, address);
+  return { ...serverOf(child, address), program: DAEMON, control };
 }
 
 /** The floor: a server in C that does nothing but receive and send descriptors. */

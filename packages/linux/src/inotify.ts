@@ -56,6 +56,9 @@ export function parseInotifyEvents(bytes: Uint8Array): InotifyEvent[] {
   return events;
 }
 
+/** The header and a name of NAME_MAX bytes with its NUL. */
+const MAX_EVENT_BYTES = 16 + 256;
+
 /** An inotify instance, non-blocking. The owner closes it. */
 export class Inotify {
   readonly fd: Fd;
@@ -81,10 +84,18 @@ export class Inotify {
     return libc.inotify_rm_watch(this.fd.number, wd) >= 0;
   }
 
+  /** Whether the last `read` may have left something behind: it filled the buffer. */
+  get hasMore(): boolean {
+    return this.#hasMore;
+  }
+  #hasMore = false;
+
   /** What has happened so far, at most one buffer of it; empty where there is nothing. */
   read(): InotifyEvent[] {
+    this.#hasMore = false;
     try {
       const length = readSync(this.fd.number, this.#buffer);
+      this.#hasMore = length > this.#buffer.length - MAX_EVENT_BYTES;
       return parseInotifyEvents(this.#buffer.subarray(0, length));
     } catch (error) {
       if (isErrno(error, "EAGAIN")) return [];

@@ -168,7 +168,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const program = await start({ accounting: true, deletionDelayMs: 300 });
     await scratch.runToEnd("bp.scope/a");
     await until("the first report", () => program.releases.length === 1);
-    await scratch.runToEnd("bp.scope/a");
+    await scratch.runToEnd("bp.scope/a", "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
     await until("the second report", () => program.releases.length === 2);
     program.settle(program.releases);
     await gone("bp.scope/a");
@@ -408,7 +408,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
           await pause(20);
         }
       }),
-    ).then(() => {
+    ).finally(() => {
       isDone = true;
     });
     let kills = 0;

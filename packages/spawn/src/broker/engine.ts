@@ -39,6 +39,11 @@ export interface Connection {
    */
   close(): void;
   /**
+   * Lets nothing more come, hands what has come already to `handler`, and closes the
+   * connection.
+   */
+  finish(handler: EngineHandler): void;
+  /**
    * Closes the connection of a peer that nobody trusts. It may have sent descriptors
    * that take for ever to close (SO_LINGER), so those are closed where nobody waits.
    */

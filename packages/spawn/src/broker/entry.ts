@@ -150,8 +150,7 @@ export class Entry {
   }
 
   #restorePid(initPids: ReadonlyMap<number, number>): void {
-    using fd = this.#directory.open("pid");
-    const inode = fstatSync(fd.number).ino;
+    const inode = this.#directory.inode("pid");
     const pid = initPids.get(inode);
     if (pid === undefined || !this.adoptInit(pid, inode)) this.#directory.drop("pid");
   }
@@ -291,8 +290,9 @@ const scratch = Buffer.alloc(64 * 1024);
 /** Whether a FIFO has writers. What they wrote, which nobody asked for, is thrown away. */
 function hasWriters(reader: Fd): boolean {
   try {
-    while (readSync(reader.number, scratch) > 0);
-    return false;
+    // More than any pipe holds: then somebody keeps writing.
+    for (let i = 0; i < 64; i++) if (readSync(reader.number, scratch) === 0) return false;
+    return true;
   } catch (error) {
     if (isErrno(error, "EAGAIN")) return true;
     throw error;

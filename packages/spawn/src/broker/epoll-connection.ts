@@ -7,12 +7,14 @@ import {
   type MessageBuffer,
   MSG_CTRUNC,
   MSG_DONTWAIT,
+  MSG_PEEK,
+  SHUT_RD,
   SHUT_RDWR,
   shutdown,
 } from "@cm4all/linux";
 import type { EventLoop } from "../thread/event-loop.ts";
 import type { Disposal } from "./disposal.ts";
-import type { Connection } from "./engine.ts";
+import type { Connection, EngineHandler } from "./engine.ts";
 
 /** How many datagrams are thrown away before a connection is closed. */
 const DISCARD_LIMIT = 4096;
@@ -88,26 +90,51 @@ export class EpollConnection implements Connection {
     return true;
   }
 
+  finish(handler: EngineHandler): void {
+    if (!this.isOpen) return;
+    shutdown(this.fd, SHUT_RD);
+    if (this.#hasDatagram()) {
+      if (!handler.mayReceive(this)) return;
+      for (let length = this.#readNext(); length !== undefined; length = this.#readNext()) {
+        handler.received(this, this.#shared.input, length);
+        if (!this.isOpen) return;
+      }
+    }
+    this.closeAtEnd();
+    handler.hungUp(this);
+  }
+
   /**
    * Throws away what came before #end: closing with unread data would give the peer
    * ECONNRESET before it sees our last answer.
    */
   #discard(): void {
+    for (let i = 0; i < DISCARD_LIMIT; i++) if (this.#readNext() === undefined) return;
+  }
+
+  /** Reads a datagram once no more can come. Gives its length; undefined at the end. */
+  #readNext(): number | undefined {
     try {
-      for (let i = 0; i < DISCARD_LIMIT; i++)
-        if (readSync(this.fd, this.#shared.input) === 0 && !this.#skipDatagram()) return;
+      const length = readSync(this.fd, this.#shared.input);
+      return length > 0 || this.#hasDatagram() ? length : undefined;
     } catch (error) {
       // The peer has closed without having read an answer.
-      if (!isErrno(error, "ECONNRESET")) throw error;
+      if (isErrno(error, "ECONNRESET")) return undefined;
+      throw error;
     }
   }
 
   /**
-   * Gives false at the end. To read(2) an empty datagram looks like the end, too; to
-   * recvmsg(2) it has credentials (SO_PASSCRED), for which there is no room.
+   * To read(2) an empty datagram looks like the end; to recvmsg(2) it has credentials
+   * (SO_PASSCRED), for which there is no room.
    */
-  #skipDatagram(): boolean {
-    const message = this.#shared.probe.receive(this.fd, MSG_DONTWAIT);
-    return message !== undefined && (message.flags & MSG_CTRUNC) !== 0;
+  #hasDatagram(): boolean {
+    try {
+      const message = this.#shared.probe.receive(this.fd, MSG_DONTWAIT | MSG_PEEK);
+      return message !== undefined && (message.flags & MSG_CTRUNC) !== 0;
+    } catch (error) {
+      if (isErrno(error, "ECONNRESET")) return false;
+      throw error;
+    }
   }
 }

@@ -126,7 +126,8 @@ export class EpollEngine implements Engine {
   }
 
   watch(fd: number, events: number, hungUp: () => void): Watch {
-    const token = this.#loop.watch(fd, events, hungUp);
+    // An init that died before a request was sent must not be given for it.
+    const token = this.#loop.watchFirst(fd, events, hungUp);
     return { end: () => this.#loop.forget(token, fd) };
   }
 

@@ -73,6 +73,14 @@ export class Expiry {
     this.#runInSlices(this.#endIdle(untilMs), done);
   }
 
+  /**
+   * Kills the inits of names in which nothing lives, and leaves it at that: for the end of
+   * a daemon whose store nobody keeps.
+   */
+  killIdleInits(done: () => void): void {
+    this.#runInSlices(this.#killIdleInits(), done);
+  }
+
   /** Ends all names there are, whatever lives in them. */
   endAll(done: (count: number) => void): void {
     this.#runInSlices(this.#endAll(), done);
@@ -97,10 +105,7 @@ export class Expiry {
 
   *#endIdle(untilMs: number): Generator<void, number> {
     const due = this.#registry.idleUntil(untilMs);
-    const inits = due.flatMap(({ init }) => (init === undefined ? [] : [init]));
-    // Without a PID namespace there is nothing to look for.
-    const busy =
-      inits.length === 0 ? new Set<number>() : yield* scanProcesses(inits, this.#ownInode);
+    const busy = yield* this.#findBusy(due);
     let count = 0;
     for (const entry of due) {
       yield;
@@ -115,6 +120,23 @@ export class Expiry {
       }
     }
     return count;
+  }
+
+  *#killIdleInits(): Generator<void, number> {
+    const idle = this.#registry.idleUntil(monotonicMs());
+    const busy = yield* this.#findBusy(idle);
+    for (const { init } of idle) {
+      yield;
+      if (init !== undefined && !busy.has(init.inode)) init.kill();
+    }
+    return 0;
+  }
+
+  /** The PID namespaces, by inode, in which processes live besides the init. */
+  *#findBusy(entries: readonly Entry[]): Generator<void, ReadonlySet<number>> {
+    const inits = entries.flatMap(({ init }) => (init === undefined ? [] : [init]));
+    if (inits.length === 0) return new Set();
+    return yield* scanProcesses(inits, this.#ownInode);
   }
 
   *#endAll(): Generator<void, number> {

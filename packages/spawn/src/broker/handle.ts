@@ -100,9 +100,12 @@ export class BrokerHandle {
     return { ended: answer.ended, left: answer.left };
   }
 
-  /** Answers what has come and ends the thread. @param purgeIdle ends idle names as well */
-  stop(purgeIdle: boolean): void {
-    this.#thread.post({ kind: "stop", purgeIdle });
+  /**
+   * Answers what has come and ends the thread.
+   * @param isLast no other daemon takes over the namespaces: the idle ones are ended
+   */
+  stop(isLast: boolean): void {
+    this.#thread.post({ kind: "stop", isLast });
   }
 }
 

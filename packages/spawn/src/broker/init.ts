@@ -29,6 +29,9 @@ export const CATATONIT = "/usr/bin/catatonit";
 /** How the command line of an init starts; the name follows. */
 const TITLE = "init ";
 
+/** In `/proc/PID/status`: PID 1 of a namespace one below ours. */
+const IS_INIT = /^NSpid:\t\d+\t1$/m;
+
 /**
  * Makes every program that the calling thread starts from now on powerless: its
  * bounding set is empty and it can gain nothing. The thread keeps what it has.
@@ -76,8 +79,17 @@ export function endChild(pid: number): void {
 export function parseInitName(cmdline: string, status: string): string | undefined {
   const [title, option] = cmdline.split("\0");
   if (title === undefined || option !== "-P" || !title.startsWith(TITLE)) return undefined;
-  // PID 1 of a namespace one below ours.
-  return /^NSpid:\t\d+\t1$/m.test(status) ? title.slice(TITLE.length) : undefined;
+  return IS_INIT.test(status) ? title.slice(TITLE.length) : undefined;
+}
+
+/** Whether the process is PID 1 of a namespace one below ours; false where it is gone. */
+export function isInit(pid: number): boolean {
+  try {
+    return IS_INIT.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return false;
+    throw error;
+  }
 }
 
 /** Like parseInitName; undefined also for a process that is gone. */

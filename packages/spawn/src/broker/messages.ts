@@ -22,8 +22,8 @@ export type ToBroker =
   | { readonly kind: "status"; readonly id: number }
   /** End all names, or only those in which nothing runs. */
   | { readonly kind: "purge"; readonly id: number; readonly onlyIdle: boolean }
-  /** Answer what has come, then end. */
-  | { readonly kind: "stop"; readonly purgeIdle: boolean };
+  /** Answer what has come, then end. The last one ends the inits of idle names as well. */
+  | { readonly kind: "stop"; readonly isLast: boolean };
 
 export interface BrokerStatus {
   readonly names: number;

@@ -6,7 +6,7 @@
  * The walk is a generator that pauses every few processes, so that clients are
  * answered meanwhile.
  */
-import { fstatSync, openSync, readdirSync, readlinkSync } from "node:fs";
+import { fstatSync, opendirSync, openSync, readlinkSync } from "node:fs";
 import { Fd, isErrno, namespaceParent, parseNamespaceLink } from "@cm4all/linux";
 
 /** A PID namespace to look at. */
@@ -29,22 +29,40 @@ export function* scanProcesses(
   const busy = new Set<number>();
   /** Namespaces that are not asked about, and the one of ours that they are nested in. */
   const nested = new Map<number, number | undefined>([[ownInode, undefined]]);
-  for (const entry of readdirSync("/proc")) {
-    const pid = Number(entry);
-    if (!Number.isInteger(pid)) continue;
-    yield;
-    const inode = readPidNamespace(pid);
-    if (inode === undefined) continue;
-    const namespace = byInode.get(inode);
-    if (namespace !== undefined) {
-      if (namespace.pid !== pid) busy.add(inode);
-      continue;
+  const seen = new Set<number>();
+  // A process can end before it is looked at and leave a child that was not listed yet.
+  // So there is a second time for what is new.
+  for (let time = 0; time < 2; time++) {
+    for (const pid of listProcesses()) {
+      yield;
+      if (seen.has(pid)) continue;
+      seen.add(pid);
+      const inode = readPidNamespace(pid);
+      if (inode === undefined) continue;
+      const namespace = byInode.get(inode);
+      if (namespace !== undefined) {
+        if (namespace.pid !== pid) busy.add(inode);
+        continue;
+      }
+      if (!nested.has(inode)) nested.set(inode, findAncestor(pid, inode, byInode));
+      const ancestor = nested.get(inode);
+      if (ancestor !== undefined) busy.add(ancestor);
     }
-    if (!nested.has(inode)) nested.set(inode, findAncestor(pid, inode, byInode));
-    const ancestor = nested.get(inode);
-    if (ancestor !== undefined) busy.add(ancestor);
   }
   return busy;
+}
+
+/** All pids, in ascending order; read bit by bit, because the whole list takes its time. */
+export function* listProcesses(): Generator<number> {
+  const directory = opendirSync("/proc", { bufferSize: 256 });
+  try {
+    for (let entry = directory.readSync(); entry !== null; entry = directory.readSync()) {
+      const pid = Number(entry.name);
+      if (Number.isInteger(pid)) yield pid;
+    }
+  } finally {
+    directory.closeSync();
+  }
 }
 
 /**
@@ -71,7 +89,7 @@ function findAncestor(
   try {
     current = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) return undefined;
     throw error;
   }
   for (;;) {

@@ -2,12 +2,11 @@
  * What a start finds: names in the store of an earlier run, inits that run on, and inits
  * that no store knows. Afterwards no init is unknown.
  */
-import { readdirSync } from "node:fs";
 import { pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
 import type { Context } from "./context.ts";
-import { readInitName } from "./init.ts";
-import { readPidNamespace, scanProcesses } from "./process-scan.ts";
+import { isInit, readInitName } from "./init.ts";
+import { listProcesses, readPidNamespace, scanProcesses } from "./process-scan.ts";
 import type { Registry } from "./registry.ts";
 
 interface FoundInit {
@@ -29,8 +28,8 @@ export function restore(
   ownInode: number,
 ): void {
   const stored = context.store.restore();
-  const inits = stored.some(({ pid }) => pid) ? findInits(allPids()) : [];
-  const initPids = new Map(inits.map(({ inode, pid }) => [inode, pid]));
+  const inodes = stored.flatMap(({ pid, directory }) => (pid ? [directory.inode("pid")] : []));
+  const initPids = findInitPids(new Set(inodes));
   for (const found of stored) {
     const entry = registry.create(found.name, found.directory);
     entry.restore(found, initPids);
@@ -42,8 +41,19 @@ export function restore(
   adoptUnknown(context, registry, findInits(cgroupPids), ownInode);
 }
 
-function allPids(): number[] {
-  return readdirSync("/proc").map(Number).filter(Number.isInteger);
+/**
+ * The first process of each of these PID namespaces, by inode. Little is read of other
+ * processes: a command line is in the memory of its process, and one that is mapped to
+ * a file of FUSE can keep its reader waiting for ever.
+ */
+function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
+  const found = new Map<number, number>();
+  if (inodes.size === 0) return found;
+  for (const pid of listProcesses()) {
+    const inode = readPidNamespace(pid);
+    if (inode !== undefined && inodes.has(inode) && isInit(pid)) found.set(inode, pid);
+  }
+  return found;
 }
 
 function findInits(pids: readonly number[]): FoundInit[] {

@@ -188,6 +188,11 @@ export class NameDirectory {
     return new Fd(openSync(`${this.#path}/${file}`, "r"));
   }
 
+  /** The inode of a namespace that is kept. */
+  inode(file: NamespaceFile): number {
+    return statSync(`${this.#path}/${file}`).ino;
+  }
+
   /** Lets a namespace go. */
   drop(file: NamespaceFile): void {
     const target = `${this.#path}/${file}`;

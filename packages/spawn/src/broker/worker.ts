@@ -26,6 +26,9 @@ const REPORT_INTERVAL_MS = 1000;
 /** How long connections may go on after a stop, so that no request is cut off. */
 const STOP_GRACE_MS = 500;
 
+/** How long what has come until then is answered. */
+const STOP_ANSWER_MS = 200;
+
 /** Runs until it is told to stop. To be called on a worker thread. */
 export function runBroker(): void {
   const loop = new EventLoop();
@@ -33,7 +36,6 @@ export function runBroker(): void {
   const broker = new Broker(loop, options);
   broker.start();
   loop.run();
-  broker.close();
   loop.close();
 }
 
@@ -146,7 +148,7 @@ class Broker {
         );
         break;
       case "stop":
-        this.#stop(message.purgeIdle);
+        this.#stop(message.isLast);
         break;
     }
   }
@@ -157,29 +159,33 @@ class Broker {
   }
 
   /**
-   * Connections that are open may still ask until the grace is over: a client that has
-   * connected and not yet asked is served, one that has got its answer goes away.
+   * Where another daemon goes on, connections may still ask until the grace is over: a
+   * client that has connected and not yet asked is served, one that has got its answer
+   * goes away.
    */
-  #stop(purgeIdle: boolean): void {
+  #stop(isLast: boolean): void {
     this.#engine.stopListening();
-    let isEnding = false;
-    const end = () => {
-      if (isEnding) return;
-      isEnding = true;
-      if (purgeIdle) this.#purge(true, () => this.#loop.stop());
-      else this.#loop.stop();
-    };
-    this.#loop.after(STOP_GRACE_MS, end);
+    const endMs = isLast ? 0 : monotonicMs() + STOP_GRACE_MS;
     const look = () => {
-      if (this.#connections.size === 0) end();
-      else this.#loop.after(10, look);
+      if (this.#connections.size > 0 && monotonicMs() < endMs) {
+        this.#loop.after(10, look);
+        return;
+      }
+      this.#finishConnections();
+      if (isLast) this.#expiry.killIdleInits(() => this.#loop.stop());
+      else this.#loop.stop();
     };
     look();
   }
 
-  /** Closes what is open; the store and its namespaces stay with the service manager. */
-  close(): void {
-    for (const client of [...this.#connections.all()]) this.#connections.close(client);
+  /**
+   * Answers what has come. What is left is closed by the end of the process; nothing of
+   * that can take long.
+   */
+  #finishConnections(): void {
+    const endMs = monotonicMs() + STOP_ANSWER_MS;
+    for (const { connection } of [...this.#connections.all()])
+      if (monotonicMs() < endMs) connection.finish(this.#server);
   }
 
   #status(): BrokerStatus {

@@ -1,5 +1,5 @@
 /** What the reaper reads of cgroups, and how it deletes them. */
-import { fstatSync, lstatSync, readFileSync } from "node:fs";
+import { type BigIntStats, fstatSync, lstatSync, readFileSync } from "node:fs";
 import {
   type CgroupEvents,
   CgroupReader,
@@ -62,8 +62,7 @@ export class CgroupFiles {
     directory: CgroupDirectory,
     bornMs: number | undefined,
   ): Measured | "gone" | "unreadable" {
-    return this.#read(directory, (fd) => {
-      const { birthtimeNs } = fstatSync(fd, { bigint: true });
+    return this.#read(directory, (fd, { birthtimeNs }) => {
       const usage = this.#reader.read(fd);
       // Every cgroup has a cpu.stat; it cannot be read when the cgroup was removed just now.
       if (usage.cpuTotalUsec === undefined && !isAlive(fd)) return "gone";
@@ -102,12 +101,15 @@ export class CgroupFiles {
   }
 
   /** Opens the directory, if it is still the same one. */
-  #read<T>(directory: CgroupDirectory, use: (fd: number) => T): T | "gone" | "unreadable" {
-    const { path, inode } = directory;
+  #read<T>(
+    { path, inode }: CgroupDirectory,
+    use: (fd: number, stat: BigIntStats) => T,
+  ): T | "gone" | "unreadable" {
     try {
-      return this.#root.withDirectory(path, (fd) =>
-        fstatSync(fd, { bigint: true }).ino === inode ? use(fd) : "gone",
-      );
+      return this.#root.withDirectory(path, (fd) => {
+        const stat = fstatSync(fd, { bigint: true });
+        return stat.ino === inode ? use(fd, stat) : "gone";
+      });
     } catch (error) {
       if (isGone(error)) return "gone";
       this.#complain("open", `cannot open a cgroup: ${message(error)}`);

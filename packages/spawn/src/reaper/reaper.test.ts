@@ -8,7 +8,10 @@ interface Directory {
   readonly parent: Directory | undefined;
   readonly children: Set<Directory>;
   processes: number;
+  /** CPU time of its own processes. */
   usage: number;
+  /** What the kernel tells: with that of all below, also of those that are gone. */
+  total: number;
   frozen: boolean;
   gone: boolean;
   /** Whether the reaper has been told of it. */
@@ -34,9 +37,9 @@ class Simulation {
         nowMs: () => this.now,
         state: (node) =>
           node.gone ? undefined : { populated: isPopulated(node), frozen: node.frozen },
-        wasUsed: (node) => !node.gone && usage(node) > 0,
+        wasUsed: (node) => !node.gone && node.total > 0,
         measure: (node, birthMs) =>
-          node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: usage(node) },
+          node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
         identify: identity,
         remove: (node) => this.#remove(node),
         released: (node, release, snapshot) => {
@@ -78,6 +81,7 @@ class Simulation {
       children: new Set(),
       processes: 0,
       usage: 0,
+      total: 0,
       frozen: false,
       gone: false,
       known: false,
@@ -102,8 +106,14 @@ class Simulation {
   stop(node: Directory, cpu = 1): void {
     if (node.processes === 0) return;
     node.processes--;
-    node.usage += cpu;
+    this.charge(node, cpu);
     if (!isPopulated(node)) this.#touch(node);
+  }
+
+  charge(node: Directory, cpu: number): void {
+    node.usage += cpu;
+    for (let each: Directory | undefined = node; each !== undefined; each = each.parent)
+      each.total += cpu;
   }
 
   freeze(node: Directory, frozen: boolean): void {
@@ -142,11 +152,6 @@ class Simulation {
 /** The kernel's flag counts everything below. */
 function isPopulated(node: Directory): boolean {
   return node.processes > 0 || [...node.children].some(isPopulated);
-}
-
-/** So does its CPU time; of removed children too, which the simulation leaves out. */
-function usage(node: Directory): number {
-  return node.usage + [...node.children].reduce((sum, child) => sum + usage(child), 0);
 }
 
 const identity = ({ path }: Directory) => ({ path, id: path, measuredMs: 0 });
@@ -202,7 +207,7 @@ describe("Reaper", () => {
     world.pass();
     world.reaper.touched(a, "comparison");
     expect(world.pass(100)).toEqual([]);
-    a.usage = 1;
+    world.charge(a, 1);
     world.reaper.touched(a, "comparison");
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
@@ -225,6 +230,7 @@ describe("Reaper", () => {
       children: new Set(),
       processes: 0,
       usage: 0,
+      total: 0,
       frozen: false,
       gone: false,
       known: true,
@@ -337,6 +343,23 @@ describe("Reaper", () => {
     expect(world.pass(1)).toEqual(["rmdir /a"]);
   });
 
+  it("does not take the last moments of a process for another run", () => {
+    const world = new Simulation();
+    const a = world.make("a");
+    world.start(a);
+    world.pass();
+    world.stop(a, 5000);
+    expect(world.pass(10)).toEqual(["/a#1=5000"]);
+    world.charge(a, 150);
+    world.reaper.touched(a, "event");
+    expect(world.pass(20)).toEqual([]);
+    world.reaper.touched(a, "event");
+    expect(world.pass()).toEqual(["/a#2=5150"]);
+    world.charge(a, 2000);
+    world.reaper.touched(a, "event");
+    expect(world.pass()).toEqual(["/a#3=7150"]);
+  });
+
   it("waits for the handler of the latest release", () => {
     const world = new Simulation();
     world.handlers = true;
@@ -437,12 +460,12 @@ describe("Reaper", () => {
           if (what === "make" || node === undefined)
             world.make(`n${world.all.length}`, which % 3 === 0 ? undefined : node);
           else if (what === "start") world.start(node);
-          else if (what === "stop") world.stop(node);
+          else if (what === "stop") world.stop(node, 2000);
           else if (what === "rmdir") world.rmdir(node);
           else if (what === "pass") world.pass(which);
           else world.settle();
         }
-        for (const node of world.all) while (node.processes > 0) world.stop(node);
+        for (const node of world.all) while (node.processes > 0) world.stop(node, 2000);
         for (let i = 0; i < 20; i++) {
           world.pass(50);
           world.settle();

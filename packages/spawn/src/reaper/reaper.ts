@@ -81,6 +81,14 @@ interface Cgroup<Node> {
   dueMs: number;
 }
 
+/**
+ * The kernel tells of a change up to 10 ms late, and charges a process for its last
+ * moments after it has left. So shortly after a release an event with a little more CPU
+ * time is an echo of what was released.
+ */
+const ECHO_MS = 15;
+const ECHO_USEC = 200;
+
 export interface ReaperCounts {
   released: number;
   deleted: number;
@@ -284,10 +292,16 @@ export class Reaper<Node> {
   #touchedAfterRelease(cgroup: Cgroup<Node>): void {
     const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
     if (typeof measured === "string") return;
-    if (hasGrown(cgroup.last, measured)) {
+    if (this.#hasRunAgain(cgroup, measured)) {
       this.counts.repopulated++;
       this.#release(cgroup, measured);
     } else this.#tryDelete(cgroup);
+  }
+
+  #hasRunAgain(cgroup: Cgroup<Node>, now: Measured): boolean {
+    const grownUsec = (now.cpuTotalUsec ?? 0) - (cgroup.last?.cpuTotalUsec ?? 0);
+    const sinceMs = this.#world.nowMs() - (cgroup.dueMs - this.#deletionDelayMs);
+    return grownUsec > (sinceMs < ECHO_MS ? ECHO_USEC : 0);
   }
 
   #vanish(cgroup: Cgroup<Node>): void {
@@ -329,12 +343,4 @@ export class Reaper<Node> {
     if (phase === "unused") this.#childReleased(parent);
     this.#tryDelete(parent);
   }
-}
-
-/** Whether a cgroup has run again since. */
-function hasGrown(before: Measured | undefined, now: Measured): boolean {
-  return (
-    (now.cpuTotalUsec ?? 0) > (before?.cpuTotalUsec ?? 0) ||
-    (now.pidsForks ?? 0) > (before?.pidsForks ?? 0)
-  );
 }

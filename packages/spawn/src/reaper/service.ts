@@ -105,6 +105,7 @@ export class ReaperService {
         // A cgroup that ran again is seen before it is deleted for its earlier run.
         this.#drain();
         for (const release of message.releases) this.#reaper.settle(release);
+        this.#drain();
         break;
       case "accounting":
         this.#accounting = message.wanted;
@@ -165,6 +166,8 @@ export class ReaperService {
       this.#deletion = undefined;
       this.#drain();
       this.#reaper.deleteDue();
+      // The events of the deletions are queued already: they need not wake us again.
+      this.#drain();
       this.#endTurn();
     });
     this.#deletion = { timer, dueMs };

@@ -137,12 +137,12 @@ export class TreeWatch<Place> {
   /**
    * Handles what the kernel has queued, one buffer of it, so that the caller's other
    * work gets its turn.
-   * @returns false where there was nothing
+   * @returns whether there may be more
    */
   handleEvents(): boolean {
     const events = this.#inotify?.read() ?? [];
     if (events.length > 0) this.#handleBatch(events);
-    return events.length > 0;
+    return this.#inotify?.hasMore === true;
   }
 
   #handleBatch(events: readonly InotifyEvent[]): void {

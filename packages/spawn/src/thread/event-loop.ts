@@ -24,8 +24,10 @@ export function monotonicMs(): number {
 }
 
 export class EventLoop {
-  readonly #epoll = new Epoll(256);
+  readonly #epoll = new Epoll(64);
   readonly #handlers = new Map<number, Handler>();
+  /** Tokens of watchFirst. */
+  readonly #first = new Set<number>();
   // A loop has a handful of timers: whoever has thousands of deadlines keeps them in order.
   readonly #timers = new Set<PendingTimer>();
   #nextToken = 1;
@@ -46,9 +48,18 @@ export class EventLoop {
     return token;
   }
 
+  /** Like watch, but comes before everything else that is ready at the same time. */
+  watchFirst(fd: number, events: number, handler: Handler): number {
+    const token = this.watch(fd, events, handler);
+    this.#first.add(token);
+    return token;
+  }
+
   /** Ends a watch. To be called before the descriptor is closed. */
   forget(token: number, fd: number): void {
-    if (this.#handlers.delete(token)) this.#epoll.remove(fd);
+    if (!this.#handlers.delete(token)) return;
+    this.#first.delete(token);
+    this.#epoll.remove(fd);
   }
 
   /** Calls `run` once, in `delayMs` milliseconds or a little later. */
@@ -64,10 +75,16 @@ export class EventLoop {
 
   /** Runs until `stop`. An exception from a handler ends it. */
   run(): void {
-    const handle = (token: number, events: number) => this.#handlers.get(token)?.(events);
+    const handleFirst = (token: number, events: number) => {
+      if (this.#first.has(token)) this.#handlers.get(token)?.(events);
+    };
+    const handle = (token: number, events: number) => {
+      if (!this.#first.has(token)) this.#handlers.get(token)?.(events);
+    };
     while (!this.#stopped) {
       this.#epoll.fetch(this.#untilNextTimerMs());
       const startMs = monotonicMs();
+      this.#epoll.dispatch(handleFirst);
       this.#epoll.dispatch(handle);
       this.#runTimers();
       this.#longestTurnMs = Math.max(this.#longestTurnMs, monotonicMs() - startMs);

@@ -31,7 +31,8 @@ export class ReaperProgram {
   /** Lines of its log, without the time. */
   readonly log: string[] = [];
   readonly releases: Release[] = [];
-  readonly ended: Promise<number | null>;
+  /** Gives the exit status, or the name of the signal. */
+  readonly ended: Promise<number | string>;
   #unfinished = "";
   #statuses: ((status: ReaperStatus) => void)[] = [];
 
@@ -61,7 +62,11 @@ export class ReaperProgram {
       if (message.kind === "released") this.releases.push(...message.releases);
       else this.#statuses.shift()?.(message.status);
     });
-    this.ended = new Promise((resolve) => this.process.on("exit", resolve));
+    // A message to a program that was killed.
+    this.process.on("error", () => {});
+    this.ended = new Promise((resolve) =>
+      this.process.on("exit", (status, signal) => resolve(status ?? signal ?? 0)),
+    );
   }
 
   #send(message: ToProgram): void {
@@ -73,18 +78,22 @@ export class ReaperProgram {
   }
 
   /** Also waits until the reaper has handled what came before. */
-  status(): Promise<ReaperStatus> {
-    return new Promise((resolve) => {
+  async status(): Promise<ReaperStatus> {
+    const answer = new Promise<ReaperStatus>((resolve) => {
       this.#statuses.push(resolve);
       this.#send({ kind: "status" });
     });
+    const ended = this.ended.then((result) => {
+      throw new Error(`the program ended with ${result}:\n${this.log.join("\n")}`);
+    });
+    return Promise.race([answer, ended]);
   }
 
   setAccounting(wanted: boolean): void {
     this.#send({ kind: "accounting", wanted });
   }
 
-  async stop(): Promise<number | null> {
+  async stop(): Promise<number | string> {
     this.#send({ kind: "stop" });
     return this.ended;
   }

@@ -1,0 +1,114 @@
+/**
+ * Measures what it costs to find out which PID namespaces are in use: the walk over
+ * `/proc` before names expire, and whether clients are answered meanwhile.
+ *
+ *     npm run bench:scan [NAMES] [PROCESSES]
+ *
+ * Starts a daemon with so many names (9,990), each with a PID namespace and its init,
+ * and so many other processes (10,000). Needs root and some two minutes; ends all of it.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ownNamespaceInode } from "@cm4all/linux";
+import { readPidNamespace, scanProcesses } from "@cm4all/spawn/src/broker/process-scan.ts";
+import { type Measurement, measure } from "./nsbench.ts";
+import { compile, type RunningDaemon, startDaemon } from "./programs.ts";
+
+const ROUNDS = 5;
+
+/** Other processes: children of a shell that leads their group. */
+async function startCrowd(count: number): Promise<AsyncDisposable> {
+  const script = `i=0; while [ $i -lt ${count} ]; do sleep 3600 & i=$((i+1)); done; echo ready; wait`;
+  const shell = spawn("sh", ["-c", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+    detached: true,
+  });
+  const { pid } = shell;
+  if (pid === undefined) throw new Error("the crowd was not started");
+  await once(shell.stdout, "data");
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const ended = once(shell, "exit");
+      process.kill(-pid, "SIGKILL");
+      await ended;
+    },
+  };
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8")
+      .split(" ")
+      .filter(Boolean)
+      .map(Number),
+  );
+}
+
+/** The walk alone, in this process. */
+function measureScan(inits: readonly { pid: number; inode: number }[]): void {
+  const ownInode = ownNamespaceInode("pid");
+  for (let round = 0; round < ROUNDS; round++) {
+    const scan = scanProcesses(inits, ownInode);
+    const { user, system } = process.cpuUsage();
+    const startMs = performance.now();
+    let longestMs = 0;
+    let stepMs = startMs;
+    while (scan.next().done !== true) {
+      const now = performance.now();
+      longestMs = Math.max(longestMs, now - stepMs);
+      stepMs = now;
+    }
+    const cpu = process.cpuUsage();
+    const cpuMs = (cpu.user - user + cpu.system - system) / 1000;
+    console.log(
+      `one walk: ${Math.round(performance.now() - startMs)} ms, ${Math.round(cpuMs)} ms of CPU, longest step ${longestMs.toFixed(1)} ms`,
+    );
+  }
+}
+
+function describe(what: string, { rate, lat_us: { p50, p99, p999, max } }: Measurement): string {
+  return `${what}: ${Math.round(rate)} requests/s; us: p50 ${p50}, p99 ${p99}, p99.9 ${p999}, longest ${max}`;
+}
+
+/** Purging idle names is the walk, then the end of all of them. */
+async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<void> {
+  console.log(describe("nothing else going on", measure(nsbench, daemon, "rt", 20_000)));
+  const purge = spawn(
+    process.execPath,
+    [daemon.program, "--control", daemon.control, "purge-namespaces", "--idle"],
+    {
+      stdio: "inherit",
+    },
+  );
+  const startMs = performance.now();
+  const ended = once(purge, "exit").then(() => performance.now() - startMs);
+  let isRunning = true;
+  void ended.then(() => {
+    isRunning = false;
+  });
+  while (isRunning) {
+    console.log(describe("while names end", measure(nsbench, daemon, "rt", 5000)));
+    await sleep(1);
+  }
+  console.log(
+    `ending the names took ${Math.round(await ended)} ms, clients being served meanwhile`,
+  );
+}
+
+async function main(): Promise<void> {
+  const [names, processes] = [process.argv[2] ?? "9990", process.argv[3] ?? "10000"].map(Number);
+  const nsbench = compile("nsbench");
+  await using daemon = await startDaemon();
+  measure(nsbench, daemon, "create-pid", names ?? 0);
+  await using _crowd = await startCrowd(processes ?? 0);
+  const inits = childrenOf(daemon.pid).map((pid) => ({ pid, inode: readPidNamespace(pid) ?? 0 }));
+  const all = readdirSync("/proc").filter((entry) => Number.isInteger(Number(entry))).length;
+  const load = readFileSync("/proc/loadavg", "utf8").split(" ")[0];
+  console.log(`${inits.length} names with an init, ${all} processes in all; load ${load}`);
+  measureScan(inits);
+  await measureAnswers(nsbench, daemon);
+}
+
+void main();

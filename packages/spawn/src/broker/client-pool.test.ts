@@ -1,0 +1,42 @@
+import { describe, expect, it } from "vitest";
+import { ClientPool } from "./client-pool.ts";
+import type { Client } from "./connections.ts";
+
+const notUsed = () => {
+  throw new Error("not used");
+};
+
+function client(uid: number): Client {
+  return {
+    connection: {
+      fd: 0,
+      isOpen: true,
+      send: notUsed,
+      close: notUsed,
+      finish: notUsed,
+      closeUnread: notUsed,
+    },
+    peer: { credentials: { pid: 1, uid, gid: 0 }, socketFd: 0, acceptedMs: 0 },
+    state: "unproven",
+    refusal: undefined,
+  };
+}
+
+describe("a pool of clients", () => {
+  it("counts by uid, and knows the oldest", () => {
+    const pool = new ClientPool();
+    const [a, b, c] = [client(1), client(2), client(2)];
+    for (const one of [a, b, c]) pool.add(one);
+    expect([pool.size, pool.countOf(1), pool.countOf(2), pool.countOf(3)]).toEqual([3, 1, 2, 0]);
+    expect(pool.oldest()).toBe(a);
+    expect(pool.oldest(2)).toBe(b);
+    expect(pool.oldest(3)).toBeUndefined();
+    pool.delete(b);
+    pool.delete(b);
+    expect(pool.oldest(2)).toBe(c);
+    expect([pool.size, pool.countOf(2)]).toEqual([2, 1]);
+    pool.delete(c);
+    pool.delete(client(1));
+    expect([pool.size, pool.countOf(1), pool.countOf(2)]).toEqual([1, 1, 0]);
+  });
+});

@@ -1,0 +1,33 @@
+import { describe, expect, it } from "vitest";
+import { parseInitName } from "./init.ts";
+
+const STATUS = "Name:\tcatatonit\nNStgid:\t4711\t1\nNSpid:\t4711\t1\nNSpgid:\t4711\t1\n";
+
+describe("parseInitName", () => {
+  it.each(["foo", "two words", "-P", "init x", " ", "\x7f", "x".repeat(255)])(
+    "finds the name %j",
+    (name) => {
+      expect(parseInitName(`init ${name}\0-P\0`, STATUS)).toBe(name);
+    },
+  );
+
+  it.each([
+    ["a zombie", ""],
+    ["another program", "/usr/bin/catatonit\0-P\0"],
+    ["another option", "init foo\0-g\0"],
+    ["no option", "init foo\0"],
+    ["another title", "Init foo\0-P\0"],
+  ])("is not misled by %s", (_, cmdline) => {
+    expect(parseInitName(cmdline, STATUS)).toBeUndefined();
+  });
+
+  it.each([
+    ["in our namespace", "NSpid:\t4711\n"],
+    ["with another pid in its namespace", "NSpid:\t4711\t2\n"],
+    ["with a pid that ends like it", "NSpid:\t4711\t11\n"],
+    ["of a nested namespace", "NSpid:\t4711\t5\t1\n"],
+    ["that shows its namespaces elsewhere", "Name:\tNSpid:\t4711\t1\n"],
+  ])("is not misled by a process %s", (_, status) => {
+    expect(parseInitName("init foo\0-P\0", status)).toBeUndefined();
+  });
+});

@@ -1,0 +1,66 @@
+import { describe, expect, it } from "vitest";
+import { hasCapability, parseRights, parseStartTimeMs } from "./permission.ts";
+
+/** What the kernel writes, shortened. */
+const STATUS = [
+  "Name:\tbeng-proxy\tUid:\t7\t7\t7\t7",
+  "State:\tS (sleeping)",
+  "NSpid:\t4711",
+  "Uid:\t33\t34\t35\t36",
+  "Gid:\t1\t1\t1\t1",
+  "Groups:\t1 2 3",
+  "CapInh:\t0000000000200000",
+  "CapPrm:\t0000000000200000",
+  "CapEff:\t0000000000200000",
+  "CapBnd:\t000001ffffffffff",
+  "",
+].join("\n");
+
+describe("parseRights", () => {
+  it("reads uids and the effective set", () => {
+    expect(parseRights(STATUS)).toEqual({
+      uids: [33, 34, 35, 36],
+      effectiveCapabilities: 1n << 21n,
+    });
+  });
+
+  it("does not lose the upper half of the set", () => {
+    const status = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n";
+    expect(parseRights(status).effectiveCapabilities).toBe((1n << 41n) - 1n);
+  });
+
+  it.each(["Uid:", "CapEff:"])("refuses a text without %s", (key) => {
+    expect(() => parseRights(STATUS.replace(`\n${key}`, "\nX:"))).toThrow("no Uid or CapEff");
+  });
+});
+
+describe("hasCapability", () => {
+  const all = (1n << 41n) - 1n;
+
+  it("wants CAP_SYS_ADMIN", () => {
+    const uids = [33, 33, 33, 33];
+    expect(hasCapability({ uids, effectiveCapabilities: 1n << 21n }, 33)).toBe(true);
+    expect(hasCapability({ uids, effectiveCapabilities: all & ~(1n << 21n) }, 33)).toBe(false);
+    expect(hasCapability({ uids, effectiveCapabilities: 0n }, 33)).toBe(false);
+  });
+
+  it.each([[[0, 33, 33, 33]], [[33, 0, 0, 0]], [[33, 33, 0, 33]], [[33]], [[]]])(
+    "wants the uids %j to be those of the peer",
+    (uids) => {
+      expect(hasCapability({ uids, effectiveCapabilities: all }, 33)).toBe(false);
+    },
+  );
+});
+
+describe("parseStartTimeMs", () => {
+  const after =
+    "S 1 2 2 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 1000 100 18446744073709551615";
+
+  it.each(["cat", "a) S 1 2 3 (b", "", "x\ny"])("is not misled by the command %j", (command) => {
+    expect(parseStartTimeMs(`42 (${command}) ${after}\n`)).toBe(1_234_560);
+  });
+
+  it("refuses a text that is too short", () => {
+    expect(() => parseStartTimeMs("42 (cat) S 1 2")).toThrow("no start time");
+  });
+});

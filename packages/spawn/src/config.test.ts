@@ -1,0 +1,142 @@
+import { describe, expect, it } from "vitest";
+import { parseConfig } from "./config.ts";
+
+const parse = (text: string) => parseConfig(text, "spawn.toml");
+
+describe("the configuration", () => {
+  it("has defaults for everything", () => {
+    const config = parse("");
+    expect(config.namespaces).toEqual({
+      listen: "@cm4all-spawn",
+      lifetimeMs: 60_000,
+      maxNames: 10_000,
+      maxUserNamespacesPerName: 16,
+      maxConnections: 4096,
+      maxConnectionsPerUid: 1024,
+      allowUids: [],
+      allowGids: [],
+    });
+    expect(config.control.socket).toBe("/run/cm4all-spawn/control.sock");
+    expect(config.reaper.enabled).toBe(true);
+    expect(config.metrics.listen).toBe("");
+    for (const table of ["namespaces", "metrics", "reaper", "accounting", "control"])
+      expect(parse(`[${table}]\n`)).toEqual(config);
+  });
+
+  it("has these keys for namespaces and the control socket", () => {
+    const config = parse(`
+      [namespaces]
+      listen = "/run/x.sock"
+      expire_seconds = 0.5
+      max_names = 1
+      max_user_namespaces_per_name = 2
+      max_connections = 3
+      max_connections_per_uid = 10_000
+      allow_uids = [0, 33, 4294967294]
+      allow_gids = [12]
+      [control]
+      socket = ""
+    `);
+    expect(config.namespaces).toEqual({
+      listen: "/run/x.sock",
+      lifetimeMs: 500,
+      maxNames: 1,
+      maxUserNamespacesPerName: 2,
+      maxConnections: 3,
+      maxConnectionsPerUid: 10_000,
+      allowUids: [0, 33, 4294967294],
+      allowGids: [12],
+    });
+    expect(config.control.socket).toBe("");
+  });
+
+  it("has these keys for the rest", () => {
+    const config = parse(`
+      [metrics]
+      listen = "[::1]:9469"
+      [reaper]
+      enabled = false
+      cgroup_root = "/x"
+      scopes = ["a.slice/*.scope"]
+      extra_scopes = ["b.scope"]
+      delete_seconds = 0
+      check_seconds = 1.5
+      [accounting]
+      retry = false
+      give_up_seconds = 2
+      max_waiting = 3
+      max_running = 4
+      script = "/x.lua"
+      user = "somebody"
+      handler_seconds = 5
+      answer_seconds = 6
+      instructions = 7000
+      memory_mib = 16
+      stop_seconds = 0
+    `);
+    expect(config.metrics).toEqual({ listen: "[::1]:9469" });
+    expect(config.reaper).toEqual({
+      enabled: false,
+      cgroupRoot: "/x",
+      scopes: ["a.slice/*.scope", "b.scope"],
+      deletionDelayMs: 0,
+      checkIntervalMs: 1500,
+    });
+    expect(config.accounting).toEqual({
+      policy: { retry: false, maxAgeMs: 2000, maxWaiting: 3, maxRunning: 4 },
+      script: "/x.lua",
+      user: "somebody",
+      handlerTimeoutMs: 5000,
+      answerTimeoutMs: 6000,
+      instructions: 7000,
+      memoryMiB: 16,
+      stopGraceMs: 0,
+    });
+  });
+
+  it.each([
+    ["listne = 1", "spawn.toml:1: listne: unknown key"],
+    ["namespaces = 1", "spawn.toml:1: namespaces: expected a table, found an integer"],
+    ["[namespace]", "spawn.toml:1: namespace: unknown key; known here: "],
+    ["\n[namespaces]\n\nmax_name = 1", "spawn.toml:4: namespaces.max_name: unknown key"],
+    ["[namespaces]\nmax_names = 1\nmax_names = 2", "spawn.toml:3: "],
+    ["[namespaces]\nmax_names", "spawn.toml:2: "],
+    ["[control]\nsocket = 1", "spawn.toml:2: control.socket: expected a string, found an integer"],
+    ['[control]\nsocket = "x"', "spawn.toml:2: control.socket: expected an absolute path"],
+    ["[control]\npath = 1", "spawn.toml:2: control.path: unknown key; known here: socket"],
+    ['[metrics]\nlisten = "9469"', "spawn.toml:2: metrics.listen: expected HOST:PORT"],
+    ['[reaper]\nenabled = "yes"', "spawn.toml:2: reaper.enabled: expected true or false"],
+    ['[reaper]\nscopes = [\n"a",\n"/../b"]', "spawn.toml:4: reaper.scopes: "],
+    ["[accounting]\nmemory_mib = 8", "spawn.toml:2: accounting.memory_mib: 8 is too small"],
+  ])("refuses %j", (text, message) => {
+    expect(() => parse(text)).toThrow(message);
+  });
+
+  it.each([
+    ["listen", '"cm4all-spawn"', "expected an absolute path, or @NAME"],
+    ["listen", '""', "expected an absolute path, or @NAME"],
+    ["listen", `"@${"x".repeat(108)}"`, ""],
+    ["listen", "true", "expected a string, found a boolean"],
+    ["expire_seconds", '"60"', "expected a number, found a string"],
+    ["expire_seconds", "0", "0 is too small: at least 0.1"],
+    ["expire_seconds", "-60", "-60 is too small"],
+    ["expire_seconds", "nan", "expected a number"],
+    ["expire_seconds", "inf", "expected a number"],
+    ["expire_seconds", "1e9", "1000000000 is too large"],
+    ["max_names", "0", "0 is too small: at least 1"],
+    ["max_names", "10001", "10001 is too large: at most 10000"],
+    ["max_names", "1.5", "expected an integer, found a float"],
+    ["max_user_namespaces_per_name", "0", "0 is too small"],
+    ["max_connections", "0", "0 is too small"],
+    ["max_connections_per_uid", "99999", "99999 is too large"],
+    ["allow_uids", "33", "expected an array of integers, found an integer"],
+    ["allow_uids", '["www-data"]', "expected an array of integers"],
+    ["allow_uids", "[-1]", "-1 is too small: at least 0"],
+    ["allow_uids", "[4294967295]", "4294967295 is too large"],
+    ["allow_gids", "[1, 99999999999999999999]", ""],
+    ["allow_gids", "[[1]]", "expected an array of integers"],
+  ])("refuses %s = %s, naming the line", (key, value, problem) => {
+    const text = `[namespaces]\n# a comment\n${key} = ${value}\n`;
+    expect(() => parse(text)).toThrow(`spawn.toml:3: namespaces.${key}: ${problem}`);
+  });
+});

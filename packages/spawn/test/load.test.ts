@@ -1,0 +1,171 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { MSG_DONTWAIT, send } from "@cm4all/linux";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { request, type TestClient } from "./support/client.ts";
+import { kill, TestDaemon, until } from "./support/daemon.ts";
+
+const cannotRun = missing("root", "catatonit") !== undefined;
+const IPC = request("load", { ipc: true });
+const MEGABYTE = 2 ** 20;
+
+/** What a client gets until its connection is closed. */
+function receiveAll(client: TestClient): string[] {
+  const kinds: string[] = [];
+  for (;;) {
+    const answer = client.receive();
+    if (answer.kind === "handles") answer.answer[Symbol.dispose]();
+    kinds.push(answer.kind);
+    if (answer.kind === "closed") return kinds;
+  }
+}
+
+describe.skipIf(cannotRun)("load", () => {
+  let daemon: TestDaemon;
+  beforeEach(async () => {
+    daemon = await TestDaemon.start();
+  });
+  afterEach(() => daemon.stop());
+
+  it("of clients that never read: they are closed, and nobody waits for them", async () => {
+    using reader = daemon.connect();
+    reader.inodes("load", { ipc: true });
+    const lazy = Array.from({ length: 20 }, () => daemon.connect());
+    for (const client of lazy) client.inodes("load", { ipc: true });
+    const before = daemon.descriptorCount();
+    const bytes = daemon.privateBytes();
+    let longestMs = 0;
+    let open = lazy;
+    // Each sends until it is closed.
+    for (let i = 0; open.length > 0; i++) {
+      open = open.filter((client) => {
+        try {
+          send(client.socket.number, IPC, MSG_DONTWAIT);
+          return true;
+        } catch {
+          return false;
+        }
+      });
+      const startMs = performance.now();
+      reader.inodes("load", { ipc: true });
+      longestMs = Math.max(longestMs, performance.now() - startMs);
+      if (i > 10_000) throw new Error(`${open.length} clients were never closed`);
+    }
+    console.log(`longest answer while 20 clients do not read: ${longestMs.toFixed(1)} ms`);
+    expect(longestMs).toBeLessThan(1000);
+    await until(async () => (await daemon.status()).connections === 1, "they are closed");
+    await until(() => daemon.descriptorCount() === before - lazy.length, "nothing is left");
+    expect(daemon.privateBytes() - bytes).toBeLessThan(16 * MEGABYTE);
+    for (const client of lazy) client[Symbol.dispose]();
+  });
+
+  it("of 1,000 connections at once", async () => {
+    using first = daemon.connect();
+    const inode = first.inodes("load", { ipc: true }).ipc;
+    const before = daemon.descriptorCount();
+    const clients = Array.from({ length: 1000 }, () => daemon.connect());
+    for (const client of clients) client.send(IPC);
+    for (const client of clients) {
+      const answer = client.receive();
+      if (answer.kind !== "handles") throw new Error(answer.kind);
+      answer.answer[Symbol.dispose]();
+    }
+    for (let round = 0; round < 3; round++)
+      for (const client of clients) expect(client.inodes("load", { ipc: true }).ipc).toBe(inode);
+    expect((await daemon.status()).connections).toBe(1001);
+    for (const client of clients) client[Symbol.dispose]();
+    await until(() => daemon.descriptorCount() === before, "nothing is left");
+  });
+
+  it("without growth: connections, names and namespaces that come and go", async () => {
+    const churn = async (rounds: number) => {
+      for (let i = 0; i < rounds; i++) {
+        using client = daemon.connect();
+        const wanted = { ipc: true, pid: i % 10 === 0, user: {}, lease: true };
+        client.inodes(`churn ${i}`, wanted);
+        if (i % 100 === 99) await daemon.control({ command: "purge-namespaces", onlyIdle: false });
+      }
+      await until(() => daemon.childPids().length === 0, "all inits are reaped");
+      await until(async () => (await daemon.status()).connections === 0, "all are gone");
+    };
+    await churn(500);
+    const before = { fds: daemon.descriptorCount(), bytes: daemon.privateBytes() };
+    await churn(2000);
+    const grown = daemon.privateBytes() - before.bytes;
+    console.log(`2,000 names later: ${(grown / MEGABYTE).toFixed(1)} MiB more`);
+    await until(() => daemon.descriptorCount() === before.fds, "nothing is left");
+    expect(grown).toBeLessThan(16 * MEGABYTE);
+  });
+
+  it("of purges at the same time, while inits die and names are used", async () => {
+    using client = daemon.connect();
+    for (let round = 0; round < 5; round++) {
+      for (let i = 0; i < 30; i++) client.inodes(`purged ${i}`, { pid: true, ipc: i % 2 === 0 });
+      const purges = Array.from({ length: 5 }, (_, i) =>
+        daemon.control({ command: "purge-namespaces", onlyIdle: i > 0 }),
+      );
+      for (const pid of daemon.childPids()) kill(pid);
+      for (let i = 0; i < 30; i += 3) client.inodes(`purged ${i}`, { pid: true });
+      const results = (await Promise.all(purges)) as { ended: number }[];
+      // Each name that was made was ended by one of them, by its init's end, or is left.
+      const ended = results.reduce((sum, result) => sum + result.ended, 0);
+      expect(ended).toBeLessThanOrEqual(30 + 10);
+    }
+    await daemon.control({ command: "purge-namespaces", onlyIdle: false });
+    await until(() => daemon.childPids().length === 0, "no init is left");
+    expect((await daemon.status()).names).toBe(0);
+  });
+
+  it("and a reload in the middle of it", async () => {
+    const clients = Array.from({ length: 50 }, () => daemon.connect());
+    for (let round = 0; round < 20; round++) {
+      for (const client of clients) client.send(IPC);
+      daemon.child.kill("SIGHUP");
+      for (const client of clients) {
+        const answer = client.receive();
+        if (answer.kind !== "handles") throw new Error(answer.kind);
+        answer.answer[Symbol.dispose]();
+      }
+    }
+    await daemon.untilLogged("reloaded the configuration");
+    for (const client of clients) client[Symbol.dispose]();
+  });
+
+  it("and SIGTERM in the middle of it: what was sent is answered", async () => {
+    const clients = Array.from({ length: 100 }, () => daemon.connect());
+    for (const client of clients) client.inodes("load", { ipc: true });
+    let sent = 0;
+    const startMs = performance.now();
+    const ended = daemon.end("SIGTERM");
+    // For as long as they can send, they ask, and most do not wait for the answers.
+    const counts = clients.map(() => 0);
+    let isOpen = true;
+    while (isOpen) {
+      isOpen = false;
+      for (const [i, client] of clients.entries()) {
+        try {
+          if (send(client.socket.number, IPC, MSG_DONTWAIT) === undefined) continue;
+          counts[i] = (counts[i] ?? 0) + 1;
+          sent++;
+          isOpen = true;
+        } catch {
+          // The connection is being closed.
+        }
+        const answer = i % 2 === 0 ? client.tryReceive(MSG_DONTWAIT) : undefined;
+        if (answer?.kind === "handles") {
+          answer.answer[Symbol.dispose]();
+          counts[i] = (counts[i] ?? 0) - 1;
+        }
+      }
+      await sleep(1);
+    }
+    expect(await ended).toBe(0);
+    expect(performance.now() - startMs).toBeLessThan(1500);
+    console.log(`${sent} requests during a stop of ${Math.round(performance.now() - startMs)} ms`);
+    for (const [i, client] of clients.entries()) {
+      const kinds = receiveAll(client);
+      expect(kinds).toEqual([...new Array<string>(counts[i] ?? 0).fill("handles"), "closed"]);
+      client[Symbol.dispose]();
+    }
+  });
+});
