@@ -50,7 +50,8 @@ class Simulation {
           return !this.handlers;
         },
         vanished: (_node, _release, snapshot) => {
-          this.log.push(`${snapshot.path}#${snapshot.report} vanished`);
+          const sample = snapshot.cpuTotalUsec === undefined ? "" : ` at ${snapshot.cpuTotalUsec}`;
+          this.log.push(`${snapshot.path}#${snapshot.report} vanished${sample}`);
         },
       },
       50,
@@ -401,6 +402,19 @@ describe("Reaper", () => {
     world.rmdir(a);
     expect(world.pass(1000)).toEqual(["/a#1 vanished"]);
     expect(world.reaper.watched).toBe(0);
+  });
+
+  it("tells the last sample of what vanished", () => {
+    const world = new Simulation();
+    const a = world.make("a");
+    world.start(a);
+    world.pass();
+    world.charge(a, 7);
+    expect([...world.reaper.takeSamples()]).toHaveLength(1);
+    world.stop(a);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["/a#1 vanished at 7"]);
+    expect([...world.reaper.takeSamples()]).toHaveLength(0);
   });
 
   it("says nothing of what was never used and goes, nor of what was released", () => {

@@ -74,6 +74,8 @@ interface Cgroup<Node> {
   /** How often it was released. */
   report: number;
   last: Measured | undefined;
+  /** What was measured while it ran, since its last release. */
+  sample: Measured | undefined;
   /** The number of its latest release, and whether that is settled. */
   release: number;
   settled: boolean;
@@ -144,6 +146,7 @@ export class Reaper<Node> {
       unreleasedChildren: 0,
       report: 0,
       last: undefined,
+      sample: undefined,
       release: 0,
       settled: false,
       dueMs: 0,
@@ -250,6 +253,19 @@ export class Reaper<Node> {
     }
   }
 
+  /**
+   * Measures what runs, one cgroup a step: a cgroup that somebody else removes then has
+   * this for its last sample.
+   */
+  *takeSamples(): Generator<void, void> {
+    for (const cgroup of this.#cgroups.values()) {
+      if (cgroup.phase !== "populated") continue;
+      const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
+      if (typeof measured !== "string") cgroup.sample = measured;
+      yield;
+    }
+  }
+
   #becamePopulated(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released") {
       this.counts.repopulated++;
@@ -275,6 +291,7 @@ export class Reaper<Node> {
     const release = this.#nextRelease++;
     const before = cgroup.last;
     cgroup.last = measured;
+    cgroup.sample = undefined;
     cgroup.report++;
     cgroup.release = release;
     cgroup.dueMs = this.#world.nowMs() + this.#deletionDelayMs;
@@ -305,7 +322,8 @@ export class Reaper<Node> {
   }
 
   #vanish(cgroup: Cgroup<Node>): void {
-    const measured = cgroup.last ?? this.#world.identify(cgroup.node, cgroup.bornMs);
+    const measured =
+      cgroup.sample ?? cgroup.last ?? this.#world.identify(cgroup.node, cgroup.bornMs);
     cgroup.phase = "vanished";
     cgroup.report++;
     this.counts.vanished++;

@@ -1,0 +1,95 @@
+/** Commands for people who write scripts: check, measure, lua. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { missing, ScratchCgroup } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BUNDLE } from "./support/daemon.ts";
+
+describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
+  let scratch: ScratchCgroup;
+  let directory: string;
+  const script = () => join(directory, "script.lua");
+
+  function run(...args: string[]) {
+    const config = join(directory, "spawn.toml");
+    writeFileSync(
+      config,
+      `[reaper]\ncgroup_root = "${scratch.path}"\n[accounting]\nscript = "${script()}"\n`,
+    );
+    const { status, stdout, stderr } = spawnSync(
+      process.execPath,
+      [BUNDLE, "--config", config, ...args],
+      { encoding: "utf8" },
+    );
+    return { status, stdout, stderr };
+  }
+
+  beforeEach(async () => {
+    scratch = new ScratchCgroup();
+    await scratch.runToEnd("a/job", "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");
+    directory = mkdtempSync(join(tmpdir(), "commands-"));
+  });
+  afterEach(async () => {
+    await scratch.remove();
+    rmSync(directory, { recursive: true });
+  });
+
+  it("check says that all is well, and what is not", () => {
+    writeFileSync(script(), "function cgroup_released(c) end");
+    expect(run("check")).toEqual({
+      status: 0,
+      stdout: `${join(directory, "spawn.toml")}: no mistakes found\n${script()}: no mistakes found\n`,
+      stderr: "",
+    });
+    writeFileSync(script(), "x = 1");
+    expect(run("check").stdout).toContain("function 'cgroup_released' not found");
+    writeFileSync(script(), "\nerror('boom')");
+    expect(run("check")).toMatchObject({ status: 78, stderr: expect.stringContaining(":2: boom") });
+    rmSync(script());
+    expect(run("check")).toMatchObject({ status: 78, stderr: expect.stringContaining(script()) });
+  });
+
+  it("measure shows figures and the log line of a cgroup, which lua takes again", () => {
+    const measured = run("measure", "/a/job");
+    expect(measured.status).toBe(0);
+    expect(measured.stderr).toMatch(/^\/a\/job: cpu=/);
+    const recorded = join(directory, "recorded.json");
+    writeFileSync(recorded, measured.stdout);
+    writeFileSync(script(), "function cgroup_released(c) print(c.path, c.cpu_total > 0) end");
+    expect(run("lua", script(), "--recorded", recorded)).toEqual({
+      status: 0,
+      stdout: "/a/job\ttrue\n",
+      stderr: "",
+    });
+  });
+
+  it("lua runs the handler for a cgroup as it is, which stays", () => {
+    writeFileSync(script(), "function cgroup_released(c) print(c.path) end");
+    for (const path of ["/a/job", "a/job", `${scratch.path}/a/job`])
+      expect(run("lua", script(), "--cgroup", path)).toMatchObject({
+        status: 0,
+        stdout: "/a/job\n",
+      });
+  });
+
+  it("lua tells what fails, with the traceback", () => {
+    writeFileSync(script(), "function cgroup_released(c)\n  error('boom')\nend");
+    const { status, stderr } = run("lua", script(), "--cgroup", "a/job");
+    expect(status).toBe(70);
+    expect(stderr).toContain("script.lua:2: boom\nstack traceback:");
+  });
+
+  it.each([
+    [["measure", "/nonexistent"], 66, "ENOENT"],
+    [["measure", "../.."], 66, "is not below"],
+    [["lua", "x.lua"], 64, "give either --cgroup or --recorded"],
+    [["lua", "x.lua", "--recorded", "/nonexistent"], 65, "ENOENT"],
+    [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 70, "/nonexistent.lua"],
+  ])("%j ends with %d", (args, status, text) => {
+    const result = run(...args);
+    expect(result.status).toBe(status);
+    expect(result.stderr).toContain(text);
+  });
+});
