@@ -2,11 +2,18 @@
  * The socket of administrators: a Unix stream socket for root alone. One request is one
  * line of JSON, `{"command": "..."}`, and so is its answer.
  */
+import { once } from "node:events";
 import { chmodSync, mkdirSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
-import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE } from "@cm4all/command";
+import {
+  CommandFailure,
+  EX_CANTCREAT,
+  EX_NOPERM,
+  EX_PROTOCOL,
+  EX_UNAVAILABLE,
+} from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
 import { removeStaleSocket } from "./stale-socket.ts";
 
@@ -19,21 +26,20 @@ type Handler = (request: ControlRequest) => Promise<unknown>;
 
 const MAX_LINE_BYTES = 4096;
 
-/** Listens at `path`. The caller closes the server. */
+/** Listens at `path`. The caller closes the server. @throws CommandFailure */
 export async function listenForControl(path: string, handler: Handler): Promise<Server> {
-  const directory = dirname(path);
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
   const server = createServer((socket) => serve(socket, handler));
-  await removeStaleSocket(path);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(path, () => {
-      server.off("error", reject);
-      resolve();
-    });
-  });
-  chmodSync(path, 0o600);
-  return server;
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    await removeStaleSocket(path);
+    server.listen(path);
+    await once(server, "listening");
+    chmodSync(path, 0o600);
+    return server;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
+  }
 }
 
 function serve(socket: Socket, handler: Handler): void {

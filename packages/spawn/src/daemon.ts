@@ -1,7 +1,14 @@
 /** The daemon's main thread: starts its parts, and ends them on a signal. */
 import { accessSync, constants } from "node:fs";
 import type { Server } from "node:net";
-import { CommandFailure, EX_NOPERM, EX_OSERR, EX_SOFTWARE, EX_UNAVAILABLE } from "@cm4all/command";
+import {
+  CommandFailure,
+  EX_NOPERM,
+  EX_OSERR,
+  EX_SOFTWARE,
+  EX_UNAVAILABLE,
+  explainFailure,
+} from "@cm4all/command";
 import {
   AF_UNIX,
   bindUnix,
@@ -49,12 +56,20 @@ export interface DaemonOptions {
 }
 
 /** Runs until a signal ends the process. @throws CommandFailure where it cannot start */
-export async function runDaemon(options: DaemonOptions): Promise<never> {
+export async function runDaemon(options: DaemonOptions): Promise<void> {
   const log = openLog(options.verbose);
   checkRequirements();
   const config = options.override(readConfig(options.configFile));
-  const daemon = await Daemon.start(config, options, log);
-  return daemon.untilEnd();
+  const daemon = new Daemon(config, options, log);
+  try {
+    // A signal can end it while it starts.
+    await Promise.all([daemon.start(config), daemon.untilEnd()]);
+  } catch (error) {
+    // The other threads would keep the process alive.
+    const { message, exitStatus } = explainFailure(error);
+    log(LOG_ERR, message);
+    exitImmediately(exitStatus);
+  }
 }
 
 function checkRequirements(): void {
@@ -145,7 +160,8 @@ class Daemon {
   #names = 0;
   #isStopping = false;
 
-  private constructor(config: Config, options: DaemonOptions, log: Logger) {
+  /** Starts the thread of the namespace service; signals are caught from then on. */
+  constructor(config: Config, options: DaemonOptions, log: Logger) {
     this.#options = options;
     this.#log = log;
     this.#notifier = Notifier.open(process.env["NOTIFY_SOCKET"]);
@@ -164,27 +180,26 @@ class Daemon {
       (names) => this.#changed(names),
     );
     this.#stopGraceMs = config.accounting.stopGraceMs;
+    this.#catchCrashes();
+    this.#catchSignals();
   }
 
-  static async start(config: Config, options: DaemonOptions, log: Logger): Promise<Daemon> {
-    const daemon = new Daemon(config, options, log);
-    daemon.#catchCrashes();
-    // Before anything waits, so that an early signal is not lost.
-    daemon.#catchSignals();
-    await daemon.#keepStore(await daemon.#broker.store);
-    await daemon.#broker.serve();
-    if (config.control.socket !== "")
-      daemon.#control = await listenForControl(config.control.socket, (request) =>
-        daemon.#answerControl(request),
+  async start({ namespaces, control, metrics, reaper, accounting }: Config): Promise<void> {
+    await this.#keepStore(await this.#broker.store);
+    // What can fail comes before the first client is served.
+    if (control.socket !== "")
+      this.#control = await listenForControl(control.socket, (request) =>
+        this.#answerControl(request),
       );
-    await daemon.#startMetrics(config.metrics.listen);
-    log(LOG_INFO, `listening on ${config.namespaces.listen}`);
+    await this.#startMetrics(metrics.listen);
+    await this.#broker.serve();
+    if (this.#isStopping) return;
+    this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
     // After the namespace service: its clients wait, cgroups do not.
-    if (config.reaper.enabled)
-      daemon.#reaping = Reaping.start(config.reaper, config.accounting, options.verbose, log);
-    await daemon.#notifier?.send(["READY=1", daemon.#statusLine()]);
-    daemon.#startWatchdog();
-    return daemon;
+    if (reaper.enabled)
+      this.#reaping = Reaping.start(reaper, accounting, this.#options.verbose, this.#log);
+    await this.#notifier?.send(["READY=1", this.#statusLine()]);
+    this.#startWatchdog();
   }
 
   /** Has the service manager keep the store before any answer can rely on it. */

@@ -18,7 +18,7 @@ import {
 import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { request } from "./support/client.ts";
-import { TestDaemon, until } from "./support/daemon.ts";
+import { storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { as, Peer } from "./support/peer.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
@@ -38,15 +38,6 @@ function setLimit(daemon: TestDaemon, limit: number): void {
 function currentLimit(daemon: TestDaemon): number {
   const text = readFileSync(`/proc/${daemon.pid}/limits`, "utf8");
   return Number(/^Max open files +(\d+)/m.exec(text)?.[1]);
-}
-
-/** `/proc/PID/task/TID` of the thread that lives in the store. */
-function storeThread(daemon: TestDaemon): string {
-  const tasks = `/proc/${daemon.pid}/task`;
-  const task = readdirSync(tasks).find(
-    (tid) => readFileSync(`${tasks}/${tid}/comm`, "utf8") === "namespaces\n",
-  );
-  return `${tasks}/${task}`;
 }
 
 /** The directories of the store's names. */

@@ -172,6 +172,15 @@ export class TestDaemon {
   }
 }
 
+/** `/proc/PID/task/TID` of the thread that lives in the store. */
+export function storeThread(daemon: TestDaemon): string {
+  const tasks = `/proc/${daemon.pid}/task`;
+  const task = readdirSync(tasks).find(
+    (tid) => readFileSync(`${tasks}/${tid}/comm`, "utf8") === "namespaces\n",
+  );
+  return `${tasks}/${task}`;
+}
+
 export function uniqueAddress(): string {
   return `@cm4all-spawn-test-${process.pid}-${++count}`;
 }

@@ -73,17 +73,22 @@ export class FakeManager {
       else closeSync(fd);
   }
 
-  /** Starts the daemon with the listener and all that is stored, and waits for READY. */
-  async start(options: Omit<DaemonOptions, "passed" | "address"> = {}): Promise<TestDaemon> {
+  /** Starts the daemon with the listener and all that is stored. */
+  spawn(options: Omit<DaemonOptions, "passed" | "address"> = {}): TestDaemon {
     const names = this.store.map(({ name }) => name).join(":");
     if (names.length > MAX_LISTEN_FDNAMES_BYTES) throw new Error("E2BIG: LISTEN_FDNAMES");
-    const readyBefore = this.#readyCount();
-    const daemon = new TestDaemon({
+    return new TestDaemon({
       ...options,
       address: this.address,
       passed: [{ fd: this.#listener.number, name: "cm4all-spawn.socket" }, ...this.store],
       env: { ...options.env, NOTIFY_SOCKET: this.#notifyAddress },
     });
+  }
+
+  /** Like spawn, and waits for READY. */
+  async start(options: Omit<DaemonOptions, "passed" | "address"> = {}): Promise<TestDaemon> {
+    const readyBefore = this.#readyCount();
+    const daemon = this.spawn(options);
     await until(() => {
       if (daemon.child.exitCode !== null) throw new Error(`the daemon ended:\n${daemon.log}`);
       return this.#readyCount() > readyBefore;

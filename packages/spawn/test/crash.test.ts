@@ -1,0 +1,125 @@
+/** The daemon is ended at moments that it cannot choose. */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MSG_DONTWAIT, MSG_PEEK } from "@cm4all/linux";
+import { missing, ScratchCgroup } from "@cm4all/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { inodeOf, request, TestClient } from "./support/client.ts";
+import { BUNDLE, storeThread, TestDaemon, until } from "./support/daemon.ts";
+import { FakeManager } from "./support/manager.ts";
+import { seededRandom } from "./support/random.ts";
+
+const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
+
+type Inodes = Record<"ipc" | "pid" | "user", number>;
+
+/** The names of the inits in a cgroup, sorted. */
+function initsOf(cgroup: ScratchCgroup): string[] {
+  const pids = readFileSync(`${cgroup.path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
+  const titles = pids.map((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[0]);
+  return titles
+    .flatMap((title) => (title?.startsWith("init ") === true ? [title.slice(5)] : []))
+    .sort();
+}
+
+/** Leaves it there. */
+function hasAnswer(client: TestClient): boolean {
+  const answer = client.tryReceive(MSG_PEEK | MSG_DONTWAIT);
+  if (answer?.kind === "handles") answer.answer[Symbol.dispose]();
+  return answer !== undefined;
+}
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
+  it("that fails ends with one line, and destroys nothing", async () => {
+    const other = await TestDaemon.start();
+    onTestFinished(() => other.stop());
+    const run = (control: string) => {
+      const args = ["--listen", `${other.address}-2`, "--control", control, "--no-reaper"];
+      return spawnSync(process.execPath, [BUNDLE, ...args, "--config", "/dev/null"], {
+        encoding: "utf8",
+        timeout: 10_000,
+      });
+    };
+    const file = `${other.directory}/spawn.toml`;
+    for (const control of [file, other.controlSocket, other.directory]) {
+      const { status, stderr } = run(control);
+      expect(stderr).toMatch(/cannot listen at [^\n]*\n$/);
+      expect(stderr.split("\n")).toHaveLength(2);
+      expect(status).toBe(73);
+    }
+    expect(existsSync(file)).toBe(true);
+    expect((await other.status()).names).toBe(0);
+  });
+});
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end", () => {
+  it("by SIGKILL at any time loses nothing that was answered, and no init", {
+    timeout: 180_000,
+  }, async () => {
+    const manager = new FakeManager();
+    const cgroup = new ScratchCgroup();
+    const options = { cgroupProcs: `${cgroup.path}/cgroup.procs` };
+    let daemon = await manager.start(options);
+    onTestFinished(async () => {
+      await daemon.stop();
+      manager.close();
+      await cgroup.remove();
+    });
+    const random = seededRandom(9);
+    const answered = new Map<string, Inodes>();
+    for (let round = 0; round < 20; round++) {
+      const client = new TestClient(manager.address);
+      const names = Array.from({ length: 60 }, (_, i) => `${round}-${i}`);
+      for (const name of names) client.send(request(name, ALL));
+      // Within the first of them, or before they are looked at.
+      if (round % 2 === 0) await until(() => hasAnswer(client), "there is an answer");
+      await sleep(random() * 100);
+      await daemon.end("SIGKILL");
+      // What was not read makes the first answer ECONNRESET.
+      hasAnswer(client);
+      for (const name of names) {
+        const answer = client.tryReceive(MSG_DONTWAIT);
+        if (answer?.kind !== "handles") break;
+        using handles = answer.answer;
+        const { ipc, pid, user } = handles;
+        answered.set(name, { ipc: inodeOf(ipc), pid: inodeOf(pid), user: inodeOf(user) });
+      }
+      client[Symbol.dispose]();
+      daemon = manager.spawn(options);
+      if (round % 3 === 0) {
+        // While it starts, too.
+        await sleep(random() * 300);
+        await daemon.end("SIGKILL");
+        daemon = manager.spawn(options);
+      }
+    }
+    await daemon.end("SIGKILL");
+    daemon = await manager.start(options);
+    console.log(`${answered.size} of 1200 requests were answered`);
+    expect(answered.size).toBeGreaterThan(50);
+
+    const status = await daemon.status();
+    expect(status.names).toBe(readdirSync(`${storeThread(daemon)}/root/names`).length);
+    expect(initsOf(cgroup).length).toBe(status.pidNamespaces);
+    using client = daemon.connect();
+    for (const [name, inodes] of answered)
+      expect(client.inodes(name, { ...ALL, lease: false })).toEqual(inodes);
+    // Nothing was made anew for that.
+    expect((await daemon.status()).pidNamespaces).toBe(status.pidNamespaces);
+    await daemon.control({ command: "purge-namespaces", onlyIdle: false });
+    await until(() => initsOf(cgroup).length === 0, "no init is left");
+  });
+
+  it("by SIGTERM while it starts is one, and takes no longer", { timeout: 60_000 }, async () => {
+    for (let delayMs = 0; delayMs < 300; delayMs += 20) {
+      const daemon = new TestDaemon();
+      await sleep(delayMs);
+      const startMs = performance.now();
+      const status = await daemon.end("SIGTERM");
+      expect(performance.now() - startMs).toBeLessThan(1500);
+      expect([0, "SIGTERM"]).toContain(status);
+      expect(daemon.log).not.toMatch(/crashed|takes too long/);
+    }
+  });
+});
