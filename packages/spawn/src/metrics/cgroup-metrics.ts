@@ -1,7 +1,7 @@
 /** What the reaper and the accounting show. Pure. */
 import type { ReaperStatus } from "../reaper/messages.ts";
 import type { ReapingStatus } from "../reaping.ts";
-import type { Metric } from "./daemon-metrics.ts";
+import type { Metric, Sample } from "./daemon-metrics.ts";
 
 function metric(type: "counter" | "gauge", name: string, help: string, value: number): Metric {
   return { name: `cm4all_spawn_${name}`, type, help, samples: [[{}, value]] };
@@ -86,10 +86,9 @@ function reaperMetrics(r: ReaperStatus): Metric[] {
       name: "cm4all_spawn_cgroup_memory_peak_bytes_total",
       type: "counter",
       help: "The sum of the memory peaks of reaped cgroups.",
-      samples: r.scopes.map(({ path, memoryPeakBytes }) => [
-        { scope: display(path) },
-        memoryPeakBytes,
-      ]),
+      samples: r.scopes.flatMap(({ path, memoryPeakBytes }): Sample[] =>
+        memoryPeakBytes === undefined ? [] : [[{ scope: display(path) }, memoryPeakBytes]],
+      ),
     },
   ];
 }

@@ -42,8 +42,8 @@ export interface ScopeTotals {
   /** Bytes as latin1. */
   readonly path: string;
   readonly cpuUsec: number;
-  /** The sum of each one's peak. */
-  readonly memoryPeakBytes: number;
+  /** The sum of each one's peak; undefined without the memory controller. */
+  readonly memoryPeakBytes: number | undefined;
 }
 
 /** Numbers since the thread was started; the first four are those of now. */

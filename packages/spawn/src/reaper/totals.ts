@@ -6,7 +6,7 @@ import type { Place } from "./scopes.ts";
 import type { TreeNode } from "./tree-watch.ts";
 
 export class Totals {
-  readonly #scopes = new Map<string, { cpuUsec: number; memoryPeakBytes: number }>();
+  readonly #scopes = new Map<string, { cpuUsec: number; memoryPeakBytes: number | undefined }>();
 
   /**
    * Adds what a cgroup has used since its last report. Only those directly below a scope
@@ -16,11 +16,13 @@ export class Totals {
     if (parent?.place.kind !== "scope") return;
     let totals = this.#scopes.get(parent.path);
     if (totals === undefined) {
-      totals = { cpuUsec: 0, memoryPeakBytes: 0 };
+      totals = { cpuUsec: 0, memoryPeakBytes: undefined };
       this.#scopes.set(parent.path, totals);
     }
     totals.cpuUsec += (now.cpuTotalUsec ?? 0) - (before?.cpuTotalUsec ?? 0);
-    totals.memoryPeakBytes += (now.memoryPeakBytes ?? 0) - (before?.memoryPeakBytes ?? 0);
+    if (now.memoryPeakBytes !== undefined)
+      totals.memoryPeakBytes =
+        (totals.memoryPeakBytes ?? 0) + now.memoryPeakBytes - (before?.memoryPeakBytes ?? 0);
   }
 
   list(): ScopeTotals[] {
