@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import type { Case } from "../case.ts";
 import { Scope } from "../tools/scope.ts";
 import { sh, waitFor } from "../tools/shell.ts";
-import { journal, journalCursor, SERVICE } from "../tools/systemd.ts";
+import { commandLine, journal, journalCursor, pidsOf, SERVICE } from "../tools/systemd.ts";
 
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
 
@@ -19,7 +19,10 @@ export const accountingLog: Case = {
     );
     sh(`systemctl restart ${SERVICE}`);
     const cursor = journalCursor();
-    assert.equal(sh("cat /proc/$(pgrep -xf 'cm4all-spawn script host')/oom_score_adj"), "0");
+    const host = await waitFor("the script host", 10_000 * slowness, () =>
+      pidsOf(SERVICE).find((pid) => commandLine(pid).startsWith("cm4all-spawn script host")),
+    );
+    assert.equal(sh(`cat /proc/${host}/oom_score_adj`), "0");
     const scope = await Scope.start(slowness);
     try {
       scope.run("burn", "timeout 0.5 sh -c 'while :; do :; done'");

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import type { Case } from "../case.ts";
-import { sh } from "../tools/shell.ts";
-import { isActive, property, SERVICE, SOCKET } from "../tools/systemd.ts";
+import { sh, waitFor } from "../tools/shell.ts";
+import { isActive, journal, property, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 const SCRIPT = "/etc/cm4all/spawn/reaper.lua";
 
 export const replaceOriginal: Case = {
   title: "the packages replace the original's; its changed reaper.lua stays",
-  run() {
+  async run({ slowness }) {
     sh("apt-get -q -y install /e2e/in/packages/cm4all-slice_*.deb /e2e/in/original/*.deb");
     assert.ok(isActive("cm4all-spawn-accessory.socket"));
     assert.ok(isActive("cm4all-spawn-reaper.service"));
@@ -19,6 +19,9 @@ export const replaceOriginal: Case = {
     sh("md5sum -c /run/script.md5");
     assert.ok(isActive(SOCKET));
     assert.ok(isActive(SERVICE));
+    await waitFor("the script is used", 10_000 * slowness, () =>
+      journal(SERVICE).includes(`accounting with ${SCRIPT}`),
+    );
     assert.equal(property("cm4all-spawn-reaper.service", "Id"), SERVICE);
     assert.equal(property("cm4all-spawn-accessory.socket", "Id"), SOCKET);
     sh("cm4all-spawn-client --timeout 60 request replaced --ipc");
