@@ -48,11 +48,11 @@ WantedBy=multi-user.target
 UNIT
 mkdir -p "$tree/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=persistent\nRateLimitBurst=0\n' >"$tree/etc/systemd/journald.conf.d/e2e.conf"
-chroot "$tree" systemctl -q enable e2e-agent
+systemctl -q --root="$tree" enable e2e-agent
 # What only costs time.
-chroot "$tree" systemctl -q mask e2scrub_reap.service getty@tty1.service serial-getty@.service \
+systemctl -q --root="$tree" mask e2scrub_reap.service getty@tty1.service serial-getty@.service \
     console-getty.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer \
     dpkg-db-backup.timer modprobe@dm_mod.service modprobe@loop.service modprobe@drm.service \
     modprobe@efi_pstore.service modprobe@fuse.service
 # Cases that need the database start it.
-chroot "$tree" systemctl -q disable postgresql.service
+systemctl -q --root="$tree" disable postgresql.service
