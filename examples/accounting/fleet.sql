@@ -54,20 +54,25 @@ END $$;
 CALL keep_fleet_days(14, 90);
 
 -- Called by the hosts, so that what is done with a report can change in one place.
---   created: its day; NULL where it is not known. What was created today has no rows of
---   earlier days, which then need not be looked at.
+--   created: its day; NULL where it is not known.
 CREATE OR REPLACE FUNCTION account_cgroup(
   today date, from_host text, cgroup text, created date, at_path text, of_customer text,
   cpu double precision, io bigint, memory_peak bigint, peak_pids bigint) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  cpu_before double precision;
+  io_before bigint;
 BEGIN
+  -- What was created today has no rows of earlier days, as nearly all cgroups.
+  IF created IS DISTINCT FROM today THEN
+    SELECT max(cpu_seconds), max(io_bytes) INTO cpu_before, io_before FROM fleet_usage
+    WHERE host = from_host AND id = cgroup
+      AND day >= coalesce(created, today - 31) AND day < today;
+  END IF;
   INSERT INTO fleet_usage (day, host, id, path, customer, cpu_seconds, cpu_seconds_before,
     io_bytes, io_bytes_before, memory_peak_bytes, pids_peak)
-  SELECT today, from_host, cgroup, at_path, of_customer, cpu, coalesce(max(cpu_seconds), 0),
-    io, coalesce(max(io_bytes), 0), memory_peak, peak_pids
-  FROM fleet_usage
-  WHERE host = from_host AND id = cgroup
-    AND day >= coalesce(created, today - 31) AND day < today
+  VALUES (today, from_host, cgroup, at_path, of_customer, cpu, coalesce(cpu_before, 0),
+    io, coalesce(io_before, 0), memory_peak, peak_pids)
   ON CONFLICT (day, host, id) DO UPDATE SET
     cpu_seconds = EXCLUDED.cpu_seconds, io_bytes = EXCLUDED.io_bytes,
     memory_peak_bytes = EXCLUDED.memory_peak_bytes, pids_peak = EXCLUDED.pids_peak;

@@ -1,77 +1,33 @@
-/**
- * Measures the namespace service beside a floor: a server in C that only receives and
- * sends descriptors. Absolute figures depend on the machine and on what else it does;
- * the ratios of one run are what can be compared.
- */
+/** `npm run bench`, or some subjects alone: `npm run bench -- reaper`. */
+import { measureFleet } from "./fleet.ts";
+import { measureNamespaces } from "./namespaces.ts";
+import { measureProcessScan } from "./process-scan.ts";
+import { measureReaper } from "./reaper.ts";
 
-import { type Measurement, measure, measureIdle, measureMemory } from "./nsbench.ts";
-import { compile, startDaemon, startFloor } from "./programs.ts";
+const SUBJECTS: Record<string, () => Promise<void>> = {
+  namespaces: measureNamespaces,
+  reaper: measureReaper,
+  fleet: measureFleet,
+  scan: measureProcessScan,
+};
 
-/** Pairs of runs; the median ratio is printed. */
-const ROUNDS = 3;
+/** Not `scan`, which starts 20,000 processes. */
+const USUAL = ["namespaces", "reaper", "fleet"];
 
-const COMPARED = [
-  { mode: "rt", count: 20_000, title: "IPC+PID again, 1 connection" },
-  { mode: "par", count: 60_000, title: "IPC+PID again, 16 connections" },
-  { mode: "conn", count: 10_000, title: "connect, request, close" },
-];
-
-const CREATED = [
-  { mode: "create-ipc", title: "200 new IPC namespaces" },
-  { mode: "create-pid", title: "200 new PID namespaces" },
-  { mode: "create-user", title: "200 new user namespaces" },
-  { mode: "create-both", title: "200 new IPC+PID names" },
-];
-
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
-}
-
-function describe(title: string, runs: readonly Measurement[]): string {
-  const rate = median(runs.map((run) => run.rate));
-  const [p50, p99] = (["p50", "p99"] as const).map((p) => median(runs.map((r) => r.lat_us[p])));
-  return [
-    title.padEnd(32),
-    `${Math.round(rate).toString().padStart(8)} /s`,
-    `p50 ${Math.round(p50 ?? 0)
-      .toString()
-      .padStart(6)} us`,
-    `p99 ${Math.round(p99 ?? 0)
-      .toString()
-      .padStart(6)} us`,
-  ].join("  ");
-}
-
-async function main(): Promise<void> {
-  const nsbench = compile("nsbench");
-  await using daemon = await startDaemon();
-  await using floor = await startFloor();
-
-  console.log(`Medians of ${ROUNDS} runs; in brackets the rate as a share of the floor's.`);
-  for (const { mode, count, title } of COMPARED) {
-    const ours: Measurement[] = [];
-    const floors: Measurement[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      ours.push(measure(nsbench, daemon, mode, count));
-      floors.push(measure(nsbench, floor, mode, count));
-    }
-    const ratio = median(ours.map((run, i) => run.rate / (floors[i]?.rate ?? Number.NaN)));
-    console.log(`${describe(title, ours)}  [${ratio.toFixed(2)}]`);
-    console.log(describe("  the floor", floors));
+async function main(names: readonly string[]): Promise<void> {
+  const known = Object.keys(SUBJECTS).join(", ");
+  for (const name of names.length === 0 ? USUAL : names) {
+    const measure = SUBJECTS[name];
+    if (measure === undefined) throw new Error(`${name} is not measured; choose of ${known}`);
+    console.log(`\n${name}`);
+    await measure();
   }
-  for (const { mode, title } of CREATED) {
-    const runs = Array.from({ length: ROUNDS }, () => measure(nsbench, daemon, mode, 200));
-    console.log(describe(title, runs));
-  }
-  const idle = measureIdle(nsbench, daemon, 5);
-  console.log(`idle: ${idle.wakeups} wake-ups in ${idle.elapsed_s.toFixed(1)} s`);
-  const memory = measureMemory(nsbench, daemon, 200);
-  const grown = (memory.daemon_after.pss_kb - memory.daemon_before.pss_kb) / memory.count;
-  console.log(
-    `memory (PSS): daemon ${memory.daemon_before.pss_kb} KiB; per PID namespace ` +
-      `${memory.per_child_kb.pss.toFixed(1)} KiB in the init and ${grown.toFixed(1)} KiB in the daemon`,
-  );
 }
 
-void main();
+main(process.argv.slice(2)).then(
+  () => process.exit(0),
+  (error) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  },
+);

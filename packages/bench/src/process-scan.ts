@@ -2,10 +2,8 @@
  * Measures what it costs to find out which PID namespaces are in use: the walk over
  * `/proc` before names expire, and whether clients are answered meanwhile.
  *
- *     npm run bench:scan [NAMES] [PROCESSES]
- *
- * Starts a daemon with so many names (9,990), each with a PID namespace and its init,
- * and so many other processes (10,000). Needs root and some two minutes; ends all of it.
+ * Starts a daemon with many names, each with a PID namespace and its init, and as many
+ * other processes. Needs some two minutes; ends all of it.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,8 +12,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ownNamespaceInode } from "@cm4all/linux";
 import { readPidNamespace, scanProcesses } from "@cm4all/spawn/src/broker/process-scan.ts";
 import { type Measurement, measure } from "./nsbench.ts";
-import { compile, type RunningDaemon, startDaemon } from "./programs.ts";
+import { childPids, compile, type RunningDaemon, startDaemon } from "./programs.ts";
 
+const NAMES = 9990;
+const PROCESSES = 10_000;
 const ROUNDS = 5;
 
 /** Other processes: children of a shell that leads their group. */
@@ -35,15 +35,6 @@ async function startCrowd(count: number): Promise<AsyncDisposable> {
       await ended;
     },
   };
-}
-
-function childrenOf(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8")
-      .split(" ")
-      .filter(Boolean)
-      .map(Number),
-  );
 }
 
 /** The walk alone, in this process. */
@@ -97,18 +88,15 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
   );
 }
 
-async function main(): Promise<void> {
-  const [names, processes] = [process.argv[2] ?? "9990", process.argv[3] ?? "10000"].map(Number);
+export async function measureProcessScan(): Promise<void> {
   const nsbench = compile("nsbench");
   await using daemon = await startDaemon();
-  measure(nsbench, daemon, "create-pid", names ?? 0);
-  await using _crowd = await startCrowd(processes ?? 0);
-  const inits = childrenOf(daemon.pid).map((pid) => ({ pid, inode: readPidNamespace(pid) ?? 0 }));
+  measure(nsbench, daemon, "create-pid", NAMES);
+  await using _crowd = await startCrowd(PROCESSES);
+  const inits = childPids(daemon.pid).map((pid) => ({ pid, inode: readPidNamespace(pid) ?? 0 }));
   const all = readdirSync("/proc").filter((entry) => Number.isInteger(Number(entry))).length;
   const load = readFileSync("/proc/loadavg", "utf8").split(" ")[0];
   console.log(`${inits.length} names with an init, ${all} processes in all; load ${load}`);
   measureScan(inits);
   await measureAnswers(nsbench, daemon);
 }
-
-void main();

@@ -1,11 +1,13 @@
 /** The programs that are measured and those that measure. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { temporaryDirectory } from "./temporary.ts";
 
 /** The package's directory: the bundle is in `dist`. */
-const root = join(__dirname, "..");
+export const root = join(__dirname, "..");
 
 const DAEMON = join(root, "../spawn/dist/cm4all-spawn.js");
 
@@ -29,7 +31,8 @@ export interface RunningDaemon extends RunningServer {
   readonly control: string;
 }
 
-function serverOf(child: ChildProcess, address: string): RunningServer {
+/** @param held what is disposed of with it */
+function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {
   if (child.pid === undefined) throw new Error("the server was not started");
   return {
     address,
@@ -38,33 +41,76 @@ function serverOf(child: ChildProcess, address: string): RunningServer {
       const ended = once(child, "exit");
       child.kill("SIGTERM");
       await ended;
+      held?.[Symbol.dispose]();
     },
   };
 }
 
-/** The daemon, listening under a name of its own. */
-export async function startDaemon(): Promise<RunningDaemon> {
+/**
+ * Starts the daemon under a name of its own. Its log is a file: while a measurement runs,
+ * nobody would read a pipe.
+ * @param until what it logs when it is ready
+ */
+async function startDaemonWith(options: readonly string[], until: string): Promise<RunningDaemon> {
   const address = `@cm4all-spawn-bench-${process.pid}`;
-  const control = `/run/cm4all-spawn-bench-${process.pid}.sock`;
-  const options = [
-    "--listen",
-    address,
-    "--control",
-    control,
-    "--config",
-    "/dev/null",
-    "--no-reaper",
-  ];
-  const child = spawn(process.execPath, [DAEMON, ...options], {
-    stdio: ["ignore", "inherit", "pipe"],
-  });
-  let log = "";
-  for await (const chunk of child.stderr) {
-    log += chunk;
-    if (log.includes("listening on")) break;
+  const directory = temporaryDirectory();
+  const control = join(directory.path, "control.sock");
+  const log = join(directory.path, "log");
+  const fd = openSync(log, "w");
+  const child = spawn(
+    process.execPath,
+    [DAEMON, "--listen", address, "--control", control, ...options],
+    { stdio: ["ignore", "inherit", fd] },
+  );
+  closeSync(fd);
+  const server = serverOf(child, address, directory);
+  const text = () => readFileSync(log, "utf8");
+  while (!text().includes(until)) {
+    if (child.exitCode !== null) throw new Error(`the daemon did not start:\n${text()}`);
+    await delay(10);
   }
-  if (!log.includes("listening on")) throw new Error(`the daemon did not start:\n${log}`);
-  return { ...serverOf(child, address), program: DAEMON, control };
+  return { ...server, program: DAEMON, control };
+}
+
+/** The daemon with the namespace service alone. */
+export async function startDaemon(): Promise<RunningDaemon> {
+  return await startDaemonWith(["--config", "/dev/null", "--no-reaper"], "listening on");
+}
+
+export interface RunningReaper extends AsyncDisposable {
+  /** The daemon's, and its script host's. */
+  readonly pids: readonly number[];
+}
+
+/**
+ * The daemon as a reaper.
+ * @param directory for its configuration
+ * @param cgroupRoot whose scopes are managed
+ */
+export async function startReaper(
+  directory: string,
+  cgroupRoot: string,
+  script: string,
+): Promise<RunningReaper> {
+  const config = join(directory, "spawn.toml");
+  writeFileSync(
+    config,
+    `[reaper]\ncgroup_root = ${JSON.stringify(cgroupRoot)}\nscopes = ["*.scope"]\n` +
+      `[accounting]\nscript = ${JSON.stringify(script)}\n`,
+  );
+  const server = await startDaemonWith(["--config", config], "accounting with");
+  const pids = [server.pid, ...childPids(server.pid)];
+  return { pids, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+/** The children of a process, which its threads may have started. */
+export function childPids(pid: number): number[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8")
+      .split(" ")
+      .filter(Boolean)
+      .map(Number),
+  );
 }
 
 /** The floor: a server in C that does nothing but receive and send descriptors. */

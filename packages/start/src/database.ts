@@ -62,9 +62,9 @@ export class Database implements AsyncDisposable {
     return { PGHOST: host, PGPORT: String(port), PGUSER: user };
   }
 
-  /** A command with which a person looks at the table. */
-  get shellCommand(): string {
-    return `psql -h ${this.#server.host} -U ${ROLE} ${NAME}`;
+  /** The arguments with which psql finds it. */
+  get psqlArguments(): string {
+    return `-h ${this.#server.host} -U ${ROLE} ${NAME}`;
   }
 
   async countRows(): Promise<number> {

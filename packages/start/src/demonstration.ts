@@ -1,5 +1,5 @@
 /** The whole main job: cgroups run empty, and the script accounts them in the database. */
-import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StartArguments } from "./arguments.ts";
@@ -134,7 +134,10 @@ function describeNext(
     "",
     `  ${here(DAEMON)}${administration} status --watch`,
     `  ${here(CLIENT)}${socket} run foo --ipc --pid -- sh -c 'ps ax; ipcs'`,
-    `  ${database.shellCommand} -c 'TABLE cgroup_usage'`,
+    // The server of the npm package comes without.
+    ...(existsSync("/usr/bin/psql")
+      ? [`  psql ${database.psqlArguments} -c 'TABLE cgroup_usage'`]
+      : []),
     `  mkdir ${scope.path}/mine`,
     `  sh -c 'echo $$ > ${scope.path}/mine/cgroup.procs; exec sleep 1'`,
   ];

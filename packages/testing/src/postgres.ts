@@ -109,6 +109,13 @@ export class Postgres {
     }
   }
 
+  /** The postmaster's. */
+  get pid(): number {
+    const pid = this.#process?.pid;
+    if (pid === undefined) throw new Error("the server does not run");
+    return pid;
+  }
+
   /** For libpq and node-postgres: the directory of the socket. */
   get conninfo(): string {
     return `host=${this.host} port=${this.port} user=${this.user} dbname=postgres`;

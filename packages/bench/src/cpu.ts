@@ -1,0 +1,52 @@
+/** CPU time, in seconds. @see proc_pid_stat(5), proc_stat(5) */
+import { readFileSync } from "node:fs";
+import { childPids } from "./programs.ts";
+
+/** What the kernel calls USER_HZ: 100 on every Linux that Node runs on. */
+const TICKS_PER_SECOND = 100;
+
+/** utime and stime; with `ended` also cutime and cstime, those of children that have ended. */
+function processSeconds(pid: number, ended = false): number {
+  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  // The name, in parentheses, may hold anything. The state follows, which is field 3.
+  const fields = text
+    .slice(text.lastIndexOf(")") + 2)
+    .split(" ")
+    .map(Number);
+  const ticks = fields.slice(11, ended ? 15 : 13).reduce((sum, value) => sum + value, 0);
+  return ticks / TICKS_PER_SECOND;
+}
+
+/** A process and its children, also those that have ended. */
+export function treeSeconds(pid: number): number {
+  const children = childPids(pid).map((child) => {
+    try {
+      return processSeconds(child);
+    } catch {
+      // It has ended meanwhile, and counts as such.
+      return 0;
+    }
+  });
+  return children.reduce((sum, value) => sum + value, processSeconds(pid, true));
+}
+
+export interface MachineTime {
+  /** No CPU had anything to do. */
+  readonly idle: number;
+  /** Nothing to do but to wait for a disk. */
+  readonly disk: number;
+  readonly all: number;
+}
+
+/** All CPUs together, since the start of the machine. */
+export function machineSeconds(): MachineTime {
+  const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");
+  // cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL (GUEST and GUEST_NICE are in USER, too)
+  const ticks = line.trim().split(/ +/).slice(1, 9).map(Number);
+  const seconds = (n: number | undefined) => (n ?? 0) / TICKS_PER_SECOND;
+  return {
+    idle: seconds(ticks[3]),
+    disk: seconds(ticks[4]),
+    all: seconds(ticks.reduce((sum, value) => sum + value, 0)),
+  };
+}
