@@ -30,6 +30,8 @@ class Simulation {
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];
   readonly removedByReaper: Directory[] = [];
+  /** What happens between the look whether a cgroup is populated and its figures. */
+  meanwhile: (() => void) | undefined;
 
   constructor() {
     this.reaper = new Reaper<Directory>(
@@ -37,7 +39,10 @@ class Simulation {
         nowMs: () => this.now,
         state: (node) =>
           node.gone ? undefined : { populated: isPopulated(node), frozen: node.frozen },
-        wasUsed: (node) => !node.gone && node.total > 0,
+        wasUsed: (node) => {
+          this.meanwhile?.();
+          return !node.gone && node.total > 0;
+        },
         measure: (node, birthMs) =>
           node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
         identify: identity,
@@ -182,6 +187,19 @@ describe("Reaper", () => {
     world.start(a);
     world.stop(a);
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
+  });
+
+  it("does not take a first process that comes during the look for one that has left", () => {
+    const world = new Simulation();
+    const a = world.make("a");
+    world.meanwhile = () => {
+      world.meanwhile = undefined;
+      world.start(a);
+      world.charge(a, 1);
+    };
+    expect(world.pass(100)).toEqual([]);
+    world.stop(a);
+    expect(world.pass(50)).toEqual(["/a#1=2", "rmdir /a"]);
   });
 
   it("takes what was populated and emptied between two looks", () => {

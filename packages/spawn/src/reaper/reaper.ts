@@ -165,7 +165,7 @@ export class Reaper<Node> {
     if (state?.populated === undefined) return;
     cgroup.frozen = state.frozen;
     if (state.populated) cgroup.phase = "populated";
-    else if (origin === "start" || this.#world.wasUsed(node)) this.#ranEmpty(cgroup);
+    else if (origin === "start" || this.#wasLeft(node)) this.#ranEmpty(cgroup);
   }
 
   /**
@@ -186,7 +186,7 @@ export class Reaper<Node> {
     else if (cgroup.phase === "unused") {
       // The file changes for two reasons: where it is not the freezer, a process came and went.
       const toldByEvent = origin === "event" && state.frozen === wasFrozen;
-      if (toldByEvent || this.#world.wasUsed(node)) this.#ranEmpty(cgroup);
+      if (toldByEvent || this.#wasLeft(node)) this.#ranEmpty(cgroup);
     }
   }
 
@@ -242,7 +242,15 @@ export class Reaper<Node> {
     const populated = this.#world.state(node)?.populated;
     if (populated === undefined || phase === "vanished") return false;
     if (populated) return phase !== "populated";
-    return phase === "populated" || (phase === "unused" && this.#world.wasUsed(node));
+    return phase === "populated" || (phase === "unused" && this.#wasLeft(node));
+  }
+
+  /**
+   * Whether an empty cgroup that was never seen populated has been. It is looked at again:
+   * its first process may have come between the first look and the figures.
+   */
+  #wasLeft(node: Node): boolean {
+    return this.#world.wasUsed(node) && this.#world.state(node)?.populated === false;
   }
 
   /** Tries again to measure and delete what could not be when its turn came. */
