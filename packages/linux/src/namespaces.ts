@@ -23,6 +23,16 @@ export const CLONE_NEWNET = 0x40000000;
 /** The files below `/proc/PID/ns`. */
 export type NamespaceType = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
 
+const FLAGS: Readonly<Record<NamespaceType, number>> = {
+  cgroup: CLONE_NEWCGROUP,
+  ipc: CLONE_NEWIPC,
+  mnt: CLONE_NEWNS,
+  net: CLONE_NEWNET,
+  pid: CLONE_NEWPID,
+  user: CLONE_NEWUSER,
+  uts: CLONE_NEWUTS,
+};
+
 const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
 
@@ -43,7 +53,7 @@ export function unshare(flags: number): void {
  * Puts the calling thread into the namespace of `fd`. For a mount namespace the
  * thread must have its own `CLONE_FS`; its root and working directory become the
  * namespace's root. A PID namespace is that of children made from then on.
- * @param type CLONE_NEW..., or 0 for any
+ * @param type CLONE_NEW..., or 0 for any, which systemd's RestrictNamespaces= refuses
  */
 export function setns(fd: number, type: number): void {
   check(libc.setns(fd, type), "setns", { fd, type: `0x${type.toString(16)}` });
@@ -75,11 +85,11 @@ export function parseNamespaceLink(link: string): number {
  */
 export function withNamespace<T>(fd: number, type: NamespaceType, work: () => T): T {
   using own = openOwnNamespace(type);
-  setns(fd, 0);
+  setns(fd, FLAGS[type]);
   try {
     return work();
   } finally {
-    returnTo(own);
+    returnTo(own, type);
   }
 }
 
@@ -88,13 +98,12 @@ export function withNamespace<T>(fd: number, type: NamespaceType, work: () => T)
  * it is. Only for types that a thread can enter and leave: ipc, net, uts.
  */
 export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
-  const flag = { ipc: CLONE_NEWIPC, net: CLONE_NEWNET, uts: CLONE_NEWUTS }[type];
   using own = openOwnNamespace(type);
-  unshare(flag);
+  unshare(FLAGS[type]);
   try {
     return openOwnNamespace(type);
   } finally {
-    returnTo(own);
+    returnTo(own, type);
   }
 }
 
@@ -112,13 +121,14 @@ export function withNewMountNamespace<T>(work: () => T): T {
     mount({ target: "/", flags: MS_REC | MS_SLAVE });
     return work();
   } finally {
-    returnTo(own);
+    returnTo(own, "mnt");
   }
 }
 
-function returnTo(own: Fd): void {
+function returnTo(own: Fd, type: NamespaceType): void {
   try {
-    setns(own.number, 0);
+    // The type is named, because systemd's RestrictNamespaces= refuses "any".
+    setns(own.number, FLAGS[type]);
   } catch (error) {
     console.error("fatal: cannot return to the thread's own namespace:", error);
     process.kill(process.pid, "SIGKILL");
