@@ -1,7 +1,9 @@
 /**
  * A child process that shares our memory (CLONE_VM), has a stack of its own and sits in
- * libc's pause(2): it runs no JavaScript, and is there for what the kernel gives a
- * process. @see clone(2)
+ * libc's sleep(3): it runs no JavaScript, and is there for what the kernel gives a
+ * process. Its parent kills it. It does not sleep for ever, because a parent that is
+ * killed itself would leave it behind, with copies of all its descriptors.
+ * @see clone(2)
  */
 import { check } from "./errors.ts";
 import { functionAddress, intFunction } from "./libc.ts";
@@ -11,9 +13,12 @@ import { SIGKILL } from "./pidfd.ts";
 const CLONE_VM = 0x00000100;
 const STACK_BYTES = 64 * 1024;
 
+/** Far more than the parent needs, also on a machine that is overloaded. */
+const SLEEP_SECONDS = 20;
+
 const libc = { clone: intFunction("clone", 4), kill: intFunction("kill", 2) };
 
-let pauseAddress: number | undefined;
+let sleepAddress: number | undefined;
 
 /** Memory for one child at a time; it must live until the child is reaped. */
 export class PausedChildStack {
@@ -22,17 +27,18 @@ export class PausedChildStack {
   /**
    * Starts a child. The caller kills and reaps it (P_PID).
    * @param flags CLONE_NEW... besides CLONE_VM
+   * @param seconds after which it ends by itself
    * @returns its pid
    * @throws SyscallError of clone
    */
-  start(flags: { readonly [name: string]: number } = {}): number {
-    pauseAddress ??= functionAddress("pause");
+  start(flags: { readonly [name: string]: number } = {}, seconds = SLEEP_SECONDS): number {
+    sleepAddress ??= functionAddress("sleep");
     const names = ["CLONE_VM", ...Object.keys(flags)].join("|");
     const value = Object.values(flags).reduce((all, flag) => all | flag, CLONE_VM);
     // The ABI of x86-64 and arm64 wants the stack's top aligned to 16 bytes; bit
     // operations would cut it to 32 bits.
     const top = this.#memory.address + STACK_BYTES;
-    const child = libc.clone(pauseAddress, top - (top % 16), value, 0);
+    const child = libc.clone(sleepAddress, top - (top % 16), value, seconds);
     return check(child, "clone", { flags: names });
   }
 }

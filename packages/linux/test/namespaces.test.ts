@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import * as linux from "../src/index.ts";
+import { killChild, PausedChildStack } from "../src/paused-child.ts";
 
 const inode = (fd: linux.Fd) => fstatSync(fd.number).ino;
 const noRoot = missing("root") !== undefined;
@@ -160,5 +161,17 @@ describe("spawn", () => {
   it("names the program that cannot be started", () => {
     const options = { path: "/nonexistent", argv: ["x"], environment: [], stdio: [] };
     expect(() => linux.spawn(options)).toThrow('posix_spawn(path="/nonexistent"): ENOENT');
+  });
+});
+
+describe("a paused child", () => {
+  it("is there until it is killed, and not for ever", () => {
+    const stack = new PausedChildStack();
+    const killed = stack.start();
+    expect(linux.reap(linux.P_PID, killed, linux.WNOHANG)).toBeUndefined();
+    killChild(killed);
+    expect(linux.reap(linux.P_PID, killed)).toEqual({ kind: "killed", signal: linux.SIGKILL });
+    const left = stack.start({}, 1);
+    expect(linux.reap(linux.P_PID, left)).toEqual({ kind: "exited", status: 0 });
   });
 });

@@ -114,6 +114,8 @@ describe.skipIf(cannotRun)("load", () => {
     await daemon.control({ command: "purge-namespaces", onlyIdle: false });
     await until(() => daemon.childPids().length === 0, "no init is left");
     expect((await daemon.status()).names).toBe(0);
+    // None tried to end what another one had ended.
+    expect(daemon.log).not.toContain("names cannot be ended");
   });
 
   it("and a reload in the middle of it", async () => {
