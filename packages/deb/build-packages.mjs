@@ -49,7 +49,9 @@ export function buildBelow(workDirectory) {
     mkdirSync(dirname(join(tree, file)), { recursive: true });
     cpSync(join(root, file), join(tree, file), { dereference: true });
   }
-  const { status, error } = spawnSync("dpkg-buildpackage", ["-b", "-uc", "-us"], {
+  // Not asked again whether the build dependencies are there: Node may be, without being
+  // Debian's package, and the others have just been installed.
+  const { status, error } = spawnSync("dpkg-buildpackage", ["-b", "-uc", "-us", "-d"], {
     cwd: tree,
     stdio: "inherit",
   });
@@ -60,13 +62,8 @@ export function buildBelow(workDirectory) {
     .map((name) => join(workDirectory, name));
 }
 
-/** Packages of Debian that give what another source gives, as Node's own does, count. */
-export function installBuildDependencies() {
-  installDebianPackages(buildPackages);
-}
-
 function main() {
-  installBuildDependencies();
+  installDebianPackages(buildPackages);
   const workDirectory = mkdtempSync(join(tmpdir(), "cm4all-deb-"));
   process.on("exit", () => rmSync(workDirectory, { recursive: true, force: true }));
   const output = join(root, "packages/deb/dist");

@@ -2,8 +2,8 @@
 /** The root tree and the disk image, made once and kept in a cache directory. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -41,14 +41,18 @@ function cached(name, script, args) {
   console.log(`making ${path}`);
   mkdirSync(cacheDirectory(), { recursive: true });
   for (const old of readdirSync(cacheDirectory()))
-    if (old.startsWith(`${name}-`))
+    if (old.startsWith(`${name}-`) && !old.startsWith(basename(path)))
       rmSync(join(cacheDirectory(), old), { recursive: true, force: true });
   const unfinished = `${path}.new`;
-  const { status, error } = spawnSync(join(here, script), args(unfinished), {
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  // Another run may be at it: then we wait, and find what it has made.
+  const make = '[ -e "$1" ] || { rm -rf "$2" && "${@:3}" && mv "$2" "$1"; }';
+  const command = [path, unfinished, join(here, script), ...args(unfinished)];
+  const { status, error } = spawnSync(
+    "flock",
+    [join(cacheDirectory(), "lock"), "bash", "-c", make, "bash", ...command],
+    { stdio: ["ignore", "inherit", "inherit"] },
+  );
   if (error) throw error;
   if (status !== 0) throw new Error(`${script} failed with ${status}`);
-  renameSync(unfinished, path);
   return path;
 }

@@ -29,14 +29,13 @@ export function makeUpgrade(packages, output) {
  */
 export function makeOriginal(output) {
   mkdirSync(output);
-  for (const name of ["accessory", "reaper"])
+  for (const [name, files] of Object.entries({ accessory, reaper, netns, slice }))
     withDirectory((directory) => {
-      const files = name === "accessory" ? accessory : reaper;
       for (const [path, { text, mode }] of Object.entries(files)) {
         mkdirSync(join(directory, path, ".."), { recursive: true });
         writeFileSync(join(directory, path), text, { mode });
       }
-      build(directory, join(output, `cm4all-spawn-${name}_0.23_all.deb`));
+      build(directory, join(output, `${name}_0.23_all.deb`));
     });
 }
 
@@ -45,13 +44,14 @@ const file = (text, mode = 0o644) => ({ text, mode });
 
 /** @param {string} name @param {string} extra */
 const control = (name, extra = "") =>
-  file(`Package: cm4all-spawn-${name}
+  file(`Package: ${name}
 Version: 0.23
 Architecture: all
 Maintainer: nobody <nobody@localhost>
-Depends: cm4all-slice (>= 0.2)
 ${extra}Description: stand-in for a package of the original
 `);
+
+const ON_SLICE = "Depends: cm4all-slice (>= 0.2)\nReplaces: cm4all-spawn\n";
 
 /** @param {string[]} units */
 const scripts = (units) => ({
@@ -72,7 +72,7 @@ systemctl daemon-reload
 const idle = "#!/bin/sh\nexec sleep infinity\n";
 
 const accessory = {
-  "DEBIAN/control": control("accessory", "Replaces: cm4all-spawn\n"),
+  "DEBIAN/control": control("cm4all-spawn-accessory", ON_SLICE),
   ...scripts(["cm4all-spawn-accessory.socket"]),
   "usr/sbin/cm4all-spawn-accessory": file(idle, 0o755),
   "usr/lib/systemd/system/cm4all-spawn-accessory.socket": file(`[Socket]
@@ -86,7 +86,7 @@ Slice=system-cm4all.slice
 };
 
 const reaper = {
-  "DEBIAN/control": control("reaper", "Replaces: cm4all-spawn\n"),
+  "DEBIAN/control": control("cm4all-spawn-reaper", ON_SLICE),
   "DEBIAN/conffiles": file("/etc/cm4all/spawn/reaper.lua\n"),
   ...scripts(["cm4all-spawn-reaper.service"]),
   "usr/sbin/cm4all-spawn-reaper": file(idle, 0o755),
@@ -94,6 +94,24 @@ const reaper = {
   "usr/lib/systemd/system/cm4all-spawn-reaper.service": file(`[Service]
 ExecStart=/usr/sbin/cm4all-spawn-reaper
 Slice=system-cm4all.slice
+`),
+};
+
+const netns = {
+  "DEBIAN/control": control("cm4all-spawn-netns"),
+  "usr/lib/systemd/system/cm4all-spawn-netns@.service": file(`[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/sbin/ip netns add %i
+ExecStop=-/sbin/ip netns delete %i
+`),
+};
+
+const slice = {
+  "DEBIAN/control": control("cm4all-slice"),
+  "usr/lib/systemd/system/system-cm4all.slice": file(`[Unit]
+Description=CM4all Process Spawner Slice
+Before=slices.target
 `),
 };
 

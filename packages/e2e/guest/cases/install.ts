@@ -3,7 +3,7 @@ import type { Case } from "../case.ts";
 import { attempt, sh } from "../tools/shell.ts";
 import { isActive, property, SERVICE, SOCKET } from "../tools/systemd.ts";
 
-const UNITS = ["cm4all-spawn.service", "cm4all-spawn.socket", "system-cm4all.slice"];
+const UNITS = [SERVICE, SOCKET, "system-cm4all.slice", "cm4all-spawn-netns@web.service"];
 
 export const install: Case = {
   title: "the packages install, their units start and pass systemd-analyze",
