@@ -7,7 +7,9 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownNamespaceInode } from "@cm4all/linux";
 import { readPidNamespace, scanProcesses } from "@cm4all/spawn/src/broker/process-scan.ts";
@@ -90,7 +92,12 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
 
 export async function measureProcessScan(): Promise<void> {
   const nsbench = compile("nsbench");
-  await using daemon = await startDaemon();
+  const directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-bench-"));
+  const configFile = join(directory, "spawn.toml");
+  // Nothing is to expire by itself.
+  writeFileSync(configFile, "[namespaces]\nexpire_seconds = 3600\n");
+  await using daemon = await startDaemon(configFile);
+  rmSync(directory, { recursive: true });
   measure(nsbench, daemon, "create-pid", NAMES);
   await using _crowd = await startCrowd(PROCESSES);
   const inits = childPids(daemon.pid).map((pid) => ({ pid, inode: readPidNamespace(pid) ?? 0 }));

@@ -73,8 +73,8 @@ async function startDaemonWith(options: readonly string[], until: string): Promi
 }
 
 /** The daemon with the namespace service alone. */
-export async function startDaemon(): Promise<RunningDaemon> {
-  return await startDaemonWith(["--config", "/dev/null", "--no-reaper"], "listening on");
+export async function startDaemon(configFile = "/dev/null"): Promise<RunningDaemon> {
+  return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on");
 }
 
 export interface RunningReaper extends AsyncDisposable {
