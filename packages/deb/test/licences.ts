@@ -3,14 +3,15 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 /**
- * The packages that esbuild put into the bundles of a built tree, with the licence that
- * each names in its package.json.
+ * The packages that esbuild put into bundles of a built tree, with the licence that each
+ * names in its package.json.
+ * @param bundles the names of the bundles that count: others are not for installation
  */
-export function bundledPackages(tree: string): Map<string, string> {
+export function bundledPackages(tree: string, bundles: ReadonlySet<string>): Map<string, string> {
   const found = new Map<string, string>();
   for (const component of readdirSync(join(tree, "packages"))) {
     const directory = join(tree, "packages", component);
-    for (const file of inputLists(join(directory, "dist"))) {
+    for (const file of inputLists(join(directory, "dist"), bundles)) {
       const inputs: unknown = JSON.parse(readFileSync(file, "utf8"));
       if (!Array.isArray(inputs)) throw new Error(`${file} holds no list`);
       for (const input of inputs) {
@@ -24,10 +25,10 @@ export function bundledPackages(tree: string): Map<string, string> {
   return found;
 }
 
-function inputLists(dist: string): string[] {
+function inputLists(dist: string, bundles: ReadonlySet<string>): string[] {
   try {
-    const names = readdirSync(dist).filter((name) => name.endsWith(".inputs.json"));
-    return names.map((name) => join(dist, name));
+    const names = readdirSync(dist).filter((name) => bundles.has(name));
+    return names.map((name) => join(dist, `${name}.inputs.json`));
   } catch {
     // A component without bundles.
     return [];
