@@ -51,6 +51,13 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
         expect(ask([...as({}), "unshare", "--user", ...maps])).toEqual(REFUSED);
     });
 
+    it.each([
+      ["enters a user namespace", () => "-"],
+      ["executes a set-uid program", () => peer.setUidProgram()],
+    ])("is not given to who %s while it is looked at", (_, program) => {
+      expect(ask(as({}), ["--race", program()])).toEqual([REFUSED[0]]);
+    });
+
     it("is not given to who executes a set-uid program once connected", () => {
       expect(ask(as({}), ["--exec", peer.setUidProgram()])).toEqual(REFUSED);
       // Which is refused for its uids, not because it executed something.

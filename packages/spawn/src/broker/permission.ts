@@ -19,6 +19,17 @@ import { monotonicMs } from "../thread/event-loop.ts";
 
 const CAP_SYS_ADMIN = 21n;
 
+/**
+ * How often a peer's rights are looked at. The kernel takes its uids and its capabilities
+ * one after the other, so uids from before the execution of a set-uid program can come
+ * with the capabilities from after it; every some hundredth try of who aims for that. The
+ * next look sees the other uids, unless the program has given up both again by then.
+ */
+const LOOKS = 4;
+
+/** The resolution of start times in `/proc`, milliseconds. */
+const TICK_MS = 10;
+
 /** Whom the configuration allows besides root and holders of CAP_SYS_ADMIN. */
 export interface AllowedPeers {
   readonly uids: ReadonlySet<number>;
@@ -97,10 +108,13 @@ export function isCapable(peer: Peer, ownUserNamespace: number): boolean {
   if (pidfd === undefined) return false;
   try {
     const directory = `/proc/${pid}`;
+    const isPrivileged = () =>
+      hasCapability(parseRights(readFileSync(`${directory}/status`, "latin1")), uid);
+    for (let i = 0; i < LOOKS; i++) if (!isPrivileged()) return false;
+    // Last, because there is no way back out of a user namespace: whoever is in ours now
+    // had these capabilities in ours.
     const userNamespace = parseNamespaceLink(readlinkSync(`${directory}/ns/user`));
     if (userNamespace !== ownUserNamespace) return false;
-    if (!hasCapability(parseRights(readFileSync(`${directory}/status`, "latin1")), uid))
-      return false;
   } catch (error) {
     if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return false;
     throw error;
@@ -118,14 +132,21 @@ function openPeer(peer: Peer): Fd | undefined {
     if (isErrno(error, "ESRCH", "EINVAL", "ENODATA")) return undefined;
     if (!isErrno(error, "ENOPROTOOPT")) throw error;
   }
-  // Linux before 6.5: by the pid, which may belong to another process by now. One that
-  // started after the connection was accepted is another one.
-  const pidfd = tryPidfdOpen(peer.credentials.pid);
+  return openByPid(peer.credentials.pid, peer.acceptedMs);
+}
+
+/**
+ * For Linux before 6.5: by the pid, which may belong to another process by now. One that
+ * started after the connection was accepted is another one.
+ */
+export function openByPid(pid: number, acceptedMs: number): Fd | undefined {
+  const pidfd = tryPidfdOpen(pid);
   if (pidfd === undefined) return undefined;
   try {
-    const stat = readFileSync(`/proc/${peer.credentials.pid}/stat`, "latin1");
-    const acceptedMs = uptime() * 1000 - (monotonicMs() - peer.acceptedMs);
-    if (parseStartTimeMs(stat) <= acceptedMs) return pidfd;
+    const startMs = parseStartTimeMs(readFileSync(`/proc/${pid}/stat`, "latin1"));
+    const acceptedUptimeMs = uptime() * 1000 - (monotonicMs() - acceptedMs);
+    // Both are rounded down to ticks.
+    if (startMs <= acceptedUptimeMs + TICK_MS) return pidfd;
   } catch (error) {
     if (!isErrno(error, "ENOENT", "ESRCH")) throw error;
   }
@@ -142,5 +163,5 @@ export function parseStartTimeMs(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const ticks = Number(fields[22 - 3]);
   if (!Number.isInteger(ticks)) throw new Error("no start time in /proc/PID/stat");
-  return ticks * 10;
+  return ticks * TICK_MS;
 }

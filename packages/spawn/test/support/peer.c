@@ -13,6 +13,9 @@
  *     --linger         sends a TCP socket along that takes 100 seconds to close
  *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless it
  *                      is empty, prints `connected` and keeps them
+ *     --race PROGRAM   thousands of children send DATAGRAM and become PROGRAM a moment
+ *                      later, or root of a user namespace of their own (`-`); prints
+ *                      each answer once
  *     --flood          prints `connected`, and connects, sends and closes without end
  */
 #define _GNU_SOURCE
@@ -20,6 +23,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -131,6 +136,15 @@ send_lingering(int fd, const void *bytes, size_t length)
 }
 
 static void
+print_bytes(const unsigned char *bytes, size_t length)
+{
+	for (size_t i = 0; i < length; i++)
+		printf("%02x", bytes[i]);
+	putchar('\n');
+	fflush(stdout);
+}
+
+static void
 print_answers(int fd)
 {
 	unsigned char answer[1024];
@@ -140,10 +154,7 @@ print_answers(int fd)
 			puts(length == 0 ? "closed" : strerrorname_np(errno));
 			return;
 		}
-		for (ssize_t i = 0; i < length; i++)
-			printf("%02x", answer[i]);
-		putchar('\n');
-		fflush(stdout);
+		print_bytes(answer, length);
 		shutdown(fd, SHUT_WR);
 	}
 }
@@ -153,6 +164,55 @@ say_connected(void)
 {
 	puts("connected");
 	fflush(stdout);
+}
+
+/* Becomes more privileged than it was, a moment after it has asked. */
+static void
+ask_and_rise(int parent, const char *name, const void *bytes, size_t length,
+	int spins, const char *program)
+{
+	int fd = connect_to(name);
+	check(send_with(parent, "", 1, fd), "sendmsg");
+	send_with(fd, bytes, length, -1);
+	for (volatile int spin = spins; spin > 0; spin--) {
+	}
+	if (program != NULL)
+		execl(program, program, NULL);
+	else
+		unshare(CLONE_NEWUSER);
+	pause();
+}
+
+/* Prints an answer of each kind that came. */
+static void
+race(const char *name, int count, const char *program, const void *bytes, size_t length)
+{
+	unsigned char kinds[2][1024];
+	ssize_t lengths[2] = {0, 0};
+	for (int i = 0; i < count; i++) {
+		int pair[2];
+		check(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), "socketpair");
+		pid_t pid = fork();
+		check(pid, "fork");
+		if (pid == 0)
+			ask_and_rise(pair[1], name, bytes, length, (i * 7919) % 400000, program);
+		int fd = receive_fd(pair[0]);
+		unsigned char answer[1024];
+		ssize_t received = recv(fd, answer, sizeof(answer), 0);
+		/* The command of the first packet: ERROR is 0. */
+		int kind = received > 10 && answer[10] != 0;
+		lengths[kind] = received;
+		if (received > 0)
+			memcpy(kinds[kind], answer, received);
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		close(fd);
+		close(pair[0]);
+		close(pair[1]);
+	}
+	for (int kind = 0; kind < 2; kind++)
+		if (lengths[kind] > 0)
+			print_bytes(kinds[kind], lengths[kind]);
 }
 
 static void
@@ -181,6 +241,8 @@ hold(const char *name, int count, const void *bytes, size_t length)
 int
 main(int argc, char **argv)
 {
+	if (argc < 3)
+		return EXIT_SUCCESS;
 	const char *option = argc > 3 ? argv[1] : "", *hex = argv[argc - 1];
 	const char *address = argv[argc - 2], *value = argv[2];
 	static unsigned char bytes[32768];
@@ -192,6 +254,10 @@ main(int argc, char **argv)
 		hold(address, atoi(value), bytes, length);
 	if (strcmp(option, "--flood") == 0)
 		flood(address, bytes, length);
+	if (strcmp(option, "--race") == 0) {
+		race(address, 3000, strcmp(value, "-") == 0 ? NULL : value, bytes, length);
+		return EXIT_SUCCESS;
+	}
 
 	int fd;
 	if (strcmp(option, "--fd") == 0)
