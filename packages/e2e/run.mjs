@@ -30,6 +30,8 @@ const here = join(root, "packages/e2e");
 /** Time for everything inside, seconds. */
 const LIMIT_SECONDS = { container: 900, vm: 3600 };
 
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /** How much longer things take than on a real machine. */
 const SLOWNESS = { container: 1, vm: 20 };
 
@@ -87,17 +89,28 @@ async function runOn(machine, suite, packages, only) {
   mkdirSync(output, { recursive: true });
   const input = mkdtempSync(join(tmpdir(), "cm4all-e2e-"));
   const printing = printLines(join(output, "lines"));
+  const end = new AbortController();
+  const abort = () => end.abort();
+  const timer = setTimeout(abort, LIMIT_SECONDS[machine] * 1000);
+  // Whatever ends us, the machine ends with us, and what it needs is removed.
+  for (const signal of SIGNALS) process.on(signal, abort);
   try {
     fillInput(input, packages, { slowness: SLOWNESS[machine], only });
     console.log(`${machine}, ${suite}:`);
-    const limitSeconds = LIMIT_SECONDS[machine];
-    if (machine === "container") await runContainer({ tree, input, output, limitSeconds });
-    else await runVm({ image, input, output, workDirectory: cacheDirectory(), limitSeconds });
+    const options = { input, output, signal: end.signal };
+    if (machine === "container") await runContainer({ tree, ...options });
+    else await runVm({ image, workDirectory: cacheDirectory(), ...options });
   } catch (error) {
     console.log(error instanceof Error ? error.message : String(error));
   } finally {
+    clearTimeout(timer);
+    for (const signal of SIGNALS) process.off(signal, abort);
     printing.end();
     rmSync(input, { recursive: true, force: true });
+  }
+  if (end.signal.aborted) {
+    console.log(`ended before the cases were through; see ${output}`);
+    process.exit(1);
   }
   const result = join(output, "result.json");
   if (!existsSync(result)) {

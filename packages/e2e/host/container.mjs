@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { mkdirSync, openSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const script = fileURLToPath(new URL("container.sh", import.meta.url));
@@ -13,9 +14,9 @@ const script = fileURLToPath(new URL("container.sh", import.meta.url));
  * @param {string} options.tree
  * @param {string} options.input  a directory with `run`
  * @param {string} options.output `console` is what systemd prints, `lines` what `run` prints
- * @param {number} options.limitSeconds
+ * @param {AbortSignal} options.signal ends it at once
  */
-export async function runContainer({ tree, input, output, limitSeconds }) {
+export async function runContainer({ tree, input, output, signal }) {
   const cgroups = makeCgroups(`cm4all-e2e-${process.pid}`);
   const console = openSync(join(output, "console"), "w");
   // The shell enters its cgroups before anything else: what it starts stays below them.
@@ -25,9 +26,8 @@ export async function runContainer({ tree, input, output, limitSeconds }) {
     ["-c", `${enter}; exec unshare --mount "$@"`, "e2e", script, tree, input, output],
     { stdio: ["ignore", console, console], detached: true },
   );
-  const timer = setTimeout(() => {
-    for (const cgroup of cgroups) killBelow(cgroup);
-  }, limitSeconds * 1000);
+  const kill = () => cgroups.forEach(killBelow);
+  signal.addEventListener("abort", kill);
   try {
     const status = await new Promise((resolve, reject) => {
       child.once("error", reject);
@@ -35,8 +35,10 @@ export async function runContainer({ tree, input, output, limitSeconds }) {
     });
     if (status !== 0) throw new Error(`the container ended with ${status}; see ${output}/console`);
   } finally {
-    clearTimeout(timer);
-    for (const cgroup of cgroups) removeBelow(cgroup);
+    signal.removeEventListener("abort", kill);
+    cgroups.forEach(killBelow);
+    await sleep(100);
+    cgroups.forEach(removeBelow);
   }
 }
 
@@ -64,10 +66,19 @@ function below(directory) {
 function killBelow(cgroup) {
   for (const directory of below(cgroup))
     for (const pid of readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n"))
-      if (pid !== "") process.kill(Number(pid), "SIGKILL");
+      if (pid !== "") tryKill(Number(pid));
 }
 
 /** @param {string} cgroup */
 function removeBelow(cgroup) {
   for (const directory of below(cgroup)) rmdirSync(directory);
+}
+
+/** @param {number} pid of a process that may have ended since */
+function tryKill(pid) {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }

@@ -15,9 +15,9 @@ import { join } from "node:path";
  * @param {string} options.output `console` is what kernel and systemd print, `lines` what `run`
  *   prints
  * @param {string} options.workDirectory for temporary files
- * @param {number} options.limitSeconds
+ * @param {AbortSignal} options.signal ends it at once
  */
-export async function runVm({ image, input, output, workDirectory, limitSeconds }) {
+export async function runVm({ image, input, output, workDirectory, signal }) {
   const temporary = mkdtempSync(join(workDirectory, "vm-"));
   try {
     const inTar = join(temporary, "in");
@@ -30,12 +30,13 @@ export async function runVm({ image, input, output, workDirectory, limitSeconds 
       stdio: ["ignore", log, log],
       env: { ...process.env, TMPDIR: temporary },
     });
-    const timer = setTimeout(() => child.kill("SIGKILL"), limitSeconds * 1000);
+    const kill = () => child.kill("SIGKILL");
+    signal.addEventListener("abort", kill);
     const status = await new Promise((resolve, reject) => {
       child.once("error", reject);
-      child.once("exit", (code, signal) => resolve(code ?? signal));
+      child.once("exit", (code, killer) => resolve(code ?? killer));
     });
-    clearTimeout(timer);
+    signal.removeEventListener("abort", kill);
     if (status !== 0) throw new Error(`qemu ended with ${status}; see ${output}/console`);
     tar(["-xf", outTar, "-C", output]);
   } finally {
