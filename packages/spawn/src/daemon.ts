@@ -27,13 +27,13 @@ import {
   setIntOption,
   socket,
 } from "@cm4all/linux";
-import { BrokerHandle } from "./broker/handle.ts";
-import { CATATONIT } from "./broker/init.ts";
-import type { BrokerOptions } from "./broker/messages.ts";
+import { CgroupService } from "./cgroup-service.ts";
 import { type Config, readConfig } from "./config.ts";
 import { type ControlRequest, listenForControl } from "./control.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
-import { Reaping } from "./reaping.ts";
+import { CATATONIT } from "./namespaces/init.ts";
+import type { NamespaceOptions } from "./namespaces/messages.ts";
+import { NamespaceThread } from "./namespaces/thread.ts";
 import type { DaemonStatus } from "./status.ts";
 import { passedDescriptors } from "./systemd/listen-fds.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
@@ -133,7 +133,7 @@ function openListener(address: string): Fd {
   }
 }
 
-function policyOf({ namespaces }: Config): BrokerOptions["policy"] {
+function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
   return {
     allowed: { uids: new Set(namespaces.allowUids), gids: new Set(namespaces.allowGids) },
     quotas: {
@@ -151,9 +151,9 @@ class Daemon {
   readonly #log: Logger;
   readonly #notifier: Notifier | undefined;
   readonly #listener: Fd;
-  readonly #broker: BrokerHandle;
-  #reaping: Reaping | undefined;
-  #reapingStopped: Promise<void> | undefined;
+  readonly #namespaces: NamespaceThread;
+  #cgroups: CgroupService | undefined;
+  #cgroupsStopped: Promise<void> | undefined;
   #stopGraceMs: number;
   #control: Server | undefined;
   #metrics: Server | undefined;
@@ -168,7 +168,7 @@ class Daemon {
     delete process.env["NOTIFY_SOCKET"];
     const inherited = takePassedDescriptors(log);
     this.#listener = inherited.listener ?? openListener(config.namespaces.listen);
-    this.#broker = new BrokerHandle(
+    this.#namespaces = new NamespaceThread(
       {
         listenerFd: this.#listener.number,
         storeFd: inherited.storeFd,
@@ -185,19 +185,19 @@ class Daemon {
   }
 
   async start({ namespaces, control, metrics, reaper, accounting }: Config): Promise<void> {
-    await this.#keepStore(await this.#broker.store);
+    await this.#keepStore(await this.#namespaces.store);
     // What can fail comes before the first client is served.
     if (control.socket !== "")
       this.#control = await listenForControl(control.socket, (request) =>
         this.#answerControl(request),
       );
     await this.#startMetrics(metrics.listen);
-    await this.#broker.serve();
+    await this.#namespaces.serve();
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
     // After the namespace service: its clients wait, cgroups do not.
     if (reaper.enabled)
-      this.#reaping = Reaping.start(reaper, accounting, this.#options.verbose, this.#log);
+      this.#cgroups = CgroupService.start(reaper, accounting, this.#options.verbose, this.#log);
     await this.#notifier?.send(["READY=1", this.#statusLine()]);
     this.#startWatchdog();
   }
@@ -229,7 +229,7 @@ class Daemon {
     };
     process.on("uncaughtException", crash);
     process.on("unhandledRejection", crash);
-    this.#broker.ended.catch(crash);
+    this.#namespaces.ended.catch(crash);
   }
 
   #catchSignals(): void {
@@ -246,8 +246,8 @@ class Daemon {
     this.#control?.close();
     this.#metrics?.close();
     // Without a service manager the store ends with us, and nobody would end the inits.
-    this.#broker.stop(this.#notifier === undefined);
-    this.#reapingStopped = this.#reaping?.stop(this.#stopGraceMs);
+    this.#namespaces.stop(this.#notifier === undefined);
+    this.#cgroupsStopped = this.#cgroups?.stop(this.#stopGraceMs);
     setTimeout(() => {
       this.#log(LOG_WARNING, "stopping takes too long; ending at once");
       exitImmediately(0);
@@ -259,8 +259,8 @@ class Daemon {
     this.#notifier?.trySend(["RELOADING=1", `MONOTONIC_USEC=${usec}`]);
     try {
       const config = this.#options.override(readConfig(this.#options.configFile));
-      this.#broker.configure(policyOf(config));
-      await this.#reaping?.reload(config.accounting);
+      this.#namespaces.configure(policyOf(config));
+      await this.#cgroups?.reload(config.accounting);
       this.#stopGraceMs = config.accounting.stopGraceMs;
       this.#log(LOG_NOTICE, "reloaded the configuration");
     } catch (error) {
@@ -285,7 +285,7 @@ class Daemon {
     if (intervalMs === undefined || this.#notifier === undefined) return;
     const notifier = this.#notifier;
     setInterval(async () => {
-      await this.#broker.ping();
+      await this.#namespaces.ping();
       notifier.trySend(["WATCHDOG=1"]);
     }, intervalMs / 3).unref();
   }
@@ -295,7 +295,7 @@ class Daemon {
       case "status":
         return this.#status();
       case "purge-namespaces":
-        return this.#broker.purge(request.onlyIdle);
+        return this.#namespaces.purge(request.onlyIdle);
     }
   }
 
@@ -304,19 +304,19 @@ class Daemon {
       version: __VERSION__,
       pid: process.pid,
       uptimeSeconds: process.uptime(),
-      namespaces: await this.#broker.status(),
-      reaping: await this.#reaping?.status(),
+      namespaces: await this.#namespaces.status(),
+      reaping: await this.#cgroups?.status(),
     };
   }
 
   /** Waits for the end of the namespace service, and ends the process. */
   async untilEnd(): Promise<never> {
-    await this.#broker.ended;
+    await this.#namespaces.ended;
     if (!this.#isStopping) {
       this.#log(LOG_ERR, "the namespace service ended by itself");
       exitImmediately(EX_OSERR);
     }
-    await this.#reapingStopped;
+    await this.#cgroupsStopped;
     exitImmediately(0);
   }
 }

@@ -4,17 +4,17 @@
  */
 import { isMainThread } from "node:worker_threads";
 import { SCRIPT_HOST_COMMAND } from "./accounting/script.ts";
-import { BROKER_ROLE } from "./broker/handle.ts";
-import { runBroker } from "./broker/worker.ts";
 import { runCommandLine } from "./command-line.ts";
-import { REAPER_ROLE } from "./reaper/handle.ts";
+import { runNamespaceService } from "./namespaces/service.ts";
+import { NAMESPACES_ROLE } from "./namespaces/thread.ts";
+import { REAPER_ROLE } from "./reaper/thread.ts";
 import { runReaper } from "./reaper/worker.ts";
 import { workerRole } from "./thread/messages.ts";
 
 function runWorker(role: string): void {
   switch (role) {
-    case BROKER_ROLE:
-      runBroker();
+    case NAMESPACES_ROLE:
+      runNamespaceService();
       break;
     case REAPER_ROLE:
       runReaper();

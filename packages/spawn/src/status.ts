@@ -1,14 +1,15 @@
 /** What `cm4all-spawn status` shows. */
-import type { BrokerStatus } from "./broker/messages.ts";
-import type { ReapingStatus } from "./reaping.ts";
+
+import type { CgroupServiceStatus } from "./cgroup-service.ts";
+import type { NamespaceStatus } from "./namespaces/messages.ts";
 
 export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
-  readonly namespaces: BrokerStatus;
+  readonly namespaces: NamespaceStatus;
   /** Undefined where the configuration says that no cgroups are reaped. */
-  readonly reaping?: ReapingStatus | undefined;
+  readonly reaping?: CgroupServiceStatus | undefined;
 }
 
 function duration(seconds: number): string {
@@ -56,7 +57,7 @@ export function formatStatus(status: DaemonStatus): string[] {
 }
 
 /** The rows about cgroups. Pure. */
-export function formatCgroups(reaping: ReapingStatus | undefined): [string, string][] {
+export function formatCgroups(reaping: CgroupServiceStatus | undefined): [string, string][] {
   if (reaping === undefined) return [["cgroups", "not reaped"]];
   const { reaper: r, accounting: a } = reaping;
   const rows: [string, string][] = [

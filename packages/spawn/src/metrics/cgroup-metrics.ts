@@ -1,13 +1,14 @@
 /** What the reaper and the accounting show. Pure. */
+
+import type { CgroupServiceStatus } from "../cgroup-service.ts";
 import type { ReaperStatus } from "../reaper/messages.ts";
-import type { ReapingStatus } from "../reaping.ts";
 import type { Metric, Sample } from "./daemon-metrics.ts";
 
 function metric(type: "counter" | "gauge", name: string, help: string, value: number): Metric {
   return { name: `cm4all_spawn_${name}`, type, help, samples: [[{}, value]] };
 }
 
-export function cgroupMetrics({ reaper, accounting: a }: ReapingStatus): Metric[] {
+export function cgroupMetrics({ reaper, accounting: a }: CgroupServiceStatus): Metric[] {
   return [
     ...(reaper === undefined ? [] : reaperMetrics(reaper)),
     metric(

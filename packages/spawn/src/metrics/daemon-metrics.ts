@@ -1,6 +1,6 @@
 /** The daemon's status as metrics. Pure. */
 
-import { LATENCY_BUCKETS_MS } from "../broker/statistics.ts";
+import { LATENCY_BUCKETS_MS } from "../namespaces/statistics.ts";
 import type { DaemonStatus } from "../status.ts";
 import { cgroupMetrics } from "./cgroup-metrics.ts";
 

@@ -8,8 +8,8 @@ import {
   readCgroupFile,
   removeDirectoryAt,
 } from "@cm4all/linux";
+import type { Measured, Removal } from "./lifecycle.ts";
 import type { OpenRoot } from "./open-root.ts";
-import type { Measured, Removal } from "./reaper.ts";
 
 /** A cgroup's directory: where it is, and which one it is. */
 export interface CgroupDirectory {

@@ -1,372 +1,311 @@
 /**
- * Decides which cgroup is released (measured, logged, handed to its handler) and which
- * is deleted, and when. It does no I/O itself: what it asks of a cgroup and what it
- * wants done goes through `ReaperWorld`.
- *
- * Invariants:
- * - A cgroup is released when it is unpopulated, was used, and no child of it is
- *   unreleased. Children come before their parent.
- * - A cgroup is deleted when it is released, its latest release is settled (the handler
- *   has returned, or nobody waits for one), its delay since that release is over, and
- *   it has no children.
- * - A populated cgroup is never released; the kernel refuses to delete it.
+ * The reaper on its thread: connects the watched tree, the decisions and the files of
+ * the cgroups with the thread's event loop.
  */
-import type { CgroupEvents } from "@cm4all/linux";
-import type { CgroupSnapshot } from "@cm4all/lua";
-import type { Origin } from "./tree-watch.ts";
+import { EPOLLIN, Inotify, isErrno } from "@cm4all/linux";
+import { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
+import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
+import { CgroupFiles, displayPath } from "./cgroup-files.ts";
+import { Lifecycle } from "./lifecycle.ts";
+import type { FromReaper, ReaperOptions, ReaperStatus, Release, ToReaper } from "./messages.ts";
+import { OpenRoot } from "./open-root.ts";
+import { formatReport } from "./report.ts";
+import { enterPlace, type Place, rootPlace } from "./scopes.ts";
+import { Totals } from "./totals.ts";
+import { type Origin, type TreeNode, TreeWatch } from "./tree-watch.ts";
 
-/** What was measured; the reaper adds which report it is. */
-export type Measured = Omit<CgroupSnapshot, "report">;
+type Node = TreeNode<Place>;
 
 /**
- * What became of a deletion. `busy`: populated again, or a child that is not known yet;
- * `gone`: somebody else was faster; `failed`: told to the log already.
+ * The kernel tells of a change up to 10 ms late, and then only to a queue: what a
+ * comparison finds counts as missed when this much later nothing has told of it.
  */
-export type Removal = "removed" | "gone" | "busy" | "failed";
+const GRACE_MS = 1000;
 
-/** @typeParam Node what stands for a cgroup's directory */
-export interface ReaperWorld<Node> {
-  /** Milliseconds of a clock that never jumps. */
-  nowMs(): number;
-  /** Its `cgroup.events`; undefined where they cannot be read. */
-  state(node: Node): CgroupEvents | undefined;
-  /** Whether a process has ever lived in it. */
-  wasUsed(node: Node): boolean;
-  measure(node: Node, bornMs: number | undefined): Measured | "gone" | "unreadable";
-  /** What is known of a cgroup that is gone. */
-  identify(node: Node, bornMs: number | undefined): Measured;
-  remove(node: Node): Removal;
-  /**
-   * A cgroup was released.
-   * @param release a number for `settle`
-   * @param before what its last release told, whose figures these include
-   * @returns true where nobody will call `settle`
-   */
-  released(
-    node: Node,
-    release: number,
-    snapshot: CgroupSnapshot,
-    before: Measured | undefined,
-  ): boolean;
-  /** A cgroup that was used was removed by somebody else before it was measured. */
-  vanished(node: Node, release: number, snapshot: CgroupSnapshot): void;
-}
+/** How the periodic check measures what runs: a hundred take some 10 ms. */
+const SAMPLES_PER_TURN = 100;
+const SAMPLE_PAUSE_MS = 50;
 
-type Phase =
-  /** No process has been seen in it yet. */
-  | "unused"
-  | "populated"
-  /** It has run empty and waits for a child's release. */
-  | "empty"
-  | "released"
-  /** Its directory is gone and that was told; the tree's word is yet to come. */
-  | "vanished";
+export class Reaper {
+  readonly #options: ReaperOptions;
+  readonly #loop: EventLoop;
+  readonly #log: Logger;
+  readonly #post: (message: FromReaper) => void;
+  readonly #root: OpenRoot;
+  readonly #files: CgroupFiles;
+  readonly #tree: TreeWatch<Place>;
+  readonly #lifecycle: Lifecycle<Node>;
+  readonly #complaints = new Set<string>();
+  readonly #totals = new Totals();
+  #hasInotify = false;
+  #accounting: boolean;
+  #releases: Release[] = [];
+  #deletion: { readonly timer: Timer; readonly dueMs: number } | undefined;
+  #missed = 0;
 
-interface Cgroup<Node> {
-  readonly node: Node;
-  readonly parent: Cgroup<Node> | undefined;
-  readonly bornMs: number | undefined;
-  phase: Phase;
-  frozen: boolean | undefined;
-  /** How many directories there are in it, and how many of them are not released. */
-  children: number;
-  unreleasedChildren: number;
-  /** How often it was released. */
-  report: number;
-  last: Measured | undefined;
-  /** What was measured while it ran, since its last release. */
-  sample: Measured | undefined;
-  /** The number of its latest release, and whether that is settled. */
-  release: number;
-  settled: boolean;
-  /** From when on it may be deleted. */
-  dueMs: number;
-}
-
-/**
- * The kernel tells of a change up to 10 ms late, and charges a process for its last
- * moments after it has left. So shortly after a release an event with a little more CPU
- * time is an echo of what was released.
- */
-const ECHO_MS = 15;
-const ECHO_USEC = 200;
-
-export interface ReaperCounts {
-  released: number;
-  deleted: number;
-  vanished: number;
-  /** How often a cgroup was populated again before it was deleted. */
-  repopulated: number;
-}
-
-export class Reaper<Node> {
-  readonly counts: ReaperCounts = { released: 0, deleted: 0, vanished: 0, repopulated: 0 };
-  readonly #world: ReaperWorld<Node>;
-  readonly #deletionDelayMs: number;
-  readonly #cgroups = new Map<Node, Cgroup<Node>>();
-  /** Releases that are not settled. */
-  readonly #waiting = new Map<number, Cgroup<Node>>();
-  /** Releases in the order in which their delay ends; it is the same for all. */
-  #due: { readonly cgroup: Cgroup<Node>; readonly release: number; readonly dueMs: number }[] = [];
-  #dueHead = 0;
-  #nextRelease = 1;
-
-  constructor(world: ReaperWorld<Node>, deletionDelayMs: number) {
-    this.#world = world;
-    this.#deletionDelayMs = deletionDelayMs;
+  /** @throws Error where the root cannot be opened; ScopeError */
+  constructor(
+    options: ReaperOptions,
+    loop: EventLoop,
+    log: Logger,
+    post: (message: FromReaper) => void,
+  ) {
+    this.#options = options;
+    this.#loop = loop;
+    this.#log = log;
+    this.#post = post;
+    this.#accounting = options.accounting;
+    const place = rootPlace(options.scopes);
+    this.#root = new OpenRoot(options.root);
+    this.#files = new CgroupFiles(this.#root, (key, text) => this.#complain(key, text));
+    this.#lifecycle = new Lifecycle<Node>(
+      {
+        nowMs: monotonicMs,
+        state: (node) => this.#files.state(node),
+        wasUsed: (node) => this.#files.wasUsed(node),
+        measure: (node, bornMs) => this.#files.measure(node, bornMs),
+        identify: (node, bornMs) => this.#files.identify(node, bornMs),
+        remove: (node) => this.#remove(node),
+        released: (node, number, snapshot, before) => {
+          this.#totals.add(node, snapshot, before);
+          return this.#released(node, { number, snapshot, vanished: false });
+        },
+        vanished: (node, number, snapshot) => {
+          this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
+          this.#released(node, { number, snapshot, vanished: true });
+        },
+      },
+      options.deletionDelayMs,
+    );
+    this.#tree = new TreeWatch<Place>(
+      this.#root,
+      {
+        rootPlace: place,
+        enter: enterPlace,
+        file: ({ kind }) => (kind === "cgroup" ? "cgroup.events" : undefined),
+      },
+      {
+        added: (node, origin) => this.#added(node, origin),
+        scanned: (node, origin) => {
+          if (node.place.kind === "cgroup") this.#lifecycle.scanned(node, origin);
+        },
+        touched: (node, origin) => this.#lifecycle.touched(node, origin),
+        removed: (node) => this.#lifecycle.removed(node),
+        unwatchable: (path, error) => this.#unwatchable(path, error),
+      },
+    );
   }
 
-  get watched(): number {
-    return this.#cgroups.size;
+  start(): void {
+    this.#openInotify();
+    this.#tree.start();
+    this.#scheduleCheck();
+    this.#endTurn();
   }
 
-  /** How many releases wait for their handler. */
-  get waiting(): number {
-    return this.#waiting.size;
-  }
-
-  /**
-   * A cgroup was found. `scanned` follows when those below it were added.
-   * @param parent undefined directly below a scope
-   * @param bornMs when it was seen being created, milliseconds since 1970
-   */
-  added(node: Node, parent: Node | undefined, bornMs: number | undefined): void {
-    const above = parent === undefined ? undefined : this.#cgroups.get(parent);
-    if (above !== undefined) {
-      above.children++;
-      above.unreleasedChildren++;
+  handle(message: ToReaper): void {
+    switch (message.kind) {
+      case "settled":
+        // A cgroup that ran again is seen before it is deleted for its earlier run.
+        this.#drain();
+        for (const release of message.releases) this.#lifecycle.settle(release);
+        this.#drain();
+        break;
+      case "accounting":
+        this.#accounting = message.wanted;
+        break;
+      case "status":
+        this.#post({ kind: "status", id: message.id, status: this.#status() });
+        break;
+      case "stop":
+        this.#stop();
+        return;
     }
-    this.#cgroups.set(node, {
-      node,
-      parent: above,
-      bornMs,
-      phase: "unused",
-      frozen: undefined,
-      children: 0,
-      unreleasedChildren: 0,
-      report: 0,
-      last: undefined,
-      sample: undefined,
-      release: 0,
-      settled: false,
-      dueMs: 0,
+    this.#endTurn();
+  }
+
+  #stop(): void {
+    this.#drain();
+    this.#lifecycle.deleteDue(true);
+    this.#flush();
+    this.#loop.stop();
+  }
+
+  close(): void {
+    this.#tree.close();
+    this.#root.close();
+  }
+
+  /** Makes an inotify instance, if the kernel gives one. */
+  #openInotify(): void {
+    try {
+      const inotify = new Inotify();
+      this.#tree.useInotify(inotify);
+      this.#loop.watch(inotify.fd.number, EPOLLIN, () => {
+        this.#tree.handleEvents();
+        this.#endTurn();
+      });
+      this.#hasInotify = true;
+    } catch (error) {
+      this.#complain(
+        "inotify",
+        `cannot watch cgroups: ${text(error)}; see sysctl fs.inotify.max_user_instances and LimitNOFILE. ${this.#untilCheck()}`,
+      );
+    }
+  }
+
+  #drain(): void {
+    while (this.#tree.handleEvents());
+  }
+
+  /** To be called at the end of whatever the loop called. */
+  #endTurn(): void {
+    this.#flush();
+    const dueMs = this.#lifecycle.nextDueMs;
+    if (dueMs === this.#deletion?.dueMs) return;
+    this.#deletion?.timer.cancel();
+    this.#deletion = undefined;
+    if (dueMs === undefined) return;
+    const timer = this.#loop.after(Math.max(0, dueMs - monotonicMs()), () => {
+      this.#deletion = undefined;
+      this.#drain();
+      this.#lifecycle.deleteDue();
+      // The events of the deletions are queued already: they need not wake us again.
+      this.#drain();
+      this.#endTurn();
+    });
+    this.#deletion = { timer, dueMs };
+  }
+
+  /** One message for all releases of a turn: each costs more than its contents. */
+  #flush(): void {
+    if (this.#releases.length === 0) return;
+    this.#post({ kind: "released", releases: this.#releases });
+    this.#releases = [];
+  }
+
+  #added(node: Node, origin: Origin): void {
+    if (node.place.kind === "scope")
+      this.#log(LOG_DEBUG, `scope ${displayPath(node.path)} is there`);
+    if (node.place.kind !== "cgroup") return;
+    const { parent } = node;
+    const above = parent?.place.kind === "cgroup" ? parent : undefined;
+    this.#lifecycle.added(node, above, origin === "event" ? Date.now() : undefined);
+  }
+
+  #released(node: Node, release: Release): boolean {
+    if (!release.vanished) {
+      const line = formatReport(suffix(node), release.snapshot);
+      if (line !== undefined) this.#log(LOG_INFO, line);
+    }
+    if (this.#accounting) this.#releases.push(release);
+    return !this.#accounting;
+  }
+
+  #remove(node: Node) {
+    const removal = this.#files.remove(node);
+    if (removal === "removed") this.#tree.forget(node);
+    return removal;
+  }
+
+  #scheduleCheck(): void {
+    this.#loop.after(this.#options.checkIntervalMs, () => {
+      this.#check();
+      this.#scheduleCheck();
+      this.#endTurn();
     });
   }
 
-  /**
-   * Everything below a new cgroup is known: looks at it for the first time. What is
-   * empty at the start was left by an earlier run. Later an empty cgroup may be waiting
-   * for its first process, unless it shows that it has had one.
-   */
-  scanned(node: Node, origin: Origin): void {
-    const cgroup = this.#cgroups.get(node);
-    if (cgroup === undefined) return;
-    const state = this.#world.state(node);
-    if (state?.populated === undefined) return;
-    cgroup.frozen = state.frozen;
-    if (state.populated) cgroup.phase = "populated";
-    else if (origin === "start" || this.#wasLeft(node)) this.#ranEmpty(cgroup);
+  /** Finds what the events have not told. */
+  #check(): void {
+    if (!this.#hasInotify) this.#openInotify();
+    this.#tree.retryWatches();
+    this.#drain();
+    if (this.#hasInotify && this.#tree.unwatched === 0) this.#complaints.clear();
+    this.#lifecycle.retry();
+    this.#sample(this.#lifecycle.takeSamples());
+    const suspects = this.#differences();
+    if (suspects.size === 0) return;
+    this.#loop.after(GRACE_MS, () => {
+      this.#confirm(suspects);
+      this.#endTurn();
+    });
   }
 
-  /**
-   * Its `cgroup.events` have changed.
-   * @param origin anything but `event`: they may have, and it takes figures to tell whether
-   * a cgroup that was never seen populated has been
-   */
-  touched(node: Node, origin: Origin): void {
-    const cgroup = this.#cgroups.get(node);
-    if (cgroup === undefined || cgroup.phase === "vanished") return;
-    const state = this.#world.state(node);
-    if (state?.populated === undefined) return;
-    const wasFrozen = cgroup.frozen;
-    cgroup.frozen = state.frozen;
-    if (state.populated) this.#becamePopulated(cgroup);
-    else if (cgroup.phase === "released") this.#touchedAfterRelease(cgroup);
-    else if (cgroup.phase === "populated") this.#ranEmpty(cgroup);
-    else if (cgroup.phase === "unused") {
-      // The file changes for two reasons: where it is not the freezer, a process came and went.
-      const toldByEvent = origin === "event" && state.frozen === wasFrozen;
-      if (toldByEvent || this.#wasLeft(node)) this.#ranEmpty(cgroup);
+  /** A few at a time, so that what runs empty meanwhile does not wait. */
+  #sample(samples: Generator<void, void>): void {
+    for (let i = 0; i < SAMPLES_PER_TURN; i++) if (samples.next().done === true) return;
+    this.#loop.after(SAMPLE_PAUSE_MS, () => this.#sample(samples));
+  }
+
+  #confirm(suspects: ReadonlyMap<string, unknown>): void {
+    this.#drain();
+    const confirmed = [...this.#differences()].filter(([key]) => suspects.has(key));
+    for (const [, repair] of confirmed) repair();
+    this.#missed += confirmed.length;
+    if (confirmed.length > 0)
+      this.#log(LOG_WARNING, `the periodic check found ${confirmed.length} missed changes`);
+  }
+
+  /** What differs from what the events have told, and how to repair it. */
+  #differences(): Map<string, () => void> {
+    const found = new Map<string, () => void>();
+    for (const difference of this.#tree.compare()) {
+      const { kind, node, name } = difference;
+      found.set(`${kind} ${node.path} ${name}`, () => this.#tree.apply([difference]));
     }
+    for (const node of this.#lifecycle.differing())
+      found.set(`state ${node.path}`, () => this.#lifecycle.touched(node, "comparison"));
+    return found;
   }
 
-  /** Somebody else removed its directory; those below it were told before. */
-  removed(node: Node): void {
-    const cgroup = this.#cgroups.get(node);
-    if (cgroup === undefined) return;
-    if (cgroup.phase === "populated" || cgroup.phase === "empty") this.#vanish(cgroup);
-    this.#detach(cgroup);
+  #status(): ReaperStatus {
+    return {
+      watched: this.#lifecycle.watched,
+      waiting: this.#lifecycle.waiting,
+      inotifyWatches: this.#tree.watches,
+      unwatched: this.#tree.unwatched,
+      ...this.#lifecycle.counts,
+      rescans: this.#tree.overflows,
+      missed: this.#missed,
+      scopes: this.#totals.list(),
+      longestTurnMs: this.#loop.takeLongestTurnMs(),
+    };
   }
 
-  /** The handler of a release has returned, or it was given up. */
-  settle(release: number): void {
-    const cgroup = this.#waiting.get(release);
-    if (cgroup === undefined) return;
-    this.#waiting.delete(release);
-    // A later release of the same cgroup waits for its own handler.
-    if (cgroup.release !== release) return;
-    cgroup.settled = true;
-    this.#tryDelete(cgroup);
+  #unwatchable(path: string, error: unknown): void {
+    let advice = `${displayPath(path)}: ${text(error)}`;
+    if (isErrno(error, "ENOSPC"))
+      advice = `cannot watch more cgroups: sysctl fs.inotify.max_user_watches is reached (2 for each cgroup, ${this.#tree.watches} in use)`;
+    else if (isErrno(error, "EMFILE"))
+      advice = `cannot open a cgroup: RLIMIT_NOFILE (LimitNOFILE= of the service) is reached`;
+    else if (isErrno(error, "ENFILE"))
+      advice = `cannot open a cgroup: sysctl fs.file-max is reached`;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    this.#complain(`watch ${code}`, `${advice}. ${this.#untilCheck()}`);
   }
 
-  /** When `deleteDue` has something to do, on the world's clock. */
-  get nextDueMs(): number | undefined {
-    return this.#due[this.#dueHead]?.dueMs;
+  #untilCheck(): string {
+    const seconds = this.#options.checkIntervalMs / 1000;
+    return `What is not watched is found by the check every ${seconds} s`;
   }
 
-  /** Deletes what is due. @param everything also what is not due yet */
-  deleteDue(everything = false): void {
-    const now = everything ? Number.POSITIVE_INFINITY : this.#world.nowMs();
-    for (;;) {
-      const entry = this.#due[this.#dueHead];
-      if (entry === undefined || entry.dueMs > now) break;
-      this.#dueHead++;
-      const { cgroup, release } = entry;
-      if (everything) cgroup.dueMs = 0;
-      if (cgroup.release === release) this.#tryDelete(cgroup);
-    }
-    if (this.#dueHead > 1000 && this.#dueHead * 2 > this.#due.length) {
-      this.#due = this.#due.slice(this.#dueHead);
-      this.#dueHead = 0;
-    }
+  /** A shortage that lasts is told once, until a check finds it over. */
+  #complain(key: string, complaint: string): void {
+    if (this.#complaints.has(key)) return;
+    this.#complaints.add(key);
+    this.#log(LOG_WARNING, complaint);
   }
+}
 
-  /** Those whose state is another than the events so far have told. */
-  differing(): Node[] {
-    const nodes: Node[] = [];
-    for (const cgroup of this.#cgroups.values()) if (this.#differs(cgroup)) nodes.push(cgroup.node);
-    return nodes;
-  }
+/** The path below the scope. */
+function suffix(node: Node): string {
+  const names: string[] = [];
+  for (let each: Node | undefined = node; each?.place.kind === "cgroup"; each = each.parent)
+    names.unshift(each.name);
+  return displayPath(names.join("/"));
+}
 
-  #differs({ node, phase }: Cgroup<Node>): boolean {
-    const populated = this.#world.state(node)?.populated;
-    if (populated === undefined || phase === "vanished") return false;
-    if (populated) return phase !== "populated";
-    return phase === "populated" || (phase === "unused" && this.#wasLeft(node));
-  }
-
-  /**
-   * Whether an empty cgroup that was never seen populated has been. It is looked at again:
-   * its first process may have come between the first look and the figures.
-   */
-  #wasLeft(node: Node): boolean {
-    return this.#world.wasUsed(node) && this.#world.state(node)?.populated === false;
-  }
-
-  /** Tries again to measure and delete what could not be when its turn came. */
-  retry(): void {
-    for (const cgroup of [...this.#cgroups.values()]) {
-      this.#releaseIfReady(cgroup);
-      this.#tryDelete(cgroup);
-    }
-  }
-
-  /**
-   * Measures what runs, one cgroup a step: a cgroup that somebody else removes then has
-   * this for its last sample.
-   */
-  *takeSamples(): Generator<void, void> {
-    for (const cgroup of this.#cgroups.values()) {
-      if (cgroup.phase !== "populated") continue;
-      const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-      if (typeof measured !== "string") cgroup.sample = measured;
-      yield;
-    }
-  }
-
-  #becamePopulated(cgroup: Cgroup<Node>): void {
-    if (cgroup.phase === "released") {
-      this.counts.repopulated++;
-      if (cgroup.parent !== undefined) cgroup.parent.unreleasedChildren++;
-    }
-    cgroup.phase = "populated";
-  }
-
-  #ranEmpty(cgroup: Cgroup<Node>): void {
-    cgroup.phase = "empty";
-    this.#releaseIfReady(cgroup);
-  }
-
-  #releaseIfReady(cgroup: Cgroup<Node>): void {
-    if (cgroup.phase !== "empty" || cgroup.unreleasedChildren > 0) return;
-    const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-    // `unreadable`: it stays empty until `retry`.
-    if (measured === "gone") this.#vanish(cgroup);
-    else if (measured !== "unreadable") this.#release(cgroup, measured);
-  }
-
-  #release(cgroup: Cgroup<Node>, measured: Measured): void {
-    const release = this.#nextRelease++;
-    const before = cgroup.last;
-    cgroup.last = measured;
-    cgroup.sample = undefined;
-    cgroup.report++;
-    cgroup.release = release;
-    cgroup.dueMs = this.#world.nowMs() + this.#deletionDelayMs;
-    const first = cgroup.phase !== "released";
-    cgroup.phase = "released";
-    this.counts.released++;
-    const snapshot = { ...measured, report: cgroup.report };
-    cgroup.settled = this.#world.released(cgroup.node, release, snapshot, before);
-    if (!cgroup.settled) this.#waiting.set(release, cgroup);
-    this.#due.push({ cgroup, release, dueMs: cgroup.dueMs });
-    if (first) this.#childReleased(cgroup.parent);
-  }
-
-  /** An event while it is released: it may have been populated and emptied again since. */
-  #touchedAfterRelease(cgroup: Cgroup<Node>): void {
-    const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-    if (typeof measured === "string") return;
-    if (this.#hasRunAgain(cgroup, measured)) {
-      this.counts.repopulated++;
-      this.#release(cgroup, measured);
-    } else this.#tryDelete(cgroup);
-  }
-
-  #hasRunAgain(cgroup: Cgroup<Node>, now: Measured): boolean {
-    const grownUsec = (now.cpuTotalUsec ?? 0) - (cgroup.last?.cpuTotalUsec ?? 0);
-    const sinceMs = this.#world.nowMs() - (cgroup.dueMs - this.#deletionDelayMs);
-    return grownUsec > (sinceMs < ECHO_MS ? ECHO_USEC : 0);
-  }
-
-  #vanish(cgroup: Cgroup<Node>): void {
-    const measured =
-      cgroup.sample ?? cgroup.last ?? this.#world.identify(cgroup.node, cgroup.bornMs);
-    cgroup.phase = "vanished";
-    cgroup.report++;
-    this.counts.vanished++;
-    const snapshot = { ...measured, report: cgroup.report };
-    this.#world.vanished(cgroup.node, this.#nextRelease++, snapshot);
-    this.#childReleased(cgroup.parent);
-  }
-
-  #childReleased(parent: Cgroup<Node> | undefined): void {
-    if (parent === undefined) return;
-    parent.unreleasedChildren--;
-    this.#releaseIfReady(parent);
-  }
-
-  #tryDelete(cgroup: Cgroup<Node>): void {
-    if (cgroup.phase !== "released" || !cgroup.settled || cgroup.children > 0) return;
-    if (cgroup.dueMs > this.#world.nowMs()) return;
-    const removal = this.#world.remove(cgroup.node);
-    if (removal === "removed") {
-      this.counts.deleted++;
-      this.#detach(cgroup);
-    } else if (removal === "busy" && this.#world.state(cgroup.node)?.populated === true) {
-      this.#becamePopulated(cgroup);
-    }
-    // Else an event is on its way: of the removal, of a new child that will be removed
-    // some day, of a process that came and went. The periodic check tries again too.
-  }
-
-  /** Its directory is gone. */
-  #detach(cgroup: Cgroup<Node>): void {
-    this.#cgroups.delete(cgroup.node);
-    const { parent, phase } = cgroup;
-    if (parent === undefined) return;
-    parent.children--;
-    if (phase === "unused") this.#childReleased(parent);
-    this.#tryDelete(parent);
-  }
+function text(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,7 +1,7 @@
 /** Sums over all that has run in each scope. */
 
+import type { Measured } from "./lifecycle.ts";
 import type { ScopeTotals } from "./messages.ts";
-import type { Measured } from "./reaper.ts";
 import type { Place } from "./scopes.ts";
 import type { TreeNode } from "./tree-watch.ts";
 

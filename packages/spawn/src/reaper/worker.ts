@@ -3,7 +3,7 @@ import { openLog } from "../log.ts";
 import { EventLoop } from "../thread/event-loop.ts";
 import { attachToParent, workerOptions } from "../thread/messages.ts";
 import type { FromReaper, ReaperOptions, ToReaper } from "./messages.ts";
-import { ReaperService } from "./service.ts";
+import { Reaper } from "./reaper.ts";
 
 /** Runs until it is told to stop. To be called on a worker thread. */
 export function runReaper(): void {
@@ -11,7 +11,7 @@ export function runReaper(): void {
   const loop = new EventLoop();
   const parent = attachToParent<ToReaper, FromReaper>(loop, (message) => service.handle(message));
   // It writes the log itself: a message for each line would cost more than the line.
-  const service = new ReaperService(options, loop, openLog(options.verbose), parent.post);
+  const service = new Reaper(options, loop, openLog(options.verbose), parent.post);
   try {
     service.start();
     loop.run();

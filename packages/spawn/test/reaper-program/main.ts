@@ -3,8 +3,8 @@
  * what the main thread would tell it. `argv[2]` are the reaper's options as JSON.
  */
 import { isMainThread } from "node:worker_threads";
-import { ReaperHandle } from "../../src/reaper/handle.ts";
 import type { ReaperStatus, Release } from "../../src/reaper/messages.ts";
+import { ReaperThread } from "../../src/reaper/thread.ts";
 import { runReaper } from "../../src/reaper/worker.ts";
 
 export type ToProgram =
@@ -26,7 +26,7 @@ function sendStatus(status: ReaperStatus | undefined): void {
 }
 
 function runMain(): void {
-  const reaper = new ReaperHandle(
+  const reaper = new ReaperThread(
     JSON.parse(process.argv[2] ?? ""),
     (releases) => send({ kind: "released", releases }),
     (error) => {

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ScratchCgroup } from "@cm4all/testing";
-import type { ReapingStatus } from "../../src/reaping.ts";
+import type { CgroupServiceStatus } from "../../src/cgroup-service.ts";
 import type { DaemonStatus } from "../../src/status.ts";
 import { TestDaemon, until } from "./daemon.ts";
 
@@ -80,13 +80,13 @@ export class AccountingHost {
     await until(() => !this.exists(name), `${name} is deleted`);
   }
 
-  async reaping(): Promise<ReapingStatus> {
+  async reaping(): Promise<CgroupServiceStatus> {
     const status = (await this.daemon.control({ command: "status" })) as DaemonStatus;
     if (status.reaping === undefined) throw new Error("no cgroups are reaped");
     return status.reaping;
   }
 
-  async accounting(): Promise<ReapingStatus["accounting"]> {
+  async accounting(): Promise<CgroupServiceStatus["accounting"]> {
     return (await this.reaping()).accounting;
   }
 

@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { BrokerStatus } from "../../src/broker/messages.ts";
 import { askDaemon, type ControlRequest } from "../../src/control.ts";
+import type { NamespaceStatus } from "../../src/namespaces/messages.ts";
 import { TestClient } from "./client.ts";
 
 export const BUNDLE = fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url));
@@ -114,9 +114,9 @@ export class TestDaemon {
     return askDaemon(this.controlSocket, request);
   }
 
-  async status(): Promise<BrokerStatus> {
+  async status(): Promise<NamespaceStatus> {
     const answer = await this.control({ command: "status" });
-    return (answer as { namespaces: BrokerStatus }).namespaces;
+    return (answer as { namespaces: NamespaceStatus }).namespaces;
   }
 
   descriptorCount(): number {

@@ -4,7 +4,7 @@ import type { Policy } from "./context.ts";
 import type { RequestType } from "./statistics.ts";
 
 /** What the thread starts with. */
-export interface BrokerOptions {
+export interface NamespaceOptions {
   /** The listening socket; the main thread owns it. */
   readonly listenerFd: number;
   /** The mount namespace of an earlier run's store, which the thread owns then. */
@@ -14,7 +14,7 @@ export interface BrokerOptions {
   readonly policy: Policy;
 }
 
-export type ToBroker =
+export type ToNamespaces =
   /** Begin to answer clients. */
   | { readonly kind: "serve" }
   | { readonly kind: "configure"; readonly policy: Policy }
@@ -25,7 +25,7 @@ export type ToBroker =
   /** Answer what has come, then end. The last one ends the inits of idle names as well. */
   | { readonly kind: "stop"; readonly isLast: boolean };
 
-export interface BrokerStatus {
+export interface NamespaceStatus {
   readonly names: number;
   readonly ipcNamespaces: number;
   readonly pidNamespaces: number;
@@ -50,7 +50,7 @@ export interface BrokerStatus {
   };
 }
 
-export type FromBroker =
+export type FromNamespaces =
   | { readonly kind: "log"; readonly line: LogLine }
   /** The store is open. Its descriptor stays the thread's. */
   | { readonly kind: "store"; readonly fd: number; readonly isNew: boolean }
@@ -58,5 +58,5 @@ export type FromBroker =
   /** How many names there are now; at most once a second. */
   | { readonly kind: "changed"; readonly names: number }
   | { readonly kind: "pong"; readonly id: number }
-  | { readonly kind: "status"; readonly id: number; readonly status: BrokerStatus }
+  | { readonly kind: "status"; readonly id: number; readonly status: NamespaceStatus }
   | { readonly kind: "purged"; readonly id: number; readonly ended: number; readonly left: number };

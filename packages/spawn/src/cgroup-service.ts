@@ -8,23 +8,23 @@ import { ScriptSink } from "./accounting/script-sink.ts";
 import type { SinkState } from "./accounting/sink.ts";
 import type { AccountingConfig, ReaperConfig } from "./config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "./log.ts";
-import { ReaperHandle } from "./reaper/handle.ts";
 import type { ReaperOptions, ReaperStatus } from "./reaper/messages.ts";
+import { ReaperThread } from "./reaper/thread.ts";
 
 const FIRST_RESTART_MS = 1000;
 const LONGEST_RESTART_MS = 60_000;
 
-export interface ReapingStatus {
+export interface CgroupServiceStatus {
   /** Undefined while the thread does not run. */
   readonly reaper: ReaperStatus | undefined;
   readonly accounting: AccountingStatus & { readonly state: SinkState };
 }
 
-export class Reaping {
+export class CgroupService {
   readonly #sink: ScriptSink;
   readonly #log: Logger;
   readonly #queue: AccountingQueue;
-  #handle: ReaperHandle | undefined;
+  #handle: ReaperThread | undefined;
   #restartMs = FIRST_RESTART_MS;
   #restart: NodeJS.Timeout | undefined;
   #onStopped: (() => void) | undefined;
@@ -58,9 +58,9 @@ export class Reaping {
     accounting: AccountingConfig,
     verbose: boolean,
     log: Logger,
-  ): Reaping | undefined {
+  ): CgroupService | undefined {
     const root = reaper.cgroupRoot ?? tryFindCgroup2();
-    if (root !== undefined) return new Reaping(root, reaper, accounting, verbose, log);
+    if (root !== undefined) return new CgroupService(root, reaper, accounting, verbose, log);
     log(LOG_WARNING, "cgroup2 is not mounted: no cgroups are reaped");
     return undefined;
   }
@@ -72,7 +72,7 @@ export class Reaping {
 
   #startThread(options: ReaperOptions): void {
     const startedMs = performance.now();
-    const handle = new ReaperHandle(
+    const handle = new ReaperThread(
       options,
       (releases) => this.#queue.add(releases, handle),
       (error) => {
@@ -98,7 +98,7 @@ export class Reaping {
     await this.#sink.reload(accounting);
   }
 
-  async status(): Promise<ReapingStatus> {
+  async status(): Promise<CgroupServiceStatus> {
     return {
       reaper: await this.#handle?.status(),
       accounting: { state: this.#sink.state, ...this.#queue.status },

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Reaper, type Removal } from "./reaper.ts";
+import { Lifecycle, type Removal } from "./lifecycle.ts";
 
 /** A directory of the simulated cgroupfs. */
 interface Directory {
@@ -14,14 +14,14 @@ interface Directory {
   total: number;
   frozen: boolean;
   gone: boolean;
-  /** Whether the reaper has been told of it. */
+  /** Whether the lifecycle has been told of it. */
   known: boolean;
 }
 
-/** A kernel with a clock, and a reaper that learns of everything when `deliver` is called. */
+/** A kernel with a clock, and a lifecycle that learns of everything when `deliver` is called. */
 class Simulation {
   now = 1000;
-  readonly reaper: Reaper<Directory>;
+  readonly lifecycle: Lifecycle<Directory>;
   readonly log: string[] = [];
   /** Each directory's own usage when it was released last. */
   readonly accounted = new Map<Directory, number>();
@@ -34,7 +34,7 @@ class Simulation {
   meanwhile: (() => void) | undefined;
 
   constructor() {
-    this.reaper = new Reaper<Directory>(
+    this.lifecycle = new Lifecycle<Directory>(
       {
         nowMs: () => this.now,
         state: (node) =>
@@ -76,7 +76,7 @@ class Simulation {
   #touch(node: Directory | undefined): void {
     for (let each = node; each !== undefined; each = each.parent) {
       const directory = each;
-      this.#events.push(() => this.reaper.touched(directory, "event"));
+      this.#events.push(() => this.lifecycle.touched(directory, "event"));
     }
   }
 
@@ -97,8 +97,8 @@ class Simulation {
     this.#events.push(() => {
       if (node.gone || (parent !== undefined && !parent.known)) return;
       node.known = true;
-      this.reaper.added(node, parent, this.now);
-      this.reaper.scanned(node, "event");
+      this.lifecycle.added(node, parent, this.now);
+      this.lifecycle.scanned(node, "event");
     });
     return node;
   }
@@ -124,7 +124,7 @@ class Simulation {
 
   freeze(node: Directory, frozen: boolean): void {
     node.frozen = frozen;
-    this.#events.push(() => this.reaper.touched(node, "event"));
+    this.#events.push(() => this.lifecycle.touched(node, "event"));
   }
 
   /** Somebody else removes it. */
@@ -132,7 +132,7 @@ class Simulation {
     if (node.gone || isPopulated(node) || node.children.size > 0) return;
     node.gone = true;
     node.parent?.children.delete(node);
-    this.#events.push(() => this.reaper.removed(node));
+    this.#events.push(() => this.lifecycle.removed(node));
   }
 
   deliver(): void {
@@ -145,13 +145,13 @@ class Simulation {
   pass(ms = 0): string[] {
     this.deliver();
     this.now += ms;
-    this.reaper.deleteDue();
+    this.lifecycle.deleteDue();
     return this.log.splice(0);
   }
 
   settle(): void {
     this.deliver();
-    for (const release of this.open.splice(0)) this.reaper.settle(release);
+    for (const release of this.open.splice(0)) this.lifecycle.settle(release);
   }
 }
 
@@ -171,14 +171,14 @@ describe("Reaper", () => {
     world.stop(a);
     expect(world.pass(49)).toEqual(["/a#1=1"]);
     expect(world.pass(1)).toEqual(["rmdir /a"]);
-    expect(world.reaper.watched).toBe(0);
+    expect(world.lifecycle.watched).toBe(0);
   });
 
   it("leaves alone what was born empty", () => {
     const world = new Simulation();
     world.make("a");
     expect(world.pass(100_000)).toEqual([]);
-    expect(world.reaper.watched).toBe(1);
+    expect(world.lifecycle.watched).toBe(1);
   });
 
   it("takes what was populated and emptied before it was noticed", () => {
@@ -224,10 +224,10 @@ describe("Reaper", () => {
     const world = new Simulation();
     const a = world.make("a");
     world.pass();
-    world.reaper.touched(a, "comparison");
+    world.lifecycle.touched(a, "comparison");
     expect(world.pass(100)).toEqual([]);
     world.charge(a, 1);
-    world.reaper.touched(a, "comparison");
+    world.lifecycle.touched(a, "comparison");
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
@@ -254,8 +254,8 @@ describe("Reaper", () => {
       gone: false,
       known: true,
     };
-    world.reaper.added(a, undefined, undefined);
-    world.reaper.scanned(a, "start");
+    world.lifecycle.added(a, undefined, undefined);
+    world.lifecycle.scanned(a, "start");
     expect(world.pass(50)).toEqual(["/a#1=0", "rmdir /a"]);
   });
 
@@ -313,13 +313,13 @@ describe("Reaper", () => {
     world.pass();
     world.stop(b);
     expect(world.pass(1000)).toEqual(["/a/b#1=1", "/a#1=1"]);
-    expect(world.reaper.waiting).toBe(2);
+    expect(world.lifecycle.waiting).toBe(2);
     const [ofChild = 0, ofParent = 0] = world.open;
-    world.reaper.settle(ofParent);
+    world.lifecycle.settle(ofParent);
     expect(world.pass(1000)).toEqual([]);
-    world.reaper.settle(ofChild);
+    world.lifecycle.settle(ofChild);
     expect(world.log).toEqual(["rmdir /a/b", "rmdir /a"]);
-    expect(world.reaper.waiting).toBe(0);
+    expect(world.lifecycle.waiting).toBe(0);
   });
 
   it("reports again what is populated again, with fresh figures", () => {
@@ -333,7 +333,7 @@ describe("Reaper", () => {
     expect(world.pass(1000)).toEqual([]);
     world.stop(a);
     expect(world.pass(50)).toEqual(["/a#2=2", "rmdir /a"]);
-    expect(world.reaper.counts.repopulated).toBe(1);
+    expect(world.lifecycle.counts.repopulated).toBe(1);
   });
 
   it("finds out by EBUSY that it was populated again", () => {
@@ -370,12 +370,12 @@ describe("Reaper", () => {
     world.stop(a, 5000);
     expect(world.pass(10)).toEqual(["/a#1=5000"]);
     world.charge(a, 150);
-    world.reaper.touched(a, "event");
+    world.lifecycle.touched(a, "event");
     expect(world.pass(20)).toEqual([]);
-    world.reaper.touched(a, "event");
+    world.lifecycle.touched(a, "event");
     expect(world.pass()).toEqual(["/a#2=5150"]);
     world.charge(a, 2000);
-    world.reaper.touched(a, "event");
+    world.lifecycle.touched(a, "event");
     expect(world.pass()).toEqual(["/a#3=7150"]);
   });
 
@@ -392,9 +392,9 @@ describe("Reaper", () => {
     world.stop(a);
     world.pass(1000);
     const [first = 0, second = 0] = world.open;
-    world.reaper.settle(first);
+    world.lifecycle.settle(first);
     expect(world.pass(1000)).toEqual([]);
-    world.reaper.settle(second);
+    world.lifecycle.settle(second);
     expect(world.log).toEqual(["rmdir /a"]);
   });
 
@@ -419,7 +419,7 @@ describe("Reaper", () => {
     world.stop(a);
     world.rmdir(a);
     expect(world.pass(1000)).toEqual(["/a#1 vanished"]);
-    expect(world.reaper.watched).toBe(0);
+    expect(world.lifecycle.watched).toBe(0);
   });
 
   it("tells the last sample of what vanished", () => {
@@ -428,11 +428,11 @@ describe("Reaper", () => {
     world.start(a);
     world.pass();
     world.charge(a, 7);
-    expect([...world.reaper.takeSamples()]).toHaveLength(1);
+    expect([...world.lifecycle.takeSamples()]).toHaveLength(1);
     world.stop(a);
     world.rmdir(a);
     expect(world.pass()).toEqual(["/a#1 vanished at 7"]);
-    expect([...world.reaper.takeSamples()]).toHaveLength(0);
+    expect([...world.lifecycle.takeSamples()]).toHaveLength(0);
   });
 
   it("says nothing of what was never used and goes, nor of what was released", () => {
@@ -446,7 +446,7 @@ describe("Reaper", () => {
     world.rmdir(a);
     world.rmdir(b);
     expect(world.pass(1000)).toEqual([]);
-    expect(world.reaper.watched).toBe(0);
+    expect(world.lifecycle.watched).toBe(0);
   });
 
   it("deletes at once when told to", () => {
@@ -456,7 +456,7 @@ describe("Reaper", () => {
     world.pass();
     world.stop(a);
     world.pass();
-    world.reaper.deleteDue(true);
+    world.lifecycle.deleteDue(true);
     expect(world.log).toEqual(["rmdir /a"]);
   });
 
@@ -467,10 +467,10 @@ describe("Reaper", () => {
     world.make("c");
     world.start(b);
     world.pass();
-    expect(world.reaper.differing()).toEqual([]);
+    expect(world.lifecycle.differing()).toEqual([]);
     a.processes++;
     b.processes--;
-    expect(world.reaper.differing()).toEqual([a, b]);
+    expect(world.lifecycle.differing()).toEqual([a, b]);
   });
 
   it("loses nothing whatever happens in whatever order", () => {
@@ -508,8 +508,8 @@ describe("Reaper", () => {
         }
         for (const node of world.removedByReaper)
           expect(world.accounted.get(node), node.path).toBe(node.usage);
-        expect(world.reaper.watched).toBe(world.all.filter((node) => !node.gone).length);
-        expect(world.reaper.waiting).toBe(0);
+        expect(world.lifecycle.watched).toBe(world.all.filter((node) => !node.gone).length);
+        expect(world.lifecycle.waiting).toBe(0);
       }),
       { numRuns: 2000 },
     );

@@ -1,9 +1,14 @@
 /** The main thread's side of the namespace service: starts its thread and asks it things. */
 import type { Logger } from "../log.ts";
 import { WorkerThread } from "../thread/messages.ts";
-import type { BrokerOptions, BrokerStatus, FromBroker, ToBroker } from "./messages.ts";
+import type {
+  FromNamespaces,
+  NamespaceOptions,
+  NamespaceStatus,
+  ToNamespaces,
+} from "./messages.ts";
 
-export const BROKER_ROLE = "namespaces";
+export const NAMESPACES_ROLE = "namespaces";
 
 /** What a purge did. */
 export interface PurgeResult {
@@ -11,10 +16,10 @@ export interface PurgeResult {
   readonly left: number;
 }
 
-export class BrokerHandle {
-  readonly #thread: WorkerThread<ToBroker, FromBroker>;
+export class NamespaceThread {
+  readonly #thread: WorkerThread<ToNamespaces, FromNamespaces>;
   readonly #log: Logger;
-  readonly #waiting = new Map<number, (message: FromBroker) => void>();
+  readonly #waiting = new Map<number, (message: FromNamespaces) => void>();
   #nextId = 1;
   #onStore: (store: { fd: number; isNew: boolean }) => void = () => undefined;
   #onServing: () => void = () => undefined;
@@ -26,7 +31,7 @@ export class BrokerHandle {
   readonly store: Promise<{ fd: number; isNew: boolean }>;
 
   /** @param onChanged is told how many names there are */
-  constructor(options: BrokerOptions, log: Logger, onChanged: (names: number) => void) {
+  constructor(options: NamespaceOptions, log: Logger, onChanged: (names: number) => void) {
     this.#log = log;
     this.#onChanged = onChanged;
     this.store = new Promise((resolve) => {
@@ -34,15 +39,15 @@ export class BrokerHandle {
     });
     const { promise, resolve, reject } = withResolvers();
     this.ended = promise;
-    this.#thread = new WorkerThread<ToBroker, FromBroker>(
-      BROKER_ROLE,
+    this.#thread = new WorkerThread<ToNamespaces, FromNamespaces>(
+      NAMESPACES_ROLE,
       options,
       (message) => this.#handle(message),
       (error) => (error === undefined ? resolve() : reject(error)),
     );
   }
 
-  #handle(message: FromBroker): void {
+  #handle(message: FromNamespaces): void {
     switch (message.kind) {
       case "log":
         this.#log(message.line.priority, message.line.text);
@@ -62,7 +67,7 @@ export class BrokerHandle {
     }
   }
 
-  #ask(request: (id: number) => ToBroker): Promise<FromBroker> {
+  #ask(request: (id: number) => ToNamespaces): Promise<FromNamespaces> {
     const id = this.#nextId++;
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);
@@ -78,7 +83,7 @@ export class BrokerHandle {
     });
   }
 
-  configure(policy: BrokerOptions["policy"]): void {
+  configure(policy: NamespaceOptions["policy"]): void {
     this.#thread.post({ kind: "configure", policy });
   }
 
@@ -87,7 +92,7 @@ export class BrokerHandle {
     await this.#ask((id) => ({ kind: "ping", id }));
   }
 
-  async status(): Promise<BrokerStatus> {
+  async status(): Promise<NamespaceStatus> {
     const answer = await this.#ask((id) => ({ kind: "status", id }));
     if (answer.kind !== "status") throw new Error(`unexpected answer: ${answer.kind}`);
     return answer.status;

@@ -10,7 +10,7 @@ export const REAPER_ROLE = "reaper";
  */
 const YOUNG_GENERATION_MB = 4;
 
-export class ReaperHandle {
+export class ReaperThread {
   readonly #thread: WorkerThread<ToReaper, FromReaper>;
   readonly #onReleased: (releases: readonly Release[]) => void;
   readonly #questions = new Map<number, (status: ReaperStatus | undefined) => void>();

@@ -11,7 +11,12 @@ import { Expiry } from "./expiry.ts";
 import { HandleCache } from "./handle-cache.ts";
 import { makeChildrenPowerless } from "./init.ts";
 import { LogOnce } from "./log-once.ts";
-import type { BrokerOptions, BrokerStatus, FromBroker, ToBroker } from "./messages.ts";
+import type {
+  FromNamespaces,
+  NamespaceOptions,
+  NamespaceStatus,
+  ToNamespaces,
+} from "./messages.ts";
 import { Registry } from "./registry.ts";
 import { restore } from "./restore.ts";
 import { Server } from "./server.ts";
@@ -30,19 +35,19 @@ const STOP_GRACE_MS = 500;
 const STOP_ANSWER_MS = 200;
 
 /** Runs until it is told to stop. To be called on a worker thread. */
-export function runBroker(): void {
+export function runNamespaceService(): void {
   const loop = new EventLoop();
-  const options = workerOptions<BrokerOptions>();
-  const broker = new Broker(loop, options);
-  broker.start();
+  const options = workerOptions<NamespaceOptions>();
+  const service = new NamespaceService(loop, options);
+  service.start();
   loop.run();
   loop.close();
 }
 
-class Broker {
+class NamespaceService {
   readonly #loop: EventLoop;
-  readonly #options: BrokerOptions;
-  readonly #parent: ParentThread<FromBroker>;
+  readonly #options: NamespaceOptions;
+  readonly #parent: ParentThread<FromNamespaces>;
   readonly #engine: EpollEngine;
   readonly #context: Context;
   readonly #isNewStore: boolean;
@@ -54,10 +59,12 @@ class Broker {
   #reportedNames = 0;
   #isReportPlanned = false;
 
-  constructor(loop: EventLoop, options: BrokerOptions) {
+  constructor(loop: EventLoop, options: NamespaceOptions) {
     this.#loop = loop;
     this.#options = options;
-    this.#parent = attachToParent<ToBroker, FromBroker>(loop, (message) => this.#handle(message));
+    this.#parent = attachToParent<ToNamespaces, FromNamespaces>(loop, (message) =>
+      this.#handle(message),
+    );
     const log: Context["log"] = (priority, text) =>
       this.#parent.post({ kind: "log", line: { priority, text } });
     const logOnce = new LogOnce(log);
@@ -126,7 +133,7 @@ class Broker {
     this.#registry.removeIfUseless(entry.name);
   }
 
-  #handle(message: ToBroker): void {
+  #handle(message: ToNamespaces): void {
     switch (message.kind) {
       case "serve":
         this.#engine.listen(this.#options.listenerFd, this.#server);
@@ -188,7 +195,7 @@ class Broker {
       if (monotonicMs() < endMs) connection.finish(this.#server);
   }
 
-  #status(): BrokerStatus {
+  #status(): NamespaceStatus {
     let ipcNamespaces = 0;
     let pidNamespaces = 0;
     let userNamespaces = 0;
