@@ -81,9 +81,15 @@ export class ScriptSink implements AccountingSink {
   }
 
   #run(options: ScriptHostOptions, config: AccountingConfig): void {
-    if (isDeepStrictEqual(this.#successor?.options, options)) return this.#successor?.reload();
+    if (isDeepStrictEqual(this.#successor?.options, options)) {
+      this.#successor?.reload();
+      return;
+    }
     this.#dropSuccessor();
-    if (isDeepStrictEqual(this.#host?.options, options)) return this.#host?.reload();
+    if (isDeepStrictEqual(this.#host?.options, options)) {
+      this.#host?.reload();
+      return;
+    }
     const warning = userWarning(config);
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     const host = new ScriptHost(options);
