@@ -252,6 +252,31 @@ describe("the script host", () => {
     expect([host.state, host.pid]).toEqual(["stopped", undefined]);
   });
 
+  it("ends for good if it is told to while it starts", async () => {
+    for (const pauseMs of [0, 50, 100, 150, 200, 300]) {
+      const host = new ScriptHost(options("function cgroup_released(c) end"));
+      hosts.push(host);
+      const states: string[] = [];
+      host.start();
+      host.on("state", (state) => states.push(state));
+      await delay(pauseMs);
+      await host.stop(0);
+      await delay(700);
+      expect(host.pid).toBeUndefined();
+      expect(states.at(-1)).toBe("stopped");
+    }
+  });
+
+  it("ends sooner if it is told to again", async () => {
+    const host = await start("function cgroup_released(c) coroutine.yield() end");
+    const outcome = host.run(snapshot());
+    const first = host.stop(60_000);
+    await host.stop(0);
+    await first;
+    expect(host.state).toBe("stopped");
+    expect((await outcome).type).toBe("interrupted");
+  });
+
   it("sleeps while there is nothing to do", async () => {
     const host = await start(handler(""));
     await host.run(snapshot);

@@ -36,7 +36,12 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
       `[reaper]\ncgroup_root = "${host.scratch.path}"\n[accounting]\nscript = "${script}"\n${accounting}`,
     );
     const [command = "", ...rest] = [...etc.wrapper, process.execPath, BUNDLE, "--config", config];
-    const { status, stdout, stderr } = spawnSync(command, [...rest, ...args], { encoding: "utf8" });
+    const { status, stdout, stderr } = spawnSync(command, [...rest, ...args], {
+      encoding: "utf8",
+      // A daemon that starts after all.
+      timeout: 10_000,
+      killSignal: "SIGKILL",
+    });
     return { status, stdout, stderr };
   }
 
