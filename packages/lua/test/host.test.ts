@@ -199,12 +199,13 @@ describe("the script host", () => {
 
   it("replaces a host that is stopped, or blocked", async () => {
     const host = await start(handler("if cgroup.report == 2 then os.execute('sleep 100') end"), {
-      answerTimeoutMs: 500,
+      // On a busy machine it takes its time to start.
+      answerTimeoutMs: 5000,
     });
     kill(host, "SIGSTOP");
     expect(await host.run(snapshot)).toMatchObject({
       type: "interrupted",
-      message: expect.stringMatching(/no sign of life for 1 s/),
+      message: expect.stringMatching(/no sign of life for \d+ s/),
     });
     await once(host, "ready");
     expect(await host.run({ ...snapshot, report: 2 })).toMatchObject({ type: "interrupted" });
@@ -269,7 +270,7 @@ describe("the script host", () => {
 
   it("ends sooner if it is told to again", async () => {
     const host = await start("function cgroup_released(c) coroutine.yield() end");
-    const outcome = host.run(snapshot());
+    const outcome = host.run(snapshot);
     const first = host.stop(60_000);
     await host.stop(0);
     await first;
