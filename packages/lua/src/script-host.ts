@@ -67,7 +67,7 @@ interface ScriptHostEvents {
 const PAUSES_MS = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
-  readonly #options: ScriptHostOptions;
+  readonly options: Readonly<ScriptHostOptions>;
   readonly #liveness: Liveness;
   #state: HostState = "stopped";
   #process: HostProcess | undefined;
@@ -85,7 +85,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
 
   constructor(options: ScriptHostOptions) {
     super();
-    this.#options = options;
+    this.options = options;
     this.#liveness = new Liveness({
       timeoutMs: options.answerTimeoutMs,
       memoryMiB: options.memoryMiB,
@@ -105,10 +105,6 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     return this.#hasHandler;
   }
 
-  get script(): string {
-    return this.#options.script;
-  }
-
   get pid(): number | undefined {
     return this.#process?.child.pid;
   }
@@ -120,7 +116,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
 
   /** How many handlers can be started now. */
   get room(): number {
-    return this.#state === "ready" ? this.#options.maxRunning - this.#running.size : 0;
+    return this.#state === "ready" ? this.options.maxRunning - this.#running.size : 0;
   }
 
   /** Starts the process; `ready` or `unusable` follows. */
@@ -131,7 +127,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     this.#setState("starting");
     let started: HostProcess;
     try {
-      started = startHostProcess(this.#options);
+      started = startHostProcess(this.options);
     } catch (error) {
       this.#ended(error instanceof Error ? error.message : String(error));
       return;
@@ -146,7 +142,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     socket.on("error", () => {});
     const reader = new MessageReader<Reply>();
     socket.setEncoding("utf8").on("data", (chunk: string) => this.#receive(started, reader, chunk));
-    const { script, cgroupRoot, instructions, handlerTimeoutMs } = this.#options;
+    const { script, cgroupRoot, instructions, handlerTimeoutMs } = this.options;
     this.#ask({ type: "start", settings: { script, cgroupRoot, instructions, handlerTimeoutMs } });
   }
 
@@ -175,19 +171,20 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   /**
-   * Lets running handlers end for up to `graceMs`, then ends the process.
-   * Resolves when it is gone.
+   * Lets running handlers end for up to `graceMs`, then ends the process. A second call
+   * shortens that. Resolves when the process is gone.
    */
   async stop(graceMs: number): Promise<void> {
     clearTimeout(this.#restart);
+    this.#onIdle?.();
     const { child } = this.#process ?? {};
     if (child === undefined) {
       this.#setState("stopped");
       return;
     }
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
-    const deadline = setTimeout(() => child.kill("SIGKILL"), graceMs + STOP_MS);
     if (this.#running.size > 0) await this.#idle(graceMs);
+    const deadline = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
     // It may have ended by itself meanwhile.
     clearTimeout(this.#restart);
     this.#setState("stopped");
@@ -250,6 +247,8 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         this.#liveness.answered();
         break;
       case "ready":
+        // It was told to stop while it started, and this answer crossed that.
+        if (this.#state !== "starting") break;
         this.#hasHandler = reply.hasHandler;
         this.#setState("ready");
         this.emit("ready", reply.warning && readable(reply.warning));
@@ -258,6 +257,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         this.emit("room");
         break;
       case "unusable":
+        if (this.#state !== "starting") break;
         this.#setState("unusable");
         this.emit(
           "unusable",

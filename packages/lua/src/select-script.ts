@@ -1,11 +1,11 @@
 /** Which script is the accounting script. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { isErrno } from "@cm4all/linux";
 
 export interface SelectedScript {
   path: string;
-  /** Two scripts are there, and only one of them is used. */
+  /** Two scripts are there, or may be, and only one of them is used. */
   warning?: string;
 }
 
@@ -15,22 +15,35 @@ const NAMES = ["accounting.lua", "reaper.lua"] as const;
 /**
  * @param directory `/etc/cm4all/spawn`
  * @param packaged the script that does nothing, for hosts without one of their own
- * @throws the error of open(2) where a script is there but cannot be read
+ * @throws the error of open(2) where a script is there but cannot be read: that is not
+ * the same as no script, with which nothing would be accounted
  */
 export function selectScript(directory: string, packaged: string): SelectedScript {
-  const [first, second] = NAMES.map((name) => tryRead(join(directory, name)));
-  if (first === undefined)
-    return { path: second === undefined ? packaged : join(directory, NAMES[1]) };
-  const path = join(directory, NAMES[0]);
-  if (second === undefined || second.equals(first)) return { path };
-  return { path, warning: `${path} is used; ${join(directory, NAMES[1])} differs and is not` };
+  const [path, other] = [join(directory, NAMES[0]), join(directory, NAMES[1])];
+  const first = tryRead(path);
+  if (first === undefined) return { path: tryRead(other) === undefined ? packaged : other };
+  try {
+    const second = tryRead(other);
+    if (second === undefined || second.equals(first)) return { path };
+    return { path, warning: `${path} is used; ${other} differs and is not` };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { path, warning: `${path} is used; ${other} is not: ${reason}` };
+  }
 }
 
 function tryRead(path: string): Buffer | undefined {
   try {
     return readFileSync(path);
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return undefined;
+    if (isErrno(error, "ENOENT") && isAbsent(path)) return undefined;
     throw error;
   }
+}
+
+/** Returns whether nothing has this name; a link that leads nowhere, also on the way, is something. */
+function isAbsent(path: string): boolean {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
+  const parent = dirname(path);
+  return existsSync(parent) || isAbsent(parent);
 }

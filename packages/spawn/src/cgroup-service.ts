@@ -37,11 +37,11 @@ export class CgroupService {
     log: Logger,
   ) {
     this.#log = log;
-    this.#sink = new ScriptSink(accounting, Buffer.from(root, "latin1").toString(), log);
+    this.#sink = new ScriptSink(Buffer.from(root, "latin1").toString(), log);
     this.#queue = new AccountingQueue(this.#sink, accounting.policy, log);
     this.#sink.onStateChange(() => this.#handle?.setAccounting(this.#isAccounting));
     this.#log(LOG_INFO, `reaping cgroups below ${root}`);
-    this.#sink.start();
+    this.#sink.configure(accounting);
     this.#startThread({
       root,
       scopes: reaper.scopes,
@@ -93,9 +93,9 @@ export class CgroupService {
   }
 
   /** Takes over a changed configuration, and calls the script's `reload`. */
-  async reload(accounting: AccountingConfig): Promise<void> {
+  reload(accounting: AccountingConfig): void {
     this.#queue.configure(accounting.policy);
-    await this.#sink.reload(accounting);
+    this.#sink.configure(accounting);
   }
 
   async status(): Promise<CgroupServiceStatus> {

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
+import type { FindUser } from "./accounting/user.ts";
 import { parseConfig } from "./config.ts";
 
-const parse = (text: string) => parseConfig(text, "spawn.toml");
+const users = ["cm4all-spawn-reaper", "somebody"].map((name, i) => ({
+  name,
+  uid: 900 + i,
+  gid: 900,
+  home: "/nonexistent",
+}));
+const find: FindUser = (name) => users.find((user) => user.name === name);
+const parse = (text: string) => parseConfig(text, "spawn.toml", find);
 
 describe("the configuration", () => {
   it("has defaults for everything", () => {
@@ -85,13 +93,21 @@ describe("the configuration", () => {
     expect(config.accounting).toEqual({
       policy: { retry: false, maxAgeMs: 2000, maxWaiting: 3, maxRunning: 4 },
       script: "/x.lua",
-      user: "somebody",
+      user: users[1],
       handlerTimeoutMs: 5000,
       answerTimeoutMs: 6000,
       instructions: 7000,
       memoryMiB: 16,
       stopGraceMs: 0,
     });
+  });
+
+  it("takes the default user if nobody is named, and does without one that is missing", () => {
+    expect(parse("").accounting.user).toBe(users[0]);
+    expect(parseConfig("", "spawn.toml", () => undefined).accounting.user).toBeUndefined();
+    const named = '[accounting]\nuser = "cm4all-spawn-reaper"\n';
+    expect(parse(named).accounting.user).toBe(users[0]);
+    expect(() => parseConfig(named, "spawn.toml", () => undefined)).toThrow("spawn.toml:2: ");
   });
 
   it.each([
@@ -107,6 +123,11 @@ describe("the configuration", () => {
     ['[metrics]\nlisten = "9469"', "spawn.toml:2: metrics.listen: expected HOST:PORT"],
     ['[reaper]\nenabled = "yes"', "spawn.toml:2: reaper.enabled: expected true or false"],
     ['[reaper]\nscopes = [\n"a",\n"/../b"]', "spawn.toml:4: reaper.scopes: "],
+    [
+      '[accounting]\nretry = true\nuser = "cm4all-spawn-raeper"',
+      'spawn.toml:3: accounting.user: there is no user "cm4all-spawn-raeper" in /etc/passwd',
+    ],
+    ['[accounting]\nuser = ""', 'spawn.toml:2: accounting.user: there is no user ""'],
     ["[accounting]\nmemory_mib = 8", "spawn.toml:2: accounting.memory_mib: 8 is too small"],
   ])("refuses %j", (text, message) => {
     expect(() => parse(text)).toThrow(message);

@@ -4,6 +4,7 @@ import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { encodeUnixAddress, isErrno } from "@cm4all/linux";
 import type { AccountingPolicy } from "./accounting/queue.ts";
+import { DEFAULT_USER, type FindUser, findUser, type SystemUser } from "./accounting/user.ts";
 import { parseListenAddress } from "./metrics/address.ts";
 import { DEFAULT_SCOPES, parseScope, ScopeError } from "./reaper/scopes.ts";
 
@@ -48,8 +49,8 @@ export interface AccountingConfig {
   readonly policy: AccountingPolicy;
   /** Undefined: accounting.lua or reaper.lua in the configuration's directory. */
   readonly script: string | undefined;
-  /** Whom the script runs as, where that user exists. */
-  readonly user: string;
+  /** Whom the script runs as; undefined: as the daemon, because nobody is named and there is no default user. */
+  readonly user: SystemUser | undefined;
   /** How long a handler may take, most of which it waits. */
   readonly handlerTimeoutMs: number;
   /** A script host that gives no sign of life for so long is replaced. */
@@ -72,14 +73,18 @@ export interface Config {
 
 const MAX_ID = 0xfffffffe;
 
-/** @throws ConfigError for an unknown key, a wrong type or a bad value. Pure. */
-export function parseConfig(text: string, file: string): Config {
+/**
+ * Pure if `find` is.
+ * @param find looks up the user that the script runs as
+ * @throws ConfigError for an unknown key, a wrong type or a bad value
+ */
+export function parseConfig(text: string, file: string, find: FindUser): Config {
   const root = parseToml(text, file);
   const config = {
     namespaces: readNamespaces(root.table("namespaces") ?? emptyTable(file)),
     metrics: readMetrics(root.table("metrics") ?? emptyTable(file)),
     reaper: readReaper(root.table("reaper") ?? emptyTable(file)),
-    accounting: readAccounting(root.table("accounting") ?? emptyTable(file)),
+    accounting: readAccounting(root.table("accounting") ?? emptyTable(file), find),
     control: readControl(root.table("control") ?? emptyTable(file)),
   };
   root.finish();
@@ -162,7 +167,7 @@ function readScopes(table: TomlTable, key: string): string[] | undefined {
   });
 }
 
-function readAccounting(table: TomlTable): AccountingConfig {
+function readAccounting(table: TomlTable, find: FindUser): AccountingConfig {
   const config: AccountingConfig = {
     policy: {
       retry: table.boolean("retry") ?? true,
@@ -171,7 +176,7 @@ function readAccounting(table: TomlTable): AccountingConfig {
       maxRunning: table.integer("max_running", { min: 1, max: 10_000 }) ?? 64,
     },
     script: readScript(table),
-    user: table.string("user") ?? "cm4all-spawn-reaper",
+    user: readUser(table, find),
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
     answerTimeoutMs: readSeconds(table, "answer_seconds", 1, 3600) ?? 10_000,
     instructions: table.integer("instructions", { min: 1000, max: 2 ** 31 - 1 }) ?? 50_000_000,
@@ -187,6 +192,18 @@ function readScript(table: TomlTable): string | undefined {
   if (path === "") return undefined;
   if (!path.startsWith("/")) throw table.error("script", "expected an absolute path");
   return path;
+}
+
+/** A user that is named has to exist: otherwise a typing error would make the script root's. */
+function readUser(table: TomlTable, find: FindUser): SystemUser | undefined {
+  const name = table.string("user");
+  try {
+    const user = find(name ?? DEFAULT_USER);
+    if (user !== undefined || name === undefined) return user;
+  } catch (error) {
+    throw table.error("user", error instanceof Error ? error.message : String(error));
+  }
+  throw table.error("user", `there is no user ${JSON.stringify(name)} in /etc/passwd`);
 }
 
 /** @returns milliseconds */
@@ -214,12 +231,12 @@ export function readConfig(file: string | undefined): Config {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    if (file === undefined && isErrno(error, "ENOENT")) return parseConfig("", path);
+    if (file === undefined && isErrno(error, "ENOENT")) return parseConfig("", path, findUser);
     const reason = error instanceof Error ? error.message : String(error);
     throw new CommandFailure(`cannot read the configuration: ${reason}`, EX_NOINPUT);
   }
   try {
-    return parseConfig(text, path);
+    return parseConfig(text, path, findUser);
   } catch (error) {
     if (error instanceof ConfigError)
       throw new CommandFailure(error.message, EX_CONFIG, { cause: error });

@@ -260,7 +260,7 @@ class Daemon {
     try {
       const config = this.#options.override(readConfig(this.#options.configFile));
       this.#namespaces.configure(policyOf(config));
-      await this.#cgroups?.reload(config.accounting);
+      this.#cgroups?.reload(config.accounting);
       this.#stopGraceMs = config.accounting.stopGraceMs;
       this.#log(LOG_NOTICE, "reloaded the configuration");
     } catch (error) {

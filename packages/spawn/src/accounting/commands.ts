@@ -8,7 +8,7 @@ import type { Config } from "../config.ts";
 import { CgroupFiles } from "../reaper/cgroup-files.ts";
 import { OpenRoot } from "../reaper/open-root.ts";
 import { formatReport } from "../reaper/report.ts";
-import { chooseScript, hostOptions } from "./script.ts";
+import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
 
 /** Text for people. */
 function cgroupRoot({ reaper }: Config): string {
@@ -20,12 +20,14 @@ function cgroupRoot({ reaper }: Config): string {
 
 /** Loads the script that the daemon would, and tells what is wrong with it. */
 export async function checkAccounting(config: Config): Promise<void> {
-  const { path, warning } = chooseScript(config.accounting);
+  const { path, warning } = readableScript(config);
   if (warning !== undefined) console.error(warning);
   if (path === undefined) {
     console.log("no script: cgroups are logged and deleted");
     return;
   }
+  const privileges = userWarning(config.accounting);
+  if (privileges !== undefined) console.error(privileges);
   const result = await checkScript(hostOptions(config.accounting, path, cgroupRoot(config)));
   if (!result.usable)
     throw new CommandFailure(
@@ -33,6 +35,15 @@ export async function checkAccounting(config: Config): Promise<void> {
       EX_CONFIG,
     );
   console.log(result.warning ?? `${path}: no mistakes found`);
+}
+
+function readableScript(config: Config): ChosenScript {
+  try {
+    return chooseScript(config.accounting);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CommandFailure(`the script cannot be read: ${reason}`, EX_CONFIG);
+  }
 }
 
 /**

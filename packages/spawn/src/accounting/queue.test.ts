@@ -10,6 +10,7 @@ class FakeSink implements AccountingSink {
   readonly calls: string[] = [];
   readonly running = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
   most = 0;
+  room = Number.POSITIVE_INFINITY;
 
   get state(): SinkState {
     return this.#state;
@@ -82,7 +83,9 @@ function release(...names: string[]): void {
 const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
 
 beforeEach(() => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "Date"] });
+  vi.useFakeTimers({
+    toFake: ["setTimeout", "clearTimeout", "setImmediate", "Date", "performance"],
+  });
   sink = new FakeSink();
   settled = [];
   log = [];
@@ -130,7 +133,7 @@ describe("AccountingQueue", () => {
     expect([1, 2, 9, 10, 100].map(pauseAfter)).toEqual([1000, 2000, 256_000, 300_000, 300_000]);
   });
 
-  it("gives up after the longest age, logs and counts it", async () => {
+  it("gives up what has failed for the longest age, logs and counts it", async () => {
     open({ maxAgeMs: 10_000 });
     release("a");
     sink.fail();
@@ -138,57 +141,124 @@ describe("AccountingQueue", () => {
     sink.fail("other");
     await pass(2000);
     sink.fail();
-    // The fourth, from second 7 on, runs longer than its cgroup may wait.
+    // The fourth, from second 7 on, runs longer than its cgroup may fail.
     await pass(8000);
     expect(settled).toEqual([]);
     sink.fail("last");
     await pass();
     expect(settled).toEqual([1]);
     expect(log.at(-1)).toBe(
-      "/a: not accounted, given up after 4 attempts: it waited for 10 s; last error: last",
+      "/a: not accounted, given up after 4 attempts: its handler has failed for 10 s; last error: last",
     );
     expect(queue.status).toMatchObject({ waiting: 0, lost: 1 });
     await pass(1_000_000);
     expect(sink.calls).toHaveLength(4);
   });
 
-  it("gives up what pauses when its time is over", async () => {
+  it("calls a handler a last time when the longest age is over", async () => {
     open({ maxAgeMs: 10_000 });
     release("a");
-    for (const pauseMs of [1000, 2000, 4000]) {
+    for (const pauseMs of [1000, 2000, 4000, 3000]) {
       sink.fail();
-      await pass(pauseMs);
+      await pass(pauseMs - 1);
+      expect(sink.running.size).toBe(0);
+      await pass(1);
+      expect(sink.running.size).toBe(1);
     }
-    sink.fail();
-    await pass(2900);
     expect(settled).toEqual([]);
-    await pass(1100);
+    sink.fail();
+    await pass();
     expect(settled).toEqual([1]);
+    expect(queue.status.lost).toBe(1);
   });
 
-  it("gives up what never was called because the host stayed away", async () => {
-    open({ maxAgeMs: 10_000 });
+  it.each([7_200_000, -7_200_000])(
+    "takes no notice of a step of the wall clock",
+    async (stepMs) => {
+      release("a", "b");
+      sink.fail();
+      await pass(500);
+      vi.setSystemTime(Date.now() + stepMs);
+      release("c");
+      sink.fail();
+      await pass(500);
+      expect(sink.running.size).toBe(2);
+      sink.succeed();
+      await pass(500);
+      expect(sink.running.size).toBe(1);
+      sink.succeed();
+      await pass();
+      expect(queue.status).toMatchObject({ accounted: 3, lost: 0, waiting: 0 });
+    },
+  );
+
+  it.each(["starting", "down"] as const)(
+    "gives up nothing, for age or number, before it was tried (%s)",
+    async (state) => {
+      open({ maxAgeMs: 10_000, maxWaiting: 3 });
+      sink.state = state;
+      release("a", "b", "c", "d", "e");
+      await pass(1_000_000);
+      release("f");
+      await pass();
+      expect(queue.status).toMatchObject({ waiting: 6, lost: 0 });
+      // The age counts from the first attempt.
+      sink.state = "ready";
+      sink.fail();
+      await pass(9999);
+      expect(queue.status).toMatchObject({ waiting: 6, lost: 0 });
+      sink.succeed();
+      await pass();
+      expect(queue.status).toMatchObject({ accounted: 6, lost: 0 });
+    },
+  );
+
+  it("gives up nothing while it cannot be tried", async () => {
+    open({ maxAgeMs: 10_000, maxWaiting: 1 });
+    release("a", "b");
+    sink.fail();
+    await pass();
     sink.state = "down";
-    release("a");
-    await pass(5000);
-    release("b");
-    await pass(6000);
-    expect(settled).toEqual([1]);
-    await pass(6000);
-    expect(settled).toEqual([1, 2]);
-    expect(log.at(-1)).toBe("/b: not accounted, given up after 0 attempts: it waited for 10 s");
+    await pass(1_000_000);
+    release("c");
+    await pass();
+    expect(queue.status).toMatchObject({ waiting: 3, lost: 0 });
+    sink.state = "ready";
+    sink.succeed();
+    await pass();
+    expect(queue.status).toMatchObject({ accounted: 3, lost: 0 });
   });
 
-  it("gives up the oldest that waits when there are too many", async () => {
-    open({ maxWaiting: 3, maxRunning: 1 });
+  it("gives up the oldest whose handler fails when there are too many, for a new one", async () => {
+    open({ maxWaiting: 3 });
     release("a", "b", "c", "d", "e");
     await pass();
-    expect(settled).toEqual([1, 2]);
-    expect(queue.status).toMatchObject({ waiting: 3, lost: 2 });
+    expect(queue.status).toMatchObject({ running: 5, lost: 0 });
+    sink.fail();
+    await pass();
+    expect(settled).toEqual([]);
     release("f");
     await pass();
-    // c runs: d is the oldest that does not.
-    expect(settled).toEqual([1, 2, 4]);
+    expect(settled).toEqual([1, 2]);
+    expect(log.at(-1)).toContain("the handlers of more than 3 cgroups fail");
+    // c, d and e are called again: f makes room in vain until one has failed.
+    await pass(1000);
+    expect(queue.status).toMatchObject({ waiting: 4, running: 4, lost: 2 });
+    sink.fail();
+    release("g");
+    await pass();
+    release("h");
+    await pass();
+    expect(settled).toEqual([1, 2, 3]);
+  });
+
+  it("calls no more handlers than the sink has room for", async () => {
+    sink.room = 0;
+    release("a");
+    expect(sink.calls).toEqual([]);
+    sink.room = 1;
+    sink.state = "ready";
+    expect(sink.calls).toEqual(["a#1"]);
   });
 
   it("without retries a failed cgroup is settled at once", async () => {
@@ -228,6 +298,45 @@ describe("AccountingQueue", () => {
     await pass();
     expect(settled).toEqual([1, 2, 3]);
     expect(sink.calls).toEqual([]);
+  });
+
+  it("keeps what waits for a handler that was taken away, and settles what comes later", async () => {
+    open({ maxRunning: 1 });
+    release("a", "b", "waits");
+    sink.succeed();
+    await pass();
+    sink.state = "idle";
+    // The reaper had not heard of it yet.
+    release("late");
+    await pass(10_000_000);
+    expect(settled).toEqual([1]);
+    expect(log).toEqual(["2 cgroups wait until there is a handler"]);
+    sink.state = "starting";
+    release("d");
+    sink.state = "idle";
+    await pass();
+    expect(settled).toEqual([1, 5]);
+    sink.state = "starting";
+    sink.state = "ready";
+    for (let i = 0; i < 3; i++) {
+      sink.succeed();
+      await pass();
+    }
+    expect(sink.calls).toEqual(["a#1", "b#1", "waits#1", "late#1"]);
+    expect(queue.status).toMatchObject({ accounted: 4, lost: 0, waiting: 0 });
+  });
+
+  it("keeps what waits for a script that could not be used, if it has no handler then", async () => {
+    sink.state = "starting";
+    release("a");
+    sink.state = "down";
+    release("b");
+    sink.state = "starting";
+    release("c");
+    sink.state = "idle";
+    await pass();
+    expect(settled).toEqual([]);
+    expect(queue.status.waiting).toBe(3);
   });
 
   it("replaces a report that waits by a later one of the same cgroup", async () => {

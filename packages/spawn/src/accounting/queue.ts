@@ -8,18 +8,24 @@
  *   a later report, whose counters include the earlier one's, takes the place of one
  *   that waits, and waits for one that runs.
  * - Entries are in the order of their release, so children come before their parents.
+ * - Whoever has been told that a handler is there or will be waits for one: only what was
+ *   released while that was not known, or while there was none, is settled without.
+ * - Nothing is given up that has not been tried, nor while it cannot be tried.
+ *
+ * Ages are those of CLOCK_MONOTONIC, which never jumps and by which Node's timers go. It
+ * stands still while the host is suspended, when no handler could be tried either.
  */
 import type { CgroupSnapshot } from "@cm4all/lua";
-import { LOG_ERR, type Logger } from "../log.ts";
+import { LOG_ERR, LOG_WARNING, type Logger } from "../log.ts";
 import type { Release } from "../reaper/messages.ts";
-import type { AccountingSink } from "./sink.ts";
+import type { AccountingSink, SinkState } from "./sink.ts";
 
 export interface AccountingPolicy {
   /** Whether a failed handler is called again. */
   readonly retry: boolean;
-  /** How long after its release a cgroup is given up. */
+  /** How long after its first attempt a cgroup whose handler fails is given up. */
   readonly maxAgeMs: number;
-  /** How many cgroups may wait; the oldest is given up for a new one. */
+  /** How many cgroups whose handler has failed may wait; the oldest is given up for a new one. */
   readonly maxWaiting: number;
   /** How many handlers may run, that is: mostly wait, at the same time. */
   readonly maxRunning: number;
@@ -59,7 +65,8 @@ interface Entry {
   readonly snapshot: CgroupSnapshot;
   readonly release: Release;
   readonly releaser: Releaser;
-  readonly sinceMs: number;
+  /** When its handler was first called. */
+  triedSinceMs: number | undefined;
   attempts: number;
   lastError: string | undefined;
   isRunning: boolean;
@@ -76,10 +83,16 @@ export class AccountingQueue {
   readonly #entries = new Map<string, Entry>();
   /** Those that can be handed over now, in their order. */
   #ready = new Set<Entry>();
+  /** Those whose handler has failed, in the order in which it did for the first time. */
+  readonly #failing = new Set<Entry>();
+  /** Those that were released while it was not known whether there is a handler. */
+  readonly #undecided = new Set<Entry>();
+  /** Whether a handler was there, or to come, since the last time that there was none. */
+  #isPromised = false;
+  #lastState: SinkState | undefined;
   #running = 0;
   #counts = { accounted: 0, failed: 0, retried: 0, lost: 0, superseded: 0, handlerMs: 0 };
   readonly #settled = new Map<Releaser, number[]>();
-  #expiry: NodeJS.Timeout | undefined;
   #drained: (() => void) | undefined;
 
   constructor(sink: AccountingSink, policy: AccountingPolicy, log: Logger) {
@@ -95,16 +108,12 @@ export class AccountingQueue {
 
   configure(policy: AccountingPolicy): void {
     this.#policy = policy;
-    clearTimeout(this.#expiry);
-    this.#expiry = undefined;
-    this.#planExpiry();
     this.#pump();
   }
 
   /** Takes over what was released. @param releaser is told of each that is not to be kept */
   add(releases: readonly Release[], releaser: Releaser): void {
     for (const release of releases) this.#add(release, releaser);
-    this.#planExpiry();
     this.#pump();
   }
 
@@ -114,7 +123,7 @@ export class AccountingQueue {
       snapshot,
       release,
       releaser,
-      sinceMs: Date.now(),
+      triedSinceMs: undefined,
       attempts: 0,
       lastError: undefined,
       isRunning: false,
@@ -137,38 +146,59 @@ export class AccountingQueue {
   #insert(entry: Entry): void {
     this.#entries.set(entry.snapshot.id, entry);
     this.#ready.add(entry);
-    while (this.#entries.size > this.#policy.maxWaiting) {
-      const oldest = this.#oldestIdle();
-      if (oldest === undefined) return;
-      this.#giveUp(oldest, `more than ${this.#policy.maxWaiting} cgroups wait`);
-    }
+    if (!this.#isPromised) this.#undecided.add(entry);
+    this.#makeRoom();
   }
 
-  #oldestIdle(): Entry | undefined {
-    for (const entry of this.#entries.values()) if (!entry.isRunning) return entry;
-    return undefined;
+  #makeRoom(): void {
+    if (this.#sink.state !== "ready") return;
+    for (const entry of this.#failing) {
+      if (this.#failing.size <= this.#policy.maxWaiting) return;
+      if (entry.isRunning) continue;
+      this.#giveUp(entry, `the handlers of more than ${this.#policy.maxWaiting} cgroups fail`);
+    }
   }
 
   #remove(entry: Entry): void {
     clearTimeout(entry.pause);
     this.#ready.delete(entry);
+    this.#failing.delete(entry);
+    this.#undecided.delete(entry);
     this.#entries.delete(entry.snapshot.id);
   }
 
   /** Hands over what can be. */
   #pump(): void {
     const { state } = this.#sink;
-    if (state === "idle") for (const entry of [...this.#ready]) this.#finish(entry);
+    this.#notePromise(state);
+    if (state === "idle") for (const entry of [...this.#undecided]) this.#finish(entry);
     if (state === "ready")
       for (const entry of this.#ready) {
-        if (this.#running >= this.#policy.maxRunning) break;
+        if (this.#running >= this.#policy.maxRunning || this.#sink.room === 0) break;
         this.#run(entry);
       }
     if (this.#running === 0 && (this.#ready.size === 0 || state !== "ready")) this.#drained?.();
   }
 
+  /**
+   * What comes after a change to `idle` was still released before it, because the reaper
+   * tells nothing of what it releases once it knows.
+   */
+  #notePromise(state: SinkState): void {
+    if (state === "ready" || state === "down") {
+      this.#isPromised = true;
+      this.#undecided.clear();
+    } else if (state === "starting" && this.#lastState === "idle") this.#isPromised = false;
+    else if (state === "idle" && this.#lastState !== "idle") {
+      const waiting = this.#entries.size - this.#undecided.size;
+      if (waiting > 0) this.#log(LOG_WARNING, `${waiting} cgroups wait until there is a handler`);
+    }
+    this.#lastState = state;
+  }
+
   async #run(entry: Entry): Promise<void> {
     this.#ready.delete(entry);
+    entry.triedSinceMs ??= performance.now();
     entry.isRunning = true;
     this.#running++;
     if (entry.attempts > 0) this.#counts.retried++;
@@ -203,15 +233,20 @@ export class AccountingQueue {
       this.#counts.superseded++;
       this.#finish(entry);
     } else if (!this.#policy.retry) this.#finish(entry);
-    else if (this.#isTooOld(entry)) this.#giveUp(entry);
     else {
-      this.#planExpiry();
-      entry.pause = setTimeout(() => {
-        entry.pause = undefined;
-        this.#ready.add(entry);
-        this.#pump();
-      }, pauseAfter(entry.attempts));
+      const leftMs = this.#leftMs(entry);
+      if (leftMs <= 0) this.#giveUp(entry);
+      else this.#tryLater(entry, Math.min(pauseAfter(entry.attempts), Math.ceil(leftMs)));
     }
+  }
+
+  #tryLater(entry: Entry, pauseMs: number): void {
+    this.#failing.add(entry);
+    entry.pause = setTimeout(() => {
+      entry.pause = undefined;
+      this.#ready.add(entry);
+      this.#pump();
+    }, pauseMs);
   }
 
   /** Nothing more is to be done for an entry: the reaper may delete its cgroup. */
@@ -221,11 +256,16 @@ export class AccountingQueue {
     if (entry.successor !== undefined) this.#insert(entry.successor);
   }
 
-  #isTooOld({ sinceMs }: Entry): boolean {
-    return sinceMs + this.#policy.maxAgeMs <= Date.now();
+  /** Until it is given up. */
+  #leftMs({ triedSinceMs }: Entry): number {
+    const now = performance.now();
+    return (triedSinceMs ?? now) + this.#policy.maxAgeMs - now;
   }
 
-  #giveUp(entry: Entry, why = `it waited for ${this.#policy.maxAgeMs / 1000} s`): void {
+  #giveUp(
+    entry: Entry,
+    why = `its handler has failed for ${this.#policy.maxAgeMs / 1000} s`,
+  ): void {
     this.#counts.lost++;
     const error = entry.lastError === undefined ? "" : `; last error: ${entry.lastError}`;
     this.#log(
@@ -248,26 +288,6 @@ export class AccountingQueue {
     this.#settled.clear();
   }
 
-  /** Gives up what is too old, and comes back for the next. */
-  #planExpiry(): void {
-    // One that was planned comes no later than it has to: the oldest only gets younger.
-    if (this.#expiry !== undefined) return;
-    const oldest = this.#oldestIdle();
-    if (oldest === undefined) return;
-    const dueMs = oldest.sinceMs + this.#policy.maxAgeMs - Date.now();
-    // Not more often than once a second: many are released in one.
-    this.#expiry = setTimeout(
-      () => {
-        this.#expiry = undefined;
-        for (const entry of [...this.#entries.values()])
-          if (!entry.isRunning && this.#isTooOld(entry)) this.#giveUp(entry);
-        this.#planExpiry();
-      },
-      Math.max(1000, dueMs),
-    );
-    this.#expiry.unref();
-  }
-
   /**
    * Waits until no handler runs or can be called any more, at most `timeoutMs`. What is
    * left is handed over again after the next start.
@@ -286,7 +306,6 @@ export class AccountingQueue {
   }
 
   close(): void {
-    clearTimeout(this.#expiry);
     for (const entry of this.#entries.values()) clearTimeout(entry.pause);
   }
 }

@@ -1,35 +1,44 @@
-/** Handlers in the script host, as the queue sees them. */
-import { type CgroupSnapshot, type HostState, ScriptHost } from "@cm4all/lua";
+/**
+ * Handlers in the script host, as the queue sees them.
+ *
+ * Invariants:
+ * - `idle` means that there is no handler. A host that starts, is replaced or has ended,
+ *   and a script that cannot be read, never look like that.
+ * - There is one host in charge. At a change it goes on until its successor has read the
+ *   script; then its handlers that run may end. A later change cuts both short, so that
+ *   there are never more than three processes, and one in the end.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { type CgroupSnapshot, ScriptHost, type ScriptHostOptions } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
-import { type ChosenScript, chooseScript, hostOptions } from "./script.ts";
+import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 
-const STATES: Record<HostState, SinkState> = {
-  stopped: "starting",
-  starting: "starting",
-  ready: "ready",
-  unusable: "down",
-  pausing: "down",
-};
-
 export class ScriptSink implements AccountingSink {
-  #config: AccountingConfig;
   readonly #cgroupRoot: string;
   readonly #log: Logger;
   readonly #listeners: (() => void)[] = [];
+  /** The host in charge. */
   #host: ScriptHost | undefined;
+  /** Takes over when it is known whether its script can be used. */
+  #successor: ScriptHost | undefined;
+  /** Was in charge, and has handlers that still run. */
+  #retired: ScriptHost | undefined;
+  /** The state while no host is in charge. */
+  #withoutHost: SinkState = "starting";
 
-  constructor(config: AccountingConfig, cgroupRoot: string, log: Logger) {
-    this.#config = config;
+  constructor(cgroupRoot: string, log: Logger) {
     this.#cgroupRoot = cgroupRoot;
     this.#log = log;
   }
 
   get state(): SinkState {
-    if (this.#host === undefined) return "idle";
-    const state = STATES[this.#host.state];
-    return state === "ready" && !this.#host.hasHandler ? "idle" : state;
+    return this.#host === undefined ? this.#withoutHost : stateOf(this.#host);
+  }
+
+  get room(): number {
+    return this.#host?.room ?? 0;
   }
 
   onStateChange(listener: () => void): void {
@@ -37,41 +46,92 @@ export class ScriptSink implements AccountingSink {
   }
 
   async account(snapshot: CgroupSnapshot): Promise<void> {
-    if (this.#host === undefined) return;
+    if (this.#host === undefined) throw new Error("there is no script host");
     const outcome = await this.#host.run(snapshot);
     if (outcome.type === "failed")
       throw new Error([outcome.message, outcome.traceback].filter(Boolean).join("\n"));
     if (outcome.type === "interrupted") throw new Error(outcome.message);
   }
 
-  /** Starts the script, if there is one besides the packaged default. */
-  start(): void {
-    const script = this.#choose();
-    if (script?.path === undefined) return;
-    const host = new ScriptHost(hostOptions(this.#config, script.path, this.#cgroupRoot));
-    this.#host = host;
+  /**
+   * Has the script of the configuration run: calls the `reload` of one that runs already
+   * as it is to run, or else starts it, if there is one besides the packaged default.
+   */
+  configure(config: AccountingConfig): void {
+    let script: ChosenScript;
+    try {
+      script = chooseScript(config);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#log(LOG_ERR, `cgroups wait until the script can be read and is reloaded: ${reason}`);
+      this.#runNone("down");
+      return;
+    }
+    const { path, warning } = script;
+    if (warning !== undefined) this.#log(LOG_WARNING, warning);
+    if (path === undefined) this.#runNone("idle");
+    else this.#run(hostOptions(config, path, this.#cgroupRoot), config);
+  }
+
+  #runNone(state: SinkState): void {
+    this.#dropSuccessor();
+    this.#withoutHost = state;
+    this.#putInCharge(undefined);
+    this.#tell();
+  }
+
+  #run(options: ScriptHostOptions, config: AccountingConfig): void {
+    if (isDeepStrictEqual(this.#successor?.options, options)) {
+      this.#successor?.reload();
+      return;
+    }
+    this.#dropSuccessor();
+    if (isDeepStrictEqual(this.#host?.options, options)) {
+      this.#host?.reload();
+      return;
+    }
+    const warning = userWarning(config);
+    if (warning !== undefined) this.#log(LOG_WARNING, warning);
+    const host = new ScriptHost(options);
     this.#listen(host);
+    // One that calls no handler is replaced at once: it would say that there is none.
+    if (this.state === "ready") this.#successor = host;
+    else this.#putInCharge(host);
     host.start();
   }
 
-  #choose(): ChosenScript | undefined {
-    try {
-      const script = chooseScript(this.#config);
-      if (script.warning !== undefined) this.#log(LOG_WARNING, script.warning);
-      return script;
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#log(LOG_ERR, `cgroups are not accounted: ${reason}`);
-      return undefined;
+  #putInCharge(host: ScriptHost | undefined): void {
+    const old = this.#host;
+    this.#host = host;
+    if (old === undefined) return;
+    void this.#retired?.stop(0);
+    this.#retired = old;
+    ignoreState(old);
+    void old.stop(old.options.handlerTimeoutMs).then(() => {
+      if (this.#retired === old) this.#retired = undefined;
+    });
+  }
+
+  #dropSuccessor(): void {
+    const host = this.#successor;
+    if (host === undefined) return;
+    this.#successor = undefined;
+    ignoreState(host);
+    void host.stop(0);
+  }
+
+  #changed(host: ScriptHost): void {
+    if (host === this.#successor && host.state !== "starting") {
+      this.#successor = undefined;
+      this.#putInCharge(host);
     }
+    if (host === this.#host) this.#tell();
   }
 
   #listen(host: ScriptHost): void {
-    const withTraceback = (message: string, traceback: string | undefined) =>
-      traceback === undefined ? message : `${message}\n${traceback}`;
-    host.on("state", () => this.#tell());
+    host.on("state", () => this.#changed(host));
     host.on("ready", (warning) => {
-      if (warning === undefined) this.#log(LOG_INFO, `accounting with ${host.script}`);
+      if (warning === undefined) this.#log(LOG_INFO, `accounting with ${host.options.script}`);
       else this.#log(LOG_WARNING, warning);
     });
     host.on("unusable", (message, traceback) =>
@@ -80,39 +140,48 @@ export class ScriptSink implements AccountingSink {
         `cgroups wait until the script is usable and reloaded: ${withTraceback(message, traceback)}`,
       ),
     );
-    host.on("scriptError", (source, message, traceback) =>
-      this.#log(LOG_ERR, `${source}: ${withTraceback(message, traceback)}`),
-    );
-    host.on("notice", (text) => this.#log(LOG_INFO, text));
     host.on("ended", (reason, restartInMs) =>
       this.#log(
         LOG_ERR,
         `the script host ended, starting another in ${restartInMs / 1000} s: ${reason}`,
       ),
     );
+    host.on("scriptError", (source, message, traceback) =>
+      this.#log(LOG_ERR, `${source}: ${withTraceback(message, traceback)}`),
+    );
+    host.on("notice", (text) => this.#log(LOG_INFO, text));
   }
 
   #tell(): void {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Calls the script's `reload`; a script of another path, or a new one, is started. */
-  async reload(config: AccountingConfig): Promise<void> {
-    this.#config = config;
-    const script = this.#choose();
-    if (script !== undefined && script.path === this.#host?.script) {
-      this.#host?.reload();
-      return;
-    }
-    const old = this.#host;
-    this.#host = undefined;
-    old?.removeAllListeners();
-    await old?.stop(0);
-    this.start();
-    this.#tell();
-  }
-
   async stop(): Promise<void> {
-    await this.#host?.stop(0);
+    await Promise.all([this.#host, this.#successor, this.#retired].map((host) => host?.stop(0)));
   }
+}
+
+function stateOf(host: ScriptHost): SinkState {
+  switch (host.state) {
+    case "stopped":
+    case "starting":
+      return "starting";
+    case "ready":
+      return host.hasHandler ? "ready" : "idle";
+    case "unusable":
+      return "down";
+    case "pausing":
+      // The next process will say whether the script has got a handler since.
+      return host.hasHandler ? "down" : "starting";
+  }
+}
+
+/** The script of a host that is no longer wanted may still fail and say things; its state means nothing. */
+function ignoreState(host: ScriptHost): void {
+  for (const event of ["state", "ready", "unusable", "ended"] as const)
+    host.removeAllListeners(event);
+}
+
+function withTraceback(message: string, traceback: string | undefined): string {
+  return traceback === undefined ? message : `${message}\n${traceback}`;
 }

@@ -1,7 +1,7 @@
 /** The accounting script of the configuration, and how its host is started. */
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
-import { tryFindUser } from "./user.ts";
+import { DEFAULT_USER } from "./user.ts";
 
 /** The argument with which the program is a script host. */
 export const SCRIPT_HOST_COMMAND = "script-host";
@@ -17,11 +17,21 @@ export interface ChosenScript {
   readonly warning?: string | undefined;
 }
 
-/** @throws Error where a script is there and cannot be read */
+/** @throws Error if a script of the default names is there and cannot be read */
 export function chooseScript(config: AccountingConfig): ChosenScript {
   if (config.script !== undefined) return { path: config.script };
   const { path, warning } = selectScript(SCRIPT_DIRECTORY, PACKAGED_SCRIPT);
   return { path: path === PACKAGED_SCRIPT ? undefined : path, warning };
+}
+
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
+/** A warning, if the script gets all that the daemon may do. */
+export function userWarning({ user }: AccountingConfig): string | undefined {
+  if (user !== undefined || !isRoot()) return undefined;
+  return `there is no user ${DEFAULT_USER}, and accounting.user names no other: the script runs as root, with all privileges of the daemon`;
 }
 
 /** @param cgroupRoot where cgroup2 is mounted */
@@ -30,7 +40,7 @@ export function hostOptions(
   script: string,
   cgroupRoot: string,
 ): ScriptHostOptions {
-  const user = process.geteuid?.() === 0 ? tryFindUser(config.user) : undefined;
+  const user = isRoot() ? config.user : undefined;
   return {
     script,
     cgroupRoot,

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { ScratchCgroup } from "@cm4all/testing";
 import type { CgroupServiceStatus } from "../../src/cgroup-service.ts";
 import type { DaemonStatus } from "../../src/status.ts";
-import { TestDaemon, until } from "./daemon.ts";
+import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";
 
 export class AccountingHost {
   readonly scratch = new ScratchCgroup();
@@ -52,12 +52,28 @@ export class AccountingHost {
     return existsSync(path) ? readFileSync(path, "latin1") : "";
   }
 
-  /** @param accounting further lines of that section of the configuration */
-  async start(accounting = ""): Promise<void> {
-    this.#daemon = await TestDaemon.start({
-      config: `[reaper]\ncgroup_root = "${this.scratch.path}"\nscopes = ["*.scope"]
-        [accounting]\nscript = "${this.#script}"\n${accounting}`,
-    });
+  /**
+   * @param accounting further lines of that section of the configuration
+   * @param options how the daemon is started otherwise
+   */
+  async start(accounting = "", options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
+    await this.startWith(`script = "${this.#script}"\n${accounting}`, options);
+  }
+
+  /** @param accounting that whole section of the configuration */
+  async startWith(accounting: string, options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
+    this.#daemon = await TestDaemon.start({ ...options, config: this.#config(accounting) });
+  }
+
+  #config(accounting: string): string {
+    return `[reaper]\ncgroup_root = "${this.scratch.path}"\nscopes = ["*.scope"]
+[accounting]\n${accounting}`;
+  }
+
+  /** Changes that whole section of the configuration, and has the daemon read it. */
+  reload(accounting: string): void {
+    writeFileSync(this.daemon.configFile, this.#config(accounting));
+    kill(this.daemon.pid, "SIGHUP");
   }
 
   /** Ends the daemon as a crash does. */
@@ -94,11 +110,16 @@ export class AccountingHost {
     await until(async () => (await this.accounting()).state === "ready", "the script is ready");
   }
 
+  /** The pids of all script hosts, also of those that have not got their title yet. */
+  get scriptHostPids(): number[] {
+    return this.daemon
+      .childPids()
+      .filter((child) => /script.host/.test(readFileSync(`/proc/${child}/cmdline`, "latin1")));
+  }
+
   /** The pid of the script host. */
   get scriptHostPid(): number {
-    const pid = this.daemon
-      .childPids()
-      .find((child) => readFileSync(`/proc/${child}/cmdline`, "latin1").includes("script host"));
+    const [pid] = this.scriptHostPids;
     if (pid === undefined) throw new Error("there is no script host");
     return pid;
   }

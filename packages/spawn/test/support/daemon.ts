@@ -38,9 +38,8 @@ export class TestDaemon {
   constructor(options: DaemonOptions = {}) {
     this.address = options.address ?? uniqueAddress();
     this.directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-test-"));
-    const configFile = join(this.directory, "spawn.toml");
     const config = options.config ?? "";
-    writeFileSync(configFile, config);
+    writeFileSync(this.configFile, config);
     const passed = options.passed ?? [];
     // The shell's pid is that of the daemon, which it becomes.
     const script = [
@@ -55,7 +54,7 @@ export class TestDaemon {
       "--listen",
       this.address,
     ];
-    command.push("--config", configFile, "--control", this.controlSocket);
+    command.push("--config", this.configFile, "--control", this.controlSocket);
     // A test that says nothing of cgroups must not reap those of the machine it runs on.
     if (!config.includes("[reaper]")) command.push("--no-reaper");
     this.child = spawn("sh", ["-c", script, "sh", ...command], {
@@ -80,6 +79,10 @@ export class TestDaemon {
     const daemon = new TestDaemon(options);
     await daemon.untilLogged("listening on");
     return daemon;
+  }
+
+  get configFile(): string {
+    return join(this.directory, "spawn.toml");
   }
 
   get controlSocket(): string {

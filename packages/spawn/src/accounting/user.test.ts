@@ -1,0 +1,26 @@
+import { describe, expect, it } from "vitest";
+import { parseUser } from "./user.ts";
+
+const passwd = `root:x:0:0:root:/root:/bin/bash
+cm4all-spawn-reaper:x:993:992:CM4all Spawn Reaper:/nonexistent:/usr/sbin/nologin
+empty:x:::::
+minus:x:-1:4294967295::/:
+short:x:1
+`;
+
+describe("parseUser", () => {
+  it("finds a user by the whole name", () => {
+    expect(parseUser(passwd, "cm4all-spawn-reaper")).toEqual({
+      name: "cm4all-spawn-reaper",
+      uid: 993,
+      gid: 992,
+      home: "/nonexistent",
+    });
+    for (const name of ["cm4all-spawn", "x", "", "short", "nobody"])
+      expect(parseUser(passwd, name)).toBeUndefined();
+  });
+
+  it.each(["empty", "minus"])("takes ids that are no numbers for no ids (%s)", (name) => {
+    expect(() => parseUser(passwd, name)).toThrow("not a uid and a gid");
+  });
+});

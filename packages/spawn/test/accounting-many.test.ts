@@ -1,0 +1,75 @@
+/** More cgroups than may wait for a second attempt, and steps of the wall clock. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { until } from "./support/daemon.ts";
+
+const COUNT = 20_000;
+const TIMEOUT_MS = 240_000;
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "nothing is given up",
+  () => {
+    let host: AccountingHost;
+    beforeEach(() => {
+      host = new AccountingHost();
+    });
+    afterEach(() => host.stop(), TIMEOUT_MS);
+
+    it(
+      "of 20,000 cgroups that are found at the start",
+      async () => {
+        for (let i = 0; i < COUNT; i++) host.scratch.make(`a.scope/${i}`);
+        host.writeHandler("say(cgroup.path)");
+        await host.start();
+        await until(
+          async () => {
+            const { accounted, lost } = await host.accounting();
+            return accounted + lost >= COUNT;
+          },
+          "all are accounted",
+          TIMEOUT_MS / 2,
+        );
+        expect(await host.accounting()).toMatchObject({ accounted: COUNT, lost: 0, failed: 0 });
+        expect(new Set(host.said.trim().split("\n")).size).toBe(COUNT);
+        await until(async () => (await host.reaping()).reaper?.watched === 0, "all are deleted");
+      },
+      TIMEOUT_MS,
+    );
+
+    it("for its age when the wall clock is set", async () => {
+      // Nobody may set the clock of this machine: the daemon sees another one.
+      const offset = join(host.directory, "offset");
+      const preload = join(host.directory, "clock.cjs");
+      writeFileSync(offset, "0");
+      writeFileSync(
+        preload,
+        `const { readFileSync } = require("node:fs");
+       const now = Date.now;
+       Date.now = () => now() + Number(readFileSync(${JSON.stringify(offset)}, "utf8"));`,
+      );
+      const go = join(host.directory, "go");
+      host.writeHandler(
+        `local f = io.open(${JSON.stringify(go)}) if f then f:close() say(cgroup.path) else error("later") end`,
+      );
+      await host.start("give_up_seconds = 600\n", {
+        env: { NODE_OPTIONS: `--require ${preload}` },
+      });
+      await host.untilReady();
+      await host.scratch.runToEnd("a.scope/before");
+      await until(async () => (await host.accounting()).failed >= 1, "it has failed");
+      writeFileSync(offset, "7200000");
+      await host.scratch.runToEnd("a.scope/after");
+      await until(async () => (await host.accounting()).failed >= 4, "both have failed again");
+      writeFileSync(offset, "-7200000");
+      await until(async () => (await host.accounting()).failed >= 5, "and again");
+      expect(await host.accounting()).toMatchObject({ lost: 0, waiting: 2 });
+      writeFileSync(go, "");
+      await host.untilDeleted("a.scope/before");
+      await host.untilDeleted("a.scope/after");
+      expect(await host.accounting()).toMatchObject({ lost: 0, accounted: 2 });
+    });
+  },
+);

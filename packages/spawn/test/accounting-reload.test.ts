@@ -1,0 +1,201 @@
+/** Reloads while cgroups wait: none is lost, and one script host is left. */
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { until } from "./support/daemon.ts";
+import { PrivateEtc } from "./support/etc.ts";
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload", () => {
+  let host: AccountingHost;
+  let etc: PrivateEtc;
+  beforeEach(() => {
+    host = new AccountingHost();
+    etc = new PrivateEtc();
+  });
+  afterEach(async () => {
+    await host.stop();
+    etc.remove();
+  });
+
+  /** Makes a script that says its name and the cgroup's. @returns its path */
+  function script(name: string, body = ""): string {
+    const path = join(host.directory, `${name}.lua`);
+    writeFileSync(
+      path,
+      `function cgroup_released(cgroup)
+        ${body}
+        local f = assert(io.open("${host.directory}/output", "a"))
+        f:write("${name} ", cgroup.path, "\\n") f:close()
+      end`,
+    );
+    return path;
+  }
+
+  /** A handler that waits until there is a file "go". */
+  function slowScript(name: string): string {
+    return script(
+      name,
+      `local f = io.open("${host.directory}/go")
+       if f then f:close() else coroutine.yield() end`,
+    );
+  }
+
+  function makeEmpty(count: number): void {
+    for (let i = 0; i < count; i++) host.scratch.make(`a.scope/${i}`);
+  }
+
+  const accounted = () =>
+    host.said
+      .trim()
+      .split("\n")
+      .map((line) => line.split(" ")[1]);
+
+  async function untilOneHost(): Promise<void> {
+    await until(() => host.scriptHostPids.length === 1, "one script host is left");
+    await sleep(1000);
+    expect(host.scriptHostPids).toHaveLength(1);
+  }
+
+  it("with another script hands it what waits for a slow handler", async () => {
+    makeEmpty(500);
+    await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`);
+    await until(async () => (await host.accounting()).waiting === 500, "all wait");
+    await until(async () => (await host.accounting()).running === 10, "handlers run");
+    host.reload(`script = "${script("fast")}"\nhandler_seconds = 2\n`);
+    await until(
+      async () => (await host.accounting()).accounted >= 490,
+      "the new one has its share",
+    );
+    expect(await host.accounting()).toMatchObject({ lost: 0, failed: 0, waiting: 10 });
+    // A second change ends the old host, whose handlers are called again.
+    host.reload(`script = "${script("faster")}"\n`);
+    await until(async () => (await host.accounting()).waiting === 0, "all are accounted");
+    expect(new Set(accounted()).size).toBe(500);
+    expect(await host.accounting()).toMatchObject({ accounted: 500, lost: 0 });
+    await untilOneHost();
+  });
+
+  it("lets handlers that run end in the script that started them", async () => {
+    await host.startWith(
+      `script = "${script("old", "local t = os.clock() while os.clock() - t < 0.5 do end")}"\n`,
+    );
+    await host.untilReady();
+    await host.scratch.runToEnd("a.scope/job");
+    await until(async () => (await host.accounting()).running === 1, "its handler runs");
+    host.reload(`script = "${script("new")}"\n`);
+    await host.untilDeleted("a.scope/job");
+    expect(host.said).toBe("old /a.scope/job\n");
+    await host.scratch.runToEnd("a.scope/job");
+    await host.untilDeleted("a.scope/job");
+    expect(host.said).toBe("old /a.scope/job\nnew /a.scope/job\n");
+    expect(await host.accounting()).toMatchObject({ accounted: 2, failed: 0 });
+    await untilOneHost();
+  });
+
+  it("without a script keeps what waits for one, and deletes what runs empty later", async () => {
+    makeEmpty(100);
+    await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`, {
+      wrapper: etc.wrapper,
+    });
+    await until(async () => (await host.accounting()).running === 10, "handlers run");
+    await until(async () => (await host.accounting()).waiting === 100, "all wait");
+    host.reload("");
+    await host.daemon.untilLogged("100 cgroups wait until there is a handler");
+    await host.scratch.runToEnd("a.scope/later");
+    await host.untilDeleted("a.scope/later");
+    for (let i = 0; i < 100; i++) expect(host.exists(`a.scope/${i}`)).toBe(true);
+    expect(await host.accounting()).toMatchObject({ state: "idle", waiting: 100, lost: 0 });
+    host.reload(`script = "${script("again")}"\n`);
+    await until(async () => (await host.accounting()).accounted >= 90, "those that did not run");
+    host.reload(`script = "${script("again2")}"\n`);
+    await until(async () => (await host.accounting()).waiting === 0, "all are accounted");
+    expect(new Set(accounted()).size).toBe(100);
+    expect((await host.accounting()).lost).toBe(0);
+    await untilOneHost();
+  });
+
+  it.each([
+    ["a loop of links", (path: string) => symlinkSync("accounting.lua", path), "ELOOP"],
+    ["a directory", (path: string) => mkdirSync(path), "EISDIR"],
+    ["a link that leads nowhere", (path: string) => symlinkSync("gone", path), "ENOENT"],
+    [
+      "below a file",
+      (path: string) => {
+        rmSync(dirname(path), { recursive: true });
+        writeFileSync(dirname(path), "");
+      },
+      "ENOTDIR",
+    ],
+    [
+      "below a link that leads nowhere",
+      (path: string) => {
+        rmSync(dirname(path), { recursive: true });
+        symlinkSync("gone", dirname(path));
+      },
+      "ENOENT",
+    ],
+  ])("reads a script again that could not be read before: %s", async (_, make, errno) => {
+    const path = join(etc.scripts, "accounting.lua");
+    make(path);
+    host.scratch.make("a.scope/left");
+    await host.startWith("", { wrapper: etc.wrapper });
+    await host.daemon.untilLogged(
+      `cgroups wait until the script can be read and is reloaded: ${errno}`,
+    );
+    await host.scratch.runToEnd("a.scope/job");
+    await until(async () => (await host.accounting()).waiting === 2, "both wait");
+    expect((await host.accounting()).state).toBe("down");
+    rmSync(etc.scripts, { recursive: true });
+    mkdirSync(etc.scripts);
+    symlinkSync(script("default"), path);
+    host.reload("");
+    await host.untilDeleted("a.scope/job");
+    await host.untilDeleted("a.scope/left");
+    expect(accounted().toSorted()).toEqual(["/a.scope/job", "/a.scope/left"]);
+    rmSync(path);
+    make(path);
+    host.reload("");
+    await until(async () => (await host.accounting()).state === "down", "it is seen");
+    await host.scratch.runToEnd("a.scope/job");
+    await until(async () => (await host.accounting()).waiting === 1, "it waits");
+    expect(host.exists("a.scope/job")).toBe(true);
+  });
+
+  it("leaves one script host, however many there are", async () => {
+    const paths = [script("a"), script("b"), script("c")];
+    const use = (i: number) => host.reload(`script = "${paths[i % 3]}"\n`);
+    await host.startWith(`script = "${paths[0]}"\n`);
+    await host.untilReady();
+    use(1);
+    await sleep(40);
+    use(2);
+    await untilOneHost();
+    for (let i = 0; i < 20; i++) {
+      use(i);
+      await sleep(20);
+    }
+    await untilOneHost();
+    await host.untilReady();
+    await host.scratch.runToEnd("a.scope/job");
+    await host.untilDeleted("a.scope/job");
+    // The last one was use(19).
+    expect(host.said).toBe("b /a.scope/job\n");
+    expect(await host.accounting()).toMatchObject({ accounted: 1, lost: 0, failed: 0 });
+  });
+
+  it("that makes the script unusable keeps cgroups", async () => {
+    await host.startWith(`script = "${script("good")}"\n`);
+    await host.untilReady();
+    host.reload('script = "/nonexistent/x.lua"\n');
+    await host.daemon.untilLogged("cgroups wait until the script is usable and reloaded:");
+    await host.scratch.runToEnd("a.scope/job");
+    await until(async () => (await host.accounting()).waiting === 1, "it waits");
+    host.reload(`script = "${script("good")}"\n`);
+    await host.untilDeleted("a.scope/job");
+    expect(host.said).toBe("good /a.scope/job\n");
+    await untilOneHost();
+  });
+});
