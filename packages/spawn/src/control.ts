@@ -15,6 +15,9 @@ import {
   EX_UNAVAILABLE,
 } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
+import { type ConnectionBounds, ConnectionLimit } from "./connection-limit.ts";
+import type { Logger } from "./log.ts";
+import { logServerErrors } from "./server-errors.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
 
 /** A request from the socket. */
@@ -26,15 +29,28 @@ type Handler = (request: ControlRequest) => Promise<unknown>;
 
 const MAX_LINE_BYTES = 4096;
 
+/** Connections that wait to be accepted; net.core.somaxconn bounds it. */
+const LISTEN_BACKLOG = 4096;
+
+/** Root's programs can hang, too. */
+const BOUNDS: ConnectionBounds = { count: 64, peerTimeoutMs: 10_000 };
+
 /** Listens at `path`. The caller closes the server. @throws CommandFailure */
-export async function listenForControl(path: string, handler: Handler): Promise<Server> {
-  const server = createServer((socket) => serve(socket, handler));
+export async function listenForControl(
+  path: string,
+  handler: Handler,
+  log: Logger,
+): Promise<Server> {
+  // A peer that has shut its side for writing still gets its answer.
+  const server = createServer({ allowHalfOpen: true }, (socket) => serve(socket, handler, limit));
+  const limit = new ConnectionLimit(server, BOUNDS);
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     await removeStaleSocket(path);
-    server.listen(path);
+    server.listen({ path, backlog: LISTEN_BACKLOG });
     await once(server, "listening");
     chmodSync(path, 0o600);
+    logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -42,21 +58,31 @@ export async function listenForControl(path: string, handler: Handler): Promise<
   }
 }
 
-function serve(socket: Socket, handler: Handler): void {
+function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
   socket.on("error", () => socket.destroy());
   let size = 0;
   socket.on("data", (data) => {
     size += data.length;
     if (size > MAX_LINE_BYTES) socket.destroy();
   });
-  createInterface({ input: socket }).once("line", async (line) => {
+  const lines = createInterface({ input: socket });
+  const endWithoutRequest = () => socket.destroy();
+  // It passes on those of the socket, which ends for them already.
+  lines.on("error", () => {});
+  lines.once("close", endWithoutRequest);
+  lines.once("line", async (line) => {
+    lines.off("close", endWithoutRequest);
+    if (!limit.working(socket)) return;
     let answer: unknown;
     try {
       answer = await handler(parseRequest(line));
     } catch (error) {
       answer = { error: error instanceof Error ? error.message : String(error) };
     }
-    socket.end(`${JSON.stringify(answer)}\n`);
+    limit.answering(socket);
+    socket.write(`${JSON.stringify(answer)}\n`);
+    // The kernel has the answer then, also for a peer that neither reads nor closes.
+    socket.destroySoon();
   });
 }
 
@@ -100,6 +126,11 @@ export async function askDaemon(path: string, request: ControlRequest): Promise<
       );
     throw error;
   });
+  if (text === "")
+    throw new CommandFailure(
+      `the daemon has closed the connection without an answer (${path})`,
+      EX_UNAVAILABLE,
+    );
   const answer: unknown = JSON.parse(text);
   if (typeof answer === "object" && answer !== null && "error" in answer)
     throw new CommandFailure(String(answer.error), EX_PROTOCOL);

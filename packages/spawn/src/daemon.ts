@@ -31,6 +31,7 @@ import { CgroupService } from "./cgroup-service.ts";
 import { type Config, readConfig } from "./config.ts";
 import { type ControlRequest, listenForControl } from "./control.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
+import { MetricsEndpoint } from "./metrics/endpoint.ts";
 import { CATATONIT } from "./namespaces/init.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { NamespaceThread } from "./namespaces/thread.ts";
@@ -156,7 +157,7 @@ class Daemon {
   #cgroupsStopped: Promise<void> | undefined;
   #stopGraceMs: number;
   #control: Server | undefined;
-  #metrics: Server | undefined;
+  readonly #metrics: MetricsEndpoint;
   #names = 0;
   #isStopping = false;
 
@@ -179,6 +180,7 @@ class Daemon {
       log,
       (names) => this.#changed(names),
     );
+    this.#metrics = new MetricsEndpoint(() => this.#status(), log);
     this.#stopGraceMs = config.accounting.stopGraceMs;
     this.#catchCrashes();
     this.#catchSignals();
@@ -188,13 +190,15 @@ class Daemon {
     await this.#keepStore(await this.#namespaces.store);
     // What can fail comes before the first client is served.
     if (control.socket !== "")
-      this.#control = await listenForControl(control.socket, (request) =>
-        this.#answerControl(request),
+      this.#control = await listenForControl(
+        control.socket,
+        (request) => this.#answerControl(request),
+        this.#log,
       );
-    await this.#startMetrics(metrics.listen);
     await this.#namespaces.serve();
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
+    this.#metrics.configure(metrics.listen);
     // After the namespace service: its clients wait, cgroups do not.
     if (reaper.enabled)
       this.#cgroups = CgroupService.start(reaper, accounting, this.#options.verbose, this.#log);
@@ -213,12 +217,6 @@ class Daemon {
     );
     if (!isSent || !(await this.#notifier.barrier()))
       this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
-  }
-
-  async #startMetrics(address: string): Promise<void> {
-    if (address === "") return;
-    const { listenForMetrics } = await import("./metrics/server.ts");
-    this.#metrics = await listenForMetrics(address, () => this.#status());
   }
 
   #catchCrashes(): void {
@@ -244,7 +242,7 @@ class Daemon {
     this.#log(LOG_NOTICE, `stopping on ${signal}`);
     this.#notifier?.trySend(["STOPPING=1"]);
     this.#control?.close();
-    this.#metrics?.close();
+    this.#metrics.close();
     // Without a service manager the store ends with us, and nobody would end the inits.
     this.#namespaces.stop(this.#notifier === undefined);
     this.#cgroupsStopped = this.#cgroups?.stop(this.#stopGraceMs);
@@ -260,6 +258,7 @@ class Daemon {
     try {
       const config = this.#options.override(readConfig(this.#options.configFile));
       this.#namespaces.configure(policyOf(config));
+      if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
       this.#cgroups?.reload(config.accounting);
       this.#stopGraceMs = config.accounting.stopGraceMs;
       this.#log(LOG_NOTICE, "reloaded the configuration");
@@ -306,6 +305,7 @@ class Daemon {
       uptimeSeconds: process.uptime(),
       namespaces: await this.#namespaces.status(),
       reaping: await this.#cgroups?.status(),
+      metrics: this.#metrics.status,
     };
   }
 

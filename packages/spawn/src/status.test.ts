@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { formatCgroups, formatStatus } from "./status.ts";
+import { formatCgroups, formatMetrics, formatStatus } from "./status.ts";
 
 describe("formatStatus", () => {
   it("shows what the daemon has", () => {
@@ -41,6 +41,20 @@ describe("formatStatus", () => {
       "inits        7 ended by themselves",
       "cgroups      not reaped",
     ]);
+  });
+
+  it.each([
+    [{ address: "[::1]:9469", isListening: true }, "at [::1]:9469"],
+    [
+      { address: "[::1]:9469", isListening: false },
+      "not reachable at [::1]:9469: not listening yet",
+    ],
+    [
+      { address: "[::1]:9469", isListening: false, problem: "listen EADDRINUSE" },
+      "not reachable at [::1]:9469: listen EADDRINUSE",
+    ],
+  ])("shows whether metrics can be reached: %j", (metrics, text) => {
+    expect(formatMetrics(metrics)).toEqual([["metrics", text]]);
   });
 
   it("shows cgroups and their accounting", () => {

@@ -1,6 +1,6 @@
 /** What `cm4all-spawn status` shows. */
-
 import type { CgroupServiceStatus } from "./cgroup-service.ts";
+import type { MetricsStatus } from "./metrics/endpoint.ts";
 import type { NamespaceStatus } from "./namespaces/messages.ts";
 
 export interface DaemonStatus {
@@ -10,6 +10,8 @@ export interface DaemonStatus {
   readonly namespaces: NamespaceStatus;
   /** Undefined where the configuration says that no cgroups are reaped. */
   readonly reaping?: CgroupServiceStatus | undefined;
+  /** Undefined where the configuration says that there are none. */
+  readonly metrics?: MetricsStatus | undefined;
 }
 
 function duration(seconds: number): string {
@@ -53,7 +55,16 @@ export function formatStatus(status: DaemonStatus): string[] {
     ],
     ["inits", `${n.initDeaths} ended by themselves`],
     ...formatCgroups(status.reaping),
+    ...formatMetrics(status.metrics),
   ]);
+}
+
+/** The row about metrics. Pure. */
+export function formatMetrics(metrics: MetricsStatus | undefined): [string, string][] {
+  if (metrics === undefined) return [];
+  const { address, isListening, problem } = metrics;
+  if (isListening) return [["metrics", `at ${address}`]];
+  return [["metrics", `not reachable at ${address}: ${problem ?? "not listening yet"}`]];
 }
 
 /** The rows about cgroups. Pure. */

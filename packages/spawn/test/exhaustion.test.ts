@@ -1,6 +1,7 @@
 /** What the daemon does when the kernel gives it no more: descriptors (EMFILE), mounts (ENOSPC). */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   CLONE_FS,
@@ -127,6 +128,17 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     setLimit(daemon, limit);
     expect(client.receive().kind).toBe("handles");
     expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
+  });
+
+  it("connections of administrators end nothing", async () => {
+    setLimit(daemon, 3);
+    const sockets = Array.from({ length: 20 }, () => connect(daemon.controlSocket));
+    // Those that libuv accepts with its spare descriptor are closed again.
+    for (const socket of sockets) socket.on("error", () => {});
+    await sleep(500);
+    setLimit(daemon, limit);
+    for (const socket of sockets) socket.destroy();
+    expect((await daemon.status()).names).toBe(0);
   });
 
   it("names expire once there are some again", async () => {

@@ -24,6 +24,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("metrics", () => {
     const socket = `/tmp/cm4all-spawn-metrics-${process.pid}.sock`;
     const daemon = await TestDaemon.start({ config: `[metrics]\nlisten = "${socket}"\n` });
     try {
+      await daemon.untilLogged(`metrics are served at ${socket}`);
       using client = daemon.connect();
       client.inodes("a", { ipc: true, pid: true });
       client.inodes("a", { ipc: true });

@@ -1,0 +1,90 @@
+/** The metrics' address, which may be taken or not there yet: the services run meanwhile. */
+import type { Server } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
+import { logServerErrors } from "../server-errors.ts";
+import type { DaemonStatus } from "../status.ts";
+
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 60_000;
+
+export interface MetricsStatus {
+  /** As configured. */
+  readonly address: string;
+  readonly isListening: boolean;
+  /** The last failure to listen; undefined before the first, and once it listens. */
+  readonly problem?: string | undefined;
+}
+
+/** Serves metrics at the configured address as soon as that can be done; `close` ends it. */
+export class MetricsEndpoint {
+  readonly #readStatus: () => Promise<DaemonStatus>;
+  readonly #log: Logger;
+  #status: MetricsStatus | undefined;
+  #server: Server | undefined;
+  #attempts: AbortController | undefined;
+
+  constructor(readStatus: () => Promise<DaemonStatus>, log: Logger) {
+    this.#readStatus = readStatus;
+    this.#log = log;
+  }
+
+  /** Undefined where none are to be served. */
+  get status(): MetricsStatus | undefined {
+    return this.#status;
+  }
+
+  /**
+   * Serves at `address` and nowhere else; empty for nowhere. A failure is logged, and tried
+   * again until the next call.
+   */
+  configure(address: string): void {
+    if (this.#status?.isListening === true && this.#status.address === address) return;
+    this.close();
+    if (address === "") return;
+    this.#status = { address, isListening: false };
+    this.#attempts = new AbortController();
+    void this.#open(address, this.#attempts.signal);
+  }
+
+  close(): void {
+    this.#attempts?.abort();
+    this.#status = undefined;
+    this.#server?.close();
+    this.#server?.closeAllConnections();
+    this.#server = undefined;
+  }
+
+  async #open(address: string, signal: AbortSignal): Promise<void> {
+    for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs *= 2) {
+      try {
+        return await this.#listen(address, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#failed(address, error instanceof Error ? error.message : String(error));
+      }
+      // It rejects only where it is aborted, which ends the loop.
+      await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal }).catch(() => {});
+    }
+  }
+
+  async #listen(address: string, signal: AbortSignal): Promise<void> {
+    const { listenForMetrics } = await import("./server.ts");
+    const server = await listenForMetrics(address, this.#readStatus);
+    if (signal.aborted) {
+      server.close();
+      return;
+    }
+    logServerErrors(server, "the metrics", this.#log);
+    this.#server = server;
+    this.#status = { address, isListening: true };
+    this.#log(LOG_INFO, `metrics are served at ${address}`);
+  }
+
+  /** Logs a reason once, however often it is tried. */
+  #failed(address: string, problem: string): void {
+    if (this.#status?.problem !== problem)
+      this.#log(LOG_WARNING, `cannot serve metrics at ${address}, trying again: ${problem}`);
+    this.#status = { address, isListening: false, problem };
+  }
+}

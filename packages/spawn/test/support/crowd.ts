@@ -1,0 +1,101 @@
+/** Many connections to a stream socket, of a process that never behaves. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { promisify } from "node:util";
+
+/** `{ path }` or `{ host, port }`, as net.connect() takes it. */
+export type StreamAddress =
+  | { readonly path: string }
+  | { readonly host: string; readonly port: number };
+
+/** What each connection does: each is one way to hold a server's descriptor. */
+export const BEHAVIOURS = {
+  "says nothing": "",
+  "sends a byte now and then":
+    "socket.write('GET /'); timer = setInterval(() => socket.write('a'), 1000)",
+  // The second request does not wait for the first answer.
+  "never reads": "socket.pause().write('GET /metrics HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'.repeat(2))",
+  "shuts its side": "socket.end()",
+} as const;
+
+export type Behaviour = keyof typeof BEHAVIOURS;
+
+export interface CrowdOptions {
+  readonly address: StreamAddress;
+  readonly behaviour: Behaviour;
+  readonly count: number;
+  /** Whether it connects again when it is thrown out. */
+  readonly comesBack: boolean;
+  /** A command that starts it: as whom, and in whose namespaces. */
+  readonly wrapper?: readonly string[];
+}
+
+function program({ address, behaviour, count, comesBack }: CrowdOptions): string {
+  return `
+    let connected = 0;
+    function open() {
+      const socket = require("node:net").connect({
+        ...${JSON.stringify(address)},
+        allowHalfOpen: true,
+      });
+      let timer;
+      socket.once("connect", () => {
+        if (++connected === ${count}) console.log("all");
+        ${BEHAVIOURS[behaviour]};
+      });
+      socket.on("error", () => {});
+      socket.once("end", () => socket.destroy());
+      socket.once("close", () => clearInterval(timer));
+      socket.once("close", () => { if (${comesBack}) setTimeout(open, 5000 * Math.random()); });
+      if (${behaviour !== "never reads"}) socket.resume();
+    }
+    setInterval(() => {}, 1000);
+    for (let i = 0; i < ${count}; i++) open();`;
+}
+
+function command(wrapper: readonly string[], script: string): [string, string[]] {
+  const [first = "", ...rest] = [...wrapper, process.execPath, "-e", script];
+  return [first, rest];
+}
+
+/** A process with its connections; `end` ends it. */
+export class Crowd {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Waits until each of its connections was made. */
+  static async start(options: CrowdOptions): Promise<Crowd> {
+    const [file, args] = command(options.wrapper ?? [], program(options));
+    const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
+    const failed = once(child, "exit").then(() => {
+      throw new Error("the crowd has ended by itself");
+    });
+    await Promise.race([once(child.stdout, "data"), failed]);
+    failed.catch(() => {});
+    return new Crowd(child);
+  }
+
+  async end(): Promise<void> {
+    const ended = once(this.#child, "exit");
+    if (this.#child.kill("SIGKILL")) await ended;
+  }
+}
+
+/** What `GET /metrics` gives. @throws Error after half a minute */
+export async function scrape(
+  address: StreamAddress,
+  wrapper: readonly string[] = [],
+): Promise<{ status: number; text: string }> {
+  const where = "path" in address ? { socketPath: address.path } : address;
+  const script = `
+    require("node:http").get({...${JSON.stringify(where)}, path: "/metrics"}, (response) => {
+      let text = "";
+      response.on("data", (chunk) => { text += chunk; });
+      response.on("end", () => console.log(JSON.stringify({ status: response.statusCode, text })));
+    });`;
+  const { stdout } = await promisify(execFile)(...command(wrapper, script), { timeout: 30_000 });
+  return JSON.parse(stdout);
+}
