@@ -1,6 +1,6 @@
 import type { Server } from "node:net";
-import { LogOnce } from "./broker/log-once.ts";
 import { LOG_WARNING, type Logger } from "./log.ts";
+import { LogOnce } from "./log-once.ts";
 
 /**
  * Logs errors of a server that listens, such as EMFILE of accept(2): they cost a

@@ -1,8 +1,8 @@
 import type { Fd } from "@cm4all/linux";
 import type { Logger } from "../log.ts";
+import type { LogOnce } from "../log-once.ts";
 import type { Engine } from "./engine.ts";
 import type { HandleCache } from "./handle-cache.ts";
-import type { LogOnce } from "./log-once.ts";
 import type { AllowedPeers } from "./permission.ts";
 import type { Store } from "./store.ts";
 

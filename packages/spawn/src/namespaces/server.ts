@@ -8,13 +8,13 @@ import {
   type Request,
 } from "@cm4all/spawn-protocol";
 import { LOG_WARNING } from "../log.ts";
+import { LogOnce } from "../log-once.ts";
 import { monotonicMs } from "../thread/event-loop.ts";
 import type { Client, Connections } from "./connections.ts";
 import type { Context } from "./context.ts";
 import type { Connection, EngineHandler } from "./engine.ts";
 import type { Undo } from "./entry.ts";
 import { isSystemError, Refusal } from "./errors.ts";
-import { LogOnce } from "./log-once.ts";
 import type { Registry } from "./registry.ts";
 import { RequestStatistics } from "./statistics.ts";
 

@@ -1,6 +1,7 @@
 /** The namespace service's thread: puts its parts together and runs them. */
 import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
+import { LogOnce } from "../log-once.ts";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { attachToParent, type ParentThread, workerOptions } from "../thread/messages.ts";
 import { Connections } from "./connections.ts";
@@ -10,7 +11,6 @@ import { EpollEngine } from "./epoll-engine.ts";
 import { Expiry } from "./expiry.ts";
 import { HandleCache } from "./handle-cache.ts";
 import { makeChildrenPowerless } from "./init.ts";
-import { LogOnce } from "./log-once.ts";
 import type {
   FromNamespaces,
   NamespaceOptions,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
+import { LOG_NOTICE, LOG_WARNING } from "./log.ts";
 import { LogOnce } from "./log-once.ts";
 
 describe("logging once", () => {
