@@ -15,7 +15,7 @@ import type { BrokerOptions, BrokerStatus, FromBroker, ToBroker } from "./messag
 import { Registry } from "./registry.ts";
 import { restore } from "./restore.ts";
 import { Server } from "./server.ts";
-import { Store } from "./store.ts";
+import { Store, StoreError } from "./store.ts";
 
 /** Open namespaces at most; see the descriptor budget in docs/design.md. */
 const MAX_HANDLES = 4096;
@@ -33,7 +33,14 @@ const STOP_ANSWER_MS = 200;
 export function runBroker(): void {
   const loop = new EventLoop();
   const options = workerOptions<BrokerOptions>();
-  const broker = new Broker(loop, options);
+  let broker: Broker;
+  try {
+    broker = new Broker(loop, options);
+  } catch (error) {
+    // The main thread has been told.
+    if (error instanceof StoreError) return;
+    throw error;
+  }
   broker.start();
   loop.run();
   loop.close();
@@ -71,7 +78,7 @@ class Broker {
     const inherited = this.#openInheritedStore(log);
     this.#isNewStore = inherited === undefined;
     this.#context = {
-      store: inherited ?? Store.create(),
+      store: inherited ?? this.#createStore(),
       engine: this.#engine,
       handles: new HandleCache(MAX_HANDLES),
       ownPidNamespace: openOwnNamespace("pid"),
@@ -112,6 +119,17 @@ class Broker {
       log(LOG_WARNING, `starting with an empty store: ${error}`);
       fd.close();
       return undefined;
+    }
+  }
+
+  /** @throws StoreError, of which the main thread has been told */
+  #createStore(): Store {
+    try {
+      return Store.create();
+    } catch (error) {
+      if (error instanceof StoreError)
+        this.#parent.post({ kind: "unusable", reason: error.message });
+      throw error;
     }
   }
 
