@@ -8,7 +8,7 @@ import { CLONE_FS, CLONE_NEWNS, mount, setns, unshare } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { Home } from "../src/broker/home.ts";
-import { storeThread, TestDaemon, until } from "./support/daemon.ts";
+import { kill, storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
 import { FakeRoot, MountNamespace } from "./support/roots.ts";
 
@@ -126,7 +126,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
       expect(daemon.log).toMatch(/^\S+ starting with an empty store: .*\n/);
       expect(daemon.log.split("\n").filter((line) => line.includes("store"))).toHaveLength(1);
       using client = daemon.connect();
-      client.inodes("new", ALL);
+      client.inodes("new", { ipc: true });
       await daemon.stop();
       manager.close();
       expect(root.contents()).toBe(before);
@@ -136,6 +136,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
     daemon = await TestDaemon.start();
     using client = daemon.connect();
     client.inodes("before", ALL);
+    const inits = daemon.childPids();
     unshare(CLONE_FS);
     const home = Home.ofThisThread();
     const fd = openSync(`${storeThread(daemon)}/ns/mnt`, "r");
@@ -147,6 +148,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
     expect(() => client.inodes("after", { pid: true })).toThrow();
     await until(() => daemon?.child.exitCode !== null, "it has ended");
     expect(daemon.child.exitCode).toBe(71);
+    for (const pid of inits) kill(pid);
     expect(daemon.log).toContain("fatal: the thread is in the wrong mount namespace");
   });
 });
