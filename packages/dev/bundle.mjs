@@ -6,6 +6,7 @@
  * To be called in the package's directory. `__VERSION__` becomes the suite's version.
  */
 import {
+  chmodSync,
   copyFileSync,
   mkdirSync,
   readdirSync,
@@ -79,6 +80,7 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, s
     );
   }
   if (ffi) copyAddon(entry, dirname(outfile));
+  chmodSync(unfinished, 0o755);
   renameSync(unfinished, outfile);
   console.log(`${outfile}: ${Math.ceil(size / 1024)} KiB of ${budgetKiB} KiB`);
 }

@@ -8,6 +8,7 @@ import { CLONE_FS, CLONE_NEWNS, mount, setns, unshare } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { Home } from "../src/broker/home.ts";
+import { readInitName } from "../src/broker/init.ts";
 import { kill, storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
 import { FakeRoot, MountNamespace } from "./support/roots.ts";
@@ -26,6 +27,14 @@ function addNames(directory: string): void {
 function identity(path: string): string {
   const { dev, ino } = statSync(path);
   return `${dev}:${ino}`;
+}
+
+/** A daemon that ended so leaves its inits, for the next one to find. */
+function initsOf(...names: string[]): number[] {
+  return readdirSync("/proc")
+    .filter((pid) => /^\d+$/.test(pid))
+    .map(Number)
+    .filter((pid) => names.includes(readInitName(pid) ?? ""));
 }
 
 describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
@@ -135,8 +144,8 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
   it("in which something covers the store ends the daemon before it writes there", async () => {
     daemon = await TestDaemon.start();
     using client = daemon.connect();
-    client.inodes("before", ALL);
-    const inits = daemon.childPids();
+    const before = `before-${process.pid}`;
+    client.inodes(before, ALL);
     unshare(CLONE_FS);
     const home = Home.ofThisThread();
     const fd = openSync(`${storeThread(daemon)}/ns/mnt`, "r");
@@ -145,10 +154,11 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
     home.enter();
     home.close();
     closeSync(fd);
-    expect(() => client.inodes("after", { pid: true })).toThrow();
+    const after = `after-${process.pid}`;
+    expect(() => client.inodes(after, { pid: true })).toThrow();
     await until(() => daemon?.child.exitCode !== null, "it has ended");
     expect(daemon.child.exitCode).toBe(71);
-    for (const pid of inits) kill(pid);
+    for (const pid of initsOf(before, after)) kill(pid);
     expect(daemon.log).toContain("fatal: the thread is in the wrong mount namespace");
   });
 });
