@@ -6,6 +6,7 @@
  * To be called in the package's directory. `__VERSION__` becomes the suite's version.
  */
 import {
+  chmodSync,
   copyFileSync,
   mkdirSync,
   readdirSync,
@@ -21,7 +22,14 @@ import { build } from "esbuild";
 
 const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
-const SHEBANG = "#!/usr/bin/env node";
+/**
+ * SIGUSR1 makes Node open its debugger on 127.0.0.1, where every local user can evaluate
+ * code in a program of root. As an option, before the program's first line is run: the
+ * debugger shall listen on an address that no host has (RFC 5737), and fails. Node 20 has
+ * no --disable-sigusr1. In the first line: the signal is ignored.
+ */
+const SHEBANG = "#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229";
+const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
 /** A CommonJS module has no import.meta. */
 const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).href;';
 
@@ -51,7 +59,7 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, s
     legalComments: "none",
     metafile: true,
     external: ["*.node", "@yuuang/*"],
-    banner: { js: stays ? `${SHEBANG}\n${OWN_URL}` : SHEBANG },
+    banner: { js: [SHEBANG, FIRST_LINE, ...(stays ? [OWN_URL] : [])].join("\n") },
     define: {
       __VERSION__: JSON.stringify(suite.version),
       ...(stays ? { "import.meta.url": "__url" } : {}),
@@ -72,6 +80,7 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, s
     );
   }
   if (ffi) copyAddon(entry, dirname(outfile));
+  chmodSync(unfinished, 0o755);
   renameSync(unfinished, outfile);
   console.log(`${outfile}: ${Math.ceil(size / 1024)} KiB of ${budgetKiB} KiB`);
 }

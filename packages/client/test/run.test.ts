@@ -228,6 +228,11 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(stdout).toBe(`ready\n${SIGNALS.map((signal) => `got-${signal}\n`).join("")}`);
     });
 
+    it("that this command catches itself are not so in the one that it runs", async () => {
+      const result = await run("foo", "--ipc", "--pid", "--", "sh", "-c", "kill -USR1 $$");
+      expect(result).toMatchObject({ status: 128 + 10, stderr: "" });
+    });
+
     it("end a command that does not catch them", async () => {
       const running = new Running(
         process.execPath,

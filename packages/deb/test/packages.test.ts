@@ -96,7 +96,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     for (const [command, section] of Object.entries(COMMANDS)) {
       const file = join(built.tree, command);
       expect(lstatSync(file).isSymbolicLink(), command).toBe(true);
-      expect(readFileSync(file, "latin1")).toMatch(/^#!\/usr\/bin\/node\n/);
+      expect(readFileSync(file, "latin1")).toMatch(
+        /^#!\/usr\/bin\/node --inspect-port=192\.0\.2\.1:9229\n"use strict";process\.on\("SIGUSR1", /,
+      );
       expect(statSync(file).mode & 0o777).toBe(0o755);
       const run = spawnSync(process.execPath, [file, "--version"], { encoding: "utf8" });
       expect(run.stdout).toBe(`${version()}\n`);

@@ -30,6 +30,8 @@ export function startHostProcess(options: ProcessOptions): HostProcess {
       `--max-old-space-size=${options.memoryMiB}`,
       // Wakes an idle process every 8 s, for as long as it lives.
       "--no-memory-reducer",
+      // No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason.
+      "--inspect-port=192.0.2.1:9229",
       ...options.program,
     ],
     {

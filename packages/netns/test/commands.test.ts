@@ -268,6 +268,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       ["exit 7", { status: 7 }],
       ["kill -TERM $$", { signal: "SIGTERM" }],
       ["kill -PIPE $$", { signal: "SIGPIPE" }],
+      ["kill -USR1 $$", { signal: "SIGUSR1" }],
     ])("ends as the command does: %s", (script, expected) => {
       const { status, signal } = run("exec", "web", "--", "sh", "-c", script);
       // nsenter(1) ends itself with the signal that ended its child.

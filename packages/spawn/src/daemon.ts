@@ -221,9 +221,9 @@ class Daemon {
 
   #catchCrashes(): void {
     const crash = (error: unknown) => {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.#log(LOG_ERR, `crashed: ${text}`);
-      exitImmediately(EX_SOFTWARE);
+      const { message, exitStatus } = explainFailure(error);
+      this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${message}` : message);
+      exitImmediately(exitStatus);
     };
     process.on("uncaughtException", crash);
     process.on("unhandledRejection", crash);

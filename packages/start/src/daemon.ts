@@ -41,7 +41,10 @@ export class Daemon implements AsyncDisposable {
   }
 }
 
+/** No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
+const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
+
 /** @see setpriv(1) */
 function command(args: readonly string[]): [string, string[]] {
-  return ["setpriv", ["--pdeathsig", "TERM", process.execPath, DAEMON, ...args]];
+  return ["setpriv", ["--pdeathsig", "TERM", process.execPath, NO_DEBUGGER, DAEMON, ...args]];
 }

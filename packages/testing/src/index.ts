@@ -1,4 +1,5 @@
 export * from "./bundle.ts";
 export * from "./cgroup.ts";
+export * from "./debugger.ts";
 export * from "./needs.ts";
 export * from "./postgres.ts";

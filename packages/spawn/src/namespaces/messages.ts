@@ -54,6 +54,8 @@ export type FromNamespaces =
   | { readonly kind: "log"; readonly line: LogLine }
   /** The store is open. Its descriptor stays the thread's. */
   | { readonly kind: "store"; readonly fd: number; readonly isNew: boolean }
+  /** There is no store, for this reason; the thread ends. */
+  | { readonly kind: "unusable"; readonly reason: string }
   | { readonly kind: "serving" }
   /** How many names there are now; at most once a second. */
   | { readonly kind: "changed"; readonly names: number }

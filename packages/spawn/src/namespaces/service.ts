@@ -20,7 +20,7 @@ import type {
 import { Registry } from "./registry.ts";
 import { restore } from "./restore.ts";
 import { Server } from "./server.ts";
-import { Store } from "./store.ts";
+import { Store, StoreError } from "./store.ts";
 
 /** Open namespaces at most; see the descriptor budget in docs/design.md. */
 const MAX_HANDLES = 4096;
@@ -38,7 +38,14 @@ const STOP_ANSWER_MS = 200;
 export function runNamespaceService(): void {
   const loop = new EventLoop();
   const options = workerOptions<NamespaceOptions>();
-  const service = new NamespaceService(loop, options);
+  let service: NamespaceService;
+  try {
+    service = new NamespaceService(loop, options);
+  } catch (error) {
+    // The main thread has been told.
+    if (error instanceof StoreError) return;
+    throw error;
+  }
   service.start();
   loop.run();
   loop.close();
@@ -78,7 +85,7 @@ class NamespaceService {
     const inherited = this.#openInheritedStore(log);
     this.#isNewStore = inherited === undefined;
     this.#context = {
-      store: inherited ?? Store.create(),
+      store: inherited ?? this.#createStore(),
       engine: this.#engine,
       handles: new HandleCache(MAX_HANDLES),
       ownPidNamespace: openOwnNamespace("pid"),
@@ -119,6 +126,17 @@ class NamespaceService {
       log(LOG_WARNING, `starting with an empty store: ${error}`);
       fd.close();
       return undefined;
+    }
+  }
+
+  /** @throws StoreError, of which the main thread has been told */
+  #createStore(): Store {
+    try {
+      return Store.create();
+    } catch (error) {
+      if (error instanceof StoreError)
+        this.#parent.post({ kind: "unusable", reason: error.message });
+      throw error;
     }
   }
 

@@ -19,19 +19,26 @@
  */
 import {
   existsSync,
+  fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
+  statfsSync,
   statSync,
   unlinkSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
+import { EX_OSERR } from "@cm4all/command";
 import {
   CLONE_FS,
   CLONE_NEWNS,
+  changeDirectory,
+  exitImmediately,
   Fd,
   isErrno,
   MNT_DETACH,
@@ -47,9 +54,13 @@ import {
   umount,
   unshare,
 } from "@cm4all/linux";
+import { Home, openDirectory } from "./home.ts";
 
 const FORMAT = "cm4all-spawn namespaces 1\n";
 const O_WRONLY = 1;
+
+/** @see statfs(2) */
+const TMPFS_MAGIC = 0x01021994;
 
 /** A namespace's file in its name's directory. */
 export type NamespaceFile = "ipc" | "pid" | `user-${number}`;
@@ -64,63 +75,70 @@ export interface StoredName {
   readonly users: readonly { index: number; payload: Buffer }[];
 }
 
+/** There is no store, for a reason outside of the daemon. The message is one line. */
+export class StoreError extends Error {
+  override readonly name = "StoreError";
+}
+
 export class Store {
   /** The mount namespace itself, to be kept by the service manager. The store owns it. */
   readonly fd: Fd;
-  readonly #host: Fd;
+  readonly #home: Home;
+  /** The device of the tmpfs. */
+  readonly #device: number;
   #nextId = 1;
 
-  private constructor(host: Fd, fd: Fd) {
-    this.#host = host;
+  private constructor(home: Home, fd: Fd, device: number) {
+    this.#home = home;
     this.fd = fd;
+    this.#device = device;
   }
 
-  /** Makes a new store and moves the calling thread into it. */
+  /**
+   * Makes a new store and moves the calling thread into it.
+   * @throws StoreError; the thread may be anywhere then, and nothing of the host was changed
+   */
   static create(): Store {
-    unshare(CLONE_FS);
-    const host = openOwnNamespace("mnt");
-    unshare(CLONE_NEWNS);
-    mount({ target: "/", flags: MS_REC | MS_PRIVATE });
-    // The new root is built over a directory that every system has.
-    const root = "/sys";
-    mount({ source: "cm4all-spawn", target: root, type: "tmpfs", data: "mode=0700" });
-    for (const name of ["proc", "names", "old"]) mkdirSync(`${root}/${name}`);
-    mount({ source: "/proc", target: `${root}/proc`, flags: MS_BIND });
-    pivotRoot(root, `${root}/old`);
-    umount("/old", MNT_DETACH);
-    rmdirSync("/old");
-    const fd = openOwnNamespace("mnt");
-    // Also moves the working directory, which still lies in the old root.
-    setns(fd.number, CLONE_NEWNS);
-    writeFileSync("/format", FORMAT);
-    return new Store(host, fd);
+    try {
+      unshare(CLONE_FS);
+      const home = Home.ofThisThread();
+      unshare(CLONE_NEWNS);
+      const fd = openOwnNamespace("mnt");
+      return new Store(home, fd, buildTree(fd));
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new StoreError(`cannot make the store of namespaces: ${reason}`, { cause: error });
+    }
   }
 
   /**
    * Moves the calling thread into the store of an earlier run.
    * @param fd the mount namespace; the store owns it from then on, unless it throws
-   * @throws Error where it is none, or of another version
+   * @throws Error where it is none, or of another version; the thread is where it was then
    */
   static open(fd: Fd): Store {
     unshare(CLONE_FS);
-    const host = openOwnNamespace("mnt");
-    setns(fd.number, CLONE_NEWNS);
-    const format = existsSync("/format") ? readFileSync("/format", "utf8") : "nothing";
-    if (format !== FORMAT) {
-      setns(host.number, CLONE_NEWNS);
-      host.close();
-      throw new Error(`the stored mount namespace holds ${JSON.stringify(format)}`);
+    const home = Home.ofThisThread();
+    try {
+      setns(fd.number, CLONE_NEWNS);
+      return new Store(home, fd, checkTree());
+    } catch (error) {
+      orExit(() => home.enter());
+      home.close();
+      throw error;
     }
-    return new Store(host, fd);
   }
 
-  /** Runs `work`, which is synchronous, in the mount namespace that the thread came from. */
+  /** Runs `work`, which is synchronous, where the thread came from. */
   outside<T>(work: () => T): T {
-    setns(this.#host.number, CLONE_NEWNS);
     try {
+      this.#home.enter();
       return work();
     } finally {
-      setns(this.fd.number, CLONE_NEWNS);
+      orExit(() => {
+        setns(this.fd.number, CLONE_NEWNS);
+        checkRoot(this.#device);
+      });
     }
   }
 
@@ -148,6 +166,77 @@ export class Store {
       throw error;
     }
     return new NameDirectory(path);
+  }
+}
+
+/**
+ * Makes the root of the calling thread's mount namespace, which has to be new and its own,
+ * a tmpfs with the layout above, and moves the thread there.
+ *
+ * pivot_root(2) replaces the thread's root, which in a chroot is not that of the mount
+ * namespace. So the thread goes to the latter first, where setns(2) leads. That is a
+ * foreign file system: until the tmpfs is the root, all paths are relative to a directory
+ * that is known.
+ * @param fd the mount namespace
+ * @returns the device of the tmpfs
+ */
+function buildTree(fd: Fd): number {
+  using oldRoot = openDirectory("/");
+  setns(fd.number, CLONE_NEWNS);
+  // A mount in a place that is shared would reach the host.
+  mount({ target: "/", flags: MS_REC | MS_PRIVATE });
+  changeDirectory(oldRoot.number);
+  // The new root is built over a directory that every system has.
+  mount({ source: "cm4all-spawn", target: "sys", type: "tmpfs", data: "mode=0700" });
+  for (const name of ["proc", "names", "old"]) mkdirSync(`sys/${name}`);
+  mount({ source: "proc", target: "sys/proc", flags: MS_BIND });
+  using root = openDirectory("sys");
+  changeDirectory(root.number);
+  pivotRoot(".", "old");
+  umount("old", MNT_DETACH);
+  // As every later start does; it also makes "/" what the namespace has for it.
+  setns(fd.number, CLONE_NEWNS);
+  const { dev } = fstatSync(root.number);
+  checkRoot(dev);
+  rmdirSync("/old");
+  writeFileSync("/format", FORMAT);
+  return dev;
+}
+
+/**
+ * Looks whether the thread is in a store.
+ * @returns the device of its tmpfs
+ * @throws Error where it is not
+ */
+function checkTree(): number {
+  const { dev } = lstatSync("/");
+  checkRoot(dev);
+  const names = lstatSync("/names", { throwIfNoEntry: false });
+  const format = lstatSync("/format", { throwIfNoEntry: false });
+  const isWhole = names?.isDirectory() === true && names.dev === dev && format?.dev === dev;
+  // That of another version may be longer, but not by much.
+  const isReadable = isWhole && format.isFile() && format.size < 256;
+  const text = isReadable ? readFileSync("/format", "utf8") : "nothing";
+  if (text !== FORMAT) throw new Error(`the stored mount namespace holds ${JSON.stringify(text)}`);
+  return dev;
+}
+
+/** @throws Error unless "/" is a tmpfs, and of this device */
+function checkRoot(device: number): void {
+  if (statfsSync("/").type !== TMPFS_MAGIC || lstatSync("/").dev !== device)
+    throw new Error("the root of its mount namespace is not the tmpfs of a store");
+}
+
+/**
+ * Ends the process at once where `move`, which takes the thread elsewhere, fails: all that
+ * comes later would be done in the wrong place.
+ */
+function orExit(move: () => void): void {
+  try {
+    move();
+  } catch (error) {
+    writeSync(2, `fatal: the thread is in the wrong mount namespace: ${error}\n`);
+    exitImmediately(EX_OSERR);
   }
 }
 

@@ -1,4 +1,5 @@
 /** The main thread's side of the namespace service: starts its thread and asks it things. */
+import { CommandFailure, EX_OSERR } from "@cm4all/command";
 import type { Logger } from "../log.ts";
 import { WorkerThread } from "../thread/messages.ts";
 import type {
@@ -24,8 +25,9 @@ export class NamespaceThread {
   #onStore: (store: { fd: number; isNew: boolean }) => void = () => undefined;
   #onServing: () => void = () => undefined;
   readonly #onChanged: (names: number) => void;
+  #failure: CommandFailure | undefined;
 
-  /** Settles when the thread has ended: rejects where it crashed. */
+  /** Settles when the thread has ended: rejects where it crashed, or could not start. */
   readonly ended: Promise<void>;
   /** The store, once it is open. */
   readonly store: Promise<{ fd: number; isNew: boolean }>;
@@ -43,7 +45,7 @@ export class NamespaceThread {
       NAMESPACES_ROLE,
       options,
       (message) => this.#handle(message),
-      (error) => (error === undefined ? resolve() : reject(error)),
+      (error = this.#failure) => (error === undefined ? resolve() : reject(error)),
     );
   }
 
@@ -54,6 +56,9 @@ export class NamespaceThread {
         break;
       case "store":
         this.#onStore(message);
+        break;
+      case "unusable":
+        this.#failure = new CommandFailure(message.reason, EX_OSERR);
         break;
       case "serving":
         this.#onServing();

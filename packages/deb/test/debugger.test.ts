@@ -1,0 +1,105 @@
+/** No installed program opens Node's debugger, whatever is sent to it or in its environment. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { missing, SIGUSR1_PENDING, Storm } from "@cm4all/testing";
+import { describe, expect, test } from "vitest";
+import { root } from "./built.ts";
+
+/** The bundles that any of the Debian packages installs. */
+const installed = readdirSync(join(root, "debian"))
+  .filter((name) => name.endsWith(".install"))
+  .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
+  .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
+
+/** What every bundle begins with; debian/rules puts Debian's Node in. */
+const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
+"use strict";process.on("SIGUSR1", () => {});
+`;
+
+/** Runs a command under a storm of SIGUSR1 from its first moment to its end. */
+async function runInStorm(command: readonly string[]) {
+  const [file = "", ...args] = [...SIGUSR1_PENDING, ...command];
+  const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let stdout = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  const ended = once(child, "close");
+  using storm = new Storm(child.pid ?? 0);
+  const [status, signal] = await ended;
+  return {
+    end: status ?? signal,
+    stdout,
+    stderr,
+    sent: storm.sent,
+    listening: [...storm.listening],
+  };
+}
+
+describe("programs", () => {
+  test("are found", () => {
+    expect(installed.map((path) => basename(path))).toContain("cm4all-spawn.js");
+  });
+
+  test.each(installed)("%s begins with what keeps the debugger shut", (path) => {
+    expect(readFileSync(join(root, path), "utf8").startsWith(START)).toBe(true);
+  });
+
+  describe.skipIf(missing("root", "iproute2"))("under a storm of SIGUSR1", () => {
+    test("Node itself opens its debugger: the test can tell", async () => {
+      const { stderr } = await runInStorm([process.execPath, "-e", "setTimeout(() => {}, 300)"]);
+      expect(stderr).toContain("Debugger listening");
+    });
+
+    test.each(installed)("%s does not", async (path) => {
+      const version = await runInStorm([join(root, path), "--version"]);
+      const help = await runInStorm([join(root, path), "--help"]);
+      const mistake = await runInStorm([join(root, path), "--nonsense"]);
+      // All of them get to their last line. Then Node gives up its signals, and any can end it.
+      expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+      expect(help.stdout).toMatch(/^Usage: /);
+      expect(mistake.stderr).toContain("--nonsense");
+      expect([0, "SIGUSR1"]).toContain(version.end);
+      expect([0, "SIGUSR1"]).toContain(help.end);
+      expect([64, "SIGUSR1"]).toContain(mistake.end);
+      for (const { sent, stderr, listening } of [version, help, mistake]) {
+        expect(sent).toBeGreaterThan(0);
+        expect(stderr).not.toContain("Debugger listening");
+        expect(listening).toEqual([]);
+      }
+    });
+  });
+});
+
+describe("units that start Node", () => {
+  const units = readdirSync(join(root, "systemd")).filter((name) => name.endsWith(".service"));
+
+  /** Node's variables that change what a program does: those of its help, and further ones. */
+  const help = spawnSync(process.execPath, ["--help"], { encoding: "utf8" }).stdout;
+  const variables = new Set([
+    ...[...help.matchAll(/^(NODE_\w+)/gm)].map(([, name]) => name ?? ""),
+    ...["NODE_OPTIONS", "NODE_COMPILE_CACHE", "NODE_ICU_DATA", "NODE_CHANNEL_FD"],
+    ...["NODE_UNIQUE_ID", "NODE_PRESERVE_SYMLINKS_MAIN", "NODE_USE_ENV_PROXY"],
+  ]);
+
+  test("are in one place", () => {
+    expect(units.length).toBeGreaterThan(0);
+    for (const name of readdirSync(join(root, "debian")))
+      if (name.endsWith(".service"))
+        expect(existsSync(join(root, "systemd", name.replace(/^.*?(cm4all)/, "$1")))).toBe(true);
+  });
+
+  test.each(units)("%s unsets all of Node's variables", (name) => {
+    const unit = readFileSync(join(root, "systemd", name), "utf8");
+    const unset = [...unit.matchAll(/^UnsetEnvironment=(.*)$/gm)].flatMap(([, names = ""]) =>
+      names.split(" "),
+    );
+    expect([...variables].filter((variable) => !unset.includes(variable))).toEqual([]);
+  });
+});

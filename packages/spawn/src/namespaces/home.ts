@@ -1,0 +1,46 @@
+/**
+ * Where a thread lived before it went into another mount namespace. In a chroot, setns(2)
+ * does not lead back there: it leads to the root of the mount namespace.
+ */
+import { constants, openSync } from "node:fs";
+import { CLONE_NEWNS, changeRoot, Fd, openOwnNamespace, setns } from "@cm4all/linux";
+
+export class Home {
+  readonly #namespace: Fd;
+  readonly #root: Fd;
+
+  private constructor(namespace: Fd, root: Fd) {
+    this.#namespace = namespace;
+    this.#root = root;
+  }
+
+  /** Remembers where the calling thread is. The caller closes it. */
+  static ofThisThread(): Home {
+    const namespace = openOwnNamespace("mnt");
+    try {
+      return new Home(namespace, openDirectory("/"));
+    } catch (error) {
+      namespace.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Brings the calling thread back, which must have its own `CLONE_FS`. No path is used.
+   * @throws SyscallError; the thread may be anywhere then
+   */
+  enter(): void {
+    setns(this.#namespace.number, CLONE_NEWNS);
+    changeRoot(this.#root.number);
+  }
+
+  close(): void {
+    this.#namespace.close();
+    this.#root.close();
+  }
+}
+
+/** The caller closes it. */
+export function openDirectory(path: string): Fd {
+  return new Fd(openSync(path, constants.O_DIRECTORY));
+}

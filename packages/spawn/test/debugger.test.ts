@@ -1,0 +1,47 @@
+/** SIGUSR1 opens no debugger, neither in the daemon nor in its script host. */
+import { readFileSync } from "node:fs";
+import { missing, SIGUSR1_PENDING, Storm } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { type TestDaemon, until } from "./support/daemon.ts";
+
+const ENOUGH = 50;
+
+/** As it is installed: the program itself instead of Node, which our test names first. */
+const AS_INSTALLED = [...SIGUSR1_PENDING, "sh", "-c", 'shift; exec "$@"', "sh"];
+
+function findScriptHost(daemon: TestDaemon): number | undefined {
+  return daemon
+    .childPids()
+    .find((pid) => /script.host/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1")));
+}
+
+describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", () => {
+  let host: AccountingHost;
+  beforeEach(() => {
+    host = new AccountingHost();
+  });
+  afterEach(() => host.stop());
+
+  it("from the first moment on does nothing, and commands of scripts do not inherit that", async () => {
+    host.writeHandler('say("ended by", os.execute("kill -USR1 $$"))');
+    await host.start("", { wrapper: AS_INSTALLED });
+    const { daemon } = host;
+    let hostPid = 0;
+    {
+      using storm = new Storm(daemon.pid);
+      await until(() => {
+        hostPid = findScriptHost(daemon) ?? 0;
+        return hostPid > 0;
+      }, "the script host is there");
+      using hostStorm = new Storm(hostPid);
+      await until(() => storm.sent > ENOUGH && hostStorm.sent > ENOUGH, "it was sent often");
+      expect([...storm.listening, ...hostStorm.listening]).toEqual([]);
+    }
+    await host.scratch.runToEnd("a.scope/job");
+    await host.untilDeleted("a.scope/job");
+    expect(host.said).toBe("ended by 10\n");
+    expect(findScriptHost(daemon)).toBe(hostPid);
+    expect(daemon.log).not.toContain("Debugger listening");
+  });
+});

@@ -1,0 +1,90 @@
+/** File systems that are not the daemon's business, for it to be started on. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** The directories at the top of this system, without those that are links. */
+const TOP = readdirSync("/").filter((name) => lstatSync(`/${name}`).isDirectory());
+const LINKS = readdirSync("/").filter((name) => lstatSync(`/${name}`).isSymbolicLink());
+
+/**
+ * A directory that plays the part of a system's root, with a chroot `jail` in it. Mounts
+ * are made in a namespace of their own, so that everything that is written to the directory
+ * itself is seen from outside.
+ */
+export class FakeRoot implements Disposable {
+  readonly directory = mkdtempSync(join(tmpdir(), "fake-root-"));
+
+  /** @param without a directory that the chroot does not have */
+  constructor(without = "") {
+    for (const top of [this.directory, join(this.directory, "jail")]) {
+      for (const name of TOP) if (name !== without) mkdirSync(join(top, name), { recursive: true });
+      if (LINKS.length > 0) execFileSync("cp", ["-P", ...LINKS.map((name) => `/${name}`), top]);
+    }
+    mkdirSync(join(this.directory, "old"));
+  }
+
+  /** Every file of it with kind, size, time of change, and a checksum of the contents. */
+  contents(): string {
+    const script =
+      "find . -printf '%p %y %m %s %T@ %C@\\n' | sort; find . -type f -exec cksum {} +";
+    return execFileSync("sh", ["-c", script], { cwd: this.directory, encoding: "utf8" });
+  }
+
+  /**
+   * A command that runs another one in the chroot.
+   * @param isMount whether the root of the chroot is a mount point
+   */
+  chroot(isMount: boolean): string[] {
+    const bind = (top: string) =>
+      `for name in ${TOP.join(" ")}; do
+        [ ! -d "${top}/$name" ] || mount --rbind "/$name" "${top}/$name"
+      done`;
+    const script = `set -e
+      mount --bind "${this.directory}" "${this.directory}"
+      ${isMount ? `mount --rbind / "${this.directory}/jail"` : bind(`${this.directory}/jail`)}
+      ${bind(this.directory)}
+      cd "${this.directory}"
+      pivot_root . old
+      umount -l /old
+      exec chroot /jail "$@"`;
+    return ["unshare", "--mount", "sh", "-c", script, "sh"];
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.directory, { recursive: true });
+  }
+}
+
+/** A process in a mount namespace of its own, which ends with it. */
+export class MountNamespace implements Disposable {
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+  }
+
+  /**
+   * @param prepare shell commands that mount a new root on `directory`
+   */
+  static async withRoot(directory: string, prepare: string): Promise<MountNamespace> {
+    const script = `set -e; ${prepare}
+      cd "${directory}"; mkdir -p old; pivot_root . old; echo ready; read line`;
+    const child = spawn("unshare", ["--mount", "sh", "-c", script], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    await once(child.stdout, "data");
+    return new MountNamespace(child);
+  }
+
+  /** A descriptor of the namespace; the caller closes it. */
+  open(): number {
+    return openSync(`/proc/${this.#child.pid}/ns/mnt`, "r");
+  }
+
+  [Symbol.dispose](): void {
+    this.#child.stdin?.end();
+  }
+}
