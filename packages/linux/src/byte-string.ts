@@ -1,0 +1,77 @@
+/**
+ * Strings of bytes: names and paths of the kernel, and strings of Lua, are any bytes but
+ * need not be UTF-8. Text is for people and for Node's own calls, which take it for UTF-8.
+ * The two look alike and must not be mixed, so they are different types.
+ */
+
+declare const brand: unique symbol;
+
+/**
+ * Bytes, held as a string of one character from 0 to 255 for each byte ("latin1"): such
+ * strings are compared by `===`, are keys of a `Map`, and pass threads and JSON.
+ *
+ * At run time it is a string. Its type is a symbol because of all primitive types only
+ * that one is refused by TypeScript in `+`, in a template and where a string is expected.
+ */
+export type ByteString = symbol & { readonly [brand]: "one character for each byte" };
+
+/** Returns the bytes of a string that has one character from 0 to 255 for each. */
+export function bytesOfLatin1(characters: string): ByteString {
+  return characters as unknown as ByteString;
+}
+
+/** Returns one character from 0 to 255 for each byte, for code that looks into them. */
+export function latin1Of(bytes: ByteString): string {
+  return bytes as unknown as string;
+}
+
+/** Returns the bytes of a buffer, which may be changed afterwards. */
+export function bytesOf(buffer: Uint8Array): ByteString {
+  const { byteLength, byteOffset } = buffer;
+  return bytesOfLatin1(Buffer.from(buffer.buffer, byteOffset, byteLength).toString("latin1"));
+}
+
+/** Returns a new buffer of the bytes. */
+export function bufferOf(bytes: ByteString): Buffer {
+  return Buffer.from(latin1Of(bytes), "latin1");
+}
+
+/** Returns the UTF-8 of a text. */
+export function bytesOfText(text: string): ByteString {
+  return bytesOf(Buffer.from(text));
+}
+
+/** Returns the bytes as text for people: what is not UTF-8 becomes U+FFFD. */
+export function textOf(bytes: ByteString): string {
+  return bufferOf(bytes).toString();
+}
+
+/** Returns the bytes of all `parts`, one after the other. */
+export function concatBytes(...parts: readonly ByteString[]): ByteString {
+  return bytesOfLatin1((parts as readonly unknown[] as string[]).join(""));
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII
+const ASCII = /^[\u0000-\u007f]*$/;
+
+/** Returns the bytes as Node's file system functions take them. */
+export function nodePathOf(bytes: ByteString): string | Buffer {
+  const characters = latin1Of(bytes);
+  // A string costs Node less than a buffer, and in ASCII it is the same bytes.
+  return ASCII.test(characters) ? characters : bufferOf(bytes);
+}
+
+/** Returns the path of `name` in the directory `directory`. */
+export function joinPath(directory: ByteString, name: ByteString): ByteString {
+  return bytesOfLatin1(`${latin1Of(directory)}/${latin1Of(name)}`);
+}
+
+/** Takes apart what `joinPath` made: at the last `/`, which `path` has to have. */
+export function splitPath(path: ByteString): { directory: ByteString; name: ByteString } {
+  const characters = latin1Of(path);
+  const slash = characters.lastIndexOf("/");
+  return {
+    directory: bytesOfLatin1(characters.slice(0, slash)),
+    name: bytesOfLatin1(characters.slice(slash + 1)),
+  };
+}
