@@ -4,7 +4,7 @@
  */
 import { mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Fd, setXattr } from "@cm4all/linux";
+import { bytesOfText, Fd, setXattr } from "@cm4all/linux";
 import { openLibraries, Runtime } from "@cm4all/lua/embedded";
 import { Postgres } from "@cm4all/testing/postgres";
 import { Client } from "pg";
@@ -45,7 +45,7 @@ class Host implements Disposable {
   constructor(name: string, cgroupRoot: string) {
     this.#name = name;
     this.#runtime = new Runtime({
-      cgroupRoot,
+      cgroupRoot: bytesOfText(cgroupRoot),
       instructions: 50_000_000,
       handlerTimeoutMs: 60_000,
       onError: (source, { message }) => console.error(`${name}: ${source}: ${message}`),
@@ -59,7 +59,7 @@ class Host implements Disposable {
   account(): Promise<void> {
     const number = ++this.#count;
     const snapshot = {
-      path: `/cgroup-${number % CUSTOMERS}`,
+      path: bytesOfText(`/cgroup-${number % CUSTOMERS}`),
       id: `${this.#name}-boot:${number}`,
       report: 1,
       measuredMs: Date.now(),

@@ -1,5 +1,6 @@
 /** @see inotify(7) */
 import { readSync } from "node:fs";
+import { type ByteString, bytesOf } from "./byte-string.ts";
 import { ByteReader } from "./bytes.ts";
 import { check, isErrno } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -37,8 +38,8 @@ export interface InotifyEvent {
   readonly wd: number;
   /** IN_... */
   readonly mask: number;
-  /** The entry of the watched directory, raw bytes as latin1; empty for the directory itself. */
-  readonly name: string;
+  /** The entry of the watched directory; empty for the directory itself. */
+  readonly name: ByteString;
 }
 
 /** `struct inotify_event`: i32 wd, u32 mask, u32 cookie, u32 len, char name[len]. Pure. */
@@ -51,7 +52,7 @@ export function parseInotifyEvents(bytes: Uint8Array): InotifyEvent[] {
     reader.skip(4);
     const padded = reader.bytes(reader.u32());
     const end = padded.indexOf(0);
-    events.push({ wd, mask, name: padded.toString("latin1", 0, end < 0 ? padded.length : end) });
+    events.push({ wd, mask, name: bytesOf(end < 0 ? padded : padded.subarray(0, end)) });
   }
   return events;
 }

@@ -1,5 +1,4 @@
 import { describe, expect, it } from "vitest";
-import { findCgroup2Mount } from "./cgroup/mount.ts";
 import { parseMountinfo } from "./mountinfo.ts";
 
 const HYBRID = `31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -20,12 +19,5 @@ describe("parseMountinfo", () => {
 
   it("leaves out lines in no known form", () => {
     expect(parseMountinfo("garbage\n1 2 0:1 /\n\n")).toEqual([]);
-  });
-});
-
-describe("findCgroup2Mount", () => {
-  it("takes the first mount of the whole hierarchy", () => {
-    expect(findCgroup2Mount(parseMountinfo(HYBRID))).toBe("/sys/fs/cgroup/unified");
-    expect(findCgroup2Mount(parseMountinfo(HYBRID).slice(3))).toBeUndefined();
   });
 });

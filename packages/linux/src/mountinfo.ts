@@ -1,22 +1,27 @@
 /** The mounts of this process. @see proc_pid_mountinfo(5) */
 import { readFileSync } from "node:fs";
+import { type ByteString, bytesOfLatin1 } from "./byte-string.ts";
 
 export interface MountedFileSystem {
-  /** The part of the file system that is mounted: `/` is all of it. Bytes as latin1. */
-  readonly root: string;
-  /** Bytes as latin1. */
-  readonly mountPoint: string;
+  /** The part of the file system that is mounted: `/` is all of it. */
+  readonly root: ByteString;
+  readonly mountPoint: ByteString;
   readonly fileSystem: string;
 }
 
 /** `\040` and its like: the kernel writes blanks and backslashes so. */
-function undoEscapes(field: string): string {
-  return field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
-    String.fromCharCode(Number.parseInt(octal, 8)),
+function undoEscapes(field: string): ByteString {
+  return bytesOfLatin1(
+    field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
+      String.fromCharCode(Number.parseInt(octal, 8)),
+    ),
   );
 }
 
-/** Parses `/proc/PID/mountinfo`; a line in no known form is left out. Pure. */
+/**
+ * Parses `/proc/PID/mountinfo`; a line in no known form is left out. Pure.
+ * @param text one character for each byte
+ */
 export function parseMountinfo(text: string): MountedFileSystem[] {
   const mounts: MountedFileSystem[] = [];
   for (const line of text.split("\n")) {

@@ -8,4 +8,3 @@ export {
   scriptHostDefaults,
 } from "./script-host.ts";
 export { type SelectedScript, selectScript } from "./select-script.ts";
-export type { CgroupSnapshot } from "./snapshot.ts";

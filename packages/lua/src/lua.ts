@@ -3,6 +3,7 @@
  * in JavaScript we hold it as a string of characters 0 to 255, one a byte ("binary
  * string", Buffer's "latin1").
  */
+import { type ByteString, latin1Of } from "@cm4all/linux";
 import "./compat/patch.ts";
 import defs from "fengari/src/defs.js";
 import lauxlib from "fengari/src/lauxlib.js";
@@ -24,6 +25,10 @@ export function fromBytes(bytes: LuaBytes): string {
 
 export function pushText(L: LuaState, text: string): void {
   lua.lua_pushstring(L, toBytes(text));
+}
+
+export function pushByteString(L: LuaState, bytes: ByteString): void {
+  pushText(L, latin1Of(bytes));
 }
 
 /** Pushes a string, number or boolean, or nil for undefined. */

@@ -3,13 +3,14 @@
  * objects, one a line. Strings that come from scripts or the kernel hold one byte a
  * character, so that any bytes pass. Pure.
  */
-import type { CgroupSnapshot } from "./snapshot.ts";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { ByteString } from "@cm4all/linux";
 
 /** What the host needs to begin. */
 export interface HostSettings {
   script: string;
   /** Where cgroup2 is mounted. */
-  cgroupRoot: string;
+  cgroupRoot: ByteString;
   /** Instructions that a coroutine may run between two waits. */
   instructions: number;
   /** How long a handler may take all in all. */

@@ -7,6 +7,8 @@
  * one process at a time.
  */
 import { EventEmitter } from "node:events";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import { bytesOfText } from "@cm4all/linux";
 import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
 import { Liveness } from "./liveness.ts";
 import {
@@ -16,7 +18,6 @@ import {
   type Reply,
   type Request,
 } from "./protocol.ts";
-import type { CgroupSnapshot } from "./snapshot.ts";
 
 export interface ScriptHostOptions extends ProcessOptions, HostSettings {
   /** A host that gives no sign of life for so long is replaced. */
@@ -26,7 +27,7 @@ export interface ScriptHostOptions extends ProcessOptions, HostSettings {
 }
 
 export const scriptHostDefaults = {
-  cgroupRoot: "/sys/fs/cgroup",
+  cgroupRoot: bytesOfText("/sys/fs/cgroup"),
   instructions: 50_000_000,
   handlerTimeoutMs: 60_000,
   answerTimeoutMs: 10_000,

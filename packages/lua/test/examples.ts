@@ -5,8 +5,7 @@ import { join } from "node:path";
 import { Fd, setXattr } from "@cm4all/linux";
 import { expect } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
-import type { CgroupSnapshot } from "../src/snapshot.ts";
-import { TestScript } from "./script.ts";
+import { type Fields, TestScript } from "./script.ts";
 
 const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
 
@@ -25,7 +24,7 @@ export class ExampleRoot implements Disposable {
   }
 
   /** Runs an example's handler for one cgroup after the other. Gives what it printed. */
-  async run(name: string, cgroups: Partial<CgroupSnapshot>[]): Promise<string> {
+  async run(name: string, cgroups: Fields[]): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries, cgroupRoot: this.#root });
     let printed = "";
     for (const cgroup of cgroups) printed += await script.handle(cgroup);

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { bytesOf } from "@cm4all/linux";
 import { type BundleCopy, copyBundle, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { checkScript } from "../src/check.ts";
@@ -94,7 +95,7 @@ describe("the script host", () => {
     const host = await start(handler("io.write(cgroup.path, '\\n') error(cgroup.path, 0)"));
     const bytes = Buffer.from([...Array(255).keys()].map((i) => i + 1));
     const path = `/${bytes.toString("latin1")}`;
-    const outcome = await host.run({ ...snapshot, path });
+    const outcome = await host.run({ ...snapshot, path: bytesOf(Buffer.from(path, "latin1")) });
     expect(printed()).toBe(`${path}\n`);
     expect(outcome).toMatchObject({
       type: "failed",

@@ -2,8 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { missing, Postgres } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openPg } from "../src/pg/library.ts";
-import type { RuntimeOptions } from "../src/runtime/index.ts";
-import { TestScript } from "./script.ts";
+import { type Options, TestScript } from "./script.ts";
 
 describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   let server: Postgres;
@@ -14,7 +13,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     await server?.stop();
   });
 
-  function script(code: string, options: Partial<RuntimeOptions> = {}): TestScript {
+  function script(code: string, options: Options = {}): TestScript {
     return new TestScript(
       `db = pg:new('${server.conninfo}')
        function value(sql, params) local r if params then r = assert(db:execute(sql, params)) else r = assert(db:execute(sql)) end return (r:fetch({}, 'n') or {})[1] end

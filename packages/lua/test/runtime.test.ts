@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Fd, setXattr } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { lua, pushValue, toBytes, toText } from "../src/lua.ts";
 import { ScriptError } from "../src/runtime/index.ts";
@@ -415,6 +416,21 @@ describe("xattr", () => {
       );
       expect(said).toMatch(/^true\ttrue\ttrue\tnil\tnil\tnil\tnil\nuserdata\ttrue\t/);
       expect(readdirSync("/proc/self/fd").length).toBe(before);
+    } finally {
+      rmSync(root, { recursive: true });
+    }
+  });
+
+  it("is found below a root whose name is not ASCII, whatever the path's bytes are", async () => {
+    const root = mkdtempSync(join(tmpdir(), "lua-wurzel-ä€-"));
+    try {
+      const directory = Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff])]);
+      mkdirSync(directory);
+      using opened = new Fd(openSync(directory, "r"));
+      setXattr(opened.number, "user.account", Buffer.from("42"));
+      expect(
+        await printedBy("print(cgroup.xattr.account)", { cgroupRoot: root }, { path: "/\xff" }),
+      ).toBe("42\n");
     } finally {
       rmSync(root, { recursive: true });
     }

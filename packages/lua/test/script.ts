@@ -2,17 +2,31 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import { bytesOfLatin1, bytesOfText } from "@cm4all/linux";
 import { LineOutput } from "../src/compat/index.ts";
 import type { LuaState } from "../src/lua.ts";
 import { Runtime, type RuntimeOptions, type ScriptFailure } from "../src/runtime/index.ts";
-import type { CgroupSnapshot } from "../src/snapshot.ts";
 
 export const snapshot: CgroupSnapshot = {
-  path: "/system.slice/test.scope/a",
+  path: bytesOfText("/system.slice/test.scope/a"),
   id: "boot-1",
   report: 1,
   measuredMs: 2_000_000,
 };
+
+/** Figures of a cgroup, with a path of characters that stand for a byte each. */
+export type Fields = Partial<Omit<CgroupSnapshot, "path">> & { readonly path?: string };
+
+/** Options of the runtime, with a text for the cgroup root. */
+export type Options = Partial<Omit<RuntimeOptions, "cgroupRoot">> & {
+  readonly cgroupRoot?: string;
+};
+
+function snapshotOf({ path, ...figures }: Fields): CgroupSnapshot {
+  const fields = path === undefined ? figures : { ...figures, path: bytesOfLatin1(path) };
+  return { ...snapshot, ...fields };
+}
 
 export class TestScript implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "lua-script-"));
@@ -23,12 +37,12 @@ export class TestScript implements Disposable {
   readonly errors: string[] = [];
   readonly warning: string | undefined;
 
-  constructor(code: string, options: Partial<RuntimeOptions> = {}) {
+  constructor(code: string, { cgroupRoot = "/sys/fs/cgroup", ...options }: Options = {}) {
     const output = new LineOutput((text) => {
       this.printed += text;
     });
     this.runtime = new Runtime({
-      cgroupRoot: "/sys/fs/cgroup",
+      cgroupRoot: bytesOfText(cgroupRoot),
       instructions: 10_000_000,
       handlerTimeoutMs: 20_000,
       onError: (source, { message }) => this.errors.push(`${source}: ${message}`),
@@ -47,7 +61,7 @@ export class TestScript implements Disposable {
   }
 
   /** Runs the handler to its end; gives what it printed. @throws the failure's message */
-  async handle(fields: Partial<CgroupSnapshot> = {}): Promise<string> {
+  async handle(fields: Fields = {}): Promise<string> {
     const before = this.printed.length;
     const failure = await this.outcome(fields);
     if (failure !== undefined) throw new Error(this.#strip(failure.message));
@@ -55,8 +69,8 @@ export class TestScript implements Disposable {
   }
 
   /** Runs the handler to its end; gives its failure, with the script's directory left out. */
-  async outcome(fields: Partial<CgroupSnapshot> = {}): Promise<ScriptFailure | undefined> {
-    return new Promise((resolve) => this.runtime.run({ ...snapshot, ...fields }, resolve));
+  async outcome(fields: Fields = {}): Promise<ScriptFailure | undefined> {
+    return new Promise((resolve) => this.runtime.run(snapshotOf(fields), resolve));
   }
 
   #strip(message: string): string {
@@ -72,8 +86,8 @@ export class TestScript implements Disposable {
 /** What `body`, the body of a handler, prints. */
 export async function printedBy(
   body: string,
-  options: Partial<RuntimeOptions> = {},
-  fields: Partial<CgroupSnapshot> = {},
+  options: Options = {},
+  fields: Fields = {},
 ): Promise<string> {
   using script = new TestScript(`function cgroup_released(cgroup) ${body} end`, options);
   return await script.handle(fields);

@@ -5,10 +5,11 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+// Not the whole of @cm4all/cgroup and @cm4all/linux, which loads the ffi-rs addon.
+import { tryFindCgroup2 } from "@cm4all/cgroup/mount";
+import { parseFlatKeyed, parseSingleValue } from "@cm4all/cgroup/parse";
 import { isErrno } from "@cm4all/command/files";
-// Not the whole of @cm4all/linux, which loads the ffi-rs addon.
-import { tryFindCgroup2 } from "@cm4all/linux/cgroup/mount";
-import { parseCpuStat, parseSingleValue } from "@cm4all/linux/cgroup/parse";
+import { textOf } from "@cm4all/linux/byte-string";
 
 /** A limit as the kernel shows it; its `max` is `infinity` here, as in systemd's units. */
 export type Limit = number | "infinity";
@@ -36,7 +37,7 @@ export interface CgroupNode {
 /** Where cgroup2 is mounted. @throws Error of Node's where there is no /proc */
 export function findCgroup2(): string | undefined {
   const mountPoint = tryFindCgroup2();
-  return mountPoint && Buffer.from(mountPoint, "latin1").toString();
+  return mountPoint === undefined ? undefined : textOf(mountPoint);
 }
 
 /** A limit's file, such as `memory.max`. */
@@ -58,7 +59,7 @@ function tryRead<T>(directory: string, file: string, parse: (text: string) => T)
 /** Reads the usage of the cgroup `directory`. */
 export function readUsage(directory: string): CgroupUsage {
   return {
-    cpuUsec: tryRead(directory, "cpu.stat", parseCpuStat)?.usageUsec,
+    cpuUsec: tryRead(directory, "cpu.stat", parseFlatKeyed)?.get("usage_usec"),
     memoryBytes: tryRead(directory, "memory.current", parseSingleValue),
     memoryPeakBytes: tryRead(directory, "memory.peak", parseSingleValue),
     memoryHighBytes: tryRead(directory, "memory.high", parseLimit),

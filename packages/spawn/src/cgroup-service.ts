@@ -2,7 +2,8 @@
  * The reaper's side of the daemon: its thread, which is started again when it crashes,
  * the script, and the queue between them.
  */
-import { tryFindCgroup2 } from "@cm4all/linux";
+import { tryFindCgroup2 } from "@cm4all/cgroup";
+import { type ByteString, textOf } from "@cm4all/linux";
 import { AccountingQueue, type AccountingStatus } from "./accounting/queue.ts";
 import { ScriptSink } from "./accounting/script-sink.ts";
 import type { SinkState } from "./accounting/sink.ts";
@@ -30,17 +31,17 @@ export class CgroupService {
   #onStopped: (() => void) | undefined;
 
   private constructor(
-    root: string,
+    root: ByteString,
     reaper: ReaperConfig,
     accounting: AccountingConfig,
     verbose: boolean,
     log: Logger,
   ) {
     this.#log = log;
-    this.#sink = new ScriptSink(Buffer.from(root, "latin1").toString(), log);
+    this.#sink = new ScriptSink(root, log);
     this.#queue = new AccountingQueue(this.#sink, accounting.policy, log);
     this.#sink.onStateChange(() => this.#handle?.setAccounting(this.#isAccounting));
-    this.#log(LOG_INFO, `reaping cgroups below ${root}`);
+    this.#log(LOG_INFO, `reaping cgroups below ${textOf(root)}`);
     this.#sink.configure(accounting);
     this.#startThread({
       root,

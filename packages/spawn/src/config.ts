@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
-import { encodeUnixAddress, isErrno } from "@cm4all/linux";
+import { type ByteString, bytesOfText, encodeUnixAddress, isErrno } from "@cm4all/linux";
 import type { AccountingPolicy } from "./accounting/queue.ts";
 import { DEFAULT_USER, type FindUser, findUser, type SystemUser } from "./accounting/user.ts";
 import { parseListenAddress } from "./metrics/address.ts";
@@ -36,8 +36,8 @@ export interface MetricsConfig {
 export interface ReaperConfig {
   /** Whether cgroups are reaped at all. */
   readonly enabled: boolean;
-  /** Where cgroup2 is mounted, bytes as latin1; undefined: to be found. */
-  readonly cgroupRoot: string | undefined;
+  /** Where cgroup2 is mounted; undefined: to be found. */
+  readonly cgroupRoot: ByteString | undefined;
   /** See reaper/scopes.ts. */
   readonly scopes: readonly string[];
   /** From a cgroup's release to its deletion. */
@@ -147,11 +147,11 @@ function readReaper(table: TomlTable): ReaperConfig {
   return config;
 }
 
-function readCgroupRoot(table: TomlTable): string | undefined {
+function readCgroupRoot(table: TomlTable): ByteString | undefined {
   const path = table.string("cgroup_root") ?? "";
   if (path === "") return undefined;
   if (!path.startsWith("/")) throw table.error("cgroup_root", "expected an absolute path");
-  return Buffer.from(path).toString("latin1");
+  return bytesOfText(path);
 }
 
 function readScopes(table: TomlTable, key: string): string[] | undefined {

@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bytesOfText, textOf } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ReaperOptions } from "../src/reaper/messages.ts";
@@ -25,7 +26,7 @@ async function start(
   options: Partial<ReaperOptions> = {},
   wrapper?: string[],
 ): Promise<ReaperProgram> {
-  const program = new ReaperProgram({ root: scratch.path, ...options }, wrapper);
+  const program = new ReaperProgram({ root: bytesOfText(scratch.path), ...options }, wrapper);
   programs.push(program);
   await program.status();
   return program;
@@ -54,7 +55,7 @@ async function runThrough(procs: readonly string[]): Promise<void> {
 /** Accounts and settles what was released since the last call. @param share of it */
 function settle(program: ReaperProgram, accounted: Set<string>, share: number): void {
   const releases = program.releases.splice(0).filter(() => Math.random() < share);
-  for (const { snapshot } of releases) accounted.add(snapshot.path);
+  for (const { snapshot } of releases) accounted.add(textOf(snapshot.path));
   program.settle(releases);
 }
 
@@ -474,7 +475,7 @@ describe("a tree of files that looks like cgroups with all controllers", () => {
     };
     for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
     symlinkSync("io.pressure", join(path, "io.pressure"));
-    const program = new ReaperProgram({ root, accounting: true });
+    const program = new ReaperProgram({ root: bytesOfText(root), accounting: true });
     programs.push(program);
     await program.status();
     writeFileSync(join(path, "cgroup.events"), "populated 0\nfrozen 0\n");

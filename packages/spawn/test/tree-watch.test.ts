@@ -2,7 +2,14 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Inotify, SyscallError } from "@cm4all/linux";
+import {
+  type ByteString,
+  bytesOfLatin1,
+  bytesOfText,
+  Inotify,
+  latin1Of,
+  SyscallError,
+} from "@cm4all/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OpenRoot } from "../src/reaper/open-root.ts";
 import { type TreeListener, type TreeNode, TreeWatch } from "../src/reaper/tree-watch.ts";
@@ -14,7 +21,7 @@ const closers: (() => void)[] = [];
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "tree-watch-"));
-  root = new OpenRoot(directory);
+  root = new OpenRoot(bytesOfText(directory));
   closers.push(() => root.close());
   told = [];
 });
@@ -26,19 +33,19 @@ afterEach(() => {
 });
 
 const listener: TreeListener<string> = {
-  added: (node, origin) => told.push(`+${node.path} ${origin}`),
-  scanned: (node) => told.push(`.${node.path}`),
-  touched: (node) => told.push(`~${node.path}`),
-  removed: (node) => told.push(`-${node.path}`),
-  unwatchable: (path, error) => told.push(`!${path} ${(error as SyscallError).code}`),
+  added: (node, origin) => told.push(`+${latin1Of(node.path)} ${origin}`),
+  scanned: (node) => told.push(`.${latin1Of(node.path)}`),
+  touched: (node) => told.push(`~${latin1Of(node.path)}`),
+  removed: (node) => told.push(`-${latin1Of(node.path)}`),
+  unwatchable: (path, error) => told.push(`!${latin1Of(path)} ${(error as SyscallError).code}`),
 };
 
 /** All directories but those named `other`; the file `state` in each but the top ones. */
 function open(inotify = new Inotify()): TreeWatch<string> {
   const rules = {
     rootPlace: "root",
-    enter: (place: string, name: string) =>
-      name === "other" ? undefined : place === "root" ? "top" : "below",
+    enter: (place: string, name: ByteString) =>
+      latin1Of(name) === "other" ? undefined : place === "root" ? "top" : "below",
     file: (place: string) => (place === "below" ? "state" : undefined),
   };
   const tree = new TreeWatch(root, rules, listener);
@@ -183,7 +190,7 @@ describe("TreeWatch", () => {
     make("a/c");
     remove("a/b");
     const differences = tree.compare();
-    expect(differences.map(({ kind, name }) => `${kind} ${name}`)).toEqual([
+    expect(differences.map(({ kind, name }) => `${kind} ${latin1Of(name)}`)).toEqual([
       "gone b",
       "appeared c",
     ]);
@@ -249,7 +256,7 @@ describe("TreeWatch", () => {
     const below = "y".repeat(250);
     for (let i = 0; i < 20; i++) {
       path += `/${below}`;
-      root.at(path, (name) => mkdirSync(name));
+      root.at(bytesOfLatin1(path), (name) => mkdirSync(name));
     }
     expect(news(tree).filter((line) => line.startsWith("+"))).toHaveLength(20 + hostile.length + 1);
     expect(tree.compare()).toEqual([]);

@@ -1,12 +1,21 @@
 /** The objects that scripts get: a released cgroup, its parents, extended attributes. */
 import { closeSync, constants, openSync } from "node:fs";
-import { join } from "node:path";
-import { tryGetXattr } from "@cm4all/linux";
+import { type CgroupSnapshot, scriptAttributes } from "@cm4all/cgroup";
+import {
+  type ByteString,
+  bytesOf,
+  concatBytes,
+  latin1Of,
+  nodePathOf,
+  splitPath,
+  tryGetXattr,
+} from "@cm4all/linux";
 import { systemErrorText } from "../compat/system-error.ts";
 import {
   argumentError,
   type LuaState,
   lua,
+  pushByteString,
   pushText,
   pushValue,
   raise,
@@ -15,9 +24,7 @@ import {
   toText,
   typeName,
 } from "../lua.ts";
-import type { CgroupSnapshot } from "../snapshot.ts";
 import { checkObject, newClass, pushObject } from "../userdata.ts";
-import { cgroupAttributes } from "./attributes.ts";
 import type { Task } from "./task.ts";
 
 const CGROUP = "cgroup_info";
@@ -25,14 +32,14 @@ const XATTR = "xattr";
 
 /** One cgroup as a script sees it, valid until its task ends. */
 class CgroupObject {
-  readonly path: string;
+  readonly path: ByteString;
   readonly task: Task;
   /** The measured figures; undefined of a parent. */
   readonly snapshot: CgroupSnapshot | undefined;
-  readonly root: string;
+  readonly root: ByteString;
   isStale = false;
 
-  constructor(path: string, task: Task, root: string, snapshot?: CgroupSnapshot) {
+  constructor(path: ByteString, task: Task, root: ByteString, snapshot?: CgroupSnapshot) {
     this.path = path;
     this.task = task;
     this.root = root;
@@ -51,8 +58,8 @@ class XattrObject {
   isStale = false;
 
   /** @throws the error of open(2) */
-  constructor(directory: Buffer, task: Task) {
-    this.#fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  constructor(directory: ByteString, task: Task) {
+    this.#fd = openSync(nodePathOf(directory), constants.O_RDONLY | constants.O_DIRECTORY);
     task.own(this);
   }
 
@@ -83,39 +90,41 @@ function indexCgroup(L: LuaState): number {
   if (cgroup.isStale) return raise(L, "Stale object");
   switch (key) {
     case "path":
-      pushText(L, cgroup.path);
+      pushByteString(L, cgroup.path);
       return 1;
     case "parent":
       return pushParent(L, cgroup);
     case "xattr":
       return pushXattr(L, cgroup);
     default:
-      pushValue(L, cgroup.snapshot && cgroupAttributes[key]?.(cgroup.snapshot));
+      pushValue(L, cgroup.snapshot && scriptAttributes.get(key)?.(cgroup.snapshot));
       return 1;
   }
 }
 
 /** The root cgroup itself is nobody's parent. */
 function pushParent(L: LuaState, cgroup: CgroupObject): number {
-  const end = cgroup.path.lastIndexOf("/");
-  if (end <= 0) {
+  const { directory } = splitPath(cgroup.path);
+  if (latin1Of(directory) === "") {
     lua.lua_pushnil(L);
     return 1;
   }
   return pushCached(L, 1, "parent", () => {
-    const parent = new CgroupObject(cgroup.path.slice(0, end), cgroup.task, cgroup.root);
-    pushObject(L, parent, CGROUP);
+    pushObject(L, new CgroupObject(directory, cgroup.task, cgroup.root), CGROUP);
   });
 }
 
 function pushXattr(L: LuaState, cgroup: CgroupObject): number {
   return pushCached(L, 1, "xattr", () => {
-    const directory = Buffer.from(join(cgroup.root, cgroup.path), "latin1");
+    const directory = concatBytes(cgroup.root, cgroup.path);
     let xattr: XattrObject;
     try {
       xattr = new XattrObject(directory, cgroup.task);
     } catch (error) {
-      raisePlain(L, `Failed to open "${cgroup.path.slice(1)}": ${systemErrorText(error)}`);
+      raisePlain(
+        L,
+        `Failed to open "${latin1Of(cgroup.path).slice(1)}": ${systemErrorText(error)}`,
+      );
     }
     pushObject(L, xattr, XATTR);
   });
@@ -148,7 +157,7 @@ function indexXattr(L: LuaState): number {
   const name = key.includes(".") || key.length >= 1024 ? key : `user.${key}`;
   const value = xattr.get(Buffer.from(name, "latin1").toString());
   if (value === undefined) lua.lua_pushnil(L);
-  else pushText(L, value.toString("latin1"));
+  else pushByteString(L, bytesOf(value));
   return 1;
 }
 
@@ -171,6 +180,11 @@ export function openCgroup(L: LuaState): void {
 }
 
 /** Pushes the argument of a handler. @param root where cgroup2 is mounted */
-export function pushCgroup(L: LuaState, snapshot: CgroupSnapshot, task: Task, root: string): void {
+export function pushCgroup(
+  L: LuaState,
+  snapshot: CgroupSnapshot,
+  task: Task,
+  root: ByteString,
+): void {
   pushObject(L, new CgroupObject(snapshot.path, task, root, snapshot), CGROUP);
 }

@@ -1,8 +1,9 @@
 /** A script and its handlers: loading, running one handler for each cgroup, reload. */
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import { type ByteString, latin1Of } from "@cm4all/linux";
 import { LineOutput, newState, writeFully } from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
 import { fromBytes, type LuaState, lua, toBytes, typeName } from "../lua.ts";
-import type { CgroupSnapshot } from "../snapshot.ts";
 import { openCgroup, pushCgroup } from "./cgroup.ts";
 import { Scheduler } from "./scheduler.ts";
 import type { Closable, ScriptFailure, Task } from "./task.ts";
@@ -11,7 +12,7 @@ export type { ScriptFailure } from "./task.ts";
 
 export interface RuntimeOptions {
   /** Where cgroup2 is mounted. */
-  cgroupRoot: string;
+  cgroupRoot: ByteString;
   /** Instructions that a coroutine may run between two waits. */
   instructions: number;
   /** How long a handler may take all in all, most of which it will have waited. */
@@ -102,7 +103,7 @@ export class Runtime {
     lua.lua_pop(this.#L, 1);
     let timer: NodeJS.Timeout | undefined;
     const task = this.scheduler.start(
-      `the handler of ${snapshot.path}`,
+      `the handler of ${latin1Of(snapshot.path)}`,
       (thread, started) => {
         lua.lua_getfield(thread, lua.LUA_REGISTRYINDEX, HANDLER);
         pushCgroup(thread, snapshot, started, this.options.cgroupRoot);

@@ -1,21 +1,21 @@
 /** Commands for people who write scripts: they need no running daemon. */
 import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
+import { type CgroupSnapshot, tryFindCgroup2 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
-import { tryFindCgroup2 } from "@cm4all/linux";
-import { type CgroupSnapshot, checkScript, ScriptHost } from "@cm4all/lua";
+import { type ByteString, bytesOfText, textOf } from "@cm4all/linux";
+import { checkScript, ScriptHost } from "@cm4all/lua";
 import type { Config } from "../config.ts";
 import { CgroupFiles } from "../reaper/cgroup-files.ts";
 import { OpenRoot } from "../reaper/open-root.ts";
 import { formatReport } from "../reaper/report.ts";
 import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
 
-/** Text for people. */
-function cgroupRoot({ reaper }: Config): string {
+function cgroupRoot({ reaper }: Config): ByteString {
   const root = reaper.cgroupRoot ?? tryFindCgroup2();
   if (root === undefined)
     throw new CommandFailure("cgroup2 is not mounted; see reaper.cgroup_root", EX_CONFIG);
-  return Buffer.from(root, "latin1").toString();
+  return root;
 }
 
 /** Loads the script that the daemon would, and tells what is wrong with it. */
@@ -54,14 +54,15 @@ export function measureCgroup(
   config: Config,
   path: string,
 ): { snapshot: CgroupSnapshot; report: string | undefined } {
-  const mountPoint = cgroupRoot(config);
+  const rootPath = cgroupRoot(config);
+  const mountPoint = textOf(rootPath);
   const full = realpath(
     path.startsWith(`${mountPoint}/`) ? path : resolve(`${mountPoint}/${path}`),
   );
   if (!full.startsWith(`${realpath(mountPoint)}/`))
     throw new CommandFailure(`${path} is not below ${mountPoint}`, EX_NOINPUT);
-  const below = Buffer.from(full.slice(realpath(mountPoint).length)).toString("latin1");
-  const root = new OpenRoot(Buffer.from(mountPoint).toString("latin1"));
+  const below = bytesOfText(full.slice(realpath(mountPoint).length));
+  const root = new OpenRoot(rootPath);
   try {
     const files = new CgroupFiles(root, (_, text) => console.error(text));
     const inode = root.inode(below);

@@ -1,4 +1,5 @@
-import type { CgroupSnapshot } from "@cm4all/lua";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import { bytesOfText } from "@cm4all/linux";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type AccountingPolicy, AccountingQueue, pauseAfter } from "./queue.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
@@ -73,7 +74,7 @@ function release(...names: string[]): void {
       return {
         number: number++,
         vanished: id.startsWith("vanished"),
-        snapshot: { path: `/${id}`, id, report: Number(report), measuredMs: 0 },
+        snapshot: { path: bytesOfText(`/${id}`), id, report: Number(report), measuredMs: 0 },
       };
     }),
     releaser,

@@ -15,7 +15,8 @@
  * Ages are those of CLOCK_MONOTONIC, which never jumps and by which Node's timers go. It
  * stands still while the host is suspended, when no handler could be tried either.
  */
-import type { CgroupSnapshot } from "@cm4all/lua";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import { textOf } from "@cm4all/linux";
 import { LOG_ERR, LOG_WARNING, type Logger } from "../log.ts";
 import type { Release } from "../reaper/messages.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
@@ -311,5 +312,5 @@ export class AccountingQueue {
 }
 
 function displayName({ snapshot }: Entry): string {
-  return Buffer.from(snapshot.path, "latin1").toString();
+  return textOf(snapshot.path);
 }

@@ -9,14 +9,16 @@
  *   there are never more than three processes, and one in the end.
  */
 import { isDeepStrictEqual } from "node:util";
-import { type CgroupSnapshot, ScriptHost, type ScriptHostOptions } from "@cm4all/lua";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { ByteString } from "@cm4all/linux";
+import { ScriptHost, type ScriptHostOptions } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
 import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 
 export class ScriptSink implements AccountingSink {
-  readonly #cgroupRoot: string;
+  readonly #cgroupRoot: ByteString;
   readonly #log: Logger;
   readonly #listeners: (() => void)[] = [];
   /** The host in charge. */
@@ -28,7 +30,7 @@ export class ScriptSink implements AccountingSink {
   /** The state while no host is in charge. */
   #withoutHost: SinkState = "starting";
 
-  constructor(cgroupRoot: string, log: Logger) {
+  constructor(cgroupRoot: ByteString, log: Logger) {
     this.#cgroupRoot = cgroupRoot;
     this.#log = log;
   }

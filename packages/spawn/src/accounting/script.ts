@@ -1,4 +1,5 @@
 /** The accounting script of the configuration, and how its host is started. */
+import type { ByteString } from "@cm4all/linux";
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { DEFAULT_USER } from "./user.ts";
@@ -38,7 +39,7 @@ export function userWarning({ user }: AccountingConfig): string | undefined {
 export function hostOptions(
   config: AccountingConfig,
   script: string,
-  cgroupRoot: string,
+  cgroupRoot: ByteString,
 ): ScriptHostOptions {
   const user = isRoot() ? config.user : undefined;
   return {

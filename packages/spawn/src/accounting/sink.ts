@@ -1,5 +1,5 @@
 /** Where released cgroups are handed to: the script host, as the queue sees it. */
-import type { CgroupSnapshot } from "@cm4all/lua";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
 
 /**
  * `starting`: it is not known yet whether there is a handler; `ready`: there is one;

@@ -1,5 +1,6 @@
 /** What the reaper and the accounting show. Pure. */
 
+import { textOf } from "@cm4all/linux";
 import type { CgroupServiceStatus } from "../cgroup-service.ts";
 import type { ReaperStatus } from "../reaper/messages.ts";
 import type { Metric, Sample } from "./daemon-metrics.ts";
@@ -81,19 +82,15 @@ function reaperMetrics(r: ReaperStatus): Metric[] {
       name: "cm4all_spawn_cgroup_cpu_seconds_total",
       type: "counter",
       help: "CPU time of reaped cgroups.",
-      samples: r.scopes.map(({ path, cpuUsec }) => [{ scope: display(path) }, cpuUsec / 1e6]),
+      samples: r.scopes.map(({ path, cpuUsec }) => [{ scope: textOf(path) }, cpuUsec / 1e6]),
     },
     {
       name: "cm4all_spawn_cgroup_memory_peak_bytes_total",
       type: "counter",
       help: "The sum of the memory peaks of reaped cgroups.",
       samples: r.scopes.flatMap(({ path, memoryPeakBytes }): Sample[] =>
-        memoryPeakBytes === undefined ? [] : [[{ scope: display(path) }, memoryPeakBytes]],
+        memoryPeakBytes === undefined ? [] : [[{ scope: textOf(path) }, memoryPeakBytes]],
       ),
     },
   ];
-}
-
-function display(path: string): string {
-  return Buffer.from(path, "latin1").toString();
 }

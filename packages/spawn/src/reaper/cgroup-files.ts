@@ -2,29 +2,40 @@
 import { type BigIntStats, fstatSync, lstatSync, readFileSync } from "node:fs";
 import {
   type CgroupEvents,
+  type CgroupMeasurement,
   CgroupReader,
-  isErrno,
   parseCgroupEvents,
   readCgroupFile,
+} from "@cm4all/cgroup";
+import {
+  type ByteString,
+  bufferOf,
+  bytesOfLatin1,
+  isErrno,
+  joinPath,
   removeDirectoryAt,
+  splitPath,
+  textOf,
 } from "@cm4all/linux";
-import type { Measured, Removal } from "./lifecycle.ts";
 import type { OpenRoot } from "./open-root.ts";
 
 /** A cgroup's directory: where it is, and which one it is. */
 export interface CgroupDirectory {
-  /** Below the cgroup2 root, bytes as latin1. */
-  readonly path: string;
+  /** Below the cgroup2 root. */
+  readonly path: ByteString;
   readonly inode: bigint;
 }
 
-/** How the path shows in the log. */
-export function displayPath(path: string): string {
-  return Buffer.from(path, "latin1").toString();
-}
+/**
+ * What became of a deletion. `busy`: populated again, or a child that is not known yet;
+ * `gone`: somebody else was faster; `failed`: told to the log already.
+ */
+export type Removal = "removed" | "gone" | "busy" | "failed";
 
 /** Tells the log. @param key what was told once under this key is not told again */
 export type Complain = (key: string, text: string) => void;
+
+const EVENTS_FILE = bytesOfLatin1("cgroup.events");
 
 /** ENODEV: the file was open already when its cgroup was removed. */
 function isGone(error: unknown): boolean {
@@ -47,7 +58,7 @@ export class CgroupFiles {
 
   state({ path }: CgroupDirectory): CgroupEvents | undefined {
     try {
-      return parseCgroupEvents(this.#root.at(`${path}/cgroup.events`, readCgroupFile));
+      return parseCgroupEvents(this.#root.at(joinPath(path, EVENTS_FILE), readCgroupFile));
     } catch (error) {
       if (!isGone(error)) this.#complain("read cgroup.events", message(error));
       return undefined;
@@ -61,7 +72,7 @@ export class CgroupFiles {
   measure(
     directory: CgroupDirectory,
     bornMs: number | undefined,
-  ): Measured | "gone" | "unreadable" {
+  ): CgroupMeasurement | "gone" | "unreadable" {
     return this.#read(directory, (fd, { birthtimeNs }) => {
       const usage = this.#reader.read(fd);
       // Every cgroup has a cpu.stat; it cannot be read when the cgroup was removed just now.
@@ -73,17 +84,17 @@ export class CgroupFiles {
   }
 
   /** What can be said of a cgroup without reading it. */
-  identify({ path, inode }: CgroupDirectory, birthMs: number | undefined): Measured {
+  identify({ path, inode }: CgroupDirectory, birthMs: number | undefined): CgroupMeasurement {
     return { path, id: `${this.#bootId}:${inode}`, measuredMs: Date.now(), birthMs };
   }
 
   /** Deletes an empty cgroup, if it is still the one that was measured. */
   remove(directory: CgroupDirectory): Removal {
     const { path, inode } = directory;
-    const slash = path.lastIndexOf("/");
-    const name = Buffer.from(path.slice(slash + 1), "latin1");
+    const { directory: parent, name: child } = splitPath(path);
+    const name = bufferOf(child);
     try {
-      return this.#root.withDirectory(path.slice(0, slash), (parentFd) => {
+      return this.#root.withDirectory(parent, (parentFd) => {
         const target = Buffer.concat([Buffer.from(`/proc/self/fd/${parentFd}/`), name]);
         const found = lstatSync(target, { bigint: true, throwIfNoEntry: false });
         if (found?.ino !== inode) return "gone";
@@ -95,7 +106,8 @@ export class CgroupFiles {
     } catch (error) {
       if (isGone(error)) return "gone";
       if (isErrno(error, "EBUSY")) return "busy";
-      this.#complain(`remove ${path}`, `cannot delete ${displayPath(path)}: ${message(error)}`);
+      const shown = textOf(path);
+      this.#complain(`remove ${shown}`, `cannot delete ${shown}: ${message(error)}`);
       return "failed";
     }
   }

@@ -1,6 +1,8 @@
+import { bytesOfText, textOf } from "@cm4all/linux";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Lifecycle, type Removal } from "./lifecycle.ts";
+import type { Removal } from "./cgroup-files.ts";
+import { Lifecycle } from "./lifecycle.ts";
 
 /** A directory of the simulated cgroupfs. */
 interface Directory {
@@ -49,14 +51,14 @@ class Simulation {
         remove: (node) => this.#remove(node),
         released: (node, release, snapshot) => {
           if (isPopulated(node)) throw new Error("released while populated");
-          this.log.push(`${snapshot.path}#${snapshot.report}=${snapshot.cpuTotalUsec}`);
+          this.log.push(`${textOf(snapshot.path)}#${snapshot.report}=${snapshot.cpuTotalUsec}`);
           this.accounted.set(node, node.usage);
           if (this.handlers) this.open.push(release);
           return !this.handlers;
         },
         vanished: (_node, _release, snapshot) => {
           const sample = snapshot.cpuTotalUsec === undefined ? "" : ` at ${snapshot.cpuTotalUsec}`;
-          this.log.push(`${snapshot.path}#${snapshot.report} vanished${sample}`);
+          this.log.push(`${textOf(snapshot.path)}#${snapshot.report} vanished${sample}`);
         },
       },
       50,
@@ -160,7 +162,11 @@ function isPopulated(node: Directory): boolean {
   return node.processes > 0 || [...node.children].some(isPopulated);
 }
 
-const identity = ({ path }: Directory) => ({ path, id: path, measuredMs: 0 });
+const identity = ({ path }: Directory) => ({
+  path: bytesOfText(path),
+  id: path,
+  measuredMs: 0,
+});
 
 describe("Reaper", () => {
   it("releases what ran empty at once and deletes it after the delay", () => {

@@ -11,18 +11,9 @@
  *   it has no children.
  * - A populated cgroup is never released; the kernel refuses to delete it.
  */
-import type { CgroupEvents } from "@cm4all/linux";
-import type { CgroupSnapshot } from "@cm4all/lua";
+import type { CgroupEvents, CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
+import type { Removal } from "./cgroup-files.ts";
 import type { Origin } from "./tree-watch.ts";
-
-/** What was measured; the reaper adds which report it is. */
-export type Measured = Omit<CgroupSnapshot, "report">;
-
-/**
- * What became of a deletion. `busy`: populated again, or a child that is not known yet;
- * `gone`: somebody else was faster; `failed`: told to the log already.
- */
-export type Removal = "removed" | "gone" | "busy" | "failed";
 
 /** @typeParam Node what stands for a cgroup's directory */
 export interface LifecycleWorld<Node> {
@@ -32,9 +23,9 @@ export interface LifecycleWorld<Node> {
   state(node: Node): CgroupEvents | undefined;
   /** Whether a process has ever lived in it. */
   wasUsed(node: Node): boolean;
-  measure(node: Node, bornMs: number | undefined): Measured | "gone" | "unreadable";
+  measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
   /** What is known of a cgroup that is gone. */
-  identify(node: Node, bornMs: number | undefined): Measured;
+  identify(node: Node, bornMs: number | undefined): CgroupMeasurement;
   remove(node: Node): Removal;
   /**
    * A cgroup was released.
@@ -46,7 +37,7 @@ export interface LifecycleWorld<Node> {
     node: Node,
     release: number,
     snapshot: CgroupSnapshot,
-    before: Measured | undefined,
+    before: CgroupMeasurement | undefined,
   ): boolean;
   /** A cgroup that was used was removed by somebody else before it was measured. */
   vanished(node: Node, release: number, snapshot: CgroupSnapshot): void;
@@ -73,9 +64,9 @@ interface Cgroup<Node> {
   unreleasedChildren: number;
   /** How often it was released. */
   report: number;
-  last: Measured | undefined;
+  last: CgroupMeasurement | undefined;
   /** What was measured while it ran, since its last release. */
-  sample: Measured | undefined;
+  sample: CgroupMeasurement | undefined;
   /** The number of its latest release, and whether that is settled. */
   release: number;
   settled: boolean;
@@ -295,7 +286,7 @@ export class Lifecycle<Node> {
     else if (measured !== "unreadable") this.#release(cgroup, measured);
   }
 
-  #release(cgroup: Cgroup<Node>, measured: Measured): void {
+  #release(cgroup: Cgroup<Node>, measured: CgroupMeasurement): void {
     const release = this.#nextRelease++;
     const before = cgroup.last;
     cgroup.last = measured;
@@ -323,7 +314,7 @@ export class Lifecycle<Node> {
     } else this.#tryDelete(cgroup);
   }
 
-  #hasRunAgain(cgroup: Cgroup<Node>, now: Measured): boolean {
+  #hasRunAgain(cgroup: Cgroup<Node>, now: CgroupMeasurement): boolean {
     const grownUsec = (now.cpuTotalUsec ?? 0) - (cgroup.last?.cpuTotalUsec ?? 0);
     const sinceMs = this.#world.nowMs() - (cgroup.dueMs - this.#deletionDelayMs);
     return grownUsec > (sinceMs < ECHO_MS ? ECHO_USEC : 0);

@@ -1,10 +1,12 @@
 /** What the reaper's thread and the main thread tell each other. */
-import type { CgroupSnapshot } from "@cm4all/lua";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { ByteString } from "@cm4all/linux";
+import type { ScopeTotals } from "./totals.ts";
 
 /** How the reaper works. */
 export interface ReaperOptions {
-  /** Where cgroup2 is mounted, bytes as latin1. */
-  readonly root: string;
+  /** Where cgroup2 is mounted. */
+  readonly root: ByteString;
   /** See scopes.ts. */
   readonly scopes: readonly string[];
   /** From a cgroup's release to its deletion. */
@@ -36,15 +38,6 @@ export type ToReaper =
 export type FromReaper =
   | { readonly kind: "released"; readonly releases: readonly Release[] }
   | { readonly kind: "status"; readonly id: number; readonly status: ReaperStatus };
-
-/** What has run in a scope: sums over the cgroups directly below it, which include theirs. */
-export interface ScopeTotals {
-  /** Bytes as latin1. */
-  readonly path: string;
-  readonly cpuUsec: number;
-  /** The sum of each one's peak; undefined without the memory controller. */
-  readonly memoryPeakBytes: number | undefined;
-}
 
 /** Numbers since the thread was started; the first four are those of now. */
 export interface ReaperStatus {

@@ -2,10 +2,10 @@
  * The reaper on its thread: connects the watched tree, the decisions and the files of
  * the cgroups with the thread's event loop.
  */
-import { EPOLLIN, Inotify, isErrno } from "@cm4all/linux";
+import { type ByteString, EPOLLIN, Inotify, isErrno, latin1Of, textOf } from "@cm4all/linux";
 import { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
 import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
-import { CgroupFiles, displayPath } from "./cgroup-files.ts";
+import { CgroupFiles } from "./cgroup-files.ts";
 import { Lifecycle } from "./lifecycle.ts";
 import type { FromReaper, ReaperOptions, ReaperStatus, Release, ToReaper } from "./messages.ts";
 import { OpenRoot } from "./open-root.ts";
@@ -185,8 +185,7 @@ export class Reaper {
   }
 
   #added(node: Node, origin: Origin): void {
-    if (node.place.kind === "scope")
-      this.#log(LOG_DEBUG, `scope ${displayPath(node.path)} is there`);
+    if (node.place.kind === "scope") this.#log(LOG_DEBUG, `scope ${textOf(node.path)} is there`);
     if (node.place.kind !== "cgroup") return;
     const { parent } = node;
     const above = parent?.place.kind === "cgroup" ? parent : undefined;
@@ -252,10 +251,12 @@ export class Reaper {
     const found = new Map<string, () => void>();
     for (const difference of this.#tree.compare()) {
       const { kind, node, name } = difference;
-      found.set(`${kind} ${node.path} ${name}`, () => this.#tree.apply([difference]));
+      found.set(`${kind} ${latin1Of(node.path)} ${latin1Of(name)}`, () =>
+        this.#tree.apply([difference]),
+      );
     }
     for (const node of this.#lifecycle.differing())
-      found.set(`state ${node.path}`, () => this.#lifecycle.touched(node, "comparison"));
+      found.set(`state ${latin1Of(node.path)}`, () => this.#lifecycle.touched(node, "comparison"));
     return found;
   }
 
@@ -273,8 +274,8 @@ export class Reaper {
     };
   }
 
-  #unwatchable(path: string, error: unknown): void {
-    let advice = `${displayPath(path)}: ${text(error)}`;
+  #unwatchable(path: ByteString, error: unknown): void {
+    let advice = `${textOf(path)}: ${text(error)}`;
     if (isErrno(error, "ENOSPC"))
       advice = `cannot watch more cgroups: sysctl fs.inotify.max_user_watches is reached (2 for each cgroup, ${this.#tree.watches} in use)`;
     else if (isErrno(error, "EMFILE"))
@@ -302,8 +303,8 @@ export class Reaper {
 function suffix(node: Node): string {
   const names: string[] = [];
   for (let each: Node | undefined = node; each?.place.kind === "cgroup"; each = each.parent)
-    names.unshift(each.name);
-  return displayPath(names.join("/"));
+    names.unshift(textOf(each.name));
+  return names.join("/");
 }
 
 function text(error: unknown): string {

@@ -1,4 +1,5 @@
-import type { CgroupSnapshot } from "@cm4all/lua";
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import { bytesOfText } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { formatFixed, formatReport } from "./report.ts";
 
@@ -7,7 +8,7 @@ const MEASURED_MS = Date.parse("2025-05-08T14:13:21.900Z");
 /** @param ageSeconds undefined: no birth time */
 function line(usage: Partial<CgroupSnapshot>, ageSeconds?: number): string | undefined {
   return formatReport("foo/bar", {
-    path: "/x/foo/bar",
+    path: bytesOfText("/x/foo/bar"),
     id: "boot-1",
     report: 1,
     measuredMs: MEASURED_MS,

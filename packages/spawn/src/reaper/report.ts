@@ -2,7 +2,7 @@
  * The log line of a reaped cgroup. Pure. Its format is the original daemon's: host
  * tools read it, so that units and rounding must not change.
  */
-import type { CgroupSnapshot } from "@cm4all/lua";
+import type { CgroupMeasurement } from "@cm4all/cgroup";
 
 /**
  * `value` with `digits` decimals as C's printf gives it: an exact tie goes to the
@@ -25,7 +25,10 @@ function seconds(usec: number): string {
   return `${formatFixed(usec / 1e6, 1)}s`;
 }
 
-function formatCpu(snapshot: CgroupSnapshot, ageSeconds: number | undefined): string | undefined {
+function formatCpu(
+  snapshot: CgroupMeasurement,
+  ageSeconds: number | undefined,
+): string | undefined {
   const { cpuUserUsec: user, cpuSystemUsec: system } = snapshot;
   const known = user !== undefined || system !== undefined;
   const total = snapshot.cpuTotalUsec ?? (known ? (user ?? 0) + (system ?? 0) : undefined);
@@ -51,7 +54,7 @@ function formatForks(forks: number, ageSeconds: number | undefined): string {
  * The line for a cgroup, without a newline; undefined where nothing is known about it.
  * @param suffix its path below the scope, without a leading slash
  */
-export function formatReport(suffix: string, snapshot: CgroupSnapshot): string | undefined {
+export function formatReport(suffix: string, snapshot: CgroupMeasurement): string | undefined {
   const { birthMs, measuredMs } = snapshot;
   const ageSeconds = birthMs === undefined ? undefined : (measuredMs - birthMs) / 1000;
   const fields: string[] = [];

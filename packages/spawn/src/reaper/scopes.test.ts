@@ -1,3 +1,4 @@
+import { bytesOfLatin1 } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_SCOPES, enterPlace, type Place, rootPlace, ScopeError } from "./scopes.ts";
 
@@ -5,7 +6,7 @@ import { DEFAULT_SCOPES, enterPlace, type Place, rootPlace, ScopeError } from ".
 function kind(scopes: readonly string[], path: string): string | undefined {
   let place: Place | undefined = rootPlace(scopes);
   for (const name of path.split("/")) {
-    place = enterPlace(place, name);
+    place = enterPlace(place, bytesOfLatin1(name));
     if (place === undefined) return undefined;
   }
   return place.kind;

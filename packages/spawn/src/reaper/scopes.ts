@@ -1,9 +1,8 @@
 /**
  * Which cgroups are managed: all below a scope, at any depth; never the scope itself.
  * A scope is a path below the cgroup2 root whose components may be globs. Pure.
- *
- * Names are bytes as latin1, as everywhere in the reaper.
  */
+import { type ByteString, bytesOfText, latin1Of } from "@cm4all/linux";
 
 /** The original's scopes, of its newer and older releases. */
 export const DEFAULT_SCOPES: readonly string[] = [
@@ -26,7 +25,10 @@ export type Place =
 const SCOPE: Place = { kind: "scope" };
 const CGROUP: Place = { kind: "cgroup" };
 
-/** One component as a regular expression: `*`, `?`, `[abc]`, `[!a-c]` as in glob(7). */
+/**
+ * Returns a component, one character for each byte, as a regular expression for such names:
+ * `*`, `?`, `[abc]`, `[!a-c]` as in glob(7).
+ */
 function componentPattern(component: string): RegExp {
   let source = "";
   for (const [part] of component.matchAll(/\[!?\]?[^\]]*\]|./gs)) {
@@ -45,10 +47,10 @@ export class ScopeError extends Error {
   override readonly name = "ScopeError";
 }
 
-/** A scope's components as patterns. @throws ScopeError */
+/** Returns the patterns of a scope's components. @param scope as configured, text @throws ScopeError */
 export function parseScope(scope: string): RegExp[] {
   const trimmed = scope.replace(/^\/|\/$/g, "");
-  const components = Buffer.from(trimmed).toString("latin1").split("/");
+  const components = latin1Of(bytesOfText(trimmed)).split("/");
   for (const component of components) {
     if (component === "" || component === "." || component === "..")
       throw new ScopeError(`${JSON.stringify(scope)} is not a path below the cgroup root`);
@@ -69,11 +71,11 @@ export function rootPlace(scopes: readonly string[]): Place {
 }
 
 /** The place of the directory `name` within `place`; undefined where it does not matter. */
-export function enterPlace(place: Place, name: string): Place | undefined {
+export function enterPlace(place: Place, name: ByteString): Place | undefined {
   if (place.kind !== "way") return CGROUP;
   const rest: (readonly RegExp[])[] = [];
   for (const [first, ...others] of place.patterns) {
-    if (!first?.test(name)) continue;
+    if (!first?.test(latin1Of(name))) continue;
     // A scope within a scope says nothing new: all below the outer one is managed.
     if (others.length === 0) return SCOPE;
     rest.push(others);

@@ -1,16 +1,14 @@
+import { bytesOfText } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import type { Place } from "./scopes.ts";
 import { Totals } from "./totals.ts";
 import { TreeNode } from "./tree-watch.ts";
 
-const root = new TreeNode<Place>(undefined, "", { kind: "way", patterns: [] }, 1n);
-const scope = new TreeNode<Place>(root, "a.scope", { kind: "scope" }, 2n);
-const job = new TreeNode<Place>(scope, "job", { kind: "cgroup" }, 3n);
-const step = new TreeNode<Place>(job, "step", { kind: "cgroup" }, 4n);
+const root = new TreeNode<Place>(undefined, bytesOfText(""), { kind: "way", patterns: [] }, 1n);
+const scope = new TreeNode<Place>(root, bytesOfText("a.scope"), { kind: "scope" }, 2n);
+const job = new TreeNode<Place>(scope, bytesOfText("job"), { kind: "cgroup" }, 3n);
+const step = new TreeNode<Place>(job, bytesOfText("step"), { kind: "cgroup" }, 4n);
 const usage = (cpuTotalUsec: number, memoryPeakBytes?: number) => ({
-  path: "",
-  id: "",
-  measuredMs: 0,
   cpuTotalUsec,
   memoryPeakBytes,
 });

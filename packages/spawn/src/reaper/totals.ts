@@ -1,18 +1,29 @@
 /** Sums over all that has run in each scope. */
 
-import type { Measured } from "./lifecycle.ts";
-import type { ScopeTotals } from "./messages.ts";
+import type { CgroupUsage } from "@cm4all/cgroup";
+import type { ByteString } from "@cm4all/linux";
 import type { Place } from "./scopes.ts";
 import type { TreeNode } from "./tree-watch.ts";
 
+/** What has run in a scope: sums over the cgroups directly below it, which include theirs. */
+export interface ScopeTotals {
+  readonly path: ByteString;
+  readonly cpuUsec: number;
+  /** The sum of each one's peak; undefined without the memory controller. */
+  readonly memoryPeakBytes: number | undefined;
+}
+
 export class Totals {
-  readonly #scopes = new Map<string, { cpuUsec: number; memoryPeakBytes: number | undefined }>();
+  readonly #scopes = new Map<
+    ByteString,
+    { cpuUsec: number; memoryPeakBytes: number | undefined }
+  >();
 
   /**
    * Adds what a cgroup has used since its last report. Only those directly below a scope
    * count: the kernel's figures include everything deeper.
    */
-  add({ parent }: TreeNode<Place>, now: Measured, before: Measured | undefined): void {
+  add({ parent }: TreeNode<Place>, now: CgroupUsage, before: CgroupUsage | undefined): void {
     if (parent?.place.kind !== "scope") return;
     let totals = this.#scopes.get(parent.path);
     if (totals === undefined) {

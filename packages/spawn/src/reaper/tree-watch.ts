@@ -1,6 +1,6 @@
 /**
  * Watches directories below a root, and one file in each where that is wanted. It
- * knows nothing of cgroups; which directories matter is told by a `Map`.
+ * knows nothing of cgroups; `TreeRules` say which directories matter.
  *
  * A directory is watched before it is listed, so nothing that appears meanwhile is
  * missed; what is then told twice, or too late, is recognised by its inode. When the
@@ -12,6 +12,8 @@
  */
 import { fstatSync, lstatSync, readdirSync } from "node:fs";
 import {
+  type ByteString,
+  bytesOfLatin1,
   IN_CREATE,
   IN_DELETE,
   IN_IGNORED,
@@ -24,6 +26,7 @@ import {
   type Inotify,
   type InotifyEvent,
   isErrno,
+  joinPath,
 } from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
 
@@ -38,17 +41,19 @@ const LINKS_OF_EMPTY = 2;
 /** How a directory came to be known: at the start, from an event, or by a comparison. */
 export type Origin = "start" | "event" | "comparison";
 
+const ROOT_PATH = bytesOfLatin1("");
+
 /** A directory that is there, as far as known. */
 export class TreeNode<Place> {
   readonly parent: TreeNode<Place> | undefined;
-  readonly name: string;
+  readonly name: ByteString;
   readonly place: Place;
   readonly inode: bigint;
-  readonly children = new Map<string, TreeNode<Place>>();
+  readonly children = new Map<ByteString, TreeNode<Place>>();
   directoryWd: number | undefined;
   fileWd: number | undefined;
 
-  constructor(parent: TreeNode<Place> | undefined, name: string, place: Place, inode: bigint) {
+  constructor(parent: TreeNode<Place> | undefined, name: ByteString, place: Place, inode: bigint) {
     this.parent = parent;
     this.name = name;
     this.place = place;
@@ -56,8 +61,8 @@ export class TreeNode<Place> {
   }
 
   /** Below the root; empty for the root itself. */
-  get path(): string {
-    return this.parent === undefined ? "" : `${this.parent.path}/${this.name}`;
+  get path(): ByteString {
+    return this.parent === undefined ? ROOT_PATH : joinPath(this.parent.path, this.name);
   }
 }
 
@@ -65,7 +70,7 @@ export class TreeNode<Place> {
 export interface TreeRules<Place> {
   readonly rootPlace: Place;
   /** What a directory's child is; undefined where it does not matter. */
-  enter(place: Place, name: string): Place | undefined;
+  enter(place: Place, name: ByteString): Place | undefined;
   /** The file to be watched in a directory. */
   file(place: Place): string | undefined;
 }
@@ -81,7 +86,7 @@ export interface TreeListener<Place> {
   /** It is gone; those below it were told before. */
   removed(node: TreeNode<Place>): void;
   /** Something cannot be watched. @param error the kernel's refusal */
-  unwatchable(path: string, error: unknown): void;
+  unwatchable(path: ByteString, error: unknown): void;
 }
 
 /** Something that the comparison found and no event had told. */
@@ -89,7 +94,7 @@ export interface Difference<Place> {
   readonly kind: "appeared" | "gone";
   /** For `appeared` the directory that it appeared in. */
   readonly node: TreeNode<Place>;
-  readonly name: string;
+  readonly name: ByteString;
 }
 
 export class TreeWatch<Place> {
@@ -128,7 +133,7 @@ export class TreeWatch<Place> {
   start(): void {
     const { fd } = this.#root;
     const { ino } = fstatSync(fd, { bigint: true });
-    const node = new TreeNode<Place>(undefined, "", this.#rules.rootPlace, ino);
+    const node = new TreeNode<Place>(undefined, ROOT_PATH, this.#rules.rootPlace, ino);
     this.#rootNode = node;
     this.#watch(node, fd);
     for (const name of this.#list(node, fd)) this.#appeared(node, name, "start");
@@ -181,7 +186,7 @@ export class TreeWatch<Place> {
     this.#appeared(parent, name, "event");
   }
 
-  #appeared(parent: TreeNode<Place>, name: string, origin: Origin): void {
+  #appeared(parent: TreeNode<Place>, name: ByteString, origin: Origin): void {
     const place = this.#rules.enter(parent.place, name);
     if (place === undefined) return;
     const known = parent.children.get(name);
@@ -198,8 +203,8 @@ export class TreeWatch<Place> {
   }
 
   /** Watches and lists a directory; undefined where it is gone again or cannot be opened. */
-  #open(parent: TreeNode<Place>, name: string, place: Place) {
-    const path = `${parent.path}/${name}`;
+  #open(parent: TreeNode<Place>, name: ByteString, place: Place) {
+    const path = joinPath(parent.path, name);
     try {
       return this.#root.withDirectory(path, (fd) => {
         const { ino, dev } = fstatSync(fd, { bigint: true });
@@ -216,7 +221,7 @@ export class TreeWatch<Place> {
     }
   }
 
-  #disappeared(parent: TreeNode<Place>, name: string): void {
+  #disappeared(parent: TreeNode<Place>, name: ByteString): void {
     const node = parent.children.get(name);
     // The event may be about an earlier directory of that name.
     if (node !== undefined && !this.#isThere(node)) this.#drop(node);
@@ -259,12 +264,12 @@ export class TreeWatch<Place> {
   }
 
   /** The names of the directories in an open directory. */
-  #list(node: TreeNode<Place>, fd: number): string[] {
+  #list(node: TreeNode<Place>, fd: number): ByteString[] {
     if (fstatSync(fd).nlink === LINKS_OF_EMPTY) return [];
     try {
       return readdirSync(`/proc/self/fd/${fd}`, { withFileTypes: true, encoding: "latin1" })
         .filter((entry) => entry.isDirectory())
-        .map(({ name }) => name);
+        .map(({ name }) => bytesOfLatin1(name));
     } catch (error) {
       if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(node.path, error);
       return [];

@@ -1,19 +1,26 @@
 /** The daemon's own cgroup. @see cgroups(7), cgroup-v2.rst of the kernel */
 import { readFileSync } from "node:fs";
-import { isErrno, tryFindCgroup2 } from "@cm4all/linux";
+import { tryFindCgroup2 } from "@cm4all/cgroup";
+import { type ByteString, bytesOfLatin1, concatBytes, isErrno, nodePathOf } from "@cm4all/linux";
 
-/** The cgroup2 path of `/proc/self/cgroup`, undefined without cgroup2. Pure. */
-export function parseOwnCgroup(text: string): string | undefined {
-  return /^0::(\/.*)$/m.exec(text)?.[1];
+/**
+ * The cgroup2 path of `/proc/self/cgroup`, undefined without cgroup2. Pure.
+ * @param text one character for each byte
+ */
+export function parseOwnCgroup(text: string): ByteString | undefined {
+  const path = /^0::(\/.*)$/m.exec(text)?.[1];
+  return path === undefined ? undefined : bytesOfLatin1(path);
 }
+
+const PROCS_FILE = bytesOfLatin1("/cgroup.procs");
 
 /** The processes of the daemon's own cgroup; empty without cgroup2. */
 export function readOwnCgroupPids(): number[] {
-  const cgroup = parseOwnCgroup(readFileSync("/proc/self/cgroup", "utf8"));
+  const cgroup = parseOwnCgroup(readFileSync("/proc/self/cgroup", "latin1"));
   const mountPoint = tryFindCgroup2();
   if (cgroup === undefined || mountPoint === undefined) return [];
   try {
-    return readFileSync(`${mountPoint}${cgroup}/cgroup.procs`, "utf8")
+    return readFileSync(nodePathOf(concatBytes(mountPoint, cgroup, PROCS_FILE)), "latin1")
       .split("\n")
       .filter((line) => line !== "")
       .map(Number);

@@ -37,7 +37,10 @@ export class ReaperProgram {
   #statuses: ((status: ReaperStatus) => void)[] = [];
 
   /** @param wrapper a command that runs the program, such as prlimit(1) with its options */
-  constructor(options: Partial<ReaperOptions> & { root: string }, wrapper: string[] = []) {
+  constructor(
+    options: Partial<ReaperOptions> & Pick<ReaperOptions, "root">,
+    wrapper: string[] = [],
+  ) {
     const all: ReaperOptions = {
       scopes: ["*.scope"],
       deletionDelayMs: 50,

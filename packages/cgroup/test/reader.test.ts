@@ -1,6 +1,7 @@
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { textOf } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CgroupReader, tryFindCgroup2 } from "../src/index.ts";
@@ -93,7 +94,9 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () =>
   afterAll(() => scratch.remove());
 
   it("lies below the mount that mountinfo tells", () => {
-    expect(scratch.path.startsWith(`${tryFindCgroup2()}/`)).toBe(true);
+    const mount = tryFindCgroup2();
+    if (mount === undefined) throw new Error("no mount of cgroup2 was found");
+    expect(scratch.path.startsWith(`${textOf(mount)}/`)).toBe(true);
   });
 
   it("was not used when it is new, and has used CPU time after a process", async () => {

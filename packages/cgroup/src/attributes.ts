@@ -1,0 +1,26 @@
+/** The attributes of a released cgroup under their names in scripts, in their units. Pure. */
+import { figureEntries } from "./figures.ts";
+import type { CgroupSnapshot } from "./snapshot.ts";
+
+/** Returns an attribute's value; times are in seconds. */
+type Attribute = (snapshot: CgroupSnapshot) => string | number | undefined;
+
+function seconds(usec: number | undefined): number | undefined {
+  return usec === undefined ? undefined : usec / 1e6;
+}
+
+const figureAttributes = figureEntries.map(([name, { attribute, unit }]): [string, Attribute] => [
+  attribute,
+  unit === "microseconds" ? (s) => seconds(s[name]) : (s) => s[name],
+]);
+
+/** All but `path`, `parent` and `xattr`, which are no plain values. */
+export const scriptAttributes: ReadonlyMap<string, Attribute> = new Map<string, Attribute>([
+  ["id", (s) => s.id],
+  ["report", (s) => s.report],
+  ["btime", (s) => (s.birthMs === undefined ? undefined : Math.floor(s.birthMs / 1000))],
+  ["age", (s) => (s.birthMs === undefined ? undefined : (s.measuredMs - s.birthMs) / 1000)],
+  ...figureAttributes,
+  // The manual's first example prints this name, which dates from cgroup v1.
+  ["memory_max_usage", (s) => s.memoryPeakBytes],
+]);

@@ -1,0 +1,87 @@
+/**
+ * The formats of a cgroup's files. Pure.
+ *
+ * A line counts only if its newline is there: the end of a text that was cut could
+ * be half a number. A value that is no plain decimal integer (`max`) is left out.
+ *
+ * @see https://docs.kernel.org/admin-guide/cgroup-v2.html "Format"
+ */
+
+/** The integers of a file by their keys. */
+export type Values = ReadonlyMap<string, number>;
+
+const INTEGER = /^\d+$/;
+
+function integer(text: string): number | undefined {
+  return INTEGER.test(text) ? Number(text) : undefined;
+}
+
+/** Returns the whole lines, without their newlines. */
+function lines(text: string): string[] {
+  const all = text.split("\n");
+  all.pop();
+  return all;
+}
+
+/** Parses a file with one value, such as `memory.peak`. */
+export function parseSingleValue(text: string): number | undefined {
+  return text.endsWith("\n") ? integer(text.trimEnd()) : undefined;
+}
+
+/** Parses lines of `KEY VALUE`, such as those of `cpu.stat`. */
+export function parseFlatKeyed(text: string): Values {
+  const values = new Map<string, number>();
+  for (const line of lines(text)) {
+    const space = line.indexOf(" ");
+    const value = integer(line.slice(space + 1));
+    if (space > 0 && value !== undefined) values.set(line.slice(0, space), value);
+  }
+  return values;
+}
+
+const IO_KEYS = ["rbytes", "wbytes", "rios", "wios"] as const;
+
+/**
+ * Parses `io.stat`: `MAJ:MIN rbytes=N wbytes=N rios=N wios=N ...` for each device that was
+ * used. Returns the sums of these four over all devices, 0 where none was used.
+ */
+export function parseIoStat(text: string): Values {
+  const sums = new Map<string, number>(IO_KEYS.map((key) => [key, 0]));
+  for (const line of lines(text)) {
+    for (const field of line.split(" ")) {
+      const equals = field.indexOf("=");
+      const key = field.slice(0, equals);
+      const sum = sums.get(key);
+      const value = integer(field.slice(equals + 1));
+      if (value !== undefined && sum !== undefined) sums.set(key, sum + value);
+    }
+  }
+  return sums;
+}
+
+const PRESSURE_SOME = /^some .*\btotal=(\d+)$/;
+
+/** Parses `cpu.pressure` and its like: the microseconds in which some task waited. */
+export function parsePressureSomeUsec(text: string): number | undefined {
+  for (const line of lines(text)) {
+    const total = PRESSURE_SOME.exec(line)?.[1];
+    if (total !== undefined) return Number(total);
+  }
+  return undefined;
+}
+
+export interface CgroupEvents {
+  /** Whether a process lives in the cgroup or below it. */
+  readonly populated: boolean | undefined;
+  readonly frozen: boolean | undefined;
+}
+
+/** Parses `cgroup.events`. */
+export function parseCgroupEvents(text: string): CgroupEvents {
+  const values = parseFlatKeyed(text);
+  const flag = (key: string) => {
+    const value = values.get(key);
+    return value === undefined ? undefined : value !== 0;
+  };
+  return { populated: flag("populated"), frozen: flag("frozen") };
+}
