@@ -4,7 +4,7 @@
  */
 import { mkdirSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytesOfText, Fd, setXattr } from "@cm4all/linux";
+import { bytesOfText, Fd, setXattr, textOf } from "@cm4all/linux";
 import { openLibraries, Runtime } from "@cm4all/lua/embedded";
 import { Postgres } from "@cm4all/testing/postgres";
 import { Client } from "pg";
@@ -48,7 +48,8 @@ class Host implements Disposable {
       cgroupRoot: bytesOfText(cgroupRoot),
       instructions: 50_000_000,
       handlerTimeoutMs: 60_000,
-      onError: (source, { message }) => console.error(`${name}: ${source}: ${message}`),
+      onError: (source, { message }) =>
+        console.error(`${name}: ${textOf(source)}: ${textOf(message)}`),
       open: openLibraries,
     });
     process.env["ACCOUNTING_HOST"] = name;
@@ -70,7 +71,7 @@ class Host implements Disposable {
     };
     return new Promise((resolve, reject) => {
       this.#runtime.run(snapshot, (failure) =>
-        failure === undefined ? resolve() : reject(new Error(failure.message)),
+        failure === undefined ? resolve() : reject(new Error(textOf(failure.message))),
       );
     });
   }

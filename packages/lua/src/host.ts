@@ -84,9 +84,7 @@ class Host {
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;
       runtime.close();
-      const { message, traceback } = error;
-      const failure = cutFailure(traceback === undefined ? { message } : { message, traceback });
-      this.#send({ type: "unusable", ...failure });
+      this.#send({ type: "unusable", ...cutFailure(error.failure) });
     }
   }
 

@@ -1,11 +1,17 @@
+import { bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { cutText, encodeMessage, MAX_TEXT, MessageReader, type Reply } from "./protocol.ts";
 
 describe("the protocol", () => {
   const messages: Reply[] = [
     { type: "pong" },
-    { type: "failed", number: 7, message: "\0\n\xff\"'\u0085", traceback: "" },
-    { type: "notice", text: "x".repeat(1000) },
+    {
+      type: "failed",
+      number: 7,
+      message: bytesOfLatin1("\0\n\xff\"'\u0085"),
+      traceback: bytesOfLatin1(""),
+    },
+    { type: "notice", text: bytesOfLatin1("x".repeat(1000)) },
   ];
   const stream = messages.map(encodeMessage).join("");
 
@@ -30,8 +36,8 @@ describe("the protocol", () => {
   });
 
   it("bounds the texts of scripts, and takes the longest", () => {
-    const text = cutText("\0".repeat(100_000));
-    expect(text.length).toBe(MAX_TEXT + 3);
+    const text = cutText(bytesOfLatin1("\0".repeat(100_000)));
+    expect(latin1Of(text).length).toBe(MAX_TEXT + 3);
     const longest = encodeMessage({ type: "failed", number: 1, message: text, traceback: text });
     const reader = new MessageReader<Reply>();
     expect(reader.push(longest.slice(0, -1))).toEqual([]);

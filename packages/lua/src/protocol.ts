@@ -1,10 +1,9 @@
 /**
  * What the daemon and the script host tell each other over a socket pair: JSON
- * objects, one a line. Strings that come from scripts or the kernel hold one byte a
- * character, so that any bytes pass. Pure.
+ * objects, one a line. Bytes pass as they are: JSON has a character for each. Pure.
  */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import type { ByteString } from "@cm4all/linux";
+import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 
 /** What the host needs to begin. */
 export interface HostSettings {
@@ -25,18 +24,18 @@ export type Request =
   | { type: "stop" };
 
 interface Failure {
-  message: string;
-  traceback?: string;
+  message: ByteString;
+  traceback?: ByteString;
 }
 
 export type Reply =
-  | { type: "ready"; hasHandler: boolean; warning?: string }
+  | { type: "ready"; hasHandler: boolean; warning?: ByteString }
   | ({ type: "unusable" } & Failure)
   | { type: "done"; number: number }
   | ({ type: "failed"; number: number } & Failure)
   /** A failure that belongs to no handler. */
-  | ({ type: "error"; source: string } & Failure)
-  | { type: "notice"; text: string }
+  | ({ type: "error"; source: ByteString } & Failure)
+  | { type: "notice"; text: ByteString }
   | { type: "pong" };
 
 /** Messages of scripts are cut to this: a log line is for people. */
@@ -53,8 +52,9 @@ export function encodeMessage(message: Request | Reply): string {
 }
 
 /** A text from a script for a message. */
-export function cutText(text: string): string {
-  return text.length > MAX_TEXT ? `${text.slice(0, MAX_TEXT)}...` : text;
+export function cutText(text: ByteString): ByteString {
+  const characters = latin1Of(text);
+  return characters.length > MAX_TEXT ? bytesOfLatin1(`${characters.slice(0, MAX_TEXT)}...`) : text;
 }
 
 /** Takes a stream of chunks apart into messages. */

@@ -8,7 +8,7 @@
  */
 import { EventEmitter } from "node:events";
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { bytesOfText } from "@cm4all/linux";
+import { type ByteString, bytesOfText, textOf } from "@cm4all/linux";
 import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
 import { Liveness } from "./liveness.ts";
 import {
@@ -252,20 +252,18 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         if (this.#state !== "starting") break;
         this.#hasHandler = reply.hasHandler;
         this.#setState("ready");
-        this.emit("ready", reply.warning && readable(reply.warning));
+        this.emit("ready", reply.warning === undefined ? undefined : textOf(reply.warning));
         if (this.#reloadWhenReady) this.reload();
         this.#reloadWhenReady = false;
         this.emit("room");
         break;
-      case "unusable":
+      case "unusable": {
         if (this.#state !== "starting") break;
         this.#setState("unusable");
-        this.emit(
-          "unusable",
-          readable(reply.message),
-          reply.traceback && readable(reply.traceback),
-        );
+        const { message, traceback } = readableFailure(reply);
+        this.emit("unusable", message, traceback);
         break;
+      }
       case "done":
         this.#failures = 0;
         this.#settle(reply.number, { type: "done" });
@@ -276,11 +274,11 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         break;
       case "error": {
         const { message, traceback } = readableFailure(reply);
-        this.emit("scriptError", readable(reply.source), message, traceback);
+        this.emit("scriptError", textOf(reply.source), message, traceback);
         break;
       }
       case "notice":
-        this.emit("notice", readable(reply.text));
+        this.emit("notice", textOf(reply.text));
         break;
     }
   }
@@ -324,17 +322,12 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
 /** What the process may take to end once it is asked to. */
 const STOP_MS = 1000;
 
-/** Bytes that a script or the kernel gave, as text for people. */
-function readable(binary: string): string {
-  return Buffer.from(binary, "latin1").toString();
-}
-
-function readableFailure(reply: { message: string; traceback?: string }): {
+function readableFailure(reply: { message: ByteString; traceback?: ByteString }): {
   message: string;
   traceback?: string;
 } {
-  const message = readable(reply.message);
+  const message = textOf(reply.message);
   return reply.traceback === undefined
     ? { message }
-    : { message, traceback: readable(reply.traceback) };
+    : { message, traceback: textOf(reply.traceback) };
 }

@@ -173,6 +173,16 @@ describe("the script host", () => {
     expect([source, message, printed()]).toEqual(["reload", "in reload", "reloaded\n"]);
   });
 
+  it("names its script in people's letters", async () => {
+    const script = join(scratch, "skript-ä€.lua");
+    writeFileSync(script, "-- no handler");
+    const host = new ScriptHost(options("", { script }));
+    hosts.push(host);
+    host.start();
+    const [warning] = await once(host, "ready");
+    expect(warning).toContain("/skript-ä€.lua: function 'cgroup_released' not found");
+  });
+
   it("warns of a script without a handler", async () => {
     const host = new ScriptHost(options("x = 1"));
     hosts.push(host);

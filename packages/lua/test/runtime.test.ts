@@ -43,7 +43,7 @@ describe("loading", () => {
     );
     const failure = loadError("local function f() error('boom') end\nf()");
     expect(failure.message).toMatch(/script\.lua:1: boom$/);
-    expect(failure.traceback).toContain("script.lua:2: in main chunk");
+    expect(failure.failure.traceback).toContain("script.lua:2: in main chunk");
     expect(loadError("error({})").message).toBe("table");
     expect(loadError("cgroup_released = 5").message).toMatch(
       /'cgroup_released' is not a function, but a number/,

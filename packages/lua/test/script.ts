@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { bytesOfLatin1, bytesOfText } from "@cm4all/linux";
+import { bytesOfLatin1, bytesOfText, latin1Of, textOf } from "@cm4all/linux";
 import { LineOutput } from "../src/compat/index.ts";
 import type { LuaState } from "../src/lua.ts";
 import { Runtime, type RuntimeOptions, type ScriptFailure } from "../src/runtime/index.ts";
@@ -22,6 +22,12 @@ export type Fields = Partial<Omit<CgroupSnapshot, "path">> & { readonly path?: s
 export type Options = Partial<Omit<RuntimeOptions, "cgroupRoot">> & {
   readonly cgroupRoot?: string;
 };
+
+/** A handler's failure, with a character for each byte. */
+interface Outcome {
+  readonly message: string;
+  readonly traceback: string;
+}
 
 function snapshotOf({ path, ...figures }: Fields): CgroupSnapshot {
   const fields = path === undefined ? figures : { ...figures, path: bytesOfLatin1(path) };
@@ -45,15 +51,17 @@ export class TestScript implements Disposable {
       cgroupRoot: bytesOfText(cgroupRoot),
       instructions: 10_000_000,
       handlerTimeoutMs: 20_000,
-      onError: (source, { message }) => this.errors.push(`${source}: ${message}`),
-      onNotice: (text) => this.errors.push(text),
+      onError: (source, { message }) =>
+        this.errors.push(`${latin1Of(source)}: ${latin1Of(message)}`),
+      onNotice: (text) => this.errors.push(latin1Of(text)),
       output,
       ...options,
     });
     const path = join(this.directory, "script.lua");
     writeFileSync(path, code, "latin1");
     try {
-      this.warning = this.runtime.load(path);
+      const warning = this.runtime.load(path);
+      this.warning = warning === undefined ? undefined : textOf(warning);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -69,8 +77,13 @@ export class TestScript implements Disposable {
   }
 
   /** Runs the handler to its end; gives its failure, with the script's directory left out. */
-  async outcome(fields: Fields = {}): Promise<ScriptFailure | undefined> {
-    return new Promise((resolve) => this.runtime.run(snapshotOf(fields), resolve));
+  async outcome(fields: Fields = {}): Promise<Outcome | undefined> {
+    const failure = await new Promise<ScriptFailure | undefined>((resolve) =>
+      this.runtime.run(snapshotOf(fields), resolve),
+    );
+    if (failure === undefined) return undefined;
+    const { message, traceback = bytesOfLatin1("") } = failure;
+    return { message: latin1Of(message), traceback: latin1Of(traceback) };
   }
 
   #strip(message: string): string {

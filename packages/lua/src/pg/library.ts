@@ -1,4 +1,5 @@
 /** The global `pg`: connections, statements, transactions, arrays. */
+import { bytesOfText } from "@cm4all/linux";
 import {
   argumentError,
   checkText,
@@ -23,7 +24,7 @@ import { openResult } from "./result.ts";
 import { CONNECTION, pushOutcome, type Session } from "./session.ts";
 import type { Outcome } from "./statement.ts";
 import { openTransactions, pushTransactionMethod } from "./transaction-library.ts";
-import { cutAtNul, decodeUtf8, encodeUtf8 } from "./values.ts";
+import { cutAtNul, decodeUtf8 } from "./values.ts";
 
 /** Scripts forget a connection without closing it: there is no `close`. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
@@ -38,7 +39,7 @@ function newConnection(runtime: Runtime) {
     const schema = lua.lua_isnoneornil(L, 3) ? "" : cutAtNul(checkText(L, 3));
     const listeners = new Listeners(runtime);
     const connection = new PgConnection(utf8OrAsIs(conninfo), utf8OrAsIs(schema), {
-      onNotice: (text) => runtime.options.onNotice?.(encodeUtf8(text)),
+      onNotice: (text) => runtime.options.onNotice?.(bytesOfText(text)),
       onNotification: (channel, payload) => listeners.notify(channel, payload),
     });
     runtime.own(connection);

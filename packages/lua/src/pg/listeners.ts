@@ -1,4 +1,5 @@
 /** The callbacks of `db:listen`. */
+import { bytesOfText } from "@cm4all/linux";
 import { type LuaState, lua, pushText, toBytes } from "../lua.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { encodeUtf8 } from "./values.ts";
@@ -38,7 +39,7 @@ export class Listeners {
       return;
     }
     listener.isRunning = true;
-    const description = `the callback of channel ${channel}`;
+    const description = bytesOfText(`the callback of channel ${channel}`);
     this.#runtime.scheduler.start(
       description,
       (thread) => {

@@ -1,11 +1,18 @@
 /** A script and its handlers: loading, running one handler for each cgroup, reload. */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { type ByteString, latin1Of } from "@cm4all/linux";
+import {
+  type ByteString,
+  bytesOf,
+  bytesOfText,
+  concatBytes,
+  latin1Of,
+  textOf,
+} from "@cm4all/linux";
 import { LineOutput, newState, writeFully } from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
-import { fromBytes, type LuaState, lua, toBytes, typeName } from "../lua.ts";
+import { type LuaState, lua, toBytes, typeName } from "../lua.ts";
 import { openCgroup, pushCgroup } from "./cgroup.ts";
-import { Scheduler } from "./scheduler.ts";
+import { A_COROUTINE, Scheduler } from "./scheduler.ts";
 import type { Closable, ScriptFailure, Task } from "./task.ts";
 
 export type { ScriptFailure } from "./task.ts";
@@ -18,9 +25,9 @@ export interface RuntimeOptions {
   /** How long a handler may take all in all, most of which it will have waited. */
   handlerTimeoutMs: number;
   /** A failure that belongs to no handler: of `reload`, a callback, a stray coroutine. */
-  onError(source: string, failure: ScriptFailure): void;
+  onError(source: ByteString, failure: ScriptFailure): void;
   /** A message of the database, or of the host, for the log. */
-  onNotice?(text: string): void;
+  onNotice?(text: ByteString): void;
   output?: LineOutput;
   /** Opens further libraries. */
   open?(L: LuaState, runtime: Runtime): void;
@@ -29,13 +36,16 @@ export interface RuntimeOptions {
 /** The script cannot be used. */
 export class ScriptError extends Error {
   override name = "ScriptError";
-  readonly traceback: string | undefined;
+  readonly failure: ScriptFailure;
 
-  constructor({ message, traceback }: ScriptFailure) {
-    super(message);
-    this.traceback = traceback;
+  constructor(failure: ScriptFailure) {
+    super(textOf(failure.message));
+    this.failure = failure;
   }
 }
+
+const RELOAD = bytesOfText("reload");
+const WAS_DROPPED = bytesOfText(" was dropped: shutting down");
 
 const HANDLER = toBytes("the handler");
 
@@ -53,7 +63,7 @@ export class Runtime {
     this.output = options.output ?? new LineOutput((text) => writeFully(1, text));
     this.scheduler = new Scheduler({
       instructions: options.instructions,
-      onStrayError: (failure) => options.onError("a coroutine", failure),
+      onStrayError: (failure) => options.onError(A_COROUTINE, failure),
     });
     this.#L = newState({ output: this.output, coroutines: this.scheduler });
     this.scheduler.attach(this.#L);
@@ -71,24 +81,26 @@ export class Runtime {
    * @returns a warning where the script can be used, but probably not as it was meant
    * @throws ScriptError
    */
-  load(path: string): string | undefined {
+  load(path: string): ByteString | undefined {
     const L = this.#L;
-    if (loadFile(L, Buffer.from(path).toString("latin1")) !== lua.LUA_OK) {
-      const message = fromBytes(lua.lua_tolstring(L, -1) ?? new Uint8Array());
+    if (loadFile(L, latin1Of(bytesOfText(path))) !== lua.LUA_OK) {
+      const message = bytesOf(lua.lua_tolstring(L, -1) ?? new Uint8Array());
       lua.lua_pop(L, 1);
       throw new ScriptError({ message });
     }
-    const failure = this.scheduler.call("the script", 0);
+    const failure = this.scheduler.call(bytesOfText("the script"), 0);
     if (failure !== undefined) throw new ScriptError(failure);
     const type = lua.lua_getglobal(L, toBytes("cgroup_released"));
     const name = typeName(L, -1);
     lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, HANDLER);
     this.#hasHandler = type === lua.LUA_TFUNCTION;
     if (type === lua.LUA_TNIL)
-      return `${path}: function 'cgroup_released' not found: cgroups are deleted, nothing is accounted`;
+      return bytesOfText(
+        `${path}: function 'cgroup_released' not found: cgroups are deleted, nothing is accounted`,
+      );
     if (type !== lua.LUA_TFUNCTION)
       throw new ScriptError({
-        message: `${path}: 'cgroup_released' is not a function, but a ${name}`,
+        message: bytesOfText(`${path}: 'cgroup_released' is not a function, but a ${name}`),
       });
     return undefined;
   }
@@ -103,7 +115,7 @@ export class Runtime {
     lua.lua_pop(this.#L, 1);
     let timer: NodeJS.Timeout | undefined;
     const task = this.scheduler.start(
-      `the handler of ${latin1Of(snapshot.path)}`,
+      concatBytes(bytesOfText("the handler of "), snapshot.path),
       (thread, started) => {
         lua.lua_getfield(thread, lua.LUA_REGISTRYINDEX, HANDLER);
         pushCgroup(thread, snapshot, started, this.options.cgroupRoot);
@@ -120,8 +132,8 @@ export class Runtime {
   #limit(task: Task): NodeJS.Timeout {
     const { handlerTimeoutMs } = this.options;
     return setTimeout(() => {
-      const message = `${task.description} did not end within ${handlerTimeoutMs / 1000} s`;
-      this.scheduler.cancel(task, { message });
+      const fate = bytesOfText(` did not end within ${handlerTimeoutMs / 1000} s`);
+      this.scheduler.cancel(task, { message: concatBytes(task.description, fate) });
     }, handlerTimeoutMs);
   }
 
@@ -140,7 +152,7 @@ export class Runtime {
     if (type === lua.LUA_TNIL) return;
     this.#reloading = "running";
     this.scheduler.start(
-      "reload",
+      RELOAD,
       (thread) => {
         lua.lua_getglobal(thread, toBytes("reload"));
         return 0;
@@ -148,7 +160,7 @@ export class Runtime {
       (failure) => {
         const again = this.#reloading === "again";
         this.#reloading = "no";
-        if (failure !== undefined) this.options.onError("reload", failure);
+        if (failure !== undefined) this.options.onError(RELOAD, failure);
         if (again) this.reload();
       },
     );
@@ -166,7 +178,7 @@ export class Runtime {
   /** Drops everything that waits, without running any more Lua code. */
   close(): void {
     for (const task of this.scheduler.tasks)
-      this.scheduler.cancel(task, { message: `${task.description} was dropped: shutting down` });
+      this.scheduler.cancel(task, { message: concatBytes(task.description, WAS_DROPPED) });
     for (const closable of this.#closables) closable.close();
     this.output.flush();
   }

@@ -5,6 +5,7 @@
  * Invariants: Lua code runs in `#resume` and in `call` alone. A thread has at most one
  * wait; whatever resumes the thread removes it, so that a late result finds none.
  */
+import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { budget, raiseInVm } from "../compat/budget.ts";
 import type { CoroutineWatcher } from "../compat/index.ts";
 import {
@@ -18,6 +19,9 @@ import {
   typeName,
 } from "../lua.ts";
 import { type ScriptFailure, Task } from "./task.ts";
+
+/** A coroutine that no task stands for. */
+export const A_COROUTINE = bytesOfText("a coroutine");
 
 export interface SchedulerOptions {
   /** Instructions between two waits. */
@@ -71,7 +75,7 @@ export class Scheduler implements CoroutineWatcher {
    * @param settle called once, when it ended
    */
   start(
-    description: string,
+    description: ByteString,
     push: (thread: LuaState, task: Task) => number,
     settle: (failure: ScriptFailure | undefined) => void,
   ): Task {
@@ -85,7 +89,7 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /** Calls a function in the main state, where nothing can wait. */
-  call(description: string, args: number): ScriptFailure | undefined {
+  call(description: ByteString, args: number): ScriptFailure | undefined {
     const L = this.#mainState();
     const handler = lua.lua_gettop(L) - args;
     lua.lua_pushcfunction(L, addTraceback);
@@ -93,8 +97,9 @@ export class Scheduler implements CoroutineWatcher {
     const status = this.#measured(description, () => lua.lua_pcall(L, args, 0, handler));
     let failure: ScriptFailure | undefined;
     if (status !== lua.LUA_OK) {
-      failure = lua.lua_touserdata(L, -1) as ScriptFailure;
-      if (typeof failure?.message !== "string") failure = { message: errorText(L) };
+      const described = lua.lua_touserdata(L, -1) as Partial<ScriptFailure> | null;
+      const { message = errorText(L), traceback } = described ?? {};
+      failure = { message, ...(traceback === undefined ? {} : { traceback }) };
       lua.lua_pop(L, 1);
     }
     lua.lua_remove(L, handler);
@@ -167,7 +172,7 @@ export class Scheduler implements CoroutineWatcher {
     const previous = this.#current;
     this.#current = task;
     try {
-      const status = this.#measured(task?.description ?? "a coroutine", () =>
+      const status = this.#measured(task?.description ?? A_COROUTINE, () =>
         lua.lua_resume(thread, null, args),
       );
       if (status === lua.LUA_YIELD) {
@@ -184,7 +189,7 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /** Runs Lua code within the budget. */
-  #measured(description: string, run: () => number): number {
+  #measured(description: ByteString, run: () => number): number {
     this.#exhaustion = undefined;
     budget.left = this.#options.instructions;
     budget.exhausted = (L) => this.#exhausted(L, description);
@@ -196,9 +201,9 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /** Raises the same error at each further instruction, so that no `pcall` holds it up. */
-  #exhausted(L: LuaState, description: string): never {
+  #exhausted(L: LuaState, description: ByteString): never {
     this.#exhaustion ??=
-      `${position(L)}${description} ran ${this.#options.instructions} instructions ` +
+      `${position(L)}${latin1Of(description)} ran ${this.#options.instructions} instructions ` +
       "without waiting for anything: stopped";
     return raiseInVm(L, toBytes(this.#exhaustion));
   }
@@ -207,7 +212,7 @@ export class Scheduler implements CoroutineWatcher {
     const message = errorText(thread);
     const L = this.#mainState();
     lauxlib.luaL_traceback(L, thread, null, 0);
-    const traceback = toText(L, -1) ?? "";
+    const traceback = bytesOfLatin1(toText(L, -1) ?? "");
     lua.lua_pop(L, 1);
     return { message, traceback };
   }
@@ -230,17 +235,17 @@ function position(L: LuaState): string {
 }
 
 /** The error value on top of the stack: its text, or the name of its type. */
-function errorText(L: LuaState): string {
+function errorText(L: LuaState): ByteString {
   const type = lua.lua_type(L, -1);
-  if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return typeName(L, -1);
-  return fromBytes(lua.lua_tolstring(L, -1) ?? toBytes(""));
+  if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return bytesOfText(typeName(L, -1));
+  return bytesOf(lua.lua_tolstring(L, -1) ?? toBytes(""));
 }
 
 /** A message handler: the error value becomes a ScriptFailure. */
 function addTraceback(L: LuaState): number {
   const message = errorText(L);
   lauxlib.luaL_traceback(L, L, null, 1);
-  const traceback = toText(L, -1) ?? "";
+  const traceback = bytesOfLatin1(toText(L, -1) ?? "");
   lua.lua_pushlightuserdata(L, { message, traceback } satisfies ScriptFailure);
   return 1;
 }

@@ -1,11 +1,12 @@
+import type { ByteString } from "@cm4all/linux";
 import type { LuaState } from "../lua.ts";
 
 /** Why a piece of a script did not come to its end. */
 export interface ScriptFailure {
-  /** What the script raised, or what happened to it; a binary string. */
-  message: string;
+  /** What the script raised, or what happened to it. */
+  message: ByteString;
   /** The Lua stack where it was raised. */
-  traceback?: string;
+  traceback?: ByteString;
 }
 
 export interface Closable {
@@ -19,14 +20,14 @@ export interface Closable {
 export class Task {
   readonly thread: LuaState;
   /** For messages: `the handler of /system.slice/...`. */
-  readonly description: string;
+  readonly description: ByteString;
   readonly #closables = new Set<Closable>();
   readonly #settle: (failure: ScriptFailure | undefined) => void;
   isFinished = false;
 
   constructor(
     thread: LuaState,
-    description: string,
+    description: ByteString,
     settle: (failure: ScriptFailure | undefined) => void,
   ) {
     this.thread = thread;
