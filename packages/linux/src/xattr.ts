@@ -13,18 +13,24 @@ const libc = { fgetxattr: longFunction("fgetxattr", 4), fsetxattr: longFunction(
  * An attribute's value; undefined where it does not exist, is longer than `maxBytes`,
  * or the file system has none.
  */
-export function tryGetXattr(fd: number, name: string, maxBytes = 4096): Buffer | undefined {
+export function tryGetXattr(
+  fd: number,
+  name: string | Buffer,
+  maxBytes = 4096,
+): Buffer | undefined {
   beginCall();
   const value = allocate(maxBytes);
   const result = libc.fgetxattr(fd, cString(name), value.address, maxBytes);
   if (result === -ENODATA || result === -EOPNOTSUPP || result === -ERANGE) return undefined;
-  return Buffer.from(value.bytes.subarray(0, check(result, "fgetxattr", { fd, name })));
+  return Buffer.from(
+    value.bytes.subarray(0, check(result, "fgetxattr", { fd, name: name.toString() })),
+  );
 }
 
-export function setXattr(fd: number, name: string, value: Buffer): void {
+export function setXattr(fd: number, name: string | Buffer, value: Buffer): void {
   beginCall();
   const memory = allocate(value.length);
   value.copy(memory.bytes);
   const result = libc.fsetxattr(fd, cString(name), memory.address, value.length, 0);
-  check(result, "fsetxattr", { fd, name });
+  check(result, "fsetxattr", { fd, name: name.toString() });
 }

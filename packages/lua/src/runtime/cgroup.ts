@@ -3,7 +3,9 @@ import { closeSync, constants, openSync } from "node:fs";
 import { type CgroupSnapshot, scriptAttributes } from "@cm4all/cgroup";
 import {
   type ByteString,
+  bufferOf,
   bytesOf,
+  bytesOfLatin1,
   concatBytes,
   latin1Of,
   nodePathOf,
@@ -63,9 +65,9 @@ class XattrObject {
     task.own(this);
   }
 
-  get(name: string): Buffer | undefined {
+  tryGet(name: ByteString): Buffer | undefined {
     try {
-      return tryGetXattr(this.#fd, name);
+      return tryGetXattr(this.#fd, bufferOf(name));
     } catch {
       // Not readable for us (EPERM), or no possible name: for scripts it is not there.
       return undefined;
@@ -155,7 +157,7 @@ function indexXattr(L: LuaState): number {
   const key = keyArgument(L);
   if (xattr.isStale) return raise(L, "Stale object");
   const name = key.includes(".") || key.length >= 1024 ? key : `user.${key}`;
-  const value = xattr.get(Buffer.from(name, "latin1").toString());
+  const value = xattr.tryGet(bytesOfLatin1(name));
   if (value === undefined) lua.lua_pushnil(L);
   else pushByteString(L, bytesOf(value));
   return 1;

@@ -1,4 +1,4 @@
-/** What the reaper reads of cgroups, and how it deletes them. */
+/** Reads and deletes cgroups for the reaper. */
 import { type BigIntStats, fstatSync, lstatSync, readFileSync } from "node:fs";
 import {
   type CgroupEvents,
@@ -56,7 +56,8 @@ export class CgroupFiles {
     );
   }
 
-  state({ path }: CgroupDirectory): CgroupEvents | undefined {
+  /** Returns the `cgroup.events`; undefined if they cannot be read. */
+  tryReadEvents({ path }: CgroupDirectory): CgroupEvents | undefined {
     try {
       return parseCgroupEvents(this.#root.at(joinPath(path, EVENTS_FILE), readCgroupFile));
     } catch (error) {
@@ -65,10 +66,12 @@ export class CgroupFiles {
     }
   }
 
+  /** Returns whether a process has ever lived in it. */
   wasUsed(directory: CgroupDirectory): boolean {
     return this.#read(directory, (fd) => this.#reader.wasUsed(fd)) === true;
   }
 
+  /** @param bornMs when it was seen being created, for kernels that do not tell */
   measure(
     directory: CgroupDirectory,
     bornMs: number | undefined,
@@ -83,7 +86,7 @@ export class CgroupFiles {
     });
   }
 
-  /** What can be said of a cgroup without reading it. */
+  /** Returns what can be said of a cgroup without reading it. */
   identify({ path, inode }: CgroupDirectory, birthMs: number | undefined): CgroupMeasurement {
     return { path, id: `${this.#bootId}:${inode}`, measuredMs: Date.now(), birthMs };
   }
@@ -130,7 +133,7 @@ export class CgroupFiles {
   }
 }
 
-/** Whether the cgroup of an open directory still exists. */
+/** Returns whether the cgroup of an open directory still exists. */
 function isAlive(fd: number): boolean {
   try {
     readCgroupFile(`/proc/self/fd/${fd}/cgroup.events`);

@@ -61,7 +61,7 @@ export class Reaper {
     this.#lifecycle = new Lifecycle<Node>(
       {
         nowMs: monotonicMs,
-        state: (node) => this.#files.state(node),
+        state: (node) => this.#files.tryReadEvents(node),
         wasUsed: (node) => this.#files.wasUsed(node),
         measure: (node, bornMs) => this.#files.measure(node, bornMs),
         identify: (node, bornMs) => this.#files.identify(node, bornMs),

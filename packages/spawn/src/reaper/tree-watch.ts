@@ -194,7 +194,7 @@ export class TreeWatch<Place> {
       if (this.#isThere(known)) return;
       this.#drop(known);
     }
-    const opened = this.#open(parent, name, place);
+    const opened = this.#tryOpen(parent, name, place);
     if (opened === undefined) return;
     const { node, names } = opened;
     this.#listener.added(node, origin);
@@ -202,8 +202,8 @@ export class TreeWatch<Place> {
     this.#listener.scanned(node, origin);
   }
 
-  /** Watches and lists a directory; undefined where it is gone again or cannot be opened. */
-  #open(parent: TreeNode<Place>, name: ByteString, place: Place) {
+  /** Watches and lists a directory; undefined if it is gone again or cannot be opened. */
+  #tryOpen(parent: TreeNode<Place>, name: ByteString, place: Place) {
     const path = joinPath(parent.path, name);
     try {
       return this.#root.withDirectory(path, (fd) => {

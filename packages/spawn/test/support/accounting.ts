@@ -8,11 +8,12 @@ import type { DaemonStatus } from "../../src/status.ts";
 import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";
 
 export class AccountingHost {
-  readonly scratch = new ScratchCgroup();
+  readonly scratch: ScratchCgroup;
   readonly directory = mkdtempSync(join(tmpdir(), "accounting-"));
   #daemon: TestDaemon | undefined;
 
-  constructor() {
+  constructor(scratch = new ScratchCgroup()) {
+    this.scratch = scratch;
     this.scratch.make("a.scope");
     // Where the user of the script exists, it writes there as well.
     chmodSync(this.directory, 0o777);

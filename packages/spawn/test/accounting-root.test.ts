@@ -1,0 +1,30 @@
+/** The daemon, a script and a cgroup root whose name is not ASCII. */
+import { openSync } from "node:fs";
+import { Fd, setXattr } from "@cm4all/linux";
+import { missing, ScratchCgroup } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "a cgroup root with letters outside of ASCII",
+  () => {
+    let host: AccountingHost;
+    beforeEach(() => {
+      host = new AccountingHost(new ScratchCgroup(`spawn-test-wurzel-ä€-${process.pid}`));
+    });
+    afterEach(() => host.stop());
+
+    it("is reaped, its attributes are read, and the log names it", async () => {
+      host.writeHandler("say(cgroup.path, cgroup.parent.xattr.account)");
+      await host.start();
+      {
+        using scope = new Fd(openSync(`${host.scratch.path}/a.scope`, "r"));
+        setXattr(scope.number, "user.account", Buffer.from("42"));
+      }
+      await host.scratch.runToEnd("a.scope/job");
+      await host.untilDeleted("a.scope/job");
+      expect(host.said).toBe("/a.scope/job 42\n");
+      expect(host.daemon.log).toContain(`reaping cgroups below ${host.scratch.path}`);
+    });
+  },
+);
