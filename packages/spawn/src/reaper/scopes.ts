@@ -47,7 +47,11 @@ export class ScopeError extends Error {
   override readonly name = "ScopeError";
 }
 
-/** Returns the patterns of a scope's components. @param scope as configured, text @throws ScopeError */
+/**
+ * Returns the patterns of a scope's components.
+ * @param scope as configured, which is text
+ * @throws ScopeError
+ */
 export function parseScope(scope: string): RegExp[] {
   const trimmed = scope.replace(/^\/|\/$/g, "");
   const components = latin1Of(bytesOfText(trimmed)).split("/");
