@@ -38,6 +38,7 @@ describe("byte strings", () => {
     expect(latin1Of(path)).toBe("/a/\xe9");
     expect(splitPath(path)).toEqual({ directory: "/a", name: "\xe9" });
     expect(splitPath(bytesOfText("/a"))).toEqual({ directory: "", name: "a" });
+    expect(splitPath(bytesOfText("abc"))).toEqual({ directory: "", name: "abc" });
     expect(concatBytes(path, bytesOfText("/b"))).toBe("/a/\xe9/b");
   });
 

@@ -66,12 +66,12 @@ export function joinPath(directory: ByteString, name: ByteString): ByteString {
   return bytesOfLatin1(`${latin1Of(directory)}/${latin1Of(name)}`);
 }
 
-/** Takes apart what `joinPath` made: at the last `/`, which `path` has to have. */
+/** Takes apart what `joinPath` made, at the last `/`; without one all is the name. */
 export function splitPath(path: ByteString): { directory: ByteString; name: ByteString } {
   const characters = latin1Of(path);
   const slash = characters.lastIndexOf("/");
   return {
-    directory: bytesOfLatin1(characters.slice(0, slash)),
+    directory: bytesOfLatin1(characters.slice(0, Math.max(0, slash))),
     name: bytesOfLatin1(characters.slice(slash + 1)),
   };
 }
