@@ -42,9 +42,9 @@ export class SpawnClient {
    * @throws RangeError for a name that is not allowed, or where nothing is asked for
    */
   async request<const W extends Wanted>(name: string, wanted: W): Promise<Grant<W>> {
-    const { ipc = false, pid = false, user = false, lease = false }: Wanted = wanted;
+    const { user = false, ...others }: Wanted = wanted;
     const maps = user === false ? undefined : encodeUserMaps(user === true ? {} : user);
-    const datagram = encodeRequest({ name, ipc, pid, user: maps, lease });
+    const datagram = encodeRequest({ ...others, name, user: maps });
     return await this.#enqueue(async (deadlineMs) =>
       takeGrant(await this.#transact(datagram, deadlineMs), wanted),
     );

@@ -1,9 +1,7 @@
 /** From an answer of the daemon to what was asked for. */
 import {
-  CLONE_NEWIPC,
-  CLONE_NEWPID,
-  CLONE_NEWUSER,
   decodeResponse,
+  NAMESPACE_KINDS,
   ProtocolError,
   type Response,
 } from "@cm4all/spawn-protocol";
@@ -12,29 +10,25 @@ import { SpawnError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import type { Grant, HandleType, Wanted } from "./types.ts";
 
-/** In the order of an answer; what has no flag is not a namespace. */
-const ORDER: readonly { readonly type: HandleType; readonly flag: number | undefined }[] = [
-  { type: "ipc", flag: CLONE_NEWIPC },
-  { type: "pid", flag: CLONE_NEWPID },
-  { type: "user", flag: CLONE_NEWUSER },
+/** In the order of an answer; a lease has no flag. */
+const HANDLES: readonly { readonly type: HandleType; readonly flag: number | undefined }[] = [
+  ...NAMESPACE_KINDS.map(({ kind, flag }) => ({ type: kind, flag })),
   { type: "lease", flag: undefined },
 ];
 
+/** All types, in the order of an answer. */
+export const HANDLE_TYPES: readonly HandleType[] = HANDLES.map(({ type }) => type);
+
 class Handles {
-  readonly ipc: Handle | undefined;
-  readonly pid: Handle | undefined;
-  readonly user: Handle | undefined;
-  readonly lease: Handle | undefined;
+  readonly #handles: ReadonlyMap<HandleType, Handle>;
 
   constructor(handles: ReadonlyMap<HandleType, Handle>) {
-    this.ipc = handles.get("ipc");
-    this.pid = handles.get("pid");
-    this.user = handles.get("user");
-    this.lease = handles.get("lease");
+    this.#handles = handles;
+    for (const type of HANDLE_TYPES) Object.assign(this, { [type]: handles.get(type) });
   }
 
   close(): void {
-    for (const handle of [this.ipc, this.pid, this.user, this.lease]) handle?.close();
+    for (const handle of this.#handles.values()) handle.close();
   }
 
   [Symbol.dispose](): void {
@@ -51,7 +45,7 @@ export function takeGrant<W extends Wanted>(answer: Answer, wanted: W): Grant<W>
   try {
     const response = understand(answer.bytes);
     if (response.kind === "error") throw new SpawnError("refused", response.message);
-    const expected = ORDER.filter(({ type }) => (wanted[type] ?? false) !== false);
+    const expected = HANDLES.filter(({ type }) => (wanted[type] ?? false) !== false);
     const flags = expected.flatMap(({ flag }) => flag ?? []);
     if (
       String(response.namespaces) !== String(flags) ||
@@ -65,7 +59,7 @@ export function takeGrant<W extends Wanted>(answer: Answer, wanted: W): Grant<W>
       if (type !== undefined) handles.set(type, new Handle(fd.release()));
     }
     // What was asked for is known to be there, which the compiler cannot see.
-    return new Handles(handles) as Grant<W>;
+    return new Handles(handles) as object as Grant<W>;
   } finally {
     for (const fd of answer.fds) fd.close();
   }

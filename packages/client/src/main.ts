@@ -9,13 +9,20 @@ import {
 } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
 import { SyscallError } from "@cm4all/linux";
-import { checkName, SOCKET_NAME } from "@cm4all/spawn-protocol";
+import {
+  findNameProblem,
+  forEachKind,
+  NAMESPACE_KINDS,
+  type NamespaceKind,
+  SOCKET_NAME,
+} from "@cm4all/spawn-protocol";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { SpawnClient } from "./client.ts";
 import { SpawnError, type SpawnErrorKind } from "./errors.ts";
+import { HANDLE_TYPES } from "./grant.ts";
 import { formatJson, formatText, type Inodes } from "./report.ts";
-import { run } from "./run.ts";
-import type { UserMap } from "./types.ts";
+import { run, type WantedNamespaces } from "./run.ts";
+import type { Grant, Wanted } from "./types.ts";
 
 interface GlobalOptions {
   readonly socket: string;
@@ -23,10 +30,9 @@ interface GlobalOptions {
   readonly timeout: number;
 }
 
-interface NamespaceOptions extends GlobalOptions {
-  readonly ipc?: true;
-  readonly pid?: true;
-  readonly user?: true;
+type KindOptions = { readonly [Kind in NamespaceKind]?: true };
+
+interface NamespaceOptions extends GlobalOptions, KindOptions {
   /** Lines. */
   readonly uidMap?: readonly string[];
   readonly gidMap?: readonly string[];
@@ -44,6 +50,9 @@ const EXIT_STATUS: Readonly<Record<SpawnErrorKind, number>> = {
   timeout: EX_TEMPFAIL,
   protocol: EX_PROTOCOL,
 };
+
+/** As messages name them. */
+const KIND_OPTIONS = NAMESPACE_KINDS.map(({ kind }) => `--${kind}`);
 
 const program = new Command("cm4all-spawn-client")
   .description("Asks the CM4all spawn daemon for namespaces, and runs commands inside them.")
@@ -90,10 +99,12 @@ namespaceOptions(program.command("run"))
 runCommand(program);
 
 function namespaceOptions(command: Command): Command {
+  for (const { kind, title, takesPayload } of NAMESPACE_KINDS)
+    command.option(
+      `--${kind}`,
+      takesPayload ? `a ${title} namespace, one for each set of maps` : `the ${title} namespace`,
+    );
   return command
-    .option("--ipc", "the IPC namespace")
-    .option("--pid", "the PID namespace")
-    .option("--user", "a user namespace, one for each set of maps")
     .option("--uid-map <map>", "a line 'INSIDE OUTSIDE COUNT' of its uid_map; repeatable", collect)
     .option("--gid-map <map>", "the same of its gid_map", collect);
 }
@@ -103,7 +114,7 @@ function collect(line: string, lines: readonly string[] = []): string[] {
 }
 
 function parseName(name: string): string {
-  const problem = checkName(name);
+  const problem = findNameProblem(name);
   if (problem !== undefined) throw new InvalidArgumentError(`It ${problem}.`);
   return name;
 }
@@ -116,26 +127,34 @@ function parseSeconds(text: string): number {
   return seconds * 1000;
 }
 
-function parseUser({ user, uidMap, gidMap }: NamespaceOptions): UserMap | undefined {
+function parseWanted(options: NamespaceOptions): WantedNamespaces {
+  const { user, uidMap, gidMap } = options;
   if (user === undefined && (uidMap ?? gidMap) !== undefined)
     throw new CommandFailure("--uid-map and --gid-map need --user", EX_USAGE);
-  return user && { uidMap: uidMap?.join("\n"), gidMap: gidMap?.join("\n") };
+  return {
+    ...forEachKind(({ kind }) => options[kind] ?? false),
+    user: user !== undefined && { uidMap: uidMap?.join("\n"), gidMap: gidMap?.join("\n") },
+  };
+}
+
+function requireChoice(wanted: Wanted, choices: readonly string[]): void {
+  if (Object.values(wanted).some((value) => value !== false)) return;
+  const others = choices.slice(0, -1).join(", ");
+  throw new CommandFailure(`ask for ${others} or ${choices.at(-1)}`, EX_USAGE);
 }
 
 async function request(name: string, _: unknown, command: Command): Promise<void> {
   const options = command.optsWithGlobals<RequestOptions>();
-  const { ipc = false, pid = false, lease = false } = options;
-  const user = parseUser(options) ?? false;
-  if (!(ipc || pid || user || lease))
-    throw new CommandFailure("ask for --ipc, --pid, --user or --lease", EX_USAGE);
+  const wanted = { ...parseWanted(options), lease: options.lease ?? false };
+  requireChoice(wanted, [...KIND_OPTIONS, "--lease"]);
   const inodes: Inodes = await withClient(options, async (client) => {
-    using grant = await client.request(name, { ipc, pid, user, lease });
-    return {
-      ...(grant.ipc && { ipc: grant.ipc.inode }),
-      ...(grant.pid && { pid: grant.pid.inode }),
-      ...(grant.user && { user: grant.user.inode }),
-      ...(grant.lease && { lease: grant.lease.inode }),
-    };
+    using grant: Grant<Wanted> = await client.request(name, wanted);
+    return Object.fromEntries(
+      HANDLE_TYPES.flatMap((type) => {
+        const handle = grant[type];
+        return handle === undefined ? [] : [[type, handle.inode]];
+      }),
+    );
   });
   process.stdout.write(options.json ? formatJson(name, inodes) : formatText(inodes));
 }
@@ -148,11 +167,10 @@ async function runInside(
   command: Command,
 ): Promise<void> {
   const options = command.optsWithGlobals<NamespaceOptions>();
-  const { ipc = false, pid = false } = options;
-  const user = parseUser(options);
-  if (!(ipc || pid || user)) throw new CommandFailure("ask for --ipc, --pid or --user", EX_USAGE);
+  const wanted = parseWanted(options);
+  requireChoice(wanted, KIND_OPTIONS);
   process.exitCode = await withClient(options, (client) =>
-    run(client, name, { ipc, pid, user, command: [file, ...args] }),
+    run(client, name, wanted, [file, ...args]),
   );
 }
 

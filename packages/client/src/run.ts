@@ -3,50 +3,57 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { CommandFailure, EX_NOPERM, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
 import { isErrno, type NamespaceType, ownNamespaceInode, withNamespace } from "@cm4all/linux";
+import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import type { SpawnClient } from "./client.ts";
 import { findExecutable } from "./executable.ts";
 import type { Handle } from "./handle.ts";
 import { planCommand } from "./plan.ts";
 import { startPassingSignals } from "./signals.ts";
-import type { UserMap } from "./types.ts";
+import type { Grant, UserMap, Wanted } from "./types.ts";
 
 /** What shells and env(1) use. */
 const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 const KILLED = 128;
 
-export interface RunOptions {
-  readonly ipc: boolean;
-  readonly pid: boolean;
-  /** Undefined: no user namespace. */
-  readonly user: UserMap | undefined;
-  readonly command: readonly string[];
-}
+/** The namespaces that a command is to run in, a lease apart. */
+export type WantedNamespaces = Omit<Wanted, "user" | "lease"> & {
+  readonly user: UserMap | false;
+};
 
 /**
  * Runs a command inside the namespaces of `name`, holding a lease meanwhile.
  * @returns its exit status; of a command that a signal ended, 128 and its number
  * @throws CommandFailure, SpawnError
  */
-export async function run(client: SpawnClient, name: string, options: RunOptions): Promise<number> {
-  requireCommand(options.command[0] ?? "");
-  const { ipc, pid, user } = options;
-  using grant = await client.request(name, { ipc, pid, user: user ?? false, lease: true });
+export async function run(
+  client: SpawnClient,
+  name: string,
+  wanted: WantedNamespaces,
+  command: readonly string[],
+): Promise<number> {
+  requireCommand(command[0] ?? "");
+  using grant: Grant<Wanted> = await client.request(name, { ...wanted, lease: true });
   // The lease counts, not the connection.
   client.close();
 
   const entersPid = grant.pid !== undefined && grant.pid.inode !== ownNamespaceInode("pid");
   const words = planCommand({
-    command: options.command,
+    command,
     privateProc: entersPid,
-    user: grant.user && { ...user, fd: grant.user.fd },
+    user: grant.user && { ...wanted.user, fd: grant.user.fd },
   });
-  for (const tool of words.slice(0, -options.command.length))
+  for (const tool of words.slice(0, -command.length))
     if (tool === "unshare" || tool === "nsenter") requireTool(tool);
 
+  // All but the user namespace, which only a process with a single thread can enter.
   let start = () => startCommand(words, grant.user?.fd);
-  if (entersPid) start = inside(grant.pid, "pid", start);
-  if (grant.ipc !== undefined) start = inside(grant.ipc, "ipc", start);
+  for (const { kind } of NAMESPACE_KINDS) {
+    const namespace = grant[kind];
+    if (namespace === undefined || kind === "user") continue;
+    if (kind === "pid" && !entersPid) continue;
+    start = inside(namespace, kind, start);
+  }
   return await exitStatus(startPassingSignals(start));
 }
 

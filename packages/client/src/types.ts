@@ -16,7 +16,7 @@ export interface UserMap {
   readonly gidMap?: string | undefined;
 }
 
-/** What is asked for; at least one of the four. */
+/** What is asked for; at least one namespace or a lease. */
 export interface Wanted {
   readonly ipc?: boolean;
   readonly pid?: boolean;

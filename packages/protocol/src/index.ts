@@ -2,19 +2,24 @@ export * from "./commands.ts";
 export { encodeDatagram, type Packet, PacketReader } from "./datagram.ts";
 export { ProtocolError, type ProtocolErrorKind } from "./errors.ts";
 export {
-  checkName,
+  type Choice,
+  forEachKind,
+  NAMESPACE_KINDS,
+  type NamespaceKind,
+} from "./kinds.ts";
+export {
   type DecodedRequest,
   decodeRequest,
   decodeUserMaps,
   encodeRequest,
   encodeUserMaps,
+  findNameProblem,
+  payloadOf,
   type Request,
-  type UserMaps,
 } from "./request.ts";
 export {
   decodeResponse,
   encodeError,
   encodeResponse,
   type Response,
-  type ResponseContents,
 } from "./response.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { encodeDatagram, LITTLE_ENDIAN } from "./datagram.ts";
 import {
-  checkName,
   decodeRequest,
   decodeUserMaps,
   encodeRequest,
   encodeUserMaps,
+  findNameProblem,
   type Request,
 } from "./request.ts";
 import { datagramOf, packet, problemOf } from "./testing.ts";
@@ -173,7 +173,7 @@ describe("encodeRequest", () => {
     ["a\n", "NAME holds a byte that is not allowed: 0x0a"],
   ])("refuses the name %j", (name, message) => {
     expect(() => encodeRequest({ name, ...nothing, ipc: true })).toThrow(new RangeError(message));
-    expect(checkName(name)).toBe(message.replace("NAME ", ""));
+    expect(findNameProblem(name)).toBe(message.replace("NAME ", ""));
   });
 
   it("refuses to ask for nothing", () => {

@@ -1,17 +1,26 @@
 /** Requests: what a client asks for, and the rules that the service checks. */
+import type { IdMaps } from "@cm4all/linux";
 import { MAX_NAME_SIZE, RequestCommand } from "./commands.ts";
 import { encodeDatagram, type Packet, PacketReader } from "./datagram.ts";
 import { ProtocolError, type ProtocolErrorKind } from "./errors.ts";
+import {
+  type Choice,
+  forEachKind,
+  type KindRow,
+  NAMESPACE_KINDS,
+  type NamespaceKind,
+} from "./kinds.ts";
 
-/** What is asked for under one name; at least one of the four. */
-export interface Request {
+type PayloadKind = Extract<KindRow, { takesPayload: true }>["kind"];
+type Payloads = { [Kind in PayloadKind]: Uint8Array | undefined };
+
+/** What is asked for; of a kind with payloads there is the payload (of USER see `encodeUserMaps`). */
+type Asked = { [Kind in Exclude<NamespaceKind, PayloadKind> | "lease"]: boolean } & Payloads;
+
+/** What is asked for under one name; at least one namespace or a lease. */
+export interface Request extends Readonly<Asked> {
   /** 1 to 255 bytes from 0x20 to 0x7f. */
   readonly name: string;
-  readonly ipc: boolean;
-  readonly pid: boolean;
-  /** The payload of USER_NAMESPACE (see `encodeUserMaps`); undefined: none is asked for. */
-  readonly user: Uint8Array | undefined;
-  readonly lease: boolean;
 }
 
 export interface DecodedRequest {
@@ -21,9 +30,33 @@ export interface DecodedRequest {
   readonly unknownCommands: readonly number[];
 }
 
+/** By command, which has to be below 32: `decodeRequest` has a bit for each. */
+const ROWS: readonly (KindRow | undefined)[] = Array.from(
+  { length: 1 + Math.max(...Object.values(RequestCommand)) },
+  (_, command) => NAMESPACE_KINDS.find((row) => row.command === command),
+);
+
+/**
+ * Requests by what was there, a bit for each command; without name and payloads. The
+ * service copies one for each datagram, which is cheaper than to fill in field by field.
+ */
+const TEMPLATES: readonly Request[] = Array.from({ length: 1 << ROWS.length }, (_, seen) => ({
+  name: "",
+  ...(forEachKind(({ command, takesPayload }) =>
+    takesPayload ? undefined : isSeen(seen, command),
+  ) as Asked),
+  lease: isSeen(seen, RequestCommand.LEASE_PIPE),
+}));
+
+function isSeen(seen: number, command: number): boolean {
+  return (seen & (1 << command)) !== 0;
+}
+
 const COMMAND_NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(RequestCommand).map(([name, value]) => [value, name]),
 );
+
+const NO_PAYLOAD = new Uint8Array(0);
 
 /** Most requests hold no unknown command: they share this list. */
 const NO_COMMANDS: readonly number[] = [];
@@ -41,7 +74,7 @@ const NO_COMMANDS: readonly number[] = [];
 export function decodeRequest(bytes: Uint8Array, length: number = bytes.length): DecodedRequest {
   const reader = new PacketReader(bytes, length);
   let name: string | undefined;
-  let user: Uint8Array | undefined;
+  let payloads: Partial<Payloads> | undefined;
   let unknown: number[] | undefined;
   let mistake: ProtocolError | undefined;
   /** One bit for each known command that was there. */
@@ -50,22 +83,28 @@ export function decodeRequest(bytes: Uint8Array, length: number = bytes.length):
   while (reader.next()) {
     const { command } = reader;
     if (command === RequestCommand.NOP) continue;
-    if (command > RequestCommand.LEASE_PIPE) {
+    const row = ROWS[command];
+    if (
+      row === undefined &&
+      command !== RequestCommand.NAME &&
+      command !== RequestCommand.LEASE_PIPE
+    ) {
       unknown ??= [];
       unknown.push(command);
       continue;
     }
-    if ((seen & (1 << command)) !== 0) {
+    if (isSeen(seen, command)) {
       mistake ??= complain("duplicate", reader, "stands twice");
       continue;
     }
     seen |= 1 << command;
     if (command === RequestCommand.NAME) {
-      const problem = nameProblem(bytes, reader.start, reader.end);
+      const problem = problemOf(bytes, reader.start, reader.end);
       if (problem === undefined) name = latin1(bytes, reader.start, reader.end);
       else mistake ??= complain("malformed", reader, problem);
-    } else if (command === RequestCommand.USER_NAMESPACE) {
-      user = bytes.subarray(reader.start, reader.end);
+    } else if (row?.takesPayload === true) {
+      payloads ??= {};
+      payloads[row.kind] = bytes.subarray(reader.start, reader.end);
     } else if (reader.start !== reader.end) {
       mistake ??= complain("malformed", reader, "takes no payload");
     }
@@ -73,12 +112,12 @@ export function decodeRequest(bytes: Uint8Array, length: number = bytes.length):
   if (mistake !== undefined) throw mistake;
 
   const unknownCommands = unknown ?? NO_COMMANDS;
-  const ipc = (seen & (1 << RequestCommand.IPC_NAMESPACE)) !== 0;
-  const pid = (seen & (1 << RequestCommand.PID_NAMESPACE)) !== 0;
-  const lease = (seen & (1 << RequestCommand.LEASE_PIPE)) !== 0;
-  if (!ipc && !pid && !lease && user === undefined) return { request: undefined, unknownCommands };
+  if ((seen & ~(1 << RequestCommand.NAME)) === 0) return { request: undefined, unknownCommands };
   if (name === undefined) throw new ProtocolError("missing", length, "NAME is missing");
-  return { request: { name, ipc, pid, user, lease }, unknownCommands };
+  const request: Asked & { name: string } = { ...(TEMPLATES[seen] as Request) };
+  request.name = name;
+  if (payloads !== undefined) Object.assign(request, payloads);
+  return { request, unknownCommands };
 }
 
 function complain(kind: ProtocolErrorKind, reader: PacketReader, problem: string): ProtocolError {
@@ -86,8 +125,8 @@ function complain(kind: ProtocolErrorKind, reader: PacketReader, problem: string
   return new ProtocolError(kind, reader.offset, `${name} ${problem}`);
 }
 
-/** What is wrong with the name in `bytes[start..end)`, or undefined. */
-function nameProblem(bytes: Uint8Array, start: number, end: number): string | undefined {
+/** Says what is wrong with the name in `bytes[start..end)`; undefined if nothing is. */
+function problemOf(bytes: Uint8Array, start: number, end: number): string | undefined {
   if (start === end) return "is empty";
   if (end - start > MAX_NAME_SIZE) return `is longer than ${MAX_NAME_SIZE} bytes`;
   for (let i = start; i < end; ++i) {
@@ -105,39 +144,45 @@ function latin1(bytes: Uint8Array, start: number, end: number): string {
   return buffer.toString("latin1", start, end);
 }
 
-/** What is wrong with `name` as a NAME, or undefined: for checking before asking. */
-export function checkName(name: string): string | undefined {
+/** Says what is wrong with `name` as a NAME; undefined if nothing is. */
+export function findNameProblem(name: string): string | undefined {
   const bytes = Buffer.from(name, "utf8");
-  return nameProblem(bytes, 0, bytes.length);
+  return problemOf(bytes, 0, bytes.length);
 }
 
 /**
- * One request as a datagram.
+ * The payload that a request, or another choice of kinds, has for one of them: empty for a
+ * kind without payloads, undefined if it is not asked for.
+ */
+export function payloadOf(choice: Choice, kind: NamespaceKind): Uint8Array | undefined {
+  const field = choice[kind];
+  if (field === true) return NO_PAYLOAD;
+  return field === false ? undefined : field;
+}
+
+/**
+ * Encodes one request; what is left out is not asked for.
  * @throws RangeError for a name that is not allowed or a request that asks for nothing
  */
-export function encodeRequest(request: Request): Uint8Array {
-  const problem = checkName(request.name);
+export function encodeRequest(
+  request: Partial<Readonly<Asked>> & { readonly name: string },
+): Uint8Array {
+  const problem = findNameProblem(request.name);
   if (problem !== undefined) throw new RangeError(`NAME ${problem}`);
   const packets: Packet[] = [
     { command: RequestCommand.NAME, payload: Buffer.from(request.name, "latin1") },
   ];
-  if (request.ipc) packets.push({ command: RequestCommand.IPC_NAMESPACE });
-  if (request.pid) packets.push({ command: RequestCommand.PID_NAMESPACE });
-  if (request.user !== undefined)
-    packets.push({ command: RequestCommand.USER_NAMESPACE, payload: request.user });
-  if (request.lease) packets.push({ command: RequestCommand.LEASE_PIPE });
+  for (const { kind, command } of NAMESPACE_KINDS) {
+    const payload = payloadOf(request, kind);
+    if (payload !== undefined) packets.push({ command, payload });
+  }
+  if (request.lease === true) packets.push({ command: RequestCommand.LEASE_PIPE });
   if (packets.length === 1) throw new RangeError("the request asks for nothing");
   return encodeDatagram(packets);
 }
 
-/** The texts for a user namespace's `uid_map` and `gid_map`; undefined: not written. */
-export interface UserMaps {
-  readonly uidMap: string | undefined;
-  readonly gidMap: string | undefined;
-}
-
 /** The maps in a payload of USER_NAMESPACE. */
-export function decodeUserMaps(payload: Uint8Array): UserMaps {
+export function decodeUserMaps(payload: Uint8Array): IdMaps {
   const nul = payload.indexOf(0);
   const uidEnd = nul < 0 ? payload.length : nul;
   const gidStart = nul < 0 ? payload.length : nul + 1;
@@ -151,7 +196,7 @@ export function decodeUserMaps(payload: Uint8Array): UserMaps {
  * A payload of USER_NAMESPACE. Namespaces are kept per payload, so equal maps have to
  * give equal bytes: there is no NUL byte where no `gid_map` follows.
  */
-export function encodeUserMaps({ uidMap, gidMap }: Partial<UserMaps>): Uint8Array {
+export function encodeUserMaps({ uidMap, gidMap }: Partial<IdMaps>): Uint8Array {
   const uid = uidMap ?? "";
   const gid = gidMap ?? "";
   return Buffer.from(gid === "" ? uid : `${uid}\0${gid}`, "latin1");

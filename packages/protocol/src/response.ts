@@ -1,52 +1,42 @@
 /** Responses: what the service answers. */
-import {
-  CLONE_NEWIPC,
-  CLONE_NEWPID,
-  CLONE_NEWUSER,
-  MAX_ERROR_SIZE,
-  ResponseCommand,
-} from "./commands.ts";
+import { MAX_ERROR_SIZE, ResponseCommand } from "./commands.ts";
 import { encodeDatagram, LITTLE_ENDIAN, type Packet, PacketReader } from "./datagram.ts";
 import { ProtocolError } from "./errors.ts";
+import { type Choice, NAMESPACE_KINDS } from "./kinds.ts";
 
-/** Which descriptors an answer carries, in this order; at least one. */
-export interface ResponseContents {
-  readonly ipc: boolean;
-  readonly pid: boolean;
-  readonly user: boolean;
-  readonly lease: boolean;
-}
+/** The bit of the lease, after those of the kinds. */
+const LEASE = 1 << NAMESPACE_KINDS.length;
 
-/** The bytes say only what comes, not which: fifteen answers are all there are. */
-const handlesDatagrams = Array.from({ length: 16 }, (_, bits) =>
+/** The bytes say only what comes, not which: so few answers are all there are. */
+const handlesDatagrams = Array.from({ length: 2 * LEASE }, (_, bits) =>
   bits === 0 ? undefined : encodeHandles(bits),
 );
 
 function encodeHandles(bits: number): Uint8Array {
-  const flags: number[] = [];
-  if (bits & 1) flags.push(CLONE_NEWIPC);
-  if (bits & 2) flags.push(CLONE_NEWPID);
-  if (bits & 4) flags.push(CLONE_NEWUSER);
+  const flags = NAMESPACE_KINDS.flatMap(({ flag }, i) => (bits & (1 << i) ? [flag] : []));
   const packets: Packet[] = [];
   if (flags.length > 0)
     packets.push({
       command: ResponseCommand.NAMESPACE_HANDLES,
       payload: new Uint8Array(Uint32Array.from(flags).buffer),
     });
-  if (bits & 8) packets.push({ command: ResponseCommand.LEASE_PIPE });
+  if (bits & LEASE) packets.push({ command: ResponseCommand.LEASE_PIPE });
   return encodeDatagram(packets);
 }
 
 /**
- * The answer that carries `contents`. Made once and shared: never write to it.
+ * The answer that carries `contents`: a request, for everything it asks for. Made once
+ * and shared: never write to it.
  * @throws RangeError for an answer that carries nothing
  */
-export function encodeResponse(contents: ResponseContents): Uint8Array {
-  const bits =
-    (contents.ipc ? 1 : 0) |
-    (contents.pid ? 2 : 0) |
-    (contents.user ? 4 : 0) |
-    (contents.lease ? 8 : 0);
+export function encodeResponse(contents: Choice & { readonly lease: boolean }): Uint8Array {
+  let bits = contents.lease ? LEASE : 0;
+  let bit = 1;
+  for (const { kind } of NAMESPACE_KINDS) {
+    const field = contents[kind];
+    if (field !== undefined && field !== false) bits |= bit;
+    bit <<= 1;
+  }
   const datagram = handlesDatagrams[bits];
   if (datagram === undefined) throw new RangeError("the response carries nothing");
   return datagram;
