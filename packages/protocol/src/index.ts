@@ -4,6 +4,7 @@ export { ProtocolError, type ProtocolErrorKind } from "./errors.ts";
 export {
   type Choice,
   forEachKind,
+  KINDS,
   NAMESPACE_KINDS,
   type NamespaceKind,
 } from "./kinds.ts";

@@ -57,3 +57,6 @@ export function forEachKind<T>(value: (row: KindRow) => T): Record<NamespaceKind
   const entries = NAMESPACE_KINDS.map((row) => [row.kind, value(row)]);
   return Object.fromEntries(entries) as Record<NamespaceKind, T>;
 }
+
+/** The rows by kind. */
+export const KINDS: Readonly<Record<NamespaceKind, KindRow>> = forEachKind((row) => row);

@@ -1,4 +1,5 @@
 /** What `cm4all-spawn status` shows. */
+import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import type { CgroupServiceStatus } from "./cgroup-service.ts";
 import type { MetricsStatus } from "./metrics/endpoint.ts";
 import type { NamespaceStatus } from "./namespaces/messages.ts";
@@ -44,7 +45,7 @@ export function formatStatus(status: DaemonStatus): string[] {
     ["names", `${n.names}, ${n.leasedNames} of them leased`],
     [
       "namespaces",
-      `${n.ipcNamespaces} IPC, ${n.pidNamespaces} PID, ${n.userNamespaces} user; ${n.openHandles} open`,
+      `${NAMESPACE_KINDS.map(({ kind, title }) => `${n[`${kind}Namespaces`]} ${title}`).join(", ")}; ${n.openHandles} open`,
     ],
     ["connections", `${n.connections}`],
     ["requests", `${r.answered} answered, ${meanMs.toFixed(2)} ms on average`],

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { CLONE_FS, CLONE_NEWNS, mount, setns, unshare } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterEach, describe, expect, it } from "vitest";
-import { Home } from "../src/namespaces/home.ts";
-import { readInitName } from "../src/namespaces/init.ts";
+import { Home } from "../src/namespaces/names/home.ts";
+import { tryReadInitName } from "../src/namespaces/names/init.ts";
 import { kill, storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
 import { FakeRoot, MountNamespace } from "./support/roots.ts";
@@ -34,7 +34,7 @@ function initsOf(...names: string[]): number[] {
   return readdirSync("/proc")
     .filter((pid) => /^\d+$/.test(pid))
     .map(Number)
-    .filter((pid) => names.includes(readInitName(pid) ?? ""));
+    .filter((pid) => names.includes(tryReadInitName(pid) ?? ""));
 }
 
 describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {

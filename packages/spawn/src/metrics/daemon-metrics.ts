@@ -1,6 +1,7 @@
 /** The daemon's status as metrics. Pure. */
 
-import { LATENCY_BUCKETS_MS } from "../namespaces/statistics.ts";
+import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
+import { LATENCY_BUCKETS_MS } from "../namespaces/requests/statistics.ts";
 import type { DaemonStatus } from "../status.ts";
 import { cgroupMetrics } from "./cgroup-metrics.ts";
 
@@ -75,11 +76,7 @@ export function metricsOf({
       name: "cm4all_spawn_namespaces",
       type: "gauge",
       help: "Namespaces by type.",
-      samples: [
-        [{ type: "ipc" }, n.ipcNamespaces],
-        [{ type: "pid" }, n.pidNamespaces],
-        [{ type: "user" }, n.userNamespaces],
-      ],
+      samples: NAMESPACE_KINDS.map(({ kind }) => [{ type: kind }, n[`${kind}Namespaces`]]),
     },
     {
       name: "cm4all_spawn_connections",

@@ -1,7 +1,8 @@
 /** What the main thread and the namespace service's thread say to each other. */
+import type { NamespaceKind } from "@cm4all/spawn-protocol";
 import type { LogLine } from "../log.ts";
-import type { Policy } from "./context.ts";
-import type { RequestType } from "./statistics.ts";
+import type { Policy } from "./policy.ts";
+import type { RequestType } from "./requests/statistics.ts";
 
 /** What the thread starts with. */
 export interface NamespaceOptions {
@@ -25,11 +26,11 @@ export type ToNamespaces =
   /** Answer what has come, then end. The last one ends the inits of idle names as well. */
   | { readonly kind: "stop"; readonly isLast: boolean };
 
-export interface NamespaceStatus {
+/** How many namespaces there are of each kind: `ipcNamespaces`, ... */
+export type NamespaceCounts = { readonly [Kind in NamespaceKind as `${Kind}Namespaces`]: number };
+
+export interface NamespaceStatus extends NamespaceCounts {
   readonly names: number;
-  readonly ipcNamespaces: number;
-  readonly pidNamespaces: number;
-  readonly userNamespaces: number;
   readonly leasedNames: number;
   readonly connections: number;
   readonly openHandles: number;

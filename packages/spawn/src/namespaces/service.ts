@@ -1,29 +1,32 @@
 /** The namespace service's thread: puts its parts together and runs them. */
 import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
-import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
+import { forEachKind } from "@cm4all/spawn-protocol";
+import { LOG_WARNING, type Logger } from "../log.ts";
 import { LogOnce } from "../log-once.ts";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { attachToParent, type ParentThread, workerOptions } from "../thread/messages.ts";
-import { Connections } from "./connections.ts";
-import type { Context } from "./context.ts";
-import type { Entry } from "./entry.ts";
-import { EpollEngine } from "./epoll-engine.ts";
-import { Expiry } from "./expiry.ts";
-import { HandleCache } from "./handle-cache.ts";
-import { makeChildrenPowerless } from "./init.ts";
+import { Listener } from "./connections/listener.ts";
+import { Expiry } from "./expiry/expiry.ts";
+import { NameEnder } from "./expiry/name-ender.ts";
 import type {
   FromNamespaces,
+  NamespaceCounts,
   NamespaceOptions,
   NamespaceStatus,
   ToNamespaces,
 } from "./messages.ts";
-import { Registry } from "./registry.ts";
-import { restore } from "./restore.ts";
-import { Server } from "./server.ts";
-import { Store, StoreError } from "./store.ts";
+import { DescriptorCache } from "./names/descriptor-cache.ts";
+import { makeChildrenPowerless, spawnInit } from "./names/init.ts";
+import type { KeptNamespace } from "./names/namespace-set.ts";
+import { Registry } from "./names/registry.ts";
+import { restore } from "./names/restore.ts";
+import { Store, StoreError } from "./names/store.ts";
+import type { Policy } from "./policy.ts";
+import { Clients } from "./requests/clients.ts";
+import { Responder } from "./requests/responder.ts";
 
 /** Open namespaces at most; see the descriptor budget in docs/design.md. */
-const MAX_HANDLES = 4096;
+const MAX_OPEN_NAMESPACES = 4096;
 
 /** How often the main thread is told of changes at most. */
 const REPORT_INTERVAL_MS = 1000;
@@ -55,14 +58,15 @@ class NamespaceService {
   readonly #loop: EventLoop;
   readonly #options: NamespaceOptions;
   readonly #parent: ParentThread<FromNamespaces>;
-  readonly #engine: EpollEngine;
-  readonly #context: Context;
+  readonly #store: Store;
   readonly #isNewStore: boolean;
+  readonly #descriptors = new DescriptorCache<KeptNamespace>(MAX_OPEN_NAMESPACES);
   readonly #registry: Registry;
-  readonly #connections: Connections;
+  readonly #ender: NameEnder;
   readonly #expiry: Expiry;
-  readonly #server: Server;
-  #initDeaths = 0;
+  readonly #clients: Clients;
+  readonly #responder: Responder;
+  readonly #listener: Listener;
   #reportedNames = 0;
   #isReportPlanned = false;
 
@@ -70,40 +74,41 @@ class NamespaceService {
     this.#loop = loop;
     this.#options = options;
     this.#parent = attachToParent<ToNamespaces, FromNamespaces>(loop, (message) =>
-      this.#handle(message),
+      this.#follow(message),
     );
-    const log: Context["log"] = (priority, text) =>
+    const { policy } = options;
+    const log: Logger = (priority, text) =>
       this.#parent.post({ kind: "log", line: { priority, text } });
     const logOnce = new LogOnce(log);
-    this.#engine = new EpollEngine(loop, (error) =>
-      logOnce.log("accept", LOG_WARNING, `cannot accept connections for the moment: ${error}`),
-    );
     setThreadName("namespaces");
     makeChildrenPowerless();
     const ownInode = ownNamespaceInode("pid");
     const ownUserNamespace = ownNamespaceInode("user");
-    const inherited = this.#openInheritedStore(log);
+    const inherited = this.#tryOpenInheritedStore(log);
+    const store = inherited ?? this.#createStore();
+    this.#store = store;
     this.#isNewStore = inherited === undefined;
-    this.#context = {
-      store: inherited ?? this.#createStore(),
-      engine: this.#engine,
-      handles: new HandleCache(MAX_HANDLES),
-      ownPidNamespace: openOwnNamespace("pid"),
-      policy: options.policy,
-      log,
-      logOnce,
+    const ownPidNamespace = openOwnNamespace("pid");
+    const tools = {
+      loop,
+      descriptors: this.#descriptors,
+      startInit: (name: string) => store.outside(() => spawnInit(name, ownPidNamespace)),
     };
-    this.#registry = new Registry(this.#context, {
-      initDied: (entry) => this.#onInitDied(entry),
-      touched: () => {
-        this.#expiry.plan();
-        this.#planReport();
-      },
+    this.#registry = new Registry(store, tools, policy.quotas, log, () => {
+      this.#expiry.plan();
+      this.#planReport();
     });
-    this.#expiry = new Expiry(this.#context, this.#registry, ownInode, () => this.#planReport());
-    this.#connections = new Connections(this.#context, ownUserNamespace);
-    this.#server = new Server(this.#context, this.#registry, this.#connections);
-    restore(this.#context, this.#registry, options.cgroupPids, ownInode);
+    this.#ender = new NameEnder(loop, this.#registry, ownInode, logOnce, () => this.#planReport());
+    this.#expiry = new Expiry(loop, this.#registry, this.#ender, policy.lifetimeMs);
+    this.#clients = new Clients(policy, ownUserNamespace);
+    this.#responder = new Responder(this.#registry, this.#clients, log, logOnce);
+    this.#listener = new Listener(
+      loop,
+      (connection) => this.#responder.serve(connection),
+      (error) =>
+        logOnce.log("accept", LOG_WARNING, `cannot accept connections for the moment: ${error}`),
+    );
+    restore(store, this.#registry, log, options.cgroupPids, ownInode);
   }
 
   /** Tells the main thread how many names there are, when that has changed. */
@@ -117,7 +122,7 @@ class NamespaceService {
     });
   }
 
-  #openInheritedStore(log: Context["log"]): Store | undefined {
+  #tryOpenInheritedStore(log: Logger): Store | undefined {
     if (this.#options.storeFd === undefined) return undefined;
     const fd = new Fd(this.#options.storeFd);
     try {
@@ -141,25 +146,17 @@ class NamespaceService {
   }
 
   start(): void {
-    const { store } = this.#context;
-    this.#parent.post({ kind: "store", fd: store.fd.number, isNew: this.#isNewStore });
+    this.#parent.post({ kind: "store", fd: this.#store.fd.number, isNew: this.#isNewStore });
   }
 
-  #onInitDied(entry: Entry): void {
-    this.#initDeaths++;
-    this.#context.log(LOG_NOTICE, `the init of ${entry.name} ended; its PID namespace is gone`);
-    this.#registry.removeIfUseless(entry.name);
-  }
-
-  #handle(message: ToNamespaces): void {
+  #follow(message: ToNamespaces): void {
     switch (message.kind) {
       case "serve":
-        this.#engine.listen(this.#options.listenerFd, this.#server);
+        this.#listener.start(this.#options.listenerFd);
         this.#parent.post({ kind: "serving" });
         break;
       case "configure":
-        this.#context.policy = message.policy;
-        this.#expiry.replan();
+        this.#configure(message.policy);
         break;
       case "ping":
         this.#parent.post({ kind: "pong", id: message.id });
@@ -178,9 +175,15 @@ class NamespaceService {
     }
   }
 
+  #configure(policy: Policy): void {
+    this.#registry.quotas = policy.quotas;
+    this.#clients.configure(policy);
+    this.#expiry.configure(policy.lifetimeMs);
+  }
+
   #purge(onlyIdle: boolean, done: (ended: number) => void): void {
-    if (onlyIdle) this.#expiry.endIdle(monotonicMs(), done);
-    else this.#expiry.endAll(done);
+    if (onlyIdle) this.#ender.endIdle(monotonicMs(), done);
+    else this.#ender.endAll(done);
   }
 
   /**
@@ -189,15 +192,15 @@ class NamespaceService {
    * goes away.
    */
   #stop(isLast: boolean): void {
-    this.#engine.stopListening();
+    this.#listener.stop();
     const endMs = isLast ? 0 : monotonicMs() + STOP_GRACE_MS;
     const look = () => {
-      if (this.#connections.size > 0 && monotonicMs() < endMs) {
+      if (this.#clients.size > 0 && monotonicMs() < endMs) {
         this.#loop.after(10, look);
         return;
       }
       this.#finishConnections();
-      if (isLast) this.#expiry.killIdleInits(() => this.#loop.stop());
+      if (isLast) this.#ender.killIdleInits(() => this.#loop.stop());
       else this.#loop.stop();
     };
     look();
@@ -209,33 +212,28 @@ class NamespaceService {
    */
   #finishConnections(): void {
     const endMs = monotonicMs() + STOP_ANSWER_MS;
-    for (const { connection } of [...this.#connections.all()])
-      if (monotonicMs() < endMs) connection.finish(this.#server);
+    for (const { connection } of this.#clients.all())
+      if (monotonicMs() < endMs) connection.finish();
   }
 
   #status(): NamespaceStatus {
-    let ipcNamespaces = 0;
-    let pidNamespaces = 0;
-    let userNamespaces = 0;
+    const counts = forEachKind(() => 0);
     let leasedNames = 0;
-    for (const entry of this.#registry.entries()) {
-      if (entry.hasIpc) ipcNamespaces++;
-      if (entry.init !== undefined) pidNamespaces++;
-      userNamespaces += entry.userNamespaceCount;
-      if (entry.isLeased) leasedNames++;
+    for (const set of this.#registry.sets()) {
+      for (const kind of set.kinds()) counts[kind]++;
+      if (set.isLeased) leasedNames++;
     }
-    const { statistics } = this.#server;
+    const namespaces = Object.entries(counts).map(([kind, count]) => [`${kind}Namespaces`, count]);
+    const { statistics } = this.#responder;
     return {
       names: this.#registry.size,
-      ipcNamespaces,
-      pidNamespaces,
-      userNamespaces,
+      ...(Object.fromEntries(namespaces) as NamespaceCounts),
       leasedNames,
-      connections: this.#connections.size,
-      openHandles: this.#context.handles.size,
-      expiredNames: this.#expiry.expired,
-      sparedNames: this.#expiry.spared,
-      initDeaths: this.#initDeaths,
+      connections: this.#clients.size,
+      openHandles: this.#descriptors.size,
+      expiredNames: this.#ender.expired,
+      sparedNames: this.#ender.spared,
+      initDeaths: this.#registry.initDeaths,
       longestTurnMs: this.#loop.takeLongestTurnMs(),
       requests: {
         answered: statistics.answeredCount,

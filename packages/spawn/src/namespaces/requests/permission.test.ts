@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { pidfdSendSignal } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
-import { monotonicMs } from "../thread/event-loop.ts";
-import { hasCapability, openByPid, parseRights, parseStartTimeMs } from "./permission.ts";
+import { monotonicMs } from "../../thread/event-loop.ts";
+import { hasCapability, parseRights, parseStartTimeMs, tryOpenByPid } from "./permission.ts";
 
 /** What the kernel writes, shortened. */
 const STATUS = [
@@ -68,17 +68,17 @@ describe("parseStartTimeMs", () => {
   });
 });
 
-describe("openByPid", () => {
+describe("tryOpenByPid", () => {
   it("gives the process that was there when its connection was accepted", () => {
-    using pidfd = openByPid(process.pid, monotonicMs());
+    using pidfd = tryOpenByPid(process.pid, monotonicMs());
     if (pidfd === undefined) throw new Error("not found");
     expect(pidfdSendSignal(pidfd.number, 0)).toBe(true);
   });
 
   it("gives no process that came later, and none that is gone", () => {
     const startedMs = process.uptime() * 1000;
-    expect(openByPid(process.pid, monotonicMs() - startedMs - 1000)).toBeUndefined();
+    expect(tryOpenByPid(process.pid, monotonicMs() - startedMs - 1000)).toBeUndefined();
     const { pid } = spawnSync("true");
-    expect(openByPid(pid, monotonicMs())).toBeUndefined();
+    expect(tryOpenByPid(pid, monotonicMs())).toBeUndefined();
   });
 });

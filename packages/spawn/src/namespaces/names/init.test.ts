@@ -1,13 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { parseInitName } from "./init.ts";
+import { tryParseInitName } from "./init.ts";
 
 const STATUS = "Name:\tcatatonit\nNStgid:\t4711\t1\nNSpid:\t4711\t1\nNSpgid:\t4711\t1\n";
 
-describe("parseInitName", () => {
+describe("tryParseInitName", () => {
   it.each(["foo", "two words", "-P", "init x", " ", "\x7f", "x".repeat(255)])(
     "finds the name %j",
     (name) => {
-      expect(parseInitName(`init ${name}\0-P\0`, STATUS)).toBe(name);
+      expect(tryParseInitName(`init ${name}\0-P\0`, STATUS)).toBe(name);
     },
   );
 
@@ -18,7 +18,7 @@ describe("parseInitName", () => {
     ["no option", "init foo\0"],
     ["another title", "Init foo\0-P\0"],
   ])("is not misled by %s", (_, cmdline) => {
-    expect(parseInitName(cmdline, STATUS)).toBeUndefined();
+    expect(tryParseInitName(cmdline, STATUS)).toBeUndefined();
   });
 
   it.each([
@@ -28,6 +28,6 @@ describe("parseInitName", () => {
     ["of a nested namespace", "NSpid:\t4711\t5\t1\n"],
     ["that shows its namespaces elsewhere", "Name:\tNSpid:\t4711\t1\n"],
   ])("is not misled by a process %s", (_, status) => {
-    expect(parseInitName("init foo\0-P\0", status)).toBeUndefined();
+    expect(tryParseInitName("init foo\0-P\0", status)).toBeUndefined();
   });
 });

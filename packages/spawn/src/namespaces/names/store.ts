@@ -18,18 +18,14 @@
  * There is nothing else in it, so that it pins none of the host's mounts.
  */
 import {
-  existsSync,
   fstatSync,
   lstatSync,
   mkdirSync,
-  openSync,
   readdirSync,
   readFileSync,
   rmdirSync,
   rmSync,
   statfsSync,
-  statSync,
-  unlinkSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -39,15 +35,12 @@ import {
   CLONE_NEWNS,
   changeDirectory,
   exitImmediately,
-  Fd,
-  isErrno,
+  type Fd,
   MNT_DETACH,
   MS_BIND,
   MS_PRIVATE,
   MS_REC,
-  mkfifo,
   mount,
-  O_NONBLOCK,
   openOwnNamespace,
   pivotRoot,
   setns,
@@ -55,25 +48,12 @@ import {
   unshare,
 } from "@cm4all/linux";
 import { Home, openDirectory } from "./home.ts";
+import { NameDirectory, type StoredName } from "./name-directory.ts";
 
 const FORMAT = "cm4all-spawn namespaces 1\n";
-const O_WRONLY = 1;
 
 /** @see statfs(2) */
 const TMPFS_MAGIC = 0x01021994;
-
-/** A namespace's file in its name's directory. */
-export type NamespaceFile = "ipc" | "pid" | `user-${number}`;
-
-/** What a restart finds of a name. */
-export interface StoredName {
-  readonly name: string;
-  readonly directory: NameDirectory;
-  readonly ipc: boolean;
-  readonly pid: boolean;
-  /** Each user namespace's number and the payload that it was asked for with. */
-  readonly users: readonly { index: number; payload: Buffer }[];
-}
 
 /** There is no store, for a reason outside of the daemon. The message is one line. */
 export class StoreError extends Error {
@@ -148,7 +128,7 @@ export class Store {
     for (const id of readdirSync("/names")) {
       this.#nextId = Math.max(this.#nextId, Number(id) + 1);
       const directory = new NameDirectory(`/names/${id}`);
-      const stored = directory.read();
+      const stored = directory.tryRead();
       if (stored === undefined) directory.remove();
       else names.push(stored);
     }
@@ -238,113 +218,4 @@ function orExit(move: () => void): void {
     writeSync(2, `fatal: the thread is in the wrong mount namespace: ${error}\n`);
     exitImmediately(EX_OSERR);
   }
-}
-
-/** What the store keeps of one name. */
-export class NameDirectory {
-  readonly #path: string;
-
-  constructor(path: string) {
-    this.#path = path;
-  }
-
-  /** Keeps the namespace of `fd`. @throws SyscallError ENOSPC: fs.mount-max is reached */
-  keep(file: NamespaceFile, fd: number): void {
-    const target = `${this.#path}/${file}`;
-    writeFileSync(target, "");
-    try {
-      mount({ source: `/proc/thread-self/fd/${fd}`, target, flags: MS_BIND });
-    } catch (error) {
-      unlinkSync(target);
-      throw error;
-    }
-  }
-
-  /** Keeps a user namespace with the payload that it was asked for with. */
-  keepUser(index: number, payload: Uint8Array, fd: number): void {
-    const maps = `${this.#path}/user-${index}.maps`;
-    writeFileSync(maps, payload);
-    try {
-      this.keep(`user-${index}`, fd);
-    } catch (error) {
-      unlinkSync(maps);
-      throw error;
-    }
-  }
-
-  /** A new descriptor of a namespace that is kept; the caller owns it. */
-  open(file: NamespaceFile): Fd {
-    return new Fd(openSync(`${this.#path}/${file}`, "r"));
-  }
-
-  /** The inode of a namespace that is kept. */
-  inode(file: NamespaceFile): number {
-    return statSync(`${this.#path}/${file}`).ino;
-  }
-
-  /** Lets a namespace go. */
-  drop(file: NamespaceFile): void {
-    const target = `${this.#path}/${file}`;
-    if (isMounted(target, this.#path)) umount(target, MNT_DETACH);
-    unlinkSync(target);
-    if (file.startsWith("user-")) rmSync(`${target}.maps`, { force: true });
-  }
-
-  /** The read end of the lease pipe; the caller owns it. It never waits for data. */
-  openLeaseReader(): Fd {
-    const path = `${this.#path}/lease`;
-    if (!existsSync(path)) mkfifo(path, 0o600);
-    return new Fd(openSync(path, O_NONBLOCK));
-  }
-
-  /** A lease: a new write end, which the caller owns. There must be a reader. */
-  openLease(): Fd {
-    return new Fd(openSync(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY));
-  }
-
-  hasLeasePipe(): boolean {
-    return existsSync(`${this.#path}/lease`);
-  }
-
-  /** What is kept; undefined where not even the name had been written. */
-  read(): StoredName | undefined {
-    let name: string;
-    try {
-      name = readFileSync(`${this.#path}/name`, "latin1");
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return undefined;
-      throw error;
-    }
-    if (name === "") return undefined;
-    const files = readdirSync(this.#path);
-    const kept = (file: string) => isMounted(`${this.#path}/${file}`, this.#path);
-    const users = [];
-    for (const file of files) {
-      const index = /^user-(\d+)$/.exec(file)?.[1];
-      if (index === undefined || !kept(file)) continue;
-      users.push({ index: Number(index), payload: readFileSync(`${this.#path}/${file}.maps`) });
-    }
-    return {
-      name,
-      directory: this,
-      ipc: files.includes("ipc") && kept("ipc"),
-      pid: files.includes("pid") && kept("pid"),
-      users,
-    };
-  }
-
-  /** Lets everything of the name go. */
-  remove(): void {
-    for (const file of readdirSync(this.#path)) {
-      const path = `${this.#path}/${file}`;
-      if (isMounted(path, this.#path)) umount(path, MNT_DETACH);
-      unlinkSync(path);
-    }
-    rmdirSync(this.#path);
-  }
-}
-
-/** Whether a file system is mounted over `path`, which lies in `directory`. */
-function isMounted(path: string, directory: string): boolean {
-  return statSync(path).dev !== statSync(directory).dev;
 }

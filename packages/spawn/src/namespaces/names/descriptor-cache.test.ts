@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync } from "node:fs";
 import { Fd } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
-import { HandleCache } from "./handle-cache.ts";
+import { DescriptorCache } from "./descriptor-cache.ts";
 
 const open = () => new Fd(openSync("/dev/null", "r"));
 
@@ -11,7 +11,7 @@ const mustNotOpen = (): Fd => {
 
 describe("a cache of handles", () => {
   it("opens once, and closes the least recently used", () => {
-    const cache = new HandleCache<object>(2);
+    const cache = new DescriptorCache<object>(2);
     const [a, b, c] = [{}, {}, {}];
     const first = cache.get(a, open);
     const second = cache.get(b, open);
@@ -29,7 +29,7 @@ describe("a cache of handles", () => {
   });
 
   it("keeps nothing where opening fails, and forgets what is deleted", () => {
-    const cache = new HandleCache<object>(2);
+    const cache = new DescriptorCache<object>(2);
     const key = {};
     expect(() => cache.get(key, mustNotOpen)).toThrow("opened again");
     expect(cache.size).toBe(0);

@@ -1,17 +1,23 @@
 /** Counters of the namespace service. */
-import type { Request } from "@cm4all/spawn-protocol";
+import {
+  forEachKind,
+  NAMESPACE_KINDS,
+  type NamespaceKind,
+  payloadOf,
+  type Request,
+} from "@cm4all/spawn-protocol";
 
 /** Upper bounds of the latency histogram's buckets, milliseconds. */
 export const LATENCY_BUCKETS_MS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250, 1000];
 
 /** What a request can ask for. */
-export type RequestType = "ipc" | "pid" | "user" | "lease";
+export type RequestType = NamespaceKind | "lease";
 
 export class RequestStatistics {
   /** Requests that got what they asked for. */
   answeredCount = 0;
   /** What they asked for; one request can ask for several things. */
-  readonly byType: Record<RequestType, number> = { ipc: 0, pid: 0, user: 0, lease: 0 };
+  readonly byType: Record<RequestType, number> = { ...forEachKind(() => 0), lease: 0 };
   answeredTotalMs = 0;
   /** Requests that the kernel or a quota refused. */
   failed = 0;
@@ -24,9 +30,8 @@ export class RequestStatistics {
 
   answered(request: Request, durationMs: number): void {
     this.answeredCount++;
-    if (request.ipc) this.byType.ipc++;
-    if (request.pid) this.byType.pid++;
-    if (request.user !== undefined) this.byType.user++;
+    for (const { kind } of NAMESPACE_KINDS)
+      if (payloadOf(request, kind) !== undefined) this.byType[kind]++;
     if (request.lease) this.byType.lease++;
     this.answeredTotalMs += durationMs;
     const found = LATENCY_BUCKETS_MS.findIndex((bound) => durationMs <= bound);

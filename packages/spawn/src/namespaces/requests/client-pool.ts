@@ -1,12 +1,16 @@
-import type { Client } from "./connections.ts";
+import type { Peer } from "./permission.ts";
 
 /** Clients that are counted together, in the order in which they came. */
-export class ClientPool {
+export class ClientPool<Client extends { readonly peer: Peer }> {
   readonly #clients = new Set<Client>();
   readonly #perUid = new Map<number, number>();
 
   get size(): number {
     return this.#clients.size;
+  }
+
+  [Symbol.iterator](): IterableIterator<Client> {
+    return this.#clients.values();
   }
 
   countOf(uid: number): number {
@@ -28,7 +32,7 @@ export class ClientPool {
     else this.#perUid.set(uid, left);
   }
 
-  /** The one that came first, of all or of one uid. */
+  /** The client that came first, of all or of one uid. */
   oldest(uid?: number): Client | undefined {
     for (const client of this.#clients)
       if (uid === undefined || client.peer.credentials.uid === uid) return client;

@@ -37,14 +37,14 @@ export function* scanProcesses(
       yield;
       if (seen.has(pid)) continue;
       seen.add(pid);
-      const inode = readPidNamespace(pid);
+      const inode = tryReadPidNamespace(pid);
       if (inode === undefined) continue;
       const namespace = byInode.get(inode);
       if (namespace !== undefined) {
         if (namespace.pid !== pid) busy.add(inode);
         continue;
       }
-      if (!nested.has(inode)) nested.set(inode, findAncestor(pid, inode, byInode));
+      if (!nested.has(inode)) nested.set(inode, tryFindAncestor(pid, inode, byInode));
       const ancestor = nested.get(inode);
       if (ancestor !== undefined) busy.add(ancestor);
     }
@@ -70,7 +70,7 @@ export function* listProcesses(): Generator<number> {
  * privileged than the daemon that the kernel does not tell (EACCES; the daemon has
  * CAP_SYS_PTRACE as a service, and processes with yet more are nobody's customers).
  */
-export function readPidNamespace(pid: number): number | undefined {
+export function tryReadPidNamespace(pid: number): number | undefined {
   try {
     return parseNamespaceLink(readlinkSync(`/proc/${pid}/ns/pid`));
   } catch (error) {
@@ -80,7 +80,7 @@ export function readPidNamespace(pid: number): number | undefined {
 }
 
 /** The nearest of `namespaces` that the namespace of `pid` is nested in. */
-function findAncestor(
+function tryFindAncestor(
   pid: number,
   inode: number,
   namespaces: ReadonlyMap<number, WatchedNamespace>,

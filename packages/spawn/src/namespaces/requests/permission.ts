@@ -15,7 +15,7 @@ import {
   SO_PEERPIDFD,
   tryPidfdOpen,
 } from "@cm4all/linux";
-import { monotonicMs } from "../thread/event-loop.ts";
+import { monotonicMs } from "../../thread/event-loop.ts";
 
 const CAP_SYS_ADMIN = 21n;
 
@@ -104,7 +104,7 @@ export function isCapable(peer: Peer, ownUserNamespace: number): boolean {
   const { pid, uid } = peer.credentials;
   // A process of another PID namespace.
   if (pid === 0) return false;
-  using pidfd = openPeer(peer);
+  using pidfd = tryOpenPeer(peer);
   if (pidfd === undefined) return false;
   try {
     const directory = `/proc/${pid}`;
@@ -124,7 +124,7 @@ export function isCapable(peer: Peer, ownUserNamespace: number): boolean {
 }
 
 /** A descriptor of the process that connected; undefined where it is gone. */
-function openPeer(peer: Peer): Fd | undefined {
+function tryOpenPeer(peer: Peer): Fd | undefined {
   try {
     return new Fd(getIntOption(peer.socketFd, SO_PEERPIDFD));
   } catch (error) {
@@ -132,14 +132,14 @@ function openPeer(peer: Peer): Fd | undefined {
     if (isErrno(error, "ESRCH", "EINVAL", "ENODATA")) return undefined;
     if (!isErrno(error, "ENOPROTOOPT")) throw error;
   }
-  return openByPid(peer.credentials.pid, peer.acceptedMs);
+  return tryOpenByPid(peer.credentials.pid, peer.acceptedMs);
 }
 
 /**
  * For Linux before 6.5: by the pid, which may belong to another process by now. One that
  * started after the connection was accepted is another one.
  */
-export function openByPid(pid: number, acceptedMs: number): Fd | undefined {
+export function tryOpenByPid(pid: number, acceptedMs: number): Fd | undefined {
   const pidfd = tryPidfdOpen(pid);
   if (pidfd === undefined) return undefined;
   try {

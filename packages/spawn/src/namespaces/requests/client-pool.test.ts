@@ -1,25 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { ClientPool } from "./client-pool.ts";
-import type { Client } from "./connections.ts";
+import type { Peer } from "./permission.ts";
 
-const notUsed = () => {
-  throw new Error("not used");
-};
-
-function client(uid: number): Client {
-  return {
-    connection: {
-      fd: 0,
-      isOpen: true,
-      send: notUsed,
-      close: notUsed,
-      finish: notUsed,
-      closeUnread: notUsed,
-    },
-    peer: { credentials: { pid: 1, uid, gid: 0 }, socketFd: 0, acceptedMs: 0 },
-    state: "unproven",
-    refusal: undefined,
-  };
+function client(uid: number): { readonly peer: Peer } {
+  return { peer: { credentials: { pid: 1, uid, gid: 0 }, socketFd: 0, acceptedMs: 0 } };
 }
 
 describe("a pool of clients", () => {

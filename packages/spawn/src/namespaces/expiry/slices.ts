@@ -1,6 +1,5 @@
-import { monotonicMs } from "../thread/event-loop.ts";
-import type { Engine } from "./engine.ts";
-import { isSystemError } from "./errors.ts";
+import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
+import { isSystemError } from "../errors.ts";
 
 /** How long such work may keep clients waiting. */
 const SLICE_MS = 1;
@@ -12,7 +11,7 @@ const SLICE_MS = 1;
  * @param failed is told of such a failure before
  */
 export function runInSlices<T>(
-  engine: Engine,
+  loop: Pick<EventLoop, "after">,
   work: Generator<void, T>,
   done: (result: T | undefined) => void,
   failed: (error: Error) => void,
@@ -30,7 +29,7 @@ export function runInSlices<T>(
       return;
     }
     if (step.done === true) done(step.value);
-    else engine.after(0, runSlice);
+    else loop.after(0, runSlice);
   };
   runSlice();
 }

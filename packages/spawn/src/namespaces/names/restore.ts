@@ -3,11 +3,11 @@
  * that no store knows. Afterwards no init is unknown.
  */
 import { pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
-import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
-import type { Context } from "./context.ts";
-import { isInit, readInitName } from "./init.ts";
-import { listProcesses, readPidNamespace, scanProcesses } from "./process-scan.ts";
+import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log.ts";
+import { isInit, tryReadInitName } from "./init.ts";
+import { listProcesses, scanProcesses, tryReadPidNamespace } from "./process-scan.ts";
 import type { Registry } from "./registry.ts";
+import type { Store } from "./store.ts";
 
 interface FoundInit {
   readonly pid: number;
@@ -22,23 +22,25 @@ interface FoundInit {
  * @param ownInode of the daemon's PID namespace
  */
 export function restore(
-  context: Context,
+  store: Store,
   registry: Registry,
+  log: Logger,
   cgroupPids: readonly number[],
   ownInode: number,
 ): void {
-  const stored = context.store.restore();
-  const inodes = stored.flatMap(({ pid, directory }) => (pid ? [directory.inode("pid")] : []));
+  const stored = store.restore();
+  const inodes = stored.flatMap(({ directory, namespaces }) =>
+    namespaces.filter(({ kind }) => kind === "pid").map(({ file }) => directory.inode(file)),
+  );
   const initPids = findInitPids(new Set(inodes));
   for (const found of stored) {
-    const entry = registry.create(found.name, found.directory);
-    entry.restore(found, initPids);
-    if (entry.isEmpty && !entry.isLeased) registry.remove(entry);
-    else registry.touch(entry);
+    const set = registry.create(found.name, found.directory);
+    set.restore(found, initPids);
+    if (set.isEmpty && !set.isLeased) registry.remove(set);
+    else registry.touch(set);
   }
-  if (registry.size > 0)
-    context.log(LOG_NOTICE, `restored ${registry.size} names of an earlier run`);
-  adoptUnknown(context, registry, findInits(cgroupPids), ownInode);
+  if (registry.size > 0) log(LOG_NOTICE, `restored ${registry.size} names of an earlier run`);
+  adoptUnknown(registry, log, findInits(cgroupPids), ownInode);
 }
 
 /**
@@ -50,7 +52,7 @@ function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
   const found = new Map<number, number>();
   if (inodes.size === 0) return found;
   for (const pid of listProcesses()) {
-    const inode = readPidNamespace(pid);
+    const inode = tryReadPidNamespace(pid);
     if (inode !== undefined && inodes.has(inode) && isInit(pid)) found.set(inode, pid);
   }
   return found;
@@ -58,23 +60,23 @@ function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
 
 function findInits(pids: readonly number[]): FoundInit[] {
   return pids.flatMap((pid) => {
-    const name = readInitName(pid);
-    const inode = name === undefined ? undefined : readPidNamespace(pid);
+    const name = tryReadInitName(pid);
+    const inode = name === undefined ? undefined : tryReadPidNamespace(pid);
     return name === undefined || inode === undefined ? [] : [{ pid, inode, name }];
   });
 }
 
 /**
- * An init without an entry was made right before the daemon was killed, or its store is
+ * An init without a set was made right before the daemon was killed, or its store is
  * lost. Only in the second case somebody may have been told of it.
  */
 function adoptUnknown(
-  context: Context,
   registry: Registry,
+  log: Logger,
   inits: readonly FoundInit[],
   ownInode: number,
 ): void {
-  const known = new Set([...registry.entries()].map(({ init }) => init?.pid));
+  const known = new Set([...registry.sets()].map(({ init }) => init?.pid));
   const unknown = inits.filter(({ pid }) => !known.has(pid));
   if (unknown.length === 0) return;
   const scan = scanProcesses(unknown, ownInode);
@@ -83,13 +85,10 @@ function adoptUnknown(
   for (const init of unknown) {
     const { name, pid, inode } = init;
     if (!step.value.has(inode)) {
-      context.log(LOG_NOTICE, `ended an idle init of an earlier run: ${name} (pid ${pid})`);
+      log(LOG_NOTICE, `ended an idle init of an earlier run: ${name} (pid ${pid})`);
       killInit(pid, inode);
-    } else if (adopt(registry, init)) {
-      context.log(
-        LOG_WARNING,
-        `adopted a busy init that the store did not know: ${name} (pid ${pid})`,
-      );
+    } else if (tryAdopt(registry, init)) {
+      log(LOG_WARNING, `adopted a busy init that the store did not know: ${name} (pid ${pid})`);
     }
   }
 }
@@ -97,19 +96,17 @@ function adoptUnknown(
 /** Through a pidfd, so that no other process is hit. */
 function killInit(pid: number, inode: number): void {
   using pidfd = tryPidfdOpen(pid);
-  if (pidfd !== undefined && readPidNamespace(pid) === inode)
+  if (pidfd !== undefined && tryReadPidNamespace(pid) === inode)
     pidfdSendSignal(pidfd.number, SIGKILL);
 }
 
-function adopt(registry: Registry, { name, pid, inode }: FoundInit): boolean {
+function tryAdopt(registry: Registry, { name, pid, inode }: FoundInit): boolean {
   // Two busy namespaces of one name: both have to live, so the second gets a name that
   // no client can ask for, and ends once it is idle.
   const free = registry.get(name)?.init === undefined ? name : `${name}\u00a0${pid}`;
-  const entry = registry.get(free) ?? registry.create(free);
-  if (!entry.adoptUnknownInit(pid, inode)) {
-    registry.removeIfUseless(free);
-    return false;
-  }
-  registry.touch(entry);
-  return true;
+  const set = registry.get(free) ?? registry.create(free);
+  const isAdopted = set.tryAdoptUnknownInit(pid, inode);
+  if (isAdopted) registry.touch(set);
+  else registry.touchUnlessUseless(set);
+  return isAdopted;
 }

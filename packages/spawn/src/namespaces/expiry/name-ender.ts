@@ -1,26 +1,22 @@
 /**
- * Names end some time after their last use. One whose PID namespace holds processes
- * besides the init is not ended: a client that never took a lease must not lose them.
- * It is looked at again after the same time.
+ * Ends names: those that have expired, those that a purge or a shutdown is about. A name
+ * whose PID namespace holds processes besides the init is spared, unless all are to end: a
+ * client that never took a lease must not lose them. Its time runs anew.
  */
-import { LOG_WARNING } from "../log.ts";
-import { monotonicMs, type Timer } from "../thread/event-loop.ts";
-import type { Context } from "./context.ts";
-import type { Entry } from "./entry.ts";
-import { scanProcesses } from "./process-scan.ts";
-import type { Registry } from "./registry.ts";
+import { LOG_WARNING } from "../../log.ts";
+import type { LogOnce } from "../../log-once.ts";
+import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
+import type { NamespaceSet } from "../names/namespace-set.ts";
+import { scanProcesses } from "../names/process-scan.ts";
+import type { Registry } from "../names/registry.ts";
 import { runInSlices } from "./slices.ts";
 
-/** Names that expire within this time of each other share one walk over `/proc`. */
-const BATCH_MS = 1000;
-
-export class Expiry {
-  readonly #context: Context;
+export class NameEnder {
+  readonly #loop: Pick<EventLoop, "after">;
   readonly #registry: Registry;
   readonly #ownInode: number;
+  readonly #logOnce: LogOnce;
   readonly #onEnded: () => void;
-  #timer: Timer | undefined;
-  #isRunning = false;
   /** How many names have ended. */
   expired = 0;
   /** How many times a name was spared because processes were in it. */
@@ -30,38 +26,18 @@ export class Expiry {
    * @param ownInode of the daemon's PID namespace
    * @param onEnded is told when names have ended
    */
-  constructor(context: Context, registry: Registry, ownInode: number, onEnded: () => void) {
-    this.#onEnded = onEnded;
-    this.#context = context;
+  constructor(
+    loop: Pick<EventLoop, "after">,
+    registry: Registry,
+    ownInode: number,
+    logOnce: LogOnce,
+    onEnded: () => void,
+  ) {
+    this.#loop = loop;
     this.#registry = registry;
     this.#ownInode = ownInode;
-  }
-
-  /** To be called whenever a name has become idle. */
-  plan(): void {
-    if (this.#timer !== undefined || this.#isRunning) return;
-    const oldestMs = this.#registry.oldestUseMs();
-    if (oldestMs === undefined) return;
-    const { lifetimeMs } = this.#context.policy;
-    const batchMs = Math.min(BATCH_MS, lifetimeMs / 10);
-    const delayMs = oldestMs + lifetimeMs + batchMs - monotonicMs();
-    this.#timer = this.#context.engine.after(Math.max(delayMs, batchMs), () => this.#run());
-  }
-
-  /** To be called when the lifetime of names has changed. */
-  replan(): void {
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    this.plan();
-  }
-
-  #run(): void {
-    this.#timer = undefined;
-    this.#isRunning = true;
-    this.endIdle(monotonicMs() - this.#context.policy.lifetimeMs, () => {
-      this.#isRunning = false;
-      this.plan();
-    });
+    this.#logOnce = logOnce;
+    this.#onEnded = onEnded;
   }
 
   /**
@@ -88,14 +64,14 @@ export class Expiry {
 
   #runInSlices(work: Generator<void, number>, done: (count: number) => void): void {
     runInSlices(
-      this.#context.engine,
+      this.#loop,
       work,
       (count = 0) => {
         this.#onEnded();
         done(count);
       },
       (error) =>
-        this.#context.logOnce.log(
+        this.#logOnce.log(
           `expiry ${error.message}`,
           LOG_WARNING,
           `names cannot be ended for the moment: ${error.message}`,
@@ -107,15 +83,15 @@ export class Expiry {
     const due = this.#registry.idleUntil(untilMs);
     const busy = yield* this.#findBusy(due);
     let count = 0;
-    for (const entry of due) {
+    for (const set of due) {
       yield;
       // It may have been used or ended meanwhile.
-      if (!this.#registry.isIdleSince(entry, untilMs)) continue;
-      if (entry.init !== undefined && busy.has(entry.init.inode)) {
+      if (!this.#registry.isIdleSince(set, untilMs)) continue;
+      if (set.init !== undefined && busy.has(set.init.inode)) {
         this.spared++;
-        this.#registry.touch(entry);
+        this.#registry.touch(set);
       } else {
-        this.#end(entry);
+        this.#end(set);
         count++;
       }
     }
@@ -133,25 +109,25 @@ export class Expiry {
   }
 
   /** The PID namespaces, by inode, in which processes live besides the init. */
-  *#findBusy(entries: readonly Entry[]): Generator<void, ReadonlySet<number>> {
-    const inits = entries.flatMap(({ init }) => (init === undefined ? [] : [init]));
+  *#findBusy(sets: readonly NamespaceSet[]): Generator<void, ReadonlySet<number>> {
+    const inits = sets.flatMap(({ init }) => (init === undefined ? [] : [init]));
     if (inits.length === 0) return new Set();
     return yield* scanProcesses(inits, this.#ownInode);
   }
 
   *#endAll(): Generator<void, number> {
     let count = 0;
-    for (const entry of [...this.#registry.entries()]) {
+    for (const set of [...this.#registry.sets()]) {
       yield;
-      if (this.#registry.get(entry.name) !== entry) continue;
-      this.#end(entry);
+      if (this.#registry.get(set.name) !== set) continue;
+      this.#end(set);
       count++;
     }
     return count;
   }
 
-  #end(entry: Entry): void {
-    this.#registry.remove(entry);
+  #end(set: NamespaceSet): void {
+    this.#registry.remove(set);
     this.expired++;
   }
 }

@@ -4,11 +4,11 @@
  * room: they cannot keep a spawner from being served.
  */
 import { peerCredentials } from "@cm4all/linux";
-import { monotonicMs } from "../thread/event-loop.ts";
+import { monotonicMs } from "../../thread/event-loop.ts";
+import type { Connection } from "../connections/connection.ts";
+import { isSystemError } from "../errors.ts";
+import type { Policy } from "../policy.ts";
 import { ClientPool } from "./client-pool.ts";
-import type { Context } from "./context.ts";
-import type { Connection } from "./engine.ts";
-import { isSystemError } from "./errors.ts";
 import { isCapable, isTrusted, type Peer } from "./permission.ts";
 
 /** Connections of peers that have not been let in. */
@@ -25,48 +25,48 @@ export interface Client {
   refusal: string | undefined;
 }
 
-export class Connections {
-  readonly #context: Context;
+export class Clients {
   readonly #ownUserNamespace: number;
-  readonly #clients = new Map<Connection, Client>();
-  readonly #allowed = new ClientPool();
+  #policy: Policy;
+  readonly #allowed = new ClientPool<Client>();
   /** Unproven and refused peers. */
-  readonly #unproven = new ClientPool();
+  readonly #unproven = new ClientPool<Client>();
 
   /** @param ownUserNamespace the inode of the daemon's user namespace */
-  constructor(context: Context, ownUserNamespace: number) {
-    this.#context = context;
+  constructor(policy: Policy, ownUserNamespace: number) {
+    this.#policy = policy;
     this.#ownUserNamespace = ownUserNamespace;
   }
 
+  /** For who connects from now on. */
+  configure(policy: Policy): void {
+    this.#policy = policy;
+  }
+
   get size(): number {
-    return this.#clients.size;
+    return this.#allowed.size + this.#unproven.size;
   }
 
-  all(): IterableIterator<Client> {
-    return this.#clients.values();
+  all(): Client[] {
+    return [...this.#allowed, ...this.#unproven];
   }
 
-  get(connection: Connection): Client | undefined {
-    return this.#clients.get(connection);
-  }
-
-  add(connection: Connection): void {
+  add(connection: Connection): Client {
     const peer: Peer = {
       credentials: peerCredentials(connection.fd),
       socketFd: connection.fd,
       acceptedMs: monotonicMs(),
     };
     const client: Client = { connection, peer, state: "unproven", refusal: undefined };
-    this.#clients.set(connection, client);
     this.#unproven.add(client);
-    if (isTrusted(peer, this.#context.policy.allowed)) this.#allow(client);
+    if (isTrusted(peer, this.#policy.allowed)) this.#allow(client);
     this.#makeRoom(peer.credentials.uid);
+    return client;
   }
 
   /** Lets a trustworthy peer in, unless there are too many of them. */
   #allow(client: Client): void {
-    const { connections, connectionsPerUid } = this.#context.policy.quotas;
+    const { connections, connectionsPerUid } = this.#policy.quotas;
     if (this.#allowed.size >= connections)
       this.#refuse(client, `quota reached: ${connections} connections`);
     else if (this.#allowed.countOf(client.peer.credentials.uid) >= connectionsPerUid)
@@ -83,7 +83,7 @@ export class Connections {
     client.refusal = reason;
   }
 
-  /** One that turns out to be trustworthy is let in instead of closed. */
+  /** Closes the oldest of too many, or lets it in if it turns out to be trustworthy. */
   #makeRoom(uid: number): void {
     const tooMany =
       this.#unproven.countOf(uid) > MAX_UNPROVEN_PER_UID
@@ -94,7 +94,7 @@ export class Connections {
     if (tooMany !== undefined && this.prove(tooMany) !== undefined) this.close(tooMany);
   }
 
-  /** Looks at an unproven peer now. Gives why it is refused, or undefined. */
+  /** Looks at an unproven peer now. @returns why it is refused; undefined if it is not */
   prove(client: Client): string | undefined {
     if (client.state !== "unproven") return client.refusal;
     try {
@@ -115,14 +115,11 @@ export class Connections {
   close(client: Client): void {
     if (client.state === "allowed") client.connection.close();
     else client.connection.closeUnread();
-    this.forget(client.connection);
+    this.forget(client);
   }
 
-  /** To be called for a connection that the engine has closed. */
-  forget(connection: Connection): void {
-    const client = this.#clients.get(connection);
-    if (client === undefined) return;
-    this.#clients.delete(connection);
+  /** To be called for a client whose connection is closed. */
+  forget(client: Client): void {
     this.#allowed.delete(client);
     this.#unproven.delete(client);
   }

@@ -1,6 +1,6 @@
 import { ClosingChild, type Fd } from "@cm4all/linux";
-import type { EventLoop } from "../thread/event-loop.ts";
-import { isSystemError } from "./errors.ts";
+import type { EventLoop } from "../../thread/event-loop.ts";
+import { isSystemError } from "../errors.ts";
 
 /** Long enough for a peer to read our last answer, which the end of its connection hides. */
 const DELAY_MS = 200;

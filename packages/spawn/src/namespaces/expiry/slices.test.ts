@@ -1,21 +1,16 @@
 import { describe, expect, it } from "vitest";
-import { monotonicMs } from "../thread/event-loop.ts";
-import type { Engine } from "./engine.ts";
+import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import { runInSlices } from "./slices.ts";
 
 const notUsed = () => {
   throw new Error("not used");
 };
 
-/** An engine whose timers run when they are told to. */
-function makeEngine(): { engine: Engine; turn: () => boolean } {
+/** A loop whose timers run when they are told to. */
+function makeLoop(): { loop: Pick<EventLoop, "after">; turn: () => boolean } {
   const timers: (() => void)[] = [];
   return {
-    engine: {
-      listen: notUsed,
-      adopt: notUsed,
-      stopListening: notUsed,
-      watch: notUsed,
+    loop: {
       after: (_, run) => {
         timers.push(run);
         return { cancel: notUsed };
@@ -40,17 +35,17 @@ function* busyFor(milliseconds: number): Generator<void, string> {
 
 describe("work in slices", () => {
   it("that is short is done at once", () => {
-    const { engine, turn } = makeEngine();
+    const { loop, turn } = makeLoop();
     const results: unknown[] = [];
-    runInSlices(engine, busyFor(0), (result) => results.push(result), notUsed);
+    runInSlices(loop, busyFor(0), (result) => results.push(result), notUsed);
     expect(results).toEqual(["done"]);
     expect(turn()).toBe(false);
   });
 
   it("that takes long lets others have their turns", () => {
-    const { engine, turn } = makeEngine();
+    const { loop, turn } = makeLoop();
     const results: unknown[] = [];
-    runInSlices(engine, busyFor(10), (result) => results.push(result), notUsed);
+    runInSlices(loop, busyFor(10), (result) => results.push(result), notUsed);
     let turns = 0;
     while (turn()) turns++;
     expect(results).toEqual(["done"]);
@@ -58,7 +53,7 @@ describe("work in slices", () => {
   });
 
   it("tells of a system call that failed, and throws everything else", () => {
-    const { engine } = makeEngine();
+    const { loop } = makeLoop();
     const error = Object.assign(new Error("EMFILE"), { syscall: "open" });
     const results: unknown[] = [];
     // biome-ignore lint/correctness/useYield: it fails before
@@ -66,8 +61,8 @@ describe("work in slices", () => {
       throw with_;
     }
     const failed = (failure: Error) => results.push(failure);
-    runInSlices(engine, fail(error), (result) => results.push(result), failed);
+    runInSlices(loop, fail(error), (result) => results.push(result), failed);
     expect(results).toEqual([error, undefined]);
-    expect(() => runInSlices(engine, fail(new TypeError("x")), notUsed, notUsed)).toThrow("x");
+    expect(() => runInSlices(loop, fail(new TypeError("x")), notUsed, notUsed)).toThrow("x");
   });
 });

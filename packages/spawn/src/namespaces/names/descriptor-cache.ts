@@ -5,25 +5,25 @@ import type { Fd } from "@cm4all/linux";
  * Bounded: the least recently used is closed first. Nothing is lost with it, because
  * the store opens it again.
  */
-export class HandleCache<Key extends object> {
+export class DescriptorCache<Key extends object> {
   readonly #maximum: number;
   // A Map keeps the order of insertion: the first is the least recently used.
-  readonly #handles = new Map<Key, Fd>();
+  readonly #descriptors = new Map<Key, Fd>();
 
   constructor(maximum: number) {
     this.#maximum = maximum;
   }
 
   get size(): number {
-    return this.#handles.size;
+    return this.#descriptors.size;
   }
 
   /** The descriptor's number for the moment; the cache owns it. */
   get(key: Key, open: () => Fd): number {
-    const cached = this.#handles.get(key);
+    const cached = this.#descriptors.get(key);
     if (cached !== undefined) {
-      this.#handles.delete(key);
-      this.#handles.set(key, cached);
+      this.#descriptors.delete(key);
+      this.#descriptors.set(key, cached);
       return cached.number;
     }
     const fd = open();
@@ -33,16 +33,16 @@ export class HandleCache<Key extends object> {
 
   /** Takes ownership of `fd`. */
   add(key: Key, fd: Fd): void {
-    this.#handles.set(key, fd);
-    if (this.#handles.size <= this.#maximum) return;
-    for (const oldest of this.#handles.keys()) {
+    this.#descriptors.set(key, fd);
+    if (this.#descriptors.size <= this.#maximum) return;
+    for (const oldest of this.#descriptors.keys()) {
       this.delete(oldest);
       return;
     }
   }
 
   delete(key: Key): void {
-    this.#handles.get(key)?.close();
-    this.#handles.delete(key);
+    this.#descriptors.get(key)?.close();
+    this.#descriptors.delete(key);
   }
 }

@@ -21,7 +21,7 @@ import {
   unshare,
   WNOHANG,
 } from "@cm4all/linux";
-import type { Engine, Watch } from "./engine.ts";
+import type { EventLoop } from "../../thread/event-loop.ts";
 
 /** Debian's package `catatonit`. */
 export const CATATONIT = "/usr/bin/catatonit";
@@ -76,7 +76,7 @@ export function endChild(pid: number): void {
  * @param cmdline `/proc/PID/cmdline`, as latin1
  * @param status `/proc/PID/status`
  */
-export function parseInitName(cmdline: string, status: string): string | undefined {
+export function tryParseInitName(cmdline: string, status: string): string | undefined {
   const [title, option] = cmdline.split("\0");
   if (title === undefined || option !== "-P" || !title.startsWith(TITLE)) return undefined;
   return IS_INIT.test(status) ? title.slice(TITLE.length) : undefined;
@@ -92,11 +92,11 @@ export function isInit(pid: number): boolean {
   }
 }
 
-/** Like parseInitName; undefined also for a process that is gone. */
-export function readInitName(pid: number): string | undefined {
+/** Like tryParseInitName; undefined also for a process that is gone. */
+export function tryReadInitName(pid: number): string | undefined {
   try {
     const cmdline = readFileSync(`/proc/${pid}/cmdline`, "latin1");
-    return parseInitName(cmdline, readFileSync(`/proc/${pid}/status`, "latin1"));
+    return tryParseInitName(cmdline, readFileSync(`/proc/${pid}/status`, "latin1"));
   } catch (error) {
     if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
     throw error;
@@ -109,18 +109,21 @@ export class Init {
   /** The inode of its PID namespace. */
   readonly inode: number;
   readonly #pidfd: Fd;
-  readonly #watch: Watch;
+  readonly #loop: EventLoop;
+  readonly #token: number;
 
   /**
    * @param pidfd of the init; owned from then on
    * @param ended is called once, when it has ended for whatever reason
    */
-  constructor(pid: number, pidfd: Fd, inode: number, engine: Engine, ended: () => void) {
+  constructor(pid: number, pidfd: Fd, inode: number, loop: EventLoop, ended: () => void) {
     this.pid = pid;
     this.inode = inode;
     this.#pidfd = pidfd;
+    this.#loop = loop;
     try {
-      this.#watch = engine.watch(pidfd.number, EPOLLIN, () => this.#ended(ended));
+      // First: an init that died before a request was sent must not be given for it.
+      this.#token = loop.watchFirst(pidfd.number, EPOLLIN, () => this.#ended(ended));
     } catch (error) {
       pidfd.close();
       throw error;
@@ -128,7 +131,7 @@ export class Init {
   }
 
   #ended(ended: () => void): void {
-    this.#watch.end();
+    this.#loop.forget(this.#token, this.#pidfd.number);
     // Gives nothing for the init of an earlier run, which is not our child.
     reap(P_PIDFD, this.#pidfd.number, WNOHANG);
     this.#pidfd.close();

@@ -1,0 +1,49 @@
+/**
+ * Each kind of namespace as the daemon keeps and makes it. The facts of the protocol are
+ * in packages/protocol/src/kinds.ts; a kind that is added there needs an entry here.
+ */
+import { openSync } from "node:fs";
+import { createNamespace, createUserNamespace, Fd } from "@cm4all/linux";
+import { decodeUserMaps, type NamespaceKind } from "@cm4all/spawn-protocol";
+import { endChild } from "./init.ts";
+
+/** What a namespace is made from. */
+export interface Order {
+  /** Empty for a kind without payloads. */
+  readonly payload: Uint8Array;
+  /** Starts an init in a new PID namespace. @returns its pid */
+  readonly startInit: () => number;
+}
+
+/** A namespace that was just made; the caller owns it. */
+export interface Created {
+  readonly fd: Fd;
+  /** Of the PID namespace's init, a child that the caller ends and reaps. */
+  readonly initPid?: number;
+}
+
+interface KeptKind {
+  /** Its file in a name's directory; `FILE-N` for each namespace of a kind with payloads. */
+  readonly file: string;
+  /** @throws SyscallError, and nothing is left */
+  readonly create: (order: Order) => Created;
+}
+
+export const KEPT_KINDS: Readonly<Record<NamespaceKind, KeptKind>> = {
+  ipc: { file: "ipc", create: () => ({ fd: createNamespace("ipc") }) },
+  pid: { file: "pid", create: ({ startInit }) => createPidNamespace(startInit) },
+  user: {
+    file: "user",
+    create: ({ payload }) => ({ fd: createUserNamespace(decodeUserMaps(payload)) }),
+  },
+};
+
+function createPidNamespace(startInit: () => number): Created {
+  const initPid = startInit();
+  try {
+    return { fd: new Fd(openSync(`/proc/${initPid}/ns/pid`, "r")), initPid };
+  } catch (error) {
+    endChild(initPid);
+    throw error;
+  }
+}

@@ -1,0 +1,146 @@
+import {
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { Fd, isErrno, MNT_DETACH, MS_BIND, mkfifo, mount, O_NONBLOCK, umount } from "@cm4all/linux";
+import { NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
+import { KEPT_KINDS } from "./kinds.ts";
+
+const O_WRONLY = 1;
+
+const NO_PAYLOAD = Buffer.alloc(0);
+
+/** Ends the name of the file with a namespace's payload: so far, all payloads are maps. */
+const PAYLOAD = ".maps";
+
+/** A namespace that a restart finds. */
+export interface StoredNamespace {
+  readonly kind: NamespaceKind;
+  readonly file: string;
+  /** The number in `file`, of a kind with payloads. */
+  readonly index: number | undefined;
+  /** What it was asked for with; empty for a kind without payloads. */
+  readonly payload: Buffer;
+}
+
+/** What a restart finds of a name. */
+export interface StoredName {
+  readonly name: string;
+  readonly directory: NameDirectory;
+  readonly namespaces: readonly StoredNamespace[];
+}
+
+/** What the store keeps of one name. */
+export class NameDirectory {
+  readonly #path: string;
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  /**
+   * Keeps the namespace of `fd`.
+   * @param payload of a kind with payloads
+   * @throws SyscallError ENOSPC: fs.mount-max is reached
+   */
+  keep(file: string, fd: number, payload?: Uint8Array): void {
+    const target = `${this.#path}/${file}`;
+    if (payload !== undefined) writeFileSync(target + PAYLOAD, payload);
+    try {
+      writeFileSync(target, "");
+      mount({ source: `/proc/thread-self/fd/${fd}`, target, flags: MS_BIND });
+    } catch (error) {
+      for (const path of [target, target + PAYLOAD]) rmSync(path, { force: true });
+      throw error;
+    }
+  }
+
+  /** A new descriptor of a namespace that is kept; the caller owns it. */
+  open(file: string): Fd {
+    return new Fd(openSync(`${this.#path}/${file}`, "r"));
+  }
+
+  /** The inode of a namespace that is kept. */
+  inode(file: string): number {
+    return statSync(`${this.#path}/${file}`).ino;
+  }
+
+  /** Lets a namespace go. */
+  drop(file: string): void {
+    const target = `${this.#path}/${file}`;
+    if (isMounted(target, this.#path)) umount(target, MNT_DETACH);
+    unlinkSync(target);
+    rmSync(target + PAYLOAD, { force: true });
+  }
+
+  /** The read end of the lease pipe; the caller owns it. It never waits for data. */
+  openLeaseReader(): Fd {
+    const path = `${this.#path}/lease`;
+    if (!existsSync(path)) mkfifo(path, 0o600);
+    return new Fd(openSync(path, O_NONBLOCK));
+  }
+
+  /** A lease: a new write end, which the caller owns. There must be a reader. */
+  openLease(): Fd {
+    return new Fd(openSync(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY));
+  }
+
+  hasLeasePipe(): boolean {
+    return existsSync(`${this.#path}/lease`);
+  }
+
+  /** What is kept; undefined if not even the name had been written. */
+  tryRead(): StoredName | undefined {
+    let name: string;
+    try {
+      name = readFileSync(`${this.#path}/name`, "latin1");
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
+    if (name === "") return undefined;
+    const namespaces = readdirSync(this.#path).flatMap(
+      (file) => this.#tryReadNamespace(file) ?? [],
+    );
+    return { name, directory: this, namespaces };
+  }
+
+  #tryReadNamespace(file: string): StoredNamespace | undefined {
+    const found = tryParseFile(file);
+    if (found === undefined || !isMounted(`${this.#path}/${file}`, this.#path)) return undefined;
+    if (found.index === undefined) return { ...found, file, payload: NO_PAYLOAD };
+    return { ...found, file, payload: readFileSync(`${this.#path}/${file}${PAYLOAD}`) };
+  }
+
+  /** Lets everything of the name go. */
+  remove(): void {
+    for (const file of readdirSync(this.#path)) {
+      const path = `${this.#path}/${file}`;
+      if (isMounted(path, this.#path)) umount(path, MNT_DETACH);
+      unlinkSync(path);
+    }
+    rmdirSync(this.#path);
+  }
+}
+
+/** Whether a file system is mounted over `path`, which lies in `directory`. */
+function isMounted(path: string, directory: string): boolean {
+  return statSync(path).dev !== statSync(directory).dev;
+}
+
+/** The namespace that a file is for; undefined for a file of another use. Pure. */
+function tryParseFile(file: string): Pick<StoredNamespace, "kind" | "index"> | undefined {
+  const [, stem, number] = /^([a-z]+)(?:-(\d+))?$/.exec(file) ?? [];
+  const index = number === undefined ? undefined : Number(number);
+  for (const { kind, takesPayload } of NAMESPACE_KINDS)
+    if (KEPT_KINDS[kind].file === stem && takesPayload === (index !== undefined))
+      return { kind, index };
+  return undefined;
+}

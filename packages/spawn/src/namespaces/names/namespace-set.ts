@@ -1,0 +1,233 @@
+/** What is kept under one name: its namespaces and its leases. */
+import { fstatSync, openSync } from "node:fs";
+import { Fd, isErrno, pidfdOpen, tryPidfdOpen } from "@cm4all/linux";
+import { KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
+import type { EventLoop } from "../../thread/event-loop.ts";
+import { Refusal } from "../errors.ts";
+import type { Quotas } from "../policy.ts";
+import type { DescriptorCache } from "./descriptor-cache.ts";
+import { endChild, Init } from "./init.ts";
+import { type Created, KEPT_KINDS } from "./kinds.ts";
+import { Leases } from "./leases.ts";
+import type { NameDirectory, StoredName } from "./name-directory.ts";
+import { tryReadPidNamespace } from "./process-scan.ts";
+
+/** A namespace that is kept: the key of its open descriptor. */
+export interface KeptNamespace {
+  readonly kind: NamespaceKind;
+  /** In the name's directory. */
+  readonly file: string;
+  /** Of a PID namespace. */
+  readonly init?: Init | undefined;
+}
+
+/** What the sets of all names work with. */
+export interface Tools {
+  readonly loop: EventLoop;
+  readonly descriptors: DescriptorCache<KeptNamespace>;
+  /** Starts an init for a name in a new PID namespace. @returns its pid */
+  readonly startInit: (name: string) => number;
+}
+
+/** Who has the sets of all names. */
+export interface SetOwner {
+  readonly quotas: Quotas;
+  /** The last lease was closed. */
+  leasesClosed(set: NamespaceSet): void;
+  /** The init ended, though nobody here ended it. */
+  initDied(set: NamespaceSet): void;
+}
+
+/** Takes back what a request has made, when a later part of it fails. */
+export type Undo = () => void;
+
+export class NamespaceSet {
+  readonly name: string;
+  readonly #directory: NameDirectory;
+  readonly #tools: Tools;
+  readonly #owner: SetOwner;
+  /** By kind and payload. */
+  readonly #namespaces = new Map<string, KeptNamespace>();
+  #nextIndex = 0;
+  readonly #leases: Leases;
+
+  constructor(name: string, directory: NameDirectory, tools: Tools, owner: SetOwner) {
+    this.name = name;
+    this.#directory = directory;
+    this.#tools = tools;
+    this.#owner = owner;
+    this.#leases = new Leases(directory, tools.loop, () => owner.leasesClosed(this));
+  }
+
+  get isLeased(): boolean {
+    return this.#leases.areOpen;
+  }
+
+  /** Whether it has no namespace. */
+  get isEmpty(): boolean {
+    return this.#namespaces.size === 0;
+  }
+
+  /** The kinds of its namespaces; some of them more than once. */
+  *kinds(): Generator<NamespaceKind> {
+    for (const { kind } of this.#namespaces.values()) yield kind;
+  }
+
+  /** The init of the PID namespace, if there is one. */
+  get init(): Init | undefined {
+    return this.#namespaces.get("pid")?.init;
+  }
+
+  /**
+   * The descriptor of a namespace, which stays the cache's; the namespace is made if there
+   * is none yet.
+   * @throws Refusal at the quota
+   * @throws SyscallError
+   */
+  open(kind: NamespaceKind, payload: Uint8Array, undo: Undo[]): number {
+    const key = keyOf(kind, payload);
+    let namespace = this.#namespaces.get(key);
+    if (namespace === undefined) {
+      namespace = this.#create(kind, payload);
+      this.#namespaces.set(key, namespace);
+      undo.push(() => this.#end(key));
+    }
+    const { file } = namespace;
+    return this.#tools.descriptors.get(namespace, () => this.#directory.open(file));
+  }
+
+  /** A lease: the write end of a pipe. The caller owns it. */
+  lease(): Fd {
+    return this.#leases.open();
+  }
+
+  /**
+   * Takes up what an earlier run has left.
+   * @param initPids the init of each PID namespace that has one, by inode
+   */
+  restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
+    for (const { kind, file, index, payload } of stored.namespaces) {
+      if (kind === "pid") this.#restorePid(initPids);
+      else this.#namespaces.set(keyOf(kind, payload), { kind, file });
+      if (index !== undefined) this.#nextIndex = Math.max(this.#nextIndex, index + 1);
+    }
+    this.#leases.restore();
+  }
+
+  #restorePid(initPids: ReadonlyMap<number, number>): void {
+    const { file } = KEPT_KINDS.pid;
+    const inode = this.#directory.inode(file);
+    const pid = initPids.get(inode);
+    if (pid === undefined || !this.#tryAdoptInit(pid, inode)) this.#directory.drop(file);
+  }
+
+  /**
+   * Takes up an init that runs already, whose namespace the store keeps.
+   * @returns false if the process is gone
+   */
+  #tryAdoptInit(pid: number, inode: number): boolean {
+    const pidfd = tryPidfdOpen(pid);
+    if (pidfd === undefined) return false;
+    // Now that the pidfd is held: is it still the process that was found?
+    if (tryReadPidNamespace(pid) !== inode) {
+      pidfd.close();
+      return false;
+    }
+    const init = this.#watchInit(pid, pidfd, inode);
+    this.#namespaces.set("pid", { kind: "pid", file: KEPT_KINDS.pid.file, init });
+    return true;
+  }
+
+  /**
+   * Keeps the PID namespace of an init that the store did not know, and takes it up.
+   * @returns false if the process is gone
+   */
+  tryAdoptUnknownInit(pid: number, inode: number): boolean {
+    const { file } = KEPT_KINDS.pid;
+    try {
+      using fd = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
+      this.#directory.keep(file, fd.number);
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ESRCH")) return false;
+      throw error;
+    }
+    if (this.#tryAdoptInit(pid, inode)) return true;
+    this.#directory.drop(file);
+    return false;
+  }
+
+  /**
+   * Lets everything go; the init and all processes of its namespace are ended.
+   * @throws SyscallError (EMFILE) before anything is done
+   */
+  remove(): void {
+    this.#directory.remove();
+    const { init } = this;
+    for (const namespace of this.#namespaces.values()) this.#tools.descriptors.delete(namespace);
+    this.#namespaces.clear();
+    this.#leases.end();
+    init?.kill();
+  }
+
+  #create(kind: NamespaceKind, payload: Uint8Array): KeptNamespace {
+    const { takesPayload, title } = KINDS[kind];
+    if (takesPayload) {
+      const limit = this.#owner.quotas.userNamespacesPerName;
+      if ([...this.kinds()].filter((other) => other === kind).length >= limit)
+        throw new Refusal(`quota reached: ${limit} ${title} namespaces of one name`);
+    }
+    const startInit = () => this.#tools.startInit(this.name);
+    const created = KEPT_KINDS[kind].create({ payload, startInit });
+    const file = KEPT_KINDS[kind].file + (takesPayload ? `-${this.#nextIndex++}` : "");
+    return this.#keep(kind, file, created, takesPayload ? payload : undefined);
+  }
+
+  /** Stores a namespace that was just made. @param created owned from then on */
+  #keep(
+    kind: NamespaceKind,
+    file: string,
+    { fd, initPid }: Created,
+    payload: Uint8Array | undefined,
+  ): KeptNamespace {
+    let init: Init | undefined;
+    try {
+      if (initPid !== undefined) {
+        // The init cannot be gone: it is our child, and nobody has reaped it.
+        init = this.#watchInit(initPid, pidfdOpen(initPid), fstatSync(fd.number).ino);
+      }
+      this.#directory.keep(file, fd.number, payload);
+    } catch (error) {
+      fd.close();
+      if (init !== undefined) init.kill();
+      else if (initPid !== undefined) endChild(initPid);
+      throw error;
+    }
+    const namespace = { kind, file, init };
+    this.#tools.descriptors.add(namespace, fd);
+    return namespace;
+  }
+
+  /** @param pidfd owned from then on */
+  #watchInit(pid: number, pidfd: Fd, inode: number): Init {
+    const init = new Init(pid, pidfd, inode, this.#tools.loop, () => {
+      // Otherwise it was ended on purpose, and is forgotten already.
+      if (this.init !== init) return;
+      this.#end("pid");
+      this.#owner.initDied(this);
+    });
+    return init;
+  }
+
+  #end(key: string): void {
+    const namespace = this.#namespaces.get(key);
+    if (namespace === undefined) return;
+    this.#namespaces.delete(key);
+    this.#tools.descriptors.delete(namespace);
+    this.#directory.drop(namespace.file);
+    namespace.init?.kill();
+  }
+}
+
+function keyOf(kind: NamespaceKind, payload: Uint8Array): string {
+  return payload.length === 0 ? kind : `${kind} ${Buffer.from(payload).toString("latin1")}`;
+}

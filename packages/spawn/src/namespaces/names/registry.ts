@@ -1,0 +1,126 @@
+/** All names, and which of them nobody has used for how long. */
+import { LOG_NOTICE, type Logger } from "../../log.ts";
+import { monotonicMs } from "../../thread/event-loop.ts";
+import { isSystemError, Refusal } from "../errors.ts";
+import type { Quotas } from "../policy.ts";
+import { NamespaceSet, type SetOwner, type Tools } from "./namespace-set.ts";
+import type { Store } from "./store.ts";
+
+export class Registry implements SetOwner {
+  readonly #store: Store;
+  readonly #tools: Tools;
+  readonly #log: Logger;
+  readonly #touched: () => void;
+  readonly #sets = new Map<string, NamespaceSet>();
+  /**
+   * Names without a lease and when each was used last, milliseconds of the monotonic
+   * clock, in this order: whoever is used goes to the end.
+   */
+  readonly #idle = new Map<NamespaceSet, number>();
+  quotas: Quotas;
+  /** How many inits have ended by themselves. */
+  initDeaths = 0;
+
+  /** @param touched is told when a name was used, or lost its last lease */
+  constructor(store: Store, tools: Tools, quotas: Quotas, log: Logger, touched: () => void) {
+    this.#store = store;
+    this.#tools = tools;
+    this.quotas = quotas;
+    this.#log = log;
+    this.#touched = touched;
+  }
+
+  get size(): number {
+    return this.#sets.size;
+  }
+
+  sets(): IterableIterator<NamespaceSet> {
+    return this.#sets.values();
+  }
+
+  get(name: string): NamespaceSet | undefined {
+    return this.#sets.get(name);
+  }
+
+  /** The name's set, a new one if there is none. @throws Refusal at the quota */
+  getOrCreate(name: string): NamespaceSet {
+    const existing = this.#sets.get(name);
+    if (existing !== undefined) return existing;
+    const limit = this.quotas.names;
+    if (this.#sets.size >= limit) throw new Refusal(`quota reached: ${limit} names`);
+    return this.create(name);
+  }
+
+  /** A new set, whatever the quota says: for what a restart finds. */
+  create(name: string, directory = this.#store.createName(name)): NamespaceSet {
+    const set = new NamespaceSet(name, directory, this.#tools, this);
+    this.#sets.set(name, set);
+    return set;
+  }
+
+  /** The name was used now: its time runs from now on, unless it is leased. */
+  touch(set: NamespaceSet): void {
+    this.#idle.delete(set);
+    if (!set.isLeased) this.#idle.set(set, monotonicMs());
+    this.#touched();
+  }
+
+  leasesClosed(set: NamespaceSet): void {
+    this.touch(set);
+  }
+
+  initDied(set: NamespaceSet): void {
+    this.initDeaths++;
+    this.#log(LOG_NOTICE, `the init of ${set.name} ended; its PID namespace is gone`);
+    this.#removeIfUseless(set);
+  }
+
+  /** When the name that was used longest ago was used; undefined where all are leased. */
+  oldestUseMs(): number | undefined {
+    for (const usedMs of this.#idle.values()) return usedMs;
+    return undefined;
+  }
+
+  /** Names that were last used at `untilMs` or before. */
+  idleUntil(untilMs: number): NamespaceSet[] {
+    const sets: NamespaceSet[] = [];
+    for (const [set, usedMs] of this.#idle) {
+      if (usedMs > untilMs) break;
+      sets.push(set);
+    }
+    return sets;
+  }
+
+  isIdleSince(set: NamespaceSet, untilMs: number): boolean {
+    const usedMs = this.#idle.get(set);
+    return usedMs !== undefined && usedMs <= untilMs;
+  }
+
+  /** For a request that failed: the name was used, but is forgotten if it has nothing. */
+  touchUnlessUseless(set: NamespaceSet): void {
+    if (!this.#removeIfUseless(set)) this.touch(set);
+  }
+
+  /**
+   * Forgets a name that has neither a namespace nor a lease.
+   * @returns false if it has something, or cannot be removed for the moment
+   */
+  #removeIfUseless(set: NamespaceSet): boolean {
+    if (!set.isEmpty || set.isLeased) return false;
+    try {
+      this.remove(set);
+      return true;
+    } catch (error) {
+      // EMFILE: then it expires later.
+      if (!isSystemError(error)) throw error;
+      return false;
+    }
+  }
+
+  /** Forgets the name and ends what it has. @throws SyscallError, and keeps it then */
+  remove(set: NamespaceSet): void {
+    set.remove();
+    this.#sets.delete(set.name);
+    this.#idle.delete(set);
+  }
+}

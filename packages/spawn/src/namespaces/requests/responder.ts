@@ -1,0 +1,123 @@
+/** Requests and their answers. */
+import {
+  type DecodedRequest,
+  decodeRequest,
+  encodeError,
+  encodeResponse,
+  NAMESPACE_KINDS,
+  ProtocolError,
+  payloadOf,
+  type Request,
+} from "@cm4all/spawn-protocol";
+import { LOG_WARNING, type Logger } from "../../log.ts";
+import { LogOnce } from "../../log-once.ts";
+import { monotonicMs } from "../../thread/event-loop.ts";
+import type { Connection, ConnectionOwner } from "../connections/connection.ts";
+import { isSystemError, Refusal } from "../errors.ts";
+import type { NamespaceSet, Undo } from "../names/namespace-set.ts";
+import type { Registry } from "../names/registry.ts";
+import type { Client, Clients } from "./clients.ts";
+import { RequestStatistics } from "./statistics.ts";
+
+/** Answers the requests of clients. */
+export class Responder {
+  readonly #registry: Registry;
+  readonly #clients: Clients;
+  readonly #logOnce: LogOnce;
+  /** Of its own, so that strangers cannot fill the other one. */
+  readonly #refusals: LogOnce;
+  readonly statistics = new RequestStatistics();
+
+  constructor(registry: Registry, clients: Clients, log: Logger, logOnce: LogOnce) {
+    this.#registry = registry;
+    this.#clients = clients;
+    this.#logOnce = logOnce;
+    this.#refusals = new LogOnce(log);
+  }
+
+  /** Answers what comes over a new connection. */
+  serve(connection: Connection): ConnectionOwner {
+    const client = this.#clients.add(connection);
+    return {
+      mayReceive: () => this.#mayAsk(client),
+      received: (bytes, length) => this.#received(client, bytes, length),
+      hungUp: () => this.#clients.forget(client),
+    };
+  }
+
+  /** Looks at who asks; closes the connection of one who may not. */
+  #mayAsk(client: Client): boolean {
+    const refusal = this.#clients.prove(client);
+    if (refusal === undefined) return true;
+    this.#logRefusal(client, refusal);
+    this.#closeWithError(client, refusal);
+    this.statistics.refused++;
+    return false;
+  }
+
+  #received(client: Client, bytes: Buffer, length: number): void {
+    const startMs = monotonicMs();
+    let decoded: DecodedRequest;
+    try {
+      decoded = decodeRequest(bytes, length);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.statistics.malformed++;
+      if (error.isFraming) this.#closeWithError(client, error.message);
+      else this.#sendError(client, error.message);
+      return;
+    }
+    for (const command of decoded.unknownCommands)
+      this.#logOnce.log(`command ${command}`, LOG_WARNING, `ignored unknown command ${command}`);
+    const { request } = decoded;
+    if (request !== undefined && this.#answer(client, request))
+      this.statistics.answered(request, monotonicMs() - startMs);
+  }
+
+  /** Answers with what was asked for, or with why not. @returns whether it was the former */
+  #answer(client: Client, request: Request): boolean {
+    let set: NamespaceSet | undefined;
+    const undo: Undo[] = [];
+    try {
+      set = this.#registry.getOrCreate(request.name);
+      const fds: number[] = [];
+      for (const { kind } of NAMESPACE_KINDS) {
+        const payload = payloadOf(request, kind);
+        if (payload !== undefined) fds.push(set.open(kind, payload, undo));
+      }
+      using lease = request.lease ? set.lease() : undefined;
+      if (lease !== undefined) fds.push(lease.number);
+      this.#registry.touch(set);
+      if (!client.connection.send(encodeResponse(request), fds)) this.#clients.close(client);
+      return true;
+    } catch (error) {
+      for (const takeBack of undo.reverse()) takeBack();
+      if (set !== undefined) this.#registry.touchUnlessUseless(set);
+      if (!(error instanceof Refusal || isSystemError(error))) throw error;
+      this.statistics.failed++;
+      this.#logOnce.log(`failure ${errorKey(error)}`, LOG_WARNING, error.message);
+      this.#sendError(client, error.message);
+      return false;
+    }
+  }
+
+  #sendError(client: Client, message: string): void {
+    if (!client.connection.send(encodeError(message), [])) this.#clients.close(client);
+  }
+
+  #closeWithError(client: Client, message: string): void {
+    client.connection.send(encodeError(message), []);
+    this.#clients.close(client);
+  }
+
+  #logRefusal({ peer }: Client, refusal: string): void {
+    const { pid, uid } = peer.credentials;
+    const text = `refused pid ${pid}, uid ${uid}: ${refusal}`;
+    this.#refusals.log(`${pid} ${uid}`, LOG_WARNING, text);
+  }
+}
+
+/** A failure that repeats for many names is logged once: its kind, not its arguments. */
+function errorKey(error: Error): string {
+  return "syscall" in error && "code" in error ? `${error.syscall} ${error.code}` : error.message;
+}
