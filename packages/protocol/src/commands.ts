@@ -45,12 +45,6 @@ export const MAX_NAME_SIZE = 255;
  */
 export const MAX_ERROR_SIZE = 1000;
 
-/**
- * The descriptors that one answer carries at most: existing clients have room for
- * four of them.
- */
-export const MAX_RESPONSE_DESCRIPTORS = 4;
-
 /** The socket's abstract name, without the NUL byte in front. */
 export const SOCKET_NAME = "cm4all-spawn";
 

@@ -5,6 +5,7 @@ export {
   type Choice,
   forEachKind,
   KINDS,
+  MAX_RESPONSE_DESCRIPTORS,
   NAMESPACE_KINDS,
   type NamespaceKind,
 } from "./kinds.ts";

@@ -42,6 +42,12 @@ export const NAMESPACE_KINDS = [
   },
 ] as const satisfies readonly KindFacts[];
 
+/**
+ * The descriptors that one answer carries at most: all kinds and a lease. Existing clients
+ * have room for the four that they can ask for.
+ */
+export const MAX_RESPONSE_DESCRIPTORS = NAMESPACE_KINDS.length + 1;
+
 /** One row of the table. */
 export type KindRow = (typeof NAMESPACE_KINDS)[number];
 

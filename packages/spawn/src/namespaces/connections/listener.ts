@@ -1,5 +1,6 @@
 import {
   accept,
+  controlSpace,
   EPOLLIN,
   type Fd,
   isErrno,
@@ -51,7 +52,7 @@ export class Listener {
       disposal: new Disposal(loop),
       // One byte more than allowed tells a datagram that is too large.
       input: Buffer.alloc(MAX_DATAGRAM_SIZE + 1),
-      output: new MessageBuffer(MAX_ERROR_SIZE + 24, 16 + MAX_RESPONSE_DESCRIPTORS * 4),
+      output: new MessageBuffer(MAX_ERROR_SIZE + 24, controlSpace(MAX_RESPONSE_DESCRIPTORS * 4)),
       probe: new MessageBuffer(1, 0),
     };
   }
