@@ -252,6 +252,24 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       await until(async () => (await daemon.status()).names === 0, "the name has expired");
     }
   });
+
+  it("look at a spared name again after the same time, not at once", async () => {
+    using client = daemon.connect();
+    using answer = client.ask("spared", { pid: true });
+    const child = spawn("nsenter", ["--pid=/proc/self/fd/3", "sleep", "100"], {
+      stdio: ["ignore", "inherit", "inherit", answer.pid?.number],
+      detached: true,
+    });
+    await until(() => hasChildren(child.pid), "the program is inside");
+    const startMs = performance.now();
+    const { sparedNames } = await daemon.status();
+    const count = async () => (await daemon.status()).sparedNames - sparedNames;
+    await until(async () => (await count()) >= 4, "it was spared several times");
+    // The clock is read last: a busy machine makes it later, never earlier.
+    expect(await count()).toBeLessThanOrEqual(1 + (performance.now() - startMs) / 400);
+    killGroup(child);
+    await until(async () => (await daemon.status()).names === 0, "the name has expired");
+  });
 });
 
 function hasChildren(pid: number | undefined): boolean {

@@ -1,0 +1,79 @@
+/** Whether a peer is the process that its pid names, with real sockets and processes. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import {
+  AF_UNIX,
+  accept,
+  bindUnix,
+  connectUnix,
+  Fd,
+  getIntOption,
+  isErrno,
+  listen,
+  ownNamespaceInode,
+  SO_PEERPIDFD,
+  SOCK_STREAM,
+  socket,
+} from "@cm4all/linux";
+import { missing } from "@cm4all/testing";
+import { expect, it } from "vitest";
+import { isCapable } from "../src/namespaces/requests/permission.ts";
+import { monotonicMs } from "../src/thread/event-loop.ts";
+
+/** Our end of a connection that `connect` makes. */
+function accepted(connect: (address: string) => void): Fd {
+  const directory = mkdtempSync(join(tmpdir(), "is-capable-"));
+  const address = join(directory, "socket");
+  using listener = socket(AF_UNIX, SOCK_STREAM);
+  bindUnix(listener.number, address);
+  listen(listener.number, 1);
+  connect(address);
+  rmSync(directory, { recursive: true });
+  const connection = accept(listener.number);
+  if (connection === undefined) throw new Error("nobody has connected");
+  return connection;
+}
+
+/** Looks at this process as the peer of a connection. */
+function isThisProcessCapable(connection: Fd): boolean {
+  const credentials = { pid: process.pid, uid: 0, gid: 0 };
+  const peer = { credentials, socketFd: connection.number, acceptedMs: monotonicMs() };
+  return isCapable(peer, ownNamespaceInode("user"));
+}
+
+/** Whether the kernel has SO_PEERPIDFD. */
+function tellsPeers(): boolean {
+  using client = socket(AF_UNIX, SOCK_STREAM);
+  using connection = accepted((address) => connectUnix(client.number, address));
+  try {
+    new Fd(getIntOption(connection.number, SO_PEERPIDFD)).close();
+    return true;
+  } catch (error) {
+    if (isErrno(error, "ENOPROTOOPT")) return false;
+    throw error;
+  }
+}
+
+it.skipIf(missing("root") !== undefined)(
+  "a peer that runs and has CAP_SYS_ADMIN is capable",
+  () => {
+    using client = socket(AF_UNIX, SOCK_STREAM);
+    using connection = accepted((address) => connectUnix(client.number, address));
+    expect(isThisProcessCapable(connection)).toBe(true);
+  },
+);
+
+// The kernel tells of the peer itself from 6.5 on; before, only the pid counts.
+it.skipIf(missing("root") !== undefined || !tellsPeers())(
+  "a peer that is gone is not, though its pid belongs to a process that is",
+  () => {
+    const script = "require('net').connect(process.argv[1], () => process.exit(7))";
+    using connection = accepted((address) => {
+      const { status } = spawnSync(process.execPath, ["-e", script, address]);
+      expect(status).toBe(7);
+    });
+    expect(isThisProcessCapable(connection)).toBe(false);
+  },
+);

@@ -1,0 +1,48 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { openSync } from "node:fs";
+import { Fd, openOwnNamespace, ownNamespaceInode, withNamespace } from "@cm4all/linux";
+import { missing } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { endChild, spawnInit } from "../src/namespaces/names/init.ts";
+import { scanProcesses, tryReadPidNamespace } from "../src/namespaces/names/process-scan.ts";
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all processes", () => {
+  const ownInode = ownNamespaceInode("pid");
+  let pid: number;
+  let inode: number;
+  beforeAll(() => {
+    using own = openOwnNamespace("pid");
+    pid = spawnInit("process-scan.test", own);
+    inode = tryReadPidNamespace(pid) ?? 0;
+  });
+  afterAll(() => endChild(pid));
+
+  /** Walks, and does `meanwhile` when the first processes have been listed. */
+  function scan(meanwhile?: () => void): Set<number> {
+    const walk = scanProcesses([{ pid, inode }], ownInode);
+    let step = walk.next();
+    meanwhile?.();
+    while (step.done !== true) step = walk.next();
+    return step.value;
+  }
+
+  it("finds nothing where only an init lives", () => {
+    expect(scan()).toEqual(new Set());
+  });
+
+  // With fewer than some thousand processes, all of the first time are listed by then.
+  it("finds a process that started while it walked", async () => {
+    using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
+    let child: ChildProcess | undefined;
+    const found = scan(() => {
+      child = withNamespace(namespace.number, "pid", () =>
+        spawn("sleep", ["100"], { stdio: "ignore" }),
+      );
+    });
+    // Before the init is reaped, which waits for it.
+    child?.kill("SIGKILL");
+    if (child !== undefined) await once(child, "exit");
+    expect(found).toEqual(new Set([inode]));
+  });
+});
