@@ -12,7 +12,7 @@ import { ClientPool } from "./client-pool.ts";
 import { isCapable, isTrusted, type Peer } from "./permission.ts";
 
 /** Connections of peers that have not been let in. */
-export const MAX_UNPROVEN = 1024;
+const MAX_UNPROVEN = 1024;
 const MAX_UNPROVEN_PER_UID = 64;
 
 /** A connection and what is known of its peer. */
