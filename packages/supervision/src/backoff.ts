@@ -17,7 +17,7 @@ export function doubling(firstMs: number, longestMs: number): Pauses {
 
 /** Returns the pause after that many failures in a row, the first of which is 1. */
 export function pauseAfter(pauses: Pauses, failures: number): number {
-  return pauses[Math.max(1, failures) - 1] ?? pauses[pauses.length - 1] ?? pauses[0];
+  return pauses[Math.min(failures, pauses.length) - 1] ?? pauses[0];
 }
 
 /** Counts failures in a row, and says how long to wait after each. */
