@@ -2,8 +2,9 @@
 import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING } from "../log.ts";
 import { LogOnce } from "../log-once.ts";
+import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
-import { attachToParent, type ParentThread, workerOptions } from "../thread/messages.ts";
+import { ParentThread, workerOptions } from "../thread/parent-thread.ts";
 import { Connections } from "./connections.ts";
 import type { Context } from "./context.ts";
 import type { Entry } from "./entry.ts";
@@ -11,12 +12,7 @@ import { EpollEngine } from "./epoll-engine.ts";
 import { Expiry } from "./expiry.ts";
 import { HandleCache } from "./handle-cache.ts";
 import { makeChildrenPowerless } from "./init.ts";
-import type {
-  FromNamespaces,
-  NamespaceOptions,
-  NamespaceStatus,
-  ToNamespaces,
-} from "./messages.ts";
+import type { NamespaceDialogue, NamespaceOptions, NamespaceStatus } from "./messages.ts";
 import { Registry } from "./registry.ts";
 import { restore } from "./restore.ts";
 import { Server } from "./server.ts";
@@ -38,15 +34,16 @@ const STOP_ANSWER_MS = 200;
 export function runNamespaceService(): void {
   const loop = new EventLoop();
   const options = workerOptions<NamespaceOptions>();
+  const parent = new ParentThread<NamespaceDialogue>();
   let service: NamespaceService;
   try {
-    service = new NamespaceService(loop, options);
+    service = new NamespaceService(loop, options, parent);
   } catch (error) {
-    // The main thread has been told.
-    if (error instanceof StoreError) return;
-    throw error;
+    if (!(error instanceof StoreError)) throw error;
+    parent.post("unusable", error.message);
+    return;
   }
-  service.start();
+  parent.listen(loop, service.handlers);
   loop.run();
   loop.close();
 }
@@ -54,7 +51,7 @@ export function runNamespaceService(): void {
 class NamespaceService {
   readonly #loop: EventLoop;
   readonly #options: NamespaceOptions;
-  readonly #parent: ParentThread<FromNamespaces>;
+  readonly #parent: ParentThread<NamespaceDialogue>;
   readonly #engine: EpollEngine;
   readonly #context: Context;
   readonly #isNewStore: boolean;
@@ -66,14 +63,11 @@ class NamespaceService {
   #reportedNames = 0;
   #isReportPlanned = false;
 
-  constructor(loop: EventLoop, options: NamespaceOptions) {
+  constructor(loop: EventLoop, options: NamespaceOptions, parent: ParentThread<NamespaceDialogue>) {
     this.#loop = loop;
     this.#options = options;
-    this.#parent = attachToParent<ToNamespaces, FromNamespaces>(loop, (message) =>
-      this.#handle(message),
-    );
-    const log: Context["log"] = (priority, text) =>
-      this.#parent.post({ kind: "log", line: { priority, text } });
+    this.#parent = parent;
+    const log: Context["log"] = (priority, text) => parent.post("log", { priority, text });
     const logOnce = new LogOnce(log);
     this.#engine = new EpollEngine(loop, (error) =>
       logOnce.log("accept", LOG_WARNING, `cannot accept connections for the moment: ${error}`),
@@ -85,7 +79,7 @@ class NamespaceService {
     const inherited = this.#openInheritedStore(log);
     this.#isNewStore = inherited === undefined;
     this.#context = {
-      store: inherited ?? this.#createStore(),
+      store: inherited ?? Store.create(),
       engine: this.#engine,
       handles: new HandleCache(MAX_HANDLES),
       ownPidNamespace: openOwnNamespace("pid"),
@@ -113,7 +107,7 @@ class NamespaceService {
     this.#loop.after(REPORT_INTERVAL_MS, () => {
       this.#isReportPlanned = false;
       this.#reportedNames = this.#registry.size;
-      this.#parent.post({ kind: "changed", names: this.#reportedNames });
+      this.#parent.post("changed", this.#reportedNames);
     });
   }
 
@@ -129,54 +123,30 @@ class NamespaceService {
     }
   }
 
-  /** @throws StoreError, of which the main thread has been told */
-  #createStore(): Store {
-    try {
-      return Store.create();
-    } catch (error) {
-      if (error instanceof StoreError)
-        this.#parent.post({ kind: "unusable", reason: error.message });
-      throw error;
-    }
-  }
-
-  start(): void {
-    const { store } = this.#context;
-    this.#parent.post({ kind: "store", fd: store.fd.number, isNew: this.#isNewStore });
-  }
-
   #onInitDied(entry: Entry): void {
     this.#initDeaths++;
     this.#context.log(LOG_NOTICE, `the init of ${entry.name} ended; its PID namespace is gone`);
     this.#registry.removeIfUseless(entry.name);
   }
 
-  #handle(message: ToNamespaces): void {
-    switch (message.kind) {
-      case "serve":
-        this.#engine.listen(this.#options.listenerFd, this.#server);
-        this.#parent.post({ kind: "serving" });
-        break;
-      case "configure":
-        this.#context.policy = message.policy;
+  /** What the main thread can ask and say. */
+  readonly handlers: WorkerHandlers<NamespaceDialogue> = {
+    requests: {
+      store: () => ({ fd: this.#context.store.fd.number, isNew: this.#isNewStore }),
+      serve: () => this.#engine.listen(this.#options.listenerFd, this.#server),
+      ping: () => undefined,
+      status: () => this.#status(),
+      purge: (onlyIdle) => (answer) =>
+        this.#purge(onlyIdle, (ended) => answer({ ended, left: this.#registry.size })),
+    },
+    commands: {
+      configure: (policy) => {
+        this.#context.policy = policy;
         this.#expiry.replan();
-        break;
-      case "ping":
-        this.#parent.post({ kind: "pong", id: message.id });
-        break;
-      case "status":
-        this.#parent.post({ kind: "status", id: message.id, status: this.#status() });
-        break;
-      case "purge":
-        this.#purge(message.onlyIdle, (ended) =>
-          this.#parent.post({ kind: "purged", id: message.id, ended, left: this.#registry.size }),
-        );
-        break;
-      case "stop":
-        this.#stop(message.isLast);
-        break;
-    }
-  }
+      },
+      stop: (isLast) => this.#stop(isLast),
+    },
+  };
 
   #purge(onlyIdle: boolean, done: (ended: number) => void): void {
     if (onlyIdle) this.#expiry.endIdle(monotonicMs(), done);
