@@ -29,7 +29,8 @@ import {
 } from "@cm4all/linux";
 import { CgroupService } from "./cgroup-service.ts";
 import { type Config, readConfig } from "./config.ts";
-import { type ControlRequest, listenForControl } from "./control.ts";
+import { listenForControl } from "./control.ts";
+import { answerRequest, type DaemonParts } from "./control-commands.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
 import { MetricsEndpoint } from "./metrics/endpoint.ts";
 import { CATATONIT } from "./namespaces/init.ts";
@@ -201,7 +202,7 @@ class Daemon {
     if (control.socket !== "")
       this.#control = await listenForControl(
         control.socket,
-        (request) => this.#answerControl(request),
+        (request) => answerRequest(this.#parts, request),
         this.#log,
       );
     await this.#namespaces.request("serve");
@@ -300,13 +301,8 @@ class Daemon {
     }, intervalMs / 3).unref();
   }
 
-  async #answerControl(request: ControlRequest): Promise<unknown> {
-    switch (request.command) {
-      case "status":
-        return this.#status();
-      case "purge-namespaces":
-        return this.#namespaces.request("purge", request.onlyIdle);
-    }
+  get #parts(): DaemonParts {
+    return { namespaces: this.#namespaces, status: () => this.#status() };
   }
 
   async #status(): Promise<DaemonStatus> {
