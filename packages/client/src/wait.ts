@@ -1,8 +1,9 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
+import { Backoff, doubling } from "@cm4all/supervision";
 
 /** An answer that is quick is waited for without a timer, which would cost a millisecond. */
 const EAGER_MS = 2;
-const LONGEST_PAUSE_MS = 20;
+const POLL_PAUSES = doubling(1, 20);
 
 /**
  * Calls `attempt` until it gives something, with pauses in which the event loop runs.
@@ -20,7 +21,7 @@ export async function pollUntil<T>(
   attempt: () => T | undefined,
 ): Promise<T | undefined> {
   const eagerUntilMs = performance.now() + EAGER_MS;
-  let pauseMs = 1;
+  const backoff = new Backoff(POLL_PAUSES);
   for (;;) {
     const result = attempt();
     if (result !== undefined) return result;
@@ -29,8 +30,7 @@ export async function pollUntil<T>(
     if (nowMs < eagerUntilMs) {
       await setImmediate();
     } else {
-      await setTimeout(Math.min(pauseMs, deadlineMs - nowMs));
-      pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
+      await setTimeout(Math.min(backoff.failed(), deadlineMs - nowMs));
     }
   }
 }

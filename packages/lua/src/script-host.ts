@@ -4,11 +4,12 @@
  *
  * Invariants: every `run` is settled exactly once. While an answer is due there is a
  * timer; while none is due there is no timer, so that an idle daemon sleeps. There is
- * one process at a time.
+ * one process at a time; the supervisor starts the next one.
  */
 import { EventEmitter } from "node:events";
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import { type ByteString, bytesOfText, textOf } from "@cm4all/linux";
+import { type Pauses, type SupervisionState, Supervisor } from "@cm4all/supervision";
 import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
 import { Liveness } from "./liveness.ts";
 import {
@@ -42,11 +43,11 @@ export type Outcome =
   /** The host ended meanwhile; whether the handler did its work is not known. */
   | { type: "interrupted"; message: string };
 
-/**
- * `unusable`: the script has a mistake, and the host waits for `reload`.
- * `pausing`: the process ended, another one follows.
- */
-export type HostState = "stopped" | "starting" | "ready" | "unusable" | "pausing";
+/** What a process does. `unusable`: the script has a mistake, and the host waits for `reload`. */
+type Phase = "starting" | "ready" | "unusable";
+
+/** `pausing`: the process ended, another one follows. */
+export type HostState = Exclude<SupervisionState, "running"> | Phase;
 
 interface ScriptHostEvents {
   state: [state: HostState];
@@ -64,21 +65,24 @@ interface ScriptHostEvents {
   room: [];
 }
 
-/** Pauses before another process is started, growing while none of them does any good. */
-const PAUSES_MS = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
+/** Between two processes, while no handler ends in any of them. */
+const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   readonly options: Readonly<ScriptHostOptions>;
   readonly #liveness: Liveness;
-  #state: HostState = "stopped";
+  readonly #supervisor = new Supervisor({
+    pauses: HOST_PAUSES,
+    start: () => this.#startProcess(),
+  });
+  /** Of the process that runs. */
+  #phase: Phase = "starting";
+  #toldState: HostState = "stopped";
   #process: HostProcess | undefined;
   #running = new Map<number, (outcome: Outcome) => void>();
   #nextNumber = 1;
-  /** Processes in a row that ended without having done anything. */
-  #failures = 0;
   /** Why we ended the process. */
   #verdict: string | undefined;
-  #restart: NodeJS.Timeout | undefined;
   #reloadWhenReady = false;
   #hasHandler = true;
   /** The process ends because another one is wanted. */
@@ -92,13 +96,14 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
       memoryMiB: options.memoryMiB,
       pid: () => this.pid,
       ping: () => this.#send({ type: "ping" }),
-      isBusy: () => this.#running.size > 0 || this.#state === "starting",
+      isBusy: () => this.#running.size > 0 || this.state === "starting",
       condemn: (verdict) => this.#endProcess(verdict),
     });
   }
 
   get state(): HostState {
-    return this.#state;
+    const { state } = this.#supervisor;
+    return state === "running" ? this.#phase : state;
   }
 
   /** Whether the script that is loaded has a handler: false where cgroups are not to be told. */
@@ -117,15 +122,17 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
 
   /** How many handlers can be started now. */
   get room(): number {
-    return this.#state === "ready" ? this.options.maxRunning - this.#running.size : 0;
+    return this.state === "ready" ? this.options.maxRunning - this.#running.size : 0;
   }
 
   /** Starts the process; `ready` or `unusable` follows. */
   start(): void {
-    if (this.#state !== "stopped" && this.#state !== "pausing") return;
-    clearTimeout(this.#restart);
+    this.#supervisor.start();
+  }
+
+  #startProcess(): void {
     this.#verdict = undefined;
-    this.#setState("starting");
+    this.#enter("starting");
     let started: HostProcess;
     try {
       started = startHostProcess(this.options);
@@ -162,10 +169,11 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
 
   /** Calls the script's `reload`; a script that could not be used is loaded again. */
   reload(): void {
-    if (this.#state === "ready") this.#ask({ type: "reload" });
-    else if (this.#state === "starting") this.#reloadWhenReady = true;
-    else if (this.#state === "pausing") this.start();
-    else if (this.#state === "unusable") {
+    const { state } = this;
+    if (state === "ready") this.#ask({ type: "reload" });
+    else if (state === "starting") this.#reloadWhenReady = true;
+    else if (state === "pausing") this.start();
+    else if (state === "unusable") {
       this.#startAgain = true;
       this.#endProcess("its script is loaded again");
     }
@@ -176,19 +184,17 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
    * shortens that. Resolves when the process is gone.
    */
   async stop(graceMs: number): Promise<void> {
-    clearTimeout(this.#restart);
     this.#onIdle?.();
     const { child } = this.#process ?? {};
     if (child === undefined) {
-      this.#setState("stopped");
+      this.#stopSupervising();
       return;
     }
     const gone = new Promise<void>((resolve) => child.once("exit", () => resolve()));
     if (this.#running.size > 0) await this.#idle(graceMs);
     const deadline = setTimeout(() => child.kill("SIGKILL"), STOP_MS);
-    // It may have ended by itself meanwhile.
-    clearTimeout(this.#restart);
-    this.#setState("stopped");
+    // If it has ended by itself meanwhile, this ends the pause.
+    this.#stopSupervising();
     this.#send({ type: "stop" });
     await gone;
     clearTimeout(deadline);
@@ -207,9 +213,20 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
   #onIdle: (() => void) | undefined;
 
-  #setState(state: HostState): void {
-    if (this.#state === state) return;
-    this.#state = state;
+  #stopSupervising(): void {
+    this.#supervisor.stop();
+    this.#tellState();
+  }
+
+  #enter(phase: Phase): void {
+    this.#phase = phase;
+    this.#tellState();
+  }
+
+  #tellState(): void {
+    const { state } = this;
+    if (this.#toldState === state) return;
+    this.#toldState = state;
     this.emit("state", state);
   }
 
@@ -249,27 +266,27 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         break;
       case "ready":
         // It was told to stop while it started, and this answer crossed that.
-        if (this.#state !== "starting") break;
+        if (this.state !== "starting") break;
         this.#hasHandler = reply.hasHandler;
-        this.#setState("ready");
+        this.#enter("ready");
         this.emit("ready", reply.warning === undefined ? undefined : textOf(reply.warning));
         if (this.#reloadWhenReady) this.reload();
         this.#reloadWhenReady = false;
         this.emit("room");
         break;
       case "unusable": {
-        if (this.#state !== "starting") break;
-        this.#setState("unusable");
+        if (this.state !== "starting") break;
+        this.#enter("unusable");
         const { message, traceback } = readableFailure(reply);
         this.emit("unusable", message, traceback);
         break;
       }
       case "done":
-        this.#failures = 0;
+        this.#supervisor.worked();
         this.#settle(reply.number, { type: "done" });
         break;
       case "failed":
-        this.#failures = 0;
+        this.#supervisor.worked();
         this.#settle(reply.number, { type: "failed", ...readableFailure(reply) });
         break;
       case "error": {
@@ -302,20 +319,18 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     this.#liveness.stop();
     const interrupted = this.#running;
     this.#running = new Map();
-    const restarts = this.#state !== "stopped";
-    const pause = PAUSES_MS[Math.min(this.#failures++, PAUSES_MS.length - 1)] ?? 0;
-    if (restarts) this.#setState("pausing");
+    const pauseMs = this.#supervisor.ended();
+    this.#tellState();
     for (const settle of interrupted.values())
       settle({ type: "interrupted", message: `the script host ended: ${reason}` });
     this.#onIdle?.();
-    if (!restarts) return;
+    if (pauseMs === undefined) return;
     if (this.#startAgain) {
       this.#startAgain = false;
       this.start();
       return;
     }
-    this.emit("ended", reason, pause);
-    this.#restart = setTimeout(() => this.start(), pause);
+    this.emit("ended", reason, pauseMs);
   }
 }
 

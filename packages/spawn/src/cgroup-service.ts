@@ -4,16 +4,21 @@
  */
 import { tryFindCgroup2 } from "@cm4all/cgroup";
 import { type ByteString, textOf } from "@cm4all/linux";
-import { AccountingQueue, type AccountingStatus } from "./accounting/queue.ts";
+import { doubling, Supervisor } from "@cm4all/supervision";
+import { AccountingQueue, type AccountingStatus, type Releaser } from "./accounting/queue.ts";
 import { ScriptSink } from "./accounting/script-sink.ts";
 import type { SinkState } from "./accounting/sink.ts";
 import type { AccountingConfig, ReaperConfig } from "./config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "./log.ts";
 import type { ReaperOptions, ReaperStatus } from "./reaper/messages.ts";
-import { ReaperThread } from "./reaper/thread.ts";
+import { type ReaperThread, startReaperThread } from "./reaper/thread.ts";
+import { ThreadEndedError } from "./thread/worker-thread.ts";
 
-const FIRST_RESTART_MS = 1000;
-const LONGEST_RESTART_MS = 60_000;
+/** Between two threads of the reaper. */
+const REAPER_PAUSES = doubling(1000, 60_000);
+
+/** A thread that ran for longer is started again after the first pause. */
+const RAN_WELL_MS = 60_000;
 
 export interface CgroupServiceStatus {
   /** Undefined while the thread does not run. */
@@ -25,10 +30,8 @@ export class CgroupService {
   readonly #sink: ScriptSink;
   readonly #log: Logger;
   readonly #queue: AccountingQueue;
-  #handle: ReaperThread | undefined;
-  #restartMs = FIRST_RESTART_MS;
-  #restart: NodeJS.Timeout | undefined;
-  #onStopped: (() => void) | undefined;
+  readonly #supervisor: Supervisor;
+  #thread: ReaperThread | undefined;
 
   private constructor(
     root: ByteString,
@@ -40,17 +43,18 @@ export class CgroupService {
     this.#log = log;
     this.#sink = new ScriptSink(root, log);
     this.#queue = new AccountingQueue(this.#sink, accounting.policy, log);
-    this.#sink.onStateChange(() => this.#handle?.setAccounting(this.#isAccounting));
+    this.#sink.onStateChange(() => this.#thread?.post("setAccounting", this.#isAccounting));
     this.#log(LOG_INFO, `reaping cgroups below ${textOf(root)}`);
     this.#sink.configure(accounting);
-    this.#startThread({
-      root,
-      scopes: reaper.scopes,
-      deletionDelayMs: reaper.deletionDelayMs,
-      checkIntervalMs: reaper.checkIntervalMs,
-      verbose,
-      accounting: this.#isAccounting,
+    const { scopes, deletionDelayMs, checkIntervalMs } = reaper;
+    const options = { root, scopes, deletionDelayMs, checkIntervalMs, verbose };
+    this.#supervisor = new Supervisor({
+      pauses: REAPER_PAUSES,
+      ranWellMs: RAN_WELL_MS,
+      // The script may have got a handler since the last start, or have lost it.
+      start: () => this.#startThread({ ...options, accounting: this.#isAccounting }),
     });
+    this.#supervisor.start();
   }
 
   /** Starts it all; undefined without cgroup2, where there is nothing to reap. */
@@ -72,25 +76,21 @@ export class CgroupService {
   }
 
   #startThread(options: ReaperOptions): void {
-    const startedMs = performance.now();
-    const handle = new ReaperThread(
-      options,
-      (releases) => this.#queue.add(releases, handle),
-      (error) => {
-        this.#handle = undefined;
-        if (this.#onStopped !== undefined) return this.#onStopped();
-        // A thread that ran well for long is started again at once.
-        if (performance.now() - startedMs > LONGEST_RESTART_MS) this.#restartMs = FIRST_RESTART_MS;
-        this.#log(LOG_ERR, `the reaper ended, starting it again: ${explain(error)}`);
-        this.#restart = setTimeout(
-          // The script may have got a handler meanwhile, or have lost it.
-          () => this.#startThread({ ...options, accounting: this.#isAccounting }),
-          this.#restartMs,
-        );
-        this.#restartMs = Math.min(this.#restartMs * 2, LONGEST_RESTART_MS);
-      },
+    const thread = startReaperThread(options, (releases) => this.#queue.add(releases, releaser));
+    const releaser: Releaser = { settle: (releases) => thread.post("settle", releases) };
+    this.#thread = thread;
+    thread.ended.then(
+      () => this.#threadEnded(undefined),
+      (error: unknown) => this.#threadEnded(error),
     );
-    this.#handle = handle;
+  }
+
+  /** @param error undefined if the thread returned, as it does when it is told to stop */
+  #threadEnded(error: unknown): void {
+    this.#thread = undefined;
+    if (this.#supervisor.ended() !== undefined)
+      this.#log(LOG_ERR, `the reaper ended, starting it again: ${explain(error)}`);
+    else if (error !== undefined) this.#log(LOG_ERR, `the reaper ended: ${explain(error)}`);
   }
 
   /** Takes over a changed configuration, and calls the script's `reload`. */
@@ -101,14 +101,23 @@ export class CgroupService {
 
   async status(): Promise<CgroupServiceStatus> {
     return {
-      reaper: await this.#handle?.status(),
+      reaper: await this.#reaperStatus(),
       accounting: { state: this.#sink.state, ...this.#queue.status },
     };
   }
 
+  async #reaperStatus(): Promise<ReaperStatus | undefined> {
+    try {
+      return await this.#thread?.request("status");
+    } catch (error) {
+      if (error instanceof ThreadEndedError) return undefined;
+      throw error;
+    }
+  }
+
   /** Gives the handlers that run `graceMs`, deletes what is accounted, and ends the thread. */
   async stop(graceMs: number): Promise<void> {
-    clearTimeout(this.#restart);
+    this.#supervisor.stop();
     await this.#queue.drain(graceMs);
     const { waiting } = this.#queue.status;
     if (waiting > 0)
@@ -118,17 +127,16 @@ export class CgroupService {
   }
 
   async #stopThread(): Promise<void> {
-    const handle = this.#handle;
-    if (handle === undefined) return;
-    await new Promise<void>((resolve) => {
-      this.#onStopped = resolve;
-      handle.stop();
-    });
+    const thread = this.#thread;
+    thread?.post("stop");
+    // #threadEnded logs what it threw.
+    await thread?.ended.catch(() => undefined);
   }
 }
 
 /** A refusal of the kernel explains itself; anything else is a defect and needs its stack. */
 function explain(error: unknown): string {
+  if (error === undefined) return "it returned";
   if (!(error instanceof Error)) return String(error);
   return "code" in error ? error.message : (error.stack ?? error.message);
 }

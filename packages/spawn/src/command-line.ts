@@ -4,11 +4,8 @@ import { runCommand } from "@cm4all/command/run";
 import { Command } from "commander";
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
 import { askDaemon } from "./control.ts";
+import { declareControlCommands } from "./control-commands.ts";
 import { runDaemon } from "./daemon.ts";
-import { type DaemonStatus, formatStatus } from "./status.ts";
-
-/** Between two looks of `status --watch`. */
-const WATCH_INTERVAL_MS = 1000;
 
 interface GlobalOptions {
   readonly config?: string;
@@ -53,27 +50,6 @@ function controlSocket(options: GlobalOptions): string {
   return path;
 }
 
-interface StatusOptions {
-  readonly json?: boolean;
-  readonly watch?: boolean;
-}
-
-async function showStatus(options: GlobalOptions, { json, watch }: StatusOptions): Promise<void> {
-  const path = controlSocket(options);
-  const lines = async () => {
-    const status = (await askDaemon(path, { command: "status" })) as DaemonStatus;
-    return json === true ? JSON.stringify(status, undefined, 2).split("\n") : formatStatus(status);
-  };
-  if (watch !== true) {
-    console.log((await lines()).join("\n"));
-    return;
-  }
-  const screen = await import("@cm4all/command/screen");
-  const { stdin: input, stdout: output } = process;
-  const fullScreen = output.isTTY && json !== true;
-  await screen.watch({ draw: lines, intervalMs: WATCH_INTERVAL_MS, fullScreen, input, output });
-}
-
 /** Reads the configuration and loads the script as the daemon would. */
 async function check(options: GlobalOptions): Promise<void> {
   const config = override(readConfig(options.config), options);
@@ -106,12 +82,6 @@ async function runLua(options: GlobalOptions, script: string, from: LuaOptions):
   await runScript(config, script, snapshot);
 }
 
-async function purgeNamespaces(options: GlobalOptions, onlyIdle: boolean): Promise<void> {
-  const answer = await askDaemon(controlSocket(options), { command: "purge-namespaces", onlyIdle });
-  const { ended, left } = answer as { ended: number; left: number };
-  console.log(`ended ${ended} names, ${left} are left`);
-}
-
 export async function runCommandLine(): Promise<void> {
   const program = new Command("cm4all-spawn")
     .description(
@@ -130,19 +100,12 @@ export async function runCommandLine(): Promise<void> {
       "\nSignals: SIGHUP reads the configuration again; SIGTERM and SIGINT end the daemon.",
     );
   program.action(() => daemon(program.opts<GlobalOptions>()));
-  program
-    .command("status")
-    .description("show what the running daemon has")
-    .option("--json", "as JSON")
-    .option("--watch", "again every second, until q or Control-C")
-    .action((options: StatusOptions) => showStatus(program.opts(), options));
-  program
-    .command("purge-namespaces")
-    .description("end the names of the running daemon with all processes in their PID namespaces")
-    .option("--idle", "only names that are not leased and in which no process runs")
-    .action((options: { idle?: boolean }) =>
-      purgeNamespaces(program.opts(), options.idle === true),
-    );
+  let path: string | undefined;
+  declareControlCommands(program, async (request) => {
+    // Read once, also for a command that asks again and again.
+    path ??= controlSocket(program.opts());
+    return askDaemon(path, request);
+  });
   program
     .command("check")
     .description("check the configuration, and load the script as the daemon would")

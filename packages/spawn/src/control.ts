@@ -16,14 +16,10 @@ import {
 } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
 import { type ConnectionBounds, ConnectionLimit } from "./connection-limit.ts";
+import { type ControlRequest, parseRequest } from "./control-commands.ts";
 import type { Logger } from "./log.ts";
 import { logServerErrors } from "./server-errors.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
-
-/** A request from the socket. */
-export type ControlRequest =
-  | { readonly command: "status" }
-  | { readonly command: "purge-namespaces"; readonly onlyIdle: boolean };
 
 type Handler = (request: ControlRequest) => Promise<unknown>;
 
@@ -86,26 +82,8 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
   });
 }
 
-/** @throws Error for anything that is no request. Pure. */
-export function parseRequest(line: string): ControlRequest {
-  const request: unknown = JSON.parse(line);
-  if (typeof request !== "object" || request === null || !("command" in request))
-    throw new Error("a request is an object with a command");
-  switch (request.command) {
-    case "status":
-      return { command: "status" };
-    case "purge-namespaces":
-      return {
-        command: "purge-namespaces",
-        onlyIdle: "onlyIdle" in request && request.onlyIdle === true,
-      };
-    default:
-      throw new Error(`unknown command: ${String(request.command)}`);
-  }
-}
-
 /** Asks the daemon that listens at `path`. @throws CommandFailure */
-export async function askDaemon(path: string, request: ControlRequest): Promise<unknown> {
+export async function askDaemon(path: string, request: object): Promise<unknown> {
   const text = await new Promise<string>((resolve, reject) => {
     const socket = connect(path);
     let received = "";

@@ -29,16 +29,18 @@ import {
 } from "@cm4all/linux";
 import { CgroupService } from "./cgroup-service.ts";
 import { type Config, readConfig } from "./config.ts";
-import { type ControlRequest, listenForControl } from "./control.ts";
+import { listenForControl } from "./control.ts";
+import { answerRequest, type DaemonParts } from "./control-commands.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
 import { MetricsEndpoint } from "./metrics/endpoint.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { CATATONIT } from "./namespaces/names/init.ts";
-import { NamespaceThread } from "./namespaces/thread.ts";
+import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import type { DaemonStatus } from "./status.ts";
 import { passedDescriptors } from "./systemd/listen-fds.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
 import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
+import { ThreadEndedError } from "./thread/worker-thread.ts";
 
 /** The store's name in the service manager's descriptor store. */
 const STORE_NAME = "namespaces";
@@ -64,13 +66,18 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   const daemon = new Daemon(config, options, log);
   try {
     // A signal can end it while it starts.
-    await Promise.all([daemon.start(config), daemon.untilEnd()]);
+    await Promise.all([daemon.start(config).catch(ignoreThreadEnd), daemon.untilEnd()]);
   } catch (error) {
     // The other threads would keep the process alive.
     const { message, exitStatus } = explainFailure(error);
     log(LOG_ERR, message);
     exitImmediately(exitStatus);
   }
+}
+
+/** How a thread ended is told by its owner: here by Daemon.untilEnd. */
+function ignoreThreadEnd(error: unknown): void {
+  if (!(error instanceof ThreadEndedError)) throw error;
 }
 
 function checkRequirements(): void {
@@ -169,7 +176,7 @@ class Daemon {
     delete process.env["NOTIFY_SOCKET"];
     const inherited = takePassedDescriptors(log);
     this.#listener = inherited.listener ?? openListener(config.namespaces.listen);
-    this.#namespaces = new NamespaceThread(
+    this.#namespaces = startNamespaceThread(
       {
         listenerFd: this.#listener.number,
         storeFd: inherited.storeFd,
@@ -178,7 +185,10 @@ class Daemon {
         policy: policyOf(config),
       },
       log,
-      (names) => this.#changed(names),
+      {
+        changed: (names) => this.#changed(names),
+        unusable: (reason) => this.#fail(new CommandFailure(reason, EX_OSERR)),
+      },
     );
     this.#metrics = new MetricsEndpoint(() => this.#status(), log);
     this.#stopGraceMs = config.accounting.stopGraceMs;
@@ -187,15 +197,15 @@ class Daemon {
   }
 
   async start({ namespaces, control, metrics, reaper, accounting }: Config): Promise<void> {
-    await this.#keepStore(await this.#namespaces.store);
+    await this.#keepStore(await this.#namespaces.request("store"));
     // What can fail comes before the first client is served.
     if (control.socket !== "")
       this.#control = await listenForControl(
         control.socket,
-        (request) => this.#answerControl(request),
+        (request) => answerRequest(this.#parts, request),
         this.#log,
       );
-    await this.#namespaces.serve();
+    await this.#namespaces.request("serve");
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
     this.#metrics.configure(metrics.listen);
@@ -220,14 +230,16 @@ class Daemon {
   }
 
   #catchCrashes(): void {
-    const crash = (error: unknown) => {
-      const { message, exitStatus } = explainFailure(error);
-      this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${message}` : message);
-      exitImmediately(exitStatus);
-    };
-    process.on("uncaughtException", crash);
-    process.on("unhandledRejection", crash);
-    this.#namespaces.ended.catch(crash);
+    const fail = (error: unknown) => this.#fail(error);
+    process.on("uncaughtException", fail);
+    process.on("unhandledRejection", fail);
+    this.#namespaces.ended.catch(fail);
+  }
+
+  #fail(error: unknown): never {
+    const { message, exitStatus } = explainFailure(error);
+    this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${message}` : message);
+    exitImmediately(exitStatus);
   }
 
   #catchSignals(): void {
@@ -244,7 +256,7 @@ class Daemon {
     this.#control?.close();
     this.#metrics.close();
     // Without a service manager the store ends with us, and nobody would end the inits.
-    this.#namespaces.stop(this.#notifier === undefined);
+    this.#namespaces.post("stop", this.#notifier === undefined);
     this.#cgroupsStopped = this.#cgroups?.stop(this.#stopGraceMs);
     setTimeout(() => {
       this.#log(LOG_WARNING, "stopping takes too long; ending at once");
@@ -257,7 +269,7 @@ class Daemon {
     this.#notifier?.trySend(["RELOADING=1", `MONOTONIC_USEC=${usec}`]);
     try {
       const config = this.#options.override(readConfig(this.#options.configFile));
-      this.#namespaces.configure(policyOf(config));
+      this.#namespaces.post("configure", policyOf(config));
       if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
       this.#cgroups?.reload(config.accounting);
       this.#stopGraceMs = config.accounting.stopGraceMs;
@@ -283,19 +295,14 @@ class Daemon {
     const intervalMs = watchdogIntervalMs(process.env, process.pid);
     if (intervalMs === undefined || this.#notifier === undefined) return;
     const notifier = this.#notifier;
-    setInterval(async () => {
-      await this.#namespaces.ping();
-      notifier.trySend(["WATCHDOG=1"]);
+    setInterval(() => {
+      const answer = this.#namespaces.request("ping");
+      answer.then(() => notifier.trySend(["WATCHDOG=1"])).catch(ignoreThreadEnd);
     }, intervalMs / 3).unref();
   }
 
-  async #answerControl(request: ControlRequest): Promise<unknown> {
-    switch (request.command) {
-      case "status":
-        return this.#status();
-      case "purge-namespaces":
-        return this.#namespaces.purge(request.onlyIdle);
-    }
+  get #parts(): DaemonParts {
+    return { namespaces: this.#namespaces, status: () => this.#status() };
   }
 
   async #status(): Promise<DaemonStatus> {
@@ -303,7 +310,7 @@ class Daemon {
       version: __VERSION__,
       pid: process.pid,
       uptimeSeconds: process.uptime(),
-      namespaces: await this.#namespaces.status(),
+      namespaces: await this.#namespaces.request("status"),
       reaping: await this.#cgroups?.status(),
       metrics: this.#metrics.status,
     };

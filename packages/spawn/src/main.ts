@@ -9,7 +9,7 @@ import { runNamespaceService } from "./namespaces/service.ts";
 import { NAMESPACES_ROLE } from "./namespaces/thread.ts";
 import { REAPER_ROLE } from "./reaper/thread.ts";
 import { runReaper } from "./reaper/worker.ts";
-import { workerRole } from "./thread/messages.ts";
+import { workerRole } from "./thread/parent-thread.ts";
 
 function runWorker(role: string): void {
   switch (role) {

@@ -64,4 +64,15 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     scratch.make("later/b.scope/old");
     await until(() => !exists("later/b.scope/old"), "the cgroup is deleted");
   });
+
+  it("stops at once while its thread waits to be started again", async () => {
+    const root = join(scratch.path, "never");
+    daemon = await TestDaemon.start({ config: `[reaper]\ncgroup_root = "${root}"\n` });
+    // The pause after the third end is of 4 seconds.
+    const ends = () => daemon?.log.split("the reaper ended, starting it again").length;
+    await until(() => ends() === 4, "it has ended three times");
+    expect(await daemon.end("SIGTERM")).toBe(0);
+    expect(daemon.log).not.toMatch(/crashed|takes too long/);
+    expect(ends()).toBe(4);
+  });
 });

@@ -6,6 +6,7 @@
  * Invariants: a statement is settled exactly once. While a transaction has the
  * session, only its statements are sent. There is one attempt to connect at a time.
  */
+import { Backoff, type Pauses } from "@cm4all/supervision";
 import type { Client } from "pg";
 import { ConnectError, connect } from "./connect.ts";
 import { ConninfoError } from "./conninfo.ts";
@@ -35,7 +36,7 @@ interface Lease {
 type Entry = Statement | Lease;
 
 /** The first attempt after a break follows at once, later ones after these pauses. */
-const PAUSES_MS = [0, 1000, 2000, 5000, 10_000];
+const CONNECT_PAUSES: Pauses = [0, 1000, 2000, 5000, 10_000];
 
 const LOST =
   "server closed the connection unexpectedly\n\tThis probably means the server terminated " +
@@ -55,7 +56,7 @@ export class PgConnection {
   #lease: Lease | undefined;
   /** Counts sessions, so that a transaction notices that its own is gone. */
   #session = 0;
-  #failures = 0;
+  readonly #backoff = new Backoff(CONNECT_PAUSES);
   #timer: NodeJS.Timeout | undefined;
 
   constructor(conninfo: string, schema: string, options: ConnectionOptions) {
@@ -169,7 +170,7 @@ export class PgConnection {
           client.end().catch(() => {});
           return;
         }
-        this.#failures = 0;
+        this.#backoff.reset();
         this.#client = client;
         this.#session++;
         this.#state = "connected";
@@ -226,11 +227,10 @@ export class PgConnection {
     const message = expected || error instanceof Error ? error.message : String(error);
     const oldest = this.#queue.shift();
     this.#state = "pausing";
-    const pause = PAUSES_MS[Math.min(this.#failures++, PAUSES_MS.length - 1)];
     this.#timer = setTimeout(() => {
       this.#state = "idle";
       this.#pump();
-    }, pause);
+    }, this.#backoff.failed());
     if (oldest === undefined) return;
     if ("grant" in oldest) oldest.fail(message);
     else oldest.settle({ error: message });

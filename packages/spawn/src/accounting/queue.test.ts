@@ -1,7 +1,8 @@
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import { bytesOfText } from "@cm4all/linux";
+import { pauseAfter } from "@cm4all/supervision";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type AccountingPolicy, AccountingQueue, pauseAfter } from "./queue.ts";
+import { type AccountingPolicy, AccountingQueue, HANDLER_PAUSES } from "./queue.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 
 /** Handlers that end when the test says so. */
@@ -131,7 +132,8 @@ describe("AccountingQueue", () => {
   });
 
   it("pauses for five minutes at most", () => {
-    expect([1, 2, 9, 10, 100].map(pauseAfter)).toEqual([1000, 2000, 256_000, 300_000, 300_000]);
+    const pauses = [1, 2, 9, 10, 100].map((failures) => pauseAfter(HANDLER_PAUSES, failures));
+    expect(pauses).toEqual([1000, 2000, 256_000, 300_000, 300_000]);
   });
 
   it("gives up what has failed for the longest age, logs and counts it", async () => {

@@ -17,6 +17,7 @@
  */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import { textOf } from "@cm4all/linux";
+import { doubling, pauseAfter } from "@cm4all/supervision";
 import { LOG_ERR, LOG_WARNING, type Logger } from "../log.ts";
 import type { Release } from "../reaper/messages.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
@@ -54,13 +55,8 @@ export interface AccountingStatus {
   readonly handlerMs: number;
 }
 
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 300_000;
-
-/** How long to wait after the `attempts`th failure. Pure. */
-export function pauseAfter(attempts: number): number {
-  return Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (attempts - 1));
-}
+/** Between the failure of a cgroup's handler and its next call. */
+export const HANDLER_PAUSES = doubling(1000, 300_000);
 
 interface Entry {
   readonly snapshot: CgroupSnapshot;
@@ -236,8 +232,9 @@ export class AccountingQueue {
     } else if (!this.#policy.retry) this.#finish(entry);
     else {
       const leftMs = this.#leftMs(entry);
+      const pauseMs = pauseAfter(HANDLER_PAUSES, entry.attempts);
       if (leftMs <= 0) this.#giveUp(entry);
-      else this.#tryLater(entry, Math.min(pauseAfter(entry.attempts), Math.ceil(leftMs)));
+      else this.#tryLater(entry, Math.min(pauseMs, Math.ceil(leftMs)));
     }
   }
 

@@ -1,6 +1,7 @@
-/** What the main thread and the namespace service's thread say to each other. */
+/** The dialogue between the main thread and the namespace service's thread. */
 import type { NamespaceKind } from "@cm4all/spawn-protocol";
 import type { LogLine } from "../log.ts";
+import type { Dialogue } from "../thread/dialogue.ts";
 import type { Policy } from "./policy.ts";
 import type { RequestType } from "./requests/statistics.ts";
 
@@ -15,16 +16,47 @@ export interface NamespaceOptions {
   readonly policy: Policy;
 }
 
-export type ToNamespaces =
-  /** Begin to answer clients. */
-  | { readonly kind: "serve" }
-  | { readonly kind: "configure"; readonly policy: Policy }
-  | { readonly kind: "ping"; readonly id: number }
-  | { readonly kind: "status"; readonly id: number }
-  /** End all names, or only those in which nothing runs. */
-  | { readonly kind: "purge"; readonly id: number; readonly onlyIdle: boolean }
-  /** Answer what has come, then end. The last one ends the inits of idle names as well. */
-  | { readonly kind: "stop"; readonly isLast: boolean };
+/** Declared once, for both threads. */
+export interface NamespaceDialogue extends Dialogue {
+  readonly requests: {
+    /** Returns the store, which is open by then. */
+    store(): OpenStore;
+    /** Begins to answer clients. */
+    serve(): void;
+    /** Answers when the thread has come round its loop. */
+    ping(): void;
+    status(): NamespaceStatus;
+    /** Ends all names, or only those that are not leased and in which nothing runs. */
+    purge(onlyIdle: boolean): PurgeResult;
+  };
+  readonly commands: {
+    configure(policy: Policy): void;
+    /**
+     * Answers what has come and ends the thread.
+     * @param isLast no other daemon takes over the namespaces: the idle ones are ended
+     */
+    stop(isLast: boolean): void;
+  };
+  readonly events: {
+    log(line: LogLine): void;
+    /** There is no store, for this reason; the thread ends. */
+    unusable(reason: string): void;
+    /** How many names there are now; at most once a second. */
+    changed(names: number): void;
+  };
+}
+
+export interface OpenStore {
+  /** The descriptor of its mount namespace. It stays the thread's. */
+  readonly fd: number;
+  readonly isNew: boolean;
+}
+
+/** The number of names. */
+export interface PurgeResult {
+  readonly ended: number;
+  readonly left: number;
+}
 
 /** How many namespaces there are of each kind: `ipcNamespaces`, ... */
 export type NamespaceCounts = { readonly [Kind in NamespaceKind as `${Kind}Namespaces`]: number };
@@ -50,16 +82,3 @@ export interface NamespaceStatus extends NamespaceCounts {
     readonly refused: number;
   };
 }
-
-export type FromNamespaces =
-  | { readonly kind: "log"; readonly line: LogLine }
-  /** The store is open. Its descriptor stays the thread's. */
-  | { readonly kind: "store"; readonly fd: number; readonly isNew: boolean }
-  /** There is no store, for this reason; the thread ends. */
-  | { readonly kind: "unusable"; readonly reason: string }
-  | { readonly kind: "serving" }
-  /** How many names there are now; at most once a second. */
-  | { readonly kind: "changed"; readonly names: number }
-  | { readonly kind: "pong"; readonly id: number }
-  | { readonly kind: "status"; readonly id: number; readonly status: NamespaceStatus }
-  | { readonly kind: "purged"; readonly id: number; readonly ended: number; readonly left: number };

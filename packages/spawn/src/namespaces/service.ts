@@ -3,17 +3,17 @@ import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/
 import { forEachKind } from "@cm4all/spawn-protocol";
 import { LOG_WARNING, type Logger } from "../log.ts";
 import { LogOnce } from "../log-once.ts";
+import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
-import { attachToParent, type ParentThread, workerOptions } from "../thread/messages.ts";
+import { ParentThread, workerOptions } from "../thread/parent-thread.ts";
 import { Listener } from "./connections/listener.ts";
 import { Expiry } from "./expiry/expiry.ts";
 import { NameEnder } from "./expiry/name-ender.ts";
 import type {
-  FromNamespaces,
   NamespaceCounts,
+  NamespaceDialogue,
   NamespaceOptions,
   NamespaceStatus,
-  ToNamespaces,
 } from "./messages.ts";
 import { DescriptorCache } from "./names/descriptor-cache.ts";
 import { makeChildrenPowerless, spawnInit } from "./names/init.ts";
@@ -41,15 +41,16 @@ const STOP_ANSWER_MS = 200;
 export function runNamespaceService(): void {
   const loop = new EventLoop();
   const options = workerOptions<NamespaceOptions>();
+  const parent = new ParentThread<NamespaceDialogue>();
   let service: NamespaceService;
   try {
-    service = new NamespaceService(loop, options);
+    service = new NamespaceService(loop, options, parent);
   } catch (error) {
-    // The main thread has been told.
-    if (error instanceof StoreError) return;
-    throw error;
+    if (!(error instanceof StoreError)) throw error;
+    parent.post("unusable", error.message);
+    return;
   }
-  service.start();
+  parent.listen(loop, service.handlers);
   loop.run();
   loop.close();
 }
@@ -57,7 +58,7 @@ export function runNamespaceService(): void {
 class NamespaceService {
   readonly #loop: EventLoop;
   readonly #options: NamespaceOptions;
-  readonly #parent: ParentThread<FromNamespaces>;
+  readonly #parent: ParentThread<NamespaceDialogue>;
   readonly #store: Store;
   readonly #isNewStore: boolean;
   readonly #descriptors = new DescriptorCache<KeptNamespace>(MAX_OPEN_NAMESPACES);
@@ -70,22 +71,19 @@ class NamespaceService {
   #reportedNames = 0;
   #isReportPlanned = false;
 
-  constructor(loop: EventLoop, options: NamespaceOptions) {
+  constructor(loop: EventLoop, options: NamespaceOptions, parent: ParentThread<NamespaceDialogue>) {
     this.#loop = loop;
     this.#options = options;
-    this.#parent = attachToParent<ToNamespaces, FromNamespaces>(loop, (message) =>
-      this.#follow(message),
-    );
+    this.#parent = parent;
     const { policy } = options;
-    const log: Logger = (priority, text) =>
-      this.#parent.post({ kind: "log", line: { priority, text } });
+    const log: Logger = (priority, text) => parent.post("log", { priority, text });
     const logOnce = new LogOnce(log);
     setThreadName("namespaces");
     makeChildrenPowerless();
     const ownInode = ownNamespaceInode("pid");
     const ownUserNamespace = ownNamespaceInode("user");
     const inherited = this.#tryOpenInheritedStore(log);
-    const store = inherited ?? this.#createStore();
+    const store = inherited ?? Store.create();
     this.#store = store;
     this.#isNewStore = inherited === undefined;
     const ownPidNamespace = openOwnNamespace("pid");
@@ -118,7 +116,7 @@ class NamespaceService {
     this.#loop.after(REPORT_INTERVAL_MS, () => {
       this.#isReportPlanned = false;
       this.#reportedNames = this.#registry.size;
-      this.#parent.post({ kind: "changed", names: this.#reportedNames });
+      this.#parent.post("changed", this.#reportedNames);
     });
   }
 
@@ -134,46 +132,21 @@ class NamespaceService {
     }
   }
 
-  /** @throws StoreError, of which the main thread has been told */
-  #createStore(): Store {
-    try {
-      return Store.create();
-    } catch (error) {
-      if (error instanceof StoreError)
-        this.#parent.post({ kind: "unusable", reason: error.message });
-      throw error;
-    }
-  }
-
-  start(): void {
-    this.#parent.post({ kind: "store", fd: this.#store.fd.number, isNew: this.#isNewStore });
-  }
-
-  #follow(message: ToNamespaces): void {
-    switch (message.kind) {
-      case "serve":
-        this.#listener.start(this.#options.listenerFd);
-        this.#parent.post({ kind: "serving" });
-        break;
-      case "configure":
-        this.#configure(message.policy);
-        break;
-      case "ping":
-        this.#parent.post({ kind: "pong", id: message.id });
-        break;
-      case "status":
-        this.#parent.post({ kind: "status", id: message.id, status: this.#status() });
-        break;
-      case "purge":
-        this.#purge(message.onlyIdle, (ended) =>
-          this.#parent.post({ kind: "purged", id: message.id, ended, left: this.#registry.size }),
-        );
-        break;
-      case "stop":
-        this.#stop(message.isLast);
-        break;
-    }
-  }
+  /** What the main thread can ask and say. */
+  readonly handlers: WorkerHandlers<NamespaceDialogue> = {
+    requests: {
+      store: () => ({ fd: this.#store.fd.number, isNew: this.#isNewStore }),
+      serve: () => this.#listener.start(this.#options.listenerFd),
+      ping: () => undefined,
+      status: () => this.#status(),
+      purge: (onlyIdle) => (answer) =>
+        this.#purge(onlyIdle, (ended) => answer({ ended, left: this.#registry.size })),
+    },
+    commands: {
+      configure: (policy) => this.#configure(policy),
+      stop: (isLast) => this.#stop(isLast),
+    },
+  };
 
   #configure(policy: Policy): void {
     this.#registry.quotas = policy.quotas;

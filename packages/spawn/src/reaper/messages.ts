@@ -1,6 +1,7 @@
-/** What the reaper's thread and the main thread tell each other. */
+/** The dialogue between the main thread and the reaper's thread. */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import type { ByteString } from "@cm4all/linux";
+import type { Dialogue } from "../thread/dialogue.ts";
 import type { ScopeTotals } from "./totals.ts";
 
 /** How the reaper works. */
@@ -26,18 +27,24 @@ export interface Release {
   readonly snapshot: CgroupSnapshot;
 }
 
-export type ToReaper =
-  /** The handlers of these releases have returned, or they were given up. */
-  | { readonly kind: "settled"; readonly releases: readonly number[] }
-  /** From now on releases are told and wait to be settled, or neither. */
-  | { readonly kind: "accounting"; readonly wanted: boolean }
-  | { readonly kind: "status"; readonly id: number }
-  /** Deletes what is settled, without its delay, and ends. */
-  | { readonly kind: "stop" };
-
-export type FromReaper =
-  | { readonly kind: "released"; readonly releases: readonly Release[] }
-  | { readonly kind: "status"; readonly id: number; readonly status: ReaperStatus };
+/** Declared once, for both threads. */
+export interface ReaperDialogue extends Dialogue {
+  readonly requests: {
+    status(): ReaperStatus;
+  };
+  readonly commands: {
+    /** The handlers of these releases have returned, or they were given up. */
+    settle(releases: readonly number[]): void;
+    /** From now on releases are told and kept until they are settled, or neither. */
+    setAccounting(wanted: boolean): void;
+    /** Deletes what is settled, without its delay, and ends the thread. */
+    stop(): void;
+  };
+  readonly events: {
+    /** Each is to be settled, if it has not vanished. */
+    released(releases: readonly Release[]): void;
+  };
+}
 
 /** Numbers since the thread was started; the first four are those of now. */
 export interface ReaperStatus {

@@ -4,10 +4,11 @@
  */
 import { type ByteString, EPOLLIN, Inotify, isErrno, latin1Of, textOf } from "@cm4all/linux";
 import { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
+import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
 import { CgroupFiles } from "./cgroup-files.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import type { FromReaper, ReaperOptions, ReaperStatus, Release, ToReaper } from "./messages.ts";
+import type { ReaperDialogue, ReaperOptions, ReaperStatus, Release } from "./messages.ts";
 import { OpenRoot } from "./open-root.ts";
 import { formatReport } from "./report.ts";
 import { enterPlace, type Place, rootPlace } from "./scopes.ts";
@@ -30,7 +31,7 @@ export class Reaper {
   readonly #options: ReaperOptions;
   readonly #loop: EventLoop;
   readonly #log: Logger;
-  readonly #post: (message: FromReaper) => void;
+  readonly #tellReleased: (releases: readonly Release[]) => void;
   readonly #root: OpenRoot;
   readonly #files: CgroupFiles;
   readonly #tree: TreeWatch<Place>;
@@ -43,17 +44,20 @@ export class Reaper {
   #deletion: { readonly timer: Timer; readonly dueMs: number } | undefined;
   #missed = 0;
 
-  /** @throws Error where the root cannot be opened; ScopeError */
+  /**
+   * @param tellReleased gets what was released in a turn
+   * @throws Error where the root cannot be opened; ScopeError
+   */
   constructor(
     options: ReaperOptions,
     loop: EventLoop,
     log: Logger,
-    post: (message: FromReaper) => void,
+    tellReleased: (releases: readonly Release[]) => void,
   ) {
     this.#options = options;
     this.#loop = loop;
     this.#log = log;
-    this.#post = post;
+    this.#tellReleased = tellReleased;
     this.#accounting = options.accounting;
     const place = rootPlace(options.scopes);
     this.#root = new OpenRoot(options.root);
@@ -103,24 +107,23 @@ export class Reaper {
     this.#endTurn();
   }
 
-  handle(message: ToReaper): void {
-    switch (message.kind) {
-      case "settled":
-        // A cgroup that ran again is seen before it is deleted for its earlier run.
-        this.#drain();
-        for (const release of message.releases) this.#lifecycle.settle(release);
-        this.#drain();
-        break;
-      case "accounting":
-        this.#accounting = message.wanted;
-        break;
-      case "status":
-        this.#post({ kind: "status", id: message.id, status: this.#status() });
-        break;
-      case "stop":
-        this.#stop();
-        return;
-    }
+  /** What the main thread can ask and say. */
+  readonly handlers: WorkerHandlers<ReaperDialogue> = {
+    requests: { status: () => this.#status() },
+    commands: {
+      settle: (releases) => this.#settle(releases),
+      setAccounting: (wanted) => {
+        this.#accounting = wanted;
+      },
+      stop: () => this.#stop(),
+    },
+  };
+
+  #settle(releases: readonly number[]): void {
+    // A cgroup that ran again is seen before it is deleted for its earlier run.
+    this.#drain();
+    for (const release of releases) this.#lifecycle.settle(release);
+    this.#drain();
     this.#endTurn();
   }
 
@@ -180,7 +183,7 @@ export class Reaper {
   /** One message for all releases of a turn: each costs more than its contents. */
   #flush(): void {
     if (this.#releases.length === 0) return;
-    this.#post({ kind: "released", releases: this.#releases });
+    this.#tellReleased(this.#releases);
     this.#releases = [];
   }
 

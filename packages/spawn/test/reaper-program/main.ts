@@ -4,8 +4,9 @@
  */
 import { isMainThread } from "node:worker_threads";
 import type { ReaperStatus, Release } from "../../src/reaper/messages.ts";
-import { ReaperThread } from "../../src/reaper/thread.ts";
+import { type ReaperThread, startReaperThread } from "../../src/reaper/thread.ts";
 import { runReaper } from "../../src/reaper/worker.ts";
+import { ThreadEndedError } from "../../src/thread/worker-thread.ts";
 
 export type ToProgram =
   | { kind: "settle"; releases: number[] }
@@ -21,25 +22,31 @@ function send(message: FromProgram): void {
   process.send?.(message);
 }
 
-function sendStatus(status: ReaperStatus | undefined): void {
+async function sendStatus(reaper: ReaperThread): Promise<void> {
+  const status = await reaper.request("status").catch((error: unknown) => {
+    if (error instanceof ThreadEndedError) return undefined;
+    throw error;
+  });
   if (status !== undefined) send({ kind: "status", status });
 }
 
 function runMain(): void {
-  const reaper = new ReaperThread(
-    JSON.parse(process.argv[2] ?? ""),
-    (releases) => send({ kind: "released", releases }),
-    (error) => {
-      if (error !== undefined) console.error(error);
-      process.exit(error === undefined ? 0 : 1);
+  const reaper = startReaperThread(JSON.parse(process.argv[2] ?? ""), (releases) =>
+    send({ kind: "released", releases }),
+  );
+  reaper.ended.then(
+    () => process.exit(0),
+    (error: unknown) => {
+      console.error(error);
+      process.exit(1);
     },
   );
-  process.on("SIGTERM", () => reaper.stop());
+  process.on("SIGTERM", () => reaper.post("stop"));
   process.on("message", async (message: ToProgram) => {
-    if (message.kind === "settle") reaper.settle(message.releases);
-    else if (message.kind === "status") sendStatus(await reaper.status());
-    else if (message.kind === "accounting") reaper.setAccounting(message.wanted);
-    else reaper.stop();
+    if (message.kind === "settle") reaper.post("settle", message.releases);
+    else if (message.kind === "status") await sendStatus(reaper);
+    else if (message.kind === "accounting") reaper.post("setAccounting", message.wanted);
+    else reaper.post("stop");
   });
 }
 

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { askDaemon, type ControlRequest } from "../../src/control.ts";
+import { askDaemon } from "../../src/control.ts";
+import type { ControlRequest } from "../../src/control-commands.ts";
 import type { NamespaceStatus } from "../../src/namespaces/messages.ts";
 import { TestClient } from "./client.ts";
 

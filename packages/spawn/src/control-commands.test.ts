@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseRequest } from "./control.ts";
+import { parseRequest } from "./control-commands.ts";
 
 describe("parseRequest", () => {
   it.each([

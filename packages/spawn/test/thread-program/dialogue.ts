@@ -1,0 +1,28 @@
+import type { Dialogue } from "../../src/thread/dialogue.ts";
+
+export interface TestDialogue extends Dialogue {
+  readonly requests: {
+    start(): { role: string; options: unknown };
+    add(a: number, b: number): number;
+    nothing(): void;
+    /** Answered at `release`. */
+    hold(value: string): string;
+    takeSaid(): string[];
+    throwError(message: string): void;
+    exit(status: number): void;
+    /** The loop ends, and the thread returns, without an answer. */
+    returnFirst(): void;
+    answerThenThrow(): string;
+    exhaustMemory(): void;
+    uncloneable(): string;
+  };
+  readonly commands: {
+    say(text: string): void;
+    release(): void;
+    tell(count: number): void;
+    stop(): void;
+  };
+  readonly events: {
+    told(number: number, text: string): void;
+  };
+}
