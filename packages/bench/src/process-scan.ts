@@ -12,7 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownNamespaceInode } from "@cm4all/linux";
-import { readPidNamespace, scanProcesses } from "@cm4all/spawn/src/namespaces/process-scan.ts";
+import { readPidNamespace, scanProcesses } from "@cm4all/spawn/src/namespaces/names/process-scan.ts";
 import { type Measurement, measure } from "./nsbench.ts";
 import { childPids, compile, type RunningDaemon, startDaemon } from "./programs.ts";
 
