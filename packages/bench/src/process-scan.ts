@@ -12,7 +12,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownNamespaceInode } from "@cm4all/linux";
-import { readPidNamespace, scanProcesses } from "@cm4all/spawn/src/namespaces/names/process-scan.ts";
+import {
+  scanProcesses,
+  tryReadPidNamespace,
+} from "@cm4all/spawn/src/namespaces/names/process-scan.ts";
 import { type Measurement, measure } from "./nsbench.ts";
 import { childPids, compile, type RunningDaemon, startDaemon } from "./programs.ts";
 
@@ -100,7 +103,7 @@ export async function measureProcessScan(): Promise<void> {
   rmSync(directory, { recursive: true });
   measure(nsbench, daemon, "create-pid", NAMES);
   await using _crowd = await startCrowd(PROCESSES);
-  const inits = childPids(daemon.pid).map((pid) => ({ pid, inode: readPidNamespace(pid) ?? 0 }));
+  const inits = childPids(daemon.pid).map((pid) => ({ pid, inode: tryReadPidNamespace(pid) ?? 0 }));
   const all = readdirSync("/proc").filter((entry) => Number.isInteger(Number(entry))).length;
   const load = readFileSync("/proc/loadavg", "utf8").split(" ")[0];
   console.log(`${inits.length} names with an init, ${all} processes in all; load ${load}`);
