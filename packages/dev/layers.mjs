@@ -1,0 +1,206 @@
+// @ts-check
+/**
+ * Checks what docs/design.md says of the layers, for every source file: imports point
+ * down, none leads round in a circle, and one file alone knows ffi-rs.
+ *
+ * The section "Layers" of docs/design.md is the list: each block there names layers from
+ * the highest to the lowest, and their files and directories (`{a,b}` is one of both). Files of one layer may import each
+ * other. Every source file below the directories of a block stands in one of its layers.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+
+/** The one file that may import ffi-rs. */
+const FFI = "packages/linux/src/libc.ts";
+
+/**
+ * @typedef {{ readonly name: string, readonly paths: string[] }} Layer
+ * @typedef {{ readonly from: string, readonly to: string, readonly line: number }} Import
+ */
+
+/**
+ * Reads the layers, block by block.
+ * @param {string} text of docs/design.md
+ * @returns {Layer[][]}
+ */
+export function parseLayers(text) {
+  const section = /^## Layers$(.*?)^## /ms.exec(text)?.[1];
+  if (section === undefined) throw new Error("docs/design.md has no section Layers");
+  /** @type {Layer[][]} */
+  const blocks = [];
+  let isBlock = false;
+  for (const line of section.split("\n")) {
+    const [, name, paths] = /^ {4}(\S.*?) {2,}(packages\/.*)$/.exec(line) ?? [];
+    const [, more] = /^ {8,}(packages\/.*)$/.exec(line) ?? [];
+    const block = isBlock ? blocks.at(-1) : undefined;
+    const last = block?.at(-1);
+    if (name !== undefined && paths !== undefined) {
+      const layer = { name, paths: expandBraces(paths) };
+      if (block === undefined) blocks.push([layer]);
+      else block.push(layer);
+      isBlock = true;
+    } else if (more !== undefined && last !== undefined) last.paths.push(...expandBraces(more));
+    else isBlock = false;
+  }
+  return blocks;
+}
+
+/** @param {string} text paths with at most one `{a,b}` each, blanks between them */
+function expandBraces(text) {
+  return text.split(/\s+/).flatMap((path) => {
+    const [, before, choices, after] = /^([^{]*)\{([^}]*)\}(.*)$/.exec(path) ?? [];
+    return choices === undefined
+      ? [path]
+      : choices.split(",").map((choice) => `${before}${choice}${after}`);
+  });
+}
+
+/** The files in which the layers count: sources, without tests. @param {string} root */
+function sourceFiles(root) {
+  const packages = join(root, "packages");
+  return readdirSync(packages, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .flatMap(({ name }) => {
+      try {
+        return readdirSync(join(packages, name, "src"), { recursive: true, encoding: "utf8" })
+          .filter((file) => file.endsWith(".ts") && !/\.(test|d)\.ts$/.test(file))
+          .map((file) => `packages/${name}/src/${file}`);
+      } catch (error) {
+        if (error instanceof Error && "code" in error && error.code === "ENOENT") return [];
+        throw error;
+      }
+    })
+    .sort();
+}
+
+/** The entries of a package by what they are imported as. @param {string} root */
+function packageEntries(root) {
+  /** @type {Map<string, string>} */
+  const entries = new Map();
+  for (const name of readdirSync(join(root, "packages"))) {
+    /** @type {{ name: string, exports?: Record<string, unknown> }} */
+    let manifest;
+    try {
+      manifest = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"));
+    } catch {
+      continue;
+    }
+    for (const [path, target] of Object.entries(manifest.exports ?? {})) {
+      const file = firstSource(target);
+      if (file !== undefined) entries.set(join(manifest.name, path), join("packages", name, file));
+    }
+  }
+  return entries;
+}
+
+/** The source among the targets of an export. @param {unknown} target @returns {string | undefined} */
+function firstSource(target) {
+  if (typeof target === "string") return target.endsWith(".ts") ? target : undefined;
+  if (typeof target !== "object" || target === null) return undefined;
+  return Object.values(target)
+    .map(firstSource)
+    .find((file) => file !== undefined);
+}
+
+/**
+ * The imports of a file, types included.
+ * @param {string} root @param {string} file @param {ReadonlyMap<string, string>} entries
+ * @returns {Import[]}
+ */
+function importsOf(root, file, entries) {
+  const text = readFileSync(join(root, file), "utf8");
+  const pattern =
+    /^(?:import|export|\}) [^;]*?from "([^"]+)"|^import "([^"]+)"|\bimport\("([^"]+)"\)/gm;
+  return [...text.matchAll(pattern)].map((match) => {
+    const specifier = match[1] ?? match[2] ?? match[3] ?? "";
+    const to = specifier.startsWith(".")
+      ? relative(root, resolve(root, dirname(file), specifier))
+      : (entries.get(specifier) ?? specifier);
+    const line = text.slice(0, match.index + match[0].length).split("\n").length;
+    return { from: file, to, line };
+  });
+}
+
+/**
+ * Returns the index of a file's layer, -1 without one. The longest path counts.
+ * @param {readonly Layer[]} block @param {string} file
+ */
+function layerIndex(block, file) {
+  let best = { index: -1, length: -1 };
+  for (const [index, { paths }] of block.entries())
+    for (const path of paths)
+      if (path.length > best.length && (file === path || file.startsWith(`${path}/`)))
+        best = { index, length: path.length };
+  return best.index;
+}
+
+/** Returns where the block's files are. @param {readonly Layer[]} block */
+function directoriesOf(block) {
+  const sources = block.flatMap(({ paths }) =>
+    paths.map((path) => /^packages\/[^/]+\/src(?=\/)/.exec(path)?.[0] ?? "packages"),
+  );
+  return [...new Set(sources)];
+}
+
+/** @param {readonly Layer[]} block @param {readonly string[]} files @param {readonly Import[]} imports */
+function checkBlock(block, files, imports) {
+  const problems = [];
+  const directories = directoriesOf(block);
+  for (const file of files)
+    if (directories.some((each) => file.startsWith(`${each}/`)) && layerIndex(block, file) < 0)
+      problems.push(`${file}: stands in no layer of docs/design.md`);
+  for (const { from, to, line } of imports) {
+    const [upper, lower] = [layerIndex(block, from), layerIndex(block, to)];
+    if (upper >= 0 && lower >= 0 && lower < upper)
+      problems.push(
+        `${from}:${line}: imports ${to}, which is above it: ${block[upper]?.name} knows nothing of ${block[lower]?.name}`,
+      );
+  }
+  return problems;
+}
+
+/** Circles of imports, each once. @param {readonly string[]} files @param {readonly Import[]} imports */
+function findCircles(files, imports) {
+  /** @type {Map<string, string[]>} */
+  const targets = new Map(files.map((file) => [file, []]));
+  for (const { from, to } of imports) if (targets.has(to)) targets.get(from)?.push(to);
+  /** @type {Set<string>} */
+  const done = new Set();
+  /** @type {string[]} */
+  const circles = [];
+  /** @param {string} file @param {string[]} path */
+  const visit = (file, path) => {
+    const start = path.indexOf(file);
+    if (start >= 0) {
+      circles.push([...path.slice(start), file].join(" -> "));
+      return;
+    }
+    if (done.has(file)) return;
+    for (const target of targets.get(file) ?? []) visit(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+  return circles.map((circle) => `imports in a circle: ${circle}`);
+}
+
+/** Returns what is wrong, a line each. @param {string} root of the checkout */
+export function checkLayers(root) {
+  const files = sourceFiles(root);
+  const entries = packageEntries(root);
+  const imports = files.flatMap((file) => importsOf(root, file, entries));
+  const blocks = parseLayers(readFileSync(join(root, "docs/design.md"), "utf8"));
+  return [
+    ...blocks.flatMap((block) => checkBlock(block, files, imports)),
+    ...findCircles(files, imports),
+    ...imports
+      .filter(({ from, to }) => to === "ffi-rs" && from !== FFI)
+      .map(({ from, line }) => `${from}:${line}: only ${FFI} imports ffi-rs`),
+  ];
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const problems = checkLayers(resolve(dirname(process.argv[1]), "../.."));
+  for (const problem of problems) console.error(problem);
+  process.exitCode = problems.length === 0 ? 0 : 1;
+}
