@@ -1,22 +1,17 @@
 /** @see epoll(7) */
+import { EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction } from "./libc.ts";
 import { allocate, allocateNative, beginCall, type NativeMemory } from "./memory.ts";
 
 export const EPOLLIN = 0x1;
-export const EPOLLPRI = 0x2;
-export const EPOLLOUT = 0x4;
-export const EPOLLERR = 0x8;
 export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
-export const EPOLLET = 0x80000000;
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
-const EPOLL_CTL_MOD = 3;
-const EINTR = 4;
 
 /**
  * `struct epoll_event` is packed on x86-64 only: u32 events, u64 data; elsewhere
@@ -61,10 +56,6 @@ export class Epoll {
    */
   add(fd: number, events: number, token: number): void {
     this.#control(EPOLL_CTL_ADD, fd, events, token);
-  }
-
-  modify(fd: number, events: number, token: number): void {
-    this.#control(EPOLL_CTL_MOD, fd, events, token);
   }
 
   /** Needed only where the open file lives on after its descriptor is closed. */

@@ -1,11 +1,10 @@
 /** Advisory locks of whole files, which end with the process at the latest. @see flock(2) */
+import { EAGAIN, EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
-const EAGAIN = 11;
-const EINTR = 4;
 
 const libc = { flock: intFunction("flock", 2) };
 

@@ -12,15 +12,9 @@ export const IN_MOVED_FROM = 0x40;
 export const IN_MOVED_TO = 0x80;
 export const IN_CREATE = 0x100;
 export const IN_DELETE = 0x200;
-export const IN_DELETE_SELF = 0x400;
-export const IN_MOVE_SELF = 0x800;
-export const IN_UNMOUNT = 0x2000;
 export const IN_Q_OVERFLOW = 0x4000;
 export const IN_IGNORED = 0x8000;
 export const IN_ONLYDIR = 0x1000000;
-export const IN_DONT_FOLLOW = 0x2000000;
-export const IN_EXCL_UNLINK = 0x4000000;
-export const IN_MASK_CREATE = 0x10000000;
 export const IN_ISDIR = 0x40000000;
 
 const IN_CLOEXEC = 0o2000000;

@@ -5,7 +5,9 @@
  * run on the thread that calls them. So a function that is synchronous from end to
  * end runs in the namespaces that its thread is in, and nothing else does.
  */
+
 import { openSync, readlinkSync } from "node:fs";
+import { EPERM } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction } from "./libc.ts";
@@ -33,10 +35,7 @@ const FLAGS: Readonly<Record<NamespaceType, number>> = {
   uts: CLONE_NEWUTS,
 };
 
-const NS_GET_USERNS = 0xb701;
 const NS_GET_PARENT = 0xb702;
-
-const EPERM = 1;
 
 const libc = {
   unshare: intFunction("unshare", 1),
@@ -143,11 +142,4 @@ export function namespaceParent(fd: number): Fd | undefined {
   const result = libc.ioctl(fd, NS_GET_PARENT, 0);
   if (result === -EPERM) return undefined;
   return new Fd(check(result, "ioctl(NS_GET_PARENT)", { fd }));
-}
-
-/** The user namespace that owns a namespace. @see ioctl_ns(2) NS_GET_USERNS */
-export function namespaceOwner(fd: number): Fd | undefined {
-  const result = libc.ioctl(fd, NS_GET_USERNS, 0);
-  if (result === -EPERM) return undefined;
-  return new Fd(check(result, "ioctl(NS_GET_USERNS)", { fd }));
 }

@@ -1,5 +1,7 @@
 /** Process file descriptors. @see pidfd_open(2), pidfd_send_signal(2) */
+
 import { constants } from "node:os";
+import { ESRCH } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { longFunction } from "./libc.ts";
@@ -7,8 +9,6 @@ import { longFunction } from "./libc.ts";
 /** The same on every architecture that Linux got since 5.1. */
 const SYS_pidfd_send_signal = 424;
 const SYS_pidfd_open = 434;
-
-const ESRCH = 3;
 
 const libc = {
   syscall2: longFunction("syscall", 3),

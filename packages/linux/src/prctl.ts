@@ -1,4 +1,5 @@
 /** Attributes of the calling thread. @see prctl(2), capabilities(7) */
+import { EINVAL } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 import { beginCall, cString } from "./memory.ts";
@@ -7,10 +8,7 @@ const PR_SET_PDEATHSIG = 1;
 const PR_SET_NAME = 15;
 const PR_CAPBSET_READ = 23;
 const PR_CAPBSET_DROP = 24;
-const PR_SET_TIMERSLACK = 29;
 const PR_SET_NO_NEW_PRIVS = 38;
-
-const EINVAL = 22;
 
 const libc = { prctl: intFunction("prctl", 5) };
 
@@ -45,9 +43,4 @@ export function setParentDeathSignal(signal: number): void {
 export function setThreadName(name: string): void {
   beginCall();
   check(libc.prctl(PR_SET_NAME, cString(name), 0, 0, 0), "prctl(PR_SET_NAME)", { name });
-}
-
-/** How much later than asked the thread may be woken. @param slackNs nanoseconds, at least 1 */
-export function setTimerSlack(slackNs: number): void {
-  check(libc.prctl(PR_SET_TIMERSLACK, slackNs, 0, 0, 0), "prctl(PR_SET_TIMERSLACK)", { slackNs });
 }

@@ -3,9 +3,11 @@
  * where they would (EAGAIN); everything else that fails throws SyscallError.
  * @see socket(2), unix(7), socket(7)
  */
+
 import { readFileSync } from "node:fs";
 import { ByteReader } from "./bytes.ts";
 import { type ControlMessages, type Credentials, parseControl, SOL_SOCKET } from "./cmsg.ts";
+import { EAGAIN, EINTR } from "./errno.ts";
 import { type CallArguments, check, isErrno } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction, longFunction } from "./libc.ts";
@@ -26,27 +28,19 @@ export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
-export const SO_REUSEADDR = 2;
 export const SO_TYPE = 3;
-export const SO_ERROR = 4;
-export const SO_SNDBUF = 7;
-export const SO_RCVBUF = 8;
 export const SO_PASSCRED = 16;
 export const SO_PEERCRED = 17;
 export const SO_RCVTIMEO = 20;
 export const SO_SNDTIMEO = 21;
 export const SO_ACCEPTCONN = 30;
 export const SO_PEERGROUPS = 59;
-export const SO_DOMAIN = 39;
 /** Linux 6.5 and newer. */
 export const SO_PEERPIDFD = 77;
 
 export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 export const SHUT_RDWR = 2;
-
-const EAGAIN = 11;
-const EINTR = 4;
 
 const libc = {
   socket: intFunction("socket", 3),

@@ -1,4 +1,5 @@
 /** @see waitid(2), wait4(2) */
+import { ECHILD, EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 import { allocate, beginCall } from "./memory.ts";
@@ -11,8 +12,6 @@ export const WEXITED = 4;
 const __WALL = 0x40000000;
 
 const CLD_EXITED = 1;
-const EINTR = 4;
-const ECHILD = 10;
 
 const libc = { waitid: intFunction("waitid", 5) };
 

@@ -1,11 +1,8 @@
 /** Extended attributes. @see xattr(7), fgetxattr(2) */
+import { ENODATA, EOPNOTSUPP, ERANGE } from "./errno.ts";
 import { check } from "./errors.ts";
 import { longFunction } from "./libc.ts";
 import { allocate, beginCall, cString } from "./memory.ts";
-
-const ENODATA = 61;
-const EOPNOTSUPP = 95;
-const ERANGE = 34;
 
 const libc = { fgetxattr: longFunction("fgetxattr", 4), fsetxattr: longFunction("fsetxattr", 5) };
 

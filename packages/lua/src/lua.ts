@@ -108,10 +108,3 @@ export function setLibrary(L: LuaState, name: string): void {
   lua.lua_pop(L, 1);
   lua.lua_setglobal(L, toBytes(name));
 }
-
-/** Pushes the library that is loaded as `name`. */
-export function pushLoaded(L: LuaState, name: string): void {
-  lauxlib.luaL_getsubtable(L, lua.LUA_REGISTRYINDEX, toBytes("_LOADED"));
-  lua.lua_getfield(L, -1, toBytes(name));
-  lua.lua_remove(L, -2);
-}

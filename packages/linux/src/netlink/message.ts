@@ -12,11 +12,8 @@ import { align, ByteReader, ByteWriter } from "../bytes.ts";
 
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
-/** Smaller types are control messages of netlink itself. */
-export const NLMSG_MIN_TYPE = 16;
 
 export const NLM_F_REQUEST = 0x1;
-export const NLM_F_MULTI = 0x2;
 export const NLM_F_ACK = 0x4;
 /** Of a dump: something changed meanwhile, so the dump may contradict itself. */
 export const NLM_F_DUMP_INTR = 0x10;

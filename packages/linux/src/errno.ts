@@ -1,0 +1,10 @@
+/** The errnos that calls are compared with, as Linux numbers them on all our machines. @see errno(3) */
+export const EPERM = 1;
+export const ESRCH = 3;
+export const EINTR = 4;
+export const ECHILD = 10;
+export const EAGAIN = 11;
+export const EINVAL = 22;
+export const ERANGE = 34;
+export const ENODATA = 61;
+export const EOPNOTSUPP = 95;
