@@ -5,7 +5,7 @@
  *
  * The section "Layers" of docs/design.md is the list: each block there names layers from
  * the highest to the lowest, and their files and directories (`{a,b}` is one of both). Files of one layer may import each
- * other. Every source file below the directories of a block stands in one of its layers.
+ * other. Every source file below the common directory of a block stands in one of its layers.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -135,20 +135,20 @@ function layerIndex(block, file) {
   return best.index;
 }
 
-/** Returns where the block's files are. @param {readonly Layer[]} block */
-function directoriesOf(block) {
-  const sources = block.flatMap(({ paths }) =>
-    paths.map((path) => /^packages\/[^/]+\/src(?=\/)/.exec(path)?.[0] ?? "packages"),
-  );
-  return [...new Set(sources)];
+/** Returns the directory of all files of a block. @param {readonly Layer[]} block */
+function directoryOf(block) {
+  const paths = block.flatMap(({ paths }) => paths.map((path) => path.split("/")));
+  const [first = []] = paths;
+  const length = first.findIndex((part, i) => paths.some((path) => path[i] !== part));
+  return first.slice(0, length < 0 ? first.length : length).join("/");
 }
 
 /** @param {readonly Layer[]} block @param {readonly string[]} files @param {readonly Import[]} imports */
 function checkBlock(block, files, imports) {
   const problems = [];
-  const directories = directoriesOf(block);
+  const directory = directoryOf(block);
   for (const file of files)
-    if (directories.some((each) => file.startsWith(`${each}/`)) && layerIndex(block, file) < 0)
+    if (file.startsWith(`${directory}/`) && layerIndex(block, file) < 0)
       problems.push(`${file}: stands in no layer of docs/design.md`);
   for (const { from, to, line } of imports) {
     const [upper, lower] = [layerIndex(block, from), layerIndex(block, to)];

@@ -26,6 +26,7 @@ switch (task) {
   case "lint":
     installDependencies();
     run(`${root}/node_modules/.bin/biome`, ["ci", "--error-on-warnings", ...rest, "."]);
+    run(process.execPath, [`${root}/packages/dev/layers.mjs`]);
     break;
   default:
     fail(`usage: run.mjs build|test|typecheck|lint|bench`);

@@ -3,6 +3,7 @@ import {
   AF_UNIX,
   connectUnix,
   controlSpace,
+  errorText,
   Fd,
   isErrno,
   MessageBuffer,
@@ -126,13 +127,9 @@ function tryConnect(fd: Fd, address: string): true | undefined {
         cause: error,
       });
     if (isErrno(error, "EACCES", "EPERM", "EPROTOTYPE"))
-      throw new SpawnError("unavailable", `${address}: cannot connect: ${messageOf(error)}`, {
+      throw new SpawnError("unavailable", `${address}: cannot connect: ${errorText(error)}`, {
         cause: error,
       });
     throw error;
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -59,6 +59,11 @@ export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
+/** Returns an error's message, and whatever else was thrown as text. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /**
  * Gives back the result of a raw call.
  * @param result what a function of libc.ts gave: a value, or a negated errno

@@ -8,7 +8,7 @@
  */
 import { EventEmitter } from "node:events";
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { type ByteString, bytesOfText, textOf } from "@cm4all/linux";
+import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
 import { type Pauses, type SupervisionState, Supervisor } from "@cm4all/supervision";
 import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
 import { Liveness } from "./liveness.ts";
@@ -137,7 +137,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     try {
       started = startHostProcess(this.options);
     } catch (error) {
-      this.#ended(error instanceof Error ? error.message : String(error));
+      this.#ended(errorText(error));
       return;
     }
     this.#process = started;
@@ -253,7 +253,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     try {
       replies = reader.push(chunk);
     } catch (error) {
-      this.#endProcess(error instanceof Error ? error.message : String(error));
+      this.#endProcess(errorText(error));
       return;
     }
     for (const reply of replies) this.#handle(reply);

@@ -1,7 +1,7 @@
 /** Which script is the accounting script. */
 import { existsSync, lstatSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { isErrno } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
 
 export interface SelectedScript {
   path: string;
@@ -27,7 +27,7 @@ export function selectScript(directory: string, packaged: string): SelectedScrip
     if (second === undefined || second.equals(first)) return { path };
     return { path, warning: `${path} is used; ${other} differs and is not` };
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     return { path, warning: `${path} is used; ${other} is not: ${reason}` };
   }
 }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
-import { type ByteString, bytesOfText, encodeUnixAddress, isErrno } from "@cm4all/linux";
+import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import type { AccountingPolicy } from "./accounting/queue.ts";
 import { DEFAULT_USER, type FindUser, findUser, type SystemUser } from "./accounting/user.ts";
 import { parseListenAddress } from "./metrics/address.ts";
@@ -119,7 +119,7 @@ function readAddress(table: TomlTable, key: string): string | undefined {
   try {
     encodeUnixAddress(address);
   } catch (error) {
-    throw table.error(key, error instanceof Error ? error.message : String(error));
+    throw table.error(key, errorText(error));
   }
   return address;
 }
@@ -201,7 +201,7 @@ function readUser(table: TomlTable, find: FindUser): SystemUser | undefined {
     const user = find(name ?? DEFAULT_USER);
     if (user !== undefined || name === undefined) return user;
   } catch (error) {
-    throw table.error("user", error instanceof Error ? error.message : String(error));
+    throw table.error("user", errorText(error));
   }
   throw table.error("user", `there is no user ${JSON.stringify(name)} in /etc/passwd`);
 }
@@ -232,7 +232,7 @@ export function readConfig(file: string | undefined): Config {
     text = readFileSync(path, "utf8");
   } catch (error) {
     if (file === undefined && isErrno(error, "ENOENT")) return parseConfig("", path, findUser);
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new CommandFailure(`cannot read the configuration: ${reason}`, EX_NOINPUT);
   }
   try {

@@ -14,7 +14,7 @@ import {
   EX_PROTOCOL,
   EX_UNAVAILABLE,
 } from "@cm4all/command";
-import { isErrno } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
 import { type ConnectionBounds, ConnectionLimit } from "./connection-limit.ts";
 import { type ControlRequest, parseRequest } from "./control-commands.ts";
 import type { Logger } from "./log.ts";
@@ -49,7 +49,7 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
   }
 }
@@ -73,7 +73,7 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
     try {
       answer = await handler(parseRequest(line));
     } catch (error) {
-      answer = { error: error instanceof Error ? error.message : String(error) };
+      answer = { error: errorText(error) };
     }
     limit.answering(socket);
     socket.write(`${JSON.stringify(answer)}\n`);

@@ -12,6 +12,7 @@ import {
 import {
   AF_UNIX,
   bindUnix,
+  errorText,
   exitImmediately,
   Fd,
   getIntOption,
@@ -86,7 +87,7 @@ function checkRequirements(): void {
   try {
     accessSync(CATATONIT, constants.X_OK);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new CommandFailure(
       `${CATATONIT} is missing; install the package catatonit (${reason})`,
       EX_UNAVAILABLE,
@@ -275,7 +276,7 @@ class Daemon {
       this.#stopGraceMs = config.accounting.stopGraceMs;
       this.#log(LOG_NOTICE, "reloaded the configuration");
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       this.#log(LOG_ERR, `keeping the old configuration: ${reason}`);
     }
     await this.#notifier?.send(["READY=1"]);

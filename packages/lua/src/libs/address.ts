@@ -5,6 +5,7 @@ import {
   AF_INET6,
   AF_UNIX,
   encodeUnixAddress,
+  errorText,
   formatIpAddress,
   tryParseIpAddress,
 } from "@cm4all/linux";
@@ -63,7 +64,7 @@ function unixAddress(path: string): SocketAddress {
     const bytes = encodeUnixAddress(Buffer.from(path, "latin1"));
     return { domain: AF_UNIX, bytes, text: path };
   } catch (error) {
-    throw new AddressError(error instanceof Error ? error.message : String(error));
+    throw new AddressError(errorText(error));
   }
 }
 

@@ -5,7 +5,14 @@
  * Invariants: Lua code runs in `#resume` and in `call` alone. A thread has at most one
  * wait; whatever resumes the thread removes it, so that a late result finds none.
  */
-import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
+import {
+  type ByteString,
+  bytesOf,
+  bytesOfLatin1,
+  bytesOfText,
+  errorText,
+  latin1Of,
+} from "@cm4all/linux";
 import { budget, raiseInVm } from "../compat/budget.ts";
 import type { CoroutineWatcher } from "../compat/index.ts";
 import {
@@ -98,7 +105,7 @@ export class Scheduler implements CoroutineWatcher {
     let failure: ScriptFailure | undefined;
     if (status !== lua.LUA_OK) {
       const described = lua.lua_touserdata(L, -1) as Partial<ScriptFailure> | null;
-      const { message = errorText(L), traceback } = described ?? {};
+      const { message = luaErrorText(L), traceback } = described ?? {};
       failure = { message, ...(traceback === undefined ? {} : { traceback }) };
       lua.lua_pop(L, 1);
     }
@@ -124,7 +131,7 @@ export class Scheduler implements CoroutineWatcher {
         }),
       (error: unknown) =>
         this.#wake(L, wait, () => {
-          finish = () => raise(L, error instanceof Error ? error.message : String(error));
+          finish = () => raise(L, errorText(error));
         }),
     );
     // A script that resumes the coroutine itself decides what the function returns.
@@ -209,7 +216,7 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   #describe(thread: LuaState): ScriptFailure {
-    const message = errorText(thread);
+    const message = luaErrorText(thread);
     const L = this.#mainState();
     lauxlib.luaL_traceback(L, thread, null, 0);
     const traceback = bytesOfLatin1(toText(L, -1) ?? "");
@@ -235,7 +242,7 @@ function position(L: LuaState): string {
 }
 
 /** The error value on top of the stack: its text, or the name of its type. */
-function errorText(L: LuaState): ByteString {
+function luaErrorText(L: LuaState): ByteString {
   const type = lua.lua_type(L, -1);
   if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return bytesOfText(typeName(L, -1));
   return bytesOf(lua.lua_tolstring(L, -1) ?? toBytes(""));
@@ -243,7 +250,7 @@ function errorText(L: LuaState): ByteString {
 
 /** A message handler: the error value becomes a ScriptFailure. */
 function addTraceback(L: LuaState): number {
-  const message = errorText(L);
+  const message = luaErrorText(L);
   lauxlib.luaL_traceback(L, L, null, 1);
   const traceback = bytesOfLatin1(toText(L, -1) ?? "");
   lua.lua_pushlightuserdata(L, { message, traceback } satisfies ScriptFailure);

@@ -3,7 +3,7 @@ import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { type CgroupSnapshot, tryFindCgroup2 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
-import { type ByteString, bytesOfText, textOf } from "@cm4all/linux";
+import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
 import type { Config } from "../config.ts";
 import { CgroupFiles } from "../reaper/cgroup-files.ts";
@@ -41,7 +41,7 @@ function readableScript(config: Config): ChosenScript {
   try {
     return chooseScript(config.accounting);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new CommandFailure(`the script cannot be read: ${reason}`, EX_CONFIG);
   }
 }
@@ -80,7 +80,7 @@ function realpath(path: string): string {
   try {
     return realpathSync(path);
   } catch (error) {
-    throw new CommandFailure(error instanceof Error ? error.message : String(error), EX_NOINPUT);
+    throw new CommandFailure(errorText(error), EX_NOINPUT);
   }
 }
 
@@ -90,7 +90,7 @@ export function readRecorded(file: string): CgroupSnapshot {
   try {
     value = JSON.parse(readFileSync(file, "utf8"));
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new CommandFailure(`${file}: ${reason}`, EX_DATAERR);
   }
   if (!isSnapshot(value))

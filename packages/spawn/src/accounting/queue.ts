@@ -16,7 +16,7 @@
  * stands still while the host is suspended, when no handler could be tried either.
  */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { textOf } from "@cm4all/linux";
+import { errorText, textOf } from "@cm4all/linux";
 import { doubling, pauseAfter } from "@cm4all/supervision";
 import { LOG_ERR, LOG_WARNING, type Logger } from "../log.ts";
 import type { Release } from "../reaper/messages.ts";
@@ -221,7 +221,7 @@ export class AccountingQueue {
   }
 
   #failed(entry: Entry, error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     this.#counts.failed++;
     // Once: an outage of the database fails each waiting handler again and again.
     if (reason !== entry.lastError) this.#log(LOG_ERR, `${displayName(entry)}: ${reason}`);

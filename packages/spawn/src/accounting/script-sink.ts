@@ -10,7 +10,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import type { ByteString } from "@cm4all/linux";
+import { type ByteString, errorText } from "@cm4all/linux";
 import { ScriptHost, type ScriptHostOptions } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
@@ -64,7 +64,7 @@ export class ScriptSink implements AccountingSink {
     try {
       script = chooseScript(config);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       this.#log(LOG_ERR, `cgroups wait until the script can be read and is reloaded: ${reason}`);
       this.#runNone("down");
       return;

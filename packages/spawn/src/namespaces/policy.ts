@@ -1,5 +1,10 @@
 /** What the configuration says of the namespace service, and may say anew while it runs. */
-import type { AllowedPeers } from "./requests/permission.ts";
+
+/** Whom the configuration allows besides root and holders of CAP_SYS_ADMIN. */
+export interface AllowedPeers {
+  readonly uids: ReadonlySet<number>;
+  readonly gids: ReadonlySet<number>;
+}
 
 /** Limits that a busy host does not meet; whoever does is told which. */
 export interface Quotas {

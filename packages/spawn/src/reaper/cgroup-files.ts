@@ -11,6 +11,7 @@ import {
   type ByteString,
   bufferOf,
   bytesOfLatin1,
+  errorText,
   isErrno,
   joinPath,
   removeDirectoryAt,
@@ -52,7 +53,7 @@ export class CgroupFiles {
     this.#root = root;
     this.#complain = complain;
     this.#reader = new CgroupReader((name, error) =>
-      complain(`read ${name}`, `cannot read ${name} of a cgroup: ${message(error)}`),
+      complain(`read ${name}`, `cannot read ${name} of a cgroup: ${errorText(error)}`),
     );
   }
 
@@ -61,7 +62,7 @@ export class CgroupFiles {
     try {
       return parseCgroupEvents(this.#root.at(joinPath(path, EVENTS_FILE), readCgroupFile));
     } catch (error) {
-      if (!isGone(error)) this.#complain("read cgroup.events", message(error));
+      if (!isGone(error)) this.#complain("read cgroup.events", errorText(error));
       return undefined;
     }
   }
@@ -110,7 +111,7 @@ export class CgroupFiles {
       if (isGone(error)) return "gone";
       if (isErrno(error, "EBUSY")) return "busy";
       const shown = textOf(path);
-      this.#complain(`remove ${shown}`, `cannot delete ${shown}: ${message(error)}`);
+      this.#complain(`remove ${shown}`, `cannot delete ${shown}: ${errorText(error)}`);
       return "failed";
     }
   }
@@ -127,7 +128,7 @@ export class CgroupFiles {
       });
     } catch (error) {
       if (isGone(error)) return "gone";
-      this.#complain("open", `cannot open a cgroup: ${message(error)}`);
+      this.#complain("open", `cannot open a cgroup: ${errorText(error)}`);
       return "unreadable";
     }
   }
@@ -141,8 +142,4 @@ function isAlive(fd: number): boolean {
   } catch (error) {
     return !isGone(error);
   }
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

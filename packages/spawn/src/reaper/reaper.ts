@@ -2,7 +2,15 @@
  * The reaper on its thread: connects the watched tree, the decisions and the files of
  * the cgroups with the thread's event loop.
  */
-import { type ByteString, EPOLLIN, Inotify, isErrno, latin1Of, textOf } from "@cm4all/linux";
+import {
+  type ByteString,
+  EPOLLIN,
+  errorText,
+  Inotify,
+  isErrno,
+  latin1Of,
+  textOf,
+} from "@cm4all/linux";
 import { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
@@ -152,7 +160,7 @@ export class Reaper {
     } catch (error) {
       this.#complain(
         "inotify",
-        `cannot watch cgroups: ${text(error)}; see sysctl fs.inotify.max_user_instances and LimitNOFILE. ${this.#untilCheck()}`,
+        `cannot watch cgroups: ${errorText(error)}; see sysctl fs.inotify.max_user_instances and LimitNOFILE. ${this.#untilCheck()}`,
       );
     }
   }
@@ -278,7 +286,7 @@ export class Reaper {
   }
 
   #unwatchable(path: ByteString, error: unknown): void {
-    let advice = `${textOf(path)}: ${text(error)}`;
+    let advice = `${textOf(path)}: ${errorText(error)}`;
     if (isErrno(error, "ENOSPC"))
       advice = `cannot watch more cgroups: sysctl fs.inotify.max_user_watches is reached (2 for each cgroup, ${this.#tree.watches} in use)`;
     else if (isErrno(error, "EMFILE"))
@@ -308,8 +316,4 @@ function suffix(node: Node): string {
   for (let each: Node | undefined = node; each?.place.kind === "cgroup"; each = each.parent)
     names.unshift(textOf(each.name));
   return names.join("/");
-}
-
-function text(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

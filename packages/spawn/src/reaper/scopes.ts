@@ -2,7 +2,7 @@
  * Which cgroups are managed: all below a scope, at any depth; never the scope itself.
  * A scope is a path below the cgroup2 root whose components may be globs. Pure.
  */
-import { type ByteString, bytesOfText, latin1Of } from "@cm4all/linux";
+import { type ByteString, bytesOfText, errorText, latin1Of } from "@cm4all/linux";
 
 /** The original's scopes, of its newer and older releases. */
 export const DEFAULT_SCOPES: readonly string[] = [
@@ -64,7 +64,7 @@ export function parseScope(scope: string): RegExp[] {
   try {
     return components.map(componentPattern);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new ScopeError(`${JSON.stringify(scope)}: ${reason}`, { cause: error });
   }
 }

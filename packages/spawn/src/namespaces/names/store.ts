@@ -34,6 +34,7 @@ import {
   CLONE_FS,
   CLONE_NEWNS,
   changeDirectory,
+  errorText,
   exitImmediately,
   type Fd,
   MNT_DETACH,
@@ -86,7 +87,7 @@ export class Store {
       const fd = openOwnNamespace("mnt");
       return new Store(home, fd, buildTree(fd));
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       throw new StoreError(`cannot make the store of namespaces: ${reason}`, { cause: error });
     }
   }

@@ -16,6 +16,7 @@ import {
   tryPidfdOpen,
 } from "@cm4all/linux";
 import { monotonicMs } from "../../thread/event-loop.ts";
+import type { AllowedPeers } from "../policy.ts";
 
 const CAP_SYS_ADMIN = 21n;
 
@@ -29,12 +30,6 @@ const LOOKS = 4;
 
 /** The resolution of start times in `/proc`, milliseconds. */
 const TICK_MS = 10;
-
-/** Whom the configuration allows besides root and holders of CAP_SYS_ADMIN. */
-export interface AllowedPeers {
-  readonly uids: ReadonlySet<number>;
-  readonly gids: ReadonlySet<number>;
-}
 
 /** What `/proc/PID/status` says of a process's rights. */
 export interface ProcessRights {
