@@ -1,19 +1,16 @@
 /** CPU time, in seconds. @see proc_pid_stat(5), proc_stat(5) */
 import { readFileSync } from "node:fs";
+import { ProcStatField, parseProcStat, TICK_MS } from "@cm4all/linux";
 import { childPids } from "./programs.ts";
 
-/** What the kernel calls USER_HZ: 100 on every Linux that Node runs on. */
-const TICKS_PER_SECOND = 100;
+const TICKS_PER_SECOND = 1000 / TICK_MS;
 
 /** utime and stime; with `ended` also cutime and cstime, those of children that have ended. */
 function processSeconds(pid: number, ended = false): number {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The name, in parentheses, may hold anything. The state follows, which is field 3.
-  const fields = text
-    .slice(text.lastIndexOf(")") + 2)
-    .split(" ")
-    .map(Number);
-  const ticks = fields.slice(11, ended ? 15 : 13).reduce((sum, value) => sum + value, 0);
+  const { UTIME, STIME, CUTIME, CSTIME } = ProcStatField;
+  const fields = ended ? [UTIME, STIME, CUTIME, CSTIME] : [UTIME, STIME];
+  const ticks = fields.reduce((sum, field) => sum + parseProcStat(text, field), 0);
   return ticks / TICKS_PER_SECOND;
 }
 

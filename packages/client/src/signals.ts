@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { ProcStatField, parseProcStat } from "@cm4all/linux";
 
 /** Those that ask for something, and that a program can catch. */
 const PASSED_ON = [
@@ -42,8 +43,7 @@ export function startPassingSignals(start: () => ChildProcess): ChildProcess {
  * @param stat `/proc/PID/stat` @see proc_pid_stat(5)
  */
 export function isInForeground(stat: string): boolean {
-  // The second field is a name in parentheses, which may hold spaces and parentheses.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const [, , pgrp, , tty, tpgid] = fields;
-  return tty !== "0" && pgrp !== undefined && pgrp === tpgid;
+  const field = (number: number) => parseProcStat(stat, number);
+  const { PGRP, TTY_NR, TPGID } = ProcStatField;
+  return field(TTY_NR) !== 0 && field(PGRP) === field(TPGID);
 }

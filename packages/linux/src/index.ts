@@ -22,6 +22,7 @@ export * from "./netlink/socket.ts";
 export * from "./pidfd.ts";
 export * from "./pipe.ts";
 export * from "./prctl.ts";
+export * from "./proc-stat.ts";
 export * from "./root-directory.ts";
 export * from "./socket.ts";
 export * from "./socket-address.ts";

@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { pidfdSendSignal } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { monotonicMs } from "../../thread/event-loop.ts";
-import { hasCapability, parseRights, parseStartTimeMs, tryOpenByPid } from "./permission.ts";
+import { hasCapability, parseRights, tryOpenByPid } from "./permission.ts";
 
 /** What the kernel writes, shortened. */
 const STATUS = [
@@ -53,19 +53,6 @@ describe("hasCapability", () => {
       expect(hasCapability({ uids, effectiveCapabilities: all }, 33)).toBe(false);
     },
   );
-});
-
-describe("parseStartTimeMs", () => {
-  const after =
-    "S 1 2 2 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 1000 100 18446744073709551615";
-
-  it.each(["cat", "a) S 1 2 3 (b", "", "x\ny"])("is not misled by the command %j", (command) => {
-    expect(parseStartTimeMs(`42 (${command}) ${after}\n`)).toBe(1_234_560);
-  });
-
-  it("refuses a text that is too short", () => {
-    expect(() => parseStartTimeMs("42 (cat) S 1 2")).toThrow("no start time");
-  });
 });
 
 describe("tryOpenByPid", () => {

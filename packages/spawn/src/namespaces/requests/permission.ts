@@ -9,10 +9,13 @@ import {
   Fd,
   getIntOption,
   isErrno,
+  ProcStatField,
   parseNamespaceLink,
+  parseProcStat,
   peerGroups,
   pidfdSendSignal,
   SO_PEERPIDFD,
+  TICK_MS,
   tryPidfdOpen,
 } from "@cm4all/linux";
 import { monotonicMs } from "../../thread/event-loop.ts";
@@ -27,9 +30,6 @@ const CAP_SYS_ADMIN = 21n;
  * next look sees the other uids, unless the program has given up both again by then.
  */
 const LOOKS = 4;
-
-/** The resolution of start times in `/proc`, milliseconds. */
-const TICK_MS = 10;
 
 /** What `/proc/PID/status` says of a process's rights. */
 export interface ProcessRights {
@@ -138,7 +138,8 @@ export function tryOpenByPid(pid: number, acceptedMs: number): Fd | undefined {
   const pidfd = tryPidfdOpen(pid);
   if (pidfd === undefined) return undefined;
   try {
-    const startMs = parseStartTimeMs(readFileSync(`/proc/${pid}/stat`, "latin1"));
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    const startMs = parseProcStat(stat, ProcStatField.STARTTIME) * TICK_MS;
     const acceptedUptimeMs = uptime() * 1000 - (monotonicMs() - acceptedMs);
     // Both are rounded down to ticks.
     if (startMs <= acceptedUptimeMs + TICK_MS) return pidfd;
@@ -147,16 +148,4 @@ export function tryOpenByPid(pid: number, acceptedMs: number): Fd | undefined {
   }
   pidfd.close();
   return undefined;
-}
-
-/**
- * When a process started, milliseconds since boot: field 22 of `/proc/PID/stat`, in
- * ticks of USER_HZ, which is 100 on every architecture of Debian. Pure.
- */
-export function parseStartTimeMs(stat: string): number {
-  // The command in field 2 may hold anything, a parenthesis too.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  const ticks = Number(fields[22 - 3]);
-  if (!Number.isInteger(ticks)) throw new Error("no start time in /proc/PID/stat");
-  return ticks * TICK_MS;
 }
