@@ -1,4 +1,5 @@
 /** The tree of the slice as text and as JSON; pure. */
+import { alignColumns } from "@cm4all/command";
 import type { CgroupNode, Limit } from "./cgroup.ts";
 
 /** Bytes in powers of 1024: `512B`, `1.5K`, `12.3G`. */
@@ -123,25 +124,18 @@ export function formatStatus(tree: CgroupNode, options: StatusOptions): string[]
   visit(tree, earlier?.tree, "", "");
 
   const share = watching ? ["CPU%"] : [];
-  return alignColumns([
-    ["UNIT", "CPU TIME", ...share, "MEMORY", "PEAK", "LIMIT", "SWAP", "TASKS", "LIMIT"],
-    ...rows,
-  ]);
-}
-
-/** The first column to the left, the others to the right. */
-function alignColumns(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, column) => {
-        const width = widths[column] ?? 0;
-        return column === 0 ? cell.padEnd(width) : cell.padStart(width);
-      })
-      .join("  "),
-  );
+  const titles = [
+    "UNIT",
+    "CPU TIME",
+    ...share,
+    "MEMORY",
+    "PEAK",
+    "LIMIT",
+    "SWAP",
+    "TASKS",
+    "LIMIT",
+  ];
+  return alignColumns([titles, ...rows], ["left", "right"]);
 }
 
 /** For `JSON.stringify`, which leaves out what is undefined: a missing value is a missing key. */

@@ -1,16 +1,18 @@
 /** The whole main job: cgroups run empty, and the script accounts them in the database. */
+
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { alignColumns } from "@cm4all/command";
 import type { StartArguments } from "./arguments.ts";
 import { CLIENT, DAEMON, SCRIPT, shown } from "./checkout.ts";
 import { Daemon } from "./daemon.ts";
 import { Database, type UsageRow } from "./database.ts";
+import { formatCount, formatMebibytes, formatSeconds } from "./figures.ts";
 import type { Instance } from "./instance.ts";
 import { say } from "./output.ts";
 import { SAMPLES } from "./sample.ts";
 import type { Scope } from "./scope.ts";
-import { formatCount, formatMebibytes, formatSeconds, formatTable } from "./table.ts";
 
 const ROWS_TIMEOUT_MS = 30_000;
 
@@ -105,19 +107,16 @@ async function waitForRows(database: Database, scope: Scope, since: Date): Promi
 }
 
 function describeRows(rows: readonly UsageRow[], scope: Scope): string[] {
-  const figures = (title: string, cell: (row: UsageRow) => string) => ({
-    title,
-    cells: rows.map(cell),
-    alignRight: true,
-  });
-  return formatTable([
-    { title: "cgroup", cells: rows.map(({ path }) => path.slice(scope.name.length + 2)) },
-    figures("existed for", (row) => formatSeconds(row.age_seconds)),
-    figures("CPU time", (row) => formatSeconds(row.cpu_seconds)),
-    figures("memory peak", (row) => formatMebibytes(row.memory_peak_bytes)),
-    figures("processes", (row) => formatCount(row.pids_peak)),
-    figures("written", (row) => formatMebibytes(row.io_write_bytes)),
+  const titles = ["cgroup", "existed for", "CPU time", "memory peak", "processes", "written"];
+  const cells = rows.map((row) => [
+    row.path.slice(scope.name.length + 2),
+    formatSeconds(row.age_seconds),
+    formatSeconds(row.cpu_seconds),
+    formatMebibytes(row.memory_peak_bytes),
+    formatCount(row.pids_peak),
+    formatMebibytes(row.io_write_bytes),
   ]);
+  return alignColumns([titles, ...cells], ["left", "right"]);
 }
 
 /** What a person may do while the daemon runs. */
