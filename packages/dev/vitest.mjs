@@ -8,7 +8,15 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"], pool: "forks" } },
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts"],
+          pool: "forks",
+          // Properties are tried with many values, and the machine may be busy.
+          testTimeout: 60_000,
+        },
+      },
       {
         test: {
           name: "system",
