@@ -19,6 +19,8 @@ export * from "./mountinfo.ts";
 export * from "./namespaces.ts";
 export * from "./netlink/ip-address.ts";
 export * from "./netlink/rtnetlink.ts";
+export * from "./netlink/rtnetlink-bridge.ts";
+export * from "./netlink/rtnetlink-create.ts";
 export * from "./netlink/rtnetlink-ip.ts";
 export * from "./netlink/socket.ts";
 export * from "./pidfd.ts";

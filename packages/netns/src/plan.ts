@@ -2,7 +2,7 @@
  * What `up` does, as data: steps, each with its undo. Pure; execute.ts carries a plan
  * out, kernel.ts knows how each step and each undo is done.
  */
-import { formatIpAddress, formatMac, type IpPrefix, type Route, type VethEnd } from "@cm4all/linux";
+import { formatIpAddress, formatMac, type IpPrefix, type Route, type NewLink } from "@cm4all/linux";
 import { etcResolvConf, INSIDE_LINK, namespacePath } from "./paths.ts";
 
 /** Inside the namespace, or outside of it, on the host. */
@@ -10,7 +10,7 @@ export type Side = "inside" | "outside";
 
 export type Action =
   | { readonly kind: "make-namespace" }
-  | { readonly kind: "make-pair"; readonly outside: VethEnd; readonly inside: VethEnd }
+  | { readonly kind: "make-pair"; readonly outside: NewLink; readonly inside: NewLink }
   | { readonly kind: "write-sysctl"; readonly key: string; readonly value: string }
   | { readonly kind: "set-up"; readonly side: Side; readonly link: string }
   | { readonly kind: "add-address"; readonly side: Side; readonly prefix: IpPrefix }
@@ -138,7 +138,7 @@ export const planEverythingUndone: readonly Undo[] = [
 /** What removes a namespace, whatever is left of it. Processes in it go on. */
 export const planDown: readonly Undo[] = ["delete-link", "remove-resolv-conf", "delete-namespace"];
 
-function describeEnd({ name, mtuBytes, mac }: VethEnd): string {
+function describeEnd({ name, mtuBytes, mac }: NewLink): string {
   const mtu = mtuBytes === undefined ? "" : ` mtu ${mtuBytes}`;
   return `${name}${mtu}${mac === undefined ? "" : ` address ${formatMac(mac)}`}`;
 }
