@@ -1,7 +1,8 @@
 /** A namespace as a command started by `ip netns exec` sees it. @see ip-netns(8) */
-import { readdirSync, writeSync } from "node:fs";
+import { existsSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import {
+  Fd,
   isErrno,
   MNT_DETACH,
   MS_BIND,
@@ -55,11 +56,34 @@ function bindEtc(name: string): void {
     if (isErrno(error, "ENOENT")) return;
     throw error;
   }
+  if (entries.some((entry) => !existsSync(join("/etc", entry)))) {
+    layOver(directory);
+    return;
+  }
   for (const entry of entries)
     try {
       mount({ source: join(directory, entry), target: join("/etc", entry), flags: MS_BIND });
     } catch (error) {
-      // Not console: it could make the command's stderr non-blocking.
-      writeSync(2, `${join(directory, entry)} cannot be seen as /etc/${entry}: ${error}\n`);
+      tell(`${join(directory, entry)} cannot be seen as /etc/${entry}: ${error}`);
     }
+}
+
+/**
+ * All files at once, read-only: nothing can be bound to a place where no file is, or a link
+ * that leads nowhere, as /etc/resolv.conf of a host whose resolver does not run.
+ */
+function layOver(directory: string): void {
+  using upper = new Fd(openSync(directory, "r"));
+  // A name of a namespace may hold what separates options.
+  const layers = `lowerdir=/proc/self/fd/${upper.number}:/etc`;
+  try {
+    mount({ source: "overlay", target: "/etc", type: "overlay", flags: MS_RDONLY, data: layers });
+  } catch (error) {
+    tell(`the files of ${directory} cannot be seen in /etc: ${error}`);
+  }
+}
+
+/** Not console: it could make the command's stderr non-blocking. */
+function tell(line: string): void {
+  writeSync(2, `${line}\n`);
 }

@@ -34,6 +34,7 @@ const IFLA_OPERSTATE = 16;
 export const IFLA_LINKINFO = 18;
 export const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
+const IFLA_LINK_NETNSID = 37;
 export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const IFLA_BR_VLAN_FILTERING = 7;
@@ -95,6 +96,12 @@ export function getLink(name: string): RtnetlinkRequest {
   return { name: "RTM_GETLINK", args: { name }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
 }
 
+/** `ip link show` of the link with that index */
+export function getLinkByIndex(index: number): RtnetlinkRequest {
+  const payload = Buffer.concat([interfaceMessage(index), skipStatistics]);
+  return { name: "RTM_GETLINK", args: { index }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
+}
+
 /** `ip link show` */
 export function getLinks(): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_DUMP;
@@ -119,6 +126,8 @@ export interface Link {
   readonly kind?: string;
   /** Of a veth, the other end's index in the namespace where that is; of a VLAN, its parent's. */
   readonly peerIndex?: number;
+  /** The namespace where that is, as this one numbers it; undefined for this one. */
+  readonly peerNetnsId?: number;
   /** The bridge or bond that it is a port of. */
   readonly masterIndex?: number;
   /** Of a bridge. */
@@ -147,6 +156,7 @@ export function parseLink(payload: Buffer): Link {
   const kind = infos?.get(IFLA_INFO_KIND);
   const data = infos?.get(IFLA_INFO_DATA);
   const isBridge = kind !== undefined && parseString(kind) === "bridge";
+  const netnsId = attributes.get(IFLA_LINK_NETNSID);
   const master = attributes.get(IFLA_MASTER);
   const queue = attributes.get(IFLA_TXQLEN);
   const peer = attributes.get(IFLA_LINK);
@@ -159,6 +169,7 @@ export function parseLink(payload: Buffer): Link {
     flags,
     ...(kind === undefined ? {} : { kind: parseString(kind) }),
     ...(peer === undefined ? {} : { peerIndex: parseU32(peer) }),
+    ...(netnsId === undefined ? {} : { peerNetnsId: parseU32(netnsId) }),
     ...(master === undefined ? {} : { masterIndex: parseU32(master) }),
     ...(isBridge && data !== undefined ? { bridge: parseBridge(data) } : {}),
     ...(queue === undefined ? {} : { txQueueLength: parseU32(queue) }),
@@ -178,4 +189,9 @@ function parseBridge(data: Buffer): BridgeSettings {
 
 export function formatMac(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+/** The bytes of what `formatMac` writes. */
+export function parseMac(text: string): Buffer {
+  return Buffer.from(text.replaceAll(":", ""), "hex");
 }

@@ -1,0 +1,55 @@
+/** The program nft(8). */
+import { CommandFailure, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
+import { isErrno, withNamespace } from "@cm4all/linux";
+import type { NetworkNamespace } from "./namespace.ts";
+import { deleteTableText } from "./nft-text.ts";
+
+/** A ruleset with thousands of rules has some megabytes. */
+const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * Runs nft in the network namespace of the calling thread.
+ * @throws CommandFailure with the first line that it says
+ */
+function nft(args: readonly string[], input?: string): string {
+  // Loaded here: most namespaces have no table, and their start is quicker without it.
+  const { spawnSync } = process.getBuiltinModule("node:child_process");
+  const { error, status, stdout, stderr } = spawnSync("nft", args, {
+    ...(input === undefined ? {} : { input }),
+    encoding: "utf8",
+    maxBuffer: OUTPUT_BYTES_MAX,
+  });
+  if (error !== undefined) {
+    if (isErrno(error, "ENOENT"))
+      throw new CommandFailure("nft(8) is missing: install nftables", EX_UNAVAILABLE);
+    throw error;
+  }
+  if (status === 0) return stdout;
+  const [first = `status ${status}`] = stderr.trim().split("\n");
+  throw new CommandFailure(`nft ${args.join(" ")}: ${first}`, EX_OSERR);
+}
+
+/** Loads rules in one transaction: all of them, or none. @param namespace where; undefined: here */
+export function loadRules(text: string, namespace?: NetworkNamespace): void {
+  const load = () => nft(["-f", "-"], text);
+  if (namespace === undefined) load();
+  else withNamespace(namespace.fd.number, "net", load);
+}
+
+/** Deletes our table of that name, if it is there. */
+export function deleteTable(table: string): void {
+  loadRules(deleteTableText(table));
+}
+
+/** Everything that the host has, in the form of libnftables-json(5). */
+export function listRuleset(): unknown {
+  return JSON.parse(nft(["-j", "list", "ruleset"]));
+}
+
+/** The names of the tables of the family inet. */
+export function listTables(): string[] {
+  const listed = JSON.parse(nft(["-j", "list", "tables", "inet"])) as {
+    nftables: { table?: { name: string } }[];
+  };
+  return listed.nftables.flatMap(({ table }) => (table === undefined ? [] : [table.name]));
+}
