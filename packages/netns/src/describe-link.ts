@@ -236,6 +236,18 @@ function refuseWhatTheKindHasNot(
 }
 
 function findEqualNames(links: readonly LinkDescription[], mistakes: Mistakes): void {
+  const hostNames = new Set<string | undefined>();
+  for (const link of links) {
+    if (link.type !== "veth") continue;
+    if (hostNames.has(link.hostName))
+      mistakes.add(
+        link.origin,
+        link.hostName === undefined
+          ? "the host's end of the first pair is named like the namespace: [link.outside] has to say a name"
+          : `the name ${link.hostName} is there twice on the host`,
+      );
+    hostNames.add(link.hostName);
+  }
   const seen = new Set<string>();
   for (const { name, inside, origin } of links)
     for (const one of [name, ...(inside.vlans ?? []).map((vlan) => vlan.name)]) {

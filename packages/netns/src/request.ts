@@ -1,5 +1,5 @@
 /** What `up NAME` is asked for, from the command line and the files of that name. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { formatIpAddress, isErrno, type RtnetlinkSocket } from "@cm4all/linux";
 import { hasAuto } from "./auto.ts";
@@ -49,8 +49,8 @@ export async function prepareUp(
     }
   };
   const own = readIfThere(descriptionPath(name));
-  const script = await collect(() => findScript(scriptPath(name)));
-  const neither = own === undefined && script === undefined && problems.length === 0;
+  const hasScript = existsSync(scriptPath(name));
+  const neither = own === undefined && !hasScript;
   const template = neither ? readIfThere(TEMPLATE_FILE) : undefined;
   const description = await collect(() =>
     own === undefined
@@ -59,6 +59,7 @@ export async function prepareUp(
         : readDescription(fillTemplate(template, name), TEMPLATE_FILE)
       : readDescription(own, descriptionPath(name)),
   );
+  const script = await collect(() => findScript(scriptPath(name)));
   if (neither && template === undefined)
     problems.push(
       new CommandFailure(

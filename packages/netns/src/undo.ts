@@ -96,19 +96,16 @@ function returnLink(holdings: Holdings, link: string, parent: string): void {
   if (inside === undefined || namespace === undefined) return;
   const original = links.get(link)?.original;
   using here = openOwnNamespace("net");
-  const taken = tryGetLink(host, parent)?.index;
-  try {
-    namespace.socket.request(moveLink(inside.index, parent, here.number));
-  } catch (error) {
-    if (!isErrno(error, "EEXIST")) throw error;
-    console.error(
-      `the name ${parent} is taken on the host: ${parent} comes back as ${FALLBACK_NAME}`,
-    );
+  if (tryGetLink(host, parent) !== undefined) {
+    console.error(`the name ${parent} is taken on the host: the link comes back as ${FALLBACK_NAME}`);
     namespace.socket.request(moveLink(inside.index, FALLBACK_NAME, here.number));
+    links.delete(link);
+    return;
   }
+  namespace.socket.request(moveLink(inside.index, parent, here.number));
   links.delete(link);
   const back = tryGetLink(host, parent);
-  if (back === undefined || back.index === taken || original === undefined) return;
+  if (back === undefined || original === undefined) return;
   const { mtuBytes, mac, txQueueLength } = original;
   host.request(
     changeLink(back.index, {

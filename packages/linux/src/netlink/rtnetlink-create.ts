@@ -165,9 +165,10 @@ export function newStackedLink(
   return create(link, stacked.kind, place, stackedData(stacked));
 }
 
-/** `ip link add name NAME type bridge vlan_filtering 0|1` */
+/** `ip link add name NAME type bridge [vlan_filtering 1]` */
 export function newBridge(name: string, vlanFiltering: boolean): RtnetlinkRequest {
-  return create({ name }, "bridge", [], u8Attribute(IFLA_BR_VLAN_FILTERING, Number(vlanFiltering)));
+  const data = vlanFiltering ? [u8Attribute(IFLA_BR_VLAN_FILTERING, 1)] : [];
+  return create({ name }, "bridge", [], ...data);
 }
 
 /** `ip link set dev LINK netns NAMESPACE name NAME`; the link is down afterwards. */
