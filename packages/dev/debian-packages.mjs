@@ -6,6 +6,7 @@ export const runtimePackages = ["catatonit", "util-linux"];
 export const testPackages = [
   "iproute2",
   "iputils-ping",
+  "nftables",
   "procps",
   "gcc",
   "libc6-dev",

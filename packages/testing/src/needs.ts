@@ -15,6 +15,7 @@ const probes = {
   catatonit: () => program("catatonit"),
   iproute2: () => program("ip"),
   ping: () => program("ping"),
+  nft: () => program("nft"),
   gcc: () => program("gcc"),
   valgrind: () => program("valgrind"),
   git: () => program("git"),
