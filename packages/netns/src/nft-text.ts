@@ -39,13 +39,13 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
   const chains: string[] = [];
   if (publish.length > 0)
     chains.push(
-      chain("prerouting", [
+      chain("nat-prerouting", [
         "type nat hook prerouting priority dstnat; policy accept;",
         ...publish.flatMap((port) => dnat(port)),
       ]),
       // What the host itself sends. A loopback address cannot be where an answer of
       // another namespace comes from.
-      chain("output", [
+      chain("nat-output", [
         "type nat hook output priority -100; policy accept;",
         "ip daddr 127.0.0.0/8 return",
         "ip6 daddr ::1 return",
@@ -62,7 +62,7 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
     return lines;
   });
   chains.push(
-    chain("postrouting", [
+    chain("nat-postrouting", [
       "type nat hook postrouting priority srcnat; policy accept;",
       ...postrouting,
     ]),

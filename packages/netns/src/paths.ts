@@ -5,10 +5,11 @@ import { join } from "node:path";
 export const NETNS_DIRECTORY = "/run/netns";
 /** Below it, for each namespace, files that its commands see in place of those in /etc. */
 export const NETNS_ETC_DIRECTORY = "/etc/netns";
-/** Records of what was made, and the files that we generate. */
+/**
+ * Records of what was made, and the files that we generate. It is locked itself for what
+ * namespaces share.
+ */
 export const RECORD_DIRECTORY = "/run/cm4all-spawn-netns";
-/** Locked for what namespaces share. */
-export const RECORD_LOCK = join(RECORD_DIRECTORY, ".lock");
 export const CONFIG_DIRECTORY = "/etc/cm4all/spawn/netns";
 /** What all namespaces have in common: the pool of addresses. */
 export const CONFIG_FILE = `${CONFIG_DIRECTORY}.toml`;

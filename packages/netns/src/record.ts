@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { Fd, flock, isErrno, tryFlock } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
-import { RECORD_DIRECTORY, RECORD_LOCK, recordName, recordPath } from "./paths.ts";
+import { RECORD_DIRECTORY, recordName, recordPath } from "./paths.ts";
 import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.ts";
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
@@ -124,7 +124,7 @@ function recordedNames(): string[] {
  * pool, ports of the host and settings of its links.
  */
 export function withSharedLock<T>(work: () => T): T {
-  using lock = new Fd(openSync(RECORD_LOCK, O_RDWR | O_CREAT | O_NOFOLLOW, 0o600));
+  using lock = new Fd(openSync(RECORD_DIRECTORY, "r"));
   flock(lock.number);
   return work();
 }
