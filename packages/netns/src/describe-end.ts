@@ -25,7 +25,7 @@ export function readEnd(
   const mac = mistakes.collect(() => readMac(table));
   const up = mistakes.collect(() => table.boolean("up"));
   const tuning = readTuning(table, mistakes);
-  const routes = readRoutes(table, addresses, mistakes);
+  const routes = readRoutes(table, addresses, mistakes, auto);
   const vlans = readVlans(table, name, mistakes);
   const [first] = [...routes, ...vlans.flatMap((vlan) => vlan.routes)];
   if (first !== undefined && up === false)

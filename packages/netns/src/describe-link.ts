@@ -1,16 +1,13 @@
 /** The links of a description: `[link]`, or several `[[link]]`. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
-import { formatIpAddress, ipvlanModes } from "@cm4all/linux";
-import { readEnd, readLinkName, readVlanId } from "./describe-end.ts";
-import { readMasquerade, readPublish, readUplinks } from "./describe-nat.ts";
-import { readPort } from "./describe-port.ts";
+import { ipvlanModes } from "@cm4all/linux";
+import { readLinkName, readVlanId } from "./describe-end.ts";
+import { finishedEnd, readVeth } from "./describe-veth.ts";
 import {
   type EndDescription,
   type LinkDescription,
-  type Located,
   noEnd,
   type StackedDescription,
-  type VethDescription,
 } from "./description.ts";
 import { ifOfType, type Mistakes } from "./mistakes.ts";
 
@@ -25,12 +22,16 @@ const modes: Partial<Record<Type, readonly string[]>> = {
 };
 
 /** All links; without `[link]` there is one, a pair. */
-export function readLinks(root: TomlTable, mistakes: Mistakes): LinkDescription[] {
+export function readLinks(
+  root: TomlTable,
+  namespace: string,
+  mistakes: Mistakes,
+): LinkDescription[] {
   const several = ifOfType(() => root.tables("link"));
   if (several === undefined) {
     const table = mistakes.collect(() => root.table("link"));
     const ends = (key: "inside" | "outside") => mistakes.collect(() => root.table(key));
-    const link = readLink(table, "net0", root, ends, mistakes);
+    const link = readLink(table, { name: "net0", namespace, parent: root, ends }, mistakes);
     return link === undefined ? [] : [link];
   }
   for (const key of ["inside", "outside"] as const)
@@ -41,7 +42,7 @@ export function readLinks(root: TomlTable, mistakes: Mistakes): LinkDescription[
   const links: LinkDescription[] = [];
   for (const [i, table] of several.entries()) {
     const ends = (key: "inside" | "outside") => mistakes.collect(() => table.table(key));
-    const link = readLink(table, `net${i}`, table, ends, mistakes);
+    const link = readLink(table, { name: `net${i}`, namespace, parent: table, ends }, mistakes);
     if (link !== undefined) links.push(link);
   }
   findEqualNames(links, mistakes);
@@ -50,11 +51,18 @@ export function readLinks(root: TomlTable, mistakes: Mistakes): LinkDescription[
 
 type Ends = (key: "inside" | "outside") => TomlTable | undefined;
 
+interface Surroundings {
+  /** Unless the table says another one. */
+  readonly name: string;
+  readonly namespace: string;
+  /** The table that has the ends. */
+  readonly parent: TomlTable;
+  readonly ends: Ends;
+}
+
 function readLink(
   table: TomlTable | undefined,
-  defaultName: string,
-  parent: TomlTable,
-  ends: Ends,
+  { name: defaultName, namespace, parent, ends }: Surroundings,
   mistakes: Mistakes,
 ): LinkDescription | undefined {
   const origin = table === undefined ? "" : `${table.file}:${table.line}`;
@@ -75,7 +83,7 @@ function readLink(
     return undefined;
   }
   if (type === "veth") {
-    const link = readVeth({ name, origin, insideTable, outsideTable }, mistakes);
+    const link = readVeth({ name, namespace, origin, insideTable, outsideTable }, mistakes);
     if (table !== undefined) mistakes.collect(() => table.finish());
     return link;
   }
@@ -94,105 +102,6 @@ function readType(table: TomlTable): Type {
 
 const nameOfType = (type: Type): string =>
   type === "move" ? "a link that is moved" : type === "none" ? "type none" : `a ${type}`;
-
-function finishedEnd(
-  table: TomlTable,
-  name: string,
-  mistakes: Mistakes,
-  auto = false,
-): EndDescription {
-  const end = readEnd(table, name, mistakes, auto);
-  mistakes.collect(() => table.finish());
-  return end;
-}
-
-interface VethTables {
-  readonly name: string;
-  readonly origin: string;
-  readonly insideTable: TomlTable | undefined;
-  readonly outsideTable: TomlTable | undefined;
-}
-
-function readVeth(
-  { name, origin, insideTable, outsideTable }: VethTables,
-  mistakes: Mistakes,
-): VethDescription {
-  const auto = insideTable && readAuto(insideTable);
-  const inside =
-    insideTable === undefined
-      ? noEnd
-      : finishedEnd(insideTable, name, mistakes, auto !== undefined);
-  if (outsideTable === undefined)
-    return { type: "veth", name, inside, outside: noEnd, publish: [], auto, origin };
-  const hostName = mistakes.collect(() => readLinkName(outsideTable, "name"));
-  const port = readPort(outsideTable, mistakes);
-  const masquerade = readMasquerade(outsideTable, inside, auto !== undefined, mistakes);
-  const publish = readPublish(outsideTable, mistakes);
-  const uplinks = readUplinks(outsideTable, mistakes);
-  const outside = finishedEnd(outsideTable, hostName ?? "host", mistakes);
-  const link: VethDescription = {
-    type: "veth",
-    name,
-    inside,
-    hostName,
-    outside,
-    port,
-    masquerade,
-    publish,
-    uplinks,
-    auto,
-    origin,
-  };
-  findContradictions(link, outsideTable, mistakes);
-  return link;
-}
-
-/** Takes `addresses = "auto"` away, before the rest is read as a list. */
-function readAuto(table: TomlTable): string | undefined {
-  if (ifOfType(() => table.string("addresses")) !== "auto") return undefined;
-  return `${table.file}:${table.lineOf("addresses")}`;
-}
-
-function findContradictions(link: VethDescription, outside: TomlTable, mistakes: Mistakes): void {
-  const { inside, outside: end, port, masquerade, publish, auto } = link;
-  const same = (bytes: Buffer) =>
-    inside.addresses.some((other) => other.value.address.bytes.equals(bytes));
-  for (const { value, origin } of end.addresses)
-    if (same(value.address.bytes))
-      mistakes.add(origin, `${formatIpAddress(value.address)} is the address of both ends`);
-  const first = <T>(list: readonly Located<T>[]) => list[0]?.origin;
-  if (auto !== undefined) {
-    const own =
-      first(end.addresses) ??
-      first(inside.routes.filter(({ value }) => value.destination.prefixLength === 0));
-    if (own !== undefined)
-      mistakes.add(own, 'addresses = "auto" brings the addresses of both ends and the gateway');
-    if (port !== undefined)
-      mistakes.add(auto, "a port of a bridge has no network of its own: auto cannot be used");
-  }
-  if (port === undefined) {
-    const noAddress = inside.addresses.length === 0 && auto === undefined;
-    const lost = publish[0];
-    if (lost !== undefined && noAddress)
-      mistakes.add(lost.origin, "there is no address inside that it could lead to");
-    return;
-  }
-  const bridged = [
-    [first(end.addresses), "a port of a bridge has no addresses: they belong to the bridge"],
-    [first(end.routes), "a port of a bridge has no routes: they belong to the bridge"],
-    [
-      masquerade?.origin,
-      "the host sees packets of a port as the bridge's: masquerade belongs to the bridge",
-    ],
-    [
-      first(publish),
-      "the host sees packets of a port as the bridge's: publish belongs to the bridge",
-    ],
-  ] as const;
-  for (const [origin, problem] of bridged) if (origin !== undefined) mistakes.add(origin, problem);
-  if ((end.vlans ?? []).length > 0)
-    mistakes.found.push(outside.error("vlans", "a port of a bridge has none of its own"));
-}
 
 function readStacked(
   table: TomlTable,

@@ -14,11 +14,15 @@ import { addressProblem, isBroadcastOf, isNetwork, networkOf } from "./address-k
 import type { Located } from "./description.ts";
 import type { Mistakes } from "./mistakes.ts";
 
-/** `routes` and `gateway`, in an order in which the kernel takes them. */
+/**
+ * `routes` and `gateway`, in an order in which the kernel takes them.
+ * @param auto whether the networks of addresses are not known yet
+ */
 export function readRoutes(
   table: TomlTable,
   addresses: readonly Located<IpPrefix>[],
   mistakes: Mistakes,
+  auto = false,
 ): Located<Route>[] {
   const routes: Located<Route>[] = [];
   for (const entry of mistakes.collect(() => table.tables("routes")) ?? []) {
@@ -27,7 +31,7 @@ export function readRoutes(
   }
   routes.push(...readGateways(table, mistakes));
   findEqualRoutes(routes, addresses, mistakes);
-  findFarGateways(routes, addresses, mistakes);
+  if (!auto) findFarGateways(routes, addresses, mistakes);
   // The kernel takes a gateway only where it can reach it.
   const onLink = routes.filter(({ value }) => value.gateway === undefined);
   return [...onLink, ...routes.filter(({ value }) => value.gateway !== undefined)];

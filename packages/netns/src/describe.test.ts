@@ -5,7 +5,7 @@ import { DescriptionError, parseDescription } from "./describe.ts";
 import { planUp } from "./plan.ts";
 import { describeStep } from "./plan-text.ts";
 
-const parse = (text: string) => parseDescription(text, "web.toml");
+const parse = (text: string) => parseDescription(text, "web.toml", "web");
 
 /** What up would do, less what it does without a description. */
 function plan(text: string): string[] {
@@ -180,7 +180,10 @@ options = ["edns0"]
     ['[dns]\nsearch = ["a b"]', '2: "a b" is not one word'],
     ['[dns]\noptions = ["a\\nnameserver 6.6.6.6"]', '2: "a\\nnameserver 6.6.6.6" is not one word'],
     ["[dns]\ndomain = 'x'", "2: dns.domain: unknown key"],
-    ["[insid]\n", "1: insid: unknown key; known here: dns, firewall, inside, link, outside, sysctl"],
+    [
+      "[insid]\n",
+      "1: insid: unknown key; known here: dns, firewall, inside, link, outside, sysctl",
+    ],
     ["inside = 1", "1: inside: expected a table, found an integer"],
     ["[inside", "1: "],
   ])("finds the mistake in %j", (text, message) => {

@@ -15,12 +15,12 @@ export { DescriptionError };
  * @param file the name that messages show
  * @throws DescriptionError
  */
-export function parseDescription(text: string, file: string): Description {
+export function parseDescription(text: string, file: string, namespace: string): Description {
   const mistakes = new Mistakes();
   const root = mistakes.collect(() => parseToml(text, file));
   if (root === undefined) throw new DescriptionError(mistakes.found);
   const table = (key: string) => mistakes.collect(() => root.table(key));
-  const links = readLinks(root, mistakes);
+  const links = readLinks(root, namespace, mistakes);
   const sysctl = readSysctl(table("sysctl"), mistakes);
   const dns = readDns(table("dns"), mistakes);
   const firewall = readFirewall(table("firewall"), links, mistakes);

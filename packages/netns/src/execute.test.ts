@@ -39,7 +39,10 @@ describe("execute", () => {
     recorder.failAt = i;
     await expect(execute(steps, recorder, goOn)).rejects.toThrow(`step ${i}`);
     const begun = steps.slice(0, i + 1);
-    expect(recorder.done).toEqual([...begun.map((step) => step.kind), ...planUndo(begun).map(({ kind }) => kind)]);
+    expect(recorder.done).toEqual([
+      ...begun.map((step) => step.kind),
+      ...planUndo(begun).map(({ kind }) => kind),
+    ]);
   });
 
   it("undoes on interruption at any time, also after the last step", async () => {
@@ -51,7 +54,10 @@ describe("execute", () => {
       };
       await expect(execute(steps, recorder, interruption)).rejects.toThrow("interrupted");
       const begun = steps.slice(0, at);
-      expect(recorder.done).toEqual([...begun.map((step) => step.kind), ...planUndo(begun).map(({ kind }) => kind)]);
+      expect(recorder.done).toEqual([
+        ...begun.map((step) => step.kind),
+        ...planUndo(begun).map(({ kind }) => kind),
+      ]);
     }
   });
 

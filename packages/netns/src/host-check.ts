@@ -16,7 +16,7 @@ import { findObstacles } from "./foreign-tables.ts";
 import { ipv6ForwardingProblem } from "./forwarding.ts";
 import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
 import { listRuleset } from "./nft.ts";
-import { forwardedFamilies } from "./plan.ts";
+import { forwardedFamilies } from "./plan-links.ts";
 
 const LOOPBACK_INDEX = 1;
 

@@ -1,12 +1,8 @@
 /** Does the steps of a plan, and undoes them. */
-import { fstatSync, writeFileSync } from "node:fs";
-import { CommandFailure, EX_CANTCREAT, EX_CONFIG } from "@cm4all/command";
+import { fstatSync } from "node:fs";
+import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import {
-  addBridgeVlan,
   changeLink,
-  deleteBridgeVlan,
-  isErrno,
-  isolateBridgePort,
   type Link,
   moveLink,
   newAddress,
@@ -15,10 +11,8 @@ import {
   newVethPair,
   type RtnetlinkSocket,
   setLinkUp,
-  withNamespace,
 } from "@cm4all/linux";
 import { addressFlags, awaitAddresses } from "./addresses.ts";
-import type { BridgePort } from "./description.ts";
 import type { Executor } from "./execute.ts";
 import { asFailure } from "./failures.ts";
 import { allowForwarding } from "./forwarding.ts";
@@ -31,6 +25,7 @@ import type { Place, Side, Step, Undo } from "./plan.ts";
 import type { NamespaceRecord, RecordedLink } from "./record-text.ts";
 import { writeResolvConf } from "./resolv-conf.ts";
 import { runScript, startScript } from "./script.ts";
+import { setPort, writeSysctl } from "./settings.ts";
 import { undoOne } from "./undo.ts";
 import { withView } from "./view.ts";
 
@@ -115,7 +110,8 @@ export class Kernel implements Executor {
       case "move-link":
         return this.#moveLink(step);
       case "set-port":
-        return this.#setPort(this.#hostLink(step.link), step.port);
+        setPort(host, this.#hostLink(step.link), this.#hostLink(step.port.bridge), step.port);
+        return;
       case "make-vlan": {
         const parent = this.#indexOf(step.place);
         const link = { name: step.name, mtuBytes: step.mtuBytes };
@@ -124,7 +120,8 @@ export class Kernel implements Executor {
         return;
       }
       case "write-sysctl":
-        return this.#writeSysctl(step.key, step.value);
+        writeSysctl(this.#namespace, step.key, step.value);
+        return;
       case "forward":
         return this.#forward(step);
       case "load-table":
@@ -188,39 +185,6 @@ export class Kernel implements Executor {
     const { name: _, ...change } = link;
     if (Object.values(change).some((value) => value !== undefined))
       this.#namespace.socket.request(changeLink(insideIndex, change));
-  }
-
-  #setPort({ index }: Link, { bridge, vlan, taggedVlans, isolated }: BridgePort): void {
-    const { host } = this.#holdings;
-    const { defaultPvid = 0 } = this.#hostLink(bridge).bridge ?? {};
-    if (vlan !== undefined) {
-      host.request(addBridgeVlan(index, vlan, true));
-      if (defaultPvid !== 0 && defaultPvid !== vlan)
-        host.request(deleteBridgeVlan(index, defaultPvid));
-    }
-    for (const id of taggedVlans) host.request(addBridgeVlan(index, id, false));
-    if (isolated) host.request(isolateBridgePort(index));
-  }
-
-  #writeSysctl(key: string, value: string): void {
-    // As sysctl(8) has it: a dot in the name of a link is written as a slash.
-    const path = [...key].map((c) => (c === "." ? "/" : c === "/" ? "." : c)).join("");
-    const write = () => writeFileSync(`/proc/sys/${path}`, value, { flag: "r+" });
-    try {
-      withNamespace(this.#namespace.fd.number, "net", write);
-    } catch (error) {
-      if (isErrno(error, "ENOENT"))
-        throw new CommandFailure(
-          `${key} is no setting of a network namespace, on this kernel`,
-          EX_CONFIG,
-          { cause: error },
-        );
-      if (isErrno(error, "EACCES", "EPERM"))
-        throw new CommandFailure(`${key} is a setting of the whole host`, EX_CONFIG, {
-          cause: error,
-        });
-      throw error;
-    }
   }
 
   #forward({ link, families }: StepOf<"forward">): void {

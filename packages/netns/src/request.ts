@@ -56,8 +56,8 @@ export async function prepareUp(
     own === undefined
       ? template === undefined
         ? undefined
-        : readDescription(fillTemplate(template, name), TEMPLATE_FILE)
-      : readDescription(own, descriptionPath(name)),
+        : readDescription(fillTemplate(template, name), TEMPLATE_FILE, name)
+      : readDescription(own, descriptionPath(name), name),
   );
   const script = await collect(() => findScript(scriptPath(name)));
   if (neither && template === undefined)
@@ -105,10 +105,10 @@ function fillTemplate(text: string, name: string): string {
 }
 
 /** Loaded only here: the TOML parser costs start-up time. */
-async function readDescription(text: string, file: string): Promise<Description> {
+async function readDescription(text: string, file: string, name: string): Promise<Description> {
   const describe = await import("./describe.ts");
   try {
-    return describe.parseDescription(text, file);
+    return describe.parseDescription(text, file, name);
   } catch (error) {
     if (error instanceof describe.DescriptionError)
       throw new CommandFailure(error.message, EX_CONFIG, { cause: error });

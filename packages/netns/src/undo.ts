@@ -97,7 +97,9 @@ function returnLink(holdings: Holdings, link: string, parent: string): void {
   const original = links.get(link)?.original;
   using here = openOwnNamespace("net");
   if (tryGetLink(host, parent) !== undefined) {
-    console.error(`the name ${parent} is taken on the host: the link comes back as ${FALLBACK_NAME}`);
+    console.error(
+      `the name ${parent} is taken on the host: the link comes back as ${FALLBACK_NAME}`,
+    );
     namespace.socket.request(moveLink(inside.index, FALLBACK_NAME, here.number));
     links.delete(link);
     return;
