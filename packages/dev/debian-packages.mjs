@@ -7,6 +7,7 @@ export const testPackages = [
   "iproute2",
   "iputils-ping",
   "nftables",
+  "strace",
   "procps",
   "gcc",
   "libc6-dev",

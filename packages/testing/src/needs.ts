@@ -16,6 +16,7 @@ const probes = {
   iproute2: () => program("ip"),
   ping: () => program("ping"),
   nft: () => program("nft"),
+  strace: () => program("strace"),
   gcc: () => program("gcc"),
   valgrind: () => program("valgrind"),
   git: () => program("git"),
