@@ -5,6 +5,7 @@ import { requireRoot } from "./failures.ts";
 import { interpreterProblem } from "./interpreter.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { namespacePath } from "./paths.ts";
+import { parseSignalMask } from "./signals.ts";
 import { checkName } from "./up.ts";
 import { becomeUser, findSudoUser, findUser } from "./user.ts";
 import { withView } from "./view.ts";
@@ -45,13 +46,16 @@ export function exec(name: string, words: readonly string[], options: ExecOption
       `there is no network namespace ${name} (${namespacePath(name)})`,
       EX_UNAVAILABLE,
     );
+  // From the launcher (build.mjs): Node has put all signals back to their defaults.
+  const ignored = parseSignalMask(process.env["CM4ALL_SIGIGN"] ?? "");
+  delete process.env["CM4ALL_SIGIGN"];
   // The working directory is the caller's, as with `ip netns exec`.
   const directory = process.cwd();
   try {
     withView(namespace, name, () => {
       process.chdir(directory);
       if (user !== undefined) becomeUser(user);
-      execute(file, command);
+      execute(file, command, ignored);
     });
   } catch (error) {
     throw explainExecution(file, error);

@@ -1,5 +1,5 @@
 /** A namespace as a command started by `ip netns exec` sees it. @see ip-netns(8) */
-import { existsSync, openSync, readdirSync, writeSync } from "node:fs";
+import { cpSync, existsSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import {
   Fd,
@@ -70,14 +70,23 @@ function bindEtc(name: string): void {
 
 /**
  * All files at once, read-only: nothing can be bound to a place where no file is, or a link
- * that leads nowhere, as /etc/resolv.conf of a host whose resolver does not run.
+ * that leads nowhere, as /etc/resolv.conf of a host whose resolver does not run. The upper
+ * layer is a copy, because overlayfs takes no directory that is inside the lower one.
  */
 function layOver(directory: string): void {
-  using upper = new Fd(openSync(directory, "r"));
-  // A name of a namespace may hold what separates options.
-  const layers = `lowerdir=/proc/self/fd/${upper.number}:/etc`;
   try {
-    mount({ source: "overlay", target: "/etc", type: "overlay", flags: MS_RDONLY, data: layers });
+    using original = new Fd(openSync(directory, "r"));
+    mount({ source: "tmpfs", target: directory, type: "tmpfs", data: "mode=0755" });
+    const files = `/proc/self/fd/${original.number}`;
+    for (const entry of readdirSync(files))
+      cpSync(join(files, entry), join(directory, entry), {
+        recursive: true,
+        verbatimSymlinks: true,
+      });
+    // By its descriptor, since a name of a namespace may hold what separates options.
+    using upper = new Fd(openSync(directory, "r"));
+    const data = `lowerdir=/proc/self/fd/${upper.number}:/etc`;
+    mount({ source: "overlay", target: "/etc", type: "overlay", flags: MS_RDONLY, data });
   } catch (error) {
     tell(`the files of ${directory} cannot be seen in /etc: ${error}`);
   }
