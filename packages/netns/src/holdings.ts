@@ -22,6 +22,8 @@ export interface Holdings {
   /** By their names inside. */
   readonly links: Map<string, RecordedLink>;
   settings: readonly ChangedSetting[];
+  /** The descriptor by which the name is locked. */
+  lock?: number | undefined;
 }
 
 function ifThere(get: () => Buffer): Link | undefined {

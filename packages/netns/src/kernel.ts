@@ -33,6 +33,8 @@ type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
 /** Where what is made is written down before it is made. */
 export interface Recorder {
+  /** By which the name is locked. */
+  readonly lock?: number;
   write(record: NamespaceRecord): void;
 }
 
@@ -68,6 +70,7 @@ export class Kernel implements Executor {
       ours: true,
       links: new Map(),
       settings: [],
+      lock: record.lock,
     };
     this.#record = record;
     this.#base = base;
@@ -203,7 +206,7 @@ export class Kernel implements Executor {
 
   #loadTable({ side, rules }: StepOf<"load-table">): void {
     const text = formatRules(rules, (link) => this.#indexOf({ side: "outside", link }));
-    loadRules(text, side === "inside" ? this.#namespace : undefined);
+    loadRules(text, this.#holdings.lock, side === "inside" ? this.#namespace : undefined);
   }
 
   #runScript({ path, links, timeoutMs }: StepOf<"run-script">): Promise<void> {

@@ -9,13 +9,16 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * Runs nft in the network namespace of the calling thread.
+ * @param lock a descriptor that nft keeps open: should we be killed, whoever waits for the
+ *   lock of it waits for nft to end
  * @throws CommandFailure with the first line that it says
  */
-function nft(args: readonly string[], input?: string): string {
+function nft(args: readonly string[], input?: string, lock?: number): string {
   // Loaded here: most namespaces have no table, and their start is quicker without it.
   const { spawnSync } = process.getBuiltinModule("node:child_process");
   const { error, status, stdout, stderr } = spawnSync("nft", args, {
     ...(input === undefined ? {} : { input }),
+    stdio: ["pipe", "pipe", "pipe", ...(lock === undefined ? [] : [lock])],
     encoding: "utf8",
     maxBuffer: OUTPUT_BYTES_MAX,
   });
@@ -29,16 +32,19 @@ function nft(args: readonly string[], input?: string): string {
   throw new CommandFailure(`nft ${args.join(" ")}: ${first}`, EX_OSERR);
 }
 
-/** Loads rules in one transaction: all of them, or none. @param namespace where; undefined: here */
-export function loadRules(text: string, namespace?: NetworkNamespace): void {
-  const load = () => nft(["-f", "-"], text);
+/**
+ * Loads rules in one transaction: all of them, or none.
+ * @param namespace where; undefined for here
+ */
+export function loadRules(text: string, lock?: number, namespace?: NetworkNamespace): void {
+  const load = () => nft(["-f", "-"], text, lock);
   if (namespace === undefined) load();
   else withNamespace(namespace.fd.number, "net", load);
 }
 
 /** Deletes our table of that name, if it is there. */
-export function deleteTable(table: string): void {
-  loadRules(deleteTableText(table));
+export function deleteTable(table: string, lock?: number): void {
+  loadRules(deleteTableText(table), lock);
 }
 
 /** Everything that the host has, in the form of libnftables-json(5). */

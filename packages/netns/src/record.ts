@@ -52,6 +52,11 @@ export class RecordFile {
     }
   }
 
+  /** The descriptor that has the lock. */
+  get lock(): number {
+    return this.#fd.number;
+  }
+
   read(): NamespaceRecord | undefined {
     const buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX);
     const length = readSync(this.#fd.number, buffer, 0, buffer.length, 0);

@@ -94,6 +94,7 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
   const known = record.read();
   const { remains, problem } = findExisting(name, host, known, hostNames(request));
   using _namespace = remains.namespace;
+  remains.lock = record.lock;
   if (problem !== undefined) {
     if (known === undefined) record.remove();
     throw new CommandFailure(problem, EX_CANTCREAT);
@@ -139,6 +140,7 @@ export function down(name: string): void {
   using host = new RtnetlinkSocket();
   const { holdings, warning } = findForDown(name, host, known);
   using _namespace = holdings.namespace;
+  holdings.lock = record.lock;
   if (warning !== undefined) console.error(warning);
   const undos = planDown(known?.undo ?? undoPlainVeth);
   const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
