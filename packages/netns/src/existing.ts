@@ -119,9 +119,15 @@ export function findForDown(
   const file = namespaceFile(name);
   holdings.attached = file !== undefined;
   const named = file === "namespace" ? NetworkNamespace.tryOpen(name) : undefined;
-  holdings.namespace = named ?? findByProcess(known);
-  holdings.ours = known !== undefined && holdings.namespace?.cookie === known.cookie;
-  if (known !== undefined && known.links.length > 0) return { holdings };
+  if (known !== undefined && known.links.length > 0) {
+    // Somebody else may have the name by now: then our links are not in that one.
+    holdings.ours = named?.cookie === known.cookie;
+    if (!holdings.ours) named?.[Symbol.dispose]();
+    holdings.namespace = holdings.ours ? named : findByProcess(known);
+    holdings.ours = holdings.namespace !== undefined;
+    return { holdings };
+  }
+  holdings.namespace = named;
   // Made with ip(8): by the names that the unit of old gave.
   const inside = holdings.namespace && tryGetLink(holdings.namespace.socket, plainVeth.name);
   const outside = tryGetLink(host, name) ?? pairOf(inside, host);

@@ -3,6 +3,7 @@ import { fstatSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import {
   changeLink,
+  isErrno,
   type Link,
   moveLink,
   newAddress,
@@ -28,6 +29,9 @@ import { runScript, startScript } from "./script.ts";
 import { setPort, writeSysctl } from "./settings.ts";
 import { undoOne } from "./undo.ts";
 import { withView } from "./view.ts";
+
+/** udev renames a link once or twice. */
+const RENAME_TRIES = 10;
 
 type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
@@ -193,15 +197,28 @@ export class Kernel implements Executor {
   #forward({ link, families }: StepOf<"forward">): void {
     const { name } = this.#holdings;
     const index = this.#outside.get(link);
-    const own = index === undefined ? link : (this.#hostLinkByIndex(index)?.name ?? link);
-    allowForwarding(name, own, families, (settings) => {
-      // That of our own link ends with the link.
-      if (index !== undefined) return;
+    if (index !== undefined) {
+      this.#forwardOwn(index, families);
+      return;
+    }
+    allowForwarding(name, link, families, (settings) => {
       this.#holdings.settings = [...this.#holdings.settings, ...settings];
       this.#writeRecord("unfinished");
       for (const { path } of settings)
         console.error(`${path.replaceAll("/", ".")} = 1, until no namespace needs it`);
     });
+  }
+
+  /** Of a link of ours: the setting ends with it, and is known by a name that may change. */
+  #forwardOwn(index: number, families: StepOf<"forward">["families"]): void {
+    for (let tries = 1; ; tries++)
+      try {
+        const link = this.#hostLinkByIndex(index)?.name ?? "";
+        allowForwarding(this.#holdings.name, link, families, () => {});
+        return;
+      } catch (error) {
+        if (!isErrno(error, "ENOENT") || tries === RENAME_TRIES) throw error;
+      }
   }
 
   #loadTable({ side, rules }: StepOf<"load-table">): void {

@@ -123,6 +123,10 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
       let over = false;
       const others = async () => {
         for (let i = 0; !over; i++) {
+          // As udev does it: at any moment, also of a link that is being set up.
+          const rename =
+            "for l in $(ip -br link | grep -o '^c[0-9]*' | shuf -n 2); do ip link set $l name u-$l; done";
+          await start("sh", "-c", rename);
           expect((await start("ip", "netns", "add", `ip${i}`)).status).toBe(0);
           expect((await start("ip", "netns", "delete", `ip${i}`)).status).toBe(0);
         }

@@ -74,6 +74,22 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(processLinks()).toBe("lo\n");
     });
 
+    it("does not take a link out of somebody else's namespace that has the name by now", () => {
+      sandbox.writeScript("web", daemon);
+      succeed("up", "web");
+      sandbox.output("ip", "netns", "delete", "web");
+      for (const line of ["netns add web", "-n web link add theirs type veth peer name other"])
+        sandbox.output("ip", ...line.split(" "));
+      sandbox.output("sh", "-c", "ip netns exec web setsid sleep 999 >/dev/null 2>&1 &");
+      sandbox.output("sh", "-c", "until pgrep -xf 'sleep 999'; do :; done");
+      succeed("down", "web");
+      const inside = "nsenter -t $(pgrep -xf 'sleep 999') -n ip -br link";
+      expect(sandbox.output("sh", "-c", inside)).toContain("theirs");
+      const ours = "nsenter -t $(pgrep -xf 'sleep 1000') -n ip -br link | cut -d' ' -f1";
+      expect(sandbox.output("sh", "-c", ours)).toBe("lo\n");
+      expect(links()).toBe("lo");
+    });
+
     it("finds the pair of a foreign namespace whose host's end has another name", () => {
       for (const line of ["netns add web", "link add name odd type veth peer name net0 netns web"])
         sandbox.output("ip", ...line.split(" "));
