@@ -142,62 +142,62 @@ run("ip", ..."address add 192.0.2.2/24 dev eth0".split(" "));
 run("ip", ..."route add default via 192.0.2.1".split(" "));
 run("ip", ..."link add br0 type bridge".split(" "));
 
-const nftUp = `table ip n {
-  chain p { type nat hook postrouting priority srcnat; iifname "n" oifname != "n" masquerade; }
+const nftUp = `table ip bench {
+  chain p { type nat hook postrouting priority srcnat; iifname "bench" oifname != "bench" masquerade; }
 }`;
 /** @type {Record<string, { toml: string, up: string[], down: string[] }>} */
 const kinds = {
   macvlan: {
     toml: '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["192.0.2.5/24"]\n',
     up: [
-      "ip netns add n",
-      "ip link add link eth0 name net0 netns n type macvlan mode bridge",
-      "ip -n n link set lo up",
-      "ip -n n link set net0 up",
-      "ip -n n address add 192.0.2.5/24 dev net0",
+      "ip netns add bench",
+      "ip link add link eth0 name net0 netns bench type macvlan mode bridge",
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip -n bench address add 192.0.2.5/24 dev net0",
     ],
-    down: ["ip netns delete n"],
+    down: ["ip netns delete bench"],
   },
   "a port of a bridge": {
     toml: '[outside]\nbridge = "br0"\nisolated = true\n[inside]\naddresses = ["192.0.2.5/24"]\n',
     up: [
-      "ip netns add n",
-      "ip link add n type veth peer name net0 netns n",
-      "ip link set dev n master br0",
-      "ip link set dev n type bridge_slave isolated on",
-      "ip -n n link set lo up",
-      "ip -n n link set net0 up",
-      "ip link set dev n up",
-      "ip -n n address add 192.0.2.5/24 dev net0",
+      "ip netns add bench",
+      "ip link add bench type veth peer name net0 netns bench",
+      "ip link set dev bench master br0",
+      "ip link set dev bench type bridge_slave isolated on",
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip link set dev bench up",
+      "ip -n bench address add 192.0.2.5/24 dev net0",
     ],
-    down: ["ip link delete dev n", "ip netns delete n"],
+    down: ["ip link delete dev bench", "ip netns delete bench"],
   },
   masquerading: {
     toml: '[outside]\naddresses = ["10.0.5.1/24"]\nmasquerade = "ipv4"\n[inside]\naddresses = ["10.0.5.2/24"]\ngateway = "10.0.5.1"\n',
     up: [
-      "ip netns add n",
-      "ip link add n type veth peer name net0 netns n",
-      "sysctl -qw net.ipv4.conf.n.forwarding=1",
+      "ip netns add bench",
+      "ip link add bench type veth peer name net0 netns bench",
+      "sysctl -qw net.ipv4.conf.bench.forwarding=1",
       "sysctl -qw net.ipv4.conf.eth0.forwarding=1",
       `nft ${nftUp}`,
-      "ip -n n link set lo up",
-      "ip -n n link set net0 up",
-      "ip link set dev n up",
-      "ip address add 10.0.5.1/24 dev n",
-      "ip -n n address add 10.0.5.2/24 dev net0",
-      "ip -n n route add default via 10.0.5.1",
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip link set dev bench up",
+      "ip address add 10.0.5.1/24 dev bench",
+      "ip -n bench address add 10.0.5.2/24 dev net0",
+      "ip -n bench route add default via 10.0.5.1",
     ],
-    down: ["nft delete table ip n", "ip link delete dev n", "ip netns delete n"],
+    down: ["nft delete table ip bench", "ip link delete dev bench", "ip netns delete bench"],
   },
 };
 /** @param {string} line */
 const split = (line) => (line.startsWith("nft table") ? ["nft", line.slice(4)] : line.split(" "));
 for (const [what, { toml, up, down }] of Object.entries(kinds)) {
-  writeFileSync("/etc/cm4all/spawn/netns/n.toml", toml);
+  writeFileSync("/etc/cm4all/spawn/netns/bench.toml", toml);
   await compare(
     `${what}, up and down`,
     40,
     () => inOrder([...up, ...down].map(split)),
-    () => inOrder([...ourUp("n"), ...ourDown("n")]),
+    () => inOrder([...ourUp("bench"), ...ourDown("bench")]),
   );
 }

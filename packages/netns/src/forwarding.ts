@@ -70,8 +70,15 @@ export function allowForwarding(
   });
 }
 
-/** Gives the host's settings their old values, where no other namespace needs them. */
-export function restoreForwarding(name: string, settings: readonly ChangedSetting[]): void {
+/**
+ * Gives the host's settings their old values, where no other namespace needs them.
+ * @param forget records that this namespace needs none any more, before another one asks
+ */
+export function restoreForwarding(
+  name: string,
+  settings: readonly ChangedSetting[],
+  forget: () => void,
+): void {
   if (settings.length === 0) return;
   withSharedLock(() => {
     const needed = new Set(othersSettings(name).map(({ path }) => path));
@@ -83,6 +90,7 @@ export function restoreForwarding(name: string, settings: readonly ChangedSettin
           // The link is gone, or has another name.
           if (!isErrno(error, "ENOENT")) throw error;
         }
+    forget();
   });
 }
 

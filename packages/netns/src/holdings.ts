@@ -22,6 +22,8 @@ export interface Holdings {
   /** By their names inside. */
   readonly links: Map<string, RecordedLink>;
   settings: readonly ChangedSetting[];
+  /** Records what is left of it. */
+  save?: (() => void) | undefined;
   /** The descriptor by which the name is locked. */
   lock?: number | undefined;
 }

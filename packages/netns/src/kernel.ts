@@ -75,6 +75,7 @@ export class Kernel implements Executor {
       links: new Map(),
       settings: [],
       lock: record.lock,
+      save: () => this.#writeRecord("unfinished"),
     };
     this.#record = record;
     this.#base = base;

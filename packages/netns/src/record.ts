@@ -25,6 +25,8 @@ export function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
+const READ_TRIES = 3;
+
 /** Larger than any record. */
 const RECORD_BYTES_MAX = 256 * 1024;
 
@@ -107,10 +109,18 @@ export function peekAllRecords(): Map<string, NamespaceRecord> {
   const found = new Map<string, NamespaceRecord>();
   const bootId = readBootId();
   for (const name of recordedNames()) {
-    const record = peekRecord(name);
+    const record = peekWhole(name);
     if (record?.bootId === bootId) found.set(name, record);
   }
   return found;
+}
+
+/** read(2) may meet a write(2) half way: then it is asked again. */
+function peekWhole(name: string): NamespaceRecord | undefined {
+  for (let tries = 1; ; tries++) {
+    const record = peekRecord(name);
+    if (record !== undefined || tries === READ_TRIES) return record;
+  }
 }
 
 function recordedNames(): string[] {

@@ -37,8 +37,10 @@ export function undoOne(holdings: Holdings, undo: Undo): void {
       deleteTable(tableName(name), holdings.lock);
       return;
     case "restore-forwarding":
-      restoreForwarding(name, holdings.settings);
-      holdings.settings = [];
+      restoreForwarding(name, holdings.settings, () => {
+        holdings.settings = [];
+        holdings.save?.();
+      });
       return;
     case "remove-resolv-conf":
       removeResolvConf(name);

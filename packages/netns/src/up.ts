@@ -4,11 +4,13 @@ import { RtnetlinkSocket } from "@cm4all/linux";
 import { type Executor, execute, UndoFailure, undoAll } from "./execute.ts";
 import { findExisting, findForDown } from "./existing.ts";
 import { asFailure, messageOf, requireRoot } from "./failures.ts";
+import type { Holdings } from "./holdings.ts";
 import { Interruption } from "./interruption.ts";
 import { Kernel, type RecordBase } from "./kernel.ts";
 import { nameProblem } from "./name.ts";
 import { planDown, planUndo, planUp, type UpRequest, undoPlainVeth } from "./plan.ts";
 import { RecordFile, readBootId, withSharedLock } from "./record.ts";
+import type { NamespaceRecord } from "./record-text.ts";
 import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } from "./request.ts";
 import { needsReservation, reserve } from "./shared.ts";
 import { undoOne } from "./undo.ts";
@@ -94,7 +96,7 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
   const known = record.read();
   const { remains, problem } = findExisting(name, host, known, hostNames(request));
   using _namespace = remains.namespace;
-  remains.lock = record.lock;
+  keepRecord(remains, record, known);
   if (problem !== undefined) {
     if (known === undefined) record.remove();
     throw new CommandFailure(problem, EX_CANTCREAT);
@@ -108,6 +110,18 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
       `what is left of an earlier ${name} cannot be removed:\n${problems.map(messageOf).join("\n")}`,
       EX_OSERR,
     );
+}
+
+/** What is undone is no longer recorded. */
+function keepRecord(
+  holdings: Holdings,
+  record: RecordFile,
+  known: NamespaceRecord | undefined,
+): void {
+  holdings.lock = record.lock;
+  holdings.save = () => {
+    if (known !== undefined) record.write({ ...known, settings: holdings.settings });
+  };
 }
 
 function undone(error: unknown): unknown {
@@ -134,13 +148,17 @@ export function down(name: string): void {
   checkName(name);
   requireRoot();
   using record = lockRecord(name);
+  const found = record.read();
   // Cut short, it leaves something that the next `up` may replace.
-  const known = record.read();
-  if (known?.state === "complete") record.write({ ...known, state: "removing", pid: process.pid });
+  const known =
+    found?.state === "complete"
+      ? ({ ...found, state: "removing", pid: process.pid } as const)
+      : found;
+  if (known !== undefined && known !== found) record.write(known);
   using host = new RtnetlinkSocket();
   const { holdings, warning } = findForDown(name, host, known);
   using _namespace = holdings.namespace;
-  holdings.lock = record.lock;
+  keepRecord(holdings, record, known);
   if (warning !== undefined) console.error(warning);
   const undos = planDown(known?.undo ?? undoPlainVeth);
   const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
