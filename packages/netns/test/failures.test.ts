@@ -324,21 +324,25 @@ servers = ["10.0.5.1"]
       expect(run("down", "web").status).toBe(0);
     });
 
-    it.each(["kill-before", "kill-after"])("%s: up works again, and so does down", (mode) => {
-      const before = sandbox.state();
-      for (let step = 0; step < 12; step++) {
-        expect(disturbed(mode, step).signal).toBe("SIGKILL");
-        expect(run("check", "web").status).toBe(0);
-        expect(run("up", "web")).toMatchObject({ status: 0, stderr: "" });
-        sandbox.output("ip", "netns", "exec", "web", "ping", "-c1", "-n", "-q", "10.0.5.1");
-        expect(run("down", "web").status).toBe(0);
-        expect(disturbed(mode, step).signal).toBe("SIGKILL");
-        expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
-        // What the scripts have left in namespaces that were taken down.
-        sandbox.output("sh", "-c", "kill $(pgrep -x sleep); while pgrep -x sleep; do :; done");
-        expect(sandbox.state()).toBe(before);
-      }
-    });
+    it.each(["kill-before", "kill-after"])(
+      "%s: up works again, and so does down",
+      (mode) => {
+        const before = sandbox.state();
+        for (let step = 0; step < 12; step++) {
+          expect(disturbed(mode, step).signal).toBe("SIGKILL");
+          expect(run("check", "web").status).toBe(0);
+          expect(run("up", "web")).toMatchObject({ status: 0, stderr: "" });
+          sandbox.output("ip", "netns", "exec", "web", "ping", "-c1", "-n", "-q", "10.0.5.1");
+          expect(run("down", "web").status).toBe(0);
+          expect(disturbed(mode, step).signal).toBe("SIGKILL");
+          expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
+          // What the scripts have left in namespaces that were taken down.
+          sandbox.output("sh", "-c", "kill $(pgrep -x sleep); while pgrep -x sleep; do :; done");
+          expect(sandbox.state()).toBe(before);
+        }
+      },
+      300_000,
+    );
 
     it("kill while the script runs: up ends that script", async () => {
       sandbox.writeScript("web", "#!/bin/sh\necho $PPID\nsleep 1000\n");
