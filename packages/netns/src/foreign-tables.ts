@@ -31,13 +31,15 @@ export interface Obstacle {
 
 const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null;
 
+const entriesOf = (listed: unknown): unknown[] =>
+  isObject(listed) && Array.isArray(listed["nftables"]) ? listed["nftables"] : [];
+
 class Ruleset {
   readonly chains: Chain[] = [];
   readonly #rules: Rule[] = [];
 
-  constructor(listed: unknown) {
-    const list = isObject(listed) && Array.isArray(listed["nftables"]) ? listed["nftables"] : [];
-    for (const entry of list) {
+  constructor(listed: readonly unknown[]) {
+    for (const entry of listed.flatMap(entriesOf)) {
       if (!isObject(entry)) continue;
       if (isObject(entry["chain"])) this.chains.push(entry["chain"] as unknown as Chain);
       const { rule } = entry;
@@ -58,19 +60,25 @@ class Ruleset {
   }
 }
 
-/** @param listed the answer of `nft -j list ruleset` @param link the host's end */
+/** The tables of others that have a say about what is forwarded. @param listed `list chains` */
+export function forwardingTables(listed: unknown): { family: string; table: string }[] {
+  const found = new Ruleset([listed]).chains.filter(isForeign);
+  return [...new Map(found.map((chain) => [`${chain.family} ${chain.table}`, chain])).values()];
+}
+
+const isForeign = ({ hook, table }: Chain): boolean =>
+  hook === "forward" && !table.startsWith(TABLE_PREFIX);
+
+/** @param listed what nft lists of each of their tables @param link the host's end */
 export function findObstacles(
-  listed: unknown,
+  listed: readonly unknown[],
   link: string,
   families: readonly ("ipv4" | "ipv6")[],
 ): Obstacle[] {
   const ruleset = new Ruleset(listed);
   const wanted = new Set(["inet", ...families.map((one) => (one === "ipv4" ? "ip" : "ip6"))]);
   return ruleset.chains
-    .filter(
-      ({ family, table, hook }) =>
-        hook === "forward" && wanted.has(family) && !table.startsWith(TABLE_PREFIX),
-    )
+    .filter((chain) => isForeign(chain) && wanted.has(chain.family))
     .filter((chain) => drops(ruleset, chain) && !accepts(ruleset, chain, link, new Set()))
     .map((chain) => ({
       chain: `${chain.family} ${chain.table} ${chain.name}`,

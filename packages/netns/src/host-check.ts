@@ -12,10 +12,10 @@ import {
 } from "@cm4all/linux";
 import type { Description, StackedDescription, VethDescription } from "./description.ts";
 import { hostNameOf } from "./description.ts";
-import { findObstacles } from "./foreign-tables.ts";
+import { findObstacles, forwardingTables } from "./foreign-tables.ts";
 import { ipv6ForwardingProblem } from "./forwarding.ts";
 import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
-import { listRuleset } from "./nft.ts";
+import { listJson } from "./nft.ts";
 import { forwardedFamilies } from "./plan-links.ts";
 
 const LOOPBACK_INDEX = 1;
@@ -144,7 +144,10 @@ function defaultRouteLinks(host: RtnetlinkSocket): string[] {
 }
 
 function obstacles(link: VethDescription, name: string, origin: string): string[] {
-  return findObstacles(listRuleset(), hostNameOf(link, name), forwardedFamilies(link)).map(
+  // Not the whole ruleset, which has a table for each of a thousand namespaces.
+  const tables = forwardingTables(listJson("chains"));
+  const listed = tables.map(({ family, table }) => listJson("table", family, table));
+  return findObstacles(listed, hostNameOf(link, name), forwardedFamilies(link)).map(
     ({ chain, remedies }) =>
       `${origin}: the nftables chain "${chain}" of somebody else drops what is forwarded; needed there: ${remedies.join(" ; ")}`,
   );

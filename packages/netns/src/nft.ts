@@ -47,14 +47,14 @@ export function deleteTable(table: string, lock?: number): void {
   loadRules(deleteTableText(table), lock);
 }
 
-/** Everything that the host has, in the form of libnftables-json(5). */
-export function listRuleset(): unknown {
-  return JSON.parse(nft(["-j", "list", "ruleset"]));
+/** What nft lists, in the form of libnftables-json(5). */
+export function listJson(...what: readonly string[]): unknown {
+  return JSON.parse(nft(["-j", "list", ...what]));
 }
 
 /** The names of the tables of the family inet. */
 export function listTables(): string[] {
-  const listed = JSON.parse(nft(["-j", "list", "tables", "inet"])) as {
+  const listed = listJson("tables", "inet") as {
     nftables: { table?: { name: string } }[];
   };
   return listed.nftables.flatMap(({ table }) => (table === undefined ? [] : [table.name]));
