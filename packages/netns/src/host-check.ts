@@ -1,5 +1,5 @@
 /** What the host has not, or has otherwise than the description needs it. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG, EX_UNAVAILABLE } from "@cm4all/command";
 import {
   AF_INET,
@@ -10,10 +10,16 @@ import {
   parseRoute,
   type RtnetlinkSocket,
 } from "@cm4all/linux";
-import type { Description, StackedDescription, VethDescription } from "./description.ts";
+import type {
+  BridgePort,
+  Description,
+  Located,
+  StackedDescription,
+  VethDescription,
+} from "./description.ts";
 import { hostNameOf } from "./description.ts";
 import { findObstacles, forwardingTables } from "./foreign-tables.ts";
-import { ipv6ForwardingProblem } from "./forwarding.ts";
+import { type Family, ipv6ForwardingProblem } from "./forwarding.ts";
 import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
 import { listJson } from "./nft.ts";
 import { forwardedFamilies } from "./plan-links.ts";
@@ -46,17 +52,21 @@ export function checkHost(
   const routed = description.links.filter(
     (link): link is VethDescription => link.type === "veth" && forwardedFamilies(link).length > 0,
   );
-  if (routed.length === 0) return { problems, warnings: [], uplinks: [] };
-  const { uplinks, warnings } = findUplinks(routed, host, problems);
+  const warnings = description.links.flatMap((link) =>
+    link.type === "veth" && link.port !== undefined ? bridgeObstacles(link.port) : [],
+  );
+  if (routed.length === 0) return { problems, warnings, uplinks: [] };
+  const found = findUplinks(routed, host, problems);
+  warnings.push(...found.warnings);
   for (const link of routed) {
     const families = forwardedFamilies(link);
     const origin = link.masquerade?.origin ?? link.publish[0]?.origin ?? "";
     const problem = families.includes("ipv6") ? ipv6ForwardingProblem() : undefined;
     if (problem !== undefined)
       problems.push(new CommandFailure(`${origin}: ${problem}`, EX_CONFIG));
-    if (isOnPath("nft")) warnings.push(...obstacles(link, name, origin));
+    warnings.push(...obstacles(hostNameOf(link, name), families, origin));
   }
-  return { problems, warnings, uplinks };
+  return { problems, warnings, uplinks: found.uplinks };
 }
 
 function isOnPath(program: string): boolean {
@@ -143,12 +153,27 @@ function defaultRouteLinks(host: RtnetlinkSocket): string[] {
     .filter((name) => name !== undefined);
 }
 
-function obstacles(link: VethDescription, name: string, origin: string): string[] {
+function obstacles(link: string, families: readonly Family[], origin: string): string[] {
+  if (!isOnPath("nft")) return [];
   // Not the whole ruleset, which has a table for each of a thousand namespaces.
   const tables = forwardingTables(listJson("chains"));
   const listed = tables.map(({ family, table }) => listJson("table", family, table));
-  return findObstacles(listed, hostNameOf(link, name), forwardedFamilies(link)).map(
+  return findObstacles(listed, link, families).map(
     ({ chain, remedies }) =>
       `${origin}: the nftables chain "${chain}" of somebody else drops what is forwarded; needed there: ${remedies.join(" ; ")}`,
   );
 }
+
+/** With br_netfilter, as Docker loads it, what a bridge passes on is forwarded, too. */
+function bridgeObstacles({ value, origin }: Located<BridgePort>): string[] {
+  const families = (["ipv4", "ipv6"] as const).filter((family) => isSet(bridgeSettings[family]));
+  return families.length === 0 ? [] : obstacles(value.bridge, families, origin);
+}
+
+const bridgeSettings = {
+  ipv4: "/proc/sys/net/bridge/bridge-nf-call-iptables",
+  ipv6: "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
+};
+
+const isSet = (path: string): boolean =>
+  existsSync(path) && readFileSync(path, "utf8").trim() === "1";

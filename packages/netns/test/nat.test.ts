@@ -265,6 +265,28 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(run("check", "web").stdout).not.toContain("warning");
     });
 
+    it("names it also for a port of a bridge, which br_netfilter hands to that chain", () => {
+      sandbox.output("ip", "link", "add", "br0", "type", "bridge");
+      sandbox.writeDescription("web", '[outside]\nbridge = "br0"\n');
+      const table =
+        "table ip f { chain c { type filter hook forward priority 0; policy drop; } ; }";
+      sandbox.output("nft", table);
+      const call = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+      for (const [value, expected] of [
+        ["1", `warning: ${TOML}:2: the nftables chain "ip f c"`],
+        ["0", ""],
+      ] as const) {
+        // A kernel without br_netfilter has no such file.
+        const set = sandbox.run("sh", "-c", `[ ! -e ${call} ] || echo ${value} >${call}`);
+        expect(set.status).toBe(0);
+        const { stdout } = run("check", "web");
+        if (sandbox.run("test", "-e", call).status === 0 && expected !== "")
+          expect(stdout).toContain(`${expected} of somebody else`);
+        else expect(stdout).not.toContain("warning");
+      }
+      expect(run("check", "web").stdout).not.toContain('iifname "web"');
+    });
+
     it("does not leave a table, nor a setting, when something fails later", () => {
       sandbox.writeDescription("web", ends);
       sandbox.writeScript("web", "#!/bin/sh\nexit 1\n");
