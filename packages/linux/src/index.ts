@@ -4,6 +4,7 @@ export * from "./cgroup/parse.ts";
 export * from "./cgroup/read.ts";
 export * from "./close-in-child.ts";
 export * from "./cmsg.ts";
+export * from "./credentials.ts";
 export * from "./directory.ts";
 export * from "./epoll.ts";
 export * from "./errors.ts";
