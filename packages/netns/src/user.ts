@@ -1,6 +1,7 @@
 /** The user as whom a command is run in a namespace. */
 import { spawnSync } from "node:child_process";
 import { CommandFailure, EX_OSERR, EX_USAGE } from "@cm4all/command";
+import { setGid, setGroups, setUid } from "@cm4all/linux";
 
 export interface User {
   readonly name: string;
@@ -45,10 +46,9 @@ export function findSudoUser(): User {
 
 /** Gives up root for good, and has the environment of a login of the user. */
 export function becomeUser({ name, uid, gid, groups, home, shell }: User): void {
-  process.setgroups?.([...groups]);
-  process.setgid?.(gid);
-  // From here on without capabilities.
-  process.setuid?.(uid);
+  setGroups(groups);
+  setGid(gid);
+  setUid(uid);
   Object.assign(process.env, { HOME: home, USER: name, LOGNAME: name, SHELL: shell });
   for (const key of Object.keys(process.env)) if (key.startsWith("SUDO_")) delete process.env[key];
 }

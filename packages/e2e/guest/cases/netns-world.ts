@@ -31,6 +31,8 @@ export function makeWorld(): void {
     "-6 route add default via 2001:db8::1",
   ])
     sh(`ip ${line}`);
+  // IPMasquerade= of systemd-networkd may have switched it on for all links.
+  sh("sysctl -qw net.ipv4.ip_forward=0");
   sh(`mkdir -p ${TOOLS}`);
   sh(`cat >${TOOLS}/server.js <<'END'\n${server}\nEND`);
   sh(`cat >${TOOLS}/client.js <<'END'\n${client}\nEND`);
