@@ -63,6 +63,16 @@ export const netnsLinks: Case = {
         tried.push("vlan", "vlan on top");
       }
       await moveBothWays(tried);
+      await withNamespace("web", '[link]\ntype = "none"', () => {
+        assert.equal(sh("ip netns exec web ls /sys/class/net"), "lo");
+      });
+      const several = `[[link]]\n[link.inside]\naddresses = ["10.0.5.2/24"]
+[link.outside]\naddresses = ["10.0.5.1/24"]
+[[link]]\ntype = "macvlan"\nparent = "up0"\n[link.inside]\naddresses = ["192.0.2.5/24"]`;
+      await withNamespace("web", several, () => {
+        for (const address of ["10.0.5.1", "192.0.2.1"]) pingFrom("web", address);
+      });
+      tried.push("none", "several");
       note(tried.join(", "));
     } finally {
       attempt("ip link delete br0");

@@ -45,6 +45,9 @@ export const netnsNat: Case = {
         assert.equal(ask("world", "192.0.2.2", 8080, slowness), "192.0.2.1");
         assert.equal(ask("world", "10.0.5.2", 80, slowness), undefined);
         attempt("for pid in $(ip netns pids world); do kill $pid; done");
+        sh("nft delete table inet cm4all-netns-web");
+        const [web] = JSON.parse(sh("cm4all-spawn-netns list --json"));
+        assert.deepEqual(web.problems, ["the nftables table cm4all-netns-web is gone"]);
       });
     } finally {
       attempt("nft delete table ip filter");
