@@ -8,12 +8,12 @@ export const unitOf = (name: string): string => `cm4all-spawn-netns@${name}.serv
 
 const TOOLS = "/run/e2e-netns";
 
-/** Answers each TCP connection with the address that it comes from. */
-const server = `require("net").createServer((s) => s.end(s.remoteAddress))
-  .listen(Number(process.argv[2]), "::", () => require("fs").writeFileSync(process.argv[3], ""));`;
-const client = `require("net").connect({ host: process.argv[2], port: Number(process.argv[3]), timeout: Number(process.argv[4]) })
-  .on("data", (data) => { console.log(String(data)); process.exit(0); })
-  .on("timeout", () => process.exit(3)).on("error", () => process.exit(4));`;
+/** Answers each TCP connection with the address that it comes from. Perl starts quickly. */
+const server = `use IO::Socket::IP;
+my $socket = IO::Socket::IP->new(LocalHost => "::", LocalPort => $ARGV[0], V6Only => 0,
+  Listen => 5, ReuseAddr => 1) or die $@;
+open(my $ready, ">", $ARGV[1]); close($ready);
+while (my $one = $socket->accept) { print $one $one->peerhost, "\\n"; close($one); }`;
 
 /** A namespace `world` behind the host's link up0, to which its default route leads. */
 export function makeWorld(): void {
@@ -34,8 +34,7 @@ export function makeWorld(): void {
   // IPMasquerade= of systemd-networkd may have switched it on for all links.
   sh("sysctl -qw net.ipv4.ip_forward=0");
   sh(`mkdir -p ${TOOLS}`);
-  sh(`cat >${TOOLS}/server.js <<'END'\n${server}\nEND`);
-  sh(`cat >${TOOLS}/client.js <<'END'\n${client}\nEND`);
+  sh(`cat >${TOOLS}/server.pl <<'END'\n${server}\nEND`);
 }
 
 export function removeWorld(): void {
@@ -50,7 +49,7 @@ const within = (netns: string | undefined): string =>
 export function listen(netns: string | undefined, port: number): void {
   const ready = `${TOOLS}/ready-${netns ?? "host"}-${port}`;
   sh(
-    `rm -f ${ready}; ${within(netns)}node ${TOOLS}/server.js ${port} ${ready} >/dev/null 2>&1 & ` +
+    `rm -f ${ready}; ${within(netns)}perl ${TOOLS}/server.pl ${port} ${ready} >/dev/null 2>&1 & ` +
       `for i in $(seq 600); do [ -e ${ready} ] && exit; sleep 0.1; done; exit 1`,
   );
 }
@@ -62,9 +61,9 @@ export function ask(
   port: number,
   slowness: number,
 ): string | undefined {
-  const timeoutMs = 1500 * Math.sqrt(slowness);
+  const seconds = 2 * Math.sqrt(slowness);
   const { status, stdout } = attempt(
-    `${within(netns)}node ${TOOLS}/client.js ${host} ${port} ${timeoutMs}`,
+    `${within(netns)}timeout ${seconds} bash -c 'exec 3<>/dev/tcp/${host}/${port}; cat <&3'`,
   );
   return status === 0 ? stdout.trim().replace(/^::ffff:/, "") : undefined;
 }
@@ -107,7 +106,7 @@ const named =
 /** Links, namespaces, tables, records and settings of the host. */
 export function state(): string {
   return sh(
-    "ip -o link | cut -d: -f2; ls /run/netns; nft list tables; " +
+    "mkdir -p /run/cm4all-spawn-netns; ip -o link | cut -d: -f2; ls /run/netns; nft list tables; " +
       "ls /run/cm4all-spawn-netns /etc/netns 2>/dev/null; sysctl -a 2>/dev/null | grep 'conf.up0.*forwarding'",
   );
 }
