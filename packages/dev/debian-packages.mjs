@@ -6,6 +6,8 @@ export const runtimePackages = ["catatonit", "util-linux"];
 export const testPackages = [
   "iproute2",
   "iputils-ping",
+  "nftables",
+  "strace",
   "procps",
   "gcc",
   "libc6-dev",

@@ -4,7 +4,7 @@
 set -euo pipefail
 suite=$1 tree=$2
 
-include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nodejs,catatonit,postgresql
+include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,nodejs,catatonit,postgresql
 mmdebstrap -q --mode=root --variant=minbase --include=$include \
     --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \

@@ -4,6 +4,7 @@ import { intFunction } from "./libc.ts";
 import { beginCall, cString, cStringArray } from "./memory.ts";
 
 const SIG_DFL = 0;
+const SIG_IGN = 1;
 const SIGRTMAX = 64;
 
 const F_SETFD = 2;
@@ -19,11 +20,17 @@ const libc = {
  * namespaces of the calling thread, default signal dispositions (Node ignores some,
  * which would be inherited) and the standard descriptors; Node has made every other one
  * close-on-exec when it started. Returns only by throwing.
+ * @param ignoredSignals numbers of signals that the program is to ignore
  * @throws SyscallError such as ENOENT; the program is of no use then but to say so
  */
-export function execute(file: string, argv: readonly string[]): never {
+export function execute(
+  file: string,
+  argv: readonly string[],
+  ignoredSignals: readonly number[] = [],
+): never {
   // It fails for the signals that cannot be caught and those that glibc keeps.
   for (let signal = 1; signal <= SIGRTMAX; signal++) libc.signal(signal, SIG_DFL);
+  for (const signal of ignoredSignals) libc.signal(signal, SIG_IGN);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, 0);
   beginCall();
   check(libc.execvp(cString(file), cStringArray(argv)), "execvp", { file });

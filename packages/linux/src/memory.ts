@@ -6,11 +6,9 @@
  * thread that lives as long as the thread. Calls are synchronous and never nest,
  * so each starts at the arena's beginning.
  */
-import { SyscallError } from "./errors.ts";
 import { addressOf } from "./libc.ts";
 
 const ARENA_BYTES = 256 * 1024;
-const E2BIG = 7;
 
 /** A part of the arena: its bytes, and the address that a C function takes. */
 export interface NativeMemory {
@@ -26,18 +24,24 @@ export function allocateNative(lengthBytes: number): NativeMemory {
 
 let arena: NativeMemory | undefined;
 let used = 0;
+/** What did not fit into the arena, such as the arguments of a long command line. */
+let overflow: NativeMemory[] = [];
 
 /** Starts a new call: everything given out before is invalid from now on. */
 export function beginCall(): void {
   used = 0;
+  overflow = [];
 }
 
-/** Zeroed memory for the call, aligned to 16 bytes. @throws SyscallError E2BIG */
+/** Zeroed memory for the call, aligned to 16 bytes. */
 export function allocate(lengthBytes: number): NativeMemory {
   arena ??= allocateNative(ARENA_BYTES);
   const start = used;
-  if (start + lengthBytes > ARENA_BYTES)
-    throw new SyscallError("arguments", E2BIG, { bytes: lengthBytes });
+  if (start + lengthBytes > ARENA_BYTES) {
+    const memory = allocateNative(lengthBytes);
+    overflow.push(memory);
+    return memory;
+  }
   used = (start + lengthBytes + 15) & ~15;
   const bytes = arena.bytes.subarray(start, start + lengthBytes);
   bytes.fill(0);

@@ -10,10 +10,10 @@ import {
   getLink,
   getLinks,
   IFF_UP,
-  newVethPair,
   parseLink,
   setLinkUp,
 } from "../src/netlink/rtnetlink.ts";
+import { newVethPair } from "../src/netlink/rtnetlink-create.ts";
 import {
   getAddresses,
   IFA_F_NODAD,

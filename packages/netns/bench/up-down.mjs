@@ -1,8 +1,8 @@
 // @ts-check
 /**
  * `up` and `down` beside what they replace: the commands of ip(8) that the original
- * unit runs, with `true` as the set-up script. In namespaces of its own; needs root,
- * iproute2 and util-linux. Both are measured in turns, so that whatever else the
+ * unit runs, with `true` as the set-up script, and those for other kinds of links. In
+ * namespaces of its own; needs root, iproute2, nftables and util-linux. Both are measured in turns, so that whatever else the
  * machine does hits them alike; the ratio of the medians is what counts.
  */
 import { spawn, spawnSync } from "node:child_process";
@@ -15,7 +15,10 @@ const scripts = "/etc/cm4all/spawn/netns/setup.d";
 // Without NODE_EXTRA_CA_CERTS and the like: a unit's environment.
 const env = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
 
-if (process.argv[2] !== "inside") {
+// `npm run bench -- WORD...` measures what the words name, in all packages.
+const words = process.argv.slice(2);
+if (words[0] !== "inside") {
+  if (words.length > 0 && !words.includes("netns")) process.exit(0);
   const enter = ["-nm", "--propagation=private", process.execPath, self, "inside"];
   process.exit(spawnSync("unshare", enter, { env, stdio: "inherit" }).status ?? 1);
 }
@@ -132,3 +135,69 @@ await compare(
     await forAll(ourDown);
   },
 );
+
+run("ip", ..."link add eth0 type veth peer name far".split(" "));
+run("ip", "link", "set", "eth0", "up");
+run("ip", ..."address add 192.0.2.2/24 dev eth0".split(" "));
+run("ip", ..."route add default via 192.0.2.1".split(" "));
+run("ip", ..."link add br0 type bridge".split(" "));
+
+const nftUp = `table ip bench {
+  chain p { type nat hook postrouting priority srcnat; iifname "bench" oifname != "bench" masquerade; }
+}`;
+/** @type {Record<string, { toml: string, up: string[], down: string[] }>} */
+const kinds = {
+  macvlan: {
+    toml: '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["192.0.2.5/24"]\n',
+    up: [
+      "ip netns add bench",
+      "ip link add link eth0 name net0 netns bench type macvlan mode bridge",
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip -n bench address add 192.0.2.5/24 dev net0",
+    ],
+    down: ["ip netns delete bench"],
+  },
+  "a port of a bridge": {
+    toml: '[outside]\nbridge = "br0"\nisolated = true\n[inside]\naddresses = ["192.0.2.5/24"]\n',
+    up: [
+      "ip netns add bench",
+      "ip link add bench type veth peer name net0 netns bench",
+      "ip link set dev bench master br0",
+      "ip link set dev bench type bridge_slave isolated on",
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip link set dev bench up",
+      "ip -n bench address add 192.0.2.5/24 dev net0",
+    ],
+    down: ["ip link delete dev bench", "ip netns delete bench"],
+  },
+  masquerading: {
+    toml: '[outside]\naddresses = ["10.0.5.1/24"]\nmasquerade = "ipv4"\n[inside]\naddresses = ["10.0.5.2/24"]\ngateway = "10.0.5.1"\n',
+    up: [
+      "ip netns add bench",
+      "ip link add bench type veth peer name net0 netns bench",
+      "sysctl -qw net.ipv4.conf.bench.forwarding=1",
+      "sysctl -qw net.ipv4.conf.eth0.forwarding=1",
+      `nft ${nftUp}`,
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip link set dev bench up",
+      "ip address add 10.0.5.1/24 dev bench",
+      "ip -n bench address add 10.0.5.2/24 dev net0",
+      "ip -n bench route add default via 10.0.5.1",
+    ],
+    down: ["nft delete table ip bench", "ip link delete dev bench", "ip netns delete bench"],
+  },
+};
+/** @param {string} line */
+const split = (line) => (line.startsWith("nft table") ? ["nft", line.slice(4)] : line.split(" "));
+for (const [what, { toml, up, down }] of Object.entries(kinds)) {
+  writeFileSync("/etc/cm4all/spawn/netns/bench.toml", toml);
+  await compare(
+    `${what}, up and down`,
+    40,
+    () => inOrder([...up, ...down].map(split)),
+    () => inOrder([...ourUp("bench"), ...ourDown("bench")]),
+  );
+}

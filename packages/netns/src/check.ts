@@ -2,10 +2,14 @@
 import { CommandFailure, EX_CANTCREAT, EX_TEMPFAIL } from "@cm4all/command";
 import { isErrno, RtnetlinkSocket } from "@cm4all/linux";
 import { findExisting } from "./existing.ts";
-import { messageOf, requireRoot } from "./failures.ts";
-import { describeStep, planUp } from "./plan.ts";
-import { type NamespaceRecord, peekRecord } from "./record.ts";
-import { prepareUp, type UpOptions } from "./request.ts";
+import { asFailure, messageOf, requireRoot } from "./failures.ts";
+import { planUp, type UpRequest } from "./plan.ts";
+import { describeStep } from "./plan-text.ts";
+import { peekRecord } from "./record.ts";
+import type { NamespaceRecord } from "./record-text.ts";
+import { rehearse } from "./rehearse.ts";
+import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } from "./request.ts";
+import { needsReservation, reserve } from "./shared.ts";
 import { checkName } from "./up.ts";
 
 /**
@@ -15,28 +19,45 @@ import { checkName } from "./up.ts";
 export async function check(name: string, options: UpOptions): Promise<string[]> {
   checkName(name);
   requireRoot();
-  const { request, problems } = await prepareUp(name, options);
-  const all = [...problems];
+  using host = new RtnetlinkSocket();
+  const prepared = await prepareUp(name, options, host);
+  const all = [...prepared.problems];
   const record = peekRecord(name);
+  const lines: string[] = [];
   const busy = workingProcess(record);
-  let remains = "";
   if (busy === undefined) {
-    using host = new RtnetlinkSocket();
-    const existing = findExisting(name, host, record);
-    using _namespace = existing.remains.namespace;
-    if (existing.problem !== undefined)
-      all.push(new CommandFailure(existing.problem, EX_CANTCREAT));
-    const { attached, linkIndex } = existing.remains;
-    if (attached || linkIndex !== undefined)
-      remains = "remove what an unfinished up or down has left";
+    const { remains, problem } = findExisting(name, host, record, hostNames(prepared.request));
+    using _namespace = remains.namespace;
+    if (problem !== undefined) all.push(new CommandFailure(problem, EX_CANTCREAT));
+    if (remains.attached || record !== undefined)
+      lines.push("remove what an unfinished up or down has left");
   } else {
     all.push(new CommandFailure(`process ${busy} is at work on ${name} now`, EX_TEMPFAIL));
+  }
+  if (all.length === 0) {
+    const request = fillIn(prepared, host);
+    const steps = planUp(request);
+    all.push(...(await rehearse(request, steps)));
+    lines.push(...steps.map((step) => describeStep(step, name)));
   }
   const [first] = all;
   if (first !== undefined)
     throw new CommandFailure(all.map(messageOf).join("\n"), first.exitStatus);
-  const steps = planUp(request).map((step) => describeStep(step, name));
-  return remains === "" ? steps : [remains, ...steps];
+  return [...lines, ...prepared.warnings.map((warning) => `warning: ${warning}`)];
+}
+
+/** With what is free now; others may take it before `up` does. @throws CommandFailure */
+function fillIn({ request, pools }: PreparedUp, host: RtnetlinkSocket): UpRequest {
+  const { name, description } = request;
+  if (description === undefined) return request;
+  try {
+    const reserved = needsReservation(description)
+      ? reserve(name, description, pools, host).description
+      : description;
+    return { ...request, description: findResolver(reserved) };
+  } catch (error) {
+    throw asFailure(error);
+  }
 }
 
 /** The process that has begun to make or to remove the namespace and is still there. */

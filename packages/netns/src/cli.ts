@@ -2,10 +2,10 @@
 import { runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { check } from "./check.ts";
-import { exec } from "./exec.ts";
+import { type ExecOptions, exec } from "./exec.ts";
 import { asFailure } from "./failures.ts";
 import { formatNamespaces, listNamespaces } from "./list.ts";
-import { CONFIG_DIRECTORY, INSIDE_LINK, NETNS_DIRECTORY } from "./paths.ts";
+import { CONFIG_DIRECTORY, CONFIG_FILE, NETNS_DIRECTORY, TEMPLATE_FILE } from "./paths.ts";
 import { defaultUpOptions, type UpOptions } from "./request.ts";
 import { down, up } from "./up.ts";
 
@@ -38,18 +38,21 @@ async function attempt(action: () => void | Promise<void>): Promise<void> {
 }
 
 const description =
-  "Network namespaces, each connected with the host's by a veth pair.\n\n" +
-  "NAME is the namespace's name, as ip-netns(8) has it, and that of the pair's end on " +
-  `the host; the other end, inside, is named ${INSIDE_LINK}.`;
+  "Network namespaces, connected with the host's by veth pairs, macvlan, ipvlan or VLAN " +
+  "links, or with links of the host moved in.\n\n" +
+  "NAME is the namespace's name, as ip-netns(8) has it, and that of a pair's end on " +
+  "the host; the link inside is named net0.";
 
 const files = `
 Files:
 ${[
-  [`${CONFIG_DIRECTORY}/setup.d/NAME`, `script that sets up ${INSIDE_LINK}`],
-  [`${CONFIG_DIRECTORY}/NAME.toml`, "description: addresses, routes, ..."],
+  [`${CONFIG_DIRECTORY}/NAME.toml`, "description: links, addresses, routes, ..."],
+  [`${CONFIG_DIRECTORY}/setup.d/NAME`, "script that is run inside, last"],
+  [TEMPLATE_FILE, "description of names that have neither"],
+  [CONFIG_FILE, "the pool of addresses"],
   [`${NETNS_DIRECTORY}/NAME`, "the namespace"],
 ]
-  .map(([path = "", what = ""]) => `  ${path.padEnd(38)}${what}`)
+  .map(([path = "", what = ""]) => `  ${path.padEnd(40)}${what}`)
   .join("\n")}
 
 See cm4all-spawn-netns(8).`;
@@ -76,7 +79,7 @@ function makeProgram(): Command {
   withUpOptions(program.command("up"))
     .summary("make a namespace, all of it or nothing")
     .description(
-      "Makes the network namespace and the pair, sets up what NAME.toml describes, and " +
+      "Makes the network namespace and its links, sets up what NAME.toml describes, and " +
         "runs the script. When anything fails, everything is undone.",
     )
     .argument("<name>", "the namespace's and the host link's name, at most 15 bytes")
@@ -86,7 +89,8 @@ function makeProgram(): Command {
     .command("down")
     .summary("delete a namespace")
     .description(
-      "Deletes the pair, then the namespace, whoever made them. Processes in it go on " +
+      "Deletes the links, moves back what was moved in, deletes what is the namespace's " +
+        "own on the host, and the namespace, whoever made them. Processes in it go on " +
         "without a network. What is gone already is no failure.",
     )
     .argument("<name>", "the namespace's name")
@@ -118,9 +122,13 @@ function makeProgram(): Command {
     )
     .argument("<name>", "the namespace's name")
     .argument("<command...>", "the command and its arguments")
+    .addOption(new Option("--user <user>", "run it as that user").conflicts("sudoUser"))
+    .option("--sudo-user", "run it as the user who has called sudo")
     .passThroughOptions()
-    .usage("<name> -- <command> [argument...]")
-    .action((name: string, command: string[]) => attempt(() => exec(name, command)));
+    .usage("[options] <name> -- <command> [argument...]")
+    .action((name: string, command: string[], options: ExecOptions) =>
+      attempt(() => exec(name, command, options)),
+    );
 
   withUpOptions(program.command("check"))
     .summary("say what up would do and what is wrong")

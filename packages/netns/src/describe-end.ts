@@ -1,45 +1,69 @@
-/** One end of the pair in a description: its addresses, routes and settings. Pure. */
+/** One end of a link in a description: its addresses, settings and VLANs. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
-import {
-  AF_INET6,
-  formatIpAddress,
-  type IpPrefix,
-  prefixContains,
-  type Route,
-  tryParseIpAddress,
-  tryParseIpPrefix,
-} from "@cm4all/linux";
+import { AF_INET6, type IpPrefix, type LinkTuning, tryParseIpPrefix } from "@cm4all/linux";
+import { addressProblem } from "./address-kind.ts";
+import { readRoutes } from "./describe-routes.ts";
+import type { EndDescription, Located, VlanDescription } from "./description.ts";
 import type { Mistakes } from "./mistakes.ts";
-import type { EndDescription, Located } from "./plan.ts";
+import { nameProblem } from "./name.ts";
 
-export function readEnd(table: TomlTable | undefined, mistakes: Mistakes): EndDescription {
-  if (table === undefined) return { addresses: [], routes: [] };
-  const at = (line: number) => `${table.file}:${line}`;
-  const addresses: Located<IpPrefix>[] = [];
-  for (const { value, line } of mistakes.collect(() => table.strings("addresses")) ?? []) {
-    const prefix = tryParseIpPrefix(value);
-    if (prefix === undefined)
-      mistakes.add(
-        at(line),
-        `${JSON.stringify(value)} is no address with its prefix's length, such as "10.0.5.2/24" or "fd00::2/64"`,
-      );
-    else if (addresses.some((other) => other.value.address.bytes.equals(prefix.address.bytes)))
-      mistakes.add(at(line), `${value} is there twice`);
-    else addresses.push({ value: prefix, origin: at(line) });
-  }
-  const mtuBytes = mistakes.collect(() => table.integer("mtu", { min: 68, max: 65535 }));
+/** The least that IPv6 can do with. @see RFC 8200 */
+const IPV6_MTU_MIN = 1280;
+
+/**
+ * @param name of the link, with which the names of its VLANs start
+ * @param auto whether addresses come from the pool, so that none are to be read
+ */
+export function readEnd(
+  table: TomlTable,
+  name: string,
+  mistakes: Mistakes,
+  auto = false,
+): EndDescription {
+  const addresses = auto ? [] : readAddresses(table, mistakes);
+  const mtuBytes = readMtu(table, addresses, mistakes);
   const mac = mistakes.collect(() => readMac(table));
   const up = mistakes.collect(() => table.boolean("up"));
-  const routes = [...readRoutes(table, mistakes), ...readGateways(table, mistakes)];
-  mistakes.collect(() => table.finish());
-
-  const ipv6 = addresses.find(({ value }) => value.address.family === AF_INET6);
-  if (ipv6 !== undefined && mtuBytes !== undefined && mtuBytes < 1280)
-    mistakes.found.push(table.error("mtu", "IPv6 needs at least 1280"));
-  const [first] = routes;
+  const tuning = readTuning(table, mistakes);
+  const routes = readRoutes(table, addresses, mistakes, auto);
+  const vlans = readVlans(table, name, mistakes);
+  const [first] = [...routes, ...vlans.flatMap((vlan) => vlan.routes)];
   if (first !== undefined && up === false)
     mistakes.add(first.origin, "a route needs a link that is up");
-  return { mtuBytes, mac, up, addresses, routes: orderRoutes(routes, addresses, mistakes) };
+  return { mtuBytes, mac, up, tuning, addresses, routes, vlans };
+}
+
+function readAddresses(table: TomlTable, mistakes: Mistakes): Located<IpPrefix>[] {
+  const addresses: Located<IpPrefix>[] = [];
+  for (const { value, line } of mistakes.collect(() => table.strings("addresses")) ?? []) {
+    const origin = `${table.file}:${line}`;
+    const prefix = tryParseIpPrefix(value);
+    if (prefix === undefined) {
+      mistakes.add(
+        origin,
+        `${JSON.stringify(value)} is no address with its prefix's length, such as "10.0.5.2/24" or "fd00::2/64"`,
+      );
+      continue;
+    }
+    const problem = addressProblem(prefix.address);
+    if (problem !== undefined) mistakes.add(origin, `${value} is ${problem}`);
+    else if (addresses.some((other) => other.value.address.bytes.equals(prefix.address.bytes)))
+      mistakes.add(origin, `${value} is there twice`);
+    else addresses.push({ value: prefix, origin });
+  }
+  return addresses;
+}
+
+function readMtu(
+  table: TomlTable,
+  addresses: readonly Located<IpPrefix>[],
+  mistakes: Mistakes,
+): number | undefined {
+  const mtuBytes = mistakes.collect(() => table.integer("mtu", { min: 68, max: 65535 }));
+  const ipv6 = addresses.some(({ value }) => value.address.family === AF_INET6);
+  if (ipv6 && mtuBytes !== undefined && mtuBytes < IPV6_MTU_MIN)
+    mistakes.found.push(table.error("mtu", `IPv6 needs at least ${IPV6_MTU_MIN}`));
+  return mtuBytes;
 }
 
 function readMac(table: TomlTable): Buffer | undefined {
@@ -53,93 +77,59 @@ function readMac(table: TomlTable): Buffer | undefined {
   return bytes;
 }
 
-function readRoutes(table: TomlTable, mistakes: Mistakes): Located<Route>[] {
-  const routes: Located<Route>[] = [];
-  for (const entry of mistakes.collect(() => table.tables("routes")) ?? []) {
-    const route = mistakes.collect(() => readRoute(entry));
-    if (route !== undefined) routes.push({ value: route, origin: `${table.file}:${entry.line}` });
+/** The keys of ip-link(8), with their units in the names, and what the kernel takes. */
+const tuningKeys: readonly [string, keyof LinkTuning, { min: number; max: number }][] = [
+  ["tx_queue_length", "txQueueLength", { min: 0, max: 0x7fffffff }],
+  ["tx_queues", "txQueues", { min: 1, max: 4096 }],
+  ["rx_queues", "rxQueues", { min: 1, max: 4096 }],
+  ["gso_max_bytes", "gsoMaxBytes", { min: 0, max: 524_280 }],
+  ["gso_max_segments", "gsoMaxSegments", { min: 1, max: 65_535 }],
+  ["gro_max_bytes", "groMaxBytes", { min: 0, max: 524_280 }],
+];
+
+function readTuning(table: TomlTable, mistakes: Mistakes): LinkTuning | undefined {
+  const tuning: Partial<Record<keyof LinkTuning, number>> = {};
+  for (const [key, field, range] of tuningKeys) {
+    const value = mistakes.collect(() => table.integer(key, range));
+    if (value !== undefined) tuning[field] = value;
   }
-  return routes;
+  return Object.keys(tuning).length === 0 ? undefined : tuning;
 }
 
-function readRoute(table: TomlTable): Route {
-  const to = table.string("to");
-  if (to === undefined) throw table.error("to", "is missing");
-  const destination = tryParseIpPrefix(to);
-  if (destination === undefined)
-    throw table.error("to", `${JSON.stringify(to)} is no network, such as "10.9.0.0/16"`);
-  if (!hostBitsAreZero(destination))
-    throw table.error("to", `${to} has bits behind its prefix: it is a host in the network`);
-  const via = table.string("via");
-  const gateway = via === undefined ? undefined : tryParseIpAddress(via);
-  if (via !== undefined && gateway === undefined)
-    throw table.error("via", `${JSON.stringify(via)} is no address`);
-  if (gateway !== undefined && gateway.family !== destination.address.family)
-    throw table.error("via", `${via} is of another family than ${to}`);
-  const metric = table.integer("metric", { min: 0, max: 0xffffffff });
+function readVlans(table: TomlTable, name: string, mistakes: Mistakes): VlanDescription[] {
+  const vlans: VlanDescription[] = [];
+  for (const entry of mistakes.collect(() => table.tables("vlans")) ?? []) {
+    const vlan = mistakes.collect(() => readVlan(entry, name, mistakes));
+    if (vlan === undefined) continue;
+    if (vlans.some((other) => other.id === vlan.id || other.name === vlan.name))
+      mistakes.add(vlan.origin, `the VLAN ${vlan.id}, or its name, is there twice`);
+    vlans.push(vlan);
+  }
+  return vlans;
+}
+
+function readVlan(table: TomlTable, below: string, mistakes: Mistakes): VlanDescription {
+  const id = readVlanId(table, "id");
+  if (id === undefined) throw table.error("id", "is missing");
+  const name = readLinkName(table, "name") ?? `${below}.${id}`;
+  const problem = nameProblem(name);
+  if (problem !== undefined) throw table.error("name", `${JSON.stringify(name)}: ${problem}`);
+  const addresses = readAddresses(table, mistakes);
+  const mtuBytes = readMtu(table, addresses, mistakes);
+  const routes = readRoutes(table, addresses, mistakes);
   table.finish();
-  return { destination, gateway, metric };
+  return { id, name, mtuBytes, addresses, routes, origin: `${table.file}:${table.line}` };
 }
 
-function hostBitsAreZero({ address, prefixLength }: IpPrefix): boolean {
-  return address.bytes.every((byte, i) => {
-    const networkBits = Math.min(8, Math.max(0, prefixLength - i * 8));
-    return (byte & (0xff >> networkBits)) === 0;
-  });
+/** 0 and 4095 are no VLANs. @see IEEE 802.1Q */
+export function readVlanId(table: TomlTable, key: string): number | undefined {
+  return table.integer(key, { min: 1, max: 4094 });
 }
 
-/** Default routes: at most one of each family. */
-function readGateways(table: TomlTable, mistakes: Mistakes): Located<Route>[] {
-  const routes: Located<Route>[] = [];
-  for (const { value, line } of mistakes.collect(() => table.stringOrStrings("gateway")) ?? []) {
-    const origin = `${table.file}:${line}`;
-    const gateway = tryParseIpAddress(value);
-    if (gateway === undefined) {
-      mistakes.add(origin, `${JSON.stringify(value)} is no address`);
-      continue;
-    }
-    if (routes.some((route) => route.value.gateway?.family === gateway.family)) {
-      mistakes.add(origin, `${value} is the second gateway of its family`);
-      continue;
-    }
-    const any = { family: gateway.family, bytes: Buffer.alloc(gateway.bytes.length) };
-    routes.push({ value: { destination: { address: any, prefixLength: 0 }, gateway }, origin });
-  }
-  return routes;
-}
-
-/**
- * The kernel takes a gateway only where it can reach it: routes on the link come
- * first, and a gateway has to be in one of their networks or in that of an address.
- */
-function orderRoutes(
-  routes: readonly Located<Route>[],
-  addresses: readonly Located<IpPrefix>[],
-  mistakes: Mistakes,
-): Located<Route>[] {
-  const onLink = routes.filter(({ value }) => value.gateway === undefined);
-  const others = routes.filter(({ value }) => value.gateway !== undefined);
-  const seen = new Set<string>();
-  for (const { value, origin } of routes) {
-    const { address, prefixLength } = value.destination;
-    const key = `${formatIpAddress(address)}/${prefixLength}`;
-    // Two routes of one metric, of which the kernel refuses the second.
-    if (seen.has(`${key} ${value.metric}`)) mistakes.add(origin, `the second route to ${key}`);
-    seen.add(`${key} ${value.metric}`);
-  }
-  const near = [
-    ...addresses.map(({ value }) => value),
-    ...onLink.map(({ value }) => value.destination),
-    // Link-local addresses are in reach of every link that is up.
-    tryParseIpPrefix("fe80::/10"),
-  ].filter((network) => network !== undefined);
-  for (const { value, origin } of others) {
-    const { gateway } = value;
-    if (gateway !== undefined && !near.some((network) => prefixContains(network, gateway)))
-      mistakes.add(
-        origin,
-        `the gateway ${formatIpAddress(gateway)} is in none of the networks of addresses`,
-      );
-  }
-  return [...onLink, ...others];
+/** A name for a link. @throws ConfigError */
+export function readLinkName(table: TomlTable, key: string): string | undefined {
+  const name = table.string(key);
+  const problem = name === undefined ? undefined : nameProblem(name);
+  if (problem !== undefined) throw table.error(key, `${JSON.stringify(name)}: ${problem}`);
+  return name;
 }

@@ -1,15 +1,17 @@
 import { formatIpAddress } from "@cm4all/linux";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { DescriptionError, hostSysctlPath, parseDescription } from "./describe.ts";
-import { describeStep, planUp } from "./plan.ts";
+import { DescriptionError, parseDescription } from "./describe.ts";
+import { planUp } from "./plan.ts";
+import { describeStep } from "./plan-text.ts";
 
-const parse = (text: string) => parseDescription(text, "web.toml");
+const parse = (text: string) => parseDescription(text, "web.toml", "web");
 
 /** What up would do, less what it does without a description. */
 function plan(text: string): string[] {
-  const asked = { name: "web", hostUp: true, scriptTimeoutMs: 0, description: parse(text) };
-  return planUp(asked).map((step) => describeStep(step, "web"));
+  const description = parse(text);
+  const options = { name: "web", hostUp: true, scriptTimeoutMs: 0, uplinks: ["eth0"] };
+  return planUp({ ...options, description }).map((step) => describeStep(step, "web"));
 }
 
 /** The messages for one text, without the common prefix. */
@@ -75,26 +77,31 @@ options = ["edns0"]
   });
 
   it("knows the line of each value", () => {
-    const { inside, sysctl, resolvConf } = parse(
+    const { links, sysctl, dns } = parse(
       '[inside]\naddresses = [\n"10.0.5.2/24",\n"10.0.5.3/24"]\ngateway = "10.0.5.1"\n' +
         '[sysctl]\nnet.core.somaxconn = 9\n[dns]\nservers=["10.0.5.1"]\n',
     );
-    expect(inside.addresses.map(({ origin }) => origin)).toEqual(["web.toml:3", "web.toml:4"]);
-    expect(inside.routes.map(({ origin }) => origin)).toEqual(["web.toml:5"]);
+    expect(links[0]?.inside.addresses.map(({ origin }) => origin)).toEqual([
+      "web.toml:3",
+      "web.toml:4",
+    ]);
+    expect(links[0]?.inside.routes.map(({ origin }) => origin)).toEqual(["web.toml:5"]);
     expect(sysctl).toEqual([
       { value: { key: "net.core.somaxconn", value: "9" }, origin: "web.toml:7" },
     ]);
-    expect(resolvConf?.origin).toBe("web.toml:8");
+    expect(dns?.origin).toBe("web.toml:9");
   });
 
   it("lets a route on the link make a gateway reachable", () => {
     const text = (routes: string) =>
       `[inside]\naddresses = ["10.0.5.2/32"]\ngateway = "192.0.2.1"\nroutes = [${routes}]`;
     expect(mistakes(text(""))).toEqual([
-      "3: the gateway 192.0.2.1 is in none of the networks of addresses",
+      "3: the gateway 192.0.2.1 is in none of the networks of addresses; a route to 192.0.2.1/32 without via, or onlink = true, says that it is on the link",
     ]);
+    const near = '{ to = "198.51.100.0/24", via = "192.0.2.7", onlink = true }';
+    expect(mistakes(`[inside]\naddresses = ["10.0.5.2/32"]\nroutes = [${near}]`)).toEqual([]);
     expect(mistakes(text('{ to = "192.0.2.1/32" }'))).toEqual([]);
-    const first = parse(text('{ to = "192.0.2.1/32" }')).inside.routes[0];
+    const first = parse(text('{ to = "192.0.2.1/32" }')).links[0]?.inside.routes[0];
     expect(first && formatIpAddress(first.value.destination.address)).toBe("192.0.2.1");
   });
 
@@ -173,13 +180,71 @@ options = ["edns0"]
     ['[dns]\nsearch = ["a b"]', '2: "a b" is not one word'],
     ['[dns]\noptions = ["a\\nnameserver 6.6.6.6"]', '2: "a\\nnameserver 6.6.6.6" is not one word'],
     ["[dns]\ndomain = 'x'", "2: dns.domain: unknown key"],
-    ["[insid]\n", "1: insid: unknown key; known here: dns, inside, outside, sysctl"],
+    [
+      "[insid]\n",
+      "1: insid: unknown key; known here: dns, firewall, inside, link, outside, sysctl",
+    ],
     ["inside = 1", "1: inside: expected a table, found an integer"],
     ["[inside", "1: "],
   ])("finds the mistake in %j", (text, message) => {
     const found = mistakes(text);
     expect(found).toHaveLength(1);
     expect(found[0]).toContain(message);
+  });
+
+  it.each([
+    // Addresses and gateways that nobody can have.
+    ["addresses", '"224.0.0.5/24"', "224.0.0.5/24 is a multicast address"],
+    ["addresses", '"ff02::5/64"', "ff02::5/64 is a multicast address"],
+    ["addresses", '"0.0.0.0/8"', "is the address of no host"],
+    ["addresses", '"127.0.0.2/8"', "is a loopback address"],
+    ["addresses", '"::1/128"', "is a loopback address"],
+    ["gateway", '"224.0.0.1"', "the gateway 224.0.0.1 is a multicast address"],
+    ["gateway", '"10.0.5.2"', "the gateway 10.0.5.2 is the address of this end itself"],
+    ["gateway", '"10.0.5.255"', "the gateway 10.0.5.255 is the broadcast address"],
+    // Routes that are equal once the kernel has put in its defaults.
+    ["routes", '{ to = "10.0.5.0/24" }', "the network of 10.0.5.2/24 has this route already"],
+    ["routes", '{ to = "10.0.5.0/24", metric = 0 }', "has this route already"],
+    ["routes", '{ to = "fd00:5::/64", metric = 256 }', "the network of fd00:5::2/64 has this"],
+    ["routes", '{ to = "fe80::/64", metric = 256 }', "the network of fe80::/64 has this"],
+    [
+      "routes",
+      '{ to = "10.9.0.0/16" }, { to = "10.9.0.0/16", metric = 0 }',
+      "the second route to 10.9.0.0/16",
+    ],
+    [
+      "routes",
+      '{ to = "fd09::/64" }, { to = "fd09::/64", metric = 1024 }',
+      "the second route to fd09::/64",
+    ],
+    ["routes", '{ to = "10.9.0.0/16", onlink = true }', "there is no via"],
+  ])("knows what the kernel refuses: %s %s", (key, value, message) => {
+    const addresses = key === "addresses" ? value : '"10.0.5.2/24", "fd00:5::2/64"';
+    const more = key === "addresses" ? "" : `\n${key} = [${value}]`;
+    const found = mistakes(`[inside]\naddresses = [${addresses}]${more}`);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(message);
+  });
+
+  it.each([
+    ["routes", '{ to = "10.0.5.0/24", metric = 7 }'],
+    ["routes", '{ to = "fd00:5::/64" }'],
+    ["routes", '{ to = "10.0.5.2/32" }'],
+    ["routes", '{ to = "10.9.0.0/16" }, { to = "10.9.0.0/16", metric = 1 }'],
+  ])("takes what the kernel takes: %s %s", (key, value) => {
+    expect(mistakes(`[inside]\naddresses = ["10.0.5.2/24"]\n${key} = [${value}]`)).toEqual([]);
+  });
+
+  it.each([
+    "10.0.0.1%eth0",
+    "10.0.0.1%a b\\nnameserver 6.6.6.6",
+    "fe80::1%a b",
+    "fe80::1%a\\nnameserver 6.6.6.6",
+    "fd00::1%net0",
+    "fe80::1%",
+    "fe80::1%a%b",
+  ])("refuses the server %s", (server) => {
+    expect(mistakes(`[dns]\nservers = ["${server}"]`)[0]).toContain("is no address");
   });
 
   it("finds all mistakes at once, in their order", () => {
@@ -189,7 +254,7 @@ options = ["edns0"]
 
   it("gives a description or DescriptionError for any text", () => {
     const piece = fc.constantFrom(
-      ...'[inside] [outside] [dns] [sysctl] addresses gateway routes = [ ] { } , " \n 1 mtu to via x . net'.split(
+      ...'[inside] [outside] [dns] [sysctl] [link] [[link]] [link.inside] [firewall] type veth macvlan parent bridge auto addresses gateway routes = [ ] { } , " \n 1 mtu to via x . net'.split(
         " ",
       ),
     );
@@ -197,15 +262,6 @@ options = ["edns0"]
       fc.property(fc.array(piece, { maxLength: 30 }), (pieces) => {
         mistakes(pieces.join(" "));
       }),
-    );
-  });
-});
-
-describe("hostSysctlPath", () => {
-  it("looks for settings of the link where those of new links come from", () => {
-    expect(hostSysctlPath("net.ipv4.ip_forward")).toBe("/proc/sys/net/ipv4/ip_forward");
-    expect(hostSysctlPath("net.ipv6.conf.net0.accept_ra")).toBe(
-      "/proc/sys/net/ipv6/conf/default/accept_ra",
     );
   });
 });

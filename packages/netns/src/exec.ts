@@ -2,14 +2,24 @@
 import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { execute, isErrno } from "@cm4all/linux";
 import { requireRoot } from "./failures.ts";
+import { interpreterProblem } from "./interpreter.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { namespacePath } from "./paths.ts";
+import { parseSignalMask } from "./signals.ts";
 import { checkName } from "./up.ts";
+import { becomeUser, findSudoUser, findUser } from "./user.ts";
 import { withView } from "./view.ts";
 
 /** As shells and env(1) say that a command is not there, or cannot be run. */
 const EXIT_NOT_FOUND = 127;
 const EXIT_NOT_EXECUTABLE = 126;
+
+export interface ExecOptions {
+  /** Name or uid; undefined for root. */
+  readonly user?: string;
+  /** As the one who has called sudo. */
+  readonly sudoUser?: boolean;
+}
 
 /**
  * Runs a command in the place of this program, so that its exit status, its signals and
@@ -17,27 +27,50 @@ const EXIT_NOT_EXECUTABLE = 126;
  * @param words the command and its arguments, perhaps after `--`
  * @throws CommandFailure where it cannot be run
  */
-export function exec(name: string, words: readonly string[]): void {
+export function exec(name: string, words: readonly string[], options: ExecOptions): void {
   // Options of the command are its own, so `--` may be left out before it.
   const command = words[0] === "--" ? words.slice(1) : words;
   const [file] = command;
   if (file === undefined) throw new CommandFailure("which command?", EX_USAGE);
   checkName(name);
   requireRoot();
+  const user =
+    options.sudoUser === true
+      ? findSudoUser()
+      : options.user === undefined
+        ? undefined
+        : findUser(options.user);
   const namespace = NetworkNamespace.tryOpen(name);
   if (namespace === undefined)
     throw new CommandFailure(
       `there is no network namespace ${name} (${namespacePath(name)})`,
       EX_UNAVAILABLE,
     );
+  // From the launcher (build.mjs): Node has put all signals back to their defaults.
+  const ignored = parseSignalMask(process.env["CM4ALL_SIGIGN"] ?? "");
+  delete process.env["CM4ALL_SIGIGN"];
   // The working directory is the caller's, as with `ip netns exec`.
+  const directory = process.cwd();
   try {
-    withView(namespace, name, () => execute(file, command));
+    withView(namespace, name, () => {
+      process.chdir(directory);
+      if (user !== undefined) becomeUser(user);
+      execute(file, command, ignored);
+    });
   } catch (error) {
-    if (!(error instanceof Error) || !("syscall" in error) || error.syscall !== "execvp")
-      throw error;
-    const status = isErrno(error, "ENOENT") ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE;
-    const problem = isErrno(error, "ENOENT") ? "no such command" : error.message;
-    throw new CommandFailure(`${file}: ${problem}`, status, { cause: error });
+    throw explainExecution(file, error);
   }
+}
+
+/** One status for one reason: 127 where there is no such command, 126 where it cannot be run. */
+function explainExecution(file: string, error: unknown): unknown {
+  if (!(error instanceof Error) || !("syscall" in error) || error.syscall !== "execvp")
+    return error;
+  const missing = isErrno(error, "ENOENT");
+  const interpreter = missing && file.includes("/") ? interpreterProblem(file) : undefined;
+  if (interpreter !== undefined)
+    return new CommandFailure(`${file}: ${interpreter}`, EXIT_NOT_EXECUTABLE, { cause: error });
+  return missing
+    ? new CommandFailure(`${file}: no such command`, EXIT_NOT_FOUND, { cause: error })
+    : new CommandFailure(`${file}: ${error.message}`, EXIT_NOT_EXECUTABLE, { cause: error });
 }

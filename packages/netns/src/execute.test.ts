@@ -2,22 +2,28 @@ import { describe, expect, it } from "vitest";
 import { type Executor, execute, UndoFailure } from "./execute.ts";
 import { planUndo, planUp, type Undo } from "./plan.ts";
 
-const steps = planUp({ name: "web", hostUp: true, script: "/s/web", scriptTimeoutMs: 0 });
+const steps = planUp({
+  name: "web",
+  hostUp: true,
+  uplinks: [],
+  script: "/s/web",
+  scriptTimeoutMs: 0,
+});
 const goOn = () => {};
 
 /** Records what is done; fails at the step and the undo it is told. */
 class Recorder implements Executor {
   readonly done: string[] = [];
   failAt: number | undefined;
-  failUndo: Undo | undefined;
+  failUndo: Undo["kind"] | undefined;
 
   run(step: (typeof steps)[number]): void {
     if (this.done.push(step.kind) - 1 === this.failAt) throw new Error(`step ${this.failAt}`);
   }
 
   undo(undo: Undo): void {
-    this.done.push(undo);
-    if (undo === this.failUndo) throw new Error(`undo ${undo}`);
+    this.done.push(undo.kind);
+    if (undo.kind === this.failUndo) throw new Error(`undo ${undo.kind}`);
   }
 }
 
@@ -33,7 +39,10 @@ describe("execute", () => {
     recorder.failAt = i;
     await expect(execute(steps, recorder, goOn)).rejects.toThrow(`step ${i}`);
     const begun = steps.slice(0, i + 1);
-    expect(recorder.done).toEqual([...begun.map((step) => step.kind), ...planUndo(begun)]);
+    expect(recorder.done).toEqual([
+      ...begun.map((step) => step.kind),
+      ...planUndo(begun).map(({ kind }) => kind),
+    ]);
   });
 
   it("undoes on interruption at any time, also after the last step", async () => {
@@ -45,7 +54,10 @@ describe("execute", () => {
       };
       await expect(execute(steps, recorder, interruption)).rejects.toThrow("interrupted");
       const begun = steps.slice(0, at);
-      expect(recorder.done).toEqual([...begun.map((step) => step.kind), ...planUndo(begun)]);
+      expect(recorder.done).toEqual([
+        ...begun.map((step) => step.kind),
+        ...planUndo(begun).map(({ kind }) => kind),
+      ]);
     }
   });
 

@@ -1,13 +1,15 @@
 /** What is there of a name already, and whose it is. */
 import { getLinks, type Link, parseLink, type RtnetlinkSocket } from "@cm4all/linux";
-import { type Holdings, isPair, tryGetLink } from "./holdings.ts";
+import { plainVeth } from "./description.ts";
+import { type Holdings, isPair, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
 import {
   type NetworkNamespace as Namespace,
   NetworkNamespace,
   namespaceFile,
 } from "./namespace.ts";
 import { namespacePath } from "./paths.ts";
-import { type NamespaceRecord, readBootId } from "./record.ts";
+import { readBootId } from "./record.ts";
+import type { NamespaceRecord } from "./record-text.ts";
 
 export interface Existing {
   /** What an unfinished `up` or `down` has left, or ip(8), of a namespace that we made. */
@@ -16,18 +18,40 @@ export interface Existing {
   readonly problem?: string;
 }
 
+/** What the record says, if it is of this boot. */
+function ofThisBoot(record: NamespaceRecord | undefined): NamespaceRecord | undefined {
+  return record?.bootId === readBootId() ? record : undefined;
+}
+
+function emptyHoldings(
+  name: string,
+  host: RtnetlinkSocket,
+  known: NamespaceRecord | undefined,
+): Holdings {
+  const links = new Map((known?.links ?? []).map((link) => [link.name, link]));
+  return { name, host, attached: false, ours: false, links, settings: known?.settings ?? [] };
+}
+
+/** One that has lost its name may live on with its processes. */
+function findByProcess(known: NamespaceRecord | undefined): Namespace | undefined {
+  if (known?.inode === undefined) return undefined;
+  return NetworkNamespace.tryFind(known.inode, known.cookie);
+}
+
 /**
  * Looks at what has the name now. The caller disposes `remains.namespace`.
  * @param record what is known about the name; of another boot it says nothing
+ * @param hostNames of the links that are to be made on the host
  */
 export function findExisting(
   name: string,
   host: RtnetlinkSocket,
   record: NamespaceRecord | undefined,
+  hostNames: readonly string[],
 ): Existing {
-  const known = record?.bootId === readBootId() ? record : undefined;
+  const known = ofThisBoot(record);
   const file = namespaceFile(name);
-  const remains: Holdings = { name, host, attached: false };
+  const remains = emptyHoldings(name, host, known);
   if (file === "namespace") {
     const namespace = NetworkNamespace.tryOpen(name);
     remains.namespace = namespace;
@@ -39,13 +63,25 @@ export function findExisting(
     if (record === undefined)
       return { remains, problem: `${namespacePath(name)} exists, but is no network namespace` };
     remains.attached = true;
+  } else {
+    remains.namespace = findByProcess(known);
   }
-  const link = tryGetLink(host, name);
-  if (link === undefined) return { remains };
-  if (link.index !== known?.linkIndex && !isPairWith(link, remains.namespace))
-    return { remains, problem: `a network interface ${name} exists already` };
-  remains.linkIndex = link.index;
+  remains.ours = remains.namespace !== undefined;
+  for (const hostName of hostNames) {
+    const link = tryGetLink(host, hostName);
+    if (link !== undefined && !isOurs(link, known, remains.namespace))
+      return { remains, problem: `a network interface ${hostName} exists already` };
+  }
   return { remains };
+}
+
+function isOurs(
+  link: Link,
+  known: NamespaceRecord | undefined,
+  namespace: Namespace | undefined,
+): boolean {
+  const recorded = known?.links.some(({ outsideIndex }) => outsideIndex === link.index);
+  return recorded === true || isPairWith(link, namespace);
 }
 
 /** Why the namespace that has the name must not be replaced. */
@@ -67,4 +103,49 @@ function isPairWith(link: Link, namespace: Namespace | undefined): boolean {
     .dump(getLinks())
     .map(parseLink)
     .some((inside) => isPair(link, inside));
+}
+
+/**
+ * All that `down` removes, whoever made it. The caller disposes the namespace.
+ * @returns with a line about a link that stays
+ */
+export function findForDown(
+  name: string,
+  host: RtnetlinkSocket,
+  record: NamespaceRecord | undefined,
+): { holdings: Holdings; warning?: string } {
+  const known = ofThisBoot(record);
+  const holdings = emptyHoldings(name, host, known);
+  const file = namespaceFile(name);
+  holdings.attached = file !== undefined;
+  const named = file === "namespace" ? NetworkNamespace.tryOpen(name) : undefined;
+  if (known !== undefined && known.links.length > 0) {
+    // Somebody else may have the name by now: then our links are not in that one.
+    holdings.ours = named?.cookie === known.cookie;
+    if (!holdings.ours) named?.[Symbol.dispose]();
+    holdings.namespace = holdings.ours ? named : findByProcess(known);
+    holdings.ours = holdings.namespace !== undefined;
+    return { holdings };
+  }
+  holdings.namespace = named;
+  // Made with ip(8): by the names that the unit of old gave.
+  const inside = holdings.namespace && tryGetLink(holdings.namespace.socket, plainVeth.name);
+  const outside = tryGetLink(host, name) ?? pairOf(inside, host);
+  const warning =
+    outside === undefined || outside.kind === "veth"
+      ? undefined
+      : `the network interface ${name} is no veth: it stays`;
+  holdings.links.set(plainVeth.name, {
+    name: plainVeth.name,
+    insideIndex: inside?.kind === "veth" ? inside.index : undefined,
+    outsideIndex: outside?.kind === "veth" ? outside.index : undefined,
+  });
+  return { holdings, ...(warning === undefined ? {} : { warning }) };
+}
+
+/** The host's end of a pair, whatever its name is. */
+function pairOf(inside: Link | undefined, host: RtnetlinkSocket): Link | undefined {
+  if (inside?.peerIndex === undefined) return undefined;
+  const outside = tryGetLinkByIndex(host, inside.peerIndex);
+  return outside !== undefined && isPair(outside, inside) ? outside : undefined;
 }

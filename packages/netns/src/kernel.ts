@@ -1,39 +1,86 @@
 /** Does the steps of a plan, and undoes them. */
-import { writeFileSync } from "node:fs";
+import { fstatSync } from "node:fs";
+import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import {
-  AF_INET6,
-  IFA_F_NODAD,
+  changeLink,
+  isErrno,
+  type Link,
+  moveLink,
   newAddress,
   newRoute,
+  newStackedLink,
   newVethPair,
   type RtnetlinkSocket,
   setLinkUp,
-  withNamespace,
 } from "@cm4all/linux";
+import { addressFlags, awaitAddresses } from "./addresses.ts";
 import type { Executor } from "./execute.ts";
 import { asFailure } from "./failures.ts";
-import { type Holdings, tryGetLink, undoOne } from "./holdings.ts";
+import { allowForwarding } from "./forwarding.ts";
+import { type Holdings, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
 import type { Interruption } from "./interruption.ts";
 import { attachNamespace, NetworkNamespace } from "./namespace.ts";
-import { INSIDE_LINK } from "./paths.ts";
-import type { Side, Step, Undo } from "./plan.ts";
-import { type NamespaceRecord, type RecordFile, readBootId } from "./record.ts";
+import { loadRules } from "./nft.ts";
+import { formatRules } from "./nft-text.ts";
+import type { Place, Side, Step, Undo } from "./plan.ts";
+import type { NamespaceRecord, RecordedLink } from "./record-text.ts";
 import { writeResolvConf } from "./resolv-conf.ts";
 import { runScript, startScript } from "./script.ts";
+import { setPort, writeSysctl } from "./settings.ts";
+import { undoOne } from "./undo.ts";
 import { withView } from "./view.ts";
+
+/** udev renames a link once or twice. */
+const RENAME_TRIES = 10;
+
+type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
+
+/** Where what is made is written down before it is made. */
+export interface Recorder {
+  /** By which the name is locked. */
+  readonly lock?: number;
+  write(record: NamespaceRecord): void;
+}
+
+/** What the record says besides what the kernel makes. */
+export type RecordBase = Pick<NamespaceRecord, "bootId" | "undo" | "pool" | "publish">;
+
+export interface KernelOptions {
+  readonly name: string;
+  /** In the host's network namespace. */
+  readonly host: RtnetlinkSocket;
+  readonly record: Recorder;
+  readonly base: RecordBase;
+  readonly interruption: Interruption;
+  /** Whether the namespace is to stay without a name. */
+  readonly rehearsal?: boolean;
+}
 
 /** Makes one namespace. The owner disposes it; what was made stays then. */
 export class Kernel implements Executor {
   readonly #holdings: Holdings;
-  readonly #record: RecordFile;
+  readonly #record: Recorder;
+  readonly #base: RecordBase;
   readonly #interruption: Interruption;
-  readonly #bootId = readBootId();
+  readonly #rehearsal: boolean;
+  /** The host's links that are known by their index, whoever renames them. */
+  readonly #outside = new Map<string, number>();
 
-  /** @param host a socket in the host's network namespace */
-  constructor(name: string, host: RtnetlinkSocket, record: RecordFile, interruption: Interruption) {
-    this.#holdings = { name, host, attached: false };
+  constructor({ name, host, record, base, interruption, rehearsal = false }: KernelOptions) {
+    this.#holdings = {
+      name,
+      host,
+      attached: false,
+      ours: true,
+      links: new Map(),
+      settings: [],
+      lock: record.lock,
+      save: () => this.#writeRecord("unfinished"),
+    };
     this.#record = record;
+    this.#base = base;
     this.#interruption = interruption;
+    this.#rehearsal = rehearsal;
   }
 
   /** @throws CommandFailure that names the line of the description */
@@ -60,37 +107,54 @@ export class Kernel implements Executor {
       case "make-namespace":
         return this.#makeNamespace();
       case "make-pair":
-        host.request(newVethPair(step.outside, step.inside, this.#namespace.fd.number));
-        this.#holdings.linkIndex = this.#indexOf("outside", step.outside.name);
-        // Should the name of the namespace be gone when we are, the link is still known.
-        this.#writeRecord("unfinished");
-        return;
-      case "write-sysctl": {
-        const path = `/proc/sys/${step.key.replaceAll(".", "/")}`;
+        return this.#makePair(step);
+      case "make-stacked": {
+        const parent = this.#hostLink(step.parent).index;
         const { number } = this.#namespace.fd;
-        withNamespace(number, "net", () => writeFileSync(path, step.value, { flag: "r+" }));
+        host.request(newStackedLink(parent, step.link, step.stacked, number));
+        this.#recordLink({ name: step.link.name, insideIndex: this.#insideIndex(step.link.name) });
         return;
       }
+      case "move-link":
+        return this.#moveLink(step);
+      case "set-port":
+        setPort(host, this.#hostLink(step.link), this.#hostLink(step.port.bridge), step.port);
+        return;
+      case "make-vlan": {
+        const parent = this.#indexOf(step.place);
+        const link = { name: step.name, mtuBytes: step.mtuBytes };
+        const socket = this.#socket(step.place.side);
+        socket.request(newStackedLink(parent, link, { kind: "vlan", id: step.id }));
+        return;
+      }
+      case "write-sysctl":
+        writeSysctl(this.#namespace, step.key, step.value);
+        return;
+      case "forward":
+        return this.#forward(step);
+      case "load-table":
+        return this.#loadTable(step);
       case "set-up":
-        this.#socket(step.side).request(setLinkUp(this.#indexOf(step.side, step.link)));
+        this.#socket(step.place.side).request(setLinkUp(this.#indexOf(step.place)));
         return;
       case "add-address": {
-        // Both ends are ours: nobody has the address already, and it can be used at once.
-        const flags = step.prefix.address.family === AF_INET6 ? IFA_F_NODAD : 0;
-        const index = this.#indexOf(step.side, step.side === "inside" ? INSIDE_LINK : name);
-        this.#socket(step.side).request(newAddress(index, step.prefix, flags));
+        const flags = addressFlags(step.prefix, step.shared);
+        const index = this.#indexOf(step.place);
+        this.#socket(step.place.side).request(newAddress(index, step.prefix, flags));
         return;
       }
-      case "add-route": {
-        const index = this.#indexOf(step.side, step.side === "inside" ? INSIDE_LINK : name);
-        this.#socket(step.side).request(newRoute(index, step.route));
+      case "await-addresses":
+        return awaitAddresses(this.#namespace.socket, this.#insideIndex(step.link), () =>
+          this.#interruption.check(),
+        );
+      case "add-route":
+        this.#socket(step.place.side).request(newRoute(this.#indexOf(step.place), step.route));
         return;
-      }
       case "write-resolv-conf":
         writeResolvConf(name, step.text);
         return;
       case "run-script":
-        return this.#runScript(step.path, step.timeoutMs);
+        return this.#runScript(step);
     }
   }
 
@@ -99,11 +163,71 @@ export class Kernel implements Executor {
     const namespace = NetworkNamespace.create();
     this.#holdings.namespace = namespace;
     this.#writeRecord("unfinished");
+    if (this.#rehearsal) return;
     attachNamespace(namespace, this.#holdings.name);
     this.#holdings.attached = true;
   }
 
-  #runScript(path: string, timeoutMs: number): Promise<void> {
+  #makePair({ outside, inside, bridge }: StepOf<"make-pair">): void {
+    const masterIndex = bridge === undefined ? undefined : this.#hostLink(bridge).index;
+    const { number } = this.#namespace.fd;
+    this.#holdings.host.request(newVethPair({ ...outside, masterIndex }, inside, number));
+    const link = tryGetLink(this.#namespace.socket, inside.name);
+    // The other end's index, and not what has its name by now.
+    const outsideIndex = link?.peerIndex;
+    if (link === undefined || outsideIndex === undefined)
+      throw new Error(`the link ${inside.name} is gone`);
+    this.#outside.set(outside.name, outsideIndex);
+    // Should the name of the namespace be gone when we are, the link is still known.
+    this.#recordLink({ name: inside.name, insideIndex: link.index, outsideIndex });
+  }
+
+  #moveLink({ parent, link }: StepOf<"move-link">): void {
+    const { host } = this.#holdings;
+    const { index, name, flags, mtuBytes, mac, txQueueLength } = this.#hostLink(parent);
+    const original = { name, up: (flags & 1) !== 0, mtuBytes, mac, txQueueLength };
+    this.#recordLink({ name: link.name, original });
+    host.request(moveLink(index, link.name, this.#namespace.fd.number));
+    const insideIndex = this.#insideIndex(link.name);
+    this.#recordLink({ name: link.name, insideIndex, original });
+    const { name: _, ...change } = link;
+    if (Object.values(change).some((value) => value !== undefined))
+      this.#namespace.socket.request(changeLink(insideIndex, change));
+  }
+
+  #forward({ link, families }: StepOf<"forward">): void {
+    const { name } = this.#holdings;
+    const index = this.#outside.get(link);
+    if (index !== undefined) {
+      this.#forwardOwn(index, families);
+      return;
+    }
+    allowForwarding(name, link, families, (settings) => {
+      this.#holdings.settings = [...this.#holdings.settings, ...settings];
+      this.#writeRecord("unfinished");
+      for (const { path } of settings)
+        console.error(`${path.replaceAll("/", ".")} = 1, until no namespace needs it`);
+    });
+  }
+
+  /** Of a link of ours: the setting ends with it, and is known by a name that may change. */
+  #forwardOwn(index: number, families: StepOf<"forward">["families"]): void {
+    for (let tries = 1; ; tries++)
+      try {
+        const link = this.#hostLinkByIndex(index)?.name ?? "";
+        allowForwarding(this.#holdings.name, link, families, () => {});
+        return;
+      } catch (error) {
+        if (!isErrno(error, "ENOENT") || tries === RENAME_TRIES) throw error;
+      }
+  }
+
+  #loadTable({ side, rules }: StepOf<"load-table">): void {
+    const text = formatRules(rules, (link) => this.#indexOf({ side: "outside", link }));
+    loadRules(text, this.#holdings.lock, side === "inside" ? this.#namespace : undefined);
+  }
+
+  #runScript({ path, links, timeoutMs }: StepOf<"run-script">): Promise<void> {
     const { name } = this.#holdings;
     const environment = Object.entries({ ...process.env, CM4ALL_NETNS: name }).map(
       ([key, value]) => `${key}=${value}`,
@@ -111,7 +235,7 @@ export class Kernel implements Executor {
     const start = () =>
       withView(this.#namespace, name, () => {
         process.chdir("/");
-        return startScript({ path, argv: [path, INSIDE_LINK], environment });
+        return startScript({ path, argv: [path, ...links], environment });
       });
     return runScript(path, start, { timeoutMs, interruption: this.#interruption });
   }
@@ -126,22 +250,47 @@ export class Kernel implements Executor {
     return side === "inside" ? this.#namespace.socket : this.#holdings.host;
   }
 
-  #indexOf(side: Side, link: string): number {
-    const { linkIndex } = this.#holdings;
-    if (side === "outside" && linkIndex !== undefined) return linkIndex;
-    const found = tryGetLink(this.#socket(side), link);
+  #indexOf({ side, link }: Place): number {
+    if (side === "inside") return this.#insideIndex(link);
+    return this.#outside.get(link) ?? this.#hostLink(link).index;
+  }
+
+  #insideIndex(link: string): number {
+    const known = this.#holdings.links.get(link)?.insideIndex;
+    if (known !== undefined) return known;
+    const found = tryGetLink(this.#namespace.socket, link);
     if (found === undefined) throw new Error(`the link ${link} is gone`);
     return found.index;
   }
 
+  #hostLink(link: string): Link {
+    const index = this.#outside.get(link);
+    const found =
+      index === undefined ? tryGetLink(this.#holdings.host, link) : this.#hostLinkByIndex(index);
+    if (found === undefined)
+      throw new CommandFailure(`there is no link ${link} on the host`, EX_CANTCREAT);
+    return found;
+  }
+
+  #hostLinkByIndex(index: number): Link | undefined {
+    return tryGetLinkByIndex(this.#holdings.host, index);
+  }
+
+  #recordLink(link: RecordedLink): void {
+    this.#holdings.links.set(link.name, link);
+    this.#writeRecord("unfinished");
+  }
+
   #writeRecord(state: NamespaceRecord["state"]): void {
-    const { namespace, linkIndex } = this.#holdings;
+    const { namespace, links, settings } = this.#holdings;
     this.#record.write({
+      ...this.#base,
       state,
       pid: process.pid,
-      bootId: this.#bootId,
       cookie: namespace?.cookie ?? "",
-      linkIndex,
+      inode: namespace === undefined ? undefined : fstatSync(namespace.fd.number).ino,
+      links: [...links.values()],
+      settings,
     });
   }
 

@@ -1,5 +1,6 @@
 /** The command `list`. */
 import { fstatSync, readdirSync } from "node:fs";
+import { CommandFailure } from "@cm4all/command";
 import {
   formatIpAddress,
   getAddresses,
@@ -12,69 +13,118 @@ import {
   RtnetlinkSocket,
 } from "@cm4all/linux";
 import { requireRoot } from "./failures.ts";
+import { findProblems } from "./health.ts";
 import { isPair } from "./holdings.ts";
 import { NetworkNamespace } from "./namespace.ts";
+import { listTables } from "./nft.ts";
 import { NETNS_DIRECTORY } from "./paths.ts";
+import { formatPublished } from "./ports.ts";
 import { processesByNetns } from "./processes.ts";
-import { type NamespaceRecord, peekRecord, readBootId } from "./record.ts";
+import { peekAllRecords } from "./record.ts";
+import type { NamespaceRecord } from "./record-text.ts";
 
 export interface ListedLink {
   readonly name: string;
+  /** The kernel's, such as veth and macvlan; undefined of hardware and of lo. */
+  readonly kind?: string | undefined;
   /** "down", or the operational state of one that is set up, such as "up". */
   readonly state: string;
   readonly mac?: string | undefined;
   readonly mtu?: number | undefined;
   readonly addresses: readonly string[];
+  /** The host's end of a pair, or the link below a stacked one. */
+  readonly host?: { readonly name: string; readonly state: string } | undefined;
+  /** The bridge whose port the host's end is. */
+  readonly bridge?: string | undefined;
 }
 
 export interface ListedNamespace {
   readonly name: string;
   /** All but the "foreign" ones are ours. */
   readonly state: NamespaceRecord["state"] | "foreign";
-  /** The host's end of the pair. */
+  /** Why it does not work as it was made; empty where it does. */
+  readonly problems: readonly string[];
+  /** The host's end of the first pair. */
   readonly hostLink?: { readonly name: string; readonly state: string } | undefined;
   readonly links: readonly ListedLink[];
   readonly processes: number;
+  /** Ports of the host that lead inside, as the description has them. */
+  readonly publish: readonly string[];
+  /** Networks out of the pool. */
+  readonly pool: readonly string[];
 }
 
-/** All namespaces that have a name. */
+/** All namespaces that have a name, and those whose name somebody took away. */
 export function listNamespaces(): ListedNamespace[] {
   requireRoot();
   using host = new RtnetlinkSocket();
   const hostLinks = host.dump(getLinks()).map(parseLink);
   const processes = processesByNetns();
-  const bootId = readBootId();
+  const records = peekAllRecords();
+  const tables = tablesOf(records);
   const listed: ListedNamespace[] = [];
-  for (const name of namespaceNames()) {
+  for (const name of new Set([...namespaceNames(), ...records.keys()])) {
     using namespace = NetworkNamespace.tryOpen(name);
-    if (namespace === undefined) continue;
-    const record = peekRecord(name);
-    const ours = record?.bootId === bootId && record.cookie === namespace.cookie;
-    const links = namespace.socket.dump(getLinks()).map(parseLink);
-    const pair = findPair(hostLinks, links);
+    const record = records.get(name);
+    if (namespace === undefined && record === undefined) continue;
+    const ours = namespace === undefined || record?.cookie === namespace.cookie;
+    const known = ours ? record : undefined;
+    const inside = namespace?.socket.dump(getLinks()).map(parseLink) ?? [];
+    const links = namespace === undefined ? [] : listLinks(namespace, inside, hostLinks);
+    const hostLink = links.find(
+      ({ kind, host: end }) => kind === "veth" && end !== undefined,
+    )?.host;
     listed.push({
       name,
-      state: ours ? record.state : "foreign",
-      ...(pair === undefined ? {} : { hostLink: { name: pair.name, state: stateOf(pair) } }),
-      links: listLinks(namespace, links),
-      processes: processes.get(fstatSync(namespace.fd.number).ino)?.length ?? 0,
+      state: known?.state ?? "foreign",
+      problems:
+        known === undefined
+          ? []
+          : findProblems(name, known, {
+              inside,
+              hostLinks,
+              tables,
+              attached: namespace !== undefined,
+            }),
+      ...(hostLink === undefined ? {} : { hostLink }),
+      links,
+      processes: countProcesses(processes, namespace),
+      publish: (known?.publish ?? []).map(formatPublished),
+      pool: known?.pool ?? [],
     });
   }
-  return listed;
+  return listed.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-function namespaceNames(): string[] {
+function countProcesses(
+  processes: ReadonlyMap<number, readonly number[]>,
+  namespace: NetworkNamespace | undefined,
+): number {
+  if (namespace === undefined) return 0;
+  return processes.get(fstatSync(namespace.fd.number).ino)?.length ?? 0;
+}
+
+/** Undefined where nft cannot be asked. */
+function tablesOf(records: ReadonlyMap<string, NamespaceRecord>): Set<string> | undefined {
+  const some = [...records.values()].some(({ undo }) =>
+    undo.some(({ kind }) => kind === "delete-table"),
+  );
+  if (!some) return new Set();
   try {
-    return readdirSync(NETNS_DIRECTORY).sort();
+    return new Set(listTables());
   } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
+    if (error instanceof CommandFailure) return undefined;
     throw error;
   }
 }
 
-/** The end outside of the first pair that has its other end inside. */
-function findPair(outside: readonly Link[], inside: readonly Link[]): Link | undefined {
-  return outside.find((end) => inside.some((other) => isPair(end, other)));
+function namespaceNames(): string[] {
+  try {
+    return readdirSync(NETNS_DIRECTORY);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
 }
 
 function stateOf({ flags, operState = "unknown" }: Link): string {
@@ -83,37 +133,66 @@ function stateOf({ flags, operState = "unknown" }: Link): string {
   return operState === "unknown" ? "up" : operState;
 }
 
-function listLinks(namespace: NetworkNamespace, links: readonly Link[]): ListedLink[] {
+function listLinks(
+  namespace: NetworkNamespace,
+  inside: readonly Link[],
+  hostLinks: readonly Link[],
+): ListedLink[] {
   const addresses = namespace.socket.dump(getAddresses()).map(parseLinkAddress);
-  return links.map((link) => ({
-    name: link.name,
-    state: stateOf(link),
-    mac: link.mac,
-    mtu: link.mtuBytes,
-    addresses: addresses
-      .filter((address) => address !== undefined)
-      .filter(({ linkIndex }) => linkIndex === link.index)
-      .map(({ prefix }) => `${formatIpAddress(prefix.address)}/${prefix.prefixLength}`),
-  }));
+  return inside.map((link) => {
+    const below = findBelow(link, hostLinks);
+    const bridge = hostLinks.find(({ index }) => index === below?.masterIndex)?.name;
+    return {
+      name: link.name,
+      ...(link.kind === undefined ? {} : { kind: link.kind }),
+      state: stateOf(link),
+      mac: link.mac,
+      mtu: link.mtuBytes,
+      addresses: addresses
+        .filter((address) => address !== undefined)
+        .filter(({ linkIndex }) => linkIndex === link.index)
+        .map(({ prefix }) => `${formatIpAddress(prefix.address)}/${prefix.prefixLength}`),
+      ...(below === undefined ? {} : { host: { name: below.name, state: stateOf(below) } }),
+      ...(bridge === undefined ? {} : { bridge }),
+    };
+  });
+}
+
+/** The link on the host that it is connected with. */
+function findBelow(link: Link, hostLinks: readonly Link[]): Link | undefined {
+  if (link.kind === "veth") return hostLinks.find((end) => isPair(end, link));
+  // A VLAN may lie on a link inside: then the kernel names no other namespace.
+  if (link.peerIndex === undefined || link.peerNetnsId === undefined) return undefined;
+  return hostLinks.find(({ index }) => index === link.peerIndex);
 }
 
 /** A table for people, with one line for each link. Pure. */
 export function formatNamespaces(namespaces: readonly ListedNamespace[]): string {
   const rows = [["NAME", "STATE", "PROCESSES", "HOST LINK", "INSIDE", "ADDRESSES"]];
-  for (const { name, state, processes, hostLink, links } of namespaces) {
-    const outside = hostLink === undefined ? "-" : `${hostLink.name} ${hostLink.state}`;
-    const [first, ...others] = links.map((link) => [
+  const notes: string[] = [];
+  for (const { name, state, problems, processes, links } of namespaces) {
+    const cells = links.map((link) => [
+      formatHost(link),
       `${link.name} ${link.state}`,
       link.addresses.join(" "),
     ]);
-    rows.push([name, state, String(processes), outside, ...(first ?? ["-", ""])]);
-    for (const other of others) rows.push(["", "", "", "", ...other]);
+    const [first, ...others] = cells.length === 0 ? [["-", "-", ""]] : cells;
+    const shown = problems.length === 0 ? state : `${state}!`;
+    rows.push([name, shown, String(processes), ...(first ?? [])]);
+    for (const other of others) rows.push(["", "", "", ...other]);
+    for (const problem of problems) notes.push(`${name}: ${problem}\n`);
   }
   const widths = rows[0]?.map((_, column) =>
     Math.max(...rows.map((row) => row[column]?.length ?? 0)),
   );
-  return rows
+  const lines = rows
     .map((row) => row.map((cell, column) => cell.padEnd(widths?.[column] ?? 0)).join("  "))
-    .map((line) => `${line.trimEnd()}\n`)
-    .join("");
+    .map((line) => `${line.trimEnd()}\n`);
+  return [...lines, ...(notes.length > 0 ? ["\n", ...notes] : [])].join("");
+}
+
+function formatHost({ kind, host, bridge }: ListedLink): string {
+  if (host === undefined) return "-";
+  const how = kind === "veth" ? "" : ` (${kind})`;
+  return `${host.name} ${host.state}${bridge === undefined ? how : ` in ${bridge}`}`;
 }

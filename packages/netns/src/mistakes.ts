@@ -11,6 +11,16 @@ export class DescriptionError extends Error {
   }
 }
 
+/** Gives undefined where the value is of another type than `read` takes. */
+export function ifOfType<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined;
+    throw error;
+  }
+}
+
 export class Mistakes {
   readonly found: ConfigError[] = [];
 

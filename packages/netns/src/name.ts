@@ -13,6 +13,9 @@ export function nameProblem(name: string): string | undefined {
   if (bytes.length > NAME_BYTES_MAX)
     return `the name is ${bytes.length} bytes long, at most ${NAME_BYTES_MAX} are possible`;
   if (name === "." || name === "..") return "the name is that of a directory";
+  // Where /proc/sys has the settings of all links, and those of new ones.
+  if (name === "all" || name === "default")
+    return "the name has another meaning among the kernel's settings of links";
   // What Node makes of bytes that are no UTF-8.
   if (name.includes("\ufffd")) return "the name is not UTF-8";
   const forbidden = /[/:%]/.exec(name)?.[0];

@@ -21,6 +21,7 @@ import {
 } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
 import { NETNS_DIRECTORY, namespacePath } from "./paths.ts";
+import { processesByNetns } from "./processes.ts";
 
 const NSFS_MAGIC = 0x6e736673;
 
@@ -61,6 +62,26 @@ export class NetworkNamespace {
       if (isErrno(error, "EINVAL")) return undefined;
       throw error;
     }
+  }
+
+  /**
+   * One whose name is gone, found by a process that is still in it.
+   * @param inode by which processes are found; another namespace may have it by now
+   */
+  static tryFind(inode: number, cookie: string): NetworkNamespace | undefined {
+    for (const pid of processesByNetns().get(inode) ?? []) {
+      let fd: Fd;
+      try {
+        fd = new Fd(openSync(`/proc/${pid}/ns/net`, "r"));
+      } catch (error) {
+        if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) continue;
+        throw error;
+      }
+      const namespace = new NetworkNamespace(fd);
+      if (namespace.cookie === cookie) return namespace;
+      namespace[Symbol.dispose]();
+    }
+    return undefined;
   }
 
   [Symbol.dispose](): void {

@@ -5,15 +5,24 @@ import { join } from "node:path";
 export const NETNS_DIRECTORY = "/run/netns";
 /** Below it, for each namespace, files that its commands see in place of those in /etc. */
 export const NETNS_ETC_DIRECTORY = "/etc/netns";
-/** Records of what was made, and the files that we generate. */
+/**
+ * Records of what was made, and the files that we generate. It is locked itself for what
+ * namespaces share.
+ */
 export const RECORD_DIRECTORY = "/run/cm4all-spawn-netns";
 export const CONFIG_DIRECTORY = "/etc/cm4all/spawn/netns";
+/** What all namespaces have in common: the pool of addresses. */
+export const CONFIG_FILE = `${CONFIG_DIRECTORY}.toml`;
+/** For names that have neither a file nor a script of their own. */
+export const TEMPLATE_FILE = join(CONFIG_DIRECTORY, "default.toml");
 
-/** The link inside every namespace. */
-export const INSIDE_LINK = "net0";
+const RECORD_SUFFIX = ".json";
 
 export const namespacePath = (name: string): string => join(NETNS_DIRECTORY, name);
-export const recordPath = (name: string): string => join(RECORD_DIRECTORY, `${name}.json`);
+export const recordPath = (name: string): string => join(RECORD_DIRECTORY, name + RECORD_SUFFIX);
+/** The name whose record the file is; undefined for other files. */
+export const recordName = (file: string): string | undefined =>
+  file.endsWith(RECORD_SUFFIX) ? file.slice(0, -RECORD_SUFFIX.length) : undefined;
 export const scriptPath = (name: string): string => join(CONFIG_DIRECTORY, "setup.d", name);
 export const descriptionPath = (name: string): string => join(CONFIG_DIRECTORY, `${name}.toml`);
 

@@ -1,14 +1,8 @@
 import { tryParseIpAddress, tryParseIpPrefix } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
-import {
-  type Description,
-  describeStep,
-  planDown,
-  planEverythingUndone,
-  planUndo,
-  planUp,
-  type UpRequest,
-} from "./plan.ts";
+import { type Description, plainVeth } from "./description.ts";
+import { planDown, planUndo, planUp, type UpRequest } from "./plan.ts";
+import { describeStep } from "./plan-text.ts";
 
 const prefix = (text: string) => {
   const parsed = tryParseIpPrefix(text);
@@ -17,24 +11,33 @@ const prefix = (text: string) => {
 };
 
 const described: Description = {
-  inside: {
-    mtuBytes: 1400,
-    mac: Buffer.from("020000000502", "hex"),
-    addresses: [{ value: prefix("10.0.5.2/24"), origin: "f:1" }],
-    routes: [
-      { value: { destination: prefix("10.9.0.0/16"), metric: 5 }, origin: "f:2" },
-      {
-        value: { destination: prefix("0.0.0.0/0"), gateway: tryParseIpAddress("10.0.5.1") },
-        origin: "f:3",
+  links: [
+    {
+      ...plainVeth,
+      inside: {
+        mtuBytes: 1400,
+        mac: Buffer.from("020000000502", "hex"),
+        addresses: [{ value: prefix("10.0.5.2/24"), origin: "f:1" }],
+        routes: [
+          { value: { destination: prefix("10.9.0.0/16"), metric: 5 }, origin: "f:2" },
+          {
+            value: { destination: prefix("0.0.0.0/0"), gateway: tryParseIpAddress("10.0.5.1") },
+            origin: "f:3",
+          },
+        ],
       },
-    ],
-  },
-  outside: { addresses: [{ value: prefix("fd00:5::1/64"), origin: "f:4" }], routes: [] },
+      outside: { addresses: [{ value: prefix("fd00:5::1/64"), origin: "f:4" }], routes: [] },
+    },
+  ],
   sysctl: [{ value: { key: "net.ipv4.ip_forward", value: "1" }, origin: "f:5" }],
-  resolvConf: { value: "nameserver 10.0.5.1\n", origin: "f:6" },
+  dns: { servers: ["10.0.5.1"], lines: [], origin: "f:6" },
 };
+const withEnd = (end: "inside" | "outside", up: boolean): Description => ({
+  ...described,
+  links: [{ ...plainVeth, [end]: { addresses: [], routes: [], up } }],
+});
 
-const request: UpRequest = { name: "web", hostUp: true, scriptTimeoutMs: 90_000 };
+const request: UpRequest = { name: "web", hostUp: true, uplinks: [], scriptTimeoutMs: 90_000 };
 const lines = (asked: UpRequest) => planUp(asked).map((step) => describeStep(step, "web"));
 
 describe("planUp", () => {
@@ -82,43 +85,65 @@ describe("planUp", () => {
 
   it.each([
     [{ hostUp: false }, false],
-    [{ description: { ...described, outside: { addresses: [], routes: [], up: false } } }, false],
-    [{ description: { ...described, outside: { addresses: [], routes: [], up: true } } }, true],
+    [{ description: withEnd("outside", false) }, false],
+    [{ description: withEnd("outside", true) }, true],
     [{}, true],
   ])("leaves the host's end to others: %#", (changes, up) => {
     expect(lines({ ...request, ...changes }).includes("outside, set web up")).toBe(up);
   });
 
   it("leaves the inside down where the description says so", () => {
-    const inside = { addresses: [], routes: [], up: false };
-    const asked = { ...request, description: { ...described, inside } };
+    const asked = { ...request, description: withEnd("inside", false) };
     expect(lines(asked)).not.toContain("inside, set net0 up");
     expect(lines(asked)).toContain("inside, set lo up");
   });
 });
 
 describe("planUndo", () => {
-  it("undoes the last step first", () => {
-    const steps = planUp({ ...request, description: described, script: "/s/web" });
-    expect(planUndo(steps)).toEqual([
+  const kinds = (asked: UpRequest, count?: number) =>
+    planUndo(planUp(asked).slice(0, count)).map(({ kind }) => kind);
+
+  it("undoes links first and the namespace last", () => {
+    expect(kinds({ ...request, description: described, script: "/s/web" })).toEqual([
       "end-processes",
-      "remove-resolv-conf",
       "delete-link",
+      "remove-resolv-conf",
       "delete-namespace",
     ]);
-    expect(planUndo(steps)).toEqual(planEverythingUndone);
   });
 
   it("undoes only what was begun", () => {
-    const steps = planUp({ ...request, script: "/s/web" });
-    expect(planUndo(steps.slice(0, 1))).toEqual(["delete-namespace"]);
-    expect(planUndo(steps.slice(0, 4))).toEqual(["delete-link", "delete-namespace"]);
-    expect(planUndo([])).toEqual([]);
+    const asked = { ...request, script: "/s/web" };
+    expect(kinds(asked, 0)).toEqual([]);
+    expect(kinds(asked, 1)).toEqual(["delete-namespace"]);
+    expect(kinds(asked, 4)).toEqual(["delete-link", "delete-namespace"]);
+  });
+
+  it("undoes the last of several links first, each once, and forwarding once", () => {
+    const links = [
+      plainVeth,
+      {
+        ...plainVeth,
+        name: "net1",
+        hostName: "web-b",
+        masquerade: { value: ["ipv4" as const], origin: "f:1" },
+      },
+    ];
+    const asked = { ...request, uplinks: ["eth0"], description: { ...described, links } };
+    expect(planUndo(planUp(asked))).toEqual([
+      { kind: "delete-link", link: "net1" },
+      { kind: "delete-link", link: "net0" },
+      { kind: "delete-table" },
+      { kind: "restore-forwarding" },
+      { kind: "remove-resolv-conf" },
+      { kind: "delete-namespace" },
+    ]);
   });
 });
 
 describe("planDown", () => {
-  it("deletes the link before the namespace and ends no processes", () => {
-    expect(planDown).toEqual(["delete-link", "remove-resolv-conf", "delete-namespace"]);
+  it("ends no processes", () => {
+    const undos = planUndo(planUp({ ...request, script: "/s/web" }));
+    expect(planDown(undos).map(({ kind }) => kind)).toEqual(["delete-link", "delete-namespace"]);
   });
 });

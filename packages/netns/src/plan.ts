@@ -1,24 +1,81 @@
 /**
  * What `up` does, as data: steps, each with its undo. Pure; execute.ts carries a plan
- * out, kernel.ts knows how each step and each undo is done.
+ * out, kernel.ts knows how each step is done and undo.ts how each undo is.
  */
-import { formatIpAddress, formatMac, type IpPrefix, type Route, type VethEnd } from "@cm4all/linux";
-import { etcResolvConf, INSIDE_LINK, namespacePath } from "./paths.ts";
+import type { IpPrefix, NewLink, Route, StackedKind } from "@cm4all/linux";
+import { type BridgePort, type Description, hostNameOf, plainVeth } from "./description.ts";
+import { makeResolvConf } from "./dns.ts";
+import { planEnd, planForwarding, planLink, planSetUp } from "./plan-links.ts";
+import { insideRules, outsideRules, type RuleSet } from "./rules.ts";
 
 /** Inside the namespace, or outside of it, on the host. */
 export type Side = "inside" | "outside";
 
+/** A link that a step works on. */
+export interface Place {
+  readonly side: Side;
+  readonly link: string;
+}
+
 export type Action =
   | { readonly kind: "make-namespace" }
-  | { readonly kind: "make-pair"; readonly outside: VethEnd; readonly inside: VethEnd }
+  | {
+      readonly kind: "make-pair";
+      readonly outside: NewLink;
+      readonly inside: NewLink;
+      /** A bridge of the host. */
+      readonly bridge?: string | undefined;
+    }
+  | {
+      readonly kind: "make-stacked";
+      /** On the host. */
+      readonly parent: string;
+      readonly link: NewLink;
+      readonly stacked: StackedKind;
+    }
+  | { readonly kind: "move-link"; readonly parent: string; readonly link: NewLink }
+  | { readonly kind: "set-port"; readonly link: string; readonly port: BridgePort }
+  | {
+      readonly kind: "make-vlan";
+      readonly place: Place;
+      readonly name: string;
+      readonly id: number;
+      readonly mtuBytes?: number | undefined;
+    }
   | { readonly kind: "write-sysctl"; readonly key: string; readonly value: string }
-  | { readonly kind: "set-up"; readonly side: Side; readonly link: string }
-  | { readonly kind: "add-address"; readonly side: Side; readonly prefix: IpPrefix }
-  | { readonly kind: "add-route"; readonly side: Side; readonly route: Route }
+  | {
+      readonly kind: "forward";
+      readonly link: string;
+      readonly families: readonly ("ipv4" | "ipv6")[];
+    }
+  | { readonly kind: "load-table"; readonly side: Side; readonly rules: RuleSet }
+  | { readonly kind: "set-up"; readonly place: Place }
+  | {
+      readonly kind: "add-address";
+      readonly place: Place;
+      readonly prefix: IpPrefix;
+      /** Whether others on the same wire may have the address. */
+      readonly shared: boolean;
+    }
+  | { readonly kind: "await-addresses"; readonly link: string }
+  | { readonly kind: "add-route"; readonly place: Place; readonly route: Route }
   | { readonly kind: "write-resolv-conf"; readonly text: string }
-  | { readonly kind: "run-script"; readonly path: string; readonly timeoutMs: number };
+  | {
+      readonly kind: "run-script";
+      readonly path: string;
+      readonly links: readonly string[];
+      readonly timeoutMs: number;
+    };
 
-export type Undo = "delete-namespace" | "delete-link" | "remove-resolv-conf" | "end-processes";
+export type Undo =
+  | { readonly kind: "end-processes" }
+  /** Found inside the namespace; with its other end, if it has one. */
+  | { readonly kind: "delete-link"; readonly link: string }
+  | { readonly kind: "return-link"; readonly link: string; readonly parent: string }
+  | { readonly kind: "delete-table" }
+  | { readonly kind: "restore-forwarding" }
+  | { readonly kind: "remove-resolv-conf" }
+  | { readonly kind: "delete-namespace" };
 
 export type Step = Action & {
   /** `FILE:LINE` of the description that asks for it. */
@@ -26,154 +83,124 @@ export type Step = Action & {
 };
 
 /**
- * How each kind of step is undone; undefined where its effect ends with what an earlier
- * step made: addresses, routes and flags with their link, sysctl values with the
- * namespace.
+ * How a step is undone; undefined where its effect ends with what an earlier step made:
+ * addresses, routes and flags with their link, sysctl values and the tables inside with
+ * the namespace.
  */
-const undoOf: Record<Action["kind"], Undo | undefined> = {
-  "make-namespace": "delete-namespace",
-  "make-pair": "delete-link",
-  "write-sysctl": undefined,
-  "set-up": undefined,
-  "add-address": undefined,
-  "add-route": undefined,
-  "write-resolv-conf": "remove-resolv-conf",
-  "run-script": "end-processes",
-};
-
-/** A value of the description, with the line that says it. */
-export interface Located<T> {
-  readonly value: T;
-  /** `FILE:LINE` */
-  readonly origin: string;
-}
-
-/** One end of the pair as the description has it. */
-export interface EndDescription {
-  readonly mtuBytes?: number | undefined;
-  readonly mac?: Buffer | undefined;
-  /** Whether to set the link up, where the description says so. */
-  readonly up?: boolean | undefined;
-  readonly addresses: readonly Located<IpPrefix>[];
-  /** In an order in which each gateway can be reached when it is needed. */
-  readonly routes: readonly Located<Route>[];
-}
-
-/** A namespace as NAME.toml describes it. */
-export interface Description {
-  readonly inside: EndDescription;
-  readonly outside: EndDescription;
-  readonly sysctl: readonly Located<{ readonly key: string; readonly value: string }>[];
-  readonly resolvConf?: Located<string> | undefined;
+export function undoOf(step: Step): Undo | undefined {
+  switch (step.kind) {
+    case "make-namespace":
+      return { kind: "delete-namespace" };
+    case "make-pair":
+      return { kind: "delete-link", link: step.inside.name };
+    case "make-stacked":
+      return { kind: "delete-link", link: step.link.name };
+    case "move-link":
+      return { kind: "return-link", link: step.link.name, parent: step.parent };
+    case "forward":
+      return { kind: "restore-forwarding" };
+    case "load-table":
+      return step.side === "outside" ? { kind: "delete-table" } : undefined;
+    case "write-resolv-conf":
+      return { kind: "remove-resolv-conf" };
+    case "run-script":
+      return { kind: "end-processes" };
+    default:
+      return undefined;
+  }
 }
 
 export interface UpRequest {
   readonly name: string;
   readonly hostUp: boolean;
+  /** With the addresses that are taken out of the pool in their places. */
   readonly description?: Description | undefined;
+  /** Links of the host whose packets go on to links of namespaces and back. */
+  readonly uplinks: readonly string[];
   /** Undefined where there is none. */
   readonly script?: string | undefined;
   /** 0 for as long as it takes. */
   readonly scriptTimeoutMs: number;
 }
 
-const nothing: EndDescription = { addresses: [], routes: [] };
+const nothing: Description = { links: [plainVeth], sysctl: [] };
 
 export function planUp(request: UpRequest): Step[] {
-  const { name, description, script } = request;
-  const outside = description?.outside ?? nothing;
-  const inside = description?.inside ?? nothing;
-  const steps: Step[] = [
-    { kind: "make-namespace" },
-    {
-      kind: "make-pair",
-      outside: { name, mtuBytes: outside.mtuBytes, mac: outside.mac },
-      inside: { name: INSIDE_LINK, mtuBytes: inside.mtuBytes, mac: inside.mac },
-    },
-  ];
-  // Before the links are up: some of the values matter at that moment.
-  for (const { value, origin } of description?.sysctl ?? [])
-    steps.push({ kind: "write-sysctl", ...value, origin });
-  steps.push({ kind: "set-up", side: "inside", link: "lo" });
-  if (inside.up ?? true) steps.push({ kind: "set-up", side: "inside", link: INSIDE_LINK });
-  if (request.hostUp && (outside.up ?? true))
-    steps.push({ kind: "set-up", side: "outside", link: name });
-  for (const [side, end] of [
-    ["outside", outside],
-    ["inside", inside],
-  ] as const) {
-    for (const { value, origin } of end.addresses)
-      steps.push({ kind: "add-address", side, prefix: value, origin });
-    for (const { value, origin } of end.routes)
-      steps.push({ kind: "add-route", side, route: value, origin });
+  const { name, script, hostUp } = request;
+  const description = request.description ?? nothing;
+  const { links, sysctl, firewall, dns } = description;
+  const steps: Step[] = [{ kind: "make-namespace" }];
+  for (const link of links) steps.push(...planLink(link, name));
+  // Before the links are up: some of the values matter at that moment, and what is
+  // closed must never have been open.
+  for (const { value, origin } of sysctl) steps.push({ kind: "write-sysctl", ...value, origin });
+  steps.push(...planForwarding(links, name, request.uplinks));
+  const outside = outsideRules(description, name);
+  if (outside !== undefined)
+    steps.push({ kind: "load-table", side: "outside", rules: outside, origin: outside.origin });
+  const inside = insideRules(description);
+  if (inside !== undefined)
+    steps.push({ kind: "load-table", side: "inside", rules: inside, origin: firewall?.origin });
+
+  steps.push({ kind: "set-up", place: { side: "inside", link: "lo" } });
+  for (const link of links) {
+    steps.push(...planSetUp(link.inside, { side: "inside", link: link.name }, true));
+    if (link.type !== "veth") continue;
+    const place: Place = { side: "outside", link: hostNameOf(link, name) };
+    steps.push(...planSetUp(link.outside, place, hostUp));
   }
-  const resolvConf = description?.resolvConf;
-  if (resolvConf !== undefined)
+  for (const link of links) {
+    if (link.type === "veth")
+      steps.push(
+        ...planEnd(link.outside, { side: "outside", link: hostNameOf(link, name) }, false),
+      );
+    const shared = link.type !== "veth" || link.port !== undefined;
+    steps.push(...planEnd(link.inside, { side: "inside", link: link.name }, shared));
+  }
+  if (dns !== undefined)
+    steps.push({ kind: "write-resolv-conf", text: makeResolvConf(dns), origin: dns.origin });
+  if (script !== undefined) {
+    const names = links.map((link) => link.name);
     steps.push({
-      kind: "write-resolv-conf",
-      text: resolvConf.value,
-      origin: resolvConf.origin,
+      kind: "run-script",
+      path: script,
+      links: names,
+      timeoutMs: request.scriptTimeoutMs,
     });
-  if (script !== undefined)
-    steps.push({ kind: "run-script", path: script, timeoutMs: request.scriptTimeoutMs });
+  }
   return steps;
 }
 
-/** What undoes `steps`, the last first. */
-export function planUndo(steps: readonly Step[]): Undo[] {
-  return steps
-    .map((step) => undoOf[step.kind])
-    .filter((undo) => undo !== undefined)
-    .reverse();
-}
-
-/** What undoes any plan, however far it got. */
-export const planEverythingUndone: readonly Undo[] = [
+/**
+ * The order of undoing: links go first, so that nothing gets through after what closes
+ * them is gone, and the namespace last. Those of one kind go in the reverse order.
+ */
+const order: readonly Undo["kind"][] = [
   "end-processes",
-  "remove-resolv-conf",
+  "return-link",
   "delete-link",
+  "delete-table",
+  "restore-forwarding",
+  "remove-resolv-conf",
   "delete-namespace",
 ];
 
-/** What removes a namespace, whatever is left of it. Processes in it go on. */
-export const planDown: readonly Undo[] = ["delete-link", "remove-resolv-conf", "delete-namespace"];
-
-function describeEnd({ name, mtuBytes, mac }: VethEnd): string {
-  const mtu = mtuBytes === undefined ? "" : ` mtu ${mtuBytes}`;
-  return `${name}${mtu}${mac === undefined ? "" : ` address ${formatMac(mac)}`}`;
+/** What undoes `steps`, each thing once. */
+export function planUndo(steps: readonly Step[]): Undo[] {
+  const undos = steps.map(undoOf).filter((undo) => undo !== undefined);
+  const once = new Map(undos.map((undo) => [JSON.stringify(undo), undo]));
+  return [...once.values()].reverse().sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
-/** One line for people. */
-export function describeStep(step: Step, name: string): string {
-  const place = (side: Side) => (side === "inside" ? INSIDE_LINK : name);
-  switch (step.kind) {
-    case "make-namespace":
-      return `make the network namespace ${namespacePath(name)}`;
-    case "make-pair":
-      return `make the veth pair ${describeEnd(step.outside)} - ${describeEnd(step.inside)} (inside)`;
-    case "write-sysctl":
-      return `inside, set ${step.key} = ${step.value}`;
-    case "set-up":
-      return `${step.side}, set ${step.link} up`;
-    case "add-address": {
-      const { address, prefixLength } = step.prefix;
-      return `${step.side}, give ${place(step.side)} the address ${formatIpAddress(address)}/${prefixLength}`;
-    }
-    case "add-route": {
-      const { destination, gateway, metric } = step.route;
-      const to =
-        destination.prefixLength === 0
-          ? "the default route"
-          : `a route to ${formatIpAddress(destination.address)}/${destination.prefixLength}`;
-      const via = gateway === undefined ? "" : ` via ${formatIpAddress(gateway)}`;
-      const cost = metric === undefined ? "" : ` metric ${metric}`;
-      return `${step.side}, add ${to}${via} dev ${place(step.side)}${cost}`;
-    }
-    case "write-resolv-conf":
-      return `make ${etcResolvConf(name)} of ${JSON.stringify(step.text)}`;
-    case "run-script": {
-      const limit = step.timeoutMs === 0 ? "" : `, ${step.timeoutMs / 1000} s at most`;
-      return `inside, run ${step.path} ${INSIDE_LINK}${limit}`;
-    }
-  }
+/** What `down` undoes of all that was made: processes go on. */
+export function planDown(undos: readonly Undo[]): Undo[] {
+  return undos.filter(({ kind }) => kind !== "end-processes");
 }
+
+/** What removes a namespace that somebody else has made, or the version before. */
+export const undoPlainVeth: readonly Undo[] = [
+  { kind: "end-processes" },
+  { kind: "delete-link", link: plainVeth.name },
+  { kind: "remove-resolv-conf" },
+  { kind: "delete-namespace" },
+];

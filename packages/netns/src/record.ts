@@ -8,62 +8,27 @@ import {
   fstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   statSync,
   writeSync,
 } from "node:fs";
-import { Fd, isErrno, tryFlock } from "@cm4all/linux";
+import { Fd, flock, isErrno, tryFlock } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
-import { RECORD_DIRECTORY, recordPath } from "./paths.ts";
+import { RECORD_DIRECTORY, recordName, recordPath } from "./paths.ts";
+import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.ts";
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
-
-export interface NamespaceRecord {
-  /** While `up` works, between `up` and `down`, while `down` works. */
-  readonly state: "unfinished" | "complete" | "removing";
-  /** Who wrote it. */
-  readonly pid: number;
-  /** The cookie and the index mean something until the next boot only. */
-  readonly bootId: string;
-  /** The namespace's cookie, in decimal digits. */
-  readonly cookie: string;
-  /** The index of the host's end, once it is made. */
-  readonly linkIndex?: number | undefined;
-}
-
-/** One line, so that what a longer one has left behind it does not matter. Pure. */
-export function encodeRecord(record: NamespaceRecord): string {
-  return `${JSON.stringify(record)}\n`;
-}
-
-/** Undefined for anything but a whole record, such as the empty file of a lock. Pure. */
-export function parseRecord(text: string): NamespaceRecord | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text.split("\n", 1)[0] ?? "");
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const { state, pid, bootId, cookie, linkIndex } = value as Record<string, unknown>;
-  if (
-    (state !== "unfinished" && state !== "complete" && state !== "removing") ||
-    typeof pid !== "number" ||
-    typeof bootId !== "string" ||
-    typeof cookie !== "string" ||
-    (linkIndex !== undefined && typeof linkIndex !== "number")
-  )
-    return undefined;
-  return { state, pid, bootId, cookie, linkIndex };
-}
 
 export function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
 
+const READ_TRIES = 3;
+
 /** Larger than any record. */
-const RECORD_BYTES_MAX = 4096;
+const RECORD_BYTES_MAX = 256 * 1024;
 
 /** The record's file, open and locked. The owner closes it, which unlocks. */
 export class RecordFile {
@@ -89,8 +54,13 @@ export class RecordFile {
     }
   }
 
+  /** The descriptor that has the lock. */
+  get lock(): number {
+    return this.#fd.number;
+  }
+
   read(): NamespaceRecord | undefined {
-    const buffer = Buffer.alloc(RECORD_BYTES_MAX);
+    const buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX);
     const length = readSync(this.#fd.number, buffer, 0, buffer.length, 0);
     return parseRecord(buffer.toString("utf8", 0, length));
   }
@@ -103,6 +73,11 @@ export class RecordFile {
   /** Says that nothing is left to be recorded. */
   remove(): void {
     unlinkIfThere(this.#path);
+  }
+
+  /** Removes the file where nothing was ever written to it. */
+  removeIfEmpty(): void {
+    if (fstatSync(this.#fd.number).size === 0) this.remove();
   }
 
   [Symbol.dispose](): void {
@@ -127,4 +102,44 @@ export function peekRecord(name: string): NamespaceRecord | undefined {
     if (isErrno(error, "ENOENT")) return undefined;
     throw error;
   }
+}
+
+/** The records of all names, of this boot. */
+export function peekAllRecords(): Map<string, NamespaceRecord> {
+  const found = new Map<string, NamespaceRecord>();
+  const bootId = readBootId();
+  for (const name of recordedNames()) {
+    const record = peekWhole(name);
+    if (record?.bootId === bootId) found.set(name, record);
+  }
+  return found;
+}
+
+/** read(2) may meet a write(2) half way: then it is asked again. */
+function peekWhole(name: string): NamespaceRecord | undefined {
+  for (let tries = 1; ; tries++) {
+    const record = peekRecord(name);
+    if (record !== undefined || tries === READ_TRIES) return record;
+  }
+}
+
+function recordedNames(): string[] {
+  try {
+    return readdirSync(RECORD_DIRECTORY)
+      .map(recordName)
+      .filter((name) => name !== undefined);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}
+
+/**
+ * Runs `work` while nobody else runs such: for what namespaces share, addresses of the
+ * pool, ports of the host and settings of its links.
+ */
+export function withSharedLock<T>(work: () => T): T {
+  using lock = new Fd(openSync(RECORD_DIRECTORY, "r"));
+  flock(lock.number);
+  return work();
 }

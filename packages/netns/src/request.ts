@@ -1,11 +1,17 @@
 /** What `up NAME` is asked for, from the command line and the files of that name. */
 import { existsSync, readFileSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
-import { isErrno } from "@cm4all/linux";
-import { descriptionPath, etcResolvConf, scriptPath } from "./paths.ts";
-import type { Description, UpRequest } from "./plan.ts";
+import { formatIpAddress, isErrno, type RtnetlinkSocket } from "@cm4all/linux";
+import { hasAuto } from "./auto.ts";
+import { type Description, hostNameOf } from "./description.ts";
+import { checkHost } from "./host-check.ts";
+import { descriptionPath, etcResolvConf, scriptPath, TEMPLATE_FILE } from "./paths.ts";
+import type { UpRequest } from "./plan.ts";
+import type { Pool } from "./pool.ts";
 import { resolvConfOwner } from "./resolv-conf.ts";
+import { resolverListensAt } from "./resolver.ts";
 import { findScript } from "./script.ts";
+import { readPools } from "./shared.ts";
 
 export interface UpOptions {
   /** Whether to set the host's end up. */
@@ -17,41 +23,66 @@ export interface UpOptions {
 export const defaultUpOptions: UpOptions = { hostUp: true, scriptTimeoutMs: 90_000 };
 
 export interface PreparedUp {
+  /** With nothing taken out of the pool yet. */
   readonly request: UpRequest;
+  readonly pools: readonly Pool[];
   /** Why it cannot be done. */
   readonly problems: readonly CommandFailure[];
+  /** What works only when somebody else changes something. */
+  readonly warnings: readonly string[];
 }
 
 /** Reads the files of that name, and finds everything that is wrong in them. */
-export async function prepareUp(name: string, options: UpOptions): Promise<PreparedUp> {
+export async function prepareUp(
+  name: string,
+  options: UpOptions,
+  host: RtnetlinkSocket,
+): Promise<PreparedUp> {
   const problems: CommandFailure[] = [];
-  const collect = <T>(read: () => T): T | undefined => {
+  const collect = async <T>(read: () => T | Promise<T>): Promise<T | undefined> => {
     try {
-      return read();
+      return await read();
     } catch (error) {
       if (!(error instanceof CommandFailure)) throw error;
       problems.push(error);
       return undefined;
     }
   };
-  const text = readIfThere(descriptionPath(name));
-  let description: Description | undefined;
-  if (text !== undefined) {
-    // Loaded only here: the TOML parser costs start-up time.
-    const describe = await import("./describe.ts");
-    description = collect(() => readDescription(describe, text, name));
-    if (description !== undefined)
-      problems.push(...conflicts(describe, description, name, options));
-  }
-  const script = collect(() => findScript(scriptPath(name)));
-  if (text === undefined && script === undefined && problems.length === 0)
+  const own = readIfThere(descriptionPath(name));
+  const hasScript = existsSync(scriptPath(name));
+  const neither = own === undefined && !hasScript;
+  const template = neither ? readIfThere(TEMPLATE_FILE) : undefined;
+  const description = await collect(() =>
+    own === undefined
+      ? template === undefined
+        ? undefined
+        : readDescription(fillTemplate(template, name), TEMPLATE_FILE, name)
+      : readDescription(own, descriptionPath(name), name),
+  );
+  const script = await collect(() => findScript(scriptPath(name)));
+  if (neither && template === undefined)
     problems.push(
       new CommandFailure(
-        `there is neither a script ${scriptPath(name)} nor a description ${descriptionPath(name)}`,
+        `there is neither a script ${scriptPath(name)} nor a description ${descriptionPath(name)}, nor a template ${TEMPLATE_FILE}`,
         EX_NOINPUT,
       ),
     );
-  return { request: { name, ...options, description, script }, problems };
+  const request: UpRequest = { name, ...options, description, uplinks: [], script };
+  if (description === undefined) return { request, pools: [], problems, warnings: [] };
+  problems.push(...conflicts(description, name, options));
+  const auto = description.links.find((link) => link.type === "veth" && link.auto !== undefined);
+  const pools =
+    auto?.type === "veth" && hasAuto(description)
+      ? ((await collect(() => readPools(auto.auto ?? ""))) ?? [])
+      : [];
+  const facts = checkHost(description, name, host);
+  problems.push(...facts.problems);
+  return {
+    request: { ...request, uplinks: facts.uplinks },
+    pools,
+    problems,
+    warnings: facts.warnings,
+  };
 }
 
 function readIfThere(path: string): string | undefined {
@@ -63,11 +94,21 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-type Describe = typeof import("./describe.ts");
+/** @throws CommandFailure for a name that would end a string of TOML */
+function fillTemplate(text: string, name: string): string {
+  if (/["'\\]/.test(name))
+    throw new CommandFailure(
+      `the template ${TEMPLATE_FILE} takes no name with a quote or a backslash in it`,
+      EX_CONFIG,
+    );
+  return text.replaceAll(/%([%i])/g, (_, what) => (what === "i" ? name : "%"));
+}
 
-function readDescription(describe: Describe, text: string, name: string): Description {
+/** Loaded only here: the TOML parser costs start-up time. */
+async function readDescription(text: string, file: string, name: string): Promise<Description> {
+  const describe = await import("./describe.ts");
   try {
-    return describe.parseDescription(text, descriptionPath(name));
+    return describe.parseDescription(text, file, name);
   } catch (error) {
     if (error instanceof describe.DescriptionError)
       throw new CommandFailure(error.message, EX_CONFIG, { cause: error });
@@ -77,32 +118,58 @@ function readDescription(describe: Describe, text: string, name: string): Descri
 
 /** Where the description contradicts the machine or the command line. */
 function conflicts(
-  { hostSysctlPath }: Describe,
-  description: Description,
+  { links, dns }: Description,
   name: string,
   { hostUp }: UpOptions,
 ): CommandFailure[] {
   const found: CommandFailure[] = [];
-  for (const { value, origin } of description.sysctl)
-    if (!existsSync(hostSysctlPath(value.key)))
+  for (const link of links) {
+    if (link.type !== "veth") continue;
+    const [route] = link.outside.routes;
+    if (route !== undefined && !hostUp)
       found.push(
-        new CommandFailure(`${origin}: this kernel has no setting ${value.key}`, EX_CONFIG),
+        new CommandFailure(
+          `${route.origin}: a route needs a link that is up, against --no-host-up`,
+          EX_CONFIG,
+        ),
       );
-  const [route] = description.outside.routes;
-  if (route !== undefined && !hostUp)
+  }
+  if (dns !== undefined && resolvConfOwner(name) === "somebody else")
     found.push(
       new CommandFailure(
-        `${route.origin}: a route needs a link that is up, against --no-host-up`,
-        EX_CONFIG,
-      ),
-    );
-  const { resolvConf } = description;
-  if (resolvConf !== undefined && resolvConfOwner(name) === "somebody else")
-    found.push(
-      new CommandFailure(
-        `${resolvConf.origin}: ${etcResolvConf(name)} exists already, made by somebody else`,
+        `${dns.origin}: ${etcResolvConf(name)} exists already, made by somebody else`,
         EX_CANTCREAT,
       ),
     );
   return found;
+}
+
+/** The links on the host that are to be made. */
+export function hostNames({ name, description }: UpRequest): string[] {
+  if (description === undefined) return [name];
+  return description.links.flatMap((link) =>
+    link.type === "veth"
+      ? [hostNameOf(link, name), ...(link.outside.vlans ?? []).map((vlan) => vlan.name)]
+      : [],
+  );
+}
+
+/**
+ * Puts the resolver of the host in the place of `servers = "auto"`.
+ * @throws CommandFailure where none listens at the host's end of the pair
+ */
+export function findResolver(description: Description): Description {
+  const { dns } = description;
+  if (dns?.servers !== "auto") return description;
+  const addresses = description.links.flatMap((link) =>
+    link.type === "veth" ? link.outside.addresses.map(({ value }) => value.address) : [],
+  );
+  const servers = addresses.filter(({ bytes }) => resolverListensAt(bytes)).map(formatIpAddress);
+  if (servers.length === 0)
+    throw new CommandFailure(
+      `${dns.origin}: no resolver listens at the host's end of the pair (${addresses.map(formatIpAddress).join(", ") || "it has no address"}); ` +
+        "127.0.0.53 cannot be reached from inside: list servers, or let systemd-resolved listen there (DNSStubListenerExtra= in resolved.conf)",
+      EX_CONFIG,
+    );
+  return { ...description, dns: { ...dns, servers } };
 }

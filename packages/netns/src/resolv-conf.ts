@@ -39,16 +39,20 @@ export function writeResolvConf(name: string, text: string): void {
   symlinkSync(generatedResolvConf(name), etcResolvConf(name));
 }
 
-/** Also the directories, where nothing else is in them. */
+/**
+ * Also the directories, where nothing else is in them: a link that could not be made, or an
+ * earlier attempt that was cut short, may have left them.
+ */
 export function removeResolvConf(name: string): void {
   unlinkIfThere(generatedResolvConf(name));
-  if (resolvConfOwner(name) !== "us") return;
-  unlinkSync(etcResolvConf(name));
+  if (resolvConfOwner(name) === "us") unlinkSync(etcResolvConf(name));
   for (const directory of [etcDirectory(name), NETNS_ETC_DIRECTORY])
     try {
       rmdirSync(directory);
     } catch (error) {
-      if (!isErrno(error, "ENOTEMPTY", "ENOENT")) throw error;
-      return;
+      if (isErrno(error, "ENOENT")) continue;
+      // EROFS: it cannot have been us.
+      if (isErrno(error, "ENOTEMPTY", "EROFS", "EBUSY")) return;
+      throw error;
     }
 }

@@ -12,6 +12,7 @@ import {
   WNOHANG,
 } from "@cm4all/linux";
 import { EXIT_SCRIPT, EXIT_TIMEOUT } from "./failures.ts";
+import { interpreterProblem } from "./interpreter.ts";
 import type { Interruption } from "./interruption.ts";
 
 /** How long a script may take to end after SIGTERM. */
@@ -36,6 +37,8 @@ export function findScript(path: string): string | undefined {
   } catch {
     throw new CommandFailure(`${path}: not executable; chmod +x helps`, EX_CONFIG);
   }
+  const problem = interpreterProblem(path);
+  if (problem !== undefined) throw new CommandFailure(`${path}: ${problem}`, EX_CONFIG);
   return path;
 }
 

@@ -2,16 +2,18 @@
 import { CommandFailure, EX_CANTCREAT, EX_OSERR, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
 import { RtnetlinkSocket } from "@cm4all/linux";
 import { type Executor, execute, UndoFailure, undoAll } from "./execute.ts";
-import { findExisting } from "./existing.ts";
+import { findExisting, findForDown } from "./existing.ts";
 import { asFailure, messageOf, requireRoot } from "./failures.ts";
-import { type Holdings, tryGetLink, undoOne } from "./holdings.ts";
+import type { Holdings } from "./holdings.ts";
 import { Interruption } from "./interruption.ts";
-import { Kernel } from "./kernel.ts";
+import { Kernel, type RecordBase } from "./kernel.ts";
 import { nameProblem } from "./name.ts";
-import { namespaceFile } from "./namespace.ts";
-import { planDown, planEverythingUndone, planUp } from "./plan.ts";
-import { RecordFile } from "./record.ts";
-import { prepareUp, type UpOptions } from "./request.ts";
+import { planDown, planUndo, planUp, type UpRequest, undoPlainVeth } from "./plan.ts";
+import { RecordFile, readBootId, withSharedLock } from "./record.ts";
+import type { NamespaceRecord } from "./record-text.ts";
+import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } from "./request.ts";
+import { needsReservation, reserve } from "./shared.ts";
+import { undoOne } from "./undo.ts";
 
 /** @throws CommandFailure for a name that cannot be one */
 export function checkName(name: string): void {
@@ -39,17 +41,21 @@ export async function up(
 ): Promise<void> {
   checkName(name);
   requireRoot();
-  const { request, problems } = await prepareUp(name, options);
-  const [first] = problems;
+  using host = new RtnetlinkSocket();
+  const prepared = await prepareUp(name, options, host);
+  const [first] = prepared.problems;
   if (first !== undefined)
-    throw new CommandFailure(problems.map(messageOf).join("\n"), first.exitStatus);
+    throw new CommandFailure(prepared.problems.map(messageOf).join("\n"), first.exitStatus);
+  for (const warning of prepared.warnings) console.error(`warning: ${warning}`);
   using interruption = new Interruption();
   using record = lockRecord(name);
-  using host = new RtnetlinkSocket();
-  replaceRemains(name, host, record);
-  using kernel = new Kernel(name, host, record, interruption);
+  replaceRemains(prepared.request, host, record);
+  const { request, base } = takeShares(prepared, host, record);
+  const steps = planUp(request);
+  const undo = planUndo(steps);
+  using kernel = new Kernel({ name, host, record, base: { ...base, undo }, interruption });
   try {
-    await execute(planUp(request), wrap(kernel), () => interruption.check());
+    await execute(steps, wrap(kernel), () => interruption.check());
   } catch (error) {
     // What could not be undone stays recorded, for the next `up` or `down`.
     if (error instanceof UndoFailure) throw undoneInPart(error);
@@ -59,23 +65,63 @@ export async function up(
   kernel.complete();
 }
 
+/** Takes what namespaces share, and records that. @throws CommandFailure */
+function takeShares(
+  { request, pools }: PreparedUp,
+  host: RtnetlinkSocket,
+  record: RecordFile,
+): { request: UpRequest; base: RecordBase } {
+  const { name, description } = request;
+  const base = { bootId: readBootId(), undo: [], pool: [], publish: [] };
+  if (description === undefined) return { request, base };
+  try {
+    if (!needsReservation(description))
+      return { request: { ...request, description: findResolver(description) }, base };
+    return withSharedLock(() => {
+      const { pool, publish, ...reserved } = reserve(name, description, pools, host);
+      const known = findResolver(reserved.description);
+      const nothing = { state: "unfinished", cookie: "", links: [], settings: [] } as const;
+      record.write({ ...base, ...nothing, pid: process.pid, pool, publish });
+      return { request: { ...request, description: known }, base: { ...base, pool, publish } };
+    });
+  } catch (error) {
+    record.remove();
+    throw asFailure(error);
+  }
+}
+
 /** Removes what is left of an earlier one. @throws CommandFailure where the name is taken */
-function replaceRemains(name: string, host: RtnetlinkSocket, record: RecordFile): void {
+function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: RecordFile): void {
+  const { name } = request;
   const known = record.read();
-  const { remains, problem } = findExisting(name, host, known);
+  const { remains, problem } = findExisting(name, host, known, hostNames(request));
   using _namespace = remains.namespace;
+  keepRecord(remains, record, known);
   if (problem !== undefined) {
     if (known === undefined) record.remove();
     throw new CommandFailure(problem, EX_CANTCREAT);
   }
+  if (known === undefined) return;
   // Processes were to go on after a `down`, but those of a script that was cut short end.
-  const undos = known?.state === "unfinished" ? planEverythingUndone : planDown;
+  const undos = known.state === "unfinished" ? known.undo : planDown(known.undo);
   const problems = undoAll(undos, (undo) => undoOne(remains, undo));
   if (problems.length > 0)
     throw new CommandFailure(
       `what is left of an earlier ${name} cannot be removed:\n${problems.map(messageOf).join("\n")}`,
       EX_OSERR,
     );
+}
+
+/** What is undone is no longer recorded. */
+function keepRecord(
+  holdings: Holdings,
+  record: RecordFile,
+  known: NamespaceRecord | undefined,
+): void {
+  holdings.lock = record.lock;
+  holdings.save = () => {
+    if (known !== undefined) record.write({ ...known, settings: holdings.settings });
+  };
 }
 
 function undone(error: unknown): unknown {
@@ -95,25 +141,30 @@ function undoneInPart({ problems, cause }: UndoFailure): CommandFailure {
 }
 
 /**
- * Deletes the link and the namespace, whoever made them, as far as they are there.
- * Processes in the namespace go on without a network. @throws CommandFailure
+ * Removes what `up` made, and what ip(8) made, as far as it is there. Processes in the
+ * namespace go on without a network. @throws CommandFailure
  */
 export function down(name: string): void {
   checkName(name);
   requireRoot();
   using record = lockRecord(name);
+  const found = record.read();
   // Cut short, it leaves something that the next `up` may replace.
-  const known = record.read();
-  if (known?.state === "complete") record.write({ ...known, state: "removing", pid: process.pid });
+  const known =
+    found?.state === "complete"
+      ? ({ ...found, state: "removing", pid: process.pid } as const)
+      : found;
+  if (known !== undefined && known !== found) record.write(known);
   using host = new RtnetlinkSocket();
-  const link = tryGetLink(host, name);
-  if (link !== undefined && link.kind !== "veth")
-    console.error(`the network interface ${name} is no veth: it stays`);
-  const attached = namespaceFile(name) !== undefined;
-  const linkIndex = link?.kind === "veth" ? link.index : undefined;
-  const holdings: Holdings = { name, host, attached, linkIndex };
-  const problems = undoAll(planDown, (undo) => undoOne(holdings, undo));
-  if (problems.length > 0)
+  const { holdings, warning } = findForDown(name, host, known);
+  using _namespace = holdings.namespace;
+  keepRecord(holdings, record, known);
+  if (warning !== undefined) console.error(warning);
+  const undos = planDown(known?.undo ?? undoPlainVeth);
+  const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
+  if (problems.length > 0) {
+    record.removeIfEmpty();
     throw new CommandFailure(problems.map(messageOf).join("\n"), EX_OSERR, { cause: problems[0] });
+  }
   record.remove();
 }

@@ -1,7 +1,8 @@
 /** A namespace as a command started by `ip netns exec` sees it. @see ip-netns(8) */
-import { readdirSync, writeSync } from "node:fs";
+import { cpSync, existsSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import {
+  Fd,
   isErrno,
   MNT_DETACH,
   MS_BIND,
@@ -55,11 +56,43 @@ function bindEtc(name: string): void {
     if (isErrno(error, "ENOENT")) return;
     throw error;
   }
+  if (entries.some((entry) => !existsSync(join("/etc", entry)))) {
+    layOver(directory);
+    return;
+  }
   for (const entry of entries)
     try {
       mount({ source: join(directory, entry), target: join("/etc", entry), flags: MS_BIND });
     } catch (error) {
-      // Not console: it could make the command's stderr non-blocking.
-      writeSync(2, `${join(directory, entry)} cannot be seen as /etc/${entry}: ${error}\n`);
+      tell(`${join(directory, entry)} cannot be seen as /etc/${entry}: ${error}`);
     }
+}
+
+/**
+ * All files at once, read-only: nothing can be bound to a place where no file is, or a link
+ * that leads nowhere, as /etc/resolv.conf of a host whose resolver does not run. The upper
+ * layer is a copy, because overlayfs takes no directory that is inside the lower one.
+ */
+function layOver(directory: string): void {
+  try {
+    using original = new Fd(openSync(directory, "r"));
+    mount({ source: "tmpfs", target: directory, type: "tmpfs", data: "mode=0755" });
+    const files = `/proc/self/fd/${original.number}`;
+    for (const entry of readdirSync(files))
+      cpSync(join(files, entry), join(directory, entry), {
+        recursive: true,
+        verbatimSymlinks: true,
+      });
+    // By its descriptor, since a name of a namespace may hold what separates options.
+    using upper = new Fd(openSync(directory, "r"));
+    const data = `lowerdir=/proc/self/fd/${upper.number}:/etc`;
+    mount({ source: "overlay", target: "/etc", type: "overlay", flags: MS_RDONLY, data });
+  } catch (error) {
+    tell(`the files of ${directory} cannot be seen in /etc: ${error}`);
+  }
+}
+
+/** Not console: it could make the command's stderr non-blocking. */
+function tell(line: string): void {
+  writeSync(2, `${line}\n`);
 }

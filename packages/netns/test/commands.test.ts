@@ -295,7 +295,9 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     sandbox.writeDescription("web", description);
     succeed("up", "web");
     sandbox.output("ip", "netns", "add", "other");
-    expect(succeed("list")).toMatch(/^web +complete +0 +web \w+ +lo up +127.0.0.1\/8 ::1\/128\n/m);
+    expect(succeed("list")).toMatch(
+      /^web +complete +0 +- +lo up +127.0.0.1\/8 ::1\/128\n +web \w+ +net0 \w+ +10.0.5.2/m,
+    );
     const [other, web] = JSON.parse(succeed("list", "--json"));
     expect(other).toMatchObject({ name: "other", state: "foreign", processes: 0 });
     expect(web.links[1]).toMatchObject({

@@ -14,7 +14,7 @@ function disturb(kernel: Executor): Executor {
   let count = 0;
   return {
     undo: (undo) => {
-      if (mode === "fail-also-undo" && undo === "delete-link") throw new Error("cannot");
+      if (mode === "fail-also-undo" && undo.kind === "delete-link") throw new Error("cannot");
       kernel.undo(undo);
     },
     run: async (step) => {

@@ -58,10 +58,17 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
 
     it("that cannot be executed", () => {
       sandbox.writeScript("web", "#!/nonesuch\n");
-      const { status, lines } = fail("up", "web");
-      expect(status).toBe(71);
-      expect(lines.at(-1)).toContain("ENOENT");
-      expect(lines.at(-1)).toContain("; all of it is undone");
+      expect(fail("up", "web")).toMatchObject({
+        status: 78,
+        lines: [`cm4all-spawn-netns: ${SCRIPT}: its interpreter /nonesuch does not exist`],
+      });
+      sandbox.writeScript("web", "#!/bin/sh\r\nexit 0\r\n");
+      expect(fail("check", "web")).toMatchObject({
+        status: 78,
+        lines: [
+          `cm4all-spawn-netns: ${SCRIPT}: its first line ends with a carriage return, as in DOS; dos2unix(1) helps`,
+        ],
+      });
     });
 
     it.each([
@@ -83,7 +90,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       const { status, lines } = fail("up", "web");
       expect(status).toBe(66);
       expect(lines).toEqual([
-        `cm4all-spawn-netns: there is neither a script ${SCRIPT} nor a description ${TOML}`,
+        `cm4all-spawn-netns: there is neither a script ${SCRIPT} nor a description ${TOML}, nor a template /etc/cm4all/spawn/netns/default.toml`,
       ]);
     });
 
@@ -132,7 +139,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
         lines: [
           `cm4all-spawn-netns: ${TOML}:2: inside.mtu: 1 is too small: at least 68`,
           `${TOML}:3: "x" is no address`,
-          `${TOML}:4: sysct: unknown key; known here: dns, inside, outside, sysctl`,
+          `${TOML}:4: sysct: unknown key; known here: dns, firewall, inside, link, outside, sysctl`,
           `${SCRIPT}: not executable; chmod +x helps`,
         ],
       });
@@ -142,19 +149,25 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       sandbox.writeDescription("web", "[sysctl]\nnet.ipv4.nonesuch = 1\n");
       expect(fail("up", "web")).toMatchObject({
         status: 78,
-        lines: [`cm4all-spawn-netns: ${TOML}:2: this kernel has no setting net.ipv4.nonesuch`],
+        lines: [
+          `cm4all-spawn-netns: ${TOML}:2: net.ipv4.nonesuch is no setting of a network namespace, on this kernel; all of it is undone`,
+        ],
       });
     });
 
     it("names the line of what the kernel refuses, in its words", () => {
-      // A gateway that is the end's own address.
-      const end = '[inside]\naddresses = ["fd00:5::2/64"]\ngateway = "fd00:5::2"\n';
-      sandbox.writeDescription("web", end);
+      // A gateway that is the address of another link.
+      const text =
+        '[[link]]\n[link.inside]\naddresses = ["fd00:6::2/64"]\n' +
+        '[[link]]\n[link.outside]\nname = "b"\n[link.inside]\naddresses = ["fd00:5::2/64"]\n' +
+        '[[link.inside.routes]]\nto = "fd00:9::/64"\nvia = "fd00:6::2"\nonlink = true\n';
+      sandbox.writeDescription("web", text);
       const { status, lines } = fail("up", "web");
       expect(status).toBe(71);
       expect(lines.at(-1)).toMatch(
-        /web\.toml:3: RTM_NEWROUTE\(.*\): EINVAL: .* \(the kernel says: .*local address\); all of it is undone$/,
+        /web\.toml:9: RTM_NEWROUTE\(.*\): E[A-Z]+: .* \(the kernel says: .*\); all of it is undone$/,
       );
+      expect(fail("check", "web").lines.at(-1)).toMatch(/web\.toml:9: RTM_NEWROUTE\(.*\): E/);
       sandbox.writeDescription("web", "[sysctl]\nnet.ipv4.ip_forward = 'x'\n");
       expect(fail("up", "web").lines.at(-1)).toMatch(
         /web\.toml:2: EINVAL: .*; all of it is undone$/,
@@ -311,21 +324,25 @@ servers = ["10.0.5.1"]
       expect(run("down", "web").status).toBe(0);
     });
 
-    it.each(["kill-before", "kill-after"])("%s: up works again, and so does down", (mode) => {
-      const before = sandbox.state();
-      for (let step = 0; step < 12; step++) {
-        expect(disturbed(mode, step).signal).toBe("SIGKILL");
-        expect(run("check", "web").status).toBe(0);
-        expect(run("up", "web")).toMatchObject({ status: 0, stderr: "" });
-        sandbox.output("ip", "netns", "exec", "web", "ping", "-c1", "-n", "-q", "10.0.5.1");
-        expect(run("down", "web").status).toBe(0);
-        expect(disturbed(mode, step).signal).toBe("SIGKILL");
-        expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
-        // What the scripts have left in namespaces that were taken down.
-        sandbox.output("sh", "-c", "kill $(pgrep -x sleep); while pgrep -x sleep; do :; done");
-        expect(sandbox.state()).toBe(before);
-      }
-    });
+    it.each(["kill-before", "kill-after"])(
+      "%s: up works again, and so does down",
+      (mode) => {
+        const before = sandbox.state();
+        for (let step = 0; step < 12; step++) {
+          expect(disturbed(mode, step).signal).toBe("SIGKILL");
+          expect(run("check", "web").status).toBe(0);
+          expect(run("up", "web")).toMatchObject({ status: 0, stderr: "" });
+          sandbox.output("ip", "netns", "exec", "web", "ping", "-c1", "-n", "-q", "10.0.5.1");
+          expect(run("down", "web").status).toBe(0);
+          expect(disturbed(mode, step).signal).toBe("SIGKILL");
+          expect(run("down", "web")).toMatchObject({ status: 0, stderr: "" });
+          // What the scripts have left in namespaces that were taken down.
+          sandbox.output("sh", "-c", "kill $(pgrep -x sleep); while pgrep -x sleep; do :; done");
+          expect(sandbox.state()).toBe(before);
+        }
+      },
+      300_000,
+    );
 
     it("kill while the script runs: up ends that script", async () => {
       sandbox.writeScript("web", "#!/bin/sh\necho $PPID\nsleep 1000\n");

@@ -16,14 +16,18 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
   });
   afterEach(() => sandbox.dispose());
 
+  const waiting = "#!/bin/sh\necho started\nuntil [ -e /run/go-on ]; do sleep 0.05; done\n";
+
   const start = (...args: string[]) => sandbox.start("node", program.program, ...args);
 
   it("one of two of the same name wins, the other says why not", async () => {
-    sandbox.writeScript("web", "#!/bin/sh\nsleep 0.5\n");
-    const results = await Promise.all(
-      [start("up", "web"), start("up", "web")].map((started) => started.end()),
-    );
-    const [winner, loser] = results.sort((a, b) => Number(a.status) - Number(b.status));
+    sandbox.writeScript("web", waiting);
+    const both = [start("up", "web"), start("up", "web")];
+    const ended = both.map((started) => started.end());
+    // The loser, for the winner waits.
+    const loser = await Promise.race(ended);
+    sandbox.output("touch", "/run/go-on");
+    const winner = (await Promise.all(ended)).find((result) => result !== loser);
     expect(winner).toMatchObject({ status: 0, stderr: "" });
     expect(loser).toMatchObject({
       status: 75,
@@ -44,11 +48,12 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
   });
 
   it("a down during an up is refused, and so is a check", async () => {
-    sandbox.writeScript("web", "#!/bin/sh\necho started\nsleep 0.5\n");
+    sandbox.writeScript("web", waiting);
     const up = start("up", "web");
     await up.printed(/started/);
     for (const command of ["down", "check"])
       expect((await start(command, "web").end()).status).toBe(75);
+    sandbox.output("touch", "/run/go-on");
     expect((await up.end()).status).toBe(0);
   });
 

@@ -24,6 +24,6 @@ export async function buildDriver(): Promise<BundleCopy> {
   const directory = mkdtempSync(join(tmpdir(), "driver-"));
   const program = join(directory, "driver.js");
   const entry = fileURLToPath(new URL("driver.ts", import.meta.url));
-  await bundle({ entry, outfile: program, budgetKiB: 400, ffi: true });
+  await bundle({ entry, outfile: program, budgetKiB: 450, ffi: true });
   return { program, directory, [Symbol.dispose]: () => rmSync(directory, { recursive: true }) };
 }

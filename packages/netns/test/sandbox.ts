@@ -94,7 +94,8 @@ export class Sandbox {
   /** Everything that `up` makes and `down` removes, and all processes, to be compared. */
   state(): string {
     const directories = "/run/netns /run/cm4all-spawn-netns /etc/netns";
-    const things = `ip -br link; ls -A ${directories} 2>&1; grep nsfs /proc/self/mountinfo; true`;
+    // Whether a link has a carrier the kernel finds out later.
+    const things = `ip -br link | cut -d" " -f1; ls -A ${directories} 2>&1; grep nsfs /proc/self/mountinfo; true`;
     const processes = this.output("ps", "-e", "-o", "stat=,args=").split("\n");
     const alive = processes.filter((line) => !line.startsWith("Z"));
     return this.output("sh", "-c", things) + alive.map((line) => line.slice(5)).join("\n");

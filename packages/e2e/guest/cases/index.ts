@@ -6,6 +6,10 @@ import { clientRun } from "./client-run.ts";
 import { install } from "./install.ts";
 import { readableJournal } from "./journal.ts";
 import { netns } from "./netns.ts";
+import { netnsBoot } from "./netns-boot.ts";
+import { netnsLinks } from "./netns-links.ts";
+import { netnsNat } from "./netns-nat.ts";
+import { netnsService } from "./netns-service.ts";
 import { nss } from "./nss.ts";
 import { oom } from "./oom.ts";
 import { purge } from "./purge.ts";
@@ -33,6 +37,10 @@ export const cases: Readonly<Record<string, Case>> = {
   "slice-limits": sliceLimits,
   oom,
   netns,
+  "netns-links": netnsLinks,
+  "netns-nat": netnsNat,
+  "netns-service": netnsService,
+  "netns-boot": netnsBoot,
   nss,
   upgrade,
   reboot,

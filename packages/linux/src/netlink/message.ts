@@ -82,6 +82,14 @@ export function u32Attribute(type: number, value: number): Buffer {
   return attribute(type, new ByteWriter(4).u32(value).finish());
 }
 
+export function u16Attribute(type: number, value: number): Buffer {
+  return attribute(type, new ByteWriter(2).u16(value).finish());
+}
+
+export function u8Attribute(type: number, value: number): Buffer {
+  return attribute(type, Buffer.from([value]));
+}
+
 /** A string with its NUL. */
 export function stringAttribute(type: number, text: string): Buffer {
   return attribute(type, Buffer.from(`${text}\0`));
@@ -139,6 +147,12 @@ export function parseAttributes(bytes: Uint8Array): Map<number, Buffer> {
 export function parseU32(value: Buffer): number {
   if (value.length !== 4) throw new NetlinkFormatError(`${value.length} bytes for a u32`, 0);
   return new ByteReader(value).u32();
+}
+
+/** An attribute's value as a number of 16 bits. @throws NetlinkFormatError */
+export function parseU16(value: Buffer): number {
+  if (value.length !== 2) throw new NetlinkFormatError(`${value.length} bytes for a u16`, 0);
+  return new ByteReader(value).u16();
 }
 
 /** An attribute's value as text, up to its NUL. */

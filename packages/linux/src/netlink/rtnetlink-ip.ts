@@ -23,6 +23,7 @@ import type { RtnetlinkRequest } from "./rtnetlink.ts";
 const RTM_NEWADDR = 20;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
+const RTM_GETROUTE = 26;
 
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
@@ -38,6 +39,7 @@ const RTPROT_STATIC = 4;
 const RT_SCOPE_UNIVERSE = 0;
 const RT_SCOPE_LINK = 253;
 const RTN_UNICAST = 1;
+const RTNH_F_ONLINK = 4;
 
 /** No duplicate address detection: the address can be used at once. */
 export const IFA_F_NODAD = 0x02;
@@ -83,6 +85,8 @@ export interface Route {
   /** Undefined where the destination is on the link itself. */
   readonly gateway?: IpAddress | undefined;
   readonly metric?: number | undefined;
+  /** Whether to take the gateway for a neighbour though no network of the link has it. */
+  readonly onlink?: boolean | undefined;
 }
 
 /**
@@ -92,7 +96,8 @@ export interface Route {
  *                    3 u8 tos, 4 u8 table, 5 u8 protocol, 6 u8 scope, 7 u8 type,
  *                    8 u32 flags
  */
-export function newRoute(index: number, { destination, gateway, metric }: Route): RtnetlinkRequest {
+export function newRoute(index: number, route: Route): RtnetlinkRequest {
+  const { destination, gateway, metric, onlink } = route;
   const { address, prefixLength } = destination;
   const onLink = gateway === undefined && address.family === AF_INET;
   const parts = [
@@ -105,7 +110,7 @@ export function newRoute(index: number, { destination, gateway, metric }: Route)
       .u8(RTPROT_STATIC)
       .u8(onLink ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE)
       .u8(RTN_UNICAST)
-      .u32(0)
+      .u32(onlink === true ? RTNH_F_ONLINK : 0)
       .finish(),
   ];
   if (prefixLength > 0) parts.push(attribute(RTA_DST, address.bytes));
@@ -150,5 +155,43 @@ export function parseLinkAddress(payload: Buffer): LinkAddress | undefined {
     linkIndex,
     prefix: { address: { family, bytes }, prefixLength },
     flags: flags === undefined ? shortFlags : parseU32(flags),
+  };
+}
+
+/** `ip route show table all` of one family. */
+export function getRoutes(family: IpAddress["family"]): RtnetlinkRequest {
+  const payload = new ByteWriter(12).u8(family).zeros(11).finish();
+  const flags = NLM_F_REQUEST | NLM_F_DUMP;
+  return { name: "RTM_GETROUTE", args: { family }, type: RTM_GETROUTE, flags, payload };
+}
+
+/** A route that the kernel has, of any table. */
+export interface KnownRoute {
+  readonly destination: IpPrefix;
+  /** Undefined where it has several ways, or none. */
+  readonly linkIndex?: number;
+  /** 0 where it was given none. */
+  readonly metric: number;
+}
+
+/** The payload of RTM_NEWROUTE; undefined for another family. @throws NetlinkFormatError */
+export function parseRoute(payload: Buffer): KnownRoute | undefined {
+  if (payload.length < 12) throw new NetlinkFormatError("truncated rtmsg", 0);
+  const reader = new ByteReader(payload);
+  const family = reader.u8();
+  const prefixLength = reader.u8();
+  reader.skip(10);
+  if (family !== AF_INET && family !== AF_INET6) return undefined;
+  const attributes = parseAttributes(reader.bytes(reader.remaining));
+  const addressBytes = family === AF_INET ? 4 : 16;
+  const bytes = attributes.get(RTA_DST) ?? Buffer.alloc(addressBytes);
+  if (bytes.length !== addressBytes)
+    throw new NetlinkFormatError("an address of the wrong length", 12);
+  const link = attributes.get(RTA_OIF);
+  const metric = attributes.get(RTA_PRIORITY);
+  return {
+    destination: { address: { family, bytes: Buffer.from(bytes) }, prefixLength },
+    ...(link === undefined ? {} : { linkIndex: parseU32(link) }),
+    metric: metric === undefined ? 0 : parseU32(metric),
   };
 }

@@ -3,8 +3,10 @@ import { captured } from "./fixtures.ts";
 import { formatIpAddress, tryParseIpAddress, tryParseIpPrefix } from "./ip-address.ts";
 import { encodeMessage, NetlinkFormatError, parseMessages } from "./message.ts";
 import type { RtnetlinkRequest } from "./rtnetlink.ts";
-import { deleteLink, getLink, newVethPair, parseLink, setLinkUp } from "./rtnetlink.ts";
-import { IFA_F_NODAD, newAddress, newRoute, parseLinkAddress } from "./rtnetlink-ip.ts";
+import { deleteLink, getLink, parseLink, setLinkUp } from "./rtnetlink.ts";
+import { addBridgeVlan, deleteBridgeVlan, isolateBridgePort } from "./rtnetlink-bridge.ts";
+import { moveLink, newBridge, newStackedLink, newVethPair } from "./rtnetlink-create.ts";
+import { IFA_F_NODAD, newAddress, newRoute, parseLinkAddress, parseRoute } from "./rtnetlink-ip.ts";
 
 /** The last message that ip(8) sent, without its sequence number. */
 function sentByIproute2(name: string): string {
@@ -27,6 +29,9 @@ const address = (text: string) => tryParseIpAddress(text);
 /** The namespace's descriptor and the link's index as they were when capturing. */
 const NETNS_FD = 4;
 const INDEX = 2;
+/** Those of the links `opt` and `tun`. */
+const OTHER_INDEX = 3;
+const PORT_INDEX = 4;
 
 describe("requests are, byte by byte, what iproute2 sends", () => {
   const options = (last: number, mtuBytes: number) => ({
@@ -60,6 +65,47 @@ describe("requests are, byte by byte, what iproute2 sends", () => {
         metric: 77,
       }),
     ],
+    [
+      "create-pair-tuned",
+      newVethPair(
+        {
+          name: "tun",
+          txQueueLength: 500,
+          txQueues: 4,
+          rxQueues: 3,
+          gsoMaxBytes: 4000,
+          gsoMaxSegments: 5,
+          groMaxBytes: 5000,
+        },
+        { name: "net2", txQueueLength: 7 },
+        NETNS_FD,
+      ),
+    ],
+    [
+      "macvlan",
+      newStackedLink(
+        INDEX,
+        { name: "net3", mtuBytes: 1400 },
+        { kind: "macvlan", mode: "bridge" },
+        NETNS_FD,
+      ),
+    ],
+    ["ipvlan", newStackedLink(INDEX, { name: "net4" }, { kind: "ipvlan", mode: "l3" }, NETNS_FD)],
+    ["vlan", newStackedLink(INDEX, { name: "web.7" }, { kind: "vlan", id: 7 })],
+    ["move", moveLink(OTHER_INDEX, "net5", NETNS_FD)],
+    ["bridge", newBridge("br1", true)],
+    ["port-isolated", isolateBridgePort(PORT_INDEX)],
+    ["port-vlan", addBridgeVlan(PORT_INDEX, 7, true)],
+    ["port-vlan-tagged", addBridgeVlan(PORT_INDEX, 8, false)],
+    ["port-vlan-delete", deleteBridgeVlan(PORT_INDEX, 1)],
+    [
+      "route-onlink",
+      newRoute(INDEX, {
+        destination: prefix("10.10.0.0/16"),
+        gateway: address("192.0.2.1"),
+        onlink: true,
+      }),
+    ],
     ["route-6-link", newRoute(INDEX, { destination: prefix("2001:db9::/32") })],
   ])("%s", (name, request) => {
     expect(encoded(request)).toBe(sentByIproute2(name));
@@ -75,6 +121,7 @@ describe("requests are, byte by byte, what iproute2 sends", () => {
 
 const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
+const RTM_NEWROUTE = 24;
 
 /** The payloads of one type among what the kernel answered. */
 function answers(name: string, type: number): Buffer[] {
@@ -128,6 +175,33 @@ describe("parseLinkAddress", () => {
       for (let length = 0; length < payload.length; length++)
         try {
           parseLinkAddress(payload.subarray(0, length));
+        } catch (error) {
+          expect(error).toBeInstanceOf(NetlinkFormatError);
+        }
+  });
+});
+
+describe("parseRoute", () => {
+  const parse = (payload: Buffer) => {
+    const route = parseRoute(payload);
+    if (route === undefined) return undefined;
+    const { address, prefixLength } = route.destination;
+    return `${formatIpAddress(address)}/${prefixLength} ${route.linkIndex} ${route.metric}`;
+  };
+
+  it("reads the kernel's list", () => {
+    const routes = answers("routes", RTM_NEWROUTE).map(parse);
+    expect(routes).toContain(`0.0.0.0/0 ${INDEX} 0`);
+    expect(routes).toContain(`10.0.5.0/24 ${INDEX} 0`);
+    expect(routes).toContain(`10.0.5.2/32 ${INDEX} 0`);
+    expect(routes).toContain(`2001:db8::/32 ${INDEX} 77`);
+  });
+
+  it("refuses one cut at any byte, or reads what is left", () => {
+    for (const payload of answers("routes", RTM_NEWROUTE))
+      for (let length = 0; length < payload.length; length++)
+        try {
+          parse(payload.subarray(0, length));
         } catch (error) {
           expect(error).toBeInstanceOf(NetlinkFormatError);
         }

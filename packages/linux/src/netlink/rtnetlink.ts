@@ -1,45 +1,48 @@
 /**
- * The messages of rtnetlink(7) about links, each with the command of ip(8) that does
- * the same, and what the kernel answers; rtnetlink-ip.ts has addresses and routes.
- * Pure.
+ * The messages of rtnetlink(7) about links that exist, each with the command of ip(8) that
+ * does the same, and what the kernel answers; rtnetlink-create.ts makes links,
+ * rtnetlink-bridge.ts sets ports of bridges, rtnetlink-ip.ts has addresses and routes. Pure.
  *
- * @see the kernel's include/uapi/linux/rtnetlink.h, if_link.h, veth.h
+ * @see the kernel's include/uapi/linux/rtnetlink.h, if_link.h
  */
 import { ByteReader, ByteWriter } from "../bytes.ts";
 import type { CallArguments } from "../errors.ts";
 import {
-  attribute,
   NetlinkFormatError,
   NLM_F_ACK,
-  NLM_F_CREATE,
   NLM_F_DUMP,
-  NLM_F_EXCL,
   NLM_F_REQUEST,
-  nestedAttribute,
   parseAttributes,
   parseString,
+  parseU16,
   parseU32,
   stringAttribute,
   u32Attribute,
 } from "./message.ts";
 
-const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
+export const RTM_NEWLINK = 16;
+export const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
 
-const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
-const IFLA_LINK = 5;
+export const IFLA_ADDRESS = 1;
+export const IFLA_IFNAME = 3;
+export const IFLA_MTU = 4;
+export const IFLA_LINK = 5;
+export const IFLA_MASTER = 10;
+export const IFLA_TXQLEN = 13;
 const IFLA_OPERSTATE = 16;
-const IFLA_LINKINFO = 18;
-const IFLA_NET_NS_FD = 28;
+export const IFLA_LINKINFO = 18;
+export const IFLA_NET_NS_FD = 28;
 const IFLA_EXT_MASK = 29;
-const IFLA_INFO_KIND = 1;
-const IFLA_INFO_DATA = 2;
-const VETH_INFO_PEER = 1;
+const IFLA_LINK_NETNSID = 37;
+export const IFLA_INFO_KIND = 1;
+export const IFLA_INFO_DATA = 2;
+export const IFLA_BR_VLAN_FILTERING = 7;
+const IFLA_BR_VLAN_DEFAULT_PVID = 39;
 /** Leave out the statistics, which make most of a link's message. */
 const RTEXT_FILTER_SKIP_STATS = 8;
+
+const AF_UNSPEC = 0;
 
 export const IFF_UP = 0x1;
 
@@ -58,46 +61,13 @@ export interface RtnetlinkRequest {
  *     struct ifinfomsg   0 u8 family, 2 u16 device type, 4 i32 index, 8 u32 flags,
  *                        12 u32 which of the flags to change
  */
-function interfaceMessage(index: number, flags = 0, change = 0): Buffer {
-  return new ByteWriter(16).u32(0).i32(index).u32(flags).u32(change).finish();
-}
-
-/** One end of a pair of links. */
-export interface VethEnd {
-  readonly name: string;
-  readonly mtuBytes?: number | undefined;
-  /** 6 bytes. */
-  readonly mac?: Buffer | undefined;
-}
-
-function endAttributes({ name, mtuBytes, mac }: VethEnd, place: Buffer[]): Buffer[] {
-  const attributes: Buffer[] = [];
-  if (mtuBytes !== undefined) attributes.push(u32Attribute(IFLA_MTU, mtuBytes));
-  if (mac !== undefined) attributes.push(attribute(IFLA_ADDRESS, mac));
-  return [...attributes, ...place, stringAttribute(IFLA_IFNAME, name)];
-}
-
-/**
- * `ip link add name HOST type veth peer name PEER netns NAMESPACE`: two links, the
- * peer born inside the namespace of `peerNetnsFd`.
- */
-export function newVethPair(host: VethEnd, peer: VethEnd, peerNetnsFd: number): RtnetlinkRequest {
-  const namespace = u32Attribute(IFLA_NET_NS_FD, peerNetnsFd);
-  const payload = Buffer.concat([
-    interfaceMessage(0),
-    ...endAttributes(host, []),
-    nestedAttribute(
-      IFLA_LINKINFO,
-      attribute(IFLA_INFO_KIND, Buffer.from("veth")),
-      nestedAttribute(
-        IFLA_INFO_DATA,
-        nestedAttribute(VETH_INFO_PEER, interfaceMessage(0), ...endAttributes(peer, [namespace])),
-      ),
-    ),
-  ]);
-  const flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_EXCL | NLM_F_CREATE;
-  const args = { name: host.name, kind: "veth", peer: peer.name };
-  return { name: "RTM_NEWLINK", args, type: RTM_NEWLINK, flags, payload };
+export function interfaceMessage(
+  index: number,
+  flags = 0,
+  change = 0,
+  family: number = AF_UNSPEC,
+): Buffer {
+  return new ByteWriter(16).u32(family).i32(index).u32(flags).u32(change).finish();
 }
 
 /** `ip link set dev LINK up` */
@@ -126,11 +96,24 @@ export function getLink(name: string): RtnetlinkRequest {
   return { name: "RTM_GETLINK", args: { name }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
 }
 
+/** `ip link show` of the link with that index */
+export function getLinkByIndex(index: number): RtnetlinkRequest {
+  const payload = Buffer.concat([interfaceMessage(index), skipStatistics]);
+  return { name: "RTM_GETLINK", args: { index }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
+}
+
 /** `ip link show` */
 export function getLinks(): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_DUMP;
   const payload = Buffer.concat([interfaceMessage(0), skipStatistics]);
   return { name: "RTM_GETLINK", args: {}, type: RTM_GETLINK, flags, payload };
+}
+
+export interface BridgeSettings {
+  /** Whether it looks at VLAN ids at all. */
+  readonly vlanFiltering: boolean;
+  /** The VLAN that a new port is in; 0 for none. */
+  readonly defaultPvid: number;
 }
 
 /** A network interface. */
@@ -141,8 +124,15 @@ export interface Link {
   readonly flags: number;
   /** Such as `veth`; undefined of hardware and of `lo`. */
   readonly kind?: string;
-  /** Of a veth, the other end's index in the namespace where that is. */
+  /** Of a veth, the other end's index in the namespace where that is; of a VLAN, its parent's. */
   readonly peerIndex?: number;
+  /** The namespace where that is, as this one numbers it; undefined for this one. */
+  readonly peerNetnsId?: number;
+  /** The bridge or bond that it is a port of. */
+  readonly masterIndex?: number;
+  /** Of a bridge. */
+  readonly bridge?: BridgeSettings;
+  readonly txQueueLength?: number;
   readonly mtuBytes?: number;
   readonly mac?: string;
   /** RFC 2863's, such as `up` and `lowerlayerdown`. */
@@ -162,7 +152,13 @@ export function parseLink(payload: Buffer): Link {
   reader.skip(4);
   const attributes = parseAttributes(reader.bytes(reader.remaining));
   const info = attributes.get(IFLA_LINKINFO);
-  const kind = info && parseAttributes(info).get(IFLA_INFO_KIND);
+  const infos = info && parseAttributes(info);
+  const kind = infos?.get(IFLA_INFO_KIND);
+  const data = infos?.get(IFLA_INFO_DATA);
+  const isBridge = kind !== undefined && parseString(kind) === "bridge";
+  const netnsId = attributes.get(IFLA_LINK_NETNSID);
+  const master = attributes.get(IFLA_MASTER);
+  const queue = attributes.get(IFLA_TXQLEN);
   const peer = attributes.get(IFLA_LINK);
   const mtu = attributes.get(IFLA_MTU);
   const mac = attributes.get(IFLA_ADDRESS);
@@ -173,12 +169,29 @@ export function parseLink(payload: Buffer): Link {
     flags,
     ...(kind === undefined ? {} : { kind: parseString(kind) }),
     ...(peer === undefined ? {} : { peerIndex: parseU32(peer) }),
+    ...(netnsId === undefined ? {} : { peerNetnsId: parseU32(netnsId) }),
+    ...(master === undefined ? {} : { masterIndex: parseU32(master) }),
+    ...(isBridge && data !== undefined ? { bridge: parseBridge(data) } : {}),
+    ...(queue === undefined ? {} : { txQueueLength: parseU32(queue) }),
     ...(mtu === undefined ? {} : { mtuBytes: parseU32(mtu) }),
     ...(mac === undefined ? {} : { mac: formatMac(mac) }),
     ...(operState === undefined ? {} : { operState }),
   };
 }
 
+function parseBridge(data: Buffer): BridgeSettings {
+  const attributes = parseAttributes(data);
+  return {
+    vlanFiltering: attributes.get(IFLA_BR_VLAN_FILTERING)?.[0] === 1,
+    defaultPvid: parseU16(attributes.get(IFLA_BR_VLAN_DEFAULT_PVID) ?? Buffer.alloc(2)),
+  };
+}
+
 export function formatMac(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
+}
+
+/** The bytes of what `formatMac` writes. */
+export function parseMac(text: string): Buffer {
+  return Buffer.from(text.replaceAll(":", ""), "hex");
 }

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import type { Case } from "../case.ts";
+import { attempt, sh } from "../tools/shell.ts";
+import { isActive } from "../tools/systemd.ts";
+import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
+
+const names = Array.from({ length: 12 }, (_, i) => `auto${i}`);
+const units = names.map(unitOf).join(" ");
+
+interface Listed {
+  readonly name: string;
+  readonly state: string;
+  readonly problems: readonly string[];
+  readonly pool: readonly string[];
+}
+
+export const netnsBoot: Case = {
+  title: "many instances of a template: addresses out of the pool, an upgrade, a reboot",
+  run() {
+    sh(`cp ${EXAMPLES}/netns.toml /etc/cm4all/spawn/netns.toml`);
+    // Nothing here has a default route: masquerading would only warn.
+    sh(`cp ${EXAMPLES}/default.toml ${CONFIG}/default.toml`);
+    sh(`systemctl enable ${units}; systemctl start ${units}`);
+    const before = listed();
+    checkAll(before);
+    sh("apt-get -q -y install /e2e/in/upgrade/*netns*.deb");
+    assert.deepEqual(listed(), before);
+    sh(`systemctl restart ${unitOf("auto0")}`);
+    assert.deepEqual(listed(), before);
+    sh("apt-get -q -y --allow-downgrades install /e2e/in/packages/*netns*.deb");
+  },
+  afterReboot() {
+    attempt("systemctl is-system-running --wait");
+    checkAll(listed());
+    sh(`systemctl disable --now ${units}`);
+    assert.deepEqual(listed(), []);
+    assert.equal(sh("nft list tables"), "");
+    sh(`rm ${CONFIG}/default.toml /etc/cm4all/spawn/netns.toml`);
+  },
+};
+
+const listed = (): Listed[] =>
+  (JSON.parse(sh("cm4all-spawn-netns list --json")) as Listed[]).map(
+    ({ name, state, problems, pool }) => ({ name, state, problems, pool }),
+  );
+
+function checkAll(found: readonly Listed[]): void {
+  for (const name of names) assert.ok(isActive(unitOf(name)), name);
+  assert.deepEqual(found.map(({ name }) => name).sort(), [...names].sort());
+  for (const { state, problems } of found) assert.deepEqual([state, problems], ["complete", []]);
+  assert.equal(new Set(found.flatMap(({ pool }) => pool)).size, names.length);
+}

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import type { Case } from "../case.ts";
+import { attempt, sh } from "../tools/shell.ts";
+import { ask, listen, makeWorld, pingFrom, removeWorld, withNamespace } from "./netns-world.ts";
+
+const addresses = `addresses = ["192.0.2.5/24", "2001:db8::5/64"]
+gateway = ["192.0.2.1", "2001:db8::1"]`;
+
+export const netnsLinks: Case = {
+  title: "network namespaces with links of every type: ping and TCP both ways",
+  async run({ slowness, note }) {
+    makeWorld();
+    const tried: string[] = [];
+    /** Both ways, over both families. */
+    const talk = () => {
+      for (const address of ["192.0.2.1", "2001:db8::1"]) pingFrom("web", address);
+      for (const address of ["192.0.2.5", "2001:db8::5"]) pingFrom("world", address);
+      listen("web", 80);
+      listen("world", 7000);
+      assert.equal(ask("web", "192.0.2.1", 7000, slowness), "192.0.2.5");
+      assert.equal(ask("world", "2001:db8::5", 80, slowness), "2001:db8::1");
+      attempt("for pid in $(ip netns pids world); do kill $pid; done");
+    };
+    try {
+      for (const [type, mode] of [
+        ["macvlan", "bridge"],
+        ["ipvlan", "l2"],
+      ]) {
+        if (!kernelHas(`link up0 type ${type}`)) continue;
+        const link = `[link]\ntype = "${type}"\nparent = "up0"\nmode = "${mode}"\n`;
+        await withNamespace("web", `${link}[inside]\n${addresses}`, talk);
+        tried.push(type ?? "");
+      }
+      // A port of a bridge that up0 is a port of, too.
+      sh("ip link add br0 type bridge && ip link set br0 up && ip link set up0 master br0");
+      const port = `[outside]\nbridge = "br0"\n[inside]\n${addresses}`;
+      await withNamespace("web", port, talk);
+      tried.push("bridge");
+      if (attempt("ip link set br0 type bridge vlan_filtering 1").status === 0) {
+        // In VLAN 7 until the far end is, too, nobody is heard.
+        await withNamespace(
+          "web",
+          port.replace("[inside]", "vlan = 7\nisolated = true\n[inside]"),
+          () => {
+            assert.notEqual(attempt("ip netns exec web ping -c 1 -W 3 192.0.2.1").status, 0);
+            sh("bridge vlan add dev up0 vid 7 pvid untagged");
+            talk();
+            sh("bridge vlan delete dev up0 vid 7; bridge vlan add dev up0 vid 1 pvid untagged");
+          },
+        );
+        tried.push("bridge's VLAN");
+      }
+      sh("ip link delete br0");
+      if (kernelHas("link up0 type vlan id 9")) {
+        sh("ip -n world link add link far name far.9 type vlan id 9");
+        sh("ip -n world link set far.9 up; ip -n world address add 198.51.100.1/24 dev far.9");
+        const tagged = 'addresses = ["198.51.100.5/24"]';
+        const stacked = `[link]\ntype = "vlan"\nparent = "up0"\nid = 9\n[inside]\n${tagged}`;
+        await withNamespace("web", stacked, () => pingFrom("web", "198.51.100.1"));
+        // On top of a macvlan, inside.
+        const onTop = `[link]\ntype = "macvlan"\nparent = "up0"\n[[inside.vlans]]\nid = 9\n${tagged}`;
+        await withNamespace("web", onTop, () => pingFrom("web", "198.51.100.1"));
+        tried.push("vlan", "vlan on top");
+      }
+      await moveBothWays(tried);
+      await withNamespace("web", '[link]\ntype = "none"', () => {
+        assert.equal(sh("ip netns exec web ls /sys/class/net"), "lo");
+      });
+      const several = `[[link]]\n[link.inside]\naddresses = ["10.0.5.2/24"]
+[link.outside]\naddresses = ["10.0.5.1/24"]
+[[link]]\ntype = "macvlan"\nparent = "up0"\n[link.inside]\naddresses = ["192.0.2.5/24"]`;
+      await withNamespace("web", several, () => {
+        for (const address of ["10.0.5.1", "192.0.2.1"]) pingFrom("web", address);
+      });
+      tried.push("none", "several");
+      note(tried.join(", "));
+    } finally {
+      attempt("ip link delete br0");
+      removeWorld();
+    }
+  },
+};
+
+/** Some kinds of link have only the virtual machine's kernel. */
+function kernelHas(link: string): boolean {
+  return (
+    attempt(
+      `ip link add ${link.replace("link up0", "link up0 name probe")} && ip link delete probe`,
+    ).status === 0
+  );
+}
+
+async function moveBothWays(tried: string[]): Promise<void> {
+  const kind = attempt("ip link add spare type dummy").status === 0 ? "dummy" : "veth";
+  if (kind === "veth") sh("ip link add spare type veth peer name spare-far");
+  sh("ip link set spare up mtu 1400");
+  const before = sh("ip -br link show spare");
+  const moved = '[link]\ntype = "move"\nparent = "spare"\n[inside]\naddresses = ["203.0.113.5/24"]';
+  await withNamespace("web", moved, () => {
+    assert.notEqual(attempt("ip link show spare").status, 0);
+    pingFrom("web", "203.0.113.5");
+  });
+  assert.equal(sh("ip -br link show spare"), before);
+  sh("ip link delete spare");
+  tried.push(`move of a ${kind}`);
+}

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import type { Case } from "../case.ts";
+import { attempt, sh } from "../tools/shell.ts";
+import { isActive, property } from "../tools/systemd.ts";
+import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
+
+const UNIT = unitOf("web");
+
+export const netnsService: Case = {
+  title: "an existing service inside by a drop-in, a socket of the host passed in, sudo's rules",
+  run() {
+    sh(`cp ${EXAMPLES}/web.toml ${CONFIG}/web.toml`);
+    sh(
+      "printf '[Service]\\nExecStart=sleep infinity\\n' >/etc/systemd/system/e2e-existing.service",
+    );
+    sh("mkdir -p /etc/systemd/system/e2e-existing.service.d");
+    sh(`cp ${EXAMPLES}/service.conf /etc/systemd/system/e2e-existing.service.d/netns.conf`);
+    sh(`cp ${EXAMPLES}/web-host* /etc/systemd/system/; systemctl daemon-reload`);
+    try {
+      sh("systemctl start e2e-existing.service");
+      const pid = property("e2e-existing.service", "MainPID");
+      const own = sh("cm4all-spawn-netns exec web -- readlink /proc/self/ns/net");
+      assert.equal(sh(`readlink /proc/${pid}/ns/net`), own);
+      assert.match(sh(`nsenter -t ${pid} -m cat /etc/resolv.conf`), /^nameserver 10\.0\.5\.1$/m);
+      // The socket is the host's, and who answers is inside.
+      sh("systemctl start web-host.socket");
+      const answer = sh(
+        "exec 3<>/dev/tcp/127.0.0.1/8080; echo hello >&3; head -n 1 <&3; sleep 0.5; " +
+          "for p in $(pgrep -x cat); do readlink /proc/$p/ns/net; done",
+      );
+      assert.ok(answer.startsWith("hello"), answer);
+      assert.ok(answer.includes(own), answer);
+      // As the user whom sudo names.
+      const sudo = "SUDO_UID=$(id -u nobody) cm4all-spawn-netns exec --sudo-user web --";
+      assert.equal(sh(`${sudo} id -un`), "nobody");
+      assert.equal(sh(`${sudo} readlink /proc/self/ns/net`), own);
+      sh(`systemctl stop ${UNIT}`);
+      assert.ok(!isActive("e2e-existing.service"));
+    } finally {
+      attempt(`systemctl stop web-host.socket e2e-existing.service ${UNIT}`);
+      sh("rm -rf /etc/systemd/system/e2e-existing.service* /etc/systemd/system/web-host*");
+      sh(`rm -f ${CONFIG}/web.toml; systemctl daemon-reload; systemctl reset-failed`);
+    }
+  },
+};

@@ -1,0 +1,64 @@
+/** `masquerade` and `publish` of the host's end in a description. Pure. */
+import type { TomlTable } from "@cm4all/command/toml";
+import type { EndDescription, Located, PublishedPort } from "./description.ts";
+import { ifOfType, type Mistakes } from "./mistakes.ts";
+import { nameProblem } from "./name.ts";
+import { parsePublished, portsClash } from "./ports.ts";
+
+type Family = "ipv4" | "ipv6";
+
+/** `true` stands for the families of the addresses inside; of a pool's, for both. */
+export function readMasquerade(
+  table: TomlTable,
+  inside: EndDescription,
+  auto: boolean,
+  mistakes: Mistakes,
+): Located<readonly Family[]> | undefined {
+  if (!table.keys().includes("masquerade")) return undefined;
+  const origin = `${table.file}:${table.lineOf("masquerade")}`;
+  const family = ifOfType(() => table.string("masquerade"));
+  if (family !== undefined) {
+    if (family === "ipv4" || family === "ipv6") return { value: [family], origin };
+    mistakes.found.push(table.error("masquerade", 'expected true, false, "ipv4" or "ipv6"'));
+    return undefined;
+  }
+  if (mistakes.collect(() => table.boolean("masquerade")) !== true) return undefined;
+  const families = new Set<Family>();
+  for (const { value } of inside.addresses)
+    families.add(value.address.bytes.length === 4 ? "ipv4" : "ipv6");
+  if (auto) return { value: ["ipv4", "ipv6"], origin };
+  if (families.size === 0)
+    mistakes.add(
+      origin,
+      'there is no address inside whose family could be meant: say "ipv4" or "ipv6"',
+    );
+  return { value: [...families].sort(), origin };
+}
+
+export function readPublish(table: TomlTable, mistakes: Mistakes): Located<PublishedPort>[] {
+  const ports: Located<PublishedPort>[] = [];
+  for (const { value, line } of mistakes.collect(() => table.strings("publish")) ?? []) {
+    const origin = `${table.file}:${line}`;
+    const port = parsePublished(value);
+    if (port === undefined)
+      mistakes.add(
+        origin,
+        `${JSON.stringify(value)} is no port of the host and one inside, such as "8080:80/tcp" or "192.0.2.1:53:53/udp"`,
+      );
+    else if (ports.some((other) => portsClash(other.value, port)))
+      mistakes.add(origin, `port ${port.hostPort}/${port.protocol} of the host is there twice`);
+    else ports.push({ value: port, origin });
+  }
+  return ports;
+}
+
+/** The links of the host to which packets go on, and from which the answers come. */
+export function readUplinks(table: TomlTable, mistakes: Mistakes): Located<string>[] | undefined {
+  const names = mistakes.collect(() => table.stringOrStrings("uplinks"));
+  for (const { value, line } of names ?? []) {
+    const problem = nameProblem(value);
+    if (problem !== undefined)
+      mistakes.add(`${table.file}:${line}`, `${JSON.stringify(value)}: ${problem}`);
+  }
+  return names?.map(({ value, line }) => ({ value, origin: `${table.file}:${line}` }));
+}

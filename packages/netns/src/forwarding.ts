@@ -1,0 +1,102 @@
+/**
+ * The host's forwarding, link by link: what comes in on a link goes on to another one only
+ * if the setting of the first says so. The switch of all links, net.ipv4.ip_forward, is
+ * never touched.
+ * @see the kernel's Documentation/networking/ip-sysctl.rst
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isErrno } from "@cm4all/linux";
+import { peekAllRecords, withSharedLock } from "./record.ts";
+import type { ChangedSetting } from "./record-text.ts";
+
+export type Family = "ipv4" | "ipv6";
+
+const SYS = "/proc/sys";
+
+/** Linux 6.17 and newer have it: IPv6's `forwarding` of a link only makes it a router's. */
+const FORCE_FORWARDING = "net/ipv6/conf/default/force_forwarding";
+const IPV6_ALL = "net/ipv6/conf/all/forwarding";
+
+const read = (path: string): string => readFileSync(join(SYS, path), "utf8").trim();
+
+/** The setting that lets the link's packets of that family go on; undefined for none. */
+function settingPath(link: string, family: Family): string | undefined {
+  if (family === "ipv4") return `net/ipv4/conf/${link}/forwarding`;
+  return hasForceForwarding() ? `net/ipv6/conf/${link}/force_forwarding` : undefined;
+}
+
+const hasForceForwarding = (): boolean => existsSync(join(SYS, FORCE_FORWARDING));
+
+/** Why the host cannot forward IPv6 for single links; undefined where it can. */
+export function ipv6ForwardingProblem(): string | undefined {
+  if (hasForceForwarding() || read(IPV6_ALL) === "1") return undefined;
+  return (
+    "this kernel forwards IPv6 for all links or for none: net.ipv6.conf.all.forwarding = 1 in " +
+    '/etc/sysctl.d is yours to decide (the host then ignores router advertisements, unless accept_ra is 2); masquerade = "ipv4" does without'
+  );
+}
+
+/** The settings that are to be changed, with their present values. */
+export function closedSettings(link: string, families: readonly Family[]): ChangedSetting[] {
+  const settings: ChangedSetting[] = [];
+  for (const family of families) {
+    const path = settingPath(link, family);
+    if (path === undefined || (family === "ipv6" && read(IPV6_ALL) === "1")) continue;
+    const value = read(path);
+    if (value === "0") settings.push({ path, value });
+  }
+  return settings;
+}
+
+/**
+ * Makes the host forward what comes in on `link`.
+ * @param record is told, before anything changes, what `restoreForwarding` will restore
+ */
+export function allowForwarding(
+  name: string,
+  link: string,
+  families: readonly Family[],
+  record: (settings: readonly ChangedSetting[]) => void,
+): void {
+  withSharedLock(() => {
+    const closed = closedSettings(link, families);
+    // Another namespace has opened it: the last one of them restores it.
+    const inherited = othersSettings(name).filter(({ path }) =>
+      families.some((family) => path === settingPath(link, family)),
+    );
+    record([...closed, ...inherited]);
+    for (const { path } of closed) writeFileSync(join(SYS, path), "1", { flag: "r+" });
+  });
+}
+
+/**
+ * Gives the host's settings their old values, where no other namespace needs them.
+ * @param forget records that this namespace needs none any more, before another one asks
+ */
+export function restoreForwarding(
+  name: string,
+  settings: readonly ChangedSetting[],
+  forget: () => void,
+): void {
+  if (settings.length === 0) return;
+  withSharedLock(() => {
+    const needed = new Set(othersSettings(name).map(({ path }) => path));
+    for (const { path, value } of settings)
+      if (!needed.has(path))
+        try {
+          writeFileSync(join(SYS, path), value, { flag: "r+" });
+        } catch (error) {
+          // The link is gone, or has another name.
+          if (!isErrno(error, "ENOENT")) throw error;
+        }
+    forget();
+  });
+}
+
+function othersSettings(name: string): ChangedSetting[] {
+  const found = new Map<string, ChangedSetting>();
+  for (const [other, { settings }] of peekAllRecords())
+    if (other !== name) for (const setting of settings) found.set(setting.path, setting);
+  return [...found.values()];
+}

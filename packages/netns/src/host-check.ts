@@ -1,0 +1,179 @@
+/** What the host has not, or has otherwise than the description needs it. */
+import { existsSync, readFileSync } from "node:fs";
+import { CommandFailure, EX_CANTCREAT, EX_CONFIG, EX_UNAVAILABLE } from "@cm4all/command";
+import {
+  AF_INET,
+  AF_INET6,
+  getRoutes,
+  IFF_UP,
+  type Link,
+  parseRoute,
+  type RtnetlinkSocket,
+} from "@cm4all/linux";
+import type {
+  BridgePort,
+  Description,
+  Located,
+  StackedDescription,
+  VethDescription,
+} from "./description.ts";
+import { hostNameOf } from "./description.ts";
+import { findObstacles, forwardingTables } from "./foreign-tables.ts";
+import { type Family, ipv6ForwardingProblem } from "./forwarding.ts";
+import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
+import { listJson } from "./nft.ts";
+import { forwardedFamilies } from "./plan-links.ts";
+
+const LOOPBACK_INDEX = 1;
+
+export interface HostFacts {
+  readonly problems: readonly CommandFailure[];
+  /** What works only when somebody else changes something. */
+  readonly warnings: readonly string[];
+  /** Links of the host to which packets go on. */
+  readonly uplinks: readonly string[];
+}
+
+export function checkHost(
+  description: Description,
+  name: string,
+  host: RtnetlinkSocket,
+): HostFacts {
+  const problems: CommandFailure[] = [];
+  for (const link of description.links)
+    problems.push(
+      ...(link.type === "veth" ? portProblems(link, host) : parentProblems(link, host)),
+    );
+  const needsNft =
+    description.firewall !== undefined ||
+    description.links.some((link) => forwardedFamilies(link).length > 0);
+  if (needsNft && !isOnPath("nft"))
+    problems.push(new CommandFailure("nft(8) is missing: install nftables", EX_UNAVAILABLE));
+  const routed = description.links.filter(
+    (link): link is VethDescription => link.type === "veth" && forwardedFamilies(link).length > 0,
+  );
+  const warnings = description.links.flatMap((link) =>
+    link.type === "veth" && link.port !== undefined ? bridgeObstacles(link.port) : [],
+  );
+  if (routed.length === 0) return { problems, warnings, uplinks: [] };
+  const found = findUplinks(routed, host, problems);
+  warnings.push(...found.warnings);
+  for (const link of routed) {
+    const families = forwardedFamilies(link);
+    const origin = link.masquerade?.origin ?? link.publish[0]?.origin ?? "";
+    const problem = families.includes("ipv6") ? ipv6ForwardingProblem() : undefined;
+    if (problem !== undefined)
+      problems.push(new CommandFailure(`${origin}: ${problem}`, EX_CONFIG));
+    warnings.push(...obstacles(hostNameOf(link, name), families, origin));
+  }
+  return { problems, warnings, uplinks: found.uplinks };
+}
+
+function isOnPath(program: string): boolean {
+  const path = process.env["PATH"] ?? "/usr/sbin:/usr/bin:/sbin:/bin";
+  return path.split(":").some((directory) => existsSync(`${directory}/${program}`));
+}
+
+function portProblems({ port }: VethDescription, host: RtnetlinkSocket): CommandFailure[] {
+  if (port === undefined) return [];
+  const { bridge, vlan, taggedVlans } = port.value;
+  const fail = (problem: string) => [new CommandFailure(`${port.origin}: ${problem}`, EX_CONFIG)];
+  const link = tryGetLink(host, bridge);
+  if (link === undefined) return fail(`there is no bridge ${bridge} on the host`);
+  if (link.kind !== "bridge") return fail(`${bridge} is no bridge`);
+  if ((vlan !== undefined || taggedVlans.length > 0) && link.bridge?.vlanFiltering !== true)
+    return fail(
+      `the bridge ${bridge} does not look at VLANs: "ip link set ${bridge} type bridge vlan_filtering 1", or VLANFiltering=yes in its .netdev file`,
+    );
+  return [];
+}
+
+function parentProblems(link: StackedDescription, host: RtnetlinkSocket): CommandFailure[] {
+  const { type, parent } = link;
+  const fail = (problem: string, status = EX_CONFIG) => [
+    new CommandFailure(`${parent.origin}: ${problem}`, status),
+  ];
+  const found = tryGetLink(host, parent.value);
+  if (found === undefined) return fail(`there is no link ${parent.value} on the host`);
+  const problem = parentProblem(type, parent.value, found);
+  return problem === undefined ? [] : fail(problem, EX_CANTCREAT);
+}
+
+function parentProblem(
+  type: StackedDescription["type"],
+  name: string,
+  { index, masterIndex, flags }: Link,
+): string | undefined {
+  if (index === LOOPBACK_INDEX)
+    return type === "move"
+      ? "the loopback device cannot be moved"
+      : `nothing can lie on the loopback device`;
+  if ((type === "macvlan" || type === "ipvlan") && masterIndex !== undefined)
+    return `${name} is a port of a bridge or a bond already: no ${type} can lie on it`;
+  if (type === "vlan" && (flags & IFF_UP) === 0)
+    return `${name} is down, and a VLAN on it cannot be set up before it is`;
+  return undefined;
+}
+
+function findUplinks(
+  links: readonly VethDescription[],
+  host: RtnetlinkSocket,
+  problems: CommandFailure[],
+): { uplinks: string[]; warnings: string[] } {
+  const found = new Set<string>();
+  const warnings: string[] = [];
+  for (const link of links) {
+    for (const { value, origin } of link.uplinks ?? []) {
+      if (tryGetLink(host, value) === undefined)
+        problems.push(
+          new CommandFailure(`${origin}: there is no link ${value} on the host`, EX_CONFIG),
+        );
+      found.add(value);
+    }
+    if (link.uplinks !== undefined) continue;
+    const names = defaultRouteLinks(host);
+    for (const name of names) found.add(name);
+    if (names.length === 0)
+      warnings.push("the host has no default route: uplinks in [outside] says where packets go on");
+  }
+  return { uplinks: [...found], warnings };
+}
+
+function defaultRouteLinks(host: RtnetlinkSocket): string[] {
+  const indexes = new Set<number>();
+  for (const family of [AF_INET, AF_INET6] as const)
+    for (const route of host.dump(getRoutes(family)).map(parseRoute)) {
+      const index = route?.linkIndex;
+      // The kernel has an IPv6 route to nowhere on the loopback device.
+      if (route?.destination.prefixLength === 0 && index !== undefined && index !== LOOPBACK_INDEX)
+        indexes.add(index);
+    }
+  return [...indexes]
+    .map((index) => tryGetLinkByIndex(host, index)?.name)
+    .filter((name) => name !== undefined);
+}
+
+function obstacles(link: string, families: readonly Family[], origin: string): string[] {
+  if (!isOnPath("nft")) return [];
+  // Not the whole ruleset, which has a table for each of a thousand namespaces.
+  const tables = forwardingTables(listJson("chains"));
+  const listed = tables.map(({ family, table }) => listJson("table", family, table));
+  return findObstacles(listed, link, families).map(
+    ({ chain, remedies }) =>
+      `${origin}: the nftables chain "${chain}" of somebody else drops what is forwarded; needed there: ${remedies.join(" ; ")}`,
+  );
+}
+
+/** With br_netfilter, as Docker loads it, what a bridge passes on is forwarded, too. */
+function bridgeObstacles({ value, origin }: Located<BridgePort>): string[] {
+  const families = (["ipv4", "ipv6"] as const).filter((family) => isSet(bridgeSettings[family]));
+  return families.length === 0 ? [] : obstacles(value.bridge, families, origin);
+}
+
+const bridgeSettings = {
+  ipv4: "/proc/sys/net/bridge/bridge-nf-call-iptables",
+  ipv6: "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
+};
+
+const isSet = (path: string): boolean =>
+  existsSync(path) && readFileSync(path, "utf8").trim() === "1";

@@ -1,0 +1,61 @@
+/** The program nft(8). */
+import { CommandFailure, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
+import { isErrno, withNamespace } from "@cm4all/linux";
+import type { NetworkNamespace } from "./namespace.ts";
+import { deleteTableText } from "./nft-text.ts";
+
+/** A ruleset with thousands of rules has some megabytes. */
+const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * Runs nft in the network namespace of the calling thread.
+ * @param lock a descriptor that nft keeps open: should we be killed, whoever waits for the
+ *   lock of it waits for nft to end
+ * @throws CommandFailure with the first line that it says
+ */
+function nft(args: readonly string[], input?: string, lock?: number): string {
+  // Loaded here: most namespaces have no table, and their start is quicker without it.
+  const { spawnSync } = process.getBuiltinModule("node:child_process");
+  const { error, status, stdout, stderr } = spawnSync("nft", args, {
+    ...(input === undefined ? {} : { input }),
+    stdio: ["pipe", "pipe", "pipe", ...(lock === undefined ? [] : [lock])],
+    encoding: "utf8",
+    maxBuffer: OUTPUT_BYTES_MAX,
+  });
+  if (error !== undefined) {
+    if (isErrno(error, "ENOENT"))
+      throw new CommandFailure("nft(8) is missing: install nftables", EX_UNAVAILABLE);
+    throw error;
+  }
+  if (status === 0) return stdout;
+  const [first = `status ${status}`] = stderr.trim().split("\n");
+  throw new CommandFailure(`nft ${args.join(" ")}: ${first}`, EX_OSERR);
+}
+
+/**
+ * Loads rules in one transaction: all of them, or none.
+ * @param namespace where; undefined for here
+ */
+export function loadRules(text: string, lock?: number, namespace?: NetworkNamespace): void {
+  const load = () => nft(["-f", "-"], text, lock);
+  if (namespace === undefined) load();
+  else withNamespace(namespace.fd.number, "net", load);
+}
+
+/** Deletes our table of that name, if it is there. */
+export function deleteTable(table: string, lock?: number): void {
+  loadRules(deleteTableText(table), lock);
+}
+
+/** What nft lists, in the form of libnftables-json(5). */
+export function listJson(...what: readonly string[]): unknown {
+  return JSON.parse(nft(["-j", "list", ...what]));
+}
+
+/** The names of the tables of the family inet. */
+export function listTables(): string[] {
+  const listed = listJson("tables", "inet") as {
+    nftables: { table?: { name: string } }[];
+  };
+  return listed.nftables.flatMap(({ table }) => (table === undefined ? [] : [table.name]));
+}

@@ -1,0 +1,86 @@
+/** Networks out of a pool. Pure. */
+import { formatIpAddress, type IpPrefix, prefixContains } from "@cm4all/linux";
+import { networkOf } from "./address-kind.ts";
+
+export interface Pool {
+  /** Such as 10.213.0.0/16. */
+  readonly network: IpPrefix;
+  /** Of the networks that are taken out, such as 30. */
+  readonly length: number;
+}
+
+/** Far more than there are namespaces. */
+const TRIES_MAX = 65_536;
+
+export const overlaps = (one: IpPrefix, other: IpPrefix): boolean =>
+  prefixContains(one, other.address) || prefixContains(other, one.address);
+
+/** How many networks the pool has, as far as they are tried. */
+function countOf({ network, length }: Pool): number {
+  return Math.min(TRIES_MAX, 2 ** (length - network.prefixLength));
+}
+
+function networkAt({ network, length }: Pool, index: number): IpPrefix {
+  const bytes = Buffer.from(networkOf(network).address.bytes);
+  // An index has at most 16 bits, and `length` leaves at least one bit for the host.
+  let carry = index * 2 ** (bytes.length * 8 - length);
+  for (let i = bytes.length - 1; i >= 0 && carry > 0; i--) {
+    carry += bytes[i] ?? 0;
+    bytes[i] = carry % 256;
+    carry = Math.floor(carry / 256);
+  }
+  return { address: { family: network.address.family, bytes }, prefixLength: length };
+}
+
+/** FNV-1a: where the search starts, so that a name gets the same network if it is free. */
+function hash(name: string): number {
+  let value = 0x811c9dc5;
+  for (const byte of Buffer.from(name)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;
+  return value;
+}
+
+/**
+ * A network that overlaps none of `taken`.
+ * @param remembered what the name had before, taken again if it is free
+ * @returns undefined where none is free
+ */
+export function takeNetwork(
+  pool: Pool,
+  name: string,
+  taken: readonly IpPrefix[],
+  remembered?: IpPrefix,
+): IpPrefix | undefined {
+  const near = taken.filter((other) => overlaps(pool.network, other));
+  const isFree = (network: IpPrefix) => !near.some((other) => overlaps(network, other));
+  if (
+    remembered?.prefixLength === pool.length &&
+    prefixContains(pool.network, remembered.address) &&
+    isFree(remembered)
+  )
+    return remembered;
+  const count = countOf(pool);
+  const start = hash(name) % count;
+  for (let i = 0; i < count; i++) {
+    const network = networkAt(pool, (start + i) % count);
+    if (isFree(network)) return network;
+  }
+  return undefined;
+}
+
+/** The addresses of the host's end and of the other one. */
+export function endsOf(network: IpPrefix): { outside: IpPrefix; inside: IpPrefix } {
+  // Two hosts need no address for the network: /31 and /127. @see RFC 3021, RFC 6164
+  const bits = network.address.bytes.length * 8;
+  const first = network.prefixLength === bits - 1 ? 0 : 1;
+  return { outside: hostAt(network, first), inside: hostAt(network, first + 1) };
+}
+
+function hostAt({ address, prefixLength }: IpPrefix, offset: number): IpPrefix {
+  const bytes = Buffer.from(address.bytes);
+  const last = bytes.length - 1;
+  bytes[last] = (bytes[last] ?? 0) + offset;
+  return { address: { family: address.family, bytes }, prefixLength };
+}
+
+export const formatPrefix = ({ address, prefixLength }: IpPrefix): string =>
+  `${formatIpAddress(address)}/${prefixLength}`;

@@ -1,0 +1,149 @@
+/** The record of a namespace as text. Pure. */
+import type { PublishedPort } from "./description.ts";
+import { type Undo, undoPlainVeth } from "./plan.ts";
+
+/** A link of the namespace. Indexes are known once the link is made. */
+export interface RecordedLink {
+  /** Inside. */
+  readonly name: string;
+  readonly insideIndex?: number | undefined;
+  /** Of the host's end of a pair. */
+  readonly outsideIndex?: number | undefined;
+  /** What a link that was moved in was before. */
+  readonly original?: OriginalLink | undefined;
+}
+
+export interface OriginalLink {
+  readonly name: string;
+  readonly up: boolean;
+  readonly mtuBytes?: number | undefined;
+  readonly mac?: string | undefined;
+  readonly txQueueLength?: number | undefined;
+}
+
+/** A setting of the host, with its value before the first namespace that changed it. */
+export interface ChangedSetting {
+  /** Below /proc/sys. */
+  readonly path: string;
+  readonly value: string;
+}
+
+export interface NamespaceRecord {
+  /** While `up` works, between `up` and `down`, while `down` works. */
+  readonly state: "unfinished" | "complete" | "removing";
+  /** Who wrote it. */
+  readonly pid: number;
+  /** Cookie, inode and indexes mean something until the next boot only. */
+  readonly bootId: string;
+  /** The namespace's cookie, in decimal digits. */
+  readonly cookie: string;
+  /** By which processes that are in it are found where its name is gone. */
+  readonly inode?: number | undefined;
+  /** What removes all that was, or is about to be, made. */
+  readonly undo: readonly Undo[];
+  readonly links: readonly RecordedLink[];
+  readonly settings: readonly ChangedSetting[];
+  /** Networks out of the pool, `ADDRESS/LENGTH`. */
+  readonly pool: readonly string[];
+  readonly publish: readonly PublishedPort[];
+}
+
+/** One line, so that what a longer one has left behind it does not matter. */
+export function encodeRecord(record: NamespaceRecord): string {
+  return `${JSON.stringify(record)}\n`;
+}
+
+type Json = Record<string, unknown>;
+
+const isObject = (value: unknown): value is Json => typeof value === "object" && value !== null;
+
+const isList = (value: unknown, fits: (element: Json) => boolean): boolean =>
+  Array.isArray(value) && value.every((element) => isObject(element) && fits(element));
+
+const maybe = (value: unknown, type: "number" | "string"): boolean =>
+  value === undefined || typeof value === type;
+
+const undoKinds: ReadonlySet<unknown> = new Set<Undo["kind"]>([
+  "end-processes",
+  "delete-link",
+  "return-link",
+  "delete-table",
+  "restore-forwarding",
+  "remove-resolv-conf",
+  "delete-namespace",
+]);
+
+const isUndo = ({ kind, link, parent }: Json): boolean =>
+  undoKinds.has(kind) &&
+  (kind !== "delete-link" || typeof link === "string") &&
+  (kind !== "return-link" || (typeof link === "string" && typeof parent === "string"));
+
+const isLink = ({ name, insideIndex, outsideIndex, original }: Json): boolean =>
+  typeof name === "string" &&
+  maybe(insideIndex, "number") &&
+  maybe(outsideIndex, "number") &&
+  (original === undefined ||
+    (isObject(original) &&
+      typeof original["name"] === "string" &&
+      typeof original["up"] === "boolean" &&
+      maybe(original["mtuBytes"], "number") &&
+      maybe(original["mac"], "string") &&
+      maybe(original["txQueueLength"], "number")));
+
+/** A record leads to no other file than that of a link's forwarding. */
+const isSetting = ({ path, value }: Json): boolean =>
+  typeof path === "string" &&
+  typeof value === "string" &&
+  /^net\/ipv[46]\/conf\/(?!\.{1,2}\/)[^/]+\/(force_)?forwarding$/.test(path);
+
+const isPort = ({ address, hostPort, insidePort, protocol }: Json): boolean =>
+  maybe(address, "string") &&
+  typeof hostPort === "number" &&
+  typeof insidePort === "number" &&
+  (protocol === "tcp" || protocol === "udp");
+
+/** Undefined for anything but a whole record, such as the empty file of a lock. */
+export function parseRecord(text: string): NamespaceRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text.split("\n", 1)[0] ?? "");
+  } catch {
+    return undefined;
+  }
+  if (!isObject(value)) return undefined;
+  const { state, pid, bootId, cookie } = value;
+  if (
+    (state !== "unfinished" && state !== "complete" && state !== "removing") ||
+    typeof pid !== "number" ||
+    typeof bootId !== "string" ||
+    typeof cookie !== "string"
+  )
+    return undefined;
+  const base = { state, pid, bootId, cookie } as const;
+  return "undo" in value ? parseRest(base, value) : parseFirstVersion(base, value);
+}
+
+type Base = Pick<NamespaceRecord, "state" | "pid" | "bootId" | "cookie">;
+
+function parseRest(base: Base, value: Json): NamespaceRecord | undefined {
+  const { inode, undo, links, settings, pool, publish } = value;
+  if (
+    !maybe(inode, "number") ||
+    !isList(undo, isUndo) ||
+    !isList(links, isLink) ||
+    !isList(settings, isSetting) ||
+    !isList(publish, isPort) ||
+    !Array.isArray(pool) ||
+    !pool.every((network) => typeof network === "string")
+  )
+    return undefined;
+  const rest = { inode, undo, links, settings, pool, publish };
+  return { ...base, ...(rest as Omit<NamespaceRecord, keyof Base>) };
+}
+
+/** Version 0.1 knew pairs only, and of those the index of the host's end. */
+function parseFirstVersion(base: Base, { linkIndex }: Json): NamespaceRecord | undefined {
+  if (linkIndex !== undefined && typeof linkIndex !== "number") return undefined;
+  const links = [{ name: "net0", outsideIndex: linkIndex }];
+  return { ...base, undo: undoPlainVeth, links, settings: [], pool: [], publish: [] };
+}

@@ -1,0 +1,78 @@
+/**
+ * A plan carried out in two network namespaces that nobody sees, one in the place of the
+ * host's: what the kernel refuses there, it would refuse `up`. Files, scripts and the host's
+ * settings are left out.
+ */
+import { CommandFailure } from "@cm4all/command";
+import { newBridge, newVethPair, setLinkUp } from "@cm4all/linux";
+import { asFailure } from "./failures.ts";
+import { tryGetLink } from "./holdings.ts";
+import { Interruption } from "./interruption.ts";
+import { Kernel } from "./kernel.ts";
+import { NetworkNamespace } from "./namespace.ts";
+import type { Step, UpRequest } from "./plan.ts";
+
+/** What has its effect outside of the two namespaces, or needs what is not in them. */
+const leftOut: ReadonlySet<Step["kind"]> = new Set([
+  "set-port",
+  "forward",
+  "load-table",
+  "await-addresses",
+  "write-resolv-conf",
+  "run-script",
+]);
+
+const makesLink: ReadonlySet<Step["kind"]> = new Set([
+  "make-namespace",
+  "make-pair",
+  "make-stacked",
+  "move-link",
+  "make-vlan",
+]);
+
+/** The refusals; a step after a refused one is tried all the same. */
+export async function rehearse(
+  { name }: UpRequest,
+  steps: readonly Step[],
+): Promise<CommandFailure[]> {
+  using outside = NetworkNamespace.create();
+  using interruption = new Interruption();
+  const problems: CommandFailure[] = [];
+  using kernel = new Kernel({
+    name,
+    host: outside.socket,
+    record: { write: () => {} },
+    base: { bootId: "", undo: [], pool: [], publish: [] },
+    interruption,
+    rehearsal: true,
+  });
+  prepareHost(outside, steps);
+  for (const step of steps) {
+    if (leftOut.has(step.kind)) continue;
+    try {
+      await kernel.run(step);
+    } catch (error) {
+      const failure = asFailure(error);
+      if (!(failure instanceof CommandFailure)) throw failure;
+      problems.push(failure);
+      // Without the link all that concerns it fails as well.
+      if (makesLink.has(step.kind)) break;
+    }
+  }
+  return problems;
+}
+
+/** Links in the places of those of the host that the plan names. */
+function prepareHost({ socket, fd }: NetworkNamespace, steps: readonly Step[]): void {
+  const make = (link: string, bridge: boolean) => {
+    if (tryGetLink(socket, link) !== undefined) return;
+    if (bridge) return socket.request(newBridge(link, false));
+    socket.request(newVethPair({ name: link }, { name: `${link.slice(0, 9)}-other` }, fd.number));
+    const index = tryGetLink(socket, link)?.index;
+    if (index !== undefined) socket.request(setLinkUp(index));
+  };
+  for (const step of steps) {
+    if (step.kind === "make-pair" && step.bridge !== undefined) make(step.bridge, true);
+    if (step.kind === "make-stacked" || step.kind === "move-link") make(step.parent, false);
+  }
+}

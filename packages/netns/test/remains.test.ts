@@ -1,0 +1,258 @@
+/** What others do to a namespace, and what is around it, does not make it stay. */
+import { type BundleCopy, missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { copyProgram } from "./program.ts";
+import { type Result, Sandbox } from "./sandbox.ts";
+
+const DNS = '[dns]\nservers = ["10.0.5.1"]\n';
+
+describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
+  "disturbed from outside",
+  () => {
+    let program: BundleCopy;
+    let sandbox: Sandbox;
+    beforeAll(() => {
+      program = copyProgram();
+    });
+    afterAll(() => program[Symbol.dispose]());
+    beforeEach(async () => {
+      sandbox = await Sandbox.make();
+      sandbox.output("mkdir", "/run/netns", "/run/cm4all-spawn-netns");
+    });
+    afterEach(() => sandbox.dispose());
+
+    const run = (...args: string[]): Result => sandbox.run("node", program.program, ...args);
+    const succeed = (...args: string[]): string => {
+      const { status, stderr, stdout } = run(...args);
+      expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+      return stdout;
+    };
+    const links = () => sandbox.output("sh", "-c", "ip -br link | cut -d' ' -f1").trim();
+    const pair = '[outside]\naddresses = ["10.0.5.1/24"]\n[inside]\naddresses = ["10.0.5.2/24"]\n';
+    const daemon = "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n";
+    /** What the process that the script has left can reach. */
+    const processLinks = () =>
+      sandbox.output("sh", "-c", "nsenter -t $(pgrep -x sleep) -n ip -br link | cut -d' ' -f1");
+
+    it.each([
+      ["the host's end is renamed", "ip link set web name wan9"],
+      ["it has another name besides", "ip link property add dev web altname wan9"],
+      ["the other end is renamed", "ip -n web link set net0 down name odd0"],
+      ["both are", "ip link set web name wan9; ip -n web link set net0 down name odd0"],
+      ["the host's end is moved away", "ip netns add far; ip link set web netns far"],
+      ["the name is gone", "ip netns delete web"],
+      ["renamed, and the name is gone", "ip link set web name wan9; ip netns delete web"],
+      [
+        "renamed, and another one has the name",
+        "ip link set web name wan9; ip link add web type bridge",
+      ],
+    ])("%s: down takes the pair from the processes, and up works again", (_, command) => {
+      sandbox.writeDescription("web", pair);
+      sandbox.writeScript("web", daemon);
+      succeed("up", "web");
+      sandbox.output("sh", "-c", command);
+      succeed("down", "web");
+      expect(processLinks()).toBe("lo\n");
+      expect(links()).not.toMatch(/wan9|web@/);
+      sandbox.output("sh", "-c", "ip link delete web 2>/dev/null; kill $(pgrep -x sleep)");
+      succeed("up", "web");
+      expect(sandbox.output("ip", "route")).toBe(
+        "10.0.5.0/24 dev web proto kernel scope link src 10.0.5.1 \n",
+      );
+      succeed("down", "web");
+      expect(links()).toBe("lo");
+    });
+
+    it("a link that processes in a nameless namespace keep, of a kind without a host's end", () => {
+      sandbox.output("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "far");
+      sandbox.writeDescription("web", '[link]\ntype = "macvlan"\nparent = "eth0"\n');
+      sandbox.writeScript("web", daemon);
+      succeed("up", "web");
+      sandbox.output("ip", "netns", "delete", "web");
+      expect(processLinks()).toContain("net0");
+      succeed("down", "web");
+      expect(processLinks()).toBe("lo\n");
+    });
+
+    it("does not take a link out of somebody else's namespace that has the name by now", () => {
+      sandbox.writeScript("web", daemon);
+      succeed("up", "web");
+      sandbox.output("ip", "netns", "delete", "web");
+      for (const line of ["netns add web", "-n web link add theirs type veth peer name other"])
+        sandbox.output("ip", ...line.split(" "));
+      sandbox.output("sh", "-c", "ip netns exec web setsid sleep 999 >/dev/null 2>&1 &");
+      sandbox.output("sh", "-c", "until pgrep -xf 'sleep 999'; do :; done");
+      succeed("down", "web");
+      const inside = "nsenter -t $(pgrep -xf 'sleep 999') -n ip -br link";
+      expect(sandbox.output("sh", "-c", inside)).toContain("theirs");
+      const ours = "nsenter -t $(pgrep -xf 'sleep 1000') -n ip -br link | cut -d' ' -f1";
+      expect(sandbox.output("sh", "-c", ours)).toBe("lo\n");
+      expect(links()).toBe("lo");
+    });
+
+    it("finds the pair of a foreign namespace whose host's end has another name", () => {
+      for (const line of ["netns add web", "link add name odd type veth peer name net0 netns web"])
+        sandbox.output("ip", ...line.split(" "));
+      succeed("down", "web");
+      expect(links()).toBe("lo");
+    });
+
+    it("takes down what version 0.1 has made", () => {
+      sandbox.writeScript("web", "#!/bin/sh\n");
+      succeed("up", "web");
+      const path = "/run/cm4all-spawn-netns/web.json";
+      const {
+        state,
+        pid,
+        bootId,
+        cookie,
+        links: made,
+      } = JSON.parse(sandbox.output("head", "-1", path));
+      const old = { state, pid, bootId, cookie, linkIndex: made[0].outsideIndex };
+      sandbox.write(path, `${JSON.stringify(old)}\n`);
+      sandbox.output("ip", "link", "set", "web", "name", "wan9");
+      expect(JSON.parse(succeed("list", "--json"))[0]).toMatchObject({
+        state: "complete",
+        problems: [],
+      });
+      expect(run("up", "web").status).toBe(73);
+      succeed("down", "web");
+      expect(links()).toBe("lo");
+    });
+
+    it.each([
+      ["missing", "rm -f /etc/resolv.conf"],
+      [
+        "a link that leads nowhere",
+        "rm -f /etc/resolv.conf; ln -s /run/nowhere/resolv.conf /etc/resolv.conf",
+      ],
+    ])("the host's resolv.conf is %s: commands inside have theirs", (_, command) => {
+      sandbox.output("sh", "-c", command);
+      sandbox.writeDescription("web", DNS);
+      sandbox.writeScript("web", "#!/bin/sh\ncat /etc/resolv.conf\n");
+      expect(succeed("up", "web")).toBe("nameserver 10.0.5.1\n");
+      expect(succeed("exec", "web", "cat", "/etc/resolv.conf")).toBe("nameserver 10.0.5.1\n");
+      expect(succeed("exec", "web", "cat", "/etc/passwd")).toContain("root:");
+    });
+
+    it.each([
+      ["mkdir", "EROFS"],
+      ["symlink", "EIO"],
+      ["symlink", "ENOSPC"],
+      ["openat", "ENOSPC"],
+    ])("%s fails with %s: nothing stays", (call, errno) => {
+      sandbox.writeDescription("web", DNS);
+      const before = sandbox.state();
+      for (let when = 1; when <= (call === "openat" ? 1 : 6); when++) {
+        const where = call === "openat" ? ["-P", "/run/cm4all-spawn-netns/web.resolv.conf"] : [];
+        const inject = `inject=${call},${call}at:error=${errno}:when=${when}`;
+        const strace = [
+          "strace",
+          "-f",
+          "-qq",
+          "-o",
+          "/dev/null",
+          ...where,
+          "-e",
+          `trace=${call},${call}at`,
+          "-e",
+          inject,
+        ];
+        const { status } = sandbox.run(...strace, "node", program.program, "up", "web");
+        if (status === 0) succeed("down", "web");
+        expect(sandbox.state()).toBe(before);
+      }
+    });
+
+    it("a down that was killed between link and directory is finished by the next one", () => {
+      sandbox.writeDescription("web", DNS);
+      const before = sandbox.state();
+      succeed("up", "web");
+      const inject = ["-e", "trace=rmdir", "-e", "inject=rmdir:signal=KILL:when=1"];
+      sandbox.run(
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        ...inject,
+        "node",
+        program.program,
+        "down",
+        "web",
+      );
+      expect(sandbox.state()).toContain("web");
+      succeed("down", "web");
+      expect(sandbox.state()).toBe(before);
+    });
+
+    it("exec keeps what is ignored, as nohup(1) has it, and nothing else", () => {
+      sandbox.writeScript("web", "#!/bin/sh\n");
+      succeed("up", "web");
+      const command = "exec web grep SigIgn /proc/self/status";
+      const masks = (script: string) =>
+        sandbox.output(
+          "sh",
+          "-c",
+          script.replaceAll("PROGRAM", `sh ${program.program} ${command}`),
+        );
+      expect(masks("PROGRAM")).toBe("SigIgn:\t0000000000000000\n");
+      expect(masks("trap '' HUP INT; PROGRAM")).toBe("SigIgn:\t0000000000000003\n");
+      expect(masks("nohup PROGRAM 2>/dev/null")).toBe("SigIgn:\t0000000000000001\n");
+      expect(succeed("exec", "web", "env")).not.toContain("CM4ALL_SIGIGN");
+    });
+
+    it("exec and the script take as many arguments as the kernel does", () => {
+      sandbox.writeScript("web", "#!/bin/sh\necho ${#BIG}\n");
+      const big = "x".repeat(100_000);
+      const environment = ["env", ...["BIG", "B2", "B3", "B4"].map((key) => `${key}=${big}`)];
+      const up = sandbox.run(...environment, "node", program.program, "up", "web");
+      expect(up).toMatchObject({ status: 0, stdout: "100000\n" });
+      const words = Array.from({ length: 13_000 }, (_, i) => `argument-number-${i}`);
+      expect(succeed("exec", "web", "sh", "-c", "echo $#", ...words)).toBe("12999\n");
+    });
+
+    it("exec says for one reason one status", () => {
+      sandbox.writeScript("web", "#!/bin/sh\n");
+      succeed("up", "web");
+      sandbox.write("/run/script", "#!/nonesuch\n", "755");
+      expect(run("exec", "web", "/run/script")).toMatchObject({
+        status: 126,
+        stderr: "cm4all-spawn-netns: /run/script: its interpreter /nonesuch does not exist\n",
+      });
+      expect(run("exec", "web", "/run/nonesuch").status).toBe(127);
+    });
+
+    it("exec as an unprivileged user, also by sudo's rules", () => {
+      sandbox.writeScript("web", "#!/bin/sh\n");
+      succeed("up", "web");
+      const show = [
+        "sh",
+        "-c",
+        'id -u; id -g; grep CapEff /proc/self/status; echo $HOME $USER "$SUDO_UID"; ls /sys/class/net',
+      ];
+      const nobody = "65534\n65534\nCapEff:\t0000000000000000\n/nonexistent nobody \nlo\nnet0\n";
+      expect(succeed("exec", "--user", "nobody", "web", ...show)).toBe(nobody);
+      const sudo = (...words: string[]) =>
+        sandbox.run("env", "SUDO_UID=65534", "node", program.program, ...words);
+      expect(sudo("exec", "--sudo-user", "web", ...show).stdout).toBe(nobody);
+      // An option behind the name is the command's: a rule of sudo that ends with * lets none in.
+      expect(sudo("exec", "--sudo-user", "web", "--user", "root", "id").status).not.toBe(0);
+      expect(run("exec", "--sudo-user", "web", "id").status).toBe(64);
+      expect(run("exec", "--user", "nonesuch-user", "web", "id").status).toBe(64);
+      expect(run("exec", "--user", "root", "--sudo-user", "web", "id").status).toBe(64);
+    });
+
+    it.each([
+      ["net.core.rmem_max = 1", "net.core.rmem_max is a setting of the whole host"],
+      ["net.ipv4.nonesuch = 1", "net.ipv4.nonesuch is no setting of a network namespace"],
+      ["net.ipv4.ip_forward = 'x'", "EINVAL"],
+      ["net.ipv4.conf.eth0.rp_filter = 1", "is no setting of a network namespace"],
+    ])("check knows that [sysctl] %s is refused", (line, message) => {
+      sandbox.writeDescription("web", `[sysctl]\n${line}\n`);
+      const before = sandbox.state();
+      for (const command of ["check", "up"]) expect(run(command, "web").stderr).toContain(message);
+      expect(sandbox.state()).toBe(before);
+    });
+  },
+);
