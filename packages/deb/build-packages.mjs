@@ -4,39 +4,13 @@
  * directory, and puts them into packages/deb/dist.
  */
 import { spawnSync } from "node:child_process";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { buildPackages } from "../dev/debian-packages.mjs";
+import { isProgram } from "../dev/program.mjs";
 import { fail, installDebianPackages, root, run } from "../dev/setup.mjs";
-
-/** What is neither source nor of the same bytes everywhere. */
-const NOT_SOURCE = new Set([".git", ".turbo", ".data", "node_modules", "dist"]);
-
-/** What git knows, or may be told of; without git, all that is not made by a build. */
-function sourceFiles() {
-  const git = ["-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-  const { status, stdout } = spawnSync("git", git, { encoding: "utf8", maxBuffer: 1 << 26 });
-  if (status === 0)
-    return stdout.split("\0").filter((file) => file !== "" && isFile(join(root, file)));
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
-    .filter((file) => !file.split("/").some((part) => NOT_SOURCE.has(part)));
-}
-
-/** @param {string} path */
-function isFile(path) {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-}
+import { copySource } from "../dev/source.mjs";
 
 /**
  * Builds below `workDirectory`, and gives the paths of the packages there.
@@ -45,10 +19,7 @@ function isFile(path) {
  */
 export function buildBelow(workDirectory) {
   const tree = join(workDirectory, "cm4all-spawn");
-  for (const file of sourceFiles()) {
-    mkdirSync(dirname(join(tree, file)), { recursive: true });
-    cpSync(join(root, file), join(tree, file), { dereference: true });
-  }
+  copySource(tree);
   // Not asked again whether the build dependencies are there: Node may be, without being
   // Debian's package, and the others have just been installed.
   const { status, error } = spawnSync("dpkg-buildpackage", ["-b", "-uc", "-us", "-d"], {
@@ -78,7 +49,7 @@ function main() {
   }
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) {
+if (isProgram(import.meta.url)) {
   try {
     main();
   } catch (error) {

@@ -29,3 +29,6 @@ export const buildPackages = [
 
 /** Debian packages that boot a Debian with ours in it. */
 export const e2ePackages = ["e2fsprogs", "mmdebstrap", "qemu-system-x86", "systemd-container"];
+
+/** Debian packages that make a bare Debian, in which a newcomer's steps are tried. */
+export const barePackages = ["git", "mmdebstrap"];

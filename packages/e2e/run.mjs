@@ -2,6 +2,9 @@
 /**
  * `npm run e2e [-- --container] [--vm] [--suite NAME] [--keep-packages] [CASE...]`: builds the
  * packages and the images, boots, and runs the cases of guest/cases.
+ *
+ * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`:
+ * the README's commands on bare machines; see bare/.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -18,8 +21,10 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
-import { e2ePackages } from "../dev/debian-packages.mjs";
+import { barePackages, e2ePackages } from "../dev/debian-packages.mjs";
 import { fail, installDebianPackages, installDependencies, root, turbo } from "../dev/setup.mjs";
+import { places } from "./bare/places.mjs";
+import { cellName, printPlace, printTotal, runPlace } from "./bare/run.mjs";
 import { runContainer } from "./host/container.mjs";
 import { cacheDirectory, diskImage, rootTree } from "./host/image.mjs";
 import { makeOriginal, makeUpgrade } from "./host/packages.mjs";
@@ -28,7 +33,7 @@ import { runVm } from "./host/vm.mjs";
 const here = join(root, "packages/e2e");
 
 /** Time for everything inside, seconds. */
-const LIMIT_SECONDS = { container: 900, vm: 3600 };
+const LIMIT_SECONDS = { container: 900, vm: 3600, bare: 5400 };
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -43,9 +48,16 @@ async function main() {
       vm: { type: "boolean", default: false },
       suite: { type: "string", default: "trixie" },
       "keep-packages": { type: "boolean", default: false },
+      bare: { type: "string" },
+      node: { type: "string", default: "debian" },
+      commands: { type: "string", default: "start,test,offline" },
     },
   });
   if (process.getuid?.() !== 0) fail("npm run e2e needs root: it boots a container. Try: sudo");
+  if (values.bare !== undefined) {
+    const cell = { suite: values.bare, node: values.node };
+    process.exit((await runBare(cell, positionals, values.commands.split(","))) ? 0 : 1);
+  }
   /** @type {("container" | "vm")[]} */
   const machines = [];
   if (values.container || !values.vm) machines.push("container");
@@ -61,6 +73,51 @@ async function main() {
   for (const machine of machines)
     hasFailed = !(await runOn(machine, values.suite, packages, positionals)) || hasFailed;
   process.exit(hasFailed ? 1 : 0);
+}
+
+/**
+ * @param {import("./bare/run.mjs").Cell} cell
+ * @param {string[]} names of places; all where it is empty
+ * @param {string[]} commands
+ * @returns whether all is well
+ */
+async function runBare(cell, names, commands) {
+  installDebianPackages(barePackages);
+  const results = [];
+  for (const name of names.length > 0 ? names : Object.keys(places)) {
+    const output = join(here, "logs", `bare-${cell.suite}-${cell.node}`, name);
+    console.log(`${cellName(cell)}, ${name}: ${places[name]?.title}`);
+    const result = await withEnd(LIMIT_SECONDS.bare, output, (signal) =>
+      runPlace({ cell, name, commands, output, signal }),
+    );
+    printPlace(name, result);
+    results.push(result);
+  }
+  return printTotal(results);
+}
+
+/**
+ * Whatever ends us, the machine ends with us, and what it needs is removed.
+ * @template T
+ * @param {number} seconds the time that it has
+ * @param {string} output  where the reader finds more
+ * @param {(signal: AbortSignal) => Promise<T>} work
+ */
+async function withEnd(seconds, output, work) {
+  const end = new AbortController();
+  const abort = () => end.abort();
+  const timer = setTimeout(abort, seconds * 1000);
+  for (const signal of SIGNALS) process.on(signal, abort);
+  try {
+    return await work(end.signal);
+  } catch (error) {
+    if (!end.signal.aborted) throw error;
+    console.log(`ended before it was through; see ${output}`);
+    process.exit(1);
+  } finally {
+    clearTimeout(timer);
+    for (const signal of SIGNALS) process.off(signal, abort);
+  }
 }
 
 function buildPackages() {

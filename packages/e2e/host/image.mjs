@@ -6,7 +6,8 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:f
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
+const treeScript = fileURLToPath(new URL("tree.sh", import.meta.url));
+const diskScript = fileURLToPath(new URL("disk.sh", import.meta.url));
 
 /** How old an image may get, so that it has Debian's updates. */
 const MAX_AGE_DAYS = 14;
@@ -23,19 +24,26 @@ export function cacheDirectory() {
  * @returns the tree's directory
  */
 export function rootTree(suite) {
-  return cached(`tree-${suite}`, "tree.sh", (path) => [suite, path]);
+  return cached(`tree-${suite}`, [treeScript], (path) => [suite, path]);
 }
 
 /** @param {string} suite @param {string} tree @returns a directory with the disk and the kernel */
 export function diskImage(suite, tree) {
-  return cached(`disk-${suite}`, "disk.sh", (path) => [tree, path]);
+  return cached(`disk-${suite}`, [treeScript, diskScript], (path) => [tree, path]);
 }
 
-/** @param {string} name @param {string} script @param {(path: string) => string[]} args */
-function cached(name, script, args) {
+/**
+ * Makes something once, and again when it is old or its scripts have changed.
+ * @param {string} name
+ * @param {string[]} scripts the one that makes it comes last
+ * @param {(path: string) => string[]} args
+ * @returns where it is
+ */
+export function cached(name, scripts, args) {
   const fortnight = Math.floor(Date.now() / (MAX_AGE_DAYS * 24 * 3600 * 1000));
-  const scripts = ["tree.sh", script].map((file) => readFileSync(join(here, file)));
-  const hash = createHash("sha256").update(scripts.join("")).digest("hex").slice(0, 12);
+  const script = scripts[scripts.length - 1] ?? "";
+  const texts = scripts.map((path) => readFileSync(path));
+  const hash = createHash("sha256").update(texts.join("")).digest("hex").slice(0, 12);
   const path = join(cacheDirectory(), `${name}-${hash}-${fortnight}`);
   if (existsSync(path)) return path;
   console.log(`making ${path}`);
@@ -46,7 +54,7 @@ function cached(name, script, args) {
   const unfinished = `${path}.new`;
   // Another run may be at it: then we wait, and find what it has made.
   const make = '[ -e "$1" ] || { rm -rf "$2" && "${@:3}" && mv "$2" "$1"; }';
-  const command = [path, unfinished, join(here, script), ...args(unfinished)];
+  const command = [path, unfinished, script, ...args(unfinished)];
   const { status, error } = spawnSync(
     "flock",
     [join(cacheDirectory(), "lock"), "bash", "-c", make, "bash", ...command],
