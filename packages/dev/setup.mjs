@@ -59,7 +59,8 @@ export function installDebianPackages(names) {
 /** @param {string[]} args arguments for pnpm, at the version that package.json pins */
 export function pnpm(args) {
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  run("npx", ["--yes", packageManager, ...args], {
+  // A version that has been fetched once needs the registry no more.
+  run("npx", ["--yes", "--prefer-offline", packageManager, ...args], {
     ...process.env,
     CI: process.env.CI ?? "true",
   });
