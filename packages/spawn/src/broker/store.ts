@@ -162,7 +162,9 @@ export class Store {
     try {
       writeFileSync(`${path}/name`, name, "latin1");
     } catch (error) {
-      rmSync(path, { recursive: true });
+      // Looking into the directory, as rmSync does, could take a descriptor that is not there.
+      if (existsSync(`${path}/name`)) unlinkSync(`${path}/name`);
+      rmdirSync(path);
       throw error;
     }
     return new NameDirectory(path);
