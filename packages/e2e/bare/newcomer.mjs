@@ -56,7 +56,7 @@ function prepare() {
  * @param {string} line @param {string} log a file's name
  */
 function start(line, log) {
-  const child = spawn("sh", ["-c", `cd '${directory}' && ${line}`], {
+  const child = spawn("sh", ["-c", `cd '${directory}' && exec ${line}`], {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
     env: { ...process.env, NO_COLOR: "1" },
@@ -69,6 +69,7 @@ function start(line, log) {
       child.once("close", (code, signal) => resolve(code ?? signal ?? "unknown")),
     ),
     hasEnded: false,
+    pid: child.pid,
     /** To all of the group, as Ctrl-C does. @param {NodeJS.Signals} signal */
     kill(signal) {
       if (child.pid !== undefined) process.kill(-child.pid, signal);
@@ -119,7 +120,9 @@ async function tryStart(line, log) {
     if (!/^ {2}cgroup .*\n(?:.*\n)*? {2}shop /m.test(running.output)) throw new Error("it prints no table");
     const client = "packages/client/dist/cm4all-spawn-client.js";
     const run = `node ${client} run foo --ipc --pid -- sh -c 'echo "I am $$"'`;
-    const { stdout, stderr } = spawnSync("sh", ["-c", `cd '${directory}' && ${run}`], { encoding: "utf8" });
+    const network = ["nsenter", `--net=/proc/${running.pid}/ns/net`];
+    const [program = "", ...args] = [...network, "sh", "-c", `cd '${directory}' && ${run}`];
+    const { stdout, stderr } = spawnSync(program, args, { encoding: "utf8" });
     if (!/^I am \d\n$/.test(stdout)) throw new Error(`the client printed ${stdout}${stderr}`);
   } finally {
     running.kill("SIGINT");
@@ -151,10 +154,10 @@ async function step(name, work) {
 const known = {
   start: () => tryStart("npm start", "start.log"),
   test: () => runToEnd("npm test", "test.log"),
-  deb: () => runToEnd("npm run deb && ls packages/deb/dist/*.deb", "deb.log"),
+  deb: () => runToEnd("sh -c 'npm run deb && ls packages/deb/dist/*.deb'", "deb.log"),
   // The second start has to do with what the first has left.
   offline: () =>
-    tryStart("unshare --net sh -c 'ip link set lo up 2>/dev/null; exec npm start'", "offline.log"),
+    tryStart("unshare --net npm start", "offline.log"),
 };
 
 await step("prepare", prepare);
