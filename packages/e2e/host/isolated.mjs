@@ -34,9 +34,7 @@ export async function runIsolated({ command, console, signal, env = process.env 
     if (status !== 0) throw new Error(`the machine ended with ${status}; see ${console}`);
   } finally {
     signal.removeEventListener("abort", kill);
-    cgroups.forEach(killBelow);
-    await sleep(100);
-    cgroups.forEach(removeBelow);
+    for (const cgroup of cgroups) await removeCgroup(cgroup);
   }
 }
 
@@ -67,9 +65,19 @@ function killBelow(cgroup) {
       if (pid !== "") tryKill(Number(pid));
 }
 
-/** @param {string} cgroup */
-function removeBelow(cgroup) {
-  for (const directory of below(cgroup)) rmdirSync(directory);
+/** Ends what is in it, which takes a moment, and removes it. @param {string} cgroup */
+async function removeCgroup(cgroup) {
+  for (let attempt = 0; ; attempt++) {
+    killBelow(cgroup);
+    try {
+      for (const directory of below(cgroup)) rmdirSync(directory);
+      return;
+    } catch (error) {
+      const isBusy = error instanceof Error && "code" in error && error.code === "EBUSY";
+      if (!isBusy || attempt === 100) throw error;
+    }
+    await sleep(50);
+  }
 }
 
 /** @param {number} pid of a process that may have ended since */

@@ -3,7 +3,7 @@ import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { StartArguments } from "./arguments.ts";
-import { CLIENT, DAEMON, SCRIPT, shown } from "./checkout.ts";
+import { CLIENT, DAEMON, isOpenToOthers, SCRIPT, shown } from "./checkout.ts";
 import { Daemon } from "./daemon.ts";
 import { Database, type UsageRow } from "./database.ts";
 import type { Instance } from "./instance.ts";
@@ -35,11 +35,13 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
   );
   await using database = await Database.start(join(instance.directory, "database"));
   say(`  database   ${database.title}`);
+  const isOpen = isOpenToOthers(DAEMON);
   say(`  script     ${shown(SCRIPT)}`);
+  if (!isOpen) say("             run as root, because no other user can read this checkout");
   say(`  cgroups    below ${scope.path}`);
   for (const line of scope.missing) say(`             without figures for ${line}`);
   say("");
-  const config = writeConfig(instance, scope);
+  const config = writeConfig(instance, scope, isOpen ? {} : { user: "root" });
   const args = ["--config", config, ...options.args];
   const since = new Date();
   await using daemon = Daemon.start(args, database.environment);
@@ -47,8 +49,11 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
   return await Promise.race([interrupted, daemon.ended]);
 }
 
-/** @returns the configuration's path */
-function writeConfig(instance: Instance, scope: Scope): string {
+/**
+ * @param accounting further keys of that table
+ * @returns the configuration's path
+ */
+function writeConfig(instance: Instance, scope: Scope, accounting: { user?: string }): string {
   // Copied, because the user whom the script runs as may not get to this checkout.
   const script = join(instance.directory, "accounting.lua");
   copyFileSync(SCRIPT, script);
@@ -56,7 +61,7 @@ function writeConfig(instance: Instance, scope: Scope): string {
   const config = join(instance.directory, "spawn.toml");
   const text = {
     reaper: { cgroup_root: scope.mount, scopes: [scope.name] },
-    accounting: { script },
+    accounting: { script, ...accounting },
   };
   writeFileSync(config, formatToml(text));
   return config;
