@@ -1,28 +1,33 @@
 // @ts-check
 /**
- * `npm run deb`: builds the Debian packages in a copy of the checkout, below a temporary
- * directory, and puts them into packages/deb/dist.
+ * `npm run deb [-- --host-arch arm64]`: builds the Debian packages in a copy of the checkout,
+ * below a temporary directory, and puts them into packages/deb/dist.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { buildPackages } from "../dev/debian-packages.mjs";
+import { parseArgs } from "node:util";
+import { buildPackages, crossBuildPackages } from "../dev/debian-packages.mjs";
 import { isProgram } from "../dev/program.mjs";
 import { fail, installDebianPackages, root, run } from "../dev/setup.mjs";
 import { copySource } from "../dev/source.mjs";
+import { wrongMachines } from "./elf.mjs";
 
 /**
  * Builds below `workDirectory`, and gives the paths of the packages there.
  * @param {string} workDirectory an empty directory
+ * @param {string} [architecture] Debian's name; ours if it is missing
  * @returns {string[]}
  */
-export function buildBelow(workDirectory) {
+export function buildBelow(workDirectory, architecture) {
   const tree = join(workDirectory, "cm4all-spawn");
   copySource(tree);
   // Not asked again whether the build dependencies are there: Node may be, without being
   // Debian's package, and the others have just been installed.
-  const { status, error } = spawnSync("dpkg-buildpackage", ["-b", "-uc", "-us", "-d"], {
+  const options = ["-b", "-uc", "-us", "-d"];
+  if (architecture !== undefined) options.push(`--host-arch=${architecture}`);
+  const { status, error } = spawnSync("dpkg-buildpackage", options, {
     cwd: tree,
     stdio: "inherit",
   });
@@ -33,12 +38,29 @@ export function buildBelow(workDirectory) {
     .map((name) => join(workDirectory, name));
 }
 
+/** @param {string} architecture */
+function prepareCrossBuild(architecture) {
+  const packages = crossBuildPackages(architecture);
+  const known = spawnSync("dpkg", ["--print-foreign-architectures"], { encoding: "utf8" }).stdout;
+  if (packages.length > 0 && !known.split("\n").includes(architecture))
+    fail(
+      `The packages' dependencies come from the libraries of ${architecture}. Please let apt ` +
+        `know them first: dpkg --add-architecture ${architecture} && apt-get update`,
+    );
+  installDebianPackages(packages);
+}
+
 function main() {
+  const { values } = parseArgs({ options: { "host-arch": { type: "string" } } });
+  const architecture = values["host-arch"];
   installDebianPackages(buildPackages);
+  if (architecture !== undefined) prepareCrossBuild(architecture);
   const workDirectory = mkdtempSync(join(tmpdir(), "cm4all-deb-"));
   process.on("exit", () => rmSync(workDirectory, { recursive: true, force: true }));
   const output = join(root, "packages/deb/dist");
-  const packages = buildBelow(workDirectory);
+  const packages = buildBelow(workDirectory, architecture);
+  const wrong = packages.flatMap(wrongMachines);
+  if (wrong.length > 0) fail(wrong.join("\n"));
   run("lintian", ["--allow-root", "--fail-on", "error,warning", ...packages]);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });

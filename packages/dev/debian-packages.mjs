@@ -1,4 +1,6 @@
 // @ts-check
+import { nodeNames } from "./architecture.mjs";
+
 /** Debian packages that the daemon runs. */
 export const runtimePackages = ["catatonit", "util-linux"];
 
@@ -26,6 +28,18 @@ export const buildPackages = [
   "fakeroot",
   "lintian",
 ];
+
+/**
+ * Debian packages that build ours for another architecture.
+ * @param {string} architecture Debian's name; an empty list for our own
+ */
+export function crossBuildPackages(architecture) {
+  const gnu = { amd64: "x86-64", arm64: "aarch64" }[architecture];
+  const isOurs = nodeNames[architecture] === process.arch;
+  if (gnu === undefined || isOurs) return [];
+  const libraries = ["libc6", "libgcc-s1"].map((name) => `${name}:${architecture}`);
+  return [`gcc-${gnu}-linux-gnu`, `libc6-dev-${architecture}-cross`, ...libraries];
+}
 
 /** Debian packages that boot a Debian with ours in it. */
 export const e2ePackages = ["e2fsprogs", "mmdebstrap", "qemu-system-x86", "systemd-container"];

@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { architectures } from "./architecture.mjs";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -62,12 +63,14 @@ export function pnpm(args) {
   // A version that has been fetched once needs the registry no more.
   run("npx", ["--yes", "--prefer-offline", packageManager, ...args], {
     ...process.env,
-    CI: process.env.CI ?? "true",
+    CI: process.env["CI"] ?? "true",
   });
 }
 
 export function installDependencies() {
-  pnpm(["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"]);
+  const cpus = architectures().map((architecture) => `--cpu=${architecture}`);
+  const options = ["--frozen-lockfile", "--prefer-offline", "--reporter=append-only"];
+  pnpm(["install", ...options, ...(cpus.length > 1 ? cpus : [])]);
 }
 
 /**
@@ -75,6 +78,6 @@ export function installDependencies() {
  * @param {string[]} args arguments for turbo
  */
 export function turbo(args) {
-  process.env.TURBO_TELEMETRY_DISABLED = "1";
+  process.env["TURBO_TELEMETRY_DISABLED"] = "1";
   pnpm(["exec", "turbo", ...args]);
 }

@@ -4,7 +4,15 @@
  * /e2e/out/steps.json. Runs with that machine's Node, and with nothing but Node.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { createWriteStream, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  createWriteStream,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -109,7 +117,8 @@ async function tryStart(line, log) {
   const running = start(line, log);
   const deadline = Date.now() + 300_000;
   while (!running.output.includes(AT_WORK)) {
-    if (running.hasEnded) throw new Error(`ended with ${await running.ended}: ${lastLines(running.output)}`);
+    if (running.hasEnded)
+      throw new Error(`ended with ${await running.ended}: ${lastLines(running.output)}`);
     if (Date.now() > deadline) {
       running.kill("SIGKILL");
       throw new Error(`not at work: ${lastLines(running.output)}`);
@@ -117,7 +126,8 @@ async function tryStart(line, log) {
     await delay(100);
   }
   try {
-    if (!/^ {2}cgroup .*\n(?:.*\n)*? {2}shop /m.test(running.output)) throw new Error("it prints no table");
+    if (!/^ {2}cgroup .*\n(?:.*\n)*? {2}shop /m.test(running.output))
+      throw new Error("it prints no table");
     const client = "packages/client/dist/cm4all-spawn-client.js";
     const run = `node ${client} run foo --ipc --pid -- sh -c 'echo "I am $$"'`;
     const network = ["nsenter", `--net=/proc/${running.pid}/ns/net`];
@@ -156,8 +166,7 @@ const known = {
   test: () => runToEnd("npm test", "test.log"),
   deb: () => runToEnd("sh -c 'npm run deb && ls packages/deb/dist/*.deb'", "deb.log"),
   // The second start has to do with what the first has left.
-  offline: () =>
-    tryStart("unshare --net npm start", "offline.log"),
+  offline: () => tryStart("unshare --net npm start", "offline.log"),
 };
 
 await step("prepare", prepare);

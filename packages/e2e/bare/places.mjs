@@ -24,7 +24,12 @@ export const places = {
     gcc: true,
     deb: true,
   },
-  tarball: { title: "a tarball, without git", directory: "/opt/spawn-suite", tarball: true, deb: true },
+  tarball: {
+    title: "a tarball, without git",
+    directory: "/opt/spawn-suite",
+    tarball: true,
+    deb: true,
+  },
   // All at once: what one place makes fail, this makes fail, too.
   worst: {
     title: "in /root, with blanks, behind a link, with the service's user",

@@ -26,8 +26,7 @@ const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const LIMIT_SECONDS = 3600;
 
 /** Of our environment, what a machine needs to reach the registries, and what tests are told. */
-const PASSED_ON =
-  /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|TEST_MUST_RUN)$/i;
+const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|TEST_MUST_RUN)$/i;
 
 /**
  * @typedef {object} Cell
@@ -42,7 +41,8 @@ const PASSED_ON =
  */
 
 /** @param {Cell} cell */
-export const cellName = ({ suite, node }) => `${suite}, Node ${node === "debian" ? "of Debian" : node}`;
+export const cellName = ({ suite, node }) =>
+  `${suite}, Node ${node === "debian" ? "of Debian" : node}`;
 
 /**
  * Runs commands in one place and prints a line for each.
@@ -56,7 +56,8 @@ export const cellName = ({ suite, node }) => `${suite}, Node ${node === "debian"
  */
 export async function runPlace({ cell, name, commands, output, signal }) {
   const place = places[name];
-  if (place === undefined) throw new Error(`no place ${name}; there are ${Object.keys(places).join(", ")}`);
+  if (place === undefined)
+    throw new Error(`no place ${name}; there are ${Object.keys(places).join(", ")}`);
   const { suite, node } = cell;
   const tree = cached(`bare-${suite}-${node}`, [here("tree.sh")], (path) => [suite, node, path]);
   rmSync(output, { recursive: true, force: true });
