@@ -165,6 +165,13 @@ const known = {
   start: () => tryStart("npm start", "start.log"),
   test: () => runToEnd("npm test", "test.log"),
   deb: () => runToEnd("sh -c 'npm run deb && ls packages/deb/dist/*.deb'", "deb.log"),
+  // For the virtual machine of that architecture.
+  cross: () =>
+    runToEnd(
+      "sh -c 'dpkg --add-architecture arm64 && apt-get -q update && " +
+        `npm run deb -- --host-arch arm64 && cp packages/deb/dist/*.deb ${OUTPUT}'`,
+      "cross.log",
+    ),
   // The second start has to do with what the first has left.
   offline: () => tryStart("unshare --net npm start", "offline.log"),
 };

@@ -9,26 +9,23 @@
  * @property {boolean} [tarball] without git, and without its directory
  * @property {boolean} [gcc]     a C compiler is there already
  * @property {boolean} [user]    the user of the installed daemon is there already
- * @property {boolean} [deb]     `npm run deb`, too
  */
 
 /** @type {Record<string, Place>} */
 export const places = {
   clone: { title: "a fresh clone", directory: "/srv/spawn-suite" },
   root: { title: "in /root, with the service's user", directory: "/root/spawn-suite", user: true },
-  blank: { title: "with a blank in the path", directory: "/srv/my files/spawn suite", deb: true },
+  blank: { title: "with a blank in the path", directory: "/srv/my files/spawn suite" },
   link: {
     title: "behind a symbolic link, with a C compiler",
     directory: "/srv/disk2/spawn-suite",
     link: "/home/spawn-suite",
     gcc: true,
-    deb: true,
   },
   tarball: {
     title: "a tarball, without git",
     directory: "/opt/spawn-suite",
     tarball: true,
-    deb: true,
   },
   // All at once: what one place makes fail, this makes fail, too.
   worst: {
@@ -38,3 +35,9 @@ export const places = {
     user: true,
   },
 };
+
+/** What is tried in a place; `npm run deb` where the path or the source is not as usual. @param {string} name */
+export function commandsOf(name) {
+  const isUnusual = ["blank", "link", "tarball", "worst"].includes(name);
+  return ["start", "test", "offline", ...(isUnusual ? ["deb"] : [])];
+}

@@ -13,7 +13,10 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { barePackages } from "../../dev/debian-packages.mjs";
+import { installDebianPackages, root } from "../../dev/setup.mjs";
 import { copySource } from "../../dev/source.mjs";
+import { withEnd } from "../host/end.mjs";
 import { cached } from "../host/image.mjs";
 import { runIsolated } from "../host/isolated.mjs";
 import { places } from "./places.mjs";
@@ -22,8 +25,8 @@ import { parseTestOutput, total } from "./test-output.mjs";
 /** @param {string} name of a file beside this one */
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** A command of a newcomer may take this long. */
-const LIMIT_SECONDS = 3600;
+/** A newcomer's commands in one place may take this long. */
+const LIMIT_SECONDS = 5400;
 
 /** Of our environment, what a machine needs to reach the registries, and what tests are told. */
 const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|TEST_MUST_RUN)$/i;
@@ -111,6 +114,28 @@ function machineEnvironment() {
 /** @param {string} path */
 function readJson(path) {
   return JSON.parse(readFileSync(path, "utf8"));
+}
+
+/**
+ * Runs commands in places, one machine after the other, and prints a line for each.
+ * @param {Cell} cell
+ * @param {{ name: string, commands: string[] }[]} plan
+ * @returns {Promise<PlaceResult[]>}
+ * @throws Ended
+ */
+export async function runPlaces(cell, plan) {
+  installDebianPackages(barePackages);
+  const results = [];
+  for (const { name, commands } of plan) {
+    console.log(`${cellName(cell)}, ${name}: ${places[name]?.title}`);
+    const output = join(root, "packages/e2e/logs", `bare-${cell.suite}-${cell.node}`, name);
+    const result = await withEnd(LIMIT_SECONDS, output, (signal) =>
+      runPlace({ cell, name, commands, output, signal }),
+    );
+    printPlace(name, result);
+    results.push(result);
+  }
+  return results;
 }
 
 /** A line for each step, and each package's tests. @param {string} name @param {PlaceResult} result */

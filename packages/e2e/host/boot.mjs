@@ -1,0 +1,125 @@
+// @ts-check
+/** Boots a Debian with our packages, in a container or a virtual machine, for guest/cases. */
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { e2ePackages } from "../../dev/debian-packages.mjs";
+import { fail, installDebianPackages, installDependencies, root, turbo } from "../../dev/setup.mjs";
+import { runContainer } from "./container.mjs";
+import { withEnd } from "./end.mjs";
+import { cacheDirectory, diskImage, rootTree } from "./image.mjs";
+import { makeOriginal, makeUpgrade } from "./packages.mjs";
+import { runVm } from "./vm.mjs";
+
+const here = join(root, "packages/e2e");
+
+/** Time for everything inside, seconds. */
+const LIMIT_SECONDS = { container: 900, vm: 3600 };
+
+/** How much longer things take than on a real machine. */
+const SLOWNESS = { container: 1, vm: 20 };
+
+/** Where Debian packages of ours are built to. */
+export const builtPackages = join(root, "packages/deb/dist");
+
+/** What booting takes from this machine; our packages are built unless `keep` finds some. @param {boolean} keep */
+export function prepareBoot(keep) {
+  installDebianPackages(e2ePackages);
+  installDependencies();
+  turbo(["run", "build", "--filter=@cm4all/e2e...", "--output-logs=errors-only"]);
+  if (!keep || !existsSync(builtPackages)) buildPackages();
+}
+
+function buildPackages() {
+  const log = join(here, "logs");
+  mkdirSync(log, { recursive: true });
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [join(root, "packages/deb/build-packages.mjs")],
+    { encoding: "utf8", maxBuffer: 1 << 28 },
+  );
+  writeFileSync(join(log, "deb.log"), stdout + stderr);
+  if (status !== 0) fail(`building the packages failed; see ${log}/deb.log`);
+}
+
+/**
+ * Runs cases and prints a line for each.
+ * @param {"container" | "vm"} machine
+ * @param {string} suite
+ * @param {string} packages a directory
+ * @param {string[]} only names of cases
+ * @returns whether all have passed
+ */
+export async function runCases(machine, suite, packages, only) {
+  const tree = rootTree(suite);
+  const image = machine === "vm" ? diskImage(suite, tree) : "";
+  const output = join(here, "logs", machine);
+  rmSync(output, { recursive: true, force: true });
+  mkdirSync(output, { recursive: true });
+  const input = mkdtempSync(join(tmpdir(), "cm4all-e2e-"));
+  const printing = printLines(join(output, "lines"));
+  try {
+    fillInput(input, packages, { slowness: SLOWNESS[machine], only });
+    console.log(`${machine}, ${suite}:`);
+    await withEnd(LIMIT_SECONDS[machine], output, async (signal) => {
+      const options = { input, output, signal };
+      if (machine === "container") await runContainer({ tree, ...options });
+      else await runVm({ image, workDirectory: cacheDirectory(), ...options });
+    });
+  } catch (error) {
+    console.log(error instanceof Error ? error.message : String(error));
+  } finally {
+    printing.end();
+    rmSync(input, { recursive: true, force: true });
+  }
+  const result = join(output, "result.json");
+  if (!existsSync(result)) {
+    console.log(`the cases did not come to an end; see ${output}`);
+    return false;
+  }
+  return JSON.parse(readFileSync(result, "utf8")).failed === 0;
+}
+
+/** @param {string} input @param {string} packages @param {object} plan */
+function fillInput(input, packages, plan) {
+  const built = readdirSync(packages)
+    .filter((name) => name.endsWith(".deb"))
+    .map((name) => join(packages, name));
+  mkdirSync(join(input, "packages"));
+  for (const path of built) cpSync(path, join(input, "packages", basename(path)));
+  makeUpgrade(built, join(input, "upgrade"));
+  makeOriginal(join(input, "original"));
+  for (const name of readdirSync(join(here, "dist")))
+    if (/\.(js|node)$/.test(name)) cpSync(join(here, "dist", name), join(input, name));
+  writeFileSync(join(input, "plan.json"), JSON.stringify(plan));
+  writeFileSync(join(input, "run"), "exec node guest.js\n");
+}
+
+/** Prints what is added to a file. @param {string} path */
+function printLines(path) {
+  let printed = 0;
+  const print = () => {
+    const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+    if (size <= printed) return;
+    process.stdout.write(readFileSync(path).subarray(printed, size));
+    printed = size;
+  };
+  const timer = setInterval(print, 200);
+  return {
+    end() {
+      clearInterval(timer);
+      print();
+    },
+  };
+}
