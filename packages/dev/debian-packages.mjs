@@ -42,7 +42,16 @@ export function crossBuildPackages(architecture) {
 }
 
 /** Debian packages that boot a Debian with ours in it. */
-export const e2ePackages = ["e2fsprogs", "mmdebstrap", "qemu-system-x86", "systemd-container"];
+export const e2ePackages = [
+  "e2fsprogs",
+  "kmod",
+  "mmdebstrap",
+  "qemu-system-x86",
+  "systemd-container",
+];
+
+/** Besides, for a virtual machine of arm64. */
+export const arm64Packages = ["arch-test", "qemu-system-arm", "qemu-user-static"];
 
 /** Debian packages that make a bare Debian, in which a newcomer's steps are tried. */
 export const barePackages = ["git", "mmdebstrap"];

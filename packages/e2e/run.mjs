@@ -1,7 +1,9 @@
 // @ts-check
 /**
  * `npm run e2e [-- --container] [--vm] [--suite NAME] [--keep-packages] [CASE...]`: builds the
- * packages and the images, boots, and runs the cases of guest/cases.
+ * packages and the images, boots, and runs the cases of guest/cases. `--packages DIR` has
+ * packages that are built already, `--arch arm64` is the virtual machine of another
+ * architecture.
  *
  * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`:
  * the README's commands on bare machines; see bare/.
@@ -11,6 +13,7 @@ import { fail } from "../dev/setup.mjs";
 import { commandsOf, places } from "./bare/places.mjs";
 import { printTotal, runPlaces } from "./bare/run.mjs";
 import { builtPackages, prepareBoot, runCases } from "./host/boot.mjs";
+import { ours } from "./host/image.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -19,6 +22,8 @@ const { values, positionals } = parseArgs({
     vm: { type: "boolean", default: false },
     suite: { type: "string", default: "trixie" },
     "keep-packages": { type: "boolean", default: false },
+    arch: { type: "string", default: ours() },
+    packages: { type: "string" },
     bare: { type: "string" },
     node: { type: "string", default: "debian" },
     commands: { type: "string" },
@@ -35,12 +40,16 @@ try {
 async function runBooted() {
   /** @type {("container" | "vm")[]} */
   const machines = [];
-  if (values.container || !values.vm) machines.push("container");
+  const { arch: architecture, suite } = values;
+  const isOurs = architecture === ours();
+  if (values.container || (!values.vm && isOurs)) machines.push("container");
   if (values.vm || !values.container) machines.push("vm");
-  prepareBoot(values["keep-packages"]);
+  const packages = values.packages ?? builtPackages;
+  prepareBoot(architecture, values["keep-packages"] || values.packages !== undefined);
   let isWell = true;
   for (const machine of machines)
-    isWell = (await runCases(machine, values.suite, builtPackages, positionals)) && isWell;
+    isWell =
+      (await runCases({ machine, suite, architecture, packages, only: positionals })) && isWell;
   return isWell;
 }
 

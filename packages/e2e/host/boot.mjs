@@ -14,11 +14,11 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { e2ePackages } from "../../dev/debian-packages.mjs";
+import { arm64Packages, e2ePackages } from "../../dev/debian-packages.mjs";
 import { fail, installDebianPackages, installDependencies, root, turbo } from "../../dev/setup.mjs";
 import { runContainer } from "./container.mjs";
 import { withEnd } from "./end.mjs";
-import { cacheDirectory, diskImage, rootTree } from "./image.mjs";
+import { cacheDirectory, diskImage, ours, rootTree } from "./image.mjs";
 import { makeOriginal, makeUpgrade } from "./packages.mjs";
 import { runVm } from "./vm.mjs";
 
@@ -33,9 +33,14 @@ const SLOWNESS = { container: 1, vm: 20 };
 /** Where Debian packages of ours are built to. */
 export const builtPackages = join(root, "packages/deb/dist");
 
-/** What booting takes from this machine; our packages are built unless `keep` finds some. @param {boolean} keep */
-export function prepareBoot(keep) {
+/**
+ * What booting takes from this machine.
+ * @param {string} architecture Debian's name
+ * @param {boolean} keep        whether packages of ours are not built where some are there
+ */
+export function prepareBoot(architecture, keep) {
   installDebianPackages(e2ePackages);
+  if (architecture !== ours()) installDebianPackages(arm64Packages);
   installDependencies();
   turbo(["run", "build", "--filter=@cm4all/e2e...", "--output-logs=errors-only"]);
   if (!keep || !existsSync(builtPackages)) buildPackages();
@@ -54,28 +59,34 @@ function buildPackages() {
 }
 
 /**
+ * @typedef {object} Boot
+ * @property {"container" | "vm"} machine
+ * @property {string} suite        `trixie` or `bookworm`
+ * @property {string} architecture Debian's name
+ * @property {string} packages     a directory with ours
+ * @property {string[]} only       names of cases; all where it is empty
+ */
+
+/**
  * Runs cases and prints a line for each.
- * @param {"container" | "vm"} machine
- * @param {string} suite
- * @param {string} packages a directory
- * @param {string[]} only names of cases
+ * @param {Boot} boot
  * @returns whether all have passed
  */
-export async function runCases(machine, suite, packages, only) {
-  const tree = rootTree(suite);
-  const image = machine === "vm" ? diskImage(suite, tree) : "";
-  const output = join(here, "logs", machine);
+export async function runCases({ machine, suite, architecture, packages, only }) {
+  const tree = rootTree(suite, architecture);
+  const image = machine === "vm" ? diskImage(suite, architecture, tree) : "";
+  const output = join(here, "logs", `${machine}-${suite}-${architecture}`);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   const input = mkdtempSync(join(tmpdir(), "cm4all-e2e-"));
   const printing = printLines(join(output, "lines"));
   try {
     fillInput(input, packages, { slowness: SLOWNESS[machine], only });
-    console.log(`${machine}, ${suite}:`);
+    console.log(`${machine}, ${suite}, ${architecture}:`);
     await withEnd(LIMIT_SECONDS[machine], output, async (signal) => {
       const options = { input, output, signal };
       if (machine === "container") await runContainer({ tree, ...options });
-      else await runVm({ image, workDirectory: cacheDirectory(), ...options });
+      else await runVm({ architecture, image, workDirectory: cacheDirectory(), ...options });
     });
   } catch (error) {
     console.log(error instanceof Error ? error.message : String(error));

@@ -1,12 +1,13 @@
 // @ts-check
 /** The root tree and the disk image, made once and kept in a cache directory. */
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const treeScript = fileURLToPath(new URL("tree.sh", import.meta.url));
+const foreignScript = fileURLToPath(new URL("foreign.sh", import.meta.url));
 const diskScript = fileURLToPath(new URL("disk.sh", import.meta.url));
 
 /** How old an image may get, so that it has Debian's updates. */
@@ -21,15 +22,31 @@ export function cacheDirectory() {
 
 /**
  * @param {string} suite `trixie` or `bookworm`
+ * @param {string} architecture Debian's name
  * @returns the tree's directory
  */
-export function rootTree(suite) {
-  return cached(`tree-${suite}`, [treeScript], (path) => [suite, path]);
+export function rootTree(suite, architecture) {
+  const isForeign = architecture !== ours();
+  return cached(
+    `tree-${suite}-${architecture}`,
+    isForeign ? [treeScript, foreignScript] : [treeScript],
+    (path) => [...(isForeign ? [treeScript] : []), suite, architecture, path],
+  );
 }
 
-/** @param {string} suite @param {string} tree @returns a directory with the disk and the kernel */
-export function diskImage(suite, tree) {
-  return cached(`disk-${suite}`, [treeScript, diskScript], (path) => [tree, path]);
+/** Debian's name of this machine's architecture. */
+export function ours() {
+  return execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
+}
+
+/**
+ * @param {string} suite @param {string} architecture
+ * @param {string} tree made by rootTree
+ * @returns a directory with the disk and the kernel
+ */
+export function diskImage(suite, architecture, tree) {
+  const name = `disk-${suite}-${architecture}`;
+  return cached(name, [treeScript, diskScript], (path) => [tree, path]);
 }
 
 /**
