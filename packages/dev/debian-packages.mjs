@@ -4,21 +4,6 @@ import { nodeNames } from "./architecture.mjs";
 /** Debian packages that the daemon runs. */
 export const runtimePackages = ["catatonit", "util-linux"];
 
-/** Debian packages that the tests run besides. */
-export const testPackages = [
-  "iproute2",
-  "iputils-ping",
-  "procps",
-  "gcc",
-  "libc6-dev",
-  "luajit",
-  "systemd",
-  "valgrind",
-  "git",
-  "openssh-client",
-  "python3",
-];
-
 /** Debian packages that build and check ours, besides Node itself. */
 export const buildPackages = [
   "build-essential",
@@ -28,6 +13,29 @@ export const buildPackages = [
   "fakeroot",
   "lintian",
 ];
+
+const compiler = ["gcc", "libc6-dev"];
+
+/**
+ * Debian packages that tests run, by the directory of the package whose tests they are.
+ * @type {Readonly<Record<string, readonly string[]>>}
+ */
+export const testPackages = {
+  client: ["catatonit", "procps"],
+  command: [],
+  deb: ["systemd", ...compiler, ...buildPackages],
+  linux: ["catatonit", "procps"],
+  lua: ["luajit"],
+  netns: ["iproute2", "iputils-ping", "procps"],
+  "nss-logname": [...compiler, "git", "openssh-client", "python3", "valgrind"],
+  protocol: [],
+  slice: ["systemd"],
+  spawn: [...runtimePackages, ...compiler, "procps"],
+  start: [...runtimePackages],
+};
+
+/** Debian packages that measurements run. */
+export const benchPackages = [...runtimePackages, ...compiler, "iproute2", "procps"];
 
 /**
  * Debian packages that build ours for another architecture.

@@ -5,7 +5,7 @@
  * but Node itself.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { architectures } from "./architecture.mjs";
@@ -37,6 +37,11 @@ function isInstalled(name) {
   return result.status === 0 && result.stdout === "installed";
 }
 
+/** Whether apt has fetched a list of packages since the system was installed. */
+function hasIndex() {
+  return readdirSync("/var/lib/apt/lists").some((name) => name.includes("_Packages"));
+}
+
 /**
  * Installs the Debian packages that are missing, naming them first. None of ours
  * brings a service, so nothing is started.
@@ -51,8 +56,8 @@ export function installDebianPackages(names) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const apt = ["-q", "-o", "DPkg::Lock::Timeout=300"];
   const install = [...apt, "install", "-y", "--no-install-recommends", ...missing];
-  // An index that was never fetched, or is stale, makes the first attempt fail.
-  if (spawnSync("apt-get", install, { env, stdio: "inherit" }).status === 0) return;
+  // An index that is stale makes the first attempt fail.
+  if (hasIndex() && spawnSync("apt-get", install, { env, stdio: "inherit" }).status === 0) return;
   run("apt-get", [...apt, "update"], env);
   run("apt-get", install, env);
 }
