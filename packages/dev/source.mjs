@@ -1,7 +1,8 @@
 // @ts-check
 /** The suite's source, without what a build has made. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { root } from "./setup.mjs";
 
@@ -37,4 +38,14 @@ export function copySource(target) {
     mkdirSync(dirname(join(target, file)), { recursive: true });
     cpSync(join(root, file), join(target, file), { verbatimSymlinks: true });
   }
+}
+
+/** The same for the same files, modes and contents. */
+export function sourceHash() {
+  const hash = createHash("sha256");
+  for (const file of sourceFiles().sort()) {
+    const path = join(root, file);
+    hash.update(`${file}\0${lstatSync(path).mode}\0`).update(readFileSync(path));
+  }
+  return hash.digest("hex");
 }

@@ -47,9 +47,11 @@ async function runBooted() {
   const packages = values.packages ?? builtPackages;
   prepareBoot(architecture, values["keep-packages"] || values.packages !== undefined);
   let isWell = true;
-  for (const machine of machines)
-    isWell =
-      (await runCases({ machine, suite, architecture, packages, only: positionals })) && isWell;
+  for (const machine of machines) {
+    const only = positionals;
+    const result = await runCases({ machine, suite, architecture, packages, only });
+    isWell = result?.failed === 0 && isWell;
+  }
   return isWell;
 }
 

@@ -40,6 +40,7 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
 /**
  * @typedef {object} PlaceResult
  * @property {import("./newcomer.mjs").Step[]} steps
+ * @property {string} output a directory with logs, and what was made for others
  * @property {[string, import("./test-output.mjs").Counts][]} packages what `npm test` counted
  */
 
@@ -80,7 +81,7 @@ export async function runPlace({ cell, name, commands, output, signal }) {
   const steps = readJson(join(output, "steps.json"));
   const log = join(output, "test.log");
   const packages = existsSync(log) ? [...parseTestOutput(readFileSync(log, "utf8"))] : [];
-  return { steps, packages };
+  return { steps, packages, output };
 }
 
 /** @param {string} input @param {object} plan */
@@ -152,14 +153,21 @@ export function printPlace(name, { steps, packages }) {
     );
 }
 
+/** A line for each step that failed. @param {PlaceResult[]} results */
+export function failuresOf(results) {
+  return results.flatMap(({ steps }) =>
+    steps.flatMap(({ name, failure }) =>
+      failure === undefined ? [] : [`${name}: ${failure.split("\n")[0]}`],
+    ),
+  );
+}
+
 /**
- * The tests of all places and the steps together, in the words that runners of tests use.
+ * The tests of all places together, in the words that runners of tests use.
  * @param {PlaceResult[]} results @returns whether all is well
  */
 export function printTotal(results) {
   const tests = total(results.flatMap(({ packages }) => packages.map(([, counts]) => counts)));
-  const steps = results.flatMap(({ steps }) => steps);
-  const failed = steps.filter(({ failure }) => failure !== undefined).length;
   console.log(`${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped`);
-  return failed + tests.failed === 0;
+  return tests.failed === 0 && failuresOf(results).length === 0;
 }

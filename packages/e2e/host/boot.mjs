@@ -70,7 +70,7 @@ function buildPackages() {
 /**
  * Runs cases and prints a line for each.
  * @param {Boot} boot
- * @returns whether all have passed
+ * @returns how many have passed, failed or were skipped; undefined where it did not end
  */
 export async function runCases({ machine, suite, architecture, packages, only }) {
   const tree = rootTree(suite, architecture);
@@ -97,9 +97,10 @@ export async function runCases({ machine, suite, architecture, packages, only })
   const result = join(output, "result.json");
   if (!existsSync(result)) {
     console.log(`the cases did not come to an end; see ${output}`);
-    return false;
+    return undefined;
   }
-  return JSON.parse(readFileSync(result, "utf8")).failed === 0;
+  const { passed, failed, skipped } = JSON.parse(readFileSync(result, "utf8"));
+  return { passed, failed, skipped, failures: [] };
 }
 
 /** @param {string} input @param {string} packages @param {object} plan */
