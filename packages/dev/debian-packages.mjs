@@ -24,6 +24,7 @@ export const testPackages = {
   client: ["catatonit", "procps"],
   command: [],
   deb: ["systemd", ...compiler, ...buildPackages],
+  e2e: [],
   linux: ["catatonit", "procps"],
   lua: ["luajit"],
   netns: ["iproute2", "iputils-ping", "procps"],

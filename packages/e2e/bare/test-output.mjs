@@ -26,9 +26,10 @@ export function parseTestOutput(text) {
         skipped: count(tests, "skipped"),
         seconds: 0,
       });
-    const [, seconds] = /^Duration +([\d.]+)s\b/.exec(said) ?? [];
+    const [, time, unit] = /^Duration +([\d.]+)(m?s)\b/.exec(said) ?? [];
     const counts = packages.get(name);
-    if (counts !== undefined && seconds !== undefined) counts.seconds = Number(seconds);
+    if (counts !== undefined && time !== undefined)
+      counts.seconds = Number(time) / (unit === "ms" ? 1000 : 1);
   }
   return packages;
 }
