@@ -1,5 +1,5 @@
 /** The daemon's main thread: starts its parts, and ends them on a signal. */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import type { Server } from "node:net";
 import {
   CommandFailure,
@@ -30,6 +30,7 @@ import {
 import { BrokerHandle } from "./broker/handle.ts";
 import { CATATONIT } from "./broker/init.ts";
 import type { BrokerOptions } from "./broker/messages.ts";
+import { hasCapability, parseRights } from "./broker/permission.ts";
 import { type Config, readConfig } from "./config.ts";
 import { type ControlRequest, listenForControl } from "./control.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
@@ -76,6 +77,9 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 function checkRequirements(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
+  // Containers are without it, unless they are told otherwise.
+  if (!hasCapability(parseRights(readFileSync("/proc/self/status", "latin1")), 0))
+    throw new CommandFailure("needs CAP_SYS_ADMIN: it creates namespaces", EX_NOPERM);
   try {
     accessSync(CATATONIT, constants.X_OK);
   } catch (error) {
