@@ -65,6 +65,14 @@ async function step(name, work) {
   return done.failure === undefined;
 }
 
+async function tryOddities() {
+  const filters = ["start", "netns", "slice"].map((name) => `--filter=./packages/${name}`);
+  const build = `npm run build -- ${filters.join(" ")}`;
+  if (!(await step("build", () => terminal.mustRun(build, "build.log", limitSeconds)))) return;
+  for (const [title, oddity] of Object.entries(oddities))
+    await step(title, () => tryOddity(terminal, title, oddity));
+}
+
 const DEB = "npm run deb && ls packages/deb/dist/*.deb";
 const CROSS =
   "dpkg --add-architecture arm64 && apt-get -q update && " +
@@ -85,8 +93,6 @@ if (await step("prepare", prepare))
   for (const name of commands) {
     const work = known[name];
     if (work !== undefined) await step(name, work);
-    else if (name === "odd")
-      for (const [title, oddity] of Object.entries(oddities))
-        await step(title, () => tryOddity(terminal, title, oddity));
+    else if (name === "odd") await tryOddities();
     else await step(name, () => Promise.reject(new Error("no such command of the newcomer")));
   }

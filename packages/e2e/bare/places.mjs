@@ -36,8 +36,13 @@ export const places = {
   },
 };
 
-/** What is tried in a place; `npm run deb` where the path or the source is not as usual. @param {string} name */
+/**
+ * What is tried in a place: `npm run deb` where the path or the source is not as usual, and
+ * odd hosts once.
+ * @param {string} name
+ */
 export function commandsOf(name) {
   const isUnusual = ["blank", "link", "tarball", "worst"].includes(name);
-  return ["start", "test", "offline", ...(isUnusual ? ["deb"] : [])];
+  const more = isUnusual ? ["deb"] : name === "clone" ? ["odd"] : [];
+  return ["start", "test", "offline", ...more];
 }
