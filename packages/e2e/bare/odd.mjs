@@ -68,6 +68,9 @@ export const oddities = {
     says: /^cm4all-slice: no cgroup2 is mounted here\n$/,
   },
   "hybrid cgroups": { setup: HYBRID },
+  "a chroot": {
+    setup: 'mkdir -p /c; mount --rbind / /c; set -- chroot /c env --chdir="$PWD" "$@"',
+  },
   "no IPv6: netns": {
     setup: `echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 >/proc/sys/net/ipv6/conf/default/disable_ipv6; ${WEB}`,
     wrap: "unshare --net",
