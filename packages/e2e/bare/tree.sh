@@ -5,7 +5,11 @@ set -euo pipefail
 suite=$1 node=$2 tree=$3
 
 include=ca-certificates,git
-[ "$node" != debian ] || include+=,nodejs,npm
+case $node in
+    debian) include+=,nodejs,npm ;;
+    # The builds of nodejs.org are linked with it from 25 on.
+    2[5-9]) include+=,libatomic1 ;;
+esac
 mmdebstrap -q --mode=root --variant=minbase --include=$include \
     --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$tree"

@@ -1,6 +1,5 @@
 /** Where things are in this checkout. */
-import { statSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** The bundle is packages/start/dist/start.js. */
@@ -18,13 +17,4 @@ export const DATA = process.env["SPAWN_DATA"] ?? join(root, ".data");
 export function shown(path: string): string {
   const fromHere = relative(process.cwd(), path);
   return fromHere.startsWith("..") ? path : fromHere;
-}
-
-/** Whether any user may read a file and get to it; below /root nobody else may. */
-export function isOpenToOthers(file: string): boolean {
-  if ((statSync(file).mode & 0o004) === 0) return false;
-  for (let directory = dirname(file); ; directory = dirname(directory)) {
-    if ((statSync(directory).mode & 0o001) === 0) return false;
-    if (directory === "/") return true;
-  }
 }

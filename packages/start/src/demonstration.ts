@@ -1,9 +1,10 @@
 /** The whole main job: cgroups run empty, and the script accounts them in the database. */
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { isOpenToOthers } from "@cm4all/testing/open";
 import type { StartArguments } from "./arguments.ts";
-import { CLIENT, DAEMON, isOpenToOthers, SCRIPT, shown } from "./checkout.ts";
+import { CLIENT, DAEMON, SCRIPT, shown } from "./checkout.ts";
 import { Daemon } from "./daemon.ts";
 import { Database, type UsageRow } from "./database.ts";
 import type { Instance } from "./instance.ts";
@@ -35,7 +36,7 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
   );
   await using database = await Database.start(join(instance.directory, "database"));
   say(`  database   ${database.title}`);
-  const isOpen = isOpenToOthers(DAEMON);
+  const isOpen = isOpenToOthers(dirname(DAEMON));
   say(`  script     ${shown(SCRIPT)}`);
   if (!isOpen) say("             run as root, because no other user can read this checkout");
   say(`  cgroups    below ${scope.path}`);

@@ -6,11 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { openProgram } from "@cm4all/testing";
+import { afterAll } from "vitest";
 import type { BrokerStatus } from "../../src/broker/messages.ts";
 import { askDaemon, type ControlRequest } from "../../src/control.ts";
 import { TestClient } from "./client.ts";
 
-export const BUNDLE = fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url));
+const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));
+afterAll(() => program[Symbol.dispose]());
+
+/** The script's user can read it, too. */
+export const BUNDLE = program.path;
 
 let count = 0;
 
