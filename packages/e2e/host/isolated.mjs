@@ -52,29 +52,38 @@ function makeCgroups(name) {
   });
 }
 
-/** @param {string} directory @returns {string[]} deepest first */
+/**
+ * Names of cgroups are bytes, as those of all files: latin1 keeps each as a character.
+ * @param {string} directory @returns {string[]} deepest first, in latin1
+ */
 function below(directory) {
-  const children = readdirSync(directory, { withFileTypes: true }).filter((e) => e.isDirectory());
-  return [...children.flatMap(({ name }) => below(join(directory, name))), directory];
+  const options = /** @type {const} */ ({ withFileTypes: true, encoding: "latin1" });
+  const children = readdirSync(bytes(directory), options).filter((entry) => entry.isDirectory());
+  return [...children.flatMap(({ name }) => below(`${directory}/${name}`)), directory];
 }
+
+/** @param {string} path in latin1 */
+const bytes = (path) => Buffer.from(path, "latin1");
 
 /** @param {string} cgroup */
 function killBelow(cgroup) {
   for (const directory of below(cgroup))
-    for (const pid of readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n"))
+    for (const pid of readFileSync(bytes(`${directory}/cgroup.procs`), "utf8").split("\n"))
       if (pid !== "") tryKill(Number(pid));
 }
 
 /** Ends what is in it, which takes a moment, and removes it. @param {string} cgroup */
 async function removeCgroup(cgroup) {
   for (let attempt = 0; ; attempt++) {
-    killBelow(cgroup);
     try {
-      for (const directory of below(cgroup)) rmdirSync(directory);
+      killBelow(cgroup);
+      for (const directory of below(cgroup)) rmdirSync(bytes(directory));
       return;
     } catch (error) {
-      const isBusy = error instanceof Error && "code" in error && error.code === "EBUSY";
-      if (!isBusy || attempt === 100) throw error;
+      // Processes end, and so may what looks after cgroups of its own.
+      const code = error instanceof Error && "code" in error ? error.code : undefined;
+      if (!(code === "EBUSY" || code === "ENOENT" || code === "ENODEV") || attempt === 100)
+        throw error;
     }
     await sleep(50);
   }
