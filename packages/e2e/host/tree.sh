@@ -13,6 +13,7 @@ kernel='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; export APT_CONFIG
 mmdebstrap -q --mode=root --variant=minbase --include=$include --architectures="$architecture" \
     --customize-hook="$kernel" \
     --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+    --dpkgopt='path-exclude=/usr/lib/udev/hwdb.d/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-include=/usr/share/doc/cm4all*' --dpkgopt='path-include=/usr/share/doc/libnss-cm4all*' \
     "$suite" "$tree"
@@ -29,9 +30,9 @@ cat >"$tree/usr/local/sbin/e2e-agent" <<'AGENT'
 #!/bin/sh
 # In the virtual machine, input and output are raw tar files on disks of their own.
 if [ -b /dev/nvme0n2 ]; then
-    lines=/dev/virtio-ports/lines
-    [ -e $lines ] || lines=/dev/ttyS1
-    exec >$lines 2>&1
+    # As the kernel names them: udev may not have been there yet.
+    for lines in /dev/vport*p1 /dev/ttyS1; do [ ! -c "$lines" ] || break; done
+    exec >"$lines" 2>&1
     [ -e /e2e/in/run ] || tar -xf /dev/nvme0n2 -C /e2e/in
 else
     exec >>/e2e/out/lines 2>&1
