@@ -29,18 +29,20 @@ mkdir -p "$tree/e2e"/{in,out}
 cat >"$tree/usr/local/sbin/e2e-agent" <<'AGENT'
 #!/bin/sh
 # In the virtual machine, input and output are raw tar files on disks of their own.
-if [ -b /dev/nvme0n2 ]; then
+in=/dev/disk/by-id/virtio-in out=/dev/disk/by-id/virtio-out
+if systemd-detect-virt -q --container; then
+    exec >>/e2e/out/lines 2>&1
+else
     # As the kernel names them: udev may not have been there yet.
     for lines in /dev/vport*p1 /dev/ttyS1; do [ ! -c "$lines" ] || break; done
     exec >"$lines" 2>&1
-    [ -e /e2e/in/run ] || tar -xf /dev/nvme0n2 -C /e2e/in
-else
-    exec >>/e2e/out/lines 2>&1
+    udevadm settle
+    [ -e /e2e/in/run ] || tar -xf $in -C /e2e/in
 fi
 cd /e2e/in
 sh ./run
 journalctl --no-pager -o short-precise >/e2e/out/journal.txt
-if [ -b /dev/nvme0n3 ]; then tar -cf /dev/nvme0n3 -C /e2e/out . && sync; fi
+if [ -b $out ]; then tar -cf $out -C /e2e/out . && sync; fi
 systemctl poweroff --no-block
 AGENT
 chmod 755 "$tree/usr/local/sbin/e2e-agent"

@@ -93,10 +93,10 @@ function qemuArguments({ machine, image, inTar, outTar, output }) {
     ...["-drive", `id=root,file=${image}/disk,if=none,format=raw,snapshot=on`],
     ...["-drive", `id=in,file=${inTar},if=none,format=raw,readonly=on`],
     ...["-drive", `id=out,file=${outTar},if=none,format=raw`],
-    ...["-device", "nvme,id=n0,serial=e2e"],
-    ...["-device", "nvme-ns,bus=n0,drive=root,nsid=1"],
-    ...["-device", "nvme-ns,bus=n0,drive=in,nsid=2"],
-    ...["-device", "nvme-ns,bus=n0,drive=out,nsid=3"],
+    // Alone on its controller: since Linux 6.12 the order of several is left to chance.
+    ...["-device", "nvme,drive=root,serial=root"],
+    ...["-device", "virtio-blk-pci,drive=in,serial=in"],
+    ...["-device", "virtio-blk-pci,drive=out,serial=out"],
   ];
 }
 
