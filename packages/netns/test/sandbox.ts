@@ -8,9 +8,10 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Without what slows down Node's start, and what differs between machines. */
-/** With Node, which need not be Debian's package. */
+/** With Node's directory, because Node need not be Debian's package. */
 const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${dirname(process.execPath)}`;
+
+/** Without what slows down Node's start, and what differs between machines. */
 const environment = { PATH, LC_ALL: "C.UTF-8" };
 
 /** What hangs ends with the sandbox. */
