@@ -1,57 +1,33 @@
 // @ts-check
 /**
- * `npm run deb`: builds the Debian packages in a copy of the checkout, below a temporary
- * directory, and puts them into packages/deb/dist.
+ * `npm run deb [-- --host-arch arm64]`: builds the Debian packages in a copy of the checkout,
+ * below a temporary directory, and puts them into packages/deb/dist.
  */
 import { spawnSync } from "node:child_process";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
-import { buildPackages } from "../dev/debian-packages.mjs";
+import { basename, join } from "node:path";
+import { parseArgs } from "node:util";
+import { buildPackages, crossBuildPackages } from "../dev/debian-packages.mjs";
+import { isProgram } from "../dev/program.mjs";
 import { fail, installDebianPackages, root, run } from "../dev/setup.mjs";
-
-/** What is neither source nor of the same bytes everywhere. */
-const NOT_SOURCE = new Set([".git", ".turbo", ".data", "node_modules", "dist"]);
-
-/** What git knows, or may be told of; without git, all that is not made by a build. */
-function sourceFiles() {
-  const git = ["-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
-  const { status, stdout } = spawnSync("git", git, { encoding: "utf8", maxBuffer: 1 << 26 });
-  if (status === 0)
-    return stdout.split("\0").filter((file) => file !== "" && isFile(join(root, file)));
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1))
-    .filter((file) => !file.split("/").some((part) => NOT_SOURCE.has(part)));
-}
-
-/** @param {string} path */
-function isFile(path) {
-  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
-}
+import { copySource } from "../dev/source.mjs";
+import { wrongMachines } from "./elf.mjs";
 
 /**
  * Builds below `workDirectory`, and gives the paths of the packages there.
  * @param {string} workDirectory an empty directory
+ * @param {string} [architecture] Debian's name; ours if it is missing
  * @returns {string[]}
  */
-export function buildBelow(workDirectory) {
+export function buildBelow(workDirectory, architecture) {
   const tree = join(workDirectory, "cm4all-spawn");
-  for (const file of sourceFiles()) {
-    mkdirSync(dirname(join(tree, file)), { recursive: true });
-    cpSync(join(root, file), join(tree, file), { dereference: true });
-  }
+  copySource(tree);
   // Not asked again whether the build dependencies are there: Node may be, without being
   // Debian's package, and the others have just been installed.
-  const { status, error } = spawnSync("dpkg-buildpackage", ["-b", "-uc", "-us", "-d"], {
+  const options = ["-b", "-uc", "-us", "-d"];
+  if (architecture !== undefined) options.push(`--host-arch=${architecture}`);
+  const { status, error } = spawnSync("dpkg-buildpackage", options, {
     cwd: tree,
     stdio: "inherit",
   });
@@ -62,12 +38,29 @@ export function buildBelow(workDirectory) {
     .map((name) => join(workDirectory, name));
 }
 
+/** @param {string} architecture */
+function prepareCrossBuild(architecture) {
+  const packages = crossBuildPackages(architecture);
+  const known = spawnSync("dpkg", ["--print-foreign-architectures"], { encoding: "utf8" }).stdout;
+  if (packages.length > 0 && !known.split("\n").includes(architecture))
+    fail(
+      `The packages' dependencies come from the libraries of ${architecture}. Please let apt ` +
+        `know them first: dpkg --add-architecture ${architecture} && apt-get update`,
+    );
+  installDebianPackages(packages);
+}
+
 function main() {
+  const { values } = parseArgs({ options: { "host-arch": { type: "string" } } });
+  const architecture = values["host-arch"];
   installDebianPackages(buildPackages);
+  if (architecture !== undefined) prepareCrossBuild(architecture);
   const workDirectory = mkdtempSync(join(tmpdir(), "cm4all-deb-"));
   process.on("exit", () => rmSync(workDirectory, { recursive: true, force: true }));
   const output = join(root, "packages/deb/dist");
-  const packages = buildBelow(workDirectory);
+  const packages = buildBelow(workDirectory, architecture);
+  const wrong = packages.flatMap(wrongMachines);
+  if (wrong.length > 0) fail(wrong.join("\n"));
   run("lintian", ["--allow-root", "--fail-on", "error,warning", ...packages]);
   rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
@@ -78,7 +71,7 @@ function main() {
   }
 }
 
-if (import.meta.url === `file://${process.argv[1]}`) {
+if (isProgram(import.meta.url)) {
   try {
     main();
   } catch (error) {

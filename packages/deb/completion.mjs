@@ -5,6 +5,7 @@
  *     node completion.mjs NAME BUNDLE
  */
 import { spawnSync } from "node:child_process";
+import { isProgram } from "../dev/program.mjs";
 
 /**
  * @typedef {object} Help
@@ -89,7 +90,7 @@ function readHelp(bundle, args) {
 }
 
 const [name, bundle] = process.argv.slice(2);
-if (name !== undefined && bundle !== undefined && import.meta.url === `file://${process.argv[1]}`) {
+if (name !== undefined && bundle !== undefined && isProgram(import.meta.url)) {
   const top = readHelp(bundle, []);
   const commands = top.commands.filter((command) => command !== "help");
   process.stdout.write(

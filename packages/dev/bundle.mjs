@@ -9,7 +9,6 @@ import {
   chmodSync,
   copyFileSync,
   mkdirSync,
-  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -17,8 +16,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { build } from "esbuild";
+import { architectures } from "./architecture.mjs";
 
 const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -103,21 +103,20 @@ const ffiWithoutReport = {
 };
 
 /**
- * Copies the ffi-rs addon of this platform from node_modules into `directory`.
+ * Copies the ffi-rs addon from node_modules into `directory`: ours, with which the build
+ * runs the program, and in a cross-build also that of the architecture that is built for.
  * @param {string} entry
  * @param {string} directory
  */
 function copyAddon(entry, directory) {
   const linux = createRequire(createRequire(join(process.cwd(), entry)).resolve("@cm4all/linux"));
   const ffi = createRequire(linux.resolve("ffi-rs"));
-  const libc = "gnu";
-  const addonPackage = `@yuuang/ffi-rs-linux-${process.arch}-${libc}`;
-  const packageDirectory = dirname(ffi.resolve(`${addonPackage}/package.json`));
-  for (const name of readdirSync(packageDirectory)) {
-    if (!name.endsWith(".node")) continue;
+  for (const architecture of architectures()) {
+    const name = `ffi-rs.linux-${architecture}-gnu.node`;
+    const addon = ffi.resolve(`@yuuang/ffi-rs-linux-${architecture}-gnu/${name}`);
     // A running program has it mapped: overwritten in place, it would crash that.
-    const unfinished = join(directory, `${basename(name)}.${process.pid}`);
-    copyFileSync(join(packageDirectory, name), unfinished);
-    renameSync(unfinished, join(directory, basename(name)));
+    const unfinished = join(directory, `${name}.${process.pid}`);
+    copyFileSync(addon, unfinished);
+    renameSync(unfinished, join(directory, name));
   }
 }

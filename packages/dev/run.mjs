@@ -1,19 +1,20 @@
 // @ts-check
-/** `npm test`, `npm run build`, ...: the set-up, then the task in every package. */
-import { buildPackages, runtimePackages, testPackages } from "./debian-packages.mjs";
+/**
+ * `npm test`, `npm run build`, ...: the set-up, then the task in every package.
+ * `npm test -- lua netns` is for the tests of these packages alone, and installs no more
+ * than they take.
+ */
+import { benchPackages, testPackages } from "./debian-packages.mjs";
 import { fail, installDebianPackages, installDependencies, root, run, turbo } from "./setup.mjs";
 
 const [task, ...rest] = process.argv.slice(2);
 
 switch (task) {
   case "test":
-    installDebianPackages([...runtimePackages, ...testPackages, ...buildPackages]);
-    installDependencies();
-    // One package after the other: tests of the kernel share its limits.
-    turbo(["run", "test", "--concurrency=1", "--continue", "--output-logs=full", ...rest]);
+    test(rest);
     break;
   case "bench":
-    installDebianPackages([...runtimePackages, ...testPackages]);
+    installDebianPackages(benchPackages);
     installDependencies();
     // The arguments say what is measured.
     turbo(["run", "bench", "--concurrency=1", "--output-logs=new-only", "--", ...rest]);
@@ -30,4 +31,27 @@ switch (task) {
     break;
   default:
     fail(`usage: run.mjs build|test|typecheck|lint|bench`);
+}
+
+/** @param {string[]} args names of packages, and turbo's options */
+function test(args) {
+  const names = args.filter((arg) => !arg.startsWith("-"));
+  for (const name of names)
+    if (testPackages[name] === undefined)
+      fail(`no package ${name} has tests; there are ${Object.keys(testPackages).join(", ")}`);
+  const wanted = names.length > 0 ? names : Object.keys(testPackages);
+  installDebianPackages([...new Set(wanted.flatMap((name) => testPackages[name] ?? []))]);
+  installDependencies();
+  const options = args.filter((arg) => arg.startsWith("-"));
+  const filters = names.map((name) => `--filter=./packages/${name}`);
+  // One package after the other: tests of the kernel share its limits.
+  turbo([
+    "run",
+    "test",
+    "--concurrency=1",
+    "--continue",
+    "--output-logs=full",
+    ...filters,
+    ...options,
+  ]);
 }

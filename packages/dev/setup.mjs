@@ -5,9 +5,10 @@
  * but Node itself.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { architectures } from "./architecture.mjs";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -36,6 +37,11 @@ function isInstalled(name) {
   return result.status === 0 && result.stdout === "installed";
 }
 
+/** Whether apt has fetched a list of packages since the system was installed. */
+function hasIndex() {
+  return readdirSync("/var/lib/apt/lists").some((name) => name.includes("_Packages"));
+}
+
 /**
  * Installs the Debian packages that are missing, naming them first. None of ours
  * brings a service, so nothing is started.
@@ -50,8 +56,8 @@ export function installDebianPackages(names) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const apt = ["-q", "-o", "DPkg::Lock::Timeout=300"];
   const install = [...apt, "install", "-y", "--no-install-recommends", ...missing];
-  // An index that was never fetched, or is stale, makes the first attempt fail.
-  if (spawnSync("apt-get", install, { env, stdio: "inherit" }).status === 0) return;
+  // An index that is stale makes the first attempt fail.
+  if (hasIndex() && spawnSync("apt-get", install, { env, stdio: "inherit" }).status === 0) return;
   run("apt-get", [...apt, "update"], env);
   run("apt-get", install, env);
 }
@@ -59,14 +65,17 @@ export function installDebianPackages(names) {
 /** @param {string[]} args arguments for pnpm, at the version that package.json pins */
 export function pnpm(args) {
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  run("npx", ["--yes", packageManager, ...args], {
+  // A version that has been fetched once needs the registry no more.
+  run("npx", ["--yes", "--prefer-offline", packageManager, ...args], {
     ...process.env,
-    CI: process.env.CI ?? "true",
+    CI: process.env["CI"] ?? "true",
   });
 }
 
 export function installDependencies() {
-  pnpm(["install", "--frozen-lockfile", "--prefer-offline", "--reporter=append-only"]);
+  const cpus = architectures().map((architecture) => `--cpu=${architecture}`);
+  const options = ["--frozen-lockfile", "--prefer-offline", "--reporter=append-only"];
+  pnpm(["install", ...options, ...(cpus.length > 1 ? cpus : [])]);
 }
 
 /**
@@ -74,6 +83,6 @@ export function installDependencies() {
  * @param {string[]} args arguments for turbo
  */
 export function turbo(args) {
-  process.env.TURBO_TELEMETRY_DISABLED = "1";
+  process.env["TURBO_TELEMETRY_DISABLED"] = "1";
   pnpm(["exec", "turbo", ...args]);
 }

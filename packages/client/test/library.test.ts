@@ -38,7 +38,8 @@ function link(name: string, from: string): void {
 
 beforeAll(() => {
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  run("npx", ["--yes", packageManager, "pack", "--pack-destination", project], packageDirectory);
+  const pnpm = ["--yes", "--prefer-offline", packageManager];
+  run("npx", [...pnpm, "pack", "--pack-destination", project], packageDirectory);
   const archive = readdirSync(project).find((name) => name.endsWith(".tgz")) ?? "no archive";
   mkdirSync(installed, { recursive: true });
   run("tar", ["-xzf", join(project, archive), "-C", installed, "--strip-components=1"], project);

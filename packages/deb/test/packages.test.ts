@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSyn
 import { basename, join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { elfMachine, wrongMachines } from "../elf.mjs";
 import { type Built, buildTwice, field, root } from "./built.ts";
 import { bundledPackages, cratesOf, parseCopyright } from "./licences.ts";
 
@@ -53,6 +54,12 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       );
   });
 
+  test("have ELF files of their own architecture, and none in those for all", () => {
+    for (const file of built.first.values()) expect(wrongMachines(file)).toEqual([]);
+    expect(elfMachine(readFileSync(path("cm4all-spawn")))).toBeUndefined();
+    expect(elfMachine(readFileSync(process.execPath))).toBe(process.arch === "x64" ? 62 : 183);
+  });
+
   test("make lintian say nothing", () => {
     const args = ["--allow-root", "--fail-on", "error,warning", ...built.first.values()];
     const { stdout, status } = spawnSync("lintian", args, { encoding: "utf8" });
@@ -72,7 +79,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(field(file, "Provides")).toBe(provided.join(", "));
     expect(field(file, "Conflicts")).toBe("cm4all-spawn-accessory, cm4all-spawn-reaper");
     expect(field(file, "Replaces")).toBe("cm4all-spawn-accessory, cm4all-spawn-reaper");
-    for (const needed of ["nodejs (>= 20)", "catatonit", "cm4all-slice (>= 0.2)"])
+    for (const needed of ["nodejs (>= 20.19)", "catatonit", "cm4all-slice (>= 0.2)"])
       expect(field(file, "Depends").split(", ")).toContain(needed);
   });
 

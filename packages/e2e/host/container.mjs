@@ -1,10 +1,8 @@
 // @ts-check
 /** Boots the tree in a container: native speed, but without the cgroup controllers. */
-import { spawn } from "node:child_process";
-import { mkdirSync, openSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { runIsolated } from "./isolated.mjs";
 
 const script = fileURLToPath(new URL("container.sh", import.meta.url));
 
@@ -17,68 +15,6 @@ const script = fileURLToPath(new URL("container.sh", import.meta.url));
  * @param {AbortSignal} options.signal ends it at once
  */
 export async function runContainer({ tree, input, output, signal }) {
-  const cgroups = makeCgroups(`cm4all-e2e-${process.pid}`);
-  const console = openSync(join(output, "console"), "w");
-  // The shell enters its cgroups before anything else: what it starts stays below them.
-  const enter = cgroups.map((cgroup) => `echo $$ >${cgroup}/cgroup.procs`).join("; ");
-  const child = spawn(
-    "bash",
-    ["-c", `${enter}; exec unshare --mount "$@"`, "e2e", script, tree, input, output],
-    { stdio: ["ignore", console, console], detached: true },
-  );
-  const kill = () => cgroups.forEach(killBelow);
-  signal.addEventListener("abort", kill);
-  try {
-    const status = await new Promise((resolve, reject) => {
-      child.once("error", reject);
-      child.once("exit", (code, signal) => resolve(code ?? signal));
-    });
-    if (status !== 0) throw new Error(`the container ended with ${status}; see ${output}/console`);
-  } finally {
-    signal.removeEventListener("abort", kill);
-    cgroups.forEach(killBelow);
-    await sleep(100);
-    cgroups.forEach(removeBelow);
-  }
-}
-
-/** A cgroup of our own in each hierarchy that systemd uses. @param {string} name */
-function makeCgroups(name) {
-  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
-  const points = mounts.flatMap((line) => {
-    const [, point = "", type, options = ""] = line.split(" ");
-    const isSystemd = type === "cgroup2" || (type === "cgroup" && options.includes("name=systemd"));
-    return isSystemd ? [point] : [];
-  });
-  return [...new Set(points)].map((point) => {
-    mkdirSync(join(point, name));
-    return join(point, name);
-  });
-}
-
-/** @param {string} directory @returns {string[]} deepest first */
-function below(directory) {
-  const children = readdirSync(directory, { withFileTypes: true }).filter((e) => e.isDirectory());
-  return [...children.flatMap(({ name }) => below(join(directory, name))), directory];
-}
-
-/** @param {string} cgroup */
-function killBelow(cgroup) {
-  for (const directory of below(cgroup))
-    for (const pid of readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n"))
-      if (pid !== "") tryKill(Number(pid));
-}
-
-/** @param {string} cgroup */
-function removeBelow(cgroup) {
-  for (const directory of below(cgroup)) rmdirSync(directory);
-}
-
-/** @param {number} pid of a process that may have ended since */
-function tryKill(pid) {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-  }
+  const command = [script, tree, input, output];
+  await runIsolated({ command, console: join(output, "console"), signal });
 }

@@ -1,12 +1,14 @@
 // @ts-check
 /** The root tree and the disk image, made once and kept in a cache directory. */
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const here = fileURLToPath(new URL(".", import.meta.url));
+const treeScript = fileURLToPath(new URL("tree.sh", import.meta.url));
+const foreignScript = fileURLToPath(new URL("foreign.sh", import.meta.url));
+const diskScript = fileURLToPath(new URL("disk.sh", import.meta.url));
 
 /** How old an image may get, so that it has Debian's updates. */
 const MAX_AGE_DAYS = 14;
@@ -20,22 +22,45 @@ export function cacheDirectory() {
 
 /**
  * @param {string} suite `trixie` or `bookworm`
+ * @param {string} architecture Debian's name
  * @returns the tree's directory
  */
-export function rootTree(suite) {
-  return cached(`tree-${suite}`, "tree.sh", (path) => [suite, path]);
+export function rootTree(suite, architecture) {
+  const isForeign = architecture !== ours();
+  return cached(
+    `tree-${suite}-${architecture}`,
+    isForeign ? [treeScript, foreignScript] : [treeScript],
+    (path) => [...(isForeign ? [treeScript] : []), suite, architecture, path],
+  );
 }
 
-/** @param {string} suite @param {string} tree @returns a directory with the disk and the kernel */
-export function diskImage(suite, tree) {
-  return cached(`disk-${suite}`, "disk.sh", (path) => [tree, path]);
+/** Debian's name of this machine's architecture. */
+export function ours() {
+  return execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
 }
 
-/** @param {string} name @param {string} script @param {(path: string) => string[]} args */
-function cached(name, script, args) {
+/**
+ * @param {string} suite @param {string} architecture
+ * @param {string} tree made by rootTree
+ * @returns a directory with the disk and the kernel
+ */
+export function diskImage(suite, architecture, tree) {
+  const name = `disk-${suite}-${architecture}`;
+  return cached(name, [treeScript, diskScript], (path) => [tree, path]);
+}
+
+/**
+ * Makes something once, and again when it is old or its scripts have changed.
+ * @param {string} name
+ * @param {string[]} scripts the one that makes it comes last
+ * @param {(path: string) => string[]} args
+ * @returns where it is
+ */
+export function cached(name, scripts, args) {
   const fortnight = Math.floor(Date.now() / (MAX_AGE_DAYS * 24 * 3600 * 1000));
-  const scripts = ["tree.sh", script].map((file) => readFileSync(join(here, file)));
-  const hash = createHash("sha256").update(scripts.join("")).digest("hex").slice(0, 12);
+  const script = scripts[scripts.length - 1] ?? "";
+  const texts = scripts.map((path) => readFileSync(path));
+  const hash = createHash("sha256").update(texts.join("")).digest("hex").slice(0, 12);
   const path = join(cacheDirectory(), `${name}-${hash}-${fortnight}`);
   if (existsSync(path)) return path;
   console.log(`making ${path}`);
@@ -46,7 +71,7 @@ function cached(name, script, args) {
   const unfinished = `${path}.new`;
   // Another run may be at it: then we wait, and find what it has made.
   const make = '[ -e "$1" ] || { rm -rf "$2" && "${@:3}" && mv "$2" "$1"; }';
-  const command = [path, unfinished, join(here, script), ...args(unfinished)];
+  const command = [path, unfinished, script, ...args(unfinished)];
   const { status, error } = spawnSync(
     "flock",
     [join(cacheDirectory(), "lock"), "bash", "-c", make, "bash", ...command],

@@ -1,12 +1,19 @@
 #!/bin/bash
-# tree.sh SUITE DIRECTORY: a Debian that boots with systemd and then runs /e2e/in/run.
+# tree.sh SUITE ARCHITECTURE DIRECTORY: a Debian that boots with systemd and then runs /e2e/in/run.
 # Package lists stay, so that apt knows which packages are there.
 set -euo pipefail
-suite=$1 tree=$2
+suite=$1 architecture=$2 tree=$3
 
-include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,nodejs,catatonit,postgresql
-mmdebstrap -q --mode=root --variant=minbase --include=$include \
+include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,nodejs,catatonit
+# Under emulation, cases for the architecture have to do; none is for the database.
+[ "$architecture" = arm64 ] || include+=,postgresql
+kernel='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; export APT_CONFIG
+    cd "$1" && apt-get -q -o APT::Sandbox::User=root download "$(apt-cache depends \
+    linux-image-cloud-'$architecture' | sed -n "s/.*Depends: //p" | head -n 1)"'
+mmdebstrap -q --mode=root --variant=minbase --include=$include --architectures="$architecture" \
+    --customize-hook="$kernel" \
     --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+    --dpkgopt='path-exclude=/usr/lib/udev/hwdb.d/*' \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --dpkgopt='path-include=/usr/share/doc/cm4all*' --dpkgopt='path-include=/usr/share/doc/libnss-cm4all*' \
     "$suite" "$tree"
@@ -22,16 +29,20 @@ mkdir -p "$tree/e2e"/{in,out}
 cat >"$tree/usr/local/sbin/e2e-agent" <<'AGENT'
 #!/bin/sh
 # In the virtual machine, input and output are raw tar files on disks of their own.
-if [ -b /dev/nvme0n2 ]; then
-    exec >/dev/ttyS1 2>&1
-    [ -e /e2e/in/run ] || tar -xf /dev/nvme0n2 -C /e2e/in
-else
+in=/dev/disk/by-id/virtio-in out=/dev/disk/by-id/virtio-out
+if systemd-detect-virt -q --container; then
     exec >>/e2e/out/lines 2>&1
+else
+    # As the kernel names them: udev may not have been there yet.
+    for lines in /dev/vport*p1 /dev/ttyS1; do [ ! -c "$lines" ] || break; done
+    exec >"$lines" 2>&1
+    udevadm settle
+    [ -e /e2e/in/run ] || tar -xf $in -C /e2e/in
 fi
 cd /e2e/in
 sh ./run
 journalctl --no-pager -o short-precise >/e2e/out/journal.txt
-if [ -b /dev/nvme0n3 ]; then tar -cf /dev/nvme0n3 -C /e2e/out . && sync; fi
+if [ -b $out ]; then tar -cf $out -C /e2e/out . && sync; fi
 systemctl poweroff --no-block
 AGENT
 chmod 755 "$tree/usr/local/sbin/e2e-agent"
@@ -55,4 +66,4 @@ systemctl -q --root="$tree" mask e2scrub_reap.service getty@tty1.service serial-
     dpkg-db-backup.timer modprobe@dm_mod.service modprobe@loop.service modprobe@drm.service \
     modprobe@efi_pstore.service modprobe@fuse.service
 # Cases that need the database start it.
-systemctl -q --root="$tree" disable postgresql.service
+[ "$architecture" = arm64 ] || systemctl -q --root="$tree" disable postgresql.service

@@ -10,6 +10,7 @@ import { join } from "node:path";
 /**
  * Runs until the machine has powered itself off.
  * @param {object} options
+ * @param {string} options.architecture Debian's name
  * @param {string} options.image  a directory with `disk` and `kernel/vmlinuz`
  * @param {string} options.input  a directory with `run`
  * @param {string} options.output `console` is what kernel and systemd print, `lines` what `run`
@@ -17,7 +18,7 @@ import { join } from "node:path";
  * @param {string} options.workDirectory for temporary files
  * @param {AbortSignal} options.signal ends it at once
  */
-export async function runVm({ image, input, output, workDirectory, signal }) {
+export async function runVm({ architecture, image, input, output, workDirectory, signal }) {
   const temporary = mkdtempSync(join(workDirectory, "vm-"));
   try {
     const inTar = join(temporary, "in");
@@ -26,7 +27,10 @@ export async function runVm({ image, input, output, workDirectory, signal }) {
     writeFileSync(outTar, "");
     truncateSync(outTar, 256 * 1024 * 1024);
     const log = openSync(join(output, "qemu"), "w");
-    const child = spawn("qemu-system-x86_64", qemuArguments(image, inTar, outTar, output), {
+    const machine = machines[architecture];
+    if (machine === undefined) throw new Error(`no virtual machine of ${architecture}`);
+    const args = qemuArguments({ machine, image, inTar, outTar, output });
+    const child = spawn(machine.program, args, {
       stdio: ["ignore", log, log],
       env: { ...process.env, TMPDIR: temporary },
     });
@@ -44,24 +48,55 @@ export async function runVm({ image, input, output, workDirectory, signal }) {
   }
 }
 
-/** @param {string} image @param {string} inTar @param {string} outTar @param {string} output */
-function qemuArguments(image, inTar, outTar, output) {
+/**
+ * A machine that can be emulated, with two serial lines to the files of `output`.
+ * @typedef {object} Machine
+ * @property {string} program
+ * @property {string} console the kernel's parameters
+ * @property {(output: string) => string[]} args
+ */
+
+const ACCELERATOR = ["-accel", "tcg,thread=multi,tb-size=512"];
+
+/** @type {Record<string, Machine>} by Debian's name of the architecture */
+const machines = {
+  amd64: {
+    program: "qemu-system-x86_64",
+    console: "console=ttyS0 no_timer_check tsc=reliable",
+    args: (output) => [
+      ...[...ACCELERATOR, "-cpu", "Nehalem-v1", "-M", "pc"],
+      ...["-serial", `file:${output}/console`, "-serial", `file:${output}/lines`],
+    ],
+  },
+  arm64: {
+    program: "qemu-system-aarch64",
+    console: "console=ttyAMA0",
+    args: (output) => [
+      ...[...ACCELERATOR, "-cpu", "cortex-a57", "-M", "virt"],
+      ...["-serial", `file:${output}/console`, "-device", "virtio-serial-pci"],
+      ...["-chardev", `file,id=lines,path=${output}/lines`],
+      ...["-device", "virtserialport,chardev=lines,name=lines"],
+    ],
+  },
+};
+
+/** @param {{ machine: Machine, image: string, inTar: string, outTar: string, output: string }} options */
+function qemuArguments({ machine, image, inTar, outTar, output }) {
   const kernel = [
-    "root=/dev/nvme0n1 rw console=ttyS0 quiet panic=-1 net.ifnames=0 mitigations=off audit=0",
-    "nowatchdog no_timer_check tsc=reliable rcupdate.rcu_expedited=1 random.trust_cpu=1",
+    `root=/dev/nvme0n1 rw ${machine.console} quiet panic=-1 net.ifnames=0 mitigations=off`,
+    "audit=0 nowatchdog rcupdate.rcu_expedited=1 random.trust_cpu=1",
   ];
   return [
-    ...["-accel", "tcg,thread=multi,tb-size=512", "-cpu", "Nehalem-v1", "-M", "pc"],
+    ...machine.args(output),
     ...["-smp", "2", "-m", "3072", "-display", "none", "-nodefaults"],
     ...["-kernel", join(image, "kernel/vmlinuz"), "-append", kernel.join(" ")],
     ...["-drive", `id=root,file=${image}/disk,if=none,format=raw,snapshot=on`],
     ...["-drive", `id=in,file=${inTar},if=none,format=raw,readonly=on`],
     ...["-drive", `id=out,file=${outTar},if=none,format=raw`],
-    ...["-device", "nvme,id=n0,serial=e2e"],
-    ...["-device", "nvme-ns,bus=n0,drive=root,nsid=1"],
-    ...["-device", "nvme-ns,bus=n0,drive=in,nsid=2"],
-    ...["-device", "nvme-ns,bus=n0,drive=out,nsid=3"],
-    ...["-serial", `file:${output}/console`, "-serial", `file:${output}/lines`],
+    // Alone on its controller: since Linux 6.12 the order of several is left to chance.
+    ...["-device", "nvme,drive=root,serial=root"],
+    ...["-device", "virtio-blk-pci,drive=in,serial=in"],
+    ...["-device", "virtio-blk-pci,drive=out,serial=out"],
   ];
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Executor, execute, UndoFailure } from "./execute.ts";
-import { planUndo, planUp, type Undo } from "./plan.ts";
+import { planUndo, planUp } from "./plan.ts";
+import type { Undo } from "./step.ts";
 
 const steps = planUp({
   name: "web",

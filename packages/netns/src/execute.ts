@@ -1,5 +1,6 @@
 /** Carries out a plan, all of it or nothing. Knows no kernel. */
-import { planUndo, type Step, type Undo } from "./plan.ts";
+import { planUndo } from "./plan.ts";
+import type { Step, Undo } from "./step.ts";
 
 /** Does single steps. */
 export interface Executor {

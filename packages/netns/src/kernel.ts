@@ -22,11 +22,11 @@ import type { Interruption } from "./interruption.ts";
 import { attachNamespace, NetworkNamespace } from "./namespace.ts";
 import { loadRules } from "./nft.ts";
 import { formatRules } from "./nft-text.ts";
-import type { Place, Side, Step, Undo } from "./plan.ts";
 import type { NamespaceRecord, RecordedLink } from "./record-text.ts";
 import { writeResolvConf } from "./resolv-conf.ts";
 import { runScript, startScript } from "./script.ts";
 import { setPort, writeSysctl } from "./settings.ts";
+import type { Place, Side, Step, Undo } from "./step.ts";
 import { undoOne } from "./undo.ts";
 import { withView } from "./view.ts";
 

@@ -7,7 +7,7 @@ import {
   type StackedDescription,
   type VethDescription,
 } from "./description.ts";
-import type { Place, Step } from "./plan.ts";
+import type { Place, Step } from "./step.ts";
 
 const newLink = (name: string, { mtuBytes, mac, tuning }: EndDescription): NewLink => ({
   name,

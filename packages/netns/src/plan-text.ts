@@ -2,8 +2,8 @@
 import { formatIpAddress, formatMac, type NewLink } from "@cm4all/linux";
 import type { BridgePort } from "./description.ts";
 import { etcResolvConf, namespacePath } from "./paths.ts";
-import type { Step } from "./plan.ts";
 import type { RuleSet } from "./rules.ts";
+import type { Step } from "./step.ts";
 
 /** @param name the namespace's */
 export function describeStep(step: Step, name: string): string {

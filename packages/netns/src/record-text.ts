@@ -1,6 +1,7 @@
 /** The record of a namespace as text. Pure. */
 import type { PublishedPort } from "./description.ts";
-import { type Undo, undoPlainVeth } from "./plan.ts";
+import { undoPlainVeth } from "./plan.ts";
+import type { Undo } from "./step.ts";
 
 /** A link of the namespace. Indexes are known once the link is made. */
 export interface RecordedLink {

@@ -10,7 +10,8 @@ import { tryGetLink } from "./holdings.ts";
 import { Interruption } from "./interruption.ts";
 import { Kernel } from "./kernel.ts";
 import { NetworkNamespace } from "./namespace.ts";
-import type { Step, UpRequest } from "./plan.ts";
+import type { UpRequest } from "./plan.ts";
+import type { Step } from "./step.ts";
 
 /** What has its effect outside of the two namespaces, or needs what is not in them. */
 const leftOut: ReadonlySet<Step["kind"]> = new Set([

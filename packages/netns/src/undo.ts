@@ -15,10 +15,10 @@ import { restoreForwarding } from "./forwarding.ts";
 import { type Holdings, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
 import { detachNamespace } from "./namespace.ts";
 import { deleteTable } from "./nft.ts";
-import type { Undo } from "./plan.ts";
 import { endProcesses } from "./processes.ts";
 import { removeResolvConf } from "./resolv-conf.ts";
 import { tableName } from "./rules.ts";
+import type { Undo } from "./step.ts";
 
 /** Removes what belongs to `undo`, as far as it is there. */
 export function undoOne(holdings: Holdings, undo: Undo): void {

@@ -6,9 +6,13 @@
 import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { dirname } from "node:path";
+
+/** With Node's directory, because Node need not be Debian's package. */
+const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${dirname(process.execPath)}`;
 
 /** Without what slows down Node's start, and what differs between machines. */
-const environment = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C.UTF-8" };
+const environment = { PATH, LC_ALL: "C.UTF-8" };
 
 /** What hangs ends with the sandbox. */
 const RUN_TIMEOUT_MS = 20_000;

@@ -1,5 +1,5 @@
 /** A container as the tests need it: real programs, and accounts that they may not disturb. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { copyBundle } from "@cm4all/testing";
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
@@ -28,6 +28,8 @@ export function titled<T extends { command: readonly string[] }>(cases: readonly
   return cases.map((each) => [each.command.join(" ").replace(/\n/g, "; "), each] as const);
 }
 
+const DEBIAN_NODE_MODULES = "/usr/share/nodejs";
+
 export class Container extends Image {
   constructor() {
     super();
@@ -36,6 +38,8 @@ export class Container extends Image {
     this.#addPython();
     this.bind(process.execPath);
     this.addLibrariesOf(process.execPath);
+    // Debian's Node loads some of its own modules from there.
+    if (existsSync(DEBIAN_NODE_MODULES)) this.bind(DEBIAN_NODE_MODULES);
   }
 
   /** Only the modules that Python loads for our scripts, and what they are linked with. */

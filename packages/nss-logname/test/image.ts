@@ -11,6 +11,7 @@ import {
   readlinkSync,
   realpathSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -76,10 +77,14 @@ export class Image implements Disposable {
     for (const [library] of stdout.matchAll(/\/[^ \n]+(?= \(0x)/g)) this.addFile(library);
   }
 
-  /** Lets the host's file be seen inside, where a copy would be large or is not possible. */
+  /**
+   * Lets the host's file or directory be seen inside, where a copy would be large or is not
+   * possible.
+   */
   bind(path: string): void {
-    mkdirSync(dirname(this.root + path), { recursive: true });
-    writeFileSync(this.root + path, "");
+    const isDirectory = statSync(path).isDirectory();
+    mkdirSync(isDirectory ? this.root + path : dirname(this.root + path), { recursive: true });
+    if (!isDirectory) writeFileSync(this.root + path, "");
     this.#binds.push(path);
   }
 

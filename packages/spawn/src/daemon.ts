@@ -1,5 +1,5 @@
 /** The daemon's main thread: starts its parts, and ends them on a signal. */
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import type { Server } from "node:net";
 import {
   CommandFailure,
@@ -36,6 +36,7 @@ import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from
 import { MetricsEndpoint } from "./metrics/endpoint.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { CATATONIT } from "./namespaces/names/init.ts";
+import { hasCapability, parseRights } from "./namespaces/requests/permission.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import type { DaemonStatus } from "./status.ts";
 import { passedDescriptors } from "./systemd/listen-fds.ts";
@@ -84,6 +85,9 @@ function ignoreThreadEnd(error: unknown): void {
 function checkRequirements(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
+  // Containers are without it, unless they are told otherwise.
+  if (!hasCapability(parseRights(readFileSync("/proc/self/status", "latin1")), 0))
+    throw new CommandFailure("needs CAP_SYS_ADMIN: it creates namespaces", EX_NOPERM);
   try {
     accessSync(CATATONIT, constants.X_OK);
   } catch (error) {

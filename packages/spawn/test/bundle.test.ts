@@ -53,4 +53,11 @@ describe("the bundle, alone in an empty directory", () => {
     expect(stderr).toBe("cm4all-spawn: must be started as root: it creates namespaces\n");
     expect(status).toBe(77);
   });
+
+  it.skipIf(missing("root") !== undefined)("says in one line that it needs CAP_SYS_ADMIN", () => {
+    const args = ["--bounding-set=-sys_admin", process.execPath, BUNDLE, "--config", "/dev/null"];
+    const { stderr, status } = spawnSync("setpriv", args, { encoding: "utf8" });
+    expect(stderr).toBe("cm4all-spawn: needs CAP_SYS_ADMIN: it creates namespaces\n");
+    expect(status).toBe(77);
+  });
 });

@@ -205,7 +205,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mo
     expect(storedNames(daemon)).toHaveLength(1);
     expect((await daemon.status()).names).toBe(1);
     insideStore(daemon, emptyMounts);
-    using _ = client.ask("second", ALL);
+    client.ask("second", ALL)[Symbol.dispose]();
     await daemon.stop();
   });
 });

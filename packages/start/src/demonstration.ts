@@ -1,9 +1,10 @@
 /** The whole main job: cgroups run empty, and the script accounts them in the database. */
 
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { alignColumns } from "@cm4all/command";
+import { isOpenToOthers } from "@cm4all/testing/open";
 import type { StartArguments } from "./arguments.ts";
 import { CLIENT, DAEMON, SCRIPT, shown } from "./checkout.ts";
 import { Daemon } from "./daemon.ts";
@@ -37,11 +38,13 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
   );
   await using database = await Database.start(join(instance.directory, "database"));
   say(`  database   ${database.title}`);
+  const isOpen = isOpenToOthers(dirname(DAEMON));
   say(`  script     ${shown(SCRIPT)}`);
+  if (!isOpen) say("             run as root, because no other user can read this checkout");
   say(`  cgroups    below ${scope.path}`);
   for (const line of scope.missing) say(`             without figures for ${line}`);
   say("");
-  const config = writeConfig(instance, scope);
+  const config = writeConfig(instance, scope, isOpen ? {} : { user: "root" });
   const args = ["--config", config, ...options.args];
   const since = new Date();
   await using daemon = Daemon.start(args, database.environment);
@@ -49,8 +52,11 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
   return await Promise.race([interrupted, daemon.ended]);
 }
 
-/** @returns the configuration's path */
-function writeConfig(instance: Instance, scope: Scope): string {
+/**
+ * @param accounting further keys of that table
+ * @returns the configuration's path
+ */
+function writeConfig(instance: Instance, scope: Scope, accounting: { user?: string }): string {
   // Copied, because the user whom the script runs as may not get to this checkout.
   const script = join(instance.directory, "accounting.lua");
   copyFileSync(SCRIPT, script);
@@ -58,7 +64,7 @@ function writeConfig(instance: Instance, scope: Scope): string {
   const config = join(instance.directory, "spawn.toml");
   const text = {
     reaper: { cgroup_root: scope.mount, scopes: [scope.name] },
-    accounting: { script },
+    accounting: { script, ...accounting },
   };
   writeFileSync(config, formatToml(text));
   return config;

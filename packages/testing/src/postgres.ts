@@ -14,13 +14,13 @@ import {
   mkdtempSync,
   renameSync,
   rmSync,
-  statSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { isOpenToOthers } from "./open.ts";
 import { findPostgres, type PostgresPrograms } from "./postgres-programs.ts";
 
 /** On Debian `nobody` and `nogroup`. */
@@ -57,12 +57,6 @@ async function freePort(): Promise<number> {
   await once(server, "close");
   if (address === null || typeof address === "string") throw new Error("no port");
   return address.port;
-}
-
-/** Whether others than the owner cannot get there. */
-function isClosedToOthers(directory: string): boolean {
-  if ((statSync(directory).mode & 0o001) === 0) return true;
-  return directory === "/" ? false : isClosedToOthers(dirname(directory));
 }
 
 /** A running server; its owner ends it with `stop` or `await using`. */
@@ -136,7 +130,7 @@ export class Postgres {
       words.push(`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups");
       // Below a directory that is closed to others, such as /root. Without the securebit,
       // access(2) would not count the capability.
-      if (isClosedToOthers(dirname(this.directory)))
+      if (!isOpenToOthers(dirname(this.directory)))
         words.push(
           ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
           "--securebits=+no_setuid_fixup",

@@ -6,12 +6,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { openProgram } from "@cm4all/testing";
+import { afterAll } from "vitest";
 import { askDaemon } from "../../src/control.ts";
 import type { ControlRequest } from "../../src/control-commands.ts";
 import type { NamespaceStatus } from "../../src/namespaces/messages.ts";
 import { TestClient } from "./client.ts";
 
-export const BUNDLE = fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url));
+const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));
+afterAll(() => program[Symbol.dispose]());
+
+/** The script's user can read it, too. */
+export const BUNDLE = program.path;
 
 let count = 0;
 

@@ -18,14 +18,15 @@
  * There is nothing else in it, so that it pins none of the host's mounts.
  */
 import {
+  existsSync,
   fstatSync,
   lstatSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmdirSync,
-  rmSync,
   statfsSync,
+  unlinkSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -143,7 +144,9 @@ export class Store {
     try {
       writeFileSync(`${path}/name`, name, "latin1");
     } catch (error) {
-      rmSync(path, { recursive: true });
+      // Looking into the directory, as rmSync does, could take a descriptor that is not there.
+      if (existsSync(`${path}/name`)) unlinkSync(`${path}/name`);
+      rmdirSync(path);
       throw error;
     }
     return new NameDirectory(path);

@@ -1,0 +1,13 @@
+// @ts-check
+import { existsSync, realpathSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+/**
+ * Whether a module is the program that was started: Node has followed symbolic links to it.
+ * @param {string} url import.meta.url
+ */
+export function isProgram(url) {
+  const [, program] = process.argv;
+  if (program === undefined || !existsSync(program)) return false;
+  return realpathSync(program) === fileURLToPath(url);
+}

@@ -1,0 +1,51 @@
+// @ts-check
+/** The suite's source, without what a build has made. */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { root } from "./setup.mjs";
+
+/** What is neither source nor of the same bytes everywhere. */
+const NOT_SOURCE = new Set([".git", ".turbo", ".data", "node_modules", "dist", "logs"]);
+
+/** Files that git knows, or may be told of; without git, all that is not made by a build. */
+function sourceFiles() {
+  const git = ["-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  const { status, stdout } = spawnSync("git", git, { encoding: "utf8", maxBuffer: 1 << 26 });
+  const files = status === 0 ? stdout.split("\0").filter((file) => file !== "") : filesBelow("");
+  return files.filter((file) => isFile(join(root, file)));
+}
+
+/** @param {string} directory below the root @returns {string[]} symbolic links, too */
+function filesBelow(directory) {
+  return readdirSync(join(root, directory), { withFileTypes: true })
+    .filter(({ name }) => !NOT_SOURCE.has(name))
+    .flatMap((entry) => {
+      const path = join(directory, entry.name);
+      return entry.isDirectory() ? filesBelow(path) : [path];
+    });
+}
+
+/** @param {string} path */
+function isFile(path) {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+}
+
+/** Copies the source. @param {string} target a directory */
+export function copySource(target) {
+  for (const file of sourceFiles()) {
+    mkdirSync(dirname(join(target, file)), { recursive: true });
+    cpSync(join(root, file), join(target, file), { verbatimSymlinks: true });
+  }
+}
+
+/** The same for the same files, modes and contents. */
+export function sourceHash() {
+  const hash = createHash("sha256");
+  for (const file of sourceFiles().sort()) {
+    const path = join(root, file);
+    hash.update(`${file}\0${lstatSync(path).mode}\0`).update(readFileSync(path));
+  }
+  return hash.digest("hex");
+}

