@@ -3,3 +3,4 @@ export * from "./cgroup.ts";
 export * from "./debugger.ts";
 export * from "./needs.ts";
 export * from "./postgres.ts";
+export * from "./unpacked.ts";
