@@ -5,12 +5,13 @@
 import { tryFindCgroup2 } from "@cm4all/cgroup";
 import { type ByteString, textOf } from "@cm4all/linux";
 import { doubling, Supervisor } from "@cm4all/supervision";
-import { AccountingQueue, type AccountingStatus, type Releaser } from "./accounting/queue.ts";
+import type { AccountingMetrics } from "./accounting/metrics.ts";
+import { AccountingQueue, type Releaser } from "./accounting/queue.ts";
 import { ScriptSink } from "./accounting/script-sink.ts";
-import type { SinkState } from "./accounting/sink.ts";
 import type { AccountingConfig, ReaperConfig } from "./config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "./log.ts";
-import type { ReaperOptions, ReaperStatus } from "./reaper/messages.ts";
+import type { ReaperOptions } from "./reaper/messages.ts";
+import type { ReaperMetrics } from "./reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "./reaper/thread.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
@@ -20,10 +21,10 @@ const REAPER_PAUSES = doubling(1000, 60_000);
 /** A thread that ran for longer is started again after the first pause. */
 const RAN_WELL_MS = 60_000;
 
-export interface CgroupServiceStatus {
+export interface CgroupMetrics {
   /** Undefined while the thread does not run. */
-  readonly reaper: ReaperStatus | undefined;
-  readonly accounting: AccountingStatus & { readonly state: SinkState };
+  readonly reaper: ReaperMetrics | undefined;
+  readonly accounting: AccountingMetrics;
 }
 
 export class CgroupService {
@@ -99,14 +100,14 @@ export class CgroupService {
     this.#sink.configure(accounting);
   }
 
-  async status(): Promise<CgroupServiceStatus> {
+  async status(): Promise<CgroupMetrics> {
     return {
       reaper: await this.#reaperStatus(),
-      accounting: { state: this.#sink.state, ...this.#queue.status },
+      accounting: this.#queue.metrics,
     };
   }
 
-  async #reaperStatus(): Promise<ReaperStatus | undefined> {
+  async #reaperStatus(): Promise<ReaperMetrics | undefined> {
     try {
       return await this.#thread?.request("status");
     } catch (error) {
@@ -119,9 +120,12 @@ export class CgroupService {
   async stop(graceMs: number): Promise<void> {
     this.#supervisor.stop();
     await this.#queue.drain(graceMs);
-    const { waiting } = this.#queue.status;
-    if (waiting > 0)
-      this.#log(LOG_NOTICE, `${waiting} cgroups are left to be accounted after the next start`);
+    const { waitingCgroups } = this.#queue.metrics;
+    if (waitingCgroups > 0)
+      this.#log(
+        LOG_NOTICE,
+        `${waitingCgroups} cgroups are left to be accounted after the next start`,
+      );
     this.#queue.close();
     await Promise.all([this.#sink.stop(), this.#stopThread()]);
   }

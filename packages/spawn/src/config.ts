@@ -5,7 +5,7 @@ import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import type { AccountingPolicy } from "./accounting/queue.ts";
 import { DEFAULT_USER, type FindUser, findUser, type SystemUser } from "./accounting/user.ts";
-import { parseListenAddress } from "./metrics/address.ts";
+import { parseListenAddress } from "./prometheus/address.ts";
 import { DEFAULT_SCOPES, parseScope, ScopeError } from "./reaper/scopes.ts";
 
 export const DEFAULT_CONFIG_FILE = "/etc/cm4all/spawn/spawn.toml";

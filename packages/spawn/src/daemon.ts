@@ -32,12 +32,13 @@ import { CgroupService } from "./cgroup-service.ts";
 import { type Config, readConfig } from "./config.ts";
 import { listenForControl } from "./control.ts";
 import { answerRequest, type DaemonParts } from "./control-commands.ts";
+import { measureDaemon } from "./daemon-metrics.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
-import { MetricsEndpoint } from "./metrics/endpoint.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { CATATONIT } from "./namespaces/names/init.ts";
 import { hasCapability, parseRights } from "./namespaces/requests/permission.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
+import { MetricsEndpoint } from "./prometheus/endpoint.ts";
 import type { DaemonStatus } from "./status.ts";
 import { passedDescriptors } from "./systemd/listen-fds.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
@@ -315,8 +316,9 @@ class Daemon {
       version: __VERSION__,
       pid: process.pid,
       uptimeSeconds: process.uptime(),
-      namespaces: await this.#namespaces.request("status"),
-      reaping: await this.#cgroups?.status(),
+      daemon: measureDaemon(),
+      namespace: await this.#namespaces.request("status"),
+      ...(await this.#cgroups?.status()),
       metrics: this.#metrics.status,
     };
   }

@@ -91,8 +91,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await work;
     await until(isDone, "all are deleted", 50_000);
     expect(await accountedJobs()).toBe(250);
-    expect(await host.accounting()).toMatchObject({ lost: 0, waiting: 0 });
-    expect((await host.reaping()).reaper).toMatchObject({ vanished: 0, missed: 0 });
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0, waitingCgroups: 0 });
+    expect((await host.reaping()).reaper).toMatchObject({ vanishedCgroups: 0, missedChanges: 0 });
   });
 
   it("loses nothing when the daemon is killed at random moments", async () => {
@@ -128,7 +128,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await work;
     await until(isDone, "all are deleted", 30_000);
     expect(await accountedJobs()).toBe(150);
-    expect(await host.accounting()).toMatchObject({ lost: 0 });
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0 });
   });
 
   it("takes hostile names through log, Lua and SQL", async () => {
@@ -158,7 +158,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       mkdirSync(Buffer.from(`${host.scratch.path}/a.scope/${name}`, "latin1"));
     await host.start();
     await until(
-      async () => (await host.reaping()).reaper?.deleted === names.length + 1,
+      async () => (await host.reaping()).reaper?.deletedCgroups === names.length + 1,
       "all are deleted",
     );
     const stored = (await query("SELECT encode(path, 'hex') FROM usage")).map((hex) =>

@@ -26,15 +26,22 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         await host.start();
         await until(
           async () => {
-            const { accounted, lost } = await host.accounting();
-            return accounted + lost >= COUNT;
+            const { accountedCgroups, lostCgroups } = await host.accounting();
+            return accountedCgroups + lostCgroups >= COUNT;
           },
           "all are accounted",
           TIMEOUT_MS / 2,
         );
-        expect(await host.accounting()).toMatchObject({ accounted: COUNT, lost: 0, failed: 0 });
+        expect(await host.accounting()).toMatchObject({
+          accountedCgroups: COUNT,
+          lostCgroups: 0,
+          failedHandlers: 0,
+        });
         expect(new Set(host.said.trim().split("\n")).size).toBe(COUNT);
-        await until(async () => (await host.reaping()).reaper?.watched === 0, "all are deleted");
+        await until(
+          async () => (await host.reaping()).reaper?.watchedCgroups === 0,
+          "all are deleted",
+        );
       },
       TIMEOUT_MS,
     );
@@ -59,17 +66,20 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       });
       await host.untilReady();
       await host.scratch.runToEnd("a.scope/before");
-      await until(async () => (await host.accounting()).failed >= 1, "it has failed");
+      await until(async () => (await host.accounting()).failedHandlers >= 1, "it has failed");
       writeFileSync(offset, "7200000");
       await host.scratch.runToEnd("a.scope/after");
-      await until(async () => (await host.accounting()).failed >= 4, "both have failed again");
+      await until(
+        async () => (await host.accounting()).failedHandlers >= 4,
+        "both have failed again",
+      );
       writeFileSync(offset, "-7200000");
-      await until(async () => (await host.accounting()).failed >= 5, "and again");
-      expect(await host.accounting()).toMatchObject({ lost: 0, waiting: 2 });
+      await until(async () => (await host.accounting()).failedHandlers >= 5, "and again");
+      expect(await host.accounting()).toMatchObject({ lostCgroups: 0, waitingCgroups: 2 });
       writeFileSync(go, "");
       await host.untilDeleted("a.scope/before");
       await host.untilDeleted("a.scope/after");
-      expect(await host.accounting()).toMatchObject({ lost: 0, accounted: 2 });
+      expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 2 });
     });
   },
 );

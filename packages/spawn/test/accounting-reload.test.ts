@@ -62,19 +62,23 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
   it("with another script hands it what waits for a slow handler", async () => {
     makeEmpty(500);
     await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`);
-    await until(async () => (await host.accounting()).waiting === 500, "all wait");
-    await until(async () => (await host.accounting()).running === 10, "handlers run");
+    await until(async () => (await host.accounting()).waitingCgroups === 500, "all wait");
+    await until(async () => (await host.accounting()).runningHandlers === 10, "handlers run");
     host.reload(`script = "${script("fast")}"\nhandler_seconds = 2\n`);
     await until(
-      async () => (await host.accounting()).accounted >= 490,
+      async () => (await host.accounting()).accountedCgroups >= 490,
       "the new one has its share",
     );
-    expect(await host.accounting()).toMatchObject({ lost: 0, failed: 0, waiting: 10 });
+    expect(await host.accounting()).toMatchObject({
+      lostCgroups: 0,
+      failedHandlers: 0,
+      waitingCgroups: 10,
+    });
     // A second change ends the old host, whose handlers are called again.
     host.reload(`script = "${script("faster")}"\n`);
-    await until(async () => (await host.accounting()).waiting === 0, "all are accounted");
+    await until(async () => (await host.accounting()).waitingCgroups === 0, "all are accounted");
     expect(new Set(accounted()).size).toBe(500);
-    expect(await host.accounting()).toMatchObject({ accounted: 500, lost: 0 });
+    expect(await host.accounting()).toMatchObject({ accountedCgroups: 500, lostCgroups: 0 });
     await untilOneHost();
   });
 
@@ -84,14 +88,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     );
     await host.untilReady();
     await host.scratch.runToEnd("a.scope/job");
-    await until(async () => (await host.accounting()).running === 1, "its handler runs");
+    await until(async () => (await host.accounting()).runningHandlers === 1, "its handler runs");
     host.reload(`script = "${script("new")}"\n`);
     await host.untilDeleted("a.scope/job");
     expect(host.said).toBe("old /a.scope/job\n");
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
     expect(host.said).toBe("old /a.scope/job\nnew /a.scope/job\n");
-    expect(await host.accounting()).toMatchObject({ accounted: 2, failed: 0 });
+    expect(await host.accounting()).toMatchObject({ accountedCgroups: 2, failedHandlers: 0 });
     await untilOneHost();
   });
 
@@ -100,20 +104,27 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`, {
       wrapper: etc.wrapper,
     });
-    await until(async () => (await host.accounting()).running === 10, "handlers run");
-    await until(async () => (await host.accounting()).waiting === 100, "all wait");
+    await until(async () => (await host.accounting()).runningHandlers === 10, "handlers run");
+    await until(async () => (await host.accounting()).waitingCgroups === 100, "all wait");
     host.reload("");
     await host.daemon.untilLogged("100 cgroups wait until there is a handler");
     await host.scratch.runToEnd("a.scope/later");
     await host.untilDeleted("a.scope/later");
     for (let i = 0; i < 100; i++) expect(host.exists(`a.scope/${i}`)).toBe(true);
-    expect(await host.accounting()).toMatchObject({ state: "idle", waiting: 100, lost: 0 });
+    expect(await host.accounting()).toMatchObject({
+      script: "idle",
+      waitingCgroups: 100,
+      lostCgroups: 0,
+    });
     host.reload(`script = "${script("again")}"\n`);
-    await until(async () => (await host.accounting()).accounted >= 90, "those that did not run");
+    await until(
+      async () => (await host.accounting()).accountedCgroups >= 90,
+      "those that did not run",
+    );
     host.reload(`script = "${script("again2")}"\n`);
-    await until(async () => (await host.accounting()).waiting === 0, "all are accounted");
+    await until(async () => (await host.accounting()).waitingCgroups === 0, "all are accounted");
     expect(new Set(accounted()).size).toBe(100);
-    expect((await host.accounting()).lost).toBe(0);
+    expect((await host.accounting()).lostCgroups).toBe(0);
     await untilOneHost();
   });
 
@@ -146,8 +157,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       `cgroups wait until the script can be read and is reloaded: ${errno}`,
     );
     await host.scratch.runToEnd("a.scope/job");
-    await until(async () => (await host.accounting()).waiting === 2, "both wait");
-    expect((await host.accounting()).state).toBe("down");
+    await until(async () => (await host.accounting()).waitingCgroups === 2, "both wait");
+    expect((await host.accounting()).script).toBe("down");
     rmSync(etc.scripts, { recursive: true });
     mkdirSync(etc.scripts);
     symlinkSync(script("default"), path);
@@ -158,9 +169,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     rmSync(path);
     make(path);
     host.reload("");
-    await until(async () => (await host.accounting()).state === "down", "it is seen");
+    await until(async () => (await host.accounting()).script === "down", "it is seen");
     await host.scratch.runToEnd("a.scope/job");
-    await until(async () => (await host.accounting()).waiting === 1, "it waits");
+    await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
     expect(host.exists("a.scope/job")).toBe(true);
   });
 
@@ -183,7 +194,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.untilDeleted("a.scope/job");
     // The last one was use(19).
     expect(host.said).toBe("b /a.scope/job\n");
-    expect(await host.accounting()).toMatchObject({ accounted: 1, lost: 0, failed: 0 });
+    expect(await host.accounting()).toMatchObject({
+      accountedCgroups: 1,
+      lostCgroups: 0,
+      failedHandlers: 0,
+    });
   });
 
   it("that makes the script unusable keeps cgroups", async () => {
@@ -192,7 +207,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     host.reload('script = "/nonexistent/x.lua"\n');
     await host.daemon.untilLogged("cgroups wait until the script is usable and reloaded:");
     await host.scratch.runToEnd("a.scope/job");
-    await until(async () => (await host.accounting()).waiting === 1, "it waits");
+    await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
     host.reload(`script = "${script("good")}"\n`);
     await host.untilDeleted("a.scope/job");
     expect(host.said).toBe("good /a.scope/job\n");

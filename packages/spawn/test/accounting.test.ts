@@ -25,7 +25,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
       expect.stringMatching(/^\/a\.scope\/job 1 used \S+:\d+$/),
       "",
     ]);
-    expect(await host.accounting()).toMatchObject({ accounted: 2, waiting: 0, lost: 0 });
+    expect(await host.accounting()).toMatchObject({
+      accountedCgroups: 2,
+      waitingCgroups: 0,
+      lostCgroups: 0,
+    });
   });
 
   it("keeps a cgroup whose handler fails, logs the error, and tries again", async () => {
@@ -39,7 +43,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.exists("a.scope/job")).toBe(true);
     await host.untilDeleted("a.scope/job");
     expect(host.said).toBe("1\n2\n");
-    expect(await host.accounting()).toMatchObject({ failed: 1, retried: 1, accounted: 1 });
+    expect(await host.accounting()).toMatchObject({
+      failedHandlers: 1,
+      retriedHandlers: 1,
+      accountedCgroups: 1,
+    });
   });
 
   it("deletes a cgroup whose handler fails where retry = false", async () => {
@@ -48,7 +56,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
     expect(host.said).toBe("called\n");
-    expect(await host.accounting()).toMatchObject({ failed: 1, retried: 0, waiting: 0 });
+    expect(await host.accounting()).toMatchObject({
+      failedHandlers: 1,
+      retriedHandlers: 0,
+      waitingCgroups: 0,
+    });
   });
 
   it("gives up a cgroup after its time, logs and counts the loss", async () => {
@@ -59,7 +71,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.daemon.log).toMatch(
       /\/a\.scope\/job: not accounted, given up after [23] attempts: its handler has failed for 2 s; last error: .*never/,
     );
-    expect(await host.accounting()).toMatchObject({ lost: 1, accounted: 0, waiting: 0 });
+    expect(await host.accounting()).toMatchObject({
+      lostCgroups: 1,
+      accountedCgroups: 0,
+      waitingCgroups: 0,
+    });
   });
 
   it("keeps cgroups while the script is broken, and accounts them when it was repaired", async () => {
@@ -67,8 +83,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.start();
     await host.daemon.untilLogged("cgroups wait until the script is usable and reloaded:");
     await host.scratch.runToEnd("a.scope/job");
-    await until(async () => (await host.accounting()).waiting === 1, "it waits");
-    expect((await host.accounting()).state).toBe("down");
+    await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
+    expect((await host.accounting()).script).toBe("down");
     host.writeHandler("say(cgroup.path)");
     kill(host.daemon.pid, "SIGHUP");
     await host.untilDeleted("a.scope/job");
@@ -89,7 +105,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.daemon.untilLogged("function 'cgroup_released' not found");
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
-    expect((await host.accounting()).state).toBe("idle");
+    expect((await host.accounting()).script).toBe("idle");
   });
 
   it("accounts again what a killed daemon had not finished, under the same id", async () => {
@@ -119,7 +135,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     // The first handler has failed when its time was over; the second report replaces it.
     await host.untilDeleted("a.scope/job");
     expect(host.said).toBe("1\n2\n");
-    expect(await host.accounting()).toMatchObject({ superseded: 1, accounted: 1, lost: 0 });
+    expect(await host.accounting()).toMatchObject({
+      supersededReports: 1,
+      accountedCgroups: 1,
+      lostCgroups: 0,
+    });
   });
 
   it("survives a script host that is killed, stopped, hangs, or needs too much memory", async () => {
@@ -146,7 +166,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
       await host.untilDeleted(`a.scope/${name}`);
     }
     expect(host.said).toBe("killed\nstopped\nhang\nmemory\n");
-    expect(await host.accounting()).toMatchObject({ lost: 0, accounted: 4 });
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 4 });
   });
 
   it("is not held up by a handler that waits", async () => {
@@ -164,7 +184,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.start();
     await host.untilReady();
     const job = host.scratch.run("a.scope/job");
-    await until(async () => (await host.reaping()).reaper?.watched === 1, "it is watched");
+    await until(async () => (await host.reaping()).reaper?.watchedCgroups === 1, "it is watched");
     await new Promise((resolve) => setTimeout(resolve, 100));
     kill(host.daemon.pid, "SIGSTOP");
     job.kill("SIGKILL");
@@ -181,6 +201,6 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     kill(host.daemon.pid, "SIGCONT");
     await until(() => host.said !== "", "the handler was called");
     expect(host.said).toBe("/a.scope/job nil id\n");
-    expect((await host.reaping()).reaper?.vanished).toBe(1);
+    expect((await host.reaping()).reaper?.vanishedCgroups).toBe(1);
   });
 });

@@ -311,7 +311,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     sendMany(20_000);
     await settle();
     const after = await daemon.status();
-    const wantedFds = (of: typeof status) => of.openHandles + of.pidNamespaces + of.leasedNames;
+    const wantedFds = (of: typeof status) => of.openDescriptors + of.kept.pid + of.leasedNames;
     expect(after.leasedNames).toBe(0);
     expect(daemon.descriptorCount() - before.fds).toBe(wantedFds(after) - wantedFds(status));
     const grown = daemon.privateBytes() - before.bytes;
@@ -368,7 +368,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expectError(client, "quota reached");
     await until(() => daemon.childPids().length === 0, "its init has ended");
     const status = await daemon.status();
-    expect(status).toMatchObject({ names: 1, ipcNamespaces: 0, pidNamespaces: 0, leasedNames: 0 });
+    expect(status).toMatchObject({ names: 1, kept: { ipc: 0, pid: 0 }, leasedNames: 0 });
   });
 
   it("of connections, and of those of one uid", async () => {

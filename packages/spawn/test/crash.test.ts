@@ -113,12 +113,12 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
 
     const status = await daemon.status();
     expect(status.names).toBe(readdirSync(`${storeThread(daemon)}/root/names`).length);
-    expect(initsOf(cgroup).length).toBe(status.pidNamespaces);
+    expect(initsOf(cgroup).length).toBe(status.kept.pid);
     using client = daemon.connect();
     for (const [name, inodes] of answered)
       expect(client.inodes(name, { ...ALL, lease: false })).toEqual(inodes);
     // Nothing was made anew for that.
-    expect((await daemon.status()).pidNamespaces).toBe(status.pidNamespaces);
+    expect((await daemon.status()).kept.pid).toBe(status.kept.pid);
     await daemon.control({ command: "purge-namespaces", onlyIdle: false });
     await until(() => initsOf(cgroup).length === 0, "no init is left");
   });

@@ -28,14 +28,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 
   it("reaps without a script, and shows it in its status", async () => {
     daemon = await TestDaemon.start({ config: config() });
-    await until(async () => (await status()).reaping?.reaper !== undefined, "the reaper runs");
+    await until(async () => (await status()).reaper !== undefined, "the reaper runs");
     await scratch.runToEnd("a.scope/job/step");
     await until(() => !exists("a.scope/job"), "the cgroup is deleted");
     expect(daemon.log).toMatch(/job\/step: since=\S+ cpu=/);
-    const { reaping } = await status();
-    expect(reaping?.reaper).toMatchObject({ released: 2, deleted: 2, watched: 0 });
-    expect(reaping?.reaper?.scopes).toEqual([{ path: "/a.scope", cpuUsec: expect.any(Number) }]);
-    expect(reaping?.accounting).toMatchObject({ state: "idle", waiting: 0 });
+    const { reaper, accounting } = await status();
+    expect(reaper).toMatchObject({ releasedCgroups: 2, deletedCgroups: 2, watchedCgroups: 0 });
+    expect(reaper?.scopeCpuSeconds).toEqual({ "/a.scope": expect.any(Number) });
+    expect(accounting).toMatchObject({ script: "idle", waitingCgroups: 0 });
   });
 
   it("reaps the default scopes and those that are added", async () => {
@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
   it("leaves cgroups alone when told to", async () => {
     scratch.make("a.scope/old");
     daemon = await TestDaemon.start({ config: config("enabled = false\n") });
-    expect((await status()).reaping).toBeUndefined();
+    expect((await status()).accounting).toBeUndefined();
     expect(exists("a.scope/old")).toBe(true);
   });
 
@@ -59,8 +59,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
       config: `[reaper]\ncgroup_root = "${root}"\nscopes = ["*.scope"]\n`,
     });
     await daemon.untilLogged("the reaper ended, starting it again: ENOENT");
-    expect((await status()).namespaces.names).toBe(0);
-    expect((await status()).reaping?.reaper).toBeUndefined();
+    expect((await status()).namespace.names).toBe(0);
+    expect((await status()).reaper).toBeUndefined();
     scratch.make("later/b.scope/old");
     await until(() => !exists("later/b.scope/old"), "the cgroup is deleted");
   });

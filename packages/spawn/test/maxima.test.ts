@@ -78,11 +78,9 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
     const status = await daemon.status();
     expect(status).toMatchObject({
       names: NAMES,
-      ipcNamespaces: NAMES,
-      pidNamespaces: NAMES,
-      userNamespaces: NAMES,
+      kept: { ipc: NAMES, pid: NAMES, user: NAMES },
       leasedNames: NAMES,
-      openHandles: HANDLES,
+      openDescriptors: HANDLES,
     });
     const descriptors = daemon.descriptorCount();
     const megabytes = Math.round(daemon.privateBytes() / MEGABYTE);

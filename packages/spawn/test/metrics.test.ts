@@ -1,6 +1,8 @@
+import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { get } from "node:http";
-import { missing } from "@cm4all/testing";
-import { describe, expect, it } from "vitest";
+import { missing, ScratchCgroup, unpackedProgram } from "@cm4all/testing";
+import { afterEach, describe, expect, it } from "vitest";
 import { TestDaemon, until } from "./support/daemon.ts";
 
 function fetchMetrics(
@@ -19,36 +21,116 @@ function fetchMetrics(
   });
 }
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("metrics", () => {
+const cannotRun = missing("root", "catatonit") !== undefined;
+
+describe.skipIf(cannotRun)("metrics", () => {
+  const socket = `/tmp/cm4all-spawn-metrics-${process.pid}.sock`;
+  const config = `[metrics]\nlisten = "${socket}"\n`;
+  let daemon: TestDaemon;
+  let scratch: ScratchCgroup | undefined;
+
+  async function start(more = ""): Promise<void> {
+    daemon = await TestDaemon.start({ config: config + more });
+    await daemon.untilLogged(`metrics are served at ${socket}`);
+  }
+
+  afterEach(async () => {
+    await daemon.stop();
+    await scratch?.remove();
+    scratch = undefined;
+  });
+
   it("count what the daemon does", async () => {
-    const socket = `/tmp/cm4all-spawn-metrics-${process.pid}.sock`;
-    const daemon = await TestDaemon.start({ config: `[metrics]\nlisten = "${socket}"\n` });
-    try {
-      await daemon.untilLogged(`metrics are served at ${socket}`);
-      using client = daemon.connect();
-      client.inodes("a", { ipc: true, pid: true });
-      client.inodes("a", { ipc: true });
-      using _lease = client.ask("b", { lease: true });
-      await until(async () => (await daemon.status()).names === 2, "both names are there");
-      const { status, text } = await fetchMetrics(socket);
-      expect(status).toBe(200);
-      const lines = text.split("\n");
-      for (const line of [
-        'cm4all_spawn_requests_total{result="answered"} 3',
-        'cm4all_spawn_requests_total{result="refused"} 0',
-        'cm4all_spawn_requested_total{type="ipc"} 2',
-        'cm4all_spawn_requested_total{type="lease"} 1',
-        'cm4all_spawn_namespaces{type="pid"} 1',
-        "cm4all_spawn_leased_names 1",
-        "# TYPE cm4all_spawn_request_duration_seconds histogram",
-        'cm4all_spawn_request_duration_seconds_bucket{le="+Inf"} 3',
-        "cm4all_spawn_request_duration_seconds_count 3",
-      ])
-        expect(lines).toContain(line);
-      expect(text).toMatch(/^cm4all_spawn_loop_delay_seconds\{thread="namespaces"\} [\d.e-]+$/m);
-      expect((await fetchMetrics(socket, "/")).status).toBe(404);
-    } finally {
-      await daemon.stop();
-    }
+    await start();
+    using client = daemon.connect();
+    client.inodes("a", { ipc: true, pid: true });
+    client.inodes("a", { ipc: true });
+    using _lease = client.ask("b", { lease: true });
+    await until(async () => (await daemon.status()).names === 2, "both names are there");
+    const { status, text } = await fetchMetrics(socket);
+    expect(status).toBe(200);
+    const lines = text.split("\n");
+    for (const line of [
+      'cm4all_spawn_namespace_requests_total{result="answered"} 3',
+      'cm4all_spawn_namespace_requests_total{result="refused"} 0',
+      'cm4all_spawn_namespace_requested_total{kind="ipc"} 2',
+      'cm4all_spawn_namespace_requested_total{kind="lease"} 1',
+      'cm4all_spawn_namespace_kept{kind="pid"} 1',
+      "cm4all_spawn_namespace_leased_names 1",
+      "cm4all_spawn_namespace_open_descriptors 2",
+      "# TYPE cm4all_spawn_namespace_request_duration_seconds histogram",
+      'cm4all_spawn_namespace_request_duration_seconds_bucket{le="+Inf"} 3',
+      "cm4all_spawn_namespace_request_duration_seconds_count 3",
+    ])
+      expect(lines).toContain(line);
+    // No cgroups are reaped.
+    expect(text).not.toMatch(/^cm4all_spawn_(reaper|accounting)/m);
+    expect((await fetchMetrics(socket, "/")).status).toBe(404);
+  });
+
+  it("tell of the process, and nothing that begins anew when it is read", async () => {
+    await start();
+    const { text } = await fetchMetrics(socket);
+    for (const name of [
+      "process_cpu_seconds_total",
+      "process_resident_memory_bytes",
+      "process_open_fds",
+      "process_start_time_seconds",
+    ])
+      expect(text).toMatch(new RegExp(`^${name} [\\d.e+]+$`, "m"));
+    expect(text.match(/^nodejs_\w+/gm)).toEqual(["nodejs_version_info"]);
+    const turns = async () =>
+      Number(
+        /^cm4all_spawn_namespace_turn_seconds_count (\d+)$/m.exec(
+          (await fetchMetrics(socket)).text,
+        )?.[1],
+      );
+    const before = await turns();
+    expect(before).toBeGreaterThan(0);
+    expect(await turns()).toBeGreaterThan(before);
+  });
+
+  it("are the same series after the address has changed", async () => {
+    await start();
+    const other = `${socket}.other`;
+    writeFileSync(daemon.configFile, `[metrics]\nlisten = "${other}"\n`);
+    daemon.child.kill("SIGHUP");
+    await daemon.untilLogged(`metrics are served at ${other}`);
+    const { status, text } = await fetchMetrics(other);
+    expect(status).toBe(200);
+    const series = text.split("\n").filter((line) => /^\w/.test(line));
+    const names = series.map((line) => line.slice(0, line.lastIndexOf(" ")));
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  const cannotCheck = missing("promtool", "cgroup2") !== undefined;
+  it.skipIf(cannotCheck)("have names and help texts as Prometheus wants them", async () => {
+    scratch = new ScratchCgroup();
+    scratch.make("a.scope");
+    await start(`[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]\n`);
+    using client = daemon.connect();
+    client.inodes("a", { ipc: true, pid: true });
+    await scratch.runToEnd("a.scope/job");
+    await until(
+      async () => /scope_cpu_seconds_total\{/.test((await fetchMetrics(socket)).text),
+      "the cgroup is reaped",
+    );
+    const { text } = await fetchMetrics(socket);
+    for (const name of ["namespace_names", "reaper_rescans_total", "accounting_script"])
+      expect(text).toMatch(new RegExp(`^cm4all_spawn_${name}(\\{.*\\})? \\d+$`, "m"));
+    expect(checkMetrics(text)).toEqual({ status: 0, output: "" });
+    // It would find fault with them.
+    const { status, output } = checkMetrics("# TYPE a_total gauge\na_total 1\n");
+    expect(status).not.toBe(0);
+    expect(output).toContain("_total");
   });
 });
+
+/** Runs `promtool check metrics`. */
+function checkMetrics(text: string): { status: number | null; output: string } {
+  const { status, stdout, stderr } = spawnSync(unpackedProgram("promtool"), ["check", "metrics"], {
+    input: text,
+    encoding: "utf8",
+  });
+  return { status, output: stdout + stderr };
+}

@@ -88,11 +88,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     );
     expect(exists("bp.scope/unused")).toBe(true);
     expect(await program.status()).toMatchObject({
-      watched: 1,
-      released: 1,
-      deleted: 1,
+      watchedCgroups: 1,
+      releasedCgroups: 1,
+      deletedCgroups: 1,
       inotifyWatches: 2 + 2,
-      missed: 0,
+      missedChanges: 0,
     });
   });
 
@@ -120,7 +120,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect([...order].sort()).toEqual(["a", "a/b", "a/b/c", "a/d"]);
     expect(order.indexOf("a/b/c")).toBeLessThan(order.indexOf("a/b"));
     expect(order.at(-1)).toBe("a");
-    expect(await program.status()).toMatchObject({ watched: 0, deleted: 4 });
+    expect(await program.status()).toMatchObject({ watchedCgroups: 0, deletedCgroups: 4 });
   });
 
   it("reaps a tree that was made at once and ran empty, in one go", async () => {
@@ -188,10 +188,10 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     program.settle([parent]);
     await pause(150);
     expect(exists("bp.scope/a/b")).toBe(true);
-    expect((await program.status()).waiting).toBe(1);
+    expect((await program.status()).waitingCgroups).toBe(1);
     program.settle([child]);
     await gone("bp.scope/a");
-    expect((await program.status()).waiting).toBe(0);
+    expect((await program.status()).waitingCgroups).toBe(0);
   });
 
   it("hands over again what it left behind when it was killed, with the same id", async () => {
@@ -235,7 +235,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
   it("tells of a cgroup that somebody else removed before it could be measured", async () => {
     const program = await start({ accounting: true });
     const child = scratch.run("bp.scope/a");
-    await until("it to be watched", async () => (await program.status()).watched === 1);
+    await until("it to be watched", async () => (await program.status()).watchedCgroups === 1);
     await pause(50);
     program.process.kill("SIGSTOP");
     child.kill("SIGKILL");
@@ -256,10 +256,10 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     });
     expect(program.log).toEqual(["a: removed by others before it was measured"]);
     expect(await program.status()).toMatchObject({
-      watched: 0,
-      vanished: 1,
-      deleted: 0,
-      waiting: 0,
+      watchedCgroups: 0,
+      vanishedCgroups: 1,
+      deletedCgroups: 0,
+      waitingCgroups: 0,
     });
   });
 
@@ -283,7 +283,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       return true;
     });
     const status = await program.status();
-    expect(status.watched).toBe(0);
+    expect(status.watchedCgroups).toBe(0);
     expect(status.inotifyWatches).toBe(2);
   });
 
@@ -305,7 +305,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     program.process.kill("SIGCONT");
     await until(
       "them to be watched",
-      async () => (await program.status()).watched === names.length,
+      async () => (await program.status()).watchedCgroups === names.length,
     );
     await program.kill();
     const next = await start({ accounting: true });
@@ -316,7 +316,10 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(next.log.filter((line) => line.startsWith("a\\x09b: cpu=1.0s: cpu="))).toHaveLength(1);
     expect(next.log).toHaveLength(names.length);
     next.settle(next.releases);
-    await until("them to be deleted", async () => (await next.status()).deleted === names.length);
+    await until(
+      "them to be deleted",
+      async () => (await next.status()).deletedCgroups === names.length,
+    );
   });
 
   it("goes on without watches, and finds with its periodic check what it could not watch", async () => {
@@ -324,15 +327,15 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const program = await start({ checkIntervalMs: 300 }, limited("max_inotify_watches", 4));
     scratch.make("bp.scope/a");
     scratch.make("bp.scope/b");
-    await until("both to be known", async () => (await program.status()).watched === 2);
+    await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
     expect(program.log).toHaveLength(1);
     expect(program.log[0]).toContain("sysctl fs.inotify.max_user_watches is reached");
-    expect(await program.status()).toMatchObject({ inotifyWatches: 4, unwatched: 1 });
+    expect(await program.status()).toMatchObject({ inotifyWatches: 4, unwatchedDirectories: 1 });
     await scratch.runToEnd("bp.scope/b");
     await gone("bp.scope/b");
-    const { missed, unwatched } = await program.status();
-    expect(missed).toBeGreaterThan(0);
-    expect(unwatched).toBe(0);
+    const { missedChanges, unwatchedDirectories } = await program.status();
+    expect(missedChanges).toBeGreaterThan(0);
+    expect(unwatchedDirectories).toBe(0);
     await scratch.runToEnd("bp.scope/a");
     await gone("bp.scope/a");
   });
@@ -342,7 +345,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(program.log[0]).toContain("sysctl fs.inotify.max_user_instances");
     await scratch.runToEnd("bp.scope/a");
     await gone("bp.scope/a");
-    expect((await program.status()).missed).toBeGreaterThan(0);
+    expect((await program.status()).missedChanges).toBeGreaterThan(0);
   });
 
   it("goes on when it may open no more files, and says which limit that is", async () => {
@@ -361,7 +364,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const program = await start();
     const before = scratch.run("bp.scope/before");
     scratch.make("bp.scope/unused");
-    await until("both to be watched", async () => (await program.status()).watched === 2);
+    await until("both to be watched", async () => (await program.status()).watchedCgroups === 2);
     program.process.kill("SIGSTOP");
     for (let i = 0; i < 9000; i++) {
       scratch.make("bp.scope/x");
@@ -372,9 +375,9 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     program.process.kill("SIGCONT");
     await gone("bp.scope/before");
     await gone("bp.scope/a");
-    const { rescans, missed } = await program.status();
+    const { rescans, missedChanges } = await program.status();
     expect(rescans).toBeGreaterThan(0);
-    expect(missed).toBe(0);
+    expect(missedChanges).toBe(0);
     expect(exists("bp.scope/unused")).toBe(true);
   });
 
@@ -383,7 +386,10 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const count = 5000;
     const names = Array.from({ length: count }, (_, i) => `bp.scope/n${i % 50}/c${i}`);
     for (const name of names) scratch.make(name);
-    await until("all to be watched", async () => (await program.status()).watched === count + 50);
+    await until(
+      "all to be watched",
+      async () => (await program.status()).watchedCgroups === count + 50,
+    );
     // One shell goes through all of them: as it leaves each, that one runs empty.
     program.process.kill("SIGSTOP");
     await runThrough(names.map((name) => join(scratch.path, name, "cgroup.procs")));
@@ -394,7 +400,12 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       30_000,
     );
     const status = await program.status();
-    expect(status).toMatchObject({ watched: 0, deleted: count + 50, vanished: 0, missed: 0 });
+    expect(status).toMatchObject({
+      watchedCgroups: 0,
+      deletedCgroups: count + 50,
+      vanishedCgroups: 0,
+      missedChanges: 0,
+    });
     // The log comes over a pipe of its own, which may lag behind the status.
     await until("all to be logged", () => new Set(reaped(program)).size === count + 50);
   });

@@ -4,3 +4,4 @@ export * from "./debugger.ts";
 export * from "./needs.ts";
 export * from "./open.ts";
 export * from "./postgres.ts";
+export * from "./unpacked.ts";

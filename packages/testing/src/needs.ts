@@ -6,6 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { cgroup2Mount } from "./cgroup.ts";
 import { postgresMissing } from "./postgres-programs.ts";
+import { unpackedMissing } from "./unpacked.ts";
 
 /** What is missing, or undefined where the need is met. */
 type Probe = () => string | undefined;
@@ -29,6 +30,7 @@ const probes = {
   debhelper: () => program("dh") ?? program("dpkg-buildpackage"),
   lintian: () => program("lintian"),
   postgres: postgresMissing,
+  promtool: () => unpackedMissing("promtool"),
 } satisfies Record<string, Probe>;
 
 export type Need = keyof typeof probes;

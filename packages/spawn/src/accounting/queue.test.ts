@@ -107,11 +107,19 @@ describe("AccountingQueue", () => {
     sink.succeed("parent#1");
     await pass();
     expect(settled).toEqual([2]);
-    expect(queue.status).toMatchObject({ waiting: 1, running: 1, accounted: 1 });
+    expect(queue.metrics).toMatchObject({
+      waitingCgroups: 1,
+      runningHandlers: 1,
+      accountedCgroups: 1,
+    });
     sink.succeed();
     await pass();
     expect(settled).toEqual([2, 1]);
-    expect(queue.status).toMatchObject({ waiting: 0, running: 0, accounted: 2 });
+    expect(queue.metrics).toMatchObject({
+      waitingCgroups: 0,
+      runningHandlers: 0,
+      accountedCgroups: 2,
+    });
   });
 
   it("tries again with growing pauses, and logs an error once", async () => {
@@ -128,7 +136,12 @@ describe("AccountingQueue", () => {
     sink.succeed();
     await pass();
     expect(settled).toEqual([1]);
-    expect(queue.status).toMatchObject({ failed: 4, retried: 4, accounted: 1, lost: 0 });
+    expect(queue.metrics).toMatchObject({
+      failedHandlers: 4,
+      retriedHandlers: 4,
+      accountedCgroups: 1,
+      lostCgroups: 0,
+    });
   });
 
   it("pauses for five minutes at most", () => {
@@ -153,7 +166,7 @@ describe("AccountingQueue", () => {
     expect(log.at(-1)).toBe(
       "/a: not accounted, given up after 4 attempts: its handler has failed for 10 s; last error: last",
     );
-    expect(queue.status).toMatchObject({ waiting: 0, lost: 1 });
+    expect(queue.metrics).toMatchObject({ waitingCgroups: 0, lostCgroups: 1 });
     await pass(1_000_000);
     expect(sink.calls).toHaveLength(4);
   });
@@ -172,7 +185,7 @@ describe("AccountingQueue", () => {
     sink.fail();
     await pass();
     expect(settled).toEqual([1]);
-    expect(queue.status.lost).toBe(1);
+    expect(queue.metrics.lostCgroups).toBe(1);
   });
 
   it.each([7_200_000, -7_200_000])(
@@ -191,7 +204,11 @@ describe("AccountingQueue", () => {
       expect(sink.running.size).toBe(1);
       sink.succeed();
       await pass();
-      expect(queue.status).toMatchObject({ accounted: 3, lost: 0, waiting: 0 });
+      expect(queue.metrics).toMatchObject({
+        accountedCgroups: 3,
+        lostCgroups: 0,
+        waitingCgroups: 0,
+      });
     },
   );
 
@@ -204,15 +221,15 @@ describe("AccountingQueue", () => {
       await pass(1_000_000);
       release("f");
       await pass();
-      expect(queue.status).toMatchObject({ waiting: 6, lost: 0 });
+      expect(queue.metrics).toMatchObject({ waitingCgroups: 6, lostCgroups: 0 });
       // The age counts from the first attempt.
       sink.state = "ready";
       sink.fail();
       await pass(9999);
-      expect(queue.status).toMatchObject({ waiting: 6, lost: 0 });
+      expect(queue.metrics).toMatchObject({ waitingCgroups: 6, lostCgroups: 0 });
       sink.succeed();
       await pass();
-      expect(queue.status).toMatchObject({ accounted: 6, lost: 0 });
+      expect(queue.metrics).toMatchObject({ accountedCgroups: 6, lostCgroups: 0 });
     },
   );
 
@@ -225,18 +242,18 @@ describe("AccountingQueue", () => {
     await pass(1_000_000);
     release("c");
     await pass();
-    expect(queue.status).toMatchObject({ waiting: 3, lost: 0 });
+    expect(queue.metrics).toMatchObject({ waitingCgroups: 3, lostCgroups: 0 });
     sink.state = "ready";
     sink.succeed();
     await pass();
-    expect(queue.status).toMatchObject({ accounted: 3, lost: 0 });
+    expect(queue.metrics).toMatchObject({ accountedCgroups: 3, lostCgroups: 0 });
   });
 
   it("gives up the oldest whose handler fails when there are too many, for a new one", async () => {
     open({ maxWaiting: 3 });
     release("a", "b", "c", "d", "e");
     await pass();
-    expect(queue.status).toMatchObject({ running: 5, lost: 0 });
+    expect(queue.metrics).toMatchObject({ runningHandlers: 5, lostCgroups: 0 });
     sink.fail();
     await pass();
     expect(settled).toEqual([]);
@@ -246,7 +263,7 @@ describe("AccountingQueue", () => {
     expect(log.at(-1)).toContain("the handlers of more than 3 cgroups fail");
     // c, d and e are called again: f makes room in vain until one has failed.
     await pass(1000);
-    expect(queue.status).toMatchObject({ waiting: 4, running: 4, lost: 2 });
+    expect(queue.metrics).toMatchObject({ waitingCgroups: 4, runningHandlers: 4, lostCgroups: 2 });
     sink.fail();
     release("g");
     await pass();
@@ -270,7 +287,7 @@ describe("AccountingQueue", () => {
     sink.fail();
     await pass();
     expect(settled).toEqual([1]);
-    expect(queue.status).toMatchObject({ failed: 1, lost: 0, waiting: 0 });
+    expect(queue.metrics).toMatchObject({ failedHandlers: 1, lostCgroups: 0, waitingCgroups: 0 });
   });
 
   it("keeps to the number of running handlers", async () => {
@@ -326,7 +343,7 @@ describe("AccountingQueue", () => {
       await pass();
     }
     expect(sink.calls).toEqual(["a#1", "b#1", "waits#1", "late#1"]);
-    expect(queue.status).toMatchObject({ accounted: 4, lost: 0, waiting: 0 });
+    expect(queue.metrics).toMatchObject({ accountedCgroups: 4, lostCgroups: 0, waitingCgroups: 0 });
   });
 
   it("keeps what waits for a script that could not be used, if it has no handler then", async () => {
@@ -339,7 +356,7 @@ describe("AccountingQueue", () => {
     sink.state = "idle";
     await pass();
     expect(settled).toEqual([]);
-    expect(queue.status.waiting).toBe(3);
+    expect(queue.metrics.waitingCgroups).toBe(3);
   });
 
   it("replaces a report that waits by a later one of the same cgroup", async () => {
@@ -353,7 +370,11 @@ describe("AccountingQueue", () => {
     sink.succeed();
     await pass();
     expect(settled).toEqual([2]);
-    expect(queue.status).toMatchObject({ superseded: 1, waiting: 0, lost: 0 });
+    expect(queue.metrics).toMatchObject({
+      supersededReports: 1,
+      waitingCgroups: 0,
+      lostCgroups: 0,
+    });
   });
 
   it.each(["succeed", "fail"] as const)(
@@ -369,7 +390,7 @@ describe("AccountingQueue", () => {
       sink.succeed();
       await pass();
       expect(settled.at(-1)).toBe(3);
-      expect(queue.status.waiting).toBe(0);
+      expect(queue.metrics.waitingCgroups).toBe(0);
     },
   );
 
@@ -377,7 +398,7 @@ describe("AccountingQueue", () => {
     release("vanished");
     sink.succeed();
     await pass();
-    expect(queue.status).toMatchObject({ accounted: 1, waiting: 0 });
+    expect(queue.metrics).toMatchObject({ accountedCgroups: 1, waitingCgroups: 0 });
     expect(settled).toEqual([]);
   });
 
@@ -396,7 +417,7 @@ describe("AccountingQueue", () => {
     await pass();
     expect(isDrained).toBe(true);
     await drained;
-    expect(queue.status.waiting).toBe(2);
+    expect(queue.metrics.waitingCgroups).toBe(2);
     release("d");
     const second = queue.drain(500);
     await pass(500);

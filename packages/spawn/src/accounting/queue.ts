@@ -19,7 +19,9 @@ import type { CgroupSnapshot } from "@cm4all/cgroup";
 import { errorText, textOf } from "@cm4all/linux";
 import { doubling, pauseAfter } from "@cm4all/supervision";
 import { LOG_ERR, LOG_WARNING, type Logger } from "../log.ts";
+import { zeroCounts } from "../metrics/declaration.ts";
 import type { Release } from "../reaper/messages.ts";
+import { ACCOUNTING_METRICS, type AccountingGauges, type AccountingMetrics } from "./metrics.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 
 export interface AccountingPolicy {
@@ -36,23 +38,6 @@ export interface AccountingPolicy {
 /** Who released a cgroup and waits for its handler. */
 export interface Releaser {
   settle(releases: readonly number[]): void;
-}
-
-export interface AccountingStatus {
-  /** Cgroups whose handler has not returned without an error yet. */
-  readonly waiting: number;
-  /** Handlers that have been called and have not returned. */
-  readonly running: number;
-  /** Since the start of the daemon: */
-  readonly accounted: number;
-  readonly failed: number;
-  readonly retried: number;
-  /** Given up, and deleted without being accounted. */
-  readonly lost: number;
-  /** Reports that a later one of the same cgroup has replaced before they were accounted. */
-  readonly superseded: number;
-  /** How long all handlers together have taken, most of which they waited. */
-  readonly handlerMs: number;
 }
 
 /** Between the failure of a cgroup's handler and its next call. */
@@ -88,7 +73,7 @@ export class AccountingQueue {
   #isPromised = false;
   #lastState: SinkState | undefined;
   #running = 0;
-  #counts = { accounted: 0, failed: 0, retried: 0, lost: 0, superseded: 0, handlerMs: 0 };
+  readonly #counts = zeroCounts(ACCOUNTING_METRICS);
   readonly #settled = new Map<Releaser, number[]>();
   #drained: (() => void) | undefined;
 
@@ -99,8 +84,13 @@ export class AccountingQueue {
     sink.onStateChange(() => this.#pump());
   }
 
-  get status(): AccountingStatus {
-    return { waiting: this.#entries.size, running: this.#running, ...this.#counts };
+  get metrics(): AccountingMetrics {
+    const gauges: AccountingGauges = {
+      script: this.#sink.state,
+      waitingCgroups: this.#entries.size,
+      runningHandlers: this.#running,
+    };
+    return { ...gauges, ...this.#counts };
   }
 
   configure(policy: AccountingPolicy): void {
@@ -129,12 +119,12 @@ export class AccountingQueue {
     };
     const earlier = this.#entries.get(snapshot.id);
     if (earlier?.isRunning === true) {
-      if (earlier.successor !== undefined) this.#counts.superseded++;
+      if (earlier.successor !== undefined) this.#counts.supersededReports++;
       earlier.successor = entry;
       return;
     }
     if (earlier !== undefined) {
-      this.#counts.superseded++;
+      this.#counts.supersededReports++;
       this.#remove(earlier);
     }
     this.#insert(entry);
@@ -198,7 +188,7 @@ export class AccountingQueue {
     entry.triedSinceMs ??= performance.now();
     entry.isRunning = true;
     this.#running++;
-    if (entry.attempts > 0) this.#counts.retried++;
+    if (entry.attempts > 0) this.#counts.retriedHandlers++;
     entry.attempts++;
     const startedMs = performance.now();
     let failure: unknown;
@@ -209,12 +199,12 @@ export class AccountingQueue {
       failure = error;
       isFailed = true;
     }
-    this.#counts.handlerMs += performance.now() - startedMs;
+    this.#counts.handlerSeconds += (performance.now() - startedMs) / 1000;
     entry.isRunning = false;
     this.#running--;
     if (isFailed) this.#failed(entry, failure);
     else {
-      this.#counts.accounted++;
+      this.#counts.accountedCgroups++;
       this.#finish(entry);
     }
     this.#pump();
@@ -222,12 +212,12 @@ export class AccountingQueue {
 
   #failed(entry: Entry, error: unknown): void {
     const reason = errorText(error);
-    this.#counts.failed++;
+    this.#counts.failedHandlers++;
     // Once: an outage of the database fails each waiting handler again and again.
     if (reason !== entry.lastError) this.#log(LOG_ERR, `${displayName(entry)}: ${reason}`);
     entry.lastError = reason;
     if (entry.successor !== undefined) {
-      this.#counts.superseded++;
+      this.#counts.supersededReports++;
       this.#finish(entry);
     } else if (!this.#policy.retry) this.#finish(entry);
     else {
@@ -264,7 +254,7 @@ export class AccountingQueue {
     entry: Entry,
     why = `its handler has failed for ${this.#policy.maxAgeMs / 1000} s`,
   ): void {
-    this.#counts.lost++;
+    this.#counts.lostCgroups++;
     const error = entry.lastError === undefined ? "" : `; last error: ${entry.lastError}`;
     this.#log(
       LOG_ERR,

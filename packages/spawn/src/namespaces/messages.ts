@@ -1,9 +1,8 @@
 /** The dialogue between the main thread and the namespace service's thread. */
-import type { NamespaceKind } from "@cm4all/spawn-protocol";
 import type { LogLine } from "../log.ts";
 import type { Dialogue } from "../thread/dialogue.ts";
+import type { NamespaceMetrics } from "./metrics.ts";
 import type { Policy } from "./policy.ts";
-import type { RequestType } from "./requests/statistics.ts";
 
 /** What the thread starts with. */
 export interface NamespaceOptions {
@@ -25,7 +24,7 @@ export interface NamespaceDialogue extends Dialogue {
     serve(): void;
     /** Answers when the thread has come round its loop. */
     ping(): void;
-    status(): NamespaceStatus;
+    status(): NamespaceMetrics;
     /** Ends all names, or only those that are not leased and in which nothing runs. */
     purge(onlyIdle: boolean): PurgeResult;
   };
@@ -56,29 +55,4 @@ export interface OpenStore {
 export interface PurgeResult {
   readonly ended: number;
   readonly left: number;
-}
-
-/** How many namespaces there are of each kind: `ipcNamespaces`, ... */
-export type NamespaceCounts = { readonly [Kind in NamespaceKind as `${Kind}Namespaces`]: number };
-
-export interface NamespaceStatus extends NamespaceCounts {
-  readonly names: number;
-  readonly leasedNames: number;
-  readonly connections: number;
-  readonly openHandles: number;
-  readonly expiredNames: number;
-  readonly sparedNames: number;
-  readonly initDeaths: number;
-  /** The longest that the thread was away from waiting, since the status before. */
-  readonly longestTurnMs: number;
-  readonly requests: {
-    readonly answered: number;
-    readonly answeredTotalMs: number;
-    readonly byType: Readonly<Record<RequestType, number>>;
-    /** See LATENCY_BUCKETS_MS. */
-    readonly latencyCounts: readonly number[];
-    readonly failed: number;
-    readonly malformed: number;
-    readonly refused: number;
-  };
 }

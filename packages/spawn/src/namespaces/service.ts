@@ -3,18 +3,20 @@ import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/
 import { forEachKind } from "@cm4all/spawn-protocol";
 import { LOG_WARNING, type Logger } from "../log.ts";
 import { LogOnce } from "../log-once.ts";
+import { zeroCounts } from "../metrics/declaration.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { ParentThread, workerOptions } from "../thread/parent-thread.ts";
 import { Listener } from "./connections/listener.ts";
 import { Expiry } from "./expiry/expiry.ts";
 import { NameEnder } from "./expiry/name-ender.ts";
-import type {
-  NamespaceCounts,
-  NamespaceDialogue,
-  NamespaceOptions,
-  NamespaceStatus,
-} from "./messages.ts";
+import type { NamespaceDialogue, NamespaceOptions } from "./messages.ts";
+import {
+  NAMESPACE_METRICS,
+  type NamespaceCounts,
+  type NamespaceGauges,
+  type NamespaceMetrics,
+} from "./metrics.ts";
 import { DescriptorCache } from "./names/descriptor-cache.ts";
 import { makeChildrenPowerless, spawnInit } from "./names/init.ts";
 import type { KeptNamespace } from "./names/namespace-set.ts";
@@ -39,12 +41,13 @@ const STOP_ANSWER_MS = 200;
 
 /** Runs until it is told to stop. To be called on a worker thread. */
 export function runNamespaceService(): void {
-  const loop = new EventLoop();
+  const counts = zeroCounts(NAMESPACE_METRICS);
+  const loop = new EventLoop(counts.turnSeconds);
   const options = workerOptions<NamespaceOptions>();
   const parent = new ParentThread<NamespaceDialogue>();
   let service: NamespaceService;
   try {
-    service = new NamespaceService(loop, options, parent);
+    service = new NamespaceService(loop, options, counts, parent);
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     parent.post("unusable", error.message);
@@ -59,6 +62,7 @@ class NamespaceService {
   readonly #loop: EventLoop;
   readonly #options: NamespaceOptions;
   readonly #parent: ParentThread<NamespaceDialogue>;
+  readonly #counts: NamespaceCounts;
   readonly #store: Store;
   readonly #isNewStore: boolean;
   readonly #descriptors = new DescriptorCache<KeptNamespace>(MAX_OPEN_NAMESPACES);
@@ -71,9 +75,15 @@ class NamespaceService {
   #reportedNames = 0;
   #isReportPlanned = false;
 
-  constructor(loop: EventLoop, options: NamespaceOptions, parent: ParentThread<NamespaceDialogue>) {
+  constructor(
+    loop: EventLoop,
+    options: NamespaceOptions,
+    counts: NamespaceCounts,
+    parent: ParentThread<NamespaceDialogue>,
+  ) {
     this.#loop = loop;
     this.#options = options;
+    this.#counts = counts;
     this.#parent = parent;
     const { policy } = options;
     const log: Logger = (priority, text) => parent.post("log", { priority, text });
@@ -92,14 +102,16 @@ class NamespaceService {
       descriptors: this.#descriptors,
       startInit: (name: string) => store.outside(() => spawnInit(name, ownPidNamespace)),
     };
-    this.#registry = new Registry(store, tools, policy.quotas, log, () => {
+    this.#registry = new Registry(store, tools, policy.quotas, counts, log, () => {
       this.#expiry.plan();
       this.#planReport();
     });
-    this.#ender = new NameEnder(loop, this.#registry, ownInode, logOnce, () => this.#planReport());
+    this.#ender = new NameEnder(loop, this.#registry, ownInode, counts, logOnce, () =>
+      this.#planReport(),
+    );
     this.#expiry = new Expiry(loop, this.#registry, this.#ender, policy.lifetimeMs);
     this.#clients = new Clients(policy, ownUserNamespace);
-    this.#responder = new Responder(this.#registry, this.#clients, log, logOnce);
+    this.#responder = new Responder(this.#registry, this.#clients, counts, log, logOnce);
     this.#listener = new Listener(
       loop,
       (connection) => this.#responder.serve(connection),
@@ -189,34 +201,23 @@ class NamespaceService {
       if (monotonicMs() < endMs) connection.finish();
   }
 
-  #status(): NamespaceStatus {
-    const counts = forEachKind(() => 0);
+  #status(): NamespaceMetrics {
+    return { ...this.#gauges(), ...this.#counts };
+  }
+
+  #gauges(): NamespaceGauges {
+    const kept = forEachKind(() => 0);
     let leasedNames = 0;
     for (const set of this.#registry.sets()) {
-      for (const kind of set.kinds()) counts[kind]++;
+      for (const kind of set.kinds()) kept[kind]++;
       if (set.isLeased) leasedNames++;
     }
-    const namespaces = Object.entries(counts).map(([kind, count]) => [`${kind}Namespaces`, count]);
-    const { statistics } = this.#responder;
     return {
       names: this.#registry.size,
-      ...(Object.fromEntries(namespaces) as NamespaceCounts),
       leasedNames,
+      kept,
+      openDescriptors: this.#descriptors.size,
       connections: this.#clients.size,
-      openHandles: this.#descriptors.size,
-      expiredNames: this.#ender.expired,
-      sparedNames: this.#ender.spared,
-      initDeaths: this.#registry.initDeaths,
-      longestTurnMs: this.#loop.takeLongestTurnMs(),
-      requests: {
-        answered: statistics.answeredCount,
-        byType: statistics.byType,
-        answeredTotalMs: statistics.answeredTotalMs,
-        latencyCounts: statistics.latencyCounts,
-        failed: statistics.failed,
-        malformed: statistics.malformed,
-        refused: statistics.refused,
-      },
     };
   }
 }

@@ -1,8 +1,10 @@
 import { bytesOfText, textOf } from "@cm4all/linux";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { zeroCounts } from "../metrics/declaration.ts";
 import type { Removal } from "./cgroup-files.ts";
 import { Lifecycle } from "./lifecycle.ts";
+import { REAPER_METRICS } from "./metrics.ts";
 
 /** A directory of the simulated cgroupfs. */
 interface Directory {
@@ -35,6 +37,8 @@ class Simulation {
   /** What happens between the look whether a cgroup is populated and its figures. */
   meanwhile: (() => void) | undefined;
 
+  readonly counts = zeroCounts(REAPER_METRICS);
+
   constructor() {
     this.lifecycle = new Lifecycle<Directory>(
       {
@@ -62,6 +66,7 @@ class Simulation {
         },
       },
       50,
+      this.counts,
     );
   }
 
@@ -339,7 +344,7 @@ describe("Reaper", () => {
     expect(world.pass(1000)).toEqual([]);
     world.stop(a);
     expect(world.pass(50)).toEqual(["/a#2=2", "rmdir /a"]);
-    expect(world.lifecycle.counts.repopulated).toBe(1);
+    expect(world.counts.repopulatedCgroups).toBe(1);
   });
 
   it("finds out by EBUSY that it was populated again", () => {

@@ -13,6 +13,7 @@
  */
 import type { CgroupEvents, CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
 import type { Removal } from "./cgroup-files.ts";
+import type { ReaperCounts } from "./metrics.ts";
 import type { Origin } from "./tree-watch.ts";
 
 /** @typeParam Node what stands for a cgroup's directory */
@@ -82,17 +83,15 @@ interface Cgroup<Node> {
 const ECHO_MS = 15;
 const ECHO_USEC = 200;
 
-export interface LifecycleCounts {
-  released: number;
-  deleted: number;
-  vanished: number;
-  /** How often a cgroup was populated again before it was deleted. */
-  repopulated: number;
-}
+/** What of the reaper is counted here. */
+export type LifecycleCounts = Pick<
+  ReaperCounts,
+  "releasedCgroups" | "deletedCgroups" | "vanishedCgroups" | "repopulatedCgroups"
+>;
 
 export class Lifecycle<Node> {
-  readonly counts: LifecycleCounts = { released: 0, deleted: 0, vanished: 0, repopulated: 0 };
   readonly #world: LifecycleWorld<Node>;
+  readonly #counts: LifecycleCounts;
   readonly #deletionDelayMs: number;
   readonly #cgroups = new Map<Node, Cgroup<Node>>();
   /** Releases that are not settled. */
@@ -102,8 +101,9 @@ export class Lifecycle<Node> {
   #dueHead = 0;
   #nextRelease = 1;
 
-  constructor(world: LifecycleWorld<Node>, deletionDelayMs: number) {
+  constructor(world: LifecycleWorld<Node>, deletionDelayMs: number, counts: LifecycleCounts) {
     this.#world = world;
+    this.#counts = counts;
     this.#deletionDelayMs = deletionDelayMs;
   }
 
@@ -267,7 +267,7 @@ export class Lifecycle<Node> {
 
   #becamePopulated(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released") {
-      this.counts.repopulated++;
+      this.#counts.repopulatedCgroups++;
       if (cgroup.parent !== undefined) cgroup.parent.unreleasedChildren++;
     }
     cgroup.phase = "populated";
@@ -296,7 +296,7 @@ export class Lifecycle<Node> {
     cgroup.dueMs = this.#world.nowMs() + this.#deletionDelayMs;
     const first = cgroup.phase !== "released";
     cgroup.phase = "released";
-    this.counts.released++;
+    this.#counts.releasedCgroups++;
     const snapshot = { ...measured, report: cgroup.report };
     cgroup.settled = this.#world.released(cgroup.node, release, snapshot, before);
     if (!cgroup.settled) this.#waiting.set(release, cgroup);
@@ -309,7 +309,7 @@ export class Lifecycle<Node> {
     const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
     if (typeof measured === "string") return;
     if (this.#hasRunAgain(cgroup, measured)) {
-      this.counts.repopulated++;
+      this.#counts.repopulatedCgroups++;
       this.#release(cgroup, measured);
     } else this.#tryDelete(cgroup);
   }
@@ -325,7 +325,7 @@ export class Lifecycle<Node> {
       cgroup.sample ?? cgroup.last ?? this.#world.identify(cgroup.node, cgroup.bornMs);
     cgroup.phase = "vanished";
     cgroup.report++;
-    this.counts.vanished++;
+    this.#counts.vanishedCgroups++;
     const snapshot = { ...measured, report: cgroup.report };
     this.#world.vanished(cgroup.node, this.#nextRelease++, snapshot);
     this.#childReleased(cgroup.parent);
@@ -342,7 +342,7 @@ export class Lifecycle<Node> {
     if (cgroup.dueMs > this.#world.nowMs()) return;
     const removal = this.#world.remove(cgroup.node);
     if (removal === "removed") {
-      this.counts.deleted++;
+      this.#counts.deletedCgroups++;
       this.#detach(cgroup);
     } else if (removal === "busy" && this.#world.state(cgroup.node)?.populated === true) {
       this.#becamePopulated(cgroup);

@@ -2,7 +2,7 @@
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import type { ByteString } from "@cm4all/linux";
 import type { Dialogue } from "../thread/dialogue.ts";
-import type { ScopeTotals } from "./totals.ts";
+import type { ReaperMetrics } from "./metrics.ts";
 
 /** How the reaper works. */
 export interface ReaperOptions {
@@ -30,7 +30,7 @@ export interface Release {
 /** Declared once, for both threads. */
 export interface ReaperDialogue extends Dialogue {
   readonly requests: {
-    status(): ReaperStatus;
+    status(): ReaperMetrics;
   };
   readonly commands: {
     /** The handlers of these releases have returned, or they were given up. */
@@ -44,28 +44,4 @@ export interface ReaperDialogue extends Dialogue {
     /** Each is to be settled, if it has not vanished. */
     released(releases: readonly Release[]): void;
   };
-}
-
-/** Numbers since the thread was started; the first four are those of now. */
-export interface ReaperStatus {
-  /** Managed cgroups that are known. */
-  readonly watched: number;
-  /** Released cgroups whose handler has not returned. */
-  readonly waiting: number;
-  readonly inotifyWatches: number;
-  /** Directories that the kernel gave no watch for. */
-  readonly unwatched: number;
-  readonly released: number;
-  readonly deleted: number;
-  /** Used cgroups that somebody else removed before they were measured. */
-  readonly vanished: number;
-  /** How often a cgroup ran again before it was deleted. */
-  readonly repopulated: number;
-  /** How often the kernel lost events and everything was compared. */
-  readonly rescans: number;
-  /** What only the periodic check found. */
-  readonly missed: number;
-  readonly scopes: readonly ScopeTotals[];
-  /** The longest that the thread has worked without looking for the next event. */
-  readonly longestTurnMs: number;
 }

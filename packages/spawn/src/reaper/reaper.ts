@@ -16,11 +16,12 @@ import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
 import { CgroupFiles } from "./cgroup-files.ts";
 import { Lifecycle } from "./lifecycle.ts";
-import type { ReaperDialogue, ReaperOptions, ReaperStatus, Release } from "./messages.ts";
+import type { ReaperDialogue, ReaperOptions, Release } from "./messages.ts";
+import type { ReaperCounts, ReaperGauges, ReaperMetrics } from "./metrics.ts";
 import { OpenRoot } from "./open-root.ts";
 import { formatReport } from "./report.ts";
 import { enterPlace, type Place, rootPlace } from "./scopes.ts";
-import { Totals } from "./totals.ts";
+import { countUsage } from "./totals.ts";
 import { type Origin, type TreeNode, TreeWatch } from "./tree-watch.ts";
 
 type Node = TreeNode<Place>;
@@ -45,12 +46,11 @@ export class Reaper {
   readonly #tree: TreeWatch<Place>;
   readonly #lifecycle: Lifecycle<Node>;
   readonly #complaints = new Set<string>();
-  readonly #totals = new Totals();
+  readonly #counts: ReaperCounts;
   #hasInotify = false;
   #accounting: boolean;
   #releases: Release[] = [];
   #deletion: { readonly timer: Timer; readonly dueMs: number } | undefined;
-  #missed = 0;
 
   /**
    * @param tellReleased gets what was released in a turn
@@ -59,11 +59,13 @@ export class Reaper {
   constructor(
     options: ReaperOptions,
     loop: EventLoop,
+    counts: ReaperCounts,
     log: Logger,
     tellReleased: (releases: readonly Release[]) => void,
   ) {
     this.#options = options;
     this.#loop = loop;
+    this.#counts = counts;
     this.#log = log;
     this.#tellReleased = tellReleased;
     this.#accounting = options.accounting;
@@ -79,7 +81,7 @@ export class Reaper {
         identify: (node, bornMs) => this.#files.identify(node, bornMs),
         remove: (node) => this.#remove(node),
         released: (node, number, snapshot, before) => {
-          this.#totals.add(node, snapshot, before);
+          countUsage(counts, node, snapshot, before);
           return this.#released(node, { number, snapshot, vanished: false });
         },
         vanished: (node, number, snapshot) => {
@@ -88,6 +90,7 @@ export class Reaper {
         },
       },
       options.deletionDelayMs,
+      counts,
     );
     this.#tree = new TreeWatch<Place>(
       this.#root,
@@ -252,7 +255,7 @@ export class Reaper {
     this.#drain();
     const confirmed = [...this.#differences()].filter(([key]) => suspects.has(key));
     for (const [, repair] of confirmed) repair();
-    this.#missed += confirmed.length;
+    this.#counts.missedChanges += confirmed.length;
     if (confirmed.length > 0)
       this.#log(LOG_WARNING, `the periodic check found ${confirmed.length} missed changes`);
   }
@@ -271,18 +274,14 @@ export class Reaper {
     return found;
   }
 
-  #status(): ReaperStatus {
-    return {
-      watched: this.#lifecycle.watched,
-      waiting: this.#lifecycle.waiting,
+  #status(): ReaperMetrics {
+    const gauges: ReaperGauges = {
+      watchedCgroups: this.#lifecycle.watched,
+      waitingCgroups: this.#lifecycle.waiting,
       inotifyWatches: this.#tree.watches,
-      unwatched: this.#tree.unwatched,
-      ...this.#lifecycle.counts,
-      rescans: this.#tree.overflows,
-      missed: this.#missed,
-      scopes: this.#totals.list(),
-      longestTurnMs: this.#loop.takeLongestTurnMs(),
+      unwatchedDirectories: this.#tree.unwatched,
     };
+    return { ...gauges, ...this.#counts, rescans: this.#tree.overflows };
   }
 
   #unwatchable(path: ByteString, error: unknown): void {

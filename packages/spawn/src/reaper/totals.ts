@@ -1,42 +1,29 @@
 /** Sums over all that has run in each scope. */
-
 import type { CgroupUsage } from "@cm4all/cgroup";
-import type { ByteString } from "@cm4all/linux";
+import { textOf } from "@cm4all/linux";
+import { emptyHistogram, observe } from "../metrics/histogram.ts";
+import { REAPER_METRICS, type ReaperCounts } from "./metrics.ts";
 import type { Place } from "./scopes.ts";
 import type { TreeNode } from "./tree-watch.ts";
 
-/** What has run in a scope: sums over the cgroups directly below it, which include theirs. */
-export interface ScopeTotals {
-  readonly path: ByteString;
-  readonly cpuUsec: number;
-  /** The sum of each one's peak; undefined without the memory controller. */
-  readonly memoryPeakBytes: number | undefined;
+/**
+ * Counts what a cgroup has used since its last report. Only those directly below a scope
+ * count: the kernel's figures include everything deeper.
+ */
+export function countUsage(
+  { scopeCpuSeconds, scopeMemoryPeakBytes }: ScopeCounts,
+  { parent }: TreeNode<Place>,
+  now: CgroupUsage,
+  before: CgroupUsage | undefined,
+): void {
+  if (parent?.place.kind !== "scope") return;
+  const scope = textOf(parent.path);
+  const usec = (now.cpuTotalUsec ?? 0) - (before?.cpuTotalUsec ?? 0);
+  scopeCpuSeconds[scope] = (scopeCpuSeconds[scope] ?? 0) + usec / 1e6;
+  // Undefined without the memory controller.
+  if (now.memoryPeakBytes === undefined) return;
+  scopeMemoryPeakBytes[scope] ??= emptyHistogram(REAPER_METRICS.scopeMemoryPeakBytes.bounds);
+  observe(scopeMemoryPeakBytes[scope], now.memoryPeakBytes);
 }
 
-export class Totals {
-  readonly #scopes = new Map<
-    ByteString,
-    { cpuUsec: number; memoryPeakBytes: number | undefined }
-  >();
-
-  /**
-   * Adds what a cgroup has used since its last report. Only those directly below a scope
-   * count: the kernel's figures include everything deeper.
-   */
-  add({ parent }: TreeNode<Place>, now: CgroupUsage, before: CgroupUsage | undefined): void {
-    if (parent?.place.kind !== "scope") return;
-    let totals = this.#scopes.get(parent.path);
-    if (totals === undefined) {
-      totals = { cpuUsec: 0, memoryPeakBytes: undefined };
-      this.#scopes.set(parent.path, totals);
-    }
-    totals.cpuUsec += (now.cpuTotalUsec ?? 0) - (before?.cpuTotalUsec ?? 0);
-    if (now.memoryPeakBytes !== undefined)
-      totals.memoryPeakBytes =
-        (totals.memoryPeakBytes ?? 0) + now.memoryPeakBytes - (before?.memoryPeakBytes ?? 0);
-  }
-
-  list(): ScopeTotals[] {
-    return [...this.#scopes].map(([path, totals]) => ({ path, ...totals }));
-  }
-}
+export type ScopeCounts = Pick<ReaperCounts, "scopeCpuSeconds" | "scopeMemoryPeakBytes">;

@@ -4,6 +4,7 @@
  * Promises, timers and streams of Node do nothing on such a thread.
  */
 import { Epoll } from "@cm4all/linux";
+import { type Histogram, observe } from "../metrics/histogram.ts";
 
 type Handler = (events: number) => void;
 
@@ -31,8 +32,13 @@ export class EventLoop {
   // A loop has a handful of timers: whoever has thousands of deadlines keeps them in order.
   readonly #timers = new Set<PendingTimer>();
   #nextToken = 1;
+  readonly #turnSeconds: Histogram | undefined;
   #stopped = false;
-  #longestTurnMs = 0;
+
+  /** @param turnSeconds counts how long nothing was served between two waits */
+  constructor(turnSeconds?: Histogram) {
+    this.#turnSeconds = turnSeconds;
+  }
 
   /**
    * Calls `handler` while `fd` is ready.
@@ -87,15 +93,9 @@ export class EventLoop {
       this.#epoll.dispatch(handleFirst);
       this.#epoll.dispatch(handle);
       this.#runTimers();
-      this.#longestTurnMs = Math.max(this.#longestTurnMs, monotonicMs() - startMs);
+      if (this.#turnSeconds !== undefined)
+        observe(this.#turnSeconds, (monotonicMs() - startMs) / 1000);
     }
-  }
-
-  /** The longest time between two waits since the last call: nothing was served meanwhile. */
-  takeLongestTurnMs(): number {
-    const longest = this.#longestTurnMs;
-    this.#longestTurnMs = 0;
-    return longest;
   }
 
   stop(): void {

@@ -3,7 +3,8 @@
  * what the main thread would tell it. `argv[2]` are the reaper's options as JSON.
  */
 import { isMainThread } from "node:worker_threads";
-import type { ReaperStatus, Release } from "../../src/reaper/messages.ts";
+import type { Release } from "../../src/reaper/messages.ts";
+import type { ReaperMetrics } from "../../src/reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "../../src/reaper/thread.ts";
 import { runReaper } from "../../src/reaper/worker.ts";
 import { ThreadEndedError } from "../../src/thread/worker-thread.ts";
@@ -16,7 +17,7 @@ export type ToProgram =
 
 export type FromProgram =
   | { kind: "released"; releases: readonly Release[] }
-  | { kind: "status"; status: ReaperStatus };
+  | { kind: "status"; status: ReaperMetrics };
 
 function send(message: FromProgram): void {
   process.send?.(message);

@@ -1,7 +1,8 @@
 /** Runs the reaper's test program. */
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { join } from "node:path";
-import type { ReaperOptions, ReaperStatus, Release } from "../../src/reaper/messages.ts";
+import type { ReaperOptions, Release } from "../../src/reaper/messages.ts";
+import type { ReaperMetrics } from "../../src/reaper/metrics.ts";
 import type { FromProgram, ToProgram } from "./main.ts";
 
 const directory = join(import.meta.dirname, "../..");
@@ -34,7 +35,7 @@ export class ReaperProgram {
   /** Gives the exit status, or the name of the signal. */
   readonly ended: Promise<number | string>;
   #unfinished = "";
-  #statuses: ((status: ReaperStatus) => void)[] = [];
+  #statuses: ((status: ReaperMetrics) => void)[] = [];
 
   /** @param wrapper a command that runs the program, such as prlimit(1) with its options */
   constructor(
@@ -81,8 +82,8 @@ export class ReaperProgram {
   }
 
   /** Also waits until the reaper has handled what came before. */
-  async status(): Promise<ReaperStatus> {
-    const answer = new Promise<ReaperStatus>((resolve) => {
+  async status(): Promise<ReaperMetrics> {
+    const answer = new Promise<ReaperMetrics>((resolve) => {
       this.#statuses.push(resolve);
       this.#send({ kind: "status" });
     });

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ScratchCgroup } from "@cm4all/testing";
-import type { CgroupServiceStatus } from "../../src/cgroup-service.ts";
+import type { CgroupMetrics } from "../../src/cgroup-service.ts";
 import type { DaemonStatus } from "../../src/status.ts";
 import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";
 
@@ -97,18 +97,18 @@ export class AccountingHost {
     await until(() => !this.exists(name), `${name} is deleted`);
   }
 
-  async reaping(): Promise<CgroupServiceStatus> {
+  async reaping(): Promise<CgroupMetrics> {
     const status = (await this.daemon.control({ command: "status" })) as DaemonStatus;
-    if (status.reaping === undefined) throw new Error("no cgroups are reaped");
-    return status.reaping;
+    if (status.accounting === undefined) throw new Error("no cgroups are reaped");
+    return { reaper: status.reaper, accounting: status.accounting };
   }
 
-  async accounting(): Promise<CgroupServiceStatus["accounting"]> {
+  async accounting(): Promise<CgroupMetrics["accounting"]> {
     return (await this.reaping()).accounting;
   }
 
   async untilReady(): Promise<void> {
-    await until(async () => (await this.accounting()).state === "ready", "the script is ready");
+    await until(async () => (await this.accounting()).script === "ready", "the script is ready");
   }
 
   /** The pids of all script hosts, also of those that have not got their title yet. */

@@ -10,7 +10,8 @@ import { openProgram } from "@cm4all/testing";
 import { afterAll } from "vitest";
 import { askDaemon } from "../../src/control.ts";
 import type { ControlRequest } from "../../src/control-commands.ts";
-import type { NamespaceStatus } from "../../src/namespaces/messages.ts";
+import type { NamespaceMetrics } from "../../src/namespaces/metrics.ts";
+import type { DaemonStatus } from "../../src/status.ts";
 import { TestClient } from "./client.ts";
 
 const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));
@@ -124,9 +125,9 @@ export class TestDaemon {
     return askDaemon(this.controlSocket, request);
   }
 
-  async status(): Promise<NamespaceStatus> {
+  async status(): Promise<NamespaceMetrics> {
     const answer = await this.control({ command: "status" });
-    return (answer as { namespaces: NamespaceStatus }).namespaces;
+    return (answer as DaemonStatus).namespace;
   }
 
   descriptorCount(): number {

@@ -6,6 +6,7 @@
 import { LOG_WARNING } from "../../log.ts";
 import type { LogOnce } from "../../log-once.ts";
 import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
+import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet } from "../names/namespace-set.ts";
 import { scanProcesses } from "../names/process-scan.ts";
 import type { Registry } from "../names/registry.ts";
@@ -17,10 +18,7 @@ export class NameEnder {
   readonly #ownInode: number;
   readonly #logOnce: LogOnce;
   readonly #onEnded: () => void;
-  /** How many names have ended. */
-  expired = 0;
-  /** How many times a name was spared because processes were in it. */
-  spared = 0;
+  readonly #counts: NamespaceCounts;
 
   /**
    * @param ownInode of the daemon's PID namespace
@@ -30,12 +28,14 @@ export class NameEnder {
     loop: Pick<EventLoop, "after">,
     registry: Registry,
     ownInode: number,
+    counts: NamespaceCounts,
     logOnce: LogOnce,
     onEnded: () => void,
   ) {
     this.#loop = loop;
     this.#registry = registry;
     this.#ownInode = ownInode;
+    this.#counts = counts;
     this.#logOnce = logOnce;
     this.#onEnded = onEnded;
   }
@@ -88,7 +88,7 @@ export class NameEnder {
       // It may have been used or ended meanwhile.
       if (!this.#registry.isIdleSince(set, untilMs)) continue;
       if (set.init !== undefined && busy.has(set.init.inode)) {
-        this.spared++;
+        this.#counts.sparedNames++;
         this.#registry.touch(set);
       } else {
         this.#end(set);
@@ -128,6 +128,6 @@ export class NameEnder {
 
   #end(set: NamespaceSet): void {
     this.#registry.remove(set);
-    this.expired++;
+    this.#counts.endedNames++;
   }
 }

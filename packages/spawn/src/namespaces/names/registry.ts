@@ -2,6 +2,7 @@
 import { LOG_NOTICE, type Logger } from "../../log.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError, Refusal } from "../errors.ts";
+import type { NamespaceCounts } from "../metrics.ts";
 import type { Quotas } from "../policy.ts";
 import { NamespaceSet, type SetOwner, type Tools } from "./namespace-set.ts";
 import type { Store } from "./store.ts";
@@ -17,15 +18,22 @@ export class Registry implements SetOwner {
    * clock, in this order: whoever is used goes to the end.
    */
   readonly #idle = new Map<NamespaceSet, number>();
+  readonly #counts: NamespaceCounts;
   quotas: Quotas;
-  /** How many inits have ended by themselves. */
-  initDeaths = 0;
 
   /** @param touched is told when a name was used, or lost its last lease */
-  constructor(store: Store, tools: Tools, quotas: Quotas, log: Logger, touched: () => void) {
+  constructor(
+    store: Store,
+    tools: Tools,
+    quotas: Quotas,
+    counts: NamespaceCounts,
+    log: Logger,
+    touched: () => void,
+  ) {
     this.#store = store;
     this.#tools = tools;
     this.quotas = quotas;
+    this.#counts = counts;
     this.#log = log;
     this.#touched = touched;
   }
@@ -70,7 +78,7 @@ export class Registry implements SetOwner {
   }
 
   initDied(set: NamespaceSet): void {
-    this.initDeaths++;
+    this.#counts.initDeaths++;
     this.#log(LOG_NOTICE, `the init of ${set.name} ended; its PID namespace is gone`);
     this.#removeIfUseless(set);
   }

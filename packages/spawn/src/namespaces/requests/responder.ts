@@ -11,13 +11,14 @@ import {
 } from "@cm4all/spawn-protocol";
 import { LOG_WARNING, type Logger } from "../../log.ts";
 import { LogOnce } from "../../log-once.ts";
+import { observe } from "../../metrics/histogram.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import type { Connection, ConnectionOwner } from "../connections/connection.ts";
 import { isSystemError, Refusal } from "../errors.ts";
+import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet, Undo } from "../names/namespace-set.ts";
 import type { Registry } from "../names/registry.ts";
 import type { Client, Clients } from "./clients.ts";
-import { RequestStatistics } from "./statistics.ts";
 
 /** Answers the requests of clients. */
 export class Responder {
@@ -26,11 +27,18 @@ export class Responder {
   readonly #logOnce: LogOnce;
   /** Of its own, so that strangers cannot fill the other one. */
   readonly #refusals: LogOnce;
-  readonly statistics = new RequestStatistics();
+  readonly #counts: NamespaceCounts;
 
-  constructor(registry: Registry, clients: Clients, log: Logger, logOnce: LogOnce) {
+  constructor(
+    registry: Registry,
+    clients: Clients,
+    counts: NamespaceCounts,
+    log: Logger,
+    logOnce: LogOnce,
+  ) {
     this.#registry = registry;
     this.#clients = clients;
+    this.#counts = counts;
     this.#logOnce = logOnce;
     this.#refusals = new LogOnce(log);
   }
@@ -51,7 +59,7 @@ export class Responder {
     if (refusal === undefined) return true;
     this.#logRefusal(client, refusal);
     this.#closeWithError(client, refusal);
-    this.statistics.refused++;
+    this.#counts.requests.refused++;
     return false;
   }
 
@@ -62,7 +70,7 @@ export class Responder {
       decoded = decodeRequest(bytes, length);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.statistics.malformed++;
+      this.#counts.requests.malformed++;
       if (error.isFraming) this.#closeWithError(client, error.message);
       else this.#sendError(client, error.message);
       return;
@@ -70,8 +78,17 @@ export class Responder {
     for (const command of decoded.unknownCommands)
       this.#logOnce.log(`command ${command}`, LOG_WARNING, `ignored unknown command ${command}`);
     const { request } = decoded;
-    if (request !== undefined && this.#answer(client, request))
-      this.statistics.answered(request, monotonicMs() - startMs);
+    if (request === undefined || !this.#answer(client, request)) return;
+    this.#countAnswer(request);
+    observe(this.#counts.requestDurationSeconds, (monotonicMs() - startMs) / 1000);
+  }
+
+  #countAnswer(request: Request): void {
+    const { requests, requested } = this.#counts;
+    requests.answered++;
+    for (const { kind } of NAMESPACE_KINDS)
+      if (payloadOf(request, kind) !== undefined) requested[kind]++;
+    if (request.lease) requested.lease++;
   }
 
   /** Answers with what was asked for, or with why not. @returns whether it was the former */
@@ -94,7 +111,7 @@ export class Responder {
       for (const takeBack of undo.reverse()) takeBack();
       if (set !== undefined) this.#registry.touchUnlessUseless(set);
       if (!(error instanceof Refusal || isSystemError(error))) throw error;
-      this.statistics.failed++;
+      this.#counts.requests.failed++;
       this.#logOnce.log(`failure ${errorKey(error)}`, LOG_WARNING, error.message);
       this.#sendError(client, error.message);
       return false;

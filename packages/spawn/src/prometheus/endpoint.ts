@@ -3,23 +3,17 @@ import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
 import { logServerErrors } from "../server-errors.ts";
-import type { DaemonStatus } from "../status.ts";
+import type { DaemonStatus, MetricsStatus } from "../status.ts";
+import type { Exposition } from "./exposition.ts";
 
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 60_000;
-
-export interface MetricsStatus {
-  /** As configured. */
-  readonly address: string;
-  readonly isListening: boolean;
-  /** The last failure to listen; undefined before the first, and once it listens. */
-  readonly problem?: string | undefined;
-}
 
 /** Serves metrics at the configured address as soon as that can be done; `close` ends it. */
 export class MetricsEndpoint {
   readonly #readStatus: () => Promise<DaemonStatus>;
   readonly #log: Logger;
+  #exposition: Promise<Exposition> | undefined;
   #status: MetricsStatus | undefined;
   #server: Server | undefined;
   #attempts: AbortController | undefined;
@@ -70,7 +64,8 @@ export class MetricsEndpoint {
 
   async #listen(address: string, signal: AbortSignal): Promise<void> {
     const { listenForMetrics } = await import("./server.ts");
-    const server = await listenForMetrics(address, this.#readStatus);
+    this.#exposition ??= this.#expose();
+    const server = await listenForMetrics(address, await this.#exposition);
     if (signal.aborted) {
       server.close();
       return;
@@ -79,6 +74,12 @@ export class MetricsEndpoint {
     this.#server = server;
     this.#status = { address, isListening: true };
     this.#log(LOG_INFO, `metrics are served at ${address}`);
+  }
+
+  /** Loads the library, which takes its time and memory, only if metrics are wanted. */
+  async #expose(): Promise<Exposition> {
+    const { Exposition } = await import("./exposition.ts");
+    return new Exposition(this.#readStatus);
   }
 
   /** Logs a reason once, however often it is tried. */

@@ -1,0 +1,62 @@
+/** Metrics for people. Pure. */
+import type { Declaration, Declarations } from "./declaration.ts";
+import { countOf } from "./histogram.ts";
+import { type AnyValue, histogramsOf, numbersOf } from "./samples.ts";
+
+/** A title, and what stands beside it. */
+export type Row = readonly [title: string, text: string];
+
+/** Returns the rows of a part, in the order of its declarations. */
+export function formatMetrics(
+  declarations: Declarations,
+  values: { readonly [key: string]: AnyValue },
+): Row[] {
+  const rows = new Map<string, string[]>();
+  for (const [key, declaration] of Object.entries(declarations)) {
+    const texts = rows.get(declaration.row) ?? [];
+    texts.push(declaration.text.replace("{}", () => formatValue(declaration, values[key])));
+    rows.set(declaration.row, texts);
+  }
+  return [...rows].map(([title, texts]) => [title, texts.join(", ")]);
+}
+
+/** The mean of a histogram, the total if the label's values are not known beforehand. */
+function formatValue(declaration: Declaration, current: AnyValue | undefined): string {
+  if (declaration.kind === "state") return declaration.states[String(current)] ?? "";
+  const { unit } = declaration;
+  if (declaration.kind === "histogram") {
+    const histograms = histogramsOf(current).map(({ value }) => value);
+    const count = sum(histograms.map(countOf));
+    return formatNumber(count === 0 ? 0 : sum(histograms.map((each) => each.sum)) / count, unit);
+  }
+  const numbers = numbersOf(declaration, current);
+  if (declaration.values === undefined)
+    return formatNumber(sum(numbers.map(({ value }) => value)), unit);
+  return numbers
+    .map(({ labelValue, value }) => `${formatNumber(value, unit)} ${labelValue}`)
+    .join(", ");
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}
+
+function formatNumber(value: number, unit: "seconds" | "bytes" | undefined): string {
+  if (unit === "seconds") return formatDuration(value);
+  if (unit === "bytes") return `${(value / 2 ** 20).toFixed(1)} MiB`;
+  return `${value}`;
+}
+
+/** `0.50 ms`, `12.3 s`, `1.5 h`. */
+export function formatDuration(seconds: number): string {
+  const units = [
+    ["d", 86_400],
+    ["h", 3600],
+    ["min", 60],
+  ] as const;
+  for (const [unit, size] of units)
+    if (seconds >= size) return `${(seconds / size).toFixed(1)} ${unit}`;
+  return seconds >= 1 || seconds === 0
+    ? `${Number(seconds.toFixed(1))} s`
+    : `${(seconds * 1000).toFixed(2)} ms`;
+}

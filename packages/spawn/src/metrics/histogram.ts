@@ -1,0 +1,26 @@
+/** How large something was that is seen again and again. */
+export interface Histogram {
+  /** Upper bounds of the buckets, ascending; each belongs to its bucket. */
+  readonly bounds: readonly number[];
+  /** How many were in each bucket, and in the end how many were larger than all bounds. */
+  readonly counts: number[];
+  sum: number;
+}
+
+export function emptyHistogram(bounds: readonly number[]): Histogram {
+  return { bounds, counts: new Array<number>(bounds.length + 1).fill(0), sum: 0 };
+}
+
+/** Counts `value`. */
+export function observe(histogram: Histogram, value: number): void {
+  const { bounds, counts } = histogram;
+  const found = bounds.findIndex((bound) => value <= bound);
+  const bucket = found < 0 ? bounds.length : found;
+  counts[bucket] = (counts[bucket] ?? 0) + 1;
+  histogram.sum += value;
+}
+
+/** Returns how many values were counted. */
+export function countOf({ counts }: Histogram): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}

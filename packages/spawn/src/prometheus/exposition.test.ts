@@ -1,0 +1,82 @@
+import { expect, it } from "vitest";
+import { zeroCounts } from "../metrics/declaration.ts";
+import { NAMESPACE_METRICS } from "../namespaces/metrics.ts";
+import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
+import type { DaemonStatus } from "../status.ts";
+import { Exposition } from "./exposition.ts";
+
+const reaper: ReaperMetrics = {
+  ...zeroCounts(REAPER_METRICS),
+  watchedCgroups: 1,
+  waitingCgroups: 0,
+  inotifyWatches: 2,
+  unwatchedDirectories: 0,
+  deletedCgroups: 3,
+  scopeCpuSeconds: { "/a.scope": 1.5 },
+  scopeMemoryPeakBytes: { "/a.scope": { bounds: [10, 20], counts: [1, 2, 3], sum: 100 } },
+};
+
+function status(more: Partial<DaemonStatus>): DaemonStatus {
+  return {
+    version: "1.2.3",
+    pid: 42,
+    uptimeSeconds: 1,
+    daemon: { loopActiveSeconds: 0 },
+    namespace: {
+      ...zeroCounts(NAMESPACE_METRICS),
+      names: 0,
+      leasedNames: 0,
+      kept: { ipc: 0, pid: 0, user: 0 },
+      openDescriptors: 0,
+      connections: 0,
+    },
+    ...more,
+  };
+}
+
+/** The series of the reaper, without those of its turns. */
+const reaperSeries = (text: string) =>
+  text
+    .split("\n")
+    .filter((line) => line.startsWith("cm4all_spawn_reaper_") && !line.includes("_turn_"));
+
+it("shows what is at the moment, and nothing of a part that does not run", async () => {
+  let current = status({ reaper });
+  const exposition = new Exposition(async () => current);
+  const { contentType, text } = await exposition.render();
+  expect(contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
+  expect(reaperSeries(text)).toEqual([
+    "cm4all_spawn_reaper_watched_cgroups 1",
+    "cm4all_spawn_reaper_waiting_cgroups 0",
+    "cm4all_spawn_reaper_released_cgroups_total 0",
+    "cm4all_spawn_reaper_deleted_cgroups_total 3",
+    "cm4all_spawn_reaper_vanished_cgroups_total 0",
+    "cm4all_spawn_reaper_repopulated_cgroups_total 0",
+    'cm4all_spawn_reaper_scope_cpu_seconds_total{scope="/a.scope"} 1.5',
+    'cm4all_spawn_reaper_scope_memory_peak_bytes_bucket{scope="/a.scope",le="10"} 1',
+    'cm4all_spawn_reaper_scope_memory_peak_bytes_bucket{scope="/a.scope",le="20"} 3',
+    'cm4all_spawn_reaper_scope_memory_peak_bytes_bucket{scope="/a.scope",le="+Inf"} 6',
+    'cm4all_spawn_reaper_scope_memory_peak_bytes_sum{scope="/a.scope"} 100',
+    'cm4all_spawn_reaper_scope_memory_peak_bytes_count{scope="/a.scope"} 6',
+    "cm4all_spawn_reaper_inotify_watches 2",
+    "cm4all_spawn_reaper_unwatched_directories 0",
+    "cm4all_spawn_reaper_rescans_total 0",
+    "cm4all_spawn_reaper_missed_changes_total 0",
+  ]);
+  // Looking changes nothing.
+  expect(reaperSeries((await exposition.render()).text)).toEqual(reaperSeries(text));
+  current = status({});
+  expect(reaperSeries((await exposition.render()).text)).toEqual([]);
+});
+
+it("asks once for all who ask at the same time", async () => {
+  let asked = 0;
+  const exposition = new Exposition(async () => {
+    asked++;
+    return status({});
+  });
+  await Promise.all([exposition.render(), exposition.render()]);
+  expect(asked).toBe(1);
+  await exposition.render();
+  expect(asked).toBe(2);
+});

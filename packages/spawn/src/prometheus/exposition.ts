@@ -1,0 +1,109 @@
+/** The daemon's metrics for Prometheus. This module and its library are loaded only if they are served. */
+import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
+import type { Declaration } from "../metrics/declaration.ts";
+import { metricName } from "../metrics/metric-name.ts";
+import { histogramsOf, labelOf, numbersOf } from "../metrics/samples.ts";
+import { type DaemonStatus, forEachMetric, type Part, type PartValues } from "../status.ts";
+import { CountedHistogram, labels } from "./counted-histogram.ts";
+
+/** The longest that monitorEventLoopDelay takes, milliseconds. */
+const NEVER_MS = 2 ** 31 - 1;
+
+export interface Page {
+  readonly contentType: string;
+  readonly text: string;
+}
+
+/** The daemon has one, however often the address changes: the default metrics are the process's. */
+export class Exposition {
+  readonly #registry = new Registry();
+  readonly #readStatus: () => Promise<DaemonStatus>;
+  #status: DaemonStatus | undefined;
+  #rendering: Promise<Page> | undefined;
+
+  /** @param readStatus asks the daemon's parts */
+  constructor(readStatus: () => Promise<DaemonStatus>) {
+    this.#readStatus = readStatus;
+    this.#registerBuild();
+    forEachMetric((part, key, declaration) => this.#register(part, key, declaration));
+    registerProcess(this.#registry);
+  }
+
+  /**
+   * Returns all metrics. Those who ask at the same time share an answer: many of them cost
+   * the threads no more.
+   */
+  render(): Promise<Page> {
+    this.#rendering ??= this.#render().finally(() => {
+      this.#rendering = undefined;
+    });
+    return this.#rendering;
+  }
+
+  async #render(): Promise<Page> {
+    this.#status = await this.#readStatus();
+    return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #registerBuild(): void {
+    const build: Gauge = new Gauge({
+      name: "cm4all_spawn_build_info",
+      help: "The version that runs.",
+      labelNames: ["version"],
+      registers: [this.#registry],
+      collect: () => build.set({ version: this.#status?.version ?? "" }, 1),
+    });
+  }
+
+  #register(part: Part, key: string, declaration: Declaration): void {
+    const label = labelOf(declaration);
+    const current = () => {
+      const values: PartValues | undefined = this.#status;
+      return values?.[part]?.[key];
+    };
+    const common = {
+      name: metricName(part, key, declaration.kind),
+      help: declaration.help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [this.#registry],
+    };
+    if (declaration.kind === "histogram") {
+      const { name, help } = common;
+      const read = () => histogramsOf(current());
+      new CountedHistogram({ name, help, label, registry: this.#registry, read });
+    } else if (declaration.kind === "counter") {
+      const counter = new Counter({
+        ...common,
+        collect: () => {
+          counter.reset();
+          // Without a label, resetting leaves a 0, also for what is not known.
+          if (label === undefined) counter.remove();
+          for (const { labelValue, value } of numbersOf(declaration, current()))
+            counter.inc(labels(label, labelValue), value);
+        },
+      });
+    } else {
+      const gauge = new Gauge({
+        ...common,
+        collect: () => {
+          gauge.reset();
+          if (label === undefined) gauge.remove();
+          for (const { labelValue, value } of numbersOf(declaration, current()))
+            gauge.set(labels(label, labelValue), value);
+        },
+      });
+    }
+  }
+}
+
+/**
+ * Registers `process_*`, which the dashboards of all programs have, and Node's version. The
+ * other `nodejs_*` tell of the main thread alone, which does least of the work, begin anew
+ * with each scrape (`nodejs_eventloop_lag_*`), or are gauges called `_total`.
+ */
+function registerProcess(register: Registry): void {
+  collectDefaultMetrics({ register, eventLoopMonitoringPrecision: NEVER_MS });
+  for (const { name } of register.getMetricsAsArray())
+    if (name.startsWith("nodejs_") && name !== "nodejs_version_info")
+      register.removeSingleMetric(name);
+}

@@ -1,0 +1,102 @@
+/** What the reaper counts and measures. */
+import type { Counts, Declarations, Gauges, Values } from "../metrics/declaration.ts";
+import { TURN_BOUNDS } from "../thread/turns.ts";
+
+const MIB = 2 ** 20;
+
+/** Counters start again when the thread does. */
+export const REAPER_METRICS = {
+  watchedCgroups: {
+    kind: "gauge",
+    help: "Managed cgroups that are known.",
+    row: "cgroups",
+    text: "{} watched",
+  },
+  waitingCgroups: {
+    kind: "gauge",
+    help: "Cgroups that ran empty and are kept until their handler returns.",
+    row: "cgroups",
+    text: "{} wait for their handler",
+  },
+  releasedCgroups: {
+    kind: "counter",
+    help: "How often a cgroup ran empty and was measured.",
+    row: "reaped",
+    text: "{} measured",
+  },
+  deletedCgroups: {
+    kind: "counter",
+    help: "Cgroups that were deleted.",
+    row: "reaped",
+    text: "{} deleted",
+  },
+  vanishedCgroups: {
+    kind: "counter",
+    help: "Cgroups that others removed before they were measured.",
+    row: "reaped",
+    text: "{} vanished",
+  },
+  repopulatedCgroups: {
+    kind: "counter",
+    help: "How often a cgroup ran again before it was deleted.",
+    row: "reaped",
+    text: "{} ran again",
+  },
+  scopeCpuSeconds: {
+    kind: "counter",
+    help: "CPU time of reaped cgroups, by the scope that they were in.",
+    unit: "seconds",
+    label: "scope",
+    row: "used",
+    text: "{} of CPU time",
+  },
+  scopeMemoryPeakBytes: {
+    kind: "histogram",
+    help: "The most memory that a cgroup had, each time that one directly below the scope was reaped.",
+    unit: "bytes",
+    label: "scope",
+    bounds: [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536].map((mib) => mib * MIB),
+    row: "used",
+    text: "{} of memory at most, on average",
+  },
+  inotifyWatches: {
+    kind: "gauge",
+    help: "Watches of inotify that are in use.",
+    row: "watching",
+    text: "{} watches",
+  },
+  unwatchedDirectories: {
+    kind: "gauge",
+    help: "Directories that the kernel gave no watch for.",
+    row: "watching",
+    text: "{} refused",
+  },
+  rescans: {
+    kind: "counter",
+    help: "How often the kernel lost events and everything was compared.",
+    row: "watching",
+    text: "{} rescans",
+  },
+  missedChanges: {
+    kind: "counter",
+    help: "Changes that only the periodic check found.",
+    row: "watching",
+    text: "{} changes missed",
+  },
+  turnSeconds: {
+    kind: "histogram",
+    help: "How long the thread of the reaper worked before it looked for the next event.",
+    unit: "seconds",
+    bounds: TURN_BOUNDS,
+    row: "reaper thread",
+    text: "{} a turn, on average",
+  },
+} as const satisfies Declarations;
+
+/** As they are shown. */
+export type ReaperMetrics = Values<typeof REAPER_METRICS>;
+
+export type ReaperGauges = Gauges<typeof REAPER_METRICS>;
+
+/** Shared by those who count, on the reaper's thread. */
+export type ReaperCounts = Counts<typeof REAPER_METRICS>;
