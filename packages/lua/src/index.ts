@@ -5,6 +5,5 @@ export {
   type Outcome,
   ScriptHost,
   type ScriptHostOptions,
-  scriptHostDefaults,
 } from "./script-host.ts";
 export { type SelectedScript, selectScript } from "./select-script.ts";

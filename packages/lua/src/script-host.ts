@@ -8,7 +8,7 @@
  */
 import { EventEmitter } from "node:events";
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
+import { type ByteString, errorText, textOf } from "@cm4all/linux";
 import { type Pauses, type SupervisionState, Supervisor } from "@cm4all/supervision";
 import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
 import { Liveness } from "./liveness.ts";
@@ -26,15 +26,6 @@ export interface ScriptHostOptions extends ProcessOptions, HostSettings {
   /** Handlers that may run, most of them waiting, at the same time. */
   maxRunning: number;
 }
-
-export const scriptHostDefaults = {
-  cgroupRoot: bytesOfText("/sys/fs/cgroup"),
-  instructions: 50_000_000,
-  handlerTimeoutMs: 60_000,
-  answerTimeoutMs: 10_000,
-  maxRunning: 64,
-  memoryMiB: 128,
-} as const;
 
 /** What became of a handler. */
 export type Outcome =
@@ -61,8 +52,6 @@ interface ScriptHostEvents {
   notice: [text: string];
   /** The process ended on its own, or had to be ended. */
   ended: [reason: string, restartInMs: number];
-  /** A handler may be started again. */
-  room: [];
 }
 
 /** Between two processes, while no handler ends in any of them. */
@@ -272,7 +261,6 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         this.emit("ready", reply.warning === undefined ? undefined : textOf(reply.warning));
         if (this.#reloadWhenReady) this.reload();
         this.#reloadWhenReady = false;
-        this.emit("room");
         break;
       case "unusable": {
         if (this.state !== "starting") break;
@@ -305,7 +293,6 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     this.#running.delete(number);
     settle?.(outcome);
     if (this.#running.size === 0) this.#onIdle?.();
-    this.emit("room");
   }
 
   #processEnded(which: HostProcess, how: string): void {

@@ -81,6 +81,16 @@ describe("handlers", () => {
     expect(failure?.traceback).toMatch(/script\.lua:3: in function/);
   });
 
+  it("can keep something in a file without a name", async () => {
+    const code = `
+      local f = io.tmpfile()
+      f:write("one\\ntwo\\n")
+      f:seek("set")
+      print(f:read("*l"), f:read("*a"), f:seek("end"))
+      f:close()`;
+    expect(await printedBy(code)).toBe("one\ttwo\n\t8\n");
+  });
+
   it("name the type of errors that are no strings", async () => {
     await expect(printedBy("error({})")).rejects.toThrow("table");
     await expect(printedBy("error()")).rejects.toThrow("nil");

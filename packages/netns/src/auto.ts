@@ -1,5 +1,5 @@
 /** Puts networks out of the pool in the place of `addresses = "auto"`. Pure. */
-import { AF_INET, formatIpAddress, type IpPrefix } from "@cm4all/linux";
+import { AF_INET, type IpPrefix } from "@cm4all/linux";
 import type { Description, EndDescription, Located, VethDescription } from "./description.ts";
 import { endsOf } from "./pool.ts";
 
@@ -54,12 +54,3 @@ const withAddresses = (
   end: EndDescription,
   addresses: readonly Located<IpPrefix>[],
 ): EndDescription => ({ ...end, addresses: [...end.addresses, ...addresses] });
-
-/** The addresses of the host's ends, where a resolver may listen. */
-export function hostAddresses({ links }: Description): string[] {
-  return links.flatMap((link) =>
-    link.type === "veth"
-      ? link.outside.addresses.map(({ value }) => formatIpAddress(value.address))
-      : [],
-  );
-}

@@ -1,8 +1,9 @@
 /** The command `check`: what `up` would do, and what is wrong. Changes nothing. */
+
 import { CommandFailure, EX_CANTCREAT, EX_TEMPFAIL } from "@cm4all/command";
-import { isErrno, RtnetlinkSocket } from "@cm4all/linux";
+import { errorText, isErrno, RtnetlinkSocket } from "@cm4all/linux";
 import { findExisting } from "./existing.ts";
-import { asFailure, messageOf, requireRoot } from "./failures.ts";
+import { asFailure, requireRoot } from "./failures.ts";
 import { planUp, type UpRequest } from "./plan.ts";
 import { describeStep } from "./plan-text.ts";
 import { peekRecord } from "./record.ts";
@@ -42,7 +43,7 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
   }
   const [first] = all;
   if (first !== undefined)
-    throw new CommandFailure(all.map(messageOf).join("\n"), first.exitStatus);
+    throw new CommandFailure(all.map(errorText).join("\n"), first.exitStatus);
   return [...lines, ...prepared.warnings.map((warning) => `warning: ${warning}`)];
 }
 

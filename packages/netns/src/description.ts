@@ -53,8 +53,6 @@ export interface PublishedPort {
   readonly protocol: "tcp" | "udp";
 }
 
-export type LinkType = "veth" | "macvlan" | "ipvlan" | "vlan" | "move";
-
 interface LinkBase {
   /** The link's name inside. */
   readonly name: string;

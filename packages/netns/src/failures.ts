@@ -30,6 +30,3 @@ export function requireRoot(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("needs root, to make and enter network namespaces", EX_NOPERM);
 }
-
-export const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error);

@@ -1,6 +1,7 @@
 /** The command `list`. */
+
 import { fstatSync, readdirSync } from "node:fs";
-import { CommandFailure } from "@cm4all/command";
+import { alignColumns, CommandFailure } from "@cm4all/command";
 import {
   formatIpAddress,
   getAddresses,
@@ -182,12 +183,7 @@ export function formatNamespaces(namespaces: readonly ListedNamespace[]): string
     for (const other of others) rows.push(["", "", "", ...other]);
     for (const problem of problems) notes.push(`${name}: ${problem}\n`);
   }
-  const widths = rows[0]?.map((_, column) =>
-    Math.max(...rows.map((row) => row[column]?.length ?? 0)),
-  );
-  const lines = rows
-    .map((row) => row.map((cell, column) => cell.padEnd(widths?.[column] ?? 0)).join("  "))
-    .map((line) => `${line.trimEnd()}\n`);
+  const lines = alignColumns(rows).map((line) => `${line}\n`);
   return [...lines, ...(notes.length > 0 ? ["\n", ...notes] : [])].join("");
 }
 

@@ -1,9 +1,9 @@
 /** The commands `up` and `down`. */
 import { CommandFailure, EX_CANTCREAT, EX_OSERR, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
-import { RtnetlinkSocket } from "@cm4all/linux";
+import { errorText, RtnetlinkSocket } from "@cm4all/linux";
 import { type Executor, execute, UndoFailure, undoAll } from "./execute.ts";
 import { findExisting, findForDown } from "./existing.ts";
-import { asFailure, messageOf, requireRoot } from "./failures.ts";
+import { asFailure, requireRoot } from "./failures.ts";
 import type { Holdings } from "./holdings.ts";
 import { Interruption } from "./interruption.ts";
 import { Kernel, type RecordBase } from "./kernel.ts";
@@ -45,7 +45,7 @@ export async function up(
   const prepared = await prepareUp(name, options, host);
   const [first] = prepared.problems;
   if (first !== undefined)
-    throw new CommandFailure(prepared.problems.map(messageOf).join("\n"), first.exitStatus);
+    throw new CommandFailure(prepared.problems.map(errorText).join("\n"), first.exitStatus);
   for (const warning of prepared.warnings) console.error(`warning: ${warning}`);
   using interruption = new Interruption();
   using record = lockRecord(name);
@@ -107,7 +107,7 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
   const problems = undoAll(undos, (undo) => undoOne(remains, undo));
   if (problems.length > 0)
     throw new CommandFailure(
-      `what is left of an earlier ${name} cannot be removed:\n${problems.map(messageOf).join("\n")}`,
+      `what is left of an earlier ${name} cannot be removed:\n${problems.map(errorText).join("\n")}`,
       EX_OSERR,
     );
 }
@@ -136,8 +136,8 @@ function undone(error: unknown): unknown {
 function undoneInPart({ problems, cause }: UndoFailure): CommandFailure {
   const failure = asFailure(cause);
   const status = failure instanceof CommandFailure ? failure.exitStatus : EX_OSERR;
-  const lines = [...problems.map((problem) => `cannot undo: ${messageOf(problem)}`)];
-  return new CommandFailure([...lines, messageOf(failure)].join("\n"), status, { cause });
+  const lines = [...problems.map((problem) => `cannot undo: ${errorText(problem)}`)];
+  return new CommandFailure([...lines, errorText(failure)].join("\n"), status, { cause });
 }
 
 /**
@@ -164,7 +164,7 @@ export function down(name: string): void {
   const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
   if (problems.length > 0) {
     record.removeIfEmpty();
-    throw new CommandFailure(problems.map(messageOf).join("\n"), EX_OSERR, { cause: problems[0] });
+    throw new CommandFailure(problems.map(errorText).join("\n"), EX_OSERR, { cause: problems[0] });
   }
   record.remove();
 }

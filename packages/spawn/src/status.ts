@@ -1,4 +1,5 @@
 /** What the daemon shows of itself, whoever asks. */
+import { alignColumns } from "@cm4all/command";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "./accounting/metrics.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
 import type { Declaration, Declarations } from "./metrics/declaration.ts";
@@ -71,16 +72,10 @@ export function formatStatus(status: DaemonStatus): string[] {
   else rows.push(...formatMetrics(PARTS.reaper, reaper));
   if (accounting !== undefined) rows.push(...formatMetrics(PARTS.accounting, accounting));
   if (metrics !== undefined) rows.push(["metrics", formatEndpoint(metrics)]);
-  return table(rows);
+  return alignColumns(rows);
 }
 
 function formatEndpoint({ address, isListening, problem }: MetricsStatus): string {
   if (isListening) return `at ${address}`;
   return `not reachable at ${address}: ${problem ?? "not listening yet"}`;
-}
-
-/** Lines of a title and a text, the texts below each other. */
-function table(rows: readonly Row[]): string[] {
-  const width = Math.max(...rows.map(([title]) => title.length));
-  return rows.map(([title, text]) => `${title.padEnd(width)}  ${text}`);
 }

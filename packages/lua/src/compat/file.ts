@@ -2,11 +2,15 @@
  * A file as C's stdio gives it to Lua: buffered reading, buffered writing, one
  * position. Everything is synchronous: a script that reads a pipe waits for it.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { textToNumber } from "./numbers.ts";
 import { writeFully } from "./output.ts";
 
 const CHUNK = 65536;
+
+/** Without O_DIRECTORY, whose number is not the same on all machines. @see open(2) */
+const O_TMPFILE = 0o20000000;
 
 /** What the system says of a file that is open for the other direction only. */
 export function badDescriptor(): Error {
@@ -55,6 +59,12 @@ export class LuaFile implements LuaStream {
     this.#append = mode.startsWith("a");
     this.#beforeClose = options.beforeClose;
     this.#position = fstatSync(fd).isFile() ? 0 : undefined;
+  }
+
+  /** Opens a file without a name, which is gone when it is closed. @see open(2) O_TMPFILE */
+  static openTemporary(): LuaFile {
+    const flags = O_TMPFILE | constants.O_DIRECTORY | constants.O_RDWR;
+    return new LuaFile(openSync(tmpdir(), flags, 0o600), { mode: "w+" });
   }
 
   /** @throws the error of open(2) */

@@ -208,7 +208,7 @@ export function openIo(L: LuaState, output: LineOutput): void {
     type,
     tmpfile: (state) =>
       attempt(state, undefined, () => {
-        pushObject<LuaStream>(state, popen(":", "r"), FILE);
+        pushObject<LuaStream>(state, LuaFile.openTemporary(), FILE);
         return 1;
       }),
     read: (state) => attempt(state, undefined, () => readFormats(state, input, 1)),

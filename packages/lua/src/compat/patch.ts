@@ -1,7 +1,7 @@
 /**
  * What of fengari's inside is changed so that scripts written for LuaJIT run
- * unchanged. fengari is pinned to exactly 0.1.5 for this file and
- * `patch-constants.ts`; nothing else reaches into it.
+ * unchanged. fengari is pinned to exactly 0.1.5 for the files that import
+ * from `fengari/src`.
  */
 import "./patch-constants.ts";
 import lapi from "fengari/src/lapi.js";

@@ -1,5 +1,5 @@
 /** What is counted and measured between the reaper and the handlers of the script. */
-import type { Counts, Declarations, Gauges, Values } from "../metrics/declaration.ts";
+import type { Declarations, Gauges, Values } from "../metrics/declaration.ts";
 
 export const ACCOUNTING_METRICS = {
   script: {
@@ -69,5 +69,3 @@ export const ACCOUNTING_METRICS = {
 export type AccountingMetrics = Values<typeof ACCOUNTING_METRICS>;
 
 export type AccountingGauges = Gauges<typeof ACCOUNTING_METRICS>;
-
-export type AccountingCounts = Counts<typeof ACCOUNTING_METRICS>;

@@ -1,6 +1,8 @@
 /** The metrics' address, which may be taken or not there yet: the services run meanwhile. */
+
 import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorText } from "@cm4all/linux";
 import { LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
 import { logServerErrors } from "../server-errors.ts";
 import type { DaemonStatus, MetricsStatus } from "../status.ts";
@@ -55,7 +57,7 @@ export class MetricsEndpoint {
         return await this.#listen(address, signal);
       } catch (error) {
         if (signal.aborted) return;
-        this.#failed(address, error instanceof Error ? error.message : String(error));
+        this.#failed(address, errorText(error));
       }
       // It rejects only where it is aborted, which ends the loop.
       await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal }).catch(() => {});

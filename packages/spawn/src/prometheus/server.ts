@@ -1,8 +1,9 @@
 /** `GET /metrics` for Prometheus, over TCP or a Unix socket. */
+
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { encodeUnixAddress } from "@cm4all/linux";
+import { encodeUnixAddress, errorText } from "@cm4all/linux";
 import { type ConnectionBounds, ConnectionLimit } from "../connection-limit.ts";
 import { removeStaleSocket } from "../stale-socket.ts";
 import { parseListenAddress } from "./address.ts";
@@ -33,7 +34,7 @@ export async function listenForMetrics(address: string, exposition: Exposition):
       response.setHeader("content-type", contentType);
       answer(200, text);
     } catch (error) {
-      answer(500, `${error instanceof Error ? error.message : error}\n`);
+      answer(500, `${errorText(error)}\n`);
     }
   });
   const limit = new ConnectionLimit(server, BOUNDS);

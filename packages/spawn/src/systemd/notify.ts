@@ -1,6 +1,6 @@
 /**
- * Messages to the service manager. Nothing here ever waits for it: a message that does
- * not fit into its queue is tried again or dropped. @see sd_notify(3)
+ * Messages to the service manager. A message that does not fit into its queue is tried
+ * again or dropped; only a barrier waits for the manager. @see sd_notify(3)
  */
 import { readSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
