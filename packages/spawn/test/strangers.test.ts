@@ -57,7 +57,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
       using client = daemon.connect();
       expect(client.inodes(`name ${i}`, { ipc: true, pid: true }).pid).toBeGreaterThan(0);
       expect((await daemon.status()).names).toBe(i + 1);
-      expect((await scrape(address, inside())).text).toMatch(/^cm4all_spawn_names \d+$/m);
+      expect((await scrape(address, inside())).text).toMatch(/^cm4all_spawn_namespace_names \d+$/m);
     }
     expect(daemon.descriptorCount()).toBeLessThan(DESCRIPTORS - 50);
     expect(daemon.log).not.toMatch(/EMFILE|ENFILE/);
