@@ -1,10 +1,8 @@
 /** Does the steps of a plan, and undoes them. */
 import { fstatSync } from "node:fs";
-import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import {
   changeLink,
   isErrno,
-  type Link,
   moveLink,
   newAddress,
   newRoute,
@@ -17,7 +15,8 @@ import { addressFlags, awaitAddresses } from "./addresses.ts";
 import type { Executor } from "./execute.ts";
 import { asFailure } from "./failures.ts";
 import { allowForwarding } from "./forwarding.ts";
-import { type Holdings, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
+import { type Holdings, tryGetLink } from "./holdings.ts";
+import { HostLinks } from "./host-links.ts";
 import type { Interruption } from "./interruption.ts";
 import { attachNamespace, NetworkNamespace } from "./namespace.ts";
 import { loadRules } from "./nft.ts";
@@ -63,8 +62,7 @@ export class Kernel implements Executor {
   readonly #base: RecordBase;
   readonly #interruption: Interruption;
   readonly #rehearsal: boolean;
-  /** The host's links that are known by their index, whoever renames them. */
-  readonly #outside = new Map<string, number>();
+  readonly #hostLinks: HostLinks;
 
   constructor({ name, host, record, base, interruption, rehearsal = false }: KernelOptions) {
     this.#holdings = {
@@ -77,6 +75,7 @@ export class Kernel implements Executor {
       lock: record.lock,
       save: () => this.#writeRecord("unfinished"),
     };
+    this.#hostLinks = new HostLinks(host);
     this.#record = record;
     this.#base = base;
     this.#interruption = interruption;
@@ -109,7 +108,7 @@ export class Kernel implements Executor {
       case "make-pair":
         return this.#makePair(step);
       case "make-stacked": {
-        const parent = this.#hostLink(step.parent).index;
+        const parent = this.#hostLinks.get(step.parent).index;
         const { number } = this.#namespace.fd;
         host.request(newStackedLink(parent, step.link, step.stacked, number));
         this.#recordLink({ name: step.link.name, insideIndex: this.#insideIndex(step.link.name) });
@@ -118,7 +117,12 @@ export class Kernel implements Executor {
       case "move-link":
         return this.#moveLink(step);
       case "set-port":
-        setPort(host, this.#hostLink(step.link), this.#hostLink(step.port.bridge), step.port);
+        setPort(
+          host,
+          this.#hostLinks.get(step.link),
+          this.#hostLinks.get(step.port.bridge),
+          step.port,
+        );
         return;
       case "make-vlan": {
         const parent = this.#indexOf(step.place);
@@ -169,7 +173,7 @@ export class Kernel implements Executor {
   }
 
   #makePair({ outside, inside, bridge }: StepOf<"make-pair">): void {
-    const masterIndex = bridge === undefined ? undefined : this.#hostLink(bridge).index;
+    const masterIndex = bridge === undefined ? undefined : this.#hostLinks.get(bridge).index;
     const { number } = this.#namespace.fd;
     this.#holdings.host.request(newVethPair({ ...outside, masterIndex }, inside, number));
     const link = tryGetLink(this.#namespace.socket, inside.name);
@@ -177,14 +181,14 @@ export class Kernel implements Executor {
     const outsideIndex = link?.peerIndex;
     if (link === undefined || outsideIndex === undefined)
       throw new Error(`the link ${inside.name} is gone`);
-    this.#outside.set(outside.name, outsideIndex);
+    this.#hostLinks.add(outside.name, outsideIndex);
     // Should the name of the namespace be gone when we are, the link is still known.
     this.#recordLink({ name: inside.name, insideIndex: link.index, outsideIndex });
   }
 
   #moveLink({ parent, link }: StepOf<"move-link">): void {
     const { host } = this.#holdings;
-    const { index, name, flags, mtuBytes, mac, txQueueLength } = this.#hostLink(parent);
+    const { index, name, flags, mtuBytes, mac, txQueueLength } = this.#hostLinks.get(parent);
     const original = { name, up: (flags & 1) !== 0, mtuBytes, mac, txQueueLength };
     this.#recordLink({ name: link.name, original });
     host.request(moveLink(index, link.name, this.#namespace.fd.number));
@@ -197,9 +201,8 @@ export class Kernel implements Executor {
 
   #forward({ link, families }: StepOf<"forward">): void {
     const { name } = this.#holdings;
-    const index = this.#outside.get(link);
-    if (index !== undefined) {
-      this.#forwardOwn(index, families);
+    if (this.#hostLinks.isMade(link)) {
+      this.#forwardOwn(link, families);
       return;
     }
     allowForwarding(name, link, families, (settings) => {
@@ -211,10 +214,10 @@ export class Kernel implements Executor {
   }
 
   /** Of a link of ours: the setting ends with it, and is known by a name that may change. */
-  #forwardOwn(index: number, families: StepOf<"forward">["families"]): void {
+  #forwardOwn(made: string, families: StepOf<"forward">["families"]): void {
     for (let tries = 1; ; tries++)
       try {
-        const link = this.#hostLinkByIndex(index)?.name ?? "";
+        const link = this.#hostLinks.get(made).name;
         allowForwarding(this.#holdings.name, link, families, () => {});
         return;
       } catch (error) {
@@ -252,7 +255,7 @@ export class Kernel implements Executor {
 
   #indexOf({ side, link }: Place): number {
     if (side === "inside") return this.#insideIndex(link);
-    return this.#outside.get(link) ?? this.#hostLink(link).index;
+    return this.#hostLinks.indexOf(link);
   }
 
   #insideIndex(link: string): number {
@@ -261,19 +264,6 @@ export class Kernel implements Executor {
     const found = tryGetLink(this.#namespace.socket, link);
     if (found === undefined) throw new Error(`the link ${link} is gone`);
     return found.index;
-  }
-
-  #hostLink(link: string): Link {
-    const index = this.#outside.get(link);
-    const found =
-      index === undefined ? tryGetLink(this.#holdings.host, link) : this.#hostLinkByIndex(index);
-    if (found === undefined)
-      throw new CommandFailure(`there is no link ${link} on the host`, EX_CANTCREAT);
-    return found;
-  }
-
-  #hostLinkByIndex(index: number): Link | undefined {
-    return tryGetLinkByIndex(this.#holdings.host, index);
   }
 
   #recordLink(link: RecordedLink): void {

@@ -1,0 +1,37 @@
+/** The links of the host that a plan works on, whoever renames them meanwhile. */
+import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
+import type { Link, RtnetlinkSocket } from "@cm4all/linux";
+import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
+
+export class HostLinks {
+  readonly #socket: RtnetlinkSocket;
+  /** The indexes of links that the plan has made, by the names that it gave them. */
+  readonly #made = new Map<string, number>();
+
+  /** @param socket in the host's network namespace */
+  constructor(socket: RtnetlinkSocket) {
+    this.#socket = socket;
+  }
+
+  add(name: string, index: number): void {
+    this.#made.set(name, index);
+  }
+
+  /** Whether the plan has made the link, so that all of it ends with it. */
+  isMade(name: string): boolean {
+    return this.#made.has(name);
+  }
+
+  /** The link, with the name that it has now. @throws CommandFailure where it is not there */
+  get(name: string): Link {
+    const index = this.#made.get(name);
+    const found =
+      index === undefined ? tryGetLink(this.#socket, name) : tryGetLinkByIndex(this.#socket, index);
+    if (found !== undefined) return found;
+    throw new CommandFailure(`there is no link ${name} on the host`, EX_CANTCREAT);
+  }
+
+  indexOf(name: string): number {
+    return this.#made.get(name) ?? this.get(name).index;
+  }
+}
