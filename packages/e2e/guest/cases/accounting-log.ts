@@ -5,6 +5,7 @@ import { Scope } from "../tools/scope.ts";
 import { sh, waitFor } from "../tools/shell.ts";
 import { commandLine, journal, journalCursor, pidsOf, SERVICE } from "../tools/systemd.ts";
 
+const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
 
 export const accountingLog: Case = {
@@ -16,6 +17,11 @@ export const accountingLog: Case = {
         print("lua", cgroup.path, cgroup.cpu_total, cgroup.memory_peak, cgroup.pids_peak,
           cgroup.memory_events_oom_kill)
       end\n`,
+    );
+    // How long the script host may give no sign of life: in an emulated machine it starts slowly.
+    sh(`cp ${CONFIG} /run/spawn.toml.e2e`);
+    sh(
+      `sed -i '/^#* *answer_seconds/d; s/^\\[accounting\\]$/&\\nanswer_seconds = ${10 * slowness}/' ${CONFIG}`,
     );
     sh(`systemctl restart ${SERVICE}`);
     const cursor = journalCursor();
@@ -48,7 +54,7 @@ export const accountingLog: Case = {
       }
     } finally {
       scope.stop();
-      sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`);
+      sh(`rm ${SCRIPT}; cp /run/spawn.toml.e2e ${CONFIG}; systemctl restart ${SERVICE}`);
     }
   },
 };
