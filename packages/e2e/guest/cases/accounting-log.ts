@@ -31,7 +31,8 @@ export const accountingLog: Case = {
     assert.equal(sh(`cat /proc/${host}/oom_score_adj`), "0");
     const scope = await Scope.start(slowness);
     try {
-      scope.run("burn", "timeout 0.5 sh -c 'while :; do :; done'");
+      // A second of CPU time, however long that takes.
+      scope.run("burn", "sh -c 'ulimit -t 1; while :; do :; done'");
       scope.run("fork", "for i in 1 2 3 4 5 6 7 8; do sleep 0.1 & done; wait");
       scope.run("grow", "head -c 30M /dev/zero | tail -c 30M >/dev/null");
       if (hasControllers)
