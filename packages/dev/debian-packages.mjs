@@ -66,4 +66,4 @@ export const e2ePackages = [
 export const arm64Packages = ["arch-test", "qemu-system-arm", "qemu-user-static"];
 
 /** Debian packages that make a bare Debian, in which a newcomer's steps are tried. */
-export const barePackages = ["git", "mmdebstrap"];
+export const barePackages = ["e2fsprogs", "git", "mmdebstrap"];

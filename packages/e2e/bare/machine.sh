@@ -1,12 +1,12 @@
 #!/bin/bash
-# machine.sh TREE INPUT OUTPUT: runs /e2e/in/run on a machine that is a copy of TREE in
-# memory: its own processes, mounts, cgroups, IPC and host name; the network is the host's.
-# All of it ends with us. To be run by `unshare --mount`, in a cgroup of its own.
+# machine.sh TREE INPUT OUTPUT: runs /e2e/in/run on a machine whose disk, an ext4 in memory,
+# is a copy of TREE: its own processes, mounts, cgroups, IPC and host name; the network is
+# the host's. All of it ends with us. To be run by `unshare --mount`, in a cgroup of its own.
 set -euo pipefail
 
 # The first process inside: bash reaps what it is left with.
 if [ "${1-}" = --init ]; then
-    cd /mnt
+    cd /mnt/root
     mount -t proc proc proc
     mount -t sysfs sysfs sys
     mount -t cgroup2 cgroup2 sys/fs/cgroup
@@ -26,8 +26,12 @@ fi
 
 tree=$1 input=$2 output=$3
 mount -t tmpfs -o size=90%,mode=755 bare /mnt
-cp -a "$tree/." /mnt
-cd /mnt
+truncate -s 12G /mnt/disk
+mkfs.ext4 -q -O ^has_journal -d "$tree" /mnt/disk
+mkdir /mnt/root
+# The kernel frees the loop device when it is mounted nowhere any more.
+mount -o loop /mnt/disk /mnt/root
+cd /mnt/root
 mount -t tmpfs -o mode=755 dev dev
 mkdir dev/{pts,shm,mqueue}
 mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts dev/pts

@@ -18,7 +18,7 @@ export function parseTestOutput(text) {
   const packages = new Map();
   for (const line of text.split("\n")) {
     const [, name = "", said = ""] = /^(\S+):test: +(.*)$/.exec(line) ?? [];
-    const [, tests] = /^Tests +(.*)$/.exec(said) ?? [];
+    const [, tests] = /^Tests +(\d.*)$/.exec(said) ?? [];
     if (tests !== undefined)
       packages.set(name, {
         passed: count(tests, "passed"),

@@ -8,6 +8,7 @@ const OUTPUT = `@cm4all/deb:test:  ✓  system  test/packages.test.ts (12 tests)
 @cm4all/deb:test:       Tests  12 passed (12)
 @cm4all/deb:test:    Start at  21:51:00
 @cm4all/deb:test:    Duration  63.30s (transform 164ms, setup 0ms, import 217ms, tests 62.79s)
+@cm4all/deb:test: Tests closed successfully but something prevents the process from exiting
 @cm4all/slice:build: dist/cm4all-slice.js: 170 KiB of 200 KiB
 @cm4all/slice:test:  Test Files  1 failed | 9 passed (10)
 @cm4all/slice:test:       Tests  1 failed | 230 passed | 3 skipped (234)
