@@ -6,6 +6,7 @@ await bundle({
   outfile: "dist/cm4all-spawn-client.js",
   budgetKiB: 200,
   ffi: true,
+  keepsIgnoredSignals: "run",
 });
 await library({
   entry: "src/index.ts",

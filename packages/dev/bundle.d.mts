@@ -6,4 +6,5 @@ export function bundle(options: {
   ffi?: boolean;
   loader?: Record<string, string>;
   stays?: boolean;
+  keepsIgnoredSignals?: string;
 }): Promise<void>;

@@ -19,6 +19,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { architectures } from "./architecture.mjs";
+import { launcher } from "./launcher.mjs";
 
 const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
@@ -28,7 +29,7 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
  * debugger shall listen on an address that no host has (RFC 5737), and fails. Node 20 has
  * no --disable-sigusr1. In the first line: the signal is ignored.
  */
-const SHEBANG = "#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229";
+const NODE_OPTIONS = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
 /** A CommonJS module has no import.meta. */
 const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).href;';
@@ -42,8 +43,22 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  * @param {Record<string, string>} [options.loader] further esbuild loaders
  * @param {boolean} [options.stays]  whether it stays in this workspace, and finds files
  *                                   there by import.meta.url
+ * @param {string} [options.keepsIgnoredSignals] the subcommand that runs a command, which
+ *                                   ignores the signals that its caller ignores
  */
-export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, stays = false }) {
+export async function bundle({
+  entry,
+  outfile,
+  budgetKiB,
+  ffi = false,
+  loader,
+  stays = false,
+  keepsIgnoredSignals,
+}) {
+  const start =
+    keepsIgnoredSignals === undefined
+      ? `#!/usr/bin/env -S node ${NODE_OPTIONS}`
+      : launcher(keepsIgnoredSignals, NODE_OPTIONS);
   mkdirSync(dirname(outfile), { recursive: true });
   const unfinished = `${outfile}.${process.pid}`;
   const { metafile } = await build({
@@ -59,7 +74,7 @@ export async function bundle({ entry, outfile, budgetKiB, ffi = false, loader, s
     legalComments: "none",
     metafile: true,
     external: ["*.node", "@yuuang/*"],
-    banner: { js: [SHEBANG, FIRST_LINE, ...(stays ? [OWN_URL] : [])].join("\n") },
+    banner: { js: [start, FIRST_LINE, ...(stays ? [OWN_URL] : [])].join("\n") },
     define: {
       __VERSION__: JSON.stringify(suite.version),
       ...(stays ? { "import.meta.url": "__url" } : {}),

@@ -37,6 +37,21 @@ describe("planCommand", () => {
         " --setuid 0 --setgid 0 -- ls -l",
     );
   });
+
+  it("ignores signals at the end of all, but for those that Node leaves alone", () => {
+    expect(planCommand({ command, privateProc: true, ignoredSignals: [1, 3, 34] })).toEqual([
+      "unshare",
+      "--mount-proc",
+      "--",
+      "/bin/sh",
+      "-c",
+      'trap "" 1 3; exec "$@"',
+      "sh",
+      "ls",
+      "-l",
+    ]);
+    expect(planCommand({ command, privateProc: false, ignoredSignals: [34] })).toEqual(command);
+  });
 });
 
 it.each([

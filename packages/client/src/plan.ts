@@ -7,7 +7,12 @@ export interface CommandPlan {
   readonly privateProc: boolean;
   /** The user namespace to be entered: a descriptor that the command inherits. */
   readonly user?: (UserMap & { readonly fd: number }) | undefined;
+  /** Numbers of the signals that the command is to ignore. */
+  readonly ignoredSignals?: readonly number[];
 }
+
+/** Those above are real-time signals, which Node leaves as they are. */
+const LAST_STANDARD_SIGNAL = 31;
 
 /**
  * The words to be executed, with the command at their end. Each program makes one
@@ -18,7 +23,12 @@ export interface CommandPlan {
  * once a user namespace is entered. And only a process with a single thread may enter
  * one, which Node is not: this is why nsenter(1) does it, as the last step.
  */
-export function planCommand({ command, privateProc, user }: CommandPlan): string[] {
+export function planCommand({
+  command,
+  privateProc,
+  user,
+  ignoredSignals = [],
+}: CommandPlan): string[] {
   const words: string[] = [];
   // In a mount namespace of its own, made private first: nothing outside changes.
   if (privateProc) words.push("unshare", "--mount-proc", "--");
@@ -28,6 +38,10 @@ export function planCommand({ command, privateProc, user }: CommandPlan): string
     if (mapsRoot(user.gidMap)) words.push("--setgid", "0");
     words.push("--");
   }
+  // Node gives its children the default of every signal; a shell can change that.
+  const signals = ignoredSignals.filter((signal) => signal <= LAST_STANDARD_SIGNAL);
+  if (signals.length > 0)
+    words.push("/bin/sh", "-c", `trap "" ${signals.join(" ")}; exec "$@"`, "sh");
   return [...words, ...command];
 }
 

@@ -2,7 +2,14 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { CommandFailure, EX_NOPERM, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
-import { isErrno, type NamespaceType, ownNamespaceInode, withNamespace } from "@cm4all/linux";
+import {
+  ignoreSignals,
+  isErrno,
+  type NamespaceType,
+  ownNamespaceInode,
+  takeIgnoredSignals,
+  withNamespace,
+} from "@cm4all/linux";
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import type { SpawnClient } from "./client.ts";
 import { findExecutable } from "./executable.ts";
@@ -22,7 +29,8 @@ export type WantedNamespaces = Omit<Wanted, "user" | "lease"> & {
 };
 
 /**
- * Runs a command inside the namespaces of `name`, holding a lease meanwhile.
+ * Runs a command inside the namespaces of `name`, holding a lease meanwhile. It ignores the
+ * signals that this program was started to ignore.
  * @returns its exit status; of a command that a signal ended, 128 and its number
  * @throws CommandFailure, SpawnError
  */
@@ -32,6 +40,9 @@ export async function run(
   wanted: WantedNamespaces,
   command: readonly string[],
 ): Promise<number> {
+  const ignoredSignals = takeIgnoredSignals();
+  // Node waits for the child with SIGCHLD.
+  ignoreSignals(ignoredSignals.filter((signal) => signal !== constants.signals.SIGCHLD));
   requireCommand(command[0] ?? "");
   using grant: Grant<Wanted> = await client.request(name, { ...wanted, lease: true });
   // The lease counts, not the connection.
@@ -42,6 +53,7 @@ export async function run(
     command,
     privateProc: entersPid,
     user: grant.user && { ...wanted.user, fd: grant.user.fd },
+    ignoredSignals,
   });
   for (const tool of words.slice(0, -command.length))
     if (tool === "unshare" || tool === "nsenter") requireTool(tool);
@@ -54,7 +66,7 @@ export async function run(
     if (kind === "pid" && !entersPid) continue;
     start = inside(namespace, kind, start);
   }
-  return await exitStatus(startPassingSignals(start));
+  return await exitStatus(startPassingSignals(start, ignoredSignals));
 }
 
 function requireCommand(command: string): void {

@@ -1,5 +1,6 @@
 import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { ProcStatField, parseProcStat } from "@cm4all/linux";
 
 /** Those that ask for something, and that a program can catch. */
@@ -24,8 +25,12 @@ const FROM_TERMINAL: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT", "SIGWIN
  * shell expects. In the foreground of a terminal it gets the terminal's signals
  * itself; passing them on would make two of one Ctrl-C. (Node cannot tell who sent a
  * signal. So one that kill(1) sends us there is taken for the terminal's.)
+ * @param ignored numbers of signals that stay ignored, here as in the child
  */
-export function startPassingSignals(start: () => ChildProcess): ChildProcess {
+export function startPassingSignals(
+  start: () => ChildProcess,
+  ignored: readonly number[],
+): ChildProcess {
   let child: ChildProcess | undefined;
   const pass = (signal: NodeJS.Signals) => {
     if (FROM_TERMINAL.has(signal) && isInForeground(readFileSync("/proc/self/stat", "latin1")))
@@ -33,7 +38,8 @@ export function startPassingSignals(start: () => ChildProcess): ChildProcess {
     child?.kill(signal);
   };
   // Caught before the child exists: it may ask for a signal as soon as it does.
-  for (const signal of PASSED_ON) process.on(signal, pass);
+  for (const signal of PASSED_ON)
+    if (!ignored.includes(constants.signals[signal])) process.on(signal, pass);
   child = start();
   return child;
 }

@@ -244,6 +244,64 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
     });
   });
 
+  describe("signals that the caller ignores", () => {
+    /** Runs `script` in a shell; PROGRAM is the bundle, by its own first line. */
+    const outside = (script: string, ...words: string[]) =>
+      new Running("sh", ["-c", script.replaceAll("PROGRAM", '"$@"'), "sh", ...runArgs(...words)]);
+    const options = ["--ipc", "--pid", "--user", ...MAPS];
+
+    it("the command ignores too, and nothing else", async () => {
+      for (const kinds of [["--ipc"], ["--pid"], options]) {
+        const command = ["foo", ...kinds, "--", "grep", "SigIgn", "/proc/self/status"];
+        const masks = async (script: string) => (await outside(script, ...command).result).stdout;
+        expect(await masks("PROGRAM")).toBe("SigIgn:\t0000000000000000\n");
+        expect(await masks("trap '' HUP QUIT USR1; exec PROGRAM")).toBe(
+          "SigIgn:\t0000000000000205\n",
+        );
+        expect(await masks("nohup PROGRAM 2>/dev/null")).toBe("SigIgn:\t0000000000000001\n");
+      }
+    });
+
+    it("do not end the command, as they do otherwise", async () => {
+      const command = ["foo", "--pid", "--", "sh", "-c", "kill -HUP $$; echo alive"];
+      const kept = await outside("trap '' HUP; exec PROGRAM", ...command).result;
+      expect(kept).toEqual({ status: 0, stdout: "alive\n", stderr: "" });
+      expect(await outside("exec PROGRAM", ...command).result).toMatchObject({
+        status: 128 + 1,
+        stdout: "",
+      });
+    });
+
+    it("do not end the program, nor reach a command that wants them after all", async () => {
+      // A shell cannot catch what it was started to ignore.
+      const script = `process.on("SIGHUP", () => console.log("got-HUP"));
+        process.on("SIGTERM", () => process.exit(3));
+        setInterval(() => {}, 1000); console.log("ready");`;
+      const command = ["foo", "--ipc", "--", process.execPath, "-e", script];
+      const running = outside("trap '' HUP; exec PROGRAM", ...command);
+      await running.prints("ready");
+      running.kill("SIGHUP");
+      running.kill("SIGTERM");
+      expect(await running.result).toEqual({ status: 3, stdout: "ready\n", stderr: "" });
+    });
+
+    it("leave no variable, and the statuses as they are", async () => {
+      const { stdout } = await outside("trap '' HUP; exec PROGRAM", "foo", "--ipc", "--", "env")
+        .result;
+      expect(stdout).toContain("PATH=");
+      expect(stdout).not.toContain("CM4ALL_SIGIGN");
+      for (const [file, expected] of [
+        ["/nonesuch", 127],
+        ["/etc/passwd", 126],
+      ] as const) {
+        const ended = outside("trap '' HUP; exec PROGRAM", "foo", ...options, "--", file);
+        expect((await ended.result).status).toBe(expected);
+      }
+      const words = ["foo", ...options, "--", "sh", "-c", "kill -TERM $$"];
+      expect((await outside("trap '' HUP; exec PROGRAM", ...words).result).status).toBe(143);
+    });
+  });
+
   describe("in a terminal", () => {
     const quote = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
 

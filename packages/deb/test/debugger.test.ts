@@ -18,7 +18,7 @@ const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
 "use strict";process.on("SIGUSR1", () => {});
 `;
 
-/** A shell that starts Node with the same options may come first (packages/netns/build.mjs). */
+/** A shell that starts Node with the same options may come first (packages/dev/launcher.mjs). */
 const LAUNCHER =
   /^#!\/bin\/sh\n':' \/\/; .*\n':' \/\/; exec \/usr\/bin\/env node (.*) "\$0" "\$@"\n/;
 

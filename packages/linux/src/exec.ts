@@ -1,10 +1,10 @@
 /** Another program in the place of this one. @see exec(3) */
 import { check } from "./errors.ts";
+import { ignoreSignals } from "./ignored-signals.ts";
 import { intFunction } from "./libc.ts";
 import { beginCall, cString, cStringArray } from "./memory.ts";
 
 const SIG_DFL = 0;
-const SIG_IGN = 1;
 const SIGRTMAX = 64;
 
 const F_SETFD = 2;
@@ -30,7 +30,7 @@ export function execute(
 ): never {
   // It fails for the signals that cannot be caught and those that glibc keeps.
   for (let signal = 1; signal <= SIGRTMAX; signal++) libc.signal(signal, SIG_DFL);
-  for (const signal of ignoredSignals) libc.signal(signal, SIG_IGN);
+  ignoreSignals(ignoredSignals);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, 0);
   beginCall();
   check(libc.execvp(cString(file), cStringArray(argv)), "execvp", { file });

@@ -12,6 +12,7 @@ export * from "./exit.ts";
 export * from "./fcntl.ts";
 export * from "./fd.ts";
 export * from "./flock.ts";
+export * from "./ignored-signals.ts";
 export * from "./inotify.ts";
 export * from "./mount.ts";
 export * from "./mountinfo.ts";

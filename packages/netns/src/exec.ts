@@ -1,11 +1,10 @@
 /** The command `exec`: becomes a command inside a namespace. */
 import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
-import { execute, isErrno } from "@cm4all/linux";
+import { execute, isErrno, takeIgnoredSignals } from "@cm4all/linux";
 import { requireRoot } from "./failures.ts";
 import { interpreterProblem } from "./interpreter.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { namespacePath } from "./paths.ts";
-import { parseSignalMask } from "./signals.ts";
 import { checkName } from "./up.ts";
 import { becomeUser, findSudoUser, findUser } from "./user.ts";
 import { withView } from "./view.ts";
@@ -46,9 +45,7 @@ export function exec(name: string, words: readonly string[], options: ExecOption
       `there is no network namespace ${name} (${namespacePath(name)})`,
       EX_UNAVAILABLE,
     );
-  // From the launcher (build.mjs): Node has put all signals back to their defaults.
-  const ignored = parseSignalMask(process.env["CM4ALL_SIGIGN"] ?? "");
-  delete process.env["CM4ALL_SIGIGN"];
+  const ignored = takeIgnoredSignals();
   // The working directory is the caller's, as with `ip netns exec`.
   const directory = process.cwd();
   try {

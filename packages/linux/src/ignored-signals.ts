@@ -1,0 +1,37 @@
+/** The signals that this program was started to ignore. @see signal(7), nohup(1) */
+import { intFunction } from "./libc.ts";
+
+const SIG_IGN = 1;
+
+const libc = { signal: intFunction("signal", 2) };
+
+/** Where the launcher of a bundle puts the mask (packages/dev/launcher.mjs). */
+const VARIABLE = "CM4ALL_SIGIGN";
+
+/**
+ * Returns the numbers of the signals that the caller ignored when it started this program,
+ * and takes the variable that says so out of the environment. None without the launcher.
+ */
+export function takeIgnoredSignals(): number[] {
+  const mask = process.env[VARIABLE] ?? "";
+  delete process.env[VARIABLE];
+  return parseSignalMask(mask);
+}
+
+/** The numbers in a mask of /proc/PID/status, such as `0000000000000001` for SIGHUP. Pure. */
+export function parseSignalMask(mask: string): number[] {
+  if (!/^[0-9a-f]{1,16}$/i.test(mask)) return [];
+  const bits = BigInt(`0x${mask}`);
+  const numbers: number[] = [];
+  for (let signal = 1; signal <= 64; signal++)
+    if (((bits >> BigInt(signal - 1)) & 1n) === 1n) numbers.push(signal);
+  return numbers;
+}
+
+/**
+ * Ignores signals, by their numbers. With SIGCHLD among them Node does not learn that a
+ * child has ended.
+ */
+export function ignoreSignals(signals: readonly number[]): void {
+  for (const signal of signals) libc.signal(signal, SIG_IGN);
+}
