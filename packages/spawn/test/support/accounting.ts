@@ -58,7 +58,9 @@ export class AccountingHost {
    * @param options how the daemon is started otherwise
    */
   async start(accounting = "", options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
-    await this.startWith(`script = "${this.#script}"\n${accounting}`, options);
+    // The user of an installed daemon, where there is one, may not connect to the test's server.
+    const user = /^user = /m.test(accounting) ? "" : 'user = "root"\n';
+    await this.startWith(`script = "${this.#script}"\n${user}${accounting}`, options);
   }
 
   /** @param accounting that whole section of the configuration */
