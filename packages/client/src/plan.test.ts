@@ -43,10 +43,10 @@ describe("planCommand", () => {
       "unshare",
       "--mount-proc",
       "--",
-      "/bin/sh",
-      "-c",
+      "/bin/bash",
+      "-pc",
       'trap "" 1 3; exec "$@"',
-      "sh",
+      "bash",
       "ls",
       "-l",
     ]);

@@ -41,7 +41,7 @@ export function planCommand({
   // Node gives its children the default of every signal; a shell can change that.
   const signals = ignoredSignals.filter((signal) => signal <= LAST_STANDARD_SIGNAL);
   if (signals.length > 0)
-    words.push("/bin/sh", "-c", `trap "" ${signals.join(" ")}; exec "$@"`, "sh");
+    words.push("/bin/bash", "-pc", `trap "" ${signals.join(" ")}; exec "$@"`, "bash");
   return [...words, ...command];
 }
 

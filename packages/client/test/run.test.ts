@@ -286,9 +286,12 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
     });
 
     it("leave no variable, and the statuses as they are", async () => {
-      const { stdout } = await outside("trap '' HUP; exec PROGRAM", "foo", "--ipc", "--", "env")
-        .result;
+      const script = "trap '' HUP; exec env a.b=1 'BASH_FUNC_f%%=() { :; }' PROGRAM";
+      const { stdout } = await outside(script, "foo", "--ipc", "--", "env").result;
       expect(stdout).toContain("PATH=");
+      // Names that are none of a shell's own, too.
+      expect(stdout).toContain("\na.b=1\n");
+      expect(stdout).toContain("BASH_FUNC_f%%=");
       expect(stdout).not.toContain("CM4ALL_SIGIGN");
       for (const [file, expected] of [
         ["/nonesuch", 127],

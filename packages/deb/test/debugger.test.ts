@@ -20,7 +20,7 @@ const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
 
 /** A shell that starts Node with the same options may come first (packages/dev/launcher.mjs). */
 const LAUNCHER =
-  /^#!\/bin\/sh\n':' \/\/; .*\n':' \/\/; exec \/usr\/bin\/env node (.*) "\$0" "\$@"\n/;
+  /^#!\/bin\/bash -p\n':' \/\/; .*\n':' \/\/; exec \/usr\/bin\/env node (.*) "\$0" "\$@"\n/;
 
 /** Runs a command under a storm of SIGUSR1 from its first moment to its end. */
 async function runInStorm(command: readonly string[]) {
