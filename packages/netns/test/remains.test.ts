@@ -194,7 +194,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
         sandbox.output(
           "sh",
           "-c",
-          script.replaceAll("PROGRAM", `sh ${program.program} ${command}`),
+          script.replaceAll("PROGRAM", `bash -p ${program.program} ${command}`),
         );
       expect(masks("PROGRAM")).toBe("SigIgn:\t0000000000000000\n");
       expect(masks("trap '' HUP INT; PROGRAM")).toBe("SigIgn:\t0000000000000003\n");
