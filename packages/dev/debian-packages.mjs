@@ -27,6 +27,7 @@ export const testPackages = {
   deb: ["iproute2", "systemd", ...compiler, ...buildPackages],
   dev: [],
   e2e: [],
+  journal: [],
   linux: ["catatonit", "procps"],
   lua: ["luajit"],
   netns: ["iproute2", "iputils-ping", "nftables", "procps", "strace"],

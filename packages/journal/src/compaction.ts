@@ -1,0 +1,151 @@
+/**
+ * Gives back the room of records that are done with, one segment a step.
+ *
+ * A mark has to stay as long as any file holds its record, or the record would come back
+ * at the next start. So a segment without live records goes when no mark in it is about a
+ * record in another file, and each removal is on the disk before the next one begins.
+ */
+
+import { isErrno } from "@cm4all/linux";
+import type { JournalDirectory } from "./directory.ts";
+import { encodeFrames, type Frame, FrameKind, frameSize } from "./frame.ts";
+import { RecordState, RecordTable } from "./record-table.ts";
+import { encodeHeader, readSegment } from "./segment.ts";
+import {
+  DAMAGED_SUFFIX,
+  indexOf,
+  type Segment,
+  type Segments,
+  TEMPORARY_SUFFIX,
+} from "./segments.ts";
+
+/** Segments are rewritten when at least this share of their records is done with. */
+const WORTHWHILE = 0.5;
+
+export class Compaction {
+  readonly #directory: JournalDirectory;
+  readonly #segments: Segments;
+  readonly #onReplaced: (segment: Segment) => void;
+  /** Whether a change of names may not be on the disk yet. */
+  #isUnsynced = false;
+
+  /** @param onReplaced is told when another file stands in a segment's place, or none */
+  constructor(
+    directory: JournalDirectory,
+    segments: Segments,
+    onReplaced: (segment: Segment) => void,
+  ) {
+    this.#directory = directory;
+    this.#segments = segments;
+    this.#onReplaced = onReplaced;
+  }
+
+  /** Removes a segment that nothing needs. Returns whether there was one. @throws system errors */
+  async tryRemove(active: Segment | undefined): Promise<boolean> {
+    await this.#sync();
+    for (const segment of this.#segments.all()) {
+      if (segment === active || segment.table.live > 0 || !segment.isStale) continue;
+      if ([...segment.marked].some((sequence) => this.#segments.has(sequence))) continue;
+      await this.#remove(segment);
+      return true;
+    }
+    return false;
+  }
+
+  /** Rewrites a segment that is worth it. Returns whether there was one. @throws system errors */
+  async tryRewrite(active: Segment | undefined): Promise<boolean> {
+    await this.#sync();
+    for (const segment of this.#segments.all()) {
+      if (segment === active || !segment.isStale) continue;
+      segment.isStale = false;
+      const { live, present } = segment.table;
+      if (present > 0 && present - live < present * WORTHWHILE) continue;
+      await this.#rewrite(segment);
+      return true;
+    }
+    return false;
+  }
+
+  /** Whatever was changed last has to be on the disk before anything else is. */
+  async #sync(): Promise<void> {
+    if (!this.#isUnsynced) return;
+    await this.#directory.sync();
+    this.#isUnsynced = false;
+  }
+
+  async #remove(segment: Segment): Promise<void> {
+    this.#isUnsynced = true;
+    try {
+      if (segment.isDamaged)
+        await this.#directory.rename(segment.name, `${segment.name}${DAMAGED_SUFFIX}`);
+      else await this.#directory.remove(segment.name);
+    } catch (error) {
+      // Removed earlier, by a step whose sync has failed.
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+    await this.#sync();
+    this.#segments.remove(segment);
+    this.#onReplaced(segment);
+  }
+
+  async #rewrite(segment: Segment): Promise<void> {
+    const kept = await this.#collect(segment);
+    if (kept.length === 0) return this.#remove(segment);
+    // The damage would be lost with the file; it is small, and rare.
+    if (segment.isDamaged) return;
+    const header = encodeHeader(segment.sequence);
+    const bytes = Buffer.concat([header, encodeFrames(kept)]);
+    const name = `${segment.name}${TEMPORARY_SUFFIX}`;
+    const file = await this.#directory.create(name);
+    try {
+      await file.write(bytes, 0);
+      await file.sync();
+    } catch (error) {
+      await this.#directory.remove(name).catch(() => undefined);
+      throw error;
+    } finally {
+      await file.close();
+    }
+    this.#isUnsynced = true;
+    await this.#directory.rename(name, segment.name);
+    // States may have changed meanwhile: they are taken from the old table now.
+    const table = new RecordTable();
+    segment.marked.clear();
+    let offset = header.length;
+    for (const { kind, number, payload } of kept) {
+      const index = indexOf(number);
+      const state = segment.table.state(index) ?? RecordState.GONE;
+      if (kind === FrameKind.RECORD) table.add(index, offset, state);
+      else segment.addMark(number);
+      offset += frameSize(payload.length);
+    }
+    segment.table = table;
+    segment.bytes = bytes.length;
+    this.#onReplaced(segment);
+    this.#segments.dropped(segment);
+    await this.#sync();
+  }
+
+  /** Returns the frames that are still needed, with copies of their payloads. */
+  async #collect(segment: Segment): Promise<Frame[]> {
+    const kept: Frame[] = [];
+    const file = await this.#directory.open(segment.name);
+    try {
+      await readSegment(file, (frame) => {
+        if (this.#isNeeded(frame, segment))
+          kept.push({ ...frame, payload: Buffer.from(frame.payload) });
+      });
+    } finally {
+      await file.close();
+    }
+    return kept;
+  }
+
+  #isNeeded({ kind, number }: Frame, segment: Segment): boolean {
+    const state = this.#segments.state(number);
+    const isLive = state !== undefined && state !== RecordState.GONE;
+    if (kind === FrameKind.RECORD) return isLive;
+    // A mark of a record in another file is needed as long as that file holds the record.
+    return this.#segments.find(number) === segment ? isLive : state !== undefined;
+  }
+}

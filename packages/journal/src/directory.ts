@@ -1,0 +1,115 @@
+/**
+ * The directory of a journal, as far as the journal needs one. An interface, because what
+ * a power failure leaves can only be tried on a simulated disk.
+ */
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
+import { join } from "node:path";
+
+/** An open file; its owner closes it. All methods throw Node's system errors. */
+export interface JournalFile {
+  /** Writes all bytes at `position`. */
+  write(bytes: Buffer, position: number): Promise<void>;
+  /** Reads into `buffer` and returns how many bytes came; 0 at the end of the file. */
+  read(buffer: Buffer, position: number): Promise<number>;
+  /** Returns when what was written is on the disk. @see fdatasync(2) */
+  sync(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface JournalDirectory {
+  /** Returns the names of the files in it. */
+  list(): Promise<string[]>;
+  /** Makes a file for writing and reading. @throws EEXIST */
+  create(name: string): Promise<JournalFile>;
+  open(name: string): Promise<JournalFile>;
+  /** Puts a file in another one's place. */
+  rename(from: string, to: string): Promise<void>;
+  remove(name: string): Promise<void>;
+  /** Returns when the names in it are on the disk. @see fsync(2) */
+  sync(): Promise<void>;
+}
+
+/** Files hold what customers' processes have used and are called: nobody else reads them. */
+const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
+
+class OpenFile implements JournalFile {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle;
+  }
+
+  async write(bytes: Buffer, position: number): Promise<void> {
+    // Node's write gives back a short count instead of going on (a disk that fills up).
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#handle.write(
+        bytes,
+        done,
+        bytes.length - done,
+        position + done,
+      );
+      done += bytesWritten;
+    }
+  }
+
+  async read(buffer: Buffer, position: number): Promise<number> {
+    const { bytesRead } = await this.#handle.read(buffer, 0, buffer.length, position);
+    return bytesRead;
+  }
+
+  async sync(): Promise<void> {
+    await this.#handle.datasync();
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+}
+
+/** A directory on a disk. */
+export class DiskDirectory implements JournalDirectory {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  /** Makes the directory, and those above it, if it is missing. */
+  async make(): Promise<void> {
+    await mkdir(this.path, { recursive: true, mode: DIRECTORY_MODE });
+  }
+
+  list(): Promise<string[]> {
+    return readdir(this.path);
+  }
+
+  async create(name: string): Promise<JournalFile> {
+    const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
+    const flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+    return new OpenFile(await open(join(this.path, name), flags, FILE_MODE));
+  }
+
+  async open(name: string): Promise<JournalFile> {
+    const flags = constants.O_RDONLY | constants.O_NOFOLLOW;
+    return new OpenFile(await open(join(this.path, name), flags));
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return rename(join(this.path, from), join(this.path, to));
+  }
+
+  remove(name: string): Promise<void> {
+    return unlink(join(this.path, name));
+  }
+
+  async sync(): Promise<void> {
+    const handle = await open(this.path, constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The frames that a journal's segments consist of. Pure.
+ *
+ *     offset  type  meaning
+ *     0       4     MAGIC
+ *     4       u32   CRC-32 (the one of zlib) of all bytes from offset 8 to the payload's end
+ *     8       u64   the number of the record that the frame is about; 0 in a header
+ *     16      u8    kind
+ *     17      3     zero
+ *     20      u32   size of the payload in bytes
+ *     24            the payload, then zeros up to a multiple of 8
+ *
+ * Integers are little-endian: a disk may be read on another machine. Each frame begins
+ * at a multiple of 8. MAGIC begins with a zero byte, which JSON text never holds, so a
+ * payload of JSON cannot contain what looks like a frame: a reader may look for the next
+ * MAGIC behind a damaged frame without being misled by text that a stranger chose.
+ */
+import { crc32 } from "node:zlib";
+
+const MAGIC = 0x014a_4300;
+
+export const FRAME_HEADER_SIZE = 24;
+const ALIGNMENT = 8;
+
+/** The largest payload, in bytes: larger sizes are taken for damage. */
+export const MAX_PAYLOAD_SIZE = 16 * 1024 * 1024;
+
+export const FrameKind = {
+  /** The first frame of a segment. Payload: JSON, see segment.ts. */
+  HEADER: 1,
+  /** A record. Payload: the record. */
+  RECORD: 2,
+  /** A record's new state. Payload: the state in one byte, then a note in UTF-8. */
+  MARK: 3,
+} as const;
+export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
+
+export interface Frame {
+  readonly kind: FrameKind;
+  readonly number: number;
+  readonly payload: Buffer;
+}
+
+/** Returns the bytes that a frame with a payload of `size` bytes takes in a segment. */
+export function frameSize(size: number): number {
+  return Math.ceil((FRAME_HEADER_SIZE + size) / ALIGNMENT) * ALIGNMENT;
+}
+
+/** Writes a frame at `offset` and returns the offset behind it. The bytes there must be zero. */
+export function writeFrame(target: Buffer, offset: number, frame: Frame): number {
+  const { kind, number, payload } = frame;
+  target.writeUInt32LE(MAGIC, offset);
+  target.writeBigUInt64LE(BigInt(number), offset + 8);
+  target.writeUInt8(kind, offset + 16);
+  target.writeUInt32LE(payload.length, offset + 20);
+  payload.copy(target, offset + FRAME_HEADER_SIZE);
+  const end = offset + FRAME_HEADER_SIZE + payload.length;
+  target.writeUInt32LE(crc32(target.subarray(offset + 8, end)), offset + 4);
+  return offset + frameSize(payload.length);
+}
+
+/** Returns the frames one after the other, as they stand in a segment. */
+export function encodeFrames(frames: readonly Frame[]): Buffer {
+  const size = frames.reduce((sum, { payload }) => sum + frameSize(payload.length), 0);
+  const bytes = Buffer.alloc(size);
+  let offset = 0;
+  for (const frame of frames) offset = writeFrame(bytes, offset, frame);
+  return bytes;
+}
+
+/**
+ * Returns the frame at `offset`, whose payload is a view of `bytes`; `incomplete` if
+ * `bytes` ends before the frame does; undefined if there is no whole frame.
+ */
+export function tryReadFrame(bytes: Buffer, offset: number): Frame | "incomplete" | undefined {
+  if (bytes.length - offset < FRAME_HEADER_SIZE) return "incomplete";
+  if (bytes.readUInt32LE(offset) !== MAGIC) return undefined;
+  const size = bytes.readUInt32LE(offset + 20);
+  if (size > MAX_PAYLOAD_SIZE) return undefined;
+  const end = offset + FRAME_HEADER_SIZE + size;
+  if (end > bytes.length) return "incomplete";
+  if (crc32(bytes.subarray(offset + 8, end)) !== bytes.readUInt32LE(offset + 4)) return undefined;
+  const kind = frameKind(bytes.readUInt8(offset + 16));
+  if (kind === undefined) return undefined;
+  const number = Number(bytes.readBigUInt64LE(offset + 8));
+  return { kind, number, payload: bytes.subarray(offset + FRAME_HEADER_SIZE, end) };
+}
+
+function frameKind(value: number): FrameKind | undefined {
+  return Object.values(FrameKind).find((kind) => kind === value);
+}
+
+/** Returns the next offset after `offset` at which a frame may begin; undefined if none is left. */
+export function nextFrameOffset(bytes: Buffer, offset: number): number | undefined {
+  for (let next = offset + ALIGNMENT; next + 4 <= bytes.length; next += ALIGNMENT)
+    if (bytes.readUInt32LE(next) === MAGIC) return next;
+  return undefined;
+}

@@ -1,0 +1,267 @@
+import { describe, expect, it } from "vitest";
+import { JournalFull } from "./errors.ts";
+import { Journal } from "./journal.ts";
+import { RecordState } from "./record-table.ts";
+import { SimulatedDisk } from "./simulated-disk.ts";
+
+const OPTIONS = { limitBytes: 64 * 1024 * 1024, segmentBytes: 4096 };
+
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return state / 2_147_483_648;
+  };
+}
+
+function payload(text: string): Buffer {
+  return Buffer.from(JSON.stringify({ id: text, filler: "x".repeat(text.length % 7) }));
+}
+
+/** What stands in the journal: the state of each record, by its id. */
+async function contents(journal: Journal): Promise<Map<string, RecordState[]>> {
+  const found = new Map<string, RecordState[]>();
+  for (const { number, state } of [...journal.records()]) {
+    const { id } = JSON.parse((await journal.read(number)).toString());
+    found.set(id, [...(found.get(id) ?? []), state]);
+  }
+  return found;
+}
+
+describe("a journal", () => {
+  it("gives back what was appended, in its order, until it is gone", async () => {
+    const disk = new SimulatedDisk(seeded(1));
+    const journal = await Journal.open(disk, OPTIONS);
+    const numbers = await Promise.all(
+      Array.from({ length: 100 }, (_, i) => journal.append(payload(`record ${i}`))),
+    );
+    expect([...journal.records()].map(({ number }) => number)).toEqual(numbers);
+    expect((await journal.read(numbers[7] ?? 0)).toString()).toContain('"record 7"');
+    for (const number of numbers.slice(0, 99)) await journal.mark(number, RecordState.GONE);
+    await journal.settle();
+    expect(journal.live).toBe(1);
+    await journal.close();
+    const again = await Journal.open(disk, OPTIONS);
+    expect(again.damage).toEqual([]);
+    expect(await contents(again)).toEqual(new Map([["record 99", [RecordState.WAITING]]]));
+    await again.close();
+  });
+
+  it("gives back the room of what is gone, and keeps what is parked", async () => {
+    const disk = new SimulatedDisk(seeded(2));
+    const journal = await Journal.open(disk, OPTIONS);
+    const parked = await journal.append(payload("parked"));
+    await journal.mark(parked, RecordState.PARKED, "because");
+    for (let i = 0; i < 2000; i++) {
+      const number = await journal.append(payload(`record ${i}`));
+      await journal.mark(number, RecordState.BEGAN);
+      await journal.mark(number, RecordState.GONE);
+    }
+    await journal.settle();
+    expect(journal.bytes).toBeLessThan(4 * OPTIONS.segmentBytes);
+    await journal.close();
+    const again = await Journal.open(disk, OPTIONS);
+    await again.settle();
+    expect(await contents(again)).toEqual(new Map([["parked", [RecordState.PARKED]]]));
+    const notes: string[] = [];
+    await again.visit((entry) => {
+      if (entry.kind === "mark") notes.push(entry.note);
+    });
+    expect(notes).toEqual(["because"]);
+    await again.close();
+  });
+
+  it("refuses what is too much, and takes marks all the same", async () => {
+    const disk = new SimulatedDisk(seeded(3));
+    const limitBytes = 1024 * 1024 + 20_000;
+    const journal = await Journal.open(disk, { limitBytes, segmentBytes: 4096 });
+    const numbers: number[] = [];
+    let refusal: unknown;
+    while (refusal === undefined)
+      await journal.append(payload("x")).then(
+        (number) => numbers.push(number),
+        (error: unknown) => {
+          refusal = error;
+        },
+      );
+    expect(refusal).toBeInstanceOf(JournalFull);
+    for (const number of numbers) await journal.mark(number, RecordState.GONE);
+    await journal.settle();
+    await journal.append(payload("y"));
+    await journal.close();
+  });
+});
+
+describe("after damage", () => {
+  /** Returns the bytes of a journal of one segment with a few records, one of them gone. */
+  async function made(): Promise<{ disk: SimulatedDisk; name: string; bytes: Buffer }> {
+    const disk = new SimulatedDisk(seeded(4));
+    const journal = await Journal.open(disk, OPTIONS);
+    const numbers: number[] = [];
+    for (let i = 0; i < 6; i++) numbers.push(await journal.append(payload(`record ${i}`)));
+    await journal.mark(numbers[2] ?? 0, RecordState.GONE);
+    await journal.close();
+    const [[name, { cached }] = ["", { cached: Buffer.alloc(0) }]] = [...disk.files()];
+    return { disk, name, bytes: Buffer.from(cached) };
+  }
+
+  it("cut off at any byte, what is whole before is there, and no start fails", async () => {
+    const { disk, name, bytes } = await made();
+    let last = -1;
+    for (let length = 0; length <= bytes.length; length++) {
+      const file = disk.files().get(name);
+      if (file === undefined) throw new Error("the file is gone");
+      file.cached = Buffer.from(bytes.subarray(0, length));
+      const journal = await Journal.open(disk, OPTIONS);
+      const ids = [...(await contents(journal)).keys()];
+      await journal.settle();
+      await journal.close();
+      for (const other of [...disk.files().keys()]) if (other !== name) await disk.remove(other);
+      if (!disk.files().has(name)) {
+        const created = await disk.create(name);
+        await created.close();
+      }
+      expect(ids.length).toBeGreaterThanOrEqual(
+        length === bytes.length ? 5 : last === 6 ? 5 : last,
+      );
+      last = ids.length;
+    }
+    expect(last).toBe(5);
+  });
+
+  it("of any single bit, all other records are there, and it is told", async () => {
+    const { disk, name, bytes } = await made();
+    for (let bit = 0; bit < bytes.length * 8; bit += 5) {
+      const file = disk.files().get(name);
+      if (file === undefined) throw new Error("the file is gone");
+      file.cached = Buffer.from(bytes);
+      file.cached.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
+      const journal = await Journal.open(disk, OPTIONS);
+      const ids = [...(await contents(journal)).keys()];
+      // The padding between frames is nobody's.
+      if (ids.length < 5) expect(journal.damage.length).toBe(1);
+      expect(ids.length).toBeGreaterThanOrEqual(4);
+      await journal.close();
+    }
+  });
+
+  it("by a newer version or by rubbish, the file is set aside, and the rest is used", async () => {
+    const { disk } = await made();
+    const rubbish = await disk.create("00000007.journal");
+    await rubbish.write(Buffer.from("this is no journal, and it is longer than a header"), 0);
+    const journal = await Journal.open(disk, OPTIONS);
+    expect((await contents(journal)).size).toBe(5);
+    const number = await journal.append(payload("new"));
+    expect(Math.floor(number / 2 ** 24)).toBe(8);
+    await journal.close();
+  });
+});
+
+/**
+ * A daemon that appends, marks, is killed, loses its power, and meets errors of the disk
+ * at any call; and what has to be true of its journal.
+ */
+async function torture(seed: number): Promise<void> {
+  const random = seeded(seed);
+  const disk = new SimulatedDisk(random);
+  const faultRate = random() < 0.5 ? 0 : 0.05;
+  /** What is certain of each record. */
+  const promised = new Map<string, { states: Set<RecordState> }>();
+  /** Not confirmed: they may be there or not, once. */
+  const doubtful = new Set<string>();
+  let nextId = 0;
+
+  for (let life = 0; life < 4; life++) {
+    disk.fail = () => undefined;
+    const journal = await Journal.open(disk, { limitBytes: 1e9, segmentBytes: 1024 });
+    const found = await contents(journal);
+    for (const [id, states] of found) {
+      if (states.length > 1) throw new Error(`${id} stands ${states.length} times`);
+      const certain = promised.get(id);
+      const [state] = states;
+      if (state === undefined) continue;
+      if (certain === undefined && !doubtful.has(id)) throw new Error(`${id} came back`);
+      if (certain !== undefined && !certain.states.has(state))
+        throw new Error(`${id} is ${state}, expected ${[...certain.states]}`);
+    }
+    for (const [id, { states }] of promised)
+      if (!found.has(id) && !states.has(RecordState.GONE)) throw new Error(`${id} is lost`);
+    // What is there now is certain from here on.
+    promised.clear();
+    doubtful.clear();
+    const numbers = new Map<string, number>();
+    for (const { number, state } of [...journal.records()]) {
+      const { id } = JSON.parse((await journal.read(number)).toString());
+      promised.set(id, { states: new Set([state]) });
+      numbers.set(id, number);
+    }
+
+    disk.fail = (call) =>
+      random() < faultRate ? (call === "write" && random() < 0.5 ? "ENOSPC" : "EIO") : undefined;
+    const steps = 20 + Math.floor(random() * 150);
+    const work: Promise<unknown>[] = [];
+    const append = (id: string) => {
+      doubtful.add(id);
+      work.push(
+        journal.append(payload(id)).then(
+          (number) => {
+            doubtful.delete(id);
+            promised.set(id, { states: new Set([RecordState.WAITING]) });
+            numbers.set(id, number);
+          },
+          // The daemon keeps the original, and tries again.
+          () => (random() < 0.5 && !disk.isDown ? append(id) : undefined),
+        ),
+      );
+    };
+    for (let step = 0; step < steps; step++) {
+      const ids = [...numbers.keys()];
+      const id = ids[Math.floor(random() * ids.length)];
+      const choice = random();
+      if (id === undefined || choice < 0.4) append(`${seed}-${nextId++}`);
+      else if (choice < 0.8) {
+        const state = [RecordState.BEGAN, RecordState.PARKED, RecordState.GONE][
+          Math.floor(random() * 3)
+        ];
+        const certain = promised.get(id);
+        const number = numbers.get(id);
+        if (state === undefined || certain === undefined || number === undefined) continue;
+        certain.states.add(state);
+        if (state === RecordState.GONE) numbers.delete(id);
+        const latest = (order.get(id) ?? 0) + 1;
+        order.set(id, latest);
+        work.push(
+          journal.mark(number, state, "note").then(
+            () => {
+              // Marks are on the disk in their order.
+              if (order.get(id) === latest) certain.states = new Set([state]);
+            },
+            () => undefined,
+          ),
+        );
+      } else await new Promise((resolve) => setImmediate(resolve));
+    }
+    const end = random();
+    if (end < 0.5) disk.powerFailure();
+    else if (end < 0.8) disk.kill();
+    else {
+      disk.fail = () => undefined;
+      await journal.settle();
+    }
+    await journal.close();
+    await Promise.all(work);
+    disk.reboot();
+  }
+}
+
+const order = new Map<string, number>();
+
+describe("a journal whose disk and power fail at any moment", () => {
+  it("loses nothing that it has confirmed, and gives nothing back twice", async () => {
+    const runs = Number(process.env["JOURNAL_TORTURE_RUNS"] ?? 300);
+    for (let seed = 1; seed <= runs; seed++)
+      await torture(seed).catch((error: unknown) => {
+        throw new Error(`seed ${seed}`, { cause: error });
+      });
+  }, 600_000);
+});

@@ -1,0 +1,99 @@
+/**
+ * Where the records of a segment stand and what state they are in. A million records
+ * wait in a long outage, so a record costs five bytes here and no object.
+ */
+
+/** The state of a record in the journal. */
+export const RecordState = {
+  /** Nothing has been done with it. */
+  WAITING: 0,
+  /** A handler has begun with it; what came of that is not known. */
+  BEGAN: 1,
+  /** An administrator is to decide. */
+  PARKED: 2,
+  /** It is done with: forgotten. */
+  GONE: 3,
+} as const;
+export type RecordState = (typeof RecordState)[keyof typeof RecordState];
+
+const STATES = Object.values(RecordState);
+
+/** Returns the state of that value; undefined if there is none. */
+export function tryRecordState(value: number | undefined): RecordState | undefined {
+  return STATES.find((state) => state === value);
+}
+
+export class RecordTable {
+  /** By the record's index in its segment; 0 (the segment's header) if it is not in the file. */
+  #offsets = new Uint32Array(64);
+  #states = new Uint8Array(64);
+  #length = 0;
+  #present = 0;
+  #live = 0;
+
+  /** The highest index and 1. */
+  get length(): number {
+    return this.#length;
+  }
+
+  /** How many records the file holds, done with or not. */
+  get present(): number {
+    return this.#present;
+  }
+
+  /** How many of them are not done with. */
+  get live(): number {
+    return this.#live;
+  }
+
+  /** Adds a record that the file holds; without effect if it is there. */
+  add(index: number, offset: number, state: RecordState = RecordState.WAITING): void {
+    if (this.has(index)) return;
+    if (index >= this.#offsets.length) this.#grow(index + 1);
+    this.#offsets[index] = offset;
+    this.#states[index] = state;
+    this.#length = Math.max(this.#length, index + 1);
+    this.#present++;
+    if (state !== RecordState.GONE) this.#live++;
+  }
+
+  #grow(length: number): void {
+    const size = Math.max(length, this.#offsets.length * 2);
+    const offsets = new Uint32Array(size);
+    offsets.set(this.#offsets);
+    this.#offsets = offsets;
+    const states = new Uint8Array(size);
+    states.set(this.#states);
+    this.#states = states;
+  }
+
+  /** Returns whether the file holds the record, done with or not. */
+  has(index: number): boolean {
+    return (this.#offsets[index] ?? 0) !== 0;
+  }
+
+  /** Returns where the record's frame begins; undefined if the file does not hold it. */
+  offset(index: number): number | undefined {
+    return this.has(index) ? this.#offsets[index] : undefined;
+  }
+
+  state(index: number): RecordState | undefined {
+    return this.has(index) ? tryRecordState(this.#states[index]) : undefined;
+  }
+
+  /** Sets a record's state. Returns false, without effect, once it is gone. */
+  setState(index: number, state: RecordState): boolean {
+    if (!this.has(index) || this.#states[index] === RecordState.GONE) return false;
+    this.#states[index] = state;
+    if (state === RecordState.GONE) this.#live--;
+    return true;
+  }
+
+  /** Iterates over the records that are not gone, from `start` on. */
+  *entries(start = 0): Generator<{ index: number; state: RecordState }> {
+    for (let index = start; index < this.#length; index++) {
+      const state = this.state(index);
+      if (state !== undefined && state !== RecordState.GONE) yield { index, state };
+    }
+  }
+}

@@ -1,0 +1,188 @@
+/** The segments of a journal, oldest first, and what they hold. */
+import { errorText } from "@cm4all/linux";
+import type { JournalDirectory, JournalFile } from "./directory.ts";
+import { FrameKind } from "./frame.ts";
+import { RecordState, RecordTable } from "./record-table.ts";
+import { readSegment, tryDecodeMark } from "./segment.ts";
+
+/** Of a segment that is being rewritten. */
+export const TEMPORARY_SUFFIX = ".tmp";
+/** Of a segment whose damaged bytes are kept for a person to look at. */
+export const DAMAGED_SUFFIX = ".damaged";
+
+/**
+ * A record's number is its segment's sequence number and its index there, so that it
+ * leads to its segment, and is never used again even if a segment cannot be read.
+ */
+const RECORDS_PER_SEGMENT = 2 ** 24;
+
+export function recordNumber(sequence: number, index: number): number {
+  return sequence * RECORDS_PER_SEGMENT + index;
+}
+
+export function sequenceOf(number: number): number {
+  return Math.floor(number / RECORDS_PER_SEGMENT);
+}
+
+export function indexOf(number: number): number {
+  return number % RECORDS_PER_SEGMENT;
+}
+
+function segmentName(sequence: number): string {
+  return `${String(sequence).padStart(8, "0")}.journal`;
+}
+
+function tryParseName(name: string): number | undefined {
+  const [, digits] = /^(\d{8})\.journal$/.exec(name) ?? [];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+export class Segment {
+  readonly sequence: number;
+  readonly name: string;
+  table = new RecordTable();
+  /** Bytes up to the end of the last frame that is on the disk. */
+  bytes = 0;
+  /** Whether it holds damage, which is kept when its records are done with. */
+  isDamaged = false;
+  /** Whether a compaction may find something to drop. */
+  isStale = false;
+  /** The other segments that hold records which marks in this one are about. */
+  readonly marked = new Set<number>();
+
+  constructor(sequence: number) {
+    this.sequence = sequence;
+    this.name = segmentName(sequence);
+  }
+
+  /** It holds a mark of that record. */
+  addMark(number: number): void {
+    const sequence = sequenceOf(number);
+    if (sequence !== this.sequence) this.marked.add(sequence);
+  }
+}
+
+/** What was not as it should be when the segments were read; for the log. */
+export interface Damage {
+  readonly file: string;
+  readonly what: string;
+}
+
+export class Segments {
+  /** By sequence number, rising. */
+  readonly #segments = new Map<number, Segment>();
+  #nextSequence = 1;
+
+  get bytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#segments.values()) sum += bytes;
+    return sum;
+  }
+
+  get live(): number {
+    let sum = 0;
+    for (const { table } of this.#segments.values()) sum += table.live;
+    return sum;
+  }
+
+  all(): Segment[] {
+    return [...this.#segments.values()];
+  }
+
+  /** Returns a new segment, the last one from now on. */
+  append(): Segment {
+    const segment = new Segment(this.#nextSequence++);
+    this.#segments.set(segment.sequence, segment);
+    return segment;
+  }
+
+  /** Forgets a segment, whose file is gone: marks of its records need not be kept any more. */
+  remove(segment: Segment): void {
+    this.#segments.delete(segment.sequence);
+    this.dropped(segment);
+  }
+
+  /** The file of `segment` has lost records: their marks need not be kept any more. */
+  dropped(segment: Segment): void {
+    for (const each of this.#segments.values())
+      if (each.marked.has(segment.sequence)) each.isStale = true;
+  }
+
+  has(sequence: number): boolean {
+    return this.#segments.has(sequence);
+  }
+
+  /** Returns the segment whose file holds the record, done with or not. */
+  find(number: number): Segment | undefined {
+    const segment = this.#segments.get(sequenceOf(number));
+    return segment?.table.has(indexOf(number)) === true ? segment : undefined;
+  }
+
+  state(number: number): RecordState | undefined {
+    return this.#segments.get(sequenceOf(number))?.table.state(indexOf(number));
+  }
+
+  /** Gives a record a state. Returns false, without effect, if it is gone. */
+  setState(number: number, state: RecordState): boolean {
+    const segment = this.#segments.get(sequenceOf(number));
+    if (segment?.table.setState(indexOf(number), state) !== true) return false;
+    if (state === RecordState.GONE) segment.isStale = true;
+    return true;
+  }
+
+  /**
+   * Reads what an earlier run has left, and has it written to the disk: a run that was
+   * killed may have left it in the kernel's memory alone, and what is decided now must not
+   * be undone by a power failure later. Returns what was damaged.
+   * @throws system errors of the directory itself, and of writing to the disk
+   */
+  async load(directory: JournalDirectory): Promise<Damage[]> {
+    const damage: Damage[] = [];
+    for (const name of (await directory.list()).sort()) {
+      if (name.endsWith(TEMPORARY_SUFFIX)) await directory.remove(name);
+      const sequence = tryParseName(name);
+      if (sequence === undefined) continue;
+      this.#nextSequence = Math.max(this.#nextSequence, sequence + 1);
+      const segment = new Segment(sequence);
+      segment.isStale = true;
+      let file: JournalFile | undefined;
+      try {
+        file = await directory.open(name);
+        const damagedBytes = await this.#read(file, segment);
+        if (damagedBytes > 0) {
+          segment.isDamaged = true;
+          damage.push({ file: name, what: `${damagedBytes} damaged bytes` });
+        }
+      } catch (error) {
+        // What was read of it before stays in use. The file itself is never deleted.
+        segment.isDamaged = true;
+        segment.isStale = false;
+        damage.push({ file: name, what: `not read further: ${errorText(error)}` });
+      }
+      try {
+        await file?.sync();
+      } finally {
+        await file?.close();
+      }
+    }
+    await directory.sync();
+    return damage;
+  }
+
+  /** Returns how many bytes are damaged. */
+  async #read(file: JournalFile, segment: Segment): Promise<number> {
+    this.#segments.set(segment.sequence, segment);
+    const { damagedBytes, end } = await readSegment(file, ({ kind, number, payload }, offset) => {
+      segment.bytes = offset + payload.length;
+      if (kind === FrameKind.RECORD) {
+        if (sequenceOf(number) === segment.sequence) segment.table.add(indexOf(number), offset);
+        return;
+      }
+      segment.addMark(number);
+      const mark = tryDecodeMark(payload);
+      if (mark !== undefined) this.setState(number, mark.state);
+    });
+    segment.bytes = end;
+    return damagedBytes;
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * A disk for tests, which forgets what was not synced when the power fails: any part of
+ * what was written since the last sync may be there afterwards, in units of a sector, and
+ * any of the changes of names.
+ */
+import type { JournalDirectory, JournalFile } from "./directory.ts";
+
+const SECTOR_SIZE = 512;
+
+/** Returns a number from 0 up to but not including 1. */
+export type Random = () => number;
+
+class Failure extends Error {
+  readonly code: string;
+
+  constructor(code: string) {
+    super(`simulated ${code}`);
+    this.code = code;
+  }
+}
+
+class Inode {
+  /** What is on the disk for certain. */
+  durable = Buffer.alloc(0);
+  /** What a reader sees. */
+  cached = Buffer.alloc(0);
+
+  write(bytes: Buffer, position: number): void {
+    const size = Math.max(this.cached.length, position + bytes.length);
+    const grown = Buffer.alloc(size);
+    this.cached.copy(grown);
+    bytes.copy(grown, position);
+    this.cached = grown;
+  }
+
+  sync(): void {
+    this.durable = Buffer.from(this.cached);
+  }
+
+  /** Each sector is the old one or the new one. */
+  loseUnsynced(random: Random): void {
+    const size = random() < 0.5 ? this.cached.length : this.durable.length;
+    const after = Buffer.alloc(size);
+    this.durable.copy(after);
+    for (let start = 0; start < size; start += SECTOR_SIZE)
+      if (random() < 0.5) this.cached.copy(after, start, start, start + SECTOR_SIZE);
+    this.durable = after;
+    this.cached = Buffer.from(after);
+  }
+}
+
+type NameChange = (names: Map<string, Inode>) => void;
+
+export class SimulatedDisk implements JournalDirectory {
+  #durable = new Map<string, Inode>();
+  #names = new Map<string, Inode>();
+  #changes: NameChange[] = [];
+  readonly #random: Random;
+  /** Asked before each call: the code of an error that the call is to fail with. */
+  fail: (call: string) => string | undefined = () => undefined;
+  /** After the power has failed no call succeeds, until `reboot`. */
+  #isDown = false;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  async #call(call: string): Promise<void> {
+    // As on a disk, others run meanwhile.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (this.#isDown) throw new Failure("EIO");
+    const code = this.fail(call);
+    if (code !== undefined) throw new Failure(code);
+  }
+
+  #change(change: NameChange): void {
+    change(this.#names);
+    this.#changes.push(change);
+  }
+
+  /** What was not synced is lost in part. Calls that are under way fail. */
+  powerFailure(): void {
+    this.#isDown = true;
+    for (const change of this.#changes) if (this.#random() < 0.5) change(this.#durable);
+    this.#changes = [];
+    this.#names = new Map(this.#durable);
+    for (const inode of new Set(this.#names.values())) inode.loseUnsynced(this.#random);
+  }
+
+  /** The daemon was killed: the kernel keeps all that was written. */
+  kill(): void {
+    this.#isDown = true;
+  }
+
+  get isDown(): boolean {
+    return this.#isDown;
+  }
+
+  reboot(): void {
+    this.#isDown = false;
+  }
+
+  /** Returns the files, for damaging them. */
+  files(): ReadonlyMap<string, { cached: Buffer; durable: Buffer }> {
+    return this.#names;
+  }
+
+  async list(): Promise<string[]> {
+    await this.#call("list");
+    return [...this.#names.keys()];
+  }
+
+  async create(name: string): Promise<JournalFile> {
+    await this.#call("create");
+    if (this.#names.has(name)) throw new Failure("EEXIST");
+    const inode = new Inode();
+    this.#change((names) => names.set(name, inode));
+    return this.#file(inode);
+  }
+
+  async open(name: string): Promise<JournalFile> {
+    await this.#call("open");
+    const inode = this.#names.get(name);
+    if (inode === undefined) throw new Failure("ENOENT");
+    return this.#file(inode);
+  }
+
+  #file(inode: Inode): JournalFile {
+    return {
+      write: async (bytes, position) => {
+        try {
+          await this.#call("write");
+        } catch (error) {
+          // A part of it may have been written.
+          if (!this.#isDown)
+            inode.write(bytes.subarray(0, Math.floor(this.#random() * bytes.length)), position);
+          throw error;
+        }
+        inode.write(bytes, position);
+      },
+      read: async (buffer, position) => {
+        await this.#call("read");
+        return inode.cached.copy(buffer, 0, position);
+      },
+      sync: async () => {
+        await this.#call("sync");
+        inode.sync();
+      },
+      close: async () => {
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+    };
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    await this.#call("rename");
+    this.#change((names) => {
+      const inode = names.get(from);
+      if (inode === undefined) return;
+      names.delete(from);
+      names.set(to, inode);
+    });
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#call("remove");
+    if (!this.#names.has(name)) throw new Failure("ENOENT");
+    this.#change((names) => names.delete(name));
+  }
+
+  async sync(): Promise<void> {
+    await this.#call("syncDirectory");
+    for (const change of this.#changes) change(this.#durable);
+    this.#changes = [];
+  }
+}
