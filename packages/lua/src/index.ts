@@ -1,4 +1,8 @@
-/** The daemon's side. The script host itself is `@cm4all/lua/host`, to be loaded in its process alone. */
+/**
+ * The daemon's side: script-host.ts has a script host run, host-process.ts starts its
+ * process. The script host itself, host.ts, is `@cm4all/lua/host`, to be loaded in its
+ * process alone.
+ */
 export { type CheckResult, checkScript } from "./check.ts";
 export {
   type HostState,

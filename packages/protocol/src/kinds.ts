@@ -1,6 +1,8 @@
 /**
  * The kinds of namespaces: the only place where the protocol tells them apart. Requests,
- * answers, the client, statistics, status and metrics derive from this table.
+ * answers, the client, statistics, status and metrics derive from this table. The numbers
+ * are in commands.ts; of a new kind the compiler asks for an entry in the daemon's table
+ * (spawn, namespaces/names/kinds.ts) and in the client's types (client, types.ts).
  */
 import { CLONE_NEWIPC, CLONE_NEWPID, CLONE_NEWUSER, RequestCommand } from "./commands.ts";
 

@@ -1,4 +1,7 @@
-/** What the configuration says of the namespace service, and may say anew while it runs. */
+/**
+ * What the configuration says of the namespace service, and may say anew while it runs.
+ * Whether a peer may ask is decided in requests/permission.ts.
+ */
 
 /** Whom the configuration allows besides root and holders of CAP_SYS_ADMIN. */
 export interface AllowedPeers {

@@ -3,13 +3,14 @@
 import type { Server } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorText } from "@cm4all/linux";
+import { Backoff, doubling } from "@cm4all/supervision";
 import { LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
 import { logServerErrors } from "../server-errors.ts";
 import type { DaemonStatus, MetricsStatus } from "../status.ts";
 import type { Exposition } from "./exposition.ts";
 
-const FIRST_PAUSE_MS = 1000;
-const LONGEST_PAUSE_MS = 60_000;
+/** Between attempts to listen. */
+const LISTEN_PAUSES = doubling(1000, 60_000);
 
 /** Serves metrics at the configured address as soon as that can be done; `close` ends it. */
 export class MetricsEndpoint {
@@ -52,7 +53,8 @@ export class MetricsEndpoint {
   }
 
   async #open(address: string, signal: AbortSignal): Promise<void> {
-    for (let pauseMs = FIRST_PAUSE_MS; !signal.aborted; pauseMs *= 2) {
+    const backoff = new Backoff(LISTEN_PAUSES);
+    while (!signal.aborted) {
       try {
         return await this.#listen(address, signal);
       } catch (error) {
@@ -60,7 +62,7 @@ export class MetricsEndpoint {
         this.#failed(address, errorText(error));
       }
       // It rejects only where it is aborted, which ends the loop.
-      await sleep(Math.min(pauseMs, LONGEST_PAUSE_MS), undefined, { signal }).catch(() => {});
+      await sleep(backoff.failed(), undefined, { signal }).catch(() => {});
     }
   }
 
