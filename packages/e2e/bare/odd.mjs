@@ -19,8 +19,10 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
-/** As the description files of network namespaces are made by hand. */
-const WEB = "mkdir -p /etc/cm4all/spawn/netns; cp examples/netns/web.toml /etc/cm4all/spawn/netns";
+/** A description of a network namespace, which is gone with the mount namespace. */
+const WEB =
+  "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
+  "cp examples/netns/web.toml /etc/cm4all/spawn/netns";
 
 /** What a container has of its root's capabilities, unless it is told otherwise. */
 const CONTAINER =
