@@ -56,7 +56,7 @@ export class ScratchCgroup {
     // Killed processes leave their cgroup a moment later.
     for (let attempt = 0; ; attempt++) {
       try {
-        return removeTree(this.path);
+        return removeTree(Buffer.from(this.path));
       } catch (error) {
         if (attempt === 200) throw error;
         await new Promise((resolve) => setTimeout(resolve, 10));
@@ -65,28 +65,27 @@ export class ScratchCgroup {
   }
 }
 
-function removeTree(path: string): void {
-  let names: string[];
+/** Names are bytes, whatever a test has made of them. */
+function removeTree(path: Buffer): void {
+  const below = (name: string | Buffer) =>
+    Buffer.concat([path, Buffer.from("/"), Buffer.from(name)]);
+  let names: Buffer[];
   try {
-    names = readdirSync(path, { withFileTypes: true, encoding: "latin1" })
+    names = readdirSync(path, { withFileTypes: true, encoding: "buffer" })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name);
   } catch (error) {
     if (isGone(error)) return;
     throw error;
   }
-  killAll(path);
-  for (const name of names) removeTree(`${path}/${name}`);
-  try {
-    rmdirSync(Buffer.from(path, "latin1"));
-  } catch (error) {
-    if (!isGone(error)) throw error;
-  }
+  ignoreGone(() => writeFileSync(below("cgroup.kill"), "1"));
+  for (const name of names) removeTree(below(name));
+  ignoreGone(() => rmdirSync(path));
 }
 
-function killAll(path: string): void {
+function ignoreGone(work: () => void): void {
   try {
-    writeFileSync(Buffer.from(`${path}/cgroup.kill`, "latin1"), "1");
+    work();
   } catch (error) {
     if (!isGone(error)) throw error;
   }
