@@ -5,4 +5,5 @@ export { readCgroupFile } from "./file.ts";
 export { tryFindCgroup2 } from "./mount.ts";
 export { type CgroupEvents, parseCgroupEvents } from "./parse.ts";
 export { CgroupReader } from "./reader.ts";
+export { type CgroupRecord, isSnapshot, tryParseRecord, type XattrTable } from "./record.ts";
 export type { CgroupMeasurement, CgroupSnapshot } from "./snapshot.ts";

@@ -1,7 +1,7 @@
 /** Commands for people who write scripts: they need no running daemon. */
 import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
-import { type CgroupSnapshot, tryFindCgroup2 } from "@cm4all/cgroup";
+import { type CgroupSnapshot, isSnapshot, tryFindCgroup2 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
 import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
@@ -96,17 +96,6 @@ export function readRecorded(file: string): CgroupSnapshot {
   if (!isSnapshot(value))
     throw new CommandFailure(`${file}: path, id, report and measuredMs are missing`, EX_DATAERR);
   return value;
-}
-
-function isSnapshot(value: unknown): value is CgroupSnapshot {
-  if (typeof value !== "object" || value === null) return false;
-  const { path, id, report, measuredMs } = value as Record<string, unknown>;
-  return (
-    typeof path === "string" &&
-    typeof id === "string" &&
-    typeof report === "number" &&
-    typeof measuredMs === "number"
-  );
 }
 
 /** Runs a script's handler once. @throws CommandFailure where it fails */

@@ -1,5 +1,5 @@
 /** The dialogue between the main thread and the reaper's thread. */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupRecord } from "@cm4all/cgroup";
 import type { ByteString } from "@cm4all/linux";
 import type { Dialogue } from "../thread/dialogue.ts";
 import type { ReaperMetrics } from "./metrics.ts";
@@ -10,21 +10,30 @@ export interface ReaperOptions {
   readonly root: ByteString;
   /** See scopes.ts. */
   readonly scopes: readonly string[];
-  /** From a cgroup's release to its deletion. */
+  /** From the moment when a cgroup ran empty until it is measured and deleted. */
   readonly deletionDelayMs: number;
   /** How often everything is compared with what the events have told. */
   readonly checkIntervalMs: number;
+  /** How long a parent waits for children that were never used. */
+  readonly unusedMs: number;
+  /** How often running cgroups are measured for the script; 0: never. */
+  readonly interimMs: number;
   readonly verbose: boolean;
-  /** Whether a released cgroup is kept until it is settled. */
+  /** Whether a released cgroup is kept until it is journalled. */
   readonly accounting: boolean;
 }
 
 /** A cgroup that ran empty, or one that somebody else removed before it was measured. */
 export interface Release {
-  /** The number by which it is settled. */
+  /** The number by which both sides speak of it; unique in a thread's life. */
   readonly number: number;
+  readonly record: CgroupRecord;
+  /** Removed by others before it was measured: nothing is to be deleted. */
   readonly vanished: boolean;
-  readonly snapshot: CgroupSnapshot;
+  /** It was empty when the thread began: an earlier thread may have told of it. */
+  readonly isFound: boolean;
+  /** An earlier release, journalled and not handed over, whose figures these include. */
+  readonly replaces: number | undefined;
 }
 
 /** Declared once, for both threads. */
@@ -33,15 +42,27 @@ export interface ReaperDialogue extends Dialogue {
     status(): ReaperMetrics;
   };
   readonly commands: {
-    /** The handlers of these releases have returned, or they were given up. */
-    settle(releases: readonly number[]): void;
-    /** From now on releases are told and kept until they are settled, or neither. */
+    /** The records of these releases are on the disk: their directories may go. */
+    journalled(releases: readonly number[]): void;
+    /** From now on releases are told and kept until they are journalled, or neither. */
     setAccounting(wanted: boolean): void;
-    /** Deletes what is settled, without its delay, and ends the thread. */
+    /** From now on running cgroups are measured this often; 0: never. */
+    setInterim(intervalMs: number): void;
+    /** Deletes what is journalled, without its delay, and ends the thread. */
     stop(): void;
   };
   readonly events: {
-    /** Each is to be settled, if it has not vanished. */
+    /** Each is to be journalled; those that vanished need no answer. */
     released(releases: readonly Release[]): void;
+    /** Everything found at the thread's start was told; these cgroups have processes. */
+    scanned(populated: readonly string[]): void;
+    /** Their directories are gone. */
+    deleted(releases: readonly number[]): void;
+    /** Their directories cannot be deleted, and stay for now: they may be handed over. */
+    kept(releases: readonly number[]): void;
+    /** They have processes again: their records are to be forgotten. */
+    withdrawn(releases: readonly number[]): void;
+    /** Running cgroups, measured. */
+    interim(records: readonly CgroupRecord[]): void;
   };
 }
