@@ -11,6 +11,7 @@ interface GlobalOptions {
   readonly config?: string;
   readonly listen?: string;
   readonly control?: string;
+  readonly journal?: string;
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
   /** False where cgroups are not to be reaped. */
@@ -26,6 +27,12 @@ function override(config: Config, options: GlobalOptions): Config {
       ...(options.listen === undefined ? {} : { listen: options.listen }),
     },
     reaper: options.reaper ? config.reaper : { ...config.reaper, enabled: false },
+    accounting: {
+      ...config.accounting,
+      ...(options.journal === undefined
+        ? {}
+        : { journal: { ...config.accounting.journal, directory: options.journal } }),
+    },
     control: options.control === undefined ? config.control : { socket: options.control },
   };
 }
@@ -93,6 +100,7 @@ export async function runCommandLine(): Promise<void> {
     .option("--check-config", "check the configuration and exit")
     .option("--listen <address>", "where clients connect: @NAME, or a path")
     .option("--control <path>", "the administrators' socket; empty for none")
+    .option("--journal <directory>", "where records of cgroups wait to be accounted")
     .option("--no-reaper", "leave cgroups alone: serve namespaces only")
     .option("-v, --verbose", "log more")
     .addHelpText(

@@ -4,12 +4,15 @@
  * answer is shown.
  */
 import type { Command } from "commander";
+import type { AccountingRecords } from "./accounting/records.ts";
 import type { NamespaceThread } from "./namespaces/thread.ts";
 import { type DaemonStatus, formatStatus } from "./status.ts";
 
 /** What of the daemon can be asked. */
 export interface DaemonParts {
   readonly namespaces: NamespaceThread;
+  /** Undefined if it has no journal: it reaps no cgroups. */
+  readonly accounting: AccountingRecords | undefined;
   status(): Promise<DaemonStatus>;
 }
 

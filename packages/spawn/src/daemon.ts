@@ -308,7 +308,11 @@ class Daemon {
   }
 
   get #parts(): DaemonParts {
-    return { namespaces: this.#namespaces, status: () => this.#status() };
+    return {
+      namespaces: this.#namespaces,
+      accounting: this.#cgroups?.records,
+      status: () => this.#status(),
+    };
   }
 
   async #status(): Promise<DaemonStatus> {
