@@ -1,6 +1,7 @@
 /** Reading a segment: a file of frames, the first of which is its header. */
 
 import type { JournalFile } from "./directory.ts";
+import { NoRecord } from "./errors.ts";
 import {
   encodeFrames,
   type Frame,
@@ -122,7 +123,7 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns the record at `offset`. @throws Error if it is no whole frame of that number */
+/** Returns the record at `offset`. @throws NoRecord if it is no whole frame of that number */
 export async function readRecord(
   file: JournalFile,
   offset: number,
@@ -137,7 +138,7 @@ export async function readRecord(
       continue;
     }
     if (frame === undefined || frame === "incomplete" || frame.number !== number)
-      throw new Error(`record ${number} is damaged on the disk`);
+      throw new NoRecord(`record ${number} is damaged on the disk`);
     return frame.payload;
   }
 }
