@@ -25,6 +25,7 @@ import {
   toText,
   typeName,
 } from "../lua.ts";
+import type { Effects } from "./effects.ts";
 import { type ScriptFailure, Task } from "./task.ts";
 
 /** A coroutine that no task stands for. */
@@ -80,16 +81,18 @@ export class Scheduler implements CoroutineWatcher {
    * Runs a function in a coroutine of its own, up to its first wait at once.
    * @param push pushes the function and its arguments, returns the number of arguments
    * @param settle called once, when it ended
+   * @param effects of a run that may be repeated
    */
   start(
     description: ByteString,
     push: (thread: LuaState, task: Task) => number,
     settle: (failure: ScriptFailure | undefined) => void,
+    effects?: Effects,
   ): Task {
     const L = this.#mainState();
     const thread = lua.lua_newthread(L);
     lua.lua_pop(L, 1);
-    const task = new Task(thread, description, settle);
+    const task = new Task(thread, description, effects, settle);
     this.#tasks.set(thread, task);
     this.#resume(thread, task, push(thread, task));
     return task;
