@@ -25,6 +25,7 @@ import {
   toText,
   typeName,
 } from "../lua.ts";
+import type { Effects } from "./effects.ts";
 import { type ScriptFailure, Task } from "./task.ts";
 
 /** A coroutine that no task stands for. */
@@ -80,16 +81,18 @@ export class Scheduler implements CoroutineWatcher {
    * Runs a function in a coroutine of its own, up to its first wait at once.
    * @param push pushes the function and its arguments, returns the number of arguments
    * @param settle called once, when it ended
+   * @param effects of a run that may be repeated
    */
   start(
     description: ByteString,
     push: (thread: LuaState, task: Task) => number,
     settle: (failure: ScriptFailure | undefined) => void,
+    effects?: Effects,
   ): Task {
     const L = this.#mainState();
     const thread = lua.lua_newthread(L);
     lua.lua_pop(L, 1);
-    const task = new Task(thread, description, settle);
+    const task = new Task(thread, description, effects, settle);
     this.#tasks.set(thread, task);
     this.#resume(thread, task, push(thread, task));
     return task;
@@ -140,8 +143,14 @@ export class Scheduler implements CoroutineWatcher {
 
   /** Ends a task that waits, with this failure. */
   cancel(task: Task, failure: ScriptFailure): void {
+    this.#finish(task, failure);
+  }
+
+  /** A task that failed takes the waits of its own coroutines along: it may be repeated. */
+  #finish(task: Task, failure: ScriptFailure | undefined): void {
     this.#tasks.delete(task.thread);
-    for (const [thread, wait] of this.#waits) if (wait.task === task) this.#removeWait(thread);
+    if (failure !== undefined)
+      for (const [thread, wait] of this.#waits) if (wait.task === task) this.#removeWait(thread);
     task.finish(failure);
   }
 
@@ -150,15 +159,22 @@ export class Scheduler implements CoroutineWatcher {
     return [...this.#tasks.values()];
   }
 
-  resuming(thread: LuaState): void {
+  /** What a handler does that another one resumes is still its own doing. */
+  resume(thread: LuaState, run: () => number): number {
+    const previous = this.#current;
+    this.#current = this.#waits.get(thread)?.task ?? this.#tasks.get(thread) ?? previous;
     this.#removeWait(thread);
+    try {
+      return run();
+    } finally {
+      this.#current = previous;
+    }
   }
 
   ended(thread: LuaState, failed: boolean): void {
     const task = this.#tasks.get(thread);
     if (task === undefined) return;
-    this.#tasks.delete(thread);
-    task.finish(failed ? this.#describe(thread) : undefined);
+    this.#finish(task, failed ? this.#describe(thread) : undefined);
   }
 
   #wake(thread: LuaState, wait: Wait, prepare: () => void): void {

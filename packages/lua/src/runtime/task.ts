@@ -1,5 +1,8 @@
 import type { ByteString } from "@cm4all/linux";
 import type { LuaState } from "../lua.ts";
+import type { Effects, FailureCause } from "./effects.ts";
+
+export type { FailureCause } from "./effects.ts";
 
 /** Why a piece of a script did not come to its end. */
 export interface ScriptFailure {
@@ -21,6 +24,13 @@ export class Task {
   readonly thread: LuaState;
   /** For messages: `the handler of /system.slice/...`. */
   readonly description: ByteString;
+  /** Undefined for what is never repeated: `reload` and callbacks. */
+  readonly effects: Effects | undefined;
+  /**
+   * What a failure of the task would be due to. The database's library sets it after each
+   * statement: `connection` if there was no session or it was lost, else `script`.
+   */
+  cause: FailureCause = "script";
   readonly #closables = new Set<Closable>();
   readonly #settle: (failure: ScriptFailure | undefined) => void;
   isFinished = false;
@@ -28,10 +38,12 @@ export class Task {
   constructor(
     thread: LuaState,
     description: ByteString,
+    effects: Effects | undefined,
     settle: (failure: ScriptFailure | undefined) => void,
   ) {
     this.thread = thread;
     this.description = description;
+    this.effects = effects;
     this.#settle = settle;
   }
 
