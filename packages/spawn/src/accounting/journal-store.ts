@@ -144,10 +144,15 @@ export class JournalStore {
     this.#log(LOG_WARNING, `${this.#path}: the journal fills up (${share}): see accounting.journal_mib`);
   }
 
-  /** Gives a record a state; see Journal.mark. Without effect once the store is closed. */
-  async mark(number: number, state: RecordState, note?: string): Promise<void> {
-    const journal = await this.whenOpen;
-    await journal.mark(number, state, note);
+  /** Returns the state of a record; undefined if there is none of that number. */
+  state(number: number): RecordState | undefined {
+    return this.journal?.state(number);
+  }
+
+  /** Gives a record a state, at once; see Journal.mark. @throws JournalClosed (rejects) */
+  mark(number: number, state: RecordState, note?: string): Promise<void> {
+    // Who knows a number has it from the open journal.
+    return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
   }
 
   async #openUntilItWorks(): Promise<Journal> {
@@ -161,7 +166,7 @@ export class JournalStore {
       }
       await this.#pause(OPEN_PAUSE_MS);
     }
-    throw new JournalClosed("the journal is closed");
+    throw notOpen();
   }
 
   #cannotOpen(reason: string): void {
@@ -212,4 +217,8 @@ export class JournalStore {
     await this.#opening.catch(() => undefined);
     await this.#opened?.close();
   }
+}
+
+function notOpen(): JournalClosed {
+  return new JournalClosed("the journal is not open");
 }
