@@ -180,9 +180,24 @@ export function daemonRecords(ask: Ask): AccountingRecords {
     list: (after, limit) => askFor(ask, "list-records", { after, limit }),
     find: (id) => askFor(ask, "find-records", { id }),
     retry: (numbers) =>
-      askFor(ask, "retry-records", { numbers: numbers === "all" ? numbers : [...numbers] }),
-    drop: (numbers) => askFor(ask, "drop-records", { numbers: [...numbers] }),
+      numbers === "all"
+        ? askFor(ask, "retry-records", { numbers })
+        : inPages(numbers, (page) => askFor(ask, "retry-records", { numbers: page })),
+    drop: (numbers) => inPages(numbers, (page) => askFor(ask, "drop-records", { numbers: page })),
   };
+}
+
+/** How many numbers are in a request, which is bounded in bytes. */
+const NUMBERS_PER_REQUEST = 100;
+
+async function inPages(
+  numbers: readonly number[],
+  decide: (page: number[]) => Promise<number>,
+): Promise<number> {
+  let count = 0;
+  for (let start = 0; start < numbers.length; start += NUMBERS_PER_REQUEST)
+    count += await decide(numbers.slice(start, start + NUMBERS_PER_REQUEST));
+  return count;
 }
 
 /** Between two looks of `status --watch`. */

@@ -362,6 +362,9 @@ describe("on a daemon", () => {
     expect((await run("drop", `${BOOT}-7`)).stdout).toContain(`dropped record ${numbers[7]}, `);
     expect((await run("show", `${BOOT}-7`)).status).toBe(65);
     expect((await run("list")).stdout).toMatch(/\n500 wait\n$/);
+    const many = numbers.slice(8).map(String);
+    expect((await run("drop", ...many)).stdout.match(/^dropped /gm)).toHaveLength(many.length);
+    expect((await run("list")).stdout).toMatch(/\n7 wait\n$/);
   });
 
   it("looks at the files if the daemon has no journal", async () => {

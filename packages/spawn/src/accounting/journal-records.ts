@@ -71,8 +71,9 @@ export class JournalRecords {
   async find(idOrNumber: string): Promise<FoundRecord[]> {
     const found: FoundRecord[] = [];
     for (const number of await this.#numbersOf(idOrNumber)) {
-      const { byNumber } = await this.#readReasons(number, number);
-      const record = await this.#tryRead(number, byNumber.get(number));
+      const isParked = this.#journal.state(number) === RecordState.PARKED;
+      const reasons = isParked ? (await this.#readReasons(number, number)).byNumber : undefined;
+      const record = await this.#tryRead(number, reasons?.get(number));
       if (record !== undefined) found.push(record);
     }
     return found;
