@@ -71,6 +71,25 @@ describe("a journal", () => {
     await again.close();
   });
 
+  it("writes at once what comes while it tidies up", async () => {
+    const disk = new SimulatedDisk(seeded(9));
+    let journal = await Journal.open(disk, OPTIONS);
+    const kept = await journal.append(payload("kept"));
+    for (let i = 0; i < 200; i++) await journal.append(payload(`record ${i}`));
+    for (const { number } of [...journal.records(kept)])
+      void journal.mark(number, RecordState.GONE);
+    await journal.close();
+    // It finds segments to remove.
+    journal = await Journal.open(disk, OPTIONS);
+    let isMarked = false;
+    void journal.mark(kept, RecordState.PARKED).then(() => {
+      isMarked = true;
+    });
+    await journal.settle();
+    expect(isMarked).toBe(true);
+    await journal.close();
+  });
+
   it("refuses what is too much, and takes marks all the same", async () => {
     const disk = new SimulatedDisk(seeded(3));
     const limitBytes = 1024 * 1024 + 20_000;

@@ -230,11 +230,11 @@ export class Journal {
     if (this.#work !== undefined) return;
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    this.#work = this.#run().finally(() => {
+    this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
       if (this.#queue.length === 0 || this.#isClosed) return;
-      // After a failure only marks are left of what was there, and may wait.
-      if (this.#queue.every(({ isMark }) => isMark)) this.#retryLater();
+      // Of what the disk has refused only marks are left, and may wait.
+      if (!isTaken && this.#queue.every(({ isMark }) => isMark)) this.#retryLater();
       else this.#start();
     });
   }
@@ -246,13 +246,20 @@ export class Journal {
     }, RETRY_MS);
   }
 
-  /** Writes what waits, batch after batch, and tidies up. */
-  async #run(): Promise<void> {
-    while (this.#queue.length > 0) {
-      if (!(await this.#tryWrite(this.#takeBatch()))) return;
-      if (this.#isCrowded) await this.#tidy(false);
+  /**
+   * Writes what waits, batch after batch, and tidies up when nothing does.
+   * @returns false if the disk has refused something
+   */
+  async #run(): Promise<boolean> {
+    for (;;) {
+      while (this.#queue.length > 0) {
+        if (!(await this.#tryWrite(this.#takeBatch()))) return false;
+        if (this.#isCrowded) await this.#tidy(false);
+      }
+      if (this.#isClosed) return true;
+      const hasMore = await this.#tidy(true);
+      if (!hasMore && this.#queue.length === 0) return true;
     }
-    while (this.#queue.length === 0 && !this.#isClosed) if (!(await this.#tidy(true))) return;
   }
 
   /** Whether room is to be made although there is other work. */

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -26,4 +26,6 @@ it("has one owner at a time, in this process and in others", () => {
 
 it("tells what is wrong with the directory", () => {
   expect(() => tryLockJournal(join(directory, "missing"))).toThrow("ENOENT");
+  writeFileSync(join(directory, "file"), "");
+  expect(() => tryLockJournal(join(directory, "file"))).toThrow("ENOTDIR");
 });

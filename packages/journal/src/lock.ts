@@ -1,5 +1,5 @@
 /** A journal has one owner at a time: the daemon, or a command while no daemon runs. */
-import { openSync } from "node:fs";
+import { constants, openSync } from "node:fs";
 import { Fd, tryFlock } from "@cm4all/linux";
 
 /**
@@ -9,7 +9,7 @@ import { Fd, tryFlock } from "@cm4all/linux";
  * @throws Node's system errors; SyscallError
  */
 export function tryLockJournal(directory: string): Fd | undefined {
-  const fd = new Fd(openSync(directory, "r"));
+  const fd = new Fd(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
   try {
     if (tryFlock(fd.number)) return fd;
   } catch (error) {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { FindUser } from "./accounting/user.ts";
-import { parseConfig } from "./config.ts";
+import { keysForRestart, parseConfig } from "./config.ts";
 
 const users = ["cm4all-spawn-reaper", "somebody"].map((name, i) => ({
   name,
@@ -114,6 +114,40 @@ describe("the configuration", () => {
       memoryMiB: 16,
       stopGraceMs: 0,
     });
+  });
+
+  it("names the keys that differ and need a restart", () => {
+    const running = parse("");
+    expect(keysForRestart(running, parse(""))).toEqual([]);
+    const reloadable = `
+      [namespaces]
+      expire_seconds = 1
+      [metrics]
+      listen = "[::1]:9469"
+      [accounting]
+      journal_mib = 16
+      batch = 5
+      interim_seconds = 1
+      script = "/x.lua"`;
+    expect(keysForRestart(running, parse(reloadable))).toEqual([]);
+    const others = `
+      [namespaces]
+      listen = "@x"
+      [reaper]
+      enabled = false
+      cgroup_root = "/x"
+      extra_scopes = ["a.scope"]
+      delete_seconds = 1
+      check_seconds = 1
+      unused_seconds = 1
+      [accounting]
+      journal = "/x"
+      [control]
+      socket = ""`;
+    expect(keysForRestart(running, parse(others)).join(" ")).toBe(
+      "namespaces.listen reaper.enabled reaper.cgroup_root reaper.scopes reaper.delete_seconds " +
+        "reaper.check_seconds reaper.unused_seconds accounting.journal control.socket",
+    );
   });
 
   it("takes the default user if nobody is named, and does without one that is missing", () => {

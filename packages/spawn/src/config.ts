@@ -1,5 +1,6 @@
 /** The daemon's configuration: spawn.toml, its defaults and its limits. */
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
@@ -82,6 +83,29 @@ export interface Config {
   readonly reaper: ReaperConfig;
   readonly accounting: AccountingConfig;
   readonly control: ControlConfig;
+}
+
+/** The keys that only a restart applies, and where their values are. */
+const RESTART_KEYS: readonly (readonly [key: string, value: (config: Config) => unknown])[] = [
+  ["namespaces.listen", ({ namespaces }) => namespaces.listen],
+  ["reaper.enabled", ({ reaper }) => reaper.enabled],
+  ["reaper.cgroup_root", ({ reaper }) => reaper.cgroupRoot],
+  ["reaper.scopes", ({ reaper }) => reaper.scopes],
+  ["reaper.delete_seconds", ({ reaper }) => reaper.deletionDelayMs],
+  ["reaper.check_seconds", ({ reaper }) => reaper.checkIntervalMs],
+  ["reaper.unused_seconds", ({ reaper }) => reaper.unusedMs],
+  ["accounting.journal", ({ accounting }) => accounting.journal.directory],
+  ["control.socket", ({ control }) => control.socket],
+];
+
+/**
+ * Returns the keys that a reload does not apply although they differ. Pure.
+ * @param running the configuration with which the daemon was started
+ */
+export function keysForRestart(running: Config, next: Config): string[] {
+  return RESTART_KEYS.filter(([, select]) => !isDeepStrictEqual(select(running), select(next))).map(
+    ([key]) => key,
+  );
 }
 
 const MAX_ID = 0xfffffffe;

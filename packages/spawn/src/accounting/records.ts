@@ -19,15 +19,15 @@ export type RecordCondition =
 export interface RecordSummary {
   /** Of the record in the journal; rising, and never used again. */
   readonly number: number;
-  /** Of the cgroup. It may have several records, one for each report. */
-  readonly id: string;
-  readonly report: number;
-  /** Below the cgroup root. */
-  readonly path: ByteString;
   readonly state: RecordCondition;
+  /** Of the cgroup, which may have several records, one for each report. */
+  readonly id?: string | undefined;
+  readonly report?: number | undefined;
+  /** Below the cgroup root. */
+  readonly path?: ByteString | undefined;
   /** When its figures were read, milliseconds since 1970. */
-  readonly measuredMs: number;
-  /** Why it is parked, or why its handler failed last. Of any text, also a script's. */
+  readonly measuredMs?: number | undefined;
+  /** Why it is parked, or why its handler failed last; any text, also a script's. */
   readonly reason?: string | undefined;
   /** How often its handler was called in the life of this daemon. */
   readonly attempts?: number | undefined;
@@ -35,7 +35,8 @@ export interface RecordSummary {
 
 export interface FoundRecord {
   readonly summary: RecordSummary;
-  readonly record: CgroupRecord;
+  /** Undefined, as in the summary all that is in it, if it cannot be read; `reason` says why. */
+  readonly record: CgroupRecord | undefined;
 }
 
 export interface AccountingRecords {
