@@ -61,6 +61,7 @@ export class Intake {
   readonly #tracked = new TrackedRecords();
   #byRelease = new Map<number, Tracked>();
   #answers: number[] = [];
+  #flushing: NodeJS.Immediate | undefined;
   readonly counts = { unaccountedCgroups: 0, supersededReports: 0 };
 
   constructor(parts: IntakeParts) {
@@ -160,9 +161,9 @@ export class Intake {
     await before?.written;
     const replaced = before === undefined ? undefined : await this.#replace(before);
     if (before !== undefined) {
-      if (replaced === undefined && !before.isWithdrawn) tracked.earlier = before;
-      const least = before.report + (tracked.earlier === undefined ? 0 : 1);
-      tracked.report = Math.max(tracked.report, least);
+      const isNext = replaced === undefined && !before.isWithdrawn;
+      tracked.earlier = isNext ? before : before.earlier;
+      tracked.report = Math.max(tracked.report, before.report + (isNext ? 1 : 0));
     }
     const { record, report } = tracked;
     if (record === undefined) return;
@@ -203,16 +204,22 @@ export class Intake {
     else if (tracked.release !== undefined) this.#answer(tracked.release);
   }
 
-  /** One message for all that is written in a turn. */
+  /** One message for all that is written in a turn, and one look for what is to be handed over. */
   #answer(release: number): void {
-    if (this.#answers.length === 0) setImmediate(() => this.#tellAnswers());
     this.#answers.push(release);
+    this.#flushLater();
   }
 
-  #tellAnswers(): void {
+  #flushLater(): void {
+    this.#flushing ??= setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    this.#flushing = undefined;
     const answers = this.#answers;
     this.#answers = [];
     if (answers.length > 0) this.#releaser?.journalled(answers);
+    this.#parts.queue.wake();
   }
 
   deleted(releases: readonly number[]): void {
@@ -225,7 +232,6 @@ export class Intake {
       tracked.isDeleted = true;
       if (tracked.number !== undefined) this.#directoryIsGone(tracked);
     }
-    this.#parts.queue.wake();
   }
 
   kept(releases: readonly number[]): void {
@@ -233,7 +239,6 @@ export class Intake {
       const tracked = this.#byRelease.get(release);
       if (tracked !== undefined) this.#handOver(tracked);
     }
-    this.#parts.queue.wake();
   }
 
   withdrawn(releases: readonly number[]): void {
@@ -279,6 +284,7 @@ export class Intake {
     tracked.isHandedOver = true;
     this.#parts.window.add(tracked.number, tracked.record);
     tracked.record = undefined;
+    this.#flushLater();
   }
 
   #mark(number: number | undefined, state: RecordState): void {
@@ -306,7 +312,7 @@ export class Intake {
     this.#isScanned = true;
     this.#parts.window.openBoot();
     this.#takeDeferred();
-    this.#parts.queue.wake();
+    this.#flushLater();
   }
 
   async #find(ids: ReadonlySet<string>): Promise<Map<string, FoundRecord[]> | undefined> {

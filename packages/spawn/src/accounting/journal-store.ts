@@ -159,8 +159,8 @@ export class JournalStore {
     while (!this.#isClosed) {
       try {
         const opened = await this.#open(this.#limitBytes);
-        this.#hasOpened(opened);
-        return opened.journal;
+        if (!this.#isClosed) return this.#hasOpened(opened);
+        await opened.close();
       } catch (error) {
         this.#cannotOpen(errorText(error));
       }
@@ -175,7 +175,7 @@ export class JournalStore {
     this.#openProblem = reason;
   }
 
-  #hasOpened(opened: OpenJournal): void {
+  #hasOpened(opened: OpenJournal): Journal {
     this.#opened = opened;
     const { journal, forgetful } = opened;
     if (this.#openProblem !== undefined) this.#log(LOG_NOTICE, `${this.#path}: the journal is open`);
@@ -187,6 +187,7 @@ export class JournalStore {
     journal.limitBytes = this.#limitBytes;
     journal.onTrouble = (error) => this.#diskSays(error);
     if (journal.lastError !== undefined) this.#diskSays(journal.lastError);
+    return journal;
   }
 
   #diskSays(error: string | undefined): void {
@@ -213,8 +214,6 @@ export class JournalStore {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const end of [...this.#pauses]) end();
-    // One that is being opened.
-    await this.#opening.catch(() => undefined);
     await this.#opened?.close();
   }
 }

@@ -16,7 +16,6 @@ import { RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
 import { LOG_ERR, LOG_NOTICE, type Logger } from "../log.ts";
-import { bootTimeMs } from "./boot.ts";
 import { type Entry, nameOf, newEntry } from "./entry.ts";
 import { FailingRecords } from "./failing.ts";
 import { InterimReports } from "./interim.ts";
@@ -53,6 +52,8 @@ export interface QueueParts {
   /** Whether the directory of a record is there: then its cgroup may be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
+  /** Milliseconds of a clock that never jumps. */
+  readonly nowMs: () => number;
 }
 
 /** How many records are read ahead. */
@@ -342,7 +343,7 @@ export class AccountingQueue {
     how: "wait" | "halve" | "pause",
     isInterrupted: boolean,
   ): void {
-    const now = bootTimeMs();
+    const now = this.#parts.nowMs();
     for (const entry of group) {
       entry.lastFailedMs = now;
       if (isInterrupted) entry.interruptions++;
@@ -399,7 +400,7 @@ export class AccountingQueue {
 
   /** Handlers can succeed. */
   #worked(): void {
-    this.#lastSuccessMs = bootTimeMs();
+    this.#lastSuccessMs = this.#parts.nowMs();
     this.#lastFailed = undefined;
     this.#loggedError = undefined;
     if (!this.#outage.isOn) return;
