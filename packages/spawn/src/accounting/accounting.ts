@@ -7,27 +7,32 @@ import type { Journal } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
-import { bootTimeMs, readBootId } from "./boot.ts";
+import { bootTimeMs } from "./boot.ts";
 import { DaemonRecords } from "./daemon-records.ts";
 import { Intake } from "./intake.ts";
 import { findByIds } from "./journal-lookup.ts";
-import { type JournalStatus, JournalStore } from "./journal-store.ts";
+import { type JournalStatus, JournalStore, type OpenJournalAt } from "./journal-store.ts";
 import type { AccountingMetrics } from "./metrics.ts";
-import { openJournal } from "./open-journal.ts";
 import { AccountingQueue } from "./queue.ts";
 import type { AccountingRecords } from "./records.ts";
 import { INTERRUPTED, recover } from "./recovery.ts";
-import type { ScriptSink } from "./script-sink.ts";
-import type { SinkState } from "./sink.ts";
+import type { AccountingSink, SinkState } from "./sink.ts";
 import { RecordWindow } from "./window.ts";
 
 /** After what an earlier run has left could not be read. */
 const RECOVERY_PAUSE_MS = 10_000;
 
+export interface AccountingParts {
+  readonly sink: AccountingSink;
+  readonly bootId: string;
+  readonly open: OpenJournalAt;
+  readonly log: Logger;
+}
+
 export class Accounting {
-  readonly #sink: ScriptSink;
+  readonly #sink: AccountingSink;
   readonly #log: Logger;
-  readonly #bootId = readBootId();
+  readonly #bootId: string;
   readonly #store: JournalStore;
   readonly #window: RecordWindow;
   readonly #queue: AccountingQueue;
@@ -39,17 +44,18 @@ export class Accounting {
   readonly #recovered: Promise<Journal>;
   #lostBefore = 0;
   #lastState: SinkState | undefined;
+  /** Whether there was a handler, or was to be one, since the last time that there was none. */
+  #isPromised: true | undefined;
 
-  /** Begins to open the journal. The caller configures the sink then. */
-  constructor(sink: ScriptSink, config: AccountingConfig, log: Logger) {
+  /** Begins to open the journal. */
+  constructor({ sink, bootId, open, log }: AccountingParts, config: AccountingConfig) {
     this.#sink = sink;
     this.#log = log;
+    this.#bootId = bootId;
     this.#config = config;
-    const { directory, limitBytes } = config.journal;
-    const open = (limit: number) => openJournal({ directory, limitBytes: limit });
-    this.#store = new JournalStore({ path: directory, limitBytes, open }, log);
+    this.#store = new JournalStore(config.journal, open, log);
     this.#window = new RecordWindow({
-      bootId: this.#bootId,
+      bootId,
       isHeld: (number) => this.intake.isHeld(number),
     });
     const parts = { store: this.#store, window: this.#window, log };
@@ -102,8 +108,7 @@ export class Accounting {
         const { retry } = this.#config.policy;
         const { parked, lost } = await recover(journal, { bootId: this.#bootId, retry });
         this.#lostBefore = lost;
-        if (parked > 0)
-          this.#log(LOG_WARNING, `${parked} cgroups are parked: ${INTERRUPTED}`);
+        if (parked > 0) this.#log(LOG_WARNING, `${parked} cgroups are parked: ${INTERRUPTED}`);
         this.#window.open(journal);
         this.#queue.wake();
         return journal;
@@ -114,17 +119,26 @@ export class Accounting {
     }
   }
 
-  /** Only what is told while there is no handler is not accounted. */
+  /**
+   * Only what is told while it is not known that there is a handler, nor to be one, is not
+   * accounted if there is none. What comes after a change to `idle` was still released
+   * before it: once the reaper knows, it tells nothing.
+   */
   #stateChanged(state: SinkState): void {
     const last = this.#lastState;
     this.#lastState = state;
     if (state === last) return;
-    if (state === "ready" || state === "down") this.intake.setAccounting(true);
-    else if (state === "starting" && last === "idle") this.intake.setAccounting(undefined);
+    if (state === "ready" || state === "down") this.#setPromised(true);
+    else if (state === "starting" && last === "idle") this.#setPromised(undefined);
     else if (state === "idle") {
-      this.intake.setAccounting(false);
+      if (this.#isPromised === undefined) this.intake.setAccounting(false);
       this.#logIdle();
     }
+  }
+
+  #setPromised(isPromised: true | undefined): void {
+    this.#isPromised = isPromised;
+    this.intake.setAccounting(isPromised);
   }
 
   #logIdle(): void {

@@ -3,8 +3,15 @@
  * record that it does not take is tried again until it does. The trouble and its end are
  * logged once each.
  */
-import { type Journal, JournalClosed, JournalError, JournalFull, RecordState } from "@cm4all/journal";
+import {
+  type Journal,
+  JournalClosed,
+  JournalError,
+  JournalFull,
+  RecordState,
+} from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
+import type { JournalConfig } from "../config.ts";
 import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
 import type { JournalGauges, JournalState } from "./metrics.ts";
 import type { OpenJournal } from "./open-journal.ts";
@@ -18,12 +25,8 @@ const APPEND_PAUSE_MS = 1000;
 const NEARLY_FULL = 0.9;
 const FAR_FROM_FULL = 0.8;
 
-export interface JournalStoreOptions {
-  /** For the log and the status. */
-  readonly path: string;
-  readonly limitBytes: number;
-  readonly open: (limitBytes: number) => Promise<OpenJournal>;
-}
+/** @throws (rejects) if it cannot be opened now */
+export type OpenJournalAt = (config: JournalConfig) => Promise<OpenJournal>;
 
 /** As `cm4all-spawn status` shows it. */
 export interface JournalStatus {
@@ -35,7 +38,7 @@ export interface JournalStatus {
 
 export class JournalStore {
   readonly #path: string;
-  readonly #open: JournalStoreOptions["open"];
+  readonly #open: OpenJournalAt;
   readonly #log: Logger;
   #limitBytes: number;
   #opened: OpenJournal | undefined;
@@ -49,8 +52,8 @@ export class JournalStore {
   readonly #pauses = new Set<() => void>();
 
   /** Begins to open it. */
-  constructor({ path, limitBytes, open }: JournalStoreOptions, log: Logger) {
-    this.#path = path;
+  constructor({ directory, limitBytes }: JournalConfig, open: OpenJournalAt, log: Logger) {
+    this.#path = directory;
     this.#limitBytes = limitBytes;
     this.#open = open;
     this.#log = log;
@@ -141,7 +144,10 @@ export class JournalStore {
     if (this.#isNearlyFull || bytes < this.#limitBytes * NEARLY_FULL) return;
     this.#isNearlyFull = true;
     const share = `${(bytes / 2 ** 20).toFixed(0)} of ${(this.#limitBytes / 2 ** 20).toFixed(0)} MiB`;
-    this.#log(LOG_WARNING, `${this.#path}: the journal fills up (${share}): see accounting.journal_mib`);
+    this.#log(
+      LOG_WARNING,
+      `${this.#path}: the journal fills up (${share}): see accounting.journal_mib`,
+    );
   }
 
   /** Returns the state of a record; undefined if there is none of that number. */
@@ -158,7 +164,7 @@ export class JournalStore {
   async #openUntilItWorks(): Promise<Journal> {
     while (!this.#isClosed) {
       try {
-        const opened = await this.#open(this.#limitBytes);
+        const opened = await this.#open({ directory: this.#path, limitBytes: this.#limitBytes });
         if (!this.#isClosed) return this.#hasOpened(opened);
         await opened.close();
       } catch (error) {
@@ -171,17 +177,24 @@ export class JournalStore {
 
   #cannotOpen(reason: string): void {
     if (this.#openProblem !== reason)
-      this.#log(LOG_ERR, `${this.#path}: cannot open the journal, cgroups' directories stay: ${reason}`);
+      this.#log(
+        LOG_ERR,
+        `${this.#path}: cannot open the journal, cgroups' directories stay: ${reason}`,
+      );
     this.#openProblem = reason;
   }
 
   #hasOpened(opened: OpenJournal): Journal {
     this.#opened = opened;
     const { journal, forgetful } = opened;
-    if (this.#openProblem !== undefined) this.#log(LOG_NOTICE, `${this.#path}: the journal is open`);
+    if (this.#openProblem !== undefined)
+      this.#log(LOG_NOTICE, `${this.#path}: the journal is open`);
     this.#openProblem = undefined;
     if (forgetful !== undefined)
-      this.#log(LOG_WARNING, `${this.#path} is on ${forgetful}: what waits there may be lost at a restart`);
+      this.#log(
+        LOG_WARNING,
+        `${this.#path} is on ${forgetful}: what waits there may be lost at a restart`,
+      );
     for (const { file, what } of journal.damage)
       this.#log(LOG_ERR, `${this.#path}/${file}: ${what}; the file is kept`);
     journal.limitBytes = this.#limitBytes;
@@ -191,9 +204,13 @@ export class JournalStore {
   }
 
   #diskSays(error: string | undefined): void {
-    if (error === undefined) this.#log(LOG_NOTICE, `${this.#path}: the journal takes records again`);
+    if (error === undefined)
+      this.#log(LOG_NOTICE, `${this.#path}: the journal takes records again`);
     else if (this.#diskProblem === undefined)
-      this.#log(LOG_ERR, `${this.#path}: cannot write the journal, cgroups' directories stay: ${error}`);
+      this.#log(
+        LOG_ERR,
+        `${this.#path}: cannot write the journal, cgroups' directories stay: ${error}`,
+      );
     this.#diskProblem = error;
   }
 

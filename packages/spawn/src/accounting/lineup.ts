@@ -76,7 +76,8 @@ export class Lineup {
 
   /** They can be handed over again, after all others. */
   putBack(group: readonly Entry[]): void {
-    for (const entry of group) if (this.#entries.get(entry.number) === entry) this.#ready.add(entry);
+    for (const entry of group)
+      if (this.#entries.get(entry.number) === entry) this.#ready.add(entry);
   }
 
   /** Each half of a list is handed over by itself, before all others. */

@@ -274,8 +274,15 @@ export class AccountingQueue {
     hasBegun: boolean,
   ): void {
     // Others have succeeded since they failed: then it is them.
-    const isOwnFault = group.some(({ lastFailedMs }) => (lastFailedMs ?? Infinity) < this.#lastSuccessMs);
-    const circumstances = { retry: this.#policy.retry, bearsRepetition, count: group.length, isOwnFault };
+    const isOwnFault = group.some(
+      ({ lastFailedMs }) => (lastFailedMs ?? Infinity) < this.#lastSuccessMs,
+    );
+    const circumstances = {
+      retry: this.#policy.retry,
+      bearsRepetition,
+      count: group.length,
+      isOwnFault,
+    };
     const verdict = judge(outcome, circumstances);
     if (verdict.type === "settle") this.#accounted(group);
     else if (verdict.type === "lose") this.#lose(group);
@@ -298,8 +305,7 @@ export class AccountingQueue {
     const { journal, isKept } = this.#parts;
     const earlier = this.#earlier.get(number);
     return (
-      isKept(number) ||
-      (earlier !== undefined && journal.state(earlier) === RecordState.PARKED)
+      isKept(number) || (earlier !== undefined && journal.state(earlier) === RecordState.PARKED)
     );
   }
 
@@ -338,19 +344,15 @@ export class AccountingQueue {
     return group.filter((entry) => !superseded.includes(entry));
   }
 
-  #repeat(
-    group: readonly Entry[],
-    how: "wait" | "halve" | "pause",
-    isInterrupted: boolean,
-  ): void {
+  #repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {
     const now = this.#parts.nowMs();
     for (const entry of group) {
       entry.lastFailedMs = now;
       if (isInterrupted) entry.interruptions++;
     }
-    if (how === "pause" || group.length < 2) {
-      for (const entry of group) this.#pause(entry, now);
-    } else if (how === "halve" && !this.#outage.isOn) this.#lineup.halve(group);
+    const [first] = group;
+    if (how !== "wait" && group.length === 1 && first !== undefined) this.#pause(first, now);
+    else if (how === "halve" && !this.#outage.isOn) this.#lineup.halve(group);
     else this.#lineup.putBack(group);
     if (how === "wait") this.#beginOutage();
   }

@@ -12,7 +12,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type { CgroupRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
-import { type Handlers, type Outcome, type Run, ScriptHost, type ScriptHostOptions } from "@cm4all/lua";
+import {
+  type Handlers,
+  type Outcome,
+  type Run,
+  ScriptHost,
+  type ScriptHostOptions,
+} from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
 import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
