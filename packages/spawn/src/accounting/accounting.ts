@@ -103,7 +103,7 @@ export class Accounting {
   /** Decides on what an earlier run has left. @throws JournalClosed (rejects) */
   async #recover(): Promise<Journal> {
     const journal = await this.#store.whenOpen;
-    for (;;) {
+    for (let lastReason = ""; ; ) {
       try {
         const { retry } = this.#config.policy;
         const { parked, lost } = await recover(journal, { bootId: this.#bootId, retry });
@@ -113,7 +113,9 @@ export class Accounting {
         this.#queue.wake();
         return journal;
       } catch (error) {
-        this.#log(LOG_ERR, `cannot read the journal: ${errorText(error)}`);
+        const reason = `cannot read the journal: ${errorText(error)}`;
+        if (reason !== lastReason) this.#log(LOG_ERR, reason);
+        lastReason = reason;
         await new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS));
       }
     }

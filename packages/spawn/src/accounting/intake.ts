@@ -139,7 +139,7 @@ export class Intake {
       before.isDeleted = isDeleted;
       this.#nameRelease(before, number);
       // Else it is answered when it is written.
-      if (before.number !== undefined) this.#isWritten(before);
+      if (before.isWritten) this.#goOn(before);
       return;
     }
     const tracked = newTracked({ id, report, cpuTotalUsec, record, isDeleted });
@@ -157,7 +157,7 @@ export class Intake {
 
   /** @throws JournalClosed (rejects) */
   async #write(tracked: Tracked, before: Tracked | undefined): Promise<void> {
-    const { store, window, queue } = this.#parts;
+    const { store } = this.#parts;
     await before?.written;
     const replaced = before === undefined ? undefined : await this.#replace(before);
     if (before !== undefined) {
@@ -171,17 +171,24 @@ export class Intake {
     const payload = Buffer.from(JSON.stringify(numbered));
     tracked.record = this.#tracked.size > MAX_RECORDS ? undefined : numbered;
     tracked.number = await store.append(payload, () => !tracked.isWithdrawn);
+    // At once: what is on the disk is either held back, or is to be handed over.
+    if (tracked.number !== undefined) this.#isOnDisk(tracked, tracked.number);
     if (replaced !== undefined) {
       this.counts.supersededReports++;
       await store.mark(replaced, RecordState.GONE);
     }
-    if (tracked.number === undefined) return;
-    this.#tracked.addNumber(tracked);
-    window.extend(tracked.number);
+    if (tracked.number === undefined || tracked.isWithdrawn) return;
+    tracked.isWritten = true;
+    this.#goOn(tracked);
+  }
+
+  #isOnDisk(tracked: Tracked, number: number): void {
+    const { window, queue } = this.#parts;
+    if (tracked.isWithdrawn) this.#mark(number, RecordState.GONE);
+    else this.#tracked.addNumber(tracked);
+    window.extend(number);
     const earlier = tracked.earlier?.number;
-    if (earlier !== undefined) queue.follows(tracked.number, earlier);
-    if (!tracked.isWithdrawn) this.#isWritten(tracked);
-    else this.#forget(tracked);
+    if (earlier !== undefined) queue.follows(number, earlier);
   }
 
   /**
@@ -198,8 +205,8 @@ export class Intake {
     return number;
   }
 
-  /** It is on the disk, and the one in whose place it stands is gone there. */
-  #isWritten(tracked: Tracked): void {
+  /** It is written. */
+  #goOn(tracked: Tracked): void {
     if (tracked.isDeleted) this.#directoryIsGone(tracked);
     else if (tracked.release !== undefined) this.#answer(tracked.release);
   }
@@ -229,8 +236,7 @@ export class Intake {
       const tracked = this.#byRelease.get(release);
       if (tracked === undefined) continue;
       this.#byRelease.delete(release);
-      tracked.isDeleted = true;
-      if (tracked.number !== undefined) this.#directoryIsGone(tracked);
+      this.#isDeleted(tracked);
     }
   }
 
@@ -280,7 +286,7 @@ export class Intake {
   }
 
   #handOver(tracked: Tracked): void {
-    if (tracked.isHandedOver || tracked.number === undefined) return;
+    if (tracked.isHandedOver || tracked.number === undefined || !tracked.isWritten) return;
     tracked.isHandedOver = true;
     this.#parts.window.add(tracked.number, tracked.record);
     tracked.record = undefined;
@@ -307,7 +313,7 @@ export class Intake {
       if (this.#tracked.ofId(id) === undefined) this.#track(id, records);
     for (const tracked of this.#tracked.latest()) {
       if (running.has(tracked.id)) this.#withdrawAll(tracked);
-      else if (!ids.has(tracked.id)) this.#goneMeanwhile(tracked);
+      else if (!ids.has(tracked.id)) this.#isDeleted(tracked);
     }
     this.#isScanned = true;
     this.#parts.window.openBoot();
@@ -316,12 +322,14 @@ export class Intake {
   }
 
   async #find(ids: ReadonlySet<string>): Promise<Map<string, FoundRecord[]> | undefined> {
-    for (;;) {
+    for (let lastReason = ""; ; ) {
       try {
         return await this.#parts.find(ids);
       } catch (error) {
         if (error instanceof JournalClosed) return undefined;
-        this.#parts.log(LOG_ERR, `cannot read the journal: ${errorText(error)}`);
+        const reason = `cannot read the journal: ${errorText(error)}`;
+        if (reason !== lastReason) this.#parts.log(LOG_ERR, reason);
+        lastReason = reason;
       }
       await new Promise((resolve) => setTimeout(resolve, FIND_PAUSE_MS));
     }
@@ -333,6 +341,7 @@ export class Intake {
     for (const { number, report, cpuTotalUsec } of records) {
       const isHandedOver = this.#parts.store.state(number) !== RecordState.WAITING;
       earlier = newTracked({ id, report, cpuTotalUsec, number, isHandedOver, earlier });
+      earlier.isWritten = true;
       this.#tracked.add(earlier);
     }
   }
@@ -342,9 +351,9 @@ export class Intake {
       this.#withdraw(each);
   }
 
-  #goneMeanwhile(tracked: Tracked): void {
+  #isDeleted(tracked: Tracked): void {
     tracked.isDeleted = true;
-    if (tracked.number !== undefined) this.#directoryIsGone(tracked);
+    if (tracked.isWritten) this.#directoryIsGone(tracked);
   }
 }
 

@@ -116,6 +116,7 @@ export class JournalStore {
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
     const journal = await this.whenOpen;
     for (;;) {
+      if (this.#isClosed) throw notOpen();
       if (!isWanted()) return undefined;
       try {
         const number = await journal.append(payload);

@@ -23,7 +23,7 @@ import { Lineup, runsAlone } from "./lineup.ts";
 import { Outage } from "./outage.ts";
 import type { AccountingSink } from "./sink.ts";
 import { judge } from "./verdict.ts";
-import type { RecordWindow } from "./window.ts";
+import type { DamagedRecord, RecordWindow } from "./window.ts";
 
 export interface AccountingPolicy {
   /** Whether a failed handler is called again. */
@@ -194,13 +194,18 @@ export class AccountingQueue {
       const isTaken = (number: number) => this.#lineup.get(number) !== undefined;
       const { records, damaged } = await this.#parts.window.read(capacity - ready, isTaken);
       if (records.length + damaged.length > 0) this.#mayBeMore = true;
-      for (const { number, reason } of damaged) this.#mark(number, RecordState.PARKED, reason);
+      for (const each of damaged) this.#parkDamaged(each);
       for (const record of records) this.#add(newEntry(record));
     } catch (error) {
       this.#cannotRead(error);
     }
     this.#isReading = false;
     this.#pump();
+  }
+
+  #parkDamaged({ number, reason }: DamagedRecord): void {
+    this.#parts.log(LOG_ERR, `a record of the journal is parked: ${reason}`);
+    this.#mark(number, RecordState.PARKED, reason);
   }
 
   #cannotRead(error: unknown): void {

@@ -6,9 +6,11 @@ export interface Tracked {
   readonly id: string;
   report: number;
   readonly cpuTotalUsec: number | undefined;
-  /** Undefined until it is in the journal. */
+  /** Undefined until it is on the disk. */
   number: number | undefined;
-  /** Resolves when it is in the journal, or is not going to be. */
+  /** Whether it is on the disk, and the one in whose place it stands is gone there. */
+  isWritten: boolean;
+  /** Resolves when it is written, or is not going to be. */
   written: Promise<void>;
   /** For the handler that follows soon. */
   record: CgroupRecord | undefined;
@@ -27,6 +29,7 @@ export function newTracked(
 ): Tracked {
   return {
     number: undefined,
+    isWritten: false,
     written: Promise.resolve(),
     record: undefined,
     release: undefined,
