@@ -116,7 +116,6 @@ export class ReaperProgram {
     this.#send({ kind: "interim", intervalMs });
   }
 
-  /** Also waits until the reaper has handled what came before. */
   async status(): Promise<ReaperMetrics> {
     const answer = new Promise<ReaperMetrics>((resolve) => {
       this.#statuses.push(resolve);
