@@ -23,14 +23,12 @@ async function start(options: Partial<ReaperOptions> = {}): Promise<void> {
 const exists = (name: string) => existsSync(join(scratch.path, name));
 const gone = (name: string) => until(`${name} to be deleted`, () => !exists(name));
 const watched = (count: number) =>
-  until(
-    `${count} to be known`,
-    async () => (await program.status()).watchedCgroups === count,
-  );
+  until(`${count} to be known`, async () => (await program.status()).watchedCgroups === count);
 const write = (file: string, text: string) => writeFileSync(join(scratch.path, file), text);
 
 /** A process works in a cgroup and ends. */
-const run = (name: string) => scratch.runToEnd(name, "i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done");
+const run = (name: string) =>
+  scratch.runToEnd(name, "i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done");
 
 const paths = () => program.releases.map(({ record }) => textOf(record.snapshot.path));
 

@@ -91,7 +91,8 @@ export class Cgroup<Node> {
   set phase(phase: Phase) {
     const wasOpen = this.isOpen;
     this.#phase = phase;
-    if (this.parent !== undefined) this.parent.openChildren += Number(this.isOpen) - Number(wasOpen);
+    if (this.parent !== undefined)
+      this.parent.openChildren += Number(this.isOpen) - Number(wasOpen);
   }
 
   get hasChildren(): boolean {
@@ -136,11 +137,7 @@ export interface LifecycleWorld<Node> {
 /** What of the reaper is counted by the decisions. */
 export type LifecycleCounts = Pick<
   ReaperCounts,
-  | "releasedCgroups"
-  | "deletedCgroups"
-  | "vanishedCgroups"
-  | "unseenCgroups"
-  | "repopulatedCgroups"
+  "releasedCgroups" | "deletedCgroups" | "vanishedCgroups" | "unseenCgroups" | "repopulatedCgroups"
 >;
 
 /** Times that are the same for all cgroups. */

@@ -4,7 +4,7 @@ import type { EventLoop } from "../thread/event-loop.ts";
 import { Queue } from "./deadlines.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { Place } from "./scopes.ts";
-import type { TreeNode } from "./tree-node.ts";
+import { type Difference, TreeNode } from "./tree-node.ts";
 import type { TreeWatch } from "./tree-watch.ts";
 
 /**
@@ -24,8 +24,8 @@ export interface CheckListener {
   wake(): void;
 }
 
-/** What differs from what the events have told, and how each is repaired. */
-type Differences = Map<string, () => Generator<void, void>>;
+/** What differs from what the events have told: in the tree, or the state of a cgroup. */
+type Differences = Map<string, Difference<Place> | TreeNode<Place>>;
 
 export class PeriodicCheck {
   readonly #loop: EventLoop;
@@ -96,7 +96,11 @@ export class PeriodicCheck {
   *#confirm(suspects: ReadonlyMap<string, unknown>): Generator<void, void> {
     yield* this.#handleEvents();
     const found = [...(yield* this.#differences())].filter(([key]) => suspects.has(key));
-    for (const [, repair] of found) yield* repair();
+    for (const [, difference] of found) {
+      if (difference instanceof TreeNode) this.#lifecycle.touched(difference, "comparison");
+      else yield* this.#tree.apply([difference]);
+      yield;
+    }
     if (found.length > 0) this.#listener.missed(found.length);
   }
 
@@ -104,16 +108,10 @@ export class PeriodicCheck {
     const found: Differences = new Map();
     for (const difference of yield* this.#tree.compare()) {
       const { kind, node, name } = difference;
-      found.set(`${kind} ${latin1Of(node.path)} ${latin1Of(name)}`, () =>
-        this.#tree.apply([difference]),
-      );
+      found.set(`${kind} ${latin1Of(node.path)} ${latin1Of(name)}`, difference);
     }
     for (const node of yield* this.#lifecycle.differing())
-      found.set(`state ${latin1Of(node.path)}`, () => this.#touch(node));
+      found.set(`state ${latin1Of(node.path)}`, node);
     return found;
-  }
-
-  *#touch(node: TreeNode<Place>): Generator<void, void> {
-    this.#lifecycle.touched(node, "comparison");
   }
 }

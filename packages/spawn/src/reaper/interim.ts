@@ -23,8 +23,8 @@ export class Interim {
   #intervalMs = 0;
   #timer: Timer | undefined;
   #round: Generator<void, void> | undefined;
-  /** How many steps may be done now, with the fraction that is left over. */
-  #steps = 0;
+  /** The time that has passed, times the cgroups: each step takes an interval of it. */
+  #owedMs = 0;
 
   constructor(loop: EventLoop, work: InterimWork) {
     this.#loop = loop;
@@ -37,7 +37,7 @@ export class Interim {
     this.#intervalMs = intervalMs;
     this.#timer?.cancel();
     this.#round = undefined;
-    this.#steps = 0;
+    this.#owedMs = 0;
     if (intervalMs > 0) this.#pause();
   }
 
@@ -46,7 +46,7 @@ export class Interim {
     const wantedMs = Math.min(this.#intervalMs / count, this.#intervalMs / PAUSES_PER_INTERVAL);
     const pauseMs = Math.max(MIN_PAUSE_MS, wantedMs);
     this.#timer = this.#loop.after(pauseMs, () => {
-      this.#steps += (this.#work.count() * pauseMs) / this.#intervalMs;
+      this.#owedMs += this.#work.count() * pauseMs;
       this.#work.wake();
       this.#pause();
     });
@@ -54,13 +54,13 @@ export class Interim {
 
   /** Measures one. @returns false if it is not time for it */
   step(): boolean {
-    if (this.#steps < 1) return false;
-    this.#steps--;
+    if (this.#intervalMs === 0 || this.#owedMs < this.#intervalMs) return false;
+    this.#owedMs -= this.#intervalMs;
     this.#round ??= this.#work.round();
     if (this.#round.next().done === true) {
       this.#round = undefined;
       // A new round has a time of its own.
-      this.#steps = 0;
+      this.#owedMs = 0;
     }
     return true;
   }

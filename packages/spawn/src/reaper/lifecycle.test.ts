@@ -434,15 +434,15 @@ describe("what somebody else removes", () => {
     expect(world.pass(30)).toEqual(["/a/b#1 vanished", "/a#1=1", "rmdir /a"]);
   });
 
-  it("is nothing to tell if it was never used", () => {
+  it("is only counted if it was not seen to be used", () => {
     const a = world.make("a");
     world.pass();
     world.rmdir(a);
     expect(world.pass(1000)).toEqual([]);
-    expect(world.counts).toMatchObject({ vanishedCgroups: 0, unseenCgroups: 0 });
+    expect(world.counts).toMatchObject({ vanishedCgroups: 0, unseenCgroups: 1 });
   });
 
-  it("is counted if it could not be looked at", () => {
+  it("is only counted if it could not be looked at", () => {
     const a = world.make("a");
     world.deliver();
     const b: Directory = { ...a, gone: true };
@@ -569,7 +569,8 @@ describe("whatever happens in whatever order", () => {
             expect(figures.has(node), `${node.path} is forgotten`).toBe(true);
         }
         const open = [...world.told.values()].filter(
-          ({ fate, release }) => !release.vanished && ["waiting", "journalled", "kept"].includes(fate),
+          ({ fate, release }) =>
+            !release.vanished && ["waiting", "journalled", "kept"].includes(fate),
         );
         expect(open).toEqual([]);
         expect(world.lifecycle.waiting).toBe(0);

@@ -7,13 +7,18 @@
  *                   ^----------+---------+
  *
  * Invariants:
- * - Each cgroup that was found is released, has vanished, was never used, or is counted as
- *   unseen when it is gone.
+ * - Each cgroup that was found and is gone was released, has vanished, has made way unused, or
+ *   is counted as unseen.
  * - Frozen is not used: the kernel tells of the freezer by the same event as of processes, so
  *   that an event proves nothing without the figures.
  */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { Cgroup, type LifecycleCounts, type LifecycleTimes, type LifecycleWorld } from "./cgroup.ts";
+import {
+  Cgroup,
+  type LifecycleCounts,
+  type LifecycleTimes,
+  type LifecycleWorld,
+} from "./cgroup.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Deletion } from "./deletion.ts";
 import { ECHO_MS, ReleaseStage } from "./release.ts";
@@ -122,7 +127,8 @@ export class Lifecycle<Node> {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined) return;
     if (cgroup.isOpen || cgroup.isStirred) this.#release.vanish(cgroup);
-    else if (cgroup.phase === "unseen") this.#counts.unseenCgroups++;
+    // The event of a process that came and went can be later than that of the removal.
+    else if (cgroup.isUnused) this.#counts.unseenCgroups++;
     this.#detach(cgroup);
   }
 

@@ -38,9 +38,9 @@ export const REAPER_METRICS = {
   },
   unseenCgroups: {
     kind: "counter",
-    help: "Cgroups that were gone again before it was seen whether they were used.",
+    help: "Cgroups that others removed before they were seen to be used, if they were.",
     row: "reaped",
-    text: "{} never seen",
+    text: "{} gone unseen",
   },
   repopulatedCgroups: {
     kind: "counter",

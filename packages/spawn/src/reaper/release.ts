@@ -96,11 +96,7 @@ export class ReleaseStage<Node> {
     this.#release(cgroup, measured, this.#deletion.replace(cgroup));
   }
 
-  #release(
-    cgroup: Cgroup<Node>,
-    measured: CgroupMeasurement,
-    replaces: number | undefined,
-  ): void {
+  #release(cgroup: Cgroup<Node>, measured: CgroupMeasurement, replaces: number | undefined): void {
     const before = cgroup.last;
     const snapshot = { ...measured, report: cgroup.report };
     cgroup.last = snapshot;

@@ -32,9 +32,7 @@ export class TreeDirectories<Place> {
   }
 
   #tryStat({ path }: TreeNode<Place>) {
-    return this.#root.at(path, (name) =>
-      lstatSync(name, { bigint: true, throwIfNoEntry: false }),
-    );
+    return this.#root.at(path, (name) => lstatSync(name, { bigint: true, throwIfNoEntry: false }));
   }
 
   /** The names of the directories in an open directory. */
@@ -67,7 +65,8 @@ export class TreeDirectories<Place> {
         }
         yield;
       }
-      if (node.isAttached && links !== present + LINKS_OF_EMPTY) this.#compareList(node, differences);
+      if (node.isAttached && links !== present + LINKS_OF_EMPTY)
+        this.#compareList(node, differences);
     }
     return differences;
   }
