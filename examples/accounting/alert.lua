@@ -2,8 +2,10 @@
 -- memory, or refused to start one: those that are left may hang.
 --
 -- The spawner says whose a cgroup is in the extended attribute `user.account` of its
--- directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
+-- directory. Telling the web server twice does no harm. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
 -- "192.0.2.1:5478".
+
+handlers_bear_repetition = true
 
 local CONTROL = os.getenv("CONTROL") or "@bp-control"
 
@@ -21,8 +23,8 @@ function cgroup_released(cgroup)
   if killed == 0 and refused == 0 then
     return
   end
-  local known, customer = pcall(function() return cgroup.xattr.account end)
-  if not known or not customer then
+  local customer = cgroup.xattr.account
+  if not customer then
     return
   end
   print(("%s: %d processes killed for lack of memory, %d not started"):format(

@@ -102,9 +102,11 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         cpuTotalUsec: 2_000_000,
         ioReadBytes: 10,
         memoryPeakBytes: 1000,
+        measuredMs: Date.now(),
       };
       const second = { ...first, id: "boot:2", ioWriteBytes: 5, memoryPeakBytes: 500 };
-      const other = { path: root.make("/customers/b", "bar"), id: "boot:3", cpuTotalUsec: 1 };
+      const path = root.make("/customers/b", "bar");
+      const other = { path, id: "boot:3", cpuTotalUsec: 1, measuredMs: Date.now() };
       await root.run("customers.lua", [
         first,
         first,
@@ -119,6 +121,33 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ).toEqual([
         { customer: "bar", cpu_seconds: 0.000001, io_bytes: "0", memory_peak_bytes: null },
         { customer: "foo", cpu_seconds: 5, io_bytes: "35", memory_peak_bytes: "1000" },
+      ]);
+    });
+
+    it("counts what still runs on the day on which it was measured", async () => {
+      const path = root.make("/customers/a", "foo");
+      const told = (day: string, cpuSeconds: number, isRunning = true) => ({
+        path,
+        id: "boot:1",
+        measuredMs: Date.parse(`2026-03-${day}T12:00:00Z`),
+        cpuTotalUsec: cpuSeconds * 1e6,
+        isRunning,
+      });
+      await root.run("customers.lua", [
+        told("01", 10),
+        told("01", 30),
+        told("02", 35),
+        told("01", 30),
+        told("04", 50, false),
+        told("04", 50, false),
+      ]);
+      expect(
+        await query(`SELECT to_char(day, 'DD') AS day, cpu_seconds FROM customer_usage
+          WHERE cpu_seconds > 0 ORDER BY day`),
+      ).toEqual([
+        { day: "01", cpu_seconds: 30 },
+        { day: "02", cpu_seconds: 5 },
+        { day: "04", cpu_seconds: 15 },
       ]);
     });
   });

@@ -9,6 +9,9 @@ const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
 
 export const example = (name: string) => readFileSync(join(EXAMPLES, name), "utf8");
 
+/** Of a cgroup that goes on, or has ended. */
+export type Told = Fields & { readonly isRunning?: boolean };
+
 /** Cgroups that belong to customers. */
 export class ExampleRoot {
   readonly #customers = new Map<string, string>();
@@ -20,10 +23,13 @@ export class ExampleRoot {
   }
 
   /** Runs an example's handler for one cgroup after the other. Gives what it printed. */
-  async run(name: string, cgroups: Fields[]): Promise<string> {
+  async run(name: string, cgroups: Told[]): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";
-    for (const cgroup of cgroups) printed += await script.handle(this.#withCustomer(cgroup));
+    for (const { isRunning = false, ...fields } of cgroups) {
+      const cgroup = this.#withCustomer(fields);
+      printed += await (isRunning ? script.handleRunning(cgroup) : script.handle(cgroup));
+    }
     expect(script.errors).toEqual([]);
     return printed;
   }
