@@ -84,7 +84,7 @@ export interface RunningReaper extends AsyncDisposable {
 
 /**
  * The daemon as a reaper.
- * @param directory for its configuration
+ * @param directory for its configuration and its journal
  * @param cgroupRoot whose scopes are managed
  */
 export async function startReaper(
@@ -96,7 +96,8 @@ export async function startReaper(
   writeFileSync(
     config,
     `[reaper]\ncgroup_root = ${JSON.stringify(cgroupRoot)}\nscopes = ["*.scope"]\n` +
-      `[accounting]\nscript = ${JSON.stringify(script)}\n`,
+      `[accounting]\nscript = ${JSON.stringify(script)}\n` +
+      `journal = ${JSON.stringify(join(directory, "journal"))}\n`,
   );
   const server = await startDaemonWith(["--config", config], "accounting with");
   const pids = [server.pid, ...childPids(server.pid)];

@@ -198,8 +198,12 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     writeFileSync(config, "[namespaces]\nexpire_seconds = wrong\n");
     daemon.child.kill("SIGHUP");
     await daemon.untilLogged(`keeping the old configuration: ${config}:2: `);
-    writeFileSync(config, text);
+    expect(daemon.log).not.toContain("only a restart applies");
+    writeFileSync(config, `${text}\n[reaper]\ncheck_seconds = 17\n`);
     await reload();
+    await daemon.untilLogged(
+      "reloaded the configuration; only a restart applies reaper.check_seconds\n",
+    );
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 

@@ -175,7 +175,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(await first.end("SIGINT")).toBe(0);
     expect(pids.filter(isAlive)).toEqual([]);
     expect(paths.filter(existsSync)).toEqual([]);
-    expect(readdirSync(data)).toEqual(["postgresql"]);
+    expect(readdirSync(data).sort()).toEqual(["journal", "postgresql"]);
 
     const second = start();
     await second.untilPrinted("(and 6 rows of earlier starts)");

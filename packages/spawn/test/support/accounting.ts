@@ -24,6 +24,11 @@ export class AccountingHost {
     return this.#daemon;
   }
 
+  /** Of all its daemons, one after the other. */
+  get journal(): string {
+    return join(this.directory, "journal");
+  }
+
   get #script(): string {
     return join(this.directory, "accounting.lua");
   }
@@ -65,7 +70,11 @@ export class AccountingHost {
 
   /** @param accounting that whole section of the configuration */
   async startWith(accounting: string, options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
-    this.#daemon = await TestDaemon.start({ ...options, config: this.#config(accounting) });
+    this.#daemon = await TestDaemon.start({
+      journal: this.journal,
+      ...options,
+      config: this.#config(accounting),
+    });
   }
 
   #config(accounting: string): string {

@@ -32,6 +32,8 @@ export interface DaemonOptions {
   readonly address?: string;
   /** A file that it writes its pid to before it starts, such as cgroup.procs. */
   readonly cgroupProcs?: string;
+  /** Where its journal is; in its own directory, which ends with it, if undefined. */
+  readonly journal?: string;
   /** A command that starts it, such as prlimit. */
   readonly wrapper?: readonly string[];
 }
@@ -63,6 +65,7 @@ export class TestDaemon {
       this.address,
     ];
     command.push("--config", this.configFile, "--control", this.controlSocket);
+    command.push("--journal", options.journal ?? join(this.directory, "journal"));
     // A test that says nothing of cgroups must not reap those of the machine it runs on.
     if (!config.includes("[reaper]")) command.push("--no-reaper");
     this.child = spawn("sh", ["-c", script, "sh", ...command], {
