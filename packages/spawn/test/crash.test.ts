@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MSG_DONTWAIT, MSG_PEEK } from "@cm4all/linux";
-import { missing, ScratchCgroup } from "@cm4all/testing";
+import { commandLine, missing, ScratchCgroup } from "@cm4all/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { inodeOf, request, TestClient } from "./support/client.ts";
 import { BUNDLE, storeThread, TestDaemon, until } from "./support/daemon.ts";
@@ -17,7 +17,7 @@ type Inodes = Record<"ipc" | "pid" | "user", number>;
 /** The names of the inits in a cgroup, sorted. */
 function initsOf(cgroup: ScratchCgroup): string[] {
   const pids = readFileSync(`${cgroup.path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
-  const titles = pids.map((pid) => readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[0]);
+  const titles = pids.map((pid) => commandLine(Number(pid))[0]);
   return titles
     .flatMap((title) => (title?.startsWith("init ") === true ? [title.slice(5)] : []))
     .sort();

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { openProgram } from "@cm4all/testing";
+import { childPids, openProgram } from "@cm4all/testing";
 import { afterAll } from "vitest";
 import { askDaemon } from "../../src/control.ts";
 import type { ControlRequest } from "../../src/control-commands.ts";
@@ -136,13 +136,7 @@ export class TestDaemon {
 
   /** The pids of its children, the inits. */
   childPids(): number[] {
-    const tasks = readdirSync(`/proc/${this.pid}/task`);
-    return tasks.flatMap((task) =>
-      readFileSync(`/proc/${this.pid}/task/${task}/children`, "utf8")
-        .split(" ")
-        .filter((pid) => pid !== "")
-        .map(Number),
-    );
+    return childPids(this.pid);
   }
 
   /** Does `work` while the daemon stands still. */
@@ -222,13 +216,4 @@ export function kill(pid: number | undefined, signal: NodeJS.Signals = "SIGKILL"
 export function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) throw new Error("the child was not started");
   process.kill(-child.pid, "SIGKILL");
-}
-
-/** Whether a process exists and is no zombie. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }
