@@ -32,7 +32,7 @@ describe.skipIf(cannotRun)("load", () => {
     reader.inodes("load", { ipc: true });
     const lazy = Array.from({ length: 20 }, () => daemon.connect());
     for (const client of lazy) client.inodes("load", { ipc: true });
-    const before = daemon.descriptorCount();
+    const before = await daemon.restingDescriptorCount();
     const bytes = daemon.privateBytes();
     let longestMs = 0;
     let open = lazy;
@@ -61,7 +61,7 @@ describe.skipIf(cannotRun)("load", () => {
   it("of 1,000 connections at once", async () => {
     using first = daemon.connect();
     const inode = first.inodes("load", { ipc: true }).ipc;
-    const before = daemon.descriptorCount();
+    const before = await daemon.restingDescriptorCount();
     const clients = Array.from({ length: 1000 }, () => daemon.connect());
     for (const client of clients) client.send(IPC);
     for (const client of clients) {
@@ -88,7 +88,7 @@ describe.skipIf(cannotRun)("load", () => {
       await until(async () => (await daemon.status()).connections === 0, "all are gone");
     };
     await churn(500);
-    const before = { fds: daemon.descriptorCount(), bytes: daemon.privateBytes() };
+    const before = { fds: await daemon.restingDescriptorCount(), bytes: daemon.privateBytes() };
     await churn(2000);
     const grown = daemon.privateBytes() - before.bytes;
     console.log(`2,000 names later: ${(grown / MEGABYTE).toFixed(1)} MiB more`);

@@ -83,7 +83,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     });
 
     it("is not waited for when a stranger sends something that takes long to close", async () => {
-      const before = daemon.descriptorCount();
+      const before = await daemon.restingDescriptorCount();
       const children = daemon.childPids().length;
       expect(ask(as({}), ["--linger"])).toEqual(REFUSED);
       // One that says nothing more, and one that is gone.

@@ -135,7 +135,7 @@ describe.skipIf(cannotRun)("requests", () => {
     using client = daemon.connect();
     // Held open: the number of a namespace that is gone may be given to a new one.
     using first = client.ask("killed", { pid: true, ipc: true });
-    const before = daemon.descriptorCount();
+    const before = await daemon.restingDescriptorCount();
     const isNamed = (child: number) => readProc(child, "cmdline").includes("killed");
     await until(() => daemon.childPids().some(isNamed), "the init shows its name");
     const pid = daemon.childPids().find(isNamed);
@@ -145,7 +145,7 @@ describe.skipIf(cannotRun)("requests", () => {
     const second = client.inodes("killed", { pid: true, ipc: true });
     expect(second.pid).not.toBe(inodeOf(first.pid));
     expect(second.ipc).toBe(inodeOf(first.ipc));
-    expect(daemon.descriptorCount()).toBe(before);
+    expect(await daemon.restingDescriptorCount()).toBe(before);
   });
 
   it("leave nothing half-made when the kernel refuses a map", async () => {

@@ -134,6 +134,19 @@ export class TestDaemon {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
+  /**
+   * The number that it comes to rest at: a connection that has asked for the status is
+   * closed a moment after its answer.
+   */
+  async restingDescriptorCount(): Promise<number> {
+    let fewest = this.descriptorCount();
+    for (let look = 0; look < 20; look++) {
+      await sleep(20);
+      fewest = Math.min(fewest, this.descriptorCount());
+    }
+    return fewest;
+  }
+
   /** The pids of its children, the inits. */
   childPids(): number[] {
     return childPids(this.pid);
