@@ -196,10 +196,11 @@ describe("on the files of a journal", () => {
       ["record", String(number)],
       ["state", "parked"],
       ["reason", "no answer"],
-      ["measured", expect.stringMatching(/^2026-11-25T/)],
+      ["since", expect.stringMatching(/^2026-11-25T/)],
       ["path", "/a.scope/job1"],
       ["id", `${BOOT}-1`],
       ["report", "1"],
+      ["measured", String(Date.UTC(2026, 10, 25, 12, 0, 1) / 1000)],
       ["cpu_total", "1.5"],
       ['xattr["user.account"]', "x\ufffd"],
     ]);
