@@ -64,7 +64,9 @@ export async function readSegment(
   visit: (frame: Frame, offset: number) => void,
 ): Promise<Findings> {
   const findings: Findings = { damagedBytes: 0, tornBytes: 0, end: 0 };
-  let window = Buffer.alloc(0);
+  // One buffer for all: those of a gigabyte would lie around until the next collection.
+  let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
+  let window = buffer.subarray(0, 0);
   /** Where `window` begins in the file. */
   let base = 0;
   let isAtEnd = false;
@@ -99,12 +101,14 @@ export async function readSegment(
       findings.end = base + Math.min(offset, window.length);
     }
     if (isAtEnd) break;
-    const rest = window.subarray(offset);
     base += offset;
-    const chunk = Buffer.allocUnsafe(Math.max(CHUNK_SIZE, rest.length));
-    const length = await file.read(chunk, base + rest.length);
+    // The zeros behind the last frame may be missing.
+    const rest = Math.max(0, window.length - offset);
+    if (rest === buffer.length) buffer = Buffer.concat([buffer], 2 * rest);
+    else if (rest > 0) buffer.copyWithin(0, offset, window.length);
+    const length = await file.read(buffer.subarray(rest), base + rest);
     if (length === 0) isAtEnd = true;
-    window = Buffer.concat([rest, chunk.subarray(0, length)]);
+    window = buffer.subarray(0, rest + length);
   }
   findings.tornBytes = suspectBytes;
   if (!hasHeader && findings.end > 0) findings.damagedBytes += 1;

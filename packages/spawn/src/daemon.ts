@@ -51,8 +51,11 @@ const STORE_NAME = "namespaces";
 /** net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;
 
-/** The longest that stopping may take, besides what the handlers of cgroups are given. */
-const STOP_TIMEOUT_MS = 950;
+/**
+ * The longest that stopping may take, besides what the handlers of cgroups are given. A
+ * thousand clients can have sent requests that take seconds to answer on a busy machine.
+ */
+const STOP_TIMEOUT_MS = 10_000;
 
 export interface DaemonOptions {
   readonly configFile: string | undefined;

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ScratchCgroup } from "@cm4all/testing";
+import { readProc, ScratchCgroup } from "@cm4all/testing";
 import type { CgroupMetrics } from "../../src/cgroup-service.ts";
 import type { DaemonStatus } from "../../src/status.ts";
 import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";
@@ -126,7 +126,7 @@ export class AccountingHost {
   get scriptHostPids(): number[] {
     return this.daemon
       .childPids()
-      .filter((child) => /script.host/.test(readFileSync(`/proc/${child}/cmdline`, "latin1")));
+      .filter((child) => /script.host/.test(readProc(child, "cmdline")));
   }
 
   /** The pid of the script host. */

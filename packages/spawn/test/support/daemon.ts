@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { openProgram } from "@cm4all/testing";
+import { childPids, openProgram } from "@cm4all/testing";
 import { afterAll } from "vitest";
 import { askDaemon } from "../../src/control.ts";
 import type { ControlRequest } from "../../src/control-commands.ts";
@@ -137,15 +137,22 @@ export class TestDaemon {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
+  /**
+   * The number that it comes to rest at: a connection that has asked for the status is
+   * closed a moment after its answer.
+   */
+  async restingDescriptorCount(): Promise<number> {
+    let fewest = this.descriptorCount();
+    for (let look = 0; look < 20; look++) {
+      await sleep(20);
+      fewest = Math.min(fewest, this.descriptorCount());
+    }
+    return fewest;
+  }
+
   /** The pids of its children, the inits. */
   childPids(): number[] {
-    const tasks = readdirSync(`/proc/${this.pid}/task`);
-    return tasks.flatMap((task) =>
-      readFileSync(`/proc/${this.pid}/task/${task}/children`, "utf8")
-        .split(" ")
-        .filter((pid) => pid !== "")
-        .map(Number),
-    );
+    return childPids(this.pid);
   }
 
   /** Does `work` while the daemon stands still. */
@@ -225,13 +232,4 @@ export function kill(pid: number | undefined, signal: NodeJS.Signals = "SIGKILL"
 export function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) throw new Error("the child was not started");
   process.kill(-child.pid, "SIGKILL");
-}
-
-/** Whether a process exists and is no zombie. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }
