@@ -53,6 +53,13 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       .split("\n")
       .map((line) => line.split(" ")[1]);
 
+  async function untilAccounted(count: number): Promise<void> {
+    await until(
+      async () => (await host.accounting()).accountedCgroups === count,
+      `${count} are accounted`,
+    );
+  }
+
   async function untilOneHost(): Promise<void> {
     await until(() => host.scriptHostPids.length === 1, "one script host is left");
     await sleep(1000);
@@ -61,7 +68,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
 
   it("with another script hands it what waits for a slow handler", async () => {
     makeEmpty(500);
-    await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`);
+    await host.startWith(
+      `script = "${slowScript("slow")}"\nmax_running = 10\nhandler_seconds = 10\n`,
+    );
     await until(async () => (await host.accounting()).waitingCgroups === 500, "all wait");
     await until(async () => (await host.accounting()).runningHandlers === 10, "handlers run");
     host.reload(`script = "${script("fast")}"\nhandler_seconds = 2\n`);
@@ -74,11 +83,15 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       failedHandlers: 0,
       waitingCgroups: 10,
     });
-    // A second change ends the old host, whose handlers are called again.
+    // Another change does not interrupt them: they end when their time is over.
     host.reload(`script = "${script("faster")}"\n`);
     await until(async () => (await host.accounting()).waitingCgroups === 0, "all are accounted");
     expect(new Set(accounted()).size).toBe(500);
-    expect(await host.accounting()).toMatchObject({ accountedCgroups: 500, lostCgroups: 0 });
+    expect(await host.accounting()).toMatchObject({
+      accountedCgroups: 500,
+      lostCgroups: 0,
+      parkedCgroups: 0,
+    });
     await untilOneHost();
   });
 
@@ -90,10 +103,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.scratch.runToEnd("a.scope/job");
     await until(async () => (await host.accounting()).runningHandlers === 1, "its handler runs");
     host.reload(`script = "${script("new")}"\n`);
-    await host.untilDeleted("a.scope/job");
+    await untilAccounted(1);
     expect(host.said).toBe("old /a.scope/job\n");
     await host.scratch.runToEnd("a.scope/job");
-    await host.untilDeleted("a.scope/job");
+    await untilAccounted(2);
     expect(host.said).toBe("old /a.scope/job\nnew /a.scope/job\n");
     expect(await host.accounting()).toMatchObject({ accountedCgroups: 2, failedHandlers: 0 });
     await untilOneHost();
@@ -110,18 +123,18 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.daemon.untilLogged("100 cgroups wait until there is a handler");
     await host.scratch.runToEnd("a.scope/later");
     await host.untilDeleted("a.scope/later");
-    for (let i = 0; i < 100; i++) expect(host.exists(`a.scope/${i}`)).toBe(true);
+    for (let i = 0; i < 100; i++) await host.untilDeleted(`a.scope/${i}`);
+    expect(host.daemon.log).toContain("there is no handler: cgroups are logged and deleted");
     expect(await host.accounting()).toMatchObject({
       script: "idle",
       waitingCgroups: 100,
       lostCgroups: 0,
     });
+    // They wait for a handler over a restart as well.
+    await host.crash();
+    await host.startWith("", { wrapper: etc.wrapper });
+    await host.daemon.untilLogged("100 cgroups wait until there is a handler");
     host.reload(`script = "${script("again")}"\n`);
-    await until(
-      async () => (await host.accounting()).accountedCgroups >= 90,
-      "those that did not run",
-    );
-    host.reload(`script = "${script("again2")}"\n`);
     await until(async () => (await host.accounting()).waitingCgroups === 0, "all are accounted");
     expect(new Set(accounted()).size).toBe(100);
     expect((await host.accounting()).lostCgroups).toBe(0);
@@ -163,8 +176,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     mkdirSync(etc.scripts);
     symlinkSync(script("default"), path);
     host.reload("");
-    await host.untilDeleted("a.scope/job");
-    await host.untilDeleted("a.scope/left");
+    await untilAccounted(2);
     expect(accounted().toSorted()).toEqual(["/a.scope/job", "/a.scope/left"]);
     rmSync(path);
     make(path);
@@ -172,7 +184,6 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).script === "down", "it is seen");
     await host.scratch.runToEnd("a.scope/job");
     await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
-    expect(host.exists("a.scope/job")).toBe(true);
   });
 
   it("leaves one script host, however many there are", async () => {
@@ -191,7 +202,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
     await host.untilReady();
     await host.scratch.runToEnd("a.scope/job");
-    await host.untilDeleted("a.scope/job");
+    await untilAccounted(1);
     // The last one was use(19).
     expect(host.said).toBe("b /a.scope/job\n");
     expect(await host.accounting()).toMatchObject({
@@ -209,8 +220,27 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.scratch.runToEnd("a.scope/job");
     await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
     host.reload(`script = "${script("good")}"\n`);
-    await host.untilDeleted("a.scope/job");
+    await untilAccounted(1);
     expect(host.said).toBe("good /a.scope/job\n");
     await untilOneHost();
+  });
+
+  it("applies all of its section", async () => {
+    const path = slowScript("slow");
+    makeEmpty(60);
+    await host.startWith(`script = "${path}"\nmax_running = 2\n`);
+    await until(async () => (await host.accounting()).runningHandlers === 2, "two run");
+    host.reload(`script = "${path}"\nmax_running = 50\nhandler_seconds = 3\njournal_mib = 32\n`);
+    // Two go on in the host of before.
+    await until(async () => (await host.accounting()).runningHandlers === 52, "as many as may");
+    expect(await host.accounting()).toMatchObject({
+      failedHandlers: 0,
+      journalLimitBytes: 32 * 2 ** 20,
+    });
+    writeFileSync(join(host.directory, "go"), "");
+    await until(async () => (await host.accounting()).waitingCgroups <= 2, "all but the two");
+    expect(host.daemon.log).not.toContain("no room");
+    // The old one has 60 seconds.
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0, parkedCgroups: 0 });
   });
 });

@@ -55,7 +55,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     etc.setUsers(line("cm4all-spawn-reaper", 4242));
     const { status, stdout, stderr } = run('user = "cm4all-spawn-raeper"\n', ...args);
     expect(stderr).toContain(
-      `${host.directory}/spawn.toml:5: accounting.user: there is no user "cm4all-spawn-raeper"`,
+      `${host.directory}/spawn.toml:6: accounting.user: there is no user "cm4all-spawn-raeper"`,
     );
     expect({ status, stdout }).toEqual({ status: 78, stdout: "" });
   });
@@ -101,7 +101,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     etc.setUsers("one:x::::\n");
     expect(run('user = "one"\n', "--check-config")).toMatchObject({
       status: 78,
-      stderr: expect.stringContaining("spawn.toml:5: accounting.user: /etc/passwd: "),
+      stderr: expect.stringContaining("spawn.toml:6: accounting.user: /etc/passwd: "),
     });
   });
 });

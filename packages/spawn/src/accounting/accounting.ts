@@ -111,6 +111,7 @@ export class Accounting {
         if (parked > 0) this.#log(LOG_WARNING, `${parked} cgroups are parked: ${INTERRUPTED}`);
         this.#window.open(journal);
         this.#queue.wake();
+        if (this.#sink.state === "idle") this.#logWaiting();
         return journal;
       } catch (error) {
         const reason = `cannot read the journal: ${errorText(error)}`;
@@ -145,6 +146,10 @@ export class Accounting {
 
   #logIdle(): void {
     this.#log(LOG_INFO, "there is no handler: cgroups are logged and deleted, and not accounted");
+    this.#logWaiting();
+  }
+
+  #logWaiting(): void {
     const { waitingCgroups } = this.#store.gauges;
     if (waitingCgroups > 0)
       this.#log(LOG_WARNING, `${waitingCgroups} cgroups wait until there is a handler`);

@@ -84,7 +84,8 @@ export class JournalStore {
     const { journal } = this;
     const count = (state: RecordState) => journal?.count(state) ?? 0;
     return {
-      waitingCgroups: count(RecordState.WAITING) + count(RecordState.REPLACED),
+      waitingCgroups:
+        count(RecordState.WAITING) + count(RecordState.BEGAN) + count(RecordState.REPLACED),
       begunCgroups: count(RecordState.BEGAN),
       parkedCgroups: count(RecordState.PARKED),
       journal: this.#state,

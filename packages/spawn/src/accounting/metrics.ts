@@ -52,7 +52,7 @@ export const ACCOUNTING_METRICS = {
   },
   begunCgroups: {
     kind: "gauge",
-    help: "Cgroups whose handler runs and may have taken effect.",
+    help: "Of the cgroups that wait, those whose handler runs and may have taken effect.",
     row: "handlers",
     text: "{} begun",
   },
