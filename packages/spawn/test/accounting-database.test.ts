@@ -29,6 +29,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
 
   /** A script that accounts as the examples do. */
   const script = () => `
+    handlers_bear_repetition = true
     local db = pg:new(${JSON.stringify(server.conninfo)})
     function cgroup_released(cgroup)
       assert(db:execute([[
@@ -48,6 +49,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await query(
       "CREATE TABLE usage (id text PRIMARY KEY, path bytea, report int, cpu float8, attempts int)",
     );
+    await query("DROP TABLE IF EXISTS plain");
+    await query("CREATE TABLE plain (path text, cpu float8)");
   });
   afterEach(() => host.stop());
 
@@ -63,8 +66,21 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     );
   }
 
-  const isDone = () =>
+  const isDeleted = () =>
     readdirSync(join(host.scratch.path, "a.scope")).every((name) => !/^g\d/.test(name));
+
+  /** Waits until everything is deleted, and everything in the journal is decided on. */
+  async function untilDone(timeoutMs?: number): Promise<void> {
+    await until(isDeleted, "all are deleted", timeoutMs);
+    await until(
+      async () => {
+        const { waitingCgroups, script } = await host.accounting();
+        return waitingCgroups === 0 && script === "ready";
+      },
+      "none waits",
+      timeoutMs,
+    );
+  }
   const accountedJobs = async () =>
     Number((await query("SELECT count(DISTINCT path) FROM usage WHERE path LIKE '%/c%'"))[0]);
 
@@ -72,7 +88,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     host.writeScript(script());
     await host.start();
     await runJobs(50);
-    await until(isDone, "all are deleted");
+    await untilDone();
     expect(await accountedJobs()).toBe(50);
     // Each report comes once; one that waits can be replaced by the next.
     expect(await query("SELECT path FROM usage WHERE attempts > report")).toEqual([]);
@@ -89,7 +105,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       await server.resume();
     }
     await work;
-    await until(isDone, "all are deleted", 50_000);
+    await untilDone(50_000);
     expect(await accountedJobs()).toBe(250);
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0, waitingCgroups: 0 });
     expect((await host.reaping()).reaper).toMatchObject({ vanishedCgroups: 0, missedChanges: 0 });
@@ -110,7 +126,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     }
     await work;
     await host.start();
-    await until(isDone, "all are deleted", 30_000);
+    await untilDone(30_000);
     expect(kills).toBeGreaterThan(1);
     expect(await accountedJobs()).toBe(250);
   });
@@ -126,9 +142,93 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       kill(host.scriptHostPid);
     }
     await work;
-    await until(isDone, "all are deleted", 30_000);
+    await untilDone(30_000);
     expect(await accountedJobs()).toBe(150);
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0 });
+  });
+
+  /** A script of the original: it knows nothing of repetition, nor of reports. */
+  const plainScript = (before = "", after = "") => `
+    local db = pg:new(${JSON.stringify(server.conninfo)})
+    function cgroup_released(cgroup)
+      ${before}
+      assert(db:execute("INSERT INTO plain (path, cpu) VALUES ($1, $2)", {cgroup.path, cgroup.cpu_total}))
+      ${after}
+    end`;
+
+  async function plainRows(): Promise<{ count: number; cpu: number }> {
+    const [row = ""] = await query("SELECT count(*) || ' ' || coalesce(sum(cpu), 0) FROM plain");
+    const [count, cpu] = row.split(" ").map(Number);
+    return { count: count ?? 0, cpu: cpu ?? 0 };
+  }
+
+  /** Uses CPU time. */
+  const BUSY = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+
+  it("gives a plain INSERT the sums of the original, with a slow database and a name used again", async () => {
+    host.writeScript(plainScript('assert(db:execute("SELECT pg_sleep(1)"))'));
+    await host.start();
+    await host.untilReady();
+    for (let i = 0; i < 5; i++) {
+      await host.scratch.runToEnd("a.scope/same", BUSY);
+      await host.untilDeleted("a.scope/same");
+    }
+    await untilDone();
+    const { count, cpu } = await plainRows();
+    const used = [...host.daemon.log.matchAll(/ same: cpu=([0-9.]+)s/g)].map(([, s]) => Number(s));
+    expect(count).toBe(5);
+    expect(used).toHaveLength(5);
+    const sum = used.reduce((total, seconds) => total + seconds, 0);
+    // The log has one decimal.
+    expect(Math.abs(cpu - sum)).toBeLessThan(0.3);
+  });
+
+  it("books nothing again that a plain script has inserted before it fails", async () => {
+    host.writeScript(plainScript("", 'error("afterwards")'));
+    await host.start();
+    await host.scratch.runToEnd("a.scope/one");
+    await until(async () => (await host.accounting()).parkedCgroups === 1, "it is parked");
+    await sleep(3000);
+    expect((await plainRows()).count).toBe(1);
+  });
+
+  it("books nothing twice, and loses nothing, of a plain script when the daemon is killed", async () => {
+    host.writeScript(plainScript());
+    let isWorking = true;
+    const work = runJobs(250).finally(() => {
+      isWorking = false;
+    });
+    while (isWorking) {
+      await host.start();
+      await sleep(300 + Math.random() * 700);
+      await host.crash();
+    }
+    await work;
+    await host.start();
+    await untilDone(30_000);
+    const { parkedCgroups } = await host.accounting();
+    const twice = await query("SELECT path FROM plain GROUP BY path HAVING count(*) > 1");
+    // Groups of the same name come again; the cgroups of the jobs do not.
+    expect(twice.filter((path) => path.includes("/c"))).toEqual([]);
+    const booked = Number((await query("SELECT count(*) FROM plain WHERE path LIKE '%/c%'"))[0]);
+    expect(booked).toBeLessThanOrEqual(250);
+    expect(booked + parkedCgroups).toBeGreaterThanOrEqual(250);
+  });
+
+  it("accounts all that has piled up while the database was down", async () => {
+    host.writeScript(script());
+    await host.start();
+    await host.untilReady();
+    await server.pause("fast");
+    await runJobs(200, 0);
+    await until(isDeleted, "all are deleted");
+    expect((await host.accounting()).waitingCgroups).toBeGreaterThanOrEqual(200);
+    await host.crash();
+    await host.start();
+    await server.resume();
+    await untilDone(60_000);
+    expect(await accountedJobs()).toBe(200);
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0, parkedCgroups: 0 });
   });
 
   it("takes hostile names through log, Lua and SQL", async () => {
@@ -158,8 +258,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       mkdirSync(Buffer.from(`${host.scratch.path}/a.scope/${name}`, "latin1"));
     await host.start();
     await until(
-      async () => (await host.reaping()).reaper?.deletedCgroups === names.length + 1,
-      "all are deleted",
+      async () => (await host.accounting()).accountedCgroups === names.length + 1,
+      "all are accounted",
     );
     const stored = (await query("SELECT encode(path, 'hex') FROM usage")).map((hex) =>
       Buffer.from(hex, "hex").toString("latin1"),
