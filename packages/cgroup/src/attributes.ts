@@ -20,6 +20,7 @@ export const scriptAttributes: ReadonlyMap<string, Attribute> = new Map<string, 
   ["report", (s) => s.report],
   ["btime", (s) => (s.birthMs === undefined ? undefined : Math.floor(s.birthMs / 1000))],
   ["age", (s) => (s.birthMs === undefined ? undefined : (s.measuredMs - s.birthMs) / 1000)],
+  ["measured", (s) => s.measuredMs / 1000],
   ...figureAttributes,
   // The manual's first example prints this name, which dates from cgroup v1.
   ["memory_max_usage", (s) => s.memoryPeakBytes],

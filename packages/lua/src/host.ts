@@ -5,45 +5,24 @@
  * asks on descriptor 3, and ends with it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { Socket } from "node:net";
 import { setParentDeathSignal, setThreadName } from "@cm4all/linux";
-import { HOST_FD } from "./host-fd.ts";
+import { Beginnings } from "./beginnings.ts";
+import { HostChannel } from "./host-channel.ts";
 import { openLibraries } from "./libs/index.ts";
-import {
-  cutText,
-  encodeMessage,
-  type HostSettings,
-  MessageReader,
-  type Reply,
-  type Request,
-} from "./protocol.ts";
+import { cutText, type HostSettings, type Request } from "./protocol.ts";
 import { Runtime, ScriptError, type ScriptFailure } from "./runtime/index.ts";
 
 const SIGKILL = 9;
 
 class Host {
-  readonly #socket: Socket;
-  readonly #reader = new MessageReader<Request>();
+  readonly #channel = new HostChannel((request) => this.#handle(request));
+  readonly #beginnings = new Beginnings(this.#channel);
   #runtime: Runtime | undefined;
   #isStopping = false;
   /** Handlers are started one a turn, so that a question is answered in between. */
   #waiting: (Request & { type: "run" })[] = [];
 
-  constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.setEncoding("utf8");
-    socket.on("data", (chunk: string) => {
-      for (const request of this.#reader.push(chunk)) this.#handle(request);
-    });
-    // The daemon is gone: there is nobody left to work for.
-    socket.on("close", () => process.exit(0));
-    socket.on("error", () => process.exit(0));
-  }
-
-  #send(reply: Reply): void {
-    this.#socket.write(encodeMessage(reply));
-  }
-
+  /** Runs no Lua code but the main chunk: a handler may be running that blocks. */
   #handle(request: Request): void {
     switch (request.type) {
       case "start":
@@ -53,38 +32,46 @@ class Host {
         this.#waiting.push(request);
         if (this.#waiting.length === 1) setImmediate(() => this.#runNext());
         break;
+      case "begun":
+        this.#beginnings.answered(request.number);
+        break;
+      case "refused":
+        this.#beginnings.answered(request.number, request.message);
+        break;
       case "reload":
-        this.#runtime?.reload();
+        setImmediate(() => this.#runtime?.reload());
         break;
       case "ping":
-        this.#send({ type: "pong" });
+        this.#channel.send({ type: "pong" });
         break;
       case "stop":
-        this.#isStopping = true;
-        this.#runtime?.close();
-        this.#socket.end(() => process.exit(0));
+        setImmediate(() => this.#stop());
         break;
     }
   }
 
   #start(settings: HostSettings): void {
     const runtime = new Runtime({
-      cgroupRoot: settings.cgroupRoot,
       instructions: settings.instructions,
       handlerTimeoutMs: settings.handlerTimeoutMs,
-      onError: (source, failure) => this.#send({ type: "error", source, ...cutFailure(failure) }),
-      onNotice: (text) => this.#send({ type: "notice", text: cutText(text) }),
+      onError: (source, failure) =>
+        this.#channel.send({ type: "error", source, ...cutFailure(failure) }),
+      onNotice: (text) => this.#channel.send({ type: "notice", text: cutText(text) }),
       open: openLibraries,
     });
     try {
       const warning = runtime.load(settings.script);
       this.#runtime = runtime;
-      const { hasHandler } = runtime;
-      this.#send({ type: "ready", hasHandler, ...(warning === undefined ? {} : { warning }) });
+      const { handlers } = runtime;
+      this.#channel.send({
+        type: "ready",
+        handlers,
+        ...(warning === undefined ? {} : { warning }),
+      });
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;
       runtime.close();
-      this.#send({ type: "unusable", ...cutFailure(error.failure) });
+      this.#channel.send({ type: "unusable", ...cutFailure(error.failure) });
     }
   }
 
@@ -92,13 +79,23 @@ class Host {
     const request = this.#waiting.shift();
     if (request === undefined) return;
     if (this.#waiting.length > 0) setImmediate(() => this.#runNext());
-    const { number, snapshot } = request;
-    this.#runtime?.run(snapshot, (failure) => {
+    const { number, kind, records } = request;
+    this.#runtime?.run(kind, records, this.#beginnings.of(number), (failure) => {
+      this.#beginnings.forget(number);
       // What is dropped at the end has neither succeeded nor failed.
       if (this.#isStopping) return;
-      if (failure === undefined) this.#send({ type: "done", number });
-      else this.#send({ type: "failed", number, ...cutFailure(failure) });
+      if (failure === undefined) this.#channel.send({ type: "done", number });
+      else {
+        const { effect, cause } = failure;
+        this.#channel.send({ type: "failed", number, effect, cause, ...cutFailure(failure) });
+      }
     });
+  }
+
+  #stop(): void {
+    this.#isStopping = true;
+    this.#runtime?.close();
+    this.#channel.end(() => process.exit(0));
   }
 }
 
@@ -118,7 +115,7 @@ export function runHost(): void {
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
-  new Host(new Socket({ fd: HOST_FD, readable: true, writable: true }));
+  new Host();
 }
 
 /**

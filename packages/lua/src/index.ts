@@ -4,9 +4,12 @@
  * process alone.
  */
 export { type CheckResult, checkScript } from "./check.ts";
+export type { HandlerShape, Handlers, RunKind } from "./protocol.ts";
+export type { Effect, FailureCause } from "./runtime/effects.ts";
 export {
   type HostState,
   type Outcome,
+  type Run,
   ScriptHost,
   type ScriptHostOptions,
 } from "./script-host.ts";

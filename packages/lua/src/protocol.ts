@@ -1,24 +1,41 @@
 /**
- * What the daemon and the script host tell each other over a socket pair: JSON
- * objects, one a line. Bytes pass as they are: JSON has a character for each. Pure.
+ * What the daemon and the script host tell each other over a socket pair. Bytes pass as
+ * they are: JSON has a character for each. Pure.
+ *
+ *     u32 length          little-endian, of what follows
+ *     a JSON object       UTF-8
  */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
+import type { Effect, FailureCause } from "./runtime/effects.ts";
 
 /** What the host needs to begin. */
 export interface HostSettings {
   script: string;
-  /** Where cgroup2 is mounted. */
-  cgroupRoot: ByteString;
   /** Instructions that a coroutine may run between two waits. */
   instructions: number;
   /** How long a handler may take all in all. */
   handlerTimeoutMs: number;
 }
 
+/** `released`: with the figures of cgroups that ran empty; `running`: of those that go on. */
+export type RunKind = "released" | "running";
+
+/** How a script takes cgroups of a kind: not at all, each alone, or several in a list. */
+export type HandlerShape = "none" | "one" | "list";
+
+/** What a script has defined. */
+export interface Handlers extends Readonly<Record<RunKind, HandlerShape>> {
+  /** Whether its handlers may be called again after they have taken effect. */
+  readonly bearsRepetition: boolean;
+}
+
 export type Request =
   | { type: "start"; settings: HostSettings }
-  | { type: "run"; number: number; snapshot: CgroupSnapshot }
+  | { type: "run"; number: number; kind: RunKind; records: readonly CgroupRecord[] }
+  /** The answer to `begin`. */
+  | { type: "begun"; number: number }
+  | { type: "refused"; number: number; message: ByteString }
   | { type: "reload" }
   | { type: "ping" }
   | { type: "stop" };
@@ -29,10 +46,12 @@ interface Failure {
 }
 
 export type Reply =
-  | { type: "ready"; hasHandler: boolean; warning?: ByteString }
+  | { type: "ready"; handlers: Handlers; warning?: ByteString }
   | ({ type: "unusable" } & Failure)
+  /** A run is about to take effect outside, and waits for `begun`. */
+  | { type: "begin"; number: number }
   | { type: "done"; number: number }
-  | ({ type: "failed"; number: number } & Failure)
+  | ({ type: "failed"; number: number; effect: Effect; cause: FailureCause } & Failure)
   /** A failure that belongs to no handler. */
   | ({ type: "error"; source: ByteString } & Failure)
   | { type: "notice"; text: ByteString }
@@ -40,15 +59,23 @@ export type Reply =
 
 /** Messages of scripts are cut to this: a log line is for people. */
 export const MAX_TEXT = 16384;
-/** No message is longer: at most two texts and a path of 4096 bytes, and JSON spends six on a byte. */
-const MAX_LINE = 12 * MAX_TEXT + 65536;
+/** Of a message, without its length. */
+export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
+const LENGTH_BYTES = 4;
 
 export class ProtocolError extends Error {
   override name = "ProtocolError";
 }
 
-export function encodeMessage(message: Request | Reply): string {
-  return `${JSON.stringify(message)}\n`;
+/** @throws ProtocolError if it is longer than a message may be */
+export function encodeMessage(message: Request | Reply): Buffer {
+  const json = JSON.stringify(message);
+  const length = Buffer.byteLength(json);
+  if (length > MAX_MESSAGE_BYTES) throw new ProtocolError(`a message of ${length} bytes`);
+  const bytes = Buffer.allocUnsafe(LENGTH_BYTES + length);
+  bytes.writeUInt32LE(length);
+  bytes.write(json, LENGTH_BYTES);
+  return bytes;
 }
 
 /** A text from a script for a message. */
@@ -59,22 +86,49 @@ export function cutText(text: ByteString): ByteString {
 
 /** Takes a stream of chunks apart into messages. */
 export class MessageReader<T extends Request | Reply> {
-  #rest = "";
+  /** What has come of messages that are not complete. */
+  #chunks: Buffer[] = [];
+  #bytes = 0;
 
   /** @throws ProtocolError */
-  push(chunk: string): T[] {
-    const lines = (this.#rest + chunk).split("\n");
-    this.#rest = lines.pop() ?? "";
-    if (this.#rest.length > MAX_LINE) throw new ProtocolError("a message without end");
-    return lines.map((line) => this.#parse(line));
+  push(chunk: Buffer): T[] {
+    this.#chunks.push(chunk);
+    this.#bytes += chunk.length;
+    const messages: T[] = [];
+    for (;;) {
+      if (this.#bytes < LENGTH_BYTES) return messages;
+      const length = this.#peek(LENGTH_BYTES).readUInt32LE();
+      if (length > MAX_MESSAGE_BYTES) throw new ProtocolError(`a message of ${length} bytes`);
+      if (this.#bytes < LENGTH_BYTES + length) return messages;
+      const bytes = this.#peek(LENGTH_BYTES + length);
+      messages.push(this.#parse(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length)));
+      this.#drop(LENGTH_BYTES + length);
+    }
   }
 
-  #parse(line: string): T {
+  /** Returns a buffer that begins with so many bytes. Copies only if they came in parts. */
+  #peek(count: number): Buffer {
+    const [first = Buffer.alloc(0)] = this.#chunks;
+    if (first.length >= count) return first;
+    const whole = Buffer.concat(this.#chunks);
+    this.#chunks = [whole];
+    return whole;
+  }
+
+  #drop(count: number): void {
+    const rest = this.#peek(count).subarray(count);
+    this.#chunks[0] = rest;
+    if (rest.length === 0) this.#chunks.shift();
+    this.#bytes -= count;
+  }
+
+  #parse(json: Buffer): T {
+    const text = json.toString();
     try {
       // Both ends are this file: what it encoded has this type.
-      return JSON.parse(line) as T;
+      return JSON.parse(text) as T;
     } catch (error) {
-      throw new ProtocolError(`not a message: ${line.slice(0, 100)}`, { cause: error });
+      throw new ProtocolError(`not a message: ${text.slice(0, 100)}`, { cause: error });
     }
   }
 }

@@ -7,18 +7,22 @@
  * one process at a time; the supervisor starts the next one.
  */
 import { EventEmitter } from "node:events";
-import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { type ByteString, errorText, textOf } from "@cm4all/linux";
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
 import { type Pauses, type SupervisionState, Supervisor } from "@cm4all/supervision";
 import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
 import { Liveness } from "./liveness.ts";
 import {
+  cutText,
   encodeMessage,
+  type Handlers,
   type HostSettings,
   MessageReader,
   type Reply,
   type Request,
+  type RunKind,
 } from "./protocol.ts";
+import type { Effect, FailureCause } from "./runtime/effects.ts";
 
 export interface ScriptHostOptions extends ProcessOptions, HostSettings {
   /** A host that gives no sign of life for so long is replaced. */
@@ -27,12 +31,40 @@ export interface ScriptHostOptions extends ProcessOptions, HostSettings {
   maxRunning: number;
 }
 
+export interface Run {
+  readonly kind: RunKind;
+  /**
+   * Called at most once, before the first effect of the run, which waits until it is
+   * resolved: then it may be known that the run has begun. If it is rejected, the script
+   * gets the reason as an error. Never called if the handlers bear repetition.
+   */
+  begin(): Promise<void>;
+}
+
 /** What became of a handler. */
 export type Outcome =
   | { type: "done" }
-  | { type: "failed"; message: string; traceback?: string }
-  /** The host ended meanwhile; whether the handler did its work is not known. */
-  | { type: "interrupted"; message: string };
+  | {
+      type: "failed";
+      message: string;
+      traceback?: string;
+      /** What it had done outside by then. */
+      effect: Effect;
+      cause: FailureCause;
+    }
+  /** The host ended meanwhile. `none`: it had not been allowed to begin. */
+  | { type: "interrupted"; message: string; effect: Effect };
+
+/** A run in the process. */
+interface RunningHandler {
+  readonly run: Run;
+  readonly settle: (outcome: Outcome) => void;
+  /** It was told that it may take effect. */
+  hasBegun: boolean;
+}
+
+/** As long as nothing is known of a script. */
+const UNKNOWN_HANDLERS: Handlers = { released: "one", running: "none", bearsRepetition: false };
 
 /** What a process does. `unusable`: the script has a mistake, and the host waits for `reload`. */
 type Phase = "starting" | "ready" | "unusable";
@@ -68,12 +100,12 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #phase: Phase = "starting";
   #toldState: HostState = "stopped";
   #process: HostProcess | undefined;
-  #running = new Map<number, (outcome: Outcome) => void>();
+  #running = new Map<number, RunningHandler>();
   #nextNumber = 1;
   /** Why we ended the process. */
   #verdict: string | undefined;
   #reloadWhenReady = false;
-  #hasHandler = true;
+  #handlers = UNKNOWN_HANDLERS;
   /** The process ends because another one is wanted. */
   #startAgain = false;
 
@@ -95,9 +127,9 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     return state === "running" ? this.#phase : state;
   }
 
-  /** Whether the script that is loaded has a handler: false where cgroups are not to be told. */
-  get hasHandler(): boolean {
-    return this.#hasHandler;
+  /** What the script that was loaded last has defined; one handler before that is known. */
+  get handlers(): Handlers {
+    return this.#handlers;
   }
 
   get pid(): number | undefined {
@@ -138,21 +170,33 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     // Writing to a process that is ending: its end is reported by `exit`.
     socket.on("error", () => {});
     const reader = new MessageReader<Reply>();
-    socket.setEncoding("utf8").on("data", (chunk: string) => this.#receive(started, reader, chunk));
-    const { script, cgroupRoot, instructions, handlerTimeoutMs } = this.options;
-    this.#ask({ type: "start", settings: { script, cgroupRoot, instructions, handlerTimeoutMs } });
+    socket.on("data", (chunk: Buffer) => this.#receive(started, reader, chunk));
+    const { script, instructions, handlerTimeoutMs } = this.options;
+    this.#ask({ type: "start", settings: { script, instructions, handlerTimeoutMs } });
   }
 
   /**
-   * Runs the handler for one cgroup.
-   * @throws Error where there is no room
+   * Runs the handler for some cgroups: for one alone if it takes no list.
+   * @throws Error where there is no room, or the handler does not take so many
    */
-  run(snapshot: CgroupSnapshot): Promise<Outcome> {
+  run(records: readonly CgroupRecord[], run: Run): Promise<Outcome> {
     if (this.room <= 0) throw new Error("the script host has no room");
+    if (records.length !== 1 && this.#handlers[run.kind] === "one")
+      throw new Error(`the handler takes one cgroup, not ${records.length}`);
     const number = this.#nextNumber++;
+    const request: Request = { type: "run", number, kind: run.kind, records };
+    let message: Buffer;
+    try {
+      message = encodeMessage(request);
+    } catch (error) {
+      // It is the list that is too long; a half of it may be sent.
+      const failure = { message: errorText(error), effect: "none", cause: "script" } as const;
+      return Promise.resolve({ type: "failed", ...failure });
+    }
     return new Promise((settle) => {
-      this.#running.set(number, settle);
-      this.#ask({ type: "run", number, snapshot });
+      this.#running.set(number, { run, settle, hasBegun: false });
+      this.#process?.socket.write(message);
+      this.#liveness.watch();
     });
   }
 
@@ -235,7 +279,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     this.#process?.child.kill("SIGKILL");
   }
 
-  #receive(from: HostProcess, reader: MessageReader<Reply>, chunk: string): void {
+  #receive(from: HostProcess, reader: MessageReader<Reply>, chunk: Buffer): void {
     if (from !== this.#process) return;
     this.#liveness.heard();
     let replies: Reply[];
@@ -256,7 +300,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
       case "ready":
         // It was told to stop while it started, and this answer crossed that.
         if (this.state !== "starting") break;
-        this.#hasHandler = reply.hasHandler;
+        this.#handlers = reply.handlers;
         this.#enter("ready");
         this.emit("ready", reply.warning === undefined ? undefined : textOf(reply.warning));
         if (this.#reloadWhenReady) this.reload();
@@ -269,14 +313,19 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         this.emit("unusable", message, traceback);
         break;
       }
+      case "begin":
+        void this.#begin(reply.number);
+        break;
       case "done":
         this.#supervisor.worked();
         this.#settle(reply.number, { type: "done" });
         break;
-      case "failed":
+      case "failed": {
         this.#supervisor.worked();
-        this.#settle(reply.number, { type: "failed", ...readableFailure(reply) });
+        const { effect, cause } = reply;
+        this.#settle(reply.number, { type: "failed", ...readableFailure(reply), effect, cause });
         break;
+      }
       case "error": {
         const { message, traceback } = readableFailure(reply);
         this.emit("scriptError", textOf(reply.source), message, traceback);
@@ -288,10 +337,27 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     }
   }
 
+  /** A run asks before its first effect. Its process may end meanwhile. */
+  async #begin(number: number): Promise<void> {
+    const running = this.#running.get(number);
+    if (running === undefined) return;
+    let refusal: string | undefined;
+    try {
+      await running.run.begin();
+    } catch (error) {
+      refusal = errorText(error);
+    }
+    if (this.#running.get(number) !== running) return;
+    if (refusal === undefined) {
+      running.hasBegun = true;
+      this.#send({ type: "begun", number });
+    } else this.#send({ type: "refused", number, message: cutText(bytesOfText(refusal)) });
+  }
+
   #settle(number: number, outcome: Outcome): void {
-    const settle = this.#running.get(number);
+    const running = this.#running.get(number);
     this.#running.delete(number);
-    settle?.(outcome);
+    running?.settle(outcome);
     if (this.#running.size === 0) this.#onIdle?.();
   }
 
@@ -308,8 +374,9 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     this.#running = new Map();
     const pauseMs = this.#supervisor.ended();
     this.#tellState();
-    for (const settle of interrupted.values())
-      settle({ type: "interrupted", message: `the script host ended: ${reason}` });
+    const message = `the script host ended: ${reason}`;
+    for (const { hasBegun, settle } of interrupted.values())
+      settle({ type: "interrupted", message, effect: hasBegun ? "unanswered" : "none" });
     this.#onIdle?.();
     if (pauseMs === undefined) return;
     if (this.#startAgain) {

@@ -28,7 +28,6 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
     for (const name of ["PGHOST", "PGUSER", "PGPORT"]) delete process.env[name];
     await client?.end();
     await server?.stop();
-    root?.[Symbol.dispose]();
   });
 
   /** Makes the tables of an example, twice, because that is allowed, and empties them. */

@@ -5,7 +5,7 @@ import { ExampleRoot } from "./examples.ts";
 
 describe("first.lua", () => {
   it("prints what the manual says", async () => {
-    using root = new ExampleRoot();
+    const root = new ExampleRoot();
     expect(await root.run("first.lua", [{ memoryPeakBytes: 5 * 1024 ** 3 }, {}])).toBe(
       "5368709120\nnil\n",
     );
@@ -14,7 +14,7 @@ describe("first.lua", () => {
 
 describe("log.lua", () => {
   it("prints one line, whatever the name is, with the figures that are known", async () => {
-    using root = new ExampleRoot();
+    const root = new ExampleRoot();
     const printed = await root.run("log.lua", [
       { path: "/a.scope/b", cpuTotalUsec: 1_840_000, pidsPeak: 5, ioReadBytes: 0 },
       { path: '/a\n"b\\\t' },
@@ -38,7 +38,7 @@ describe("alert.lua", () => {
   });
 
   it("has the processes of a customer replaced, and only when there was trouble", async () => {
-    using root = new ExampleRoot();
+    const root = new ExampleRoot();
     using server = socket(AF_UNIX, SOCK_DGRAM);
     bindUnix(server.number, CONTROL);
     const path = root.make("/alert", "foo");
@@ -56,7 +56,7 @@ describe("alert.lua", () => {
   });
 
   it("goes on where the web server does not run", async () => {
-    using root = new ExampleRoot();
+    const root = new ExampleRoot();
     const path = root.make("/alert", "foo");
     expect(await root.run("alert.lua", [{ path, ...trouble }])).toContain(
       `${CONTROL}: Failed to connect: Connection refused\n`,

@@ -1,8 +1,6 @@
 /** What the tests of examples/accounting share. */
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Fd, setXattr } from "@cm4all/linux";
 import { expect } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
 import { type Fields, TestScript } from "./script.ts";
@@ -11,28 +9,27 @@ const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
 
 export const example = (name: string) => readFileSync(join(EXAMPLES, name), "utf8");
 
-/** Stands for the cgroup2 mount, with directories that have attributes. */
-export class ExampleRoot implements Disposable {
-  readonly #root = mkdtempSync(join(tmpdir(), "examples-"));
+/** Cgroups that belong to customers. */
+export class ExampleRoot {
+  readonly #customers = new Map<string, string>();
 
-  /** @returns its path, as scripts see it */
+  /** @returns the path, whose cgroups are this customer's from now on */
   make(path: string, customer: string): string {
-    mkdirSync(join(this.#root, path), { recursive: true });
-    using directory = new Fd(openSync(join(this.#root, path), "r"));
-    setXattr(directory.number, "user.account", Buffer.from(customer));
+    this.#customers.set(path, customer);
     return path;
   }
 
   /** Runs an example's handler for one cgroup after the other. Gives what it printed. */
   async run(name: string, cgroups: Fields[]): Promise<string> {
-    using script = new TestScript(example(name), { open: openLibraries, cgroupRoot: this.#root });
+    using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";
-    for (const cgroup of cgroups) printed += await script.handle(cgroup);
+    for (const cgroup of cgroups) printed += await script.handle(this.#withCustomer(cgroup));
     expect(script.errors).toEqual([]);
     return printed;
   }
 
-  [Symbol.dispose](): void {
-    rmSync(this.#root, { recursive: true });
+  #withCustomer(cgroup: Fields): Fields {
+    const customer = this.#customers.get(cgroup.path ?? "");
+    return customer === undefined ? cgroup : { ...cgroup, xattrs: [{ "user.account": customer }] };
   }
 }

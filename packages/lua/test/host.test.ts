@@ -14,12 +14,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { bytesOf, bytesOfText } from "@cm4all/linux";
 import { type BundleCopy, copyBundle, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { checkScript } from "../src/check.ts";
-import { ScriptHost, type ScriptHostOptions } from "../src/script-host.ts";
-import { snapshot } from "./script.ts";
+import { type Run, ScriptHost, type ScriptHostOptions } from "../src/script-host.ts";
+import { type Fields, recordOf } from "./script.ts";
 
 const dist = join(import.meta.dirname, "../dist");
 let bundle: BundleCopy;
@@ -49,7 +48,6 @@ afterEach(async () => {
 });
 
 const DEFAULTS = {
-  cgroupRoot: bytesOfText("/sys/fs/cgroup"),
   instructions: 50_000_000,
   handlerTimeoutMs: 60_000,
   answerTimeoutMs: 10_000,
@@ -83,6 +81,11 @@ async function start(code: string, more: Partial<ScriptHostOptions> = {}): Promi
   return host;
 }
 
+/** Runs the handler for one cgroup, of which it may be known at once that it has begun. */
+function account(host: ScriptHost, cgroup: Fields = {}, run: Partial<Run> = {}) {
+  return host.run([recordOf(cgroup)], { kind: "released", begin: async () => {}, ...run });
+}
+
 /** Never pid 0, which is this process's own group. */
 function kill(host: ScriptHost, signal: NodeJS.Signals): void {
   if (host.pid === undefined) throw new Error("the script host does not run");
@@ -95,7 +98,7 @@ describe("the script host", () => {
   it("runs handlers, from a bundle alone in its directory", async () => {
     const host = await start(handler("print(cgroup.path, cgroup.cpu_total, cgroup.memory_peak)"));
     expect(host.room).toBe(64);
-    expect(await host.run({ ...snapshot, cpuTotalUsec: 1_500_000 })).toEqual({ type: "done" });
+    expect(await account(host, { cpuTotalUsec: 1_500_000 })).toEqual({ type: "done" });
     expect(printed()).toBe("/system.slice/test.scope/a\t1.5\tnil\n");
     expect(host.running).toBe(0);
   });
@@ -104,7 +107,7 @@ describe("the script host", () => {
     const host = await start(handler("io.write(cgroup.path, '\\n') error(cgroup.path, 0)"));
     const bytes = Buffer.from([...Array(255).keys()].map((i) => i + 1));
     const path = `/${bytes.toString("latin1")}`;
-    const outcome = await host.run({ ...snapshot, path: bytesOf(Buffer.from(path, "latin1")) });
+    const outcome = await account(host, { path });
     expect(printed()).toBe(`${path}\n`);
     expect(outcome).toMatchObject({
       type: "failed",
@@ -114,13 +117,15 @@ describe("the script host", () => {
 
   it("gives failures with message and traceback", async () => {
     const host = await start(handler("\nlocal t = nil\nreturn t.x"));
-    const outcome = await host.run(snapshot);
+    const outcome = await account(host);
     expect(outcome).toEqual({
       type: "failed",
       message: `${scriptPath()}:3: attempt to index local 't' (a nil value)`,
       traceback: expect.stringContaining("stack traceback:"),
+      effect: "none",
+      cause: "script",
     });
-    expect(await host.run(snapshot)).toMatchObject({ type: "failed" });
+    expect(await account(host)).toMatchObject({ type: "failed" });
   });
 
   it("stops endless loops, and goes on", async () => {
@@ -131,13 +136,13 @@ describe("the script host", () => {
       { instructions: 1_000_000 },
     );
     const { pid } = host;
-    expect(await host.run(snapshot)).toMatchObject({
+    expect(await account(host)).toMatchObject({
       message: expect.stringMatching(
         /script\.lua:1: the handler of \/system\.slice\/test\.scope\/a ran 1000000 instr/,
       ),
     });
-    expect(await host.run({ ...snapshot, report: 2 })).toMatchObject({ type: "failed" });
-    expect(await host.run({ ...snapshot, report: 3 })).toEqual({ type: "done" });
+    expect(await account(host, { report: 2 })).toMatchObject({ type: "failed" });
+    expect(await account(host, { report: 3 })).toEqual({ type: "done" });
     expect(host.pid).toBe(pid);
   });
 
@@ -146,10 +151,10 @@ describe("the script host", () => {
       maxRunning: 2,
       handlerTimeoutMs: 200,
     });
-    const first = host.run(snapshot);
-    const second = host.run(snapshot);
+    const first = account(host);
+    const second = account(host);
     expect(host.room).toBe(0);
-    expect(() => host.run(snapshot)).toThrow("no room");
+    expect(() => account(host)).toThrow("no room");
     expect(await first).toMatchObject({
       message: expect.stringMatching(/did not end within 0\.2 s/),
     });
@@ -167,7 +172,7 @@ describe("the script host", () => {
     writeFileSync(scriptPath(), handler("print('repaired')"));
     host.reload();
     await once(host, "ready");
-    expect(await host.run(snapshot)).toEqual({ type: "done" });
+    expect(await account(host)).toEqual({ type: "done" });
     expect(printed()).toContain("repaired");
   });
 
@@ -196,18 +201,19 @@ describe("the script host", () => {
     host.start();
     const [warning] = await once(host, "ready");
     expect(warning).toMatch(/function 'cgroup_released' not found/);
-    expect(await host.run(snapshot)).toEqual({ type: "done" });
+    expect(await account(host)).toEqual({ type: "done" });
   });
 
   it("replaces a host that was killed", async () => {
     const host = await start(handler("coroutine.yield()"));
     const { pid } = host;
-    const running = host.run(snapshot);
+    const running = account(host);
     const ended = once(host, "ended");
     kill(host, "SIGKILL");
     expect(await running).toEqual({
       type: "interrupted",
       message: "the script host ended: killed by SIGKILL",
+      effect: "none",
     });
     expect(await ended).toEqual(["killed by SIGKILL", 500]);
     expect(host.state).toBe("pausing");
@@ -221,14 +227,14 @@ describe("the script host", () => {
       answerTimeoutMs: 5000,
     });
     kill(host, "SIGSTOP");
-    expect(await host.run(snapshot)).toMatchObject({
+    expect(await account(host)).toMatchObject({
       type: "interrupted",
       message: expect.stringMatching(/no sign of life for \d+ s/),
     });
     await once(host, "ready");
-    expect(await host.run({ ...snapshot, report: 2 })).toMatchObject({ type: "interrupted" });
+    expect(await account(host, { report: 2 })).toMatchObject({ type: "interrupted" });
     await once(host, "ready");
-    expect(await host.run({ ...snapshot, report: 3 })).toEqual({ type: "done" });
+    expect(await account(host, { report: 3 })).toEqual({ type: "done" });
   });
 
   it("replaces a host that is out of memory", async () => {
@@ -236,12 +242,12 @@ describe("the script host", () => {
       handler("if cgroup.report == 1 then local t = {} for i = 1, 1e9 do t[i] = {i} end end"),
       { memoryMiB: 48, instructions: 1e12 },
     );
-    expect(await host.run(snapshot)).toMatchObject({
+    expect(await account(host)).toMatchObject({
       type: "interrupted",
       message: expect.stringMatching(/SIGABRT|SIGTRAP|MiB of memory|exit status/),
     });
     await once(host, "ready");
-    expect(await host.run({ ...snapshot, report: 2 })).toEqual({ type: "done" });
+    expect(await account(host, { report: 2 })).toEqual({ type: "done" });
   });
 
   it("grows the pauses between hosts that do nothing but end", async () => {
@@ -262,7 +268,7 @@ describe("the script host", () => {
 
   it("gives running handlers a bounded time to end", async () => {
     const host = await start(handler("coroutine.yield()"));
-    const running = host.run(snapshot);
+    const running = account(host);
     const begin = performance.now();
     await host.stop(300);
     expect(performance.now() - begin).toBeGreaterThan(290);
@@ -288,7 +294,7 @@ describe("the script host", () => {
 
   it("ends sooner if it is told to again", async () => {
     const host = await start("function cgroup_released(c) coroutine.yield() end");
-    const outcome = host.run(snapshot);
+    const outcome = account(host);
     const first = host.stop(60_000);
     await host.stop(0);
     await first;
@@ -298,7 +304,7 @@ describe("the script host", () => {
 
   it("sleeps while there is nothing to do", async () => {
     const host = await start(handler(""));
-    await host.run(snapshot);
+    await account(host);
     await delay(2500);
     const switches = () =>
       Number(
@@ -315,13 +321,21 @@ describe("the script host", () => {
     const code = `
       const { spawn } = require("node:child_process");
       const child = spawn(process.execPath, [process.argv[1]], { stdio: ["ignore", "inherit", "inherit", "pipe"] });
-      child.stdio[3].write(JSON.stringify({ type: "start", settings: { script: process.argv[2], cgroupRoot: "/", instructions: 1e9, handlerTimeoutMs: 1e6 } }) + "\\n");
+      const send = (message) => {
+        const json = JSON.stringify(message);
+        const length = Buffer.alloc(4);
+        length.writeUInt32LE(json.length);
+        child.stdio[3].write(length);
+        child.stdio[3].write(json);
+      };
+      send({ type: "start", settings: { script: process.argv[2], instructions: 1e9, handlerTimeoutMs: 1e6 } });
       child.stdio[3].once("data", () => {
-        child.stdio[3].write(JSON.stringify({ type: "run", number: 1, snapshot: { path: "/x", id: "1", report: 1, measuredMs: 0 } }) + "\\n");
+        const snapshot = { path: "/x", id: "1", report: 1, measuredMs: 0 };
+        send({ type: "run", number: 1, kind: "released", records: [{ snapshot, xattrs: [] }] });
         setTimeout(() => console.log(child.pid), 300);
       });`;
     for (const body of ["coroutine.yield()", "os.execute('sleep 3')"]) {
-      writeFileSync(scriptPath(), handler(body));
+      writeFileSync(scriptPath(), `handlers_bear_repetition = true ${handler(body)}`);
       const daemon = spawn(process.execPath, ["-e", code, bundle.program, scriptPath()], {
         stdio: ["ignore", "pipe", "inherit"],
       });
@@ -343,7 +357,7 @@ describe("the script host", () => {
       uid: 65534,
       gid: 65534,
     });
-    expect(await host.run(snapshot)).toEqual({ type: "done" });
+    expect(await account(host)).toEqual({ type: "done" });
     expect(printed().trim().split("\n")).toEqual(["65534", "65534"]);
   });
 });

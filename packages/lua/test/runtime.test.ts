@@ -1,7 +1,4 @@
-import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { mkdtempSync, openSync, rmSync } from "node:fs";
 import { Fd, setXattr } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { lua, pushValue, toBytes, toText } from "../src/lua.ts";
@@ -406,56 +403,136 @@ describe("the cgroup", () => {
   });
 });
 
-describe("xattr", () => {
-  it("reads attributes of the directory, anew each time", async () => {
-    const root = mkdtempSync(join(tmpdir(), "lua-xattr-"));
-    try {
-      const directory = join(root, "g\xe9 '\n");
-      mkdirSync(Buffer.from(directory, "latin1"));
-      const script =
-        "import os,sys; p=sys.argv[1].encode('latin1'); os.setxattr(p,'user.account',b'42\\0\\xff'); os.setxattr(p,'user.empty',b'')";
-      execFileSync("python3", ["-c", script, directory]);
-      const before = readdirSync("/proc/self/fd").length;
-      const said = await printedBy(
-        `local x = cgroup.xattr
-         print(x.account == '42\\0\\255', x['user.account'] == x.account, x.empty == '', x.nothing, x[1], x['trusted.x'], x[('x'):rep(2000)])
-         print(type(x), cgroup.xattr == x, pcall(pairs, x) == false, pcall(function() x.y = 1 end))
-         print(pcall(function() return cgroup.parent end))`,
-        { cgroupRoot: root },
-        { path: "/g\xe9 '\n" },
-      );
-      expect(said).toMatch(/^true\ttrue\ttrue\tnil\tnil\tnil\tnil\nuserdata\ttrue\t/);
-      expect(readdirSync("/proc/self/fd").length).toBe(before);
-    } finally {
-      rmSync(root, { recursive: true });
-    }
-  });
-
-  it("is found below a root whose name is not ASCII, whatever the path's bytes are", async () => {
-    const root = mkdtempSync(join(tmpdir(), "lua-wurzel-ä€-"));
-    try {
-      const directory = Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff])]);
-      mkdirSync(directory);
-      using opened = new Fd(openSync(directory, "r"));
-      setXattr(opened.number, "user.account", Buffer.from("42"));
-      setXattr(opened.number, Buffer.from("user.\xff", "latin1"), Buffer.from("43"));
-      const code = "print(cgroup.xattr.account, cgroup.xattr['\\255'])";
-      expect(await printedBy(code, { cgroupRoot: root }, { path: "/\xff" })).toBe("42\t43\n");
-    } finally {
-      rmSync(root, { recursive: true });
-    }
-  });
-
-  it("raises where the directory is gone, and is stale with its handler", async () => {
-    await expect(printedBy("return cgroup.xattr", { cgroupRoot: "/nonexistent" })).rejects.toThrow(
-      'Failed to open "system.slice/test.scope/a": No such file or directory',
+describe("measured and xattr", () => {
+  it("tell when the figures were read, with fractions", async () => {
+    const figures = { measuredMs: 1_700_000_000_123.5 };
+    expect(await printedBy("print(('%.4f'):format(cgroup.measured))", {}, figures)).toBe(
+      "1700000000.1235\n",
     );
+    expect(await printedBy("print(cgroup.parent.measured)")).toBe("nil\n");
+  });
+
+  it("are those of the record, nearest first, whoever has the path now", async () => {
+    const xattrs = [
+      { "user.account": "old" },
+      {},
+      { "user.account": "top", "trusted.x": "\0\xff" },
+    ];
+    const code = `
+      local c = cgroup
+      while c do print(c.path, c.xattr.account, c.xattr['user.account'], c.xattr['trusted.x'] == '\\0\\255') c = c.parent end
+      print(cgroup.xattr == cgroup.xattr, type(cgroup.xattr))`;
+    expect(await printedBy(code, {}, { path: "/a/b/c/d", xattrs })).toBe(
+      "/a/b/c/d\told\told\tfalse\n/a/b/c\tnil\tnil\tfalse\n/a/b\ttop\ttop\ttrue\n/a\tnil\tnil\tfalse\n" +
+        "true\tuserdata\n",
+    );
+  });
+
+  it("never come from the directory that has the path by then", async () => {
+    const root = mkdtempSync("/tmp/lua-xattr-");
+    try {
+      using opened = new Fd(openSync(root, "r"));
+      setXattr(opened.number, "user.account", Buffer.from("another"));
+      const code = "print(cgroup.xattr.account, cgroup.parent.xattr.account)";
+      expect(await printedBy(code, {}, { path: `${root}/gone` })).toBe("nil\tnil\n");
+      expect(await printedBy("print(cgroup.xattr.account)", {}, { path: root })).toBe("nil\n");
+    } finally {
+      rmSync(root, { recursive: true });
+    }
+  });
+
+  it("are nil beyond 4096 bytes, and for names that cannot be", async () => {
+    const xattrs = [
+      { "user.long": "x".repeat(4096), "user.longer": "x".repeat(4097), "user.empty": "" },
+    ];
+    const code = `
+      local x = cgroup.xattr
+      print(#x.long, x.longer, x.empty == '', x.nothing, x[1], x[('x'):rep(2000)])
+      print(pcall(pairs, x) == false, pcall(function() x.y = 1 end) == false)`;
+    expect(await printedBy(code, {}, { xattrs })).toBe(
+      "4096\tnil\ttrue\tnil\tnil\tnil\ntrue\ttrue\n",
+    );
+  });
+
+  it("go stale with the handler", async () => {
     using script = new TestScript(
       "function cgroup_released(c) if x then print(pcall(function() return x.y end)) else x = c.xattr end end",
-      { cgroupRoot: "/" },
     );
-    await script.handle({ path: "/tmp" });
+    await script.handle();
     expect(await script.handle()).toMatch(/Stale object/);
+  });
+});
+
+describe("lists", () => {
+  it("are arrays of cgroups, each with its figures and attributes", async () => {
+    using script = new TestScript(`
+      function cgroup_released() error('not called') end
+      function cgroups_released(list)
+        print(#list, type(list), getmetatable(list))
+        for i, c in ipairs(list) do print(i, c.path, c.cpu_total, c.xattr.account) end
+      end`);
+    expect(script.runtime.handlers).toEqual({
+      released: "list",
+      running: "none",
+      bearsRepetition: false,
+    });
+    expect(
+      await script.handle(
+        { path: "/a", cpuTotalUsec: 1, xattrs: [{ "user.account": "x" }] },
+        { path: "/b", cpuTotalUsec: 2e6 },
+      ),
+    ).toBe("2\ttable\tnil\n1\t/a\t1e-06\tx\n2\t/b\t2\tnil\n");
+  });
+
+  it("fail as a whole, and say how many there were", async () => {
+    using script = new TestScript("function cgroups_released() coroutine.yield() end", {
+      handlerTimeoutMs: 50,
+    });
+    expect(await script.outcome({ path: "/a" }, { path: "/b" }, { path: "/c" })).toMatchObject({
+      message: "the handler of /a and 2 more did not end within 0.05 s",
+      effect: "none",
+    });
+  });
+});
+
+describe("running cgroups", () => {
+  const handlers = `
+    function cgroup_released(c) print('released', c.path) end
+    function cgroup_running(c) print('running', c.path) end`;
+
+  it("have handlers of their own, in scripts that bear repetition", async () => {
+    using one = new TestScript(`handlers_bear_repetition = true ${handlers}`);
+    expect(one.runtime.handlers).toEqual({
+      released: "one",
+      running: "one",
+      bearsRepetition: true,
+    });
+    expect(await one.handleRunning({ path: "/a" })).toBe("running\t/a\n");
+    expect(await one.handle({ path: "/a" })).toBe("released\t/a\n");
+    using list = new TestScript(
+      `handlers_bear_repetition = true ${handlers} function cgroups_running(l) print(#l, l[2].path) end`,
+    );
+    expect(await list.handleRunning({ path: "/a" }, { path: "/b" })).toBe("2\t/b\n");
+  });
+
+  it("are not told of in others, which are warned", async () => {
+    using script = new TestScript(handlers);
+    expect(script.runtime.handlers.running).toBe("none");
+    expect(script.warning).toMatch(
+      /script\.lua: 'cgroup_running' is not called: it needs handlers_bear_repetition = true$/,
+    );
+    expect(await script.handleRunning()).toBe("");
+  });
+
+  it("and what is said of repetition are of their types", () => {
+    expect(loadError("handlers_bear_repetition = 'yes'").message).toMatch(
+      /'handlers_bear_repetition' is not a boolean, but a string$/,
+    );
+    expect(loadError("cgroups_running = 5").message).toMatch(
+      /'cgroups_running' is not a function, but a number$/,
+    );
+    using script = new TestScript("handlers_bear_repetition = false");
+    expect(script.runtime.handlers.bearsRepetition).toBe(false);
   });
 });
 

@@ -2,11 +2,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupRecord, CgroupSnapshot, XattrTable } from "@cm4all/cgroup";
 import { bytesOfLatin1, bytesOfText, latin1Of, textOf } from "@cm4all/linux";
 import { LineOutput } from "../src/compat/index.ts";
 import type { LuaState } from "../src/lua.ts";
-import { Runtime, type RuntimeOptions, type ScriptFailure } from "../src/runtime/index.ts";
+import type { RunKind } from "../src/protocol.ts";
+import type { BeginRequest, Effect, FailureCause } from "../src/runtime/effects.ts";
+import { type RunFailure, Runtime, type RuntimeOptions } from "../src/runtime/index.ts";
 
 export const snapshot: CgroupSnapshot = {
   path: bytesOfText("/system.slice/test.scope/a"),
@@ -15,23 +17,31 @@ export const snapshot: CgroupSnapshot = {
   measuredMs: 2_000_000,
 };
 
-/** Figures of a cgroup, with a path of characters that stand for a byte each. */
-export type Fields = Partial<Omit<CgroupSnapshot, "path">> & { readonly path?: string };
+/** Attributes of one directory by their full names; a character stands for a byte. */
+export type Xattrs = Readonly<Record<string, string>>;
 
-/** Options of the runtime, with a text for the cgroup root. */
-export type Options = Partial<Omit<RuntimeOptions, "cgroupRoot">> & {
-  readonly cgroupRoot?: string;
+/** A cgroup's figures, path and the attributes of it and those above it. */
+export type Fields = Partial<Omit<CgroupSnapshot, "path">> & {
+  readonly path?: string;
+  readonly xattrs?: readonly Xattrs[];
 };
+
+/** What a test says of the runtime, and how it is asked before an effect. */
+export type Options = Partial<RuntimeOptions> & { readonly begin?: Partial<BeginRequest> };
 
 /** A handler's failure, with a character for each byte. */
 interface Outcome {
   readonly message: string;
   readonly traceback: string;
+  readonly effect: Effect;
+  readonly cause: FailureCause;
 }
 
-function snapshotOf({ path, ...figures }: Fields): CgroupSnapshot {
+export function recordOf({ path, xattrs = [], ...figures }: Fields = {}): CgroupRecord {
   const fields = path === undefined ? figures : { ...figures, path: bytesOfLatin1(path) };
-  return { ...snapshot, ...fields };
+  const table = (attributes: Xattrs): XattrTable =>
+    Object.entries(attributes).map(([name, value]) => [bytesOfLatin1(name), bytesOfLatin1(value)]);
+  return { snapshot: { ...snapshot, ...fields }, xattrs: xattrs.map(table) };
 }
 
 export class TestScript implements Disposable {
@@ -42,13 +52,14 @@ export class TestScript implements Disposable {
   /** Failures that belong to no handler, and notices. */
   readonly errors: string[] = [];
   readonly warning: string | undefined;
+  readonly #begin: BeginRequest;
 
-  constructor(code: string, { cgroupRoot = "/sys/fs/cgroup", ...options }: Options = {}) {
+  constructor(code: string, { begin, ...options }: Options = {}) {
+    this.#begin = { ask: () => Promise.resolve(), askSync: () => {}, ...begin };
     const output = new LineOutput((text) => {
       this.printed += text;
     });
     this.runtime = new Runtime({
-      cgroupRoot: bytesOfText(cgroupRoot),
       instructions: 10_000_000,
       handlerTimeoutMs: 20_000,
       onError: (source, { message }) =>
@@ -69,21 +80,33 @@ export class TestScript implements Disposable {
   }
 
   /** Runs the handler to its end; gives what it printed. @throws the failure's message */
-  async handle(fields: Fields = {}): Promise<string> {
+  async handle(...cgroups: Fields[]): Promise<string> {
+    return await this.#printing(cgroups, "released");
+  }
+
+  /** The same for cgroups that go on. */
+  async handleRunning(...cgroups: Fields[]): Promise<string> {
+    return await this.#printing(cgroups, "running");
+  }
+
+  async #printing(cgroups: readonly Fields[], kind: RunKind): Promise<string> {
     const before = this.printed.length;
-    const failure = await this.outcome(fields);
-    if (failure !== undefined) throw new Error(this.#strip(failure.message));
+    const failure = await this.#run(kind, cgroups);
+    if (failure !== undefined) throw new Error(this.#strip(latin1Of(failure.message)));
     return this.printed.slice(before);
   }
 
   /** Runs the handler to its end; gives its failure, with the script's directory left out. */
-  async outcome(fields: Fields = {}): Promise<Outcome | undefined> {
-    const failure = await new Promise<ScriptFailure | undefined>((resolve) =>
-      this.runtime.run(snapshotOf(fields), resolve),
-    );
+  async outcome(...cgroups: Fields[]): Promise<Outcome | undefined> {
+    const failure = await this.#run("released", cgroups);
     if (failure === undefined) return undefined;
-    const { message, traceback = bytesOfLatin1("") } = failure;
-    return { message: latin1Of(message), traceback: latin1Of(traceback) };
+    const { message, traceback = bytesOfLatin1(""), effect, cause } = failure;
+    return { message: latin1Of(message), traceback: latin1Of(traceback), effect, cause };
+  }
+
+  #run(kind: RunKind, cgroups: readonly Fields[]): Promise<RunFailure | undefined> {
+    const records = cgroups.length === 0 ? [recordOf()] : cgroups.map(recordOf);
+    return new Promise((resolve) => this.runtime.run(kind, records, this.#begin, resolve));
   }
 
   #strip(message: string): string {

@@ -14,8 +14,8 @@ import {
 
 /** Told of what scripts do with coroutines, some of which are the host's. */
 export interface CoroutineWatcher {
-  /** A script is about to resume the thread. */
-  resuming(thread: LuaState): void;
+  /** A script resumes the thread: to be done by `run`, whose status is returned. */
+  resume(thread: LuaState, run: () => number): number;
   /**
    * A thread that a script resumed ran to its end, or failed; in that case its message
    * is on top of its stack.
@@ -42,8 +42,7 @@ function resume(watcher: CoroutineWatcher) {
       return 2;
     }
     const alive = isAlive(thread);
-    watcher.resuming(thread);
-    const status = lua.lua_resume(thread, L, count);
+    const status = watcher.resume(thread, () => lua.lua_resume(thread, L, count));
     const failed = status !== lua.LUA_OK && status !== lua.LUA_YIELD;
     lua.lua_pushboolean(L, !failed);
     if (failed) {
@@ -91,8 +90,7 @@ function wrap(watcher: CoroutineWatcher) {
 function callWrapped(L: LuaState, thread: LuaState, watcher: CoroutineWatcher): number {
   const count = moveInto(L, thread, lua.lua_gettop(L));
   if (count === undefined) return raise(L, "cannot resume dead coroutine");
-  watcher.resuming(thread);
-  const status = lua.lua_resume(thread, L, count);
+  const status = watcher.resume(thread, () => lua.lua_resume(thread, L, count));
   if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) {
     // The message has its position already: where the coroutine failed.
     if (lua.lua_type(thread, -1) === lua.LUA_TSTRING)

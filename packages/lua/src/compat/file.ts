@@ -5,7 +5,7 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { textToNumber } from "./numbers.ts";
-import { writeFully } from "./output.ts";
+import { writeSome } from "./output.ts";
 
 const CHUNK = 65536;
 
@@ -20,6 +20,10 @@ export function badDescriptor(): Error {
 /** What scripts can do with a file, whatever is behind it. */
 export interface LuaStream {
   readonly isClosed: boolean;
+  /** Whether what is written can be seen outside, and by whom the script does not know. */
+  readonly takesEffect: boolean;
+  /** How many bytes have reached the system through this stream. */
+  readonly bytesWritten: number;
   /** Up to `count` bytes; undefined at the end of the file. */
   read(count: number): string | undefined;
   readAll(): string;
@@ -38,6 +42,7 @@ export class LuaFile implements LuaStream {
   readonly #readable: boolean;
   readonly #writable: boolean;
   readonly #append: boolean;
+  readonly #isTemporary: boolean;
   readonly #beforeClose: ((fd: number) => void) | undefined;
   /** Read, but not yet asked for. */
   #ahead = "";
@@ -46,25 +51,35 @@ export class LuaFile implements LuaStream {
   #pending = "";
   #atEnd = false;
   isClosed = false;
+  bytesWritten = 0;
 
   /**
    * Owns the descriptor.
-   * @param beforeClose called when all is written, while the descriptor is still open
+   * @param options.isTemporary nobody else can see it
+   * @param options.beforeClose called when all is written, while the descriptor is still open
    */
-  constructor(fd: number, options: { mode?: string; beforeClose?: (fd: number) => void } = {}) {
+  constructor(
+    fd: number,
+    options: { mode?: string; isTemporary?: boolean; beforeClose?: (fd: number) => void } = {},
+  ) {
     const { mode = "r+" } = options;
     this.#fd = fd;
     this.#readable = mode.startsWith("r") || mode.includes("+");
     this.#writable = !mode.startsWith("r") || mode.includes("+");
     this.#append = mode.startsWith("a");
+    this.#isTemporary = options.isTemporary ?? false;
     this.#beforeClose = options.beforeClose;
     this.#position = fstatSync(fd).isFile() ? 0 : undefined;
+  }
+
+  get takesEffect(): boolean {
+    return this.#writable && !this.#isTemporary;
   }
 
   /** Opens a file without a name, which is gone when it is closed. @see open(2) O_TMPFILE */
   static openTemporary(): LuaFile {
     const flags = O_TMPFILE | constants.O_DIRECTORY | constants.O_RDWR;
-    return new LuaFile(openSync(tmpdir(), flags, 0o600), { mode: "w+" });
+    return new LuaFile(openSync(tmpdir(), flags, 0o600), { mode: "w+", isTemporary: true });
   }
 
   /** @throws the error of open(2) */
@@ -125,14 +140,15 @@ export class LuaFile implements LuaStream {
   }
 
   flush(): void {
-    if (this.#pending === "") return;
-    const text = this.#pending;
+    let rest = Buffer.from(this.#pending, "latin1");
+    // What cannot be written is lost, as in C's stdio.
     this.#pending = "";
-    if (this.#position === undefined || this.#append) {
-      writeFully(this.#fd, text);
-    } else {
-      writeFully(this.#fd, text, this.#position);
-      this.#position += text.length;
+    while (rest.length > 0) {
+      const isPlaced = this.#position !== undefined && !this.#append;
+      const count = writeSome(this.#fd, rest, isPlaced ? this.#position : undefined);
+      if (isPlaced && this.#position !== undefined) this.#position += count;
+      this.bytesWritten += count;
+      rest = rest.subarray(count);
     }
   }
 

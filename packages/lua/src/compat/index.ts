@@ -14,6 +14,7 @@ import { openBase } from "./base.ts";
 import { openBit } from "./bit.ts";
 import { type CoroutineWatcher, openCoroutine } from "./coroutine.ts";
 import { openDebug } from "./debug.ts";
+import type { EffectGate } from "./effect-gate.ts";
 import { openEnvironment } from "./environment.ts";
 import { openIo } from "./io.ts";
 import { StringTooLong } from "./limits.ts";
@@ -26,6 +27,7 @@ import { openString } from "./string.ts";
 import { openTable } from "./table-library.ts";
 
 export type { CoroutineWatcher } from "./coroutine.ts";
+export type { EffectGate } from "./effect-gate.ts";
 export { LineOutput, writeFully } from "./output.ts";
 
 const DEFAULT_PATH = [
@@ -41,12 +43,18 @@ export interface StateOptions {
   /** Where `print` and `io.write` go. */
   output: LineOutput;
   coroutines?: CoroutineWatcher;
+  gate?: EffectGate;
 }
 
-const indifferent: CoroutineWatcher = { resuming: () => {}, ended: () => {} };
+const indifferent: CoroutineWatcher = { resume: (_, run) => run(), ended: () => {} };
+const open: EffectGate = (_, perform) => perform(undefined);
 
 /** A new state with the standard libraries. */
-export function newState({ output, coroutines = indifferent }: StateOptions): LuaState {
+export function newState({
+  output,
+  coroutines = indifferent,
+  gate = open,
+}: StateOptions): LuaState {
   const L = lauxlib.luaL_newstate();
   // Without a handler a script's pcall would get a JavaScript function as the message.
   lua.lua_atnativeerror(L, describeNativeError);
@@ -55,8 +63,8 @@ export function newState({ output, coroutines = indifferent }: StateOptions): Lu
   openTable(L);
   openMath(L);
   openBit(L);
-  openOs(L, output);
-  openIo(L, output);
+  openOs(L, output, gate);
+  openIo(L, output, gate);
   openCoroutine(L, coroutines);
   openEnvironment(L);
   openDebug(L);

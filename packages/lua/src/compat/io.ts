@@ -17,6 +17,7 @@ import {
   toText,
 } from "../lua.ts";
 import { checkObject, newClass, pushObject, toObject } from "../userdata.ts";
+import type { EffectGate } from "./effect-gate.ts";
 import { LuaFile, type LuaStream, type Whence } from "./file.ts";
 import { pushFileResult } from "./os.ts";
 import type { LineOutput } from "./output.ts";
@@ -45,28 +46,38 @@ function attempt(L: LuaState, path: string | undefined, operation: () => number)
   }
 }
 
-function open(L: LuaState): number {
-  const path = checkText(L, 1);
-  const mode = optText(L, 2, "r");
-  if (!/^[rwa]\+?b?$/.test(mode)) {
-    pushFailure(L, `${path}: Invalid argument`);
-    lua.lua_pushnumber(L, EINVAL);
-    return 3;
-  }
-  return attempt(L, path, () => {
-    pushObject<LuaStream>(L, LuaFile.open(Buffer.from(path, "latin1"), mode), FILE);
-    return 1;
-  });
+function open(gate: EffectGate) {
+  return (L: LuaState): number => {
+    const path = checkText(L, 1);
+    const mode = optText(L, 2, "r");
+    if (!/^[rwa]\+?b?$/.test(mode)) {
+      pushFailure(L, `${path}: Invalid argument`);
+      lua.lua_pushnumber(L, EINVAL);
+      return 3;
+    }
+    const perform = (taken?: () => void) =>
+      attempt(L, path, () => {
+        pushObject<LuaStream>(L, LuaFile.open(Buffer.from(path, "latin1"), mode), FILE);
+        taken?.();
+        return 1;
+      });
+    return /^rb?$/.test(mode) ? perform() : gate(L, perform);
+  };
 }
 
-function openPipe(L: LuaState): number {
-  const command = checkText(L, 1);
-  const mode = optText(L, 2, "r");
-  if (mode !== "r" && mode !== "w") return argumentError(L, 2, "invalid mode");
-  return attempt(L, command, () => {
-    pushObject<LuaStream>(L, popen(command, mode), FILE);
-    return 1;
-  });
+function openPipe(gate: EffectGate) {
+  return (L: LuaState): number => {
+    const command = checkText(L, 1);
+    const mode = optText(L, 2, "r");
+    if (mode !== "r" && mode !== "w") return argumentError(L, 2, "invalid mode");
+    return gate(L, (taken) =>
+      attempt(L, command, () => {
+        pushObject<LuaStream>(L, popen(command, mode), FILE);
+        taken?.();
+        return 1;
+      }),
+    );
+  };
 }
 
 function type(L: LuaState): number {
@@ -124,14 +135,30 @@ function pushRead(L: LuaState, text: string | undefined): number {
   return 1;
 }
 
-function writeArguments(L: LuaState, file: LuaStream, first: number): number {
-  return attempt(L, undefined, () => {
-    for (let i = first; i <= lua.lua_gettop(L); i++) {
-      file.write(toText(L, i) ?? checkText(L, i));
-    }
-    lua.lua_pushboolean(L, true);
-    return 1;
+function writeArguments(gate: EffectGate, L: LuaState, file: LuaStream, first: number): number {
+  const texts: string[] = [];
+  for (let i = first; i <= lua.lua_gettop(L); i++) texts.push(toText(L, i) ?? checkText(L, i));
+  return change(gate, L, file, (isWatched) => {
+    for (const text of texts) file.write(text);
+    // A run that has succeeded does not come again: nothing of it stays in our memory.
+    if (isWatched) file.flush();
   });
+}
+
+/** An operation that may write; pushes true, or nil, message and error number. */
+function change(
+  gate: EffectGate,
+  L: LuaState,
+  file: LuaStream,
+  operation: (isWatched: boolean) => void,
+): number {
+  const perform = (taken?: () => void) => {
+    const before = file.bytesWritten;
+    const count = pushFileResult(L, undefined, () => operation(taken !== undefined));
+    if (file.bytesWritten > before) taken?.();
+    return count;
+  };
+  return file.takesEffect ? gate(L, perform) : perform();
 }
 
 /** An iterator over the file; at its end it closes a file that `io.lines` opened. */
@@ -147,14 +174,14 @@ function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
 
 const WHENCE: Whence[] = ["set", "cur", "end"];
 
-const methods: Record<string, LuaFunction> = {
+const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
   close: (L) => {
     const file = checkFile(L, 1);
-    return pushFileResult(L, undefined, () => file.close());
+    return change(gate, L, file, () => file.close());
   },
   flush: (L) => {
     const file = checkFile(L, 1);
-    return pushFileResult(L, undefined, () => file.flush());
+    return change(gate, L, file, () => file.flush());
   },
   lines: (L) => pushLines(L, checkFile(L, 1), false),
   read: (L) => {
@@ -179,19 +206,20 @@ const methods: Record<string, LuaFunction> = {
     lua.lua_pushboolean(L, true);
     return 1;
   },
-  write: (L) => writeArguments(L, checkFile(L, 1), 2),
+  write: (L) => writeArguments(gate, L, checkFile(L, 1), 2),
   __tostring: (L) => {
     const file = checkObject<LuaStream>(L, 1, FILE);
     const { id } = lua.lua_topointer(L, 1) as { id: number };
     pushText(L, file.isClosed ? "file (closed)" : `file (0x${id.toString(16).padStart(8, "0")})`);
     return 1;
   },
-};
+});
 
-export function openIo(L: LuaState, output: LineOutput): void {
-  newClass(L, FILE, { __tostring: methods["__tostring"] as LuaFunction });
+export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void {
+  const fileMethods = methods(gate);
+  newClass(L, FILE, { __tostring: fileMethods["__tostring"] as LuaFunction });
   lua.lua_newtable(L);
-  setFunctions(L, methods);
+  setFunctions(L, fileMethods);
   lua.lua_setfield(L, -2, toBytes("__index"));
   lua.lua_pop(L, 1);
 
@@ -203,8 +231,8 @@ export function openIo(L: LuaState, output: LineOutput): void {
   let input = files.stdin;
   let standardOutput = files.stdout;
   pushLibrary(L, {
-    open,
-    popen: openPipe,
+    open: open(gate),
+    popen: openPipe(gate),
     type,
     tmpfile: (state) =>
       attempt(state, undefined, () => {
@@ -212,11 +240,11 @@ export function openIo(L: LuaState, output: LineOutput): void {
         return 1;
       }),
     read: (state) => attempt(state, undefined, () => readFormats(state, input, 1)),
-    write: (state) => writeArguments(state, standardOutput, 1),
-    flush: (state) => pushFileResult(state, undefined, () => standardOutput.flush()),
+    write: (state) => writeArguments(gate, state, standardOutput, 1),
+    flush: (state) => change(gate, state, standardOutput, () => standardOutput.flush()),
     close: (state) => {
       const file = lua.lua_isnoneornil(state, 1) ? standardOutput : checkFile(state, 1);
-      return pushFileResult(state, undefined, () => file.close());
+      return change(gate, state, file, () => file.close());
     },
     lines: (state) => {
       const path = optText(state, 1, undefined);
@@ -229,9 +257,14 @@ export function openIo(L: LuaState, output: LineOutput): void {
       return 1;
     },
     output: (state) => {
-      standardOutput = choose(state, standardOutput, "w");
-      pushObject(state, standardOutput, FILE);
-      return 1;
+      const perform = (taken?: () => void) => {
+        standardOutput = choose(state, standardOutput, "w");
+        taken?.();
+        pushObject(state, standardOutput, FILE);
+        return 1;
+      };
+      // Only with a path it opens a file, and truncates it.
+      return toText(state, 1) === undefined ? perform() : gate(state, perform);
     },
   });
   for (const [name, file] of Object.entries(files)) {

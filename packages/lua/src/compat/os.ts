@@ -17,6 +17,7 @@ import {
   setLibrary,
   toBytes,
 } from "../lua.ts";
+import type { EffectGate } from "./effect-gate.ts";
 import type { LineOutput } from "./output.ts";
 import { breakDown, strftime } from "./strftime.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
@@ -41,40 +42,64 @@ export function pushFileResult(
 
 const path = (text: string): Buffer => Buffer.from(text, "latin1");
 
-function remove(L: LuaState): number {
-  const name = checkText(L, 1);
-  return pushFileResult(L, name, () => {
-    if (lstatSync(path(name)).isDirectory()) rmdirSync(path(name));
-    else unlinkSync(path(name));
-  });
+/** An operation on files that can be seen outside. */
+function change(gate: EffectGate, L: LuaState, name: string, operation: () => void): number {
+  return gate(L, (taken) =>
+    pushFileResult(L, name, () => {
+      operation();
+      taken?.();
+    }),
+  );
 }
 
-function rename(L: LuaState): number {
-  const from = checkText(L, 1);
-  const to = checkText(L, 2);
-  return pushFileResult(L, from, () => renameSync(path(from), path(to)));
+function remove(gate: EffectGate) {
+  return (L: LuaState): number => {
+    const name = checkText(L, 1);
+    return change(gate, L, name, () => {
+      if (lstatSync(path(name)).isDirectory()) rmdirSync(path(name));
+      else unlinkSync(path(name));
+    });
+  };
 }
 
-function tmpname(L: LuaState): number {
-  const name = `/tmp/lua_${randomBytes(4).toString("hex")}`;
-  closeSync(openSync(name, "wx", 0o600));
-  pushText(L, name);
-  return 1;
+function rename(gate: EffectGate) {
+  return (L: LuaState): number => {
+    const from = checkText(L, 1);
+    const to = checkText(L, 2);
+    return change(gate, L, from, () => renameSync(path(from), path(to)));
+  };
+}
+
+/** Makes the file, as the C library's mkstemp(3) does for LuaJIT. */
+function tmpname(gate: EffectGate) {
+  return (L: LuaState): number =>
+    gate(L, (taken) => {
+      const name = `/tmp/lua_${randomBytes(4).toString("hex")}`;
+      closeSync(openSync(name, "wx", 0o600));
+      taken?.();
+      pushText(L, name);
+      return 1;
+    });
 }
 
 /** The status as system(3) returns it: the exit code in the second byte. */
-function execute(L: LuaState): number {
-  const command = optText(L, 1, undefined);
-  if (command === undefined) {
-    lua.lua_pushnumber(L, 1);
-    return 1;
-  }
-  const { status, signal, error } = spawnSync("/bin/sh", ["-c", command], {
-    stdio: ["ignore", "inherit", "inherit"],
-  });
-  if (error !== undefined) lua.lua_pushnumber(L, -1);
-  else lua.lua_pushnumber(L, signal === null ? (status ?? 0) << 8 : constants.signals[signal]);
-  return 1;
+function execute(gate: EffectGate) {
+  return (L: LuaState): number => {
+    const command = optText(L, 1, undefined);
+    if (command === undefined) {
+      lua.lua_pushnumber(L, 1);
+      return 1;
+    }
+    return gate(L, (taken) => {
+      const { status, signal, error } = spawnSync("/bin/sh", ["-c", command], {
+        stdio: ["ignore", "inherit", "inherit"],
+      });
+      if (error === undefined) taken?.();
+      if (error !== undefined) lua.lua_pushnumber(L, -1);
+      else lua.lua_pushnumber(L, signal === null ? (status ?? 0) << 8 : constants.signals[signal]);
+      return 1;
+    });
+  };
 }
 
 function exit(output: LineOutput) {
@@ -175,19 +200,19 @@ function setlocale(L: LuaState): number {
   return 1;
 }
 
-export function openOs(L: LuaState, output: LineOutput): void {
+export function openOs(L: LuaState, output: LineOutput, gate: EffectGate): void {
   pushLibrary(L, {
     clock,
     date,
     difftime,
-    execute,
+    execute: execute(gate),
     exit: exit(output),
     getenv,
-    remove,
-    rename,
+    remove: remove(gate),
+    rename: rename(gate),
     setlocale,
     time,
-    tmpname,
+    tmpname: tmpname(gate),
   });
   setLibrary(L, "os");
 }

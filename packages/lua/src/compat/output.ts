@@ -31,21 +31,30 @@ export class LineOutput {
 
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
+/** Blocks the thread. */
+export function sleepSync(milliseconds: number): void {
+  Atomics.wait(pause, 0, 0, milliseconds);
+}
+
 /**
- * Writes all of a binary string to a descriptor, waiting while a pipe is full.
+ * Writes some bytes to a descriptor, waiting while a pipe is full.
  * @param position where in the file; without it, where the descriptor stands
+ * @returns how many were written
  */
-export function writeFully(fd: number, text: string, position?: number): void {
-  const bytes = Buffer.from(text, "latin1");
-  let done = 0;
-  while (done < bytes.length) {
-    const at = position === undefined ? null : position + done;
+export function writeSome(fd: number, bytes: Buffer, position?: number): number {
+  for (;;) {
     try {
-      done += writeSync(fd, bytes, done, bytes.length - done, at);
+      return writeSync(fd, bytes, 0, bytes.length, position ?? null);
     } catch (error) {
       // Somebody made the pipe non-blocking, and its reader is behind.
       if ((error as NodeJS.ErrnoException).code !== "EAGAIN") throw error;
-      Atomics.wait(pause, 0, 0, 5);
+      sleepSync(5);
     }
   }
+}
+
+/** Writes all of a binary string, or of bytes, to where the descriptor stands. */
+export function writeFully(fd: number, data: string | Buffer): void {
+  let rest = typeof data === "string" ? Buffer.from(data, "latin1") : data;
+  while (rest.length > 0) rest = rest.subarray(writeSome(fd, rest));
 }

@@ -48,18 +48,23 @@ function build(L: LuaState): number {
   return 1;
 }
 
-function sendPacket(L: LuaState): number {
-  const { fd } = checkObject<{ fd: Fd }>(L, 1, CLIENT);
-  if (lua.lua_gettop(L) !== 2) return raise(L, "Invalid parameter count");
-  const { bytes } = checkObject<ControlPacket>(L, 2, BUILDER);
-  try {
-    if (send(fd.number, bytes) === undefined)
-      return pushFailure(L, "send() failed: Resource temporarily unavailable");
-    lua.lua_pushboolean(L, true);
-    return 1;
-  } catch (error) {
-    return pushFailure(L, `send() failed: ${systemErrorText(error)}`);
-  }
+function sendPacket(runtime: Runtime) {
+  return (L: LuaState): number => {
+    const { fd } = checkObject<{ fd: Fd }>(L, 1, CLIENT);
+    if (lua.lua_gettop(L) !== 2) return raise(L, "Invalid parameter count");
+    const { bytes } = checkObject<ControlPacket>(L, 2, BUILDER);
+    return runtime.gate(L, (taken) => {
+      try {
+        if (send(fd.number, bytes) === undefined)
+          return pushFailure(L, "send() failed: Resource temporarily unavailable");
+        taken?.();
+        lua.lua_pushboolean(L, true);
+        return 1;
+      } catch (error) {
+        return pushFailure(L, `send() failed: ${systemErrorText(error)}`);
+      }
+    });
+  };
 }
 
 /** One command for each argument; returns the builder. */
@@ -89,7 +94,7 @@ export function openControlClient(L: LuaState, runtime: Runtime): void {
     ),
     cancel_job: cancelJob,
   });
-  newMethodClass(L, CLIENT, { build, send: sendPacket });
+  newMethodClass(L, CLIENT, { build, send: sendPacket(runtime) });
   pushLibrary(L, { new: newClient(runtime) });
   setLibrary(L, "control_client");
 }

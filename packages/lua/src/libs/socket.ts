@@ -131,22 +131,28 @@ function slice(L: LuaState, data: string): string {
   return rest;
 }
 
-function sendData(L: LuaState): number {
-  const { fd } = checkObject<{ fd: Fd }>(L, 1, SOCKET);
-  const data = slice(L, checkText(L, 2));
-  if (!fd.isOpen) return pushFailure(L, "Bad file descriptor");
-  if (data === "") {
-    lua.lua_pushnumber(L, 0);
-    return 1;
-  }
-  try {
-    const sent = send(fd.number, toBytes(data));
-    if (sent === undefined) return pushFailure(L, "Resource temporarily unavailable");
-    lua.lua_pushnumber(L, sent);
-    return 1;
-  } catch (error) {
-    return pushFailure(L, systemErrorText(error));
-  }
+function sendData(runtime: Runtime) {
+  return (L: LuaState): number => {
+    const { fd } = checkObject<{ fd: Fd }>(L, 1, SOCKET);
+    const data = slice(L, checkText(L, 2));
+    if (data === "" && fd.isOpen) {
+      lua.lua_pushnumber(L, 0);
+      return 1;
+    }
+    return runtime.gate(L, (taken) => {
+      // It may have been closed meanwhile.
+      if (!fd.isOpen) return pushFailure(L, "Bad file descriptor");
+      try {
+        const sent = send(fd.number, toBytes(data));
+        if (sent === undefined) return pushFailure(L, "Resource temporarily unavailable");
+        taken?.();
+        lua.lua_pushnumber(L, sent);
+        return 1;
+      } catch (error) {
+        return pushFailure(L, systemErrorText(error));
+      }
+    });
+  };
 }
 
 function close(runtime: Runtime) {
@@ -177,7 +183,7 @@ export function openSockets(L: LuaState, runtime: Runtime): void {
     },
   });
   lua.lua_pop(L, 1);
-  newMethodClass(L, SOCKET, { send: sendData, close: close(runtime) });
+  newMethodClass(L, SOCKET, { send: sendData(runtime), close: close(runtime) });
   pushLibrary(L, { connect: connectSocket(runtime) });
   setLibrary(L, "socket");
   lua.lua_pushcfunction(L, controlResolve(runtime));

@@ -1,18 +1,9 @@
-/** The objects that scripts get: a released cgroup, its parents, extended attributes. */
-import { closeSync, constants, openSync } from "node:fs";
-import { type CgroupSnapshot, scriptAttributes } from "@cm4all/cgroup";
-import {
-  type ByteString,
-  bufferOf,
-  bytesOf,
-  bytesOfLatin1,
-  concatBytes,
-  latin1Of,
-  nodePathOf,
-  splitPath,
-  tryGetXattr,
-} from "@cm4all/linux";
-import { systemErrorText } from "../compat/system-error.ts";
+/**
+ * The objects that scripts get: a cgroup, its parents, extended attributes. All that they
+ * tell is from the record: by now the path may lead to nothing, or to another's cgroup.
+ */
+import { type CgroupRecord, scriptAttributes, type XattrTable } from "@cm4all/cgroup";
+import { type ByteString, latin1Of, splitPath } from "@cm4all/linux";
 import {
   argumentError,
   type LuaState,
@@ -21,7 +12,6 @@ import {
   pushText,
   pushValue,
   raise,
-  raisePlain,
   setFunctions,
   toText,
   typeName,
@@ -32,20 +22,23 @@ import type { Task } from "./task.ts";
 const CGROUP = "cgroup_info";
 const XATTR = "xattr";
 
+/** A longer value is nil, as in the original. */
+const MAX_XATTR_BYTES = 4096;
+
 /** One cgroup as a script sees it, valid until its task ends. */
 class CgroupObject {
   readonly path: ByteString;
   readonly task: Task;
-  /** The measured figures; undefined of a parent. */
-  readonly snapshot: CgroupSnapshot | undefined;
-  readonly root: ByteString;
+  readonly record: CgroupRecord;
+  /** How far it is above the one that was measured, which alone has figures. */
+  readonly level: number;
   isStale = false;
 
-  constructor(path: ByteString, task: Task, root: ByteString, snapshot?: CgroupSnapshot) {
+  constructor(record: CgroupRecord, path: ByteString, level: number, task: Task) {
+    this.record = record;
     this.path = path;
+    this.level = level;
     this.task = task;
-    this.root = root;
-    this.snapshot = snapshot;
     task.own(this);
   }
 
@@ -54,30 +47,25 @@ class CgroupObject {
   }
 }
 
-/** The extended attributes of a cgroup's directory, read anew each time. */
+/** The extended attributes of a cgroup's directory as they were when it was measured. */
 class XattrObject {
-  readonly #fd: number;
+  readonly #table: XattrTable;
   isStale = false;
 
-  /** @throws the error of open(2) */
-  constructor(directory: ByteString, task: Task) {
-    this.#fd = openSync(nodePathOf(directory), constants.O_RDONLY | constants.O_DIRECTORY);
+  constructor(table: XattrTable, task: Task) {
+    this.#table = table;
     task.own(this);
   }
 
-  tryGet(name: ByteString): Buffer | undefined {
-    try {
-      return tryGetXattr(this.#fd, bufferOf(name));
-    } catch {
-      // Not readable for us (EPERM), or no possible name: for scripts it is not there.
-      return undefined;
-    }
+  /** @param wanted a character for each byte */
+  tryGet(wanted: string): ByteString | undefined {
+    const value = this.#table.find(([name]) => latin1Of(name) === wanted)?.[1];
+    if (value === undefined || latin1Of(value).length > MAX_XATTR_BYTES) return undefined;
+    return value;
   }
 
   close(): void {
-    if (this.isStale) return;
     this.isStale = true;
-    closeSync(this.#fd);
   }
 }
 
@@ -98,37 +86,29 @@ function indexCgroup(L: LuaState): number {
       return pushParent(L, cgroup);
     case "xattr":
       return pushXattr(L, cgroup);
-    default:
-      pushValue(L, cgroup.snapshot && scriptAttributes.get(key)?.(cgroup.snapshot));
+    default: {
+      const attribute = cgroup.level === 0 ? scriptAttributes.get(key) : undefined;
+      pushValue(L, attribute?.(cgroup.record.snapshot));
       return 1;
+    }
   }
 }
 
 /** The root cgroup itself is nobody's parent. */
-function pushParent(L: LuaState, cgroup: CgroupObject): number {
-  const { directory } = splitPath(cgroup.path);
+function pushParent(L: LuaState, { record, path, level, task }: CgroupObject): number {
+  const { directory } = splitPath(path);
   if (latin1Of(directory) === "") {
     lua.lua_pushnil(L);
     return 1;
   }
   return pushCached(L, 1, "parent", () => {
-    pushObject(L, new CgroupObject(directory, cgroup.task, cgroup.root), CGROUP);
+    pushObject(L, new CgroupObject(record, directory, level + 1, task), CGROUP);
   });
 }
 
-function pushXattr(L: LuaState, cgroup: CgroupObject): number {
+function pushXattr(L: LuaState, { record, level, task }: CgroupObject): number {
   return pushCached(L, 1, "xattr", () => {
-    const directory = concatBytes(cgroup.root, cgroup.path);
-    let xattr: XattrObject;
-    try {
-      xattr = new XattrObject(directory, cgroup.task);
-    } catch (error) {
-      raisePlain(
-        L,
-        `Failed to open "${latin1Of(cgroup.path).slice(1)}": ${systemErrorText(error)}`,
-      );
-    }
-    pushObject(L, xattr, XATTR);
+    pushObject(L, new XattrObject(record.xattrs[level] ?? [], task), XATTR);
   });
 }
 
@@ -156,10 +136,9 @@ function indexXattr(L: LuaState): number {
   const xattr = checkObject<XattrObject>(L, 1, XATTR);
   const key = keyArgument(L);
   if (xattr.isStale) return raise(L, "Stale object");
-  const name = key.includes(".") || key.length >= 1024 ? key : `user.${key}`;
-  const value = xattr.tryGet(bytesOfLatin1(name));
+  const value = xattr.tryGet(key.includes(".") ? key : `user.${key}`);
   if (value === undefined) lua.lua_pushnil(L);
-  else pushByteString(L, bytesOf(value));
+  else pushByteString(L, value);
   return 1;
 }
 
@@ -181,12 +160,16 @@ export function openCgroup(L: LuaState): void {
   }
 }
 
-/** Pushes the argument of a handler. @param root where cgroup2 is mounted */
-export function pushCgroup(
-  L: LuaState,
-  snapshot: CgroupSnapshot,
-  task: Task,
-  root: ByteString,
-): void {
-  pushObject(L, new CgroupObject(snapshot.path, task, root, snapshot), CGROUP);
+/** Pushes a cgroup, valid until the task ends. */
+export function pushCgroup(L: LuaState, record: CgroupRecord, task: Task): void {
+  pushObject(L, new CgroupObject(record, record.snapshot.path, 0, task), CGROUP);
+}
+
+/** Pushes an array of cgroups. */
+export function pushCgroups(L: LuaState, records: readonly CgroupRecord[], task: Task): void {
+  lua.lua_createtable(L, records.length, 0);
+  records.forEach((record, i) => {
+    pushCgroup(L, record, task);
+    lua.lua_rawseti(L, -2, i + 1);
+  });
 }

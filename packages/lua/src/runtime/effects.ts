@@ -7,6 +7,9 @@
 /** `unanswered`: something was sent, and it is not known whether it took effect. */
 export type Effect = "none" | "taken" | "unanswered";
 
+/** `connection`: the database could not be reached, or the session was lost. */
+export type FailureCause = "script" | "connection";
+
 /** How libraries tell of effects. They ask in front of each, and tell right after it. */
 export interface Effects {
   /**

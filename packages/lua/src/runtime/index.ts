@@ -1,25 +1,22 @@
-/** A script and its handlers: loading, running one handler for each cgroup, reload. */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
-import {
-  type ByteString,
-  bytesOf,
-  bytesOfText,
-  concatBytes,
-  latin1Of,
-  textOf,
-} from "@cm4all/linux";
-import { LineOutput, newState, writeFully } from "../compat/index.ts";
+/** A script and its handlers: loading, running handlers for cgroups, reload. */
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { type ByteString, bytesOf, bytesOfText, concatBytes, latin1Of } from "@cm4all/linux";
+import { type EffectGate, LineOutput, newState, writeFully } from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
-import { type LuaState, lua, toBytes, typeName } from "../lua.ts";
-import { openCgroup, pushCgroup } from "./cgroup.ts";
+import { type LuaState, lua, toBytes } from "../lua.ts";
+import type { Handlers, RunKind } from "../protocol.ts";
+import { openCgroup, pushCgroup, pushCgroups } from "./cgroup.ts";
+import { effectGate } from "./effect-gate.ts";
+import { type BeginRequest, type Effect, type FailureCause, RunEffects } from "./effects.ts";
+import { pushHandler, takeHandlers } from "./handlers.ts";
 import { A_COROUTINE, Scheduler } from "./scheduler.ts";
+import { ScriptError } from "./script-error.ts";
 import type { Closable, ScriptFailure, Task } from "./task.ts";
 
+export { ScriptError } from "./script-error.ts";
 export type { ScriptFailure } from "./task.ts";
 
 export interface RuntimeOptions {
-  /** Where cgroup2 is mounted. */
-  cgroupRoot: ByteString;
   /** Instructions that a coroutine may run between two waits. */
   instructions: number;
   /** How long a handler may take all in all, most of which it will have waited. */
@@ -33,30 +30,29 @@ export interface RuntimeOptions {
   open?(L: LuaState, runtime: Runtime): void;
 }
 
-/** The script cannot be used. */
-export class ScriptError extends Error {
-  override name = "ScriptError";
-  readonly failure: ScriptFailure;
-
-  constructor(failure: ScriptFailure) {
-    super(textOf(failure.message));
-    this.failure = failure;
-  }
+/** A handler did not come to its end. */
+export interface RunFailure extends ScriptFailure {
+  /** What it had done outside by then. */
+  readonly effect: Effect;
+  readonly cause: FailureCause;
 }
+
+/** What is withdrawn or cancelled when a run fails may take so long to be answered. */
+const ANSWER_MS = 5000;
 
 const RELOAD = bytesOfText("reload");
 const WAS_DROPPED = bytesOfText(" was dropped: shutting down");
-
-const HANDLER = toBytes("the handler");
 
 export class Runtime {
   readonly scheduler: Scheduler;
   readonly output: LineOutput;
   readonly options: RuntimeOptions;
+  /** For libraries that take effect outside. */
+  readonly gate: EffectGate;
   readonly #L: LuaState;
   readonly #closables = new Set<Closable>();
   #reloading: "no" | "running" | "again" = "no";
-  #hasHandler = false;
+  #handlers: Handlers = { released: "none", running: "none", bearsRepetition: false };
 
   constructor(options: RuntimeOptions) {
     this.options = options;
@@ -65,19 +61,20 @@ export class Runtime {
       instructions: options.instructions,
       onStrayError: (failure) => options.onError(A_COROUTINE, failure),
     });
-    this.#L = newState({ output: this.output, coroutines: this.scheduler });
+    this.gate = effectGate(this.scheduler);
+    this.#L = newState({ output: this.output, coroutines: this.scheduler, gate: this.gate });
     this.scheduler.attach(this.#L);
     openCgroup(this.#L);
     options.open?.(this.#L, this);
   }
 
-  /** Whether the script has given a handler; without one there is nothing to run. */
-  get hasHandler(): boolean {
-    return this.#hasHandler;
+  /** What the script has defined; nothing before it was loaded. */
+  get handlers(): Handlers {
+    return this.#handlers;
   }
 
   /**
-   * Runs the script and takes its handler.
+   * Runs the script and takes its handlers.
    * @returns a warning where the script can be used, but probably not as it was meant
    * @throws ScriptError
    */
@@ -90,41 +87,50 @@ export class Runtime {
     }
     const failure = this.scheduler.call(bytesOfText("the script"), 0);
     if (failure !== undefined) throw new ScriptError(failure);
-    const type = lua.lua_getglobal(L, toBytes("cgroup_released"));
-    const name = typeName(L, -1);
-    lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, HANDLER);
-    this.#hasHandler = type === lua.LUA_TFUNCTION;
-    if (type === lua.LUA_TNIL)
-      return bytesOfText(
-        `${path}: function 'cgroup_released' not found: cgroups are deleted, nothing is accounted`,
-      );
-    if (type !== lua.LUA_TFUNCTION)
-      throw new ScriptError({
-        message: bytesOfText(`${path}: 'cgroup_released' is not a function, but a ${name}`),
-      });
-    return undefined;
+    const { handlers, warning } = takeHandlers(L, path);
+    this.#handlers = handlers;
+    return warning;
   }
 
-  /** Runs the handler for one cgroup. @param settle called once, when it ended */
-  run(snapshot: CgroupSnapshot, settle: (failure: ScriptFailure | undefined) => void): void {
-    if (lua.lua_getfield(this.#L, lua.LUA_REGISTRYINDEX, HANDLER) !== lua.LUA_TFUNCTION) {
-      lua.lua_pop(this.#L, 1);
+  /**
+   * Runs the handler for some cgroups: a single one if it takes no list.
+   * @param request asks before the first effect
+   * @param settle called once, when it ended and what it sent is answered
+   */
+  run(
+    kind: RunKind,
+    records: readonly CgroupRecord[],
+    request: BeginRequest,
+    settle: (failure: RunFailure | undefined) => void,
+  ): void {
+    const shape = this.#handlers[kind];
+    const [first, ...others] = records;
+    if (shape === "none" || first === undefined) {
       settle(undefined);
       return;
     }
-    lua.lua_pop(this.#L, 1);
+    const effects = new RunEffects(this.#handlers.bearsRepetition ? undefined : request);
+    let run: Task | undefined;
     let timer: NodeJS.Timeout | undefined;
     const task = this.scheduler.start(
-      concatBytes(bytesOfText("the handler of "), snapshot.path),
+      describe(first, others.length),
       (thread, started) => {
-        lua.lua_getfield(thread, lua.LUA_REGISTRYINDEX, HANDLER);
-        pushCgroup(thread, snapshot, started, this.options.cgroupRoot);
+        run = started;
+        pushHandler(thread, kind);
+        if (shape === "list") pushCgroups(thread, records, started);
+        else pushCgroup(thread, first, started);
         return 1;
       },
       (failure) => {
         clearTimeout(timer);
-        settle(failure);
+        if (failure === undefined) {
+          settle(undefined);
+          return;
+        }
+        const cause = run?.cause ?? "script";
+        effects.whenAnswered(ANSWER_MS, () => settle({ ...failure, effect: effects.state, cause }));
       },
+      effects,
     );
     if (!task.isFinished) timer = this.#limit(task);
   }
@@ -182,4 +188,10 @@ export class Runtime {
     for (const closable of this.#closables) closable.close();
     this.output.flush();
   }
+}
+
+/** `the handler of /system.slice/...`, for messages. */
+function describe({ snapshot }: CgroupRecord, others: number): ByteString {
+  const more = others === 0 ? "" : ` and ${others} more`;
+  return concatBytes(bytesOfText("the handler of "), snapshot.path, bytesOfText(more));
 }

@@ -143,8 +143,14 @@ export class Scheduler implements CoroutineWatcher {
 
   /** Ends a task that waits, with this failure. */
   cancel(task: Task, failure: ScriptFailure): void {
+    this.#finish(task, failure);
+  }
+
+  /** A task that failed takes the waits of its own coroutines along: it may be repeated. */
+  #finish(task: Task, failure: ScriptFailure | undefined): void {
     this.#tasks.delete(task.thread);
-    for (const [thread, wait] of this.#waits) if (wait.task === task) this.#removeWait(thread);
+    if (failure !== undefined)
+      for (const [thread, wait] of this.#waits) if (wait.task === task) this.#removeWait(thread);
     task.finish(failure);
   }
 
@@ -153,15 +159,22 @@ export class Scheduler implements CoroutineWatcher {
     return [...this.#tasks.values()];
   }
 
-  resuming(thread: LuaState): void {
+  /** What a handler does that another one resumes is still its own doing. */
+  resume(thread: LuaState, run: () => number): number {
+    const previous = this.#current;
+    this.#current = this.#waits.get(thread)?.task ?? this.#tasks.get(thread) ?? previous;
     this.#removeWait(thread);
+    try {
+      return run();
+    } finally {
+      this.#current = previous;
+    }
   }
 
   ended(thread: LuaState, failed: boolean): void {
     const task = this.#tasks.get(thread);
     if (task === undefined) return;
-    this.#tasks.delete(thread);
-    task.finish(failed ? this.#describe(thread) : undefined);
+    this.#finish(task, failed ? this.#describe(thread) : undefined);
   }
 
   #wake(thread: LuaState, wait: Wait, prepare: () => void): void {

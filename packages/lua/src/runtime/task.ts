@@ -1,6 +1,8 @@
 import type { ByteString } from "@cm4all/linux";
 import type { LuaState } from "../lua.ts";
-import type { Effects } from "./effects.ts";
+import type { Effects, FailureCause } from "./effects.ts";
+
+export type { FailureCause } from "./effects.ts";
 
 /** Why a piece of a script did not come to its end. */
 export interface ScriptFailure {
@@ -9,9 +11,6 @@ export interface ScriptFailure {
   /** The Lua stack where it was raised. */
   traceback?: ByteString;
 }
-
-/** `connection`: the database could not be reached, or the session was lost. */
-export type FailureCause = "script" | "connection";
 
 export interface Closable {
   close(): void;

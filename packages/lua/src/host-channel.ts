@@ -1,0 +1,78 @@
+/**
+ * The script host's end of the socket to the daemon. The process ends with the daemon:
+ * there is nobody left to work for.
+ */
+import { readSync } from "node:fs";
+import { Socket } from "node:net";
+import { isErrno } from "@cm4all/linux";
+import { sleepSync, writeFully } from "./compat/output.ts";
+import { HOST_FD } from "./host-fd.ts";
+import { encodeMessage, MessageReader, type Reply, type Request } from "./protocol.ts";
+
+/** How often a host that blocks looks for an answer. */
+const LOOK_MS = 1;
+
+export class HostChannel {
+  readonly #socket = new Socket({ fd: HOST_FD, readable: true, writable: true });
+  readonly #reader = new MessageReader<Request>();
+  readonly #handle: (request: Request) => void;
+  readonly #buffer = Buffer.allocUnsafe(65536);
+
+  /**
+   * @param handle is called for each request, also within `receiveUntil`, that is while Lua
+   * code runs: it runs none itself
+   */
+  constructor(handle: (request: Request) => void) {
+    this.#handle = handle;
+    this.#socket.on("data", (chunk: Buffer) => this.#received(chunk));
+    this.#socket.on("close", () => process.exit(0));
+    this.#socket.on("error", () => process.exit(0));
+  }
+
+  /**
+   * Returns when it is sent. Node's own writing would keep back what the kernel does not
+   * take at once, for a turn of the event loop that does not come while we block.
+   */
+  send(reply: Reply): void {
+    try {
+      writeFully(HOST_FD, encodeMessage(reply));
+    } catch (error) {
+      if (!isErrno(error, "EPIPE", "ECONNRESET")) throw error;
+      process.exit(0);
+    }
+  }
+
+  /**
+   * Blocks, and handles what comes, until `isDone`. Node has handed over all that it read
+   * from the socket, so that reading it here keeps the order.
+   */
+  receiveUntil(isDone: () => boolean): void {
+    while (!isDone()) {
+      const count = this.#tryRead();
+      if (count === undefined) sleepSync(LOOK_MS);
+      else if (count === 0) process.exit(0);
+      // The reader may keep what it is given.
+      else this.#received(Buffer.from(this.#buffer.subarray(0, count)));
+    }
+  }
+
+  /** Calls back when the daemon has been told that nothing more comes. */
+  end(callback: () => void): void {
+    this.#socket.end(callback);
+  }
+
+  #received(chunk: Buffer): void {
+    for (const request of this.#reader.push(chunk)) this.#handle(request);
+  }
+
+  /** Undefined if there is nothing to read: Node has made the socket non-blocking. */
+  #tryRead(): number | undefined {
+    try {
+      return readSync(HOST_FD, this.#buffer);
+    } catch (error) {
+      if (isErrno(error, "EAGAIN")) return undefined;
+      if (isErrno(error, "ECONNRESET")) return 0;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,25 @@
+/** Has library functions take effect outside only after their run has begun. */
+import { errorText } from "@cm4all/linux";
+import type { EffectGate } from "../compat/index.ts";
+import { lua, raise } from "../lua.ts";
+import type { Scheduler } from "./scheduler.ts";
+
+/** Waits where the coroutine can be suspended, and blocks elsewhere. */
+export function effectGate(scheduler: Scheduler): EffectGate {
+  return (L, perform) => {
+    const effects = scheduler.current?.effects;
+    if (effects === undefined) return perform(undefined);
+    const taken = () => effects.taken();
+    if (!lua.lua_isyieldable(L)) {
+      try {
+        effects.beginSync();
+      } catch (error) {
+        return raise(L, errorText(error));
+      }
+      return perform(taken);
+    }
+    const beginning = effects.begin();
+    if (beginning === undefined) return perform(taken);
+    return scheduler.suspend(L, () => ({ result: beginning, push: () => perform(taken) }));
+  };
+}
