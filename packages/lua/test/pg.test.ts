@@ -484,13 +484,15 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
   it("takes back statements of handlers that do not wait any longer", async () => {
     using running = script(
       `function cgroup_released(c)
-         if c.report == 1 then db:execute('create table if not exists late(n int); select pg_sleep(0.4)')
+         if c.report == 0 then db:execute('create table if not exists late(n int)')
+         elseif c.report == 1 then db:execute('insert into late values (1); select pg_sleep(0.4)')
          elseif c.report == 2 then db:execute('insert into late values (2)')
          elseif c.report == 3 then db:transaction(function(tx) tx:execute('insert into late values (3)') end)
          else print(value('select count(*) from late')) end
        end`,
       { handlerTimeoutMs: 200 },
     );
+    await running.handle({ report: 0 });
     const outcomes = await Promise.all([1, 2, 3].map((report) => running.outcome({ report })));
     expect(outcomes.map((failure) => /did not end/.test(failure?.message ?? ""))).toEqual([
       true,

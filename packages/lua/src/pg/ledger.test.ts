@@ -1,18 +1,19 @@
 import { describe, expect, it } from "vitest";
+import type { Effect } from "../runtime/effects.ts";
 import { Ledger, type TransactionStatus } from "./ledger.ts";
 
-type Came = "none" | "taken" | "unanswered";
+type Came = Effect | "open";
 
 class Session {
   readonly ledger = new Ledger();
   readonly came: Came[] = [];
 
   #sent(sql: string) {
-    const index = this.came.push("unanswered") - 1;
+    const index = this.came.push("open") - 1;
     return {
       sql,
-      settle: (came: "none" | "taken") => {
-        expect(this.came[index]).toBe("unanswered");
+      settle: (came: Effect) => {
+        expect(this.came[index]).toBe("open");
         this.came[index] = came;
       },
     };
@@ -70,10 +71,10 @@ describe("a transaction", () => {
 
   it("has no effect before it ends", () => {
     const session = open();
-    expect(session.came).toEqual(["unanswered", "unanswered"]);
+    expect(session.came).toEqual(["open", "open"]);
     expect(session.ledger.inTransaction).toBe(true);
     session.answered("ROLLBACK TO a", ["ROLLBACK"], "T");
-    expect(session.came).toEqual(["unanswered", "unanswered", "unanswered"]);
+    expect(session.came).toEqual(["open", "open", "open"]);
   });
 
   it("takes effect with COMMIT", () => {

@@ -6,7 +6,7 @@
  * server whether a transaction has an id would miss what is written through functions
  * into foreign tables, by dblink, or as a notification, and costs each statement more.
  */
-import type { Effects } from "../runtime/effects.ts";
+import type { Effect, Effects } from "../runtime/effects.ts";
 
 /** ReadyForQuery's: idle, in a transaction, in one that failed. */
 export type TransactionStatus = "I" | "T" | "E";
@@ -48,8 +48,8 @@ export class Ledger {
     else if (status !== "I") this.#open = [...before, sent];
     else {
       settle(before, "none");
-      if (!hasFailed) settle([sent], isEffective(tags) ? "taken" : "none");
-      else if (!mayCommitByItself(sent.sql)) settle([sent], "none");
+      if (hasFailed) settle([sent], mayCommitByItself(sent.sql) ? "unanswered" : "none");
+      else settle([sent], isEffective(tags) ? "taken" : "none");
     }
   }
 
@@ -60,13 +60,14 @@ export class Ledger {
    */
   lost(sent?: Sent, isRefused = false): void {
     const isKnown = sent === undefined || isRefused || (this.inTransaction && !mayCommit(sent.sql));
-    if (isKnown) settle(sent === undefined ? this.#open : [...this.#open, sent], "none");
+    const all = sent === undefined ? this.#open : [...this.#open, sent];
+    settle(all, isKnown ? "none" : "unanswered");
     this.#open = [];
     this.#status = "I";
   }
 }
 
-function settle(statements: readonly Sent[], came: "none" | "taken"): void {
+function settle(statements: readonly Sent[], came: Effect): void {
   for (const statement of statements) statement.settle?.(came);
 }
 
