@@ -440,7 +440,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       local there = value('select $1::text[]', {pg:encode_array({'x', 'y"', pg.null, ''})})
       print(there, show(pg:decode_array(there, {null = pg.null})), value('select ($1::int[])[2]', {pg:encode_array({1, 2})}))`);
     expect(said.split("\n")).toEqual([
-      '{}\t{"a","b c","2.5","1e+15"}\t{"q\\"\\\\",NULL,{"1"}}\t{{"1","2"},{NULL,"4"}}\t{"","b"}',
+      '{}\t{"a","b c","2.5","1000000000000000"}\t{"q\\"\\\\",NULL,{"1"}}\t{{"1","2"},{NULL,"4"}}\t{"","b"}',
       "bad argument #1 to 'encode_array' (Table expected)",
       'cannot encode the array: its key "a" is no index of it',
       "cannot encode element [1]: a boolean",
