@@ -3,7 +3,7 @@
  * in JavaScript we hold it as a string of characters 0 to 255, one a byte ("binary
  * string", Buffer's "latin1").
  */
-import { type ByteString, latin1Of } from "@cm4all/linux";
+import { type ByteString, bytesOfText, errorText, latin1Of } from "@cm4all/linux";
 import "./compat/patch.ts";
 import defs from "fengari/src/defs.js";
 import lauxlib from "fengari/src/lauxlib.js";
@@ -73,6 +73,11 @@ export function typeName(L: LuaState, index: number): string {
 /** Raises an error with the position of the calling script before the message. */
 export function raise(L: LuaState, message: string): never {
   return lauxlib.luaL_error(L, defs.to_luastring("%s"), toBytes(message));
+}
+
+/** Raises the message of an error of ours, which is text. */
+export function raiseError(L: LuaState, error: unknown): never {
+  return raise(L, latin1Of(bytesOfText(errorText(error))));
 }
 
 /** Raises an error whose message is the text alone. */

@@ -1,114 +1,37 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import {
-  chmodSync,
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type BundleCopy, copyBundle, missing } from "@cm4all/testing";
+import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { checkScript } from "../src/check.ts";
-import { type Run, ScriptHost, type ScriptHostOptions } from "../src/script-host.ts";
-import { type Fields, recordOf } from "./script.ts";
+import { account, handler, kill, TestHosts } from "./host-support.ts";
 
-const dist = join(import.meta.dirname, "../dist");
-let bundle: BundleCopy;
-let scratch: string;
+let hosts: TestHosts;
 beforeAll(() => {
-  const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
-  bundle = copyBundle(
-    join(dist, "lua-host.js"),
-    addons.map((name) => join(dist, name)),
-  );
-  scratch = mkdtempSync(join(tmpdir(), "lua-host-"));
-  chmodSync(scratch, 0o755);
-  chmodSync(bundle.directory, 0o755);
+  hosts = new TestHosts();
 });
-afterAll(() => {
-  bundle?.[Symbol.dispose]();
-  rmSync(scratch, { recursive: true, force: true });
-});
-
-let hosts: ScriptHost[] = [];
-let files: number[] = [];
-afterEach(async () => {
-  await Promise.all(hosts.map((host) => host.stop(0)));
-  for (const fd of files) closeSync(fd);
-  hosts = [];
-  files = [];
-});
-
-const DEFAULTS = {
-  instructions: 50_000_000,
-  handlerTimeoutMs: 60_000,
-  answerTimeoutMs: 10_000,
-  maxRunning: 64,
-  memoryMiB: 128,
-} as const;
-
-const scriptPath = () => join(scratch, "script.lua");
-const printed = () => readFileSync(join(scratch, "out"), "latin1");
-
-function options(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHostOptions {
-  writeFileSync(scriptPath(), code, "latin1");
-  const out = openSync(join(scratch, "out"), "w");
-  const err = openSync(join(scratch, "err"), "w");
-  files.push(out, err);
-  return {
-    ...DEFAULTS,
-    program: [bundle.program],
-    script: scriptPath(),
-    stdout: out,
-    stderr: err,
-    ...more,
-  };
-}
-
-async function start(code: string, more: Partial<ScriptHostOptions> = {}): Promise<ScriptHost> {
-  const host = new ScriptHost(options(code, more));
-  hosts.push(host);
-  host.start();
-  await once(host, "ready");
-  return host;
-}
-
-/** Runs the handler for one cgroup, of which it may be known at once that it has begun. */
-function account(host: ScriptHost, cgroup: Fields = {}, run: Partial<Run> = {}) {
-  return host.run([recordOf(cgroup)], { kind: "released", begin: async () => {}, ...run });
-}
-
-/** Never pid 0, which is this process's own group. */
-function kill(host: ScriptHost, signal: NodeJS.Signals): void {
-  if (host.pid === undefined) throw new Error("the script host does not run");
-  process.kill(host.pid, signal);
-}
-
-const handler = (body: string) => `function cgroup_released(cgroup) ${body}\nend`;
+afterEach(() => hosts.stopAll());
+afterAll(() => hosts?.[Symbol.dispose]());
 
 describe("the script host", () => {
   it("runs handlers, from a bundle alone in its directory", async () => {
-    const host = await start(handler("print(cgroup.path, cgroup.cpu_total, cgroup.memory_peak)"));
+    const host = await hosts.start(
+      handler("print(cgroup.path, cgroup.cpu_total, cgroup.memory_peak)"),
+    );
     expect(host.room).toBe(64);
     expect(await account(host, { cpuTotalUsec: 1_500_000 })).toEqual({ type: "done" });
-    expect(printed()).toBe("/system.slice/test.scope/a\t1.5\tnil\n");
+    expect(hosts.printed).toBe("/system.slice/test.scope/a\t1.5\tnil\n");
     expect(host.running).toBe(0);
   });
 
   it("takes any path through, byte by byte", async () => {
-    const host = await start(handler("io.write(cgroup.path, '\\n') error(cgroup.path, 0)"));
+    const host = await hosts.start(handler("io.write(cgroup.path, '\\n') error(cgroup.path, 0)"));
     const bytes = Buffer.from([...Array(255).keys()].map((i) => i + 1));
     const path = `/${bytes.toString("latin1")}`;
     const outcome = await account(host, { path });
-    expect(printed()).toBe(`${path}\n`);
+    expect(hosts.printed).toBe(`${path}\n`);
     expect(outcome).toMatchObject({
       type: "failed",
       message: Buffer.from(path, "latin1").toString(),
@@ -116,11 +39,11 @@ describe("the script host", () => {
   });
 
   it("gives failures with message and traceback", async () => {
-    const host = await start(handler("\nlocal t = nil\nreturn t.x"));
+    const host = await hosts.start(handler("\nlocal t = nil\nreturn t.x"));
     const outcome = await account(host);
     expect(outcome).toEqual({
       type: "failed",
-      message: `${scriptPath()}:3: attempt to index local 't' (a nil value)`,
+      message: `${hosts.scriptPath}:3: attempt to index local 't' (a nil value)`,
       traceback: expect.stringContaining("stack traceback:"),
       effect: "none",
       cause: "script",
@@ -129,7 +52,7 @@ describe("the script host", () => {
   });
 
   it("stops endless loops, and goes on", async () => {
-    const host = await start(
+    const host = await hosts.start(
       handler(
         "if cgroup.report == 1 then while true do end elseif cgroup.report == 2 then ('a'):rep(40):find(('a-'):rep(40) .. 'b') end",
       ),
@@ -147,7 +70,7 @@ describe("the script host", () => {
   });
 
   it("has a bound of running handlers", async () => {
-    const host = await start(handler("coroutine.yield()"), {
+    const host = await hosts.start(handler("coroutine.yield()"), {
       maxRunning: 2,
       handlerTimeoutMs: 200,
     });
@@ -163,41 +86,38 @@ describe("the script host", () => {
   });
 
   it("reports scripts that cannot be used, and loads them again on reload", async () => {
-    const host = new ScriptHost(options("this is no Lua"));
-    hosts.push(host);
+    const host = hosts.make(hosts.options("this is no Lua"));
     host.start();
     const [message] = await once(host, "unusable");
-    expect(message).toBe(`${scriptPath()}:1: syntax error near 'is'`);
+    expect(message).toBe(`${hosts.scriptPath}:1: syntax error near 'is'`);
     expect([host.state, host.room]).toEqual(["unusable", 0]);
-    writeFileSync(scriptPath(), handler("print('repaired')"));
+    writeFileSync(hosts.scriptPath, handler("print('repaired')"));
     host.reload();
     await once(host, "ready");
     expect(await account(host)).toEqual({ type: "done" });
-    expect(printed()).toContain("repaired");
+    expect(hosts.printed).toContain("repaired");
   });
 
   it("calls reload, and reports its errors", async () => {
-    const host = await start(
+    const host = await hosts.start(
       `function reload() print('reloaded') error('in reload', 0) end ${handler("")}`,
     );
     host.reload();
     const [source, message] = await once(host, "scriptError");
-    expect([source, message, printed()]).toEqual(["reload", "in reload", "reloaded\n"]);
+    expect([source, message, hosts.printed]).toEqual(["reload", "in reload", "reloaded\n"]);
   });
 
   it("names its script in people's letters", async () => {
-    const script = join(scratch, "skript-ä€.lua");
+    const script = join(hosts.directory, "skript-ä€.lua");
     writeFileSync(script, "-- no handler");
-    const host = new ScriptHost(options("", { script }));
-    hosts.push(host);
+    const host = hosts.make(hosts.options("", { script }));
     host.start();
     const [warning] = await once(host, "ready");
     expect(warning).toContain("/skript-ä€.lua: function 'cgroup_released' not found");
   });
 
   it("warns of a script without a handler", async () => {
-    const host = new ScriptHost(options("x = 1"));
-    hosts.push(host);
+    const host = hosts.make(hosts.options("x = 1"));
     host.start();
     const [warning] = await once(host, "ready");
     expect(warning).toMatch(/function 'cgroup_released' not found/);
@@ -205,7 +125,7 @@ describe("the script host", () => {
   });
 
   it("replaces a host that was killed", async () => {
-    const host = await start(handler("coroutine.yield()"));
+    const host = await hosts.start(handler("coroutine.yield()"));
     const { pid } = host;
     const running = account(host);
     const ended = once(host, "ended");
@@ -222,10 +142,13 @@ describe("the script host", () => {
   });
 
   it("replaces a host that is stopped, or blocked", async () => {
-    const host = await start(handler("if cgroup.report == 2 then os.execute('sleep 100') end"), {
-      // On a busy machine it takes its time to start.
-      answerTimeoutMs: 5000,
-    });
+    const host = await hosts.start(
+      handler("if cgroup.report == 2 then os.execute('sleep 100') end"),
+      {
+        // On a busy machine it takes its time to start.
+        answerTimeoutMs: 5000,
+      },
+    );
     kill(host, "SIGSTOP");
     expect(await account(host)).toMatchObject({
       type: "interrupted",
@@ -238,7 +161,7 @@ describe("the script host", () => {
   });
 
   it("replaces a host that is out of memory", async () => {
-    const host = await start(
+    const host = await hosts.start(
       handler("if cgroup.report == 1 then local t = {} for i = 1, 1e9 do t[i] = {i} end end"),
       { memoryMiB: 48, instructions: 1e12 },
     );
@@ -251,8 +174,7 @@ describe("the script host", () => {
   });
 
   it("grows the pauses between hosts that do nothing but end", async () => {
-    const host = new ScriptHost(options("os.exit(3)"));
-    hosts.push(host);
+    const host = hosts.make(hosts.options("os.exit(3)"));
     const pauses: unknown[] = [];
     host.on("ended", (reason, pause) => pauses.push([reason, pause]));
     host.start();
@@ -267,7 +189,7 @@ describe("the script host", () => {
   });
 
   it("gives running handlers a bounded time to end", async () => {
-    const host = await start(handler("coroutine.yield()"));
+    const host = await hosts.start(handler("coroutine.yield()"));
     const running = account(host);
     const begin = performance.now();
     await host.stop(300);
@@ -279,8 +201,7 @@ describe("the script host", () => {
 
   it("ends for good if it is told to while it starts", async () => {
     for (const pauseMs of [0, 50, 100, 150, 200, 300]) {
-      const host = new ScriptHost(options("function cgroup_released(c) end"));
-      hosts.push(host);
+      const host = hosts.make(hosts.options("function cgroup_released(c) end"));
       const states: string[] = [];
       host.start();
       host.on("state", (state) => states.push(state));
@@ -293,7 +214,7 @@ describe("the script host", () => {
   });
 
   it("ends sooner if it is told to again", async () => {
-    const host = await start("function cgroup_released(c) coroutine.yield() end");
+    const host = await hosts.start("function cgroup_released(c) coroutine.yield() end");
     const outcome = account(host);
     const first = host.stop(60_000);
     await host.stop(0);
@@ -303,7 +224,7 @@ describe("the script host", () => {
   });
 
   it("sleeps while there is nothing to do", async () => {
-    const host = await start(handler(""));
+    const host = await hosts.start(handler(""));
     await account(host);
     await delay(2500);
     const switches = () =>
@@ -335,8 +256,8 @@ describe("the script host", () => {
         setTimeout(() => console.log(child.pid), 300);
       });`;
     for (const body of ["coroutine.yield()", "os.execute('sleep 3')"]) {
-      writeFileSync(scriptPath(), `handlers_bear_repetition = true ${handler(body)}`);
-      const daemon = spawn(process.execPath, ["-e", code, bundle.program, scriptPath()], {
+      writeFileSync(hosts.scriptPath, `handlers_bear_repetition = true ${handler(body)}`);
+      const daemon = spawn(process.execPath, ["-e", code, hosts.program, hosts.scriptPath], {
         stdio: ["ignore", "pipe", "inherit"],
       });
       const [line] = await once(daemon.stdout, "data");
@@ -353,32 +274,37 @@ describe("the script host", () => {
   });
 
   it.skipIf(missing("root") !== undefined)("runs as another user", async () => {
-    const host = await start(handler("local h = io.popen('id -u; id -G') print(h:read('*a'))"), {
-      uid: 65534,
-      gid: 65534,
-    });
+    const host = await hosts.start(
+      handler("local h = io.popen('id -u; id -G') print(h:read('*a'))"),
+      {
+        uid: 65534,
+        gid: 65534,
+      },
+    );
     expect(await account(host)).toEqual({ type: "done" });
-    expect(printed().trim().split("\n")).toEqual(["65534", "65534"]);
+    expect(hosts.printed.trim().split("\n")).toEqual(["65534", "65534"]);
   });
 });
 
 describe("checkScript", () => {
   it("says what is wrong", async () => {
-    expect(await checkScript(options(handler("")))).toEqual({ usable: true });
-    expect(await checkScript(options(""))).toMatchObject({
+    expect(await checkScript(hosts.options(handler("")))).toEqual({ usable: true });
+    expect(await checkScript(hosts.options(""))).toMatchObject({
       usable: true,
       warning: expect.any(String),
     });
-    expect(await checkScript(options("error('boom')"))).toMatchObject({
+    expect(await checkScript(hosts.options("error('boom')"))).toMatchObject({
       usable: false,
-      message: `${scriptPath()}:1: boom`,
+      message: `${hosts.scriptPath}:1: boom`,
       traceback: expect.stringContaining("in main chunk"),
     });
-    expect(await checkScript(options("", { script: "/nonexistent.lua" }))).toEqual({
+    expect(await checkScript(hosts.options("", { script: "/nonexistent.lua" }))).toEqual({
       usable: false,
       message: "cannot open /nonexistent.lua: No such file or directory",
     });
-    expect(await checkScript(options("while true do end", { instructions: 1e6 }))).toMatchObject({
+    expect(
+      await checkScript(hosts.options("while true do end", { instructions: 1e6 })),
+    ).toMatchObject({
       usable: false,
       message: expect.stringMatching(/script\.lua:1: the script ran 1000000 instructions/),
     });

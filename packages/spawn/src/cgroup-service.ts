@@ -42,7 +42,7 @@ export class CgroupService {
     log: Logger,
   ) {
     this.#log = log;
-    this.#sink = new ScriptSink(root, log);
+    this.#sink = new ScriptSink(log);
     this.#queue = new AccountingQueue(this.#sink, accounting.policy, log);
     this.#sink.onStateChange(() => this.#thread?.post("setAccounting", this.#isAccounting));
     this.#log(LOG_INFO, `reaping cgroups below ${textOf(root)}`);

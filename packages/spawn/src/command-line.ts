@@ -60,9 +60,9 @@ async function check(options: GlobalOptions): Promise<void> {
 
 async function measure(options: GlobalOptions, path: string): Promise<void> {
   const { measureCgroup } = await import("./accounting/commands.ts");
-  const { report, snapshot } = measureCgroup(readConfig(options.config), path);
+  const { report, record } = measureCgroup(readConfig(options.config), path);
   console.error(report ?? `${path}: nothing is known about it`);
-  console.log(JSON.stringify(snapshot, undefined, 2));
+  console.log(JSON.stringify(record, undefined, 2));
 }
 
 interface LuaOptions {
@@ -75,11 +75,11 @@ async function runLua(options: GlobalOptions, script: string, from: LuaOptions):
   const { measureCgroup, readRecorded, runScript } = await import("./accounting/commands.ts");
   if ((from.cgroup === undefined) === (from.recorded === undefined))
     throw new CommandFailure("give either --cgroup or --recorded", EX_USAGE);
-  const snapshot =
+  const record =
     from.recorded === undefined
-      ? measureCgroup(config, from.cgroup ?? "").snapshot
+      ? measureCgroup(config, from.cgroup ?? "").record
       : readRecorded(from.recorded);
-  await runScript(config, script, snapshot);
+  await runScript(config, script, record);
 }
 
 export async function runCommandLine(): Promise<void> {

@@ -65,6 +65,25 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     });
   });
 
+  it("lua takes recorded attributes, and what earlier versions recorded without", () => {
+    const recorded = join(directory, "recorded.json");
+    const snapshot = { path: "/a/b", id: "boot:1", report: 1, measuredMs: 1500 };
+    const xattrs = [[["user.account", "foo"]], [["user.account", "bar"]]];
+    writeFileSync(
+      script(),
+      "function cgroups_released(list) local c = list[1] print(#list, c.measured, c.xattr.account, c.parent.xattr.account) end",
+    );
+    writeFileSync(recorded, JSON.stringify({ snapshot, xattrs }));
+    expect(run("lua", script(), "--recorded", recorded).stdout).toBe("1\t1.5\tfoo\tbar\n");
+    writeFileSync(recorded, JSON.stringify(snapshot));
+    expect(run("lua", script(), "--recorded", recorded).stdout).toBe("1\t1.5\tnil\tnil\n");
+    writeFileSync(recorded, JSON.stringify({ snapshot }));
+    expect(run("lua", script(), "--recorded", recorded)).toMatchObject({
+      status: 65,
+      stderr: expect.stringContaining("no record of a cgroup"),
+    });
+  });
+
   it("lua runs the handler for a cgroup as it is, which stays", () => {
     writeFileSync(script(), "function cgroup_released(c) print(c.path) end");
     for (const path of ["/a/job", "a/job", `${scratch.path}/a/job`])

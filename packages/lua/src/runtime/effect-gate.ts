@@ -1,7 +1,6 @@
 /** Has library functions take effect outside only after their run has begun. */
-import { errorText } from "@cm4all/linux";
 import type { EffectGate } from "../compat/index.ts";
-import { lua, raise } from "../lua.ts";
+import { lua, raiseError } from "../lua.ts";
 import type { Scheduler } from "./scheduler.ts";
 
 /** Waits where the coroutine can be suspended, and blocks elsewhere. */
@@ -14,7 +13,7 @@ export function effectGate(scheduler: Scheduler): EffectGate {
       try {
         effects.beginSync();
       } catch (error) {
-        return raise(L, errorText(error));
+        return raiseError(L, error);
       }
       return perform(taken);
     }

@@ -5,14 +5,7 @@
  * Invariants: Lua code runs in `#resume` and in `call` alone. A thread has at most one
  * wait; whatever resumes the thread removes it, so that a late result finds none.
  */
-import {
-  type ByteString,
-  bytesOf,
-  bytesOfLatin1,
-  bytesOfText,
-  errorText,
-  latin1Of,
-} from "@cm4all/linux";
+import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { budget, raiseInVm } from "../compat/budget.ts";
 import type { CoroutineWatcher } from "../compat/index.ts";
 import {
@@ -21,6 +14,7 @@ import {
   lauxlib,
   lua,
   raise,
+  raiseError,
   toBytes,
   toText,
   typeName,
@@ -134,7 +128,7 @@ export class Scheduler implements CoroutineWatcher {
         }),
       (error: unknown) =>
         this.#wake(L, wait, () => {
-          finish = () => raise(L, errorText(error));
+          finish = () => raiseError(L, error);
         }),
     );
     // A script that resumes the coroutine itself decides what the function returns.

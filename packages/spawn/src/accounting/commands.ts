@@ -1,7 +1,7 @@
 /** Commands for people who write scripts: they need no running daemon. */
 import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
-import { type CgroupSnapshot, isSnapshot, tryFindCgroup2 } from "@cm4all/cgroup";
+import { type CgroupRecord, isSnapshot, tryFindCgroup2, tryParseRecord } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
 import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
@@ -28,7 +28,7 @@ export async function checkAccounting(config: Config): Promise<void> {
   }
   const privileges = userWarning(config.accounting);
   if (privileges !== undefined) console.error(privileges);
-  const result = await checkScript(hostOptions(config.accounting, path, cgroupRoot(config)));
+  const result = await checkScript(hostOptions(config.accounting, path));
   if (!result.usable)
     throw new CommandFailure(
       [result.message, result.traceback].filter(Boolean).join("\n"),
@@ -53,7 +53,7 @@ function readableScript(config: Config): ChosenScript {
 export function measureCgroup(
   config: Config,
   path: string,
-): { snapshot: CgroupSnapshot; report: string | undefined } {
+): { record: CgroupRecord; report: string | undefined } {
   const rootPath = cgroupRoot(config);
   const mountPoint = textOf(rootPath);
   const full = realpath(
@@ -70,7 +70,7 @@ export function measureCgroup(
     if (typeof measured === "string")
       throw new CommandFailure(`${path} is ${measured}`, EX_NOINPUT);
     const snapshot = { ...measured, report: 1 };
-    return { snapshot, report: formatReport(path, snapshot) };
+    return { record: { snapshot, xattrs: [] }, report: formatReport(path, snapshot) };
   } finally {
     root.close();
   }
@@ -84,28 +84,38 @@ function realpath(path: string): string {
   }
 }
 
-/** Reads what `measureCgroup` gave, possibly on another host or changed by a person. */
-export function readRecorded(file: string): CgroupSnapshot {
+/**
+ * Reads what `measureCgroup` gave, possibly on another host or changed by a person. A
+ * snapshot alone, which earlier versions gave, is a record without attributes.
+ */
+export function readRecorded(file: string): CgroupRecord {
+  let json: string;
   let value: unknown;
   try {
-    value = JSON.parse(readFileSync(file, "utf8"));
+    json = readFileSync(file, "utf8");
+    value = JSON.parse(json);
   } catch (error) {
     const reason = errorText(error);
     throw new CommandFailure(`${file}: ${reason}`, EX_DATAERR);
   }
-  if (!isSnapshot(value))
-    throw new CommandFailure(`${file}: path, id, report and measuredMs are missing`, EX_DATAERR);
-  return value;
+  if (isSnapshot(value)) return { snapshot: value, xattrs: [] };
+  const record = tryParseRecord(json);
+  if (record === undefined)
+    throw new CommandFailure(
+      `${file}: no record of a cgroup: snapshot with path, id, report and measuredMs, and xattrs`,
+      EX_DATAERR,
+    );
+  return record;
 }
 
 /** Runs a script's handler once. @throws CommandFailure where it fails */
 export async function runScript(
   config: Config,
   script: string,
-  snapshot: CgroupSnapshot,
+  record: CgroupRecord,
 ): Promise<void> {
   const host = new ScriptHost({
-    ...hostOptions(config.accounting, resolve(script), cgroupRoot(config)),
+    ...hostOptions(config.accounting, resolve(script)),
     // It is this person's script, and prints to this person's terminal.
     uid: undefined,
     gid: undefined,
@@ -123,7 +133,7 @@ export async function runScript(
       host.once("ended", (reason) => fail(failure(`the script host ended: ${reason}`)));
       host.start();
     });
-    const outcome = await host.run(snapshot);
+    const outcome = await host.run([record], { kind: "released", begin: async () => {} });
     if (outcome.type === "failed") throw failure(outcome.message, outcome.traceback);
     if (outcome.type === "interrupted") throw failure(outcome.message);
   } finally {

@@ -10,7 +10,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { type ByteString, errorText } from "@cm4all/linux";
+import { errorText } from "@cm4all/linux";
 import { ScriptHost, type ScriptHostOptions } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
@@ -18,7 +18,6 @@ import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./scr
 import type { AccountingSink, SinkState } from "./sink.ts";
 
 export class ScriptSink implements AccountingSink {
-  readonly #cgroupRoot: ByteString;
   readonly #log: Logger;
   readonly #listeners: (() => void)[] = [];
   /** The host in charge. */
@@ -30,8 +29,7 @@ export class ScriptSink implements AccountingSink {
   /** The state while no host is in charge. */
   #withoutHost: SinkState = "starting";
 
-  constructor(cgroupRoot: ByteString, log: Logger) {
-    this.#cgroupRoot = cgroupRoot;
+  constructor(log: Logger) {
     this.#log = log;
   }
 
@@ -49,7 +47,8 @@ export class ScriptSink implements AccountingSink {
 
   async account(snapshot: CgroupSnapshot): Promise<void> {
     if (this.#host === undefined) throw new Error("there is no script host");
-    const outcome = await this.#host.run(snapshot);
+    const records = [{ snapshot, xattrs: [] }];
+    const outcome = await this.#host.run(records, { kind: "released", begin: async () => {} });
     if (outcome.type === "failed")
       throw new Error([outcome.message, outcome.traceback].filter(Boolean).join("\n"));
     if (outcome.type === "interrupted") throw new Error(outcome.message);
@@ -72,7 +71,7 @@ export class ScriptSink implements AccountingSink {
     const { path, warning } = script;
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     if (path === undefined) this.#runNone("idle");
-    else this.#run(hostOptions(config, path, this.#cgroupRoot), config);
+    else this.#run(hostOptions(config, path), config);
   }
 
   #runNone(state: SinkState): void {
@@ -169,12 +168,12 @@ function stateOf(host: ScriptHost): SinkState {
     case "starting":
       return "starting";
     case "ready":
-      return host.hasHandler ? "ready" : "idle";
+      return host.handlers.released === "none" ? "idle" : "ready";
     case "unusable":
       return "down";
     case "pausing":
       // The next process will say whether the script has got a handler since.
-      return host.hasHandler ? "down" : "starting";
+      return host.handlers.released === "none" ? "starting" : "down";
   }
 }
 

@@ -1,5 +1,4 @@
 /** The accounting script of the configuration, and how its host is started. */
-import type { ByteString } from "@cm4all/linux";
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { DEFAULT_USER } from "./user.ts";
@@ -35,16 +34,10 @@ export function userWarning({ user }: AccountingConfig): string | undefined {
   return `there is no user ${DEFAULT_USER}, and accounting.user names no other: the script runs as root, with all privileges of the daemon`;
 }
 
-/** @param cgroupRoot where cgroup2 is mounted */
-export function hostOptions(
-  config: AccountingConfig,
-  script: string,
-  cgroupRoot: ByteString,
-): ScriptHostOptions {
+export function hostOptions(config: AccountingConfig, script: string): ScriptHostOptions {
   const user = isRoot() ? config.user : undefined;
   return {
     script,
-    cgroupRoot,
     program: [__filename, SCRIPT_HOST_COMMAND],
     instructions: config.instructions,
     handlerTimeoutMs: config.handlerTimeoutMs,

@@ -1,0 +1,180 @@
+/** How the daemon and a script host go through a run together. */
+import { EventEmitter, once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Run } from "../src/script-host.ts";
+import { account, handler, kill, TestHosts } from "./host-support.ts";
+import { recordOf } from "./script.ts";
+
+let hosts: TestHosts;
+beforeAll(() => {
+  hosts = new TestHosts();
+});
+afterEach(() => hosts.stopAll());
+afterAll(() => hosts?.[Symbol.dispose]());
+
+/** As a daemon that has not written down yet that a run has begun. */
+class Beginning {
+  readonly #events = new EventEmitter();
+  count = 0;
+
+  readonly begin = async (): Promise<void> => {
+    this.count++;
+    const granted = once(this.#events, "granted");
+    this.#events.emit("asked");
+    await granted;
+  };
+
+  async asked(): Promise<void> {
+    if (this.count === 0) await once(this.#events, "asked");
+  }
+
+  grant(): void {
+    this.#events.emit("granted");
+  }
+}
+
+const WAYS = [
+  ["that can wait", "os.remove(FILE)"],
+  ["that cannot", "('x'):gsub('x', function() os.remove(FILE) end)"],
+] as const;
+
+describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
+  const file = () => join(hosts.directory, "effect");
+  const code = (rest: string) => {
+    writeFileSync(file(), "");
+    return `FILE = '${file()}' ${handler(`${effect} ${rest}`)}`;
+  };
+
+  it("the daemon is asked, once", async () => {
+    const host = await hosts.start(code("os.remove(FILE) error('boom', 0)"));
+    const beginning = new Beginning();
+    const outcome = account(host, {}, beginning);
+    await beginning.asked();
+    await delay(50);
+    expect(existsSync(file())).toBe(true);
+    beginning.grant();
+    expect(await outcome).toMatchObject({ type: "failed", message: "boom", effect: "taken" });
+    expect([existsSync(file()), beginning.count]).toEqual([false, 1]);
+  });
+
+  it("it is an error if the daemon refuses, and nothing is done", async () => {
+    const host = await hosts.start(code(""));
+    const begin = () => Promise.reject(new Error("no space left: ä"));
+    expect(await account(host, {}, { begin })).toMatchObject({
+      message: `${hosts.scriptPath}:1: no space left: ä`,
+      effect: "none",
+    });
+    expect(existsSync(file())).toBe(true);
+  });
+
+  it("nothing is asked in a script that bears repetition", async () => {
+    const host = await hosts.start(`handlers_bear_repetition = true ${code("")}`);
+    const beginning = new Beginning();
+    expect(await account(host, {}, beginning)).toEqual({ type: "done" });
+    expect(beginning.count).toBe(0);
+    expect(host.handlers.bearsRepetition).toBe(true);
+  });
+
+  it("a host that ends has done nothing", async () => {
+    const host = await hosts.start(code(""));
+    const beginning = new Beginning();
+    const outcome = account(host, {}, beginning);
+    await beginning.asked();
+    kill(host, "SIGKILL");
+    expect(await outcome).toMatchObject({ type: "interrupted", effect: "none" });
+    beginning.grant();
+    await once(host, "ready");
+    expect(existsSync(file())).toBe(true);
+  });
+
+  it("a host that ends afterwards may have done it", async () => {
+    const host = await hosts.start(code("coroutine.yield()"));
+    const outcome = account(host);
+    for (let i = 0; i < 500 && existsSync(file()); i++) await delay(10);
+    kill(host, "SIGKILL");
+    expect(await outcome).toMatchObject({ type: "interrupted", effect: "unanswered" });
+  });
+
+  it("a slow disk is no sign of death, and others are heard meanwhile", async () => {
+    const host = await hosts.start(
+      `function reload() print('reloaded') end ${code("print(cgroup.report)")}`,
+      { answerTimeoutMs: 2000 },
+    );
+    const { pid } = host;
+    const beginning = new Beginning();
+    const first = account(host, { report: 1 }, beginning);
+    await beginning.asked();
+    const second = account(host, { report: 2 });
+    host.reload();
+    await delay(5000);
+    beginning.grant();
+    expect([await first, await second, host.pid]).toEqual([
+      { type: "done" },
+      { type: "done" },
+      pid,
+    ]);
+    for (let i = 0; i < 500 && !hosts.printed.includes("reloaded"); i++) await delay(10);
+    expect(hosts.printed.trim().split("\n").sort()).toEqual(["1", "2", "reloaded"]);
+  });
+
+  it("a host that is told to stop does so", async () => {
+    const host = await hosts.start(code(""));
+    const beginning = new Beginning();
+    const outcome = account(host, {}, beginning);
+    await beginning.asked();
+    await host.stop(0);
+    expect(await outcome).toMatchObject({ type: "interrupted", effect: "none" });
+    expect(existsSync(file())).toBe(true);
+  });
+});
+
+describe("the script host and its records", () => {
+  it("takes lists, for handlers that do", async () => {
+    const host = await hosts.start(
+      "function cgroups_released(list) for _, c in ipairs(list) do print(c.path) end end",
+    );
+    expect(host.handlers).toEqual({ released: "list", running: "none", bearsRepetition: false });
+    const run: Run = { kind: "released", begin: async () => {} };
+    const records = ["/a", "/b", "/c"].map((path) => recordOf({ path }));
+    expect(await host.run(records, run)).toEqual({ type: "done" });
+    expect(hosts.printed).toBe("/a\n/b\n/c\n");
+    const single = await hosts.start(handler(""));
+    expect(() => single.run(records, run)).toThrow("the handler takes one cgroup, not 3");
+  });
+
+  it("tells of running cgroups", async () => {
+    const host = await hosts.start(
+      "handlers_bear_repetition = true function cgroups_running(list) print(#list, list[1].path) end",
+    );
+    const run: Run = { kind: "running", begin: async () => {} };
+    expect(await host.run([recordOf({ path: "/a" }), recordOf()], run)).toEqual({ type: "done" });
+    expect(hosts.printed).toBe("2\t/a\n");
+  });
+
+  it("takes the longest path, at its end, too", async () => {
+    const host = await hosts.start(
+      handler("if cgroup.report == 2 then error(cgroup.path) end print(#cgroup.path)"),
+    );
+    const path = `/${"\x01".repeat(255)}`.repeat(200);
+    expect(await account(host, { path })).toEqual({ type: "done" });
+    expect(await account(host, { path, report: 2 })).toMatchObject({ type: "failed" });
+    expect(hosts.printed).toBe(`${path.length}\n`);
+  });
+
+  it("refuses a list that is too long for a message, and goes on", async () => {
+    const host = await hosts.start("function cgroups_released(list) end");
+    const { pid } = host;
+    const long = recordOf({ path: `/${"\x01".repeat(6_000_000)}` });
+    const run: Run = { kind: "released", begin: async () => {} };
+    expect(await host.run([long, long], run)).toMatchObject({
+      type: "failed",
+      message: expect.stringMatching(/^a message of \d+ bytes$/),
+      effect: "none",
+    });
+    expect(await host.run([long], run)).toEqual({ type: "done" });
+    expect(host.pid).toBe(pid);
+  });
+});

@@ -1,0 +1,111 @@
+/** Script hosts from a bundle alone in its directory, for tests. */
+
+import { once } from "node:events";
+import {
+  chmodSync,
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type BundleCopy, copyBundle } from "@cm4all/testing";
+import { type Outcome, type Run, ScriptHost, type ScriptHostOptions } from "../src/script-host.ts";
+import { type Fields, recordOf } from "./script.ts";
+
+const dist = join(import.meta.dirname, "../dist");
+
+const DEFAULTS = {
+  instructions: 50_000_000,
+  handlerTimeoutMs: 60_000,
+  answerTimeoutMs: 10_000,
+  maxRunning: 64,
+  memoryMiB: 128,
+} as const;
+
+/** The hosts of a test file, which ends those of each test. */
+export class TestHosts implements Disposable {
+  readonly directory = mkdtempSync(join(tmpdir(), "lua-host-"));
+  readonly #bundle: BundleCopy;
+  #hosts: ScriptHost[] = [];
+  #files: number[] = [];
+
+  constructor() {
+    const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
+    this.#bundle = copyBundle(
+      join(dist, "lua-host.js"),
+      addons.map((name) => join(dist, name)),
+    );
+    // For hosts of another user.
+    chmodSync(this.directory, 0o755);
+    chmodSync(this.#bundle.directory, 0o755);
+  }
+
+  get program(): string {
+    return this.#bundle.program;
+  }
+
+  get scriptPath(): string {
+    return join(this.directory, "script.lua");
+  }
+
+  /** What the scripts of the test have printed. */
+  get printed(): string {
+    return readFileSync(join(this.directory, "out"), "latin1");
+  }
+
+  options(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHostOptions {
+    writeFileSync(this.scriptPath, code, "latin1");
+    const stdout = openSync(join(this.directory, "out"), "w");
+    const stderr = openSync(join(this.directory, "err"), "w");
+    this.#files.push(stdout, stderr);
+    const { program, scriptPath: script } = this;
+    return { ...DEFAULTS, program: [program], script, stdout, stderr, ...more };
+  }
+
+  make(options: ScriptHostOptions): ScriptHost {
+    const host = new ScriptHost(options);
+    this.#hosts.push(host);
+    return host;
+  }
+
+  async start(code: string, more: Partial<ScriptHostOptions> = {}): Promise<ScriptHost> {
+    const host = this.make(this.options(code, more));
+    host.start();
+    await once(host, "ready");
+    return host;
+  }
+
+  async stopAll(): Promise<void> {
+    await Promise.all(this.#hosts.map((host) => host.stop(0)));
+    for (const fd of this.#files) closeSync(fd);
+    this.#hosts = [];
+    this.#files = [];
+  }
+
+  [Symbol.dispose](): void {
+    this.#bundle[Symbol.dispose]();
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs the handler for one cgroup, of which it may be known at once that it has begun. */
+export function account(
+  host: ScriptHost,
+  cgroup: Fields = {},
+  run: Partial<Run> = {},
+): Promise<Outcome> {
+  return host.run([recordOf(cgroup)], { kind: "released", begin: async () => {}, ...run });
+}
+
+/** Never pid 0, which is this process's own group. */
+export function kill(host: ScriptHost, signal: NodeJS.Signals): void {
+  if (host.pid === undefined) throw new Error("the script host does not run");
+  process.kill(host.pid, signal);
+}
+
+export const handler = (body: string) => `function cgroup_released(cgroup) ${body}\nend`;
