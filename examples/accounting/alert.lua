@@ -5,6 +5,9 @@
 -- directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
 -- "192.0.2.1:5478".
 
+-- A command that comes twice does no harm.
+handlers_bear_repetition = true
+
 local CONTROL = os.getenv("CONTROL") or "@bp-control"
 
 local function tell(customer)
@@ -21,8 +24,8 @@ function cgroup_released(cgroup)
   if killed == 0 and refused == 0 then
     return
   end
-  local known, customer = pcall(function() return cgroup.xattr.account end)
-  if not known or not customer then
+  local customer = cgroup.xattr.account
+  if not customer then
     return
   end
   print(("%s: %d processes killed for lack of memory, %d not started"):format(

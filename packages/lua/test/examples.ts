@@ -21,9 +21,30 @@ export class ExampleRoot {
 
   /** Runs an example's handler for one cgroup after the other. Gives what it printed. */
   async run(name: string, cgroups: Fields[]): Promise<string> {
+    return await this.runLists(
+      name,
+      cgroups.map((cgroup) => [cgroup]),
+    );
+  }
+
+  /**
+   * Runs an example's handler for one list of cgroups after the other.
+   * @param kind whether it is that of cgroups that ran empty, or of those that go on
+   */
+  async runLists(
+    name: string,
+    lists: Fields[][],
+    kind: "released" | "running" = "released",
+  ): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";
-    for (const cgroup of cgroups) printed += await script.handle(this.#withCustomer(cgroup));
+    for (const list of lists) {
+      const cgroups = list.map((cgroup) => this.#withCustomer(cgroup));
+      printed +=
+        kind === "released"
+          ? await script.handle(...cgroups)
+          : await script.handleRunning(...cgroups);
+    }
     expect(script.errors).toEqual([]);
     return printed;
   }
