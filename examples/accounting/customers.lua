@@ -4,9 +4,11 @@
 -- directory. Figures of a cgroup include those of the cgroups below it, so that only the
 -- one with the attribute is counted.
 --
--- A cgroup may be reported more than once, each time with its figures since its creation.
--- So what is added is the difference to what was counted before, in the same statement
--- that remembers the new figures. It adds nothing if the same report comes again.
+-- With `interim_seconds` in the configuration running cgroups are counted, too, so that what
+-- lives for months is on the bill of each day: a cgroup is told of again and again, each time
+-- with its figures since its creation. So what is added is the difference to what was counted
+-- before, in the same statement that remembers the new figures, and on the day on which they
+-- were measured. Whatever is told again adds nothing.
 
 handlers_bear_repetition = true
 
@@ -18,15 +20,14 @@ local STATEMENT = [[
     SELECT cpu_seconds, io_bytes FROM customer_cgroup WHERE host = $1 AND id = $2
   ), now AS (
     INSERT INTO customer_cgroup AS known (host, id, reported, cpu_seconds, io_bytes)
-    VALUES ($1, $2, $7, $4, $5)
-    ON CONFLICT (host, id) DO UPDATE SET
-      reported = greatest(known.reported, EXCLUDED.reported),
+    VALUES ($1, $2, to_timestamp($7), $4, $5)
+    ON CONFLICT (host, id) DO UPDATE SET reported = greatest(known.reported, EXCLUDED.reported),
       cpu_seconds = greatest(known.cpu_seconds, EXCLUDED.cpu_seconds),
       io_bytes = greatest(known.io_bytes, EXCLUDED.io_bytes)
     RETURNING cpu_seconds, io_bytes
   )
   INSERT INTO customer_usage AS total (customer, day, cpu_seconds, io_bytes, memory_peak_bytes)
-  SELECT $3, $7, now.cpu_seconds - coalesce(before.cpu_seconds, 0),
+  SELECT $3, to_timestamp($7), now.cpu_seconds - coalesce(before.cpu_seconds, 0),
     now.io_bytes - coalesce(before.io_bytes, 0), $6
   FROM now LEFT JOIN before ON true
   ON CONFLICT (customer, day) DO UPDATE SET
@@ -43,10 +44,8 @@ function cgroup_released(cgroup)
   assert(db:execute(STATEMENT, {
     host, cgroup.id, customer, cgroup.cpu_total or 0,
     (cgroup.io_read_bytes or 0) + (cgroup.io_write_bytes or 0),
-    cgroup.memory_peak or pg.null,
-    os.date("!%Y-%m-%d", cgroup.measured),
+    cgroup.memory_peak or pg.null, cgroup.measured,
   }))
 end
 
--- Called if interim_seconds is set: with it, each day has what was used on it.
 cgroup_running = cgroup_released

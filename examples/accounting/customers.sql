@@ -10,8 +10,9 @@ CREATE TABLE IF NOT EXISTS customer_usage (
   PRIMARY KEY (customer, day)
 );
 
--- How much of each cgroup is in it already. Rows that are older than the oldest cgroup on
--- any host, 60 days perhaps, may be deleted.
+-- How much of each cgroup is in it already, and when it was measured. Rows that are older than
+-- any report that may still come may be deleted: without reports of running cgroups that is the
+-- age of the oldest cgroup on any host, with them the longest time that a host may be cut off.
 CREATE TABLE IF NOT EXISTS customer_cgroup (
   host text NOT NULL,
   id text NOT NULL,

@@ -3,7 +3,8 @@
 --
 --   path="/bp-spawn.scope/shop" cpu_total=1.84 memory_peak=52428800 pids_peak=5
 --
--- What the kernel did not tell is left out.
+-- What the kernel did not tell is left out. Printing is no effect, so that a handler that
+-- fails is called again.
 
 local FIGURES = {
   "age", "cpu_total", "cpu_user", "cpu_system", "memory_peak", "memory_events_oom_kill",

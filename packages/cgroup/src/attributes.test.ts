@@ -62,6 +62,7 @@ describe("the attributes of scripts", () => {
       report: 2,
       btime: 1,
       age: 3.6,
+      measured: 5.5,
       cpu_total: 1.5,
       memory_peak: 7,
       [ALIAS]: 7,

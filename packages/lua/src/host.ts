@@ -19,6 +19,8 @@ class Host {
   readonly #beginnings = new Beginnings(this.#channel);
   #runtime: Runtime | undefined;
   #isStopping = false;
+  /** Runs that have been started and are not told of. */
+  #running = 0;
   /** Handlers are started one a turn, so that a question is answered in between. */
   #waiting: (Request & { type: "run" })[] = [];
 
@@ -79,21 +81,32 @@ class Host {
     const request = this.#waiting.shift();
     if (request === undefined) return;
     if (this.#waiting.length > 0) setImmediate(() => this.#runNext());
+    this.#running++;
     const { number, kind, records } = request;
     this.#runtime?.run(kind, records, this.#beginnings.of(number), (failure) => {
       this.#beginnings.forget(number);
-      // What is dropped at the end has neither succeeded nor failed.
-      if (this.#isStopping) return;
+      this.#running--;
       if (failure === undefined) this.#channel.send({ type: "done", number });
       else {
         const { effect, cause } = failure;
-        this.#channel.send({ type: "failed", number, effect, cause, ...cutFailure(failure) });
+        // What is dropped at the end has neither succeeded nor failed.
+        if (this.#isStopping) this.#channel.send({ type: "dropped", number, effect });
+        else this.#channel.send({ type: "failed", number, effect, cause, ...cutFailure(failure) });
       }
+      this.#endIfIdle();
     });
   }
 
+  /** Ends as soon as it is known what the runs that are dropped have done. */
   #stop(): void {
     this.#isStopping = true;
+    this.#waiting = [];
+    this.#runtime?.drop();
+    this.#endIfIdle();
+  }
+
+  #endIfIdle(): void {
+    if (!this.#isStopping || this.#running > 0) return;
     this.#runtime?.close();
     this.#channel.end(() => process.exit(0));
   }

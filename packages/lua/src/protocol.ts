@@ -52,6 +52,8 @@ export type Reply =
   | { type: "begin"; number: number }
   | { type: "done"; number: number }
   | ({ type: "failed"; number: number; effect: Effect; cause: FailureCause } & Failure)
+  /** It was ended because the host ends. */
+  | { type: "dropped"; number: number; effect: Effect }
   /** A failure that belongs to no handler. */
   | ({ type: "error"; source: ByteString } & Failure)
   | { type: "notice"; text: ByteString }

@@ -52,7 +52,7 @@ export type Outcome =
       effect: Effect;
       cause: FailureCause;
     }
-  /** The host ended meanwhile. `none`: it had not been allowed to begin. */
+  /** The host ended meanwhile, as far as it is known after how much. */
   | { type: "interrupted"; message: string; effect: Effect };
 
 /** A run in the process. */
@@ -326,6 +326,13 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
         this.#settle(reply.number, { type: "failed", ...readableFailure(reply), effect, cause });
         break;
       }
+      case "dropped":
+        this.#settle(reply.number, {
+          type: "interrupted",
+          message: "the script host ended: it was told to",
+          effect: reply.effect,
+        });
+        break;
       case "error": {
         const { message, traceback } = readableFailure(reply);
         this.emit("scriptError", textOf(reply.source), message, traceback);
@@ -375,6 +382,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     const pauseMs = this.#supervisor.ended();
     this.#tellState();
     const message = `the script host ended: ${reason}`;
+    // One that was not allowed to begin has done nothing.
     for (const { hasBegun, settle } of interrupted.values())
       settle({ type: "interrupted", message, effect: hasBegun ? "unanswered" : "none" });
     this.#onIdle?.();

@@ -42,7 +42,8 @@ describe.skipIf(missing("postgres") !== undefined)("docs/lua.md", () => {
 
   it.each(examples.map((code) => [code.split("\n")[0], code]))("%s", async (_title, code) => {
     using script = new TestScript(code, { open: openLibraries });
-    if (!code.includes("cgroup_released")) {
+    const { handlers } = script.runtime;
+    if (handlers.released === "none") {
       for (const [line, expected] of code.matchAll(/^.*-- (.*)$/gm))
         expect(script.printed, line).toContain(expected);
       return;
@@ -50,5 +51,7 @@ describe.skipIf(missing("postgres") !== undefined)("docs/lua.md", () => {
     const fields = { cpuTotalUsec: 1_500_000, memoryPeakBytes: 5 * 1024 ** 3 };
     expect(await script.outcome(fields)).toBeUndefined();
     expect(await script.outcome(fields)).toBeUndefined();
+    if (handlers.running !== "none") expect(await script.handleRunning(fields)).not.toBe("");
+    expect(script.warning).toBeUndefined();
   });
 });

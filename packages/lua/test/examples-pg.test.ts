@@ -97,14 +97,11 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         cpuTotalUsec: seconds * 1e6,
         ...(ioReadBytes === undefined ? {} : { ioReadBytes }),
       });
-      await root.runLists(
-        "postgres.lua",
-        [[at(-5, 3, 10)], [at(-5, 4, 10)], [at(-3, 10, 50)]],
-        "running",
-      );
+      const running = (...told: Parameters<typeof at>) => ({ ...at(...told), isRunning: true });
+      await root.run("postgres.lua", [running(-5, 3, 10), running(-5, 4, 10), running(-3, 10, 50)]);
       await root.run("postgres.lua", [at(-2, 10.5), { ...at(-2, 7), id: "boot:2" }]);
       // Late, and for the second time.
-      await root.runLists("postgres.lua", [[at(-5, 3, 10)]], "running");
+      await root.run("postgres.lua", [running(-5, 3, 10)]);
       expect(
         await query(
           `SELECT (now() AT TIME ZONE 'UTC')::date - day AS ago, id, cpu_seconds, io_read_bytes
@@ -157,9 +154,11 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         cpuTotalUsec: 2_000_000,
         ioReadBytes: 10,
         memoryPeakBytes: 1000,
+        measuredMs: Date.now(),
       };
       const second = { ...first, id: "boot:2", ioWriteBytes: 5, memoryPeakBytes: 500 };
-      const other = { path: root.make("/customers/b", "bar"), id: "boot:3", cpuTotalUsec: 1 };
+      const path = root.make("/customers/b", "bar");
+      const other = { path, id: "boot:3", cpuTotalUsec: 1, measuredMs: Date.now() };
       await root.run("customers.lua", [
         first,
         first,
@@ -170,29 +169,39 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
       expect(
         await query(`SELECT customer, cpu_seconds, io_bytes, memory_peak_bytes
-          FROM customer_usage WHERE day = '1970-01-01' ORDER BY customer`),
+          FROM customer_usage WHERE day = current_date ORDER BY customer`),
       ).toEqual([
         { customer: "bar", cpu_seconds: 0.000001, io_bytes: "0", memory_peak_bytes: null },
         { customer: "foo", cpu_seconds: 5, io_bytes: "35", memory_peak_bytes: "1000" },
       ]);
     });
-  });
 
-  it("customers.lua counts on each day what was used on it", async () => {
-    await prepare("customers.sql", "customer_usage, customer_cgroup");
-    const path = root.make("/customers/a", "foo");
-    const at = (day: number, seconds: number) => ({
-      path,
-      measuredMs: noon(day),
-      cpuTotalUsec: seconds * 1e6,
+    it("counts what still runs on the day on which it was measured", async () => {
+      const path = root.make("/customers/a", "foo");
+      const told = (day: string, cpuSeconds: number, isRunning = true) => ({
+        path,
+        id: "boot:1",
+        measuredMs: Date.parse(`2026-03-${day}T12:00:00Z`),
+        cpuTotalUsec: cpuSeconds * 1e6,
+        isRunning,
+      });
+      await root.run("customers.lua", [
+        told("01", 10),
+        told("01", 30),
+        told("02", 35),
+        told("01", 30),
+        told("04", 50, false),
+        told("04", 50, false),
+      ]);
+      expect(
+        await query(`SELECT to_char(day, 'DD') AS day, cpu_seconds FROM customer_usage
+          WHERE cpu_seconds > 0 ORDER BY day`),
+      ).toEqual([
+        { day: "01", cpu_seconds: 30 },
+        { day: "02", cpu_seconds: 5 },
+        { day: "04", cpu_seconds: 15 },
+      ]);
     });
-    await root.runLists("customers.lua", [[at(-2, 1)], [at(-2, 3)], [at(-1, 4)]], "running");
-    await root.run("customers.lua", [at(0, 10)]);
-    expect(await query("SELECT cpu_seconds FROM customer_usage ORDER BY day")).toEqual([
-      { cpu_seconds: 3 },
-      { cpu_seconds: 1 },
-      { cpu_seconds: 6 },
-    ]);
   });
 
   describe("fleet.lua", () => {
@@ -244,12 +253,13 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         cpuTotalUsec: seconds * 1e6,
         ...(birthMs === undefined ? {} : { birthMs }),
       });
-      await root.runLists(
-        "fleet.lua",
-        [[at(-4, 4, noon(-4))], [at(-4, 5, noon(-4))], [at(-3, 5, noon(-4))], [at(-1, 7)]],
-        "running",
-      );
-      await root.run("fleet.lua", [at(-1, 8)]);
+      await root.run("fleet.lua", [
+        { ...at(-4, 4, noon(-4)), isRunning: true },
+        { ...at(-4, 5, noon(-4)), isRunning: true },
+        { ...at(-3, 5, noon(-4)), isRunning: true },
+        { ...at(-1, 7), isRunning: true },
+        at(-1, 8),
+      ]);
       expect(await query("SELECT cpu_seconds FROM fleet_customer_days ORDER BY day")).toEqual([
         { cpu_seconds: 5 },
         { cpu_seconds: 0 },

@@ -9,6 +9,9 @@ const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
 
 export const example = (name: string) => readFileSync(join(EXAMPLES, name), "utf8");
 
+/** Of a cgroup that goes on, or has ended. */
+export type Told = Fields & { readonly isRunning?: boolean };
+
 /** Cgroups that belong to customers. */
 export class ExampleRoot {
   readonly #customers = new Map<string, string>();
@@ -19,31 +22,23 @@ export class ExampleRoot {
     return path;
   }
 
-  /** Runs an example's handler for one cgroup after the other. Gives what it printed. */
-  async run(name: string, cgroups: Fields[]): Promise<string> {
+  /** Runs an example's handlers for one cgroup after the other. Gives what it printed. */
+  async run(name: string, cgroups: Told[]): Promise<string> {
     return await this.runLists(
       name,
       cgroups.map((cgroup) => [cgroup]),
     );
   }
 
-  /**
-   * Runs an example's handler for one list of cgroups after the other.
-   * @param kind whether it is that of cgroups that ran empty, or of those that go on
-   */
-  async runLists(
-    name: string,
-    lists: Fields[][],
-    kind: "released" | "running" = "released",
-  ): Promise<string> {
+  /** The same for lists of cgroups, all of which ran empty, or all of which go on. */
+  async runLists(name: string, lists: Told[][]): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";
     for (const list of lists) {
       const cgroups = list.map((cgroup) => this.#withCustomer(cgroup));
-      printed +=
-        kind === "released"
-          ? await script.handle(...cgroups)
-          : await script.handleRunning(...cgroups);
+      printed += await (list[0]?.isRunning
+        ? script.handleRunning(...cgroups)
+        : script.handle(...cgroups));
     }
     expect(script.errors).toEqual([]);
     return printed;

@@ -120,6 +120,25 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(hosts.printed.trim().split("\n").sort()).toEqual(["1", "2", "reloaded"]);
   });
 
+  it.each([
+    ["have not begun", "none", ""],
+    ["have done nothing", "none", "os.remove('/nonexistent/x') print('begun')"],
+    ["have done something", "taken", "os.remove(FILE) print('begun')"],
+  ])("says of runs that are dropped when it stops that they %s", async (_, known, done) => {
+    const host = await hosts.start(
+      `FILE = '${file()}' ${handler(`${done} print('waits') coroutine.yield()`)}`,
+    );
+    writeFileSync(file(), "");
+    const outcome = account(host);
+    for (let i = 0; i < 500 && !hosts.printed.includes("waits"); i++) await delay(10);
+    await host.stop(0);
+    expect(await outcome).toEqual({
+      type: "interrupted",
+      message: "the script host ended: it was told to",
+      effect: known,
+    });
+  });
+
   it("a host that is told to stop does so", async () => {
     const host = await hosts.start(code(""));
     const beginning = new Beginning();

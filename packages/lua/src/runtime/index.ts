@@ -181,10 +181,15 @@ export class Runtime {
     this.#closables.delete(closable);
   }
 
-  /** Drops everything that waits, without running any more Lua code. */
-  close(): void {
+  /** Ends all runs, without running any more of their code. */
+  drop(): void {
     for (const task of this.scheduler.tasks)
       this.scheduler.cancel(task, { message: concatBytes(task.description, WAS_DROPPED) });
+  }
+
+  /** Drops everything that waits, and closes what is open. */
+  close(): void {
+    this.drop();
     for (const closable of this.#closables) closable.close();
     this.output.flush();
   }
