@@ -88,6 +88,12 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
         effect: "none",
         cause: "connection",
       });
+      // The listener never answers.
+      await using deaf = await PgProxy.start(server);
+      deaf.isDeaf = true;
+      expect(
+        await after("db:execute('SELECT 1')", { handlerTimeoutMs: 300 }, deaf.conninfo),
+      ).toMatchObject({ effect: "none", cause: "connection" });
       // A failure that is not due to the connection any more.
       expect(
         await after(
@@ -329,6 +335,34 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       );
       expect(await running.outcome({ report: 1 })).toMatchObject({ effect: "none" });
       expect(await running.outcome({ report: 2 })).toBeUndefined();
+    });
+  });
+
+  describe("the coroutines of a handler that failed", () => {
+    it("send nothing more", async () => {
+      using running = script(
+        `if c.report == 1 then assert(db:execute('SELECT pg_sleep(0.3)')) return end
+         coroutine.wrap(function() db:execute('INSERT INTO usage VALUES (1)') end)()
+         error('x')`,
+      );
+      const outcomes = await Promise.all([1, 2].map((report) => running.outcome({ report })));
+      expect(outcomes).toEqual([undefined, expect.objectContaining({ effect: "none" })]);
+      expect(await running.outcome({ report: 1 })).toBeUndefined();
+      expect(await rows()).toEqual([]);
+    });
+
+    it("send nothing more in its transaction", async () => {
+      expect(
+        await after(
+          `db:transaction(function(tx)
+             -- It survives its cancellation.
+             coroutine.wrap(function() tx:execute([[DO $$ BEGIN PERFORM pg_sleep(600);
+               EXCEPTION WHEN query_canceled THEN NULL; END $$]]) end)()
+             tx:execute('INSERT INTO usage VALUES (1); COMMIT')
+           end)`,
+          { handlerTimeoutMs: 500 },
+        ),
+      ).toEqual({ effect: "none", cause: "script", rows: [] });
     });
   });
 

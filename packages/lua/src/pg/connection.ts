@@ -58,7 +58,7 @@ export class PgConnection {
       entry = { run, text, settle };
       this.#enqueue(entry);
     });
-    return { outcome, abandon: () => this.#queue.remove(entry) };
+    return { outcome, abandon: () => this.#withdraw(entry) };
   }
 
   /** Subscribes; for good, over all sessions. @returns false where it was subscribed already */
@@ -88,7 +88,7 @@ export class PgConnection {
     return {
       granted,
       abandon: () => {
-        this.#queue.remove(lease);
+        this.#withdraw(lease);
         this.#endLease(lease);
       },
     };
@@ -97,12 +97,7 @@ export class PgConnection {
   /** @see PgRun */
   leave(run: PgRun, hasFailed: boolean): boolean {
     const hasLeftOpen = this.#owner === run;
-    if (hasFailed) {
-      const withdrawn = this.#queue.removeOf(run);
-      if (withdrawn.length > 0 && this.#session === undefined) run.cause = "connection";
-      for (const entry of withdrawn) entry.settle({ error: HANDLER_FAILED, cause: "script" });
-      if (this.#current?.run === run) this.#session?.cancel().then(() => this.#pump());
-    }
+    if (hasFailed && this.#current?.run === run) this.#session?.cancel().then(() => this.#pump());
     this.#pump();
     return hasLeftOpen;
   }
@@ -128,6 +123,13 @@ export class PgConnection {
     this.#session = undefined;
     this.#state = "closed";
     session?.end();
+  }
+
+  /** Nobody waits for it any more. */
+  #withdraw(entry: Entry | undefined): void {
+    if (entry === undefined || !this.#queue.remove(entry)) return;
+    // It would have gone on with a session.
+    if (this.#session === undefined && entry.run !== undefined) entry.run.cause = "connection";
   }
 
   #enqueue(entry: Entry): void {
@@ -275,7 +277,7 @@ export class PgConnection {
     const expected = error instanceof ConnectError || error instanceof ConninfoError;
     const message = expected || error instanceof Error ? error.message : String(error);
     const oldest = this.#queue.first();
-    this.#queue.remove(oldest);
+    if (oldest !== undefined) this.#queue.remove(oldest);
     this.#state = "pausing";
     this.#timer = setTimeout(() => {
       this.#state = "idle";

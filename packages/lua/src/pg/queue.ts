@@ -40,16 +40,12 @@ export class Queue {
     return run === undefined ? this.#entries[0] : this.#entries.find((entry) => entry.run === run);
   }
 
-  remove(entry: Entry | undefined): void {
-    if (entry === this.#entries[0]) this.#entries.shift();
-    else this.#entries = this.#entries.filter((waiting) => waiting !== entry);
-  }
-
-  /** Removes what a run still has in it. */
-  removeOf(run: PgRun): Entry[] {
-    const removed = this.#entries.filter((entry) => entry.run === run);
-    this.#entries = this.#entries.filter((entry) => entry.run !== run);
-    return removed;
+  /** @returns false if it is not in the queue */
+  remove(entry: Entry): boolean {
+    const index = this.#entries.indexOf(entry);
+    if (index === -1) return false;
+    this.#entries.splice(index, 1);
+    return true;
   }
 
   clear(): void {
