@@ -10,7 +10,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildPackages, crossBuildPackages } from "../dev/debian-packages.mjs";
 import { isProgram } from "../dev/program.mjs";
-import { fail, installDebianPackages, root, run } from "../dev/setup.mjs";
+import { errorText, fail, installDebianPackages, root, run } from "../dev/setup.mjs";
 import { copySource } from "../dev/source.mjs";
 import { wrongMachines } from "./elf.mjs";
 
@@ -75,6 +75,6 @@ if (isProgram(import.meta.url)) {
   try {
     main();
   } catch (error) {
-    fail(error instanceof Error ? error.message : String(error));
+    fail(errorText(error));
   }
 }

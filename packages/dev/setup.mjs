@@ -12,6 +12,11 @@ import { architectures } from "./architecture.mjs";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
+/** What is said of whatever was thrown. @param {unknown} error */
+export function errorText(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** Says why in one line and ends the program. @param {string} message @returns {never} */
 export function fail(message) {
   console.error(message);

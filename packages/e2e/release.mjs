@@ -8,7 +8,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { fail, root } from "../dev/setup.mjs";
+import { errorText, fail, root } from "../dev/setup.mjs";
 import { sourceHash } from "../dev/source.mjs";
 import { commandsOf, places } from "./bare/places.mjs";
 import { cellName, failuresOf, runPlaces } from "./bare/run.mjs";
@@ -112,5 +112,5 @@ if (process.getuid?.() !== 0) fail("npm run release-check needs root: it makes m
 try {
   process.exit((await main()) ? 0 : 1);
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error));
+  fail(errorText(error));
 }

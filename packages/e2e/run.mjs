@@ -9,7 +9,7 @@
  * the README's commands on bare machines; see bare/.
  */
 import { parseArgs } from "node:util";
-import { fail } from "../dev/setup.mjs";
+import { errorText, fail } from "../dev/setup.mjs";
 import { commandsOf, places } from "./bare/places.mjs";
 import { printTotal, runPlaces } from "./bare/run.mjs";
 import { builtPackages, prepareBoot, runCases } from "./host/boot.mjs";
@@ -34,7 +34,7 @@ try {
   const isWell = await (values.bare === undefined ? runBooted() : runBare(values.bare));
   process.exit(isWell ? 0 : 1);
 } catch (error) {
-  fail(error instanceof Error ? error.message : String(error));
+  fail(errorText(error));
 }
 
 async function runBooted() {

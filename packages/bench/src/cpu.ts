@@ -1,7 +1,7 @@
 /** CPU time, in seconds. @see proc_pid_stat(5), proc_stat(5) */
 import { readFileSync } from "node:fs";
 import { ProcStatField, parseProcStat, TICK_MS } from "@cm4all/linux";
-import { childPids } from "./programs.ts";
+import { childPids } from "@cm4all/testing";
 
 const TICKS_PER_SECOND = 1000 / TICK_MS;
 

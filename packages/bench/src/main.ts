@@ -1,4 +1,5 @@
 /** `npm run bench`, or some subjects alone: `npm run bench -- reaper`. */
+import { errorText } from "@cm4all/linux";
 import { measureFleet } from "./fleet.ts";
 import { measureNamespaces } from "./namespaces.ts";
 import { measureProcessScan } from "./process-scan.ts";
@@ -31,7 +32,7 @@ async function main(names: readonly string[]): Promise<void> {
 main(process.argv.slice(2)).then(
   () => process.exit(0),
   (error) => {
-    console.error(error instanceof Error ? error.message : error);
+    console.error(errorText(error));
     process.exit(1);
   },
 );

@@ -16,8 +16,9 @@ import {
   scanProcesses,
   tryReadPidNamespace,
 } from "@cm4all/spawn/src/namespaces/names/process-scan.ts";
+import { childPids } from "@cm4all/testing";
 import { type Measurement, measure } from "./nsbench.ts";
-import { childPids, compile, type RunningDaemon, startDaemon } from "./programs.ts";
+import { compile, type RunningDaemon, startDaemon } from "./programs.ts";
 
 const NAMES = 9990;
 const PROCESSES = 10_000;

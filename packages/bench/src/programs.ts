@@ -1,9 +1,10 @@
 /** The programs that are measured and those that measure. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { childPids } from "@cm4all/testing";
 import { temporaryDirectory } from "./temporary.ts";
 
 /** The package's directory: the bundle is in `dist`. */
@@ -84,7 +85,7 @@ export interface RunningReaper extends AsyncDisposable {
 
 /**
  * The daemon as a reaper.
- * @param directory for its configuration
+ * @param directory for its configuration and its journal
  * @param cgroupRoot whose scopes are managed
  */
 export async function startReaper(
@@ -96,21 +97,12 @@ export async function startReaper(
   writeFileSync(
     config,
     `[reaper]\ncgroup_root = ${JSON.stringify(cgroupRoot)}\nscopes = ["*.scope"]\n` +
-      `[accounting]\nscript = ${JSON.stringify(script)}\n`,
+      `[accounting]\nscript = ${JSON.stringify(script)}\n` +
+      `journal = ${JSON.stringify(join(directory, "journal"))}\n`,
   );
   const server = await startDaemonWith(["--config", config], "accounting with");
   const pids = [server.pid, ...childPids(server.pid)];
   return { pids, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
-}
-
-/** The children of a process, which its threads may have started. */
-export function childPids(pid: number): number[] {
-  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-    readFileSync(`/proc/${pid}/task/${task}/children`, "utf8")
-      .split(" ")
-      .filter(Boolean)
-      .map(Number),
-  );
 }
 
 /** The floor: a server in C that does nothing but receive and send descriptors. */

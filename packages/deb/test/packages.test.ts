@@ -156,6 +156,21 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     );
   });
 
+  test("make the journal's directory", () => {
+    const file = join(built.tree, "usr/lib/tmpfiles.d/cm4all-spawn.conf");
+    expect(readFileSync(file, "utf8")).toBe(
+      readFileSync(join(root, "debian/cm4all-spawn.tmpfiles"), "utf8"),
+    );
+    const control = execFileSync("dpkg-deb", ["-I", path("cm4all-spawn"), "postinst"], {
+      encoding: "utf8",
+    });
+    // Before the service is started, which could not make it.
+    expect(control.indexOf("systemd-tmpfiles")).toBeGreaterThan(0);
+    expect(control.indexOf("systemd-tmpfiles")).toBeLessThan(
+      control.indexOf("deb-systemd-invoke $_dh_action"),
+    );
+  });
+
   test("have a service with a sandbox", () => {
     const unit = join(root, "systemd/cm4all-spawn.service");
     const args = ["security", "--offline=yes", "--threshold=45", "--no-pager", unit];

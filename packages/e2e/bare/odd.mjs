@@ -29,6 +29,19 @@ const CONTAINER =
   "setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill," +
   "+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
 
+/** The first process of a container, which passes Ctrl-C on to all, as a terminal does. */
+const PASS_ON = 'sh -c "trap \\"kill -INT -1\\" INT; \\"\\$@\\" & wait; wait" sh';
+
+/**
+ * Under the filter of system calls that podman gives its containers, which is Docker's,
+ * and with their capabilities. @param {string} options of podman-run(1)
+ */
+const inPodman = (options) =>
+  "command -v podman >/dev/null || apt-get -q -y -o APT::Install-Recommends=false install " +
+  "podman crun golang-github-containers-common >/dev/null 2>&1; mkdir -p /p; mount --bind / /p; " +
+  "set -- podman --log-level=error --cgroup-manager=cgroupfs run --rm -i --network=host " +
+  `--cgroups=disabled --workdir="$PWD" ${options} --rootfs /p:O ${PASS_ON} "$@"`;
+
 /** @type {Readonly<Record<string, Oddity>>} by a title */
 export const oddities = {
   "noexec /tmp": { setup: "mount -t tmpfs -o noexec none /tmp" },
@@ -90,6 +103,21 @@ export const oddities = {
     line: `${CONTAINER} ${NETNS} up web`,
     status: 77,
     says: /^cm4all-spawn-netns: .*EPERM.*\n$/,
+  },
+  "a container of podman: the daemon": {
+    setup: inPodman(""),
+    line: `${DAEMON} --listen @odd`,
+    status: 77,
+    says: /^cm4all-spawn: needs CAP_SYS_ADMIN: .*\n$/,
+  },
+  "a container of podman: netns": {
+    setup: inPodman(""),
+    line: `sh -c 'cp examples/netns/web.toml /etc/cm4all/spawn/netns; ${NETNS} up web'`,
+    status: 77,
+    says: /^cm4all-spawn-netns: .*EPERM.*\n$/,
+  },
+  "a container of podman with CAP_SYS_ADMIN": {
+    setup: inPodman("--cap-add=SYS_ADMIN,DAC_READ_SEARCH --volume=/sys/fs/cgroup:/sys/fs/cgroup"),
   },
 };
 

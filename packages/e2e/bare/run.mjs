@@ -20,7 +20,7 @@ import { withEnd } from "../host/end.mjs";
 import { cached } from "../host/image.mjs";
 import { runIsolated } from "../host/isolated.mjs";
 import { places } from "./places.mjs";
-import { parseTestOutput, total } from "./test-output.mjs";
+import { parseFailures, parseTestOutput, total } from "./test-output.mjs";
 
 /** @param {string} name of a file beside this one */
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
@@ -42,6 +42,7 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
  * @property {import("./newcomer.mjs").Step[]} steps
  * @property {string} output a directory with logs, and what was made for others
  * @property {[string, import("./test-output.mjs").Counts][]} packages what `npm test` counted
+ * @property {string[]} report what it says of tests that failed
  */
 
 /** @param {Cell} cell */
@@ -80,8 +81,8 @@ export async function runPlace({ cell, name, commands, output, signal }) {
   }
   const steps = readJson(join(output, "steps.json"));
   const log = join(output, "test.log");
-  const packages = existsSync(log) ? [...parseTestOutput(readFileSync(log, "utf8"))] : [];
-  return { steps, packages, output };
+  const text = existsSync(log) ? readFileSync(log, "utf8") : "";
+  return { steps, packages: [...parseTestOutput(text)], report: parseFailures(text), output };
 }
 
 /** @param {string} input @param {object} plan */
@@ -140,8 +141,12 @@ export async function runPlaces(cell, plan) {
   return results;
 }
 
-/** A line for each step, and each package's tests. @param {string} name @param {PlaceResult} result */
-export function printPlace(name, { steps, packages }) {
+/**
+ * A line for each step, each package's tests, and what is said of those that failed: the
+ * log stays on the machine that has run them.
+ * @param {string} name @param {PlaceResult} result
+ */
+export function printPlace(name, { steps, packages, report }) {
   for (const { name: command, seconds, failure } of steps) {
     const title = `${name}: ${command} (${seconds} s)`;
     if (failure === undefined) console.log(`ok     ${title}`);
@@ -152,6 +157,7 @@ export function printPlace(name, { steps, packages }) {
       `       ${basename(title).padEnd(16)} ${String(Math.round(seconds)).padStart(4)} s  ` +
         `${passed} passed, ${failed} failed, ${skipped} skipped`,
     );
+  for (const line of report) console.log(line);
 }
 
 /** A line for each step that failed. @param {PlaceResult[]} results */

@@ -90,6 +90,7 @@ export class Terminal {
       running.kill("SIGINT");
     }
     const status = await Promise.race([running.ended, delay(60_000, "nothing", { ref: false })]);
+    if (status === "nothing") running.kill("SIGKILL");
     // npm's own exit status after Ctrl-C depends on its version.
     if (![0, 130, "SIGINT"].includes(status))
       throw new Error(`after Ctrl-C it ended with ${status}`);

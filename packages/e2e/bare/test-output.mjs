@@ -34,6 +34,31 @@ export function parseTestOutput(text) {
   return packages;
 }
 
+/** Of one package: more is in the log. */
+const MAX_REPORT_LINES = 80;
+
+/**
+ * What vitest says of the tests that failed, each line with its package in front. Pure.
+ * @param {string} text without colours @returns {string[]}
+ */
+export function parseFailures(text) {
+  /** How many lines more each package may have. @type {Map<string, number>} */
+  const left = new Map();
+  const lines = [];
+  for (const line of text.split("\n")) {
+    const [, name = "", said = ""] = /^(\S+):test: ?(.*)$/.exec(line) ?? [];
+    const room = left.get(name);
+    if (room === undefined && /^⎯+ (Failed|Unhandled) /.test(said))
+      left.set(name, MAX_REPORT_LINES);
+    else if (/^ *Test Files /.test(said)) left.set(name, 0);
+    else if (room !== undefined && room > 0 && said.trim() !== "") {
+      lines.push(`${name}: ${said}`);
+      left.set(name, room - 1);
+    }
+  }
+  return lines;
+}
+
 /** @param {string} text @param {string} word */
 function count(text, word) {
   return Number(new RegExp(`(\\d+) ${word}`).exec(text)?.[1] ?? 0);

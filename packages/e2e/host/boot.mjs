@@ -15,7 +15,14 @@ import {
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { arm64Packages, e2ePackages } from "../../dev/debian-packages.mjs";
-import { fail, installDebianPackages, installDependencies, root, turbo } from "../../dev/setup.mjs";
+import {
+  errorText,
+  fail,
+  installDebianPackages,
+  installDependencies,
+  root,
+  turbo,
+} from "../../dev/setup.mjs";
 import { runContainer } from "./container.mjs";
 import { withEnd } from "./end.mjs";
 import { cacheDirectory, diskImage, ours, rootTree } from "./image.mjs";
@@ -89,7 +96,7 @@ export async function runCases({ machine, suite, architecture, packages, only })
       else await runVm({ architecture, image, workDirectory: cacheDirectory(), ...options });
     });
   } catch (error) {
-    console.log(error instanceof Error ? error.message : String(error));
+    console.log(errorText(error));
   } finally {
     printing.end();
     rmSync(input, { recursive: true, force: true });

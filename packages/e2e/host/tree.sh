@@ -4,7 +4,7 @@
 set -euo pipefail
 suite=$1 architecture=$2 tree=$3
 
-include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,nodejs,catatonit
+include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,sudo,nodejs,catatonit
 # Under emulation, cases for the architecture have to do; none is for the database.
 [ "$architecture" = arm64 ] || include+=,postgresql
 kernel='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; export APT_CONFIG

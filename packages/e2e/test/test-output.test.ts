@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { parseTestOutput, total } from "../bare/test-output.mjs";
+import { parseFailures, parseTestOutput, total } from "../bare/test-output.mjs";
 
 /** As turbo and vitest print it, without colours. */
 const OUTPUT = `@cm4all/deb:test:  ✓  system  test/packages.test.ts (12 tests) 62790ms
@@ -32,4 +32,22 @@ it("adds them up", () => {
 
 it("finds nothing where no test ran", () => {
   expect(parseTestOutput("npm ERR! code ENOTFOUND\n").size).toBe(0);
+});
+
+it("finds what is said of tests that failed, and nothing else", () => {
+  const text = `@cm4all/slice:test:  ✓  system  test/verify.test.ts (5 tests) 2579ms
+@cm4all/slice:test:
+@cm4all/slice:test: ⎯⎯⎯⎯⎯⎯⎯ Failed Tests 1 ⎯⎯⎯⎯⎯⎯⎯
+@cm4all/slice:test:
+@cm4all/deb:test:  ✓  system  test/packages.test.ts (12 tests) 62790ms
+@cm4all/slice:test:  FAIL   system  test/limits.test.ts > a limit > is there
+@cm4all/slice:test: AssertionError: expected null to be +0
+@cm4all/slice:test:
+@cm4all/slice:test:  Test Files  1 failed | 9 passed (10)
+@cm4all/slice:test:       Tests  1 failed | 230 passed (231)
+`;
+  expect(parseFailures(text)).toEqual([
+    "@cm4all/slice:  FAIL   system  test/limits.test.ts > a limit > is there",
+    "@cm4all/slice: AssertionError: expected null to be +0",
+  ]);
 });

@@ -14,3 +14,8 @@ export class JournalFull extends JournalError {
 export class JournalClosed extends JournalError {
   override readonly name = "JournalClosed";
 }
+
+/** The record is not in the journal, or what is there of it is damaged. */
+export class NoRecord extends Error {
+  override readonly name = "NoRecord";
+}

@@ -1,4 +1,5 @@
 export { DiskDirectory, type JournalDirectory, type JournalFile } from "./directory.ts";
-export { JournalClosed, JournalError, JournalFull } from "./errors.ts";
+export { JournalClosed, JournalError, JournalFull, NoRecord } from "./errors.ts";
 export { DEFAULT_OPTIONS, type Entry, Journal, type JournalOptions } from "./journal.ts";
+export { tryLockJournal } from "./lock.ts";
 export { RecordState } from "./record-table.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { JournalFull } from "./errors.ts";
+import { JournalFull, NoRecord } from "./errors.ts";
 import { Journal } from "./journal.ts";
 import { RecordState } from "./record-table.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
@@ -69,6 +69,25 @@ describe("a journal", () => {
     });
     expect(notes).toEqual(["because"]);
     await again.close();
+  });
+
+  it("writes at once what comes while it tidies up", async () => {
+    const disk = new SimulatedDisk(seeded(9));
+    let journal = await Journal.open(disk, OPTIONS);
+    const kept = await journal.append(payload("kept"));
+    for (let i = 0; i < 200; i++) await journal.append(payload(`record ${i}`));
+    for (const { number } of [...journal.records(kept)])
+      void journal.mark(number, RecordState.GONE);
+    await journal.close();
+    // It finds segments to remove.
+    journal = await Journal.open(disk, OPTIONS);
+    let isMarked = false;
+    void journal.mark(kept, RecordState.PARKED).then(() => {
+      isMarked = true;
+    });
+    await journal.settle();
+    expect(isMarked).toBe(true);
+    await journal.close();
   });
 
   it("refuses what is too much, and takes marks all the same", async () => {
@@ -264,4 +283,50 @@ describe("a journal whose disk and power fail at any moment", () => {
         throw new Error(`seed ${seed}`, { cause: error });
       });
   }, 600_000);
+});
+
+describe("reading", () => {
+  it("finds each record while others are read and segments are rewritten", async () => {
+    const disk = new SimulatedDisk(seeded(7));
+    const journal = await Journal.open(disk, { ...OPTIONS, limitBytes: 2 * 1024 * 1024 });
+    const kept: number[] = [];
+    for (let i = 0; i < 600; i++) {
+      const number = await journal.append(payload(`record ${i}`));
+      if (i % 3 === 0) kept.push(number);
+      else void journal.mark(number, RecordState.GONE);
+    }
+    for (let round = 0; round < 3; round++) {
+      const texts = await Promise.all(kept.map(async (number) => journal.read(number)));
+      for (const [i, text] of texts.entries())
+        expect(text.toString()).toContain(`"record ${3 * i}"`);
+    }
+    // Most segments are removed while they are visited.
+    let visited = 0;
+    const visit = journal.visit(() => visited++);
+    for (const number of kept.slice(10)) void journal.mark(number, RecordState.GONE);
+    await visit;
+    expect(visited).toBeGreaterThanOrEqual(10);
+    await expect(journal.read(2 ** 40)).rejects.toThrow(NoRecord);
+    await journal.close();
+  });
+});
+
+describe("the states of records", () => {
+  it("are counted, also after the next start, and are kept until they are gone", async () => {
+    const disk = new SimulatedDisk(seeded(8));
+    const states = [RecordState.ACCOUNTED, RecordState.PARKED, RecordState.REPLACED];
+    const open = () => Journal.open(disk, OPTIONS);
+    let journal = await open();
+    for (const state of [...states, RecordState.GONE, RecordState.ACCOUNTED])
+      await journal.mark(await journal.append(payload("x")), state);
+    for (let i = 0; i < 2; i++) {
+      expect([...states, RecordState.WAITING].map((state) => journal.count(state))).toEqual([
+        2, 1, 1, 0,
+      ]);
+      expect(journal.live).toBe(4);
+      await journal.close();
+      journal = await open();
+    }
+    await journal.close();
+  });
 });

@@ -11,10 +11,10 @@
  * - What a failed append may have left on the disk is marked as gone, on the disk, before
  *   anything else is written. So no record stands twice.
  */
-import { errorText } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
 import { Compaction } from "./compaction.ts";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
-import { JournalClosed, JournalError, JournalFull } from "./errors.ts";
+import { JournalClosed, JournalError, JournalFull, NoRecord } from "./errors.ts";
 import { encodeFrames, type Frame, FrameKind, frameSize, MAX_PAYLOAD_SIZE } from "./frame.ts";
 import { RecordState } from "./record-table.ts";
 import { encodeHeader, markFrame, readRecord, readSegment, tryDecodeMark } from "./segment.ts";
@@ -76,7 +76,7 @@ export type Entry =
 
 export class Journal {
   readonly #directory: JournalDirectory;
-  readonly #options: JournalOptions;
+  #options: JournalOptions;
   readonly #segments: Segments;
   readonly #compaction: Compaction;
   #active: Active | undefined;
@@ -88,6 +88,8 @@ export class Journal {
   #disowned: number[] = [];
   #isClosed = false;
   #lastError: string | undefined;
+  /** Settled when the reading that was asked for last is done. */
+  #lastRead: Promise<unknown> = Promise.resolve();
   /** The segment that was read last. */
   #reading: { readonly segment: Segment; readonly file: JournalFile } | undefined;
 
@@ -125,6 +127,20 @@ export class Journal {
   /** Records that are not done with. */
   get live(): number {
     return this.#segments.live;
+  }
+
+  /** How many records have that state. */
+  count(state: RecordState): number {
+    return this.#segments.count(state);
+  }
+
+  /** Changes how much it may hold; what it holds already stays. */
+  set limitBytes(limitBytes: number) {
+    this.#options = { ...this.#options, limitBytes };
+  }
+
+  get limitBytes(): number {
+    return this.#options.limitBytes;
   }
 
   /** Bytes on the disk. */
@@ -211,11 +227,11 @@ export class Journal {
     if (this.#work !== undefined) return;
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    this.#work = this.#run().finally(() => {
+    this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
       if (this.#queue.length === 0 || this.#isClosed) return;
-      // After a failure only marks are left of what was there, and may wait.
-      if (this.#queue.every(({ isMark }) => isMark)) this.#retryLater();
+      // Of what the disk has refused only marks are left, and may wait.
+      if (!isTaken && this.#queue.every(({ isMark }) => isMark)) this.#retryLater();
       else this.#start();
     });
   }
@@ -227,13 +243,20 @@ export class Journal {
     }, RETRY_MS);
   }
 
-  /** Writes what waits, batch after batch, and tidies up. */
-  async #run(): Promise<void> {
-    while (this.#queue.length > 0) {
-      if (!(await this.#tryWrite(this.#takeBatch()))) return;
-      if (this.#isCrowded) await this.#tidy(false);
+  /**
+   * Writes what waits, batch after batch, and tidies up when nothing does.
+   * @returns false if the disk has refused something
+   */
+  async #run(): Promise<boolean> {
+    for (;;) {
+      while (this.#queue.length > 0) {
+        if (!(await this.#tryWrite(this.#takeBatch()))) return false;
+        if (this.#isCrowded) await this.#tidy(false);
+      }
+      if (this.#isClosed) return true;
+      const hasMore = await this.#tidy(true);
+      if (!hasMore && this.#queue.length === 0) return true;
     }
-    while (this.#queue.length === 0 && !this.#isClosed) if (!(await this.#tidy(true))) return;
   }
 
   /** Whether room is to be made although there is other work. */
@@ -351,22 +374,45 @@ export class Journal {
     await active?.file.close().catch(() => undefined);
   }
 
-  /** Returns a record. @throws Error if it is gone; system errors */
+  /** Returns a record. @throws NoRecord if it is gone or damaged; system errors */
   async read(number: number): Promise<Buffer> {
+    // One after the other: they share an open file, which each may change.
+    const read = this.#lastRead.then(() => this.#read(number));
+    this.#lastRead = read.catch(() => undefined);
+    return read;
+  }
+
+  async #read(number: number): Promise<Buffer> {
+    for (;;) {
+      const { table } = this.#segments.find(number) ?? {};
+      try {
+        return await this.#tryRead(number);
+      } catch (error) {
+        // Right if the file was rewritten meanwhile: then it stands elsewhere.
+        if (!(error instanceof NoRecord)) throw error;
+        if (this.#segments.find(number)?.table === table) throw error;
+      }
+    }
+  }
+
+  async #tryRead(number: number): Promise<Buffer> {
     const segment = this.#segments.find(number);
     const offset = segment?.table.offset(indexOf(number));
     if (segment === undefined || offset === undefined)
-      throw new Error(`there is no record ${number}`);
-    const file = await this.#openForReading(segment);
-    return readRecord(file, offset, number);
+      throw new NoRecord(`there is no record ${number}`);
+    return readRecord(await this.#openForReading(segment), offset, number);
   }
 
   async #openForReading(segment: Segment): Promise<JournalFile> {
     if (this.#reading?.segment === segment) return this.#reading.file;
+    const { table } = segment;
     const file = await this.#directory.open(segment.name);
     await this.#reading?.file.close();
-    this.#reading = { segment, file };
-    return file;
+    // If the segment was rewritten meanwhile, this is the file of before.
+    this.#reading = segment.table === table ? { segment, file } : undefined;
+    if (this.#reading !== undefined) return file;
+    await file.close();
+    return this.#openForReading(segment);
   }
 
   #forgetFile(segment: Segment): void {
@@ -380,8 +426,9 @@ export class Journal {
    * done with, and for each mark of one. Notes stand in the marks, of which the last counts.
    */
   async visit(visit: (entry: Entry) => void): Promise<void> {
-    for (const { name } of this.#segments.all()) {
-      const file = await this.#directory.open(name);
+    for (const segment of this.#segments.all()) {
+      const file = await this.#tryOpen(segment);
+      if (file === undefined) continue;
       try {
         await readSegment(file, ({ kind, number, payload }) => {
           const state = this.state(number);
@@ -393,6 +440,16 @@ export class Journal {
       } finally {
         await file.close();
       }
+    }
+  }
+
+  /** Returns undefined if the segment was removed, as one that is done with may be at any time. */
+  async #tryOpen(segment: Segment): Promise<JournalFile | undefined> {
+    try {
+      return await this.#directory.open(segment.name);
+    } catch (error) {
+      if (isErrno(error, "ENOENT") && segment.table.live === 0) return undefined;
+      throw error;
     }
   }
 

@@ -13,14 +13,19 @@ export const RecordState = {
   PARKED: 2,
   /** It is done with: forgotten. */
   GONE: 3,
+  /** It is done with, and kept for what may follow it. */
+  ACCOUNTED: 4,
+  /** Another record is being written in its place. */
+  REPLACED: 5,
 } as const;
 export type RecordState = (typeof RecordState)[keyof typeof RecordState];
 
+/** Each at the index of its value. */
 const STATES = Object.values(RecordState);
 
 /** Returns the state of that value; undefined if there is none. */
 export function tryRecordState(value: number | undefined): RecordState | undefined {
-  return STATES.find((state) => state === value);
+  return value === undefined ? undefined : STATES[value];
 }
 
 export class RecordTable {
@@ -29,7 +34,8 @@ export class RecordTable {
   #states = new Uint8Array(64);
   #length = 0;
   #present = 0;
-  #live = 0;
+  /** How many records have each state. */
+  readonly #counts = new Uint32Array(STATES.length);
 
   /** The highest index and 1. */
   get length(): number {
@@ -43,7 +49,12 @@ export class RecordTable {
 
   /** How many of them are not done with. */
   get live(): number {
-    return this.#live;
+    return this.#present - this.count(RecordState.GONE);
+  }
+
+  /** How many of them have that state. */
+  count(state: RecordState): number {
+    return this.#counts[state] ?? 0;
   }
 
   /** Adds a record that the file holds; without effect if it is there. */
@@ -54,7 +65,7 @@ export class RecordTable {
     this.#states[index] = state;
     this.#length = Math.max(this.#length, index + 1);
     this.#present++;
-    if (state !== RecordState.GONE) this.#live++;
+    this.#counts[state] = this.count(state) + 1;
   }
 
   #grow(length: number): void {
@@ -83,9 +94,11 @@ export class RecordTable {
 
   /** Sets a record's state. Returns false, without effect, once it is gone. */
   setState(index: number, state: RecordState): boolean {
-    if (!this.has(index) || this.#states[index] === RecordState.GONE) return false;
+    const before = this.state(index);
+    if (before === undefined || before === RecordState.GONE) return false;
     this.#states[index] = state;
-    if (state === RecordState.GONE) this.#live--;
+    this.#counts[before] = this.count(before) - 1;
+    this.#counts[state] = this.count(state) + 1;
     return true;
   }
 

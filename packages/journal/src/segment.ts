@@ -1,6 +1,7 @@
 /** Reading a segment: a file of frames, the first of which is its header. */
 
 import type { JournalFile } from "./directory.ts";
+import { NoRecord } from "./errors.ts";
 import {
   encodeFrames,
   type Frame,
@@ -63,7 +64,9 @@ export async function readSegment(
   visit: (frame: Frame, offset: number) => void,
 ): Promise<Findings> {
   const findings: Findings = { damagedBytes: 0, tornBytes: 0, end: 0 };
-  let window = Buffer.alloc(0);
+  // One buffer for all: those of a gigabyte would lie around until the next collection.
+  let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
+  let window = buffer.subarray(0, 0);
   /** Where `window` begins in the file. */
   let base = 0;
   let isAtEnd = false;
@@ -98,12 +101,14 @@ export async function readSegment(
       findings.end = base + Math.min(offset, window.length);
     }
     if (isAtEnd) break;
-    const rest = window.subarray(offset);
     base += offset;
-    const chunk = Buffer.allocUnsafe(Math.max(CHUNK_SIZE, rest.length));
-    const length = await file.read(chunk, base + rest.length);
+    // The zeros behind the last frame may be missing.
+    const rest = Math.max(0, window.length - offset);
+    if (rest === buffer.length) buffer = Buffer.concat([buffer], 2 * rest);
+    else if (rest > 0) buffer.copyWithin(0, offset, window.length);
+    const length = await file.read(buffer.subarray(rest), base + rest);
     if (length === 0) isAtEnd = true;
-    window = Buffer.concat([rest, chunk.subarray(0, length)]);
+    window = buffer.subarray(0, rest + length);
   }
   findings.tornBytes = suspectBytes;
   if (!hasHeader && findings.end > 0) findings.damagedBytes += 1;
@@ -122,7 +127,7 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns the record at `offset`. @throws Error if it is no whole frame of that number */
+/** Returns the record at `offset`. @throws NoRecord if it is no whole frame of that number */
 export async function readRecord(
   file: JournalFile,
   offset: number,
@@ -137,7 +142,7 @@ export async function readRecord(
       continue;
     }
     if (frame === undefined || frame === "incomplete" || frame.number !== number)
-      throw new Error(`record ${number} is damaged on the disk`);
+      throw new NoRecord(`record ${number} is damaged on the disk`);
     return frame.payload;
   }
 }

@@ -85,6 +85,13 @@ export class Segments {
     return sum;
   }
 
+  /** How many records have that state. */
+  count(state: RecordState): number {
+    let sum = 0;
+    for (const { table } of this.#segments.values()) sum += table.count(state);
+    return sum;
+  }
+
   all(): Segment[] {
     return [...this.#segments.values()];
   }

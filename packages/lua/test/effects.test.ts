@@ -32,47 +32,54 @@ class Asked {
 }
 
 describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) => {
-  const load = (body: string, asked: Asked, more = "") =>
-    new TestScript(`${more} ${effectScript(outside, main, body)}`, {
-      open: openLibraries,
-      begin: asked.begin,
-    });
-  const asking = () => new Asked(() => isSeen(outside));
+  let script: TestScript | undefined;
+  afterEach(() => {
+    script?.[Symbol.dispose]();
+    script = undefined;
+  });
+
+  const seen = () => isSeen(outside, script?.printed ?? "");
+  const asking = () => new Asked(seen);
+  const load = (body: string, asked: Asked, more = "") => {
+    const code = `${more} ${effectScript(outside, main, body)}`;
+    script = new TestScript(code, { open: openLibraries, begin: asked.begin });
+    return script;
+  };
 
   it("waits until it may begin, and counts when the handler then fails", async () => {
     const asked = asking();
-    using script = load(`${code} os.remove('/nonexistent/x') error('boom', 0)`, asked);
-    expect(await script.outcome()).toMatchObject({ message: "boom", effect: "taken" });
-    expect(isSeen(outside)).toBe(true);
+    const loaded = load(`${code} os.remove('/nonexistent/x') error('boom', 0)`, asked);
+    expect(await loaded.outcome()).toMatchObject({ message: "boom", effect: "taken" });
+    expect(seen()).toBe(true);
     expect(asked.seen).toEqual([false, false]);
     expect(asked.begin.askSync).not.toHaveBeenCalled();
   });
 
   it("waits and counts inside of pcall and in a coroutine", async () => {
     const asked = asking();
-    using script = load(
+    const loaded = load(
       `coroutine.wrap(function() pcall(function() ${code} error('caught') end) error('boom', 0) end)() coroutine.yield()`,
       asked,
     );
-    const outcome = await Promise.race([script.outcome(), turn().then(turn).then(turn)]);
+    const outcome = await Promise.race([loaded.outcome(), turn().then(turn).then(turn)]);
     expect(outcome).toBeUndefined();
-    expect([isSeen(outside), asked.seen]).toEqual([true, [false, false]]);
-    expect(script.errors).toEqual(["a coroutine: boom"]);
+    expect([seen(), asked.seen]).toEqual([true, [false, false]]);
+    expect(loaded.errors).toEqual(["a coroutine: boom"]);
   });
 
   it("blocks where nothing can be suspended", async () => {
     const asked = asking();
-    using script = load(`('x'):gsub('x', function() ${code} end) error('boom', 0)`, asked);
-    expect(await script.outcome()).toMatchObject({ message: "boom", effect: "taken" });
-    expect([isSeen(outside), asked.seen]).toEqual([true, [false]]);
+    const loaded = load(`('x'):gsub('x', function() ${code} end) error('boom', 0)`, asked);
+    expect(await loaded.outcome()).toMatchObject({ message: "boom", effect: "taken" });
+    expect([seen(), asked.seen]).toEqual([true, [false]]);
     expect(asked.begin.ask).not.toHaveBeenCalled();
   });
 
   it("asks nobody if the handlers bear repetition", async () => {
     const asked = asking();
-    using script = load(`${code} error('boom', 0)`, asked, "handlers_bear_repetition = true");
-    expect(await script.outcome()).toMatchObject({ effect: "taken" });
-    expect([isSeen(outside), asked.seen]).toEqual([true, []]);
+    const loaded = load(`${code} error('boom', 0)`, asked, "handlers_bear_repetition = true");
+    expect(await loaded.outcome()).toMatchObject({ effect: "taken" });
+    expect([seen(), asked.seen]).toEqual([true, []]);
   });
 
   it.each([
@@ -85,12 +92,12 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     };
     asked.begin.ask.mockImplementation(async () => refuse());
     asked.begin.askSync.mockImplementation(refuse);
-    using script = load(`${before} ${code} ${after}`, asked);
-    expect(await script.outcome()).toMatchObject({
+    const loaded = load(`${before} ${code} ${after}`, asked);
+    expect(await loaded.outcome()).toMatchObject({
       message: expect.stringMatching(/script\.lua:\d+: the disk is full$/),
       effect: "none",
     });
-    expect(isSeen(outside)).toBe(false);
+    expect(seen()).toBe(false);
   });
 });
 

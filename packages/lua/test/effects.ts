@@ -14,10 +14,8 @@ import {
 /** A directory and a socket where effects are seen. */
 export class Outside implements Disposable {
   readonly directory = mkdtempSync("/tmp/lua-effects-");
-  readonly address = `@lua-effects-${process.pid}`;
+  readonly address = `@${this.directory}`;
   readonly #server: Fd = socket(AF_UNIX, SOCK_DGRAM);
-  /** `os.tmpname` of others makes files, too. */
-  #temporary = new Set<string>();
 
   constructor() {
     bindUnix(this.#server.number, this.address);
@@ -32,7 +30,6 @@ export class Outside implements Disposable {
     for (const name of readdirSync(this.directory)) rmSync(this.path(name));
     writeFileSync(this.path("kept"), "before");
     while (this.received());
-    this.#temporary = new Set(readdirSync("/tmp"));
   }
 
   received(): boolean {
@@ -47,14 +44,6 @@ export class Outside implements Disposable {
     return readFileSync(this.path(name), "latin1");
   }
 
-  madeTemporary(): boolean {
-    const made = readdirSync("/tmp").filter(
-      (name) => /^lua_[0-9a-f]{8}$/.test(name) && !this.#temporary.has(name),
-    );
-    for (const name of made) rmSync(join("/tmp", name));
-    return made.length > 0;
-  }
-
   [Symbol.dispose](): void {
     this.#server.close();
     rmSync(this.directory, { recursive: true });
@@ -65,8 +54,8 @@ export interface EffectCase {
   /** Runs when the script is loaded. DIR is the directory, ADDRESS the socket. */
   readonly main?: string;
   readonly code: string;
-  /** Asked once when it should have been seen, and before. */
-  isSeen(outside: Outside): boolean;
+  /** @param printed what the script has printed; print is no effect */
+  isSeen(outside: Outside, printed: string): boolean;
 }
 
 export const EFFECTS: Readonly<Record<string, EffectCase>> = {
@@ -118,8 +107,8 @@ export const EFFECTS: Readonly<Record<string, EffectCase>> = {
     isSeen: (outside) => outside.exists("new"),
   },
   "os.tmpname": {
-    code: "assert(os.tmpname())",
-    isSeen: (outside) => outside.madeTemporary(),
+    code: "local name = assert(os.tmpname()) print(name) os.remove(name)",
+    isSeen: (_, printed) => printed.startsWith("/tmp/lua_"),
   },
   "sending to a socket": {
     main: "s = assert(socket:connect(ADDRESS, {type = 'dgram'}))",

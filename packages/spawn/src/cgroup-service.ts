@@ -7,6 +7,7 @@ import { type ByteString, textOf } from "@cm4all/linux";
 import { doubling, Supervisor } from "@cm4all/supervision";
 import type { AccountingMetrics } from "./accounting/metrics.ts";
 import { AccountingQueue, type Releaser } from "./accounting/queue.ts";
+import type { AccountingRecords } from "./accounting/records.ts";
 import { ScriptSink } from "./accounting/script-sink.ts";
 import type { AccountingConfig, ReaperConfig } from "./config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "./log.ts";
@@ -98,6 +99,11 @@ export class CgroupService {
   reload(accounting: AccountingConfig): void {
     this.#queue.configure(accounting.policy);
     this.#sink.configure(accounting);
+  }
+
+  /** What waits in the journal; undefined if that cannot be used. */
+  get records(): AccountingRecords | undefined {
+    return undefined;
   }
 
   async status(): Promise<CgroupMetrics> {

@@ -1,16 +1,18 @@
 /** The command line of `cm4all-spawn`. */
-import { CommandFailure, EX_USAGE } from "@cm4all/command";
+import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
 import { Command } from "commander";
+import { declareRecordCommands, type OpenRecords } from "./accounting/record-commands.ts";
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
 import { askDaemon } from "./control.ts";
-import { declareControlCommands } from "./control-commands.ts";
+import { daemonRecords, declareControlCommands } from "./control-commands.ts";
 import { runDaemon } from "./daemon.ts";
 
 interface GlobalOptions {
   readonly config?: string;
   readonly listen?: string;
   readonly control?: string;
+  readonly journal?: string;
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
   /** False where cgroups are not to be reaped. */
@@ -26,6 +28,12 @@ function override(config: Config, options: GlobalOptions): Config {
       ...(options.listen === undefined ? {} : { listen: options.listen }),
     },
     reaper: options.reaper ? config.reaper : { ...config.reaper, enabled: false },
+    accounting: {
+      ...config.accounting,
+      ...(options.journal === undefined
+        ? {}
+        : { journal: { ...config.accounting.journal, directory: options.journal } }),
+    },
     control: options.control === undefined ? config.control : { socket: options.control },
   };
 }
@@ -48,6 +56,26 @@ function controlSocket(options: GlobalOptions): string {
   if (path === "")
     throw new CommandFailure("the configuration says that there is no control socket", EX_USAGE);
   return path;
+}
+
+/**
+ * Opens the records of the running daemon, or else those in the journal's files.
+ * @throws CommandFailure
+ */
+async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
+  const { control, accounting } = override(readConfig(options.config), options);
+  if (control.socket !== "") {
+    const records = daemonRecords((request) => askDaemon(control.socket, request));
+    try {
+      await records.list(-1, 1);
+      return { records, isRunning: true, [Symbol.asyncDispose]: async () => undefined };
+    } catch (error) {
+      if (!(error instanceof CommandFailure && error.exitStatus === EX_UNAVAILABLE)) throw error;
+    }
+  }
+  const { OfflineRecords } = await import("./accounting/offline-records.ts");
+  const records = await OfflineRecords.open(accounting.journal, (text) => console.error(text));
+  return { records, isRunning: false, [Symbol.asyncDispose]: () => records[Symbol.asyncDispose]() };
 }
 
 /** Reads the configuration and loads the script as the daemon would. */
@@ -93,6 +121,7 @@ export async function runCommandLine(): Promise<void> {
     .option("--check-config", "check the configuration and exit")
     .option("--listen <address>", "where clients connect: @NAME, or a path")
     .option("--control <path>", "the administrators' socket; empty for none")
+    .option("--journal <directory>", "where records of cgroups wait to be accounted")
     .option("--no-reaper", "leave cgroups alone: serve namespaces only")
     .option("-v, --verbose", "log more")
     .addHelpText(
@@ -106,6 +135,7 @@ export async function runCommandLine(): Promise<void> {
     path ??= controlSocket(program.opts());
     return askDaemon(path, request);
   });
+  declareRecordCommands(program, () => openRecords(program.opts()));
   program
     .command("check")
     .description("check the configuration, and load the script as the daemon would")

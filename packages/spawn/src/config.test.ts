@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { FindUser } from "./accounting/user.ts";
-import { parseConfig } from "./config.ts";
+import { keysForRestart, parseConfig } from "./config.ts";
 
 const users = ["cm4all-spawn-reaper", "somebody"].map((name, i) => ({
   name,
@@ -27,6 +27,12 @@ describe("the configuration", () => {
     expect(config.control.socket).toBe("/run/cm4all-spawn/control.sock");
     expect(config.reaper.enabled).toBe(true);
     expect(config.metrics.listen).toBe("");
+    expect(config.reaper.unusedMs).toBe(10_000);
+    expect(config.accounting).toMatchObject({
+      journal: { directory: "/var/lib/cm4all-spawn", limitBytes: 1024 ** 3 },
+      policy: { batch: 100 },
+      interimMs: 0,
+    });
     for (const table of ["namespaces", "metrics", "reaper", "accounting", "control"])
       expect(parse(`[${table}]\n`)).toEqual(config);
   });
@@ -69,7 +75,12 @@ describe("the configuration", () => {
       extra_scopes = ["b.scope"]
       delete_seconds = 0
       check_seconds = 1.5
+      unused_seconds = 0.5
       [accounting]
+      journal = "/srv/journal"
+      journal_mib = 16
+      batch = 5
+      interim_seconds = 1.5
       retry = false
       give_up_seconds = 2
       max_waiting = 3
@@ -89,9 +100,12 @@ describe("the configuration", () => {
       scopes: ["a.slice/*.scope", "b.scope"],
       deletionDelayMs: 0,
       checkIntervalMs: 1500,
+      unusedMs: 500,
     });
     expect(config.accounting).toEqual({
-      policy: { retry: false, maxAgeMs: 2000, maxWaiting: 3, maxRunning: 4 },
+      journal: { directory: "/srv/journal", limitBytes: 16 * 1024 * 1024 },
+      policy: { retry: false, maxAgeMs: 2000, maxWaiting: 3, maxRunning: 4, batch: 5 },
+      interimMs: 1500,
       script: "/x.lua",
       user: users[1],
       handlerTimeoutMs: 5000,
@@ -100,6 +114,40 @@ describe("the configuration", () => {
       memoryMiB: 16,
       stopGraceMs: 0,
     });
+  });
+
+  it("names the keys that differ and need a restart", () => {
+    const running = parse("");
+    expect(keysForRestart(running, parse(""))).toEqual([]);
+    const reloadable = `
+      [namespaces]
+      expire_seconds = 1
+      [metrics]
+      listen = "[::1]:9469"
+      [accounting]
+      journal_mib = 16
+      batch = 5
+      interim_seconds = 1
+      script = "/x.lua"`;
+    expect(keysForRestart(running, parse(reloadable))).toEqual([]);
+    const others = `
+      [namespaces]
+      listen = "@x"
+      [reaper]
+      enabled = false
+      cgroup_root = "/x"
+      extra_scopes = ["a.scope"]
+      delete_seconds = 1
+      check_seconds = 1
+      unused_seconds = 1
+      [accounting]
+      journal = "/x"
+      [control]
+      socket = ""`;
+    expect(keysForRestart(running, parse(others)).join(" ")).toBe(
+      "namespaces.listen reaper.enabled reaper.cgroup_root reaper.scopes reaper.delete_seconds " +
+        "reaper.check_seconds reaper.unused_seconds accounting.journal control.socket",
+    );
   });
 
   it("takes the default user if nobody is named, and does without one that is missing", () => {
@@ -128,6 +176,18 @@ describe("the configuration", () => {
       'spawn.toml:3: accounting.user: there is no user "cm4all-spawn-raeper" in /etc/passwd',
     ],
     ['[accounting]\nuser = ""', 'spawn.toml:2: accounting.user: there is no user ""'],
+    ['[accounting]\njournal = ""', "spawn.toml:2: accounting.journal: expected an absolute path"],
+    ['[accounting]\njournal = "x"', "spawn.toml:2: accounting.journal: expected an absolute path"],
+    ["[accounting]\njournal_mib = 15", "spawn.toml:2: accounting.journal_mib: 15 is too small"],
+    ["[accounting]\njournal_mib = 65537", "spawn.toml:2: accounting.journal_mib: 65537 is too"],
+    ["[accounting]\nbatch = 0", "spawn.toml:2: accounting.batch: 0 is too small: at least 1"],
+    ["[accounting]\nbatch = 10001", "spawn.toml:2: accounting.batch: 10001 is too large"],
+    [
+      "[accounting]\n\ninterim_seconds = 0.5",
+      "spawn.toml:3: accounting.interim_seconds: 0.5 is too small: at least 1, or 0 for never",
+    ],
+    ["[accounting]\ninterim_seconds = -1", "spawn.toml:2: accounting.interim_seconds: -1 is too"],
+    ["[reaper]\nunused_seconds = 0", "spawn.toml:2: reaper.unused_seconds: 0 is too small"],
     ["[accounting]\nmemory_mib = 8", "spawn.toml:2: accounting.memory_mib: 8 is too small"],
   ])("refuses %j", (text, message) => {
     expect(() => parse(text)).toThrow(message);

@@ -1,5 +1,6 @@
 /** The daemon's configuration: spawn.toml, its defaults and its limits. */
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
@@ -40,13 +41,26 @@ export interface ReaperConfig {
   readonly cgroupRoot: ByteString | undefined;
   /** See reaper/scopes.ts. */
   readonly scopes: readonly string[];
-  /** From a cgroup's release to its deletion. */
+  /** From the moment when a cgroup ran empty until it is measured and deleted. */
   readonly deletionDelayMs: number;
   readonly checkIntervalMs: number;
+  /** How long a parent waits for children that were never used. */
+  readonly unusedMs: number;
+}
+
+export interface JournalConfig {
+  /** Where the records of cgroups are kept until they are accounted. */
+  readonly directory: string;
+  /** How much they may take there. */
+  readonly limitBytes: number;
 }
 
 export interface AccountingConfig {
+  /** Only a restart applies a change of it. */
+  readonly journal: JournalConfig;
   readonly policy: AccountingPolicy;
+  /** How often what still runs is measured for the script; 0: never. */
+  readonly interimMs: number;
   /** Undefined: accounting.lua or reaper.lua in the configuration's directory. */
   readonly script: string | undefined;
   /** Whom the script runs as; undefined: as the daemon, because nobody is named and there is no default user. */
@@ -69,6 +83,29 @@ export interface Config {
   readonly reaper: ReaperConfig;
   readonly accounting: AccountingConfig;
   readonly control: ControlConfig;
+}
+
+/** The keys that only a restart applies, and where their values are. */
+const RESTART_KEYS: readonly (readonly [key: string, value: (config: Config) => unknown])[] = [
+  ["namespaces.listen", ({ namespaces }) => namespaces.listen],
+  ["reaper.enabled", ({ reaper }) => reaper.enabled],
+  ["reaper.cgroup_root", ({ reaper }) => reaper.cgroupRoot],
+  ["reaper.scopes", ({ reaper }) => reaper.scopes],
+  ["reaper.delete_seconds", ({ reaper }) => reaper.deletionDelayMs],
+  ["reaper.check_seconds", ({ reaper }) => reaper.checkIntervalMs],
+  ["reaper.unused_seconds", ({ reaper }) => reaper.unusedMs],
+  ["accounting.journal", ({ accounting }) => accounting.journal.directory],
+  ["control.socket", ({ control }) => control.socket],
+];
+
+/**
+ * Returns the keys that a reload does not apply although they differ. Pure.
+ * @param running the configuration with which the daemon was started
+ */
+export function keysForRestart(running: Config, next: Config): string[] {
+  return RESTART_KEYS.filter(([, select]) => !isDeepStrictEqual(select(running), select(next))).map(
+    ([key]) => key,
+  );
 }
 
 const MAX_ID = 0xfffffffe;
@@ -142,6 +179,7 @@ function readReaper(table: TomlTable): ReaperConfig {
     ],
     deletionDelayMs: readSeconds(table, "delete_seconds", 0, 3600) ?? 50,
     checkIntervalMs: readSeconds(table, "check_seconds", 1, 86_400) ?? 300_000,
+    unusedMs: readSeconds(table, "unused_seconds", 0.1, 3600) ?? 10_000,
   };
   table.finish();
   return config;
@@ -169,12 +207,18 @@ function readScopes(table: TomlTable, key: string): string[] | undefined {
 
 function readAccounting(table: TomlTable, find: FindUser): AccountingConfig {
   const config: AccountingConfig = {
+    journal: {
+      directory: readAbsolutePath(table, "journal") ?? "/var/lib/cm4all-spawn",
+      limitBytes: (table.integer("journal_mib", { min: 16, max: 65_536 }) ?? 1024) * 2 ** 20,
+    },
     policy: {
       retry: table.boolean("retry") ?? true,
       maxAgeMs: readSeconds(table, "give_up_seconds", 1, 31_536_000) ?? 3_600_000,
       maxWaiting: table.integer("max_waiting", { min: 1, max: 1_000_000 }) ?? 10_000,
       maxRunning: table.integer("max_running", { min: 1, max: 10_000 }) ?? 64,
+      batch: table.integer("batch", { min: 1, max: 10_000 }) ?? 100,
     },
+    interimMs: readInterim(table),
     script: readScript(table),
     user: readUser(table, find),
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
@@ -187,11 +231,23 @@ function readAccounting(table: TomlTable, find: FindUser): AccountingConfig {
   return config;
 }
 
+function readAbsolutePath(table: TomlTable, key: string): string | undefined {
+  const path = table.string(key);
+  if (path === undefined || path.startsWith("/")) return path;
+  throw table.error(key, "expected an absolute path");
+}
+
 function readScript(table: TomlTable): string | undefined {
-  const path = table.string("script") ?? "";
-  if (path === "") return undefined;
-  if (!path.startsWith("/")) throw table.error("script", "expected an absolute path");
-  return path;
+  // Empty for the default, as the packaged file shows it.
+  return table.string("script") === "" ? undefined : readAbsolutePath(table, "script");
+}
+
+/** @returns milliseconds; 0: never */
+function readInterim(table: TomlTable): number {
+  const seconds = table.number("interim_seconds", { min: 0, max: 86_400 }) ?? 0;
+  if (seconds > 0 && seconds < 1)
+    throw table.error("interim_seconds", `${seconds} is too small: at least 1, or 0 for never`);
+  return seconds * 1000;
 }
 
 /** A user that is named has to exist: otherwise a typing error would make the script root's. */

@@ -14,6 +14,16 @@ describe("parseRequest", () => {
       '{"command":"purge-namespaces","onlyIdle":"yes"}',
       { command: "purge-namespaces", onlyIdle: false },
     ],
+    ['{"command":"list-records"}', { command: "list-records", after: -1, limit: 500 }],
+    [
+      '{"command":"list-records","after":7,"limit":1000000}',
+      { command: "list-records", after: 7, limit: 500 },
+    ],
+    ['{"command":"find-records","id":"x"}', { command: "find-records", id: "x" }],
+    ['{"command":"retry-records","numbers":"all"}', { command: "retry-records", numbers: "all" }],
+    ['{"command":"retry-records","numbers":[1]}', { command: "retry-records", numbers: [1] }],
+    ['{"command":"drop-records","numbers":[1]}', { command: "drop-records", numbers: [1] }],
+    ['{"command":"drop-records"}', { command: "drop-records", numbers: [] }],
   ])("takes %s", (line, expected) => {
     expect(parseRequest(line)).toEqual(expected);
   });
@@ -28,6 +38,10 @@ describe("parseRequest", () => {
     ['{"command":"reboot"}', "unknown command: reboot"],
     ['{"command":["status"]}', "unknown command: status"],
     ['{"command":null}', "unknown command: null"],
+    ['{"command":"list-records","after":"1"}', "after is no integer"],
+    ['{"command":"list-records","limit":1.5}', "limit is no integer"],
+    ['{"command":"drop-records","numbers":"all"}', "numbers are no list"],
+    ['{"command":"retry-records","numbers":["1"]}', "a record's number is no integer"],
   ])("refuses %j", (line, message) => {
     expect(() => parseRequest(line)).toThrow(message);
   });

@@ -1,26 +1,33 @@
 /**
- * The subcommands of `cm4all-spawn` that ask the running daemon over its control socket.
- * Each says in one place what its request has, how the daemon answers it, and how the
- * answer is shown.
+ * What the running daemon is asked over its control socket. Each request says in one place
+ * what it has and how the daemon answers it, and, if a subcommand of `cm4all-spawn` is
+ * this request and nothing more, how the answer is shown.
  */
+import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import type { Command } from "commander";
+import type { AccountingRecords } from "./accounting/records.ts";
 import type { NamespaceThread } from "./namespaces/thread.ts";
 import { type DaemonStatus, formatStatus } from "./status.ts";
 
 /** What of the daemon can be asked. */
 export interface DaemonParts {
   readonly namespaces: NamespaceThread;
+  /** Undefined if it has no journal: it reaps no cgroups. */
+  readonly accounting: AccountingRecords | undefined;
   status(): Promise<DaemonStatus>;
 }
 
 /** `Answer` has to be what JSON can hold. */
 interface ControlCommand<Fields extends object, Answer> {
-  readonly description: string;
   /** Takes its fields from a request, and leaves alone what else is in it. Pure. */
   readonly parse: (request: object) => Fields;
   readonly answer: (daemon: DaemonParts, fields: Fields) => Promise<Answer>;
-  /** Gives the subcommand its options, and the action that asks and shows the answer. */
-  readonly declare: (subcommand: Command, ask: (fields: Fields) => Promise<Answer>) => void;
+  /** Undefined if other subcommands ask this. */
+  readonly subcommand?: {
+    readonly description: string;
+    /** Gives the subcommand its options, and the action that asks and shows the answer. */
+    readonly declare: (subcommand: Command, ask: (fields: Fields) => Promise<Answer>) => void;
+  };
 }
 
 function define<Fields extends object, Answer>(
@@ -31,28 +38,79 @@ function define<Fields extends object, Answer>(
 
 const DEFINITIONS = {
   status: define({
-    description: "show what the running daemon has",
     parse: () => ({}),
     answer: (daemon) => daemon.status(),
-    declare: (subcommand, ask) =>
-      subcommand
-        .option("--json", "as JSON")
-        .option("--watch", "again every second, until q or Control-C")
-        .action((options: StatusOptions) => showStatus(() => ask({}), options)),
+    subcommand: {
+      description: "show what the running daemon has",
+      declare: (subcommand, ask) =>
+        subcommand
+          .option("--json", "as JSON")
+          .option("--watch", "again every second, until q or Control-C")
+          .action((options: StatusOptions) => showStatus(() => ask({}), options)),
+    },
   }),
   "purge-namespaces": define({
-    description: "end the names of the running daemon with all processes in their PID namespaces",
     parse: (request) => ({ onlyIdle: "onlyIdle" in request && request.onlyIdle === true }),
     answer: (daemon, { onlyIdle }) => daemon.namespaces.request("purge", onlyIdle),
-    declare: (subcommand, ask) =>
-      subcommand
-        .option("--idle", "only names that are not leased and in which no process runs")
-        .action(async ({ idle = false }: { readonly idle?: boolean }) => {
-          const { ended, left } = await ask({ onlyIdle: idle });
-          console.log(`ended ${ended} names, ${left} are left`);
-        }),
+    subcommand: {
+      description: "end the names of the running daemon with all processes in their PID namespaces",
+      declare: (subcommand, ask) =>
+        subcommand
+          .option("--idle", "only names that are not leased and in which no process runs")
+          .action(async ({ idle = false }: { readonly idle?: boolean }) => {
+            const { ended, left } = await ask({ onlyIdle: idle });
+            console.log(`ended ${ended} names, ${left} are left`);
+          }),
+    },
+  }),
+  "list-records": define({
+    parse: (request) => ({
+      after: "after" in request ? parseInteger(request.after, "after") : -1,
+      limit: Math.min(
+        "limit" in request ? parseInteger(request.limit, "limit") : MAX_PAGE,
+        MAX_PAGE,
+      ),
+    }),
+    answer: (daemon, { after, limit }) => recordsOf(daemon).list(after, limit),
+  }),
+  "find-records": define({
+    parse: (request) => ({ id: "id" in request ? String(request.id) : "" }),
+    answer: (daemon, { id }) => recordsOf(daemon).find(id),
+  }),
+  "retry-records": define({
+    parse: (request) => ({
+      numbers: "numbers" in request ? parseNumbersOrAll(request.numbers) : [],
+    }),
+    answer: (daemon, { numbers }) => recordsOf(daemon).retry(numbers),
+  }),
+  "drop-records": define({
+    parse: (request) => ({ numbers: "numbers" in request ? parseNumbers(request.numbers) : [] }),
+    answer: (daemon, { numbers }) => recordsOf(daemon).drop(numbers),
   }),
 };
+
+/** How many records an answer has at most: the daemon reads and writes them for one client. */
+const MAX_PAGE = 500;
+
+function parseInteger(value: unknown, field: string): number {
+  if (typeof value === "number" && Number.isSafeInteger(value)) return value;
+  throw new Error(`${field} is no integer`);
+}
+
+function parseNumbers(value: unknown): number[] {
+  if (!Array.isArray(value)) throw new Error("numbers are no list");
+  return value.map((each) => parseInteger(each, "a record's number"));
+}
+
+function parseNumbersOrAll(value: unknown): number[] | "all" {
+  return value === "all" ? "all" : parseNumbers(value);
+}
+
+/** @throws CommandFailure if the daemon has none: then whoever asks may look at the files */
+function recordsOf({ accounting }: DaemonParts): AccountingRecords {
+  if (accounting !== undefined) return accounting;
+  throw new CommandFailure("the running daemon has no journal of cgroups", EX_UNAVAILABLE);
+}
 
 type Definitions = typeof DEFINITIONS;
 type Name = keyof Definitions;
@@ -97,21 +155,49 @@ export function answerRequest<N extends Name>(
   return COMMANDS[request.command].answer(daemon, request as Fields[N]);
 }
 
-/**
- * Adds the subcommands to the command line.
- * @param ask sends a request to the running daemon, and returns its answer
- */
-export function declareControlCommands(
-  program: Command,
-  ask: (request: object) => Promise<unknown>,
-): void {
+/** Sends a request to the running daemon, and returns its answer. */
+export type Ask = (request: object) => Promise<unknown>;
+
+function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Promise<Answers[N]> {
+  // The daemon's answer, from the same program.
+  return ask(requestOf(name, fields)) as Promise<Answers[N]>;
+}
+
+/** Adds the subcommands to the command line. */
+export function declareControlCommands(program: Command, ask: Ask): void {
   const declare = <N extends Name>(name: N) => {
-    const { description, declare } = COMMANDS[name];
-    const subcommand = program.command(name).description(description);
-    // The daemon's answer, from the same program.
-    declare(subcommand, (fields) => ask(requestOf(name, fields)) as Promise<Answers[N]>);
+    const { subcommand } = COMMANDS[name];
+    if (subcommand === undefined) return;
+    const command = program.command(name).description(subcommand.description);
+    subcommand.declare(command, (fields) => askFor(ask, name, fields));
   };
   for (const name of Object.keys(COMMANDS)) if (isName(name)) declare(name);
+}
+
+/** Returns the records of the running daemon. */
+export function daemonRecords(ask: Ask): AccountingRecords {
+  return {
+    list: (after, limit) => askFor(ask, "list-records", { after, limit }),
+    find: (id) => askFor(ask, "find-records", { id }),
+    retry: (numbers) =>
+      numbers === "all"
+        ? askFor(ask, "retry-records", { numbers })
+        : inPages(numbers, (page) => askFor(ask, "retry-records", { numbers: page })),
+    drop: (numbers) => inPages(numbers, (page) => askFor(ask, "drop-records", { numbers: page })),
+  };
+}
+
+/** How many numbers are in a request, which is bounded in bytes. */
+const NUMBERS_PER_REQUEST = 100;
+
+async function inPages(
+  numbers: readonly number[],
+  decide: (page: number[]) => Promise<number>,
+): Promise<number> {
+  let count = 0;
+  for (let start = 0; start < numbers.length; start += NUMBERS_PER_REQUEST)
+    count += await decide(numbers.slice(start, start + NUMBERS_PER_REQUEST));
+  return count;
 }
 
 /** Between two looks of `status --watch`. */

@@ -73,7 +73,8 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
     try {
       answer = await handler(parseRequest(line));
     } catch (error) {
-      answer = { error: errorText(error) };
+      const exitStatus = error instanceof CommandFailure ? error.exitStatus : EX_PROTOCOL;
+      answer = { error: errorText(error), exitStatus };
     }
     limit.answering(socket);
     socket.write(`${JSON.stringify(answer)}\n`);
@@ -110,7 +111,9 @@ export async function askDaemon(path: string, request: object): Promise<unknown>
       EX_UNAVAILABLE,
     );
   const answer: unknown = JSON.parse(text);
-  if (typeof answer === "object" && answer !== null && "error" in answer)
-    throw new CommandFailure(String(answer.error), EX_PROTOCOL);
+  if (typeof answer === "object" && answer !== null && "error" in answer) {
+    const exitStatus = "exitStatus" in answer ? Number(answer.exitStatus) : EX_PROTOCOL;
+    throw new CommandFailure(String(answer.error), exitStatus);
+  }
   return answer;
 }

@@ -29,7 +29,7 @@ import {
   socket,
 } from "@cm4all/linux";
 import { CgroupService } from "./cgroup-service.ts";
-import { type Config, readConfig } from "./config.ts";
+import { type Config, keysForRestart, readConfig } from "./config.ts";
 import { listenForControl } from "./control.ts";
 import { answerRequest, type DaemonParts } from "./control-commands.ts";
 import { measureDaemon } from "./daemon-metrics.ts";
@@ -51,8 +51,11 @@ const STORE_NAME = "namespaces";
 /** net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;
 
-/** The longest that stopping may take, besides what the handlers of cgroups are given. */
-const STOP_TIMEOUT_MS = 950;
+/**
+ * The longest that stopping may take, besides what the handlers of cgroups are given. A
+ * thousand clients can have sent requests that take seconds to answer on a busy machine.
+ */
+const STOP_TIMEOUT_MS = 10_000;
 
 export interface DaemonOptions {
   readonly configFile: string | undefined;
@@ -161,6 +164,8 @@ function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
 }
 
 class Daemon {
+  /** With which it was started. */
+  readonly #config: Config;
   readonly #options: DaemonOptions;
   readonly #log: Logger;
   readonly #notifier: Notifier | undefined;
@@ -176,6 +181,7 @@ class Daemon {
 
   /** Starts the thread of the namespace service; signals are caught from then on. */
   constructor(config: Config, options: DaemonOptions, log: Logger) {
+    this.#config = config;
     this.#options = options;
     this.#log = log;
     this.#notifier = Notifier.open(process.env["NOTIFY_SOCKET"]);
@@ -279,7 +285,9 @@ class Daemon {
       if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
       this.#cgroups?.reload(config.accounting);
       this.#stopGraceMs = config.accounting.stopGraceMs;
-      this.#log(LOG_NOTICE, "reloaded the configuration");
+      const left = keysForRestart(this.#config, config);
+      const rest = left.length === 0 ? "" : `; only a restart applies ${left.join(", ")}`;
+      this.#log(LOG_NOTICE, `reloaded the configuration${rest}`);
     } catch (error) {
       const reason = errorText(error);
       this.#log(LOG_ERR, `keeping the old configuration: ${reason}`);
@@ -308,7 +316,11 @@ class Daemon {
   }
 
   get #parts(): DaemonParts {
-    return { namespaces: this.#namespaces, status: () => this.#status() };
+    return {
+      namespaces: this.#namespaces,
+      accounting: this.#cgroups?.records,
+      status: () => this.#status(),
+    };
   }
 
   async #status(): Promise<DaemonStatus> {

@@ -1,9 +1,10 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { SystemUser } from "./accounting/user.ts";
-import { parseConfig } from "./config.ts";
+import { keysForRestart, parseConfig } from "./config.ts";
 
 const text = readFileSync(new URL("../spawn.toml", import.meta.url), "utf8");
+const page = readFileSync(new URL("../../../docs/man/spawn.toml.5", import.meta.url), "utf8");
 
 const find = (name: string): SystemUser => ({ name, uid: 900, gid: 900, home: "/nonexistent" });
 const parse = (toml: string) => parseConfig(toml, "spawn.toml", find);
@@ -17,5 +18,42 @@ describe("spawn.toml as it is shipped", () => {
     const uncommented = text.replaceAll(/^#([a-z_]+ = | {2}"|\])/gm, "$1");
     expect(uncommented).not.toBe(text);
     expect(parse(uncommented)).toEqual(parse(""));
+  });
+});
+
+/** `SECTION.KEY` of each key, with what stands there of it. */
+function entries(text: string, section: RegExp, key: RegExp): Map<string, string> {
+  const found = new Map<string, string>();
+  let path = "";
+  let entry = "";
+  for (const line of text.split("\n")) {
+    path = section.exec(line)?.[1] ?? path;
+    const name = key.exec(line)?.[1];
+    if (name !== undefined) entry = `${path}.${name}`;
+    if (entry !== "") found.set(entry, `${found.get(entry) ?? ""} ${line}`);
+  }
+  return found;
+}
+
+describe("spawn.toml(5)", () => {
+  const terms = page.replaceAll(".TP\n", ".TP ");
+  const described = entries(terms, /^\.SS \[(\w+)\]/, /^\.TP \.B (\w+)$/);
+  const keys = entries(text, /^\[(\w+)\]/, /^#(\w+) = /);
+
+  it("has each key, in the file's sections", () => {
+    expect([...described.keys()].sort()).toEqual([...keys.keys()].sort());
+  });
+
+  it("says of which keys only a restart applies a change", () => {
+    const changed = `[namespaces]\nlisten = "@x"
+      [reaper]\nenabled = false\ncgroup_root = "/x"\nextra_scopes = ["a.scope"]
+      delete_seconds = 1\ncheck_seconds = 1\nunused_seconds = 1
+      [accounting]\njournal = "/x"\n[control]\nsocket = ""`;
+    const restart = keysForRestart(parse(""), parse(changed));
+    expect(restart).toHaveLength(9);
+    const said = [...keys.keys()].filter((name) =>
+      described.get(name)?.includes("Only a restart applies it."),
+    );
+    expect(said.filter((name) => name !== "reaper.extra_scopes").sort()).toEqual(restart.sort());
   });
 });

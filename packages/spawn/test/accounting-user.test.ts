@@ -33,7 +33,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     const config = join(host.directory, "spawn.toml");
     writeFileSync(
       config,
-      `[reaper]\ncgroup_root = "${host.scratch.path}"\n[accounting]\nscript = "${script}"\n${accounting}`,
+      `[reaper]\ncgroup_root = "${host.scratch.path}"\n[accounting]\njournal = "${host.journal}"\nscript = "${script}"\n${accounting}`,
     );
     const [command = "", ...rest] = [...etc.wrapper, process.execPath, BUNDLE, "--config", config];
     const { status, stdout, stderr } = spawnSync(command, [...rest, ...args], {

@@ -16,7 +16,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     const config = join(directory, "spawn.toml");
     writeFileSync(
       config,
-      `[reaper]\ncgroup_root = "${scratch.path}"\n[accounting]\nscript = "${script()}"\nuser = "root"\n`,
+      `[reaper]\ncgroup_root = "${scratch.path}"\n[accounting]\njournal = "${directory}/journal"\nscript = "${script()}"\nuser = "root"\n`,
     );
     const { status, stdout, stderr } = spawnSync(
       process.execPath,

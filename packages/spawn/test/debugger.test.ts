@@ -1,6 +1,4 @@
-/** SIGUSR1 opens no debugger, neither in the daemon nor in its script host. */
-import { readFileSync } from "node:fs";
-import { missing, SIGUSR1_PENDING, Storm } from "@cm4all/testing";
+import { missing, readProc, SIGUSR1_PENDING, Storm } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { type TestDaemon, until } from "./support/daemon.ts";
@@ -11,9 +9,7 @@ const ENOUGH = 50;
 const AS_INSTALLED = [...SIGUSR1_PENDING, "sh", "-c", 'shift; exec "$@"', "sh"];
 
 function findScriptHost(daemon: TestDaemon): number | undefined {
-  return daemon
-    .childPids()
-    .find((pid) => /script.host/.test(readFileSync(`/proc/${pid}/cmdline`, "latin1")));
+  return daemon.childPids().find((pid) => /script.host/.test(readProc(pid, "cmdline")));
 }
 
 describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", () => {

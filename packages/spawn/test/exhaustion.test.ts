@@ -96,7 +96,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     using client = daemon.connect();
     client.inodes("before", { ipc: true });
     await until(async () => (await daemon.status()).names === 0, "it has expired");
-    const before = daemon.descriptorCount();
+    const before = await daemon.restingDescriptorCount();
     const refused = new Set<string>();
     for (let free = 0; ; free++) {
       limitDescriptors(daemon, free);
@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mo
     const daemon = await TestDaemon.start();
     using client = daemon.connect();
     const first = client.inodes("first", { ipc: true });
-    const descriptors = daemon.descriptorCount();
+    const descriptors = await daemon.restingDescriptorCount();
     insideStore(daemon, fillMounts);
     for (const wanted of [{ ipc: true }, { pid: true }, { user: {} }]) {
       const answer = client.exchange(request("second", wanted));
@@ -201,7 +201,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mo
     expect(client.exchange(request("first", ALL)).kind).toBe("error");
     expect(client.inodes("first", { ipc: true })).toEqual(first);
     await until(() => daemon.childPids().length === 0, "no init is left");
-    expect(daemon.descriptorCount()).toBe(descriptors);
+    expect(await daemon.restingDescriptorCount()).toBe(descriptors);
     expect(storedNames(daemon)).toHaveLength(1);
     expect((await daemon.status()).names).toBe(1);
     insideStore(daemon, emptyMounts);

@@ -118,7 +118,8 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
     console.log(
       `purged in ${Math.round(durationMs)} ms, longest answer ${longestMs.toFixed(1)} ms`,
     );
-    expect(longestMs).toBeLessThan(durationMs / 3);
+    // Without slices an answer takes as long as the purge.
+    expect(longestMs).toBeLessThan(durationMs / 2);
     await until(() => daemon.childPids().length === 0, "all inits have ended", 60_000);
     for (const open of [...leases, ...clients]) open[Symbol.dispose]();
     await peer.endAll();

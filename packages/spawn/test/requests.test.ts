@@ -2,7 +2,7 @@ import { execFileSync, spawn } from "node:child_process";
 import { readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { missing } from "@cm4all/testing";
+import { missing, readProc } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
@@ -104,8 +104,7 @@ describe.skipIf(cannotRun)("requests", () => {
   it("start inits without descriptors, capabilities or blocked signals", async () => {
     using client = daemon.connect();
     client.inodes("powerless", { pid: true });
-    const isNamed = (child: number) =>
-      readFileSync(`/proc/${child}/cmdline`, "latin1") === "init powerless\0-P\0";
+    const isNamed = (child: number) => readProc(child, "cmdline") === "init powerless\0-P\0";
     await until(() => daemon.childPids().some(isNamed), "the init shows its name");
     const pid = daemon.childPids().find(isNamed);
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
@@ -136,9 +135,8 @@ describe.skipIf(cannotRun)("requests", () => {
     using client = daemon.connect();
     // Held open: the number of a namespace that is gone may be given to a new one.
     using first = client.ask("killed", { pid: true, ipc: true });
-    const before = daemon.descriptorCount();
-    const isNamed = (child: number) =>
-      readFileSync(`/proc/${child}/cmdline`, "latin1").includes("killed");
+    const before = await daemon.restingDescriptorCount();
+    const isNamed = (child: number) => readProc(child, "cmdline").includes("killed");
     await until(() => daemon.childPids().some(isNamed), "the init shows its name");
     const pid = daemon.childPids().find(isNamed);
     kill(pid);
@@ -147,7 +145,7 @@ describe.skipIf(cannotRun)("requests", () => {
     const second = client.inodes("killed", { pid: true, ipc: true });
     expect(second.pid).not.toBe(inodeOf(first.pid));
     expect(second.ipc).toBe(inodeOf(first.ipc));
-    expect(daemon.descriptorCount()).toBe(before);
+    expect(await daemon.restingDescriptorCount()).toBe(before);
   });
 
   it("leave nothing half-made when the kernel refuses a map", async () => {
@@ -198,8 +196,12 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     writeFileSync(config, "[namespaces]\nexpire_seconds = wrong\n");
     daemon.child.kill("SIGHUP");
     await daemon.untilLogged(`keeping the old configuration: ${config}:2: `);
-    writeFileSync(config, text);
+    expect(daemon.log).not.toContain("only a restart applies");
+    writeFileSync(config, `${text}\n[reaper]\ncheck_seconds = 17\n`);
     await reload();
+    await daemon.untilLogged(
+      "reloaded the configuration; only a restart applies reaper.check_seconds\n",
+    );
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 

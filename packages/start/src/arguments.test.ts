@@ -3,7 +3,9 @@ import { parseStartArguments } from "./arguments.ts";
 
 it("shows everything where the arguments only say where to listen", () => {
   expect(parseStartArguments([])).toEqual({ listen: undefined, control: undefined });
-  expect(parseStartArguments(["-v", "--listen", "@x", "--control=/run/x"])).toEqual({
+  expect(
+    parseStartArguments(["-v", "--listen", "@x", "--control=/run/x", "--journal", "/x"]),
+  ).toEqual({
     listen: "@x",
     control: "/run/x",
   });

@@ -19,6 +19,7 @@ export function parseStartArguments(args: readonly string[]): StartArguments | u
       options: {
         listen: { type: "string" },
         control: { type: "string" },
+        journal: { type: "string" },
         verbose: { type: "boolean", short: "v" },
       },
     });

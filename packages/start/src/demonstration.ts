@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { alignColumns } from "@cm4all/command";
 import { isOpenToOthers } from "@cm4all/testing/open";
 import type { StartArguments } from "./arguments.ts";
-import { CLIENT, DAEMON, SCRIPT, shown } from "./checkout.ts";
+import { CLIENT, DAEMON, DATA, SCRIPT, shown } from "./checkout.ts";
 import { Daemon } from "./daemon.ts";
 import { Database, type UsageRow } from "./database.ts";
 import { formatCount, formatMebibytes, formatSeconds } from "./figures.ts";
@@ -64,7 +64,8 @@ function writeConfig(instance: Instance, scope: Scope, accounting: { user?: stri
   const config = join(instance.directory, "spawn.toml");
   const text = {
     reaper: { cgroup_root: scope.mount, scopes: [scope.name] },
-    accounting: { script, ...accounting },
+    // What waits for the database waits there for the next start.
+    accounting: { script, journal: join(DATA, "journal"), ...accounting },
   };
   writeFileSync(config, formatToml(text));
   return config;
@@ -138,6 +139,7 @@ function describeNext(
     "The daemon runs until Ctrl-C. Meanwhile, in another terminal, as root:",
     "",
     `  ${here(DAEMON)}${administration} status --watch`,
+    `  ${here(DAEMON)}${administration} accounting list`,
     `  ${here(CLIENT)}${socket} run foo --ipc --pid -- sh -c 'ps ax; ipcs'`,
     // The server of the npm package comes without.
     ...(existsSync("/usr/bin/psql")

@@ -1,4 +1,5 @@
 /** What `npm start` runs after the set-up: the daemon, with something to do. */
+import { errorText } from "@cm4all/linux";
 import { parseStartArguments } from "./arguments.ts";
 import { DATA } from "./checkout.ts";
 import { Daemon } from "./daemon.ts";
@@ -49,14 +50,10 @@ async function openScope(name: string): Promise<Scope | undefined> {
     return await Scope.open(name);
   } catch (error) {
     say(
-      `No cgroups to account on this host: ${explain(error)}. The daemon serves namespaces only.`,
+      `No cgroups to account on this host: ${errorText(error)}. The daemon serves namespaces only.`,
     );
     return undefined;
   }
-}
-
-function explain(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 async function main(): Promise<number> {
@@ -70,7 +67,7 @@ async function main(): Promise<number> {
   } catch (error) {
     // What was at work when Ctrl-C ended it may have failed before we noticed.
     if (isInterrupted) return 0;
-    console.error(explain(error));
+    console.error(errorText(error));
     return 1;
   }
 }

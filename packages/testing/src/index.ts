@@ -4,4 +4,5 @@ export * from "./debugger.ts";
 export * from "./needs.ts";
 export * from "./open.ts";
 export * from "./postgres.ts";
+export * from "./proc.ts";
 export * from "./unpacked.ts";

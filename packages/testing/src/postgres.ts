@@ -22,6 +22,7 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { isOpenToOthers } from "./open.ts";
 import { findPostgres, type PostgresPrograms } from "./postgres-programs.ts";
+import { readProc } from "./proc.ts";
 
 /** On Debian `nobody` and `nogroup`. */
 const NOBODY = 65534;
@@ -130,11 +131,16 @@ export class Postgres {
       words.push(`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups");
       // Below a directory that is closed to others, such as /root. Without the securebit,
       // access(2) would not count the capability.
-      if (!isOpenToOthers(dirname(this.directory)))
+      if (!isOpenToOthers(dirname(this.directory))) {
+        if (!hasDacReadSearch())
+          throw new Error(
+            `postgres, which does not run as root, cannot enter ${dirname(this.directory)}: a directory that is open to others is needed here, or CAP_DAC_READ_SEARCH`,
+          );
         words.push(
           ...["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"],
           "--securebits=+no_setuid_fixup",
         );
+      }
     }
     return ["setpriv", [...words, join(this.programs.directory, name), ...args]];
   }
@@ -229,4 +235,10 @@ export class Postgres {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
   }
+}
+
+/** Containers are without it. @see capabilities(7), proc_pid_status(5) */
+function hasDacReadSearch(): boolean {
+  const [, set = "0"] = /^CapEff:\t(\w+)$/m.exec(readProc(process.pid, "status")) ?? [];
+  return ((BigInt(`0x${set}`) >> 2n) & 1n) === 1n;
 }

@@ -7,6 +7,7 @@ import {
   startPostgres,
   stopPostgres,
 } from "../tools/postgres.ts";
+import { listRecords } from "../tools/records.ts";
 import { Scope } from "../tools/scope.ts";
 import { waitFor } from "../tools/shell.ts";
 
@@ -40,13 +41,15 @@ export const accountingPostgres: Case = {
 
       stopPostgres();
       for (let i = 0; i < COUNT; i++) scope.run(`while-down-${i}`, "true");
+      for (let i = 0; i < COUNT; i++)
+        await scope.waitUntilDeleted(`while-down-${i}`, 10_000 * slowness);
+      assert.equal(listRecords().length, COUNT);
       await startPostgres(slowness);
       const startMs = performance.now();
       const sql = "SELECT path FROM cgroup_usage WHERE path LIKE '%while-down%'";
       await waitFor("all rows", 330_000 * Math.sqrt(slowness), () => query(sql).length === COUNT);
       note(`${COUNT} rows after ${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-      for (let i = 0; i < COUNT; i++)
-        await scope.waitUntilDeleted(`while-down-${i}`, 10_000 * slowness);
+      await waitFor("no record waits", 10_000 * slowness, () => listRecords().length === 0);
     } finally {
       scope.stop();
       removeExample();

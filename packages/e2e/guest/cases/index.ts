@@ -1,6 +1,7 @@
 /** The cases in the order in which they run on one system, which each leaves as it found it. */
 import type { Case } from "../case.ts";
 import { accountingLog } from "./accounting-log.ts";
+import { accountingOutage } from "./accounting-outage.ts";
 import { accountingPostgres } from "./accounting-postgres.ts";
 import { clientRun } from "./client-run.ts";
 import { install } from "./install.ts";
@@ -34,6 +35,7 @@ export const cases: Readonly<Record<string, Case>> = {
   watchdog,
   "accounting-log": accountingLog,
   "accounting-postgres": accountingPostgres,
+  "accounting-outage": accountingOutage,
   "slice-limits": sliceLimits,
   oom,
   netns,

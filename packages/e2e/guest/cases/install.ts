@@ -20,6 +20,7 @@ export const install: Case = {
     assert.equal(property("cm4all-spawn-accessory.service", "Id"), SERVICE);
     assert.equal(property("cm4all-spawn-reaper.service", "Id"), SERVICE);
     sh("id cm4all-spawn-reaper");
+    assert.equal(sh("stat -c '%a %U %G' /var/lib/cm4all-spawn"), "700 root root");
     for (const unit of UNITS) assert.equal(sh(`systemd-analyze verify --man=no ${unit} 2>&1`), "");
     const exposure = sh(`systemd-analyze security --no-pager ${SERVICE} | tail -n 1`);
     const level = /level for \S+: ([\d.]+)/.exec(exposure)?.[1];

@@ -11,16 +11,19 @@ export const netnsLinks: Case = {
   async run({ slowness, note }) {
     makeWorld();
     const tried: string[] = [];
-    /** Both ways, over both families. */
-    const talk = () => {
-      for (const address of ["192.0.2.1", "2001:db8::1"]) pingFrom("web", address);
-      for (const address of ["192.0.2.5", "2001:db8::5"]) pingFrom("world", address);
+    /** Both ways, by ping and TCP. @param pairs of addresses: inside, and in the world */
+    const talkBetween = (...pairs: [inside: string, world: string][]) => {
       listen("web", 80);
       listen("world", 7000);
-      assert.equal(ask("web", "192.0.2.1", 7000, slowness), "192.0.2.5");
-      assert.equal(ask("world", "2001:db8::5", 80, slowness), "2001:db8::1");
+      for (const [inside, world] of pairs) {
+        pingFrom("web", world);
+        pingFrom("world", inside);
+        assert.equal(ask("web", world, 7000, slowness), inside);
+        assert.equal(ask("world", inside, 80, slowness), world);
+      }
       attempt("for pid in $(ip netns pids world); do kill $pid; done");
     };
+    const talk = () => talkBetween(["192.0.2.5", "192.0.2.1"], ["2001:db8::5", "2001:db8::1"]);
     try {
       for (const [type, mode] of [
         ["macvlan", "bridge"],
@@ -56,13 +59,19 @@ export const netnsLinks: Case = {
         sh("ip -n world link set far.9 up; ip -n world address add 198.51.100.1/24 dev far.9");
         const tagged = 'addresses = ["198.51.100.5/24"]';
         const stacked = `[link]\ntype = "vlan"\nparent = "up0"\nid = 9\n[inside]\n${tagged}`;
-        await withNamespace("web", stacked, () => pingFrom("web", "198.51.100.1"));
+        await withNamespace("web", stacked, () => talkBetween(["198.51.100.5", "198.51.100.1"]));
         // On top of a macvlan, inside.
         const onTop = `[link]\ntype = "macvlan"\nparent = "up0"\n[[inside.vlans]]\nid = 9\n${tagged}`;
-        await withNamespace("web", onTop, () => pingFrom("web", "198.51.100.1"));
+        await withNamespace("web", onTop, () => talkBetween(["198.51.100.5", "198.51.100.1"]));
         tried.push("vlan", "vlan on top");
       }
-      await moveBothWays(tried);
+      await moveThereAndBack("dummy", tried, () => pingFrom("web", "203.0.113.5"));
+      await moveThereAndBack("veth peer name spare-far netns world", tried, () => {
+        sh(
+          "ip -n world link set spare-far up; ip -n world address add 203.0.113.1/24 dev spare-far",
+        );
+        talkBetween(["203.0.113.5", "203.0.113.1"]);
+      });
       await withNamespace("web", '[link]\ntype = "none"', () => {
         assert.equal(sh("ip netns exec web ls /sys/class/net"), "lo");
       });
@@ -90,17 +99,24 @@ function kernelHas(link: string): boolean {
   );
 }
 
-async function moveBothWays(tried: string[]): Promise<void> {
-  const kind = attempt("ip link add spare type dummy").status === 0 ? "dummy" : "veth";
-  if (kind === "veth") sh("ip link add spare type veth peer name spare-far");
+/** @param link as ip(8) adds it; nothing where the kernel has no such kind */
+async function moveThereAndBack(link: string, tried: string[], use: () => void): Promise<void> {
+  if (attempt(`ip link add spare type ${link}`).status !== 0) return;
   sh("ip link set spare up mtu 1400");
-  const before = sh("ip -br link show spare");
+  const before = settingsOf("spare");
   const moved = '[link]\ntype = "move"\nparent = "spare"\n[inside]\naddresses = ["203.0.113.5/24"]';
   await withNamespace("web", moved, () => {
     assert.notEqual(attempt("ip link show spare").status, 0);
-    pingFrom("web", "203.0.113.5");
+    use();
   });
-  assert.equal(sh("ip -br link show spare"), before);
+  assert.deepEqual(settingsOf("spare"), before);
   sh("ip link delete spare");
-  tried.push(`move of a ${kind}`);
+  tried.push(`move of a ${link.split(" ")[0]}`);
+}
+
+/** What `down` gives back; the carrier is the far end's doing. */
+function settingsOf(link: string) {
+  const [shown] = JSON.parse(sh(`ip -j link show ${link}`));
+  const { ifname, address, mtu, flags } = shown;
+  return { ifname, address, mtu, isUp: flags.includes("UP") };
 }

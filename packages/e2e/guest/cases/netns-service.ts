@@ -6,6 +6,9 @@ import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 
 const UNIT = unitOf("web");
 
+/** As cm4all-spawn-netns(8) has it. */
+const RULE = "/usr/sbin/cm4all-spawn-netns exec --sudo-user web *";
+
 export const netnsService: Case = {
   title: "an existing service inside by a drop-in, a socket of the host passed in, sudo's rules",
   run() {
@@ -30,15 +33,30 @@ export const netnsService: Case = {
       );
       assert.ok(answer.startsWith("hello"), answer);
       assert.ok(answer.includes(own), answer);
-      // As the user whom sudo names.
-      const sudo = "SUDO_UID=$(id -u nobody) cm4all-spawn-netns exec --sudo-user web --";
-      assert.equal(sh(`${sudo} id -un`), "nobody");
-      assert.equal(sh(`${sudo} readlink /proc/self/ns/net`), own);
+      // A user whom sudo lets in by the manual's rule, and nowhere else.
+      sh(`echo 'games ALL=(root) NOPASSWD: ${RULE}' >/etc/sudoers.d/e2e`);
+      const asUser = "setpriv --reuid=games --regid=games --init-groups sudo -n";
+      const inside = `${asUser} cm4all-spawn-netns exec --sudo-user web --`;
+      assert.equal(sh(`${inside} id -un`), "games");
+      assert.equal(sh(`${inside} readlink /proc/self/ns/net`), own);
+      assert.equal(
+        sh(`${inside} grep CapEff /proc/self/status`).split(/\s+/)[1],
+        "0000000000000000",
+      );
+      // The command is all that follows, so that no option can make it root's.
+      assert.notEqual(
+        attempt(`${asUser} cm4all-spawn-netns exec --sudo-user web --user root id`).status,
+        0,
+      );
+      for (const other of ["exec web -- id", "exec --sudo-user other -- id", "down web"])
+        assert.notEqual(attempt(`${asUser} cm4all-spawn-netns ${other}`).status, 0, other);
       sh(`systemctl stop ${UNIT}`);
       assert.ok(!isActive("e2e-existing.service"));
     } finally {
       attempt(`systemctl stop web-host.socket e2e-existing.service ${UNIT}`);
-      sh("rm -rf /etc/systemd/system/e2e-existing.service* /etc/systemd/system/web-host*");
+      sh(
+        "rm -rf /etc/sudoers.d/e2e /etc/systemd/system/e2e-existing.service* /etc/systemd/system/web-host*",
+      );
       sh(`rm -f ${CONFIG}/web.toml; systemctl daemon-reload; systemctl reset-failed`);
     }
   },

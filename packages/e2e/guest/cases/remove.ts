@@ -21,6 +21,7 @@ export const remove: Case = {
     const left = inits.filter((pid) => existsSync(`/proc/${pid}`));
     assert.equal(left.length, 1);
     assert.ok(existsSync("/etc/cm4all/spawn/spawn.toml"));
+    assert.ok(existsSync("/var/lib/cm4all-spawn"));
 
     sh("apt-get -q -y install /e2e/in/packages/cm4all-spawn_*.deb");
     assert.ok(isActive(SERVICE));

@@ -18,10 +18,20 @@ export function stopPostgres(): void {
   sh("systemctl stop 'postgresql@*.service' postgresql.service");
 }
 
-/** The example's database, owned by the user that scripts run as, and its script. */
-export function installExample(): void {
+/** The database `accounting`, owned by the user that scripts run as. */
+export function createDatabase(): void {
   sh("runuser -u postgres -- createuser cm4all-spawn-reaper");
   sh("runuser -u postgres -- createdb -O cm4all-spawn-reaper accounting");
+}
+
+export function dropDatabase(): void {
+  sh("runuser -u postgres -- dropdb --force accounting");
+  sh("runuser -u postgres -- dropuser cm4all-spawn-reaper");
+}
+
+/** The example's database and its script. */
+export function installExample(): void {
+  createDatabase();
   sh(`setpriv --reuid cm4all-spawn-reaper --clear-groups -- \\
       psql -q -d accounting -f ${EXAMPLES}/postgres.sql`);
   sh(`cp ${EXAMPLES}/postgres.lua ${SCRIPT}; systemctl restart ${SERVICE}`);
@@ -29,8 +39,7 @@ export function installExample(): void {
 
 export function removeExample(): void {
   sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`);
-  sh("runuser -u postgres -- dropdb accounting");
-  sh("runuser -u postgres -- dropuser cm4all-spawn-reaper");
+  dropDatabase();
 }
 
 /** Rows of a query, each with its columns. */

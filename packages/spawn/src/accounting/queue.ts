@@ -33,6 +33,8 @@ export interface AccountingPolicy {
   readonly maxWaiting: number;
   /** How many handlers may run, that is: mostly wait, at the same time. */
   readonly maxRunning: number;
+  /** How many cgroups are handed to a handler of lists at once, at most. */
+  readonly batch: number;
 }
 
 /** Who released a cgroup and waits for its handler. */

@@ -36,9 +36,6 @@ const REPORT_INTERVAL_MS = 1000;
 /** How long connections may go on after a stop, so that no request is cut off. */
 const STOP_GRACE_MS = 500;
 
-/** How long what has come until then is answered. */
-const STOP_ANSWER_MS = 200;
-
 /** Runs until it is told to stop. To be called on a worker thread. */
 export function runNamespaceService(): void {
   const counts = zeroCounts(NAMESPACE_METRICS);
@@ -192,13 +189,13 @@ class NamespaceService {
   }
 
   /**
-   * Answers what has come. What is left is closed by the end of the process; nothing of
-   * that can take long.
+   * Answers what has come. All are kept from sending more at first, so that it is no more
+   * than their sockets hold.
    */
   #finishConnections(): void {
-    const endMs = monotonicMs() + STOP_ANSWER_MS;
-    for (const { connection } of this.#clients.all())
-      if (monotonicMs() < endMs) connection.finish();
+    const clients = [...this.#clients.all()];
+    for (const { connection } of clients) connection.stopReceiving();
+    for (const { connection } of clients) connection.finish();
   }
 
   #status(): NamespaceMetrics {

@@ -2,7 +2,7 @@
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ScratchCgroup } from "@cm4all/testing";
+import { readProc, ScratchCgroup } from "@cm4all/testing";
 import type { CgroupMetrics } from "../../src/cgroup-service.ts";
 import type { DaemonStatus } from "../../src/status.ts";
 import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";
@@ -22,6 +22,11 @@ export class AccountingHost {
   get daemon(): TestDaemon {
     if (this.#daemon === undefined) throw new Error("the daemon does not run");
     return this.#daemon;
+  }
+
+  /** Of all its daemons, one after the other. */
+  get journal(): string {
+    return join(this.directory, "journal");
   }
 
   get #script(): string {
@@ -65,7 +70,11 @@ export class AccountingHost {
 
   /** @param accounting that whole section of the configuration */
   async startWith(accounting: string, options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
-    this.#daemon = await TestDaemon.start({ ...options, config: this.#config(accounting) });
+    this.#daemon = await TestDaemon.start({
+      journal: this.journal,
+      ...options,
+      config: this.#config(accounting),
+    });
   }
 
   #config(accounting: string): string {
@@ -117,7 +126,7 @@ export class AccountingHost {
   get scriptHostPids(): number[] {
     return this.daemon
       .childPids()
-      .filter((child) => /script.host/.test(readFileSync(`/proc/${child}/cmdline`, "latin1")));
+      .filter((child) => /script.host/.test(readProc(child, "cmdline")));
   }
 
   /** The pid of the script host. */

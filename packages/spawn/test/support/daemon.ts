@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { openProgram } from "@cm4all/testing";
+import { childPids, openProgram } from "@cm4all/testing";
 import { afterAll } from "vitest";
 import { askDaemon } from "../../src/control.ts";
 import type { ControlRequest } from "../../src/control-commands.ts";
@@ -32,6 +32,8 @@ export interface DaemonOptions {
   readonly address?: string;
   /** A file that it writes its pid to before it starts, such as cgroup.procs. */
   readonly cgroupProcs?: string;
+  /** Where its journal is; in its own directory, which ends with it, if undefined. */
+  readonly journal?: string;
   /** A command that starts it, such as prlimit. */
   readonly wrapper?: readonly string[];
 }
@@ -63,6 +65,7 @@ export class TestDaemon {
       this.address,
     ];
     command.push("--config", this.configFile, "--control", this.controlSocket);
+    command.push("--journal", options.journal ?? join(this.directory, "journal"));
     // A test that says nothing of cgroups must not reap those of the machine it runs on.
     if (!config.includes("[reaper]")) command.push("--no-reaper");
     this.child = spawn("sh", ["-c", script, "sh", ...command], {
@@ -134,15 +137,22 @@ export class TestDaemon {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
+  /**
+   * The number that it comes to rest at: a connection that has asked for the status is
+   * closed a moment after its answer.
+   */
+  async restingDescriptorCount(): Promise<number> {
+    let fewest = this.descriptorCount();
+    for (let look = 0; look < 20; look++) {
+      await sleep(20);
+      fewest = Math.min(fewest, this.descriptorCount());
+    }
+    return fewest;
+  }
+
   /** The pids of its children, the inits. */
   childPids(): number[] {
-    const tasks = readdirSync(`/proc/${this.pid}/task`);
-    return tasks.flatMap((task) =>
-      readFileSync(`/proc/${this.pid}/task/${task}/children`, "utf8")
-        .split(" ")
-        .filter((pid) => pid !== "")
-        .map(Number),
-    );
+    return childPids(this.pid);
   }
 
   /** Does `work` while the daemon stands still. */
@@ -222,13 +232,4 @@ export function kill(pid: number | undefined, signal: NodeJS.Signals = "SIGKILL"
 export function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) throw new Error("the child was not started");
   process.kill(-child.pid, "SIGKILL");
-}
-
-/** Whether a process exists and is no zombie. */
-export function isAlive(pid: number): boolean {
-  try {
-    return !/^State:\tZ/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-  } catch {
-    return false;
-  }
 }

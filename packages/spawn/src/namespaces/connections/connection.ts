@@ -116,14 +116,15 @@ export class Connection {
     } else this.#shared.disposal.add(this.#socket);
   }
 
-  /**
-   * Lets nothing more come, hands what has come already to the owner, and closes the
-   * connection.
-   */
+  /** Lets nothing more come. What has come already stays. @see shutdown(2) */
+  stopReceiving(): void {
+    if (this.isOpen) shutdown(this.fd, SHUT_RD);
+  }
+
+  /** Hands what has come to the owner, after `stopReceiving`, and closes the connection. */
   finish(): void {
     const owner = this.#served?.owner;
     if (!this.isOpen || owner === undefined) return;
-    shutdown(this.fd, SHUT_RD);
     if (this.#hasDatagram()) {
       if (!owner.mayReceive()) return;
       for (let length = this.#tryReadNext(); length !== undefined; length = this.#tryReadNext()) {

@@ -1,0 +1,31 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { tryLockJournal } from "./lock.ts";
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "journal-lock-"));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+/** Tries the lock in a process of its own. @see flock(1) */
+const others = () => spawnSync("flock", ["--nonblock", directory, "true"]).status;
+
+it("has one owner at a time, in this process and in others", () => {
+  const lock = tryLockJournal(directory);
+  expect(tryLockJournal(directory)).toBeUndefined();
+  expect(others()).toBe(1);
+  lock?.close();
+  expect(others()).toBe(0);
+  tryLockJournal(directory)?.close();
+  expect(lock).toBeDefined();
+});
+
+it("tells what is wrong with the directory", () => {
+  expect(() => tryLockJournal(join(directory, "missing"))).toThrow("ENOENT");
+  writeFileSync(join(directory, "file"), "");
+  expect(() => tryLockJournal(join(directory, "file"))).toThrow("ENOTDIR");
+});

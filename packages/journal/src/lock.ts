@@ -1,0 +1,21 @@
+/** A journal has one owner at a time: the daemon, or a command while no daemon runs. */
+import { constants, openSync } from "node:fs";
+import { Fd, tryFlock } from "@cm4all/linux";
+
+/**
+ * Locks a journal's directory, which has to be there, until the returned descriptor is
+ * closed. Children do not inherit it.
+ * @returns undefined if another process has the lock
+ * @throws Node's system errors; SyscallError
+ */
+export function tryLockJournal(directory: string): Fd | undefined {
+  const fd = new Fd(openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY));
+  try {
+    if (tryFlock(fd.number)) return fd;
+  } catch (error) {
+    fd.close();
+    throw error;
+  }
+  fd.close();
+  return undefined;
+}

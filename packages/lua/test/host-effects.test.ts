@@ -1,0 +1,41 @@
+/** Every effect, with a host that is killed right before it and right after it. */
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { EFFECTS, effectScript, Outside } from "./effects.ts";
+import { account, kill, TestHosts } from "./host-support.ts";
+
+let hosts: TestHosts;
+let outside: Outside;
+beforeAll(() => {
+  hosts = new TestHosts();
+  outside = new Outside();
+});
+beforeEach(() => outside.reset());
+afterEach(() => hosts.stopAll());
+afterAll(() => {
+  hosts?.[Symbol.dispose]();
+  outside?.[Symbol.dispose]();
+});
+
+describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) => {
+  it("is not there if the host ends before it may begin", async () => {
+    const host = await hosts.start(effectScript(outside, main, code));
+    const begin = async () => {
+      const ended = once(host, "ended");
+      kill(host, "SIGKILL");
+      await ended;
+    };
+    const outcome = account(host, {}, { begin });
+    expect(await outcome).toMatchObject({ type: "interrupted", effect: "none" });
+    expect(isSeen(outside, hosts.printed)).toBe(false);
+  });
+
+  it("is unanswered if the host ends after it", async () => {
+    const host = await hosts.start(effectScript(outside, main, `${code} coroutine.yield()`));
+    const outcome = account(host);
+    for (let i = 0; i < 1000 && !isSeen(outside, hosts.printed); i++) await delay(10);
+    kill(host, "SIGKILL");
+    expect(await outcome).toMatchObject({ type: "interrupted", effect: "unanswered" });
+  });
+});

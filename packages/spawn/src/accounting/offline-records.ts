@@ -1,0 +1,193 @@
+/**
+ * The administrator's view of the journal's files while no daemon has them. It has the
+ * journal's lock as long as it is open, so that a daemon that starts meanwhile waits.
+ */
+import { tryParseRecord } from "@cm4all/cgroup";
+import { CommandFailure, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_TEMPFAIL } from "@cm4all/command";
+import {
+  DEFAULT_OPTIONS,
+  DiskDirectory,
+  Journal,
+  RecordState,
+  tryLockJournal,
+} from "@cm4all/journal";
+import { errorText, type Fd, isErrno } from "@cm4all/linux";
+import type { JournalConfig } from "../config.ts";
+import { JournalRecords } from "./journal-records.ts";
+import {
+  type AccountingRecords,
+  type FoundRecord,
+  RecordRefused,
+  type RecordSummary,
+} from "./records.ts";
+
+/** How many parked records are looked at together. */
+const WINDOW = 100_000;
+/** How many marks are written together. */
+const CHUNK = 10_000;
+
+export class OfflineRecords implements AccountingRecords, AsyncDisposable {
+  readonly #lock: Fd;
+  readonly #journal: Journal;
+  readonly #records: JournalRecords;
+
+  private constructor(lock: Fd, journal: Journal) {
+    this.#lock = lock;
+    this.#journal = journal;
+    this.#records = new JournalRecords(journal);
+  }
+
+  /**
+   * Opens the journal. The caller disposes of it.
+   * @param warn is told of what is damaged in the files
+   * @throws CommandFailure if it is not there, cannot be read, or has an owner
+   */
+  static async open(
+    { directory, limitBytes }: JournalConfig,
+    warn: (text: string) => void,
+  ): Promise<OfflineRecords> {
+    const lock = lockJournal(directory);
+    try {
+      const options = { ...DEFAULT_OPTIONS, limitBytes };
+      const journal = await Journal.open(new DiskDirectory(directory), options);
+      for (const { file, what } of journal.damage) warn(`${directory}/${file}: ${what}`);
+      return new OfflineRecords(lock, journal);
+    } catch (error) {
+      lock.close();
+      throw new CommandFailure(`cannot read the journal: ${errorText(error)}`, EX_IOERR, {
+        cause: error,
+      });
+    }
+  }
+
+  list(after: number, limit: number): Promise<RecordSummary[]> {
+    return this.#records.list(after, limit);
+  }
+
+  find(idOrNumber: string): Promise<FoundRecord[]> {
+    return this.#records.find(idOrNumber);
+  }
+
+  async retry(numbers: readonly number[] | "all"): Promise<number> {
+    if (numbers === "all") return this.#retryAll();
+    for (const number of numbers)
+      if (!isDecidable(this.#journal.state(number)))
+        throw new RecordRefused(number, "is not parked");
+    for (const number of await this.#outdated(numbers))
+      throw new RecordRefused(
+        number,
+        "is not handed over again: a later report of its cgroup was handed over, which includes its figures",
+      );
+    await this.#mark(numbers, RecordState.WAITING);
+    return numbers.length;
+  }
+
+  async #retryAll(): Promise<number> {
+    let count = 0;
+    for (let after = -1; ; ) {
+      const numbers: number[] = [];
+      for (const { number, state } of this.#journal.records(after)) {
+        if (numbers.length >= WINDOW) break;
+        after = number;
+        if (isDecidable(state)) numbers.push(number);
+      }
+      if (numbers.length === 0) return count;
+      const outdated = new Set(await this.#outdated(numbers));
+      const current = numbers.filter((number) => !outdated.has(number));
+      await this.#mark(current, RecordState.WAITING);
+      count += current.length;
+    }
+  }
+
+  /** Returns those of whose cgroups a later report was handed over, as far as the journal knows. */
+  async #outdated(numbers: readonly number[]): Promise<number[]> {
+    const wanted = new Set(numbers);
+    const own: { readonly number: number; readonly id: string; readonly report: number }[] = [];
+    const latest = new Map<string, number>();
+    await this.#visitHandedOver((number, id, report) => {
+      if (!wanted.has(number)) return;
+      own.push({ number, id, report });
+      latest.set(id, Math.max(report, latest.get(id) ?? 0));
+    });
+    await this.#visitHandedOver((_, id, report) => {
+      const known = latest.get(id);
+      if (known !== undefined && report > known) latest.set(id, report);
+    });
+    return own.flatMap(({ number, id, report }) =>
+      report < (latest.get(id) ?? report) ? [number] : [],
+    );
+  }
+
+  async #visitHandedOver(
+    visit: (number: number, id: string, report: number) => void,
+  ): Promise<void> {
+    await this.#journal.visit((entry) => {
+      if (entry.kind !== "record" || entry.state === RecordState.WAITING) return;
+      const record = tryParseRecord(entry.payload.toString());
+      if (record !== undefined) visit(entry.number, record.snapshot.id, record.snapshot.report);
+    });
+  }
+
+  async drop(numbers: readonly number[]): Promise<number> {
+    for (const number of numbers)
+      if (!isListed(this.#journal.state(number))) throw new RecordRefused(number, "is not there");
+    await this.#mark(numbers, RecordState.GONE);
+    return numbers.length;
+  }
+
+  /** @throws CommandFailure if the disk does not take it */
+  async #mark(numbers: readonly number[], state: RecordState): Promise<void> {
+    for (let start = 0; start < numbers.length; start += CHUNK) {
+      const chunk = numbers.slice(start, start + CHUNK);
+      let left = chunk.length;
+      const written = () => {
+        left--;
+      };
+      // What is refused by the disk is rejected when the journal is closed.
+      for (const number of chunk) this.#journal.mark(number, state).then(written, () => {});
+      await this.#journal.settle();
+      if (left > 0)
+        throw new CommandFailure(
+          `cannot write the journal: ${this.#journal.lastError}; of the last ${left} records nothing is decided`,
+          EX_IOERR,
+        );
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    try {
+      await this.#journal.close();
+    } finally {
+      this.#lock.close();
+    }
+  }
+}
+
+/** Without a daemon, a record whose handler had begun was interrupted, and will be parked. */
+function isDecidable(state: RecordState | undefined): boolean {
+  return state === RecordState.PARKED || state === RecordState.BEGAN;
+}
+
+function isListed(state: RecordState | undefined): boolean {
+  return state === RecordState.WAITING || isDecidable(state);
+}
+
+/** @throws CommandFailure */
+function lockJournal(directory: string): Fd {
+  let lock: Fd | undefined;
+  try {
+    lock = tryLockJournal(directory);
+  } catch (error) {
+    if (isErrno(error, "EACCES"))
+      throw new CommandFailure(`only root may read the journal (${directory})`, EX_NOPERM);
+    throw new CommandFailure(
+      `there is no journal: ${errorText(error)}; accounting.journal says where it is`,
+      EX_NOINPUT,
+    );
+  }
+  if (lock !== undefined) return lock;
+  throw new CommandFailure(
+    `another process has the journal ${directory}, and no daemon answers: it may be starting or stopping; try again`,
+    EX_TEMPFAIL,
+  );
+}

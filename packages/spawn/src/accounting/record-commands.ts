@@ -1,0 +1,153 @@
+/** `cm4all-spawn accounting`: what waits in the journal, and an administrator's word on it. */
+import { pipeline } from "node:stream/promises";
+import { CommandFailure, EX_DATAERR, EX_USAGE } from "@cm4all/command";
+import { isErrno } from "@cm4all/linux";
+import type { Command } from "commander";
+import { formatCounts, formatLine, formatRecord, RecordTable } from "./record-table.ts";
+import type { AccountingRecords, FoundRecord, RecordCondition } from "./records.ts";
+
+/** The records, of the running daemon or of the files. */
+export interface OpenRecords extends AsyncDisposable {
+  readonly records: AccountingRecords;
+  /** Whether a daemon has them, which follows an administrator's word at once. */
+  readonly isRunning: boolean;
+}
+
+/** Records that are asked for at once. */
+const PAGE = 200;
+
+/** Adds the subcommand with its own subcommands. @param open its result is disposed of */
+export function declareRecordCommands(program: Command, open: () => Promise<OpenRecords>): void {
+  const accounting = program
+    .command("accounting")
+    .description(
+      "show and decide what waits in the journal to be accounted: of the running daemon, or in\n" +
+        "the journal's files while none runs. An ID is a record's number or a cgroup's id.",
+    );
+  accounting
+    .command("list")
+    .description("list what waits, oldest first, and what is parked and why")
+    .option("--json", "as a JSON array, one record a line")
+    .action(async ({ json }: { readonly json?: boolean }) => {
+      await using opened = await open();
+      await print(json === true ? listAsJson(opened.records) : listAsTable(opened.records));
+    });
+  accounting
+    .command("show <id...>")
+    .description("show a record: its figures and attributes as scripts see them, and its state")
+    .option("--json", "as a JSON array")
+    .action(async (ids: string[], { json }: { readonly json?: boolean }) => {
+      await using opened = await open();
+      const found = await findAll(opened.records, ids);
+      if (json === true)
+        console.log(
+          JSON.stringify(
+            found.map(({ summary, record }) => ({ ...summary, record })),
+            undefined,
+            2,
+          ),
+        );
+      else console.log(found.map((each) => formatRecord(each).join("\n")).join("\n\n"));
+    });
+  accounting
+    .command("retry [id...]")
+    .description("have the handler of parked records called again")
+    .option("--all", "of all that are parked")
+    .action(async (ids: string[], { all = false }: { readonly all?: boolean }) => {
+      if (all === ids.length > 0) throw new CommandFailure("say which records, or --all", EX_USAGE);
+      await using opened = await open();
+      await retry(opened, all ? "all" : ids);
+    });
+  accounting
+    .command("drop <id...>")
+    .description("forget records: what their cgroups have used is never accounted")
+    .action(async (ids: string[]) => {
+      await using opened = await open();
+      const found = await findAll(opened.records, ids);
+      await opened.records.drop(found.map(({ summary }) => summary.number));
+      for (const each of found) console.log(`dropped ${formatLine(each)}`);
+    });
+}
+
+async function* pages(records: AccountingRecords) {
+  for (let after = -1; ; ) {
+    const page = await records.list(after, PAGE);
+    const last = page.at(-1);
+    if (last === undefined) return;
+    yield page;
+    after = last.number;
+  }
+}
+
+async function* listAsTable(records: AccountingRecords): AsyncGenerator<string> {
+  const table = new RecordTable();
+  const counts = new Map<RecordCondition, number>();
+  for await (const page of pages(records)) {
+    for (const { state } of page) counts.set(state, (counts.get(state) ?? 0) + 1);
+    yield `${table.lines(page).join("\n")}\n`;
+  }
+  yield counts.size === 0 ? "no records wait to be accounted\n" : `${formatCounts(counts)}\n`;
+}
+
+async function* listAsJson(records: AccountingRecords): AsyncGenerator<string> {
+  let separator = "[\n";
+  for await (const page of pages(records)) {
+    yield separator + page.map((record) => JSON.stringify(record)).join(",\n");
+    separator = ",\n";
+  }
+  yield separator === "[\n" ? "[]\n" : "\n]\n";
+}
+
+/** Writes to stdout no faster than it is read, and ends quietly if its reader does, as head(1). */
+async function print(parts: AsyncIterable<string>): Promise<void> {
+  try {
+    await pipeline(parts, process.stdout, { end: false });
+  } catch (error) {
+    if (!isErrno(error, "EPIPE")) throw error;
+  }
+}
+
+/** @throws CommandFailure for an ID of which there is no record */
+async function findAll(records: AccountingRecords, ids: readonly string[]): Promise<FoundRecord[]> {
+  const found = new Map<number, FoundRecord>();
+  for (const id of ids) {
+    const ofId = await records.find(id);
+    if (ofId.length === 0)
+      throw new CommandFailure(
+        `there is no record ${id}: see "cm4all-spawn accounting list"`,
+        EX_DATAERR,
+      );
+    for (const each of ofId) found.set(each.summary.number, each);
+  }
+  return [...found.values()];
+}
+
+async function retry(
+  { records, isRunning }: OpenRecords,
+  ids: readonly string[] | "all",
+): Promise<void> {
+  const when = isRunning ? "again" : "again when the daemon runs";
+  if (ids === "all") {
+    const count = await records.retry("all");
+    if (count === 0) console.log("no record is parked");
+    else console.log(`${count === 1 ? "1 record is" : `${count} records are`} handed over ${when}`);
+    return;
+  }
+  const found = await findAll(records, ids);
+  const latest = latestReports(found);
+  await records.retry(latest.map(({ summary }) => summary.number));
+  for (const each of latest) console.log(`handed over ${when}: ${formatLine(each)}`);
+  for (const each of found.filter((each) => !latest.includes(each)))
+    console.log(`left, a later report of its cgroup has its figures: ${formatLine(each)}`);
+}
+
+/** Figures are cumulative: of several records of a cgroup, the one of the latest report has them all. */
+function latestReports(found: readonly FoundRecord[]): FoundRecord[] {
+  const latest = new Map<string | number, FoundRecord>();
+  for (const each of found) {
+    const { id, number, report = 0 } = each.summary;
+    const key = id ?? number;
+    if (report >= (latest.get(key)?.summary.report ?? 0)) latest.set(key, each);
+  }
+  return [...latest.values()];
+}
