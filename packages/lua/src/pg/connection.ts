@@ -9,13 +9,13 @@
  */
 import { errorText } from "@cm4all/linux";
 import { Backoff, type Pauses } from "@cm4all/supervision";
-import { ConnectError, connect } from "./connect.ts";
+import { ConnectError } from "./connect.ts";
 import { ConninfoError } from "./conninfo.ts";
+import { listenSql, openSession } from "./open-session.ts";
 import { type Entry, type Lease, Queue, type Statement } from "./queue.ts";
 import type { PgRun } from "./run.ts";
-import { lostOutcome, ServerSession, type SessionEvents } from "./server-session.ts";
+import { lostOutcome, type ServerSession, type SessionEvents } from "./server-session.ts";
 import type { Failed, Outcome, StatementText } from "./statement.ts";
-import { resolveTarget } from "./target.ts";
 import { Transaction, type TransactionHooks } from "./transaction.ts";
 
 export type ConnectionOptions = Omit<SessionEvents, "onEnd">;
@@ -225,7 +225,13 @@ export class PgConnection {
 
   #connect(): void {
     this.#state = "connecting";
-    this.#openSession().then(
+    const options = {
+      conninfo: this.#conninfo,
+      schema: this.#schema,
+      channels: this.#channels,
+    };
+    const events = { ...this.#options, onEnd: (ended: ServerSession) => this.#ended(ended) };
+    openSession(options, events).then(
       (session) => {
         if (this.#state === "closed") {
           session.end();
@@ -239,25 +245,6 @@ export class PgConnection {
       },
       (error: unknown) => this.#connectFailed(error),
     );
-  }
-
-  /** A session with its schema and its channels. */
-  async #openSession(): Promise<ServerSession> {
-    const target = resolveTarget(this.#conninfo);
-    const events = { ...this.#options, onEnd: (ended: ServerSession) => this.#ended(ended) };
-    const session = await connect(target, (client) => new ServerSession(client, events));
-    const prepare = async (sql: string, what: string) => {
-      const outcome = await session.run({ sql, parameters: undefined }, undefined);
-      if ("error" in outcome) {
-        session.end();
-        throw new ConnectError(`${what}; ${outcome.error}`);
-      }
-    };
-    if (this.#schema !== "")
-      await prepare(`SET SCHEMA '${this.#schema.replaceAll("'", "''")}'`, "Failed to set schema");
-    for (const channel of this.#channels)
-      await prepare(listenSql(channel), `Failed to listen on ${channel}`);
-    return session;
   }
 
   #ended(session: ServerSession): void {
@@ -325,8 +312,4 @@ export class PgConnection {
 /** Nobody has written down that the run begins. */
 function refusal(error: unknown): Failed {
   return { error: `${errorText(error)}\n`, cause: "script" };
-}
-
-function listenSql(channel: string): string {
-  return `LISTEN "${channel.replaceAll('"', '""')}"`;
 }
