@@ -45,13 +45,13 @@ const pattern = (words) => (words.length === 0 ? "''" : [...new Set(words)].join
  * Pure.
  * @param {string} name of the program
  * @param {Help} top    the program's own help
- * @param {Map<string, Help>} commands the help of each subcommand
+ * @param {Map<string, Help>} commands the help of each subcommand, also of those below others
  */
 export function formatCompletion(name, top, commands) {
   const all = [top, ...commands.values()];
   const id = name.replaceAll("-", "_");
-  const cases = [...commands].map(([command, { flags, values, paths }]) => {
-    const words = [...flags, ...values, ...paths].sort();
+  const cases = [...commands].map(([command, { commands, flags, values, paths }]) => {
+    const words = [...commands, ...flags, ...values, ...paths].sort();
     return `        ${command}) words="${words.join(" ")}" ;;`;
   });
   const topWords = [...top.commands, ...top.flags, ...top.values, ...top.paths].sort();
@@ -89,15 +89,24 @@ function readHelp(bundle, args) {
   return parseHelp(stdout);
 }
 
+/**
+ * The help of all subcommands below `path`, by their names, each of which stands for one.
+ * @param {string} bundle @param {string[]} path @param {Help} help of `path`
+ * @returns {[string, Help][]}
+ */
+function readCommands(bundle, path, help) {
+  return help.commands
+    .filter((command) => command !== "help")
+    .flatMap((command) => {
+      const own = readHelp(bundle, [...path, command]);
+      /** @type {[string, Help][]} */
+      const all = [[command, own]];
+      return all.concat(readCommands(bundle, [...path, command], own));
+    });
+}
+
 const [name, bundle] = process.argv.slice(2);
 if (name !== undefined && bundle !== undefined && isProgram(import.meta.url)) {
   const top = readHelp(bundle, []);
-  const commands = top.commands.filter((command) => command !== "help");
-  process.stdout.write(
-    formatCompletion(
-      name,
-      top,
-      new Map(commands.map((command) => [command, readHelp(bundle, [command])])),
-    ),
-  );
+  process.stdout.write(formatCompletion(name, top, new Map(readCommands(bundle, [], top))));
 }

@@ -132,6 +132,8 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     };
     expect(complete("cm4all-spawn", "pur")).toEqual(["purge-namespaces"]);
     expect(complete("cm4all-spawn", "purge-namespaces", "--i")).toEqual(["--idle"]);
+    expect(complete("cm4all-spawn", "accounting", "re")).toEqual(["retry"]);
+    expect(complete("cm4all-spawn", "accounting", "retry", "--a")).toEqual(["--all"]);
     expect(complete("cm4all-spawn-client", "run", "--uid")).toEqual(["--uid-map"]);
     expect(complete("cm4all-spawn-client", "run", "foo", "--", "--")).toEqual([""]);
   });

@@ -196,10 +196,11 @@ describe("on the files of a journal", () => {
       ["record", String(number)],
       ["state", "parked"],
       ["reason", "no answer"],
-      ["measured", expect.stringMatching(/^2026-11-25T/)],
+      ["since", expect.stringMatching(/^2026-11-25T/)],
       ["path", "/a.scope/job1"],
       ["id", `${BOOT}-1`],
       ["report", "1"],
+      ["measured", String(Date.UTC(2026, 10, 25, 12, 0, 1) / 1000)],
       ["cpu_total", "1.5"],
       ['xattr["user.account"]', "x\ufffd"],
     ]);
@@ -227,8 +228,15 @@ describe("on the files of a journal", () => {
   );
 
   it("retry has parked ones and interrupted ones called again, and no others", async () => {
-    const [waiting, parked, began] = await append(record(1), record(2), record(3));
-    await mark([parked, RecordState.PARKED, "no answer"], [began, RecordState.BEGAN]);
+    const [first, waiting, parked, began, last] = await append(
+      ...[4, 1, 2, 3, 5].map((i) => record(i)),
+    );
+    await mark(
+      [first, RecordState.PARKED, "another reason"],
+      [parked, RecordState.PARKED, "no answer"],
+      [began, RecordState.BEGAN],
+      [last, RecordState.PARKED, "another reason"],
+    );
     expect(await run("retry", String(waiting))).toMatchObject({
       status: 65,
       stderr: `cm4all-spawn: record ${waiting} is not parked\n`,
@@ -237,8 +245,10 @@ describe("on the files of a journal", () => {
       `handed over again when the daemon runs: record ${parked}, parked, /a.scope/job2: cpu=1.5s\n` +
         `handed over again when the daemon runs: record ${began}, began, /a.scope/job3: cpu=1.5s\n`,
     );
-    for (const [, state] of await states()) expect(state).toBe(RecordState.WAITING);
-    expect((await run("list")).stdout).not.toContain("no answer");
+    expect((await states()).map(([, state]) => state)).toEqual([2, 0, 0, 0, 2]);
+    const { stdout } = await run("list");
+    expect(stdout.match(/another reason/g)).toHaveLength(2);
+    expect(stdout).not.toContain("no answer");
   });
 
   it("retry refuses an older report of a cgroup, and takes the latest one by its id", async () => {

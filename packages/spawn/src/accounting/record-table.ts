@@ -87,7 +87,7 @@ export function formatRecord({ summary, record }: FoundRecord): string[] {
     ...(attempts === undefined ? [] : [["attempts", String(attempts)]]),
   ];
   if (record === undefined) return alignColumns(rows);
-  rows.push(["measured", formatTime(measuredMs)], ["path", pathOf(summary)], ["id", id ?? UNKNOWN]);
+  rows.push(["since", formatTime(measuredMs)], ["path", pathOf(summary)], ["id", id ?? UNKNOWN]);
   for (const [name, attribute] of scriptAttributes) {
     const value = attribute(record.snapshot);
     if (name !== "id" && value !== undefined) rows.push([name, printable(String(value))]);
