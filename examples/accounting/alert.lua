@@ -2,9 +2,10 @@
 -- memory, or refused to start one: those that are left may hang.
 --
 -- The spawner says whose a cgroup is in the extended attribute `user.account` of its
--- directory. Telling the web server twice does no harm. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
+-- directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
 -- "192.0.2.1:5478".
 
+-- A command that comes twice does no harm.
 handlers_bear_repetition = true
 
 local CONTROL = os.getenv("CONTROL") or "@bp-control"

@@ -1,25 +1,35 @@
--- One row in PostgreSQL for each cgroup; postgres.sql has the table.
+-- One row in PostgreSQL for each cgroup and day; postgres.sql has the table.
 --
--- A handler may see a cgroup more than once: after an error, after a restart of the daemon,
--- and when the cgroup was populated again. Each time its figures are those since its
--- creation, so that the newest row replaces the older one.
+-- Figures are those since the cgroup's creation, so that a later report of a day replaces
+-- an earlier one, and the same report may come again.
+
+handlers_bear_repetition = true
 
 local db = pg:new("dbname=accounting")
 local host = assert(io.open("/proc/sys/kernel/hostname")):read()
 
 local STATEMENT = [[
-  INSERT INTO cgroup_usage (host, id, path, report, reported, age_seconds, cpu_seconds,
-    cpu_user_seconds, cpu_system_seconds, memory_peak_bytes, oom_kills, pids_peak,
-    io_read_bytes, io_write_bytes)
-  VALUES ($1, $2, $3, $4, now(), $5, $6, $7, $8, $9, $10, $11, $12, $13)
-  ON CONFLICT (host, id) DO UPDATE SET
-    report = EXCLUDED.report, reported = EXCLUDED.reported,
-    age_seconds = EXCLUDED.age_seconds, cpu_seconds = EXCLUDED.cpu_seconds,
-    cpu_user_seconds = EXCLUDED.cpu_user_seconds,
-    cpu_system_seconds = EXCLUDED.cpu_system_seconds,
-    memory_peak_bytes = EXCLUDED.memory_peak_bytes, oom_kills = EXCLUDED.oom_kills,
-    pids_peak = EXCLUDED.pids_peak, io_read_bytes = EXCLUDED.io_read_bytes,
-    io_write_bytes = EXCLUDED.io_write_bytes
+  INSERT INTO cgroup_usage AS known (host, id, day, measured, path, report, age_seconds,
+    cpu_seconds, cpu_user_seconds, cpu_system_seconds, memory_peak_bytes, oom_kills,
+    pids_peak, io_read_bytes, io_write_bytes)
+  SELECT $1, id, (to_timestamp(measured) AT TIME ZONE 'UTC')::date, to_timestamp(measured),
+    path, report, age, cpu, cpu_user, cpu_system, memory, oom_kills, pids, io_read, io_write
+  FROM unnest($2::text[], $3::float8[], $4::text[], $5::integer[], $6::float8[],
+    $7::float8[], $8::float8[], $9::float8[], $10::bigint[], $11::bigint[], $12::bigint[],
+    $13::bigint[], $14::bigint[]) AS list (id, measured, path, report, age,
+    cpu, cpu_user, cpu_system, memory, oom_kills, pids, io_read, io_write)
+  ON CONFLICT (host, id, day) DO UPDATE SET
+    measured = greatest(known.measured, EXCLUDED.measured),
+    report = greatest(known.report, EXCLUDED.report),
+    age_seconds = greatest(known.age_seconds, EXCLUDED.age_seconds),
+    cpu_seconds = greatest(known.cpu_seconds, EXCLUDED.cpu_seconds),
+    cpu_user_seconds = greatest(known.cpu_user_seconds, EXCLUDED.cpu_user_seconds),
+    cpu_system_seconds = greatest(known.cpu_system_seconds, EXCLUDED.cpu_system_seconds),
+    memory_peak_bytes = greatest(known.memory_peak_bytes, EXCLUDED.memory_peak_bytes),
+    oom_kills = greatest(known.oom_kills, EXCLUDED.oom_kills),
+    pids_peak = greatest(known.pids_peak, EXCLUDED.pids_peak),
+    io_read_bytes = greatest(known.io_read_bytes, EXCLUDED.io_read_bytes),
+    io_write_bytes = greatest(known.io_write_bytes, EXCLUDED.io_write_bytes)
 ]]
 
 -- The name of a cgroup is bytes, a text in the database is valid UTF-8.
@@ -27,14 +37,31 @@ local function printable(path)
   return (path:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
-function cgroup_released(cgroup)
-  local null = pg.null
+-- One attribute of all cgroups. What the kernel did not tell is NULL.
+local function column(cgroups, name)
+  local values = {}
+  for i, cgroup in ipairs(cgroups) do
+    values[i] = cgroup[name] or pg.null
+  end
+  return pg:encode_array(values)
+end
+
+local function account(cgroups)
+  local paths = {}
+  for i, cgroup in ipairs(cgroups) do
+    paths[i] = printable(cgroup.path)
+  end
   assert(db:execute(STATEMENT, {
-    host, cgroup.id, printable(cgroup.path), cgroup.report,
-    cgroup.age or null,
-    cgroup.cpu_total or null, cgroup.cpu_user or null, cgroup.cpu_system or null,
-    cgroup.memory_peak or null, cgroup.memory_events_oom_kill or null,
-    cgroup.pids_peak or null,
-    cgroup.io_read_bytes or null, cgroup.io_write_bytes or null,
+    host, column(cgroups, "id"), column(cgroups, "measured"), pg:encode_array(paths),
+    column(cgroups, "report"), column(cgroups, "age"),
+    column(cgroups, "cpu_total"), column(cgroups, "cpu_user"), column(cgroups, "cpu_system"),
+    column(cgroups, "memory_peak"), column(cgroups, "memory_events_oom_kill"),
+    column(cgroups, "pids_peak"),
+    column(cgroups, "io_read_bytes"), column(cgroups, "io_write_bytes"),
   }))
 end
+
+cgroups_released = account
+
+-- Called if interim_seconds is set: with it, each day has what was used on it.
+cgroups_running = account

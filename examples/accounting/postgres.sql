@@ -1,11 +1,22 @@
 -- The table of postgres.lua. It may be run again: psql -d accounting -f postgres.sql
 
+-- A table of an earlier version of this file had one row for each cgroup.
+DO $$ BEGIN
+  ALTER TABLE cgroup_usage RENAME COLUMN reported TO measured;
+  ALTER TABLE cgroup_usage ADD COLUMN day date;
+  UPDATE cgroup_usage SET day = (measured AT TIME ZONE 'UTC')::date;
+  ALTER TABLE cgroup_usage DROP CONSTRAINT cgroup_usage_pkey, ADD PRIMARY KEY (host, id, day);
+EXCEPTION WHEN undefined_table OR undefined_column THEN NULL;
+END $$;
+
+-- The last figures of each cgroup on each day (UTC) on which it was measured.
 CREATE TABLE IF NOT EXISTS cgroup_usage (
   host text NOT NULL,
   id text NOT NULL,              -- boot id and inode: one cgroup, whatever it is called
+  day date NOT NULL,
+  measured timestamptz NOT NULL,
   path text NOT NULL,
   report integer NOT NULL,       -- above 1 where it was populated again after it ran empty
-  reported timestamptz NOT NULL,
   age_seconds double precision,
   -- Since the cgroup was created. NULL: the host's kernel or cgroup2 has no such figure.
   cpu_seconds double precision,
@@ -16,5 +27,23 @@ CREATE TABLE IF NOT EXISTS cgroup_usage (
   pids_peak bigint,
   io_read_bytes bigint,
   io_write_bytes bigint,
-  PRIMARY KEY (host, id)
+  PRIMARY KEY (host, id, day)
 );
+
+CREATE INDEX IF NOT EXISTS cgroup_usage_day ON cgroup_usage (day);
+
+-- What each cgroup used on each day: its figures, less those of the last day before on which
+-- it was measured. Without interim reports all of it is on the day on which it ran empty.
+--
+--   SELECT path, sum(cpu_seconds) FROM cgroup_day WHERE day = '2026-01-31' GROUP BY path
+CREATE OR REPLACE VIEW cgroup_day AS
+  SELECT usage.day, usage.host, usage.id, usage.path,
+    usage.cpu_seconds - coalesce(before.cpu_seconds, 0) AS cpu_seconds,
+    usage.io_read_bytes - coalesce(before.io_read_bytes, 0) AS io_read_bytes,
+    usage.io_write_bytes - coalesce(before.io_write_bytes, 0) AS io_write_bytes
+  FROM cgroup_usage AS usage
+  LEFT JOIN LATERAL (
+    SELECT cpu_seconds, io_read_bytes, io_write_bytes FROM cgroup_usage AS earlier
+    WHERE earlier.host = usage.host AND earlier.id = usage.id AND earlier.day < usage.day
+    ORDER BY earlier.day DESC LIMIT 1
+  ) AS before ON true;

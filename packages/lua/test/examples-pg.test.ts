@@ -12,6 +12,12 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
 
   const query = async (sql: string) => (await client.query(sql)).rows;
 
+  /** Noon of a day, UTC, counted from today. */
+  const noon = (day: number) => {
+    const today = new Date();
+    return Date.UTC(today.getUTCFullYear(), today.getUTCMonth(), today.getUTCDate() + day, 12);
+  };
+
   beforeAll(async () => {
     root = new ExampleRoot();
     server = await Postgres.start();
@@ -40,7 +46,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
   describe("postgres.lua", () => {
     beforeEach(() => prepare("postgres.sql", "cgroup_usage"));
 
-    it("has one row for each cgroup, with its newest figures", async () => {
+    it("has one row for each cgroup of a day, with its highest figures", async () => {
       const known = {
         path: "/a.scope/x",
         id: "boot:1",
@@ -54,11 +60,11 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         ioReadBytes: 4096,
         ioWriteBytes: 0,
       };
-      await root.run("postgres.lua", [
-        known,
-        known,
-        { path: "/a.scope/y", id: "boot:2" },
-        { ...known, report: 2, cpuTotalUsec: 2_500_000 },
+      await root.runLists("postgres.lua", [
+        [known, { path: "/a.scope/y", id: "boot:2" }],
+        [known],
+        [{ ...known, report: 2, cpuTotalUsec: 2_500_000 }],
+        [known],
       ]);
       const rows = await query("SELECT * FROM cgroup_usage ORDER BY id");
       expect(rows).toEqual([
@@ -67,7 +73,8 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
           id: "boot:1",
           path: "/a.scope/x",
           report: 2,
-          reported: expect.any(Date),
+          day: expect.any(Date),
+          measured: new Date(2_000_000),
           age_seconds: 10,
           cpu_seconds: 2.5,
           cpu_user_seconds: 1,
@@ -79,6 +86,51 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
           io_write_bytes: "0",
         },
         expect.objectContaining({ id: "boot:2", cpu_seconds: null, io_write_bytes: null }),
+      ]);
+    });
+
+    it("bills each day for what was used on it", async () => {
+      const at = (day: number, seconds: number, ioReadBytes?: number) => ({
+        path: "/a.scope/x",
+        id: "boot:1",
+        measuredMs: noon(day),
+        cpuTotalUsec: seconds * 1e6,
+        ...(ioReadBytes === undefined ? {} : { ioReadBytes }),
+      });
+      const running = (...told: Parameters<typeof at>) => ({ ...at(...told), isRunning: true });
+      await root.run("postgres.lua", [running(-5, 3, 10), running(-5, 4, 10), running(-3, 10, 50)]);
+      await root.run("postgres.lua", [at(-2, 10.5), { ...at(-2, 7), id: "boot:2" }]);
+      // Late, and for the second time.
+      await root.run("postgres.lua", [running(-5, 3, 10)]);
+      expect(
+        await query(
+          `SELECT (now() AT TIME ZONE 'UTC')::date - day AS ago, id, cpu_seconds, io_read_bytes
+           FROM cgroup_day ORDER BY day, id`,
+        ),
+      ).toEqual([
+        { ago: 5, id: "boot:1", cpu_seconds: 4, io_read_bytes: "10" },
+        { ago: 3, id: "boot:1", cpu_seconds: 6, io_read_bytes: "40" },
+        { ago: 2, id: "boot:1", cpu_seconds: 0.5, io_read_bytes: null },
+        { ago: 2, id: "boot:2", cpu_seconds: 7, io_read_bytes: null },
+      ]);
+    });
+
+    it("keeps the rows of a table that had one for each cgroup", async () => {
+      await client.query(`DROP TABLE cgroup_usage CASCADE;
+        CREATE TABLE cgroup_usage (host text, id text, path text NOT NULL, report integer NOT NULL,
+          reported timestamptz NOT NULL, age_seconds double precision, cpu_seconds double precision,
+          cpu_user_seconds double precision, cpu_system_seconds double precision,
+          memory_peak_bytes bigint, oom_kills bigint, pids_peak bigint, io_read_bytes bigint,
+          io_write_bytes bigint, PRIMARY KEY (host, id));
+        INSERT INTO cgroup_usage (host, id, path, report, reported, cpu_seconds)
+          VALUES ('${hostname()}', 'boot:1', '/x', 1, '2026-01-30 23:59Z', 2)`);
+      await client.query(example("postgres.sql"));
+      await root.run("postgres.lua", [
+        { id: "boot:1", measuredMs: Date.parse("2026-01-31T00:01Z"), cpuTotalUsec: 3e6 },
+      ]);
+      expect(await query("SELECT day::text, cpu_seconds FROM cgroup_day ORDER BY day")).toEqual([
+        { day: "2026-01-30", cpu_seconds: 2 },
+        { day: "2026-01-31", cpu_seconds: 1 },
       ]);
     });
 
@@ -155,18 +207,20 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
   describe("fleet.lua", () => {
     beforeEach(() => prepare("fleet.sql", "fleet_usage"));
 
-    const CALL =
-      "SELECT account_cgroup(current_date + $1::int, 'a', 'boot:1', current_date + $2::int, '/x', 'foo', $3, $4, 1, 1)";
+    const CALL = `SELECT account_cgroups('a', '{boot:1}', '{0}', NULL, '{/x}', NULL, '{1}', '{1}',
+      NULL, NULL)`;
 
     it("has a row for each host, cgroup and day", async () => {
       const path = root.make("/fleet", "foo");
       try {
         for (const host of ["a", "b"]) {
           process.env["ACCOUNTING_HOST"] = host;
-          await root.run("fleet.lua", [
-            { path, id: "boot:1", birthMs: Date.now(), cpuTotalUsec: 1_000_000 },
-            { path, id: "boot:1", report: 2, cpuTotalUsec: 2_000_000, memoryPeakBytes: 7 },
-            { path: "/nobodys\xff", id: "boot:2", ioReadBytes: 5 },
+          const measuredMs = Date.now();
+          const first = { path, id: "boot:1", measuredMs, birthMs: measuredMs, cpuTotalUsec: 1e6 };
+          await root.runLists("fleet.lua", [
+            [first, { path: "/nobodys\xff", id: "boot:2", measuredMs, ioReadBytes: 5 }],
+            [{ ...first, report: 2, cpuTotalUsec: 2e6, memoryPeakBytes: 7 }],
+            [first],
           ]);
         }
       } finally {
@@ -189,40 +243,118 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         { host: "a", cgroups: "2", cpu_seconds: 2, io_bytes: "5" },
         { host: "b", cgroups: "2", cpu_seconds: 2, io_bytes: "5" },
       ]);
-      // Not where rows without a partition of their own go.
-      expect(await query("SELECT count(*) FROM fleet_usage_other")).toEqual([{ count: "0" }]);
     });
 
     it("counts each second once, also of what is reported on several days", async () => {
-      await client.query(CALL, [0, 0, 5, 50]);
-      await client.query(CALL, [1, 0, 5, 50]);
-      await client.query(CALL, [3, null, 7, 60]);
-      await client.query(CALL, [3, 0, 8, 70]);
-      expect(
-        await query("SELECT cpu_seconds, io_bytes FROM fleet_customer_days ORDER BY day"),
-      ).toEqual([
-        { cpu_seconds: 5, io_bytes: "50" },
-        { cpu_seconds: 0, io_bytes: "0" },
-        { cpu_seconds: 3, io_bytes: "20" },
+      const path = root.make("/fleet", "foo");
+      const at = (day: number, seconds: number, birthMs?: number) => ({
+        path,
+        measuredMs: noon(day),
+        cpuTotalUsec: seconds * 1e6,
+        ...(birthMs === undefined ? {} : { birthMs }),
+      });
+      await root.run("fleet.lua", [
+        { ...at(-4, 4, noon(-4)), isRunning: true },
+        { ...at(-4, 5, noon(-4)), isRunning: true },
+        { ...at(-3, 5, noon(-4)), isRunning: true },
+        { ...at(-1, 7), isRunning: true },
+        at(-1, 8),
+      ]);
+      expect(await query("SELECT cpu_seconds FROM fleet_customer_days ORDER BY day")).toEqual([
+        { cpu_seconds: 5 },
+        { cpu_seconds: 0 },
+        { cpu_seconds: 3 },
       ]);
     });
 
+    it("takes no day to come, and none of long ago, from a host's clock", async () => {
+      await root.run("fleet.lua", [
+        { id: "ahead", measuredMs: noon(20), birthMs: noon(20) },
+        { id: "behind", measuredMs: 0 },
+      ]);
+      expect(
+        await query(
+          `SELECT id, (now() AT TIME ZONE 'UTC')::date - day AS ago FROM fleet_usage ORDER BY id`,
+        ),
+      ).toEqual([
+        { id: "ahead", ago: 0 },
+        { id: "behind", ago: 31 },
+      ]);
+    });
+
+    it("takes any bytes for a customer", async () => {
+      await root.run("fleet.lua", [{ path: root.make("/fleet", "f\xff\n"), measuredMs: noon(0) }]);
+      expect(await query("SELECT customer FROM fleet_usage")).toEqual([
+        { customer: "f\\xff\\x0a" },
+      ]);
+    });
+
+    it("looks for earlier days in the partitions of these days alone", async () => {
+      await client.query("SET plan_cache_mode = force_generic_plan");
+      await client.query("LOAD 'auto_explain'");
+      await client.query("SET auto_explain.log_min_duration = 0");
+      await client.query("SET auto_explain.log_nested_statements = on");
+      await client.query("SET auto_explain.log_analyze = on");
+      await client.query("SET client_min_messages = log");
+      const plans: string[] = [];
+      const onNotice = ({ message }: { message?: string | undefined }) => plans.push(message ?? "");
+      client.on("notice", onNotice);
+      try {
+        const measured = noon(0) / 1000;
+        await client.query(`SELECT account_cgroups('a', '{boot:1}', '{${measured}}',
+          '{${measured - 86_400}}', '{/x}', NULL, '{1}', '{1}', NULL, NULL)`);
+      } finally {
+        client.removeListener("notice", onNotice);
+        await client.query("RESET ALL");
+      }
+      const plan = plans.find((text) => text.includes("Insert on")) ?? "";
+      const scans = plan.split("\n").filter((line) => /Scan.* on fleet_usage_/.test(line));
+      expect(scans.length).toBeGreaterThan(14);
+      expect(scans.filter((line) => !line.includes("never executed"))).toEqual([
+        expect.stringMatching(/Index.* Scan.* fleet_usage_\d{8}/),
+      ]);
+    });
+
+    const OLD = `CREATE TABLE fleet_usage_20200131 PARTITION OF fleet_usage
+      FOR VALUES FROM ('2020-01-31') TO ('2020-02-01')`;
+    const DAYS = `SELECT inhrelid::regclass::text AS name FROM pg_inherits
+      WHERE inhparent = 'fleet_usage'::regclass`;
+
     it("drops the days that are too old, and makes those to come", async () => {
-      await client.query(
-        `CREATE TABLE fleet_usage_20200131 PARTITION OF fleet_usage FOR VALUES FROM ('2020-01-31') TO ('2020-02-01')`,
-      );
+      await client.query(OLD);
       await client.query("CALL keep_fleet_days(20, 90)");
-      const days = await query(
-        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'fleet_usage'::regclass ORDER BY 1",
-      );
-      expect(days).toHaveLength(22);
+      const days = await query(DAYS);
+      expect(days).toHaveLength(31 + 1 + 20);
       expect(days).not.toContainEqual({ name: "fleet_usage_20200131" });
+    });
+
+    it("keeps hosts from waiting for a long report when days are made and dropped", async () => {
+      await client.query(OLD);
+      const { host, user, port } = server;
+      const reader = new Client({ host, user, port, database: "accounting" });
+      await reader.connect();
+      const warnings: string[] = [];
+      const onNotice = ({ message }: { message?: string | undefined }) =>
+        warnings.push(message ?? "");
+      client.on("notice", onNotice);
+      try {
+        await reader.query("BEGIN; SELECT count(*) FROM fleet_usage");
+        await client.query("CALL keep_fleet_days(22, 90)");
+        await reader.query("COMMIT");
+      } finally {
+        client.removeListener("notice", onNotice);
+        await reader.end();
+      }
+      expect(warnings).toEqual(["DROP TABLE fleet_usage_20200131: not now, the table is in use"]);
+      expect(await query(DAYS)).toHaveLength(31 + 1 + 22 + 1);
+      await client.query("CALL keep_fleet_days(22, 90)");
+      expect(await query(DAYS)).toHaveLength(31 + 1 + 22);
     });
 
     it("lets a host call the function, and nothing else", async () => {
       await client.query("SET ROLE fleet_host");
       try {
-        await client.query(CALL, [0, 0, 1, 1]);
+        await client.query(CALL);
         await expect(query("SELECT * FROM fleet_usage")).rejects.toThrow("permission denied");
         await expect(query("SELECT * FROM fleet_host_days")).rejects.toThrow("permission denied");
         await expect(query("CALL keep_fleet_days(0, 0)")).rejects.toThrow(/owner|permission/);

@@ -22,13 +22,23 @@ export class ExampleRoot {
     return path;
   }
 
-  /** Runs an example's handler for one cgroup after the other. Gives what it printed. */
+  /** Runs an example's handlers for one cgroup after the other. Gives what it printed. */
   async run(name: string, cgroups: Told[]): Promise<string> {
+    return await this.runLists(
+      name,
+      cgroups.map((cgroup) => [cgroup]),
+    );
+  }
+
+  /** The same for lists of cgroups, all of which ran empty, or all of which go on. */
+  async runLists(name: string, lists: Told[][]): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";
-    for (const { isRunning = false, ...fields } of cgroups) {
-      const cgroup = this.#withCustomer(fields);
-      printed += await (isRunning ? script.handleRunning(cgroup) : script.handle(cgroup));
+    for (const list of lists) {
+      const cgroups = list.map((cgroup) => this.#withCustomer(cgroup));
+      printed += await (list[0]?.isRunning
+        ? script.handleRunning(...cgroups)
+        : script.handle(...cgroups));
     }
     expect(script.errors).toEqual([]);
     return printed;

@@ -72,12 +72,12 @@ export class Database implements AsyncDisposable {
     return rows[0].count;
   }
 
-  /** The rows of cgroups in a scope that were reported since then. */
+  /** The rows of cgroups in a scope that were measured since then. */
   async rowsSince(scope: string, since: Date): Promise<UsageRow[]> {
     const { rows } = await this.#client.query(
       `SELECT path, age_seconds, cpu_seconds, memory_peak_bytes::float8, pids_peak::float8,
          io_write_bytes::float8
-       FROM cgroup_usage WHERE starts_with(path, $1) AND reported >= $2 ORDER BY path`,
+       FROM cgroup_usage WHERE starts_with(path, $1) AND measured >= $2 ORDER BY path`,
       [`/${scope}/`, since],
     );
     return rows;

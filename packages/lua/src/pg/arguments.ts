@@ -1,11 +1,11 @@
 /** The arguments of statements. */
 import { checkText, type LuaState, lauxlib, lua, raise, toText, typeName } from "../lua.ts";
 import { isNull } from "./null.ts";
-import type { StatementText } from "./statement.ts";
+import type { Failed, StatementText } from "./statement.ts";
 import { cutAtNul, decodeUtf8, InvalidUtf8, numberToParameter } from "./values.ts";
 
 /** The statement of arguments 2 and 3; an error message where it cannot be sent. */
-export function statementArguments(L: LuaState): StatementText | { error: string } {
+export function statementArguments(L: LuaState): StatementText | Failed {
   const count = lua.lua_gettop(L);
   if (count < 2) return raise(L, "Not enough parameters");
   if (count > 3) return raise(L, "Too many parameters");
@@ -18,7 +18,7 @@ export function statementArguments(L: LuaState): StatementText | { error: string
     };
   } catch (error) {
     if (error instanceof InvalidUtf8 || error instanceof UnsupportedParameter)
-      return { error: error.message };
+      return { error: error.message, cause: "script" };
     throw error;
   }
 }

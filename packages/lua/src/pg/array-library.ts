@@ -10,9 +10,16 @@ import {
   toText,
   typeName,
 } from "../lua.ts";
-import { type ArrayElement, ArrayError, decodeArray, encodeArray, NULL } from "./array.ts";
+import {
+  type ArrayElement,
+  ArrayError,
+  decodeArray,
+  joinElements,
+  NULL,
+  quoteElement,
+} from "./array.ts";
 import { isNull } from "./null.ts";
-import { cutAtNul } from "./values.ts";
+import { cutAtNul, numberToParameter } from "./values.ts";
 
 /** PostgreSQL knows up to six dimensions. */
 const MAX_DEPTH = 6;
@@ -20,35 +27,44 @@ const MAX_DEPTH = 6;
 export function encodeArrayFunction(L: LuaState): number {
   if (lua.lua_gettop(L) > 2) return raise(L, "Too many parameters");
   if (lua.lua_type(L, 2) !== lua.LUA_TTABLE) return argumentError(L, 2, "Table expected");
-  pushText(L, encodeArray(elements(L, 2, "")));
+  pushText(L, encodeTable(L, 2, ""));
   return 1;
 }
 
 /** @param where the indices that led to this table, for messages */
-function elements(L: LuaState, index: number, where: string): ArrayElement[] {
+function encodeTable(L: LuaState, index: number, where: string): string {
   const table = lua.lua_absindex(L, index);
   const count = lua.lua_rawlen(L, table);
   checkKeys(L, table, count, where);
-  const list: ArrayElement[] = [];
+  const parts: string[] = [];
   for (let i = 1; i <= count; i++) {
     lua.lua_rawgeti(L, table, i);
-    list.push(element(L, `${where}[${i}]`));
+    parts.push(encodeElement(L, where, i));
     lua.lua_pop(L, 1);
   }
-  return list;
+  return joinElements(parts);
 }
 
-function element(L: LuaState, where: string): ArrayElement {
-  const type = lua.lua_type(L, -1);
-  const text = toText(L, -1);
-  if (text !== undefined) return text;
-  if (type === lua.LUA_TNIL) return "";
-  if (isNull(L, -1)) return NULL;
-  if (type !== lua.LUA_TTABLE)
-    return raise(L, `cannot encode element ${where}: a ${typeName(L, -1)}`);
-  if (where.split("[").length > MAX_DEPTH)
-    return raise(L, `cannot encode element ${where}: arrays have at most ${MAX_DEPTH} dimensions`);
-  return elements(L, -1, where);
+/** The value on top of the stack. Numbers are written as in parameters: none loses digits. */
+function encodeElement(L: LuaState, where: string, i: number): string {
+  switch (lua.lua_type(L, -1)) {
+    case lua.LUA_TNUMBER:
+      return `"${numberToParameter(lua.lua_tonumber(L, -1))}"`;
+    case lua.LUA_TSTRING:
+      return quoteElement(toText(L, -1) ?? "");
+    case lua.LUA_TNIL:
+      return '""';
+    case lua.LUA_TTABLE:
+      if (where.split("[").length >= MAX_DEPTH)
+        return raise(
+          L,
+          `cannot encode element ${where}[${i}]: arrays have at most ${MAX_DEPTH} dimensions`,
+        );
+      return encodeTable(L, -1, `${where}[${i}]`);
+    default:
+      if (isNull(L, -1)) return "NULL";
+      return raise(L, `cannot encode element ${where}[${i}]: a ${typeName(L, -1)}`);
+  }
 }
 
 /** Every key has to be one of the elements: anything else would be lost silently. */

@@ -9,14 +9,17 @@ export class ArrayError extends Error {
   override name = "ArrayError";
 }
 
-export function encodeArray(elements: readonly ArrayElement[]): string {
-  const parts = elements.map((element) => {
-    if (element === NULL) return "NULL";
-    if (typeof element !== "string") return encodeArray(element);
-    return `"${element.replace(/["\\]/g, "\\$&")}"`;
-  });
-  return `{${parts.join(",")}}`;
+/** The array of elements that are quoted already, or arrays. */
+export function joinElements(elements: readonly string[]): string {
+  return `{${elements.join(",")}}`;
 }
+
+/** A text as an element. */
+export function quoteElement(text: string): string {
+  return SPECIAL.test(text) ? `"${text.replace(/["\\]/g, "\\$&")}"` : `"${text}"`;
+}
+
+const SPECIAL = /["\\]/;
 
 /** @throws ArrayError that says what is wrong where */
 export function decodeArray(text: string): ArrayElement[] {

@@ -27,21 +27,19 @@ interface Address {
   address: string;
 }
 
-type SessionSetup = (client: Client) => void;
+/** Installs the handlers of a client before it connects, and makes a session of it. */
+type SessionSetup<T> = (client: Client) => T;
 
-/**
- * @param setup installs the handlers of a client before it connects
- * @throws ConnectError with the messages of all hosts
- */
-export async function connect(target: Target, setup: SessionSetup): Promise<Client> {
+/** @throws ConnectError with the messages of all hosts */
+export async function connect<T>(target: Target, setup: SessionSetup<T>): Promise<T> {
   const failures: string[] = [];
   const passes =
     target.sessionAttributes === "prefer-standby" ? ["standby", "any"] : [target.sessionAttributes];
   for (const attributes of passes) {
     for (const host of target.hosts) {
       for (const address of await resolve(host, failures)) {
-        const client = await tryAddress(target, address, attributes, setup, failures);
-        if (client !== undefined) return client;
+        const session = await tryAddress(target, address, attributes, setup, failures);
+        if (session !== undefined) return session;
       }
     }
   }
@@ -73,18 +71,18 @@ function isSocket(address: string): boolean {
   return address.startsWith("/");
 }
 
-async function tryAddress(
+async function tryAddress<T>(
   target: Target,
   address: Address,
   attributes: string,
-  setup: SessionSetup,
+  setup: SessionSetup<T>,
   failures: string[],
-): Promise<Client | undefined> {
+): Promise<T | undefined> {
   for (const tls of encryptions(target.sslMode, address)) {
     try {
-      const client = await open(target, address, tls, setup);
+      const { client, session } = await open(target, address, tls, setup);
       const mismatch = await attributeMismatch(client, attributes);
-      if (mismatch === undefined) return client;
+      if (mismatch === undefined) return session;
       client.end().catch(() => {});
       failures.push(`connection to server ${describe(address)} failed: ${mismatch}`);
       return undefined;
@@ -109,12 +107,12 @@ function encryptions(mode: SslMode, { address }: Address): boolean[] {
   return mode === "prefer" ? [true, false] : [true];
 }
 
-async function open(
+async function open<T>(
   target: Target,
   { host, address }: Address,
   tls: boolean,
-  setup: SessionSetup,
-): Promise<Client> {
+  setup: SessionSetup<T>,
+): Promise<{ client: Client; session: T }> {
   // Loaded when a script first needs it: most of the host's start-up time would be this.
   const { default: PgClient } = await import("pg/lib/client.js");
   const client = new PgClient({
@@ -133,14 +131,14 @@ async function open(
   } as ClientConfig);
   // Without a handler an error of an idle client ends the process.
   client.on("error", () => {});
-  setup(client);
+  const session = setup(client);
   try {
     await client.connect();
   } catch (error) {
     client.end().catch(() => {});
     throw error;
   }
-  return client;
+  return { client, session };
 }
 
 function password(target: Target, host: Host): string {

@@ -3,59 +3,45 @@
  * statements of all coroutines in one queue, one on its way at a time, the session
  * opened when it is needed and again after it broke.
  *
- * Invariants: a statement is settled exactly once. While a transaction has the
- * session, only its statements are sent. There is one attempt to connect at a time.
+ * Invariants: a statement is settled exactly once. While a transaction is open, be it of
+ * `db:transaction` or begun by hand, only statements of its run are sent; with the run it
+ * ends. There is one attempt to connect at a time.
  */
+import { errorText } from "@cm4all/linux";
 import { Backoff, type Pauses } from "@cm4all/supervision";
-import type { Client } from "pg";
-import { ConnectError, connect } from "./connect.ts";
+import { ConnectError } from "./connect.ts";
 import { ConninfoError } from "./conninfo.ts";
-import { formatServerMessage, type ServerMessage } from "./message.ts";
-import { type Outcome, runStatement, type StatementText } from "./statement.ts";
-import { resolveTarget } from "./target.ts";
+import { listenSql, openSession } from "./open-session.ts";
+import { type Entry, type Lease, Queue, type Statement } from "./queue.ts";
+import type { PgRun } from "./run.ts";
+import { lostOutcome, type ServerSession, type SessionEvents } from "./server-session.ts";
+import type { Failed, Outcome, StatementText } from "./statement.ts";
 import { Transaction, type TransactionHooks } from "./transaction.ts";
 
-export interface ConnectionOptions {
-  /** Messages of the server that belong to no statement: NOTICE, an idle session's end. */
-  onNotice(text: string): void;
-  /** Something happened on a channel. */
-  onNotification(channel: string, payload: string): void;
-}
-
-interface Statement {
-  text: StatementText;
-  settle(outcome: Outcome): void;
-}
-
-/** A transaction that waits for the session, or has it. */
-interface Lease {
-  grant(): void;
-  fail(message: string): void;
-}
-
-type Entry = Statement | Lease;
+export type ConnectionOptions = Omit<SessionEvents, "onEnd">;
 
 /** The first attempt after a break follows at once, later ones after these pauses. */
 const CONNECT_PAUSES: Pauses = [0, 1000, 2000, 5000, 10_000];
 
-const LOST =
-  "server closed the connection unexpectedly\n\tThis probably means the server terminated " +
-  "abnormally\n\tbefore or while processing the request.\n";
+const HANDLER_FAILED = "its handler has ended\n";
 
 export class PgConnection {
   readonly #conninfo: string;
   readonly #schema: string;
   readonly #options: ConnectionOptions;
-  #queue: Entry[] = [];
+  readonly #queue = new Queue();
   /** What to tell of notifications, in the order of registration. */
   readonly #channels = new Set<string>();
 
   #state: "idle" | "connecting" | "connected" | "pausing" | "closed" = "idle";
-  #client: Client | undefined;
+  #session: ServerSession | undefined;
   #current: Statement | undefined;
+  /** The `db:transaction` that has the session. */
   #lease: Lease | undefined;
-  /** Counts sessions, so that a transaction notices that its own is gone. */
-  #session = 0;
+  /** The run that has begun a transaction by hand, as long as it is open. */
+  #owner: PgRun | undefined;
+  /** Runs whose transaction by hand went with its session: what they still send belongs into it. */
+  readonly #bereft = new WeakSet<PgRun>();
   readonly #backoff = new Backoff(CONNECT_PAUSES);
   #timer: NodeJS.Timeout | undefined;
 
@@ -66,156 +52,208 @@ export class PgConnection {
   }
 
   /** Queues a statement. @returns its outcome, and a function that takes it back while it waits */
-  execute(text: StatementText): { outcome: Promise<Outcome>; abandon: () => void } {
+  execute(run: PgRun, text: StatementText): { outcome: Promise<Outcome>; abandon: () => void } {
     let entry: Statement | undefined;
     const outcome = new Promise<Outcome>((settle) => {
-      entry = { text, settle };
-      this.#queue.push(entry);
+      entry = { run, text, settle };
+      this.#enqueue(entry);
     });
-    this.#pump();
-    return { outcome, abandon: () => this.#remove(entry) };
+    return { outcome, abandon: () => this.#withdraw(entry) };
   }
 
   /** Subscribes; for good, over all sessions. @returns false where it was subscribed already */
   listen(channel: string): boolean {
     if (this.#channels.has(channel)) return false;
     this.#channels.add(channel);
-    if (this.#state === "connected") this.#queue.push(this.#listenStatement(channel));
+    if (this.#state === "connected") this.#queue.add(this.#listenStatement(channel));
     this.#pump();
     return true;
   }
 
   /** Waits for the session to be the caller's alone. */
-  lease(): { granted: Promise<Transaction | { error: string }>; abandon: () => void } {
+  lease(run: PgRun): {
+    granted: Promise<Transaction | Failed>;
+    abandon: () => void;
+  } {
     let lease: Lease | undefined;
-    const granted = new Promise<Transaction | { error: string }>((resolve) => {
-      lease = {
-        grant: () => resolve(new Transaction(this.#transactionHooks(lease))),
-        fail: (error) => resolve({ error }),
+    const granted = new Promise<Transaction | Failed>((settle) => {
+      const made: Lease = {
+        run,
+        grant: (session) => settle(new Transaction(this.#transactionHooks(made, session))),
+        settle,
       };
-      this.#queue.push(lease);
+      lease = made;
+      this.#enqueue(made);
     });
-    this.#pump();
     return {
       granted,
       abandon: () => {
-        this.#remove(lease);
-        if (lease !== undefined) this.#endLease(lease);
+        this.#withdraw(lease);
+        this.#endLease(lease);
       },
     };
   }
 
-  /** Whether nothing is asked of it now. */
-  get isIdle(): boolean {
-    return this.#queue.length === 0 && this.#current === undefined && this.#lease === undefined;
+  /** @see PgRun */
+  leave(run: PgRun, hasFailed: boolean): boolean {
+    const hasLeftOpen = this.#owner === run;
+    if (hasFailed && this.#current?.run === run) this.#session?.cancel().then(() => this.#pump());
+    this.#pump();
+    return hasLeftOpen;
   }
 
   /** Gives the session up while nothing needs it; the next statement opens another. */
   disconnectIfIdle(): void {
-    if (!this.isIdle || this.#channels.size > 0) return;
+    const isIdle = this.#queue.isEmpty && (this.#session?.isFree ?? true);
+    const isTaken = this.#lease !== undefined || this.#owner !== undefined;
+    if (!isIdle || isTaken || this.#channels.size > 0) return;
     clearTimeout(this.#timer);
-    const client = this.#client;
-    this.#client = undefined;
+    const session = this.#session;
+    this.#session = undefined;
     if (this.#state !== "closed" && this.#state !== "connecting") this.#state = "idle";
-    client?.end().catch(() => {});
+    session?.end();
   }
 
   /** For good. What waits is not settled any more. */
   close(): void {
-    this.#queue = [];
+    this.#queue.clear();
     this.#channels.clear();
-    this.#current = undefined;
-    this.#lease = undefined;
     clearTimeout(this.#timer);
-    const client = this.#client;
-    this.#client = undefined;
+    const session = this.#session;
+    this.#session = undefined;
     this.#state = "closed";
-    client?.end().catch(() => {});
+    session?.end();
   }
 
-  #remove(entry: Entry | undefined): void {
-    this.#queue = this.#queue.filter((waiting) => waiting !== entry);
+  /** Nobody waits for it any more. */
+  #withdraw(entry: Entry | undefined): void {
+    if (entry === undefined || !this.#queue.remove(entry)) return;
+    // It would have gone on with a session.
+    if (this.#session === undefined && entry.run !== undefined) entry.run.cause = "connection";
+  }
+
+  #enqueue(entry: Entry): void {
+    const refused = this.#refuse(entry.run);
+    if (refused !== undefined) {
+      entry.settle(refused);
+      return;
+    }
+    entry.run?.uses(this);
+    this.#queue.add(entry);
+    // Those of all runs that wait are asked for together.
+    if (this.#session !== undefined) this.#hasBegun(entry, this.#session);
+    this.#pump();
+  }
+
+  /** Why a run may not send anything more. */
+  #refuse(run: PgRun | undefined): Failed | undefined {
+    if (run === undefined) return undefined;
+    if (run.hasFailed) return { error: HANDLER_FAILED, cause: "script" };
+    return this.#bereft.has(run) ? lostOutcome() : undefined;
   }
 
   /** Sends the next statement, if there is one, and a session that has nothing to do. */
   #pump(): void {
-    if (this.#state === "idle" && (this.#queue.length > 0 || this.#channels.size > 0))
+    if (this.#state === "idle" && (!this.#queue.isEmpty || this.#channels.size > 0))
       this.#connect();
-    if (this.#client === undefined || this.#state !== "connected") return;
-    if (this.#current !== undefined || this.#lease !== undefined) return;
-    const entry = this.#queue.shift();
-    if (entry === undefined) return;
-    if ("grant" in entry) {
-      this.#lease = entry;
-      entry.grant();
+    const session = this.#session;
+    if (!session?.isFree || this.#lease !== undefined) return;
+    if (session.inTransaction && (this.#owner?.isOver ?? true)) {
+      this.#rollBack(session);
+      return;
+    }
+    const entry = this.#queue.first(this.#owner);
+    if (entry === undefined || !this.#hasBegun(entry, session)) return;
+    this.#queue.remove(entry);
+    if ("text" in entry) {
+      this.#send(session, entry);
+    } else if (this.#owner !== undefined) {
+      entry.settle({ error: "the session is in a transaction already\n", cause: "script" });
+      this.#pump();
     } else {
-      this.#run(this.#client, entry);
+      this.#lease = entry;
+      entry.grant(session);
     }
   }
 
-  #run(client: Client, statement: Statement): void {
+  /** Asks for the begin of an entry's run, if that is due; what waits goes on when it is granted. */
+  #hasBegun(entry: Entry, session: ServerSession): boolean {
+    if (!("text" in entry) || !session.mayTakeEffect(entry.text.sql)) return true;
+    const begun = entry.run?.effects?.begin();
+    if (begun === undefined) return true;
+    if (entry.isAsked) return false;
+    entry.isAsked = true;
+    begun.then(
+      () => this.#pump(),
+      (error: unknown) => {
+        this.#queue.remove(entry);
+        entry.settle(refusal(error));
+        this.#pump();
+      },
+    );
+    return false;
+  }
+
+  #send(session: ServerSession, statement: Statement): void {
+    const { run, text } = statement;
     this.#current = statement;
-    runStatement(client, statement.text, LOST).then((outcome) => {
+    session.run(text, run?.effects).then((outcome) => {
       if (this.#current === statement) this.#current = undefined;
-      statement.settle(outcome);
+      if (this.#lease !== undefined || session !== this.#session) statement.settle(outcome);
+      else statement.settle(this.#trackTransaction(session, run, outcome));
       this.#pump();
+    });
+  }
+
+  /** Notes who has begun a transaction by hand, or ended it. */
+  #trackTransaction(session: ServerSession, run: PgRun | undefined, outcome: Outcome): Outcome {
+    this.#owner = session.inTransaction ? run : undefined;
+    // The next in turn is the ROLLBACK.
+    if (!this.#owner?.isOver || "error" in outcome) return outcome;
+    return { error: "a transaction outside of a handler: rolled back\n", cause: "script" };
+  }
+
+  #rollBack(session: ServerSession): void {
+    this.#owner = undefined;
+    this.#send(session, {
+      run: undefined,
+      text: { sql: "ROLLBACK", parameters: undefined },
+      // A session that cannot be brought out of its transaction is of no use.
+      settle: () => session.inTransaction && session.destroy(),
     });
   }
 
   #connect(): void {
     this.#state = "connecting";
-    this.#openSession().then(
-      (client) => {
+    const options = {
+      conninfo: this.#conninfo,
+      schema: this.#schema,
+      channels: this.#channels,
+    };
+    const events = { ...this.#options, onEnd: (ended: ServerSession) => this.#ended(ended) };
+    openSession(options, events).then(
+      (session) => {
         if (this.#state === "closed") {
-          client.end().catch(() => {});
+          session.end();
           return;
         }
         this.#backoff.reset();
-        this.#client = client;
-        this.#session++;
+        this.#session = session;
         this.#state = "connected";
+        for (const entry of this.#queue) this.#hasBegun(entry, session);
         this.#pump();
       },
       (error: unknown) => this.#connectFailed(error),
     );
   }
 
-  /** A session with its schema and its channels. */
-  async #openSession(): Promise<Client> {
-    const target = resolveTarget(this.#conninfo);
-    const client = await connect(target, (fresh) => this.#watch(fresh));
-    const prepare = async (sql: string, what: string) => {
-      const outcome = await runStatement(client, { sql, parameters: undefined }, LOST);
-      if ("error" in outcome) {
-        client.end().catch(() => {});
-        throw new ConnectError(`${what}; ${outcome.error}`);
-      }
-    };
-    if (this.#schema !== "")
-      await prepare(`SET SCHEMA '${this.#schema.replaceAll("'", "''")}'`, "Failed to set schema");
-    for (const channel of this.#channels)
-      await prepare(listenSql(channel), `Failed to listen on ${channel}`);
-    return client;
-  }
-
-  #watch(client: Client): void {
-    client.on("notice", (notice) => this.#options.onNotice(formatServerMessage(notice, undefined)));
-    client.on("notification", ({ channel, payload }) =>
-      this.#options.onNotification(channel, payload ?? ""),
-    );
-    client.on("error", (error) => {
-      // With a statement on its way, the statement tells.
-      if ("severity" in error && this.#current === undefined)
-        this.#options.onNotice(formatServerMessage(error as ServerMessage, undefined));
-    });
-    client.on("end", () => this.#ended(client));
-  }
-
-  #ended(client: Client): void {
-    if (this.#client !== client) return;
-    this.#client = undefined;
+  #ended(session: ServerSession): void {
+    if (this.#session !== session) return;
+    this.#session = undefined;
     // Its promise settles it; a reply cannot come any more.
     this.#current = undefined;
+    if (this.#owner !== undefined) this.#bereft.add(this.#owner);
+    this.#owner = undefined;
     if (this.#state === "connected") this.#state = "idle";
     this.#pump();
   }
@@ -225,19 +263,19 @@ export class PgConnection {
     if (this.#state === "closed") return;
     const expected = error instanceof ConnectError || error instanceof ConninfoError;
     const message = expected || error instanceof Error ? error.message : String(error);
-    const oldest = this.#queue.shift();
+    const oldest = this.#queue.first();
+    if (oldest !== undefined) this.#queue.remove(oldest);
     this.#state = "pausing";
     this.#timer = setTimeout(() => {
       this.#state = "idle";
       this.#pump();
     }, this.#backoff.failed());
-    if (oldest === undefined) return;
-    if ("grant" in oldest) oldest.fail(message);
-    else oldest.settle({ error: message });
+    oldest?.settle({ error: message, cause: "connection" });
   }
 
   #listenStatement(channel: string): Statement {
     return {
+      run: undefined,
       text: { sql: listenSql(channel), parameters: undefined },
       settle: (outcome) => {
         if ("error" in outcome) this.#options.onNotice(outcome.error);
@@ -245,28 +283,33 @@ export class PgConnection {
     };
   }
 
-  #transactionHooks(lease: Lease | undefined): TransactionHooks {
-    const session = this.#session;
+  #transactionHooks(lease: Lease, session: ServerSession): TransactionHooks {
+    const { run } = lease;
+    const isGone = () => this.#session !== session || this.#lease !== lease;
     return {
-      run: (text) => {
-        const client = this.#client;
-        if (client === undefined || this.#session !== session || this.#lease !== lease)
-          return Promise.resolve({ error: LOST });
-        return new Promise((settle) => this.#run(client, { text, settle }));
+      run: async (text) => {
+        try {
+          if (session.mayTakeEffect(text.sql)) await run.effects?.begin();
+        } catch (error) {
+          return refusal(error);
+        }
+        const refused = this.#refuse(run);
+        if (refused !== undefined) return refused;
+        if (isGone()) return lostOutcome();
+        return new Promise((settle) => this.#send(session, { run, text, settle }));
       },
-      end: () => {
-        if (lease !== undefined) this.#endLease(lease);
-      },
+      end: () => this.#endLease(lease),
     };
   }
 
-  #endLease(lease: Lease): void {
-    if (this.#lease !== lease) return;
+  #endLease(lease: Lease | undefined): void {
+    if (lease === undefined || this.#lease !== lease) return;
     this.#lease = undefined;
     this.#pump();
   }
 }
 
-function listenSql(channel: string): string {
-  return `LISTEN "${channel.replaceAll('"', '""')}"`;
+/** Nobody has written down that the run begins. */
+function refusal(error: unknown): Failed {
+  return { error: `${errorText(error)}\n`, cause: "script" };
 }

@@ -21,6 +21,7 @@ import { PgConnection } from "./connection.ts";
 import { Listeners } from "./listeners.ts";
 import { NULL_CLASS } from "./null.ts";
 import { openResult } from "./result.ts";
+import { PgRun } from "./run.ts";
 import { CONNECTION, pushOutcome, type Session } from "./session.ts";
 import type { Outcome } from "./statement.ts";
 import { openTransactions, pushTransactionMethod } from "./transaction-library.ts";
@@ -72,9 +73,11 @@ function execute(runtime: Runtime) {
     const { connection } = checkObject<Session>(L, 1, CONNECTION);
     const text = statementArguments(L);
     return runtime.scheduler.suspend<Outcome>(L, () => {
-      if ("error" in text) return { result: Promise.resolve(text), push: pushOutcome };
-      const { outcome, abandon } = connection.execute(text);
-      return { result: outcome, push: pushOutcome, abandon };
+      const run = PgRun.of(runtime.scheduler.current);
+      const push = (thread: LuaState, outcome: Outcome) => pushOutcome(thread, run, outcome);
+      if ("error" in text) return { result: Promise.resolve(text), push };
+      const { outcome, abandon } = connection.execute(run, text);
+      return { result: outcome, push, abandon };
     });
   };
 }

@@ -1,5 +1,19 @@
-/** The module that node-postgres has its client in; without the pool and the rest. */
+/** The modules that node-postgres has its client in; without the pool and the rest. */
 declare module "pg/lib/client.js" {
   import { Client } from "pg";
   export default Client;
+}
+declare module "pg/lib/connection.js" {
+  import type { EventEmitter } from "node:events";
+  import type { Socket } from "node:net";
+
+  /** The messages of the protocol on one socket; a client has one in `connection`. */
+  export default class Connection extends EventEmitter {
+    readonly stream: Socket;
+    constructor(config: { ssl: unknown });
+    connect(path: string): void;
+    connect(port: number, host: string): void;
+    requestSsl(): void;
+    cancel(processId: number, secretKey: number): void;
+  }
 }

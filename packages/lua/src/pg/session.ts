@@ -3,6 +3,7 @@ import { type LuaState, pushFailure } from "../lua.ts";
 import type { PgConnection } from "./connection.ts";
 import type { Listeners } from "./listeners.ts";
 import { pushResult } from "./result.ts";
+import type { PgRun } from "./run.ts";
 import type { Outcome } from "./statement.ts";
 import { encodeUtf8 } from "./values.ts";
 
@@ -13,7 +14,9 @@ export interface Session {
   listeners: Listeners;
 }
 
-export function pushOutcome(L: LuaState, outcome: Outcome): number {
+/** Also notes what a failure of the run would be due to now. */
+export function pushOutcome(L: LuaState, run: PgRun, outcome: Outcome): number {
+  run.cause = "error" in outcome ? outcome.cause : "script";
   if ("error" in outcome) return pushFailure(L, encodeUtf8(outcome.error));
   pushResult(L, outcome.result);
   return 1;

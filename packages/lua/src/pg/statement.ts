@@ -1,5 +1,6 @@
 /** Sends one statement and waits until the server is ready for the next. */
 import type { Client, QueryArrayResult } from "pg";
+import type { FailureCause } from "../runtime/task.ts";
 import { formatServerMessage, type ServerMessage } from "./message.ts";
 
 export interface StatementText {
@@ -17,33 +18,27 @@ export interface ResultSet {
   affected: number | undefined;
 }
 
-export type Outcome = { result: ResultSet } | { error: string };
-
-/** What of node-postgres's client its types do not mention. */
-interface RawClient {
-  connection: {
-    once(event: "copyOutResponse", listener: () => void): void;
-    removeListener(event: "copyOutResponse", listener: () => void): void;
-  };
+export interface Failed {
+  /** In libpq's words. */
+  error: string;
+  /** Of a failure of the run, if it does not get over this. */
+  cause: FailureCause;
 }
 
-/** Never rejects. @param lost the message where the session broke meanwhile */
+export type Outcome = { result: ResultSet } | Failed;
+
+/** What came back for a statement. */
+export type Reply = { result: ResultSet } | { error: unknown };
+
+/** Never rejects. With an error, the server is ready again or gone when it resolves. */
 export async function runStatement(
   client: Client,
   { sql, parameters }: StatementText,
-  lost: string,
-): Promise<Outcome> {
-  let copied = false;
-  const onCopy = () => {
-    copied = true;
-  };
-  const { connection } = client as unknown as RawClient;
-  connection.once("copyOutResponse", onCopy);
+): Promise<Reply> {
   let becomeIdle = () => {};
   const idle = new Promise<void>((resolve) => {
     becomeIdle = resolve;
   });
-  // An error comes before the server is ready again, or is gone.
   client.once("drain", becomeIdle);
   client.once("end", becomeIdle);
   try {
@@ -52,14 +47,11 @@ export async function runStatement(
       rowMode: "array",
       ...(parameters === undefined ? {} : { values: parameters, queryMode: "extended" }),
     });
-    return copied
-      ? { error: "COPY to the client is not supported\n" }
-      : { result: toResultSet(lastOf(results)) };
+    return { result: toResultSet(lastOf(results)) };
   } catch (error) {
     await idle;
-    return { error: describeError(error, sql, lost) };
+    return { error };
   } finally {
-    connection.removeListener("copyOutResponse", onCopy);
     client.removeListener("drain", becomeIdle);
     client.removeListener("end", becomeIdle);
   }
@@ -79,7 +71,8 @@ function toResultSet(result: QueryArrayResult | undefined): ResultSet {
   };
 }
 
-function describeError(error: unknown, sql: string, lost: string): string {
+/** @param lost the message if the session broke without a word of the server */
+export function describeError(error: unknown, sql: string, lost: string): string {
   if (!(error instanceof Error)) return String(error);
   if ("severity" in error) return formatServerMessage(error as ServerMessage, sql);
   if (/^Connection terminated|not queryable/.test(error.message)) return lost;

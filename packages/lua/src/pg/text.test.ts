@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { type ArrayElement, decodeArray, encodeArray, NULL } from "./array.ts";
+import { type ArrayElement, decodeArray, joinElements, NULL, quoteElement } from "./array.ts";
 import { formatServerMessage } from "./message.ts";
 import { cutAtNul, decodeUtf8, encodeUtf8, numberToParameter } from "./values.ts";
 
@@ -89,18 +89,18 @@ describe("arrays", () => {
   });
 
   it("encodes", () => {
-    expect(encodeArray([])).toBe("{}");
-    expect(encodeArray(["a", 'q"\\', "", NULL, "1,2}\n"])).toBe(
-      '{"a","q\\"\\\\","",NULL,"1,2}\n"}',
+    expect(joinElements([])).toBe("{}");
+    expect(joinElements(["a", 'q"\\', "", "1,2}\n"].map(quoteElement))).toBe(
+      '{"a","q\\"\\\\","","1,2}\n"}',
     );
-    expect(encodeArray([["1"], [NULL]])).toBe('{{"1"},{NULL}}');
   });
 
   it("decodes what it encoded", () => {
     const element = fc.oneof(fc.string(), fc.constant(NULL));
     fc.assert(
       fc.property(fc.array(element), (elements) => {
-        expect(decodeArray(encodeArray(elements))).toEqual(elements);
+        const encoded = elements.map((text) => (text === NULL ? "NULL" : quoteElement(text)));
+        expect(decodeArray(joinElements(encoded))).toEqual(elements);
       }),
     );
   });

@@ -4,10 +4,10 @@ import { type LuaState, lua, pushFailure, raise, toText } from "../lua.ts";
 import type { Runtime } from "../runtime/index.ts";
 import { checkObject, newMethodClass, pushObject } from "../userdata.ts";
 import { statementArguments } from "./arguments.ts";
+import { PgRun } from "./run.ts";
 import { CONNECTION, pushOutcome, type Session } from "./session.ts";
 import type { Outcome } from "./statement.ts";
 import type { Transaction } from "./transaction.ts";
-import { encodeUtf8 } from "./values.ts";
 
 const TRANSACTION = "pg.Transaction";
 
@@ -16,8 +16,9 @@ function begin(runtime: Runtime) {
   return (L: LuaState): number => {
     const { connection } = checkObject<Session>(L, 1, CONNECTION);
     const task = runtime.scheduler.current;
+    const run = PgRun.of(task);
     return runtime.scheduler.suspend(L, () => {
-      const { granted, abandon } = connection.lease();
+      const { granted, abandon } = connection.lease(run);
       let begun: Transaction | undefined;
       return {
         // What has begun has to be rolled back before others have the session.
@@ -33,7 +34,7 @@ function begin(runtime: Runtime) {
           return transaction;
         }),
         push: (thread, transaction) => {
-          if ("error" in transaction) return pushFailure(thread, encodeUtf8(transaction.error));
+          if ("error" in transaction) return pushOutcome(thread, run, transaction);
           task?.own(transaction);
           pushObject<Transaction>(thread, transaction, TRANSACTION);
           return 1;
@@ -47,6 +48,7 @@ function begin(runtime: Runtime) {
 function finish(runtime: Runtime) {
   return (L: LuaState): number => {
     const transaction = checkObject<Transaction>(L, 1, TRANSACTION);
+    const run = PgRun.of(runtime.scheduler.current);
     const command = lua.lua_toboolean(L, 2) ? "COMMIT" : "ROLLBACK";
     return runtime.scheduler.suspend<Outcome>(L, () => ({
       result: transaction.finish(command),
@@ -54,7 +56,7 @@ function finish(runtime: Runtime) {
         // The server answers COMMIT with ROLLBACK where a statement failed before.
         if (command === "COMMIT" && "result" in outcome && outcome.result.command === "ROLLBACK")
           return pushFailure(thread, "the transaction was rolled back: a statement in it failed\n");
-        return pushOutcome(thread, outcome);
+        return pushOutcome(thread, run, outcome);
       },
     }));
   };
@@ -65,9 +67,10 @@ function executeInTransaction(runtime: Runtime) {
     const transaction = checkObject<Transaction>(L, 1, TRANSACTION);
     if (!transaction.isOpen) return raise(L, "the transaction has ended");
     const text = statementArguments(L);
+    const run = PgRun.of(runtime.scheduler.current);
     return runtime.scheduler.suspend<Outcome>(L, () => ({
       result: "error" in text ? Promise.resolve(text) : transaction.execute(text),
-      push: pushOutcome,
+      push: (thread, outcome) => pushOutcome(thread, run, outcome),
     }));
   };
 }

@@ -3,7 +3,7 @@ import type { Outcome, StatementText } from "./statement.ts";
 /** What a transaction needs of its connection. */
 export interface TransactionHooks {
   run(text: StatementText): Promise<Outcome>;
-  /** Gives the session back. */
+  /** Gives the session back, where what is still open is rolled back. */
   end(): void;
 }
 
@@ -26,7 +26,7 @@ export class Transaction {
 
   /** Sends COMMIT or ROLLBACK and gives the session back. */
   async finish(command: "COMMIT" | "ROLLBACK"): Promise<Outcome> {
-    if (!this.isOpen) return { error: "the transaction has ended" };
+    if (!this.isOpen) return { error: "the transaction has ended", cause: "script" };
     this.isOpen = false;
     const outcome = await this.execute({ sql: command, parameters: undefined });
     this.#hooks.end();

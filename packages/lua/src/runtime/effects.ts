@@ -26,9 +26,9 @@ export interface Effects {
   taken(): void;
   /**
    * Something was sent, and its answer is not there yet. Returns the function to call
-   * with what came of it, once; without a call it stays unanswered.
+   * with what came of it, once: `unanswered` if no answer can come any more.
    */
-  sent(): (came: "none" | "taken") => void;
+  sent(): (came: Effect) => void;
   readonly state: Effect;
 }
 
@@ -45,7 +45,9 @@ export class RunEffects implements Effects {
   #request: BeginRequest | undefined;
   #beginning: Promise<void> | undefined;
   #taken = false;
-  #unanswered = 0;
+  /** How many answers may still come. */
+  #awaited = 0;
+  #isUnknown = false;
   #onAnswered: (() => void) | undefined;
 
   /** @param request undefined for runs that bear repetition */
@@ -72,26 +74,27 @@ export class RunEffects implements Effects {
     this.#taken = true;
   }
 
-  sent(): (came: "none" | "taken") => void {
-    this.#unanswered++;
+  sent(): (came: Effect) => void {
+    this.#awaited++;
     let isAnswered = false;
     return (came) => {
       if (isAnswered) return;
       isAnswered = true;
       if (came === "taken") this.#taken = true;
-      this.#unanswered--;
-      if (this.#unanswered === 0) this.#onAnswered?.();
+      if (came === "unanswered") this.#isUnknown = true;
+      this.#awaited--;
+      if (this.#awaited === 0) this.#onAnswered?.();
     };
   }
 
   get state(): Effect {
-    if (this.#unanswered > 0) return "unanswered";
+    if (this.#awaited > 0 || this.#isUnknown) return "unanswered";
     return this.#taken ? "taken" : "none";
   }
 
   /** Calls back when all that was sent is answered, or after `timeoutMs`; at once if it is. */
   whenAnswered(timeoutMs: number, callback: () => void): void {
-    if (this.#unanswered === 0) {
+    if (this.#awaited === 0) {
       callback();
       return;
     }

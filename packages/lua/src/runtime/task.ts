@@ -16,6 +16,9 @@ export interface Closable {
   close(): void;
 }
 
+/** Called with the failure of a task that ended. What it returns is one of a task that had none. */
+type Ending = (failure: ScriptFailure | undefined) => ScriptFailure | undefined;
+
 /**
  * One run of a script's function in a coroutine of its own: a handler, `reload`, or
  * a callback. What it opened is closed when it ends, however it ends.
@@ -32,8 +35,10 @@ export class Task {
    */
   cause: FailureCause = "script";
   readonly #closables = new Set<Closable>();
+  readonly #endings: Ending[] = [];
   readonly #settle: (failure: ScriptFailure | undefined) => void;
   isFinished = false;
+  #failure: ScriptFailure | undefined;
 
   constructor(
     thread: LuaState,
@@ -53,11 +58,22 @@ export class Task {
     else this.#closables.add(closable);
   }
 
+  /** Has something called when the task ends, before what it owns is closed. */
+  atEnd(ending: Ending): void {
+    if (this.isFinished) ending(this.#failure);
+    else this.#endings.push(ending);
+  }
+
   finish(failure: ScriptFailure | undefined): void {
     if (this.isFinished) return;
     this.isFinished = true;
+    this.#failure = failure;
+    for (const ending of this.#endings) {
+      const late = ending(failure);
+      this.#failure ??= late;
+    }
     for (const closable of this.#closables) closable.close();
     this.#closables.clear();
-    this.#settle(failure);
+    this.#settle(this.#failure);
   }
 }

@@ -1,0 +1,52 @@
+/** Asks a server to cancel the statement that a session executes. */
+import type { Client } from "pg";
+import type Connection from "pg/lib/connection.js";
+
+/** What of node-postgres's client its types do not mention. */
+export interface RawClient {
+  readonly connection: Connection;
+  readonly host: string;
+  readonly port: number;
+  readonly ssl: unknown;
+  readonly processID: number;
+  readonly secretKey: number;
+}
+
+export function rawClient(client: Client): RawClient {
+  return client as unknown as RawClient;
+}
+
+/**
+ * Sends a CancelRequest over a connection of its own. The server closes it when the session
+ * has its signal, so that no later statement of the session is hit once it is closed.
+ * @returns what resolves then, also if the server cannot be reached, and a function that
+ * gives up
+ * @see PostgreSQL manual, "Canceling Requests in Progress"
+ */
+export function requestCancel(client: Client): { closed: Promise<void>; abandon: () => void } {
+  let connection: Connection | undefined;
+  let isAbandoned = false;
+  const send = async () => {
+    const { default: PgConnection } = await import("pg/lib/connection.js");
+    if (isAbandoned) return;
+    const { host, port, ssl, processID, secretKey } = rawClient(client);
+    const made = new PgConnection({ ssl });
+    connection = made;
+    await new Promise<void>((resolve) => {
+      const cancel = () => made.cancel(processID, secretKey);
+      made.on("connect", () => (ssl ? made.requestSsl() : cancel()));
+      made.on("sslconnect", cancel);
+      made.on("error", () => made.stream.destroy());
+      made.on("end", resolve);
+      if (host.startsWith("/")) made.connect(`${host}/.s.PGSQL.${port}`);
+      else made.connect(port, host);
+    });
+  };
+  return {
+    closed: send(),
+    abandon: () => {
+      isAbandoned = true;
+      connection?.stream.destroy();
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/** What waits for the session of a connection, in the order in which it came. */
+import type { PgRun } from "./run.ts";
+import type { ServerSession } from "./server-session.ts";
+import type { Failed, Outcome, StatementText } from "./statement.ts";
+
+interface Waiting {
+  /** Whether the begin of its run was asked for. */
+  isAsked?: boolean;
+}
+
+/** One statement; without a run it is our own. */
+export interface Statement extends Waiting {
+  readonly run: PgRun | undefined;
+  readonly text: StatementText;
+  settle(outcome: Outcome): void;
+}
+
+/** A transaction that waits for the session, or has it. */
+export interface Lease extends Waiting {
+  readonly run: PgRun;
+  grant(session: ServerSession): void;
+  settle(failed: Failed): void;
+}
+
+export type Entry = Statement | Lease;
+
+export class Queue {
+  #entries: Entry[] = [];
+
+  get isEmpty(): boolean {
+    return this.#entries.length === 0;
+  }
+
+  add(entry: Entry): void {
+    this.#entries.push(entry);
+  }
+
+  /** The first, or the first of a run. */
+  first(run?: PgRun): Entry | undefined {
+    return run === undefined ? this.#entries[0] : this.#entries.find((entry) => entry.run === run);
+  }
+
+  /** @returns false if it is not in the queue */
+  remove(entry: Entry): boolean {
+    const index = this.#entries.indexOf(entry);
+    if (index === -1) return false;
+    this.#entries.splice(index, 1);
+    return true;
+  }
+
+  clear(): void {
+    this.#entries = [];
+  }
+
+  [Symbol.iterator](): Iterator<Entry> {
+    return this.#entries.values();
+  }
+}

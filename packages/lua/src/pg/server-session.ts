@@ -1,0 +1,169 @@
+/**
+ * One session with the server: sends statements, one at a time, keeps the account of their
+ * effects, and cancels what is under way.
+ */
+import type { Client } from "pg";
+import type { Effects } from "../runtime/effects.ts";
+import { rawClient, requestCancel } from "./cancel.ts";
+import { Ledger, type Sent, type TransactionStatus } from "./ledger.ts";
+import { formatServerMessage, type ServerMessage } from "./message.ts";
+import {
+  describeError,
+  type Failed,
+  type Outcome,
+  type Reply,
+  runStatement,
+  type StatementText,
+} from "./statement.ts";
+
+/** How long a statement may take to end once it is cancelled. */
+const CANCEL_MS = 5000;
+
+export const LOST =
+  "server closed the connection unexpectedly\n\tThis probably means the server terminated " +
+  "abnormally\n\tbefore or while processing the request.\n";
+
+/** A statement that was not sent, because there is no session any more. */
+export function lostOutcome(): Failed {
+  return { error: LOST, cause: "connection" };
+}
+
+export interface SessionEvents {
+  /** Messages of the server that belong to no statement: NOTICE, an idle session's end. */
+  onNotice(text: string): void;
+  /** Something happened on a channel. */
+  onNotification(channel: string, payload: string): void;
+  /** The session is gone; what was under way is settled right after. */
+  onEnd(session: ServerSession): void;
+}
+
+export class ServerSession {
+  readonly #client: Client;
+  readonly #ledger = new Ledger();
+  #running: Promise<Reply> | undefined;
+  #cancelling: Promise<void> | undefined;
+  /** Command tags for the statement that runs. */
+  #tags: string[] = [];
+  /** It sends rows in a way that nobody takes. */
+  #isCopying = false;
+  #isBroken = false;
+
+  /** Watches a client that is not connected yet. */
+  constructor(client: Client, events: SessionEvents) {
+    this.#client = client;
+    client.on("notice", (notice) => events.onNotice(formatServerMessage(notice, undefined)));
+    client.on("notification", ({ channel, payload }) =>
+      events.onNotification(channel, payload ?? ""),
+    );
+    client.on("error", (error) => {
+      this.#isBroken = true;
+      // With a statement on its way, the statement tells.
+      if ("severity" in error && this.#running === undefined)
+        events.onNotice(formatServerMessage(error as ServerMessage, undefined));
+    });
+    client.on("end", () => {
+      this.#isBroken = true;
+      if (this.#running === undefined) this.#ledger.lost();
+      events.onEnd(this);
+    });
+    const { connection } = rawClient(client);
+    connection.on("commandComplete", ({ text }: { text: string }) => this.#tags.push(text));
+    connection.on("copyOutResponse", () => {
+      this.#isCopying = true;
+    });
+  }
+
+  /** Whether a statement can be sent now. */
+  get isFree(): boolean {
+    return this.#running === undefined && this.#cancelling === undefined && !this.#isBroken;
+  }
+
+  /** Whether a transaction is open, be it a failed one. */
+  get inTransaction(): boolean {
+    return this.#ledger.inTransaction;
+  }
+
+  /** Returns false if the statement, sent now, leaves nothing for good. */
+  mayTakeEffect(sql: string): boolean {
+    return this.#ledger.mayTakeEffect(sql);
+  }
+
+  /** Sends a statement; nothing else may be under way. Never rejects. */
+  async run(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
+    if (this.#isBroken) return lostOutcome();
+    this.#tags = [];
+    this.#isCopying = false;
+    const sent: Sent = { sql: text.sql, settle: effects?.sent() };
+    this.#running = runStatement(this.#client, text);
+    const reply = await this.#running;
+    this.#running = undefined;
+    this.#account(sent, reply);
+    if ("error" in reply)
+      return {
+        error: describeError(reply.error, text.sql, LOST),
+        cause: this.#isBroken ? "connection" : "script",
+      };
+    return this.#isCopying
+      ? { error: "COPY to the client is not supported\n", cause: "script" }
+      : reply;
+  }
+
+  #account(sent: Sent, reply: Reply): void {
+    const hasFailed = "error" in reply;
+    if (hasFailed && this.#isBroken) {
+      this.#ledger.lost(sent, this.#tags.length === 0 && isTermination(reply.error));
+      return;
+    }
+    const tags = this.#tags.map((tag) => tag.replace(/(?: \d+)+$/, ""));
+    // Never null once a client is connected.
+    const status = this.#client.getTransactionStatus() as TransactionStatus;
+    this.#ledger.answered(sent, { tags, hasFailed, status });
+  }
+
+  /**
+   * Cancels what is under way. Resolves when it has ended and no cancellation can hit what
+   * is sent next; after 5 s the session is closed.
+   */
+  cancel(): Promise<void> {
+    this.#cancelling ??= this.#cancel().finally(() => {
+      this.#cancelling = undefined;
+    });
+    return this.#cancelling;
+  }
+
+  async #cancel(): Promise<void> {
+    const { closed, abandon } = requestCancel(this.#client);
+    const deadline = setTimeout(() => {
+      abandon();
+      this.destroy();
+    }, CANCEL_MS);
+    await Promise.all([this.#running, closed]);
+    clearTimeout(deadline);
+  }
+
+  /** Ends the session; what is under way is lost. */
+  end(): void {
+    this.#isBroken = true;
+    this.#client.end().catch(() => {});
+  }
+
+  /** Ends the session without another word to a server that may not listen. */
+  destroy(): void {
+    this.#isBroken = true;
+    rawClient(this.#client).connection.stream.destroy();
+  }
+}
+
+/**
+ * The server ended the session instead of executing the statement. Other last words do not
+ * say so: a pooler sends some of its own when it has lost the server.
+ * @see PostgreSQL manual, "PostgreSQL Error Codes": admin_shutdown, idle_session_timeout,
+ * idle_in_transaction_session_timeout, transaction_timeout
+ */
+function isTermination(error: unknown): boolean {
+  return (
+    error instanceof Error &&
+    "code" in error &&
+    ["57P01", "57P05", "25P03", "25P04"].includes(String(error.code))
+  );
+}
