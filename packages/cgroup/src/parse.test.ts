@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
   parseCgroupEvents,
+  parseCpuTotalUsec,
   parseFlatKeyed,
   parseIoStat,
   parsePressureSomeUsec,
@@ -51,6 +52,16 @@ describe("flat keyed files", () => {
 
   it("pids.events", () => {
     expect(parseFlatKeyed(read("linux-5.10", "pids.events")).get("max")).toBe(2);
+  });
+});
+
+describe("the CPU time alone", () => {
+  it("is that of the whole file", () => {
+    const text = read("linux-6.12", "cpu.stat");
+    expect(parseCpuTotalUsec(text)).toBe(parseFlatKeyed(text).get("usage_usec"));
+    expect(parseCpuTotalUsec("user_usec 1\nusage_usec 2\n")).toBe(2);
+    expect(parseCpuTotalUsec("usage_usec 2")).toBeUndefined();
+    expect(parseCpuTotalUsec("")).toBeUndefined();
   });
 });
 

@@ -39,6 +39,14 @@ export function parseFlatKeyed(text: string): Values {
   return values;
 }
 
+const USAGE = /^usage_usec (\d+)\n/m;
+
+/** Returns the CPU time alone that a `cpu.stat` tells. */
+export function parseCpuTotalUsec(text: string): number | undefined {
+  const usage = USAGE.exec(text)?.[1];
+  return usage === undefined ? undefined : Number(usage);
+}
+
 const IO_KEYS = ["rbytes", "wbytes", "rios", "wios"] as const;
 
 /**

@@ -8,6 +8,7 @@ import { intFunction } from "./libc.ts";
 import { beginCall, cString } from "./memory.ts";
 
 export const IN_MODIFY = 0x2;
+export const IN_ATTRIB = 0x4;
 export const IN_MOVED_FROM = 0x40;
 export const IN_MOVED_TO = 0x80;
 export const IN_CREATE = 0x100;

@@ -1,10 +1,18 @@
-/** Extended attributes. @see xattr(7), fgetxattr(2) */
+/** Extended attributes. @see xattr(7), fgetxattr(2), flistxattr(2) */
+import { type ByteString, bytesOf, bytesOfLatin1, latin1Of } from "./byte-string.ts";
 import { ENODATA, EOPNOTSUPP, ERANGE } from "./errno.ts";
 import { check } from "./errors.ts";
 import { longFunction } from "./libc.ts";
 import { allocate, beginCall, cString } from "./memory.ts";
 
-const libc = { fgetxattr: longFunction("fgetxattr", 4), fsetxattr: longFunction("fsetxattr", 5) };
+const libc = {
+  fgetxattr: longFunction("fgetxattr", 4),
+  flistxattr: longFunction("flistxattr", 3),
+  fsetxattr: longFunction("fsetxattr", 5),
+};
+
+/** Nearly every list fits into the first; the kernel makes none that is longer than the second. */
+const LIST_BYTES = [4096, 65_536];
 
 /**
  * An attribute's value; undefined where it does not exist, is longer than `maxBytes`,
@@ -22,6 +30,27 @@ export function tryGetXattr(
   return Buffer.from(
     value.bytes.subarray(0, check(result, "fgetxattr", { fd, name: name.toString() })),
   );
+}
+
+/**
+ * Returns the names of all attributes, with their name spaces (`user.account`); none where
+ * the file system has none.
+ * @throws SyscallError E2BIG: the kernel cannot list so many
+ */
+export function listXattrs(fd: number): ByteString[] {
+  for (const lengthBytes of LIST_BYTES) {
+    beginCall();
+    const list = allocate(lengthBytes);
+    const result = libc.flistxattr(fd, list.address, lengthBytes);
+    if (result === 0 || result === -EOPNOTSUPP) return [];
+    if (result === -ERANGE) continue;
+    const length = check(result, "flistxattr", { fd });
+    // Each name ends with a NUL.
+    const names = latin1Of(bytesOf(list.bytes.subarray(0, length - 1)));
+    return names.split("\0").map(bytesOfLatin1);
+  }
+  // More were set between the two calls than any list can have.
+  return [];
 }
 
 export function setXattr(fd: number, name: string | Buffer, value: Buffer): void {

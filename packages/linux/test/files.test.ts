@@ -51,6 +51,7 @@ describe("extended attributes", () => {
     expect(linux.tryGetXattr(fd, "user.a")).toEqual(Buffer.from("a\0b"));
     expect(linux.tryGetXattr(fd, "user.empty")).toEqual(Buffer.alloc(0));
     expect(linux.tryGetXattr(fd, "user.a", 2)).toBeUndefined();
+    expect(linux.listXattrs(fd).map(linux.latin1Of).sort()).toEqual(["user.a", "user.empty"]);
     expect(linux.tryGetXattr(fd, "user.missing")).toBeUndefined();
     closeSync(fd);
   });

@@ -49,7 +49,15 @@ export class CgroupService {
     this.#log(LOG_INFO, `reaping cgroups below ${textOf(root)}`);
     this.#sink.configure(accounting);
     const { scopes, deletionDelayMs, checkIntervalMs } = reaper;
-    const options = { root, scopes, deletionDelayMs, checkIntervalMs, verbose };
+    const options = {
+      root,
+      scopes,
+      deletionDelayMs,
+      checkIntervalMs,
+      unusedMs: 10_000,
+      interimMs: 0,
+      verbose,
+    };
     this.#supervisor = new Supervisor({
       pauses: REAPER_PAUSES,
       ranWellMs: RAN_WELL_MS,
@@ -78,8 +86,15 @@ export class CgroupService {
   }
 
   #startThread(options: ReaperOptions): void {
-    const thread = startReaperThread(options, (releases) => this.#queue.add(releases, releaser));
-    const releaser: Releaser = { settle: (releases) => thread.post("settle", releases) };
+    const thread = startReaperThread(options, {
+      released: (releases) => this.#queue.add(releases, releaser),
+      scanned: () => undefined,
+      deleted: () => undefined,
+      kept: () => undefined,
+      withdrawn: () => undefined,
+      interim: () => undefined,
+    });
+    const releaser: Releaser = { settle: (releases) => thread.post("journalled", releases) };
     this.#thread = thread;
     thread.ended.then(
       () => this.#threadEnded(undefined),

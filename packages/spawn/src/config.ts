@@ -7,6 +7,7 @@ import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } f
 import type { AccountingPolicy } from "./accounting/queue.ts";
 import { DEFAULT_USER, type FindUser, findUser, type SystemUser } from "./accounting/user.ts";
 import { parseListenAddress } from "./prometheus/address.ts";
+import { CgroupRootError, checkCgroupRoot } from "./reaper/open-root.ts";
 import { DEFAULT_SCOPES, parseScope, ScopeError } from "./reaper/scopes.ts";
 
 export const DEFAULT_CONFIG_FILE = "/etc/cm4all/spawn/spawn.toml";
@@ -111,16 +112,22 @@ export function keysForRestart(running: Config, next: Config): string[] {
 const MAX_ID = 0xfffffffe;
 
 /**
- * Pure if `find` is.
+ * Pure if `find` and `checkRoot` are.
  * @param find looks up the user that the script runs as
+ * @param checkRoot throws CgroupRootError for a directory that is not in cgroup2
  * @throws ConfigError for an unknown key, a wrong type or a bad value
  */
-export function parseConfig(text: string, file: string, find: FindUser): Config {
+export function parseConfig(
+  text: string,
+  file: string,
+  find: FindUser,
+  checkRoot: (path: ByteString) => void = () => undefined,
+): Config {
   const root = parseToml(text, file);
   const config = {
     namespaces: readNamespaces(root.table("namespaces") ?? emptyTable(file)),
     metrics: readMetrics(root.table("metrics") ?? emptyTable(file)),
-    reaper: readReaper(root.table("reaper") ?? emptyTable(file)),
+    reaper: readReaper(root.table("reaper") ?? emptyTable(file), checkRoot),
     accounting: readAccounting(root.table("accounting") ?? emptyTable(file), find),
     control: readControl(root.table("control") ?? emptyTable(file)),
   };
@@ -169,10 +176,10 @@ function readMetrics(table: TomlTable): MetricsConfig {
   return { listen: address };
 }
 
-function readReaper(table: TomlTable): ReaperConfig {
+function readReaper(table: TomlTable, checkRoot: (path: ByteString) => void): ReaperConfig {
   const config: ReaperConfig = {
     enabled: table.boolean("enabled") ?? true,
-    cgroupRoot: readCgroupRoot(table),
+    cgroupRoot: readCgroupRoot(table, checkRoot),
     scopes: [
       ...(readScopes(table, "scopes") ?? DEFAULT_SCOPES),
       ...(readScopes(table, "extra_scopes") ?? []),
@@ -185,11 +192,21 @@ function readReaper(table: TomlTable): ReaperConfig {
   return config;
 }
 
-function readCgroupRoot(table: TomlTable): ByteString | undefined {
-  const path = table.string("cgroup_root") ?? "";
-  if (path === "") return undefined;
-  if (!path.startsWith("/")) throw table.error("cgroup_root", "expected an absolute path");
-  return bytesOfText(path);
+function readCgroupRoot(
+  table: TomlTable,
+  checkRoot: (path: ByteString) => void,
+): ByteString | undefined {
+  const text = table.string("cgroup_root") ?? "";
+  if (text === "") return undefined;
+  if (!text.startsWith("/")) throw table.error("cgroup_root", "expected an absolute path");
+  const path = bytesOfText(text);
+  try {
+    checkRoot(path);
+    return path;
+  } catch (error) {
+    if (error instanceof CgroupRootError) throw table.error("cgroup_root", error.message);
+    throw error;
+  }
 }
 
 function readScopes(table: TomlTable, key: string): string[] | undefined {
@@ -292,7 +309,7 @@ export function readConfig(file: string | undefined): Config {
     throw new CommandFailure(`cannot read the configuration: ${reason}`, EX_NOINPUT);
   }
   try {
-    return parseConfig(text, path, findUser);
+    return parseConfig(text, path, findUser, checkCgroupRoot);
   } catch (error) {
     if (error instanceof ConfigError)
       throw new CommandFailure(error.message, EX_CONFIG, { cause: error });

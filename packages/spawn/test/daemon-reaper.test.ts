@@ -1,7 +1,8 @@
 /** The reaper inside the real daemon. */
+import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { join } from "node:path";
-import { missing, ScratchCgroup } from "@cm4all/testing";
+import { join, relative } from "node:path";
+import { cgroup2Mount, missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DaemonStatus } from "../src/status.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
@@ -28,7 +29,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 
   it("reaps without a script, and shows it in its status", async () => {
     daemon = await TestDaemon.start({ config: config() });
-    await until(async () => (await status()).reaper !== undefined, "the reaper runs");
+    await until(async () => (await status()).reaper?.inotifyWatches === 2, "the scope is watched");
     await scratch.runToEnd("a.scope/job/step");
     await until(() => !exists("a.scope/job"), "the cgroup is deleted");
     expect(daemon.log).toMatch(/job\/step: since=\S+ cpu=/);
@@ -53,26 +54,39 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     expect(exists("a.scope/old")).toBe(true);
   });
 
-  it("serves namespaces while the cgroup root is missing, and starts its thread again", async () => {
-    const root = join(scratch.path, "later");
-    daemon = await TestDaemon.start({
-      config: `[reaper]\ncgroup_root = "${root}"\nscopes = ["*.scope"]\n`,
-    });
-    await daemon.untilLogged("the reaper ended, starting it again: ENOENT");
-    expect((await status()).namespace.names).toBe(0);
-    expect((await status()).reaper).toBeUndefined();
-    scratch.make("later/b.scope/old");
-    await until(() => !exists("later/b.scope/old"), "the cgroup is deleted");
-  });
+  describe("whose cgroup2 is covered by another file system", () => {
+    const mount = cgroup2Mount() ?? "";
+    /** In a mount namespace of its own. */
+    const wrapper = [
+      "unshare",
+      "-m",
+      "sh",
+      "-c",
+      `mount -t tmpfs none ${mount} && exec "$@"`,
+      "sh",
+    ];
+    const scope = () => `${relative(mount, scratch.path)}/b.scope`;
 
-  it("stops at once while its thread waits to be started again", async () => {
-    const root = join(scratch.path, "never");
-    daemon = await TestDaemon.start({ config: `[reaper]\ncgroup_root = "${root}"\n` });
-    // The pause after the third end is of 4 seconds.
-    const ends = () => daemon?.log.split("the reaper ended, starting it again").length;
-    await until(() => ends() === 4, "it has ended three times");
-    expect(await daemon.end("SIGTERM")).toBe(0);
-    expect(daemon.log).not.toMatch(/crashed|takes too long/);
-    expect(ends()).toBe(4);
+    it("serves namespaces meanwhile, and starts its thread again", async () => {
+      scratch.make("b.scope/old");
+      const scopes = `[reaper]\nscopes = ["${scope()}"]\n`;
+      daemon = await TestDaemon.start({ config: scopes, wrapper });
+      const line = `the reaper ended, starting it again: ${mount} is not in cgroup2, but in tmpfs\n`;
+      await daemon.untilLogged(line);
+      expect((await status()).namespace.names).toBe(0);
+      expect((await status()).reaper).toBeUndefined();
+      execFileSync("nsenter", ["-m", "-t", String(daemon.child.pid), "umount", mount]);
+      await until(() => !exists("b.scope/old"), "the cgroup is deleted");
+    });
+
+    it("stops at once while its thread waits to be started again", async () => {
+      daemon = await TestDaemon.start({ config: `[reaper]\nscopes = ["${scope()}"]\n`, wrapper });
+      // The pause after the third end is of 4 seconds.
+      const ends = () => daemon?.log.split("the reaper ended, starting it again").length;
+      await until(() => ends() === 4, "it has ended three times");
+      expect(await daemon.end("SIGTERM")).toBe(0);
+      expect(daemon.log).not.toMatch(/crashed|takes too long/);
+      expect(ends()).toBe(4);
+    });
   });
 });

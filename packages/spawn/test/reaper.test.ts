@@ -1,21 +1,10 @@
 /** The reaper on real cgroups, below a scope of the test's own. */
-import { execFileSync, spawn } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText, textOf } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ReaperOptions } from "../src/reaper/messages.ts";
 import { buildReaperProgram, ReaperProgram, until } from "./reaper-program/program.ts";
 
@@ -28,7 +17,7 @@ async function start(
 ): Promise<ReaperProgram> {
   const program = new ReaperProgram({ root: bytesOfText(scratch.path), ...options }, wrapper);
   programs.push(program);
-  await program.status();
+  await until("the scan at its start", () => program.populated !== undefined);
   return program;
 }
 
@@ -44,19 +33,33 @@ const limited = (sysctl: string, limit: number) => [
   "sh",
 ];
 
-/** Lets one process enter one cgroup after the other. */
+/**
+ * Lets one process enter one cgroup after the other, and end a child in each: the kernel
+ * charges nobody for a process that just passes between two of its ticks.
+ */
 async function runThrough(procs: readonly string[]): Promise<void> {
-  const script = procs.map((path) => `echo $$ >${path}`).join("\n");
+  const script = procs.map((path) => `echo $$ >${path}; (:)`).join("\n");
   const child = spawn("sh", ["-s"], { stdio: ["pipe", "ignore", "inherit"] });
   child.stdin.end(script);
   await new Promise((resolve) => child.on("exit", resolve));
 }
 
-/** Accounts and settles what was released since the last call. @param share of it */
-function settle(program: ReaperProgram, accounted: Set<string>, share: number): void {
+/** Journals what was released since the last call. @param share of it */
+function journal(program: ReaperProgram, accounted: Set<string>, share: number): void {
   const releases = program.releases.splice(0).filter(() => Math.random() < share);
-  for (const { snapshot } of releases) accounted.add(textOf(snapshot.path));
-  program.settle(releases);
+  for (const { record } of releases) accounted.add(textOf(record.snapshot.path));
+  program.journalled(releases);
+}
+
+const exited = (child: ChildProcess) => new Promise((resolve) => child.on("exit", resolve));
+
+/** A shell command that takes a while. */
+const work = (rounds: number) => `i=0; while [ $i -lt ${rounds} ]; do i=$((i+1)); done`;
+
+/** What the kernel says that a cgroup has used. */
+function usageOf(name: string): number {
+  const text = readFileSync(join(scratch.path, name, "cpu.stat"), "utf8");
+  return Number(/^usage_usec (\d+)$/m.exec(text)?.[1]);
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -140,70 +143,151 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(exists("bp.scope/unused")).toBe(true);
   });
 
-  it("reports a cgroup again that is populated again before it is deleted", async () => {
-    const program = await start({ accounting: true, deletionDelayMs: 100 });
+  it("withdraws a cgroup that is populated again before it is deleted, and reports it anew", async () => {
+    const program = await start({ accounting: true, deletionDelayMs: 20 });
     await scratch.runToEnd("bp.scope/a");
-    await until("the first report", () => program.releases.length === 1);
-    const child = scratch.run(
-      "bp.scope/a",
-      "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; sleep 0.2",
-    );
-    program.settle(program.releases);
-    await pause(150);
-    expect(exists("bp.scope/a")).toBe(true);
-    await new Promise((resolve) => child.on("exit", resolve));
+    await until("the first release", () => program.releases.length === 1);
+    const child = scratch.run("bp.scope/a", `${work(20_000)}; sleep 0.2`);
+    await until("its end", () => program.told.includes("withdrawn 1"));
+    program.journalled(program.releases);
+    await exited(child);
     const [first, second] = await until(
-      "the second report",
-      () => program.releases.length === 2 && program.releases.map(({ snapshot }) => snapshot),
+      "the second release",
+      () => program.releases.length === 2 && program.releases.map(({ record }) => record.snapshot),
     );
     expect(second?.id).toBe(first?.id);
-    expect([first?.report, second?.report]).toEqual([1, 2]);
+    expect([first?.report, second?.report]).toEqual([1, 1]);
     expect(second?.cpuTotalUsec).toBeGreaterThan(first?.cpuTotalUsec ?? 0);
-    await pause(150);
     expect(exists("bp.scope/a")).toBe(true);
-    program.settle(program.releases);
+    program.journalled(program.releases);
     await gone("bp.scope/a");
+    await until("it to be told", () => program.told.includes("deleted 2"));
+    expect(program.told).toEqual(["released 1", "withdrawn 1", "released 2", "deleted 2"]);
   });
 
-  it("does not lose a run that came and went within the deletion delay", async () => {
-    const program = await start({ accounting: true, deletionDelayMs: 300 });
+  it("reports once what ran several times within the delay", async () => {
+    const program = await start({ accounting: true, deletionDelayMs: 1000 });
+    for (let i = 0; i < 3; i++) await scratch.runToEnd("bp.scope/a", work(2000));
+    await until("the release", () => program.releases.length === 1);
+    const usage = usageOf("bp.scope/a");
+    expect(program.releases[0]?.record.snapshot.cpuTotalUsec).toBe(usage);
+    program.journalled(program.releases);
+    await gone("bp.scope/a");
+    await until("it to be told", () => program.told.includes("deleted 1"));
+    expect(program.told).toEqual(["released 1", "deleted 1"]);
+  });
+
+  it("replaces a release by another one when it ran before it was journalled", async () => {
+    const program = await start({ accounting: true, deletionDelayMs: 20 });
     await scratch.runToEnd("bp.scope/a");
-    await until("the first report", () => program.releases.length === 1);
-    await scratch.runToEnd("bp.scope/a", "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
-    await until("the second report", () => program.releases.length === 2);
-    program.settle(program.releases);
+    await until("the release", () => program.releases.length === 1);
+    // So that both events are there when it looks.
+    program.process.kill("SIGSTOP");
+    await scratch.runToEnd("bp.scope/a", work(2000));
+    program.process.kill("SIGCONT");
+    program.journalled(program.releases.slice());
+    const second = await until("the second release", () => program.releases[1]);
+    expect(second).toMatchObject({ replaces: 1, record: { snapshot: { report: 1 } } });
+    expect(second.record.snapshot.cpuTotalUsec).toBe(usageOf("bp.scope/a"));
+    program.journalled([second]);
     await gone("bp.scope/a");
+    await until("it to be told", () => program.told.includes("deleted 2"));
+    expect(program.told).toEqual(["released 1", "released 2", "deleted 2"]);
+    expect((await program.status()).waitingCgroups).toBe(0);
   });
 
-  it("keeps a cgroup until its handler has returned, and tells its ancestors without delay", async () => {
+  it("keeps a cgroup until it is journalled, and tells its ancestors without delay", async () => {
     const program = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a/b");
     await until("both", () => program.releases.length === 2);
-    expect(program.releases.map(({ snapshot }) => snapshot.path)).toEqual([
+    expect(program.releases.map(({ record }) => record.snapshot.path)).toEqual([
       "/bp.scope/a/b",
       "/bp.scope/a",
     ]);
     const [child, parent] = program.releases;
     if (child === undefined || parent === undefined) throw new Error("unreachable");
-    program.settle([parent]);
+    program.journalled([parent]);
     await pause(150);
     expect(exists("bp.scope/a/b")).toBe(true);
     expect((await program.status()).waitingCgroups).toBe(1);
-    program.settle([child]);
+    program.journalled([child]);
     await gone("bp.scope/a");
     expect((await program.status()).waitingCgroups).toBe(0);
+    await until("both to be told", () => program.told.length === 4);
+    expect(program.told.slice(2)).toEqual(["deleted 1", "deleted 2"]);
   });
 
-  it("hands over again what it left behind when it was killed, with the same id", async () => {
-    const first = await start({ accounting: true });
+  it("deletes without a word to the main thread when there is no accounting", async () => {
+    const program = await start({ accounting: true });
+    program.setAccounting(false);
     await scratch.runToEnd("bp.scope/a");
-    await until("the report", () => first.releases.length === 1);
+    await gone("bp.scope/a");
+    program.setAccounting(true);
+    await scratch.runToEnd("bp.scope/b");
+    await until("the release", () => program.releases.length === 1);
+    expect(program.releases[0]?.record.snapshot.path).toBe("/bp.scope/b");
+    expect(reaped(program)).toEqual(["a", "b"]);
+  });
+
+  it("tells that somebody else removed what was released, journalled or not", async () => {
+    const program = await start({ accounting: true });
+    await scratch.runToEnd("bp.scope/a");
+    await until("the release", () => program.releases.length === 1);
+    scratch.removeEmpty("bp.scope/a");
+    await until("it to be told", () => program.told.includes("deleted 1"));
+    expect(await program.status()).toMatchObject({
+      waitingCgroups: 0,
+      watchedCgroups: 0,
+      deletedCgroups: 0,
+      vanishedCgroups: 0,
+    });
+  });
+
+  it("tells after 10 s that a directory cannot be deleted", { timeout: 60_000 }, async () => {
+    const program = await start({ accounting: true, unusedMs: 3_600_000 });
+    scratch.make("bp.scope/a/unused");
+    await scratch.runToEnd("bp.scope/a");
+    await until("the release", () => program.releases.length === 1);
+    const began = performance.now();
+    program.journalled(program.releases);
+    await until("it to be told", () => program.told.includes("kept 1"), 30_000);
+    expect(performance.now() - began).toBeGreaterThan(9900);
+    scratch.removeEmpty("bp.scope/a/unused");
+    await gone("bp.scope/a");
+    await until("the end to be told", () => program.told.includes("deleted 1"));
+  });
+
+  it("tells again what it left behind when it was killed, and who was running", async () => {
+    const first = await start({ accounting: true });
+    await scratch.runToEnd("bp.scope/a/sub");
+    await until("the releases", () => first.releases.length === 2);
+    const running = scratch.run("bp.scope/b");
+    scratch.make("bp.scope/c");
+    await until("all to be known", async () => (await first.status()).watchedCgroups === 4);
     await first.kill();
     const second = await start({ accounting: true });
-    await until("the report", () => second.releases.length === 1);
-    expect(second.releases[0]?.snapshot.id).toBe(first.releases[0]?.snapshot.id);
+    await until("the end of the scan", () => second.populated !== undefined);
+    const ids = new Map(
+      second.releases.map(({ record, isFound }) => [
+        textOf(record.snapshot.path),
+        `${record.snapshot.id} ${isFound}`,
+      ]),
+    );
     const bootId = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-    expect(second.releases[0]?.snapshot.id).toMatch(new RegExp(`^${bootId}:\\d+$`));
+    const id = (name: string) => `${bootId}:${statSync(join(scratch.path, name)).ino}`;
+    expect(Object.fromEntries(ids)).toEqual({
+      "/bp.scope/a/sub": `${id("bp.scope/a/sub")} true`,
+      "/bp.scope/a": `${id("bp.scope/a")} true`,
+      "/bp.scope/c": `${id("bp.scope/c")} true`,
+    });
+    expect(first.releases.map(({ record }) => record.snapshot.id)).toEqual([
+      id("bp.scope/a/sub"),
+      id("bp.scope/a"),
+    ]);
+    expect(second.populated).toEqual([id("bp.scope/b")]);
+    running.kill("SIGKILL");
+    const last = await until("the release", () => second.releases[3]);
+    expect(last).toMatchObject({ isFound: false, record: { snapshot: { path: "/bp.scope/b" } } });
   });
 
   it("follows scopes that come, go and come back, made at once with the slices above", async () => {
@@ -239,7 +323,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await pause(50);
     program.process.kill("SIGSTOP");
     child.kill("SIGKILL");
-    await new Promise((resolve) => child.on("exit", resolve));
+    await exited(child);
     await until("it to be removed", () => {
       try {
         scratch.removeEmpty("bp.scope/a");
@@ -252,7 +336,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await until("the release", () => program.releases.length === 1);
     expect(program.releases[0]).toMatchObject({
       vanished: true,
-      snapshot: { path: "/bp.scope/a", report: 1 },
+      record: { snapshot: { path: "/bp.scope/a", report: 1 } },
     });
     expect(program.log).toEqual(["a: removed by others before it was measured"]);
     expect(await program.status()).toMatchObject({
@@ -282,9 +366,8 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
         if (name.isDirectory()) return false;
       return true;
     });
-    const status = await program.status();
-    expect(status.watchedCgroups).toBe(0);
-    expect(status.inotifyWatches).toBe(2);
+    await until("all to be forgotten", async () => (await program.status()).watchedCgroups === 0);
+    expect((await program.status()).inotifyWatches).toBe(2);
   });
 
   it("takes names of any bytes", async () => {
@@ -310,12 +393,12 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await program.kill();
     const next = await start({ accounting: true });
     await until("the releases", () => next.releases.length === names.length);
-    expect(next.releases.map(({ snapshot }) => snapshot.path).sort()).toEqual(
+    expect(next.releases.map(({ record }) => record.snapshot.path).sort()).toEqual(
       names.map((name) => `/bp.scope/${name}`).sort(),
     );
     expect(next.log.filter((line) => line.startsWith("a\\x09b: cpu=1.0s: cpu="))).toHaveLength(1);
     expect(next.log).toHaveLength(names.length);
-    next.settle(next.releases);
+    next.journalled(next.releases);
     await until(
       "them to be deleted",
       async () => (await next.status()).deletedCgroups === names.length,
@@ -429,7 +512,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       const program = await start({ accounting: true, deletionDelayMs: 10 });
       const end = performance.now() + 40 + Math.random() * 200;
       while (performance.now() < end) {
-        settle(program, accounted, 0.9);
+        journal(program, accounted, 0.9);
         await pause(5);
       }
       await program.kill();
@@ -440,7 +523,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await until(
       "all to be deleted",
       () => {
-        settle(last, accounted, 1);
+        journal(last, accounted, 1);
         return readdirSync(join(scratch.path, "bp.scope")).every((name) => !/^g\d/.test(name));
       },
       20_000,
@@ -450,64 +533,14 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(paths).toHaveLength(count);
   });
 
-  it("deletes on its end what is settled and not due yet", async () => {
-    const program = await start({ deletionDelayMs: 60_000 });
+  it("deletes on its end what is journalled, and leaves the rest to the next start", async () => {
+    const program = await start({ accounting: true });
     await scratch.runToEnd("bp.scope/a");
-    await until("the report", () => reaped(program).length === 1);
+    await scratch.runToEnd("bp.scope/b");
+    const [first] = await until("both", () => program.releases.length === 2 && program.releases);
+    if (first === undefined) throw new Error("unreachable");
+    program.journalled([first]);
     expect(await program.stop()).toBe(0);
-    expect(exists("bp.scope/a")).toBe(false);
-  });
-});
-
-describe("a tree of files that looks like cgroups with all controllers", () => {
-  let root = "";
-  beforeAll(() => {
-    buildReaperProgram();
-    root = mkdtempSync(join(tmpdir(), "fake-cgroups-"));
-  });
-  afterAll(async () => {
-    await Promise.all(programs.splice(0).map((program) => program.kill()));
-    rmSync(root, { recursive: true });
-  });
-
-  it("is measured and reported with every field", async () => {
-    const path = join(root, "a.scope/job");
-    mkdirSync(path, { recursive: true });
-    const files = {
-      "cgroup.events": "populated 1\nfrozen 0\n",
-      "cpu.stat": "usage_usec 1800000\nuser_usec 1200000\nsystem_usec 600000\n",
-      "memory.peak": "536870912\n",
-      "memory.events": "low 0\nhigh 1\nmax 2\noom 1\noom_kill 1\n",
-      "pids.peak": "4\n",
-      "pids.forks": "5\n",
-      "pids.events": "max 2\n",
-      "io.stat": "8:0 rbytes=1 wbytes=2 rios=3 wios=4\n",
-      "cpu.pressure": "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\n",
-    };
-    for (const [name, text] of Object.entries(files)) writeFileSync(join(path, name), text);
-    symlinkSync("io.pressure", join(path, "io.pressure"));
-    const program = new ReaperProgram({ root: bytesOfText(root), accounting: true });
-    programs.push(program);
-    await program.status();
-    writeFileSync(join(path, "cgroup.events"), "populated 0\nfrozen 0\n");
-    await until("the release", () => program.releases.length === 1);
-    expect(program.releases[0]?.snapshot).toMatchObject({
-      path: "/a.scope/job",
-      memoryPeakBytes: 536870912,
-      ioReadBytes: 1,
-      ioWrites: 4,
-      cpuPressureUsec: 7,
-      ioPressureUsec: undefined,
-    });
-    await until("the log", () => program.log.length === 2);
-    expect(program.log[0]).toEqual(
-      expect.stringMatching(/^cannot read io\.pressure of a cgroup: ELOOP: /),
-    );
-    expect(program.log[1]).toMatch(
-      /^job: since=\S+ cpu=1\.8s\/1\.2s\/0\.6s(\[\d+%\])? memory=512M reclaim=3 oom=1 procs=4 forks=5\S* procs_rejected=2$/,
-    );
-    program.settle(program.releases);
-    await until("the failed deletion", () => program.log.length === 3);
-    expect(program.log[2]).toContain("cannot delete /a.scope/job: unlinkat(");
+    expect([exists("bp.scope/a"), exists("bp.scope/b")]).toEqual([false, true]);
   });
 });

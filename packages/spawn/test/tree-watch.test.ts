@@ -1,5 +1,13 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import {
@@ -12,11 +20,14 @@ import {
 } from "@cm4all/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OpenRoot } from "../src/reaper/open-root.ts";
-import { type TreeListener, type TreeNode, TreeWatch } from "../src/reaper/tree-watch.ts";
+import type { TreeListener, TreeNode } from "../src/reaper/tree-node.ts";
+import { TreeWatch } from "../src/reaper/tree-watch.ts";
 
 let directory = "";
 let root: OpenRoot;
 let told: string[];
+/** The nodes by their paths. */
+const found = new Map<string, TreeNode<string>>();
 const closers: (() => void)[] = [];
 
 beforeEach(() => {
@@ -33,10 +44,17 @@ afterEach(() => {
 });
 
 const listener: TreeListener<string> = {
-  added: (node, origin) => told.push(`+${latin1Of(node.path)} ${origin}`),
+  added: (node, origin) => {
+    found.set(latin1Of(node.path), node);
+    told.push(`+${latin1Of(node.path)} ${origin}`);
+  },
   scanned: (node) => told.push(`.${latin1Of(node.path)}`),
   touched: (node) => told.push(`~${latin1Of(node.path)}`),
+  attributesChanged: (node) => told.push(`*${latin1Of(node.path)}`),
   removed: (node) => told.push(`-${latin1Of(node.path)}`),
+  missed: (parent) => told.push(`?${latin1Of(parent.path)}`),
+  started: () => told.push("started"),
+  overflowed: () => told.push("overflowed"),
   unwatchable: (path, error) => told.push(`!${latin1Of(path)} ${(error as SyscallError).code}`),
 };
 
@@ -63,10 +81,28 @@ function remove(path: string): void {
   rmSync(join(directory, path), { recursive: true });
 }
 
+/** Does all that is to be done. */
+function work<Place>(tree: TreeWatch<Place>): void {
+  do tree.noteEvents();
+  while (tree.step());
+}
+
 /** What was told since the last time. */
 function news(tree: TreeWatch<string>): string[] {
-  while (tree.handleEvents());
+  work(tree);
   return told.splice(0);
+}
+
+function start<Place>(tree: TreeWatch<Place>): void {
+  work(tree);
+  expect(told.pop()).toBe("started");
+}
+
+function finish<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
 }
 
 describe("TreeWatch", () => {
@@ -74,7 +110,7 @@ describe("TreeWatch", () => {
     make("a/b");
     make("a/c");
     make("other/d");
-    open().start();
+    start(open());
     expect(told.slice(0, 1)).toEqual(["+/a start"]);
     expect(told.slice(1, -1).sort()).toEqual(["+/a/b start", "+/a/c start", "./a/b", "./a/c"]);
     expect(told.slice(-1)).toEqual(["./a"]);
@@ -82,7 +118,7 @@ describe("TreeWatch", () => {
 
   it("tells of directories that come and go, and of changes of the file", () => {
     const tree = open();
-    tree.start();
+    start(tree);
     make("a/b");
     make("other");
     expect(news(tree)).toEqual(["+/a event", "+/a/b event", "./a/b", "./a"]);
@@ -99,7 +135,7 @@ describe("TreeWatch", () => {
 
   it("finds directories that were made faster than they could be watched", () => {
     const tree = open();
-    tree.start();
+    start(tree);
     make("a/b/c/d");
     expect(news(tree).filter((line) => line.startsWith("+"))).toEqual([
       "+/a event",
@@ -112,7 +148,7 @@ describe("TreeWatch", () => {
   it("tells those below first when a tree goes", () => {
     make("a/b/c");
     const tree = open();
-    tree.start();
+    start(tree);
     news(tree);
     remove("a");
     expect(news(tree)).toEqual(["-/a/b/c", "-/a/b", "-/a"]);
@@ -121,7 +157,7 @@ describe("TreeWatch", () => {
   it("takes a rename for a removal and a new directory", () => {
     make("a/b");
     const tree = open();
-    tree.start();
+    start(tree);
     news(tree);
     renameSync(join(directory, "a/b"), join(directory, "a/c"));
     expect(news(tree)).toEqual(["-/a/b", "+/a/c event", "./a/c"]);
@@ -130,7 +166,7 @@ describe("TreeWatch", () => {
   it("keeps apart a directory and its successor of the same name", () => {
     make("a/b");
     const tree = open();
-    tree.start();
+    start(tree);
     news(tree);
     remove("a/b");
     make("a/b");
@@ -141,14 +177,14 @@ describe("TreeWatch", () => {
 
   it("ends up right whatever comes and goes at once", () => {
     const tree = open();
-    tree.start();
+    start(tree);
     for (let i = 0; i < 200; i++) {
       make(`a/b${i % 7}/c`);
       if (i % 3 === 0) remove(`a/b${i % 7}`);
       if (i % 50 === 0) news(tree);
     }
     news(tree);
-    expect(tree.compare()).toEqual([]);
+    expect(finish(tree.compare())).toEqual([]);
   });
 
   it("survives an overflow of the kernel's queue", { timeout: 60_000 }, () => {
@@ -156,7 +192,7 @@ describe("TreeWatch", () => {
     make("a/gone");
     make("a/replaced/old");
     const tree = open();
-    tree.start();
+    start(tree);
     news(tree);
     // Two kinds of events in turn, as the kernel merges equal ones; its limit is 16,384.
     for (let i = 0; i < 9000; i++) {
@@ -174,7 +210,7 @@ describe("TreeWatch", () => {
     expect(lines).toContain("+/a/replaced/new comparison");
     expect(lines).toContain("+/a/new/below comparison");
     expect(lines).toContain("~/a/keep");
-    expect(tree.compare()).toEqual([]);
+    expect(finish(tree.compare())).toEqual([]);
   });
 
   it("works without inotify by comparing, and watches later", () => {
@@ -185,23 +221,23 @@ describe("TreeWatch", () => {
       listener as unknown as TreeListener<number>,
     );
     closers.push(() => tree.close());
-    tree.start();
+    start(tree);
     told.splice(0);
     make("a/c");
     remove("a/b");
-    const differences = tree.compare();
+    const differences = finish(tree.compare());
     expect(differences.map(({ kind, name }) => `${kind} ${latin1Of(name)}`)).toEqual([
       "gone b",
       "appeared c",
     ]);
-    tree.apply(differences);
+    finish(tree.apply(differences));
     expect(told.splice(0)).toEqual(["-/a/b", "+/a/c comparison", "./a/c"]);
     expect(tree.unwatched).toBe(3);
     tree.useInotify(new Inotify());
-    tree.retryWatches();
+    finish(tree.retryWatches());
     expect(tree.unwatched).toBe(0);
     make("a/d");
-    while (tree.handleEvents());
+    work(tree);
     expect(told).toEqual(["+/a/d event", "./a/d"]);
   });
 
@@ -215,11 +251,11 @@ describe("TreeWatch", () => {
     };
     make("a/b");
     const tree = open(inotify);
-    tree.start();
+    start(tree);
     expect(told.splice(0)).toEqual(["+/a start", "!/a/b ENOSPC", "+/a/b start", "./a/b", "./a"]);
     expect(tree.unwatched).toBe(1);
     left = 100;
-    tree.retryWatches();
+    finish(tree.retryWatches());
     expect(tree.unwatched).toBe(0);
     writeFileSync(join(directory, "a/b/state"), "x");
     expect(news(tree)).toEqual(["~/a/b"]);
@@ -228,19 +264,71 @@ describe("TreeWatch", () => {
   it("forgets a directory that the caller removes itself", () => {
     make("a/b");
     const tree = open();
-    let node: TreeNode<string> | undefined;
-    listener.touched = (touched) => {
-      node = touched;
-    };
-    tree.start();
+    start(tree);
     news(tree);
-    writeFileSync(join(directory, "a/b/state"), "x");
-    while (tree.handleEvents());
-    if (node === undefined) throw new Error("no event");
+    const node = found.get("/a/b");
+    if (node === undefined) throw new Error("it was not found");
     rmSync(join(directory, "a/b"), { recursive: true });
     tree.forget(node);
     expect(news(tree)).toEqual([]);
     expect(tree.watches).toBe(2);
+  });
+
+  it("tells a change that was queued before the directory went", () => {
+    make("a/b");
+    const tree = open();
+    start(tree);
+    news(tree);
+    writeFileSync(join(directory, "a/b/state"), "x");
+    remove("a/b");
+    expect(news(tree)).toEqual(["~/a/b", "-/a/b"]);
+  });
+
+  it("tells when the attributes of a directory change, and those of no file in it", () => {
+    make("a/b");
+    const tree = open();
+    start(tree);
+    news(tree);
+    chmodSync(join(directory, "a/b"), 0o700);
+    chmodSync(join(directory, "a/b/state"), 0o600);
+    chmodSync(join(directory, "a"), 0o700);
+    expect(news(tree)).toEqual(["*/a/b", "*/a"]);
+  });
+
+  it("counts what came and went before it could be looked at", () => {
+    make("a");
+    const tree = open();
+    start(tree);
+    news(tree);
+    make("a/gone");
+    remove("a/gone");
+    make("a/b");
+    remove("a/b");
+    make("a/b");
+    make("a/c/d");
+    mkdirSync(join(directory, "other"));
+    rmdirSync(join(directory, "other"));
+    const lines = news(tree);
+    expect(lines.filter((line) => line === "?/a")).toHaveLength(2);
+    expect(lines.filter((line) => line.startsWith("?"))).toHaveLength(2);
+    make("a/c/e");
+    expect(news(tree)).toEqual(["+/a/c/e event", "./a/c/e"]);
+  });
+
+  it("does a directory or an event a step, and nothing while it has no work", () => {
+    for (let i = 0; i < 20; i++) make(`a/b${i}`);
+    const tree = open();
+    let steps = 0;
+    for (let most = 0; tree.step(); most = told.length, steps++)
+      expect(told.length - most).toBeLessThanOrEqual(2);
+    expect(steps).toBeGreaterThan(20);
+    told.splice(0);
+    for (let i = 0; i < 20; i++) writeFileSync(join(directory, `a/b${i}/state`), "x");
+    expect(tree.step()).toBe(false);
+    tree.noteEvents();
+    for (steps = 0; told.length === 0; steps++) tree.step();
+    expect(told).toHaveLength(1);
+    expect(tree.isBusy).toBe(true);
   });
 
   it("takes names of any bytes, and paths longer than the kernel takes at once", () => {
@@ -248,7 +336,7 @@ describe("TreeWatch", () => {
     mkdirSync(join(directory, "a"));
     for (const name of hostile) mkdirSync(Buffer.from(`${directory}/a/${name}`, "latin1"));
     const tree = open();
-    tree.start();
+    start(tree);
     expect(told.filter((line) => line.startsWith("+/a/")).sort()).toEqual(
       hostile.map((name) => `+/a/${name} start`).sort(),
     );
@@ -259,6 +347,6 @@ describe("TreeWatch", () => {
       root.at(bytesOfLatin1(path), (name) => mkdirSync(name));
     }
     expect(news(tree).filter((line) => line.startsWith("+"))).toHaveLength(20 + hostile.length + 1);
-    expect(tree.compare()).toEqual([]);
+    expect(finish(tree.compare())).toEqual([]);
   });
 });

@@ -72,10 +72,13 @@ function release(...names: string[]): void {
   queue.add(
     names.map((name) => {
       const [id = "", report = "1"] = name.split("#");
+      const path = bytesOfText(`/${id}`);
       return {
         number: number++,
         vanished: id.startsWith("vanished"),
-        snapshot: { path: bytesOfText(`/${id}`), id, report: Number(report), measuredMs: 0 },
+        isFound: false,
+        replaces: undefined,
+        record: { snapshot: { path, id, report: Number(report), measuredMs: 0 }, xattrs: [] },
       };
     }),
     releaser,

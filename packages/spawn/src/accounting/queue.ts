@@ -107,7 +107,7 @@ export class AccountingQueue {
   }
 
   #add(release: Release, releaser: Releaser): void {
-    const { snapshot } = release;
+    const { snapshot } = release.record;
     const entry: Entry = {
       snapshot,
       release,

@@ -20,6 +20,13 @@ export function observe(histogram: Histogram, value: number): void {
   histogram.sum += value;
 }
 
+/** Counts what `other` has counted, which has the same bounds. */
+export function addHistogram(histogram: Histogram, other: Histogram): void {
+  for (const [bucket, count] of other.counts.entries())
+    histogram.counts[bucket] = (histogram.counts[bucket] ?? 0) + count;
+  histogram.sum += other.sum;
+}
+
 /** Returns how many values were counted. */
 export function countOf({ counts }: Histogram): number {
   return counts.reduce((sum, count) => sum + count, 0);

@@ -1,10 +1,10 @@
 /** Reads and deletes cgroups for the reaper. */
 import { type BigIntStats, fstatSync, lstatSync, readFileSync } from "node:fs";
 import {
-  type CgroupEvents,
   type CgroupMeasurement,
   CgroupReader,
   parseCgroupEvents,
+  parseCpuTotalUsec,
   readCgroupFile,
 } from "@cm4all/cgroup";
 import {
@@ -14,6 +14,7 @@ import {
   errorText,
   isErrno,
   joinPath,
+  nodePathOf,
   removeDirectoryAt,
   splitPath,
   textOf,
@@ -28,15 +29,17 @@ export interface CgroupDirectory {
 }
 
 /**
- * What became of a deletion. `busy`: populated again, or a child that is not known yet;
- * `gone`: somebody else was faster; `failed`: told to the log already.
+ * What became of a deletion. `populated` and `grown`: it was used since, and stays; `busy`: a
+ * child that is not known yet, or a process that has just come; `gone`: somebody else was
+ * faster; `failed`: told to the log already.
  */
-export type Removal = "removed" | "gone" | "busy" | "failed";
+export type Removal = "removed" | "gone" | "populated" | "grown" | "busy" | "failed";
 
 /** Tells the log. @param key what was told once under this key is not told again */
 export type Complain = (key: string, text: string) => void;
 
 const EVENTS_FILE = bytesOfLatin1("cgroup.events");
+const CPU_FILE = bytesOfLatin1("cpu.stat");
 
 /** ENODEV: the file was open already when its cgroup was removed. */
 function isGone(error: unknown): boolean {
@@ -57,14 +60,22 @@ export class CgroupFiles {
     );
   }
 
-  /** Returns the `cgroup.events`; undefined if they cannot be read. */
-  tryReadEvents({ path }: CgroupDirectory): CgroupEvents | undefined {
+  /** Returns whether a process lives in it or below; undefined if that cannot be read. */
+  isPopulated(directory: CgroupDirectory): boolean | undefined {
+    const { path } = directory;
     try {
-      return parseCgroupEvents(this.#root.at(joinPath(path, EVENTS_FILE), readCgroupFile));
+      const text = this.#root.at(joinPath(path, EVENTS_FILE), readCgroupFile);
+      const { populated } = parseCgroupEvents(text);
+      // Somebody could have put another cgroup in its place, which is not ours to judge.
+      return populated === true && !this.#isThere(directory) ? undefined : populated;
     } catch (error) {
       if (!isGone(error)) this.#complain("read cgroup.events", errorText(error));
       return undefined;
     }
+  }
+
+  #isThere({ path, inode }: CgroupDirectory): boolean {
+    return this.#root.at(path, (name) => inodeOf(name)) === inode;
   }
 
   /** Returns whether a process has ever lived in it. */
@@ -72,15 +83,20 @@ export class CgroupFiles {
     return this.#read(directory, (fd) => this.#reader.wasUsed(fd)) === true;
   }
 
-  /** @param bornMs when it was seen being created, for kernels that do not tell */
+  /**
+   * @param bornMs when it was seen being created, for kernels that do not tell
+   * @param also called with the open directory and its mode, for what else is read of it
+   */
   measure(
     directory: CgroupDirectory,
     bornMs: number | undefined,
+    also?: (fd: number, mode: number) => void,
   ): CgroupMeasurement | "gone" | "unreadable" {
-    return this.#read(directory, (fd, { birthtimeNs }) => {
+    return this.#read(directory, (fd, { birthtimeNs, mode }) => {
       const usage = this.#reader.read(fd);
       // Every cgroup has a cpu.stat; it cannot be read when the cgroup was removed just now.
       if (usage.cpuTotalUsec === undefined && !isAlive(fd)) return "gone";
+      also?.(fd, Number(mode));
       // A kernel that keeps no birth time of a cgroup says 1970.
       const birthMs = birthtimeNs > 0n ? Number(birthtimeNs) / 1e6 : bornMs;
       return { ...this.identify(directory, birthMs), ...usage };
@@ -89,22 +105,31 @@ export class CgroupFiles {
 
   /** Returns what can be said of a cgroup without reading it. */
   identify({ path, inode }: CgroupDirectory, birthMs: number | undefined): CgroupMeasurement {
-    return { path, id: `${this.#bootId}:${inode}`, measuredMs: Date.now(), birthMs };
+    return { path, id: this.id(inode), measuredMs: Date.now(), birthMs };
   }
 
-  /** Deletes an empty cgroup, if it is still the one that was measured. */
-  remove(directory: CgroupDirectory): Removal {
+  /** Returns the `cgroup.id` of the directory with this inode. */
+  id(inode: bigint): string {
+    return `${this.#bootId}:${inode}`;
+  }
+
+  /**
+   * Deletes an empty cgroup, if it is still the one that was measured.
+   * @param maxUsec it stays if it has used more CPU time than this
+   */
+  remove(directory: CgroupDirectory, maxUsec: number | undefined): Removal {
     const { path, inode } = directory;
-    const { directory: parent, name: child } = splitPath(path);
-    const name = bufferOf(child);
+    const { directory: parent, name } = splitPath(path);
     try {
       return this.#root.withDirectory(parent, (parentFd) => {
-        const target = Buffer.concat([Buffer.from(`/proc/self/fd/${parentFd}/`), name]);
-        const found = lstatSync(target, { bigint: true, throwIfNoEntry: false });
-        if (found?.ino !== inode) return "gone";
+        const target = joinPath(bytesOfLatin1(`/proc/self/fd/${parentFd}`), name);
+        const wasUsed = lookAgain(target, maxUsec);
+        // An inode has one name and comes once: so it was this one that was looked at.
+        if (inodeOf(nodePathOf(target)) !== inode) return "gone";
+        if (wasUsed !== undefined) return wasUsed;
         // Here somebody could still put another cgroup in its place. The kernel removes
         // that only while it is empty, and a spawner creates it again on ENOENT.
-        removeDirectoryAt(parentFd, name);
+        removeDirectoryAt(parentFd, bufferOf(name));
         return "removed";
       });
     } catch (error) {
@@ -132,6 +157,21 @@ export class CgroupFiles {
       return "unreadable";
     }
   }
+}
+
+/** Returns how a cgroup was used since it was measured; undefined if it was not. */
+function lookAgain(
+  target: ByteString,
+  maxUsec: number | undefined,
+): "populated" | "grown" | undefined {
+  const read = (file: ByteString) => readCgroupFile(nodePathOf(joinPath(target, file)));
+  if (parseCgroupEvents(read(EVENTS_FILE)).populated === true) return "populated";
+  if (maxUsec === undefined) return undefined;
+  return (parseCpuTotalUsec(read(CPU_FILE)) ?? 0) > maxUsec ? "grown" : undefined;
+}
+
+function inodeOf(path: string | Buffer): bigint | undefined {
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 }
 
 /** Returns whether the cgroup of an open directory still exists. */

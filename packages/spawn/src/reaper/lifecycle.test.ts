@@ -1,207 +1,43 @@
-import { bytesOfText, textOf } from "@cm4all/linux";
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { zeroCounts } from "../metrics/declaration.ts";
-import type { Removal } from "./cgroup-files.ts";
-import { Lifecycle } from "./lifecycle.ts";
-import { REAPER_METRICS } from "./metrics.ts";
+import { beforeEach, describe, expect, it } from "vitest";
+import { type Directory, Simulation } from "../../test/support/cgroup-simulation.ts";
 
-/** A directory of the simulated cgroupfs. */
-interface Directory {
-  readonly path: string;
-  readonly parent: Directory | undefined;
-  readonly children: Set<Directory>;
-  processes: number;
-  /** CPU time of its own processes. */
-  usage: number;
-  /** What the kernel tells: with that of all below, also of those that are gone. */
-  total: number;
-  frozen: boolean;
-  gone: boolean;
-  /** Whether the lifecycle has been told of it. */
-  known: boolean;
-}
-
-/** A kernel with a clock, and a lifecycle that learns of everything when `deliver` is called. */
-class Simulation {
-  now = 1000;
-  readonly lifecycle: Lifecycle<Directory>;
-  readonly log: string[] = [];
-  /** Each directory's own usage when it was released last. */
-  readonly accounted = new Map<Directory, number>();
-  readonly open: number[] = [];
-  handlers = false;
-  #events: (() => void)[] = [];
-  readonly all: Directory[] = [];
-  readonly removedByReaper: Directory[] = [];
-  /** What happens between the look whether a cgroup is populated and its figures. */
-  meanwhile: (() => void) | undefined;
-
-  readonly counts = zeroCounts(REAPER_METRICS);
-
-  constructor() {
-    this.lifecycle = new Lifecycle<Directory>(
-      {
-        nowMs: () => this.now,
-        state: (node) =>
-          node.gone ? undefined : { populated: isPopulated(node), frozen: node.frozen },
-        wasUsed: (node) => {
-          this.meanwhile?.();
-          return !node.gone && node.total > 0;
-        },
-        measure: (node, birthMs) =>
-          node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
-        identify: identity,
-        remove: (node) => this.#remove(node),
-        released: (node, release, snapshot) => {
-          if (isPopulated(node)) throw new Error("released while populated");
-          this.log.push(`${textOf(snapshot.path)}#${snapshot.report}=${snapshot.cpuTotalUsec}`);
-          this.accounted.set(node, node.usage);
-          if (this.handlers) this.open.push(release);
-          return !this.handlers;
-        },
-        vanished: (_node, _release, snapshot) => {
-          const sample = snapshot.cpuTotalUsec === undefined ? "" : ` at ${snapshot.cpuTotalUsec}`;
-          this.log.push(`${textOf(snapshot.path)}#${snapshot.report} vanished${sample}`);
-        },
-      },
-      50,
-      this.counts,
-    );
-  }
-
-  #remove(node: Directory): Removal {
-    if (node.gone) return "gone";
-    if (isPopulated(node) || node.children.size > 0) return "busy";
-    this.log.push(`rmdir ${node.path}`);
-    this.removedByReaper.push(node);
-    node.gone = true;
-    node.parent?.children.delete(node);
-    return "removed";
-  }
-
-  #touch(node: Directory | undefined): void {
-    for (let each = node; each !== undefined; each = each.parent) {
-      const directory = each;
-      this.#events.push(() => this.lifecycle.touched(directory, "event"));
-    }
-  }
-
-  make(path: string, parent?: Directory): Directory {
-    const node: Directory = {
-      path: `${parent?.path ?? ""}/${path}`,
-      parent,
-      children: new Set(),
-      processes: 0,
-      usage: 0,
-      total: 0,
-      frozen: false,
-      gone: false,
-      known: false,
-    };
-    parent?.children.add(node);
-    this.all.push(node);
-    this.#events.push(() => {
-      if (node.gone || (parent !== undefined && !parent.known)) return;
-      node.known = true;
-      this.lifecycle.added(node, parent, this.now);
-      this.lifecycle.scanned(node, "event");
-    });
-    return node;
-  }
-
-  start(node: Directory): void {
-    const before = isPopulated(node);
-    node.processes++;
-    if (!before) this.#touch(node);
-  }
-
-  stop(node: Directory, cpu = 1): void {
-    if (node.processes === 0) return;
-    node.processes--;
-    this.charge(node, cpu);
-    if (!isPopulated(node)) this.#touch(node);
-  }
-
-  charge(node: Directory, cpu: number): void {
-    node.usage += cpu;
-    for (let each: Directory | undefined = node; each !== undefined; each = each.parent)
-      each.total += cpu;
-  }
-
-  freeze(node: Directory, frozen: boolean): void {
-    node.frozen = frozen;
-    this.#events.push(() => this.lifecycle.touched(node, "event"));
-  }
-
-  /** Somebody else removes it. */
-  rmdir(node: Directory): void {
-    if (node.gone || isPopulated(node) || node.children.size > 0) return;
-    node.gone = true;
-    node.parent?.children.delete(node);
-    this.#events.push(() => this.lifecycle.removed(node));
-  }
-
-  deliver(): void {
-    const events = this.#events;
-    this.#events = [];
-    for (const event of events) event();
-  }
-
-  /** Lets time pass; returns what happened. */
-  pass(ms = 0): string[] {
-    this.deliver();
-    this.now += ms;
-    this.lifecycle.deleteDue();
-    return this.log.splice(0);
-  }
-
-  settle(): void {
-    this.deliver();
-    for (const release of this.open.splice(0)) this.lifecycle.settle(release);
-  }
-}
-
-/** The kernel's flag counts everything below. */
-function isPopulated(node: Directory): boolean {
-  return node.processes > 0 || [...node.children].some(isPopulated);
-}
-
-const identity = ({ path }: Directory) => ({
-  path: bytesOfText(path),
-  id: path,
-  measuredMs: 0,
+let world: Simulation;
+beforeEach(() => {
+  world = new Simulation();
 });
 
-describe("Reaper", () => {
-  it("releases what ran empty at once and deletes it after the delay", () => {
-    const world = new Simulation();
+describe("a cgroup", () => {
+  it("is released and deleted when it has been empty for the delay", () => {
     const a = world.make("a");
     world.start(a);
     expect(world.pass(1000)).toEqual([]);
     world.stop(a);
-    expect(world.pass(49)).toEqual(["/a#1=1"]);
-    expect(world.pass(1)).toEqual(["rmdir /a"]);
+    expect(world.pass(49)).toEqual([]);
+    expect(world.pass(1)).toEqual(["/a#1=1", "rmdir /a"]);
     expect(world.lifecycle.watched).toBe(0);
+    expect(world.lifecycle.nextDueMs).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it("leaves alone what was born empty", () => {
-    const world = new Simulation();
+  it("is left alone if it was born empty", () => {
     world.make("a");
     expect(world.pass(100_000)).toEqual([]);
     expect(world.lifecycle.watched).toBe(1);
   });
 
-  it("takes what was populated and emptied before it was noticed", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    world.start(a);
-    world.stop(a);
+  it("is taken if it was populated and emptied before it was noticed", () => {
+    world.run(world.make("a"));
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
-  it("does not take a first process that comes during the look for one that has left", () => {
-    const world = new Simulation();
+  it("is taken if it was populated and emptied between two looks", () => {
+    const a = world.make("a");
+    world.pass();
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
+  });
+
+  it("is not taken for a first process that comes during the look", () => {
     const a = world.make("a");
     world.meanwhile = () => {
       world.meanwhile = undefined;
@@ -213,80 +49,28 @@ describe("Reaper", () => {
     expect(world.pass(50)).toEqual(["/a#1=2", "rmdir /a"]);
   });
 
-  it("takes what was populated and emptied between two looks", () => {
-    const world = new Simulation();
+  it("is not reported if it is populated again within the delay", () => {
     const a = world.make("a");
-    world.pass();
+    world.run(a);
+    expect(world.pass(40)).toEqual([]);
     world.start(a);
+    expect(world.pass(1000)).toEqual([]);
     world.stop(a);
-    expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
+    expect(world.pass(50)).toEqual(["/a#1=2", "rmdir /a"]);
+    expect(world.counts.repopulatedCgroups).toBe(0);
   });
 
-  it("believes the event where a process left no trace in the figures", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    world.pass();
-    world.start(a);
-    world.stop(a, 0);
-    expect(world.pass(50)).toEqual(["/a#1=0", "rmdir /a"]);
-  });
-
-  it("does not believe a comparison without a trace in the figures", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    world.pass();
-    world.lifecycle.touched(a, "comparison");
-    expect(world.pass(100)).toEqual([]);
-    world.charge(a, 1);
-    world.lifecycle.touched(a, "comparison");
-    expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
-  });
-
-  it("does not take the freezer for a process", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    world.pass();
-    world.freeze(a, true);
-    expect(world.pass(100)).toEqual([]);
-    world.freeze(a, false);
-    expect(world.pass(100)).toEqual([]);
-  });
-
-  it("reaps all that is empty at the start, used or not", () => {
-    const world = new Simulation();
-    const a: Directory = {
-      path: "/a",
-      parent: undefined,
-      children: new Set(),
-      processes: 0,
-      usage: 0,
-      total: 0,
-      frozen: false,
-      gone: false,
-      known: true,
-    };
-    world.lifecycle.added(a, undefined, undefined);
-    world.lifecycle.scanned(a, "start");
-    expect(world.pass(50)).toEqual(["/a#1=0", "rmdir /a"]);
-  });
-
-  it("never lets a stream of releases postpone a deletion", () => {
-    const world = new Simulation();
-    const late: number[] = [];
+  it("is never kept back by a stream of others", () => {
+    const deleted: number[] = [];
     for (let i = 0; i < 20; i++) {
-      const node = world.make(`n${i}`);
-      world.start(node);
-      world.deliver();
-      world.stop(node);
-      const deleted = world.pass(10).filter((line) => line.startsWith("rmdir"));
-      late.push(deleted.length);
+      world.run(world.make(`n${i}`));
+      deleted.push(world.pass(10).filter((line) => line.startsWith("rmdir")).length);
     }
-    // Each 50 ms after its own release.
-    expect(late).toEqual([0, 0, 0, 0, ...Array(16).fill(1)]);
+    // Each 50 ms after it ran empty.
+    expect(deleted).toEqual([0, 0, 0, 0, ...Array(16).fill(1)]);
   });
 
-  it("releases children first and deletes all levels in one go, bottom-up", () => {
-    const world = new Simulation();
+  it("comes before its parent, and all levels go at once", () => {
     const a = world.make("a");
     const b = world.make("b", a);
     const c = world.make("c", b);
@@ -302,201 +86,458 @@ describe("Reaper", () => {
       "rmdir /a",
     ]);
   });
+});
 
-  it("waits for a child that was never used", () => {
-    const world = new Simulation();
+describe("an event that the figures do not explain", () => {
+  it("is the freezer's: the cgroup is left alone", () => {
     const a = world.make("a");
-    const b = world.make("b", a);
-    world.start(a);
     world.pass();
-    world.stop(a);
-    expect(world.pass(1000)).toEqual([]);
-    world.rmdir(b);
-    expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
+    // Frozen and thawed.
+    world.tell(a);
+    world.tell(a);
+    expect(world.pass(100_000)).toEqual([]);
+    expect(world.lifecycle.watched).toBe(1);
   });
 
-  it("a child that waits for its handler delays only the deletion of its ancestors", () => {
-    const world = new Simulation();
-    world.handlers = true;
+  it("is a process's if the figures show it a little later", () => {
     const a = world.make("a");
-    const b = world.make("b", a);
+    world.pass();
+    world.run(a, 0);
+    expect(world.pass(5)).toEqual([]);
+    world.charge(a, 30);
+    expect(world.pass(60)).toEqual(["/a#1=30", "rmdir /a"]);
+  });
+
+  it("counts as use if the cgroup is gone before the figures could tell", () => {
+    const a = world.make("a");
+    world.pass();
+    world.run(a);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["/a#1 vanished"]);
+    expect(world.counts.vanishedCgroups).toBe(1);
+  });
+
+  it("says nothing if the figures have been looked at in vain", () => {
+    const a = world.make("a");
+    world.pass();
+    world.tell(a);
+    world.pass(20);
+    world.rmdir(a);
+    expect(world.pass()).toEqual([]);
+  });
+});
+
+describe("at the start", () => {
+  it("all that is empty is told as found and without delay, used or not", () => {
+    world.isAccounting = true;
+    const a = world.make("a", undefined, "start");
+    world.charge(a, 5);
+    const b = world.make("b", undefined, "start");
     world.start(b);
-    world.pass();
+    expect(world.pass()).toEqual(["/a#1=5 found"]);
+    expect(world.lifecycle.started()).toEqual([b]);
     world.stop(b);
-    expect(world.pass(1000)).toEqual(["/a/b#1=1", "/a#1=1"]);
-    expect(world.lifecycle.waiting).toBe(2);
-    const [ofChild = 0, ofParent = 0] = world.open;
-    world.lifecycle.settle(ofParent);
-    expect(world.pass(1000)).toEqual([]);
-    world.lifecycle.settle(ofChild);
-    expect(world.log).toEqual(["rmdir /a/b", "rmdir /a"]);
-    expect(world.lifecycle.waiting).toBe(0);
+    expect(world.pass(50)).toEqual(["/b#1=1"]);
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 1", "rmdir /b", "deleted 2"]);
   });
 
-  it("reports again what is populated again, with fresh figures", () => {
-    const world = new Simulation();
-    const a = world.make("a");
+  it("what has run empty until all is found is still told as populated", () => {
+    const a = world.make("a", undefined, "start");
     world.start(a);
     world.pass();
     world.stop(a);
-    expect(world.pass(20)).toEqual(["/a#1=1"]);
+    world.pass(10);
+    expect(world.lifecycle.started()).toEqual([a]);
+  });
+
+  it("what is released until all is found is told as found", () => {
+    const a = world.make("a", undefined, "start");
     world.start(a);
-    expect(world.pass(1000)).toEqual([]);
+    const later = world.make("later");
+    world.run(later);
+    world.pass();
     world.stop(a);
-    expect(world.pass(50)).toEqual(["/a#2=2", "rmdir /a"]);
+    expect(world.pass(50)).toEqual(["/later#1=1", "/a#1=1 found", "rmdir /later", "rmdir /a"]);
+    expect(world.lifecycle.started()).toEqual([]);
+  });
+});
+
+describe("with accounting", () => {
+  let a: Directory;
+  beforeEach(() => {
+    world.isAccounting = true;
+    a = world.make("a");
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+    expect(world.lifecycle.waiting).toBe(1);
+  });
+
+  it("a cgroup stays until it is journalled", () => {
+    expect(world.pass(100_000)).toEqual([]);
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 1"]);
+    expect(world.lifecycle.waiting).toBe(0);
+    expect(world.lifecycle.watched).toBe(0);
+  });
+
+  it("is withdrawn when it is populated again, and reported anew", () => {
+    world.start(a);
+    expect(world.pass(1000)).toEqual(["withdrawn 1"]);
+    expect(world.lifecycle.waiting).toBe(0);
+    world.stop(a);
+    expect(world.pass(50)).toEqual(["/a#1=2"]);
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 2"]);
     expect(world.counts.repopulatedCgroups).toBe(1);
   });
 
-  it("finds out by EBUSY that it was populated again", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    world.start(a);
-    world.pass();
-    world.stop(a);
-    world.pass(20);
+  it("is found to be populated when it is looked at again", () => {
     a.processes++;
+    expect(world.journal()).toEqual(["withdrawn 1"]);
+    world.stop(a);
+    expect(world.pass(50)).toEqual(["/a#1=2"]);
+  });
+
+  it("is released again, in place of the first, when it has run meanwhile", () => {
+    world.run(a);
     expect(world.pass(1000)).toEqual([]);
-    world.stop(a);
-    expect(world.pass(50)).toEqual(["/a#2=2", "rmdir /a"]);
+    expect(world.journal()).toEqual(["/a#1=2 for 1"]);
+    expect(world.lifecycle.waiting).toBe(1);
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 2"]);
+    expect(world.lifecycle.waiting).toBe(0);
   });
 
-  it("notices what ran again and ended within the delay", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    world.start(a);
-    world.pass();
-    world.stop(a);
-    expect(world.pass(20)).toEqual(["/a#1=1"]);
-    world.start(a);
-    world.stop(a);
-    expect(world.pass(49)).toEqual(["/a#2=2"]);
-    expect(world.pass(1)).toEqual(["rmdir /a"]);
+  it("is told as deleted when somebody else removes it, journalled or not", () => {
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["deleted 1"]);
+    expect(world.journal()).toEqual([]);
+    expect(world.lifecycle.waiting).toBe(0);
+    expect(world.lifecycle.watched).toBe(0);
   });
 
-  it("does not take the last moments of a process for another run", () => {
-    const world = new Simulation();
-    const a = world.make("a");
+  it("a removal by others that is noticed by the deletion is told when the tree tells it", () => {
+    world.rmdir(a);
+    expect(world.journal()).toEqual([]);
+    expect(world.pass()).toEqual(["deleted 1"]);
+  });
+
+  it("a child that is not journalled delays only the deletion of its ancestors", () => {
+    world.journal();
+    const b = world.make("b");
+    const c = world.make("c", b);
+    world.run(c);
+    expect(world.pass(50)).toEqual(["/b/c#1=1", "/b#1=1"]);
+    world.lifecycle.journalled([3]);
+    expect(world.pass(1000)).toEqual([]);
+    world.lifecycle.journalled([2]);
+    expect(world.pass()).toEqual(["rmdir /b/c", "deleted 2", "rmdir /b", "deleted 3"]);
+  });
+
+  it("is kept after 10 s if it cannot be deleted, and deleted when it can", () => {
+    world.isReadOnly = true;
+    expect(world.journal()).toEqual([]);
+    expect(world.pass(9999)).toEqual([]);
+    expect(world.pass(1)).toEqual(["kept 1"]);
+    expect(world.pass(100_000)).toEqual([]);
+    world.isReadOnly = false;
+    for (const _ of world.lifecycle.retry());
+    expect(world.pass()).toEqual(["rmdir /a", "deleted 1"]);
+    expect(world.lifecycle.waiting).toBe(0);
+  });
+
+  it("has another report when it was kept and runs again, and ends both with the directory", () => {
+    world.isReadOnly = true;
+    world.journal();
+    expect(world.pass(10_000)).toEqual(["kept 1"]);
     world.start(a);
-    world.pass();
-    world.stop(a, 5000);
-    expect(world.pass(10)).toEqual(["/a#1=5000"]);
+    expect(world.pass()).toEqual([]);
+    world.stop(a);
+    expect(world.pass(50)).toEqual(["/a#2=2"]);
+    world.isReadOnly = false;
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 1", "deleted 2"]);
+  });
+
+  it("forgets the wait for a deletion of what was withdrawn", () => {
+    world.isReadOnly = true;
+    world.journal();
+    world.pass(5000);
+    world.start(a);
+    expect(world.pass(5000)).toEqual(["withdrawn 1"]);
+    expect(world.pass(100_000)).toEqual([]);
+  });
+
+  it("tells nothing any more when accounting ends", () => {
+    world.isAccounting = false;
+    world.run(world.make("b"));
+    expect(world.pass(50)).toEqual(["/b#1=1", "rmdir /b"]);
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 1"]);
+  });
+});
+
+describe("the last moments of a process", () => {
+  beforeEach(() => {
+    world.isAccounting = true;
+  });
+
+  it("are no other run if it was measured at once", () => {
+    const a = world.make("a", undefined, "start");
+    world.charge(a, 5000);
+    expect(world.pass()).toEqual(["/a#1=5000 found"]);
     world.charge(a, 150);
-    world.lifecycle.touched(a, "event");
-    expect(world.pass(20)).toEqual([]);
-    world.lifecycle.touched(a, "event");
-    expect(world.pass()).toEqual(["/a#2=5150"]);
-    world.charge(a, 2000);
-    world.lifecycle.touched(a, "event");
-    expect(world.pass()).toEqual(["/a#3=7150"]);
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 1"]);
   });
 
-  it("waits for the handler of the latest release", () => {
-    const world = new Simulation();
-    world.handlers = true;
-    const a = world.make("a");
-    world.start(a);
+  it("are, if they are long", () => {
+    const a = world.make("a", undefined, "start");
+    world.charge(a, 5000);
     world.pass();
-    world.stop(a);
-    world.pass(20);
-    world.start(a);
-    world.pass();
-    world.stop(a);
-    world.pass(1000);
-    const [first = 0, second = 0] = world.open;
-    world.lifecycle.settle(first);
-    expect(world.pass(1000)).toEqual([]);
-    world.lifecycle.settle(second);
-    expect(world.log).toEqual(["rmdir /a"]);
+    world.charge(a, 250);
+    expect(world.journal()).toEqual(["/a#1=5250 found for 1"]);
   });
 
-  it("does not delete a parent while a new child is there", () => {
-    const world = new Simulation();
+  it("are over after the delay", () => {
     const a = world.make("a");
-    world.start(a);
-    world.pass();
-    world.stop(a);
-    world.pass(20);
+    world.run(a, 5000);
+    world.pass(50);
+    world.charge(a, 1);
+    expect(world.journal()).toEqual(["/a#1=5001 for 1"]);
+  });
+});
+
+describe("an unused child", () => {
+  let a: Directory;
+  beforeEach(() => {
+    a = world.make("a");
+  });
+
+  it("does not hide what its parent has used, and makes way for it", () => {
+    world.isAccounting = true;
     const b = world.make("b", a);
-    expect(world.pass(1000)).toEqual([]);
+    const c = world.make("c", b);
+    world.make("d", a);
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+    expect(world.journal()).toEqual([]);
+    expect(world.pass(9999)).toEqual([]);
+    expect(world.pass(1)).toEqual([
+      "rmdir /a/b/c",
+      "rmdir /a/b",
+      "rmdir /a/d",
+      "rmdir /a",
+      "deleted 1",
+    ]);
+    expect([b.gone, c.gone]).toEqual([true, true]);
+  });
+
+  it("that comes later has its own time", () => {
+    world.run(a);
+    world.make("b", a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+    world.pass(5000);
+    const c = world.make("c", a);
+    expect(world.pass(5000)).toEqual(["rmdir /a/b"]);
+    world.make("d", c);
+    expect(world.pass(5000)).toEqual([]);
+    expect(world.pass(5000)).toEqual(["rmdir /a/c/d", "rmdir /a/c", "rmdir /a"]);
+  });
+
+  it("that loses its own child later goes later", () => {
+    world.run(a);
+    expect(world.pass(10)).toEqual([]);
+    const b = world.make("b", a);
+    expect(world.pass(990)).toEqual(["/a#1=1"]);
+    const c = world.make("c", b);
+    world.pass(9500);
+    world.rmdir(c);
+    expect(world.pass(9999)).toEqual([]);
+    expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
+  });
+
+  it("is taken for used if it was, when its time is over", () => {
+    const b = world.make("b", a);
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+    world.charge(b, 7);
+    expect(world.pass(10_100)).toEqual(["/a/b#1=7", "rmdir /a/b", "/a#1=8", "rmdir /a"]);
+  });
+
+  it("is left alone when its parent is populated again", () => {
+    world.make("b", a);
+    world.run(a);
+    world.pass(5000);
+    world.start(a);
+    expect(world.pass(100_000)).toEqual([]);
+    world.stop(a);
+    expect(world.pass(10_000)).toEqual(["/a#1=2"]);
+    expect(world.pass(50)).toEqual(["rmdir /a/b", "rmdir /a"]);
+  });
+
+  it("is left alone below what was never used", () => {
+    world.make("b", a);
+    expect(world.pass(100_000)).toEqual([]);
+  });
+
+  it("that somebody else removes lets its parent go at once", () => {
+    const b = world.make("b", a);
+    world.run(a);
+    expect(world.pass(1000)).toEqual(["/a#1=1"]);
     world.rmdir(b);
     expect(world.pass()).toEqual(["rmdir /a"]);
   });
 
-  it("tells of what somebody else removed before it was measured", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    world.start(a);
-    world.pass();
-    world.stop(a);
-    world.rmdir(a);
-    expect(world.pass(1000)).toEqual(["/a#1 vanished"]);
-    expect(world.lifecycle.watched).toBe(0);
+  it("beside one that was used waits for it", () => {
+    world.make("b", a);
+    const c = world.make("c", a);
+    world.run(c);
+    expect(world.pass(50)).toEqual(["/a/c#1=1", "/a#1=1", "rmdir /a/c"]);
+    expect(world.pass(10_000)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
+});
 
-  it("tells the last sample of what vanished", () => {
-    const world = new Simulation();
+describe("what somebody else removes", () => {
+  it("is told, with the last sample", () => {
     const a = world.make("a");
     world.start(a);
     world.pass();
     world.charge(a, 7);
-    expect([...world.lifecycle.takeSamples()]).toHaveLength(1);
+    expect([...world.lifecycle.measureRunning()]).toHaveLength(1);
     world.stop(a);
     world.rmdir(a);
-    expect(world.pass()).toEqual(["/a#1 vanished at 7"]);
-    expect([...world.lifecycle.takeSamples()]).toHaveLength(0);
-  });
-
-  it("says nothing of what was never used and goes, nor of what was released", () => {
-    const world = new Simulation();
-    const a = world.make("a");
-    const b = world.make("b");
-    world.start(b);
-    world.pass();
-    world.stop(b);
-    expect(world.pass()).toEqual(["/b#1=1"]);
-    world.rmdir(a);
-    world.rmdir(b);
-    expect(world.pass(1000)).toEqual([]);
+    expect(world.pass(1000)).toEqual(["/a#1=7 vanished"]);
     expect(world.lifecycle.watched).toBe(0);
   });
 
-  it("deletes at once when told to", () => {
-    const world = new Simulation();
+  it("is told if it was released before and ran again", () => {
+    world.isAccounting = true;
     const a = world.make("a");
+    world.run(a);
+    world.pass(50);
     world.start(a);
-    world.pass();
+    expect(world.pass()).toEqual(["withdrawn 1"]);
     world.stop(a);
-    world.pass();
-    world.lifecycle.deleteDue(true);
-    expect(world.log).toEqual(["rmdir /a"]);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["/a#1=1 vanished"]);
   });
 
+  it("is told while it waits for its delay", () => {
+    const a = world.make("a");
+    world.run(a);
+    world.pass(20);
+    world.rmdir(a);
+    expect(world.pass(1000)).toEqual(["/a#1 vanished"]);
+  });
+
+  it("lets its parent be released", () => {
+    const a = world.make("a");
+    const b = world.make("b", a);
+    world.run(b);
+    world.pass(20);
+    world.rmdir(b);
+    expect(world.pass(30)).toEqual(["/a/b#1 vanished", "/a#1=1", "rmdir /a"]);
+  });
+
+  it("is only counted if it was not seen to be used", () => {
+    const a = world.make("a");
+    world.pass();
+    world.rmdir(a);
+    expect(world.pass(1000)).toEqual([]);
+    expect(world.counts).toMatchObject({ vanishedCgroups: 0, unseenCgroups: 1 });
+  });
+
+  it("is only counted if it could not be looked at", () => {
+    const a = world.make("a");
+    world.deliver();
+    const b: Directory = { ...a, gone: true };
+    world.lifecycle.added(b, undefined, undefined);
+    world.lifecycle.scanned(b, "event");
+    world.lifecycle.removed(b);
+    expect(world.counts.unseenCgroups).toBe(1);
+  });
+});
+
+describe("looking at all", () => {
+  function finish<T>(steps: Generator<void, T>): T {
+    for (;;) {
+      const { done, value } = steps.next();
+      if (done === true) return value;
+    }
+  }
+
   it("names those whose events were lost, and no others", () => {
-    const world = new Simulation();
     const a = world.make("a");
     const b = world.make("b");
     world.make("c");
     world.start(b);
     world.pass();
-    expect(world.lifecycle.differing()).toEqual([]);
+    expect(finish(world.lifecycle.differing())).toEqual([]);
     a.processes++;
     b.processes--;
-    expect(world.lifecycle.differing()).toEqual([a, b]);
+    expect(finish(world.lifecycle.differing())).toEqual([a, b]);
   });
 
-  it("loses nothing whatever happens in whatever order", () => {
-    const step = fc.oneof(
-      fc.record({ what: fc.constant("make" as const), which: fc.nat() }),
-      fc.record({ what: fc.constant("start" as const), which: fc.nat() }),
-      fc.record({ what: fc.constant("stop" as const), which: fc.nat() }),
-      fc.record({ what: fc.constant("rmdir" as const), which: fc.nat() }),
-      fc.record({ what: fc.constant("pass" as const), which: fc.nat({ max: 60 }) }),
-      fc.record({ what: fc.constant("settle" as const), which: fc.nat() }),
+  it("does not believe a comparison without a trace in the figures", () => {
+    const a = world.make("a");
+    world.pass();
+    world.lifecycle.touched(a, "comparison");
+    expect(world.pass(100)).toEqual([]);
+    world.charge(a, 1);
+    world.lifecycle.touched(a, "comparison");
+    expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
+  });
+
+  it("measures what runs, and nothing that has run empty, told or not", () => {
+    const a = world.make("a");
+    const b = world.make("b");
+    const c = world.make("c");
+    for (const node of [a, b, c]) world.start(node);
+    world.pass();
+    world.stop(a);
+    world.deliver();
+    // Its event is yet to come.
+    c.processes--;
+    const told: string[] = [];
+    finish(
+      world.lifecycle.measureRunning(({ path }, { report, cpuTotalUsec }) =>
+        told.push(`${path}#${report}=${cpuTotalUsec}`),
+      ),
     );
+    expect(told).toEqual(["/b#1=0"]);
+  });
+});
+
+describe("whatever happens in whatever order", () => {
+  const step = fc.oneof(
+    fc.record({ what: fc.constant("make" as const), which: fc.nat() }),
+    fc.record({ what: fc.constant("start" as const), which: fc.nat() }),
+    fc.record({ what: fc.constant("stop" as const), which: fc.nat() }),
+    fc.record({ what: fc.constant("rmdir" as const), which: fc.nat() }),
+    fc.record({ what: fc.constant("pass" as const), which: fc.nat({ max: 60 }) }),
+    fc.record({ what: fc.constant("wait" as const), which: fc.nat({ max: 12_000 }) }),
+    fc.record({ what: fc.constant("journal" as const), which: fc.nat() }),
+    fc.record({ what: fc.constant("refuse" as const), which: fc.nat() }),
+  );
+
+  /** The latest figures that were handed over of each cgroup. */
+  function handedOver(): Map<Directory, number> {
+    const figures = new Map<Directory, number>();
+    const reports = new Set<string>();
+    for (const { node, release, fate } of world.told.values()) {
+      const isHandedOver = fate === "deleted" || fate === "kept" || release.vanished;
+      if (!isHandedOver) continue;
+      const key = `${node.path}#${release.snapshot.report}`;
+      expect(reports.has(key), `${key} twice`).toBe(false);
+      reports.add(key);
+      const usec = release.snapshot.cpuTotalUsec ?? 0;
+      expect(usec).toBeGreaterThanOrEqual(figures.get(node) ?? 0);
+      figures.set(node, usec);
+    }
+    return figures;
+  }
+
+  it("nothing is lost, and nothing told twice", () => {
     fc.assert(
-      fc.property(fc.boolean(), fc.array(step, { maxLength: 80 }), (handlers, steps) => {
-        const world = new Simulation();
-        world.handlers = handlers;
+      fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
+        world = new Simulation();
+        world.isAccounting = true;
+        const removedByOthers = new Set<Directory>();
         for (const { what, which } of steps) {
           const alive = world.all.filter((node) => !node.gone);
           const node = alive[which % Math.max(1, alive.length)];
@@ -504,23 +545,38 @@ describe("Reaper", () => {
             world.make(`n${world.all.length}`, which % 3 === 0 ? undefined : node);
           else if (what === "start") world.start(node);
           else if (what === "stop") world.stop(node, 2000);
-          else if (what === "rmdir") world.rmdir(node);
-          else if (what === "pass") world.pass(which);
-          else world.settle();
+          else if (what === "rmdir") {
+            world.rmdir(node);
+            if (node.gone) removedByOthers.add(node);
+          } else if (what === "journal") world.journal();
+          else if (what === "refuse") world.isReadOnly = !world.isReadOnly;
+          else world.pass(which);
         }
+        world.isReadOnly = false;
         for (const node of world.all) while (node.processes > 0) world.stop(node, 2000);
-        for (let i = 0; i < 20; i++) {
-          world.pass(50);
-          world.settle();
+        world.pass(100);
+        for (let i = 0; i < 10; i++) {
+          world.journal();
+          for (const _ of world.lifecycle.retry());
+          world.pass(11_000);
         }
+        const figures = handedOver();
         for (const node of world.all) {
-          // What is left was never used, or holds something that was never used.
-          if (!node.gone) expect(node.usage === 0 || node.children.size > 0).toBe(true);
+          if (!node.gone) expect(node.total, `${node.path} is left`).toBe(0);
+          else if (!removedByOthers.has(node) && node.total > 0)
+            expect(figures.get(node), node.path).toBe(node.total);
+          else if (node.known && node.total > 0)
+            expect(figures.has(node), `${node.path} is forgotten`).toBe(true);
         }
-        for (const node of world.removedByReaper)
-          expect(world.accounted.get(node), node.path).toBe(node.usage);
-        expect(world.lifecycle.watched).toBe(world.all.filter((node) => !node.gone).length);
+        const open = [...world.told.values()].filter(
+          ({ fate, release }) =>
+            !release.vanished && ["waiting", "journalled", "kept"].includes(fate),
+        );
+        expect(open).toEqual([]);
         expect(world.lifecycle.waiting).toBe(0);
+        const left = world.all.filter((node) => !node.gone);
+        expect(world.lifecycle.watched).toBe(left.length);
+        for (const { parent } of left) expect(parent?.total ?? 0).toBe(0);
       }),
       { numRuns: 2000 },
     );

@@ -1,119 +1,61 @@
 /**
- * Decides which cgroup is released (measured, logged, handed to its handler) and which
- * is deleted, and when. It does no I/O itself: what it asks of a cgroup and what it
- * wants done goes through `LifecycleWorld`.
+ * Decides which cgroup was used and has run empty. It does no I/O itself: what it asks of a
+ * cgroup and what it wants done goes through `LifecycleWorld`. What comes then is decided
+ * in `release.ts` and `deletion.ts`:
+ *
+ *     unused -> populated -> empty -> released -> deleted
+ *                   ^----------+---------+
  *
  * Invariants:
- * - A cgroup is released when it is unpopulated, was used, and no child of it is
- *   unreleased. Children come before their parent.
- * - A cgroup is deleted when it is released, its latest release is settled (the handler
- *   has returned, or nobody waits for one), its delay since that release is over, and
- *   it has no children.
- * - A populated cgroup is never released; the kernel refuses to delete it.
+ * - Each cgroup that was found and is gone was released, has vanished, has made way unused, or
+ *   is counted as unseen.
+ * - Frozen is not used: the kernel tells of the freezer by the same event as of processes, so
+ *   that an event proves nothing without the figures.
  */
-import type { CgroupEvents, CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
-import type { Removal } from "./cgroup-files.ts";
-import type { ReaperCounts } from "./metrics.ts";
-import type { Origin } from "./tree-watch.ts";
-
-/** @typeParam Node what stands for a cgroup's directory */
-export interface LifecycleWorld<Node> {
-  /** Milliseconds of a clock that never jumps. */
-  nowMs(): number;
-  /** Its `cgroup.events`; undefined where they cannot be read. */
-  state(node: Node): CgroupEvents | undefined;
-  /** Whether a process has ever lived in it. */
-  wasUsed(node: Node): boolean;
-  measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
-  /** What is known of a cgroup that is gone. */
-  identify(node: Node, bornMs: number | undefined): CgroupMeasurement;
-  remove(node: Node): Removal;
-  /**
-   * A cgroup was released.
-   * @param release a number for `settle`
-   * @param before what its last release told, whose figures these include
-   * @returns true where nobody will call `settle`
-   */
-  released(
-    node: Node,
-    release: number,
-    snapshot: CgroupSnapshot,
-    before: CgroupMeasurement | undefined,
-  ): boolean;
-  /** A cgroup that was used was removed by somebody else before it was measured. */
-  vanished(node: Node, release: number, snapshot: CgroupSnapshot): void;
-}
-
-type Phase =
-  /** No process has been seen in it yet. */
-  | "unused"
-  | "populated"
-  /** It has run empty and waits for a child's release. */
-  | "empty"
-  | "released"
-  /** Its directory is gone and that was told; the tree's word is yet to come. */
-  | "vanished";
-
-interface Cgroup<Node> {
-  readonly node: Node;
-  readonly parent: Cgroup<Node> | undefined;
-  readonly bornMs: number | undefined;
-  phase: Phase;
-  frozen: boolean | undefined;
-  /** How many directories there are in it, and how many of them are not released. */
-  children: number;
-  unreleasedChildren: number;
-  /** How often it was released. */
-  report: number;
-  last: CgroupMeasurement | undefined;
-  /** What was measured while it ran, since its last release. */
-  sample: CgroupMeasurement | undefined;
-  /** The number of its latest release, and whether that is settled. */
-  release: number;
-  settled: boolean;
-  /** From when on it may be deleted. */
-  dueMs: number;
-}
-
-/**
- * The kernel tells of a change up to 10 ms late, and charges a process for its last
- * moments after it has left. So shortly after a release an event with a little more CPU
- * time is an echo of what was released.
- */
-const ECHO_MS = 15;
-const ECHO_USEC = 200;
-
-/** What of the reaper is counted here. */
-export type LifecycleCounts = Pick<
-  ReaperCounts,
-  "releasedCgroups" | "deletedCgroups" | "vanishedCgroups" | "repopulatedCgroups"
->;
+import type { CgroupSnapshot } from "@cm4all/cgroup";
+import {
+  Cgroup,
+  type LifecycleCounts,
+  type LifecycleTimes,
+  type LifecycleWorld,
+} from "./cgroup.ts";
+import { Deadlines } from "./deadlines.ts";
+import { Deletion } from "./deletion.ts";
+import { ECHO_MS, ReleaseStage } from "./release.ts";
+import type { Origin } from "./tree-node.ts";
 
 export class Lifecycle<Node> {
   readonly #world: LifecycleWorld<Node>;
   readonly #counts: LifecycleCounts;
-  readonly #deletionDelayMs: number;
   readonly #cgroups = new Map<Node, Cgroup<Node>>();
-  /** Releases that are not settled. */
-  readonly #waiting = new Map<number, Cgroup<Node>>();
-  /** Releases in the order in which their delay ends; it is the same for all. */
-  #due: { readonly cgroup: Cgroup<Node>; readonly release: number; readonly dueMs: number }[] = [];
-  #dueHead = 0;
-  #nextRelease = 1;
+  readonly #release: ReleaseStage<Node>;
+  readonly #deletion: Deletion<Node>;
+  /** Those whose figures are looked at again. */
+  readonly #secondLooks = new Deadlines<Cgroup<Node>>(ECHO_MS);
 
-  constructor(world: LifecycleWorld<Node>, deletionDelayMs: number, counts: LifecycleCounts) {
+  constructor(world: LifecycleWorld<Node>, times: LifecycleTimes, counts: LifecycleCounts) {
     this.#world = world;
     this.#counts = counts;
-    this.#deletionDelayMs = deletionDelayMs;
+    this.#deletion = new Deletion(world, times.unusedMs, counts, {
+      becamePopulated: (cgroup) => this.#becamePopulated(cgroup),
+      ranAgain: (cgroup) => this.#ranAgain(cgroup),
+      wasDeleted: (cgroup) => this.#detach(cgroup),
+    });
+    this.#release = new ReleaseStage(world, times.deletionDelayMs, counts, this.#deletion);
   }
 
   get watched(): number {
     return this.#cgroups.size;
   }
 
-  /** How many releases wait for their handler. */
+  /** How many releases wait until they are journalled. */
   get waiting(): number {
-    return this.#waiting.size;
+    return this.#deletion.waiting;
+  }
+
+  /** Whether something that is journalled is yet to be deleted. */
+  get isDeleting(): boolean {
+    return this.#deletion.isBusy;
   }
 
   /**
@@ -123,25 +65,12 @@ export class Lifecycle<Node> {
    */
   added(node: Node, parent: Node | undefined, bornMs: number | undefined): void {
     const above = parent === undefined ? undefined : this.#cgroups.get(parent);
-    if (above !== undefined) {
-      above.children++;
-      above.unreleasedChildren++;
-    }
-    this.#cgroups.set(node, {
-      node,
-      parent: above,
-      bornMs,
-      phase: "unused",
-      frozen: undefined,
-      children: 0,
-      unreleasedChildren: 0,
-      report: 0,
-      last: undefined,
-      sample: undefined,
-      release: 0,
-      settled: false,
-      dueMs: 0,
-    });
+    const cgroup = new Cgroup(node, above, bornMs, this.#world.nowMs());
+    this.#cgroups.set(node, cgroup);
+    if (above === undefined) return;
+    above.children ??= new Set();
+    above.children.add(cgroup);
+    this.#deletion.childChanged(cgroup);
   }
 
   /**
@@ -151,104 +80,105 @@ export class Lifecycle<Node> {
    */
   scanned(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
-    if (cgroup === undefined) return;
-    const state = this.#world.state(node);
-    if (state?.populated === undefined) return;
-    cgroup.frozen = state.frozen;
-    if (state.populated) cgroup.phase = "populated";
-    else if (origin === "start" || this.#wasLeft(node)) this.#ranEmpty(cgroup);
+    if (cgroup?.phase !== "unseen") return;
+    cgroup.isFromStart = origin === "start";
+    const isPopulated = this.#world.isPopulated(node);
+    if (isPopulated === undefined) return;
+    if (isPopulated) cgroup.phase = "populated";
+    else if (cgroup.isFromStart) this.#release.foundEmpty(cgroup);
+    else if (this.#wasLeft(node)) this.#ranEmpty(cgroup);
+    else cgroup.phase = "unused";
   }
 
   /**
-   * Its `cgroup.events` have changed.
-   * @param origin anything but `event`: they may have, and it takes figures to tell whether
-   * a cgroup that was never seen populated has been
+   * Everything that was there at the start was told.
+   * @returns those that were used and are not released
    */
+  started(): Node[] {
+    this.#release.started();
+    return [...this.#cgroups.values()].filter(({ isOpen }) => isOpen).map(({ node }) => node);
+  }
+
+  /** Its `cgroup.events` have changed. @param origin anything but `event`: they may have */
   touched(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined || cgroup.phase === "vanished") return;
-    const state = this.#world.state(node);
-    if (state?.populated === undefined) return;
-    const wasFrozen = cgroup.frozen;
-    cgroup.frozen = state.frozen;
-    if (state.populated) this.#becamePopulated(cgroup);
-    else if (cgroup.phase === "released") this.#touchedAfterRelease(cgroup);
+    const isPopulated = this.#world.isPopulated(node);
+    if (isPopulated === true) this.#becamePopulated(cgroup);
+    else if (isPopulated === undefined) cgroup.isStirred ||= cgroup.isUnused && origin === "event";
     else if (cgroup.phase === "populated") this.#ranEmpty(cgroup);
-    else if (cgroup.phase === "unused") {
-      // The file changes for two reasons: where it is not the freezer, a process came and went.
-      const toldByEvent = origin === "event" && state.frozen === wasFrozen;
-      if (toldByEvent || this.#wasLeft(node)) this.#ranEmpty(cgroup);
+    else if (cgroup.phase === "released") this.#deletion.retry(cgroup);
+    else if (cgroup.isUnused) this.#lookAtFigures(cgroup, origin);
+  }
+
+  /** Tells a process that came and went from the freezer. */
+  #lookAtFigures(cgroup: Cgroup<Node>, origin: Origin): void {
+    if (this.#wasLeft(cgroup.node)) {
+      this.#ranEmpty(cgroup);
+      return;
     }
+    cgroup.phase = "unused";
+    cgroup.isStirred = origin === "event";
+    if (cgroup.isStirred) this.#secondLooks.add(cgroup, this.#world.nowMs());
   }
 
   /** Somebody else removed its directory; those below it were told before. */
   removed(node: Node): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined) return;
-    if (cgroup.phase === "populated" || cgroup.phase === "empty") this.#vanish(cgroup);
+    if (cgroup.isOpen || cgroup.isStirred) this.#release.vanish(cgroup);
+    // The event of a process that came and went can be later than that of the removal.
+    else if (cgroup.isUnused) this.#counts.unseenCgroups++;
     this.#detach(cgroup);
   }
 
-  /** The handler of a release has returned, or it was given up. */
-  settle(release: number): void {
-    const cgroup = this.#waiting.get(release);
-    if (cgroup === undefined) return;
-    this.#waiting.delete(release);
-    // A later release of the same cgroup waits for its own handler.
-    if (cgroup.release !== release) return;
-    cgroup.settled = true;
-    this.#tryDelete(cgroup);
+  /** The records of these releases are on the disk. */
+  journalled(releases: readonly number[]): void {
+    this.#deletion.journalled(releases);
   }
 
-  /** When `deleteDue` has something to do, on the world's clock. */
-  get nextDueMs(): number | undefined {
-    return this.#due[this.#dueHead]?.dueMs;
+  /** When a step has something to do, on the world's clock; infinite if never. */
+  get nextDueMs(): number {
+    return Math.min(this.#secondLooks.nextMs, this.#release.nextMs, this.#deletion.nextMs);
   }
 
-  /** Deletes what is due. @param everything also what is not due yet */
-  deleteDue(everything = false): void {
-    const now = everything ? Number.POSITIVE_INFINITY : this.#world.nowMs();
-    for (;;) {
-      const entry = this.#due[this.#dueHead];
-      if (entry === undefined || entry.dueMs > now) break;
-      this.#dueHead++;
-      const { cgroup, release } = entry;
-      if (everything) cgroup.dueMs = 0;
-      if (cgroup.release === release) this.#tryDelete(cgroup);
-    }
-    if (this.#dueHead > 1000 && this.#dueHead * 2 > this.#due.length) {
-      this.#due = this.#due.slice(this.#dueHead);
-      this.#dueHead = 0;
-    }
+  /** Looks at the figures of a cgroup. @returns false if there is none to be looked at now */
+  measureStep(): boolean {
+    const stirred = this.#secondLooks.take(this.#world.nowMs());
+    if (stirred === undefined) return this.#release.step();
+    if (stirred.isStirred && stirred.phase === "unused") this.#lookAtFigures(stirred, "comparison");
+    return true;
   }
 
-  /** Those whose state is another than the events so far have told. */
-  differing(): Node[] {
+  /** Deletes a cgroup. @returns false if there is none to be deleted now */
+  deleteStep(): boolean {
+    return this.#deletion.step();
+  }
+
+  /** Looks for those whose state is another than the events so far have told, one a step. */
+  *differing(): Generator<void, Node[]> {
     const nodes: Node[] = [];
-    for (const cgroup of this.#cgroups.values()) if (this.#differs(cgroup)) nodes.push(cgroup.node);
+    for (const cgroup of this.#cgroups.values()) {
+      if (this.#differs(cgroup)) nodes.push(cgroup.node);
+      yield;
+    }
     return nodes;
   }
 
-  #differs({ node, phase }: Cgroup<Node>): boolean {
-    const populated = this.#world.state(node)?.populated;
-    if (populated === undefined || phase === "vanished") return false;
-    if (populated) return phase !== "populated";
-    return phase === "populated" || (phase === "unused" && this.#wasLeft(node));
-  }
-
-  /**
-   * Whether an empty cgroup that was never seen populated has been. It is looked at again:
-   * its first process may have come between the first look and the figures.
-   */
-  #wasLeft(node: Node): boolean {
-    return this.#world.wasUsed(node) && this.#world.state(node)?.populated === false;
+  #differs({ node, phase, isUnused }: Cgroup<Node>): boolean {
+    const isPopulated = this.#world.isPopulated(node);
+    if (isPopulated === undefined || phase === "vanished") return false;
+    if (isPopulated) return phase !== "populated";
+    return phase === "populated" || (isUnused && this.#wasLeft(node));
   }
 
   /** Tries again to measure and delete what could not be when its turn came. */
-  retry(): void {
-    for (const cgroup of [...this.#cgroups.values()]) {
-      this.#releaseIfReady(cgroup);
-      this.#tryDelete(cgroup);
+  *retry(): Generator<void, void> {
+    for (const cgroup of this.#cgroups.values()) {
+      this.#release.retry(cgroup);
+      this.#deletion.retry(cgroup);
+      this.#deletion.sweepLater(cgroup);
+      yield;
     }
   }
 
@@ -256,108 +186,56 @@ export class Lifecycle<Node> {
    * Measures what runs, one cgroup a step: a cgroup that somebody else removes then has
    * this for its last sample.
    */
-  *takeSamples(): Generator<void, void> {
+  *measureRunning(tell?: (node: Node, snapshot: CgroupSnapshot) => void): Generator<void, void> {
     for (const cgroup of this.#cgroups.values()) {
-      if (cgroup.phase !== "populated") continue;
-      const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-      if (typeof measured !== "string") cgroup.sample = measured;
+      const { node, bornMs, report } = cgroup;
+      if (cgroup.phase === "populated" && this.#world.isPopulated(node) === true) {
+        const measured = this.#world.measure(node, bornMs);
+        if (typeof measured !== "string") {
+          cgroup.sample = measured;
+          tell?.(node, { ...measured, report });
+        }
+      }
       yield;
     }
+  }
+
+  /**
+   * Whether an empty cgroup that was never seen populated has been. It is looked at again:
+   * its first process may have come between the first look and the figures.
+   */
+  #wasLeft(node: Node): boolean {
+    return this.#world.wasUsed(node) && this.#world.isPopulated(node) === false;
   }
 
   #becamePopulated(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released") {
       this.#counts.repopulatedCgroups++;
-      if (cgroup.parent !== undefined) cgroup.parent.unreleasedChildren++;
+      this.#deletion.withdraw(cgroup);
     }
+    cgroup.isStirred = false;
     cgroup.phase = "populated";
   }
 
   #ranEmpty(cgroup: Cgroup<Node>): void {
-    cgroup.phase = "empty";
-    this.#releaseIfReady(cgroup);
+    cgroup.isStirred = false;
+    this.#release.ranEmpty(cgroup);
   }
 
-  #releaseIfReady(cgroup: Cgroup<Node>): void {
-    if (cgroup.phase !== "empty" || cgroup.unreleasedChildren > 0) return;
-    const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-    // `unreadable`: it stays empty until `retry`.
-    if (measured === "gone") this.#vanish(cgroup);
-    else if (measured !== "unreadable") this.#release(cgroup, measured);
-  }
-
-  #release(cgroup: Cgroup<Node>, measured: CgroupMeasurement): void {
-    const release = this.#nextRelease++;
-    const before = cgroup.last;
-    cgroup.last = measured;
-    cgroup.sample = undefined;
-    cgroup.report++;
-    cgroup.release = release;
-    cgroup.dueMs = this.#world.nowMs() + this.#deletionDelayMs;
-    const first = cgroup.phase !== "released";
-    cgroup.phase = "released";
-    this.#counts.releasedCgroups++;
-    const snapshot = { ...measured, report: cgroup.report };
-    cgroup.settled = this.#world.released(cgroup.node, release, snapshot, before);
-    if (!cgroup.settled) this.#waiting.set(release, cgroup);
-    this.#due.push({ cgroup, release, dueMs: cgroup.dueMs });
-    if (first) this.#childReleased(cgroup.parent);
-  }
-
-  /** An event while it is released: it may have been populated and emptied again since. */
-  #touchedAfterRelease(cgroup: Cgroup<Node>): void {
-    const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-    if (typeof measured === "string") return;
-    if (this.#hasRunAgain(cgroup, measured)) {
-      this.#counts.repopulatedCgroups++;
-      this.#release(cgroup, measured);
-    } else this.#tryDelete(cgroup);
-  }
-
-  #hasRunAgain(cgroup: Cgroup<Node>, now: CgroupMeasurement): boolean {
-    const grownUsec = (now.cpuTotalUsec ?? 0) - (cgroup.last?.cpuTotalUsec ?? 0);
-    const sinceMs = this.#world.nowMs() - (cgroup.dueMs - this.#deletionDelayMs);
-    return grownUsec > (sinceMs < ECHO_MS ? ECHO_USEC : 0);
-  }
-
-  #vanish(cgroup: Cgroup<Node>): void {
-    const measured =
-      cgroup.sample ?? cgroup.last ?? this.#world.identify(cgroup.node, cgroup.bornMs);
-    cgroup.phase = "vanished";
-    cgroup.report++;
-    this.#counts.vanishedCgroups++;
-    const snapshot = { ...measured, report: cgroup.report };
-    this.#world.vanished(cgroup.node, this.#nextRelease++, snapshot);
-    this.#childReleased(cgroup.parent);
-  }
-
-  #childReleased(parent: Cgroup<Node> | undefined): void {
-    if (parent === undefined) return;
-    parent.unreleasedChildren--;
-    this.#releaseIfReady(parent);
-  }
-
-  #tryDelete(cgroup: Cgroup<Node>): void {
-    if (cgroup.phase !== "released" || !cgroup.settled || cgroup.children > 0) return;
-    if (cgroup.dueMs > this.#world.nowMs()) return;
-    const removal = this.#world.remove(cgroup.node);
-    if (removal === "removed") {
-      this.#counts.deletedCgroups++;
-      this.#detach(cgroup);
-    } else if (removal === "busy" && this.#world.state(cgroup.node)?.populated === true) {
-      this.#becamePopulated(cgroup);
-    }
-    // Else an event is on its way: of the removal, of a new child that will be removed
-    // some day, of a process that came and went. The periodic check tries again too.
+  #ranAgain(cgroup: Cgroup<Node>): void {
+    if (cgroup.phase === "released") this.#release.again(cgroup);
+    else this.#ranEmpty(cgroup);
   }
 
   /** Its directory is gone. */
   #detach(cgroup: Cgroup<Node>): void {
     this.#cgroups.delete(cgroup.node);
-    const { parent, phase } = cgroup;
+    cgroup.phase = "vanished";
+    this.#deletion.ended(cgroup);
+    const { parent } = cgroup;
     if (parent === undefined) return;
-    parent.children--;
-    if (phase === "unused") this.#childReleased(parent);
-    this.#tryDelete(parent);
+    parent.children?.delete(cgroup);
+    this.#deletion.retry(parent);
+    if (!parent.hasChildren) this.#deletion.childChanged(parent);
   }
 }

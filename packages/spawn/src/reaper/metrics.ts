@@ -14,9 +14,9 @@ export const REAPER_METRICS = {
   },
   waitingCgroups: {
     kind: "gauge",
-    help: "Cgroups that ran empty and are kept until their handler returns.",
+    help: "Cgroups that ran empty and are kept until they are in the journal.",
     row: "cgroups",
-    text: "{} wait for their handler",
+    text: "{} wait for the journal",
   },
   releasedCgroups: {
     kind: "counter",
@@ -36,6 +36,12 @@ export const REAPER_METRICS = {
     row: "reaped",
     text: "{} vanished",
   },
+  unseenCgroups: {
+    kind: "counter",
+    help: "Cgroups that others removed before they were seen to be used, if they were.",
+    row: "reaped",
+    text: "{} gone unseen",
+  },
   repopulatedCgroups: {
     kind: "counter",
     help: "How often a cgroup ran again before it was deleted.",
@@ -44,7 +50,7 @@ export const REAPER_METRICS = {
   },
   scopeCpuSeconds: {
     kind: "counter",
-    help: "CPU time of reaped cgroups, by the scope that they were in.",
+    help: "CPU time of reaped cgroups, by the scope that they were in; (gone) has those of scopes that are gone.",
     unit: "seconds",
     label: "scope",
     row: "used",

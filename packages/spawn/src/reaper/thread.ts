@@ -1,6 +1,7 @@
 /** The main thread's side of the reaper: starts its thread. */
+import type { EventHandlers } from "../thread/dialogue.ts";
 import { WorkerThread } from "../thread/worker-thread.ts";
-import type { ReaperDialogue, ReaperOptions, Release } from "./messages.ts";
+import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
 
 export const REAPER_ROLE = "reaper";
 
@@ -12,18 +13,15 @@ const YOUNG_GENERATION_MB = 4;
 
 export type ReaperThread = WorkerThread<ReaperDialogue>;
 
-/**
- * Starts the thread.
- * @param onReleased gets each batch of releases; each is to be settled, if it has not vanished
- */
+/** Starts the thread. @param events what it says, on the main thread */
 export function startReaperThread(
   options: ReaperOptions,
-  onReleased: (releases: readonly Release[]) => void,
+  events: EventHandlers<ReaperDialogue>,
 ): ReaperThread {
   return new WorkerThread<ReaperDialogue>({
     role: REAPER_ROLE,
     options,
-    events: { released: onReleased },
+    events,
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
 }

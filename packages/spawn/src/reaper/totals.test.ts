@@ -3,14 +3,18 @@ import { describe, expect, it } from "vitest";
 import { zeroCounts } from "../metrics/declaration.ts";
 import { REAPER_METRICS } from "./metrics.ts";
 import type { Place } from "./scopes.ts";
-import { countUsage } from "./totals.ts";
-import { TreeNode } from "./tree-watch.ts";
+import { countUsage, forgetScope } from "./totals.ts";
+import { TreeNode } from "./tree-node.ts";
 
 const root = new TreeNode<Place>(undefined, bytesOfText(""), { kind: "way", patterns: [] }, 1n);
 const scope = new TreeNode<Place>(root, bytesOfText("a.scope"), { kind: "scope" }, 2n);
 const job = new TreeNode<Place>(scope, bytesOfText("job"), { kind: "cgroup" }, 3n);
 const step = new TreeNode<Place>(job, bytesOfText("step"), { kind: "cgroup" }, 4n);
-const usage = (cpuTotalUsec: number, memoryPeakBytes?: number) => ({
+const usage = (cpuTotalUsec: number, memoryPeakBytes?: number, report = 1) => ({
+  path: job.path,
+  id: "job",
+  report,
+  measuredMs: 0,
   cpuTotalUsec,
   memoryPeakBytes,
 });
@@ -24,10 +28,11 @@ describe("countUsage", () => {
     expect(counts.scopeCpuSeconds).toEqual({ "/a.scope": 10 });
   });
 
-  it("counts the peak of memory each time", () => {
+  it("counts the peak of memory once a report", () => {
     const counts = zeroCounts(REAPER_METRICS);
     countUsage(counts, job, usage(0, 100), undefined);
-    countUsage(counts, job, usage(0, 120), usage(0, 100));
+    countUsage(counts, job, usage(0, 110), usage(0, 100));
+    countUsage(counts, job, usage(0, 120, 2), usage(0, 110));
     const { "/a.scope": peaks } = counts.scopeMemoryPeakBytes;
     expect(peaks?.sum).toBe(220);
     expect(peaks?.counts[0]).toBe(2);
@@ -38,5 +43,23 @@ describe("countUsage", () => {
     countUsage(counts, job, usage(7e6), undefined);
     expect(counts.scopeCpuSeconds).toEqual({ "/a.scope": 7 });
     expect(counts.scopeMemoryPeakBytes).toEqual({});
+  });
+});
+
+describe("forgetScope", () => {
+  it("leaves no series for what comes and goes, and keeps the sums", () => {
+    const counts = zeroCounts(REAPER_METRICS);
+    for (let i = 0; i < 1000; i++) {
+      const gone = new TreeNode<Place>(root, bytesOfText(`${i}.scope`), { kind: "scope" }, 5n);
+      const once = new TreeNode<Place>(gone, bytesOfText("job"), { kind: "cgroup" }, 6n);
+      countUsage(counts, once, usage(2e6, 100), undefined);
+      forgetScope(counts, gone);
+    }
+    countUsage(counts, job, usage(5e6), undefined);
+    forgetScope(counts, new TreeNode<Place>(root, bytesOfText("x"), { kind: "scope" }, 7n));
+    expect(counts.scopeCpuSeconds).toEqual({ "(gone)": 2000, "/a.scope": 5 });
+    expect(Object.keys(counts.scopeMemoryPeakBytes)).toEqual(["(gone)"]);
+    expect(counts.scopeMemoryPeakBytes["(gone)"]).toMatchObject({ sum: 100_000 });
+    expect(counts.scopeMemoryPeakBytes["(gone)"]?.counts[0]).toBe(1000);
   });
 });

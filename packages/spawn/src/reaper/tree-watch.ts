@@ -9,11 +9,14 @@
  * The file has a watch of its own rather than an open descriptor: in cgroupfs a watch
  * on the directory reports a change only while the file's inode is in memory, which
  * either of them ensures, but descriptors are limited for the whole process.
+ *
+ * All work is done in steps, a directory or event each, so that thousands of them do not
+ * keep the caller from its other work.
  */
-import { fstatSync, lstatSync, readdirSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import {
   type ByteString,
-  bytesOfLatin1,
+  IN_ATTRIB,
   IN_CREATE,
   IN_DELETE,
   IN_IGNORED,
@@ -27,93 +30,48 @@ import {
   type InotifyEvent,
   isErrno,
   joinPath,
+  latin1Of,
 } from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
+import { TreeDirectories } from "./tree-directories.ts";
+import {
+  type Difference,
+  type Origin,
+  type TreeListener,
+  TreeNode,
+  type TreeRules,
+} from "./tree-node.ts";
 
-const DIRECTORY_EVENTS = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR;
-
-/**
- * The link count of a directory without directories in it; each adds one. File systems
- * that do not count give 1 for all.
- */
-const LINKS_OF_EMPTY = 2;
-
-/** How a directory came to be known: at the start, from an event, or by a comparison. */
-export type Origin = "start" | "event" | "comparison";
-
-const ROOT_PATH = bytesOfLatin1("");
-
-/** A directory that is there, as far as known. */
-export class TreeNode<Place> {
-  readonly parent: TreeNode<Place> | undefined;
-  readonly name: ByteString;
-  readonly place: Place;
-  readonly inode: bigint;
-  readonly children = new Map<ByteString, TreeNode<Place>>();
-  directoryWd: number | undefined;
-  fileWd: number | undefined;
-
-  constructor(parent: TreeNode<Place> | undefined, name: ByteString, place: Place, inode: bigint) {
-    this.parent = parent;
-    this.name = name;
-    this.place = place;
-    this.inode = inode;
-  }
-
-  /** Below the root; empty for the root itself. */
-  get path(): ByteString {
-    return this.parent === undefined ? ROOT_PATH : joinPath(this.parent.path, this.name);
-  }
-}
-
-/** Which directories are watched. */
-export interface TreeRules<Place> {
-  readonly rootPlace: Place;
-  /** What a directory's child is; undefined where it does not matter. */
-  enter(place: Place, name: ByteString): Place | undefined;
-  /** The file to be watched in a directory. */
-  file(place: Place): string | undefined;
-}
-
-/** Who is told. */
-export interface TreeListener<Place> {
-  /** A directory was found; those below it follow. */
-  added(node: TreeNode<Place>, origin: Origin): void;
-  /** All directories below it that were there have been added. */
-  scanned(node: TreeNode<Place>, origin: Origin): void;
-  /** The file in it has changed, or after a comparison: may have. */
-  touched(node: TreeNode<Place>, origin: Origin): void;
-  /** It is gone; those below it were told before. */
-  removed(node: TreeNode<Place>): void;
-  /** Something cannot be watched. @param error the kernel's refusal */
-  unwatchable(path: ByteString, error: unknown): void;
-}
-
-/** Something that the comparison found and no event had told. */
-export interface Difference<Place> {
-  readonly kind: "appeared" | "gone";
-  /** For `appeared` the directory that it appeared in. */
-  readonly node: TreeNode<Place>;
-  readonly name: ByteString;
-}
+const DIRECTORY_EVENTS =
+  IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_ONLYDIR;
 
 export class TreeWatch<Place> {
   readonly #root: OpenRoot;
   readonly #rules: TreeRules<Place>;
   readonly #listener: TreeListener<Place>;
+  readonly #look: TreeDirectories<Place>;
+  readonly #rootNode: TreeNode<Place>;
   readonly #directories = new Map<number, TreeNode<Place>>();
   readonly #files = new Map<number, TreeNode<Place>>();
   /** Nodes that lack a watch because the kernel refused it. */
   readonly #unwatched = new Set<TreeNode<Place>>();
+  /** Whose file has changed, as far as the events have been read. */
+  readonly #touched = new Set<TreeNode<Place>>();
   #inotify: Inotify | undefined;
-  #rootNode: TreeNode<Place> | undefined;
+  /** What is being done, a step at a time. */
+  #work: Generator<void, void> | undefined;
+  #hasEvents = false;
   /** How often the kernel lost events. */
   overflows = 0;
 
+  /** Begins with the first step. @param root stays the caller's */
   constructor(root: OpenRoot, rules: TreeRules<Place>, listener: TreeListener<Place>) {
     this.#root = root;
     this.#rules = rules;
     this.#listener = listener;
+    this.#look = new TreeDirectories(root, rules, listener);
+    this.#rootNode = TreeNode.root(rules.rootPlace, fstatSync(root.fd, { bigint: true }).ino);
+    this.#work = this.#start();
   }
 
   /** From now on watches what is added, and closes `inotify` in the end. */
@@ -129,77 +87,139 @@ export class TreeWatch<Place> {
     return this.#unwatched.size;
   }
 
-  /** Adds what is there. @throws Error where the root cannot be read */
-  start(): void {
+  /** Whether there are events that it was told of and that are not handled. */
+  get isBusy(): boolean {
+    return this.#work !== undefined || this.#hasEvents;
+  }
+
+  /** The kernel has queued events. */
+  noteEvents(): void {
+    this.#hasEvents = true;
+  }
+
+  /** Does a little of what is to be done. @returns false if there was nothing */
+  step(): boolean {
+    if (this.#work === undefined && this.#hasEvents) this.#work = this.#readEvents();
+    if (this.#work === undefined) return false;
+    if (this.#work.next().done === true) this.#work = undefined;
+    return true;
+  }
+
+  /** Adds what is there. */
+  *#start(): Generator<void, void> {
     const { fd } = this.#root;
-    const { ino } = fstatSync(fd, { bigint: true });
-    const node = new TreeNode<Place>(undefined, ROOT_PATH, this.#rules.rootPlace, ino);
-    this.#rootNode = node;
-    this.#watch(node, fd);
-    for (const name of this.#list(node, fd)) this.#appeared(node, name, "start");
+    this.#watch(this.#rootNode, fd);
+    for (const name of this.#look.list(this.#rootNode, fd))
+      yield* this.#appeared(this.#rootNode, name, "start");
+    this.#listener.started();
   }
 
-  /**
-   * Handles what the kernel has queued, one buffer of it, so that the caller's other
-   * work gets its turn.
-   * @returns whether there may be more
-   */
-  handleEvents(): boolean {
+  /** One buffer: what comes meanwhile may be merged by the kernel. */
+  #readEvents(): Generator<void, void> | undefined {
     const events = this.#inotify?.read() ?? [];
-    if (events.length > 0) this.#handleBatch(events);
-    return this.#inotify?.hasMore === true;
+    // The kernel says again when there is more.
+    this.#hasEvents = this.#inotify?.hasMore === true;
+    return events.length === 0 ? undefined : this.#handle(events);
   }
 
-  #handleBatch(events: readonly InotifyEvent[]): void {
-    const touched = new Set<TreeNode<Place>>();
+  *#handle(events: readonly InotifyEvent[]): Generator<void, void> {
+    for (const { wd, mask } of events) {
+      const file = (mask & IN_MODIFY) === 0 ? undefined : this.#files.get(wd);
+      if (file !== undefined) this.#touched.add(file);
+    }
     let overflow = false;
-    for (const { wd, mask, name } of events) {
-      if ((mask & IN_Q_OVERFLOW) !== 0) overflow = true;
-      else if ((mask & IN_IGNORED) !== 0) this.#watchEnded(wd);
+    for (const event of events) {
+      if ((event.mask & IN_Q_OVERFLOW) !== 0) overflow = true;
+      else if ((event.mask & IN_IGNORED) !== 0) yield* this.#watchEnded(event.wd);
       else {
-        const file = this.#files.get(wd);
-        if (file !== undefined) touched.add(file);
-        const directory = this.#directories.get(wd);
-        if (directory === undefined || (mask & IN_ISDIR) === 0) continue;
-        if ((mask & (IN_CREATE | IN_MOVED_TO)) !== 0) this.#appeared(directory, name, "event");
-        if ((mask & (IN_DELETE | IN_MOVED_FROM)) !== 0) this.#disappeared(directory, name);
+        const directory = this.#directories.get(event.wd);
+        if (directory !== undefined) yield* this.#changed(directory, event);
       }
     }
-    for (const node of touched)
-      if (this.#files.has(node.fileWd ?? -1)) this.#listener.touched(node, "event");
-    if (overflow) this.#recover();
+    for (const node of this.#touched) {
+      this.#touched.delete(node);
+      this.#listener.touched(node, "event");
+      yield;
+    }
+    if (overflow) yield* this.#recover();
+  }
+
+  *#changed(directory: TreeNode<Place>, { mask, name }: InotifyEvent): Generator<void, void> {
+    if ((mask & IN_ISDIR) === 0) return;
+    if ((mask & IN_CREATE) !== 0) yield* this.#created(directory, name);
+    if ((mask & IN_MOVED_TO) !== 0) yield* this.#appeared(directory, name, "event");
+    if ((mask & (IN_DELETE | IN_MOVED_FROM)) !== 0) this.#disappeared(directory, name);
+    // Of those in it each has a watch of its own.
+    if ((mask & IN_ATTRIB) !== 0 && latin1Of(name) === "")
+      this.#listener.attributesChanged(directory);
+    yield;
+  }
+
+  *#created(parent: TreeNode<Place>, name: ByteString): Generator<void, void> {
+    if (this.#rules.enter(parent.place, name) === undefined) return;
+    yield* this.#appeared(parent, name, "event");
+    const node = parent.children.get(name);
+    if (node === undefined) {
+      if (!this.#look.exists(joinPath(parent.path, name))) this.#listener.missed(parent);
+    } else if (node.wasAnnounced) {
+      // A directory is created once: one of the two events was about an earlier one.
+      this.#listener.missed(parent);
+    } else node.wasAnnounced = true;
   }
 
   /** After an overflow: what is still queued is older than what the comparison finds. */
-  #recover(): void {
+  *#recover(): Generator<void, void> {
     this.overflows++;
-    this.apply(this.compare());
-    for (const node of [...this.#files.values()]) this.#listener.touched(node, "comparison");
+    this.#listener.overflowed();
+    yield* this.apply(yield* this.compare());
+    for (const node of this.#files.values()) {
+      this.#listener.touched(node, "comparison");
+      yield;
+    }
   }
 
   /** The kernel ended a watch: the directory is gone, though its name may be back already. */
-  #watchEnded(wd: number): void {
+  *#watchEnded(wd: number): Generator<void, void> {
     const node = this.#directories.get(wd) ?? this.#files.get(wd);
     if (node?.parent === undefined) return;
     const { parent, name } = node;
     this.#drop(node);
-    this.#appeared(parent, name, "event");
+    yield* this.#appeared(parent, name, "event");
   }
 
-  #appeared(parent: TreeNode<Place>, name: ByteString, origin: Origin): void {
+  /** Adds a directory and all below it. */
+  *#appeared(parent: TreeNode<Place>, name: ByteString, origin: Origin): Generator<void, void> {
+    const open: { node: TreeNode<Place>; names: ByteString[] }[] = [];
+    const add = (directory: TreeNode<Place>, child: ByteString) => {
+      const found = this.#add(directory, child, origin);
+      // From the end, so that the first is the next.
+      if (found !== undefined) open.push({ ...found, names: found.names.reverse() });
+    };
+    add(parent, name);
+    for (let last = open.at(-1); last !== undefined; last = open.at(-1)) {
+      const { node, names } = last;
+      const child = names.pop();
+      if (child !== undefined) add(node, child);
+      else {
+        open.pop();
+        if (node.isAttached) this.#listener.scanned(node, origin);
+      }
+      yield;
+    }
+  }
+
+  /** Adds a directory. @returns undefined if it is known, does not matter or is gone */
+  #add(parent: TreeNode<Place>, name: ByteString, origin: Origin) {
     const place = this.#rules.enter(parent.place, name);
-    if (place === undefined) return;
+    if (place === undefined || !parent.isAttached) return undefined;
     const known = parent.children.get(name);
     if (known !== undefined) {
-      if (this.#isThere(known)) return;
+      if (this.#look.isThere(known)) return undefined;
       this.#drop(known);
     }
     const opened = this.#tryOpen(parent, name, place);
-    if (opened === undefined) return;
-    const { node, names } = opened;
-    this.#listener.added(node, origin);
-    for (const child of names) this.#appeared(node, child, origin);
-    this.#listener.scanned(node, origin);
+    if (opened !== undefined) this.#listener.added(opened.node, origin);
+    return opened;
   }
 
   /** Watches and lists a directory; undefined if it is gone again or cannot be opened. */
@@ -213,7 +233,7 @@ export class TreeWatch<Place> {
         const node = new TreeNode(parent, name, place, ino);
         parent.children.set(name, node);
         this.#watch(node, fd);
-        return { node, names: this.#list(node, fd) };
+        return { node, names: this.#look.list(node, fd) };
       });
     } catch (error) {
       if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(path, error);
@@ -224,18 +244,7 @@ export class TreeWatch<Place> {
   #disappeared(parent: TreeNode<Place>, name: ByteString): void {
     const node = parent.children.get(name);
     // The event may be about an earlier directory of that name.
-    if (node !== undefined && !this.#isThere(node)) this.#drop(node);
-  }
-
-  /** Whether the directory that `node` stands for still has its name. */
-  #isThere(node: TreeNode<Place>): boolean {
-    return this.#tryStat(node)?.ino === node.inode;
-  }
-
-  #tryStat(node: TreeNode<Place>) {
-    return this.#root.at(node.path, (name) =>
-      lstatSync(name, { bigint: true, throwIfNoEntry: false }),
-    );
+    if (node !== undefined && !this.#look.isThere(node)) this.#drop(node);
   }
 
   #watch(node: TreeNode<Place>, fd: number): void {
@@ -263,21 +272,9 @@ export class TreeWatch<Place> {
     }
   }
 
-  /** The names of the directories in an open directory. */
-  #list(node: TreeNode<Place>, fd: number): ByteString[] {
-    if (fstatSync(fd).nlink === LINKS_OF_EMPTY) return [];
-    try {
-      return readdirSync(`/proc/self/fd/${fd}`, { withFileTypes: true, encoding: "latin1" })
-        .filter((entry) => entry.isDirectory())
-        .map(({ name }) => bytesOfLatin1(name));
-    } catch (error) {
-      if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(node.path, error);
-      return [];
-    }
-  }
-
   #drop(node: TreeNode<Place>): void {
     for (const child of [...node.children.values()]) this.#drop(child);
+    if (this.#touched.delete(node)) this.#listener.touched(node, "event");
     this.forget(node);
     this.#listener.removed(node);
   }
@@ -287,7 +284,9 @@ export class TreeWatch<Place> {
     this.#unwatch(this.#directories, node.directoryWd);
     this.#unwatch(this.#files, node.fileWd);
     this.#unwatched.delete(node);
+    this.#touched.delete(node);
     node.parent?.children.delete(node.name);
+    node.isAttached = false;
   }
 
   /** cgroupfs keeps a watch, and the inode with it, when the file is gone. */
@@ -296,57 +295,31 @@ export class TreeWatch<Place> {
   }
 
   /** Tries again to get the watches that the kernel refused, until it refuses one. */
-  retryWatches(): void {
-    for (const node of [...this.#unwatched]) {
+  *retryWatches(): Generator<void, void> {
+    for (const node of this.#unwatched) {
+      yield;
+      if (!this.#look.isThere(node)) continue;
       try {
         this.#root.withDirectory(node.path, (fd) => this.#watch(node, fd));
       } catch (error) {
-        if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(node.path, error);
+        if (isErrno(error, "ENOENT", "ENODEV")) continue;
+        this.#listener.unwatchable(node.path, error);
       }
       if (this.#unwatched.has(node)) return;
     }
   }
 
-  /** Looks at every directory and tells what no event has told so far. */
-  compare(): Difference<Place>[] {
-    const differences: Difference<Place>[] = [];
-    if (this.#rootNode !== undefined)
-      this.#compareBelow(this.#rootNode, fstatSync(this.#root.fd).nlink, differences);
-    return differences;
-  }
-
-  #compareBelow(node: TreeNode<Place>, links: number, differences: Difference<Place>[]): void {
-    let present = 0;
-    for (const child of node.children.values()) {
-      const stat = this.#tryStat(child);
-      if (stat !== undefined) present++;
-      if (stat?.ino === child.inode) {
-        this.#compareBelow(child, Number(stat.nlink), differences);
-        continue;
-      }
-      differences.push({ kind: "gone", node: child, name: child.name });
-      if (stat !== undefined) differences.push({ kind: "appeared", node, name: child.name });
-    }
-    if (links !== present + LINKS_OF_EMPTY) this.#compareList(node, differences);
-  }
-
-  #compareList(node: TreeNode<Place>, differences: Difference<Place>[]): void {
-    try {
-      for (const name of this.#root.withDirectory(node.path, (fd) => this.#list(node, fd))) {
-        if (node.children.has(name)) continue;
-        if (this.#rules.enter(node.place, name) === undefined) continue;
-        differences.push({ kind: "appeared", node, name });
-      }
-    } catch (error) {
-      if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(node.path, error);
-    }
+  /** Looks at every directory, one a step, and returns what no event has told so far. */
+  compare(): Generator<void, Difference<Place>[]> {
+    return this.#look.compare(this.#rootNode);
   }
 
   /** Brings the tree up to date with what a comparison found. */
-  apply(differences: readonly Difference<Place>[]): void {
+  *apply(differences: readonly Difference<Place>[]): Generator<void, void> {
     for (const { kind, node, name } of differences) {
-      if (kind === "appeared") this.#appeared(node, name, "comparison");
+      if (kind === "appeared") yield* this.#appeared(node, name, "comparison");
       else if (node.parent !== undefined) this.#disappeared(node.parent, name);
+      yield;
     }
   }
 

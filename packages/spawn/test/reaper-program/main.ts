@@ -3,6 +3,7 @@
  * what the main thread would tell it. `argv[2]` are the reaper's options as JSON.
  */
 import { isMainThread } from "node:worker_threads";
+import type { CgroupRecord } from "@cm4all/cgroup";
 import type { Release } from "../../src/reaper/messages.ts";
 import type { ReaperMetrics } from "../../src/reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "../../src/reaper/thread.ts";
@@ -10,13 +11,17 @@ import { runReaper } from "../../src/reaper/worker.ts";
 import { ThreadEndedError } from "../../src/thread/worker-thread.ts";
 
 export type ToProgram =
-  | { kind: "settle"; releases: number[] }
+  | { kind: "journalled"; releases: number[] }
   | { kind: "status" }
+  | { kind: "interim"; intervalMs: number }
   | { kind: "accounting"; wanted: boolean }
   | { kind: "stop" };
 
 export type FromProgram =
   | { kind: "released"; releases: readonly Release[] }
+  | { kind: "deleted" | "kept" | "withdrawn"; releases: readonly number[] }
+  | { kind: "scanned"; populated: readonly string[] }
+  | { kind: "interim"; records: readonly CgroupRecord[] }
   | { kind: "status"; status: ReaperMetrics };
 
 function send(message: FromProgram): void {
@@ -32,9 +37,14 @@ async function sendStatus(reaper: ReaperThread): Promise<void> {
 }
 
 function runMain(): void {
-  const reaper = startReaperThread(JSON.parse(process.argv[2] ?? ""), (releases) =>
-    send({ kind: "released", releases }),
-  );
+  const reaper = startReaperThread(JSON.parse(process.argv[2] ?? ""), {
+    released: (releases) => send({ kind: "released", releases }),
+    scanned: (populated) => send({ kind: "scanned", populated }),
+    deleted: (releases) => send({ kind: "deleted", releases }),
+    kept: (releases) => send({ kind: "kept", releases }),
+    withdrawn: (releases) => send({ kind: "withdrawn", releases }),
+    interim: (records) => send({ kind: "interim", records }),
+  });
   reaper.ended.then(
     () => process.exit(0),
     (error: unknown) => {
@@ -44,7 +54,8 @@ function runMain(): void {
   );
   process.on("SIGTERM", () => reaper.post("stop"));
   process.on("message", async (message: ToProgram) => {
-    if (message.kind === "settle") reaper.post("settle", message.releases);
+    if (message.kind === "journalled") reaper.post("journalled", message.releases);
+    else if (message.kind === "interim") reaper.post("setInterim", message.intervalMs);
     else if (message.kind === "status") await sendStatus(reaper);
     else if (message.kind === "accounting") reaper.post("setAccounting", message.wanted);
     else reaper.post("stop");

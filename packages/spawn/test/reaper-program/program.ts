@@ -1,6 +1,7 @@
 /** Runs the reaper's test program. */
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { join } from "node:path";
+import type { CgroupRecord } from "@cm4all/cgroup";
 import type { ReaperOptions, Release } from "../../src/reaper/messages.ts";
 import type { ReaperMetrics } from "../../src/reaper/metrics.ts";
 import type { FromProgram, ToProgram } from "./main.ts";
@@ -32,6 +33,11 @@ export class ReaperProgram {
   /** Lines of its log, without the time. */
   readonly log: string[] = [];
   readonly releases: Release[] = [];
+  /** All that was told of releases, such as `deleted 1`. */
+  readonly told: string[] = [];
+  readonly interim: CgroupRecord[] = [];
+  /** What was found populated at the start. */
+  populated: readonly string[] | undefined;
   /** Gives the exit status, or the name of the signal. */
   readonly ended: Promise<number | string>;
   #unfinished = "";
@@ -46,6 +52,8 @@ export class ReaperProgram {
       scopes: ["*.scope"],
       deletionDelayMs: 50,
       checkIntervalMs: 300_000,
+      unusedMs: 10_000,
+      interimMs: 0,
       verbose: false,
       accounting: false,
       ...options,
@@ -63,8 +71,7 @@ export class ReaperProgram {
       this.log.push(...lines.map((line) => line.replace(/^\S+Z /, "")));
     });
     this.process.on("message", (message: FromProgram) => {
-      if (message.kind === "released") this.releases.push(...message.releases);
-      else this.#statuses.shift()?.(message.status);
+      this.#receive(message);
     });
     // A message to a program that was killed.
     this.process.on("error", () => {});
@@ -73,15 +80,42 @@ export class ReaperProgram {
     );
   }
 
+  #receive(message: FromProgram): void {
+    switch (message.kind) {
+      case "released":
+        this.releases.push(...message.releases);
+        this.told.push(...message.releases.map(({ number }) => `released ${number}`));
+        break;
+      case "deleted":
+      case "kept":
+      case "withdrawn":
+        this.told.push(...message.releases.map((number) => `${message.kind} ${number}`));
+        break;
+      case "scanned":
+        this.populated = message.populated;
+        break;
+      case "interim":
+        this.interim.push(...message.records);
+        break;
+      case "status":
+        this.#statuses.shift()?.(message.status);
+        break;
+    }
+  }
+
   #send(message: ToProgram): void {
     if (this.process.connected) this.process.send(message);
   }
 
-  settle(releases: readonly Release[]): void {
-    this.#send({ kind: "settle", releases: releases.map(({ number }) => number) });
+  /** Says that the records of these releases are on the disk. */
+  journalled(releases: readonly Release[]): void {
+    this.#send({ kind: "journalled", releases: releases.map(({ number }) => number) });
   }
 
-  /** Also waits until the reaper has handled what came before. */
+  setInterim(intervalMs: number): void {
+    this.#send({ kind: "interim", intervalMs });
+  }
+
   async status(): Promise<ReaperMetrics> {
     const answer = new Promise<ReaperMetrics>((resolve) => {
       this.#statuses.push(resolve);

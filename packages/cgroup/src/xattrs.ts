@@ -1,0 +1,67 @@
+/** The extended attributes of cgroups, as far as records keep them. */
+import {
+  type ByteString,
+  bufferOf,
+  bytesOf,
+  isErrno,
+  latin1Of,
+  listXattrs,
+  tryGetXattr,
+} from "@cm4all/linux";
+import type { XattrTable } from "./record.ts";
+
+/** A longer value is left out, as if it were not there. */
+const MAX_VALUE_BYTES = 4096;
+
+/** Names and values in one record. */
+const MAX_RECORD_BYTES = 256 * 1024;
+
+/** S_IROTH: anybody may read the directory. */
+const READABLE_BY_OTHERS = 0o4;
+
+/**
+ * Returns the attributes of an open directory that scripts may know: `user.*`, and those
+ * that the kernel shows to whoever may read the directory. It shows `trusted.*` to
+ * administrators only.
+ * @param mode the directory's, as fstat(2) gives it
+ * @see xattr(7)
+ */
+export function readXattrs(directoryFd: number, mode: number): XattrTable {
+  const isReadable = (mode & READABLE_BY_OTHERS) !== 0;
+  const table: [ByteString, ByteString][] = [];
+  for (const name of tryList(directoryFd)) {
+    const shown = latin1Of(name);
+    if (!shown.startsWith("user.") && !(isReadable && shown.startsWith("security."))) continue;
+    const value = tryGetXattr(directoryFd, bufferOf(name), MAX_VALUE_BYTES);
+    if (value !== undefined) table.push([name, bytesOf(value)]);
+  }
+  return table;
+}
+
+function tryList(directoryFd: number): ByteString[] {
+  try {
+    return listXattrs(directoryFd);
+  } catch (error) {
+    // Somebody has set so many names that nobody can list them.
+    if (isErrno(error, "E2BIG")) return [];
+    throw error;
+  }
+}
+
+/**
+ * Returns the tables as a record has them: the first ones win where it becomes too large,
+ * and those at the end that are empty are left out. Pure.
+ * @param tables of a cgroup, of its parent, and so on
+ */
+export function limitXattrs(tables: readonly XattrTable[]): XattrTable[] {
+  let leftBytes = MAX_RECORD_BYTES;
+  const fits = ([name, value]: XattrTable[number]) => {
+    const bytes = latin1Of(name).length + latin1Of(value).length;
+    if (bytes > leftBytes) return false;
+    leftBytes -= bytes;
+    return true;
+  };
+  const limited = tables.map((table) => (table.length === 0 ? table : table.filter(fits)));
+  while (limited.at(-1)?.length === 0) limited.pop();
+  return limited;
+}

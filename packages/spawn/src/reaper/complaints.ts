@@ -1,0 +1,51 @@
+/** Warnings of what the kernel refuses: a shortage that lasts is told once. */
+import { type ByteString, errorText, isErrno, textOf } from "@cm4all/linux";
+import { LOG_WARNING, type Logger } from "../log.ts";
+import type { Complain } from "./cgroup-files.ts";
+
+export class Complaints {
+  readonly #checkIntervalMs: number;
+  readonly #log: Logger;
+  readonly #told = new Set<string>();
+
+  constructor(checkIntervalMs: number, log: Logger) {
+    this.#checkIntervalMs = checkIntervalMs;
+    this.#log = log;
+  }
+
+  readonly complain: Complain = (key, text) => {
+    if (this.#told.has(key)) return;
+    this.#told.add(key);
+    this.#log(LOG_WARNING, text);
+  };
+
+  /** A check has found everything in order: what comes now is new. */
+  clear(): void {
+    this.#told.clear();
+  }
+
+  noInotify(reason: string): void {
+    this.complain(
+      "inotify",
+      `cannot watch cgroups: ${reason}; see sysctl fs.inotify.max_user_instances and LimitNOFILE. ${this.#untilCheck()}`,
+    );
+  }
+
+  /** @param watches how many there are */
+  unwatchable(path: ByteString, error: unknown, watches: number): void {
+    let advice = `${textOf(path)}: ${errorText(error)}`;
+    if (isErrno(error, "ENOSPC"))
+      advice = `cannot watch more cgroups: sysctl fs.inotify.max_user_watches is reached (2 for each cgroup, ${watches} in use)`;
+    else if (isErrno(error, "EMFILE"))
+      advice = `cannot open a cgroup: RLIMIT_NOFILE (LimitNOFILE= of the service) is reached`;
+    else if (isErrno(error, "ENFILE"))
+      advice = `cannot open a cgroup: sysctl fs.file-max is reached`;
+    const code = error instanceof Error && "code" in error ? String(error.code) : "";
+    this.complain(`watch ${code}`, `${advice}. ${this.#untilCheck()}`);
+  }
+
+  #untilCheck(): string {
+    const seconds = this.#checkIntervalMs / 1000;
+    return `What is not watched is found by the check every ${seconds} s`;
+  }
+}

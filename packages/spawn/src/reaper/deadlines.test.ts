@@ -1,0 +1,29 @@
+import { expect, it } from "vitest";
+import { Deadlines, Queue } from "./deadlines.ts";
+
+it("gives items in their order, also when there are many", () => {
+  const queue = new Queue<number>();
+  let taken = 0;
+  for (let i = 0; i < 2000; i++) {
+    queue.add(2 * i);
+    queue.add(2 * i + 1);
+    expect(queue.take()).toBe(taken++);
+  }
+  expect(queue.length).toBe(2000);
+  while (queue.length > 0) expect(queue.take()).toBe(taken++);
+  expect(queue.take()).toBeUndefined();
+  expect(queue.next).toBeUndefined();
+});
+
+it("gives what is due, and says when the next is", () => {
+  const deadlines = new Deadlines<string>(50);
+  expect(deadlines.nextMs).toBe(Number.POSITIVE_INFINITY);
+  deadlines.add("a", 0);
+  deadlines.add("b", 10);
+  expect(deadlines.nextMs).toBe(50);
+  expect(deadlines.take(49.9)).toBeUndefined();
+  expect(deadlines.take(50)).toBe("a");
+  expect(deadlines.take(50)).toBeUndefined();
+  expect(deadlines.nextMs).toBe(60);
+  expect(deadlines.take(1000)).toBe("b");
+});

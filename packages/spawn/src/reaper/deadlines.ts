@@ -1,0 +1,62 @@
+/** Queues that know the time. Pure. */
+
+/** After so many items have been taken, their places are given back. */
+const COMPACT_AFTER = 1000;
+
+/** First in, first out. */
+export class Queue<Item> {
+  #items: Item[] = [];
+  #head = 0;
+
+  add(item: Item): void {
+    this.#items.push(item);
+  }
+
+  get length(): number {
+    return this.#items.length - this.#head;
+  }
+
+  /** The next item, which stays. */
+  get next(): Item | undefined {
+    return this.#items[this.#head];
+  }
+
+  take(): Item | undefined {
+    const item = this.#items[this.#head];
+    if (item === undefined) return undefined;
+    this.#head++;
+    if (this.#head === this.#items.length) {
+      this.#items = [];
+      this.#head = 0;
+    } else if (this.#head > COMPACT_AFTER && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head);
+      this.#head = 0;
+    }
+    return item;
+  }
+}
+
+/** Items that become due a fixed time after they were added, and so in that order. */
+export class Deadlines<Item> {
+  readonly delayMs: number;
+  readonly #queue = new Queue<{ readonly item: Item; readonly dueMs: number }>();
+
+  constructor(delayMs: number) {
+    this.delayMs = delayMs;
+  }
+
+  /** @param nowMs of a clock that never jumps */
+  add(item: Item, nowMs: number): void {
+    this.#queue.add({ item, dueMs: nowMs + this.delayMs });
+  }
+
+  /** When the next one is due; infinite if there is none. */
+  get nextMs(): number {
+    return this.#queue.next?.dueMs ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes out the next one if it is due. */
+  take(nowMs: number): Item | undefined {
+    return this.nextMs > nowMs ? undefined : this.#queue.take()?.item;
+  }
+}

@@ -1,0 +1,85 @@
+/** Looks at the directories that a watched tree stands for. */
+import { existsSync, fstatSync, lstatSync, readdirSync } from "node:fs";
+import { type ByteString, bytesOfLatin1, isErrno } from "@cm4all/linux";
+import type { OpenRoot } from "./open-root.ts";
+import type { Difference, TreeListener, TreeNode, TreeRules } from "./tree-node.ts";
+
+/**
+ * The link count of a directory without directories in it; each adds one. File systems
+ * that do not count give 1 for all.
+ */
+const LINKS_OF_EMPTY = 2;
+
+export class TreeDirectories<Place> {
+  readonly #root: OpenRoot;
+  readonly #rules: TreeRules<Place>;
+  readonly #listener: TreeListener<Place>;
+
+  constructor(root: OpenRoot, rules: TreeRules<Place>, listener: TreeListener<Place>) {
+    this.#root = root;
+    this.#rules = rules;
+    this.#listener = listener;
+  }
+
+  /** Whether the directory that `node` stands for still has its name. */
+  isThere(node: TreeNode<Place>): boolean {
+    // The root has no name in the tree, and stays open.
+    return node.parent === undefined || this.#tryStat(node)?.ino === node.inode;
+  }
+
+  exists(path: ByteString): boolean {
+    return this.#root.at(path, (name) => existsSync(name));
+  }
+
+  #tryStat({ path }: TreeNode<Place>) {
+    return this.#root.at(path, (name) => lstatSync(name, { bigint: true, throwIfNoEntry: false }));
+  }
+
+  /** The names of the directories in an open directory. */
+  list(node: TreeNode<Place>, fd: number): ByteString[] {
+    if (fstatSync(fd).nlink === LINKS_OF_EMPTY) return [];
+    try {
+      return readdirSync(`/proc/self/fd/${fd}`, { withFileTypes: true, encoding: "latin1" })
+        .filter((entry) => entry.isDirectory())
+        .map(({ name }) => bytesOfLatin1(name));
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(node.path, error);
+      return [];
+    }
+  }
+
+  /** Looks at every directory, one a step, and returns what no event has told so far. */
+  *compare(rootNode: TreeNode<Place>): Generator<void, Difference<Place>[]> {
+    const differences: Difference<Place>[] = [];
+    const open = [{ node: rootNode, links: fstatSync(this.#root.fd).nlink }];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const { node, links } = next;
+      let present = 0;
+      for (const child of node.children.values()) {
+        const stat = this.#tryStat(child);
+        if (stat !== undefined) present++;
+        if (stat?.ino === child.inode) open.push({ node: child, links: Number(stat.nlink) });
+        else {
+          differences.push({ kind: "gone", node: child, name: child.name });
+          if (stat !== undefined) differences.push({ kind: "appeared", node, name: child.name });
+        }
+        yield;
+      }
+      if (node.isAttached && links !== present + LINKS_OF_EMPTY)
+        this.#compareList(node, differences);
+    }
+    return differences;
+  }
+
+  #compareList(node: TreeNode<Place>, differences: Difference<Place>[]): void {
+    try {
+      for (const name of this.#root.withDirectory(node.path, (fd) => this.list(node, fd))) {
+        if (node.children.has(name)) continue;
+        if (this.#rules.enter(node.place, name) === undefined) continue;
+        differences.push({ kind: "appeared", node, name });
+      }
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(node.path, error);
+    }
+  }
+}

@@ -1,0 +1,66 @@
+import { expect, it } from "vitest";
+import { TURN_MS, Turns } from "./turns.ts";
+
+/** A loop and a clock that stand still unless they are told to go on. */
+function open(steps: (() => boolean)[]) {
+  const state = { now: 0, turns: 0, pending: [] as (() => void)[] };
+  const loop = {
+    after: (_: number, run: () => void) => {
+      state.pending.push(run);
+      return { cancel: () => undefined };
+    },
+  };
+  const turns = new Turns(
+    loop,
+    steps.map((step) => () => {
+      const isBusy = step();
+      if (isBusy) state.now += 1;
+      return isBusy;
+    }),
+    () => state.turns++,
+    () => state.now,
+  );
+  const turn = () => state.pending.shift()?.();
+  return { turns, state, turn };
+}
+
+it("ends a turn after its time though there is more, and shares it among all", () => {
+  const done = { endless: 0, other: 0 };
+  let left = 100;
+  const { turns, state, turn } = open([
+    () => ++done.endless > 0,
+    () => false,
+    () => left-- > 0 && ++done.other > 0,
+  ]);
+  turns.wake();
+  turns.wake();
+  expect(state.pending).toHaveLength(1);
+  turn();
+  expect(state.now).toBeLessThanOrEqual(TURN_MS + 2);
+  expect(state.turns).toBe(1);
+  expect(done.other).toBe(done.endless);
+  for (let i = 0; i < 10; i++) turn();
+  expect(done.other).toBe(100);
+  expect(state.turns).toBe(11);
+});
+
+it("ends a turn when there is nothing left, and the next comes when it is woken", () => {
+  let left = 3;
+  const { turns, state, turn } = open([() => left-- > 0]);
+  turns.wake();
+  turn();
+  expect(left).toBe(-1);
+  expect(state.turns).toBe(1);
+  expect(state.pending).toEqual([]);
+  turns.wake();
+  turn();
+  expect(state.turns).toBe(2);
+});
+
+it("goes on when what ends a turn finds more to do", () => {
+  const { turns, state, turn } = open([() => false]);
+  turns.wake();
+  turn();
+  turns.wake();
+  expect(state.pending).toHaveLength(1);
+});

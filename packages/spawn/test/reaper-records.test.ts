@@ -1,0 +1,172 @@
+/** What the reaper tells of real cgroups: their extended attributes, and how they run. */
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { bytesOfText, latin1Of, setXattr, textOf } from "@cm4all/linux";
+import { missing, ScratchCgroup } from "@cm4all/testing";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { ReaperOptions } from "../src/reaper/messages.ts";
+import { buildReaperProgram, ReaperProgram, until } from "./reaper-program/program.ts";
+
+let scratch: ScratchCgroup;
+let program: ReaperProgram;
+
+async function start(options: Partial<ReaperOptions> = {}, root = scratch.path): Promise<void> {
+  program = new ReaperProgram({ root: bytesOfText(root), accounting: true, ...options });
+  await until("the scan at its start", () => program.populated !== undefined);
+}
+
+function set(name: string, attribute: string, value: string | Buffer): void {
+  const fd = openSync(join(scratch.path, name), "r");
+  setXattr(fd, attribute, Buffer.from(value));
+  closeSync(fd);
+}
+
+/** The attributes of the release with this index, nearest first. */
+async function xattrs(index: number): Promise<string[][]> {
+  const { record } = await until("the release", () => program.releases[index]);
+  return record.xattrs.map((table) =>
+    table.map(([name, value]) => `${textOf(name)}=${latin1Of(value)}`).sort(),
+  );
+}
+
+describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
+  beforeAll(buildReaperProgram);
+  beforeEach(() => {
+    scratch = new ScratchCgroup();
+    scratch.make("bp.scope");
+  });
+  afterEach(async () => {
+    await program.kill();
+    await scratch.remove();
+  });
+
+  it("has the attributes of the cgroup and of those above it, as far as anybody may see them", async () => {
+    scratch.make("x.slice/bp.scope/a/b");
+    set("x.slice", "user.slice", "1");
+    set("x.slice/bp.scope/a", "user.account", "\xff\0");
+    set("x.slice/bp.scope/a", "trusted.secret", "s");
+    set("x.slice/bp.scope/a/b", "user.account", "bob");
+    set("x.slice/bp.scope/a/b", "security.label", "l");
+    set("x.slice/bp.scope/a/b", "user.longest", Buffer.alloc(4096, "v"));
+    set("x.slice/bp.scope/a/b", "user.longer", Buffer.alloc(4097, "v"));
+    await start({ scopes: ["x.slice/*.scope"] });
+    expect(await xattrs(0)).toEqual([
+      ["security.label=l", "user.account=bob", `user.longest=${"v".repeat(4096)}`],
+      ["user.account=\xc3\xbf\0"],
+      [],
+      ["user.slice=1"],
+    ]);
+    expect((await xattrs(1))[0]).toEqual(["user.account=\xc3\xbf\0"]);
+  });
+
+  it("has none of the root's, and no empty tables at its end", async () => {
+    scratch.make("root/bp.scope/a");
+    set("root", "user.root", "r");
+    set("root/bp.scope/a", "user.a", "a");
+    await start({}, join(scratch.path, "root"));
+    expect(await xattrs(0)).toEqual([["user.a=a"]]);
+  });
+
+  it("has what was set until the end, of each directory", async () => {
+    await start();
+    for (let i = 0; i < 4; i++) {
+      set("bp.scope", "user.round", `${i}`);
+      const child = scratch.run("bp.scope/group/job");
+      set("bp.scope/group/job", "user.job", `first ${i}`);
+      const events = join(scratch.path, "bp.scope/group/job/cgroup.events");
+      await until("its process", () => readFileSync(events, "utf8").includes("populated 1"));
+      await until("it to be known", async () => (await program.status()).watchedCgroups >= 2);
+      set("bp.scope/group", "user.group", `late ${i}`);
+      set("bp.scope/group/job", "user.job", `late ${i}`);
+      child.kill("SIGKILL");
+      await until("both releases", () => program.releases.length === 2 * i + 2);
+      expect(await xattrs(2 * i)).toEqual([
+        [`user.job=late ${i}`],
+        [`user.group=late ${i}`],
+        [`user.round=${i}`],
+      ]);
+      program.journalled(program.releases);
+      await until("both deletions", async () => (await program.status()).watchedCgroups === 0);
+    }
+  });
+
+  it("never has an attribute of another cgroup at the same path", async () => {
+    await start();
+    scratch.make("bp.scope/a");
+    set("bp.scope/a", "user.owner", "old");
+    await scratch.runToEnd("bp.scope/a");
+    await until("the release", () => program.releases.length === 1);
+    program.process.kill("SIGSTOP");
+    scratch.removeEmpty("bp.scope/a");
+    await scratch.runToEnd("bp.scope/a");
+    set("bp.scope/a", "user.owner", "new");
+    program.process.kill("SIGCONT");
+    await until("the second release", () => program.releases.length === 2);
+    expect(await xattrs(0)).toEqual([["user.owner=old"]]);
+    expect(await xattrs(1)).toEqual([["user.owner=new"]]);
+    expect(program.releases[1]?.record.snapshot.id).not.toBe(
+      program.releases[0]?.record.snapshot.id,
+    );
+  });
+
+  it("has what vanished cgroups had, as far as it was known", async () => {
+    await start({ interimMs: 100 });
+    set("bp.scope", "user.scope", "s");
+    scratch.make("bp.scope/a");
+    set("bp.scope/a", "user.a", "a");
+    const child = scratch.run("bp.scope/a");
+    await until("a look at it", () => program.interim.length > 0);
+    program.process.kill("SIGSTOP");
+    child.kill("SIGKILL");
+    await until("it to be removed", () => {
+      try {
+        scratch.removeEmpty("bp.scope/a");
+        return true;
+      } catch {
+        return false;
+      }
+    });
+    program.process.kill("SIGCONT");
+    expect(await xattrs(0)).toEqual([["user.a=a"], ["user.scope=s"]]);
+    expect(program.releases[0]?.vanished).toBe(true);
+  });
+
+  it("is the same below a root whose path has letters outside of ASCII", async () => {
+    scratch.make("wurzel-\u00e4\u20ac/bp.scope/kunde-\u00f6");
+    set("wurzel-\u00e4\u20ac/bp.scope", "user.s", "1");
+    set("wurzel-\u00e4\u20ac/bp.scope/kunde-\u00f6", "user.\u00fc", "2");
+    await start({}, join(scratch.path, "wurzel-\u00e4\u20ac"));
+    expect(await xattrs(0)).toEqual([["user.\u00fc=2"], ["user.s=1"]]);
+    const [release] = program.releases;
+    expect(release && textOf(release.record.snapshot.path)).toBe("/bp.scope/kunde-\u00f6");
+    program.journalled(program.releases);
+    await until("it to be deleted", () => program.told.includes("deleted 1"));
+  });
+
+  it("comes of what runs at each interval, and of nothing once it has run empty", async () => {
+    await start({ interimMs: 300 });
+    const child = scratch.run("bp.scope/a", "while :; do :; done");
+    scratch.make("bp.scope/unused");
+    const looks = () => program.interim.map(({ snapshot }) => snapshot);
+    await until("three looks", () => program.interim.length >= 3);
+    const [first, second] = looks();
+    expect(first).toMatchObject({ path: "/bp.scope/a", report: 1 });
+    expect(second?.id).toBe(first?.id);
+    expect(second?.cpuTotalUsec).toBeGreaterThan(first?.cpuTotalUsec ?? 0);
+    // On a busy host it is later; never much sooner.
+    expect((second?.measuredMs ?? 0) - (first?.measuredMs ?? 0)).toBeGreaterThan(200);
+    child.kill("SIGKILL");
+    const last = await until("the release", () => program.releases[0]?.record.snapshot);
+    const count = program.interim.length;
+    expect(last.cpuTotalUsec).toBeGreaterThan(looks().at(-1)?.cpuTotalUsec ?? 0);
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(program.interim).toHaveLength(count);
+    program.setInterim(0);
+    const other = scratch.run("bp.scope/b");
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(program.interim).toHaveLength(count);
+    program.setInterim(200);
+    await until("a look at the other", () => looks().at(-1)?.path !== first?.path);
+    other.kill("SIGKILL");
+  });
+});

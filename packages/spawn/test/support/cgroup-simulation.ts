@@ -1,0 +1,214 @@
+/** A simulated cgroupfs with a clock, for the tests of the decisions. */
+import { bytesOfText, textOf } from "@cm4all/linux";
+import { zeroCounts } from "../../src/metrics/declaration.ts";
+import type { LifecycleRelease } from "../../src/reaper/cgroup.ts";
+import type { Removal } from "../../src/reaper/cgroup-files.ts";
+import { Lifecycle } from "../../src/reaper/lifecycle.ts";
+import { REAPER_METRICS } from "../../src/reaper/metrics.ts";
+import type { Origin } from "../../src/reaper/tree-node.ts";
+
+/** A directory of the simulated cgroupfs. */
+export interface Directory {
+  readonly path: string;
+  readonly parent: Directory | undefined;
+  readonly children: Set<Directory>;
+  processes: number;
+  /** What the kernel tells: with that of all below, also of those that are gone. */
+  total: number;
+  gone: boolean;
+  /** Whether the lifecycle has been told of it. */
+  known: boolean;
+}
+
+/** The record of a release, as the main thread has it. */
+export interface Told {
+  readonly node: Directory;
+  readonly release: LifecycleRelease;
+  fate: "waiting" | "journalled" | "replaced" | "withdrawn" | "kept" | "deleted";
+}
+
+const identity = ({ path }: Directory) => ({ path: bytesOfText(path), id: path, measuredMs: 0 });
+
+/** The kernel's flag counts everything below. */
+export function isPopulated(node: Directory): boolean {
+  return node.processes > 0 || [...node.children].some(isPopulated);
+}
+
+/** A kernel, and a lifecycle that learns of everything when `deliver` is called. */
+export class Simulation {
+  now = 1000;
+  readonly lifecycle: Lifecycle<Directory>;
+  readonly log: string[] = [];
+  /** Whether releases are told and wait for the journal. */
+  isAccounting = false;
+  readonly told = new Map<number, Told>();
+  /** Whether the file system refuses to remove anything. */
+  isReadOnly = false;
+  #events: (() => void)[] = [];
+  readonly all: Directory[] = [];
+  /** What happens between the look whether a cgroup is populated and its figures. */
+  meanwhile: (() => void) | undefined;
+  readonly counts = zeroCounts(REAPER_METRICS);
+
+  constructor() {
+    this.lifecycle = new Lifecycle<Directory>(
+      {
+        nowMs: () => this.now,
+        isPopulated: (node) => (node.gone ? undefined : isPopulated(node)),
+        wasUsed: (node) => {
+          this.meanwhile?.();
+          return !node.gone && node.total > 0;
+        },
+        measure: (node, birthMs) =>
+          node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
+        identify: identity,
+        remove: (node, maxUsec) => this.#remove(node, maxUsec),
+        released: (node, release) => this.#released(node, release),
+        withdrawn: (number) => this.#fate(number, "withdrawn"),
+        kept: (number) => this.#fate(number, "kept"),
+        deleted: (number) => this.#fate(number, "deleted"),
+      },
+      { deletionDelayMs: 50, unusedMs: 10_000 },
+      this.counts,
+    );
+  }
+
+  #released(node: Directory, release: LifecycleRelease): boolean {
+    const { snapshot, vanished, isFound, replaces, number } = release;
+    if (!vanished && isPopulated(node)) throw new Error("released while populated");
+    const figures = snapshot.cpuTotalUsec === undefined ? "" : `=${snapshot.cpuTotalUsec}`;
+    const marks = [
+      vanished ? " vanished" : "",
+      isFound ? " found" : "",
+      replaces === undefined ? "" : ` for ${replaces}`,
+    ].join("");
+    this.log.push(`${textOf(snapshot.path)}#${snapshot.report}${figures}${marks}`);
+    if (!this.isAccounting) return false;
+    if (replaces !== undefined) this.#settle(replaces, "replaced");
+    this.told.set(number, { node, release, fate: "waiting" });
+    return true;
+  }
+
+  #fate(number: number, fate: Told["fate"]): void {
+    this.log.push(`${fate} ${number}`);
+    this.#settle(number, fate);
+  }
+
+  #settle(number: number, fate: Told["fate"]): void {
+    const told = this.told.get(number);
+    if (told === undefined) throw new Error(`${number} was not told`);
+    const isFinal = !["waiting", "journalled", "kept"].includes(told.fate);
+    if (isFinal || (told.fate === "kept" && fate !== "deleted"))
+      throw new Error(`${number} was ${told.fate} and now is ${fate}`);
+    if (fate === "replaced" && told.fate !== "journalled")
+      throw new Error(`${number} was replaced while ${told.fate}`);
+    told.fate = fate;
+  }
+
+  #remove(node: Directory, maxUsec: number | undefined): Removal {
+    if (node.gone) return "gone";
+    if (isPopulated(node)) return "populated";
+    if (node.total > (maxUsec ?? Number.POSITIVE_INFINITY)) return "grown";
+    if (node.children.size > 0) return "busy";
+    if (this.isReadOnly) return "failed";
+    this.log.push(`rmdir ${node.path}`);
+    node.gone = true;
+    node.parent?.children.delete(node);
+    return "removed";
+  }
+
+  /** `cgroup.events` of a directory and of those above it change. */
+  #touch(node: Directory | undefined): void {
+    for (let each = node; each !== undefined; each = each.parent) this.tell(each);
+  }
+
+  /** An event comes without a reason that figures show. */
+  tell(node: Directory): void {
+    this.#events.push(() => this.lifecycle.touched(node, "event"));
+  }
+
+  make(path: string, parent?: Directory, origin: Origin = "event"): Directory {
+    const node: Directory = {
+      path: `${parent?.path ?? ""}/${path}`,
+      parent,
+      children: new Set(),
+      processes: 0,
+      total: 0,
+      gone: false,
+      known: false,
+    };
+    parent?.children.add(node);
+    this.all.push(node);
+    this.#events.push(() => {
+      if (node.gone || (parent !== undefined && !parent.known)) return;
+      node.known = true;
+      this.lifecycle.added(node, parent, this.now);
+      this.lifecycle.scanned(node, origin);
+    });
+    return node;
+  }
+
+  start(node: Directory): void {
+    const before = isPopulated(node);
+    node.processes++;
+    if (!before) this.#touch(node);
+  }
+
+  stop(node: Directory, cpu = 1): void {
+    if (node.processes === 0) return;
+    node.processes--;
+    this.charge(node, cpu);
+    if (!isPopulated(node)) this.#touch(node);
+  }
+
+  /** A process came and went. */
+  run(node: Directory, cpu = 1): void {
+    this.start(node);
+    this.stop(node, cpu);
+  }
+
+  charge(node: Directory, cpu: number): void {
+    for (let each: Directory | undefined = node; each !== undefined; each = each.parent)
+      each.total += cpu;
+  }
+
+  /** Somebody else removes it. */
+  rmdir(node: Directory): void {
+    if (node.gone || isPopulated(node) || node.children.size > 0) return;
+    node.gone = true;
+    node.parent?.children.delete(node);
+    this.#events.push(() => this.lifecycle.removed(node));
+  }
+
+  deliver(): void {
+    for (const event of this.#events.splice(0)) event();
+  }
+
+  work(): void {
+    while (this.lifecycle.measureStep() || this.lifecycle.deleteStep());
+  }
+
+  /** Lets time pass, and the lifecycle work whenever something is due; returns what happened. */
+  pass(ms = 0): string[] {
+    const end = this.now + ms;
+    this.deliver();
+    this.work();
+    for (;;) {
+      const due = this.lifecycle.nextDueMs;
+      if (due > end) break;
+      this.now = Math.max(this.now, due);
+      this.work();
+    }
+    this.now = end;
+    return this.log.splice(0);
+  }
+
+  /** The records of all that was told are on the disk; returns what happened then. */
+  journal(): string[] {
+    const numbers = [...this.told].filter(([, { fate }]) => fate === "waiting").map(([n]) => n);
+    for (const told of this.told.values()) if (told.fate === "waiting") told.fate = "journalled";
+    this.lifecycle.journalled(numbers);
+    this.work();
+    return this.log.splice(0);
+  }
+}
