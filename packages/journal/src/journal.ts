@@ -93,6 +93,9 @@ export class Journal {
   /** The segment that was read last. */
   #reading: { readonly segment: Segment; readonly file: JournalFile } | undefined;
 
+  /** Told when `lastError` changes. */
+  onTrouble: ((error: string | undefined) => void) | undefined;
+
   /** What was damaged when the journal was opened; for the log. */
   readonly damage: readonly Damage[];
 
@@ -273,7 +276,7 @@ export class Journal {
       return isNeeded && (await this.#compaction.tryRewrite(active));
     } catch (error) {
       // The records are where they were; the next change tries again.
-      this.#lastError = errorText(error);
+      this.#tell(errorText(error));
       return false;
     }
   }
@@ -305,7 +308,7 @@ export class Journal {
       this.#refuse(batch, error);
       return false;
     }
-    this.#lastError = undefined;
+    this.#tell(undefined);
     const { segment } = active;
     for (const [i, frame] of frames.entries()) {
       const { kind, number, payload } = frame;
@@ -330,9 +333,15 @@ export class Journal {
     segment.isStale = true;
   }
 
+  #tell(error: string | undefined): void {
+    const isNew = this.#lastError !== error;
+    this.#lastError = error;
+    if (isNew) this.onTrouble?.(error);
+  }
+
   /** Marks go back into the queue; records are their callers'. */
   #refuse(batch: readonly Operation[], error: unknown): void {
-    this.#lastError = errorText(error);
+    this.#tell(errorText(error));
     this.#queue.unshift(...batch.filter(({ isMark }) => isMark));
     for (const { isMark, reject } of batch)
       if (!isMark)

@@ -140,7 +140,7 @@ export class SimulatedDisk implements JournalDirectory {
       },
       read: async (buffer, position) => {
         await this.#call("read");
-        return inode.cached.copy(buffer, 0, position);
+        return position < inode.cached.length ? inode.cached.copy(buffer, 0, position) : 0;
       },
       sync: async () => {
         await this.#call("sync");

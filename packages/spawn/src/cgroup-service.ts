@@ -1,16 +1,19 @@
 /**
  * The reaper's side of the daemon: its thread, which is started again when it crashes,
- * the script, and the queue between them.
+ * the script, and what is between them.
  */
 import { tryFindCgroup2 } from "@cm4all/cgroup";
 import { type ByteString, textOf } from "@cm4all/linux";
 import { doubling, Supervisor } from "@cm4all/supervision";
+import { Accounting } from "./accounting/accounting.ts";
+import { readBootId } from "./accounting/boot.ts";
+import type { JournalStatus } from "./accounting/journal-store.ts";
 import type { AccountingMetrics } from "./accounting/metrics.ts";
-import { AccountingQueue, type Releaser } from "./accounting/queue.ts";
+import { openJournal } from "./accounting/open-journal.ts";
 import type { AccountingRecords } from "./accounting/records.ts";
 import { ScriptSink } from "./accounting/script-sink.ts";
 import type { AccountingConfig, ReaperConfig } from "./config.ts";
-import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "./log.ts";
+import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "./log.ts";
 import type { ReaperOptions } from "./reaper/messages.ts";
 import type { ReaperMetrics } from "./reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "./reaper/thread.ts";
@@ -26,14 +29,16 @@ export interface CgroupMetrics {
   /** Undefined while the thread does not run. */
   readonly reaper: ReaperMetrics | undefined;
   readonly accounting: AccountingMetrics;
+  readonly journal: JournalStatus;
 }
 
 export class CgroupService {
   readonly #sink: ScriptSink;
+  readonly #accounting: Accounting;
   readonly #log: Logger;
-  readonly #queue: AccountingQueue;
   readonly #supervisor: Supervisor;
   #thread: ReaperThread | undefined;
+  #interimMs: number;
 
   private constructor(
     root: ByteString,
@@ -43,26 +48,25 @@ export class CgroupService {
     log: Logger,
   ) {
     this.#log = log;
+    this.#interimMs = accounting.interimMs;
     this.#sink = new ScriptSink(log);
-    this.#queue = new AccountingQueue(this.#sink, accounting.policy, log);
+    const parts = { sink: this.#sink, bootId: readBootId(), open: openJournal, log };
+    this.#accounting = new Accounting(parts, accounting);
     this.#sink.onStateChange(() => this.#thread?.post("setAccounting", this.#isAccounting));
     this.#log(LOG_INFO, `reaping cgroups below ${textOf(root)}`);
     this.#sink.configure(accounting);
-    const { scopes, deletionDelayMs, checkIntervalMs } = reaper;
-    const options = {
-      root,
-      scopes,
-      deletionDelayMs,
-      checkIntervalMs,
-      unusedMs: 10_000,
-      interimMs: 0,
-      verbose,
-    };
+    const { scopes, deletionDelayMs, checkIntervalMs, unusedMs } = reaper;
+    const options = { root, scopes, deletionDelayMs, checkIntervalMs, unusedMs, verbose };
     this.#supervisor = new Supervisor({
       pauses: REAPER_PAUSES,
       ranWellMs: RAN_WELL_MS,
-      // The script may have got a handler since the last start, or have lost it.
-      start: () => this.#startThread({ ...options, accounting: this.#isAccounting }),
+      // Both may have changed since the last start.
+      start: () =>
+        this.#startThread({
+          ...options,
+          accounting: this.#isAccounting,
+          interimMs: this.#interimMs,
+        }),
     });
     this.#supervisor.start();
   }
@@ -80,21 +84,22 @@ export class CgroupService {
     return undefined;
   }
 
-  /** Whether cgroups are kept until they are accounted. */
+  /** Whether cgroups are kept until they are in the journal. */
   get #isAccounting(): boolean {
     return this.#sink.state !== "idle";
   }
 
   #startThread(options: ReaperOptions): void {
+    const { intake } = this.#accounting;
     const thread = startReaperThread(options, {
-      released: (releases) => this.#queue.add(releases, releaser),
-      scanned: () => undefined,
-      deleted: () => undefined,
-      kept: () => undefined,
-      withdrawn: () => undefined,
-      interim: () => undefined,
+      released: (releases) => intake.released(releases),
+      scanned: (populated) => void intake.scanned(populated),
+      deleted: (releases) => intake.deleted(releases),
+      kept: (releases) => intake.kept(releases),
+      withdrawn: (releases) => intake.withdrawn(releases),
+      interim: (records) => this.#accounting.interim(records),
     });
-    const releaser: Releaser = { settle: (releases) => thread.post("journalled", releases) };
+    intake.connect({ journalled: (releases) => thread.post("journalled", releases) });
     this.#thread = thread;
     thread.ended.then(
       () => this.#threadEnded(undefined),
@@ -105,6 +110,7 @@ export class CgroupService {
   /** @param error undefined if the thread returned, as it does when it is told to stop */
   #threadEnded(error: unknown): void {
     this.#thread = undefined;
+    this.#accounting.intake.disconnect();
     if (this.#supervisor.ended() !== undefined)
       this.#log(LOG_ERR, `the reaper ended, starting it again: ${explain(error)}`);
     else if (error !== undefined) this.#log(LOG_ERR, `the reaper ended: ${explain(error)}`);
@@ -112,19 +118,23 @@ export class CgroupService {
 
   /** Takes over a changed configuration, and calls the script's `reload`. */
   reload(accounting: AccountingConfig): void {
-    this.#queue.configure(accounting.policy);
+    this.#accounting.configure(accounting);
     this.#sink.configure(accounting);
+    if (accounting.interimMs !== this.#interimMs)
+      this.#thread?.post("setInterim", accounting.interimMs);
+    this.#interimMs = accounting.interimMs;
   }
 
-  /** What waits in the journal; undefined if that cannot be used. */
-  get records(): AccountingRecords | undefined {
-    return undefined;
+  /** What waits in the journal. */
+  get records(): AccountingRecords {
+    return this.#accounting.records;
   }
 
   async status(): Promise<CgroupMetrics> {
     return {
       reaper: await this.#reaperStatus(),
-      accounting: this.#queue.metrics,
+      accounting: this.#accounting.metrics,
+      journal: this.#accounting.journal,
     };
   }
 
@@ -137,18 +147,12 @@ export class CgroupService {
     }
   }
 
-  /** Gives the handlers that run `graceMs`, deletes what is accounted, and ends the thread. */
+  /** Gives the handlers that run `graceMs`, deletes what is journalled, and ends the thread. */
   async stop(graceMs: number): Promise<void> {
     this.#supervisor.stop();
-    await this.#queue.drain(graceMs);
-    const { waitingCgroups } = this.#queue.metrics;
-    if (waitingCgroups > 0)
-      this.#log(
-        LOG_NOTICE,
-        `${waitingCgroups} cgroups are left to be accounted after the next start`,
-      );
-    this.#queue.close();
+    await this.#accounting.drain(graceMs);
     await Promise.all([this.#sink.stop(), this.#stopThread()]);
+    await this.#accounting.close();
   }
 
   async #stopThread(): Promise<void> {

@@ -52,7 +52,14 @@ function status(): DaemonStatus {
       lostCgroups: 1,
       supersededReports: 11,
       handlerSeconds: 12,
+      parkedCgroups: 6,
+      begunCgroups: 1,
+      journal: "ready",
+      journalRecords: 9,
+      journalBytes: 2 ** 21,
+      journalLimitBytes: 2 ** 30,
     },
+    journal: { path: "/var/lib/cm4all-spawn" },
     metrics: { address: "[::1]:9469", isListening: true },
   };
 }
@@ -75,8 +82,10 @@ describe("formatStatus", () => {
       "used            3.5 s of CPU time, 2.0 MiB of memory at most, on average",
       "watching        26 watches, 0 refused, 0 rescans, 0 changes missed",
       "reaper thread   0 s a turn, on average",
-      "accounting      script is ready, 2 waiting, 1 running, 90 accounted, 11 superseded by a later report",
-      "handlers        4 failed, 3 called again, 1 cgroups lost, 12 s in all",
+      "accounting      script is ready, 2 waiting, 6 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
+      "handlers        1 running, 1 begun, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports",
+      "journal         takes records, 9 records, 2.0 MiB, of at most 1024.0 MiB",
+      "journal in      /var/lib/cm4all-spawn",
       "metrics         at [::1]:9469",
     ]);
   });

@@ -1,5 +1,6 @@
 /** What the daemon shows of itself, whoever asks. */
 import { alignColumns } from "@cm4all/command";
+import type { JournalStatus } from "./accounting/journal-store.ts";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "./accounting/metrics.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
 import type { Declaration, Declarations } from "./metrics/declaration.ts";
@@ -56,13 +57,15 @@ export interface DaemonStatus {
   readonly reaper?: ReaperMetrics | undefined;
   /** Undefined if the configuration says that no cgroups are reaped. */
   readonly accounting?: AccountingMetrics | undefined;
+  /** Where records of cgroups wait; undefined as `accounting`. */
+  readonly journal?: JournalStatus | undefined;
   /** Undefined if the configuration says that there are none. */
   readonly metrics?: MetricsStatus | undefined;
 }
 
 /** The status for people. Pure. */
 export function formatStatus(status: DaemonStatus): string[] {
-  const { version, pid, uptimeSeconds, reaper, accounting, metrics } = status;
+  const { version, pid, uptimeSeconds, reaper, accounting, journal, metrics } = status;
   const uptime = formatDuration(uptimeSeconds);
   const rows: Row[] = [["daemon", `cm4all-spawn ${version}, pid ${pid}, up ${uptime}`]];
   rows.push(...formatMetrics(PARTS.daemon, status.daemon));
@@ -71,8 +74,14 @@ export function formatStatus(status: DaemonStatus): string[] {
   else if (reaper === undefined) rows.push(["cgroups", "the reaper does not run"]);
   else rows.push(...formatMetrics(PARTS.reaper, reaper));
   if (accounting !== undefined) rows.push(...formatMetrics(PARTS.accounting, accounting));
+  if (journal !== undefined) rows.push(["journal in", formatJournal(journal)]);
   if (metrics !== undefined) rows.push(["metrics", formatEndpoint(metrics)]);
   return alignColumns(rows);
+}
+
+function formatJournal({ path, forgetful, problem }: JournalStatus): string {
+  const place = forgetful === undefined ? path : `${path} (${forgetful}: may be lost at a restart)`;
+  return problem === undefined ? place : `${place}: ${problem}`;
 }
 
 function formatEndpoint({ address, isListening, problem }: MetricsStatus): string {

@@ -1,5 +1,5 @@
 /** Cgroups, the daemon and a script: handlers of all kinds. */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -13,13 +13,29 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
   });
   afterEach(() => host.stop());
 
-  it("hands cgroups to the script, children first, and deletes them afterwards", async () => {
+  /** Waits for metrics of the accounting. */
+  async function untilCounted(
+    counted: Partial<Awaited<ReturnType<AccountingHost["accounting"]>>>,
+  ): Promise<void> {
+    const isCounted = async () => {
+      const metrics = await host.accounting();
+      return Object.entries(counted).every(
+        ([key, value]) => metrics[key as keyof typeof metrics] === value,
+      );
+    };
+    await until(isCounted, JSON.stringify(counted));
+  }
+
+  const BEARS_REPETITION = "handlers_bear_repetition = true";
+
+  it("deletes cgroups and hands them to the script, children first", async () => {
     host.writeHandler(
       'say(cgroup.path, cgroup.report, cgroup.cpu_total > 0 and "used" or "unused", cgroup.id)',
     );
     await host.start();
     await host.scratch.runToEnd("a.scope/job/step");
     await host.untilDeleted("a.scope/job");
+    await untilCounted({ accountedCgroups: 2 });
     expect(host.said.split("\n")).toEqual([
       expect.stringMatching(/^\/a\.scope\/job\/step 1 used \S+:\d+$/),
       expect.stringMatching(/^\/a\.scope\/job 1 used \S+:\d+$/),
@@ -32,50 +48,61 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     });
   });
 
-  it("keeps a cgroup whose handler fails, logs the error, and tries again", async () => {
-    host.writeHandler('tries = (tries or 0) + 1 say(tries) if tries < 2 then error("no luck") end');
+  it("calls a handler again that fails before it did anything, and deletes the cgroup before", async () => {
+    host.writeHandler('tries = (tries or 0) + 1 if tries < 3 then error("no luck") end say(tries)');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
-    await host.daemon.untilLogged("/a.scope/job: ");
+    await host.untilDeleted("a.scope/job");
+    await untilCounted({ accountedCgroups: 1 });
     expect(host.daemon.log).toMatch(
       /\/a\.scope\/job: .*accounting\.lua:\d+: no luck\\nstack traceback:/,
     );
-    expect(host.exists("a.scope/job")).toBe(true);
-    await host.untilDeleted("a.scope/job");
-    expect(host.said).toBe("1\n2\n");
-    expect(await host.accounting()).toMatchObject({
-      failedHandlers: 1,
-      retriedHandlers: 1,
-      accountedCgroups: 1,
-    });
+    expect(host.daemon.log.split("no luck").length).toBe(2);
+    expect(host.said).toBe("3\n");
+    expect(await host.accounting()).toMatchObject({ failedHandlers: 2, retriedHandlers: 2 });
   });
 
-  it("deletes a cgroup whose handler fails where retry = false", async () => {
+  it("parks what failed after it has taken effect, over a restart as well", async () => {
+    host.writeHandler('say("called") error("no luck")');
+    await host.start();
+    await host.scratch.runToEnd("a.scope/job");
+    await host.untilDeleted("a.scope/job");
+    await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
+    expect(host.daemon.log).toMatch(/\/a\.scope\/job: parked, .*taken effect: .*no luck/);
+    await host.crash();
+    await host.start();
+    await untilCounted({ parkedCgroups: 1, script: "ready" });
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    expect(host.said).toBe("called\n");
+  });
+
+  it("calls a handler again after an effect if the script bears it", async () => {
+    host.writeHandler('say("called") error("no luck")', BEARS_REPETITION);
+    await host.start();
+    await host.scratch.runToEnd("a.scope/job");
+    await until(() => host.said.startsWith("called\ncalled\n"), "it is called again");
+    expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
+  });
+
+  it("calls each handler once where retry = false", async () => {
     host.writeHandler('say("called") error("no luck")');
     await host.start("retry = false\n");
     await host.scratch.runToEnd("a.scope/job");
     await host.untilDeleted("a.scope/job");
+    await untilCounted({ lostCgroups: 1, waitingCgroups: 0, parkedCgroups: 0 });
     expect(host.said).toBe("called\n");
-    expect(await host.accounting()).toMatchObject({
-      failedHandlers: 1,
-      retriedHandlers: 0,
-      waitingCgroups: 0,
-    });
+    expect(await host.accounting()).toMatchObject({ failedHandlers: 1, retriedHandlers: 0 });
   });
 
-  it("gives up a cgroup after its time, logs and counts the loss", async () => {
+  it("parks a cgroup whose handler fails after its time", async () => {
     host.writeHandler('error("never")');
     await host.start("give_up_seconds = 2\n");
     await host.scratch.runToEnd("a.scope/job");
-    await host.untilDeleted("a.scope/job");
+    await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
     expect(host.daemon.log).toMatch(
-      /\/a\.scope\/job: not accounted, given up after [23] attempts: its handler has failed for 2 s; last error: .*never/,
+      /\/a\.scope\/job: parked, .*: its handler has failed [23] times: .*never/,
     );
-    expect(await host.accounting()).toMatchObject({
-      lostCgroups: 1,
-      accountedCgroups: 0,
-      waitingCgroups: 0,
-    });
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 0 });
   });
 
   it("keeps cgroups while the script is broken, and accounts them when it was repaired", async () => {
@@ -87,7 +114,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect((await host.accounting()).script).toBe("down");
     host.writeHandler("say(cgroup.path)");
     kill(host.daemon.pid, "SIGHUP");
-    await host.untilDeleted("a.scope/job");
+    await untilCounted({ accountedCgroups: 1, waitingCgroups: 0 });
     expect(host.said).toBe("/a.scope/job\n");
   });
 
@@ -108,42 +135,50 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect((await host.accounting()).script).toBe("idle");
   });
 
-  it("accounts again what a killed daemon had not finished, under the same id", async () => {
-    host.writeHandler('say(cgroup.id) error("later")');
+  it("accounts under the same id what a killed daemon had not begun", async () => {
+    host.writeHandler('error("later " .. cgroup.id)');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
-    await until(() => host.said !== "", "the first attempt");
+    await host.daemon.untilLogged("later ");
+    const [, id] = /later (\S+:\d+)/.exec(host.daemon.log) ?? [];
     await host.crash();
     host.writeHandler("say(cgroup.id)");
     await host.start();
-    await host.untilDeleted("a.scope/job");
-    const ids = host.said.trim().split("\n");
-    expect(new Set(ids).size).toBe(1);
-    expect(ids.length).toBeGreaterThan(1);
+    await untilCounted({ accountedCgroups: 1, waitingCgroups: 0 });
+    expect(host.said).toBe(`${id}\n`);
   });
 
-  it("reports a cgroup again that is populated while its handler waits", async () => {
-    host.writeHandler(`
-      say(cgroup.report)
-      local f = io.open(${JSON.stringify(join(host.directory, "go"))})
-      if f then f:close() else coroutine.yield() end`);
-    await host.start("handler_seconds = 2\n");
+  it("parks what had begun when the daemon was killed", async () => {
+    host.writeHandler('say("begun") coroutine.yield()');
+    await host.start();
     await host.scratch.runToEnd("a.scope/job");
-    await until(() => host.said === "1\n", "the handler waits");
-    await host.scratch.runToEnd("a.scope/job", "i=0; while [ $i -lt 9000 ]; do i=$((i+1)); done");
-    writeFileSync(join(host.directory, "go"), "");
-    // The first handler has failed when its time was over; the second report replaces it.
-    await host.untilDeleted("a.scope/job");
-    expect(host.said).toBe("1\n2\n");
-    expect(await host.accounting()).toMatchObject({
-      supersededReports: 1,
-      accountedCgroups: 1,
-      lostCgroups: 0,
-    });
+    await until(() => host.said === "begun\n", "it has begun");
+    await host.crash();
+    await host.start();
+    await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
+    expect(host.daemon.log).toContain("1 cgroups are parked: the daemon ended while its handler");
+    expect(host.said).toBe("begun\n");
+  });
+
+  it("gives each use of a name its own cgroup, however long its handler takes", async () => {
+    host.writeHandler(
+      'if not io.open("/nonexistent") then tries = (tries or 0) + 1 end if tries < 4 then error("slow") end say(cgroup.id, cgroup.report)',
+    );
+    await host.start();
+    await host.untilReady();
+    for (let i = 0; i < 5; i++) {
+      await host.scratch.runToEnd("a.scope/job");
+      await host.untilDeleted("a.scope/job");
+    }
+    await untilCounted({ accountedCgroups: 5, waitingCgroups: 0 });
+    const lines = host.said.trim().split("\n");
+    expect(new Set(lines).size).toBe(5);
+    expect(lines.every((line) => line.endsWith(" 1"))).toBe(true);
   });
 
   it("survives a script host that is killed, stopped, hangs, or needs too much memory", async () => {
-    host.writeHandler(`
+    host.writeHandler(
+      `
       local name = cgroup.path:match("[^/]*$")
       local marker = ${JSON.stringify(`${host.directory}/`)} .. name
       local f = io.open(marker)
@@ -151,7 +186,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
       assert(io.open(marker, "w")):close()
       if name == "hang" then ("a"):rep(40):find(("a-"):rep(40) .. "b") end
       if name == "memory" then local t = {} while true do t[#t + 1] = {#t} end end
-      coroutine.yield()`);
+      coroutine.yield()`,
+      BEARS_REPETITION,
+    );
     await host.start("answer_seconds = 2\nmemory_mib = 32\ninstructions = 2000000000\n");
     for (const [name, act] of [
       ["killed", () => kill(host.scriptHostPid, "SIGKILL")],
@@ -163,7 +200,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
       await host.scratch.runToEnd(`a.scope/${name}`);
       await until(() => existsSync(join(host.directory, name)), "the handler runs");
       act();
-      await host.untilDeleted(`a.scope/${name}`);
+      await until(() => host.said.includes(name), "it is called again");
     }
     expect(host.said).toBe("killed\nstopped\nhang\nmemory\n");
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 4 });
@@ -175,8 +212,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.start();
     await host.scratch.runToEnd("a.scope/slow");
     await host.scratch.runToEnd("a.scope/fast");
-    await host.untilDeleted("a.scope/fast");
-    expect(host.exists("a.scope/slow")).toBe(true);
+    await until(() => host.said === "/a.scope/fast\n", "the other one has returned");
+    await host.untilDeleted("a.scope/slow");
+    expect(await host.accounting()).toMatchObject({ runningHandlers: 1, waitingCgroups: 1 });
   });
 
   it("hands over the path of a cgroup that somebody else removed", async () => {

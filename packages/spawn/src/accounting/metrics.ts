@@ -16,19 +16,19 @@ export const ACCOUNTING_METRICS = {
   },
   waitingCgroups: {
     kind: "gauge",
-    help: "Cgroups whose handler has not returned without an error yet.",
+    help: "Cgroups in the journal whose handler has not returned without an error yet.",
     row: "accounting",
     text: "{} waiting",
   },
-  runningHandlers: {
+  parkedCgroups: {
     kind: "gauge",
-    help: "Handlers that were called and have not returned.",
+    help: "Cgroups in the journal that an administrator is to decide on.",
     row: "accounting",
-    text: "{} running",
+    text: "{} parked",
   },
   accountedCgroups: {
     kind: "counter",
-    help: "Handlers that returned without an error.",
+    help: "Cgroups whose handler returned without an error.",
     row: "accounting",
     text: "{} accounted",
   },
@@ -37,6 +37,24 @@ export const ACCOUNTING_METRICS = {
     help: "Reports that a later one of the same cgroup replaced before they were accounted.",
     row: "accounting",
     text: "{} superseded by a later report",
+  },
+  unaccountedCgroups: {
+    kind: "counter",
+    help: "Cgroups that were told while it turned out that there is no handler.",
+    row: "accounting",
+    text: "{} without a handler",
+  },
+  runningHandlers: {
+    kind: "gauge",
+    help: "Handlers that were called and have not returned.",
+    row: "handlers",
+    text: "{} running",
+  },
+  begunCgroups: {
+    kind: "gauge",
+    help: "Cgroups whose handler runs and may have taken effect.",
+    row: "handlers",
+    text: "{} begun",
   },
   failedHandlers: {
     kind: "counter",
@@ -52,7 +70,7 @@ export const ACCOUNTING_METRICS = {
   },
   lostCgroups: {
     kind: "counter",
-    help: "Cgroups given up without being accounted.",
+    help: "Cgroups that were not accounted: dropped by an administrator, or failed without retry.",
     row: "handlers",
     text: "{} cgroups lost",
   },
@@ -63,9 +81,53 @@ export const ACCOUNTING_METRICS = {
     row: "handlers",
     text: "{} in all",
   },
+  interimReports: {
+    kind: "counter",
+    help: "Running cgroups that were handed to the script.",
+    row: "handlers",
+    text: "{} interim reports",
+  },
+  journal: {
+    kind: "state",
+    help: "Whether the journal takes records; while it does not, cgroups' directories stay.",
+    states: {
+      opening: "is being opened",
+      ready: "takes records",
+      full: "is full",
+      failing: "cannot be written",
+      unavailable: "cannot be opened",
+    },
+    row: "journal",
+    text: "{}",
+  },
+  journalRecords: {
+    kind: "gauge",
+    help: "Records in the journal that are not done with.",
+    row: "journal",
+    text: "{} records",
+  },
+  journalBytes: {
+    kind: "gauge",
+    help: "Size of the journal on the disk.",
+    unit: "bytes",
+    row: "journal",
+    text: "{}",
+  },
+  journalLimitBytes: {
+    kind: "gauge",
+    help: "How large the journal may be.",
+    unit: "bytes",
+    row: "journal",
+    text: "of at most {}",
+  },
 } as const satisfies Declarations;
 
 /** As they are shown. */
 export type AccountingMetrics = Values<typeof ACCOUNTING_METRICS>;
 
-export type AccountingGauges = Gauges<typeof ACCOUNTING_METRICS>;
+type AccountingGauges = Gauges<typeof ACCOUNTING_METRICS>;
+
+export type JournalState = AccountingGauges["journal"];
+
+/** Those that the journal knows. */
+export type JournalGauges = Omit<AccountingGauges, "script" | "runningHandlers">;

@@ -2,7 +2,6 @@
  * The administrator's view of the journal's files while no daemon has them. It has the
  * journal's lock as long as it is open, so that a daemon that starts meanwhile waits.
  */
-import { tryParseRecord } from "@cm4all/cgroup";
 import { CommandFailure, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_TEMPFAIL } from "@cm4all/command";
 import {
   DEFAULT_OPTIONS,
@@ -14,6 +13,7 @@ import {
 import { errorText, type Fd, isErrno } from "@cm4all/linux";
 import type { JournalConfig } from "../config.ts";
 import { JournalRecords } from "./journal-records.ts";
+import { findOutdated, OUTDATED } from "./outdated-records.ts";
 import {
   type AccountingRecords,
   type FoundRecord,
@@ -73,11 +73,8 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
     for (const number of numbers)
       if (!isDecidable(this.#journal.state(number)))
         throw new RecordRefused(number, "is not parked");
-    for (const number of await this.#outdated(numbers))
-      throw new RecordRefused(
-        number,
-        "is not handed over again: a later report of its cgroup was handed over, which includes its figures",
-      );
+    for (const number of await findOutdated(this.#journal, numbers))
+      throw new RecordRefused(number, OUTDATED);
     await this.#mark(numbers, RecordState.WAITING);
     return numbers.length;
   }
@@ -92,40 +89,11 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
         if (isDecidable(state)) numbers.push(number);
       }
       if (numbers.length === 0) return count;
-      const outdated = new Set(await this.#outdated(numbers));
+      const outdated = new Set(await findOutdated(this.#journal, numbers));
       const current = numbers.filter((number) => !outdated.has(number));
       await this.#mark(current, RecordState.WAITING);
       count += current.length;
     }
-  }
-
-  /** Returns those of whose cgroups a later report was handed over, as far as the journal knows. */
-  async #outdated(numbers: readonly number[]): Promise<number[]> {
-    const wanted = new Set(numbers);
-    const own: { readonly number: number; readonly id: string; readonly report: number }[] = [];
-    const latest = new Map<string, number>();
-    await this.#visitHandedOver((number, id, report) => {
-      if (!wanted.has(number)) return;
-      own.push({ number, id, report });
-      latest.set(id, Math.max(report, latest.get(id) ?? 0));
-    });
-    await this.#visitHandedOver((_, id, report) => {
-      const known = latest.get(id);
-      if (known !== undefined && report > known) latest.set(id, report);
-    });
-    return own.flatMap(({ number, id, report }) =>
-      report < (latest.get(id) ?? report) ? [number] : [],
-    );
-  }
-
-  async #visitHandedOver(
-    visit: (number: number, id: string, report: number) => void,
-  ): Promise<void> {
-    await this.#journal.visit((entry) => {
-      if (entry.kind !== "record" || entry.state === RecordState.WAITING) return;
-      const record = tryParseRecord(entry.payload.toString());
-      if (record !== undefined) visit(entry.number, record.snapshot.id, record.snapshot.report);
-    });
   }
 
   async drop(numbers: readonly number[]): Promise<number> {

@@ -1,18 +1,25 @@
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
+import type { Handlers, Outcome, Run } from "@cm4all/lua";
 import { pauseAfter } from "@cm4all/supervision";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type AccountingPolicy, AccountingQueue, HANDLER_PAUSES } from "./queue.ts";
+import { HANDLER_PAUSES } from "./failing.ts";
+import { type AccountingPolicy, AccountingQueue, type QueueParts } from "./queue.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
+import type { WindowPage } from "./window.ts";
+
+const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
 
 /** Handlers that end when the test says so. */
 class FakeSink implements AccountingSink {
   #state: SinkState = "ready";
   #listener = () => {};
+  handlers: Handlers = { released: "one", running: "none", bearsRepetition: false };
   readonly calls: string[] = [];
-  readonly running = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  readonly running = new Map<string, { run: Run; end: (outcome: Outcome) => void }>();
   most = 0;
-  room = Number.POSITIVE_INFINITY;
+  maxRunning = Number.POSITIVE_INFINITY;
 
   get state(): SinkState {
     return this.#state;
@@ -23,78 +30,145 @@ class FakeSink implements AccountingSink {
     this.#listener();
   }
 
+  get room(): number {
+    return this.#state === "ready" ? this.maxRunning - this.running.size : 0;
+  }
+
   onStateChange(listener: () => void): void {
     this.#listener = listener;
   }
 
-  account({ id, report }: CgroupSnapshot): Promise<void> {
-    const name = `${id}#${report}`;
-    this.calls.push(name);
-    return new Promise((resolve, reject) => {
-      this.running.set(name, { resolve, reject });
+  run(records: readonly CgroupRecord[], run: Run): Promise<Outcome> {
+    const name = records.map(({ snapshot: { id, report } }) => `${id}#${report}`).join(" ");
+    this.calls.push(run.kind === "running" ? `running ${name}` : name);
+    return new Promise((end) => {
+      this.running.set(name, { run, end });
       this.most = Math.max(this.most, this.running.size);
     });
   }
 
-  succeed(...names: string[]): void {
+  /** Ends those of these names, or all. */
+  end(outcome: Outcome, ...names: string[]): void {
     for (const name of names.length > 0 ? names : [...this.running.keys()]) {
-      this.running.get(name)?.resolve();
+      const { end } = this.running.get(name) ?? {};
       this.running.delete(name);
+      end?.(outcome);
     }
   }
 
-  fail(message = "no database"): void {
-    for (const { reject } of this.running.values()) reject(new Error(message));
-    this.running.clear();
+  succeed(...names: string[]): void {
+    this.end({ type: "done" }, ...names);
+  }
+
+  /** As a script fails that has done nothing yet. */
+  fail(message = "mistake", ...names: string[]): void {
+    this.end({ type: "failed", message, effect: "none", cause: "script" }, ...names);
+  }
+
+  /** As a script fails that does not reach its database. */
+  disconnect(...names: string[]): void {
+    const message = "no database";
+    this.end({ type: "failed", message, effect: "none", cause: "connection" }, ...names);
+  }
+
+  async begin(name: string): Promise<void> {
+    await this.running.get(name)?.run.begin();
+  }
+}
+
+/** A journal without a disk. */
+class Records {
+  readonly #records: CgroupRecord[] = [];
+  readonly states: RecordState[] = [];
+  readonly notes: string[] = [];
+  readonly marks: string[] = [];
+  #next = 0;
+  /** Told of what cannot be read. */
+  failure: Error | undefined;
+
+  append(id: string, report: number): number {
+    const snapshot = { path: bytesOfText(`/${id}`), id, report, measuredMs: 0 };
+    this.states.push(WAITING);
+    return this.#records.push({ snapshot, xattrs: [] }) - 1;
+  }
+
+  async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
+    if (this.failure !== undefined) throw this.failure;
+    const records: { number: number; record: CgroupRecord }[] = [];
+    for (; records.length < count && this.#next < this.#records.length; this.#next++) {
+      const record = this.#records[this.#next];
+      if (record === undefined || this.state(this.#next) !== WAITING || isTaken(this.#next))
+        continue;
+      records.push({ number: this.#next, record });
+    }
+    return { records, damaged: [] };
+  }
+
+  async readAgain(number: number): Promise<CgroupRecord | undefined> {
+    return this.#records[number];
+  }
+
+  state(number: number): RecordState | undefined {
+    return this.states[number];
+  }
+
+  async mark(number: number, state: RecordState, note?: string): Promise<void> {
+    this.states[number] = state;
+    this.marks.push(`${number}:${state}`);
+    if (note !== undefined) this.notes[number] = note;
+  }
+
+  /** How many have each state. */
+  count(state: RecordState): number {
+    return this.states.filter((each) => each === state).length;
   }
 }
 
 let sink: FakeSink;
-let settled: number[];
+let records: Records;
+let kept: Set<number>;
 let log: string[];
 let queue: AccountingQueue;
-let number: number;
-const releaser = { settle: (releases: readonly number[]) => settled.push(...releases) };
 
 const DEFAULT_POLICY: AccountingPolicy = {
   retry: true,
   maxAgeMs: 3_600_000,
   maxWaiting: 10_000,
-  maxRunning: 1000,
+  maxRunning: 64,
+  batch: 100,
 };
 
 function open(policy: Partial<AccountingPolicy> = {}): void {
-  queue = new AccountingQueue(sink, { ...DEFAULT_POLICY, ...policy }, (_, text) => log.push(text));
+  const parts: QueueParts = {
+    sink,
+    window: records,
+    journal: records,
+    isKept: (number) => kept.has(number),
+    log: (_, text) => log.push(text),
+    nowMs: () => performance.now(),
+  };
+  queue = new AccountingQueue(parts, { ...DEFAULT_POLICY, ...policy });
 }
 
-/** Releases cgroups, given as `id#report`. */
-function release(...names: string[]): void {
-  queue.add(
-    names.map((name) => {
-      const [id = "", report = "1"] = name.split("#");
-      const path = bytesOfText(`/${id}`);
-      return {
-        number: number++,
-        vanished: id.startsWith("vanished"),
-        isFound: false,
-        replaces: undefined,
-        record: { snapshot: { path, id, report: Number(report), measuredMs: 0 }, xattrs: [] },
-      };
-    }),
-    releaser,
-  );
+/** Has records wait, given as `id#report`. */
+async function release(...names: string[]): Promise<void> {
+  for (const name of names) {
+    const [id = "", report = "1"] = name.split("#");
+    records.append(id, Number(report));
+  }
+  queue.wake();
+  await pass();
 }
 
 const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
+const list: Handlers = { released: "list", running: "none", bearsRepetition: false };
 
 beforeEach(() => {
-  vi.useFakeTimers({
-    toFake: ["setTimeout", "clearTimeout", "setImmediate", "Date", "performance"],
-  });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] });
   sink = new FakeSink();
-  settled = [];
+  records = new Records();
+  kept = new Set();
   log = [];
-  number = 1;
   open();
 });
 
@@ -103,30 +177,75 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe("AccountingQueue", () => {
-  it("hands over in order and settles what succeeded", async () => {
-    release("child", "parent");
+describe("the queue", () => {
+  it("hands over in order, and forgets what succeeded", async () => {
+    await release("child", "parent");
     expect(sink.calls).toEqual(["child#1", "parent#1"]);
+    expect(queue.runningHandlers).toBe(2);
     sink.succeed("parent#1");
     await pass();
-    expect(settled).toEqual([2]);
-    expect(queue.metrics).toMatchObject({
-      waitingCgroups: 1,
-      runningHandlers: 1,
-      accountedCgroups: 1,
-    });
+    expect(records.states).toEqual([WAITING, GONE]);
     sink.succeed();
     await pass();
-    expect(settled).toEqual([2, 1]);
-    expect(queue.metrics).toMatchObject({
-      waitingCgroups: 0,
-      runningHandlers: 0,
-      accountedCgroups: 2,
-    });
+    expect(records.states).toEqual([GONE, GONE]);
+    expect(queue.counts.accountedCgroups).toBe(2);
+    expect(queue.runningHandlers).toBe(0);
   });
 
-  it("tries again with growing pauses, and logs an error once", async () => {
-    release("a");
+  it("keeps to the room of the sink, and says what it handed over with the directory there", async () => {
+    sink.maxRunning = 2;
+    kept.add(1);
+    await release("a", "b", "c", "d", "e");
+    for (let i = 0; i < 5; i++) {
+      sink.succeed();
+      await pass();
+    }
+    expect(sink.calls).toHaveLength(5);
+    expect(sink.most).toBe(2);
+    expect(records.states).toEqual([GONE, ACCOUNTED, GONE, GONE, GONE]);
+  });
+
+  it.each(["starting", "down", "idle"] as const)("waits while the sink is %s", async (state) => {
+    sink.state = state;
+    await release("a", "b");
+    await pass(10_000_000);
+    expect(sink.calls).toEqual([]);
+    expect(records.count(WAITING)).toBe(2);
+    sink.state = "ready";
+    await pass();
+    expect(sink.calls).toEqual(["a#1", "b#1"]);
+  });
+
+  it("holds a bounded number in memory, and reads on in order", async () => {
+    sink.maxRunning = 1;
+    await release(...Array.from({ length: 5000 }, (_, i) => `c${i}`));
+    let most = 0;
+    for (let i = 0; i < 5000; i++) {
+      if (i % 100 === 0) {
+        const held = records.states.filter((_, number) => queue.find(number) !== undefined).length;
+        most = Math.max(most, held);
+      }
+      sink.succeed();
+      await pass();
+    }
+    expect(sink.calls).toEqual(Array.from({ length: 5000 }, (_, i) => `c${i}#1`));
+    expect(most).toBeLessThanOrEqual(1001);
+  });
+
+  it("tries again to read what cannot be read, and says so once", async () => {
+    records.failure = new Error("EIO");
+    await release("a");
+    await pass(3000);
+    expect(log).toEqual(["cannot read the journal: EIO"]);
+    records.failure = undefined;
+    await pass(1000);
+    expect(sink.calls).toEqual(["a#1"]);
+  });
+});
+
+describe("a failure without an effect", () => {
+  it("is followed by another call after growing pauses, and logged once", async () => {
+    await release("a");
     for (const pauseMs of [1000, 2000, 4000, 8000]) {
       sink.fail();
       await pass(pauseMs - 1);
@@ -134,17 +253,11 @@ describe("AccountingQueue", () => {
       await pass(1);
       expect(sink.running.size).toBe(1);
     }
-    expect(settled).toEqual([]);
-    expect(log).toEqual(["/a: no database"]);
+    expect(records.states).toEqual([WAITING]);
+    expect(log).toEqual(["/a: mistake"]);
     sink.succeed();
     await pass();
-    expect(settled).toEqual([1]);
-    expect(queue.metrics).toMatchObject({
-      failedHandlers: 4,
-      retriedHandlers: 4,
-      accountedCgroups: 1,
-      lostCgroups: 0,
-    });
+    expect(queue.counts).toMatchObject({ failedHandlers: 4, retriedHandlers: 4, lostCgroups: 0 });
   });
 
   it("pauses for five minutes at most", () => {
@@ -152,31 +265,18 @@ describe("AccountingQueue", () => {
     expect(pauses).toEqual([1000, 2000, 256_000, 300_000, 300_000]);
   });
 
-  it("gives up what has failed for the longest age, logs and counts it", async () => {
-    open({ maxAgeMs: 10_000 });
-    release("a");
+  it("is forgotten by the journal if it had begun", async () => {
+    await release("a");
+    await sink.begin("a#1");
+    expect(records.states).toEqual([BEGAN]);
     sink.fail();
-    await pass(1000);
-    sink.fail("other");
-    await pass(2000);
-    sink.fail();
-    // The fourth, from second 7 on, runs longer than its cgroup may fail.
-    await pass(8000);
-    expect(settled).toEqual([]);
-    sink.fail("last");
     await pass();
-    expect(settled).toEqual([1]);
-    expect(log.at(-1)).toBe(
-      "/a: not accounted, given up after 4 attempts: its handler has failed for 10 s; last error: last",
-    );
-    expect(queue.metrics).toMatchObject({ waitingCgroups: 0, lostCgroups: 1 });
-    await pass(1_000_000);
-    expect(sink.calls).toHaveLength(4);
+    expect(records.states).toEqual([WAITING]);
   });
 
-  it("calls a handler a last time when the longest age is over", async () => {
+  it("parks the record after the longest age, with a last call", async () => {
     open({ maxAgeMs: 10_000 });
-    release("a");
+    await release("a");
     for (const pauseMs of [1000, 2000, 4000, 3000]) {
       sink.fail();
       await pass(pauseMs - 1);
@@ -184,232 +284,400 @@ describe("AccountingQueue", () => {
       await pass(1);
       expect(sink.running.size).toBe(1);
     }
-    expect(settled).toEqual([]);
-    sink.fail();
+    sink.fail("last");
     await pass();
-    expect(settled).toEqual([1]);
-    expect(queue.metrics.lostCgroups).toBe(1);
+    expect(records.states).toEqual([PARKED]);
+    expect(records.notes[0]).toBe("its handler has failed 5 times: last");
+    expect(log.at(-1)).toBe(
+      '/a: parked, see "cm4all-spawn accounting": its handler has failed 5 times: last',
+    );
+    await pass(1_000_000);
+    expect(sink.calls).toHaveLength(5);
+    expect(queue.counts.lostCgroups).toBe(0);
   });
 
   it.each([7_200_000, -7_200_000])(
-    "takes no notice of a step of the wall clock",
-    async (stepMs) => {
-      release("a", "b");
+    "takes no notice of a step of the clock: %d ms",
+    async (step) => {
+      open({ maxAgeMs: 10_000 });
+      await release("a");
       sink.fail();
       await pass(500);
-      vi.setSystemTime(Date.now() + stepMs);
-      release("c");
-      sink.fail();
-      await pass(500);
-      expect(sink.running.size).toBe(2);
-      sink.succeed();
+      vi.setSystemTime(Date.now() + step);
       await pass(500);
       expect(sink.running.size).toBe(1);
-      sink.succeed();
-      await pass();
-      expect(queue.metrics).toMatchObject({
-        accountedCgroups: 3,
-        lostCgroups: 0,
-        waitingCgroups: 0,
-      });
-    },
-  );
-
-  it.each(["starting", "down"] as const)(
-    "gives up nothing, for age or number, before it was tried (%s)",
-    async (state) => {
-      open({ maxAgeMs: 10_000, maxWaiting: 3 });
-      sink.state = state;
-      release("a", "b", "c", "d", "e");
-      await pass(1_000_000);
-      release("f");
-      await pass();
-      expect(queue.metrics).toMatchObject({ waitingCgroups: 6, lostCgroups: 0 });
-      // The age counts from the first attempt.
-      sink.state = "ready";
       sink.fail();
-      await pass(9999);
-      expect(queue.metrics).toMatchObject({ waitingCgroups: 6, lostCgroups: 0 });
-      sink.succeed();
       await pass();
-      expect(queue.metrics).toMatchObject({ accountedCgroups: 6, lostCgroups: 0 });
+      expect(records.states).toEqual([WAITING]);
     },
   );
 
-  it("gives up nothing while it cannot be tried", async () => {
-    open({ maxAgeMs: 10_000, maxWaiting: 1 });
-    release("a", "b");
-    sink.fail();
-    await pass();
-    sink.state = "down";
-    await pass(1_000_000);
-    release("c");
-    await pass();
-    expect(queue.metrics).toMatchObject({ waitingCgroups: 3, lostCgroups: 0 });
-    sink.state = "ready";
+  it("parks the oldest of too many", async () => {
+    open({ maxWaiting: 3 });
+    await release("ok");
     sink.succeed();
     await pass();
-    expect(queue.metrics).toMatchObject({ accountedCgroups: 3, lostCgroups: 0 });
-  });
-
-  it("gives up the oldest whose handler fails when there are too many, for a new one", async () => {
-    open({ maxWaiting: 3 });
-    release("a", "b", "c", "d", "e");
-    await pass();
-    expect(queue.metrics).toMatchObject({ runningHandlers: 5, lostCgroups: 0 });
-    sink.fail();
-    await pass();
-    expect(settled).toEqual([]);
-    release("f");
-    await pass();
-    expect(settled).toEqual([1, 2]);
-    expect(log.at(-1)).toContain("the handlers of more than 3 cgroups fail");
-    // c, d and e are called again: f makes room in vain until one has failed.
-    await pass(1000);
-    expect(queue.metrics).toMatchObject({ waitingCgroups: 4, runningHandlers: 4, lostCgroups: 2 });
-    sink.fail();
-    release("g");
-    await pass();
-    release("h");
-    await pass();
-    expect(settled).toEqual([1, 2, 3]);
-  });
-
-  it("calls no more handlers than the sink has room for", async () => {
-    sink.room = 0;
-    release("a");
-    expect(sink.calls).toEqual([]);
-    sink.room = 1;
-    sink.state = "ready";
-    expect(sink.calls).toEqual(["a#1"]);
-  });
-
-  it("without retries a failed cgroup is settled at once", async () => {
-    open({ retry: false });
-    release("a");
-    sink.fail();
-    await pass();
-    expect(settled).toEqual([1]);
-    expect(queue.metrics).toMatchObject({ failedHandlers: 1, lostCgroups: 0, waitingCgroups: 0 });
-  });
-
-  it("keeps to the number of running handlers", async () => {
-    open({ maxRunning: 2 });
-    release("a", "b", "c", "d", "e");
-    for (let i = 0; i < 5; i++) {
-      sink.succeed();
+    for (const name of ["a", "b", "c", "d", "e"]) {
+      await release(name, `after-${name}`);
+      sink.fail("mistake", `${name}#1`);
+      await pass();
+      sink.succeed(`after-${name}#1`);
       await pass();
     }
-    expect(sink.calls).toHaveLength(5);
-    expect(sink.most).toBe(2);
+    expect(records.count(PARKED)).toBe(2);
+    expect(records.states.slice(1, 4)).toEqual([PARKED, GONE, PARKED]);
+    expect(log.at(-1)).toContain("the handlers of more than 3 cgroups fail");
   });
 
-  it("waits for the host, and starts in order when it is ready", async () => {
-    sink.state = "starting";
-    release("a", "b");
-    await pass(10_000);
-    expect(sink.calls).toEqual([]);
-    sink.state = "ready";
-    expect(sink.calls).toEqual(["a#1", "b#1"]);
+  it("without retries is the end of it, and counted", async () => {
+    open({ retry: false });
+    await release("a", "b");
+    sink.fail("mistake", "a#1");
+    sink.disconnect("b#1");
+    await pass(1_000_000);
+    expect(records.states).toEqual([GONE, GONE]);
+    expect(sink.calls).toHaveLength(2);
+    expect(queue.counts).toMatchObject({ failedHandlers: 2, lostCgroups: 2 });
   });
 
-  it("settles everything where the script has no handler", async () => {
-    sink.state = "starting";
-    release("a", "b");
-    sink.state = "idle";
-    release("c");
+  it("of a host that ends with many handlers parks none of them; the guilty one runs alone", async () => {
+    await release("a", "b", "guilty");
+    for (let i = 0; i < 2; i++) {
+      sink.end({ type: "interrupted", message: "killed", effect: "none" });
+      await pass(2000);
+    }
+    for (let i = 0; i < 20; i++) {
+      const names = [...sink.running.keys()];
+      expect(names.length).toBeLessThanOrEqual(1);
+      if (names[0]?.startsWith("guilty"))
+        sink.end({ type: "interrupted", message: "killed", effect: "none" });
+      else sink.succeed();
+      await pass(1000);
+    }
+    expect(records.states).toEqual([GONE, GONE, WAITING]);
+  });
+});
+
+describe("a failure after an effect", () => {
+  it.each([
+    ["taken", "its handler failed after it had taken effect: mistake"],
+    ["unanswered", "its handler failed after it had sent something that was not answered: mistake"],
+  ] as const)("parks the record: %s", async (effect, reason) => {
+    await release("a");
+    await sink.begin("a#1");
+    sink.end({ type: "failed", message: "mistake", effect, cause: "script" });
+    await pass(1_000_000);
+    expect(records.states).toEqual([PARKED]);
+    expect(records.notes[0]).toBe(reason);
+    expect(sink.calls).toHaveLength(1);
+  });
+
+  it("parks it if the host has ended", async () => {
+    await release("a");
+    sink.end({ type: "interrupted", message: "killed", effect: "unanswered" });
     await pass();
-    expect(settled).toEqual([1, 2, 3]);
-    expect(sink.calls).toEqual([]);
+    expect(records.states).toEqual([PARKED]);
   });
 
-  it("keeps what waits for a handler that was taken away, and settles what comes later", async () => {
-    open({ maxRunning: 1 });
-    release("a", "b", "waits");
+  it("is followed by another call if the script bears repetition", async () => {
+    sink.handlers = { ...sink.handlers, bearsRepetition: true };
+    await release("a");
+    sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
+    await pass(1000);
+    expect(sink.calls).toHaveLength(2);
+    expect(records.states).toEqual([WAITING]);
+  });
+
+  it("is the end of it without retries", async () => {
+    open({ retry: false });
+    await release("a");
+    sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
+    await pass();
+    expect(records.states).toEqual([GONE]);
+    expect(queue.counts.lostCgroups).toBe(1);
+  });
+});
+
+describe("an outage", () => {
+  const names = Array.from({ length: 20 }, (_, i) => `c${i}`);
+
+  it("has one handler called at a time, with growing pauses, until one succeeds", async () => {
+    sink.maxRunning = 8;
+    await release(...names);
+    expect(sink.running.size).toBe(8);
+    sink.disconnect();
+    await pass();
+    expect(sink.running.size).toBe(0);
+    for (const pauseMs of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+      await pass(pauseMs - 1);
+      expect(sink.running.size).toBe(0);
+      await pass(1);
+      expect(sink.running.size).toBe(1);
+      sink.disconnect();
+      await pass();
+    }
+    await pass(30_000);
     sink.succeed();
     await pass();
-    sink.state = "idle";
-    // The reaper had not heard of it yet.
-    release("late");
-    await pass(10_000_000);
-    expect(settled).toEqual([1]);
-    expect(log).toEqual(["2 cgroups wait until there is a handler"]);
-    sink.state = "starting";
-    release("d");
-    sink.state = "idle";
-    await pass();
-    expect(settled).toEqual([1, 5]);
-    sink.state = "starting";
-    sink.state = "ready";
+    expect(sink.running.size).toBe(8);
     for (let i = 0; i < 3; i++) {
       sink.succeed();
       await pass();
     }
-    expect(sink.calls).toEqual(["a#1", "b#1", "waits#1", "late#1"]);
-    expect(queue.metrics).toMatchObject({ accountedCgroups: 4, lostCgroups: 0, waitingCgroups: 0 });
+    expect(records.count(GONE)).toBe(20);
+    // One line for the failure, one for the outage, one for its end.
+    expect(log).toHaveLength(3);
   });
 
-  it("keeps what waits for a script that could not be used, if it has no handler then", async () => {
-    sink.state = "starting";
-    release("a");
-    sink.state = "down";
-    release("b");
-    sink.state = "starting";
-    release("c");
-    sink.state = "idle";
+  it("parks nothing, however long it lasts and whatever its handlers say", async () => {
+    open({ maxAgeMs: 10_000, maxWaiting: 3 });
+    await release(...names);
+    sink.fail("relation does not exist");
+    for (let i = 0; i < 200; i++) {
+      await pass(30_000);
+      expect(sink.running.size).toBeLessThanOrEqual(1);
+      sink.fail("relation does not exist");
+    }
     await pass();
-    expect(settled).toEqual([]);
-    expect(queue.metrics.waitingCgroups).toBe(3);
+    expect(records.count(WAITING)).toBe(20);
+    for (let i = 0; i < 100; i++) {
+      sink.succeed();
+      await pass(30_000);
+    }
+    expect(records.count(GONE)).toBe(20);
   });
 
-  it("replaces a report that waits by a later one of the same cgroup", async () => {
-    release("a#1");
+  it("is none if one record alone fails, also if it loses its connection each time", async () => {
+    sink.maxRunning = 2;
+    await release("bad", "a");
+    for (let i = 0; i < 20; i++) {
+      sink.succeed(...[...sink.running.keys()].filter((name) => !name.startsWith("bad")));
+      sink.disconnect();
+      await pass(1000);
+      await release(`b${i}`);
+    }
+    sink.succeed();
+    await pass();
+    expect(queue.counts.accountedCgroups).toBeGreaterThanOrEqual(20);
+    expect(sink.calls.filter((name) => name === "bad#1").length).toBeLessThan(8);
+  });
+
+  it("ends when retries are given up", async () => {
+    await release("a", "b");
+    sink.disconnect();
+    await pass();
+    queue.configure({ ...DEFAULT_POLICY, retry: false });
+    await pass();
+    expect(sink.running.size).toBe(2);
+  });
+});
+
+describe("reports of the same cgroup", () => {
+  it("are replaced by a later one while they wait", async () => {
+    await release("a#1");
     sink.fail();
     await pass();
-    release("a#2");
+    await release("a#2");
     expect(sink.calls).toEqual(["a#1", "a#2"]);
     await pass(5000);
     expect(sink.calls).toHaveLength(2);
     sink.succeed();
     await pass();
-    expect(settled).toEqual([2]);
-    expect(queue.metrics).toMatchObject({
-      supersededReports: 1,
-      waitingCgroups: 0,
-      lostCgroups: 0,
-    });
+    expect(records.states).toEqual([GONE, GONE]);
+    expect(queue.counts).toMatchObject({ supersededReports: 1, accountedCgroups: 1 });
   });
 
   it.each(["succeed", "fail"] as const)(
-    "hands over a later report when the running one has ended (%s)",
+    "wait until the one that runs has ended: %s",
     async (how) => {
-      release("a#1");
-      release("a#2");
-      release("a#3");
+      for (const name of ["a#1", "a#2", "a#3"]) await release(name);
       expect(sink.calls).toEqual(["a#1"]);
       sink[how]();
       await pass();
       expect(sink.calls).toEqual(["a#1", "a#3"]);
       sink.succeed();
       await pass();
-      expect(settled.at(-1)).toBe(3);
-      expect(queue.metrics.waitingCgroups).toBe(0);
+      expect(records.states).toEqual([GONE, GONE, GONE]);
     },
   );
 
-  it("hands over what vanished, and has nothing to settle", async () => {
-    release("vanished");
+  it("that are parked are followed by the later one", async () => {
+    await release("a#1");
+    await release("a#2");
+    sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
+    await pass();
+    expect(records.states).toEqual([PARKED, WAITING]);
+    queue.follows(1, 0);
     sink.succeed();
     await pass();
-    expect(queue.metrics).toMatchObject({ accountedCgroups: 1, waitingCgroups: 0 });
-    expect(settled).toEqual([]);
+    // So that nobody retries the first.
+    expect(records.states).toEqual([PARKED, ACCOUNTED]);
   });
 
-  it("waits at the end for handlers that run, but not for pauses, and not for ever", async () => {
-    release("a", "b");
-    sink.fail();
+  it("can be withdrawn until they run", async () => {
+    sink.maxRunning = 1;
+    await release("a", "b");
+    expect([0, 1, 99].map((number) => queue.tryWithdraw(number))).toEqual([false, true, true]);
+    sink.succeed();
     await pass();
-    release("c");
+    expect(sink.calls).toEqual(["a#1"]);
+  });
+});
+
+describe("a handler of lists", () => {
+  beforeEach(() => {
+    sink.handlers = list;
+    open({ batch: 4 });
+  });
+
+  it("gets what is ready, up to the batch, one list at a time, each id once", async () => {
+    await release("a", "b", "c", "a#2", "d", "e");
+    expect(sink.calls).toEqual(["b#1 c#1 a#2 d#1"]);
+    await release("f");
+    sink.succeed();
+    await pass();
+    expect(sink.calls.slice(1)).toEqual(["e#1 f#1"]);
+    sink.succeed();
+    await pass();
+    await release("g");
+    expect(sink.calls.slice(2)).toEqual(["g#1"]);
+    expect(queue.counts).toMatchObject({ accountedCgroups: 6, supersededReports: 1 });
+  });
+
+  it("is split in halves until the bad one is alone, which disturbs no other list then", async () => {
+    await release("a", "b", "bad", "d");
+    const judgeAll = async () => {
+      for (const name of [...sink.running.keys()])
+        if (name.includes("bad")) sink.fail("mistake", name);
+        else sink.succeed(name);
+      await pass();
+    };
+    for (let i = 0; i < 5; i++) await judgeAll();
+    expect(sink.calls).toEqual(["a#1 b#1 bad#1 d#1", "a#1 b#1", "bad#1 d#1", "bad#1", "d#1"]);
+    expect(records.states).toEqual([GONE, GONE, WAITING, GONE]);
+    await pass(999);
+    await release("e", "f");
+    await judgeAll();
+    await pass(1);
+    await release("g");
+    expect(sink.calls.slice(5)).toEqual(["e#1 f#1", "bad#1"]);
+  });
+
+  it("waits as a whole for the database", async () => {
+    await release("a", "b", "c");
+    sink.disconnect();
+    await pass(1000);
+    expect(sink.calls.at(-1)).toBe("a#1");
+    sink.succeed();
+    await pass();
+    expect(sink.calls.at(-1)).toBe("b#1 c#1");
+  });
+
+  it("is parked as a whole if it has begun and may have taken effect", async () => {
+    await release("a", "b");
+    await sink.begin("a#1 b#1");
+    expect(records.states).toEqual([BEGAN, BEGAN]);
+    sink.end({ type: "failed", message: "lost", effect: "unanswered", cause: "connection" });
+    await pass(1_000_000);
+    expect(records.states).toEqual([PARKED, PARKED]);
+    expect(log.at(-1)).toContain("/a and 1 others: parked");
+  });
+
+  it("with declared repetition is split even after an effect", async () => {
+    sink.handlers = { ...list, bearsRepetition: true };
+    await release("a", "b");
+    sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
+    await pass();
+    expect(sink.calls).toEqual(["a#1 b#1", "a#1"]);
+  });
+
+  it("splits no list in an outage", async () => {
+    await release("a", "b", "c", "d");
+    for (let i = 0; i < 20; i++) {
+      sink.fail("relation does not exist");
+      await pass();
+    }
+    expect(sink.calls.length).toBeLessThan(6);
+    await pass(60_000);
+    sink.succeed();
+    await pass(300_000);
+    while (sink.running.size > 0) {
+      sink.succeed();
+      await pass(1);
+    }
+    expect(records.count(GONE)).toBe(4);
+  });
+});
+
+describe("interim reports", () => {
+  const interim = (...ids: string[]) =>
+    queue.interim(
+      ids.map((id) => ({
+        snapshot: { path: bytesOfText(`/${id}`), id, report: 0, measuredMs: 0 },
+        xattrs: [],
+      })),
+    );
+
+  it.each([
+    ["there is no handler", { released: "one", running: "none", bearsRepetition: true }],
+    ["the script bears no repetition", { released: "one", running: "one", bearsRepetition: false }],
+  ] as const)("are dropped if %s", async (_, handlers) => {
+    sink.handlers = handlers;
+    interim("a");
+    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    queue.wake();
+    await pass();
+    expect(sink.calls).toEqual([]);
+  });
+
+  it("are handed over beside the others, and dropped while the host is not ready", async () => {
+    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.state = "down";
+    interim("early");
+    sink.state = "ready";
+    await release("z");
+    interim("a", "b");
+    expect(sink.calls).toEqual(["z#1", "running a#0", "running b#0"]);
+    sink.succeed();
+    await pass();
+    expect(queue.interimReports).toBe(2);
+    expect(queue.counts.accountedCgroups).toBe(1);
+  });
+
+  it("come in lists where the handler takes them", async () => {
+    sink.handlers = { released: "list", running: "list", bearsRepetition: true };
+    interim("a");
+    interim("b", "c");
+    expect(sink.calls).toEqual(["running a#0"]);
+    sink.succeed();
+    await pass();
+    expect(sink.calls.at(-1)).toBe("running b#0 c#0");
+  });
+
+  it("never come after or beside the final one, which waits for one that runs", async () => {
+    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.maxRunning = 1;
+    interim("a", "b");
+    queue.ranEmpty("a");
+    await release("a");
+    interim("a");
+    expect(sink.calls).toEqual(["running a#0"]);
+    sink.maxRunning = 2;
+    sink.succeed();
+    await pass();
+    expect(sink.calls.slice(1).toSorted()).toEqual(["a#1", "running b#0"]);
+    interim("a");
+    sink.succeed();
+    await pass();
+    expect(sink.calls).toHaveLength(3);
+  });
+});
+
+describe("the end", () => {
+  it("waits for handlers that run, but not for pauses, and not for ever", async () => {
+    await release("a", "b");
+    sink.fail("mistake", "a#1");
+    await pass();
     let isDrained = false;
     const drained = queue.drain(500).then(() => {
       isDrained = true;
@@ -420,16 +688,11 @@ describe("AccountingQueue", () => {
     await pass();
     expect(isDrained).toBe(true);
     await drained;
-    expect(queue.metrics.waitingCgroups).toBe(2);
-    release("d");
+    await release("d");
+    await pass(10_000);
+    expect(sink.calls).toHaveLength(2);
     const second = queue.drain(500);
     await pass(500);
     await second;
-  });
-
-  it("does not wait at the end for a host that is down", async () => {
-    sink.state = "down";
-    release("a");
-    await queue.drain(1_000_000);
   });
 });

@@ -1,35 +1,36 @@
 /**
- * Between the reaper and the script host: every released cgroup is handed to its
- * handler until that has returned without an error; only then the reaper is told to
- * delete it. The directory itself is the durable copy of what waits here.
+ * Has handlers called for the records that wait, and decides what follows. It does no I/O
+ * itself: records come from the window, states go to the journal, handlers run in the sink.
  *
  * Invariants:
- * - There is at most one entry for a cgroup's id, and at most one handler runs for it:
- *   a later report, whose counters include the earlier one's, takes the place of one
- *   that waits, and waits for one that runs.
- * - Entries are in the order of their release, so children come before their parents.
- * - Whoever has been told that a handler is there or will be waits for one: only what was
- *   released while that was not known, or while there was none, is settled without.
- * - Nothing is given up that has not been tried, nor while it cannot be tried.
- *
- * Ages are those of CLOCK_MONOTONIC, which never jumps and by which Node's timers go. It
- * stands still while the host is suspended, when no handler could be tried either.
+ * - Records are handed over in the order of the journal; one whose handler has failed goes
+ *   behind the others.
+ * - At most one handler runs for a cgroup's id: a later report, whose counters include the
+ *   earlier one's, takes the place of one that waits, and waits for one that runs.
+ * - A record leaves the journal when its handler has returned; verdict.ts has the rules for
+ *   those that fail.
+ * - How many handlers may run is the sink's business alone.
  */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
-import { errorText, textOf } from "@cm4all/linux";
-import { doubling, pauseAfter } from "@cm4all/supervision";
-import { LOG_ERR, LOG_WARNING, type Logger } from "../log.ts";
-import { zeroCounts } from "../metrics/declaration.ts";
-import type { Release } from "../reaper/messages.ts";
-import { ACCOUNTING_METRICS, type AccountingGauges, type AccountingMetrics } from "./metrics.ts";
-import type { AccountingSink, SinkState } from "./sink.ts";
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { RecordState } from "@cm4all/journal";
+import { errorText } from "@cm4all/linux";
+import type { Outcome } from "@cm4all/lua";
+import { LOG_ERR, LOG_NOTICE, type Logger } from "../log.ts";
+import { type Entry, nameOf, newEntry } from "./entry.ts";
+import { FailingRecords } from "./failing.ts";
+import { InterimReports } from "./interim.ts";
+import { Lineup, runsAlone } from "./lineup.ts";
+import { Outage } from "./outage.ts";
+import type { AccountingSink } from "./sink.ts";
+import { judge } from "./verdict.ts";
+import type { DamagedRecord, RecordWindow } from "./window.ts";
 
 export interface AccountingPolicy {
   /** Whether a failed handler is called again. */
   readonly retry: boolean;
-  /** How long after its first attempt a cgroup whose handler fails is given up. */
+  /** How long the handler of a cgroup may fail, while others succeed, until it is parked. */
   readonly maxAgeMs: number;
-  /** How many cgroups whose handler has failed may wait; the oldest is given up for a new one. */
+  /** How many cgroups whose handler has failed may wait; the oldest is parked for a new one. */
   readonly maxWaiting: number;
   /** How many handlers may run, that is: mostly wait, at the same time. */
   readonly maxRunning: number;
@@ -37,252 +38,402 @@ export interface AccountingPolicy {
   readonly batch: number;
 }
 
-/** Who released a cgroup and waits for its handler. */
-export interface Releaser {
-  settle(releases: readonly number[]): void;
+/** What the queue asks of the journal. */
+export interface RecordStates {
+  state(number: number): RecordState | undefined;
+  /** @throws (rejects) once the journal is closed: the next start decides then */
+  mark(number: number, state: RecordState, note?: string): Promise<void>;
 }
 
-/** Between the failure of a cgroup's handler and its next call. */
-export const HANDLER_PAUSES = doubling(1000, 300_000);
-
-interface Entry {
-  readonly snapshot: CgroupSnapshot;
-  readonly release: Release;
-  readonly releaser: Releaser;
-  /** When its handler was first called. */
-  triedSinceMs: number | undefined;
-  attempts: number;
-  lastError: string | undefined;
-  isRunning: boolean;
-  pause: NodeJS.Timeout | undefined;
-  /** A later report, which came while this one's handler was running. */
-  successor: Entry | undefined;
+export interface QueueParts {
+  readonly sink: AccountingSink;
+  readonly window: Pick<RecordWindow, "read" | "readAgain">;
+  readonly journal: RecordStates;
+  /** Whether the directory of a record is there: then its cgroup may be reported again. */
+  readonly isKept: (number: number) => boolean;
+  readonly log: Logger;
+  /** Milliseconds of a clock that never jumps. */
+  readonly nowMs: () => number;
 }
+
+/** How many records are read ahead. */
+const CAPACITY = 1000;
+
+/** Of a reason, what stands in the journal. */
+const MAX_NOTE = 1000;
+
+/** After a record could not be read. */
+const READ_PAUSE_MS = 1000;
 
 export class AccountingQueue {
-  readonly #sink: AccountingSink;
-  readonly #log: Logger;
+  readonly #parts: QueueParts;
+  readonly #lineup = new Lineup();
+  readonly #failing = new FailingRecords((entry) => void this.#pauseEnded(entry));
+  readonly #outage = new Outage(() => this.#pump());
+  readonly #interim: InterimReports;
   #policy: AccountingPolicy;
-  /** By id, in the order of the releases. */
-  readonly #entries = new Map<string, Entry>();
-  /** Those that can be handed over now, in their order. */
-  #ready = new Set<Entry>();
-  /** Those whose handler has failed, in the order in which it did for the first time. */
-  readonly #failing = new Set<Entry>();
-  /** Those that were released while it was not known whether there is a handler. */
-  readonly #undecided = new Set<Entry>();
-  /** Whether a handler was there, or to come, since the last time that there was none. */
-  #isPromised = false;
-  #lastState: SinkState | undefined;
+  /** By its number, for a report that came while an earlier one was handed over: that one. */
+  readonly #earlier = new Map<number, number>();
   #running = 0;
-  readonly #counts = zeroCounts(ACCOUNTING_METRICS);
-  readonly #settled = new Map<Releaser, number[]>();
+  #isListRunning = false;
+  #isAloneRunning = false;
+  #isReading = false;
+  /** Whether there may be more in the window. */
+  #mayBeMore = true;
+  #readPause: NodeJS.Timeout | undefined;
+  #lastSuccessMs = Number.NEGATIVE_INFINITY;
+  /** The one that has failed last since the last success. */
+  #lastFailed: Entry | undefined;
+  #loggedError: string | undefined;
   #drained: (() => void) | undefined;
+  #isDraining = false;
+  readonly counts = {
+    accountedCgroups: 0,
+    supersededReports: 0,
+    failedHandlers: 0,
+    retriedHandlers: 0,
+    lostCgroups: 0,
+    handlerSeconds: 0,
+  };
 
-  constructor(sink: AccountingSink, policy: AccountingPolicy, log: Logger) {
-    this.#sink = sink;
+  constructor(parts: QueueParts, policy: AccountingPolicy) {
+    this.#parts = parts;
     this.#policy = policy;
-    this.#log = log;
-    sink.onStateChange(() => this.#pump());
+    this.#interim = new InterimReports({
+      sink: parts.sink,
+      log: parts.log,
+      isBusy: (id) => this.#lineup.hasId(id),
+      onEnded: () => this.#pump(),
+    });
+    parts.sink.onStateChange(() => this.#pump());
   }
 
-  get metrics(): AccountingMetrics {
-    const gauges: AccountingGauges = {
-      script: this.#sink.state,
-      waitingCgroups: this.#entries.size,
-      runningHandlers: this.#running,
-    };
-    return { ...gauges, ...this.#counts };
+  get runningHandlers(): number {
+    return this.#running + this.#interim.runs;
+  }
+
+  get interimReports(): number {
+    return this.#interim.handedOver;
   }
 
   configure(policy: AccountingPolicy): void {
     this.#policy = policy;
+    if (!policy.retry) this.#outage.end();
     this.#pump();
   }
 
-  /** Takes over what was released. @param releaser is told of each that is not to be kept */
-  add(releases: readonly Release[], releaser: Releaser): void {
-    for (const release of releases) this.#add(release, releaser);
+  /** There may be more in the window. */
+  wake(): void {
+    this.#mayBeMore = true;
     this.#pump();
   }
 
-  #add(release: Release, releaser: Releaser): void {
-    const { snapshot } = release.record;
-    const entry: Entry = {
-      snapshot,
-      release,
-      releaser,
-      triedSinceMs: undefined,
-      attempts: 0,
-      lastError: undefined,
-      isRunning: false,
-      pause: undefined,
-      successor: undefined,
-    };
-    const earlier = this.#entries.get(snapshot.id);
-    if (earlier?.isRunning === true) {
-      if (earlier.successor !== undefined) this.#counts.supersededReports++;
-      earlier.successor = entry;
-      return;
-    }
-    if (earlier !== undefined) {
-      this.#counts.supersededReports++;
-      this.#remove(earlier);
-    }
-    this.#insert(entry);
+  /** Takes over what was measured of running cgroups. */
+  interim(records: readonly CgroupRecord[]): void {
+    if (!this.#isDraining && !this.#outage.isOn) this.#interim.add(records, this.#policy.batch);
   }
 
-  #insert(entry: Entry): void {
-    this.#entries.set(entry.snapshot.id, entry);
-    this.#ready.add(entry);
-    if (!this.#isPromised) this.#undecided.add(entry);
-    this.#makeRoom();
+  /** A cgroup has run empty: no interim report of it may be handed over any more. */
+  ranEmpty(id: string): void {
+    this.#interim.drop(id);
   }
 
-  #makeRoom(): void {
-    if (this.#sink.state !== "ready") return;
-    for (const entry of this.#failing) {
-      if (this.#failing.size <= this.#policy.maxWaiting) return;
-      if (entry.isRunning) continue;
-      this.#giveUp(entry, `the handlers of more than ${this.#policy.maxWaiting} cgroups fail`);
-    }
+  /** Returns what is known of a record that is in memory. */
+  find(number: number): Readonly<Entry> | undefined {
+    return this.#lineup.get(number);
   }
 
-  #remove(entry: Entry): void {
-    clearTimeout(entry.pause);
-    this.#ready.delete(entry);
-    this.#failing.delete(entry);
-    this.#undecided.delete(entry);
-    this.#entries.delete(entry.snapshot.id);
+  /** Forgets a record, to which the caller gives another state. Returns false if its handler runs. */
+  tryWithdraw(number: number): boolean {
+    const entry = this.#lineup.get(number);
+    if (entry?.isRunning === true) return false;
+    if (entry !== undefined) this.#remove(entry);
+    return true;
+  }
+
+  /** A record is a report of the cgroup of an earlier one, which was handed over. */
+  follows(number: number, earlier: number): void {
+    this.#earlier.set(number, earlier);
   }
 
   /** Hands over what can be. */
   #pump(): void {
-    const { state } = this.#sink;
-    this.#notePromise(state);
-    if (state === "idle") for (const entry of [...this.#undecided]) this.#finish(entry);
-    if (state === "ready")
-      for (const entry of this.#ready) {
-        if (this.#running >= this.#policy.maxRunning || this.#sink.room === 0) break;
-        this.#run(entry);
-      }
-    if (this.#running === 0 && (this.#ready.size === 0 || state !== "ready")) this.#drained?.();
-  }
-
-  /**
-   * What comes after a change to `idle` was still released before it, because the reaper
-   * tells nothing of what it releases once it knows.
-   */
-  #notePromise(state: SinkState): void {
-    if (state === "ready" || state === "down") {
-      this.#isPromised = true;
-      this.#undecided.clear();
-    } else if (state === "starting" && this.#lastState === "idle") this.#isPromised = false;
-    else if (state === "idle" && this.#lastState !== "idle") {
-      const waiting = this.#entries.size - this.#undecided.size;
-      if (waiting > 0) this.#log(LOG_WARNING, `${waiting} cgroups wait until there is a handler`);
+    if (this.#isDraining) {
+      if (this.runningHandlers === 0) this.#drained?.();
+      return;
     }
-    this.#lastState = state;
+    for (let group = this.#next(); group.length > 0; group = this.#next()) void this.#run(group);
+    this.#interim.pump(this.#policy.batch);
+    void this.#read();
   }
 
-  async #run(entry: Entry): Promise<void> {
-    this.#ready.delete(entry);
-    entry.triedSinceMs ??= performance.now();
-    entry.isRunning = true;
-    this.#running++;
-    if (entry.attempts > 0) this.#counts.retriedHandlers++;
-    entry.attempts++;
-    const startedMs = performance.now();
-    let failure: unknown;
-    let isFailed = false;
+  #next(): Entry[] {
+    const { room, handlers } = this.#parts.sink;
+    if (room <= 0 || this.#isAloneRunning) return [];
+    if (handlers.released === "none" || this.#isListRunning) return [];
+    if (this.#outage.isOn && !this.#outage.mayProbe) return [];
+    const isSingle = this.#outage.isOn || handlers.released === "one";
+    return this.#lineup.take(
+      isSingle ? 1 : this.#policy.batch,
+      (id) => this.#interim.isRunning(id),
+      this.#running === 0,
+    );
+  }
+
+  /** Reads on, so that there is enough to hand over. */
+  async #read(): Promise<void> {
+    const capacity = Math.max(CAPACITY, 2 * this.#policy.batch);
+    const { ready } = this.#lineup;
+    if (this.#isReading || !this.#mayBeMore || ready > capacity / 2) return;
+    if (this.#parts.sink.state !== "ready" || this.#isDraining) return;
+    // In an outage it is those that are in memory already which are tried.
+    if (this.#outage.isOn && ready > 0) return;
+    this.#isReading = true;
+    this.#mayBeMore = false;
     try {
-      await this.#sink.account(entry.snapshot);
+      const isTaken = (number: number) => this.#lineup.get(number) !== undefined;
+      const { records, damaged } = await this.#parts.window.read(capacity - ready, isTaken);
+      if (records.length + damaged.length > 0) this.#mayBeMore = true;
+      for (const each of damaged) this.#parkDamaged(each);
+      for (const record of records) this.#add(newEntry(record));
     } catch (error) {
-      failure = error;
-      isFailed = true;
+      this.#cannotRead(error);
     }
-    this.#counts.handlerSeconds += (performance.now() - startedMs) / 1000;
-    entry.isRunning = false;
-    this.#running--;
-    if (isFailed) this.#failed(entry, failure);
-    else {
-      this.#counts.accountedCgroups++;
-      this.#finish(entry);
-    }
+    this.#isReading = false;
     this.#pump();
   }
 
-  #failed(entry: Entry, error: unknown): void {
-    const reason = errorText(error);
-    this.#counts.failedHandlers++;
-    // Once: an outage of the database fails each waiting handler again and again.
-    if (reason !== entry.lastError) this.#log(LOG_ERR, `${displayName(entry)}: ${reason}`);
-    entry.lastError = reason;
-    if (entry.successor !== undefined) {
-      this.#counts.supersededReports++;
-      this.#finish(entry);
-    } else if (!this.#policy.retry) this.#finish(entry);
-    else {
-      const leftMs = this.#leftMs(entry);
-      const pauseMs = pauseAfter(HANDLER_PAUSES, entry.attempts);
-      if (leftMs <= 0) this.#giveUp(entry);
-      else this.#tryLater(entry, Math.min(pauseMs, Math.ceil(leftMs)));
+  #parkDamaged({ number, reason }: DamagedRecord): void {
+    this.#parts.log(LOG_ERR, `a record of the journal is parked: ${reason}`);
+    this.#mark(number, RecordState.PARKED, reason);
+  }
+
+  #cannotRead(error: unknown): void {
+    const reason = `cannot read the journal: ${errorText(error)}`;
+    if (reason !== this.#loggedError) this.#parts.log(LOG_ERR, reason);
+    this.#loggedError = reason;
+    this.#readPause = setTimeout(() => this.wake(), READ_PAUSE_MS);
+  }
+
+  #add(entry: Entry): void {
+    // Something may have happened to it while others were read.
+    if (this.#parts.journal.state(entry.number) !== RecordState.WAITING) return;
+    const superseded = this.#lineup.add(entry);
+    if (superseded !== undefined) this.#supersede(superseded);
+  }
+
+  #supersede(entry: Entry): void {
+    this.counts.supersededReports++;
+    this.#settle(entry, RecordState.GONE);
+  }
+
+  async #run(group: readonly Entry[]): Promise<void> {
+    const { handlers } = this.#parts.sink;
+    const isProbe = this.#outage.isOn;
+    if (isProbe) this.#outage.probe();
+    const isList = handlers.released === "list";
+    const isAlone = group.some(runsAlone);
+    for (const entry of group) {
+      entry.isRunning = true;
+      if (entry.attempts > 0) this.counts.retriedHandlers++;
+      entry.attempts++;
+    }
+    this.#running++;
+    if (isList) this.#isListRunning = true;
+    if (isAlone) this.#isAloneRunning = true;
+    const startedMs = performance.now();
+    const { outcome, hasBegun } = await this.#call(group);
+    this.counts.handlerSeconds += (performance.now() - startedMs) / 1000;
+    for (const entry of group) entry.isRunning = false;
+    this.#running--;
+    if (isList) this.#isListRunning = false;
+    if (isAlone) this.#isAloneRunning = false;
+    if (outcome.type !== "done") this.#noteFailure(group, outcome);
+    if (outcome.type !== "done" && isProbe) this.#outage.failed();
+    this.#decide(group, outcome, handlers.bearsRepetition, hasBegun);
+    this.#pump();
+  }
+
+  async #call(group: readonly Entry[]): Promise<{ outcome: Outcome; hasBegun: boolean }> {
+    const { sink, journal } = this.#parts;
+    const records = group.flatMap(({ record }) => (record === undefined ? [] : [record]));
+    let hasBegun = false;
+    /** One sync serves all that ask. */
+    const begin = async () => {
+      hasBegun = true;
+      await Promise.all(group.map(({ number }) => journal.mark(number, RecordState.BEGAN)));
+    };
+    try {
+      const outcome = await sink.run(records, { kind: "released", begin });
+      return { outcome, hasBegun };
+    } catch (error) {
+      const message = errorText(error);
+      return { outcome: { type: "interrupted", message, effect: "none" }, hasBegun };
     }
   }
 
-  #tryLater(entry: Entry, pauseMs: number): void {
-    this.#failing.add(entry);
-    entry.pause = setTimeout(() => {
-      entry.pause = undefined;
-      this.#ready.add(entry);
-      this.#pump();
-    }, pauseMs);
-  }
-
-  /** Nothing more is to be done for an entry: the reaper may delete its cgroup. */
-  #finish(entry: Entry): void {
-    this.#remove(entry);
-    if (!entry.release.vanished) this.#settle(entry);
-    if (entry.successor !== undefined) this.#insert(entry.successor);
-  }
-
-  /** Until it is given up. */
-  #leftMs({ triedSinceMs }: Entry): number {
-    const now = performance.now();
-    return (triedSinceMs ?? now) + this.#policy.maxAgeMs - now;
-  }
-
-  #giveUp(
-    entry: Entry,
-    why = `its handler has failed for ${this.#policy.maxAgeMs / 1000} s`,
+  #decide(
+    group: readonly Entry[],
+    outcome: Outcome,
+    bearsRepetition: boolean,
+    hasBegun: boolean,
   ): void {
-    this.#counts.lostCgroups++;
-    const error = entry.lastError === undefined ? "" : `; last error: ${entry.lastError}`;
-    this.#log(
-      LOG_ERR,
-      `${displayName(entry)}: not accounted, given up after ${entry.attempts} attempts: ${why}${error}`,
+    // Others have succeeded since they failed: then it is them.
+    const isOwnFault = group.some(
+      ({ lastFailedMs }) => (lastFailedMs ?? Infinity) < this.#lastSuccessMs,
     );
-    this.#finish(entry);
+    const circumstances = {
+      retry: this.#policy.retry,
+      bearsRepetition,
+      count: group.length,
+      isOwnFault,
+    };
+    const verdict = judge(outcome, circumstances);
+    if (verdict.type === "settle") this.#accounted(group);
+    else if (verdict.type === "lose") this.#lose(group);
+    else if (verdict.type === "park") this.#park(group, verdict.reason);
+    else {
+      if (hasBegun) for (const { number } of group) this.#mark(number, RecordState.WAITING);
+      this.#repeat(this.#withoutSuperseded(group), verdict.type, outcome.type === "interrupted");
+    }
+    if (outcome.type === "done" || outcome.effect === "taken") this.#worked();
   }
 
-  /** One message for all that is settled in a turn. */
-  #settle({ releaser, release }: Entry): void {
-    if (this.#settled.size === 0) setImmediate(() => this.#flush());
-    const numbers = this.#settled.get(releaser);
-    if (numbers === undefined) this.#settled.set(releaser, [release.number]);
-    else numbers.push(release.number);
+  #accounted(group: readonly Entry[]): void {
+    this.counts.accountedCgroups += group.length;
+    for (const entry of group)
+      this.#settle(entry, this.#isRemembered(entry) ? RecordState.ACCOUNTED : RecordState.GONE);
   }
 
-  #flush(): void {
-    for (const [releaser, numbers] of this.#settled) releaser.settle(numbers);
-    this.#settled.clear();
+  /** Whether a later report, or who retries an earlier one, will have to know of it. */
+  #isRemembered({ number }: Entry): boolean {
+    const { journal, isKept } = this.#parts;
+    const earlier = this.#earlier.get(number);
+    return (
+      isKept(number) || (earlier !== undefined && journal.state(earlier) === RecordState.PARKED)
+    );
   }
 
-  /**
-   * Waits until no handler runs or can be called any more, at most `timeoutMs`. What is
-   * left is handed over again after the next start.
-   */
+  #lose(group: readonly Entry[]): void {
+    this.counts.lostCgroups += group.length;
+    for (const entry of group) this.#settle(entry, RecordState.GONE);
+  }
+
+  #park(group: readonly Entry[], reason: string): void {
+    this.#parts.log(LOG_ERR, `${nameOf(group)}: parked, see "cm4all-spawn accounting": ${reason}`);
+    for (const entry of group) this.#settle(entry, RecordState.PARKED, reason.slice(0, MAX_NOTE));
+  }
+
+  /** Nothing more is done for a record, unless it is retried. */
+  #settle(entry: Entry, state: RecordState, note?: string): void {
+    this.#remove(entry);
+    this.#mark(entry.number, state, note);
+  }
+
+  #remove(entry: Entry): void {
+    this.#earlier.delete(entry.number);
+    this.#failing.remove(entry);
+    this.#lineup.remove(entry);
+  }
+
+  #mark(number: number, state: RecordState, note?: string): void {
+    this.#parts.journal.mark(number, state, note).catch(() => {
+      // The journal is closed: the next start finds the record as it was.
+    });
+  }
+
+  /** Later reports have come while the handlers of some ran. */
+  #withoutSuperseded(group: readonly Entry[]): Entry[] {
+    const superseded = group.filter(({ successor }) => successor !== undefined);
+    for (const entry of superseded) this.#supersede(entry);
+    return group.filter((entry) => !superseded.includes(entry));
+  }
+
+  #repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {
+    const now = this.#parts.nowMs();
+    for (const entry of group) {
+      entry.lastFailedMs = now;
+      if (isInterrupted) entry.interruptions++;
+    }
+    const [first] = group;
+    if (how !== "wait" && group.length === 1 && first !== undefined) this.#pause(first, now);
+    else if (how === "halve" && !this.#outage.isOn) this.#lineup.halve(group);
+    else this.#lineup.putBack(group);
+    if (how === "wait") this.#beginOutage();
+  }
+
+  #pause(entry: Entry, now: number): void {
+    if (this.#lastFailed !== undefined && this.#lastFailed !== entry) this.#beginOutage();
+    this.#lastFailed = entry;
+    entry.failures++;
+    const sinceMs = entry.failedSinceMs ?? now;
+    // As long as nothing succeeds it need not be its fault.
+    entry.failedSinceMs = this.#outage.isOn ? undefined : sinceMs;
+    const leftMs = sinceMs + this.#policy.maxAgeMs - now;
+    if (leftMs <= 0 && !this.#outage.isOn)
+      this.#park([entry], `its handler has failed ${entry.attempts} times: ${entry.lastError}`);
+    else this.#failing.pause(entry, leftMs > 0 ? leftMs : Infinity);
+    this.#boundFailing();
+  }
+
+  #boundFailing(): void {
+    while (this.#failing.size > this.#policy.maxWaiting && !this.#outage.isOn) {
+      const oldest = this.#failing.oldest();
+      if (oldest === undefined) return;
+      this.#park([oldest], `the handlers of more than ${this.#policy.maxWaiting} cgroups fail`);
+    }
+  }
+
+  async #pauseEnded(entry: Entry): Promise<void> {
+    try {
+      entry.record ??= await this.#parts.window.readAgain(entry.number);
+    } catch (error) {
+      this.#cannotRead(error);
+      this.#failing.pause(entry, READ_PAUSE_MS);
+      return;
+    }
+    if (entry.record === undefined) this.#remove(entry);
+    else this.#lineup.putBack([entry]);
+    this.#pump();
+  }
+
+  #beginOutage(): void {
+    if (this.#outage.isOn) return;
+    const pauseMs = this.#outage.failed();
+    const next = `one is tried in ${pauseMs / 1000} s, and again later`;
+    this.#parts.log(LOG_NOTICE, `no handler succeeds: ${next}`);
+    this.#lineup.joinParts();
+  }
+
+  /** Handlers can succeed. */
+  #worked(): void {
+    this.#lastSuccessMs = this.#parts.nowMs();
+    this.#lastFailed = undefined;
+    this.#loggedError = undefined;
+    if (!this.#outage.isOn) return;
+    this.#outage.end();
+    this.#failing.forgive();
+    this.#parts.log(LOG_NOTICE, "handlers succeed again");
+  }
+
+  /** Once: an outage of the database fails each handler again and again. */
+  #noteFailure(group: readonly Entry[], outcome: Exclude<Outcome, { type: "done" }>): void {
+    this.counts.failedHandlers++;
+    const { message } = outcome;
+    const traceback = outcome.type === "failed" ? outcome.traceback : undefined;
+    const isKnown = group.every(({ lastError }) => lastError === message);
+    if (!isKnown && message !== this.#loggedError)
+      this.#parts.log(
+        LOG_ERR,
+        `${nameOf(group)}: ${traceback === undefined ? message : `${message}\n${traceback}`}`,
+      );
+    this.#loggedError = message;
+    for (const entry of group) entry.lastError = message;
+  }
+
+  /** Calls no handlers any more, and waits for those that run, at most `timeoutMs`. */
   async drain(timeoutMs: number): Promise<void> {
+    this.#isDraining = true;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeoutMs);
       this.#drained = () => {
@@ -291,15 +442,12 @@ export class AccountingQueue {
       };
       this.#pump();
     });
-    this.#drained = undefined;
-    this.#flush();
   }
 
+  /** Ends all pauses. */
   close(): void {
-    for (const entry of this.#entries.values()) clearTimeout(entry.pause);
+    this.#outage.end();
+    this.#failing.close();
+    clearTimeout(this.#readPause);
   }
-}
-
-function displayName({ snapshot }: Entry): string {
-  return textOf(snapshot.path);
 }

@@ -5,17 +5,28 @@
  * - `idle` means that there is no handler. A host that starts, is replaced or has ended,
  *   and a script that cannot be read, never look like that.
  * - There is one host in charge. At a change it goes on until its successor has read the
- *   script; then its handlers that run may end. A later change cuts both short, so that
- *   there are never more than three processes, and one in the end.
+ *   script; then its handlers that run may end, because those that are interrupted may
+ *   have taken effect. Of many changes the last one counts: there are never more than four
+ *   processes, and one in the end.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
-import { ScriptHost, type ScriptHostOptions } from "@cm4all/lua";
+import {
+  type Handlers,
+  type Outcome,
+  type Run,
+  ScriptHost,
+  type ScriptHostOptions,
+} from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
 import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
+
+const NO_HANDLERS: Handlers = { released: "none", running: "none", bearsRepetition: false };
+
+const MAX_RETIRED = 2;
 
 export class ScriptSink implements AccountingSink {
   readonly #log: Logger;
@@ -24,8 +35,8 @@ export class ScriptSink implements AccountingSink {
   #host: ScriptHost | undefined;
   /** Takes over when it is known whether its script can be used. */
   #successor: ScriptHost | undefined;
-  /** Was in charge, and has handlers that still run. */
-  #retired: ScriptHost | undefined;
+  /** Were in charge, and have handlers that still run; the oldest is first. */
+  readonly #retired = new Set<ScriptHost>();
   /** The state while no host is in charge. */
   #withoutHost: SinkState = "starting";
 
@@ -45,13 +56,13 @@ export class ScriptSink implements AccountingSink {
     this.#listeners.push(listener);
   }
 
-  async account(snapshot: CgroupSnapshot): Promise<void> {
+  get handlers(): Handlers {
+    return this.#host?.handlers ?? NO_HANDLERS;
+  }
+
+  async run(records: readonly CgroupRecord[], run: Run): Promise<Outcome> {
     if (this.#host === undefined) throw new Error("there is no script host");
-    const records = [{ snapshot, xattrs: [] }];
-    const outcome = await this.#host.run(records, { kind: "released", begin: async () => {} });
-    if (outcome.type === "failed")
-      throw new Error([outcome.message, outcome.traceback].filter(Boolean).join("\n"));
-    if (outcome.type === "interrupted") throw new Error(outcome.message);
+    return this.#host.run(records, run);
   }
 
   /**
@@ -105,12 +116,11 @@ export class ScriptSink implements AccountingSink {
     const old = this.#host;
     this.#host = host;
     if (old === undefined) return;
-    void this.#retired?.stop(0);
-    this.#retired = old;
+    const [oldest] = this.#retired;
+    if (this.#retired.size >= MAX_RETIRED) void oldest?.stop(0);
+    this.#retired.add(old);
     ignoreState(old);
-    void old.stop(old.options.handlerTimeoutMs).then(() => {
-      if (this.#retired === old) this.#retired = undefined;
-    });
+    void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
   }
 
   #dropSuccessor(): void {
@@ -158,7 +168,8 @@ export class ScriptSink implements AccountingSink {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#host, this.#successor, this.#retired].map((host) => host?.stop(0)));
+    const hosts = [this.#host, this.#successor, ...this.#retired];
+    await Promise.all(hosts.map((host) => host?.stop(0)));
   }
 }
 

@@ -1,5 +1,6 @@
-/** Where released cgroups are handed to: the script host, as the queue sees it. */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+/** Where records are handed to: the script host, as the queue sees it. */
+import type { CgroupRecord } from "@cm4all/cgroup";
+import type { Handlers, Outcome, Run } from "@cm4all/lua";
 
 /**
  * `starting`: it is not known yet whether there is a handler; `ready`: there is one;
@@ -11,13 +12,12 @@ export type SinkState = "starting" | "ready" | "down" | "idle";
 
 export interface AccountingSink {
   readonly state: SinkState;
-  /** How many handlers more can be called now. */
+  /** How many handlers more can be called now; 0 unless `ready`. */
   readonly room: number;
-  /**
-   * Runs the handler for one cgroup. Only called while `ready` and there is room.
-   * @throws Error (rejects) where the handler failed, did not end in time, or its host was lost
-   */
-  account(snapshot: CgroupSnapshot): Promise<void>;
+  /** What the script has. */
+  readonly handlers: Handlers;
+  /** Calls a handler, which is there. Only called while there is room. */
+  run(records: readonly CgroupRecord[], run: Run): Promise<Outcome>;
   /** Has `listener` called after each change of `state`, besides those that were given before. */
   onStateChange(listener: () => void): void;
 }

@@ -110,8 +110,9 @@ export class AccountingHost {
 
   async reaping(): Promise<CgroupMetrics> {
     const status = (await this.daemon.control({ command: "status" })) as DaemonStatus;
-    if (status.accounting === undefined) throw new Error("no cgroups are reaped");
-    return { reaper: status.reaper, accounting: status.accounting };
+    const { reaper, accounting, journal } = status;
+    if (accounting === undefined || journal === undefined) throw new Error("no cgroups are reaped");
+    return { reaper, accounting, journal };
   }
 
   async accounting(): Promise<CgroupMetrics["accounting"]> {

@@ -1,0 +1,422 @@
+/**
+ * Accounting on a simulated machine that is killed, loses its power, and has a disk that
+ * fails, at any moment: nothing is lost and nothing is booked twice.
+ */
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { Journal, type JournalDirectory, type JournalFile, RecordState } from "@cm4all/journal";
+import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
+import { bytesOfText } from "@cm4all/linux";
+import type { Handlers, Outcome, Run } from "@cm4all/lua";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { AccountingConfig } from "../config.ts";
+import type { Release } from "../reaper/messages.ts";
+import { Accounting } from "./accounting.ts";
+import type { AccountingSink, SinkState } from "./sink.ts";
+
+const CONFIG: AccountingConfig = {
+  journal: { directory: "/journal", limitBytes: 16 * 1024 * 1024 },
+  policy: { retry: true, maxAgeMs: 3_600_000, maxWaiting: 10_000, maxRunning: 4, batch: 5 },
+  interimMs: 0,
+  script: "/script.lua",
+  user: undefined,
+  handlerTimeoutMs: 60_000,
+  answerTimeoutMs: 10_000,
+  instructions: 1_000_000,
+  memoryMiB: 128,
+  stopGraceMs: 500,
+};
+
+type Random = () => number;
+
+function seeded(seed: number): Random {
+  let state = seed * 7919 + 17;
+  return () => {
+    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return state / 2_147_483_648;
+  };
+}
+
+interface Directory {
+  readonly id: string;
+  cpuTotalUsec: number;
+  isPopulated: boolean;
+  /** Somebody else's child keeps it from being deleted. */
+  isBusy: boolean;
+}
+
+interface Row {
+  readonly id: string;
+  readonly report: number;
+  readonly cpuTotalUsec: number;
+}
+
+/** What is left when the daemon ends. */
+class Machine {
+  readonly random: Random;
+  readonly disk: SimulatedDisk;
+  boot = 1;
+  readonly directories = new Map<string, Directory>();
+  readonly rows: Row[] = [];
+  /** What each cgroup had used when its directory was deleted by us, or had vanished. */
+  readonly due = new Map<string, number>();
+  #nextInode = 1;
+
+  constructor(seed: number) {
+    this.random = seeded(seed);
+    this.disk = new SimulatedDisk(this.random);
+  }
+
+  get bootId(): string {
+    return `boot-${this.boot}`;
+  }
+
+  make(): Directory {
+    const id = `${this.bootId}:${this.#nextInode++}`;
+    const directory = { id, cpuTotalUsec: 0, isPopulated: true, isBusy: false };
+    this.directories.set(id, directory);
+    return directory;
+  }
+
+  powerFailure(): void {
+    this.disk.powerFailure();
+    this.directories.clear();
+    this.boot++;
+  }
+
+  pick<T>(items: readonly T[]): T | undefined {
+    return items[Math.floor(this.random() * items.length)];
+  }
+
+  chance(probability: number): boolean {
+    return this.random() < probability;
+  }
+}
+
+/** The script: inserts a row for each record, as scripts of the original do. */
+class SimulatedSink implements AccountingSink {
+  readonly state: SinkState = "ready";
+  readonly handlers: Handlers;
+  readonly #machine: Machine;
+  #listener = () => {};
+  #runs = 0;
+  isAlive = true;
+  /** How often handlers fail. */
+  failures = 0.2;
+
+  constructor(machine: Machine, handlers: Handlers) {
+    this.#machine = machine;
+    this.handlers = handlers;
+  }
+
+  get room(): number {
+    return this.isAlive ? 4 - this.#runs : 0;
+  }
+
+  onStateChange(listener: () => void): void {
+    const before = this.#listener;
+    this.#listener = () => {
+      before();
+      listener();
+    };
+  }
+
+  announce(): void {
+    this.#listener();
+  }
+
+  async run(records: readonly CgroupRecord[], { begin }: Run): Promise<Outcome> {
+    this.#runs++;
+    try {
+      return await this.#run(records, begin);
+    } finally {
+      this.#runs--;
+    }
+  }
+
+  async #run(records: readonly CgroupRecord[], begin: () => Promise<void>): Promise<Outcome> {
+    const fails = () => this.#machine.chance(this.failures / 3);
+    const failed = { type: "failed", message: "failed" } as const;
+    await this.#wait();
+    if (fails()) return { ...failed, effect: "none", cause: "connection" };
+    if (fails()) return { ...failed, effect: "none", cause: "script" };
+    if (!this.handlers.bearsRepetition) await begin();
+    await this.#wait();
+    for (const { snapshot } of records) this.#insert(snapshot);
+    await this.#wait();
+    if (fails()) return { ...failed, effect: "taken", cause: "script" };
+    return { type: "done" };
+  }
+
+  #insert({ id, report, cpuTotalUsec = 0 }: CgroupRecord["snapshot"]): void {
+    const { rows } = this.#machine;
+    const known = rows.findIndex((row) => row.id === id && row.report === report);
+    if (this.handlers.bearsRepetition && known >= 0) rows.splice(known, 1);
+    rows.push({ id, report, cpuTotalUsec });
+  }
+
+  /** A script whose daemon was killed never goes on. */
+  async #wait(): Promise<void> {
+    for (let i = this.#machine.random() * 5; i > 0; i--) await turn();
+    if (!this.isAlive) await new Promise(() => {});
+  }
+}
+
+/** The reaper's thread, as the dialogue describes it. */
+class SimulatedReaper {
+  readonly #machine: Machine;
+  readonly #accounting: Accounting;
+  #nextRelease = 1;
+  readonly #releases = new Map<number, Directory>();
+  readonly #kept = new Set<number>();
+  /** The latest release of a directory, unless it was withdrawn. */
+  readonly #current = new Map<Directory, number>();
+  readonly #reports = new Map<string, number>();
+  isAlive = true;
+
+  constructor(machine: Machine, accounting: Accounting) {
+    this.#machine = machine;
+    this.#accounting = accounting;
+    accounting.intake.connect({ journalled: (releases) => this.#journalled(releases) });
+    const all = [...machine.directories.values()];
+    for (const directory of all.filter(({ isPopulated }) => !isPopulated))
+      this.release(directory, { isFound: true });
+    const populated = all.filter(({ isPopulated }) => isPopulated).map(({ id }) => id);
+    void accounting.intake.scanned(populated);
+  }
+
+  release(directory: Directory, fields: Partial<Release> = {}): void {
+    const { id, cpuTotalUsec } = directory;
+    const report = this.#reports.get(id) ?? 1;
+    const snapshot = { path: bytesOfText(`/${id}`), id, report, measuredMs: 0, cpuTotalUsec };
+    const number = this.#nextRelease++;
+    const record = { snapshot, xattrs: [] };
+    const release = { number, record, vanished: false, isFound: false, replaces: undefined };
+    this.#releases.set(number, directory);
+    this.#current.set(directory, number);
+    this.#accounting.intake.released([{ ...release, ...fields }]);
+  }
+
+  #journalled(releases: readonly number[]): void {
+    if (this.isAlive) for (const release of releases) this.#lookAgain(release);
+  }
+
+  /** What the reaper finds before it deletes. */
+  #lookAgain(release: number): void {
+    const directory = this.#releases.get(release);
+    const { intake } = this.#accounting;
+    const machine = this.#machine;
+    if (directory === undefined || this.#current.get(directory) !== release) return;
+    if (machine.chance(0.2)) {
+      directory.cpuTotalUsec += 1000;
+      this.release(directory, { replaces: release });
+    } else if (directory.isBusy) {
+      intake.kept([release]);
+      this.#kept.add(release);
+      this.#reports.set(directory.id, (this.#reports.get(directory.id) ?? 1) + 1);
+    } else this.#delete(directory, release);
+  }
+
+  #delete(directory: Directory, release: number): void {
+    const { directories, due } = this.#machine;
+    directories.delete(directory.id);
+    due.set(directory.id, directory.cpuTotalUsec);
+    this.#accounting.intake.deleted([release]);
+  }
+
+  vanish(directory: Directory): void {
+    this.#machine.directories.delete(directory.id);
+    this.release(directory, { vanished: true });
+  }
+
+  /** A process has come. */
+  populate(directory: Directory): void {
+    directory.isPopulated = true;
+    const release = this.#current.get(directory);
+    this.#current.delete(directory);
+    if (release !== undefined) this.#accounting.intake.withdrawn([release]);
+  }
+
+  /** What kept a directory is gone: it is deleted, if it was tried before. */
+  free(directory: Directory): void {
+    directory.isBusy = false;
+    const release = this.#current.get(directory);
+    if (release !== undefined && this.#kept.has(release)) this.#delete(directory, release);
+  }
+}
+
+/** Lets others go on, also those who wait for a time. */
+async function turn(ms = 0): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  vi.advanceTimersByTime(ms);
+}
+
+/** The disk for one daemon: a process that was killed does nothing more, also after a reboot. */
+class Mount implements JournalDirectory {
+  readonly #disk: SimulatedDisk;
+  isDead = false;
+
+  constructor(disk: SimulatedDisk) {
+    this.#disk = disk;
+  }
+
+  #use<T>(target: T): T {
+    if (this.isDead) throw new Error("the daemon is dead");
+    return target;
+  }
+
+  #file(file: JournalFile): JournalFile {
+    return {
+      write: async (bytes, position) => this.#use(file).write(bytes, position),
+      read: async (buffer, position) => this.#use(file).read(buffer, position),
+      sync: async () => this.#use(file).sync(),
+      close: () => file.close(),
+    };
+  }
+
+  list = async () => this.#use(this.#disk).list();
+  create = async (name: string) => this.#file(await this.#use(this.#disk).create(name));
+  open = async (name: string) => this.#file(await this.#use(this.#disk).open(name));
+  rename = async (from: string, to: string) => this.#use(this.#disk).rename(from, to);
+  remove = async (name: string) => this.#use(this.#disk).remove(name);
+  sync = async () => this.#use(this.#disk).sync();
+}
+
+class Daemon {
+  readonly #mount: Mount;
+  readonly accounting: Accounting;
+  readonly sink: SimulatedSink;
+  readonly reaper: SimulatedReaper;
+
+  constructor(machine: Machine, handlers: Handlers) {
+    const { disk, bootId } = machine;
+    this.#mount = new Mount(disk);
+    const open = async () => {
+      const journal = await Journal.open(this.#mount, {
+        limitBytes: 16 * 2 ** 20,
+        segmentBytes: 4096,
+      });
+      return { journal, forgetful: undefined, close: () => journal.close() };
+    };
+    this.sink = new SimulatedSink(machine, handlers);
+    this.accounting = new Accounting({ sink: this.sink, bootId, open, log: () => {} }, CONFIG);
+    this.sink.announce();
+    this.reaper = new SimulatedReaper(machine, this.accounting);
+  }
+
+  /** As by SIGKILL. */
+  async end(): Promise<void> {
+    this.#mount.isDead = true;
+    this.sink.isAlive = false;
+    this.reaper.isAlive = false;
+    this.accounting.intake.disconnect();
+    const closed = this.accounting.close();
+    let isClosed = false;
+    void closed.finally(() => {
+      isClosed = true;
+    });
+    while (!isClosed) await turn(1000);
+  }
+}
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** Lets it all happen, with one trouble after another. */
+async function live(machine: Machine, handlers: Handlers): Promise<void> {
+  const { disk } = machine;
+  let daemon = new Daemon(machine, handlers);
+  for (let step = 0; step < 250; step++) {
+    const directories = [...machine.directories.values()];
+    const directory = machine.pick(directories);
+    const running = machine.pick(directories.filter(({ isPopulated }) => isPopulated));
+    const dice = machine.random();
+    if (dice < 0.4) {
+      const made = machine.make();
+      made.cpuTotalUsec = 1000 + Math.floor(machine.random() * 1000);
+      made.isBusy = machine.chance(0.1);
+    } else if (dice < 0.7 && running !== undefined) {
+      running.cpuTotalUsec += 1000;
+      running.isPopulated = false;
+      daemon.reaper.release(running);
+    } else if (dice < 0.75 && directory !== undefined && !directory.isPopulated) {
+      daemon.reaper.populate(directory);
+    } else if (dice < 0.78 && directory?.isBusy === true) {
+      daemon.reaper.free(directory);
+    } else if (dice < 0.8 && running !== undefined) {
+      daemon.reaper.vanish(running);
+    } else if (dice < 0.84) {
+      const code = machine.pick(["ENOSPC", "EIO"]);
+      const call = machine.pick(["write", "sync", "create", "rename", "syncDirectory"]);
+      disk.fail = (each) => (each === call && machine.chance(0.5) ? code : undefined);
+    } else if (dice < 0.88) disk.fail = () => undefined;
+    else if (dice < 0.92) {
+      if (machine.chance(0.3)) machine.powerFailure();
+      else disk.kill();
+      await daemon.end();
+      disk.reboot();
+      daemon = new Daemon(machine, handlers);
+    }
+    for (let i = machine.random() * 20; i > 0; i--) await turn(machine.chance(0.1) ? 1000 : 0);
+  }
+  disk.fail = () => undefined;
+  daemon.sink.failures = 0;
+  for (const directory of machine.directories.values()) {
+    if (directory.isPopulated)
+      daemon.reaper.release(Object.assign(directory, { isPopulated: false }));
+    directory.isBusy = false;
+  }
+  // Another thread finds what the first was told in vain.
+  for (let i = 0; i < 3; i++) {
+    for (let wait = 0; wait < 300; wait++) await turn(1000);
+    daemon.reaper.isAlive = false;
+    daemon.accounting.intake.disconnect();
+    Object.assign(daemon, { reaper: new SimulatedReaper(machine, daemon.accounting) });
+  }
+  for (let wait = 0; wait < 500; wait++) await turn(1000);
+  await daemon.end();
+}
+
+/** What is in the journal in the end, by its state. */
+async function left({ disk }: Machine): Promise<{ state: RecordState; record: CgroupRecord }[]> {
+  const journal = await Journal.open(disk, { limitBytes: 16 * 2 ** 20, segmentBytes: 4096 });
+  const records: { state: RecordState; record: CgroupRecord }[] = [];
+  for (const { number, state } of [...journal.records()])
+    records.push({ state, record: JSON.parse((await journal.read(number)).toString()) });
+  await journal.close();
+  return records;
+}
+
+describe.each([
+  ["a script of the original", { released: "one", running: "none", bearsRepetition: false }],
+  ["a script that takes lists", { released: "list", running: "none", bearsRepetition: false }],
+  ["a script that bears repetition", { released: "one", running: "none", bearsRepetition: true }],
+] as const)("%s", (_, handlers) => {
+  it.each(Array.from({ length: 12 }, (_, seed) => seed))(
+    "loses nothing and books nothing twice, %d",
+    async (seed) => {
+      const machine = new Machine(seed);
+      await live(machine, handlers);
+      const records = await left(machine);
+      const parked = records.filter(({ state }) => state === RecordState.PARKED);
+      // Those are forgotten at the next boot.
+      const accounted = records.filter(({ state }) => state === RecordState.ACCOUNTED);
+      expect(parked.length + accounted.length).toBe(records.length);
+      if (handlers.bearsRepetition) expect(parked).toEqual([]);
+      expect([...machine.directories.keys()]).toEqual([]);
+      const { rows } = machine;
+      const keys = rows.map(({ id, report }) => `${id}#${report}`);
+      expect(keys.filter((key, i) => keys.indexOf(key) !== i)).toEqual([]);
+      const known = [...rows, ...parked.map(({ record }) => record.snapshot)];
+      const lost = [...machine.due].filter(
+        ([id, usec]) => !known.some((row) => row.id === id && row.cpuTotalUsec === usec),
+      );
+      expect(lost).toEqual([]);
+      expect(machine.due.size).toBeGreaterThan(20);
+    },
+    30_000,
+  );
+});

@@ -1,0 +1,176 @@
+/**
+ * From a cgroup that ran empty to its handler: the journal, what goes into it, what comes
+ * out of it, and the script.
+ */
+import type { CgroupRecord } from "@cm4all/cgroup";
+import type { Journal } from "@cm4all/journal";
+import { errorText } from "@cm4all/linux";
+import type { AccountingConfig } from "../config.ts";
+import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
+import { bootTimeMs } from "./boot.ts";
+import { DaemonRecords } from "./daemon-records.ts";
+import { Intake } from "./intake.ts";
+import { findByIds } from "./journal-lookup.ts";
+import { type JournalStatus, JournalStore, type OpenJournalAt } from "./journal-store.ts";
+import type { AccountingMetrics } from "./metrics.ts";
+import { AccountingQueue } from "./queue.ts";
+import type { AccountingRecords } from "./records.ts";
+import { INTERRUPTED, recover } from "./recovery.ts";
+import type { AccountingSink, SinkState } from "./sink.ts";
+import { RecordWindow } from "./window.ts";
+
+/** After what an earlier run has left could not be read. */
+const RECOVERY_PAUSE_MS = 10_000;
+
+export interface AccountingParts {
+  readonly sink: AccountingSink;
+  readonly bootId: string;
+  readonly open: OpenJournalAt;
+  readonly log: Logger;
+}
+
+export class Accounting {
+  readonly #sink: AccountingSink;
+  readonly #log: Logger;
+  readonly #bootId: string;
+  readonly #store: JournalStore;
+  readonly #window: RecordWindow;
+  readonly #queue: AccountingQueue;
+  readonly #records: DaemonRecords;
+  /** Takes the releases of the reaper's threads. */
+  readonly intake: Intake;
+  #config: AccountingConfig;
+  /** Resolves when records can be handed over. */
+  readonly #recovered: Promise<Journal>;
+  #lostBefore = 0;
+  #lastState: SinkState | undefined;
+  /** Whether there was a handler, or was to be one, since the last time that there was none. */
+  #isPromised: true | undefined;
+
+  /** Begins to open the journal. */
+  constructor({ sink, bootId, open, log }: AccountingParts, config: AccountingConfig) {
+    this.#sink = sink;
+    this.#log = log;
+    this.#bootId = bootId;
+    this.#config = config;
+    this.#store = new JournalStore(config.journal, open, log);
+    this.#window = new RecordWindow({
+      bootId,
+      isHeld: (number) => this.intake.isHeld(number),
+    });
+    const parts = { store: this.#store, window: this.#window, log };
+    const isKept = (number: number) => this.intake.isKept(number);
+    this.#queue = new AccountingQueue(
+      { sink, window: this.#window, journal: this.#store, isKept, log, nowMs: bootTimeMs },
+      config.policy,
+    );
+    this.#records = new DaemonRecords({ ...parts, queue: this.#queue });
+    const find = async (ids: ReadonlySet<string>) => findByIds(await this.#recovered, ids);
+    this.intake = new Intake({ ...parts, queue: this.#queue, find });
+    this.#recovered = this.#recover();
+    // Those who wait for it are told.
+    this.#recovered.catch(() => undefined);
+    sink.onStateChange(() => this.#stateChanged(sink.state));
+  }
+
+  get records(): AccountingRecords {
+    return this.#records;
+  }
+
+  get journal(): JournalStatus {
+    return this.#store.status;
+  }
+
+  get metrics(): AccountingMetrics {
+    const { counts } = this.#queue;
+    return {
+      script: this.#sink.state,
+      runningHandlers: this.#queue.runningHandlers,
+      interimReports: this.#queue.interimReports,
+      ...this.#store.gauges,
+      ...counts,
+      ...this.intake.counts,
+      supersededReports: counts.supersededReports + this.intake.counts.supersededReports,
+      lostCgroups: counts.lostCgroups + this.#records.dropped + this.#lostBefore,
+    };
+  }
+
+  /** Takes over what was measured of running cgroups. */
+  interim(records: readonly CgroupRecord[]): void {
+    this.#queue.interim(records.filter(({ snapshot }) => !this.intake.hasRunEmpty(snapshot.id)));
+  }
+
+  /** Decides on what an earlier run has left. @throws JournalClosed (rejects) */
+  async #recover(): Promise<Journal> {
+    const journal = await this.#store.whenOpen;
+    for (let lastReason = ""; ; ) {
+      try {
+        const { retry } = this.#config.policy;
+        const { parked, lost } = await recover(journal, { bootId: this.#bootId, retry });
+        this.#lostBefore = lost;
+        if (parked > 0) this.#log(LOG_WARNING, `${parked} cgroups are parked: ${INTERRUPTED}`);
+        this.#window.open(journal);
+        this.#queue.wake();
+        return journal;
+      } catch (error) {
+        const reason = `cannot read the journal: ${errorText(error)}`;
+        if (reason !== lastReason) this.#log(LOG_ERR, reason);
+        lastReason = reason;
+        await new Promise((resolve) => setTimeout(resolve, RECOVERY_PAUSE_MS));
+      }
+    }
+  }
+
+  /**
+   * Only what is told while it is not known that there is a handler, nor to be one, is not
+   * accounted if there is none. What comes after a change to `idle` was still released
+   * before it: once the reaper knows, it tells nothing.
+   */
+  #stateChanged(state: SinkState): void {
+    const last = this.#lastState;
+    this.#lastState = state;
+    if (state === last) return;
+    if (state === "ready" || state === "down") this.#setPromised(true);
+    else if (state === "starting" && last === "idle") this.#setPromised(undefined);
+    else if (state === "idle") {
+      if (this.#isPromised === undefined) this.intake.setAccounting(false);
+      this.#logIdle();
+    }
+  }
+
+  #setPromised(isPromised: true | undefined): void {
+    this.#isPromised = isPromised;
+    this.intake.setAccounting(isPromised);
+  }
+
+  #logIdle(): void {
+    this.#log(LOG_INFO, "there is no handler: cgroups are logged and deleted, and not accounted");
+    const { waitingCgroups } = this.#store.gauges;
+    if (waitingCgroups > 0)
+      this.#log(LOG_WARNING, `${waitingCgroups} cgroups wait until there is a handler`);
+  }
+
+  /** Takes over a changed configuration. The caller configures the sink as well. */
+  configure(config: AccountingConfig): void {
+    const { directory, limitBytes } = config.journal;
+    if (directory !== this.#config.journal.directory)
+      this.#log(LOG_WARNING, "only a restart applies the change of accounting.journal");
+    this.#config = config;
+    this.#store.configure(limitBytes);
+    this.#queue.configure(config.policy);
+  }
+
+  /** Calls no more handlers, and gives those that run `graceMs`. */
+  async drain(graceMs: number): Promise<void> {
+    await this.#queue.drain(graceMs);
+  }
+
+  /** Closes the journal. Nothing is told to it any more. */
+  async close(): Promise<void> {
+    this.#queue.close();
+    const { waitingCgroups } = this.#store.gauges;
+    if (waitingCgroups > 0)
+      this.#log(LOG_NOTICE, `${waitingCgroups} cgroups wait for the next start`);
+    await this.#store.close();
+  }
+}

@@ -1,0 +1,125 @@
+/** The administrator's view of the records of a daemon that runs. */
+import { CommandFailure, EX_TEMPFAIL } from "@cm4all/command";
+import { type Journal, RecordState } from "@cm4all/journal";
+import { JournalRecords } from "./journal-records.ts";
+import type { JournalStore } from "./journal-store.ts";
+import { findOutdated, OUTDATED } from "./outdated-records.ts";
+import type { AccountingQueue } from "./queue.ts";
+import {
+  type AccountingRecords,
+  type FoundRecord,
+  RecordRefused,
+  type RecordSummary,
+} from "./records.ts";
+import type { RecordWindow } from "./window.ts";
+
+/** How many parked records are looked at together. */
+const CHUNK = 50_000;
+
+export interface DaemonRecordsParts {
+  readonly store: JournalStore;
+  readonly window: Pick<RecordWindow, "rewind">;
+  readonly queue: AccountingQueue;
+}
+
+export class DaemonRecords implements AccountingRecords {
+  readonly #parts: DaemonRecordsParts;
+  #records: JournalRecords | undefined;
+  /** How many records were dropped. */
+  dropped = 0;
+
+  constructor(parts: DaemonRecordsParts) {
+    this.#parts = parts;
+  }
+
+  /** @throws CommandFailure as long as it is not open */
+  get #journal(): Journal {
+    const { journal, status } = this.#parts.store;
+    if (journal !== undefined) return journal;
+    const why = status.problem === undefined ? "" : `: ${status.problem}`;
+    throw new CommandFailure(`the daemon has not opened the journal yet${why}`, EX_TEMPFAIL);
+  }
+
+  get #view(): JournalRecords {
+    this.#records ??= new JournalRecords(this.#journal);
+    return this.#records;
+  }
+
+  async list(after: number, limit: number): Promise<RecordSummary[]> {
+    const page = await this.#view.list(after, limit);
+    return page.map((summary) => this.#withAttempts(summary));
+  }
+
+  async find(idOrNumber: string): Promise<FoundRecord[]> {
+    const found = await this.#view.find(idOrNumber);
+    return found.map((each) => ({ ...each, summary: this.#withAttempts(each.summary) }));
+  }
+
+  #withAttempts(summary: RecordSummary): RecordSummary {
+    const entry = this.#parts.queue.find(summary.number);
+    if (entry === undefined) return summary;
+    const { attempts, lastError, isRunning } = entry;
+    const state = isRunning ? "began" : summary.state;
+    return { ...summary, state, attempts, reason: summary.reason ?? lastError };
+  }
+
+  async retry(numbers: readonly number[] | "all"): Promise<number> {
+    if (numbers === "all") return this.#retryAll();
+    const journal = this.#journal;
+    const [outdated] = await findOutdated(journal, numbers);
+    if (outdated !== undefined) throw new RecordRefused(outdated, OUTDATED);
+    for (const number of numbers)
+      if (journal.state(number) !== RecordState.PARKED)
+        throw new RecordRefused(number, "is not parked");
+    await this.#handOverAgain(numbers);
+    return numbers.length;
+  }
+
+  async #retryAll(): Promise<number> {
+    const journal = this.#journal;
+    let count = 0;
+    for (let after = -1; ; ) {
+      const numbers: number[] = [];
+      for (const { number, state } of journal.records(after)) {
+        if (numbers.length >= CHUNK) break;
+        after = number;
+        if (state === RecordState.PARKED) numbers.push(number);
+      }
+      if (numbers.length === 0) return count;
+      const outdated = new Set(await findOutdated(journal, numbers));
+      const current = numbers.filter(
+        (each) => !outdated.has(each) && journal.state(each) === RecordState.PARKED,
+      );
+      await this.#handOverAgain(current);
+      count += current.length;
+    }
+  }
+
+  async #handOverAgain(numbers: readonly number[]): Promise<void> {
+    const { window, queue } = this.#parts;
+    const marks = this.#mark(numbers, RecordState.WAITING);
+    for (const number of numbers) window.rewind(number);
+    queue.wake();
+    await marks;
+  }
+
+  async drop(numbers: readonly number[]): Promise<number> {
+    const journal = this.#journal;
+    const { queue } = this.#parts;
+    for (const number of numbers) {
+      const state = journal.state(number);
+      if (state === RecordState.BEGAN || queue.find(number)?.isRunning === true)
+        throw new RecordRefused(number, "is not dropped: its handler runs");
+      if (state !== RecordState.WAITING && state !== RecordState.PARKED)
+        throw new RecordRefused(number, "is not there");
+    }
+    for (const number of numbers) queue.tryWithdraw(number);
+    this.dropped += numbers.length;
+    await this.#mark(numbers, RecordState.GONE);
+    return numbers.length;
+  }
+
+  async #mark(numbers: readonly number[], state: RecordState): Promise<void> {
+    await Promise.all(numbers.map((number) => this.#parts.store.mark(number, state)));
+  }
+}

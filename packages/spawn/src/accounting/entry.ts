@@ -1,0 +1,52 @@
+/** A record that the queue has in memory. */
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { type ByteString, textOf } from "@cm4all/linux";
+import type { WaitingRecord } from "./window.ts";
+
+export interface Entry {
+  readonly number: number;
+  readonly id: string;
+  readonly path: ByteString;
+  /** Undefined if it was let go, to be read again. */
+  record: CgroupRecord | undefined;
+  isRunning: boolean;
+  /** How often its handler was called. */
+  attempts: number;
+  lastError: string | undefined;
+  lastFailedMs: number | undefined;
+  /** How often its handler has failed by its own fault, and since when. */
+  failures: number;
+  failedSinceMs: number | undefined;
+  /** How often the script host has ended while its handler ran. */
+  interruptions: number;
+  /** Ends its pause. */
+  pause: NodeJS.Timeout | undefined;
+  /** A later report, which came while this one's handler was running. */
+  successor: Entry | undefined;
+}
+
+export function newEntry({ number, record }: WaitingRecord): Entry {
+  return {
+    number,
+    id: record.snapshot.id,
+    path: record.snapshot.path,
+    record,
+    isRunning: false,
+    attempts: 0,
+    lastError: undefined,
+    lastFailedMs: undefined,
+    failures: 0,
+    failedSinceMs: undefined,
+    interruptions: 0,
+    pause: undefined,
+    successor: undefined,
+  };
+}
+
+/** Returns how the log calls the records of a run. */
+export function nameOf(group: readonly Entry[]): string {
+  const [first] = group;
+  if (first === undefined) return "no cgroup";
+  const name = textOf(first.path);
+  return group.length === 1 ? name : `${name} and ${group.length - 1} others`;
+}

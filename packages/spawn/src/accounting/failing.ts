@@ -1,0 +1,56 @@
+/** Records whose handler fails by its own fault: each pauses for itself, longer each time. */
+import { doubling, pauseAfter } from "@cm4all/supervision";
+import type { Entry } from "./entry.ts";
+
+/** Between the failure of a cgroup's handler and its next call. */
+export const HANDLER_PAUSES = doubling(1000, 300_000);
+
+/** How many of them are kept in memory; the others are read again. */
+const MAX_KEPT = 1000;
+
+export class FailingRecords {
+  /** In the order in which they failed first. */
+  readonly #entries = new Set<Entry>();
+  readonly #onPauseEnd: (entry: Entry) => void;
+
+  constructor(onPauseEnd: (entry: Entry) => void) {
+    this.#onPauseEnd = onPauseEnd;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Begins the next pause of one that has failed. @param atMostMs the longest that it may be */
+  pause(entry: Entry, atMostMs: number): void {
+    this.#entries.add(entry);
+    if (this.#entries.size > MAX_KEPT) entry.record = undefined;
+    const pauseMs = Math.min(pauseAfter(HANDLER_PAUSES, entry.failures), atMostMs);
+    entry.pause = setTimeout(() => {
+      entry.pause = undefined;
+      this.#onPauseEnd(entry);
+    }, Math.ceil(pauseMs));
+  }
+
+  /** Returns the one that failed first and does not run. */
+  oldest(): Entry | undefined {
+    for (const entry of this.#entries) if (!entry.isRunning) return entry;
+    return undefined;
+  }
+
+  /** Their failures were not their fault: their time begins anew. */
+  forgive(): void {
+    for (const entry of this.#entries) entry.failedSinceMs = undefined;
+  }
+
+  remove(entry: Entry): void {
+    clearTimeout(entry.pause);
+    entry.pause = undefined;
+    this.#entries.delete(entry);
+  }
+
+  /** Ends all pauses. */
+  close(): void {
+    for (const entry of this.#entries) clearTimeout(entry.pause);
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * Hands what still runs to the script. Nothing is kept for it: a report that cannot be
+ * handed over soon is dropped, and the next one has its figures as well.
+ *
+ * Invariant: no handler is called for a cgroup that has run empty, or has another handler.
+ */
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { errorText } from "@cm4all/linux";
+import { LOG_ERR, type Logger } from "../log.ts";
+import type { AccountingSink } from "./sink.ts";
+
+/** How many calls may run at the same time, beside those for what ran empty. */
+const MAX_RUNS = 8;
+
+/** How many cgroups may wait for a call. */
+const MAX_PENDING = 10_000;
+
+export interface InterimOptions {
+  readonly sink: AccountingSink;
+  readonly log: Logger;
+  /** Whether another handler of that cgroup runs or is to run. */
+  readonly isBusy: (id: string) => boolean;
+  /** Called when a run has ended. */
+  readonly onEnded: () => void;
+}
+
+export class InterimReports {
+  readonly #options: InterimOptions;
+  readonly #pending = new Map<string, CgroupRecord>();
+  readonly #running = new Set<string>();
+  #runs = 0;
+  #lastError: string | undefined;
+  /** How many cgroups were handed over. */
+  handedOver = 0;
+
+  constructor(options: InterimOptions) {
+    this.#options = options;
+  }
+
+  /** How many handlers run. */
+  get runs(): number {
+    return this.#runs;
+  }
+
+  isRunning(id: string): boolean {
+    return this.#running.has(id);
+  }
+
+  /** @param batch how many are handed over in a list */
+  add(records: readonly CgroupRecord[], batch: number): void {
+    if (!this.#isWanted) return;
+    for (const record of records)
+      if (this.#pending.size < MAX_PENDING) this.#pending.set(record.snapshot.id, record);
+    this.pump(batch);
+  }
+
+  /** The cgroup has run empty. */
+  drop(id: string): void {
+    this.#pending.delete(id);
+  }
+
+  /** Only where a call that is repeated, or comes after a later one, does no harm. */
+  get #isWanted(): boolean {
+    const { state, handlers } = this.#options.sink;
+    return state === "ready" && handlers.running !== "none" && handlers.bearsRepetition;
+  }
+
+  pump(batch: number): void {
+    if (!this.#isWanted) this.#pending.clear();
+    const { sink } = this.#options;
+    const isList = sink.handlers.running === "list";
+    while (this.#pending.size > 0 && sink.room > 0 && this.#runs < (isList ? 1 : MAX_RUNS)) {
+      const records = this.#take(isList ? batch : 1);
+      if (records.length === 0) return;
+      void this.#run(records);
+    }
+  }
+
+  #take(count: number): CgroupRecord[] {
+    const taken: CgroupRecord[] = [];
+    for (const [id, record] of this.#pending) {
+      if (taken.length >= count) break;
+      if (this.#running.has(id)) continue;
+      this.#pending.delete(id);
+      if (!this.#options.isBusy(id)) taken.push(record);
+    }
+    return taken;
+  }
+
+  async #run(records: readonly CgroupRecord[]): Promise<void> {
+    const { sink, onEnded } = this.#options;
+    this.#runs++;
+    for (const { snapshot } of records) this.#running.add(snapshot.id);
+    try {
+      const outcome = await sink.run(records, { kind: "running", begin: refuse });
+      if (outcome.type === "done") this.#succeeded(records.length);
+      else this.#failed(outcome.message);
+    } catch (error) {
+      this.#failed(errorText(error));
+    }
+    for (const { snapshot } of records) this.#running.delete(snapshot.id);
+    this.#runs--;
+    onEnded();
+  }
+
+  #succeeded(count: number): void {
+    this.handedOver += count;
+    this.#lastError = undefined;
+  }
+
+  /** Once: an outage of the database fails each of them. */
+  #failed(reason: string): void {
+    if (reason !== this.#lastError) this.#options.log(LOG_ERR, `interim report: ${reason}`);
+    this.#lastError = reason;
+  }
+}
+
+/** Nothing is written down of these runs. */
+async function refuse(): Promise<void> {
+  throw new Error("handlers of running cgroups have to bear repetition");
+}

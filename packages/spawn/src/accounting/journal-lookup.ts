@@ -1,0 +1,48 @@
+/** Finds the records of cgroups in a journal, in one pass over it. */
+import { tryParseRecord } from "@cm4all/cgroup";
+import type { Journal } from "@cm4all/journal";
+
+/** A record, as far as it tells what became of its cgroup. */
+export interface FoundRecord {
+  readonly number: number;
+  readonly report: number;
+  readonly cpuTotalUsec: number | undefined;
+}
+
+/**
+ * In JSON these bytes stand nowhere but before a value: in a string there would be a
+ * backslash before each quotation mark. And only the snapshot has such a key.
+ */
+const BEFORE_ID = Buffer.from('"id":"');
+
+/**
+ * Returns the records of the cgroups with these ids, oldest first, of those that are not
+ * done with. All others are passed over without being parsed: there may be a million.
+ * @throws system errors of reading
+ */
+export async function findByIds(
+  journal: Journal,
+  ids: ReadonlySet<string>,
+): Promise<Map<string, FoundRecord[]>> {
+  const found = new Map<string, FoundRecord[]>();
+  if (ids.size === 0 || journal.live === 0) return found;
+  await journal.visit((entry) => {
+    if (entry.kind !== "record") return;
+    const id = idOf(entry.payload);
+    if (id === undefined || !ids.has(id)) return;
+    const snapshot = tryParseRecord(entry.payload.toString())?.snapshot;
+    if (snapshot === undefined) return;
+    const { report, cpuTotalUsec } = snapshot;
+    const records = found.get(id) ?? [];
+    records.push({ number: entry.number, report, cpuTotalUsec });
+    found.set(id, records);
+  });
+  return found;
+}
+
+function idOf(payload: Buffer): string | undefined {
+  const start = payload.indexOf(BEFORE_ID);
+  if (start < 0) return undefined;
+  const end = payload.indexOf('"', start + BEFORE_ID.length);
+  return payload.toString("latin1", start + BEFORE_ID.length, end);
+}

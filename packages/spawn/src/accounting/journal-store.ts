@@ -1,0 +1,241 @@
+/**
+ * The journal as the daemon has it: it is opened again and again until that works, and a
+ * record that it does not take is tried again until it does. The trouble and its end are
+ * logged once each.
+ */
+import {
+  type Journal,
+  JournalClosed,
+  JournalError,
+  JournalFull,
+  RecordState,
+} from "@cm4all/journal";
+import { errorText } from "@cm4all/linux";
+import type { JournalConfig } from "../config.ts";
+import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
+import type { JournalGauges, JournalState } from "./metrics.ts";
+import type { OpenJournal } from "./open-journal.ts";
+
+/** Between two attempts to open it. */
+const OPEN_PAUSE_MS = 10_000;
+/** Between two attempts to append a record. */
+const APPEND_PAUSE_MS = 1000;
+
+/** It is said that the journal fills up above the first share of its limit, and again after it was below the second. */
+const NEARLY_FULL = 0.9;
+const FAR_FROM_FULL = 0.8;
+
+/** @throws (rejects) if it cannot be opened now */
+export type OpenJournalAt = (config: JournalConfig) => Promise<OpenJournal>;
+
+/** As `cm4all-spawn status` shows it. */
+export interface JournalStatus {
+  readonly path: string;
+  readonly forgetful?: string | undefined;
+  /** Why it takes no records. */
+  readonly problem?: string | undefined;
+}
+
+export class JournalStore {
+  readonly #path: string;
+  readonly #open: OpenJournalAt;
+  readonly #log: Logger;
+  #limitBytes: number;
+  #opened: OpenJournal | undefined;
+  readonly #opening: Promise<Journal>;
+  #openProblem: string | undefined;
+  #diskProblem: string | undefined;
+  #fullProblem: string | undefined;
+  #isNearlyFull = false;
+  #isClosed = false;
+  /** Ends the pauses when the store is closed. */
+  readonly #pauses = new Set<() => void>();
+
+  /** Begins to open it. */
+  constructor({ directory, limitBytes }: JournalConfig, open: OpenJournalAt, log: Logger) {
+    this.#path = directory;
+    this.#limitBytes = limitBytes;
+    this.#open = open;
+    this.#log = log;
+    this.#opening = this.#openUntilItWorks();
+    // Those who wait for it are told.
+    this.#opening.catch(() => undefined);
+  }
+
+  /** Returns the journal when it is open. @throws JournalClosed (rejects) if the store is closed before */
+  get whenOpen(): Promise<Journal> {
+    return this.#opening;
+  }
+
+  /** Undefined as long as it is not open. */
+  get journal(): Journal | undefined {
+    return this.#opened?.journal;
+  }
+
+  get #problem(): string | undefined {
+    return this.#openProblem ?? this.#diskProblem ?? this.#fullProblem;
+  }
+
+  get status(): JournalStatus {
+    return { path: this.#path, forgetful: this.#opened?.forgetful, problem: this.#problem };
+  }
+
+  get gauges(): JournalGauges {
+    const { journal } = this;
+    const count = (state: RecordState) => journal?.count(state) ?? 0;
+    return {
+      waitingCgroups: count(RecordState.WAITING) + count(RecordState.REPLACED),
+      begunCgroups: count(RecordState.BEGAN),
+      parkedCgroups: count(RecordState.PARKED),
+      journal: this.#state,
+      journalRecords: journal?.live ?? 0,
+      journalBytes: journal?.bytes ?? 0,
+      journalLimitBytes: this.#limitBytes,
+    };
+  }
+
+  get #state(): JournalState {
+    if (this.#opened === undefined)
+      return this.#openProblem === undefined ? "opening" : "unavailable";
+    if (this.#diskProblem !== undefined) return "failing";
+    return this.#fullProblem === undefined ? "ready" : "full";
+  }
+
+  /** Changes how much it may hold. */
+  configure(limitBytes: number): void {
+    this.#limitBytes = limitBytes;
+    if (this.#opened !== undefined) this.#opened.journal.limitBytes = limitBytes;
+  }
+
+  /**
+   * Appends a record, however long it takes until the journal can take it, and returns its
+   * number when it is on the disk.
+   * @param isWanted asked before each attempt; if it is not, undefined is returned
+   * @throws JournalClosed (rejects): the record may be in the journal, or not
+   */
+  async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
+    const journal = await this.whenOpen;
+    for (;;) {
+      if (this.#isClosed) throw notOpen();
+      if (!isWanted()) return undefined;
+      try {
+        const number = await journal.append(payload);
+        this.#appended(journal);
+        return number;
+      } catch (error) {
+        if (!(error instanceof JournalError) || error instanceof JournalClosed) throw error;
+        if (error instanceof JournalFull) this.#isFull(error);
+        // What the disk says comes through `onTrouble`.
+      }
+      await this.#pause(APPEND_PAUSE_MS);
+    }
+  }
+
+  #isFull(error: JournalFull): void {
+    if (this.#fullProblem === undefined)
+      this.#log(LOG_ERR, `${this.#path}: cgroups' directories stay: ${error.message}`);
+    this.#fullProblem = error.message;
+  }
+
+  #appended({ bytes }: Journal): void {
+    if (this.#fullProblem !== undefined)
+      this.#log(LOG_NOTICE, `${this.#path}: the journal has room again`);
+    this.#fullProblem = undefined;
+    if (bytes < this.#limitBytes * FAR_FROM_FULL) this.#isNearlyFull = false;
+    if (this.#isNearlyFull || bytes < this.#limitBytes * NEARLY_FULL) return;
+    this.#isNearlyFull = true;
+    const share = `${(bytes / 2 ** 20).toFixed(0)} of ${(this.#limitBytes / 2 ** 20).toFixed(0)} MiB`;
+    this.#log(
+      LOG_WARNING,
+      `${this.#path}: the journal fills up (${share}): see accounting.journal_mib`,
+    );
+  }
+
+  /** Returns the state of a record; undefined if there is none of that number. */
+  state(number: number): RecordState | undefined {
+    return this.journal?.state(number);
+  }
+
+  /** Gives a record a state, at once; see Journal.mark. @throws JournalClosed (rejects) */
+  mark(number: number, state: RecordState, note?: string): Promise<void> {
+    // Who knows a number has it from the open journal.
+    return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
+  }
+
+  async #openUntilItWorks(): Promise<Journal> {
+    while (!this.#isClosed) {
+      try {
+        const opened = await this.#open({ directory: this.#path, limitBytes: this.#limitBytes });
+        if (!this.#isClosed) return this.#hasOpened(opened);
+        await opened.close();
+      } catch (error) {
+        this.#cannotOpen(errorText(error));
+      }
+      await this.#pause(OPEN_PAUSE_MS);
+    }
+    throw notOpen();
+  }
+
+  #cannotOpen(reason: string): void {
+    if (this.#openProblem !== reason)
+      this.#log(
+        LOG_ERR,
+        `${this.#path}: cannot open the journal, cgroups' directories stay: ${reason}`,
+      );
+    this.#openProblem = reason;
+  }
+
+  #hasOpened(opened: OpenJournal): Journal {
+    this.#opened = opened;
+    const { journal, forgetful } = opened;
+    if (this.#openProblem !== undefined)
+      this.#log(LOG_NOTICE, `${this.#path}: the journal is open`);
+    this.#openProblem = undefined;
+    if (forgetful !== undefined)
+      this.#log(
+        LOG_WARNING,
+        `${this.#path} is on ${forgetful}: what waits there may be lost at a restart`,
+      );
+    for (const { file, what } of journal.damage)
+      this.#log(LOG_ERR, `${this.#path}/${file}: ${what}; the file is kept`);
+    journal.limitBytes = this.#limitBytes;
+    journal.onTrouble = (error) => this.#diskSays(error);
+    if (journal.lastError !== undefined) this.#diskSays(journal.lastError);
+    return journal;
+  }
+
+  #diskSays(error: string | undefined): void {
+    if (error === undefined)
+      this.#log(LOG_NOTICE, `${this.#path}: the journal takes records again`);
+    else if (this.#diskProblem === undefined)
+      this.#log(
+        LOG_ERR,
+        `${this.#path}: cannot write the journal, cgroups' directories stay: ${error}`,
+      );
+    this.#diskProblem = error;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (this.#isClosed) return;
+    await new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer);
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const timer = setTimeout(end, ms);
+      this.#pauses.add(end);
+    });
+  }
+
+  /** Writes what waits, if the disk takes it, and closes the journal. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const end of [...this.#pauses]) end();
+    await this.#opened?.close();
+  }
+}
+
+function notOpen(): JournalClosed {
+  return new JournalClosed("the journal is not open");
+}

@@ -1,0 +1,79 @@
+/** Decides what becomes of the records that an earlier run of the daemon has left half done. */
+import { tryParseRecord } from "@cm4all/cgroup";
+import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
+import { isOfBoot } from "./boot.ts";
+import { findByIds } from "./journal-lookup.ts";
+
+/** Why a record is parked whose handler was running when the daemon ended. */
+export const INTERRUPTED = "the daemon ended while its handler ran, which may have taken effect";
+
+/** How many records there were of each kind. */
+export interface Recovered {
+  parked: number;
+  lost: number;
+}
+
+/**
+ * Gives each record a state from which the daemon can go on.
+ * @param retry whether a handler that failed is called again
+ * @throws system errors of reading
+ */
+export async function recover(
+  journal: Journal,
+  { bootId, retry }: { readonly bootId: string; readonly retry: boolean },
+): Promise<Recovered> {
+  const recovered: Recovered = { parked: 0, lost: 0 };
+  const replaced: number[] = [];
+  // Changing a state while they are iterated over would do no harm, but is hard to read.
+  const halfDone = [...journal.records()].filter(({ state }) => state !== RecordState.WAITING);
+  for (const { number, state } of halfDone) {
+    if (state === RecordState.BEGAN && retry) {
+      recovered.parked++;
+      void mark(journal, number, RecordState.PARKED, INTERRUPTED);
+    } else if (state === RecordState.BEGAN) {
+      recovered.lost++;
+      void mark(journal, number, RecordState.GONE);
+    } else if (state === RecordState.ACCOUNTED) {
+      const id = await readId(journal, number);
+      if (id === undefined || !isOfBoot(id, bootId)) void mark(journal, number, RecordState.GONE);
+    } else if (state === RecordState.REPLACED) replaced.push(number);
+  }
+  await decideOnReplaced(journal, replaced);
+  return recovered;
+}
+
+/** Of a record and the one in its place, the later one counts, if it was written. */
+async function decideOnReplaced(journal: Journal, replaced: readonly number[]): Promise<void> {
+  if (replaced.length === 0) return;
+  const ids = new Map<number, string>();
+  for (const number of replaced) {
+    const id = await readId(journal, number);
+    if (id !== undefined) ids.set(number, id);
+  }
+  const found = await findByIds(journal, new Set(ids.values()));
+  for (const number of replaced) {
+    const others = found.get(ids.get(number) ?? "") ?? [];
+    const isReplaced = others.some((other) => other.number > number);
+    void mark(journal, number, isReplaced ? RecordState.GONE : RecordState.WAITING);
+  }
+}
+
+/** Marks are tried again until the disk takes them, or the journal is closed, which leaves all to the next start. */
+async function mark(
+  journal: Journal,
+  number: number,
+  state: RecordState,
+  note?: string,
+): Promise<void> {
+  await journal.mark(number, state, note).catch(() => undefined);
+}
+
+/** Returns undefined if the record is damaged. */
+async function readId(journal: Journal, number: number): Promise<string | undefined> {
+  try {
+    return tryParseRecord((await journal.read(number)).toString())?.snapshot.id;
+  } catch (error) {
+    if (error instanceof NoRecord) return undefined;
+    throw error;
+  }
+}

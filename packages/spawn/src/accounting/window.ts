@@ -1,0 +1,162 @@
+/**
+ * The records that wait in the journal, in their order, as the queue takes them: however
+ * many there are, only numbers are kept of those that were not asked for.
+ *
+ * Invariants:
+ * - A record that is waiting, available and not the queue's is above the cursor.
+ * - Nothing above the limit is read: the intake says first whether its directory is there.
+ */
+import { type CgroupRecord, tryParseRecord } from "@cm4all/cgroup";
+import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
+import { isOfBoot } from "./boot.ts";
+
+/** Records that were just written are kept for the queue, which mostly wants them soon. */
+const MAX_FRESH = 1000;
+
+/** One reading ends after so many bytes. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+export interface WaitingRecord {
+  readonly number: number;
+  readonly record: CgroupRecord;
+}
+
+/** What of the journal is to be handed over next. */
+export interface WindowPage {
+  readonly records: readonly WaitingRecord[];
+  /** Records that cannot be used, and why. */
+  readonly damaged: readonly DamagedRecord[];
+}
+
+export interface DamagedRecord {
+  readonly number: number;
+  readonly reason: string;
+}
+
+export interface WindowOptions {
+  readonly bootId: string;
+  /** Whether a record's directory has to be deleted first. */
+  readonly isHeld: (number: number) => boolean;
+}
+
+export class RecordWindow {
+  readonly #options: WindowOptions;
+  #journal: Journal | undefined;
+  #cursor = -1;
+  #limit = -1;
+  #isBootOpen = false;
+  readonly #fresh = new Map<number, CgroupRecord>();
+
+  constructor(options: WindowOptions) {
+    this.#options = options;
+  }
+
+  /** Has what is in the journal read, except for the records of this boot. */
+  open(journal: Journal): void {
+    this.#journal = journal;
+    for (const { number } of journal.records()) this.#limit = Math.max(this.#limit, number);
+  }
+
+  /** Has the records of this boot read as well: it is known now whose directory is there. */
+  openBoot(): void {
+    this.#isBootOpen = true;
+  }
+
+  /** A record was written, and is held. */
+  extend(number: number): void {
+    this.#limit = Math.max(this.#limit, number);
+  }
+
+  /** A record can be handed over. @param record if it is at hand */
+  add(number: number, record: CgroupRecord | undefined): void {
+    this.extend(number);
+    this.rewind(number);
+    if (record !== undefined && this.#fresh.size < MAX_FRESH) this.#fresh.set(number, record);
+  }
+
+  /** Has the journal read again from a record on. */
+  rewind(number: number): void {
+    this.#cursor = Math.min(this.#cursor, number - 1);
+  }
+
+  /**
+   * Returns the next records, in order; none if there are no more at the moment. The
+   * caller waits for it before it calls this again, and has then taken what came.
+   * @param isTaken tells which records the caller has already
+   * @throws system errors of reading: then nothing was taken
+   */
+  async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
+    const page = { records: [] as WaitingRecord[], damaged: [] as DamagedRecord[] };
+    const journal = this.#journal;
+    if (journal === undefined) return page;
+    const begin = this.#cursor + 1;
+    let bytes = 0;
+    try {
+      for (const number of this.#next(journal, count, isTaken)) {
+        const loaded = await this.#load(journal, number);
+        if (!this.#isAvailable(journal, number)) continue;
+        if ("reason" in loaded) page.damaged.push(loaded);
+        else if (this.#isClosed(loaded.record)) {
+          this.rewind(number);
+          break;
+        } else {
+          page.records.push(loaded);
+          bytes += loaded.bytes;
+          if (bytes < MAX_BYTES) continue;
+          this.rewind(number + 1);
+          break;
+        }
+      }
+    } catch (error) {
+      this.rewind(begin);
+      throw error;
+    }
+    return page;
+  }
+
+  /** Returns a record that was taken before; undefined if it is not there any more. @throws system errors of reading */
+  async readAgain(number: number): Promise<CgroupRecord | undefined> {
+    const journal = this.#journal;
+    if (journal?.state(number) !== RecordState.WAITING) return undefined;
+    const loaded = await this.#load(journal, number);
+    return "record" in loaded ? loaded.record : undefined;
+  }
+
+  /** Moves the cursor behind the next numbers, and returns them. */
+  #next(journal: Journal, count: number, isTaken: (number: number) => boolean): number[] {
+    const numbers: number[] = [];
+    for (const { number } of journal.records(this.#cursor)) {
+      if (number > this.#limit || numbers.length >= count) break;
+      this.#cursor = number;
+      if (this.#isAvailable(journal, number) && !isTaken(number)) numbers.push(number);
+    }
+    return numbers;
+  }
+
+  /** Also while its record was read, things happen to a cgroup. */
+  #isAvailable(journal: Journal, number: number): boolean {
+    return journal.state(number) === RecordState.WAITING && !this.#options.isHeld(number);
+  }
+
+  #isClosed({ snapshot }: CgroupRecord): boolean {
+    return !this.#isBootOpen && isOfBoot(snapshot.id, this.#options.bootId);
+  }
+
+  async #load(
+    journal: Journal,
+    number: number,
+  ): Promise<(WaitingRecord & { readonly bytes: number }) | DamagedRecord> {
+    const fresh = this.#fresh.get(number);
+    this.#fresh.delete(number);
+    if (fresh !== undefined) return { number, record: fresh, bytes: 0 };
+    try {
+      const payload = await journal.read(number);
+      const record = tryParseRecord(payload.toString());
+      if (record !== undefined) return { number, record, bytes: payload.length };
+    } catch (error) {
+      if (!(error instanceof NoRecord)) throw error;
+      return { number, reason: error.message };
+    }
+    return { number, reason: "it is no record that this version can read" };
+  }
+}
