@@ -34,13 +34,14 @@ const PASS_ON = 'sh -c "trap \\"kill -INT -1\\" INT; \\"\\$@\\" & wait; wait" sh
 
 /**
  * Under the filter of system calls that podman gives its containers, which is Docker's,
- * and with their capabilities. @param {string} options of podman-run(1)
+ * and with their capabilities.
+ * @param {string} options of podman-run(1) @param {string} [first] the first process
  */
-const inPodman = (options) =>
+const inPodman = (options, first = "") =>
   "command -v podman >/dev/null || apt-get -q -y -o APT::Install-Recommends=false install " +
   "podman crun golang-github-containers-common >/dev/null 2>&1; mkdir -p /p; mount --bind / /p; " +
   "set -- podman --log-level=error --cgroup-manager=cgroupfs run --rm -i --network=host " +
-  `--cgroups=disabled --workdir="$PWD" ${options} --rootfs /p:O ${PASS_ON} "$@"`;
+  `--cgroups=disabled --workdir="$PWD" ${options} --rootfs /p:O ${first} "$@"`;
 
 /** @type {Readonly<Record<string, Oddity>>} by a title */
 export const oddities = {
@@ -117,7 +118,10 @@ export const oddities = {
     says: /^cm4all-spawn-netns: .*EPERM.*\n$/,
   },
   "a container of podman with CAP_SYS_ADMIN": {
-    setup: inPodman("--cap-add=SYS_ADMIN,DAC_READ_SEARCH --volume=/sys/fs/cgroup:/sys/fs/cgroup"),
+    setup: inPodman(
+      "--cap-add=SYS_ADMIN,DAC_READ_SEARCH --volume=/sys/fs/cgroup:/sys/fs/cgroup",
+      PASS_ON,
+    ),
   },
 };
 

@@ -1,5 +1,5 @@
 /** What the reaper tells of real cgroups: their extended attributes, and how they run. */
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText, latin1Of, setXattr, textOf } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
@@ -73,6 +73,8 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
       set("bp.scope", "user.round", `${i}`);
       const child = scratch.run("bp.scope/group/job");
       set("bp.scope/group/job", "user.job", `first ${i}`);
+      const events = join(scratch.path, "bp.scope/group/job/cgroup.events");
+      await until("its process", () => readFileSync(events, "utf8").includes("populated 1"));
       await until("it to be known", async () => (await program.status()).watchedCgroups >= 2);
       set("bp.scope/group", "user.group", `late ${i}`);
       set("bp.scope/group/job", "user.job", `late ${i}`);
