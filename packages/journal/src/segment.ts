@@ -52,7 +52,7 @@ export class UnknownSegment extends Error {
   override readonly name = "UnknownSegment";
 }
 
-const CHUNK_SIZE = 1024 * 1024;
+const CHUNK_SIZE = 256 * 1024;
 
 /**
  * Calls `visit` for each whole frame of a segment after its header.

@@ -1,0 +1,99 @@
+/** A million records wait: the daemon is ready at once, and hardly larger than without them. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { DEFAULT_OPTIONS, DiskDirectory, Journal } from "@cm4all/journal";
+import { bytesOfText } from "@cm4all/linux";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { kill, until } from "./support/daemon.ts";
+
+const COUNT = 1_000_000;
+const TIMEOUT_MS = 300_000;
+
+let host: AccountingHost;
+beforeEach(() => {
+  host = new AccountingHost();
+});
+afterEach(() => host.stop(), TIMEOUT_MS);
+
+/** As an outage of the database leaves it: of another boot, so that they wait for nothing else. */
+async function fill(directory: string): Promise<void> {
+  mkdirSync(directory, { recursive: true });
+  const journal = await Journal.open(new DiskDirectory(directory), DEFAULT_OPTIONS);
+  for (let start = 0; start < COUNT; start += 10_000) {
+    const records = Array.from({ length: 10_000 }, (_, i) => {
+      const number = start + i;
+      const snapshot = {
+        path: bytesOfText(`/a.slice/customer-${number % 1000}.slice/job-${number}.scope`),
+        id: `11111111-2222-3333-4444-555555555555:${number}`,
+        report: 1,
+        measuredMs: 1_700_000_000_000 + number,
+        cpuTotalUsec: number,
+        memoryPeakBytes: 2 ** 20,
+      };
+      const account = [bytesOfText("user.account"), bytesOfText(`customer-${number % 1000}`)];
+      return Buffer.from(JSON.stringify({ snapshot, xattrs: [[account]] }));
+    });
+    await Promise.all(records.map((record) => journal.append(record)));
+  }
+  await journal.close();
+}
+
+/** Anonymous memory, which nobody else has. */
+function privateMiB(pid: number): number {
+  const [, kib] = /^Private_Dirty:\s+(\d+) kB$/m.exec(
+    readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"),
+  ) ?? ["", "0"];
+  return Number(kib) / 1024;
+}
+
+/** Waits until a daemon has settled, and returns what it takes. */
+async function settledMiB(): Promise<number> {
+  const { pid } = host.daemon;
+  await host.untilReady();
+  let last = privateMiB(pid);
+  await until(
+    async () => {
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      const now = privateMiB(pid);
+      const isSettled = Math.abs(now - last) < 1;
+      last = now;
+      return isSettled;
+    },
+    "its memory is settled",
+    TIMEOUT_MS / 3,
+  );
+  return last;
+}
+
+it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "is no burden",
+  async () => {
+    host.writeHandler('error("no database")');
+    await host.start();
+    const withNone = await settledMiB();
+    await host.crash();
+    await fill(host.journal);
+    const startedMs = performance.now();
+    await host.start();
+    const readyMs = performance.now() - startedMs;
+    await until(
+      async () => (await host.accounting()).waitingCgroups === COUNT,
+      "the journal is open",
+      TIMEOUT_MS / 3,
+    );
+    const openMs = performance.now() - startedMs;
+    const withMany = await settledMiB();
+    console.log(
+      `ready after ${readyMs.toFixed(0)} ms, journal open after ${openMs.toFixed(0)} ms, ${withNone.toFixed(1)} MiB with none, ${withMany.toFixed(1)} MiB with a million`,
+    );
+    expect(withMany - withNone).toBeLessThan(60);
+    expect(readyMs).toBeLessThan(5000);
+    // It still does its work.
+    await host.scratch.runToEnd("a.scope/job");
+    await host.untilDeleted("a.scope/job");
+    expect((await host.accounting()).waitingCgroups).toBe(COUNT + 1);
+    kill(host.daemon.pid, "SIGTERM");
+  },
+  TIMEOUT_MS,
+);
