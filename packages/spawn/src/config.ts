@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
-import type { AccountingPolicy } from "./accounting/queue.ts";
+import type { AccountingPolicy } from "./accounting/policy.ts";
 import { DEFAULT_USER, type FindUser, findUser, type SystemUser } from "./accounting/user.ts";
 import { parseListenAddress } from "./prometheus/address.ts";
 import { CgroupRootError, checkCgroupRoot } from "./reaper/open-root.ts";

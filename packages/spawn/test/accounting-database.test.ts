@@ -175,7 +175,9 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     }
     await untilDone();
     const { count, cpu } = await plainRows();
-    const used = [...host.daemon.log.matchAll(/ same: .*?cpu=([0-9.]+)s/g)].map(([, s]) => Number(s));
+    const used = [...host.daemon.log.matchAll(/ same: .*?cpu=([0-9.]+)s/g)].map(([, s]) =>
+      Number(s),
+    );
     expect(count).toBe(5);
     expect(used).toHaveLength(5);
     const sum = used.reduce((total, seconds) => total + seconds, 0);

@@ -21,7 +21,7 @@ const OPEN_PAUSE_MS = 10_000;
 /** Between two attempts to append a record. */
 const APPEND_PAUSE_MS = 1000;
 
-/** It is said that the journal fills up above the first share of its limit, and again after it was below the second. */
+/** It fills up above the first share of its limit, and has room again below the second. */
 const NEARLY_FULL = 0.9;
 const FAR_FROM_FULL = 0.8;
 
@@ -139,17 +139,23 @@ export class JournalStore {
   }
 
   #appended({ bytes }: Journal): void {
+    if (bytes < this.#limitBytes * FAR_FROM_FULL) this.#hasRoom();
+    else if (bytes > this.#limitBytes * NEARLY_FULL) this.#fillsUp(bytes);
+  }
+
+  #hasRoom(): void {
     if (this.#fullProblem !== undefined)
       this.#log(LOG_NOTICE, `${this.#path}: the journal has room again`);
     this.#fullProblem = undefined;
-    if (bytes < this.#limitBytes * FAR_FROM_FULL) this.#isNearlyFull = false;
-    if (this.#isNearlyFull || bytes < this.#limitBytes * NEARLY_FULL) return;
+    this.#isNearlyFull = false;
+  }
+
+  #fillsUp(bytes: number): void {
+    if (this.#isNearlyFull) return;
     this.#isNearlyFull = true;
-    const share = `${(bytes / 2 ** 20).toFixed(0)} of ${(this.#limitBytes / 2 ** 20).toFixed(0)} MiB`;
-    this.#log(
-      LOG_WARNING,
-      `${this.#path}: the journal fills up (${share}): see accounting.journal_mib`,
-    );
+    const mib = (size: number) => (size / 2 ** 20).toFixed(0);
+    const share = `${mib(bytes)} of ${mib(this.#limitBytes)} MiB`;
+    this.#log(LOG_WARNING, `${this.#path}: the journal fills up: ${share}, see journal_mib`);
   }
 
   /** Returns the state of a record; undefined if there is none of that number. */

@@ -5,7 +5,8 @@ import type { Handlers, Outcome, Run } from "@cm4all/lua";
 import { pauseAfter } from "@cm4all/supervision";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { HANDLER_PAUSES } from "./failing.ts";
-import { type AccountingPolicy, AccountingQueue, type QueueParts } from "./queue.ts";
+import type { AccountingPolicy } from "./policy.ts";
+import { AccountingQueue, type QueueParts } from "./queue.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 import type { WindowPage } from "./window.ts";
 

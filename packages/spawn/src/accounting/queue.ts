@@ -21,22 +21,10 @@ import { FailingRecords } from "./failing.ts";
 import { InterimReports } from "./interim.ts";
 import { Lineup, runsAlone } from "./lineup.ts";
 import { Outage } from "./outage.ts";
+import type { AccountingPolicy } from "./policy.ts";
 import type { AccountingSink } from "./sink.ts";
 import { judge } from "./verdict.ts";
 import type { DamagedRecord, RecordWindow } from "./window.ts";
-
-export interface AccountingPolicy {
-  /** Whether a failed handler is called again. */
-  readonly retry: boolean;
-  /** How long the handler of a cgroup may fail, while others succeed, until it is parked. */
-  readonly maxAgeMs: number;
-  /** How many cgroups whose handler has failed may wait; the oldest is parked for a new one. */
-  readonly maxWaiting: number;
-  /** How many handlers may run, that is: mostly wait, at the same time. */
-  readonly maxRunning: number;
-  /** How many cgroups are handed to a handler of lists at once, at most. */
-  readonly batch: number;
-}
 
 /** What the queue asks of the journal. */
 export interface RecordStates {
