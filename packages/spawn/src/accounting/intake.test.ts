@@ -1,0 +1,213 @@
+/** The order of things on the disk; accounting.test.ts tries what comes of it. */
+import { RecordState } from "@cm4all/journal";
+import { bytesOfText } from "@cm4all/linux";
+import { beforeEach, describe, expect, it } from "vitest";
+import type { Release } from "../reaper/messages.ts";
+import { Intake } from "./intake.ts";
+import type { FoundRecord } from "./journal-lookup.ts";
+
+/** A journal whose disk answers when the test says so. */
+class SlowJournal {
+  readonly states: RecordState[] = [];
+  readonly reports: number[] = [];
+  readonly #waiting: (() => void)[] = [];
+
+  async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (!isWanted()) return undefined;
+    this.reports.push(JSON.parse(payload.toString()).snapshot.report);
+    return this.states.push(RecordState.WAITING) - 1;
+  }
+
+  state(number: number): RecordState | undefined {
+    return this.states[number];
+  }
+
+  async mark(number: number, state: RecordState): Promise<void> {
+    this.states[number] = state;
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** All that was asked for so far is on the disk. */
+  async sync(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    for (let i = 0; i < 3; i++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+let journal: SlowJournal;
+let intake: Intake;
+let answers: number[];
+let handedOver: number[];
+let running: Set<number>;
+let found: Map<string, FoundRecord[]>;
+
+beforeEach(async () => {
+  journal = new SlowJournal();
+  answers = [];
+  handedOver = [];
+  running = new Set();
+  found = new Map();
+  intake = new Intake({
+    store: journal,
+    window: { extend: () => {}, add: (number) => handedOver.push(number), openBoot: () => {} },
+    queue: {
+      tryWithdraw: (number) => !running.has(number),
+      follows: () => {},
+      ranEmpty: () => {},
+      wake: () => {},
+    },
+    find: async () => found,
+    log: () => {},
+  });
+  intake.connect({ journalled: (releases) => answers.push(...releases) });
+});
+
+function release(number: number, fields: Partial<Release> & { usec?: number } = {}): void {
+  const { usec = 100, ...rest } = fields;
+  const snapshot = {
+    path: bytesOfText("/a"),
+    id: "a",
+    report: 1,
+    measuredMs: 0,
+    cpuTotalUsec: usec,
+  };
+  const record = { snapshot, xattrs: [] };
+  const all = { number, record, vanished: false, isFound: false, replaces: undefined, ...rest };
+  intake.released([all]);
+}
+
+async function start(): Promise<void> {
+  intake.setAccounting(true);
+  await intake.scanned([]);
+}
+
+describe("the intake", () => {
+  it("answers when the record is on the disk, and hands it over when its directory is gone", async () => {
+    await start();
+    release(1);
+    expect(intake.hasRunEmpty("a")).toBe(true);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answers).toEqual([]);
+    await journal.sync();
+    expect(answers).toEqual([1]);
+    expect([intake.isHeld(0), handedOver]).toEqual([true, []]);
+    intake.deleted([1]);
+    expect([intake.isHeld(0), handedOver]).toEqual([false, [0]]);
+  });
+
+  it("hands over no record before the one in whose place it stands is gone on the disk", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    release(2, { usec: 200, replaces: 1 });
+    await journal.sync();
+    expect(journal.states).toEqual([RecordState.REPLACED]);
+    await journal.sync();
+    expect(journal.states).toEqual([RecordState.GONE, RecordState.WAITING]);
+    // Somebody else has removed the directory meanwhile.
+    intake.deleted([2]);
+    expect([answers, handedOver]).toEqual([[1], []]);
+    await journal.sync();
+    expect(handedOver).toEqual([1]);
+  });
+
+  it("forgets what runs again, also while it is written", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.withdrawn([1]);
+    expect(journal.states).toEqual([RecordState.GONE]);
+    release(2);
+    intake.withdrawn([2]);
+    await journal.sync();
+    expect(journal.states).toEqual([RecordState.GONE]);
+    expect(answers).toEqual([1]);
+  });
+
+  it("takes nothing as long as nobody knows whether there is a handler", async () => {
+    release(1);
+    await intake.scanned([]);
+    await journal.sync();
+    expect(journal.states).toEqual([]);
+    intake.setAccounting(true);
+    await journal.sync();
+    expect(answers).toEqual([1]);
+  });
+
+  it("lets directories go, counted, if there is none", async () => {
+    release(1);
+    release(2, { vanished: true });
+    await intake.scanned([]);
+    intake.setAccounting(false);
+    await journal.sync();
+    expect(answers).toEqual([1]);
+    expect(journal.states).toEqual([]);
+    expect(intake.counts.unaccountedCgroups).toBe(2);
+  });
+
+  it.each([
+    ["that waits, with the same figures", RecordState.WAITING, 100, []],
+    ["that waits, with higher ones", RecordState.WAITING, 101, [3]],
+    ["that was accounted, with the same figures", RecordState.ACCOUNTED, 100, []],
+    ["that was accounted, with the echo of its end", RecordState.ACCOUNTED, 300, []],
+    ["that was accounted, with higher ones", RecordState.ACCOUNTED, 301, [4]],
+    ["that is parked, with higher ones", RecordState.PARKED, 5000, [4]],
+  ] as const)("finds the record of a cgroup %s", async (_, state, usec, reports) => {
+    journal.states.push(state);
+    found.set("a", [{ number: 0, report: 3, cpuTotalUsec: 100 }]);
+    intake.setAccounting(true);
+    release(1, { isFound: true, usec });
+    await intake.scanned([]);
+    for (let i = 0; i < 4; i++) await journal.sync();
+    expect(answers).toEqual([1]);
+    expect(journal.reports).toEqual(reports);
+    if (state === RecordState.WAITING && reports.length > 0)
+      expect(journal.states).toEqual([RecordState.GONE, RecordState.WAITING]);
+    intake.deleted([1]);
+    await journal.sync();
+    expect(handedOver).toHaveLength(state === RecordState.WAITING || reports.length > 0 ? 1 : 0);
+    if (state === RecordState.ACCOUNTED) expect(journal.states[0]).toBe(RecordState.GONE);
+  });
+
+  it("withdraws what was found and runs again, and knows of what was handed over", async () => {
+    journal.states.push(RecordState.ACCOUNTED, RecordState.WAITING);
+    found.set("a", [
+      { number: 0, report: 1, cpuTotalUsec: 50 },
+      { number: 1, report: 2, cpuTotalUsec: 100 },
+    ]);
+    intake.setAccounting(true);
+    await intake.scanned(["a"]);
+    expect(journal.states).toEqual([RecordState.ACCOUNTED, RecordState.GONE]);
+    release(1, { usec: 500 });
+    await journal.sync();
+    expect(journal.reports).toEqual([2]);
+  });
+
+  it("of a thread that has ended hands over what the next one does not find", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.disconnect();
+    expect(intake.isHeld(0)).toBe(true);
+    intake.connect({ journalled: (releases) => answers.push(...releases) });
+    await intake.scanned([]);
+    expect(handedOver).toEqual([0]);
+  });
+
+  it("hands over what cannot be deleted, and remembers it until its directory is gone", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    expect([handedOver, intake.isKept(0)]).toEqual([[0], true]);
+    journal.states[0] = RecordState.ACCOUNTED;
+    release(2, { usec: 1000 });
+    await journal.sync();
+    expect(journal.reports).toEqual([1, 2]);
+    intake.deleted([2]);
+    expect(journal.states).toEqual([RecordState.GONE, RecordState.WAITING]);
+    expect(handedOver).toEqual([0, 1]);
+  });
+});
