@@ -40,7 +40,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     end`;
 
   beforeAll(async () => {
-    server = await Postgres.start();
+    // What a server that crashes has not written is lost otherwise, though it was answered.
+    server = await Postgres.start({ settings: { synchronous_commit: "on" } });
   });
   afterAll(() => server.stop());
   beforeEach(async () => {
