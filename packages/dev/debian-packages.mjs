@@ -27,7 +27,7 @@ export const testPackages = {
   deb: ["iproute2", "systemd", ...compiler, ...buildPackages],
   dev: [],
   e2e: [],
-  journal: [],
+  journal: ["strace"],
   linux: ["catatonit", "procps"],
   lua: ["luajit"],
   netns: ["iproute2", "iputils-ping", "nftables", "procps", "strace"],

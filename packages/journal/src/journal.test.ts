@@ -277,7 +277,7 @@ const order = new Map<string, number>();
 
 describe("a journal whose disk and power fail at any moment", () => {
   it("loses nothing that it has confirmed, and gives nothing back twice", async () => {
-    const runs = Number(process.env["JOURNAL_TORTURE_RUNS"] ?? 300);
+    const runs = process.env["TORTURE"] === "all" ? 3000 : 300;
     for (let seed = 1; seed <= runs; seed++)
       await torture(seed).catch((error: unknown) => {
         throw new Error(`seed ${seed}`, { cause: error });

@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
 
-/** `NETNS_CHURN=1000` takes some minutes; as many as fit into a run of all tests otherwise. */
-const COUNT = Number(process.env["NETNS_CHURN"] ?? 150);
+/** `npm run torture` takes some minutes; as many as fit into a run of all tests otherwise. */
+const COUNT = process.env["TORTURE"] === "all" ? 1000 : 150;
 const AT_ONCE = 8;
 const TIMEOUT_MS = 30 * 60_000;
 
