@@ -21,6 +21,10 @@ function set(name: string, attribute: string, value: string | Buffer): void {
   closeSync(fd);
 }
 
+function isPopulated(name: string): boolean {
+  return readFileSync(join(scratch.path, name, "cgroup.events"), "utf8").includes("populated 1");
+}
+
 /** The attributes of the release with this index, nearest first. */
 async function xattrs(index: number): Promise<string[][]> {
   const { record } = await until("the release", () => program.releases[index]);
@@ -73,8 +77,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
       set("bp.scope", "user.round", `${i}`);
       const child = scratch.run("bp.scope/group/job");
       set("bp.scope/group/job", "user.job", `first ${i}`);
-      const events = join(scratch.path, "bp.scope/group/job/cgroup.events");
-      await until("its process", () => readFileSync(events, "utf8").includes("populated 1"));
+      await until("its process", () => isPopulated("bp.scope/group/job"));
       await until("it to be known", async () => (await program.status()).watchedCgroups >= 2);
       set("bp.scope/group", "user.group", `late ${i}`);
       set("bp.scope/group/job", "user.job", `late ${i}`);
@@ -107,6 +110,26 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect(program.releases[1]?.record.snapshot.id).not.toBe(
       program.releases[0]?.record.snapshot.id,
     );
+  });
+
+  it("of a cgroup that vanished has nothing of its successor at the path", async () => {
+    await start();
+    const child = scratch.run("bp.scope/a/b");
+    await until("its process", () => isPopulated("bp.scope/a/b"));
+    await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
+    program.process.kill("SIGSTOP");
+    child.kill("SIGKILL");
+    await until("the end of its process", () => !isPopulated("bp.scope/a/b"));
+    scratch.removeEmpty("bp.scope/a/b");
+    scratch.removeEmpty("bp.scope/a");
+    scratch.make("bp.scope/a/b");
+    set("bp.scope/a/b", "user.owner", "new");
+    set("bp.scope/a", "user.group", "new");
+    set("bp.scope", "user.scope", "the same");
+    program.process.kill("SIGCONT");
+    await until("both releases", () => program.releases.length === 2);
+    expect(await xattrs(0)).toEqual([[], [], ["user.scope=the same"]]);
+    expect(await xattrs(1)).toEqual([[], ["user.scope=the same"]]);
   });
 
   it("has what vanished cgroups had, as far as it was known", async () => {

@@ -86,6 +86,20 @@ describe("a cgroup", () => {
       "rmdir /a",
     ]);
   });
+
+  it("has its own delay where it ran empty after its child", () => {
+    const a = world.make("a");
+    const b = world.make("b", a);
+    world.start(a);
+    world.start(b);
+    world.pass();
+    world.stop(b);
+    world.pass(40);
+    world.stop(a);
+    expect(world.pass(10)).toEqual(["/a/b#1=1", "rmdir /a/b"]);
+    expect(world.pass(39)).toEqual([]);
+    expect(world.pass(1)).toEqual(["/a#1=2", "rmdir /a"]);
+  });
 });
 
 describe("an event that the figures do not explain", () => {

@@ -30,9 +30,9 @@ export interface Release {
   readonly record: CgroupRecord;
   /** Removed by others before it was measured: nothing is to be deleted. */
   readonly vanished: boolean;
-  /** It was empty when the thread began: an earlier thread may have told of it. */
+  /** It was there when the thread began, which had not said `scanned` yet: an earlier one may have told of it. */
   readonly isFound: boolean;
-  /** An earlier release, journalled and not handed over, whose figures these include. */
+  /** An earlier release, journalled and not handed over, whose figures these include; no event follows for that one. */
   readonly replaces: number | undefined;
 }
 
@@ -48,19 +48,19 @@ export interface ReaperDialogue extends Dialogue {
     setAccounting(wanted: boolean): void;
     /** From now on running cgroups are measured this often; 0: never. */
     setInterim(intervalMs: number): void;
-    /** Deletes what is journalled, without its delay, and ends the thread. */
+    /** Deletes what is journalled, and ends the thread: the next one finds the rest. */
     stop(): void;
   };
   readonly events: {
     /** Each is to be journalled; those that vanished need no answer. */
     released(releases: readonly Release[]): void;
-    /** Everything found at the thread's start was told; these cgroups have processes. */
+    /** Everything found at the thread's start was told, but for these cgroups, which have processes. */
     scanned(populated: readonly string[]): void;
-    /** Their directories are gone. */
+    /** Their directories are gone; if others have removed them, perhaps before they were journalled. */
     deleted(releases: readonly number[]): void;
-    /** Their directories cannot be deleted, and stay for now: they may be handed over. */
+    /** Their directories cannot be deleted, and stay for now: they may be handed over. `deleted` follows. */
     kept(releases: readonly number[]): void;
-    /** They have processes again: their records are to be forgotten. */
+    /** They have processes again: their records are to be forgotten. No event follows for them. */
     withdrawn(releases: readonly number[]): void;
     /** Running cgroups, measured. */
     interim(records: readonly CgroupRecord[]): void;

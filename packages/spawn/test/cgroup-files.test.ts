@@ -1,0 +1,77 @@
+/** The last look at a real cgroup, and its deletion. */
+import { existsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { bytesOfText } from "@cm4all/linux";
+import { missing, ScratchCgroup } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { CgroupFiles } from "../src/reaper/cgroup-files.ts";
+import { type OpenRoot, openCgroupRoot } from "../src/reaper/open-root.ts";
+import { until } from "./reaper-program/program.ts";
+
+describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
+  let scratch: ScratchCgroup;
+  let root: OpenRoot;
+  let files: CgroupFiles;
+  let complaints: string[];
+
+  beforeEach(() => {
+    scratch = new ScratchCgroup();
+    root = openCgroupRoot(bytesOfText(scratch.path));
+    complaints = [];
+    files = new CgroupFiles(root, (_, text) => complaints.push(text));
+  });
+  afterEach(async () => {
+    root.close();
+    await scratch.remove();
+  });
+
+  const exists = (name: string) => existsSync(join(scratch.path, name));
+
+  function directory(name: string) {
+    const { ino } = statSync(scratch.make(name), { bigint: true });
+    return { path: bytesOfText(`/${name}`), inode: ino };
+  }
+
+  /** Runs a process in a cgroup to its end, and returns what is measured then. */
+  async function run(name: string) {
+    await scratch.runToEnd(name, "i=0; while [ $i -lt 2000 ]; do i=$((i+1)); done");
+    await until("it to be empty", () => files.isPopulated(directory(name)) === false);
+    const measured = files.measure(directory(name), undefined);
+    if (typeof measured === "string") throw new Error(measured);
+    return measured.cpuTotalUsec ?? 0;
+  }
+
+  it("is deleted when it has used no more than is known", async () => {
+    const usec = await run("a/b");
+    expect(files.remove(directory("a/b"), usec)).toBe("removed");
+    expect(exists("a/b")).toBe(false);
+    expect(files.remove({ path: bytesOfText("/a/b"), inode: 1n }, usec)).toBe("gone");
+    expect(files.remove(directory("a"), undefined)).toBe("removed");
+  });
+
+  it("stays when it has used more, is populated, or has a child", async () => {
+    const usec = await run("a");
+    expect(files.remove(directory("a"), usec - 1)).toBe("grown");
+    directory("a/b");
+    expect(files.remove(directory("a"), usec)).toBe("busy");
+    scratch.run("a");
+    await until("its process", () => files.isPopulated(directory("a")) === true);
+    expect(files.remove(directory("a"), undefined)).toBe("populated");
+    expect(exists("a")).toBe(true);
+    expect(complaints).toEqual([]);
+  });
+
+  it("is not taken for its successor at the path, used or not", async () => {
+    const old = directory("a");
+    scratch.removeEmpty("a");
+    const successor = directory("a");
+    expect(files.remove(old, 1_000_000)).toBe("gone");
+    expect(files.measure(old, undefined)).toBe("gone");
+    scratch.run("a");
+    await until("its process", () => files.isPopulated(successor) === true);
+    expect(files.isPopulated(old)).toBeUndefined();
+    expect(files.remove(old, 0)).toBe("gone");
+    expect(files.wasUsed(old)).toBe(false);
+    expect(exists("a")).toBe(true);
+  });
+});
