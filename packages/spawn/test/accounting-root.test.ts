@@ -4,6 +4,7 @@ import { Fd, setXattr } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
+import { until } from "./support/daemon.ts";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
   "a cgroup root with letters outside of ASCII",
@@ -23,6 +24,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       }
       await host.scratch.runToEnd("a.scope/job");
       await host.untilDeleted("a.scope/job");
+      await until(() => host.said !== "", "the handler was called");
       expect(host.said).toBe("/a.scope/job 42\n");
       expect(host.daemon.log).toContain(`reaping cgroups below ${host.scratch.path}`);
     });
