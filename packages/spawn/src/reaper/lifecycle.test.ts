@@ -353,6 +353,22 @@ describe("an unused child", () => {
     expect(world.pass(5000)).toEqual(["rmdir /a/c/d", "rmdir /a/c", "rmdir /a"]);
   });
 
+  it("that comes later with others in it goes with them", () => {
+    world.isAccounting = true;
+    world.run(a);
+    expect(world.pass(1000)).toEqual(["/a#1=1"]);
+    world.makeTree(["b", "c", "d"], a);
+    expect(world.pass(1000)).toEqual([]);
+    world.journal();
+    expect(world.pass(9002)).toEqual([
+      "rmdir /a/b/c/d",
+      "rmdir /a/b/c",
+      "rmdir /a/b",
+      "rmdir /a",
+      "deleted 1",
+    ]);
+  });
+
   it("that loses its own child later goes later", () => {
     world.run(a);
     expect(world.pass(10)).toEqual([]);
