@@ -154,12 +154,13 @@ export class Simulation {
     for (const path of paths) nodes.push(this.make(path, nodes.at(-1) ?? parent));
     this.#events.splice(-nodes.length);
     this.#events.push(() => {
-      for (const node of nodes) {
+      const there = nodes.filter(({ gone }) => !gone && parent.known && !parent.gone);
+      for (const node of there) {
         node.known = true;
         this.lifecycle.added(node, node.parent, this.now);
         this.now++;
       }
-      for (const node of nodes.toReversed()) this.lifecycle.scanned(node, "event");
+      for (const node of there.reverse()) this.lifecycle.scanned(node, "event");
     });
     return nodes;
   }
