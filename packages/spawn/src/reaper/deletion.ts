@@ -232,6 +232,6 @@ export class Deletion<Node> {
 /** Returns the nearest cgroup above that is not unused. */
 function usedAncestor<Node>(cgroup: Cgroup<Node>): Cgroup<Node> | undefined {
   let above = cgroup.parent;
-  while (above?.phase === "unused") above = above.parent;
+  while (above?.isUnused === true) above = above.parent;
   return above;
 }

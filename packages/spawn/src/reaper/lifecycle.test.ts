@@ -353,6 +353,22 @@ describe("an unused child", () => {
     expect(world.pass(5000)).toEqual(["rmdir /a/c/d", "rmdir /a/c", "rmdir /a"]);
   });
 
+  it("that comes later with others in it goes with them", () => {
+    world.isAccounting = true;
+    world.run(a);
+    expect(world.pass(1000)).toEqual(["/a#1=1"]);
+    world.makeTree(["b", "c", "d"], a);
+    expect(world.pass(1000)).toEqual([]);
+    world.journal();
+    expect(world.pass(9002)).toEqual([
+      "rmdir /a/b/c/d",
+      "rmdir /a/b/c",
+      "rmdir /a/b",
+      "rmdir /a",
+      "deleted 1",
+    ]);
+  });
+
   it("that loses its own child later goes later", () => {
     world.run(a);
     expect(world.pass(10)).toEqual([]);
@@ -520,6 +536,7 @@ describe("looking at all", () => {
 describe("whatever happens in whatever order", () => {
   const step = fc.oneof(
     fc.record({ what: fc.constant("make" as const), which: fc.nat() }),
+    fc.record({ what: fc.constant("tree" as const), which: fc.nat() }),
     fc.record({ what: fc.constant("start" as const), which: fc.nat() }),
     fc.record({ what: fc.constant("stop" as const), which: fc.nat() }),
     fc.record({ what: fc.constant("rmdir" as const), which: fc.nat() }),
@@ -557,6 +574,7 @@ describe("whatever happens in whatever order", () => {
           const node = alive[which % Math.max(1, alive.length)];
           if (what === "make" || node === undefined)
             world.make(`n${world.all.length}`, which % 3 === 0 ? undefined : node);
+          else if (what === "tree") world.makeTree([`t${world.all.length}`, "below"], node);
           else if (what === "start") world.start(node);
           else if (what === "stop") world.stop(node, 2000);
           else if (what === "rmdir") {
@@ -571,7 +589,8 @@ describe("whatever happens in whatever order", () => {
         world.pass(100);
         for (let i = 0; i < 10; i++) {
           world.journal();
-          for (const _ of world.lifecycle.retry());
+          // Only what was refused has to wait for the periodic check.
+          if (steps.some(({ what }) => what === "refuse")) for (const _ of world.lifecycle.retry());
           world.pass(11_000);
         }
         const figures = handedOver();

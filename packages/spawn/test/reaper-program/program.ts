@@ -112,6 +112,17 @@ export class ReaperProgram {
     this.#send({ kind: "journalled", releases: releases.map(({ number }) => number) });
   }
 
+  /**
+   * Says so of all releases until `condition` is true. On a busy host a process is charged
+   * for its last moments so late that its cgroup is released again.
+   */
+  async journalUntil(what: string, condition: () => boolean): Promise<void> {
+    await until(what, () => {
+      this.journalled(this.releases);
+      return condition();
+    });
+  }
+
   setInterim(intervalMs: number): void {
     this.#send({ kind: "interim", intervalMs });
   }

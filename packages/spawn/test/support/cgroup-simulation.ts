@@ -148,6 +148,23 @@ export class Simulation {
     return node;
   }
 
+  /** Makes a directory in another one, and so on; each is found while the one above is listed. */
+  makeTree(paths: readonly string[], parent: Directory): Directory[] {
+    const nodes: Directory[] = [];
+    for (const path of paths) nodes.push(this.make(path, nodes.at(-1) ?? parent));
+    this.#events.splice(-nodes.length);
+    this.#events.push(() => {
+      const there = nodes.filter(({ gone }) => !gone && parent.known && !parent.gone);
+      for (const node of there) {
+        node.known = true;
+        this.lifecycle.added(node, node.parent, this.now);
+        this.now++;
+      }
+      for (const node of there.reverse()) this.lifecycle.scanned(node, "event");
+    });
+    return nodes;
+  }
+
   start(node: Directory): void {
     const before = isPopulated(node);
     node.processes++;
