@@ -14,6 +14,7 @@ export * from "./fd.ts";
 export * from "./flock.ts";
 export * from "./ignored-signals.ts";
 export * from "./inotify.ts";
+export { callEngine } from "./libc.ts";
 export * from "./mount.ts";
 export * from "./mountinfo.ts";
 export * from "./namespaces.ts";

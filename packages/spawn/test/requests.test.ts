@@ -4,8 +4,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing, readProc } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DaemonStatus } from "../src/status.ts";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
+
+// Run a second time with all system calls through ffi-rs.
+const engine = process.env["CM4ALL_WITHOUT_ADDON"] === "1" ? "ffi-rs" : "addon";
 
 const cannotRun = missing("root", "catatonit") !== undefined;
 
@@ -31,6 +35,11 @@ describe.skipIf(cannotRun)("requests", () => {
     daemon = await TestDaemon.start();
   });
   afterAll(() => daemon.stop());
+
+  it.skipIf(missing("gcc") !== undefined)(`are answered through ${engine}`, async () => {
+    const status = (await daemon.control({ command: "status" })) as DaemonStatus;
+    expect(status.systemCalls).toBe(engine);
+  });
 
   it("give the same namespace to all who name it, and others to others", () => {
     using one = daemon.connect();
