@@ -87,6 +87,14 @@ export function systemCall(name: string, number: number, arity: number): RawCall
 }
 
 /**
+ * A system call through the addon; undefined without it. For what Node can do as well: its
+ * functions are slower than the addon, and faster than ffi-rs.
+ */
+export function cheapCall(name: string): RawCall | undefined {
+  return addon === undefined ? undefined : tryAddonCall(addon, name);
+}
+
+/**
  * The address of `buffer`'s memory, valid as long as `buffer` is referenced.
  * @param buffer with memory of its own (`Buffer.allocUnsafeSlow`, `Buffer.alloc`)
  */

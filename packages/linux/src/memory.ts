@@ -54,10 +54,14 @@ export function allocate(lengthBytes: number): NativeMemory {
  */
 export function cString(text: string | Buffer | undefined): number {
   if (text === undefined) return 0;
-  const source = typeof text === "string" ? Buffer.from(text) : text;
-  if (source.includes(0)) throw new TypeError("a string for a system call contains a NUL byte");
-  const memory = allocate(source.length + 1);
-  source.copy(memory.bytes);
+  if (text.includes("\0")) throw new TypeError("a string for a system call contains a NUL byte");
+  if (typeof text === "string") {
+    const memory = allocate(Buffer.byteLength(text) + 1);
+    memory.bytes.write(text);
+    return memory.address;
+  }
+  const memory = allocate(text.length + 1);
+  text.copy(memory.bytes);
   return memory.address;
 }
 

@@ -131,9 +131,9 @@ export class Init {
   }
 
   #ended(ended: () => void): void {
-    this.#loop.forget(this.#token, this.#pidfd.number);
     // Gives nothing for the init of an earlier run, which is not our child.
     reap(P_PIDFD, this.#pidfd.number, WNOHANG);
+    this.#loop.forget(this.#token, undefined);
     this.#pidfd.close();
     ended();
   }

@@ -9,7 +9,17 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { Fd, isErrno, MNT_DETACH, MS_BIND, mkfifo, mount, O_NONBLOCK, umount } from "@cm4all/linux";
+import {
+  Fd,
+  isErrno,
+  MNT_DETACH,
+  MS_BIND,
+  mkfifo,
+  mount,
+  O_NONBLOCK,
+  openFile,
+  umount,
+} from "@cm4all/linux";
 import { NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { KEPT_KINDS } from "./kinds.ts";
 
@@ -89,7 +99,7 @@ export class NameDirectory {
 
   /** A lease: a new write end, which the caller owns. There must be a reader. */
   openLease(): Fd {
-    return new Fd(openSync(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY));
+    return openFile(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY);
   }
 
   hasLeasePipe(): boolean {

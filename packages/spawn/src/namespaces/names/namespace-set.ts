@@ -92,8 +92,11 @@ export class NamespaceSet {
       this.#namespaces.set(key, namespace);
       undo.push(() => this.#end(key));
     }
-    const { file } = namespace;
-    return this.#tools.descriptors.get(namespace, () => this.#directory.open(file));
+    const { descriptors } = this.#tools;
+    return (
+      descriptors.tryGet(namespace) ??
+      descriptors.add(namespace, this.#directory.open(namespace.file))
+    );
   }
 
   /** A lease: the write end of a pipe. The caller owns it. */

@@ -58,9 +58,11 @@ export class Clients {
       acceptedMs: monotonicMs(),
     };
     const client: Client = { connection, peer, state: "unproven", refusal: undefined };
-    this.#unproven.add(client);
     if (isTrusted(peer, this.#policy.allowed)) this.#allow(client);
-    this.#makeRoom(peer.credentials.uid);
+    if (client.state !== "allowed") {
+      this.#unproven.add(client);
+      this.#makeRoom(peer.credentials.uid);
+    }
     return client;
   }
 

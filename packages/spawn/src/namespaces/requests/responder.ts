@@ -28,6 +28,10 @@ export class Responder {
   /** Of its own, so that strangers cannot fill the other one. */
   readonly #refusals: LogOnce;
   readonly #counts: NamespaceCounts;
+  /** The descriptors of one answer. */
+  readonly #fds: number[] = [];
+  /** What one request has made. */
+  readonly #undo: Undo[] = [];
 
   constructor(
     registry: Registry,
@@ -94,10 +98,13 @@ export class Responder {
   /** Answers with what was asked for, or with why not. @returns whether it was the former */
   #answer(client: Client, request: Request): boolean {
     let set: NamespaceSet | undefined;
-    const undo: Undo[] = [];
+    // Used again and again: nothing is made for a request whose namespaces are there.
+    const fds = this.#fds;
+    const undo = this.#undo;
+    fds.length = 0;
+    undo.length = 0;
     try {
       set = this.#registry.getOrCreate(request.name);
-      const fds: number[] = [];
       for (const { kind } of NAMESPACE_KINDS) {
         const payload = payloadOf(request, kind);
         if (payload !== undefined) fds.push(set.open(kind, payload, undo));
