@@ -3,16 +3,22 @@
  * of the kernel, because an exception costs more than the call.
  * @see open(2), read(2), pread(2)
  */
-import { openSync, readSync } from "node:fs";
+import { fstatSync, openSync, readSync } from "node:fs";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
-import { cheapCall } from "./libc.ts";
-import { beginCall, cString, type NativeMemory } from "./memory.ts";
+import { cheapCall, longFunction } from "./libc.ts";
+import { allocateNative, beginCall, cString, type NativeMemory } from "./memory.ts";
 
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
 
+export const O_NOFOLLOW = process.arch === "x64" ? 0o400000 : 0o100000;
+export const O_PATH = 0o10000000;
+
+const libc = { readlinkat: longFunction("readlinkat", 4) };
+
 const cheap = {
+  fstat: cheapCall("fstat"),
   openat: cheapCall("openat"),
   pread64: cheapCall("pread64"),
   read: cheapCall("read"),
@@ -37,6 +43,31 @@ export function readStartInto(fd: number, memory: NativeMemory): number {
   if (cheap.pread64 !== undefined) return cheap.pread64(fd, memory.address, memory.bytes.length, 0);
   return withoutException(() => readSync(fd, memory.bytes, 0, memory.bytes.length, 0));
 }
+
+/** `struct stat` of x86-64 and arm64: u64 st_dev, st_ino, ... */
+const STAT_BYTES = 144;
+let status: NativeMemory | undefined;
+
+/** The inode of an open file. @see fstat(2) */
+export function inodeOf(fd: number): number {
+  if (cheap.fstat === undefined) return fstatSync(fd).ino;
+  status ??= allocateNative(STAT_BYTES);
+  check(cheap.fstat(fd, status.address), "fstat", { fd });
+  return status.bytes.readUInt32LE(8) + status.bytes.readUInt32LE(12) * 2 ** 32;
+}
+
+/**
+ * The target of a symbolic link that is open (O_PATH|O_NOFOLLOW), as it is now, at most 255
+ * bytes of it. @throws SyscallError @see readlinkat(2)
+ */
+export function readOpenLink(fd: number): string {
+  link ??= allocateNative(256);
+  // The path that is read is the empty string behind the last byte that can be written.
+  const length = libc.readlinkat(fd, link.address + 255, link.address, 255);
+  return link.bytes.toString("latin1", 0, check(length, "readlinkat", { fd }));
+}
+
+let link: NativeMemory | undefined;
 
 /** The errno of an error of Node's, negated, in the place of the error. */
 function withoutException(call: () => number): number {

@@ -1,5 +1,6 @@
 export * from "./byte-string.ts";
 export * from "./bytes.ts";
+export * from "./capabilities.ts";
 export * from "./close-in-child.ts";
 export * from "./cmsg.ts";
 export * from "./credentials.ts";

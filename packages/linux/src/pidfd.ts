@@ -1,9 +1,11 @@
 /** Process file descriptors. @see pidfd_open(2), pidfd_send_signal(2) */
 
+import { statfsSync } from "node:fs";
 import { constants } from "node:os";
 import { ESRCH } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
+import { inodeOf } from "./file.ts";
 import { systemCall } from "./libc.ts";
 
 /** The same on every architecture that Linux got since 5.1. */
@@ -25,6 +27,20 @@ export function tryPidfdOpen(pid: number): Fd | undefined {
   const result = libc.pidfd_open(pid, 0);
   if (result === -ESRCH) return undefined;
   return new Fd(check(result, "pidfd_open", { pid }));
+}
+
+/** Of pidfs. @see statfs(2) */
+const PID_FS_MAGIC = 0x50494446;
+
+let haveIdentity: boolean | undefined;
+
+/**
+ * A number that all pidfds of a process have, and those of no other one until the next
+ * boot, whatever becomes of its pid; undefined before Linux 6.9, which has no pidfs.
+ */
+export function pidfdIdentity(pidfd: number): number | undefined {
+  haveIdentity ??= statfsSync(`/proc/thread-self/fd/${pidfd}`).type === PID_FS_MAGIC;
+  return haveIdentity ? inodeOf(pidfd) : undefined;
 }
 
 /** Sends a signal, 0 for none. Gives whether the process was still there. */

@@ -149,7 +149,7 @@ export function getSocketOption(fd: number, level: number, option: number, bytes
 
 /** An option of type `int` at level SOL_SOCKET. @see socket(7) */
 export function getIntOption(fd: number, option: number): number {
-  return new ByteReader(getSocketOption(fd, SOL_SOCKET, option, 4)).i32();
+  return readSmallOption(fd, option, 4).readInt32LE(0);
 }
 
 /** @see setsockopt(2) */
@@ -176,7 +176,7 @@ export function setTimeoutOption(fd: number, option: number, timeoutMs: number):
 
 /** Who connected, at the time of connect(2). @see unix(7) SO_PEERCRED */
 export function peerCredentials(fd: number): Credentials {
-  const { bytes } = readSmallOption(fd, SO_PEERCRED, 12);
+  const bytes = readSmallOption(fd, SO_PEERCRED, 12);
   return { pid: bytes.readInt32LE(0), uid: bytes.readUInt32LE(4), gid: bytes.readUInt32LE(8) };
 }
 
@@ -184,13 +184,13 @@ export function peerCredentials(fd: number): Credentials {
 let smallOption: NativeMemory | undefined;
 
 /** @returns memory that is valid until the next call, with the value at its start */
-function readSmallOption(fd: number, option: number, lengthBytes: number): { bytes: Buffer } {
+function readSmallOption(fd: number, option: number, lengthBytes: number): Buffer {
   smallOption ??= allocateNative(8 + 16);
   const { bytes, address } = smallOption;
   bytes.writeUInt32LE(lengthBytes, 0);
   const result = libc.getsockopt(fd, SOL_SOCKET, option, address + 8, address);
   check(result, "getsockopt", { fd, level: SOL_SOCKET, option });
-  return { bytes: bytes.subarray(8) };
+  return bytes.subarray(8);
 }
 
 /** The supplementary groups of who connected, at most 1,024 of them. @see unix(7) SO_PEERGROUPS */
