@@ -56,13 +56,27 @@ export function cString(text: string | Buffer | undefined): number {
   if (text === undefined) return 0;
   if (text.includes("\0")) throw new TypeError("a string for a system call contains a NUL byte");
   if (typeof text === "string") {
-    const memory = allocate(Buffer.byteLength(text) + 1);
-    memory.bytes.write(text);
-    return memory.address;
+    return writeString(text);
   }
   const memory = allocate(text.length + 1);
   text.copy(memory.bytes);
   return memory.address;
+}
+
+/** Most strings are paths: nothing is made for them. */
+function writeString(text: string): number {
+  arena ??= allocateNative(ARENA_BYTES);
+  const start = used;
+  // UTF-8 has at most three bytes for each unit of UTF-16.
+  if (start + 3 * text.length + 1 > ARENA_BYTES) {
+    const memory = allocate(Buffer.byteLength(text) + 1);
+    memory.bytes.write(text);
+    return memory.address;
+  }
+  const end = start + arena.bytes.write(text, start);
+  arena.bytes[end] = 0;
+  used = (end + 1 + 15) & ~15;
+  return arena.address + start;
 }
 
 /** The address of a copy of `source`, or NULL for undefined. */

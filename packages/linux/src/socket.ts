@@ -149,7 +149,7 @@ export function getSocketOption(fd: number, level: number, option: number, bytes
 
 /** An option of type `int` at level SOL_SOCKET. @see socket(7) */
 export function getIntOption(fd: number, option: number): number {
-  return readSmallOption(fd, option, 4).readInt32LE(0);
+  return readSmallOption(fd, option, 4).readInt32LE(8);
 }
 
 /** @see setsockopt(2) */
@@ -177,20 +177,20 @@ export function setTimeoutOption(fd: number, option: number, timeoutMs: number):
 /** Who connected, at the time of connect(2). @see unix(7) SO_PEERCRED */
 export function peerCredentials(fd: number): Credentials {
   const bytes = readSmallOption(fd, SO_PEERCRED, 12);
-  return { pid: bytes.readInt32LE(0), uid: bytes.readUInt32LE(4), gid: bytes.readUInt32LE(8) };
+  return { pid: bytes.readInt32LE(8), uid: bytes.readUInt32LE(12), gid: bytes.readUInt32LE(16) };
 }
 
 /** The length at 0, the value at 8; kept, because these options are read for every client. */
 let smallOption: NativeMemory | undefined;
 
-/** @returns memory that is valid until the next call, with the value at its start */
+/** @returns memory that is valid until the next call, with the value at 8 */
 function readSmallOption(fd: number, option: number, lengthBytes: number): Buffer {
   smallOption ??= allocateNative(8 + 16);
   const { bytes, address } = smallOption;
   bytes.writeUInt32LE(lengthBytes, 0);
   const result = libc.getsockopt(fd, SOL_SOCKET, option, address + 8, address);
   check(result, "getsockopt", { fd, level: SOL_SOCKET, option });
-  return bytes.subarray(8);
+  return bytes;
 }
 
 /** The supplementary groups of who connected, at most 1,024 of them. @see unix(7) SO_PEERGROUPS */

@@ -3,6 +3,7 @@
  * Node's loop: its work is synchronous, so nothing else can get between two steps.
  * Promises, timers and streams of Node do nothing on such a thread.
  */
+import { performance } from "node:perf_hooks";
 import { Epoll } from "@cm4all/linux";
 import { type Histogram, observe } from "../metrics/histogram.ts";
 

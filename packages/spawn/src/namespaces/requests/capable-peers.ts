@@ -9,7 +9,7 @@
 import {
   allocateNative,
   CAP_SYS_ADMIN,
-  type Fd,
+  Fd,
   hasEffectiveCapability,
   isErrno,
   type NativeMemory,
@@ -17,7 +17,6 @@ import {
   O_PATH,
   openFile,
   pidfdIdentity,
-  pidfdSendSignal,
   readOpenLink,
   readStartInto,
   SyscallError,
@@ -43,13 +42,22 @@ const MAX_KEPT = 64;
 /** `/proc/PID/status` has some 1,500 bytes; more with many groups. */
 const STATUS_BYTES = 64 * 1024;
 
-/** The files of a process that tell its rights, now and later. */
-class RightsFiles {
+/** What tells the rights of a process, now and later. */
+class PeerProcess {
+  readonly #pidfd: Fd;
   readonly #status: Fd;
   readonly #userNamespace: Fd;
+  /** The uid that its connections were made with when it was proven. */
+  provenUid: number | undefined;
+  /** When those looks began, milliseconds of the monotonic clock. */
+  provenMs = 0;
 
-  /** @throws SyscallError, or Node's error, such as ENOENT */
-  constructor(pid: number) {
+  /**
+   * @param pidfd owned from then on, unless it throws; it is kept, because the kernel makes
+   *   another one of the same process faster then
+   * @throws SyscallError, or Node's error, such as ENOENT
+   */
+  constructor(pid: number, pidfd: Fd) {
     this.#status = openFile(`/proc/${pid}/status`, 0);
     try {
       this.#userNamespace = openFile(`/proc/${pid}/ns/user`, O_PATH | O_NOFOLLOW);
@@ -57,6 +65,7 @@ class RightsFiles {
       this.#status.close();
       throw error;
     }
+    this.#pidfd = new Fd(pidfd.release());
   }
 
   /** Whether it runs as `uid` alone, and has the capability. */
@@ -69,30 +78,27 @@ class RightsFiles {
     return hasCapability(parseRights(memory.bytes.toString("latin1", 0, length)), uid);
   }
 
-  /** `user:[INODE]` */
-  userNamespace(): string {
-    return readOpenLink(this.#userNamespace.number);
+  /**
+   * Whether it is in this user namespace. Comes last: there is no way back out of a user
+   * namespace, so whoever is in ours now had its capabilities in ours. And it has not been
+   * reaped, so its pid was its own all the time.
+   * @param userNamespace `user:[INODE]`
+   * @throws SyscallError EACCES: it is gone
+   */
+  isStillIn(userNamespace: string): boolean {
+    return readOpenLink(this.#userNamespace.number) === userNamespace;
   }
 
   close(): void {
-    this.#status.close();
-    this.#userNamespace.close();
+    for (const fd of [this.#pidfd, this.#status, this.#userNamespace]) fd.close();
   }
-}
-
-/** A process that was found capable. */
-interface Proof {
-  readonly files: RightsFiles;
-  readonly uid: number;
-  /** When the looks began, milliseconds of the monotonic clock. */
-  readonly provenMs: number;
 }
 
 export class CapablePeers {
   readonly #ownUserNamespace: string;
   readonly #memory = allocateNative(STATUS_BYTES);
-  /** By the identity of the process, in the order in which they were proven. */
-  readonly #proofs = new Map<number, Proof>();
+  /** Those that were found capable, by their identity, the one that came first in front. */
+  readonly #kept = new Map<number, PeerProcess>();
 
   /** @param ownUserNamespace the inode of the daemon's user namespace */
   constructor(ownUserNamespace: number) {
@@ -107,57 +113,55 @@ export class CapablePeers {
     const { pid } = peer.credentials;
     // A process of another PID namespace.
     if (pid === 0) return false;
-    using pidfd = tryOpenPeer(peer);
-    // An early no: most have no capability anywhere. A yes proves nothing: anybody has all
-    // of them inside `unshare -U`, and while a set-uid program runs.
-    if (pidfd === undefined || !hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
+    const pidfd = tryOpenPeer(peer);
+    if (pidfd === undefined) return false;
     try {
-      return this.#look(peer, pidfd);
+      // An early no: most have no capability anywhere. A yes proves nothing: anybody has all
+      // of them inside `unshare -U`, and while a set-uid program runs.
+      return hasEffectiveCapability(pid, CAP_SYS_ADMIN) && this.#isCapable(peer, pidfd);
     } catch (error) {
       if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return false;
       throw error;
+    } finally {
+      pidfd.close();
     }
   }
 
-  #look(peer: Peer, pidfd: Fd): boolean {
-    const { pid, uid } = peer.credentials;
+  #isCapable({ credentials: { pid, uid } }: Peer, pidfd: Fd): boolean {
     const identity = pidfdIdentity(pidfd.number);
-    const known = identity === undefined ? undefined : this.#proofs.get(identity);
-    const startMs = monotonicMs();
-    if (known !== undefined && known.uid === uid && startMs - known.provenMs < PROOF_MS)
-      return this.#isStillThere(known.files, pidfd);
-    const files = known?.files ?? new RightsFiles(pid);
-    let isKept = known !== undefined;
+    const kept = identity === undefined ? undefined : this.#kept.get(identity);
+    if (kept !== undefined) return this.#look(kept, uid);
+    const process = new PeerProcess(pid, pidfd);
+    let isKept = false;
     try {
-      for (let i = 0; i < LOOKS; i++) if (!files.isPrivileged(uid, this.#memory)) return false;
-      if (!this.#isStillThere(files, pidfd)) return false;
-      if (identity !== undefined) {
-        this.#keep(identity, { files, uid, provenMs: startMs });
+      const isCapable = this.#look(process, uid);
+      if (isCapable && identity !== undefined) {
+        this.#keep(identity, process);
         isKept = true;
       }
-      return true;
+      return isCapable;
     } finally {
-      if (!isKept) files.close();
+      if (!isKept) process.close();
     }
   }
 
-  /**
-   * Whether it is in our user namespace, and not gone. Comes last: there is no way back out
-   * of a user namespace, so whoever is in ours now had these capabilities in ours. And its
-   * pid was its own all the time.
-   */
-  #isStillThere(files: RightsFiles, pidfd: Fd): boolean {
-    return files.userNamespace() === this.#ownUserNamespace && pidfdSendSignal(pidfd.number, 0);
+  #look(process: PeerProcess, uid: number): boolean {
+    const startMs = monotonicMs();
+    const isProven = process.provenUid === uid && startMs - process.provenMs < PROOF_MS;
+    if (isProven) return process.isStillIn(this.#ownUserNamespace);
+    for (let i = 0; i < LOOKS; i++) if (!process.isPrivileged(uid, this.#memory)) return false;
+    if (!process.isStillIn(this.#ownUserNamespace)) return false;
+    process.provenUid = uid;
+    process.provenMs = startMs;
+    return true;
   }
 
-  #keep(identity: number, proof: Proof): void {
-    // To the end: the first is the one that was proven longest ago.
-    this.#proofs.delete(identity);
-    this.#proofs.set(identity, proof);
-    if (this.#proofs.size <= MAX_KEPT) return;
-    for (const [oldest, { files }] of this.#proofs) {
-      this.#proofs.delete(oldest);
-      files.close();
+  #keep(identity: number, process: PeerProcess): void {
+    this.#kept.set(identity, process);
+    if (this.#kept.size <= MAX_KEPT) return;
+    for (const [oldest, gone] of this.#kept) {
+      this.#kept.delete(oldest);
+      gone.close();
       return;
     }
   }
