@@ -1,9 +1,9 @@
 /**
  * What Node does with files, too: for those who do it for every request. Results are those
  * of the kernel, because an exception costs more than the call.
- * @see open(2), read(2), pread(2)
+ * @see open(2), read(2), pread(2), fstat(2)
  */
-import { fstatSync, openSync, readSync } from "node:fs";
+import { fstatSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { cheapCall, longFunction } from "./libc.ts";
@@ -19,17 +19,40 @@ const libc = { readlinkat: longFunction("readlinkat", 4) };
 
 const cheap = {
   fstat: cheapCall("fstat"),
+  mkdirat: cheapCall("mkdirat"),
+  newfstatat: cheapCall("newfstatat"),
   openat: cheapCall("openat"),
   pread64: cheapCall("pread64"),
   read: cheapCall("read"),
 };
 
-/** Opens a file that exists, close-on-exec. @param flags O_... @throws SyscallError, or Node's error */
-export function openFile(path: string, flags: number): Fd {
-  if (cheap.openat === undefined) return new Fd(openSync(path, flags));
+/**
+ * Opens a file, close-on-exec.
+ * @param flags O_...
+ * @param mode of one that is created
+ * @throws SyscallError, or Node's error
+ */
+export function openFile(path: string, flags: number, mode = 0): Fd {
+  if (cheap.openat === undefined) return new Fd(openSync(path, flags, mode));
   beginCall();
-  const result = cheap.openat(AT_FDCWD, cString(path), flags | O_CLOEXEC, 0);
+  const result = cheap.openat(AT_FDCWD, cString(path), flags | O_CLOEXEC, mode);
   return new Fd(check(result, "open", { path }));
+}
+
+/** @throws SyscallError, or Node's error @see mkdir(2) */
+export function createDirectory(path: string, mode: number): void {
+  if (cheap.mkdirat === undefined) return mkdirSync(path, mode);
+  beginCall();
+  check(cheap.mkdirat(AT_FDCWD, cString(path), mode), "mkdir", { path });
+}
+
+/** The device that a file or directory is on. @throws SyscallError, or Node's error @see stat(2) */
+export function deviceOf(path: string): number {
+  if (cheap.newfstatat === undefined) return statSync(path).dev;
+  beginCall();
+  status ??= allocateNative(STAT_BYTES);
+  check(cheap.newfstatat(AT_FDCWD, cString(path), status.address, 0), "stat", { path });
+  return status.bytes.readUInt32LE(0) + status.bytes.readUInt32LE(4) * 2 ** 32;
 }
 
 /** Reads into `memory`. @returns the number of bytes, or a negated errno */

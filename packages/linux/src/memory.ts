@@ -94,7 +94,10 @@ export function copyIn(source: Uint8Array | undefined): number {
  */
 export function cStringArray(strings: readonly (string | Buffer)[]): number {
   const pointers = allocate((strings.length + 1) * 8);
-  for (const [i, text] of strings.entries())
-    pointers.bytes.writeBigUInt64LE(BigInt(cString(text)), i * 8);
+  for (const [i, text] of strings.entries()) {
+    const address = cString(text);
+    pointers.bytes.writeUInt32LE(address % 2 ** 32, i * 8);
+    pointers.bytes.writeUInt32LE(Math.floor(address / 2 ** 32), i * 8 + 4);
+  }
   return pointers.address;
 }

@@ -1,4 +1,5 @@
 import {
+  constants,
   existsSync,
   openSync,
   readdirSync,
@@ -23,7 +24,7 @@ import {
 import { NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { KEPT_KINDS } from "./kinds.ts";
 
-const O_WRONLY = 1;
+const { O_CREAT, O_WRONLY } = constants;
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
@@ -64,7 +65,7 @@ export class NameDirectory {
     const target = `${this.#path}/${file}`;
     if (payload !== undefined) writeFileSync(target + PAYLOAD, payload);
     try {
-      writeFileSync(target, "");
+      openFile(target, O_WRONLY | O_CREAT, 0o666).close();
       mount({ source: `/proc/thread-self/fd/${fd}`, target, flags: MS_BIND });
     } catch (error) {
       for (const path of [target, target + PAYLOAD]) rmSync(path, { force: true });
