@@ -95,6 +95,12 @@ export async function startDaemon({
   return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on", env);
 }
 
+/** Ends all names of a daemon. */
+export function purge({ program, control }: RunningDaemon): void {
+  const args = [program, "--control", control, "purge-namespaces"];
+  execFileSync(process.execPath, args, { stdio: "ignore" });
+}
+
 export interface RunningReaper extends AsyncDisposable {
   /** The daemon's, and its script host's. */
   readonly pids: readonly number[];

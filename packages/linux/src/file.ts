@@ -41,9 +41,11 @@ export function openFile(path: string, flags: number, mode = 0): Fd {
 
 /** @throws SyscallError, or Node's error @see mkdir(2) */
 export function createDirectory(path: string, mode: number): void {
-  if (cheap.mkdirat === undefined) return mkdirSync(path, mode);
-  beginCall();
-  check(cheap.mkdirat(AT_FDCWD, cString(path), mode), "mkdir", { path });
+  if (cheap.mkdirat === undefined) mkdirSync(path, mode);
+  else {
+    beginCall();
+    check(cheap.mkdirat(AT_FDCWD, cString(path), mode), "mkdir", { path });
+  }
 }
 
 /** The device that a file or directory is on. @throws SyscallError, or Node's error @see stat(2) */

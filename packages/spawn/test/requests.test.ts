@@ -236,6 +236,23 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
+  it("are counted anew each time that a name is leased", async () => {
+    using client = daemon.connect();
+    const leased = async () => (await daemon.status()).leasedNames;
+    for (let i = 0; i < 5; i++) {
+      const first = client.ask("again", { ipc: true, lease: true });
+      const second = client.ask("again", { lease: true });
+      first[Symbol.dispose]();
+      // The next one is given out before the end of the last one is seen.
+      const third = client.ask("again", { lease: true });
+      second[Symbol.dispose]();
+      expect(await leased()).toBe(1);
+      third[Symbol.dispose]();
+      await until(async () => (await leased()) === 0, "the last lease is gone");
+    }
+    await until(async () => (await daemon.status()).names === 0, "the name has expired");
+  });
+
   it("spare a name in whose PID namespace a process lives, entered or nested", async () => {
     using client = daemon.connect();
     for (const [name, command] of [
