@@ -3,7 +3,7 @@
  * of the kernel, because an exception costs more than the call.
  * @see open(2), read(2), pread(2), fstat(2)
  */
-import { fstatSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
+import { constants, fstatSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { cheapCall, longFunction } from "./libc.ts";
@@ -12,7 +12,7 @@ import { allocateNative, beginCall, cString, type NativeMemory } from "./memory.
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
 
-export const O_NOFOLLOW = process.arch === "x64" ? 0o400000 : 0o100000;
+export const O_NOFOLLOW = constants.O_NOFOLLOW;
 export const O_PATH = 0o10000000;
 
 const libc = { readlinkat: longFunction("readlinkat", 4) };

@@ -17,6 +17,7 @@ import {
   O_PATH,
   openFile,
   pidfdIdentity,
+  pidfdSendSignal,
   readOpenLink,
   readStartInto,
   SyscallError,
@@ -80,13 +81,18 @@ class PeerProcess {
 
   /**
    * Whether it is in this user namespace. Comes last: there is no way back out of a user
-   * namespace, so whoever is in ours now had its capabilities in ours. And it has not been
-   * reaped, so its pid was its own all the time.
+   * namespace, so whoever is in ours now had its capabilities in ours. And the file tells of
+   * the process that it was opened for, until that is reaped: so its pid was its own.
    * @param userNamespace `user:[INODE]`
    * @throws SyscallError EACCES: it is gone
    */
   isStillIn(userNamespace: string): boolean {
     return readOpenLink(this.#userNamespace.number) === userNamespace;
+  }
+
+  /** Whether the files are of the process of the pidfd: its pid is still its own. */
+  isThere(): boolean {
+    return pidfdSendSignal(this.#pidfd.number, 0);
   }
 
   close(): void {
@@ -134,7 +140,8 @@ export class CapablePeers {
     const process = new PeerProcess(pid, pidfd);
     let isKept = false;
     try {
-      const isCapable = this.#look(process, uid);
+      // The files were opened by the pid.
+      const isCapable = this.#look(process, uid) && process.isThere();
       if (isCapable && identity !== undefined) {
         this.#keep(identity, process);
         isKept = true;
