@@ -24,8 +24,9 @@
  *         PROGRAM      connects and becomes PROGRAM, which asks over that connection
  *         PROGRAM@MS   the same after MS milliseconds
  *         orphan       connects, and is gone before somebody else asks over that connection
- *         reuse@UID    run by root: a child that becomes a spawner of UID asks and ends; a
- *                      process of the same pid connects as UID, is root again, and asks
+ *         reuse@UID    run by root: three children of one pid ask one after the other, the
+ *                      first and the last of them as spawners with UID; the other one
+ *                      connects with UID, and is root again when it asks
  *     --flood          prints `connected`, and connects, sends and closes without end
  */
 #define _GNU_SOURCE
@@ -214,32 +215,38 @@ fork_with_pid(pid_t pid)
 	return syscall(SYS_clone3, &args, sizeof(args));
 }
 
-/* Root starts a child that becomes a spawner, asks and ends; its pid is used again. */
+/* Root becomes a spawner, and asks. */
+static void
+ask_as_spawner(const char *name, uid_t spawner, const void *bytes, size_t length)
+{
+	check(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl");
+	check(setresuid(spawner, spawner, spawner), "setresuid");
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
+	data[0].effective = data[0].permitted = 1 << CAP_SYS_ADMIN;
+	check(syscall(SYS_capset, &header, data), "capset");
+	ask(connect_to(name), bytes, length);
+}
+
+/* Three processes of one pid, one after the other: a spawner, one who is none, a spawner. */
 static void
 reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
 {
 	pid_t pid = fork();
-	check(pid, "fork");
-	if (pid == 0) {
-		check(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl");
-		check(setresuid(spawner, spawner, spawner), "setresuid");
-		struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-		struct __user_cap_data_struct data[2] = {{0}};
-		data[0].effective = data[0].permitted = 1 << CAP_SYS_ADMIN;
-		check(syscall(SYS_capset, &header, data), "capset");
-		ask(connect_to(name), bytes, length);
-		_exit(0);
+	for (int i = 0; i < 3; i++) {
+		pid_t child = i == 0 ? pid : fork_with_pid(pid);
+		check(child, "fork");
+		if (child == 0) {
+			if (i == 1)
+				ask_as_risen(name, spawner, bytes, length);
+			else
+				ask_as_spawner(name, spawner, bytes, length);
+			fflush(stdout);
+			_exit(0);
+		}
+		check(child == pid ? 0 : -1, "set_tid");
+		check(waitpid(child, NULL, 0), "waitpid");
 	}
-	check(waitpid(pid, NULL, 0), "waitpid");
-	pid_t second = fork_with_pid(pid);
-	check(second, "clone3");
-	if (second == 0) {
-		ask_as_risen(name, spawner, bytes, length);
-		fflush(stdout);
-		_exit(0);
-	}
-	check(second == pid ? 0 : -1, "set_tid");
-	check(waitpid(second, NULL, 0), "waitpid");
 }
 
 static void
