@@ -26,3 +26,11 @@ export function hostArchitecture(env = process.env) {
 export function architectures() {
   return [...new Set([process.arch, hostArchitecture()])];
 }
+
+/**
+ * The file name of the addon that makes system calls (packages/linux/c).
+ * @param {string} architecture Node's name
+ */
+export function syscallAddon(architecture) {
+  return `syscall.linux-${architecture}.node`;
+}

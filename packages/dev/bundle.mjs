@@ -1,13 +1,15 @@
 // @ts-check
 /**
  * Bundles one executable into one `.js` file that runs from an empty directory.
- * A program that makes system calls needs the ffi-rs addon beside it: the addon
- * is an ELF object that no bundler can inline, so it is copied next to the file.
+ * A program that makes system calls needs the ffi-rs addon beside it, and is faster with
+ * that of packages/linux: ELF objects that no bundler can inline, so they are copied next
+ * to the file.
  * To be called in the package's directory. `__VERSION__` becomes the suite's version.
  */
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -16,9 +18,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { build } from "esbuild";
-import { architectures } from "./architecture.mjs";
+import { architectures, syscallAddon } from "./architecture.mjs";
 import { launcher } from "./launcher.mjs";
 
 const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
@@ -77,6 +79,7 @@ export async function bundle({
     banner: { js: [start, FIRST_LINE, ...(stays ? [OWN_URL] : [])].join("\n") },
     define: {
       __VERSION__: JSON.stringify(suite.version),
+      "import.meta.dirname": "__dirname",
       ...(stays ? { "import.meta.url": "__url" } : {}),
     },
     plugins: [ffiWithoutReport],
@@ -94,7 +97,7 @@ export async function bundle({
       `${outfile}: ${Math.ceil(size / 1024)} KiB is over its budget of ${budgetKiB} KiB`,
     );
   }
-  if (ffi) copyAddon(entry, dirname(outfile));
+  if (ffi) copyAddons(entry, dirname(outfile));
   chmodSync(unfinished, 0o755);
   renameSync(unfinished, outfile);
   console.log(`${outfile}: ${Math.ceil(size / 1024)} KiB of ${budgetKiB} KiB`);
@@ -118,20 +121,29 @@ const ffiWithoutReport = {
 };
 
 /**
- * Copies the ffi-rs addon from node_modules into `directory`: ours, with which the build
- * runs the program, and in a cross-build also that of the architecture that is built for.
+ * Copies the addons into `directory`: that of ffi-rs for ours, with which the build runs
+ * the program, and in a cross-build also for the architecture that is built for; that of
+ * packages/linux where it was built.
  * @param {string} entry
  * @param {string} directory
  */
-function copyAddon(entry, directory) {
-  const linux = createRequire(createRequire(join(process.cwd(), entry)).resolve("@cm4all/linux"));
-  const ffi = createRequire(linux.resolve("ffi-rs"));
+function copyAddons(entry, directory) {
+  const main = createRequire(join(process.cwd(), entry)).resolve("@cm4all/linux");
+  const ffi = createRequire(createRequire(main).resolve("ffi-rs"));
   for (const architecture of architectures()) {
     const name = `ffi-rs.linux-${architecture}-gnu.node`;
-    const addon = ffi.resolve(`@yuuang/ffi-rs-linux-${architecture}-gnu/${name}`);
-    // A running program has it mapped: overwritten in place, it would crash that.
-    const unfinished = join(directory, `${name}.${process.pid}`);
-    copyFileSync(addon, unfinished);
-    renameSync(unfinished, join(directory, name));
+    copyAddon(ffi.resolve(`@yuuang/ffi-rs-linux-${architecture}-gnu/${name}`), directory);
+    const ours = join(dirname(main), "../dist", syscallAddon(architecture));
+    if (existsSync(ours)) copyAddon(ours, directory);
+    else rmSync(join(directory, basename(ours)), { force: true });
   }
+}
+
+/** @param {string} addon @param {string} directory */
+function copyAddon(addon, directory) {
+  // A running program has it mapped: overwritten in place, it would crash that.
+  const target = join(directory, basename(addon));
+  const unfinished = `${target}.${process.pid}`;
+  copyFileSync(addon, unfinished);
+  renameSync(unfinished, target);
 }

@@ -28,7 +28,7 @@ export const testPackages = {
   dev: [],
   e2e: [],
   journal: ["strace"],
-  linux: ["catatonit", "procps"],
+  linux: ["catatonit", ...compiler, "procps"],
   lua: ["luajit"],
   netns: ["iproute2", "iputils-ping", "nftables", "procps", "strace"],
   "nss-logname": [...compiler, "git", "openssh-client", "python3", "valgrind"],

@@ -9,6 +9,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { architectures } from "./architecture.mjs";
+import { findCompiler, NO_COMPILER } from "./compiler.mjs";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -84,10 +85,14 @@ export function installDependencies() {
 }
 
 /**
- * Turbo looks for pnpm on the PATH, where `pnpm exec` puts itself.
+ * Turbo looks for pnpm on the PATH, where `pnpm exec` puts itself. What it keeps of a build
+ * counts for one compiler only.
  * @param {string[]} args arguments for turbo
  */
 export function turbo(args) {
   process.env["TURBO_TELEMETRY_DISABLED"] = "1";
+  const compiler = findCompiler();
+  if (compiler === undefined) console.log(NO_COMPILER);
+  process.env["CM4ALL_COMPILER"] = compiler?.version ?? "none";
   pnpm(["exec", "turbo", ...args]);
 }

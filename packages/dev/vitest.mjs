@@ -4,25 +4,40 @@ import { defineConfig } from "vitest/config";
 /** For a machine that has other things to do: a test that hangs does so for ever. */
 const testTimeout = 60_000;
 
+/** @param {string} name @param {readonly string[]} include @param {Record<string, string>} [env] */
+const systemTests = (name, include, env = {}) => ({
+  test: {
+    name,
+    include: [...include],
+    env,
+    pool: /** @type {const} */ ("forks"),
+    fileParallelism: false,
+    testTimeout,
+    hookTimeout: 60_000,
+  },
+});
+
 /**
  * The two kinds of tests of a package: pure ones beside the source, and those
  * that need a kernel, a daemon or a built bundle below `test/`, one file at a time.
+ * @param {readonly string[]} alsoWithoutAddon tests that are run a second time, with all
+ *   system calls through ffi-rs
  */
-export default defineConfig({
-  test: {
-    projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"], pool: "forks", testTimeout } },
-      {
-        test: {
-          name: "system",
-          include: ["test/**/*.test.ts"],
-          pool: "forks",
-          fileParallelism: false,
-          testTimeout,
-          hookTimeout: 60_000,
+export function testConfig(alsoWithoutAddon = []) {
+  return defineConfig({
+    test: {
+      projects: [
+        {
+          test: { name: "unit", include: ["src/**/*.test.ts"], pool: "forks", testTimeout },
         },
-      },
-    ],
-    passWithNoTests: true,
-  },
-});
+        systemTests("system", ["test/**/*.test.ts"]),
+        ...(alsoWithoutAddon.length === 0
+          ? []
+          : [systemTests("ffi-rs", alsoWithoutAddon, { CM4ALL_WITHOUT_ADDON: "1" })]),
+      ],
+      passWithNoTests: true,
+    },
+  });
+}
+
+export default testConfig();

@@ -1,1 +1,3 @@
-export { default } from "@cm4all/dev/vitest";
+import { testConfig } from "@cm4all/dev/vitest";
+
+export default testConfig(["test/requests.test.ts"]);

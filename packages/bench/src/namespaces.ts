@@ -1,64 +1,186 @@
 /**
- * Measures the namespace service beside a floor: a server in C that only receives and
- * sends descriptors. Absolute figures depend on the machine and on what else it does;
- * the ratios of one run are what can be compared.
+ * Measures the namespace service beside a floor: a server in C that does the least that any
+ * server must do. Absolute figures depend on the machine and on what else it does; the
+ * ratios of one run are what can be compared. docs/performance.md says how to read them.
  */
-import { type Measurement, measure, measureIdle, measureMemory } from "./nsbench.ts";
-import { compile, startDaemon, startFloor } from "./programs.ts";
+import { chmodSync, copyFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type ClientOptions,
+  type Measurement,
+  measure,
+  measureIdle,
+  measureMemory,
+  type Work,
+} from "./nsbench.ts";
+import {
+  compile,
+  pin,
+  purge,
+  type RunningDaemon,
+  type RunningServer,
+  startDaemon,
+  startFloor,
+} from "./programs.ts";
 import { median } from "./statistics.ts";
+import { temporaryDirectory } from "./temporary.ts";
 
-/** Pairs of runs; the median ratio is printed. */
-const ROUNDS = 3;
+/** Each with all servers, one after the other; medians are printed. */
+const ROUNDS = 5;
 
-const COMPARED = [
-  { mode: "rt", count: 20_000, title: "IPC+PID again, 1 connection" },
-  { mode: "par", count: 60_000, title: "IPC+PID again, 16 connections" },
-  { mode: "conn", count: 10_000, title: "connect, request, close" },
+interface Subject extends Work {
+  readonly title: string;
+  readonly client: ClientOptions;
+  /** The CPU time, or the rate, as a multiple of the floor's. */
+  readonly goal?: { readonly of: "cpu" | "rate"; readonly times: number };
+  /** What the floor does meanwhile; the same by default. */
+  readonly floor?: Work;
+}
+
+const CPU = 0;
+const ASK: Work = { mode: "conn", ns: "ipc,pid", count: 2000 };
+const LEASE: Work = { mode: "conn", ns: "pid,lease", count: 2000 };
+
+const SUBJECTS: readonly Subject[] = [
+  {
+    title: "connect, PID+lease, close, as a spawner",
+    ...LEASE,
+    client: { asSpawner: true, cpu: CPU },
+    floor: ASK,
+    goal: { of: "cpu", times: 3 },
+  },
+  {
+    title: "connect, PID+lease, close, as root",
+    ...LEASE,
+    client: { cpu: CPU },
+    floor: ASK,
+    goal: { of: "cpu", times: 2.5 },
+  },
+  { title: "the same, with a pipe of the floor's", ...LEASE, client: { cpu: CPU } },
+  { title: "connect, IPC+PID, close", ...ASK, client: { cpu: CPU } },
+  {
+    title: "IPC+PID again, 1 connection",
+    mode: "rt",
+    count: 5000,
+    client: { cpu: CPU },
+    goal: { of: "rate", times: 0.7 },
+  },
+  {
+    title: "IPC+PID again, 16 connections",
+    mode: "par",
+    count: 10_000,
+    client: {},
+    goal: { of: "rate", times: 0.8 },
+  },
 ];
 
-const CREATED = [
-  { mode: "create-ipc", title: "200 new IPC namespaces" },
-  { mode: "create-pid", title: "200 new PID namespaces" },
-  { mode: "create-user", title: "200 new user namespaces" },
-  { mode: "create-both", title: "200 new IPC+PID names" },
+const CREATED: readonly Subject[] = [
+  { title: "200 new PID names", mode: "create-pid", count: 200, client: {} },
+  { title: "200 new IPC names", mode: "create-ipc", count: 200, client: {} },
+  { title: "200 new user namespaces", mode: "create-user", count: 200, client: {} },
+  { title: "200 new IPC+PID names", mode: "create-both", count: 200, client: {} },
 ];
 
-function describe(title: string, runs: readonly Measurement[]): string {
-  const rate = median(runs.map((run) => run.rate));
-  const [p50, p99] = (["p50", "p99"] as const).map((p) => median(runs.map((r) => r.lat_us[p])));
-  return [
-    title.padEnd(32),
-    `${Math.round(rate).toString().padStart(8)} /s`,
-    `p50 ${Math.round(p50 ?? 0)
-      .toString()
-      .padStart(6)} us`,
-    `p99 ${Math.round(p99 ?? 0)
-      .toString()
-      .padStart(6)} us`,
-  ].join("  ");
+/** Medians of some measurements. */
+interface Figures {
+  readonly rate: number;
+  readonly p50: number;
+  readonly cpu: number;
+}
+
+function figuresOf(runs: readonly Measurement[]): Figures {
+  return {
+    rate: median(runs.map(({ rate }) => rate)),
+    p50: median(runs.map(({ lat_us }) => lat_us.p50)),
+    cpu: median(runs.map(({ daemon_cpu_us_per_op }) => daemon_cpu_us_per_op)),
+  };
+}
+
+/** Measures with each server in turn, so that what else the machine does is in all of them. */
+function compare(
+  program: string,
+  servers: readonly RunningServer[],
+  { client, floor, ...work }: Subject,
+): Figures[] {
+  const runs = servers.map((): Measurement[] => []);
+  for (const server of servers) pin(server, client.cpu);
+  for (let round = 0; round < ROUNDS; round++)
+    for (const [i, server] of servers.entries()) {
+      const isFloor = i === servers.length - 1;
+      const done = isFloor && floor !== undefined ? floor : work;
+      runs[i]?.push(measure(program, server, done, client));
+    }
+  return runs.map(figuresOf);
+}
+
+/**
+ * The same for what is made: each time the names of before are gone, because a process with
+ * many descriptors takes longer to start another one.
+ */
+async function compareCreation(
+  program: string,
+  daemons: readonly RunningDaemon[],
+  { client, ...work }: Subject,
+): Promise<Figures[]> {
+  const runs = daemons.map((): Measurement[] => []);
+  const floors: Measurement[] = [];
+  for (const daemon of daemons) pin(daemon, client.cpu);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, daemon] of daemons.entries()) {
+      runs[i]?.push(measure(program, daemon, work, client));
+      purge(daemon);
+    }
+    if (work.mode !== "create-pid") continue;
+    await using floor = await startFloor(true);
+    floors.push(measure(program, floor, work, client));
+  }
+  return [...runs, ...(floors.length === 0 ? [] : [floors])].map(figuresOf);
+}
+
+/** JavaScript is compiled while it runs: what counts is a daemon that has served for a while. */
+function warmUp(program: string, daemon: RunningDaemon): void {
+  measure(program, daemon, { ...LEASE, count: 4000 }, { asSpawner: true });
+  measure(program, daemon, { mode: "rt", count: 5000 });
+  measure(program, daemon, { mode: "create-both", count: 100 });
+  purge(daemon);
+}
+
+const HEADER = ["", "/s", "p50 us", "CPU us", "without", "floor", "CPU x", "rate x", "goal"];
+
+function printRow([title = "", ...cells]: readonly string[]): void {
+  console.log(title.padEnd(40) + cells.map((cell) => cell.padStart(9)).join(""));
+}
+
+function describe({ title, goal }: Subject, figures: readonly Figures[]): void {
+  const [ours, without, floor] = figures;
+  if (ours === undefined || without === undefined) return;
+  const cells = [ours.rate.toFixed(0), ours.p50.toFixed(0), ours.cpu.toFixed(1)];
+  cells.push(without.cpu.toFixed(1));
+  if (floor !== undefined) {
+    cells.push(floor.cpu.toFixed(1), (ours.cpu / floor.cpu).toFixed(2));
+    cells.push((ours.rate / floor.rate).toFixed(2));
+    if (goal !== undefined) cells.push(`${goal.of} ${goal.times}`);
+  }
+  printRow([title, ...cells]);
 }
 
 export async function measureNamespaces(): Promise<void> {
-  const nsbench = compile("nsbench");
+  // Another user can run it, too.
+  using directory = temporaryDirectory();
+  const nsbench = join(directory.path, "nsbench");
+  copyFileSync(compile("nsbench"), nsbench);
+  chmodSync(nsbench, 0o755);
   await using daemon = await startDaemon();
+  await using without = await startDaemon({ withoutAddon: true });
   await using floor = await startFloor();
 
-  console.log(`Medians of ${ROUNDS} runs; in brackets the rate as a share of the floor's.`);
-  for (const { mode, count, title } of COMPARED) {
-    const ours: Measurement[] = [];
-    const floors: Measurement[] = [];
-    for (let round = 0; round < ROUNDS; round++) {
-      ours.push(measure(nsbench, daemon, mode, count));
-      floors.push(measure(nsbench, floor, mode, count));
-    }
-    const ratio = median(ours.map((run, i) => run.rate / (floors[i]?.rate ?? Number.NaN)));
-    console.log(`${describe(title, ours)}  [${ratio.toFixed(2)}]`);
-    console.log(describe("  the floor", floors));
-  }
-  for (const { mode, title } of CREATED) {
-    const runs = Array.from({ length: ROUNDS }, () => measure(nsbench, daemon, mode, 200));
-    console.log(describe(title, runs));
-  }
+  for (const server of [daemon, without]) warmUp(nsbench, server);
+  console.log(`Medians of ${ROUNDS} runs; CPU time is the server's, for one operation.`);
+  printRow(HEADER);
+  for (const subject of SUBJECTS)
+    describe(subject, compare(nsbench, [daemon, without, floor], subject));
+  for (const subject of CREATED)
+    describe(subject, await compareCreation(nsbench, [daemon, without], subject));
   const idle = measureIdle(nsbench, daemon, 5);
   console.log(`idle: ${idle.wakeups} wake-ups in ${idle.elapsed_s.toFixed(1)} s`);
   const memory = measureMemory(nsbench, daemon, 200);

@@ -9,6 +9,8 @@ export interface Measurement {
   readonly count: number;
   /** Operations per second. */
   readonly rate: number;
+  /** Of the server, for one operation. */
+  readonly daemon_cpu_us_per_op: number;
   /** Microseconds. */
   readonly lat_us: {
     readonly p50: number;
@@ -33,21 +35,59 @@ export interface IdleMeasurement {
   readonly wakeups: number;
 }
 
-function run<T>(program: string, server: RunningServer, mode: string, count?: number): T {
-  const args = ["--socket", server.address, "--mode", mode, "--daemon-pid", String(server.pid)];
-  if (count !== undefined) args.push("--count", String(count));
-  const line = execFileSync(program, args, {
+/** What is measured. */
+export interface Work {
+  /** Of nsbench. */
+  readonly mode: string;
+  /** What each request asks for, such as `pid,lease`. */
+  readonly ns?: string;
+  readonly count: number;
+}
+
+/**
+ * How the spawners of beng-proxy and Workshop run: as an user of their own, with
+ * CAP_SYS_ADMIN.
+ */
+const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"].concat([
+  "--inh-caps=+sys_admin",
+  "--ambient-caps=+sys_admin",
+]);
+
+export interface ClientOptions {
+  readonly asSpawner?: boolean;
+  /** The CPU that it runs on; any by default. */
+  readonly cpu?: number;
+}
+
+function run<T>(
+  program: string,
+  server: RunningServer,
+  { mode, ns, count }: { mode: string; ns?: string; count?: number },
+  { asSpawner = false, cpu }: ClientOptions = {},
+): T {
+  const command = cpu === undefined ? [] : ["taskset", "-c", String(cpu)];
+  if (asSpawner) command.push(...AS_SPAWNER);
+  command.push(program, "--socket", server.address, "--mode", mode);
+  command.push("--daemon-pid", String(server.pid));
+  if (ns !== undefined) command.push("--ns", ns);
+  if (count !== undefined) command.push("--count", String(count));
+  const [first = program, ...args] = command;
+  const line = execFileSync(first, args, {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });
   return JSON.parse(line) as T;
 }
 
-export const measure = (program: string, server: RunningServer, mode: string, count: number) =>
-  run<Measurement>(program, server, mode, count);
+export const measure = (
+  program: string,
+  server: RunningServer,
+  work: Work,
+  options: ClientOptions = {},
+) => run<Measurement>(program, server, work, options);
 
 export const measureMemory = (program: string, server: RunningServer, count: number) =>
-  run<MemoryMeasurement>(program, server, "mem", count);
+  run<MemoryMeasurement>(program, server, { mode: "mem", count });
 
 export const measureIdle = (program: string, server: RunningServer, seconds: number) =>
-  run<IdleMeasurement>(program, server, "idle", seconds);
+  run<IdleMeasurement>(program, server, { mode: "idle", count: seconds });

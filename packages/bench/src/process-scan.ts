@@ -71,7 +71,9 @@ function describe(what: string, { rate, lat_us: { p50, p99, p999, max } }: Measu
 
 /** Purging idle names is the walk, then the end of all of them. */
 async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<void> {
-  console.log(describe("nothing else going on", measure(nsbench, daemon, "rt", 20_000)));
+  console.log(
+    describe("nothing else going on", measure(nsbench, daemon, { mode: "rt", count: 20_000 })),
+  );
   const purge = spawn(
     process.execPath,
     [daemon.program, "--control", daemon.control, "purge-namespaces", "--idle"],
@@ -86,7 +88,7 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
     isRunning = false;
   });
   while (isRunning) {
-    console.log(describe("while names end", measure(nsbench, daemon, "rt", 5000)));
+    console.log(describe("while names end", measure(nsbench, daemon, { mode: "rt", count: 5000 })));
     await sleep(1);
   }
   console.log(
@@ -100,9 +102,9 @@ export async function measureProcessScan(): Promise<void> {
   const configFile = join(directory, "spawn.toml");
   // Nothing is to expire by itself.
   writeFileSync(configFile, "[namespaces]\nexpire_seconds = 3600\n");
-  await using daemon = await startDaemon(configFile);
+  await using daemon = await startDaemon({ configFile });
   rmSync(directory, { recursive: true });
-  measure(nsbench, daemon, "create-pid", NAMES);
+  measure(nsbench, daemon, { mode: "create-pid", count: NAMES });
   await using _crowd = await startCrowd(PROCESSES);
   const inits = childPids(daemon.pid).map((pid) => ({ pid, inode: tryReadPidNamespace(pid) ?? 0 }));
   const all = readdirSync("/proc").filter((entry) => Number.isInteger(Number(entry))).length;

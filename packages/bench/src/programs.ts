@@ -2,6 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { childPids } from "@cm4all/testing";
@@ -32,6 +33,8 @@ export interface RunningDaemon extends RunningServer {
   readonly control: string;
 }
 
+let servers = 0;
+
 /** @param held what is disposed of with it */
 function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {
   if (child.pid === undefined) throw new Error("the server was not started");
@@ -52,8 +55,12 @@ function serverOf(child: ChildProcess, address: string, held?: Disposable): Runn
  * nobody would read a pipe.
  * @param until what it logs when it is ready
  */
-async function startDaemonWith(options: readonly string[], until: string): Promise<RunningDaemon> {
-  const address = `@cm4all-spawn-bench-${process.pid}`;
+async function startDaemonWith(
+  options: readonly string[],
+  until: string,
+  env: NodeJS.ProcessEnv = {},
+): Promise<RunningDaemon> {
+  const address = `@cm4all-spawn-bench-${process.pid}-${++servers}`;
   const directory = temporaryDirectory();
   const control = join(directory.path, "control.sock");
   const log = join(directory.path, "log");
@@ -61,7 +68,7 @@ async function startDaemonWith(options: readonly string[], until: string): Promi
   const child = spawn(
     process.execPath,
     [DAEMON, "--listen", address, "--control", control, ...options],
-    { stdio: ["ignore", "inherit", fd] },
+    { stdio: ["ignore", "inherit", fd], env: { ...process.env, ...env } },
   );
   closeSync(fd);
   const server = serverOf(child, address, directory);
@@ -73,9 +80,25 @@ async function startDaemonWith(options: readonly string[], until: string): Promi
   return { ...server, program: DAEMON, control };
 }
 
+export interface NamespaceDaemonOptions {
+  readonly configFile?: string;
+  /** With all system calls through ffi-rs. */
+  readonly withoutAddon?: boolean;
+}
+
 /** The daemon with the namespace service alone. */
-export async function startDaemon(configFile = "/dev/null"): Promise<RunningDaemon> {
-  return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on");
+export async function startDaemon({
+  configFile = "/dev/null",
+  withoutAddon = false,
+}: NamespaceDaemonOptions = {}): Promise<RunningDaemon> {
+  const env = withoutAddon ? { CM4ALL_WITHOUT_ADDON: "1" } : {};
+  return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on", env);
+}
+
+/** Ends all names of a daemon. */
+export function purge({ program, control }: RunningDaemon): void {
+  const args = [program, "--control", control, "purge-namespaces"];
+  execFileSync(process.execPath, args, { stdio: "ignore" });
 }
 
 export interface RunningReaper extends AsyncDisposable {
@@ -105,10 +128,20 @@ export async function startReaper(
   return { pids, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-/** The floor: a server in C that does nothing but receive and send descriptors. */
-export async function startFloor(): Promise<RunningServer> {
-  const address = `@cm4all-spawn-floor-${process.pid}`;
-  const child = spawn(compile("floor"), [address], { stdio: "inherit" });
-  await new Promise((resolve) => setTimeout(resolve, 200));
+/**
+ * The floor: a server in C that does nothing but receive and send descriptors.
+ * @param creates with the least that it takes to make PID namespaces
+ */
+export async function startFloor(creates = false): Promise<RunningServer> {
+  const address = `@cm4all-spawn-floor-${process.pid}-${++servers}`;
+  const args = [address, ...(creates ? ["--create"] : [])];
+  const child = spawn(compile("floor"), args, { stdio: "inherit" });
+  await delay(200);
   return serverOf(child, address);
+}
+
+/** Keeps a server's threads on one CPU; undefined lets them run on all. */
+export function pin(server: RunningServer, cpu: number | undefined): void {
+  const cpus = cpu === undefined ? `0-${availableParallelism() - 1}` : String(cpu);
+  execFileSync("taskset", ["-a", "-c", "-p", cpus, String(server.pid)], { stdio: "ignore" });
 }

@@ -1,5 +1,5 @@
 /** Control messages of recvmsg(2) and sendmsg(2). Pure. @see cmsg(3), unix(7) */
-import { align, ByteReader, ByteWriter } from "./bytes.ts";
+import { align, ByteReader } from "./bytes.ts";
 
 export const SOL_SOCKET = 1;
 export const SCM_RIGHTS = 1;
@@ -21,14 +21,28 @@ export function controlSpace(payloadBytes: number): number {
 export function encodeRights(fds: readonly number[]): Buffer {
   if (fds.length > SCM_MAX_FD)
     throw new RangeError(`at most ${SCM_MAX_FD} descriptors fit into a message`);
-  const writer = new ByteWriter(controlSpace(fds.length * 4));
-  if (fds.length === 0) return writer.finish();
-  writer
-    .u64(BigInt(CMSG_HEADER_BYTES + fds.length * 4))
-    .i32(SOL_SOCKET)
-    .i32(SCM_RIGHTS);
-  for (const fd of fds) writer.i32(fd);
-  return writer.alignTo(CMSG_ALIGNMENT).finish();
+  const control = Buffer.alloc(fds.length === 0 ? 0 : controlSpace(fds.length * 4));
+  writeRights(control, fds);
+  return control;
+}
+
+/**
+ * Writes the same to the start of `control`, which is used again and again.
+ * @returns its length, 0 if `fds` is empty
+ * @throws RangeError if it does not fit
+ */
+export function writeRights(control: Buffer, fds: readonly number[]): number {
+  if (fds.length === 0) return 0;
+  const payloadBytes = fds.length * 4;
+  const space = controlSpace(payloadBytes);
+  if (space > control.length) throw new RangeError(`${fds.length} descriptors do not fit`);
+  control.writeUInt32LE(CMSG_HEADER_BYTES + payloadBytes, 0);
+  control.writeUInt32LE(0, 4);
+  control.writeInt32LE(SOL_SOCKET, 8);
+  control.writeInt32LE(SCM_RIGHTS, 12);
+  let offset = CMSG_HEADER_BYTES;
+  for (const fd of fds) offset = control.writeInt32LE(fd, offset);
+  return space;
 }
 
 /** The sender as the kernel saw it; pid is 0 for one of another PID namespace. */

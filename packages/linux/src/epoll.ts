@@ -3,11 +3,13 @@ import { EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction } from "./libc.ts";
-import { allocate, allocateNative, beginCall, type NativeMemory } from "./memory.ts";
+import { allocateNative, type NativeMemory } from "./memory.ts";
 
 export const EPOLLIN = 0x1;
 export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
+/** Reports a change once, and not as long as it lasts. */
+export const EPOLLET = 0x80000000;
 
 const EPOLL_CLOEXEC = 0o2000000;
 const EPOLL_CTL_ADD = 1;
@@ -20,6 +22,9 @@ const EPOLL_CTL_DEL = 2;
 const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
 const EVENT_BYTES = DATA_OFFSET + 8;
 
+/** Tokens are integers of 53 bits, written as two of 32: BigInts would be made for each. */
+const TOKEN_HIGH = 2 ** 32;
+
 const libc = {
   epoll_create1: intFunction("epoll_create1", 1),
   epoll_ctl: intFunction("epoll_ctl", 4),
@@ -30,6 +35,8 @@ const libc = {
 export class Epoll {
   readonly #fd: Fd;
   readonly #events: NativeMemory;
+  /** That of epoll_ctl(2). */
+  readonly #event = allocateNative(EVENT_BYTES);
   readonly #maxEvents: number;
   #fetched = 0;
 
@@ -41,11 +48,11 @@ export class Epoll {
   }
 
   #control(operation: number, fd: number, events: number, token: number): void {
-    beginCall();
-    const event = allocate(EVENT_BYTES);
-    event.bytes.writeUInt32LE(events >>> 0, 0);
-    event.bytes.writeBigUInt64LE(BigInt(token), DATA_OFFSET);
-    const result = libc.epoll_ctl(this.#fd.number, operation, fd, event.address);
+    const { bytes, address } = this.#event;
+    bytes.writeUInt32LE(events >>> 0, 0);
+    bytes.writeUInt32LE(token % TOKEN_HIGH, DATA_OFFSET);
+    bytes.writeUInt32LE(Math.floor(token / TOKEN_HIGH), DATA_OFFSET + 4);
+    const result = libc.epoll_ctl(this.#fd.number, operation, fd, address);
     check(result, "epoll_ctl", { operation, fd });
   }
 
@@ -80,7 +87,9 @@ export class Epoll {
     const { bytes } = this.#events;
     for (let i = 0; i < this.#fetched; i++) {
       const offset = i * EVENT_BYTES;
-      handle(Number(bytes.readBigUInt64LE(offset + DATA_OFFSET)), bytes.readUInt32LE(offset));
+      const low = bytes.readUInt32LE(offset + DATA_OFFSET);
+      const high = bytes.readUInt32LE(offset + DATA_OFFSET + 4);
+      handle(high * TOKEN_HIGH + low, bytes.readUInt32LE(offset));
     }
   }
 

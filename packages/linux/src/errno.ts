@@ -2,9 +2,14 @@
 export const EPERM = 1;
 export const ESRCH = 3;
 export const EINTR = 4;
+export const EBADF = 9;
 export const ECHILD = 10;
 export const EAGAIN = 11;
+export const EFAULT = 14;
 export const EINVAL = 22;
+export const EPIPE = 32;
 export const ERANGE = 34;
 export const ENODATA = 61;
 export const EOPNOTSUPP = 95;
+export const ECONNRESET = 104;
+export const ENOTCONN = 107;

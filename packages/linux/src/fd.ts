@@ -1,4 +1,17 @@
 import { closeSync } from "node:fs";
+import { EINTR } from "./errno.ts";
+import { check } from "./errors.ts";
+import { cheapCall } from "./libc.ts";
+
+const cheapClose = cheapCall("close");
+
+function close(fd: number): void {
+  if (cheapClose === undefined) closeSync(fd);
+  else {
+    const result = cheapClose(fd);
+    if (result !== -EINTR) check(result, "close", { fd });
+  }
+}
 
 /**
  * A file descriptor with one owner, who closes it exactly once: by `close`, at the
@@ -30,7 +43,7 @@ export class Fd {
     if (number === undefined) return;
     // Linux frees the number even where close(2) reports an error.
     this.#number = undefined;
-    closeSync(number);
+    close(number);
   }
 
   /** Gives up the ownership: the caller closes the descriptor. */

@@ -54,11 +54,29 @@ export function allocate(lengthBytes: number): NativeMemory {
  */
 export function cString(text: string | Buffer | undefined): number {
   if (text === undefined) return 0;
-  const source = typeof text === "string" ? Buffer.from(text) : text;
-  if (source.includes(0)) throw new TypeError("a string for a system call contains a NUL byte");
-  const memory = allocate(source.length + 1);
-  source.copy(memory.bytes);
+  if (text.includes("\0")) throw new TypeError("a string for a system call contains a NUL byte");
+  if (typeof text === "string") {
+    return writeString(text);
+  }
+  const memory = allocate(text.length + 1);
+  text.copy(memory.bytes);
   return memory.address;
+}
+
+/** Most strings are paths: nothing is made for them. */
+function writeString(text: string): number {
+  arena ??= allocateNative(ARENA_BYTES);
+  const start = used;
+  // UTF-8 has at most three bytes for each unit of UTF-16.
+  if (start + 3 * text.length + 1 > ARENA_BYTES) {
+    const memory = allocate(Buffer.byteLength(text) + 1);
+    memory.bytes.write(text);
+    return memory.address;
+  }
+  const end = start + arena.bytes.write(text, start);
+  arena.bytes[end] = 0;
+  used = (end + 1 + 15) & ~15;
+  return arena.address + start;
 }
 
 /** The address of a copy of `source`, or NULL for undefined. */
@@ -76,7 +94,10 @@ export function copyIn(source: Uint8Array | undefined): number {
  */
 export function cStringArray(strings: readonly (string | Buffer)[]): number {
   const pointers = allocate((strings.length + 1) * 8);
-  for (const [i, text] of strings.entries())
-    pointers.bytes.writeBigUInt64LE(BigInt(cString(text)), i * 8);
+  for (const [i, text] of strings.entries()) {
+    const address = cString(text);
+    pointers.bytes.writeUInt32LE(address % 2 ** 32, i * 8);
+    pointers.bytes.writeUInt32LE(Math.floor(address / 2 ** 32), i * 8 + 4);
+  }
   return pointers.address;
 }

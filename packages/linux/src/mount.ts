@@ -1,6 +1,6 @@
 /** @see mount(2), umount2(2), pivot_root(2) */
 import { check } from "./errors.ts";
-import { intFunction, longFunction } from "./libc.ts";
+import { intFunction, systemCall } from "./libc.ts";
 import { beginCall, cString } from "./memory.ts";
 
 export const MS_RDONLY = 0x1;
@@ -18,7 +18,7 @@ const SYS_pivot_root = process.arch === "x64" ? 155 : 41;
 const libc = {
   mount: intFunction("mount", 5),
   umount2: intFunction("umount2", 2),
-  syscall: longFunction("syscall", 3),
+  pivot_root: systemCall("pivot_root", SYS_pivot_root, 2),
 };
 
 /** What mount(2) takes; what a kind of mount does not need is left out. */
@@ -48,6 +48,6 @@ export function umount(target: string, flags = 0): void {
 /** Makes `newRoot` the root of the mount namespace, and the old one visible at `putOld`. */
 export function pivotRoot(newRoot: string, putOld: string): void {
   beginCall();
-  const result = libc.syscall(SYS_pivot_root, cString(newRoot), cString(putOld));
+  const result = libc.pivot_root(cString(newRoot), cString(putOld));
   check(result, "pivot_root", { newRoot, putOld });
 }

@@ -6,10 +6,11 @@
  * end runs in the namespaces that its thread is in, and nothing else does.
  */
 
-import { openSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { EPERM } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
+import { openFile } from "./file.ts";
 import { intFunction } from "./libc.ts";
 import { MS_REC, MS_SLAVE, mount } from "./mount.ts";
 
@@ -60,7 +61,7 @@ export function setns(fd: number, type: number): void {
 
 /** A descriptor of the calling thread's own namespace. */
 export function openOwnNamespace(type: NamespaceType): Fd {
-  return new Fd(openSync(`/proc/thread-self/ns/${type}`, "r"));
+  return openFile(`/proc/thread-self/ns/${type}`, 0);
 }
 
 /** The namespace's inode, which tells namespaces of one type apart. @see namespaces(7) */

@@ -1,35 +1,51 @@
 /** Process file descriptors. @see pidfd_open(2), pidfd_send_signal(2) */
 
+import { statfsSync } from "node:fs";
 import { constants } from "node:os";
 import { ESRCH } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
-import { longFunction } from "./libc.ts";
+import { inodeOf } from "./file.ts";
+import { systemCall } from "./libc.ts";
 
 /** The same on every architecture that Linux got since 5.1. */
 const SYS_pidfd_send_signal = 424;
 const SYS_pidfd_open = 434;
 
 const libc = {
-  syscall2: longFunction("syscall", 3),
-  syscall4: longFunction("syscall", 5),
+  pidfd_open: systemCall("pidfd_open", SYS_pidfd_open, 2),
+  pidfd_send_signal: systemCall("pidfd_send_signal", SYS_pidfd_send_signal, 4),
 };
 
 /** A descriptor of the process, close-on-exec. @throws SyscallError ESRCH */
 export function pidfdOpen(pid: number): Fd {
-  return new Fd(check(libc.syscall2(SYS_pidfd_open, pid, 0), "pidfd_open", { pid }));
+  return new Fd(check(libc.pidfd_open(pid, 0), "pidfd_open", { pid }));
 }
 
 /** Like pidfdOpen; undefined where the process is gone. */
 export function tryPidfdOpen(pid: number): Fd | undefined {
-  const result = libc.syscall2(SYS_pidfd_open, pid, 0);
+  const result = libc.pidfd_open(pid, 0);
   if (result === -ESRCH) return undefined;
   return new Fd(check(result, "pidfd_open", { pid }));
 }
 
+/** Of pidfs. @see statfs(2) */
+const PID_FS_MAGIC = 0x50494446;
+
+let haveIdentity: boolean | undefined;
+
+/**
+ * A number that all pidfds of a process have, and those of no other one until the next
+ * boot, whatever becomes of its pid; undefined before Linux 6.9, which has no pidfs.
+ */
+export function pidfdIdentity(pidfd: number): number | undefined {
+  haveIdentity ??= statfsSync(`/proc/thread-self/fd/${pidfd}`).type === PID_FS_MAGIC;
+  return haveIdentity ? inodeOf(pidfd) : undefined;
+}
+
 /** Sends a signal, 0 for none. Gives whether the process was still there. */
 export function pidfdSendSignal(pidfd: number, signal: number): boolean {
-  const result = libc.syscall4(SYS_pidfd_send_signal, pidfd, signal, 0, 0);
+  const result = libc.pidfd_send_signal(pidfd, signal, 0, 0);
   if (result === -ESRCH) return false;
   check(result, "pidfd_send_signal", { pidfd, signal });
   return true;

@@ -6,7 +6,13 @@
 
 import { readFileSync } from "node:fs";
 import { ByteReader } from "./bytes.ts";
-import { type ControlMessages, type Credentials, parseControl, SOL_SOCKET } from "./cmsg.ts";
+import {
+  type ControlMessages,
+  type Credentials,
+  parseControl,
+  SOL_SOCKET,
+  writeRights,
+} from "./cmsg.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
 import { type CallArguments, check, isErrno } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -143,7 +149,7 @@ export function getSocketOption(fd: number, level: number, option: number, bytes
 
 /** An option of type `int` at level SOL_SOCKET. @see socket(7) */
 export function getIntOption(fd: number, option: number): number {
-  return new ByteReader(getSocketOption(fd, SOL_SOCKET, option, 4)).i32();
+  return readSmallOption(fd, option, 4).readInt32LE(8);
 }
 
 /** @see setsockopt(2) */
@@ -170,8 +176,21 @@ export function setTimeoutOption(fd: number, option: number, timeoutMs: number):
 
 /** Who connected, at the time of connect(2). @see unix(7) SO_PEERCRED */
 export function peerCredentials(fd: number): Credentials {
-  const reader = new ByteReader(getSocketOption(fd, SOL_SOCKET, SO_PEERCRED, 12));
-  return { pid: reader.i32(), uid: reader.u32(), gid: reader.u32() };
+  const bytes = readSmallOption(fd, SO_PEERCRED, 12);
+  return { pid: bytes.readInt32LE(8), uid: bytes.readUInt32LE(12), gid: bytes.readUInt32LE(16) };
+}
+
+/** The length at 0, the value at 8; kept, because these options are read for every client. */
+let smallOption: NativeMemory | undefined;
+
+/** @returns memory that is valid until the next call, with the value at 8 */
+function readSmallOption(fd: number, option: number, lengthBytes: number): Buffer {
+  smallOption ??= allocateNative(8 + 16);
+  const { bytes, address } = smallOption;
+  bytes.writeUInt32LE(lengthBytes, 0);
+  const result = libc.getsockopt(fd, SOL_SOCKET, option, address + 8, address);
+  check(result, "getsockopt", { fd, level: SOL_SOCKET, option });
+  return bytes;
 }
 
 /** The supplementary groups of who connected, at most 1,024 of them. @see unix(7) SO_PEERGROUPS */
@@ -217,8 +236,9 @@ export class MessageBuffer {
   /** Prepares the header for `dataBytes` of data and `controlBytes` of control messages. */
   #prepare(dataBytes: number, controlBytes: number): number {
     const header = this.#header.bytes;
-    header.writeBigUInt64LE(BigInt(dataBytes), 8); // iov_len
-    header.writeBigUInt64LE(BigInt(controlBytes), 16 + 40); // msg_controllen
+    // Their upper halves stay 0.
+    header.writeUInt32LE(dataBytes, 8); // iov_len
+    header.writeUInt32LE(controlBytes, 16 + 40); // msg_controllen
     header.writeInt32LE(0, 16 + 48); // msg_flags
     return this.#header.address + 16;
   }
@@ -236,7 +256,7 @@ export class MessageBuffer {
     while (result === -EINTR);
     if (result === -EAGAIN) return undefined;
     const length = check(result, "recvmsg", { fd });
-    const controlLength = Number(this.#header.bytes.readBigUInt64LE(16 + 40));
+    const controlLength = this.#header.bytes.readUInt32LE(16 + 40);
     return {
       data: this.data.bytes.subarray(0, Math.min(length, this.data.bytes.length)),
       flags: this.#header.bytes.readInt32LE(16 + 48),
@@ -253,10 +273,23 @@ export class MessageBuffer {
       throw new RangeError("the message is larger than its buffer");
     this.data.bytes.set(data);
     this.control.bytes.set(control);
-    const header = this.#prepare(data.length, control.length);
-    const result = libc.sendmsg(fd, header, flags | MSG_NOSIGNAL);
+    const result = this.#send(fd, data.length, control.length, flags);
     if (result === -EAGAIN) return undefined;
     return check(result, "sendmsg", { fd, bytes: data.length });
+  }
+
+  /**
+   * Sends one message with descriptors, without making anything for it.
+   * @returns the number of bytes, or a negated errno
+   */
+  sendRights(fd: number, data: Uint8Array, fds: readonly number[], flags = 0): number {
+    if (data.length > this.data.bytes.length) throw new RangeError("the data is too large");
+    this.data.bytes.set(data);
+    return this.#send(fd, data.length, writeRights(this.control.bytes, fds), flags);
+  }
+
+  #send(fd: number, dataBytes: number, controlBytes: number, flags: number): number {
+    return libc.sendmsg(fd, this.#prepare(dataBytes, controlBytes), flags | MSG_NOSIGNAL);
   }
 }
 

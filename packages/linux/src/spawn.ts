@@ -5,7 +5,7 @@
  */
 import { SyscallError } from "./errors.ts";
 import { intFunction } from "./libc.ts";
-import { allocate, beginCall, cString, cStringArray } from "./memory.ts";
+import { allocate, allocateNative, beginCall, cString, cStringArray } from "./memory.ts";
 
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
@@ -52,52 +52,81 @@ function checkSpawn(errno: number, syscall: string, path: string): void {
 }
 
 /**
- * Starts a program with default signal dispositions, nothing blocked, and no
- * descriptors but `stdio`. The caller reaps it (wait.ts).
- * @returns its pid, as the caller's PID namespace has it
+ * A program that is started again and again, each time with other arguments: everything else
+ * is prepared once. It starts with default signal dispositions, nothing blocked, and no
+ * descriptors but `stdio`. Its owner closes it.
+ */
+export class PreparedSpawn {
+  readonly #path: string;
+  readonly #environment: readonly string[];
+  readonly #attributes = allocateNative(ATTRIBUTES_BYTES);
+  readonly #actions = allocateNative(FILE_ACTIONS_BYTES);
+
+  /** @throws SyscallError */
+  constructor({ path, environment, stdio, newSession = false }: Omit<SpawnOptions, "argv">) {
+    this.#path = path;
+    this.#environment = environment;
+    const attributes = this.#attributes.address;
+    checkSpawn(libc.attrInit(attributes), "posix_spawnattr_init", path);
+    checkSpawn(libc.actionsInit(this.#actions.address), "posix_spawn_file_actions_init", path);
+    try {
+      beginCall();
+      const flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
+      const all = newSession ? flags | POSIX_SPAWN_SETSID : flags;
+      checkSpawn(libc.attrSetFlags(attributes, all), "posix_spawnattr_setflags", path);
+      // sigfillset(3) would leave out the two signals that glibc uses itself, and
+      // posix_spawn(3) would hand those to the child as ignored.
+      const signals = allocate(SIGSET_BYTES);
+      signals.bytes.fill(0xff);
+      const setDefault = libc.attrSetSigDefault(attributes, signals.address);
+      checkSpawn(setDefault, "posix_spawnattr_setsigdefault", path);
+      const noSignals = allocate(SIGSET_BYTES).address;
+      checkSpawn(libc.attrSetSigMask(attributes, noSignals), "posix_spawnattr_setsigmask", path);
+      addStdio(this.#actions.address, stdio, path);
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  /**
+   * Starts it. The caller reaps it (wait.ts).
+   * @returns its pid, as the caller's PID namespace has it
+   * @throws SyscallError, also where the program cannot be executed
+   */
+  start(argv: readonly (string | Buffer)[]): number {
+    beginCall();
+    const pid = allocate(4);
+    const result = libc.spawn(
+      pid.address,
+      cString(this.#path),
+      this.#actions.address,
+      this.#attributes.address,
+      cStringArray(argv),
+      cStringArray(this.#environment),
+    );
+    checkSpawn(result, "posix_spawn", this.#path);
+    return pid.bytes.readInt32LE();
+  }
+
+  close(): void {
+    libc.actionsDestroy(this.#actions.address);
+    libc.attrDestroy(this.#attributes.address);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/**
+ * Starts a program once, as PreparedSpawn does.
+ * @returns its pid
  * @throws SyscallError, also where the program cannot be executed
  */
-export function spawn(options: SpawnOptions): number {
-  beginCall();
-  const { path } = options;
-  const attributes = allocate(ATTRIBUTES_BYTES).address;
-  const actions = allocate(FILE_ACTIONS_BYTES).address;
-  const pid = allocate(4);
-  // sigfillset(3) would leave out the two signals that glibc uses itself, and
-  // posix_spawn(3) would hand those to the child as ignored.
-  const signals = allocate(SIGSET_BYTES);
-  signals.bytes.fill(0xff);
-  const noSignals = allocate(SIGSET_BYTES).address;
-  checkSpawn(libc.attrInit(attributes), "posix_spawnattr_init", path);
-  checkSpawn(libc.actionsInit(actions), "posix_spawn_file_actions_init", path);
-  try {
-    let flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
-    if (options.newSession === true) flags |= POSIX_SPAWN_SETSID;
-    checkSpawn(libc.attrSetFlags(attributes, flags), "posix_spawnattr_setflags", path);
-    checkSpawn(
-      libc.attrSetSigDefault(attributes, signals.address),
-      "posix_spawnattr_setsigdefault",
-      path,
-    );
-    checkSpawn(libc.attrSetSigMask(attributes, noSignals), "posix_spawnattr_setsigmask", path);
-    addStdio(actions, options.stdio, path);
-    checkSpawn(
-      libc.spawn(
-        pid.address,
-        cString(path),
-        actions,
-        attributes,
-        cStringArray(options.argv),
-        cStringArray(options.environment),
-      ),
-      "posix_spawn",
-      path,
-    );
-    return pid.bytes.readInt32LE();
-  } finally {
-    libc.actionsDestroy(actions);
-    libc.attrDestroy(attributes);
-  }
+export function spawn({ argv, ...options }: SpawnOptions): number {
+  using prepared = new PreparedSpawn(options);
+  return prepared.start(argv);
 }
 
 /**

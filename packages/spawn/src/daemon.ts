@@ -12,6 +12,7 @@ import {
 import {
   AF_UNIX,
   bindUnix,
+  callEngine,
   errorText,
   exitImmediately,
   Fd,
@@ -328,6 +329,7 @@ class Daemon {
       version: __VERSION__,
       pid: process.pid,
       uptimeSeconds: process.uptime(),
+      systemCalls: callEngine,
       daemon: measureDaemon(),
       namespace: await this.#namespaces.request("status"),
       ...(await this.#cgroups?.status()),

@@ -12,6 +12,7 @@ function status(): DaemonStatus {
     version: "1.2.3",
     pid: 42,
     uptimeSeconds: 5400,
+    systemCalls: "addon",
     daemon: { loopActiveSeconds: 2.5 },
     namespace: {
       ...zeroCounts(NAMESPACE_METRICS),
@@ -68,6 +69,7 @@ describe("formatStatus", () => {
   it("shows what the daemon has", () => {
     expect(formatStatus(status())).toEqual([
       "daemon          cm4all-spawn 1.2.3, pid 42, up 1.5 h",
+      "system calls    through the addon",
       "main thread     busy for 2.5 s",
       "names           3, 1 leased",
       "namespaces      2 ipc, 1 pid, 0 user, 3 open",

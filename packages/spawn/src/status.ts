@@ -1,5 +1,6 @@
 /** What the daemon shows of itself, whoever asks. */
 import { alignColumns } from "@cm4all/command";
+import type { callEngine } from "@cm4all/linux";
 import type { JournalStatus } from "./accounting/journal-store.ts";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "./accounting/metrics.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
@@ -51,6 +52,8 @@ export interface DaemonStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
+  /** How system calls are made; `ffi-rs` where there was no compiler, and slower. */
+  readonly systemCalls: typeof callEngine;
   readonly daemon: DaemonMetrics;
   readonly namespace: NamespaceMetrics;
   /** Undefined while its thread does not run. */
@@ -65,9 +68,10 @@ export interface DaemonStatus {
 
 /** The status for people. Pure. */
 export function formatStatus(status: DaemonStatus): string[] {
-  const { version, pid, uptimeSeconds, reaper, accounting, journal, metrics } = status;
+  const { version, pid, uptimeSeconds, systemCalls, reaper, accounting, journal, metrics } = status;
   const uptime = formatDuration(uptimeSeconds);
   const rows: Row[] = [["daemon", `cm4all-spawn ${version}, pid ${pid}, up ${uptime}`]];
+  rows.push(["system calls", `through ${systemCalls === "addon" ? "the addon" : "ffi-rs"}`]);
   rows.push(...formatMetrics(PARTS.daemon, status.daemon));
   rows.push(...formatMetrics(PARTS.namespace, status.namespace));
   if (accounting === undefined) rows.push(["cgroups", "not reaped"]);

@@ -8,10 +8,10 @@ import { BUNDLE } from "./support/daemon.ts";
 const dist = dirname(BUNDLE);
 const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
 
-function run(args: readonly string[], options: { uid?: number } = {}) {
+function run(args: readonly string[], options: { uid?: number } = {}, besides = addons) {
   using copy = copyBundle(
     BUNDLE,
-    addons.map((name) => join(dist, name)),
+    besides.map((name) => join(dist, name)),
   );
   // An unprivileged user has to be able to read the copy.
   spawnSync("chmod", ["-R", "a+rX", copy.directory]);
@@ -23,8 +23,11 @@ function run(args: readonly string[], options: { uid?: number } = {}) {
 }
 
 describe("the bundle, alone in an empty directory", () => {
-  it("has one addon beside it", () => {
-    expect(addons.length).toBe(1);
+  it.skipIf(missing("gcc") !== undefined)("has two addons beside it", () => {
+    expect(addons).toEqual([
+      `ffi-rs.linux-${process.arch}-gnu.node`,
+      `syscall.linux-${process.arch}.node`,
+    ]);
   });
 
   it("shows version and help", () => {
@@ -48,8 +51,11 @@ describe("the bundle, alone in an empty directory", () => {
     expect(stderr).toMatch(/^cm4all-spawn: the daemon is not running .*\n$/);
   });
 
-  it.skipIf(missing("root") !== undefined)("says in one line that it needs root", () => {
-    const { stderr, status } = run(["--config", "/dev/null"], { uid: 65534 });
+  it.skipIf(missing("root") !== undefined).each([
+    ["", addons],
+    [", also without our addon", addons.filter((name) => name.startsWith("ffi-rs"))],
+  ])("says in one line that it needs root%s", (_, besides) => {
+    const { stderr, status } = run(["--config", "/dev/null"], { uid: 65534 }, besides);
     expect(stderr).toBe("cm4all-spawn: must be started as root: it creates namespaces\n");
     expect(status).toBe(77);
   });

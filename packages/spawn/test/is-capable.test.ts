@@ -19,7 +19,7 @@ import {
 } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
-import { isCapable } from "../src/namespaces/requests/permission.ts";
+import { CapablePeers } from "../src/namespaces/requests/capable-peers.ts";
 import { monotonicMs } from "../src/thread/event-loop.ts";
 
 /** Our end of a connection that `connect` makes. */
@@ -40,7 +40,7 @@ function accepted(connect: (address: string) => void): Fd {
 function isThisProcessCapable(connection: Fd): boolean {
   const credentials = { pid: process.pid, uid: 0, gid: 0 };
   const peer = { credentials, socketFd: connection.number, acceptedMs: monotonicMs() };
-  return isCapable(peer, ownNamespaceInode("user"));
+  return new CapablePeers(ownNamespaceInode("user")).isCapable(peer);
 }
 
 /** Whether the kernel has SO_PEERPIDFD. */

@@ -70,6 +70,33 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(ask([], ["--orphan"])).toEqual(GRANTED);
     });
 
+    describe("once it was given", () => {
+      const askAgain = (action: string) =>
+        ask(as({ capabilities: ["sys_admin"] }), ["--again", action]);
+
+      it.each([
+        ["given again to the same process", "nothing", GRANTED],
+        ["no more given to who has dropped its capabilities", "drop", REFUSED],
+        ["no more given to who has entered a user namespace", "namespace", REFUSED],
+        ["not given to a program without capabilities that it executes", "exec", REFUSED],
+        ["not given over the connection of a process that is gone", "orphan", REFUSED],
+      ])("is %s", (_, action, second) => {
+        expect(askAgain(action)).toEqual(["handles", ...second]);
+      });
+
+      it("counts for no other process of its pid", () => {
+        const answers = ask([], ["--again", `reuse@${STRANGER}`]);
+        expect(answers).toEqual(["handles", ...REFUSED, "handles"]);
+      });
+
+      it("is given for a second to a set-uid program that it becomes, and not longer", async () => {
+        const program = peer.setUidProgram();
+        expect(askAgain(`${program}@1100`)).toEqual(["handles", ...REFUSED]);
+        // On a busy machine the second may be over.
+        await until(() => askAgain(program)[1] === "handles", "it is quick enough");
+      });
+    });
+
     it("refuses each peer with one line in the log", async () => {
       for (let i = 0; i < 3; i++) ask(as({}));
       const lines = () => daemon.log.match(/refused pid \d+, uid \d+: .*/g) ?? [];

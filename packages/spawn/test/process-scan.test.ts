@@ -4,7 +4,7 @@ import { openSync } from "node:fs";
 import { Fd, openOwnNamespace, ownNamespaceInode, withNamespace } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { endChild, spawnInit } from "../src/namespaces/names/init.ts";
+import { endChild, InitStarter } from "../src/namespaces/names/init.ts";
 import { scanProcesses, tryReadPidNamespace } from "../src/namespaces/names/process-scan.ts";
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all processes", () => {
@@ -13,7 +13,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all pro
   let inode: number;
   beforeAll(() => {
     using own = openOwnNamespace("pid");
-    pid = spawnInit("process-scan.test", own);
+    pid = new InitStarter(own).start("process-scan.test");
     inode = tryReadPidNamespace(pid) ?? 0;
   });
   afterAll(() => endChild(pid));

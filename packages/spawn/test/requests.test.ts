@@ -4,8 +4,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing, readProc } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { DaemonStatus } from "../src/status.ts";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
+
+// Run a second time with all system calls through ffi-rs.
+const engine = process.env["CM4ALL_WITHOUT_ADDON"] === "1" ? "ffi-rs" : "addon";
 
 const cannotRun = missing("root", "catatonit") !== undefined;
 
@@ -31,6 +35,11 @@ describe.skipIf(cannotRun)("requests", () => {
     daemon = await TestDaemon.start();
   });
   afterAll(() => daemon.stop());
+
+  it.skipIf(missing("gcc") !== undefined)(`are answered through ${engine}`, async () => {
+    const status = (await daemon.control({ command: "status" })) as DaemonStatus;
+    expect(status.systemCalls).toBe(engine);
+  });
 
   it("give the same namespace to all who name it, and others to others", () => {
     using one = daemon.connect();
@@ -228,6 +237,23 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await sleep(1000);
     expect((await daemon.status()).leasedNames).toBe(1);
     two[Symbol.dispose]();
+    await until(async () => (await daemon.status()).names === 0, "the name has expired");
+  });
+
+  it("are counted anew each time that a name is leased", async () => {
+    using client = daemon.connect();
+    const leased = async () => (await daemon.status()).leasedNames;
+    for (let i = 0; i < 5; i++) {
+      const first = client.ask("again", { ipc: true, lease: true });
+      const second = client.ask("again", { lease: true });
+      first[Symbol.dispose]();
+      // The next one is given out before the end of the last one is seen.
+      const third = client.ask("again", { lease: true });
+      second[Symbol.dispose]();
+      expect(await leased()).toBe(1);
+      third[Symbol.dispose]();
+      await until(async () => (await leased()) === 0, "the last lease is gone");
+    }
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 

@@ -14,8 +14,9 @@ export function emptyHistogram(bounds: readonly number[]): Histogram {
 /** Counts `value`. */
 export function observe(histogram: Histogram, value: number): void {
   const { bounds, counts } = histogram;
-  const found = bounds.findIndex((bound) => value <= bound);
-  const bucket = found < 0 ? bounds.length : found;
+  let bucket = 0;
+  // NaN is in the last one.
+  while (bucket < bounds.length && !(value <= (bounds[bucket] ?? 0))) bucket++;
   counts[bucket] = (counts[bucket] ?? 0) + 1;
   histogram.sum += value;
 }

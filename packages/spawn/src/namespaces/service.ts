@@ -18,7 +18,7 @@ import {
   type NamespaceMetrics,
 } from "./metrics.ts";
 import { DescriptorCache } from "./names/descriptor-cache.ts";
-import { makeChildrenPowerless, spawnInit } from "./names/init.ts";
+import { InitStarter, makeChildrenPowerless } from "./names/init.ts";
 import type { KeptNamespace } from "./names/namespace-set.ts";
 import { Registry } from "./names/registry.ts";
 import { restore } from "./names/restore.ts";
@@ -93,11 +93,11 @@ class NamespaceService {
     const store = inherited ?? Store.create();
     this.#store = store;
     this.#isNewStore = inherited === undefined;
-    const ownPidNamespace = openOwnNamespace("pid");
+    const inits = new InitStarter(openOwnNamespace("pid"));
     const tools = {
       loop,
       descriptors: this.#descriptors,
-      startInit: (name: string) => store.outside(() => spawnInit(name, ownPidNamespace)),
+      startInit: (name: string) => store.outside(() => inits.start(name)),
     };
     this.#registry = new Registry(store, tools, policy.quotas, counts, log, () => {
       this.#expiry.plan();

@@ -21,6 +21,7 @@ function status(more: Partial<DaemonStatus>): DaemonStatus {
     version: "1.2.3",
     pid: 42,
     uptimeSeconds: 1,
+    systemCalls: "addon",
     daemon: { loopActiveSeconds: 0 },
     namespace: {
       ...zeroCounts(NAMESPACE_METRICS),

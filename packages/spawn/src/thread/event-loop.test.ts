@@ -81,14 +81,17 @@ describe("watches", () => {
     expect(notes.length).toBe(1);
   });
 
-  it("of a closed descriptor do not reach the next one with its number", () => {
+  it.each([
+    ["", (fd: number) => fd],
+    [", also where closing it ends the watch", () => undefined],
+  ])("of a closed descriptor do not reach the next one with its number%s", (_, watched) => {
     const one = eventfd();
     const two = eventfd();
     for (const fd of [one, two]) signalEventfd(fd.number);
     const { number } = two;
     const notes = run((loop, note) => {
       loop.watch(one.number, EPOLLIN, () => {
-        loop.forget(second, two.number);
+        loop.forget(second, watched(two.number));
         two.close();
         using next = eventfd();
         expect(next.number).toBe(number);

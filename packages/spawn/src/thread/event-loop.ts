@@ -3,10 +3,17 @@
  * Node's loop: its work is synchronous, so nothing else can get between two steps.
  * Promises, timers and streams of Node do nothing on such a thread.
  */
+import { performance } from "node:perf_hooks";
 import { Epoll } from "@cm4all/linux";
 import { type Histogram, observe } from "../metrics/histogram.ts";
 
 type Handler = (events: number) => void;
+
+interface Watch {
+  readonly handler: Handler;
+  /** Whether it comes before all others. */
+  readonly isFirst: boolean;
+}
 
 /** A call that was asked for at a point in time. */
 export interface Timer {
@@ -26,14 +33,17 @@ export function monotonicMs(): number {
 
 export class EventLoop {
   readonly #epoll = new Epoll(64);
-  readonly #handlers = new Map<number, Handler>();
-  /** Tokens of watchFirst. */
-  readonly #first = new Set<number>();
+  /** By token. */
+  readonly #watches = new Map<number, Watch>();
   // A loop has a handful of timers: whoever has thousands of deadlines keeps them in order.
   readonly #timers = new Set<PendingTimer>();
+  /** When the first of them is due; earlier, where that one was cancelled. */
+  #nextDueMs = Number.POSITIVE_INFINITY;
   #nextToken = 1;
   readonly #turnSeconds: Histogram | undefined;
   #stopped = false;
+  /** Counts the waits. */
+  #turn = 0;
 
   /** @param turnSeconds counts how long nothing was served between two waits */
   constructor(turnSeconds?: Histogram) {
@@ -46,26 +56,35 @@ export class EventLoop {
    * @returns a token for `forget`
    */
   watch(fd: number, events: number, handler: Handler): number {
-    // Not the descriptor's number: it may belong to another file by the time an event
-    // that was fetched together with its closing comes up.
-    const token = this.#nextToken++;
-    this.#epoll.add(fd, events, token);
-    this.#handlers.set(token, handler);
-    return token;
+    return this.#watch(fd, events, { handler, isFirst: false });
   }
 
   /** Like watch, but comes before everything else that is ready at the same time. */
   watchFirst(fd: number, events: number, handler: Handler): number {
-    const token = this.watch(fd, events, handler);
-    this.#first.add(token);
+    return this.#watch(fd, events, { handler, isFirst: true });
+  }
+
+  #watch(fd: number, events: number, watch: Watch): number {
+    // Not the descriptor's number: it may belong to another file by the time an event
+    // that was fetched together with its closing comes up.
+    const token = this.#nextToken++;
+    this.#epoll.add(fd, events, token);
+    this.#watches.set(token, watch);
     return token;
   }
 
-  /** Ends a watch. To be called before the descriptor is closed. */
-  forget(token: number, fd: number): void {
-    if (!this.#handlers.delete(token)) return;
-    this.#first.delete(token);
-    this.#epoll.remove(fd);
+  /**
+   * Ends a watch. To be called before the descriptor is closed.
+   * @param fd undefined where it is closed at once, and no other descriptor of this process
+   *   has its open file: the kernel forgets it then
+   */
+  forget(token: number, fd: number | undefined): void {
+    if (this.#watches.delete(token) && fd !== undefined) this.#epoll.remove(fd);
+  }
+
+  /** The number of this turn: how often the loop has waited. */
+  get turn(): number {
+    return this.#turn;
   }
 
   /** Calls `run` once, in `delayMs` milliseconds or a little later. */
@@ -76,25 +95,37 @@ export class EventLoop {
       cancel: () => this.#timers.delete(timer),
     };
     this.#timers.add(timer);
+    this.#nextDueMs = Math.min(this.#nextDueMs, timer.dueMs);
     return timer;
   }
 
   /** Runs until `stop`. An exception from a handler ends it. */
   run(): void {
-    const handleFirst = (token: number, events: number) => {
-      if (this.#first.has(token)) this.#handlers.get(token)?.(events);
+    const call = (token: number, events: number) => this.#watches.get(token)?.handler(events);
+    const callFirst = (token: number, events: number) => {
+      const watch = this.#watches.get(token);
+      if (watch?.isFirst === true) watch.handler(events);
     };
-    const handle = (token: number, events: number) => {
-      if (!this.#first.has(token)) this.#handlers.get(token)?.(events);
+    const callOther = (token: number, events: number) => {
+      const watch = this.#watches.get(token);
+      if (watch?.isFirst === false) watch.handler(events);
     };
+    let nowMs = monotonicMs();
     while (!this.#stopped) {
-      this.#epoll.fetch(this.#untilNextTimerMs());
+      const count = this.#epoll.fetch(this.#untilNextTimerMs(nowMs));
+      this.#turn++;
       const startMs = monotonicMs();
-      this.#epoll.dispatch(handleFirst);
-      this.#epoll.dispatch(handle);
-      this.#runTimers();
-      if (this.#turnSeconds !== undefined)
-        observe(this.#turnSeconds, (monotonicMs() - startMs) / 1000);
+      if (count === 1) this.#epoll.dispatch(call);
+      else if (count > 1) {
+        this.#epoll.dispatch(callFirst);
+        this.#epoll.dispatch(callOther);
+      }
+      nowMs = monotonicMs();
+      if (nowMs >= this.#nextDueMs) {
+        this.#runTimers(nowMs);
+        nowMs = monotonicMs();
+      }
+      if (this.#turnSeconds !== undefined) observe(this.#turnSeconds, (nowMs - startMs) / 1000);
     }
   }
 
@@ -107,18 +138,17 @@ export class EventLoop {
     this.#epoll.close();
   }
 
-  #untilNextTimerMs(): number | undefined {
-    let next: number | undefined;
-    for (const { dueMs } of this.#timers) if (next === undefined || dueMs < next) next = dueMs;
-    return next === undefined ? undefined : Math.max(0, next - monotonicMs());
+  #untilNextTimerMs(nowMs: number): number | undefined {
+    if (this.#timers.size === 0) return undefined;
+    return Math.max(0, this.#nextDueMs - nowMs);
   }
 
-  #runTimers(): void {
-    if (this.#timers.size === 0) return;
-    const now = monotonicMs();
+  #runTimers(nowMs: number): void {
     for (const timer of [...this.#timers]) {
-      if (timer.dueMs > now || !this.#timers.delete(timer)) continue;
+      if (timer.dueMs > nowMs || !this.#timers.delete(timer)) continue;
       timer.run();
     }
+    this.#nextDueMs = Number.POSITIVE_INFINITY;
+    for (const { dueMs } of this.#timers) this.#nextDueMs = Math.min(this.#nextDueMs, dueMs);
   }
 }

@@ -1,11 +1,19 @@
 /** Runs the built daemon, under a name and in a directory of the test's own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { isErrno } from "@cm4all/linux";
 import { childPids, openProgram } from "@cm4all/testing";
 import { afterAll } from "vitest";
 import { askDaemon } from "../../src/control.ts";
@@ -150,6 +158,14 @@ export class TestDaemon {
     return fewest;
   }
 
+  /** How many of its descriptors are FIFOs of leases. */
+  fifoCount(): number {
+    const directory = `/proc/${this.pid}/fd`;
+    return readdirSync(directory).filter((fd) =>
+      tryReadLink(`${directory}/${fd}`).endsWith("/lease"),
+    ).length;
+  }
+
   /** The pids of its children, the inits. */
   childPids(): number[] {
     return childPids(this.pid);
@@ -190,6 +206,16 @@ export class TestDaemon {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const result = await this.end("SIGTERM");
     if (result !== 0) throw new Error(`the daemon ended with ${result}:\n${this.#log}`);
+  }
+}
+
+/** Empty for a descriptor that has been closed meanwhile. */
+function tryReadLink(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return "";
+    throw error;
   }
 }
 

@@ -16,6 +16,17 @@
  *     --race PROGRAM   thousands of children send DATAGRAM and become PROGRAM a moment
  *                      later, or root of a user namespace of their own (`-`); prints
  *                      each answer once
+ *     --again ACTION   asks, and once it is answered does something and asks again, over
+ *                      another connection. Prints both answers, and `closed`.
+ *         drop         gives up all capabilities
+ *         namespace    enters a user namespace of its own
+ *         exec         gives up ambient capabilities and executes itself, which has none then
+ *         PROGRAM      connects and becomes PROGRAM, which asks over that connection
+ *         PROGRAM@MS   the same after MS milliseconds
+ *         orphan       connects, and is gone before somebody else asks over that connection
+ *         reuse@UID    run by root: three children of one pid ask one after the other, the
+ *                      first and the last of them as spawners with UID; the other one
+ *                      connects with UID, and is root again when it asks
  *     --flood          prints `connected`, and connects, sends and closes without end
  */
 #define _GNU_SOURCE
@@ -25,11 +36,16 @@
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -159,6 +175,140 @@ print_answers(int fd)
 	}
 }
 
+/* Prints one answer. */
+static void
+ask(int fd, const void *bytes, size_t length)
+{
+	unsigned char answer[1024];
+	send_with(fd, bytes, length, -1);
+	ssize_t received = recv(fd, answer, sizeof(answer), 0);
+	check(received > 0 ? 0 : -1, "recv");
+	print_bytes(answer, received);
+}
+
+static void
+drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
+	check(syscall(SYS_capset, &header, data), "capset");
+}
+
+/*
+ * Connects as a stranger and is root then, with all capabilities: whoever looks finds them.
+ */
+static void
+ask_as_risen(const char *name, uid_t stranger, const void *bytes, size_t length)
+{
+	check(seteuid(stranger), "seteuid");
+	int fd = connect_to(name);
+	check(seteuid(0), "seteuid");
+	send_with(fd, bytes, length, -1);
+	print_answers(fd);
+}
+
+/* A child with a pid that is free. */
+static pid_t
+fork_with_pid(pid_t pid)
+{
+	struct clone_args args = {.exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1};
+	return syscall(SYS_clone3, &args, sizeof(args));
+}
+
+/* Root becomes a spawner, and asks. */
+static void
+ask_as_spawner(const char *name, uid_t spawner, const void *bytes, size_t length)
+{
+	check(prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0), "prctl");
+	check(setresuid(spawner, spawner, spawner), "setresuid");
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
+	data[0].effective = data[0].permitted = 1 << CAP_SYS_ADMIN;
+	check(syscall(SYS_capset, &header, data), "capset");
+	ask(connect_to(name), bytes, length);
+}
+
+/* Three processes of one pid, one after the other: a spawner, one who is none, a spawner. */
+static void
+reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
+{
+	pid_t pid = fork();
+	for (int i = 0; i < 3; i++) {
+		pid_t child = i == 0 ? pid : fork_with_pid(pid);
+		check(child, "fork");
+		if (child == 0) {
+			if (i == 1)
+				ask_as_risen(name, spawner, bytes, length);
+			else
+				ask_as_spawner(name, spawner, bytes, length);
+			fflush(stdout);
+			_exit(0);
+		}
+		check(child == pid ? 0 : -1, "set_tid");
+		check(waitpid(child, NULL, 0), "waitpid");
+	}
+}
+
+static void
+become(char *program, int fd, const char *hex)
+{
+	char *delay = strchr(program, '@'), number[16];
+	if (delay != NULL) {
+		*delay = 0;
+		usleep(1000 * atoi(delay + 1));
+	}
+	snprintf(number, sizeof(number), "%d", fd);
+	execl(program, program, "--fd", number, hex, NULL);
+	check(-1, "execl");
+}
+
+/* A child asks, connects again, hands that connection over, and is gone. */
+static void
+ask_as_orphan(const char *name, const void *bytes, size_t length)
+{
+	int pair[2];
+	check(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), "socketpair");
+	pid_t pid = fork();
+	check(pid, "fork");
+	if (pid == 0) {
+		ask(connect_to(name), bytes, length);
+		check(send_with(pair[1], "", 1, connect_to(name)), "sendmsg");
+		_exit(0);
+	}
+	int fd = receive_fd(pair[0]);
+	check(waitpid(pid, NULL, 0), "waitpid");
+	send_with(fd, bytes, length, -1);
+	print_answers(fd);
+}
+
+static void
+ask_again(const char *name, char *action, const void *bytes, size_t length, const char *hex)
+{
+	if (strcmp(action, "orphan") == 0) {
+		ask_as_orphan(name, bytes, length);
+		return;
+	}
+	if (strncmp(action, "reuse@", 6) == 0) {
+		reuse_pid(name, atoi(action + 6), bytes, length);
+		return;
+	}
+	ask(connect_to(name), bytes, length);
+	if (strcmp(action, "exec") == 0) {
+		check(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "prctl");
+		execl("/proc/self/exe", "peer", name, hex, NULL);
+		check(-1, "execl");
+	}
+	if (action[0] == '/')
+		become(action, connect_to(name), hex);
+	if (strcmp(action, "drop") == 0)
+		drop_capabilities();
+	if (strcmp(action, "namespace") == 0)
+		check(unshare(CLONE_NEWUSER), "unshare");
+	int fd = connect_to(name);
+	send_with(fd, bytes, length, -1);
+	print_answers(fd);
+}
+
 static void
 say_connected(void)
 {
@@ -254,6 +404,10 @@ main(int argc, char **argv)
 		hold(address, atoi(value), bytes, length);
 	if (strcmp(option, "--flood") == 0)
 		flood(address, bytes, length);
+	if (strcmp(option, "--again") == 0) {
+		ask_again(address, argv[2], bytes, length, hex);
+		return EXIT_SUCCESS;
+	}
 	if (strcmp(option, "--race") == 0) {
 		race(address, 3000, strcmp(value, "-") == 0 ? NULL : value, bytes, length);
 		return EXIT_SUCCESS;

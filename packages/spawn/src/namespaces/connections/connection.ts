@@ -1,18 +1,23 @@
-import { readSync } from "node:fs";
 import {
   countQueuedDescriptors,
+  EAGAIN,
+  ECONNRESET,
+  ENOTCONN,
+  EPIPE,
   EPOLLHUP,
   EPOLLIN,
   EPOLLRDHUP,
-  encodeRights,
   type Fd,
   isErrno,
   type MessageBuffer,
   MSG_CTRUNC,
   MSG_DONTWAIT,
   MSG_PEEK,
+  type NativeMemory,
+  readInto,
   SHUT_RD,
   SHUT_RDWR,
+  SyscallError,
   shutdown,
 } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
@@ -20,6 +25,9 @@ import type { Disposal } from "./disposal.ts";
 
 /** How many datagrams are thrown away before a connection is closed. */
 const DISCARD_LIMIT = 4096;
+
+/** The peer is gone, or does not read. */
+const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];
 
 /** Who is told of a connection. Calls are never nested. */
 export interface ConnectionOwner {
@@ -42,7 +50,7 @@ export interface ConnectionOwner {
 export interface Shared {
   readonly loop: EventLoop;
   readonly disposal: Disposal;
-  readonly input: Buffer;
+  readonly input: NativeMemory;
   readonly output: MessageBuffer;
   /** Has no room for anything: tells whether there is a message at all. */
   readonly probe: MessageBuffer;
@@ -52,7 +60,8 @@ export interface Shared {
 export class Connection {
   readonly #socket: Fd;
   readonly #shared: Shared;
-  #served: { readonly owner: ConnectionOwner; readonly token: number } | undefined;
+  #owner: ConnectionOwner | undefined;
+  #token = 0;
 
   /** @param socket owned from then on */
   constructor(socket: Fd, shared: Shared) {
@@ -63,10 +72,10 @@ export class Connection {
   /** Tells `owner` of what arrives from now on. */
   serve(owner: ConnectionOwner): void {
     if (!this.isOpen) return;
-    const token = this.#shared.loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, (events) =>
+    this.#token = this.#shared.loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, (events) =>
       this.#receive(events, owner),
     );
-    this.#served = { owner, token };
+    this.#owner = owner;
   }
 
   /** The socket, for reading its options. */
@@ -84,14 +93,10 @@ export class Connection {
    */
   send(bytes: Uint8Array, fds: readonly number[]): boolean {
     if (!this.isOpen) return false;
-    try {
-      return (
-        this.#shared.output.send(this.fd, bytes, encodeRights(fds), MSG_DONTWAIT) !== undefined
-      );
-    } catch (error) {
-      if (isErrno(error, "EPIPE", "ECONNRESET", "ENOTCONN")) return false;
-      throw error;
-    }
+    const result = this.#shared.output.sendRights(this.fd, bytes, fds, MSG_DONTWAIT);
+    if (result >= 0) return true;
+    if (UNREACHABLE.includes(-result)) return false;
+    throw new SyscallError("sendmsg", -result, { fd: this.fd, bytes: bytes.length });
   }
 
   /**
@@ -99,7 +104,7 @@ export class Connection {
    * thrown away, within a bound, so that the peer gets what was sent to it last.
    */
   close(): void {
-    if (!this.#end()) return;
+    if (!this.#end(undefined)) return;
     this.#discard();
     this.#socket.close();
   }
@@ -109,7 +114,7 @@ export class Connection {
    * that take for ever to close (SO_LINGER), so those are closed where nobody waits.
    */
   closeUnread(): void {
-    if (!this.#end()) return;
+    if (!this.#end(this.fd)) return;
     if (countQueuedDescriptors(this.fd) === 0) {
       this.#discard();
       this.#socket.close();
@@ -123,12 +128,12 @@ export class Connection {
 
   /** Hands what has come to the owner, after `stopReceiving`, and closes the connection. */
   finish(): void {
-    const owner = this.#served?.owner;
+    const owner = this.#owner;
     if (!this.isOpen || owner === undefined) return;
     if (this.#hasDatagram()) {
       if (!owner.mayReceive()) return;
       for (let length = this.#tryReadNext(); length !== undefined; length = this.#tryReadNext()) {
-        owner.received(this.#shared.input, length);
+        owner.received(this.#shared.input.bytes, length);
         if (!this.isOpen) return;
       }
     }
@@ -139,40 +144,45 @@ export class Connection {
     if (!owner.mayReceive()) return;
     const { input } = this.#shared;
     let length = 0;
+    let isGone = (events & (EPOLLRDHUP | EPOLLHUP)) !== 0;
     if ((events & EPOLLIN) !== 0) {
-      try {
-        // read(2) has no room for control messages: the kernel drops descriptors.
-        length = readSync(this.fd, input);
-      } catch (error) {
-        if (isErrno(error, "EAGAIN")) return;
-        // ECONNRESET: the peer closed without having read our answer.
+      // read(2) has no room for control messages: the kernel drops descriptors.
+      length = readInto(this.fd, input);
+      if (length === -EAGAIN) return;
+      // ECONNRESET: the peer closed without having read our answer. Whatever else it is,
+      // there is nothing more to be had of it.
+      if (length < 0) {
         length = 0;
-        events |= EPOLLHUP;
+        isGone = true;
       }
     }
     // Nothing to read is either an empty datagram or the end.
-    if (length === 0 && (events & (EPOLLRDHUP | EPOLLHUP)) !== 0) this.#hangUp(owner);
-    else owner.received(input, length);
+    if (length === 0 && isGone) this.#hangUp(owner);
+    else owner.received(input.bytes, length);
   }
 
   /** Closes the connection after everything that the peer has sent was read. */
   #hangUp(owner: ConnectionOwner): void {
-    this.#forget();
+    this.#forget(undefined);
     this.#socket.close();
     owner.hungUp();
   }
 
-  /** Lets nothing more come. @returns false if that was done already */
-  #end(): boolean {
+  /**
+   * Lets nothing more come.
+   * @param watched the socket, unless it is closed at once
+   * @returns false if that was done already
+   */
+  #end(watched: number | undefined): boolean {
     if (!this.isOpen) return false;
-    this.#forget();
+    this.#forget(watched);
     shutdown(this.fd, SHUT_RDWR);
     return true;
   }
 
-  #forget(): void {
-    if (this.#served !== undefined) this.#shared.loop.forget(this.#served.token, this.fd);
-    this.#served = undefined;
+  #forget(watched: number | undefined): void {
+    if (this.#owner !== undefined) this.#shared.loop.forget(this.#token, watched);
+    this.#owner = undefined;
   }
 
   /**
@@ -185,14 +195,11 @@ export class Connection {
 
   /** Reads a datagram once no more can come. @returns its length; undefined at the end */
   #tryReadNext(): number | undefined {
-    try {
-      const length = readSync(this.fd, this.#shared.input);
-      return length > 0 || this.#hasDatagram() ? length : undefined;
-    } catch (error) {
-      // The peer has closed without having read an answer.
-      if (isErrno(error, "ECONNRESET")) return undefined;
-      throw error;
-    }
+    const length = readInto(this.fd, this.#shared.input);
+    // The peer has closed without having read an answer.
+    if (length === -ECONNRESET) return undefined;
+    if (length < 0) throw new SyscallError("read", -length, { fd: this.fd });
+    return length > 0 || this.#hasDatagram() ? length : undefined;
   }
 
   /**

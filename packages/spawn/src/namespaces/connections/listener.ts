@@ -1,5 +1,6 @@
 import {
   accept,
+  allocateNative,
   controlSpace,
   EPOLLIN,
   type Fd,
@@ -20,7 +21,11 @@ import type { EventLoop, Timer } from "../../thread/event-loop.ts";
 import { Connection, type ConnectionOwner, type Shared } from "./connection.ts";
 import { Disposal } from "./disposal.ts";
 
-/** How many connections one wake-up accepts before others get their turn. */
+/**
+ * How many connections one wake-up accepts at most before others get their turn. It is one
+ * at first, and twice as many each time that there are more in the next turn: a client that
+ * is alone costs no call that finds nobody.
+ */
 const ACCEPT_BATCH = 16;
 
 /** How long accepting pauses when descriptors have run out, milliseconds. */
@@ -34,6 +39,9 @@ export class Listener {
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
+  #batch = 1;
+  /** The turn of the loop that accepted last. */
+  #turn = 0;
 
   /**
    * @param accepted gives the owner of a new connection
@@ -51,7 +59,7 @@ export class Listener {
       loop,
       disposal: new Disposal(loop),
       // One byte more than allowed tells a datagram that is too large.
-      input: Buffer.alloc(MAX_DATAGRAM_SIZE + 1),
+      input: allocateNative(MAX_DATAGRAM_SIZE + 1),
       output: new MessageBuffer(MAX_ERROR_SIZE + 24, controlSpace(MAX_RESPONSE_DESCRIPTORS * 4)),
       probe: new MessageBuffer(1, 0),
     };
@@ -78,7 +86,10 @@ export class Listener {
   }
 
   #accept(fd: number): void {
-    for (let i = 0; i < ACCEPT_BATCH; i++) {
+    const { turn } = this.#loop;
+    this.#batch = turn === this.#turn + 1 ? Math.min(2 * this.#batch, ACCEPT_BATCH) : 1;
+    this.#turn = turn;
+    for (let i = 0; i < this.#batch; i++) {
       let socket: Fd | undefined;
       try {
         socket = accept(fd, SOCK_NONBLOCK);

@@ -18,27 +18,24 @@ export class DescriptorCache<Key extends object> {
     return this.#descriptors.size;
   }
 
-  /** The descriptor's number for the moment; the cache owns it. */
-  get(key: Key, open: () => Fd): number {
+  /** The descriptor's number for the moment, if there is one; the cache owns it. */
+  tryGet(key: Key): number | undefined {
     const cached = this.#descriptors.get(key);
-    if (cached !== undefined) {
-      this.#descriptors.delete(key);
-      this.#descriptors.set(key, cached);
-      return cached.number;
-    }
-    const fd = open();
-    this.add(key, fd);
-    return fd.number;
+    if (cached === undefined) return undefined;
+    this.#descriptors.delete(key);
+    this.#descriptors.set(key, cached);
+    return cached.number;
   }
 
-  /** Takes ownership of `fd`. */
-  add(key: Key, fd: Fd): void {
+  /** Takes ownership of `fd`, and returns its number for the moment. */
+  add(key: Key, fd: Fd): number {
     this.#descriptors.set(key, fd);
-    if (this.#descriptors.size <= this.#maximum) return;
-    for (const oldest of this.#descriptors.keys()) {
-      this.delete(oldest);
-      return;
-    }
+    if (this.#descriptors.size > this.#maximum)
+      for (const oldest of this.#descriptors.keys()) {
+        this.delete(oldest);
+        break;
+      }
+    return fd.number;
   }
 
   delete(key: Key): void {

@@ -12,12 +12,12 @@ import {
   isErrno,
   P_PID,
   P_PIDFD,
+  PreparedSpawn,
   pidfdSendSignal,
   reap,
   SIGKILL,
   setNoNewPrivileges,
   setns,
-  spawn,
   unshare,
   WNOHANG,
 } from "@cm4all/linux";
@@ -41,30 +41,43 @@ export function makeChildrenPowerless(): void {
   setNoNewPrivileges();
 }
 
-/**
- * Makes a PID namespace with an init in it. The calling thread, which must have called
- * makeChildrenPowerless, goes on in its own namespace. The caller reaps the init.
- * @param name shown in the init's command line, `init NAME`
- * @param ownPidNamespace of the calling thread
- * @returns the init's pid in the daemon's own PID namespace
- * @throws SyscallError: unshare ENOSPC (user.max_pid_namespaces), posix_spawn
- */
-export function spawnInit(name: string, ownPidNamespace: Fd): number {
-  unshare(CLONE_NEWPID);
-  try {
-    return spawn({
-      path: CATATONIT,
-      argv: [Buffer.from(TITLE + name, "latin1"), "-P"],
-      environment: [],
-      stdio: ["null", "null", "null"],
-      newSession: true,
-    });
-  } finally {
-    setns(ownPidNamespace.number, CLONE_NEWPID);
+/** Starts inits, each in a PID namespace of its own. */
+export class InitStarter {
+  readonly #ownPidNamespace: Fd;
+  readonly #program = new PreparedSpawn({
+    path: CATATONIT,
+    environment: [],
+    stdio: ["null", "null", "null"],
+    newSession: true,
+  });
+
+  /**
+   * To be made on the thread that starts them, which must have called
+   * makeChildrenPowerless.
+   * @param ownPidNamespace of that thread
+   */
+  constructor(ownPidNamespace: Fd) {
+    this.#ownPidNamespace = ownPidNamespace;
+  }
+
+  /**
+   * Makes a PID namespace with an init in it. The calling thread goes on in its own
+   * namespace. The caller reaps the init.
+   * @param name shown in the init's command line, `init NAME`
+   * @returns the init's pid in the daemon's own PID namespace
+   * @throws SyscallError: unshare ENOSPC (user.max_pid_namespaces), posix_spawn
+   */
+  start(name: string): number {
+    unshare(CLONE_NEWPID);
+    try {
+      return this.#program.start([Buffer.from(TITLE + name, "latin1"), "-P"]);
+    } finally {
+      setns(this.#ownPidNamespace.number, CLONE_NEWPID);
+    }
   }
 }
 
-/** Ends an init right after spawnInit; an Init does that where there is one already. */
+/** Ends an init right after its start; an Init does that where there is one already. */
 export function endChild(pid: number): void {
   // Nobody else reaps it, so the pid is its own.
   process.kill(pid, "SIGKILL");
@@ -131,9 +144,9 @@ export class Init {
   }
 
   #ended(ended: () => void): void {
-    this.#loop.forget(this.#token, this.#pidfd.number);
     // Gives nothing for the init of an earlier run, which is not our child.
     reap(P_PIDFD, this.#pidfd.number, WNOHANG);
+    this.#loop.forget(this.#token, undefined);
     this.#pidfd.close();
     ended();
   }

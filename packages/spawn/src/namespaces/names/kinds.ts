@@ -2,8 +2,7 @@
  * Each kind of namespace as the daemon keeps and makes it. The facts of the protocol are
  * in packages/protocol/src/kinds.ts; a kind that is added there needs an entry here.
  */
-import { openSync } from "node:fs";
-import { createNamespace, createUserNamespace, Fd } from "@cm4all/linux";
+import { createNamespace, createUserNamespace, type Fd, openFile } from "@cm4all/linux";
 import { decodeUserMaps, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { endChild } from "./init.ts";
 
@@ -41,7 +40,7 @@ export const KEPT_KINDS: Readonly<Record<NamespaceKind, KeptKind>> = {
 function createPidNamespace(startInit: () => number): Created {
   const initPid = startInit();
   try {
-    return { fd: new Fd(openSync(`/proc/${initPid}/ns/pid`, "r")), initPid };
+    return { fd: openFile(`/proc/${initPid}/ns/pid`, 0), initPid };
   } catch (error) {
     endChild(initPid);
     throw error;

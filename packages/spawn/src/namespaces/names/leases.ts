@@ -1,14 +1,25 @@
-import { readSync } from "node:fs";
-import { type Fd, isErrno } from "@cm4all/linux";
+import {
+  allocateNative,
+  EAGAIN,
+  EPOLLET,
+  type Fd,
+  type NativeMemory,
+  readInto,
+  SyscallError,
+} from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
 import type { NameDirectory } from "./name-directory.ts";
 
-/** The leases of one name: the writers of its FIFO. It owns the read end while there are any. */
+/**
+ * The leases of one name: the writers of its FIFO. It owns the read end, from the first
+ * lease to the end of the name: names are leased again and again.
+ */
 export class Leases {
   readonly #directory: NameDirectory;
   readonly #loop: EventLoop;
   readonly #closed: () => void;
-  #pipe: { readonly reader: Fd; readonly token: number } | undefined;
+  #reader: { readonly fd: Fd; readonly token: number } | undefined;
+  #areOpen = false;
 
   /** @param closed is called when the last lease was closed */
   constructor(directory: NameDirectory, loop: EventLoop, closed: () => void) {
@@ -19,63 +30,67 @@ export class Leases {
 
   /** Whether there is a lease. */
   get areOpen(): boolean {
-    return this.#pipe !== undefined;
+    return this.#areOpen;
   }
 
   /** A new lease: a write end of the FIFO. The caller owns it. */
   open(): Fd {
-    if (this.#pipe !== undefined) return this.#directory.openLease();
-    const reader = this.#directory.openLeaseReader();
-    let writer: Fd | undefined;
-    try {
-      writer = this.#directory.openLease();
-      this.#watch(reader);
-      return writer;
-    } catch (error) {
-      writer?.close();
-      reader.close();
-      throw error;
-    }
+    if (this.#reader === undefined) this.#watch();
+    const lease = this.#directory.openLease();
+    this.#areOpen = true;
+    return lease;
   }
 
   /** Takes up the leases that an earlier run has given out. */
   restore(): void {
     if (!this.#directory.hasLeasePipe()) return;
-    const reader = this.#directory.openLeaseReader();
-    if (hasWriters(reader)) this.#watch(reader);
-    else reader.close();
+    this.#areOpen = hasWriters(this.#watch());
   }
 
   /** Forgets all leases. */
   end(): void {
-    if (this.#pipe === undefined) return;
-    this.#loop.forget(this.#pipe.token, this.#pipe.reader.number);
-    this.#pipe.reader.close();
-    this.#pipe = undefined;
+    if (this.#reader === undefined) return;
+    this.#loop.forget(this.#reader.token, undefined);
+    this.#reader.fd.close();
+    this.#reader = undefined;
+    this.#areOpen = false;
   }
 
-  /** @param reader owned from then on, unless it throws */
-  #watch(reader: Fd): void {
-    const token = this.#loop.watchFirst(reader.number, 0, () => {
-      // A new lease may have been given out since the last one was closed.
-      if (hasWriters(reader)) return;
-      this.end();
-      this.#closed();
-    });
-    this.#pipe = { reader, token };
+  /**
+   * Opens the read end. It hangs up each time that the last writer goes, and stays so until
+   * the next one comes: hence the change alone is reported.
+   */
+  #watch(): Fd {
+    const fd = this.#directory.openLeaseReader();
+    try {
+      const token = this.#loop.watchFirst(fd.number, EPOLLET, () => this.#hungUp(fd));
+      this.#reader = { fd, token };
+      return fd;
+    } catch (error) {
+      fd.close();
+      throw error;
+    }
+  }
+
+  #hungUp(fd: Fd): void {
+    // A new lease may have been given out since the last one was closed.
+    if (!this.#areOpen || hasWriters(fd)) return;
+    this.#areOpen = false;
+    this.#closed();
   }
 }
 
-const scratch = Buffer.alloc(64 * 1024);
+let scratch: NativeMemory | undefined;
 
 /** Whether a FIFO has writers. What they wrote, which nobody asked for, is thrown away. */
 function hasWriters(reader: Fd): boolean {
-  try {
-    // More than any pipe holds: then somebody keeps writing.
-    for (let i = 0; i < 64; i++) if (readSync(reader.number, scratch) === 0) return false;
-    return true;
-  } catch (error) {
-    if (isErrno(error, "EAGAIN")) return true;
-    throw error;
+  scratch ??= allocateNative(64 * 1024);
+  // More than any pipe holds: then somebody keeps writing.
+  for (let i = 0; i < 64; i++) {
+    const length = readInto(reader.number, scratch);
+    if (length === 0) return false;
+    if (length === -EAGAIN) return true;
+    if (length < 0) throw new SyscallError("read", -length, { fd: reader.number });
   }
+  return true;
 }

@@ -1,4 +1,5 @@
 import {
+  constants,
   existsSync,
   openSync,
   readdirSync,
@@ -9,11 +10,21 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { Fd, isErrno, MNT_DETACH, MS_BIND, mkfifo, mount, O_NONBLOCK, umount } from "@cm4all/linux";
+import {
+  Fd,
+  isErrno,
+  MNT_DETACH,
+  MS_BIND,
+  mkfifo,
+  mount,
+  O_NONBLOCK,
+  openFile,
+  umount,
+} from "@cm4all/linux";
 import { NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { KEPT_KINDS } from "./kinds.ts";
 
-const O_WRONLY = 1;
+const { O_CREAT, O_WRONLY } = constants;
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
@@ -54,7 +65,7 @@ export class NameDirectory {
     const target = `${this.#path}/${file}`;
     if (payload !== undefined) writeFileSync(target + PAYLOAD, payload);
     try {
-      writeFileSync(target, "");
+      openFile(target, O_WRONLY | O_CREAT, 0o666).close();
       mount({ source: `/proc/thread-self/fd/${fd}`, target, flags: MS_BIND });
     } catch (error) {
       for (const path of [target, target + PAYLOAD]) rmSync(path, { force: true });
@@ -89,7 +100,7 @@ export class NameDirectory {
 
   /** A lease: a new write end, which the caller owns. There must be a reader. */
   openLease(): Fd {
-    return new Fd(openSync(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY));
+    return openFile(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY);
   }
 
   hasLeasePipe(): boolean {

@@ -1,6 +1,6 @@
 /** What is kept under one name: its namespaces and its leases. */
-import { fstatSync, openSync } from "node:fs";
-import { Fd, isErrno, pidfdOpen, tryPidfdOpen } from "@cm4all/linux";
+import { openSync } from "node:fs";
+import { Fd, inodeOf, isErrno, pidfdOpen, tryPidfdOpen } from "@cm4all/linux";
 import { KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import type { EventLoop } from "../../thread/event-loop.ts";
 import { Refusal } from "../errors.ts";
@@ -92,8 +92,11 @@ export class NamespaceSet {
       this.#namespaces.set(key, namespace);
       undo.push(() => this.#end(key));
     }
-    const { file } = namespace;
-    return this.#tools.descriptors.get(namespace, () => this.#directory.open(file));
+    const { descriptors } = this.#tools;
+    return (
+      descriptors.tryGet(namespace) ??
+      descriptors.add(namespace, this.#directory.open(namespace.file))
+    );
   }
 
   /** A lease: the write end of a pipe. The caller owns it. */
@@ -193,7 +196,7 @@ export class NamespaceSet {
     try {
       if (initPid !== undefined) {
         // The init cannot be gone: it is our child, and nobody has reaped it.
-        init = this.#watchInit(initPid, pidfdOpen(initPid), fstatSync(fd.number).ino);
+        init = this.#watchInit(initPid, pidfdOpen(initPid), inodeOf(fd.number));
       }
       this.#directory.keep(file, fd.number, payload);
     } catch (error) {

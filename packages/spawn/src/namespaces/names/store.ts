@@ -18,6 +18,7 @@
  * There is nothing else in it, so that it pins none of the host's mounts.
  */
 import {
+  constants,
   existsSync,
   fstatSync,
   lstatSync,
@@ -35,6 +36,8 @@ import {
   CLONE_FS,
   CLONE_NEWNS,
   changeDirectory,
+  createDirectory,
+  deviceOf,
   errorText,
   exitImmediately,
   type Fd,
@@ -43,6 +46,7 @@ import {
   MS_PRIVATE,
   MS_REC,
   mount,
+  openFile,
   openOwnNamespace,
   pivotRoot,
   setns,
@@ -51,6 +55,8 @@ import {
 } from "@cm4all/linux";
 import { Home, openDirectory } from "./home.ts";
 import { NameDirectory, type StoredName } from "./name-directory.ts";
+
+const O_CREATE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 const FORMAT = "cm4all-spawn namespaces 1\n";
 
@@ -119,7 +125,8 @@ export class Store {
     } finally {
       orExit(() => {
         setns(this.fd.number, CLONE_NEWNS);
-        checkRoot(this.#device);
+        // No other file system has this number as long as that of the store is there.
+        if (deviceOf("/") !== this.#device) throw notTheRoot();
       });
     }
   }
@@ -140,9 +147,10 @@ export class Store {
   /** A directory for a name that has none. */
   createName(name: string): NameDirectory {
     const path = `/names/${this.#nextId++}`;
-    mkdirSync(path);
+    createDirectory(path, 0o777);
     try {
-      writeFileSync(`${path}/name`, name, "latin1");
+      using file = openFile(`${path}/name`, O_CREATE_NEW, 0o666);
+      writeSync(file.number, name, null, "latin1");
     } catch (error) {
       // Looking into the directory, as rmSync does, could take a descriptor that is not there.
       if (existsSync(`${path}/name`)) unlinkSync(`${path}/name`);
@@ -207,8 +215,11 @@ function checkTree(): number {
 
 /** @throws Error unless "/" is a tmpfs, and of this device */
 function checkRoot(device: number): void {
-  if (statfsSync("/").type !== TMPFS_MAGIC || lstatSync("/").dev !== device)
-    throw new Error("the root of its mount namespace is not the tmpfs of a store");
+  if (statfsSync("/").type !== TMPFS_MAGIC || lstatSync("/").dev !== device) throw notTheRoot();
+}
+
+function notTheRoot(): Error {
+  return new Error("the root of its mount namespace is not the tmpfs of a store");
 }
 
 /**

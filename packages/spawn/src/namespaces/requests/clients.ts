@@ -8,8 +8,9 @@ import { monotonicMs } from "../../thread/event-loop.ts";
 import type { Connection } from "../connections/connection.ts";
 import { isSystemError } from "../errors.ts";
 import type { Policy } from "../policy.ts";
+import { CapablePeers } from "./capable-peers.ts";
 import { ClientPool } from "./client-pool.ts";
-import { isCapable, isTrusted, type Peer } from "./permission.ts";
+import { isTrusted, type Peer } from "./permission.ts";
 
 /** Connections of peers that have not been let in. */
 const MAX_UNPROVEN = 1024;
@@ -26,7 +27,7 @@ export interface Client {
 }
 
 export class Clients {
-  readonly #ownUserNamespace: number;
+  readonly #capable: CapablePeers;
   #policy: Policy;
   readonly #allowed = new ClientPool<Client>();
   /** Unproven and refused peers. */
@@ -35,7 +36,7 @@ export class Clients {
   /** @param ownUserNamespace the inode of the daemon's user namespace */
   constructor(policy: Policy, ownUserNamespace: number) {
     this.#policy = policy;
-    this.#ownUserNamespace = ownUserNamespace;
+    this.#capable = new CapablePeers(ownUserNamespace);
   }
 
   /** For who connects from now on. */
@@ -58,9 +59,11 @@ export class Clients {
       acceptedMs: monotonicMs(),
     };
     const client: Client = { connection, peer, state: "unproven", refusal: undefined };
-    this.#unproven.add(client);
     if (isTrusted(peer, this.#policy.allowed)) this.#allow(client);
-    this.#makeRoom(peer.credentials.uid);
+    if (client.state !== "allowed") {
+      this.#unproven.add(client);
+      this.#makeRoom(peer.credentials.uid);
+    }
     return client;
   }
 
@@ -98,7 +101,7 @@ export class Clients {
   prove(client: Client): string | undefined {
     if (client.state !== "unproven") return client.refusal;
     try {
-      if (isCapable(client.peer, this.#ownUserNamespace)) this.#allow(client);
+      if (this.#capable.isCapable(client.peer)) this.#allow(client);
       else
         this.#refuse(
           client,

@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { pidfdSendSignal } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { monotonicMs } from "../../thread/event-loop.ts";
-import { hasCapability, parseRights, tryOpenByPid } from "./permission.ts";
+import { tryOpenByPid } from "./peer-process.ts";
+import { hasCapability, parseRights } from "./permission.ts";
 
 /** What the kernel writes, shortened. */
 const STATUS = [

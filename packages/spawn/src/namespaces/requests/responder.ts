@@ -1,7 +1,7 @@
 /** Requests and their answers. */
+import type { Fd } from "@cm4all/linux";
 import {
   type DecodedRequest,
-  decodeRequest,
   encodeError,
   encodeResponse,
   NAMESPACE_KINDS,
@@ -19,6 +19,7 @@ import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet, Undo } from "../names/namespace-set.ts";
 import type { Registry } from "../names/registry.ts";
 import type { Client, Clients } from "./clients.ts";
+import { KnownRequests } from "./known-requests.ts";
 
 /** Answers the requests of clients. */
 export class Responder {
@@ -28,6 +29,11 @@ export class Responder {
   /** Of its own, so that strangers cannot fill the other one. */
   readonly #refusals: LogOnce;
   readonly #counts: NamespaceCounts;
+  readonly #known = new KnownRequests();
+  /** The descriptors of one answer. */
+  readonly #fds: number[] = [];
+  /** What one request has made. */
+  readonly #undo: Undo[] = [];
 
   constructor(
     registry: Registry,
@@ -67,7 +73,7 @@ export class Responder {
     const startMs = monotonicMs();
     let decoded: DecodedRequest;
     try {
-      decoded = decodeRequest(bytes, length);
+      decoded = this.#known.decode(bytes, length);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#counts.requests.malformed++;
@@ -94,16 +100,22 @@ export class Responder {
   /** Answers with what was asked for, or with why not. @returns whether it was the former */
   #answer(client: Client, request: Request): boolean {
     let set: NamespaceSet | undefined;
-    const undo: Undo[] = [];
+    let lease: Fd | undefined;
+    // Used again and again: nothing is made for a request whose namespaces are there.
+    const fds = this.#fds;
+    const undo = this.#undo;
+    fds.length = 0;
+    undo.length = 0;
     try {
       set = this.#registry.getOrCreate(request.name);
-      const fds: number[] = [];
       for (const { kind } of NAMESPACE_KINDS) {
         const payload = payloadOf(request, kind);
         if (payload !== undefined) fds.push(set.open(kind, payload, undo));
       }
-      using lease = request.lease ? set.lease() : undefined;
-      if (lease !== undefined) fds.push(lease.number);
+      if (request.lease) {
+        lease = set.lease();
+        fds.push(lease.number);
+      }
       this.#registry.touch(set);
       if (!client.connection.send(encodeResponse(request), fds)) this.#clients.close(client);
       return true;
@@ -115,6 +127,8 @@ export class Responder {
       this.#logOnce.log(`failure ${errorKey(error)}`, LOG_WARNING, error.message);
       this.#sendError(client, error.message);
       return false;
+    } finally {
+      lease?.close();
     }
   }
 

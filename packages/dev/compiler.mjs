@@ -1,0 +1,23 @@
+// @ts-check
+/** The C compiler, if there is one. Runs on a bare checkout. */
+import { spawnSync } from "node:child_process";
+
+/** Said where there is none. */
+export const NO_COMPILER =
+  "No C compiler with libc's headers (gcc, libc6-dev): system calls go through ffi-rs alone, " +
+  "and take longer.";
+
+/**
+ * Finds `$CC`, or gcc, if it can compile a program for libc.
+ * @returns its name, and a line that changes when another one takes its place
+ */
+export function findCompiler() {
+  const command = process.env["CC"] || "gcc";
+  const probe = spawnSync(command, ["-E", "-o", "/dev/null", "-x", "c", "-"], {
+    input: "#include <sys/syscall.h>\n#include <unistd.h>\n",
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  if (probe.status !== 0) return undefined;
+  const { stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
+  return { command, version: stdout.split("\n")[0] ?? "" };
+}

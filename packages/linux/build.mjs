@@ -1,0 +1,43 @@
+// @ts-check
+/** Builds the addon of src/addon.ts into dist, for the architecture that is built for. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { hostArchitecture, syscallAddon } from "@cm4all/dev/architecture";
+import { findCompiler, NO_COMPILER } from "@cm4all/dev/compiler";
+
+const headers = createRequire(import.meta.url).resolve("node-api-headers/package.json");
+/** @param {string | undefined} flags */
+const words = (flags = "") => flags.split(/\s+/).filter((word) => word !== "");
+
+const flags = [
+  ...words(process.env["CPPFLAGS"]),
+  ...words(process.env["CFLAGS"] ?? "-O2"),
+  // The same bytes wherever it is built: nothing of the directory, as -g would record.
+  ...["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g0"],
+  ...["-fPIC", "-shared", "-fvisibility=hidden"],
+  // Node has Node-API's functions itself, so they stay undefined here.
+  ...["-isystem", join(dirname(headers), "include")],
+  ...words(process.env["LDFLAGS"]),
+  ...["-Wl,-z,relro,-z,now"],
+];
+
+const outfile = join("dist", syscallAddon(hostArchitecture()));
+mkdirSync("dist", { recursive: true });
+const compiler = findCompiler();
+if (compiler === undefined) {
+  // One of a build before that had a compiler would be of another source.
+  rmSync(outfile, { force: true });
+  // packages/dev/setup.mjs has said so, unless this was started without it.
+  if (process.env["CM4ALL_COMPILER"] === undefined) console.log(NO_COMPILER);
+} else {
+  // A running program has it mapped: overwritten in place, it would crash that.
+  const unfinished = `${outfile}.${process.pid}`;
+  const args = [...flags, "-o", unfinished, "c/syscall.c"];
+  const { status, error } = spawnSync(compiler.command, args, { stdio: "inherit" });
+  if (error) throw error;
+  if (status !== 0) process.exit(1);
+  renameSync(unfinished, outfile);
+  console.log(outfile);
+}

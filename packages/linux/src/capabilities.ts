@@ -1,0 +1,34 @@
+/** @see capget(2), capabilities(7) */
+import { ESRCH } from "./errno.ts";
+import { check } from "./errors.ts";
+import { intFunction } from "./libc.ts";
+import { allocateNative, type NativeMemory } from "./memory.ts";
+
+export const CAP_SYS_ADMIN = 21;
+
+const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
+
+/** `struct cap_user_header_t`: u32 version, i32 pid. */
+const HEADER_BYTES = 8;
+/** Two of `struct cap_user_data_t`: u32 effective, permitted, inheritable. */
+const DATA_BYTES = 24;
+
+const libc = { capget: intFunction("capget", 2) };
+
+let memory: NativeMemory | undefined;
+
+/**
+ * Whether a process has a capability in its effective set, in whatever user namespace it
+ * is, and whichever its uids are; false if it is gone.
+ * @param capability CAP_..., below 32
+ */
+export function hasEffectiveCapability(pid: number, capability: number): boolean {
+  memory ??= allocateNative(HEADER_BYTES + DATA_BYTES);
+  const { bytes, address } = memory;
+  bytes.writeUInt32LE(_LINUX_CAPABILITY_VERSION_3, 0);
+  bytes.writeInt32LE(pid, 4);
+  const result = libc.capget(address, address + HEADER_BYTES);
+  if (result === -ESRCH) return false;
+  check(result, "capget", { pid });
+  return (bytes.readUInt32LE(HEADER_BYTES) & (1 << capability)) !== 0;
+}

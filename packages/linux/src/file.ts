@@ -1,0 +1,106 @@
+/**
+ * What Node does with files, too: for those who do it for every request. Results are those
+ * of the kernel, because an exception costs more than the call.
+ * @see open(2), read(2), pread(2), fstat(2)
+ */
+import { constants, fstatSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
+import { check } from "./errors.ts";
+import { Fd } from "./fd.ts";
+import { cheapCall, longFunction } from "./libc.ts";
+import { allocateNative, beginCall, cString, type NativeMemory } from "./memory.ts";
+
+const AT_FDCWD = -100;
+const O_CLOEXEC = 0o2000000;
+
+export const O_NOFOLLOW = constants.O_NOFOLLOW;
+export const O_PATH = 0o10000000;
+
+const libc = { readlinkat: longFunction("readlinkat", 4) };
+
+const cheap = {
+  fstat: cheapCall("fstat"),
+  mkdirat: cheapCall("mkdirat"),
+  newfstatat: cheapCall("newfstatat"),
+  openat: cheapCall("openat"),
+  pread64: cheapCall("pread64"),
+  read: cheapCall("read"),
+};
+
+/**
+ * Opens a file, close-on-exec.
+ * @param flags O_...
+ * @param mode of one that is created
+ * @throws SyscallError, or Node's error
+ */
+export function openFile(path: string, flags: number, mode = 0): Fd {
+  if (cheap.openat === undefined) return new Fd(openSync(path, flags, mode));
+  beginCall();
+  const result = cheap.openat(AT_FDCWD, cString(path), flags | O_CLOEXEC, mode);
+  return new Fd(check(result, "open", { path }));
+}
+
+/** @throws SyscallError, or Node's error @see mkdir(2) */
+export function createDirectory(path: string, mode: number): void {
+  if (cheap.mkdirat === undefined) mkdirSync(path, mode);
+  else {
+    beginCall();
+    check(cheap.mkdirat(AT_FDCWD, cString(path), mode), "mkdir", { path });
+  }
+}
+
+/** The device that a file or directory is on. @throws SyscallError, or Node's error @see stat(2) */
+export function deviceOf(path: string): number {
+  if (cheap.newfstatat === undefined) return statSync(path).dev;
+  beginCall();
+  status ??= allocateNative(STAT_BYTES);
+  check(cheap.newfstatat(AT_FDCWD, cString(path), status.address, 0), "stat", { path });
+  return status.bytes.readUInt32LE(0) + status.bytes.readUInt32LE(4) * 2 ** 32;
+}
+
+/** Reads into `memory`. @returns the number of bytes, or a negated errno */
+export function readInto(fd: number, memory: NativeMemory): number {
+  if (cheap.read !== undefined) return cheap.read(fd, memory.address, memory.bytes.length);
+  return withoutException(() => readSync(fd, memory.bytes));
+}
+
+/** Reads the start of a file into `memory`. @returns the number of bytes, or a negated errno */
+export function readStartInto(fd: number, memory: NativeMemory): number {
+  if (cheap.pread64 !== undefined) return cheap.pread64(fd, memory.address, memory.bytes.length, 0);
+  return withoutException(() => readSync(fd, memory.bytes, 0, memory.bytes.length, 0));
+}
+
+/** `struct stat` of x86-64 and arm64: u64 st_dev, st_ino, ... */
+const STAT_BYTES = 144;
+let status: NativeMemory | undefined;
+
+/** The inode of an open file. @see fstat(2) */
+export function inodeOf(fd: number): number {
+  if (cheap.fstat === undefined) return fstatSync(fd).ino;
+  status ??= allocateNative(STAT_BYTES);
+  check(cheap.fstat(fd, status.address), "fstat", { fd });
+  return status.bytes.readUInt32LE(8) + status.bytes.readUInt32LE(12) * 2 ** 32;
+}
+
+/**
+ * The target of a symbolic link that is open (O_PATH|O_NOFOLLOW), as it is now, at most 255
+ * bytes of it. @throws SyscallError @see readlinkat(2)
+ */
+export function readOpenLink(fd: number): string {
+  link ??= allocateNative(256);
+  // The path that is read is the empty string behind the last byte that can be written.
+  const length = libc.readlinkat(fd, link.address + 255, link.address, 255);
+  return link.bytes.toString("latin1", 0, check(length, "readlinkat", { fd }));
+}
+
+let link: NativeMemory | undefined;
+
+/** The errno of an error of Node's, negated, in the place of the error. */
+function withoutException(call: () => number): number {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof Error && "errno" in error && typeof error.errno === "number")
+      return error.errno;
+    throw error;
+  }
+}

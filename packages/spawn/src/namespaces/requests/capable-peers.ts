@@ -1,0 +1,175 @@
+/**
+ * Which peers hold CAP_SYS_ADMIN in the daemon's own user namespace.
+ *
+ * A spawner connects for each process that it starts, so its rights would be proven again
+ * and again. A proof that said yes counts for the same process for a second: what is looked
+ * at then is its capability and its user namespace as they are now, but no more its uids.
+ * The pidfd says that it is the same process, not the pid.
+ */
+import {
+  allocateNative,
+  CAP_SYS_ADMIN,
+  Fd,
+  hasEffectiveCapability,
+  isErrno,
+  type NativeMemory,
+  O_NOFOLLOW,
+  O_PATH,
+  openFile,
+  pidfdIdentity,
+  pidfdSendSignal,
+  readOpenLink,
+  readStartInto,
+  SyscallError,
+} from "@cm4all/linux";
+import { monotonicMs } from "../../thread/event-loop.ts";
+import { tryOpenPeer } from "./peer-process.ts";
+import { hasCapability, type Peer, parseRights } from "./permission.ts";
+
+/**
+ * How often a peer's rights are looked at. The kernel takes its uids and its capabilities
+ * one after the other, so uids from before the execution of a set-uid program can come
+ * with the capabilities from after it; every some hundredth try of who aims for that. The
+ * next look sees the other uids, unless the program has given up both again by then.
+ */
+const LOOKS = 4;
+
+/** How long a proof counts. */
+const PROOF_MS = 1000;
+
+/** Processes whose files are kept open; see the descriptor budget in docs/design.md. */
+const MAX_KEPT = 64;
+
+/** `/proc/PID/status` has some 1,500 bytes; more with many groups. */
+const STATUS_BYTES = 64 * 1024;
+
+/** What tells the rights of a process, now and later. */
+class PeerProcess {
+  readonly #pidfd: Fd;
+  readonly #status: Fd;
+  readonly #userNamespace: Fd;
+  /** The uid that its connections were made with when it was proven. */
+  provenUid: number | undefined;
+  /** When those looks began, milliseconds of the monotonic clock. */
+  provenMs = 0;
+
+  /**
+   * @param pidfd owned from then on, unless it throws; it is kept, because the kernel makes
+   *   another one of the same process faster then
+   * @throws SyscallError, or Node's error, such as ENOENT
+   */
+  constructor(pid: number, pidfd: Fd) {
+    this.#status = openFile(`/proc/${pid}/status`, 0);
+    try {
+      this.#userNamespace = openFile(`/proc/${pid}/ns/user`, O_PATH | O_NOFOLLOW);
+    } catch (error) {
+      this.#status.close();
+      throw error;
+    }
+    this.#pidfd = new Fd(pidfd.release());
+  }
+
+  /** Whether it runs as `uid` alone, and has the capability. */
+  isPrivileged(uid: number, memory: NativeMemory): boolean {
+    const length = readStartInto(this.#status.number, memory);
+    if (length < 0) throw new SyscallError("read", -length, { file: "status" });
+    // Cut: it has more groups, which come before its capabilities, than anybody has who is
+    // not up to something.
+    if (length === memory.bytes.length) return false;
+    return hasCapability(parseRights(memory.bytes.toString("latin1", 0, length)), uid);
+  }
+
+  /**
+   * Whether it is in this user namespace. Comes last: there is no way back out of a user
+   * namespace, so whoever is in ours now had its capabilities in ours. And the file tells of
+   * the process that it was opened for, until that is reaped: so its pid was its own.
+   * @param userNamespace `user:[INODE]`
+   * @throws SyscallError EACCES: it is gone
+   */
+  isStillIn(userNamespace: string): boolean {
+    return readOpenLink(this.#userNamespace.number) === userNamespace;
+  }
+
+  /** Whether the files are of the process of the pidfd: its pid is still its own. */
+  isThere(): boolean {
+    return pidfdSendSignal(this.#pidfd.number, 0);
+  }
+
+  close(): void {
+    for (const fd of [this.#pidfd, this.#status, this.#userNamespace]) fd.close();
+  }
+}
+
+export class CapablePeers {
+  readonly #ownUserNamespace: string;
+  readonly #memory = allocateNative(STATUS_BYTES);
+  /** Those that were found capable, by their identity, the one that came first in front. */
+  readonly #kept = new Map<number, PeerProcess>();
+
+  /** @param ownUserNamespace the inode of the daemon's user namespace */
+  constructor(ownUserNamespace: number) {
+    this.#ownUserNamespace = `user:[${ownUserNamespace}]`;
+  }
+
+  /**
+   * Whether a peer is capable, which is looked at now.
+   * @throws SyscallError where the daemon lacks something for finding out (EMFILE)
+   */
+  isCapable(peer: Peer): boolean {
+    const { pid } = peer.credentials;
+    // A process of another PID namespace.
+    if (pid === 0) return false;
+    const pidfd = tryOpenPeer(peer);
+    if (pidfd === undefined) return false;
+    try {
+      // An early no: most have no capability anywhere. A yes proves nothing: anybody has all
+      // of them inside `unshare -U`, and while a set-uid program runs.
+      return hasEffectiveCapability(pid, CAP_SYS_ADMIN) && this.#isCapable(peer, pidfd);
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return false;
+      throw error;
+    } finally {
+      pidfd.close();
+    }
+  }
+
+  #isCapable({ credentials: { pid, uid } }: Peer, pidfd: Fd): boolean {
+    const identity = pidfdIdentity(pidfd.number);
+    const kept = identity === undefined ? undefined : this.#kept.get(identity);
+    if (kept !== undefined) return this.#look(kept, uid);
+    const process = new PeerProcess(pid, pidfd);
+    let isKept = false;
+    try {
+      // The files were opened by the pid.
+      const isCapable = this.#look(process, uid) && process.isThere();
+      if (isCapable && identity !== undefined) {
+        this.#keep(identity, process);
+        isKept = true;
+      }
+      return isCapable;
+    } finally {
+      if (!isKept) process.close();
+    }
+  }
+
+  #look(process: PeerProcess, uid: number): boolean {
+    const startMs = monotonicMs();
+    const isProven = process.provenUid === uid && startMs - process.provenMs < PROOF_MS;
+    if (isProven) return process.isStillIn(this.#ownUserNamespace);
+    for (let i = 0; i < LOOKS; i++) if (!process.isPrivileged(uid, this.#memory)) return false;
+    if (!process.isStillIn(this.#ownUserNamespace)) return false;
+    process.provenUid = uid;
+    process.provenMs = startMs;
+    return true;
+  }
+
+  #keep(identity: number, process: PeerProcess): void {
+    this.#kept.set(identity, process);
+    if (this.#kept.size <= MAX_KEPT) return;
+    for (const [oldest, gone] of this.#kept) {
+      this.#kept.delete(oldest);
+      gone.close();
+      return;
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { encodeDatagram, encodeRequest, RequestCommand } from "@cm4all/spawn-protocol";
+import { describe, expect, it } from "vitest";
+import { KnownRequests } from "./known-requests.ts";
+
+const user = Buffer.from("0 1000 1");
+const decode = (known: KnownRequests, bytes: Uint8Array) =>
+  known.decode(Buffer.concat([bytes, Buffer.alloc(100, 0xee)]), bytes.length).request;
+
+describe("known requests", () => {
+  it("give for the same bytes what was decoded before", () => {
+    const known = new KnownRequests();
+    const bytes = encodeRequest({ name: "a", ipc: true, user, lease: true });
+    const first = decode(known, bytes);
+    expect(first).toEqual({ name: "a", ipc: true, pid: false, user, lease: true });
+    expect(decode(known, bytes)).toBe(first);
+    expect(decode(known, encodeRequest({ name: "b", ipc: true }))?.name).toBe("b");
+    expect(decode(known, bytes)).toBe(first);
+  });
+
+  it("hold payloads when the buffer is used for the next datagram", () => {
+    const known = new KnownRequests();
+    const bytes = Buffer.from(encodeRequest({ name: "a", user }));
+    const { request } = known.decode(bytes, bytes.length);
+    bytes.fill(0);
+    expect(request?.user).toEqual(user);
+  });
+
+  it("are not those of another datagram with the same checksum", () => {
+    const known = new KnownRequests();
+    const bytes = Buffer.from(encodeRequest({ name: "abcdefgh", ipc: true }));
+    decode(known, bytes);
+    // Its checksum is wrong for what it says.
+    for (let i = 8; i < bytes.length; i++) {
+      const forged = Buffer.from(bytes);
+      forged.writeUInt8(forged.readUInt8(i) ^ 1, i);
+      expect(() => decode(known, forged)).toThrow("wrong checksum");
+    }
+    const magic = Buffer.from(bytes);
+    magic.writeUInt8(0, 0);
+    expect(() => decode(known, magic)).toThrow("magic");
+  });
+
+  it("are bounded, and do not change what is decoded", () => {
+    const known = new KnownRequests();
+    for (let i = 0; i < 10_000; i++)
+      expect(decode(known, encodeRequest({ name: `n${i % 5000}`, pid: true }))?.name).toBe(
+        `n${i % 5000}`,
+      );
+    const long = encodeRequest({ name: "x".repeat(255), user: Buffer.alloc(2000, 0x30) });
+    expect(decode(known, long)?.user?.length).toBe(2000);
+    const packets = [{ command: RequestCommand.NOP }];
+    expect(decode(known, encodeDatagram(packets))).toBeUndefined();
+    expect(() => decode(known, new Uint8Array(3))).toThrow("too short");
+  });
+});
