@@ -275,11 +275,13 @@ describe("a failure without an effect", () => {
     expect(records.states).toEqual([WAITING]);
   });
 
-  it("parks the record after the longest age, with a last call", async () => {
+  it("parks the record after the longest age, with a last call, if others succeed", async () => {
     open({ maxAgeMs: 10_000 });
     await release("a");
     for (const pauseMs of [1000, 2000, 4000, 3000]) {
       sink.fail();
+      await release(`other-${pauseMs}`);
+      sink.succeed();
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
       await pass(1);
@@ -287,13 +289,13 @@ describe("a failure without an effect", () => {
     }
     sink.fail("last");
     await pass();
-    expect(records.states).toEqual([PARKED]);
+    expect(records.states).toEqual([PARKED, GONE, GONE, GONE, GONE]);
     expect(records.notes[0]).toBe("its handler has failed 5 times: last");
     expect(log.at(-1)).toBe(
       '/a: parked, see "cm4all-spawn accounting": its handler has failed 5 times: last',
     );
     await pass(1_000_000);
-    expect(sink.calls).toHaveLength(5);
+    expect(sink.calls.filter((name) => name === "a#1")).toHaveLength(5);
     expect(queue.counts.lostCgroups).toBe(0);
   });
 
@@ -446,6 +448,22 @@ describe("an outage", () => {
       await pass(30_000);
     }
     expect(records.count(GONE)).toBe(20);
+  });
+
+  it("parks nothing either that waits alone, in a night without other work", async () => {
+    open({ maxAgeMs: 10_000 });
+    await release("a");
+    for (let i = 0; i < 10; i++) {
+      sink.fail("cannot execute INSERT in a read-only transaction");
+      await pass(300_000);
+    }
+    expect(records.states).toEqual([WAITING]);
+    await release("b");
+    sink.succeed("b#1");
+    await pass();
+    sink.fail();
+    await pass();
+    expect(records.states).toEqual([PARKED, GONE]);
   });
 
   it("is none if one record alone fails, also if it loses its connection each time", async () => {

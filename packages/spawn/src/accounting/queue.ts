@@ -355,10 +355,10 @@ export class AccountingQueue {
     this.#lastFailed = entry;
     entry.failures++;
     const sinceMs = entry.failedSinceMs ?? now;
-    // As long as nothing succeeds it need not be its fault.
     entry.failedSinceMs = this.#outage.isOn ? undefined : sinceMs;
     const leftMs = sinceMs + this.#policy.maxAgeMs - now;
-    if (leftMs <= 0 && !this.#outage.isOn)
+    // As long as nothing else succeeds it need not be its fault.
+    if (leftMs <= 0 && !this.#outage.isOn && this.#lastSuccessMs > sinceMs)
       this.#park([entry], `its handler has failed ${entry.attempts} times: ${entry.lastError}`);
     else this.#failing.pause(entry, leftMs > 0 ? leftMs : Infinity);
     this.#boundFailing();
