@@ -13,6 +13,7 @@ import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../log.ts";
 import type { Release } from "../reaper/messages.ts";
+import { isLarge } from "./entry.ts";
 import type { FoundRecord } from "./journal-lookup.ts";
 import type { JournalStore } from "./journal-store.ts";
 import type { AccountingQueue } from "./queue.ts";
@@ -169,8 +170,12 @@ export class Intake {
     if (record === undefined) return;
     const numbered = { ...record, snapshot: { ...record.snapshot, report } };
     const payload = Buffer.from(JSON.stringify(numbered));
-    tracked.record = this.#tracked.size > MAX_RECORDS ? undefined : numbered;
+    tracked.record = undefined;
     tracked.number = await store.append(payload, () => !tracked.isWithdrawn);
+    const { number } = tracked;
+    const bytes = payload.length;
+    if (number !== undefined && this.#tracked.size <= MAX_RECORDS && !isLarge(bytes))
+      tracked.fresh = { number, record: numbered, bytes };
     // At once: what is on the disk is either held back, or is to be handed over.
     if (tracked.number !== undefined) this.#isOnDisk(tracked, tracked.number);
     if (replaced !== undefined) {
@@ -288,8 +293,8 @@ export class Intake {
   #handOver(tracked: Tracked): void {
     if (tracked.isHandedOver || tracked.number === undefined || !tracked.isWritten) return;
     tracked.isHandedOver = true;
-    this.#parts.window.add(tracked.number, tracked.record);
-    tracked.record = undefined;
+    this.#parts.window.add(tracked.number, tracked.fresh);
+    tracked.fresh = undefined;
     this.#flushLater();
   }
 

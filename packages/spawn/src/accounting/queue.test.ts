@@ -8,7 +8,7 @@ import { HANDLER_PAUSES } from "./failing.ts";
 import type { AccountingPolicy } from "./policy.ts";
 import { AccountingQueue, type QueueParts } from "./queue.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
-import type { WindowPage } from "./window.ts";
+import type { WaitingRecord, WindowPage } from "./window.ts";
 
 const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
 
@@ -81,9 +81,13 @@ class FakeSink implements AccountingSink {
 class Records {
   readonly #records: CgroupRecord[] = [];
   readonly states: RecordState[] = [];
+  /** Of each record. */
+  bytes = 500;
   readonly notes: string[] = [];
   readonly marks: string[] = [];
   #next = 0;
+  /** How often it was read. */
+  reads = 0;
   /** Told of what cannot be read. */
   failure: Error | undefined;
 
@@ -94,13 +98,14 @@ class Records {
   }
 
   async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
+    this.reads++;
     if (this.failure !== undefined) throw this.failure;
-    const records: { number: number; record: CgroupRecord }[] = [];
+    const records: WaitingRecord[] = [];
     for (; records.length < count && this.#next < this.#records.length; this.#next++) {
       const record = this.#records[this.#next];
       if (record === undefined || this.state(this.#next) !== WAITING || isTaken(this.#next))
         continue;
-      records.push({ number: this.#next, record });
+      records.push({ number: this.#next, record, bytes: this.bytes });
     }
     return { records, damaged: [] };
   }
@@ -580,6 +585,21 @@ describe("a handler of lists", () => {
     await pass(1);
     await release("g");
     expect(sink.calls.slice(5)).toEqual(["e#1 f#1", "bad#1"]);
+  });
+
+  it("is no longer than the host can take, nor is what is read ahead", async () => {
+    records.bytes = 2 ** 21;
+    await release("a", "b", "c", "d", "e", "f");
+    expect(sink.calls).toEqual(["a#1 b#1"]);
+    records.reads = 0;
+    await release("g");
+    // Four are in memory: enough.
+    expect(records.reads).toBe(0);
+    for (let i = 0; i < 3; i++) {
+      sink.succeed();
+      await pass();
+    }
+    expect(sink.calls.slice(1)).toEqual(["c#1 d#1", "e#1 f#1", "g#1"]);
   });
 
   it("waits as a whole for the database", async () => {
