@@ -162,6 +162,17 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe("begun\n");
   });
 
+  it("says that it has lost what had begun when the daemon was killed, where retry = false", async () => {
+    host.writeHandler('say("begun") coroutine.yield()');
+    await host.start("retry = false\n");
+    await host.scratch.runToEnd("a.scope/job");
+    await until(() => host.said === "begun\n", "it has begun");
+    await host.crash();
+    await host.start("retry = false\n");
+    await untilCounted({ lostCgroups: 1, waitingCgroups: 0 });
+    expect(host.daemon.log).toContain("1 cgroups are lost: the daemon ended while its handler");
+  });
+
   it("gives each use of a name its own cgroup, however long its handler takes", async () => {
     host.writeHandler(
       'if not io.open("/nonexistent") then tries = (tries or 0) + 1 end if tries < 4 then error("slow") end say(cgroup.id, cgroup.report)',
