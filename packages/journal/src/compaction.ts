@@ -89,8 +89,10 @@ export class Compaction {
   }
 
   async #rewrite(segment: Segment): Promise<void> {
-    const kept = await this.#collect(segment);
+    const { kept, dropped } = await this.#collect(segment);
     if (kept.length === 0) return this.#remove(segment);
+    // As after each start, if it holds nothing but marks that are needed.
+    if (dropped === 0) return;
     // The damage would be lost with the file; it is small, and rare.
     if (segment.isDamaged) return;
     const header = encodeHeader(segment.sequence);
@@ -126,19 +128,21 @@ export class Compaction {
     await this.#sync();
   }
 
-  /** Returns the frames that are still needed, with copies of their payloads. */
-  async #collect(segment: Segment): Promise<Frame[]> {
+  /** Returns the frames that are still needed, with copies of their payloads, and how many are not. */
+  async #collect(segment: Segment): Promise<{ kept: Frame[]; dropped: number }> {
     const kept: Frame[] = [];
+    let dropped = 0;
     const file = await this.#directory.open(segment.name);
     try {
       await readSegment(file, (frame) => {
         if (this.#isNeeded(frame, segment))
           kept.push({ ...frame, payload: Buffer.from(frame.payload) });
+        else dropped++;
       });
     } finally {
       await file.close();
     }
-    return kept;
+    return { kept, dropped };
   }
 
   #isNeeded({ kind, number }: Frame, segment: Segment): boolean {

@@ -12,7 +12,10 @@ export interface JournalFile {
   write(bytes: Buffer, position: number): Promise<void>;
   /** Reads into `buffer` and returns how many bytes came; 0 at the end of the file. */
   read(buffer: Buffer, position: number): Promise<number>;
-  /** Returns when what was written is on the disk. @see fdatasync(2) */
+  /**
+   * Returns when what was written is on the disk. @see fdatasync(2)
+   * @throws Error if the file was removed: nobody would find it there
+   */
   sync(): Promise<void>;
   close(): Promise<void>;
 }
@@ -61,6 +64,8 @@ class OpenFile implements JournalFile {
 
   async sync(): Promise<void> {
     await this.#handle.datasync();
+    const { nlink } = await this.#handle.stat();
+    if (nlink === 0) throw new Error("the file was removed");
   }
 
   async close(): Promise<void> {

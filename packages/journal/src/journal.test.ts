@@ -71,6 +71,26 @@ describe("a journal", () => {
     await again.close();
   });
 
+  it("rewrites nothing at a start that it has rewritten, nor marks that are all needed", async () => {
+    const disk = new SimulatedDisk(seeded(3));
+    const first = await Journal.open(disk, OPTIONS);
+    const numbers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) => first.append(payload(`record ${i}`))),
+    );
+    for (const number of numbers) await first.mark(number, RecordState.PARKED, "because");
+    await first.close();
+    const calls: string[] = [];
+    disk.fail = (call) => {
+      calls.push(call);
+      return undefined;
+    };
+    const again = await Journal.open(disk, OPTIONS);
+    await again.settle();
+    expect(again.count(RecordState.PARKED)).toBe(200);
+    expect(calls.filter((call) => call === "create" || call === "rename")).toEqual([]);
+    await again.close();
+  });
+
   it("writes at once what comes while it tidies up", async () => {
     const disk = new SimulatedDisk(seeded(9));
     let journal = await Journal.open(disk, OPTIONS);

@@ -415,7 +415,8 @@ export class Journal {
   async #openForReading(segment: Segment): Promise<JournalFile> {
     if (this.#reading?.segment === segment) return this.#reading.file;
     const { table } = segment;
-    const file = await this.#directory.open(segment.name);
+    const file = await this.#tryOpen(segment);
+    if (file === undefined) throw new NoRecord(`${segment.name} was removed`);
     await this.#reading?.file.close();
     // If the segment was rewritten meanwhile, this is the file of before.
     this.#reading = segment.table === table ? { segment, file } : undefined;
@@ -452,12 +453,12 @@ export class Journal {
     }
   }
 
-  /** Returns undefined if the segment was removed, as one that is done with may be at any time. */
+  /** Returns undefined if the segment was removed: by us if it is done with, else by somebody else. */
   async #tryOpen(segment: Segment): Promise<JournalFile | undefined> {
     try {
       return await this.#directory.open(segment.name);
     } catch (error) {
-      if (isErrno(error, "ENOENT") && segment.table.live === 0) return undefined;
+      if (isErrno(error, "ENOENT")) return undefined;
       throw error;
     }
   }

@@ -94,15 +94,17 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ failedHandlers: 1, retriedHandlers: 0 });
   });
 
-  it("parks a cgroup whose handler fails after its time", async () => {
-    host.writeHandler('error("never")');
+  it("parks a cgroup whose handler fails after its time, while others succeed", async () => {
+    host.writeHandler('if cgroup.path:find("bad") then error("never") end');
     await host.start("give_up_seconds = 2\n");
+    await host.scratch.runToEnd("a.scope/bad");
+    await until(async () => (await host.accounting()).failedHandlers > 0, "it has failed");
     await host.scratch.runToEnd("a.scope/job");
     await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
     expect(host.daemon.log).toMatch(
-      /\/a\.scope\/job: parked, .*: its handler has failed [23] times: .*never/,
+      /\/a\.scope\/bad: parked, .*: its handler has failed [23] times: .*never/,
     );
-    expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 0 });
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0, accountedCgroups: 1 });
   });
 
   it("keeps cgroups while the script is broken, and accounts them when it was repaired", async () => {
@@ -158,6 +160,17 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await untilCounted({ parkedCgroups: 1, waitingCgroups: 0 });
     expect(host.daemon.log).toContain("1 cgroups are parked: the daemon ended while its handler");
     expect(host.said).toBe("begun\n");
+  });
+
+  it("says that it has lost what had begun when the daemon was killed, where retry = false", async () => {
+    host.writeHandler('say("begun") coroutine.yield()');
+    await host.start("retry = false\n");
+    await host.scratch.runToEnd("a.scope/job");
+    await until(() => host.said === "begun\n", "it has begun");
+    await host.crash();
+    await host.start("retry = false\n");
+    await untilCounted({ lostCgroups: 1, waitingCgroups: 0 });
+    expect(host.daemon.log).toContain("1 cgroups are lost: the daemon ended while its handler");
   });
 
   it("gives each use of a name its own cgroup, however long its handler takes", async () => {

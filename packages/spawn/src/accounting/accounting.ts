@@ -109,6 +109,7 @@ export class Accounting {
         const { parked, lost } = await recover(journal, { bootId: this.#bootId, retry });
         this.#lostBefore = lost;
         if (parked > 0) this.#log(LOG_WARNING, `${parked} cgroups are parked: ${INTERRUPTED}`);
+        if (lost > 0) this.#log(LOG_WARNING, `${lost} cgroups are lost: ${INTERRUPTED}`);
         this.#window.open(journal);
         this.#queue.wake();
         if (this.#sink.state === "idle") this.#logWaiting();

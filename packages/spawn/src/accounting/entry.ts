@@ -9,6 +9,8 @@ export interface Entry {
   readonly path: ByteString;
   /** Undefined if it was let go, to be read again. */
   record: CgroupRecord | undefined;
+  /** Of the record in the journal. */
+  readonly bytes: number;
   isRunning: boolean;
   /** How often its handler was called. */
   attempts: number;
@@ -25,12 +27,13 @@ export interface Entry {
   successor: Entry | undefined;
 }
 
-export function newEntry({ number, record }: WaitingRecord): Entry {
+export function newEntry({ number, record, bytes }: WaitingRecord): Entry {
   return {
     number,
     id: record.snapshot.id,
     path: record.snapshot.path,
     record,
+    bytes,
     isRunning: false,
     attempts: 0,
     lastError: undefined,
@@ -41,6 +44,11 @@ export function newEntry({ number, record }: WaitingRecord): Entry {
     pause: undefined,
     successor: undefined,
   };
+}
+
+/** Attributes may make a record that large: then it is not kept in memory to save a reading. */
+export function isLarge(bytes: number): boolean {
+  return bytes > 16 * 1024;
 }
 
 /** Returns how the log calls the records of a run. */

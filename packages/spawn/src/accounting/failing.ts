@@ -1,6 +1,6 @@
 /** Records whose handler fails by its own fault: each pauses for itself, longer each time. */
 import { doubling, pauseAfter } from "@cm4all/supervision";
-import type { Entry } from "./entry.ts";
+import { type Entry, isLarge } from "./entry.ts";
 
 /** Between the failure of a cgroup's handler and its next call. */
 export const HANDLER_PAUSES = doubling(1000, 300_000);
@@ -24,7 +24,7 @@ export class FailingRecords {
   /** Begins the next pause of one that has failed. @param atMostMs the longest that it may be */
   pause(entry: Entry, atMostMs: number): void {
     this.#entries.add(entry);
-    if (this.#entries.size > MAX_KEPT) entry.record = undefined;
+    if (this.#entries.size > MAX_KEPT || isLarge(entry.bytes)) entry.record = undefined;
     const pauseMs = Math.min(pauseAfter(HANDLER_PAUSES, entry.failures), atMostMs);
     entry.pause = setTimeout(() => {
       entry.pause = undefined;

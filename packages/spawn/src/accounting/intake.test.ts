@@ -11,9 +11,15 @@ class SlowJournal {
   readonly states: RecordState[] = [];
   readonly reports: number[] = [];
   readonly #waiting: (() => void)[] = [];
+  /** Of what was appended, and what of it is not answered. */
+  pendingBytes = 0;
+  mostBytes = 0;
 
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
+    this.pendingBytes += payload.length;
+    this.mostBytes = Math.max(this.mostBytes, this.pendingBytes);
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.pendingBytes -= payload.length;
     if (!isWanted()) return undefined;
     this.reports.push(JSON.parse(payload.toString()).snapshot.report);
     return this.states.push(RecordState.WAITING) - 1;
@@ -111,6 +117,18 @@ describe("the intake", () => {
     expect([answers, handedOver]).toEqual([[1], []]);
     await journal.sync();
     expect(handedOver).toEqual([1]);
+  });
+
+  it("has a bounded number of bytes wait for the disk", async () => {
+    await start();
+    const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(2 ** 20))] as const]];
+    for (let i = 0; i < 100; i++) {
+      const snapshot = { path: bytesOfText(`/${i}`), id: `${i}`, report: 1, measuredMs: 0 };
+      release(i, { record: { snapshot, xattrs } });
+    }
+    for (let i = 0; i < 10; i++) await journal.sync();
+    expect(answers).toEqual(Array.from({ length: 100 }, (_, i) => i));
+    expect(journal.mostBytes).toBeLessThan(18 * 2 ** 20);
   });
 
   it("forgets what runs again, also while it is written", async () => {

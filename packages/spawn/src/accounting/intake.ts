@@ -9,10 +9,13 @@
  * - Until it is known which directories there are (`scanned`), and whether there is a
  *   handler at all, releases wait, and their directories stay.
  */
+import type { CgroupRecord } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../log.ts";
 import type { Release } from "../reaper/messages.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import { isLarge } from "./entry.ts";
 import type { FoundRecord } from "./journal-lookup.ts";
 import type { JournalStore } from "./journal-store.ts";
 import type { AccountingQueue } from "./queue.ts";
@@ -42,6 +45,9 @@ interface Deferred {
 /** How many records are kept in memory while their directories are deleted. */
 const MAX_RECORDS = 1000;
 
+/** JSON has up to six bytes for one of an attribute, and a disk may be slow. */
+const MAX_PENDING_BYTES = 16 * 1024 * 1024;
+
 /**
  * The kernel charges a process for its last moments after it has left: so much more, of a
  * record that was handed over, is no other run.
@@ -60,6 +66,8 @@ export class Intake {
   #nextVanished = -1;
   readonly #tracked = new TrackedRecords();
   #byRelease = new Map<number, Tracked>();
+  /** Of what waits for the disk, as it will stand there. */
+  readonly #budget = new ByteBudget(MAX_PENDING_BYTES);
   #answers: number[] = [];
   #flushing: NodeJS.Immediate | undefined;
   readonly counts = { unaccountedCgroups: 0, supersededReports: 0 };
@@ -168,9 +176,11 @@ export class Intake {
     const { record, report } = tracked;
     if (record === undefined) return;
     const numbered = { ...record, snapshot: { ...record.snapshot, report } };
-    const payload = Buffer.from(JSON.stringify(numbered));
-    tracked.record = this.#tracked.size > MAX_RECORDS ? undefined : numbered;
-    tracked.number = await store.append(payload, () => !tracked.isWithdrawn);
+    tracked.record = undefined;
+    const { number, bytes } = await this.#append(tracked, numbered);
+    tracked.number = number;
+    if (number !== undefined && this.#tracked.size <= MAX_RECORDS && !isLarge(bytes))
+      tracked.fresh = { number, record: numbered, bytes };
     // At once: what is on the disk is either held back, or is to be handed over.
     if (tracked.number !== undefined) this.#isOnDisk(tracked, tracked.number);
     if (replaced !== undefined) {
@@ -180,6 +190,23 @@ export class Intake {
     if (tracked.number === undefined || tracked.isWithdrawn) return;
     tracked.isWritten = true;
     this.#goOn(tracked);
+  }
+
+  /** Returns the record's number, if it was not withdrawn before. @throws JournalClosed (rejects) */
+  async #append(
+    tracked: Tracked,
+    record: CgroupRecord,
+  ): Promise<{ readonly number: number | undefined; readonly bytes: number }> {
+    if (!this.#budget.hasRoom) await this.#budget.room();
+    const payload = Buffer.from(JSON.stringify(record));
+    const bytes = payload.length;
+    this.#budget.take(bytes);
+    try {
+      const number = await this.#parts.store.append(payload, () => !tracked.isWithdrawn);
+      return { number, bytes };
+    } finally {
+      this.#budget.giveBack(bytes);
+    }
   }
 
   #isOnDisk(tracked: Tracked, number: number): void {
@@ -288,8 +315,8 @@ export class Intake {
   #handOver(tracked: Tracked): void {
     if (tracked.isHandedOver || tracked.number === undefined || !tracked.isWritten) return;
     tracked.isHandedOver = true;
-    this.#parts.window.add(tracked.number, tracked.record);
-    tracked.record = undefined;
+    this.#parts.window.add(tracked.number, tracked.fresh);
+    tracked.fresh = undefined;
     this.#flushLater();
   }
 

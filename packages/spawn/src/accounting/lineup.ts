@@ -9,6 +9,9 @@ import type { Entry } from "./entry.ts";
 /** A record whose handler was interrupted so often runs alone: it may be what ends the host. */
 const SUSPICIOUS_INTERRUPTIONS = 2;
 
+/** A list ends with the record that makes it as large as this, in the journal. */
+const MAX_LIST_BYTES = 4 * 1024 * 1024;
+
 /** Returns whether no other handler is to run beside that of an entry. */
 export function runsAlone({ interruptions }: Entry): boolean {
   return interruptions >= SUSPICIOUS_INTERRUPTIONS;
@@ -27,6 +30,13 @@ export class Lineup {
   /** How many can be handed over now. */
   get ready(): number {
     return this.#ready.size;
+  }
+
+  /** How large those are in the journal. */
+  get readyBytes(): number {
+    let sum = 0;
+    for (const { bytes } of this.#ready) sum += bytes;
+    return sum;
   }
 
   get(number: number): Entry | undefined {
@@ -102,12 +112,14 @@ export class Lineup {
     const part = this.#takePart(isBusy);
     if (part !== undefined) return part;
     const taken: Entry[] = [];
+    let bytes = 0;
     for (const entry of this.#ready) {
-      if (taken.length >= count) break;
+      if (taken.length >= count || bytes >= MAX_LIST_BYTES) break;
       if (isBusy(entry.id)) continue;
       if (taken.length > 0 && entry.failures > 0) break;
       if (runsAlone(entry) && !(isIdle && taken.length === 0)) break;
       taken.push(entry);
+      bytes += entry.bytes;
       if (entry.failures > 0 || runsAlone(entry)) break;
     }
     for (const entry of taken) this.#ready.delete(entry);

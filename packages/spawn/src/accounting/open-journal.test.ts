@@ -1,4 +1,13 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
@@ -20,6 +29,17 @@ it("is made for its owner alone, and has one", async () => {
   await expect(openJournal(config)).rejects.toThrow("is another daemon running?");
   await opened.close();
   await (await openJournal(config)).close();
+});
+
+it("leaves a directory that was there as it is: it may be of use to others", async () => {
+  mkdirSync(config.directory, { recursive: true });
+  chmodSync(config.directory, 0o755);
+  const opened = await openJournal(config);
+  await opened.journal.append(Buffer.from("a record"));
+  await opened.close();
+  expect(statSync(config.directory).mode & 0o777).toBe(0o755);
+  const [name = ""] = readdirSync(config.directory);
+  expect(statSync(join(config.directory, name)).mode & 0o777).toBe(0o600);
 });
 
 it("tells of each damage once, and is used all the same", async () => {

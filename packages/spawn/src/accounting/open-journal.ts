@@ -1,5 +1,5 @@
 /** Opens the journal on the disk. */
-import { chmod, statfs } from "node:fs/promises";
+import { statfs } from "node:fs/promises";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal, tryLockJournal } from "@cm4all/journal";
 import type { JournalConfig } from "../config.ts";
 
@@ -26,8 +26,6 @@ export interface OpenJournal {
 export async function openJournal({ directory, limitBytes }: JournalConfig): Promise<OpenJournal> {
   const disk = new DiskDirectory(directory);
   await disk.make();
-  // What customers' processes have used and are called is not for everybody.
-  await chmod(directory, 0o700);
   const lock = tryLockJournal(directory);
   if (lock === undefined) throw new Error("another process has it: is another daemon running?");
   try {

@@ -8,7 +8,7 @@ import { HANDLER_PAUSES } from "./failing.ts";
 import type { AccountingPolicy } from "./policy.ts";
 import { AccountingQueue, type QueueParts } from "./queue.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
-import type { WindowPage } from "./window.ts";
+import type { WaitingRecord, WindowPage } from "./window.ts";
 
 const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
 
@@ -81,9 +81,13 @@ class FakeSink implements AccountingSink {
 class Records {
   readonly #records: CgroupRecord[] = [];
   readonly states: RecordState[] = [];
+  /** Of each record. */
+  bytes = 500;
   readonly notes: string[] = [];
   readonly marks: string[] = [];
   #next = 0;
+  /** How often it was read. */
+  reads = 0;
   /** Told of what cannot be read. */
   failure: Error | undefined;
 
@@ -94,13 +98,14 @@ class Records {
   }
 
   async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
+    this.reads++;
     if (this.failure !== undefined) throw this.failure;
-    const records: { number: number; record: CgroupRecord }[] = [];
+    const records: WaitingRecord[] = [];
     for (; records.length < count && this.#next < this.#records.length; this.#next++) {
       const record = this.#records[this.#next];
       if (record === undefined || this.state(this.#next) !== WAITING || isTaken(this.#next))
         continue;
-      records.push({ number: this.#next, record });
+      records.push({ number: this.#next, record, bytes: this.bytes });
     }
     return { records, damaged: [] };
   }
@@ -275,11 +280,13 @@ describe("a failure without an effect", () => {
     expect(records.states).toEqual([WAITING]);
   });
 
-  it("parks the record after the longest age, with a last call", async () => {
+  it("parks the record after the longest age, with a last call, if others succeed", async () => {
     open({ maxAgeMs: 10_000 });
     await release("a");
     for (const pauseMs of [1000, 2000, 4000, 3000]) {
       sink.fail();
+      await release(`other-${pauseMs}`);
+      sink.succeed();
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
       await pass(1);
@@ -287,13 +294,13 @@ describe("a failure without an effect", () => {
     }
     sink.fail("last");
     await pass();
-    expect(records.states).toEqual([PARKED]);
+    expect(records.states).toEqual([PARKED, GONE, GONE, GONE, GONE]);
     expect(records.notes[0]).toBe("its handler has failed 5 times: last");
     expect(log.at(-1)).toBe(
       '/a: parked, see "cm4all-spawn accounting": its handler has failed 5 times: last',
     );
     await pass(1_000_000);
-    expect(sink.calls).toHaveLength(5);
+    expect(sink.calls.filter((name) => name === "a#1")).toHaveLength(5);
     expect(queue.counts.lostCgroups).toBe(0);
   });
 
@@ -448,6 +455,22 @@ describe("an outage", () => {
     expect(records.count(GONE)).toBe(20);
   });
 
+  it("parks nothing either that waits alone, in a night without other work", async () => {
+    open({ maxAgeMs: 10_000 });
+    await release("a");
+    for (let i = 0; i < 10; i++) {
+      sink.fail("cannot execute INSERT in a read-only transaction");
+      await pass(300_000);
+    }
+    expect(records.states).toEqual([WAITING]);
+    await release("b");
+    sink.succeed("b#1");
+    await pass();
+    sink.fail();
+    await pass();
+    expect(records.states).toEqual([PARKED, GONE]);
+  });
+
   it("is none if one record alone fails, also if it loses its connection each time", async () => {
     sink.maxRunning = 2;
     await release("bad", "a");
@@ -562,6 +585,21 @@ describe("a handler of lists", () => {
     await pass(1);
     await release("g");
     expect(sink.calls.slice(5)).toEqual(["e#1 f#1", "bad#1"]);
+  });
+
+  it("is no longer than the host can take, nor is what is read ahead", async () => {
+    records.bytes = 2 ** 21;
+    await release("a", "b", "c", "d", "e", "f");
+    expect(sink.calls).toEqual(["a#1 b#1"]);
+    records.reads = 0;
+    await release("g");
+    // Four are in memory: enough.
+    expect(records.reads).toBe(0);
+    for (let i = 0; i < 3; i++) {
+      sink.succeed();
+      await pass();
+    }
+    expect(sink.calls.slice(1)).toEqual(["c#1 d#1", "e#1 f#1", "g#1"]);
   });
 
   it("waits as a whole for the database", async () => {

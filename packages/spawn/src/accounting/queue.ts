@@ -47,6 +47,9 @@ export interface QueueParts {
 /** How many records are read ahead. */
 const CAPACITY = 1000;
 
+/** None are read ahead while those that were are as large as this. */
+const CAPACITY_BYTES = 4 * 1024 * 1024;
+
 /** Of a reason, what stands in the journal. */
 const MAX_NOTE = 1000;
 
@@ -176,6 +179,7 @@ export class AccountingQueue {
     if (this.#parts.sink.state !== "ready" || this.#isDraining) return;
     // In an outage it is those that are in memory already which are tried.
     if (this.#outage.isOn && ready > 0) return;
+    if (this.#lineup.readyBytes > CAPACITY_BYTES) return;
     this.#isReading = true;
     this.#mayBeMore = false;
     try {
@@ -355,10 +359,10 @@ export class AccountingQueue {
     this.#lastFailed = entry;
     entry.failures++;
     const sinceMs = entry.failedSinceMs ?? now;
-    // As long as nothing succeeds it need not be its fault.
     entry.failedSinceMs = this.#outage.isOn ? undefined : sinceMs;
     const leftMs = sinceMs + this.#policy.maxAgeMs - now;
-    if (leftMs <= 0 && !this.#outage.isOn)
+    // As long as nothing else succeeds it need not be its fault.
+    if (leftMs <= 0 && !this.#outage.isOn && this.#lastSuccessMs > sinceMs)
       this.#park([entry], `its handler has failed ${entry.attempts} times: ${entry.lastError}`);
     else this.#failing.pause(entry, leftMs > 0 ? leftMs : Infinity);
     this.#boundFailing();

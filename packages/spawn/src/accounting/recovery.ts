@@ -24,9 +24,8 @@ export async function recover(
 ): Promise<Recovered> {
   const recovered: Recovered = { parked: 0, lost: 0 };
   const replaced: number[] = [];
-  // Changing a state while they are iterated over would do no harm, but is hard to read.
-  const halfDone = [...journal.records()].filter(({ state }) => state !== RecordState.WAITING);
-  for (const { number, state } of halfDone) {
+  // One by one: a million may be parked. A change of the state of one is none of the others.
+  for (const { number, state } of journal.records()) {
     if (state === RecordState.BEGAN && retry) {
       recovered.parked++;
       void mark(journal, number, RecordState.PARKED, INTERRUPTED);

@@ -1,5 +1,6 @@
 /** The records of cgroups whose directories are there. */
 import type { CgroupRecord } from "@cm4all/cgroup";
+import type { WaitingRecord } from "./window.ts";
 
 /** A record of a cgroup, from its release until the directory is gone. */
 export interface Tracked {
@@ -12,8 +13,10 @@ export interface Tracked {
   isWritten: boolean;
   /** Resolves when it is written, or is not going to be. */
   written: Promise<void>;
-  /** For the handler that follows soon. */
+  /** Itself, until it is on the disk. */
   record: CgroupRecord | undefined;
+  /** For the handler that follows soon. */
+  fresh: WaitingRecord | undefined;
   /** Its number in the reaper's thread that runs; undefined if an earlier thread told it. */
   release: number | undefined;
   /** It is not to be accounted: its cgroup runs again. */
@@ -32,6 +35,7 @@ export function newTracked(
     isWritten: false,
     written: Promise.resolve(),
     record: undefined,
+    fresh: undefined,
     release: undefined,
     isWithdrawn: false,
     isDeleted: false,

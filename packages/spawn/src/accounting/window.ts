@@ -19,6 +19,8 @@ const MAX_BYTES = 4 * 1024 * 1024;
 export interface WaitingRecord {
   readonly number: number;
   readonly record: CgroupRecord;
+  /** Of it in the journal. */
+  readonly bytes: number;
 }
 
 /** What of the journal is to be handed over next. */
@@ -45,7 +47,7 @@ export class RecordWindow {
   #cursor = -1;
   #limit = -1;
   #isBootOpen = false;
-  readonly #fresh = new Map<number, CgroupRecord>();
+  readonly #fresh = new Map<number, WaitingRecord>();
 
   constructor(options: WindowOptions) {
     this.#options = options;
@@ -67,11 +69,11 @@ export class RecordWindow {
     this.#limit = Math.max(this.#limit, number);
   }
 
-  /** A record can be handed over. @param record if it is at hand */
-  add(number: number, record: CgroupRecord | undefined): void {
+  /** A record can be handed over. @param fresh itself, if it is at hand */
+  add(number: number, fresh: WaitingRecord | undefined): void {
     this.extend(number);
     this.rewind(number);
-    if (record !== undefined && this.#fresh.size < MAX_FRESH) this.#fresh.set(number, record);
+    if (fresh !== undefined && this.#fresh.size < MAX_FRESH) this.#fresh.set(number, fresh);
   }
 
   /** Has the journal read again from a record on. */
@@ -142,13 +144,10 @@ export class RecordWindow {
     return !this.#isBootOpen && isOfBoot(snapshot.id, this.#options.bootId);
   }
 
-  async #load(
-    journal: Journal,
-    number: number,
-  ): Promise<(WaitingRecord & { readonly bytes: number }) | DamagedRecord> {
+  async #load(journal: Journal, number: number): Promise<WaitingRecord | DamagedRecord> {
     const fresh = this.#fresh.get(number);
     this.#fresh.delete(number);
-    if (fresh !== undefined) return { number, record: fresh, bytes: 0 };
+    if (fresh !== undefined) return fresh;
     try {
       const payload = await journal.read(number);
       const record = tryParseRecord(payload.toString());
