@@ -12,6 +12,8 @@ export class AccountingHost {
   readonly scratch: ScratchCgroup;
   readonly directory = mkdtempSync(join(tmpdir(), "accounting-"));
   #daemon: TestDaemon | undefined;
+  /** Further lines of that section of the configuration. */
+  reaperConfig = "";
 
   constructor(scratch = new ScratchCgroup()) {
     this.scratch = scratch;
@@ -80,6 +82,7 @@ export class AccountingHost {
 
   #config(accounting: string): string {
     return `[reaper]\ncgroup_root = "${this.scratch.path}"\nscopes = ["*.scope"]
+${this.reaperConfig}
 [accounting]\n${accounting}`;
   }
 
