@@ -102,41 +102,45 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       local f = io.open(${JSON.stringify(go)})
       if not f then error("later") end
       f:close()
-      say(cgroup.path, cgroup.cpu_total)`);
-    // Its child, which is never used, keeps it.
+      say(cgroup.path)`);
     host.reaperConfig = "unused_seconds = 3600";
-    host.scratch.make("a.scope/job/kept");
     await host.start();
     await host.untilReady();
+    // It is never used, and keeps the other.
+    host.scratch.make("a.scope/job/child");
     const untilWaiting = (ofReaper: number, ofQueue: number) =>
-      until(async () => {
-        const { reaper, accounting } = await host.reaping();
-        return reaper?.waitingCgroups === ofReaper && accounting.waitingCgroups === ofQueue;
-      }, `${ofReaper} wait for the journal, and ${ofQueue} for their handler`);
-    const run = () => host.scratch.runToEnd("a.scope/job", BUSY);
+      until(
+        async () => {
+          const { reaper, accounting } = await host.reaping();
+          return reaper?.waitingCgroups === ofReaper && accounting.waitingCgroups === ofQueue;
+        },
+        `${ofReaper} wait for the journal, and ${ofQueue} for their handler`,
+        40_000,
+      );
     const measured = () => host.daemon.log.split(" job: ").length - 1;
+    const run = async () => {
+      const before = measured();
+      await host.scratch.runToEnd("a.scope/job", BUSY);
+      await until(() => measured() > before, "it is measured");
+    };
     // Each run withdraws what was measured before.
-    for (let i = 1; i <= 3; i++) {
+    for (let i = 0; i < 3; i++) {
       await run();
-      await until(() => measured() === i, "it is measured");
       await untilWaiting(0, 1);
     }
-    // It has used more when the next daemon starts.
-    await host.crash();
-    await run();
-    await host.start();
-    await until(() => measured() === 1, "it is measured");
-    await untilWaiting(0, 1);
-    // It was handed over, and the next report takes its place.
     await until(async () => (await host.accounting()).failedHandlers > 0, "its handler fails");
     await run();
-    await until(() => measured() === 2, "it is measured");
-    host.scratch.removeEmpty("a.scope/job/kept");
-    await host.untilDeleted("a.scope/job");
     await untilWaiting(0, 1);
-    expect((await host.accounting()).supersededReports).toBeGreaterThanOrEqual(2);
+    expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
+    // It has used more when the next daemon starts, which deletes the child as well.
+    await host.crash();
+    await host.scratch.runToEnd("a.scope/job", BUSY);
+    await host.start();
+    await host.untilDeleted("a.scope/job");
+    await untilWaiting(0, 2);
+    expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
     writeFileSync(go, "");
     await untilWaiting(0, 0);
-    expect(host.said).toMatch(/^\/a\.scope\/job [\d.]+\n$/);
+    expect(host.said.split("\n").sort()).toEqual(["", "/a.scope/job", "/a.scope/job/child"]);
   });
 });
