@@ -195,6 +195,38 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect((await plainRows()).count).toBe(1);
   });
 
+  it("sends nothing of a handler that was given up, neither of one that was sent nor of one that was queued", async () => {
+    // Only the first call of each inserts: what comes of those is there afterwards, or not.
+    host.writeScript(`
+      local db = pg:new(${JSON.stringify(server.conninfo)})
+      local tries = {}
+      function cgroup_released(cgroup)
+        tries[cgroup.path] = (tries[cgroup.path] or 0) + 1
+        if tries[cgroup.path] > 1 then return end
+        assert(db:execute("INSERT INTO plain (path, cpu) VALUES ($1, $2)", {cgroup.path, cgroup.cpu_total}))
+      end`);
+    await host.start("handler_seconds = 1\n");
+    await host.untilReady();
+    const { host: address, port, user } = server;
+    const locker = new pg.Client({ host: address, port, user, database: "postgres" });
+    await locker.connect();
+    try {
+      await locker.query("BEGIN; LOCK TABLE plain IN ACCESS EXCLUSIVE MODE");
+      const given = Array.from({ length: 5 }, (_, i) => `a.scope/given-up-${i}`);
+      await Promise.all(given.map((name) => host.scratch.runToEnd(name)));
+      await until(async () => (await host.accounting()).failedHandlers >= 5, "all are given up");
+    } finally {
+      await locker.end();
+    }
+    await until(async () => (await host.accounting()).accountedCgroups === 5, "all are accounted");
+    // On the same session, behind everything that is still to be sent.
+    await host.scratch.runToEnd("a.scope/last");
+    await until(async () => (await plainRows()).count > 0, "a later one is inserted");
+    await untilDone();
+    expect(await query("SELECT path FROM plain")).toEqual(["/a.scope/last"]);
+    expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, accountedCgroups: 6 });
+  });
+
   it("books nothing twice, and loses nothing, of a plain script when the daemon is killed", async () => {
     host.writeScript(plainScript());
     let isWorking = true;

@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readProc, ScratchCgroup } from "@cm4all/testing";
+import type { RecordSummary } from "../../src/accounting/records.ts";
 import type { CgroupMetrics } from "../../src/cgroup-service.ts";
 import type { DaemonStatus } from "../../src/status.ts";
 import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";
@@ -11,6 +12,8 @@ export class AccountingHost {
   readonly scratch: ScratchCgroup;
   readonly directory = mkdtempSync(join(tmpdir(), "accounting-"));
   #daemon: TestDaemon | undefined;
+  /** Further lines of that section of the configuration. */
+  reaperConfig = "";
 
   constructor(scratch = new ScratchCgroup()) {
     this.scratch = scratch;
@@ -79,6 +82,7 @@ export class AccountingHost {
 
   #config(accounting: string): string {
     return `[reaper]\ncgroup_root = "${this.scratch.path}"\nscopes = ["*.scope"]
+${this.reaperConfig}
 [accounting]\n${accounting}`;
   }
 
@@ -117,6 +121,17 @@ export class AccountingHost {
 
   async accounting(): Promise<CgroupMetrics["accounting"]> {
     return (await this.reaping()).accounting;
+  }
+
+  /** All records that wait in the journal, oldest first. */
+  async records(): Promise<RecordSummary[]> {
+    const records: RecordSummary[] = [];
+    for (let after = -1; ; after = records.at(-1)?.number ?? after) {
+      const request = { command: "list-records", after, limit: 500 } as const;
+      const page = (await this.daemon.control(request)) as RecordSummary[];
+      if (page.length === 0) return records;
+      records.push(...page);
+    }
   }
 
   async untilReady(): Promise<void> {

@@ -1,0 +1,146 @@
+/** Cgroups that are gone before anybody looks, that no path can name, and that run again and again. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { missing } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { until } from "./support/daemon.ts";
+import { RunsProgram } from "./support/runs.ts";
+
+/** A path of so many names of 255 control characters has more than 262,144 in JSON. */
+const LEVELS = 180;
+
+/** Uses CPU time. */
+const BUSY = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
+
+describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("accounting", () => {
+  let program: RunsProgram;
+  let host: AccountingHost;
+  let scope: string;
+  beforeAll(() => {
+    program = new RunsProgram();
+  });
+  afterAll(() => program[Symbol.dispose]());
+  beforeEach(() => {
+    host = new AccountingHost();
+    scope = join(host.scratch.path, "a.scope");
+  });
+  afterEach(async () => {
+    await program.endAll();
+    await program.run({ mode: "unnest", base: scope });
+    await host.stop();
+  });
+
+  it("has each cgroup that others remove within milliseconds, or it is counted as gone unseen", async () => {
+    host.writeHandler("say(cgroup.path)");
+    const running = Array.from({ length: 10 }, (_, i) => host.scratch.run(`a.scope/running-${i}`));
+    for (const i of running.keys())
+      await until(() => isPopulated(`a.scope/running-${i}`), "its process is there");
+    await host.start();
+    await host.untilReady();
+    const remove = (prefix: string, count: number) =>
+      program.run({ mode: "remove", base: scope, prefix, count });
+    // While the daemon looks.
+    await remove("seen", 300);
+    // Nobody has looked.
+    await host.daemon.whilePaused(async () => {
+      await remove("unseen", 50);
+    });
+    // It has known them since its start.
+    await host.daemon.whilePaused(async () => {
+      for (const child of running) child.kill("SIGKILL");
+      for (const i of running.keys()) await untilRemoved(`a.scope/running-${i}`);
+    });
+    const told = () => host.said.split("\n").slice(0, -1);
+    const counted = async () => (await host.reaping()).reaper?.unseenCgroups ?? 0;
+    await until(async () => told().length + (await counted()) >= 360, "each is told or counted");
+    const paths = told();
+    expect(new Set(paths).size).toBe(paths.length);
+    expect(paths.length + (await counted())).toBe(360);
+    expect(paths.filter((path) => path.includes("/running-"))).toHaveLength(10);
+    expect(await counted()).toBeGreaterThanOrEqual(50);
+    const { reaper, accounting } = await host.reaping();
+    expect(reaper).toMatchObject({ watchedCgroups: 0, waitingCgroups: 0, missedChanges: 0 });
+    expect(reaper?.vanishedCgroups).toBeGreaterThanOrEqual(10);
+    expect(accounting).toMatchObject({ waitingCgroups: 0, accountedCgroups: paths.length });
+  });
+
+  const isPopulated = (name: string) =>
+    readFileSync(join(host.scratch.path, name, "cgroup.events"), "utf8").includes("populated 1");
+
+  async function untilRemoved(name: string): Promise<void> {
+    await until(() => {
+      try {
+        host.scratch.removeEmpty(name);
+        return true;
+      } catch {
+        // Its process has not left yet.
+        return false;
+      }
+    }, `${name} is removed`);
+  }
+
+  it("has a cgroup whose path no system call takes", async () => {
+    host.writeHandler("say(#cgroup.path, cgroup.path:byte(-1))");
+    await host.start();
+    await host.untilReady();
+    await program.run({ mode: "nest", base: scope, count: LEVELS });
+    await until(
+      async () => (await host.accounting()).accountedCgroups === LEVELS,
+      "all are accounted",
+    );
+    // Each level has 255 bytes and a slash; the cgroup that was used comes first.
+    const lengths = Array.from({ length: LEVELS }, (_, i) => 8 + 256 * (LEVELS - i));
+    expect(host.said).toBe(lengths.map((length) => `${length} 1\n`).join(""));
+    expect(await host.accounting()).toMatchObject({ failedHandlers: 0, waitingCgroups: 0 });
+    await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
+  });
+
+  it("has the last of the reports that replace each other, and nothing waits for the others", async () => {
+    const go = join(host.directory, "go");
+    host.writeHandler(`
+      local f = io.open(${JSON.stringify(go)})
+      if not f then error("later") end
+      f:close()
+      say(cgroup.path)`);
+    host.reaperConfig = "unused_seconds = 3600";
+    await host.start();
+    await host.untilReady();
+    // It is never used, and keeps the other.
+    host.scratch.make("a.scope/job/child");
+    const untilWaiting = (ofReaper: number, ofQueue: number) =>
+      until(
+        async () => {
+          const { reaper, accounting } = await host.reaping();
+          return reaper?.waitingCgroups === ofReaper && accounting.waitingCgroups === ofQueue;
+        },
+        `${ofReaper} wait for the journal, and ${ofQueue} for their handler`,
+        40_000,
+      );
+    const measured = () => host.daemon.log.split(" job: ").length - 1;
+    const run = async () => {
+      const before = measured();
+      await host.scratch.runToEnd("a.scope/job", BUSY);
+      await until(() => measured() > before, "it is measured");
+    };
+    // Each run withdraws what was measured before.
+    for (let i = 0; i < 3; i++) {
+      await run();
+      await untilWaiting(0, 1);
+    }
+    await until(async () => (await host.accounting()).failedHandlers > 0, "its handler fails");
+    await run();
+    await untilWaiting(0, 1);
+    expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
+    // It has used more when the next daemon starts, which deletes the child as well.
+    await host.crash();
+    await host.scratch.runToEnd("a.scope/job", BUSY);
+    await host.start();
+    await host.untilDeleted("a.scope/job");
+    await untilWaiting(0, 2);
+    expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
+    writeFileSync(go, "");
+    await untilWaiting(0, 0);
+    expect(host.said.split("\n").sort()).toEqual(["", "/a.scope/job", "/a.scope/job/child"]);
+  });
+});

@@ -1,0 +1,124 @@
+/* Makes cgroups in which a process comes and goes, for tests of many of them.
+   usage: runs MODE BASE PREFIX COUNT RATE
+   leave    makes BASE/PREFIX-0, ...; prints a line "PREFIX-0 INODE" for each that was used
+   remove   removes each as soon as its process has left, as some spawners do
+   nest     makes COUNT cgroups below each other with names of 255 control characters, as far
+            down as no path can name, and uses the last
+   unnest   removes what is left of them
+   RATE is how many a second at most; 0 for as many as the machine gives. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "runs: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* Returns whether the directory was still there. */
+static int try_use(int cgroup)
+{
+	struct clone_args args = {
+		.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = cgroup,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof args);
+	if (pid == 0) _exit(0);
+	if (pid < 0 && errno != ENODEV) fail("clone3");
+	return pid > 0;
+}
+
+static int open_directory(int at, const char *name)
+{
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 && errno != ENOENT) fail(name);
+	return fd;
+}
+
+/* A daemon that starts in between deletes what was not used yet: it is made again. */
+static void leave(int base, const char *name)
+{
+	struct stat st;
+	for (int used = 0; !used;) {
+		if (mkdirat(base, name, 0755) < 0 && errno != EEXIST) fail(name);
+		int fd = open_directory(base, name);
+		if (fd < 0) continue;
+		if (fstat(fd, &st) < 0) fail("fstat");
+		used = try_use(fd);
+		close(fd);
+	}
+	printf("%s %llu\n", name, (unsigned long long)st.st_ino);
+}
+
+static void remove_when_empty(int base, const char *name)
+{
+	while (unlinkat(base, name, AT_REMOVEDIR) < 0) {
+		if (errno == ENOENT) return;
+		if (errno != EBUSY) fail(name);
+		usleep(100);
+	}
+}
+
+static void nest(int at, const char *name, long count)
+{
+	if (mkdirat(at, name, 0755) < 0) fail("mkdirat");
+	int fd = open_directory(at, name);
+	if (fd < 0) fail("openat");
+	if (count > 1) nest(fd, name, count - 1);
+	else if (!try_use(fd)) fail("clone3");
+	close(fd);
+}
+
+static void unnest(int at, const char *name)
+{
+	int fd = open_directory(at, name);
+	if (fd < 0) return;
+	unnest(fd, name);
+	close(fd);
+	remove_when_empty(at, name);
+}
+
+static void pace(const struct timespec *start, long i, long rate)
+{
+	if (rate == 0) return;
+	long long due = start->tv_nsec + i * 1000000000ll / rate;
+	struct timespec t = { start->tv_sec + due / 1000000000, due % 1000000000 };
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 6) return 64;
+	const char *mode = argv[1], *prefix = argv[3];
+	long count = atol(argv[4]), rate = atol(argv[5]);
+	/* Nobody waits for the children. */
+	signal(SIGCHLD, SIG_IGN);
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	int base = open_directory(AT_FDCWD, argv[2]);
+	if (base < 0) fail(argv[2]);
+	char name[256];
+	memset(name, 1, 255);
+	name[255] = 0;
+	if (strcmp(mode, "nest") == 0) nest(base, name, count);
+	else if (strcmp(mode, "unnest") == 0) unnest(base, name);
+	else {
+		struct timespec start;
+		clock_gettime(CLOCK_MONOTONIC, &start);
+		for (long i = 0; i < count; i++) {
+			pace(&start, i, rate);
+			snprintf(name, sizeof name, "%s-%ld", prefix, i);
+			leave(base, name);
+			if (strcmp(mode, "remove") == 0) remove_when_empty(base, name);
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,94 @@
+/** Many cgroups that come and go: runs.c, compiled into a directory of the test's own. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const SOURCE = fileURLToPath(new URL("runs.c", import.meta.url));
+
+export interface RunOptions {
+  /** See runs.c. */
+  readonly mode: "leave" | "remove" | "nest" | "unnest";
+  /** The directory in which cgroups are made. */
+  readonly base: string;
+  /** What the names begin with. */
+  readonly prefix?: string;
+  readonly count?: number;
+  /** How many a second at most; as many as the machine gives if undefined. */
+  readonly rate?: number;
+}
+
+/** A process that makes cgroups. */
+export class Runs {
+  readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown>;
+  #output = "";
+
+  constructor(program: string, { mode, base, prefix = "run", count = 0, rate = 0 }: RunOptions) {
+    const args = [mode, base, prefix, String(count), String(rate)];
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
+    child.stdout.setEncoding("latin1").on("data", (text: string) => {
+      this.#output += text;
+    });
+    this.#child = child;
+    this.#ended = once(child, "close");
+  }
+
+  /** The inodes of the cgroups that were used, by name. */
+  get inodes(): Map<string, string> {
+    const lines = this.#output.split("\n").slice(0, -1);
+    return new Map(lines.map((line) => line.split(" ") as [string, string]));
+  }
+
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Waits for its end. @throws Error (rejects) if it failed */
+  async end(): Promise<void> {
+    await this.#ended;
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode !== 0) throw new Error(`runs: ended with ${exitCode ?? signalCode}`);
+  }
+
+  /** Ends it. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#ended;
+  }
+}
+
+export class RunsProgram implements Disposable {
+  readonly #directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-runs-"));
+  readonly #program = join(this.#directory, "runs");
+  readonly #started: Runs[] = [];
+
+  constructor() {
+    const warnings = ["-Wall", "-Wextra", "-Werror"];
+    execFileSync("gcc", [...warnings, "-O", "-o", this.#program, SOURCE], { stdio: "inherit" });
+  }
+
+  start(options: RunOptions): Runs {
+    const runs = new Runs(this.#program, options);
+    this.#started.push(runs);
+    return runs;
+  }
+
+  /** Runs it to its end. */
+  async run(options: RunOptions): Promise<Runs> {
+    const runs = this.start(options);
+    await runs.end();
+    return runs;
+  }
+
+  /** Ends those that still run. */
+  async endAll(): Promise<void> {
+    await Promise.all(this.#started.splice(0).map((runs) => runs.kill()));
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#directory, { recursive: true });
+  }
+}
