@@ -19,75 +19,72 @@ const MAX_COUNT = 200_000;
 const RATE = 2000;
 const TIMEOUT_MS = 600_000;
 
-describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
-  "under load",
-  () => {
-    let program: RunsProgram;
-    let host: AccountingHost;
-    let load: ChildProcess[] = [];
-    beforeAll(() => {
-      program = new RunsProgram();
-    });
-    afterAll(() => program[Symbol.dispose]());
-    beforeEach(() => {
-      host = new AccountingHost();
-    });
+describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("under load", () => {
+  let program: RunsProgram;
+  let host: AccountingHost;
+  let load: ChildProcess[] = [];
+  beforeAll(() => {
+    program = new RunsProgram();
+  });
+  afterAll(() => program[Symbol.dispose]());
+  beforeEach(() => {
+    host = new AccountingHost();
+  });
 
-    async function endLoad(): Promise<void> {
-      for (const child of load.splice(0)) {
-        const ended = once(child, "exit");
-        if (child.kill("SIGKILL")) await ended;
-      }
+  async function endLoad(): Promise<void> {
+    for (const child of load.splice(0)) {
+      const ended = once(child, "exit");
+      if (child.kill("SIGKILL")) await ended;
     }
-    afterEach(async () => {
-      await program.endAll();
-      await endLoad();
-      await host.stop();
-    }, TIMEOUT_MS);
+  }
+  afterEach(async () => {
+    await program.endAll();
+    await endLoad();
+    await host.stop();
+  }, TIMEOUT_MS);
 
-    it(
-      "cgroups are deleted and accounted while others run empty",
-      async () => {
-        host.writeHandler("say(cgroup.id)", "handlers_bear_repetition = true");
-        await host.start("", { wrapper: ["nice", "-n", "19"] });
-        await host.untilReady();
-        load = cpus().map(() => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
-        const base = `${host.scratch.path}/a.scope`;
-        const runs = program.start({ mode: "leave", base, count: MAX_COUNT, rate: RATE });
-        const done = async () => {
-          const { reaper, accounting } = await host.reaping();
-          return { deleted: reaper?.deletedCgroups ?? 0, accounted: accounting.accountedCgroups };
-        };
-        for (let i = 0; i < OBSERVATIONS; i++) {
-          const before = await done();
-          const hasGone = runs.inodes.size;
-          await until(
-            async () => {
-              const { deleted, accounted } = await done();
-              const hasWorked = deleted > before.deleted && accounted > before.accounted;
-              return hasWorked && runs.inodes.size > hasGone + RATE / 4;
-            },
-            "more are deleted and accounted",
-            TIMEOUT_MS / 10,
-          );
-        }
-        expect(runs.isRunning).toBe(true);
-        await runs.kill();
-        await endLoad();
-        const used = [...runs.inodes.values()];
+  it(
+    "cgroups are deleted and accounted while others run empty",
+    async () => {
+      host.writeHandler("say(cgroup.id)", "handlers_bear_repetition = true");
+      await host.start("", { wrapper: ["nice", "-n", "19"] });
+      await host.untilReady();
+      load = cpus().map(() => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
+      const base = `${host.scratch.path}/a.scope`;
+      const runs = program.start({ mode: "leave", base, count: MAX_COUNT, rate: RATE });
+      const done = async () => {
+        const { reaper, accounting } = await host.reaping();
+        return { deleted: reaper?.deletedCgroups ?? 0, accounted: accounting.accountedCgroups };
+      };
+      for (let i = 0; i < OBSERVATIONS; i++) {
+        const before = await done();
+        const hasGone = runs.inodes.size;
         await until(
           async () => {
-            const { reaper, accounting } = await host.reaping();
-            return reaper?.watchedCgroups === 0 && accounting.waitingCgroups === 0;
+            const { deleted, accounted } = await done();
+            const hasWorked = deleted > before.deleted && accounted > before.accounted;
+            return hasWorked && runs.inodes.size > hasGone + RATE / 4;
           },
-          "nothing waits",
-          TIMEOUT_MS / 2,
+          "more are deleted and accounted",
+          TIMEOUT_MS / 10,
         );
-        const ids = new Set(host.said.split("\n").map((id) => id.slice(id.indexOf(":") + 1)));
-        expect(used.filter((inode) => !ids.has(inode))).toEqual([]);
-        console.log(`${used.length} cgroups, of which ${(await done()).accounted} were accounted`);
-      },
-      TIMEOUT_MS,
-    );
-  },
-);
+      }
+      expect(runs.isRunning).toBe(true);
+      await runs.kill();
+      await endLoad();
+      const used = [...runs.inodes.values()];
+      await until(
+        async () => {
+          const { reaper, accounting } = await host.reaping();
+          return reaper?.watchedCgroups === 0 && accounting.waitingCgroups === 0;
+        },
+        "nothing waits",
+        TIMEOUT_MS / 2,
+      );
+      const ids = new Set(host.said.split("\n").map((id) => id.slice(id.indexOf(":") + 1)));
+      expect(used.filter((inode) => !ids.has(inode))).toEqual([]);
+      console.log(`${used.length} cgroups, of which ${(await done()).accounted} were accounted`);
+    },
+    TIMEOUT_MS,
+  );
+});
