@@ -1,6 +1,8 @@
 /** What the reaper tells of real cgroups: their extended attributes, and how they run. */
+
 import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { bytesOfText, latin1Of, setXattr, textOf } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -117,6 +119,9 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     const child = scratch.run("bp.scope/a/b");
     await until("its process", () => isPopulated("bp.scope/a/b"));
     await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
+    // The kernel tells up to 10 ms late that there is a process, and then only to a queue.
+    await sleep(500);
+    await program.status();
     program.process.kill("SIGSTOP");
     child.kill("SIGKILL");
     await until("the end of its process", () => !isPopulated("bp.scope/a/b"));
