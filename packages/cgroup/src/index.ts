@@ -5,6 +5,15 @@ export { readCgroupFile } from "./file.ts";
 export { tryFindCgroup2 } from "./mount.ts";
 export { type CgroupEvents, parseCgroupEvents, parseCpuTotalUsec } from "./parse.ts";
 export { CgroupReader } from "./reader.ts";
-export { type CgroupRecord, isSnapshot, tryParseRecord, type XattrTable } from "./record.ts";
+export {
+  type CgroupRecord,
+  type EncodedRecord,
+  encodeRecord,
+  isSnapshot,
+  tryDecodeRecord,
+  tryParseRecord,
+  withReport,
+  type XattrTable,
+} from "./record.ts";
 export type { CgroupMeasurement, CgroupSnapshot } from "./snapshot.ts";
 export { limitXattrs, readXattrs } from "./xattrs.ts";

@@ -1,4 +1,4 @@
-/** A cgroup as it is accounted. It crosses threads and, as JSON, the disk and a pipe. Pure. */
+/** A cgroup as it is accounted: it crosses a thread, the disk and a socket as JSON, made once. Pure. */
 import type { ByteString } from "@cm4all/linux";
 import type { CgroupSnapshot } from "./snapshot.ts";
 
@@ -15,7 +15,38 @@ export interface CgroupRecord {
   readonly xattrs: readonly XattrTable[];
 }
 
-/** Returns the record that `JSON.stringify` wrote; undefined if it is none. */
+/** A record as JSON, with what the daemon asks of it on its way. */
+export interface EncodedRecord {
+  readonly json: string;
+  readonly path: ByteString;
+  readonly id: string;
+  readonly report: number;
+  readonly cpuTotalUsec?: number | undefined;
+}
+
+function encoded({ path, id, report, cpuTotalUsec }: CgroupSnapshot, json: string): EncodedRecord {
+  return { json, path, id, report, cpuTotalUsec };
+}
+
+export function encodeRecord(record: CgroupRecord): EncodedRecord {
+  return encoded(record.snapshot, JSON.stringify(record));
+}
+
+/** Returns what `encodeRecord` made; undefined if it is no record. */
+export function tryDecodeRecord(json: string): EncodedRecord | undefined {
+  const record = tryParseRecord(json);
+  return record === undefined ? undefined : encoded(record.snapshot, json);
+}
+
+/** Returns the same record as another report of its cgroup. */
+export function withReport(record: EncodedRecord, report: number): EncodedRecord {
+  if (record.report === report) return record;
+  // It is our own, and seldom.
+  const { snapshot, xattrs } = JSON.parse(record.json) as CgroupRecord;
+  return encodeRecord({ snapshot: { ...snapshot, report }, xattrs });
+}
+
+/** Returns the record that was encoded; undefined if it is none. */
 export function tryParseRecord(json: string): CgroupRecord | undefined {
   let value: unknown;
   try {

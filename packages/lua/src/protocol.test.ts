@@ -1,8 +1,10 @@
+import { type CgroupRecord, encodeRecord } from "@cm4all/cgroup";
 import { bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import {
   cutText,
   encodeMessage,
+  encodeRun,
   MAX_MESSAGE_BYTES,
   MAX_TEXT,
   MessageReader,
@@ -61,18 +63,18 @@ describe("the protocol", () => {
   it("takes a cgroup however deep it is and whatever its names are", () => {
     const path = bytesOfLatin1(`/${"\x01".repeat(255)}`.repeat(200));
     const snapshot = { path, id: "boot:1", report: 1, measuredMs: 0 };
-    const request: Request = {
-      type: "run",
-      number: 1,
-      kind: "released",
-      records: [{ snapshot, xattrs: [[[bytesOfLatin1("user.\xff"), bytesOfLatin1("\0")]]] }],
+    const record: CgroupRecord = {
+      snapshot,
+      xattrs: [[[bytesOfLatin1("user.\xff"), bytesOfLatin1("\0")]]],
     };
-    const bytes = encodeMessage(request);
+    const bytes = encodeRun(1, "released", [encodeRecord(record)]);
     expect(bytes.length).toBeGreaterThan(262_144);
     const reader = new MessageReader<Request>();
     for (let i = 0; i < bytes.length - 1; i += 65_536)
       expect(reader.push(bytes.subarray(i, Math.min(i + 65_536, bytes.length - 1)))).toEqual([]);
-    expect(reader.push(bytes.subarray(-1))).toEqual([request]);
+    expect(reader.push(bytes.subarray(-1))).toEqual([
+      { type: "run", number: 1, kind: "released", records: [record] },
+    ]);
   });
 
   it("bounds the texts of scripts", () => {

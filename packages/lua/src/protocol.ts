@@ -5,7 +5,7 @@
  *     u32 length          little-endian, of what follows
  *     a JSON object       UTF-8
  */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { CgroupRecord, EncodedRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
 
@@ -30,15 +30,20 @@ export interface Handlers extends Readonly<Record<RunKind, HandlerShape>> {
   readonly bearsRepetition: boolean;
 }
 
-export type Request =
+/** What the host is asked, but for runs, whose records are JSON already: see `encodeRun`. */
+export type PlainRequest =
   | { type: "start"; settings: HostSettings }
-  | { type: "run"; number: number; kind: RunKind; records: readonly CgroupRecord[] }
   /** The answer to `begin`. */
   | { type: "begun"; number: number }
   | { type: "refused"; number: number; message: ByteString }
   | { type: "reload" }
   | { type: "ping" }
   | { type: "stop" };
+
+/** What the host is asked. */
+export type Request =
+  | PlainRequest
+  | { type: "run"; number: number; kind: RunKind; records: readonly CgroupRecord[] };
 
 interface Failure {
   message: ByteString;
@@ -70,8 +75,21 @@ export class ProtocolError extends Error {
 }
 
 /** @throws ProtocolError if it is longer than a message may be */
-export function encodeMessage(message: Request | Reply): Buffer {
-  const json = JSON.stringify(message);
+export function encodeMessage(message: PlainRequest | Reply): Buffer {
+  return encodeJson(JSON.stringify(message));
+}
+
+/** Asks for a run. @throws ProtocolError if it is longer than a message may be */
+export function encodeRun(
+  number: number,
+  kind: RunKind,
+  records: readonly EncodedRecord[],
+): Buffer {
+  const list = records.map(({ json }) => json).join(",");
+  return encodeJson(`{"type":"run","number":${number},"kind":"${kind}","records":[${list}]}`);
+}
+
+function encodeJson(json: string): Buffer {
   const length = Buffer.byteLength(json);
   if (length > MAX_MESSAGE_BYTES) throw new ProtocolError(`a message of ${length} bytes`);
   const bytes = Buffer.allocUnsafe(LENGTH_BYTES + length);

@@ -7,7 +7,7 @@
  * one process at a time; the supervisor starts the next one.
  */
 import { EventEmitter } from "node:events";
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
 import { type Pauses, type SupervisionState, Supervisor } from "@cm4all/supervision";
 import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
@@ -15,11 +15,12 @@ import { Liveness } from "./liveness.ts";
 import {
   cutText,
   encodeMessage,
+  encodeRun,
   type Handlers,
   type HostSettings,
   MessageReader,
+  type PlainRequest,
   type Reply,
-  type Request,
   type RunKind,
 } from "./protocol.ts";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
@@ -179,15 +180,14 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
    * Runs the handler for some cgroups: for one alone if it takes no list.
    * @throws Error where there is no room, or the handler does not take so many
    */
-  run(records: readonly CgroupRecord[], run: Run): Promise<Outcome> {
+  run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
     if (this.room <= 0) throw new Error("the script host has no room");
     if (records.length !== 1 && this.#handlers[run.kind] === "one")
       throw new Error(`the handler takes one cgroup, not ${records.length}`);
     const number = this.#nextNumber++;
-    const request: Request = { type: "run", number, kind: run.kind, records };
     let message: Buffer;
     try {
-      message = encodeMessage(request);
+      message = encodeRun(number, run.kind, records);
     } catch (error) {
       // It is the list that is too long; a half of it may be sent.
       const failure = { message: errorText(error), effect: "none", cause: "script" } as const;
@@ -263,12 +263,12 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     this.emit("state", state);
   }
 
-  #send(request: Request): void {
+  #send(request: PlainRequest): void {
     this.#process?.socket.write(encodeMessage(request));
   }
 
   /** Sends something that an answer is due for. */
-  #ask(request: Request): void {
+  #ask(request: PlainRequest): void {
     this.#send(request);
     this.#liveness.watch();
   }

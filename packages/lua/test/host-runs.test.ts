@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Run } from "../src/script-host.ts";
 import { account, handler, kill, TestHosts } from "./host-support.ts";
-import { recordOf } from "./script.ts";
+import { encodedOf } from "./script.ts";
 
 let hosts: TestHosts;
 beforeAll(() => {
@@ -157,7 +157,7 @@ describe("the script host and its records", () => {
     );
     expect(host.handlers).toEqual({ released: "list", running: "none", bearsRepetition: false });
     const run: Run = { kind: "released", begin: async () => {} };
-    const records = ["/a", "/b", "/c"].map((path) => recordOf({ path }));
+    const records = ["/a", "/b", "/c"].map((path) => encodedOf({ path }));
     expect(await host.run(records, run)).toEqual({ type: "done" });
     expect(hosts.printed).toBe("/a\n/b\n/c\n");
     const single = await hosts.start(handler(""));
@@ -169,7 +169,7 @@ describe("the script host and its records", () => {
       "handlers_bear_repetition = true function cgroups_running(list) print(#list, list[1].path) end",
     );
     const run: Run = { kind: "running", begin: async () => {} };
-    expect(await host.run([recordOf({ path: "/a" }), recordOf()], run)).toEqual({ type: "done" });
+    expect(await host.run([encodedOf({ path: "/a" }), encodedOf()], run)).toEqual({ type: "done" });
     expect(hosts.printed).toBe("2\t/a\n");
   });
 
@@ -186,7 +186,7 @@ describe("the script host and its records", () => {
   it("refuses a list that is too long for a message, and goes on", async () => {
     const host = await hosts.start("function cgroups_released(list) end");
     const { pid } = host;
-    const long = recordOf({ path: `/${"\x01".repeat(6_000_000)}` });
+    const long = encodedOf({ path: `/${"\x01".repeat(6_000_000)}` });
     const run: Run = { kind: "released", begin: async () => {} };
     expect(await host.run([long, long], run)).toMatchObject({
       type: "failed",

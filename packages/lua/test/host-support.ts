@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BundleCopy, copyBundle } from "@cm4all/testing";
 import { type Outcome, type Run, ScriptHost, type ScriptHostOptions } from "../src/script-host.ts";
-import { type Fields, recordOf } from "./script.ts";
+import { encodedOf, type Fields } from "./script.ts";
 
 const dist = join(import.meta.dirname, "../dist");
 
@@ -99,7 +99,7 @@ export function account(
   cgroup: Fields = {},
   run: Partial<Run> = {},
 ): Promise<Outcome> {
-  return host.run([recordOf(cgroup)], { kind: "released", begin: async () => {}, ...run });
+  return host.run([encodedOf(cgroup)], { kind: "released", begin: async () => {}, ...run });
 }
 
 /** Never pid 0, which is this process's own group. */

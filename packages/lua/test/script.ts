@@ -2,7 +2,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { CgroupRecord, CgroupSnapshot, XattrTable } from "@cm4all/cgroup";
+import {
+  type CgroupRecord,
+  type CgroupSnapshot,
+  type EncodedRecord,
+  encodeRecord,
+  type XattrTable,
+} from "@cm4all/cgroup";
 import { bytesOfLatin1, bytesOfText, latin1Of, textOf } from "@cm4all/linux";
 import { LineOutput } from "../src/compat/index.ts";
 import type { LuaState } from "../src/lua.ts";
@@ -42,6 +48,10 @@ export function recordOf({ path, xattrs = [], ...figures }: Fields = {}): Cgroup
   const table = (attributes: Xattrs): XattrTable =>
     Object.entries(attributes).map(([name, value]) => [bytesOfLatin1(name), bytesOfLatin1(value)]);
   return { snapshot: { ...snapshot, ...fields }, xattrs: xattrs.map(table) };
+}
+
+export function encodedOf(fields?: Fields): EncodedRecord {
+  return encodeRecord(recordOf(fields));
 }
 
 export class TestScript implements Disposable {

@@ -5,8 +5,13 @@ import { join } from "node:path";
 import { bytesOfText, textOf } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { ReaperOptions, Release } from "../src/reaper/messages.ts";
-import { buildReaperProgram, ReaperProgram, until } from "./reaper-program/program.ts";
+import type { ReaperOptions } from "../src/reaper/messages.ts";
+import {
+  buildReaperProgram,
+  ReaperProgram,
+  type ToldRelease,
+  until,
+} from "./reaper-program/program.ts";
 
 let scratch: ScratchCgroup;
 const programs: ReaperProgram[] = [];
@@ -188,7 +193,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     program.journalled(program.releases.slice());
     const second = await until("the second release", () => program.releases[1]);
     expect(second).toMatchObject({ replaces: 1, record: { snapshot: { report: 1 } } });
-    const usage = ({ record }: Release) => record.snapshot.cpuTotalUsec ?? 0;
+    const usage = ({ record }: ToldRelease) => record.snapshot.cpuTotalUsec ?? 0;
     const [first] = program.releases;
     expect(usage(second)).toBeGreaterThan(first === undefined ? 0 : usage(first) + 200);
     await program.journalUntil("it to be deleted", () => !exists("bp.scope/a"));
@@ -540,7 +545,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.runToEnd("bp.scope/b");
     await until("both", () => program.releases.length === 2);
     // The figures of a short process can come late: either may be the first.
-    const ofA = ({ record }: Release) => textOf(record.snapshot.path) === "/bp.scope/a";
+    const ofA = ({ record }: ToldRelease) => textOf(record.snapshot.path) === "/bp.scope/a";
     program.journalled(program.releases.filter(ofA));
     expect(await program.stop()).toBe(0);
     expect([exists("bp.scope/a"), exists("bp.scope/b")]).toEqual([false, true]);

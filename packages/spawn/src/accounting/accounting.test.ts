@@ -2,7 +2,7 @@
  * Accounting on a simulated machine that is killed, loses its power, and has a disk that
  * fails, at any moment: nothing is lost and nothing is booked twice.
  */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import { type CgroupRecord, type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { Journal, type JournalDirectory, type JournalFile, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
@@ -124,7 +124,7 @@ class SimulatedSink implements AccountingSink {
     this.#listener();
   }
 
-  async run(records: readonly CgroupRecord[], { begin }: Run): Promise<Outcome> {
+  async run(records: readonly EncodedRecord[], { begin }: Run): Promise<Outcome> {
     this.#runs++;
     try {
       return await this.#run(records, begin);
@@ -133,7 +133,7 @@ class SimulatedSink implements AccountingSink {
     }
   }
 
-  async #run(records: readonly CgroupRecord[], begin: () => Promise<void>): Promise<Outcome> {
+  async #run(records: readonly EncodedRecord[], begin: () => Promise<void>): Promise<Outcome> {
     const fails = () => this.#machine.chance(this.failures / 3);
     const failed = { type: "failed", message: "failed" } as const;
     await this.#wait();
@@ -141,13 +141,13 @@ class SimulatedSink implements AccountingSink {
     if (fails()) return { ...failed, effect: "none", cause: "script" };
     if (!this.handlers.bearsRepetition) await begin();
     await this.#wait();
-    for (const { snapshot } of records) this.#insert(snapshot);
+    for (const record of records) this.#insert(record);
     await this.#wait();
     if (fails()) return { ...failed, effect: "taken", cause: "script" };
     return { type: "done" };
   }
 
-  #insert({ id, report, cpuTotalUsec = 0 }: CgroupRecord["snapshot"]): void {
+  #insert({ id, report, cpuTotalUsec = 0 }: EncodedRecord): void {
     const { rows } = this.#machine;
     const known = rows.findIndex((row) => row.id === id && row.report === report);
     if (this.handlers.bearsRepetition && known >= 0) rows.splice(known, 1);
@@ -189,7 +189,7 @@ class SimulatedReaper {
     const report = this.#reports.get(id) ?? 1;
     const snapshot = { path: bytesOfText(`/${id}`), id, report, measuredMs: 0, cpuTotalUsec };
     const number = this.#nextRelease++;
-    const record = { snapshot, xattrs: [] };
+    const record = encodeRecord({ snapshot, xattrs: [] });
     const release = { number, record, vanished: false, isFound: false, replaces: undefined };
     this.#releases.set(number, directory);
     this.#current.set(directory, number);

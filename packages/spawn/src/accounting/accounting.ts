@@ -2,7 +2,7 @@
  * From a cgroup that ran empty to its handler: the journal, what goes into it, what comes
  * out of it, and the script.
  */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import type { Journal } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { AccountingConfig } from "../config.ts";
@@ -96,8 +96,8 @@ export class Accounting {
   }
 
   /** Takes over what was measured of running cgroups. */
-  interim(records: readonly CgroupRecord[]): void {
-    this.#queue.interim(records.filter(({ snapshot }) => !this.intake.hasRunEmpty(snapshot.id)));
+  interim(records: readonly EncodedRecord[]): void {
+    this.#queue.interim(records.filter(({ id }) => !this.intake.hasRunEmpty(id)));
   }
 
   /** Decides on what an earlier run has left. @throws JournalClosed (rejects) */

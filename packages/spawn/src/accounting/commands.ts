@@ -1,7 +1,13 @@
 /** Commands for people who write scripts: they need no running daemon. */
 import { readFileSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
-import { type CgroupRecord, isSnapshot, tryFindCgroup2, tryParseRecord } from "@cm4all/cgroup";
+import {
+  type CgroupRecord,
+  encodeRecord,
+  isSnapshot,
+  tryFindCgroup2,
+  tryParseRecord,
+} from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
 import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
@@ -133,7 +139,10 @@ export async function runScript(
       host.once("ended", (reason) => fail(failure(`the script host ended: ${reason}`)));
       host.start();
     });
-    const outcome = await host.run([record], { kind: "released", begin: async () => {} });
+    const outcome = await host.run([encodeRecord(record)], {
+      kind: "released",
+      begin: async () => {},
+    });
     if (outcome.type === "failed") throw failure(outcome.message, outcome.traceback);
     if (outcome.type === "interrupted") throw failure(outcome.message);
   } finally {

@@ -1,5 +1,5 @@
 /** A record that the queue has in memory. */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import { type ByteString, textOf } from "@cm4all/linux";
 import type { WaitingRecord } from "./window.ts";
 
@@ -8,7 +8,7 @@ export interface Entry {
   readonly id: string;
   readonly path: ByteString;
   /** Undefined if it was let go, to be read again. */
-  record: CgroupRecord | undefined;
+  record: EncodedRecord | undefined;
   /** Of the record in the journal. */
   readonly bytes: number;
   isRunning: boolean;
@@ -30,8 +30,8 @@ export interface Entry {
 export function newEntry({ number, record, bytes }: WaitingRecord): Entry {
   return {
     number,
-    id: record.snapshot.id,
-    path: record.snapshot.path,
+    id: record.id,
+    path: record.path,
     record,
     bytes,
     isRunning: false,

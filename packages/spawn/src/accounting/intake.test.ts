@@ -1,4 +1,5 @@
 /** The order of things on the disk; accounting.test.ts tries what comes of it. */
+import { encodeRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -79,7 +80,7 @@ function release(number: number, fields: Partial<Release> & { usec?: number } = 
     measuredMs: 0,
     cpuTotalUsec: usec,
   };
-  const record = { snapshot, xattrs: [] };
+  const record = encodeRecord({ snapshot, xattrs: [] });
   const all = { number, record, vanished: false, isFound: false, replaces: undefined, ...rest };
   intake.released([all]);
 }
@@ -124,7 +125,7 @@ describe("the intake", () => {
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(2 ** 20))] as const]];
     for (let i = 0; i < 100; i++) {
       const snapshot = { path: bytesOfText(`/${i}`), id: `${i}`, report: 1, measuredMs: 0 };
-      release(i, { record: { snapshot, xattrs } });
+      release(i, { record: encodeRecord({ snapshot, xattrs }) });
     }
     for (let i = 0; i < 10; i++) await journal.sync();
     expect(answers).toEqual(Array.from({ length: 100 }, (_, i) => i));

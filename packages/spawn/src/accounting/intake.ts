@@ -9,7 +9,7 @@
  * - Until it is known which directories there are (`scanned`), and whether there is a
  *   handler at all, releases wait, and their directories stay.
  */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import { type EncodedRecord, withReport } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../log.ts";
@@ -116,7 +116,7 @@ export class Intake {
   /** See ReaperDialogue, also for the other events. */
   released(releases: readonly Release[]): void {
     for (const release of releases) {
-      this.#parts.queue.ranEmpty(release.record.snapshot.id);
+      this.#parts.queue.ranEmpty(release.record.id);
       const key = release.vanished ? this.#nextVanished-- : release.number;
       this.#deferred.set(key, { release, isDeleted: release.vanished });
     }
@@ -140,7 +140,7 @@ export class Intake {
 
   #take({ release, isDeleted }: Deferred): void {
     const { record, isFound, vanished } = release;
-    const { id, report, cpuTotalUsec } = record.snapshot;
+    const { id, report, cpuTotalUsec } = record;
     const before = this.#tracked.ofId(id);
     const number = vanished ? undefined : release.number;
     if (isFound && before !== undefined && !hasGrown(before, cpuTotalUsec)) {
@@ -175,7 +175,7 @@ export class Intake {
     }
     const { record, report } = tracked;
     if (record === undefined) return;
-    const numbered = { ...record, snapshot: { ...record.snapshot, report } };
+    const numbered = withReport(record, report);
     tracked.record = undefined;
     const { number, bytes } = await this.#append(tracked, numbered);
     tracked.number = number;
@@ -195,10 +195,10 @@ export class Intake {
   /** Returns the record's number, if it was not withdrawn before. @throws JournalClosed (rejects) */
   async #append(
     tracked: Tracked,
-    record: CgroupRecord,
+    record: EncodedRecord,
   ): Promise<{ readonly number: number | undefined; readonly bytes: number }> {
     if (!this.#budget.hasRoom) await this.#budget.room();
-    const payload = Buffer.from(JSON.stringify(record));
+    const payload = Buffer.from(record.json);
     const bytes = payload.length;
     this.#budget.take(bytes);
     try {
@@ -331,7 +331,7 @@ export class Intake {
   async scanned(populated: readonly string[]): Promise<void> {
     const releaser = this.#releaser;
     const running = new Set(populated);
-    const empty = [...this.#deferred.values()].map(({ release }) => release.record.snapshot.id);
+    const empty = [...this.#deferred.values()].map(({ release }) => release.record.id);
     const ids = new Set([...populated, ...empty]);
     const found = await this.#find(ids);
     // The next thread tells it all again.

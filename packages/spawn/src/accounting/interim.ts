@@ -4,7 +4,7 @@
  *
  * Invariant: no handler is called for a cgroup that has run empty, or has another handler.
  */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../log.ts";
 import type { AccountingSink } from "./sink.ts";
@@ -26,7 +26,7 @@ export interface InterimOptions {
 
 export class InterimReports {
   readonly #options: InterimOptions;
-  readonly #pending = new Map<string, CgroupRecord>();
+  readonly #pending = new Map<string, EncodedRecord>();
   readonly #running = new Set<string>();
   #runs = 0;
   #lastError: string | undefined;
@@ -47,10 +47,10 @@ export class InterimReports {
   }
 
   /** @param batch how many are handed over in a list */
-  add(records: readonly CgroupRecord[], batch: number): void {
+  add(records: readonly EncodedRecord[], batch: number): void {
     if (!this.#isWanted) return;
     for (const record of records)
-      if (this.#pending.size < MAX_PENDING) this.#pending.set(record.snapshot.id, record);
+      if (this.#pending.size < MAX_PENDING) this.#pending.set(record.id, record);
     this.pump(batch);
   }
 
@@ -76,8 +76,8 @@ export class InterimReports {
     }
   }
 
-  #take(count: number): CgroupRecord[] {
-    const taken: CgroupRecord[] = [];
+  #take(count: number): EncodedRecord[] {
+    const taken: EncodedRecord[] = [];
     for (const [id, record] of this.#pending) {
       if (taken.length >= count) break;
       if (this.#running.has(id)) continue;
@@ -87,10 +87,10 @@ export class InterimReports {
     return taken;
   }
 
-  async #run(records: readonly CgroupRecord[]): Promise<void> {
+  async #run(records: readonly EncodedRecord[]): Promise<void> {
     const { sink, onEnded } = this.#options;
     this.#runs++;
-    for (const { snapshot } of records) this.#running.add(snapshot.id);
+    for (const { id } of records) this.#running.add(id);
     try {
       const outcome = await sink.run(records, { kind: "running", begin: refuse });
       if (outcome.type === "done") this.#succeeded(records.length);
@@ -98,7 +98,7 @@ export class InterimReports {
     } catch (error) {
       this.#failed(errorText(error));
     }
-    for (const { snapshot } of records) this.#running.delete(snapshot.id);
+    for (const { id } of records) this.#running.delete(id);
     this.#runs--;
     onEnded();
   }

@@ -1,4 +1,4 @@
-import type { CgroupRecord } from "@cm4all/cgroup";
+import { type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
 import type { Handlers, Outcome, Run } from "@cm4all/lua";
@@ -39,8 +39,8 @@ class FakeSink implements AccountingSink {
     this.#listener = listener;
   }
 
-  run(records: readonly CgroupRecord[], run: Run): Promise<Outcome> {
-    const name = records.map(({ snapshot: { id, report } }) => `${id}#${report}`).join(" ");
+  run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
+    const name = records.map(({ id, report }) => `${id}#${report}`).join(" ");
     this.calls.push(run.kind === "running" ? `running ${name}` : name);
     return new Promise((end) => {
       this.running.set(name, { run, end });
@@ -79,7 +79,7 @@ class FakeSink implements AccountingSink {
 
 /** A journal without a disk. */
 class Records {
-  readonly #records: CgroupRecord[] = [];
+  readonly #records: EncodedRecord[] = [];
   readonly states: RecordState[] = [];
   /** Of each record. */
   bytes = 500;
@@ -94,7 +94,7 @@ class Records {
   append(id: string, report: number): number {
     const snapshot = { path: bytesOfText(`/${id}`), id, report, measuredMs: 0 };
     this.states.push(WAITING);
-    return this.#records.push({ snapshot, xattrs: [] }) - 1;
+    return this.#records.push(encodeRecord({ snapshot, xattrs: [] })) - 1;
   }
 
   async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
@@ -110,7 +110,7 @@ class Records {
     return { records, damaged: [] };
   }
 
-  async readAgain(number: number): Promise<CgroupRecord | undefined> {
+  async readAgain(number: number): Promise<EncodedRecord | undefined> {
     return this.#records[number];
   }
 
@@ -651,10 +651,10 @@ describe("a handler of lists", () => {
 describe("interim reports", () => {
   const interim = (...ids: string[]) =>
     queue.interim(
-      ids.map((id) => ({
-        snapshot: { path: bytesOfText(`/${id}`), id, report: 0, measuredMs: 0 },
-        xattrs: [],
-      })),
+      ids.map((id) => {
+        const snapshot = { path: bytesOfText(`/${id}`), id, report: 0, measuredMs: 0 };
+        return encodeRecord({ snapshot, xattrs: [] });
+      }),
     );
 
   it.each([

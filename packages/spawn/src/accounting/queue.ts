@@ -11,7 +11,7 @@
  *   those that fail.
  * - How many handlers may run is the sink's business alone.
  */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
@@ -120,7 +120,7 @@ export class AccountingQueue {
   }
 
   /** Takes over what was measured of running cgroups. */
-  interim(records: readonly CgroupRecord[]): void {
+  interim(records: readonly EncodedRecord[]): void {
     if (!this.#isDraining && !this.#outage.isOn) this.#interim.add(records, this.#policy.batch);
   }
 

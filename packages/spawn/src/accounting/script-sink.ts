@@ -10,7 +10,7 @@
  *   processes, and one in the end.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
 import {
   type Handlers,
@@ -60,7 +60,7 @@ export class ScriptSink implements AccountingSink {
     return this.#host?.handlers ?? NO_HANDLERS;
   }
 
-  async run(records: readonly CgroupRecord[], run: Run): Promise<Outcome> {
+  async run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
     if (this.#host === undefined) throw new Error("there is no script host");
     return this.#host.run(records, run);
   }

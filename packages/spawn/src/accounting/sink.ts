@@ -1,5 +1,5 @@
 /** Where records are handed to: the script host, as the queue sees it. */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import type { Handlers, Outcome, Run } from "@cm4all/lua";
 
 /**
@@ -17,7 +17,7 @@ export interface AccountingSink {
   /** What the script has. */
   readonly handlers: Handlers;
   /** Calls a handler, which is there. Only called while there is room. */
-  run(records: readonly CgroupRecord[], run: Run): Promise<Outcome>;
+  run(records: readonly EncodedRecord[], run: Run): Promise<Outcome>;
   /** Has `listener` called after each change of `state`, besides those that were given before. */
   onStateChange(listener: () => void): void;
 }

@@ -1,5 +1,5 @@
 /** The records of cgroups whose directories are there. */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import type { WaitingRecord } from "./window.ts";
 
 /** A record of a cgroup, from its release until the directory is gone. */
@@ -14,7 +14,7 @@ export interface Tracked {
   /** Resolves when it is written, or is not going to be. */
   written: Promise<void>;
   /** Itself, until it is on the disk. */
-  record: CgroupRecord | undefined;
+  record: EncodedRecord | undefined;
   /** For the handler that follows soon. */
   fresh: WaitingRecord | undefined;
   /** Its number in the reaper's thread that runs; undefined if an earlier thread told it. */

@@ -30,7 +30,7 @@ function append(id: string, bytes = 0): Promise<number> {
 async function read(count: number): Promise<string[]> {
   const { records } = await window.read(count, (number) => taken.has(number));
   for (const { number } of records) taken.add(number);
-  return records.map(({ record }) => record.snapshot.id);
+  return records.map(({ record }) => record.id);
 }
 
 describe("the window", () => {

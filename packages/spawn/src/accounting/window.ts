@@ -6,7 +6,7 @@
  * - A record that is waiting, available and not the queue's is above the cursor.
  * - Nothing above the limit is read: the intake says first whether its directory is there.
  */
-import { type CgroupRecord, tryParseRecord } from "@cm4all/cgroup";
+import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
 import { isOfBoot } from "./boot.ts";
 
@@ -18,7 +18,7 @@ const MAX_BYTES = 4 * 1024 * 1024;
 
 export interface WaitingRecord {
   readonly number: number;
-  readonly record: CgroupRecord;
+  readonly record: EncodedRecord;
   /** Of it in the journal. */
   readonly bytes: number;
 }
@@ -117,7 +117,7 @@ export class RecordWindow {
   }
 
   /** Returns a record that was taken before; undefined if it is not there any more. @throws system errors of reading */
-  async readAgain(number: number): Promise<CgroupRecord | undefined> {
+  async readAgain(number: number): Promise<EncodedRecord | undefined> {
     const journal = this.#journal;
     if (journal?.state(number) !== RecordState.WAITING) return undefined;
     const loaded = await this.#load(journal, number);
@@ -140,8 +140,8 @@ export class RecordWindow {
     return journal.state(number) === RecordState.WAITING && !this.#options.isHeld(number);
   }
 
-  #isClosed({ snapshot }: CgroupRecord): boolean {
-    return !this.#isBootOpen && isOfBoot(snapshot.id, this.#options.bootId);
+  #isClosed({ id }: EncodedRecord): boolean {
+    return !this.#isBootOpen && isOfBoot(id, this.#options.bootId);
   }
 
   async #load(journal: Journal, number: number): Promise<WaitingRecord | DamagedRecord> {
@@ -150,7 +150,7 @@ export class RecordWindow {
     if (fresh !== undefined) return fresh;
     try {
       const payload = await journal.read(number);
-      const record = tryParseRecord(payload.toString());
+      const record = tryDecodeRecord(payload.toString());
       if (record !== undefined) return { number, record, bytes: payload.length };
     } catch (error) {
       if (!(error instanceof NoRecord)) throw error;

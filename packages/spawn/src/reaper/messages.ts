@@ -1,5 +1,5 @@
 /** The dialogue between the main thread and the reaper's thread. */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import type { ByteString } from "@cm4all/linux";
 import type { Dialogue } from "../thread/dialogue.ts";
 import type { ReaperMetrics } from "./metrics.ts";
@@ -27,7 +27,7 @@ export interface ReaperOptions {
 export interface Release {
   /** The number by which both sides speak of it; unique in a thread's life. */
   readonly number: number;
-  readonly record: CgroupRecord;
+  readonly record: EncodedRecord;
   /** Removed by others before it was measured: nothing is to be deleted. */
   readonly vanished: boolean;
   /** It was there when the thread began, which had not said `scanned` yet: an earlier one may have told of it. */
@@ -63,6 +63,6 @@ export interface ReaperDialogue extends Dialogue {
     /** They have processes again: their records are to be forgotten. No event follows for them. */
     withdrawn(releases: readonly number[]): void;
     /** Running cgroups, measured. */
-    interim(records: readonly CgroupRecord[]): void;
+    interim(records: readonly EncodedRecord[]): void;
   };
 }

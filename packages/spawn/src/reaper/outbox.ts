@@ -1,5 +1,5 @@
 /** Collects what is told to the main thread in a turn: each message costs more than its contents. */
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import type { ParentThread } from "../thread/parent-thread.ts";
 import type { ReaperDialogue, Release } from "./messages.ts";
 
@@ -7,7 +7,7 @@ export type TellMain = Pick<ParentThread<ReaperDialogue>, "post">;
 
 export class Outbox {
   readonly #main: TellMain;
-  #interim: CgroupRecord[] = [];
+  #interim: EncodedRecord[] = [];
   #released: Release[] = [];
   #withdrawn: number[] = [];
   #kept: number[] = [];
@@ -18,7 +18,7 @@ export class Outbox {
     this.#main = main;
   }
 
-  interim(record: CgroupRecord): void {
+  interim(record: EncodedRecord): void {
     this.#interim.push(record);
   }
 

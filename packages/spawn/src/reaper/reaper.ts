@@ -2,7 +2,7 @@
  * The reaper on its thread: connects the watched tree, the decisions and the files of
  * the cgroups with the thread's event loop.
  */
-import type { CgroupRecord, CgroupSnapshot } from "@cm4all/cgroup";
+import { type CgroupSnapshot, type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { EPOLLIN, errorText, Inotify, textOf } from "@cm4all/linux";
 import { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
@@ -222,8 +222,8 @@ export class Reaper {
     return this.#files.measure(node, bornMs, (fd, mode) => this.#xattrs.read(node, fd, mode));
   }
 
-  #record(node: Node, snapshot: CgroupSnapshot): CgroupRecord {
-    return { snapshot, xattrs: this.#xattrs.of(node) };
+  #record(node: Node, snapshot: CgroupSnapshot): EncodedRecord {
+    return encodeRecord({ snapshot, xattrs: this.#xattrs.of(node) });
   }
 
   #released(

@@ -3,7 +3,7 @@
  * what the main thread would tell it. `argv[2]` are the reaper's options as JSON.
  */
 import { isMainThread } from "node:worker_threads";
-import type { CgroupRecord } from "@cm4all/cgroup";
+import type { EncodedRecord } from "@cm4all/cgroup";
 import type { Release } from "../../src/reaper/messages.ts";
 import type { ReaperMetrics } from "../../src/reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "../../src/reaper/thread.ts";
@@ -21,7 +21,7 @@ export type FromProgram =
   | { kind: "released"; releases: readonly Release[] }
   | { kind: "deleted" | "kept" | "withdrawn"; releases: readonly number[] }
   | { kind: "scanned"; populated: readonly string[] }
-  | { kind: "interim"; records: readonly CgroupRecord[] }
+  | { kind: "interim"; records: readonly EncodedRecord[] }
   | { kind: "status"; status: ReaperMetrics };
 
 function send(message: FromProgram): void {

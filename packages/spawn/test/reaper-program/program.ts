@@ -1,7 +1,7 @@
 /** Runs the reaper's test program. */
 import { type ChildProcess, execFileSync, fork } from "node:child_process";
 import { join } from "node:path";
-import type { CgroupRecord } from "@cm4all/cgroup";
+import { type CgroupRecord, type EncodedRecord, tryParseRecord } from "@cm4all/cgroup";
 import type { ReaperOptions, Release } from "../../src/reaper/messages.ts";
 import type { ReaperMetrics } from "../../src/reaper/metrics.ts";
 import type { FromProgram, ToProgram } from "./main.ts";
@@ -28,11 +28,20 @@ export async function until<T>(
   }
 }
 
+/** A release, with its record decoded. */
+export type ToldRelease = Omit<Release, "record"> & { readonly record: CgroupRecord };
+
+function decode({ json }: EncodedRecord): CgroupRecord {
+  const record = tryParseRecord(json);
+  if (record === undefined) throw new Error(`no record: ${json}`);
+  return record;
+}
+
 export class ReaperProgram {
   readonly process: ChildProcess;
   /** Lines of its log, without the time. */
   readonly log: string[] = [];
-  readonly releases: Release[] = [];
+  readonly releases: ToldRelease[] = [];
   /** All that was told of releases, such as `deleted 1`. */
   readonly told: string[] = [];
   readonly interim: CgroupRecord[] = [];
@@ -83,7 +92,9 @@ export class ReaperProgram {
   #receive(message: FromProgram): void {
     switch (message.kind) {
       case "released":
-        this.releases.push(...message.releases);
+        this.releases.push(
+          ...message.releases.map((release) => ({ ...release, record: decode(release.record) })),
+        );
         this.told.push(...message.releases.map(({ number }) => `released ${number}`));
         break;
       case "deleted":
@@ -95,7 +106,7 @@ export class ReaperProgram {
         this.populated = message.populated;
         break;
       case "interim":
-        this.interim.push(...message.records);
+        this.interim.push(...message.records.map(decode));
         break;
       case "status":
         this.#statuses.shift()?.(message.status);
@@ -108,7 +119,7 @@ export class ReaperProgram {
   }
 
   /** Says that the records of these releases are on the disk. */
-  journalled(releases: readonly Release[]): void {
+  journalled(releases: readonly ToldRelease[]): void {
     this.#send({ kind: "journalled", releases: releases.map(({ number }) => number) });
   }
 
