@@ -1,9 +1,8 @@
 /** What the kernel tells of a cgroup, and what becomes of it: a snapshot, the attributes of scripts. */
 export { scriptAttributes } from "./attributes.ts";
 export type { CgroupUsage, FigureName } from "./figures.ts";
-export { readCgroupFile } from "./file.ts";
 export { tryFindCgroup2 } from "./mount.ts";
-export { type CgroupEvents, parseCgroupEvents, parseCpuTotalUsec } from "./parse.ts";
+export { parseCpuTotalUsec, parsePopulated } from "./parse.ts";
 export { CgroupReader } from "./reader.ts";
 export {
   type CgroupRecord,

@@ -2,10 +2,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import {
-  parseCgroupEvents,
   parseCpuTotalUsec,
   parseFlatKeyed,
   parseIoStat,
+  parsePopulated,
   parsePressureSomeUsec,
   parseSingleValue,
 } from "./parse.ts";
@@ -14,13 +14,11 @@ const fixtures = join(import.meta.dirname, "../fixtures");
 const read = (kernel: string, name: string) => readFileSync(join(fixtures, kernel, name), "latin1");
 
 describe("cgroup.events", () => {
-  it("tells populated and frozen", () => {
-    expect(parseCgroupEvents("populated 0\nfrozen 1\n")).toEqual({
-      populated: false,
-      frozen: true,
-    });
-    expect(parseCgroupEvents(read("linux-5.10", "cgroup.events")).populated).toBe(true);
-    expect(parseCgroupEvents("").populated).toBeUndefined();
+  it("tells whether it is populated", () => {
+    expect(parsePopulated("populated 0\nfrozen 1\n")).toBe(false);
+    expect(parsePopulated("frozen 0\npopulated 1\n")).toBe(true);
+    expect(parsePopulated(read("linux-5.10", "cgroup.events"))).toBe(true);
+    expect(parsePopulated("")).toBeUndefined();
   });
 });
 
@@ -105,7 +103,7 @@ describe("pressure", () => {
 
 describe("a file that was cut", () => {
   const parsers: Record<string, (text: string) => unknown> = {
-    "cgroup.events": parseCgroupEvents,
+    "cgroup.events": parsePopulated,
     "cpu.stat": parseFlatKeyed,
     "memory.events": parseFlatKeyed,
     "memory.peak": parseSingleValue,

@@ -78,18 +78,10 @@ export function parsePressureSomeUsec(text: string): number | undefined {
   return undefined;
 }
 
-export interface CgroupEvents {
-  /** Whether a process lives in the cgroup or below it. */
-  readonly populated: boolean | undefined;
-  readonly frozen: boolean | undefined;
-}
+const POPULATED = /^populated (\d+)\n/m;
 
-/** Parses `cgroup.events`. */
-export function parseCgroupEvents(text: string): CgroupEvents {
-  const values = parseFlatKeyed(text);
-  const flag = (key: string) => {
-    const value = values.get(key);
-    return value === undefined ? undefined : value !== 0;
-  };
-  return { populated: flag("populated"), frozen: flag("frozen") };
+/** Returns whether a process lives in the cgroup or below it, as `cgroup.events` tells. */
+export function parsePopulated(text: string): boolean | undefined {
+  const value = POPULATED.exec(text)?.[1];
+  return value === undefined ? undefined : Number(value) !== 0;
 }

@@ -1,6 +1,5 @@
 /** Reads the figures of cgroups. */
-import { existsSync } from "node:fs";
-import { isErrno } from "@cm4all/linux";
+import { KeptPath, tryReadTextAt } from "@cm4all/linux";
 import {
   type CgroupUsage,
   type FigureName,
@@ -8,14 +7,26 @@ import {
   KEYED_FILES,
   SINGLE_FILES,
 } from "./figures.ts";
-import { readCgroupFile } from "./file.ts";
-import { parseFlatKeyed, parseSingleValue, type Values } from "./parse.ts";
+import { parseCpuTotalUsec, parseSingleValue, type Values } from "./parse.ts";
 
 type Usage = { -readonly [Name in FigureName]?: CgroupUsage[Name] };
+
+/**
+ * Files that come with a controller wherever the kernel has them at all, by the file of the
+ * controller that every kernel has: without that one they need not be looked for.
+ */
+const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
+  "memory.events": ["memory.peak", "memory.swap.peak"],
+  "pids.events": ["pids.peak", "pids.forks"],
+};
+
+const isCompanionOf = (companion: string, file: string) =>
+  COMPANIONS[file]?.includes(companion) === true;
 
 /** A file, and how its figures are taken from its text. */
 interface Step {
   readonly file: string;
+  readonly path: KeptPath;
   readonly take: (text: string, usage: Usage) => void;
 }
 
@@ -26,7 +37,7 @@ function takeKeyed(parse: (text: string) => Values, figures: [FigureName, string
   };
 }
 
-/** Returns what is read of each cgroup: every file once. */
+/** Returns what is read of each cgroup, in this order: every file once. */
 function planSteps(): Step[] {
   const steps: Step[] = [];
   const keyed = new Map<string, [FigureName, string][]>();
@@ -34,18 +45,26 @@ function planSteps(): Step[] {
     if (source.length === 1) {
       const [file] = source;
       const parse = SINGLE_FILES[file];
-      steps.push({ file, take: (text, usage) => (usage[name] = parse(text)) });
+      steps.push(step(file, (text, usage) => (usage[name] = parse(text))));
       continue;
     }
     const [file, key] = source;
     const figures = keyed.get(file) ?? [];
     if (figures.length === 0) {
       keyed.set(file, figures);
-      steps.push({ file, take: takeKeyed(KEYED_FILES[file], figures) });
+      steps.push(step(file, takeKeyed(KEYED_FILES[file], figures)));
     }
     figures.push([name, key]);
   }
-  return steps;
+  // Those that tell of others come first.
+  return [
+    ...steps.filter(({ file }) => file in COMPANIONS),
+    ...steps.filter(({ file }) => !(file in COMPANIONS)),
+  ];
+}
+
+function step(file: string, take: Step["take"]): Step {
+  return { file, path: new KeptPath(file), take };
 }
 
 const STEPS = planSteps();
@@ -53,12 +72,10 @@ const STEPS = planSteps();
 /** All figures from the beginning, so that every result has the same shape. */
 const NOTHING = Object.fromEntries(figureEntries.map(([name]) => [name, undefined])) as Usage;
 
-/**
- * Reads cgroups one after the other, and remembers which files the last one lacked:
- * looking whether a file is there is cheaper than an exception if it is not.
- */
+const CPU_STAT = new KeptPath("cpu.stat");
+const PIDS_PEAK = new KeptPath("pids.peak");
+
 export class CgroupReader {
-  readonly #missing = new Set<string>();
   readonly #onUnreadable: (name: string, error: unknown) => void;
 
   /** @param onUnreadable told of a file that is there and cannot be read (EACCES, EIO) */
@@ -68,35 +85,38 @@ export class CgroupReader {
 
   /** @param directoryFd an open directory: all figures come from one cgroup */
   read(directoryFd: number): CgroupUsage {
-    const directory = `/proc/self/fd/${directoryFd}/`;
     const usage: Usage = { ...NOTHING };
-    for (const { file, take } of STEPS) {
-      const text = this.#tryRead(directory, file);
-      if (text !== undefined) take(text, usage);
+    const missing: string[] = [];
+    for (const { file, path, take } of STEPS) {
+      if (missing.some((sign) => isCompanionOf(file, sign))) continue;
+      this.#guard(file, () => {
+        const text = tryReadTextAt(directoryFd, path);
+        if (text === undefined) missing.push(file);
+        else take(text, usage);
+      });
     }
     return usage;
   }
 
   /** Returns whether a process has ever lived in it; false also if no file tells. */
   wasUsed(directoryFd: number): boolean {
-    const directory = `/proc/self/fd/${directoryFd}/`;
-    const cpu = this.#tryRead(directory, "cpu.stat");
-    if (cpu !== undefined && (parseFlatKeyed(cpu).get("usage_usec") ?? 0) > 0) return true;
-    const peak = this.#tryRead(directory, "pids.peak");
-    return peak !== undefined && (parseSingleValue(peak) ?? 0) > 0;
+    const isAboveZero = (
+      file: string,
+      path: KeptPath,
+      parse: (text: string) => number | undefined,
+    ) => this.#guard(file, () => (parse(tryReadTextAt(directoryFd, path) ?? "") ?? 0) > 0) === true;
+    return (
+      isAboveZero("cpu.stat", CPU_STAT, parseCpuTotalUsec) ||
+      isAboveZero("pids.peak", PIDS_PEAK, parseSingleValue)
+    );
   }
 
-  #tryRead(directory: string, name: string): string | undefined {
-    const path = directory + name;
-    if (this.#missing.has(name) && !existsSync(path)) return undefined;
+  /** Returns undefined, and tells, if a file cannot be read. */
+  #guard<T>(file: string, read: () => T): T | undefined {
     try {
-      const text = readCgroupFile(path);
-      this.#missing.delete(name);
-      return text;
+      return read();
     } catch (error) {
-      if (isErrno(error, "ENOENT")) this.#missing.add(name);
-      // ENODEV: the cgroup was removed meanwhile. EOPNOTSUPP: the host runs without PSI.
-      else if (!isErrno(error, "ENODEV", "EOPNOTSUPP", "ENOTSUP")) this.#onUnreadable(name, error);
+      this.#onUnreadable(file, error);
       return undefined;
     }
   }

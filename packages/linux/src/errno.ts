@@ -1,11 +1,13 @@
 /** The errnos that calls are compared with, as Linux numbers them on all our machines. @see errno(3) */
 export const EPERM = 1;
+export const ENOENT = 2;
 export const ESRCH = 3;
 export const EINTR = 4;
 export const EBADF = 9;
 export const ECHILD = 10;
 export const EAGAIN = 11;
 export const EFAULT = 14;
+export const ENODEV = 19;
 export const EINVAL = 22;
 export const EPIPE = 32;
 export const ERANGE = 34;

@@ -8,6 +8,7 @@ import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { cheapCall, longFunction } from "./libc.ts";
 import { allocateNative, beginCall, cString, type NativeMemory } from "./memory.ts";
+import { withoutException } from "./node-call.ts";
 
 const AT_FDCWD = -100;
 const O_CLOEXEC = 0o2000000;
@@ -93,14 +94,3 @@ export function readOpenLink(fd: number): string {
 }
 
 let link: NativeMemory | undefined;
-
-/** The errno of an error of Node's, negated, in the place of the error. */
-function withoutException(call: () => number): number {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof Error && "errno" in error && typeof error.errno === "number")
-      return error.errno;
-    throw error;
-  }
-}

@@ -1,6 +1,6 @@
 /** @see inotify(7) */
 import { readSync } from "node:fs";
-import { type ByteString, bytesOf } from "./byte-string.ts";
+import { type ByteString, bytesOfLatin1 } from "./byte-string.ts";
 import { ByteReader } from "./bytes.ts";
 import { check, isErrno } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -45,11 +45,18 @@ export function parseInotifyEvents(bytes: Uint8Array): InotifyEvent[] {
     const wd = reader.i32();
     const mask = reader.u32();
     reader.skip(4);
-    const padded = reader.bytes(reader.u32());
-    const end = padded.indexOf(0);
-    events.push({ wd, mask, name: bytesOf(end < 0 ? padded : padded.subarray(0, end)) });
+    const length = reader.u32();
+    events.push({ wd, mask, name: length === 0 ? NO_NAME : unpadded(reader.bytes(length)) });
   }
   return events;
+}
+
+const NO_NAME = bytesOfLatin1("");
+
+/** @param padded with NULs at its end */
+function unpadded(padded: Buffer): ByteString {
+  const end = padded.indexOf(0);
+  return bytesOfLatin1(padded.toString("latin1", 0, end < 0 ? padded.length : end));
 }
 
 /** The header and a name of NAME_MAX bytes with its NUL. */

@@ -6,6 +6,7 @@
  * thread that lives as long as the thread. Calls are synchronous and never nest,
  * so each starts at the arena's beginning.
  */
+import { type ByteString, bufferOf, latin1Of } from "./byte-string.ts";
 import { addressOf } from "./libc.ts";
 
 const ARENA_BYTES = 256 * 1024;
@@ -74,6 +75,19 @@ function writeString(text: string): number {
     return memory.address;
   }
   const end = start + arena.bytes.write(text, start);
+  arena.bytes[end] = 0;
+  used = (end + 1 + 15) & ~15;
+  return arena.address + start;
+}
+
+/** The address of a NUL-terminated copy of bytes. @throws TypeError if there is a NUL in them */
+export function cBytes(bytes: ByteString): number {
+  const characters = latin1Of(bytes);
+  arena ??= allocateNative(ARENA_BYTES);
+  const start = used;
+  if (characters.includes("\0") || start + characters.length + 1 > ARENA_BYTES)
+    return cString(bufferOf(bytes));
+  const end = start + arena.bytes.write(characters, start, "latin1");
   arena.bytes[end] = 0;
   used = (end + 1 + 15) & ~15;
   return arena.address + start;

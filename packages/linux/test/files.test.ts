@@ -1,4 +1,13 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -14,8 +23,8 @@ describe("Inotify", () => {
     expect(inotify.read()).toEqual([]);
     mkdirSync(join(directory, "sub"));
     const fd = openSync(directory, "r");
-    linux.removeDirectoryAt(fd, "sub");
-    expect(() => linux.removeDirectoryAt(fd, "sub")).toThrow("ENOENT");
+    linux.removeDirectoryAt(fd, linux.bytesOfLatin1("sub"));
+    expect(() => linux.removeDirectoryAt(fd, linux.bytesOfLatin1("sub"))).toThrow("ENOENT");
     closeSync(fd);
     expect(inotify.read()).toEqual([
       { wd, mask: (linux.IN_CREATE | linux.IN_ISDIR) >>> 0, name: "sub" },
@@ -24,6 +33,41 @@ describe("Inotify", () => {
     expect(inotify.unwatch(wd)).toBe(true);
     expect(inotify.unwatch(wd)).toBe(false);
     expect(() => inotify.watch(join(directory, "missing"), linux.IN_CREATE)).toThrow("ENOENT");
+  });
+});
+
+describe("calls relative to a directory", () => {
+  const name = linux.bytesOfText("f\u00e4\n");
+  const at = (path: string) => new linux.KeptPath(path);
+  const openTestDirectory = () => new linux.Fd(openSync(directory, "r"));
+
+  it("open, read and tell the status of names of any bytes", () => {
+    const text = "\u00e4 1\n";
+    writeFileSync(Buffer.concat([Buffer.from(`${directory}/`), linux.bufferOf(name)]), text, {
+      encoding: "latin1",
+    });
+    using opened = openTestDirectory();
+    expect(linux.tryReadTextAt(opened.number, name)).toBe(text);
+    const stat = lstatSync(directory);
+    expect(linux.statusOf(opened.number)).toMatchObject({
+      inode: stat.ino,
+      links: stat.nlink,
+      mode: stat.mode,
+    });
+    const status = linux.tryStatusAt(opened.number, name);
+    expect(status?.device).toBe(linux.statusOf(opened.number).device);
+    expect(Math.abs((status?.birthMs ?? 0) - Date.now())).toBeLessThan(600_000);
+  });
+
+  it("give nothing for what is not there, and an error for what cannot be had", () => {
+    using opened = openTestDirectory();
+    expect(linux.tryReadTextAt(opened.number, at("missing"))).toBeUndefined();
+    expect(linux.tryStatusAt(opened.number, at("missing"))).toBeUndefined();
+    expect(() => linux.openDirectoryAt(opened.number, at("missing"))).toThrow("ENOENT");
+    symlinkSync(".", join(directory, "link"));
+    expect(() => linux.openDirectoryAt(opened.number, at("link"))).toThrow(/ENOTDIR|ELOOP/);
+    expect(linux.tryStatusAt(opened.number, at("link"))?.mode).toBe(0o120777);
+    expect(() => linux.tryReadTextAt(opened.number, at("."))).toThrow("EISDIR");
   });
 });
 

@@ -17,5 +17,15 @@ export function isOfBoot(id: string, bootId: string): boolean {
  * suspended, and no step of the wall clock changes it. @see CLOCK_BOOTTIME in clock_gettime(2)
  */
 export function bootTimeMs(): number {
-  return uptime() * 1000;
+  const nowMs = performance.now();
+  if (nowMs - lookedUpMs >= LOOKED_UP_MS) {
+    aheadMs = uptime() * 1000 - nowMs;
+    lookedUpMs = nowMs;
+  }
+  return nowMs + aheadMs;
 }
+
+/** `uptime` reads a file, so that the clock which stands still meanwhile serves for so long. */
+const LOOKED_UP_MS = 1000;
+let lookedUpMs = Number.NEGATIVE_INFINITY;
+let aheadMs = 0;

@@ -9,7 +9,7 @@ import {
   tryParseRecord,
 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
-import { type ByteString, bytesOfText, errorText, textOf } from "@cm4all/linux";
+import { type ByteString, bytesOfText, errorText, statusOf, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
 import type { Config } from "../config.ts";
 import { CgroupFiles } from "../reaper/cgroup-files.ts";
@@ -71,7 +71,7 @@ export function measureCgroup(
   const root = new OpenRoot(rootPath);
   try {
     const files = new CgroupFiles(root, (_, text) => console.error(text));
-    const inode = root.inode(below);
+    const { inode } = root.withDirectory(below, statusOf);
     const measured = files.measure({ path: below, inode }, undefined);
     if (typeof measured === "string")
       throw new CommandFailure(`${path} is ${measured}`, EX_NOINPUT);

@@ -1,23 +1,24 @@
 /** Reads and deletes cgroups for the reaper. */
-import { type BigIntStats, fstatSync, lstatSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import {
   type CgroupMeasurement,
   CgroupReader,
-  parseCgroupEvents,
   parseCpuTotalUsec,
-  readCgroupFile,
+  parsePopulated,
 } from "@cm4all/cgroup";
 import {
   type ByteString,
-  bufferOf,
   bytesOfLatin1,
   errorText,
+  type FileStatus,
   isErrno,
   joinPath,
-  nodePathOf,
+  KeptPath,
   removeDirectoryAt,
-  splitPath,
+  statusOf,
   textOf,
+  tryReadTextAt,
+  tryStatusAt,
 } from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
 
@@ -25,7 +26,7 @@ import type { OpenRoot } from "./open-root.ts";
 export interface CgroupDirectory {
   /** Below the cgroup2 root. */
   readonly path: ByteString;
-  readonly inode: bigint;
+  readonly inode: number;
 }
 
 /**
@@ -38,8 +39,9 @@ export type Removal = "removed" | "gone" | "populated" | "grown" | "busy" | "fai
 /** Tells the log. @param key what was told once under this key is not told again */
 export type Complain = (key: string, text: string) => void;
 
-const EVENTS_FILE = bytesOfLatin1("cgroup.events");
-const CPU_FILE = bytesOfLatin1("cpu.stat");
+const EVENTS_NAME = bytesOfLatin1("cgroup.events");
+const EVENTS_PATH = new KeptPath("cgroup.events");
+const CPU_NAME = bytesOfLatin1("cpu.stat");
 
 /** ENODEV: the file was open already when its cgroup was removed. */
 function isGone(error: unknown): boolean {
@@ -64,8 +66,7 @@ export class CgroupFiles {
   isPopulated(directory: CgroupDirectory): boolean | undefined {
     const { path } = directory;
     try {
-      const text = this.#root.at(joinPath(path, EVENTS_FILE), readCgroupFile);
-      const { populated } = parseCgroupEvents(text);
+      const populated = this.#root.at(path, isPopulatedAt);
       // Somebody could have put another cgroup in its place, which is not ours to judge.
       return populated === true && !this.#isThere(directory) ? undefined : populated;
     } catch (error) {
@@ -75,7 +76,7 @@ export class CgroupFiles {
   }
 
   #isThere({ path, inode }: CgroupDirectory): boolean {
-    return this.#root.at(path, (name) => inodeOf(name)) === inode;
+    return this.#root.at(path, tryStatusAt)?.inode === inode;
   }
 
   /** Returns whether a process has ever lived in it. */
@@ -92,14 +93,15 @@ export class CgroupFiles {
     bornMs: number | undefined,
     also?: (fd: number, mode: number) => void,
   ): CgroupMeasurement | "gone" | "unreadable" {
-    return this.#read(directory, (fd, { birthtimeNs, mode }) => {
+    return this.#read(directory, (fd, { birthMs, mode }) => {
       const usage = this.#reader.read(fd);
       // Every cgroup has a cpu.stat; it cannot be read when the cgroup was removed just now.
-      if (usage.cpuTotalUsec === undefined && !isAlive(fd)) return "gone";
-      also?.(fd, Number(mode));
-      // A kernel that keeps no birth time of a cgroup says 1970.
-      const birthMs = birthtimeNs > 0n ? Number(birthtimeNs) / 1e6 : bornMs;
-      return { ...this.identify(directory, birthMs), ...usage };
+      if (usage.cpuTotalUsec === undefined && tryReadTextAt(fd, EVENTS_PATH) === undefined)
+        return "gone";
+      also?.(fd, mode);
+      const { path, id, measuredMs } = this.identify(directory, undefined);
+      // One shape for all: V8 copies the first object of a literal quickly, and no other.
+      return { ...usage, path, id, measuredMs, birthMs: birthMs ?? bornMs };
     });
   }
 
@@ -109,7 +111,7 @@ export class CgroupFiles {
   }
 
   /** Returns the `cgroup.id` of the directory with this inode. */
-  id(inode: bigint): string {
+  id(inode: number): string {
     return `${this.#bootId}:${inode}`;
   }
 
@@ -119,22 +121,22 @@ export class CgroupFiles {
    */
   remove(directory: CgroupDirectory, maxUsec: number | undefined): Removal {
     const { path, inode } = directory;
-    const { directory: parent, name } = splitPath(path);
     try {
-      return this.#root.withDirectory(parent, (parentFd) => {
-        const target = joinPath(bytesOfLatin1(`/proc/self/fd/${parentFd}`), name);
-        const wasUsed = lookAgain(target, maxUsec);
+      return this.#root.at(path, (fd, name) => {
+        // A process that has come and gone has used some; one that is there keeps it.
+        const isGrown = maxUsec !== undefined && readCpuTotalUsec(fd, name) > maxUsec;
         // An inode has one name and comes once: so it was this one that was looked at.
-        if (inodeOf(nodePathOf(target)) !== inode) return "gone";
-        if (wasUsed !== undefined) return wasUsed;
+        if (tryStatusAt(fd, name)?.inode !== inode) return "gone";
+        if (isGrown) return isPopulatedAt(fd, name) === true ? "populated" : "grown";
         // Here somebody could still put another cgroup in its place. The kernel removes
         // that only while it is empty, and a spawner creates it again on ENOENT.
-        removeDirectoryAt(parentFd, bufferOf(name));
+        removeDirectoryAt(fd, name);
         return "removed";
       });
     } catch (error) {
       if (isGone(error)) return "gone";
-      if (isErrno(error, "EBUSY")) return "busy";
+      if (isErrno(error, "EBUSY"))
+        return this.isPopulated(directory) === true ? "populated" : "busy";
       const shown = textOf(path);
       this.#complain(`remove ${shown}`, `cannot delete ${shown}: ${errorText(error)}`);
       return "failed";
@@ -144,12 +146,12 @@ export class CgroupFiles {
   /** Opens the directory, if it is still the same one. */
   #read<T>(
     { path, inode }: CgroupDirectory,
-    use: (fd: number, stat: BigIntStats) => T,
+    use: (fd: number, status: FileStatus) => T,
   ): T | "gone" | "unreadable" {
     try {
       return this.#root.withDirectory(path, (fd) => {
-        const stat = fstatSync(fd, { bigint: true });
-        return stat.ino === inode ? use(fd, stat) : "gone";
+        const status = statusOf(fd);
+        return status.inode === inode ? use(fd, status) : "gone";
       });
     } catch (error) {
       if (isGone(error)) return "gone";
@@ -159,27 +161,13 @@ export class CgroupFiles {
   }
 }
 
-/** Returns how a cgroup was used since it was measured; undefined if it was not. */
-function lookAgain(
-  target: ByteString,
-  maxUsec: number | undefined,
-): "populated" | "grown" | undefined {
-  const read = (file: ByteString) => readCgroupFile(nodePathOf(joinPath(target, file)));
-  if (parseCgroupEvents(read(EVENTS_FILE)).populated === true) return "populated";
-  if (maxUsec === undefined) return undefined;
-  return (parseCpuTotalUsec(read(CPU_FILE)) ?? 0) > maxUsec ? "grown" : undefined;
+function isPopulatedAt(fd: number, cgroup: ByteString): boolean | undefined {
+  const text = tryReadTextAt(fd, joinPath(cgroup, EVENTS_NAME));
+  return text === undefined ? undefined : parsePopulated(text);
 }
 
-function inodeOf(path: string | Buffer): bigint | undefined {
-  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
-}
-
-/** Returns whether the cgroup of an open directory still exists. */
-function isAlive(fd: number): boolean {
-  try {
-    readCgroupFile(`/proc/self/fd/${fd}/cgroup.events`);
-    return true;
-  } catch (error) {
-    return !isGone(error);
-  }
+/** Returns 0 if it is gone. */
+function readCpuTotalUsec(fd: number, cgroup: ByteString): number {
+  const text = tryReadTextAt(fd, joinPath(cgroup, CPU_NAME));
+  return text === undefined ? 0 : (parseCpuTotalUsec(text) ?? 0);
 }

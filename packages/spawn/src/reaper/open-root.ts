@@ -5,18 +5,21 @@
  *
  * A path is empty or starts with `/`.
  */
-import { closeSync, constants, fstatSync, openSync, statfsSync } from "node:fs";
+import { constants, openSync, statfsSync } from "node:fs";
 import {
   type ByteString,
   bytesOfLatin1,
   errorText,
+  Fd,
   latin1Of,
   nodePathOf,
+  O_PATH,
+  openDirectoryAt,
+  statusOf,
   textOf,
 } from "@cm4all/linux";
 
 const O_CLOEXEC = 0o2000000;
-const O_PATH = 0o10000000;
 const O_DIRECTORY_ONLY = constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC;
 
 /** The types of file systems that administrators take for cgroup2. @see statfs(2) */
@@ -31,20 +34,15 @@ const MAGIC_NAMES = new Map([
 /** PATH_MAX is 4096 bytes: a longer path is walked in steps of this length. */
 const STEP_BYTES = 3500;
 
-/** Returns what Node opens `path` below an open directory by. @param path as latin1 */
-function nodePathBelow(fd: number, path: string): string | Buffer {
-  return nodePathOf(bytesOfLatin1(`/proc/self/fd/${fd}${path}`));
-}
-
-/** @param path as latin1 */
-function walk<T>(fd: number, path: string, use: (name: string | Buffer) => T): T {
-  if (path.length <= STEP_BYTES) return use(nodePathBelow(fd, path));
+/** @param path as latin1, relative */
+function walk<T>(fd: number, path: string, use: (fd: number, path: ByteString) => T): T {
+  if (path.length <= STEP_BYTES) return use(fd, bytesOfLatin1(path));
   const cut = path.lastIndexOf("/", STEP_BYTES);
-  const step = openSync(nodePathBelow(fd, path.slice(0, cut)), O_PATH | O_DIRECTORY_ONLY);
+  const step = openDirectoryAt(fd, bytesOfLatin1(path.slice(0, cut)), O_PATH);
   try {
-    return walk(step, path.slice(cut), use);
+    return walk(step.number, path.slice(cut + 1), use);
   } finally {
-    closeSync(step);
+    step.close();
   }
 }
 
@@ -80,43 +78,44 @@ export function checkCgroupRoot(path: ByteString): void {
 
 /** An open directory; its owner closes it. */
 export class OpenRoot {
-  readonly fd: number;
+  readonly #directory: Fd;
   /** The file system's device number: a directory with another one is a mount's. */
-  readonly device: bigint;
+  readonly device: number;
 
   constructor(path: ByteString) {
-    this.fd = openSync(nodePathOf(path), O_DIRECTORY_ONLY);
-    this.device = fstatSync(this.fd, { bigint: true }).dev;
+    this.#directory = new Fd(openSync(nodePathOf(path), O_DIRECTORY_ONLY));
+    this.device = statusOf(this.fd).device;
   }
 
-  /** Calls `use` with a name by which `path` can be opened, valid during the call. */
-  at<T>(path: ByteString, use: (name: string | Buffer) => T): T {
-    return walk(this.fd, latin1Of(path), use);
+  get fd(): number {
+    return this.#directory.number;
+  }
+
+  /** Calls `use` with a directory and what `path` is relative to it, both valid during the call. */
+  at<T>(path: ByteString, use: (directoryFd: number, path: ByteString) => T): T {
+    return walk(this.fd, latin1Of(path).slice(1), use);
   }
 
   /** Opens a directory for the length of `use`. */
   withDirectory<T>(path: ByteString, use: (fd: number) => T): T {
-    const fd = this.openDirectory(path);
+    const directory = this.openDirectory(path);
     try {
-      return use(fd);
+      return use(directory.number);
     } finally {
-      closeSync(fd);
+      directory.close();
     }
   }
 
   /** Opens a directory, which the caller closes. */
-  openDirectory(path: ByteString): number {
-    // The name of an open directory itself is a symbolic link.
-    const entry = latin1Of(path) === "" ? "/." : latin1Of(path);
-    return walk(this.fd, entry, (name) => openSync(name, O_DIRECTORY_ONLY));
-  }
-
-  /** The inode of a directory. */
-  inode(path: ByteString): bigint {
-    return this.withDirectory(path, (fd) => fstatSync(fd, { bigint: true }).ino);
+  openDirectory(path: ByteString): Fd {
+    return this.at(path, (fd, relative) =>
+      openDirectoryAt(fd, latin1Of(relative) === "" ? SELF : relative),
+    );
   }
 
   close(): void {
-    closeSync(this.fd);
+    this.#directory.close();
   }
 }
+
+const SELF = bytesOfLatin1(".");

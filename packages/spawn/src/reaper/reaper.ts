@@ -228,10 +228,10 @@ export class Reaper {
 
   #released(
     node: Node,
-    { snapshot, ...release }: LifecycleRelease,
+    { number, snapshot, vanished, isFound, replaces }: LifecycleRelease,
     before: CgroupSnapshot | undefined,
   ): boolean {
-    if (release.vanished)
+    if (vanished)
       this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
     else {
       countUsage(this.#counts, node, snapshot, before);
@@ -239,7 +239,8 @@ export class Reaper {
       if (line !== undefined) this.#log(LOG_INFO, line);
     }
     if (!this.#isAccounting) return false;
-    this.#outbox.released({ ...release, record: this.#record(node, snapshot) });
+    const record = this.#record(node, snapshot);
+    this.#outbox.released({ number, record, vanished, isFound, replaces });
     return true;
   }
 

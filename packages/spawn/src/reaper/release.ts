@@ -102,13 +102,15 @@ export class ReleaseStage<Node> {
     cgroup.last = snapshot;
     cgroup.sample = undefined;
     this.#counts.releasedCgroups++;
-    const release = { ...this.#identity(cgroup), snapshot, vanished: false, replaces };
+    const number = this.#nextNumber++;
+    const isFound = this.#isFound(cgroup);
+    const release = { number, snapshot, vanished: false, isFound, replaces };
     const isTold = this.#world.released(cgroup.node, release, before);
     const echoUsec = this.#world.nowMs() - cgroup.emptyMs < ECHO_MS ? ECHO_USEC : 0;
     const { cpuTotalUsec } = measured;
     const maxUsec = cpuTotalUsec === undefined ? undefined : cpuTotalUsec + echoUsec;
     cgroup.phase = "released";
-    this.#deletion.released(cgroup, { number: release.number, isTold, maxUsec });
+    this.#deletion.released(cgroup, { number, isTold, maxUsec });
     this.#childClosed(cgroup);
   }
 
@@ -118,14 +120,16 @@ export class ReleaseStage<Node> {
     const measured = cgroup.sample ?? last ?? this.#world.identify(node, bornMs);
     const snapshot = { ...measured, report };
     this.#counts.vanishedCgroups++;
-    const release = { ...this.#identity(cgroup), snapshot, vanished: true, replaces: undefined };
+    const number = this.#nextNumber++;
+    const isFound = this.#isFound(cgroup);
+    const release = { number, snapshot, vanished: true, isFound, replaces: undefined };
     this.#world.released(node, release, last);
     cgroup.phase = "vanished";
     this.#childClosed(cgroup);
   }
 
-  #identity({ isFromStart }: Cgroup<Node>) {
-    return { number: this.#nextNumber++, isFound: this.#isStarting && isFromStart };
+  #isFound({ isFromStart }: Cgroup<Node>): boolean {
+    return this.#isStarting && isFromStart;
   }
 
   #childClosed({ parent }: Cgroup<Node>): void {

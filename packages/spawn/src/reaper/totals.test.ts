@@ -6,10 +6,10 @@ import type { Place } from "./scopes.ts";
 import { countUsage, forgetScope } from "./totals.ts";
 import { TreeNode } from "./tree-node.ts";
 
-const root = new TreeNode<Place>(undefined, bytesOfText(""), { kind: "way", patterns: [] }, 1n);
-const scope = new TreeNode<Place>(root, bytesOfText("a.scope"), { kind: "scope" }, 2n);
-const job = new TreeNode<Place>(scope, bytesOfText("job"), { kind: "cgroup" }, 3n);
-const step = new TreeNode<Place>(job, bytesOfText("step"), { kind: "cgroup" }, 4n);
+const root = new TreeNode<Place>(undefined, bytesOfText(""), { kind: "way", patterns: [] }, 1);
+const scope = new TreeNode<Place>(root, bytesOfText("a.scope"), { kind: "scope" }, 2);
+const job = new TreeNode<Place>(scope, bytesOfText("job"), { kind: "cgroup" }, 3);
+const step = new TreeNode<Place>(job, bytesOfText("step"), { kind: "cgroup" }, 4);
 const usage = (cpuTotalUsec: number, memoryPeakBytes?: number, report = 1) => ({
   path: job.path,
   id: "job",
@@ -50,13 +50,13 @@ describe("forgetScope", () => {
   it("leaves no series for what comes and goes, and keeps the sums", () => {
     const counts = zeroCounts(REAPER_METRICS);
     for (let i = 0; i < 1000; i++) {
-      const gone = new TreeNode<Place>(root, bytesOfText(`${i}.scope`), { kind: "scope" }, 5n);
-      const once = new TreeNode<Place>(gone, bytesOfText("job"), { kind: "cgroup" }, 6n);
+      const gone = new TreeNode<Place>(root, bytesOfText(`${i}.scope`), { kind: "scope" }, 5);
+      const once = new TreeNode<Place>(gone, bytesOfText("job"), { kind: "cgroup" }, 6);
       countUsage(counts, once, usage(2e6, 100), undefined);
       forgetScope(counts, gone);
     }
     countUsage(counts, job, usage(5e6), undefined);
-    forgetScope(counts, new TreeNode<Place>(root, bytesOfText("x"), { kind: "scope" }, 7n));
+    forgetScope(counts, new TreeNode<Place>(root, bytesOfText("x"), { kind: "scope" }, 7));
     expect(counts.scopeCpuSeconds).toEqual({ "(gone)": 2000, "/a.scope": 5 });
     expect(Object.keys(counts.scopeMemoryPeakBytes)).toEqual(["(gone)"]);
     expect(counts.scopeMemoryPeakBytes["(gone)"]).toMatchObject({ sum: 100_000 });

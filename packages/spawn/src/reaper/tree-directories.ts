@@ -1,6 +1,13 @@
 /** Looks at the directories that a watched tree stands for. */
-import { existsSync, fstatSync, lstatSync, readdirSync } from "node:fs";
-import { type ByteString, bytesOfLatin1, isErrno } from "@cm4all/linux";
+import { readdirSync } from "node:fs";
+import {
+  type ByteString,
+  bytesOfLatin1,
+  type FileStatus,
+  isErrno,
+  statusOf,
+  tryStatusAt,
+} from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
 import type { Difference, TreeListener, TreeNode, TreeRules } from "./tree-node.ts";
 
@@ -24,20 +31,20 @@ export class TreeDirectories<Place> {
   /** Whether the directory that `node` stands for still has its name. */
   isThere(node: TreeNode<Place>): boolean {
     // The root has no name in the tree, and stays open.
-    return node.parent === undefined || this.#tryStat(node)?.ino === node.inode;
+    return node.parent === undefined || this.#tryStat(node)?.inode === node.inode;
   }
 
   exists(path: ByteString): boolean {
-    return this.#root.at(path, (name) => existsSync(name));
+    return this.#root.at(path, tryStatusAt) !== undefined;
   }
 
-  #tryStat({ path }: TreeNode<Place>) {
-    return this.#root.at(path, (name) => lstatSync(name, { bigint: true, throwIfNoEntry: false }));
+  #tryStat({ path }: TreeNode<Place>): FileStatus | undefined {
+    return this.#root.at(path, tryStatusAt);
   }
 
-  /** The names of the directories in an open directory. */
+  /** The names of the directories in an open directory */
   list(node: TreeNode<Place>, fd: number): ByteString[] {
-    if (fstatSync(fd).nlink === LINKS_OF_EMPTY) return [];
+    if (statusOf(fd).links === LINKS_OF_EMPTY) return [];
     try {
       return readdirSync(`/proc/self/fd/${fd}`, { withFileTypes: true, encoding: "latin1" })
         .filter((entry) => entry.isDirectory())
@@ -51,14 +58,14 @@ export class TreeDirectories<Place> {
   /** Looks at every directory, one a step, and returns what no event has told so far. */
   *compare(rootNode: TreeNode<Place>): Generator<void, Difference<Place>[]> {
     const differences: Difference<Place>[] = [];
-    const open = [{ node: rootNode, links: fstatSync(this.#root.fd).nlink }];
+    const open = [{ node: rootNode, links: statusOf(this.#root.fd).links }];
     for (let next = open.pop(); next !== undefined; next = open.pop()) {
       const { node, links } = next;
       let present = 0;
       for (const child of node.children.values()) {
         const stat = this.#tryStat(child);
         if (stat !== undefined) present++;
-        if (stat?.ino === child.inode) open.push({ node: child, links: Number(stat.nlink) });
+        if (stat?.inode === child.inode) open.push({ node: child, links: stat.links });
         else {
           differences.push({ kind: "gone", node: child, name: child.name });
           if (stat !== undefined) differences.push({ kind: "appeared", node, name: child.name });

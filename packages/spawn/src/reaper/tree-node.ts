@@ -11,7 +11,7 @@ export class TreeNode<Place> {
   readonly parent: TreeNode<Place> | undefined;
   readonly name: ByteString;
   readonly place: Place;
-  readonly inode: bigint;
+  readonly inode: number;
   readonly children = new Map<ByteString, TreeNode<Place>>();
   directoryWd: number | undefined;
   fileWd: number | undefined;
@@ -20,7 +20,7 @@ export class TreeNode<Place> {
   /** Whether the event of its creation has been handled: another one is not about it. */
   wasAnnounced = false;
 
-  constructor(parent: TreeNode<Place> | undefined, name: ByteString, place: Place, inode: bigint) {
+  constructor(parent: TreeNode<Place> | undefined, name: ByteString, place: Place, inode: number) {
     this.parent = parent;
     this.name = name;
     this.place = place;
@@ -28,7 +28,7 @@ export class TreeNode<Place> {
   }
 
   /** Makes the node of the tree's root. */
-  static root<Place>(place: Place, inode: bigint): TreeNode<Place> {
+  static root<Place>(place: Place, inode: number): TreeNode<Place> {
     return new TreeNode<Place>(undefined, ROOT_PATH, place, inode);
   }
 

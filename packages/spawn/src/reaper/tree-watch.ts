@@ -13,7 +13,6 @@
  * All work is done in steps, a directory or event each, so that thousands of them do not
  * keep the caller from its other work.
  */
-import { fstatSync } from "node:fs";
 import {
   type ByteString,
   IN_ATTRIB,
@@ -31,6 +30,7 @@ import {
   isErrno,
   joinPath,
   latin1Of,
+  statusOf,
 } from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
 import { TreeDirectories } from "./tree-directories.ts";
@@ -70,7 +70,7 @@ export class TreeWatch<Place> {
     this.#rules = rules;
     this.#listener = listener;
     this.#look = new TreeDirectories(root, rules, listener);
-    this.#rootNode = TreeNode.root(rules.rootPlace, fstatSync(root.fd, { bigint: true }).ino);
+    this.#rootNode = TreeNode.root(rules.rootPlace, statusOf(root.fd).inode);
     this.#work = this.#start();
   }
 
@@ -227,10 +227,10 @@ export class TreeWatch<Place> {
     const path = joinPath(parent.path, name);
     try {
       return this.#root.withDirectory(path, (fd) => {
-        const { ino, dev } = fstatSync(fd, { bigint: true });
+        const { inode, device } = statusOf(fd);
         // Another file system is mounted there.
-        if (dev !== this.#root.device) return undefined;
-        const node = new TreeNode(parent, name, place, ino);
+        if (device !== this.#root.device) return undefined;
+        const node = new TreeNode(parent, name, place, inode);
         parent.children.set(name, node);
         this.#watch(node, fd);
         return { node, names: this.#look.list(node, fd) };

@@ -1,7 +1,6 @@
 /** The extended attributes of cgroups and of the directories above them. */
-import { fstatSync } from "node:fs";
 import { limitXattrs, readXattrs, type XattrTable } from "@cm4all/cgroup";
-import { errorText, isErrno } from "@cm4all/linux";
+import { errorText, isErrno, statusOf } from "@cm4all/linux";
 import type { Complain } from "./cgroup-files.ts";
 import type { OpenRoot } from "./open-root.ts";
 import type { TreeNode } from "./tree-node.ts";
@@ -44,8 +43,8 @@ export class XattrCache<Place> {
   #open(node: TreeNode<Place>): XattrTable {
     try {
       return this.#root.withDirectory(node.path, (fd) => {
-        const { ino, mode } = fstatSync(fd, { bigint: true });
-        return ino === node.inode ? this.read(node, fd, Number(mode)) : NOTHING;
+        const { inode, mode } = statusOf(fd);
+        return inode === node.inode ? this.read(node, fd, mode) : NOTHING;
       });
     } catch (error) {
       if (!isErrno(error, "ENOENT", "ENODEV")) this.#complain("open", errorText(error));
