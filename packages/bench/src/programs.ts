@@ -14,7 +14,7 @@ export const root = join(__dirname, "..");
 const DAEMON = join(root, "../spawn/dist/cm4all-spawn.js");
 
 /** Compiles a client written in C and gives its path. */
-export function compile(name: "nsbench" | "floor" | "reapbench"): string {
+export function compile(name: "nsbench" | "floor" | "reapbench" | "reapfloor"): string {
   const output = join(root, "dist", name);
   mkdirSync(join(root, "dist"), { recursive: true });
   execFileSync("gcc", ["-O2", "-w", "-o", output, join(root, "c", `${name}.c`), "-lpthread"]);
@@ -54,23 +54,26 @@ function serverOf(child: ChildProcess, address: string, held?: Disposable): Runn
  * Starts the daemon under a name of its own. Its log is a file: while a measurement runs,
  * nobody would read a pipe.
  * @param until what it logs when it is ready
+ * @param output a file that its output is appended to
  */
 async function startDaemonWith(
   options: readonly string[],
   until: string,
-  env: NodeJS.ProcessEnv = {},
+  { env = {}, output }: { readonly env?: NodeJS.ProcessEnv; readonly output?: string } = {},
 ): Promise<RunningDaemon> {
   const address = `@cm4all-spawn-bench-${process.pid}-${++servers}`;
   const directory = temporaryDirectory();
   const control = join(directory.path, "control.sock");
   const log = join(directory.path, "log");
   const fd = openSync(log, "w");
+  const outputFd = openSync(output ?? "/dev/null", "a");
   const child = spawn(
     process.execPath,
     [DAEMON, "--listen", address, "--control", control, ...options],
-    { stdio: ["ignore", "inherit", fd], env: { ...process.env, ...env } },
+    { stdio: ["ignore", outputFd, fd], env: { ...process.env, ...env } },
   );
   closeSync(fd);
+  closeSync(outputFd);
   const server = serverOf(child, address, directory);
   const text = () => readFileSync(log, "utf8");
   while (!text().includes(until)) {
@@ -92,7 +95,7 @@ export async function startDaemon({
   withoutAddon = false,
 }: NamespaceDaemonOptions = {}): Promise<RunningDaemon> {
   const env = withoutAddon ? { CM4ALL_WITHOUT_ADDON: "1" } : {};
-  return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on", env);
+  return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on", { env });
 }
 
 /** Ends all names of a daemon. */
@@ -102,20 +105,23 @@ export function purge({ program, control }: RunningDaemon): void {
 }
 
 export interface RunningReaper extends AsyncDisposable {
-  /** The daemon's, and its script host's. */
+  /** Of all its processes. */
   readonly pids: readonly number[];
 }
 
-/**
- * The daemon as a reaper.
- * @param directory for its configuration and its journal
- * @param cgroupRoot whose scopes are managed
- */
-export async function startReaper(
-  directory: string,
-  cgroupRoot: string,
-  script: string,
-): Promise<RunningReaper> {
+export interface ReaperPlace {
+  /** For its configuration and its journal. */
+  readonly directory: string;
+  /** Whose scopes are managed. */
+  readonly cgroupRoot: string;
+  readonly script: string;
+  /** Gets what the script prints. */
+  readonly output: string;
+}
+
+/** The daemon as a reaper, and its script host. */
+export async function startReaper(place: ReaperPlace): Promise<RunningReaper> {
+  const { directory, cgroupRoot, script, output } = place;
   const config = join(directory, "spawn.toml");
   writeFileSync(
     config,
@@ -123,9 +129,22 @@ export async function startReaper(
       `[accounting]\nscript = ${JSON.stringify(script)}\n` +
       `journal = ${JSON.stringify(join(directory, "journal"))}\n`,
   );
-  const server = await startDaemonWith(["--config", config], "accounting with");
+  const server = await startDaemonWith(["--config", config], "accounting with", { output });
   const pids = [server.pid, ...childPids(server.pid)];
   return { pids, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+/** What is read of each cgroup where no controllers are enabled, which most are without here. */
+const FLOOR_FILES = ["cpu.stat", "memory.events", "pids.events", "io.stat"];
+const PRESSURE_FILES = ["cpu.pressure", "memory.pressure", "io.pressure"];
+
+/** The floor: a reaper in C that reads the same files, and does nothing with them. */
+export async function startReaperFloor(scope: string, output: string): Promise<RunningReaper> {
+  const args = [scope, output, ...FLOOR_FILES, ...PRESSURE_FILES];
+  const child = spawn(compile("reapfloor"), args, { stdio: ["ignore", "pipe", "inherit"] });
+  await once(child.stdout, "data");
+  const { pid, [Symbol.asyncDispose]: dispose } = serverOf(child, "");
+  return { pids: [pid], [Symbol.asyncDispose]: dispose };
 }
 
 /**

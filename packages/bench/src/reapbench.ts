@@ -51,9 +51,16 @@ function run<T>(reaper: Reaper, mode: string, args: readonly string[]): T {
   return JSON.parse(line) as T;
 }
 
-/** @param mode `seq`: one after the other; `burst`: all at once; `churn`: made one by one, too */
-export function reap(reaper: Reaper, mode: "seq" | "burst" | "churn", count: number) {
-  const args = ["--count", String(count), "--lua-log", reaper.handlerLog];
+export interface Reaping {
+  /** `seq`: one after the other; `burst`: all at once; `churn`: made one by one, too. */
+  readonly mode: "seq" | "burst" | "churn";
+  readonly count: number;
+  /** Cgroups a second; as fast as it goes by default. */
+  readonly rate?: number;
+}
+
+export function reap(reaper: Reaper, { mode, count, rate = 0 }: Reaping): ReapMeasurement {
+  const args = ["--count", String(count), "--lua-log", reaper.handlerLog, "--rate", String(rate)];
   return run<ReapMeasurement>(reaper, mode, args);
 }
 

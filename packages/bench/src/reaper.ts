@@ -1,45 +1,86 @@
 /**
  * Measures the reaper: the daemon and its script host together, with a script whose handler
- * writes one line. Absolute figures depend on the machine and on what else it does.
+ * prints the path, beside a floor: a reaper in C that does the least. Ratios of one run are
+ * what can be compared. docs/performance.md says how to read them.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ScratchCgroup } from "@cm4all/testing/cgroup";
-import { compile, startReaper } from "./programs.ts";
-import { idle, type Latency, type Reaper, reap, watch } from "./reapbench.ts";
+import { compile, type RunningReaper, startReaper, startReaperFloor } from "./programs.ts";
+import { idle, type Reaper, type Reaping, type ReapMeasurement, reap, watch } from "./reapbench.ts";
+import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-const RUNS = [
-  { mode: "seq", count: 500, title: "500 run empty one by one" },
-  { mode: "churn", count: 500, title: "500 made and left one by one" },
-  { mode: "burst", count: 500, title: "500 run empty at once" },
-  { mode: "burst", count: 5000, title: "5,000 run empty at once" },
-] as const;
+/** Each with both reapers, one after the other; medians are printed. */
+const ROUNDS = 5;
+
+interface Subject extends Reaping {
+  readonly title: string;
+  readonly goal?: string;
+}
+
+const SUBJECTS: readonly Subject[] = [
+  { title: "500 run empty one by one", mode: "seq", count: 500 },
+  { title: "500 made and left one by one", mode: "churn", count: 500 },
+  { title: "500 run empty at once", mode: "burst", count: 500 },
+  {
+    title: "5,000 run empty at once",
+    mode: "burst",
+    count: 5000,
+    goal: "CPU 260 us, drained in 1,000 ms",
+  },
+  { title: "50 a second", mode: "churn", count: 200, rate: 50, goal: "p99 80 ms" },
+  { title: "500 a second", mode: "churn", count: 1500, rate: 500, goal: "p99 80 ms" },
+  { title: "1,000 a second", mode: "churn", count: 3000, rate: 1000, goal: "p99 80 ms" },
+];
 
 const WATCHED = 10_000;
 const IDLE_SECONDS = 60;
 /** V8 collects garbage some times more when there is nothing left to do. */
 const REST_MS = 60_000;
 
-const milliseconds = (latency: Latency | null) =>
-  latency === null
-    ? "none"
-    : `${latency.p50.toFixed(1).padStart(6)} /${latency.p99.toFixed(1).padStart(7)}`;
+const COLUMNS = ["CPU us", "floor", "CPU x", "p50 ms", "p99 ms", "handler", "drained", "floor"];
 
-function measureRuns(reaper: Reaper): void {
-  const header = ["CPU a cgroup", "exit to handler", "exit to deletion (ms, p50 / p99)"];
-  console.log(`${"".padEnd(30)}${header[0]}  ${header[1]}  ${header[2]}`);
-  for (const { mode, count, title } of RUNS) {
-    const run = reap(reaper, mode, count);
-    console.log(
-      title.padEnd(30) +
-        `${Math.round(run.daemon_cpu_us_per_cgroup)} us`.padStart(12) +
-        milliseconds(run.exit_to_lua_ms).padStart(17) +
-        milliseconds(run.exit_to_delete_ms).padStart(18),
-    );
-    if (run.leaked > 0 || run.lua_calls !== count)
-      console.log(`  NOT ALL: ${run.lua_calls} handlers, ${run.leaked} not deleted`);
+function printRow(title: string, cells: readonly string[], goal = ""): void {
+  console.log(title.padEnd(30) + cells.map((cell) => cell.padStart(9)).join("") + `  ${goal}`);
+}
+
+const middle = (runs: readonly ReapMeasurement[], of: (run: ReapMeasurement) => number) =>
+  median(runs.map(of));
+
+function rowOf(ours: readonly ReapMeasurement[], floor: readonly ReapMeasurement[]): string[] {
+  const cpu = (run: ReapMeasurement) => run.daemon_cpu_us_per_cgroup;
+  const drained = (run: ReapMeasurement) => run.drain_ms;
+  return [
+    middle(ours, cpu).toFixed(0),
+    middle(floor, cpu).toFixed(0),
+    (middle(ours, cpu) / middle(floor, cpu)).toFixed(2),
+    middle(ours, (run) => run.exit_to_delete_ms?.p50 ?? Number.NaN).toFixed(0),
+    middle(ours, (run) => run.exit_to_delete_ms?.p99 ?? Number.NaN).toFixed(0),
+    middle(ours, (run) => run.exit_to_lua_ms?.p50 ?? Number.NaN).toFixed(0),
+    middle(ours, drained).toFixed(0),
+    middle(floor, drained).toFixed(0),
+  ];
+}
+
+function checkAll(who: string, { lua_calls, leaked, count }: ReapMeasurement): void {
+  if (leaked > 0 || lua_calls !== count)
+    console.log(`  NOT ALL: ${who}: ${lua_calls} handlers, ${leaked} not deleted`);
+}
+
+function measureRuns(ours: Reaper, floor: Reaper): void {
+  printRow("", COLUMNS, "goal");
+  for (const subject of SUBJECTS) {
+    const runs: ReapMeasurement[] = [];
+    const floors: ReapMeasurement[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      runs.push(reap(ours, subject));
+      floors.push(reap(floor, subject));
+    }
+    for (const run of runs) checkAll("ours", run);
+    for (const run of floors) checkAll("the floor", run);
+    printRow(subject.title, rowOf(runs, floors), subject.goal);
   }
 }
 
@@ -68,18 +109,28 @@ export async function measureReaper(): Promise<void> {
   const handlerLog = join(directory.path, "handlers");
   writeFileSync(handlerLog, "");
   const script = join(directory.path, "accounting.lua");
-  writeFileSync(
-    script,
-    `local log = assert(io.open(${JSON.stringify(handlerLog)}, "a"))
-     function cgroup_released(cgroup) log:write(cgroup.path, "\\n") log:flush() end`,
-  );
+  writeFileSync(script, "function cgroup_released(cgroup) print(cgroup.path) end");
   const scratch = new ScratchCgroup();
   try {
+    const reaperOf = (scope: string, { pids }: RunningReaper): Reaper => ({
+      program,
+      scope,
+      pids,
+      handlerLog,
+    });
     const scope = scratch.make("bench.scope");
-    await using daemon = await startReaper(directory.path, scratch.path, script);
-    const reaper = { program, scope, pids: daemon.pids, handlerLog };
+    // It is no scope of the daemon's.
+    const floorScope = scratch.make("floor");
+    await using daemon = await startReaper({
+      directory: directory.path,
+      cgroupRoot: scratch.path,
+      script,
+      output: handlerLog,
+    });
+    await using floor = await startReaperFloor(floorScope, handlerLog);
+    const reaper = reaperOf(scope, daemon);
     measureWatching(reaper);
-    measureRuns(reaper);
+    measureRuns(reaper, reaperOf(floorScope, floor));
     await measureIdle(reaper);
   } finally {
     await scratch.remove();

@@ -90,7 +90,7 @@ it("measures and reports a cgroup with every field, and says what it cannot do",
   }));
 
   expect(told.map(([name]) => name)).toEqual(["scanned", "released"]);
-  const [release] = told[1]?.[1] as Release[];
+  const [release] = (told[1]?.[1] ?? []) as readonly Release[];
   expect(release).toMatchObject({ number: 1, isFound: false, vanished: false });
   expect(tryParseRecord(release?.record.json ?? "")).toEqual({
     xattrs: [],
