@@ -250,7 +250,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       'nil\tconnection to server at "127.0.0.1", port 1 failed: Connection refused Is the server running on that host and accepting TCP/IP connections?',
       "true",
       "true",
-      `connection to server at "127.0.0.1", port ${server.port} failed: The server does not support SSL connections`,
+      `connection to server at "127.0.0.1", port ${server.port} failed: server does not support SSL, but SSL was required`,
       "me",
       "x",
       `true\tconnection to server on socket "${server.directory}/.s.PGSQL.${server.port}" failed: server is not in hot standby mode`,

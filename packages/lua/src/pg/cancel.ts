@@ -10,6 +10,8 @@ export interface RawClient {
   readonly ssl: unknown;
   readonly processID: number;
   readonly secretKey: number;
+  /** The parameters of the startup message. */
+  getStartupConf: () => Record<string, string>;
 }
 
 export function rawClient(client: Client): RawClient {

@@ -7,9 +7,15 @@ declare module "pg/lib/connection.js" {
   import type { EventEmitter } from "node:events";
   import type { Socket } from "node:net";
 
+  interface StreamEvents {
+    on(event: string, listener: (data: Buffer) => void): unknown;
+  }
+
   /** The messages of the protocol on one socket; a client has one in `connection`. */
   export default class Connection extends EventEmitter {
     readonly stream: Socket;
+    /** Has the messages of a stream parsed, which is asked for nothing but its events. */
+    attachListeners: (stream: StreamEvents) => void;
     constructor(config: { ssl: unknown });
     connect(path: string): void;
     connect(port: number, host: string): void;
