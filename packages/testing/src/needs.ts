@@ -27,6 +27,7 @@ const probes = {
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
   luajit: () => program("luajit"),
+  psql: () => program("psql"),
   debhelper: () => program("dh") ?? program("dpkg-buildpackage"),
   lintian: () => program("lintian"),
   postgres: postgresMissing,

@@ -98,7 +98,8 @@ async function tryAddress<T>(
       return undefined;
     } catch (error) {
       // No failure: without TLS is the other way that was asked for.
-      if (mode === "prefer" && error instanceof Error && error.message === NO_TLS) continue;
+      const isOptional = mode === "prefer" || mode === "allow";
+      if (isOptional && error instanceof Error && error.message === NO_TLS) continue;
       failures.push(`connection to server ${describe(address)} failed: ${reason(error, address)}`);
       // Nobody is there, with TLS or without.
       if (isSystemError(error) && error.syscall === "connect") return undefined;
@@ -142,7 +143,8 @@ async function attributeMismatch(client: Client, attributes: string): Promise<st
 
 function describe({ host, address }: Address): string {
   if (isSocket(address)) return `on socket "${address}/.s.PGSQL.${host.port}"`;
-  const name = host.host === address ? `"${address}"` : `"${host.host}" (${address})`;
+  const isGiven = host.hostaddr !== undefined || host.host === address;
+  const name = isGiven ? `"${address}"` : `"${host.host}" (${address})`;
   return `at ${name}, port ${host.port}`;
 }
 

@@ -14,7 +14,7 @@ import { listenTo, notListening, openSession, WHICH_PROCESS } from "./open-sessi
 import { ConninfoError } from "./options.ts";
 import { type Entry, type Lease, Queue, type Statement } from "./queue.ts";
 import type { PgRun } from "./run.ts";
-import { lostOutcome, type ServerSession, type SessionEvents } from "./server-session.ts";
+import { LOST, lostOutcome, type ServerSession, type SessionEvents } from "./server-session.ts";
 import {
   type Failed,
   type Outcome,
@@ -241,6 +241,11 @@ export class PgConnection {
       (session) => {
         if (this.#state === "closed") {
           session.end();
+          return;
+        }
+        // Its end was told while it was nobody's yet.
+        if (session.isBroken) {
+          this.#connectFailed(new ConnectError(LOST));
           return;
         }
         this.#backoff.reset();

@@ -60,7 +60,7 @@ export async function logIn<T>(
     user: target.user,
     database: target.database,
     password,
-    ssl: isEncrypted ? tlsOptions(target, host) : false,
+    ssl: isEncrypted,
     sslnegotiation: isEncrypted ? target.option("sslnegotiation") : "postgres",
     enableChannelBinding: isEncrypted && rules.wantsBinding,
     connectionTimeoutMillis: target.connectTimeoutMs ?? 0,
@@ -80,9 +80,19 @@ export async function logIn<T>(
     try {
       prepareSocket(stream, target, isSocket(address));
     } catch (error) {
-      stream.destroy(error instanceof Error ? error : undefined);
+      stream.destroy(toError(error));
     }
   });
+  // The files of TLS need not be there for a server that has none.
+  const upgrade = raw.connection.upgradeToSSL.bind(raw.connection);
+  raw.connection.upgradeToSSL = (...rest) => {
+    try {
+      raw.connection.ssl = tlsOptions(target, host);
+      upgrade(...rest);
+    } catch (error) {
+      raw.connection.stream.destroy(toError(error));
+    }
+  };
   const session = setup(client);
   try {
     await client.connect();
@@ -92,6 +102,10 @@ export async function logIn<T>(
     throw isFromFile ? new FilePasswordRefused(target.passfile ?? "", error) : error;
   }
   return { client, session };
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 type RawConnection = ReturnType<typeof rawClient>["connection"];
@@ -105,7 +119,8 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
   connection.on("authenticationSASL", requested("scram-sha-256"));
   connection.on("authenticationOk", () => {
     const refused = rules.refuseEntry();
-    if (refused !== undefined) connection.stream.destroy(new Error(refused));
+    // At once: the server's next message, which says that we are in, may be there already.
+    if (refused !== undefined) connection.emit("error", new Error(refused));
   });
   const attach = connection.attachListeners.bind(connection);
   connection.attachListeners = (stream) =>
@@ -123,7 +138,7 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
 
 /** GSSAPI and the like: node-postgres knows no such request. */
 function protocolError(error: unknown, rules: AuthenticationRules): Error {
-  const message = error instanceof Error ? error.message : String(error);
+  const { message } = toError(error);
   const code = /^Unknown authenticationOk message type (\d+)$/.exec(message)?.[1];
   if (code === undefined) return new Error(`the server does not keep to the protocol: ${message}`);
   const methods: Readonly<Record<string, Method>> = { "7": "gss", "9": "sspi" };

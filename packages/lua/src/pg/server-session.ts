@@ -78,6 +78,11 @@ export class ServerSession implements PooledSession {
     });
   }
 
+  /** Whether it is over. */
+  get isBroken(): boolean {
+    return this.#isBroken;
+  }
+
   /** Whether a statement can be sent now. */
   get isFree(): boolean {
     return this.#running === undefined && this.#cancelling === undefined && !this.#isBroken;

@@ -57,8 +57,6 @@ function addLine(parameters: Parameters, line: string, where: string): void {
   if (value === undefined || !isOption(key))
     throw new ConninfoError(`syntax error in service file ${where}`);
   if (key === "service" || key === "servicefile")
-    throw new ConninfoError(
-      `nested "${key}" specifications not supported in service file ${where}`,
-    );
+    throw new ConninfoError(`nested ${key} specifications not supported in service file ${where}`);
   if (!parameters.has(key)) parameters.set(key, value);
 }

@@ -137,7 +137,7 @@ function ownName(): string {
   try {
     return userInfo().username;
   } catch {
-    throw new ConninfoError(`local user with ID ${process.getuid?.()} does not exist`);
+    throw new ConninfoError(`local user with ID ${process.geteuid?.()} does not exist`);
   }
 }
 

@@ -27,7 +27,12 @@ export function parseUri(uri: string): Parameters {
   const [, database, query = ""] = /^(?:\/([^?]*))?(?:\?([\s\S]*))?$/.exec(rest) ?? [];
   if (userInfo === undefined && database?.includes("@") && parameters.has("port")) refuseAt("/");
   setDecoded(parameters, "dbname", database);
-  for (const pair of query === "" ? [] : query.split("&")) parsePair(parameters, pair);
+  let hasSecret = false;
+  for (const pair of query === "" ? [] : query.split("&")) {
+    parsePair(parameters, pair, hasSecret ? () => "" : quoted);
+    // A word after it may be the rest of it.
+    hasSecret ||= /^[^=]*(?:password|secret)/.test(pair);
+  }
   return parameters;
 }
 
@@ -78,19 +83,20 @@ function refuseAt(character: string): never {
   );
 }
 
-function parsePair(parameters: Parameters, pair: string): void {
+/** @param shown gives a name as messages may show it */
+function parsePair(parameters: Parameters, pair: string, shown: (name: string) => string): void {
   const [name = "", value, extra] = pair.split("=");
   if (value === undefined)
     throw new ConninfoError(
-      `missing key/value separator "=" in URI query parameter:${quoted(name)}`,
+      `missing key/value separator "=" in URI query parameter:${shown(name)}`,
     );
   if (extra !== undefined)
-    throw new ConninfoError(`extra key/value separator "=" in URI query parameter:${quoted(name)}`);
+    throw new ConninfoError(`extra key/value separator "=" in URI query parameter:${shown(name)}`);
   const option = decode("name", name);
   // JDBC's way to ask for TLS
   if (option === "ssl" && value === "true") parameters.set("sslmode", "require");
   else if (!isOption(option))
-    throw new ConninfoError(`invalid URI query parameter:${quoted(option)}`);
+    throw new ConninfoError(`invalid URI query parameter:${shown(option)}`);
   else parameters.set(option, decode(option, value));
 }
 
