@@ -29,7 +29,7 @@ export const testPackages = {
   e2e: [],
   journal: ["strace"],
   linux: ["catatonit", ...compiler, "procps"],
-  lua: ["luajit"],
+  lua: ["luajit", "postgresql-client", ...compiler],
   netns: ["iproute2", "iputils-ping", "nftables", "procps", "strace"],
   "nss-logname": [...compiler, "git", "openssh-client", "python3", "valgrind"],
   protocol: [],

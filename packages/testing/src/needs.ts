@@ -32,6 +32,7 @@ const probes = {
   lintian: () => program("lintian"),
   postgres: postgresMissing,
   promtool: () => unpackedMissing("promtool"),
+  pgbouncer: () => unpackedMissing("pgbouncer"),
 } satisfies Record<string, Probe>;
 
 export type Need = keyof typeof probes;
