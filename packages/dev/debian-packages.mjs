@@ -7,11 +7,13 @@ export const runtimePackages = ["catatonit", "util-linux"];
 /** Debian packages that build and check ours, besides Node itself. */
 export const buildPackages = [
   "build-essential",
+  "cmark-gfm",
   "debhelper",
   "dh-nss",
   "dpkg-dev",
   "fakeroot",
   "lintian",
+  "mandoc",
 ];
 
 const compiler = ["gcc", "libc6-dev"];
