@@ -11,6 +11,7 @@ const NAMES = [
   "cm4all-logname",
   "cm4all-slice",
   "cm4all-spawn",
+  "cm4all-spawn-doc",
   "cm4all-spawn-netns",
   "libnss-cm4all-logname",
 ];
