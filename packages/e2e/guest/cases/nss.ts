@@ -42,7 +42,7 @@ function checkNames(): void {
     const as = AS.replace("customer", name);
     assert.equal(sh(`${as} whoami`), name);
     assert.match(sh(`! ${as} su --command id </dev/null 2>&1`), /Authentication failure/);
-    assert.match(sh(`! ${as} sudo -n id 2>&1`), /does not exist in the passwd database/);
+    assert.match(sh(`! ${as} sudo -n id 2>&1`), /do not exist in the passwd database/);
     sh(`touch /run/e2e-owned; env LOGNAME=${name} HOME=/ chown 12345 /run/e2e-owned`);
     assert.equal(sh("stat -c %u /run/e2e-owned; rm /run/e2e-owned"), "12345");
   }
