@@ -1,5 +1,5 @@
 /** Reads and deletes cgroups for the reaper. */
-import { readFileSync, statSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import {
   type CgroupMeasurement,
   CgroupReader,
@@ -48,8 +48,8 @@ function isGone(error: unknown): boolean {
   return isErrno(error, "ENOENT", "ENODEV");
 }
 
-function tellsBirth(name: string | Buffer): boolean {
-  return statSync(name, { bigint: true }).birthtimeNs > 0n;
+function tellsBirth(fd: number): boolean {
+  return fstatSync(fd, { bigint: true }).birthtimeNs > 0n;
 }
 
 export class CgroupFiles {
