@@ -7,11 +7,13 @@ export const runtimePackages = ["catatonit", "util-linux"];
 /** Debian packages that build and check ours, besides Node itself. */
 export const buildPackages = [
   "build-essential",
+  "cmark-gfm",
   "debhelper",
   "dh-nss",
   "dpkg-dev",
   "fakeroot",
   "lintian",
+  "mandoc",
 ];
 
 const compiler = ["gcc", "libc6-dev"];
@@ -29,7 +31,7 @@ export const testPackages = {
   e2e: [],
   journal: ["strace"],
   linux: ["catatonit", ...compiler, "procps"],
-  lua: ["luajit"],
+  lua: ["luajit", "postgresql-client", ...compiler],
   netns: ["iproute2", "iputils-ping", "nftables", "procps", "strace"],
   "nss-logname": [...compiler, "git", "openssh-client", "python3", "valgrind"],
   protocol: [],

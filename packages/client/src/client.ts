@@ -37,7 +37,7 @@ export class SpawnClient {
   /**
    * Asks for namespaces of `name`. The first request for a name and type creates the
    * namespace, every later one gets the same. The caller closes what it gets.
-   * @param name 1 to 255 bytes from 0x20 to 0x7f
+   * @param name 1 to 4080 bytes from 0x20 to 0x7f
    * @throws SpawnError where the daemon gives none
    * @throws RangeError for a name that is not allowed, or where nothing is asked for
    */

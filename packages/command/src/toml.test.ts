@@ -43,6 +43,17 @@ describe("parseToml", () => {
 
   it.each([
     ["a = ]\n", (t: ReturnType<typeof parse>) => t, /^f\.toml:1: /],
+    [
+      "MemoryMax=1G # pasted\n",
+      (t: ReturnType<typeof parse>) => t,
+      'f.toml:1: TOML wants text in quotes: MemoryMax = "1G"',
+    ],
+    [
+      "[Slice]\nDescription=all of it\n",
+      (t: ReturnType<typeof parse>) => t,
+      'f.toml:2: TOML wants text in quotes: Description = "all of it"',
+    ],
+    ['a = "open\n', (t: ReturnType<typeof parse>) => t, /^f\.toml:1: (?!TOML)/],
     ["\na = 1\na = 2\n", (t: ReturnType<typeof parse>) => t, /^f\.toml:3: /],
     [
       "\n\na = 1\n",

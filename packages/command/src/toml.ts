@@ -43,7 +43,7 @@ export function parseToml(text: string, file: string): TomlTable {
     program = parseTOML(text, { tomlVersion: "1.0" });
   } catch (error) {
     if (error instanceof ParseError)
-      throw new ConfigError(file, error.lineNumber, error.message, { cause: error });
+      throw new ConfigError(file, error.lineNumber, explain(text, error), { cause: error });
     throw error;
   }
   const root: LocatedTable = { line: 1, value: new Map() };
@@ -51,6 +51,15 @@ export function parseToml(text: string, file: string): TomlTable {
     if (node.type === "TOMLTable") readTableNode(root, node);
     else readKeyValue(root, node);
   return new TomlTable(file, "", root);
+}
+
+/** `KEY=VALUE` as in unit files and shells, with a value that is no number, date, boolean, string, list or table. */
+const UNQUOTED = /^\s*([\w.-]+)\s*=\s*([^\s"'[{#][^"'#]*?)\s*(?:#.*)?$/;
+
+function explain(text: string, { lineNumber, message }: ParseError): string {
+  const [, key, value] = UNQUOTED.exec(text.split("\n")[lineNumber - 1] ?? "") ?? [];
+  if (key === undefined || value === undefined) return message;
+  return `TOML wants text in quotes: ${key} = ${JSON.stringify(value)}`;
 }
 
 /** The parser rejects duplicate and conflicting keys, so walking the path is enough. */

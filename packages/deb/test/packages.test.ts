@@ -11,6 +11,7 @@ const NAMES = [
   "cm4all-logname",
   "cm4all-slice",
   "cm4all-spawn",
+  "cm4all-spawn-doc",
   "cm4all-spawn-netns",
   "libnss-cm4all-logname",
 ];
@@ -136,6 +137,19 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(complete("cm4all-spawn", "accounting", "retry", "--a")).toEqual(["--all"]);
     expect(complete("cm4all-spawn-client", "run", "--uid")).toEqual(["--uid-map"]);
     expect(complete("cm4all-spawn-client", "run", "foo", "--", "--")).toEqual([""]);
+  });
+
+  test("bring the pages as HTML, whose links lead to pages", () => {
+    const directory = "usr/share/doc/cm4all-spawn/html";
+    const pages = readdirSync(join(built.tree, directory));
+    const manuals = readdirSync(join(root, "docs/man"));
+    for (const name of ["index", "README", "docs-lua", ...manuals])
+      expect(pages).toContain(`${name}.html`);
+    for (const page of pages) {
+      const text = readFileSync(join(built.tree, directory, page), "utf8");
+      for (const [, target = ""] of text.matchAll(/href="([^":#]+)(?:#[^"]*)?"/g))
+        expect(pages, page).toContain(target);
+    }
   });
 
   test("have units that systemd takes, and aliases of the original's", () => {

@@ -23,29 +23,37 @@ export function makeUpgrade(packages, output) {
 }
 
 /**
- * Stand-ins for the original's packages of 0.23: their names, files, units and what
- * debhelper puts into their maintainer scripts, around programs that do nothing.
+ * Stand-ins for the original's packages of 0.27, and for the one of 0.13 in a directory of its
+ * own: their names, files, units and what debhelper puts into their maintainer scripts, around
+ * programs that do nothing.
  * @param {string} output
  */
 export function makeOriginal(output) {
   mkdirSync(output);
   for (const [name, files] of Object.entries({ accessory, reaper, netns, slice }))
-    withDirectory((directory) => {
-      for (const [path, { text, mode }] of Object.entries(files)) {
-        mkdirSync(join(directory, path, ".."), { recursive: true });
-        writeFileSync(join(directory, path), text, { mode });
-      }
-      build(directory, join(output, `${name}_0.23_all.deb`));
-    });
+    makePackage(files, join(output, `${name}_0.27_all.deb`));
+  mkdirSync(join(output, "first"));
+  makePackage(first, join(output, "first/cm4all-spawn_0.13_all.deb"));
+}
+
+/** @param {Record<string, ReturnType<typeof file>>} files @param {string} output */
+function makePackage(files, output) {
+  withDirectory((directory) => {
+    for (const [path, { text, mode }] of Object.entries(files)) {
+      mkdirSync(join(directory, path, ".."), { recursive: true });
+      writeFileSync(join(directory, path), text, { mode });
+    }
+    build(directory, output);
+  });
 }
 
 /** @param {string} text @param {number} [mode] */
 const file = (text, mode = 0o644) => ({ text, mode });
 
 /** @param {string} name @param {string} extra */
-const control = (name, extra = "") =>
+const control = (name, extra = "", version = "0.27") =>
   file(`Package: ${name}
-Version: 0.23
+Version: ${version}
 Architecture: all
 Maintainer: nobody <nobody@localhost>
 ${extra}Description: stand-in for a package of the original
@@ -91,6 +99,23 @@ const reaper = {
   ...scripts(["cm4all-spawn-reaper.service"]),
   "usr/sbin/cm4all-spawn-reaper": file(idle, 0o755),
   "etc/cm4all/spawn/reaper.lua": file("function cgroup_released(cgroup)\nend\n"),
+  "usr/lib/systemd/system/cm4all-spawn-reaper.service": file(`[Service]
+ExecStart=/usr/sbin/cm4all-spawn-reaper
+Slice=system-cm4all.slice
+`),
+};
+
+const first = {
+  "DEBIAN/control": control("cm4all-spawn", "Depends: cm4all-slice (>= 0.2)\n", "0.13"),
+  "DEBIAN/conffiles": file("/etc/cm4all/spawn/accounting.lua\n"),
+  ...scripts(["cm4all-spawn.service", "cm4all-spawn-reaper.service"]),
+  "usr/sbin/cm4all-spawn": file(idle, 0o755),
+  "usr/sbin/cm4all-spawn-reaper": file(idle, 0o755),
+  "etc/cm4all/spawn/accounting.lua": file("function cgroup_released(cgroup)\nend\n"),
+  "usr/lib/systemd/system/cm4all-spawn.service": file(`[Service]
+ExecStart=/usr/sbin/cm4all-spawn
+Slice=system-cm4all.slice
+`),
   "usr/lib/systemd/system/cm4all-spawn-reaper.service": file(`[Service]
 ExecStart=/usr/sbin/cm4all-spawn-reaper
 Slice=system-cm4all.slice

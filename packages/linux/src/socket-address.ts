@@ -17,7 +17,9 @@ export function encodeUnixAddress(address: string | Buffer): Buffer {
   // A path needs its NUL, an abstract name is as long as the address says.
   const limit = isAbstract ? SUN_PATH_BYTES : SUN_PATH_BYTES - 1;
   if (bytes.length === 0 || bytes.length > limit)
-    throw new RangeError(`a socket address has 1 to ${limit} bytes: ${JSON.stringify(address)}`);
+    throw new RangeError(
+      `a socket address has 1 to ${limit} bytes, not ${bytes.length}: ${JSON.stringify(bytes.toString())}`,
+    );
   const writer = new ByteWriter(2 + SUN_PATH_BYTES).u16(AF_UNIX);
   return isAbstract
     ? writer.u8(0).bytes(bytes.subarray(1)).finish()

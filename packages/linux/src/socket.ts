@@ -207,7 +207,11 @@ export function peerGroups(fd: number): number[] {
  */
 export function send(fd: number, bytes: Uint8Array, flags = 0): number | undefined {
   beginCall();
-  const result = libc.send(fd, copyIn(bytes), bytes.length, flags | MSG_NOSIGNAL);
+  const address = copyIn(bytes);
+  let result: number;
+  // A signal interrupts one that waits before it has sent anything.
+  do result = libc.send(fd, address, bytes.length, flags | MSG_NOSIGNAL);
+  while (result === -EINTR);
   if (result === -EAGAIN) return undefined;
   return check(result, "send", { fd, bytes: bytes.length });
 }

@@ -9,6 +9,8 @@ export interface ProcessOptions {
   program: readonly string[];
   uid?: number | undefined;
   gid?: number | undefined;
+  /** Supplementary groups; none without a uid. */
+  groups?: readonly number[] | undefined;
   env?: NodeJS.ProcessEnv | undefined;
   /** The heap of the host, MiB. */
   memoryMiB: number;
@@ -24,9 +26,11 @@ export interface HostProcess {
 
 /** @throws Error where the process cannot be made */
 export function startHostProcess(options: ProcessOptions): HostProcess {
+  const [command = "", ...words] = [...credentials(options), process.execPath];
   const child = spawn(
-    process.execPath,
+    command,
     [
+      ...words,
       `--max-old-space-size=${options.memoryMiB}`,
       // Wakes an idle process every 8 s, for as long as it lives.
       "--no-memory-reducer",
@@ -38,13 +42,18 @@ export function startHostProcess(options: ProcessOptions): HostProcess {
       cwd: "/",
       stdio: ["ignore", options.stdout ?? "inherit", options.stderr ?? "inherit", "pipe"],
       ...(options.env === undefined ? {} : { env: options.env }),
-      ...(options.uid === undefined ? {} : { uid: options.uid }),
-      ...(options.gid === undefined ? {} : { gid: options.gid }),
     },
   );
   const socket = child.stdio[HOST_FD];
   if (!(socket instanceof Socket)) throw new Error("the script host has no socket");
   return { child, socket };
+}
+
+/** The program that takes other credentials; Node would take the uid without groups. @see setpriv(1) */
+function credentials({ uid, gid, groups = [] }: ProcessOptions): string[] {
+  if (uid === undefined) return [];
+  const list = groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`;
+  return ["/usr/bin/setpriv", `--reuid=${uid}`, `--regid=${gid ?? uid}`, list, "--"];
 }
 
 const PAGE_BYTES = 4096;

@@ -126,7 +126,8 @@ export function runHost(): void {
   setThreadName("script host");
   becomeKillable();
   // They are the daemon's, which a terminal or systemd sends to us as well.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
+  for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)
+    process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
   new Host();
 }

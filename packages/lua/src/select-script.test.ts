@@ -9,30 +9,48 @@ const PACKAGED = "/usr/share/packaged.lua";
 describe("selectScript", () => {
   let root: string;
   let directory: string;
-  let first: string;
-  let second: string;
+  let older: string;
+  let newer: string;
   const select = () => selectScript(directory, PACKAGED);
 
   beforeEach(() => {
     root = mkdtempSync(join(tmpdir(), "select-script-"));
     directory = join(root, "a/b");
-    first = join(directory, "accounting.lua");
-    second = join(directory, "reaper.lua");
+    older = join(directory, "accounting.lua");
+    newer = join(directory, "reaper.lua");
     mkdirSync(directory, { recursive: true });
   });
   afterEach(() => rmSync(root, { recursive: true }));
 
-  it("takes the first that is there, and warns of a second that differs", () => {
+  // Of the original's packages 0.14 to 0.27.
+  const EMPTY = "function cgroup_released(cgroup)\nend\n";
+
+  it("takes the live one of two", () => {
     expect(select()).toEqual({ path: PACKAGED });
-    writeFileSync(second, "x = 1");
-    expect(select()).toEqual({ path: second });
-    writeFileSync(first, "x = 1");
-    expect(select()).toEqual({ path: first });
-    writeFileSync(first, "x = 2");
-    expect(select()).toEqual({ path: first, warning: expect.stringContaining("differs") });
-    rmSync(second);
-    mkdirSync(second);
-    expect(select()).toEqual({ path: first, warning: expect.stringContaining("EISDIR") });
+    writeFileSync(newer, EMPTY);
+    expect(select()).toEqual({ path: newer });
+    writeFileSync(older, "x = 1");
+    expect(select()).toEqual({ path: older });
+    for (const still of ["", "-- mine\n--[==[ x = 1\n ]] ]==]\n"]) {
+      writeFileSync(newer, still + EMPTY);
+      expect(select()).toEqual({ path: older });
+    }
+    writeFileSync(newer, `x = 1\n${EMPTY}`);
+    expect(select()).toEqual({ path: newer, warning: expect.stringContaining("differs") });
+    writeFileSync(older, `x = 1\n${EMPTY}`);
+    expect(select()).toEqual({ path: newer });
+    writeFileSync(older, EMPTY);
+    expect(select()).toEqual({ path: newer });
+    rmSync(newer);
+    expect(select()).toEqual({ path: older });
+  });
+
+  it("does without an older one that cannot be read", () => {
+    writeFileSync(newer, "x = 1");
+    mkdirSync(older);
+    expect(select()).toEqual({ path: newer, warning: expect.stringContaining("EISDIR") });
+    writeFileSync(newer, EMPTY);
+    expect(select).toThrow("EISDIR");
   });
 
   it("takes a directory that is missing, at any height, for one without scripts", () => {

@@ -9,27 +9,46 @@ export interface SelectedScript {
   warning?: string;
 }
 
-/** Ours, and the one of the newer original, where existing hosts have theirs. */
-const NAMES = ["accounting.lua", "reaper.lua"] as const;
+/**
+ * The original's since 0.14, and before. Its package has moved no script from one name to the
+ * other, so that a dead accounting.lua lies on many of its hosts.
+ */
+const NEW_NAME = "reaper.lua";
+const OLD_NAME = "accounting.lua";
 
 /**
+ * Finds the script that counts: `reaper.lua`, unless it is the one of the original's package,
+ * which does nothing; then `accounting.lua`, if it is there.
  * @param directory `/etc/cm4all/spawn`
  * @param packaged the script that does nothing, for hosts without one of their own
  * @throws the error of open(2) where a script is there but cannot be read: that is not
  * the same as no script, with which nothing would be accounted
  */
 export function selectScript(directory: string, packaged: string): SelectedScript {
-  const [path, other] = [join(directory, NAMES[0]), join(directory, NAMES[1])];
-  const first = tryRead(path);
-  if (first === undefined) return { path: tryRead(other) === undefined ? packaged : other };
+  const [newer, older] = [join(directory, NEW_NAME), join(directory, OLD_NAME)];
+  const text = tryRead(newer);
+  if (text === undefined || doesNothing(text)) {
+    if (tryRead(older) !== undefined) return { path: older };
+    return { path: text === undefined ? packaged : newer };
+  }
   try {
-    const second = tryRead(other);
-    if (second === undefined || second.equals(first)) return { path };
-    return { path, warning: `${path} is used; ${other} differs and is not` };
+    const other = tryRead(older);
+    if (other === undefined || other.equals(text) || doesNothing(other)) return { path: newer };
+    return { path: newer, warning: `${newer} is used; ${older} differs and is not` };
   } catch (error) {
     const reason = errorText(error);
-    return { path, warning: `${path} is used; ${other} is not: ${reason}` };
+    return { path: newer, warning: `${newer} is used; ${older} is not: ${reason}` };
   }
+}
+
+/** Returns whether a script is nothing but comments and an empty handler. */
+function doesNothing(script: Buffer): boolean {
+  const code = script
+    .toString("latin1")
+    .replace(/--\[(=*)\[[\s\S]*?\]\1\]|--.*/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+  return /^function cgroup_released ?\( ?\w* ?\) end;?$/.test(code);
 }
 
 function tryRead(path: string): Buffer | undefined {

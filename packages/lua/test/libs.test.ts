@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -40,6 +41,42 @@ function receive(fd: Fd): string | undefined {
 }
 
 describe("socket", () => {
+  it("sends any size, and says in the kernel's words what is too long", async () => {
+    const path = join(directory, "large");
+    // In a process of its own: sending blocks.
+    const program = `let bytes = 0;
+      require("node:net").createServer((client) => client
+        .on("data", (data) => { bytes += data.length; })
+        .on("end", () => { console.log(bytes); process.exit(); })
+      ).listen(${JSON.stringify(path)}, () => console.log("ready"));`;
+    const reader = spawn(process.execPath, ["-e", program], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let said = "";
+    reader.stdout.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+    });
+    await once(reader.stdout, "data");
+    const closed = once(reader, "close");
+    const bytes = 5 * 1024 * 1024;
+    expect(
+      await printed(`local s = assert(socket:connect('${path}'))
+        print(s:send(('x'):rep(${bytes}))) print(s:send(('x'):rep(300 * 1024), -5)) s:close()`),
+    ).toBe(`${bytes}\n5\n`);
+    await closed;
+    expect(said).toBe(`ready\n${bytes + 5}\n`);
+    using datagram = socket(AF_UNIX, SOCK_DGRAM);
+    bindUnix(datagram.number, join(directory, "small"));
+    expect(
+      await printed(`local d = socket:connect('${directory}/small', {type = 'dgram'})
+        print(d:send(('x'):rep(${bytes})))`),
+    ).toBe("nil\tMessage too long\n");
+    const long = `/${"x".repeat(200)}`;
+    expect(await printed(`print(pcall(control_resolve, '${long}'))`)).toBe(
+      `false\ta socket address has 1 to 107 bytes, not 201: "${long}"\n`,
+    );
+  });
+
   it("sends to stream, datagram and sequenced packet sockets", async () => {
     const chunks: string[] = [];
     const server = createServer((client) =>

@@ -1,16 +1,32 @@
 /** Who is let in, and how it is encrypted. */
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { TLSSocket } from "node:tls";
+import { getIntOption, getSocketOption } from "@cm4all/linux";
 import { missing, Postgres } from "@cm4all/testing";
+import type { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rawClient } from "../src/pg/cancel.ts";
+import { connect } from "../src/pg/connect.ts";
 import { openPg } from "../src/pg/library.ts";
+import { resolveTarget } from "../src/pg/target.ts";
 import { printedBy } from "./script.ts";
 
 // A certificate for localhost, and one that did not sign it; both valid for a hundred years.
 const fixtures = join(import.meta.dirname, "fixtures");
 const rootCert = join(fixtures, "server.crt");
 const otherCert = join(fixtures, "other.crt");
+/** Says that the server's is revoked. */
+const revocations = join(fixtures, "server.crl");
 
 describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
   let server: Postgres;
@@ -25,6 +41,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
       },
       hba: [
         "local all postgres trust",
+        "host all gss 127.0.0.1/32 gss",
         "local all all peer",
         "host all plain 127.0.0.1/32 password",
         "host all hashed 127.0.0.1/32 md5",
@@ -36,7 +53,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     const said = await attempt(
       server.conninfo,
       `create role "${userInfo().username}" login; create role plain login password 'p'; create role scram login password 's c:r\\a''m';
-       set password_encryption = 'md5'; create role hashed login password 'h'; create role unencrypted login; create role encrypted login; select 1`,
+       set password_encryption = 'md5'; create role hashed login password 'h'; create role unencrypted login; create role encrypted login; create role gss login; select 1`,
     );
     expect(said).toBe("1");
   });
@@ -122,5 +139,135 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     expect(await verify("require", "/nonexistent")).toBe(
       'could not read sslrootcert "/nonexistent": No such file or directory',
     );
+  });
+
+  it("to a certificate that is not revoked", async () => {
+    const verify = (more: string) =>
+      attempt(tcp("encrypted", `sslmode=verify-ca sslrootcert='${rootCert}' ${more}`), encrypted);
+    expect(await verify(`sslcrl=/nonexistent sslcrl=''`)).toBe("t");
+    expect(await verify(`sslcrl='${revocations}'`)).toBe("certificate revoked");
+    const inDirectory = join(directory, "revocations");
+    mkdirSync(inDirectory);
+    copyFileSync(revocations, join(inDirectory, "0"));
+    expect(await verify(`sslcrldir='${inDirectory}'`)).toBe("certificate revoked");
+  });
+
+  it("with a certificate whose key is its own", async () => {
+    const key = join(directory, "client.key");
+    copyFileSync(join(fixtures, "server.key"), key);
+    const own = `sslmode=require sslcert='${rootCert}' sslkey='${key}'`;
+    chmodSync(key, 0o644);
+    expect(await attempt(tcp("encrypted", own), encrypted)).toMatch(
+      /^private key file ".*" has group or world access/,
+    );
+    expect(await attempt(tcp("encrypted", `${own} sslcertmode=disable`), encrypted)).toBe("t");
+    chmodSync(key, 0o600);
+    expect(await attempt(tcp("encrypted", own), encrypted)).toBe("t");
+  });
+
+  it("with the versions of TLS that it may have", async () => {
+    const version = (more: string) =>
+      attempt(
+        tcp("encrypted", `sslmode=require ${more}`),
+        "select version from pg_stat_ssl where pid = pg_backend_pid()",
+      );
+    expect(await version("ssl_max_protocol_version=TLSv1.2")).toBe("TLSv1.2");
+    expect(await version("ssl_min_protocol_version=tlsv1.3")).toBe("TLSv1.3");
+    expect(await version("ssl_min_protocol_version=TLSv1.3 ssl_max_protocol_version=TLSv1.2")).toBe(
+      "invalid SSL protocol version range",
+    );
+  });
+
+  it("by the ways that it may be asked for", async () => {
+    const scram = `password='s c:r\\\\a\\'m'`;
+    const as = (user: string, more: string) => attempt(tcp(user, more), "select current_user");
+    expect(await as("scram", `${scram} require_auth=scram-sha-256,md5`)).toBe("scram");
+    expect(await as("scram", `${scram} require_auth=!password`)).toBe("scram");
+    expect(await as("plain", "password=p sslmode=disable require_auth=scram-sha-256")).toBe(
+      'authentication method requirement "scram-sha-256" failed: server requested a cleartext password',
+    );
+    expect(await as("hashed", "password=h sslmode=disable require_auth=!md5")).toBe(
+      'authentication method requirement "!md5" failed: server requested a hashed password',
+    );
+    expect(await as("encrypted", "sslmode=require require_auth=none")).toBe("encrypted");
+    expect(await as("encrypted", "sslmode=require require_auth=password")).toBe(
+      'authentication method requirement "password" failed: server did not complete authentication',
+    );
+    expect(await as("gss", "sslmode=disable")).toBe("authentication method GSS not supported");
+    expect(await as("gss", "sslmode=disable require_auth=!gss")).toMatch(
+      /server requested GSSAPI authentication$/,
+    );
+  });
+
+  it("bound to the channel", async () => {
+    const scram = `password='s c:r\\\\a\\'m' channel_binding=require`;
+    const as = (user: string, more: string) => attempt(tcp(user, more), "select current_user");
+    expect(await as("scram", `${scram} sslmode=require`)).toBe("scram");
+    expect(await as("scram", `${scram} sslmode=disable`)).toBe(
+      "channel binding required, but SSL not in use",
+    );
+    expect(await as("plain", "password=p channel_binding=require sslmode=require")).toBe(
+      "channel binding required but not supported by server's authentication request",
+    );
+    expect(await as("encrypted", "channel_binding=require sslmode=require")).toBe(
+      "channel binding required, but server authenticated client without channel binding",
+    );
+  });
+
+  it("to a server that runs as who it has to", async () => {
+    const socket = `${server.conninfo} requirepeer`;
+    const owner = process.getuid?.() === 0 ? "nobody" : userInfo().username;
+    expect(await attempt(`${socket}=${owner}`, "select 1")).toBe("1");
+    expect(await attempt(`${socket}=daemon`, "select 1")).toBe(
+      `requirepeer specifies "daemon", but actual peer user name is "${owner}"`,
+    );
+  });
+
+  it("with options and settings for the session", async () => {
+    const show = (more: string, name: string) =>
+      attempt(`${server.conninfo} ${more}`, `show ${name}`);
+    expect(await show("options='-c work_mem=5MB -cgeqo=off'", "work_mem")).toBe("5MB");
+    const uri = `postgresql:///postgres?host=${server.host}&port=${server.port}&user=postgres`;
+    expect(await attempt(`${uri}&options=-c%20search_path%3Da,%5C%20b`, "show search_path")).toBe(
+      "a, b",
+    );
+  });
+
+  it("with the time-outs of its socket", async () => {
+    let client: Client | undefined;
+    const more =
+      "keepalives_idle=7 keepalives_interval=8 keepalives_count=9 tcp_user_timeout=10000";
+    const open = (options: string) =>
+      connect({
+        target: resolveTarget(tcp("plain", `password=p ${options}`)),
+        setup: (made) => {
+          client = made;
+        },
+        warn: () => {},
+      });
+    const values = () => {
+      if (client === undefined) throw new Error("no session");
+      const { stream } = rawClient(client).connection;
+      // Of TLS: the socket below it.
+      const below = stream instanceof TLSSocket ? Reflect.get(stream, "_parent") : stream;
+      const handle = below._handle ?? Reflect.get(stream, "_handle");
+      const tcpOption = (option: number) => getSocketOption(handle.fd, 6, option, 4).readInt32LE();
+      return [getIntOption(handle.fd, 9), ...[4, 5, 6, 18].map(tcpOption)];
+    };
+    await open(`${more} sslmode=require`);
+    expect(values()).toEqual([1, 7, 8, 9, 10_000]);
+    await client?.end();
+    await open("sslmode=disable");
+    const [isKept, ...system] = values();
+    expect(isKept).toBe(1);
+    expect(system).toEqual(
+      ["keepalive_time", "keepalive_intvl", "keepalive_probes"]
+        .map((name) => Number(readFileSync(`/proc/sys/net/ipv4/tcp_${name}`, "utf8")))
+        .concat(0),
+    );
+    await client?.end();
+    await open(`keepalives=0 ${more} sslmode=disable`);
+    expect(values()[0]).toBe(0);
+    await client?.end();
   });
 });

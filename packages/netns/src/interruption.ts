@@ -2,7 +2,7 @@
 import { CommandFailure } from "@cm4all/command";
 import { exitStatusOfSignal } from "./failures.ts";
 
-const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const;
 
 /** Holds back the signals from its making until it is disposed. */
 export class Interruption {

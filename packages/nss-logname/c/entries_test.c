@@ -227,23 +227,44 @@ check_user(const char *name, const char *home, const char *shell)
 static void
 test_names(void)
 {
-	static const char *const good[] = {
-		"a", "A", "_", "alice", "Alice", "alice.smith", "alice-2",
-		"alice_2", "www-data", "host$", "a$", "7zip", ".hidden", "..a",
-		"abcdefghijklmnopqrstuvwxyz012345" /* 32 bytes */,
+	static char long_name[1001];
+	memset(long_name, 'n', sizeof(long_name) - 1);
+	const char *const good[] = {
+		"a", "A", "_", "alice", "alice.smith", "www-data", "host$",
+		"user@example.com", "a+b", "-", "-alice", "+alice", "~alice",
+		"$a", ".", "..", "\talice", "al ice", " ", "alice,", "al/ice",
+		"al\\ice", "al\"ice", "al'ice", "al;ice", "al*ice", "#alice",
+		"alice\x7f", "alice\x01", "alice\r", "al\xc3\xad" "ce",
+		"\xff", "54321a", "1e3", "0x1", "1 2", "+", "+-1", "12-",
+		long_name,
 	};
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); ++i) {
 		set_user(good[i], "/", NULL);
 		check_user(good[i], "/", "/bin/sh");
 	}
 
+	/* by name, each of them would take a number's place */
+	static const char *const numbers[] = {
+		"0", "54321", "007", "+1", "-1", " 1", "\t\v\f\r 12",
+		"99999999999999999999999",
+	};
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); ++i) {
+		set_user(numbers[i], "/", NULL);
+		char buffer[1024];
+		struct passwd pw;
+		int error = 0;
+		check(by_name(&pw, buffer, sizeof(buffer), &error) ==
+		      NSS_STATUS_NOTFOUND);
+		check(error == ENOENT);
+		check(by_uid(&pw, buffer, sizeof(buffer), &error) ==
+		      NSS_STATUS_SUCCESS);
+		check_passwd(&pw, numbers[i], "/", "/bin/sh", buffer,
+			     sizeof(buffer));
+	}
+
 	static const char *const bad[] = {
-		"", "-", "-alice", "+alice", "~alice", "@alice", "$", "$a",
-		"a$b", "a$$", ".", "..", "0", "54321", "alice:x:0:0::/:/bin/sh",
-		"alice\n", "alice\nroot:x:0:0", "\talice", "al ice", "alice,",
-		"al/ice", "al\\ice", "al\"ice", "al'ice", "al;ice", "al*ice",
-		"alice\x7f", "alice\x01", "al\xc3\xad" "ce", "\xff",
-		"abcdefghijklmnopqrstuvwxyz0123456" /* 33 bytes */,
+		"", ":", "alice:", "alice:x:0:0::/:/bin/sh", "\n", "alice\n",
+		"alice\nroot:x:0:0",
 	};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); ++i) {
 		set_user(bad[i], "/", NULL);
@@ -259,11 +280,11 @@ test_homes_and_shells(void)
 {
 	static const char *const good[] = {
 		"/", "/home/alice", "/home/with space", "/home/\xc3\xa4", "//",
-		"/home/alice/../bob",
+		"/home/alice/../bob", "", "home/alice", ".", "~",
+		"/home\talice", "/\x01", "/\x7f", " /home", "-", "+",
 	};
 	static const char *const bad[] = {
-		"", "home/alice", ".", "~", "/home:/alice", "/home\n", "/\n/x",
-		"/home\talice", "/\x01", "/\x1f", "/\x7f", "\n/", " /home",
+		"/home:/alice", "/home\n", "/\n/x", "\n/", ":",
 	};
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); ++i) {
@@ -410,11 +431,11 @@ test_random_environment(void)
 			 pw.pw_passwd, pw.pw_gecos, pw.pw_dir, pw.pw_shell);
 		unsigned colons = 0;
 		for (const char *p = line; *p != '\0'; ++p) {
-			check((unsigned char)*p >= 0x20 && *p != 0x7f);
+			check(*p != '\n');
 			colons += *p == ':';
 		}
 		check(colons == 4);
-		check(pw.pw_dir[0] == '/' && pw.pw_shell[0] == '/');
+		check(pw.pw_name[0] != '\0');
 	}
 }
 

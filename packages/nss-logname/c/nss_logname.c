@@ -30,63 +30,25 @@
 
 #define ENTRY_POINT __attribute__((visibility("default"))) enum nss_status
 
-/* The rules below ask for ASCII, whatever the program's locale says. */
-
+/** May this be a field of a line of a passwd file? */
 static bool
-is_digit(char ch)
+is_field(const char *s)
 {
-	return ch >= '0' && ch <= '9';
-}
-
-static bool
-is_word(char ch)
-{
-	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-		is_digit(ch) || ch == '_';
+	return strpbrk(s, ":\n") == NULL;
 }
 
 /**
- * Is this a name that useradd(8) would take? The rule is the one of upstream's
- * shadow, stricter than that of some distributions: letters, digits, "_", "."
- * and "-", with "-" not first, perhaps a "$" at the end, not only digits,
- * neither "." nor "..", at most 32 bytes.
+ * Would strtoul(3) take this for a number? chown(1) and others look a word up as a name before
+ * they take it for a uid, so a name that is one would make it somebody else's.
  */
 static bool
-is_user_name(const char *s)
+is_number(const char *s)
 {
-	size_t length = strlen(s);
-	if (length == 0 || length > 32 ||
-	    strcmp(s, ".") == 0 || strcmp(s, "..") == 0 ||
-	    !(is_word(s[0]) || s[0] == '.'))
-		return false;
-
-	bool only_digits = true;
-	for (size_t i = 0; i < length; ++i) {
-		bool dollar_at_end = s[i] == '$' && i + 1 == length;
-		if (!is_word(s[i]) && s[i] != '.' && s[i] != '-' &&
-		    !dollar_at_end)
-			return false;
-		if (!is_digit(s[i]))
-			only_digits = false;
-	}
-
-	return !only_digits;
-}
-
-/** An absolute path that fits into one field of one line of a passwd file. */
-static bool
-is_path_field(const char *s)
-{
-	if (s[0] != '/')
-		return false;
-
-	for (; *s != '\0'; ++s) {
-		unsigned char ch = (unsigned char)*s;
-		if (ch == ':' || ch < 0x20 || ch == 0x7f)
-			return false;
-	}
-
-	return true;
+	s += strspn(s, " \t\n\v\f\r");
+	if (*s == '+' || *s == '-')
+		++s;
+	size_t digits = strspn(s, "0123456789");
+	return digits > 0 && s[digits] == '\0';
 }
 
 /** The user whom the environment describes; the strings belong to it. */
@@ -104,11 +66,12 @@ read_user(struct user *user)
 	user->home = secure_getenv("HOME");
 	user->shell = secure_getenv("SHELL");
 
-	if (user->shell == NULL || !is_path_field(user->shell))
+	if (user->shell == NULL || !is_field(user->shell))
 		user->shell = "/bin/sh";
 
-	return user->name != NULL && is_user_name(user->name) &&
-		user->home != NULL && is_path_field(user->home);
+	return user->name != NULL && user->name[0] != '\0' &&
+		is_field(user->name) &&
+		user->home != NULL && is_field(user->home);
 }
 
 /** What is left of the buffer that the caller passed. */
@@ -193,7 +156,8 @@ _nss_cm4all_logname_getpwnam_r(const char *name, struct passwd *result,
 			       char *buffer, size_t size, int *errnop)
 {
 	struct user user;
-	if (!read_user(&user) || strcmp(name, user.name) != 0)
+	if (!read_user(&user) || strcmp(name, user.name) != 0 ||
+	    is_number(name))
 		return not_found(errnop);
 
 	return return_user(&user, result, buffer, size, errnop);

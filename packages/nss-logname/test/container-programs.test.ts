@@ -54,6 +54,22 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     });
   });
 
+  it.each(["user@example.com", "12345", "a b", "-a", "x".repeat(255), "jürgen"])(
+    "programs take the name %s",
+    (LOGNAME) => {
+      const who = { ...alice, env: { ...env, LOGNAME } };
+      container.install();
+      expect(container.print(who, "whoami")).toBe(`${LOGNAME}\n`);
+      expect(container.print(who, "id")).toMatch(`uid=${uid}(${LOGNAME}) gid=${gid}(${LOGNAME}) `);
+      expect(container.print(who, "ssh", "-T", "-G", "host.invalid")).toMatch(`user ${LOGNAME}\n`);
+      const script = "print(pwd.getpwuid(os.getuid()).pw_name)";
+      expect(container.print(who, ...python(script))).toBe(`${LOGNAME}\n`);
+      expect(container.print(who, process.execPath, "-p", "os.userInfo().username")).toBe(
+        `${LOGNAME}\n`,
+      );
+    },
+  );
+
   describe("programs that show a name show it", () => {
     it.each(
       titled<{ command: string[]; before: string; after: RegExp }>([
@@ -181,8 +197,8 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
 
     it.each([
       [{}, "LOGNAME is not set"],
-      [{ ...env, LOGNAME: "a:b" }, "LOGNAME is not a name that useradd(8) would take"],
-      [{ ...env, HOME: "tmp" }, "HOME is not an absolute path"],
+      [{ ...env, LOGNAME: "a:b" }, "LOGNAME holds a colon or a newline"],
+      [{ ...env, HOME: "a:b" }, "HOME holds a colon or a newline"],
     ])("tells why not, with %j", (variables: Record<string, string>, reason) => {
       container.install();
       const { stdout, status: exitStatus } = status(variables);

@@ -36,8 +36,11 @@ export const PACKET_HEADER_SIZE = 4;
 /** The largest datagram that we accept, in bytes; the protocol itself sets no limit. */
 export const MAX_DATAGRAM_SIZE = 32 * 1024;
 
-/** The longest name that we accept, in bytes; the protocol itself sets no limit. */
-export const MAX_NAME_SIZE = 255;
+/**
+ * The longest name that we accept, in bytes; the protocol itself sets no limit. The C++ original
+ * reads 4,096 bytes of a datagram, in which such a name and one packet more have room.
+ */
+export const MAX_NAME_SIZE = 4096 - DATAGRAM_HEADER_SIZE - 2 * PACKET_HEADER_SIZE;
 
 /**
  * The largest payload of an ERROR, in bytes, a multiple of 4: existing clients read

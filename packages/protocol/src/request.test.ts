@@ -103,7 +103,7 @@ describe("decodeRequest", () => {
 
   it.each([
     ["an empty NAME", packet(1), "NAME is empty"],
-    ["a NAME of 256 bytes", packet(1, Buffer.alloc(256, "x")), "NAME is longer than 255 bytes"],
+    ["a NAME of 4081 bytes", packet(1, Buffer.alloc(4081, "x")), "NAME is longer than 4080 bytes"],
     ["a NAME with TAB", packet(1, Buffer.from("a\tb")), "not allowed: 0x09"],
     ["a NAME with NUL", packet(1, Buffer.from("a\0")), "not allowed: 0x00"],
     ["a NAME with UTF-8", packet(1, Buffer.from("ä")), "not allowed: 0xc3"],
@@ -115,11 +115,11 @@ describe("decodeRequest", () => {
     expect(problemOf(() => decode(bad))).toEqual(["malformed", 8]);
   });
 
-  it("takes every byte from 0x20 to 0x7f in a name, and 255 of them", () => {
+  it("takes every byte from 0x20 to 0x7f in a name, and 4080 of them", () => {
     const all = Uint8Array.from({ length: 0x60 }, (_, i) => 0x20 + i);
     expect(decode(packet(1, all), IPC).request?.name).toBe(Buffer.from(all).toString("latin1"));
-    const long = Buffer.alloc(255, "x");
-    expect(decode(packet(1, long), IPC).request?.name).toBe("x".repeat(255));
+    const long = Buffer.alloc(4080, "x");
+    expect(decode(packet(1, long), IPC).request?.name).toBe("x".repeat(4080));
   });
 
   it.each([IPC, PID, USER, LEASE])("wants a NAME where something is asked for", (...what) => {
@@ -168,7 +168,7 @@ describe("encodeRequest", () => {
 
   it.each([
     ["", "NAME is empty"],
-    ["x".repeat(256), "NAME is longer than 255 bytes"],
+    ["x".repeat(4081), "NAME is longer than 4080 bytes"],
     ["naïve", "NAME holds a byte that is not allowed: 0xc3"],
     ["a\n", "NAME holds a byte that is not allowed: 0x0a"],
   ])("refuses the name %j", (name, message) => {

@@ -19,7 +19,7 @@ type Asked = { [Kind in Exclude<NamespaceKind, PayloadKind> | "lease"]: boolean 
 
 /** What is asked for under one name; at least one namespace or a lease. */
 export interface Request extends Readonly<Asked> {
-  /** 1 to 255 bytes from 0x20 to 0x7f. */
+  /** 1 to 4080 bytes from 0x20 to 0x7f. */
   readonly name: string;
 }
 

@@ -25,6 +25,8 @@ describe("parseValue", () => {
     ["MemoryMax", "1"],
     ["MemoryMax", "1073741824"],
     ["MemoryMax", "1.5G"],
+    ["MemoryMax", "512B"],
+    ["MemorySwapMax", "0B"],
     ["MemoryMax", "7.999E"],
     ["MemoryMax", "10.55%"],
     ["MemoryMax", "infinity"],

@@ -17,7 +17,7 @@ export interface Grammar {
 const INTEGER = /^(0|[1-9]\d*)$/;
 /** At most two decimals: systemd counts in hundredths of a percent. */
 const PERCENT = /^(0|[1-9]\d*)(\.\d{1,2})?%$/;
-const SIZE = /^(0|[1-9]\d*)(?:(\.\d{1,9})?([KMGTPE]))?$/;
+const SIZE = /^(0|[1-9]\d*)(?:(\.\d{1,9})?([KMGTPE])|B)?$/;
 
 function integerBetween(text: string, min: number, max: number): string | undefined {
   const value = Number(text);

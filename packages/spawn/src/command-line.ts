@@ -114,7 +114,7 @@ export async function runCommandLine(): Promise<void> {
   const program = new Command("cm4all-spawn")
     .description(
       "The CM4all spawn daemon: creates namespaces for process spawners and keeps them.\n" +
-        "Without a subcommand it runs in the foreground until SIGTERM or SIGINT.",
+        "Without a subcommand it runs in the foreground until SIGTERM, SIGINT or SIGQUIT.",
     )
     .version(__VERSION__)
     .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
@@ -126,7 +126,7 @@ export async function runCommandLine(): Promise<void> {
     .option("-v, --verbose", "log more")
     .addHelpText(
       "after",
-      "\nSignals: SIGHUP reads the configuration again; SIGTERM and SIGINT end the daemon.",
+      "\nSignals: SIGHUP reads the configuration again; SIGTERM, SIGINT and SIGQUIT end the daemon.",
     );
   program.action(() => daemon(program.opts<GlobalOptions>()));
   let path: string | undefined;

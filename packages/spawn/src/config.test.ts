@@ -18,7 +18,8 @@ describe("the configuration", () => {
       listen: "@cm4all-spawn",
       lifetimeMs: 60_000,
       maxNames: 10_000,
-      maxUserNamespacesPerName: 16,
+      maxUserNamespaces: 10_000,
+      maxUserNamespacesPerName: 10_000,
       maxConnections: 4096,
       maxConnectionsPerUid: 1024,
       allowUids: [],
@@ -43,6 +44,7 @@ describe("the configuration", () => {
       listen = "/run/x.sock"
       expire_seconds = 0.5
       max_names = 1
+      max_user_namespaces = 9
       max_user_namespaces_per_name = 2
       max_connections = 3
       max_connections_per_uid = 10_000
@@ -55,6 +57,7 @@ describe("the configuration", () => {
       listen: "/run/x.sock",
       lifetimeMs: 500,
       maxNames: 1,
+      maxUserNamespaces: 9,
       maxUserNamespacesPerName: 2,
       maxConnections: 3,
       maxConnectionsPerUid: 10_000,

@@ -18,6 +18,7 @@ export interface NamespacesConfig {
   /** From a name's last use to its end. */
   readonly lifetimeMs: number;
   readonly maxNames: number;
+  readonly maxUserNamespaces: number;
   readonly maxUserNamespacesPerName: number;
   readonly maxConnections: number;
   readonly maxConnectionsPerUid: number;
@@ -145,7 +146,8 @@ function readNamespaces(table: TomlTable): NamespacesConfig {
     listen: readAddress(table, "listen") ?? "@cm4all-spawn",
     lifetimeMs: (table.number("expire_seconds", { min: 0.1, max: 31_536_000 }) ?? 60) * 1000,
     maxNames: table.integer("max_names", range) ?? 10_000,
-    maxUserNamespacesPerName: table.integer("max_user_namespaces_per_name", range) ?? 16,
+    maxUserNamespaces: table.integer("max_user_namespaces", range) ?? 10_000,
+    maxUserNamespacesPerName: table.integer("max_user_namespaces_per_name", range) ?? 10_000,
     maxConnections: table.integer("max_connections", range) ?? 4096,
     maxConnectionsPerUid: table.integer("max_connections_per_uid", range) ?? 1024,
     allowUids: table.integers("allow_uids", { min: 0, max: MAX_ID }) ?? [],

@@ -3,6 +3,7 @@ import { accessSync, constants, readFileSync } from "node:fs";
 import type { Server } from "node:net";
 import {
   CommandFailure,
+  EX_CONFIG,
   EX_NOPERM,
   EX_OSERR,
   EX_SOFTWARE,
@@ -106,17 +107,18 @@ function checkRequirements(): void {
 
 /** What the service manager has passed to us. */
 interface Inherited {
-  readonly listener: Fd | undefined;
+  readonly listeners: readonly Fd[];
   readonly storeFd: number | undefined;
 }
 
+/** @throws CommandFailure if a socket was passed whose clients nobody would serve */
 function takePassedDescriptors(log: Logger): Inherited {
-  let listener: Fd | undefined;
+  const listeners: Fd[] = [];
   let storeFd: number | undefined;
   for (const { fd, name } of passedDescriptors(process.env, process.pid)) {
     setCloseOnExec(fd);
     if (name === STORE_NAME && storeFd === undefined) storeFd = fd;
-    else if (listener === undefined && isListener(fd)) listener = new Fd(fd);
+    else if (isListener(fd)) listeners.push(new Fd(fd));
     else {
       log(LOG_WARNING, `the service manager passed a descriptor of no use: ${name}`);
       new Fd(fd).close();
@@ -124,16 +126,21 @@ function takePassedDescriptors(log: Logger): Inherited {
   }
   // They are ours alone, not those of programs that we start.
   for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
-  return { listener, storeFd };
+  return { listeners, storeFd };
 }
 
 function isListener(fd: number): boolean {
   try {
-    return getIntOption(fd, SO_TYPE) === SOCK_SEQPACKET && getIntOption(fd, SO_ACCEPTCONN) === 1;
+    if (getIntOption(fd, SO_ACCEPTCONN) !== 1) return false;
   } catch (error) {
     if (isErrno(error, "ENOTSOCK")) return false;
     throw error;
   }
+  if (getIntOption(fd, SO_TYPE) === SOCK_SEQPACKET) return true;
+  throw new CommandFailure(
+    "the service manager passed a socket that is not ListenSequentialPacket=: its clients would wait for ever",
+    EX_CONFIG,
+  );
 }
 
 function openListener(address: string): Fd {
@@ -156,6 +163,7 @@ function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
     allowed: { uids: new Set(namespaces.allowUids), gids: new Set(namespaces.allowGids) },
     quotas: {
       names: namespaces.maxNames,
+      userNamespaces: namespaces.maxUserNamespaces,
       userNamespacesPerName: namespaces.maxUserNamespacesPerName,
       connections: namespaces.maxConnections,
       connectionsPerUid: namespaces.maxConnectionsPerUid,
@@ -170,7 +178,7 @@ class Daemon {
   readonly #options: DaemonOptions;
   readonly #log: Logger;
   readonly #notifier: Notifier | undefined;
-  readonly #listener: Fd;
+  readonly #listeners: readonly Fd[];
   readonly #namespaces: NamespaceThread;
   #cgroups: CgroupService | undefined;
   #cgroupsStopped: Promise<void> | undefined;
@@ -188,10 +196,13 @@ class Daemon {
     this.#notifier = Notifier.open(process.env["NOTIFY_SOCKET"]);
     delete process.env["NOTIFY_SOCKET"];
     const inherited = takePassedDescriptors(log);
-    this.#listener = inherited.listener ?? openListener(config.namespaces.listen);
+    this.#listeners =
+      inherited.listeners.length > 0
+        ? inherited.listeners
+        : [openListener(config.namespaces.listen)];
     this.#namespaces = startNamespaceThread(
       {
-        listenerFd: this.#listener.number,
+        listenerFds: this.#listeners.map(({ number }) => number),
         storeFd: inherited.storeFd,
         // A service has a cgroup of its own; a program in a terminal has not.
         cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
@@ -256,7 +267,7 @@ class Daemon {
   }
 
   #catchSignals(): void {
-    for (const signal of ["SIGTERM", "SIGINT"] as const)
+    for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const)
       process.on(signal, () => this.#stop(signal));
     process.on("SIGHUP", () => void this.#reload());
   }

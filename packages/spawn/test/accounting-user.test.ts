@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { missing } from "@cm4all/testing";
+import { missing, readProc } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, until } from "./support/daemon.ts";
@@ -82,6 +82,34 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     await host.untilReady();
     expect(uid()).toBe(4242);
     expect(host.daemon.log).not.toContain("there is no user");
+  });
+
+  it("has its groups and those of the unit, but not root's", async () => {
+    const groups = () => {
+      const [, list = ""] =
+        /^Groups:\t(.*)$/m.exec(readProc(host.scriptHostPid ?? 0, "status")) ?? [];
+      return list.split(" ").filter((gid) => gid !== "");
+    };
+    etc.setUsers(line("one", 4241));
+    etc.setGroups("a:x:501:other,one\nb:x:502:oneone\nc:x:503:one\nroot:x:0:one\n");
+    const command = (variable: string) => [
+      ...etc.wrapper,
+      ...["sh", "-c", `export ${variable}; exec setpriv --groups 0,601 "$@"`, "sh"],
+    ];
+    const service = { wrapper: command("SYSTEMD_EXEC_PID=$$") };
+    await host.startWith(`script = "${script}"\nuser = "one"\n`, service);
+    await host.untilReady();
+    expect(uid()).toBe(4241);
+    expect(groups()).toEqual(["501", "503", "601"]);
+    await host.stop();
+    host = new AccountingHost();
+    script = join(host.directory, "script.lua");
+    writeFileSync(script, "function cgroup_released(cgroup) end");
+    // Whoever starts it in a terminal has groups that are nothing to the script.
+    const terminal = { wrapper: command("SYSTEMD_EXEC_PID=1") };
+    await host.startWith(`script = "${script}"\nuser = "one"\n`, terminal);
+    await host.untilReady();
+    expect(groups()).toEqual(["501", "503"]);
   });
 
   it("is root, with a warning, if nobody is named and there is no default user", async () => {

@@ -117,7 +117,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     ["a control character", [packet(NAME, "a\nb"), ipc], "not allowed: 0x0a"],
     ["a NUL byte", [packet(NAME, "a\0"), ipc], "not allowed: 0x00"],
     ["a byte over 0x7f", [packet(NAME, "\u{e4}"), ipc], "not allowed: 0xc3"],
-    ["256 bytes of name", [packet(NAME, "x".repeat(256)), ipc], "longer than 255 bytes"],
+    ["4081 bytes of name", [packet(NAME, "x".repeat(4081)), ipc], "longer than 4080 bytes"],
     ["IPC with a payload", [name, packet(IPC_NAMESPACE, "x")], "takes no payload"],
     ["PID with a payload", [name, packet(PID_NAMESPACE, "x")], "takes no payload"],
     ["LEASE with a payload", [name, packet(LEASE_PIPE, "\0")], "takes no payload"],
@@ -133,7 +133,7 @@ describe.skipIf(cannotRun)("bad input", () => {
   it("takes names of all bytes that are allowed, and datagrams as large as allowed", () => {
     using client = daemon.connect();
     const all = Buffer.from(Array.from({ length: 0x60 }, (_, i) => 0x20 + i));
-    for (const bytes of [all, Buffer.from("x".repeat(255)), Buffer.from(" ")]) {
+    for (const bytes of [all, Buffer.from("x".repeat(4080)), Buffer.from(" ")]) {
       client.send(encodeDatagram([packet(NAME, bytes), ipc]));
       expectHandles(client);
     }
@@ -360,6 +360,21 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expectError(client, "quota reached: 2 user namespaces of one name");
     expect(client.inodes("one", wanted(2))).toEqual(second);
     client.inodes("two", wanted(3));
+  });
+
+  it("of user namespaces of all names, and gives back those that have ended", async () => {
+    await start("max_user_namespaces = 3\nexpire_seconds = 0.3");
+    using client = daemon.connect();
+    const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });
+    client.inodes("one", wanted(1));
+    client.inodes("one", wanted(2));
+    client.inodes("two", wanted(1));
+    client.send(request("two", wanted(2)));
+    expectError(client, "quota reached: 3 user namespaces");
+    await until(async () => (await daemon.status()).names === 0, "they have expired");
+    for (const id of [1, 2, 3]) client.inodes("three", wanted(id));
+    client.send(request("four", wanted(1)));
+    expectError(client, "quota reached: 3 user namespaces");
   });
 
   it("of user namespaces, which leave nothing of the rest of the request", async () => {

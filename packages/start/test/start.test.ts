@@ -158,7 +158,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     // What it suggests.
     mkdirSync(`${first.scope}/mine`);
     writeFileSync(`${first.scope}/mine/cgroup.procs`, String(spawn("sleep", ["0.1"]).pid));
-    await first.untilPrinted(" mine: since=");
+    await first.untilPrinted(" mine: ");
     await until(
       () => !existsSync(`${first.scope}/mine`),
       () => "it is deleted",

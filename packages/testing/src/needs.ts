@@ -27,10 +27,12 @@ const probes = {
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
   luajit: () => program("luajit"),
+  psql: () => program("psql"),
   debhelper: () => program("dh") ?? program("dpkg-buildpackage"),
   lintian: () => program("lintian"),
   postgres: postgresMissing,
   promtool: () => unpackedMissing("promtool"),
+  pgbouncer: () => unpackedMissing("pgbouncer"),
 } satisfies Record<string, Probe>;
 
 export type Need = keyof typeof probes;

@@ -209,7 +209,7 @@ export class Postgres {
       log = (log + text).slice(-10_000);
     });
     const deadline = Date.now() + 30_000;
-    while (!/ready to accept connections/.test(log)) {
+    while (!/ready to accept (?:read-only )?connections/.test(log)) {
       if (server.exitCode !== null || server.pid === undefined)
         throw new Error(`postgres ended: ${log}`);
       if (Date.now() > deadline) throw new Error(`postgres did not start: ${log}`);

@@ -4,14 +4,23 @@
  * into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+
+interface Program {
+  /** The first that there is has it. */
+  readonly debianPackages: readonly string[];
+  readonly path: string;
+  /** Whether it is unpacked with the libraries that the system does not have. */
+  readonly hasLibraries?: true;
+}
 
 const PROGRAMS = {
   // A package of its own since Debian 13.
   promtool: { debianPackages: ["promtool", "prometheus"], path: "usr/bin/promtool" },
-} as const;
+  pgbouncer: { debianPackages: ["pgbouncer"], path: "usr/sbin/pgbouncer", hasLibraries: true },
+} satisfies Record<string, Program>;
 
 export type UnpackedProgram = keyof typeof PROGRAMS;
 
@@ -37,6 +46,21 @@ const UNPACK = `
   mv "$directory.new" "$directory"
 `;
 
+/** Fetches the package $3 and what it depends on and is not installed, and unpacks all of it. */
+const UNPACK_WITH_LIBRARIES = `
+  test ! -e "$1" || exit 0
+  rm -rf "$1.new"
+  mkdir -p "$1.new/archives/partial"
+  cd "$1.new"
+  apt-get install -qq --download-only --yes --no-install-recommends \
+    -o Debug::NoLocking=1 -o Dir::Cache::archives="$1.new/archives" "$3"
+  for package in archives/*.deb; do
+    dpkg-deb --extract "$package" .
+  done
+  rm -r archives
+  mv "$1.new" "$1"
+`;
+
 function cacheDirectory(): string {
   const { XDG_CACHE_HOME } = process.env;
   return join(XDG_CACHE_HOME || join(homedir(), ".cache"), "cm4all-spawn-tests");
@@ -47,7 +71,7 @@ function cacheDirectory(): string {
  * @throws Error if it cannot be fetched
  */
 export function unpackedProgram(name: UnpackedProgram): string {
-  const { debianPackages, path } = PROGRAMS[name];
+  const { debianPackages, path, hasLibraries }: Program = PROGRAMS[name];
   const installed = join("/", path);
   if (existsSync(installed)) return installed;
   const cache = cacheDirectory();
@@ -64,7 +88,7 @@ export function unpackedProgram(name: UnpackedProgram): string {
       "-euo",
       "pipefail",
       "-c",
-      UNPACK,
+      hasLibraries ? UNPACK_WITH_LIBRARIES : UNPACK,
       "sh",
       directory,
       path,
@@ -76,6 +100,13 @@ export function unpackedProgram(name: UnpackedProgram): string {
   throw new Error(
     `apt-get download ${debianPackages.join(" or ")} failed (after apt-get update it may work): ${error?.message ?? stderr.trim()}`,
   );
+}
+
+/** Returns the directories of the libraries that were unpacked with a program, for `LD_LIBRARY_PATH`. */
+export function unpackedLibraries(program: string): string {
+  const libraries = join(dirname(program), "../lib");
+  const triplets = existsSync(libraries) ? readdirSync(libraries) : [];
+  return triplets.map((name) => join(libraries, name)).join(":");
 }
 
 /** Returns why a program is not there and cannot be fetched, for the probes of needs.ts. */

@@ -17,6 +17,7 @@ import { purge } from "./purge.ts";
 import { reboot } from "./reboot.ts";
 import { reload } from "./reload.ts";
 import { remove } from "./remove.ts";
+import { replaceFirst } from "./replace-first.ts";
 import { replaceOriginal } from "./replace-original.ts";
 import { sliceLimits } from "./slice-limits.ts";
 import { socketActivation } from "./socket-activation.ts";
@@ -50,4 +51,5 @@ export const cases: Readonly<Record<string, Case>> = {
   remove,
   purge,
   "replace-original": replaceOriginal,
+  "replace-first": replaceFirst,
 };

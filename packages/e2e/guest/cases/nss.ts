@@ -15,6 +15,7 @@ export const nss: Case = {
     assert.match(sh("grep ^group: /etc/nsswitch.conf"), /cm4all_logname$/);
     check((command) => sh(`${AS} ${command}`));
     sh("cm4all-logname status");
+    checkNames();
 
     sh(`mkdir -p ${ROOT}/etc ${ROOT}/tmp ${ROOT}/proc; cp /etc/nsswitch.conf ${ROOT}/etc`);
     sh(`printf 'root:x:0:0::/:/bin/sh\\n' >${ROOT}/etc/passwd; touch ${ROOT}/etc/group`);
@@ -34,6 +35,18 @@ export const nss: Case = {
     }
   },
 };
+
+/** What su and sudo ask is who they run as: root, whom the file knows. */
+function checkNames(): void {
+  for (const name of ["user@example.com", "12345"]) {
+    const as = AS.replace("customer", name);
+    assert.equal(sh(`${as} whoami`), name);
+    assert.match(sh(`! ${as} su --command id </dev/null 2>&1`), /Authentication failure/);
+    assert.match(sh(`! ${as} sudo -n id 2>&1`), /do not exist in the passwd database/);
+    sh(`touch /run/e2e-owned; env LOGNAME=${name} HOME=/ chown 12345 /run/e2e-owned`);
+    assert.equal(sh("stat -c %u /run/e2e-owned; rm /run/e2e-owned"), "12345");
+  }
+}
 
 function check(run: (command: string) => string): void {
   assert.equal(run("whoami"), "customer");

@@ -14,10 +14,23 @@ export const replaceOriginal: Case = {
     const changed = "function cgroup_released(cgroup)\\n  print('ours', cgroup.path)\\nend\\n";
     sh(`printf "${changed}" >${SCRIPT}; md5sum ${SCRIPT} >/run/script.md5`);
 
+    // An administrator's, of both services.
+    const units = "/etc/systemd/system";
+    sh(`mkdir -p ${units}/cm4all-spawn-reaper.service.d ${units}/cm4all-spawn-accessory.service.d
+        groupadd --force e2e-accounting
+        printf '[Service]\\nSupplementaryGroups=e2e-accounting\\n' \\
+          >${units}/cm4all-spawn-reaper.service.d/override.conf
+        printf '[Service]\\nNice=1\\n' >${units}/cm4all-spawn-accessory.service.d/nice.conf`);
+
     // As the original has made it, and running.
     sh("systemctl start cm4all-spawn-netns@old.service");
 
-    sh("apt-get -q -y install /e2e/in/packages/*.deb");
+    const said = sh("apt-get -q -y install /e2e/in/packages/*.deb 2>&1");
+    for (const name of ["reaper.service.d/override.conf", "accessory.service.d/nice.conf"])
+      assert.ok(
+        said.includes(`drop-in of the original's: ${units}/cm4all-spawn-${name}: it applies`),
+      );
+    assert.match(sh("! cm4all-spawn-reaper 2>&1"), /is a part of cm4all-spawn/);
     assert.match(sh("dpkg-query -W -f '${Version}' cm4all-slice"), /^1\./);
     assert.ok(isActive("cm4all-spawn-netns@old.service"));
     sh("systemctl stop cm4all-spawn-netns@old.service; ! test -e /run/netns/old");
@@ -28,6 +41,12 @@ export const replaceOriginal: Case = {
     await waitFor("the script is used", 10_000 * slowness, () =>
       journal(SERVICE).includes(`accounting with ${SCRIPT}`),
     );
+    // What the drop-in was for, still is.
+    const gid = sh("getent group e2e-accounting | cut -d: -f3");
+    const host = sh(`pgrep -P ${property(SERVICE, "MainPID")} -u cm4all-spawn-reaper`);
+    assert.ok(sh(`grep ^Groups: /proc/${host}/status`).split(/\s/).includes(gid));
+    sh(`rm -r ${units}/cm4all-spawn-reaper.service.d ${units}/cm4all-spawn-accessory.service.d
+        systemctl daemon-reload`);
     assert.equal(property("cm4all-spawn-reaper.service", "Id"), SERVICE);
     assert.equal(property("cm4all-spawn-accessory.socket", "Id"), SOCKET);
     sh("cm4all-spawn-client --timeout 60 request replaced --ipc");

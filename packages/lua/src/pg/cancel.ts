@@ -7,9 +7,10 @@ export interface RawClient {
   readonly connection: Connection;
   readonly host: string;
   readonly port: number;
-  readonly ssl: unknown;
   readonly processID: number;
   readonly secretKey: number;
+  /** The parameters of the startup message. */
+  getStartupConf: () => Record<string, string>;
 }
 
 export function rawClient(client: Client): RawClient {
@@ -29,7 +30,8 @@ export function requestCancel(client: Client): { closed: Promise<void>; abandon:
   const send = async () => {
     const { default: PgConnection } = await import("pg/lib/connection.js");
     if (isAbandoned) return;
-    const { host, port, ssl, processID, secretKey } = rawClient(client);
+    const { host, port, processID, secretKey, connection: session } = rawClient(client);
+    const { ssl } = session;
     const made = new PgConnection({ ssl });
     connection = made;
     await new Promise<void>((resolve) => {

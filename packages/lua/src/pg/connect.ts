@@ -1,15 +1,22 @@
-/** Opens one session: the hosts of a target in turn, with and without TLS. */
+/**
+ * Opens one session: the hosts of a target in turn, with and without TLS. As in libpq, the
+ * next host is tried if there is no session of the right kind at one, but not after a server
+ * has refused us: it would hide that a password is wrong.
+ */
 import { lookup } from "node:dns/promises";
-import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
-import { homedir } from "node:os";
-import { join } from "node:path";
-import type { ConnectionOptions } from "node:tls";
-import type { Client, ClientConfig } from "pg";
+import type { Client } from "pg";
 import { systemErrorText } from "../compat/system-error.ts";
+import {
+  type Address,
+  FilePasswordRefused,
+  isSocket,
+  type Login,
+  logIn,
+  sqlState,
+} from "./login.ts";
 import { formatServerMessage, type ServerMessage } from "./message.ts";
-import { readPassword } from "./passfile.ts";
-import type { Host, SslMode, Target } from "./target.ts";
+import type { Host, Target } from "./target.ts";
 
 /** No session; the message is libpq's, in one line. */
 export class ConnectError extends Error {
@@ -20,30 +27,35 @@ export class ConnectError extends Error {
   }
 }
 
-/** One address of a host. */
-interface Address {
-  host: Host;
-  /** A directory or an IP address. */
-  address: string;
-}
+/** "the database system is starting up", and the like: another host may do better. */
+const CANNOT_CONNECT_NOW = "57P03";
 
-/** Installs the handlers of a client before it connects, and makes a session of it. */
-type SessionSetup<T> = (client: Client) => T;
+const NO_TLS = "The server does not support SSL connections";
 
-/** @throws ConnectError with the messages of all hosts */
-export async function connect<T>(target: Target, setup: SessionSetup<T>): Promise<T> {
+/** @throws ConnectError with the messages of all hosts that were tried */
+export async function connect<T>(login: Login<T>): Promise<T> {
+  const { target } = login;
   const failures: string[] = [];
-  const passes =
-    target.sessionAttributes === "prefer-standby" ? ["standby", "any"] : [target.sessionAttributes];
+  const wanted = target.option("target_session_attrs") ?? "any";
+  const passes = wanted === "prefer-standby" ? ["standby", "any"] : [wanted];
   for (const attributes of passes) {
-    for (const host of target.hosts) {
-      for (const address of await resolve(host, failures)) {
-        const session = await tryAddress(target, address, attributes, setup, failures);
-        if (session !== undefined) return session;
+    for (const host of inOrder(target, target.hosts)) {
+      for (const address of inOrder(target, await resolve(host, failures))) {
+        const found = await tryAddress(login, address, attributes, failures);
+        if (found === "refused") throw new ConnectError(failures.join("\n"));
+        if (found !== undefined) return found.session;
       }
     }
   }
   throw new ConnectError(failures.join("\n"));
+}
+
+function inOrder<E>(target: Target, all: readonly E[]): readonly E[] {
+  if (target.option("load_balance_hosts") !== "random") return all;
+  return all
+    .map((value) => ({ value, rank: Math.random() }))
+    .toSorted((a, b) => a.rank - b.rank)
+    .map(({ value }) => value);
 }
 
 async function resolve(host: Host, failures: string[]): Promise<Address[]> {
@@ -67,32 +79,39 @@ function lookupErrorText(error: unknown): string {
   return systemErrorText(error);
 }
 
-function isSocket(address: string): boolean {
-  return address.startsWith("/");
-}
-
+/** Returns undefined if the next address may do. */
 async function tryAddress<T>(
-  target: Target,
+  login: Login<T>,
   address: Address,
   attributes: string,
-  setup: SessionSetup<T>,
   failures: string[],
-): Promise<T | undefined> {
-  for (const tls of encryptions(target.sslMode, address)) {
+): Promise<{ session: T } | "refused" | undefined> {
+  const mode = login.target.option("sslmode");
+  let isRefused = false;
+  for (const tls of encryptions(mode, address)) {
     try {
-      const { client, session } = await open(target, address, tls, setup);
+      const { client, session } = await logIn(login, address, tls);
       const mismatch = await attributeMismatch(client, attributes);
-      if (mismatch === undefined) return session;
+      if (mismatch === undefined) return { session };
       client.end().catch(() => {});
       failures.push(`connection to server ${describe(address)} failed: ${mismatch}`);
       return undefined;
     } catch (error) {
+      // No failure: without TLS is the other way that was asked for.
+      const isOptional = mode === "prefer" || mode === "allow";
+      if (isOptional && error instanceof Error && error.message === NO_TLS) continue;
       failures.push(`connection to server ${describe(address)} failed: ${reason(error, address)}`);
       // Nobody is there, with TLS or without.
       if (isSystemError(error) && error.syscall === "connect") return undefined;
+      isRefused = isRefusal(error);
     }
   }
-  return undefined;
+  return isRefused ? "refused" : undefined;
+}
+
+function isRefusal(error: unknown): boolean {
+  const state = sqlState(error instanceof FilePasswordRefused ? error.cause : error);
+  return state !== undefined && state !== CANNOT_CONNECT_NOW;
 }
 
 function isSystemError(error: unknown): error is NodeJS.ErrnoException {
@@ -100,89 +119,14 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
 }
 
 /** In the order in which they are tried. */
-function encryptions(mode: SslMode, { address }: Address): boolean[] {
+function encryptions(mode: string | undefined, { address }: Address): boolean[] {
   if (isSocket(address)) return [false];
   if (mode === "disable") return [false];
   if (mode === "allow") return [false, true];
   return mode === "prefer" ? [true, false] : [true];
 }
 
-async function open<T>(
-  target: Target,
-  { host, address }: Address,
-  tls: boolean,
-  setup: SessionSetup<T>,
-): Promise<{ client: Client; session: T }> {
-  // Loaded when a script first needs it: most of the host's start-up time would be this.
-  const { default: PgClient } = await import("pg/lib/client.js");
-  const client = new PgClient({
-    host: address,
-    port: host.port,
-    user: target.user,
-    database: target.database,
-    password: () => password(target, host),
-    ssl: tls ? tlsOptions(target, host) : false,
-    application_name:
-      target.other.get("application_name") ?? target.other.get("fallback_application_name"),
-    options: target.other.get("options"),
-    connectionTimeoutMillis: target.connectTimeoutMs,
-    keepAlive: true,
-    types: { getTypeParser: () => (text: string) => text },
-  } as ClientConfig);
-  // Without a handler an error of an idle client ends the process.
-  client.on("error", () => {});
-  const session = setup(client);
-  try {
-    await client.connect();
-  } catch (error) {
-    client.end().catch(() => {});
-    throw error;
-  }
-  return { client, session };
-}
-
-function password(target: Target, host: Host): string {
-  const found =
-    target.password ??
-    readPassword(target.passfile, {
-      host: isSocket(host.host) ? "localhost" : host.host,
-      port: String(host.port),
-      database: target.database,
-      user: target.user,
-    });
-  if (found === undefined) throw new Error("fe_sendauth: no password supplied");
-  return found;
-}
-
-/** What the modes promise: `require` encrypts, `verify-ca` checks who signed, `verify-full` also the name. */
-function tlsOptions(target: Target, host: Host): ConnectionOptions {
-  const { sslMode, other } = target;
-  const file = (name: string, fallback: string) => {
-    const path = other.get(name) ?? join(homedir(), ".postgresql", fallback);
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      // The files in the home directory need not exist.
-      if (other.has(name))
-        throw new Error(`could not read ${name} "${path}": ${systemErrorText(error)}`);
-      return undefined;
-    }
-  };
-  const ca = other.get("sslrootcert") === "system" ? undefined : file("sslrootcert", "root.crt");
-  const verify = sslMode.startsWith("verify-") || (sslMode === "require" && ca !== undefined);
-  const cert = file("sslcert", "postgresql.crt");
-  const key = cert === undefined ? undefined : file("sslkey", "postgresql.key");
-  return {
-    rejectUnauthorized: verify,
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-    ...(isIP(host.host) === 0 ? { servername: host.host } : {}),
-    ...(sslMode === "verify-full" ? {} : { checkServerIdentity: () => undefined }),
-  };
-}
-
-/** Why the session is not of the kind that is asked for. */
+/** Returns why the session is not of the kind that is asked for. */
 async function attributeMismatch(client: Client, attributes: string): Promise<string | undefined> {
   if (attributes === "any") return undefined;
   const asked = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')";
@@ -199,16 +143,20 @@ async function attributeMismatch(client: Client, attributes: string): Promise<st
 
 function describe({ host, address }: Address): string {
   if (isSocket(address)) return `on socket "${address}/.s.PGSQL.${host.port}"`;
-  const name = host.host === address ? `"${address}"` : `"${host.host}" (${address})`;
+  const isGiven = host.hostaddr !== undefined || host.host === address;
+  const name = isGiven ? `"${address}"` : `"${host.host}" (${address})`;
   return `at ${name}, port ${host.port}`;
 }
 
-function reason(error: unknown, { address }: Address): string {
+function reason(error: unknown, address: Address): string {
   if (!(error instanceof Error)) return String(error);
+  if (error instanceof FilePasswordRefused)
+    return `${reason(error.cause, address)} ${error.message}`;
   if ("severity" in error) return formatServerMessage(error as ServerMessage, undefined);
+  if (error.message === NO_TLS) return "server does not support SSL, but SSL was required";
   const text = systemErrorText(error);
   if (!isSystemError(error)) return text;
-  const where = isSocket(address)
+  const where = isSocket(address.address)
     ? "Is the server running locally and accepting connections on that socket?"
     : "Is the server running on that host and accepting TCP/IP connections?";
   return `${text}\n\t${where}`;

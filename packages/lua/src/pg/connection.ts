@@ -10,12 +10,18 @@
 import { errorText } from "@cm4all/linux";
 import { Backoff, type Pauses } from "@cm4all/supervision";
 import { ConnectError } from "./connect.ts";
-import { ConninfoError } from "./conninfo.ts";
-import { listenSql, openSession } from "./open-session.ts";
+import { listenTo, notListening, openSession, WHICH_PROCESS } from "./open-session.ts";
+import { ConninfoError } from "./options.ts";
 import { type Entry, type Lease, Queue, type Statement } from "./queue.ts";
 import type { PgRun } from "./run.ts";
-import { lostOutcome, type ServerSession, type SessionEvents } from "./server-session.ts";
-import type { Failed, Outcome, StatementText } from "./statement.ts";
+import { LOST, lostOutcome, type ServerSession, type SessionEvents } from "./server-session.ts";
+import {
+  type Failed,
+  type Outcome,
+  plainText,
+  type ResultSet,
+  type StatementText,
+} from "./statement.ts";
 import { Transaction, type TransactionHooks } from "./transaction.ts";
 
 export type ConnectionOptions = Omit<SessionEvents, "onEnd">;
@@ -65,7 +71,7 @@ export class PgConnection {
   listen(channel: string): boolean {
     if (this.#channels.has(channel)) return false;
     this.#channels.add(channel);
-    if (this.#state === "connected") this.#queue.add(this.#listenStatement(channel));
+    if (this.#session !== undefined) this.#listenIn(this.#session, channel);
     this.#pump();
     return true;
   }
@@ -217,7 +223,7 @@ export class PgConnection {
     this.#owner = undefined;
     this.#send(session, {
       run: undefined,
-      text: { sql: "ROLLBACK", parameters: undefined },
+      text: plainText("ROLLBACK"),
       // A session that cannot be brought out of its transaction is of no use.
       settle: () => session.inTransaction && session.destroy(),
     });
@@ -235,6 +241,11 @@ export class PgConnection {
       (session) => {
         if (this.#state === "closed") {
           session.end();
+          return;
+        }
+        // Its end was told while it was nobody's yet.
+        if (session.isBroken) {
+          this.#connectFailed(new ConnectError(LOST));
           return;
         }
         this.#backoff.reset();
@@ -273,14 +284,24 @@ export class PgConnection {
     oldest?.settle({ error: message, cause: "connection" });
   }
 
-  #listenStatement(channel: string): Statement {
-    return {
-      run: undefined,
-      text: { sql: listenSql(channel), parameters: undefined },
-      settle: (outcome) => {
-        if ("error" in outcome) this.#options.onNotice(outcome.error);
-      },
+  /** Queues LISTEN, after the question whether that lasts, if that is open. */
+  #listenIn(session: ServerSession, channel: string): void {
+    if (session.isPooled === undefined) {
+      this.#addOwn(WHICH_PROCESS, (result) => {
+        session.noteProcess(result);
+        this.#listenIn(session, channel);
+      });
+    } else if (session.isPooled) this.#options.onNotice(notListening(channel));
+    else this.#addOwn(listenTo(channel), () => {});
+  }
+
+  /** Queues a statement of ours, whose failure is a notice. */
+  #addOwn(text: StatementText, done: (result: ResultSet) => void): void {
+    const settle = (outcome: Outcome) => {
+      if ("error" in outcome) this.#options.onNotice(outcome.error);
+      else done(outcome.result);
     };
+    this.#queue.add({ run: undefined, text, settle });
   }
 
   #transactionHooks(lease: Lease, session: ServerSession): TransactionHooks {

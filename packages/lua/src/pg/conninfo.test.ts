@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parseConninfo } from "./conninfo.ts";
 import { findPassword } from "./passfile.ts";
-import { parseService, resolveTarget } from "./target.ts";
+import { parseService } from "./service.ts";
+import { resolveTarget } from "./target.ts";
 
 const parse = (text: string) => Object.fromEntries(parseConninfo(text));
 
@@ -30,8 +31,11 @@ describe("parseConninfo", () => {
     ["nosuch=1", 'invalid connection option "nosuch"'],
     ["postgresql://h/db?nosuch=1", 'invalid URI query parameter: "nosuch"'],
     ["postgresql://h/db?user", 'missing key/value separator "="'],
-    ["postgresql://h%zz/db", 'invalid percent-encoded token: "h%zz"'],
-    ["postgresql://[::1/db", 'invalid host "[::1" in URI'],
+    ["postgresql://h/db?user=a=b", 'extra key/value separator "=" in URI query parameter: "user"'],
+    ["postgresql://h%zz/db", "invalid percent-encoded token in the host of the URI"],
+    ["postgresql://[::1/db", 'matching "]" in IPv6 host address'],
+    ["postgresql://[]/db", "IPv6 host address may not be empty"],
+    ["postgresql://[::1]x/db", 'unexpected character after "]"'],
   ])("says what is wrong with %s", (text, message) => {
     expect(() => parseConninfo(text)).toThrow(message);
   });
@@ -64,17 +68,22 @@ describe("parseConninfo", () => {
 });
 
 describe("resolveTarget", () => {
+  const options = (conninfo: string, ...names: string[]) =>
+    names.map((name) => resolveTarget(conninfo, { HOME: "/home/x" }).option(name));
+
   it("has libpq's defaults", () => {
     const { username } = userInfo();
     expect(resolveTarget("", { HOME: "/home/x" })).toMatchObject({
       hosts: [{ host: "/var/run/postgresql", hostaddr: undefined, port: 5432 }],
       user: username,
       database: username,
-      password: undefined,
       passfile: "/home/x/.pgpass",
-      sslMode: "prefer",
-      sessionAttributes: "any",
     });
+    expect(options("", "password", "sslmode", "target_session_attrs")).toEqual([
+      undefined,
+      "prefer",
+      "any",
+    ]);
     expect(resolveTarget("user=bob", {}).database).toBe("bob");
   });
 
@@ -98,8 +107,8 @@ describe("resolveTarget", () => {
         hosts: [{ host: "service", port: 1 }],
         user: "own",
         database: "envdb",
-        password: "pw",
       });
+      expect(resolveTarget("service=mine", env).option("password")).toBe("pw");
       expect(resolveTarget("", { ...env, PGSERVICE: "mine" }).user).toBe("serviceuser");
       expect(() => resolveTarget("service=nosuch", env)).toThrow(
         'definition of service "nosuch" not found',
@@ -148,7 +157,7 @@ describe("resolveTarget", () => {
 });
 
 describe("findPassword", () => {
-  const file = "# h:1:d:u:no\n\nh\\:x:*:d:u:with:colon\\:\n*:5432:*:bob:bobs\n*:*:*:*:last\n";
+  const file = "# h:1:d:u:no\n\nh\\:x:*:d:u:with\\:colon\\:\n*:5432:*:bob:bobs\n*:*:*:*:last\n";
   it.each([
     ["h:x", "7", "d", "u", "with:colon:"],
     ["any", "5432", "any", "bob", "bobs"],

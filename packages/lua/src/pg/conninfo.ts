@@ -1,107 +1,49 @@
 /**
- * libpq's connection strings, both forms. Pure.
+ * libpq's connection strings, both forms. Pure. Messages are libpq's, but for parts that may
+ * belong to a password: those are left out.
  * @see PostgreSQL manual, "Connection Strings"
  */
-
-/** Parameters by their libpq names. */
-export type Parameters = Map<string, string>;
-
-export class ConninfoError extends Error {
-  override name = "ConninfoError";
-}
-
-/** What libpq knows; of these we use those that mean something here. */
-const KNOWN = new Set(
-  (
-    "authtype service user password connect_timeout dbname host hostaddr port client_encoding " +
-    "options application_name fallback_application_name keepalives keepalives_idle " +
-    "keepalives_interval keepalives_count tcp_user_timeout sslmode sslcompression sslcert sslkey " +
-    "sslpassword sslrootcert sslcrl sslcrldir sslsni requirepeer require_auth " +
-    "ssl_min_protocol_version ssl_max_protocol_version sslnegotiation sslcertmode gssencmode krbsrvname " +
-    "gsslib gssdelegation replication target_session_attrs load_balance_hosts passfile " +
-    "channel_binding requiressl tty min_protocol_version max_protocol_version"
-  ).split(" "),
-);
+import { ConninfoError, isOption, type Parameters, quoted } from "./options.ts";
+import { isUri, parseUri } from "./uri.ts";
 
 /** @throws ConninfoError in the words of libpq */
 export function parseConninfo(conninfo: string): Parameters {
-  return /^postgres(?:ql)?:\/\//.test(conninfo) ? parseUri(conninfo) : parsePairs(conninfo);
+  return isUri(conninfo) ? parseUri(conninfo) : parsePairs(conninfo);
 }
 
-export function checkName(name: string): string {
-  if (!KNOWN.has(name)) throw new ConninfoError(`invalid connection option "${name}"`);
-  return name;
-}
+/** Blanks as isspace(3) has them in the C locale. */
+const NAME = /[ \t\n\v\f\r]*([^= \t\n\v\f\r]*)[ \t\n\v\f\r]*(=?)[ \t\n\v\f\r]*/y;
+const QUOTED = /'((?:[^'\\]|\\[\s\S])*)'/y;
+const PLAIN = /((?:[^ \t\n\v\f\r\\]|\\[\s\S]|\\$)*)/y;
 
-/** `key = value` pairs; values may be quoted with `'`, `\` takes the next character as it is. */
+/** Reads `key = value` pairs; values may be quoted with `'`, `\` takes the next character as it is. */
 function parsePairs(text: string): Parameters {
   const parameters: Parameters = new Map();
-  let rest = text.trimStart();
-  while (rest !== "") {
-    const name = /^[^=\s]*/.exec(rest)?.[0] ?? "";
-    rest = rest.slice(name.length).trimStart();
-    if (!rest.startsWith("="))
-      throw new ConninfoError(`missing "=" after "${name}" in connection info string`);
-    rest = rest.slice(1).trimStart();
-    const quoted = rest.startsWith("'");
-    const pattern = quoted ? /^'((?:[^'\\]|\\[\s\S])*)'/ : /^((?:[^\s\\]|\\[\s\S]|\\$)*)/;
-    const match = pattern.exec(rest);
-    if (match === null)
+  // A word after a secret may be the rest of it.
+  let hasSecret = false;
+  const shown = (word: string) => (hasSecret ? "" : quoted(word));
+  for (let at = 0; at < text.length; ) {
+    const [found, name = "", equals] = matchAt(NAME, text, at) ?? [""];
+    at += found.length;
+    if (name === "" && at === text.length && equals === "") break;
+    if (equals === "")
+      throw new ConninfoError(`missing "="${after(shown(name))} in connection info string`);
+    const value = matchAt(text[at] === "'" ? QUOTED : PLAIN, text, at);
+    if (value === null)
       throw new ConninfoError("unterminated quoted string in connection info string");
-    parameters.set(checkName(name), (match[1] ?? "").replace(/\\([\s\S]?)/g, "$1"));
-    rest = rest.slice(match[0].length).trimStart();
+    at += value[0].length;
+    if (!isOption(name)) throw new ConninfoError(`invalid connection option${shown(name)}`);
+    parameters.set(name, (value[1] ?? "").replace(/\\([\s\S]?)/g, "$1"));
+    hasSecret ||= /password|secret/.test(name);
   }
   return parameters;
 }
 
-/** `postgresql://[user[:password]@][host[:port],...][/dbname][?name=value&...]` */
-function parseUri(uri: string): Parameters {
-  const parameters: Parameters = new Map();
-  const match =
-    /^[a-z]+:\/\/(?:([^/?#:@]*)(?::([^/?#@]*))?@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/.exec(uri);
-  if (match === null) throw new ConninfoError(`invalid URI: "${uri}"`);
-  const [, user, password, authority = "", database, query = ""] = match;
-  setDecoded(parameters, "user", user);
-  setDecoded(parameters, "password", password);
-  const hosts = authority.split(",").map((part) => parseHost(part, uri));
-  setDecoded(parameters, "host", hosts.map(({ host }) => host).join(","));
-  const ports = hosts.map(({ port }) => port);
-  if (ports.some((port) => port !== "")) parameters.set("port", ports.join(","));
-  setDecoded(parameters, "dbname", database);
-  for (const pair of query.split("&")) {
-    if (pair !== "") parsePair(parameters, pair, uri);
-  }
-  return parameters;
+function after(word: string): string {
+  return word === "" ? "" : ` after${word}`;
 }
 
-function parseHost(part: string, uri: string): { host: string; port: string } {
-  const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/.exec(part);
-  if (match === null) throw new ConninfoError(`invalid host "${part}" in URI: "${uri}"`);
-  return { host: match[1] ?? match[2] ?? "", port: match[3] ?? "" };
-}
-
-function parsePair(parameters: Parameters, pair: string, uri: string): void {
-  const [name = "", value, extra] = pair.split("=");
-  if (value === undefined)
-    throw new ConninfoError(`missing key/value separator "=" in URI query parameter: "${name}"`);
-  if (extra !== undefined)
-    throw new ConninfoError(`extra key/value separator "=" in URI query parameter: "${name}"`);
-  const decodedName = decode(name);
-  // JDBC's way to ask for TLS
-  if (decodedName === "ssl" && value === "true") parameters.set("sslmode", "require");
-  else if (!KNOWN.has(decodedName))
-    throw new ConninfoError(`invalid URI query parameter: "${decodedName}" in "${uri}"`);
-  else parameters.set(decodedName, decode(value));
-}
-
-function setDecoded(parameters: Parameters, name: string, value: string | undefined): void {
-  if (value !== undefined && value !== "") parameters.set(name, decode(value));
-}
-
-function decode(text: string): string {
-  if (/%(?![0-9a-fA-F]{2})/.test(text))
-    throw new ConninfoError(`invalid percent-encoded token: "${text}"`);
-  if (text.includes("%00"))
-    throw new ConninfoError(`forbidden value %00 in percent-encoded value: "${text}"`);
-  return decodeURIComponent(text);
+function matchAt(pattern: RegExp, text: string, at: number): RegExpExecArray | null {
+  pattern.lastIndex = at;
+  return pattern.exec(text);
 }

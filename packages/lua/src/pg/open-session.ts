@@ -1,6 +1,14 @@
-/** Opens a session as scripts expect it: with its schema, and its channels listened to. */
+/**
+ * Opens a session as scripts expect it: with its schema, and its channels listened to.
+ *
+ * Both belong to a session, and behind a pooler in transaction mode there is none: the schema
+ * is set for each transaction then, and nothing is listened to. A pooler shows in its keys for
+ * cancelling, which are not the process that answers; its mode does not show, so that
+ * `pool_mode` in the connection string has to say it if the session is the client's own.
+ */
 import { ConnectError, connect } from "./connect.ts";
 import { ServerSession, type SessionEvents } from "./server-session.ts";
+import { plainText, type StatementText } from "./statement.ts";
 import { resolveTarget } from "./target.ts";
 
 export interface SessionOptions {
@@ -16,21 +24,45 @@ export async function openSession(
   events: SessionEvents,
 ): Promise<ServerSession> {
   const target = resolveTarget(conninfo);
-  const session = await connect(target, (client) => new ServerSession(client, events));
-  const prepare = async (sql: string, what: string) => {
-    const outcome = await session.run({ sql, parameters: undefined }, undefined);
-    if ("error" in outcome) {
-      session.end();
-      throw new ConnectError(`${what}; ${outcome.error}`);
-    }
+  const session = await connect({
+    target,
+    setup: (client) => new ServerSession(client, events),
+    warn: events.onNotice,
+  });
+  const prepare = async (text: StatementText, what: string) => {
+    const outcome = await session.run(text, undefined);
+    if ("result" in outcome) return outcome.result;
+    session.end();
+    throw new ConnectError(`${what}; ${outcome.error}`);
   };
-  if (schema !== "")
-    await prepare(`SET SCHEMA '${schema.replaceAll("'", "''")}'`, "Failed to set schema");
-  for (const channel of channels)
-    await prepare(listenSql(channel), `Failed to listen on ${channel}`);
+  const mode = target.option("pool_mode");
+  if (mode !== undefined) session.isPooled = mode !== "session";
+  const all = [...channels];
+  if (session.isPooled === undefined && (schema !== "" || all.length > 0))
+    session.noteProcess(await prepare(WHICH_PROCESS, "Failed to ask for the process"));
+  if (schema !== "") {
+    if (session.isPooled) session.useSchemaOfPool(schema);
+    else await prepare(setSchema(schema), "Failed to set schema");
+  }
+  for (const channel of all) {
+    if (session.isPooled) events.onNotice(notListening(channel));
+    else await prepare(listenTo(channel), `Failed to listen on ${channel}`);
+  }
   return session;
 }
 
-export function listenSql(channel: string): string {
-  return `LISTEN "${channel.replaceAll('"', '""')}"`;
+/** Tells sessions of a pooler from those of a server. */
+export const WHICH_PROCESS: StatementText = plainText("SELECT pg_backend_pid()");
+
+function setSchema(schema: string): StatementText {
+  return plainText(`SET SCHEMA '${schema.replaceAll("'", "''")}'`);
+}
+
+export function listenTo(channel: string): StatementText {
+  return plainText(`LISTEN "${channel.replaceAll('"', '""')}"`);
+}
+
+/** Says why nothing comes of a channel. */
+export function notListening(channel: string): string {
+  return `not listening on "${channel}": there is a pooler between us and the server, whose sessions may be another client's at the next statement; pool_mode=session in the connection string says that they are not\n`;
 }

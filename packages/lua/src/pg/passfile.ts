@@ -1,44 +1,84 @@
 /** `~/.pgpass`. @see PostgreSQL manual, "The Password File" */
-import { readFileSync, statSync } from "node:fs";
+import { readFileSync, type Stats, statSync } from "node:fs";
 
 export interface PasswordKey {
-  host: string;
-  port: string;
-  database: string;
-  user: string;
+  readonly host: string;
+  readonly port: string;
+  readonly database: string;
+  readonly user: string;
 }
 
-/** The first password whose line fits. Pure. */
+/** Up to a `:` that no `\` stands in front of. */
+const FIELD = /((?:\\.|[^:\\]|\\$)*)(?::|$)/y;
+
+/** Returns the password of the first line that fits. Pure. */
 export function findPassword(text: string, key: PasswordKey): string | undefined {
-  for (const line of text.split(/\r?\n/)) {
+  for (const line of text.split("\n")) {
     if (line.startsWith("#")) continue;
-    // `\:` and `\\` stand for the character; the password goes on to the end of the line.
-    const fields =
-      /^((?:[^:\\]|\\.)*):((?:[^:\\]|\\.)*):((?:[^:\\]|\\.)*):((?:[^:\\]|\\.)*):(.*)$/.exec(line);
-    if (fields === null) continue;
-    const [, host, port, database, user, password] = fields.map((field) =>
-      field.replace(/\\(.)/g, "$1"),
-    );
-    const fits = (field: string | undefined, value: string) => field === "*" || field === value;
+    const fields = splitFields(line.replace(/\r$/, ""));
+    const [host, port, database, user, password] = fields;
+    if (password === undefined) continue;
+    const fits = (field: string | undefined, value: string) =>
+      field === "*" || unescapeField(field ?? "") === value;
     if (
       fits(host, key.host) &&
       fits(port, key.port) &&
       fits(database, key.database) &&
       fits(user, key.user)
     )
-      return password;
+      return unescapeField(password);
   }
   return undefined;
 }
 
-/** As libpq, ignores a file that others may read. */
-export function readPassword(path: string, key: PasswordKey): string | undefined {
+/** What follows a fifth field is not looked at, as in libpq: a `:` of a password needs a `\`, too. */
+function splitFields(line: string): string[] {
+  const fields: string[] = [];
+  FIELD.lastIndex = 0;
+  while (fields.length < 5) {
+    const match = FIELD.exec(line);
+    if (match === null) break;
+    fields.push(match[1] ?? "");
+    if (!match[0].endsWith(":")) break;
+  }
+  return fields;
+}
+
+function unescapeField(field: string): string {
+  return field.replace(/\\(.)/g, "$1");
+}
+
+/** Returns undefined if there is no such file, or it is not ours to read. */
+function statFile(path: string): Stats | undefined {
   try {
-    const { mode } = statSync(path);
-    if ((mode & 0o077) !== 0) return undefined;
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @param warn gets libpq's warning about a file that is ignored */
+export function readPassword(
+  path: string,
+  key: PasswordKey,
+  warn: (text: string) => void,
+): string | undefined {
+  const stats = statFile(path);
+  if (stats === undefined) return undefined;
+  if (!stats.isFile()) {
+    warn(`WARNING: password file "${path}" is not a plain file\n`);
+    return undefined;
+  }
+  if ((stats.mode & 0o077) !== 0) {
+    warn(
+      `WARNING: password file "${path}" has group or world access; permissions should be u=rw (0600) or less\n`,
+    );
+    return undefined;
+  }
+  try {
     return findPassword(readFileSync(path, "utf8"), key);
   } catch {
-    // No such file, or not ours to read: there is no password then.
+    // Not ours to read: there is no password then.
     return undefined;
   }
 }

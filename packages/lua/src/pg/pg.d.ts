@@ -6,11 +6,22 @@ declare module "pg/lib/client.js" {
 declare module "pg/lib/connection.js" {
   import type { EventEmitter } from "node:events";
   import type { Socket } from "node:net";
+  import type { ConnectionOptions } from "node:tls";
+
+  interface StreamEvents {
+    on(event: string, listener: (data: Buffer) => void): unknown;
+  }
 
   /** The messages of the protocol on one socket; a client has one in `connection`. */
   export default class Connection extends EventEmitter {
     readonly stream: Socket;
-    constructor(config: { ssl: unknown });
+    /** Options of TLS; true for the defaults. */
+    ssl: ConnectionOptions | boolean;
+    /** Begins with TLS, once the server has agreed to it. */
+    upgradeToSSL: (host: string, onError: (error: Error) => void) => void;
+    /** Has the messages of a stream parsed, which is asked for nothing but its events. */
+    attachListeners: (stream: StreamEvents) => void;
+    constructor(config: { ssl: ConnectionOptions | boolean });
     connect(path: string): void;
     connect(port: number, host: string): void;
     requestSsl(): void;

@@ -7,11 +7,13 @@ import type { Effects } from "../runtime/effects.ts";
 import { rawClient, requestCancel } from "./cancel.ts";
 import { Ledger, type Sent, type TransactionStatus } from "./ledger.ts";
 import { formatServerMessage, type ServerMessage } from "./message.ts";
+import { PooledSchema, type PooledSession } from "./pooled-schema.ts";
 import {
   describeError,
   type Failed,
   type Outcome,
   type Reply,
+  type ResultSet,
   runStatement,
   type StatementText,
 } from "./statement.ts";
@@ -37,16 +39,19 @@ export interface SessionEvents {
   onEnd(session: ServerSession): void;
 }
 
-export class ServerSession {
+export class ServerSession implements PooledSession {
   readonly #client: Client;
   readonly #ledger = new Ledger();
-  #running: Promise<Reply> | undefined;
+  #running: Promise<Outcome> | undefined;
+  #schema: PooledSchema | undefined;
   #cancelling: Promise<void> | undefined;
   /** Command tags for the statement that runs. */
   #tags: string[] = [];
   /** It sends rows in a way that nobody takes. */
   #isCopying = false;
   #isBroken = false;
+  /** Whether statements outside of a transaction may be executed in another session; if that is known. */
+  isPooled: boolean | undefined;
 
   /** Watches a client that is not connected yet. */
   constructor(client: Client, events: SessionEvents) {
@@ -73,6 +78,11 @@ export class ServerSession {
     });
   }
 
+  /** Whether it is over. */
+  get isBroken(): boolean {
+    return this.#isBroken;
+  }
+
   /** Whether a statement can be sent now. */
   get isFree(): boolean {
     return this.#running === undefined && this.#cancelling === undefined && !this.#isBroken;
@@ -88,15 +98,37 @@ export class ServerSession {
     return this.#ledger.mayTakeEffect(sql);
   }
 
+  /** Notes which process has answered: a pooler's sessions are not those of its keys. */
+  noteProcess({ rows }: ResultSet): void {
+    this.isPooled = rows[0]?.[0] !== String(rawClient(this.#client).processID);
+  }
+
+  get isCancelled(): boolean {
+    return this.#cancelling !== undefined;
+  }
+
+  /** From now on statements are executed with this schema, by one process of several. */
+  useSchemaOfPool(schema: string): void {
+    this.#schema = new PooledSchema(schema, this);
+  }
+
   /** Sends a statement; nothing else may be under way. Never rejects. */
   async run(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
+    this.#running = this.#schema?.run(text, effects) ?? this.exchange(text, effects);
+    const outcome = await this.#running;
+    this.#running = undefined;
+    // It may have ended between two texts.
+    if (this.#isBroken) this.#ledger.lost();
+    return outcome;
+  }
+
+  /** Sends a text as it is, as a part of what `run` does. */
+  async exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     if (this.#isBroken) return lostOutcome();
     this.#tags = [];
     this.#isCopying = false;
     const sent: Sent = { sql: text.sql, settle: effects?.sent() };
-    this.#running = runStatement(this.#client, text);
-    const reply = await this.#running;
-    this.#running = undefined;
+    const reply = await runStatement(this.#client, text);
     this.#account(sent, reply);
     if ("error" in reply)
       return {

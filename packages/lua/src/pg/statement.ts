@@ -9,6 +9,10 @@ export interface StatementText {
   parameters: (string | null)[] | undefined;
 }
 
+export function plainText(sql: string): StatementText {
+  return { sql, parameters: undefined };
+}
+
 export interface ResultSet {
   /** INSERT, SELECT, ... */
   command: string | undefined;

@@ -3,99 +3,152 @@
  * the environment and libpq's defaults.
  * @see PostgreSQL manual, "Parameter Key Words", "Environment Variables"
  */
-import { readFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
-import { ConninfoError, checkName, type Parameters, parseConninfo } from "./conninfo.ts";
-
-export const SSL_MODES = [
-  "disable",
-  "allow",
-  "prefer",
-  "require",
-  "verify-ca",
-  "verify-full",
-] as const;
-export type SslMode = (typeof SSL_MODES)[number];
+import { parseConninfo } from "./conninfo.ts";
+import {
+  ConninfoError,
+  checkOptions,
+  optionNames,
+  type Parameters,
+  SESSION_VARIABLES,
+  variableOf,
+} from "./options.ts";
+import { readService } from "./service.ts";
 
 /** One server to try. */
 export interface Host {
   /** A directory of a Unix socket, a name, or an address. */
-  host: string;
+  readonly host: string;
   /** An address that spares the resolution of `host`. */
-  hostaddr: string | undefined;
-  port: number;
+  readonly hostaddr: string | undefined;
+  readonly port: number;
 }
 
 export interface Target {
-  hosts: Host[];
-  user: string;
-  database: string;
-  password: string | undefined;
-  passfile: string;
-  sslMode: SslMode;
-  connectTimeoutMs: number | undefined;
-  sessionAttributes: string;
-  /** The other parameters, as they are. */
-  other: Parameters;
+  readonly hosts: readonly Host[];
+  readonly user: string;
+  readonly database: string;
+  readonly passfile: string | undefined;
+  /** The user's home directory, if there is one. */
+  readonly home: string | undefined;
+  readonly connectTimeoutMs: number | undefined;
+  /** What the server is to set for the session, by the names of its settings. */
+  readonly settings: Parameters;
+  /** Returns the value of an option that was given somewhere, or has a default. */
+  option(name: string): string | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-const VARIABLES: Record<string, string> = {
-  service: "PGSERVICE",
-  host: "PGHOST",
-  hostaddr: "PGHOSTADDR",
-  port: "PGPORT",
-  dbname: "PGDATABASE",
-  user: "PGUSER",
-  password: "PGPASSWORD",
-  passfile: "PGPASSFILE",
-  options: "PGOPTIONS",
-  application_name: "PGAPPNAME",
-  connect_timeout: "PGCONNECT_TIMEOUT",
-  sslmode: "PGSSLMODE",
-  sslrootcert: "PGSSLROOTCERT",
-  sslcert: "PGSSLCERT",
-  sslkey: "PGSSLKEY",
-  sslsni: "PGSSLSNI",
-  target_session_attrs: "PGTARGETSESSIONATTRS",
-  load_balance_hosts: "PGLOADBALANCEHOSTS",
-  channel_binding: "PGCHANNELBINDING",
+const DEFAULTS: Readonly<Record<string, string>> = {
+  channel_binding: "prefer",
+  load_balance_hosts: "disable",
+  sslcertmode: "allow",
+  sslnegotiation: "postgres",
+  sslsni: "1",
+  ssl_min_protocol_version: "TLSv1.2",
+  target_session_attrs: "any",
 };
 
 /** Debian's libpq looks for the socket here. */
-const SOCKET_DIRECTORY = "/var/run/postgresql";
+export const SOCKET_DIRECTORY = "/var/run/postgresql";
 
 /** @throws ConninfoError */
 export function resolveTarget(conninfo: string, env: Environment = process.env): Target {
-  const given = parseConninfo(conninfo);
-  const value = (name: string): string | undefined => {
-    const own = given.get(name) || service.get(name);
-    return own || (VARIABLES[name] === undefined ? undefined : env[VARIABLES[name]]) || undefined;
-  };
-  let service: Parameters = new Map();
-  const serviceName = value("service");
-  if (serviceName !== undefined) service = readService(serviceName, env);
-
-  const { username, homedir } = userInfo();
-  const user = value("user") ?? username;
+  const given = completed(parseConninfo(conninfo), env);
+  checkOptions(given);
+  const value = (name: string) => given.get(name) || undefined;
+  const user = value("user") ?? ownName();
+  const home = homeDirectory(env);
+  const passfile = value("passfile") ?? (home === undefined ? undefined : join(home, ".pgpass"));
+  const sslMode =
+    given.get("sslmode") ?? (value("sslrootcert") === "system" ? "verify-full" : "prefer");
+  given.set("sslmode", sslMode);
+  checkTls(given);
   return {
     hosts: listHosts(value("host"), value("hostaddr"), value("port")),
     user,
     database: value("dbname") ?? user,
-    password: value("password"),
-    passfile: value("passfile") ?? join(env["HOME"] ?? homedir, ".pgpass"),
-    sslMode: sslMode(value("sslmode") ?? (value("requiressl") === "1" ? "require" : "prefer")),
+    passfile,
+    home,
     connectTimeoutMs: timeout(value("connect_timeout")),
-    sessionAttributes: value("target_session_attrs") ?? "any",
-    other: new Map(
-      [...Object.keys(VARIABLES), ...service.keys(), ...given.keys()].flatMap((name) => {
-        const text = value(name);
-        return text === undefined ? [] : [[name, text] as const];
-      }),
-    ),
+    settings: sessionSettings(given, env),
+    option: (name) => given.get(name) ?? DEFAULTS[name],
   };
+}
+
+/** Adds what the service and the environment have. What is given, be it empty, is not replaced. */
+function completed(given: Parameters, env: Environment): Parameters {
+  const fromEnvironment = (name: string) => {
+    const variable = variableOf(name);
+    return variable === undefined ? undefined : env[variable];
+  };
+  const all = new Map(given);
+  const named = given.get("service") ?? fromEnvironment("service");
+  if (named !== undefined) {
+    const own = given.get("servicefile") ?? fromEnvironment("servicefile");
+    const files = { own, home: homeDirectory(env), system: env["PGSYSCONFDIR"] };
+    for (const [name, value] of readService(named, files)) if (!all.has(name)) all.set(name, value);
+  }
+  for (const name of optionNames) {
+    const value = fromEnvironment(name);
+    if (value !== undefined && !all.has(name)) all.set(name, value);
+  }
+  // The way of old to say it.
+  if (!all.has("sslmode") && env["PGREQUIRESSL"]?.startsWith("1")) all.set("sslmode", "require");
+  return all;
+}
+
+/** @throws ConninfoError if options of TLS contradict each other */
+function checkTls(given: Parameters): void {
+  const mode = given.get("sslmode");
+  const isWeak = !["require", "verify-ca", "verify-full"].includes(mode ?? "");
+  if (given.get("sslrootcert") === "system" && mode !== "verify-full")
+    throw new ConninfoError(
+      `weak sslmode "${mode}" may not be used with sslrootcert=system (use "verify-full")`,
+    );
+  if (given.get("sslnegotiation") === "direct" && isWeak)
+    throw new ConninfoError(
+      `weak sslmode "${mode}" may not be used with sslnegotiation=direct (use "require", "verify-ca", or "verify-full")`,
+    );
+  const lowest = (given.get("ssl_min_protocol_version") || "TLSv1.2").toLowerCase();
+  const highest = given.get("ssl_max_protocol_version")?.toLowerCase();
+  // The names sort as the versions do.
+  if (highest && highest < lowest) throw new ConninfoError("invalid SSL protocol version range");
+}
+
+function sessionSettings(given: Parameters, env: Environment): Parameters {
+  const settings: Parameters = new Map();
+  const name = given.get("application_name") || given.get("fallback_application_name");
+  if (name) settings.set("application_name", name);
+  const options = given.get("options");
+  if (options) settings.set("options", options);
+  for (const [variable, setting] of Object.entries(SESSION_VARIABLES)) {
+    const value = env[variable];
+    // libpq leaves to the server what is called so.
+    if (value !== undefined && value.toLowerCase() !== "default") settings.set(setting, value);
+  }
+  return settings;
+}
+
+/** @throws ConninfoError if there is no name for our uid */
+function ownName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    throw new ConninfoError(`local user with ID ${process.geteuid?.()} does not exist`);
+  }
+}
+
+function homeDirectory(env: Environment): string | undefined {
+  if (env["HOME"]) return env["HOME"];
+  try {
+    return userInfo().homedir;
+  } catch {
+    // A uid without an entry has none.
+    return undefined;
+  }
 }
 
 function listHosts(
@@ -116,8 +169,11 @@ function listHosts(
     );
   return names.map((name, i) => {
     const address = addresses?.[i] || undefined;
+    const found = name || address || SOCKET_DIRECTORY;
+    if (found.startsWith("@"))
+      throw new ConninfoError('connection option "host" is not supported: an abstract socket');
     return {
-      host: name || address || SOCKET_DIRECTORY,
+      host: found,
       hostaddr: address,
       port: portNumber(ports[ports.length === 1 ? 0 : i] ?? ""),
     };
@@ -127,63 +183,14 @@ function listHosts(
 function portNumber(text: string): number {
   if (text === "") return 5432;
   const port = Number(text);
-  if (!/^\s*\d+\s*$/.test(text))
+  if (!/^\s*[-+]?\d+\s*$/.test(text))
     throw new ConninfoError(`invalid integer value "${text}" for connection option "port"`);
   if (port < 1 || port > 65535) throw new ConninfoError(`invalid port number: "${text}"`);
   return port;
 }
 
-function sslMode(text: string): SslMode {
-  const mode = SSL_MODES.find((known) => known === text);
-  if (mode === undefined) throw new ConninfoError(`invalid sslmode value: "${text}"`);
-  return mode;
-}
-
 /** libpq takes 0 and less for "wait for ever", and 1 second for 2. */
 function timeout(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const seconds = Number(text);
-  if (!Number.isInteger(seconds))
-    throw new ConninfoError(
-      `invalid integer value "${text}" for connection option "connect_timeout"`,
-    );
+  const seconds = Number(text ?? 0);
   return seconds <= 0 ? undefined : Math.max(seconds, 2) * 1000;
-}
-
-function readService(name: string, env: Environment): Parameters {
-  const files = [
-    env["PGSERVICEFILE"] ?? join(env["HOME"] ?? userInfo().homedir, ".pg_service.conf"),
-    join(env["PGSYSCONFDIR"] ?? "/etc/postgresql-common", "pg_service.conf"),
-  ];
-  for (const file of files) {
-    let text: string;
-    try {
-      text = readFileSync(file, "utf8");
-    } catch {
-      // Neither file has to exist.
-      continue;
-    }
-    const service = parseService(text, name, file);
-    if (service !== undefined) return service;
-  }
-  throw new ConninfoError(`definition of service "${name}" not found`);
-}
-
-/** The section `[name]` of a service file; undefined where there is none. Pure. */
-export function parseService(text: string, name: string, file: string): Parameters | undefined {
-  let parameters: Parameters | undefined;
-  for (const [index, raw] of text.split("\n").entries()) {
-    const line = raw.trim();
-    if (line === "" || line.startsWith("#")) continue;
-    if (line.startsWith("[")) {
-      if (parameters !== undefined) break;
-      if (line === `[${name}]`) parameters = new Map();
-    } else if (parameters !== undefined) {
-      const [, key, value] = /^([^=]+)=(.*)$/.exec(line) ?? [];
-      if (key === undefined || value === undefined)
-        throw new ConninfoError(`syntax error in service file "${file}", line ${index + 1}`);
-      parameters.set(checkName(key), value);
-    }
-  }
-  return parameters;
 }

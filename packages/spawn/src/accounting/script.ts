@@ -1,7 +1,7 @@
 /** The accounting script of the configuration, and how its host is started. */
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
-import { DEFAULT_USER } from "./user.ts";
+import { DEFAULT_USER, groupsOf } from "./user.ts";
 
 /** The argument with which the program is a script host. */
 export const SCRIPT_HOST_COMMAND = "script-host";
@@ -49,6 +49,7 @@ export function hostOptions(config: AccountingConfig, script: string): ScriptHos
       : {
           uid: user.uid,
           gid: user.gid,
+          groups: groupsOf(user.name),
           // What libpq and scripts find their files and their default role by.
           env: { ...process.env, HOME: user.home, USER: user.name, LOGNAME: user.name },
         }),

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseUser } from "./user.ts";
+import { parseGroups, parseUser } from "./user.ts";
 
 const passwd = `root:x:0:0:root:/root:/bin/bash
 cm4all-spawn-reaper:x:993:992:CM4all Spawn Reaper:/nonexistent:/usr/sbin/nologin
@@ -18,6 +18,13 @@ describe("parseUser", () => {
     });
     for (const name of ["cm4all-spawn", "x", "", "short", "nobody"])
       expect(parseUser(passwd, name)).toBeUndefined();
+  });
+
+  it("has no groups but those that name it", () => {
+    const group = "root:x:0:\na:x:1:me\nb:x:2:you,me\nc:x:3:men,m e\nd:x:4\nme:x:5:\n";
+    expect(parseGroups(group, "me")).toEqual([1, 2]);
+    expect(parseGroups(group, "nobody")).toEqual([]);
+    expect(() => parseGroups("x:x:+1:me\n", "me")).toThrow("/etc/group: not a uid");
   });
 
   it.each(["empty", "minus"])("takes ids that are no numbers for no ids (%s)", (name) => {

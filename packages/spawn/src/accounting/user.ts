@@ -31,21 +31,52 @@ export function parseUser(passwd: string, name: string): SystemUser | undefined 
   return undefined;
 }
 
-function parseId(text: string | undefined, line: string): number {
+function parseId(text: string | undefined, line: string, file = "/etc/passwd"): number {
   const id = text !== undefined && /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
   if (id <= MAX_ID) return id;
-  throw new Error(`/etc/passwd: not a uid and a gid: ${JSON.stringify(line)}`);
+  throw new Error(`${file}: not a uid and a gid: ${JSON.stringify(line)}`);
 }
 
 /** Looks into /etc/passwd, because packages make system users there. @throws Error */
 export function findUser(name: string): SystemUser | undefined {
-  let passwd: string;
+  // A root file system may be without any users.
+  return parseUser(readText("/etc/passwd"), name);
+}
+
+/**
+ * Finds the groups that have a user for a member, in the text of /etc/group. Pure.
+ * @throws Error if the id of one is no number
+ * @see group(5)
+ */
+export function parseGroups(text: string, user: string): number[] {
+  return text.split("\n").flatMap((line) => {
+    const [, , gid, members] = line.split(":");
+    return members?.split(",").includes(user) === true ? [parseId(gid, line, "/etc/group")] : [];
+  });
+}
+
+/**
+ * The supplementary groups of the script's user: those of /etc/group, and those that
+ * `SupplementaryGroups=` of the unit gives the daemon. Never root's group, which the daemon
+ * has for itself.
+ */
+export function groupsOf(user: string): number[] {
+  const unit = isService(process.env) ? (process.getgroups?.() ?? []) : [];
+  return [...new Set([...parseGroups(readText("/etc/group"), user), ...unit])].filter(
+    (gid) => gid !== 0,
+  );
+}
+
+/** Returns whether systemd has executed this very process: a shell's groups are its user's. */
+function isService(env: NodeJS.ProcessEnv): boolean {
+  return env["SYSTEMD_EXEC_PID"] === String(process.pid);
+}
+
+function readText(path: string): string {
   try {
-    passwd = readFileSync("/etc/passwd", "utf8");
+    return readFileSync(path, "utf8");
   } catch (error) {
-    // A root file system without any users.
-    if (isErrno(error, "ENOENT")) return undefined;
+    if (isErrno(error, "ENOENT")) return "";
     throw error;
   }
-  return parseUser(passwd, name);
 }

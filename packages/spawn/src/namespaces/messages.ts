@@ -6,8 +6,8 @@ import type { Policy } from "./policy.ts";
 
 /** What the thread starts with. */
 export interface NamespaceOptions {
-  /** The listening socket; the main thread owns it. */
-  readonly listenerFd: number;
+  /** The listening sockets; the main thread owns them. */
+  readonly listenerFds: readonly number[];
   /** The mount namespace of an earlier run's store, which the thread owns then. */
   readonly storeFd: number | undefined;
   /** The processes of the daemon's own cgroup; empty where it shares one. */

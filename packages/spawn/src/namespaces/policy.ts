@@ -12,6 +12,7 @@ export interface AllowedPeers {
 /** Limits that a busy host does not meet; whoever does is told which. */
 export interface Quotas {
   readonly names: number;
+  readonly userNamespaces: number;
   readonly userNamespacesPerName: number;
   readonly connections: number;
   readonly connectionsPerUid: number;

@@ -68,7 +68,7 @@ class NamespaceService {
   readonly #expiry: Expiry;
   readonly #clients: Clients;
   readonly #responder: Responder;
-  readonly #listener: Listener;
+  readonly #listeners: readonly { readonly fd: number; readonly listener: Listener }[];
   #reportedNames = 0;
   #isReportPlanned = false;
 
@@ -109,12 +109,15 @@ class NamespaceService {
     this.#expiry = new Expiry(loop, this.#registry, this.#ender, policy.lifetimeMs);
     this.#clients = new Clients(policy, ownUserNamespace);
     this.#responder = new Responder(this.#registry, this.#clients, counts, log, logOnce);
-    this.#listener = new Listener(
-      loop,
-      (connection) => this.#responder.serve(connection),
-      (error) =>
-        logOnce.log("accept", LOG_WARNING, `cannot accept connections for the moment: ${error}`),
-    );
+    this.#listeners = options.listenerFds.map((fd) => ({
+      fd,
+      listener: new Listener(
+        loop,
+        (connection) => this.#responder.serve(connection),
+        (error) =>
+          logOnce.log("accept", LOG_WARNING, `cannot accept connections for the moment: ${error}`),
+      ),
+    }));
     restore(store, this.#registry, log, options.cgroupPids, ownInode);
   }
 
@@ -145,7 +148,9 @@ class NamespaceService {
   readonly handlers: WorkerHandlers<NamespaceDialogue> = {
     requests: {
       store: () => ({ fd: this.#store.fd.number, isNew: this.#isNewStore }),
-      serve: () => this.#listener.start(this.#options.listenerFd),
+      serve: () => {
+        for (const { fd, listener } of this.#listeners) listener.start(fd);
+      },
       ping: () => undefined,
       status: () => this.#status(),
       purge: (onlyIdle) => (answer) =>
@@ -174,7 +179,7 @@ class NamespaceService {
    * goes away.
    */
   #stop(isLast: boolean): void {
-    this.#listener.stop();
+    for (const { listener } of this.#listeners) listener.stop();
     const endMs = isLast ? 0 : monotonicMs() + STOP_GRACE_MS;
     const look = () => {
       if (this.#clients.size > 0 && monotonicMs() < endMs) {

@@ -1,5 +1,5 @@
 /** Reads and deletes cgroups for the reaper. */
-import { readFileSync } from "node:fs";
+import { fstatSync, readFileSync } from "node:fs";
 import {
   type CgroupMeasurement,
   CgroupReader,
@@ -48,15 +48,22 @@ function isGone(error: unknown): boolean {
   return isErrno(error, "ENOENT", "ENODEV");
 }
 
+function tellsBirth(fd: number): boolean {
+  return fstatSync(fd, { bigint: true }).birthtimeNs > 0n;
+}
+
 export class CgroupFiles {
   readonly #root: OpenRoot;
   readonly #complain: Complain;
   readonly #reader: CgroupReader;
+  /** Whether the kernel keeps the birth time of a cgroup; otherwise all are of 1970. */
+  readonly tellsBirths: boolean;
   readonly #bootId = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 
   constructor(root: OpenRoot, complain: Complain) {
     this.#root = root;
     this.#complain = complain;
+    this.tellsBirths = root.at(bytesOfLatin1(""), tellsBirth);
     this.#reader = new CgroupReader((name, error) =>
       complain(`read ${name}`, `cannot read ${name} of a cgroup: ${errorText(error)}`),
     );

@@ -235,7 +235,10 @@ export class Reaper {
       this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
     else {
       countUsage(this.#counts, node, snapshot, before);
-      const line = formatReport(suffix(node), snapshot);
+      // As the original: what is known of births from elsewhere would be another line to those
+      // who read the log by programs.
+      const told = this.#files.tellsBirths ? snapshot : { ...snapshot, birthMs: undefined };
+      const line = formatReport(suffix(node), told);
       if (line !== undefined) this.#log(LOG_INFO, line);
     }
     if (!this.#isAccounting) return false;

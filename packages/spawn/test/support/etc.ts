@@ -19,6 +19,11 @@ export class PrivateEtc {
     writeFileSync(join(this.#directory, "passwd"), `root:x:0:0:root:/root:/bin/sh\n${users}`);
   }
 
+  /** @param groups lines of group(5) */
+  setGroups(groups: string): void {
+    writeFileSync(join(this.#directory, "group"), groups);
+  }
+
   /** Starts a program in a mount namespace where this is /etc. */
   get wrapper(): readonly string[] {
     const script = 'mount --bind "$0" /etc && exec "$@"';

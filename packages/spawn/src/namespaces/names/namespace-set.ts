@@ -32,6 +32,8 @@ export interface Tools {
 /** Who has the sets of all names. */
 export interface SetOwner {
   readonly quotas: Quotas;
+  /** How many namespaces of a kind with a payload all sets have together. */
+  payloadNamespaces: number;
   /** The last lease was closed. */
   leasesClosed(set: NamespaceSet): void;
   /** The init ended, though nobody here ended it. */
@@ -49,6 +51,8 @@ export class NamespaceSet {
   /** By kind and payload. */
   readonly #namespaces = new Map<string, KeptNamespace>();
   #nextIndex = 0;
+  /** How many of them have a payload. */
+  #payloads = 0;
   readonly #leases: Leases;
 
   constructor(name: string, directory: NameDirectory, tools: Tools, owner: SetOwner) {
@@ -89,7 +93,7 @@ export class NamespaceSet {
     let namespace = this.#namespaces.get(key);
     if (namespace === undefined) {
       namespace = this.#create(kind, payload);
-      this.#namespaces.set(key, namespace);
+      this.#add(key, namespace);
       undo.push(() => this.#end(key));
     }
     const { descriptors } = this.#tools;
@@ -111,7 +115,7 @@ export class NamespaceSet {
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
     for (const { kind, file, index, payload } of stored.namespaces) {
       if (kind === "pid") this.#restorePid(initPids);
-      else this.#namespaces.set(keyOf(kind, payload), { kind, file });
+      else this.#add(keyOf(kind, payload), { kind, file });
       if (index !== undefined) this.#nextIndex = Math.max(this.#nextIndex, index + 1);
     }
     this.#leases.restore();
@@ -168,6 +172,8 @@ export class NamespaceSet {
     const { init } = this;
     for (const namespace of this.#namespaces.values()) this.#tools.descriptors.delete(namespace);
     this.#namespaces.clear();
+    this.#owner.payloadNamespaces -= this.#payloads;
+    this.#payloads = 0;
     this.#leases.end();
     init?.kill();
   }
@@ -175,14 +181,29 @@ export class NamespaceSet {
   #create(kind: NamespaceKind, payload: Uint8Array): KeptNamespace {
     const { takesPayload, title } = KINDS[kind];
     if (takesPayload) {
-      const limit = this.#owner.quotas.userNamespacesPerName;
-      if ([...this.kinds()].filter((other) => other === kind).length >= limit)
-        throw new Refusal(`quota reached: ${limit} ${title} namespaces of one name`);
+      const { userNamespaces, userNamespacesPerName } = this.#owner.quotas;
+      if (this.#payloads >= userNamespacesPerName)
+        throw new Refusal(
+          `quota reached: ${userNamespacesPerName} ${title} namespaces of one name`,
+        );
+      if (this.#owner.payloadNamespaces >= userNamespaces)
+        throw new Refusal(`quota reached: ${userNamespaces} ${title} namespaces`);
     }
     const startInit = () => this.#tools.startInit(this.name);
     const created = KEPT_KINDS[kind].create({ payload, startInit });
     const file = KEPT_KINDS[kind].file + (takesPayload ? `-${this.#nextIndex++}` : "");
     return this.#keep(kind, file, created, takesPayload ? payload : undefined);
+  }
+
+  #add(key: string, namespace: KeptNamespace): void {
+    this.#namespaces.set(key, namespace);
+    this.#count(namespace, 1);
+  }
+
+  #count({ kind }: KeptNamespace, difference: number): void {
+    if (!KINDS[kind].takesPayload) return;
+    this.#payloads += difference;
+    this.#owner.payloadNamespaces += difference;
   }
 
   /** Stores a namespace that was just made. @param created owned from then on */
@@ -225,6 +246,7 @@ export class NamespaceSet {
     const namespace = this.#namespaces.get(key);
     if (namespace === undefined) return;
     this.#namespaces.delete(key);
+    this.#count(namespace, -1);
     this.#tools.descriptors.delete(namespace);
     this.#directory.drop(namespace.file);
     namespace.init?.kill();

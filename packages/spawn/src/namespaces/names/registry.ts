@@ -20,6 +20,7 @@ export class Registry implements SetOwner {
   readonly #idle = new Map<NamespaceSet, number>();
   readonly #counts: NamespaceCounts;
   quotas: Quotas;
+  payloadNamespaces = 0;
 
   /** @param touched is told when a name was used, or lost its last lease */
   constructor(

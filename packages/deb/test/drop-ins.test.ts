@@ -1,0 +1,67 @@
+/** What an installation says of the drop-ins that the original's units have. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { root } from "./built.ts";
+
+let system: string;
+beforeEach(() => {
+  system = mkdtempSync(join(tmpdir(), "drop-ins-"));
+});
+afterEach(() => rmSync(system, { recursive: true }));
+
+const units = "etc/systemd/system";
+
+function write(file: string, text: string): void {
+  const path = join(system, units, file);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+function install(): string {
+  const script = join(root, "debian/cm4all-spawn.postinst");
+  const { status, stderr } = spawnSync("sh", [script, "configure"], {
+    encoding: "utf8",
+    // dpkg's way to configure another system.
+    env: { PATH: process.env["PATH"], DPKG_ROOT: system },
+  });
+  expect(status).toBe(0);
+  // It wants to be called by dpkg.
+  const said = stderr.replace(/^\S*deb-systemd-helper was not called from dpkg.*\n/gm, "");
+  return said.replaceAll(`${join(system, units)}/`, "");
+}
+
+test("nothing is said where there are none, and of ours", () => {
+  expect(install()).toBe("");
+  write("cm4all-spawn.service.d/mine.conf", "[Service]\nUser=root\n");
+  expect(install()).toBe("");
+});
+
+test("each is named, with what it does now", () => {
+  write(
+    "cm4all-spawn-reaper.service.d/override.conf",
+    "[Service]\nUser=me\nMemoryMax=100M\nEnvironment=A=b\nExecStart=\nExecStart=/usr/sbin/cm4all-spawn-reaper -v\n",
+  );
+  write("cm4all-spawn-accessory.service.d/override.conf", "[Service]\nLimitNOFILE=9\nNice=1");
+  write("cm4all-spawn-accessory.service.d/x y.conf", "[Service]\nNice=1\n");
+  const said = install().split("\n");
+  expect(said).toEqual([
+    "cm4all-spawn: drop-in of the original's: cm4all-spawn-accessory.service.d/override.conf: it applies to all of cm4all-spawn.service",
+    "    LimitNOFILE=9: limits the namespace service, the reaper and the script together",
+    "cm4all-spawn: drop-in of the original's: cm4all-spawn-accessory.service.d/x y.conf: it applies to all of cm4all-spawn.service",
+    "cm4all-spawn: drop-in of the original's: cm4all-spawn-reaper.service.d/override.conf: another of this name is there, and systemd takes one of them",
+    "    User=me: the daemon needs root; its script runs as accounting.user of spawn.toml",
+    "    MemoryMax=100M: limits the namespace service, the reaper and the script together",
+    "    ExecStart=/usr/sbin/cm4all-spawn-reaper -v: the original's programs are not there any more",
+    "",
+  ]);
+});
+
+test("the programs of the original say where they are now", () => {
+  const moved = join(root, "packages/spawn/moved.sh");
+  const { status, stderr } = spawnSync(moved, ["--any"], { encoding: "utf8" });
+  expect(status).toBe(64);
+  expect(stderr).toContain("cm4all-spawn.service");
+});

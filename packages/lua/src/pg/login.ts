@@ -1,0 +1,173 @@
+/** Opens a session at one address, with TLS or without, and logs in. */
+import type { Client, ClientConfig } from "pg";
+import { AuthenticationRules, type Method } from "./authentication.ts";
+import { rawClient } from "./cancel.ts";
+import { readPassword } from "./passfile.ts";
+import { prepareSocket } from "./socket-options.ts";
+import { type Host, SOCKET_DIRECTORY, type Target } from "./target.ts";
+import { tlsOptions } from "./tls.ts";
+
+/** One address of a host. */
+export interface Address {
+  readonly host: Host;
+  /** A directory or an IP address. */
+  readonly address: string;
+}
+
+export function isSocket(address: string): boolean {
+  return address.startsWith("/");
+}
+
+/** What a login needs besides its address. */
+export interface Login<T> {
+  readonly target: Target;
+  /** Installs the handlers of a client before it connects, and makes a session of it. */
+  setup(client: Client): T;
+  /** Gets warnings of libpq's. */
+  warn(text: string): void;
+}
+
+/** The password was refused that stands in a file; the cause is the server's error. */
+export class FilePasswordRefused extends Error {
+  override name = "FilePasswordRefused";
+
+  constructor(path: string, cause: unknown) {
+    super(`password retrieved from file "${path}"`, { cause });
+  }
+}
+
+/** @throws Error of the system, of TLS, or of the server, with a `severity` */
+export async function logIn<T>(
+  { target, setup, warn }: Login<T>,
+  { host, address }: Address,
+  isEncrypted: boolean,
+): Promise<{ client: Client; session: T }> {
+  const rules = new AuthenticationRules(target);
+  let hasUsedFile = false;
+  const password = () => {
+    const refused = rules.refuseRequest(isEncrypted);
+    if (refused !== undefined) throw new Error(refused);
+    const found = target.option("password") || passwordOfFile(target, host, warn);
+    if (!found) throw new Error("fe_sendauth: no password supplied");
+    hasUsedFile = !target.option("password");
+    return found;
+  };
+  // Loaded when a script first needs it: most of the host's start-up time would be this.
+  const { default: PgClient } = await import("pg/lib/client.js");
+  const client = new PgClient({
+    host: address,
+    port: host.port,
+    user: target.user,
+    database: target.database,
+    password,
+    ssl: isEncrypted,
+    sslnegotiation: isEncrypted ? target.option("sslnegotiation") : "postgres",
+    enableChannelBinding: isEncrypted && rules.wantsBinding,
+    connectionTimeoutMillis: target.connectTimeoutMs ?? 0,
+    types: { getTypeParser: () => (text: string) => text },
+  } as ClientConfig);
+  // Without a handler an error of an idle client ends the process.
+  client.on("error", () => {});
+  const raw = rawClient(client);
+  raw.getStartupConf = () => ({
+    user: target.user,
+    database: target.database,
+    ...Object.fromEntries(target.settings),
+  });
+  watchProtocol(raw.connection, rules);
+  raw.connection.on("connect", () => {
+    const { stream } = raw.connection;
+    try {
+      prepareSocket(stream, target, isSocket(address));
+    } catch (error) {
+      stream.destroy(toError(error));
+    }
+  });
+  // The files of TLS need not be there for a server that has none.
+  const upgrade = raw.connection.upgradeToSSL.bind(raw.connection);
+  raw.connection.upgradeToSSL = (...rest) => {
+    try {
+      raw.connection.ssl = tlsOptions(target, host);
+      upgrade(...rest);
+    } catch (error) {
+      raw.connection.stream.destroy(toError(error));
+    }
+  };
+  const session = setup(client);
+  try {
+    await client.connect();
+  } catch (error) {
+    client.end().catch(() => {});
+    const isFromFile = hasUsedFile && sqlState(error) === "28P01";
+    throw isFromFile ? new FilePasswordRefused(target.passfile ?? "", error) : error;
+  }
+  return { client, session };
+}
+
+function toError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
+
+type RawConnection = ReturnType<typeof rawClient>["connection"];
+
+/** Holds the server to the rules, and breaks the session off at messages that are none. */
+function watchProtocol(connection: RawConnection, rules: AuthenticationRules): void {
+  const requested = (method: Method) => (message: { mechanisms?: string[] }) =>
+    rules.request(method, message.mechanisms);
+  connection.on("authenticationCleartextPassword", requested("password"));
+  connection.on("authenticationMD5Password", requested("md5"));
+  connection.on("authenticationSASL", requested("scram-sha-256"));
+  connection.on("authenticationOk", () => {
+    const refused = rules.refuseEntry();
+    // At once: the server's next message, which says that we are in, may be there already.
+    if (refused !== undefined) connection.emit("error", new Error(refused));
+  });
+  const attach = connection.attachListeners.bind(connection);
+  connection.attachListeners = (stream) =>
+    attach({
+      on: (event, listener) =>
+        stream.on(event, (data) => {
+          try {
+            listener(data);
+          } catch (error) {
+            connection.stream.destroy(protocolError(error, rules));
+          }
+        }),
+    });
+}
+
+/** GSSAPI and the like: node-postgres knows no such request. */
+function protocolError(error: unknown, rules: AuthenticationRules): Error {
+  const { message } = toError(error);
+  const code = /^Unknown authenticationOk message type (\d+)$/.exec(message)?.[1];
+  if (code === undefined) return new Error(`the server does not keep to the protocol: ${message}`);
+  const methods: Readonly<Record<string, Method>> = { "7": "gss", "9": "sspi" };
+  const method = methods[code];
+  if (method !== undefined) rules.request(method);
+  const refused = method === undefined ? undefined : rules.refuseRequest(false);
+  return new Error(
+    refused ?? `authentication method ${method?.toUpperCase() ?? code} not supported`,
+  );
+}
+
+function passwordOfFile(
+  target: Target,
+  { host, port }: Host,
+  warn: (text: string) => void,
+): string | undefined {
+  if (target.passfile === undefined) return undefined;
+  const key = {
+    host: host === SOCKET_DIRECTORY ? "localhost" : host,
+    port: String(port),
+    database: target.database,
+    user: target.user,
+  };
+  return readPassword(target.passfile, key, warn);
+}
+
+/** Of an error of the server. @see PostgreSQL manual, "PostgreSQL Error Codes" */
+export function sqlState(error: unknown): string | undefined {
+  return error instanceof Error && "severity" in error && "code" in error
+    ? String(error.code)
+    : undefined;
+}

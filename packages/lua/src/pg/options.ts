@@ -1,0 +1,182 @@
+/**
+ * All connection options of libpq up to PostgreSQL 18: each is done, or refused by its name if
+ * it asks for something that there is not here. None is taken and ignored. Pure.
+ * @see PostgreSQL manual, "Parameter Key Words", "Environment Variables"; PQconndefaults
+ */
+
+/** Options by their libpq names. */
+export type Parameters = Map<string, string>;
+
+/** A connection string that cannot be used; the message shows no password. */
+export class ConninfoError extends Error {
+  override name = "ConninfoError";
+}
+
+interface Option {
+  /** The environment variable that stands in for it. */
+  readonly variable?: string;
+  /** Returns why this value cannot be had; undefined for those that are done. */
+  readonly refuse?: (value: string) => string | undefined;
+}
+
+const done = (variable?: string): Option => (variable === undefined ? {} : { variable });
+
+/** Only the values that ask for nothing. */
+function only(harmless: readonly string[], reason: string, variable?: string): Option {
+  const refuse = (value: string) => (harmless.includes(value.toLowerCase()) ? undefined : reason);
+  return variable === undefined ? { refuse } : { variable, refuse };
+}
+
+/** Done for these values alone; others are no values. */
+function oneOf(name: string, values: readonly string[], variable: string, refused = {}): Option {
+  const reasons: Readonly<Record<string, string>> = refused;
+  return {
+    variable,
+    refuse: (value) => {
+      if (!values.includes(value)) throw new ConninfoError(`invalid ${name} value: "${value}"`);
+      return reasons[value];
+    },
+  };
+}
+
+/** Blanks around it are libpq's. */
+function integer(name: string, variable?: string): Option {
+  return {
+    ...done(variable),
+    refuse: (value) => {
+      if (!/^\s*[-+]?\d+\s*$/.test(value))
+        throw new ConninfoError(`invalid integer value "${value}" for connection option "${name}"`);
+      return undefined;
+    },
+  };
+}
+
+const NO_GSSAPI = "there is no GSSAPI here";
+const NO_OAUTH = "there is no OAuth here";
+const UTF8_ONLY = "text is UTF-8 here";
+const SSL_VERSIONS = ["tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3", ""];
+
+function sslVersion(name: string, variable: string): Option {
+  return {
+    variable,
+    refuse: (value) => {
+      if (!SSL_VERSIONS.includes(value.toLowerCase()))
+        throw new ConninfoError(`invalid ${name} value: "${value}"`);
+      return undefined;
+    },
+  };
+}
+
+const OPTIONS: Readonly<Record<string, Option>> = {
+  service: done("PGSERVICE"),
+  servicefile: done("PGSERVICEFILE"),
+  user: done("PGUSER"),
+  password: done("PGPASSWORD"),
+  passfile: done("PGPASSFILE"),
+  dbname: done("PGDATABASE"),
+  host: done("PGHOST"),
+  hostaddr: done("PGHOSTADDR"),
+  port: done("PGPORT"),
+  connect_timeout: integer("connect_timeout", "PGCONNECT_TIMEOUT"),
+  client_encoding: only(["utf8", "utf-8", "unicode", "auto", ""], UTF8_ONLY, "PGCLIENTENCODING"),
+  options: done("PGOPTIONS"),
+  application_name: done("PGAPPNAME"),
+  fallback_application_name: done(),
+  keepalives: integer("keepalives"),
+  keepalives_idle: integer("keepalives_idle"),
+  keepalives_interval: integer("keepalives_interval"),
+  keepalives_count: integer("keepalives_count"),
+  tcp_user_timeout: integer("tcp_user_timeout"),
+  sslmode: oneOf(
+    "sslmode",
+    ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
+    "PGSSLMODE",
+  ),
+  sslnegotiation: oneOf("sslnegotiation", ["postgres", "direct"], "PGSSLNEGOTIATION"),
+  // libpq takes it, and its OpenSSL has no compression either.
+  sslcompression: done("PGSSLCOMPRESSION"),
+  sslcert: done("PGSSLCERT"),
+  sslkey: done("PGSSLKEY"),
+  sslpassword: done(),
+  sslcertmode: oneOf("sslcertmode", ["disable", "allow", "require"], "PGSSLCERTMODE", {
+    require: "nobody tells here whether the server has asked for a certificate",
+  }),
+  sslrootcert: done("PGSSLROOTCERT"),
+  sslcrl: done("PGSSLCRL"),
+  sslcrldir: done("PGSSLCRLDIR"),
+  sslsni: done("PGSSLSNI"),
+  sslkeylogfile: only([""], "keys are written to no file"),
+  ssl_min_protocol_version: sslVersion("ssl_min_protocol_version", "PGSSLMINPROTOCOLVERSION"),
+  ssl_max_protocol_version: sslVersion("ssl_max_protocol_version", "PGSSLMAXPROTOCOLVERSION"),
+  requirepeer: done("PGREQUIREPEER"),
+  require_auth: done("PGREQUIREAUTH"),
+  channel_binding: oneOf("channel_binding", ["disable", "prefer", "require"], "PGCHANNELBINDING"),
+  gssencmode: oneOf("gssencmode", ["disable", "prefer", "require"], "PGGSSENCMODE", {
+    require: NO_GSSAPI,
+  }),
+  krbsrvname: only(["postgres", ""], NO_GSSAPI, "PGKRBSRVNAME"),
+  gsslib: only(["gssapi", ""], NO_GSSAPI, "PGGSSLIB"),
+  gssdelegation: only(["0", ""], NO_GSSAPI, "PGGSSDELEGATION"),
+  replication: only(
+    ["", "0", "false", "off", "no"],
+    "statements of scripts are none of a replication",
+  ),
+  target_session_attrs: oneOf(
+    "target_session_attrs",
+    ["any", "read-write", "read-only", "primary", "standby", "prefer-standby"],
+    "PGTARGETSESSIONATTRS",
+  ),
+  load_balance_hosts: oneOf("load_balance_hosts", ["disable", "random"], "PGLOADBALANCEHOSTS"),
+  min_protocol_version: only(["", "3.0"], "the protocol is 3.0 here", "PGMINPROTOCOLVERSION"),
+  max_protocol_version: done("PGMAXPROTOCOLVERSION"),
+  scram_client_key: only([""], "a password is needed instead"),
+  scram_server_key: only([""], "a password is needed instead"),
+  oauth_issuer: only([""], NO_OAUTH),
+  oauth_client_id: only([""], NO_OAUTH),
+  oauth_client_secret: only([""], NO_OAUTH),
+  oauth_scope: only([""], NO_OAUTH),
+  // Ours: which sessions a pooler gives to its clients, in the words of PgBouncer.
+  pool_mode: {
+    refuse: (value) => {
+      if (!["session", "transaction"].includes(value))
+        throw new ConninfoError(`invalid pool_mode value: "${value}"`);
+      return undefined;
+    },
+  },
+};
+
+/** Settings of the session, which libpq takes from the environment alone. */
+export const SESSION_VARIABLES: Readonly<Record<string, string>> = {
+  PGDATESTYLE: "datestyle",
+  PGTZ: "timezone",
+  PGGEQO: "geqo",
+};
+
+/** The names of all options. */
+export const optionNames: readonly string[] = Object.keys(OPTIONS);
+
+/** Returns the environment variable that an option is taken from. */
+export function variableOf(name: string): string | undefined {
+  return OPTIONS[name]?.variable;
+}
+
+export function isOption(name: string): boolean {
+  return Object.hasOwn(OPTIONS, name);
+}
+
+/**
+ * Shows a part of a connection string in quotes, unless it may be one of a password that
+ * stands where it should not.
+ */
+export function quoted(word: string): string {
+  return /^[A-Za-z]\w*$/.test(word) && word.length <= 32 ? ` "${word}"` : "";
+}
+
+/** @throws ConninfoError naming an option whose value is none, or cannot be had here */
+export function checkOptions(parameters: Parameters): void {
+  for (const [name, value] of parameters) {
+    const reason = OPTIONS[name]?.refuse?.(value);
+    if (reason !== undefined)
+      throw new ConninfoError(`connection option "${name}" is not supported: ${reason}`);
+  }
+}

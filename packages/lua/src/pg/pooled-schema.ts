@@ -1,0 +1,75 @@
+/**
+ * The schema of statements whose session is a pooler's: outside of a transaction, each may be
+ * executed in another session, and what is set in one would be others' as well. So each gets a
+ * transaction of its own, in which the schema is set first.
+ * @see PgBouncer, "SQL feature map for pooling modes"; PostgreSQL manual, "SET": LOCAL
+ */
+import type { Effects } from "../runtime/effects.ts";
+import { commandsOf } from "./sql-commands.ts";
+import { type Outcome, plainText, type StatementText } from "./statement.ts";
+
+/** The session that is one for the time of a transaction. */
+export interface PooledSession {
+  readonly inTransaction: boolean;
+  /** The run that sent what is under way has failed: nothing more is sent for it. */
+  readonly isCancelled: boolean;
+  exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome>;
+}
+
+/** They end a transaction, with what is set in it. */
+const ENDS = /^(?:COMMIT|END|ROLLBACK|ABORT|PREPARE TRANSACTION)\b/;
+const BEGINS = /^(?:BEGIN|START TRANSACTION)\b/;
+
+export class PooledSchema {
+  readonly #set: string;
+  readonly #session: PooledSession;
+
+  constructor(schema: string, session: PooledSession) {
+    this.#set = `SET LOCAL SCHEMA '${schema.replaceAll("'", "''")}'`;
+    this.#session = session;
+  }
+
+  async run(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
+    const commands = commandsOf(text.sql);
+    const [first = ""] = commands;
+    if (commands.length > 1 && commands.some((each) => BEGINS.test(each) || ENDS.test(each)))
+      return {
+        error:
+          "behind a pooler, a text with several commands cannot begin or end a transaction: the schema would be another one in the rest of it\n",
+        cause: "script",
+      };
+    if (BEGINS.test(first) || ENDS.test(first)) return await this.#control(text, effects);
+    if (this.#session.inTransaction) return await this.#session.exchange(text, effects);
+    return await this.#inTransaction(text, effects);
+  }
+
+  /** After BEGIN, and what is AND CHAIN or a ROLLBACK to a savepoint, the schema is to be set. */
+  async #control(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
+    const outcome = await this.#session.exchange(text, effects);
+    if ("error" in outcome || !this.#session.inTransaction) return outcome;
+    const set = await this.#session.exchange(plainText(this.#set), undefined);
+    return "error" in set ? schemaNotSet(set) : outcome;
+  }
+
+  async #inTransaction(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
+    const session = this.#session;
+    const begun = await session.exchange(plainText(`BEGIN; ${this.#set}`), undefined);
+    let outcome = "error" in begun ? schemaNotSet(begun) : undefined;
+    if (outcome === undefined && !session.isCancelled)
+      outcome = await session.exchange(text, effects);
+    outcome ??= { error: "canceling statement due to user request\n", cause: "script" };
+    // Of a session that was lost nothing is open.
+    if (!session.inTransaction) return outcome;
+    const end = await session.exchange(
+      plainText("error" in outcome ? "ROLLBACK" : "COMMIT"),
+      undefined,
+    );
+    return "error" in outcome || "result" in end ? outcome : end;
+  }
+}
+
+function schemaNotSet(outcome: Outcome): Outcome {
+  return "error" in outcome
+    ? { ...outcome, error: `Failed to set schema; ${outcome.error}` }
+    : outcome;
+}

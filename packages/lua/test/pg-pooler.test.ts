@@ -1,0 +1,268 @@
+/** Schemas and channels where a pooler stands between us and the server. */
+import { setTimeout as delay } from "node:timers/promises";
+import { missing, Postgres } from "@cm4all/testing";
+import { Client } from "pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { openPg } from "../src/pg/library.ts";
+import { PgBouncer } from "./pg-bouncer.ts";
+import { PgProxy } from "./pg-proxy.ts";
+import { TestScript } from "./script.ts";
+
+const SCHEMAS = ["s1", "s2", "s3"] as const;
+
+describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBouncer", () => {
+  let server: Postgres;
+  let observer: Client;
+  beforeAll(async () => {
+    server = await Postgres.start();
+    const { host, port, user } = server;
+    observer = new Client({ host, port, user, database: "postgres" });
+    await observer.connect();
+    for (const schema of ["public", ...SCHEMAS])
+      await observer.query(
+        `CREATE SCHEMA IF NOT EXISTS ${schema}; CREATE TABLE ${schema}.t (who text, n int UNIQUE DEFERRABLE INITIALLY DEFERRED)`,
+      );
+  });
+  afterAll(async () => {
+    await observer?.end();
+    await server?.stop();
+  });
+  beforeEach(async () => {
+    for (const schema of ["public", ...SCHEMAS]) await observer.query(`TRUNCATE ${schema}.t`);
+  });
+
+  /** A script with a schema, whose handler has this body. */
+  function script(conninfo: string, schema: string, body: string): TestScript {
+    return new TestScript(
+      `db = pg:new([[${conninfo}]], '${schema}')
+       function value(sql, ...) local r = assert(db:execute(sql, ...)) return (r:fetch({}, 'n') or {})[1] end
+       n = 0
+       function cgroup_released(c) n = n + 1 ${body}\nend`,
+      { open: openPg },
+    );
+  }
+
+  /** Whose rows are where, and how many. */
+  async function rows(): Promise<Record<string, number>> {
+    const found: Record<string, number> = {};
+    for (const schema of ["public", ...SCHEMAS]) {
+      const { rows: counts } = await observer.query(
+        `SELECT who, count(*)::int AS count FROM ${schema}.t GROUP BY who`,
+      );
+      for (const { who, count } of counts) found[`${who} in ${schema}`] = count;
+    }
+    return found;
+  }
+
+  /** Statements of each kind; each adds a row. */
+  const KINDS = (who: string) => [
+    `assert(db:execute("INSERT INTO t VALUES ('${who}', $1)", {n * 10}))`,
+    `assert(db:execute("INSERT INTO t VALUES ('${who}', " .. n * 10 + 1 .. ")"))`,
+    `assert(db:execute("SELECT 'COMMIT; BEGIN'; /* ; COMMIT */ INSERT INTO t VALUES ('${who}', " .. n * 10 + 2 .. ") -- ; END"))`,
+    `assert(db:transaction(function(tx)
+       assert(tx:execute("INSERT INTO t VALUES ('${who}', $1)", {n * 10 + 3}))
+     end))`,
+    `value("BEGIN") value("SAVEPOINT a") value("ROLLBACK TO a")
+     value("INSERT INTO t VALUES ('${who}', $1)", {n * 10 + 4})
+     value("COMMIT AND CHAIN")
+     value("INSERT INTO t VALUES ('${who}', $1)", {n * 10 + 5}) value("COMMIT")`,
+    `local ok, message = db:execute("INSERT INTO t VALUES ('${who}', $1)", {'x'}) assert(not ok)`,
+  ];
+
+  const ROUNDS = 20;
+
+  async function writeFromAll(conninfo: string): Promise<void> {
+    const scripts = SCHEMAS.map((schema) => script(conninfo, schema, KINDS(schema).join("\n")));
+    try {
+      await Promise.all(
+        scripts.map(async (running) => {
+          for (let i = 0; i < ROUNDS; i++) await running.handle();
+        }),
+      );
+    } finally {
+      for (const running of scripts) running[Symbol.dispose]();
+    }
+  }
+
+  const ALL_RIGHT = Object.fromEntries(SCHEMAS.map((name) => [`${name} in ${name}`, ROUNDS * 6]));
+
+  it.each([
+    ["transaction", 2, ""],
+    ["transaction", 2, "pool_mode=transaction"],
+    ["session", 3, ""],
+    ["session", 3, "pool_mode=session"],
+  ] as const)(
+    "in %s mode (%i sessions, %s) rows are in their schema",
+    async (mode, size, more) => {
+      await using bouncer = await PgBouncer.start(server, mode, size);
+      await writeFromAll(`${bouncer.conninfo} ${more}`);
+      expect(await rows()).toEqual(ALL_RIGHT);
+      // Nothing of ours stays in sessions that are others' as well.
+      if (mode === "transaction") {
+        const { rows: paths } = await observerThrough(bouncer);
+        expect(new Set(paths)).toEqual(new Set(['"$user", public']));
+      }
+    },
+    60_000,
+  );
+
+  /** The search paths of the sessions of a pooler. */
+  async function observerThrough(bouncer: PgBouncer): Promise<{ rows: string[] }> {
+    using asking = script(bouncer.conninfo, "", "print(value('SHOW search_path'))");
+    const found: string[] = [];
+    for (let i = 0; i < 10; i++) found.push((await asking.handle()).trimEnd());
+    return { rows: found };
+  }
+
+  it("in statement mode nothing is written, with the pooler's reason", async () => {
+    await using bouncer = await PgBouncer.start(server, "statement", 2);
+    using running = script(
+      bouncer.conninfo,
+      "s1",
+      `print(select(2, db:execute("INSERT INTO t VALUES ('s1', 1)")))`,
+    );
+    expect(await running.handle()).toMatch(/transaction blocks not allowed in statement pooling/);
+    expect(await rows()).toEqual({});
+  });
+
+  it("texts that end their transaction are refused", async () => {
+    await using bouncer = await PgBouncer.start(server, "transaction", 2);
+    const insert = "INSERT INTO t VALUES ('s1', 1)";
+    for (const sql of [
+      `BEGIN; ${insert}; COMMIT; ${insert}`,
+      `${insert}; COMMIT; ${insert}`,
+      `/* */ COMMIT; ${insert}`,
+      `SELECT $a$'$a$; end; ${insert}`,
+      `SELECT 'it''s'; RollBack; ${insert}`,
+      `SELECT E'\\''; abort; ${insert}`,
+      `SELECT 1 AS ";"; START TRANSACTION; ${insert}`,
+      `/* /* */ ; */ PREPARE TRANSACTION 'x'; ${insert}`,
+    ]) {
+      using running = script(
+        bouncer.conninfo,
+        "s1",
+        `print(select(2, db:execute([==[${sql}]==])))`,
+      );
+      expect(await running.handle(), sql).toMatch(/cannot begin or end a transaction/);
+    }
+    expect(await rows()).toEqual({});
+  });
+
+  it("what cannot be in a transaction is refused by the server", async () => {
+    await using bouncer = await PgBouncer.start(server, "transaction", 2);
+    using running = script(
+      bouncer.conninfo,
+      "s1",
+      "print(select(2, db:execute('VACUUM t'))) print(value('SELECT 1'))",
+    );
+    expect(await running.handle()).toMatch(/VACUUM cannot run inside a transaction block\n\n1\n$/);
+  });
+
+  it("channels are listened to only in sessions of their own", async () => {
+    const listening = (conninfo: string) =>
+      script(
+        conninfo,
+        "s1",
+        "db:listen('c', function(_, p) heard = p end) print(value('SELECT 1'), heard)",
+      );
+    await using pooled = await PgBouncer.start(server, "transaction", 2);
+    using refused = listening(pooled.conninfo);
+    expect(await refused.handle()).toBe("1\tnil\n");
+    expect(refused.errors.join("")).toMatch(
+      /^not listening on "c": there is a pooler .*pool_mode=session/,
+    );
+    await using own = await PgBouncer.start(server, "session", 3);
+    using unsaid = new TestScript(
+      `db = pg:new([[${own.conninfo}]]) db:listen('c', print)
+       function cgroup_released() print((db:execute('SELECT 1'):fetch({}, 'n') or {})[1]) end`,
+      { open: openPg },
+    );
+    expect(await unsaid.handle()).toBe("1\n");
+    expect(unsaid.errors.join("")).toMatch(/^not listening on "c"/);
+    using heard = new TestScript(
+      `db = pg:new([[${own.conninfo} pool_mode=session]], 's1') db:listen('c', print)
+       function cgroup_released() print((db:execute('SELECT 1'):fetch({}, 'n') or {})[1]) end`,
+      { open: openPg },
+    );
+    await heard.handle();
+    expect(heard.errors).toEqual([]);
+    await observer.query("NOTIFY c, 'hello'");
+    await until(() => heard.printed.includes("c\thello\n"));
+  });
+
+  async function until(isTrue: () => boolean): Promise<void> {
+    const deadline = Date.now() + 20_000;
+    while (!isTrue()) {
+      if (Date.now() > deadline) throw new Error("it did not become true");
+      await delay(10);
+    }
+  }
+
+  it.each(["transaction", "session"] as const)(
+    "in %s mode a restart loses nothing that was acknowledged",
+    async (mode) => {
+      await using bouncer = await PgBouncer.start(server, mode, 3);
+      const acknowledged: Record<string, number> = {};
+      let isOver = false;
+      const scripts = SCHEMAS.map((schema) =>
+        script(
+          bouncer.conninfo,
+          schema,
+          `if db:execute("INSERT INTO t VALUES ('${schema}', $1)", {n}) then print("yes") end`,
+        ),
+      );
+      const writing = scripts.map(async (running, i) => {
+        const name = `${SCHEMAS[i]} in ${SCHEMAS[i]}`;
+        while (!isOver) {
+          if ((await running.handle()) === "yes\n")
+            acknowledged[name] = (acknowledged[name] ?? 0) + 1;
+          await delay(1);
+        }
+      });
+      const counts = () => SCHEMAS.map((name) => acknowledged[`${name} in ${name}`] ?? 0);
+      await until(() => counts().every((count) => count >= 20));
+      await bouncer.pause();
+      await delay(50);
+      await bouncer.resume();
+      const before = counts();
+      await until(() => counts().every((count, i) => count >= (before[i] ?? 0) + 20));
+      isOver = true;
+      await Promise.all(writing);
+      for (const running of scripts) running[Symbol.dispose]();
+      const found = await rows();
+      expect(Object.keys(found).sort()).toEqual(Object.keys(acknowledged).sort());
+      // A statement that was on its way may have been executed, and not be acknowledged.
+      for (const [name, count] of Object.entries(acknowledged)) {
+        expect(found[name]).toBeGreaterThanOrEqual(count);
+        expect(found[name]).toBeLessThanOrEqual(count + 1);
+      }
+    },
+    60_000,
+  );
+
+  it("effects are those of the whole", async () => {
+    await using proxy = await PgProxy.start(server);
+    const after = async (body: string) => {
+      using running = script(`${proxy.conninfo} pool_mode=transaction`, "s1", body);
+      const outcome = await running.outcome();
+      const found = await rows();
+      await observer.query("TRUNCATE s1.t");
+      return [outcome?.effect, found["s1 in s1"] ?? 0];
+    };
+    const insert = `db:execute("INSERT INTO t VALUES ('s1', 1)")`;
+    expect(await after(`assert(${insert}) error('x')`)).toEqual(["taken", 1]);
+    expect(await after(`assert(db:execute("INSERT INTO t VALUES ('s1', 'x')"))`)).toEqual([
+      "none",
+      0,
+    ]);
+    // Refused at COMMIT alone.
+    const twice = `assert(db:execute("INSERT INTO t VALUES ('s1', 1), ('s1', 1)"))`;
+    expect(await after(twice)).toEqual(["none", 0]);
+    proxy.cutAt("INSERT", 0);
+    expect((await after(`assert(${insert})`))[0]).toBe("none");
+    proxy.cutAt("COMMIT", -1);
+    expect(await after(`assert(${insert})`)).toEqual(["unanswered", 0]);
+    proxy.cutAt("COMMIT", 0);
+    expect((await after(`assert(${insert})`))[0]).toBe("unanswered");
+  });
+});
