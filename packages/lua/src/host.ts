@@ -57,7 +57,7 @@ class Host {
       instructions: settings.instructions,
       handlerTimeoutMs: settings.handlerTimeoutMs,
       onError: (source, failure) =>
-        this.#channel.send({ type: "error", source, ...cutFailure(failure) }),
+        this.#channel.send({ type: "error", source: cutText(source), ...cutFailure(failure) }),
       onNotice: (text) => this.#channel.send({ type: "notice", text: cutText(text) }),
       open: openLibraries,
     });
@@ -68,7 +68,7 @@ class Host {
       this.#channel.send({
         type: "ready",
         handlers,
-        ...(warning === undefined ? {} : { warning }),
+        ...(warning === undefined ? {} : { warning: cutText(warning) }),
       });
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;

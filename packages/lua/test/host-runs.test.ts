@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Run } from "../src/script-host.ts";
+import type { Run } from "../src/run.ts";
 import { account, handler, kill, TestHosts } from "./host-support.ts";
 import { encodedOf } from "./script.ts";
 
