@@ -5,8 +5,9 @@
  * asks on descriptor 3, and ends with it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { setParentDeathSignal, setThreadName } from "@cm4all/linux";
+import { bytesOfText, setParentDeathSignal, setThreadName } from "@cm4all/linux";
 import { Beginnings } from "./beginnings.ts";
+import { confine } from "./confinement.ts";
 import { HostChannel } from "./host-channel.ts";
 import { openLibraries } from "./libs/index.ts";
 import { cutText, type HostSettings, type Request } from "./protocol.ts";
@@ -23,6 +24,11 @@ class Host {
   #running = 0;
   /** Handlers are started one a turn, so that a question is answered in between. */
   #waiting: (Request & { type: "run" })[] = [];
+
+  /** Has the daemon log a text. */
+  tell(text: string): void {
+    this.#channel.send({ type: "notice", text: cutText(bytesOfText(text)) });
+  }
 
   /** Runs no Lua code but the main chunk: a handler may be running that blocks. */
   #handle(request: Request): void {
@@ -125,10 +131,12 @@ export function runHost(): void {
   setParentDeathSignal(SIGKILL);
   setThreadName("script host");
   becomeKillable();
+  const warning = confine();
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
-  new Host();
+  const host = new Host();
+  if (warning !== undefined) host.tell(warning);
 }
 
 /**

@@ -18,9 +18,8 @@ const EFFECTS: readonly Effect[] = ["none", "taken", "unanswered"];
 const CAUSES: readonly FailureCause[] = ["script", "connection"];
 /** `cutText` ends what it has cut with three dots. */
 const MAX_CUT_TEXT = MAX_TEXT + 3;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the range of bytes
-/** Anything but one character for each byte. */
-const NO_BYTE = /[^\u0000-\u00ff]/;
+/** A character that stands for no byte. */
+const NO_BYTE = /[\u0100-\uffff]/;
 
 /** The fields of an object, each taken once. */
 class Fields {
