@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -32,7 +33,10 @@ describe("selectScript", () => {
     expect(select()).toEqual({ path: first, warning: expect.stringContaining("differs") });
     rmSync(second);
     mkdirSync(second);
-    expect(select()).toEqual({ path: first, warning: expect.stringContaining("EISDIR") });
+    expect(select()).toEqual({
+      path: first,
+      warning: expect.stringContaining("not a regular file"),
+    });
   });
 
   it("takes a directory that is missing, at any height, for one without scripts", () => {
@@ -51,7 +55,10 @@ describe("selectScript", () => {
     expect(select).toThrow("ELOOP");
     rmSync(path);
     mkdirSync(path);
-    expect(select).toThrow("EISDIR");
+    expect(select).toThrow("it is not a regular file");
+    rmSync(path, { recursive: true });
+    expect(spawnSync("mkfifo", [path]).status).toBe(0);
+    expect(select).toThrow(`${path}: it is not a regular file`);
   });
 
   it("does not take a directory that cannot be entered for none", () => {

@@ -1,6 +1,7 @@
 /** Which script is the accounting script. */
-import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { readRegularFile } from "@cm4all/command/regular-file";
 import { errorText, isErrno } from "@cm4all/linux";
 
 export interface SelectedScript {
@@ -11,6 +12,9 @@ export interface SelectedScript {
 
 /** Ours, and the one of the newer original, where existing hosts have theirs. */
 const NAMES = ["accounting.lua", "reaper.lua"] as const;
+
+/** Of a script, only to see whether it is there and can be read. */
+const MAX_SCRIPT = 16 * 1024 * 1024;
 
 /**
  * @param directory `/etc/cm4all/spawn`
@@ -34,7 +38,7 @@ export function selectScript(directory: string, packaged: string): SelectedScrip
 
 function tryRead(path: string): Buffer | undefined {
   try {
-    return readFileSync(path);
+    return readRegularFile(path, MAX_SCRIPT);
   } catch (error) {
     if (isErrno(error, "ENOENT") && isAbsent(path)) return undefined;
     throw error;
