@@ -39,7 +39,7 @@ if (name === undefined || !/^[0-9]+$/.test(seconds)) {
   fail(`usage: npm run fuzz -- SUBJECT SECONDS [SEED]; there are ${names.join(", ")}`);
 }
 installDependencies();
-turbo(["run", "build", "--output-logs=errors-only"]);
+turbo(["run", "build", "--filter=./packages/linux", "--output-logs=errors-only"]);
 const found = subjects.find(({ subject }) => subject === name);
 process.exit(found === undefined ? runOwn(name) : await runSubject(found));
 
@@ -68,7 +68,7 @@ void runSubject(subject);
   );
   // Only here: a bare checkout has no bundler yet.
   const { bundle } = await import("./bundle.mjs");
-  const ffi = readFileSync("package.json", "utf8").includes('"@cm4all/linux"');
+  const ffi = readFileSync("package.json", "utf8").includes('"@cm4all/linux": ');
   await bundle({ entry, outfile, budgetKiB: 8000, ffi, stays: true });
   const file = join(work, subject);
   const { status, signal } = spawnSync(

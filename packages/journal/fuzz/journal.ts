@@ -29,7 +29,8 @@ class Memory implements JournalDirectory {
         files.set(name, grown);
       },
       async read(buffer, position) {
-        return (files.get(name) ?? Buffer.alloc(0)).copy(buffer, 0, position);
+        const bytes = files.get(name) ?? Buffer.alloc(0);
+        return position > bytes.length ? 0 : bytes.copy(buffer, 0, position);
       },
       async sync() {},
       async close() {},
