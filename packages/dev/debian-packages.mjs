@@ -5,14 +5,7 @@ import { nodeNames } from "./architecture.mjs";
 export const runtimePackages = ["catatonit", "util-linux"];
 
 /** Debian packages that build and check ours, besides Node itself. */
-export const buildPackages = [
-  "build-essential",
-  "debhelper",
-  "dh-nss",
-  "dpkg-dev",
-  "fakeroot",
-  "lintian",
-];
+export const buildPackages = ["build-essential", "debhelper", "dpkg-dev", "fakeroot", "lintian"];
 
 const compiler = ["gcc", "libc6-dev"];
 
