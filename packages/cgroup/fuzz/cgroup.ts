@@ -1,10 +1,10 @@
 /** Files of cgroups, and records of them as JSON. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import {
-  parseCgroupEvents,
   parseCpuTotalUsec,
   parseFlatKeyed,
   parseIoStat,
+  parsePopulated,
   parsePressureSomeUsec,
   parseSingleValue,
 } from "../src/parse.ts";
@@ -27,7 +27,7 @@ export const subject: Subject = {
       checkNumber(value(text));
     for (const values of [parseFlatKeyed, parseIoStat])
       for (const value of values(text).values()) checkNumber(value);
-    parseCgroupEvents(text);
+    parsePopulated(text);
     const record = tryParseRecord(input.toString());
     if (record === undefined) return;
     const again = tryParseRecord(JSON.stringify(record));
