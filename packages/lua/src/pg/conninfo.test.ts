@@ -31,6 +31,7 @@ describe("parseConninfo", () => {
     ["postgresql://h/db?nosuch=1", 'invalid URI query parameter: "nosuch"'],
     ["postgresql://h/db?user", 'missing key/value separator "="'],
     ["postgresql://h%zz/db", 'invalid percent-encoded token: "h%zz"'],
+    ["postgresql://%ff/db", 'no UTF-8 in percent-encoded value: "%ff"'],
     ["postgresql://[::1/db", 'invalid host "[::1" in URI'],
   ])("says what is wrong with %s", (text, message) => {
     expect(() => parseConninfo(text)).toThrow(message);

@@ -103,5 +103,10 @@ function decode(text: string): string {
     throw new ConninfoError(`invalid percent-encoded token: "${text}"`);
   if (text.includes("%00"))
     throw new ConninfoError(`forbidden value %00 in percent-encoded value: "${text}"`);
-  return decodeURIComponent(text);
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    // libpq would pass such bytes on; no name that we could say them in has them.
+    throw new ConninfoError(`no UTF-8 in percent-encoded value: "${text}"`);
+  }
 }
