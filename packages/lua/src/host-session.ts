@@ -7,10 +7,11 @@
  *
  * Invariants: every `run` is settled exactly once. While an answer is due there is a
  * timer; while none is due there is no timer, so that an idle daemon sleeps. What waits to
- * be sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. A run
- * ends that bound only when its answer comes, and an answer counts only if the kernel has
- * taken the request, so who does not read cannot make room by guessing.
+ * be sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. There is
+ * room for another one when the answer comes, which has the number of the request. Numbers
+ * are random, so who does not read cannot make room by guessing.
  */
+import { randomInt } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOfText, errorText, latin1Of, textOf } from "@cm4all/linux";
@@ -44,8 +45,6 @@ export type Phase = "starting" | "ready" | "unusable";
 interface RunningHandler {
   readonly run: Run;
   readonly settle: (outcome: Outcome) => void;
-  /** The kernel has taken the request. */
-  isSent: boolean;
   /** It has asked whether it may take effect. */
   hasAsked: boolean;
   /** It was told that it may. */
@@ -75,11 +74,12 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   readonly #texts = new TextBudget();
   readonly #gone: Promise<void>;
   #running = new Map<number, RunningHandler>();
-  #nextNumber = 1;
   #phase: Phase = "starting";
   #bearsRepetition = false;
-  /** Requests that are asked once at a time, while the kernel has not taken them. */
-  readonly #unsent = new Set<"ping" | "reload">();
+  /** Of the ping that is due to be answered. */
+  #pingNumber = 0;
+  /** The kernel has not taken the `reload` yet: another one would do no more. */
+  #isReloadUnsent = false;
   #isStopping = false;
   #hasEnded = false;
   /** Why we ended the process. */
@@ -103,7 +103,10 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
       timeoutMs: options.answerTimeoutMs,
       memoryMiB: options.memoryMiB,
       pid: () => this.pid,
-      ping: () => this.#sendOnce("ping"),
+      ping: () => {
+        this.#pingNumber = randomNumber();
+        this.#send({ type: "ping", number: this.#pingNumber });
+      },
       isBusy: () => this.#running.size > 0 || this.#phase === "starting",
       condemn: (verdict) => this.kill(verdict),
     });
@@ -127,21 +130,23 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
 
   /** @throws ProtocolError if the records are too long for a message: a half of them may be sent */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
-    const number = this.#nextNumber++;
+    const number = randomNumber();
     const message = encodeRun(number, run.kind, records);
     return new Promise((settle) => {
-      const running = { run, settle, isSent: false, hasAsked: false, hasBegun: false };
-      this.#running.set(number, running);
-      this.#process.socket.write(message, () => {
-        running.isSent = true;
-      });
+      this.#running.set(number, { run, settle, hasAsked: false, hasBegun: false });
+      this.#process.socket.write(message);
       this.#liveness.watch();
     });
   }
 
   /** Calls the script's `reload`. */
   reload(): void {
-    this.#sendOnce("reload");
+    if (!this.#isReloadUnsent) {
+      this.#isReloadUnsent = true;
+      this.#send({ type: "reload" }, () => {
+        this.#isReloadUnsent = false;
+      });
+    }
     this.#liveness.watch();
   }
 
@@ -183,12 +188,6 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     this.#process.socket.write(encodeMessage(request), onTaken);
   }
 
-  #sendOnce(type: "ping" | "reload"): void {
-    if (this.#unsent.has(type)) return;
-    this.#unsent.add(type);
-    this.#send({ type }, () => this.#unsent.delete(type));
-  }
-
   #receive(chunk: Buffer): void {
     try {
       for (const value of this.#reader.push(chunk)) {
@@ -207,7 +206,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #handle(reply: Reply): void {
     switch (reply.type) {
       case "pong":
-        if (this.#unsent.has("ping") || !this.#liveness.answered())
+        if (reply.number !== this.#pingNumber || !this.#liveness.answered())
           throw new ProtocolError("an answer to no ping");
         break;
       case "ready": {
@@ -266,7 +265,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   /** The run that a reply is about. */
   #runOf(number: number): RunningHandler {
     const running = this.#running.get(number);
-    if (running?.isSent !== true) throw new ProtocolError("an answer to no run");
+    if (running === undefined) throw new ProtocolError("an answer to no run");
     return running;
   }
 
@@ -332,6 +331,11 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     if (leftOut > 0) this.emit("leftOut", leftOut);
     this.emit("ended", reason);
   }
+}
+
+/** Nobody guesses it, and of two runs it is not the same. */
+function randomNumber(): number {
+  return randomInt(1, 2 ** 48);
 }
 
 function readableFailure(reply: { message: ByteString; traceback?: ByteString }): {

@@ -50,7 +50,7 @@ class Host {
         setImmediate(() => this.#runtime?.reload());
         break;
       case "ping":
-        this.#channel.send({ type: "pong" });
+        this.#channel.send({ type: "pong", number: request.number });
         break;
       case "stop":
         setImmediate(() => this.#stop());

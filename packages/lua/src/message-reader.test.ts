@@ -4,7 +4,7 @@ import { MessageReader } from "./message-reader.ts";
 import { encodeMessage, MAX_REPLY_BYTES, ProtocolError, type Reply } from "./protocol.ts";
 
 const messages: Reply[] = [
-  { type: "pong" },
+  { type: "pong", number: 1 },
   {
     type: "failed",
     number: 7,
@@ -14,7 +14,7 @@ const messages: Reply[] = [
     traceback: bytesOfLatin1(""),
   },
   { type: "notice", text: bytesOfLatin1("x".repeat(10_000)) },
-  { type: "pong" },
+  { type: "pong", number: 1 },
 ];
 const stream = Buffer.concat(messages.map(encodeMessage));
 
@@ -46,14 +46,14 @@ describe("MessageReader", () => {
   });
 
   it("gives nothing for a message that is not complete", () => {
-    for (let length = 0; length < encodeMessage({ type: "pong" }).length; length++)
+    for (let length = 0; length < encodeMessage({ type: "pong", number: 1 }).length; length++)
       expect([...new MessageReader(MAX_REPLY_BYTES).push(stream.subarray(0, length))]).toEqual([]);
   });
 
   it("gives what came before rubbish", () => {
-    const bytes = Buffer.concat([encodeMessage({ type: "pong" }), framed("rubbish\n")]);
+    const bytes = Buffer.concat([encodeMessage({ type: "pong", number: 1 }), framed("rubbish\n")]);
     const values = new MessageReader(MAX_REPLY_BYTES).push(bytes);
-    expect(values.next().value).toEqual({ type: "pong" });
+    expect(values.next().value).toEqual({ type: "pong", number: 1 });
     expect(() => values.next()).toThrow(new ProtocolError('not a message: "rubbish\\n"'));
   });
 

@@ -25,7 +25,7 @@ const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
   dropped: { type: "dropped", number: 3, effect: "taken" },
   error: { type: "error", source: text, message: text, traceback: text },
   notice: { type: "notice", text },
-  pong: { type: "pong" },
+  pong: { type: "pong", number: 7 },
 };
 const ALL = Object.values(REPLIES);
 
@@ -118,7 +118,7 @@ describe("parseReply", () => {
 
   it("names rubbish in few characters", () => {
     const name = "\n".repeat(100_000);
-    expect(() => parseReply({ type: "pong", [name]: 1 })).toThrow(
+    expect(() => parseReply({ type: "pong", number: 1, [name]: 1 })).toThrow(
       new ProtocolError(`a message with a field ${JSON.stringify("\n".repeat(40))}`),
     );
   });

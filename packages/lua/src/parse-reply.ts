@@ -71,7 +71,7 @@ class Fields {
     return value;
   }
 
-  /** The number of a run. */
+  /** The number of a run or a ping. */
   number(): number {
     const value = this.#take("number");
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 1)
@@ -108,7 +108,7 @@ const READERS: { [T in Reply["type"]]: (fields: Fields) => Reply & { type: T } }
   }),
   error: (fields) => ({ type: "error", source: fields.text("source"), ...readFailure(fields) }),
   notice: (fields) => ({ type: "notice", text: fields.text("text") }),
-  pong: () => ({ type: "pong" }),
+  pong: (fields) => ({ type: "pong", number: fields.number() }),
 };
 
 const TYPES = Object.keys(READERS) as Reply["type"][];

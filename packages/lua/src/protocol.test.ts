@@ -13,8 +13,8 @@ import {
 
 describe("the protocol", () => {
   it("is a length in front of JSON", () => {
-    const json = Buffer.from('{"type":"pong"}');
-    expect(encodeMessage({ type: "pong" })).toEqual(
+    const json = Buffer.from('{"type":"pong","number":1}');
+    expect(encodeMessage({ type: "pong", number: 1 })).toEqual(
       Buffer.concat([Buffer.from([json.length, 0, 0, 0]), json]),
     );
   });

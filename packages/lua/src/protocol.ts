@@ -37,7 +37,7 @@ export type PlainRequest =
   | { type: "begun"; number: number }
   | { type: "refused"; number: number; message: ByteString }
   | { type: "reload" }
-  | { type: "ping" }
+  | { type: "ping"; number: number }
   | { type: "stop" };
 
 /** What the host is asked. */
@@ -62,7 +62,8 @@ export type Reply =
   /** A failure that belongs to no handler. */
   | ({ type: "error"; source: ByteString } & Failure)
   | { type: "notice"; text: ByteString }
-  | { type: "pong" };
+  /** With the number of the ping. */
+  | { type: "pong"; number: number };
 
 /** Messages of scripts are cut to this: a log line is for people. */
 export const MAX_TEXT = 16384;

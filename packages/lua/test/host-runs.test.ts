@@ -183,6 +183,16 @@ describe("the script host and its records", () => {
     expect(hosts.printed).toBe(`${path.length}\n`);
   });
 
+  it("takes answers to some requests while others are still being sent", async () => {
+    const host = await hosts.start(handler(""));
+    const { pid } = host;
+    const large = encodedOf({ path: `/${"x".repeat(500_000)}` });
+    const run: Run = { kind: "released", begin: async () => {} };
+    const outcomes = await Promise.all(Array.from({ length: 64 }, () => host.run([large], run)));
+    expect(new Set(outcomes.map(({ type }) => type))).toEqual(new Set(["done"]));
+    expect(host.pid).toBe(pid);
+  });
+
   it("refuses a list that is too long for a message, and goes on", async () => {
     const host = await hosts.start("function cgroups_released(list) end");
     const { pid } = host;

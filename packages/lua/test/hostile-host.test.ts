@@ -49,7 +49,7 @@ const listen = (handle) => {
       const end = 4 + rest.readUInt32LE();
       const request = JSON.parse(rest.subarray(4, end));
       rest = rest.subarray(end);
-      if (request.type === "ping") send({ type: "pong" });
+      if (request.type === "ping") send({ type: "pong", number: request.number });
       else if (request.type === "stop") process.exit(0);
       else handle(request);
     }
@@ -99,7 +99,7 @@ describe("a host that speaks before it is asked", () => {
       'send({ type: "dropped", number: 1, effect: "none" })',
       "a run dropped without a stop",
     ],
-    ["a second pong", 'send({ type: "pong" }); send({ type: "pong" })', "an answer to no ping"],
+    ["a pong", 'send({ type: "pong", number: 1 })', "an answer to no ping"],
     ["ready twice", "send(READY); send(READY)", '"ready" of a script twice'],
     [
       "unusable after ready",
