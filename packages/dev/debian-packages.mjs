@@ -9,7 +9,6 @@ export const buildPackages = [
   "build-essential",
   "cmark-gfm",
   "debhelper",
-  "dh-nss",
   "dpkg-dev",
   "fakeroot",
   "lintian",

@@ -4,5 +4,5 @@ import { bundle } from "@cm4all/dev/bundle";
 await bundle({
   entry: "src/main.ts",
   outfile: "dist/cm4all-slice.js",
-  budgetKiB: 260,
+  budgetKiB: 270,
 });

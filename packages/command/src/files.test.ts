@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   lstatSync,
   mkdirSync,
@@ -8,14 +9,17 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CommandFailure } from "./failure.ts";
-import { belowRoot, fileFailure, isErrno, replaceFile } from "./files.ts";
-import { EX_NOINPUT } from "./sysexits.ts";
+import { fileFailure, isErrno, replaceFile } from "./files.ts";
+import { readRegularFile } from "./regular-file.ts";
+import { EX_DATAERR, EX_NOINPUT } from "./sysexits.ts";
 
 let directory: string;
 beforeEach(() => {
@@ -70,6 +74,70 @@ describe("replaceFile", () => {
   });
 });
 
+describe("the temporary file of replaceFile", () => {
+  const old = new Date(Date.now() - 3_600_000);
+  const leave = (name: string, when = old) => {
+    writeFileSync(join(directory, name), "rubbish");
+    utimesSync(join(directory, name), when, when);
+  };
+
+  it("has another name each time, so that one that was left is in nobody's way", () => {
+    // As a run with this process's ID in another container has left it.
+    leave(`.f.${process.pid}`, new Date());
+    replaceFile(join(directory, "f"), "new\n", 0o644);
+    expect(readdirSync(directory).sort()).toEqual([`.f.${process.pid}`, "f"]);
+  });
+
+  it("is removed by a later run, and nothing else is", () => {
+    for (const name of [".f.1", ".f.4194304", ".f.0123456789ab.new"]) leave(name);
+    const others = [".f.0123456789aa.new", ".f.x", ".f.swp", ".fa.1", "f.1", ".g.1"];
+    for (const name of others) leave(name, name.endsWith(".new") ? new Date() : old);
+    mkdirSync(join(directory, ".f.2"));
+    symlinkSync("nowhere", join(directory, ".f.3"));
+    replaceFile(join(directory, "f"), "new\n", 0o644);
+    expect(readdirSync(directory).sort()).toEqual([...others, ".f.2", ".f.3", "f"].sort());
+  });
+});
+
+describe("readRegularFile", () => {
+  it("reads a file up to its limit", () => {
+    const path = join(directory, "f");
+    writeFileSync(path, "x".repeat(200_000));
+    expect(readRegularFile(path, 200_000).toString()).toBe("x".repeat(200_000));
+    expect(() => readRegularFile(path, 199_999)).toThrow("it has more than 199999 bytes");
+    writeFileSync(path, "");
+    expect(readRegularFile(path, 0)).toEqual(Buffer.alloc(0));
+  });
+
+  it("reads what says nothing of its size", () => {
+    expect(readRegularFile("/proc/self/status", 100_000).toString()).toContain("Name:");
+  });
+
+  it("takes no time and no memory for a file of 5 GiB", () => {
+    const path = join(directory, "f");
+    writeFileSync(path, "");
+    truncateSync(path, 5 * 1024 ** 3);
+    expect(() => readRegularFile(path, 1000)).toThrow("it has more than 1000 bytes");
+  });
+
+  it("waits for nobody, and refuses what is no file", () => {
+    const fifo = join(directory, "fifo");
+    expect(spawnSync("mkfifo", [fifo]).status).toBe(0);
+    for (const path of [fifo, directory, "/dev/null", "/dev/zero"])
+      expect(() => readRegularFile(path, 1000)).toThrow(`${path}: it is not a regular file`);
+    let failure: unknown;
+    try {
+      readRegularFile(fifo, 1000);
+    } catch (error) {
+      failure = fileFailure("cannot read it", error);
+    }
+    expect(failure).toMatchObject({
+      message: "cannot read it: it is not a regular file",
+      exitStatus: EX_DATAERR,
+    });
+  });
+});
+
 describe("fileFailure", () => {
   it("names the call's error and what was done", () => {
     let failure: unknown;
@@ -90,39 +158,5 @@ describe("fileFailure", () => {
   it("leaves a defect alone", () => {
     const defect = new TypeError("oops");
     expect(fileFailure("cannot read it", defect)).toBe(defect);
-  });
-});
-
-describe("belowRoot", () => {
-  it("is the path itself without a root", () => {
-    expect(belowRoot(undefined, "/etc/x")).toBe("/etc/x");
-  });
-
-  it("is the path in the tree, whether it exists or not", () => {
-    mkdirSync(join(directory, "etc"));
-    expect(belowRoot(directory, "/etc")).toBe(join(directory, "etc"));
-    expect(belowRoot(directory, "/etc/a/b")).toBe(join(directory, "etc/a/b"));
-    expect(belowRoot(directory, "/../etc/a")).toBe(join(directory, "etc/a"));
-    expect(belowRoot("/", "/etc/a/b")).toBe("/etc/a/b");
-  });
-
-  it("follows links that stay in the tree", () => {
-    mkdirSync(join(directory, "usr/lib"), { recursive: true });
-    symlinkSync("usr/lib", join(directory, "lib"));
-    expect(belowRoot(directory, "/lib/systemd")).toBe(join(directory, "lib/systemd"));
-  });
-
-  it.each(["/usr", "../.."])("refuses a link to %s", (target) => {
-    symlinkSync(target, join(directory, "etc"));
-    expect(() => belowRoot(directory, "/etc/x")).toThrow(/leads out of/);
-  });
-
-  it("refuses a root that is not there", () => {
-    expect(() => belowRoot(join(directory, "no"), "/etc")).toThrow(/cannot use the root directory/);
-  });
-
-  it("refuses a file where a directory should be", () => {
-    writeFileSync(join(directory, "etc"), "");
-    expect(() => belowRoot(directory, "/etc/x/y")).toThrow(/ENOTDIR/);
   });
 });

@@ -1,21 +1,25 @@
 /**
- * Files that a command reads and replaces, below a directory that `--root` may name.
- * A module of its own: `@cm4all/command/files`.
+ * Files that a command reads and replaces. A module of its own: `@cm4all/command/files`.
+ * Those of somebody else's tree, as `--root` names one, are in tree.ts.
  */
 import {
   closeSync,
   fchmodSync,
   fchownSync,
+  fstatSync,
   fsyncSync,
+  lstatSync,
   openSync,
-  realpathSync,
+  readdirSync,
   renameSync,
   rmSync,
+  type Stats,
   writeFileSync,
 } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { getSystemErrorMap } from "node:util";
 import { CommandFailure } from "./failure.ts";
+import { UnsuitableFileError } from "./regular-file.ts";
 import { EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_NOPERM } from "./sysexits.ts";
 
 /** Whether `error` is a failed system call with one of these errno names. */
@@ -26,9 +30,11 @@ export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.Err
 /**
  * What to tell about a failed file operation.
  * @param doing such as `cannot write /etc/x`
- * @returns `error` itself where it is no failed system call
+ * @returns `error` itself where it is neither a failed system call nor an unsuitable file
  */
 export function fileFailure(doing: string, error: unknown): unknown {
+  if (error instanceof UnsuitableFileError)
+    return new CommandFailure(`${doing}: ${error.problem}`, EX_DATAERR, { cause: error });
   const errno = error instanceof Error && "errno" in error ? Number(error.errno) : Number.NaN;
   const [code, text] = getSystemErrorMap().get(errno) ?? [];
   if (code === undefined) return error;
@@ -40,7 +46,8 @@ export function fileFailure(doing: string, error: unknown): unknown {
 
 /**
  * Makes or replaces a file in one step: whoever reads it, also after a crash, finds the
- * old content or the new one. A symbolic link is replaced, not followed.
+ * old content or the new one. A symbolic link is replaced, not followed. What earlier
+ * attempts have left behind that were killed is removed.
  * @param mode the new file's, whatever the umask is
  * @param owner the new file's, where it is not who runs this
  * @throws the failed system call; nothing is left of the attempt then
@@ -52,24 +59,77 @@ export function replaceFile(
   owner?: { uid: number; gid: number },
 ): void {
   const directory = dirname(path);
-  // A name that starts with a dot is no unit to systemd and no snippet to anybody.
-  const temporary = join(directory, `.${basename(path)}.${process.pid}`);
-  const fd = openSync(temporary, "wx", 0o600);
+  const temporary = temporaryName(basename(path));
+  const written = writeTemporary(join(directory, temporary), content, mode, owner);
   try {
-    try {
-      writeFileSync(fd, content);
-      if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
-      fchmodSync(fd, mode);
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
-    renameSync(temporary, path);
+    renameSync(join(directory, temporary), path);
   } catch (error) {
-    rmSync(temporary, { force: true });
+    rmSync(join(directory, temporary), { force: true });
     throw error;
   }
+  removeLeftovers(directory, basename(path), written);
   syncDirectory(directory);
+}
+
+/** Whatever has the same name by chance or on purpose is an error: O_EXCL. */
+function writeTemporary(
+  path: string,
+  content: string | Uint8Array,
+  mode: number,
+  owner: { uid: number; gid: number } | undefined,
+): Stats {
+  const fd = openSync(path, "wx", 0o600);
+  try {
+    writeFileSync(fd, content);
+    if (owner !== undefined) fchownSync(fd, owner.uid, owner.gid);
+    fchmodSync(fd, mode);
+    fsyncSync(fd);
+    return fstatSync(fd);
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+const RANDOM_DIGITS = 12;
+
+/** Not secret: O_EXCL guards the name. Node's crypto takes a command time to load. */
+const randomDigits = (): string =>
+  Math.floor(Math.random() * 16 ** RANDOM_DIGITS)
+    .toString(16)
+    .padStart(RANDOM_DIGITS, "0");
+
+/** Nobody takes longer from making the temporary file to renaming it. */
+const LEFTOVER_MS = 600_000;
+
+/**
+ * A name that starts with a dot is no unit to systemd and no snippet to anybody. It is
+ * random because a process ID is the same in each container.
+ */
+const temporaryName = (name: string): string => `${stemOf(name)}.${randomDigits()}.new`;
+
+/** Cut, so that there is room for the rest: a name has at most 255 bytes. */
+const stemOf = (name: string): string => `.${name}`.slice(0, 220);
+
+/** A name of ours; before, it ended with a process ID. */
+const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
+
+/** @param written the file that was written now, by whose clock the others are old */
+function removeLeftovers(directory: string, name: string, written: Stats): void {
+  const stem = stemOf(name);
+  for (const found of readdirSync(directory)) {
+    if (!found.startsWith(stem) || !LEFTOVER.test(found.slice(stem.length))) continue;
+    const path = join(directory, found);
+    try {
+      const stats = lstatSync(path);
+      if (stats.isFile() && written.mtimeMs - stats.mtimeMs > LEFTOVER_MS) rmSync(path);
+    } catch (error) {
+      // Another run has removed it.
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+  }
 }
 
 /** Makes the new name of a file as lasting as its contents. */
@@ -79,40 +139,5 @@ function syncDirectory(directory: string): void {
     fsyncSync(fd);
   } finally {
     closeSync(fd);
-  }
-}
-
-/**
- * The place of the absolute `path` in the tree of a container or an image.
- * @param root the tree's directory, which has to exist; undefined for the running system
- * @throws CommandFailure where a symbolic link in the tree leads out of it: such a link
- *   means another file on this machine than it does in the container
- */
-export function belowRoot(root: string | undefined, path: string): string {
-  if (root === undefined) return path;
-  let realRoot: string;
-  try {
-    realRoot = realpathSync(root);
-  } catch (error) {
-    throw fileFailure(`cannot use the root directory ${root}`, error);
-  }
-  const place = join(realRoot, resolve("/", path));
-  const real = realpathOfExisting(place);
-  if (realRoot !== "/" && real !== realRoot && !real.startsWith(`${realRoot}/`))
-    throw new CommandFailure(
-      `${place}: a symbolic link in it leads out of ${realRoot}, to ${real}`,
-      EX_DATAERR,
-    );
-  return place;
-}
-
-/** The real path of `path`, or of the nearest directory above it that exists. */
-function realpathOfExisting(path: string): string {
-  for (let existing = path; ; existing = dirname(existing)) {
-    try {
-      return realpathSync(existing);
-    } catch (error) {
-      if (!isErrno(error, "ENOENT")) throw fileFailure(`cannot use ${path}`, error);
-    }
   }
 }

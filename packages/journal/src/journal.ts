@@ -17,7 +17,14 @@ import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { JournalClosed, JournalError, JournalFull, NoRecord } from "./errors.ts";
 import { encodeFrames, type Frame, FrameKind, frameSize, MAX_PAYLOAD_SIZE } from "./frame.ts";
 import { RecordState } from "./record-table.ts";
-import { encodeHeader, markFrame, readRecord, readSegment, tryDecodeMark } from "./segment.ts";
+import {
+  encodeHeader,
+  markFrame,
+  readRecord,
+  readSegment,
+  tryDecodeMark,
+  UnknownSegment,
+} from "./segment.ts";
 import { type Damage, indexOf, recordNumber, type Segment, Segments } from "./segments.ts";
 
 export interface JournalOptions {
@@ -447,6 +454,9 @@ export class Journal {
           const mark = kind === FrameKind.MARK ? tryDecodeMark(payload) : undefined;
           if (mark !== undefined) visit({ kind: "mark", number, ...mark });
         });
+      } catch (error) {
+        // Of a newer version: `damage` has told of it, and the others are read all the same.
+        if (!(error instanceof UnknownSegment)) throw error;
       } finally {
         await file.close();
       }

@@ -11,6 +11,7 @@ export const ENODEV = 19;
 export const EINVAL = 22;
 export const EPIPE = 32;
 export const ERANGE = 34;
+export const ENOSYS = 38;
 export const ENODATA = 61;
 export const EOPNOTSUPP = 95;
 export const ECONNRESET = 104;

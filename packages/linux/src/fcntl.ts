@@ -1,8 +1,11 @@
 /** @see fcntl(2) */
+import { closeSync, readdirSync } from "node:fs";
+import { EBADF } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 import { O_NONBLOCK } from "./pipe.ts";
 
+const F_GETFD = 1;
 const F_SETFD = 2;
 const F_GETFL = 3;
 const F_SETFL = 4;
@@ -13,6 +16,20 @@ const libc = { fcntl: intFunction("fcntl", 3) };
 /** Keeps a descriptor out of the programs that this process starts. */
 export function setCloseOnExec(fd: number): void {
   check(libc.fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl(F_SETFD)", { fd });
+}
+
+/**
+ * Closes the descriptors from `first` on that whoever started this process has left to it.
+ * To be called before anything else opens some: Node opens all of its own close-on-exec.
+ */
+export function closeInherited(first: number): void {
+  for (const fd of readdirSync("/proc/self/fd").map(Number)) {
+    if (fd < first) continue;
+    const flags = libc.fcntl(fd, F_GETFD, 0);
+    // That of the directory.
+    if (flags === -EBADF) continue;
+    if ((check(flags, "fcntl(F_GETFD)", { fd }) & FD_CLOEXEC) === 0) closeSync(fd);
+  }
 }
 
 /** Calls that would have to wait fail with EAGAIN, for all who share the open file. */

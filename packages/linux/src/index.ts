@@ -33,6 +33,8 @@ export * from "./pipe.ts";
 export * from "./prctl.ts";
 export * from "./proc-stat.ts";
 export * from "./root-directory.ts";
+export * from "./seccomp.ts";
+export type { RefusedCall } from "./seccomp-filter.ts";
 export * from "./socket.ts";
 export * from "./socket-address.ts";
 export * from "./spawn.ts";

@@ -5,6 +5,7 @@ import { intFunction } from "./libc.ts";
 import { beginCall, cString } from "./memory.ts";
 
 const PR_SET_PDEATHSIG = 1;
+const PR_SET_DUMPABLE = 4;
 const PR_SET_NAME = 15;
 const PR_CAPBSET_READ = 23;
 const PR_CAPBSET_DROP = 24;
@@ -32,6 +33,16 @@ export function dropBoundingSet(): void {
         capability,
       });
   }
+}
+
+/**
+ * Keeps other processes without CAP_SYS_PTRACE, those of the same user included, out of
+ * this one: no ptrace(2), no pidfd_getfd(2), and its files in /proc are root's. No core is
+ * dumped, either. Programs that it executes are not kept so.
+ * @see PR_SET_DUMPABLE
+ */
+export function shutOutTracers(): void {
+  check(libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl(PR_SET_DUMPABLE)");
 }
 
 /** Sends this process a signal when the thread that made it ends. @see PR_SET_PDEATHSIG */

@@ -7,14 +7,15 @@ import { Socket } from "node:net";
 import { isErrno } from "@cm4all/linux";
 import { sleepSync, writeFully } from "./compat/output.ts";
 import { HOST_FD } from "./host-fd.ts";
-import { encodeMessage, MessageReader, type Reply, type Request } from "./protocol.ts";
+import { MessageReader } from "./message-reader.ts";
+import { encodeMessage, MAX_REQUEST_BYTES, type Reply, type Request } from "./protocol.ts";
 
 /** How often a host that blocks looks for an answer. */
 const LOOK_MS = 1;
 
 export class HostChannel {
   readonly #socket = new Socket({ fd: HOST_FD, readable: true, writable: true });
-  readonly #reader = new MessageReader<Request>();
+  readonly #reader = new MessageReader(MAX_REQUEST_BYTES);
   readonly #handle: (request: Request) => void;
   readonly #buffer = Buffer.allocUnsafe(65536);
 
@@ -51,8 +52,7 @@ export class HostChannel {
       const count = this.#tryRead();
       if (count === undefined) sleepSync(LOOK_MS);
       else if (count === 0) process.exit(0);
-      // The reader may keep what it is given.
-      else this.#received(Buffer.from(this.#buffer.subarray(0, count)));
+      else this.#received(this.#buffer.subarray(0, count));
     }
   }
 
@@ -62,7 +62,9 @@ export class HostChannel {
   }
 
   #received(chunk: Buffer): void {
-    for (const request of this.#reader.push(chunk)) this.#handle(request);
+    // The daemon is trusted: what it has encoded is a request. All of the chunk is read
+    // first, because handling a request may call `receiveUntil`.
+    for (const value of [...this.#reader.push(chunk)]) this.#handle(value as Request);
   }
 
   /** Undefined if there is nothing to read: Node has made the socket non-blocking. */

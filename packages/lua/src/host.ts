@@ -5,8 +5,9 @@
  * asks on descriptor 3, and ends with it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { setParentDeathSignal, setThreadName } from "@cm4all/linux";
+import { bytesOfText, setParentDeathSignal, setThreadName } from "@cm4all/linux";
 import { Beginnings } from "./beginnings.ts";
+import { confine } from "./confinement.ts";
 import { HostChannel } from "./host-channel.ts";
 import { openLibraries } from "./libs/index.ts";
 import { cutText, type HostSettings, type Request } from "./protocol.ts";
@@ -23,6 +24,11 @@ class Host {
   #running = 0;
   /** Handlers are started one a turn, so that a question is answered in between. */
   #waiting: (Request & { type: "run" })[] = [];
+
+  /** Has the daemon log a text. */
+  tell(text: string): void {
+    this.#channel.send({ type: "notice", text: cutText(bytesOfText(text)) });
+  }
 
   /** Runs no Lua code but the main chunk: a handler may be running that blocks. */
   #handle(request: Request): void {
@@ -44,7 +50,7 @@ class Host {
         setImmediate(() => this.#runtime?.reload());
         break;
       case "ping":
-        this.#channel.send({ type: "pong" });
+        this.#channel.send({ type: "pong", number: request.number });
         break;
       case "stop":
         setImmediate(() => this.#stop());
@@ -57,7 +63,7 @@ class Host {
       instructions: settings.instructions,
       handlerTimeoutMs: settings.handlerTimeoutMs,
       onError: (source, failure) =>
-        this.#channel.send({ type: "error", source, ...cutFailure(failure) }),
+        this.#channel.send({ type: "error", source: cutText(source), ...cutFailure(failure) }),
       onNotice: (text) => this.#channel.send({ type: "notice", text: cutText(text) }),
       open: openLibraries,
     });
@@ -68,7 +74,7 @@ class Host {
       this.#channel.send({
         type: "ready",
         handlers,
-        ...(warning === undefined ? {} : { warning }),
+        ...(warning === undefined ? {} : { warning: cutText(warning) }),
       });
     } catch (error) {
       if (!(error instanceof ScriptError)) throw error;
@@ -125,11 +131,13 @@ export function runHost(): void {
   setParentDeathSignal(SIGKILL);
   setThreadName("script host");
   becomeKillable();
+  const warning = confine();
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)
     process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
-  new Host();
+  const host = new Host();
+  if (warning !== undefined) host.tell(warning);
 }
 
 /**

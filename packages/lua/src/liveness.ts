@@ -45,9 +45,11 @@ export class Liveness {
     this.#lastHeardMs = performance.now();
   }
 
-  /** The answer to a ping came. */
-  answered(): void {
+  /** The answer to a ping came. @returns whether there was such a ping */
+  answered(): boolean {
+    const wasDue = this.#pongDue;
     this.#pongDue = false;
+    return wasDue;
   }
 
   stop(): void {

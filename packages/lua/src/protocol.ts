@@ -37,7 +37,7 @@ export type PlainRequest =
   | { type: "begun"; number: number }
   | { type: "refused"; number: number; message: ByteString }
   | { type: "reload" }
-  | { type: "ping" }
+  | { type: "ping"; number: number }
   | { type: "stop" };
 
 /** What the host is asked. */
@@ -62,14 +62,18 @@ export type Reply =
   /** A failure that belongs to no handler. */
   | ({ type: "error"; source: ByteString } & Failure)
   | { type: "notice"; text: ByteString }
-  | { type: "pong" };
+  /** With the number of the ping. */
+  | { type: "pong"; number: number };
 
 /** Messages of scripts are cut to this: a log line is for people. */
 export const MAX_TEXT = 16384;
-/** Of a message, without its length. */
-export const MAX_MESSAGE_BYTES = 64 * 1024 * 1024;
-const LENGTH_BYTES = 4;
+/** Of a request, without its length. */
+export const MAX_REQUEST_BYTES = 64 * 1024 * 1024;
+/** Of a reply, without its length: three texts, with six bytes for a control character. */
+export const MAX_REPLY_BYTES = 512 * 1024;
+export const LENGTH_BYTES = 4;
 
+/** A message, or something in its place, breaks the rules of the protocol. */
 export class ProtocolError extends Error {
   override name = "ProtocolError";
 }
@@ -91,7 +95,7 @@ export function encodeRun(
 
 function encodeJson(json: string): Buffer {
   const length = Buffer.byteLength(json);
-  if (length > MAX_MESSAGE_BYTES) throw new ProtocolError(`a message of ${length} bytes`);
+  if (length > MAX_REQUEST_BYTES) throw new ProtocolError(`a message of ${length} bytes`);
   const bytes = Buffer.allocUnsafe(LENGTH_BYTES + length);
   bytes.writeUInt32LE(length);
   bytes.write(json, LENGTH_BYTES);
@@ -102,53 +106,4 @@ function encodeJson(json: string): Buffer {
 export function cutText(text: ByteString): ByteString {
   const characters = latin1Of(text);
   return characters.length > MAX_TEXT ? bytesOfLatin1(`${characters.slice(0, MAX_TEXT)}...`) : text;
-}
-
-/** Takes a stream of chunks apart into messages. */
-export class MessageReader<T extends Request | Reply> {
-  /** What has come of messages that are not complete. */
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-
-  /** @throws ProtocolError */
-  push(chunk: Buffer): T[] {
-    this.#chunks.push(chunk);
-    this.#bytes += chunk.length;
-    const messages: T[] = [];
-    for (;;) {
-      if (this.#bytes < LENGTH_BYTES) return messages;
-      const length = this.#peek(LENGTH_BYTES).readUInt32LE();
-      if (length > MAX_MESSAGE_BYTES) throw new ProtocolError(`a message of ${length} bytes`);
-      if (this.#bytes < LENGTH_BYTES + length) return messages;
-      const bytes = this.#peek(LENGTH_BYTES + length);
-      messages.push(this.#parse(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length)));
-      this.#drop(LENGTH_BYTES + length);
-    }
-  }
-
-  /** Returns a buffer that begins with so many bytes. Copies only if they came in parts. */
-  #peek(count: number): Buffer {
-    const [first = Buffer.alloc(0)] = this.#chunks;
-    if (first.length >= count) return first;
-    const whole = Buffer.concat(this.#chunks);
-    this.#chunks = [whole];
-    return whole;
-  }
-
-  #drop(count: number): void {
-    const rest = this.#peek(count).subarray(count);
-    this.#chunks[0] = rest;
-    if (rest.length === 0) this.#chunks.shift();
-    this.#bytes -= count;
-  }
-
-  #parse(json: Buffer): T {
-    const text = json.toString();
-    try {
-      // Both ends are this file: what it encoded has this type.
-      return JSON.parse(text) as T;
-    } catch (error) {
-      throw new ProtocolError(`not a message: ${text.slice(0, 100)}`, { cause: error });
-    }
-  }
 }

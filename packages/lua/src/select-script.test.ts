@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,9 +49,12 @@ describe("selectScript", () => {
   it("does without an older one that cannot be read", () => {
     writeFileSync(newer, "x = 1");
     mkdirSync(older);
-    expect(select()).toEqual({ path: newer, warning: expect.stringContaining("EISDIR") });
+    expect(select()).toEqual({
+      path: newer,
+      warning: expect.stringContaining("not a regular file"),
+    });
     writeFileSync(newer, EMPTY);
-    expect(select).toThrow("EISDIR");
+    expect(select).toThrow("not a regular file");
   });
 
   it("takes a directory that is missing, at any height, for one without scripts", () => {
@@ -69,7 +73,10 @@ describe("selectScript", () => {
     expect(select).toThrow("ELOOP");
     rmSync(path);
     mkdirSync(path);
-    expect(select).toThrow("EISDIR");
+    expect(select).toThrow("it is not a regular file");
+    rmSync(path, { recursive: true });
+    expect(spawnSync("mkfifo", [path]).status).toBe(0);
+    expect(select).toThrow(`${path}: it is not a regular file`);
   });
 
   it("does not take a directory that cannot be entered for none", () => {

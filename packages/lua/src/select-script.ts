@@ -1,6 +1,7 @@
 /** Which script is the accounting script. */
-import { existsSync, lstatSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { readRegularFile } from "@cm4all/command/regular-file";
 import { errorText, isErrno } from "@cm4all/linux";
 
 export interface SelectedScript {
@@ -15,6 +16,9 @@ export interface SelectedScript {
  */
 const NEW_NAME = "reaper.lua";
 const OLD_NAME = "accounting.lua";
+
+/** Of a script, only to see whether it is there and can be read. */
+const MAX_SCRIPT = 16 * 1024 * 1024;
 
 /**
  * Finds the script that counts: `reaper.lua`, unless it is the one of the original's package,
@@ -53,7 +57,7 @@ function doesNothing(script: Buffer): boolean {
 
 function tryRead(path: string): Buffer | undefined {
   try {
-    return readFileSync(path);
+    return readRegularFile(path, MAX_SCRIPT);
   } catch (error) {
     if (isErrno(error, "ENOENT") && isAbsent(path)) return undefined;
     throw error;

@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { Run } from "../src/script-host.ts";
+import type { Run } from "../src/run.ts";
 import { account, handler, kill, TestHosts } from "./host-support.ts";
 import { encodedOf } from "./script.ts";
 
@@ -181,6 +181,16 @@ describe("the script host and its records", () => {
     expect(await account(host, { path })).toEqual({ type: "done" });
     expect(await account(host, { path, report: 2 })).toMatchObject({ type: "failed" });
     expect(hosts.printed).toBe(`${path.length}\n`);
+  });
+
+  it("takes answers to some requests while others are still being sent", async () => {
+    const host = await hosts.start(handler(""));
+    const { pid } = host;
+    const large = encodedOf({ path: `/${"x".repeat(500_000)}` });
+    const run: Run = { kind: "released", begin: async () => {} };
+    const outcomes = await Promise.all(Array.from({ length: 64 }, () => host.run([large], run)));
+    expect(new Set(outcomes.map(({ type }) => type))).toEqual(new Set(["done"]));
+    expect(host.pid).toBe(pid);
   });
 
   it("refuses a list that is too long for a message, and goes on", async () => {

@@ -14,7 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BundleCopy, copyBundle } from "@cm4all/testing";
-import { type Outcome, type Run, ScriptHost, type ScriptHostOptions } from "../src/script-host.ts";
+import type { Outcome, Run } from "../src/run.ts";
+import { ScriptHost, type ScriptHostOptions } from "../src/script-host.ts";
 import { encodedOf, type Fields } from "./script.ts";
 
 const dist = join(import.meta.dirname, "../dist");

@@ -14,6 +14,9 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
+import { CommandFailure, EX_DATAERR } from "@cm4all/command";
+import { fileFailure } from "@cm4all/command/files";
+import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import { Fd, flock, isErrno, tryFlock } from "@cm4all/linux";
 import { unlinkIfThere } from "./files.ts";
 import { RECORD_DIRECTORY, recordName, recordPath } from "./paths.ts";
@@ -46,6 +49,10 @@ export class RecordFile {
     const path = recordPath(name);
     for (;;) {
       const fd = new Fd(openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, 0o644));
+      if (!fstatSync(fd.number).isFile()) {
+        fd.close();
+        throw new CommandFailure(`${path}: it is not a regular file`, EX_DATAERR);
+      }
       const locked = tryFlock(fd.number);
       // Whoever had the lock may have removed the file before giving it up.
       if (locked && isSameFile(fd.number, path)) return new RecordFile(fd, path);
@@ -97,10 +104,10 @@ function isSameFile(fd: number, path: string): boolean {
 /** What is recorded; takes no lock, which an `up` of that moment would find taken. */
 export function peekRecord(name: string): NamespaceRecord | undefined {
   try {
-    return parseRecord(readFileSync(recordPath(name), "utf8"));
+    return parseRecord(readRegularFile(recordPath(name), MAX_TEXT_FILE).toString());
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
-    throw error;
+    throw fileFailure(`cannot read ${recordPath(name)}`, error);
   }
 }
 

@@ -1,6 +1,8 @@
 /** What `up NAME` is asked for, from the command line and the files of that name. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
+import { fileFailure } from "@cm4all/command/files";
+import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import { formatIpAddress, isErrno, type RtnetlinkSocket } from "@cm4all/linux";
 import { hasAuto } from "./auto.ts";
 import { type Description, hostNameOf } from "./description.ts";
@@ -87,10 +89,10 @@ export async function prepareUp(
 
 function readIfThere(path: string): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    return readRegularFile(path, MAX_TEXT_FILE).toString();
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
-    throw error;
+    throw fileFailure(`cannot read ${path}`, error);
   }
 }
 

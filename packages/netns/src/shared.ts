@@ -2,8 +2,10 @@
  * What namespaces share: the networks of the pool and the ports of the host. Each says in
  * its record what it has.
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG } from "@cm4all/command";
+import { fileFailure } from "@cm4all/command/files";
+import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import {
   AF_INET,
   AF_INET6,
@@ -130,12 +132,12 @@ export async function readPools(origin: string): Promise<Pool[]> {
   const { parsePools } = await import("./pool-config.ts");
   const { DescriptionError } = await import("./mistakes.ts");
   try {
-    const pools = parsePools(readFileSync(CONFIG_FILE, "utf8"), CONFIG_FILE);
+    const pools = parsePools(readRegularFile(CONFIG_FILE, MAX_TEXT_FILE).toString(), CONFIG_FILE);
     if (pools.length > 0) return pools;
   } catch (error) {
     if (error instanceof DescriptionError)
       throw new CommandFailure(error.message, EX_CONFIG, { cause: error });
-    throw error;
+    throw fileFailure(`cannot read ${CONFIG_FILE}`, error);
   }
   throw new CommandFailure(hint, EX_CONFIG);
 }

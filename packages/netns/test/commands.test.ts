@@ -56,6 +56,21 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     for (const address of ["10.0.5.2", "fd00:5::2"]) sandbox.output(...send, address);
   };
 
+  it("says in one line that a description or a record is no file, and waits for neither", () => {
+    sandbox.output("mkdir", "-p", "/etc/cm4all/spawn/netns", "/run/cm4all-spawn-netns");
+    sandbox.output(
+      "mkfifo",
+      "/etc/cm4all/spawn/netns/web.toml",
+      "/run/cm4all-spawn-netns/old.json",
+    );
+    for (const command of ["up", "check"])
+      expect(run(command, "web").stderr).toMatch(
+        /^cm4all-spawn-netns: cannot read .*web\.toml: it is not a regular file\n$/,
+      );
+    for (const args of [["down", "old"], ["list"]])
+      expect(run(...args).stderr).toMatch(/^cm4all-spawn-netns: .*it is not a regular file\n$/);
+  });
+
   it("connects a namespace that a script sets up", () => {
     sandbox.writeScript("web", scriptWithAddresses);
     succeed("up", "web");

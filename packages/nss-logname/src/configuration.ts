@@ -1,8 +1,9 @@
 /** /etc/nsswitch.conf of a tree: read, changed, written back. */
 import type { Stats } from "node:fs";
 import { CommandFailure, EX_CONFIG } from "@cm4all/command";
+import { MAX_TEXT_FILE } from "@cm4all/command/regular-file";
+import type { Place, Tree } from "@cm4all/command/tree";
 import { checked, explained } from "./failure.ts";
-import type { Place, Tree } from "./tree.ts";
 
 const path = "/etc/nsswitch.conf";
 
@@ -20,13 +21,16 @@ export interface Configuration {
 export function readConfiguration(tree: Tree): Configuration {
   return explained(`cannot read ${tree.show(path)}`, () => {
     using place = tree.locate(path);
-    return { path: tree.show(place.path), text: place.read()?.content.toString("latin1") };
+    return {
+      path: tree.show(place.path),
+      text: place.read(MAX_TEXT_FILE)?.content.toString("latin1"),
+    };
   });
 }
 
 /** @throws CommandFailure where a new file would hide the distribution's with all its lines */
 function refuseToHide(tree: Tree): void {
-  if (tree.tryRead(vendorPath) !== undefined)
+  if (tree.has(vendorPath))
     throw new CommandFailure(
       `${tree.show(path)} does not exist, but ${tree.show(vendorPath)} does; copy it there first`,
       EX_CONFIG,
@@ -51,7 +55,7 @@ export class ConfigurationChange implements Disposable {
     this.#place = explained(`cannot read ${tree.show(path)}`, () => tree.locate(path));
     this.path = tree.show(this.#place.path);
     try {
-      const file = explained(`cannot read ${this.path}`, () => this.#place.read());
+      const file = explained(`cannot read ${this.path}`, () => this.#place.read(MAX_TEXT_FILE));
       if (file === undefined) refuseToHide(tree);
       const before = file?.content.toString("latin1") ?? "";
       this.#text = checked(this.path, () => edit(before));

@@ -1,12 +1,16 @@
 /** Copies the module into a tree, beside each C library that can load it. */
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { CommandFailure, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE } from "@cm4all/command";
 import { isErrno } from "@cm4all/command/files";
+import { readRegularFile } from "@cm4all/command/regular-file";
+import { Tree } from "@cm4all/command/tree";
 import { parseArchitecture } from "./elf.ts";
 import { explained } from "./failure.ts";
 import { findLibraries, moduleName } from "./libraries.ts";
-import { Tree } from "./tree.ts";
+
+/** Ours has 20 KiB. */
+const MAX_MODULE = 16 * 1024 * 1024;
 
 /** A module that can be copied. */
 interface Source {
@@ -35,7 +39,7 @@ export function copyModule(tree: Tree, file: string | undefined): string[] {
     const source = sources.find(({ architecture }) => architecture === libc.architecture);
     if (source === undefined) continue;
     const path = `${libc.directory}/${moduleName}`;
-    if (tree.tryRead(path)?.equals(source.content) === true) {
+    if (tree.tryRead(path, MAX_MODULE)?.equals(source.content) === true) {
       done.push(`${tree.show(path)}: is the same already`);
       continue;
     }
@@ -64,7 +68,7 @@ function noModule(
 }
 
 function readSource(path: string): Source {
-  const content = explained(`cannot read ${path}`, () => readFileSync(path));
+  const content = explained(`cannot read ${path}`, () => readRegularFile(path, MAX_MODULE));
   const architecture = parseArchitecture(content);
   if (architecture === undefined)
     throw new CommandFailure(`${path}: it is not an ELF file`, EX_DATAERR);
@@ -81,7 +85,7 @@ function findSources(): Source[] {
 
 function trySource(path: string): Source | undefined {
   try {
-    const content = readFileSync(path);
+    const content = readRegularFile(path, MAX_MODULE);
     const architecture = parseArchitecture(content);
     return architecture === undefined ? undefined : { path, content, architecture };
   } catch (error) {

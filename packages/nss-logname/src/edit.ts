@@ -87,13 +87,16 @@ function mapLines(lines: Nsswitch, edit: (line: DatabaseLine) => DatabaseLine): 
   return lines.map((line) => (line.database === undefined ? line : edit(line)));
 }
 
+const looksRight = (text: string): boolean =>
+  text === "" || text.startsWith("#") || /^[\w-]+\s*:/.test(text);
+
 /**
  * A line for a database that has none: without one glibc asks the files.
  * @throws NsswitchError where the file looks like something else
  */
 function missingLine(lines: Nsswitch, database: Database): string {
   const strange = lines.findIndex(
-    (line) => line.database === undefined && !/^\s*(#.*|[\w-]+\s*:.*)?\s*$/.test(line.text),
+    (line) => line.database === undefined && !looksRight(line.text.trim()),
   );
   if (strange !== -1)
     throw new NsswitchError(

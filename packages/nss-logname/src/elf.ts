@@ -23,6 +23,9 @@ const machineNames: Readonly<Record<number, string>> = {
   258: "loongarch",
 };
 
+/** The header of a 64-bit file, the longer one. */
+export const HEADER_BYTES = 64;
+
 /**
  * The architecture of an ELF file, such as `x86-64, 64 bits, little-endian`. Only
  * files with the same one can be loaded into the same process. Undefined for a file

@@ -2,7 +2,6 @@
 import { CommandFailure, EX_CONFIG, EX_DATAERR } from "@cm4all/command";
 import { fileFailure, isErrno } from "@cm4all/command/files";
 import { NsswitchError } from "./nsswitch.ts";
-import { NotAFileError } from "./tree.ts";
 
 /**
  * Runs `action`; a failed system call becomes a CommandFailure.
@@ -12,8 +11,6 @@ export function explained<T>(doing: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    if (error instanceof NotAFileError)
-      throw new CommandFailure(`${doing}: it is not a regular file`, EX_DATAERR, { cause: error });
     if (isErrno(error, "EBUSY"))
       throw new CommandFailure(
         `${doing}: it is a mount point; change the file that is mounted there`,

@@ -2,8 +2,8 @@
  * Where a tree keeps its C library and our module: Debian's multiarch directories,
  * Fedora's /usr/lib64, Arch's /usr/lib.
  */
-import { parseArchitecture } from "./elf.ts";
-import type { Tree } from "./tree.ts";
+import type { Tree } from "@cm4all/command/tree";
+import { HEADER_BYTES, parseArchitecture } from "./elf.ts";
 
 export const moduleName = "libnss_cm4all_logname.so.2";
 
@@ -53,6 +53,8 @@ export function findLibraries(tree: Tree): Libraries {
 
 function add(list: Library[], tree: Tree, directory: string, name: string): void {
   const path = `${directory}/${name}`;
-  const architecture = parseArchitecture(tree.tryRead(path) ?? Buffer.alloc(0));
+  const architecture = parseArchitecture(
+    tree.tryReadBeginning(path, HEADER_BYTES) ?? Buffer.alloc(0),
+  );
   if (architecture !== undefined) list.push({ directory, path, architecture });
 }

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { addService } from "./edit.ts";
 import { findLine, NsswitchError, parseNsswitch, printNsswitch } from "./nsswitch.ts";
 
 const services = (text: string) =>
@@ -107,5 +108,32 @@ describe("printNsswitch", () => {
       }),
       { numRuns: 3000 },
     );
+  });
+});
+
+describe("the time that it takes", () => {
+  const MANY = 1_000_000;
+  // Twice as much must not take four times as long: a megabyte would take hours then.
+  it.each([
+    ["blanks", `passwd: files${" ".repeat(MANY)}!\n`],
+    ["blanks before a comment", `passwd: files${" ".repeat(MANY)}!#\n`],
+    ["blanks in front", `${" ".repeat(MANY)}!\n`],
+    ["blanks in a bracket", `passwd: files [NOTFOUND=return${" ".repeat(MANY)}!]\n`],
+    ["blanks around an equals sign", `passwd: files [NOTFOUND${" ".repeat(MANY)}!=return]\n`],
+    ["criteria", `passwd: files [${"NOTFOUND=return ".repeat(MANY / 16)}!]\n`],
+    ["a word", `passwd: ${"x".repeat(MANY)}\n`],
+    ["a word in a bracket", `passwd: files [${"x".repeat(MANY)}]\n`],
+    ["brackets without an end", `passwd: files ${"[".repeat(MANY)}\n`],
+    ["services with brackets without an end", `passwd: ${"a [".repeat(MANY / 3)}\n`],
+    ["services", `passwd:${" a".repeat(MANY / 2)}\n`],
+    ["lines", "\n".repeat(MANY)],
+    ["strange lines", `${"x".repeat(MANY)}\n`],
+    ["strange lines with blanks", `x${" ".repeat(MANY)}x\n`],
+  ])("is linear in %s", (_, text) => {
+    try {
+      addService(text);
+    } catch (error) {
+      if (!(error instanceof NsswitchError)) throw error;
+    }
   });
 });

@@ -69,9 +69,9 @@ export class NsswitchError extends Error {
 const headPattern = /^[ \t\v\f\r]*(passwd|group)(?=[ \t\v\f\r:]|$)[ \t\v\f\r]*(:?)/;
 const servicePattern = /([ \t\v\f\r]*)([^ \t\v\f\r:#[\]]+)([ \t\v\f\r]*\[[^\]]*\])?/y;
 const tailPattern = /[ \t\v\f\r]*(?:(?<=[ \t\v\f\r])#.*)?$/y;
-const bracketPattern =
-  /^\[[ \t\v\f\r]*(?:!?\w+[ \t\v\f\r]*=[ \t\v\f\r]*\w+(?:[ \t\v\f\r]+(?!\])|(?=[ \t\v\f\r]*\])))+[ \t\v\f\r]*\]$/;
-const criterionPattern = /(!?)(\w+)[ \t\v\f\r]*=[ \t\v\f\r]*(\w+)/g;
+/** One criterion in a bracket. No two parts of it can match the same text: that takes linear time. */
+const criterionPattern = /[ \t\v\f\r]*(!?)(\w+)[ \t\v\f\r]*=[ \t\v\f\r]*(\w+)(?=[ \t\v\f\r\]])/y;
+const bracketEndPattern = /[ \t\v\f\r]*\]$/y;
 
 /**
  * @param text the file, one character for each byte ("latin1")
@@ -128,18 +128,31 @@ function parseLine(text: string, index: number): OtherLine | DatabaseLine {
 /** `[!?STATUS=action ...]`, or an empty string for the default actions. */
 function parseBracket(bracket: string, line: number): Readonly<Record<Status, Action>> {
   if (bracket === "") return defaultActions;
-  if (!bracketPattern.test(bracket))
-    throw new NsswitchError(line, `not understood: ${quote(bracket)}`);
   const actions = { ...defaultActions };
-  for (const [, not, name = "", what = ""] of bracket.matchAll(criterionPattern)) {
-    const status = name.toUpperCase();
-    const action = what.toLowerCase();
-    if (!isStatus(status)) throw new NsswitchError(line, `unknown status: ${quote(name)}`);
-    if (!isAction(action)) throw new NsswitchError(line, `unknown action: ${quote(what)}`);
-    for (const each of Object.keys(actions) as Status[])
-      if ((each === status) === (not === "")) actions[each] = action;
-  }
+  let position = 1;
+  do {
+    criterionPattern.lastIndex = position;
+    const match = criterionPattern.exec(bracket);
+    if (match === null) throw new NsswitchError(line, `not understood: ${quote(bracket)}`);
+    const [all, not, name = "", what = ""] = match;
+    setAction(actions, { isNegated: not !== "", name, what }, line);
+    position += all.length;
+    bracketEndPattern.lastIndex = position;
+  } while (!bracketEndPattern.test(bracket));
   return actions;
+}
+
+function setAction(
+  actions: Record<Status, Action>,
+  { isNegated, name, what }: { isNegated: boolean; name: string; what: string },
+  line: number,
+): void {
+  const status = name.toUpperCase();
+  const action = what.toLowerCase();
+  if (!isStatus(status)) throw new NsswitchError(line, `unknown status: ${quote(name)}`);
+  if (!isAction(action)) throw new NsswitchError(line, `unknown action: ${quote(what)}`);
+  for (const each of Object.keys(actions) as Status[])
+    if ((each === status) !== isNegated) actions[each] = action;
 }
 
 function isStatus(text: string): text is Status {

@@ -1,15 +1,13 @@
 /** The command line of cm4all-logname. */
-import { existsSync, realpathSync, statSync } from "node:fs";
-import { CommandFailure, EX_NOINPUT, EX_OSERR, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { EX_UNAVAILABLE } from "@cm4all/command";
+import { openTree, type Tree } from "@cm4all/command/tree";
 import { Command } from "commander";
 import { ConfigurationChange } from "./configuration.ts";
 import { copyModule } from "./copy-module.ts";
 import { addService, removeService, serviceName } from "./edit.ts";
-import { explained } from "./failure.ts";
 import { moduleName } from "./libraries.ts";
 import { formatSections, reportModule } from "./report.ts";
 import { readLibraries, readStatus } from "./status.ts";
-import { Tree } from "./tree.ts";
 
 interface Options {
   root: string;
@@ -60,16 +58,6 @@ export function makeProgram(): Command {
     .option(...rootOption)
     .action(status);
   return program;
-}
-
-function openTree(root: string): Tree {
-  // As with an unset variable in a script; it would mean the current directory.
-  if (root === "") throw new CommandFailure("--root: the name is empty", EX_USAGE);
-  if (!existsSync("/proc/self/fd")) throw new CommandFailure("/proc is not mounted", EX_OSERR);
-  const path = explained(`cannot use the directory ${root}`, () => realpathSync(root));
-  if (!statSync(path).isDirectory())
-    throw new CommandFailure(`${root}: is not a directory`, EX_NOINPUT);
-  return new Tree(path);
 }
 
 function install({ root, copyModule: wantsModule = false, module }: Options): void {

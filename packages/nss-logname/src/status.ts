@@ -1,5 +1,6 @@
 /** What `status` finds out: files of the tree, and lookups on the running system. */
 import { existsSync } from "node:fs";
+import type { Tree } from "@cm4all/command/tree";
 import { readConfiguration } from "./configuration.ts";
 import { serviceName } from "./edit.ts";
 import { explainEnvironment } from "./environment.ts";
@@ -14,7 +15,6 @@ import {
   reportModule,
   type Section,
 } from "./report.ts";
-import type { Tree } from "./tree.ts";
 
 const nscdSocket = "/var/run/nscd/socket";
 

@@ -1,6 +1,5 @@
 /** `install` and `remove`: decide, show or do, and tell. */
-import { basename, resolve } from "node:path";
-import { belowRoot } from "@cm4all/command/files";
+import { openTree, type Tree } from "@cm4all/command/tree";
 import { unifiedDiff } from "./diff.ts";
 import {
   applyChange,
@@ -9,6 +8,7 @@ import {
   listGenerated,
   planInstall,
   planRemove,
+  UnitDirectory,
 } from "./install.ts";
 import { nestedName, sliceUnit } from "./name.ts";
 import { checkUsage, makeUnits, type SourceOptions } from "./sources.ts";
@@ -27,8 +27,17 @@ export interface TargetOptions {
   readonly force?: boolean;
 }
 
-function unitDirectory({ root, unitDir }: TargetOptions): string {
-  return root === undefined ? resolve(unitDir) : belowRoot(root, unitDir);
+/** The tree with the directory of its units. */
+interface Target {
+  readonly tree: Tree;
+  readonly path: string;
+  readonly directory: UnitDirectory;
+}
+
+function openTarget({ root, unitDir }: TargetOptions): Target {
+  const tree = openTree(root);
+  const path = tree.resolve(unitDir);
+  return { tree, path, directory: new UnitDirectory(tree, path) };
 }
 
 export async function install(
@@ -36,8 +45,9 @@ export async function install(
   options: TargetOptions & SourceOptions,
 ): Promise<void> {
   const units = await makeUnits(name, options);
-  const directory = unitDirectory(options);
-  carryOut(planInstall(directory, units, { force: options.force ?? false }), options);
+  const target = openTarget(options);
+  const { directory } = target;
+  carryOut(planInstall(directory, units, { force: options.force ?? false }), target, options);
   if (name !== undefined) return;
   for (const unit of listGenerated(directory))
     if (!units.has(unit))
@@ -48,26 +58,27 @@ export async function install(
 
 export function remove(name: string | undefined, options: TargetOptions): void {
   const unit = checkUsage(() => sliceUnit(name));
-  const directory = unitDirectory(options);
+  const target = openTarget(options);
+  const { directory } = target;
   const units = name === undefined ? [unit, ...listGenerated(directory)] : [unit];
-  carryOut(planRemove(directory, units, { force: options.force ?? false }), options);
+  carryOut(planRemove(directory, units, { force: options.force ?? false }), target, options);
 }
 
-function carryOut(plan: readonly Change[], options: TargetOptions): void {
+function carryOut(plan: readonly Change[], target: Target, options: TargetOptions): void {
   for (const change of plan) {
     // What a dry run prints on its standard output is a diff and nothing else.
     if (!isChange(change)) (options.dryRun ? console.error : console.log)(tellUnchanged(change));
     else if (options.dryRun) process.stdout.write(diffOf(change));
     else {
-      applyChange(change);
-      console.log(tellChange(change) + tellOverridden(change, options));
+      applyChange(target.directory, change);
+      console.log(tellChange(change) + tellOverridden(change, target));
       if (change.before !== undefined && change.after !== undefined)
         process.stdout.write(diffOf(change));
     }
   }
-  const changed = plan.filter(isChange).map(({ path }) => basename(path));
+  const changed = plan.filter(isChange).map(({ unit }) => unit);
   if (options.dryRun || changed.length === 0) return;
-  if (!isReadByRunningSystemd(options.root, resolve(options.unitDir))) return;
+  if (!isReadByRunningSystemd(options.root, target.path)) return;
   reloadSystemd(changed);
   console.log("reloaded systemd");
 }
@@ -86,10 +97,9 @@ function tellChange({ path, before, after }: Change): string {
 }
 
 /** An administrator's unit hides the package's: say when that begins and when it ends. */
-function tellOverridden({ path, before, after }: Change, options: TargetOptions): string {
-  if (options.unitDir !== ADMIN_UNIT_DIR || (before !== undefined && after !== undefined))
-    return "";
-  const overridden = findOverridden(options.root, basename(path));
+function tellOverridden({ unit, before, after }: Change, { tree, path }: Target): string {
+  if (path !== ADMIN_UNIT_DIR || (before !== undefined && after !== undefined)) return "";
+  const overridden = findOverridden(tree, unit);
   if (overridden === undefined) return "";
   return after === undefined ? `; ${overridden} counts again` : `; it overrides ${overridden}`;
 }

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import {
   lstatSync,
   mkdirSync,
@@ -7,12 +8,21 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Tree } from "@cm4all/command/tree";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { applyChange, isChange, listGenerated, planInstall, planRemove } from "./install.ts";
+import {
+  applyChange,
+  isChange,
+  listGenerated,
+  planInstall,
+  planRemove,
+  UnitDirectory,
+} from "./install.ts";
 import { SLICE_UNIT, sliceUnit } from "./name.ts";
 import { parseAssignments } from "./settings.ts";
 import { encodeUnit } from "./unit.ts";
@@ -23,18 +33,20 @@ const gently = { force: false };
 
 let directory: string;
 let path: string;
+let units: UnitDirectory;
 beforeEach(() => {
   directory = join(mkdtempSync(join(tmpdir(), "slice-install-")), "etc/systemd/system");
   path = join(directory, SLICE_UNIT);
+  units = new UnitDirectory(new Tree("/"), directory);
 });
 afterEach(() => {
   rmSync(join(directory, "../../.."), { recursive: true });
 });
 
 function install(text: string, options = gently): boolean {
-  const [change] = planInstall(directory, new Map([[SLICE_UNIT, text]]), options);
+  const [change] = planInstall(units, new Map([[SLICE_UNIT, text]]), options);
   if (change === undefined || !isChange(change)) return false;
-  applyChange(change);
+  applyChange(units, change);
   return true;
 }
 
@@ -79,12 +91,22 @@ describe("planInstall", () => {
   it("refuses all before it changes any", () => {
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, sliceUnit("web")), "foreign");
-    const units = new Map([
+    const texts = new Map([
       [SLICE_UNIT, PLAIN],
       [sliceUnit("web"), PLAIN],
     ]);
-    expect(() => planInstall(directory, units, gently)).toThrow("system-cm4all-web.slice is not");
+    expect(() => planInstall(units, texts, gently)).toThrow("system-cm4all-web.slice is not");
     expect(readdirSync(directory)).toEqual([sliceUnit("web")]);
+  });
+
+  it("refuses a unit that is too long for one, and a FIFO, without waiting", () => {
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(path, "");
+    truncateSync(path, 3 * 1024 ** 3);
+    expect(() => install(PLAIN)).toThrow(`cannot read ${path}: it has more than`);
+    rmSync(path);
+    expect(spawnSync("mkfifo", [path]).status).toBe(0);
+    expect(() => install(PLAIN)).toThrow(`${path} is not a regular file`);
   });
 
   it("says what it could not do", () => {
@@ -96,8 +118,8 @@ describe("planInstall", () => {
 
 describe("planRemove", () => {
   const remove = (options = gently) => {
-    for (const change of planRemove(directory, [SLICE_UNIT], options).filter(isChange))
-      applyChange(change);
+    for (const change of planRemove(units, [SLICE_UNIT], options).filter(isChange))
+      applyChange(units, change);
   };
 
   it("removes what was installed, and nothing where there is nothing", () => {
@@ -118,12 +140,12 @@ describe("planRemove", () => {
 
 describe("listGenerated", () => {
   it("finds the nested units that are ours", () => {
-    expect(listGenerated(directory)).toEqual([]);
+    expect(listGenerated(units)).toEqual([]);
     install(PLAIN);
     writeFileSync(join(directory, sliceUnit("ours")), PLAIN);
     writeFileSync(join(directory, sliceUnit("foreign")), "[Unit]\n");
     writeFileSync(join(directory, "other.slice"), PLAIN);
     symlinkSync("/dev/null", join(directory, sliceUnit("masked")));
-    expect(listGenerated(directory)).toEqual([sliceUnit("ours")]);
+    expect(listGenerated(units)).toEqual([sliceUnit("ours")]);
   });
 });

@@ -1,7 +1,8 @@
 /** From options and `slice.toml` to the texts of the units. */
-import { readFileSync } from "node:fs";
 import { CommandFailure, EX_CONFIG, EX_USAGE } from "@cm4all/command";
-import { belowRoot, fileFailure, isErrno } from "@cm4all/command/files";
+import { fileFailure } from "@cm4all/command/files";
+import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
+import { openTree } from "@cm4all/command/tree";
 import type { SliceConfig } from "./config.ts";
 import { DirectiveError } from "./directives.ts";
 import { SliceNameError, sliceUnit } from "./name.ts";
@@ -21,21 +22,31 @@ export interface SourceOptions {
 
 const EMPTY_CONFIG: SliceConfig = { settings: new Map(), nested: new Map() };
 
-/** @throws CommandFailure */
-async function readConfig({ config, root }: SourceOptions): Promise<SliceConfig> {
-  if (config === false) return EMPTY_CONFIG;
-  const file = config ?? belowRoot(root, CONFIG_FILE);
-  let text: string;
+/** The file's text, and the path that the user knows; undefined where there is none. */
+function readConfigFile({
+  config,
+  root,
+}: SourceOptions): { file: string; text: Buffer } | undefined {
+  const tree = openTree(config === undefined ? root : undefined);
+  const file = typeof config === "string" ? config : tree.show(CONFIG_FILE);
   try {
-    text = readFileSync(file, "utf8");
+    if (typeof config === "string") return { file, text: readRegularFile(file, MAX_TEXT_FILE) };
+    using place = tree.tryLocate(CONFIG_FILE);
+    const found = place?.read(MAX_TEXT_FILE);
+    return found === undefined ? undefined : { file, text: found.content };
   } catch (error) {
-    if (config === undefined && isErrno(error, "ENOENT")) return EMPTY_CONFIG;
     throw fileFailure(`cannot read ${file}`, error);
   }
+}
+
+/** @throws CommandFailure */
+async function readConfig(options: SourceOptions): Promise<SliceConfig> {
+  const found = options.config === false ? undefined : readConfigFile(options);
+  if (found === undefined) return EMPTY_CONFIG;
   // Only here: the parser of TOML takes its time to load.
   const { ConfigError, parseConfig } = await import("./config.ts");
   try {
-    return parseConfig(text, file);
+    return parseConfig(found.text.toString(), found.file);
   } catch (error) {
     if (error instanceof ConfigError)
       throw new CommandFailure(error.message, EX_CONFIG, { cause: error });

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
-import { belowRoot } from "@cm4all/command/files";
+import type { Tree } from "@cm4all/command/tree";
 
 /** Where an administrator's units are; they override those of packages. */
 export const ADMIN_UNIT_DIR = "/etc/systemd/system";
@@ -19,9 +19,11 @@ const READ_BY_SYSTEMD = [
 ];
 
 /** The package's file that `unit` in ADMIN_UNIT_DIR overrides. */
-export function findOverridden(root: string | undefined, unit: string): string | undefined {
-  const paths = PACKAGE_UNIT_DIRS.map((directory) => belowRoot(root, join(directory, unit)));
-  return paths.find((path) => existsSync(path));
+export function findOverridden(tree: Tree, unit: string): string | undefined {
+  const path = PACKAGE_UNIT_DIRS.map((directory) => join(directory, unit)).find((path) =>
+    tree.has(path),
+  );
+  return path === undefined ? undefined : tree.show(path);
 }
 
 /**

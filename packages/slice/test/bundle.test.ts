@@ -8,8 +8,10 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,6 +21,7 @@ import {
   EX_CANTCREAT,
   EX_CONFIG,
   EX_DATAERR,
+  EX_IOERR,
   EX_NOINPUT,
   EX_NOPERM,
   EX_UNAVAILABLE,
@@ -165,10 +168,37 @@ describe("install and remove", () => {
     expect(slice("remove", "--root", root, "--force").status).toBe(0);
   });
 
-  it("do not follow a link out of the image", () => {
+  it("follow links inside the image, as they are followed there", () => {
+    mkdirSync(inRoot("srv/units"), { recursive: true });
+    mkdirSync(inRoot("etc/systemd"), { recursive: true });
+    // On this system they would lead out of the image.
+    symlinkSync("/srv/units", inRoot("etc/systemd/system"));
+    expect(slice("install", "--root", root).status).toBe(0);
+    expect(readdirSync(inRoot("srv/units"))).toEqual(["system-cm4all.slice"]);
+    expect(slice("remove", "--root", root).status).toBe(0);
+    rmSync(inRoot("etc"), { recursive: true });
     symlinkSync("/etc", inRoot("etc"));
-    fails(slice("install", "--root", root), EX_DATAERR, /a symbolic link in it leads out of/);
+    fails(slice("install", "--root", root), EX_IOERR, /cannot read .*ELOOP/);
     fails(slice("install", "--root", inRoot("none")), EX_NOINPUT, /cannot use the root directory/);
+    fails(slice("install", "--root", ""), EX_USAGE, /--root: the name is empty/);
+  });
+
+  it("say in one line what is no configuration", () => {
+    const file = inRoot("slice.toml");
+    expect(spawnSync("mkfifo", [file]).status).toBe(0);
+    const refused = /^cm4all-slice: cannot read .*slice\.toml: it is not a regular file\n$/;
+    fails(slice("install", "--root", root, "--config", file), EX_DATAERR, refused);
+    mkdirSync(inRoot("etc/cm4all/spawn"), { recursive: true });
+    renameSync(file, inRoot("etc/cm4all/spawn/slice.toml"));
+    fails(slice("install", "--root", root), EX_DATAERR, refused);
+    const large = inRoot("large.toml");
+    writeFileSync(large, "");
+    truncateSync(large, 1024 ** 3);
+    fails(
+      slice("install", "--root", root, "--config", large),
+      EX_DATAERR,
+      /more than 1048576 bytes/,
+    );
   });
 });
 

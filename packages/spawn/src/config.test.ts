@@ -1,6 +1,10 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { FindUser } from "./accounting/user.ts";
-import { keysForRestart, parseConfig } from "./config.ts";
+import { keysForRestart, parseConfig, readConfig } from "./config.ts";
 
 const users = ["cm4all-spawn-reaper", "somebody"].map((name, i) => ({
   name,
@@ -222,5 +226,23 @@ describe("the configuration", () => {
   ])("refuses %s = %s, naming the line", (key, value, problem) => {
     const text = `[namespaces]\n# a comment\n${key} = ${value}\n`;
     expect(() => parse(text)).toThrow(`spawn.toml:3: namespaces.${key}: ${problem}`);
+  });
+});
+
+describe("readConfig", () => {
+  it("waits for no FIFO and reads no gigabyte, which would stop the daemon at a reload", () => {
+    const directory = mkdtempSync(join(tmpdir(), "config-"));
+    try {
+      const file = join(directory, "spawn.toml");
+      expect(spawnSync("mkfifo", [file]).status).toBe(0);
+      const read = () => readConfig(file);
+      expect(read).toThrow(`cannot read the configuration: ${file}: it is not a regular file`);
+      rmSync(file);
+      writeFileSync(file, "");
+      truncateSync(file, 1024 ** 3);
+      expect(read).toThrow(`cannot read the configuration: ${file}: it has more than`);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 });

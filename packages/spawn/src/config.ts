@@ -1,7 +1,7 @@
 /** The daemon's configuration: spawn.toml, its defaults and its limits. */
-import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
+import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import type { AccountingPolicy } from "./accounting/policy.ts";
@@ -304,7 +304,7 @@ export function readConfig(file: string | undefined): Config {
   const path = file ?? DEFAULT_CONFIG_FILE;
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = readRegularFile(path, MAX_TEXT_FILE).toString();
   } catch (error) {
     if (file === undefined && isErrno(error, "ENOENT")) return parseConfig("", path, findUser);
     const reason = errorText(error);

@@ -36,6 +36,7 @@ describe("parseConninfo", () => {
     ["postgresql://[::1/db", 'matching "]" in IPv6 host address'],
     ["postgresql://[]/db", "IPv6 host address may not be empty"],
     ["postgresql://[::1]x/db", 'unexpected character after "]"'],
+    ["postgresql://%ff/db", "the host of the URI is not UTF-8"],
   ])("says what is wrong with %s", (text, message) => {
     expect(() => parseConninfo(text)).toThrow(message);
   });

@@ -1,5 +1,5 @@
 /** Commands for people who write scripts: they need no running daemon. */
-import { readFileSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import {
   type CgroupRecord,
@@ -9,6 +9,7 @@ import {
   tryParseRecord,
 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
+import { readRegularFile } from "@cm4all/command/regular-file";
 import { type ByteString, bytesOfText, errorText, statusOf, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
 import type { Config } from "../config.ts";
@@ -90,6 +91,9 @@ function realpath(path: string): string {
   }
 }
 
+/** As the journal's, of the longest record. */
+const MAX_RECORD_FILE = 16 * 1024 * 1024;
+
 /**
  * Reads what `measureCgroup` gave, possibly on another host or changed by a person. A
  * snapshot alone, which earlier versions gave, is a record without attributes.
@@ -98,7 +102,7 @@ export function readRecorded(file: string): CgroupRecord {
   let json: string;
   let value: unknown;
   try {
-    json = readFileSync(file, "utf8");
+    json = readRegularFile(file, MAX_RECORD_FILE).toString();
     value = JSON.parse(json);
   } catch (error) {
     const reason = errorText(error);

@@ -161,6 +161,9 @@ export class ScriptSink implements AccountingSink {
       this.#log(LOG_ERR, `${source}: ${withTraceback(message, traceback)}`),
     );
     host.on("notice", (text) => this.#log(LOG_INFO, text));
+    host.on("leftOut", (count) =>
+      this.#log(LOG_WARNING, `${count} messages of the script were left out: it says too much`),
+    );
   }
 
   #tell(): void {

@@ -7,9 +7,9 @@
  *
  * @see path_resolution(7), openat2(2) RESOLVE_IN_ROOT
  */
-import { closeSync, constants, openSync, readlinkSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readlinkSync } from "node:fs";
 import { constants as osConstants } from "node:os";
-import { isErrno } from "@cm4all/command/files";
+import { isErrno } from "./files.ts";
 
 /** As many as the kernel follows. */
 const maxLinks = 40;
@@ -21,7 +21,7 @@ export interface Step {
 }
 
 /** An error as a failed system call gives it. */
-export function failedCall(code: "ENOENT" | "EISDIR" | "ELOOP", path: string): Error {
+export function failedCall(code: "ENOENT" | "EISDIR" | "ELOOP" | "ENOTDIR", path: string): Error {
   const errno = -osConstants.errno[code];
   return Object.assign(new Error(`${code}: ${path}`), { code, errno, path });
 }
@@ -36,11 +36,17 @@ export function join(directory: string, name: string): string {
 }
 
 /**
+ * @param missing `make`: directories that are not there are made, mode 0755, the last
+ *   name's, too
  * @returns the directory where `path` ends, which the caller closes, and the last name
  *   unless it is that of a directory: it is no symbolic link, and need not exist
  * @throws the failed system call
  */
-export function walk(root: string, path: string): { step: Step; last: string | undefined } {
+export function walk(
+  root: string,
+  path: string,
+  missing: "keep" | "make" = "keep",
+): { step: Step; last: string | undefined } {
   let top: Step = { fd: openDirectory(root), path: "/" };
   const above: Step[] = [];
   const leave = (): void => {
@@ -67,6 +73,12 @@ export function walk(root: string, path: string): { step: Step; last: string | u
       }
       const target = tryReadlink(child(top.fd, name));
       if (target === undefined) {
+        if (missing === "make") {
+          if (!tryMakeDirectory(child(top.fd, name)))
+            throw failedCall("ENOTDIR", join(top.path, name));
+          names.unshift(name);
+          continue;
+        }
         if (names.some((rest) => rest !== "")) throw failedCall("ENOENT", join(top.path, name));
         return { step: top, last: name };
       }
@@ -96,6 +108,24 @@ function tryOpenDirectory(path: string): number | undefined {
     if (isErrno(error, "ENOTDIR", "ELOOP", "ENOENT")) return undefined;
     throw error;
   }
+}
+
+/** @returns false where there is something that is no directory */
+function tryMakeDirectory(path: string): boolean {
+  try {
+    mkdirSync(path, 0o755);
+    return true;
+  } catch (error) {
+    // Somebody else may have made the directory right now, or there is a file.
+    if (isErrno(error, "EEXIST")) return tryClose(tryOpenDirectory(path));
+    throw error;
+  }
+}
+
+function tryClose(fd: number | undefined): boolean {
+  if (fd === undefined) return false;
+  closeSync(fd);
+  return true;
 }
 
 /** Undefined where `path` is no symbolic link. */

@@ -17,14 +17,14 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { Tree } from "../src/tree.ts";
+import { type Found, Tree } from "../src/tree.ts";
 
 /** Holds the tree, `inside`, and what must not be touched, `outside`. */
 let directory: string;
 let root: string;
 let tree: Tree;
 beforeEach(() => {
-  directory = realpathSync(mkdtempSync(join(tmpdir(), "nss-tree-")));
+  directory = realpathSync(mkdtempSync(join(tmpdir(), "command-tree-")));
   root = join(directory, "inside");
   for (const name of ["inside/etc", "inside/usr/lib", "outside"])
     mkdirSync(join(directory, name), { recursive: true });
@@ -50,7 +50,7 @@ const link = (target: string, path: string) => symlinkSync(target, join(root, pa
 /** Where a path ends and what is there. */
 function look(path: string): [string, string | undefined] {
   using place = tree.locate(path);
-  return [place.path, place.read()?.content.toString()];
+  return [place.path, place.read(100)?.content.toString()];
 }
 
 describe("locate", () => {
@@ -130,7 +130,7 @@ describe("a place", () => {
     // Somebody in the container does this between our looking and our writing.
     renameSync(join(root, "etc"), join(root, "moved"));
     link(join(directory, "outside"), "etc");
-    expect(place.read()?.content.toString()).toBe("inside");
+    expect(place.read(100)?.content.toString()).toBe("inside");
     place.replace(Buffer.from("new"), 0o644);
     expect(readFileSync(join(root, "moved/conf"), "utf8")).toBe("new");
   });
@@ -139,7 +139,7 @@ describe("a place", () => {
     using place = tree.locate("/etc/conf");
     rmSync(join(root, "etc/conf"));
     link(join(directory, "outside/conf"), "etc/conf");
-    expect(() => place.read()).toThrow(/ELOOP/);
+    expect(() => place.read(100)).toThrow(/ELOOP/);
     place.replace(Buffer.from("new"), 0o644);
     expect(readFileSync(join(root, "etc/conf"), "utf8")).toBe("new");
   });
@@ -169,6 +169,41 @@ describe("tryList", () => {
     expect(tree.tryList("/away")).toBeUndefined();
     expect(tree.tryList("/loop")).toBeUndefined();
     expect(existsSync(join(root, "away/conf"))).toBe(true);
+  });
+});
+
+describe("a directory of the tree", () => {
+  const content = (found: Found) => (found.kind === "file" ? found.content.toString() : found);
+
+  it("tells what is there, and follows nothing", () => {
+    link("conf", "etc/link");
+    using etc = tree.tryOpenDirectory("/etc");
+    expect(etc?.names().sort()).toEqual(["conf", "link"]);
+    expect(etc?.look("none", 10)).toEqual({ kind: "nothing" });
+    expect(etc && content(etc.look("conf", 10))).toBe("inside");
+    expect(etc?.look("link", 10)).toEqual({ kind: "special", what: "a symbolic link to conf" });
+    expect(() => etc?.look("conf", 5)).toThrow("more than 5 bytes");
+    expect(tree.tryOpenDirectory("/etc/conf")).toBeUndefined();
+    expect(tree.tryOpenDirectory("/none/x")).toBeUndefined();
+  });
+
+  it("is made with those above it, inside, whatever links there are", () => {
+    link(join(directory, "outside"), "etc/away");
+    using made = tree.makeDirectory("/etc/away/a/b");
+    made.replace("f", "new", 0o644);
+    expect(readFileSync(join(root, directory, "outside/a/b/f"), "utf8")).toBe("new");
+    made.remove("f");
+    expect(made.names()).toEqual([]);
+    expect(() => tree.makeDirectory("/etc/conf/a")).toThrow(/ENOTDIR/);
+    expect(() => tree.makeDirectory("/etc/conf")).toThrow(/ENOTDIR/);
+  });
+
+  it("stays what it is, whatever happens to its path", () => {
+    using etc = tree.makeDirectory("/etc");
+    renameSync(join(root, "etc"), join(root, "moved"));
+    link(join(directory, "outside"), "etc");
+    etc.replace("new", "new", 0o644);
+    expect(readdirSync(join(root, "moved")).sort()).toEqual(["conf", "new"]);
   });
 });
 

@@ -1,2 +1,0 @@
-passwd last cm4all_logname
-group last cm4all_logname

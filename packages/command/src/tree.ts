@@ -1,0 +1,268 @@
+/**
+ * A directory tree whose symbolic links cannot lead out of it: `@cm4all/command/tree`. So a container's image
+ * can be changed from the host although somebody else made it, or is changing it now.
+ */
+import {
+  closeSync,
+  constants,
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  type Stats,
+  statSync,
+  unlinkSync,
+} from "node:fs";
+import { resolve } from "node:path";
+import { CommandFailure } from "./failure.ts";
+import { fileFailure, isErrno, replaceFile } from "./files.ts";
+import {
+  type OpenFile,
+  openRegularFile,
+  readBounded,
+  UnsuitableFileError,
+} from "./regular-file.ts";
+import { EX_NOINPUT, EX_OSERR, EX_USAGE } from "./sysexits.ts";
+import { child, failedCall, join, type Step, walk } from "./walk.ts";
+
+/** Where a path ends: a name in a directory that is held open. */
+export class Place implements Disposable {
+  readonly #directory: Step;
+  readonly #name: string;
+  /** The path in the tree, without symbolic links, such as `/etc/nsswitch.conf`. */
+  readonly path: string;
+
+  /** @param directory closed when the place is disposed of */
+  constructor(directory: Step, name: string) {
+    this.#directory = directory;
+    this.#name = name;
+    this.path = join(directory.path, name);
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#directory.fd);
+  }
+
+  /**
+   * The regular file that is here, or undefined where nothing is.
+   * @throws UnsuitableFileError where it is none or has more than `maxBytes`, or the failed
+   *   system call
+   */
+  read(maxBytes: number): { content: Buffer; stats: Stats } | undefined {
+    return this.#tryOpen((file) => ({ content: readBounded(file, maxBytes), stats: file.stats }));
+  }
+
+  /** The same, of the first bytes of a file of any size. */
+  readBeginning(bytes: number): Buffer | undefined {
+    return this.#tryOpen(({ fd }) => {
+      const buffer = Buffer.alloc(bytes);
+      return buffer.subarray(0, readSync(fd, buffer));
+    });
+  }
+
+  #tryOpen<T>(read: (file: OpenFile) => T): T | undefined {
+    let file: OpenFile;
+    try {
+      file = openRegularFile(child(this.#directory.fd, this.#name), constants.O_NOFOLLOW);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
+    try {
+      return read(file);
+    } finally {
+      closeSync(file.fd);
+    }
+  }
+
+  /** Puts a file here, in one step. @throws the failed system call */
+  replace(content: Uint8Array, mode: number, owner?: { uid: number; gid: number }): void {
+    replaceFile(child(this.#directory.fd, this.#name), content, mode, owner);
+  }
+}
+
+/** A directory that is held open, in which names are looked up; none of them is followed. */
+export class TreeDirectory implements Disposable {
+  readonly #step: Step;
+
+  /** @param step closed when the directory is disposed of */
+  constructor(step: Step) {
+    this.#step = step;
+  }
+
+  [Symbol.dispose](): void {
+    closeSync(this.#step.fd);
+  }
+
+  names(): string[] {
+    return readdirSync(`/proc/self/fd/${this.#step.fd}`);
+  }
+
+  /**
+   * What is there under a name.
+   * @throws UnsuitableFileError for a file of more than `maxBytes`, or the failed system call
+   */
+  look(name: string, maxBytes: number): Found {
+    const path = child(this.#step.fd, name);
+    const stats = lstatSync(path, { throwIfNoEntry: false });
+    if (stats === undefined) return { kind: "nothing" };
+    if (stats.isSymbolicLink())
+      return { kind: "special", what: `a symbolic link to ${readlinkSync(path)}` };
+    if (!stats.isFile()) return { kind: "special", what: "not a regular file" };
+    // Somebody may have put something else there since: then it is an error.
+    const file = openRegularFile(path, constants.O_NOFOLLOW);
+    try {
+      return { kind: "file", content: readBounded(file, maxBytes) };
+    } finally {
+      closeSync(file.fd);
+    }
+  }
+
+  /** Puts a file there, in one step. @throws the failed system call */
+  replace(name: string, content: string | Uint8Array, mode: number): void {
+    replaceFile(child(this.#step.fd, name), content, mode);
+  }
+
+  /** Removes what is there, unless it is a directory. @throws the failed system call */
+  remove(name: string): void {
+    unlinkSync(child(this.#step.fd, name));
+  }
+}
+
+export type Found =
+  | { readonly kind: "nothing" }
+  | { readonly kind: "file"; readonly content: Buffer }
+  | { readonly kind: "special"; readonly what: string };
+
+export class Tree {
+  /** The directory on this system. */
+  readonly root: string;
+
+  /** @param root an existing directory, without a slash at the end unless it is `/` */
+  constructor(root: string) {
+    this.root = root;
+  }
+
+  /** The path that the user of this system knows. */
+  show(path: string): string {
+    return this.root === "/" ? path : `${this.root}${path}`;
+  }
+
+  /** A path that was given by the user: in an image it begins at its root. */
+  resolve(path: string): string {
+    return this.root === "/" ? resolve(path) : resolve("/", path);
+  }
+
+  /**
+   * Finds `path`, following symbolic links inside the tree; its last name need not
+   * exist. The caller disposes of the place.
+   * @throws the failed system call
+   */
+  locate(path: string): Place {
+    const { step, last } = walk(this.root, path);
+    if (last !== undefined) return new Place(step, last);
+    closeSync(step.fd);
+    throw failedCall("EISDIR", path);
+  }
+
+  /** The same; undefined where a directory on the way is missing. */
+  tryLocate(path: string): Place | undefined {
+    try {
+      return this.locate(path);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
+  }
+
+  /** Whether a file is there, at the end of all symbolic links. @throws the failed system call */
+  has(path: string): boolean {
+    return this.tryReadBeginning(path, 1) !== undefined;
+  }
+
+  /**
+   * Opens a directory, following symbolic links inside the tree. The caller disposes of it.
+   * @returns undefined where there is none
+   * @throws the failed system call
+   */
+  tryOpenDirectory(path: string): TreeDirectory | undefined {
+    const step = this.#tryStep(path);
+    return step === undefined ? undefined : new TreeDirectory(step);
+  }
+
+  /** The same; those that are missing are made. @throws the failed system call */
+  makeDirectory(path: string): TreeDirectory {
+    return new TreeDirectory(walk(this.root, path, "make").step);
+  }
+
+  /**
+   * The content of a regular file, or undefined where there is none of at most `maxBytes`,
+   * as behind a dangling link.
+   * @throws the failed system call
+   */
+  tryRead(path: string, maxBytes: number): Buffer | undefined {
+    return this.#tryOpen(path, (place) => place.read(maxBytes)?.content);
+  }
+
+  /** The same, of the first bytes of a file of any size. @throws the failed system call */
+  tryReadBeginning(path: string, bytes: number): Buffer | undefined {
+    return this.#tryOpen(path, (place) => place.readBeginning(bytes));
+  }
+
+  #tryOpen<T>(path: string, read: (place: Place) => T | undefined): T | undefined {
+    try {
+      using place = this.locate(path);
+      return read(place);
+    } catch (error) {
+      if (error instanceof UnsuitableFileError || isErrno(error, "ENOENT", "ELOOP", "EISDIR"))
+        return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * The names in a directory and where it really is, or undefined where there is none.
+   * Two paths to the same directory give the same `path`.
+   * @throws the failed system call
+   */
+  tryList(path: string): { path: string; names: string[] } | undefined {
+    const step = this.#tryStep(path);
+    if (step === undefined) return undefined;
+    using directory = new TreeDirectory(step);
+    return { path: step.path, names: directory.names() };
+  }
+
+  #tryStep(path: string): Step | undefined {
+    try {
+      const { step, last } = walk(this.root, path);
+      if (last === undefined) return step;
+      closeSync(step.fd);
+      return undefined;
+    } catch (error) {
+      if (isErrno(error, "ENOENT", "ELOOP")) return undefined;
+      throw error;
+    }
+  }
+}
+
+/**
+ * The tree that an option `--root` names; without it, the running system.
+ * @throws CommandFailure where it cannot be used
+ */
+export function openTree(root: string | undefined): Tree {
+  // As with an unset variable in a script; it would mean the current directory.
+  if (root === "") throw new CommandFailure("--root: the name is empty", EX_USAGE);
+  if (!existsSync("/proc/self/fd")) throw new CommandFailure("/proc is not mounted", EX_OSERR);
+  if (root === undefined) return new Tree("/");
+  let path: string;
+  try {
+    path = realpathSync(root);
+  } catch (error) {
+    throw fileFailure(`cannot use the root directory ${root}`, error);
+  }
+  if (!statSync(path).isDirectory())
+    throw new CommandFailure(`${root}: is not a directory`, EX_NOINPUT);
+  return new Tree(path);
+}

@@ -1,0 +1,82 @@
+// @ts-check
+/**
+ * `npm run fuzz -- SUBJECT SECONDS [SEED]`: reads bytes of others for that long. A subject is
+ * a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose own script `fuzz` takes the
+ * seconds. What was found lies below .data/fuzz; after it is mended it belongs into the
+ * subject's corpus, packages/PACKAGE/fuzz/corpus/SUBJECT.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fail, installDependencies, root, turbo } from "./setup.mjs";
+
+/** A reader that hangs is ended so long after its time. */
+const GRACE_SECONDS = 60;
+const HEAP_MIB = 256;
+
+const packages = readdirSync(join(root, "packages"));
+const subjects = packages.flatMap((name) => {
+  const directory = join(root, "packages", name, "fuzz");
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => ({ subject: file.slice(0, -3), directory: join(root, "packages", name) }));
+});
+
+/** A package that has its own way. @param {string} name */
+function ownScript(name) {
+  const manifest = join(root, "packages", name, "package.json");
+  if (!existsSync(manifest)) return undefined;
+  /** @type {{ scripts?: Record<string, string> }} */
+  const { scripts } = JSON.parse(readFileSync(manifest, "utf8"));
+  return scripts?.["fuzz"] === undefined ? undefined : join(root, "packages", name);
+}
+
+const [name, seconds = "60", ...seed] = process.argv.slice(2);
+if (name === undefined || !/^[0-9]+$/.test(seconds)) {
+  const own = packages.filter((each) => ownScript(each) !== undefined);
+  const names = [...subjects.map(({ subject }) => subject), ...own].sort();
+  fail(`usage: npm run fuzz -- SUBJECT SECONDS [SEED]; there are ${names.join(", ")}`);
+}
+installDependencies();
+turbo(["run", "build", "--filter=./packages/linux", "--output-logs=errors-only"]);
+const found = subjects.find(({ subject }) => subject === name);
+process.exit(found === undefined ? runOwn(name) : await runSubject(found));
+
+/** @param {string} subject @returns {number} the exit status */
+function runOwn(subject) {
+  const directory = ownScript(subject);
+  if (directory === undefined) return fail(`there is no subject ${subject}`);
+  const args = ["run", "fuzz", "--", seconds, ...seed];
+  return spawnSync("npm", args, { cwd: directory, stdio: "inherit" }).status ?? 1;
+}
+
+/** @param {{ subject: string, directory: string }} found @returns {Promise<number>} */
+async function runSubject({ subject, directory }) {
+  const work = join(root, ".data/fuzz");
+  mkdirSync(work, { recursive: true });
+  const entry = `dist/fuzz/${subject}.entry.ts`;
+  const outfile = `dist/fuzz/${subject}.js`;
+  process.chdir(directory);
+  mkdirSync("dist/fuzz", { recursive: true });
+  writeFileSync(
+    entry,
+    `import { runSubject } from "@cm4all/testing/fuzz-main";
+import { subject } from "../../fuzz/${subject}.ts";
+void runSubject(subject);
+`,
+  );
+  // Only here: a bare checkout has no bundler yet.
+  const { bundle } = await import("./bundle.mjs");
+  const ffi = readFileSync("package.json", "utf8").includes('"@cm4all/linux": ');
+  await bundle({ entry, outfile, budgetKiB: 8000, ffi, stays: true });
+  const file = join(work, subject);
+  const { status, signal } = spawnSync(
+    process.execPath,
+    [`--max-old-space-size=${HEAP_MIB}`, outfile, seconds, file, ...seed],
+    { stdio: "inherit", timeout: (Number(seconds) + GRACE_SECONDS) * 1000, killSignal: "SIGKILL" },
+  );
+  if (status === null)
+    console.error(`${subject}: ended by ${signal}; ${file} has its length and the last input`);
+  return status ?? 1;
+}

@@ -1,0 +1,37 @@
+/**
+ * What the script host gives up before it reads the script: what neither a script nor a
+ * program that it starts needs, and the daemon's unit has to allow the daemon.
+ */
+import { closeInherited, type RefusedCall, shutOutTracers, tryRefuseCalls } from "@cm4all/linux";
+import { HOST_FD } from "./host-fd.ts";
+
+/** As systemd's groups of the same purpose. @see systemd.exec(5), SystemCallFilter= */
+const REFUSED: readonly RefusedCall[] = [
+  // Mounts and namespaces: the daemon's own business.
+  ...(["chroot", "mount", "mount_setattr", "move_mount", "open_tree", "pivot_root"] as const),
+  ...(["fsconfig", "fsmount", "fsopen", "fspick", "setns", "umount2", "unshare"] as const),
+  // Other processes: their memory, their descriptors.
+  ...(["kcmp", "pidfd_getfd", "process_madvise", "process_vm_readv"] as const),
+  ...(["process_vm_writev", "ptrace"] as const),
+  // The machine.
+  ...(["acct", "adjtimex", "clock_adjtime", "clock_settime", "delete_module"] as const),
+  ...(["finit_module", "init_module", "kexec_file_load", "kexec_load", "quotactl"] as const),
+  ...(["quotactl_fd", "reboot", "setdomainname", "sethostname", "settimeofday"] as const),
+  ...(["swapoff", "swapon", "syslog"] as const),
+  // Parts of the kernel that are known for their faults.
+  ...(["add_key", "bpf", "fanotify_init", "io_uring_enter", "io_uring_register"] as const),
+  ...(["io_uring_setup", "keyctl", "open_by_handle_at", "perf_event_open"] as const),
+  ...(["request_key", "userfaultfd"] as const),
+];
+
+/**
+ * Confines this process and its children; cannot be undone.
+ * @returns what could not be had, for the log
+ */
+export function confine(): string | undefined {
+  closeInherited(HOST_FD + 1);
+  // A script's children have its user, and could take the descriptor to the daemon.
+  shutOutTracers();
+  if (tryRefuseCalls(REFUSED)) return undefined;
+  return "the kernel has no seccomp filters: scripts can make all system calls of their user";
+}

@@ -1,0 +1,349 @@
+/**
+ * One process of the script host: what it is asked, what it answers, and its end.
+ *
+ * The process is not trusted. What comes from it is a message of the protocol and comes in
+ * its turn, or the process is killed; nothing that follows is read. `ProtocolError` names
+ * the rule.
+ *
+ * Invariants: every `run` is settled exactly once. While an answer is due there is a
+ * timer; while none is due there is no timer, so that an idle daemon sleeps. What waits to
+ * be sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. There is
+ * room for another one when the answer comes, which has the number of the request. Numbers
+ * are random, so who does not read cannot make room by guessing.
+ */
+import { randomInt } from "node:crypto";
+import { EventEmitter } from "node:events";
+import type { EncodedRecord } from "@cm4all/cgroup";
+import { type ByteString, bytesOfText, errorText, latin1Of, textOf } from "@cm4all/linux";
+import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
+import { Liveness } from "./liveness.ts";
+import { MessageReader } from "./message-reader.ts";
+import { parseReply } from "./parse-reply.ts";
+import {
+  cutText,
+  encodeMessage,
+  encodeRun,
+  type Handlers,
+  type HostSettings,
+  MAX_REPLY_BYTES,
+  type PlainRequest,
+  ProtocolError,
+  type Reply,
+} from "./protocol.ts";
+import type { Outcome, Run } from "./run.ts";
+import { TextBudget } from "./text-budget.ts";
+
+export interface SessionOptions extends ProcessOptions, HostSettings {
+  /** A host that gives no sign of life for so long is killed. */
+  answerTimeoutMs: number;
+}
+
+/** What the process does. `unusable`: the script has a mistake. */
+export type Phase = "starting" | "ready" | "unusable";
+
+/** A run in the process. */
+interface RunningHandler {
+  readonly run: Run;
+  readonly settle: (outcome: Outcome) => void;
+  /** It has asked whether it may take effect. */
+  hasAsked: boolean;
+  /** It was told that it may. */
+  hasBegun: boolean;
+}
+
+interface HostSessionEvents {
+  ready: [handlers: Handlers, warning: string | undefined];
+  unusable: [message: string, traceback: string | undefined];
+  /** A handler has come to its end. */
+  worked: [];
+  scriptError: [source: string, message: string, traceback: string | undefined];
+  notice: [text: string];
+  /** So many errors and notices have not been told of, because there were too many. */
+  leftOut: [count: number];
+  /** The process is gone, and all runs are settled. */
+  ended: [reason: string];
+}
+
+/** What the process may take to end once it is asked to. */
+const STOP_MS = 1000;
+
+export class HostSession extends EventEmitter<HostSessionEvents> {
+  readonly #process: HostProcess;
+  readonly #liveness: Liveness;
+  readonly #reader = new MessageReader(MAX_REPLY_BYTES);
+  readonly #texts = new TextBudget();
+  readonly #gone: Promise<void>;
+  #running = new Map<number, RunningHandler>();
+  #phase: Phase = "starting";
+  #bearsRepetition = false;
+  /** Of the ping that is due to be answered. */
+  #pingNumber = 0;
+  /** The kernel has not taken the `reload` yet: another one would do no more. */
+  #isReloadUnsent = false;
+  #isStopping = false;
+  #hasEnded = false;
+  /** Why we ended the process. */
+  #verdict: string | undefined;
+  #onIdle: (() => void) | undefined;
+
+  /** Starts the process; `ready`, `unusable` or `ended` follows. @throws Error */
+  constructor(options: SessionOptions) {
+    super();
+    this.#process = startHostProcess(options);
+    const { child, socket } = this.#process;
+    this.#gone = new Promise((resolve) => this.once("ended", () => resolve()));
+    child.once("error", (error) => this.#ended(error.message));
+    child.once("exit", (code, signal) =>
+      this.#ended(signal === null ? `exit status ${code}` : `killed by ${signal}`),
+    );
+    // Writing to a process that is ending: its end is reported by `exit`.
+    socket.on("error", () => {});
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    this.#liveness = new Liveness({
+      timeoutMs: options.answerTimeoutMs,
+      memoryMiB: options.memoryMiB,
+      pid: () => this.pid,
+      ping: () => {
+        this.#pingNumber = randomNumber();
+        this.#send({ type: "ping", number: this.#pingNumber });
+      },
+      isBusy: () => this.#running.size > 0 || this.#phase === "starting",
+      condemn: (verdict) => this.kill(verdict),
+    });
+    const { script, instructions, handlerTimeoutMs } = options;
+    this.#send({ type: "start", settings: { script, instructions, handlerTimeoutMs } });
+    this.#liveness.watch();
+  }
+
+  get pid(): number | undefined {
+    return this.#process.child.pid;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  /** Handlers that run now. */
+  get running(): number {
+    return this.#running.size;
+  }
+
+  /** @throws ProtocolError if the records are too long for a message: a half of them may be sent */
+  run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
+    const number = randomNumber();
+    const message = encodeRun(number, run.kind, records);
+    return new Promise((settle) => {
+      this.#running.set(number, { run, settle, hasAsked: false, hasBegun: false });
+      this.#process.socket.write(message);
+      this.#liveness.watch();
+    });
+  }
+
+  /** Calls the script's `reload`. */
+  reload(): void {
+    if (!this.#isReloadUnsent) {
+      this.#isReloadUnsent = true;
+      this.#send({ type: "reload" }, () => {
+        this.#isReloadUnsent = false;
+      });
+    }
+    this.#liveness.watch();
+  }
+
+  /** SIGKILL, because a process that hangs, or is stopped, hears nothing else. */
+  kill(verdict: string): void {
+    this.#verdict ??= verdict;
+    const { child, socket } = this.#process;
+    socket.destroy();
+    child.kill("SIGKILL");
+  }
+
+  /**
+   * Resolves when no handler runs, the process is gone, or the time is over. A second call
+   * ends the first.
+   */
+  async idle(timeoutMs: number): Promise<void> {
+    this.#onIdle?.();
+    if (this.#running.size === 0) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#onIdle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Ends the process; handlers that run are interrupted. Resolves when it is gone. */
+  async stop(): Promise<void> {
+    if (this.#hasEnded) return;
+    const deadline = setTimeout(() => this.#process.child.kill("SIGKILL"), STOP_MS);
+    this.#isStopping = true;
+    this.#send({ type: "stop" });
+    await this.#gone;
+    clearTimeout(deadline);
+  }
+
+  #send(request: PlainRequest, onTaken?: () => void): void {
+    this.#process.socket.write(encodeMessage(request), onTaken);
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const value of this.#reader.push(chunk)) {
+        // One that is to be killed is not heard any more.
+        if (this.#verdict !== undefined) return;
+        const reply = parseReply(value);
+        this.#liveness.heard();
+        this.#handle(reply);
+      }
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.kill(`it broke the protocol: ${error.message}`);
+    }
+  }
+
+  #handle(reply: Reply): void {
+    switch (reply.type) {
+      case "pong":
+        if (reply.number !== this.#pingNumber || !this.#liveness.answered())
+          throw new ProtocolError("an answer to no ping");
+        break;
+      case "ready": {
+        this.#enter("ready");
+        const { handlers, warning } = reply;
+        this.#bearsRepetition = handlers.bearsRepetition;
+        this.emit("ready", handlers, warning === undefined ? undefined : textOf(warning));
+        break;
+      }
+      case "unusable": {
+        this.#enter("unusable");
+        const { message, traceback } = readableFailure(reply);
+        this.emit("unusable", message, traceback);
+        break;
+      }
+      case "begin":
+        void this.#begin(reply.number, this.#askingRun(reply.number));
+        break;
+      case "done":
+        this.#settle(reply.number, { type: "done" });
+        this.emit("worked");
+        break;
+      case "failed": {
+        const { effect, cause } = reply;
+        this.#settle(reply.number, { type: "failed", ...readableFailure(reply), effect, cause });
+        this.emit("worked");
+        break;
+      }
+      case "dropped":
+        if (!this.#isStopping) throw new ProtocolError("a run dropped without a stop");
+        this.#settle(reply.number, {
+          type: "interrupted",
+          message: "the script host ended: it was told to",
+          effect: reply.effect,
+        });
+        break;
+      case "error": {
+        const { source, message, traceback } = reply;
+        this.#say([source, message, traceback], () => {
+          const { message, traceback } = readableFailure(reply);
+          this.emit("scriptError", textOf(source), message, traceback);
+        });
+        break;
+      }
+      case "notice":
+        this.#say([reply.text], () => this.emit("notice", textOf(reply.text)));
+        break;
+    }
+  }
+
+  #enter(phase: Phase): void {
+    if (this.#phase !== "starting") throw new ProtocolError(`"${phase}" of a script twice`);
+    this.#phase = phase;
+  }
+
+  /** The run that a reply is about. */
+  #runOf(number: number): RunningHandler {
+    const running = this.#running.get(number);
+    if (running === undefined) throw new ProtocolError("an answer to no run");
+    return running;
+  }
+
+  /** A run that asks before its first effect. */
+  #askingRun(number: number): RunningHandler {
+    const running = this.#runOf(number);
+    if (running.hasAsked || this.#bearsRepetition)
+      throw new ProtocolError("a question of a run that need not ask");
+    running.hasAsked = true;
+    return running;
+  }
+
+  /** Answers a run that has asked. Its process may end meanwhile. */
+  async #begin(number: number, running: RunningHandler): Promise<void> {
+    let refusal: string | undefined;
+    try {
+      await running.run.begin();
+    } catch (error) {
+      refusal = errorText(error);
+    }
+    if (this.#running.get(number) !== running) return;
+    if (refusal === undefined) {
+      running.hasBegun = true;
+      this.#send({ type: "begun", number });
+    } else this.#send({ type: "refused", number, message: cutText(bytesOfText(refusal)) });
+  }
+
+  #settle(number: number, outcome: Outcome): void {
+    const { settle } = this.#runOf(number);
+    this.#running.delete(number);
+    settle(outcome);
+    if (this.#running.size === 0) this.#onIdle?.();
+  }
+
+  /** Tells of a text that nothing has asked for, unless there are too many. */
+  #say(texts: readonly (ByteString | undefined)[], tell: () => void): void {
+    const nowMs = performance.now();
+    const leftOut = this.#texts.takeLeftOut(nowMs);
+    if (leftOut !== undefined) this.emit("leftOut", leftOut);
+    const bytes = texts.reduce(
+      (sum, text) => sum + (text === undefined ? 0 : latin1Of(text).length),
+      0,
+    );
+    const verdict = this.#texts.take(bytes, nowMs);
+    if (verdict === "flood") throw new ProtocolError("a flood of errors and notices");
+    if (verdict === "passes") tell();
+  }
+
+  #ended(how: string): void {
+    if (this.#hasEnded) return;
+    this.#hasEnded = true;
+    this.#process.socket.destroy();
+    this.#liveness.stop();
+    const reason = this.#verdict ?? how;
+    const interrupted = this.#running;
+    this.#running = new Map();
+    const message = `the script host ended: ${reason}`;
+    // One that was not allowed to begin has done nothing.
+    for (const { hasBegun, settle } of interrupted.values())
+      settle({ type: "interrupted", message, effect: hasBegun ? "unanswered" : "none" });
+    this.#onIdle?.();
+    const leftOut = this.#texts.takeAllLeftOut();
+    if (leftOut > 0) this.emit("leftOut", leftOut);
+    this.emit("ended", reason);
+  }
+}
+
+/** Nobody guesses it, and of two runs it is not the same. */
+function randomNumber(): number {
+  return randomInt(1, 2 ** 48);
+}
+
+function readableFailure(reply: { message: ByteString; traceback?: ByteString }): {
+  message: string;
+  traceback?: string;
+} {
+  const message = textOf(reply.message);
+  return reply.traceback === undefined
+    ? { message }
+    : { message, traceback: textOf(reply.traceback) };
+}

@@ -1,0 +1,149 @@
+/**
+ * Checks what a script host says. It is not trusted: whatever a script or its children
+ * have made of the process may be at the other end. So a reply is built anew from fields
+ * that were looked at, and has no others. Pure.
+ */
+import { type ByteString, bytesOfLatin1 } from "@cm4all/linux";
+import {
+  type HandlerShape,
+  type Handlers,
+  MAX_TEXT,
+  ProtocolError,
+  type Reply,
+} from "./protocol.ts";
+import type { Effect, FailureCause } from "./runtime/effects.ts";
+
+const SHAPES: readonly HandlerShape[] = ["none", "one", "list"];
+const EFFECTS: readonly Effect[] = ["none", "taken", "unanswered"];
+const CAUSES: readonly FailureCause[] = ["script", "connection"];
+/** `cutText` ends what it has cut with three dots. */
+const MAX_CUT_TEXT = MAX_TEXT + 3;
+/** A character that stands for no byte. */
+const NO_BYTE = /[\u0100-\uffff]/;
+
+/** The fields of an object, each taken once. */
+class Fields {
+  readonly #values: Map<string, unknown>;
+  readonly #where: string;
+
+  constructor(value: unknown, where: string) {
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+      throw new ProtocolError(`${where} that is no object`);
+    this.#values = new Map(Object.entries(value));
+    this.#where = where;
+  }
+
+  #take(name: string): unknown {
+    const value = this.#values.get(name);
+    this.#values.delete(name);
+    return value;
+  }
+
+  #bad(name: string): ProtocolError {
+    return new ProtocolError(`${this.#where} with a bad ${JSON.stringify(name)}`);
+  }
+
+  object(name: string): Fields {
+    return new Fields(this.#take(name), `${this.#where} with a ${JSON.stringify(name)}`);
+  }
+
+  text(name: string): ByteString {
+    const value = this.#take(name);
+    if (typeof value !== "string" || value.length > MAX_CUT_TEXT || NO_BYTE.test(value))
+      throw this.#bad(name);
+    return bytesOfLatin1(value);
+  }
+
+  optionalText(name: string): ByteString | undefined {
+    return this.#values.has(name) ? this.text(name) : undefined;
+  }
+
+  oneOf<T extends string>(name: string, allowed: readonly T[]): T {
+    const value = this.#take(name);
+    const found = allowed.find((each) => each === value);
+    if (found === undefined) throw this.#bad(name);
+    return found;
+  }
+
+  boolean(name: string): boolean {
+    const value = this.#take(name);
+    if (typeof value !== "boolean") throw this.#bad(name);
+    return value;
+  }
+
+  /** The number of a run or a ping. */
+  number(): number {
+    const value = this.#take("number");
+    if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 1)
+      throw this.#bad("number");
+    return value;
+  }
+
+  /** Nothing else may be there. */
+  end(): void {
+    for (const name of this.#values.keys())
+      throw new ProtocolError(`${this.#where} with a field ${JSON.stringify(name.slice(0, 40))}`);
+  }
+}
+
+const READERS: { [T in Reply["type"]]: (fields: Fields) => Reply & { type: T } } = {
+  ready: (fields) => {
+    const handlers = readHandlers(fields.object("handlers"));
+    return { type: "ready", handlers, ...optional("warning", fields.optionalText("warning")) };
+  },
+  unusable: (fields) => ({ type: "unusable", ...readFailure(fields) }),
+  begin: (fields) => ({ type: "begin", number: fields.number() }),
+  done: (fields) => ({ type: "done", number: fields.number() }),
+  failed: (fields) => ({
+    type: "failed",
+    number: fields.number(),
+    effect: fields.oneOf("effect", EFFECTS),
+    cause: fields.oneOf("cause", CAUSES),
+    ...readFailure(fields),
+  }),
+  dropped: (fields) => ({
+    type: "dropped",
+    number: fields.number(),
+    effect: fields.oneOf("effect", EFFECTS),
+  }),
+  error: (fields) => ({ type: "error", source: fields.text("source"), ...readFailure(fields) }),
+  notice: (fields) => ({ type: "notice", text: fields.text("text") }),
+  pong: (fields) => ({ type: "pong", number: fields.number() }),
+};
+
+const TYPES = Object.keys(READERS) as Reply["type"][];
+
+/**
+ * The reply that a JSON value is.
+ * @param value as JSON.parse gives it
+ * @throws ProtocolError for any other value
+ */
+export function parseReply(value: unknown): Reply {
+  const fields = new Fields(value, "a message");
+  const type = fields.oneOf("type", TYPES);
+  const reply = READERS[type](fields);
+  fields.end();
+  return reply;
+}
+
+function readHandlers(fields: Fields): Handlers {
+  const handlers = {
+    released: fields.oneOf("released", SHAPES),
+    running: fields.oneOf("running", SHAPES),
+    bearsRepetition: fields.boolean("bearsRepetition"),
+  };
+  fields.end();
+  return handlers;
+}
+
+function readFailure(fields: Fields): { message: ByteString; traceback?: ByteString } {
+  const message = fields.text("message");
+  return { message, ...optional("traceback", fields.optionalText("traceback")) };
+}
+
+function optional<N extends string>(
+  name: N,
+  value: ByteString | undefined,
+): { [K in N]?: ByteString } {
+  return value === undefined ? {} : ({ [name]: value } as { [K in N]?: ByteString });
+}

@@ -1,0 +1,274 @@
+/** A process in the place of the script host that says whatever it likes. */
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { Outcome, Run } from "../src/run.ts";
+import type { ScriptHost, ScriptHostOptions } from "../src/script-host.ts";
+import { account, TestHosts } from "./host-support.ts";
+import { encodedOf } from "./script.ts";
+
+let hosts: TestHosts;
+beforeAll(() => {
+  hosts = new TestHosts();
+});
+afterEach(() => hosts.stopAll());
+afterAll(() => hosts?.[Symbol.dispose]());
+
+/** What the scripts of the process can use. It ends when the daemon hangs up. */
+const PRELUDE = `
+const { writeSync, readSync } = require("node:fs");
+const raw = (bytes) => {
+  for (let at = 0; at < bytes.length; ) {
+    try {
+      at += writeSync(3, bytes, at);
+    } catch (error) {
+      if (error.code !== "EAGAIN") process.exit(0);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+};
+const framed = (json) => {
+  const bytes = Buffer.alloc(4 + Buffer.byteLength(json));
+  bytes.writeUInt32LE(bytes.length - 4);
+  bytes.write(json, 4);
+  return bytes;
+};
+const send = (value) => raw(framed(JSON.stringify(value)));
+const READY = { type: "ready", handlers: { released: "one", running: "none", bearsRepetition: false } };
+/** Calls back with each request; honest about pings. */
+const listen = (handle) => {
+  const socket = new (require("node:net").Socket)({ fd: 3 });
+  let rest = Buffer.alloc(0);
+  socket.on("close", () => process.exit(0));
+  socket.on("error", () => process.exit(0));
+  socket.on("data", (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    while (rest.length >= 4 && rest.length >= 4 + rest.readUInt32LE()) {
+      const end = 4 + rest.readUInt32LE();
+      const request = JSON.parse(rest.subarray(4, end));
+      rest = rest.subarray(end);
+      if (request.type === "ping") send({ type: "pong", number: request.number });
+      else if (request.type === "stop") process.exit(0);
+      else handle(request);
+    }
+  });
+};
+/** Starts as a host does, and is called with each run. */
+const serve = (onRun) => listen((request) => {
+  if (request.type === "start") send(READY);
+  if (request.type === "run") onRun(request.number);
+});
+`;
+
+function make(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHost {
+  const program = join(hosts.directory, "hostile.cjs");
+  writeFileSync(program, PRELUDE + code);
+  return hosts.make({ ...hosts.options(""), program: [program], ...more });
+}
+
+/** Resolves with why the process ended. */
+async function ended(host: ScriptHost): Promise<string> {
+  const [reason] = await once(host, "ended");
+  return String(reason);
+}
+
+describe("a host that speaks before it is asked", () => {
+  const begin = (code: string) =>
+    `listen((request) => { if (request.type === "start") { ${code} } });`;
+  it.each([
+    ["null", "send(null)", "a message that is no object"],
+    ["a notice without a text", 'send({ type: "notice" })', 'a message with a bad "text"'],
+    ["a string", 'send("done")', "a message that is no object"],
+    ["a type of its own", 'send({ type: "x" })', 'a message with a bad "type"'],
+    ["no JSON", 'raw(framed("rubbish"))', 'not a message: "rubbish"'],
+    ["no UTF-8", "raw(Buffer.from([1, 0, 0, 0, 0xff]))", 'not a message: "\ufffd"'],
+    ["nothing", 'raw(framed(""))', 'not a message: ""'],
+    ["deep JSON", 'raw(framed("[".repeat(500000)))', `not a message: "${"[".repeat(100)}"`],
+    ["a huge length", "raw(Buffer.alloc(4, 0xff))", "a message of 4294967295 bytes"],
+    [
+      "a text that is too long",
+      'send({ type: "notice", text: "x".repeat(20000) })',
+      'a message with a bad "text"',
+    ],
+    ["done of no run", 'send({ type: "done", number: 1 })', "an answer to no run"],
+    ["a question of no run", 'send({ type: "begin", number: 1 })', "an answer to no run"],
+    [
+      "a run that is dropped",
+      'send({ type: "dropped", number: 1, effect: "none" })',
+      "a run dropped without a stop",
+    ],
+    ["a pong", 'send({ type: "pong", number: 1 })', "an answer to no ping"],
+    ["ready twice", "send(READY); send(READY)", '"ready" of a script twice'],
+    [
+      "unusable after ready",
+      'send(READY); send({ type: "unusable", message: "" })',
+      '"unusable" of a script twice',
+    ],
+  ])("is ended for %s", async (_, code, rule) => {
+    const host = make(begin(code));
+    const lines: string[] = [];
+    host.on("ended", (reason) => lines.push(reason));
+    host.on("scriptError", (source) => lines.push(source));
+    host.start();
+    expect(await ended(host)).toBe(`it broke the protocol: ${rule}`);
+    expect(lines).toHaveLength(1);
+    expect(host.state).toBe("pausing");
+  });
+
+  it("waits for the rest of a torn message as for an answer", async () => {
+    const host = make(begin("raw(Buffer.from([255, 0, 0, 0, 123]))"), { answerTimeoutMs: 500 });
+    host.start();
+    expect(await ended(host)).toMatch(/^no sign of life/);
+  });
+
+  it("does not live of single bytes", async () => {
+    const code = `
+      const bytes = framed(JSON.stringify({ type: "notice", text: "x".repeat(10000) }));
+      let at = 0;
+      setInterval(() => at < bytes.length && raw(bytes.subarray(at, ++at)), 20);`;
+    const host = make(code, { answerTimeoutMs: 1000 });
+    host.start();
+    expect(await ended(host)).toMatch(/^no sign of life/);
+  });
+});
+
+describe("a host that has runs", () => {
+  const start = async (code: string, more?: Partial<ScriptHostOptions>) => {
+    const host = make(code, more);
+    host.start();
+    await once(host, "ready");
+    return host;
+  };
+
+  it.each([
+    [
+      "done twice",
+      "number => { send({ type: 'done', number }); send({ type: 'done', number }); }",
+      "an answer to no run",
+    ],
+    [
+      "a question of a run that is over",
+      "number => { send({ type: 'done', number }); send({ type: 'begin', number }); }",
+      "an answer to no run",
+    ],
+    [
+      "two questions of a run",
+      "number => { send({ type: 'begin', number }); send({ type: 'begin', number }); }",
+      "a question of a run that need not ask",
+    ],
+    [
+      "a bad outcome",
+      "number => send({ type: 'failed', number, effect: 'all', cause: 'script', message: '' })",
+      'a message with a bad "effect"',
+    ],
+    ["a guess", "number => send({ type: 'done', number: number + 1 })", "an answer to no run"],
+  ])("is ended for %s", async (_, onRun, rule) => {
+    const host = await start(`serve(${onRun});`);
+    let begun = 0;
+    const outcome = account(host, {}, { begin: async () => void begun++ });
+    expect(await ended(host)).toBe(`it broke the protocol: ${rule}`);
+    expect(["done", "interrupted"]).toContain((await outcome).type);
+    expect(begun).toBeLessThanOrEqual(1);
+    expect(host.running).toBe(0);
+  });
+
+  it("is not heard any more after a bad message", async () => {
+    const host = await start(
+      "serve((number) => raw(Buffer.concat([framed('null'), framed(JSON.stringify({ type: 'done', number }))])));",
+    );
+    expect(await account(host)).toMatchObject({
+      type: "interrupted",
+      message: expect.stringContaining("it broke the protocol"),
+    });
+  });
+
+  it("may ask for each run of a script that bears repetition no more", async () => {
+    const host = await start(
+      `READY.handlers.bearsRepetition = true; serve((number) => send({ type: "begin", number }));`,
+    );
+    void account(host);
+    expect(await ended(host)).toContain("a question of a run that need not ask");
+  });
+
+  it("cannot make the daemon keep what it does not read", async () => {
+    // It has read nothing since it was ready, and answers runs that it has never seen.
+    const host = await start(
+      `send(READY); for (let number = 1; ; number++) send({ type: "done", number });`,
+      { maxRunning: 4 },
+    );
+    // It has guessed too early.
+    const first = await ended(host);
+    expect(first).toBe("it broke the protocol: an answer to no run");
+
+    const slow = await start(
+      `send(READY);
+       let number = 0;
+       setInterval(() => send({ type: "done", number: ++number }), 200);`,
+      { maxRunning: 4 },
+    );
+    const large = encodedOf({ path: `/${"x".repeat(4_000_000)}` });
+    const run: Run = { kind: "released", begin: async () => {} };
+    const outcomes: Outcome["type"][] = [];
+    const end = ended(slow);
+    let made = 0;
+    while (slow.state === "ready") {
+      if (slow.room > 0) {
+        made++;
+        void slow.run([large], run).then(({ type }) => outcomes.push(type));
+      } else await delay(5);
+      if (slow.room > 0) await delay(0);
+    }
+    expect(await end).toBe("it broke the protocol: an answer to no run");
+    await delay(0);
+    expect(made).toBeLessThanOrEqual(5);
+    expect(outcomes).toEqual(Array(made).fill("interrupted"));
+  });
+});
+
+describe("a flood", () => {
+  it.each([
+    ["notices", '{ type: "notice", text: "flood" }'],
+    ["long errors", '{ type: "error", source: "x", message: "y".repeat(16000) }'],
+  ])("of %s ends the host, and holds up nothing meanwhile", async (_, message) => {
+    const host = make(
+      `send(READY);
+       const many = Buffer.concat(Array(100).fill(framed(JSON.stringify(${message}))));
+       for (;;) raw(many);`,
+    );
+    let told = 0;
+    let leftOut = 0;
+    host.on("notice", () => told++);
+    host.on("scriptError", () => told++);
+    host.on("leftOut", (count) => {
+      leftOut += count;
+    });
+    let turns = 0;
+    const ticking = setInterval(() => turns++, 1);
+    host.start();
+    expect(await ended(host)).toBe("it broke the protocol: a flood of errors and notices");
+    clearInterval(ticking);
+    expect(told).toBeGreaterThan(50);
+    expect(told).toBeLessThanOrEqual(2000);
+    expect(told + leftOut).toBeGreaterThan(4000);
+    expect(turns).toBeGreaterThan(10);
+  });
+
+  it("of questions and answers ends the host at the first of them", async () => {
+    for (const type of ["pong", "begin", "done", "ready", "unusable"]) {
+      const host = make(
+        `const many = Buffer.concat(Array(1000).fill(framed('{"type":"${type}","number":1}')));
+         for (;;) raw(many);`,
+      );
+      host.start();
+      expect(await ended(host)).toMatch(/^it broke the protocol: /);
+    }
+  });
+
+  it("of a stream without any message costs no memory", async () => {
+    const host = make("for (;;) raw(Buffer.alloc(1 << 20, 0x01));");
+    host.start();
+    expect(await ended(host)).toBe("it broke the protocol: a message of 16843009 bytes");
+  });
+});

@@ -1,0 +1,55 @@
+/** HTTP requests to the metrics. */
+import { mkdtempSync, rmSync } from "node:fs";
+import type { Server } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subject } from "@cm4all/testing/fuzz";
+import { zeroCounts } from "../src/metrics/declaration.ts";
+import { NAMESPACE_METRICS } from "../src/namespaces/metrics.ts";
+import { Exposition } from "../src/prometheus/exposition.ts";
+import { listenForMetrics } from "../src/prometheus/server.ts";
+import { exchange } from "./support/exchange.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "fuzz-metrics-"));
+const path = join(directory, "socket");
+let server: Server | undefined;
+
+const exposition = new Exposition(async () => ({
+  version: "1",
+  pid: 1,
+  uptimeSeconds: 1,
+  systemCalls: "addon",
+  daemon: { loopActiveSeconds: 0 },
+  namespace: {
+    ...zeroCounts(NAMESPACE_METRICS),
+    names: 0,
+    leasedNames: 0,
+    kept: { ipc: 0, pid: 0, user: 0 },
+    openDescriptors: 0,
+    connections: 0,
+  },
+}));
+
+export const subject: Subject = {
+  name: "metrics",
+  tokens: [
+    ..."GET POST HEAD CONNECT OPTIONS /metrics / * HTTP/1.1 HTTP/1.0 HTTP/2.0 Host: Upgrade:".split(
+      " ",
+    ),
+    ..."Content-Length: Transfer-Encoding: chunked Expect: 100-continue Connection: keep-alive".split(
+      " ",
+    ),
+    ...[" ", "\r\n", "\n", "0", "-1", "ffffffffffffffff", ":", ";", "\0", "\u00ff"],
+  ],
+  read: async (input) => {
+    server ??= await listenForMetrics(path, exposition);
+    const answer = await exchange(path, input);
+    // The answer to a request, or Node's to what is none.
+    if (answer !== "" && !/^HTTP\/1\.1 (100|200|400|404|408|413|414|417|431) /.test(answer))
+      throw new Error(`a strange answer: ${answer.slice(0, 200)}`);
+  },
+  close: () => {
+    server?.close();
+    rmSync(directory, { recursive: true, force: true });
+  },
+};

@@ -1,0 +1,47 @@
+/** What a restart finds in the store of namespaces: a directory of a name, with any files. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subject } from "@cm4all/testing/fuzz";
+import { NameDirectory } from "../src/namespaces/names/name-directory.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "fuzz-store-"));
+const path = join(directory, "1");
+
+/** An input is lines of `NAME CONTENT`. */
+export const subject: Subject = {
+  name: "store",
+  tokens: [
+    "name",
+    "ipc",
+    "pid",
+    "user-1",
+    "user-1.maps",
+    "lease",
+    "-",
+    ".maps",
+    " ",
+    "\n",
+    "0",
+    "9",
+  ],
+  read: (input) => {
+    mkdirSync(path);
+    try {
+      for (const line of input.toString("latin1").split("\n").slice(0, 20)) {
+        const [name = "", ...content] = line.replace(/[/\0]/g, "").slice(0, 120).split(" ");
+        if (name !== "" && name !== "." && name !== "..")
+          writeFileSync(join(path, name), content.join(" "), "latin1");
+      }
+      const stored = new NameDirectory(path).tryRead();
+      // Nothing is mounted there.
+      if (stored !== undefined && (stored.name === "" || stored.namespaces.length > 0))
+        throw new Error("a namespace that is none");
+      new NameDirectory(path).remove();
+      mkdirSync(path);
+    } finally {
+      rmSync(path, { recursive: true, force: true });
+    }
+  },
+  close: () => rmSync(directory, { recursive: true, force: true }),
+};
