@@ -14,5 +14,6 @@ export {
   withReport,
   type XattrTable,
 } from "./record.ts";
+export { recordSize, tableSize } from "./record-size.ts";
 export type { CgroupMeasurement, CgroupSnapshot } from "./snapshot.ts";
 export { limitXattrs, readXattrs } from "./xattrs.ts";

@@ -8,6 +8,7 @@ import {
   FrameKind,
   frameSize,
   nextFrameOffset,
+  payloadSize,
   tryReadFrame,
 } from "./frame.ts";
 import { type RecordState, tryRecordState } from "./record-table.ts";
@@ -138,7 +139,7 @@ export async function readRecord(
     const length = await file.read(bytes, offset);
     const frame = tryReadFrame(bytes.subarray(0, length), 0);
     if (frame === "incomplete" && length === bytes.length) {
-      bytes = Buffer.allocUnsafe(bytes.length * 4);
+      bytes = Buffer.allocUnsafe(frameSize(payloadSize(bytes)));
       continue;
     }
     if (frame === undefined || frame === "incomplete" || frame.number !== number)

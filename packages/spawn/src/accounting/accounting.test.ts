@@ -178,10 +178,18 @@ class SimulatedReaper {
     this.#accounting = accounting;
     accounting.intake.connect({ journalled: (releases) => this.#journalled(releases) });
     const all = [...machine.directories.values()];
-    for (const directory of all.filter(({ isPopulated }) => !isPopulated))
-      this.release(directory, { isFound: true });
-    const populated = all.filter(({ isPopulated }) => isPopulated).map(({ id }) => id);
-    void accounting.intake.scanned(populated);
+    const empty = all.filter(({ isPopulated }) => !isPopulated);
+    // The others when there is room for them.
+    const first = empty.filter(() => machine.chance(0.5));
+    for (const directory of first) this.release(directory, { isFound: true });
+    const idsOf = (directories: readonly Directory[]) => directories.map(({ id }) => id);
+    const populated = all.filter(({ isPopulated }) => isPopulated);
+    const later = empty.filter((directory) => !first.includes(directory));
+    void accounting.intake.scanned(idsOf(populated), idsOf(later)).then(() => {
+      for (const directory of later)
+        if (this.isAlive && !directory.isPopulated && machine.directories.has(directory.id))
+          this.release(directory, { isFound: true });
+    });
   }
 
   release(directory: Directory, fields: Partial<Release> = {}): void {

@@ -91,7 +91,11 @@ export class Accounting {
       ...counts,
       ...this.intake.counts,
       supersededReports: counts.supersededReports + this.intake.counts.supersededReports,
-      lostCgroups: counts.lostCgroups + this.#records.dropped + this.#lostBefore,
+      lostCgroups:
+        counts.lostCgroups +
+        this.intake.counts.lostCgroups +
+        this.#records.dropped +
+        this.#lostBefore,
     };
   }
 
