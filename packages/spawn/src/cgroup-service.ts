@@ -129,6 +129,7 @@ export class CgroupService {
   reload(accounting: AccountingConfig): void {
     this.#accounting.configure(accounting);
     this.#sink.configure(accounting);
+    this.#accounting.reloaded();
     if (accounting.interimMs !== this.#interimMs)
       this.#thread?.post("setInterim", accounting.interimMs);
     this.#interimMs = accounting.interimMs;

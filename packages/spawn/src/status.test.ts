@@ -58,6 +58,7 @@ function status(): DaemonStatus {
       begunCgroups: 1,
       journal: "ready",
       journalRecords: 9,
+      unreadableRecords: 1,
       journalBytes: 2 ** 21,
       journalLimitBytes: 2 ** 30,
     },
@@ -87,7 +88,7 @@ describe("formatStatus", () => {
       "reaper thread   0 s a turn, on average",
       "accounting      script is ready, 2 waiting, 6 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
       "handlers        1 running, 1 begun, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports",
-      "journal         takes records, 9 records, 2.0 MiB, of at most 1024.0 MiB",
+      "journal         takes records, 9 records, 1 unreadable, 2.0 MiB, of at most 1024.0 MiB",
       "journal in      /var/lib/cm4all-spawn",
       "metrics         at [::1]:9469",
     ]);

@@ -284,6 +284,8 @@ class Mount implements JournalDirectory {
   list = async () => this.#use(this.#disk).list();
   create = async (name: string) => this.#file(await this.#use(this.#disk).create(name));
   open = async (name: string) => this.#file(await this.#use(this.#disk).open(name));
+  reopen = async (name: string) => this.#file(await this.#use(this.#disk).reopen(name));
+  freeBytes = async () => this.#use(this.#disk).freeBytes();
   rename = async (from: string, to: string) => this.#use(this.#disk).rename(from, to);
   remove = async (name: string) => this.#use(this.#disk).remove(name);
   sync = async () => this.#use(this.#disk).sync();
@@ -302,6 +304,7 @@ class Daemon {
       const journal = await Journal.open(this.#mount, {
         limitBytes: 16 * 2 ** 20,
         segmentBytes: 4096,
+        reserveBytes: 4096,
       });
       return { journal, forgetful: undefined, close: () => journal.close() };
     };
@@ -390,7 +393,11 @@ async function live(machine: Machine, handlers: Handlers): Promise<void> {
 
 /** What is in the journal in the end, by its state. */
 async function left({ disk }: Machine): Promise<{ state: RecordState; record: CgroupRecord }[]> {
-  const journal = await Journal.open(disk, { limitBytes: 16 * 2 ** 20, segmentBytes: 4096 });
+  const journal = await Journal.open(disk, {
+    limitBytes: 16 * 2 ** 20,
+    segmentBytes: 4096,
+    reserveBytes: 4096,
+  });
   const records: { state: RecordState; record: CgroupRecord }[] = [];
   for (const { number, state } of [...journal.records()])
     records.push({ state, record: JSON.parse((await journal.read(number)).toString()) });

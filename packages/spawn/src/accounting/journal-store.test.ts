@@ -13,7 +13,11 @@ let store: JournalStore;
 
 async function openSimulated(): Promise<OpenJournal> {
   if (problem !== undefined) throw new Error(problem);
-  const journal = await Journal.open(disk, { limitBytes: LIMIT, segmentBytes: 2 ** 20 });
+  const journal = await Journal.open(disk, {
+    limitBytes: LIMIT,
+    segmentBytes: 2 ** 20,
+    reserveBytes: 4096,
+  });
   return { journal, forgetful: undefined, close: () => journal.close() };
 }
 

@@ -21,8 +21,6 @@ import {
   type RecordSummary,
 } from "./records.ts";
 
-/** How many parked records are looked at together. */
-const WINDOW = 100_000;
 /** How many marks are written together. */
 const CHUNK = 10_000;
 
@@ -80,19 +78,18 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   }
 
   async #retryAll(): Promise<number> {
+    const outdated = await findOutdated(this.#journal);
     let count = 0;
     for (let after = -1; ; ) {
       const numbers: number[] = [];
       for (const { number, state } of this.#journal.records(after)) {
-        if (numbers.length >= WINDOW) break;
+        if (numbers.length >= CHUNK) break;
         after = number;
-        if (isDecidable(state)) numbers.push(number);
+        if (isDecidable(state) && !outdated.has(number)) numbers.push(number);
       }
       if (numbers.length === 0) return count;
-      const outdated = new Set(await findOutdated(this.#journal, numbers));
-      const current = numbers.filter((number) => !outdated.has(number));
-      await this.#mark(current, RecordState.WAITING);
-      count += current.length;
+      await this.#mark(numbers, RecordState.WAITING);
+      count += numbers.length;
     }
   }
 

@@ -37,13 +37,24 @@ export class Outage {
   failed(): number {
     this.#isOn = true;
     this.#mayProbe = false;
-    clearTimeout(this.#timer);
     const pauseMs = this.#backoff.failed();
+    this.#probeIn(pauseMs);
+    return pauseMs;
+  }
+
+  /** Somebody has changed something: if there is an outage, its pauses begin anew, and without one. */
+  probeSoon(): void {
+    if (!this.#isOn || this.#mayProbe) return;
+    this.#backoff.reset();
+    this.#probeIn(0);
+  }
+
+  #probeIn(pauseMs: number): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#mayProbe = true;
       this.#onProbe();
     }, pauseMs);
-    return pauseMs;
   }
 
   /** Something has succeeded, or is not to be waited for. */

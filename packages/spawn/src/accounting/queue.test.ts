@@ -118,6 +118,10 @@ class Records {
     return this.states[number];
   }
 
+  async begin(numbers: readonly number[]): Promise<void> {
+    for (const number of numbers) await this.mark(number, BEGAN);
+  }
+
   async mark(number: number, state: RecordState, note?: string): Promise<void> {
     this.states[number] = state;
     this.marks.push(`${number}:${state}`);
