@@ -28,7 +28,10 @@ export class Reserve {
   #isThere: boolean;
   #triedMs = Number.NEGATIVE_INFINITY;
 
-  /** @param names of the files that are there */
+  /**
+   * @param bytes how large it is made; 0: none is made
+   * @param names of the files that are there
+   */
   constructor(directory: JournalDirectory, bytes: number, names: readonly string[]) {
     this.#directory = directory;
     this.#bytes = bytes;
@@ -41,7 +44,7 @@ export class Reserve {
 
   /** Whether it is missing and it is time to look for room. */
   get isDue(): boolean {
-    return !this.#isThere && performance.now() - this.#triedMs >= PAUSE_MS;
+    return !this.#isThere && this.#bytes > 0 && performance.now() - this.#triedMs >= PAUSE_MS;
   }
 
   /** Makes it, if the disk has room. @returns whether it is there */

@@ -157,7 +157,8 @@ export class SimulatedDisk implements JournalDirectory {
         }
         const grownBytes = Math.max(0, position + bytes.length - inode.cached.length);
         const fits =
-          bytes.length - Math.max(0, grownBytes - (this.capacityBytes - this.#usedBytes));
+          bytes.length -
+          Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.#usedBytes));
         inode.write(bytes.subarray(0, Math.max(0, fits)), position);
         if (fits < bytes.length) throw new Failure("ENOSPC");
       },

@@ -46,7 +46,8 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   ): Promise<OfflineRecords> {
     const lock = lockJournal(directory);
     try {
-      const options = { ...DEFAULT_OPTIONS, limitBytes };
+      // The daemon's is used if it is there.
+      const options = { ...DEFAULT_OPTIONS, limitBytes, reserveBytes: 0 };
       const journal = await Journal.open(new DiskDirectory(directory), options);
       for (const { file, what } of journal.damage) warn(`${directory}/${file}: ${what}`);
       return new OfflineRecords(lock, journal);

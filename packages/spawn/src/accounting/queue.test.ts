@@ -441,6 +441,31 @@ describe("an outage", () => {
     expect(log).toHaveLength(3);
   });
 
+  it("has one tried at once after a reload, with the first pauses again", async () => {
+    await release(...names);
+    sink.disconnect();
+    await pass();
+    for (const pauseMs of [1000, 2000, 4000]) {
+      await pass(pauseMs);
+      sink.disconnect();
+      await pass();
+    }
+    queue.probe();
+    await pass(1);
+    expect(sink.running.size).toBe(1);
+    // It runs already.
+    queue.probe();
+    await pass(1);
+    expect(sink.running.size).toBe(1);
+    sink.disconnect();
+    await pass(1000);
+    expect(sink.running.size).toBe(1);
+    sink.succeed();
+    await pass();
+    queue.probe();
+    expect(sink.running.size).toBeGreaterThan(1);
+  });
+
   it("parks nothing, however long it lasts and whatever its handlers say", async () => {
     open({ maxAgeMs: 10_000, maxWaiting: 3 });
     await release(...names);
