@@ -46,6 +46,7 @@ export class Journal {
   #queuedRecordBytes = 0;
   #work: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
+  #isClosing = false;
   #isClosed = false;
   #lastError: string | undefined;
 
@@ -194,7 +195,7 @@ export class Journal {
     this.#retry = undefined;
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
-      if (this.#writer.isIdle || this.#isClosed) return;
+      if (this.#writer.isIdle || this.#isClosing) return;
       // Of what the disk has refused only marks are left, and may wait.
       if (!isTaken && this.#writer.hasMarksAlone) this.#retryLater();
       else this.#start();
@@ -218,7 +219,8 @@ export class Journal {
         if (!(await this.#writer.tryWrite())) return false;
         if (this.#isCrowded) await this.#tidy(false);
       }
-      if (this.#isClosed) return true;
+      // What there is to tidy up is found again at the next start.
+      if (this.#isClosing) return true;
       await this.#writer.keepReserve();
       const hasMore = await this.#tidy(true);
       if (!hasMore && this.#writer.isIdle) return true;
@@ -278,6 +280,7 @@ export class Journal {
   /** Writes what waits, once, and closes the files. What is not written then is rejected. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    this.#isClosing = true;
     clearTimeout(this.#retry);
     this.#retry = undefined;
     if (!this.#writer.isIdle) this.#start();

@@ -14,7 +14,7 @@ import {
 import type { RecordWindow } from "./window.ts";
 
 /** How many marks are written together. */
-const CHUNK = 10_000;
+const CHUNK = 50_000;
 
 export interface DaemonRecordsParts {
   readonly store: JournalStore;

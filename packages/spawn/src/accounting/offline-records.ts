@@ -22,7 +22,7 @@ import {
 } from "./records.ts";
 
 /** How many marks are written together. */
-const CHUNK = 10_000;
+const CHUNK = 100_000;
 
 export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   readonly #lock: Fd;
@@ -106,15 +106,17 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
     for (let start = 0; start < numbers.length; start += CHUNK) {
       const chunk = numbers.slice(start, start + CHUNK);
       let left = chunk.length;
-      const written = () => {
-        left--;
-      };
       // What is refused by the disk is rejected when the journal is closed.
-      for (const number of chunk) this.#journal.mark(number, state).then(written, () => {});
-      await this.#journal.settle();
-      if (left > 0)
+      const written = Promise.all(
+        chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
+      ).catch(() => undefined);
+      const refused = new Promise<string>((resolve) => {
+        this.#journal.onTrouble = (error) => error !== undefined && resolve(error);
+      });
+      const error = await Promise.race([written.then(() => undefined), refused]);
+      if (error !== undefined && left > 0)
         throw new CommandFailure(
-          `cannot write the journal: ${this.#journal.lastError}; of the last ${left} records nothing is decided`,
+          `cannot write the journal: ${error}; of the last ${left} records nothing is decided`,
           EX_IOERR,
         );
     }
