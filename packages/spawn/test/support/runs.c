@@ -5,7 +5,8 @@
    nest     makes COUNT cgroups below each other with names of 255 control characters, as far
             down as no path can name, and uses the last
    unnest   removes what is left of them
-   RATE is how many a second at most; 0 for as many as the machine gives. */
+   RATE is how many a second at most; 0 for as many as the machine gives. leave and remove wait
+   while there are MAX_THERE in BASE: the kernel takes minutes to remove tens of thousands. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#define MAX_THERE 1500
 
 static void fail(const char *what)
 {
@@ -87,6 +90,17 @@ static void unnest(int at, const char *name)
 	remove_when_empty(at, name);
 }
 
+/* Each directory in it is a link to a directory. */
+static void wait_for_room(int base)
+{
+	struct stat st;
+	for (;;) {
+		if (fstat(base, &st) < 0) fail("fstat");
+		if (st.st_nlink < MAX_THERE) return;
+		usleep(1000);
+	}
+}
+
 static void pace(const struct timespec *start, long i, long rate)
 {
 	if (rate == 0) return;
@@ -115,6 +129,7 @@ int main(int argc, char **argv)
 		clock_gettime(CLOCK_MONOTONIC, &start);
 		for (long i = 0; i < count; i++) {
 			pace(&start, i, rate);
+			wait_for_room(base);
 			snprintf(name, sizeof name, "%s-%ld", prefix, i);
 			leave(base, name);
 			if (strcmp(mode, "remove") == 0) remove_when_empty(base, name);
