@@ -94,6 +94,18 @@ describe("formatStatus", () => {
     ]);
   });
 
+  it("says of a journal that it may be lost, and why it takes nothing", () => {
+    const place = (journal: DaemonStatus["journal"]) =>
+      formatStatus({ ...status(), journal }).find((line) => line.startsWith("journal in "));
+    const path = "/var/lib/cm4all-spawn";
+    expect(place({ path, forgetful: "tmpfs" })).toBe(
+      "journal in      /var/lib/cm4all-spawn (tmpfs: may be lost at a restart)",
+    );
+    expect(place({ path, forgetful: "overlay", problem: "ENOSPC" })).toBe(
+      "journal in      /var/lib/cm4all-spawn (overlay: may be lost at a restart): ENOSPC",
+    );
+  });
+
   it("says that no cgroups are reaped, or not at this moment", () => {
     const titles = (lines: string[]) => lines.filter((line) => line.startsWith("cgroups "));
     const { reaper: _, ...down } = status();

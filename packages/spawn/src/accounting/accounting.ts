@@ -172,11 +172,8 @@ export class Accounting {
 
   /** Takes over a changed configuration. The caller configures the sink as well. */
   configure(config: AccountingConfig): void {
-    const { directory, limitBytes } = config.journal;
-    if (directory !== this.#config.journal.directory)
-      this.#log(LOG_WARNING, "only a restart applies the change of accounting.journal");
     this.#config = config;
-    this.#store.configure(limitBytes);
+    this.#store.configure(config.journal.limitBytes);
     this.#queue.configure(config.policy);
   }
 

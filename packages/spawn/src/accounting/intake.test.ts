@@ -257,6 +257,20 @@ describe("the intake", () => {
     expect(journal.reports).toEqual([2]);
   });
 
+  it("answers the next thread no sooner, if an earlier one has told of it", async () => {
+    await start();
+    release(1);
+    intake.disconnect();
+    intake.connect(releaser());
+    release(1, { isFound: true });
+    await intake.scanned([], []);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answers).toEqual([]);
+    await journal.sync();
+    expect(answers).toEqual([1]);
+    expect(journal.reports).toEqual([1]);
+  });
+
   it("of a thread that has ended hands over what the next one does not find", async () => {
     await start();
     release(1);

@@ -345,7 +345,7 @@ export class Intake {
   }
 
   #handOver(tracked: Tracked): void {
-    if (tracked.isHandedOver || tracked.number === undefined || !tracked.isWritten) return;
+    if (tracked.isHandedOver || tracked.number === undefined) return;
     tracked.isHandedOver = true;
     this.#parts.window.add(tracked.number, tracked.fresh);
     tracked.fresh = undefined;
