@@ -3,6 +3,7 @@ export { scriptAttributes } from "./attributes.ts";
 export type { CgroupUsage, FigureName } from "./figures.ts";
 export { tryFindCgroup2 } from "./mount.ts";
 export { parseCpuTotalUsec, parsePopulated } from "./parse.ts";
+export { limitPath, MAX_PATH_BYTES } from "./path-limit.ts";
 export { CgroupReader } from "./reader.ts";
 export {
   type CgroupRecord,

@@ -2,7 +2,7 @@
  * The reaper on its thread: connects the watched tree, the decisions and the files of
  * the cgroups with the thread's event loop.
  */
-import { type CgroupSnapshot, type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
+import { type CgroupSnapshot, type EncodedRecord, encodeRecord, limitPath } from "@cm4all/cgroup";
 import { EPOLLIN, errorText, Inotify, textOf } from "@cm4all/linux";
 import { LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
@@ -230,7 +230,14 @@ export class Reaper {
   }
 
   #record(node: Node, snapshot: CgroupSnapshot): EncodedRecord {
-    return encodeRecord({ snapshot, xattrs: this.#xattrs.of(node) });
+    const record = { snapshot, xattrs: this.#xattrs.of(node) };
+    const limited = limitPath(record);
+    if (limited !== record)
+      this.#complaints.complain(
+        "path",
+        "a cgroup's path is longer than 1 MiB: it is accounted as one above it, with its own figures",
+      );
+    return encodeRecord(limited);
   }
 
   #released(

@@ -1,6 +1,7 @@
 /* Makes cgroups in which a process comes and goes, for tests of many of them.
    usage: runs MODE BASE PREFIX COUNT RATE
    leave    makes BASE/PREFIX-0, ...; prints a line "PREFIX-0 INODE" for each that was used
+   churn    makes COUNT of them and uses them again and again, until it is killed
    remove   removes each as soon as its process has left, as some spawners do
    nest     makes COUNT cgroups below each other with names of 255 control characters, as far
             down as no path can name, and uses the last
@@ -21,6 +22,8 @@
 #include <unistd.h>
 
 #define MAX_THERE 1500
+
+static int is_quiet;
 
 static void fail(const char *what)
 {
@@ -59,7 +62,7 @@ static void leave(int base, const char *name)
 		used = try_use(fd);
 		close(fd);
 	}
-	printf("%s %llu\n", name, (unsigned long long)st.st_ino);
+	if (!is_quiet) printf("%s %llu\n", name, (unsigned long long)st.st_ino);
 }
 
 static void remove_when_empty(int base, const char *name)
@@ -127,10 +130,11 @@ int main(int argc, char **argv)
 	else {
 		struct timespec start;
 		clock_gettime(CLOCK_MONOTONIC, &start);
-		for (long i = 0; i < count; i++) {
+		is_quiet = strcmp(mode, "churn") == 0;
+		for (long i = 0; is_quiet || i < count; i++) {
 			pace(&start, i, rate);
 			wait_for_room(base);
-			snprintf(name, sizeof name, "%s-%ld", prefix, i);
+			snprintf(name, sizeof name, "%s-%ld", prefix, i % count);
 			leave(base, name);
 			if (strcmp(mode, "remove") == 0) remove_when_empty(base, name);
 		}
