@@ -3,6 +3,7 @@ export { scriptAttributes } from "./attributes.ts";
 export type { CgroupUsage, FigureName } from "./figures.ts";
 export { tryFindCgroup2 } from "./mount.ts";
 export { parseCpuTotalUsec, parsePopulated } from "./parse.ts";
+export { limitPath, MAX_PATH_BYTES } from "./path-limit.ts";
 export { CgroupReader } from "./reader.ts";
 export {
   type CgroupRecord,
@@ -14,5 +15,6 @@ export {
   withReport,
   type XattrTable,
 } from "./record.ts";
+export { recordSize, tableSize } from "./record-size.ts";
 export type { CgroupMeasurement, CgroupSnapshot } from "./snapshot.ts";
 export { limitXattrs, readXattrs } from "./xattrs.ts";

@@ -36,6 +36,12 @@ class Memory implements JournalDirectory {
       async close() {},
     };
   }
+  reopen(name: string): Promise<JournalFile> {
+    return this.open(name);
+  }
+  async freeBytes(): Promise<number> {
+    return 0;
+  }
   async rename(from: string, to: string): Promise<void> {
     const bytes = this.files.get(from);
     if (bytes === undefined) throw new Error(`no file ${from}`);

@@ -7,7 +7,7 @@
  */
 
 import { isErrno } from "@cm4all/linux";
-import type { JournalDirectory } from "./directory.ts";
+import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { encodeFrames, type Frame, FrameKind, frameSize } from "./frame.ts";
 import { RecordState, RecordTable } from "./record-table.ts";
 import { encodeHeader, readSegment } from "./segment.ts";
@@ -16,11 +16,16 @@ import {
   indexOf,
   type Segment,
   type Segments,
+  sequenceOf,
   TEMPORARY_SUFFIX,
 } from "./segments.ts";
 
-/** Segments are rewritten when at least this share of their records is done with. */
-const WORTHWHILE = 0.5;
+/** What of a segment is kept. */
+interface Collected {
+  readonly kept: readonly Frame[];
+  readonly dropped: number;
+  readonly isWhole: boolean;
+}
 
 export class Compaction {
   readonly #directory: JournalDirectory;
@@ -58,8 +63,7 @@ export class Compaction {
     for (const segment of this.#segments.all()) {
       if (segment === active || !segment.isStale) continue;
       segment.isStale = false;
-      const { live, present } = segment.table;
-      if (present > 0 && present - live < present * WORTHWHILE) continue;
+      if (!segment.isWorthRewriting) continue;
       await this.#rewrite(segment);
       return true;
     }
@@ -89,12 +93,15 @@ export class Compaction {
   }
 
   async #rewrite(segment: Segment): Promise<void> {
-    const { kept, dropped } = await this.#collect(segment);
-    if (kept.length === 0) return this.#remove(segment);
+    const collected = await this.#collect(segment);
+    // Somebody has removed it: whoever wants its records will hear of that.
+    if (collected === undefined) return;
+    const { kept, dropped, isWhole } = collected;
+    if (kept.length === 0 && segment.table.live === 0) return this.#remove(segment);
     // As after each start, if it holds nothing but marks that are needed.
     if (dropped === 0) return;
     // The damage would be lost with the file; it is small, and rare.
-    if (segment.isDamaged) return;
+    if (segment.isDamaged || !isWhole) return;
     const header = encodeHeader(segment.sequence);
     const bytes = Buffer.concat([header, encodeFrames(kept)]);
     const name = `${segment.name}${TEMPORARY_SUFFIX}`;
@@ -113,12 +120,20 @@ export class Compaction {
     // States may have changed meanwhile: they are taken from the old table now.
     const table = new RecordTable();
     segment.marked.clear();
+    segment.marks = 0;
+    segment.obsoleteMarks = 0;
     let offset = header.length;
     for (const { kind, number, payload } of kept) {
       const index = indexOf(number);
       const state = segment.table.state(index) ?? RecordState.GONE;
-      if (kind === FrameKind.RECORD) table.add(index, offset, state);
-      else segment.addMark(number);
+      if (kind === FrameKind.RECORD) {
+        table.add(index, offset, state);
+        const markedIn = segment.table.markedIn(index);
+        if (markedIn !== undefined) table.setMarkedIn(index, markedIn);
+      } else {
+        segment.marks++;
+        if (sequenceOf(number) !== segment.sequence) segment.marked.add(sequenceOf(number));
+      }
       offset += frameSize(payload.length);
     }
     segment.table = table;
@@ -128,27 +143,52 @@ export class Compaction {
     await this.#sync();
   }
 
-  /** Returns the frames that are still needed, with copies of their payloads, and how many are not. */
-  async #collect(segment: Segment): Promise<{ kept: Frame[]; dropped: number }> {
-    const kept: Frame[] = [];
+  /**
+   * Returns the frames that are still needed, with copies of their payloads, how many are
+   * not, and whether all that is needed was there; undefined if the file was removed.
+   */
+  async #collect(segment: Segment): Promise<Collected | undefined> {
+    const kept = new Map<string, Frame>();
     let dropped = 0;
-    const file = await this.#directory.open(segment.name);
+    let records = 0;
+    const file = await this.#tryOpen(segment);
+    if (file === undefined) return undefined;
+    const { live } = segment.table;
     try {
-      await readSegment(file, (frame) => {
-        if (this.#isNeeded(frame, segment))
-          kept.push({ ...frame, payload: Buffer.from(frame.payload) });
-        else dropped++;
+      const { damagedBytes } = await readSegment(file, (frame) => {
+        const { kind, number, payload } = frame;
+        if (!this.#isNeeded(frame, segment)) dropped++;
+        else {
+          if (kind === FrameKind.RECORD) records++;
+          // Of several marks of a record the last one counts, at its place.
+          const key = `${kind} ${number}`;
+          if (kept.delete(key)) dropped++;
+          kept.set(key, { ...frame, payload: Buffer.from(payload) });
+        }
       });
+      if (damagedBytes > 0) segment.isDamaged = true;
+      return { kept: [...kept.values()], dropped, isWhole: records >= live };
     } finally {
       await file.close();
     }
-    return { kept, dropped };
+  }
+
+  async #tryOpen({ name }: Segment): Promise<JournalFile | undefined> {
+    try {
+      return await this.#directory.open(name);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
   }
 
   #isNeeded({ kind, number }: Frame, segment: Segment): boolean {
     const state = this.#segments.state(number);
     const isLive = state !== undefined && state !== RecordState.GONE;
     if (kind === FrameKind.RECORD) return isLive;
+    const markedIn = this.#segments.markedIn(number);
+    // A later one stands in another file.
+    if (markedIn !== undefined && markedIn !== segment.sequence) return false;
     // A mark of a record in another file is needed as long as that file holds the record.
     return this.#segments.find(number) === segment ? isLive : state !== undefined;
   }

@@ -3,7 +3,7 @@
  * a power failure leaves can only be tried on a simulated disk.
  */
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 /** An open file; its owner closes it. All methods throw Node's system errors. */
@@ -25,12 +25,17 @@ export interface JournalDirectory {
   list(): Promise<string[]>;
   /** Makes a file for writing and reading. @throws EEXIST */
   create(name: string): Promise<JournalFile>;
+  /** Opens a file for reading. */
   open(name: string): Promise<JournalFile>;
+  /** Opens a file that is there for writing and reading. */
+  reopen(name: string): Promise<JournalFile>;
   /** Puts a file in another one's place. */
   rename(from: string, to: string): Promise<void>;
   remove(name: string): Promise<void>;
   /** Returns when the names in it are on the disk. @see fsync(2) */
   sync(): Promise<void>;
+  /** Returns how much room its disk has. @see statfs(2) */
+  freeBytes(): Promise<number>;
 }
 
 /** Files hold what customers' processes have used and are called: nobody else reads them. */
@@ -101,6 +106,11 @@ export class DiskDirectory implements JournalDirectory {
     return new OpenFile(await open(join(this.path, name), flags));
   }
 
+  async reopen(name: string): Promise<JournalFile> {
+    const flags = constants.O_RDWR | constants.O_NOFOLLOW;
+    return new OpenFile(await open(join(this.path, name), flags));
+  }
+
   rename(from: string, to: string): Promise<void> {
     return rename(join(this.path, from), join(this.path, to));
   }
@@ -116,5 +126,10 @@ export class DiskDirectory implements JournalDirectory {
     } finally {
       await handle.close();
     }
+  }
+
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.path);
+    return bavail * bsize;
   }
 }

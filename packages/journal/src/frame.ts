@@ -86,6 +86,11 @@ export function tryReadFrame(bytes: Buffer, offset: number): Frame | "incomplete
   return { kind, number, payload: bytes.subarray(offset + FRAME_HEADER_SIZE, end) };
 }
 
+/** Returns the size of the payload of the frame that begins here, of which there is more than the header. */
+export function payloadSize(bytes: Buffer): number {
+  return bytes.readUInt32LE(20);
+}
+
 function frameKind(value: number): FrameKind | undefined {
   return Object.values(FrameKind).find((kind) => kind === value);
 }

@@ -4,7 +4,7 @@ import { Journal } from "./journal.ts";
 import { RecordState } from "./record-table.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 
-const OPTIONS = { limitBytes: 64 * 1024 * 1024, segmentBytes: 4096 };
+const OPTIONS = { limitBytes: 64 * 1024 * 1024, segmentBytes: 4096, reserveBytes: 2048 };
 
 function seeded(seed: number): () => number {
   let state = seed;
@@ -113,7 +113,11 @@ describe("a journal", () => {
   it("refuses what is too much, and takes marks all the same", async () => {
     const disk = new SimulatedDisk(seeded(3));
     const limitBytes = 1024 * 1024 + 20_000;
-    const journal = await Journal.open(disk, { limitBytes, segmentBytes: 4096 });
+    const journal = await Journal.open(disk, {
+      limitBytes,
+      segmentBytes: 4096,
+      reserveBytes: 2048,
+    });
     const numbers: number[] = [];
     let refusal: unknown;
     while (refusal === undefined)
@@ -140,8 +144,8 @@ describe("after damage", () => {
     for (let i = 0; i < 6; i++) numbers.push(await journal.append(payload(`record ${i}`)));
     await journal.mark(numbers[2] ?? 0, RecordState.GONE);
     await journal.close();
-    const [[name, { cached }] = ["", { cached: Buffer.alloc(0) }]] = [...disk.files()];
-    return { disk, name, bytes: Buffer.from(cached) };
+    const name = "00000001.journal";
+    return { disk, name, bytes: Buffer.from(disk.files().get(name)?.cached ?? []) };
   }
 
   it("cut off at any byte, what is whole before is there, and no start fails", async () => {
@@ -204,6 +208,7 @@ async function torture(seed: number): Promise<void> {
   const random = seeded(seed);
   const disk = new SimulatedDisk(random);
   const faultRate = random() < 0.5 ? 0 : 0.05;
+  const isSmall = random() < 0.3;
   /** What is certain of each record. */
   const promised = new Map<string, { states: Set<RecordState> }>();
   /** Not confirmed: they may be there or not, once. */
@@ -212,7 +217,12 @@ async function torture(seed: number): Promise<void> {
 
   for (let life = 0; life < 4; life++) {
     disk.fail = () => undefined;
-    const journal = await Journal.open(disk, { limitBytes: 1e9, segmentBytes: 1024 });
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    const journal = await Journal.open(disk, {
+      limitBytes: 1e9,
+      segmentBytes: 1024,
+      reserveBytes: 1024,
+    });
     const found = await contents(journal);
     for (const [id, states] of found) {
       if (states.length > 1) throw new Error(`${id} stands ${states.length} times`);
@@ -237,6 +247,7 @@ async function torture(seed: number): Promise<void> {
 
     disk.fail = (call) =>
       random() < faultRate ? (call === "write" && random() < 0.5 ? "ENOSPC" : "EIO") : undefined;
+    if (isSmall) disk.capacityBytes = 2000 + random() * 8000;
     const steps = 20 + Math.floor(random() * 150);
     const work: Promise<unknown>[] = [];
     const append = (id: string) => {
@@ -285,6 +296,7 @@ async function torture(seed: number): Promise<void> {
     else if (end < 0.8) disk.kill();
     else {
       disk.fail = () => undefined;
+      disk.capacityBytes = Number.POSITIVE_INFINITY;
       await journal.settle();
     }
     await journal.close();

@@ -2,106 +2,58 @@
  * A journal of records on disk: a record that was appended is there after a crash and a
  * power failure, until it is marked as done with.
  *
- * Invariants:
- * - A promise of `append` or `mark` resolves after a sync that covers it.
- * - One sync serves all that came while the one before it ran.
- * - Nothing is written behind a write or sync that failed: a file whose sync has failed
- *   may have lost pages that the kernel takes for written, and a second sync would not
- *   tell (fsync(2), NOTES). The segment is left and a new one begun.
- * - What a failed append may have left on the disk is marked as gone, on the disk, before
- *   anything else is written. So no record stands twice.
+ * Invariant: a promise of `append` or `mark` resolves after a sync that covers it.
  */
-import { errorText, isErrno } from "@cm4all/linux";
+import { errorText } from "@cm4all/linux";
 import { Compaction } from "./compaction.ts";
-import type { JournalDirectory, JournalFile } from "./directory.ts";
-import { JournalClosed, JournalError, JournalFull, NoRecord } from "./errors.ts";
-import { encodeFrames, type Frame, FrameKind, frameSize, MAX_PAYLOAD_SIZE } from "./frame.ts";
-import { RecordState } from "./record-table.ts";
-import {
-  encodeHeader,
-  markFrame,
-  readRecord,
-  readSegment,
-  tryDecodeMark,
-  UnknownSegment,
-} from "./segment.ts";
-import { type Damage, indexOf, recordNumber, type Segment, Segments } from "./segments.ts";
+import type { JournalDirectory } from "./directory.ts";
+import { JournalClosed, JournalError, JournalFull } from "./errors.ts";
+import { FrameKind, frameSize, MAX_PAYLOAD_SIZE } from "./frame.ts";
+import { type Entry, Reader, type ReadRecord } from "./reader.ts";
+import type { RecordState } from "./record-table.ts";
+import { Reserve } from "./reserve.ts";
+import { markFrame } from "./segment.ts";
+import { type Damage, recordNumber, Segments } from "./segments.ts";
+import { type Operation, takeNumber, Writer } from "./writer.ts";
 
 export interface JournalOptions {
   /** Appends are refused beyond this many bytes; marks are always taken. */
   readonly limitBytes: number;
   /** A new segment is begun when one is as large as this. */
   readonly segmentBytes: number;
+  /** So much of the disk is kept for marks, besides. */
+  readonly reserveBytes: number;
 }
 
 export const DEFAULT_OPTIONS: JournalOptions = {
   limitBytes: 1024 * 1024 * 1024,
   segmentBytes: 16 * 1024 * 1024,
+  // The records of a segment have their marks in it: then the segment's room is free.
+  reserveBytes: 4 * 1024 * 1024,
 };
 
 /** Bytes of the limit that appends leave to marks. */
-const RESERVE_BYTES = 1024 * 1024;
-/** Bytes that one sync covers at most, unless a single frame is larger. */
-const BATCH_BYTES = 4 * 1024 * 1024;
+const MARK_BYTES = 1024 * 1024;
 /** How long marks wait after a failure until they are tried again. */
 const RETRY_MS = 1000;
 
-interface Operation {
-  /** Made when it is written, for the segment in which it will stand. */
-  readonly frame: (active: Active) => Frame;
-  /** Of the frame in bytes. */
-  readonly size: number;
-  /** Whether it is tried again until the disk takes it. */
-  readonly isMark: boolean;
-  /** It is on the disk. */
-  readonly confirm: (frame: Frame) => void;
-  readonly reject: (error: JournalError) => void;
-}
-
-/** Where frames are written. */
-interface Active {
-  readonly segment: Segment;
-  readonly file: JournalFile;
-  nextIndex: number;
-}
-
-/** A record or a mark as it stands in the journal. */
-export type Entry =
-  | {
-      readonly kind: "record";
-      readonly number: number;
-      readonly state: RecordState;
-      /** Valid during the call. */
-      readonly payload: Buffer;
-    }
-  | {
-      readonly kind: "mark";
-      readonly number: number;
-      readonly state: RecordState;
-      readonly note: string;
-    };
-
 export class Journal {
-  readonly #directory: JournalDirectory;
   #options: JournalOptions;
   readonly #segments: Segments;
   readonly #compaction: Compaction;
-  #active: Active | undefined;
-  #queue: Operation[] = [];
+  readonly #writer: Writer;
+  readonly #reader: Reader;
   #queuedRecordBytes = 0;
   #work: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
-  /** Numbers of records that a failed append may have left on the disk. */
-  #disowned: number[] = [];
+  #isClosing = false;
   #isClosed = false;
   #lastError: string | undefined;
-  /** Settled when the reading that was asked for last is done. */
-  #lastRead: Promise<unknown> = Promise.resolve();
-  /** The segment that was read last. */
-  #reading: { readonly segment: Segment; readonly file: JournalFile } | undefined;
 
   /** Told when `lastError` changes. */
   onTrouble: ((error: string | undefined) => void) | undefined;
+  /** Told of damage that is found later; for the log. */
+  onDamage: ((damage: Damage) => void) | undefined;
 
   /** What was damaged when the journal was opened; for the log. */
   readonly damage: readonly Damage[];
@@ -110,13 +62,18 @@ export class Journal {
     directory: JournalDirectory,
     options: JournalOptions,
     segments: Segments,
+    reserve: Reserve,
     damage: readonly Damage[],
   ) {
-    this.#directory = directory;
     this.#options = options;
     this.#segments = segments;
     this.damage = damage;
-    this.#compaction = new Compaction(directory, segments, (segment) => this.#forgetFile(segment));
+    const tell = (error: string | undefined) => this.#tell(error);
+    this.#writer = new Writer(directory, segments, options.segmentBytes, reserve, tell);
+    this.#reader = new Reader(directory, segments, (each) => this.onDamage?.(each));
+    this.#compaction = new Compaction(directory, segments, (segment) =>
+      this.#reader.forgetFile(segment),
+    );
   }
 
   /**
@@ -128,8 +85,10 @@ export class Journal {
     options: JournalOptions = DEFAULT_OPTIONS,
   ): Promise<Journal> {
     const segments = new Segments();
-    const damage = await segments.load(directory);
-    const journal = new Journal(directory, options, segments, damage);
+    const names = await directory.list();
+    const damage = await segments.load(directory, names);
+    const reserve = new Reserve(directory, options.reserveBytes, names);
+    const journal = new Journal(directory, options, segments, reserve, damage);
     journal.#start();
     return journal;
   }
@@ -153,7 +112,7 @@ export class Journal {
     return this.#options.limitBytes;
   }
 
-  /** Bytes on the disk. */
+  /** Bytes on the disk, without the reserve. */
   get bytes(): number {
     return this.#segments.bytes;
   }
@@ -190,14 +149,11 @@ export class Journal {
       if (payload.length > MAX_PAYLOAD_SIZE)
         return reject(new JournalError(`a record of ${payload.length} bytes is too large`));
       const { limitBytes } = this.#options;
-      if (this.bytes + this.#queuedRecordBytes + size > limitBytes - RESERVE_BYTES)
+      if (this.bytes + this.#queuedRecordBytes + size > limitBytes - MARK_BYTES)
         return reject(new JournalFull(`the journal holds as much as it may: ${limitBytes} bytes`));
       this.#queuedRecordBytes += size;
       this.#add({
-        frame: (active) => {
-          const number = recordNumber(active.segment.sequence, active.nextIndex++);
-          return { kind: FrameKind.RECORD, number, payload };
-        },
+        frame: (active) => ({ kind: FrameKind.RECORD, number: takeNumber(active), payload }),
         size,
         isMark: false,
         confirm: ({ number }) => {
@@ -229,7 +185,7 @@ export class Journal {
   }
 
   #add(operation: Operation): void {
-    this.#queue.push(operation);
+    this.#writer.add(operation);
     this.#start();
   }
 
@@ -239,9 +195,9 @@ export class Journal {
     this.#retry = undefined;
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
-      if (this.#queue.length === 0 || this.#isClosed) return;
+      if (this.#writer.isIdle || this.#isClosing) return;
       // Of what the disk has refused only marks are left, and may wait.
-      if (!isTaken && this.#queue.every(({ isMark }) => isMark)) this.#retryLater();
+      if (!isTaken && this.#writer.hasMarksAlone) this.#retryLater();
       else this.#start();
     });
   }
@@ -259,13 +215,15 @@ export class Journal {
    */
   async #run(): Promise<boolean> {
     for (;;) {
-      while (this.#queue.length > 0) {
-        if (!(await this.#tryWrite(this.#takeBatch()))) return false;
+      while (!this.#writer.isIdle) {
+        if (!(await this.#writer.tryWrite())) return false;
         if (this.#isCrowded) await this.#tidy(false);
       }
-      if (this.#isClosed) return true;
+      // What there is to tidy up is found again at the next start.
+      if (this.#isClosing) return true;
+      await this.#writer.keepReserve();
       const hasMore = await this.#tidy(true);
-      if (!hasMore && this.#queue.length === 0) return true;
+      if (!hasMore && this.#writer.isIdle) return true;
     }
   }
 
@@ -276,7 +234,7 @@ export class Journal {
 
   /** Makes room, one segment. Returns whether there was something to do. */
   async #tidy(isIdle: boolean): Promise<boolean> {
-    const active = this.#active?.segment;
+    const active = this.#writer.segment;
     try {
       if (await this.#compaction.tryRemove(active)) return true;
       const isNeeded = isIdle || this.bytes > this.#options.limitBytes / 2;
@@ -288,189 +246,30 @@ export class Journal {
     }
   }
 
-  #takeBatch(): Operation[] {
-    let size = 0;
-    let count = 0;
-    for (const operation of this.#queue) {
-      if (count > 0 && size + operation.size > BATCH_BYTES) break;
-      size += operation.size;
-      count++;
-    }
-    return this.#queue.splice(0, count);
-  }
-
-  /** Returns false if the disk does not take it: marks are back in the queue then. */
-  async #tryWrite(batch: readonly Operation[]): Promise<boolean> {
-    let active: Active | undefined;
-    const frames: Frame[] = [];
-    try {
-      active = await this.#prepare();
-      for (const { frame } of batch) frames.push(frame(active));
-      const bytes = encodeFrames(frames);
-      await active.file.write(bytes, active.segment.bytes);
-      await active.file.sync();
-    } catch (error) {
-      if (active !== undefined) this.#disown(active.segment, frames);
-      await this.#leave();
-      this.#refuse(batch, error);
-      return false;
-    }
-    this.#tell(undefined);
-    const { segment } = active;
-    for (const [i, frame] of frames.entries()) {
-      const { kind, number, payload } = frame;
-      if (kind === FrameKind.RECORD) segment.table.add(indexOf(number), segment.bytes);
-      else segment.addMark(number);
-      segment.bytes += frameSize(payload.length);
-      batch[i]?.confirm(frame);
-    }
-    return true;
-  }
-
-  /** The segment's file may hold these frames, or may not. */
-  #disown(segment: Segment, frames: readonly Frame[]): void {
-    let offset = segment.bytes;
-    for (const { kind, number, payload } of frames) {
-      if (kind === FrameKind.RECORD) {
-        segment.table.add(indexOf(number), offset, RecordState.GONE);
-        this.#disowned.push(number);
-      }
-      offset += frameSize(payload.length);
-    }
-    segment.isStale = true;
-  }
-
   #tell(error: string | undefined): void {
     const isNew = this.#lastError !== error;
     this.#lastError = error;
     if (isNew) this.onTrouble?.(error);
   }
 
-  /** Marks go back into the queue; records are their callers'. */
-  #refuse(batch: readonly Operation[], error: unknown): void {
-    this.#tell(errorText(error));
-    this.#queue.unshift(...batch.filter(({ isMark }) => isMark));
-    for (const { isMark, reject } of batch)
-      if (!isMark)
-        reject(new JournalError(`cannot write the journal: ${errorText(error)}`, { cause: error }));
-  }
-
-  /** Returns where to write, after what was disowned is marked as gone on the disk. */
-  async #prepare(): Promise<Active> {
-    if (this.#active !== undefined && this.#active.segment.bytes < this.#options.segmentBytes)
-      return this.#active;
-    await this.#leave();
-    const segment = this.#segments.append();
-    try {
-      const file = await this.#directory.create(segment.name);
-      this.#active = { segment, file, nextIndex: 0 };
-      const disowned = this.#disowned.map((number) => markFrame(number, RecordState.GONE));
-      const bytes = Buffer.concat([encodeHeader(segment.sequence), encodeFrames(disowned)]);
-      await file.write(bytes, 0);
-      await file.sync();
-      await this.#directory.sync();
-      segment.bytes = bytes.length;
-      for (const number of this.#disowned) segment.addMark(number);
-      this.#disowned = [];
-      return this.#active;
-    } catch (error) {
-      await this.#leave();
-      this.#segments.remove(segment);
-      // It has nothing in it that counts.
-      await this.#directory.remove(segment.name).catch(() => undefined);
-      throw error;
-    }
-  }
-
-  /** Ends the writing of a segment. */
-  async #leave(): Promise<void> {
-    const active = this.#active;
-    this.#active = undefined;
-    // What close(2) could still report was reported by the sync.
-    await active?.file.close().catch(() => undefined);
-  }
-
   /** Returns a record. @throws NoRecord if it is gone or damaged; system errors */
-  async read(number: number): Promise<Buffer> {
-    // One after the other: they share an open file, which each may change.
-    const read = this.#lastRead.then(() => this.#read(number));
-    this.#lastRead = read.catch(() => undefined);
-    return read;
+  read(number: number): Promise<Buffer> {
+    return this.#reader.read(number);
   }
 
-  async #read(number: number): Promise<Buffer> {
-    for (;;) {
-      const { table } = this.#segments.find(number) ?? {};
-      try {
-        return await this.#tryRead(number);
-      } catch (error) {
-        // Right if the file was rewritten meanwhile: then it stands elsewhere.
-        if (!(error instanceof NoRecord)) throw error;
-        if (this.#segments.find(number)?.table === table) throw error;
-      }
-    }
+  /** See Reader.readOn. */
+  readOn(after: number, visit: (record: ReadRecord) => boolean): Promise<void> {
+    return this.#reader.readOn(after, visit);
   }
 
-  async #tryRead(number: number): Promise<Buffer> {
-    const segment = this.#segments.find(number);
-    const offset = segment?.table.offset(indexOf(number));
-    if (segment === undefined || offset === undefined)
-      throw new NoRecord(`there is no record ${number}`);
-    return readRecord(await this.#openForReading(segment), offset, number);
+  /** See Reader.visit. */
+  visit(visit: (entry: Entry) => void): Promise<void> {
+    return this.#reader.visit(visit);
   }
 
-  async #openForReading(segment: Segment): Promise<JournalFile> {
-    if (this.#reading?.segment === segment) return this.#reading.file;
-    const { table } = segment;
-    const file = await this.#tryOpen(segment);
-    if (file === undefined) throw new NoRecord(`${segment.name} was removed`);
-    await this.#reading?.file.close();
-    // If the segment was rewritten meanwhile, this is the file of before.
-    this.#reading = segment.table === table ? { segment, file } : undefined;
-    if (this.#reading !== undefined) return file;
-    await file.close();
-    return this.#openForReading(segment);
-  }
-
-  #forgetFile(segment: Segment): void {
-    if (this.#reading?.segment !== segment) return;
-    void this.#reading.file.close().catch(() => undefined);
-    this.#reading = undefined;
-  }
-
-  /**
-   * Reads the journal from its beginning and calls `visit` for each record that is not
-   * done with, and for each mark of one. Notes stand in the marks, of which the last counts.
-   */
-  async visit(visit: (entry: Entry) => void): Promise<void> {
-    for (const segment of this.#segments.all()) {
-      const file = await this.#tryOpen(segment);
-      if (file === undefined) continue;
-      try {
-        await readSegment(file, ({ kind, number, payload }) => {
-          const state = this.state(number);
-          if (state === undefined || state === RecordState.GONE) return;
-          if (kind === FrameKind.RECORD) visit({ kind: "record", number, state, payload });
-          const mark = kind === FrameKind.MARK ? tryDecodeMark(payload) : undefined;
-          if (mark !== undefined) visit({ kind: "mark", number, ...mark });
-        });
-      } catch (error) {
-        // Of a newer version: `damage` has told of it, and the others are read all the same.
-        if (!(error instanceof UnknownSegment)) throw error;
-      } finally {
-        await file.close();
-      }
-    }
-  }
-
-  /** Returns undefined if the segment was removed: by us if it is done with, else by somebody else. */
-  async #tryOpen(segment: Segment): Promise<JournalFile | undefined> {
-    try {
-      return await this.#directory.open(segment.name);
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) return undefined;
-      throw error;
-    }
+  /** Returns the notes of the latest marks of records. @throws system errors */
+  notes(numbers: readonly number[]): Promise<Map<number, string>> {
+    return this.#reader.notes(numbers);
   }
 
   /** Returns when what was asked for so far is written, or the disk has refused it. */
@@ -481,16 +280,15 @@ export class Journal {
   /** Writes what waits, once, and closes the files. What is not written then is rejected. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
+    this.#isClosing = true;
     clearTimeout(this.#retry);
     this.#retry = undefined;
-    if (this.#queue.length > 0) this.#start();
+    if (!this.#writer.isIdle) this.#start();
     await this.settle();
     this.#isClosed = true;
     clearTimeout(this.#retry);
-    await this.#leave();
-    await this.#reading?.file.close();
-    this.#reading = undefined;
-    for (const { reject } of this.#queue) reject(new JournalClosed("the journal is closed"));
-    this.#queue = [];
+    await this.#writer.leave();
+    await this.#reader.close();
+    this.#writer.rejectAll(new JournalClosed("the journal is closed"));
   }
 }

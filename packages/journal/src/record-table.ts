@@ -1,6 +1,7 @@
 /**
- * Where the records of a segment stand and what state they are in. A million records
- * wait in a long outage, so a record costs five bytes here and no object.
+ * Where the records of a segment stand, what state they are in, and where the mark is
+ * that says so. A million records wait in a long outage, so a record costs five bytes here
+ * and no object, and four more once one of its segment is marked as anything but gone.
  */
 
 /** The state of a record in the journal. */
@@ -32,6 +33,8 @@ export class RecordTable {
   /** By the record's index in its segment; 0 (the segment's header) if it is not in the file. */
   #offsets = new Uint32Array(64);
   #states = new Uint8Array(64);
+  /** By index, the sequence number of the segment that has its latest mark; 0 if there is none. */
+  #marks: Uint32Array | undefined;
   #length = 0;
   #present = 0;
   /** How many records have each state. */
@@ -76,6 +79,10 @@ export class RecordTable {
     const states = new Uint8Array(size);
     states.set(this.#states);
     this.#states = states;
+    if (this.#marks === undefined) return;
+    const marks = new Uint32Array(size);
+    marks.set(this.#marks);
+    this.#marks = marks;
   }
 
   /** Returns whether the file holds the record, done with or not. */
@@ -86,6 +93,23 @@ export class RecordTable {
   /** Returns where the record's frame begins; undefined if the file does not hold it. */
   offset(index: number): number | undefined {
     return this.has(index) ? this.#offsets[index] : undefined;
+  }
+
+  /** Returns the sequence number of the segment with the record's latest mark; undefined if none is known. */
+  markedIn(index: number): number | undefined {
+    const sequence = this.has(index) ? this.#marks?.[index] : undefined;
+    return sequence === 0 ? undefined : sequence;
+  }
+
+  /**
+   * Notes where the latest mark of a record is. Most records are marked once, as gone: of
+   * them nothing has to be known.
+   */
+  setMarkedIn(index: number, sequence: number): void {
+    if (!this.has(index)) return;
+    if (this.#marks === undefined && this.state(index) === RecordState.GONE) return;
+    this.#marks ??= new Uint32Array(this.#offsets.length);
+    this.#marks[index] = sequence;
   }
 
   state(index: number): RecordState | undefined {

@@ -8,8 +8,10 @@ import {
   FrameKind,
   frameSize,
   nextFrameOffset,
+  payloadSize,
   tryReadFrame,
 } from "./frame.ts";
+import { PatientReader } from "./patient-reader.ts";
 import { type RecordState, tryRecordState } from "./record-table.ts";
 
 /** The version of the format that this program writes, and the newest that it reads. */
@@ -64,6 +66,7 @@ export async function readSegment(
   visit: (frame: Frame, offset: number) => void,
 ): Promise<Findings> {
   const findings: Findings = { damagedBytes: 0, tornBytes: 0, end: 0 };
+  const source = new PatientReader(file);
   // One buffer for all: those of a gigabyte would lie around until the next collection.
   let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   let window = buffer.subarray(0, 0);
@@ -106,12 +109,14 @@ export async function readSegment(
     const rest = Math.max(0, window.length - offset);
     if (rest === buffer.length) buffer = Buffer.concat([buffer], 2 * rest);
     else if (rest > 0) buffer.copyWithin(0, offset, window.length);
-    const length = await file.read(buffer.subarray(rest), base + rest);
+    const length = await source.read(buffer.subarray(rest), base + rest);
     if (length === 0) isAtEnd = true;
     window = buffer.subarray(0, rest + length);
   }
   findings.tornBytes = suspectBytes;
   if (!hasHeader && findings.end > 0) findings.damagedBytes += 1;
+  // Also if it was the end of the file that could not be read.
+  findings.damagedBytes = Math.max(findings.damagedBytes, source.unreadableBytes);
   return findings;
 }
 
@@ -127,22 +132,26 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns the record at `offset`. @throws NoRecord if it is no whole frame of that number */
+/**
+ * Returns the record at `offset`.
+ * @throws NoRecord if it is no whole frame of that number; system errors of reading
+ */
 export async function readRecord(
   file: JournalFile,
   offset: number,
   number: number,
 ): Promise<Buffer> {
+  const source = new PatientReader(file);
   let bytes = Buffer.allocUnsafe(4096);
   for (;;) {
-    const length = await file.read(bytes, offset);
+    const length = await source.read(bytes, offset);
     const frame = tryReadFrame(bytes.subarray(0, length), 0);
     if (frame === "incomplete" && length === bytes.length) {
-      bytes = Buffer.allocUnsafe(bytes.length * 4);
+      bytes = Buffer.allocUnsafe(frameSize(payloadSize(bytes)));
       continue;
     }
     if (frame === undefined || frame === "incomplete" || frame.number !== number)
-      throw new NoRecord(`record ${number} is damaged on the disk`);
+      throw source.error ?? new NoRecord(`record ${number} is damaged on the disk`);
     return frame.payload;
   }
 }

@@ -55,10 +55,15 @@ export class Segment {
     this.name = segmentName(sequence);
   }
 
-  /** It holds a mark of that record. */
-  addMark(number: number): void {
-    const sequence = sequenceOf(number);
-    if (sequence !== this.sequence) this.marked.add(sequence);
+  /** How many marks it holds, and how many of them are followed by a later one of their record. */
+  marks = 0;
+  obsoleteMarks = 0;
+
+  /** Whether to rewrite it saves enough: at least half of its records or marks are not needed. */
+  get isWorthRewriting(): boolean {
+    const { present, live } = this.table;
+    if (present === 0 || 2 * live <= present) return true;
+    return this.marks > 0 && 2 * this.obsoleteMarks >= this.marks;
   }
 }
 
@@ -66,6 +71,11 @@ export class Segment {
 export interface Damage {
   readonly file: string;
   readonly what: string;
+}
+
+/** Returns what to tell of a segment of which so many bytes cannot be used. */
+export function damageOf({ name }: Segment, bytes: number): Damage {
+  return { file: name, what: `${bytes} damaged bytes` };
 }
 
 export class Segments {
@@ -115,6 +125,26 @@ export class Segments {
       if (each.marked.has(segment.sequence)) each.isStale = true;
   }
 
+  /** `segment` holds a mark of that record, the latest one. */
+  addMark(segment: Segment, number: number): void {
+    const sequence = sequenceOf(number);
+    segment.marks++;
+    if (sequence !== segment.sequence) segment.marked.add(sequence);
+    const table = this.#segments.get(sequence)?.table;
+    const earlier = table?.markedIn(indexOf(number));
+    table?.setMarkedIn(indexOf(number), segment.sequence);
+    if (earlier === undefined) return;
+    const holder = this.#segments.get(earlier);
+    if (holder === undefined) return;
+    holder.obsoleteMarks++;
+    if (holder.isWorthRewriting) holder.isStale = true;
+  }
+
+  /** Returns the sequence number of the segment with a record's latest mark, if it is known. */
+  markedIn(number: number): number | undefined {
+    return this.#segments.get(sequenceOf(number))?.table.markedIn(indexOf(number));
+  }
+
   has(sequence: number): boolean {
     return this.#segments.has(sequence);
   }
@@ -141,11 +171,12 @@ export class Segments {
    * Reads what an earlier run has left, and has it written to the disk: a run that was
    * killed may have left it in the kernel's memory alone, and what is decided now must not
    * be undone by a power failure later. Returns what was damaged.
+   * @param names of the files in the directory
    * @throws system errors of the directory itself, and of writing to the disk
    */
-  async load(directory: JournalDirectory): Promise<Damage[]> {
+  async load(directory: JournalDirectory, names: readonly string[]): Promise<Damage[]> {
     const damage: Damage[] = [];
-    for (const name of (await directory.list()).sort()) {
+    for (const name of [...names].sort()) {
       if (name.endsWith(TEMPORARY_SUFFIX)) await directory.remove(name);
       const sequence = tryParseName(name);
       if (sequence === undefined) continue;
@@ -158,7 +189,7 @@ export class Segments {
         const damagedBytes = await this.#read(file, segment);
         if (damagedBytes > 0) {
           segment.isDamaged = true;
-          damage.push({ file: name, what: `${damagedBytes} damaged bytes` });
+          damage.push(damageOf(segment, damagedBytes));
         }
       } catch (error) {
         // What was read of it before stays in use. The file itself is never deleted.
@@ -185,9 +216,9 @@ export class Segments {
         if (sequenceOf(number) === segment.sequence) segment.table.add(indexOf(number), offset);
         return;
       }
-      segment.addMark(number);
       const mark = tryDecodeMark(payload);
       if (mark !== undefined) this.setState(number, mark.state);
+      this.addMark(segment, number);
     });
     segment.bytes = end;
     return damagedBytes;

@@ -58,6 +58,10 @@ export class SimulatedDisk implements JournalDirectory {
   readonly #random: Random;
   /** Asked before each call: the code of an error that the call is to fail with. */
   fail: (call: string) => string | undefined = () => undefined;
+  /** How much it holds. */
+  capacityBytes = Number.POSITIVE_INFINITY;
+  /** Reads that meet this byte range of a file fail. */
+  unreadable: { readonly name: string; readonly from: number; readonly to: number } | undefined;
   /** After the power has failed no call succeeds, until `reboot`. */
   #isDown = false;
 
@@ -115,17 +119,32 @@ export class SimulatedDisk implements JournalDirectory {
     if (this.#names.has(name)) throw new Failure("EEXIST");
     const inode = new Inode();
     this.#change((names) => names.set(name, inode));
-    return this.#file(inode);
+    return this.#file(name, inode);
   }
 
   async open(name: string): Promise<JournalFile> {
     await this.#call("open");
     const inode = this.#names.get(name);
     if (inode === undefined) throw new Failure("ENOENT");
-    return this.#file(inode);
+    return this.#file(name, inode);
   }
 
-  #file(inode: Inode): JournalFile {
+  reopen(name: string): Promise<JournalFile> {
+    return this.open(name);
+  }
+
+  async freeBytes(): Promise<number> {
+    await this.#call("statfs");
+    return this.capacityBytes - this.#usedBytes;
+  }
+
+  get #usedBytes(): number {
+    let sum = 0;
+    for (const { cached } of new Set(this.#names.values())) sum += cached.length;
+    return sum;
+  }
+
+  #file(name: string, inode: Inode): JournalFile {
     return {
       write: async (bytes, position) => {
         try {
@@ -136,10 +155,18 @@ export class SimulatedDisk implements JournalDirectory {
             inode.write(bytes.subarray(0, Math.floor(this.#random() * bytes.length)), position);
           throw error;
         }
-        inode.write(bytes, position);
+        const grownBytes = Math.max(0, position + bytes.length - inode.cached.length);
+        const fits =
+          bytes.length -
+          Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.#usedBytes));
+        inode.write(bytes.subarray(0, Math.max(0, fits)), position);
+        if (fits < bytes.length) throw new Failure("ENOSPC");
       },
       read: async (buffer, position) => {
         await this.#call("read");
+        const { unreadable } = this;
+        const isBad = unreadable?.name === name && position < unreadable.to;
+        if (isBad && position + buffer.length > unreadable.from) throw new Failure("EIO");
         return position < inode.cached.length ? inode.cached.copy(buffer, 0, position) : 0;
       },
       sync: async () => {

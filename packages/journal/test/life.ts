@@ -26,7 +26,11 @@ async function live(): Promise<void> {
   const directory = new DiskDirectory(path);
   await directory.make();
   // Segments so small that some are begun, rewritten and removed.
-  const journal = await Journal.open(directory, { limitBytes: 1e9, segmentBytes: 300 });
+  const journal = await Journal.open(directory, {
+    limitBytes: 1e9,
+    segmentBytes: 300,
+    reserveBytes: 600,
+  });
   for (const { number, state } of [...journal.records()])
     say("found", (await journal.read(number)).toString(), state);
   say("open");

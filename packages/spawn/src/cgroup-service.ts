@@ -2,7 +2,7 @@
  * The reaper's side of the daemon: its thread, which is started again when it crashes,
  * the script, and what is between them.
  */
-import { tryFindCgroup2 } from "@cm4all/cgroup";
+import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
 import { type ByteString, textOf } from "@cm4all/linux";
 import { doubling, Supervisor } from "@cm4all/supervision";
 import { Accounting } from "./accounting/accounting.ts";
@@ -93,13 +93,22 @@ export class CgroupService {
     const { intake } = this.#accounting;
     const thread = startReaperThread(options, {
       released: (releases) => intake.released(releases),
-      scanned: (populated) => void intake.scanned(populated),
+      scanned: (populated, empty) => void intake.scanned(populated, empty),
       deleted: (releases) => intake.deleted(releases),
       kept: (releases) => intake.kept(releases),
       withdrawn: (releases) => intake.withdrawn(releases),
-      interim: (records) => this.#accounting.interim(records),
+      interim: (records) => {
+        this.#accounting.interim(records);
+        thread.post(
+          "journalled",
+          [],
+          records.reduce((sum, each) => sum + recordSize(each), 0),
+        );
+      },
     });
-    intake.connect({ journalled: (releases) => thread.post("journalled", releases) });
+    intake.connect({
+      journalled: (releases, takenBytes) => thread.post("journalled", releases, takenBytes),
+    });
     this.#thread = thread;
     thread.ended.then(
       () => this.#threadEnded(undefined),
@@ -120,6 +129,7 @@ export class CgroupService {
   reload(accounting: AccountingConfig): void {
     this.#accounting.configure(accounting);
     this.#sink.configure(accounting);
+    this.#accounting.reloaded();
     if (accounting.interimMs !== this.#interimMs)
       this.#thread?.post("setInterim", accounting.interimMs);
     this.#interimMs = accounting.interimMs;

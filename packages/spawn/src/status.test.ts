@@ -36,7 +36,8 @@ function status(): DaemonStatus {
       unwatchedDirectories: 0,
       releasedCgroups: 100,
       deletedCgroups: 97,
-      vanishedCgroups: 1,
+      vanishedCgroups: 3,
+      lostVanishedCgroups: 2,
       unseenCgroups: 4,
       repopulatedCgroups: 5,
       scopeCpuSeconds: { "/a.scope": 1.5, "/b.scope": 2 },
@@ -57,6 +58,7 @@ function status(): DaemonStatus {
       begunCgroups: 1,
       journal: "ready",
       journalRecords: 9,
+      unreadableRecords: 1,
       journalBytes: 2 ** 21,
       journalLimitBytes: 2 ** 30,
     },
@@ -80,16 +82,28 @@ describe("formatStatus", () => {
       "inits           7 ended by themselves",
       "service thread  0 s a turn, on average",
       "cgroups         12 watched, 2 wait for the journal",
-      "reaped          100 measured, 97 deleted, 1 vanished, 4 gone unseen, 5 ran again",
+      "reaped          100 measured, 97 deleted, 3 vanished, 2 of them lost, 4 gone unseen, 5 ran again",
       "used            3.5 s of CPU time, 2.0 MiB of memory at most, on average",
       "watching        26 watches, 0 refused, 0 rescans, 0 changes missed",
       "reaper thread   0 s a turn, on average",
       "accounting      script is ready, 2 waiting, 6 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
       "handlers        1 running, 1 begun, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports",
-      "journal         takes records, 9 records, 2.0 MiB, of at most 1024.0 MiB",
+      "journal         takes records, 9 records, 1 unreadable, 2.0 MiB, of at most 1024.0 MiB",
       "journal in      /var/lib/cm4all-spawn",
       "metrics         at [::1]:9469",
     ]);
+  });
+
+  it("says of a journal that it may be lost, and why it takes nothing", () => {
+    const place = (journal: DaemonStatus["journal"]) =>
+      formatStatus({ ...status(), journal }).find((line) => line.startsWith("journal in "));
+    const path = "/var/lib/cm4all-spawn";
+    expect(place({ path, forgetful: "tmpfs" })).toBe(
+      "journal in      /var/lib/cm4all-spawn (tmpfs: may be lost at a restart)",
+    );
+    expect(place({ path, forgetful: "overlay", problem: "ENOSPC" })).toBe(
+      "journal in      /var/lib/cm4all-spawn (overlay: may be lost at a restart): ENOSPC",
+    );
   });
 
   it("says that no cgroups are reaped, or not at this moment", () => {

@@ -80,10 +80,10 @@ it("measures and reports a cgroup with every field, and says what it cannot do",
 
   const told: [name: string, value: unknown][] = [];
   const { log, counts } = run(({ reaper, loop }) => ({
-    post: (name, value) => {
+    post: (name, ...[value]) => {
       told.push([name, value]);
       if (name === "scanned") writeFileSync(join(path, "cgroup.events"), "populated 0\nfrozen 0\n");
-      if (name === "released") reaper.handlers.commands.journalled([1]);
+      if (name === "released") reaper.handlers.commands.journalled([1], 0);
       // The deletion has failed by then.
       if (name === "released") loop.after(100, () => reaper.handlers.commands.stop());
     },
@@ -123,7 +123,7 @@ it("lets others in while thousands run empty at once, and tells of the first bef
   let isDone = false;
   const between = new Set<number>();
   run(({ reaper, loop }) => ({
-    post: (name, value) => {
+    post: (name, ...[value]) => {
       if (name === "scanned") {
         for (let i = 0; i < count; i++) writeFileSync(events(i), "populated 0\n");
         const look = () => {

@@ -1,6 +1,14 @@
 /** `cm4all-spawn accounting` on the files of a journal, and on a daemon that has it open. */
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,7 +25,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OfflineRecords } from "../src/accounting/offline-records.ts";
 import { listenForControl } from "../src/control.ts";
 import { answerRequest, type DaemonParts } from "../src/control-commands.ts";
-import { BUNDLE } from "./support/daemon.ts";
+import { BUNDLE, until } from "./support/daemon.ts";
 
 const BOOT = "9ae1f4de-1d4c-4d57-9d3b-8b0c4f1a2b3c";
 
@@ -157,6 +165,21 @@ describe("on the files of a journal", () => {
       stdout: expect.stringMatching(/^NUMBER +STATE/),
       stderr: "",
     });
+  });
+
+  it("list keeps no daemon from starting while its reader takes its time", async () => {
+    await append(...Array.from({ length: 3000 }, (_, i) => record(i)));
+    const go = join(directory, "go");
+    const begun = join(directory, "begun");
+    // The first line comes when the list is made; the rest does not fit into the pipe.
+    const reader = `{ read -r line; : >${begun}; while ! [ -e ${go} ]; do sleep 0.1; done; wc -l; }`;
+    const listed = shell(`"$@" list | ${reader}`);
+    await until(() => existsSync(begun), "it is read");
+    const lock = tryLockJournal(journal);
+    writeFileSync(go, "");
+    expect((await listed).stdout).toBe("3001\n");
+    expect(lock).toBeDefined();
+    lock?.close();
   });
 
   it("list goes on behind what it cannot read", async () => {

@@ -178,10 +178,18 @@ class SimulatedReaper {
     this.#accounting = accounting;
     accounting.intake.connect({ journalled: (releases) => this.#journalled(releases) });
     const all = [...machine.directories.values()];
-    for (const directory of all.filter(({ isPopulated }) => !isPopulated))
-      this.release(directory, { isFound: true });
-    const populated = all.filter(({ isPopulated }) => isPopulated).map(({ id }) => id);
-    void accounting.intake.scanned(populated);
+    const empty = all.filter(({ isPopulated }) => !isPopulated);
+    // The others when there is room for them.
+    const first = empty.filter(() => machine.chance(0.5));
+    for (const directory of first) this.release(directory, { isFound: true });
+    const idsOf = (directories: readonly Directory[]) => directories.map(({ id }) => id);
+    const populated = all.filter(({ isPopulated }) => isPopulated);
+    const later = empty.filter((directory) => !first.includes(directory));
+    void accounting.intake.scanned(idsOf(populated), idsOf(later)).then(() => {
+      for (const directory of later)
+        if (this.isAlive && !directory.isPopulated && machine.directories.has(directory.id))
+          this.release(directory, { isFound: true });
+    });
   }
 
   release(directory: Directory, fields: Partial<Release> = {}): void {
@@ -276,6 +284,8 @@ class Mount implements JournalDirectory {
   list = async () => this.#use(this.#disk).list();
   create = async (name: string) => this.#file(await this.#use(this.#disk).create(name));
   open = async (name: string) => this.#file(await this.#use(this.#disk).open(name));
+  reopen = async (name: string) => this.#file(await this.#use(this.#disk).reopen(name));
+  freeBytes = async () => this.#use(this.#disk).freeBytes();
   rename = async (from: string, to: string) => this.#use(this.#disk).rename(from, to);
   remove = async (name: string) => this.#use(this.#disk).remove(name);
   sync = async () => this.#use(this.#disk).sync();
@@ -294,6 +304,7 @@ class Daemon {
       const journal = await Journal.open(this.#mount, {
         limitBytes: 16 * 2 ** 20,
         segmentBytes: 4096,
+        reserveBytes: 4096,
       });
       return { journal, forgetful: undefined, close: () => journal.close() };
     };
@@ -382,7 +393,11 @@ async function live(machine: Machine, handlers: Handlers): Promise<void> {
 
 /** What is in the journal in the end, by its state. */
 async function left({ disk }: Machine): Promise<{ state: RecordState; record: CgroupRecord }[]> {
-  const journal = await Journal.open(disk, { limitBytes: 16 * 2 ** 20, segmentBytes: 4096 });
+  const journal = await Journal.open(disk, {
+    limitBytes: 16 * 2 ** 20,
+    segmentBytes: 4096,
+    reserveBytes: 4096,
+  });
   const records: { state: RecordState; record: CgroupRecord }[] = [];
   for (const { number, state } of [...journal.records()])
     records.push({ state, record: JSON.parse((await journal.read(number)).toString()) });

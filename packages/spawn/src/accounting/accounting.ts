@@ -3,7 +3,7 @@
  * out of it, and the script.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
-import type { Journal } from "@cm4all/journal";
+import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
@@ -17,6 +17,7 @@ import { AccountingQueue } from "./queue.ts";
 import type { AccountingRecords } from "./records.ts";
 import { INTERRUPTED, recover } from "./recovery.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
+import { UnreadableRecords } from "./unreadable.ts";
 import { RecordWindow } from "./window.ts";
 
 /** After what an earlier run has left could not be read. */
@@ -34,6 +35,7 @@ export class Accounting {
   readonly #log: Logger;
   readonly #bootId: string;
   readonly #store: JournalStore;
+  readonly #unreadable: UnreadableRecords;
   readonly #window: RecordWindow;
   readonly #queue: AccountingQueue;
   readonly #records: DaemonRecords;
@@ -54,9 +56,16 @@ export class Accounting {
     this.#bootId = bootId;
     this.#config = config;
     this.#store = new JournalStore(config.journal, open, log);
+    this.#unreadable = new UnreadableRecords(log, (number) => {
+      // An administrator may have decided on it.
+      if (this.#store.state(number) !== RecordState.WAITING) this.#unreadable.remove(number);
+      this.#window.rewind(number);
+      this.#queue.wake();
+    });
     this.#window = new RecordWindow({
       bootId,
       isHeld: (number) => this.intake.isHeld(number),
+      unreadable: this.#unreadable,
     });
     const parts = { store: this.#store, window: this.#window, log };
     const isKept = (number: number) => this.intake.isKept(number);
@@ -88,10 +97,15 @@ export class Accounting {
       runningHandlers: this.#queue.runningHandlers,
       interimReports: this.#queue.interimReports,
       ...this.#store.gauges,
+      unreadableRecords: this.#unreadable.size,
       ...counts,
       ...this.intake.counts,
       supersededReports: counts.supersededReports + this.intake.counts.supersededReports,
-      lostCgroups: counts.lostCgroups + this.#records.dropped + this.#lostBefore,
+      lostCgroups:
+        counts.lostCgroups +
+        this.intake.counts.lostCgroups +
+        this.#records.dropped +
+        this.#lostBefore,
     };
   }
 
@@ -158,12 +172,14 @@ export class Accounting {
 
   /** Takes over a changed configuration. The caller configures the sink as well. */
   configure(config: AccountingConfig): void {
-    const { directory, limitBytes } = config.journal;
-    if (directory !== this.#config.journal.directory)
-      this.#log(LOG_WARNING, "only a restart applies the change of accounting.journal");
     this.#config = config;
-    this.#store.configure(limitBytes);
+    this.#store.configure(config.journal.limitBytes);
     this.#queue.configure(config.policy);
+  }
+
+  /** The script was reloaded, or its host is about to be replaced. */
+  reloaded(): void {
+    this.#queue.probe();
   }
 
   /** Calls no more handlers, and gives those that run `graceMs`. */
@@ -174,6 +190,7 @@ export class Accounting {
   /** Closes the journal. Nothing is told to it any more. */
   async close(): Promise<void> {
     this.#queue.close();
+    this.#unreadable.close();
     const { waitingCgroups } = this.#store.gauges;
     if (waitingCgroups > 0)
       this.#log(LOG_NOTICE, `${waitingCgroups} cgroups wait for the next start`);

@@ -13,7 +13,7 @@ import {
 } from "./records.ts";
 import type { RecordWindow } from "./window.ts";
 
-/** How many parked records are looked at together. */
+/** How many marks are written together. */
 const CHUNK = 50_000;
 
 export interface DaemonRecordsParts {
@@ -66,32 +66,34 @@ export class DaemonRecords implements AccountingRecords {
   async retry(numbers: readonly number[] | "all"): Promise<number> {
     if (numbers === "all") return this.#retryAll();
     const journal = this.#journal;
+    const refuse = () => {
+      for (const number of numbers)
+        if (journal.state(number) !== RecordState.PARKED)
+          throw new RecordRefused(number, "is not parked");
+    };
+    refuse();
     const [outdated] = await findOutdated(journal, numbers);
     if (outdated !== undefined) throw new RecordRefused(outdated, OUTDATED);
-    for (const number of numbers)
-      if (journal.state(number) !== RecordState.PARKED)
-        throw new RecordRefused(number, "is not parked");
+    // Others may have decided meanwhile.
+    refuse();
     await this.#handOverAgain(numbers);
     return numbers.length;
   }
 
   async #retryAll(): Promise<number> {
     const journal = this.#journal;
+    const outdated = await findOutdated(journal);
     let count = 0;
     for (let after = -1; ; ) {
       const numbers: number[] = [];
       for (const { number, state } of journal.records(after)) {
         if (numbers.length >= CHUNK) break;
         after = number;
-        if (state === RecordState.PARKED) numbers.push(number);
+        if (state === RecordState.PARKED && !outdated.has(number)) numbers.push(number);
       }
       if (numbers.length === 0) return count;
-      const outdated = new Set(await findOutdated(journal, numbers));
-      const current = numbers.filter(
-        (each) => !outdated.has(each) && journal.state(each) === RecordState.PARKED,
-      );
-      await this.#handOverAgain(current);
-      count += current.length;
+      await this.#handOverAgain(numbers);
+      count += numbers.length;
     }
   }
 

@@ -1,6 +1,6 @@
 /** The order of things on the disk; accounting.test.ts tries what comes of it. */
-import { encodeRecord } from "@cm4all/cgroup";
-import { RecordState } from "@cm4all/journal";
+import { encodeRecord, recordSize } from "@cm4all/cgroup";
+import { JournalClosed, RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Release } from "../reaper/messages.ts";
@@ -15,8 +15,10 @@ class SlowJournal {
   /** Of what was appended, and what of it is not answered. */
   pendingBytes = 0;
   mostBytes = 0;
+  isClosed = false;
 
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
+    if (this.isClosed) throw new JournalClosed("the journal is closed");
     this.pendingBytes += payload.length;
     this.mostBytes = Math.max(this.mostBytes, this.pendingBytes);
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -46,6 +48,7 @@ class SlowJournal {
 let journal: SlowJournal;
 let intake: Intake;
 let answers: number[];
+let takenBytes: number;
 let handedOver: number[];
 let running: Set<number>;
 let found: Map<string, FoundRecord[]>;
@@ -68,8 +71,25 @@ beforeEach(async () => {
     find: async () => found,
     log: () => {},
   });
-  intake.connect({ journalled: (releases) => answers.push(...releases) });
+  takenBytes = 0;
+  intake.connect(releaser());
 });
+
+function releaser() {
+  return {
+    journalled: (releases: readonly number[], bytes: number) => {
+      answers.push(...releases);
+      takenBytes += bytes;
+    },
+  };
+}
+
+function recordOf(id: string) {
+  const snapshot = { path: bytesOfText(`/${id}`), id, report: 1, measuredMs: 0, cpuTotalUsec: 100 };
+  return encodeRecord({ snapshot, xattrs: [] });
+}
+
+const SIZE = recordSize(recordOf("a"));
 
 function release(number: number, fields: Partial<Release> & { usec?: number } = {}): void {
   const { usec = 100, ...rest } = fields;
@@ -87,7 +107,7 @@ function release(number: number, fields: Partial<Release> & { usec?: number } = 
 
 async function start(): Promise<void> {
   intake.setAccounting(true);
-  await intake.scanned([]);
+  await intake.scanned([], []);
 }
 
 describe("the intake", () => {
@@ -132,6 +152,39 @@ describe("the intake", () => {
     expect(journal.mostBytes).toBeLessThan(18 * 2 ** 20);
   });
 
+  it("says once of each release that it has let go of it", async () => {
+    release(1);
+    release(2);
+    intake.withdrawn([2]);
+    release(3, { vanished: true });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(takenBytes).toBe(SIZE);
+    await start();
+    // The third has the figures of the first.
+    for (let i = 0; i < 3; i++) await journal.sync();
+    expect([answers, takenBytes]).toEqual([[], 3 * SIZE]);
+    expect(handedOver).toEqual([0]);
+  });
+
+  it("owes a thread nothing for what an earlier one has told", async () => {
+    await start();
+    release(1);
+    release(2, { record: recordOf("b"), vanished: true });
+    intake.disconnect();
+    intake.connect(releaser());
+    await journal.sync();
+    expect(takenBytes).toBe(0);
+  });
+
+  it("counts what is gone, and was not written when the journal is closed", async () => {
+    journal.isClosed = true;
+    await start();
+    release(1, { vanished: true });
+    release(2, { record: recordOf("b") });
+    await journal.sync();
+    expect(intake.counts.lostCgroups).toBe(1);
+  });
+
   it("forgets what runs again, also while it is written", async () => {
     await start();
     release(1);
@@ -147,7 +200,7 @@ describe("the intake", () => {
 
   it("takes nothing as long as nobody knows whether there is a handler", async () => {
     release(1);
-    await intake.scanned([]);
+    await intake.scanned([], []);
     await journal.sync();
     expect(journal.states).toEqual([]);
     intake.setAccounting(true);
@@ -158,7 +211,7 @@ describe("the intake", () => {
   it("lets directories go, counted, if there is none", async () => {
     release(1);
     release(2, { vanished: true });
-    await intake.scanned([]);
+    await intake.scanned([], []);
     intake.setAccounting(false);
     await journal.sync();
     expect(answers).toEqual([1]);
@@ -178,7 +231,7 @@ describe("the intake", () => {
     found.set("a", [{ number: 0, report: 3, cpuTotalUsec: 100 }]);
     intake.setAccounting(true);
     release(1, { isFound: true, usec });
-    await intake.scanned([]);
+    await intake.scanned([], []);
     for (let i = 0; i < 4; i++) await journal.sync();
     expect(answers).toEqual([1]);
     expect(journal.reports).toEqual(reports);
@@ -197,11 +250,25 @@ describe("the intake", () => {
       { number: 1, report: 2, cpuTotalUsec: 100 },
     ]);
     intake.setAccounting(true);
-    await intake.scanned(["a"]);
+    await intake.scanned(["a"], []);
     expect(journal.states).toEqual([RecordState.ACCOUNTED, RecordState.GONE]);
     release(1, { usec: 500 });
     await journal.sync();
     expect(journal.reports).toEqual([2]);
+  });
+
+  it("answers the next thread no sooner, if an earlier one has told of it", async () => {
+    await start();
+    release(1);
+    intake.disconnect();
+    intake.connect(releaser());
+    release(1, { isFound: true });
+    await intake.scanned([], []);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answers).toEqual([]);
+    await journal.sync();
+    expect(answers).toEqual([1]);
+    expect(journal.reports).toEqual([1]);
   });
 
   it("of a thread that has ended hands over what the next one does not find", async () => {
@@ -210,8 +277,8 @@ describe("the intake", () => {
     await journal.sync();
     intake.disconnect();
     expect(intake.isHeld(0)).toBe(true);
-    intake.connect({ journalled: (releases) => answers.push(...releases) });
-    await intake.scanned([]);
+    intake.connect(releaser());
+    await intake.scanned([], []);
     expect(handedOver).toEqual([0]);
   });
 

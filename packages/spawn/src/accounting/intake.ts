@@ -9,7 +9,7 @@
  * - Until it is known which directories there are (`scanned`), and whether there is a
  *   handler at all, releases wait, and their directories stay.
  */
-import { type EncodedRecord, withReport } from "@cm4all/cgroup";
+import { type EncodedRecord, recordSize, withReport } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../log.ts";
@@ -24,7 +24,8 @@ import type { RecordWindow } from "./window.ts";
 
 /** The reaper's thread, as far as it is told something. */
 export interface Releaser {
-  journalled(releases: readonly number[]): void;
+  /** See ReaperDialogue. */
+  journalled(releases: readonly number[], takenBytes: number): void;
 }
 
 export interface IntakeParts {
@@ -39,6 +40,8 @@ export interface IntakeParts {
 /** A release that waits until everything is known. */
 interface Deferred {
   readonly release: Release;
+  /** Whoever has told of it. */
+  readonly releaser: Releaser | undefined;
   isDeleted: boolean;
 }
 
@@ -69,8 +72,10 @@ export class Intake {
   /** Of what waits for the disk, as it will stand there. */
   readonly #budget = new ByteBudget(MAX_PENDING_BYTES);
   #answers: number[] = [];
+  /** Of releases that are let go and were not answered for yet. */
+  #takenBytes = 0;
   #flushing: NodeJS.Immediate | undefined;
-  readonly counts = { unaccountedCgroups: 0, supersededReports: 0 };
+  readonly counts = { unaccountedCgroups: 0, supersededReports: 0, lostCgroups: 0 };
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
@@ -102,6 +107,7 @@ export class Intake {
     this.#isScanned = false;
     this.#byRelease = new Map();
     this.#answers = [];
+    this.#takenBytes = 0;
     for (const tracked of this.#tracked.latest()) tracked.release = undefined;
     for (const [key, { release }] of this.#deferred)
       if (!release.vanished) this.#deferred.delete(key);
@@ -118,7 +124,8 @@ export class Intake {
     for (const release of releases) {
       this.#parts.queue.ranEmpty(release.record.id);
       const key = release.vanished ? this.#nextVanished-- : release.number;
-      this.#deferred.set(key, { release, isDeleted: release.vanished });
+      const releaser = this.#releaser;
+      this.#deferred.set(key, { release, releaser, isDeleted: release.vanished });
     }
     this.#takeDeferred();
   }
@@ -127,35 +134,56 @@ export class Intake {
     if (!this.#isScanned || this.#isAccounting === undefined) return;
     for (const [key, deferred] of this.#deferred) {
       this.#deferred.delete(key);
-      if (this.#isAccounting) this.#take(deferred);
+      if (this.#isRecorded(deferred)) this.#letGo(deferred);
+      else if (this.#isAccounting) this.#take(deferred);
       else this.#pass(deferred);
     }
   }
 
-  /** There is no handler: the directory may go. */
-  #pass({ release }: Deferred): void {
-    this.counts.unaccountedCgroups++;
-    if (!release.vanished) this.#answer(release.number);
+  /** The reaper may tell so much more. */
+  #letGo({ release, releaser }: Deferred): void {
+    if (releaser !== this.#releaser) return;
+    this.#takenBytes += recordSize(release.record);
+    this.#flushLater();
   }
 
-  #take({ release, isDeleted }: Deferred): void {
-    const { record, isFound, vanished } = release;
+  /** There is no handler: the directory may go. */
+  #pass(deferred: Deferred): void {
+    const { vanished, number } = deferred.release;
+    this.counts.unaccountedCgroups++;
+    if (!vanished) this.#answer(number);
+    this.#letGo(deferred);
+  }
+
+  /** Whether there is a record with these figures, which then goes on. */
+  #isRecorded({ release, isDeleted }: Deferred): boolean {
+    const { id, cpuTotalUsec } = release.record;
+    const before = this.#tracked.ofId(id);
+    if (before === undefined || hasGrown(before, cpuTotalUsec)) return false;
+    if (!release.isFound && !release.vanished) return false;
+    before.isDeleted = isDeleted;
+    this.#nameRelease(before, release.vanished ? undefined : release.number);
+    // Else it is answered when it is written.
+    if (before.isWritten) this.#goOn(before);
+    return true;
+  }
+
+  #take(deferred: Deferred): void {
+    const { record, vanished, number } = deferred.release;
     const { id, report, cpuTotalUsec } = record;
     const before = this.#tracked.ofId(id);
-    const number = vanished ? undefined : release.number;
-    if (isFound && before !== undefined && !hasGrown(before, cpuTotalUsec)) {
-      before.isDeleted = isDeleted;
-      this.#nameRelease(before, number);
-      // Else it is answered when it is written.
-      if (before.isWritten) this.#goOn(before);
-      return;
-    }
+    const { isDeleted } = deferred;
     const tracked = newTracked({ id, report, cpuTotalUsec, record, isDeleted });
-    this.#nameRelease(tracked, number);
+    this.#nameRelease(tracked, vanished ? undefined : number);
     this.#tracked.add(tracked);
-    tracked.written = this.#write(tracked, before).catch(() => {
-      // The journal is closed: the next start finds the directory.
-    });
+    tracked.written = this.#write(tracked, before)
+      // The journal is closed: the next start finds the directory, if it is there.
+      .catch(() => this.#cannotWrite(tracked))
+      .then(() => this.#letGo(deferred));
+  }
+
+  #cannotWrite({ isDeleted, isWithdrawn }: Tracked): void {
+    if (isDeleted && !isWithdrawn) this.counts.lostCgroups++;
   }
 
   #nameRelease(tracked: Tracked, release: number | undefined): void {
@@ -251,8 +279,10 @@ export class Intake {
   #flush(): void {
     this.#flushing = undefined;
     const answers = this.#answers;
+    const takenBytes = this.#takenBytes;
     this.#answers = [];
-    if (answers.length > 0) this.#releaser?.journalled(answers);
+    this.#takenBytes = 0;
+    if (answers.length > 0 || takenBytes > 0) this.#releaser?.journalled(answers, takenBytes);
     this.#parts.queue.wake();
   }
 
@@ -276,6 +306,8 @@ export class Intake {
 
   withdrawn(releases: readonly number[]): void {
     for (const release of releases) {
+      const deferred = this.#deferred.get(release);
+      if (deferred !== undefined) this.#letGo(deferred);
       this.#deferred.delete(release);
       const tracked = this.#byRelease.get(release);
       this.#byRelease.delete(release);
@@ -313,7 +345,7 @@ export class Intake {
   }
 
   #handOver(tracked: Tracked): void {
-    if (tracked.isHandedOver || tracked.number === undefined || !tracked.isWritten) return;
+    if (tracked.isHandedOver || tracked.number === undefined) return;
     tracked.isHandedOver = true;
     this.#parts.window.add(tracked.number, tracked.fresh);
     tracked.fresh = undefined;
@@ -327,12 +359,12 @@ export class Intake {
     });
   }
 
-  /** Everything that is there was told: looks for its records, which may be of an earlier thread. */
-  async scanned(populated: readonly string[]): Promise<void> {
+  /** It is known what is there: looks for its records, which may be of an earlier thread. */
+  async scanned(populated: readonly string[], empty: readonly string[]): Promise<void> {
     const releaser = this.#releaser;
     const running = new Set(populated);
-    const empty = [...this.#deferred.values()].map(({ release }) => release.record.id);
-    const ids = new Set([...populated, ...empty]);
+    const told = [...this.#deferred.values()].map(({ release }) => release.record.id);
+    const ids = new Set([...populated, ...empty, ...told]);
     const found = await this.#find(ids);
     // The next thread tells it all again.
     if (found === undefined || this.#releaser !== releaser) return;

@@ -4,7 +4,7 @@
  *
  * Invariant: no handler is called for a cgroup that has run empty, or has another handler.
  */
-import type { EncodedRecord } from "@cm4all/cgroup";
+import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../log.ts";
 import type { AccountingSink } from "./sink.ts";
@@ -14,6 +14,9 @@ const MAX_RUNS = 8;
 
 /** How many cgroups may wait for a call. */
 const MAX_PENDING = 10_000;
+
+/** How large those may be together. */
+const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 
 export interface InterimOptions {
   readonly sink: AccountingSink;
@@ -27,6 +30,7 @@ export interface InterimOptions {
 export class InterimReports {
   readonly #options: InterimOptions;
   readonly #pending = new Map<string, EncodedRecord>();
+  #pendingBytes = 0;
   readonly #running = new Set<string>();
   #runs = 0;
   #lastError: string | undefined;
@@ -49,14 +53,26 @@ export class InterimReports {
   /** @param batch how many are handed over in a list */
   add(records: readonly EncodedRecord[], batch: number): void {
     if (!this.#isWanted) return;
-    for (const record of records)
-      if (this.#pending.size < MAX_PENDING) this.#pending.set(record.id, record);
+    for (const record of records) {
+      this.drop(record.id);
+      if (this.#pending.size >= MAX_PENDING || this.#pendingBytes >= MAX_PENDING_BYTES) break;
+      this.#pending.set(record.id, record);
+      this.#pendingBytes += recordSize(record);
+    }
     this.pump(batch);
   }
 
-  /** The cgroup has run empty. */
+  /** The cgroup has run empty, or was measured again. */
   drop(id: string): void {
+    const record = this.#pending.get(id);
+    if (record === undefined) return;
     this.#pending.delete(id);
+    this.#pendingBytes -= recordSize(record);
+  }
+
+  #dropAll(): void {
+    this.#pending.clear();
+    this.#pendingBytes = 0;
   }
 
   /** Only where a call that is repeated, or comes after a later one, does no harm. */
@@ -66,7 +82,7 @@ export class InterimReports {
   }
 
   pump(batch: number): void {
-    if (!this.#isWanted) this.#pending.clear();
+    if (!this.#isWanted) this.#dropAll();
     const { sink } = this.#options;
     const isList = sink.handlers.running === "list";
     while (this.#pending.size > 0 && sink.room > 0 && this.#runs < (isList ? 1 : MAX_RUNS)) {
@@ -81,7 +97,7 @@ export class InterimReports {
     for (const [id, record] of this.#pending) {
       if (taken.length >= count) break;
       if (this.#running.has(id)) continue;
-      this.#pending.delete(id);
+      this.drop(id);
       if (!this.#options.isBusy(id)) taken.push(record);
     }
     return taken;

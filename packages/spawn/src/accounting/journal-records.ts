@@ -1,10 +1,10 @@
 /**
  * What waits in a journal, as an administrator sees it, in constant memory also if there
- * are millions of records: each is read when its page is asked for. Reasons stand in
- * marks, which only a pass over the whole journal finds, so they are read for many records
- * at once.
+ * are millions of records: they are read in the order of the files when their page is asked
+ * for. Reasons stand in marks, often in files of their own, so they are read for many
+ * records at once.
  */
-import { type CgroupRecord, tryParseRecord } from "@cm4all/cgroup";
+import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { FoundRecord, RecordCondition, RecordSummary } from "./records.ts";
@@ -25,6 +25,8 @@ interface Reasons {
   readonly byNumber: ReadonlyMap<number, string>;
 }
 
+const NO_REASONS: ReadonlyMap<number, string> = new Map();
+
 export class JournalRecords {
   readonly #journal: Journal;
   #reasons: Reasons | undefined;
@@ -37,46 +39,35 @@ export class JournalRecords {
   async list(after: number, limit: number): Promise<RecordSummary[]> {
     // What was parked since an earlier list has a reason, too.
     if (after < 0) this.#reasons = undefined;
-    for (;;) {
-      const numbers = this.#numbersAfter(after, limit);
-      const last = numbers.at(-1);
-      if (last === undefined) return [];
-      const page = await this.#read(numbers);
-      // All of them may be done with meanwhile.
-      if (page.length > 0) return page;
-      after = last;
-    }
-  }
-
-  #numbersAfter(after: number, limit: number): number[] {
-    const numbers: number[] = [];
-    for (const { number, state } of this.#journal.records(after)) {
-      if (numbers.length >= limit) break;
-      if (CONDITIONS.has(state)) numbers.push(number);
-    }
-    return numbers;
-  }
-
-  async #read(numbers: readonly number[]): Promise<RecordSummary[]> {
-    const reasons = await this.#reasonsOf(numbers);
     const page: RecordSummary[] = [];
-    for (const number of numbers) {
-      const found = await this.#tryRead(number, reasons.get(number));
+    await this.#journal.readOn(after, ({ number, payload }) => {
+      const found = this.#tryUnderstand(number, payload);
       if (found !== undefined) page.push(found.summary);
-    }
-    return page;
+      return page.length < limit;
+    });
+    const reasons = await this.#reasonsOf(page.map(({ number }) => number));
+    return page.map((summary) => withReason(summary, reasons.get(summary.number)));
   }
 
   /** See AccountingRecords. @throws system errors of reading */
   async find(idOrNumber: string): Promise<FoundRecord[]> {
     const found: FoundRecord[] = [];
     for (const number of await this.#numbersOf(idOrNumber)) {
-      const isParked = this.#journal.state(number) === RecordState.PARKED;
-      const reasons = isParked ? (await this.#readReasons(number, number)).byNumber : undefined;
-      const record = await this.#tryRead(number, reasons?.get(number));
-      if (record !== undefined) found.push(record);
+      const record = this.#tryUnderstand(number, await this.#read(number));
+      if (record === undefined) continue;
+      const isParked = record.summary.state === "parked";
+      const reasons = isParked ? await this.#journal.notes([number]) : NO_REASONS;
+      found.push({ ...record, summary: withReason(record.summary, reasons.get(number)) });
     }
     return found;
+  }
+
+  async #read(number: number): Promise<Buffer | Error> {
+    try {
+      return await this.#journal.read(number);
+    } catch (error) {
+      return error instanceof Error ? error : new Error(String(error));
+    }
   }
 
   async #numbersOf(idOrNumber: string): Promise<number[]> {
@@ -92,22 +83,15 @@ export class JournalRecords {
     return numbers;
   }
 
-  /** Returns undefined if the record is done with by now. */
-  async #tryRead(number: number, reason: string | undefined): Promise<FoundRecord | undefined> {
-    let problem = "it cannot be read: it is not of this version";
-    let record: CgroupRecord | undefined;
-    try {
-      const payload = await this.#journal.read(number);
-      record = tryParseRecord(payload.toString());
-    } catch (error) {
-      problem = `it cannot be read: ${errorText(error)}`;
-    }
+  /** Returns undefined if the record is done with by now, or no business of people. */
+  #tryUnderstand(number: number, payload: Buffer | Error): FoundRecord | undefined {
     const state = CONDITIONS.get(this.#journal.state(number));
     if (state === undefined) return undefined;
-    if (record === undefined) return { summary: { number, state, reason: problem }, record };
+    if (payload instanceof Error) return unreadable(number, state, errorText(payload));
+    const record = tryParseRecord(payload.toString());
+    if (record === undefined) return unreadable(number, state, "it is not of this version");
     const { id, report, path, measuredMs } = record.snapshot;
-    const summary = { number, state, id, report, path, measuredMs };
-    return { summary: reason === undefined ? summary : { ...summary, reason }, record };
+    return { summary: { number, state, id, report, path, measuredMs }, record };
   }
 
   /** @param numbers rising */
@@ -115,38 +99,37 @@ export class JournalRecords {
     const parked = numbers.filter((each) => this.#journal.state(each) === RecordState.PARKED);
     const [first] = parked;
     const last = parked.at(-1);
-    if (first === undefined || last === undefined) return new Map();
+    if (first === undefined || last === undefined) return NO_REASONS;
     const known = this.#reasons;
     if (known !== undefined && known.first <= first && last <= known.last) return known.byNumber;
-    const reasons = await this.#readReasons(first, Math.max(last, this.#endOfWindow(first)));
-    this.#reasons = reasons;
-    return reasons.byNumber;
-  }
-
-  #endOfWindow(first: number): number {
-    let count = 0;
-    let last = first;
-    for (const { number, state } of this.#journal.records(first - 1)) {
-      last = number;
-      if (state === RecordState.PARKED && ++count >= WINDOW) break;
-    }
-    return last;
-  }
-
-  async #readReasons(first: number, last: number): Promise<Reasons> {
-    const byNumber = new Map<number, string>();
+    const window = this.#window(first, last);
+    const notes = await this.#journal.notes(window);
     // Thousands are parked for the same reason.
     const texts = new Map<string, string>();
-    await this.#journal.visit((entry) => {
-      if (entry.kind !== "mark" || entry.number < first || entry.number > last) return;
-      if (entry.state !== RecordState.PARKED || entry.note === "") {
-        byNumber.delete(entry.number);
-        return;
-      }
-      const text = texts.get(entry.note) ?? entry.note;
+    for (const [number, note] of notes) {
+      const text = texts.get(note) ?? note;
       texts.set(text, text);
-      byNumber.set(entry.number, text);
-    });
-    return { first, last, byNumber };
+      notes.set(number, text);
+    }
+    this.#reasons = { first, last: window.at(-1) ?? last, byNumber: notes };
+    return notes;
   }
+
+  /** Returns the numbers of parked records from `first` on: up to `last`, and many more. */
+  #window(first: number, last: number): number[] {
+    const numbers: number[] = [];
+    for (const { number, state } of this.#journal.records(first - 1)) {
+      if (number > last && numbers.length >= WINDOW) break;
+      if (state === RecordState.PARKED) numbers.push(number);
+    }
+    return numbers;
+  }
+}
+
+function withReason(summary: RecordSummary, reason: string | undefined): RecordSummary {
+  return reason === undefined || reason === "" ? summary : { ...summary, reason };
+}
+
+function unreadable(number: number, state: RecordCondition, why: string): FoundRecord {
+  return { summary: { number, state, reason: `it cannot be read: ${why}` }, record: undefined };
 }

@@ -13,7 +13,11 @@ let store: JournalStore;
 
 async function openSimulated(): Promise<OpenJournal> {
   if (problem !== undefined) throw new Error(problem);
-  const journal = await Journal.open(disk, { limitBytes: LIMIT, segmentBytes: 2 ** 20 });
+  const journal = await Journal.open(disk, {
+    limitBytes: LIMIT,
+    segmentBytes: 2 ** 20,
+    reserveBytes: 4096,
+  });
   return { journal, forgetful: undefined, close: () => journal.close() };
 }
 
@@ -127,6 +131,43 @@ describe("a journal that takes no records", () => {
       "/j: cgroups' directories stay: the journal holds as much as it may: 16777216 bytes",
       "/j: the journal has room again",
     ]);
+  });
+
+  it("refuses the begin of handlers after a while, and names itself", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
+    start();
+    await pass();
+    const number = (await store.append(record(), wanted)) ?? 0;
+    disk.fail = (call) => (call === "write" ? "EIO" : undefined);
+    let refusal: unknown;
+    const begun = store.begin([number]).catch((error: unknown) => {
+      refusal = error;
+    });
+    await pass(4900);
+    expect(refusal).toBeUndefined();
+    await pass(200);
+    await begun;
+    expect(String(refusal)).toBe("Error: the journal /j cannot be written: simulated EIO");
+    disk.fail = () => undefined;
+    await store.begin([number]);
+    expect(store.gauges.begunCgroups).toBe(1);
+  });
+
+  it("has handlers begin when only records have no room", async () => {
+    vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+    start();
+    await pass();
+    const number = (await store.append(record(), wanted)) ?? 0;
+    disk.capacityBytes = 0;
+    const refused = store.append(record(), wanted);
+    await pass(1000);
+    expect(store.gauges.journal).toBe("failing");
+    await store.begin([number]);
+    await store.mark(number, RecordState.GONE);
+    expect(store.gauges.journal).toBe("failing");
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    await pass(15_000);
+    expect(await refused).toBeGreaterThan(0);
   });
 
   it("takes none that is not wanted any more", async () => {

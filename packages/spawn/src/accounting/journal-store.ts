@@ -20,6 +20,8 @@ import type { OpenJournal } from "./open-journal.ts";
 const OPEN_PAUSE_MS = 10_000;
 /** Between two attempts to append a record. */
 const APPEND_PAUSE_MS = 1000;
+/** How long a handler waits for a disk that takes nothing until it fails. */
+const BEGIN_MS = 5000;
 
 /** It fills up above the first share of its limit, and has room again below the second. */
 const NEARLY_FULL = 0.9;
@@ -169,6 +171,26 @@ export class JournalStore {
     return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
   }
 
+  /**
+   * Marks records as begun, and returns when that is on the disk.
+   * @throws JournalClosed; Error that says why, if the disk does not take it soon (both reject)
+   */
+  async begin(numbers: readonly number[]): Promise<void> {
+    const marks = Promise.all(numbers.map((number) => this.mark(number, RecordState.BEGAN)));
+    let timer: NodeJS.Timeout | undefined;
+    const refusal = new Promise<never>((_, reject) => {
+      timer = setInterval(() => {
+        if (this.#diskProblem === undefined) return;
+        reject(new Error(`the journal ${this.#path} cannot be written: ${this.#diskProblem}`));
+      }, BEGIN_MS);
+    });
+    try {
+      await Promise.race([marks, refusal]);
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
   async #openUntilItWorks(): Promise<Journal> {
     while (!this.#isClosed) {
       try {
@@ -203,8 +225,9 @@ export class JournalStore {
         LOG_WARNING,
         `${this.#path} is on ${forgetful}: what waits there may be lost at a restart`,
       );
-    for (const { file, what } of journal.damage)
+    journal.onDamage = ({ file, what }) =>
       this.#log(LOG_ERR, `${this.#path}/${file}: ${what}; the file is kept`);
+    for (const each of journal.damage) journal.onDamage(each);
     journal.limitBytes = this.#limitBytes;
     journal.onTrouble = (error) => this.#diskSays(error);
     if (journal.lastError !== undefined) this.#diskSays(journal.lastError);

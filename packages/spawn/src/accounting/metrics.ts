@@ -106,6 +106,12 @@ export const ACCOUNTING_METRICS = {
     row: "journal",
     text: "{} records",
   },
+  unreadableRecords: {
+    kind: "gauge",
+    help: "Records that the disk does not give; each is tried again, with pauses.",
+    row: "journal",
+    text: "{} unreadable",
+  },
   journalBytes: {
     kind: "gauge",
     help: "Size of the journal on the disk.",
@@ -130,4 +136,7 @@ type AccountingGauges = Gauges<typeof ACCOUNTING_METRICS>;
 export type JournalState = AccountingGauges["journal"];
 
 /** Those that the journal knows. */
-export type JournalGauges = Omit<AccountingGauges, "script" | "runningHandlers">;
+export type JournalGauges = Omit<
+  AccountingGauges,
+  "script" | "runningHandlers" | "unreadableRecords"
+>;

@@ -21,10 +21,8 @@ import {
   type RecordSummary,
 } from "./records.ts";
 
-/** How many parked records are looked at together. */
-const WINDOW = 100_000;
 /** How many marks are written together. */
-const CHUNK = 10_000;
+const CHUNK = 100_000;
 
 export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   readonly #lock: Fd;
@@ -48,7 +46,8 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   ): Promise<OfflineRecords> {
     const lock = lockJournal(directory);
     try {
-      const options = { ...DEFAULT_OPTIONS, limitBytes };
+      // The daemon's is used if it is there.
+      const options = { ...DEFAULT_OPTIONS, limitBytes, reserveBytes: 0 };
       const journal = await Journal.open(new DiskDirectory(directory), options);
       for (const { file, what } of journal.damage) warn(`${directory}/${file}: ${what}`);
       return new OfflineRecords(lock, journal);
@@ -80,19 +79,18 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   }
 
   async #retryAll(): Promise<number> {
+    const outdated = await findOutdated(this.#journal);
     let count = 0;
     for (let after = -1; ; ) {
       const numbers: number[] = [];
       for (const { number, state } of this.#journal.records(after)) {
-        if (numbers.length >= WINDOW) break;
+        if (numbers.length >= CHUNK) break;
         after = number;
-        if (isDecidable(state)) numbers.push(number);
+        if (isDecidable(state) && !outdated.has(number)) numbers.push(number);
       }
       if (numbers.length === 0) return count;
-      const outdated = new Set(await findOutdated(this.#journal, numbers));
-      const current = numbers.filter((number) => !outdated.has(number));
-      await this.#mark(current, RecordState.WAITING);
-      count += current.length;
+      await this.#mark(numbers, RecordState.WAITING);
+      count += numbers.length;
     }
   }
 
@@ -108,15 +106,17 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
     for (let start = 0; start < numbers.length; start += CHUNK) {
       const chunk = numbers.slice(start, start + CHUNK);
       let left = chunk.length;
-      const written = () => {
-        left--;
-      };
       // What is refused by the disk is rejected when the journal is closed.
-      for (const number of chunk) this.#journal.mark(number, state).then(written, () => {});
-      await this.#journal.settle();
-      if (left > 0)
+      const written = Promise.all(
+        chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
+      ).catch(() => undefined);
+      const refused = new Promise<string>((resolve) => {
+        this.#journal.onTrouble = (error) => error !== undefined && resolve(error);
+      });
+      const error = await Promise.race([written.then(() => undefined), refused]);
+      if (error !== undefined && left > 0)
         throw new CommandFailure(
-          `cannot write the journal: ${this.#journal.lastError}; of the last ${left} records nothing is decided`,
+          `cannot write the journal: ${error}; of the last ${left} records nothing is decided`,
           EX_IOERR,
         );
     }

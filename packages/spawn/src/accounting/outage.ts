@@ -12,6 +12,7 @@ export class Outage {
   readonly #onProbe: () => void;
   #isOn = false;
   #mayProbe = false;
+  #isProbing = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param onProbe called when a handler may be called after a pause */
@@ -31,24 +32,38 @@ export class Outage {
   /** The next failure or success is that of a probe. */
   probe(): void {
     this.#mayProbe = false;
+    this.#isProbing = true;
   }
 
   /** Begins, or goes on if a probe has failed. Returns the pause that follows, in milliseconds. */
   failed(): number {
     this.#isOn = true;
+    this.#isProbing = false;
     this.#mayProbe = false;
-    clearTimeout(this.#timer);
     const pauseMs = this.#backoff.failed();
+    this.#probeIn(pauseMs);
+    return pauseMs;
+  }
+
+  /** Somebody has changed something: if there is an outage, its pauses begin anew, and without one. */
+  probeSoon(): void {
+    if (!this.#isOn || this.#isProbing) return;
+    this.#backoff.reset();
+    this.#probeIn(0);
+  }
+
+  #probeIn(pauseMs: number): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#mayProbe = true;
       this.#onProbe();
     }, pauseMs);
-    return pauseMs;
   }
 
   /** Something has succeeded, or is not to be waited for. */
   end(): void {
     this.#isOn = false;
+    this.#isProbing = false;
     this.#mayProbe = false;
     clearTimeout(this.#timer);
     this.#backoff.reset();

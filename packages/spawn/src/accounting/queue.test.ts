@@ -118,6 +118,10 @@ class Records {
     return this.states[number];
   }
 
+  async begin(numbers: readonly number[]): Promise<void> {
+    for (const number of numbers) await this.mark(number, BEGAN);
+  }
+
   async mark(number: number, state: RecordState, note?: string): Promise<void> {
     this.states[number] = state;
     this.marks.push(`${number}:${state}`);
@@ -435,6 +439,31 @@ describe("an outage", () => {
     expect(records.count(GONE)).toBe(20);
     // One line for the failure, one for the outage, one for its end.
     expect(log).toHaveLength(3);
+  });
+
+  it("has one tried at once after a reload, with the first pauses again", async () => {
+    await release(...names);
+    sink.disconnect();
+    await pass();
+    for (const pauseMs of [1000, 2000, 4000]) {
+      await pass(pauseMs);
+      sink.disconnect();
+      await pass();
+    }
+    queue.probe();
+    await pass(1);
+    expect(sink.running.size).toBe(1);
+    // It runs already.
+    queue.probe();
+    await pass(1);
+    expect(sink.running.size).toBe(1);
+    sink.disconnect();
+    await pass(1000);
+    expect(sink.running.size).toBe(1);
+    sink.succeed();
+    await pass();
+    queue.probe();
+    expect(sink.running.size).toBeGreaterThan(1);
   });
 
   it("parks nothing, however long it lasts and whatever its handlers say", async () => {

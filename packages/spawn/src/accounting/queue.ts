@@ -31,6 +31,8 @@ export interface RecordStates {
   state(number: number): RecordState | undefined;
   /** @throws (rejects) once the journal is closed: the next start decides then */
   mark(number: number, state: RecordState, note?: string): Promise<void>;
+  /** Marks records as begun. @throws (rejects) also if the disk does not take it soon */
+  begin(numbers: readonly number[]): Promise<void>;
 }
 
 export interface QueueParts {
@@ -111,6 +113,11 @@ export class AccountingQueue {
     this.#policy = policy;
     if (!policy.retry) this.#outage.end();
     this.#pump();
+  }
+
+  /** Whatever made handlers fail may be mended: one is tried at once. */
+  probe(): void {
+    this.#outage.probeSoon();
   }
 
   /** There may be more in the window. */
@@ -253,7 +260,7 @@ export class AccountingQueue {
     /** One sync serves all that ask. */
     const begin = async () => {
       hasBegun = true;
-      await Promise.all(group.map(({ number }) => journal.mark(number, RecordState.BEGAN)));
+      await journal.begin(group.map(({ number }) => number));
     };
     try {
       const outcome = await sink.run(records, { kind: "released", begin });

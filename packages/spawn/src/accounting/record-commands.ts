@@ -1,4 +1,7 @@
 /** `cm4all-spawn accounting`: what waits in the journal, and an administrator's word on it. */
+import { type FileHandle, mkdtemp, open as openFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { CommandFailure, EX_DATAERR, EX_USAGE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
@@ -29,8 +32,7 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
     .description("list what waits, oldest first, and what is parked and why")
     .option("--json", "as a JSON array, one record a line")
     .action(async ({ json }: { readonly json?: boolean }) => {
-      await using opened = await open();
-      await print(json === true ? listAsJson(opened.records) : listAsTable(opened.records));
+      await print(await listOf(await open(), json === true ? listAsJson : listAsTable));
     });
   accounting
     .command("show <id...>")
@@ -96,6 +98,36 @@ async function* listAsJson(records: AccountingRecords): AsyncGenerator<string> {
     separator = ",\n";
   }
   yield separator === "[\n" ? "[]\n" : "\n]\n";
+}
+
+/**
+ * Returns a list, and disposes of `opened` when it is made. That of the files is made before
+ * anybody reads it: a pager would keep a daemon from starting.
+ */
+async function listOf(
+  opened: OpenRecords,
+  list: (records: AccountingRecords) => AsyncIterable<string>,
+): Promise<AsyncIterable<string>> {
+  if (opened.isRunning) return disposing(opened, list(opened.records));
+  await using own = opened;
+  const spool = await openSpool();
+  await pipeline(list(own.records), spool.createWriteStream({ autoClose: false }));
+  return spool.createReadStream({ start: 0, encoding: "utf8" });
+}
+
+async function* disposing(opened: OpenRecords, parts: AsyncIterable<string>) {
+  await using _ = opened;
+  yield* parts;
+}
+
+/** Opens a file for as long as the process runs, which has no name. */
+async function openSpool(): Promise<FileHandle> {
+  const directory = await mkdtemp(join(tmpdir(), "cm4all-spawn-"));
+  try {
+    return await openFile(join(directory, "list"), "wx+", 0o600);
+  } finally {
+    await rm(directory, { recursive: true });
+  }
 }
 
 /** Writes to stdout no faster than it is read, and ends quietly if its reader does, as head(1). */

@@ -10,7 +10,11 @@ const BOOT = "this-boot";
 let journal: Journal;
 beforeEach(async () => {
   const disk = new SimulatedDisk(() => 0.5);
-  journal = await Journal.open(disk, { limitBytes: 2 ** 24, segmentBytes: 4096 });
+  journal = await Journal.open(disk, {
+    limitBytes: 2 ** 24,
+    segmentBytes: 4096,
+    reserveBytes: 4096,
+  });
 });
 
 async function append(id: string, state: RecordState): Promise<number> {

@@ -1,6 +1,7 @@
 /** Decides what becomes of the records that an earlier run of the daemon has left half done. */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
+import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "./boot.ts";
 import { findByIds } from "./journal-lookup.ts";
 
@@ -34,6 +35,8 @@ export async function recover(
       void mark(journal, number, RecordState.GONE);
     } else if (state === RecordState.ACCOUNTED) {
       const id = await readId(journal, number);
+      // The disk may give it at the next start.
+      if (id === "unreadable") continue;
       if (id === undefined || !isOfBoot(id, bootId)) void mark(journal, number, RecordState.GONE);
     } else if (state === RecordState.REPLACED) replaced.push(number);
   }
@@ -45,12 +48,15 @@ export async function recover(
 async function decideOnReplaced(journal: Journal, replaced: readonly number[]): Promise<void> {
   if (replaced.length === 0) return;
   const ids = new Map<number, string>();
+  const unreadable = new Set<number>();
   for (const number of replaced) {
     const id = await readId(journal, number);
-    if (id !== undefined) ids.set(number, id);
+    if (id === "unreadable") unreadable.add(number);
+    else if (id !== undefined) ids.set(number, id);
   }
   const found = await findByIds(journal, new Set(ids.values()));
   for (const number of replaced) {
+    if (unreadable.has(number)) continue;
     const others = found.get(ids.get(number) ?? "") ?? [];
     const isReplaced = others.some((other) => other.number > number);
     void mark(journal, number, isReplaced ? RecordState.GONE : RecordState.WAITING);
@@ -67,12 +73,16 @@ async function mark(
   await journal.mark(number, state, note).catch(() => undefined);
 }
 
-/** Returns undefined if the record is damaged. */
-async function readId(journal: Journal, number: number): Promise<string | undefined> {
+/** Returns undefined if the record is damaged. @throws system errors, but not EIO */
+async function readId(
+  journal: Journal,
+  number: number,
+): Promise<string | "unreadable" | undefined> {
   try {
     return tryParseRecord((await journal.read(number)).toString())?.snapshot.id;
   } catch (error) {
     if (error instanceof NoRecord) return undefined;
+    if (isErrno(error, "EIO")) return "unreadable";
     throw error;
   }
 }

@@ -1,7 +1,8 @@
 import { Journal, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { UnreadableRecords } from "./unreadable.ts";
 import { RecordWindow } from "./window.ts";
 
 const BOOT = "this-boot";
@@ -11,13 +12,30 @@ let journal: Journal;
 let held: Set<number>;
 let taken: Set<number>;
 let window: RecordWindow;
+let unreadable: UnreadableRecords;
+let log: string[];
 
 beforeEach(async () => {
   disk = new SimulatedDisk(() => 0.5);
-  journal = await Journal.open(disk, { limitBytes: 2 ** 26, segmentBytes: 4096 });
+  journal = await Journal.open(disk, {
+    limitBytes: 2 ** 26,
+    segmentBytes: 4096,
+    reserveBytes: 4096,
+  });
   held = new Set();
   taken = new Set();
-  window = new RecordWindow({ bootId: BOOT, isHeld: (number) => held.has(number) });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  log = [];
+  unreadable = new UnreadableRecords(
+    (_, text) => log.push(text),
+    (number) => window.rewind(number),
+  );
+  window = new RecordWindow({ bootId: BOOT, isHeld: (number) => held.has(number), unreadable });
+});
+
+afterEach(() => {
+  unreadable.close();
+  vi.useRealTimers();
 });
 
 function append(id: string, bytes = 0): Promise<number> {
@@ -81,7 +99,8 @@ describe("the window", () => {
   it("tells what is damaged, and goes on", async () => {
     const numbers = [await append("b:1"), await append("b:2"), await append("b:3")];
     await journal.append(Buffer.from('{"of":"a newer version"}'));
-    for (const { cached } of disk.files().values()) cached.write("X", cached.indexOf("/b:2"));
+    const { cached } = disk.files().get("00000001.journal") ?? {};
+    cached?.write("X", cached.indexOf("/b:2"));
     window.open(journal);
     const { records, damaged } = await window.read(10, () => false);
     expect(records.map(({ number }) => number)).toEqual([numbers[0], numbers[2]]);
@@ -91,12 +110,43 @@ describe("the window", () => {
     ]);
   });
 
-  it("takes nothing if the disk fails", async () => {
+  it("takes nothing if nothing can be read", async () => {
     await append("b:1");
     window.open(journal);
-    disk.fail = () => "EIO";
-    await expect(window.read(10, () => false)).rejects.toThrow("EIO");
+    disk.fail = () => "EMFILE";
+    await expect(window.read(10, () => false)).rejects.toThrow("EMFILE");
     disk.fail = () => undefined;
     expect(await read(10)).toEqual(["b:1"]);
+  });
+
+  it("goes on with the others if the disk does not give some, and tries these again", async () => {
+    const ids = Array.from({ length: 40 }, (_, i) => `b:${i}`);
+    for (const id of ids) await append(id, 1000);
+    window.open(journal);
+    disk.unreadable = { name: "00000002.journal", from: 0, to: 2 ** 20 };
+    const readable: string[] = [];
+    for (let page = await read(2); page.length > 0; page = await read(2)) readable.push(...page);
+    const bad = ids.filter((id) => !readable.includes(id));
+    expect([bad.length > 2, readable.length > 20]).toEqual([true, true]);
+    expect(unreadable.size).toBe(bad.length);
+    expect(log).toEqual([expect.stringContaining("others go on: simulated EIO")]);
+    vi.advanceTimersByTime(1000);
+    expect(await read(100)).toEqual([]);
+    // The second pause is longer.
+    disk.unreadable = undefined;
+    vi.advanceTimersByTime(1000);
+    expect(await read(100)).toEqual([]);
+    vi.advanceTimersByTime(1000);
+    expect(await read(100)).toEqual(bad);
+    expect(log[1]).toBe("all records of the journal can be read again");
+    expect([unreadable.size, log.length]).toEqual([0, 2]);
+  });
+
+  it("reads nothing any more if the disk gives nothing of very many", async () => {
+    for (let i = 0; i < 1010; i++) await append(`b:${i}`);
+    window.open(journal);
+    disk.fail = (call) => (call === "read" ? "EIO" : undefined);
+    await expect(window.read(2000, () => false)).rejects.toThrow("EIO");
+    expect(unreadable.size).toBe(1000);
   });
 });

@@ -9,6 +9,7 @@
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
 import { isOfBoot } from "./boot.ts";
+import type { UnreadableRecords } from "./unreadable.ts";
 
 /** Records that were just written are kept for the queue, which mostly wants them soon. */
 const MAX_FRESH = 1000;
@@ -30,6 +31,11 @@ export interface WindowPage {
   readonly damaged: readonly DamagedRecord[];
 }
 
+interface Page extends WindowPage {
+  readonly records: WaitingRecord[];
+  readonly damaged: DamagedRecord[];
+}
+
 export interface DamagedRecord {
   readonly number: number;
   readonly reason: string;
@@ -39,6 +45,7 @@ export interface WindowOptions {
   readonly bootId: string;
   /** Whether a record's directory has to be deleted first. */
   readonly isHeld: (number: number) => boolean;
+  readonly unreadable: Pick<UnreadableRecords, "isPausing" | "tryAdd" | "remove">;
 }
 
 export class RecordWindow {
@@ -85,35 +92,46 @@ export class RecordWindow {
    * Returns the next records, in order; none if there are no more at the moment. The
    * caller waits for it before it calls this again, and has then taken what came.
    * @param isTaken tells which records the caller has already
-   * @throws system errors of reading: then nothing was taken
+   * @throws system errors that concern all records: then nothing was taken
    */
   async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
-    const page = { records: [] as WaitingRecord[], damaged: [] as DamagedRecord[] };
+    const page: Page = { records: [], damaged: [] };
     const journal = this.#journal;
     if (journal === undefined) return page;
     const begin = this.#cursor + 1;
-    let bytes = 0;
     try {
-      for (const number of this.#next(journal, count, isTaken)) {
-        const loaded = await this.#load(journal, number);
-        if (!this.#isAvailable(journal, number)) continue;
-        if ("reason" in loaded) page.damaged.push(loaded);
-        else if (this.#isClosed(loaded.record)) {
-          this.rewind(number);
-          break;
-        } else {
-          page.records.push(loaded);
-          bytes += loaded.bytes;
-          if (bytes < MAX_BYTES) continue;
-          this.rewind(number + 1);
-          break;
-        }
+      // None of those that are next may be there any more, or be given by the disk.
+      for (let mayBeMore = true; mayBeMore; ) {
+        const numbers = this.#next(journal, count, isTaken);
+        mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;
+        if (page.records.length + page.damaged.length > 0) break;
       }
     } catch (error) {
       this.rewind(begin);
       throw error;
     }
     return page;
+  }
+
+  /** Returns false if it has ended before the last one. */
+  async #readInto(page: Page, journal: Journal, numbers: readonly number[]): Promise<boolean> {
+    let bytes = 0;
+    for (const number of numbers) {
+      const loaded = await this.#tryLoad(journal, number);
+      if (loaded === undefined || !this.#isAvailable(journal, number)) continue;
+      if ("reason" in loaded) page.damaged.push(loaded);
+      else if (this.#isClosed(loaded.record)) {
+        this.rewind(number);
+        return false;
+      } else {
+        page.records.push(loaded);
+        bytes += loaded.bytes;
+        if (bytes < MAX_BYTES) continue;
+        this.rewind(number + 1);
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Returns a record that was taken before; undefined if it is not there any more. @throws system errors of reading */
@@ -130,9 +148,26 @@ export class RecordWindow {
     for (const { number } of journal.records(this.#cursor)) {
       if (number > this.#limit || numbers.length >= count) break;
       this.#cursor = number;
-      if (this.#isAvailable(journal, number) && !isTaken(number)) numbers.push(number);
+      if (!this.#isAvailable(journal, number) || isTaken(number)) continue;
+      if (!this.#options.unreadable.isPausing(number)) numbers.push(number);
     }
     return numbers;
+  }
+
+  /** Returns undefined if the disk does not give it: it is tried again later. */
+  async #tryLoad(
+    journal: Journal,
+    number: number,
+  ): Promise<WaitingRecord | DamagedRecord | undefined> {
+    const { unreadable } = this.#options;
+    try {
+      const loaded = await this.#load(journal, number);
+      unreadable.remove(number);
+      return loaded;
+    } catch (error) {
+      if (!unreadable.tryAdd(number, error)) throw error;
+      return undefined;
+    }
   }
 
   /** Also while its record was read, things happen to a cgroup. */

@@ -52,6 +52,7 @@ it("shows what is at the moment, and nothing of a part that does not run", async
     "cm4all_spawn_reaper_released_cgroups_total 0",
     "cm4all_spawn_reaper_deleted_cgroups_total 3",
     "cm4all_spawn_reaper_vanished_cgroups_total 0",
+    "cm4all_spawn_reaper_lost_vanished_cgroups_total 0",
     "cm4all_spawn_reaper_unseen_cgroups_total 0",
     "cm4all_spawn_reaper_repopulated_cgroups_total 0",
     'cm4all_spawn_reaper_scope_cpu_seconds_total{scope="/a.scope"} 1.5',

@@ -53,6 +53,8 @@ export class Cgroup<Node> {
   /** Whether an event came that its figures do not explain. */
   isStirred = false;
   isFromStart = false;
+  /** Whether it was found empty, and was neither used nor told since. */
+  isFound = false;
   /** Undefined until the first is added: most have none. */
   children: Set<Cgroup<Node>> | undefined;
   /** How many of them were used and are not released. */
@@ -118,6 +120,8 @@ export interface LifecycleWorld<Node> {
   isPopulated(node: Node): boolean | undefined;
   /** Whether a process has ever lived in it. */
   wasUsed(node: Node): boolean;
+  /** Whether another release can be told; until then cgroups that ran empty wait. */
+  mayRelease(): boolean;
   measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
   /** Returns what is known of a cgroup that is gone. */
   identify(node: Node, bornMs: number | undefined): CgroupMeasurement;

@@ -50,6 +50,10 @@ export class Deadlines<Item> {
     this.#queue.add({ item, dueMs: nowMs + this.delayMs });
   }
 
+  get length(): number {
+    return this.#queue.length;
+  }
+
   /** When the next one is due; infinite if there is none. */
   get nextMs(): number {
     return this.#queue.next?.dueMs ?? Number.POSITIVE_INFINITY;

@@ -149,7 +149,7 @@ describe("at the start", () => {
     const b = world.make("b", undefined, "start");
     world.start(b);
     expect(world.pass()).toEqual(["/a#1=5 found"]);
-    expect(world.lifecycle.started()).toEqual([b]);
+    expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [b] });
     world.stop(b);
     expect(world.pass(50)).toEqual(["/b#1=1"]);
     expect(world.journal()).toEqual(["rmdir /a", "deleted 1", "rmdir /b", "deleted 2"]);
@@ -161,18 +161,52 @@ describe("at the start", () => {
     world.pass();
     world.stop(a);
     world.pass(10);
-    expect(world.lifecycle.started()).toEqual([a]);
+    expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [a] });
   });
 
-  it("what is released until all is found is told as found", () => {
+  it("what was seen in use until all is found is not told as found", () => {
     const a = world.make("a", undefined, "start");
     world.start(a);
     const later = world.make("later");
     world.run(later);
     world.pass();
     world.stop(a);
-    expect(world.pass(50)).toEqual(["/later#1=1", "/a#1=1 found", "rmdir /later", "rmdir /a"]);
-    expect(world.lifecycle.started()).toEqual([]);
+    expect(world.pass(50)).toEqual(["/later#1=1", "/a#1=1", "rmdir /later", "rmdir /a"]);
+    expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [] });
+  });
+
+  it("what is found waits for room, and is still told as found then", () => {
+    world.isAccounting = true;
+    world.hasRoom = false;
+    const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => world.make(name, undefined, "start"));
+    if (a === undefined || b === undefined || c === undefined || d === undefined) return;
+    expect(world.pass(1000)).toEqual([]);
+    expect(world.lifecycle.unreleased()).toEqual({ found: [a, b, c, d], used: [] });
+    world.run(b);
+    world.start(c);
+    world.rmdir(d);
+    // It has nothing to wait in.
+    expect(world.pass(1000)).toEqual(["/d#1 vanished found"]);
+    world.hasRoom = true;
+    expect(world.pass(1000)).toEqual(["/a#1=0 found", "/b#1=1 found"]);
+    world.stop(c);
+    expect(world.pass(50)).toEqual(["/c#1=1"]);
+  });
+});
+
+describe("without room at the main thread", () => {
+  it("what ran empty waits, unmeasured, and goes on when there is room", () => {
+    world.isAccounting = true;
+    world.hasRoom = false;
+    const a = world.make("a");
+    world.run(a);
+    expect(world.pass(1000)).toEqual([]);
+    expect(world.lifecycle.nextDueMs).toBe(Number.POSITIVE_INFINITY);
+    expect(world.lifecycle.waiting).toBe(1);
+    world.charge(a, 5);
+    world.hasRoom = true;
+    expect(world.pass()).toEqual(["/a#1=6"]);
+    expect(world.journal()).toEqual(["rmdir /a", "deleted 1"]);
   });
 });
 
@@ -304,7 +338,7 @@ describe("the last moments of a process", () => {
     world.charge(a, 5000);
     world.pass();
     world.charge(a, 250);
-    expect(world.journal()).toEqual(["/a#1=5250 found for 1"]);
+    expect(world.journal()).toEqual(["/a#1=5250 for 1"]);
   });
 
   it("are over after the delay", () => {

@@ -48,9 +48,9 @@ export class Lifecycle<Node> {
     return this.#cgroups.size;
   }
 
-  /** How many releases wait until they are journalled. */
+  /** How many have run empty and wait until they are journalled. */
   get waiting(): number {
-    return this.#deletion.waiting;
+    return this.#release.waiting + this.#deletion.waiting;
   }
 
   /** Whether something that is journalled is yet to be deleted. */
@@ -91,12 +91,15 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Everything that was there at the start was told.
-   * @returns those that were used and are not released
+   * Returns, when all that was there at the start is known, those that are not released:
+   * those that were found empty, and those that were used.
    */
-  started(): Node[] {
-    this.#release.started();
-    return [...this.#cgroups.values()].filter(({ isOpen }) => isOpen).map(({ node }) => node);
+  unreleased(): { found: Node[]; used: Node[] } {
+    const found: Node[] = [];
+    const used: Node[] = [];
+    for (const { node, isOpen, isFound } of this.#cgroups.values())
+      if (isOpen) (isFound ? found : used).push(node);
+    return { found, used };
   }
 
   /** Its `cgroup.events` have changed. @param origin anything but `event`: they may have */
@@ -214,6 +217,7 @@ export class Lifecycle<Node> {
       this.#deletion.withdraw(cgroup);
     }
     cgroup.isStirred = false;
+    cgroup.isFound = false;
     cgroup.phase = "populated";
   }
 

@@ -30,7 +30,7 @@ export interface Release {
   readonly record: EncodedRecord;
   /** Removed by others before it was measured: nothing is to be deleted. */
   readonly vanished: boolean;
-  /** It was there when the thread began, which had not said `scanned` yet: an earlier one may have told of it. */
+  /** It was empty when the thread began, which tells of it for the first time: an earlier thread may have told of it. */
   readonly isFound: boolean;
   /** An earlier release, journalled and not handed over, whose figures these include; no event follows for that one. */
   readonly replaces: number | undefined;
@@ -42,8 +42,11 @@ export interface ReaperDialogue extends Dialogue {
     status(): ReaperMetrics;
   };
   readonly commands: {
-    /** The records of these releases are on the disk: their directories may go. */
-    journalled(releases: readonly number[]): void;
+    /**
+     * The records of these releases are on the disk: their directories may go.
+     * @param takenBytes of what was told, so much is not in memory any more
+     */
+    journalled(releases: readonly number[], takenBytes: number): void;
     /** From now on releases are told and kept until they are journalled, or neither. */
     setAccounting(wanted: boolean): void;
     /** From now on running cgroups are measured this often; 0: never. */
@@ -54,8 +57,12 @@ export interface ReaperDialogue extends Dialogue {
   readonly events: {
     /** Each is to be journalled; those that vanished need no answer. */
     released(releases: readonly Release[]): void;
-    /** Everything found at the thread's start was told, but for these cgroups, which have processes. */
-    scanned(populated: readonly string[]): void;
+    /**
+     * It is known what is there.
+     * @param populated have processes
+     * @param empty were empty when they were found, and are yet to be told
+     */
+    scanned(populated: readonly string[], empty: readonly string[]): void;
     /** Their directories are gone; if others have removed them, perhaps before they were journalled. */
     deleted(releases: readonly number[]): void;
     /** Their directories cannot be deleted, and stay for now: they may be handed over. `deleted` follows. */

@@ -36,6 +36,12 @@ export const REAPER_METRICS = {
     row: "reaped",
     text: "{} vanished",
   },
+  lostVanishedCgroups: {
+    kind: "counter",
+    help: "Of the vanished cgroups, those that are not accounted: too many waited for the journal.",
+    row: "reaped",
+    text: "{} of them lost",
+  },
   unseenCgroups: {
     kind: "counter",
     help: "Cgroups that others removed before they were seen to be used, if they were.",

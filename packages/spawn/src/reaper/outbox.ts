@@ -1,29 +1,68 @@
-/** Collects what is told to the main thread in a turn: each message costs more than its contents. */
-import type { EncodedRecord } from "@cm4all/cgroup";
+/**
+ * Collects what is told to the main thread in a turn: each message costs more than its
+ * contents. It bounds how much memory all of it takes until the main thread has taken it:
+ * customers may give their cgroups attributes of a hundred kilobytes each.
+ */
+import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import type { ParentThread } from "../thread/parent-thread.ts";
 import type { ReaperDialogue, Release } from "./messages.ts";
 
 export type TellMain = Pick<ParentThread<ReaperDialogue>, "post">;
 
+/** While so much is under way, cgroups that ran empty wait in their directories. */
+const MAX_BYTES = 4 * 1024 * 1024;
+
+/** Those that others have removed have no directory to wait in. */
+const MAX_VANISHED_BYTES = 24 * 1024 * 1024;
+
+/** All that is known at the end of the first scan, by the cgroups' ids. */
+export interface ScannedIds {
+  readonly populated: string[];
+  readonly empty: string[];
+}
+
 export class Outbox {
   readonly #main: TellMain;
+  /** Told, and not taken yet. */
+  #bytes = 0;
   #interim: EncodedRecord[] = [];
   #released: Release[] = [];
   #withdrawn: number[] = [];
   #kept: number[] = [];
   #deleted: number[] = [];
-  #populated: string[] | undefined;
+  #scanned: ScannedIds | undefined;
 
   constructor(main: TellMain) {
     this.#main = main;
   }
 
+  /** Whether another cgroup may be released. */
+  get hasRoom(): boolean {
+    return this.#bytes < MAX_BYTES;
+  }
+
+  /** The main thread has let go of so many bytes. */
+  taken(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+
+  /** Without room it is left out: the next report has its figures as well. */
   interim(record: EncodedRecord): void {
+    if (!this.hasRoom) return;
+    this.#bytes += recordSize(record);
     this.#interim.push(record);
   }
 
   released(release: Release): void {
+    this.#bytes += recordSize(release.record);
     this.#released.push(release);
+  }
+
+  /** Returns false, without effect, if there is no room for what has vanished either. */
+  tryVanished(release: Release): boolean {
+    if (this.#bytes >= MAX_VANISHED_BYTES) return false;
+    this.released(release);
+    return true;
   }
 
   withdrawn(release: number): void {
@@ -38,21 +77,22 @@ export class Outbox {
     this.#deleted.push(release);
   }
 
-  scanned(populated: string[]): void {
-    this.#populated = populated;
+  scanned(ids: ScannedIds): void {
+    this.#scanned = ids;
   }
 
   /** A release comes before all that is told of it, and what ran before it was released. */
   flush(): void {
     if (this.#interim.length > 0) this.#main.post("interim", this.#interim);
     if (this.#released.length > 0) this.#main.post("released", this.#released);
-    if (this.#populated !== undefined) this.#main.post("scanned", this.#populated);
+    if (this.#scanned !== undefined)
+      this.#main.post("scanned", this.#scanned.populated, this.#scanned.empty);
     if (this.#withdrawn.length > 0) this.#main.post("withdrawn", this.#withdrawn);
     if (this.#kept.length > 0) this.#main.post("kept", this.#kept);
     if (this.#deleted.length > 0) this.#main.post("deleted", this.#deleted);
     this.#interim = [];
     this.#released = [];
-    this.#populated = undefined;
+    this.#scanned = undefined;
     this.#withdrawn = [];
     this.#kept = [];
     this.#deleted = [];

@@ -2,9 +2,9 @@
  * The reaper on its thread: connects the watched tree, the decisions and the files of
  * the cgroups with the thread's event loop.
  */
-import { type CgroupSnapshot, type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
+import { type CgroupSnapshot, type EncodedRecord, encodeRecord, limitPath } from "@cm4all/cgroup";
 import { EPOLLIN, errorText, Inotify, textOf } from "@cm4all/linux";
-import { LOG_DEBUG, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
+import { LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
 import type { LifecycleRelease } from "./cgroup.ts";
@@ -44,6 +44,8 @@ export class Reaper {
   #hasInotify = false;
   #isAccounting: boolean;
   #isStopping = false;
+  /** Cgroups that were lost since there was no room for them. */
+  #lostInARow = 0;
   #due: { readonly timer: Timer; readonly dueMs: number } | undefined;
 
   /**
@@ -103,6 +105,7 @@ export class Reaper {
       nowMs: monotonicMs,
       isPopulated: (node: Node) => this.#files.isPopulated(node),
       wasUsed: (node: Node) => this.#files.wasUsed(node),
+      mayRelease: () => !this.#isAccounting || this.#outbox.hasRoom,
       measure: (node: Node, bornMs: number | undefined) => this.#measure(node, bornMs),
       identify: (node: Node, bornMs: number | undefined) => this.#files.identify(node, bornMs),
       remove: (node: Node, maxUsec: number | undefined) => this.#remove(node, maxUsec),
@@ -130,6 +133,7 @@ export class Reaper {
       removed: (node) => {
         if (node.place.kind === "scope") forgetScope(this.#counts, node);
         this.#lifecycle.removed(node);
+        this.#xattrs.forget(node);
       },
       missed: ({ place }) => {
         if (place.kind !== "way") this.#counts.unseenCgroups++;
@@ -151,7 +155,9 @@ export class Reaper {
   readonly handlers: WorkerHandlers<ReaperDialogue> = {
     requests: { status: () => this.#status() },
     commands: {
-      journalled: (releases) => {
+      journalled: (releases, takenBytes) => {
+        this.#outbox.taken(takenBytes);
+        this.#lossEnded();
         this.#lifecycle.journalled(releases);
         this.#turns.wake();
       },
@@ -212,8 +218,9 @@ export class Reaper {
   }
 
   #started(): void {
-    const populated = this.#lifecycle.started();
-    this.#outbox.scanned(populated.map(({ inode }) => this.#files.id(inode)));
+    const { found, used } = this.#lifecycle.unreleased();
+    const idsOf = (nodes: Node[]) => nodes.map(({ inode }) => this.#files.id(inode));
+    this.#outbox.scanned({ populated: idsOf(used), empty: idsOf(found) });
     this.#check.sample();
   }
 
@@ -223,7 +230,14 @@ export class Reaper {
   }
 
   #record(node: Node, snapshot: CgroupSnapshot): EncodedRecord {
-    return encodeRecord({ snapshot, xattrs: this.#xattrs.of(node) });
+    const record = { snapshot, xattrs: this.#xattrs.of(node) };
+    const limited = limitPath(record);
+    if (limited !== record)
+      this.#complaints.complain(
+        "path",
+        "a cgroup's path is longer than 1 MiB: it is accounted as one above it, with its own figures",
+      );
+    return encodeRecord(limited);
   }
 
   #released(
@@ -241,10 +255,30 @@ export class Reaper {
       const line = formatReport(suffix(node), told);
       if (line !== undefined) this.#log(LOG_INFO, line);
     }
-    if (!this.#isAccounting) return false;
+    // Of one that was found there may be a record already.
+    if (!this.#isAccounting && !isFound) return false;
     const record = this.#record(node, snapshot);
-    this.#outbox.released({ number, record, vanished, isFound, replaces });
+    const told = { number, record, vanished, isFound, replaces };
+    if (!vanished) this.#outbox.released(told);
+    else if (!this.#outbox.tryVanished(told)) this.#lose();
     return true;
+  }
+
+  /** Once for all: there may be thousands. */
+  #lose(): void {
+    if (this.#lostInARow === 0)
+      this.#log(
+        LOG_ERR,
+        "the journal takes no records, and too many cgroups wait: those that others remove are lost",
+      );
+    this.#lostInARow++;
+    this.#counts.lostVanishedCgroups++;
+  }
+
+  #lossEnded(): void {
+    if (this.#lostInARow === 0 || !this.#outbox.hasRoom) return;
+    this.#log(LOG_ERR, `${this.#lostInARow} cgroups that others removed are lost`);
+    this.#lostInARow = 0;
   }
 
   #tell(node: Node, snapshot: CgroupSnapshot): void {
@@ -253,7 +287,10 @@ export class Reaper {
 
   #remove(node: Node, maxUsec: number | undefined) {
     const removal = this.#files.remove(node, maxUsec);
-    if (removal === "removed") this.#tree.forget(node);
+    if (removal === "removed") {
+      this.#tree.forget(node);
+      this.#xattrs.forget(node);
+    }
     return removal;
   }
 

@@ -28,7 +28,6 @@ export class ReleaseStage<Node> {
   /** Those that may be released now. */
   readonly #ripe = new Queue<Cgroup<Node>>();
   #nextNumber = 1;
-  #isStarting = true;
 
   constructor(
     world: LifecycleWorld<Node>,
@@ -42,13 +41,13 @@ export class ReleaseStage<Node> {
     this.#delays = new Deadlines(delayMs);
   }
 
-  get nextMs(): number {
-    return this.#delays.nextMs;
+  /** How many wait for room, about: some may have been used again, or be gone. */
+  get waiting(): number {
+    return this.#world.mayRelease() ? 0 : this.#delays.length + this.#ripe.length;
   }
 
-  /** From now on nothing is told as found at the start. */
-  started(): void {
-    this.#isStarting = false;
+  get nextMs(): number {
+    return this.#world.mayRelease() ? this.#delays.nextMs : Number.POSITIVE_INFINITY;
   }
 
   ranEmpty(cgroup: Cgroup<Node>): void {
@@ -63,7 +62,8 @@ export class ReleaseStage<Node> {
   foundEmpty(cgroup: Cgroup<Node>): void {
     cgroup.emptyMs = this.#world.nowMs();
     cgroup.phase = "empty";
-    this.#releaseIfReady(cgroup);
+    cgroup.isFound = true;
+    this.#ripe.add(cgroup);
   }
 
   /** Tries again to measure what could not be when its turn came. */
@@ -73,6 +73,7 @@ export class ReleaseStage<Node> {
 
   /** Measures a cgroup. @returns false if there is none to be measured now */
   step(): boolean {
+    if (!this.#world.mayRelease()) return false;
     const cgroup = this.#delays.take(this.#world.nowMs()) ?? this.#ripe.take();
     if (cgroup === undefined) return false;
     this.#releaseIfReady(cgroup);
@@ -103,7 +104,7 @@ export class ReleaseStage<Node> {
     cgroup.sample = undefined;
     this.#counts.releasedCgroups++;
     const number = this.#nextNumber++;
-    const isFound = this.#isFound(cgroup);
+    const isFound = this.#takeFound(cgroup);
     const release = { number, snapshot, vanished: false, isFound, replaces };
     const isTold = this.#world.released(cgroup.node, release, before);
     const echoUsec = this.#world.nowMs() - cgroup.emptyMs < ECHO_MS ? ECHO_USEC : 0;
@@ -121,15 +122,18 @@ export class ReleaseStage<Node> {
     const snapshot = { ...measured, report };
     this.#counts.vanishedCgroups++;
     const number = this.#nextNumber++;
-    const isFound = this.#isFound(cgroup);
+    const isFound = this.#takeFound(cgroup);
     const release = { number, snapshot, vanished: true, isFound, replaces: undefined };
     this.#world.released(node, release, last);
     cgroup.phase = "vanished";
     this.#childClosed(cgroup);
   }
 
-  #isFound({ isFromStart }: Cgroup<Node>): boolean {
-    return this.#isStarting && isFromStart;
+  /** It is told for the first time, and as found. */
+  #takeFound(cgroup: Cgroup<Node>): boolean {
+    const { isFound } = cgroup;
+    cgroup.isFound = false;
+    return isFound;
   }
 
   #childClosed({ parent }: Cgroup<Node>): void {

@@ -1,5 +1,5 @@
 /** The extended attributes of cgroups and of the directories above them. */
-import { limitXattrs, readXattrs, type XattrTable } from "@cm4all/cgroup";
+import { limitXattrs, readXattrs, tableSize, type XattrTable } from "@cm4all/cgroup";
 import { errorText, isErrno, statusOf } from "@cm4all/linux";
 import type { Complain } from "./cgroup-files.ts";
 import type { OpenRoot } from "./open-root.ts";
@@ -7,11 +7,24 @@ import type { TreeNode } from "./tree-node.ts";
 
 const NOTHING: XattrTable = [];
 
-/** Keeps what was read of a directory until it is told that it has changed. */
+/** Ordinary attributes are far smaller. */
+const LARGE_BYTES = 1024;
+
+/** Of large tables together. */
+const MAX_LARGE_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Keeps what was read of a directory until it is told that it has changed. Of large tables
+ * it keeps those that were asked for last: customers may give each of thousands of cgroups
+ * a hundred kilobytes.
+ */
 export class XattrCache<Place> {
   readonly #root: OpenRoot;
   readonly #complain: Complain;
-  #tables = new WeakMap<TreeNode<Place>, XattrTable>();
+  #small = new WeakMap<TreeNode<Place>, XattrTable>();
+  /** The one that was asked for last is the last. */
+  readonly #large = new Map<TreeNode<Place>, XattrTable>();
+  #largeBytes = 0;
 
   /** @param root stays the caller's */
   constructor(root: OpenRoot, complain: Complain) {
@@ -21,12 +34,44 @@ export class XattrCache<Place> {
 
   /** Something about a directory has changed. */
   forget(node: TreeNode<Place>): void {
-    this.#tables.delete(node);
+    this.#small.delete(node);
+    const large = this.#large.get(node);
+    if (large === undefined) return;
+    this.#large.delete(node);
+    this.#largeBytes -= tableSize(large);
   }
 
   /** Changes may have gone unnoticed. */
   clear(): void {
-    this.#tables = new WeakMap();
+    this.#small = new WeakMap();
+    this.#large.clear();
+    this.#largeBytes = 0;
+  }
+
+  #get(node: TreeNode<Place>): XattrTable | undefined {
+    const small = this.#small.get(node);
+    if (small !== undefined) return small;
+    const large = this.#large.get(node);
+    if (large === undefined) return undefined;
+    this.#large.delete(node);
+    this.#large.set(node, large);
+    return large;
+  }
+
+  #keep(node: TreeNode<Place>, table: XattrTable): void {
+    // Without a watch nothing would tell of a change.
+    if (node.directoryWd === undefined) return;
+    const bytes = tableSize(table);
+    if (bytes <= LARGE_BYTES) {
+      this.#small.set(node, table);
+      return;
+    }
+    this.#large.set(node, table);
+    this.#largeBytes += bytes;
+    for (const [oldest] of this.#large) {
+      if (this.#largeBytes <= MAX_LARGE_BYTES) return;
+      this.forget(oldest);
+    }
   }
 
   /**
@@ -36,7 +81,7 @@ export class XattrCache<Place> {
   of(cgroup: TreeNode<Place>): XattrTable[] {
     const tables: XattrTable[] = [];
     for (let node = cgroup; node.parent !== undefined; node = node.parent)
-      tables.push(this.#tables.get(node) ?? this.#open(node));
+      tables.push(this.#get(node) ?? this.#open(node));
     return limitXattrs(tables);
   }
 
@@ -54,12 +99,11 @@ export class XattrCache<Place> {
 
   /** Reads those of an open directory, unless they are known. @param mode as of fstat(2) */
   read(node: TreeNode<Place>, fd: number, mode: number): XattrTable {
-    const known = this.#tables.get(node);
+    const known = this.#get(node);
     if (known !== undefined) return known;
     try {
       const table = readXattrs(fd, mode);
-      // Without a watch nothing would tell of a change.
-      if (node.directoryWd !== undefined) this.#tables.set(node, table);
+      this.#keep(node, table);
       return table;
     } catch (error) {
       this.#complain("read attributes", `cannot read attributes of a cgroup: ${errorText(error)}`);

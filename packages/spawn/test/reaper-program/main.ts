@@ -54,7 +54,7 @@ function runMain(): void {
   );
   process.on("SIGTERM", () => reaper.post("stop"));
   process.on("message", async (message: ToProgram) => {
-    if (message.kind === "journalled") reaper.post("journalled", message.releases);
+    if (message.kind === "journalled") reaper.post("journalled", message.releases, 0);
     else if (message.kind === "interim") reaper.post("setInterim", message.intervalMs);
     else if (message.kind === "status") await sendStatus(reaper);
     else if (message.kind === "accounting") reaper.post("setAccounting", message.wanted);

@@ -41,6 +41,8 @@ export class Simulation {
   readonly log: string[] = [];
   /** Whether releases are told and wait for the journal. */
   isAccounting = false;
+  /** Whether the main thread has room for another release. */
+  hasRoom = true;
   readonly told = new Map<number, Told>();
   /** Whether the file system refuses to remove anything. */
   isReadOnly = false;
@@ -59,6 +61,7 @@ export class Simulation {
           this.meanwhile?.();
           return !node.gone && node.total > 0;
         },
+        mayRelease: () => this.hasRoom,
         measure: (node, birthMs) =>
           node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
         identify: identity,

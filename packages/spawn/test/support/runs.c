@@ -1,11 +1,13 @@
 /* Makes cgroups in which a process comes and goes, for tests of many of them.
    usage: runs MODE BASE PREFIX COUNT RATE
    leave    makes BASE/PREFIX-0, ...; prints a line "PREFIX-0 INODE" for each that was used
+   churn    makes COUNT of them and uses them again and again, until it is killed
    remove   removes each as soon as its process has left, as some spawners do
    nest     makes COUNT cgroups below each other with names of 255 control characters, as far
             down as no path can name, and uses the last
    unnest   removes what is left of them
-   RATE is how many a second at most; 0 for as many as the machine gives. */
+   RATE is how many a second at most; 0 for as many as the machine gives. leave and remove wait
+   while there are MAX_THERE in BASE: the kernel takes minutes to remove tens of thousands. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +20,10 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#define MAX_THERE 1500
+
+static int is_quiet;
 
 static void fail(const char *what)
 {
@@ -56,7 +62,7 @@ static void leave(int base, const char *name)
 		used = try_use(fd);
 		close(fd);
 	}
-	printf("%s %llu\n", name, (unsigned long long)st.st_ino);
+	if (!is_quiet) printf("%s %llu\n", name, (unsigned long long)st.st_ino);
 }
 
 static void remove_when_empty(int base, const char *name)
@@ -87,6 +93,17 @@ static void unnest(int at, const char *name)
 	remove_when_empty(at, name);
 }
 
+/* Each directory in it is a link to a directory. */
+static void wait_for_room(int base)
+{
+	struct stat st;
+	for (;;) {
+		if (fstat(base, &st) < 0) fail("fstat");
+		if (st.st_nlink < MAX_THERE) return;
+		usleep(1000);
+	}
+}
+
 static void pace(const struct timespec *start, long i, long rate)
 {
 	if (rate == 0) return;
@@ -113,9 +130,11 @@ int main(int argc, char **argv)
 	else {
 		struct timespec start;
 		clock_gettime(CLOCK_MONOTONIC, &start);
-		for (long i = 0; i < count; i++) {
+		is_quiet = strcmp(mode, "churn") == 0;
+		for (long i = 0; is_quiet || i < count; i++) {
 			pace(&start, i, rate);
-			snprintf(name, sizeof name, "%s-%ld", prefix, i);
+			wait_for_room(base);
+			snprintf(name, sizeof name, "%s-%ld", prefix, i % count);
 			leave(base, name);
 			if (strcmp(mode, "remove") == 0) remove_when_empty(base, name);
 		}

@@ -10,7 +10,7 @@ const SOURCE = fileURLToPath(new URL("runs.c", import.meta.url));
 
 export interface RunOptions {
   /** See runs.c. */
-  readonly mode: "leave" | "remove" | "nest" | "unnest";
+  readonly mode: "leave" | "churn" | "remove" | "nest" | "unnest";
   /** The directory in which cgroups are made. */
   readonly base: string;
   /** What the names begin with. */

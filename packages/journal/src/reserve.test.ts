@@ -1,0 +1,107 @@
+/** A full disk: marks have room that is kept for them. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { JournalError } from "./errors.ts";
+import { Journal } from "./journal.ts";
+import { RecordState } from "./record-table.ts";
+import { SimulatedDisk } from "./simulated-disk.ts";
+
+const OPTIONS = { limitBytes: 64 * 2 ** 20, segmentBytes: 64 * 1024, reserveBytes: 8192 };
+
+let disk: SimulatedDisk;
+let journal: Journal;
+let troubles: (string | undefined)[];
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
+  disk = new SimulatedDisk(() => 0.5);
+  await open();
+});
+afterEach(async () => {
+  await journal.close();
+  vi.useRealTimers();
+});
+
+async function open(): Promise<void> {
+  troubles = [];
+  journal = await Journal.open(disk, OPTIONS);
+  journal.onTrouble = (error) => troubles.push(error);
+  await journal.settle();
+}
+
+const record = (id: number) => Buffer.from(JSON.stringify({ id, filler: "x".repeat(500) }));
+const append = (count: number) =>
+  Promise.all(Array.from({ length: count }, (_, i) => journal.append(record(i))));
+
+/** All that others have taken of the disk, and what is taken of it later, is too much. */
+function fillDisk(): void {
+  let bytes = 0;
+  for (const { cached } of disk.files().values()) bytes += cached.length;
+  disk.capacityBytes = bytes;
+}
+
+describe("on a full disk", () => {
+  it("marks are taken at once, and records when there is room again", async () => {
+    const [first = 0, second = 0] = await append(2);
+    fillDisk();
+    await expect(journal.append(record(3))).rejects.toThrow(JournalError);
+    await journal.mark(first, RecordState.BEGAN);
+    await journal.mark(first, RecordState.GONE);
+    await expect(journal.append(record(4))).rejects.toThrow(/ENOSPC/);
+    await journal.mark(second, RecordState.PARKED, "because");
+    // It goes on to be told that it takes no records.
+    expect(troubles).toEqual(["simulated ENOSPC"]);
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    vi.advanceTimersByTime(10_000);
+    await journal.append(record(5));
+    expect(troubles).toEqual(["simulated ENOSPC", undefined]);
+    expect(disk.files().get("reserve")?.cached.length).toBe(8192);
+    disk.powerFailure();
+    await journal.close();
+    disk.reboot();
+    await open();
+    expect(journal.damage).toEqual([]);
+    const states = [...journal.records()].map(({ state }) => state);
+    expect(states).toEqual([RecordState.PARKED, RecordState.WAITING]);
+    expect(await journal.notes([second])).toEqual(new Map([[second, "because"]]));
+  });
+
+  it("what the reserve does not hold waits", async () => {
+    const numbers = await append(400);
+    fillDisk();
+    const marks = numbers.map((number) =>
+      journal.mark(number, RecordState.PARKED, "x".repeat(100)),
+    );
+    let written = 0;
+    for (const mark of marks) void mark.then(() => written++);
+    await journal.settle();
+    expect(written).toBe(0);
+    for (const number of numbers.slice(0, 50)) void journal.mark(number, RecordState.WAITING);
+    disk.capacityBytes += 100_000;
+    vi.advanceTimersByTime(1000);
+    await journal.settle();
+    await Promise.all(marks);
+    expect(journal.count(RecordState.PARKED)).toBe(350);
+  });
+
+  it("a daemon that starts has what an earlier one has kept, and marks go on", async () => {
+    const [first = 0] = await append(1);
+    fillDisk();
+    await journal.close();
+    await open();
+    await journal.mark(first, RecordState.BEGAN);
+    await journal.close();
+    await open();
+    expect(journal.state(first)).toBe(RecordState.BEGAN);
+    // It is the reserve's file, whose end is still empty.
+    expect(journal.damage).toEqual([]);
+    expect(journal.bytes).toBeLessThan(1000);
+  });
+
+  it("no reserve is made of the last room of others", async () => {
+    await journal.close();
+    disk = new SimulatedDisk(() => 0.5);
+    disk.capacityBytes = 10_000;
+    await open();
+    expect([...disk.files().keys()]).toEqual([]);
+  });
+});

@@ -1,0 +1,52 @@
+import { recordSize } from "@cm4all/cgroup";
+import { bytesOfText } from "@cm4all/linux";
+import { describe, expect, it } from "vitest";
+import type { Release } from "./messages.ts";
+import { Outbox } from "./outbox.ts";
+
+const MIB = 2 ** 20;
+
+function release(bytes: number): Release {
+  const record = { json: "x".repeat(bytes), path: bytesOfText("/a"), id: "a", report: 1 };
+  return { number: 1, record, vanished: false, isFound: false, replaces: undefined };
+}
+
+describe("the outbox", () => {
+  it("has room until so much is under way, and again when it was taken", () => {
+    const outbox = new Outbox({ post: () => {} });
+    outbox.released(release(3 * MIB));
+    expect(outbox.hasRoom).toBe(true);
+    outbox.released(release(3 * MIB));
+    outbox.flush();
+    expect(outbox.hasRoom).toBe(false);
+    outbox.taken(recordSize(release(3 * MIB).record));
+    expect(outbox.hasRoom).toBe(true);
+  });
+
+  it("keeps more of what others have removed, and not all", () => {
+    const told: unknown[] = [];
+    const outbox = new Outbox({
+      post: (name, ...[value]) => {
+        if (name === "released") told.push(...(value as Release[]));
+      },
+    });
+    let kept = 0;
+    while (outbox.tryVanished(release(MIB))) kept++;
+    outbox.flush();
+    expect([kept, told.length]).toEqual([24, 24]);
+    expect(outbox.hasRoom).toBe(false);
+  });
+
+  it("leaves out what is to be measured again while there is no room", () => {
+    const told: string[] = [];
+    const outbox = new Outbox({
+      post: (name, ..._) => {
+        told.push(name);
+      },
+    });
+    outbox.released(release(4 * MIB));
+    outbox.interim(release(0).record);
+    outbox.flush();
+    expect(told).toEqual(["released"]);
+  });
+});

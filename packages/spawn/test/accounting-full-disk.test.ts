@@ -1,0 +1,77 @@
+/** The disk of the journal is full: handlers go on, directories wait, and the log says which disk. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { until } from "./support/daemon.ts";
+
+const COUNT = 20;
+
+let host: AccountingHost;
+beforeEach(() => {
+  host = new AccountingHost();
+});
+afterEach(() => host.stop());
+
+it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "a full disk holds up no handler of a plain script, and loses nothing",
+  async () => {
+    const go = join(host.directory, "go");
+    // What it writes is an effect, before which the journal has to take a mark.
+    host.writeHandler(`
+      local f = io.open(${JSON.stringify(go)})
+      if not f then error("later") end
+      f:close()
+      say(cgroup.path)`);
+    mkdirSync(host.journal);
+    const mount = `mount -t tmpfs -o size=16m none ${host.journal} && exec "$@"`;
+    await host.start("", { wrapper: ["unshare", "-m", "sh", "-c", mount, "sh"] });
+    await host.untilReady();
+    const onDisk = (command: string) =>
+      execFileSync(
+        "nsenter",
+        ["-m", "-t", `${host.daemon.pid}`, "sh", "-c", command, host.journal],
+        {
+          stdio: ["ignore", "ignore", "pipe"],
+        },
+      );
+    for (let i = 0; i < COUNT; i++) await host.scratch.runToEnd(`a.scope/job-${i}`);
+    await until(async () => (await host.accounting()).waitingCgroups === COUNT, "all wait");
+    await until(() => {
+      onDisk('test -e "$0/reserve"');
+      return true;
+    }, "the reserve is there");
+    onDisk('cat /dev/zero >"$0/fill" || true');
+    // A block that the journal has begun still takes a few.
+    let count = COUNT;
+    while ((await host.accounting()).journal !== "failing")
+      await host.scratch.runToEnd(`a.scope/job-${count++}`);
+    const last = `a.scope/job-${count - 1}`;
+    const written = (await host.accounting()).waitingCgroups;
+    expect(written).toBeLessThan(count);
+    expect(host.daemon.log).toMatch(
+      /journal: cannot write the journal, cgroups' directories stay: ENOSPC/,
+    );
+    writeFileSync(go, "");
+    // The next one is tried at once.
+    host.daemon.child.kill("SIGHUP");
+    await until(
+      async () => (await host.accounting()).accountedCgroups === written,
+      "all that are in the journal are accounted",
+    );
+    expect(host.exists(last)).toBe(true);
+    expect((await host.accounting()).journal).toBe("failing");
+    onDisk('rm "$0/fill"');
+    await until(
+      async () => (await host.accounting()).accountedCgroups === count,
+      "the others are accounted",
+      60_000,
+    );
+    expect((await host.accounting()).journal).toBe("ready");
+    const paths = Array.from({ length: count }, (_, i) => `/a.scope/job-${i}`);
+    expect(host.said.split("\n").sort()).toEqual(["", ...paths].sort());
+  },
+  180_000,
+);

@@ -1,0 +1,59 @@
+/** Customers' attributes make no burden of the daemon, however many of their cgroups end at once. */
+import { closeSync, openSync } from "node:fs";
+import { setXattr } from "@cm4all/linux";
+import { missing, readProc } from "@cm4all/testing";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { until } from "./support/daemon.ts";
+
+const COUNT = 1200;
+const TIMEOUT_MS = 180_000;
+
+/** 112 KiB for each cgroup. */
+const ATTRIBUTES = 28;
+const VALUE = Buffer.alloc(4096, "v");
+
+let host: AccountingHost;
+beforeEach(() => {
+  host = new AccountingHost();
+});
+afterEach(() => host.stop(), TIMEOUT_MS);
+
+/** The most memory that the daemon has had. */
+function peakMiB(): number {
+  const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(readProc(host.daemon.pid, "status")) ?? [];
+  return Number(kib) / 1024;
+}
+
+function leave(name: string): void {
+  const fd = openSync(host.scratch.make(name), "r");
+  try {
+    for (let i = 0; i < ATTRIBUTES; i++) setXattr(fd, `user.attribute-${i}`, VALUE);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "takes little memory for cgroups with large attributes that are found at once",
+  async () => {
+    host.writeHandler("say(#cgroup.xattr['user.attribute-27'])", "handlers_bear_repetition = true");
+    await host.start();
+    await host.untilReady();
+    const before = peakMiB();
+    await host.crash();
+    for (let i = 0; i < COUNT; i++) leave(`a.scope/job-${i}`);
+    await host.start();
+    await until(
+      async () => (await host.accounting()).accountedCgroups === COUNT,
+      "all are accounted",
+      TIMEOUT_MS / 2,
+    );
+    await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
+    const grownMiB = peakMiB() - before;
+    console.log(`${before.toFixed(0)} MiB and ${grownMiB.toFixed(0)} MiB more at the peak`);
+    expect(host.said).toBe("4096\n".repeat(COUNT));
+    expect(grownMiB).toBeLessThan(270);
+  },
+  TIMEOUT_MS,
+);
