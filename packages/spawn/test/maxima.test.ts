@@ -15,8 +15,8 @@ const LIMIT_NOFILE = 65_536;
 
 const CONNECTIONS = 4096;
 const HANDLES = 4096;
-const STRANGERS = 1024;
-const STRANGERS_PER_UID = 64;
+const STRANGERS = 4096;
+const STRANGERS_PER_UID = 2048;
 /** Node, threads, sockets, the store: see docs/design.md. */
 const OTHERS = 60;
 

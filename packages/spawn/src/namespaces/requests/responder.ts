@@ -49,12 +49,19 @@ export class Responder {
     this.#refusals = new LogOnce(log);
   }
 
-  /** Answers what comes over a new connection. */
-  serve(connection: Connection): ConnectionOwner {
-    const client = this.#clients.add(connection);
+  /** Answers what comes over a new connection; undefined if it was closed. */
+  serve(connection: Connection): ConnectionOwner | undefined {
+    const client = this.#clients.tryAdd(connection);
+    if (client === undefined) return undefined;
     return {
+      isStranger: client.isStranger,
+      // One that seems capable is looked at when it asks, and is refused or privileged then.
+      get isWary() {
+        return client.isStranger || (client.state === "allowed" && !client.isPrivileged);
+      },
       mayReceive: () => this.#mayAsk(client),
       received: (bytes, length) => this.#received(client, bytes, length),
+      refuseDescriptors: () => this.#closeWithError(client, "descriptors are not accepted"),
       hungUp: () => this.#clients.forget(client),
     };
   }
