@@ -109,8 +109,7 @@ function print(title: string, cells: readonly string[]): void {
 const times = (ours: number, floor: number) => (ours / floor).toFixed(2);
 
 function describe(title: string, ours: Waits, floor: Waits): boolean {
-  const isMet =
-    ours.failed === 0 && ours.p50 <= GOAL * floor.p50 && ours.p99 <= GOAL * floor.p99;
+  const isMet = ours.failed === 0 && ours.p50 <= GOAL * floor.p50 && ours.p99 <= GOAL * floor.p99;
   const ratios = [times(ours.p50, floor.p50), times(ours.p99, floor.p99)];
   const waits = [ours, floor].flatMap(({ p50, p99, eagain, failed, count }) => [
     p50.toFixed(0),

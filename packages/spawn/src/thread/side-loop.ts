@@ -1,5 +1,5 @@
 /** Descriptors that are served when an EventLoop has done everything else. */
-import { Epoll, EPOLLIN } from "@cm4all/linux";
+import { EPOLLIN, Epoll } from "@cm4all/linux";
 import type { EventLoop } from "./event-loop.ts";
 
 /** How many events are handled in a turn of the loop at most. */

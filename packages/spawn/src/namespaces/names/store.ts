@@ -53,6 +53,7 @@ import {
   umount,
   unshare,
 } from "@cm4all/linux";
+import { logLast } from "../../log.ts";
 import { Home, openDirectory } from "./home.ts";
 import { NameDirectory, type StoredName } from "./name-directory.ts";
 
@@ -230,7 +231,7 @@ function orExit(move: () => void): void {
   try {
     move();
   } catch (error) {
-    writeSync(2, `fatal: the thread is in the wrong mount namespace: ${error}\n`);
+    logLast(`the thread is in the wrong mount namespace: ${errorText(error)}`);
     exitImmediately(EX_OSERR);
   }
 }
