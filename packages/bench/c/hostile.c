@@ -36,7 +36,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_HELD = 4096, MAX_RIGHTS = 253, MAX_SAMPLES = 1 << 20, ANSWER_SECONDS = 3 };
+enum { MAX_HELD = 4096, MAX_RIGHTS = 253, MAX_SAMPLES = 1 << 20, ANSWER_SECONDS = 3, MAX_PROCESSES = 128 };
 
 static const char *address;
 static struct dgram request;
@@ -165,6 +165,15 @@ static int lingering_socket(void)
 	return s;
 }
 
+/* In a child: it never goes on as its parent does, whatever fails. */
+static void ask_and_exit(void)
+{
+	alarm(2);
+	int s = connect_to(0);
+	if (s >= 0) send(s, request.b, request.n, MSG_NOSIGNAL);
+	_exit(0);
+}
+
 static void attack(const char *mode, int count)
 {
 	char buffer[65536];
@@ -174,11 +183,12 @@ static void attack(const char *mode, int count)
 	if (!strcmp(mode, "idle") || !strcmp(mode, "http-idle")) hold(count, 0, NULL);
 	if (!strcmp(mode, "half")) hold(count, 1, NULL);
 	if (!strcmp(mode, "http-slow")) hold(count, 0, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
-	if (!strcmp(mode, "fork")) signal(SIGCHLD, SIG_IGN);
 	for (;;) {
 		if (!strcmp(mode, "fork")) {
 			pid_t pid = fork();
-			if (pid != 0) { if (pid < 0) usleep(1000); else waitpid(pid, NULL, 0); continue; }
+			if (pid == 0) ask_and_exit();
+			if (pid < 0) usleep(1000); else waitpid(pid, NULL, 0);
+			continue;
 		}
 		int s = connect_to(0);
 		if (s < 0) { usleep(1000); continue; }
@@ -194,16 +204,14 @@ static void attack(const char *mode, int count)
 			for (int i = 0; i < count; i++) fds[i] = lingering_socket();
 			send_rights(s, fds, count);
 			/* Not the last close, which would have to wait here. */
-			if (fork() == 0) { sleep(1); kill(getpid(), SIGKILL); }
+			if (fork() == 0) { alarm(2); sleep(1); kill(getpid(), SIGKILL); }
 			for (int i = 0; i < count; i++) close(fds[i]);
+			while (waitpid(-1, NULL, WNOHANG) > 0) {}
 			usleep(20000);
 		} else if (!strcmp(mode, "http")) {
 			static const char get[] = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
 			send(s, get, sizeof get - 1, MSG_NOSIGNAL);
 			while (recv(s, buffer, sizeof buffer, 0) > 0) {}
-		} else if (!strcmp(mode, "fork")) {
-			send(s, request.b, request.n, MSG_NOSIGNAL);
-			_exit(0);
 		} else if (strcmp(mode, "connect")) { fprintf(stderr, "hostile: no mode %s\n", mode); exit(64); }
 		close(s);
 	}
@@ -215,8 +223,10 @@ int main(int argc, char **argv)
 	address = argv[1];
 	int count = atoi(argv[3]), seconds = atoi(argv[4]);
 	if (count < 1 || count > MAX_SAMPLES || seconds < 1 || seconds > 120) { fprintf(stderr, "hostile: out of range\n"); return 64; }
-	struct rlimit files = { 8192, 8192 };
+	struct rlimit files = { 8192, 8192 }, processes = { MAX_PROCESSES, MAX_PROCESSES };
 	setrlimit(RLIMIT_NOFILE, &files);
+	/* Of this uid, which is an attacker's own: root has no such limit. */
+	setrlimit(RLIMIT_NPROC, &processes);
 	signal(SIGPIPE, SIG_IGN);
 	crc_init();
 	make_request("hostile");

@@ -163,6 +163,7 @@ function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
     allowed: { uids: new Set(namespaces.allowUids), gids: new Set(namespaces.allowGids) },
     quotas: {
       names: namespaces.maxNames,
+      namesPerUid: namespaces.maxNamesPerUid,
       userNamespaces: namespaces.maxUserNamespaces,
       userNamespacesPerName: namespaces.maxUserNamespacesPerName,
       connections: namespaces.maxConnections,

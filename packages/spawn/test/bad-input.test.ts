@@ -6,6 +6,7 @@ import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { inodeOf, request, TestClient, type Wanted } from "./support/client.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
+import { FakeManager } from "./support/manager.ts";
 import { as, Peer } from "./support/peer.ts";
 import { seededRandom } from "./support/random.ts";
 
@@ -348,6 +349,34 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect((await daemon.status()).requests.failed).toBe(1);
     await until(async () => (await daemon.status()).names === 0, "they have expired");
     client.inodes("three", wanted);
+  });
+
+  it("of names of one uid, also over a restart", async () => {
+    const config = "[namespaces]\nmax_names = 4\nmax_names_per_uid = 2\nallow_uids = [1001]\n";
+    const manager = new FakeManager();
+    using peer = new Peer();
+    const askAs = (uid: number, name: string) =>
+      peer.run(as({ uid }), manager.address, request(name, { ipc: true }))[0];
+    const refusal = "quota reached: 2 names of one uid";
+    daemon = await manager.start({ config });
+    expect([askAs(0, "a"), askAs(0, "b"), askAs(0, "c")]).toEqual(["handles", "handles", refusal]);
+    // A name that is there, whoever has made it, and one of another uid.
+    expect([askAs(1001, "a"), askAs(1001, "c"), askAs(0, "c")]).toEqual(Array(3).fill("handles"));
+    await daemon.end("SIGKILL");
+    daemon = await manager.start({ config });
+    expect(await daemon.status()).toMatchObject({ namesOfOneUid: 2, namesPerUidLimit: 2 });
+    expect([askAs(0, "d"), askAs(1001, "d"), askAs(1001, "e")]).toEqual([
+      refusal,
+      "handles",
+      "quota reached: 4 names",
+    ]);
+    expect(await daemon.control({ command: "purge-namespaces", onlyIdle: false })).toEqual({
+      ended: 4,
+      left: 0,
+    });
+    expect([askAs(0, "d"), askAs(0, "e")]).toEqual(["handles", "handles"]);
+    await daemon.stop();
+    manager.close();
   });
 
   it("of user namespaces", async () => {

@@ -55,6 +55,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
         "[namespaces]",
         "expire_seconds = 3600",
         `max_names = ${NAMES}`,
+        `max_names_per_uid = ${NAMES}`,
         `max_connections_per_uid = ${CONNECTIONS}`,
       ].join("\n"),
     });

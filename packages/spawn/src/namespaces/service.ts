@@ -216,6 +216,8 @@ class NamespaceService {
     }
     return {
       names: this.#registry.size,
+      namesOfOneUid: this.#registry.mostOfOneUid,
+      namesPerUidLimit: this.#registry.quotas.namesPerUid,
       leasedNames,
       kept,
       openDescriptors: this.#descriptors.size,

@@ -114,7 +114,7 @@ export class Responder {
     fds.length = 0;
     undo.length = 0;
     try {
-      set = this.#registry.getOrCreate(request.name);
+      set = this.#registry.getOrCreate(request.name, client.peer.credentials.uid);
       for (const { kind } of NAMESPACE_KINDS) {
         const payload = payloadOf(request, kind);
         if (payload !== undefined) fds.push(set.open(kind, payload, undo));
