@@ -156,8 +156,11 @@ export class NameDirectory {
     return { ...found, file, payload: readFileSync(`${this.path}/${file}${PAYLOAD}`) };
   }
 
-  /** Lets everything of the name go. What is not ours is left, and set aside by the next start. */
-  remove(): void {
+  /**
+   * Lets everything of the name go.
+   * @returns false if there is something in it that the store has not made, which stays
+   */
+  remove(): boolean {
     for (const entry of readdirSync(this.path, { withFileTypes: true })) {
       const path = `${this.path}/${entry.name}`;
       if (entry.isDirectory()) continue;
@@ -166,8 +169,10 @@ export class NameDirectory {
     }
     try {
       rmdirSync(this.path);
+      return true;
     } catch (error) {
-      if (!isErrno(error, "ENOTEMPTY")) throw error;
+      if (isErrno(error, "ENOTEMPTY")) return false;
+      throw error;
     }
   }
 }

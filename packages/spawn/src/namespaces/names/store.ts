@@ -144,7 +144,8 @@ export class Store {
         this.#nextId = Math.max(this.#nextId, Number(id) + 1);
         const directory = new NameDirectory(path);
         const stored = directory.tryRead((file, reason) => setAside(`${path}/${file}`, reason));
-        if (stored === undefined) directory.remove();
+        if (stored === undefined && !directory.remove())
+          throw new Error("it has no name, and a directory in it");
         return stored ?? [];
       } catch (error) {
         setAside(path, errorText(error));
