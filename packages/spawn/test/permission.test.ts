@@ -141,6 +141,17 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect((await daemon.status()).connections).toBeLessThanOrEqual(4096);
     });
 
+    it("is had by spawners at once while strangers flood it", async () => {
+      const request = () => ask(as({ capabilities: ["sys_admin"] }));
+      for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, NOTHING, ["--flood"]);
+      // Their connections end faster than any are looked at.
+      for (let i = 0; i < 10; i++) expect(request()).toEqual(GRANTED);
+      await peer.endAll();
+      // Whoever was not looked at in the flood is answered again.
+      await until(() => ask(as({}))[0] === REFUSED[0], "strangers are answered");
+      expect(request()).toEqual(GRANTED);
+    });
+
     it("lets in more of one uid than there may be strangers", async () => {
       const privileged = as({ capabilities: ["sys_admin"] });
       await peer.start(privileged, daemon.address, NOTHING, ["--hold", "1000"]);
@@ -175,6 +186,24 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     ])("is given to %s", (_, credentials, expected) => {
       expect(peer.run(as(credentials), daemon.address, REQUEST)).toEqual(expected);
     });
+  });
+
+  it("lets nobody wait for what an allowed uid sends along", async () => {
+    const daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
+    const entitled = as({ uid: 1001 });
+    const before = await daemon.restingDescriptorCount();
+    const refused = ["descriptors are not accepted", "closed"];
+    expect(peer.run(entitled, daemon.address, REQUEST, ["--linger"])).toEqual(refused);
+    // One that says nothing more, and one that is gone.
+    await peer.start(entitled, daemon.address, REQUEST, ["--linger"]);
+    await peer.endAll();
+    using client = daemon.connect();
+    client.inodes("somebody", { ipc: true });
+    expect(peer.run(entitled, daemon.address, REQUEST)).toEqual(GRANTED);
+    await until(() => daemon.childPids().length === 0, "the child that closes is reaped");
+    client[Symbol.dispose]();
+    await until(() => daemon.descriptorCount() <= before + 2, "all is closed");
+    await daemon.stop();
   });
 
   it("is not given to processes that the daemon's PID namespace does not show", async () => {

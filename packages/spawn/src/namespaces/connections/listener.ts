@@ -40,7 +40,7 @@ export const LISTEN_BACKLOG = 4096;
  * The same while strangers flood it. They fill any queue, and whoever connects waits until
  * all before it are accepted; a client that would not fit waits in connect(2) instead.
  */
-const FLOOD_BACKLOG = 64;
+const FLOOD_BACKLOG = 256;
 
 /** For how long there must have been no flood. */
 const CALM_MS = 1000;
