@@ -241,6 +241,8 @@ function trySend(client: TestClient, bytes: Uint8Array): void {
 
 describe.skipIf(cannotRun)("random datagrams", () => {
   const MEGABYTE = 2 ** 20;
+  /** `TORTURE=all`: some minutes of them. */
+  const COUNT = process.env["TORTURE"] === "all" ? 1_000_000 : 20_000;
 
   const random = seededRandom(20_000);
   const below = (limit: number) => Math.floor(random() * limit);
@@ -273,7 +275,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     return encodeDatagram(packets);
   }
 
-  it("neither crash nor fill the daemon", async () => {
+  it("neither crash nor fill the daemon", { timeout: 60_000 + COUNT }, async () => {
     const daemon = await TestDaemon.start({ config: "[namespaces]\nmax_names = 50\n" });
     let client = daemon.connect();
     const marker = request("marker", { ipc: true });
@@ -311,7 +313,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     // Names keep the FIFO of their leases.
     const countFds = async () => (await daemon.restingDescriptorCount()) - daemon.fifoCount();
     const before = { fds: await countFds(), bytes: daemon.privateBytes() };
-    sendMany(20_000);
+    sendMany(COUNT);
     await settle();
     const after = await daemon.status();
     const wantedFds = (of: typeof status) => of.openDescriptors + of.kept.pid;
@@ -319,7 +321,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     expect((await countFds()) - before.fds).toBe(wantedFds(after) - wantedFds(status));
     expect(daemon.fifoCount()).toBeLessThanOrEqual(after.names);
     const grown = daemon.privateBytes() - before.bytes;
-    console.log(`20,000 random datagrams: ${JSON.stringify(kinds)}, ${grown / MEGABYTE} MiB more`);
+    console.log(`${COUNT} random datagrams: ${JSON.stringify(kinds)}, ${grown / MEGABYTE} MiB more`);
     expect(grown).toBeLessThan(16 * MEGABYTE);
     expect(kinds.handles).toBeGreaterThan(1000);
     expect(kinds.closed).toBeGreaterThan(1000);

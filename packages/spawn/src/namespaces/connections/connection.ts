@@ -35,7 +35,7 @@ export interface ConnectionOwner {
   /** Whether others are served first. */
   readonly isStranger: boolean;
   /** Whether a message is looked at before it is taken: it may have descriptors. */
-  readonly isWary: boolean;
+  readonly isWary: () => boolean;
   /**
    * Something has arrived. Asked before anything is read.
    * @returns false if the owner has closed the connection instead
@@ -200,13 +200,13 @@ export class Connection {
       return false;
     }
     if (!owner.mayReceive()) return true;
-    if (next === "descriptors" && owner.isWary) owner.refuseDescriptors();
+    if (next === "descriptors" && owner.isWary()) owner.refuseDescriptors();
     else this.#take(owner, false);
     return true;
   }
 
   #receive(events: number, owner: ConnectionOwner): void {
-    if (owner.isWary) this.#lookAndTake(owner);
+    if (owner.isWary()) this.#lookAndTake(owner);
     else if (owner.mayReceive()) this.#take(owner, (events & (EPOLLRDHUP | EPOLLHUP)) !== 0);
   }
 

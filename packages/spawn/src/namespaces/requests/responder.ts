@@ -55,10 +55,9 @@ export class Responder {
     if (client === undefined) return undefined;
     return {
       isStranger: client.isStranger,
+      // No getter: V8 makes a hidden class, which is long-lived, for each object that has one.
       // One that seems capable is looked at when it asks, and is refused or privileged then.
-      get isWary() {
-        return client.isStranger || (client.state === "allowed" && !client.isPrivileged);
-      },
+      isWary: () => client.isStranger || (client.state === "allowed" && !client.isPrivileged),
       mayReceive: () => this.#mayAsk(client),
       received: (bytes, length) => this.#received(client, bytes, length),
       refuseDescriptors: () => this.#closeWithError(client, "descriptors are not accepted"),
