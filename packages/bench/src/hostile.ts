@@ -137,8 +137,6 @@ export async function measureHostile(): Promise<void> {
   print("", ["p50", "p99", "EAGAIN", "failed", "p50", "p99", "EAGAIN", "failed", "p50 x", "p99 x"]);
   let missed = 0;
   for (const attack of ATTACKS) {
-    const only = process.env["HOSTILE_ONLY"]?.split(",");
-    if (only !== undefined && !only.includes(attack.mode)) continue;
     // What was done to another one before must not count.
     await using floor = await startFloor();
     const target = (server: RunningServer) =>

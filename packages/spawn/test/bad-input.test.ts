@@ -321,7 +321,9 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     expect((await countFds()) - before.fds).toBe(wantedFds(after) - wantedFds(status));
     expect(daemon.fifoCount()).toBeLessThanOrEqual(after.names);
     const grown = daemon.privateBytes() - before.bytes;
-    console.log(`${COUNT} random datagrams: ${JSON.stringify(kinds)}, ${grown / MEGABYTE} MiB more`);
+    console.log(
+      `${COUNT} random datagrams: ${JSON.stringify(kinds)}, ${grown / MEGABYTE} MiB more`,
+    );
     expect(grown).toBeLessThan(16 * MEGABYTE);
     expect(kinds.handles).toBeGreaterThan(1000);
     expect(kinds.closed).toBeGreaterThan(1000);
