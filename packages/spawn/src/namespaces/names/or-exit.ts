@@ -11,7 +11,7 @@ export function orExit(what: string, move: () => void): void {
   try {
     move();
   } catch (error) {
-    logLast(`the thread is in the wrong ${what}: ${errorText(error)}`);
+    logLast(`fatal: the thread is in the wrong ${what}: ${errorText(error)}`);
     exitImmediately(EX_OSERR);
   }
 }
