@@ -1,19 +1,21 @@
 /** `npm run bench`, or some subjects alone: `npm run bench -- reaper`. */
 import { errorText } from "@cm4all/linux";
 import { measureFleet } from "./fleet.ts";
+import { measureHostile } from "./hostile.ts";
 import { measureNamespaces } from "./namespaces.ts";
 import { measureProcessScan } from "./process-scan.ts";
 import { measureReaper } from "./reaper.ts";
 
 const SUBJECTS: Record<string, () => Promise<void>> = {
   namespaces: measureNamespaces,
+  hostile: measureHostile,
   reaper: measureReaper,
   fleet: measureFleet,
   scan: measureProcessScan,
 };
 
 /** Not `scan`, which starts 20,000 processes. */
-const USUAL = ["namespaces", "reaper", "fleet"];
+const USUAL = ["namespaces", "hostile", "reaper", "fleet"];
 
 /** What other packages measure, of whose names this one is told, too. */
 const ELSEWHERE = ["netns"];

@@ -48,7 +48,7 @@ export interface Work {
  * How the spawners of beng-proxy and Workshop run: as an user of their own, with
  * CAP_SYS_ADMIN.
  */
-const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"].concat([
+export const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"].concat([
   "--inh-caps=+sys_admin",
   "--ambient-caps=+sys_admin",
 ]);

@@ -14,7 +14,7 @@ export const root = join(__dirname, "..");
 const DAEMON = join(root, "../spawn/dist/cm4all-spawn.js");
 
 /** Compiles a client written in C and gives its path. */
-export function compile(name: "nsbench" | "floor" | "reapbench" | "reapfloor"): string {
+export function compile(name: "nsbench" | "floor" | "hostile" | "reapbench" | "reapfloor"): string {
   const output = join(root, "dist", name);
   mkdirSync(join(root, "dist"), { recursive: true });
   execFileSync("gcc", ["-O2", "-w", "-o", output, join(root, "c", `${name}.c`), "-lpthread"]);

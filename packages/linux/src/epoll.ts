@@ -47,6 +47,11 @@ export class Epoll {
     this.#events = allocateNative(maxEvents * EVENT_BYTES);
   }
 
+  /** For a watch of another epoll instance: readable while there are events. */
+  get fd(): number {
+    return this.#fd.number;
+  }
+
   #control(operation: number, fd: number, events: number, token: number): void {
     const { bytes, address } = this.#event;
     bytes.writeUInt32LE(events >>> 0, 0);

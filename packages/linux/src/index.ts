@@ -19,6 +19,7 @@ export * from "./ignored-signals.ts";
 export * from "./inotify.ts";
 export { callEngine } from "./libc.ts";
 export { allocateNative, type NativeMemory } from "./memory.ts";
+export * from "./message-probe.ts";
 export * from "./mount.ts";
 export * from "./mountinfo.ts";
 export * from "./namespaces.ts";

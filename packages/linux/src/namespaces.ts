@@ -6,9 +6,10 @@
  * end runs in the namespaces that its thread is in, and nothing else does.
  */
 
-import { readlinkSync } from "node:fs";
+import { readlinkSync, writeSync } from "node:fs";
 import { EPERM } from "./errno.ts";
-import { check } from "./errors.ts";
+import { check, errorText } from "./errors.ts";
+import { exitImmediately } from "./exit.ts";
 import { Fd } from "./fd.ts";
 import { openFile } from "./file.ts";
 import { intFunction } from "./libc.ts";
@@ -35,6 +36,9 @@ const FLAGS: Readonly<Record<NamespaceType, number>> = {
   user: CLONE_NEWUSER,
   uts: CLONE_NEWUTS,
 };
+
+/** The status of sysexits.h for a failure of the operating system. */
+const EX_OSERR = 71;
 
 const NS_GET_PARENT = 0xb702;
 
@@ -130,8 +134,8 @@ function returnTo(own: Fd, type: NamespaceType): void {
     // The type is named, because systemd's RestrictNamespaces= refuses "any".
     setns(own.number, FLAGS[type]);
   } catch (error) {
-    console.error("fatal: cannot return to the thread's own namespace:", error);
-    process.kill(process.pid, "SIGKILL");
+    writeSync(2, `fatal: cannot return to the thread's own namespace: ${errorText(error)}\n`);
+    exitImmediately(EX_OSERR);
   }
 }
 

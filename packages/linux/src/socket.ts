@@ -4,7 +4,6 @@
  * @see socket(2), unix(7), socket(7)
  */
 
-import { readFileSync } from "node:fs";
 import { ByteReader } from "./bytes.ts";
 import {
   type ControlMessages,
@@ -14,7 +13,7 @@ import {
   writeRights,
 } from "./cmsg.ts";
 import { EAGAIN, EINTR } from "./errno.ts";
-import { type CallArguments, check, isErrno } from "./errors.ts";
+import { type CallArguments, check } from "./errors.ts";
 import { Fd } from "./fd.ts";
 import { intFunction, longFunction } from "./libc.ts";
 import { allocate, allocateNative, beginCall, copyIn, type NativeMemory } from "./memory.ts";
@@ -118,22 +117,6 @@ export function connect(fd: number, sockaddr: Buffer, args: CallArguments): void
 /** Ends one or both directions. @param how SHUT_RD, SHUT_WR or SHUT_RDWR @see shutdown(2) */
 export function shutdown(fd: number, how: number): void {
   check(libc.shutdown(fd, how), "shutdown", { fd, how });
-}
-
-/**
- * How many descriptors wait in the receive queue of a Unix socket (SCM_RIGHTS);
- * undefined before Linux 5.6, and where no descriptor is left for finding out.
- * @see proc_pid_fdinfo(5) scm_fds
- */
-export function countQueuedDescriptors(fd: number): number | undefined {
-  try {
-    const text = readFileSync(`/proc/thread-self/fdinfo/${fd}`, "latin1");
-    const count = /^scm_fds:\s*(\d+)$/m.exec(text)?.[1];
-    return count === undefined ? undefined : Number(count);
-  } catch (error) {
-    if (isErrno(error, "EMFILE", "ENFILE")) return undefined;
-    throw error;
-  }
 }
 
 /** A socket option's value; of a pidfd, the caller owns the descriptor. @see getsockopt(2) */
@@ -266,6 +249,22 @@ export class MessageBuffer {
       flags: this.#header.bytes.readInt32LE(16 + 48),
       ...parseControl(this.control.bytes.subarray(0, controlLength)),
     };
+  }
+
+  /**
+   * Receives one message like `receive`, and makes nothing for it.
+   * @returns the flags of the message (MSG_TRUNC, MSG_CTRUNC), or a negated errno; then
+   *   `controlLength` says how much the kernel wrote to `control`
+   */
+  receiveFlags(fd: number, flags: number): number {
+    const header = this.#prepare(this.data.bytes.length, this.#controlBytes);
+    const result = libc.recvmsg(fd, header, flags | MSG_CMSG_CLOEXEC);
+    return result < 0 ? result : this.#header.bytes.readInt32LE(16 + 48);
+  }
+
+  /** Of the last message. */
+  get controlLength(): number {
+    return this.#header.bytes.readUInt32LE(16 + 40);
   }
 
   /**

@@ -35,17 +35,42 @@ describe("AF_UNIX seqpacket sockets", () => {
     for (const fd of [client, server, readEnd, writeEnd]) fd.close();
   });
 
-  it("tell how many descriptors wait in them", () => {
+  it("tell what comes next, and take nothing", () => {
     const { client, server } = seqpacketPair();
-    const buffer = new linux.MessageBuffer(1024, 256);
-    expect(linux.countQueuedDescriptors(server.number)).toBe(0);
-    for (let i = 1; i <= 3; i++) {
-      buffer.send(client.number, Buffer.from("x"), linux.encodeRights([0, 0]));
-      expect(linux.countQueuedDescriptors(server.number)).toBe(2 * i);
+    linux.setIntOption(server.number, linux.SOL_SOCKET, linux.SO_PASSCRED, 1);
+    const probe = new linux.MessageProbe();
+    const [readEnd, writeEnd] = linux.pipe();
+    const buffer = new linux.MessageBuffer(1024, 2048);
+    const send = (text: string, fds: number[]) =>
+      buffer.send(client.number, Buffer.from(text), linux.encodeRights(fds));
+    const next = () => {
+      const kinds = [probe.look(server.number), probe.look(server.number)];
+      expect(kinds[0]).toBe(kinds[1]);
+      return kinds[0];
+    };
+    expect(next()).toBe("nothing");
+    send("x", []);
+    send("", []);
+    send("", [writeEnd.number]);
+    send("a longer text", new Array(250).fill(writeEnd.number));
+    const taken: unknown[] = [];
+    for (let i = 0; i < 4; i++) {
+      taken.push(next());
+      readSync(server.number, Buffer.alloc(100));
     }
-    readSync(server.number, Buffer.alloc(1));
-    expect(linux.countQueuedDescriptors(server.number)).toBe(4);
-    for (const fd of [client, server]) fd.close();
+    expect(taken).toEqual(["message", "message", "descriptors", "descriptors"]);
+    expect(next()).toBe("nothing");
+    send("last", []);
+    // It has not read this, so its end is told as ECONNRESET first.
+    buffer.send(server.number, Buffer.from("answer"), Buffer.alloc(0));
+    client.close();
+    expect(next()).toBe("message");
+    readSync(server.number, Buffer.alloc(100));
+    expect(next()).toBe("end");
+    writeEnd.close();
+    // Looking has left no descriptor behind.
+    expect(readSync(readEnd.number, Buffer.alloc(1))).toBe(0);
+    for (const fd of [server, readEnd]) fd.close();
   });
 
   it("drop descriptors that are read without a control buffer", () => {

@@ -148,6 +148,11 @@ export class CgroupService {
     };
   }
 
+  /** Answers when the thread has come round its loop; at once while it does not run. */
+  async ping(): Promise<void> {
+    await this.#reaperStatus();
+  }
+
   async #reaperStatus(): Promise<ReaperMetrics | undefined> {
     try {
       return await this.#thread?.request("status");

@@ -22,6 +22,7 @@ describe("the configuration", () => {
       listen: "@cm4all-spawn",
       lifetimeMs: 60_000,
       maxNames: 10_000,
+      maxNamesPerUid: 9000,
       maxUserNamespaces: 10_000,
       maxUserNamespacesPerName: 10_000,
       maxConnections: 4096,
@@ -42,12 +43,23 @@ describe("the configuration", () => {
       expect(parse(`[${table}]\n`)).toEqual(config);
   });
 
+  it("leaves a tenth of the names to others", () => {
+    for (const [names, perUid] of [
+      [1, 1],
+      [9, 9],
+      [10, 9],
+      [7000, 6300],
+    ] as const)
+      expect(parse(`[namespaces]\nmax_names = ${names}\n`).namespaces.maxNamesPerUid).toBe(perUid);
+  });
+
   it("has these keys for namespaces and the control socket", () => {
     const config = parse(`
       [namespaces]
       listen = "/run/x.sock"
       expire_seconds = 0.5
       max_names = 1
+      max_names_per_uid = 5
       max_user_namespaces = 9
       max_user_namespaces_per_name = 2
       max_connections = 3
@@ -61,6 +73,7 @@ describe("the configuration", () => {
       listen: "/run/x.sock",
       lifetimeMs: 500,
       maxNames: 1,
+      maxNamesPerUid: 5,
       maxUserNamespaces: 9,
       maxUserNamespacesPerName: 2,
       maxConnections: 3,

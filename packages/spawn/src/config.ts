@@ -18,6 +18,8 @@ export interface NamespacesConfig {
   /** From a name's last use to its end. */
   readonly lifetimeMs: number;
   readonly maxNames: number;
+  /** How many of these one uid may have made. */
+  readonly maxNamesPerUid: number;
   readonly maxUserNamespaces: number;
   readonly maxUserNamespacesPerName: number;
   readonly maxConnections: number;
@@ -142,10 +144,14 @@ function emptyTable(file: string): TomlTable {
 
 function readNamespaces(table: TomlTable): NamespacesConfig {
   const range = { min: 1, max: 10_000 };
+  const maxNames = table.integer("max_names", range) ?? 10_000;
+  // Few uids make all names, so one may have nearly all; the rest is for the others.
+  const usualPerUid = maxNames - Math.floor(maxNames / 10);
   const config: NamespacesConfig = {
     listen: readAddress(table, "listen") ?? "@cm4all-spawn",
     lifetimeMs: (table.number("expire_seconds", { min: 0.1, max: 31_536_000 }) ?? 60) * 1000,
-    maxNames: table.integer("max_names", range) ?? 10_000,
+    maxNames,
+    maxNamesPerUid: table.integer("max_names_per_uid", range) ?? usualPerUid,
     maxUserNamespaces: table.integer("max_user_namespaces", range) ?? 10_000,
     maxUserNamespacesPerName: table.integer("max_user_namespaces_per_name", range) ?? 10_000,
     maxConnections: table.integer("max_connections", range) ?? 4096,

@@ -10,10 +10,6 @@ describe("parseRequest", () => {
       '{"command":"purge-namespaces","onlyIdle":true}',
       { command: "purge-namespaces", onlyIdle: true },
     ],
-    [
-      '{"command":"purge-namespaces","onlyIdle":"yes"}',
-      { command: "purge-namespaces", onlyIdle: false },
-    ],
     ['{"command":"list-records"}', { command: "list-records", after: -1, limit: 500 }],
     [
       '{"command":"list-records","after":7,"limit":1000000}',
@@ -38,6 +34,9 @@ describe("parseRequest", () => {
     ['{"command":"reboot"}', "unknown command: reboot"],
     ['{"command":["status"]}', "unknown command: status"],
     ['{"command":null}', "unknown command: null"],
+    ['{"command":"purge-namespaces","onlyIdle":"false"}', "onlyIdle is neither true nor false"],
+    ['{"command":"purge-namespaces","onlyIdle":null}', "onlyIdle is neither true nor false"],
+    ['{"command":"find-records","id":{}}', "id is no text"],
     ['{"command":"list-records","after":"1"}', "after is no integer"],
     ['{"command":"list-records","limit":1.5}', "limit is no integer"],
     ['{"command":"drop-records","numbers":"all"}', "numbers are no list"],

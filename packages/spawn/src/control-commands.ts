@@ -50,7 +50,9 @@ const DEFINITIONS = {
     },
   }),
   "purge-namespaces": define({
-    parse: (request) => ({ onlyIdle: "onlyIdle" in request && request.onlyIdle === true }),
+    parse: (request) => ({
+      onlyIdle: "onlyIdle" in request && parseBoolean(request.onlyIdle, "onlyIdle"),
+    }),
     answer: (daemon, { onlyIdle }) => daemon.namespaces.request("purge", onlyIdle),
     subcommand: {
       description: "end the names of the running daemon with all processes in their PID namespaces",
@@ -74,7 +76,7 @@ const DEFINITIONS = {
     answer: (daemon, { after, limit }) => recordsOf(daemon).list(after, limit),
   }),
   "find-records": define({
-    parse: (request) => ({ id: "id" in request ? String(request.id) : "" }),
+    parse: (request) => ({ id: "id" in request ? parseString(request.id, "id") : "" }),
     answer: (daemon, { id }) => recordsOf(daemon).find(id),
   }),
   "retry-records": define({
@@ -91,6 +93,16 @@ const DEFINITIONS = {
 
 /** How many records an answer has at most: the daemon reads and writes them for one client. */
 const MAX_PAGE = 500;
+
+function parseBoolean(value: unknown, field: string): boolean {
+  if (typeof value === "boolean") return value;
+  throw new Error(`${field} is neither true nor false`);
+}
+
+function parseString(value: unknown, field: string): string {
+  if (typeof value === "string") return value;
+  throw new Error(`${field} is no text`);
+}
 
 function parseInteger(value: unknown, field: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;

@@ -12,6 +12,7 @@ import {
   EX_CANTCREAT,
   EX_NOPERM,
   EX_PROTOCOL,
+  EX_TEMPFAIL,
   EX_UNAVAILABLE,
 } from "@cm4all/command";
 import { errorText, isErrno } from "@cm4all/linux";
@@ -20,6 +21,9 @@ import { type ControlRequest, parseRequest } from "./control-commands.ts";
 import type { Logger } from "./log.ts";
 import { logServerErrors } from "./server-errors.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
+
+/** How long a command waits for the daemon at most: one that stands still must hold up nobody. */
+const ANSWER_TIMEOUT_MS = 30_000;
 
 type Handler = (request: ControlRequest) => Promise<unknown>;
 
@@ -83,12 +87,22 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
   });
 }
 
-/** Asks the daemon that listens at `path`. @throws CommandFailure */
-export async function askDaemon(path: string, request: object): Promise<unknown> {
+/** Asks the daemon that listens at `path`. @throws CommandFailure, also if no answer comes in time */
+export async function askDaemon(
+  path: string,
+  request: object,
+  timeoutMs = ANSWER_TIMEOUT_MS,
+): Promise<unknown> {
   const text = await new Promise<string>((resolve, reject) => {
     const socket = connect(path);
     let received = "";
     socket.setEncoding("utf8");
+    const timeout = setTimeout(() => {
+      const seconds = timeoutMs / 1000;
+      const text = `the daemon does not answer within ${seconds} s (${path})`;
+      socket.destroy(new CommandFailure(text, EX_TEMPFAIL));
+    }, timeoutMs);
+    socket.once("close", () => clearTimeout(timeout));
     socket.once("connect", () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on("data", (chunk) => {
       received += chunk;

@@ -33,9 +33,11 @@ import {
 import { CgroupService } from "./cgroup-service.ts";
 import { type Config, keysForRestart, readConfig } from "./config.ts";
 import { listenForControl } from "./control.ts";
-import { answerRequest, type DaemonParts } from "./control-commands.ts";
+import { answerRequest, type ControlRequest, type DaemonParts } from "./control-commands.ts";
 import { measureDaemon } from "./daemon-metrics.ts";
+import { listenAgain } from "./listen-again.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
+import { LogOnce } from "./log-once.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { CATATONIT } from "./namespaces/names/init.ts";
 import { hasCapability, parseRights } from "./namespaces/requests/permission.ts";
@@ -54,10 +56,10 @@ const STORE_NAME = "namespaces";
 const LISTEN_BACKLOG = 4096;
 
 /**
- * The longest that stopping may take, besides what the handlers of cgroups are given. A
- * thousand clients can have sent requests that take seconds to answer on a busy machine.
+ * The longest that stopping may take, whatever hangs, besides what the handlers of cgroups are
+ * given. Namespaces and records survive what is left undone.
  */
-const STOP_TIMEOUT_MS = 10_000;
+const STOP_TIMEOUT_MS = 900;
 
 export interface DaemonOptions {
   readonly configFile: string | undefined;
@@ -163,6 +165,7 @@ function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
     allowed: { uids: new Set(namespaces.allowUids), gids: new Set(namespaces.allowGids) },
     quotas: {
       names: namespaces.maxNames,
+      namesPerUid: namespaces.maxNamesPerUid,
       userNamespaces: namespaces.maxUserNamespaces,
       userNamespacesPerName: namespaces.maxUserNamespacesPerName,
       connections: namespaces.maxConnections,
@@ -170,6 +173,17 @@ function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
     },
     lifetimeMs: namespaces.lifetimeMs,
   };
+}
+
+/** Without the service manager it serves all the same; the manager may see that otherwise. */
+function tryOpenNotifier(log: Logger): Notifier | undefined {
+  const address = process.env["NOTIFY_SOCKET"];
+  try {
+    return Notifier.open(address);
+  } catch (error) {
+    log(LOG_WARNING, `going on without a service manager at ${address}: ${errorText(error)}`);
+    return undefined;
+  }
 }
 
 class Daemon {
@@ -184,6 +198,8 @@ class Daemon {
   #cgroupsStopped: Promise<void> | undefined;
   #stopGraceMs: number;
   #control: Server | undefined;
+  /** Aborted when it stops. */
+  readonly #stopping = new AbortController();
   readonly #metrics: MetricsEndpoint;
   #names = 0;
   #isStopping = false;
@@ -193,7 +209,7 @@ class Daemon {
     this.#config = config;
     this.#options = options;
     this.#log = log;
-    this.#notifier = Notifier.open(process.env["NOTIFY_SOCKET"]);
+    this.#notifier = tryOpenNotifier(log);
     delete process.env["NOTIFY_SOCKET"];
     const inherited = takePassedDescriptors(log);
     this.#listeners =
@@ -222,13 +238,7 @@ class Daemon {
 
   async start({ namespaces, control, metrics, reaper, accounting }: Config): Promise<void> {
     await this.#keepStore(await this.#namespaces.request("store"));
-    // What can fail comes before the first client is served.
-    if (control.socket !== "")
-      this.#control = await listenForControl(
-        control.socket,
-        (request) => answerRequest(this.#parts, request),
-        this.#log,
-      );
+    if (control.socket !== "") await this.#listenForControl(control.socket);
     await this.#namespaces.request("serve");
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
@@ -251,6 +261,22 @@ class Daemon {
     );
     if (!isSent || !(await this.#notifier.barrier()))
       this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
+  }
+
+  /** Clients do not need administrators: they are served also while nobody can listen there. */
+  async #listenForControl(path: string): Promise<void> {
+    const { signal } = this.#stopping;
+    const once = new LogOnce(this.#log);
+    const answer = (request: ControlRequest) => answerRequest(this.#parts, request);
+    await listenAgain(
+      async () => {
+        const server = await listenForControl(path, answer, this.#log);
+        if (signal.aborted) server.close();
+        else this.#control = server;
+      },
+      (problem) => once.log(problem, LOG_WARNING, `${problem}; trying again`),
+      signal,
+    );
   }
 
   #catchCrashes(): void {
@@ -277,6 +303,7 @@ class Daemon {
     this.#isStopping = true;
     this.#log(LOG_NOTICE, `stopping on ${signal}`);
     this.#notifier?.trySend(["STOPPING=1"]);
+    this.#stopping.abort();
     this.#control?.close();
     this.#metrics.close();
     // Without a service manager the store ends with us, and nobody would end the inits.
@@ -316,14 +343,14 @@ class Daemon {
     return `STATUS=${this.#names} names`;
   }
 
-  /** Reports to the manager only while the other thread answers, too. */
+  /** Reports to the manager only while the other threads answer, too. */
   #startWatchdog(): void {
     const intervalMs = watchdogIntervalMs(process.env, process.pid);
     if (intervalMs === undefined || this.#notifier === undefined) return;
     const notifier = this.#notifier;
     setInterval(() => {
-      const answer = this.#namespaces.request("ping");
-      answer.then(() => notifier.trySend(["WATCHDOG=1"])).catch(ignoreThreadEnd);
+      const answers = Promise.all([this.#namespaces.request("ping"), this.#cgroups?.ping()]);
+      answers.then(() => notifier.trySend(["WATCHDOG=1"])).catch(ignoreThreadEnd);
     }, intervalMs / 3).unref();
   }
 

@@ -3,7 +3,10 @@
  * carry a priority `<N>`; on a terminal or in a file they carry the time instead.
  * @see sd-daemon(3)
  */
-import { fstatSync, writeSync } from "node:fs";
+import { fstatSync } from "node:fs";
+import { LineWriter, type Schedule } from "./line-writer.ts";
+
+const STDERR = 2;
 
 /** Priorities of syslog(3). */
 export const LOG_ERR = 3;
@@ -43,21 +46,33 @@ function isJournal(journalStream: string | undefined): boolean {
   return journalStream === `${dev}:${ino}`;
 }
 
-/** Writes to stderr. @param verbose whether LOG_DEBUG lines are written */
-export function openLog(verbose: boolean): Logger {
+/**
+ * Opens the log of a thread, which never waits for who reads it.
+ * @param verbose whether LOG_DEBUG lines are written
+ * @param schedule of this thread
+ */
+export function openLog(verbose: boolean, schedule: Schedule = scheduleUnref): Logger {
   const journal = isJournal(process.env["JOURNAL_STREAM"]);
+  const format = (priority: Priority, text: string) => {
+    const prefix = journal ? `<${priority}>` : `${new Date().toISOString()} `;
+    return `${prefix}${printable(text)}\n`;
+  };
+  const writer = new LineWriter(STDERR, schedule, (count) =>
+    format(LOG_WARNING, `${count} lines of the log were lost: nobody took them`),
+  );
   return (priority, text) => {
     if (priority === LOG_DEBUG && !verbose) return;
-    const prefix = journal ? `<${priority}>` : `${new Date().toISOString()} `;
-    writeLine(`${prefix}${printable(text)}\n`);
+    // An error may be the last thing that the process does.
+    writer.write(format(priority, text), priority <= LOG_ERR);
   };
 }
 
-/** A log that nobody can write to must not end the daemon. */
-function writeLine(line: string): void {
-  try {
-    writeSync(2, line);
-  } catch {
-    // EAGAIN, EPIPE, ENOSPC: there is no other place to report it to.
-  }
+/** For the main thread: what waits for a reader does not keep the process alive. */
+function scheduleUnref(delayMs: number, run: () => void): void {
+  setTimeout(run, delayMs).unref();
+}
+
+/** Says why the process ends at once, from whatever thread. */
+export function logLast(text: string): void {
+  openLog(false)(LOG_ERR, text);
 }

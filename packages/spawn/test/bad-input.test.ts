@@ -6,6 +6,7 @@ import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { inodeOf, request, TestClient, type Wanted } from "./support/client.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
+import { FakeManager } from "./support/manager.ts";
 import { as, Peer } from "./support/peer.ts";
 import { seededRandom } from "./support/random.ts";
 
@@ -240,6 +241,8 @@ function trySend(client: TestClient, bytes: Uint8Array): void {
 
 describe.skipIf(cannotRun)("random datagrams", () => {
   const MEGABYTE = 2 ** 20;
+  /** `TORTURE=all`: some minutes of them. */
+  const COUNT = process.env["TORTURE"] === "all" ? 1_000_000 : 20_000;
 
   const random = seededRandom(20_000);
   const below = (limit: number) => Math.floor(random() * limit);
@@ -272,7 +275,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     return encodeDatagram(packets);
   }
 
-  it("neither crash nor fill the daemon", async () => {
+  it("neither crash nor fill the daemon", { timeout: 60_000 + COUNT }, async () => {
     const daemon = await TestDaemon.start({ config: "[namespaces]\nmax_names = 50\n" });
     let client = daemon.connect();
     const marker = request("marker", { ipc: true });
@@ -310,7 +313,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     // Names keep the FIFO of their leases.
     const countFds = async () => (await daemon.restingDescriptorCount()) - daemon.fifoCount();
     const before = { fds: await countFds(), bytes: daemon.privateBytes() };
-    sendMany(20_000);
+    sendMany(COUNT);
     await settle();
     const after = await daemon.status();
     const wantedFds = (of: typeof status) => of.openDescriptors + of.kept.pid;
@@ -318,7 +321,9 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     expect((await countFds()) - before.fds).toBe(wantedFds(after) - wantedFds(status));
     expect(daemon.fifoCount()).toBeLessThanOrEqual(after.names);
     const grown = daemon.privateBytes() - before.bytes;
-    console.log(`20,000 random datagrams: ${JSON.stringify(kinds)}, ${grown / MEGABYTE} MiB more`);
+    console.log(
+      `${COUNT} random datagrams: ${JSON.stringify(kinds)}, ${grown / MEGABYTE} MiB more`,
+    );
     expect(grown).toBeLessThan(16 * MEGABYTE);
     expect(kinds.handles).toBeGreaterThan(1000);
     expect(kinds.closed).toBeGreaterThan(1000);
@@ -348,6 +353,34 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect((await daemon.status()).requests.failed).toBe(1);
     await until(async () => (await daemon.status()).names === 0, "they have expired");
     client.inodes("three", wanted);
+  });
+
+  it("of names of one uid, also over a restart", async () => {
+    const config = "[namespaces]\nmax_names = 4\nmax_names_per_uid = 2\nallow_uids = [1001]\n";
+    const manager = new FakeManager();
+    using peer = new Peer();
+    const askAs = (uid: number, name: string) =>
+      peer.run(as({ uid }), manager.address, request(name, { ipc: true }))[0];
+    const refusal = "quota reached: 2 names of one uid";
+    daemon = await manager.start({ config });
+    expect([askAs(0, "a"), askAs(0, "b"), askAs(0, "c")]).toEqual(["handles", "handles", refusal]);
+    // A name that is there, whoever has made it, and one of another uid.
+    expect([askAs(1001, "a"), askAs(1001, "c"), askAs(0, "c")]).toEqual(Array(3).fill("handles"));
+    await daemon.end("SIGKILL");
+    daemon = await manager.start({ config });
+    expect(await daemon.status()).toMatchObject({ namesOfOneUid: 2, namesPerUidLimit: 2 });
+    expect([askAs(0, "d"), askAs(1001, "d"), askAs(1001, "e")]).toEqual([
+      refusal,
+      "handles",
+      "quota reached: 4 names",
+    ]);
+    expect(await daemon.control({ command: "purge-namespaces", onlyIdle: false })).toEqual({
+      ended: 4,
+      left: 0,
+    });
+    expect([askAs(0, "d"), askAs(0, "e")]).toEqual(["handles", "handles"]);
+    await daemon.stop();
+    manager.close();
   });
 
   it("of user namespaces", async () => {

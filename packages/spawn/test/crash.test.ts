@@ -1,12 +1,12 @@
 /** The daemon is ended at moments that it cannot choose. */
-import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MSG_DONTWAIT, MSG_PEEK } from "@cm4all/linux";
 import { commandLine, missing, ScratchCgroup } from "@cm4all/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { askDaemon } from "../src/control.ts";
 import { inodeOf, request, TestClient } from "./support/client.ts";
-import { BUNDLE, storeThread, TestDaemon, until } from "./support/daemon.ts";
+import { storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
 import { seededRandom } from "./support/random.ts";
 
@@ -31,25 +31,35 @@ function hasAnswer(client: TestClient): boolean {
 }
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
-  it("that fails ends with one line, and destroys nothing", async () => {
+  it("whose control socket cannot be had serves clients, and listens there once it can", async () => {
     const other = await TestDaemon.start();
     onTestFinished(() => other.stop());
-    const run = (control: string) => {
-      const args = ["--listen", `${other.address}-2`, "--control", control, "--no-reaper"];
-      return spawnSync(process.execPath, [BUNDLE, ...args, "--config", "/dev/null"], {
-        encoding: "utf8",
-        timeout: 10_000,
-      });
-    };
-    const file = `${other.directory}/spawn.toml`;
-    for (const control of [file, other.controlSocket, other.directory]) {
-      const { status, stderr } = run(control);
-      expect(stderr).toMatch(/cannot listen at [^\n]*\n$/);
-      expect(stderr.split("\n")).toHaveLength(2);
-      expect(status).toBe(73);
+    const places = [`${other.directory}/spawn.toml`, other.controlSocket, other.directory];
+    for (const control of places) {
+      const daemon = await TestDaemon.start({ options: ["--control", control] });
+      using client = daemon.connect();
+      client.inodes("name", { ipc: true });
+      await until(() => daemon.log.includes(`cannot listen at ${control}: `), "it is said");
+      if (control === places[0]) {
+        renameSync(control, `${control}.away`);
+        await until(() => existsSync(control), "it listens");
+        const answer = await askDaemon(control, { command: "status" });
+        expect(answer).toMatchObject({ pid: daemon.pid, namespace: { names: 1 } });
+        renameSync(`${control}.away`, control);
+      }
+      expect(daemon.log.match(/cannot listen/g)).toHaveLength(1);
+      await daemon.stop();
     }
-    expect(existsSync(file)).toBe(true);
     expect((await other.status()).names).toBe(0);
+  });
+
+  it("with a service manager that is not there says so in one line", async () => {
+    const daemon = await TestDaemon.start({ env: { NOTIFY_SOCKET: "/nowhere/notify" } });
+    expect(daemon.log).toMatch(
+      /^\S+ going on without a service manager at \/nowhere\/notify: .*\n/,
+    );
+    await daemon.stop();
+    expect(daemon.log).not.toMatch(/\n +at /);
   });
 });
 

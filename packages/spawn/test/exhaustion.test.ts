@@ -1,26 +1,15 @@
 /** What the daemon does when the kernel gives it no more: descriptors (EMFILE), mounts (ENOSPC). */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import {
-  CLONE_FS,
-  Fd,
-  isErrno,
-  MNT_DETACH,
-  MS_BIND,
-  MS_REC,
-  MSG_DONTWAIT,
-  mount,
-  umount,
-  unshare,
-  withNamespace,
-} from "@cm4all/linux";
+import { isErrno, MNT_DETACH, MS_BIND, MS_REC, MSG_DONTWAIT, mount, umount } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { request } from "./support/client.ts";
 import { storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { as, Peer } from "./support/peer.ts";
+import { insideStore } from "./support/store.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
@@ -44,15 +33,6 @@ function currentLimit(daemon: TestDaemon): number {
 /** The directories of the store's names. */
 function storedNames(daemon: TestDaemon): string[] {
   return readdirSync(`${storeThread(daemon)}/root/names`);
-}
-
-/** Runs `work`, which is synchronous, in the store's mount namespace. */
-function insideStore(daemon: TestDaemon, work: () => void): void {
-  const directory = process.cwd();
-  using store = new Fd(openSync(`${storeThread(daemon)}/ns/mnt`, "r"));
-  unshare(CLONE_FS);
-  withNamespace(store.number, "mnt", work);
-  process.chdir(directory);
 }
 
 /** Makes as many mounts as a mount namespace may hold (fs.mount-max), all below `/fill`. */

@@ -15,8 +15,8 @@ const LIMIT_NOFILE = 65_536;
 
 const CONNECTIONS = 4096;
 const HANDLES = 4096;
-const STRANGERS = 1024;
-const STRANGERS_PER_UID = 64;
+const STRANGERS = 4096;
+const STRANGERS_PER_UID = 2048;
 /** Node, threads, sockets, the store: see docs/design.md. */
 const OTHERS = 60;
 
@@ -55,6 +55,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
         "[namespaces]",
         "expire_seconds = 3600",
         `max_names = ${NAMES}`,
+        `max_names_per_uid = ${NAMES}`,
         `max_connections_per_uid = ${CONNECTIONS}`,
       ].join("\n"),
     });

@@ -112,6 +112,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
   });
 
   it("restores 10,000 names", { timeout: 180_000 }, async () => {
+    await daemon.stop();
+    const config = "[namespaces]\nmax_names_per_uid = 10000\n";
+    daemon = await start(config);
     const client = daemon.connect();
     const name = (i: number) => `many-${i}`;
     const wanted = (i: number) => ({ ipc: true, pid: i % 20 === 0 });
@@ -121,7 +124,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     client[Symbol.dispose]();
     await daemon.end("SIGKILL");
     const startMs = performance.now();
-    daemon = await start();
+    daemon = await start(config);
     console.log(`restored 10,000 names in ${Math.round(performance.now() - startMs)} ms`);
     using again = daemon.connect();
     expect(before.map((_, i) => again.inodes(name(i), wanted(i)))).toEqual(before);

@@ -34,7 +34,7 @@ export const watchdog: Case = {
     sh(`systemctl daemon-reload; systemctl restart ${SERVICE}`);
     try {
       const before = inodesOf("watched");
-      for (const thread of ["main", "namespaces"]) {
+      for (const thread of ["main", "namespaces", "reaper"]) {
         const pid = mainPid();
         const tid = thread === "main" ? pid : threadNamed(pid, new RegExp(`^${thread}`));
         log(`stopping ${thread}: ${tid}`);

@@ -18,6 +18,18 @@ export const NAMESPACE_METRICS = {
     row: "names",
     text: "{} leased",
   },
+  namesOfOneUid: {
+    kind: "gauge",
+    help: "Names that the uid has made that has most of them.",
+    row: "names",
+    text: "{} of the uid with most",
+  },
+  namesPerUidLimit: {
+    kind: "gauge",
+    help: "Names that one uid may have made, as configured (max_names_per_uid).",
+    row: "names",
+    text: "at most {} of one uid",
+  },
   kept: {
     kind: "gauge",
     help: "Namespaces that are kept.",

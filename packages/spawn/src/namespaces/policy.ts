@@ -12,6 +12,8 @@ export interface AllowedPeers {
 /** Limits that a busy host does not meet; whoever does is told which. */
 export interface Quotas {
   readonly names: number;
+  /** Of those, how many one uid may have made. */
+  readonly namesPerUid: number;
   readonly userNamespaces: number;
   readonly userNamespacesPerName: number;
   readonly connections: number;

@@ -114,8 +114,8 @@ class NamespaceService {
       listener: new Listener(
         loop,
         (connection) => this.#responder.serve(connection),
-        (error) =>
-          logOnce.log("accept", LOG_WARNING, `cannot accept connections for the moment: ${error}`),
+        (what, error) =>
+          logOnce.log(`${what} ${error.message}`, LOG_WARNING, `${what}: ${error.message}`),
       ),
     }));
     restore(store, this.#registry, log, options.cgroupPids, ownInode);
@@ -216,6 +216,8 @@ class NamespaceService {
     }
     return {
       names: this.#registry.size,
+      namesOfOneUid: this.#registry.mostOfOneUid,
+      namesPerUidLimit: this.#registry.quotas.namesPerUid,
       leasedNames,
       kept,
       openDescriptors: this.#descriptors.size,

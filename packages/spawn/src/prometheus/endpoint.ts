@@ -1,16 +1,11 @@
 /** The metrics' address, which may be taken or not there yet: the services run meanwhile. */
 
 import type { Server } from "node:http";
-import { setTimeout as sleep } from "node:timers/promises";
-import { errorText } from "@cm4all/linux";
-import { Backoff, doubling } from "@cm4all/supervision";
+import { listenAgain } from "../listen-again.ts";
 import { LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
 import { logServerErrors } from "../server-errors.ts";
 import type { DaemonStatus, MetricsStatus } from "../status.ts";
 import type { Exposition } from "./exposition.ts";
-
-/** Between attempts to listen. */
-const LISTEN_PAUSES = doubling(1000, 60_000);
 
 /** Serves metrics at the configured address as soon as that can be done; `close` ends it. */
 export class MetricsEndpoint {
@@ -41,7 +36,9 @@ export class MetricsEndpoint {
     if (address === "") return;
     this.#status = { address, isListening: false };
     this.#attempts = new AbortController();
-    void this.#open(address, this.#attempts.signal);
+    const { signal } = this.#attempts;
+    const open = () => this.#listen(address, signal);
+    void listenAgain(open, (problem) => this.#failed(address, problem), signal);
   }
 
   close(): void {
@@ -50,20 +47,6 @@ export class MetricsEndpoint {
     this.#server?.close();
     this.#server?.closeAllConnections();
     this.#server = undefined;
-  }
-
-  async #open(address: string, signal: AbortSignal): Promise<void> {
-    const backoff = new Backoff(LISTEN_PAUSES);
-    while (!signal.aborted) {
-      try {
-        return await this.#listen(address, signal);
-      } catch (error) {
-        if (signal.aborted) return;
-        this.#failed(address, errorText(error));
-      }
-      // It rejects only where it is aborted, which ends the loop.
-      await sleep(backoff.failed(), undefined, { signal }).catch(() => {});
-    }
   }
 
   async #listen(address: string, signal: AbortSignal): Promise<void> {

@@ -27,6 +27,8 @@ function status(more: Partial<DaemonStatus>): DaemonStatus {
       ...zeroCounts(NAMESPACE_METRICS),
       names: 0,
       leasedNames: 0,
+      namesOfOneUid: 0,
+      namesPerUidLimit: 9000,
       kept: { ipc: 0, pid: 0, user: 0 },
       openDescriptors: 0,
       connections: 0,

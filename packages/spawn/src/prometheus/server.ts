@@ -8,6 +8,7 @@ import { type ConnectionBounds, ConnectionLimit } from "../connection-limit.ts";
 import { removeStaleSocket } from "../stale-socket.ts";
 import { parseListenAddress } from "./address.ts";
 import type { Exposition } from "./exposition.ts";
+import { SharedCall } from "./shared-call.ts";
 
 /** Anybody who reaches the port can connect. */
 const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
@@ -20,6 +21,8 @@ const LISTEN_BACKLOG = 4096;
  * @throws Error of the system call that failed, or for a path that is too long
  */
 export async function listenForMetrics(address: string, exposition: Exposition): Promise<Server> {
+  // Each asks the thread that answers clients.
+  const page = new SharedCall(() => exposition.render());
   const server = createServer(async (request, response) => {
     // One request a connection: what it may take then has an end.
     if (!limit.working(request.socket)) return;
@@ -30,7 +33,7 @@ export async function listenForMetrics(address: string, exposition: Exposition):
     };
     if (request.url !== "/metrics") return answer(404, "see /metrics\n");
     try {
-      const { contentType, text } = await exposition.render();
+      const { contentType, text } = await page.get();
       response.setHeader("content-type", contentType);
       answer(200, text);
     } catch (error) {

@@ -1,5 +1,6 @@
 /** The reaper's thread. */
 
+import { setThreadName } from "@cm4all/linux";
 import { openLog } from "../log.ts";
 import { zeroCounts } from "../metrics/declaration.ts";
 import { EventLoop } from "../thread/event-loop.ts";
@@ -11,6 +12,7 @@ import { Reaper } from "./reaper.ts";
 
 /** Runs until it is told to stop. To be called on a worker thread. */
 export function runReaper(): void {
+  setThreadName("reaper");
   const options = workerOptions<ReaperOptions>();
   const counts = zeroCounts(REAPER_METRICS);
   const root = openCgroupRoot(options.root);
@@ -18,7 +20,8 @@ export function runReaper(): void {
   const parent = new ParentThread<ReaperDialogue>();
   try {
     // It writes the log itself: a message for each line would cost more than the line.
-    const reaper = new Reaper(options, root, loop, counts, openLog(options.verbose), parent);
+    const log = openLog(options.verbose, (delayMs, run) => loop.after(delayMs, run));
+    const reaper = new Reaper(options, root, loop, counts, log, parent);
     try {
       reaper.start();
       parent.listen(loop, reaper.handlers);

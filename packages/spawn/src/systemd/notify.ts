@@ -15,6 +15,7 @@ import {
   pipe,
   SOCK_DGRAM,
   SOCK_NONBLOCK,
+  SyscallError,
   socket,
 } from "@cm4all/linux";
 
@@ -45,13 +46,14 @@ export class Notifier {
     return new Notifier(fd);
   }
 
-  /** Sends `NAME=value` lines once. Gives false where the manager's queue is full or gone. */
+  /** Sends `NAME=value` lines once. Gives false where the kernel or the manager does not take them. */
   trySend(lines: readonly string[], fds: readonly number[] = []): boolean {
     try {
       const message = Buffer.from(lines.join("\n"));
       return this.#buffer.send(this.#socket.number, message, encodeRights(fds)) !== undefined;
     } catch (error) {
-      if (isErrno(error, "ECONNREFUSED", "ENOTCONN", "ECONNRESET")) return false;
+      // Gone, or out of memory for the moment: no reason to end.
+      if (error instanceof SyscallError) return false;
       throw error;
     }
   }

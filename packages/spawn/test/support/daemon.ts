@@ -42,6 +42,8 @@ export interface DaemonOptions {
   readonly cgroupProcs?: string;
   /** Where its journal is; in its own directory, which ends with it, if undefined. */
   readonly journal?: string;
+  /** Further ones of the command line, which win. */
+  readonly options?: readonly string[];
   /** A command that starts it, such as prlimit. */
   readonly wrapper?: readonly string[];
 }
@@ -74,6 +76,7 @@ export class TestDaemon {
     ];
     command.push("--config", this.configFile, "--control", this.controlSocket);
     command.push("--journal", options.journal ?? join(this.directory, "journal"));
+    command.push(...(options.options ?? []));
     // A test that says nothing of cgroups must not reap those of the machine it runs on.
     if (!config.includes("[reaper]")) command.push("--no-reaper");
     this.child = spawn("sh", ["-c", script, "sh", ...command], {

@@ -351,9 +351,11 @@ race(const char *name, int count, const char *program, const void *bytes, size_t
 		ssize_t received = recv(fd, answer, sizeof(answer), 0);
 		/* The command of the first packet: ERROR is 0. */
 		int kind = received > 10 && answer[10] != 0;
-		lengths[kind] = received;
-		if (received > 0)
+		/* A flood of strangers is not answered. */
+		if (received > 0) {
+			lengths[kind] = received;
 			memcpy(kinds[kind], answer, received);
+		}
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		close(fd);

@@ -1,5 +1,4 @@
 import {
-  countQueuedDescriptors,
   EAGAIN,
   ECONNRESET,
   ENOTCONN,
@@ -7,12 +6,10 @@ import {
   EPOLLHUP,
   EPOLLIN,
   EPOLLRDHUP,
-  type Fd,
-  isErrno,
+  Fd,
   type MessageBuffer,
-  MSG_CTRUNC,
+  type MessageProbe,
   MSG_DONTWAIT,
-  MSG_PEEK,
   type NativeMemory,
   readInto,
   SHUT_RD,
@@ -21,16 +18,24 @@ import {
   shutdown,
 } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
+import { isSystemError } from "../errors.ts";
 import type { Disposal } from "./disposal.ts";
 
 /** How many datagrams are thrown away before a connection is closed. */
 const DISCARD_LIMIT = 4096;
+
+/** The same of a peer that nobody trusts: more are left to the disposal. */
+const UNTRUSTED_DISCARD_LIMIT = 16;
 
 /** The peer is gone, or does not read. */
 const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];
 
 /** Who is told of a connection. Calls are never nested. */
 export interface ConnectionOwner {
+  /** Whether others are served first. */
+  readonly isStranger: boolean;
+  /** Whether a message is looked at before it is taken: it may have descriptors. */
+  readonly isWary: () => boolean;
   /**
    * Something has arrived. Asked before anything is read.
    * @returns false if the owner has closed the connection instead
@@ -42,18 +47,26 @@ export interface ConnectionOwner {
    * @param length of the datagram; more than `bytes` holds if it did not fit
    */
   received(bytes: Buffer, length: number): void;
-  /** The peer is gone, and the connection is closed. */
+  /** A message has descriptors, and its peer is none who may send some: to be closed unread. */
+  refuseDescriptors(): void;
+  /** The peer is gone, or the kernel has refused something, and the connection is closed. */
   hungUp(): void;
 }
 
+/** Where readiness is looked for. */
+export type Watches = Pick<EventLoop, "watch" | "forget">;
+
 /** What all connections share: all work is synchronous. */
 export interface Shared {
-  readonly loop: EventLoop;
+  readonly loop: Watches;
+  /** For strangers. */
+  readonly sideLoop: Watches;
   readonly disposal: Disposal;
   readonly input: NativeMemory;
   readonly output: MessageBuffer;
-  /** Has no room for anything: tells whether there is a message at all. */
-  readonly probe: MessageBuffer;
+  readonly probe: MessageProbe;
+  /** Is told what the kernel has refused, which costs that connection. */
+  readonly onError: (error: Error) => void;
 }
 
 /** A client's connection: datagrams, and how it ends. It owns its socket. */
@@ -61,7 +74,7 @@ export class Connection {
   readonly #socket: Fd;
   readonly #shared: Shared;
   #owner: ConnectionOwner | undefined;
-  #token = 0;
+  #watch: { readonly loop: Watches; readonly token: number } | undefined;
 
   /** @param socket owned from then on */
   constructor(socket: Fd, shared: Shared) {
@@ -69,13 +82,32 @@ export class Connection {
     this.#shared = shared;
   }
 
-  /** Tells `owner` of what arrives from now on. */
-  serve(owner: ConnectionOwner): void {
+  /**
+   * Tells `owner` of what arrives from now on.
+   * @param atOnce whether what has come already is looked for here: on a busy loop that is
+   *   earlier and cheaper than its event
+   */
+  serve(owner: ConnectionOwner, atOnce: boolean): void {
     if (!this.isOpen) return;
-    this.#token = this.#shared.loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, (events) =>
-      this.#receive(events, owner),
-    );
     this.#owner = owner;
+    try {
+      if (atOnce) this.#lookAndTake(owner);
+      if (this.isOpen) this.#startWatch(owner);
+    } catch (error) {
+      this.#failed(error, owner);
+    }
+  }
+
+  #startWatch(owner: ConnectionOwner): void {
+    const loop = owner.isStranger ? this.#shared.sideLoop : this.#shared.loop;
+    const token = loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, (events) => {
+      try {
+        this.#receive(events, owner);
+      } catch (error) {
+        this.#failed(error, owner);
+      }
+    });
+    this.#watch = { loop, token };
   }
 
   /** The socket, for reading its options. */
@@ -101,12 +133,14 @@ export class Connection {
 
   /**
    * Closes the connection; without effect the second time. What has come already is
-   * thrown away, within a bound, so that the peer gets what was sent to it last.
+   * thrown away, within a bound, so that the peer gets what was sent to it last: closing
+   * with unread data would give it ECONNRESET before.
    */
   close(): void {
-    if (!this.#end(undefined)) return;
-    this.#discard();
-    this.#socket.close();
+    if (!this.isOpen) return;
+    shutdown(this.fd, SHUT_RDWR);
+    this.#discard(DISCARD_LIMIT, true);
+    this.#closeSocket();
   }
 
   /**
@@ -114,11 +148,22 @@ export class Connection {
    * that take for ever to close (SO_LINGER), so those are closed where nobody waits.
    */
   closeUnread(): void {
-    if (!this.#end(this.fd)) return;
-    if (countQueuedDescriptors(this.fd) === 0) {
-      this.#discard();
-      this.#socket.close();
-    } else this.#shared.disposal.add(this.#socket);
+    if (!this.isOpen) return;
+    shutdown(this.fd, SHUT_RDWR);
+    if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) this.#closeSocket();
+    else this.#dispose();
+  }
+
+  /** Closes the connection without a look at what has come. */
+  abandon(): void {
+    if (!this.isOpen) return;
+    shutdown(this.fd, SHUT_RDWR);
+    this.#dispose();
+  }
+
+  #dispose(): void {
+    this.#forget(this.fd);
+    this.#shared.disposal.add(new Fd(this.#socket.release()));
   }
 
   /** Lets nothing more come. What has come already stays. @see shutdown(2) */
@@ -129,90 +174,84 @@ export class Connection {
   /** Hands what has come to the owner, after `stopReceiving`, and closes the connection. */
   finish(): void {
     const owner = this.#owner;
-    if (!this.isOpen || owner === undefined) return;
-    if (this.#hasDatagram()) {
-      if (!owner.mayReceive()) return;
-      for (let length = this.#tryReadNext(); length !== undefined; length = this.#tryReadNext()) {
-        owner.received(this.#shared.input.bytes, length);
-        if (!this.isOpen) return;
-      }
+    if (owner === undefined) return;
+    try {
+      while (this.isOpen && this.#lookAndTake(owner));
+      if (this.isOpen) this.#hangUp(owner);
+    } catch (error) {
+      this.#failed(error, owner);
     }
-    this.#hangUp(owner);
+  }
+
+  /** What the kernel refuses costs this connection, and no other. */
+  #failed(error: unknown, owner: ConnectionOwner): void {
+    if (!isSystemError(error)) throw error;
+    this.#shared.onError(error);
+    this.abandon();
+    owner.hungUp();
+  }
+
+  /** Takes the next message, or knows that the peer is gone. @returns whether there was one */
+  #lookAndTake(owner: ConnectionOwner): boolean {
+    const next = this.#shared.probe.look(this.fd);
+    if (next === "nothing") return false;
+    if (next === "end") {
+      this.#hangUp(owner);
+      return false;
+    }
+    if (!owner.mayReceive()) return true;
+    if (next === "descriptors" && owner.isWary()) owner.refuseDescriptors();
+    else this.#take(owner, false);
+    return true;
   }
 
   #receive(events: number, owner: ConnectionOwner): void {
-    if (!owner.mayReceive()) return;
-    const { input } = this.#shared;
-    let length = 0;
-    let isGone = (events & (EPOLLRDHUP | EPOLLHUP)) !== 0;
-    if ((events & EPOLLIN) !== 0) {
-      // read(2) has no room for control messages: the kernel drops descriptors.
-      length = readInto(this.fd, input);
-      if (length === -EAGAIN) return;
-      // ECONNRESET: the peer closed without having read our answer. Whatever else it is,
-      // there is nothing more to be had of it.
-      if (length < 0) {
-        length = 0;
-        isGone = true;
-      }
-    }
-    // Nothing to read is either an empty datagram or the end.
-    if (length === 0 && isGone) this.#hangUp(owner);
-    else owner.received(input.bytes, length);
+    if (owner.isWary()) this.#lookAndTake(owner);
+    else if (owner.mayReceive()) this.#take(owner, (events & (EPOLLRDHUP | EPOLLHUP)) !== 0);
+  }
+
+  /** @param mayBeGone whether nothing to read is the end, and no empty datagram */
+  #take(owner: ConnectionOwner, mayBeGone: boolean): void {
+    // read(2) has no room for control messages: the kernel drops descriptors.
+    const length = readInto(this.fd, this.#shared.input);
+    if (length === -EAGAIN) return;
+    // ECONNRESET: the peer closed without having read our answer. Whatever else it is,
+    // there is nothing more to be had of it.
+    if (length < 0 || (length === 0 && mayBeGone)) this.#hangUp(owner);
+    else owner.received(this.#shared.input.bytes, length);
   }
 
   /** Closes the connection after everything that the peer has sent was read. */
   #hangUp(owner: ConnectionOwner): void {
-    this.#forget(undefined);
-    this.#socket.close();
+    this.#closeSocket();
     owner.hungUp();
   }
 
-  /**
-   * Lets nothing more come.
-   * @param watched the socket, unless it is closed at once
-   * @returns false if that was done already
-   */
-  #end(watched: number | undefined): boolean {
-    if (!this.isOpen) return false;
-    this.#forget(watched);
-    shutdown(this.fd, SHUT_RDWR);
-    return true;
+  #closeSocket(): void {
+    // Closing it ends the watch.
+    this.#forget(undefined);
+    this.#socket.close();
   }
 
+  /** @param watched the socket, unless it is closed at once */
   #forget(watched: number | undefined): void {
-    if (this.#owner !== undefined) this.#shared.loop.forget(this.#token, watched);
+    this.#watch?.loop.forget(this.#watch.token, watched);
+    this.#watch = undefined;
     this.#owner = undefined;
   }
 
   /**
-   * Throws away what came before #end: closing with unread data would give the peer
-   * ECONNRESET before it sees our last answer.
+   * Throws away what has come.
+   * @param descriptors whether those may be closed here
+   * @returns whether nothing is left
    */
-  #discard(): void {
-    for (let i = 0; i < DISCARD_LIMIT; i++) if (this.#tryReadNext() === undefined) return;
-  }
-
-  /** Reads a datagram once no more can come. @returns its length; undefined at the end */
-  #tryReadNext(): number | undefined {
-    const length = readInto(this.fd, this.#shared.input);
-    // The peer has closed without having read an answer.
-    if (length === -ECONNRESET) return undefined;
-    if (length < 0) throw new SyscallError("read", -length, { fd: this.fd });
-    return length > 0 || this.#hasDatagram() ? length : undefined;
-  }
-
-  /**
-   * To read(2) an empty datagram looks like the end; to recvmsg(2) it has credentials
-   * (SO_PASSCRED), for which there is no room.
-   */
-  #hasDatagram(): boolean {
-    try {
-      const message = this.#shared.probe.receive(this.fd, MSG_DONTWAIT | MSG_PEEK);
-      return message !== undefined && (message.flags & MSG_CTRUNC) !== 0;
-    } catch (error) {
-      if (isErrno(error, "ECONNRESET")) return false;
-      throw error;
+  #discard(limit: number, descriptors: boolean): boolean {
+    for (let i = 0; i < limit; i++) {
+      const next = this.#shared.probe.look(this.fd);
+      if (next === "nothing" || next === "end") return true;
+      if (next === "descriptors" && !descriptors) return false;
+      readInto(this.fd, this.#shared.input);
     }
+    return false;
   }
 }

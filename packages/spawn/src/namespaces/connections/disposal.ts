@@ -2,6 +2,9 @@ import { ClosingChild, type Fd } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
+/** How many wait at most: then their time is over. */
+const MAX_WAITING = 256;
+
 /** Long enough for a peer to read our last answer, which the end of its connection hides. */
 const DELAY_MS = 200;
 
@@ -23,6 +26,7 @@ export class Disposal {
   /** @param socket owned from then on */
   add(socket: Fd): void {
     this.#waiting.push(socket);
+    if (this.#waiting.length >= MAX_WAITING) this.#run();
     this.#plan();
   }
 

@@ -5,7 +5,9 @@ import {
   EPOLLIN,
   type Fd,
   isErrno,
+  listen,
   MessageBuffer,
+  MessageProbe,
   SO_PASSCRED,
   SOCK_NONBLOCK,
   SOL_SOCKET,
@@ -17,40 +19,61 @@ import {
   MAX_ERROR_SIZE,
   MAX_RESPONSE_DESCRIPTORS,
 } from "@cm4all/spawn-protocol";
-import type { EventLoop, Timer } from "../../thread/event-loop.ts";
+import { type EventLoop, monotonicMs, type Timer } from "../../thread/event-loop.ts";
+import { SideLoop } from "../../thread/side-loop.ts";
+import { isSystemError } from "../errors.ts";
 import { Connection, type ConnectionOwner, type Shared } from "./connection.ts";
 import { Disposal } from "./disposal.ts";
 
 /**
  * How many connections one wake-up accepts at most before others get their turn. It is one
  * at first, and twice as many each time that there are more in the next turn: a client that
- * is alone costs no call that finds nobody.
+ * is alone costs no call that finds nobody. Many, because whoever waits in the queue waits
+ * behind all strangers in it.
  */
-const ACCEPT_BATCH = 16;
+const ACCEPT_BATCH = 64;
+
+/** Connections that wait to be accepted; net.core.somaxconn bounds it. */
+export const LISTEN_BACKLOG = 4096;
+
+/**
+ * The same while strangers flood it. They fill any queue, and whoever connects waits until
+ * all before it are accepted; a client that would not fit waits in connect(2) instead.
+ */
+const FLOOD_BACKLOG = 256;
+
+/** For how long there must have been no flood. */
+const CALM_MS = 1000;
 
 /** How long accepting pauses when descriptors have run out, milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 
+/** Is told what the kernel has refused, and what that hinders. */
+type OnError = (what: string, error: Error) => void;
+
 /** Accepts connections. */
 export class Listener {
   readonly #loop: EventLoop;
-  readonly #accepted: (connection: Connection) => ConnectionOwner;
-  readonly #onError: (error: unknown) => void;
+  readonly #accepted: (connection: Connection) => ConnectionOwner | undefined;
+  readonly #onError: OnError;
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
   #batch = 1;
   /** The turn of the loop that accepted last. */
   #turn = 0;
+  #isFlooded = false;
+  #floodedMs = 0;
 
   /**
-   * @param accepted gives the owner of a new connection
-   * @param onError is told of what hinders accepting
+   * @param accepted gives the owner of a new connection; undefined if it has closed it, because
+   *   there are too many of the kind
+   * @param onError is told of what hinders accepting, or has cost a connection
    */
   constructor(
     loop: EventLoop,
-    accepted: (connection: Connection) => ConnectionOwner,
-    onError: (error: unknown) => void,
+    accepted: (connection: Connection) => ConnectionOwner | undefined,
+    onError: OnError,
   ) {
     this.#loop = loop;
     this.#accepted = accepted;
@@ -61,7 +84,9 @@ export class Listener {
       // One byte more than allowed tells a datagram that is too large.
       input: allocateNative(MAX_DATAGRAM_SIZE + 1),
       output: new MessageBuffer(MAX_ERROR_SIZE + 24, controlSpace(MAX_RESPONSE_DESCRIPTORS * 4)),
-      probe: new MessageBuffer(1, 0),
+      probe: new MessageProbe(),
+      sideLoop: new SideLoop(loop),
+      onError: (error) => onError("a connection failed", error),
     };
   }
 
@@ -98,14 +123,43 @@ export class Listener {
         if (isErrno(error, "ECONNABORTED")) continue;
         // EMFILE and the like: the connection stays in the queue, and the listener
         // readable. A pause keeps that from taking all the time.
-        this.#onError(error);
+        if (!isSystemError(error)) throw error;
+        this.#onError("cannot accept connections for the moment", error);
         this.stop();
         this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () => this.#start(fd));
         return;
       }
       if (socket === undefined) return;
-      const connection = new Connection(socket, this.#shared);
-      connection.serve(this.#accepted(connection));
+      if (!this.#serve(new Connection(socket, this.#shared))) this.#flooded(fd);
     }
+  }
+
+  /** @returns false if there are too many of its kind */
+  #serve(connection: Connection): boolean {
+    try {
+      const owner = this.#accepted(connection);
+      if (owner === undefined) return false;
+      connection.serve(owner, this.#batch > 1);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#shared.onError(error);
+      connection.abandon();
+    }
+    return true;
+  }
+
+  /** Keeps the queue short until it is calm again. */
+  #flooded(fd: number): void {
+    this.#floodedMs = monotonicMs();
+    if (this.#isFlooded) return;
+    this.#isFlooded = true;
+    listen(fd, FLOOD_BACKLOG);
+    const look = () => {
+      const calmMs = this.#floodedMs + CALM_MS;
+      this.#isFlooded = this.#watch !== undefined && monotonicMs() < calmMs;
+      if (this.#isFlooded) this.#loop.after(CALM_MS, look);
+      else listen(fd, LISTEN_BACKLOG);
+    };
+    this.#loop.after(CALM_MS, look);
   }
 }

@@ -22,6 +22,7 @@ import {
   WNOHANG,
 } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
+import { orExit } from "./or-exit.ts";
 
 /** Debian's package `catatonit`. */
 export const CATATONIT = "/usr/bin/catatonit";
@@ -72,7 +73,7 @@ export class InitStarter {
     try {
       return this.#program.start([Buffer.from(TITLE + name, "latin1"), "-P"]);
     } finally {
-      setns(this.#ownPidNamespace.number, CLONE_NEWPID);
+      orExit("PID namespace", () => setns(this.#ownPidNamespace.number, CLONE_NEWPID));
     }
   }
 }

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import {
+  errorText,
   Fd,
   isErrno,
   MNT_DETACH,
@@ -46,14 +47,18 @@ export interface StoredName {
   readonly name: string;
   readonly directory: NameDirectory;
   readonly namespaces: readonly StoredNamespace[];
+  /** Above the index of each file, also of those that are not used. */
+  readonly nextIndex: number;
+  /** Who made it; undefined in a store of a version that did not write it. */
+  readonly uid: number | undefined;
 }
 
 /** What the store keeps of one name. */
 export class NameDirectory {
-  readonly #path: string;
+  readonly path: string;
 
   constructor(path: string) {
-    this.#path = path;
+    this.path = path;
   }
 
   /**
@@ -62,7 +67,7 @@ export class NameDirectory {
    * @throws SyscallError ENOSPC: fs.mount-max is reached
    */
   keep(file: string, fd: number, payload?: Uint8Array): void {
-    const target = `${this.#path}/${file}`;
+    const target = `${this.path}/${file}`;
     if (payload !== undefined) writeFileSync(target + PAYLOAD, payload);
     try {
       openFile(target, O_WRONLY | O_CREAT, 0o666).close();
@@ -75,69 +80,100 @@ export class NameDirectory {
 
   /** A new descriptor of a namespace that is kept; the caller owns it. */
   open(file: string): Fd {
-    return new Fd(openSync(`${this.#path}/${file}`, "r"));
+    return new Fd(openSync(`${this.path}/${file}`, "r"));
   }
 
   /** The inode of a namespace that is kept. */
   inode(file: string): number {
-    return statSync(`${this.#path}/${file}`).ino;
+    return statSync(`${this.path}/${file}`).ino;
   }
 
   /** Lets a namespace go. */
   drop(file: string): void {
-    const target = `${this.#path}/${file}`;
-    if (isMounted(target, this.#path)) umount(target, MNT_DETACH);
+    const target = `${this.path}/${file}`;
+    if (isMounted(target, this.path)) umount(target, MNT_DETACH);
     unlinkSync(target);
     rmSync(target + PAYLOAD, { force: true });
   }
 
   /** The read end of the lease pipe; the caller owns it. It never waits for data. */
   openLeaseReader(): Fd {
-    const path = `${this.#path}/lease`;
+    const path = `${this.path}/lease`;
     if (!existsSync(path)) mkfifo(path, 0o600);
     return new Fd(openSync(path, O_NONBLOCK));
   }
 
   /** A lease: a new write end, which the caller owns. There must be a reader. */
   openLease(): Fd {
-    return openFile(`${this.#path}/lease`, O_NONBLOCK | O_WRONLY);
+    return openFile(`${this.path}/lease`, O_NONBLOCK | O_WRONLY);
   }
 
   hasLeasePipe(): boolean {
-    return existsSync(`${this.#path}/lease`);
+    return existsSync(`${this.path}/lease`);
   }
 
-  /** What is kept; undefined if not even the name had been written. */
-  tryRead(): StoredName | undefined {
+  /**
+   * What is kept; undefined if not even the name had been written.
+   * @param setAside is told of each file that cannot be used, and why
+   * @throws Error if it is no name's directory
+   */
+  tryRead(setAside: (file: string, reason: string) => void): StoredName | undefined {
     let name: string;
     try {
-      name = readFileSync(`${this.#path}/name`, "latin1");
+      name = readFileSync(`${this.path}/name`, "latin1");
     } catch (error) {
       if (isErrno(error, "ENOENT")) return undefined;
       throw error;
     }
     if (name === "") return undefined;
-    const namespaces = readdirSync(this.#path).flatMap(
-      (file) => this.#tryReadNamespace(file) ?? [],
-    );
-    return { name, directory: this, namespaces };
+    const files = readdirSync(this.path);
+    const namespaces = files.flatMap((file) => {
+      try {
+        return this.#tryReadNamespace(file) ?? [];
+      } catch (error) {
+        setAside(file, errorText(error));
+        return [];
+      }
+    });
+    const indexes = files.map((file) => Number(/-(\d{1,15})$/.exec(file)?.[1] ?? -1));
+    const nextIndex = Math.max(-1, ...indexes) + 1;
+    return { name, directory: this, namespaces, nextIndex, uid: this.#tryReadUid() };
+  }
+
+  #tryReadUid(): number | undefined {
+    try {
+      return Number.parseInt(readFileSync(`${this.path}/uid`, "latin1"), 10);
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return undefined;
+      throw error;
+    }
   }
 
   #tryReadNamespace(file: string): StoredNamespace | undefined {
     const found = tryParseFile(file);
-    if (found === undefined || !isMounted(`${this.#path}/${file}`, this.#path)) return undefined;
+    if (found === undefined || !isMounted(`${this.path}/${file}`, this.path)) return undefined;
     if (found.index === undefined) return { ...found, file, payload: NO_PAYLOAD };
-    return { ...found, file, payload: readFileSync(`${this.#path}/${file}${PAYLOAD}`) };
+    return { ...found, file, payload: readFileSync(`${this.path}/${file}${PAYLOAD}`) };
   }
 
-  /** Lets everything of the name go. */
-  remove(): void {
-    for (const file of readdirSync(this.#path)) {
-      const path = `${this.#path}/${file}`;
-      if (isMounted(path, this.#path)) umount(path, MNT_DETACH);
+  /**
+   * Lets everything of the name go.
+   * @returns false if there is something in it that the store has not made, which stays
+   */
+  remove(): boolean {
+    for (const entry of readdirSync(this.path, { withFileTypes: true })) {
+      const path = `${this.path}/${entry.name}`;
+      if (entry.isDirectory()) continue;
+      if (isMounted(path, this.path)) umount(path, MNT_DETACH);
       unlinkSync(path);
     }
-    rmdirSync(this.#path);
+    try {
+      rmdirSync(this.path);
+      return true;
+    } catch (error) {
+      if (isErrno(error, "ENOTEMPTY")) return false;
+      throw error;
+    }
   }
 }
 

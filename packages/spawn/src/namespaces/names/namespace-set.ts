@@ -45,6 +45,8 @@ export type Undo = () => void;
 
 export class NamespaceSet {
   readonly name: string;
+  /** Who made it; undefined if nobody knows. */
+  readonly uid: number | undefined;
   readonly #directory: NameDirectory;
   readonly #tools: Tools;
   readonly #owner: SetOwner;
@@ -55,8 +57,15 @@ export class NamespaceSet {
   #payloads = 0;
   readonly #leases: Leases;
 
-  constructor(name: string, directory: NameDirectory, tools: Tools, owner: SetOwner) {
+  constructor(
+    name: string,
+    uid: number | undefined,
+    directory: NameDirectory,
+    tools: Tools,
+    owner: SetOwner,
+  ) {
     this.name = name;
+    this.uid = uid;
     this.#directory = directory;
     this.#tools = tools;
     this.#owner = owner;
@@ -113,12 +122,21 @@ export class NamespaceSet {
    * @param initPids the init of each PID namespace that has one, by inode
    */
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
-    for (const { kind, file, index, payload } of stored.namespaces) {
+    this.#nextIndex = stored.nextIndex;
+    for (const { kind, file, payload } of stored.namespaces) {
       if (kind === "pid") this.#restorePid(initPids);
       else this.#add(keyOf(kind, payload), { kind, file });
-      if (index !== undefined) this.#nextIndex = Math.max(this.#nextIndex, index + 1);
     }
     this.#leases.restore();
+  }
+
+  /** Forgets what it has, which stays in the store as it is. */
+  abandon(): void {
+    for (const namespace of this.#namespaces.values()) this.#tools.descriptors.delete(namespace);
+    this.#namespaces.clear();
+    this.#owner.payloadNamespaces -= this.#payloads;
+    this.#payloads = 0;
+    this.#leases.end();
   }
 
   #restorePid(initPids: ReadonlyMap<number, number>): void {
@@ -170,11 +188,7 @@ export class NamespaceSet {
   remove(): void {
     this.#directory.remove();
     const { init } = this;
-    for (const namespace of this.#namespaces.values()) this.#tools.descriptors.delete(namespace);
-    this.#namespaces.clear();
-    this.#owner.payloadNamespaces -= this.#payloads;
-    this.#payloads = 0;
-    this.#leases.end();
+    this.abandon();
     init?.kill();
   }
 

@@ -19,6 +19,8 @@ export class Registry implements SetOwner {
    */
   readonly #idle = new Map<NamespaceSet, number>();
   readonly #counts: NamespaceCounts;
+  /** How many names each uid has made. */
+  readonly #perUid = new Map<number, number>();
   quotas: Quotas;
   payloadNamespaces = 0;
 
@@ -51,19 +53,35 @@ export class Registry implements SetOwner {
     return this.#sets.get(name);
   }
 
-  /** The name's set, a new one if there is none. @throws Refusal at the quota */
-  getOrCreate(name: string): NamespaceSet {
-    const existing = this.#sets.get(name);
-    if (existing !== undefined) return existing;
-    const limit = this.quotas.names;
-    if (this.#sets.size >= limit) throw new Refusal(`quota reached: ${limit} names`);
-    return this.create(name);
+  /** How many names the uid has that has made most of them. */
+  get mostOfOneUid(): number {
+    return Math.max(0, ...this.#perUid.values());
   }
 
-  /** A new set, whatever the quota says: for what a restart finds. */
-  create(name: string, directory = this.#store.createName(name)): NamespaceSet {
-    const set = new NamespaceSet(name, directory, this.#tools, this);
+  /**
+   * The name's set, a new one if there is none.
+   * @param uid who asks for it
+   * @throws Refusal at a quota
+   */
+  getOrCreate(name: string, uid: number): NamespaceSet {
+    const existing = this.#sets.get(name);
+    if (existing !== undefined) return existing;
+    const { names, namesPerUid } = this.quotas;
+    if (this.#sets.size >= names) throw new Refusal(`quota reached: ${names} names`);
+    if ((this.#perUid.get(uid) ?? 0) >= namesPerUid)
+      throw new Refusal(`quota reached: ${namesPerUid} names of one uid`);
+    return this.create(name, uid);
+  }
+
+  /** A new set, whatever the quotas say: for what a restart finds. */
+  create(
+    name: string,
+    uid: number | undefined,
+    directory = this.#store.createName(name, uid),
+  ): NamespaceSet {
+    const set = new NamespaceSet(name, uid, directory, this.#tools, this);
     this.#sets.set(name, set);
+    if (uid !== undefined) this.#perUid.set(uid, (this.#perUid.get(uid) ?? 0) + 1);
     return set;
   }
 
@@ -129,7 +147,20 @@ export class Registry implements SetOwner {
   /** Forgets the name and ends what it has. @throws SyscallError, and keeps it then */
   remove(set: NamespaceSet): void {
     set.remove();
-    this.#sets.delete(set.name);
+    this.#delete(set);
+  }
+
+  /** Forgets the name; what it has stays in the store as it is. */
+  abandon(set: NamespaceSet): void {
+    set.abandon();
+    this.#delete(set);
+  }
+
+  #delete(set: NamespaceSet): void {
     this.#idle.delete(set);
+    if (!this.#sets.delete(set.name) || set.uid === undefined) return;
+    const left = (this.#perUid.get(set.uid) ?? 0) - 1;
+    if (left > 0) this.#perUid.set(set.uid, left);
+    else this.#perUid.delete(set.uid);
   }
 }

@@ -2,9 +2,10 @@
  * What a start finds: names in the store of an earlier run, inits that run on, and inits
  * that no store knows. Afterwards no init is unknown.
  */
-import { pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
+import { errorText, pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log.ts";
 import { isInit, tryReadInitName } from "./init.ts";
+import type { StoredName } from "./name-directory.ts";
 import { listProcesses, scanProcesses, tryReadPidNamespace } from "./process-scan.ts";
 import type { Registry } from "./registry.ts";
 import type { Store } from "./store.ts";
@@ -28,19 +29,39 @@ export function restore(
   cgroupPids: readonly number[],
   ownInode: number,
 ): void {
-  const stored = store.restore();
+  const setAside = (path: string, reason: string) =>
+    log(LOG_WARNING, `left alone in the store of an earlier run: ${path}: ${reason}`);
+  const stored = store.restore(setAside);
   const inodes = stored.flatMap(({ directory, namespaces }) =>
     namespaces.filter(({ kind }) => kind === "pid").map(({ file }) => directory.inode(file)),
   );
   const initPids = findInitPids(new Set(inodes));
-  for (const found of stored) {
-    const set = registry.create(found.name, found.directory);
+  for (const found of stored) tryRestore(registry, found, initPids, setAside);
+  if (registry.size > 0) log(LOG_NOTICE, `restored ${registry.size} names of an earlier run`);
+  adoptUnknown(registry, log, findInits(cgroupPids), ownInode);
+}
+
+/** Takes up a name. If that fails, the name is free, and its directory stays as it is. */
+function tryRestore(
+  registry: Registry,
+  found: StoredName,
+  initPids: ReadonlyMap<number, number>,
+  setAside: (path: string, reason: string) => void,
+): void {
+  // Two directories of one name: the first one counts.
+  if (registry.get(found.name) !== undefined) {
+    setAside(found.directory.path, `${found.name} is there twice`);
+    return;
+  }
+  const set = registry.create(found.name, found.uid, found.directory);
+  try {
     set.restore(found, initPids);
     if (set.isEmpty && !set.isLeased) registry.remove(set);
     else registry.touch(set);
+  } catch (error) {
+    registry.abandon(set);
+    setAside(found.directory.path, errorText(error));
   }
-  if (registry.size > 0) log(LOG_NOTICE, `restored ${registry.size} names of an earlier run`);
-  adoptUnknown(registry, log, findInits(cgroupPids), ownInode);
 }
 
 /**
@@ -104,7 +125,7 @@ function tryAdopt(registry: Registry, { name, pid, inode }: FoundInit): boolean 
   // Two busy namespaces of one name: both have to live, so the second gets a name that
   // no client can ask for, and ends once it is idle.
   const free = registry.get(name)?.init === undefined ? name : `${name}\u00a0${pid}`;
-  const set = registry.get(free) ?? registry.create(free);
+  const set = registry.get(free) ?? registry.create(free, undefined);
   const isAdopted = set.tryAdoptUnknownInit(pid, inode);
   if (isAdopted) registry.touch(set);
   else registry.touchUnlessUseless(set);

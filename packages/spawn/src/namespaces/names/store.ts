@@ -8,6 +8,7 @@
  *     /format               what this is, and in which version
  *     /proc                 the host's, for /proc/thread-self and /proc/PID
  *     /names/ID/name        the name
+ *     /names/ID/uid         who made it
  *     /names/ID/ipc         an IPC namespace, bind-mounted
  *     /names/ID/pid         a PID namespace, bind-mounted
  *     /names/ID/user-N      a user namespace, bind-mounted
@@ -31,7 +32,6 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
-import { EX_OSERR } from "@cm4all/command";
 import {
   CLONE_FS,
   CLONE_NEWNS,
@@ -39,7 +39,6 @@ import {
   createDirectory,
   deviceOf,
   errorText,
-  exitImmediately,
   type Fd,
   MNT_DETACH,
   MS_BIND,
@@ -55,6 +54,7 @@ import {
 } from "@cm4all/linux";
 import { Home, openDirectory } from "./home.ts";
 import { NameDirectory, type StoredName } from "./name-directory.ts";
+import { orExit } from "./or-exit.ts";
 
 const O_CREATE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
@@ -111,7 +111,7 @@ export class Store {
       setns(fd.number, CLONE_NEWNS);
       return new Store(home, fd, checkTree());
     } catch (error) {
-      orExit(() => home.enter());
+      orExit("mount namespace", () => home.enter());
       home.close();
       throw error;
     }
@@ -123,7 +123,7 @@ export class Store {
       this.#home.enter();
       return work();
     } finally {
-      orExit(() => {
+      orExit("mount namespace", () => {
         setns(this.fd.number, CLONE_NEWNS);
         // No other file system has this number as long as that of the store is there.
         if (deviceOf("/") !== this.#device) throw notTheRoot();
@@ -131,34 +131,51 @@ export class Store {
     }
   }
 
-  /** What an earlier run has left; what it had not finished is removed. */
-  restore(): StoredName[] {
-    const names: StoredName[] = [];
-    for (const id of readdirSync("/names")) {
-      this.#nextId = Math.max(this.#nextId, Number(id) + 1);
-      const directory = new NameDirectory(`/names/${id}`);
-      const stored = directory.tryRead();
-      if (stored === undefined) directory.remove();
-      else names.push(stored);
-    }
-    return names;
+  /**
+   * What an earlier run has left; what it had not finished is removed. What cannot be
+   * understood is left alone.
+   * @param setAside is told of each entry that is not used, and why
+   */
+  restore(setAside: (path: string, reason: string) => void): StoredName[] {
+    return readdirSync("/names").flatMap((id) => {
+      const path = `/names/${id}`;
+      try {
+        if (!/^\d{1,15}$/.test(id)) throw new Error("not a number");
+        this.#nextId = Math.max(this.#nextId, Number(id) + 1);
+        const directory = new NameDirectory(path);
+        const stored = directory.tryRead((file, reason) => setAside(`${path}/${file}`, reason));
+        if (stored === undefined && !directory.remove())
+          throw new Error("it has no name, and a directory in it");
+        return stored ?? [];
+      } catch (error) {
+        setAside(path, errorText(error));
+        return [];
+      }
+    });
   }
 
-  /** A directory for a name that has none. */
-  createName(name: string): NameDirectory {
+  /** A directory for a name that has none. @param uid who makes it; undefined if nobody knows */
+  createName(name: string, uid: number | undefined): NameDirectory {
     const path = `/names/${this.#nextId++}`;
     createDirectory(path, 0o777);
     try {
-      using file = openFile(`${path}/name`, O_CREATE_NEW, 0o666);
-      writeSync(file.number, name, null, "latin1");
+      // The name comes last: without it, the directory is not finished.
+      if (uid !== undefined) createFile(`${path}/uid`, String(uid));
+      createFile(`${path}/name`, name);
     } catch (error) {
       // Looking into the directory, as rmSync does, could take a descriptor that is not there.
-      if (existsSync(`${path}/name`)) unlinkSync(`${path}/name`);
+      for (const file of ["uid", "name"])
+        if (existsSync(`${path}/${file}`)) unlinkSync(`${path}/${file}`);
       rmdirSync(path);
       throw error;
     }
     return new NameDirectory(path);
   }
+}
+
+function createFile(path: string, text: string): void {
+  using file = openFile(path, O_CREATE_NEW, 0o666);
+  writeSync(file.number, text, null, "latin1");
 }
 
 /**
@@ -220,17 +237,4 @@ function checkRoot(device: number): void {
 
 function notTheRoot(): Error {
   return new Error("the root of its mount namespace is not the tmpfs of a store");
-}
-
-/**
- * Ends the process at once where `move`, which takes the thread elsewhere, fails: all that
- * comes later would be done in the wrong place.
- */
-function orExit(move: () => void): void {
-  try {
-    move();
-  } catch (error) {
-    writeSync(2, `fatal: the thread is in the wrong mount namespace: ${error}\n`);
-    exitImmediately(EX_OSERR);
-  }
 }

@@ -6,6 +6,7 @@
  * at then is its capability and its user namespace as they are now, but no more its uids.
  * The pidfd says that it is the same process, not the pid.
  */
+import { readlinkSync } from "node:fs";
 import {
   allocateNative,
   CAP_SYS_ADMIN,
@@ -112,6 +113,25 @@ export class CapablePeers {
   }
 
   /**
+   * Whether a peer has the capability in some user namespace: no proof, but cheap.
+   * @param isStrict whether that has to be the daemon's own user namespace, which is dearer
+   */
+  seemsCapable({ credentials: { pid } }: Peer, isStrict: boolean): boolean {
+    // 0 is one of another PID namespace; to capget(2), it is ourselves.
+    if (pid === 0 || !hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
+    return !isStrict || this.#isHere(pid);
+  }
+
+  #isHere(pid: number): boolean {
+    try {
+      return readlinkSync(`/proc/${pid}/ns/user`) === this.#ownUserNamespace;
+    } catch {
+      // It is gone. If anything else hinders us, the proof will say so.
+      return false;
+    }
+  }
+
+  /**
    * Whether a peer is capable, which is looked at now.
    * @throws SyscallError where the daemon lacks something for finding out (EMFILE)
    */
@@ -119,12 +139,14 @@ export class CapablePeers {
     const { pid } = peer.credentials;
     // A process of another PID namespace.
     if (pid === 0) return false;
+    // An early no: most have no capability anywhere. A yes proves nothing: anybody has all
+    // of them inside `unshare -U`, and while a set-uid program runs. The pid may be another
+    // process's by now; then this one is gone, and a no is right.
+    if (!hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
     const pidfd = tryOpenPeer(peer);
     if (pidfd === undefined) return false;
     try {
-      // An early no: most have no capability anywhere. A yes proves nothing: anybody has all
-      // of them inside `unshare -U`, and while a set-uid program runs.
-      return hasEffectiveCapability(pid, CAP_SYS_ADMIN) && this.#isCapable(peer, pidfd);
+      return this.#isCapable(peer, pidfd);
     } catch (error) {
       if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return false;
       throw error;

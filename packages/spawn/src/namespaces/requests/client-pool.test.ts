@@ -15,8 +15,7 @@ describe("a pool of clients", () => {
     expect(pool.oldest()).toBe(a);
     expect(pool.oldest(2)).toBe(b);
     expect(pool.oldest(3)).toBeUndefined();
-    pool.delete(b);
-    pool.delete(b);
+    expect([pool.delete(b), pool.delete(b)]).toEqual([true, false]);
     expect(pool.oldest(2)).toBe(c);
     expect([pool.size, pool.countOf(2)]).toEqual([2, 1]);
     pool.delete(c);

@@ -3,7 +3,7 @@ import type { Peer } from "./permission.ts";
 /** Clients that are counted together, in the order in which they came. */
 export class ClientPool<Client extends { readonly peer: Peer }> {
   readonly #clients = new Set<Client>();
-  readonly #perUid = new Map<number, number>();
+  readonly #byUid = new Map<number, Set<Client>>();
 
   get size(): number {
     return this.#clients.size;
@@ -14,28 +14,31 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
   }
 
   countOf(uid: number): number {
-    return this.#perUid.get(uid) ?? 0;
+    return this.#byUid.get(uid)?.size ?? 0;
   }
 
   add(client: Client): void {
     this.#clients.add(client);
     const { uid } = client.peer.credentials;
-    this.#perUid.set(uid, this.countOf(uid) + 1);
+    const those = this.#byUid.get(uid);
+    if (those === undefined) this.#byUid.set(uid, new Set([client]));
+    else those.add(client);
   }
 
-  /** Without effect for a client that is not in it. */
-  delete(client: Client): void {
-    if (!this.#clients.delete(client)) return;
+  /** @returns whether it was in it */
+  delete(client: Client): boolean {
+    if (!this.#clients.delete(client)) return false;
     const { uid } = client.peer.credentials;
-    const left = this.countOf(uid) - 1;
-    if (left === 0) this.#perUid.delete(uid);
-    else this.#perUid.set(uid, left);
+    const those = this.#byUid.get(uid);
+    those?.delete(client);
+    if (those?.size === 0) this.#byUid.delete(uid);
+    return true;
   }
 
   /** The client that came first, of all or of one uid. */
   oldest(uid?: number): Client | undefined {
-    for (const client of this.#clients)
-      if (uid === undefined || client.peer.credentials.uid === uid) return client;
+    const those = uid === undefined ? this.#clients : this.#byUid.get(uid);
+    for (const client of those ?? []) return client;
     return undefined;
   }
 }

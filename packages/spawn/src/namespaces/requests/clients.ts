@@ -11,17 +11,22 @@ import type { Policy } from "../policy.ts";
 import { CapablePeers } from "./capable-peers.ts";
 import { ClientPool } from "./client-pool.ts";
 import { isTrusted, type Peer } from "./permission.ts";
+import { StrangerBudget } from "./stranger-budget.ts";
 
 /** Connections of peers that have not been let in. */
-const MAX_UNPROVEN = 1024;
-const MAX_UNPROVEN_PER_UID = 64;
+const MAX_UNPROVEN = 4096;
+const MAX_UNPROVEN_PER_UID = 2048;
 
 /** A connection and what is known of its peer. */
 export interface Client {
   readonly connection: Connection;
   readonly peer: Peer;
+  /** Whether it has no capability, as far as can be told at a glance. */
+  readonly isStranger: boolean;
   /** `unproven`: to be looked at when it asks for something. */
   state: "unproven" | "allowed" | "refused";
+  /** Whether it is root, or was found capable; others are allowed by the configuration. */
+  isPrivileged: boolean;
   /** Why its first datagram is answered with an ERROR. */
   refusal: string | undefined;
 }
@@ -32,6 +37,7 @@ export class Clients {
   readonly #allowed = new ClientPool<Client>();
   /** Unproven and refused peers. */
   readonly #unproven = new ClientPool<Client>();
+  readonly #budget = new StrangerBudget();
 
   /** @param ownUserNamespace the inode of the daemon's user namespace */
   constructor(policy: Policy, ownUserNamespace: number) {
@@ -52,14 +58,34 @@ export class Clients {
     return [...this.#allowed, ...this.#unproven];
   }
 
-  add(connection: Connection): Client {
+  /**
+   * Takes up a new connection.
+   * @returns undefined if there is no time for its peer, who may ask for nothing anyway: the
+   *   connection is closed then
+   */
+  tryAdd(connection: Connection): Client | undefined {
     const peer: Peer = {
       credentials: peerCredentials(connection.fd),
       socketFd: connection.fd,
       acceptedMs: monotonicMs(),
     };
-    const client: Client = { connection, peer, state: "unproven", refusal: undefined };
-    if (isTrusted(peer, this.#policy.allowed)) this.#allow(client);
+    const isAllowed = isTrusted(peer, this.#policy.allowed);
+    // The cheapest looks first, and no further one in a flood.
+    const isFlooded = !isAllowed && this.#budget.isSpent(peer.acceptedMs);
+    const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isFlooded);
+    if (isStranger && isFlooded) {
+      connection.abandon();
+      return undefined;
+    }
+    const client: Client = {
+      connection,
+      peer,
+      isStranger,
+      state: "unproven",
+      isPrivileged: peer.credentials.uid === 0,
+      refusal: undefined,
+    };
+    if (isAllowed) this.#allow(client);
     if (client.state !== "allowed") {
       this.#unproven.add(client);
       this.#makeRoom(peer.credentials.uid);
@@ -101,8 +127,10 @@ export class Clients {
   prove(client: Client): string | undefined {
     if (client.state !== "unproven") return client.refusal;
     try {
-      if (this.#capable.isCapable(client.peer)) this.#allow(client);
-      else
+      if (this.#capable.isCapable(client.peer)) {
+        client.isPrivileged = true;
+        this.#allow(client);
+      } else
         this.#refuse(
           client,
           "permission denied: a client must be root, have CAP_SYS_ADMIN, or be configured",
@@ -116,7 +144,7 @@ export class Clients {
   }
 
   close(client: Client): void {
-    if (client.state === "allowed") client.connection.close();
+    if (client.isPrivileged) client.connection.close();
     else client.connection.closeUnread();
     this.forget(client);
   }
@@ -124,6 +152,6 @@ export class Clients {
   /** To be called for a client whose connection is closed. */
   forget(client: Client): void {
     this.#allowed.delete(client);
-    this.#unproven.delete(client);
+    if (this.#unproven.delete(client)) this.#budget.spend(monotonicMs());
   }
 }

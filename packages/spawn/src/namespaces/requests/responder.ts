@@ -49,12 +49,18 @@ export class Responder {
     this.#refusals = new LogOnce(log);
   }
 
-  /** Answers what comes over a new connection. */
-  serve(connection: Connection): ConnectionOwner {
-    const client = this.#clients.add(connection);
+  /** Answers what comes over a new connection; undefined if it was closed. */
+  serve(connection: Connection): ConnectionOwner | undefined {
+    const client = this.#clients.tryAdd(connection);
+    if (client === undefined) return undefined;
     return {
+      isStranger: client.isStranger,
+      // No getter: V8 makes a hidden class, which is long-lived, for each object that has one.
+      // One that seems capable is looked at when it asks, and is refused or privileged then.
+      isWary: () => client.isStranger || (client.state === "allowed" && !client.isPrivileged),
       mayReceive: () => this.#mayAsk(client),
       received: (bytes, length) => this.#received(client, bytes, length),
+      refuseDescriptors: () => this.#closeWithError(client, "descriptors are not accepted"),
       hungUp: () => this.#clients.forget(client),
     };
   }
@@ -107,7 +113,7 @@ export class Responder {
     fds.length = 0;
     undo.length = 0;
     try {
-      set = this.#registry.getOrCreate(request.name);
+      set = this.#registry.getOrCreate(request.name, client.peer.credentials.uid);
       for (const { kind } of NAMESPACE_KINDS) {
         const payload = payloadOf(request, kind);
         if (payload !== undefined) fds.push(set.open(kind, payload, undo));

@@ -1,0 +1,238 @@
+/* hostile: what a user without rights can do to a server of the namespace protocol, and a client that asks meanwhile.
+
+       hostile ADDRESS MODE COUNT SECONDS
+
+   ADDRESS is @NAME, or PORT of 127.0.0.1 for the modes of the metrics.  It ends after SECONDS, also if it hangs.
+
+       ask         asks for a PID namespace and a lease over and over, COUNT times at most, and prints one line of JSON
+       idle        holds COUNT connections that say nothing, and makes new ones for those that are closed
+       connect     connects and closes
+       request     connects, asks, reads what comes, closes
+       stream      asks without end over one connection that it never reads, then over the next
+       half        as idle, with one side shut
+       linger      sends COUNT TCP sockets along that take 5 seconds to close, and closes
+       rights      asks with COUNT descriptors in the message, and closes
+       fork        a new process for each connection
+       namespace   as request, as root of a user namespace of its own
+       http        fetches /metrics
+       http-idle   as idle, over TCP
+       http-slow   COUNT connections that ask for /metrics and never read
+*/
+#define _GNU_SOURCE
+#include "proto.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_HELD = 4096, MAX_RIGHTS = 253, MAX_SAMPLES = 1 << 20, ANSWER_SECONDS = 3, MAX_PROCESSES = 128 };
+
+static const char *address;
+static struct dgram request;
+
+static void die(const char *what) { perror(what); exit(1); }
+static double now_us(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec * 1e6 + t.tv_nsec / 1e3; }
+
+static int connect_to(int flags)
+{
+	struct sockaddr_un un = { .sun_family = AF_LOCAL };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	int s;
+	if (address[0] == '@') {
+		size_t length = strlen(address);
+		memcpy(un.sun_path, address, length);
+		un.sun_path[0] = 0;
+		s = socket(AF_LOCAL, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
+		if (s >= 0 && connect(s, (struct sockaddr *)&un, offsetof(struct sockaddr_un, sun_path) + length) == 0) return s;
+	} else {
+		in.sin_port = htons(atoi(address));
+		s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		if (s >= 0 && connect(s, (struct sockaddr *)&in, sizeof in) == 0) return s;
+	}
+	int error = errno;
+	if (s >= 0) close(s);
+	errno = error;
+	return -1;
+}
+
+static void make_request(const char *name)
+{
+	dg_init(&request);
+	dg_cmd(&request, NAME, name, strlen(name));
+	dg_cmd(&request, PID_NAMESPACE, NULL, 0);
+	dg_cmd(&request, LEASE_PIPE, NULL, 0);
+	dg_finish(&request);
+}
+
+static int send_rights(int s, const int *fds, int count)
+{
+	static union { char b[CMSG_SPACE(MAX_RIGHTS * sizeof(int))]; struct cmsghdr h; } control;
+	struct iovec iov = { request.b, request.n };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(count * sizeof(int)) };
+	control.h.cmsg_len = CMSG_LEN(count * sizeof(int));
+	control.h.cmsg_level = SOL_SOCKET;
+	control.h.cmsg_type = SCM_RIGHTS;
+	memcpy(CMSG_DATA(&control.h), fds, count * sizeof(int));
+	return sendmsg(s, &m, MSG_NOSIGNAL);
+}
+
+/* ---- the client ---- */
+
+static double samples[MAX_SAMPLES];
+static int compare(const void *a, const void *b) { double x = *(double *)a, y = *(double *)b; return (x > y) - (x < y); }
+
+/* @returns whether it was answered */
+static int ask_once(long *refused)
+{
+	int s = connect_to(SOCK_NONBLOCK);
+	if (s < 0 && errno == EAGAIN) { ++*refused; s = connect_to(0); }
+	if (s < 0) return 0;
+	fcntl(s, F_SETFL, 0);
+	struct timeval limit = { ANSWER_SECONDS, 0 };
+	setsockopt(s, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+	char data[4096];
+	union { char b[CMSG_SPACE(8 * sizeof(int))]; struct cmsghdr h; } control;
+	struct iovec iov = { data, sizeof data };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control };
+	int ok = send(s, request.b, request.n, MSG_NOSIGNAL) > 0 && recvmsg(s, &m, MSG_CMSG_CLOEXEC) > 0;
+	struct cmsghdr *h = ok ? CMSG_FIRSTHDR(&m) : NULL;
+	ok = h != NULL && h->cmsg_type == SCM_RIGHTS;
+	if (ok) for (size_t i = 0; i < (h->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) close(((int *)CMSG_DATA(h))[i]);
+	close(s);
+	return ok;
+}
+
+static void ask(int count, double end)
+{
+	long asked = 0, refused = 0, failed = 0;
+	while (asked < count && asked < MAX_SAMPLES && now_us() < end) {
+		double start = now_us();
+		if (!ask_once(&refused)) failed++;
+		samples[asked++] = now_us() - start;
+		/* A spawner does not ask all the time. */
+		usleep(500);
+	}
+	qsort(samples, asked, sizeof *samples, compare);
+	printf("{\"count\":%ld,\"failed\":%ld,\"eagain\":%ld,\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}\n", asked, failed, refused,
+	       samples[asked / 2], samples[asked * 99 / 100], samples[asked - 1]);
+}
+
+/* ---- the attacks ---- */
+
+static struct pollfd held[MAX_HELD];
+static void hold(int count, int half, const char *first)
+{
+	for (int i = 0; i < count; i++) held[i].fd = -1;
+	for (;;) {
+		int made = 0;
+		for (int i = 0; i < count; i++) {
+			if (held[i].fd >= 0) continue;
+			if ((held[i].fd = connect_to(0)) < 0) break;
+			held[i].events = first == NULL ? POLLIN : 0;
+			if (half) shutdown(held[i].fd, SHUT_WR);
+			if (first != NULL) send(held[i].fd, first, strlen(first), MSG_NOSIGNAL);
+			made++;
+		}
+		poll(held, count, made > 0 ? 0 : 10);
+		for (int i = 0; i < count; i++) if (held[i].fd >= 0 && held[i].revents) { close(held[i].fd); held[i].fd = -1; }
+	}
+}
+
+static int lingering_socket(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof a;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (bind(listener, (struct sockaddr *)&a, length) < 0 || listen(listener, 1) < 0) die("listen");
+	if (getsockname(listener, (struct sockaddr *)&a, &length) < 0 || connect(s, (struct sockaddr *)&a, length) < 0) die("connect");
+	fcntl(s, F_SETFL, O_NONBLOCK);
+	static char zeros[65536];
+	while (write(s, zeros, sizeof zeros) > 0) {}
+	fcntl(s, F_SETFL, 0);
+	struct linger linger = { 1, 5 };
+	setsockopt(s, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+	return s;
+}
+
+/* In a child: it never goes on as its parent does, whatever fails. */
+static void ask_and_exit(void)
+{
+	alarm(2);
+	int s = connect_to(0);
+	if (s >= 0) send(s, request.b, request.n, MSG_NOSIGNAL);
+	_exit(0);
+}
+
+static void attack(const char *mode, int count)
+{
+	char buffer[65536];
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), fds[MAX_RIGHTS];
+	if (count > MAX_RIGHTS && (!strcmp(mode, "rights") || !strcmp(mode, "linger"))) count = MAX_RIGHTS;
+	if (!strcmp(mode, "namespace") && unshare(CLONE_NEWUSER) < 0) die("unshare");
+	if (!strcmp(mode, "idle") || !strcmp(mode, "http-idle")) hold(count, 0, NULL);
+	if (!strcmp(mode, "half")) hold(count, 1, NULL);
+	if (!strcmp(mode, "http-slow")) hold(count, 0, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
+	for (;;) {
+		if (!strcmp(mode, "fork")) {
+			pid_t pid = fork();
+			if (pid == 0) ask_and_exit();
+			if (pid < 0) usleep(1000); else waitpid(pid, NULL, 0);
+			continue;
+		}
+		int s = connect_to(0);
+		if (s < 0) { usleep(1000); continue; }
+		if (!strcmp(mode, "request") || !strcmp(mode, "namespace")) {
+			send(s, request.b, request.n, MSG_NOSIGNAL);
+			recv(s, buffer, sizeof buffer, 0);
+		} else if (!strcmp(mode, "stream"))
+			while (send(s, request.b, request.n, MSG_NOSIGNAL) > 0) {}
+		else if (!strcmp(mode, "rights")) {
+			for (int i = 0; i < count; i++) fds[i] = null;
+			send_rights(s, fds, count);
+		} else if (!strcmp(mode, "linger")) {
+			for (int i = 0; i < count; i++) fds[i] = lingering_socket();
+			send_rights(s, fds, count);
+			/* Not the last close, which would have to wait here. */
+			if (fork() == 0) { alarm(2); sleep(1); kill(getpid(), SIGKILL); }
+			for (int i = 0; i < count; i++) close(fds[i]);
+			while (waitpid(-1, NULL, WNOHANG) > 0) {}
+			usleep(20000);
+		} else if (!strcmp(mode, "http")) {
+			static const char get[] = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
+			send(s, get, sizeof get - 1, MSG_NOSIGNAL);
+			while (recv(s, buffer, sizeof buffer, 0) > 0) {}
+		} else if (strcmp(mode, "connect")) { fprintf(stderr, "hostile: no mode %s\n", mode); exit(64); }
+		close(s);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 5) { fprintf(stderr, "usage: hostile ADDRESS MODE COUNT SECONDS\n"); return 64; }
+	address = argv[1];
+	int count = atoi(argv[3]), seconds = atoi(argv[4]);
+	if (count < 1 || count > MAX_SAMPLES || seconds < 1 || seconds > 120) { fprintf(stderr, "hostile: out of range\n"); return 64; }
+	struct rlimit files = { 8192, 8192 }, processes = { MAX_PROCESSES, MAX_PROCESSES };
+	setrlimit(RLIMIT_NOFILE, &files);
+	/* Of this uid, which is an attacker's own: root has no such limit. */
+	setrlimit(RLIMIT_NPROC, &processes);
+	signal(SIGPIPE, SIG_IGN);
+	crc_init();
+	make_request("hostile");
+	if (!strcmp(argv[2], "ask")) { ask(count, now_us() + seconds * 1e6); return 0; }
+	if (count > MAX_HELD) count = MAX_HELD;
+	/* SIGALRM ends it, wherever it waits. */
+	alarm(seconds);
+	attack(argv[2], count);
+}

@@ -1,0 +1,149 @@
+/**
+ * What a spawner waits for while users without rights attack: beside the floor, under the
+ * same attack in the same run. Attackers are processes of several users, of a bounded number
+ * and time, on this machine's loopback alone.
+ */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { AS_SPAWNER } from "./nsbench.ts";
+import { compile, type RunningServer, startDaemon, startFloor } from "./programs.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+/** How many times as long as with the floor a spawner may wait. */
+const GOAL = 3;
+
+const SECONDS = 2;
+const QUESTIONS = 1500;
+
+/** Users that nothing else on the machine has; one process of each attacks. */
+const ATTACKERS = [54_321, 54_322];
+
+interface Attack {
+  readonly mode: string;
+  /** Of each attacker: connections or descriptors; see hostile.c. */
+  readonly count: number;
+  readonly title: string;
+  /** At the metrics of the daemon, also while the floor is asked. */
+  readonly metrics?: true;
+}
+
+const ATTACKS: readonly Attack[] = [
+  { mode: "none", count: 1, title: "nobody attacks" },
+  { mode: "idle", count: 2000, title: "2,000 idle connections each" },
+  { mode: "half", count: 500, title: "500 half-closed connections each" },
+  { mode: "connect", count: 1, title: "connect and close" },
+  { mode: "request", count: 1, title: "connect, ask, close" },
+  { mode: "namespace", count: 1, title: "the same in a user namespace" },
+  { mode: "stream", count: 1, title: "ask without reading" },
+  { mode: "rights", count: 250, title: "250 descriptors in a message" },
+  { mode: "linger", count: 10, title: "lingering sockets in a message" },
+  { mode: "fork", count: 1, title: "a process for each connection" },
+  { mode: "http", count: 1, title: "metrics: fetch", metrics: true },
+  { mode: "http-idle", count: 500, title: "metrics: 500 idle each", metrics: true },
+  { mode: "http-slow", count: 500, title: "metrics: 500 never read each", metrics: true },
+];
+
+/** Microseconds. */
+interface Waits {
+  readonly count: number;
+  /** Not answered within three seconds, or closed. */
+  readonly failed: number;
+  /** How often connect(2) would have had to wait. */
+  readonly eagain: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+const asUser = (uid: number) => ["setpriv", `--reuid=${uid}`, `--regid=${uid}`, "--clear-groups"];
+
+function start(before: readonly string[], args: readonly string[]): ChildProcess {
+  const [file = "", ...rest] = [...before, ...args];
+  return spawn(file, rest, { stdio: ["ignore", "inherit", "inherit"] });
+}
+
+function ask(program: string, { address }: RunningServer): Waits {
+  const [file = "", ...args] = [...AS_SPAWNER, program];
+  args.push(address, "ask", String(QUESTIONS), String(SECONDS));
+  return JSON.parse(execFileSync(file, args, { encoding: "utf8" })) as Waits;
+}
+
+/** Asks `server` while `target` is attacked. */
+async function askUnder(
+  program: string,
+  { mode, count }: Attack,
+  target: string,
+  server: RunningServer,
+): Promise<Waits> {
+  // Some time longer than the questions, and at most.
+  const command = [program, target, mode, String(count), String(4 * SECONDS + 4)];
+  const attackers = mode === "none" ? [] : ATTACKERS.map((uid) => start(asUser(uid), command));
+  try {
+    await delay(500);
+    return ask(program, server);
+  } finally {
+    for (const attacker of attackers) {
+      const ended = once(attacker, "exit");
+      if (attacker.exitCode === null && attacker.kill("SIGKILL")) await ended;
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("not a port");
+  return address.port;
+}
+
+function print(title: string, cells: readonly string[]): void {
+  console.log(title.padEnd(34) + cells.map((cell) => cell.padStart(9)).join(""));
+}
+
+const times = (ours: number, floor: number) => (ours / floor).toFixed(2);
+
+function describe(title: string, ours: Waits, floor: Waits): boolean {
+  const isMet = ours.failed === 0 && ours.p50 <= GOAL * floor.p50 && ours.p99 <= GOAL * floor.p99;
+  const ratios = [times(ours.p50, floor.p50), times(ours.p99, floor.p99)];
+  const waits = [ours, floor].flatMap(({ p50, p99, eagain, failed, count }) => [
+    p50.toFixed(0),
+    p99.toFixed(0),
+    `${eagain}/${count}`,
+    String(failed),
+  ]);
+  print(title, [...waits, ...ratios, isMet ? "" : "MISSED"]);
+  return isMet;
+}
+
+export async function measureHostile(): Promise<void> {
+  using directory = temporaryDirectory();
+  const program = join(directory.path, "hostile");
+  copyFileSync(compile("hostile"), program);
+  chmodSync(program, 0o755);
+  const port = await freePort();
+  const configFile = join(directory.path, "spawn.toml");
+  writeFileSync(configFile, `[metrics]\nlisten = "127.0.0.1:${port}"\n`);
+  await using daemon = await startDaemon({ configFile });
+  // JavaScript is compiled while it runs.
+  for (let i = 0; i < 2; i++) ask(program, daemon);
+
+  console.log(`A spawner's wait in us, ours beside the floor's; at most ${GOAL} times as long.`);
+  print("", ["p50", "p99", "EAGAIN", "failed", "p50", "p99", "EAGAIN", "failed", "p50 x", "p99 x"]);
+  let missed = 0;
+  for (const attack of ATTACKS) {
+    // What was done to another one before must not count.
+    await using floor = await startFloor();
+    const target = (server: RunningServer) =>
+      attack.metrics === true ? String(port) : server.address;
+    const floorWaits = await askUnder(program, attack, target(floor), floor);
+    const waits = await askUnder(program, attack, target(daemon), daemon);
+    if (!describe(attack.title, waits, floorWaits)) missed++;
+  }
+  console.log(missed === 0 ? "all held" : `${missed} missed`);
+}

@@ -1,0 +1,108 @@
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Fd, O_NONBLOCK, pipe, SOCK_STREAM, socketpair } from "@cm4all/linux";
+import { describe, expect, it } from "vitest";
+import { LineWriter } from "./line-writer.ts";
+
+/** A clock that stands still until it is told to go on. */
+class Later {
+  readonly #planned: (() => void)[] = [];
+  readonly schedule = (_delayMs: number, run: () => void) => this.#planned.push(run);
+  get count(): number {
+    return this.#planned.length;
+  }
+  run(): void {
+    for (const run of this.#planned.splice(0)) run();
+  }
+}
+
+const lost = (count: number) => `${count} lost\n`;
+const LINE = `${"x".repeat(99)}\n`;
+
+/** All that can be read now. */
+function drain(fd: number): string {
+  const buffer = Buffer.alloc(64 * 1024);
+  let text = "";
+  for (;;) {
+    try {
+      const length = readSync(fd, buffer);
+      if (length === 0) return text;
+      text += buffer.toString("latin1", 0, length);
+    } catch {
+      return text;
+    }
+  }
+}
+
+function streamPair(): [Fd, Fd] {
+  return socketpair(SOCK_STREAM, O_NONBLOCK);
+}
+
+/** A pipe whose write end waits, as that of a shell does. */
+function waitingPipe(): [Fd, Fd] {
+  const [reader, writer] = pipe();
+  const nonBlocking = openSync(`/proc/self/fd/${reader.number}`, O_NONBLOCK);
+  return [{ number: nonBlocking, close: () => closeSync(nonBlocking) } as Fd, writer];
+}
+
+describe("lines", () => {
+  it.each([
+    ["a pipe", waitingPipe],
+    ["a socket", streamPair],
+  ])("to %s that nobody reads are kept, then lost and counted", (_, open) => {
+    const [reader, writer] = open();
+    const later = new Later();
+    const lines = new LineWriter(writer.number, later.schedule, lost);
+    const count = 20_000;
+    for (let i = 0; i < count; i++) lines.write(`${i} ${LINE}`);
+    expect(later.count).toBe(1);
+    let text = "";
+    for (let i = 0; later.count > 0 || i === 0; i++) {
+      text += drain(reader.number);
+      later.run();
+    }
+    text += drain(reader.number);
+    const all = text.trimEnd().split("\n");
+    const said = all.filter((line) => line.endsWith(" lost"));
+    expect(said).toHaveLength(1);
+    // In order, whole, and none missing in the count.
+    const kept = all.filter((line) => !line.endsWith(" lost"));
+    expect(kept.map((line) => Number(line.split(" ")[0]))).toEqual(kept.map((_, i) => i));
+    expect(kept.length + Number.parseInt(said[0] ?? "", 10)).toBe(count);
+    expect(kept.every((line) => line.endsWith(LINE.trimEnd()))).toBe(true);
+    // More than the kernel holds.
+    expect(kept.length).toBeGreaterThan(2500);
+    lines.write("again\n");
+    expect(drain(reader.number)).toBe("again\n");
+    for (const fd of [reader, writer]) fd.close();
+  });
+
+  it("go to a file as they are", () => {
+    const directory = mkdtempSync(join(tmpdir(), "cm4all-lines-"));
+    const path = join(directory, "log");
+    const fd = openSync(path, "w");
+    const lines = new LineWriter(fd, new Later().schedule, lost);
+    for (const line of ["one\n", "two\n"]) lines.write(line);
+    expect(readFileSync(path, "utf8")).toBe("one\ntwo\n");
+    closeSync(fd);
+    rmSync(directory, { recursive: true });
+  });
+
+  it("to a full disk are lost, and nothing waits", () => {
+    const fd = openSync("/dev/full", "w");
+    const later = new Later();
+    const lines = new LineWriter(fd, later.schedule, lost);
+    for (let i = 0; i < 10_000; i++) lines.write(LINE);
+    expect(later.count).toBe(0);
+    closeSync(fd);
+  });
+
+  it("leave the open file of others as it is", () => {
+    const [reader, writer] = waitingPipe();
+    new LineWriter(writer.number, new Later().schedule, lost).write("a\n");
+    const flags = readFileSync(`/proc/self/fdinfo/${writer.number}`, "utf8");
+    expect(Number.parseInt(/^flags:\t(\d+)/m.exec(flags)?.[1] ?? "", 8) & O_NONBLOCK).toBe(0);
+    for (const fd of [reader, writer]) fd.close();
+  });
+});

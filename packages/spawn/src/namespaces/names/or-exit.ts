@@ -1,0 +1,17 @@
+import { EX_OSERR } from "@cm4all/command";
+import { errorText, exitImmediately } from "@cm4all/linux";
+import { logLast } from "../../log.ts";
+
+/**
+ * Ends the process at once if `move`, which takes the thread back, fails: all that comes later
+ * would be done in the wrong place.
+ * @param what kind of place that is, such as `mount namespace`
+ */
+export function orExit(what: string, move: () => void): void {
+  try {
+    move();
+  } catch (error) {
+    logLast(`fatal: the thread is in the wrong ${what}: ${errorText(error)}`);
+    exitImmediately(EX_OSERR);
+  }
+}

@@ -1,0 +1,56 @@
+import { describe, expect, it } from "vitest";
+import { SharedCall } from "./shared-call.ts";
+
+/** Calls that end when they are told to. */
+class Calls {
+  readonly #ends: ((error?: Error) => void)[] = [];
+  count = 0;
+  readonly work = () => {
+    const number = ++this.count;
+    return new Promise<number>((resolve, reject) =>
+      this.#ends.push((error) => (error === undefined ? resolve(number) : reject(error))),
+    );
+  };
+  end(error?: Error): void {
+    this.#ends.shift()?.(error);
+  }
+}
+
+const settle = () => new Promise((resolve) => setImmediate(resolve));
+
+describe("a shared call", () => {
+  it("is one for all who ask while another runs, and begins after they asked", async () => {
+    const calls = new Calls();
+    const shared = new SharedCall(calls.work);
+    const first = shared.get();
+    const others = Array.from({ length: 100 }, () => shared.get());
+    await settle();
+    expect(calls.count).toBe(1);
+    calls.end();
+    expect(await first).toBe(1);
+    await settle();
+    expect(calls.count).toBe(2);
+    const later = shared.get();
+    calls.end();
+    expect(new Set(await Promise.all(others))).toEqual(new Set([2]));
+    await settle();
+    calls.end();
+    expect(await later).toBe(3);
+    await settle();
+    const last = shared.get();
+    calls.end();
+    expect(await last).toBe(4);
+  });
+
+  it("that fails fails for those who shared it, and the next one is made", async () => {
+    const calls = new Calls();
+    const shared = new SharedCall(calls.work);
+    const first = shared.get();
+    const second = shared.get();
+    calls.end(new Error("no"));
+    await expect(first).rejects.toThrow("no");
+    await settle();
+    calls.end();
+    expect(await second).toBe(2);
+  });
+});

@@ -1,0 +1,99 @@
+/** A store with rubbish in it: what is whole is used, the rest is left alone and logged. */
+import { mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { storeThread, type TestDaemon, until } from "./support/daemon.ts";
+import { FakeManager } from "./support/manager.ts";
+import { insideMountNamespace } from "./support/store.ts";
+
+const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" } };
+
+/** Each is done to the store, in which the names `one` and `two` are /names/1 and /names/2. */
+const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegExp }> = {
+  "a missing payload": {
+    damage: () => unlinkSync("/names/1/user-0.maps"),
+    line: /\/names\/1\/user-0: ENOENT/,
+  },
+  "a directory in one that has no name": {
+    damage: () => mkdirSync("/names/77/x/y", { recursive: true }),
+    line: /\/names\/77: /,
+  },
+  "a file among the names": {
+    damage: () => writeFileSync("/names/78", "x"),
+    line: /\/names\/78: ENOTDIR/,
+  },
+  "a number that is none": {
+    damage: () => mkdirSync("/names/abc"),
+    line: /\/names\/abc: not a number/,
+  },
+  "a name that is a directory": {
+    damage: () => mkdirSync("/names/79/name", { recursive: true }),
+    line: /\/names\/79: EISDIR/,
+  },
+  "a lease that is no pipe": {
+    damage: () => mkdirSync("/names/1/lease"),
+    line: /one|\/names\/1/,
+  },
+  "a name that is there twice": {
+    damage: () => {
+      mkdirSync("/names/80");
+      writeFileSync("/names/80/name", "one");
+    },
+    line: /one is there twice/,
+  },
+  "a directory beside the namespaces of a name": {
+    damage: () => mkdirSync("/names/1/rubbish"),
+    line: /restored 2 names/,
+  },
+  "no directory of names": {
+    damage: () => rmSync("/names", { recursive: true, force: true }),
+    line: /starting with an empty store/,
+  },
+};
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("a store with", () => {
+  let manager: FakeManager;
+  let daemon: TestDaemon;
+  beforeEach(async () => {
+    manager = new FakeManager();
+    daemon = await manager.start({ config: "[namespaces]\nexpire_seconds = 3600\n" });
+  });
+  afterEach(async () => {
+    await daemon.stop();
+    manager.close();
+  });
+
+  it.each(Object.keys(DAMAGES))("%s does not keep the daemon from starting", async (title) => {
+    const { damage, line } = DAMAGES[title] ?? { damage: () => {}, line: /never/ };
+    const before = daemon.connect();
+    const inodes = ["one", "two"].map((name) => before.inodes(name, ALL));
+    before[Symbol.dispose]();
+    await daemon.end("SIGKILL");
+    // By the descriptor that the manager keeps.
+    const keeper = manager.store[0];
+    if (keeper === undefined) throw new Error("nothing was stored");
+    insideMountNamespace(keeper.fd, () => {
+      try {
+        damage();
+      } catch (error) {
+        // Mounts are in the way of removing everything; the rest goes.
+        if (title !== "no directory of names") throw error;
+      }
+    });
+    daemon = await manager.start({ config: "[namespaces]\nexpire_seconds = 3600\n" });
+    if (title !== "no directory of names")
+      await until(() => line.test(daemon.log), `the log has ${line}`);
+    expect(daemon.log).not.toContain("crashed");
+    using client = daemon.connect();
+    for (const name of ["one", "two", "three"]) client.inodes(name, ALL);
+    if (title !== "no directory of names") expect(client.inodes("two", ALL)).toEqual(inodes[1]);
+    // All can end, too.
+    const names = (await daemon.status()).names;
+    expect(await daemon.control({ command: "purge-namespaces", onlyIdle: false })).toEqual({
+      ended: names,
+      left: 0,
+    });
+    client.inodes("again", ALL);
+    expect(readdirSync(`${storeThread(daemon)}/root/names`).length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,102 @@
+/** The kernel refuses a call for one client: that client is told or closed, and nobody else notices. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { request, TestClient } from "./support/client.ts";
+import { storeThread, TestDaemon, until } from "./support/daemon.ts";
+import { as, Peer } from "./support/peer.ts";
+
+const ALL = request("name", { ipc: true, pid: true, lease: true, user: {} });
+
+/** Of the thread that answers. Not epoll_pwait, without which there is no loop. */
+const FAULTS = [
+  ...["ENOMEM", "ENOBUFS"].map((error) => `sendmsg:error=${error}`),
+  ...["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE"].map((error) => `accept4:error=${error}`),
+  ...["ENOMEM", "ENOSPC"].map((error) => `epoll_ctl:error=${error}`),
+  ...["ENOMEM", "ENOBUFS"].map((error) => `recvmsg:error=${error}`),
+  ...["ENOMEM", "EFAULT"].map((error) => `getsockopt:error=${error}`),
+  ...["ENOMEM", "EMFILE", "ENFILE", "ENOSPC"].map((error) => `openat:error=${error}`),
+  ...["ENOMEM", "ENOSPC"].map((error) => `mount:error=${error}`),
+  ...["ENOMEM", "ENOSPC"].map((error) => `unshare:error=${error}`),
+  ...["ENOMEM", "EAGAIN"].map((error) => `clone,clone3,vfork:error=${error}`),
+  "mkdirat,mkdir,mknodat:error=ENOSPC",
+  "pidfd_open:error=ENOMEM",
+];
+
+/** It may have been closed already. */
+function trySend(client: TestClient): void {
+  try {
+    client.send(ALL);
+  } catch (error) {
+    if (!isErrno(error, "EPIPE", "ECONNRESET")) throw error;
+  }
+}
+
+const cannotRun = missing("root", "catatonit", "strace", "gcc") !== undefined;
+
+describe.skipIf(cannotRun)("the thread that answers", () => {
+  let daemon: TestDaemon;
+  let peer: Peer;
+  beforeEach(async () => {
+    peer = new Peer();
+    daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
+  });
+  afterEach(async () => {
+    await daemon.stop();
+    peer[Symbol.dispose]();
+  });
+
+  /** Does `work` while all calls of that kind fail for the thread. */
+  async function whileFailing(fault: string, work: () => Promise<void>): Promise<void> {
+    const tid = storeThread(daemon).split("/").at(-1) ?? "";
+    const args = ["-p", tid, "-e", `trace=${fault.split(":")[0]}`, "-e", `inject=${fault}`];
+    const strace = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
+    try {
+      let said = "";
+      strace.stderr.on("data", (data) => {
+        said += data;
+      });
+      await until(() => said.includes("attached"), "the thread is traced");
+      await work();
+    } finally {
+      const ended = once(strace, "exit");
+      // It ends with the process that it traces, too.
+      if (strace.exitCode === null && strace.kill("SIGINT")) await ended;
+    }
+  }
+
+  it.each(FAULTS)("survives %s", async (fault) => {
+    using before = daemon.connect();
+    before.inodes("before", { ipc: true });
+    await whileFailing(fault, async () => {
+      const clients = [new TestClient(daemon.address), new TestClient(daemon.address), before];
+      for (const client of clients) trySend(client);
+      // Whatever comes: an answer, an error, the end of the connection, or nothing yet.
+      for (let i = 0; i < 20; i++) {
+        for (const client of clients) {
+          const answer = client.tryReceive(MSG_DONTWAIT);
+          if (answer?.kind === "handles") answer.answer[Symbol.dispose]();
+        }
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      for (const client of clients.slice(0, 2)) client[Symbol.dispose]();
+    });
+    for (const who of [[], as({ capabilities: ["sys_admin"] }), as({ uid: 1001 })])
+      await until(() => peer.run(who, daemon.address, ALL)[0] === "handles", "all are served");
+    expect(daemon.log).not.toMatch(/crashed|\n +at /);
+    expect((await daemon.status()).names).toBeGreaterThan(0);
+  });
+
+  it("ends the process in one line if it cannot leave a PID namespace", async () => {
+    using client = daemon.connect();
+    await whileFailing("setns:error=ENOMEM", async () => {
+      client.send(request("name", { pid: true }));
+      await until(() => daemon.child.exitCode !== null, "it has ended");
+    });
+    expect(daemon.child.exitCode).toBe(71);
+    expect(daemon.log.split("\n").filter((line) => line.includes("wrong"))).toHaveLength(1);
+    expect(daemon.log).not.toMatch(/\n +at /);
+  });
+});

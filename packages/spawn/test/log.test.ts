@@ -1,0 +1,103 @@
+/** A log that nobody reads, or that takes nothing: it keeps no thread from its work. */
+import { execFileSync } from "node:child_process";
+import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { DaemonStatus } from "../src/status.ts";
+import { AccountingHost } from "./support/accounting.ts";
+import { TestDaemon, until } from "./support/daemon.ts";
+
+/** A pipe by name, so that a shell can redirect to it, with a reader that reads when it is told to. */
+class Pipe {
+  readonly #directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-log-"));
+  readonly path = join(this.#directory, "pipe");
+  readonly #fd: number;
+
+  constructor() {
+    execFileSync("mkfifo", [this.path]);
+    this.#fd = openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK);
+  }
+
+  fill(): void {
+    for (const size of [4096, 1])
+      try {
+        for (;;) writeSync(this.#fd, Buffer.alloc(size, "\n"));
+      } catch {
+        // EAGAIN: it is full.
+      }
+  }
+
+  drain(): string {
+    const buffer = Buffer.alloc(64 * 1024);
+    let text = "";
+    try {
+      for (;;) text += buffer.toString("utf8", 0, readSync(this.#fd, buffer));
+    } catch {
+      return text.trim();
+    }
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+    rmSync(this.#directory, { recursive: true });
+  }
+}
+
+const redirectTo = (path: string) => ["sh", "-c", `exec "$@" 2>${path}`, "sh"];
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log", () => {
+  let host: AccountingHost;
+  let daemon: TestDaemon;
+  let pipe: Pipe;
+  beforeEach(() => {
+    host = new AccountingHost();
+    pipe = new Pipe();
+  });
+  afterEach(async () => {
+    await daemon.stop();
+    await host.stop();
+    pipe.close();
+  });
+
+  async function start(path: string): Promise<void> {
+    const config = `[reaper]\ncgroup_root = "${host.scratch.path}"\nscopes = ["*.scope"]\n`;
+    daemon = new TestDaemon({ config, wrapper: redirectTo(path) });
+    await until(async () => (await status().catch(() => undefined)) !== undefined, "it runs");
+  }
+
+  const status = async () => (await daemon.control({ command: "status" })) as DaemonStatus;
+
+  async function expectWork(): Promise<void> {
+    using client = daemon.connect();
+    expect(client.inodes("name", { ipc: true, pid: true }).pid).toBeGreaterThan(0);
+    await until(async () => (await status()).reaper?.inotifyWatches === 2, "it reaps");
+    for (let i = 0; i < 5; i++) await host.scratch.runToEnd(`a.scope/${i}`);
+    await until(async () => (await status()).reaper?.deletedCgroups === 5, "all are deleted");
+  }
+
+  it("that nobody reads holds up nothing, and has it all once it is read", async () => {
+    pipe.fill();
+    await start(pipe.path);
+    await expectWork();
+    let text = pipe.drain();
+    await until(() => {
+      text += pipe.drain();
+      return ["listening on", ...Array(5).keys()].every((part) => text.includes(String(part)));
+    }, "the lines have come");
+    expect(text).not.toContain("were lost");
+  });
+
+  it("that nobody reads holds up no end", async () => {
+    pipe.fill();
+    await start(pipe.path);
+    await expectWork();
+    expect(await daemon.end("SIGTERM")).toBe(0);
+  });
+
+  it("on a full disk holds up nothing", async () => {
+    await start("/dev/full");
+    await expectWork();
+  });
+});
