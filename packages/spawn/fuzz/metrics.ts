@@ -23,6 +23,8 @@ const exposition = new Exposition(async () => ({
   namespace: {
     ...zeroCounts(NAMESPACE_METRICS),
     names: 0,
+    namesOfOneUid: 0,
+    namesPerUidLimit: 0,
     leasedNames: 0,
     kept: { ipc: 0, pid: 0, user: 0 },
     openDescriptors: 0,

@@ -18,6 +18,7 @@ export const subject: Subject = {
     "user-1",
     "user-1.maps",
     "lease",
+    "uid",
     "-",
     ".maps",
     " ",
@@ -33,7 +34,7 @@ export const subject: Subject = {
         if (name !== "" && name !== "." && name !== "..")
           writeFileSync(join(path, name), content.join(" "), "latin1");
       }
-      const stored = new NameDirectory(path).tryRead();
+      const stored = new NameDirectory(path).tryRead(() => {});
       // Nothing is mounted there.
       if (stored !== undefined && (stored.name === "" || stored.namespaces.length > 0))
         throw new Error("a namespace that is none");

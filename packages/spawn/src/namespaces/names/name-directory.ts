@@ -137,16 +137,18 @@ export class NameDirectory {
     });
     const indexes = files.map((file) => Number(/-(\d{1,15})$/.exec(file)?.[1] ?? -1));
     const nextIndex = Math.max(-1, ...indexes) + 1;
-    return { name, directory: this, namespaces, nextIndex, uid: this.#tryReadUid() };
+    return { name, directory: this, namespaces, nextIndex, uid: this.#tryReadUid(setAside) };
   }
 
-  #tryReadUid(): number | undefined {
+  #tryReadUid(setAside: (file: string, reason: string) => void): number | undefined {
     try {
-      return Number.parseInt(readFileSync(`${this.path}/uid`, "latin1"), 10);
+      const text = readFileSync(`${this.path}/uid`, "latin1");
+      if (/^\d{1,10}$/.test(text)) return Number(text);
+      setAside("uid", "it is no uid");
     } catch (error) {
-      if (isErrno(error, "ENOENT")) return undefined;
-      throw error;
+      if (!isErrno(error, "ENOENT")) setAside("uid", errorText(error));
     }
+    return undefined;
   }
 
   #tryReadNamespace(file: string): StoredNamespace | undefined {
