@@ -19,8 +19,11 @@ declare module "fengari/src/types" {
   }
 
   export interface TString {
-    hash: string | null;
+    /** Ours: a character for each byte. */
+    readonly text: string;
+    readonly length: number;
     getstr(): LuaBytes;
+    tsslen(): number;
   }
 
   export interface LuaClosure {
@@ -41,7 +44,7 @@ declare module "fengari/src/types" {
     l_G: GlobalState;
     stack: TValue[];
     top: number;
-    ci: { top: number };
+    ci: { top: number; funcOff: number };
     hookmask: number;
     status: number;
   }
@@ -76,6 +79,7 @@ declare module "fengari/src/luaconf.js" {
   const luaconf: {
     lua_number2str(n: number): string;
     LUA_COMPAT_FLOATSTRING: boolean;
+    LUAI_MAXSTACK: number;
     frexp(n: number): [number, number];
     ldexp(mantissa: number, exponent: number): number;
   };
@@ -93,9 +97,13 @@ declare module "fengari/src/lstring.js" {
   import type { LuaBytes, LuaState, TString } from "fengari/src/types";
 
   const lstring: {
+    TString: unknown;
     luaS_hash(bytes: LuaBytes): string;
     luaS_hashlongstr(ts: TString): string;
+    luaS_eqlngstr(a: TString, b: TString): boolean;
     luaS_bless(L: LuaState, bytes: LuaBytes): TString;
+    luaS_new(L: LuaState, bytes: LuaBytes): TString;
+    luaS_newliteral(L: LuaState, text: string): TString;
   };
   export default lstring;
 }
@@ -120,7 +128,7 @@ declare module "fengari/src/lfunc.js" {
 }
 
 declare module "fengari/src/lobject.js" {
-  import type { LuaBytes, LuaState, TValue } from "fengari/src/types";
+  import type { LuaBytes, LuaState, TString, TValue } from "fengari/src/types";
 
   const lobject: {
     TValue: {
@@ -134,6 +142,7 @@ declare module "fengari/src/lobject.js" {
     };
     luaO_nilobject: TValue;
     setobj2s(L: LuaState, index: number, value: TValue): void;
+    pushsvalue2s(L: LuaState, value: TString): void;
     luaO_str2num(bytes: LuaBytes, out: TValue): number;
     luaO_tostring(L: LuaState, value: TValue): void;
     luaO_pushvfstring(L: LuaState, format: LuaBytes, args: unknown[]): LuaBytes;
@@ -202,13 +211,6 @@ declare module "fengari/src/lauxlib.js" {
     luaL_typename(L: LuaState, index: number): LuaBytes;
     luaL_where(L: LuaState, level: number): void;
     luaL_traceback(L: LuaState, from: LuaState, message: LuaBytes | null, level: number): void;
-    luaL_loadbufferx(
-      L: LuaState,
-      chunk: LuaBytes,
-      size: number,
-      name: LuaBytes,
-      mode: LuaBytes | null,
-    ): number;
     luaL_requiref(L: LuaState, name: LuaBytes, open: LuaFunction, global: number): void;
     luaL_getsubtable(L: LuaState, index: number, name: LuaBytes): number;
     luaL_getmetafield(L: LuaState, index: number, name: LuaBytes): number;
@@ -285,6 +287,13 @@ declare module "fengari/src/lua.js" {
     lua_getupvalue(L: LuaState, index: number, n: number): LuaBytes | null;
     lua_setupvalue(L: LuaState, index: number, n: number): LuaBytes | null;
     lua_insert(L: LuaState, index: number): void;
+    lua_load<T>(
+      L: LuaState,
+      reader: (L: LuaState, data: T) => LuaBytes | null,
+      data: T,
+      name: LuaBytes,
+      mode: LuaBytes | null,
+    ): number;
     lua_iscfunction(L: LuaState, index: number): boolean;
     lua_isnoneornil(L: LuaState, index: number): boolean;
     lua_isyieldable(L: LuaState): boolean;

@@ -2,6 +2,7 @@
 import lbaselib from "fengari/src/lbaselib.js";
 import {
   argumentError,
+  checkResults,
   checkText,
   fromBytes,
   type LuaFunction,
@@ -100,8 +101,7 @@ export function unpack(L: LuaState): number {
   const first = lauxlib.luaL_optinteger(L, 2, 1);
   const last = lua.lua_isnoneornil(L, 3) ? lua.lua_rawlen(L, 1) : lauxlib.luaL_checkinteger(L, 3);
   const count = Math.max(last - first + 1, 0);
-  if (count > 100_000 || !lua.lua_checkstack(L, count))
-    return raise(L, "too many results to unpack");
+  if (!checkResults(L, count)) return raise(L, "too many results to unpack");
   for (let i = first; i <= last; i++) lua.lua_rawgeti(L, 1, i);
   return count;
 }

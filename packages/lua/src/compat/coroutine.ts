@@ -12,6 +12,8 @@ import {
   setLibrary,
 } from "../lua.ts";
 
+import { spend } from "./budget.ts";
+
 /** Told of what scripts do with coroutines, some of which are the host's. */
 export interface CoroutineWatcher {
   /** A script resumes the thread: to be done by `run`, whose status is returned. */
@@ -23,6 +25,10 @@ export interface CoroutineWatcher {
   ended(thread: LuaState, failed: boolean): void;
 }
 
+/** In instructions. */
+const MAKING = 40;
+const RESUMING = 20;
+
 function running(L: LuaState): number {
   if (lua.lua_pushthread(L)) {
     lua.lua_pop(L, 1);
@@ -33,6 +39,7 @@ function running(L: LuaState): number {
 
 function resume(watcher: CoroutineWatcher) {
   return (L: LuaState): number => {
+    spend(L, RESUMING);
     const thread = lua.lua_tothread(L, 1);
     if (thread === null) return argumentError(L, 1, "coroutine expected");
     const count = moveInto(L, thread, lua.lua_gettop(L) - 1);
@@ -79,6 +86,7 @@ function isAlive(thread: LuaState): boolean {
 function wrap(watcher: CoroutineWatcher) {
   return (L: LuaState): number => {
     lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+    spend(L, MAKING);
     const thread = lua.lua_newthread(L);
     lua.lua_pushvalue(L, 1);
     lua.lua_xmove(L, thread, 1);
@@ -88,6 +96,7 @@ function wrap(watcher: CoroutineWatcher) {
 }
 
 function callWrapped(L: LuaState, thread: LuaState, watcher: CoroutineWatcher): number {
+  spend(L, RESUMING);
   const count = moveInto(L, thread, lua.lua_gettop(L));
   if (count === undefined) return raise(L, "cannot resume dead coroutine");
   const status = watcher.resume(thread, () => lua.lua_resume(thread, L, count));

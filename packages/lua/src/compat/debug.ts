@@ -13,6 +13,8 @@ import {
   toBytes,
 } from "../lua.ts";
 
+import { spend } from "./budget.ts";
+
 /** An optional thread before the other arguments, which then start at `first`. */
 function threadArgument(L: LuaState): { thread: LuaState; first: number } {
   const thread = lua.lua_type(L, 1) === lua.LUA_TTHREAD ? lua.lua_tothread(L, 1) : null;
@@ -26,6 +28,8 @@ function traceback(L: LuaState): number {
     lua.lua_pushvalue(L, first);
     return 1;
   }
+  // It goes through all frames several times; the top of the stack says about how many there are.
+  spend(L, 100 + thread.top);
   const message = optText(L, first, undefined);
   const level = lauxlib.luaL_optinteger(L, first + 1, thread === L ? 1 : 0);
   lauxlib.luaL_traceback(L, thread, message === undefined ? null : toBytes(message), level);

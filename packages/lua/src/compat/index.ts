@@ -20,6 +20,7 @@ import { openIo } from "./io.ts";
 import { StringTooLong } from "./limits.ts";
 import { loadChunk, loadFile } from "./load.ts";
 import { openMath } from "./math.ts";
+import { OutOfMemory } from "./memory.ts";
 import { openOs } from "./os.ts";
 import type { LineOutput } from "./output.ts";
 import { prelude } from "./prelude.ts";
@@ -77,7 +78,10 @@ function describeNativeError(L: LuaState): number {
   const error = lua.lua_touserdata(L, 1);
   if (error instanceof RangeError && /call stack/.test(error.message))
     pushText(L, "stack overflow");
-  else if (error instanceof StringTooLong) pushText(L, error.message);
+  else if (error instanceof StringTooLong || error instanceof OutOfMemory)
+    pushText(L, error.message);
+  // A string, an array or a map beyond what V8 allows.
+  else if (error instanceof RangeError) pushText(L, "not enough memory");
   else pushText(L, error instanceof Error ? `internal error: ${error.message}` : String(error));
   return 1;
 }

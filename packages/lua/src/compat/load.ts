@@ -1,7 +1,6 @@
 /** Loading code: from strings, functions and files. */
 import { readFileSync } from "node:fs";
 import {
-  fromBytes,
   type LuaFunction,
   type LuaState,
   lauxlib,
@@ -12,6 +11,8 @@ import {
   toBytes,
   toText,
 } from "../lua.ts";
+import { spend } from "./budget.ts";
+import { Pieces } from "./pieces.ts";
 import { systemErrorText } from "./system-error.ts";
 
 /** Pushes the chunk as a function; on a mistake, its message. Returns Lua's status. */
@@ -20,9 +21,21 @@ export function loadChunk(L: LuaState, code: string, name: string): number {
     pushText(L, `${name.slice(1)}: precompiled code cannot be loaded, only source`);
     return 1;
   }
-  const bytes = toBytes(code);
-  return lauxlib.luaL_loadbufferx(L, bytes, bytes.length, toBytes(name), toBytes("t"));
+  let position = 0;
+  // Piece by piece, so that a long one does not hold up everything else.
+  const read = (state: LuaState) => {
+    if (position >= code.length) return null;
+    const piece = code.slice(position, position + READ_BYTES);
+    position += READ_BYTES;
+    spend(state, piece.length * COMPILED);
+    return toBytes(piece);
+  };
+  return lua.lua_load(L, read, undefined, toBytes(name), toBytes("t"));
 }
+
+const READ_BYTES = 4096;
+/** In instructions: a byte that is compiled. */
+const COMPILED = 4;
 
 /** As loadChunk, of a file; a first line that begins with `#` is skipped. */
 export function loadFile(L: LuaState, path: string): number {
@@ -57,18 +70,19 @@ function load(L: LuaState): number {
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
   const name = optText(L, 2, "=(load)");
-  let parts = "";
+  const parts = new Pieces();
   for (;;) {
+    spend(L, 4);
     lua.lua_pushvalue(L, 1);
     lua.lua_call(L, 0, 1);
     if (lua.lua_type(L, -1) === lua.LUA_TNIL) break;
-    const part = lua.lua_tolstring(L, -1);
-    if (part === null) return raise(L, "reader function must return a string");
-    if (part.length === 0) break;
-    parts += fromBytes(part);
+    const part = toText(L, -1);
+    if (part === undefined) return raise(L, "reader function must return a string");
+    if (part === "") break;
+    parts.add(part);
     lua.lua_pop(L, 1);
   }
-  return finishLoad(L, loadChunk(L, parts, name), environment);
+  return finishLoad(L, loadChunk(L, parts.toString(), name), environment);
 }
 
 function loadfile(L: LuaState): number {

@@ -78,12 +78,24 @@ export function numberToText(value: number): string {
 
 /** The number that `text` is as a whole, blanks around it allowed; undefined where it is none. */
 export function textToNumber(text: string): number | undefined {
-  const body = text.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, "");
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(body)) return Number(body);
+  const body = trimBlanks(text);
+  // Nothing here may try the same digits again: the text can be as long as it likes.
+  if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(body)) return Number(body);
   const [, minus, digits] = /^([+-]?)(.*)$/s.exec(body) ?? [];
   if (digits === undefined) return undefined;
   const magnitude = hexadecimal(digits) ?? binary(digits) ?? word(digits);
   return magnitude === undefined ? undefined : minus === "-" ? -magnitude : magnitude;
+}
+
+const isBlank = (c: number) => c === 0x20 || (c >= 9 && c <= 13);
+
+/** Without what isspace(3) takes for blanks at either end. */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
 }
 
 function hexadecimal(digits: string): number | undefined {
@@ -107,7 +119,10 @@ function word(digits: string): number | undefined {
   return name === "nan" ? Number.NaN : undefined;
 }
 
-/** Cuts off the fraction, as LuaJIT does wherever a function wants a whole number. */
+/**
+ * A whole number of 32 bits, as LuaJIT makes it wherever a function wants one: the fraction is
+ * cut off, and what is out of range or no number becomes the lowest.
+ */
 export function truncate(value: number): number {
-  return Number.isNaN(value) ? -2147483648 : Math.trunc(value);
+  return value > -2147483649 && value < 2147483648 ? Math.trunc(value) : -2147483648;
 }

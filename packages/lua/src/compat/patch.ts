@@ -9,11 +9,11 @@ import ldebug from "fengari/src/ldebug.js";
 import ldo from "fengari/src/ldo.js";
 import lfunc from "fengari/src/lfunc.js";
 import lobject from "fengari/src/lobject.js";
-import lstring from "fengari/src/lstring.js";
 import ltable from "fengari/src/ltable.js";
 import lvm from "fengari/src/lvm.js";
 import { budget } from "./budget.ts";
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
+import { LuaString, latin1 } from "./lua-string.ts";
 import { luajitWording } from "./messages.ts";
 import { numberToText, textToNumber, truncate } from "./numbers.ts";
 import * as table from "./table.ts";
@@ -43,14 +43,14 @@ lvm.luaV_tointeger = lvm.tointeger;
 lobject.luaO_str2num = (bytes, out) => {
   const end = bytes.indexOf(0);
   const length = end === -1 ? bytes.length : end;
-  const n = textToNumber(Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1"));
+  const n = textToNumber(latin1(bytes.subarray(0, length)));
   if (n === undefined) return 0;
   out.setfltvalue(n);
   return length + 1;
 };
-lobject.luaO_tostring = (L, value) => {
+lobject.luaO_tostring = (_L, value) => {
   const text = numberToText(Number(value.value));
-  value.setsvalue(lstring.luaS_bless(L, Uint8Array.from(Buffer.from(text, "latin1"))));
+  value.setsvalue(new LuaString(text, undefined));
 };
 
 // Strings live outside of the heap, which has a limit: `s = s .. s` in a loop would take all
@@ -102,5 +102,5 @@ ldebug.lua_getinfo = (L, what, ar) => {
 
 // Called before each instruction of a thread whose hook mask has LUA_MASKCOUNT.
 ldebug.luaG_traceexec = (L) => {
-  if (--budget.left < 0) budget.exhausted(L);
+  if (--budget.left < budget.pauseAt) budget.pause(L);
 };

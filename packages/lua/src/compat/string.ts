@@ -1,6 +1,7 @@
 /** The `string` library. */
 import {
   argumentError,
+  checkResults,
   checkText,
   fromBytes,
   type LuaFunction,
@@ -14,6 +15,7 @@ import {
   setLibrary,
   toBytes,
 } from "../lua.ts";
+import { spend } from "./budget.ts";
 import {
   type Conversion,
   FormatError,
@@ -21,28 +23,45 @@ import {
   formatInteger,
   formatString,
   formatUnsigned,
-  parseFormat,
+  pieceAt,
   quote,
 } from "./format.ts";
 import { MAX_STRING_BYTES } from "./limits.ts";
+import { cut } from "./lua-string.ts";
+import { reserve } from "./memory.ts";
+import { Pieces } from "./pieces.ts";
 import { searchFunctions } from "./search.ts";
 
 function format(L: LuaState): number {
+  const text = checkText(L, 1);
+  const result = new Pieces();
   let argument = 1;
-  let result = "";
-  for (const piece of parse(L, checkText(L, 1)))
-    result += "text" in piece ? piece.text : convert(L, ++argument, piece.conversion);
-  pushText(L, result);
+  let position = 0;
+  while (position < text.length) {
+    spend(L, 2);
+    const piece = parse(L, text, position);
+    position = piece.end;
+    if ("text" in piece) result.add(piece.text);
+    else if (piece.conversion.letter === "q") addQuoted(L, ++argument, result);
+    else result.add(convert(L, ++argument, piece.conversion));
+  }
+  pushText(L, result.toString());
   return 1;
 }
 
-function parse(L: LuaState, text: string): ReturnType<typeof parseFormat> {
+function parse(L: LuaState, text: string, position: number): ReturnType<typeof pieceAt> {
   try {
-    return parseFormat(text);
+    return pieceAt(text, position);
   } catch (error) {
     if (error instanceof FormatError) return raise(L, error.message);
     throw error;
   }
+}
+
+function addQuoted(L: LuaState, argument: number, result: Pieces): void {
+  const text = checkText(L, argument);
+  spend(L, text.length / 4);
+  quote(text, (piece) => result.add(piece));
 }
 
 function convert(L: LuaState, argument: number, conversion: Conversion): string {
@@ -61,8 +80,6 @@ function convert(L: LuaState, argument: number, conversion: Conversion): string 
         String.fromCharCode(lauxlib.luaL_checkinteger(L, argument) & 0xff),
         conversion,
       );
-    case "q":
-      return quote(checkText(L, argument));
     case "p":
       return formatString(pointer(L, argument), conversion);
     case "s": {
@@ -101,38 +118,51 @@ function sub(L: LuaState): number {
   const text = checkText(L, 1);
   const start = Math.max(position(L, 2, 1, text.length), 1);
   const end = position(L, 3, -1, text.length);
-  pushText(L, text.slice(start - 1, Math.max(end, start - 1)));
+  pushText(L, cut(text, start - 1, Math.max(end, start - 1)));
   return 1;
 }
 
 function byte(L: LuaState): number {
   const text = checkText(L, 1);
-  const first = position(L, 2, 1, text.length);
-  const last = position(L, 3, first, text.length);
-  const bytes = Buffer.from(text.slice(Math.max(first, 1) - 1, Math.max(last, 0)), "latin1");
-  if (!lua.lua_checkstack(L, bytes.length)) return raise(L, "string slice too long");
-  for (const code of bytes) lua.lua_pushnumber(L, code);
-  return bytes.length;
+  const first = Math.max(position(L, 2, 1, text.length), 1);
+  const last = Math.min(position(L, 3, first, text.length), text.length);
+  const count = Math.max(last - first + 1, 0);
+  if (!checkResults(L, count)) return raise(L, "string slice too long");
+  for (let i = first; i <= last; i++) lua.lua_pushnumber(L, text.charCodeAt(i - 1));
+  return count;
 }
 
 function rep(L: LuaState): number {
   const text = checkText(L, 1);
   const count = Math.max(lauxlib.luaL_checkinteger(L, 2), 0);
   const separator = optText(L, 3, "");
-  if (count * (text.length + separator.length) > MAX_STRING_BYTES)
-    return raise(L, "resulting string too large");
+  const length = count * (text.length + separator.length);
+  if (length > MAX_STRING_BYTES) return raise(L, "resulting string too large");
+  reserve(length);
   const repeated = (text + separator).repeat(count);
   pushText(L, count === 0 ? "" : repeated.slice(0, repeated.length - separator.length));
   return 1;
 }
 
-/** ASCII only, as in the C locale. */
-function mapped(fn: (text: string) => string): LuaFunction {
+/** A function of each byte. */
+function mapped(fn: (bytes: Buffer) => void): LuaFunction {
   return (L) => {
-    pushText(L, fn(checkText(L, 1)));
+    const text = checkText(L, 1);
+    reserve(text.length);
+    const bytes = Buffer.from(text, "latin1");
+    fn(bytes);
+    pushText(L, bytes.toString("latin1"));
     return 1;
   };
 }
+
+/** ASCII only, as in the C locale. */
+const shiftCase = (first: number, shift: number) => (bytes: Buffer) => {
+  for (let i = 0; i < bytes.length; i++) {
+    const c = bytes[i] ?? 0;
+    if (c >= first && c < first + 26) bytes[i] = c + shift;
+  }
+};
 
 function len(L: LuaState): number {
   lua.lua_pushnumber(L, checkText(L, 1).length);
@@ -151,11 +181,11 @@ export function openString(L: LuaState): void {
     dump,
     format,
     len,
-    lower: mapped((text) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())),
+    lower: mapped(shiftCase(0x41, 0x20)),
     rep,
-    reverse: mapped((text) => Buffer.from(text, "latin1").reverse().toString("latin1")),
+    reverse: mapped((bytes) => bytes.reverse()),
     sub,
-    upper: mapped((text) => text.replace(/[a-z]+/g, (letters) => letters.toUpperCase())),
+    upper: mapped(shiftCase(0x61, -0x20)),
     ...searchFunctions,
   });
   // What makes ("x"):rep(3) work.
