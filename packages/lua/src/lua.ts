@@ -9,7 +9,7 @@ import defs from "fengari/src/defs.js";
 import lauxlib from "fengari/src/lauxlib.js";
 import lobject from "fengari/src/lobject.js";
 import lua from "fengari/src/lua.js";
-import type { LuaBytes, LuaFunction, LuaState, TString, TValue } from "fengari/src/types";
+import type { LuaBytes, LuaFunction, LuaState } from "fengari/src/types";
 import { LuaString, latin1 } from "./compat/lua-string.ts";
 import { numberToText } from "./compat/numbers.ts";
 
@@ -29,9 +29,11 @@ export function pushText(L: LuaState, text: string): void {
   if (L.top > L.ci.top) throw new Error("stack overflow");
 }
 
-/** The value at an index that counts from the running function's first argument, or from the top. */
-function valueAt(L: LuaState, index: number): TValue | undefined {
-  return L.stack[index > 0 ? L.ci.funcOff + index : L.top + index];
+/** The text of the string at an index: from the running function's first argument, or the top. */
+function stringAt(L: LuaState, index: number): string {
+  const value = L.stack[index > 0 ? L.ci.funcOff + index : L.top + index]?.value;
+  if (value instanceof LuaString) return value.text;
+  throw new Error("no string is there");
 }
 
 export function pushByteString(L: LuaState, bytes: ByteString): void {
@@ -64,7 +66,7 @@ export function pushFailure(L: LuaState, message: string): number {
 /** The argument as a string; numbers are converted. @throws a Lua error */
 export function checkText(L: LuaState, index: number): string {
   if (lua.lua_type(L, index) !== lua.LUA_TSTRING) lauxlib.luaL_checkstring(L, index);
-  return (valueAt(L, index)?.value as TString).text;
+  return stringAt(L, index);
 }
 
 export function optText<T>(L: LuaState, index: number, otherwise: T): string | T {
@@ -74,7 +76,7 @@ export function optText<T>(L: LuaState, index: number, otherwise: T): string | T
 /** The value as a string without a check: undefined where it is neither string nor number. */
 export function toText(L: LuaState, index: number): string | undefined {
   const type = lua.lua_type(L, index);
-  if (type === lua.LUA_TSTRING) return (valueAt(L, index)?.value as TString).text;
+  if (type === lua.LUA_TSTRING) return stringAt(L, index);
   if (type === lua.LUA_TNUMBER) return numberToText(lua.lua_tonumber(L, index));
   return undefined;
 }

@@ -5,7 +5,7 @@
 import llimits from "fengari/src/llimits.js";
 import lstring from "fengari/src/lstring.js";
 import luaconf from "fengari/src/luaconf.js";
-import type { LuaBytes, LuaState } from "fengari/src/types";
+import type { LuaBytes, LuaState, TString } from "fengari/src/types";
 import { LuaString, latin1 } from "./lua-string.ts";
 import { numberToText } from "./numbers.ts";
 
@@ -24,10 +24,13 @@ llimits.luai_nummod = (_L, a, b) => a - Math.floor(a / b) * b;
 // bytes' hexadecimal digits without padding, so that "\1\35" and "\18\3" are the same key.
 lstring.TString = LuaString;
 lstring.luaS_bless = (_L: LuaState, bytes: LuaBytes) => new LuaString(undefined, bytes);
-// Constants and names: text from the first. Some callers say `new luaS_new()`, which an arrow
-// function does not bear.
-lstring.luaS_new = (_L: LuaState, bytes: LuaBytes) => new LuaString(latin1(bytes), undefined);
+lstring.luaS_new = newString;
 lstring.luaS_newliteral = (_L: LuaState, text: string) => new LuaString(text, undefined);
 lstring.luaS_hash = latin1;
 lstring.luaS_hashlongstr = (string) => string.text;
 lstring.luaS_eqlngstr = (a, b) => a === b || (a.length === b.length && a.text === b.text);
+
+/** Constants and names: text from the first. Some callers say `new`, so it is no arrow function. */
+function newString(_L: LuaState, bytes: LuaBytes): TString {
+  return new LuaString(latin1(bytes), undefined);
+}
