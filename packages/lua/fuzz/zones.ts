@@ -55,7 +55,11 @@ export interface ZoneDifference {
 }
 
 /** The first difference of each zone. */
-export function compareZones(zones: readonly string[], times: number, seed: number): ZoneDifference[] {
+export function compareZones(
+  zones: readonly string[],
+  times: number,
+  seed: number,
+): ZoneDifference[] {
   const random = sequence(seed);
   const directory = mkdtempSync(join(tmpdir(), "lua-zones-"));
   try {

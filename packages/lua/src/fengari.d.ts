@@ -28,7 +28,7 @@ declare module "fengari/src/types" {
 
   export interface LuaClosure {
     upvals: TValue[];
-    p: { upvalues: { name: TString | null }[] };
+    p: { upvalues: { name: TString | null }[]; lineinfo: number[] };
   }
 
   export interface GlobalState {
@@ -170,6 +170,7 @@ declare module "fengari/src/ldebug.js" {
     luaG_errormsg(L: LuaState): never;
     luaG_traceexec(L: LuaState): void;
     lua_getinfo(L: LuaState, what: string | LuaBytes, ar: DebugInfo): number;
+    lua_getstack(L: LuaState, level: number, ar: DebugInfo): number;
   };
   export default ldebug;
 }
@@ -235,6 +236,7 @@ declare module "fengari/src/lua.js" {
     LUA_RIDX_GLOBALS: number;
     LUA_OK: number;
     LUA_YIELD: number;
+    LUA_ERRRUN: number;
     LUA_MASKCOUNT: number;
     LUA_TNONE: number;
     LUA_TNIL: number;

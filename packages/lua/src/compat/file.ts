@@ -22,6 +22,8 @@ export function badDescriptor(): Error {
 /** What scripts can do with a file, whatever is behind it. */
 export interface LuaStream {
   readonly isClosed: boolean;
+  /** One of the process's own, which scripts cannot close. */
+  readonly isStandard: boolean;
   /** Whether what is written can be seen outside, and by whom the script does not know. */
   readonly takesEffect: boolean;
   /** How many bytes have reached the system through this stream. */
@@ -33,7 +35,8 @@ export interface LuaStream {
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
-  seek(whence: Whence, offset: number): number | undefined;
+  /** Undefined for what has no positions. */
+  seek(whence: Whence, offset: number): number | "invalid" | undefined;
   close(): void;
 }
 
@@ -52,6 +55,7 @@ export class LuaFile implements LuaStream {
   #position: number | undefined;
   #pending = "";
   #atEnd = false;
+  readonly isStandard: boolean;
   isClosed = false;
   bytesWritten = 0;
 
@@ -62,7 +66,12 @@ export class LuaFile implements LuaStream {
    */
   constructor(
     fd: number,
-    options: { mode?: string; isTemporary?: boolean; beforeClose?: (fd: number) => void } = {},
+    options: {
+      mode?: string;
+      isTemporary?: boolean;
+      isStandard?: boolean;
+      beforeClose?: (fd: number) => void;
+    } = {},
   ) {
     const { mode = "r+" } = options;
     this.#fd = fd;
@@ -70,6 +79,7 @@ export class LuaFile implements LuaStream {
     this.#writable = !mode.startsWith("r") || mode.includes("+");
     this.#append = mode.startsWith("a");
     this.#isTemporary = options.isTemporary ?? false;
+    this.isStandard = options.isStandard ?? false;
     this.#beforeClose = options.beforeClose;
     this.#position = fstatSync(fd).isFile() ? 0 : undefined;
   }
@@ -165,14 +175,14 @@ export class LuaFile implements LuaStream {
   }
 
   /** @returns the new position; undefined where the file has none */
-  seek(whence: Whence, offset: number): number | undefined {
+  seek(whence: Whence, offset: number): number | "invalid" | undefined {
     this.flush();
     this.#dropAhead();
     if (this.#position === undefined) return undefined;
     const size = fstatSync(this.#fd).size;
     const current = this.#append && this.#position === 0 ? size : this.#position;
     const base = whence === "set" ? 0 : whence === "cur" ? current : size;
-    if (base + offset < 0) return undefined;
+    if (base + offset < 0) return "invalid";
     this.#atEnd = false;
     this.#position = base + offset;
     return this.#position;

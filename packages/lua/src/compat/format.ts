@@ -69,28 +69,41 @@ export function formatUnsigned(value: number, conversion: Conversion): string {
 /** `%a`, `%e`, `%f`, `%g` and their capitals. */
 export function formatFloat(value: number, conversion: Conversion): string {
   const { letter, precision = 6, flags } = conversion;
-  const text = floatText(value, letter.toLowerCase(), precision, flags.includes("#"));
+  const keep = flags.includes("#");
+  const text = floatText(value, letter.toLowerCase(), precision, keep, conversion.precision);
   const minus = text.startsWith("-") ? "-" : "";
   const body = text.slice(minus.length);
   const padded = padNumber(minus, body, {
     ...conversion,
     precision: undefined,
-    flags: Number.isFinite(value) ? flags : flags.replaceAll("0", ""),
+    flags: Number.isFinite(value) ? flags : flags.replace(Number.isNaN(value) ? /[0+]/g : /0/g, ""),
   });
   return letter === letter.toUpperCase() ? padded.toUpperCase() : padded;
 }
 
-function floatText(value: number, letter: string, precision: number, keep: boolean): string {
+/** @param exact the precision if there is one: `%a` has no default */
+function floatText(
+  value: number,
+  letter: string,
+  precision: number,
+  keep: boolean,
+  exact: number | undefined,
+): string {
   switch (letter) {
     case "a":
-      return formatA(value);
+      return formatA(value, exact, keep);
     case "e":
-      return formatE(value, precision);
+      return withPoint(formatE(value, precision), keep);
     case "f":
-      return formatF(value, precision);
+      return withPoint(formatF(value, precision), keep);
     default:
       return formatG(value, precision, keep);
   }
+}
+
+/** The point that `#` asks for where no digit follows. */
+function withPoint(text: string, wanted: boolean): string {
+  return wanted && !text.includes(".") ? text.replace(/^(-?\d+)/, "$1.") : text;
 }
 
 /** `%s`, `%c`: cut to the precision and padded to the width, in bytes. */

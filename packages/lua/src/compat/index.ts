@@ -25,7 +25,7 @@ import { openOs } from "./os.ts";
 import type { LineOutput } from "./output.ts";
 import { prelude } from "./prelude.ts";
 import { openString } from "./string.ts";
-import { openTable } from "./table-library.ts";
+import { openTable, preloadExtensions } from "./table-library.ts";
 
 export type { CoroutineWatcher } from "./coroutine.ts";
 export type { EffectGate } from "./effect-gate.ts";
@@ -70,6 +70,7 @@ export function newState({
   openEnvironment(L);
   openDebug(L);
   runPrelude(L);
+  preloadExtensions(L);
   return L;
 }
 

@@ -12,6 +12,7 @@ import {
   toText,
 } from "../lua.ts";
 import { spend } from "./budget.ts";
+import { setLoadedEnvironment } from "./environment.ts";
 import { Pieces } from "./pieces.ts";
 import { systemErrorText } from "./system-error.ts";
 
@@ -55,7 +56,8 @@ function finishLoad(L: LuaState, status: number, environment: number): number {
     lua.lua_insert(L, -2);
     return 2;
   }
-  if (environment !== 0) {
+  if (environment === 0) setLoadedEnvironment(L);
+  else {
     lua.lua_pushvalue(L, environment);
     if (lua.lua_setupvalue(L, -2, 1) === null) lua.lua_pop(L, 1);
   }
@@ -64,7 +66,12 @@ function finishLoad(L: LuaState, status: number, environment: number): number {
 
 function load(L: LuaState): number {
   const environment = lua.lua_type(L, 4) === lua.LUA_TNONE ? 0 : 4;
+  const isWrongMode = !optText(L, 3, "bt").includes("t");
   const code = toText(L, 1);
+  if (isWrongMode) {
+    pushText(L, "attempt to load chunk with wrong mode");
+    return finishLoad(L, lua.LUA_ERRRUN, environment);
+  }
   if (code !== undefined) {
     return finishLoad(L, loadChunk(L, code, optText(L, 2, code)), environment);
   }

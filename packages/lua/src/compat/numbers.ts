@@ -10,10 +10,13 @@ export function formatG(value: number, precision: number, keepZeros = false): st
     .toExponential(digits - 1)
     .split("e");
   const exponent = Number(exponentDigits);
-  if (exponent < -4 || exponent >= digits)
-    return minus + (keepZeros ? mantissa : trim(mantissa)) + exponentText(exponent);
+  if (exponent < -4 || exponent >= digits) {
+    const kept = mantissa.includes(".") ? mantissa : `${mantissa}.`;
+    return minus + (keepZeros ? kept : trim(mantissa)) + exponentText(exponent);
+  }
   const fixed = formatF(Math.abs(value), Math.min(digits - 1 - exponent, 100));
-  return minus + (keepZeros ? fixed : trim(fixed));
+  if (keepZeros) return minus + (fixed.includes(".") ? fixed : `${fixed}.`);
+  return minus + trim(fixed);
 }
 
 /** C's `%.<precision>e`. */
@@ -38,19 +41,28 @@ export function formatF(value: number, precision: number): string {
   return minus + magnitude.toFixed(precision);
 }
 
-/** C's `%a`. */
-export function formatA(value: number): string {
+/** C's `%a`, or `%.<precision>a`; with flag `#` the point is always there. */
+export function formatA(value: number, precision?: number, keepPoint = false): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
   const bits = view.getBigUint64(0);
   const biased = Number((bits >> 52n) & 0x7ffn);
-  const fraction = (bits & 0xfffffffffffffn).toString(16).padStart(13, "0").replace(/0+$/, "");
-  const exponent = biased === 0 ? (fraction === "" ? 0 : -1022) : biased - 1023;
-  const lead = biased === 0 ? "0" : "1";
+  const exponent = biased === 0 ? (bits << 1n === 0n || value === 0 ? 0 : -1022) : biased - 1023;
+  const all = (bits & 0xfffffffffffffn) | (biased === 0 ? 0n : 1n << 52n);
+  const digits = Math.min(precision ?? 13, 13);
+  // Rounded to so many hexadecimal digits; the leading one may become 2.
+  const dropped = BigInt(4 * (13 - digits));
+  const half = dropped === 0n ? 0n : 1n << (dropped - 1n);
+  const rounded = (all + half) >> dropped;
+  const lead = rounded >> BigInt(4 * digits);
+  const tail = (rounded & ((1n << BigInt(4 * digits)) - 1n)).toString(16).padStart(digits, "0");
+  const kept = digits === 0 ? "" : tail;
+  const fraction = precision === undefined ? kept.replace(/0+$/, "") : kept.padEnd(precision, "0");
   const minus = bits >> 63n ? "-" : "";
-  return `${minus}0x${lead}${fraction === "" ? "" : `.${fraction}`}p${exponent < 0 ? "" : "+"}${exponent}`;
+  const point = fraction !== "" || keepPoint ? "." : "";
+  return `${minus}0x${lead}${point}${fraction}p${exponent < 0 ? "" : "+"}${exponent}`;
 }
 
 function formatSpecial(value: number): string | undefined {

@@ -4,6 +4,7 @@
  * from `fengari/src`.
  */
 import "./patch-constants.ts";
+import defs from "fengari/src/defs.js";
 import lapi from "fengari/src/lapi.js";
 import ldebug from "fengari/src/ldebug.js";
 import ldo from "fengari/src/ldo.js";
@@ -11,6 +12,7 @@ import lfunc from "fengari/src/lfunc.js";
 import lobject from "fengari/src/lobject.js";
 import ltable from "fengari/src/ltable.js";
 import lvm from "fengari/src/lvm.js";
+import type { LuaBytes, LuaState } from "fengari/src/types";
 import { budget } from "./budget.ts";
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
 import { LuaString, latin1 } from "./lua-string.ts";
@@ -82,8 +84,22 @@ Object.defineProperty(lfunc.Proto.prototype, "cache", { get: () => null, set: ()
 
 // The texts of errors: scripts match them, and people search for them.
 const { luaO_pushvfstring } = lobject;
-lobject.luaO_pushvfstring = (L, format, args) =>
-  luaO_pushvfstring(L, ...luajitWording(format, args));
+lobject.luaO_pushvfstring = (L, format, args) => {
+  // LuaJIT knows a library function by what the calling code names it, and by nothing else.
+  const isArgument = BAD_ARGUMENT.equals(format);
+  const known = isArgument ? [args[0], calledName(L), args[2]] : args;
+  return luaO_pushvfstring(L, ...luajitWording(format, known));
+};
+const BAD_ARGUMENT = Buffer.from("bad argument #%d to '%s' (%s)");
+
+function calledName(L: LuaState): LuaBytes {
+  const ar = new defs.lua_Debug();
+  if (ldebug.lua_getstack(L, 0, ar) > 0) ldebug.lua_getinfo(L, UNNAMED, ar);
+  return ar.name ?? QUESTION;
+}
+const UNNAMED = Uint8Array.from(Buffer.from("n"));
+const QUESTION = Uint8Array.from(Buffer.from("?"));
+
 lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
 
 // Our functions are what C functions are to LuaJIT.

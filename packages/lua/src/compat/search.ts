@@ -129,7 +129,7 @@ function gsub(L: LuaState): number {
   const pattern = checkText(L, 2);
   const type = lua.lua_type(L, 3);
   if (type < lua.LUA_TNUMBER || type > lua.LUA_TFUNCTION)
-    argumentError(L, 3, `string/function/table expected, got ${typeName(L, 3)}`);
+    argumentError(L, 3, "string/function/table expected");
   const template = toText(L, 3);
   const most = lauxlib.luaL_optinteger(L, 4, source.length + 1);
   const anchored = pattern.startsWith("^");

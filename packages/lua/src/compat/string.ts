@@ -14,7 +14,9 @@ import {
   raise,
   setLibrary,
   toBytes,
+  toText,
 } from "../lua.ts";
+import { callTostring } from "./base.ts";
 import { spend } from "./budget.ts";
 import {
   type Conversion,
@@ -59,7 +61,8 @@ function parse(L: LuaState, text: string, position: number): ReturnType<typeof p
 }
 
 function addQuoted(L: LuaState, argument: number, result: Pieces): void {
-  const text = checkText(L, argument);
+  lauxlib.luaL_checkany(L, argument);
+  const text = shown(L, argument);
   spend(L, text.length / 4);
   quote(text, (piece) => result.add(piece));
 }
@@ -76,20 +79,28 @@ function convert(L: LuaState, argument: number, conversion: Conversion): string 
     case "X":
       return formatUnsigned(lauxlib.luaL_checknumber(L, argument), conversion);
     case "c":
-      return formatString(
-        String.fromCharCode(lauxlib.luaL_checkinteger(L, argument) & 0xff),
-        conversion,
-      );
+      return formatString(String.fromCharCode(lauxlib.luaL_checkinteger(L, argument) & 0xff), {
+        ...conversion,
+        precision: undefined,
+      });
     case "p":
       return formatString(pointer(L, argument), conversion);
     case "s": {
-      const text = fromBytes(lauxlib.luaL_tolstring(L, argument));
-      lua.lua_pop(L, 1);
+      const text = shown(L, argument);
       return formatString(text, conversion);
     }
     default:
       return formatFloat(lauxlib.luaL_checknumber(L, argument), conversion);
   }
+}
+
+/** As `tostring` shows it. */
+function shown(L: LuaState, argument: number): string {
+  if (!callTostring(L, argument)) lauxlib.luaL_tolstring(L, argument);
+  // What `__tostring` has given may be no string either.
+  const text = toText(L, -1) ?? fromBytes(lauxlib.luaL_tolstring(L, -1));
+  lua.lua_pop(L, 1);
+  return text;
 }
 
 function pointer(L: LuaState, argument: number): string {
@@ -171,6 +182,7 @@ function len(L: LuaState): number {
 
 function dump(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+  if (lua.lua_iscfunction(L, 1)) return raise(L, "unable to dump given function");
   return raise(L, "string.dump is not available: there is no precompiled code");
 }
 

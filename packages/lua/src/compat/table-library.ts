@@ -8,12 +8,13 @@ import {
   pushText,
   raise,
   setLibrary,
+  toBytes,
   toText,
   typeName,
 } from "../lua.ts";
 import { spend } from "./budget.ts";
 import { Pieces } from "./pieces.ts";
-import { insertInRow, removeFromRow, type Table } from "./table.ts";
+import { clearTable, insertInRow, removeFromRow, type Table } from "./table.ts";
 
 function checkTable(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
@@ -261,6 +262,34 @@ function move(L: LuaState): number {
   }
   lua.lua_pushvalue(L, target);
   return 1;
+}
+
+/** Room for elements is made when they come. */
+function newTable(L: LuaState): number {
+  lauxlib.luaL_checkinteger(L, 1);
+  lauxlib.luaL_checkinteger(L, 2);
+  lua.lua_newtable(L);
+  return 1;
+}
+
+function clear(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  clearTable(tableAt(L, 1));
+  return 0;
+}
+
+/** What `require` gives for the extensions of LuaJIT. */
+export function preloadExtensions(L: LuaState): void {
+  lua.lua_getglobal(L, toBytes("package"));
+  lua.lua_getfield(L, -1, toBytes("preload"));
+  for (const [name, extension] of Object.entries({ "table.new": newTable, "table.clear": clear })) {
+    lua.lua_pushcfunction(L, (state) => {
+      lua.lua_pushcfunction(state, extension);
+      return 1;
+    });
+    lua.lua_setfield(L, -2, toBytes(name));
+  }
+  lua.lua_pop(L, 2);
 }
 
 export function openTable(L: LuaState): void {

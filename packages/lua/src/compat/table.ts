@@ -235,6 +235,12 @@ function border(t: Table, low: number, high: number): number {
   return from;
 }
 
+export function clearTable(t: Table): void {
+  t.array = [];
+  t.strong = new Map();
+  t.entries = [];
+}
+
 /** Whether the keys 1 to `last`, and none above, are in the array part. */
 function isRow(t: Table, last: number): boolean {
   return t.array.length === last + 1 && last < t.arraySize;
