@@ -9,7 +9,7 @@ export function printedByLuajit(program: string, ...args: string[]): string {
   const { stdout, stderr, status, error } = spawnSync(
     process.env["LUAJIT"] ?? "luajit",
     [program, ...args],
-    { encoding: "latin1", maxBuffer: 1024 ** 3 },
+    { encoding: "latin1", maxBuffer: 1024 ** 3, timeout: 300_000 },
   );
   if (error !== undefined) throw error;
   if (status !== 0) throw new Error(`luajit ${program}: exit status ${status}: ${stderr}`);

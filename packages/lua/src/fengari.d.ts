@@ -38,13 +38,25 @@ declare module "fengari/src/types" {
     mainthread: LuaState;
   }
 
+  /** The frame of a function that runs. */
+  export interface CallInfo {
+    top: number;
+    funcOff: number;
+    previous: CallInfo | null;
+    callstatus: number;
+    /** Of a Lua function. */
+    l_code: { opcode: number }[];
+    l_savedpc: number;
+  }
+
   /** One thread of a Lua state: the main one or a coroutine. */
   export interface LuaState {
     id: number;
     l_G: GlobalState;
     stack: TValue[];
     top: number;
-    ci: { top: number; funcOff: number };
+    ci: CallInfo;
+    base_ci: CallInfo;
     hookmask: number;
     status: number;
   }
@@ -53,6 +65,7 @@ declare module "fengari/src/types" {
   export type LuaFunction = (L: LuaState) => number;
 
   export interface DebugInfo {
+    i_ci: CallInfo | null;
     name: LuaBytes | null;
     namewhat: LuaBytes;
     what: LuaBytes | null;
@@ -125,6 +138,30 @@ declare module "fengari/src/ldo.js" {
 declare module "fengari/src/lfunc.js" {
   const lfunc: { Proto: { prototype: object } };
   export default lfunc;
+}
+
+declare module "fengari/src/llex.js" {
+  import type { TString } from "fengari/src/types";
+
+  interface Token {
+    token: number;
+    seminfo: { ts: TString | null };
+  }
+  interface LexState {
+    t: Token;
+    lookahead: Token;
+  }
+  const llex: {
+    luaX_next(ls: LexState): void;
+    luaX_lookahead(ls: LexState): number;
+    RESERVED: { TK_EOS: number; TK_GOTO: number; TK_NAME: number };
+  };
+  export default llex;
+}
+
+declare module "fengari/src/lopcodes.js" {
+  const lopcodes: { OpCodesI: { OP_TAILCALL: number } };
+  export default lopcodes;
 }
 
 declare module "fengari/src/lobject.js" {

@@ -183,6 +183,7 @@ export function callTostring(L: LuaState, index: number): boolean {
 }
 
 function ipairs(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
   lua.lua_pushcfunction(L, nextIndex);
   lua.lua_pushvalue(L, 1);
@@ -199,6 +200,7 @@ function nextIndex(L: LuaState): number {
 /** Of tables only, where fengari would let anything begin. */
 function pairs(next: LuaFunction): LuaFunction {
   return (L) => {
+    lauxlib.luaL_checkany(L, 1);
     lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
     lua.lua_pushcfunction(L, next);
     lua.lua_pushvalue(L, 1);

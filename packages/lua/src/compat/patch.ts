@@ -9,10 +9,12 @@ import lapi from "fengari/src/lapi.js";
 import ldebug from "fengari/src/ldebug.js";
 import ldo from "fengari/src/ldo.js";
 import lfunc from "fengari/src/lfunc.js";
+import llex from "fengari/src/llex.js";
 import lobject from "fengari/src/lobject.js";
+import lopcodes from "fengari/src/lopcodes.js";
 import ltable from "fengari/src/ltable.js";
 import lvm from "fengari/src/lvm.js";
-import type { LuaBytes, LuaState } from "fengari/src/types";
+import type { CallInfo, LuaBytes, LuaState } from "fengari/src/types";
 import { budget } from "./budget.ts";
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
 import { LuaString, latin1 } from "./lua-string.ts";
@@ -20,6 +22,7 @@ import { luajitWording } from "./messages.ts";
 import { numberToText, textToNumber, truncate } from "./numbers.ts";
 import * as table from "./table.ts";
 
+const TOKENS = llex.RESERVED;
 const LUA_TNUMBER = 3;
 const LUA_TNUMFLT = LUA_TNUMBER;
 const HANDLER_SLOTS = 20;
@@ -102,6 +105,29 @@ const QUESTION = Uint8Array.from(Buffer.from("?"));
 
 lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
 
+// A function that calls another one in `return f()` has left the stack in LuaJIT, also if `f`
+// is a library function; fengari keeps its frame then.
+const CIST_LUA = 2;
+const hasLeft = (ci: CallInfo | null): boolean =>
+  ci !== null &&
+  (ci.callstatus & CIST_LUA) !== 0 &&
+  ci.l_code[ci.l_savedpc - 1]?.opcode === lopcodes.OpCodesI.OP_TAILCALL;
+
+function callerOf(ci: CallInfo): CallInfo | null {
+  let caller = ci.previous;
+  while (caller !== null && hasLeft(caller)) caller = caller.previous;
+  return caller;
+}
+
+ldebug.lua_getstack = (L, level, ar) => {
+  if (level < 0) return 0;
+  let ci: CallInfo | null = L.ci;
+  for (let n = level; n > 0 && ci !== null && ci !== L.base_ci; n--) ci = callerOf(ci);
+  if (ci === null || ci === L.base_ci) return 0;
+  ar.i_ci = ci;
+  return 1;
+};
+
 // Our functions are what C functions are to LuaJIT.
 const { lua_getinfo } = ldebug;
 const JS_SOURCE = Buffer.from("[JS]");
@@ -113,7 +139,22 @@ ldebug.lua_getinfo = (L, what, ar) => {
     ar.source = Uint8Array.from(Buffer.from("=[C]"));
     ar.what = Uint8Array.from(Buffer.from("C"));
   }
+  if (ar.name !== null && ar.i_ci !== null && hasLeft(ar.i_ci.previous)) {
+    ar.name = null;
+    ar.namewhat = new Uint8Array();
+  }
   return status;
+};
+
+// `goto` is a name like others where no label follows it.
+const { luaX_next, luaX_lookahead } = llex;
+llex.luaX_lookahead = (ls) =>
+  ls.lookahead.token === TOKENS.TK_EOS ? luaX_lookahead(ls) : ls.lookahead.token;
+llex.luaX_next = (ls) => {
+  luaX_next(ls);
+  if (ls.t.token !== TOKENS.TK_GOTO || llex.luaX_lookahead(ls) === TOKENS.TK_NAME) return;
+  ls.t.token = TOKENS.TK_NAME;
+  ls.t.seminfo.ts = new LuaString("goto", undefined);
 };
 
 // Called before each instruction of a thread whose hook mask has LUA_MASKCOUNT.

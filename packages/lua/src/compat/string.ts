@@ -127,6 +127,7 @@ function position(L: LuaState, index: number, otherwise: number, length: number)
 
 function sub(L: LuaState): number {
   const text = checkText(L, 1);
+  lauxlib.luaL_checkinteger(L, 2);
   const start = Math.max(position(L, 2, 1, text.length), 1);
   const end = position(L, 3, -1, text.length);
   pushText(L, cut(text, start - 1, Math.max(end, start - 1)));

@@ -131,7 +131,9 @@ function setMapped(t: Table, mapKey: unknown, key: TValue, value: TValue): void 
 }
 
 function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
-  if (t.entries.length >= t.capacity) {
+  // What is appended to a full array part comes after it, and before all names.
+  const isNext = t.arraySize > 2 && t.array.length === t.arraySize && key.value === t.arraySize;
+  if (t.entries.length >= t.capacity || isNext) {
     rearrange(t, key);
     if (key.ttnov() === LUA_TNUMBER && isIndex(key.value as number, t.arraySize)) {
       setNumber(t, key.value as number, value);
