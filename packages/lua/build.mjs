@@ -6,3 +6,6 @@ await bundle({
   budgetKiB: 800,
   ffi: true,
 });
+
+// Runs a program of Lua, for tests and for the suites of others.
+await bundle({ entry: "suites/lua.ts", outfile: "dist/lua.js", budgetKiB: 600, stays: true });

@@ -10,6 +10,9 @@ import { type Suite, suites } from "./suites.ts";
 const ours = [process.execPath, join(import.meta.dirname, "lua.js")];
 const luajit = [process.env["LUAJIT"] ?? "luajit"];
 
+/** What stands for modules in C that suites want. */
+const stubs = join(import.meta.dirname, "../suites/stubs/?.lua");
+
 const TIMEOUT_MS = 60_000;
 
 interface Tally {
@@ -25,7 +28,7 @@ function run(
   words: readonly string[],
 ) {
   const [command = "", ...first] = interpreter;
-  const path = suite.path.map((part) => `${folder}/${part}`);
+  const path = [...suite.path.map((part) => `${folder}/${part}`), stubs];
   const { stdout, stderr, status } = spawnSync(command, [...first, ...words], {
     cwd: folder,
     encoding: "latin1",
@@ -44,9 +47,14 @@ function run(
   if (failures !== undefined) tally.failed.push(`${failures} failures`);
   const isWhole = tally.passed + tally.failed.length === 0;
   if (status !== 0 && tally.failed.length === 0)
-    tally.failed.push((stderr || lines.slice(-3).join(" ")).trim().split("\n")[0] ?? "");
+    tally.failed.push(firstLine(stderr || lines.slice(-3).join(" ")));
   else if (isWhole) tally.passed = 1;
   return tally;
+}
+
+/** Without the name of the interpreter. */
+function firstLine(text: string): string {
+  return (text.trim().split("\n")[0] ?? "").replace(/^\S*luajit\S*: /, "");
 }
 
 function total(tallies: readonly Tally[]): string {

@@ -16,6 +16,7 @@ import { type CoroutineWatcher, openCoroutine } from "./coroutine.ts";
 import { openDebug } from "./debug.ts";
 import type { EffectGate } from "./effect-gate.ts";
 import { openEnvironment } from "./environment.ts";
+import { environmentVariable } from "./environment-variables.ts";
 import { openIo } from "./io.ts";
 import { StringTooLong } from "./limits.ts";
 import { loadChunk, loadFile } from "./load.ts";
@@ -98,7 +99,7 @@ function runPrelude(L: LuaState): void {
 
 /** $LUA_PATH, in which `;;` stands for the default. */
 function searchPath(): string {
-  const path = process.env["LUA_PATH_5_1"] ?? process.env["LUA_PATH"];
+  const path = environmentVariable("LUA_PATH_5_1") ?? environmentVariable("LUA_PATH");
   return path === undefined ? DEFAULT_PATH : path.replace(";;", `;${DEFAULT_PATH};`);
 }
 

@@ -1,5 +1,4 @@
 /** The `os` library. */
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, lstatSync, openSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
 import { constants } from "node:os";
@@ -19,9 +18,11 @@ import {
 } from "../lua.ts";
 import { spend } from "./budget.ts";
 import type { EffectGate } from "./effect-gate.ts";
+import { environmentVariable } from "./environment-variables.ts";
 import { truncate } from "./numbers.ts";
 import type { LineOutput } from "./output.ts";
 import { Pieces } from "./pieces.ts";
+import { runShell } from "./shell.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
 import type { BrokenDownTime } from "./time/calendar.ts";
 import { type DateFields, localSeconds } from "./time/local-seconds.ts";
@@ -97,9 +98,8 @@ function execute(gate: EffectGate) {
       return 1;
     }
     return gate(L, (taken) => {
-      const { status, signal, error } = spawnSync("/bin/sh", ["-c", command], {
-        stdio: ["ignore", "inherit", "inherit"],
-      });
+      const streams = { stdin: "ignore", stdout: "inherit" } as const;
+      const { status, signal, error } = runShell(command, streams);
       if (error === undefined) taken?.();
       if (error !== undefined) lua.lua_pushnumber(L, -1);
       else lua.lua_pushnumber(L, signal === null ? (status ?? 0) << 8 : constants.signals[signal]);
@@ -120,7 +120,7 @@ function exit(output: LineOutput) {
 }
 
 function getenv(L: LuaState): number {
-  pushValue(L, process.env[checkText(L, 1)]);
+  pushValue(L, environmentVariable(checkText(L, 1)));
   return 1;
 }
 

@@ -153,7 +153,8 @@ export function localTimeTypeByRule(
   { standard, daylight }: PosixRule,
   seconds: number,
 ): LocalTimeType {
-  const year = yearOf(seconds);
+  // The C library takes the changes of 1970 for those of all years before.
+  const year = Math.max(yearOf(seconds), 1970);
   const begin = changeIn(year, standard);
   const end = changeIn(year, daylight);
   // In the southern hemisphere it ends in the year after it began.
