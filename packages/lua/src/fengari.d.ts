@@ -140,6 +140,18 @@ declare module "fengari/src/lfunc.js" {
   export default lfunc;
 }
 
+declare module "fengari/src/ltm.js" {
+  import type { LuaState, TValue } from "fengari/src/types";
+
+  const ltm: {
+    TMS: { TM_LEN: number };
+    fasttm(L: LuaState, metatable: unknown, event: number): TValue | null;
+    luaT_callorderTM(L: LuaState, left: TValue, right: TValue, event: number): boolean | null;
+    luaT_gettmbyobj(L: LuaState, value: TValue, event: number): TValue;
+  };
+  export default ltm;
+}
+
 declare module "fengari/src/llex.js" {
   import type { TString } from "fengari/src/types";
 

@@ -15,6 +15,7 @@ import {
 } from "../lua.ts";
 
 import { spend } from "./budget.ts";
+import { debugEnvironment } from "./environment.ts";
 import { truncate } from "./numbers.ts";
 
 /** An optional thread before the other arguments, which then start at `first`. */
@@ -218,8 +219,6 @@ function debug(L: LuaState): number {
 }
 
 export function openDebug(L: LuaState): void {
-  lua.lua_getglobal(L, toBytes("getfenv"));
-  lua.lua_getglobal(L, toBytes("setfenv"));
   pushLibrary(L, {
     debug,
     gethook,
@@ -235,11 +234,7 @@ export function openDebug(L: LuaState): void {
     traceback,
     upvalueid,
     upvaluejoin,
+    ...debugEnvironment,
   } satisfies Record<string, LuaFunction>);
-  for (const [position, name] of ["setfenv", "getfenv"].entries()) {
-    lua.lua_pushvalue(L, -2 - position);
-    lua.lua_setfield(L, -2, toBytes(name));
-  }
   setLibrary(L, "debug");
-  lua.lua_pop(L, 2);
 }

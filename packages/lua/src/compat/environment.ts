@@ -114,6 +114,24 @@ function setfenv(L: LuaState): number {
   return 1;
 }
 
+/** Those of `debug`, which take threads, too. */
+export const debugEnvironment = {
+  getfenv: (L: LuaState): number => {
+    const thread = lua.lua_tothread(L, 1);
+    if (thread === null) return getfenv(L);
+    pushThreadEnvironment(L, thread);
+    return 1;
+  },
+  setfenv: (L: LuaState): number => {
+    const thread = lua.lua_tothread(L, 1);
+    if (thread === null) return setfenv(L);
+    lauxlib.luaL_checktype(L, 2, lua.LUA_TTABLE);
+    setThreadEnvironment(L, thread, lua.lua_topointer(L, 2));
+    lua.lua_settop(L, 1);
+    return 1;
+  },
+};
+
 export function openEnvironment(L: LuaState): void {
   lua.lua_pushglobaltable(L);
   setFunctions(L, { getfenv, setfenv });

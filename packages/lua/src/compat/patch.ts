@@ -13,6 +13,7 @@ import llex from "fengari/src/llex.js";
 import lobject from "fengari/src/lobject.js";
 import lopcodes from "fengari/src/lopcodes.js";
 import ltable from "fengari/src/ltable.js";
+import ltm from "fengari/src/ltm.js";
 import lvm from "fengari/src/lvm.js";
 import type { CallInfo, LuaBytes, LuaState } from "fengari/src/types";
 import { budget } from "./budget.ts";
@@ -144,6 +145,18 @@ ldebug.lua_getinfo = (L, what, ar) => {
     ar.namewhat = new Uint8Array();
   }
   return status;
+};
+
+// As in Lua 5.1 the length of a table is no metamethod's matter, and two values are compared by
+// a metamethod that both have.
+const { fasttm, luaT_callorderTM, luaT_gettmbyobj } = ltm;
+ltm.fasttm = (L, metatable, event) =>
+  event === ltm.TMS.TM_LEN ? null : fasttm(L, metatable, event);
+ltm.luaT_callorderTM = (L, left, right, event) => {
+  const method = luaT_gettmbyobj(L, left, event);
+  const other = luaT_gettmbyobj(L, right, event);
+  const isOne = method.type === other.type && method.value === other.value;
+  return left.ttnov() === right.ttnov() && isOne ? luaT_callorderTM(L, left, right, event) : null;
 };
 
 // `goto` is a name like others where no label follows it.
