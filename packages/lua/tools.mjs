@@ -13,7 +13,7 @@ if (name === BUILD) {
   for (const [tool, entry] of Object.entries({
     lua: "suites/lua.ts",
     suites: "suites/main.ts",
-    fuzz: "fuzz/main.ts",
+    fuzz: "differential/main.ts",
   }))
     await bundle({ entry, outfile: `dist/${tool}.js`, budgetKiB: 1000, stays: true });
 } else {

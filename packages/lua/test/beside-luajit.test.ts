@@ -1,8 +1,8 @@
-/** A sample of what the commands of `fuzz` compare: random expressions, and times of zones. */
+/** A sample of what the commands of `differential` compare: random expressions, and times of zones. */
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
-import { compareCases } from "../fuzz/compare.ts";
-import { compareZones, systemZones } from "../fuzz/zones.ts";
+import { compareCases } from "../differential/compare.ts";
+import { compareZones, systemZones } from "../differential/zones.ts";
 
 /** Rules of TZ, well formed and not. */
 const RULES = [

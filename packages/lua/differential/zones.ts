@@ -7,7 +7,7 @@ import { checkText } from "../src/lua.ts";
 import { printedByLuajit, printedByUs, sequence } from "./side-by-side.ts";
 
 const DIRECTORY = "/usr/share/zoneinfo";
-const program = join(import.meta.dirname, "../fuzz/zones.lua");
+const program = join(import.meta.dirname, "../differential/zones.lua");
 
 /** Names of all zone files of the system. */
 export function systemZones(): string[] {
