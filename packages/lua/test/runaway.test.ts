@@ -8,6 +8,8 @@ import { account, handler, TestHosts } from "./host-support.ts";
 
 const STOPPED = /without waiting for anything: stopped$/;
 const NO_MEMORY = /not enough memory/;
+/** Time may run out first, on a busy machine. */
+const EITHER = /not enough memory|stopped$/;
 const TOO_LARGE = /resulting string too large/;
 const OVERFLOW = /stack overflow/;
 
@@ -48,7 +50,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ],
   ["while true do coroutine.wrap(function() coroutine.yield() end)() end", STOPPED],
   ["while true do coroutine.create(print) end", STOPPED],
-  ["load(function() return 'x ' end)", /stopped$|not enough memory/],
+  ["load(function() return 'x ' end)", EITHER],
   ["load(function() return ('x '):rep(1000) end)", NO_MEMORY],
   ["('a'):rep(3e5):find('.-b')", STOPPED],
   ["('('):rep(3e5):gsub('%b()', '')", STOPPED],
@@ -73,19 +75,19 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["local function f(n) debug.traceback() return 1 + f(n + 1) end f(1)", STOPPED],
   ["return select('#', unpack({}, 1, 1e8))", /too many results to unpack/],
   // Memory.
-  ["local t = {} while true do t[#t + 1] = {} end", NO_MEMORY],
-  ["local t = {} for i = 1, 1e7 do t[i] = i end", NO_MEMORY],
-  ["local t = {} for i = 1, 1e7 do t['k' .. i] = i end", /stopped$|not enough memory/],
-  ["local t = {} for i = 1, 1e7 do t[i] = newproxy(true) end", NO_MEMORY],
+  ["local t = {} while true do t[#t + 1] = {} end", EITHER],
+  ["local t = {} for i = 1, 1e7 do t[i] = i end", EITHER],
+  ["local t = {} for i = 1, 1e7 do t['k' .. i] = i end", EITHER],
+  ["local t = {} for i = 1, 1e7 do t[i] = newproxy(true) end", EITHER],
   ["local t = {} while true do t[#t + 1] = ('x'):rep(10000) .. #t end", NO_MEMORY],
   ["local s = 'x' while true do s = s .. s end", NO_MEMORY],
   ["local s, t = ('x'):rep(2^20), {} for i = 1, 1000 do t[i] = s .. i end", NO_MEMORY],
   ["local t = {} for i = 1, 1000 do t[i] = ('x'):rep(2^20) end return #table.concat(t)", NO_MEMORY],
   ["string.format(('%%'):rep(3e7))", NO_MEMORY],
   ["string.format('%q', ('\\0'):rep(6e7))", NO_MEMORY],
-  ["os.date(('%c'):rep(3e7))", NO_MEMORY],
+  ["os.date(('%c'):rep(3e7))", EITHER],
   ["local s = ('aB'):rep(3e7) return s:upper() .. s:lower() .. s:reverse()", NO_MEMORY],
-  ["('x'):rep(1e6):gsub('x', ('%0'):rep(1e6))", /stopped$|not enough memory/],
+  ["('x'):rep(1e6):gsub('x', ('%0'):rep(1e6))", EITHER],
   ["string.rep('x', 1e9)", TOO_LARGE],
   ["io.open('/dev/zero'):read('*a')", NO_MEMORY],
   ["io.open('/dev/zero'):read('*l')", NO_MEMORY],
@@ -93,7 +95,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["for l in io.lines('/dev/zero') do end", NO_MEMORY],
   [
     "local t = {} for i = 1, 1e6 do t[i] = i + 0.5 end load('return {' .. table.concat(t, ',') .. '}')",
-    /stopped$|not enough memory/,
+    EITHER,
   ],
 ];
 

@@ -145,7 +145,8 @@ function gsub(L: LuaState): number {
         count++;
         result.add(source.slice(copied, s));
         copied = end;
-        if (template !== undefined) spend(L, template.length / BYTES);
+        if (template?.includes("%")) spend(L, template.length / 2);
+        else if (template !== undefined) spend(L, template.length / BYTES);
         result.add(
           template === undefined
             ? replacement(L, matcher, s, end)

@@ -61,6 +61,7 @@ export class Scheduler implements CoroutineWatcher {
   /** What the first instruction beyond the budget raised. */
   #exhaustion: string | undefined;
   #clock: RunClock | undefined;
+  #startMs = 0;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -216,6 +217,7 @@ export class Scheduler implements CoroutineWatcher {
   #measured(description: ByteString, run: () => number): number {
     this.#exhaustion = undefined;
     this.#clock = undefined;
+    this.#startMs = performance.now();
     budget.left = this.#options.instructions;
     budget.pauseAt = Math.max(budget.left - PAUSE_EVERY, 0);
     budget.pause = (L) => this.#pause(L, description);
@@ -231,7 +233,7 @@ export class Scheduler implements CoroutineWatcher {
   #pause(L: LuaState, description: ByteString): void {
     if (budget.left < 0)
       this.#exhausted(L, description, `ran ${this.#options.instructions} instructions`);
-    this.#clock ??= new RunClock();
+    this.#clock ??= new RunClock(this.#startMs);
     const seconds = this.#clock.secondsIfTooLong();
     if (seconds !== undefined) {
       budget.left = -1;
