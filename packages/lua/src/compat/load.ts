@@ -7,7 +7,6 @@ import {
   lua,
   optText,
   pushText,
-  raise,
   toBytes,
   toText,
 } from "../lua.ts";
@@ -84,7 +83,10 @@ function load(L: LuaState): number {
     lua.lua_call(L, 0, 1);
     if (lua.lua_type(L, -1) === lua.LUA_TNIL) break;
     const part = toText(L, -1);
-    if (part === undefined) return raise(L, "reader function must return a string");
+    if (part === undefined) {
+      pushText(L, "reader function must return a string");
+      return finishLoad(L, lua.LUA_ERRRUN, environment);
+    }
     if (part === "") break;
     parts.add(part);
     lua.lua_pop(L, 1);
