@@ -37,7 +37,7 @@ const READ_BYTES = 4096;
 /** In instructions: a byte that is compiled. */
 const COMPILED = 4;
 
-/** As loadChunk, of a file; a first line that begins with `#` is skipped. */
+/** As loadChunk, of a file; a byte order mark and a first line that begins with `#` are skipped. */
 export function loadFile(L: LuaState, path: string): number {
   let code: string;
   try {
@@ -46,7 +46,7 @@ export function loadFile(L: LuaState, path: string): number {
     pushText(L, `cannot open ${path}: ${systemErrorText(error)}`);
     return 1;
   }
-  return loadChunk(L, code.replace(/^#[^\n]*/, ""), `@${path}`);
+  return loadChunk(L, code.replace(/^\xef\xbb\xbf/, "").replace(/^#[^\n]*/, ""), `@${path}`);
 }
 
 function finishLoad(L: LuaState, status: number, environment: number): number {
