@@ -19,13 +19,16 @@ declare module "fengari/src/types" {
   }
 
   export interface TString {
-    hash: string | null;
+    /** Ours: a character for each byte. */
+    readonly text: string;
+    readonly length: number;
     getstr(): LuaBytes;
+    tsslen(): number;
   }
 
   export interface LuaClosure {
     upvals: TValue[];
-    p: { upvalues: { name: TString | null }[] };
+    p: { upvalues: { name: TString | null }[]; lineinfo: number[] };
   }
 
   export interface GlobalState {
@@ -35,13 +38,25 @@ declare module "fengari/src/types" {
     mainthread: LuaState;
   }
 
+  /** The frame of a function that runs. */
+  export interface CallInfo {
+    top: number;
+    funcOff: number;
+    previous: CallInfo | null;
+    callstatus: number;
+    /** Of a Lua function. */
+    l_code: { opcode: number }[];
+    l_savedpc: number;
+  }
+
   /** One thread of a Lua state: the main one or a coroutine. */
   export interface LuaState {
     id: number;
     l_G: GlobalState;
     stack: TValue[];
     top: number;
-    ci: { top: number };
+    ci: CallInfo;
+    base_ci: CallInfo;
     hookmask: number;
     status: number;
   }
@@ -50,6 +65,7 @@ declare module "fengari/src/types" {
   export type LuaFunction = (L: LuaState) => number;
 
   export interface DebugInfo {
+    i_ci: CallInfo | null;
     name: LuaBytes | null;
     namewhat: LuaBytes;
     what: LuaBytes | null;
@@ -76,6 +92,7 @@ declare module "fengari/src/luaconf.js" {
   const luaconf: {
     lua_number2str(n: number): string;
     LUA_COMPAT_FLOATSTRING: boolean;
+    LUAI_MAXSTACK: number;
     frexp(n: number): [number, number];
     ldexp(mantissa: number, exponent: number): number;
   };
@@ -93,9 +110,13 @@ declare module "fengari/src/lstring.js" {
   import type { LuaBytes, LuaState, TString } from "fengari/src/types";
 
   const lstring: {
+    TString: unknown;
     luaS_hash(bytes: LuaBytes): string;
     luaS_hashlongstr(ts: TString): string;
+    luaS_eqlngstr(a: TString, b: TString): boolean;
     luaS_bless(L: LuaState, bytes: LuaBytes): TString;
+    luaS_new(L: LuaState, bytes: LuaBytes): TString;
+    luaS_newliteral(L: LuaState, text: string): TString;
   };
   export default lstring;
 }
@@ -119,8 +140,44 @@ declare module "fengari/src/lfunc.js" {
   export default lfunc;
 }
 
+declare module "fengari/src/ltm.js" {
+  import type { LuaState, TValue } from "fengari/src/types";
+
+  const ltm: {
+    TMS: { TM_LEN: number };
+    fasttm(L: LuaState, metatable: unknown, event: number): TValue | null;
+    luaT_callorderTM(L: LuaState, left: TValue, right: TValue, event: number): boolean | null;
+    luaT_gettmbyobj(L: LuaState, value: TValue, event: number): TValue;
+  };
+  export default ltm;
+}
+
+declare module "fengari/src/llex.js" {
+  import type { TString } from "fengari/src/types";
+
+  interface Token {
+    token: number;
+    seminfo: { ts: TString | null };
+  }
+  interface LexState {
+    t: Token;
+    lookahead: Token;
+  }
+  const llex: {
+    luaX_next(ls: LexState): void;
+    luaX_lookahead(ls: LexState): number;
+    RESERVED: { TK_EOS: number; TK_GOTO: number; TK_NAME: number };
+  };
+  export default llex;
+}
+
+declare module "fengari/src/lopcodes.js" {
+  const lopcodes: { OpCodesI: { OP_TAILCALL: number } };
+  export default lopcodes;
+}
+
 declare module "fengari/src/lobject.js" {
-  import type { LuaBytes, LuaState, TValue } from "fengari/src/types";
+  import type { LuaBytes, LuaState, TString, TValue } from "fengari/src/types";
 
   const lobject: {
     TValue: {
@@ -134,6 +191,7 @@ declare module "fengari/src/lobject.js" {
     };
     luaO_nilobject: TValue;
     setobj2s(L: LuaState, index: number, value: TValue): void;
+    pushsvalue2s(L: LuaState, value: TString): void;
     luaO_str2num(bytes: LuaBytes, out: TValue): number;
     luaO_tostring(L: LuaState, value: TValue): void;
     luaO_pushvfstring(L: LuaState, format: LuaBytes, args: unknown[]): LuaBytes;
@@ -161,6 +219,7 @@ declare module "fengari/src/ldebug.js" {
     luaG_errormsg(L: LuaState): never;
     luaG_traceexec(L: LuaState): void;
     lua_getinfo(L: LuaState, what: string | LuaBytes, ar: DebugInfo): number;
+    lua_getstack(L: LuaState, level: number, ar: DebugInfo): number;
   };
   export default ldebug;
 }
@@ -202,13 +261,6 @@ declare module "fengari/src/lauxlib.js" {
     luaL_typename(L: LuaState, index: number): LuaBytes;
     luaL_where(L: LuaState, level: number): void;
     luaL_traceback(L: LuaState, from: LuaState, message: LuaBytes | null, level: number): void;
-    luaL_loadbufferx(
-      L: LuaState,
-      chunk: LuaBytes,
-      size: number,
-      name: LuaBytes,
-      mode: LuaBytes | null,
-    ): number;
     luaL_requiref(L: LuaState, name: LuaBytes, open: LuaFunction, global: number): void;
     luaL_getsubtable(L: LuaState, index: number, name: LuaBytes): number;
     luaL_getmetafield(L: LuaState, index: number, name: LuaBytes): number;
@@ -233,6 +285,7 @@ declare module "fengari/src/lua.js" {
     LUA_RIDX_GLOBALS: number;
     LUA_OK: number;
     LUA_YIELD: number;
+    LUA_ERRRUN: number;
     LUA_MASKCOUNT: number;
     LUA_TNONE: number;
     LUA_TNIL: number;
@@ -285,6 +338,13 @@ declare module "fengari/src/lua.js" {
     lua_getupvalue(L: LuaState, index: number, n: number): LuaBytes | null;
     lua_setupvalue(L: LuaState, index: number, n: number): LuaBytes | null;
     lua_insert(L: LuaState, index: number): void;
+    lua_load<T>(
+      L: LuaState,
+      reader: (L: LuaState, data: T) => LuaBytes | null,
+      data: T,
+      name: LuaBytes,
+      mode: LuaBytes | null,
+    ): number;
     lua_iscfunction(L: LuaState, index: number): boolean;
     lua_isnoneornil(L: LuaState, index: number): boolean;
     lua_isyieldable(L: LuaState): boolean;

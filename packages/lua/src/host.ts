@@ -7,6 +7,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { bytesOfText, setParentDeathSignal, setThreadName } from "@cm4all/linux";
 import { Beginnings } from "./beginnings.ts";
+import { takeRefusal } from "./compat/memory.ts";
+import { writeFully } from "./compat/output.ts";
 import { confine } from "./confinement.ts";
 import { HostChannel } from "./host-channel.ts";
 import { openLibraries } from "./libs/index.ts";
@@ -14,6 +16,8 @@ import { cutText, type HostSettings, type Request } from "./protocol.ts";
 import { Runtime, ScriptError, type ScriptFailure } from "./runtime/index.ts";
 
 const SIGKILL = 9;
+/** After so many runs in a row without enough memory, a fresh host does better. */
+const STARVED_RUNS = 3;
 
 class Host {
   readonly #channel = new HostChannel((request) => this.#handle(request));
@@ -22,6 +26,8 @@ class Host {
   #isStopping = false;
   /** Runs that have been started and are not told of. */
   #running = 0;
+  /** Runs in a row that found no memory: it is full of what the script keeps. */
+  #starved = 0;
   /** Handlers are started one a turn, so that a question is answered in between. */
   #waiting: (Request & { type: "run" })[] = [];
 
@@ -99,8 +105,17 @@ class Host {
         if (this.#isStopping) this.#channel.send({ type: "dropped", number, effect });
         else this.#channel.send({ type: "failed", number, effect, cause, ...cutFailure(failure) });
       }
+      this.#countStarved(failure === undefined);
       this.#endIfIdle();
     });
+  }
+
+  #countStarved(hasSucceeded: boolean): void {
+    if (takeRefusal()) this.#starved++;
+    else if (hasSucceeded) this.#starved = 0;
+    if (this.#starved < STARVED_RUNS) return;
+    writeFully(2, "the script keeps so much that there is no memory for its handlers\n");
+    this.#channel.end(() => process.exit(1));
   }
 
   /** Ends as soon as it is known what the runs that are dropped have done. */

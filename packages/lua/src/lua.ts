@@ -7,8 +7,11 @@ import { type ByteString, bytesOfText, errorText, latin1Of } from "@cm4all/linux
 import "./compat/patch.ts";
 import defs from "fengari/src/defs.js";
 import lauxlib from "fengari/src/lauxlib.js";
+import lobject from "fengari/src/lobject.js";
 import lua from "fengari/src/lua.js";
 import type { LuaBytes, LuaFunction, LuaState } from "fengari/src/types";
+import { LuaString, latin1 } from "./compat/lua-string.ts";
+import { numberToText } from "./compat/numbers.ts";
 
 export type { LuaBytes, LuaFunction, LuaState } from "fengari/src/types";
 export { lauxlib, lua };
@@ -19,12 +22,18 @@ export function toBytes(text: string): LuaBytes {
 }
 
 /** Bytes as a binary string. */
-export function fromBytes(bytes: LuaBytes): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
-}
+export const fromBytes = latin1;
 
 export function pushText(L: LuaState, text: string): void {
-  lua.lua_pushstring(L, toBytes(text));
+  lobject.pushsvalue2s(L, new LuaString(text, undefined));
+  if (L.top > L.ci.top) throw new Error("stack overflow");
+}
+
+/** The text of the string at an index: from the running function's first argument, or the top. */
+function stringAt(L: LuaState, index: number): string {
+  const value = L.stack[index > 0 ? L.ci.funcOff + index : L.top + index]?.value;
+  if (value instanceof LuaString) return value.text;
+  throw new Error("no string is there");
 }
 
 export function pushByteString(L: LuaState, bytes: ByteString): void {
@@ -39,6 +48,14 @@ export function pushValue(L: LuaState, value: string | number | boolean | undefi
   else lua.lua_pushnil(L);
 }
 
+/** How many values LuaJIT has room for in a C function's frame. */
+const MAX_C_STACK = 8000;
+
+/** Makes room for results; false if they are more than a function may have. */
+export function checkResults(L: LuaState, count: number): boolean {
+  return lua.lua_gettop(L) + count <= MAX_C_STACK && lua.lua_checkstack(L, count);
+}
+
 /** nil and a message: what functions return that fail for reasons outside the script. */
 export function pushFailure(L: LuaState, message: string): number {
   lua.lua_pushnil(L);
@@ -48,7 +65,8 @@ export function pushFailure(L: LuaState, message: string): number {
 
 /** The argument as a string; numbers are converted. @throws a Lua error */
 export function checkText(L: LuaState, index: number): string {
-  return fromBytes(lauxlib.luaL_checkstring(L, index));
+  if (lua.lua_type(L, index) !== lua.LUA_TSTRING) lauxlib.luaL_checkstring(L, index);
+  return stringAt(L, index);
 }
 
 export function optText<T>(L: LuaState, index: number, otherwise: T): string | T {
@@ -58,12 +76,9 @@ export function optText<T>(L: LuaState, index: number, otherwise: T): string | T
 /** The value as a string without a check: undefined where it is neither string nor number. */
 export function toText(L: LuaState, index: number): string | undefined {
   const type = lua.lua_type(L, index);
-  if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return undefined;
-  // lua_tolstring turns a number in place into a string: take a copy.
-  lua.lua_pushvalue(L, index);
-  const bytes = lua.lua_tolstring(L, -1);
-  lua.lua_pop(L, 1);
-  return bytes === null ? undefined : fromBytes(bytes);
+  if (type === lua.LUA_TSTRING) return stringAt(L, index);
+  if (type === lua.LUA_TNUMBER) return numberToText(lua.lua_tonumber(L, index));
+  return undefined;
 }
 
 export function typeName(L: LuaState, index: number): string {

@@ -160,17 +160,24 @@ describe("the script host", () => {
     expect(await account(host, { report: 3 })).toEqual({ type: "done" });
   });
 
-  it("replaces a host that is out of memory", async () => {
+  it("replaces a host whose script keeps all memory", async () => {
     const host = await hosts.start(
-      handler("if cgroup.report == 1 then local t = {} for i = 1, 1e9 do t[i] = {i} end end"),
+      handler(
+        "if cgroup.report < 4 then kept = kept or {} for i = 1, 1e9 do kept[#kept + 1] = {i} end end",
+      ),
       { memoryMiB: 48, instructions: 1e12 },
     );
-    expect(await account(host)).toMatchObject({
-      type: "interrupted",
-      message: expect.stringMatching(/SIGABRT|SIGTRAP|MiB of memory|exit status/),
-    });
+    const { pid } = host;
+    const ended = once(host, "ended");
+    for (const report of [1, 2, 3])
+      expect(await account(host, { report })).toMatchObject({
+        type: "failed",
+        message: expect.stringMatching(/^not enough memory/),
+      });
+    expect(await ended).toMatchObject(["exit status 1", expect.anything()]);
     await once(host, "ready");
-    expect(await account(host, { report: 2 })).toEqual({ type: "done" });
+    expect(await account(host, { report: 4 })).toEqual({ type: "done" });
+    expect(host.pid).not.toBe(pid);
   });
 
   it("grows the pauses between hosts that do nothing but end", async () => {

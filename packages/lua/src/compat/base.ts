@@ -1,7 +1,9 @@
 /** The global functions, where LuaJIT's differ from those of Lua 5.3. */
+import { getHeapStatistics } from "node:v8";
 import lbaselib from "fengari/src/lbaselib.js";
 import {
   argumentError,
+  checkResults,
   checkText,
   fromBytes,
   type LuaFunction,
@@ -12,8 +14,10 @@ import {
   raise,
   setFunctions,
   toBytes,
+  toText,
 } from "../lua.ts";
 import { loadFunctions } from "./load.ts";
+import { trimBlanks } from "./numbers.ts";
 import type { LineOutput } from "./output.ts";
 
 function print(output: LineOutput) {
@@ -54,7 +58,7 @@ function tonumber(L: LuaState): number {
 
 function digitsToNumber(text: string, base: number): number | undefined {
   const hex = base === 16 ? "(?:0[xX])?" : "";
-  const match = new RegExp(`^\\s*(-?)${hex}([0-9a-zA-Z]+)\\s*$`).exec(text);
+  const match = new RegExp(`^([+-]?)${hex}([0-9a-zA-Z]+)$`).exec(trimBlanks(text));
   if (match?.[2] === undefined) return undefined;
   let value = 0;
   for (const digit of match[2]) {
@@ -75,7 +79,7 @@ function collectgarbage(L: LuaState): number {
       lua.lua_pushnumber(L, 0);
       return 1;
     case "count":
-      lua.lua_pushnumber(L, process.memoryUsage().heapUsed / 1024);
+      lua.lua_pushnumber(L, getHeapStatistics().used_heap_size / 1024);
       return 1;
     case "step":
     case "isrunning":
@@ -91,7 +95,7 @@ function collectgarbage(L: LuaState): number {
 }
 
 function gcinfo(L: LuaState): number {
-  lua.lua_pushnumber(L, Math.floor(process.memoryUsage().heapUsed / 1024));
+  lua.lua_pushnumber(L, Math.floor(getHeapStatistics().used_heap_size / 1024));
   return 1;
 }
 
@@ -100,8 +104,7 @@ export function unpack(L: LuaState): number {
   const first = lauxlib.luaL_optinteger(L, 2, 1);
   const last = lua.lua_isnoneornil(L, 3) ? lua.lua_rawlen(L, 1) : lauxlib.luaL_checkinteger(L, 3);
   const count = Math.max(last - first + 1, 0);
-  if (count > 100_000 || !lua.lua_checkstack(L, count))
-    return raise(L, "too many results to unpack");
+  if (!checkResults(L, count)) return raise(L, "too many results to unpack");
   for (let i = first; i <= last; i++) lua.lua_rawgeti(L, 1, i);
   return count;
 }
@@ -140,21 +143,47 @@ function finishXpcall(L: LuaState, status: number): number {
   return 2;
 }
 
-/** In LuaJIT the message of `assert` is handed on as it is, whatever its type. */
+/** The message gets the position of the caller; a value of another type is raised as it is. */
 function assert(L: LuaState): number {
   lauxlib.luaL_checkany(L, 1);
   if (lua.lua_toboolean(L, 1)) return lua.lua_gettop(L);
-  if (lua.lua_isnoneornil(L, 2)) return raisePlainMessage(L, "assertion failed!");
+  if (lua.lua_isnoneornil(L, 2)) return raise(L, "assertion failed!");
+  const message = toText(L, 2);
+  if (message !== undefined) return raise(L, message);
   lua.lua_settop(L, 2);
   return lua.lua_error(L);
 }
 
-function raisePlainMessage(L: LuaState, message: string): never {
-  pushText(L, message);
+function error(L: LuaState): number {
+  const level = lauxlib.luaL_optinteger(L, 2, 1);
+  const message = toText(L, 1);
+  lua.lua_settop(L, 1);
+  if (message === undefined || level <= 0) return lua.lua_error(L);
+  lauxlib.luaL_where(L, level);
+  pushText(L, (toText(L, -1) ?? "") + message);
   return lua.lua_error(L);
 }
 
+/** As it is shown, and by `print`; `__tostring` may give anything. */
+function tostring(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
+  if (lua.lua_type(L, 1) !== lua.LUA_TSTRING) {
+    if (callTostring(L, 1)) return 1;
+    lauxlib.luaL_tolstring(L, 1);
+  } else lua.lua_settop(L, 1);
+  return 1;
+}
+
+/** Pushes what the metamethod `__tostring` of a value gives; false if it has none. */
+export function callTostring(L: LuaState, index: number): boolean {
+  if (lauxlib.luaL_getmetafield(L, index, toBytes("__tostring")) === lua.LUA_TNIL) return false;
+  lua.lua_pushvalue(L, index);
+  lua.lua_call(L, 1, 1);
+  return true;
+}
+
 function ipairs(L: LuaState): number {
+  lauxlib.luaL_checkany(L, 1);
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
   lua.lua_pushcfunction(L, nextIndex);
   lua.lua_pushvalue(L, 1);
@@ -171,6 +200,7 @@ function nextIndex(L: LuaState): number {
 /** Of tables only, where fengari would let anything begin. */
 function pairs(next: LuaFunction): LuaFunction {
   return (L) => {
+    lauxlib.luaL_checkany(L, 1);
     lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
     lua.lua_pushcfunction(L, next);
     lua.lua_pushvalue(L, 1);
@@ -192,12 +222,14 @@ export function openBase(L: LuaState, output: LineOutput): void {
   setFunctions(L, {
     assert,
     collectgarbage,
+    error,
     gcinfo,
     ipairs,
     newproxy,
     pairs: pairs(next),
     print: print(output),
     tonumber,
+    tostring,
     unpack,
     xpcall,
     ...loadFunctions,

@@ -9,13 +9,16 @@ import {
   setLibrary,
 } from "../lua.ts";
 
-/** A number as 32 bits; a fraction is rounded, halves to even. */
+/**
+ * A number as 32 bits, rounded, halves to even: the low bits of the sum with 2^52 + 2^51, as
+ * LuaJIT finds them, which says what comes out for numbers that are too large.
+ */
 export function toBit(n: number): number {
-  if (!Number.isFinite(n)) return 0;
-  const down = Math.floor(n);
-  const up = n - down > 0.5 || (n - down === 0.5 && down % 2 !== 0);
-  return Number(BigInt.asIntN(32, BigInt(up ? down + 1 : down)));
+  view.setFloat64(0, n + 6755399441055744);
+  return view.getInt32(4);
 }
+
+const view = new DataView(new ArrayBuffer(8));
 
 function check(L: LuaState, index: number): number {
   return toBit(lauxlib.luaL_checknumber(L, index));

@@ -1,7 +1,4 @@
-import defs from "fengari/src/defs.js";
-import ldebug from "fengari/src/ldebug.js";
-import lobject from "fengari/src/lobject.js";
-import type { LuaBytes, LuaState } from "fengari/src/types";
+import type { LuaState } from "fengari/src/types";
 
 /**
  * How many instructions Lua may still run before it has to wait for something.
@@ -9,12 +6,17 @@ import type { LuaBytes, LuaState } from "fengari/src/types";
  */
 export const budget = {
   left: Number.POSITIVE_INFINITY,
-  /** Called for each instruction beyond the budget; throws a Lua error. */
-  exhausted(_L: LuaState): void {},
+  /** With less left, `pause` is called. */
+  pauseAt: 0,
+  /**
+   * Called before an instruction, each time `left` has fallen below `pauseAt`, which it sets.
+   * Throws a Lua error if the code must not go on.
+   */
+  pause(_L: LuaState): void {},
 };
 
-/** Raises an error between two instructions, where the stack has no room for the C API. */
-export function raiseInVm(L: LuaState, message: LuaBytes): never {
-  lobject.luaO_pushfstring(L, defs.to_luastring("%s"), message);
-  return ldebug.luaG_errormsg(L);
+/** Counts a library's work, in instructions of about 50 ns. @throws a Lua error beyond the budget */
+export function spend(L: LuaState, instructions: number): void {
+  budget.left -= instructions;
+  if (budget.left < budget.pauseAt) budget.pause(L);
 }

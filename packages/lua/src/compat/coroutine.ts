@@ -2,7 +2,7 @@
 import lcorolib from "fengari/src/lcorolib.js";
 import {
   argumentError,
-  fromBytes,
+  type LuaFunction,
   type LuaState,
   lauxlib,
   lua,
@@ -10,7 +10,11 @@ import {
   raise,
   setFunctions,
   setLibrary,
+  toBytes,
+  toText,
 } from "../lua.ts";
+
+import { spend } from "./budget.ts";
 
 /** Told of what scripts do with coroutines, some of which are the host's. */
 export interface CoroutineWatcher {
@@ -23,6 +27,10 @@ export interface CoroutineWatcher {
   ended(thread: LuaState, failed: boolean): void;
 }
 
+/** In instructions. */
+const MAKING = 40;
+const RESUMING = 20;
+
 function running(L: LuaState): number {
   if (lua.lua_pushthread(L)) {
     lua.lua_pop(L, 1);
@@ -33,6 +41,7 @@ function running(L: LuaState): number {
 
 function resume(watcher: CoroutineWatcher) {
   return (L: LuaState): number => {
+    spend(L, RESUMING);
     const thread = lua.lua_tothread(L, 1);
     if (thread === null) return argumentError(L, 1, "coroutine expected");
     const count = moveInto(L, thread, lua.lua_gettop(L) - 1);
@@ -78,24 +87,23 @@ function isAlive(thread: LuaState): boolean {
 
 function wrap(watcher: CoroutineWatcher) {
   return (L: LuaState): number => {
-    lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
-    const thread = lua.lua_newthread(L);
-    lua.lua_pushvalue(L, 1);
-    lua.lua_xmove(L, thread, 1);
+    create(L);
+    const thread = lua.lua_tothread(L, -1);
+    if (thread === null) throw new Error("there is no thread");
     lua.lua_pushcclosure(L, (state) => callWrapped(state, thread, watcher), 1);
     return 1;
   };
 }
 
 function callWrapped(L: LuaState, thread: LuaState, watcher: CoroutineWatcher): number {
+  spend(L, RESUMING);
   const count = moveInto(L, thread, lua.lua_gettop(L));
   if (count === undefined) return raise(L, "cannot resume dead coroutine");
   const status = watcher.resume(thread, () => lua.lua_resume(thread, L, count));
   if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) {
-    // The message has its position already: where the coroutine failed.
-    if (lua.lua_type(thread, -1) === lua.LUA_TSTRING)
-      pushText(L, fromBytes(lua.lua_tolstring(thread, -1) ?? new Uint8Array()));
-    else lua.lua_xmove(thread, L, 1);
+    // The message has the position where the coroutine failed; here follows who resumed it.
+    if (lua.lua_type(thread, -1) === lua.LUA_TSTRING) return raise(L, toText(thread, -1) ?? "");
+    lua.lua_xmove(thread, L, 1);
     return lua.lua_error(L);
   }
   const results = lua.lua_gettop(thread);
@@ -104,9 +112,41 @@ function callWrapped(L: LuaState, thread: LuaState, watcher: CoroutineWatcher): 
   return results;
 }
 
+function create(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+  spend(L, MAKING);
+  const thread = lua.lua_newthread(L);
+  lua.lua_pushvalue(L, 1);
+  lua.lua_xmove(L, thread, 1);
+  return 1;
+}
+
+function yieldValues(L: LuaState): number {
+  if (!lua.lua_isyieldable(L)) return raise(L, "attempt to yield across C-call boundary");
+  return lua.lua_yieldk(L, lua.lua_gettop(L), undefined, null);
+}
+
+/** fengari's, with LuaJIT's error. */
+function status(known: LuaFunction): LuaFunction {
+  return (L) => {
+    if (lua.lua_tothread(L, 1) === null) return argumentError(L, 1, "coroutine expected");
+    return known(L);
+  };
+}
+
 export function openCoroutine(L: LuaState, watcher: CoroutineWatcher): void {
   lua.lua_pushcfunction(L, lcorolib.luaopen_coroutine);
   lua.lua_call(L, 0, 1);
-  setFunctions(L, { running, resume: resume(watcher), wrap: wrap(watcher) });
+  lua.lua_getfield(L, -1, toBytes("status"));
+  const known = lua.lua_tocfunction(L, -1);
+  lua.lua_pop(L, 1);
+  setFunctions(L, {
+    create,
+    status: status(known),
+    running,
+    resume: resume(watcher),
+    wrap: wrap(watcher),
+    yield: yieldValues,
+  });
   setLibrary(L, "coroutine");
 }

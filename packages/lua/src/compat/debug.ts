@@ -1,4 +1,5 @@
 /** The `debug` library, without hooks: the host counts instructions with the only one. */
+import type { DebugInfo, LuaClosure } from "fengari/src/types";
 import {
   argumentError,
   type LuaFunction,
@@ -13,6 +14,10 @@ import {
   toBytes,
 } from "../lua.ts";
 
+import { spend } from "./budget.ts";
+import { debugEnvironment } from "./environment.ts";
+import { truncate } from "./numbers.ts";
+
 /** An optional thread before the other arguments, which then start at `first`. */
 function threadArgument(L: LuaState): { thread: LuaState; first: number } {
   const thread = lua.lua_type(L, 1) === lua.LUA_TTHREAD ? lua.lua_tothread(L, 1) : null;
@@ -26,6 +31,8 @@ function traceback(L: LuaState): number {
     lua.lua_pushvalue(L, first);
     return 1;
   }
+  // It goes through all frames several times; the top of the stack says about how many there are.
+  spend(L, 100 + thread.top);
   const message = optText(L, first, undefined);
   const level = lauxlib.luaL_optinteger(L, first + 1, thread === L ? 1 : 0);
   lauxlib.luaL_traceback(L, thread, message === undefined ? null : toBytes(message), level);
@@ -41,11 +48,16 @@ function getinfo(L: LuaState): number {
     prefix = ">";
     lua.lua_pushvalue(L, first);
     lua.lua_xmove(L, thread, 1);
-  } else if (lua.lua_getstack(thread, lauxlib.luaL_checkinteger(L, first), ar) === 0) {
-    lua.lua_pushnil(L);
-    return 1;
+  } else {
+    const level = lua.lua_tonumberx(L, first);
+    if (level === false) return argumentError(L, first, "function or level expected");
+    if (level < 0 || lua.lua_getstack(thread, truncate(level), ar) === 0) {
+      lua.lua_pushnil(L);
+      return 1;
+    }
   }
   const withoutStack = what.replace(/[fL]/g, "");
+  const lines = what.includes("L") ? activeLines(L, thread, ar, prefix) : undefined;
   const function_ = what.includes("f");
   if (function_ && prefix === ">") lua.lua_pushvalue(thread, -1);
   if (lua.lua_getinfo(thread, toBytes(prefix + withoutStack), ar) === 0)
@@ -72,7 +84,32 @@ function getinfo(L: LuaState): number {
     lua.lua_pushvalue(L, -2);
     lua.lua_setfield(L, -2, toBytes("func"));
   }
+  if (lines !== undefined) {
+    lua.lua_newtable(L);
+    for (const line of lines) {
+      lua.lua_pushboolean(L, true);
+      lua.lua_rawseti(L, -2, line);
+    }
+    lua.lua_setfield(L, -2, toBytes("activelines"));
+  }
   return 1;
+}
+
+/** The lines of a function that have code; undefined if it is not written in Lua. */
+function activeLines(
+  L: LuaState,
+  thread: LuaState,
+  ar: DebugInfo,
+  prefix: string,
+): number[] | undefined {
+  if (prefix === ">") lua.lua_pushvalue(thread, -1);
+  else lua.lua_getinfo(thread, toBytes("f"), ar);
+  const isLua = !lua.lua_iscfunction(thread, -1);
+  const closure = lua.lua_topointer(thread, -1) as LuaClosure;
+  lua.lua_pop(thread, 1);
+  if (!isLua) return undefined;
+  lauxlib.luaL_checkstack(L, 4, null);
+  return [...new Set(closure.p.lineinfo)];
 }
 
 function setField(L: LuaState, name: string, value: string | number | undefined): void {
@@ -182,8 +219,6 @@ function debug(L: LuaState): number {
 }
 
 export function openDebug(L: LuaState): void {
-  lua.lua_getglobal(L, toBytes("getfenv"));
-  lua.lua_getglobal(L, toBytes("setfenv"));
   pushLibrary(L, {
     debug,
     gethook,
@@ -199,11 +234,7 @@ export function openDebug(L: LuaState): void {
     traceback,
     upvalueid,
     upvaluejoin,
+    ...debugEnvironment,
   } satisfies Record<string, LuaFunction>);
-  for (const [position, name] of ["setfenv", "getfenv"].entries()) {
-    lua.lua_pushvalue(L, -2 - position);
-    lua.lua_setfield(L, -2, toBytes(name));
-  }
   setLibrary(L, "debug");
-  lua.lua_pop(L, 2);
 }

@@ -31,10 +31,41 @@ function pushFunction(L: LuaState, optional: boolean): void {
       `number expected, got ${lua.lua_type(L, 1) === lua.LUA_TNONE ? "no value" : typeName(L, 1)}`,
     );
   const level = lauxlib.luaL_optinteger(L, 1, 1);
-  if (level < 0) argumentError(L, 1, "level must be non-negative");
+  if (level < 0) argumentError(L, 1, "invalid level");
   const ar = new lua.lua_Debug();
   if (lua.lua_getstack(L, level, ar) === 0) argumentError(L, 1, "invalid level");
   lua.lua_getinfo(L, toBytes("f"), ar);
+}
+
+/** Of coroutines that have another table of globals than the main thread. */
+const ofThreads = new WeakMap<LuaState, unknown>();
+
+/** What is loaded in the thread from now on has this table for its globals. */
+function setThreadEnvironment(L: LuaState, thread: LuaState, table: unknown): void {
+  if (thread !== L.l_G.mainthread) {
+    ofThreads.set(thread, table);
+    return;
+  }
+  pushTable(L, table);
+  lua.lua_rawseti(L, lua.LUA_REGISTRYINDEX, lua.LUA_RIDX_GLOBALS);
+}
+
+function pushThreadEnvironment(L: LuaState, thread: LuaState): void {
+  const own = ofThreads.get(thread);
+  if (own === undefined) lua.lua_pushglobaltable(L);
+  else pushTable(L, own);
+}
+
+function pushTable(L: LuaState, table: unknown): void {
+  lua.lua_pushnil(L);
+  L.stack[L.top - 1]?.setfrom(new lobject.TValue(LUA_TTABLE, table));
+}
+
+/** Gives a chunk that was just loaded, on top of the stack, the globals of its thread. */
+export function setLoadedEnvironment(L: LuaState): void {
+  if (!ofThreads.has(L)) return;
+  pushThreadEnvironment(L, L);
+  if (lua.lua_setupvalue(L, -2, 1) === null) lua.lua_pop(L, 1);
 }
 
 function environmentIndex(closure: LuaClosure): number {
@@ -45,7 +76,7 @@ function environmentIndex(closure: LuaClosure): number {
 
 function getfenv(L: LuaState): number {
   if (lua.lua_type(L, 1) === lua.LUA_TNUMBER && lua.lua_tonumber(L, 1) === 0) {
-    lua.lua_pushglobaltable(L);
+    pushThreadEnvironment(L, L);
     return 1;
   }
   pushFunction(L, true);
@@ -68,8 +99,7 @@ function getfenv(L: LuaState): number {
 function setfenv(L: LuaState): number {
   lauxlib.luaL_checktype(L, 2, lua.LUA_TTABLE);
   if (lua.lua_type(L, 1) === lua.LUA_TNUMBER && lua.lua_tonumber(L, 1) === 0) {
-    lua.lua_pushvalue(L, 2);
-    lua.lua_rawseti(L, lua.LUA_REGISTRYINDEX, lua.LUA_RIDX_GLOBALS);
+    setThreadEnvironment(L, L, lua.lua_topointer(L, 2));
     return 0;
   }
   pushFunction(L, false);
@@ -83,6 +113,24 @@ function setfenv(L: LuaState): number {
   else closure.upvals[index] = new lobject.TValue(LUA_TTABLE, table);
   return 1;
 }
+
+/** Those of `debug`, which take threads, too. */
+export const debugEnvironment = {
+  getfenv: (L: LuaState): number => {
+    const thread = lua.lua_tothread(L, 1);
+    if (thread === null) return getfenv(L);
+    pushThreadEnvironment(L, thread);
+    return 1;
+  },
+  setfenv: (L: LuaState): number => {
+    const thread = lua.lua_tothread(L, 1);
+    if (thread === null) return setfenv(L);
+    lauxlib.luaL_checktype(L, 2, lua.LUA_TTABLE);
+    setThreadEnvironment(L, thread, lua.lua_topointer(L, 2));
+    lua.lua_settop(L, 1);
+    return 1;
+  },
+};
 
 export function openEnvironment(L: LuaState): void {
   lua.lua_pushglobaltable(L);

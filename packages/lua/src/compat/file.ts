@@ -4,8 +4,10 @@
  */
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { cut } from "./lua-string.ts";
 import { textToNumber } from "./numbers.ts";
 import { writeSome } from "./output.ts";
+import { Pieces } from "./pieces.ts";
 
 const CHUNK = 65536;
 
@@ -20,6 +22,8 @@ export function badDescriptor(): Error {
 /** What scripts can do with a file, whatever is behind it. */
 export interface LuaStream {
   readonly isClosed: boolean;
+  /** One of the process's own, which scripts cannot close. */
+  readonly isStandard: boolean;
   /** Whether what is written can be seen outside, and by whom the script does not know. */
   readonly takesEffect: boolean;
   /** How many bytes have reached the system through this stream. */
@@ -31,7 +35,8 @@ export interface LuaStream {
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
-  seek(whence: Whence, offset: number): number | undefined;
+  /** Undefined for what has no positions. */
+  seek(whence: Whence, offset: number): number | "invalid" | undefined;
   close(): void;
 }
 
@@ -50,6 +55,7 @@ export class LuaFile implements LuaStream {
   #position: number | undefined;
   #pending = "";
   #atEnd = false;
+  readonly isStandard: boolean;
   isClosed = false;
   bytesWritten = 0;
 
@@ -60,7 +66,12 @@ export class LuaFile implements LuaStream {
    */
   constructor(
     fd: number,
-    options: { mode?: string; isTemporary?: boolean; beforeClose?: (fd: number) => void } = {},
+    options: {
+      mode?: string;
+      isTemporary?: boolean;
+      isStandard?: boolean;
+      beforeClose?: (fd: number) => void;
+    } = {},
   ) {
     const { mode = "r+" } = options;
     this.#fd = fd;
@@ -68,6 +79,7 @@ export class LuaFile implements LuaStream {
     this.#writable = !mode.startsWith("r") || mode.includes("+");
     this.#append = mode.startsWith("a");
     this.#isTemporary = options.isTemporary ?? false;
+    this.isStandard = options.isStandard ?? false;
     this.#beforeClose = options.beforeClose;
     this.#position = fstatSync(fd).isFile() ? 0 : undefined;
   }
@@ -89,46 +101,56 @@ export class LuaFile implements LuaStream {
   }
 
   read(count: number): string | undefined {
-    while (this.#ahead.length < count && this.#fill());
-    if (this.#ahead === "") {
-      if (count > 0 || !this.#fill()) return undefined;
+    const pieces = new Pieces();
+    let rest = count;
+    // Of no bytes it is asked whether there are any.
+    while (rest > this.#ahead.length || this.#ahead === "") {
+      rest -= this.#ahead.length;
+      pieces.add(this.#take(this.#ahead.length));
+      if (!this.#fill()) {
+        const text = pieces.toString();
+        return text === "" ? undefined : text;
+      }
     }
-    return this.#take(count);
+    pieces.add(this.#take(rest));
+    return pieces.toString();
   }
 
   readAll(): string {
+    const pieces = new Pieces();
+    do pieces.add(this.#take(this.#ahead.length));
     while (this.#fill());
-    return this.#take(this.#ahead.length);
+    return pieces.toString();
   }
 
   /** A line; undefined at the end of the file. */
   readLine(keepNewline = false): string | undefined {
-    let from = 0;
-    for (;;) {
-      const end = this.#ahead.indexOf("\n", from);
+    const pieces = new Pieces();
+    let isNothing = true;
+    do {
+      const end = this.#ahead.indexOf("\n");
       if (end !== -1) {
-        const line = this.#take(end + 1);
-        return keepNewline ? line : line.slice(0, -1);
+        const rest = this.#take(end + 1);
+        pieces.add(keepNewline ? rest : rest.slice(0, -1));
+        return pieces.toString();
       }
-      from = this.#ahead.length;
-      if (!this.#fill()) return this.#ahead === "" ? undefined : this.#take(this.#ahead.length);
-    }
+      if (this.#ahead !== "") isNothing = false;
+      pieces.add(this.#take(this.#ahead.length));
+    } while (this.#fill());
+    return isNothing ? undefined : pieces.toString();
   }
 
   /** The number that comes next, as scanf's `%lf`; undefined where there is none. */
   readNumber(): number | undefined {
+    do this.#ahead = this.#ahead.replace(/^[ \t\n\v\f\r]+/, "");
+    while (this.#ahead === "" && this.#fill());
     // No number is longer than this, and what follows it must be seen.
-    while (this.#ahead.trimStart().length < 200 && this.#fill());
+    while (this.#ahead.length < 200 && this.#fill());
     const match =
-      /^\s*([+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?))/.exec(
+      /^[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)/.exec(
         this.#ahead,
       );
-    if (match?.[1] === undefined) {
-      this.#take(/^\s*/.exec(this.#ahead)?.[0].length ?? 0);
-      return undefined;
-    }
-    this.#take(match[0].length);
-    return textToNumber(match[1]);
+    return match === null ? undefined : textToNumber(this.#take(match[0].length));
   }
 
   write(text: string): void {
@@ -153,14 +175,14 @@ export class LuaFile implements LuaStream {
   }
 
   /** @returns the new position; undefined where the file has none */
-  seek(whence: Whence, offset: number): number | undefined {
+  seek(whence: Whence, offset: number): number | "invalid" | undefined {
     this.flush();
     this.#dropAhead();
     if (this.#position === undefined) return undefined;
     const size = fstatSync(this.#fd).size;
     const current = this.#append && this.#position === 0 ? size : this.#position;
     const base = whence === "set" ? 0 : whence === "cur" ? current : size;
-    if (base + offset < 0) return undefined;
+    if (base + offset < 0) return "invalid";
     this.#atEnd = false;
     this.#position = base + offset;
     return this.#position;
@@ -178,7 +200,7 @@ export class LuaFile implements LuaStream {
   }
 
   #take(count: number): string {
-    const text = this.#ahead.slice(0, count);
+    const text = cut(this.#ahead, 0, count);
     this.#ahead = this.#ahead.slice(count);
     return text;
   }

@@ -16,42 +16,33 @@ export class FormatError extends Error {
   override name = "FormatError";
 }
 
-/** Splits a format into texts and conversions. @throws FormatError */
-export function parseFormat(format: string): Piece[] {
-  const pieces: Piece[] = [];
-  let position = 0;
-  while (position < format.length) {
-    const percent = format.indexOf("%", position);
-    if (percent === -1) {
-      pieces.push({ text: format.slice(position) });
-      break;
-    }
-    if (percent > position) pieces.push({ text: format.slice(position, percent) });
-    if (format[percent + 1] === "%") {
-      pieces.push({ text: "%" });
-      position = percent + 2;
-      continue;
-    }
-    const match = /^%([-+ #0]*)(\d{0,2})(?:\.(\d{0,2}))?([diuoxXcsqpaAeEfFgG])/.exec(
-      format.slice(percent),
-    );
-    if (match === null) {
-      const bad = /^%[-+ #0]*\d{0,2}(?:\.\d{0,2})?[\s\S]?/.exec(format.slice(percent))?.[0] ?? "%";
-      throw new FormatError(`invalid option '${bad}' to 'format'`);
-    }
-    const [whole, flags = "", width = "", precision, letter = ""] = match;
-    pieces.push({
-      conversion: {
-        flags,
-        width: Number(width),
-        precision: precision === undefined ? undefined : Number(precision),
-        letter,
-      },
-    });
-    position = percent + whole.length;
+/** The text or conversion at a position of a format, and where it ends. @throws FormatError */
+export function pieceAt(format: string, position: number): Piece & { end: number } {
+  const percent = format.indexOf("%", position);
+  if (percent === -1) return { text: format.slice(position), end: format.length };
+  if (percent > position) return { text: format.slice(position, percent), end: percent };
+  if (format[percent + 1] === "%") return { text: "%", end: percent + 2 };
+  CONVERSION.lastIndex = percent;
+  const match = CONVERSION.exec(format);
+  if (match === null) {
+    BAD_CONVERSION.lastIndex = percent;
+    const bad = BAD_CONVERSION.exec(format)?.[0] ?? "%";
+    throw new FormatError(`invalid option '${bad}' to 'format'`);
   }
-  return pieces;
+  const [whole, flags = "", width = "", precision, letter = ""] = match;
+  return {
+    conversion: {
+      flags,
+      width: Number(width),
+      precision: precision === undefined ? undefined : Number(precision),
+      letter,
+    },
+    end: percent + whole.length,
+  };
 }
+
+const CONVERSION = /%([-+ #0]*)(\d{0,2})(?:\.(\d{0,2}))?([diuoxXcsqpaAeEfFgG])/y;
+const BAD_CONVERSION = /%[-+ #0]*\d{0,2}(?:\.\d{0,2})?[\s\S]?/y;
 
 /** `%d`, `%i`: the number without its fraction, 64 bits. */
 export function formatInteger(value: number, conversion: Conversion): string {
@@ -78,28 +69,41 @@ export function formatUnsigned(value: number, conversion: Conversion): string {
 /** `%a`, `%e`, `%f`, `%g` and their capitals. */
 export function formatFloat(value: number, conversion: Conversion): string {
   const { letter, precision = 6, flags } = conversion;
-  const text = floatText(value, letter.toLowerCase(), precision, flags.includes("#"));
+  const keep = flags.includes("#");
+  const text = floatText(value, letter.toLowerCase(), precision, keep, conversion.precision);
   const minus = text.startsWith("-") ? "-" : "";
   const body = text.slice(minus.length);
   const padded = padNumber(minus, body, {
     ...conversion,
     precision: undefined,
-    flags: Number.isFinite(value) ? flags : flags.replaceAll("0", ""),
+    flags: Number.isFinite(value) ? flags : flags.replace(Number.isNaN(value) ? /[0+]/g : /0/g, ""),
   });
   return letter === letter.toUpperCase() ? padded.toUpperCase() : padded;
 }
 
-function floatText(value: number, letter: string, precision: number, keep: boolean): string {
+/** @param exact the precision if there is one: `%a` has no default */
+function floatText(
+  value: number,
+  letter: string,
+  precision: number,
+  keep: boolean,
+  exact: number | undefined,
+): string {
   switch (letter) {
     case "a":
-      return formatA(value);
+      return formatA(value, exact, keep);
     case "e":
-      return formatE(value, precision);
+      return withPoint(formatE(value, precision), keep);
     case "f":
-      return formatF(value, precision);
+      return withPoint(formatF(value, precision), keep);
     default:
       return formatG(value, precision, keep);
   }
+}
+
+/** The point that `#` asks for where no digit follows. */
+function withPoint(text: string, wanted: boolean): string {
+  return wanted && !text.includes(".") ? text.replace(/^(-?\d+)/, "$1.") : text;
 }
 
 /** `%s`, `%c`: cut to the precision and padded to the width, in bytes. */
@@ -108,16 +112,25 @@ export function formatString(text: string, { flags, width, precision }: Conversi
   return flags.includes("-") ? cut.padEnd(width) : cut.padStart(width);
 }
 
-/** `%q`: a string that Lua reads back. */
-export function quote(text: string): string {
-  const body = text.replace(/["\\]|\p{Cc}/gu, (c, at: number) => {
-    const code = c.charCodeAt(0);
-    if (code >= 0x80) return c;
-    if (c === '"' || c === "\\" || c === "\n") return `\\${c}`;
-    const followed = /\d/.test(text[at + 1] ?? "");
-    return `\\${followed ? String(code).padStart(3, "0") : code}`;
-  });
-  return `"${body}"`;
+/** `%q`: a string that Lua reads back. @param add is given its pieces */
+export function quote(text: string, add: (piece: string) => void): void {
+  add('"');
+  let copied = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    const isControl = code < 0x20 || code === 0x7f;
+    if (!isControl && code !== 0x22 && code !== 0x5c) continue;
+    add(text.slice(copied, at));
+    copied = at + 1;
+    if (!isControl || code === 0x0a) {
+      add(`\\${text[at]}`);
+      continue;
+    }
+    const next = text.charCodeAt(at + 1);
+    const followed = next >= 0x30 && next <= 0x39;
+    add(`\\${followed ? String(code).padStart(3, "0") : code}`);
+  }
+  add(`${text.slice(copied)}"`);
 }
 
 function toInt64(value: number): bigint {

@@ -16,15 +16,17 @@ import { type CoroutineWatcher, openCoroutine } from "./coroutine.ts";
 import { openDebug } from "./debug.ts";
 import type { EffectGate } from "./effect-gate.ts";
 import { openEnvironment } from "./environment.ts";
+import { environmentVariable } from "./environment-variables.ts";
 import { openIo } from "./io.ts";
 import { StringTooLong } from "./limits.ts";
 import { loadChunk, loadFile } from "./load.ts";
 import { openMath } from "./math.ts";
+import { OutOfMemory } from "./memory.ts";
 import { openOs } from "./os.ts";
 import type { LineOutput } from "./output.ts";
 import { prelude } from "./prelude.ts";
 import { openString } from "./string.ts";
-import { openTable } from "./table-library.ts";
+import { openTable, preloadExtensions } from "./table-library.ts";
 
 export type { CoroutineWatcher } from "./coroutine.ts";
 export type { EffectGate } from "./effect-gate.ts";
@@ -69,6 +71,7 @@ export function newState({
   openEnvironment(L);
   openDebug(L);
   runPrelude(L);
+  preloadExtensions(L);
   return L;
 }
 
@@ -77,7 +80,10 @@ function describeNativeError(L: LuaState): number {
   const error = lua.lua_touserdata(L, 1);
   if (error instanceof RangeError && /call stack/.test(error.message))
     pushText(L, "stack overflow");
-  else if (error instanceof StringTooLong) pushText(L, error.message);
+  else if (error instanceof StringTooLong || error instanceof OutOfMemory)
+    pushText(L, error.message);
+  // A string, an array or a map beyond what V8 allows.
+  else if (error instanceof RangeError) pushText(L, "not enough memory");
   else pushText(L, error instanceof Error ? `internal error: ${error.message}` : String(error));
   return 1;
 }
@@ -93,7 +99,7 @@ function runPrelude(L: LuaState): void {
 
 /** $LUA_PATH, in which `;;` stands for the default. */
 function searchPath(): string {
-  const path = process.env["LUA_PATH_5_1"] ?? process.env["LUA_PATH"];
+  const path = environmentVariable("LUA_PATH_5_1") ?? environmentVariable("LUA_PATH");
   return path === undefined ? DEFAULT_PATH : path.replace(";;", `;${DEFAULT_PATH};`);
 }
 

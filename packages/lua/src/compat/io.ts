@@ -1,4 +1,5 @@
 /** The `io` library, and the methods of its files. */
+import lobject from "fengari/src/lobject.js";
 import {
   argumentError,
   checkText,
@@ -10,6 +11,7 @@ import {
   pushFailure,
   pushLibrary,
   pushText,
+  pushValue,
   raise,
   setFunctions,
   setLibrary,
@@ -27,10 +29,26 @@ import { systemErrorNumber, systemErrorText } from "./system-error.ts";
 
 const FILE = "FILE*";
 const EINVAL = 22;
+const ESPIPE = 29;
 
 function checkFile(L: LuaState, index: number): LuaStream {
   const file = checkObject<LuaStream>(L, index, FILE);
   return file.isClosed ? raise(L, "attempt to use a closed file") : file;
+}
+
+/** The userdata of each file that has one: a script may compare them. */
+const userdata = new WeakMap<LuaStream, unknown>();
+const LUA_TUSERDATA = 7;
+
+function pushFile(L: LuaState, file: LuaStream): void {
+  const known = userdata.get(file);
+  if (known === undefined) {
+    pushObject<LuaStream>(L, file, FILE);
+    userdata.set(file, L.stack[L.top - 1]?.value);
+    return;
+  }
+  lua.lua_pushnil(L);
+  L.stack[L.top - 1]?.setfrom(new lobject.TValue(LUA_TUSERDATA, known));
 }
 
 /** Runs an operation on a file; failures of the system are returned, not raised. */
@@ -57,7 +75,7 @@ function open(gate: EffectGate) {
     }
     const perform = (taken?: () => void) =>
       attempt(L, path, () => {
-        pushObject<LuaStream>(L, LuaFile.open(Buffer.from(path, "latin1"), mode), FILE);
+        pushFile(L, LuaFile.open(Buffer.from(path, "latin1"), mode));
         taken?.();
         return 1;
       });
@@ -69,10 +87,14 @@ function openPipe(gate: EffectGate) {
   return (L: LuaState): number => {
     const command = checkText(L, 1);
     const mode = optText(L, 2, "r");
-    if (mode !== "r" && mode !== "w") return argumentError(L, 2, "invalid mode");
+    if (mode !== "r" && mode !== "w") {
+      pushFailure(L, `${command}: Invalid argument`);
+      lua.lua_pushnumber(L, EINVAL);
+      return 3;
+    }
     return gate(L, (taken) =>
       attempt(L, command, () => {
-        pushObject<LuaStream>(L, popen(command, mode), FILE);
+        pushFile(L, popen(command, mode));
         taken?.();
         return 1;
       }),
@@ -161,24 +183,35 @@ function change(
   return file.takesEffect ? gate(L, perform) : perform();
 }
 
-/** An iterator over the file; at its end it closes a file that `io.lines` opened. */
+/**
+ * An iterator over the file, by the formats from argument 2 on; at its end it closes a file
+ * that `io.lines` opened.
+ */
 function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
+  const formats: (string | number)[] = [];
+  for (let i = 2; i <= lua.lua_gettop(L); i++)
+    formats.push(lua.lua_type(L, i) === lua.LUA_TNUMBER ? lua.lua_tonumber(L, i) : checkText(L, i));
   lua.lua_pushcfunction(L, (state) => {
-    if (file.isClosed) return raise(state, "file is already closed");
-    const line = file.readLine();
-    if (line === undefined && closeAtEnd) file.close();
-    return pushRead(state, line);
+    if (file.isClosed) return raise(state, "attempt to use a closed file");
+    lua.lua_settop(state, 0);
+    for (const format of formats) pushValue(state, format);
+    const count = readFormats(state, file, 1);
+    if (closeAtEnd && lua.lua_type(state, lua.lua_gettop(state) - count + 1) === lua.LUA_TNIL)
+      file.close();
+    return count;
   });
   return 1;
+}
+
+function closeFile(gate: EffectGate, L: LuaState, file: LuaStream): number {
+  if (file.isStandard) return pushFailure(L, "cannot close standard file");
+  return change(gate, L, file, () => file.close());
 }
 
 const WHENCE: Whence[] = ["set", "cur", "end"];
 
 const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
-  close: (L) => {
-    const file = checkFile(L, 1);
-    return change(gate, L, file, () => file.close());
-  },
+  close: (L) => closeFile(gate, L, checkFile(L, 1)),
   flush: (L) => {
     const file = checkFile(L, 1);
     return change(gate, L, file, () => file.flush());
@@ -196,13 +229,25 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
     const offset = lauxlib.luaL_optinteger(L, 3, 0);
     return attempt(L, undefined, () => {
       const position = file.seek(whence, offset);
-      if (position === undefined) return pushFailure(L, "Illegal seek");
+      if (position === "invalid") {
+        pushFailure(L, "Invalid argument");
+        lua.lua_pushnumber(L, EINVAL);
+        return 3;
+      }
+      if (position === undefined) {
+        pushFailure(L, "Illegal seek");
+        lua.lua_pushnumber(L, ESPIPE);
+        return 3;
+      }
       lua.lua_pushnumber(L, position);
       return 1;
     });
   },
   setvbuf: (L) => {
     checkFile(L, 1);
+    const mode = checkText(L, 2);
+    if (!["no", "full", "line"].includes(mode))
+      return argumentError(L, 2, `invalid option '${mode}'`);
     lua.lua_pushboolean(L, true);
     return 1;
   },
@@ -218,13 +263,14 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
 export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void {
   const fileMethods = methods(gate);
   newClass(L, FILE, { __tostring: fileMethods["__tostring"] as LuaFunction });
-  lua.lua_newtable(L);
+  // As in LuaJIT the methods are in the metatable itself.
   setFunctions(L, fileMethods);
+  lua.lua_pushvalue(L, -1);
   lua.lua_setfield(L, -2, toBytes("__index"));
   lua.lua_pop(L, 1);
 
   const files: Record<"stdin" | "stdout" | "stderr", LuaStream> = {
-    stdin: new LuaFile(0),
+    stdin: new LuaFile(0, { isStandard: true }),
     stdout: new OutputStream(output),
     stderr: new OutputStream(stderrOutput),
   };
@@ -236,7 +282,7 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
     type,
     tmpfile: (state) =>
       attempt(state, undefined, () => {
-        pushObject<LuaStream>(state, LuaFile.openTemporary(), FILE);
+        pushFile(state, LuaFile.openTemporary());
         return 1;
       }),
     read: (state) => attempt(state, undefined, () => readFormats(state, input, 1)),
@@ -244,23 +290,23 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
     flush: (state) => change(gate, state, standardOutput, () => standardOutput.flush()),
     close: (state) => {
       const file = lua.lua_isnoneornil(state, 1) ? standardOutput : checkFile(state, 1);
-      return change(gate, state, file, () => file.close());
+      return closeFile(gate, state, file);
     },
     lines: (state) => {
       const path = optText(state, 1, undefined);
       if (path === undefined) return pushLines(state, input, false);
-      return pushLines(state, openOrRaise(state, path, "r", true), true);
+      return pushLines(state, openOrRaise(state, path, "r"), true);
     },
     input: (state) => {
       input = choose(state, input, "r");
-      pushObject(state, input, FILE);
+      pushFile(state, input);
       return 1;
     },
     output: (state) => {
       const perform = (taken?: () => void) => {
         standardOutput = choose(state, standardOutput, "w");
         taken?.();
-        pushObject(state, standardOutput, FILE);
+        pushFile(state, standardOutput);
         return 1;
       };
       // Only with a path it opens a file, and truncates it.
@@ -268,7 +314,7 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
     },
   });
   for (const [name, file] of Object.entries(files)) {
-    pushObject(L, file, FILE);
+    pushFile(L, file);
     lua.lua_setfield(L, -2, toBytes(name));
   }
   setLibrary(L, "io");
@@ -278,14 +324,14 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
 function choose(L: LuaState, current: LuaStream, mode: string): LuaStream {
   if (lua.lua_isnoneornil(L, 1)) return current;
   const path = toText(L, 1);
-  return path === undefined ? checkFile(L, 1) : openOrRaise(L, path, mode, false);
+  return path === undefined ? checkFile(L, 1) : openOrRaise(L, path, mode);
 }
 
-function openOrRaise(L: LuaState, path: string, mode: string, asArgument: boolean): LuaStream {
+function openOrRaise(L: LuaState, path: string, mode: string): LuaStream {
   try {
     return LuaFile.open(Buffer.from(path, "latin1"), mode);
   } catch (error) {
     const message = `${path}: ${systemErrorText(error)}`;
-    return asArgument ? argumentError(L, 1, message) : raise(L, message);
+    return argumentError(L, 1, message);
   }
 }

@@ -1,17 +1,18 @@
 /** Loading code: from strings, functions and files. */
 import { readFileSync } from "node:fs";
 import {
-  fromBytes,
   type LuaFunction,
   type LuaState,
   lauxlib,
   lua,
   optText,
   pushText,
-  raise,
   toBytes,
   toText,
 } from "../lua.ts";
+import { spend } from "./budget.ts";
+import { setLoadedEnvironment } from "./environment.ts";
+import { Pieces } from "./pieces.ts";
 import { systemErrorText } from "./system-error.ts";
 
 /** Pushes the chunk as a function; on a mistake, its message. Returns Lua's status. */
@@ -20,11 +21,23 @@ export function loadChunk(L: LuaState, code: string, name: string): number {
     pushText(L, `${name.slice(1)}: precompiled code cannot be loaded, only source`);
     return 1;
   }
-  const bytes = toBytes(code);
-  return lauxlib.luaL_loadbufferx(L, bytes, bytes.length, toBytes(name), toBytes("t"));
+  let position = 0;
+  // Piece by piece, so that a long one does not hold up everything else.
+  const read = (state: LuaState) => {
+    if (position >= code.length) return null;
+    const piece = code.slice(position, position + READ_BYTES);
+    position += READ_BYTES;
+    spend(state, piece.length * COMPILED);
+    return toBytes(piece);
+  };
+  return lua.lua_load(L, read, undefined, toBytes(name), toBytes("t"));
 }
 
-/** As loadChunk, of a file; a first line that begins with `#` is skipped. */
+const READ_BYTES = 4096;
+/** In instructions: a byte that is compiled. */
+const COMPILED = 4;
+
+/** As loadChunk, of a file; a byte order mark and a first line that begins with `#` are skipped. */
 export function loadFile(L: LuaState, path: string): number {
   let code: string;
   try {
@@ -33,7 +46,7 @@ export function loadFile(L: LuaState, path: string): number {
     pushText(L, `cannot open ${path}: ${systemErrorText(error)}`);
     return 1;
   }
-  return loadChunk(L, code.replace(/^#[^\n]*/, ""), `@${path}`);
+  return loadChunk(L, code.replace(/^\xef\xbb\xbf/, "").replace(/^#[^\n]*/, ""), `@${path}`);
 }
 
 function finishLoad(L: LuaState, status: number, environment: number): number {
@@ -42,7 +55,8 @@ function finishLoad(L: LuaState, status: number, environment: number): number {
     lua.lua_insert(L, -2);
     return 2;
   }
-  if (environment !== 0) {
+  if (environment === 0) setLoadedEnvironment(L);
+  else {
     lua.lua_pushvalue(L, environment);
     if (lua.lua_setupvalue(L, -2, 1) === null) lua.lua_pop(L, 1);
   }
@@ -51,24 +65,33 @@ function finishLoad(L: LuaState, status: number, environment: number): number {
 
 function load(L: LuaState): number {
   const environment = lua.lua_type(L, 4) === lua.LUA_TNONE ? 0 : 4;
+  const isWrongMode = !optText(L, 3, "bt").includes("t");
   const code = toText(L, 1);
+  if (isWrongMode) {
+    pushText(L, "attempt to load chunk with wrong mode");
+    return finishLoad(L, lua.LUA_ERRRUN, environment);
+  }
   if (code !== undefined) {
     return finishLoad(L, loadChunk(L, code, optText(L, 2, code)), environment);
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
   const name = optText(L, 2, "=(load)");
-  let parts = "";
+  const parts = new Pieces();
   for (;;) {
+    spend(L, 4);
     lua.lua_pushvalue(L, 1);
     lua.lua_call(L, 0, 1);
     if (lua.lua_type(L, -1) === lua.LUA_TNIL) break;
-    const part = lua.lua_tolstring(L, -1);
-    if (part === null) return raise(L, "reader function must return a string");
-    if (part.length === 0) break;
-    parts += fromBytes(part);
+    const part = toText(L, -1);
+    if (part === undefined) {
+      pushText(L, "reader function must return a string");
+      return finishLoad(L, lua.LUA_ERRRUN, environment);
+    }
+    if (part === "") break;
+    parts.add(part);
     lua.lua_pop(L, 1);
   }
-  return finishLoad(L, loadChunk(L, parts, name), environment);
+  return finishLoad(L, loadChunk(L, parts.toString(), name), environment);
 }
 
 function loadfile(L: LuaState): number {

@@ -46,7 +46,12 @@ function log(L: LuaState): number {
 function modf(L: LuaState): number {
   const x = lauxlib.luaL_checknumber(L, 1);
   lua.lua_pushnumber(L, Math.trunc(x));
-  lua.lua_pushnumber(L, Number.isFinite(x) ? x - Math.trunc(x) : 0 * Math.sign(x));
+  // With the number's sign, also if it is 0.
+  const fraction = Number.isFinite(x) ? Math.abs(x - Math.trunc(x)) : x - x || 0;
+  lua.lua_pushnumber(
+    L,
+    Number.isNaN(x) ? x : x < 0 || Object.is(x, -0) ? -Math.abs(fraction || 0) : fraction || 0,
+  );
   return 2;
 }
 
@@ -100,8 +105,8 @@ export function openMath(L: LuaState): void {
         .concat(Object.entries({ sin, sinh, sqrt, tan, tanh }))
         .map(([name, fn]) => [name, unary(fn)]),
     ),
-    deg: unary((x) => (x * 180) / PI),
-    rad: unary((x) => (x * PI) / 180),
+    deg: unary((x) => x * (180 / PI)),
+    rad: unary((x) => x * (PI / 180)),
     pow: binary(pow),
     atan2: binary(atan2),
     fmod: binary((x, y) => x % y),

@@ -11,7 +11,10 @@ const texts = new Map<string, (args: unknown[]) => Message>([
   ["attempt to yield across a JS-call boundary", yieldAcross],
   ["attempt to yield from outside a coroutine", yieldAcross],
   ["JS stack overflow", () => [to_luastring("stack overflow"), []]],
-  ["%s near %s", ([message, token]) => [to_luastring("%s near %s"), [message, quoted(token)]]],
+  [
+    "%s near %s",
+    ([message, token]) => [to_luastring("%s near %s"), [short(message), quoted(token)]],
+  ],
   ["%s expected", ([token]) => [to_luastring("%s expected"), [quoted(token)]]],
 ]);
 
@@ -34,6 +37,11 @@ function wrongType([operation, type, name]: unknown[]): Message {
 
 function yieldAcross(): Message {
   return [to_luastring("attempt to yield across C-call boundary"), []];
+}
+
+/** Without the line where a long string began. */
+function short(message: unknown): Buffer {
+  return Buffer.from(text(message).replace(/ \(starting at line \d+\)$/, ""), "latin1");
 }
 
 /** `<eof>` and `<name>` in quotes. */

@@ -10,10 +10,13 @@ export function formatG(value: number, precision: number, keepZeros = false): st
     .toExponential(digits - 1)
     .split("e");
   const exponent = Number(exponentDigits);
-  if (exponent < -4 || exponent >= digits)
-    return minus + (keepZeros ? mantissa : trim(mantissa)) + exponentText(exponent);
+  if (exponent < -4 || exponent >= digits) {
+    const kept = mantissa.includes(".") ? mantissa : `${mantissa}.`;
+    return minus + (keepZeros ? kept : trim(mantissa)) + exponentText(exponent);
+  }
   const fixed = formatF(Math.abs(value), Math.min(digits - 1 - exponent, 100));
-  return minus + (keepZeros ? fixed : trim(fixed));
+  if (keepZeros) return minus + (fixed.includes(".") ? fixed : `${fixed}.`);
+  return minus + trim(fixed);
 }
 
 /** C's `%.<precision>e`. */
@@ -38,19 +41,28 @@ export function formatF(value: number, precision: number): string {
   return minus + magnitude.toFixed(precision);
 }
 
-/** C's `%a`. */
-export function formatA(value: number): string {
+/** C's `%a`, or `%.<precision>a`; with flag `#` the point is always there. */
+export function formatA(value: number, precision?: number, keepPoint = false): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
   const view = new DataView(new ArrayBuffer(8));
   view.setFloat64(0, value);
   const bits = view.getBigUint64(0);
   const biased = Number((bits >> 52n) & 0x7ffn);
-  const fraction = (bits & 0xfffffffffffffn).toString(16).padStart(13, "0").replace(/0+$/, "");
-  const exponent = biased === 0 ? (fraction === "" ? 0 : -1022) : biased - 1023;
-  const lead = biased === 0 ? "0" : "1";
+  const exponent = biased === 0 ? (bits << 1n === 0n || value === 0 ? 0 : -1022) : biased - 1023;
+  const all = (bits & 0xfffffffffffffn) | (biased === 0 ? 0n : 1n << 52n);
+  const digits = Math.min(precision ?? 13, 13);
+  // Rounded to so many hexadecimal digits; the leading one may become 2.
+  const dropped = BigInt(4 * (13 - digits));
+  const half = dropped === 0n ? 0n : 1n << (dropped - 1n);
+  const rounded = (all + half) >> dropped;
+  const lead = rounded >> BigInt(4 * digits);
+  const tail = (rounded & ((1n << BigInt(4 * digits)) - 1n)).toString(16).padStart(digits, "0");
+  const kept = digits === 0 ? "" : tail;
+  const fraction = precision === undefined ? kept.replace(/0+$/, "") : kept.padEnd(precision, "0");
   const minus = bits >> 63n ? "-" : "";
-  return `${minus}0x${lead}${fraction === "" ? "" : `.${fraction}`}p${exponent < 0 ? "" : "+"}${exponent}`;
+  const point = fraction !== "" || keepPoint ? "." : "";
+  return `${minus}0x${lead}${point}${fraction}p${exponent < 0 ? "" : "+"}${exponent}`;
 }
 
 function formatSpecial(value: number): string | undefined {
@@ -78,12 +90,24 @@ export function numberToText(value: number): string {
 
 /** The number that `text` is as a whole, blanks around it allowed; undefined where it is none. */
 export function textToNumber(text: string): number | undefined {
-  const body = text.replace(/^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$/g, "");
-  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(body)) return Number(body);
+  const body = trimBlanks(text);
+  // Nothing here may try the same digits again: the text can be as long as it likes.
+  if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(body)) return Number(body);
   const [, minus, digits] = /^([+-]?)(.*)$/s.exec(body) ?? [];
   if (digits === undefined) return undefined;
   const magnitude = hexadecimal(digits) ?? binary(digits) ?? word(digits);
   return magnitude === undefined ? undefined : minus === "-" ? -magnitude : magnitude;
+}
+
+const isBlank = (c: number) => c === 0x20 || (c >= 9 && c <= 13);
+
+/** Without what isspace(3) takes for blanks at either end. */
+export function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
 }
 
 function hexadecimal(digits: string): number | undefined {
@@ -107,7 +131,10 @@ function word(digits: string): number | undefined {
   return name === "nan" ? Number.NaN : undefined;
 }
 
-/** Cuts off the fraction, as LuaJIT does wherever a function wants a whole number. */
+/**
+ * A whole number of 32 bits, as LuaJIT makes it wherever a function wants one: the fraction is
+ * cut off, and what is out of range or no number becomes the lowest.
+ */
 export function truncate(value: number): number {
-  return Number.isNaN(value) ? -2147483648 : Math.trunc(value);
+  return value > -2147483649 && value < 2147483648 ? Math.trunc(value) : -2147483648;
 }

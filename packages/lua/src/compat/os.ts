@@ -1,5 +1,4 @@
 /** The `os` library. */
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, lstatSync, openSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
 import { constants } from "node:os";
@@ -17,10 +16,18 @@ import {
   setLibrary,
   toBytes,
 } from "../lua.ts";
+import { spend } from "./budget.ts";
 import type { EffectGate } from "./effect-gate.ts";
+import { environmentVariable } from "./environment-variables.ts";
+import { truncate } from "./numbers.ts";
 import type { LineOutput } from "./output.ts";
-import { breakDown, strftime } from "./strftime.ts";
+import { Pieces } from "./pieces.ts";
+import { runShell } from "./shell.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
+import type { BrokenDownTime } from "./time/calendar.ts";
+import { type DateFields, localSeconds } from "./time/local-seconds.ts";
+import { strftime } from "./time/strftime.ts";
+import { systemZone } from "./time/system-zone.ts";
 
 /** Runs a file operation and pushes true, or nil, message and error number. */
 export function pushFileResult(
@@ -91,9 +98,8 @@ function execute(gate: EffectGate) {
       return 1;
     }
     return gate(L, (taken) => {
-      const { status, signal, error } = spawnSync("/bin/sh", ["-c", command], {
-        stdio: ["ignore", "inherit", "inherit"],
-      });
+      const streams = { stdin: "ignore", stdout: "inherit" } as const;
+      const { status, signal, error } = runShell(command, streams);
       if (error === undefined) taken?.();
       if (error !== undefined) lua.lua_pushnumber(L, -1);
       else lua.lua_pushnumber(L, signal === null ? (status ?? 0) << 8 : constants.signals[signal]);
@@ -114,7 +120,7 @@ function exit(output: LineOutput) {
 }
 
 function getenv(L: LuaState): number {
-  pushValue(L, process.env[checkText(L, 1)]);
+  pushValue(L, environmentVariable(checkText(L, 1)));
   return 1;
 }
 
@@ -138,21 +144,34 @@ function time(L: LuaState): number {
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
   lua.lua_settop(L, 1);
-  const date = new Date(0);
-  // setFullYear takes years below 100 as they are, which the constructor does not.
-  date.setFullYear(field(L, "year"), field(L, "month") - 1, field(L, "day"));
-  date.setHours(field(L, "hour", 12), field(L, "min", 0), field(L, "sec", 0), 0);
-  const seconds = date.getTime() / 1000;
-  if (Number.isNaN(seconds)) lua.lua_pushnil(L);
+  const fields: DateFields = {
+    second: field(L, "sec", 0),
+    minute: field(L, "min", 0),
+    hour: field(L, "hour", 12),
+    day: field(L, "day"),
+    month: field(L, "month"),
+    year: field(L, "year"),
+    isDst: isDstField(L),
+  };
+  const seconds = localSeconds(systemZone(), fields);
+  // What mktime(3) returns on failure is a second of 1969, too.
+  if (seconds === undefined || seconds === -1) lua.lua_pushnil(L);
   else lua.lua_pushnumber(L, seconds);
   return 1;
+}
+
+function isDstField(L: LuaState): boolean | undefined {
+  const type = lua.lua_getfield(L, 1, toBytes("isdst"));
+  const isDst = lua.lua_toboolean(L, -1);
+  lua.lua_pop(L, 1);
+  return type === lua.LUA_TNIL ? undefined : isDst;
 }
 
 function field(L: LuaState, name: string, otherwise?: number): number {
   lua.lua_getfield(L, 1, toBytes(name));
   const n = lua.lua_tonumberx(L, -1);
   lua.lua_pop(L, 1);
-  if (n !== false) return Math.trunc(n);
+  if (n !== false) return truncate(n);
   if (otherwise !== undefined) return otherwise;
   return raise(L, `field '${name}' missing in date table`);
 }
@@ -162,17 +181,27 @@ function date(L: LuaState): number {
   const seconds = lua.lua_isnoneornil(L, 2)
     ? Math.floor(Date.now() / 1000)
     : Math.trunc(lauxlib.luaL_checknumber(L, 2));
-  if (Math.abs(seconds) > 8.64e12) {
-    lua.lua_pushnil(L);
-    return 1;
-  }
   const utc = text.startsWith("!");
   const format = utc ? text.slice(1) : text;
-  const t = breakDown(seconds, utc);
-  if (!format.startsWith("*t")) {
-    pushText(L, strftime(format, t));
-    return 1;
+  const zone = systemZone();
+  const t = utc ? zone.universal(seconds) : zone.local(seconds);
+  if (t === undefined) lua.lua_pushnil(L);
+  else if (format === "*t") pushDate(L, t);
+  else {
+    spend(L, format.length);
+    const pieces = new Pieces();
+    strftime(format, t, secondsOf, (piece) => pieces.add(piece));
+    pushText(L, pieces.toString());
   }
+  return 1;
+}
+
+/** What mktime(3) makes of it, for `%s`. */
+function secondsOf(time: BrokenDownTime): number {
+  return localSeconds(systemZone(), time) ?? -1;
+}
+
+function pushDate(L: LuaState, t: BrokenDownTime): void {
   lua.lua_newtable(L);
   const fields = {
     sec: t.second,
@@ -189,7 +218,6 @@ function date(L: LuaState): number {
     pushValue(L, value);
     lua.lua_setfield(L, -2, toBytes(name));
   }
-  return 1;
 }
 
 /** There is the C locale only. */

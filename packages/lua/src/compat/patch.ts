@@ -4,20 +4,26 @@
  * from `fengari/src`.
  */
 import "./patch-constants.ts";
+import defs from "fengari/src/defs.js";
 import lapi from "fengari/src/lapi.js";
 import ldebug from "fengari/src/ldebug.js";
 import ldo from "fengari/src/ldo.js";
 import lfunc from "fengari/src/lfunc.js";
+import llex from "fengari/src/llex.js";
 import lobject from "fengari/src/lobject.js";
-import lstring from "fengari/src/lstring.js";
+import lopcodes from "fengari/src/lopcodes.js";
 import ltable from "fengari/src/ltable.js";
+import ltm from "fengari/src/ltm.js";
 import lvm from "fengari/src/lvm.js";
+import type { CallInfo, LuaBytes, LuaState } from "fengari/src/types";
 import { budget } from "./budget.ts";
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
+import { LuaString, latin1 } from "./lua-string.ts";
 import { luajitWording } from "./messages.ts";
 import { numberToText, textToNumber, truncate } from "./numbers.ts";
 import * as table from "./table.ts";
 
+const TOKENS = llex.RESERVED;
 const LUA_TNUMBER = 3;
 const LUA_TNUMFLT = LUA_TNUMBER;
 const HANDLER_SLOTS = 20;
@@ -43,14 +49,14 @@ lvm.luaV_tointeger = lvm.tointeger;
 lobject.luaO_str2num = (bytes, out) => {
   const end = bytes.indexOf(0);
   const length = end === -1 ? bytes.length : end;
-  const n = textToNumber(Buffer.from(bytes.buffer, bytes.byteOffset, length).toString("latin1"));
+  const n = textToNumber(latin1(bytes.subarray(0, length)));
   if (n === undefined) return 0;
   out.setfltvalue(n);
   return length + 1;
 };
-lobject.luaO_tostring = (L, value) => {
+lobject.luaO_tostring = (_L, value) => {
   const text = numberToText(Number(value.value));
-  value.setsvalue(lstring.luaS_bless(L, Uint8Array.from(Buffer.from(text, "latin1"))));
+  value.setsvalue(new LuaString(text, undefined));
 };
 
 // Strings live outside of the heap, which has a limit: `s = s .. s` in a loop would take all
@@ -82,9 +88,46 @@ Object.defineProperty(lfunc.Proto.prototype, "cache", { get: () => null, set: ()
 
 // The texts of errors: scripts match them, and people search for them.
 const { luaO_pushvfstring } = lobject;
-lobject.luaO_pushvfstring = (L, format, args) =>
-  luaO_pushvfstring(L, ...luajitWording(format, args));
+lobject.luaO_pushvfstring = (L, format, args) => {
+  // LuaJIT knows a library function by what the calling code names it, and by nothing else.
+  const isArgument = BAD_ARGUMENT.equals(format);
+  const known = isArgument ? [args[0], calledName(L), args[2]] : args;
+  return luaO_pushvfstring(L, ...luajitWording(format, known));
+};
+const BAD_ARGUMENT = Buffer.from("bad argument #%d to '%s' (%s)");
+
+function calledName(L: LuaState): LuaBytes {
+  const ar = new defs.lua_Debug();
+  if (ldebug.lua_getstack(L, 0, ar) > 0) ldebug.lua_getinfo(L, UNNAMED, ar);
+  return ar.name ?? QUESTION;
+}
+const UNNAMED = Uint8Array.from(Buffer.from("n"));
+const QUESTION = Uint8Array.from(Buffer.from("?"));
+
 lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
+
+// A function that calls another one in `return f()` has left the stack in LuaJIT, also if `f`
+// is a library function; fengari keeps its frame then.
+const CIST_LUA = 2;
+const hasLeft = (ci: CallInfo | null): boolean =>
+  ci !== null &&
+  (ci.callstatus & CIST_LUA) !== 0 &&
+  ci.l_code[ci.l_savedpc - 1]?.opcode === lopcodes.OpCodesI.OP_TAILCALL;
+
+function callerOf(ci: CallInfo): CallInfo | null {
+  let caller = ci.previous;
+  while (caller !== null && hasLeft(caller)) caller = caller.previous;
+  return caller;
+}
+
+ldebug.lua_getstack = (L, level, ar) => {
+  if (level < 0) return 0;
+  let ci: CallInfo | null = L.ci;
+  for (let n = level; n > 0 && ci !== null && ci !== L.base_ci; n--) ci = callerOf(ci);
+  if (ci === null || ci === L.base_ci) return 0;
+  ar.i_ci = ci;
+  return 1;
+};
 
 // Our functions are what C functions are to LuaJIT.
 const { lua_getinfo } = ldebug;
@@ -97,10 +140,37 @@ ldebug.lua_getinfo = (L, what, ar) => {
     ar.source = Uint8Array.from(Buffer.from("=[C]"));
     ar.what = Uint8Array.from(Buffer.from("C"));
   }
+  if (ar.name !== null && ar.i_ci !== null && hasLeft(ar.i_ci.previous)) {
+    ar.name = null;
+    ar.namewhat = new Uint8Array();
+  }
   return status;
+};
+
+// As in Lua 5.1 the length of a table is no metamethod's matter, and two values are compared by
+// a metamethod that both have.
+const { fasttm, luaT_callorderTM, luaT_gettmbyobj } = ltm;
+ltm.fasttm = (L, metatable, event) =>
+  event === ltm.TMS.TM_LEN ? null : fasttm(L, metatable, event);
+ltm.luaT_callorderTM = (L, left, right, event) => {
+  const method = luaT_gettmbyobj(L, left, event);
+  const other = luaT_gettmbyobj(L, right, event);
+  const isOne = method.type === other.type && method.value === other.value;
+  return left.ttnov() === right.ttnov() && isOne ? luaT_callorderTM(L, left, right, event) : null;
+};
+
+// `goto` is a name like others where no label follows it.
+const { luaX_next, luaX_lookahead } = llex;
+llex.luaX_lookahead = (ls) =>
+  ls.lookahead.token === TOKENS.TK_EOS ? luaX_lookahead(ls) : ls.lookahead.token;
+llex.luaX_next = (ls) => {
+  luaX_next(ls);
+  if (ls.t.token !== TOKENS.TK_GOTO || llex.luaX_lookahead(ls) === TOKENS.TK_NAME) return;
+  ls.t.token = TOKENS.TK_NAME;
+  ls.t.seminfo.ts = new LuaString("goto", undefined);
 };
 
 // Called before each instruction of a thread whose hook mask has LUA_MASKCOUNT.
 ldebug.luaG_traceexec = (L) => {
-  if (--budget.left < 0) budget.exhausted(L);
+  if (--budget.left < budget.pauseAt) budget.pause(L);
 };

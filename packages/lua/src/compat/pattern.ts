@@ -2,11 +2,10 @@
  * Lua's patterns, matched by backtracking (Lua 5.1 manual, section 5.4.1). Positions
  * count from 0 here. Pure, but for the steps that are counted.
  */
+import { cut } from "./lua-string.ts";
+import { type Item, PatternError, type PatternItems, patternItems } from "./pattern-items.ts";
 
-/** A pattern that cannot be used. */
-export class PatternError extends Error {
-  override name = "PatternError";
-}
+export { PatternError } from "./pattern-items.ts";
 
 interface Capture {
   start: number;
@@ -18,28 +17,53 @@ const OPEN = -1;
 const POSITION = -2;
 const MAX_CAPTURES = 32;
 const MAX_DEPTH = 200;
+/** So many steps are counted at once. */
+const STEPS = 4096;
 
-const PERCENT = 0x25;
+const code = (c: string) => c.charCodeAt(0);
+const PERCENT = code("%");
+const DOLLAR = code("$");
+const OPENING = code("(");
+const CLOSING = code(")");
+const BRACKET = code("[");
+const STAR = code("*");
+const PLUS = code("+");
+const MINUS = code("-");
+const QUESTION = code("?");
+const BALANCE = code("b");
+const FRONTIER = code("f");
+const ZERO = code("0");
+const NINE = code("9");
 
 export class Matcher {
   readonly #source: string;
   readonly #pattern: string;
-  readonly #step: () => void;
+  readonly #items: PatternItems;
+  readonly #spend: (steps: number) => void;
   #captures: Capture[] = [];
   #depth = 0;
+  #steps = 0;
 
-  /** @param step called for each step; may throw to end an endless match */
-  constructor(source: string, pattern: string, step: () => void) {
+  /** @param spend called for some thousand steps at a time; may throw to end an endless match */
+  constructor(source: string, pattern: string, spend: (steps: number) => void) {
     this.#source = source;
     this.#pattern = pattern;
-    this.#step = step;
+    this.#items = patternItems(pattern);
+    this.#spend = spend;
   }
 
   /** Matches at `start`. @returns the end of the match, or undefined */
   matchAt(start: number, patternStart: number): number | undefined {
-    this.#captures = [];
+    if (this.#captures.length > 0) this.#captures = [];
     this.#depth = 0;
     return this.#match(start, patternStart);
+  }
+
+  /** Counts the steps that have not been counted yet. */
+  finish(): void {
+    const steps = this.#steps;
+    this.#steps = 0;
+    this.#spend(steps);
   }
 
   get captureCount(): number {
@@ -48,7 +72,7 @@ export class Matcher {
 
   /** The text of a match. */
   whole(start: number, end: number): string {
-    return this.#source.slice(start, end);
+    return cut(this.#source, start, end);
   }
 
   /** A capture: its text, or its position counted from 1. Without any, the whole match. */
@@ -60,16 +84,19 @@ export class Matcher {
     }
     if (capture.length === POSITION) return capture.start + 1;
     if (capture.length === OPEN) throw new PatternError("unfinished capture");
-    return this.#source.slice(capture.start, capture.start + capture.length);
+    return cut(this.#source, capture.start, capture.start + capture.length);
+  }
+
+  #count(steps: number): void {
+    this.#steps += steps;
+    if (this.#steps >= STEPS) this.finish();
   }
 
   #match(from: number, patternFrom: number): number | undefined {
     if (++this.#depth > MAX_DEPTH) throw new PatternError("pattern too complex");
-    try {
-      return this.#matchHere(from, patternFrom);
-    } finally {
-      this.#depth--;
-    }
+    const end = this.#matchHere(from, patternFrom);
+    this.#depth--;
+    return end;
   }
 
   #matchHere(from: number, patternFrom: number): number | undefined {
@@ -77,35 +104,35 @@ export class Matcher {
     let s = from;
     let p = patternFrom;
     for (;;) {
-      this.#step();
+      this.#count(1);
       if (p === pattern.length) return s;
-      switch (pattern[p]) {
-        case "(":
-          return pattern[p + 1] === ")"
+      switch (pattern.charCodeAt(p)) {
+        case OPENING:
+          return pattern.charCodeAt(p + 1) === CLOSING
             ? this.#open(s, p + 2, POSITION)
             : this.#open(s, p + 1, OPEN);
-        case ")":
+        case CLOSING:
           return this.#close(s, p + 1);
-        case "$":
+        case DOLLAR:
           if (p + 1 === pattern.length) return s === this.#source.length ? s : undefined;
           break;
-        case "%": {
-          const next = pattern[p + 1];
-          if (next === "b") {
+        case PERCENT: {
+          const next = pattern.charCodeAt(p + 1);
+          if (next === BALANCE) {
             const end = this.#balance(s, p + 2);
             if (end === undefined) return undefined;
             s = end;
             p += 4;
             continue;
           }
-          if (next === "f") {
+          if (next === FRONTIER) {
             const end = this.#frontier(s, p + 2);
             if (end === undefined) return undefined;
             p = end;
             continue;
           }
-          if (next !== undefined && next >= "0" && next <= "9") {
-            const end = this.#backReference(s, next);
+          if (next >= ZERO && next <= NINE) {
+            const end = this.#backReference(s, next - ZERO);
             if (end === undefined) return undefined;
             s = end;
             p += 2;
@@ -114,50 +141,50 @@ export class Matcher {
           break;
         }
       }
-      const end = this.#itemEnd(p);
-      switch (pattern[end]) {
-        case "?": {
-          if (this.#matchesOne(s, p, end)) {
-            const rest = this.#match(s + 1, end + 1);
+      const item = this.#items.at(p);
+      switch (pattern.charCodeAt(item.end)) {
+        case QUESTION: {
+          if (this.#matchesOne(s, item)) {
+            const rest = this.#match(s + 1, item.end + 1);
             if (rest !== undefined) return rest;
           }
-          p = end + 1;
+          p = item.end + 1;
           continue;
         }
-        case "*":
-          return this.#longest(s, p, end, 0);
-        case "+":
-          return this.#longest(s, p, end, 1);
-        case "-":
-          return this.#shortest(s, p, end);
+        case STAR:
+          return this.#longest(s, item, 0);
+        case PLUS:
+          return this.#longest(s, item, 1);
+        case MINUS:
+          return this.#shortest(s, item);
         default:
-          if (!this.#matchesOne(s, p, end)) return undefined;
+          if (!this.#matchesOne(s, item)) return undefined;
           s++;
-          p = end;
+          p = item.end;
       }
     }
   }
 
   /** As many as possible, then fewer. */
-  #longest(s: number, p: number, end: number, least: number): number | undefined {
-    let count = 0;
-    while (this.#matchesOne(s + count, p, end)) {
-      this.#step();
-      count++;
-    }
-    for (; count >= least; count--) {
-      const rest = this.#match(s + count, end + 1);
+  #longest(s: number, item: Item, least: number): number | undefined {
+    let last = s;
+    while (this.#matchesOne(last, item)) last++;
+    this.#count(last - s);
+    for (; last >= s + least; last--) {
+      const rest = this.#match(last, item.end + 1);
       if (rest !== undefined) return rest;
     }
     return undefined;
   }
 
   /** As few as possible, then more. */
-  #shortest(from: number, p: number, end: number): number | undefined {
-    for (let s = from; ; s++) {
-      const rest = this.#match(s, end + 1);
+  #shortest(from: number, item: Item): number | undefined {
+    let s = from;
+    for (;;) {
+      const rest = this.#match(s, item.end + 1);
       if (rest !== undefined) return rest;
-      if (!this.#matchesOne(s, p, end)) return undefined;
+      if (!this.#matchesOne(s, item)) return undefined;
+      s++;
     }
   }
 
@@ -179,13 +206,15 @@ export class Matcher {
   }
 
   #balance(from: number, p: number): number | undefined {
-    const open = this.#pattern[p];
-    const close = this.#pattern[p + 1];
-    if (open === undefined || close === undefined) throw new PatternError("unbalanced pattern");
-    if (this.#source[from] !== open) return undefined;
+    if (p + 1 >= this.#pattern.length) throw new PatternError("unbalanced pattern");
+    const source = this.#source;
+    const open = this.#pattern.charCodeAt(p);
+    const close = this.#pattern.charCodeAt(p + 1);
+    if (source.charCodeAt(from) !== open) return undefined;
     let depth = 1;
-    for (let s = from + 1; s < this.#source.length; s++) {
-      const c = this.#source[s];
+    for (let s = from + 1; s < source.length; s++) {
+      this.#count(1);
+      const c = source.charCodeAt(s);
       // Where both are the same, it closes.
       if (c === close) {
         if (--depth === 0) return s + 1;
@@ -198,105 +227,27 @@ export class Matcher {
 
   /** @returns where the pattern goes on */
   #frontier(s: number, p: number): number | undefined {
-    if (this.#pattern[p] !== "[") throw new PatternError("missing '[' after '%f' in pattern");
-    const end = this.#itemEnd(p);
+    if (this.#pattern.charCodeAt(p) !== BRACKET)
+      throw new PatternError("missing '[' after '%f' in pattern");
+    const { set, end } = this.#items.at(p);
     const before = s === 0 ? 0 : this.#source.charCodeAt(s - 1);
     const here = s === this.#source.length ? 0 : this.#source.charCodeAt(s);
-    const crossing = !this.#inSet(before, p, end - 1) && this.#inSet(here, p, end - 1);
-    return crossing ? end : undefined;
+    return set?.[before] === 0 && set[here] === 1 ? end : undefined;
   }
 
-  #backReference(s: number, digit: string): number | undefined {
-    const capture = this.#captures[Number(digit) - 1];
+  #backReference(s: number, digit: number): number | undefined {
+    const capture = this.#captures[digit - 1];
     if (capture === undefined || capture.length === OPEN)
       throw new PatternError("invalid capture index");
     const length = Math.max(capture.length, 0);
+    this.#count(length);
     const text = this.#source.slice(capture.start, capture.start + length);
     return this.#source.startsWith(text, s) ? s + length : undefined;
   }
 
-  /** The end of the single-character item at `p`. */
-  #itemEnd(p: number): number {
-    const c = this.#pattern[p];
-    if (c === "%") {
-      if (p + 1 >= this.#pattern.length)
-        throw new PatternError("malformed pattern (ends with '%')");
-      return p + 2;
-    }
-    return c === "[" ? this.#setEnd(p) : p + 1;
-  }
-
-  #setEnd(from: number): number {
-    let p = from + 1;
-    if (this.#pattern[p] === "^") p++;
-    // A `]` in the first place stands for itself.
-    do {
-      if (p >= this.#pattern.length) throw new PatternError("malformed pattern (missing ']')");
-      p += this.#pattern[p] === "%" ? 2 : 1;
-    } while (this.#pattern[p] !== "]");
-    return p + 1;
-  }
-
-  #matchesOne(s: number, p: number, end: number): boolean {
+  #matchesOne(s: number, { set, literal }: Item): boolean {
     if (s >= this.#source.length) return false;
     const c = this.#source.charCodeAt(s);
-    switch (this.#pattern[p]) {
-      case ".":
-        return true;
-      case "%":
-        return isClass(c, this.#pattern.charCodeAt(p + 1));
-      case "[":
-        return this.#inSet(c, p, end - 1);
-      default:
-        return this.#pattern.charCodeAt(p) === c;
-    }
+    return set === undefined ? c === literal : set[c] === 1;
   }
-
-  /** @param last where the set's `]` is */
-  #inSet(c: number, from: number, last: number): boolean {
-    const pattern = this.#pattern;
-    const negated = pattern[from + 1] === "^";
-    for (let p = from + (negated ? 2 : 1); p < last; p++) {
-      const code = pattern.charCodeAt(p);
-      if (code === PERCENT) {
-        p++;
-        if (isClass(c, pattern.charCodeAt(p))) return !negated;
-      } else if (pattern[p + 1] === "-" && p + 2 < last) {
-        if (code <= c && c <= pattern.charCodeAt(p + 2)) return !negated;
-        p += 2;
-      } else if (code === c) {
-        return !negated;
-      }
-    }
-    return negated;
-  }
-}
-
-const isLower = (c: number) => c >= 0x61 && c <= 0x7a;
-const isUpper = (c: number) => c >= 0x41 && c <= 0x5a;
-const isAlpha = (c: number) => isLower(c) || isUpper(c);
-const isDigit = (c: number) => c >= 0x30 && c <= 0x39;
-const isAlnum = (c: number) => isAlpha(c) || isDigit(c);
-const isGraph = (c: number) => c > 0x20 && c < 0x7f;
-
-/** By the small letter; the capital one is the complement. */
-const classes: Record<string, (c: number) => boolean> = {
-  a: isAlpha,
-  c: (c) => c < 0x20 || c === 0x7f,
-  d: isDigit,
-  g: isGraph,
-  l: isLower,
-  p: (c) => isGraph(c) && !isAlnum(c),
-  s: (c) => c === 0x20 || (c >= 9 && c <= 13),
-  u: isUpper,
-  w: isAlnum,
-  x: (c) => isDigit(c) || (c >= 0x41 && c <= 0x46) || (c >= 0x61 && c <= 0x66),
-  z: (c) => c === 0,
-};
-
-/** What `%` and a character stand for: a class, or the character itself. */
-function isClass(c: number, letter: number): boolean {
-  const member = isAlpha(letter) ? classes[String.fromCharCode(letter | 0x20)] : undefined;
-  if (member === undefined) return c === letter;
-  return member(c) === isLower(letter);
 }

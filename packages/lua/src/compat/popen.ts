@@ -2,17 +2,17 @@
  * io.popen on synchronous calls: the command runs to its end when it is opened for
  * reading, and when the file is closed if it is opened for writing.
  */
-import { spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, openSync, unlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { LuaFile } from "./file.ts";
+import { runShell } from "./shell.ts";
 
 /** @throws where the shell or a temporary file cannot be had */
 export function popen(command: string, mode: "r" | "w"): LuaFile {
   const fd = openUnlinked();
   if (mode === "w") return new LuaFile(fd, { beforeClose: (file) => feed(command, file) });
-  runShell(command, "ignore", fd);
+  run(command, { stdin: "ignore", stdout: fd });
   return new LuaFile(fd);
 }
 
@@ -21,10 +21,15 @@ function feed(command: string, file: number): void {
   // A descriptor of its own stands at the beginning.
   const fd = openSync(`/proc/self/fd/${file}`, "r");
   try {
-    runShell(command, fd, "inherit");
+    run(command, { stdin: fd, stdout: "inherit" });
   } finally {
     closeSync(fd);
   }
+}
+
+function run(command: string, streams: Parameters<typeof runShell>[1]): void {
+  const { error } = runShell(command, streams);
+  if (error !== undefined) throw error;
 }
 
 /** A file without a name, so that no output is too large for memory. */
@@ -33,9 +38,4 @@ function openUnlinked(): number {
   const fd = openSync(name, "wx+", 0o600);
   unlinkSync(name);
   return fd;
-}
-
-function runShell(command: string, stdin: number | "ignore", stdout: number | "inherit"): void {
-  const { error } = spawnSync("/bin/sh", ["-c", command], { stdio: [stdin, stdout, "inherit"] });
-  if (error !== undefined) throw error;
 }

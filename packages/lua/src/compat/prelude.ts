@@ -58,7 +58,7 @@ function require(name)
     local search = package.loaders[i]
     if not search then
       local extra = ""
-      if name == "ffi" or name:find("^jit%.") or name == "string.buffer" or name == "table.new" then
+      if name == "ffi" or name:find("^jit%.") or name == "string.buffer" then
         extra = "\n\t" .. name .. " is a part of LuaJIT that the script host does not have"
       end
       error("module '" .. name .. "' not found:" .. table.concat(tried) .. extra
@@ -98,9 +98,9 @@ end
 
 -- There is no compiler to steer: the functions do nothing, and say that it is off.
 local function nothing() end
-jit = { version = "LuaJIT 2.1 (interpreted)", version_num = 20100, os = "Linux", arch = "x64",
+jit = { version = "LuaJIT 2.1.1737090214", version_num = 20199, os = "Linux", arch = "x64",
   on = nothing, off = nothing, flush = nothing, attach = nothing, security = nothing,
-  status = function() return false end,
+  status = function() return false end, prngstate = function() return 0 end,
   opt = { start = nothing } }
 loaded.jit, loaded["jit.opt"] = jit, jit.opt
 `;

@@ -11,20 +11,22 @@ import {
   toText,
   typeName,
 } from "../lua.ts";
-import { budget } from "./budget.ts";
+import { spend } from "./budget.ts";
 import { Matcher, PatternError } from "./pattern.ts";
+import { Pieces } from "./pieces.ts";
 
-/** A matcher whose steps count as instructions. */
-function newMatcher(L: LuaState, source: string, pattern: string): Matcher {
-  return new Matcher(source, pattern, () => {
-    if (--budget.left < 0) budget.exhausted(L);
-  });
-}
-
-/** Runs `body`; what is wrong with the pattern becomes an error of the script. */
-function guarded(L: LuaState, body: () => number): number {
+/** Runs `body` with a matcher whose steps count; a bad pattern becomes an error of the script. */
+function matching(
+  L: LuaState,
+  source: string,
+  pattern: string,
+  body: (matcher: Matcher) => number,
+): number {
+  const matcher = new Matcher(source, pattern, (steps) => spend(L, steps));
   try {
-    return body();
+    const results = body(matcher);
+    matcher.finish();
+    return results;
   } catch (error) {
     if (error instanceof PatternError) return raise(L, error.message);
     throw error;
@@ -57,18 +59,27 @@ function startArgument(L: LuaState, index: number, length: number): number {
   return Math.min(Math.max(start, 0), length);
 }
 
+/** V8 finds a long text in the worst case in the time of the product of both lengths. */
+const LONG = 256;
+const COMPARISONS = 4096;
+const BYTES = 64;
+
+function findPlain(L: LuaState, source: string, text: string, start: number): number {
+  if (text.length > LONG) spend(L, ((source.length - start) * text.length) / COMPARISONS);
+  const at = source.indexOf(text, start);
+  spend(L, ((at === -1 ? source.length : at) - start) / BYTES);
+  return at === -1 ? pushNil(L) : pushRange(L, at, at + text.length);
+}
+
 function search(find: boolean): LuaFunction {
-  return (L) =>
-    guarded(L, () => {
-      const source = checkText(L, 1);
-      const pattern = checkText(L, 2);
-      const start = startArgument(L, 3, source.length);
-      if (find && (lua.lua_toboolean(L, 4) || !/[\^$*+?.([%-]/.test(pattern))) {
-        const at = source.indexOf(pattern, start);
-        return at === -1 ? pushNil(L) : pushRange(L, at, at + pattern.length);
-      }
-      const anchored = pattern.startsWith("^");
-      const matcher = newMatcher(L, source, pattern);
+  return (L) => {
+    const source = checkText(L, 1);
+    const pattern = checkText(L, 2);
+    const start = startArgument(L, 3, source.length);
+    if (find && (lua.lua_toboolean(L, 4) || !/[\^$*+?.([%-]/.test(pattern)))
+      return findPlain(L, source, pattern, start);
+    const anchored = pattern.startsWith("^");
+    return matching(L, source, pattern, (matcher) => {
       for (let s = start; s <= source.length; s++) {
         const end = matcher.matchAt(s, anchored ? 1 : 0);
         if (end !== undefined) {
@@ -79,6 +90,7 @@ function search(find: boolean): LuaFunction {
       }
       return pushNil(L);
     });
+  };
 }
 
 function pushNil(L: LuaState): number {
@@ -97,8 +109,7 @@ function gmatch(L: LuaState): number {
   const pattern = checkText(L, 2);
   let position = 0;
   lua.lua_pushcfunction(L, (caller) =>
-    guarded(caller, () => {
-      const matcher = newMatcher(caller, source, pattern);
+    matching(caller, source, pattern, (matcher) => {
       for (let s = position; s <= source.length; s++) {
         const end = matcher.matchAt(s, 0);
         if (end === undefined) continue;
@@ -106,6 +117,7 @@ function gmatch(L: LuaState): number {
         position = end === s ? end + 1 : end;
         return pushCaptures(caller, matcher, s, end, true);
       }
+      position = source.length + 1;
       return 0;
     }),
   );
@@ -113,34 +125,41 @@ function gmatch(L: LuaState): number {
 }
 
 function gsub(L: LuaState): number {
-  return guarded(L, () => {
-    const source = checkText(L, 1);
-    const pattern = checkText(L, 2);
-    const type = lua.lua_type(L, 3);
-    if (type < lua.LUA_TNUMBER || type > lua.LUA_TFUNCTION)
-      argumentError(L, 3, `string/function/table expected, got ${typeName(L, 3)}`);
-    const template = toText(L, 3);
-    const most = lauxlib.luaL_optinteger(L, 4, source.length + 1);
-    const anchored = pattern.startsWith("^");
-    const matcher = newMatcher(L, source, pattern);
-    let result = "";
+  const source = checkText(L, 1);
+  const pattern = checkText(L, 2);
+  const type = lua.lua_type(L, 3);
+  if (type < lua.LUA_TNUMBER || type > lua.LUA_TFUNCTION)
+    argumentError(L, 3, "string/function/table expected");
+  const template = toText(L, 3);
+  const most = lauxlib.luaL_optinteger(L, 4, source.length + 1);
+  const anchored = pattern.startsWith("^");
+  return matching(L, source, pattern, (matcher) => {
+    const result = new Pieces();
     let count = 0;
     let s = 0;
+    /** What comes before is in the result. */
+    let copied = 0;
     while (count < most) {
       const end = matcher.matchAt(s, anchored ? 1 : 0);
       if (end !== undefined) {
         count++;
-        result +=
+        result.add(source.slice(copied, s));
+        copied = end;
+        if (template?.includes("%")) spend(L, template.length / 2);
+        else if (template !== undefined) spend(L, template.length / BYTES);
+        result.add(
           template === undefined
             ? replacement(L, matcher, s, end)
-            : expand(template, matcher, s, end);
+            : expand(template, matcher, s, end),
+        );
       }
       if (end !== undefined && end > s) s = end;
-      else if (s < source.length) result += source[s++];
+      else if (s < source.length) s++;
       else break;
       if (anchored) break;
     }
-    pushText(L, result + source.slice(s));
+    result.add(source.slice(copied));
+    pushText(L, result.toString());
     lua.lua_pushnumber(L, count);
     return 2;
   });

@@ -9,6 +9,7 @@ export const stderrOutput = new LineOutput((text) => writeFully(2, text));
 export class OutputStream implements LuaStream {
   readonly #output: LineOutput;
   readonly isClosed = false;
+  readonly isStandard = true;
   /** A line in the log is nothing that may not be there twice. */
   readonly takesEffect = false;
   readonly bytesWritten = 0;

@@ -1,6 +1,7 @@
 /** The `string` library. */
 import {
   argumentError,
+  checkResults,
   checkText,
   fromBytes,
   type LuaFunction,
@@ -13,7 +14,10 @@ import {
   raise,
   setLibrary,
   toBytes,
+  toText,
 } from "../lua.ts";
+import { callTostring } from "./base.ts";
+import { spend } from "./budget.ts";
 import {
   type Conversion,
   FormatError,
@@ -21,28 +25,46 @@ import {
   formatInteger,
   formatString,
   formatUnsigned,
-  parseFormat,
+  pieceAt,
   quote,
 } from "./format.ts";
 import { MAX_STRING_BYTES } from "./limits.ts";
+import { cut } from "./lua-string.ts";
+import { reserve } from "./memory.ts";
+import { Pieces } from "./pieces.ts";
 import { searchFunctions } from "./search.ts";
 
 function format(L: LuaState): number {
+  const text = checkText(L, 1);
+  const result = new Pieces();
   let argument = 1;
-  let result = "";
-  for (const piece of parse(L, checkText(L, 1)))
-    result += "text" in piece ? piece.text : convert(L, ++argument, piece.conversion);
-  pushText(L, result);
+  let position = 0;
+  while (position < text.length) {
+    spend(L, 2);
+    const piece = parse(L, text, position);
+    position = piece.end;
+    if ("text" in piece) result.add(piece.text);
+    else if (piece.conversion.letter === "q") addQuoted(L, ++argument, result);
+    else result.add(convert(L, ++argument, piece.conversion));
+  }
+  pushText(L, result.toString());
   return 1;
 }
 
-function parse(L: LuaState, text: string): ReturnType<typeof parseFormat> {
+function parse(L: LuaState, text: string, position: number): ReturnType<typeof pieceAt> {
   try {
-    return parseFormat(text);
+    return pieceAt(text, position);
   } catch (error) {
     if (error instanceof FormatError) return raise(L, error.message);
     throw error;
   }
+}
+
+function addQuoted(L: LuaState, argument: number, result: Pieces): void {
+  lauxlib.luaL_checkany(L, argument);
+  const text = shown(L, argument);
+  spend(L, text.length / 4);
+  quote(text, (piece) => result.add(piece));
 }
 
 function convert(L: LuaState, argument: number, conversion: Conversion): string {
@@ -57,22 +79,28 @@ function convert(L: LuaState, argument: number, conversion: Conversion): string 
     case "X":
       return formatUnsigned(lauxlib.luaL_checknumber(L, argument), conversion);
     case "c":
-      return formatString(
-        String.fromCharCode(lauxlib.luaL_checkinteger(L, argument) & 0xff),
-        conversion,
-      );
-    case "q":
-      return quote(checkText(L, argument));
+      return formatString(String.fromCharCode(lauxlib.luaL_checkinteger(L, argument) & 0xff), {
+        ...conversion,
+        precision: undefined,
+      });
     case "p":
       return formatString(pointer(L, argument), conversion);
     case "s": {
-      const text = fromBytes(lauxlib.luaL_tolstring(L, argument));
-      lua.lua_pop(L, 1);
+      const text = shown(L, argument);
       return formatString(text, conversion);
     }
     default:
       return formatFloat(lauxlib.luaL_checknumber(L, argument), conversion);
   }
+}
+
+/** As `tostring` shows it. */
+function shown(L: LuaState, argument: number): string {
+  if (!callTostring(L, argument)) lauxlib.luaL_tolstring(L, argument);
+  // What `__tostring` has given may be no string either.
+  const text = toText(L, -1) ?? fromBytes(lauxlib.luaL_tolstring(L, -1));
+  lua.lua_pop(L, 1);
+  return text;
 }
 
 function pointer(L: LuaState, argument: number): string {
@@ -99,40 +127,54 @@ function position(L: LuaState, index: number, otherwise: number, length: number)
 
 function sub(L: LuaState): number {
   const text = checkText(L, 1);
+  lauxlib.luaL_checkinteger(L, 2);
   const start = Math.max(position(L, 2, 1, text.length), 1);
   const end = position(L, 3, -1, text.length);
-  pushText(L, text.slice(start - 1, Math.max(end, start - 1)));
+  pushText(L, cut(text, start - 1, Math.max(end, start - 1)));
   return 1;
 }
 
 function byte(L: LuaState): number {
   const text = checkText(L, 1);
-  const first = position(L, 2, 1, text.length);
-  const last = position(L, 3, first, text.length);
-  const bytes = Buffer.from(text.slice(Math.max(first, 1) - 1, Math.max(last, 0)), "latin1");
-  if (!lua.lua_checkstack(L, bytes.length)) return raise(L, "string slice too long");
-  for (const code of bytes) lua.lua_pushnumber(L, code);
-  return bytes.length;
+  const first = Math.max(position(L, 2, 1, text.length), 1);
+  const last = Math.min(position(L, 3, first, text.length), text.length);
+  const count = Math.max(last - first + 1, 0);
+  if (!checkResults(L, count)) return raise(L, "string slice too long");
+  for (let i = first; i <= last; i++) lua.lua_pushnumber(L, text.charCodeAt(i - 1));
+  return count;
 }
 
 function rep(L: LuaState): number {
   const text = checkText(L, 1);
   const count = Math.max(lauxlib.luaL_checkinteger(L, 2), 0);
   const separator = optText(L, 3, "");
-  if (count * (text.length + separator.length) > MAX_STRING_BYTES)
-    return raise(L, "resulting string too large");
+  const length = count * (text.length + separator.length);
+  if (length > MAX_STRING_BYTES) return raise(L, "resulting string too large");
+  reserve(length);
   const repeated = (text + separator).repeat(count);
   pushText(L, count === 0 ? "" : repeated.slice(0, repeated.length - separator.length));
   return 1;
 }
 
-/** ASCII only, as in the C locale. */
-function mapped(fn: (text: string) => string): LuaFunction {
+/** A function of each byte. */
+function mapped(fn: (bytes: Buffer) => void): LuaFunction {
   return (L) => {
-    pushText(L, fn(checkText(L, 1)));
+    const text = checkText(L, 1);
+    reserve(text.length);
+    const bytes = Buffer.from(text, "latin1");
+    fn(bytes);
+    pushText(L, bytes.toString("latin1"));
     return 1;
   };
 }
+
+/** ASCII only, as in the C locale. */
+const shiftCase = (first: number, shift: number) => (bytes: Buffer) => {
+  for (let i = 0; i < bytes.length; i++) {
+    const c = bytes[i] ?? 0;
+    if (c >= first && c < first + 26) bytes[i] = c + shift;
+  }
+};
 
 function len(L: LuaState): number {
   lua.lua_pushnumber(L, checkText(L, 1).length);
@@ -141,6 +183,7 @@ function len(L: LuaState): number {
 
 function dump(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
+  if (lua.lua_iscfunction(L, 1)) return raise(L, "unable to dump given function");
   return raise(L, "string.dump is not available: there is no precompiled code");
 }
 
@@ -151,11 +194,11 @@ export function openString(L: LuaState): void {
     dump,
     format,
     len,
-    lower: mapped((text) => text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())),
+    lower: mapped(shiftCase(0x41, 0x20)),
     rep,
-    reverse: mapped((text) => Buffer.from(text, "latin1").reverse().toString("latin1")),
+    reverse: mapped((bytes) => bytes.reverse()),
     sub,
-    upper: mapped((text) => text.replace(/[a-z]+/g, (letters) => letters.toUpperCase())),
+    upper: mapped(shiftCase(0x61, -0x20)),
     ...searchFunctions,
   });
   // What makes ("x"):rep(3) work.

@@ -8,9 +8,13 @@ import {
   pushText,
   raise,
   setLibrary,
+  toBytes,
   toText,
   typeName,
 } from "../lua.ts";
+import { spend } from "./budget.ts";
+import { Pieces } from "./pieces.ts";
+import { clearTable, insertInRow, removeFromRow, type Table } from "./table.ts";
 
 function checkTable(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
@@ -22,18 +26,25 @@ function concat(L: LuaState): number {
   const separator = optText(L, 2, "");
   const first = lauxlib.luaL_optinteger(L, 3, 1);
   const last = lauxlib.luaL_optinteger(L, 4, length);
-  const parts: string[] = [];
+  const pieces = new Pieces();
   for (let i = first; i <= last; i++) {
+    spend(L, 1);
     lua.lua_rawgeti(L, 1, i);
     const text = toText(L, -1);
     if (text === undefined)
       return raise(L, `invalid value (${typeName(L, -1)}) at index ${i} in table for 'concat'`);
-    parts.push(text);
+    pieces.add(text);
+    if (i < last) pieces.add(separator);
     lua.lua_pop(L, 1);
   }
-  pushText(L, parts.join(separator));
+  pushText(L, pieces.toString());
   return 1;
 }
+
+/** How many elements are moved at once in the time of an instruction. */
+const MOVED = 64;
+/** In instructions: an element that is moved by itself. */
+const COPIED = 6;
 
 /** A position beyond the end is fine, as in Lua 5.1. */
 function insert(L: LuaState): number {
@@ -45,7 +56,17 @@ function insert(L: LuaState): number {
   }
   if (arguments_ !== 3) return raise(L, "wrong number of arguments to 'insert'");
   const position = lauxlib.luaL_checkinteger(L, 2);
+  if (position > 0 && position < end) {
+    // The last place first, where the table may have to grow.
+    lua.lua_pushvalue(L, 3);
+    lua.lua_rawseti(L, 1, end);
+    if (insertInRow(tableAt(L, 1), position, end)) {
+      spend(L, (end - position) / MOVED);
+      return 0;
+    }
+  }
   for (let i = end; i > position; i--) {
+    spend(L, COPIED);
     lua.lua_rawgeti(L, 1, i - 1);
     lua.lua_rawseti(L, 1, i);
   }
@@ -58,13 +79,22 @@ function remove(L: LuaState): number {
   const position = lauxlib.luaL_optinteger(L, 2, length);
   if (position < 1 || position > length) return 0;
   lua.lua_rawgeti(L, 1, position);
+  if (removeFromRow(tableAt(L, 1), position, length)) {
+    spend(L, (length - position) / MOVED);
+    return 1;
+  }
   for (let i = position; i < length; i++) {
+    spend(L, COPIED);
     lua.lua_rawgeti(L, 1, i + 1);
     lua.lua_rawseti(L, 1, i);
   }
   lua.lua_pushnil(L);
   lua.lua_rawseti(L, 1, length);
   return 1;
+}
+
+function tableAt(L: LuaState, index: number): Table {
+  return lua.lua_topointer(L, index) as Table;
 }
 
 /** Quicksort as in Lua 5.1: it bears with order functions that contradict themselves. */
@@ -88,6 +118,7 @@ function set2(L: LuaState, i: number, j: number): void {
 
 /** Whether the value at `a` of the stack belongs before the one at `b`. */
 function before(L: LuaState, a: number, b: number): boolean {
+  spend(L, 4);
   if (lua.lua_type(L, 2) === lua.LUA_TNIL) return Boolean(lua.lua_compare(L, a, b, lua.LUA_OPLT));
   const left = lua.lua_absindex(L, a);
   const right = lua.lua_absindex(L, b);
@@ -170,6 +201,7 @@ export function highestKey(L: LuaState, index: number): number {
   const table = lua.lua_absindex(L, index);
   lua.lua_pushnil(L);
   while (lua.lua_next(L, table)) {
+    spend(L, 2);
     lua.lua_pop(L, 1);
     if (lua.lua_type(L, -1) === lua.LUA_TNUMBER)
       highest = Math.max(highest, lua.lua_tonumber(L, -1));
@@ -187,6 +219,7 @@ function foreach(L: LuaState): number {
   lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
   lua.lua_pushnil(L);
   while (lua.lua_next(L, 1)) {
+    spend(L, 4);
     lua.lua_pushvalue(L, 2);
     lua.lua_pushvalue(L, -3);
     lua.lua_pushvalue(L, -3);
@@ -201,6 +234,7 @@ function foreachi(L: LuaState): number {
   const length = checkTable(L);
   lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
   for (let i = 1; i <= length; i++) {
+    spend(L, 4);
     lua.lua_pushvalue(L, 2);
     lua.lua_pushnumber(L, i);
     lua.lua_rawgeti(L, 1, i);
@@ -222,11 +256,40 @@ function move(L: LuaState): number {
   const upwards = to > last || to <= first || target !== 1;
   for (let n = 0; n < count; n++) {
     const i = upwards ? n : count - 1 - n;
+    spend(L, COPIED);
     lua.lua_rawgeti(L, 1, first + i);
     lua.lua_rawseti(L, target, to + i);
   }
   lua.lua_pushvalue(L, target);
   return 1;
+}
+
+/** Room for elements is made when they come. */
+function newTable(L: LuaState): number {
+  lauxlib.luaL_checkinteger(L, 1);
+  lauxlib.luaL_checkinteger(L, 2);
+  lua.lua_newtable(L);
+  return 1;
+}
+
+function clear(L: LuaState): number {
+  lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
+  clearTable(tableAt(L, 1));
+  return 0;
+}
+
+/** What `require` gives for the extensions of LuaJIT. */
+export function preloadExtensions(L: LuaState): void {
+  lua.lua_getglobal(L, toBytes("package"));
+  lua.lua_getfield(L, -1, toBytes("preload"));
+  for (const [name, extension] of Object.entries({ "table.new": newTable, "table.clear": clear })) {
+    lua.lua_pushcfunction(L, (state) => {
+      lua.lua_pushcfunction(state, extension);
+      return 1;
+    });
+    lua.lua_setfield(L, -2, toBytes(name));
+  }
+  lua.lua_pop(L, 2);
 }
 
 export function openTable(L: LuaState): void {

@@ -8,6 +8,7 @@ import ldebug from "fengari/src/ldebug.js";
 import lobject from "fengari/src/lobject.js";
 import lstring from "fengari/src/lstring.js";
 import type { LuaState, TString, TValue } from "fengari/src/types";
+import { budget } from "./budget.ts";
 
 const LUA_TNIL = 0;
 const LUA_TLIGHTUSERDATA = 2;
@@ -130,7 +131,9 @@ function setMapped(t: Table, mapKey: unknown, key: TValue, value: TValue): void 
 }
 
 function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
-  if (t.entries.length >= t.capacity) {
+  // What is appended to a full array part comes after it, and before all names.
+  const isNext = t.arraySize > 2 && t.array.length === t.arraySize && key.value === t.arraySize;
+  if (t.entries.length >= t.capacity || isNext) {
     rearrange(t, key);
     if (key.ttnov() === LUA_TNUMBER && isIndex(key.value as number, t.arraySize)) {
       setNumber(t, key.value as number, value);
@@ -234,13 +237,43 @@ function border(t: Table, low: number, high: number): number {
   return from;
 }
 
+export function clearTable(t: Table): void {
+  t.array = [];
+  t.strong = new Map();
+  t.entries = [];
+}
+
+/** Whether the keys 1 to `last`, and none above, are in the array part. */
+function isRow(t: Table, last: number): boolean {
+  return t.array.length === last + 1 && last < t.arraySize;
+}
+
+/** Moves the last value to `position`, and those from there on up by one; false if it cannot. */
+export function insertInRow(t: Table, position: number, last: number): boolean {
+  if (!isRow(t, last)) return false;
+  t.array.splice(position, 0, t.array.pop());
+  return true;
+}
+
+/** Takes a value away, and moves those above it down by one; false if it cannot. */
+export function removeFromRow(t: Table, position: number, last: number): boolean {
+  if (!isRow(t, last)) return false;
+  t.array.splice(position, 1);
+  return true;
+}
+
 /** Replaces the key at `index` of the stack by the next one and puts its value above. */
 export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   const key = L.stack[index];
   const position = key === undefined ? 0 : positionAfter(L, t, key);
+  // What is skipped takes time: a table that is emptied from its beginning, for example.
+  const skipped = (to: number) => {
+    budget.left -= Math.max(to - position, 0) / SKIPPED;
+  };
   for (let n = position; n < t.array.length; n++) {
     const value = t.array[n];
     if (value === undefined || value.ttisnil()) continue;
+    skipped(n);
     lobject.setobj2s(L, index, new lobject.TValue(LUA_TNUMFLT, n));
     lobject.setobj2s(L, index + 1, value);
     return true;
@@ -248,12 +281,17 @@ export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   for (let n = Math.max(position - t.arraySize, 0); n < t.entries.length; n++) {
     const entry = t.entries[n];
     if (entry === undefined || entry.value.ttisnil()) continue;
+    skipped(t.arraySize + n);
     lobject.setobj2s(L, index, entry.key);
     lobject.setobj2s(L, index + 1, entry.value);
     return true;
   }
+  skipped(t.arraySize + t.entries.length);
   return false;
 }
+
+/** How many empty places are skipped in the time of an instruction. */
+const SKIPPED = 16;
 
 /** Positions count through the array part, then through the entries. */
 function positionAfter(L: LuaState, t: Table, key: TValue): number {

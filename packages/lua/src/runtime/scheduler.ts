@@ -6,8 +6,10 @@
  * wait; whatever resumes the thread removes it, so that a late result finds none.
  */
 import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
-import { budget, raiseInVm } from "../compat/budget.ts";
+import { budget } from "../compat/budget.ts";
 import type { CoroutineWatcher } from "../compat/index.ts";
+import { checkMemory } from "../compat/memory.ts";
+import { raiseInVm } from "../compat/raise-in-vm.ts";
 import {
   fromBytes,
   type LuaState,
@@ -20,7 +22,11 @@ import {
   typeName,
 } from "../lua.ts";
 import type { Effects } from "./effects.ts";
+import { RunClock } from "./run-clock.ts";
 import { type ScriptFailure, Task } from "./task.ts";
+
+/** Time and memory are looked at each time so many instructions have run. */
+const PAUSE_EVERY = 4096;
 
 /** A coroutine that no task stands for. */
 export const A_COROUTINE = bytesOfText("a coroutine");
@@ -54,6 +60,8 @@ export class Scheduler implements CoroutineWatcher {
   #main: LuaState | undefined;
   /** What the first instruction beyond the budget raised. */
   #exhaustion: string | undefined;
+  #clock: RunClock | undefined;
+  #startMs = 0;
 
   constructor(options: SchedulerOptions) {
     this.#options = options;
@@ -208,19 +216,37 @@ export class Scheduler implements CoroutineWatcher {
   /** Runs Lua code within the budget. */
   #measured(description: ByteString, run: () => number): number {
     this.#exhaustion = undefined;
+    this.#clock = undefined;
+    this.#startMs = performance.now();
     budget.left = this.#options.instructions;
-    budget.exhausted = (L) => this.#exhausted(L, description);
+    budget.pauseAt = Math.max(budget.left - PAUSE_EVERY, 0);
+    budget.pause = (L) => this.#pause(L, description);
     try {
       return run();
     } finally {
       budget.left = Number.POSITIVE_INFINITY;
+      budget.pauseAt = 0;
     }
   }
 
+  /** Looks at what the code has used up: instructions, time and memory. */
+  #pause(L: LuaState, description: ByteString): void {
+    if (budget.left < 0)
+      this.#exhausted(L, description, `ran ${this.#options.instructions} instructions`);
+    this.#clock ??= new RunClock(this.#startMs);
+    const seconds = this.#clock.secondsIfTooLong();
+    if (seconds !== undefined) {
+      budget.left = -1;
+      this.#exhausted(L, description, `ran ${seconds} seconds`);
+    }
+    budget.pauseAt = Math.max(budget.left - PAUSE_EVERY, 0);
+    checkMemory();
+  }
+
   /** Raises the same error at each further instruction, so that no `pcall` holds it up. */
-  #exhausted(L: LuaState, description: ByteString): never {
+  #exhausted(L: LuaState, description: ByteString, whatItDid: string): never {
     this.#exhaustion ??=
-      `${position(L)}${latin1Of(description)} ran ${this.#options.instructions} instructions ` +
+      `${position(L)}${latin1Of(description)} ${whatItDid} ` +
       "without waiting for anything: stopped";
     return raiseInVm(L, toBytes(this.#exhaustion));
   }

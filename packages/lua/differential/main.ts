@@ -1,0 +1,56 @@
+/**
+ * `npm run fuzz -- lua SECONDS [SEED]`: random expressions in LuaJIT and here. `zones [TIMES]`:
+ * local time in every zone of the system. LUAJIT may name the interpreter.
+ */
+import { compareCases } from "./compare.ts";
+import { compareZones, systemZones } from "./zones.ts";
+
+const CASES = 2000;
+
+const [what = "60", second] = process.argv.slice(2);
+if (what === "zones") zones(Number(second ?? 1000));
+else expressions(Number(what), Number(second ?? 1));
+
+function expressions(seconds: number, firstSeed: number): void {
+  const end = performance.now() + seconds * 1000;
+  const kinds = new Map<string, { count: number; differing: number; examples: string[] }>();
+  let seed = firstSeed;
+  do {
+    for (const { kind, line, luajit, ours } of compareCases(CASES, seed)) {
+      const tally = kinds.get(kind) ?? { count: 0, differing: 0, examples: [] };
+      kinds.set(kind, tally);
+      tally.count++;
+      if (luajit === ours) continue;
+      tally.differing++;
+      if (tally.examples.length < 5)
+        tally.examples.push(`${line}\n    LuaJIT ${luajit}\n    ours   ${ours}`);
+    }
+    seed++;
+  } while (performance.now() < end);
+  let count = 0;
+  let differing = 0;
+  for (const [kind, tally] of kinds) {
+    count += tally.count;
+    differing += tally.differing;
+    console.log(`${kind}: ${tally.count - tally.differing} of ${tally.count} are the same`);
+    for (const example of tally.examples) console.log(`  ${example}`);
+  }
+  const percent = (100 * (count - differing)) / count;
+  console.log(
+    `seeds ${firstSeed} to ${seed - 1}: ${percent.toFixed(2)} % of ${count} are the same`,
+  );
+}
+
+function zones(times: number): void {
+  const all = systemZones();
+  let differing = 0;
+  for (let i = 0; i < all.length; i += 50)
+    for (const difference of compareZones(all.slice(i, i + 50), times, i)) {
+      differing++;
+      console.log(difference);
+    }
+  console.log(
+    `${all.length - differing} of ${all.length} zones are the same at ${times} times each`,
+  );
+  if (differing > 0) process.exitCode = 1;
+}

@@ -1,0 +1,49 @@
+/** The same Lua code in LuaJIT and here: what it prints. */
+import { spawnSync } from "node:child_process";
+import { LineOutput, newState } from "../src/compat/index.ts";
+import { loadFile } from "../src/compat/load.ts";
+import { fromBytes, type LuaFunction, lua, toBytes } from "../src/lua.ts";
+
+/** What the program prints with LuaJIT, which LUAJIT may name. @throws if it fails */
+export function printedByLuajit(program: string, ...args: string[]): string {
+  const { stdout, stderr, status, error } = spawnSync(
+    process.env["LUAJIT"] ?? "luajit",
+    [program, ...args],
+    { encoding: "latin1", maxBuffer: 1024 ** 3, timeout: 300_000 },
+  );
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error(`luajit ${program}: exit status ${status}: ${stderr}`);
+  return stdout;
+}
+
+/** The same in a new state in this process. @param globals further functions */
+export function printedByUs(
+  program: string,
+  args: string[],
+  globals: Record<string, LuaFunction> = {},
+): string {
+  const printed: string[] = [];
+  const L = newState({ output: new LineOutput((text) => printed.push(text)) });
+  lua.lua_newtable(L);
+  for (const [i, arg] of args.entries()) {
+    lua.lua_pushstring(L, toBytes(arg));
+    lua.lua_rawseti(L, -2, i + 1);
+  }
+  lua.lua_setglobal(L, toBytes("arg"));
+  for (const [name, fn] of Object.entries(globals)) {
+    lua.lua_pushcfunction(L, fn);
+    lua.lua_setglobal(L, toBytes(name));
+  }
+  if (loadFile(L, program) !== lua.LUA_OK || lua.lua_pcall(L, 0, 0, 0) !== lua.LUA_OK)
+    throw new Error(fromBytes(lua.lua_tolstring(L, -1) ?? new Uint8Array()));
+  return printed.join("");
+}
+
+/** Numbers from 0 to 1, the same each time: a failure must come again. */
+export function sequence(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

@@ -1,0 +1,111 @@
+/** From a date and a time of day to seconds, as mktime(3) of the C library. Pure. */
+
+import type { BrokenDownTime } from "./calendar.ts";
+import { DAY, daysBeforeMonth, daysToYear, modulo } from "./calendar.ts";
+import type { Zone } from "./zone.ts";
+
+/** Any whole numbers: a month 14 is February of the year after. */
+export interface DateFields {
+  year: number;
+  /** Counts from 1. */
+  month: number;
+  day: number;
+  hour: number;
+  minute: number;
+  second: number;
+  /** Undefined leaves it to the zone. */
+  isDst: boolean | undefined;
+}
+
+const MAX_PROBES = 6;
+/** So often a change is looked for where `isDst` does not fit: no period was ever shorter. */
+const STRIDE = 601_200;
+/** How far it is looked for; longer than half of the longest period. */
+const REACH = 457_243_209 / 2 + STRIDE;
+
+/** The C library begins where the last call ended, which decides between two answers. */
+let lastOffset = 0;
+
+/** Undefined for what cannot be expressed. */
+export function localSeconds(zone: Zone, fields: DateFields): number | undefined {
+  const second = Math.min(Math.max(fields.second, 0), 59);
+  const wanted = asIfUniversal({ ...fields, second });
+  let t = wanted + lastOffset;
+  let time = zone.local(t);
+  let previous = t;
+  let beforeThat = t;
+  let previousIsDst = false;
+  for (let probe = 0; ; probe++) {
+    if (time === undefined) return undefined;
+    const next = t + difference(wanted, time);
+    if (next === t) break;
+    // Between two answers, in the hour that is left out in spring.
+    if (t === beforeThat && t !== previous && isPreferred(fields.isDst, previousIsDst, time)) {
+      return found(fields, second, time, t, wanted);
+    }
+    if (probe === MAX_PROBES) return undefined;
+    beforeThat = previous;
+    previous = t;
+    t = next;
+    previousIsDst = time.isDst;
+    time = zone.local(t);
+  }
+  if (fields.isDst !== undefined && fields.isDst !== time.isDst) {
+    const other = neighbour(zone, t, fields.isDst, wanted);
+    // None has it: an hour, as nearly everywhere.
+    t = other ?? t + (fields.isDst ? -3600 : 3600);
+    time = zone.local(t);
+    if (time === undefined) return undefined;
+  }
+  return found(fields, second, time, t, wanted);
+}
+
+function isPreferred(
+  isDst: boolean | undefined,
+  previousIsDst: boolean,
+  time: BrokenDownTime,
+): boolean {
+  return isDst === undefined ? Number(previousIsDst) <= Number(time.isDst) : isDst !== time.isDst;
+}
+
+/** The time with the wanted clock, by the offset that holds at the nearest time with `isDst`. */
+function neighbour(zone: Zone, t: number, isDst: boolean, wanted: number): number | undefined {
+  for (let distance = STRIDE; distance < REACH; distance += STRIDE) {
+    for (const probe of [t - distance, t + distance]) {
+      const time = zone.local(probe);
+      if (time?.isDst === isDst) return probe + difference(wanted, time);
+    }
+  }
+  return undefined;
+}
+
+function found(
+  fields: DateFields,
+  second: number,
+  time: BrokenDownTime,
+  t: number,
+  wanted: number,
+): number {
+  lastOffset = t - wanted;
+  if (fields.second === time.second) return t;
+  const isLeapSecond = second === 0 && time.second === 60;
+  return t + Number(isLeapSecond) - second + fields.second;
+}
+
+/** What the clock has to be put forward by. */
+function difference(wanted: number, time: BrokenDownTime): number {
+  return wanted - asIfUniversal(time);
+}
+
+function asIfUniversal({
+  year,
+  month,
+  day,
+  hour,
+  minute,
+  second,
+}: Omit<DateFields, "isDst">): number {
+  const years = year + Math.floor((month - 1) / 12);
+  const days = daysToYear(years) + daysBeforeMonth(years, modulo(month - 1, 12) + 1) + day - 1;
+  return days * DAY + hour * 3600 + minute * 60 + second;
+}

@@ -1,0 +1,103 @@
+/** Local time by a zone file or by a rule, as the C library finds it. Pure. */
+import { type BrokenDownTime, breakDown } from "./calendar.ts";
+import {
+  type LocalTimeType,
+  localTimeTypeByRule,
+  type PosixRule,
+  parsePosixRule,
+} from "./posix-rule.ts";
+import type { ZoneFile } from "./tzif.ts";
+
+export interface Zone {
+  /** Undefined for a time that C cannot express. */
+  local(seconds: number): BrokenDownTime | undefined;
+  universal(seconds: number): BrokenDownTime | undefined;
+}
+
+const UNIVERSAL: LocalTimeType = { offset: 0, isDst: false, abbreviation: "GMT" };
+
+export function zoneByRule(rule: PosixRule): Zone {
+  return {
+    local: (seconds) => breakDown(seconds, localTimeTypeByRule(rule, seconds)),
+    universal: (seconds) => breakDown(seconds, UNIVERSAL),
+  };
+}
+
+export function zoneByFile(file: ZoneFile): Zone {
+  const footer = file.footer === "" ? undefined : parsePosixRule(file.footer);
+  return {
+    local: (seconds) => breakDownWithLeaps(file, seconds, typeAt(file, footer, seconds)),
+    universal: (seconds) => breakDownWithLeaps(file, seconds, UNIVERSAL),
+  };
+}
+
+function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number): LocalTimeType {
+  const { transitions, types } = file;
+  const [first] = transitions;
+  const last = transitions.at(-1);
+  if (first === undefined || last === undefined || seconds < first.time) {
+    // A file without transitions may be all rule.
+    if (first === undefined && footer !== undefined) return localTimeTypeByRule(footer, seconds);
+    return types.find(({ isDst }) => !isDst) ?? types[0] ?? UNIVERSAL;
+  }
+  if (seconds >= last.time) {
+    if (footer !== undefined) return localTimeTypeByRule(footer, seconds);
+    return types[last.type] ?? UNIVERSAL;
+  }
+  let low = 0;
+  let high = transitions.length - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if ((transitions[middle]?.time ?? 0) <= seconds) low = middle;
+    else high = middle;
+  }
+  return types[transitions[low]?.type ?? 0] ?? UNIVERSAL;
+}
+
+/** Files below `right` count the seconds that were put in. */
+function breakDownWithLeaps(
+  { leapSeconds }: ZoneFile,
+  seconds: number,
+  type: LocalTimeType,
+): BrokenDownTime | undefined {
+  let i = leapSeconds.length - 1;
+  while (i >= 0 && seconds < (leapSeconds[i]?.time ?? 0)) i--;
+  const leap = leapSeconds[i];
+  if (leap === undefined) return breakDown(seconds, type);
+  const time = breakDown(seconds - leap.correction, type);
+  const isWithin = seconds === leap.time && leap.correction > (leapSeconds[i - 1]?.correction ?? 0);
+  return time !== undefined && isWithin ? { ...time, second: time.second + 1 } : time;
+}
+
+/**
+ * The zone of a text such as `CET-1CEST`, which has no days: those of the file
+ * `posixrules`, with the text's names and offsets.
+ */
+export function zoneByRuleFile(file: ZoneFile, rule: PosixRule): Zone {
+  const ofFile = (isDst: boolean) =>
+    file.types[
+      file.transitions.findLast(({ type }) => file.types[type]?.isDst === isDst)?.type ?? -1
+    ]?.offset ?? 0;
+  const shifts = {
+    standard: rule.standard.offset - ofFile(false),
+    daylight: rule.daylight.offset - ofFile(true),
+  };
+  let isDst = false;
+  const transitions = file.transitions.map(({ time, type }) => {
+    const flavor = file.types[type];
+    const shift =
+      flavor?.isInUniversalTime === true
+        ? 0
+        : isDst && flavor?.isInStandardTime === false
+          ? shifts.daylight
+          : shifts.standard;
+    isDst = flavor?.isDst === true;
+    return { time: time - shift, type: Number(isDst) };
+  });
+  const flags = { isInStandardTime: false, isInUniversalTime: false };
+  const types = [
+    { ...rule.standard, ...flags },
+    { ...rule.daylight, ...flags },
+  ];
+  return zoneByFile({ ...file, transitions, types });
+}

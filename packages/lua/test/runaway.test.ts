@@ -1,0 +1,127 @@
+/**
+ * Scripts that go wrong in one library function: the handler fails, or does it in good time.
+ * The host, in which others run, stays. On a real host, with its memory and its watch.
+ */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import type { ScriptHost } from "../src/script-host.ts";
+import { account, handler, TestHosts } from "./host-support.ts";
+
+const STOPPED = /without waiting for anything: stopped$/;
+const NO_MEMORY = /not enough memory/;
+/** Time may run out first, on a busy machine. */
+const EITHER = /not enough memory|stopped$/;
+const TOO_LARGE = /resulting string too large/;
+const OVERFLOW = /stack overflow/;
+
+/** What a handler does, and its error; undefined if it is done well before it is stopped. */
+const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
+  // Strings are not copied whole for a byte of them.
+  ["local s = ('x'):rep(300 * 1024) for i = 1, #s do s:byte(i) s:len() end", undefined],
+  ["local s = ('x'):rep(300 * 1024) for i = 1, #s do s:sub(i, i) end", undefined],
+  [
+    "local s, p = ('x,'):rep(150 * 1024), 0 repeat p = s:find(',', p + 1, true) until not p",
+    undefined,
+  ],
+  [
+    "local s, p = ('x,'):rep(60 * 1024), 1 repeat p = select(2, s:find('^[^,]*,', p)) if p then p = p + 1 end until not p",
+    undefined,
+  ],
+  ["local s = ('x,'):rep(60 * 1024) for w in s:gmatch('[^,]+') do local n = #w end", undefined],
+  [
+    "local s = ('x'):rep(300 * 1024) for i = 1, 10 do s:gsub('', '-') s:upper() s:reverse() end",
+    undefined,
+  ],
+  [
+    "local s = ('x'):rep(300 * 1024) for i = 1, 1000 do if s == s .. 'x' then return end end",
+    undefined,
+  ],
+  // Queues.
+  [
+    "local t = {} for i = 1, 20000 do t[i] = i end for i = 1, 20000 do table.remove(t, 1) end",
+    undefined,
+  ],
+  ["local t = {} for i = 1, 20000 do table.insert(t, 1, i) end", undefined],
+  // The instructions of libraries count.
+  ["table.insert({1, 2, 3}, 0/0, 1)", STOPPED],
+  ["table.move({1}, 1, 2^30, 2)", STOPPED],
+  [
+    "local t = setmetatable({}, {__index = function() end}) for i = 1, 1e9 do table.maxn(t) end",
+    STOPPED,
+  ],
+  ["while true do coroutine.wrap(function() coroutine.yield() end)() end", STOPPED],
+  ["while true do coroutine.create(print) end", STOPPED],
+  ["load(function() return 'x ' end)", EITHER],
+  ["load(function() return ('x '):rep(1000) end)", NO_MEMORY],
+  ["('a'):rep(3e5):find('.-b')", STOPPED],
+  ["('('):rep(3e5):gsub('%b()', '')", STOPPED],
+  ["('a'):rep(1e7):find(('a'):rep(5e6) .. 'b' .. ('a'):rep(1000), 1, true)", STOPPED],
+  ["local t = {} for i = 1, 200000 do t[i] = i end while next(t) do t[next(t)] = nil end", STOPPED],
+  ["while true do string.format('%99.99f', 1e308) end", STOPPED],
+  ["while true do os.date('%c') end", STOPPED],
+  ["pcall(function() while true do end end) while true do end", STOPPED],
+  [
+    "local t = {} for i = 1, 1990 do t = setmetatable({}, {__index = t}) end while true do t.foo = t.foo end",
+    STOPPED,
+  ],
+  // Digits and blanks without end are no number, and that is soon known.
+  ["tonumber(('1'):rep(3e5) .. 'x') tonumber('x' .. (' '):rep(3e5) .. 'x')", undefined],
+  // Stacks.
+  ["local function f(n) return 1 + f(n + 1) end f(1)", OVERFLOW],
+  [
+    "local function f(n) return 1 + f(n + 1) end assert(not pcall(f, 1)) assert(not pcall(f, 1))",
+    undefined,
+  ],
+  ["local function f() return 1 + coroutine.wrap(f)() end f()", OVERFLOW],
+  ["local function f(n) debug.traceback() return 1 + f(n + 1) end f(1)", STOPPED],
+  ["return select('#', unpack({}, 1, 1e8))", /too many results to unpack/],
+  // Memory.
+  ["local t = {} while true do t[#t + 1] = {} end", EITHER],
+  ["local t = {} for i = 1, 1e7 do t[i] = i end", EITHER],
+  ["local t = {} for i = 1, 1e7 do t['k' .. i] = i end", EITHER],
+  ["local t = {} for i = 1, 1e7 do t[i] = newproxy(true) end", EITHER],
+  ["local t = {} while true do t[#t + 1] = ('x'):rep(10000) .. #t end", NO_MEMORY],
+  ["local s = 'x' while true do s = s .. s end", NO_MEMORY],
+  ["local s, t = ('x'):rep(2^20), {} for i = 1, 1000 do t[i] = s .. i end", NO_MEMORY],
+  ["local t = {} for i = 1, 1000 do t[i] = ('x'):rep(2^20) end return #table.concat(t)", NO_MEMORY],
+  ["string.format(('%%'):rep(3e7))", NO_MEMORY],
+  ["string.format('%q', ('\\0'):rep(6e7))", NO_MEMORY],
+  ["os.date(('%c'):rep(3e7))", EITHER],
+  ["local s = ('aB'):rep(3e7) return s:upper() .. s:lower() .. s:reverse()", NO_MEMORY],
+  ["('x'):rep(1e6):gsub('x', ('%0'):rep(1e6))", EITHER],
+  ["string.rep('x', 1e9)", TOO_LARGE],
+  ["io.open('/dev/zero'):read('*a')", NO_MEMORY],
+  ["io.open('/dev/zero'):read('*l')", NO_MEMORY],
+  ["io.open('/dev/zero'):read(2^30)", NO_MEMORY],
+  ["for l in io.lines('/dev/zero') do end", NO_MEMORY],
+  [
+    "local t = {} for i = 1, 1e6 do t[i] = i + 0.5 end load('return {' .. table.concat(t, ',') .. '}')",
+    EITHER,
+  ],
+];
+
+describe("a script that goes wrong", () => {
+  let hosts: TestHosts;
+  let host: ScriptHost;
+  beforeAll(() => {
+    hosts = new TestHosts();
+  });
+  afterEach(() => hosts.stopAll());
+  afterAll(() => hosts[Symbol.dispose]());
+
+  for (const [body, error] of cases)
+    it(body, { timeout: 60_000 }, async () => {
+      // Fewer instructions take less of our time; how many there are is another test's matter.
+      const more = error === STOPPED ? { instructions: 5_000_000 } : {};
+      host = await hosts.start(handler(`if cgroup.report < 3 then ${body} end`), more);
+      const { pid } = host;
+      // Memory twice, so that it is seen that the first run left none behind.
+      for (const report of error === NO_MEMORY ? [1, 2] : [1]) {
+        const outcome = await account(host, { report });
+        if (error === undefined) expect(outcome).toEqual({ type: "done" });
+        else
+          expect(outcome).toMatchObject({ type: "failed", message: expect.stringMatching(error) });
+      }
+      expect(await account(host, { report: 3 })).toEqual({ type: "done" });
+      expect(host.pid).toBe(pid);
+    });
+});

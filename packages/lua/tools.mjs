@@ -1,0 +1,27 @@
+/**
+ * The developers' commands of this package, bundled and run: `node tools.mjs suites FOLDER`,
+ * `node tools.mjs fuzz SECONDS`.
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { bundle } from "@cm4all/dev/bundle";
+
+const BUILD = "--build";
+const [name] = process.argv.splice(2, 1);
+
+if (name === BUILD) {
+  for (const [tool, entry] of Object.entries({
+    lua: "suites/lua.ts",
+    suites: "suites/main.ts",
+    fuzz: "differential/main.ts",
+  }))
+    await bundle({ entry, outfile: `dist/${tool}.js`, budgetKiB: 1000, stays: true });
+} else {
+  // Bundles are made in the package's directory; the command's files are relative to ours.
+  const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), BUILD], {
+    cwd: import.meta.dirname,
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  if (status !== 0) process.exit(1);
+  await import(`./dist/${name}.js`);
+}
