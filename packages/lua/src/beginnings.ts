@@ -1,15 +1,19 @@
-/** Asks the daemon whether runs may begin, each at most once. */
+/** Asks the daemon whether runs may begin, each at most once, and not after its end. */
 import { type ByteString, textOf } from "@cm4all/linux";
 import type { HostChannel } from "./host-channel.ts";
 import type { BeginRequest } from "./runtime/effects.ts";
 
+/** Of one run. */
 class Beginning {
   readonly granted: Promise<void>;
   isAnswered = false;
   refusal: Error | undefined;
+  readonly #send: () => void;
+  #isAsked = false;
   #settle: () => void = () => {};
 
-  constructor() {
+  constructor(send: () => void) {
+    this.#send = send;
     this.granted = new Promise((resolve, reject) => {
       this.#settle = () => (this.refusal === undefined ? resolve() : reject(this.refusal));
     });
@@ -17,7 +21,15 @@ class Beginning {
     this.granted.catch(() => {});
   }
 
+  ask(): void {
+    if (this.#isAsked || this.isAnswered) return;
+    this.#isAsked = true;
+    this.#send();
+  }
+
+  /** The first answer counts. */
   answer(refusal: Error | undefined): void {
+    if (this.isAnswered) return;
     this.isAnswered = true;
     this.refusal = refusal;
     this.#settle();
@@ -26,19 +38,24 @@ class Beginning {
 
 export class Beginnings {
   readonly #channel: HostChannel;
-  /** Those that were asked for, until their run has ended. */
+  /** Of the runs that go on. */
   readonly #beginnings = new Map<number, Beginning>();
 
   constructor(channel: HostChannel) {
     this.#channel = channel;
   }
 
-  /** Returns the request of one run. */
+  /** Returns the request of a run that starts. */
   of(run: number): BeginRequest {
+    const beginning = new Beginning(() => this.#channel.send({ type: "begin", number: run }));
+    this.#beginnings.set(run, beginning);
     return {
-      ask: () => this.#ask(run).granted,
+      ask: () => {
+        beginning.ask();
+        return beginning.granted;
+      },
       askSync: () => {
-        const beginning = this.#ask(run);
+        beginning.ask();
         this.#channel.receiveUntil(() => beginning.isAnswered);
         if (beginning.refusal !== undefined) throw beginning.refusal;
       },
@@ -51,16 +68,16 @@ export class Beginnings {
     this.#beginnings.get(run)?.answer(error);
   }
 
-  forget(run: number): void {
+  /**
+   * A run has ended, which the daemon takes for its last word. A coroutine of it that goes on
+   * may take effect if its handler has returned: the cgroup is accounted. If it has failed,
+   * the handler may be called again, and what is left of this call may do nothing more.
+   */
+  ended(run: number, hasFailed: boolean): void {
+    const refusal = hasFailed
+      ? new Error("the handler that has started this has failed")
+      : undefined;
+    this.#beginnings.get(run)?.answer(refusal);
     this.#beginnings.delete(run);
-  }
-
-  #ask(run: number): Beginning {
-    const known = this.#beginnings.get(run);
-    if (known !== undefined) return known;
-    const beginning = new Beginning();
-    this.#beginnings.set(run, beginning);
-    this.#channel.send({ type: "begin", number: run });
-    return beginning;
   }
 }

@@ -44,16 +44,24 @@ export function startHostProcess(options: ProcessOptions): HostProcess {
       ...(options.env === undefined ? {} : { env: options.env }),
     },
   );
-  const socket = child.stdio[HOST_FD];
-  if (!(socket instanceof Socket)) throw new Error("the script host has no socket");
+  // Undefined if there was no descriptor for it, which Node tells by an event.
+  const socket = child.stdio?.[HOST_FD];
+  if (!(socket instanceof Socket)) {
+    child.on("error", () => {});
+    throw new Error("the script host cannot be started: there are no descriptors left");
+  }
   return { child, socket };
 }
 
-/** The program that takes other credentials; Node would take the uid without groups. @see setpriv(1) */
+/**
+ * The program that takes other credentials; Node would take the uid without groups. A number
+ * without a plus would be looked up as a name first. @see setpriv(1)
+ */
 function credentials({ uid, gid, groups = [] }: ProcessOptions): string[] {
   if (uid === undefined) return [];
-  const list = groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`;
-  return ["/usr/bin/setpriv", `--reuid=${uid}`, `--regid=${gid ?? uid}`, list, "--"];
+  const list =
+    groups.length === 0 ? "--clear-groups" : `--groups=${groups.map((id) => `+${id}`).join(",")}`;
+  return ["/usr/bin/setpriv", `--reuid=+${uid}`, `--regid=+${gid ?? uid}`, list, "--"];
 }
 
 const PAGE_BYTES = 4096;

@@ -7,6 +7,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { bytesOfText, setParentDeathSignal, setThreadName } from "@cm4all/linux";
 import { Beginnings } from "./beginnings.ts";
+import { keepGivenEnvironment } from "./compat/environment-variables.ts";
 import { takeRefusal } from "./compat/memory.ts";
 import { writeFully } from "./compat/output.ts";
 import { confine } from "./confinement.ts";
@@ -96,7 +97,7 @@ class Host {
     this.#running++;
     const { number, kind, records } = request;
     this.#runtime?.run(kind, records, this.#beginnings.of(number), (failure) => {
-      this.#beginnings.forget(number);
+      this.#beginnings.ended(number, failure !== undefined);
       this.#running--;
       if (failure === undefined) this.#channel.send({ type: "done", number });
       else {
@@ -146,6 +147,7 @@ export function runHost(): void {
   setParentDeathSignal(SIGKILL);
   setThreadName("script host");
   becomeKillable();
+  keepGivenEnvironment();
   const warning = confine();
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)

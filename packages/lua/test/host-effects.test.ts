@@ -39,3 +39,39 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(await outcome).toMatchObject({ type: "interrupted", effect: "unanswered" });
   });
 });
+
+describe("a coroutine that goes on after its handler", () => {
+  /** Resolving a name waits. */
+  const script = (rest: string) =>
+    effectScript(
+      outside,
+      "",
+      `coroutine.wrap(function()
+         control_client:new("localhost:5478")
+         local ok, why = pcall(function() assert(io.open(DIR .. "/made", "w")):close() end)
+         print(ok, why)
+       end)()
+       ${rest}`,
+    );
+
+  it("may take effect if that has returned", async () => {
+    const host = await hosts.start(script(""));
+    const { pid } = host;
+    expect(await account(host)).toEqual({ type: "done" });
+    for (let i = 0; i < 1000 && hosts.printed === ""; i++) await delay(10);
+    expect(hosts.printed).toMatch(/^true/);
+    expect(outside.exists("made")).toBe(true);
+    expect(host.pid).toBe(pid);
+  });
+
+  it("ends with one that has failed and may be called again", async () => {
+    const host = await hosts.start(script("if cgroup.report == 1 then error('boom') end"));
+    const { pid } = host;
+    expect(await account(host)).toMatchObject({ type: "failed", effect: "none" });
+    expect(await account(host, { report: 2 })).toEqual({ type: "done" });
+    for (let i = 0; i < 1000 && hosts.printed === ""; i++) await delay(10);
+    // That of the second call, which has begun later.
+    expect(hosts.printed).toMatch(/^true[^\n]*\n$/);
+    expect(host.pid).toBe(pid);
+  });
+});

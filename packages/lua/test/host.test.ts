@@ -279,14 +279,14 @@ describe("the script host", () => {
 
   it.skipIf(missing("root") !== undefined)("runs as another user", async () => {
     const host = await hosts.start(
-      handler("local h = io.popen('id -u; id -G') print(h:read('*a'))"),
+      handler("local h = io.popen('id -u; id -G') print(h:read('*a')) print(os.getenv('UNSET'))"),
       {
         uid: 65534,
         gid: 65534,
       },
     );
     expect(await account(host)).toEqual({ type: "done" });
-    expect(hosts.printed.trim().split("\n")).toEqual(["65534", "65534"]);
+    expect(hosts.printed.trim().split(/\n+/)).toEqual(["65534", "65534", "nil"]);
   });
 });
 

@@ -53,6 +53,8 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
+    // It may listen already, and would be in its successor's way.
+    server.close();
     const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
   }

@@ -1,5 +1,6 @@
 /** The process's environment as bytes, which Node takes for UTF-8. */
 import { readFileSync } from "node:fs";
+import { isErrno } from "@cm4all/linux";
 
 /** The value of a variable; both are binary strings. */
 export function environmentVariable(name: string): string | undefined {
@@ -11,12 +12,19 @@ export function environmentVariable(name: string): string | undefined {
 
 const binary = (text: string) => Buffer.from(text).toString("latin1");
 
-let variables: Map<string, string> | undefined;
+let variables: ReadonlyMap<string, string> | undefined;
 
-/** @see proc_pid_environ(5) */
-function given(): Map<string, string> {
+/**
+ * Reads what the process was given, for later: a process that shuts out tracers cannot read
+ * it any more, unless it is root.
+ */
+export function keepGivenEnvironment(): void {
+  given();
+}
+
+function given(): ReadonlyMap<string, string> {
   variables ??= new Map(
-    readFileSync("/proc/self/environ", "latin1")
+    readEnvironment()
       .split("\0")
       .filter((entry) => entry.includes("="))
       .map((entry) => {
@@ -25,4 +33,14 @@ function given(): Map<string, string> {
       }),
   );
   return variables;
+}
+
+/** Empty where it cannot be read, as in a process that nobody may trace. @see proc_pid_environ(5) */
+function readEnvironment(): string {
+  try {
+    return readFileSync("/proc/self/environ", "latin1");
+  } catch (error) {
+    if (isErrno(error, "EACCES", "EPERM", "ENOENT")) return "";
+    throw error;
+  }
 }

@@ -95,6 +95,8 @@ export class Listener {
     // systemd passes sockets that wait, unless told otherwise.
     setNonBlocking(fd);
     setIntOption(fd, SOL_SOCKET, SO_PASSCRED, 1);
+    // A socket that outlives its daemon may have been left with the queue of a flood.
+    listen(fd, LISTEN_BACKLOG);
     this.#start(fd);
   }
 
