@@ -1,5 +1,5 @@
 /** Reads the figures of cgroups. */
-import { KeptPath, tryReadTextAt } from "@cm4all/linux";
+import { isShortage, KeptPath, tryReadTextAt } from "@cm4all/linux";
 import {
   type CgroupUsage,
   type FigureName,
@@ -78,7 +78,11 @@ const PIDS_PEAK = new KeptPath("pids.peak");
 export class CgroupReader {
   readonly #onUnreadable: (name: string, error: unknown) => void;
 
-  /** @param onUnreadable told of a file that is there and cannot be read (EACCES, EIO) */
+  /**
+   * Its methods throw if descriptors or memory are short: figures without that file would
+   * look as if there were none.
+   * @param onUnreadable told of a file that is there and cannot be read (EACCES, EIO)
+   */
   constructor(onUnreadable: (name: string, error: unknown) => void) {
     this.#onUnreadable = onUnreadable;
   }
@@ -111,11 +115,12 @@ export class CgroupReader {
     );
   }
 
-  /** Returns undefined, and tells, if a file cannot be read. */
+  /** Returns undefined, and tells, if a file cannot be read. @throws system errors if something is short */
   #guard<T>(file: string, read: () => T): T | undefined {
     try {
       return read();
     } catch (error) {
+      if (isShortage(error)) throw error;
       this.#onUnreadable(file, error);
       return undefined;
     }

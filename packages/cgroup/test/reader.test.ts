@@ -1,6 +1,16 @@
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { textOf } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -83,6 +93,30 @@ describe("a directory that looks like a cgroup with all controllers", () => {
     expect(usage.memoryPeakBytes).toBeUndefined();
     expect(usage.memorySwapPeakBytes).toBe(6);
     expect(complaints).toEqual(["memory.peak"]);
+  });
+
+  it("gives nothing rather than a part while no more files can be opened", async () => {
+    const fd = openSync(directory, "r");
+    const canOpen = () => {
+      try {
+        closeSync(openSync("/dev/null", "r"));
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    const soft = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1"))?.[1];
+    const limit = (files: string) => `prlimit --pid ${process.pid} --nofile=${files}:`;
+    const child = spawn("sh", ["-c", `${limit("8")}; read _; ${limit(soft ?? "")}`]);
+    try {
+      while (canOpen()) await delay(1);
+      expect(() => reader.read(fd)).toThrow("EMFILE");
+      expect(() => reader.wasUsed(fd)).toThrow("EMFILE");
+    } finally {
+      child.stdin.end("\n");
+      while (!canOpen()) await delay(1);
+      closeSync(fd);
+    }
   });
 });
 

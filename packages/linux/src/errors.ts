@@ -59,6 +59,11 @@ export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
+/** Returns whether a call has failed because there are no descriptors or no memory for it now. */
+export function isShortage(error: unknown): boolean {
+  return isErrno(error, "EMFILE", "ENFILE", "ENOMEM");
+}
+
 /** Returns an error's message, and whatever else was thrown as text. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -379,6 +379,21 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect((await program.status()).inotifyWatches).toBe(2);
   });
 
+  it("copes with a path of almost 4,096 bytes that others remove from its end on", async () => {
+    const program = await start({ accounting: true });
+    const levels = Array.from({ length: 15 }, (_, i) =>
+      join("bp.scope", ...Array<string>(i + 1).fill("y".repeat(250))),
+    );
+    for (const level of levels) scratch.make(level);
+    const areWatched = async (count: number) => (await program.status()).watchedCgroups === count;
+    await until("them to be watched", () => areWatched(levels.length));
+    // The first that it looks for has none above it any more.
+    program.process.kill("SIGSTOP");
+    for (const level of levels.reverse()) scratch.removeEmpty(level);
+    program.process.kill("SIGCONT");
+    await until("them to be forgotten", () => areWatched(0));
+  });
+
   it("takes names of any bytes", async () => {
     const names = [
       "a\tb: cpu=1.0s",

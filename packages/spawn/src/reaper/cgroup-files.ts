@@ -83,7 +83,7 @@ export class CgroupFiles {
   }
 
   #isThere({ path, inode }: CgroupDirectory): boolean {
-    return this.#root.at(path, tryStatusAt)?.inode === inode;
+    return this.#root.tryStatus(path)?.inode === inode;
   }
 
   /** Returns whether a process has ever lived in it. */

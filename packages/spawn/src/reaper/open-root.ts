@@ -11,12 +11,15 @@ import {
   bytesOfLatin1,
   errorText,
   Fd,
+  type FileStatus,
+  isErrno,
   latin1Of,
   nodePathOf,
   O_PATH,
   openDirectoryAt,
   statusOf,
   textOf,
+  tryStatusAt,
 } from "@cm4all/linux";
 
 const O_CLOEXEC = 0o2000000;
@@ -94,6 +97,17 @@ export class OpenRoot {
   /** Calls `use` with a directory and what `path` is relative to it, both valid during the call. */
   at<T>(path: ByteString, use: (directoryFd: number, path: ByteString) => T): T {
     return walk(this.fd, latin1Of(path).slice(1), use);
+  }
+
+  /** Returns the status of a directory; undefined if it is gone, or one above it. @throws system errors */
+  tryStatus(path: ByteString): FileStatus | undefined {
+    try {
+      return this.at(path, tryStatusAt);
+    } catch (error) {
+      // A long path is walked in steps, of which each can be gone.
+      if (isErrno(error, "ENOENT", "ENODEV")) return undefined;
+      throw error;
+    }
   }
 
   /** Opens a directory for the length of `use`. */

@@ -163,6 +163,7 @@ export class Reaper {
       },
       setAccounting: (wanted) => {
         this.#isAccounting = wanted;
+        this.#turns.wake();
       },
       setInterim: (intervalMs) => this.#interim.configure(intervalMs),
       stop: () => {
@@ -178,15 +179,17 @@ export class Reaper {
 
   /** Makes an inotify instance, if the kernel gives one. */
   #openInotify(): void {
+    let inotify: Inotify | undefined;
     try {
-      const inotify = new Inotify();
-      this.#tree.useInotify(inotify);
+      inotify = new Inotify();
       this.#loop.watch(inotify.fd.number, EPOLLIN, () => {
         this.#tree.noteEvents();
         this.#turns.wake();
       });
+      this.#tree.useInotify(inotify);
       this.#hasInotify = true;
     } catch (error) {
+      inotify?.close();
       this.#complaints.noInotify(errorText(error));
     }
   }
@@ -226,7 +229,7 @@ export class Reaper {
 
   #measure(node: Node, bornMs: number | undefined) {
     if (!this.#isAccounting) return this.#files.measure(node, bornMs);
-    return this.#files.measure(node, bornMs, (fd, mode) => this.#xattrs.read(node, fd, mode));
+    return this.#files.measure(node, bornMs, (fd, mode) => this.#xattrs.load(node, fd, mode));
   }
 
   #record(node: Node, snapshot: CgroupSnapshot): EncodedRecord {

@@ -1,13 +1,6 @@
 /** Looks at the directories that a watched tree stands for. */
 import { readdirSync } from "node:fs";
-import {
-  type ByteString,
-  bytesOfLatin1,
-  type FileStatus,
-  isErrno,
-  statusOf,
-  tryStatusAt,
-} from "@cm4all/linux";
+import { type ByteString, bytesOfLatin1, type FileStatus, isErrno, statusOf } from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
 import type { Difference, TreeListener, TreeNode, TreeRules } from "./tree-node.ts";
 
@@ -35,14 +28,14 @@ export class TreeDirectories<Place> {
   }
 
   exists(path: ByteString): boolean {
-    return this.#root.at(path, tryStatusAt) !== undefined;
+    return this.#root.tryStatus(path) !== undefined;
   }
 
   #tryStat({ path }: TreeNode<Place>): FileStatus | undefined {
-    return this.#root.at(path, tryStatusAt);
+    return this.#root.tryStatus(path);
   }
 
-  /** The names of the directories in an open directory */
+  /** The names of the directories in an open directory. */
   list(node: TreeNode<Place>, fd: number): ByteString[] {
     if (statusOf(fd).links === LINKS_OF_EMPTY) return [];
     try {

@@ -6,8 +6,8 @@ import { zeroCounts } from "../metrics/declaration.ts";
 import { EventLoop } from "../thread/event-loop.ts";
 import { ParentThread, workerOptions } from "../thread/parent-thread.ts";
 import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
-import { REAPER_METRICS } from "./metrics.ts";
-import { openCgroupRoot } from "./open-root.ts";
+import { REAPER_METRICS, type ReaperCounts } from "./metrics.ts";
+import { type OpenRoot, openCgroupRoot } from "./open-root.ts";
 import { Reaper } from "./reaper.ts";
 
 /** Runs until it is told to stop. To be called on a worker thread. */
@@ -16,22 +16,34 @@ export function runReaper(): void {
   const options = workerOptions<ReaperOptions>();
   const counts = zeroCounts(REAPER_METRICS);
   const root = openCgroupRoot(options.root);
-  const loop = new EventLoop(counts.turnSeconds);
-  const parent = new ParentThread<ReaperDialogue>();
   try {
-    // It writes the log itself: a message for each line would cost more than the line.
-    const log = openLog(options.verbose, (delayMs, run) => loop.after(delayMs, run));
-    const reaper = new Reaper(options, root, loop, counts, log, parent);
+    const loop = new EventLoop(counts.turnSeconds);
     try {
-      reaper.start();
-      parent.listen(loop, reaper.handlers);
-      loop.run();
+      runLoop(options, root, loop, counts);
     } finally {
-      reaper.close();
+      // Also when it crashes: the thread is started again, its descriptors stay the process's.
+      loop.close();
     }
   } finally {
-    // Also when it crashes: the thread is started again, its descriptors stay the process's.
     root.close();
-    loop.close();
+  }
+}
+
+function runLoop(
+  options: ReaperOptions,
+  root: OpenRoot,
+  loop: EventLoop,
+  counts: ReaperCounts,
+): void {
+  const parent = new ParentThread<ReaperDialogue>();
+  // It writes the log itself: a message for each line would cost more than the line.
+  const log = openLog(options.verbose, (delayMs, run) => loop.after(delayMs, run));
+  const reaper = new Reaper(options, root, loop, counts, log, parent);
+  try {
+    reaper.start();
+    parent.listen(loop, reaper.handlers);
+    loop.run();
+  } finally {
+    reaper.close();
   }
 }

@@ -1,6 +1,6 @@
 /** The extended attributes of cgroups and of the directories above them. */
 import { limitXattrs, readXattrs, tableSize, type XattrTable } from "@cm4all/cgroup";
-import { errorText, isErrno, statusOf } from "@cm4all/linux";
+import { errorText, isErrno, isShortage, statusOf } from "@cm4all/linux";
 import type { Complain } from "./cgroup-files.ts";
 import type { OpenRoot } from "./open-root.ts";
 import type { TreeNode } from "./tree-node.ts";
@@ -81,24 +81,46 @@ export class XattrCache<Place> {
   of(cgroup: TreeNode<Place>): XattrTable[] {
     const tables: XattrTable[] = [];
     for (let node = cgroup; node.parent !== undefined; node = node.parent)
-      tables.push(this.#get(node) ?? this.#open(node));
+      tables.push(this.#get(node) ?? this.#openLater(node));
     return limitXattrs(tables);
   }
 
+  /** For what had to make room since it was read. */
+  #openLater(node: TreeNode<Place>): XattrTable {
+    try {
+      return this.#open(node);
+    } catch (error) {
+      this.#complain("open", errorText(error));
+      return NOTHING;
+    }
+  }
+
+  /**
+   * Reads those of an open directory, and of all above it, unless they are known.
+   * @param mode as of fstat(2)
+   * @throws system errors if descriptors or memory are short
+   */
+  load(cgroup: TreeNode<Place>, fd: number, mode: number): void {
+    this.#read(cgroup, fd, mode);
+    for (let node = cgroup.parent; node?.parent !== undefined; node = node.parent)
+      if (this.#get(node) === undefined) this.#open(node);
+  }
+
+  /** @throws as `load` */
   #open(node: TreeNode<Place>): XattrTable {
     try {
       return this.#root.withDirectory(node.path, (fd) => {
         const { inode, mode } = statusOf(fd);
-        return inode === node.inode ? this.read(node, fd, mode) : NOTHING;
+        return inode === node.inode ? this.#read(node, fd, mode) : NOTHING;
       });
     } catch (error) {
+      if (isShortage(error)) throw error;
       if (!isErrno(error, "ENOENT", "ENODEV")) this.#complain("open", errorText(error));
       return NOTHING;
     }
   }
 
-  /** Reads those of an open directory, unless they are known. @param mode as of fstat(2) */
-  read(node: TreeNode<Place>, fd: number, mode: number): XattrTable {
+  #read(node: TreeNode<Place>, fd: number, mode: number): XattrTable {
     const known = this.#get(node);
     if (known !== undefined) return known;
     try {
