@@ -31,8 +31,6 @@ const NUMBERS = {
   fsopen: [430, 430],
   fspick: [433, 433],
   init_module: [175, 105],
-  io_uring_enter: [426, 426],
-  io_uring_register: [427, 427],
   io_uring_setup: [425, 425],
   kcmp: [312, 272],
   kexec_file_load: [320, 294],
