@@ -53,7 +53,7 @@ export class Cgroup<Node> {
   /** Whether an event came that its figures do not explain. */
   isStirred = false;
   isFromStart = false;
-  /** Whether it was found empty, and was neither used nor told since. */
+  /** Whether it was there at the start, and was neither seen populated nor told since: an earlier thread may have told of it. */
   isFound = false;
   /** Undefined until the first is added: most have none. */
   children: Set<Cgroup<Node>> | undefined;
