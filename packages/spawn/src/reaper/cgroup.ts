@@ -122,6 +122,8 @@ export interface LifecycleWorld<Node> {
   wasUsed(node: Node): boolean;
   /** Whether another release can be told; until then cgroups that ran empty wait. */
   mayRelease(): boolean;
+  /** Whether there is room for what is told in any case, as of those that were found. */
+  hasRoom(): boolean;
   measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
   /** Returns what is known of a cgroup that is gone. */
   identify(node: Node, bornMs: number | undefined): CgroupMeasurement;

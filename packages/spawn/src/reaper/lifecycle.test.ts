@@ -175,6 +175,18 @@ describe("at the start", () => {
     expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [] });
   });
 
+  it("what is found waits for room also without accounting, and nothing else does", () => {
+    world.hasRoom = false;
+    const a = world.make("a", undefined, "start");
+    world.make("b", a, "start");
+    world.run(world.make("c"));
+    expect(world.pass(1000)).toEqual(["/c#1=1", "rmdir /c"]);
+    expect(world.lifecycle.waiting).toBe(1);
+    expect(world.lifecycle.nextDueMs).toBe(Number.POSITIVE_INFINITY);
+    world.hasRoom = true;
+    expect(world.pass()).toEqual(["/a/b#1=0 found", "/a#1=0 found", "rmdir /a/b", "rmdir /a"]);
+  });
+
   it("what could not be looked at is told as found when it can be", () => {
     world.isAccounting = true;
     const [a, b, c] = ["a", "b", "c"].map((name) => world.make(name, undefined, "start"));

@@ -109,6 +109,7 @@ export class Reaper {
       isPopulated: (node: Node) => this.#files.isPopulated(node),
       wasUsed: (node: Node) => this.#files.wasUsed(node),
       mayRelease: () => !this.#isAccounting || this.#outbox.hasRoom,
+      hasRoom: () => this.#outbox.hasRoom,
       measure: (node: Node, bornMs: number | undefined) => this.#measure(node, bornMs),
       identify: (node: Node, bornMs: number | undefined) => this.#files.identify(node, bornMs),
       remove: (node: Node, maxUsec: number | undefined) => this.#remove(node, maxUsec),

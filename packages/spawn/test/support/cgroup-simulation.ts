@@ -64,7 +64,8 @@ export class Simulation {
           this.meanwhile?.();
           return !node.gone && node.total > 0;
         },
-        mayRelease: () => this.hasRoom,
+        mayRelease: () => !this.isAccounting || this.hasRoom,
+        hasRoom: () => this.hasRoom,
         measure: (node, birthMs) =>
           node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
         identify: identity,
