@@ -3,8 +3,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tryParseRecord } from "@cm4all/cgroup";
-import { bytesOfText } from "@cm4all/linux";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { bytesOfText, latin1Of } from "@cm4all/linux";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { LOG_DEBUG, type Logger } from "../src/log.ts";
 import { zeroCounts } from "../src/metrics/declaration.ts";
 import type { Release } from "../src/reaper/messages.ts";
@@ -18,7 +18,10 @@ let directory = "";
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "fake-cgroups-"));
 });
-afterEach(() => rmSync(directory, { recursive: true }));
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(directory, { recursive: true });
+});
 
 /** A reaper on this thread, and what it works with. */
 interface Running {
@@ -109,6 +112,36 @@ it("measures and reports a cgroup with every field, and says what it cannot do",
   );
   expect(log[2]).toContain("cannot delete /a.scope/job: unlinkat(");
   expect(counts.scopeMemoryPeakBytes["/a.scope"]?.sum).toBe(536870912);
+});
+
+it("tells of the start when all could be opened, and then of what was found late", () => {
+  const path = join(directory, "a.scope/job");
+  mkdirSync(path, { recursive: true });
+  writeFileSync(join(path, "cgroup.events"), "populated 0\n");
+  writeFileSync(join(path, "cpu.stat"), "usage_usec 1800000\n");
+  const { withDirectory } = OpenRoot.prototype;
+  let refusals = 2;
+  vi.spyOn(OpenRoot.prototype, "withDirectory").mockImplementation(function (
+    this: OpenRoot,
+    at,
+    use,
+  ) {
+    if (latin1Of(at) === "/a.scope/job" && refusals-- > 0)
+      throw Object.assign(new Error("too many open files"), { code: "EMFILE" });
+    return withDirectory.call(this, at, use) as never;
+  });
+  const told: string[] = [];
+  const releases: Release[] = [];
+  const { log } = run(({ reaper }) => ({
+    post: (name, ...[value]) => {
+      told.push(name);
+      if (name === "released") releases.push(...(value as readonly Release[]));
+      if (told.includes("scanned") && told.includes("released")) reaper.handlers.commands.stop();
+    },
+  }));
+  expect(told.sort()).toEqual(["released", "scanned"]);
+  expect(releases).toEqual([expect.objectContaining({ isFound: true, vanished: false })]);
+  expect(log.filter((line) => line.includes("accounting waits until they can"))).toHaveLength(1);
 });
 
 it("lets others in while thousands run empty at once, and tells of the first before the last", () => {

@@ -345,6 +345,23 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[number, RecordState.WAITING]]);
   });
 
+  it("decides with the room of the reserve if the disk is full", async () => {
+    const [first, second] = await append(record(1), record(2));
+    // The journal has made its reserve, of 4 MiB.
+    const script = [
+      `cp -r ${journal} ${directory}/copy`,
+      `mount -t tmpfs -o size=8m tmpfs ${journal}`,
+      `cp --sparse=never ${directory}/copy/* ${journal}/`,
+      `cat /dev/zero 2> /dev/null > ${journal}/filler`,
+      `"$@" drop ${first} && "$@" list --json`,
+    ].join("\n");
+    const { status, stdout, stderr } = await shell(`unshare --mount bash -c '${script}' bash "$@"`);
+    expect([status, stderr]).toEqual([0, ""]);
+    const [dropped, listed = ""] = stdout.split(/\n(?=\[)/);
+    expect(dropped).toMatch(/^dropped record/);
+    expect(JSON.parse(listed)).toEqual([expect.objectContaining({ number: second })]);
+  });
+
   it("says what is wrong with the directory", async () => {
     const lock = tryLockJournal(journal);
     expect(await run("list")).toMatchObject({

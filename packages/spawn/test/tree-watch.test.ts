@@ -54,6 +54,7 @@ const listener: TreeListener<string> = {
   removed: (node) => told.push(`-${latin1Of(node.path)}`),
   missed: (parent) => told.push(`?${latin1Of(parent.path)}`),
   started: () => told.push("started"),
+  startRefused: () => told.push("refused"),
   overflowed: () => told.push("overflowed"),
   unwatchable: (path, error) => told.push(`!${latin1Of(path)} ${(error as SyscallError).code}`),
 };
@@ -185,6 +186,39 @@ describe("TreeWatch", () => {
     }
     news(tree);
     expect(finish(tree.compare())).toEqual([]);
+  });
+
+  it("tells of the start when all could be looked at", () => {
+    for (const path of ["a/b", "c/d", "e"]) make(path);
+    const withDirectory = root.withDirectory.bind(root);
+    let refused: string | undefined = "/c";
+    root.withDirectory = (path, use) => {
+      if (latin1Of(path) === refused) throw Object.assign(new Error(), { code: "EMFILE" });
+      return withDirectory(path, use);
+    };
+    const tree = open();
+    expect(news(tree).filter((line) => !/^[.]|start$/.test(line))).toEqual([
+      "!/c EMFILE",
+      "refused",
+    ]);
+    tree.startAgain();
+    expect(news(tree)).toEqual(["!/c EMFILE", "refused"]);
+    refused = undefined;
+    make("f");
+    expect(news(tree)).toEqual(["+/f event", "./f"]);
+    // As a periodic check does it.
+    finish(tree.apply(finish(tree.compare())));
+    expect(news(tree)).toEqual(["+/c late", "+/c/d late", "./c/d", "./c"]);
+    tree.startAgain();
+    expect(news(tree)).toEqual(["started"]);
+  });
+
+  it("waits for nothing that is refused for another reason than a shortage", () => {
+    make("a");
+    root.withDirectory = () => {
+      throw Object.assign(new Error(), { code: "EACCES" });
+    };
+    expect(news(open())).toEqual(["!/a EACCES", "started"]);
   });
 
   it("survives an overflow of the kernel's queue", { timeout: 60_000 }, () => {

@@ -140,6 +140,19 @@ describe("the intake", () => {
     expect(handedOver).toEqual([1]);
   });
 
+  it("keeps nothing of a release that another one replaces", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    release(2, { usec: 200, replaces: 1 });
+    for (let i = 0; i < 3; i++) await journal.sync();
+    // It is not known any more.
+    intake.kept([1]);
+    expect(handedOver).toEqual([]);
+    intake.kept([2]);
+    expect(handedOver).toEqual([1]);
+  });
+
   it("has a bounded number of bytes wait for the disk", async () => {
     await start();
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(2 ** 20))] as const]];

@@ -169,7 +169,9 @@ export class Intake {
   }
 
   #take(deferred: Deferred): void {
-    const { record, vanished, number } = deferred.release;
+    const { record, vanished, number, replaces } = deferred.release;
+    // Nobody speaks of it again.
+    if (replaces !== undefined) this.#byRelease.delete(replaces);
     const { id, report, cpuTotalUsec } = record;
     const before = this.#tracked.ofId(id);
     const { isDeleted } = deferred;

@@ -110,16 +110,25 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
       const written = Promise.all(
         chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
       ).catch(() => undefined);
-      const refused = new Promise<string>((resolve) => {
-        this.#journal.onTrouble = (error) => error !== undefined && resolve(error);
-      });
-      const error = await Promise.race([written.then(() => undefined), refused]);
-      if (error !== undefined && left > 0)
+      await Promise.race([written, this.#trouble()]);
+      // It may go with the room of the reserve.
+      if (left > 0) await this.#journal.settle();
+      // To be closed is the last attempt: only then it is known what is left.
+      if (left > 0) await this.#journal.close();
+      if (left > 0)
         throw new CommandFailure(
-          `cannot write the journal: ${error}; of the last ${left} records nothing is decided`,
+          `cannot write the journal: ${this.#journal.lastError}; of the last ${left} records nothing is decided`,
           EX_IOERR,
         );
     }
+  }
+
+  /** Resolves when the disk has refused something. */
+  async #trouble(): Promise<void> {
+    if (this.#journal.lastError !== undefined) return;
+    await new Promise<void>((resolve) => {
+      this.#journal.onTrouble = (error) => error !== undefined && resolve();
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

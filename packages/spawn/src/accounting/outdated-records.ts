@@ -50,11 +50,11 @@ async function latestReports(journal: Journal): Promise<Map<string, number>> {
 
 /**
  * In JSON these bytes stand nowhere but before a value: in a string there would be a
- * backslash before each quotation mark. And only the snapshot has such a key.
+ * backslash before each quotation mark. And only the snapshot has such a key, mostly as its last.
  */
-const FIRST_REPORT = Buffer.from('"report":1,');
+const FIRST_REPORTS = ['"report":1}', '"report":1,'].map((text) => Buffer.from(text));
 
 /** Nearly all are: they need not be parsed. */
 function isFirst(payload: Buffer): boolean {
-  return payload.includes(FIRST_REPORT);
+  return FIRST_REPORTS.some((bytes) => payload.includes(bytes));
 }

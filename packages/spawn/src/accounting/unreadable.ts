@@ -2,13 +2,13 @@
  * Records that the disk does not give: each is tried again after a pause, longer each time,
  * and holds up none of the others.
  */
-import { errorText, isErrno } from "@cm4all/linux";
+import { errorText } from "@cm4all/linux";
 import { doubling, pauseAfter } from "@cm4all/supervision";
 import { LOG_ERR, LOG_NOTICE, type Logger } from "../log.ts";
 
 const READ_PAUSES = doubling(1000, 300_000);
 
-/** If there are more, it is the disk, and not they. */
+/** So many have pauses of their own. */
 const MAX_RECORDS = 1000;
 
 interface Unreadable {
@@ -37,9 +37,8 @@ export class UnreadableRecords {
     return this.#records.get(number)?.pause !== undefined;
   }
 
-  /** A record could not be read. @returns false, without effect, if the error may be that of all */
+  /** A record could not be read. @returns false, without effect, if it gets no pause of its own */
   tryAdd(number: number, error: unknown): boolean {
-    if (!isErrno(error, "EIO")) return false;
     const known = this.#records.get(number);
     if (known === undefined && this.#records.size >= MAX_RECORDS) return false;
     const record = known ?? { failures: 0, pause: undefined };

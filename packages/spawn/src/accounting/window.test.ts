@@ -1,4 +1,4 @@
-import { Journal, RecordState } from "@cm4all/journal";
+import { DEFAULT_OPTIONS, Journal, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -142,11 +142,36 @@ describe("the window", () => {
     expect([unreadable.size, log.length]).toEqual([0, 2]);
   });
 
-  it("reads nothing any more if the disk gives nothing of very many", async () => {
-    for (let i = 0; i < 1010; i++) await append(`b:${i}`);
+  it("goes on with the others if the disk gives nothing of very many, and tries these again", async () => {
+    journal = await Journal.open(disk, { ...DEFAULT_OPTIONS, reserveBytes: 0 });
+    const ids = Array.from({ length: 1020 }, (_, i) => `b:${i}`);
+    for (const id of ids.slice(0, 1010)) await append(id);
+    const [file] = [...disk.files()].filter(([name]) => name.endsWith(".journal"));
+    if (file === undefined) throw new Error("no segment");
+    const [name, { cached }] = file;
+    const to = cached.length;
+    for (const id of ids.slice(1010)) await append(id);
     window.open(journal);
-    disk.fail = (call) => (call === "read" ? "EIO" : undefined);
-    await expect(window.read(2000, () => false)).rejects.toThrow("EIO");
+    disk.unreadable = { name, from: 0, to };
+    expect(await read(1015)).toEqual(ids.slice(1010, 1015));
+    expect(await read(2000)).toEqual(ids.slice(1015));
     expect(unreadable.size).toBe(1000);
+    for (let i = 0; i < 3; i++) await expect(read(2000)).rejects.toThrow("EIO");
+    disk.unreadable = undefined;
+    expect(await read(2000)).toEqual(ids.slice(1000, 1010));
+    vi.advanceTimersByTime(1000);
+    expect(await read(2000)).toEqual(ids.slice(0, 1000));
+    expect([await read(2000), unreadable.size]).toEqual([[], 0]);
+  });
+
+  it("takes what was read before the disk gives nothing at all", async () => {
+    for (const id of ["b:1", "b:2", "b:3"]) await append(id);
+    window.open(journal);
+    let reads = 0;
+    disk.fail = (call) => (call === "read" && reads++ >= 2 ? "EMFILE" : undefined);
+    expect(await read(10)).toEqual(["b:1", "b:2"]);
+    await expect(read(10)).rejects.toThrow("EMFILE");
+    disk.fail = () => undefined;
+    expect(await read(10)).toEqual(["b:3"]);
   });
 });

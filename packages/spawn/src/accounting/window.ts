@@ -3,11 +3,13 @@
  * many there are, only numbers are kept of those that were not asked for.
  *
  * Invariants:
- * - A record that is waiting, available and not the queue's is above the cursor.
+ * - A record that is waiting, available and not the queue's is above the cursor, or, if the
+ *   disk does not give it, has its pause, or is skipped until the cursor is at the end.
  * - Nothing above the limit is read: the intake says first whether its directory is there.
  */
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
+import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "./boot.ts";
 import type { UnreadableRecords } from "./unreadable.ts";
 
@@ -34,6 +36,12 @@ export interface WindowPage {
 interface Page extends WindowPage {
   readonly records: WaitingRecord[];
   readonly damaged: DamagedRecord[];
+  /** Why one was skipped. */
+  refusal: unknown;
+}
+
+function isEmpty({ records, damaged }: Page): boolean {
+  return records.length + damaged.length === 0;
 }
 
 export interface DamagedRecord {
@@ -54,6 +62,8 @@ export class RecordWindow {
   #cursor = -1;
   #limit = -1;
   #isBootOpen = false;
+  /** The first of those that the disk does not give and that have no pause of their own. */
+  #skipped: { readonly number: number; readonly error: unknown } | undefined;
   readonly #fresh = new Map<number, WaitingRecord>();
 
   constructor(options: WindowOptions) {
@@ -92,32 +102,44 @@ export class RecordWindow {
    * Returns the next records, in order; none if there are no more at the moment. The
    * caller waits for it before it calls this again, and has then taken what came.
    * @param isTaken tells which records the caller has already
-   * @throws system errors that concern all records: then nothing was taken
+   * @throws system errors if nothing can be read now; a later call goes on behind what the disk does not give
    */
   async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
-    const page: Page = { records: [], damaged: [] };
+    const page: Page = { records: [], damaged: [], refusal: undefined };
     const journal = this.#journal;
     if (journal === undefined) return page;
     const begin = this.#cursor + 1;
     try {
-      // None of those that are next may be there any more, or be given by the disk.
-      for (let mayBeMore = true; mayBeMore; ) {
+      // None of those that are next may be there any more, or have its pause.
+      for (let mayBeMore = true; mayBeMore && isEmpty(page) && page.refusal === undefined; ) {
         const numbers = this.#next(journal, count, isTaken);
         mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;
-        if (page.records.length + page.damaged.length > 0) break;
       }
     } catch (error) {
+      // The caller has the records before it then, and the next call meets it first.
       this.rewind(begin);
-      throw error;
+      if (isEmpty(page)) throw error;
     }
+    if (!isEmpty(page)) return page;
+    if (page.refusal !== undefined) throw page.refusal;
+    this.#readSkipped();
     return page;
+  }
+
+  /** Everything else was read: has those read again that were skipped. @throws the error of the first */
+  #readSkipped(): void {
+    if (this.#skipped === undefined) return;
+    const { number, error } = this.#skipped;
+    this.#skipped = undefined;
+    this.rewind(number);
+    throw error;
   }
 
   /** Returns false if it has ended before the last one. */
   async #readInto(page: Page, journal: Journal, numbers: readonly number[]): Promise<boolean> {
     let bytes = 0;
     for (const number of numbers) {
-      const loaded = await this.#tryLoad(journal, number);
+      const loaded = await this.#tryLoad(page, journal, number);
       if (loaded === undefined || !this.#isAvailable(journal, number)) continue;
       if ("reason" in loaded) page.damaged.push(loaded);
       else if (this.#isClosed(loaded.record)) {
@@ -156,6 +178,7 @@ export class RecordWindow {
 
   /** Returns undefined if the disk does not give it: it is tried again later. */
   async #tryLoad(
+    page: Page,
     journal: Journal,
     number: number,
   ): Promise<WaitingRecord | DamagedRecord | undefined> {
@@ -165,9 +188,16 @@ export class RecordWindow {
       unreadable.remove(number);
       return loaded;
     } catch (error) {
-      if (!unreadable.tryAdd(number, error)) throw error;
+      if (!isErrno(error, "EIO")) throw error;
+      if (!unreadable.tryAdd(number, error)) this.#skip(page, number, error);
       return undefined;
     }
+  }
+
+  #skip(page: Page, number: number, error: unknown): void {
+    page.refusal = error;
+    if (this.#skipped === undefined || number < this.#skipped.number)
+      this.#skipped = { number, error };
   }
 
   /** Also while its record was read, things happen to a cgroup. */

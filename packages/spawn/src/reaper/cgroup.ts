@@ -53,7 +53,7 @@ export class Cgroup<Node> {
   /** Whether an event came that its figures do not explain. */
   isStirred = false;
   isFromStart = false;
-  /** Whether it was found empty, and was neither used nor told since. */
+  /** Whether it was there at the start, and was neither seen populated nor told since: an earlier thread may have told of it. */
   isFound = false;
   /** Undefined until the first is added: most have none. */
   children: Set<Cgroup<Node>> | undefined;
@@ -122,6 +122,8 @@ export interface LifecycleWorld<Node> {
   wasUsed(node: Node): boolean;
   /** Whether another release can be told; until then cgroups that ran empty wait. */
   mayRelease(): boolean;
+  /** Whether there is room for what is told in any case, as of those that were found. */
+  hasRoom(): boolean;
   measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
   /** Returns what is known of a cgroup that is gone. */
   identify(node: Node, bornMs: number | undefined): CgroupMeasurement;

@@ -175,6 +175,48 @@ describe("at the start", () => {
     expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [] });
   });
 
+  it("what is found waits for room also without accounting, and nothing else does", () => {
+    world.hasRoom = false;
+    const a = world.make("a", undefined, "start");
+    world.make("b", a, "start");
+    world.run(world.make("c"));
+    expect(world.pass(1000)).toEqual(["/c#1=1", "rmdir /c"]);
+    expect(world.lifecycle.waiting).toBe(1);
+    expect(world.lifecycle.nextDueMs).toBe(Number.POSITIVE_INFINITY);
+    world.hasRoom = true;
+    expect(world.pass()).toEqual(["/a/b#1=0 found", "/a#1=0 found", "rmdir /a/b", "rmdir /a"]);
+  });
+
+  it("what could not be looked at is told as found when it can be", () => {
+    world.isAccounting = true;
+    const [a, b, c] = ["a", "b", "c"].map((name) => world.make(name, undefined, "start"));
+    if (a === undefined || b === undefined || c === undefined) return;
+    for (const node of [a, b, c]) world.refused.add(node);
+    world.charge(a, 5);
+    world.start(b);
+    expect(world.pass()).toEqual([]);
+    // Their records, if there are any, are not those of directories that are gone.
+    expect(world.lifecycle.unreleased()).toEqual({ found: [a, b, c], used: [] });
+    world.rmdir(c);
+    expect(world.pass()).toEqual(["/c#1 vanished found"]);
+    world.refused.clear();
+    const differing = world.lifecycle.differing();
+    let step = differing.next();
+    while (step.done !== true) step = differing.next();
+    expect(step.value).toEqual([a, b]);
+    for (const node of step.value) world.lifecycle.touched(node, "comparison");
+    world.stop(b);
+    expect(world.pass(50)).toEqual(["/a#1=5 found", "/b#1=1"]);
+  });
+
+  it("what is found late is told as found if it was used, and else left alone", () => {
+    const a = world.make("a", undefined, "late");
+    world.charge(a, 5);
+    world.make("b", undefined, "late");
+    expect(world.pass(1000)).toEqual(["/a#1=5 found", "rmdir /a"]);
+    expect(world.lifecycle.watched).toBe(1);
+  });
+
   it("what is found waits for room, and is still told as found then", () => {
     world.isAccounting = true;
     world.hasRoom = false;

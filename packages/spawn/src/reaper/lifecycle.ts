@@ -76,29 +76,33 @@ export class Lifecycle<Node> {
   /**
    * Everything below a new cgroup is known: looks at it for the first time. What is
    * empty at the start was left by an earlier run. Later an empty cgroup may be waiting
-   * for its first process, unless it shows that it has had one.
+   * for its first process, unless it shows that it has had one. If it cannot be looked at,
+   * it is when it can.
    */
   scanned(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup?.phase !== "unseen") return;
-    cgroup.isFromStart = origin === "start";
+    cgroup.isFromStart = origin === "start" || origin === "late";
+    cgroup.isFound = cgroup.isFromStart;
     const isPopulated = this.#world.isPopulated(node);
     if (isPopulated === undefined) return;
-    if (isPopulated) cgroup.phase = "populated";
-    else if (cgroup.isFromStart) this.#release.foundEmpty(cgroup);
-    else if (this.#wasLeft(node)) this.#ranEmpty(cgroup);
-    else cgroup.phase = "unused";
+    if (isPopulated) this.#becamePopulated(cgroup);
+    else if (origin === "start") this.#release.foundEmpty(cgroup);
+    else if (!this.#wasLeft(node)) cgroup.phase = "unused";
+    else if (origin === "late") this.#release.foundEmpty(cgroup);
+    else this.#ranEmpty(cgroup);
   }
 
   /**
    * Returns, when all that was there at the start is known, those that are not released:
-   * those that were found empty, and those that were used.
+   * those that were found empty, or could not be looked at, and those that were used.
    */
   unreleased(): { found: Node[]; used: Node[] } {
     const found: Node[] = [];
     const used: Node[] = [];
     for (const { node, isOpen, isFound } of this.#cgroups.values())
-      if (isOpen) (isFound ? found : used).push(node);
+      if (isFound) found.push(node);
+      else if (isOpen) used.push(node);
     return { found, used };
   }
 
@@ -110,6 +114,7 @@ export class Lifecycle<Node> {
     if (isPopulated === true) this.#becamePopulated(cgroup);
     else if (isPopulated === undefined) cgroup.isStirred ||= cgroup.isUnused && origin === "event";
     else if (cgroup.phase === "populated") this.#ranEmpty(cgroup);
+    else if (cgroup.phase === "unseen" && cgroup.isFound) this.#release.foundEmpty(cgroup);
     else if (cgroup.phase === "released") this.#deletion.retry(cgroup);
     else if (cgroup.isUnused) this.#lookAtFigures(cgroup, origin);
   }
@@ -129,7 +134,7 @@ export class Lifecycle<Node> {
   removed(node: Node): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined) return;
-    if (cgroup.isOpen || cgroup.isStirred) this.#release.vanish(cgroup);
+    if (cgroup.isOpen || cgroup.isStirred || cgroup.isFound) this.#release.vanish(cgroup);
     // The event of a process that came and went can be later than that of the removal.
     else if (cgroup.isUnused) this.#counts.unseenCgroups++;
     this.#detach(cgroup);
@@ -168,10 +173,11 @@ export class Lifecycle<Node> {
     return nodes;
   }
 
-  #differs({ node, phase, isUnused }: Cgroup<Node>): boolean {
+  #differs({ node, phase, isUnused, isFound }: Cgroup<Node>): boolean {
     const isPopulated = this.#world.isPopulated(node);
     if (isPopulated === undefined || phase === "vanished") return false;
     if (isPopulated) return phase !== "populated";
+    if (phase === "unseen" && isFound) return true;
     return phase === "populated" || (isUnused && this.#wasLeft(node));
   }
 

@@ -58,9 +58,9 @@ export interface ReaperDialogue extends Dialogue {
     /** Each is to be journalled; those that vanished need no answer. */
     released(releases: readonly Release[]): void;
     /**
-     * It is known what is there.
+     * It is known what is there: late if the kernel refuses to show all of it at first.
      * @param populated have processes
-     * @param empty were empty when they were found, and are yet to be told
+     * @param empty were empty when they were found, or could not be looked at, and are yet to be told
      */
     scanned(populated: readonly string[], empty: readonly string[]): void;
     /** Their directories are gone; if others have removed them, perhaps before they were journalled. */

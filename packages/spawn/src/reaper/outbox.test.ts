@@ -1,4 +1,4 @@
-import { recordSize } from "@cm4all/cgroup";
+import { encodeRecord, recordSize } from "@cm4all/cgroup";
 import { bytesOfText } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import type { Release } from "./messages.ts";
@@ -35,6 +35,26 @@ describe("the outbox", () => {
     outbox.flush();
     expect([kept, told.length]).toEqual([24, 24]);
     expect(outbox.hasRoom).toBe(false);
+  });
+
+  it("tells of what was found and has vanished in any case, then without attributes", () => {
+    const told: Release[] = [];
+    const outbox = new Outbox({
+      post: (name, ...[value]) => {
+        if (name === "released") told.push(...(value as Release[]));
+      },
+    });
+    while (outbox.tryVanished(release(MIB)));
+    outbox.flush();
+    told.splice(0);
+    const path = bytesOfText("/a");
+    const snapshot = { path, id: "boot:1", report: 1, measuredMs: 5, cpuTotalUsec: 7 };
+    const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(MIB))] as const]];
+    const found = { vanished: true, isFound: true, record: encodeRecord({ snapshot, xattrs }) };
+    expect(outbox.tryVanished({ ...release(0), ...found })).toBe(true);
+    outbox.flush();
+    const record = encodeRecord({ snapshot, xattrs: [] });
+    expect(told).toEqual([{ ...release(0), ...found, record }]);
   });
 
   it("leaves out what is to be measured again while there is no room", () => {

@@ -3,7 +3,7 @@
  * contents. It bounds how much memory all of it takes until the main thread has taken it:
  * customers may give their cgroups attributes of a hundred kilobytes each.
  */
-import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
+import { type EncodedRecord, encodeRecord, recordSize, tryParseRecord } from "@cm4all/cgroup";
 import type { ParentThread } from "../thread/parent-thread.ts";
 import type { ReaperDialogue, Release } from "./messages.ts";
 
@@ -58,10 +58,15 @@ export class Outbox {
     this.#released.push(release);
   }
 
-  /** Returns false, without effect, if there is no room for what has vanished either. */
+  /**
+   * Returns false, without effect, if there is no room for what has vanished either. One that
+   * was found is told in any case, then without attributes: there may be a record of it, which
+   * waits for that word.
+   */
   tryVanished(release: Release): boolean {
-    if (this.#bytes >= MAX_VANISHED_BYTES) return false;
-    this.released(release);
+    const hasRoom = this.#bytes < MAX_VANISHED_BYTES;
+    if (!hasRoom && !release.isFound) return false;
+    this.released(hasRoom ? release : { ...release, record: withoutXattrs(release.record) });
     return true;
   }
 
@@ -97,4 +102,9 @@ export class Outbox {
     this.#kept = [];
     this.#deleted = [];
   }
+}
+
+function withoutXattrs(record: EncodedRecord): EncodedRecord {
+  const { snapshot } = tryParseRecord(record.json) ?? {};
+  return snapshot === undefined ? record : encodeRecord({ snapshot, xattrs: [] });
 }

@@ -27,6 +27,9 @@ import { XattrCache } from "./xattr-cache.ts";
 
 type Node = TreeNode<Place>;
 
+/** Until what could not be looked at is looked for again. */
+const START_PAUSE_MS = 1000;
+
 export class Reaper {
   readonly #options: ReaperOptions;
   readonly #loop: EventLoop;
@@ -106,6 +109,7 @@ export class Reaper {
       isPopulated: (node: Node) => this.#files.isPopulated(node),
       wasUsed: (node: Node) => this.#files.wasUsed(node),
       mayRelease: () => !this.#isAccounting || this.#outbox.hasRoom,
+      hasRoom: () => this.#outbox.hasRoom,
       measure: (node: Node, bornMs: number | undefined) => this.#measure(node, bornMs),
       identify: (node: Node, bornMs: number | undefined) => this.#files.identify(node, bornMs),
       remove: (node: Node, maxUsec: number | undefined) => this.#remove(node, maxUsec),
@@ -139,6 +143,7 @@ export class Reaper {
         if (place.kind !== "way") this.#counts.unseenCgroups++;
       },
       started: () => this.#started(),
+      startRefused: () => this.#startLater(),
       overflowed: () => this.#xattrs.clear(),
       unwatchable: (path, error) => this.#complaints.unwatchable(path, error, this.#tree.watches),
     });
@@ -225,6 +230,18 @@ export class Reaper {
     const idsOf = (nodes: Node[]) => nodes.map(({ inode }) => this.#files.id(inode));
     this.#outbox.scanned({ populated: idsOf(used), empty: idsOf(found) });
     this.#check.sample();
+  }
+
+  /** Until it is known which directories there are, the main thread takes nothing. */
+  #startLater(): void {
+    this.#complaints.complain(
+      "start",
+      "not all cgroups can be looked at: accounting waits until they can",
+    );
+    this.#loop.after(START_PAUSE_MS, () => {
+      this.#tree.startAgain();
+      this.#turns.wake();
+    });
   }
 
   #measure(node: Node, bornMs: number | undefined) {

@@ -27,6 +27,8 @@ export class ReleaseStage<Node> {
   readonly #delays: Deadlines<Cgroup<Node>>;
   /** Those that may be released now. */
   readonly #ripe = new Queue<Cgroup<Node>>();
+  /** Those that were found, are told in any case, and wait for room. */
+  readonly #found = new Set<Cgroup<Node>>();
   #nextNumber = 1;
 
   constructor(
@@ -43,7 +45,8 @@ export class ReleaseStage<Node> {
 
   /** How many wait for room, about: some may have been used again, or be gone. */
   get waiting(): number {
-    return this.#world.mayRelease() ? 0 : this.#delays.length + this.#ripe.length;
+    const waiting = this.#world.mayRelease() ? 0 : this.#delays.length + this.#ripe.length;
+    return waiting + this.#found.size;
   }
 
   get nextMs(): number {
@@ -74,15 +77,27 @@ export class ReleaseStage<Node> {
   /** Measures a cgroup. @returns false if there is none to be measured now */
   step(): boolean {
     if (!this.#world.mayRelease()) return false;
-    const cgroup = this.#delays.take(this.#world.nowMs()) ?? this.#ripe.take();
+    const cgroup =
+      this.#delays.take(this.#world.nowMs()) ?? this.#ripe.take() ?? this.#takeWaiting();
     if (cgroup === undefined) return false;
     this.#releaseIfReady(cgroup);
     return true;
   }
 
+  #takeWaiting(): Cgroup<Node> | undefined {
+    if (this.#found.size === 0 || !this.#world.hasRoom()) return undefined;
+    const [cgroup] = this.#found;
+    if (cgroup !== undefined) this.#found.delete(cgroup);
+    return cgroup;
+  }
+
   #releaseIfReady(cgroup: Cgroup<Node>): void {
     if (cgroup.phase !== "empty" || cgroup.openChildren > 0) return;
     if (cgroup.dueMs > this.#world.nowMs()) return;
+    if (cgroup.isFound && !this.#world.hasRoom()) {
+      this.#found.add(cgroup);
+      return;
+    }
     const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
     // `unreadable`: it stays empty until `retry`.
     if (measured === "gone") this.vanish(cgroup);

@@ -1,8 +1,11 @@
 /** What a watched tree consists of, which of it matters, and who is told. */
 import { type ByteString, bytesOfLatin1, joinPath } from "@cm4all/linux";
 
-/** How a directory came to be known: at the start, from an event, or by a comparison. */
-export type Origin = "start" | "event" | "comparison";
+/**
+ * How a directory came to be known: at the start, from an event, or by a comparison. `late`:
+ * by a comparison, while something that was there at the start is not known yet.
+ */
+export type Origin = "start" | "late" | "event" | "comparison";
 
 const ROOT_PATH = bytesOfLatin1("");
 
@@ -66,6 +69,8 @@ export interface TreeListener<Place> {
   missed(parent: TreeNode<Place>): void;
   /** Everything that was there at the start has been told. */
   started(): void;
+  /** The process or the kernel lacks what it takes to look at all that is there: see `startAgain`. */
+  startRefused(): void;
   /** The kernel lost events; what they would have told is told as a comparison's. */
   overflowed(): void;
   /** Something cannot be watched. @param error the kernel's refusal */

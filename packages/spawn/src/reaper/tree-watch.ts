@@ -61,6 +61,11 @@ export class TreeWatch<Place> {
   /** What is being done, a step at a time. */
   #work: Generator<void, void> | undefined;
   #hasEvents = false;
+  /** Whether all that was there at the start was told. */
+  #isStarted = false;
+  /** Whether a directory could not be looked at since the latest start was begun. */
+  #isShort = false;
+  #mustStartAgain = false;
   /** How often the kernel lost events. */
   overflows = 0;
 
@@ -69,7 +74,8 @@ export class TreeWatch<Place> {
     this.#root = root;
     this.#rules = rules;
     this.#listener = listener;
-    this.#look = new TreeDirectories(root, rules, listener);
+    const unwatchable = (path: ByteString, error: unknown) => this.#cannotLook(path, error);
+    this.#look = new TreeDirectories(root, rules, { ...listener, unwatchable });
     this.#rootNode = TreeNode.root(rules.rootPlace, statusOf(root.fd).inode);
     this.#work = this.#start();
   }
@@ -100,6 +106,7 @@ export class TreeWatch<Place> {
   /** Does a little of what is to be done. @returns false if there was nothing */
   step(): boolean {
     if (this.#work === undefined && this.#hasEvents) this.#work = this.#readEvents();
+    if (this.#work === undefined && this.#mustStartAgain) this.#work = this.#startAgain();
     if (this.#work === undefined) return false;
     if (this.#work.next().done === true) this.#work = undefined;
     return true;
@@ -111,7 +118,31 @@ export class TreeWatch<Place> {
     this.#watch(this.#rootNode, fd);
     for (const name of this.#look.list(this.#rootNode, fd))
       yield* this.#appeared(this.#rootNode, name, "start");
-    this.#listener.started();
+    this.#endStart();
+  }
+
+  /** After `startRefused`: has the next steps look again for what is not known, and tell of the start. */
+  startAgain(): void {
+    this.#mustStartAgain = true;
+  }
+
+  *#startAgain(): Generator<void, void> {
+    this.#mustStartAgain = false;
+    this.#isShort = false;
+    yield* this.apply(yield* this.compare());
+    this.#endStart();
+  }
+
+  #endStart(): void {
+    this.#isStarted = !this.#isShort;
+    if (this.#isStarted) this.#listener.started();
+    else this.#listener.startRefused();
+  }
+
+  /** Only a shortage passes: what is refused for another reason would be waited for in vain. */
+  #cannotLook(path: ByteString, error: unknown): void {
+    this.#isShort ||= isErrno(error, "EMFILE", "ENFILE", "ENOMEM");
+    this.#listener.unwatchable(path, error);
   }
 
   /** One buffer: what comes meanwhile may be merged by the kernel. */
@@ -236,7 +267,7 @@ export class TreeWatch<Place> {
         return { node, names: this.#look.list(node, fd) };
       });
     } catch (error) {
-      if (!isErrno(error, "ENOENT", "ENODEV")) this.#listener.unwatchable(path, error);
+      if (!isErrno(error, "ENOENT", "ENODEV")) this.#cannotLook(path, error);
       return undefined;
     }
   }
@@ -317,7 +348,8 @@ export class TreeWatch<Place> {
   /** Brings the tree up to date with what a comparison found. */
   *apply(differences: readonly Difference<Place>[]): Generator<void, void> {
     for (const { kind, node, name } of differences) {
-      if (kind === "appeared") yield* this.#appeared(node, name, "comparison");
+      if (kind === "appeared")
+        yield* this.#appeared(node, name, this.#isStarted ? "comparison" : "late");
       else if (node.parent !== undefined) this.#disappeared(node.parent, name);
       yield;
     }

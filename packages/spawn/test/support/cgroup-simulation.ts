@@ -46,6 +46,8 @@ export class Simulation {
   readonly told = new Map<number, Told>();
   /** Whether the file system refuses to remove anything. */
   isReadOnly = false;
+  /** Of which the kernel refuses to show anything, for lack of descriptors. */
+  readonly refused = new Set<Directory>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];
   /** What happens between the look whether a cgroup is populated and its figures. */
@@ -56,12 +58,14 @@ export class Simulation {
     this.lifecycle = new Lifecycle<Directory>(
       {
         nowMs: () => this.now,
-        isPopulated: (node) => (node.gone ? undefined : isPopulated(node)),
+        isPopulated: (node) =>
+          node.gone || this.refused.has(node) ? undefined : isPopulated(node),
         wasUsed: (node) => {
           this.meanwhile?.();
           return !node.gone && node.total > 0;
         },
-        mayRelease: () => this.hasRoom,
+        mayRelease: () => !this.isAccounting || this.hasRoom,
+        hasRoom: () => this.hasRoom,
         measure: (node, birthMs) =>
           node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
         identify: identity,
