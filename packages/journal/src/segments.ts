@@ -82,6 +82,8 @@ export class Segments {
   /** By sequence number, rising. */
   readonly #segments = new Map<number, Segment>();
   #nextSequence = 1;
+  /** The last segment of which the last start could not read all: it may have held any mark. */
+  #lastDamaged: Segment | undefined;
 
   get bytes(): number {
     let sum = 0;
@@ -145,6 +147,24 @@ export class Segments {
     return this.#segments.get(sequenceOf(number))?.table.markedIn(indexOf(number));
   }
 
+  /**
+   * Returns the name of a damaged file that may have held a later mark of a record than is
+   * known; undefined if there is none. Marks stand in the record's segment and later ones,
+   * so a mark behind the damage ends the doubt.
+   */
+  doubtfulFor(number: number): string | undefined {
+    if (this.#lastDamaged === undefined) return undefined;
+    const latest = Math.max(sequenceOf(number), this.markedIn(number) ?? 0);
+    return latest <= this.#lastDamaged.sequence ? this.#lastDamaged.name : undefined;
+  }
+
+  /** Whether segments before `segment` hold records, which marks in it may be about. */
+  hasRecordsBefore(segment: Segment): boolean {
+    return this.all().some(
+      ({ sequence, table }) => sequence < segment.sequence && table.present > 0,
+    );
+  }
+
   has(sequence: number): boolean {
     return this.#segments.has(sequence);
   }
@@ -189,12 +209,14 @@ export class Segments {
         const damagedBytes = await this.#read(file, segment);
         if (damagedBytes > 0) {
           segment.isDamaged = true;
+          this.#lastDamaged = segment;
           damage.push(damageOf(segment, damagedBytes));
         }
       } catch (error) {
         // What was read of it before stays in use. The file itself is never deleted.
         segment.isDamaged = true;
         segment.isStale = false;
+        this.#lastDamaged = segment;
         damage.push({ file: name, what: `not read further: ${errorText(error)}` });
       }
       try {
