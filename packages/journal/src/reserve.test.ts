@@ -104,4 +104,20 @@ describe("on a full disk", () => {
     await open();
     expect([...disk.files().keys()]).toEqual([]);
   });
+  it.each(["reopen", "rename"])("the reserve stays if it cannot be used (%s)", async (call) => {
+    const [first = 0] = await append(1);
+    fillDisk();
+    disk.fail = (each) => (each === call ? "EMFILE" : undefined);
+    await expect(journal.append(record(2))).rejects.toThrow(JournalError);
+    const mark = journal.mark(first, RecordState.BEGAN);
+    await journal.settle();
+    expect(disk.files().get("reserve")?.cached.length).toBe(OPTIONS.reserveBytes);
+    disk.fail = () => undefined;
+    for (let i = 0; i < 3; i++) {
+      vi.advanceTimersByTime(1000);
+      await journal.settle();
+    }
+    await mark;
+    expect(journal.state(first)).toBe(RecordState.BEGAN);
+  });
 });

@@ -73,9 +73,16 @@ export class Reserve {
 
   /** Gives it away as the file of that name, whose zeros are to be overwritten. @throws system errors */
   async become(name: string): Promise<JournalFile> {
+    // Opened first: a caller that gets no file removes what is at the name.
+    const file = await this.#directory.reopen(NAME);
+    try {
+      // The caller syncs the directory.
+      await this.#directory.rename(NAME, name);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
     this.#isThere = false;
-    // The caller syncs the directory.
-    await this.#directory.rename(NAME, name);
-    return this.#directory.reopen(name);
+    return file;
   }
 }

@@ -129,7 +129,8 @@ export class SimulatedDisk implements JournalDirectory {
     return this.#file(name, inode);
   }
 
-  reopen(name: string): Promise<JournalFile> {
+  async reopen(name: string): Promise<JournalFile> {
+    await this.#call("reopen");
     return this.open(name);
   }
 
