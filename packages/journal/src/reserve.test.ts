@@ -120,4 +120,15 @@ describe("on a full disk", () => {
     await mark;
     expect(journal.state(first)).toBe(RecordState.BEGAN);
   });
+  it("attempts in vain use up no numbers", async () => {
+    await journal.close();
+    disk.capacityBytes = 0;
+    await open();
+    for (let i = 0; i < 5; i++)
+      await expect(journal.append(record(i))).rejects.toThrow(JournalError);
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    vi.advanceTimersByTime(10_000);
+    await append(1);
+    expect([...disk.files().keys()]).toContain("00000001.journal");
+  });
 });

@@ -32,9 +32,13 @@ function segmentName(sequence: number): string {
   return `${String(sequence).padStart(8, "0")}.journal`;
 }
 
+/** Beyond it the numbers of its records were no safe integers. */
+const MAX_SEQUENCE = Math.floor(Number.MAX_SAFE_INTEGER / RECORDS_PER_SEGMENT);
+
 function tryParseName(name: string): number | undefined {
-  const [, digits] = /^(\d{8})\.journal$/.exec(name) ?? [];
-  return digits === undefined ? undefined : Number(digits);
+  const [, digits] = /^(\d{8,9})\.journal$/.exec(name) ?? [];
+  const sequence = Number(digits ?? Number.NaN);
+  return sequence <= MAX_SEQUENCE && segmentName(sequence) === name ? sequence : undefined;
 }
 
 export class Segment {
@@ -113,6 +117,12 @@ export class Segments {
     const segment = new Segment(this.#nextSequence++);
     this.#segments.set(segment.sequence, segment);
     return segment;
+  }
+
+  /** Takes back `append`: no file of that number is there, nor anything that was confirmed. */
+  giveBack(segment: Segment): void {
+    this.remove(segment);
+    if (segment.sequence === this.#nextSequence - 1) this.#nextSequence--;
   }
 
   /** Forgets a segment, whose file is gone: marks of its records need not be kept any more. */
@@ -196,10 +206,10 @@ export class Segments {
    */
   async load(directory: JournalDirectory, names: readonly string[]): Promise<Damage[]> {
     const damage: Damage[] = [];
-    for (const name of [...names].sort()) {
-      if (name.endsWith(TEMPORARY_SUFFIX)) await directory.remove(name);
-      const sequence = tryParseName(name);
-      if (sequence === undefined) continue;
+    for (const name of names) if (name.endsWith(TEMPORARY_SUFFIX)) await directory.remove(name);
+    const sequences = names.map(tryParseName).filter((sequence) => sequence !== undefined);
+    for (const sequence of sequences.sort((a, b) => a - b)) {
+      const name = segmentName(sequence);
       this.#nextSequence = Math.max(this.#nextSequence, sequence + 1);
       const segment = new Segment(sequence);
       segment.isStale = true;

@@ -11,7 +11,7 @@
  *   anything else is written. So no record stands twice.
  * - The reserve takes marks alone.
  */
-import { errorText } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { JournalError } from "./errors.ts";
 import { encodeFrames, type Frame, FrameKind, frameSize } from "./frame.ts";
@@ -210,10 +210,20 @@ export class Writer {
       return this.#active;
     } catch (error) {
       await this.leave();
-      this.#segments.remove(segment);
       // It has nothing in it that counts.
-      await this.#directory.remove(segment.name).catch(() => undefined);
+      if (await this.#tryRemove(segment)) this.#segments.giveBack(segment);
+      else this.#segments.remove(segment);
       throw error;
+    }
+  }
+
+  /** Returns whether no file of that name is left. */
+  async #tryRemove({ name }: Segment): Promise<boolean> {
+    try {
+      await this.#directory.remove(name);
+      return true;
+    } catch (error) {
+      return isErrno(error, "ENOENT");
     }
   }
 
