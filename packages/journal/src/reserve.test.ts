@@ -131,4 +131,23 @@ describe("on a full disk", () => {
     await append(1);
     expect([...disk.files().keys()]).toContain("00000001.journal");
   });
+  it("records are tried again when there is room to be seen", async () => {
+    const [first = 0] = await append(1);
+    fillDisk();
+    await expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
+    const calls: string[] = [];
+    disk.fail = (call) => {
+      calls.push(call);
+      return undefined;
+    };
+    for (let i = 0; i < 10; i++) await expect(journal.append(record(i))).rejects.toThrow(/ENOSPC/);
+    expect(calls).toContain("statfs");
+    const refused = expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
+    await journal.mark(first, RecordState.BEGAN);
+    await refused;
+    expect(calls).not.toContain("create");
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    vi.advanceTimersByTime(10_000);
+    await journal.append(record(3));
+  });
 });

@@ -47,6 +47,16 @@ export class Reserve {
     return !this.#isThere && this.#bytes > 0 && performance.now() - this.#triedMs >= PAUSE_MS;
   }
 
+  /** Returns whether the disk has room for as much as the reserve again. */
+  async hasRoomBeside(): Promise<boolean> {
+    try {
+      return (await this.#directory.freeBytes()) >= this.#bytes;
+    } catch {
+      // What ails the disk is told by those who have something to write.
+      return false;
+    }
+  }
+
   /** Makes it, if the disk has room. @returns whether it is there */
   async tryMake(): Promise<boolean> {
     if (!this.isDue) return this.#isThere;

@@ -107,7 +107,10 @@ export class Writer {
 
   /** The disk was full: tries whether it has room again. */
   async #lookForRoom(): Promise<void> {
-    if (!this.#reserve.isThere && !(await this.#reserve.tryMake())) return this.#refuseRecords();
+    const { isThere } = this.#reserve;
+    // Records that are tried in vain would hold up the marks in their batch.
+    const hasRoom = isThere ? await this.#reserve.hasRoomBeside() : await this.#reserve.tryMake();
+    if (!hasRoom) return this.#refuseRecords();
     // Without a mark to write the reserve was not needed, and there was no look.
     if (this.#active?.isReserve === true) await this.leave();
     this.#fullError = undefined;
