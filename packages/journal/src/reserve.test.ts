@@ -55,6 +55,11 @@ describe("on a full disk", () => {
     await journal.append(record(5));
     expect(troubles).toEqual(["simulated ENOSPC", undefined]);
     expect(disk.files().get("reserve")?.cached.length).toBe(8192);
+    // What was not needed of the one before is given back.
+    const sizes = [...disk.files()].map(([name, { cached }]) =>
+      name === "reserve" ? 0 : cached.length,
+    );
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(journal.bytes);
     disk.powerFailure();
     await journal.close();
     disk.reboot();

@@ -240,6 +240,9 @@ export class Writer {
   async leave(): Promise<void> {
     const active = this.#active;
     this.#active = undefined;
+    // Else the rest of the reserve would be taken and not counted until the segment goes.
+    if (active?.isReserve === true)
+      await active.file.truncate(active.segment.bytes).catch(() => undefined);
     // What close(2) could still report was reported by the sync.
     await active?.file.close().catch(() => undefined);
   }
