@@ -33,6 +33,9 @@ class Memory implements JournalDirectory {
         return position > bytes.length ? 0 : bytes.copy(buffer, 0, position);
       },
       async sync() {},
+      async truncate(length) {
+        files.set(name, (files.get(name) ?? Buffer.alloc(0)).subarray(0, length));
+      },
       async close() {},
     };
   }

@@ -51,6 +51,7 @@ export class Compaction {
     for (const segment of this.#segments.all()) {
       if (segment === active || segment.table.live > 0 || !segment.isStale) continue;
       if ([...segment.marked].some((sequence) => this.#segments.has(sequence))) continue;
+      if (this.#isWitness(segment)) continue;
       await this.#remove(segment);
       return true;
     }
@@ -68,6 +69,14 @@ export class Compaction {
       return true;
     }
     return false;
+  }
+
+  /**
+   * Nobody knows which marks were in a damage: that there may have been some is told by the
+   * file alone, at each start (see Segments.doubtfulFor).
+   */
+  #isWitness(segment: Segment): boolean {
+    return segment.isDamaged && this.#segments.hasRecordsBefore(segment);
   }
 
   /** Whatever was changed last has to be on the disk before anything else is. */
@@ -97,7 +106,8 @@ export class Compaction {
     // Somebody has removed it: whoever wants its records will hear of that.
     if (collected === undefined) return;
     const { kept, dropped, isWhole } = collected;
-    if (kept.length === 0 && segment.table.live === 0) return this.#remove(segment);
+    if (kept.length === 0 && segment.table.live === 0 && !this.#isWitness(segment))
+      return this.#remove(segment);
     // As after each start, if it holds nothing but marks that are needed.
     if (dropped === 0) return;
     // The damage would be lost with the file; it is small, and rare.

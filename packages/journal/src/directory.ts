@@ -17,6 +17,8 @@ export interface JournalFile {
    * @throws Error if the file was removed: nobody would find it there
    */
   sync(): Promise<void>;
+  /** Gives back what is allocated behind the first `length` bytes. @see ftruncate(2) */
+  truncate(length: number): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -71,6 +73,10 @@ class OpenFile implements JournalFile {
     await this.#handle.datasync();
     const { nlink } = await this.#handle.stat();
     if (nlink === 0) throw new Error("the file was removed");
+  }
+
+  async truncate(length: number): Promise<void> {
+    await this.#handle.truncate(length);
   }
 
   async close(): Promise<void> {

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import { JournalFull, NoRecord } from "./errors.ts";
 import { Journal } from "./journal.ts";
 import { RecordState } from "./record-table.ts";
+import { encodeHeader } from "./segment.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 
 const OPTIONS = { limitBytes: 64 * 1024 * 1024, segmentBytes: 4096, reserveBytes: 2048 };
@@ -89,6 +90,23 @@ describe("a journal", () => {
     expect(again.count(RecordState.PARKED)).toBe(200);
     expect(calls.filter((call) => call === "create" || call === "rename")).toEqual([]);
     await again.close();
+  });
+
+  it("goes on beyond eight digits of a segment's number", async () => {
+    const disk = new SimulatedDisk(seeded(5));
+    const file = await disk.create("99999999.journal");
+    await file.write(encodeHeader(99_999_999), 0);
+    await file.close();
+    const numbers: number[] = [];
+    for (let i = 0; i < 2; i++) {
+      const journal = await Journal.open(disk, OPTIONS);
+      numbers.push(await journal.append(payload(`record ${i}`)));
+      await journal.close();
+    }
+    const journal = await Journal.open(disk, OPTIONS);
+    expect([...journal.records()].map(({ number }) => number)).toEqual(numbers);
+    expect([...disk.files().keys()]).toContain("100000001.journal");
+    await journal.close();
   });
 
   it("writes at once what comes while it tidies up", async () => {

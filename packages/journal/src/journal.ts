@@ -127,6 +127,14 @@ export class Journal {
     return this.#segments.state(number);
   }
 
+  /**
+   * Returns the name of a damaged file in which a later mark of a record may have been lost;
+   * undefined if its state is certain. A mark makes it certain.
+   */
+  doubtfulFor(number: number): string | undefined {
+    return this.#segments.doubtfulFor(number);
+  }
+
   /** Iterates over the records that are not done with, oldest first, above number `after`. */
   *records(after = -1): Generator<{ number: number; state: RecordState }> {
     for (const { sequence, table } of this.#segments.all()) {

@@ -55,6 +55,11 @@ describe("on a full disk", () => {
     await journal.append(record(5));
     expect(troubles).toEqual(["simulated ENOSPC", undefined]);
     expect(disk.files().get("reserve")?.cached.length).toBe(8192);
+    // What was not needed of the one before is given back.
+    const sizes = [...disk.files()].map(([name, { cached }]) =>
+      name === "reserve" ? 0 : cached.length,
+    );
+    expect(sizes.reduce((sum, size) => sum + size)).toBe(journal.bytes);
     disk.powerFailure();
     await journal.close();
     disk.reboot();
@@ -103,5 +108,51 @@ describe("on a full disk", () => {
     disk.capacityBytes = 10_000;
     await open();
     expect([...disk.files().keys()]).toEqual([]);
+  });
+  it.each(["reopen", "rename"])("the reserve stays if it cannot be used (%s)", async (call) => {
+    const [first = 0] = await append(1);
+    fillDisk();
+    disk.fail = (each) => (each === call ? "EMFILE" : undefined);
+    await expect(journal.append(record(2))).rejects.toThrow(JournalError);
+    const mark = journal.mark(first, RecordState.BEGAN);
+    await journal.settle();
+    expect(disk.files().get("reserve")?.cached.length).toBe(OPTIONS.reserveBytes);
+    disk.fail = () => undefined;
+    for (let i = 0; i < 3; i++) {
+      vi.advanceTimersByTime(1000);
+      await journal.settle();
+    }
+    await mark;
+    expect(journal.state(first)).toBe(RecordState.BEGAN);
+  });
+  it("attempts in vain use up no numbers", async () => {
+    await journal.close();
+    disk.capacityBytes = 0;
+    await open();
+    for (let i = 0; i < 5; i++)
+      await expect(journal.append(record(i))).rejects.toThrow(JournalError);
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    vi.advanceTimersByTime(10_000);
+    await append(1);
+    expect([...disk.files().keys()]).toContain("00000001.journal");
+  });
+  it("records are tried again when there is room to be seen", async () => {
+    const [first = 0] = await append(1);
+    fillDisk();
+    await expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
+    const calls: string[] = [];
+    disk.fail = (call) => {
+      calls.push(call);
+      return undefined;
+    };
+    for (let i = 0; i < 10; i++) await expect(journal.append(record(i))).rejects.toThrow(/ENOSPC/);
+    expect(calls).toContain("statfs");
+    const refused = expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
+    await journal.mark(first, RecordState.BEGAN);
+    await refused;
+    expect(calls).not.toContain("create");
+    disk.capacityBytes = Number.POSITIVE_INFINITY;
+    vi.advanceTimersByTime(10_000);
+    await journal.append(record(3));
   });
 });

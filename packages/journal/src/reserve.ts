@@ -47,6 +47,16 @@ export class Reserve {
     return !this.#isThere && this.#bytes > 0 && performance.now() - this.#triedMs >= PAUSE_MS;
   }
 
+  /** Returns whether the disk has room for as much as the reserve again. */
+  async hasRoomBeside(): Promise<boolean> {
+    try {
+      return (await this.#directory.freeBytes()) >= this.#bytes;
+    } catch {
+      // What ails the disk is told by those who have something to write.
+      return false;
+    }
+  }
+
   /** Makes it, if the disk has room. @returns whether it is there */
   async tryMake(): Promise<boolean> {
     if (!this.isDue) return this.#isThere;
@@ -73,9 +83,16 @@ export class Reserve {
 
   /** Gives it away as the file of that name, whose zeros are to be overwritten. @throws system errors */
   async become(name: string): Promise<JournalFile> {
+    // Opened first: a caller that gets no file removes what is at the name.
+    const file = await this.#directory.reopen(NAME);
+    try {
+      // The caller syncs the directory.
+      await this.#directory.rename(NAME, name);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
     this.#isThere = false;
-    // The caller syncs the directory.
-    await this.#directory.rename(NAME, name);
-    return this.#directory.reopen(name);
+    return file;
   }
 }

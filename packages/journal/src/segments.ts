@@ -32,9 +32,13 @@ function segmentName(sequence: number): string {
   return `${String(sequence).padStart(8, "0")}.journal`;
 }
 
+/** Beyond it the numbers of its records were no safe integers. */
+const MAX_SEQUENCE = Math.floor(Number.MAX_SAFE_INTEGER / RECORDS_PER_SEGMENT);
+
 function tryParseName(name: string): number | undefined {
-  const [, digits] = /^(\d{8})\.journal$/.exec(name) ?? [];
-  return digits === undefined ? undefined : Number(digits);
+  const [, digits] = /^(\d{8,9})\.journal$/.exec(name) ?? [];
+  const sequence = Number(digits ?? Number.NaN);
+  return sequence <= MAX_SEQUENCE && segmentName(sequence) === name ? sequence : undefined;
 }
 
 export class Segment {
@@ -82,6 +86,8 @@ export class Segments {
   /** By sequence number, rising. */
   readonly #segments = new Map<number, Segment>();
   #nextSequence = 1;
+  /** The last segment of which the last start could not read all: it may have held any mark. */
+  #lastDamaged: Segment | undefined;
 
   get bytes(): number {
     let sum = 0;
@@ -111,6 +117,12 @@ export class Segments {
     const segment = new Segment(this.#nextSequence++);
     this.#segments.set(segment.sequence, segment);
     return segment;
+  }
+
+  /** Takes back `append`: no file of that number is there, nor anything that was confirmed. */
+  giveBack(segment: Segment): void {
+    this.remove(segment);
+    if (segment.sequence === this.#nextSequence - 1) this.#nextSequence--;
   }
 
   /** Forgets a segment, whose file is gone: marks of its records need not be kept any more. */
@@ -145,6 +157,24 @@ export class Segments {
     return this.#segments.get(sequenceOf(number))?.table.markedIn(indexOf(number));
   }
 
+  /**
+   * Returns the name of a damaged file that may have held a later mark of a record than is
+   * known; undefined if there is none. Marks stand in the record's segment and later ones,
+   * so a mark behind the damage ends the doubt.
+   */
+  doubtfulFor(number: number): string | undefined {
+    if (this.#lastDamaged === undefined) return undefined;
+    const latest = Math.max(sequenceOf(number), this.markedIn(number) ?? 0);
+    return latest <= this.#lastDamaged.sequence ? this.#lastDamaged.name : undefined;
+  }
+
+  /** Whether segments before `segment` hold records, which marks in it may be about. */
+  hasRecordsBefore(segment: Segment): boolean {
+    return this.all().some(
+      ({ sequence, table }) => sequence < segment.sequence && table.present > 0,
+    );
+  }
+
   has(sequence: number): boolean {
     return this.#segments.has(sequence);
   }
@@ -176,10 +206,10 @@ export class Segments {
    */
   async load(directory: JournalDirectory, names: readonly string[]): Promise<Damage[]> {
     const damage: Damage[] = [];
-    for (const name of [...names].sort()) {
-      if (name.endsWith(TEMPORARY_SUFFIX)) await directory.remove(name);
-      const sequence = tryParseName(name);
-      if (sequence === undefined) continue;
+    for (const name of names) if (name.endsWith(TEMPORARY_SUFFIX)) await directory.remove(name);
+    const sequences = names.map(tryParseName).filter((sequence) => sequence !== undefined);
+    for (const sequence of sequences.sort((a, b) => a - b)) {
+      const name = segmentName(sequence);
       this.#nextSequence = Math.max(this.#nextSequence, sequence + 1);
       const segment = new Segment(sequence);
       segment.isStale = true;
@@ -189,12 +219,14 @@ export class Segments {
         const damagedBytes = await this.#read(file, segment);
         if (damagedBytes > 0) {
           segment.isDamaged = true;
+          this.#lastDamaged = segment;
           damage.push(damageOf(segment, damagedBytes));
         }
       } catch (error) {
         // What was read of it before stays in use. The file itself is never deleted.
         segment.isDamaged = true;
         segment.isStale = false;
+        this.#lastDamaged = segment;
         damage.push({ file: name, what: `not read further: ${errorText(error)}` });
       }
       try {

@@ -43,7 +43,8 @@ class Inode {
     const after = Buffer.alloc(size);
     this.durable.copy(after);
     for (let start = 0; start < size; start += SECTOR_SIZE)
-      if (random() < 0.5) this.cached.copy(after, start, start, start + SECTOR_SIZE);
+      if (random() < 0.5 && start < this.cached.length)
+        this.cached.copy(after, start, start, start + SECTOR_SIZE);
     this.durable = after;
     this.cached = Buffer.from(after);
   }
@@ -129,7 +130,8 @@ export class SimulatedDisk implements JournalDirectory {
     return this.#file(name, inode);
   }
 
-  reopen(name: string): Promise<JournalFile> {
+  async reopen(name: string): Promise<JournalFile> {
+    await this.#call("reopen");
     return this.open(name);
   }
 
@@ -172,6 +174,10 @@ export class SimulatedDisk implements JournalDirectory {
       sync: async () => {
         await this.#call("sync");
         inode.sync();
+      },
+      truncate: async (length) => {
+        await this.#call("truncate");
+        inode.cached = Buffer.from(inode.cached.subarray(0, length));
       },
       close: async () => {
         await new Promise((resolve) => setImmediate(resolve));

@@ -11,7 +11,7 @@
  *   anything else is written. So no record stands twice.
  * - The reserve takes marks alone.
  */
-import { errorText } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { JournalError } from "./errors.ts";
 import { encodeFrames, type Frame, FrameKind, frameSize } from "./frame.ts";
@@ -107,7 +107,10 @@ export class Writer {
 
   /** The disk was full: tries whether it has room again. */
   async #lookForRoom(): Promise<void> {
-    if (!this.#reserve.isThere && !(await this.#reserve.tryMake())) return this.#refuseRecords();
+    const { isThere } = this.#reserve;
+    // Records that are tried in vain would hold up the marks in their batch.
+    const hasRoom = isThere ? await this.#reserve.hasRoomBeside() : await this.#reserve.tryMake();
+    if (!hasRoom) return this.#refuseRecords();
     // Without a mark to write the reserve was not needed, and there was no look.
     if (this.#active?.isReserve === true) await this.leave();
     this.#fullError = undefined;
@@ -210,10 +213,20 @@ export class Writer {
       return this.#active;
     } catch (error) {
       await this.leave();
-      this.#segments.remove(segment);
       // It has nothing in it that counts.
-      await this.#directory.remove(segment.name).catch(() => undefined);
+      if (await this.#tryRemove(segment)) this.#segments.giveBack(segment);
+      else this.#segments.remove(segment);
       throw error;
+    }
+  }
+
+  /** Returns whether no file of that name is left. */
+  async #tryRemove({ name }: Segment): Promise<boolean> {
+    try {
+      await this.#directory.remove(name);
+      return true;
+    } catch (error) {
+      return isErrno(error, "ENOENT");
     }
   }
 
@@ -227,6 +240,9 @@ export class Writer {
   async leave(): Promise<void> {
     const active = this.#active;
     this.#active = undefined;
+    // Else the rest of the reserve would be taken and not counted until the segment goes.
+    if (active?.isReserve === true)
+      await active.file.truncate(active.segment.bytes).catch(() => undefined);
     // What close(2) could still report was reported by the sync.
     await active?.file.close().catch(() => undefined);
   }

@@ -277,6 +277,7 @@ class Mount implements JournalDirectory {
       write: async (bytes, position) => this.#use(file).write(bytes, position),
       read: async (buffer, position) => this.#use(file).read(buffer, position),
       sync: async () => this.#use(file).sync(),
+      truncate: async (length) => this.#use(file).truncate(length),
       close: () => file.close(),
     };
   }

@@ -120,9 +120,11 @@ export class Accounting {
     for (let lastReason = ""; ; ) {
       try {
         const { retry } = this.#config.policy;
-        const { parked, lost } = await recover(journal, { bootId: this.#bootId, retry });
+        const { parked, doubtful, lost } = await recover(journal, { bootId: this.#bootId, retry });
         this.#lostBefore = lost;
         if (parked > 0) this.#log(LOG_WARNING, `${parked} cgroups are parked: ${INTERRUPTED}`);
+        if (doubtful > 0)
+          this.#log(LOG_WARNING, `${doubtful} cgroups are parked: the journal is damaged`);
         if (lost > 0) this.#log(LOG_WARNING, `${lost} cgroups are lost: ${INTERRUPTED}`);
         this.#window.open(journal);
         this.#queue.wake();

@@ -7,14 +7,13 @@ import { INTERRUPTED, recover } from "./recovery.ts";
 const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED, REPLACED } = RecordState;
 const BOOT = "this-boot";
 
+const OPTIONS = { limitBytes: 2 ** 24, segmentBytes: 4096, reserveBytes: 4096 };
+
+let disk: SimulatedDisk;
 let journal: Journal;
 beforeEach(async () => {
-  const disk = new SimulatedDisk(() => 0.5);
-  journal = await Journal.open(disk, {
-    limitBytes: 2 ** 24,
-    segmentBytes: 4096,
-    reserveBytes: 4096,
-  });
+  disk = new SimulatedDisk(() => 0.5);
+  journal = await Journal.open(disk, OPTIONS);
 });
 
 async function append(id: string, state: RecordState): Promise<number> {
@@ -26,8 +25,8 @@ async function append(id: string, state: RecordState): Promise<number> {
 
 describe("at a start", () => {
   it.each([
-    [true, PARKED, { parked: 1, lost: 0 }],
-    [false, GONE, { parked: 0, lost: 1 }],
+    [true, PARKED, { parked: 1, doubtful: 0, lost: 0 }],
+    [false, GONE, { parked: 0, doubtful: 0, lost: 1 }],
   ])("what has begun is parked, or lost without retries (%s)", async (retry, state, counted) => {
     const number = await append(`${BOOT}:1`, BEGAN);
     expect(await recover(journal, { bootId: BOOT, retry })).toEqual(counted);
@@ -65,5 +64,81 @@ describe("at a start", () => {
     const numbers = [await append("other-boot:1", WAITING), await append(`${BOOT}:1`, PARKED)];
     await recover(journal, { bootId: BOOT, retry: true });
     expect(numbers.map((number) => journal.state(number))).toEqual([WAITING, PARKED]);
+  });
+});
+
+describe("at a start after damage", () => {
+  /** Changes a bit of the last mark in the file that is not at its end. */
+  function damageMark(name: string, number: number): void {
+    const bytes = disk.files().get(name)?.cached ?? Buffer.alloc(0);
+    for (let offset = 0; offset + 24 < bytes.length; offset += 8)
+      if (bytes.readUInt32LE(offset) === 0x014a4300 && bytes.readUInt8(offset + 16) === 3)
+        if (Number(bytes.readBigUInt64LE(offset + 8)) === number) {
+          bytes.writeUInt8(bytes.readUInt8(offset + 24) ^ 64, offset + 24);
+          return;
+        }
+    throw new Error(`${name} has no mark of ${number}`);
+  }
+
+  async function restart(): Promise<Journal> {
+    await journal.close();
+    return Journal.open(disk, OPTIONS);
+  }
+
+  const start = () => recover(journal, { bootId: BOOT, retry: true });
+
+  it("what a lost mark may have been about is parked, until somebody decides", async () => {
+    const done = await append("other-boot:1", WAITING);
+    const waiting = await append("other-boot:2", WAITING);
+    await journal.mark(done, GONE);
+    const later = await append("other-boot:3", WAITING);
+    damageMark("00000001.journal", done);
+    journal = await restart();
+    expect(journal.state(done)).toBe(WAITING);
+    const fresh = await append("other-boot:4", WAITING);
+    expect(await start()).toEqual({ parked: 0, doubtful: 3, lost: 0 });
+    await journal.settle();
+    expect([done, waiting, later].map((each) => journal.state(each))).toEqual(
+      Array(3).fill(PARKED),
+    );
+    expect(journal.state(fresh)).toBe(WAITING);
+    expect((await journal.notes([done])).get(done)).toBe(
+      "marks may be lost: 00000001.journal is damaged",
+    );
+    await journal.mark(waiting, WAITING);
+    journal = await restart();
+    expect(await start()).toEqual({ parked: 0, doubtful: 0, lost: 0 });
+    expect(journal.state(waiting)).toBe(WAITING);
+  });
+
+  it("the file that tells of it stays until what is older has gone", async () => {
+    const numbers: number[] = [];
+    for (let i = 0; i < 30; i++) numbers.push(await append(`other-boot:${i}`, WAITING));
+    const [done = 0, waiting = 0] = numbers;
+    journal = await restart();
+    // The second segment has nothing that lasts, but for the marks that the damage took.
+    const other = await append("other-boot:x", WAITING);
+    await journal.mark(done, GONE);
+    await journal.mark(other, GONE);
+    const name = [...disk.files().keys()].filter((each) => each.endsWith(".journal")).at(-1);
+    damageMark(name ?? "", done);
+    for (let i = 0; i < 2; i++) {
+      journal = await restart();
+      await journal.settle();
+    }
+    await start();
+    expect([done, waiting].map((each) => journal.state(each))).toEqual([PARKED, PARKED]);
+  });
+
+  it("a write that was cut off at the end is none", async () => {
+    const waiting = await append("other-boot:1", WAITING);
+    await append("other-boot:2", WAITING);
+    await journal.close();
+    const file = disk.files().get("00000001.journal");
+    if (file === undefined) throw new Error("the file is gone");
+    file.cached = file.cached.subarray(0, -20);
+    journal = await Journal.open(disk, OPTIONS);
+    expect(await start()).toEqual({ parked: 0, doubtful: 0, lost: 0 });
+    expect(journal.state(waiting)).toBe(WAITING);
   });
 });

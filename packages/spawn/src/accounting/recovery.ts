@@ -8,9 +8,16 @@ import { findByIds } from "./journal-lookup.ts";
 /** Why a record is parked whose handler was running when the daemon ended. */
 export const INTERRUPTED = "the daemon ended while its handler ran, which may have taken effect";
 
+/** Why a record is parked that waits, or seems to. */
+function doubtful(file: string): string {
+  return `marks may be lost: ${file} is damaged`;
+}
+
 /** How many records there were of each kind. */
 export interface Recovered {
   parked: number;
+  /** Parked because of damage: their handlers may have been called. */
+  doubtful: number;
   lost: number;
 }
 
@@ -23,11 +30,15 @@ export async function recover(
   journal: Journal,
   { bootId, retry }: { readonly bootId: string; readonly retry: boolean },
 ): Promise<Recovered> {
-  const recovered: Recovered = { parked: 0, lost: 0 };
+  const recovered: Recovered = { parked: 0, doubtful: 0, lost: 0 };
   const replaced: number[] = [];
   // One by one: a million may be parked. A change of the state of one is none of the others.
   for (const { number, state } of journal.records()) {
-    if (state === RecordState.BEGAN && retry) {
+    const file = journal.doubtfulFor(number);
+    if (state === RecordState.WAITING && file !== undefined) {
+      recovered.doubtful++;
+      void mark(journal, number, RecordState.PARKED, doubtful(file));
+    } else if (state === RecordState.BEGAN && retry) {
       recovered.parked++;
       void mark(journal, number, RecordState.PARKED, INTERRUPTED);
     } else if (state === RecordState.BEGAN) {
@@ -40,13 +51,17 @@ export async function recover(
       if (id === undefined || !isOfBoot(id, bootId)) void mark(journal, number, RecordState.GONE);
     } else if (state === RecordState.REPLACED) replaced.push(number);
   }
-  await decideOnReplaced(journal, replaced);
+  recovered.doubtful += await decideOnReplaced(journal, replaced);
   return recovered;
 }
 
-/** Of a record and the one in its place, the later one counts, if it was written. */
-async function decideOnReplaced(journal: Journal, replaced: readonly number[]): Promise<void> {
-  if (replaced.length === 0) return;
+/**
+ * Of a record and the one in its place, the later one counts, if it was written.
+ * @returns how many are parked because of damage
+ */
+async function decideOnReplaced(journal: Journal, replaced: readonly number[]): Promise<number> {
+  if (replaced.length === 0) return 0;
+  let parked = 0;
   const ids = new Map<number, string>();
   const unreadable = new Set<number>();
   for (const number of replaced) {
@@ -59,8 +74,15 @@ async function decideOnReplaced(journal: Journal, replaced: readonly number[]): 
     if (unreadable.has(number)) continue;
     const others = found.get(ids.get(number) ?? "") ?? [];
     const isReplaced = others.some((other) => other.number > number);
-    void mark(journal, number, isReplaced ? RecordState.GONE : RecordState.WAITING);
+    const file = journal.doubtfulFor(number);
+    if (isReplaced) void mark(journal, number, RecordState.GONE);
+    else if (file === undefined) void mark(journal, number, RecordState.WAITING);
+    else {
+      parked++;
+      void mark(journal, number, RecordState.PARKED, doubtful(file));
+    }
   }
+  return parked;
 }
 
 /** Marks are tried again until the disk takes them, or the journal is closed, which leaves all to the next start. */
