@@ -5,7 +5,7 @@ import { NoRecord } from "./errors.ts";
 import { FrameKind, tryReadFrame } from "./frame.ts";
 import { PatientReader } from "./patient-reader.ts";
 import { RecordState } from "./record-table.ts";
-import { readRecord, readSegment, tryDecodeMark, UnknownSegment } from "./segment.ts";
+import { isRecord, readRecord, readSegment, tryDecodeMark, UnknownSegment } from "./segment.ts";
 import {
   type Damage,
   damageOf,
@@ -81,10 +81,12 @@ export class Reader {
 
   async #tryRead(number: number): Promise<Buffer> {
     const segment = this.#segments.find(number);
-    const offset = segment?.table.offset(indexOf(number));
-    if (segment === undefined || offset === undefined)
-      throw new NoRecord(`there is no record ${number}`);
-    return readRecord(await this.#openForReading(segment), offset, number);
+    if (segment === undefined) throw new NoRecord(`there is no record ${number}`);
+    const file = await this.#openForReading(segment);
+    // It stands elsewhere if the file was rewritten meanwhile.
+    const offset = segment.table.offset(indexOf(number));
+    if (offset === undefined) throw new NoRecord(`there is no record ${number}`);
+    return readRecord(file, offset, number);
   }
 
   async #openForReading(segment: Segment): Promise<JournalFile> {
@@ -256,7 +258,8 @@ class Window {
     const at = offset - this.#start;
     if (at < 0 || at >= bytes.length) return undefined;
     const frame = tryReadFrame(bytes, at);
-    if (frame === undefined || frame === "incomplete" || frame.number !== number) return undefined;
+    if (frame === undefined || frame === "incomplete") return undefined;
+    if (!isRecord(frame, number)) return undefined;
     return frame.payload;
   }
 }

@@ -132,6 +132,11 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
+/** Marks have the numbers of their records. */
+export function isRecord(frame: Frame, number: number): boolean {
+  return frame.kind === FrameKind.RECORD && frame.number === number;
+}
+
 /**
  * Returns the record at `offset`.
  * @throws NoRecord if it is no whole frame of that number; system errors of reading
@@ -150,7 +155,7 @@ export async function readRecord(
       bytes = Buffer.allocUnsafe(frameSize(payloadSize(bytes)));
       continue;
     }
-    if (frame === undefined || frame === "incomplete" || frame.number !== number)
+    if (frame === undefined || frame === "incomplete" || !isRecord(frame, number))
       throw source.error ?? new NoRecord(`record ${number} is damaged on the disk`);
     return frame.payload;
   }

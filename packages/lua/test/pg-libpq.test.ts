@@ -5,11 +5,21 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect } from "../src/pg/connect.ts";
 import { optionNames, variableOf } from "../src/pg/options.ts";
 import { resolveTarget } from "../src/pg/target.ts";
 import { PgRecorder, type Recorded } from "./pg-recorder.ts";
+
+let hasEntry = true;
+vi.mock("node:os", async (original) => {
+  const os = await original<typeof import("node:os")>();
+  const userInfo = () => {
+    if (hasEntry) return os.userInfo();
+    throw new Error("uv_os_get_passwd returned ENOENT");
+  };
+  return { ...os, userInfo };
+});
 
 /** Debian's `psql` on the PATH is a script with ideas of its own. */
 function findPsql(): string {
@@ -109,11 +119,20 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
    * was tried without it.
    */
   function normal(text: string): string {
-    return text
-      .replace(/\s+/g, " ")
-      .trim()
-      .replace(/^connection to server .* failed: (?=invalid integer)/, "")
-      .replace(/^(.+) \1$/, "$1");
+    return (
+      text
+        .replace(/\s+/g, " ")
+        .trim()
+        .replace(/^connection to server .* failed: (?=invalid integer)/, "")
+        .replace(/^(.+) \1$/, "$1")
+        // libpq of Debian 13 has quotation marks there.
+        .replace(/^invalid "(\w+)" value/, "invalid $1 value")
+        // libpq 17 tries with TLS what a server has refused without it (sslmode=allow).
+        .replace(
+          /(FATAL: .*) connection to server .*: server does not support SSL, but SSL was required$/,
+          "$1",
+        )
+    );
   }
 
   /** Returns both, and our refusal by name in place of ours if that is what it is. */
@@ -380,18 +399,19 @@ ldap://127.0.0.1/x
     }
   }, 60_000);
 
-  it.skipIf(missing("root") !== undefined)("a uid without an entry needs no name", () => {
-    process.seteuid?.(4_294_967_000);
+  it("a uid without an entry needs no name", () => {
+    // Node of Debian 13 lets nobody change the uid of this process.
+    hasEntry = false;
     try {
       expect(resolveTarget("host=h user=u dbname=d", {})).toMatchObject({
         user: "u",
         passfile: undefined,
       });
       expect(() => resolveTarget("host=h", {})).toThrow(
-        "local user with ID 4294967000 does not exist",
+        `local user with ID ${process.geteuid?.()} does not exist`,
       );
     } finally {
-      process.seteuid?.(0);
+      hasEntry = true;
     }
   });
 });

@@ -7,6 +7,7 @@ import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 import type { Client } from "pg";
 import { systemErrorText } from "../compat/system-error.ts";
+import { AuthenticationRules } from "./authentication.ts";
 import {
   type Address,
   FilePasswordRefused,
@@ -35,6 +36,8 @@ const NO_TLS = "The server does not support SSL connections";
 /** @throws ConnectError with the messages of all hosts that were tried */
 export async function connect<T>(login: Login<T>): Promise<T> {
   const { target } = login;
+  // As in libpq, what can never be met is said before anybody is asked.
+  new AuthenticationRules(target);
   const failures: string[] = [];
   const wanted = target.option("target_session_attrs") ?? "any";
   const passes = wanted === "prefer-standby" ? ["standby", "any"] : [wanted];

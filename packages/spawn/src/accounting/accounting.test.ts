@@ -411,7 +411,8 @@ describe.each([
   ["a script that takes lists", { released: "list", running: "none", bearsRepetition: false }],
   ["a script that bears repetition", { released: "one", running: "none", bearsRepetition: true }],
 ] as const)("%s", (_, handlers) => {
-  it.each(Array.from({ length: 12 }, (_, seed) => seed))(
+  // The last three have found that a mark was taken for its record.
+  it.each([...Array(12).keys(), 76, 104, 155])(
     "loses nothing and books nothing twice, %d",
     async (seed) => {
       const machine = new Machine(seed);
