@@ -5,7 +5,7 @@ import { attempt, sh } from "../tools/shell.ts";
 import { initPids } from "../tools/systemd.ts";
 
 const PACKAGES =
-  "cm4all-spawn cm4all-spawn-netns cm4all-slice cm4all-logname libnss-cm4all-logname";
+  "cm4all-spawn cm4all-spawn-doc cm4all-spawn-netns cm4all-slice cm4all-logname libnss-cm4all-logname";
 
 export const purge: Case = {
   title: "purging leaves no file, unit, process or namespace",
