@@ -44,7 +44,8 @@ export class Storm implements Disposable {
 const NODE = realpathSync(process.execPath);
 const SIGUSR1_BIT = 9n;
 
-const ENDED = new Set(["ENOENT", "ESRCH", "EINVAL"]);
+/** ENXIO: of its network namespace, which has ended with it. */
+const ENDED = new Set(["ENOENT", "ESRCH", "EINVAL", "ENXIO"]);
 
 /** Whether it is Node, not what starts it, and so far that the signal does not end it. */
 function takesSigusr1(pid: number): boolean {
