@@ -55,9 +55,10 @@ export const oddities = {
   },
   "read-only /run: the daemon": {
     setup: "mount -t tmpfs -o ro none /run",
-    line: `${DAEMON} --listen @odd`,
-    status: 73,
-    says: /^\S+ cannot listen at \/run\/\S+: .*\n$/,
+    // Clients are served all the same.
+    line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
+    status: 0,
+    says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd\n/,
   },
   "read-only /run: netns": {
     setup: `mount -t tmpfs -o ro none /run; ${WEB}`,
