@@ -1,5 +1,6 @@
 /** A cgroup as it is accounted: it crosses a thread, the disk and a socket as JSON, made once. Pure. */
 import type { ByteString } from "@cm4all/linux";
+import { figureEntries } from "./figures.ts";
 import type { CgroupSnapshot } from "./snapshot.ts";
 
 /** The extended attributes of a directory: full names (`user.account`) and values. */
@@ -63,16 +64,26 @@ function isRecord(value: unknown): value is CgroupRecord {
   return isSnapshot(snapshot) && Array.isArray(xattrs) && xattrs.every(isXattrTable);
 }
 
-/** Returns whether what JSON has given is a snapshot: its figures are optional. */
+/**
+ * Returns whether what JSON has given is a snapshot: its figures are optional, and numbers that
+ * can be counted with, which 1e999 is not.
+ */
 export function isSnapshot(value: unknown): value is CgroupSnapshot {
   if (typeof value !== "object" || value === null) return false;
-  const { path, id, report, measuredMs } = value as Record<string, unknown>;
+  const figures = value as Record<string, unknown>;
+  const { path, id, report, measuredMs, birthMs } = figures;
   return (
     typeof path === "string" &&
     typeof id === "string" &&
-    typeof report === "number" &&
-    typeof measuredMs === "number"
+    Number.isSafeInteger(report) &&
+    Number.isFinite(measuredMs) &&
+    isFigure(birthMs) &&
+    figureEntries.every(([name]) => isFigure(figures[name]))
   );
+}
+
+function isFigure(value: unknown): boolean {
+  return value === undefined || Number.isFinite(value);
 }
 
 function isXattrTable(value: unknown): value is XattrTable {

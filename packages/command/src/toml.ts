@@ -53,13 +53,24 @@ export function parseToml(text: string, file: string): TomlTable {
   return new TomlTable(file, "", root);
 }
 
-/** `KEY=VALUE` as in unit files and shells, with a value that is no number, date, boolean, string, list or table. */
-const UNQUOTED = /^\s*([\w.-]+)\s*=\s*([^\s"'[{#][^"'#]*?)\s*(?:#.*)?$/;
-
 function explain(text: string, { lineNumber, message }: ParseError): string {
-  const [, key, value] = UNQUOTED.exec(text.split("\n")[lineNumber - 1] ?? "") ?? [];
-  if (key === undefined || value === undefined) return message;
+  const [key, value] = tryUnquoted(text.split("\n")[lineNumber - 1] ?? "") ?? [];
+  if (key === undefined) return message;
   return `TOML wants text in quotes: ${key} = ${JSON.stringify(value)}`;
+}
+
+/**
+ * Returns key and value of `KEY=VALUE` as in unit files and shells, with a value that is no
+ * number, date, boolean, string, list or table. One regular expression for all of it would
+ * take time by the square of the blanks in the line.
+ */
+function tryUnquoted(line: string): [key: string, value: string] | undefined {
+  const equals = line.indexOf("=");
+  if (equals === -1) return undefined;
+  const key = line.slice(0, equals).trim();
+  const [value = ""] = line.slice(equals + 1).split("#", 1);
+  const text = value.trim();
+  return /^[\w.-]+$/.test(key) && /^[^"'[{][^"']*$/.test(text) ? [key, text] : undefined;
 }
 
 /** The parser rejects duplicate and conflicting keys, so walking the path is enough. */
