@@ -43,7 +43,8 @@ const REST_MS = 60_000;
 const COLUMNS = ["CPU us", "floor", "CPU x", "p50 ms", "p99 ms", "handler", "drained", "floor"];
 
 function printRow(title: string, cells: readonly string[], goal = ""): void {
-  console.log(title.padEnd(30) + cells.map((cell) => cell.padStart(9)).join("") + `  ${goal}`);
+  const line = title.padEnd(30) + cells.map((cell) => cell.padStart(9)).join("");
+  console.log(`${line}  ${goal}`);
 }
 
 const middle = (runs: readonly ReapMeasurement[], of: (run: ReapMeasurement) => number) =>
