@@ -33,6 +33,8 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
  */
 const NODE_OPTIONS = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
+/** Where esbuild breaks lines: Node prints the line of an exception that nobody catches. */
+const LINE_LENGTH = 120;
 /** A CommonJS module has no import.meta. */
 const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).href;';
 
@@ -71,8 +73,10 @@ export async function bundle({
     target: "node20",
     // CommonJS: a lone `.js` file without a package.json is CommonJS to Node.
     format: "cjs",
-    // Not minified further: a stack trace in a log has to be readable.
+    // Names stay, and lines stay short: a stack trace in a log has to be readable.
     minifySyntax: true,
+    minifyWhitespace: true,
+    lineLimit: LINE_LENGTH,
     legalComments: "none",
     metafile: true,
     external: ["*.node", "@yuuang/*"],

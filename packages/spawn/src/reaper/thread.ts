@@ -1,9 +1,8 @@
 /** The main thread's side of the reaper: starts its thread. */
+import { REAPER_ROLE } from "../roles.ts";
 import type { EventHandlers } from "../thread/dialogue.ts";
 import { WorkerThread } from "../thread/worker-thread.ts";
 import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
-
-export const REAPER_ROLE = "reaper";
 
 /**
  * Memory for objects that die young. V8's choice lets the daemon grow by 25 MB when
