@@ -9,16 +9,19 @@ import { reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** How many others there are. */
-const LEVELS = [100, 1000, 5000, 10_000, 20_000];
+/** How many others there are. Of names there are 10,000 at most. */
+const NAMES = [100, 1000, 3000, 6000, 9000];
+const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 5;
 /** The largest share by which a figure may be above the smallest one. */
 const GOAL = 0.2;
 
+const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(9)).join("");
+
 /** Microseconds of CPU time, by level. */
 function printLevels(title: string, figures: readonly number[]): void {
   const growth = Math.max(...figures) / Math.min(...figures) - 1;
-  const cells = figures.map((figure) => figure.toFixed(1).padStart(9)).join("");
+  const cells = cellsOf(figures.map((figure) => figure.toFixed(1)));
   const verdict = `${(growth * 100).toFixed(0)} % ${growth <= GOAL ? "" : " MISSED"}`;
   console.log(`${title.padEnd(30)}${cells}  ${verdict}`);
 }
@@ -31,7 +34,7 @@ async function measureNames(directory: string): Promise<void> {
   const configFile = join(directory, "names.toml");
   writeFileSync(
     configFile,
-    "[namespaces]\nmax_names = 50000\nmax_names_per_uid = 50000\nexpire_seconds = 3600\n",
+    "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n",
   );
   await using daemon = await startDaemon({ configFile });
   // JavaScript is compiled while it runs.
@@ -43,7 +46,7 @@ async function measureNames(directory: string): Promise<void> {
   };
   const requests: number[] = [];
   const created: number[] = [];
-  for (const level of LEVELS) {
+  for (const level of NAMES) {
     if (names < level) create(level - names);
     const rounds = Array.from({ length: ROUNDS });
     requests.push(cpuOf(rounds.map(() => measure(program, daemon, { mode: "rt", count: 5000 }))));
@@ -72,7 +75,7 @@ async function measureCgroups(directory: string): Promise<void> {
     for (let i = 0; i < 4; i++) reap(reaper, { mode: "burst", count: 1000 });
     let watched = 0;
     const figures: number[] = [];
-    for (const level of LEVELS) {
+    for (const level of CGROUPS) {
       for (; watched < level; watched++) mkdirSync(join(others, `other-${watched}`));
       // They are looked at meanwhile.
       await delay(3000);
@@ -86,10 +89,15 @@ async function measureCgroups(directory: string): Promise<void> {
   }
 }
 
+function printHeader(title: string, levels: readonly number[]): void {
+  console.log(title.padEnd(30) + cellsOf(levels.map(String)));
+}
+
 export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
   console.log(`CPU time in us, when there are so many others; at most ${GOAL * 100} % apart`);
-  console.log("".padEnd(30) + LEVELS.map((level) => String(level).padStart(9)).join(""));
+  printHeader("names", NAMES);
   await measureNames(directory.path);
+  printHeader("cgroups", CGROUPS);
   await measureCgroups(directory.path);
 }
