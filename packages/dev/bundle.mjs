@@ -33,6 +33,8 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
  */
 const NODE_OPTIONS = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
+/** Where esbuild breaks lines: Node prints the line of an exception that nobody catches. */
+const LINE_LENGTH = 120;
 /** A CommonJS module has no import.meta. */
 const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).href;';
 
@@ -45,6 +47,7 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  * @param {Record<string, string>} [options.loader] further esbuild loaders
  * @param {boolean} [options.stays]  whether it stays in this workspace, and finds files
  *                                   there by import.meta.url
+ * @param {readonly string[]} [options.nodeOptions] that the program is started with
  * @param {string} [options.keepsIgnoredSignals] the subcommand that runs a command, which
  *                                   ignores the signals that its caller ignores
  */
@@ -56,11 +59,13 @@ export async function bundle({
   loader,
   stays = false,
   keepsIgnoredSignals,
+  nodeOptions = [],
 }) {
+  const node = [NODE_OPTIONS, ...nodeOptions].join(" ");
   const start =
     keepsIgnoredSignals === undefined
-      ? `#!/usr/bin/env -S node ${NODE_OPTIONS}`
-      : launcher(keepsIgnoredSignals, NODE_OPTIONS);
+      ? `#!/usr/bin/env -S node ${node}`
+      : launcher(keepsIgnoredSignals, node);
   mkdirSync(dirname(outfile), { recursive: true });
   const unfinished = `${outfile}.${process.pid}`;
   const { metafile } = await build({
@@ -71,8 +76,10 @@ export async function bundle({
     target: "node20",
     // CommonJS: a lone `.js` file without a package.json is CommonJS to Node.
     format: "cjs",
-    // Not minified further: a stack trace in a log has to be readable.
+    // Names stay, and lines stay short: a stack trace in a log has to be readable.
     minifySyntax: true,
+    minifyWhitespace: true,
+    lineLimit: LINE_LENGTH,
     legalComments: "none",
     metafile: true,
     external: ["*.node", "@yuuang/*"],

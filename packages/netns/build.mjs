@@ -3,7 +3,7 @@ import { bundle } from "@cm4all/dev/bundle";
 await bundle({
   entry: "src/main.ts",
   outfile: "dist/cm4all-spawn-netns.js",
-  budgetKiB: 450,
+  budgetKiB: 310,
   ffi: true,
   keepsIgnoredSignals: "exec",
 });

@@ -1,5 +1,7 @@
 /** `npm run bench`, or some subjects alone: `npm run bench -- reaper`. */
 import { errorText } from "@cm4all/linux";
+import { measureStartAndMemory } from "./daemon.ts";
+import { measureFlatness } from "./flatness.ts";
 import { measureFleet } from "./fleet.ts";
 import { measureHostile } from "./hostile.ts";
 import { measureNamespaces } from "./namespaces.ts";
@@ -7,15 +9,17 @@ import { measureProcessScan } from "./process-scan.ts";
 import { measureReaper } from "./reaper.ts";
 
 const SUBJECTS: Record<string, () => Promise<void>> = {
+  daemon: measureStartAndMemory,
   namespaces: measureNamespaces,
   hostile: measureHostile,
   reaper: measureReaper,
   fleet: measureFleet,
+  flatness: measureFlatness,
   scan: measureProcessScan,
 };
 
 /** Not `scan`, which starts 20,000 processes. */
-const USUAL = ["namespaces", "hostile", "reaper", "fleet"];
+const USUAL = ["daemon", "namespaces", "reaper", "flatness", "fleet", "hostile"];
 
 /** What other packages measure, of whose names this one is told, too. */
 const ELSEWHERE = ["netns"];

@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { childPids } from "@cm4all/testing";
 import { temporaryDirectory } from "./temporary.ts";
@@ -33,6 +33,11 @@ export interface RunningDaemon extends RunningServer {
   readonly control: string;
 }
 
+interface StartedDaemon extends RunningDaemon {
+  /** When it had logged each line that was waited for. */
+  readonly afterMs: readonly number[];
+}
+
 let servers = 0;
 
 /** @param held what is disposed of with it */
@@ -53,34 +58,40 @@ function serverOf(child: ChildProcess, address: string, held?: Disposable): Runn
 /**
  * Starts the daemon under a name of its own. Its log is a file: while a measurement runs,
  * nobody would read a pipe.
- * @param until what it logs when it is ready
+ * @param until what it logs when it is ready, in this order
  * @param output a file that its output is appended to
  */
 async function startDaemonWith(
   options: readonly string[],
-  until: string,
+  until: readonly string[],
   { env = {}, output }: { readonly env?: NodeJS.ProcessEnv; readonly output?: string } = {},
-): Promise<RunningDaemon> {
+): Promise<StartedDaemon> {
   const address = `@cm4all-spawn-bench-${process.pid}-${++servers}`;
   const directory = temporaryDirectory();
   const control = join(directory.path, "control.sock");
   const log = join(directory.path, "log");
   const fd = openSync(log, "w");
   const outputFd = openSync(output ?? "/dev/null", "a");
-  const child = spawn(
-    process.execPath,
-    [DAEMON, "--listen", address, "--control", control, ...options],
-    { stdio: ["ignore", outputFd, fd], env: { ...process.env, ...env } },
-  );
+  // By its first line, which has the options that Node is to run it with.
+  const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
+  const startMs = performance.now();
+  const child = spawn(DAEMON, ["--listen", address, "--control", control, ...options], {
+    stdio: ["ignore", outputFd, fd],
+    env: { ...process.env, PATH, ...env },
+  });
   closeSync(fd);
   closeSync(outputFd);
   const server = serverOf(child, address, directory);
   const text = () => readFileSync(log, "utf8");
-  while (!text().includes(until)) {
-    if (child.exitCode !== null) throw new Error(`the daemon did not start:\n${text()}`);
-    await delay(10);
+  const afterMs: number[] = [];
+  for (const line of until) {
+    while (!text().includes(line)) {
+      if (child.exitCode !== null) throw new Error(`the daemon did not start:\n${text()}`);
+      await delay(2);
+    }
+    afterMs.push(performance.now() - startMs);
   }
-  return { ...server, program: DAEMON, control };
+  return { ...server, program: DAEMON, control, afterMs };
 }
 
 export interface NamespaceDaemonOptions {
@@ -95,7 +106,7 @@ export async function startDaemon({
   withoutAddon = false,
 }: NamespaceDaemonOptions = {}): Promise<RunningDaemon> {
   const env = withoutAddon ? { CM4ALL_WITHOUT_ADDON: "1" } : {};
-  return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on", { env });
+  return await startDaemonWith(["--config", configFile, "--no-reaper"], ["listening on"], { env });
 }
 
 /** Ends all names of a daemon. */
@@ -109,6 +120,13 @@ export interface RunningReaper extends AsyncDisposable {
   readonly pids: readonly number[];
 }
 
+export interface StartedReaper extends RunningReaper {
+  /** From its start until it has begun to reap, which is when it says READY. */
+  readonly readyMs: number;
+  /** From its start until the script is loaded. */
+  readonly scriptMs: number;
+}
+
 export interface ReaperPlace {
   /** For its configuration and its journal. */
   readonly directory: string;
@@ -120,7 +138,7 @@ export interface ReaperPlace {
 }
 
 /** The daemon as a reaper, and its script host. */
-export async function startReaper(place: ReaperPlace): Promise<RunningReaper> {
+export async function startReaper(place: ReaperPlace): Promise<StartedReaper> {
   const { directory, cgroupRoot, script, output } = place;
   const config = join(directory, "spawn.toml");
   writeFileSync(
@@ -129,9 +147,11 @@ export async function startReaper(place: ReaperPlace): Promise<RunningReaper> {
       `[accounting]\nscript = ${JSON.stringify(script)}\n` +
       `journal = ${JSON.stringify(join(directory, "journal"))}\n`,
   );
-  const server = await startDaemonWith(["--config", config], "accounting with", { output });
+  const until = ["reaping cgroups", "accounting with"];
+  const server = await startDaemonWith(["--config", config], until, { output });
   const pids = [server.pid, ...childPids(server.pid)];
-  return { pids, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+  const [readyMs = Number.NaN, scriptMs = Number.NaN] = server.afterMs;
+  return { pids, readyMs, scriptMs, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
 /** What is read of each cgroup where no controllers are enabled, which most are without here. */

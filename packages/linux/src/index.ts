@@ -15,6 +15,7 @@ export * from "./fcntl.ts";
 export * from "./fd.ts";
 export * from "./file.ts";
 export * from "./flock.ts";
+export * from "./free-memory.ts";
 export * from "./ignored-signals.ts";
 export * from "./inotify.ts";
 export { callEngine } from "./libc.ts";

@@ -5,7 +5,14 @@
  * asks on descriptor 3, and ends with it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { bytesOfText, setParentDeathSignal, setThreadName } from "@cm4all/linux";
+import {
+  bytesOfText,
+  freeMemory,
+  QUIET_MS,
+  setParentDeathSignal,
+  setThreadName,
+} from "@cm4all/linux";
+import { Lull } from "@cm4all/supervision";
 import { Beginnings } from "./beginnings.ts";
 import { keepGivenEnvironment } from "./compat/environment-variables.ts";
 import { takeRefusal } from "./compat/memory.ts";
@@ -23,6 +30,7 @@ const STARVED_RUNS = 3;
 class Host {
   readonly #channel = new HostChannel((request) => this.#handle(request));
   readonly #beginnings = new Beginnings(this.#channel);
+  readonly #lull = new Lull(QUIET_MS, freeMemory);
   #runtime: Runtime | undefined;
   #isStopping = false;
   /** Runs that have been started and are not told of. */
@@ -66,6 +74,7 @@ class Host {
   }
 
   #start(settings: HostSettings): void {
+    this.#lull.worked();
     const runtime = new Runtime({
       instructions: settings.instructions,
       handlerTimeoutMs: settings.handlerTimeoutMs,
@@ -99,6 +108,7 @@ class Host {
     this.#runtime?.run(kind, records, this.#beginnings.of(number), (failure) => {
       this.#beginnings.ended(number, failure !== undefined);
       this.#running--;
+      this.#lull.worked();
       if (failure === undefined) this.#channel.send({ type: "done", number });
       else {
         const { effect, cause } = failure;

@@ -2,6 +2,7 @@
 
 import { CommandFailure, EX_CANTCREAT, EX_TEMPFAIL } from "@cm4all/command";
 import { errorText, isErrno, RtnetlinkSocket } from "@cm4all/linux";
+import { checkName } from "./claim.ts";
 import { findExisting } from "./existing.ts";
 import { asFailure, requireRoot } from "./failures.ts";
 import { planUp, type UpRequest } from "./plan.ts";
@@ -11,7 +12,6 @@ import type { NamespaceRecord } from "./record-text.ts";
 import { rehearse } from "./rehearse.ts";
 import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } from "./request.ts";
 import { needsReservation, reserve } from "./shared.ts";
-import { checkName } from "./up.ts";
 
 /**
  * The lines to print.

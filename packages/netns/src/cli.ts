@@ -2,12 +2,13 @@
 import { runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { check } from "./check.ts";
+import { down } from "./down.ts";
 import { type ExecOptions, exec } from "./exec.ts";
 import { asFailure } from "./failures.ts";
 import { formatNamespaces, listNamespaces } from "./list.ts";
 import { CONFIG_DIRECTORY, CONFIG_FILE, NETNS_DIRECTORY, TEMPLATE_FILE } from "./paths.ts";
 import { defaultUpOptions, type UpOptions } from "./request.ts";
-import { down, up } from "./up.ts";
+import { up } from "./up.ts";
 
 interface UpFlags {
   readonly hostUp: boolean;

@@ -1,11 +1,11 @@
 /** The command `exec`: becomes a command inside a namespace. */
 import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { execute, isErrno, takeIgnoredSignals } from "@cm4all/linux";
+import { checkName } from "./claim.ts";
 import { requireRoot } from "./failures.ts";
 import { interpreterProblem } from "./interpreter.ts";
 import { NetworkNamespace } from "./namespace.ts";
 import { namespacePath } from "./paths.ts";
-import { checkName } from "./up.ts";
 import { becomeUser, findSudoUser, findUser } from "./user.ts";
 import { withView } from "./view.ts";
 

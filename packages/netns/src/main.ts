@@ -1,18 +1,26 @@
 /** The program cm4all-spawn-netns. */
 import { explainFailure } from "@cm4all/command";
 import { asFailure } from "./failures.ts";
-import { defaultUpOptions } from "./request.ts";
-import { down, up } from "./up.ts";
 
 /**
- * The two command lines of the unit, `up NAME` and `down NAME`, are understood here: the
- * command-line parser and what the other commands need would cost a quarter of the start.
+ * The two command lines of the unit, `up NAME` and `down NAME`, are understood here, and each
+ * loads its own part: the command-line parser and what the other commands need would cost a
+ * quarter of the start.
  */
 async function main(args: readonly string[]): Promise<void> {
   const [command, name, ...rest] = args;
   if (name !== undefined && !name.startsWith("-") && rest.length === 0) {
-    if (command === "up") return up(name, defaultUpOptions);
-    if (command === "down") return down(name);
+    if (command === "up") {
+      const [{ defaultUpOptions }, { up }] = [
+        await import("./request.ts"),
+        await import("./up.ts"),
+      ];
+      return up(name, defaultUpOptions);
+    }
+    if (command === "down") {
+      const { down } = await import("./down.ts");
+      return down(name);
+    }
   }
   const { runCli } = await import("./cli.ts");
   await runCli();

@@ -1,33 +1,17 @@
-/** The commands `up` and `down`. */
-import { CommandFailure, EX_CANTCREAT, EX_OSERR, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
+/** The command `up`. */
+import { CommandFailure, EX_CANTCREAT, EX_OSERR } from "@cm4all/command";
 import { errorText, RtnetlinkSocket } from "@cm4all/linux";
+import { checkName, keepRecord, lockRecord } from "./claim.ts";
 import { type Executor, execute, UndoFailure, undoAll } from "./execute.ts";
-import { findExisting, findForDown } from "./existing.ts";
+import { findExisting } from "./existing.ts";
 import { asFailure, requireRoot } from "./failures.ts";
-import type { Holdings } from "./holdings.ts";
 import { Interruption } from "./interruption.ts";
 import { Kernel, type RecordBase } from "./kernel.ts";
-import { nameProblem } from "./name.ts";
-import { planDown, planUndo, planUp, type UpRequest, undoPlainVeth } from "./plan.ts";
-import { RecordFile, readBootId, withSharedLock } from "./record.ts";
-import type { NamespaceRecord } from "./record-text.ts";
+import { planDown, planUndo, planUp, type UpRequest } from "./plan.ts";
+import { type RecordFile, readBootId, withSharedLock } from "./record.ts";
 import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } from "./request.ts";
 import { needsReservation, reserve } from "./shared.ts";
 import { undoOne } from "./undo.ts";
-
-/** @throws CommandFailure for a name that cannot be one */
-export function checkName(name: string): void {
-  const problem = nameProblem(name);
-  if (problem !== undefined)
-    throw new CommandFailure(`${JSON.stringify(name)}: ${problem}`, EX_USAGE);
-}
-
-/** @throws CommandFailure where another process works on the same name */
-function lockRecord(name: string): RecordFile {
-  const record = RecordFile.tryLock(name);
-  if (record !== undefined) return record;
-  throw new CommandFailure(`another process is at work on ${name} now`, EX_TEMPFAIL);
-}
 
 /**
  * Makes the namespace `name`, all of it or nothing.
@@ -112,18 +96,6 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
     );
 }
 
-/** What is undone is no longer recorded. */
-function keepRecord(
-  holdings: Holdings,
-  record: RecordFile,
-  known: NamespaceRecord | undefined,
-): void {
-  holdings.lock = record.lock;
-  holdings.save = () => {
-    if (known !== undefined) record.write({ ...known, settings: holdings.settings });
-  };
-}
-
 function undone(error: unknown): unknown {
   const failure = asFailure(error);
   return failure instanceof CommandFailure
@@ -138,33 +110,4 @@ function undoneInPart({ problems, cause }: UndoFailure): CommandFailure {
   const status = failure instanceof CommandFailure ? failure.exitStatus : EX_OSERR;
   const lines = [...problems.map((problem) => `cannot undo: ${errorText(problem)}`)];
   return new CommandFailure([...lines, errorText(failure)].join("\n"), status, { cause });
-}
-
-/**
- * Removes what `up` made, and what ip(8) made, as far as it is there. Processes in the
- * namespace go on without a network. @throws CommandFailure
- */
-export function down(name: string): void {
-  checkName(name);
-  requireRoot();
-  using record = lockRecord(name);
-  const found = record.read();
-  // Cut short, it leaves something that the next `up` may replace.
-  const known =
-    found?.state === "complete"
-      ? ({ ...found, state: "removing", pid: process.pid } as const)
-      : found;
-  if (known !== undefined && known !== found) record.write(known);
-  using host = new RtnetlinkSocket();
-  const { holdings, warning } = findForDown(name, host, known);
-  using _namespace = holdings.namespace;
-  keepRecord(holdings, record, known);
-  if (warning !== undefined) console.error(warning);
-  const undos = planDown(known?.undo ?? undoPlainVeth);
-  const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
-  if (problems.length > 0) {
-    record.removeIfEmpty();
-    throw new CommandFailure(problems.map(errorText).join("\n"), EX_OSERR, { cause: problems[0] });
-  }
-  record.remove();
 }

@@ -3,8 +3,8 @@
  * the script, and what is between them.
  */
 import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
-import { type ByteString, textOf } from "@cm4all/linux";
-import { doubling, Supervisor } from "@cm4all/supervision";
+import { type ByteString, freeMemory, QUIET_MS, textOf } from "@cm4all/linux";
+import { doubling, Lull, Supervisor } from "@cm4all/supervision";
 import { Accounting } from "./accounting/accounting.ts";
 import { readBootId } from "./accounting/boot.ts";
 import type { JournalStatus } from "./accounting/journal-store.ts";
@@ -37,6 +37,7 @@ export class CgroupService {
   readonly #accounting: Accounting;
   readonly #log: Logger;
   readonly #supervisor: Supervisor;
+  readonly #lull = new Lull(QUIET_MS, () => this.#freeMemory());
   #thread: ReaperThread | undefined;
   #interimMs: number;
 
@@ -92,7 +93,10 @@ export class CgroupService {
   #startThread(options: ReaperOptions): void {
     const { intake } = this.#accounting;
     const thread = startReaperThread(options, {
-      released: (releases) => intake.released(releases),
+      released: (releases) => {
+        this.#lull.worked();
+        intake.released(releases);
+      },
       scanned: (populated, empty) => void intake.scanned(populated, empty),
       deleted: (releases) => intake.deleted(releases),
       kept: (releases) => intake.kept(releases),
@@ -123,6 +127,12 @@ export class CgroupService {
     if (this.#supervisor.ended() !== undefined)
       this.#log(LOG_ERR, `the reaper ended, starting it again: ${explain(error)}`);
     else if (error !== undefined) this.#log(LOG_ERR, `the reaper ended: ${explain(error)}`);
+  }
+
+  /** Handlers go on long after the last cgroup is gone. */
+  #freeMemory(): void {
+    if (this.#accounting.metrics.runningHandlers > 0) this.#lull.worked();
+    else freeMemory();
   }
 
   /** Takes over a changed configuration, and calls the script's `reload`. */

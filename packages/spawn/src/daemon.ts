@@ -17,9 +17,11 @@ import {
   errorText,
   exitImmediately,
   Fd,
+  freeMemory,
   getIntOption,
   isErrno,
   listen,
+  QUIET_MS,
   SO_ACCEPTCONN,
   SO_PASSCRED,
   SO_TYPE,
@@ -30,6 +32,7 @@ import {
   setIntOption,
   socket,
 } from "@cm4all/linux";
+import { Lull } from "@cm4all/supervision";
 import { CgroupService } from "./cgroup-service.ts";
 import { type Config, keysForRestart, readConfig } from "./config.ts";
 import { listenForControl } from "./control.ts";
@@ -248,6 +251,8 @@ class Daemon {
       this.#cgroups = CgroupService.start(reaper, accounting, this.#options.verbose, this.#log);
     await this.#notifier?.send(["READY=1", this.#statusLine()]);
     this.#startWatchdog();
+    // A start leaves as much garbage as it keeps.
+    new Lull(QUIET_MS, freeMemory).worked();
   }
 
   /** Has the service manager keep the store before any answer can rely on it. */

@@ -1,35 +1,39 @@
 /**
  * The one file that becomes the program: the daemon's main thread, its subcommands, its
- * workers and its script host, which start the same bundle again.
+ * workers and its script host, which start the same bundle again. Each loads its own part:
+ * what the others need would cost it time and memory.
  */
 import { isMainThread } from "node:worker_threads";
-import { SCRIPT_HOST_COMMAND } from "./accounting/script.ts";
-import { runCommandLine } from "./command-line.ts";
-import { runNamespaceService } from "./namespaces/service.ts";
-import { NAMESPACES_ROLE } from "./namespaces/thread.ts";
-import { REAPER_ROLE } from "./reaper/thread.ts";
-import { runReaper } from "./reaper/worker.ts";
+import { NAMESPACES_ROLE, REAPER_ROLE, SCRIPT_HOST_COMMAND } from "./roles.ts";
 import { workerRole } from "./thread/parent-thread.ts";
 
-function runWorker(role: string): void {
+async function runWorker(role: string): Promise<void> {
   switch (role) {
-    case NAMESPACES_ROLE:
+    case NAMESPACES_ROLE: {
+      const { runNamespaceService } = await import("./namespaces/service.ts");
       runNamespaceService();
       break;
-    case REAPER_ROLE:
+    }
+    case REAPER_ROLE: {
+      const { runReaper } = await import("./reaper/worker.ts");
       runReaper();
       break;
+    }
     default:
       throw new Error(`unknown worker: ${role}`);
   }
 }
 
-/** Loads Lua and the database's client, which no other part of the program needs. */
 async function runScriptHost(): Promise<void> {
   const { runHost } = await import("@cm4all/lua/host");
   runHost();
 }
 
-if (!isMainThread) runWorker(workerRole());
+async function runProgram(): Promise<void> {
+  const { runCommandLine } = await import("./command-line.ts");
+  await runCommandLine();
+}
+
+if (!isMainThread) void runWorker(workerRole());
 else if (process.argv[2] === SCRIPT_HOST_COMMAND) void runScriptHost();
-else void runCommandLine();
+else void runProgram();

@@ -1,4 +1,5 @@
 export { Backoff, doubling, type Pauses, pauseAfter } from "./backoff.ts";
+export { type After, Lull } from "./lull.ts";
 export {
   type Supervised,
   type SupervisionState,

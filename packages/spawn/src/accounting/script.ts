@@ -1,10 +1,8 @@
 /** The accounting script of the configuration, and how its host is started. */
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
+import { SCRIPT_HOST_COMMAND } from "../roles.ts";
 import { DEFAULT_USER, groupsOf } from "./user.ts";
-
-/** The argument with which the program is a script host. */
-export const SCRIPT_HOST_COMMAND = "script-host";
 
 /** Does nothing, so that it need not be run. */
 const PACKAGED_SCRIPT = "/usr/share/cm4all/spawn/accounting.lua";

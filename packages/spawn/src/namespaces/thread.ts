@@ -1,10 +1,9 @@
 /** The main thread's side of the namespace service: starts its thread. */
 import type { Logger } from "../log.ts";
+import { NAMESPACES_ROLE } from "../roles.ts";
 import type { EventHandlers } from "../thread/dialogue.ts";
 import { WorkerThread } from "../thread/worker-thread.ts";
 import type { NamespaceDialogue, NamespaceOptions } from "./messages.ts";
-
-export const NAMESPACES_ROLE = "namespaces";
 
 export type NamespaceThread = WorkerThread<NamespaceDialogue>;
 

@@ -3,7 +3,8 @@
  * the cgroups with the thread's event loop.
  */
 import { type CgroupSnapshot, type EncodedRecord, encodeRecord, limitPath } from "@cm4all/cgroup";
-import { EPOLLIN, errorText, Inotify, textOf } from "@cm4all/linux";
+import { EPOLLIN, errorText, freeMemory, Inotify, QUIET_MS, textOf } from "@cm4all/linux";
+import { Lull } from "@cm4all/supervision";
 import { LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
@@ -44,6 +45,7 @@ export class Reaper {
   readonly #interim: Interim;
   readonly #complaints: Complaints;
   readonly #counts: ReaperCounts;
+  readonly #lull: Lull;
   #hasInotify = false;
   #isAccounting: boolean;
   #isStopping = false;
@@ -66,6 +68,7 @@ export class Reaper {
     this.#options = options;
     this.#loop = loop;
     this.#counts = counts;
+    this.#lull = new Lull(QUIET_MS, freeMemory, (delayMs, run) => loop.after(delayMs, run));
     this.#log = log;
     this.#outbox = new Outbox(main);
     this.#isAccounting = options.accounting;
@@ -154,6 +157,7 @@ export class Reaper {
     this.#check.start();
     this.#interim.configure(this.#options.interimMs);
     this.#turns.wake();
+    this.#lull.worked();
   }
 
   /** What the main thread can ask and say. */
@@ -265,6 +269,7 @@ export class Reaper {
     { number, snapshot, vanished, isFound, replaces }: LifecycleRelease,
     before: CgroupSnapshot | undefined,
   ): boolean {
+    this.#lull.worked();
     if (vanished)
       this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
     else {

@@ -1,15 +1,8 @@
 /** The main thread's side of the reaper: starts its thread. */
+import { REAPER_ROLE } from "../roles.ts";
 import type { EventHandlers } from "../thread/dialogue.ts";
 import { WorkerThread } from "../thread/worker-thread.ts";
 import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
-
-export const REAPER_ROLE = "reaper";
-
-/**
- * Memory for objects that die young. V8's choice lets the daemon grow by 25 MB when
- * 5,000 cgroups run empty at once, and is hardly faster.
- */
-const YOUNG_GENERATION_MB = 4;
 
 export type ReaperThread = WorkerThread<ReaperDialogue>;
 
@@ -22,6 +15,5 @@ export function startReaperThread(
     role: REAPER_ROLE,
     options,
     events,
-    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
 }

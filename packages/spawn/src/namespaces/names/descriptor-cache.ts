@@ -1,4 +1,5 @@
 import type { Fd } from "@cm4all/linux";
+import { RecencyMap } from "./recency-map.ts";
 
 /**
  * Open descriptors of namespaces, so that a repeated request need not open its files.
@@ -7,8 +8,7 @@ import type { Fd } from "@cm4all/linux";
  */
 export class DescriptorCache<Key extends object> {
   readonly #maximum: number;
-  // A Map keeps the order of insertion: the first is the least recently used.
-  readonly #descriptors = new Map<Key, Fd>();
+  readonly #descriptors = new RecencyMap<Key, Fd>();
 
   constructor(maximum: number) {
     this.#maximum = maximum;
@@ -20,21 +20,14 @@ export class DescriptorCache<Key extends object> {
 
   /** The descriptor's number for the moment, if there is one; the cache owns it. */
   tryGet(key: Key): number | undefined {
-    const cached = this.#descriptors.get(key);
-    if (cached === undefined) return undefined;
-    this.#descriptors.delete(key);
-    this.#descriptors.set(key, cached);
-    return cached.number;
+    return this.#descriptors.use(key)?.number;
   }
 
   /** Takes ownership of `fd`, and returns its number for the moment. */
   add(key: Key, fd: Fd): number {
     this.#descriptors.set(key, fd);
-    if (this.#descriptors.size > this.#maximum)
-      for (const oldest of this.#descriptors.keys()) {
-        this.delete(oldest);
-        break;
-      }
+    const { oldest } = this.#descriptors;
+    if (this.#descriptors.size > this.#maximum && oldest !== undefined) this.delete(oldest[0]);
     return fd.number;
   }
 

@@ -5,6 +5,7 @@ import { isSystemError, Refusal } from "../errors.ts";
 import type { NamespaceCounts } from "../metrics.ts";
 import type { Quotas } from "../policy.ts";
 import { NamespaceSet, type SetOwner, type Tools } from "./namespace-set.ts";
+import { RecencyMap } from "./recency-map.ts";
 import type { Store } from "./store.ts";
 
 export class Registry implements SetOwner {
@@ -17,7 +18,7 @@ export class Registry implements SetOwner {
    * Names without a lease and when each was used last, milliseconds of the monotonic
    * clock, in this order: whoever is used goes to the end.
    */
-  readonly #idle = new Map<NamespaceSet, number>();
+  readonly #idle = new RecencyMap<NamespaceSet, number>();
   readonly #counts: NamespaceCounts;
   /** How many names each uid has made. */
   readonly #perUid = new Map<number, number>();
@@ -87,8 +88,8 @@ export class Registry implements SetOwner {
 
   /** The name was used now: its time runs from now on, unless it is leased. */
   touch(set: NamespaceSet): void {
-    this.#idle.delete(set);
-    if (!set.isLeased) this.#idle.set(set, monotonicMs());
+    if (set.isLeased) this.#idle.delete(set);
+    else this.#idle.set(set, monotonicMs());
     this.#touched();
   }
 
@@ -104,8 +105,7 @@ export class Registry implements SetOwner {
 
   /** When the name that was used longest ago was used; undefined where all are leased. */
   oldestUseMs(): number | undefined {
-    for (const usedMs of this.#idle.values()) return usedMs;
-    return undefined;
+    return this.#idle.oldest?.[1];
   }
 
   /** Names that were last used at `untilMs` or before. */

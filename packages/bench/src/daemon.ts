@@ -1,0 +1,95 @@
+/**
+ * The daemon itself: how long it takes to start, beside Node alone, and how much memory it and
+ * its script host take when all is quiet, before and after many cgroups. The figures of memory
+ * are those of /proc/PID/smaps_rollup: PSS counts a page that n processes have as an n-th, so it
+ * is lower while other programs run on Node; what is anonymous is a process's alone.
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { ScratchCgroup } from "@cm4all/testing/cgroup";
+import { compile, type RunningReaper, startReaper } from "./programs.ts";
+import { reap } from "./reapbench.ts";
+import { median } from "./statistics.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+const STARTS = 7;
+/** After twice the time that it waits for (QUIET_MS), it has freed what it does not need. */
+const REST_MS = 12_000;
+const BURSTS = 12;
+const BURST = 2000;
+
+interface Memory {
+  readonly pssMiB: number;
+  readonly anonymousMiB: number;
+}
+
+/** @see proc_pid_smaps(5) */
+function memoryOf(pid: number): Memory {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  const mib = (key: string) =>
+    Number(new RegExp(`^${key}: +(\\d+) kB`, "m").exec(text)?.[1]) / 1024;
+  return { pssMiB: mib("Pss"), anonymousMiB: mib("Anonymous") };
+}
+
+function printMemory(when: string, { pids }: RunningReaper, goal: string): void {
+  const each = pids.map(memoryOf);
+  const sum = (of: (memory: Memory) => number) => each.map((one) => of(one).toFixed(1)).join(" + ");
+  console.log(
+    `${when}: ${sum(({ pssMiB }) => pssMiB)} MiB (PSS), ` +
+      `anonymous ${sum(({ anonymousMiB }) => anonymousMiB)}  ${goal}`,
+  );
+}
+
+/** Milliseconds. */
+function timeOfNodeAlone(): number {
+  const startMs = performance.now();
+  execFileSync(process.execPath, ["-e", "0"]);
+  return performance.now() - startMs;
+}
+
+export async function measureStartAndMemory(): Promise<void> {
+  using directory = temporaryDirectory();
+  const handlerLog = join(directory.path, "handlers");
+  writeFileSync(handlerLog, "");
+  const script = join(directory.path, "accounting.lua");
+  writeFileSync(script, "function cgroup_released(cgroup) print(cgroup.path) end");
+  const scratch = new ScratchCgroup();
+  try {
+    const scope = scratch.make("bench.scope");
+    const start = () =>
+      startReaper({
+        directory: directory.path,
+        cgroupRoot: scratch.path,
+        script,
+        output: handlerLog,
+      });
+    const nodeMs: number[] = [];
+    const readyMs: number[] = [];
+    const scriptMs: number[] = [];
+    for (let round = 0; round < STARTS; round++) {
+      nodeMs.push(timeOfNodeAlone());
+      await using daemon = await start();
+      readyMs.push(daemon.readyMs);
+      scriptMs.push(daemon.scriptMs);
+    }
+    const [node, ready] = [median(nodeMs), median(readyMs)];
+    console.log(
+      `start to READY: ${ready.toFixed(0)} ms, Node alone ${node.toFixed(0)} ms, ratio ` +
+        `${(ready / node).toFixed(1)}; until the script is loaded ${median(scriptMs).toFixed(0)} ms` +
+        "  goal: 250 ms",
+    );
+
+    await using daemon = await start();
+    await delay(REST_MS);
+    printMemory("at rest, daemon + script host", daemon, "goal: 45 + 22");
+    const program = compile("reapbench");
+    const reaper = { program, scope, pids: daemon.pids, handlerLog };
+    for (let i = 0; i < BURSTS; i++) reap(reaper, { mode: "burst", count: BURST });
+    await delay(REST_MS);
+    printMemory(`after ${BURSTS * BURST} cgroups`, daemon, "goal: anonymous 65 + 28");
+  } finally {
+    await scratch.remove();
+  }
+}

@@ -1,0 +1,103 @@
+/** What a request, a new name and a cgroup cost when there are few or many others already. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { ScratchCgroup } from "@cm4all/testing/cgroup";
+import { type Measurement, measure } from "./nsbench.ts";
+import { compile, startDaemon, startReaper } from "./programs.ts";
+import { reap } from "./reapbench.ts";
+import { median } from "./statistics.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+/** How many others there are. Of names there are 10,000 at most. */
+const NAMES = [100, 1000, 3000, 6000, 9000];
+const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
+const ROUNDS = 5;
+/** The largest share by which a figure may be above the smallest one. */
+const GOAL = 0.2;
+
+const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(9)).join("");
+
+/** Microseconds of CPU time, by level. */
+function printLevels(title: string, figures: readonly number[]): void {
+  const growth = Math.max(...figures) / Math.min(...figures) - 1;
+  const cells = cellsOf(figures.map((figure) => figure.toFixed(1)));
+  const verdict = `${(growth * 100).toFixed(0)} % ${growth <= GOAL ? "" : " MISSED"}`;
+  console.log(`${title.padEnd(30)}${cells}  ${verdict}`);
+}
+
+const cpuOf = (runs: readonly Measurement[]) =>
+  median(runs.map(({ daemon_cpu_us_per_op }) => daemon_cpu_us_per_op));
+
+async function measureNames(directory: string): Promise<void> {
+  const program = compile("nsbench");
+  const configFile = join(directory, "names.toml");
+  writeFileSync(
+    configFile,
+    "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n",
+  );
+  await using daemon = await startDaemon({ configFile });
+  // JavaScript is compiled while it runs.
+  measure(program, daemon, { mode: "rt", count: 20_000 });
+  let names = 0;
+  const create = (count: number) => {
+    names += count;
+    return measure(program, daemon, { mode: "create-ipc", count });
+  };
+  const requests: number[] = [];
+  const created: number[] = [];
+  for (const level of NAMES) {
+    if (names < level) create(level - names);
+    const rounds = Array.from({ length: ROUNDS });
+    requests.push(cpuOf(rounds.map(() => measure(program, daemon, { mode: "rt", count: 5000 }))));
+    created.push(cpuOf(rounds.map(() => create(100))));
+  }
+  printLevels("a request, IPC+PID again", requests);
+  printLevels("a new IPC name", created);
+}
+
+async function measureCgroups(directory: string): Promise<void> {
+  const handlerLog = join(directory, "handlers");
+  writeFileSync(handlerLog, "");
+  const script = join(directory, "accounting.lua");
+  writeFileSync(script, "function cgroup_released(cgroup) print(cgroup.path) end");
+  const scratch = new ScratchCgroup();
+  try {
+    const scope = scratch.make("bench.scope");
+    const others = scratch.make("others.scope");
+    await using daemon = await startReaper({
+      directory,
+      cgroupRoot: scratch.path,
+      script,
+      output: handlerLog,
+    });
+    const reaper = { program: compile("reapbench"), scope, pids: daemon.pids, handlerLog };
+    for (let i = 0; i < 4; i++) reap(reaper, { mode: "burst", count: 1000 });
+    let watched = 0;
+    const figures: number[] = [];
+    for (const level of CGROUPS) {
+      for (; watched < level; watched++) mkdirSync(join(others, `other-${watched}`));
+      // They are looked at meanwhile.
+      await delay(3000);
+      const rounds = Array.from({ length: ROUNDS });
+      const runs = rounds.map(() => reap(reaper, { mode: "burst", count: 500 }));
+      figures.push(median(runs.map(({ daemon_cpu_us_per_cgroup: cpu }) => cpu)));
+    }
+    printLevels("a cgroup of 500 at once", figures);
+  } finally {
+    await scratch.remove();
+  }
+}
+
+function printHeader(title: string, levels: readonly number[]): void {
+  console.log(title.padEnd(30) + cellsOf(levels.map(String)));
+}
+
+export async function measureFlatness(): Promise<void> {
+  using directory = temporaryDirectory();
+  console.log(`CPU time in us, when there are so many others; at most ${GOAL * 100} % apart`);
+  printHeader("names", NAMES);
+  await measureNames(directory.path);
+  printHeader("cgroups", CGROUPS);
+  await measureCgroups(directory.path);
+}

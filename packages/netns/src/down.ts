@@ -1,0 +1,38 @@
+/** The command `down`. It loads nothing that only `up` needs, since the load takes most of its time. */
+import { CommandFailure, EX_OSERR } from "@cm4all/command";
+import { errorText, RtnetlinkSocket } from "@cm4all/linux";
+import { checkName, keepRecord, lockRecord } from "./claim.ts";
+import { undoAll } from "./execute.ts";
+import { findForDown } from "./existing.ts";
+import { requireRoot } from "./failures.ts";
+import { planDown, undoPlainVeth } from "./plan.ts";
+import { undoOne } from "./undo.ts";
+
+/**
+ * Removes what `up` made, and what ip(8) made, as far as it is there. Processes in the
+ * namespace go on without a network. @throws CommandFailure
+ */
+export function down(name: string): void {
+  checkName(name);
+  requireRoot();
+  using record = lockRecord(name);
+  const found = record.read();
+  // Cut short, it leaves something that the next `up` may replace.
+  const known =
+    found?.state === "complete"
+      ? ({ ...found, state: "removing", pid: process.pid } as const)
+      : found;
+  if (known !== undefined && known !== found) record.write(known);
+  using host = new RtnetlinkSocket();
+  const { holdings, warning } = findForDown(name, host, known);
+  using _namespace = holdings.namespace;
+  keepRecord(holdings, record, known);
+  if (warning !== undefined) console.error(warning);
+  const undos = planDown(known?.undo ?? undoPlainVeth);
+  const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
+  if (problems.length > 0) {
+    record.removeIfEmpty();
+    throw new CommandFailure(problems.map(errorText).join("\n"), EX_OSERR, { cause: problems[0] });
+  }
+  record.remove();
+}

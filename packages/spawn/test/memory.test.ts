@@ -1,0 +1,32 @@
+/** What a start leaves behind is given back to the kernel once all is quiet. */
+import { readFileSync } from "node:fs";
+import { missing } from "@cm4all/testing";
+import { describe, expect, it } from "vitest";
+import { TestDaemon, until } from "./support/daemon.ts";
+
+/** Has the program run by its first line, with the options that stand there. */
+const BY_FIRST_LINE = ["sh", "-c", 'shift; exec "$@"', "sh"];
+
+/** @see proc_pid_smaps(5) */
+function anonymousKiB(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  return Number(/^Anonymous: +(\d+) kB/m.exec(text)?.[1]);
+}
+
+describe.skipIf(missing("root") !== undefined)("the memory of a daemon at rest", () => {
+  it("falls by a tenth, and stays there", async () => {
+    const daemon = await TestDaemon.start({ wrapper: BY_FIRST_LINE });
+    try {
+      let mostKiB = 0;
+      await until(() => {
+        const nowKiB = anonymousKiB(daemon.pid);
+        mostKiB = Math.max(mostKiB, nowKiB);
+        return nowKiB < 0.9 * mostKiB;
+      }, "memory was freed");
+      expect(daemon.child.exitCode).toBeNull();
+      expect(anonymousKiB(daemon.pid)).toBeLessThan(0.95 * mostKiB);
+    } finally {
+      await daemon.stop();
+    }
+  });
+});
