@@ -50,26 +50,35 @@ function serverOf(child: ChildProcess, address: string, held?: Disposable): Runn
   };
 }
 
+interface DaemonStart {
+  /** The text of spawn.toml. */
+  readonly config: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** A file that its output is appended to. */
+  readonly output?: string;
+}
+
 /**
  * Starts the daemon under a name of its own. Its log is a file: while a measurement runs,
  * nobody would read a pipe.
  * @param until what it logs when it is ready
- * @param output a file that its output is appended to
  */
 async function startDaemonWith(
   options: readonly string[],
   until: string,
-  { env = {}, output }: { readonly env?: NodeJS.ProcessEnv; readonly output?: string } = {},
+  { config, env = {}, output }: DaemonStart,
 ): Promise<RunningDaemon> {
   const address = `@cm4all-spawn-bench-${process.pid}-${++servers}`;
   const directory = temporaryDirectory();
   const control = join(directory.path, "control.sock");
   const log = join(directory.path, "log");
+  const configFile = join(directory.path, "spawn.toml");
+  writeFileSync(configFile, config);
   const fd = openSync(log, "w");
   const outputFd = openSync(output ?? "/dev/null", "a");
   const child = spawn(
     process.execPath,
-    [DAEMON, "--listen", address, "--control", control, ...options],
+    [DAEMON, "--config", configFile, "--listen", address, "--control", control, ...options],
     { stdio: ["ignore", outputFd, fd], env: { ...process.env, ...env } },
   );
   closeSync(fd);
@@ -84,18 +93,19 @@ async function startDaemonWith(
 }
 
 export interface NamespaceDaemonOptions {
-  readonly configFile?: string;
+  /** The text of spawn.toml. */
+  readonly config?: string;
   /** With all system calls through ffi-rs. */
   readonly withoutAddon?: boolean;
 }
 
 /** The daemon with the namespace service alone. */
 export async function startDaemon({
-  configFile = "/dev/null",
+  config = "",
   withoutAddon = false,
 }: NamespaceDaemonOptions = {}): Promise<RunningDaemon> {
   const env = withoutAddon ? { CM4ALL_WITHOUT_ADDON: "1" } : {};
-  return await startDaemonWith(["--config", configFile, "--no-reaper"], "listening on", { env });
+  return await startDaemonWith(["--no-reaper"], "listening on", { config, env });
 }
 
 /** Ends all names of a daemon. */
@@ -110,7 +120,7 @@ export interface RunningReaper extends AsyncDisposable {
 }
 
 export interface ReaperPlace {
-  /** For its configuration and its journal. */
+  /** For its journal. */
   readonly directory: string;
   /** Whose scopes are managed. */
   readonly cgroupRoot: string;
@@ -122,14 +132,11 @@ export interface ReaperPlace {
 /** The daemon as a reaper, and its script host. */
 export async function startReaper(place: ReaperPlace): Promise<RunningReaper> {
   const { directory, cgroupRoot, script, output } = place;
-  const config = join(directory, "spawn.toml");
-  writeFileSync(
-    config,
+  const config =
     `[reaper]\ncgroup_root = ${JSON.stringify(cgroupRoot)}\nscopes = ["*.scope"]\n` +
-      `[accounting]\nscript = ${JSON.stringify(script)}\n` +
-      `journal = ${JSON.stringify(join(directory, "journal"))}\n`,
-  );
-  const server = await startDaemonWith(["--config", config], "accounting with", { output });
+    `[accounting]\nscript = ${JSON.stringify(script)}\n` +
+    `journal = ${JSON.stringify(join(directory, "journal"))}\n`;
+  const server = await startDaemonWith([], "accounting with", { config, output });
   const pids = [server.pid, ...childPids(server.pid)];
   return { pids, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
