@@ -37,13 +37,24 @@ async function killAt(daemon: TestDaemon, call: string, nth: number, name: strin
     said += data;
   });
   const ended = once(strace, "exit");
-  await until(() => said.includes("attached"), "the thread is traced");
+  await until(() => {
+    if (strace.exitCode !== null) throw new Error(`strace of ${call}, ${nth}: ${said}`);
+    return said.includes("attached");
+  }, "the thread is traced");
   using client = new TestClient(daemon.address);
   client.send(request(name, ALL));
   const isDead = () => daemon.child.signalCode !== null;
   await until(() => isDead() || client.tryReceive(MSG_DONTWAIT) !== undefined, "it is answered");
   if (strace.exitCode === null && strace.signalCode === null && strace.kill("SIGINT")) await ended;
+  // The call can have come after the answer.
+  await Promise.race([once(daemon.child, "exit"), daemon.status()]).catch(() => undefined);
+  await until(() => isDead() || !isGone(daemon.pid), "its end is known");
   return isDead();
+}
+
+/** Whether a process is none any more, or a zombie. */
+function isGone(pid: number): boolean {
+  return /^State:\t[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
 }
 
 describe.skipIf(cannotRun)("a daemon that is killed while it makes a name", () => {
