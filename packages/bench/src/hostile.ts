@@ -5,7 +5,7 @@
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -121,22 +121,27 @@ function describe(title: string, ours: Waits, floor: Waits): boolean {
   return isMet;
 }
 
-export async function measureHostile(): Promise<void> {
+/** @param only part of the titles of the attacks that are tried; undefined for all */
+export async function measureHostile(only?: string): Promise<void> {
+  const attacks = ATTACKS.filter(({ title }) => only === undefined || title.includes(only));
+  if (attacks.length === 0)
+    throw new Error(
+      `no attack is called ${only}:\n${ATTACKS.map(({ title }) => title).join("\n")}`,
+    );
   using directory = temporaryDirectory();
   const program = join(directory.path, "hostile");
   copyFileSync(compile("hostile"), program);
   chmodSync(program, 0o755);
   const port = await freePort();
-  const configFile = join(directory.path, "spawn.toml");
-  writeFileSync(configFile, `[metrics]\nlisten = "127.0.0.1:${port}"\n`);
-  await using daemon = await startDaemon({ configFile });
+  const config = `[metrics]\nlisten = "127.0.0.1:${port}"\n`;
+  await using daemon = await startDaemon({ config });
   // JavaScript is compiled while it runs.
   for (let i = 0; i < 2; i++) ask(program, daemon);
 
   console.log(`A spawner's wait in us, ours beside the floor's; at most ${GOAL} times as long.`);
   print("", ["p50", "p99", "EAGAIN", "failed", "p50", "p99", "EAGAIN", "failed", "p50 x", "p99 x"]);
   let missed = 0;
-  for (const attack of ATTACKS) {
+  for (const attack of attacks) {
     // What was done to another one before must not count.
     await using floor = await startFloor();
     const target = (server: RunningServer) =>

@@ -1,4 +1,8 @@
-/** `npm run bench`, or some subjects alone: `npm run bench -- reaper`. */
+/**
+ * `npm run bench`, or some subjects alone: `npm run bench -- reaper`. Of the attacks some alone:
+ * `npm run bench -- hostile --only "connect, ask"`.
+ */
+import { parseArgs } from "node:util";
 import { errorText } from "@cm4all/linux";
 import { measureStartAndMemory } from "./daemon.ts";
 import { measureFlatness } from "./flatness.ts";
@@ -8,7 +12,7 @@ import { measureNamespaces } from "./namespaces.ts";
 import { measureProcessScan } from "./process-scan.ts";
 import { measureReaper } from "./reaper.ts";
 
-const SUBJECTS: Record<string, () => Promise<void>> = {
+const SUBJECTS: Record<string, (only?: string) => Promise<void>> = {
   daemon: measureStartAndMemory,
   namespaces: measureNamespaces,
   hostile: measureHostile,
@@ -24,18 +28,22 @@ const USUAL = ["daemon", "namespaces", "reaper", "flatness", "fleet", "hostile"]
 /** What other packages measure, of whose names this one is told, too. */
 const ELSEWHERE = ["netns"];
 
-async function main(names: readonly string[]): Promise<void> {
+async function main(): Promise<void> {
+  const { positionals: names, values } = parseArgs({
+    allowPositionals: true,
+    options: { only: { type: "string" } },
+  });
   const known = Object.keys(SUBJECTS).join(", ");
   for (const name of names.length === 0 ? USUAL : names) {
     if (ELSEWHERE.includes(name)) continue;
     const measure = SUBJECTS[name];
     if (measure === undefined) throw new Error(`${name} is not measured; choose of ${known}`);
     console.log(`\n${name}`);
-    await measure();
+    await measure(values.only);
   }
 }
 
-main(process.argv.slice(2)).then(
+main().then(
   () => process.exit(0),
   (error) => {
     console.error(errorText(error));

@@ -7,9 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ownNamespaceInode } from "@cm4all/linux";
 import {
@@ -98,12 +96,8 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
 
 export async function measureProcessScan(): Promise<void> {
   const nsbench = compile("nsbench");
-  const directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-bench-"));
-  const configFile = join(directory, "spawn.toml");
   // Nothing is to expire by itself.
-  writeFileSync(configFile, "[namespaces]\nexpire_seconds = 3600\n");
-  await using daemon = await startDaemon({ configFile });
-  rmSync(directory, { recursive: true });
+  await using daemon = await startDaemon({ config: "[namespaces]\nexpire_seconds = 3600\n" });
   measure(nsbench, daemon, { mode: "create-pid", count: NAMES });
   await using _crowd = await startCrowd(PROCESSES);
   const inits = childPids(daemon.pid).map((pid) => ({ pid, inode: tryReadPidNamespace(pid) ?? 0 }));

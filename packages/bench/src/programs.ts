@@ -55,30 +55,40 @@ function serverOf(child: ChildProcess, address: string, held?: Disposable): Runn
   };
 }
 
+interface DaemonStart {
+  /** The text of spawn.toml. */
+  readonly config: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** A file that its output is appended to. */
+  readonly output?: string;
+}
+
 /**
  * Starts the daemon under a name of its own. Its log is a file: while a measurement runs,
  * nobody would read a pipe.
  * @param until what it logs when it is ready, in this order
- * @param output a file that its output is appended to
  */
 async function startDaemonWith(
   options: readonly string[],
   until: readonly string[],
-  { env = {}, output }: { readonly env?: NodeJS.ProcessEnv; readonly output?: string } = {},
+  { config, env = {}, output }: DaemonStart,
 ): Promise<StartedDaemon> {
   const address = `@cm4all-spawn-bench-${process.pid}-${++servers}`;
   const directory = temporaryDirectory();
   const control = join(directory.path, "control.sock");
   const log = join(directory.path, "log");
+  const configFile = join(directory.path, "spawn.toml");
+  writeFileSync(configFile, config);
   const fd = openSync(log, "w");
   const outputFd = openSync(output ?? "/dev/null", "a");
   // By its first line, which has the options that Node is to run it with.
   const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const startMs = performance.now();
-  const child = spawn(DAEMON, ["--listen", address, "--control", control, ...options], {
-    stdio: ["ignore", outputFd, fd],
-    env: { ...process.env, PATH, ...env },
-  });
+  const child = spawn(
+    DAEMON,
+    ["--config", configFile, "--listen", address, "--control", control, ...options],
+    { stdio: ["ignore", outputFd, fd], env: { ...process.env, PATH, ...env } },
+  );
   closeSync(fd);
   closeSync(outputFd);
   const server = serverOf(child, address, directory);
@@ -95,18 +105,19 @@ async function startDaemonWith(
 }
 
 export interface NamespaceDaemonOptions {
-  readonly configFile?: string;
+  /** The text of spawn.toml. */
+  readonly config?: string;
   /** With all system calls through ffi-rs. */
   readonly withoutAddon?: boolean;
 }
 
 /** The daemon with the namespace service alone. */
 export async function startDaemon({
-  configFile = "/dev/null",
+  config = "",
   withoutAddon = false,
 }: NamespaceDaemonOptions = {}): Promise<RunningDaemon> {
   const env = withoutAddon ? { CM4ALL_WITHOUT_ADDON: "1" } : {};
-  return await startDaemonWith(["--config", configFile, "--no-reaper"], ["listening on"], { env });
+  return await startDaemonWith(["--no-reaper"], ["listening on"], { config, env });
 }
 
 /** Ends all names of a daemon. */
@@ -128,7 +139,7 @@ export interface StartedReaper extends RunningReaper {
 }
 
 export interface ReaperPlace {
-  /** For its configuration and its journal. */
+  /** For its journal. */
   readonly directory: string;
   /** Whose scopes are managed. */
   readonly cgroupRoot: string;
@@ -140,15 +151,12 @@ export interface ReaperPlace {
 /** The daemon as a reaper, and its script host. */
 export async function startReaper(place: ReaperPlace): Promise<StartedReaper> {
   const { directory, cgroupRoot, script, output } = place;
-  const config = join(directory, "spawn.toml");
-  writeFileSync(
-    config,
+  const config =
     `[reaper]\ncgroup_root = ${JSON.stringify(cgroupRoot)}\nscopes = ["*.scope"]\n` +
-      `[accounting]\nscript = ${JSON.stringify(script)}\n` +
-      `journal = ${JSON.stringify(join(directory, "journal"))}\n`,
-  );
+    `[accounting]\nscript = ${JSON.stringify(script)}\n` +
+    `journal = ${JSON.stringify(join(directory, "journal"))}\n`;
   const until = ["reaping cgroups", "accounting with"];
-  const server = await startDaemonWith(["--config", config], until, { output });
+  const server = await startDaemonWith([], until, { config, output });
   const pids = [server.pid, ...childPids(server.pid)];
   const [readyMs = Number.NaN, scriptMs = Number.NaN] = server.afterMs;
   return { pids, readyMs, scriptMs, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
+import { checkDescriptorRoom } from "./descriptor-room.ts";
 import { HOST_FD } from "./host-fd.ts";
 
 export interface ProcessOptions {
@@ -27,6 +28,7 @@ export interface HostProcess {
 /** @throws Error where the process cannot be made */
 export function startHostProcess(options: ProcessOptions): HostProcess {
   const [command = "", ...words] = [...credentials(options), process.execPath];
+  checkDescriptorRoom();
   const child = spawn(
     command,
     [

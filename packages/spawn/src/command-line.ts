@@ -1,10 +1,10 @@
 /** The command line of `cm4all-spawn`. */
 import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
-import { Command } from "commander";
+import { Command, InvalidArgumentError } from "commander";
 import { declareRecordCommands, type OpenRecords } from "./accounting/record-commands.ts";
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
-import { askDaemon } from "./control.ts";
+import { ANSWER_TIMEOUT_MS, askDaemon } from "./control.ts";
 import { daemonRecords, declareControlCommands } from "./control-commands.ts";
 import { runDaemon } from "./daemon.ts";
 
@@ -13,6 +13,8 @@ interface GlobalOptions {
   readonly listen?: string;
   readonly control?: string;
   readonly journal?: string;
+  /** Of a command, for an answer of the daemon, seconds. */
+  readonly timeout: number;
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
   /** False where cgroups are not to be reaped. */
@@ -58,6 +60,20 @@ function controlSocket(options: GlobalOptions): string {
   return path;
 }
 
+/** The longest time of a timer is 2^31 ms. */
+const MAX_TIMEOUT_SECONDS = 86_400;
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (!(/^[\d.]+$/.test(text) && seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS))
+    throw new InvalidArgumentError(`It is no number of seconds up to ${MAX_TIMEOUT_SECONDS}.`);
+  return seconds;
+}
+
+function ask(path: string, request: object, { timeout }: GlobalOptions): Promise<unknown> {
+  return askDaemon(path, request, timeout * 1000);
+}
+
 /**
  * Opens the records of the running daemon, or else those in the journal's files.
  * @throws CommandFailure
@@ -65,7 +81,7 @@ function controlSocket(options: GlobalOptions): string {
 async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
   const { control, accounting } = override(readConfig(options.config), options);
   if (control.socket !== "") {
-    const records = daemonRecords((request) => askDaemon(control.socket, request));
+    const records = daemonRecords((request) => ask(control.socket, request, options));
     try {
       await records.list(-1, 1);
       return { records, isRunning: true, [Symbol.asyncDispose]: async () => undefined };
@@ -122,6 +138,12 @@ export async function runCommandLine(): Promise<void> {
     .option("--listen <address>", "where clients connect: @NAME, or a path")
     .option("--control <path>", "the administrators' socket; empty for none")
     .option("--journal <directory>", "where records of cgroups wait to be accounted")
+    .option(
+      "--timeout <seconds>",
+      "how long a command waits for the running daemon",
+      parseSeconds,
+      ANSWER_TIMEOUT_MS / 1000,
+    )
     .option("--no-reaper", "leave cgroups alone: serve namespaces only")
     .option("-v, --verbose", "log more")
     .addHelpText(
@@ -133,7 +155,7 @@ export async function runCommandLine(): Promise<void> {
   declareControlCommands(program, async (request) => {
     // Read once, also for a command that asks again and again.
     path ??= controlSocket(program.opts());
-    return askDaemon(path, request);
+    return ask(path, request, program.opts());
   });
   declareRecordCommands(program, () => openRecords(program.opts()));
   program

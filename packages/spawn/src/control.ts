@@ -22,8 +22,8 @@ import type { Logger } from "./log.ts";
 import { logServerErrors } from "./server-errors.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
 
-/** How long a command waits for the daemon at most: one that stands still must hold up nobody. */
-const ANSWER_TIMEOUT_MS = 30_000;
+/** How long a command waits for the daemon by default: one that stands still must hold up nobody. */
+export const ANSWER_TIMEOUT_MS = 30_000;
 
 type Handler = (request: ControlRequest) => Promise<unknown>;
 

@@ -2,13 +2,28 @@
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isErrno } from "@cm4all/linux";
 import { missing, Postgres } from "@cm4all/testing";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { kill, until } from "./support/daemon.ts";
+import { RunsProgram } from "./support/runs.ts";
 
-const needs = missing("root", "catatonit", "cgroup2", "postgres");
+const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
+
+/** `TORTURE=all`: half a minute at 400 a second, and as long as it takes to cut so many sessions. */
+const isTorture = process.env["TORTURE"] === "all";
+const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
+
+/** The process may have ended. */
+function tryKill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    kill(pid, signal);
+  } catch (error) {
+    if (!isErrno(error, "ESRCH")) throw error;
+  }
+}
 
 describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   let server: Postgres;
@@ -146,6 +161,42 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await untilDone(30_000);
     expect(await accountedJobs()).toBe(150);
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0 });
+  });
+
+  it("loses nothing of 400 a second when sessions are cut and stand still, and hosts are killed", {
+    timeout: 60_000 + LOAD.count * 40,
+  }, async () => {
+    using program = new RunsProgram();
+    host.writeScript(script());
+    await host.start("handler_seconds = 3\n");
+    await host.untilReady();
+    const base = `${host.scratch.path}/a.scope`;
+    const runs = program.start({ mode: "leave", base, prefix: "c", count: LOAD.count, rate: 400 });
+    const others = "FROM pg_stat_activity WHERE usename IS NOT NULL AND pid <> pg_backend_pid()";
+    let cuts = 0;
+    for (let round = 0; cuts < LOAD.cuts || runs.isRunning; round++) {
+      cuts += Number((await query(`SELECT count(pg_terminate_backend(pid)) ${others}`))[0]);
+      await sleep(200);
+      const sessions = (await query(`SELECT pid ${others}`)).map(Number);
+      if (round % 5 === 1) {
+        for (const pid of sessions) tryKill(pid, "SIGSTOP");
+        await sleep(1000);
+        for (const pid of sessions) tryKill(pid, "SIGCONT");
+      }
+      if (round % 10 === 4 && host.scriptHostPids[0] !== undefined)
+        tryKill(host.scriptHostPids[0], "SIGKILL");
+      if (round % 20 === 10) {
+        await server.pause(round % 40 === 10 ? "fast" : "immediate");
+        await sleep(1000);
+        await server.resume();
+      }
+    }
+    await runs.end();
+    await until(async () => (await host.accounting()).waitingCgroups === 0, "none waits", 120_000);
+    await until(async () => (await accountedJobs()) === LOAD.count, "all are there", 30_000);
+    console.log(`${LOAD.count} cgroups, ${cuts} sessions cut`);
+    expect(await host.accounting()).toMatchObject({ lostCgroups: 0 });
+    expect((await host.reaping()).reaper).toMatchObject({ missedChanges: 0 });
   });
 
   /** A script of the original: it knows nothing of repetition, nor of reports. */

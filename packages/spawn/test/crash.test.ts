@@ -12,6 +12,10 @@ import { seededRandom } from "./support/random.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
+/** How often the daemon is killed with requests under way, and in every third case at its start, too. */
+const ROUNDS = process.env["TORTURE"] === "all" ? 160 : 20;
+const REQUESTS = 60;
+
 type Inodes = Record<"ipc" | "pid" | "user", number>;
 
 /** The names of the inits in a cgroup, sorted. */
@@ -77,10 +81,11 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a thread that crash
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end", () => {
   it("by SIGKILL at any time loses nothing that was answered, and no init", {
-    timeout: 180_000,
+    timeout: 60_000 + ROUNDS * 8000,
   }, async () => {
     const manager = new FakeManager();
     const cgroup = new ScratchCgroup();
+    let kills = 0;
     const options = { cgroupProcs: `${cgroup.path}/cgroup.procs` };
     let daemon = await manager.start(options);
     onTestFinished(async () => {
@@ -90,14 +95,15 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
     });
     const random = seededRandom(9);
     const answered = new Map<string, Inodes>();
-    for (let round = 0; round < 20; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const client = new TestClient(manager.address);
-      const names = Array.from({ length: 60 }, (_, i) => `${round}-${i}`);
+      const names = Array.from({ length: REQUESTS }, (_, i) => `${round}-${i}`);
       for (const name of names) client.send(request(name, ALL));
       // Within the first of them, or before they are looked at.
       if (round % 2 === 0) await until(() => hasAnswer(client), "there is an answer");
       await sleep(random() * 100);
       await daemon.end("SIGKILL");
+      kills++;
       // What was not read makes the first answer ECONNRESET.
       hasAnswer(client);
       for (const name of names) {
@@ -113,12 +119,15 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
         // While it starts, too.
         await sleep(random() * 300);
         await daemon.end("SIGKILL");
+        kills++;
         daemon = manager.spawn(options);
       }
     }
     await daemon.end("SIGKILL");
     daemon = await manager.start(options);
-    console.log(`${answered.size} of 1200 requests were answered`);
+    console.log(
+      `${kills} kills, ${answered.size} of ${ROUNDS * REQUESTS} requests were answered before`,
+    );
     // In every second round the daemon lives until there is an answer.
     expect(answered.size).toBeGreaterThan(0);
 

@@ -1,6 +1,5 @@
 /** What the daemon does when the kernel gives it no more: descriptors (EMFILE), mounts (ENOSPC). */
-import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno, MNT_DETACH, MS_BIND, MS_REC, MSG_DONTWAIT, mount, umount } from "@cm4all/linux";
@@ -8,27 +7,11 @@ import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { request } from "./support/client.ts";
 import { storeThread, TestDaemon, until } from "./support/daemon.ts";
+import { currentLimit, limitDescriptors, setLimit } from "./support/descriptors.ts";
 import { as, Peer } from "./support/peer.ts";
 import { insideStore } from "./support/store.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
-
-/** Lets the daemon open this many descriptors more. */
-function limitDescriptors(daemon: TestDaemon, free: number): void {
-  const used = new Set(readdirSync(`/proc/${daemon.pid}/fd`).map(Number));
-  let limit = 0;
-  for (let left = free; left > 0 || used.has(limit); limit++) if (!used.has(limit)) left--;
-  setLimit(daemon, limit);
-}
-
-function setLimit(daemon: TestDaemon, limit: number): void {
-  execFileSync("prlimit", [`--pid=${daemon.pid}`, `--nofile=${limit}:`]);
-}
-
-function currentLimit(daemon: TestDaemon): number {
-  const text = readFileSync(`/proc/${daemon.pid}/limits`, "utf8");
-  return Number(/^Max open files +(\d+)/m.exec(text)?.[1]);
-}
 
 /** The directories of the store's names. */
 function storedNames(daemon: TestDaemon): string[] {

@@ -2,8 +2,8 @@
 import { EPOLLIN, Epoll } from "@cm4all/linux";
 import type { EventLoop } from "./event-loop.ts";
 
-/** How many events are handled in a turn of the loop at most. */
-const BATCH = 8;
+/** How many events are handled in a turn of the loop at most: others wait for so long. */
+const BATCH = 2;
 
 type Handler = (events: number) => void;
 

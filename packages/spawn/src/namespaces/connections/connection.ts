@@ -24,8 +24,12 @@ import type { Disposal } from "./disposal.ts";
 /** How many datagrams are thrown away before a connection is closed. */
 const DISCARD_LIMIT = 4096;
 
-/** The same of a peer that nobody trusts: more are left to the disposal. */
-const UNTRUSTED_DISCARD_LIMIT = 16;
+/**
+ * The same of a peer that nobody trusts: more are left to the disposal. Who asks has sent one;
+ * to close it here costs as much as its share of the disposal, which stops others for a
+ * millisecond.
+ */
+const UNTRUSTED_DISCARD_LIMIT = 2;
 
 /** The peer is gone, or does not read. */
 const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];

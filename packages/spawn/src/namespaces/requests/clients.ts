@@ -74,7 +74,7 @@ export class Clients {
     const isFlooded = !isAllowed && this.#budget.isSpent(peer.acceptedMs);
     const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isFlooded);
     if (isStranger && isFlooded) {
-      connection.abandon();
+      connection.closeUnread();
       return undefined;
     }
     const client: Client = {

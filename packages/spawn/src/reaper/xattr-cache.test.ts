@@ -1,0 +1,91 @@
+import { execFileSync } from "node:child_process";
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { bytesOfText, isErrno, setXattr } from "@cm4all/linux";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { OpenRoot } from "./open-root.ts";
+import { TreeNode } from "./tree-node.ts";
+import { XattrCache } from "./xattr-cache.ts";
+
+const EMFILE = expect.objectContaining({ code: "EMFILE" });
+
+let directory: string;
+let root: OpenRoot;
+const complain = vi.fn();
+let cache: XattrCache<string>;
+
+beforeEach(() => {
+  // The machine may allow a million.
+  execFileSync("prlimit", [`--pid=${process.pid}`, "--nofile=1024:"]);
+  directory = mkdtempSync(join(tmpdir(), "xattr-cache-"));
+  root = new OpenRoot(bytesOfText(directory));
+  complain.mockReset();
+  cache = new XattrCache(root, complain);
+});
+afterEach(() => {
+  root.close();
+  rmSync(directory, { recursive: true });
+});
+
+/** Makes a directory with an attribute, which is watched as far as the cache can tell. */
+function make(parent: TreeNode<string>, name: string): TreeNode<string> {
+  const path = join(directory, parent.path.toString(), name);
+  mkdirSync(path);
+  withOpen(path, (fd) => setXattr(fd, "user.name", Buffer.from(name)));
+  const node = new TreeNode(parent, bytesOfText(name), name, statSync(path).ino);
+  node.directoryWd = 1;
+  return node;
+}
+
+function withOpen(path: string, use: (fd: number) => void): void {
+  const fd = openSync(path, "r");
+  try {
+    use(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function withoutDescriptors(work: () => void): void {
+  const taken: number[] = [];
+  try {
+    for (;;) taken.push(openSync("/dev/null", "r"));
+  } catch (error) {
+    if (!isErrno(error, "EMFILE")) throw error;
+    work();
+  } finally {
+    for (const fd of taken) closeSync(fd);
+  }
+}
+
+/** A scope with a job in it. */
+function makeTree() {
+  const scope = make(TreeNode.root("root", 1), "scope");
+  const job = make(scope, "job");
+  const mode = statSync(join(directory, "scope/job")).mode;
+  const load = (fd: number) => cache.load(job, fd, mode);
+  return { scope, job, path: join(directory, "scope/job"), load };
+}
+
+const table = (name: string) => [[bytesOfText("user.name"), bytesOfText(name)]];
+
+it("says that descriptors are short, and leaves out nothing when there are some", () => {
+  const { job, path, load } = makeTree();
+  withOpen(path, (fd) => {
+    withoutDescriptors(() => expect(() => load(fd)).toThrow(EMFILE));
+    load(fd);
+  });
+  // What was loaded needs none.
+  withoutDescriptors(() => expect(cache.of(job)).toEqual([table("job"), table("scope")]));
+  expect(complain).not.toHaveBeenCalled();
+});
+
+it("reads what had to make room again, also after an attempt without descriptors", () => {
+  const { scope, job, path, load } = makeTree();
+  withOpen(path, load);
+  cache.forget(scope);
+  withoutDescriptors(() => expect(cache.of(job)).toEqual([table("job")]));
+  expect(complain).toHaveBeenCalledExactlyOnceWith("open", expect.stringContaining("EMFILE"));
+  expect(cache.of(job)).toEqual([table("job"), table("scope")]);
+});

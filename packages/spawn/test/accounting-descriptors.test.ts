@@ -1,0 +1,43 @@
+/** The script's process cannot be started for want of descriptors: the daemon goes on, and tries again. */
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { kill, until } from "./support/daemon.ts";
+import { currentLimit, limitDescriptors, setLimit } from "./support/descriptors.ts";
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "without descriptors",
+  () => {
+    let host: AccountingHost;
+    beforeEach(() => {
+      host = new AccountingHost();
+    });
+    afterEach(() => host.stop());
+
+    it.each([0, 1, 2])(
+      "for more than %s files the script's host is started later",
+      async (free) => {
+        host.writeHandler("say(cgroup.path)");
+        await host.start();
+        await host.untilReady();
+        await host.scratch.runToEnd("a.scope/before");
+        await until(() => host.said === "/a.scope/before\n", "a handler was called");
+        const { daemon } = host;
+        const limit = currentLimit(daemon);
+        const before = await daemon.restingDescriptorCount();
+        const failures = () => daemon.log.match(/the script host ended, starting another/g) ?? [];
+        limitDescriptors(daemon, free);
+        kill(host.scriptHostPid);
+        // The process that was killed, and one that could not be started after it.
+        await until(() => failures().length >= 2, "another one cannot be started");
+        expect(daemon.log).toContain("EMFILE");
+        limitDescriptors(daemon, free + 20);
+        await host.scratch.runToEnd("a.scope/job");
+        await until(() => host.said.endsWith("/a.scope/job\n"), "its handler is called");
+        setLimit(daemon, limit);
+        expect(daemon.log).not.toMatch(/crashed|fatal|\n +at /);
+        await until(() => daemon.descriptorCount() <= before, `${before} are left`);
+      },
+    );
+  },
+);

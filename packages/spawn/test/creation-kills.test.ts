@@ -1,0 +1,93 @@
+/**
+ * The daemon is killed at each system call of a name's creation: what it had begun is used or
+ * cleared away by the next one. `TORTURE=all` has every call, else a few.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { MSG_DONTWAIT } from "@cm4all/linux";
+import { commandLine, missing, ScratchCgroup } from "@cm4all/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { request, TestClient } from "./support/client.ts";
+import { storeThread, type TestDaemon, until } from "./support/daemon.ts";
+import { FakeManager } from "./support/manager.ts";
+
+const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
+
+/** Those of a creation, from what arrives to the answer; inits and children are not traced. */
+const CALLS = [
+  ...["recvmsg", "read", "openat", "readlinkat", "mkdirat", "mknodat", "write", "close", "unshare"],
+  ...["setns", "mount", "clone", "clone3", "vfork", "pidfd_open", "epoll_ctl", "waitid", "wait4"],
+  ...["statx", "newfstatat", "fchdir", "chroot", "sendmsg", "kill", "prctl", "fcntl", "unlinkat"],
+];
+const SOME = ["mkdirat", "mount", "unshare", "pidfd_open", "sendmsg"];
+
+const isTorture = process.env["TORTURE"] === "all";
+const cannotRun = missing("root", "catatonit", "cgroup2", "strace") !== undefined;
+
+/** Kills `daemon` in the given call of the thread that answers. @returns whether it came to it */
+async function killAt(daemon: TestDaemon, call: string, nth: number, name: string) {
+  const tid = storeThread(daemon).split("/").at(-1) ?? "";
+  const inject = `inject=${call}:signal=SIGKILL:when=${nth}`;
+  const strace = spawn("strace", ["-p", tid, "-e", `trace=${call}`, "-e", inject], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  strace.stderr.on("data", (data) => {
+    said += data;
+  });
+  const ended = once(strace, "exit");
+  await until(() => {
+    if (strace.exitCode !== null) throw new Error(`strace of ${call}, ${nth}: ${said}`);
+    return said.includes("attached");
+  }, "the thread is traced");
+  using client = new TestClient(daemon.address);
+  client.send(request(name, ALL));
+  const isDead = () => daemon.child.signalCode !== null;
+  await until(() => isDead() || client.tryReceive(MSG_DONTWAIT) !== undefined, "it is answered");
+  if (strace.exitCode === null && strace.signalCode === null && strace.kill("SIGINT")) await ended;
+  // The call can have come after the answer.
+  await Promise.race([once(daemon.child, "exit"), daemon.status()]).catch(() => undefined);
+  await until(() => isDead() || !isGone(daemon.pid), "its end is known");
+  return isDead();
+}
+
+/** Whether a process is none any more, or a zombie. */
+function isGone(pid: number): boolean {
+  return /^State:\t[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+}
+
+describe.skipIf(cannotRun)("a daemon that is killed while it makes a name", () => {
+  it("leaves nothing behind", { timeout: isTorture ? 1_500_000 : 180_000 }, async () => {
+    const manager = new FakeManager();
+    const cgroup = new ScratchCgroup();
+    const options = { cgroupProcs: `${cgroup.path}/cgroup.procs` };
+    let daemon = await manager.start(options);
+    onTestFinished(async () => {
+      await daemon.stop();
+      manager.close();
+      await cgroup.remove();
+    });
+    const inits = () =>
+      readFileSync(`${cgroup.path}/cgroup.procs`, "utf8")
+        .split("\n")
+        .filter((pid) => pid !== "" && commandLine(Number(pid))[0]?.startsWith("init ") === true);
+    const kills: Record<string, number> = {};
+    for (const call of isTorture ? CALLS : SOME)
+      for (let nth = 1; isTorture || nth === 1; nth++) {
+        if (!(await killAt(daemon, call, nth, `${call} ${nth}`))) break;
+        kills[call] = nth;
+        daemon = await manager.start(options);
+        const { names, kept } = await daemon.status();
+        expect(names).toBe(readdirSync(`${storeThread(daemon)}/root/names`).length);
+        await until(() => inits().length === kept.pid, "each init has a name");
+        using client = daemon.connect();
+        client.ask(`${call} ${nth}`, ALL)[Symbol.dispose]();
+      }
+    console.log(`killed at: ${JSON.stringify(kills)}`);
+    expect(Object.keys(kills).length).toBeGreaterThanOrEqual(SOME.length - 1);
+    await daemon.control({ command: "purge-namespaces", onlyIdle: false });
+    await until(() => inits().length === 0, "no init is left");
+    expect(readdirSync(`${storeThread(daemon)}/root/names`)).toEqual([]);
+  });
+});

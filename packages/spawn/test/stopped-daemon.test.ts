@@ -1,0 +1,71 @@
+/** Commands whose daemon stands still give up in one line, and a removal of the package goes on. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BUNDLE, TestDaemon } from "./support/daemon.ts";
+
+const EX_TEMPFAIL = 75;
+const PRERM = fileURLToPath(new URL("../../../debian/cm4all-spawn.prerm", import.meta.url));
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stands still", () => {
+  let daemon: TestDaemon;
+  beforeEach(async () => {
+    daemon = await TestDaemon.start();
+  });
+  afterEach(() => daemon.stop());
+
+  const options = (seconds: number) => [
+    ...[BUNDLE, "--control", daemon.controlSocket, "--config", daemon.configFile],
+    ...["--timeout", String(seconds)],
+  ];
+
+  it.each([
+    "status",
+    "status --json",
+    "purge-namespaces",
+    "purge-namespaces --idle",
+    "accounting list",
+    "accounting retry --all",
+  ])("is not waited for by %s", async (command) => {
+    await daemon.whilePaused(async () => {
+      const child = spawn(process.execPath, [...options(0.5), ...command.split(" ")]);
+      const ended = once(child, "exit");
+      const said = await text(child.stderr);
+      expect(await ended).toEqual([EX_TEMPFAIL, null]);
+      expect(said).toBe(
+        `cm4all-spawn: the daemon does not answer within 0.5 s (${daemon.controlSocket})\n`,
+      );
+    });
+  });
+
+  it("does not keep its package from being removed", async () => {
+    const program = join(daemon.directory, "cm4all-spawn");
+    const command = [process.execPath, ...options(0.5)].map((word) => `'${word}'`).join(" ");
+    writeFileSync(program, `#!/bin/sh\nexec ${command} "$@"\n`);
+    chmodSync(program, 0o755);
+    // The service manager runs, as far as the script can tell.
+    const script = `mount -t tmpfs none /run && mkdir -p /run/systemd/system &&
+      PATH="${daemon.directory}:$PATH" exec sh "${PRERM}" remove`;
+    await daemon.whilePaused(() => {
+      const removal = spawnSync("unshare", ["--mount", "sh", "-c", script], {
+        encoding: "utf8",
+        timeout: 60_000,
+      });
+      expect(removal).toMatchObject({ status: 0, signal: null });
+      expect(removal.stderr).toContain("the daemon does not answer within 0.5 s");
+    });
+  });
+
+  it("is waited for some time, not for none", () => {
+    const { status, stderr } = spawnSync(process.execPath, [...options(0), "status"], {
+      encoding: "utf8",
+    });
+    expect(status).toBe(64);
+    expect(stderr).toContain("It is no number of seconds");
+  });
+});
