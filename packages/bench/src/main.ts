@@ -7,6 +7,7 @@ import { errorText } from "@cm4all/linux";
 import { measureStartAndMemory } from "./daemon.ts";
 import { measureFlatness } from "./flatness.ts";
 import { measureFleet } from "./fleet.ts";
+import { FLEET_CLIENT, runFleetClient } from "./fleet-client.ts";
 import { measureHostile } from "./hostile.ts";
 import { measureNamespaces } from "./namespaces.ts";
 import { measureProcessScan } from "./process-scan.ts";
@@ -33,6 +34,8 @@ async function main(): Promise<void> {
     allowPositionals: true,
     options: { only: { type: "string" } },
   });
+  const [first, hosts = ""] = names;
+  if (first === FLEET_CLIENT) return await runFleetClient(JSON.parse(hosts));
   const known = Object.keys(SUBJECTS).join(", ");
   for (const name of names.length === 0 ? USUAL : names) {
     if (ELSEWHERE.includes(name)) continue;
