@@ -24,7 +24,7 @@ import {
 } from "@cm4all/linux";
 import { type HostProcess, mostMiB, nodeOptions } from "./host-process.ts";
 import { ProtocolError } from "./protocol.ts";
-import { parseUnit, type Unit } from "./unit.ts";
+import { misfitOf, parseUnit, type Unit } from "./unit.ts";
 
 export interface UnitOptions {
   /** The path of the socket with Accept=yes. */
@@ -35,8 +35,6 @@ export interface UnitOptions {
 
 /** How long a host may take to end after it has closed its connection. */
 const END_MS = 1000;
-
-const MIB = 1024 * 1024;
 
 export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements HostProcess {
   readonly socket: Socket;
@@ -84,24 +82,17 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
       throw new ProtocolError("a greeting of a process that is in no unit of ours");
     }
     this.#unit = unit;
-    const misfit = this.#misfit(unit, uid);
+    const misfit = misfitOf({
+      name: unit.name,
+      uid,
+      memoryMax: readText(`/sys/fs/cgroup${unit.cgroup}/memory.max`),
+      wantedUid: this.#uid,
+      neededMiB: mostMiB(this.#memoryMiB),
+    });
     // It has nothing to do yet, and ends with the connection.
     if (misfit !== undefined) this.#forget();
     else this.#pid = pid;
     return misfit;
-  }
-
-  #misfit({ name, cgroup }: Unit, uid: number): string | undefined {
-    if (this.#uid === undefined && uid === 0)
-      return `User= of ${name} is root, which accounting.user does not say`;
-    if (this.#uid !== undefined && uid !== this.#uid)
-      return `User= of ${name} has the uid ${uid}, accounting.user has ${this.#uid}`;
-    const limit = Number(readText(`/sys/fs/cgroup${cgroup}/memory.max`));
-    const needed = mostMiB(this.#memoryMiB);
-    // Zero where there is no such file, NaN where it says "max".
-    if (limit > 0 && limit < needed * MIB)
-      return `MemoryMax= of ${name} is ${Math.floor(limit / MIB)} MiB, and with accounting.memory_mib the script may need ${needed} MiB`;
-    return undefined;
   }
 
   kill(): void {

@@ -13,6 +13,7 @@ interface GlobalOptions {
   readonly listen?: string;
   readonly control?: string;
   readonly journal?: string;
+  readonly scriptHosts?: string;
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
   /** False where cgroups are not to be reaped. */
@@ -33,6 +34,7 @@ function override(config: Config, options: GlobalOptions): Config {
       ...(options.journal === undefined
         ? {}
         : { journal: { ...config.accounting.journal, directory: options.journal } }),
+      hostSocket: options.scriptHosts,
     },
     control: options.control === undefined ? config.control : { socket: options.control },
   };
@@ -122,6 +124,7 @@ export async function runCommandLine(): Promise<void> {
     .option("--listen <address>", "where clients connect: @NAME, or a path")
     .option("--control <path>", "the administrators' socket; empty for none")
     .option("--journal <directory>", "where records of cgroups wait to be accounted")
+    .option("--script-hosts <path>", "the socket where systemd starts processes for the script")
     .option("--no-reaper", "leave cgroups alone: serve namespaces only")
     .option("-v, --verbose", "log more")
     .addHelpText(
