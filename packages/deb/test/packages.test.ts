@@ -174,9 +174,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       "cm4all-spawn.service",
     );
     // An administrator's drop-ins of the original's reaper are the script's.
-    expect(
-      readlinkSync(join(built.tree, directory, "cm4all-spawn-accounting@.service.d")),
-    ).toBe("/etc/systemd/system/cm4all-spawn-reaper.service.d");
+    expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accounting@.service.d"))).toBe(
+      "/etc/systemd/system/cm4all-spawn-reaper.service.d",
+    );
   });
 
   test("make the journal's directory", () => {

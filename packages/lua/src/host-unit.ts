@@ -15,11 +15,11 @@ import {
   connectUnix,
   type Fd,
   isErrno,
+  socket as openSocket,
   pidfdSendSignal,
   SIGKILL,
   SOCK_NONBLOCK,
   SOCK_STREAM,
-  socket as openSocket,
   tryPidfdOpen,
 } from "@cm4all/linux";
 import { type HostProcess, mostMiB, nodeOptions } from "./host-process.ts";

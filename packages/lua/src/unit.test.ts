@@ -41,7 +41,11 @@ describe("misfitOf", () => {
   });
 
   it.each([
-    ["another user", { wantedUid: 991 }, `User= of ${NAME} has the uid 990, accounting.user has 991`],
+    [
+      "another user",
+      { wantedUid: 991 },
+      `User= of ${NAME} has the uid 990, accounting.user has 991`,
+    ],
     ["root", { uid: 0 }, `User= of ${NAME} is root, which accounting.user does not say`],
     [
       "too little memory",

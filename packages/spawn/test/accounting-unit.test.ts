@@ -56,7 +56,9 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(others).toEqual([]);
     expect(readProc(pid, "status")).toMatch(new RegExp(`^Uid:\\t${USER}\\t`, "m"));
     expect(host.daemon.log).toMatch(
-      new RegExp(`accounting with \\S+ in cm4all-spawn-accounting@\\d+-${host.daemon.pid}-0\\.service`),
+      new RegExp(
+        `accounting with \\S+ in cm4all-spawn-accounting@\\d+-${host.daemon.pid}-0\\.service`,
+      ),
     );
     expect(host.daemon.log).not.toContain("child");
   });
@@ -158,7 +160,10 @@ describe("script-host.sh", () => {
   it("gives Node the options of the first line, and leaves the rest in the socket", () => {
     const directory = mkdtempSync(join(tmpdir(), "script-host-sh-"));
     try {
-      copyFileSync(join(import.meta.dirname, "../script-host.sh"), join(directory, "script-host.sh"));
+      copyFileSync(
+        join(import.meta.dirname, "../script-host.sh"),
+        join(directory, "script-host.sh"),
+      );
       writeFileSync(
         join(directory, "node"),
         '#!/bin/sh\nprintf "<%s>" "$@" "${LISTEN_FDS-unset}"; cat <&3\n',
@@ -170,9 +175,7 @@ describe("script-host.sh", () => {
         encoding: "utf8",
         env: { PATH: `${directory}:${process.env["PATH"]}`, LISTEN_FDS: "1" },
       });
-      expect(stdout).toBe(
-        `<--a=1><--b><${directory}/cm4all-spawn.js><script-host><unset>\x04rest`,
-      );
+      expect(stdout).toBe(`<--a=1><--b><${directory}/cm4all-spawn.js><script-host><unset>\x04rest`);
     } finally {
       rmSync(directory, { recursive: true });
     }

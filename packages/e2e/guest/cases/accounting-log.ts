@@ -3,7 +3,14 @@ import { writeFileSync } from "node:fs";
 import type { Case } from "../case.ts";
 import { Scope } from "../tools/scope.ts";
 import { sh, waitFor } from "../tools/shell.ts";
-import { commandLine, journalCursor, pidsOf, SERVICE, said, scriptUnits } from "../tools/systemd.ts";
+import {
+  commandLine,
+  journalCursor,
+  pidsOf,
+  SERVICE,
+  said,
+  scriptUnits,
+} from "../tools/systemd.ts";
 
 const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";

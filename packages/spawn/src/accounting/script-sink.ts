@@ -143,7 +143,8 @@ export class ScriptSink implements AccountingSink {
     host.on("state", () => this.#changed(host));
     host.on("ready", (warning) => {
       const { options, place } = host;
-      if (warning === undefined) this.#log(LOG_INFO, `accounting with ${options.script} in ${place}`);
+      if (warning === undefined)
+        this.#log(LOG_INFO, `accounting with ${options.script} in ${place}`);
       else this.#log(LOG_WARNING, warning);
     });
     host.on("child", (reason) =>
