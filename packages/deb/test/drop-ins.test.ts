@@ -1,9 +1,9 @@
 /** What an installation says of the drop-ins that the original's units have. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { root } from "./built.ts";
 
 let system: string;
@@ -49,14 +49,52 @@ test("each is named, with what it does now", () => {
   const said = install().split("\n");
   expect(said).toEqual([
     "cm4all-spawn: drop-in of the original's: cm4all-spawn-accessory.service.d/override.conf: it applies to all of cm4all-spawn.service",
-    "    LimitNOFILE=9: limits the namespace service, the reaper and the script together",
+    "    LimitNOFILE=9: limits the namespace service and the reaper together",
     "cm4all-spawn: drop-in of the original's: cm4all-spawn-accessory.service.d/x y.conf: it applies to all of cm4all-spawn.service",
-    "cm4all-spawn: drop-in of the original's: cm4all-spawn-reaper.service.d/override.conf: another of this name is there, and systemd takes one of them",
-    "    User=me: the daemon needs root; its script runs as accounting.user of spawn.toml",
-    "    MemoryMax=100M: limits the namespace service, the reaper and the script together",
+    "cm4all-spawn: drop-in of the original's: cm4all-spawn-reaper.service.d/override.conf: it applies to the accounting script",
+    "    User=me: has to be accounting.user of spawn.toml, if that is set",
+    "    MemoryMax=100M: has to be 256 MiB more than accounting.memory_mib of spawn.toml",
     "    ExecStart=/usr/sbin/cm4all-spawn-reaper -v: the original's programs are not there any more",
     "",
   ]);
+});
+
+describe("an upgrade from a version whose scripts are always children", () => {
+  const mask = () => join(system, units, "cm4all-spawn-accounting.socket");
+
+  function upgrade(): string {
+    mkdirSync(join(system, units), { recursive: true });
+    const script = join(root, "debian/cm4all-spawn.preinst");
+    const { status, stderr } = spawnSync("sh", [script, "upgrade", "1.0.0"], {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], DPKG_ROOT: system },
+    });
+    expect(status).toBe(0);
+    return stderr.replaceAll(`${join(system, units)}/`, "");
+  }
+
+  test.each(["Environment=PGPASSWORD=x", "ReadWritePaths=/srv", "SupplementaryGroups=a"])(
+    "masks the unit where the daemon's has %s",
+    (line) => {
+      write("cm4all-spawn.service.d/mine.conf", `[Service]\n${line}\n`);
+      expect(upgrade()).toContain("meant for a script: cm4all-spawn.service.d/mine.conf\n");
+      expect(readlinkSync(mask())).toBe("/dev/null");
+      expect(upgrade()).toBe("");
+    },
+  );
+
+  test("leaves it otherwise", () => {
+    expect(upgrade()).toBe("");
+    write("cm4all-spawn.service.d/mine.conf", "[Service]\n#Environment=A=b\nLimitNOFILE=9\n");
+    write("cm4all-spawn-reaper.service.d/mine.conf", "[Service]\nEnvironment=A=b\n");
+    expect(upgrade()).toBe("");
+    write("cm4all-spawn.service.d/mine.conf", "[Service]\nEnvironment=A=b\n");
+    const there = "usr/lib/systemd/system/cm4all-spawn-accounting.socket";
+    mkdirSync(dirname(join(system, there)), { recursive: true });
+    writeFileSync(join(system, there), "");
+    expect(upgrade()).toBe("");
+    expect(existsSync(mask())).toBe(false);
+  });
 });
 
 test("the programs of the original say where they are now", () => {

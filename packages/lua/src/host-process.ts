@@ -1,72 +1,50 @@
-/** Starts the script host's process, and looks at its memory. */
-import { type ChildProcess, spawn } from "node:child_process";
+/** The process of a script host, as its session sees it, however it was started. */
+import type { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
-import { Socket } from "node:net";
-import { checkDescriptorRoom } from "./descriptor-room.ts";
-import { HOST_FD } from "./host-fd.ts";
+import type { Socket } from "node:net";
 
-export interface ProcessOptions {
-  /** The program and its arguments that end in `runHost()`; Node runs it. */
-  program: readonly string[];
-  uid?: number | undefined;
-  gid?: number | undefined;
-  /** Supplementary groups; none without a uid. */
-  groups?: readonly number[] | undefined;
-  env?: NodeJS.ProcessEnv | undefined;
-  /** The heap of the host, MiB. */
-  memoryMiB: number;
-  /** Where the script's `print` goes; by default where ours goes. */
-  stdout?: "inherit" | number | undefined;
-  stderr?: "inherit" | number | undefined;
+interface HostProcessEvents {
+  /** It can be talked to no more. Comes once. @param how as far as it is known */
+  ended: [how: string];
 }
 
-export interface HostProcess {
-  child: ChildProcess;
-  socket: Socket;
+/** Owned by the session, which ends it. */
+export interface HostProcess extends EventEmitter<HostProcessEvents> {
+  /** Undefined until it is known. */
+  readonly pid: number | undefined;
+  /** What runs it, for the log. */
+  readonly place: string;
+  readonly socket: Socket;
+  /**
+   * It has said which process it is, before it has read anything of a script.
+   * @returns why it cannot be used, if so
+   * @throws ProtocolError if that is not true
+   */
+  greet(pid: number): string | undefined;
+  /** Ends it at once, whatever it does; `ended` follows. */
+  kill(): void;
 }
 
-/** @throws Error where the process cannot be made */
-export function startHostProcess(options: ProcessOptions): HostProcess {
-  const [command = "", ...words] = [...credentials(options), process.execPath];
-  checkDescriptorRoom();
-  const child = spawn(
-    command,
-    [
-      ...words,
-      `--max-old-space-size=${options.memoryMiB}`,
-      // Wakes an idle process every 8 s, for as long as it lives.
-      "--no-memory-reducer",
-      // As the daemon has them; packages/spawn/build.mjs has the reasons.
-      "--max-semi-space-size=1",
-      "--expose-gc",
-      // No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason.
-      "--inspect-port=192.0.2.1:9229",
-      ...options.program,
-    ],
-    {
-      cwd: "/",
-      stdio: ["ignore", options.stdout ?? "inherit", options.stderr ?? "inherit", "pipe"],
-      ...(options.env === undefined ? {} : { env: options.env }),
-    },
-  );
-  // Undefined if there was no descriptor for it, which Node tells by an event.
-  const socket = child.stdio?.[HOST_FD];
-  if (!(socket instanceof Socket)) {
-    child.on("error", () => {});
-    throw new Error("the script host cannot be started: there are no descriptors left");
-  }
-  return { child, socket };
+/** Node's options for a script host. @param memoryMiB the script's heap */
+export function nodeOptions(memoryMiB: number): string[] {
+  return [
+    `--max-old-space-size=${memoryMiB}`,
+    // Wakes an idle process every 8 s, for as long as it lives.
+    "--no-memory-reducer",
+    // As the daemon has them; packages/spawn/build.mjs has the reasons.
+    "--max-semi-space-size=1",
+    "--expose-gc",
+    // No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason.
+    "--inspect-port=192.0.2.1:9229",
+  ];
 }
 
-/**
- * The program that takes other credentials; Node would take the uid without groups. A number
- * without a plus would be looked up as a name first. @see setpriv(1)
- */
-function credentials({ uid, gid, groups = [] }: ProcessOptions): string[] {
-  if (uid === undefined) return [];
-  const list =
-    groups.length === 0 ? "--clear-groups" : `--groups=${groups.map((id) => `+${id}`).join(",")}`;
-  return ["/usr/bin/setpriv", `--reuid=+${uid}`, `--regid=+${gid ?? uid}`, list, "--"];
+/** What Node needs besides the heap. */
+const OVERHEAD_MIB = 256;
+
+/** How much a process with such a heap may use. */
+export function mostMiB(memoryMiB: number): number {
+  return memoryMiB + OVERHEAD_MIB;
 }
 
 const PAGE_BYTES = 4096;

@@ -15,7 +15,7 @@ import { randomInt } from "node:crypto";
 import { EventEmitter } from "node:events";
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOfText, errorText, latin1Of, textOf } from "@cm4all/linux";
-import { type HostProcess, type ProcessOptions, startHostProcess } from "./host-process.ts";
+import type { HostProcess } from "./host-process.ts";
 import { Liveness } from "./liveness.ts";
 import { MessageReader } from "./message-reader.ts";
 import { parseReply } from "./parse-reply.ts";
@@ -33,7 +33,9 @@ import {
 import type { Outcome, Run } from "./run.ts";
 import { TextBudget } from "./text-budget.ts";
 
-export interface SessionOptions extends ProcessOptions, HostSettings {
+export interface SessionOptions extends HostSettings {
+  /** The heap of the host, MiB. */
+  memoryMiB: number;
   /** A host that gives no sign of life for so long is killed. */
   answerTimeoutMs: number;
 }
@@ -52,6 +54,8 @@ interface RunningHandler {
 }
 
 interface HostSessionEvents {
+  /** It has greeted, and cannot be used as it is; it is ended. */
+  unfit: [reason: string];
   ready: [handlers: Handlers, warning: string | undefined];
   unusable: [message: string, traceback: string | undefined];
   /** A handler has come to its end. */
@@ -69,12 +73,14 @@ const STOP_MS = 1000;
 
 export class HostSession extends EventEmitter<HostSessionEvents> {
   readonly #process: HostProcess;
+  readonly #settings: HostSettings;
   readonly #liveness: Liveness;
   readonly #reader = new MessageReader(MAX_REPLY_BYTES);
   readonly #texts = new TextBudget();
   readonly #gone: Promise<void>;
   #running = new Map<number, RunningHandler>();
   #phase: Phase = "starting";
+  #hasGreeted = false;
   #bearsRepetition = false;
   /** Of the ping that is due to be answered. */
   #pingNumber = 0;
@@ -86,16 +92,15 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #verdict: string | undefined;
   #onIdle: (() => void) | undefined;
 
-  /** Starts the process; `ready`, `unusable` or `ended` follows. @throws Error */
-  constructor(options: SessionOptions) {
+  /** `ready`, `unusable`, `unfit` or `ended` follows. @param process is its own from now on */
+  constructor(process: HostProcess, options: SessionOptions) {
     super();
-    this.#process = startHostProcess(options);
-    const { child, socket } = this.#process;
+    this.#process = process;
+    const { script, instructions, handlerTimeoutMs } = options;
+    this.#settings = { script, instructions, handlerTimeoutMs };
     this.#gone = new Promise((resolve) => this.once("ended", () => resolve()));
-    child.once("error", (error) => this.#ended(error.message));
-    child.once("exit", (code, signal) =>
-      this.#ended(signal === null ? `exit status ${code}` : `killed by ${signal}`),
-    );
+    process.once("ended", (how) => this.#ended(how));
+    const { socket } = process;
     // Writing to a process that is ending: its end is reported by `exit`.
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => this.#receive(chunk));
@@ -110,13 +115,21 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
       isBusy: () => this.#running.size > 0 || this.#phase === "starting",
       condemn: (verdict) => this.kill(verdict),
     });
-    const { script, instructions, handlerTimeoutMs } = options;
-    this.#send({ type: "start", settings: { script, instructions, handlerTimeoutMs } });
     this.#liveness.watch();
   }
 
   get pid(): number | undefined {
-    return this.#process.child.pid;
+    return this.#process.pid;
+  }
+
+  /** What runs it, for the log. */
+  get place(): string {
+    return this.#process.place;
+  }
+
+  /** It has said which process it is, and has been found to be that. */
+  get hasGreeted(): boolean {
+    return this.#hasGreeted;
   }
 
   get phase(): Phase {
@@ -150,12 +163,10 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     this.#liveness.watch();
   }
 
-  /** SIGKILL, because a process that hangs, or is stopped, hears nothing else. */
+  /** Ends the process at once. */
   kill(verdict: string): void {
     this.#verdict ??= verdict;
-    const { child, socket } = this.#process;
-    socket.destroy();
-    child.kill("SIGKILL");
+    this.#process.kill();
   }
 
   /**
@@ -177,7 +188,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   /** Ends the process; handlers that run are interrupted. Resolves when it is gone. */
   async stop(): Promise<void> {
     if (this.#hasEnded) return;
-    const deadline = setTimeout(() => this.#process.child.kill("SIGKILL"), STOP_MS);
+    const deadline = setTimeout(() => this.#process.kill(), STOP_MS);
     this.#isStopping = true;
     this.#send({ type: "stop" });
     await this.#gone;
@@ -204,7 +215,12 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   }
 
   #handle(reply: Reply): void {
+    if (!this.#hasGreeted && reply.type !== "hello")
+      throw new ProtocolError(`"${reply.type}" before a greeting`);
     switch (reply.type) {
+      case "hello":
+        this.#greet(reply.pid);
+        break;
       case "pong":
         if (reply.number !== this.#pingNumber || !this.#liveness.answered())
           throw new ProtocolError("an answer to no ping");
@@ -254,6 +270,18 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
       case "notice":
         this.#say([reply.text], () => this.emit("notice", textOf(reply.text)));
         break;
+    }
+  }
+
+  /** The script is known to the process from here on. */
+  #greet(pid: number): void {
+    if (this.#hasGreeted) throw new ProtocolError("a greeting twice");
+    const reason = this.#process.greet(pid);
+    this.#hasGreeted = true;
+    if (reason === undefined) this.#send({ type: "start", settings: this.#settings });
+    else {
+      this.emit("unfit", reason);
+      this.kill(reason);
     }
   }
 
@@ -315,7 +343,6 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   }
 
   #ended(how: string): void {
-    if (this.#hasEnded) return;
     this.#hasEnded = true;
     this.#process.socket.destroy();
     this.#liveness.stop();

@@ -1,8 +1,8 @@
 /// <reference path="./fengari.d.ts" />
 /// <reference path="./pg/pg.d.ts" />
 /**
- * The script host: the child process that runs the script. It does what the daemon
- * asks on descriptor 3, and ends with it.
+ * The script host: the process that runs the script, a child of the daemon or a unit of its
+ * own. It does what the daemon asks on descriptor 3, and ends with it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import {
@@ -39,6 +39,11 @@ class Host {
   #starved = 0;
   /** Handlers are started one a turn, so that a question is answered in between. */
   #waiting: (Request & { type: "run" })[] = [];
+
+  /** Says which process this is, before anything else; `start` follows. */
+  greet(): void {
+    this.#channel.send({ type: "hello", pid: process.pid });
+  }
 
   /** Has the daemon log a text. */
   tell(text: string): void {
@@ -151,9 +156,10 @@ function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
   };
 }
 
-/** The entry of the child process. Returns at once; the process ends with the daemon. */
+/** The entry of the process. Returns at once; the process ends with the daemon. */
 export function runHost(): void {
-  // A script that blocks does not see the end of the socket.
+  // A script that blocks does not see the end of the socket. Of a unit, systemd is the
+  // parent, which ends it with the daemon's unit.
   setParentDeathSignal(SIGKILL);
   setThreadName("script host");
   becomeKillable();
@@ -164,6 +170,7 @@ export function runHost(): void {
     process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
   const host = new Host();
+  host.greet();
   if (warning !== undefined) host.tell(warning);
 }
 

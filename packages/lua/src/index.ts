@@ -1,7 +1,7 @@
 /**
  * The daemon's side: script-host.ts has a script host run, host-session.ts talks with its
- * process and trusts nothing that it says, host-process.ts starts it. The script host itself, host.ts, is `@cm4all/lua/host`, to be loaded in its
- * process alone.
+ * process and trusts nothing that it says, host-unit.ts and host-child.ts start it. The script
+ * host itself, host.ts, is `@cm4all/lua/host`, to be loaded in its process alone.
  */
 export { type CheckResult, checkScript } from "./check.ts";
 export type { HandlerShape, Handlers, RunKind } from "./protocol.ts";

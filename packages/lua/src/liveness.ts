@@ -2,7 +2,7 @@
  * Looks after a host that has work: whether it gives signs of life, and how much
  * memory it uses. Without work there is no timer.
  */
-import { residentBytes } from "./host-process.ts";
+import { mostMiB, residentBytes } from "./host-process.ts";
 
 export interface LivenessOptions {
   /** A host that is silent for so long is condemned. */
@@ -18,8 +18,6 @@ export interface LivenessOptions {
 
 /** How often the host is asked. */
 const PING_MS = 1000;
-/** What Node needs besides the heap. */
-const OVERHEAD_MIB = 256;
 
 export class Liveness {
   readonly #options: LivenessOptions;
@@ -71,7 +69,7 @@ export class Liveness {
       return;
     }
     const residentMiB = (residentBytes(this.#options.pid()) ?? 0) / 1024 / 1024;
-    if (residentMiB > memoryMiB + OVERHEAD_MIB) {
+    if (residentMiB > mostMiB(memoryMiB)) {
       condemn(`it uses ${Math.round(residentMiB)} MiB of memory`);
       return;
     }

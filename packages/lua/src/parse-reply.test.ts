@@ -6,6 +6,7 @@ import { MAX_TEXT, ProtocolError, type Reply } from "./protocol.ts";
 
 const text = bytesOfLatin1("a text\xff\0");
 const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
+  hello: { type: "hello", pid: 1234 },
   ready: {
     type: "ready",
     handlers: { released: "list", running: "none", bearsRepetition: true },

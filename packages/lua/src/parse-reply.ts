@@ -71,11 +71,11 @@ class Fields {
     return value;
   }
 
-  /** The number of a run or a ping. */
-  number(): number {
-    const value = this.#take("number");
+  /** A pid, or the number of a run or a ping. */
+  number(name: "number" | "pid" = "number"): number {
+    const value = this.#take(name);
     if (typeof value !== "number" || !Number.isSafeInteger(value) || value < 1)
-      throw this.#bad("number");
+      throw this.#bad(name);
     return value;
   }
 
@@ -87,6 +87,7 @@ class Fields {
 }
 
 const READERS: { [T in Reply["type"]]: (fields: Fields) => Reply & { type: T } } = {
+  hello: (fields) => ({ type: "hello", pid: fields.number("pid") }),
   ready: (fields) => {
     const handlers = readHandlers(fields.object("handlers"));
     return { type: "ready", handlers, ...optional("warning", fields.optionalText("warning")) };

@@ -51,6 +51,8 @@ interface Failure {
 }
 
 export type Reply =
+  /** The first one, of this process; `start` is the answer. */
+  | { type: "hello"; pid: number }
   | { type: "ready"; handlers: Handlers; warning?: ByteString }
   | ({ type: "unusable" } & Failure)
   /** A run is about to take effect outside, and waits for `begun`. */

@@ -1,6 +1,6 @@
 /**
- * The daemon's side of the script host: a child process that is started, asked,
- * watched and replaced.
+ * The daemon's side of the script host: a process that is started, asked, watched and
+ * replaced.
  *
  * Invariants: there is one process at a time, a `HostSession`; the supervisor starts the
  * next one.
@@ -9,11 +9,16 @@ import { EventEmitter } from "node:events";
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
 import { type Pauses, type SupervisionState, Supervisor } from "@cm4all/supervision";
+import { type ChildOptions, HostChild } from "./host-child.ts";
+import type { HostProcess } from "./host-process.ts";
 import { HostSession, type Phase, type SessionOptions } from "./host-session.ts";
+import { HostUnit, type UnitOptions } from "./host-unit.ts";
 import { type Handlers, ProtocolError } from "./protocol.ts";
 import type { Outcome, Run } from "./run.ts";
 
-export interface ScriptHostOptions extends SessionOptions {
+export interface ScriptHostOptions extends SessionOptions, ChildOptions {
+  /** Where systemd starts hosts. Without it, and where that fails, a child is started. */
+  unit?: UnitOptions;
   /** Handlers that may run, most of them waiting, at the same time. */
   maxRunning: number;
 }
@@ -29,6 +34,8 @@ export type HostState = Exclude<SupervisionState, "running"> | Phase;
 
 interface ScriptHostEvents {
   state: [state: HostState];
+  /** A child is started, because there is no unit to be had. */
+  child: [reason: string];
   /** The script is loaded. @param warning where it was probably meant otherwise */
   ready: [warning: string | undefined];
   /** The script cannot be used: nothing is accounted until `reload`. */
@@ -58,6 +65,8 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #handlers = UNKNOWN_HANDLERS;
   /** The process ends because another one is wanted. */
   #startAgain = false;
+  /** Why the next process is to be a child; the one after that is tried as a unit again. */
+  #childReason: string | undefined;
 
   constructor(options: ScriptHostOptions) {
     super();
@@ -78,6 +87,11 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     return this.#session?.pid;
   }
 
+  /** What the process is, for the log. */
+  get place(): string | undefined {
+    return this.#session?.place;
+  }
+
   /** Handlers that run now. */
   get running(): number {
     return this.#session?.running ?? 0;
@@ -94,14 +108,16 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   #startSession(): void {
-    let session: HostSession;
+    let process: HostProcess;
     try {
-      session = new HostSession(this.options);
+      process = this.#startProcess();
     } catch (error) {
       this.#ended(errorText(error));
       return;
     }
+    const session = new HostSession(process, this.options);
     this.#session = session;
+    session.on("unfit", (reason) => this.#becomeChild(reason));
     session.on("ready", (handlers, warning) => this.#ready(handlers, warning));
     session.on("unusable", (message, traceback) => {
       // It was told to stop while it started, and this answer crossed that.
@@ -113,8 +129,30 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("scriptError", (...failure) => this.emit("scriptError", ...failure));
     session.on("notice", (text) => this.emit("notice", text));
     session.on("leftOut", (count) => this.emit("leftOut", count));
-    session.on("ended", (reason) => this.#ended(reason));
+    session.on("ended", (reason) => {
+      if (process instanceof HostUnit && !session.hasGreeted) this.#becomeChild(reason);
+      this.#ended(reason);
+    });
     this.#tellState();
+  }
+
+  #startProcess(): HostProcess {
+    const { unit, memoryMiB } = this.options;
+    if (unit === undefined) return new HostChild(this.options);
+    const reason = this.#childReason;
+    this.#childReason = undefined;
+    try {
+      if (reason === undefined) return new HostUnit(unit, memoryMiB);
+      this.emit("child", reason);
+    } catch (error) {
+      this.emit("child", errorText(error));
+    }
+    return new HostChild(this.options);
+  }
+
+  #becomeChild(reason: string): void {
+    this.#childReason = reason;
+    this.#startAgain = true;
   }
 
   #ready(handlers: Handlers, warning: string | undefined): void {

@@ -36,6 +36,7 @@ const framed = (json) => {
   return bytes;
 };
 const send = (value) => raw(framed(JSON.stringify(value)));
+const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: { released: "one", running: "none", bearsRepetition: false } };
 /** Calls back with each request; honest about pings. */
 const listen = (handle) => {
@@ -63,6 +64,11 @@ const serve = (onRun) => listen((request) => {
 `;
 
 function make(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHost {
+  return makeSilent(`send(HELLO);\n${code}`, more);
+}
+
+/** Makes one that does not greet by itself. */
+function makeSilent(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHost {
   const program = join(hosts.directory, "hostile.cjs");
   writeFileSync(program, PRELUDE + code);
   return hosts.make({ ...hosts.options(""), program: [program], ...more });
@@ -100,6 +106,7 @@ describe("a host that speaks before it is asked", () => {
       "a run dropped without a stop",
     ],
     ["a pong", 'send({ type: "pong", number: 1 })', "an answer to no ping"],
+    ["a greeting twice", "send(HELLO)", "a greeting twice"],
     ["ready twice", "send(READY); send(READY)", '"ready" of a script twice'],
     [
       "unusable after ready",
@@ -129,6 +136,20 @@ describe("a host that speaks before it is asked", () => {
       let at = 0;
       setInterval(() => at < bytes.length && raw(bytes.subarray(at, ++at)), 20);`;
     const host = make(code, { answerTimeoutMs: 1000 });
+    host.start();
+    expect(await ended(host)).toMatch(/^no sign of life/);
+  });
+});
+
+describe("a host that does not greet", () => {
+  it("but says something else is ended", async () => {
+    const host = makeSilent("send(READY); setInterval(() => {}, 1000);");
+    host.start();
+    expect(await ended(host)).toBe('it broke the protocol: "ready" before a greeting');
+  });
+
+  it("is given up after its time", async () => {
+    const host = makeSilent("setInterval(() => {}, 1000);", { answerTimeoutMs: 500 });
     host.start();
     expect(await ended(host)).toMatch(/^no sign of life/);
   });

@@ -13,8 +13,12 @@ interface GlobalOptions {
   readonly listen?: string;
   readonly control?: string;
   readonly journal?: string;
+<<<<<<< HEAD
   /** Of a command, for an answer of the daemon, seconds. */
   readonly timeout: number;
+=======
+  readonly scriptHosts?: string;
+>>>>>>> script-unit
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
   /** False where cgroups are not to be reaped. */
@@ -35,6 +39,7 @@ function override(config: Config, options: GlobalOptions): Config {
       ...(options.journal === undefined
         ? {}
         : { journal: { ...config.accounting.journal, directory: options.journal } }),
+      hostSocket: options.scriptHosts,
     },
     control: options.control === undefined ? config.control : { socket: options.control },
   };
@@ -138,12 +143,16 @@ export async function runCommandLine(): Promise<void> {
     .option("--listen <address>", "where clients connect: @NAME, or a path")
     .option("--control <path>", "the administrators' socket; empty for none")
     .option("--journal <directory>", "where records of cgroups wait to be accounted")
+<<<<<<< HEAD
     .option(
       "--timeout <seconds>",
       "how long a command waits for the running daemon",
       parseSeconds,
       ANSWER_TIMEOUT_MS / 1000,
     )
+=======
+    .option("--script-hosts <path>", "the socket where systemd starts processes for the script")
+>>>>>>> script-unit
     .option("--no-reaper", "leave cgroups alone: serve namespaces only")
     .option("-v, --verbose", "log more")
     .addHelpText(

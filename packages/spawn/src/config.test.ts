@@ -128,6 +128,8 @@ describe("the configuration", () => {
       interimMs: 1500,
       script: "/x.lua",
       user: users[1],
+      isUserNamed: true,
+      hostSocket: undefined,
       handlerTimeoutMs: 5000,
       answerTimeoutMs: 6000,
       instructions: 7000,

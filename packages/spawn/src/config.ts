@@ -69,6 +69,10 @@ export interface AccountingConfig {
   readonly script: string | undefined;
   /** Whom the script runs as; undefined: as the daemon, because nobody is named and there is no default user. */
   readonly user: SystemUser | undefined;
+  /** Whether the configuration names that user. */
+  readonly isUserNamed: boolean;
+  /** Where systemd starts script hosts; undefined: they are child processes. */
+  readonly hostSocket: string | undefined;
   /** How long a handler may take, most of which it waits. */
   readonly handlerTimeoutMs: number;
   /** A script host that gives no sign of life for so long is replaced. */
@@ -245,7 +249,10 @@ function readAccounting(table: TomlTable, find: FindUser): AccountingConfig {
     },
     interimMs: readInterim(table),
     script: readScript(table),
+    isUserNamed: table.string("user") !== undefined,
     user: readUser(table, find),
+    // The unit knows it, and says so on the command line.
+    hostSocket: undefined,
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
     answerTimeoutMs: readSeconds(table, "answer_seconds", 1, 3600) ?? 10_000,
     instructions: table.integer("instructions", { min: 1000, max: 2 ** 31 - 1 }) ?? 50_000_000,

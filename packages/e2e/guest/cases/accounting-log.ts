@@ -3,7 +3,14 @@ import { writeFileSync } from "node:fs";
 import type { Case } from "../case.ts";
 import { Scope } from "../tools/scope.ts";
 import { sh, waitFor } from "../tools/shell.ts";
-import { commandLine, journal, journalCursor, pidsOf, SERVICE } from "../tools/systemd.ts";
+import {
+  commandLine,
+  journalCursor,
+  pidsOf,
+  SERVICE,
+  said,
+  scriptUnits,
+} from "../tools/systemd.ts";
 
 const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
@@ -26,9 +33,11 @@ export const accountingLog: Case = {
     sh(`systemctl restart ${SERVICE}`);
     const cursor = journalCursor();
     const host = await waitFor("the script host", 10_000 * slowness, () =>
-      pidsOf(SERVICE).find((pid) => commandLine(pid).startsWith("cm4all-spawn script host")),
+      scriptUnits()
+        .flatMap(pidsOf)
+        .find((pid) => commandLine(pid).startsWith("cm4all-spawn script host")),
     );
-    assert.equal(sh(`cat /proc/${host}/oom_score_adj`), "0");
+    assert.equal(sh(`cat /proc/${host}/oom_score_adj`), "200");
     const scope = await Scope.start(slowness);
     try {
       // A second of CPU time, however long that takes.
@@ -40,7 +49,7 @@ export const accountingLog: Case = {
       for (const name of ["burn", "fork", "grow", "oom"])
         await scope.waitUntilDeleted(name, 10_000 * slowness);
       const lines = await waitFor("Lua has printed", 10_000 * slowness, () => {
-        const text = journal(SERVICE, cursor);
+        const text = said(cursor);
         return /lua.*grow/.test(text) && (!hasControllers || /lua.*oom/.test(text)) && text;
       });
       assert.match(lines, /^burn: .*cpu=/m);

@@ -3,6 +3,7 @@ import type { Case } from "../case.ts";
 import { accountingLog } from "./accounting-log.ts";
 import { accountingOutage } from "./accounting-outage.ts";
 import { accountingPostgres } from "./accounting-postgres.ts";
+import { accountingUnit } from "./accounting-unit.ts";
 import { clientRun } from "./client-run.ts";
 import { install } from "./install.ts";
 import { readableJournal } from "./journal.ts";
@@ -35,6 +36,7 @@ export const cases: Readonly<Record<string, Case>> = {
   reload,
   watchdog,
   "accounting-log": accountingLog,
+  "accounting-unit": accountingUnit,
   "accounting-postgres": accountingPostgres,
   "accounting-outage": accountingOutage,
   "slice-limits": sliceLimits,

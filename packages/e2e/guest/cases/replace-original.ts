@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Case } from "../case.ts";
 import { sh, waitFor } from "../tools/shell.ts";
-import { isActive, journal, property, SERVICE, SOCKET } from "../tools/systemd.ts";
+import { isActive, journal, property, SERVICE, SOCKET, scriptUnits } from "../tools/systemd.ts";
 
 const SCRIPT = "/etc/cm4all/spawn/reaper.lua";
 
@@ -26,10 +26,9 @@ export const replaceOriginal: Case = {
     sh("systemctl start cm4all-spawn-netns@old.service");
 
     const said = sh("apt-get -q -y install /e2e/in/packages/*.deb 2>&1");
-    for (const name of ["reaper.service.d/override.conf", "accessory.service.d/nice.conf"])
-      assert.ok(
-        said.includes(`drop-in of the original's: ${units}/cm4all-spawn-${name}: it applies`),
-      );
+    const dropIn = `drop-in of the original's: ${units}/cm4all-spawn-`;
+    assert.ok(said.includes(`${dropIn}accessory.service.d/nice.conf: it applies to all of`));
+    assert.ok(said.includes(`${dropIn}reaper.service.d/override.conf: it applies to the acc`));
     assert.match(sh("! cm4all-spawn-reaper 2>&1"), /is a part of cm4all-spawn/);
     assert.match(sh("dpkg-query -W -f '${Version}' cm4all-slice"), /^1\./);
     assert.ok(isActive("cm4all-spawn-netns@old.service"));
@@ -43,11 +42,12 @@ export const replaceOriginal: Case = {
     );
     // What the drop-in was for, still is.
     const gid = sh("getent group e2e-accounting | cut -d: -f3");
-    const host = sh(`pgrep -P ${property(SERVICE, "MainPID")} -u cm4all-spawn-reaper`);
+    const [unit = ""] = scriptUnits();
+    const host = property(unit, "MainPID");
+    assert.equal(property(SERVICE, "SupplementaryGroups"), "");
     assert.ok(sh(`grep ^Groups: /proc/${host}/status`).split(/\s/).includes(gid));
     sh(`rm -r ${units}/cm4all-spawn-reaper.service.d ${units}/cm4all-spawn-accessory.service.d
         systemctl daemon-reload`);
-    assert.equal(property("cm4all-spawn-reaper.service", "Id"), SERVICE);
     assert.equal(property("cm4all-spawn-accessory.socket", "Id"), SOCKET);
     sh("cm4all-spawn-client --timeout 60 request replaced --ipc");
     sh("apt-get -q check; dpkg --audit");

@@ -3,6 +3,8 @@ import { attempt, sh } from "./shell.ts";
 
 export const SERVICE = "cm4all-spawn.service";
 export const SOCKET = "cm4all-spawn.socket";
+/** Each connection starts a unit that runs the accounting script. */
+export const SCRIPT_SOCKET = "cm4all-spawn-accounting.socket";
 
 export function property(unit: string, name: string): string {
   return sh(`systemctl show -P ${name} ${unit}`);
@@ -28,7 +30,16 @@ export function pidsOf(unit: string): number[] {
   }
 }
 
-/** The inits of PID namespaces: what the service's cgroup has besides daemon and script host. */
+/** The active units that run the accounting script. */
+export function scriptUnits(): string[] {
+  const list = "systemctl list-units --no-legend --plain --state=active";
+  return sh(`${list} 'cm4all-spawn-accounting@*.service'`)
+    .split("\n")
+    .flatMap((line) => line.split(" ").slice(0, 1))
+    .filter(Boolean);
+}
+
+/** The inits of PID namespaces: what the service's cgroup has besides the daemon. */
 export function initPids(): number[] {
   return pidsOf(SERVICE).filter((pid) => commandLine(pid).startsWith("init "));
 }
@@ -43,7 +54,16 @@ export function commandLine(pid: number): string {
 
 /** What the journal has of a unit since `cursor`. */
 export function journal(unit: string, since?: string): string {
-  return sh(`journalctl -u ${unit} -o cat --no-pager ${since ? `--after-cursor='${since}'` : ""}`);
+  return entries(`-u '${unit}'`, since);
+}
+
+/** What daemon and script have said since `cursor`. */
+export function said(since?: string): string {
+  return entries("-t cm4all-spawn", since);
+}
+
+function entries(which: string, since?: string): string {
+  return sh(`journalctl ${which} -o cat --no-pager ${since ? `--after-cursor='${since}'` : ""}`);
 }
 
 export function journalCursor(): string {

@@ -19,6 +19,8 @@ const CONFIG: AccountingConfig = {
   interimMs: 0,
   script: "/script.lua",
   user: undefined,
+  isUserNamed: false,
+  hostSocket: undefined,
   handlerTimeoutMs: 60_000,
   answerTimeoutMs: 10_000,
   instructions: 1_000_000,

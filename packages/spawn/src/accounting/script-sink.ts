@@ -142,9 +142,14 @@ export class ScriptSink implements AccountingSink {
   #listen(host: ScriptHost): void {
     host.on("state", () => this.#changed(host));
     host.on("ready", (warning) => {
-      if (warning === undefined) this.#log(LOG_INFO, `accounting with ${host.options.script}`);
+      const { options, place } = host;
+      if (warning === undefined)
+        this.#log(LOG_INFO, `accounting with ${options.script} in ${place}`);
       else this.#log(LOG_WARNING, warning);
     });
+    host.on("child", (reason) =>
+      this.#log(LOG_WARNING, `the script gets no unit of its own, but a child process: ${reason}`),
+    );
     host.on("unusable", (message, traceback) =>
       this.#log(
         LOG_ERR,

@@ -34,8 +34,13 @@ export function userWarning({ user }: AccountingConfig): string | undefined {
 
 export function hostOptions(config: AccountingConfig, script: string): ScriptHostOptions {
   const user = isRoot() ? config.user : undefined;
+  const { hostSocket } = config;
   return {
     script,
+    ...(hostSocket === undefined
+      ? {}
+      : // Where nobody is named, the unit says who it is.
+        { unit: { socket: hostSocket, uid: config.isUserNamed ? user?.uid : undefined } }),
     program: [__filename, SCRIPT_HOST_COMMAND],
     instructions: config.instructions,
     handlerTimeoutMs: config.handlerTimeoutMs,

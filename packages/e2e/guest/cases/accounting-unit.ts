@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import type { Case, Context } from "../case.ts";
+import { listRecords } from "../tools/records.ts";
+import { Scope } from "../tools/scope.ts";
+import { attempt, sh, waitFor } from "../tools/shell.ts";
+import {
+  journalCursor,
+  mainPid,
+  pidsOf,
+  property,
+  SCRIPT_SOCKET,
+  SERVICE,
+  said,
+  scriptUnits,
+} from "../tools/systemd.ts";
+
+const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
+const CONFIG = "/etc/cm4all/spawn/spawn.toml";
+
+/** Says what it can see, and hangs in Lua beside a process of its own where it is told to. */
+const TEXT = `
+local function can(path) local f = io.open(path) if f then f:close() end return tostring(f ~= nil) end
+function cgroup_released(cgroup)
+  print("lua", cgroup.path, can("/run/cm4all-spawn/control.sock"), can("/var/lib/cm4all-spawn"),
+    can("/run/cm4all-spawn-accounting.sock"), tostring(os.getenv("LISTEN_FDS")))
+  if cgroup.path:match("hang") then
+    os.execute("sleep 987654 &")
+    local _ = ("a"):rep(60):find(("a-"):rep(60) .. "b")
+  end
+end
+`;
+
+const unitsOf = () => scriptUnits().join(" ");
+
+async function untilUnit(context: Context, other = ""): Promise<string> {
+  return waitFor("another unit has the script", 30_000 * context.slowness, () => {
+    const unit = unitsOf();
+    return unit !== "" && unit !== other && !unit.includes(" ") && unit;
+  });
+}
+
+const untilSaid = (context: Context, cursor: string, what: RegExp) =>
+  waitFor(`${what}`, 30_000 * context.slowness, () => what.test(said(cursor)));
+
+function configure(line: string): void {
+  sh(`cp /run/spawn.toml.e2e ${CONFIG}; sed -i 's/^\\[accounting\\]$/&\\n${line}/' ${CONFIG}`);
+}
+
+export const accountingUnit: Case = {
+  title: "scripts run in a unit of their own, are ended where they hang, and else are children",
+  async run(context) {
+    const { slowness, note } = context;
+    writeFileSync(SCRIPT, TEXT);
+    sh(`cp ${CONFIG} /run/spawn.toml.e2e; systemctl stop ${SERVICE}`);
+    const answer = `answer_seconds = ${3 * slowness}\\ninstructions = 2000000000`;
+    configure(answer);
+    let cursor = journalCursor();
+    sh(`systemctl start ${SERVICE}`);
+    const scope = await Scope.start(slowness);
+    try {
+      const first = await untilUnit(context);
+      await untilSaid(context, cursor, new RegExp(`accounting with ${SCRIPT} in ${first}`));
+      assert.equal(property(first, "User"), "cm4all-spawn-reaper");
+      assert.equal(property(first, "Slice"), "system-cm4all.slice");
+      assert.match(sh(`cat /proc/${property(first, "MainPID")}/status`), /CapEff:\t0+\n/);
+      scope.run("job", "true; cat /proc/self/status >/dev/null");
+      await untilSaid(context, cursor, /lua\s\S*\/job\sfalse\sfalse\sfalse\snil/);
+
+      // It hangs, and is ended with what it has started.
+      scope.run("hang", "cat /proc/self/status >/dev/null");
+      await untilSaid(context, cursor, /no sign of life/);
+      const second = await untilUnit(context, first);
+      assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
+
+      // A reload that changes nothing leaves it, another limit replaces it.
+      sh(`systemctl reload ${SERVICE}`);
+      assert.equal(await untilUnit(context), second);
+      configure(`${answer}\\nmemory_mib = 100`);
+      sh(`systemctl reload ${SERVICE}`);
+      const third = await untilUnit(context, second);
+
+      // The daemon dies while its script hangs: a new one waits for nobody.
+      cursor = journalCursor();
+      configure("answer_seconds = 1000\\ninstructions = 2000000000");
+      sh(`systemctl reload ${SERVICE}`);
+      const fourth = await untilUnit(context, third);
+      scope.run("hang2", "cat /proc/self/status >/dev/null");
+      await untilSaid(context, cursor, /lua\s\S*\/hang2/);
+      const daemon = mainPid();
+      const startMs = performance.now();
+      sh(`kill -KILL ${daemon}`);
+      await waitFor("a new daemon", 10_000 * slowness, () => ![0, daemon].includes(mainPid()));
+      await waitFor(
+        "it is ready",
+        10_000 * slowness,
+        () => property(SERVICE, "SubState") === "running",
+      );
+      note(`new daemon after ${Math.round(performance.now() - startMs)} ms`);
+      await untilUnit(context, fourth);
+      assert.deepEqual(pidsOf(fourth), []);
+      assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
+
+      // A user of its own, then no unit at all.
+      for (const [change, reason] of [
+        [() => configure('user = "daemon"'), /accounting.user has 1$/m],
+        [
+          () => sh(`systemctl mask --now ${SCRIPT_SOCKET}`),
+          /no unit of its own.*E(CONNREFUSED|NOENT)/,
+        ],
+      ] as const) {
+        cursor = journalCursor();
+        change();
+        sh(`systemctl restart ${SERVICE}`);
+        await untilSaid(context, cursor, reason);
+        await untilSaid(context, cursor, /accounting with \S+ in a child process/);
+        assert.equal(unitsOf(), "");
+      }
+      sh(`systemctl stop ${SERVICE}`);
+      assert.equal(unitsOf(), "");
+      assert.equal(attempt("systemctl --failed --no-legend").stdout, "");
+    } finally {
+      scope.stop();
+      sh(`rm ${SCRIPT}; cp /run/spawn.toml.e2e ${CONFIG}; systemctl unmask ${SCRIPT_SOCKET}
+          systemctl restart ${SERVICE}`);
+      // What has hung is parked.
+      for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
+    }
+  },
+};

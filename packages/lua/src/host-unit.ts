@@ -1,0 +1,138 @@
+/**
+ * A script host as a unit of its own: systemd starts an instance of a template for each
+ * connection to a socket with Accept=yes, which is the host's descriptor 3.
+ *
+ * Such a connection's credentials are systemd's. So the host says its pid, before it reads
+ * a script, and the kernel tells which unit a pid belongs to: systemd has put it there,
+ * and no process without privileges can leave. The pidfd ends a host that hangs; what it has
+ * started is ended by systemd then. @see systemd.socket(5), cgroups(7)
+ */
+import { EventEmitter } from "node:events";
+import { readFileSync } from "node:fs";
+import { Socket } from "node:net";
+import {
+  AF_UNIX,
+  connectUnix,
+  type Fd,
+  isErrno,
+  socket as openSocket,
+  pidfdSendSignal,
+  SIGKILL,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  tryPidfdOpen,
+} from "@cm4all/linux";
+import { type HostProcess, mostMiB, nodeOptions } from "./host-process.ts";
+import { ProtocolError } from "./protocol.ts";
+import { misfitOf, parseUnit, type Unit } from "./unit.ts";
+
+export interface UnitOptions {
+  /** The path of the socket with Accept=yes. */
+  readonly socket: string;
+  /** Whom the script has to run as; undefined: anybody but root. */
+  readonly uid: number | undefined;
+}
+
+/** How long a host may take to end after it has closed its connection. */
+const END_MS = 1000;
+
+export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements HostProcess {
+  readonly socket: Socket;
+  readonly #uid: number | undefined;
+  readonly #memoryMiB: number;
+  #pidfd: Fd | undefined;
+  #pid: number | undefined;
+  #unit: Unit | undefined;
+  #isKilled = false;
+
+  /**
+   * Connects, and systemd starts the host.
+   * @throws SyscallError ENOENT, ECONNREFUSED where the socket is not there or not served
+   */
+  constructor({ socket, uid }: UnitOptions, memoryMiB: number) {
+    super();
+    this.#uid = uid;
+    this.#memoryMiB = memoryMiB;
+    using fd = openSocket(AF_UNIX, SOCK_STREAM, 0, SOCK_NONBLOCK);
+    connectUnix(fd.number, socket);
+    this.socket = new Socket({ fd: fd.release(), readable: true, writable: true });
+    this.socket.once("close", () => this.#closed());
+    // A line of its own before all messages, for the shell that starts Node.
+    this.socket.write(`${nodeOptions(memoryMiB).join(" ")}\n`);
+  }
+
+  get pid(): number | undefined {
+    return this.#pid;
+  }
+
+  get place(): string {
+    return this.#unit?.name ?? "a unit of its own";
+  }
+
+  greet(pid: number): string | undefined {
+    const pidfd = tryPidfdOpen(pid);
+    // It may have ended since.
+    if (pidfd === undefined) throw new ProtocolError("a greeting of a process that is gone");
+    this.#pidfd = pidfd;
+    const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
+    const uid = parseUid(readText(`/proc/${pid}/status`));
+    // If it is there now, it was while we have read.
+    if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
+      this.#forget();
+      throw new ProtocolError("a greeting of a process that is in no unit of ours");
+    }
+    this.#unit = unit;
+    const misfit = misfitOf({
+      name: unit.name,
+      uid,
+      memoryMax: readText(`/sys/fs/cgroup${unit.cgroup}/memory.max`),
+      wantedUid: this.#uid,
+      neededMiB: mostMiB(this.#memoryMiB),
+    });
+    // It has nothing to do yet, and ends with the connection.
+    if (misfit !== undefined) this.#forget();
+    else this.#pid = pid;
+    return misfit;
+  }
+
+  kill(): void {
+    this.#isKilled = true;
+    this.#end();
+    // One that has not greeted runs no script, and ends with the connection.
+    this.socket.destroy();
+  }
+
+  #closed(): void {
+    // It is about to exit, which is no failure of the unit. One that hangs there is killed.
+    if (!this.#isKilled) setTimeout(() => this.#end(), END_MS).unref();
+    const unit = this.#unit?.name ?? "cm4all-spawn-accounting@*";
+    const how = `its unit has ended; see journalctl -u '${unit}'`;
+    this.emit("ended", this.#isKilled ? "killed by SIGKILL" : how);
+  }
+
+  #end(): void {
+    if (this.#pidfd !== undefined) pidfdSendSignal(this.#pidfd.number, SIGKILL);
+    this.#forget();
+  }
+
+  #forget(): void {
+    this.#pidfd?.close();
+    this.#pidfd = undefined;
+  }
+}
+
+/** Empty where the file, or its process, is not there. */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    if (isErrno(error, "ENOENT", "ESRCH")) return "";
+    throw error;
+  }
+}
+
+/** The real uid. @see proc_pid_status(5) */
+function parseUid(status: string): number | undefined {
+  const uid = /^Uid:\t(\d+)/m.exec(status)?.[1];
+  return uid === undefined ? undefined : Number(uid);
+}

@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { misfitOf, parseUnit } from "./unit.ts";
+
+const NAME = "cm4all-spawn-accounting@3-107-0.service";
+const SLICE = "/system.slice/system-cm4all.slice";
+
+describe("parseUnit", () => {
+  const unit = { name: NAME, cgroup: `${SLICE}/${NAME}` };
+  it.each([
+    ["cgroup2 alone", `0::${SLICE}/${NAME}\n`],
+    ["beside controllers of v1", `9:pids:/\n1:name=systemd:/\n0::${SLICE}/${NAME}\n`],
+    ["v1", `2:cpu,cpuacct:/\n1:name=systemd:${SLICE}/${NAME}\n`],
+    ["a cgroup below the unit's", `0::${SLICE}/${NAME}/below\n`],
+  ])("finds the unit: %s", (_, text) => {
+    expect(parseUnit(text, 107)).toEqual(unit);
+  });
+
+  it.each([
+    ["nothing", ""],
+    ["of another connection", `0::${SLICE}/${NAME.replace("107", "108")}\n`],
+    ["of another user", `0::${SLICE}/${NAME.replace("-0.", "-1000.")}\n`],
+    ["of another kind", `0::${SLICE}/cm4all-spawn.service\n`],
+    ["with such an ending", `0::${SLICE}/x-${NAME}\n`],
+    ["with more behind it", `0::${SLICE}/${NAME}x\n`],
+    ["of a controller", `4:memory:${SLICE}/${NAME}\n0::/\n`],
+  ])("finds none: %s", (_, text) => {
+    expect(parseUnit(text, 107)).toBeUndefined();
+  });
+});
+
+describe("misfitOf", () => {
+  const fit = { name: NAME, uid: 990, memoryMax: "", wantedUid: undefined, neededMiB: 384 };
+  it.each([
+    ["any user", {}],
+    ["the named user", { wantedUid: 990 }],
+    ["root, if it is named", { uid: 0, wantedUid: 0 }],
+    ["no limit", { memoryMax: "max\n" }],
+    ["room enough", { memoryMax: `${384 * 1024 * 1024}\n` }],
+  ])("finds that it will do: %s", (_, more) => {
+    expect(misfitOf({ ...fit, ...more })).toBeUndefined();
+  });
+
+  it.each([
+    [
+      "another user",
+      { wantedUid: 991 },
+      `User= of ${NAME} has the uid 990, accounting.user has 991`,
+    ],
+    ["root", { uid: 0 }, `User= of ${NAME} is root, which accounting.user does not say`],
+    [
+      "too little memory",
+      { memoryMax: `${383 * 1024 * 1024}\n` },
+      `MemoryMax= of ${NAME} is 383 MiB, with accounting.memory_mib the script may need 384 MiB`,
+    ],
+  ])("finds that it will not: %s", (_, more, reason) => {
+    expect(misfitOf({ ...fit, ...more })).toBe(reason);
+  });
+});

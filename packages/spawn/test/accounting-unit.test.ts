@@ -1,0 +1,183 @@
+/** The script's process as a unit of its own, and as a child where there is none. */
+import { spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { missing, readProc } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { kill, until } from "./support/daemon.ts";
+import { PrivateEtc } from "./support/etc.ts";
+import { ScriptHosts } from "./support/script-hosts.ts";
+
+const needs = missing("root", "catatonit", "cgroup2", "systemd");
+const USER = 4242;
+const BEARS_REPETITION = "handlers_bear_repetition = true";
+
+describe.skipIf(needs !== undefined)("the script's unit", () => {
+  let host: AccountingHost;
+  let hosts: ScriptHosts;
+  let etc: PrivateEtc;
+  beforeEach(() => {
+    host = new AccountingHost();
+    hosts = new ScriptHosts(host.scratch);
+    etc = new PrivateEtc();
+    etc.setUsers(`one:x:${USER}:${USER}::/nonexistent:/bin/false\n`);
+    chmodSync(host.directory, 0o777);
+    host.writeHandler("say(cgroup.path)");
+  });
+  afterEach(async () => {
+    hosts.stop();
+    await host.stop();
+    etc.remove();
+  });
+
+  const start = (user: string | undefined, more = "") =>
+    host.startWith(
+      `script = "${host.directory}/accounting.lua"\n${user === undefined ? "" : `user = "${user}"\n`}${more}`,
+      {
+        options: ["--script-hosts", hosts.socket],
+        wrapper: etc.wrapper,
+        cgroupProcs: hosts.daemonPid,
+      },
+    );
+
+  const account = async (name: string) => {
+    await host.scratch.runToEnd(`a.scope/${name}`);
+    await until(() => host.said.includes(`/a.scope/${name}\n`), `${name} is accounted`);
+  };
+
+  it.each([["one"], [undefined]])("runs it, as its user (accounting.user = %s)", async (user) => {
+    await hosts.listen({ uid: USER });
+    await start(user);
+    await account("job");
+    expect(host.scriptHostPids).toEqual([]);
+    const [pid = 0, ...others] = hosts.pids;
+    expect(others).toEqual([]);
+    expect(readProc(pid, "status")).toMatch(new RegExp(`^Uid:\\t${USER}\\t`, "m"));
+    expect(host.daemon.log).toMatch(
+      new RegExp(
+        `accounting with \\S+ in cm4all-spawn-accounting@\\d+-${host.daemon.pid}-0\\.service`,
+      ),
+    );
+    expect(host.daemon.log).not.toContain("child");
+  });
+
+  it("is asked again after its end, and ended if it is silent", async () => {
+    host.writeHandler("say(cgroup.path)", BEARS_REPETITION);
+    await hosts.listen({ uid: USER });
+    await start("one", "answer_seconds = 1\n");
+    await account("first");
+    for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
+      const [pid = 0] = hosts.pids;
+      kill(pid, signal);
+      await host.scratch.runToEnd(`a.scope/${signal}`);
+      await until(() => host.said.includes(signal), "another one has accounted it");
+      expect(hosts.pids).toHaveLength(1);
+      expect(hosts.pids).not.toContain(pid);
+    }
+    expect(host.daemon.log).toContain("its unit has ended; see journalctl -u 'cm4all-spawn-acc");
+    expect(host.daemon.log).toMatch(/no sign of life for \d+ s/);
+    expect(host.daemon.log).not.toContain("child process");
+  });
+
+  it("is ended where Lua hangs", async () => {
+    host.writeHandler(
+      `local f = io.open("${host.directory}/hung")
+       if f then f:close() say(cgroup.path) return end
+       assert(io.open("${host.directory}/hung", "w")):close()
+       local _ = ("a"):rep(40):find(("a-"):rep(40) .. "b")`,
+      BEARS_REPETITION,
+    );
+    await hosts.listen({ uid: USER });
+    await start("one", "answer_seconds = 1\ninstructions = 2000000000\n");
+    await account("job");
+    expect(hosts.pids).toHaveLength(1);
+    expect(host.daemon.log).toMatch(/no sign of life/);
+  });
+
+  it("ends with the daemon", async () => {
+    await hosts.listen({ uid: USER });
+    await start("one");
+    await account("job");
+    await host.crash();
+    await until(() => hosts.pids.length === 0, "the host has ended");
+  });
+
+  it("is replaced by a reload when its handlers have ended", async () => {
+    host.writeHandler(
+      `local f = io.open("${host.directory}/go")
+       if f then f:close() else coroutine.yield() end`,
+    );
+    await hosts.listen({ uid: USER });
+    await start("one", "handler_seconds = 2\n");
+    await host.scratch.runToEnd("a.scope/slow");
+    await until(async () => (await host.accounting()).runningHandlers === 1, "it runs");
+    const [old] = hosts.pids;
+    writeFileSync(join(host.directory, "go"), "");
+    host.reload(
+      `script = "${host.directory}/accounting.lua"\nuser = "one"\nhandler_seconds = 2\nmax_running = 3\n`,
+    );
+    await until(() => hosts.pids.length === 2, "both run");
+    await until(() => hosts.pids.length === 1 && hosts.pids[0] !== old, "the new one is left");
+  });
+
+  it.each([
+    ["nobody listens", undefined, /connect\(address="\S+"\): ENOENT/],
+    ["it ends at once", { command: "exit 1" }, /its unit has ended/],
+    ["it runs as another user", { uid: USER + 1 }, /has the uid 4243, accounting.user has 4242/],
+    ["it is in no unit of ours", { cgroup: "x.service" }, /a process that is in no unit of ours/],
+    [
+      "it was started for another connection",
+      { cgroup: "cm4all-spawn-accounting@1-1-0.service" },
+      /a process that is in no unit of ours/,
+    ],
+  ])("is a child where %s", async (_, how, reason) => {
+    if (how !== undefined) await hosts.listen({ uid: USER, ...how });
+    await start("one");
+    await account("job");
+    expect(host.scriptHostPids).toHaveLength(1);
+    expect(hosts.pids).toEqual([]);
+    const [line = "", ...others] = host.daemon.log
+      .split("\n")
+      .filter((text) => text.includes("the script gets no unit of its own, but a child process"));
+    expect(line).toMatch(reason);
+    expect(others).toEqual([]);
+    expect(host.daemon.log).toContain("accounting.lua in a child process");
+  });
+
+  it("is a child where its user is root, and nobody says so", async () => {
+    etc.setUsers(`cm4all-spawn-reaper:x:${USER}:${USER}::/nonexistent:/bin/false\n`);
+    await hosts.listen();
+    await start(undefined);
+    await account("job");
+    expect(host.scriptHostPids).toHaveLength(1);
+    expect(host.daemon.log).toMatch(/User= of \S+ is root, which accounting.user does not say/);
+  });
+});
+
+describe("script-host.sh", () => {
+  it("gives Node the options of the first line, and leaves the rest in the socket", () => {
+    const directory = mkdtempSync(join(tmpdir(), "script-host-sh-"));
+    try {
+      copyFileSync(
+        join(import.meta.dirname, "../script-host.sh"),
+        join(directory, "script-host.sh"),
+      );
+      writeFileSync(
+        join(directory, "node"),
+        '#!/bin/sh\nprintf "<%s>" "$@" "${LISTEN_FDS-unset}"; cat <&3\n',
+        { mode: 0o755 },
+      );
+      // A pipe, of which no byte can be given back.
+      const command = 'printf "%s\\n\\004rest" "--a=1 --b" | { exec 3<&0; exec "$0"; }';
+      const { stdout } = spawnSync("sh", ["-c", command, join(directory, "script-host.sh")], {
+        encoding: "utf8",
+        env: { PATH: `${directory}:${process.env["PATH"]}`, LISTEN_FDS: "1" },
+      });
+      expect(stdout).toBe(`<--a=1><--b><${directory}/cm4all-spawn.js><script-host><unset>\x04rest`);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+});
