@@ -14,10 +14,10 @@
 import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { JournalError } from "./errors.ts";
-import { encodeFrames, type Frame, FrameKind, frameSize } from "./frame.ts";
+import { encodeBatch, type Frame, FrameKind, frameSize } from "./frame.ts";
 import { RecordState } from "./record-table.ts";
 import { isDiskFull, type Reserve } from "./reserve.ts";
-import { encodeHeader, markFrame } from "./segment.ts";
+import { headerFrame, markFrame } from "./segment.ts";
 import { indexOf, recordNumber, type Segment, type Segments } from "./segments.ts";
 
 /** Bytes that one sync covers at most, unless a single frame is larger. */
@@ -146,7 +146,7 @@ export class Writer {
     try {
       active = await this.#prepare();
       for (const { frame } of batch) frames.push(frame(active));
-      await active.file.write(encodeFrames(frames), active.segment.bytes);
+      await active.file.write(encodeBatch(frames), active.segment.bytes);
       await active.file.sync();
     } catch (error) {
       if (active !== undefined) this.#disown(active.segment, frames);
@@ -203,7 +203,7 @@ export class Writer {
       this.#active = { ...(await this.#makeFile(segment)), segment, nextIndex: 0 };
       const { file } = this.#active;
       const disowned = this.#disowned.map((number) => markFrame(number, RecordState.GONE));
-      const bytes = Buffer.concat([encodeHeader(segment.sequence), encodeFrames(disowned)]);
+      const bytes = encodeBatch([headerFrame(segment.sequence), ...disowned]);
       await file.write(bytes, 0);
       await file.sync();
       await this.#directory.sync();
