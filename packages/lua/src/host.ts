@@ -5,6 +5,7 @@
  * asks on descriptor 3, and ends with it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { unpackRecord } from "@cm4all/cgroup";
 import { bytesOfText, setParentDeathSignal, setThreadName } from "@cm4all/linux";
 import { Beginnings } from "./beginnings.ts";
 import { keepGivenEnvironment } from "./compat/environment-variables.ts";
@@ -95,7 +96,8 @@ class Host {
     if (request === undefined) return;
     if (this.#waiting.length > 0) setImmediate(() => this.#runNext());
     this.#running++;
-    const { number, kind, records } = request;
+    const { number, kind } = request;
+    const records = request.records.map(unpackRecord);
     this.#runtime?.run(kind, records, this.#beginnings.of(number), (failure) => {
       this.#beginnings.ended(number, failure !== undefined);
       this.#running--;
