@@ -48,7 +48,7 @@ interface Deferred {
 /** How many records are kept in memory while their directories are deleted. */
 const MAX_RECORDS = 1000;
 
-/** JSON has up to six bytes for one of an attribute, and a disk may be slow. */
+/** JSON has two bytes for one of an attribute at most, and a disk may be slow. */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
 /**
