@@ -3,7 +3,7 @@
  * workers and its script host, which start the same bundle again.
  */
 import { isMainThread } from "node:worker_threads";
-import { SCRIPT_HOST_COMMAND } from "./accounting/script.ts";
+import { SCRIPT_HOST_COMMAND } from "./accounting/script/script.ts";
 import { runCommandLine } from "./command-line.ts";
 import { runNamespaceService } from "./namespaces/service.ts";
 import { NAMESPACES_ROLE } from "./namespaces/thread.ts";

@@ -11,7 +11,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { AccountingConfig } from "../config.ts";
 import type { Release } from "../reaper/messages.ts";
 import { Accounting } from "./accounting.ts";
-import type { AccountingSink, SinkState } from "./sink.ts";
+import type { AccountingSink, SinkState } from "./script/sink.ts";
 
 const CONFIG: AccountingConfig = {
   journal: { directory: "/journal", limitBytes: 16 * 1024 * 1024 },

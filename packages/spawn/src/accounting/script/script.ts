@@ -1,7 +1,7 @@
 /** The accounting script of the configuration, and how its host is started. */
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
-import type { AccountingConfig } from "../config.ts";
-import { DEFAULT_USER, groupsOf } from "./user.ts";
+import type { AccountingConfig } from "../../config.ts";
+import { DEFAULT_USER, groupsOf } from "../terms/user.ts";
 
 /** The argument with which the program is a script host. */
 export const SCRIPT_HOST_COMMAND = "script-host";

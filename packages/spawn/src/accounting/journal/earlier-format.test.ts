@@ -10,7 +10,7 @@ import { DiskDirectory, Journal, RecordState } from "@cm4all/journal";
 import { bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
-const FIXTURE = join(import.meta.dirname, "../../fixtures/format-1.journal");
+const FIXTURE = join(import.meta.dirname, "../../../fixtures/format-1.journal");
 
 let directory: string;
 
