@@ -10,8 +10,10 @@ export {
   type EncodedRecord,
   encodeRecord,
   isSnapshot,
+  type PackedRecord,
   tryDecodeRecord,
   tryParseRecord,
+  unpackRecord,
   withReport,
   type XattrTable,
 } from "./record.ts";

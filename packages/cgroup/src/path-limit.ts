@@ -2,10 +2,7 @@
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import type { CgroupRecord } from "./record.ts";
 
-/**
- * As JSON it has six times as many bytes at most: with the attributes, a record has half
- * of what a journal takes.
- */
+/** As JSON it has twice as many bytes at most: an eighth of what a journal takes. */
 export const MAX_PATH_BYTES = 1024 * 1024;
 
 /**

@@ -1,6 +1,7 @@
 /** A cgroup as it is accounted: it crosses a thread, the disk and a socket as JSON, made once. Pure. */
 import type { ByteString } from "@cm4all/linux";
 import { figureEntries } from "./figures.ts";
+import { packBytes, unpackBytes } from "./packed-bytes.ts";
 import type { CgroupSnapshot } from "./snapshot.ts";
 
 /** The extended attributes of a directory: full names (`user.account`) and values. */
@@ -14,6 +15,30 @@ export interface CgroupRecord {
    * tables at the end.
    */
   readonly xattrs: readonly XattrTable[];
+}
+
+/** A record as it stands in JSON: see packed-bytes.ts. */
+export interface PackedRecord {
+  readonly snapshot: Omit<CgroupSnapshot, "path"> & { readonly path: string };
+  readonly xattrs: readonly (readonly (readonly [name: string, value: string])[])[];
+}
+
+function pack({ snapshot, xattrs }: CgroupRecord): PackedRecord {
+  return {
+    snapshot: { ...snapshot, path: packBytes(snapshot.path) },
+    xattrs: xattrs.map((table) =>
+      table.map(([name, value]) => [packBytes(name), packBytes(value)]),
+    ),
+  };
+}
+
+export function unpackRecord({ snapshot, xattrs }: PackedRecord): CgroupRecord {
+  return {
+    snapshot: { ...snapshot, path: unpackBytes(snapshot.path) },
+    xattrs: xattrs.map((table) =>
+      table.map(([name, value]) => [unpackBytes(name), unpackBytes(value)]),
+    ),
+  };
 }
 
 /** A record as JSON, with what the daemon asks of it on its way. */
@@ -30,7 +55,7 @@ function encoded({ path, id, report, cpuTotalUsec }: CgroupSnapshot, json: strin
 }
 
 export function encodeRecord(record: CgroupRecord): EncodedRecord {
-  return encoded(record.snapshot, JSON.stringify(record));
+  return encoded(record.snapshot, JSON.stringify(pack(record)));
 }
 
 /** Returns what `encodeRecord` made; undefined if it is no record. */
@@ -43,7 +68,7 @@ export function tryDecodeRecord(json: string): EncodedRecord | undefined {
 export function withReport(record: EncodedRecord, report: number): EncodedRecord {
   if (record.report === report) return record;
   // It is our own, and seldom.
-  const { snapshot, xattrs } = JSON.parse(record.json) as CgroupRecord;
+  const { snapshot, xattrs } = unpackRecord(JSON.parse(record.json) as PackedRecord);
   return encodeRecord({ snapshot: { ...snapshot, report }, xattrs });
 }
 
@@ -55,10 +80,10 @@ export function tryParseRecord(json: string): CgroupRecord | undefined {
   } catch {
     return undefined;
   }
-  return isRecord(value) ? value : undefined;
+  return isRecord(value) ? unpackRecord(value) : undefined;
 }
 
-function isRecord(value: unknown): value is CgroupRecord {
+function isRecord(value: unknown): value is PackedRecord {
   if (typeof value !== "object" || value === null) return false;
   const { snapshot, xattrs } = value as Partial<Record<keyof CgroupRecord, unknown>>;
   return isSnapshot(snapshot) && Array.isArray(xattrs) && xattrs.every(isXattrTable);
@@ -86,7 +111,7 @@ function isFigure(value: unknown): boolean {
   return value === undefined || Number.isFinite(value);
 }
 
-function isXattrTable(value: unknown): value is XattrTable {
+function isXattrTable(value: unknown): value is PackedRecord["xattrs"][number] {
   const isText = (each: unknown) => typeof each === "string";
   return (
     Array.isArray(value) &&

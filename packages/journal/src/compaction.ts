@@ -31,25 +31,33 @@ export class Compaction {
   readonly #directory: JournalDirectory;
   readonly #segments: Segments;
   readonly #onReplaced: (segment: Segment) => void;
+  readonly #overtaking: () => ReadonlySet<number>;
   /** Whether a change of names may not be on the disk yet. */
   #isUnsynced = false;
 
-  /** @param onReplaced is told when another file stands in a segment's place, or none */
+  /**
+   * @param onReplaced is told when another file stands in a segment's place, or none
+   * @param overtaking see Writer
+   */
   constructor(
     directory: JournalDirectory,
     segments: Segments,
     onReplaced: (segment: Segment) => void,
+    overtaking: () => ReadonlySet<number>,
   ) {
     this.#directory = directory;
     this.#segments = segments;
     this.#onReplaced = onReplaced;
+    this.#overtaking = overtaking;
   }
 
   /** Removes a segment that nothing needs. Returns whether there was one. @throws system errors */
   async tryRemove(active: Segment | undefined): Promise<boolean> {
     await this.#sync();
+    const overtaking = this.#overtaking();
     for (const segment of this.#segments.all()) {
       if (segment === active || segment.table.live > 0 || !segment.isStale) continue;
+      if (overtaking.has(segment.sequence)) continue;
       if ([...segment.marked].some((sequence) => this.#segments.has(sequence))) continue;
       if (this.#isWitness(segment)) continue;
       await this.#remove(segment);
@@ -61,11 +69,17 @@ export class Compaction {
   /** Rewrites a segment that is worth it. Returns whether there was one. @throws system errors */
   async tryRewrite(active: Segment | undefined): Promise<boolean> {
     await this.#sync();
+    const overtaking = this.#overtaking();
     for (const segment of this.#segments.all()) {
-      if (segment === active || !segment.isStale) continue;
+      if (segment === active || !segment.isStale || overtaking.has(segment.sequence)) continue;
       segment.isStale = false;
       if (!segment.isWorthRewriting) continue;
-      await this.#rewrite(segment);
+      try {
+        await this.#rewrite(segment);
+      } catch (error) {
+        segment.isStale = true;
+        throw error;
+      }
       return true;
     }
     return false;
@@ -124,6 +138,11 @@ export class Compaction {
       throw error;
     } finally {
       await file.close();
+    }
+    if (this.#overtaking().has(segment.sequence)) {
+      // Records that are gone since it was read may be dropped too early: later, then.
+      segment.isStale = true;
+      return this.#directory.remove(name);
     }
     this.#isUnsynced = true;
     await this.#directory.rename(name, segment.name);

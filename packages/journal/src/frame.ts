@@ -6,9 +6,12 @@
  *     4       u32   CRC-32 (the one of zlib) of all bytes from offset 8 to the payload's end
  *     8       u64   the number of the record that the frame is about; 0 in a header
  *     16      u8    kind
- *     17      3     zero
+ *     17      u24   distance from the beginning of the frame's batch, in units of 8 bytes
  *     20      u32   size of the payload in bytes
  *     24            the payload, then zeros up to a multiple of 8
+ *
+ * A batch is what was written and synced at once: if a frame is there, all before its batch was
+ * on the disk. Frames of older versions say 0, which is right for them too, as far as it is asked.
  *
  * Integers are little-endian: a disk may be read on another machine. Each frame begins
  * at a multiple of 8. MAGIC begins with a zero byte, which JSON text never holds, so a
@@ -41,17 +44,24 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
+/** A frame as it was read. */
+export interface StoredFrame extends Frame {
+  /** How many bytes before it its batch begins. */
+  readonly batchDistance: number;
+}
+
 /** Returns the bytes that a frame with a payload of `size` bytes takes in a segment. */
 export function frameSize(size: number): number {
   return Math.ceil((FRAME_HEADER_SIZE + size) / ALIGNMENT) * ALIGNMENT;
 }
 
 /** Writes a frame at `offset` and returns the offset behind it. The bytes there must be zero. */
-export function writeFrame(target: Buffer, offset: number, frame: Frame): number {
+function writeFrame(target: Buffer, offset: number, frame: Frame, batchDistance: number): number {
   const { kind, number, payload } = frame;
   target.writeUInt32LE(MAGIC, offset);
   target.writeBigUInt64LE(BigInt(number), offset + 8);
   target.writeUInt8(kind, offset + 16);
+  target.writeUIntLE(batchDistance / ALIGNMENT, offset + 17, 3);
   target.writeUInt32LE(payload.length, offset + 20);
   payload.copy(target, offset + FRAME_HEADER_SIZE);
   const end = offset + FRAME_HEADER_SIZE + payload.length;
@@ -59,12 +69,21 @@ export function writeFrame(target: Buffer, offset: number, frame: Frame): number
   return offset + frameSize(payload.length);
 }
 
-/** Returns the frames one after the other, as they stand in a segment. */
+/** Returns frames that are written and synced at once, behind others that are on the disk. */
+export function encodeBatch(frames: readonly Frame[]): Buffer {
+  return encode(frames, (offset) => offset);
+}
+
+/** Returns frames of which nobody sees any before all are on the disk. */
 export function encodeFrames(frames: readonly Frame[]): Buffer {
+  return encode(frames, () => 0);
+}
+
+function encode(frames: readonly Frame[], batchDistance: (offset: number) => number): Buffer {
   const size = frames.reduce((sum, { payload }) => sum + frameSize(payload.length), 0);
   const bytes = Buffer.alloc(size);
   let offset = 0;
-  for (const frame of frames) offset = writeFrame(bytes, offset, frame);
+  for (const frame of frames) offset = writeFrame(bytes, offset, frame, batchDistance(offset));
   return bytes;
 }
 
@@ -72,7 +91,10 @@ export function encodeFrames(frames: readonly Frame[]): Buffer {
  * Returns the frame at `offset`, whose payload is a view of `bytes`; `incomplete` if
  * `bytes` ends before the frame does; undefined if there is no whole frame.
  */
-export function tryReadFrame(bytes: Buffer, offset: number): Frame | "incomplete" | undefined {
+export function tryReadFrame(
+  bytes: Buffer,
+  offset: number,
+): StoredFrame | "incomplete" | undefined {
   if (bytes.length - offset < FRAME_HEADER_SIZE) return "incomplete";
   if (bytes.readUInt32LE(offset) !== MAGIC) return undefined;
   const size = bytes.readUInt32LE(offset + 20);
@@ -83,7 +105,23 @@ export function tryReadFrame(bytes: Buffer, offset: number): Frame | "incomplete
   const kind = frameKind(bytes.readUInt8(offset + 16));
   if (kind === undefined) return undefined;
   const number = Number(bytes.readBigUInt64LE(offset + 8));
-  return { kind, number, payload: bytes.subarray(offset + FRAME_HEADER_SIZE, end) };
+  const batchDistance = bytes.readUIntLE(offset + 17, 3) * ALIGNMENT;
+  return { kind, number, payload: bytes.subarray(offset + FRAME_HEADER_SIZE, end), batchDistance };
+}
+
+/**
+ * Returns whether `bytes` ends with the frame that begins at `offset`, although that says another
+ * size: it is damaged then, and not cut off.
+ */
+export function isWholeButForSize(bytes: Buffer, offset: number): boolean {
+  const frame = Buffer.from(bytes.subarray(offset));
+  const longest = frame.length - FRAME_HEADER_SIZE;
+  for (let size = longest; size >= 0 && frameSize(size) === frame.length; size--) {
+    frame.writeUInt32LE(size, 20);
+    const end = FRAME_HEADER_SIZE + size;
+    if (crc32(frame.subarray(8, end)) === frame.readUInt32LE(4)) return true;
+  }
+  return false;
 }
 
 /** Returns the size of the payload of the frame that begins here, of which there is more than the header. */

@@ -71,8 +71,11 @@ export class Journal {
     const tell = (error: string | undefined) => this.#tell(error);
     this.#writer = new Writer(directory, segments, options.segmentBytes, reserve, tell);
     this.#reader = new Reader(directory, segments, (each) => this.onDamage?.(each));
-    this.#compaction = new Compaction(directory, segments, (segment) =>
-      this.#reader.forgetFile(segment),
+    this.#compaction = new Compaction(
+      directory,
+      segments,
+      (segment) => this.#reader.forgetFile(segment),
+      () => this.#writer.overtaking(),
     );
   }
 
@@ -188,7 +191,8 @@ export class Journal {
       if (!this.#segments.setState(number, state)) return resolve();
       const frame = markFrame(number, state, note);
       const size = frameSize(frame.payload.length);
-      this.#add({ frame: () => frame, size, isMark: true, confirm: () => resolve(), reject });
+      const confirm = () => resolve();
+      this.#add({ frame: () => frame, size, isMark: true, about: number, confirm, reject });
     });
   }
 
@@ -222,9 +226,16 @@ export class Journal {
    * @returns false if the disk has refused something
    */
   async #run(): Promise<boolean> {
+    let hasMadeRoom = false;
     for (;;) {
       while (!this.#writer.isIdle) {
-        if (!(await this.#writer.tryWrite())) return false;
+        if (!(await this.#writer.tryWrite())) {
+          // Once between two writes that succeed: each that fails may leave an empty segment.
+          if (hasMadeRoom || !this.#writer.lacksRoom || !(await this.#makeRoom())) return false;
+          hasMadeRoom = true;
+          continue;
+        }
+        hasMadeRoom = false;
         if (this.#isCrowded) await this.#tidy(false);
       }
       // What there is to tidy up is found again at the next start.
@@ -252,6 +263,21 @@ export class Journal {
       this.#tell(errorText(error));
       return false;
     }
+  }
+
+  /**
+   * The disk is full: gives back what nothing needs. Records that are done with go with their file
+   * also if the disk has not taken their marks yet. Returns whether there was something.
+   */
+  async #makeRoom(): Promise<boolean> {
+    let hasRoom = false;
+    try {
+      while (await this.#compaction.tryRemove(this.#writer.segment)) hasRoom = true;
+      while (await this.#compaction.tryRewrite(this.#writer.segment)) hasRoom = true;
+    } catch {
+      // The refusal of the write has been told.
+    }
+    return hasRoom;
   }
 
   #tell(error: string | undefined): void {

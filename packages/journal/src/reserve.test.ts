@@ -21,9 +21,9 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-async function open(): Promise<void> {
+async function open(options = OPTIONS): Promise<void> {
   troubles = [];
-  journal = await Journal.open(disk, OPTIONS);
+  journal = await Journal.open(disk, options);
   journal.onTrouble = (error) => troubles.push(error);
   await journal.settle();
 }
@@ -154,5 +154,84 @@ describe("on a full disk", () => {
     disk.capacityBytes = Number.POSITIVE_INFINITY;
     vi.advanceTimersByTime(10_000);
     await journal.append(record(3));
+  });
+
+  describe("whose reserve is used up", () => {
+    const WITHOUT = { ...OPTIONS, reserveBytes: 0 };
+    beforeEach(async () => {
+      await journal.close();
+      disk = new SimulatedDisk(() => 0.5);
+      await open(WITHOUT);
+    });
+
+    /** Marks records as gone while the disk is full, and returns how many marks were written. */
+    async function forget(numbers: readonly number[]): Promise<number> {
+      let written = 0;
+      for (const number of numbers)
+        void journal.mark(number, RecordState.GONE).then(
+          () => written++,
+          () => undefined,
+        );
+      await journal.settle();
+      return written;
+    }
+
+    it("segments that nothing needs make room", async () => {
+      const numbers = [...(await append(150)), ...(await append(150))];
+      const [last = 0] = await append(1);
+      fillDisk();
+      expect(await forget(numbers)).toBe(300);
+      expect(journal.bytes).toBeLessThan(2 * OPTIONS.segmentBytes);
+      await journal.close();
+      disk.powerFailure();
+      disk.reboot();
+      await open(WITHOUT);
+      expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
+    });
+
+    it("so do segments of which little is needed", async () => {
+      const numbers = [...(await append(150)), ...(await append(150))];
+      fillDisk();
+      // What is needed has to be written before the rest goes.
+      disk.capacityBytes += 4000;
+      const kept = numbers.filter((_, i) => i % 60 === 0);
+      const gone = numbers.filter((number) => !kept.includes(number));
+      await forget(gone);
+      vi.advanceTimersByTime(1000);
+      await journal.settle();
+      expect(journal.bytes).toBeLessThan(OPTIONS.segmentBytes);
+      expect([...journal.records()].map(({ number }) => number)).toEqual(kept);
+    });
+
+    it("no room is made of records whose turn to be forgotten has not come", async () => {
+      const numbers = [...(await append(150)), ...(await append(150))];
+      const [first = 0] = numbers;
+      const second = Math.floor((numbers.at(-1) ?? 0) / 2 ** 24);
+      const inSecond = numbers.filter((number) => number >= second * 2 ** 24);
+      await append(1);
+      fillDisk();
+      void journal.mark(first, RecordState.PARKED).catch(() => undefined);
+      await forget(inSecond);
+      await journal.close();
+      await open(WITHOUT);
+      // Either all of it is on the disk, or nothing.
+      expect(journal.state(first)).toBe(RecordState.WAITING);
+      for (const number of inSecond) expect(journal.state(number)).toBe(RecordState.WAITING);
+    });
+
+    it("it is tried in vain once each time, and nothing is left of that", async () => {
+      const numbers = await append(300);
+      fillDisk();
+      disk.capacityBytes += 300;
+      for (const number of numbers) void journal.mark(number, RecordState.PARKED).catch(() => {});
+      await journal.settle();
+      const { size } = disk.files();
+      for (let i = 0; i < 5; i++) {
+        vi.advanceTimersByTime(1000);
+        await journal.settle();
+      }
+      expect(disk.files().size).toBe(size);
+      expect(journal.lastError).toMatch(/ENOSPC/);
+    });
   });
 });

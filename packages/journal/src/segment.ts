@@ -7,12 +7,13 @@ import {
   type Frame,
   FrameKind,
   frameSize,
-  nextFrameOffset,
   payloadSize,
   tryReadFrame,
 } from "./frame.ts";
+import { Gap } from "./gap.ts";
 import { PatientReader } from "./patient-reader.ts";
 import { type RecordState, tryRecordState } from "./record-table.ts";
+import { scan } from "./scan.ts";
 
 /** The version of the format that this program writes, and the newest that it reads. */
 export const FORMAT_VERSION = 1;
@@ -41,12 +42,12 @@ export function tryDecodeMark(payload: Buffer): { state: RecordState; note: stri
 
 /** What a segment turned out to be. */
 export interface Findings {
-  /** Bytes that are part of no whole frame, though whole frames follow. */
-  damagedBytes: number;
-  /** Bytes at the end that are no whole frame: a write that was cut off, or damage. */
-  tornBytes: number;
-  /** Where the last whole frame ends. */
-  end: number;
+  /** Bytes that are part of no whole frame, of writes that may have been confirmed. */
+  readonly damagedBytes: number;
+  /** Bytes at the end that do not count: of a write that was never confirmed, or zeros. */
+  readonly tornBytes: number;
+  /** Where the last whole frame ends that counts. */
+  readonly end: number;
 }
 
 /** A segment that a newer version has written, or no segment at all: it is left alone. */
@@ -54,10 +55,8 @@ export class UnknownSegment extends Error {
   override readonly name = "UnknownSegment";
 }
 
-const CHUNK_SIZE = 256 * 1024;
-
 /**
- * Calls `visit` for each whole frame of a segment after its header.
+ * Calls `visit` for each frame of a segment after its header that counts.
  * @param visit gets each frame, valid during the call, and its offset
  * @throws UnknownSegment; system errors of reading
  */
@@ -65,59 +64,40 @@ export async function readSegment(
   file: JournalFile,
   visit: (frame: Frame, offset: number) => void,
 ): Promise<Findings> {
-  const findings: Findings = { damagedBytes: 0, tornBytes: 0, end: 0 };
   const source = new PatientReader(file);
-  // One buffer for all: those of a gigabyte would lie around until the next collection.
-  let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
-  let window = buffer.subarray(0, 0);
-  /** Where `window` begins in the file. */
-  let base = 0;
-  let isAtEnd = false;
   let hasHeader = false;
-  let suspectBytes = 0;
-  for (;;) {
-    let offset = 0;
-    for (;;) {
-      const frame = tryReadFrame(window, offset);
-      if (frame === "incomplete" && !isAtEnd) break;
-      if (frame === undefined || frame === "incomplete") {
-        const next = nextFrameOffset(window, offset);
-        if (next === undefined && !isAtEnd) {
-          // Nothing in this window: look for a frame in the next one, aligned as this.
-          const skipped = window.length - offset - ((window.length - offset) % 8);
-          suspectBytes += skipped;
-          offset += skipped;
-          break;
-        }
-        suspectBytes += (next ?? window.length) - offset;
-        offset = next ?? window.length;
-        if (next === undefined) break;
-        continue;
-      }
-      findings.damagedBytes += suspectBytes;
-      suspectBytes = 0;
-      if (frame.kind === FrameKind.HEADER) {
-        checkHeader(frame.payload);
-        hasHeader = true;
-      } else visit(frame, base + offset);
-      offset += frameSize(frame.payload.length);
-      findings.end = base + Math.min(offset, window.length);
-    }
-    if (isAtEnd) break;
-    base += offset;
-    // The zeros behind the last frame may be missing.
-    const rest = Math.max(0, window.length - offset);
-    if (rest === buffer.length) buffer = Buffer.concat([buffer], 2 * rest);
-    else if (rest > 0) buffer.copyWithin(0, offset, window.length);
-    const length = await source.read(buffer.subarray(rest), base + rest);
-    if (length === 0) isAtEnd = true;
-    window = buffer.subarray(0, rest + length);
-  }
-  findings.tornBytes = suspectBytes;
-  if (!hasHeader && findings.end > 0) findings.damagedBytes += 1;
+  let end = 0;
+  let damagedBytes = 0;
+  let gap: Gap | undefined;
+  const count = (frame: Frame, offset: number) => {
+    if (frame.kind === FrameKind.HEADER) {
+      checkHeader(frame.payload);
+      hasHeader = true;
+    } else visit(frame, offset);
+    end = offset + frameSize(frame.payload.length);
+  };
+  const endGap = ({ bytes, held }: Gap) => {
+    damagedBytes += bytes;
+    for (const { frame, offset } of held) count(frame, offset);
+    gap = undefined;
+  };
+  const size = await scan(source, {
+    frame: (frame, offset) => {
+      if (gap?.tryHold(frame, offset) === true) return;
+      if (gap !== undefined) endGap(gap);
+      count(frame, offset);
+    },
+    junk: (bytes, offset, isCutOff) => {
+      gap ??= new Gap(offset);
+      gap.add(bytes, offset, isCutOff);
+    },
+  });
+  // Zeros that stand for what could not be read show nothing.
+  if (gap !== undefined && (source.unreadableBytes > 0 || !gap.isTorn())) endGap(gap);
+  if (!hasHeader && end > 0) damagedBytes += 1;
   // Also if it was the end of the file that could not be read.
-  findings.damagedBytes = Math.max(findings.damagedBytes, source.unreadableBytes);
-  return findings;
+  damagedBytes = Math.max(damagedBytes, source.unreadableBytes);
+  return { damagedBytes, tornBytes: Math.max(0, size - end), end };
 }
 
 /** @throws UnknownSegment */

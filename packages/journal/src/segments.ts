@@ -3,7 +3,7 @@ import { errorText } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { FrameKind } from "./frame.ts";
 import { RecordState, RecordTable } from "./record-table.ts";
-import { readSegment, tryDecodeMark } from "./segment.ts";
+import { type Findings, readSegment, tryDecodeMark } from "./segment.ts";
 
 /** Of a segment that is being rewritten. */
 export const TEMPORARY_SUFFIX = ".tmp";
@@ -216,12 +216,12 @@ export class Segments {
       let file: JournalFile | undefined;
       try {
         file = await directory.open(name);
-        const damagedBytes = await this.#read(file, segment);
+        const { damagedBytes, tornBytes } = await this.#read(file, segment);
         if (damagedBytes > 0) {
           segment.isDamaged = true;
           this.#lastDamaged = segment;
           damage.push(damageOf(segment, damagedBytes));
-        }
+        } else if (tornBytes > 0) await tryCut(directory, segment);
       } catch (error) {
         // What was read of it before stays in use. The file itself is never deleted.
         segment.isDamaged = true;
@@ -239,10 +239,9 @@ export class Segments {
     return damage;
   }
 
-  /** Returns how many bytes are damaged. */
-  async #read(file: JournalFile, segment: Segment): Promise<number> {
+  async #read(file: JournalFile, segment: Segment): Promise<Findings> {
     this.#segments.set(segment.sequence, segment);
-    const { damagedBytes, end } = await readSegment(file, ({ kind, number, payload }, offset) => {
+    const findings = await readSegment(file, ({ kind, number, payload }, offset) => {
       segment.bytes = offset + payload.length;
       if (kind === FrameKind.RECORD) {
         if (sequenceOf(number) === segment.sequence) segment.table.add(indexOf(number), offset);
@@ -252,7 +251,24 @@ export class Segments {
       if (mark !== undefined) this.setState(number, mark.state);
       this.addMark(segment, number);
     });
-    segment.bytes = end;
-    return damagedBytes;
+    segment.bytes = findings.end;
+    return findings;
+  }
+}
+
+/**
+ * Gives back what stands behind the last frame: a write that was cut off, or the zeros of a reserve.
+ * If the disk refuses it, the next start finds the same again.
+ */
+async function tryCut(directory: JournalDirectory, { name, bytes }: Segment): Promise<void> {
+  try {
+    const file = await directory.reopen(name);
+    try {
+      await file.truncate(bytes);
+    } finally {
+      await file.close();
+    }
+  } catch {
+    // What ails the disk is told by those who have something to write.
   }
 }

@@ -137,10 +137,11 @@ export class SimulatedDisk implements JournalDirectory {
 
   async freeBytes(): Promise<number> {
     await this.#call("statfs");
-    return this.capacityBytes - this.#usedBytes;
+    return this.capacityBytes - this.usedBytes;
   }
 
-  get #usedBytes(): number {
+  /** How much of it is taken. */
+  get usedBytes(): number {
     let sum = 0;
     for (const { cached } of new Set(this.#names.values())) sum += cached.length;
     return sum;
@@ -159,8 +160,7 @@ export class SimulatedDisk implements JournalDirectory {
         }
         const grownBytes = Math.max(0, position + bytes.length - inode.cached.length);
         const fits =
-          bytes.length -
-          Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.#usedBytes));
+          bytes.length - Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.usedBytes));
         inode.write(bytes.subarray(0, Math.max(0, fits)), position);
         if (fits < bytes.length) throw new Failure("ENOSPC");
       },

@@ -14,11 +14,11 @@
 import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { JournalError } from "./errors.ts";
-import { encodeFrames, type Frame, FrameKind, frameSize } from "./frame.ts";
+import { encodeBatch, type Frame, FrameKind, frameSize } from "./frame.ts";
 import { RecordState } from "./record-table.ts";
 import { isDiskFull, type Reserve } from "./reserve.ts";
-import { encodeHeader, markFrame } from "./segment.ts";
-import { indexOf, recordNumber, type Segment, type Segments } from "./segments.ts";
+import { headerFrame, markFrame } from "./segment.ts";
+import { indexOf, recordNumber, type Segment, type Segments, sequenceOf } from "./segments.ts";
 
 /** Bytes that one sync covers at most, unless a single frame is larger. */
 const BATCH_BYTES = 4 * 1024 * 1024;
@@ -30,6 +30,8 @@ export interface Operation {
   readonly size: number;
   /** Whether it is tried again until the disk takes it. */
   readonly isMark: boolean;
+  /** The record that a mark is about. */
+  readonly about?: number;
   /** It is on the disk. */
   readonly confirm: (frame: Frame) => void;
   readonly reject: (error: JournalError) => void;
@@ -86,9 +88,31 @@ export class Writer {
     return this.#queue.length === 0;
   }
 
+  /** Whether the disk is full, and there is no reserve for the marks that wait. */
+  get lacksRoom(): boolean {
+    return this.#fullError !== undefined && !this.#reserve.isThere && !this.isIdle;
+  }
+
   /** Whether nothing but marks waits. */
   get hasMarksAlone(): boolean {
     return this.#queue.every(({ isMark }) => isMark);
+  }
+
+  /**
+   * Returns the sequence numbers of segments that have to stay until marks are written. To drop a
+   * record that is gone is as good as its mark, which must not take effect before earlier ones:
+   * a record that was replaced would come back if the one in its place is forgotten first.
+   */
+  overtaking(): ReadonlySet<number> {
+    const found = new Set<number>();
+    let first: number | undefined;
+    for (const { about } of this.#queue) {
+      const sequence = about === undefined ? undefined : sequenceOf(about);
+      if (sequence === undefined || !this.#segments.has(sequence)) continue;
+      first ??= sequence;
+      if (sequence !== first || found.size > 0) found.add(sequence);
+    }
+    return found;
   }
 
   add(operation: Operation): void {
@@ -146,7 +170,7 @@ export class Writer {
     try {
       active = await this.#prepare();
       for (const { frame } of batch) frames.push(frame(active));
-      await active.file.write(encodeFrames(frames), active.segment.bytes);
+      await active.file.write(encodeBatch(frames), active.segment.bytes);
       await active.file.sync();
     } catch (error) {
       if (active !== undefined) this.#disown(active.segment, frames);
@@ -203,7 +227,7 @@ export class Writer {
       this.#active = { ...(await this.#makeFile(segment)), segment, nextIndex: 0 };
       const { file } = this.#active;
       const disowned = this.#disowned.map((number) => markFrame(number, RecordState.GONE));
-      const bytes = Buffer.concat([encodeHeader(segment.sequence), encodeFrames(disowned)]);
+      const bytes = encodeBatch([headerFrame(segment.sequence), ...disowned]);
       await file.write(bytes, 0);
       await file.sync();
       await this.#directory.sync();

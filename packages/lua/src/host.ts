@@ -5,6 +5,7 @@
  * own. It does what the daemon asks on descriptor 3, and ends with it.
  */
 import { readFileSync, writeFileSync } from "node:fs";
+import { unpackRecord } from "@cm4all/cgroup";
 import {
   bytesOfText,
   freeMemory,
@@ -109,7 +110,8 @@ class Host {
     if (request === undefined) return;
     if (this.#waiting.length > 0) setImmediate(() => this.#runNext());
     this.#running++;
-    const { number, kind, records } = request;
+    const { number, kind } = request;
+    const records = request.records.map(unpackRecord);
     this.#runtime?.run(kind, records, this.#beginnings.of(number), (failure) => {
       this.#beginnings.ended(number, failure !== undefined);
       this.#running--;

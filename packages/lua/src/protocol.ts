@@ -5,7 +5,7 @@
  *     u32 length          little-endian, of what follows
  *     a JSON object       UTF-8
  */
-import type { CgroupRecord, EncodedRecord } from "@cm4all/cgroup";
+import type { EncodedRecord, PackedRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
 
@@ -43,7 +43,7 @@ export type PlainRequest =
 /** What the host is asked. */
 export type Request =
   | PlainRequest
-  | { type: "run"; number: number; kind: RunKind; records: readonly CgroupRecord[] };
+  | { type: "run"; number: number; kind: RunKind; records: readonly PackedRecord[] };
 
 interface Failure {
   message: ByteString;

@@ -1,4 +1,5 @@
 /** What runs leave behind in the database, and what they are told to have left. */
+import { bytesOfText } from "@cm4all/linux";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -348,6 +349,27 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       const outcomes = await Promise.all([1, 2].map((report) => running.outcome({ report })));
       expect(outcomes).toEqual([undefined, expect.objectContaining({ effect: "none" })]);
       expect(await running.outcome({ report: 1 })).toBeUndefined();
+      expect(await rows()).toEqual([]);
+    });
+
+    it("send nothing more, also those that have made it fail themselves", async () => {
+      const body = `local main = coroutine.running()
+         coroutine.wrap(function()
+           db:execute('SELECT 1')
+           coroutine.resume(main)
+           _, refusal = db:execute('INSERT INTO usage VALUES (1)')
+         end)()
+         coroutine.yield()
+         error('x')`;
+      using running = script(
+        `if c.report == 1 then ${body} end
+         assert(db:execute('SELECT 1')) error(refusal, 0)`,
+      );
+      expect(await running.outcome({ report: 1 })).toMatchObject({ cause: "script" });
+      // It says what it was told.
+      expect(await running.outcome({ report: 2 })).toMatchObject({
+        message: bytesOfText("its handler has ended\n"),
+      });
       expect(await rows()).toEqual([]);
     });
 

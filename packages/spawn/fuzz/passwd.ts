@@ -1,6 +1,6 @@
 /** /etc/passwd, and the command lines of processes that look like inits. */
 import type { Subject } from "@cm4all/testing/fuzz";
-import { parseUser } from "../src/accounting/user.ts";
+import { parseUser } from "../src/accounting/terms/user.ts";
 import { tryParseInitName } from "../src/namespaces/names/init.ts";
 import { parseOwnCgroup } from "../src/systemd/own-cgroup.ts";
 

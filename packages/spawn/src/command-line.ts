@@ -1,8 +1,13 @@
 /** The command line of `cm4all-spawn`. */
 import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
+<<<<<<< HEAD
 import { Command, InvalidArgumentError } from "commander";
 import { declareRecordCommands, type OpenRecords } from "./accounting/record-commands.ts";
+=======
+import { Command } from "commander";
+import { declareRecordCommands, type OpenRecords } from "./accounting/commands/record-commands.ts";
+>>>>>>> journal-rest2
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
 import { ANSWER_TIMEOUT_MS, askDaemon } from "./control.ts";
 import { daemonRecords, declareControlCommands } from "./control-commands.ts";
@@ -94,7 +99,7 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
       if (!(error instanceof CommandFailure && error.exitStatus === EX_UNAVAILABLE)) throw error;
     }
   }
-  const { OfflineRecords } = await import("./accounting/offline-records.ts");
+  const { OfflineRecords } = await import("./accounting/commands/offline-records.ts");
   const records = await OfflineRecords.open(accounting.journal, (text) => console.error(text));
   return { records, isRunning: false, [Symbol.asyncDispose]: () => records[Symbol.asyncDispose]() };
 }
@@ -102,13 +107,13 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
 /** Reads the configuration and loads the script as the daemon would. */
 async function check(options: GlobalOptions): Promise<void> {
   const config = override(readConfig(options.config), options);
-  const { checkAccounting } = await import("./accounting/commands.ts");
+  const { checkAccounting } = await import("./accounting/commands/commands.ts");
   console.log(`${options.config ?? DEFAULT_CONFIG_FILE}: no mistakes found`);
   await checkAccounting(config);
 }
 
 async function measure(options: GlobalOptions, path: string): Promise<void> {
-  const { measureCgroup } = await import("./accounting/commands.ts");
+  const { measureCgroup } = await import("./accounting/commands/commands.ts");
   const { report, record } = measureCgroup(readConfig(options.config), path);
   console.error(report ?? `${path}: nothing is known about it`);
   console.log(JSON.stringify(record, undefined, 2));
@@ -121,7 +126,9 @@ interface LuaOptions {
 
 async function runLua(options: GlobalOptions, script: string, from: LuaOptions): Promise<void> {
   const config = readConfig(options.config);
-  const { measureCgroup, readRecorded, runScript } = await import("./accounting/commands.ts");
+  const { measureCgroup, readRecorded, runScript } = await import(
+    "./accounting/commands/commands.ts"
+  );
   if ((from.cgroup === undefined) === (from.recorded === undefined))
     throw new CommandFailure("give either --cgroup or --recorded", EX_USAGE);
   const record =

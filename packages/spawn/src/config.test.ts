@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { FindUser } from "./accounting/user.ts";
+import type { FindUser } from "./accounting/terms/user.ts";
 import { keysForRestart, parseConfig, readConfig } from "./config.ts";
 
 const users = ["cm4all-spawn-reaper", "somebody"].map((name, i) => ({

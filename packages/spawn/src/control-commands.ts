@@ -5,7 +5,7 @@
  */
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import type { Command } from "commander";
-import type { AccountingRecords } from "./accounting/records.ts";
+import type { AccountingRecords } from "./accounting/terms/records.ts";
 import type { NamespaceThread } from "./namespaces/thread.ts";
 import { type DaemonStatus, formatStatus } from "./status.ts";
 

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import type { SystemUser } from "./accounting/user.ts";
+import type { SystemUser } from "./accounting/terms/user.ts";
 import { keysForRestart, parseConfig } from "./config.ts";
 
 const text = readFileSync(new URL("../spawn.toml", import.meta.url), "utf8");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ACCOUNTING_METRICS } from "./accounting/metrics.ts";
+import { ACCOUNTING_METRICS } from "./accounting/terms/metrics.ts";
 import { zeroCounts } from "./metrics/declaration.ts";
 import { metricName } from "./metrics/metric-name.ts";
 import { NAMESPACE_METRICS } from "./namespaces/metrics.ts";

@@ -22,7 +22,7 @@ import {
 } from "@cm4all/journal";
 import { bytesOfLatin1, bytesOfText } from "@cm4all/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { OfflineRecords } from "../src/accounting/offline-records.ts";
+import { OfflineRecords } from "../src/accounting/commands/offline-records.ts";
 import { listenForControl } from "../src/control.ts";
 import { answerRequest, type DaemonParts } from "../src/control-commands.ts";
 import { BUNDLE, until } from "./support/daemon.ts";

@@ -1,8 +1,7 @@
 import { expect, it } from "vitest";
+import { sampleStatus } from "../../test/support/status.ts";
 import { zeroCounts } from "../metrics/declaration.ts";
-import { NAMESPACE_METRICS } from "../namespaces/metrics.ts";
 import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
-import type { DaemonStatus } from "../status.ts";
 import { Exposition } from "./exposition.ts";
 
 const reaper: ReaperMetrics = {
@@ -16,27 +15,6 @@ const reaper: ReaperMetrics = {
   scopeMemoryPeakBytes: { "/a.scope": { bounds: [10, 20], counts: [1, 2, 3], sum: 100 } },
 };
 
-function status(more: Partial<DaemonStatus>): DaemonStatus {
-  return {
-    version: "1.2.3",
-    pid: 42,
-    uptimeSeconds: 1,
-    systemCalls: "addon",
-    daemon: { loopActiveSeconds: 0 },
-    namespace: {
-      ...zeroCounts(NAMESPACE_METRICS),
-      names: 0,
-      leasedNames: 0,
-      namesOfOneUid: 0,
-      namesPerUidLimit: 9000,
-      kept: { ipc: 0, pid: 0, user: 0 },
-      openDescriptors: 0,
-      connections: 0,
-    },
-    ...more,
-  };
-}
-
 /** The series of the reaper, without those of its turns. */
 const reaperSeries = (text: string) =>
   text
@@ -44,7 +22,7 @@ const reaperSeries = (text: string) =>
     .filter((line) => line.startsWith("cm4all_spawn_reaper_") && !line.includes("_turn_"));
 
 it("shows what is at the moment, and nothing of a part that does not run", async () => {
-  let current = status({ reaper });
+  let current = sampleStatus({ reaper });
   const exposition = new Exposition(async () => current);
   const { contentType, text } = await exposition.render();
   expect(contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
@@ -70,7 +48,7 @@ it("shows what is at the moment, and nothing of a part that does not run", async
   ]);
   // Looking changes nothing.
   expect(reaperSeries((await exposition.render()).text)).toEqual(reaperSeries(text));
-  current = status({});
+  current = sampleStatus({});
   expect(reaperSeries((await exposition.render()).text)).toEqual([]);
 });
 
@@ -78,7 +56,7 @@ it("asks once for all who ask at the same time", async () => {
   let asked = 0;
   const exposition = new Exposition(async () => {
     asked++;
-    return status({});
+    return sampleStatus({});
   });
   await Promise.all([exposition.render(), exposition.render()]);
   expect(asked).toBe(1);

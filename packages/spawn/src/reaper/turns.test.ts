@@ -1,9 +1,11 @@
+import { drainEventfd, EPOLLIN, eventfd, signalEventfd } from "@cm4all/linux";
 import { expect, it } from "vitest";
+import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { TURN_MS, Turns } from "./turns.ts";
 
-/** A loop and a clock that stand still unless they are told to go on. */
+/** A loop and a clock that stand still unless they are told to go on; a turn without end fails. */
 function open(steps: (() => boolean)[]) {
-  const state = { now: 0, turns: 0, pending: [] as (() => void)[] };
+  const state = { now: 0, began: 0, turns: 0, pending: [] as (() => void)[] };
   const loop = {
     after: (_: number, run: () => void) => {
       state.pending.push(run);
@@ -15,12 +17,16 @@ function open(steps: (() => boolean)[]) {
     steps.map((step) => () => {
       const isBusy = step();
       if (isBusy) state.now += 1;
+      if (state.now > state.began + 10 * TURN_MS) throw new Error("the turn does not end");
       return isBusy;
     }),
     () => state.turns++,
     () => state.now,
   );
-  const turn = () => state.pending.shift()?.();
+  const turn = () => {
+    state.began = state.now;
+    state.pending.shift()?.();
+  };
   return { turns, state, turn };
 }
 
@@ -63,4 +69,29 @@ it("goes on when what ends a turn finds more to do", () => {
   turn();
   turns.wake();
   expect(state.pending).toHaveLength(1);
+});
+
+it("lets timers and descriptors of its loop in, however much there is to do", () => {
+  const loop = new EventLoop();
+  using wakeups = eventfd();
+  let served = 0;
+  loop.watch(wakeups.number, EPOLLIN, () => {
+    drainEventfd(wakeups.number);
+    if (++served < 5) signalEventfd(wakeups.number);
+    else loop.stop();
+  });
+  signalEventfd(wakeups.number);
+  // A turn that does not end would be the only one.
+  const lastMs = monotonicMs() + 5_000;
+  let isStarved = false;
+  const endless = () => {
+    isStarved ||= monotonicMs() > lastMs;
+    if (isStarved) loop.stop();
+    return !isStarved;
+  };
+  const turns = new Turns(loop, [endless], () => undefined, monotonicMs);
+  turns.wake();
+  loop.run();
+  loop.close();
+  expect({ served, isStarved }).toEqual({ served: 5, isStarved: false });
 });

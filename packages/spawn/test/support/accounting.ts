@@ -3,7 +3,7 @@ import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readProc, ScratchCgroup } from "@cm4all/testing";
-import type { RecordSummary } from "../../src/accounting/records.ts";
+import type { RecordSummary } from "../../src/accounting/terms/records.ts";
 import type { CgroupMetrics } from "../../src/cgroup-service.ts";
 import type { DaemonStatus } from "../../src/status.ts";
 import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";

@@ -3,9 +3,9 @@ import { encodeRecord, recordSize } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
 import { beforeEach, describe, expect, it } from "vitest";
-import type { Release } from "../reaper/messages.ts";
+import type { Release } from "../../reaper/messages.ts";
+import type { FoundRecord } from "../journal/journal-lookup.ts";
 import { Intake } from "./intake.ts";
-import type { FoundRecord } from "./journal-lookup.ts";
 
 /** A journal whose disk answers when the test says so. */
 class SlowJournal {

@@ -4,11 +4,11 @@ import { bytesOfText } from "@cm4all/linux";
 import type { Handlers, Outcome, Run } from "@cm4all/lua";
 import { pauseAfter } from "@cm4all/supervision";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { WaitingRecord, WindowPage } from "../journal/window.ts";
+import type { AccountingSink, SinkState } from "../script/sink.ts";
+import type { AccountingPolicy } from "../terms/policy.ts";
 import { HANDLER_PAUSES } from "./failing.ts";
-import type { AccountingPolicy } from "./policy.ts";
 import { AccountingQueue, type QueueParts } from "./queue.ts";
-import type { AccountingSink, SinkState } from "./sink.ts";
-import type { WaitingRecord, WindowPage } from "./window.ts";
 
 const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
 

@@ -11,15 +11,15 @@ import {
   tryLockJournal,
 } from "@cm4all/journal";
 import { errorText, type Fd, isErrno } from "@cm4all/linux";
-import type { JournalConfig } from "../config.ts";
-import { JournalRecords } from "./journal-records.ts";
-import { findOutdated, OUTDATED } from "./outdated-records.ts";
+import type { JournalConfig } from "../../config.ts";
+import { JournalRecords } from "../terms/journal-records.ts";
 import {
   type AccountingRecords,
   type FoundRecord,
   RecordRefused,
   type RecordSummary,
-} from "./records.ts";
+} from "../terms/records.ts";
+import { findOutdated, OUTDATED } from "../view/outdated-records.ts";
 
 /** How many marks are written together. */
 const CHUNK = 100_000;

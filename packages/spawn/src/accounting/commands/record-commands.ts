@@ -6,8 +6,8 @@ import { pipeline } from "node:stream/promises";
 import { CommandFailure, EX_DATAERR, EX_USAGE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
 import type { Command } from "commander";
+import type { AccountingRecords, FoundRecord, RecordCondition } from "../terms/records.ts";
 import { formatCounts, formatLine, formatRecord, RecordTable } from "./record-table.ts";
-import type { AccountingRecords, FoundRecord, RecordCondition } from "./records.ts";
 
 /** The records, of the running daemon or of the files. */
 export interface OpenRecords extends AsyncDisposable {

@@ -12,15 +12,15 @@
 import { type EncodedRecord, recordSize, withReport } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
-import { LOG_ERR, type Logger } from "../log.ts";
-import type { Release } from "../reaper/messages.ts";
-import { ByteBudget } from "./byte-budget.ts";
-import { isLarge } from "./entry.ts";
-import type { FoundRecord } from "./journal-lookup.ts";
-import type { JournalStore } from "./journal-store.ts";
-import type { AccountingQueue } from "./queue.ts";
+import { LOG_ERR, type Logger } from "../../log.ts";
+import type { Release } from "../../reaper/messages.ts";
+import { isLarge } from "../handlers/entry.ts";
+import type { AccountingQueue } from "../handlers/queue.ts";
+import type { FoundRecord } from "../journal/journal-lookup.ts";
+import type { JournalStore } from "../journal/journal-store.ts";
+import type { RecordWindow } from "../journal/window.ts";
+import { ByteBudget } from "../terms/byte-budget.ts";
 import { newTracked, type Tracked, TrackedRecords } from "./tracked.ts";
-import type { RecordWindow } from "./window.ts";
 
 /** The reaper's thread, as far as it is told something. */
 export interface Releaser {
@@ -48,7 +48,7 @@ interface Deferred {
 /** How many records are kept in memory while their directories are deleted. */
 const MAX_RECORDS = 1000;
 
-/** JSON has up to six bytes for one of an attribute, and a disk may be slow. */
+/** JSON has two bytes for one of an attribute at most, and a disk may be slow. */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
 /**

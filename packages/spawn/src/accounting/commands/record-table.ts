@@ -2,9 +2,9 @@
 import { scriptAttributes } from "@cm4all/cgroup";
 import { alignColumns } from "@cm4all/command";
 import { textOf } from "@cm4all/linux";
-import { printable } from "../log.ts";
-import { formatReport } from "../reaper/report.ts";
-import type { FoundRecord, RecordCondition, RecordSummary } from "./records.ts";
+import { printable } from "../../log.ts";
+import { formatReport } from "../../reaper/report.ts";
+import type { FoundRecord, RecordCondition, RecordSummary } from "../terms/records.ts";
 
 const TITLES = ["NUMBER", "STATE", "SINCE", "PATH", "REASON"];
 

@@ -10,7 +10,7 @@
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
 import { isErrno } from "@cm4all/linux";
-import { isOfBoot } from "./boot.ts";
+import { isOfBoot } from "../terms/boot.ts";
 import type { UnreadableRecords } from "./unreadable.ts";
 
 /** Records that were just written are kept for the queue, which mostly wants them soon. */

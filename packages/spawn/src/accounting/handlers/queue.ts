@@ -15,16 +15,16 @@ import type { EncodedRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
-import { LOG_ERR, LOG_NOTICE, type Logger } from "../log.ts";
+import { LOG_ERR, LOG_NOTICE, type Logger } from "../../log.ts";
+import type { DamagedRecord, RecordWindow } from "../journal/window.ts";
+import type { AccountingSink } from "../script/sink.ts";
+import type { AccountingPolicy } from "../terms/policy.ts";
 import { type Entry, nameOf, newEntry } from "./entry.ts";
 import { FailingRecords } from "./failing.ts";
 import { InterimReports } from "./interim.ts";
 import { Lineup, runsAlone } from "./lineup.ts";
 import { Outage } from "./outage.ts";
-import type { AccountingPolicy } from "./policy.ts";
-import type { AccountingSink } from "./sink.ts";
 import { judge } from "./verdict.ts";
-import type { DamagedRecord, RecordWindow } from "./window.ts";
 
 /** What the queue asks of the journal. */
 export interface RecordStates {

@@ -11,9 +11,9 @@ import {
   RecordState,
 } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
-import type { JournalConfig } from "../config.ts";
-import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
-import type { JournalGauges, JournalState } from "./metrics.ts";
+import type { JournalConfig } from "../../config.ts";
+import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../../log.ts";
+import type { JournalGauges, JournalState } from "../terms/metrics.ts";
 import type { OpenJournal } from "./open-journal.ts";
 
 /** Between two attempts to open it. */

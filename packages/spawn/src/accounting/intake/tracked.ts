@@ -1,6 +1,6 @@
 /** The records of cgroups whose directories are there. */
 import type { EncodedRecord } from "@cm4all/cgroup";
-import type { WaitingRecord } from "./window.ts";
+import type { WaitingRecord } from "../journal/window.ts";
 
 /** A record of a cgroup, from its release until the directory is gone. */
 export interface Tracked {

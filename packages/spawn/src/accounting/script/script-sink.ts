@@ -19,8 +19,8 @@ import {
   ScriptHost,
   type ScriptHostOptions,
 } from "@cm4all/lua";
-import type { AccountingConfig } from "../config.ts";
-import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
+import type { AccountingConfig } from "../../config.ts";
+import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log.ts";
 import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 

@@ -2,7 +2,7 @@
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
 import { isErrno } from "@cm4all/linux";
-import { isOfBoot } from "./boot.ts";
+import { isOfBoot } from "../terms/boot.ts";
 import { findByIds } from "./journal-lookup.ts";
 
 /** Why a record is parked whose handler was running when the daemon ended. */

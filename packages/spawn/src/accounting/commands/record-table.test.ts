@@ -1,7 +1,7 @@
 import { bytesOfLatin1, bytesOfText } from "@cm4all/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { FoundRecord, RecordSummary } from "../terms/records.ts";
 import { formatCounts, formatLine, formatRecord, formatTime, RecordTable } from "./record-table.ts";
-import type { FoundRecord, RecordSummary } from "./records.ts";
 
 const ID = "9ae1f4de-1d4c-4d57-9d3b-8b0c4f1a2b3c-1234";
 const MEASURED_MS = Date.UTC(2026, 10, 25, 13, 3, 12, 345);

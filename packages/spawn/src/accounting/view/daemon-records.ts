@@ -1,17 +1,17 @@
 /** The administrator's view of the records of a daemon that runs. */
 import { CommandFailure, EX_TEMPFAIL } from "@cm4all/command";
 import { type Journal, RecordState } from "@cm4all/journal";
-import { JournalRecords } from "./journal-records.ts";
-import type { JournalStore } from "./journal-store.ts";
-import { findOutdated, OUTDATED } from "./outdated-records.ts";
-import type { AccountingQueue } from "./queue.ts";
+import type { AccountingQueue } from "../handlers/queue.ts";
+import type { JournalStore } from "../journal/journal-store.ts";
+import type { RecordWindow } from "../journal/window.ts";
+import { JournalRecords } from "../terms/journal-records.ts";
 import {
   type AccountingRecords,
   type FoundRecord,
   RecordRefused,
   type RecordSummary,
-} from "./records.ts";
-import type { RecordWindow } from "./window.ts";
+} from "../terms/records.ts";
+import { findOutdated, OUTDATED } from "./outdated-records.ts";
 
 /** How many marks are written together. */
 const CHUNK = 50_000;

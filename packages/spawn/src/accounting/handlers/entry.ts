@@ -1,7 +1,7 @@
 /** A record that the queue has in memory. */
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { type ByteString, textOf } from "@cm4all/linux";
-import type { WaitingRecord } from "./window.ts";
+import type { WaitingRecord } from "../journal/window.ts";
 
 export interface Entry {
   readonly number: number;

@@ -12,11 +12,11 @@ import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "
 import { readRegularFile } from "@cm4all/command/regular-file";
 import { type ByteString, bytesOfText, errorText, statusOf, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
-import type { Config } from "../config.ts";
-import { CgroupFiles } from "../reaper/cgroup-files.ts";
-import { OpenRoot } from "../reaper/open-root.ts";
-import { formatReport } from "../reaper/report.ts";
-import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
+import type { Config } from "../../config.ts";
+import { CgroupFiles } from "../../reaper/cgroup-files.ts";
+import { OpenRoot } from "../../reaper/open-root.ts";
+import { formatReport } from "../../reaper/report.ts";
+import { type ChosenScript, chooseScript, hostOptions, userWarning } from "../script/script.ts";
 
 function cgroupRoot({ reaper }: Config): ByteString {
   const root = reaper.cgroupRoot ?? tryFindCgroup2();

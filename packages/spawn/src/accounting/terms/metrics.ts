@@ -1,5 +1,5 @@
 /** What is counted and measured between the reaper and the handlers of the script. */
-import type { Declarations, Gauges, Values } from "../metrics/declaration.ts";
+import type { Declarations, Gauges, Values } from "../../metrics/declaration.ts";
 
 export const ACCOUNTING_METRICS = {
   script: {

@@ -1,0 +1,44 @@
+import { bytesOfLatin1, latin1Of } from "@cm4all/linux";
+import { expect, it } from "vitest";
+import { packBytes, unpackBytes } from "./packed-bytes.ts";
+import { MAX_PATH_BYTES } from "./path-limit.ts";
+import { encodeRecord, tryDecodeRecord, tryParseRecord, withReport } from "./record.ts";
+
+const ALL = bytesOfLatin1(String.fromCharCode(...Array(256).keys()));
+
+const record = (path = ALL) => ({
+  snapshot: { path, id: "a", report: 1, measuredMs: 0.5, cpuTotalUsec: 5 },
+  xattrs: [[[ALL, ALL]], []] as const,
+});
+
+it("every byte comes back, and takes two on the disk at most, without an escape", () => {
+  expect(latin1Of(unpackBytes(packBytes(ALL)))).toBe(latin1Of(ALL));
+  for (const character of latin1Of(ALL)) {
+    const json = JSON.stringify(packBytes(bytesOfLatin1(character)));
+    expect(Buffer.byteLength(json)).toBeLessThanOrEqual(4);
+    expect(json).not.toContain("\\");
+  }
+});
+
+it("a record comes back as it was, also under another number", () => {
+  const encoded = encodeRecord(record());
+  expect(tryParseRecord(encoded.json)).toEqual(record());
+  expect(tryDecodeRecord(encoded.json)).toEqual(encoded);
+  const { json, path, report } = withReport(encoded, 2);
+  expect(tryParseRecord(json)?.snapshot).toEqual({ ...record().snapshot, report: 2 });
+  expect([latin1Of(path), report]).toEqual([latin1Of(ALL), 2]);
+});
+
+it("a record of an earlier version, which has escapes, means what it says", () => {
+  const json = JSON.stringify(record());
+  expect(json).toContain("\\u0001");
+  expect(tryParseRecord(json)).toEqual(record());
+  expect(tryDecodeRecord(json)?.path).toBe(ALL);
+});
+
+it("the longest path of control characters takes two bytes for each", () => {
+  const path = bytesOfLatin1(`/${"\x01".repeat(MAX_PATH_BYTES - 1)}`);
+  expect(Buffer.byteLength(encodeRecord(record(path)).json)).toBeLessThan(
+    2 * MAX_PATH_BYTES + 2000,
+  );
+});

@@ -1,0 +1,182 @@
+/** A write that a power failure has torn is told from damage of what was confirmed. */
+import { beforeEach, describe, expect, it } from "vitest";
+import { frameSize } from "./frame.ts";
+import { Journal } from "./journal.ts";
+import { RecordState } from "./record-table.ts";
+import { SimulatedDisk } from "./simulated-disk.ts";
+
+const OPTIONS = { limitBytes: 64 * 2 ** 20, segmentBytes: 64 * 1024, reserveBytes: 0 };
+const SECTOR = 512;
+const NAME = "00000001.journal";
+
+let disk: SimulatedDisk;
+/** Bytes that were on the disk before the last batch. */
+let confirmedBytes: number;
+/** The segment with its last batch. */
+let whole: Buffer;
+
+const record = (id: string) => Buffer.from(JSON.stringify({ id, filler: "x".repeat(100) }));
+
+/** The records that are found, and whether damage was told. */
+async function start(): Promise<{ ids: string[]; isDamaged: boolean }> {
+  const journal = await Journal.open(disk, OPTIONS);
+  const ids: string[] = [];
+  await journal.readOn(-1, ({ payload }) => {
+    ids.push(payload instanceof Error ? payload.message : JSON.parse(payload.toString()).id);
+    return true;
+  });
+  await journal.close();
+  return { ids, isDamaged: journal.damage.length > 0 };
+}
+
+/** Appends some at once, so that one sync covers them. */
+async function append(journal: Journal, prefix: string, count: number): Promise<number[]> {
+  const ids = Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+  const numbers = await Promise.all(ids.map((id) => journal.append(record(id))));
+  await journal.settle();
+  return numbers;
+}
+
+function setBytes(bytes: Buffer): void {
+  const file = disk.files().get(NAME);
+  if (file === undefined) throw new Error("there is no segment");
+  file.cached = Buffer.from(bytes);
+  file.durable = Buffer.from(bytes);
+}
+
+const flipped = (offset: number): Buffer => {
+  const bytes = Buffer.from(whole);
+  bytes.writeUInt8(bytes.readUInt8(offset) ^ 1, offset);
+  return bytes;
+};
+
+// What comes first is written alone, and the others meanwhile wait for the next batch.
+const EARLIER = ["a0", "a1", "b0"];
+const LATER = Array.from({ length: 19 }, (_, i) => `b${i + 1}`);
+
+beforeEach(async () => {
+  disk = new SimulatedDisk(() => 0.5);
+  const journal = await Journal.open(disk, OPTIONS);
+  await append(journal, "a", 2);
+  confirmedBytes = journal.bytes + frameSize(record("b0").length);
+  await append(journal, "b", 20);
+  whole = Buffer.from(disk.files().get(NAME)?.cached ?? []);
+  await journal.close();
+});
+
+describe("of a write that was never confirmed", () => {
+  it("the power may leave any sectors: what counts is what is whole before the first gap", async () => {
+    const first = Math.floor(confirmedBytes / SECTOR);
+    const sectors = Math.ceil(whole.length / SECTOR) - first;
+    expect(sectors).toBeGreaterThan(5);
+    for (let kept = 0; kept < 2 ** sectors; kept++) {
+      const bytes = Buffer.from(whole);
+      let lost = whole.length;
+      for (let i = sectors - 1; i >= 0; i--) {
+        if ((kept & (2 ** i)) !== 0) continue;
+        lost = Math.max(confirmedBytes, (first + i) * SECTOR);
+        bytes.subarray(lost, (first + i + 1) * SECTOR).fill(0);
+      }
+      setBytes(bytes);
+      const { ids, isDamaged } = await start();
+      expect(isDamaged, `sectors ${kept.toString(2)}`).toBe(false);
+      expect(ids).toEqual([...EARLIER, ...LATER].slice(0, ids.length));
+      expect(disk.files().get(NAME)?.cached.length).toBeLessThanOrEqual(
+        Math.max(lost, confirmedBytes),
+      );
+      expect(ids.length).toBeGreaterThanOrEqual(EARLIER.length);
+    }
+  });
+
+  it("nothing comes back, also if the disk does not let it be cut off", async () => {
+    setBytes(Buffer.from(whole).fill(0, confirmedBytes, 2 * SECTOR));
+    disk.fail = (call) => (call === "reopen" ? "EROFS" : undefined);
+    for (let i = 0; i < 2; i++) {
+      expect(await start()).toEqual({ ids: EARLIER, isDamaged: false });
+      expect(disk.files().get(NAME)?.cached.length).toBe(whole.length);
+    }
+    // Nor when what is left is written anew.
+    const journal = await Journal.open(disk, OPTIONS);
+    const [number = 0] = [...journal.records()].map((each) => each.number);
+    await journal.mark(number, RecordState.GONE);
+    await journal.settle();
+    await journal.close();
+    expect(await start()).toEqual({ ids: EARLIER.slice(1), isDamaged: false });
+  });
+});
+
+describe("of what was confirmed", () => {
+  it("a flipped bit is damage, wherever it is, and all other records are there", async () => {
+    for (let at = confirmedBytes; at < whole.length; at += 3) {
+      setBytes(flipped(at));
+      const { ids, isDamaged } = await start();
+      // The padding between frames is nobody's.
+      if (ids.length === 22) continue;
+      expect(isDamaged, `byte ${at}`).toBe(true);
+      expect(ids).toHaveLength(21);
+    }
+  });
+
+  it("sectors of zeros are damage, if anything was written behind their batch", async () => {
+    disk = new SimulatedDisk(() => 0.5);
+    const other = await Journal.open(disk, OPTIONS);
+    await append(other, "a", 2);
+    await append(other, "b", 20);
+    await append(other, "c", 1);
+    await other.close();
+    const bytes = Buffer.from(disk.files().get(NAME)?.cached ?? []);
+    setBytes(bytes.fill(0, 2 * SECTOR, 3 * SECTOR));
+    const { ids, isDamaged } = await start();
+    expect(isDamaged).toBe(true);
+    expect(ids).toContain("c0");
+    expect(ids).toContain("b19");
+  });
+
+  it("zeros that begin before the last batch are damage", async () => {
+    setBytes(Buffer.from(whole).fill(0, confirmedBytes - 100, 2 * SECTOR));
+    const { ids, isDamaged } = await start();
+    expect(isDamaged).toBe(true);
+    expect(ids).toContain("b19");
+  });
+
+  it("a block that cannot be read is damage, and what is behind it is there", async () => {
+    disk = new SimulatedDisk(() => 0.5);
+    const journal = await Journal.open(disk, OPTIONS);
+    await append(journal, "a", 100);
+    await journal.close();
+    disk.unreadable = { name: NAME, from: 4096, to: 4097 };
+    const { ids, isDamaged } = await start();
+    expect(isDamaged).toBe(true);
+    expect(ids).toContain("a99");
+  });
+
+  it("a flipped bit is damage, also if a write behind it was cut off", async () => {
+    const bytes = flipped(confirmedBytes + 40);
+    setBytes(Buffer.concat([bytes, whole.subarray(confirmedBytes, confirmedBytes + 50)]));
+    const { ids, isDamaged } = await start();
+    expect(isDamaged).toBe(true);
+    expect(ids).toContain("b19");
+  });
+});
+
+describe("zeros of a reserve that became a segment", () => {
+  it("are given back at the next start after a kill", async () => {
+    const options = { ...OPTIONS, reserveBytes: 8192 };
+    disk = new SimulatedDisk(() => 0.5);
+    const journal = await Journal.open(disk, options);
+    const [number = 0] = await append(journal, "a", 1);
+    disk.capacityBytes = 0;
+    await journal.mark(number, RecordState.BEGAN);
+    const sizes = () =>
+      [...disk.files().values()].reduce((sum, { cached }) => sum + cached.length, 0);
+    expect(sizes()).toBeGreaterThan(8192);
+    disk.kill();
+    await journal.close();
+    disk.reboot();
+    const again = await Journal.open(disk, { ...options, reserveBytes: 0 });
+    expect(again.damage).toEqual([]);
+    expect(again.state(number)).toBe(RecordState.BEGAN);
+    expect(sizes()).toBe(again.bytes);
+    await again.close();
+  });
+});
