@@ -1,13 +1,8 @@
 /** The command line of `cm4all-spawn`. */
 import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
-<<<<<<< HEAD
 import { Command, InvalidArgumentError } from "commander";
-import { declareRecordCommands, type OpenRecords } from "./accounting/record-commands.ts";
-=======
-import { Command } from "commander";
 import { declareRecordCommands, type OpenRecords } from "./accounting/commands/record-commands.ts";
->>>>>>> journal-rest2
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
 import { ANSWER_TIMEOUT_MS, askDaemon } from "./control.ts";
 import { daemonRecords, declareControlCommands } from "./control-commands.ts";
@@ -18,12 +13,9 @@ interface GlobalOptions {
   readonly listen?: string;
   readonly control?: string;
   readonly journal?: string;
-<<<<<<< HEAD
   /** Of a command, for an answer of the daemon, seconds. */
   readonly timeout: number;
-=======
   readonly scriptHosts?: string;
->>>>>>> script-unit
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
   /** False where cgroups are not to be reaped. */
@@ -150,16 +142,13 @@ export async function runCommandLine(): Promise<void> {
     .option("--listen <address>", "where clients connect: @NAME, or a path")
     .option("--control <path>", "the administrators' socket; empty for none")
     .option("--journal <directory>", "where records of cgroups wait to be accounted")
-<<<<<<< HEAD
     .option(
       "--timeout <seconds>",
       "how long a command waits for the running daemon",
       parseSeconds,
       ANSWER_TIMEOUT_MS / 1000,
     )
-=======
     .option("--script-hosts <path>", "the socket where systemd starts processes for the script")
->>>>>>> script-unit
     .option("--no-reaper", "leave cgroups alone: serve namespaces only")
     .option("-v, --verbose", "log more")
     .addHelpText(

@@ -4,16 +4,7 @@
  * what the others need would cost it time and memory.
  */
 import { isMainThread } from "node:worker_threads";
-<<<<<<< HEAD
 import { NAMESPACES_ROLE, REAPER_ROLE, SCRIPT_HOST_COMMAND } from "./roles.ts";
-=======
-import { SCRIPT_HOST_COMMAND } from "./accounting/script/script.ts";
-import { runCommandLine } from "./command-line.ts";
-import { runNamespaceService } from "./namespaces/service.ts";
-import { NAMESPACES_ROLE } from "./namespaces/thread.ts";
-import { REAPER_ROLE } from "./reaper/thread.ts";
-import { runReaper } from "./reaper/worker.ts";
->>>>>>> journal-rest2
 import { workerRole } from "./thread/parent-thread.ts";
 
 async function runWorker(role: string): Promise<void> {

@@ -1,13 +1,8 @@
 /** The accounting script of the configuration, and how its host is started. */
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
-<<<<<<< HEAD:packages/spawn/src/accounting/script.ts
-import type { AccountingConfig } from "../config.ts";
-import { SCRIPT_HOST_COMMAND } from "../roles.ts";
-import { DEFAULT_USER, groupsOf } from "./user.ts";
-=======
 import type { AccountingConfig } from "../../config.ts";
+import { SCRIPT_HOST_COMMAND } from "../../roles.ts";
 import { DEFAULT_USER, groupsOf } from "../terms/user.ts";
->>>>>>> journal-rest2:packages/spawn/src/accounting/script/script.ts
 
 /** Does nothing, so that it need not be run. */
 const PACKAGED_SCRIPT = "/usr/share/cm4all/spawn/accounting.lua";
