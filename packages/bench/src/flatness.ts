@@ -29,14 +29,11 @@ function printLevels(title: string, figures: readonly number[]): void {
 const cpuOf = (runs: readonly Measurement[]) =>
   median(runs.map(({ daemon_cpu_us_per_op }) => daemon_cpu_us_per_op));
 
-async function measureNames(directory: string): Promise<void> {
+async function measureNames(): Promise<void> {
   const program = compile("nsbench");
-  const configFile = join(directory, "names.toml");
-  writeFileSync(
-    configFile,
-    "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n",
-  );
-  await using daemon = await startDaemon({ configFile });
+  const config =
+    "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
+  await using daemon = await startDaemon({ config });
   // JavaScript is compiled while it runs.
   measure(program, daemon, { mode: "rt", count: 20_000 });
   let names = 0;
@@ -97,7 +94,7 @@ export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
   console.log(`CPU time in us, when there are so many others; at most ${GOAL * 100} % apart`);
   printHeader("names", NAMES);
-  await measureNames(directory.path);
+  await measureNames();
   printHeader("cgroups", CGROUPS);
   await measureCgroups(directory.path);
 }
