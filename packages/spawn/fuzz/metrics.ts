@@ -4,33 +4,16 @@ import type { Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subject } from "@cm4all/testing/fuzz";
-import { zeroCounts } from "../src/metrics/declaration.ts";
-import { NAMESPACE_METRICS } from "../src/namespaces/metrics.ts";
 import { Exposition } from "../src/prometheus/exposition.ts";
 import { listenForMetrics } from "../src/prometheus/server.ts";
+import { sampleStatus } from "../test/support/status.ts";
 import { exchange } from "./support/exchange.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "fuzz-metrics-"));
 const path = join(directory, "socket");
 let server: Server | undefined;
 
-const exposition = new Exposition(async () => ({
-  version: "1",
-  pid: 1,
-  uptimeSeconds: 1,
-  systemCalls: "addon",
-  daemon: { loopActiveSeconds: 0 },
-  namespace: {
-    ...zeroCounts(NAMESPACE_METRICS),
-    names: 0,
-    namesOfOneUid: 0,
-    namesPerUidLimit: 0,
-    leasedNames: 0,
-    kept: { ipc: 0, pid: 0, user: 0 },
-    openDescriptors: 0,
-    connections: 0,
-  },
-}));
+const exposition = new Exposition(async () => sampleStatus());
 
 export const subject: Subject = {
   name: "metrics",

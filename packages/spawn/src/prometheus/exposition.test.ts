@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
+import { sampleStatus } from "../../test/support/status.ts";
 import { zeroCounts } from "../metrics/declaration.ts";
-import { NAMESPACE_METRICS } from "../namespaces/metrics.ts";
 import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
 import type { DaemonStatus } from "../status.ts";
 import { Exposition } from "./exposition.ts";
@@ -17,24 +17,7 @@ const reaper: ReaperMetrics = {
 };
 
 function status(more: Partial<DaemonStatus>): DaemonStatus {
-  return {
-    version: "1.2.3",
-    pid: 42,
-    uptimeSeconds: 1,
-    systemCalls: "addon",
-    daemon: { loopActiveSeconds: 0 },
-    namespace: {
-      ...zeroCounts(NAMESPACE_METRICS),
-      names: 0,
-      leasedNames: 0,
-      namesOfOneUid: 0,
-      namesPerUidLimit: 9000,
-      kept: { ipc: 0, pid: 0, user: 0 },
-      openDescriptors: 0,
-      connections: 0,
-    },
-    ...more,
-  };
+  return { ...sampleStatus(), reaper: undefined, ...more };
 }
 
 /** The series of the reaper, without those of its turns. */
