@@ -119,15 +119,6 @@ function tablesOf(records: ReadonlyMap<string, NamespaceRecord>): Set<string> | 
   }
 }
 
-function namespaceNames(): string[] {
-  try {
-    return readdirSync(NETNS_DIRECTORY);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
-    throw error;
-  }
-}
-
 function stateOf({ flags, operState = "unknown" }: Link): string {
   if ((flags & IFF_UP) === 0) return "down";
   // The loopback device has no operational state.

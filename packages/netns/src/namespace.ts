@@ -146,3 +146,13 @@ function makeNamespaceDirectory(): void {
     share();
   }
 }
+
+/** The names below /run/netns. */
+export function namespaceNames(): string[] {
+  try {
+    return readdirSync(NETNS_DIRECTORY);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
+  }
+}

@@ -1,13 +1,14 @@
 /** The commands `up` and `down`. */
-import { CommandFailure, EX_CANTCREAT, EX_OSERR, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
+import { CommandFailure, didYouMean, EX_CANTCREAT, EX_OSERR, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
 import { errorText, RtnetlinkSocket } from "@cm4all/linux";
 import { type Executor, execute, UndoFailure, undoAll } from "./execute.ts";
 import { findExisting, findForDown } from "./existing.ts";
 import { asFailure, requireRoot } from "./failures.ts";
-import type { Holdings } from "./holdings.ts";
+import { type Holdings, tryGetLink } from "./holdings.ts";
 import { Interruption } from "./interruption.ts";
 import { Kernel, type RecordBase } from "./kernel.ts";
 import { nameProblem } from "./name.ts";
+import { namespaceNames } from "./namespace.ts";
 import { planDown, planUndo, planUp, type UpRequest, undoPlainVeth } from "./plan.ts";
 import { RecordFile, readBootId, withSharedLock } from "./record.ts";
 import type { NamespaceRecord } from "./record-text.ts";
@@ -160,6 +161,8 @@ export function down(name: string): void {
   using _namespace = holdings.namespace;
   keepRecord(holdings, record, known);
   if (warning !== undefined) console.error(warning);
+  if (known === undefined && !holdings.attached && tryGetLink(host, name) === undefined)
+    console.error(`there is no namespace ${name}${didYouMean(name, namespaceNames())}`);
   const undos = planDown(known?.undo ?? undoPlainVeth);
   const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
   if (problems.length > 0) {

@@ -1,8 +1,9 @@
 /** The daemon's main thread: starts its parts, and ends them on a signal. */
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import type { Server } from "node:net";
 import {
   CommandFailure,
+  EX_CANTCREAT,
   EX_CONFIG,
   EX_NOPERM,
   EX_OSERR,
@@ -14,6 +15,7 @@ import {
   AF_UNIX,
   bindUnix,
   callEngine,
+  connectUnix,
   errorText,
   exitImmediately,
   Fd,
@@ -158,14 +160,44 @@ function openListener(address: string): Fd {
   const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
   try {
     setIntOption(fd.number, SOL_SOCKET, SO_PASSCRED, 1);
-    bindUnix(fd.number, address);
+    bindOrReplace(fd, address);
     listen(fd.number, LISTEN_BACKLOG);
     return fd;
   } catch (error) {
     fd.close();
-    if (isErrno(error, "EADDRINUSE"))
+    if (error instanceof CommandFailure) throw error;
+    const reason = errorText(error);
+    throw new CommandFailure(`cannot listen at ${address}: ${reason}`, EX_CANTCREAT, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws CommandFailure if somebody listens there, or if it is no socket; SyscallError */
+function bindOrReplace(fd: Fd, address: string): void {
+  try {
+    bindUnix(fd.number, address);
+  } catch (error) {
+    if (!isErrno(error, "EADDRINUSE")) throw error;
+    const isPath = address.startsWith("/");
+    if (isPath && lstatSync(address, { throwIfNoEntry: false })?.isSocket() === false)
+      throw new CommandFailure(`${address} is there, and is no socket`, EX_CANTCREAT);
+    if (!isPath || !tryRemoveStale(address))
       throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
-    throw error;
+    bindUnix(fd.number, address);
+  }
+}
+
+/** Removes a socket that an earlier run has left. Returns false if somebody listens on it. */
+function tryRemoveStale(path: string): boolean {
+  using probe = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+  try {
+    connectUnix(probe.number, path);
+    return false;
+  } catch (error) {
+    if (!isErrno(error, "ECONNREFUSED")) return false;
+    unlinkSync(path);
+    return true;
   }
 }
 

@@ -22,7 +22,7 @@ import {
 } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
-import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
+import { type ChosenScript, chooseScript, explainUnusable, hostOptions, userWarning } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 
 const NO_HANDLERS: Handlers = { released: "none", running: "none", bearsRepetition: false };
@@ -150,7 +150,7 @@ export class ScriptSink implements AccountingSink {
     const warning = userWarning(config);
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     const host = new ScriptHost(options);
-    this.#listen(host);
+    this.#listen(host, config);
     // One that calls no handler is replaced at once: it would say that there is none.
     if (this.state === "ready") this.#successor = host;
     else this.#putInCharge(host);
@@ -184,7 +184,7 @@ export class ScriptSink implements AccountingSink {
     if (host === this.#host) this.#tell();
   }
 
-  #listen(host: ScriptHost): void {
+  #listen(host: ScriptHost, config: AccountingConfig): void {
     host.on("state", () => {
       if (host.state === "starting") this.#loadedMtimeMs = tryReadMtimeMs(host.options.script);
       this.#changed(host);
@@ -194,7 +194,8 @@ export class ScriptSink implements AccountingSink {
       else this.#log(LOG_WARNING, warning);
       this.#settle();
     });
-    host.on("unusable", (message, traceback) => {
+    host.on("unusable", (said, traceback) => {
+      const message = explainUnusable(said, config);
       this.#problem = message;
       this.#log(
         LOG_ERR,
