@@ -12,10 +12,11 @@ function lister(program, kind) {
   if (kind === "directive")
     return "cm4all-slice directives 2>/dev/null | sed -n 's/^\\([A-Za-z]*=\\).*/\\1/p'";
   if (kind !== "name") return undefined;
-  if (program === "cm4all-spawn-netns") return "ls /run/netns /etc/cm4all/spawn/netns/*.toml 2>/dev/null | sed -n 's,.*/,,; s,\\.toml$,,; /^[^:]/p'";
+  if (program === "cm4all-spawn-netns")
+    return "(ls /run/netns; ls /etc/cm4all/spawn/netns) 2>/dev/null | sed -n 's/\\.toml$//; /^[^.]*$/p' | sort -u";
   // Root alone may ask the daemon.
   if (program.startsWith("cm4all-spawn"))
-    return "cm4all-spawn list --json 2>/dev/null | sed -n 's/^    \"name\": \"\\(.*\\)\",$/\\1/p'";
+    return 'cm4all-spawn list --json 2>/dev/null | sed -n \'s/^    "name": "\\(.*\\)",$/\\1/p\'';
   return undefined;
 }
 
@@ -125,7 +126,10 @@ ${listed(program, id, (list) => `compadd ${list.includes("directives") ? "-S '' 
 
 /** @param {string} program @param {Help[]} commands */
 export function formatFish(program, commands) {
-  const lines = [`# fish completion for ${program}, made from its --help`, `complete -c ${program} -f`];
+  const lines = [
+    `# fish completion for ${program}, made from its --help`,
+    `complete -c ${program} -f`,
+  ];
   const all = commands.flatMap(({ path }) => (path.length === 1 ? path : []));
   for (const help of commands) {
     const seen = help.path.map((word) => `__fish_seen_subcommand_from ${word}`);
@@ -138,9 +142,12 @@ export function formatFish(program, commands) {
       lines.push(`complete -c ${program} ${at([...seen, ...below])} -a '${own.join(" ")}'`);
     const option = (/** @type {string} */ name) =>
       name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`;
-    for (const flag of help.flags) lines.push(`complete -c ${program} ${at(inside)} ${option(flag)}`);
+    for (const flag of help.flags)
+      lines.push(`complete -c ${program} ${at(inside)} ${option(flag)}`);
     for (const [name, kind] of help.values)
-      lines.push(`complete -c ${program} ${at(inside)} ${option(name)} ${fishValue(program, kind)}`);
+      lines.push(
+        `complete -c ${program} ${at(inside)} ${option(name)} ${fishValue(program, kind)}`,
+      );
     for (const kind of new Set(help.args)) {
       const value = fishArgument(program, kind);
       if (value !== undefined) lines.push(`complete -c ${program} ${at(inside)} ${value}`);
@@ -163,5 +170,7 @@ function fishArgument(program, kind) {
   const list = lister(program, kind);
   return list === undefined
     ? undefined
-    : `-a "(sh -c ${JSON.stringify(`'${list.replaceAll("'", `'\\''`)}'`).slice(1, -1).replaceAll("$", "\\$")})"`;
+    : `-a "(sh -c ${JSON.stringify(`'${list.replaceAll("'", `'\\''`)}'`)
+        .slice(1, -1)
+        .replaceAll("$", "\\$")})"`;
 }

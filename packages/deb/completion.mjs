@@ -38,8 +38,7 @@ export function parseHelp(text, path = []) {
   const help = { path, commands: [], flags: [], values: [], args: [] };
   const [, usage = ""] = /^Usage: (.*)$/m.exec(text) ?? [];
   for (const [, name = ""] of usage.matchAll(/[[<]([\w-]+)(?:\.\.\.)?[\]>]/g))
-    if (name !== "options" && !(path.length === 0 && name === "command"))
-      help.args.push(kindOf(name));
+    if (name !== "options") help.args.push(kindOf(name));
   let section = "";
   for (const line of text.split("\n")) {
     section = /^(\S.*):$/.exec(line)?.[1] ?? section;
@@ -55,6 +54,8 @@ export function parseHelp(text, path = []) {
         else help.values.push([name, kindOf(value)]);
     }
   }
+  // Of one that has subcommands, the argument is a subcommand.
+  if (help.commands.length > 0) help.args = [];
   return help;
 }
 

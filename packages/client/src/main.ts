@@ -20,8 +20,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { SpawnClient } from "./client.ts";
 import { SpawnError, type SpawnErrorKind } from "./errors.ts";
 import { HANDLE_TYPES } from "./grant.ts";
-import { formatJson, formatText, type Inodes } from "./report.ts";
 import { mapProblem } from "./plan.ts";
+import { formatJson, formatText, type Inodes } from "./report.ts";
 import { run, type WantedNamespaces } from "./run.ts";
 import type { Grant, Wanted } from "./types.ts";
 

@@ -56,7 +56,8 @@ export function mapProblem(line: string): string | undefined {
     return "expected three numbers: INSIDE OUTSIDE COUNT";
   if (count === 0) return "COUNT is 0: no id is mapped";
   for (const first of [inside, outside])
-    if (first + count - 1 > MAX_ID) return `ids end at ${MAX_ID}: ${first} and ${count} are too many`;
+    if (first + count - 1 > MAX_ID)
+      return `ids end at ${MAX_ID}: ${first} and ${count} are too many`;
   return undefined;
 }
 

@@ -91,5 +91,5 @@ describe.each([
 
 it("offers commands behind two hyphens", () => {
   for (const complete of [inBash, inZsh])
-    expect(complete("cm4all-spawn-client", "run", "web", "--", "mkdi")).toEqual(["mkdir"]);
+    expect(complete("cm4all-spawn-client", "run", "web", "--", "mkdi")).toContain("mkdir");
 });

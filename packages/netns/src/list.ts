@@ -1,6 +1,6 @@
 /** The command `list`. */
 
-import { fstatSync, readdirSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { alignColumns, CommandFailure } from "@cm4all/command";
 import {
   formatIpAddress,
@@ -16,9 +16,8 @@ import {
 import { requireRoot } from "./failures.ts";
 import { findProblems } from "./health.ts";
 import { isPair } from "./holdings.ts";
-import { NetworkNamespace } from "./namespace.ts";
+import { NetworkNamespace, namespaceNames } from "./namespace.ts";
 import { listTables } from "./nft.ts";
-import { NETNS_DIRECTORY } from "./paths.ts";
 import { formatPublished } from "./ports.ts";
 import { processesByNetns } from "./processes.ts";
 import { peekAllRecords } from "./record.ts";

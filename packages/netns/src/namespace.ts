@@ -3,7 +3,7 @@
  * mount of nsfs below a directory that is a shared mount point, so that it is seen in
  * other mount namespaces too.
  */
-import { closeSync, mkdirSync, openSync, statfsSync, unlinkSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from "node:fs";
 import {
   createNamespace,
   Fd,

@@ -1,5 +1,12 @@
 /** The commands `up` and `down`. */
-import { CommandFailure, didYouMean, EX_CANTCREAT, EX_OSERR, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
+import {
+  CommandFailure,
+  didYouMean,
+  EX_CANTCREAT,
+  EX_OSERR,
+  EX_TEMPFAIL,
+  EX_USAGE,
+} from "@cm4all/command";
 import { errorText, RtnetlinkSocket } from "@cm4all/linux";
 import { type Executor, execute, UndoFailure, undoAll } from "./execute.ts";
 import { findExisting, findForDown } from "./existing.ts";

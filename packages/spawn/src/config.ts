@@ -5,7 +5,13 @@ import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import type { AccountingPolicy } from "./accounting/policy.ts";
-import { DEFAULT_USER, type FindUser, findGroup, findUser, type SystemUser } from "./accounting/user.ts";
+import {
+  DEFAULT_USER,
+  type FindUser,
+  findGroup,
+  findUser,
+  type SystemUser,
+} from "./accounting/user.ts";
 import { parseListenAddress } from "./prometheus/address.ts";
 import { CgroupRootError, checkCgroupRoot } from "./reaper/open-root.ts";
 import { DEFAULT_SCOPES, parseScope, ScopeError } from "./reaper/scopes.ts";

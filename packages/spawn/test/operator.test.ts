@@ -1,7 +1,8 @@
 /** What operators look at and do: status, list, purge-namespaces, reload. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { Ajv2020 } from "ajv/dist/2020.js";
@@ -161,6 +162,42 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(status).toBe(0);
     await one.untilLogged("reloaded the configuration");
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
+  });
+
+  it("a socket that an earlier run has left is replaced, anything else is told of", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "listen-"));
+    const address = join(directory, "socket");
+    try {
+      const first = await TestDaemon.start({ address });
+      await first.end("SIGKILL");
+      expect(statSync(address).isSocket()).toBe(true);
+      const one = await start({ address });
+      const args = ["--control", "", "--no-reaper", "--listen"];
+      expect(await ask(one, ...args, address)).toMatchObject({
+        status: 69,
+        stderr: expect.stringContaining(`${address} is in use`),
+      });
+      const file = join(directory, "file");
+      writeFileSync(file, "mine");
+      expect(await ask(one, ...args, file)).toMatchObject({
+        status: 73,
+        stderr: expect.stringContaining(`${file} is there, and is no socket`),
+      });
+      expect(readFileSync(file, "utf8")).toBe("mine");
+      expect(await ask(one, ...args, join(directory, "missing/socket"))).toMatchObject({
+        status: 73,
+        stderr: expect.stringMatching(/^\S+ cannot listen at .*ENOENT.*\n$/),
+      });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it("users and groups may be allowed by their names", async () => {
+    const one = await start({
+      config: '[namespaces]\nallow_uids = ["root", 7]\nallow_gids = ["root"]\n',
+    });
+    expect((await ask(one, "status")).status).toBe(0);
   });
 
   it("a command that is mistyped is told of with the one that was meant", async () => {

@@ -22,7 +22,13 @@ import {
 } from "@cm4all/lua";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
-import { type ChosenScript, chooseScript, explainUnusable, hostOptions, userWarning } from "./script.ts";
+import {
+  type ChosenScript,
+  chooseScript,
+  explainUnusable,
+  hostOptions,
+  userWarning,
+} from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 
 const NO_HANDLERS: Handlers = { released: "none", running: "none", bearsRepetition: false };
