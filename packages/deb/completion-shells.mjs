@@ -25,8 +25,8 @@ function wordsOf({ commands, flags, values }) {
   return [...commands, ...flags, ...values.map(([option]) => option)].sort();
 }
 
-/** @param {string} program @param {Help[]} commands @param {{ name: string, first: string, setup: string, offer: string, kinds: string, end: string }} shell */
-function formatPosix(program, commands, shell) {
+/** @param {Help[]} commands @param {{ name: string, first: string, setup: string, offer: string, kinds: string, end: string }} shell */
+function formatPosix(commands, shell) {
   const options = commands.flatMap(({ path, values }) =>
     values.map(([option, kind]) => `            "${path.join(" ")} ${option}") expects=${kind} ;;`),
   );
@@ -67,8 +67,8 @@ ${shell.end}
 `;
 }
 
-/** @param {string} program @param {string} id @param {(list: string) => string} add */
-function listed(program, id, add) {
+/** @param {string} program @param {(list: string) => string} add */
+function listed(program, add) {
   return /** @type {Kind[]} */ (["name", "directive"])
     .flatMap((kind) => {
       const command = lister(program, kind);
@@ -80,7 +80,7 @@ function listed(program, id, add) {
 /** @param {string} program @param {Help[]} commands */
 export function formatBash(program, commands) {
   const id = `_${program.replaceAll("-", "_")}`;
-  return formatPosix(program, commands, {
+  return formatPosix(commands, {
     name: "bash",
     first: `# bash completion for ${program}, made from its --help\n\n${id}() {`,
     setup: `    local cur=\${COMP_WORDS[COMP_CWORD]} at=$COMP_CWORD path="" word words="" kind="" expects="" list
@@ -91,7 +91,7 @@ export function formatBash(program, commands) {
         file) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
         command) mapfile -t COMPREPLY < <(compgen -c -- "$cur") ;;
         user) mapfile -t COMPREPLY < <(compgen -u -- "$cur") ;;
-${listed(program, id, (list) => `list=$(${list}); ${list.includes("directives") ? "compopt -o nospace 2>/dev/null; " : ""}mapfile -t COMPREPLY < <(compgen -W "$list" -- "$cur")`)}
+${listed(program, (list) => `list=$(${list}); ${list.includes("directives") ? "compopt -o nospace 2>/dev/null; " : ""}mapfile -t COMPREPLY < <(compgen -W "$list" -- "$cur")`)}
     esac`,
     offer: `    [[ $kind == command && $cur == "" ]] || [[ -z $words ]] ||
         mapfile -t -O "\${#COMPREPLY[@]}" COMPREPLY < <(compgen -W "$words" -- "$cur")`,
@@ -102,7 +102,7 @@ ${listed(program, id, (list) => `list=$(${list}); ${list.includes("directives") 
 /** @param {string} program @param {Help[]} commands */
 export function formatZsh(program, commands) {
   const id = `_${program}`;
-  return formatPosix(program, commands, {
+  return formatPosix(commands, {
     name: "zsh",
     first: `#compdef ${program}\n# made from its --help\n\n${id}() {`,
     setup: `    local path_="" word kind="" expects="" list at=$CURRENT
@@ -112,7 +112,7 @@ export function formatZsh(program, commands) {
         file) _files ;;
         command) _command_names -e ;;
         user) _users ;;
-${listed(program, id, (list) => `compadd ${list.includes("directives") ? "-S '' " : ""}-- \${(f)"$(${list})"}`)}
+${listed(program, (list) => `compadd ${list.includes("directives") ? "-S '' " : ""}-- \${(f)"$(${list})"}`)}
     esac`,
     offer: `    compadd -- \${=offered}`,
     end: `}\n\n${id} "$@"`,

@@ -7,7 +7,6 @@ import {
   getAddresses,
   getLinks,
   IFF_UP,
-  isErrno,
   type Link,
   parseLink,
   parseLinkAddress,

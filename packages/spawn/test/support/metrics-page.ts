@@ -35,7 +35,7 @@ const TAIL = String.raw`.SH SEE ALSO
 `;
 
 /** In the text of a manual page, a hyphen that can be copied, and no request at the start of a line. */
-function escape(text: string): string {
+function roffOf(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^[.']/gm, "\\&$&");
 }
 
@@ -53,7 +53,7 @@ export function formatMetricsPage(): string {
           ? undefined
           : `label ${declaration.label}${declaration.values === undefined ? "" : `: ${declaration.values.join(", ")}`}`;
     const about = [kind, labels].filter((each) => each !== undefined).join("; ");
-    text += `.TP\n.B ${escape(metricName(part, key, kind))}\n${escape(help)}\n(${escape(about)}; row \\(lq${escape(row)}\\(rq, .${part}.${key})\n`;
+    text += `.TP\n.B ${roffOf(metricName(part, key, kind))}\n${roffOf(help)}\n(${roffOf(about)}; row \\(lq${roffOf(row)}\\(rq, .${part}.${key})\n`;
   });
   return text + TAIL;
 }
