@@ -168,8 +168,11 @@ export function down(name: string): void {
   using _namespace = holdings.namespace;
   keepRecord(holdings, record, known);
   if (warning !== undefined) console.error(warning);
-  if (known === undefined && !holdings.attached && tryGetLink(host, name) === undefined)
-    console.error(`there is no namespace ${name}${didYouMean(name, namespaceNames())}`);
+  if (known === undefined && !holdings.attached && tryGetLink(host, name) === undefined) {
+    // What is gone already is no failure, but a name like one that is there is a mistake.
+    const suggestion = didYouMean(name, namespaceNames());
+    if (suggestion !== "") console.error(`there is no namespace ${name}${suggestion}`);
+  }
   const undos = planDown(known?.undo ?? undoPlainVeth);
   const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
   if (problems.length > 0) {
