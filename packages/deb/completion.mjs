@@ -1,24 +1,44 @@
 // @ts-check
 /**
- * Prints a bash completion for one of our commands, from what its `--help` says:
+ * Writes completions of one of our commands for bash, zsh and fish, from what its `--help`
+ * says, which commander makes from its commands:
  *
- *     node completion.mjs NAME BUNDLE
+ *     node completion.mjs NAME BUNDLE DIRECTORY
  */
 import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isProgram } from "../dev/program.mjs";
+import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
+
+/** @typedef {"file" | "name" | "command" | "directive" | "user" | "other"} Kind */
 
 /**
+ * A command, or a subcommand.
  * @typedef {object} Help
- * @property {string[]} commands names of subcommands
- * @property {string[]} flags    options without a value
- * @property {string[]} values   options with a value
- * @property {string[]} paths    those of them whose value is a file or directory
+ * @property {string[]} path  the subcommand and those above it
+ * @property {string[]} commands  names of its own subcommands
+ * @property {string[]} flags  options without a value
+ * @property {[option: string, kind: Kind][]} values  options with a value
+ * @property {Kind[]} args  its arguments; the last one goes for all that follow
  */
 
-/** What commander prints for `--help`. Pure. @param {string} text @returns {Help} */
-export function parseHelp(text) {
+/** What a value or an argument is, by its name in the help. @param {string} text @returns {Kind} */
+function kindOf(text) {
+  if (/^(file|dir|directory|path|script)$/i.test(text)) return "file";
+  if (text === "name") return "name";
+  if (text === "command") return "command";
+  if (text === "NAME=VALUE") return "directive";
+  return text === "user" ? "user" : "other";
+}
+
+/** What commander prints for `--help`. Pure. @param {string} text @param {string[]} path @returns {Help} */
+export function parseHelp(text, path = []) {
   /** @type {Help} */
-  const help = { commands: [], flags: [], values: [], paths: [] };
+  const help = { path, commands: [], flags: [], values: [], args: [] };
+  const [, usage = ""] = /^Usage: (.*)$/m.exec(text) ?? [];
+  for (const [, name = ""] of usage.matchAll(/[[<]([\w-]+)(?:\.\.\.)?[\]>]/g))
+    if (name !== "options") help.args.push(kindOf(name));
   let section = "";
   for (const line of text.split("\n")) {
     section = /^(\S.*):$/.exec(line)?.[1] ?? section;
@@ -31,82 +51,40 @@ export function parseHelp(text) {
       const [, names = "", value] = found;
       for (const name of names.split(", "))
         if (value === undefined) help.flags.push(name);
-        else if (/^(file|dir|directory|path)$/.test(value)) help.paths.push(name);
-        else help.values.push(name);
+        else help.values.push([name, kindOf(value)]);
     }
   }
+  // Of one that has subcommands, the argument is a subcommand.
+  if (help.commands.length > 0) help.args = [];
   return help;
 }
 
-/** @param {string[]} words */
-const pattern = (words) => (words.length === 0 ? "''" : [...new Set(words)].join("|"));
-
-/**
- * Pure.
- * @param {string} name of the program
- * @param {Help} top    the program's own help
- * @param {Map<string, Help>} commands the help of each subcommand, also of those below others
- */
-export function formatCompletion(name, top, commands) {
-  const all = [top, ...commands.values()];
-  const id = name.replaceAll("-", "_");
-  const cases = [...commands].map(([command, { commands, flags, values, paths }]) => {
-    const words = [...commands, ...flags, ...values, ...paths].sort();
-    return `        ${command}) words="${words.join(" ")}" ;;`;
-  });
-  const topWords = [...top.commands, ...top.flags, ...top.values, ...top.paths].sort();
-  return `# bash completion for ${name}(1), made from its --help
-
-_${id}() {
-    local cur=\${COMP_WORDS[COMP_CWORD]} prev=\${COMP_WORDS[COMP_CWORD-1]} i words
-    COMPREPLY=()
-    case $prev in
-        ${pattern(all.flatMap(({ paths }) => paths))})
-            compopt -o filenames
-            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
-            return ;;
-        ${pattern(all.flatMap(({ values }) => values))}) return ;;
-    esac
-    words="${topWords.join(" ")}"
-    for ((i = 1; i < COMP_CWORD; i++)); do
-        case \${COMP_WORDS[i]} in
-${["        --) return ;;", ...cases].join("\n")}
-        esac
-    done
-    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur")
-}
-
-complete -F _${id} ${name}
-`;
-}
-
-/** @param {string} bundle @param {string[]} args */
-function readHelp(bundle, args) {
-  const { stdout, status } = spawnSync(process.execPath, [bundle, ...args, "--help"], {
+/** @param {string} bundle @param {string[]} path @returns {Help} */
+function readHelp(bundle, path) {
+  const { stdout, status } = spawnSync(process.execPath, [bundle, ...path, "--help"], {
     encoding: "utf8",
   });
-  if (status !== 0) throw new Error(`${bundle} ${args.join(" ")} --help: status ${status}`);
-  return parseHelp(stdout);
+  if (status !== 0) throw new Error(`${bundle} ${path.join(" ")} --help: status ${status}`);
+  return parseHelp(stdout, path);
 }
 
-/**
- * The help of all subcommands below `path`, by their names, each of which stands for one.
- * @param {string} bundle @param {string[]} path @param {Help} help of `path`
- * @returns {[string, Help][]}
- */
-function readCommands(bundle, path, help) {
-  return help.commands
-    .filter((command) => command !== "help")
-    .flatMap((command) => {
-      const own = readHelp(bundle, [...path, command]);
-      /** @type {[string, Help][]} */
-      const all = [[command, own]];
-      return all.concat(readCommands(bundle, [...path, command], own));
-    });
+/** The help of a command and of all below it. @param {string} bundle @param {string[]} path @returns {Help[]} */
+export function readCommands(bundle, path = []) {
+  const help = readHelp(bundle, path);
+  const below = help.commands.filter((command) => command !== "help");
+  return [help, ...below.flatMap((command) => readCommands(bundle, [...path, command]))];
 }
 
-const [name, bundle] = process.argv.slice(2);
-if (name !== undefined && bundle !== undefined && isProgram(import.meta.url)) {
-  const top = readHelp(bundle, []);
-  process.stdout.write(formatCompletion(name, top, new Map(readCommands(bundle, [], top))));
+const [name, bundle, directory] = process.argv.slice(2);
+if (
+  name !== undefined &&
+  bundle !== undefined &&
+  directory !== undefined &&
+  isProgram(import.meta.url)
+) {
+  const commands = readCommands(bundle);
+  mkdirSync(directory, { recursive: true });
+  writeFileSync(join(directory, name), formatBash(name, commands));
+  writeFileSync(join(directory, `_${name}`), formatZsh(name, commands));
+  writeFileSync(join(directory, `${name}.fish`), formatFish(name, commands));
 }

@@ -25,7 +25,7 @@ export const testPackages = {
   cgroup: [],
   client: ["catatonit", "procps"],
   command: [],
-  deb: ["iproute2", "systemd", ...compiler, ...buildPackages],
+  deb: ["fish", "iproute2", "mandoc", "systemd", "zsh", ...compiler, ...buildPackages],
   dev: [],
   e2e: [],
   journal: ["strace"],

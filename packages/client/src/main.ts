@@ -20,6 +20,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { SpawnClient } from "./client.ts";
 import { SpawnError, type SpawnErrorKind } from "./errors.ts";
 import { HANDLE_TYPES } from "./grant.ts";
+import { mapProblem } from "./plan.ts";
 import { formatJson, formatText, type Inodes } from "./report.ts";
 import { run, type WantedNamespaces } from "./run.ts";
 import type { Grant, Wanted } from "./types.ts";
@@ -131,10 +132,21 @@ function parseWanted(options: NamespaceOptions): WantedNamespaces {
   const { user, uidMap, gidMap } = options;
   if (user === undefined && (uidMap ?? gidMap) !== undefined)
     throw new CommandFailure("--uid-map and --gid-map need --user", EX_USAGE);
+  checkMap("--uid-map", uidMap);
+  checkMap("--gid-map", gidMap);
   return {
     ...forEachKind(({ kind }) => options[kind] ?? false),
     user: user !== undefined && { uidMap: uidMap?.join("\n"), gidMap: gidMap?.join("\n") },
   };
+}
+
+/** @throws CommandFailure for what the kernel would refuse, or take modulo 2^32 */
+function checkMap(option: string, lines: readonly string[] = []): void {
+  for (const line of lines.flatMap((each) => each.split("\n"))) {
+    const problem = line.trim() === "" ? undefined : mapProblem(line);
+    if (problem !== undefined)
+      throw new CommandFailure(`${option} ${JSON.stringify(line)}: ${problem}`, EX_USAGE);
+  }
 }
 
 function requireChoice(wanted: Wanted, choices: readonly string[]): void {

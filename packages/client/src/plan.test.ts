@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { mapsRoot, planCommand } from "./plan.ts";
+import { mapProblem, mapsRoot, planCommand } from "./plan.ts";
 
 const command = ["ls", "-l"];
 
@@ -67,4 +67,17 @@ it.each([
   ["garbage", false],
 ])("mapsRoot(%j) is %j", (map, expected) => {
   expect(mapsRoot(map)).toBe(expected);
+});
+
+it.each([
+  ["0 100000 65536", undefined],
+  ["0 1", "three numbers"],
+  ["0 x 1", "three numbers"],
+  ["0 100000 99999999999", "ids end at 4294967294"],
+  ["4294967295 0 1", "ids end at"],
+  ["0 0 0", "no id is mapped"],
+  ["4294967294 4294967294 1", undefined],
+])("mapProblem(%j)", (line, problem) => {
+  if (problem === undefined) expect(mapProblem(line)).toBeUndefined();
+  else expect(mapProblem(line)).toContain(problem);
 });

@@ -45,6 +45,22 @@ export function planCommand({
   return [...words, ...command];
 }
 
+/** The greatest id; the one above stands for none. */
+const MAX_ID = 0xfffffffe;
+
+/** Returns what is wrong with a line of uid_map or gid_map; undefined if nothing is. Pure. */
+export function mapProblem(line: string): string | undefined {
+  const words = line.trim().split(/\s+/);
+  const [inside = 0, outside = 0, count = 0] = words.map(Number);
+  if (words.length !== 3 || !words.every((word) => /^\d+$/.test(word)))
+    return "expected three numbers: INSIDE OUTSIDE COUNT";
+  if (count === 0) return "COUNT is 0: no id is mapped";
+  for (const first of [inside, outside])
+    if (first + count - 1 > MAX_ID)
+      return `ids end at ${MAX_ID}: ${first} and ${count} are too many`;
+  return undefined;
+}
+
 /** Whether the id 0 exists inside a user namespace with this map. */
 export function mapsRoot(map: string | undefined): boolean {
   return map !== undefined && /^\s*0+\s+\d+\s+0*[1-9]\d*\s*$/m.test(map);

@@ -4,6 +4,41 @@
 export type Alignment = "left" | "right";
 
 /**
+ * Returns titles with texts beside them, two blanks apart. Texts that are wider than the
+ * terminal go on below themselves; lines are cut only where a word is wider.
+ * @param columns of the terminal; undefined for one line each, however wide
+ */
+export function wrapRows(
+  rows: readonly (readonly [title: string, text: string])[],
+  columns: number | undefined,
+): string[] {
+  const indent = Math.max(0, ...rows.map(([title]) => title.length)) + 2;
+  return rows.flatMap(([title, text]) =>
+    wrapText(text, columns === undefined ? Infinity : Math.max(columns - indent, 1)).map(
+      (line, index) => ((index === 0 ? title : "").padEnd(indent) + line).trimEnd(),
+    ),
+  );
+}
+
+/** Returns the lines of a text, broken at blanks where it is wider than `columns`. */
+export function wrapText(text: string, columns: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > columns) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+    while (line.length > columns) {
+      lines.push(line.slice(0, columns));
+      line = line.slice(columns);
+    }
+  }
+  lines.push(line);
+  return lines;
+}
+
+/**
  * Returns a line for each row, its columns two blanks apart, without blanks at its end.
  * @param alignments of the first columns; the last one given counts for all that follow
  */

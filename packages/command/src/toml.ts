@@ -56,6 +56,8 @@ export function parseToml(text: string, file: string): TomlTable {
 function explain(text: string, { lineNumber, message }: ParseError): string {
   const [key, value] = tryUnquoted(text.split("\n")[lineNumber - 1] ?? "") ?? [];
   if (key === undefined) return message;
+  if (/^(yes|no|on|off|true|false)$/i.test(value ?? ""))
+    return `${key} is true or false, not ${value}`;
   return `TOML wants text in quotes: ${key} = ${JSON.stringify(value)}`;
 }
 
@@ -265,6 +267,22 @@ export class TomlTable {
     return (found.value as Located[]).map(({ value }) => {
       if (!Number.isInteger(value)) throw this.#expect(key, "an array of integers", value);
       return this.#inRange(key, value as number, range);
+    });
+  }
+
+  /** An array of integers and texts, such as ids and names. */
+  integersOrStrings(
+    key: string,
+    range: { min?: number; max?: number } = {},
+  ): { readonly value: number | string; readonly line: number }[] | undefined {
+    const found = this.#take(key);
+    if (found === undefined) return undefined;
+    const expected = "an array of integers and strings";
+    if (!Array.isArray(found.value)) throw this.#expect(key, expected, found.value);
+    return (found.value as Located[]).map(({ value, line }) => {
+      if (typeof value === "string") return { value, line };
+      if (!Number.isInteger(value)) throw this.#expect(key, expected, value);
+      return { value: this.#inRange(key, value as number, range), line };
     });
   }
 

@@ -1,10 +1,12 @@
 /** The command `down`. It loads nothing that only `up` needs, since the load takes most of its time. */
-import { CommandFailure, EX_OSERR } from "@cm4all/command";
+import { CommandFailure, didYouMean, EX_OSERR } from "@cm4all/command";
 import { errorText, RtnetlinkSocket } from "@cm4all/linux";
 import { checkName, keepRecord, lockRecord } from "./claim.ts";
 import { undoAll } from "./execute.ts";
 import { findForDown } from "./existing.ts";
 import { requireRoot } from "./failures.ts";
+import { tryGetLink } from "./holdings.ts";
+import { namespaceNames } from "./namespace.ts";
 import { planDown, undoPlainVeth } from "./plan.ts";
 import { undoOne } from "./undo.ts";
 
@@ -28,6 +30,11 @@ export function down(name: string): void {
   using _namespace = holdings.namespace;
   keepRecord(holdings, record, known);
   if (warning !== undefined) console.error(warning);
+  if (known === undefined && !holdings.attached && tryGetLink(host, name) === undefined) {
+    // What is gone already is no failure, but a name like one that is there is a mistake.
+    const suggestion = didYouMean(name, namespaceNames());
+    if (suggestion !== "") console.error(`there is no namespace ${name}${suggestion}`);
+  }
   const undos = planDown(known?.undo ?? undoPlainVeth);
   const problems = undoAll(undos, (undo) => undoOne(holdings, undo));
   if (problems.length > 0) {

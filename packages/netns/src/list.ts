@@ -1,13 +1,12 @@
 /** The command `list`. */
 
-import { fstatSync, readdirSync } from "node:fs";
+import { fstatSync } from "node:fs";
 import { alignColumns, CommandFailure } from "@cm4all/command";
 import {
   formatIpAddress,
   getAddresses,
   getLinks,
   IFF_UP,
-  isErrno,
   type Link,
   parseLink,
   parseLinkAddress,
@@ -16,9 +15,8 @@ import {
 import { requireRoot } from "./failures.ts";
 import { findProblems } from "./health.ts";
 import { isPair } from "./holdings.ts";
-import { NetworkNamespace } from "./namespace.ts";
+import { NetworkNamespace, namespaceNames } from "./namespace.ts";
 import { listTables } from "./nft.ts";
-import { NETNS_DIRECTORY } from "./paths.ts";
 import { formatPublished } from "./ports.ts";
 import { processesByNetns } from "./processes.ts";
 import { peekAllRecords } from "./record.ts";
@@ -115,15 +113,6 @@ function tablesOf(records: ReadonlyMap<string, NamespaceRecord>): Set<string> | 
     return new Set(listTables());
   } catch (error) {
     if (error instanceof CommandFailure) return undefined;
-    throw error;
-  }
-}
-
-function namespaceNames(): string[] {
-  try {
-    return readdirSync(NETNS_DIRECTORY);
-  } catch (error) {
-    if (isErrno(error, "ENOENT")) return [];
     throw error;
   }
 }

@@ -3,7 +3,7 @@
  * mount of nsfs below a directory that is a shared mount point, so that it is seen in
  * other mount namespaces too.
  */
-import { closeSync, mkdirSync, openSync, statfsSync, unlinkSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from "node:fs";
 import {
   createNamespace,
   Fd,
@@ -144,5 +144,15 @@ function makeNamespaceDirectory(): void {
     if (!isErrno(error, "EINVAL")) throw error;
     mount({ source: NETNS_DIRECTORY, target: NETNS_DIRECTORY, flags: MS_BIND | MS_REC });
     share();
+  }
+}
+
+/** The names below /run/netns. */
+export function namespaceNames(): string[] {
+  try {
+    return readdirSync(NETNS_DIRECTORY);
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return [];
+    throw error;
   }
 }

@@ -82,6 +82,16 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
   });
 
+  it("tells of a name that is not there, with the one that was probably meant", () => {
+    sandbox.writeScript("web", scriptWithAddresses);
+    succeed("up", "web");
+    expect(run("down", "wbe")).toMatchObject({
+      status: 0,
+      stderr: "there is no namespace wbe (did you mean web?)\n",
+    });
+    succeed("down", "web");
+  });
+
   it("connects a namespace that a file describes", () => {
     sandbox.writeDescription("web", description);
     succeed("up", "web");

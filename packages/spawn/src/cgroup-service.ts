@@ -9,6 +9,7 @@ import { Accounting } from "./accounting/accounting.ts";
 import type { JournalStatus } from "./accounting/journal/journal-store.ts";
 import { openJournal } from "./accounting/journal/open-journal.ts";
 import { ScriptSink } from "./accounting/script/script-sink.ts";
+import type { ScriptStatus } from "./accounting/script/script-status.ts";
 import { readBootId } from "./accounting/terms/boot.ts";
 import type { AccountingMetrics } from "./accounting/terms/metrics.ts";
 import type { AccountingRecords } from "./accounting/terms/records.ts";
@@ -30,6 +31,7 @@ export interface CgroupMetrics {
   readonly reaper: ReaperMetrics | undefined;
   readonly accounting: AccountingMetrics;
   readonly journal: JournalStatus;
+  readonly script: ScriptStatus;
 }
 
 export class CgroupService {
@@ -151,11 +153,42 @@ export class CgroupService {
   }
 
   async status(): Promise<CgroupMetrics> {
+    const [reaper, oldestMs] = await Promise.all([
+      this.#reaperStatus(),
+      this.#accounting.oldestWaitingMs(),
+    ]);
+    const sink = this.#sink;
     return {
-      reaper: await this.#reaperStatus(),
-      accounting: this.#accounting.metrics,
+      reaper,
+      accounting: {
+        ...this.#accounting.metrics,
+        oldestWaitingSeconds:
+          oldestMs === undefined ? 0 : Math.max(0, (Date.now() - oldestMs) / 1000),
+        hostRestarts: sink.hostRestarts,
+      },
       journal: this.#accounting.journal,
+      script: {
+        path: sink.script,
+        problem: sink.problem,
+        isOutdated: sink.isOutdated,
+        oldestWaitingMs: oldestMs,
+        lastFailure: this.#accounting.lastFailure,
+      },
     };
+  }
+
+  /**
+   * Waits until it is known whether the script of the latest configuration can be used, at most
+   * `timeoutMs`, and returns why not; undefined if it can.
+   */
+  async scriptProblem(timeoutMs: number): Promise<string | undefined> {
+    await this.#sink.settled(timeoutMs);
+    return this.#sink.problem;
+  }
+
+  /** Whether the script was changed since its process has read it. */
+  get isScriptOutdated(): boolean {
+    return this.#sink.isOutdated;
   }
 
   /** Answers when the thread has come round its loop; at once while it does not run. */

@@ -1,12 +1,15 @@
 /** The command line of `cm4all-spawn`. */
-import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { CommandFailure, didYouMean, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError } from "commander";
 import { declareRecordCommands, type OpenRecords } from "./accounting/commands/record-commands.ts";
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
 import { ANSWER_TIMEOUT_MS, askDaemon } from "./control.ts";
-import { daemonRecords, declareControlCommands } from "./control-commands.ts";
+import { type Ask, daemonRecords } from "./control-commands.ts";
 import { runDaemon } from "./daemon.ts";
+import { declareNameCommands } from "./operator/name-commands.ts";
+import { declareReloadCommand } from "./operator/reload-command.ts";
+import { declareStatusCommand } from "./operator/status-command.ts";
 
 interface GlobalOptions {
   readonly config?: string;
@@ -55,8 +58,12 @@ async function daemon(options: GlobalOptions): Promise<void> {
   });
 }
 
+function controlPath(options: GlobalOptions): string {
+  return options.control ?? readConfig(options.config).control.socket;
+}
+
 function controlSocket(options: GlobalOptions): string {
-  const path = options.control ?? readConfig(options.config).control.socket;
+  const path = controlPath(options);
   if (path === "")
     throw new CommandFailure("the configuration says that there is no control socket", EX_USAGE);
   return path;
@@ -72,7 +79,7 @@ function parseSeconds(text: string): number {
   return seconds;
 }
 
-function ask(path: string, request: object, { timeout }: GlobalOptions): Promise<unknown> {
+function askAt(path: string, request: object, { timeout }: GlobalOptions): Promise<unknown> {
   return askDaemon(path, request, timeout * 1000);
 }
 
@@ -83,7 +90,7 @@ function ask(path: string, request: object, { timeout }: GlobalOptions): Promise
 async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
   const { control, accounting } = override(readConfig(options.config), options);
   if (control.socket !== "") {
-    const records = daemonRecords((request) => ask(control.socket, request, options));
+    const records = daemonRecords((request) => askAt(control.socket, request, options));
     try {
       await records.list(-1, 1);
       return { records, isRunning: true, [Symbol.asyncDispose]: async () => undefined };
@@ -155,13 +162,22 @@ export async function runCommandLine(): Promise<void> {
       "after",
       "\nSignals: SIGHUP reads the configuration again; SIGTERM, SIGINT and SIGQUIT end the daemon.",
     );
-  program.action(() => daemon(program.opts<GlobalOptions>()));
+  // A word that is no command is told of by us, with the command that was probably meant.
+  program.allowExcessArguments().action(() => {
+    const [word] = program.args;
+    if (word === undefined) return daemon(program.opts<GlobalOptions>());
+    const names = program.commands.map((command) => command.name());
+    throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
+  });
   let path: string | undefined;
-  declareControlCommands(program, async (request) => {
+  const ask: Ask = async (request) => {
     // Read once, also for a command that asks again and again.
     path ??= controlSocket(program.opts());
-    return ask(path, request, program.opts());
-  });
+    return askAt(path, request, program.opts());
+  };
+  declareStatusCommand(program, ask);
+  declareNameCommands(program, ask);
+  declareReloadCommand(program, ask, () => controlPath(program.opts()) !== "");
   declareRecordCommands(program, () => openRecords(program.opts()));
   program
     .command("check")

@@ -87,7 +87,7 @@ describe("the configuration", () => {
   it("has these keys for the rest", () => {
     const config = parse(`
       [metrics]
-      listen = "[::1]:9469"
+      listen = "[::1]:10469"
       [reaper]
       enabled = false
       cgroup_root = "/x"
@@ -113,7 +113,7 @@ describe("the configuration", () => {
       memory_mib = 16
       stop_seconds = 0
     `);
-    expect(config.metrics).toEqual({ listen: "[::1]:9469" });
+    expect(config.metrics).toEqual({ listen: "[::1]:10469" });
     expect(config.reaper).toEqual({
       enabled: false,
       cgroupRoot: "/x",
@@ -145,7 +145,7 @@ describe("the configuration", () => {
       [namespaces]
       expire_seconds = 1
       [metrics]
-      listen = "[::1]:9469"
+      listen = "[::1]:10469"
       [accounting]
       journal_mib = 16
       batch = 5
@@ -190,7 +190,7 @@ describe("the configuration", () => {
     ["[control]\nsocket = 1", "spawn.toml:2: control.socket: expected a string, found an integer"],
     ['[control]\nsocket = "x"', "spawn.toml:2: control.socket: expected an absolute path"],
     ["[control]\npath = 1", "spawn.toml:2: control.path: unknown key; known here: socket"],
-    ['[metrics]\nlisten = "9469"', "spawn.toml:2: metrics.listen: expected HOST:PORT"],
+    ['[metrics]\nlisten = "10469"', "spawn.toml:2: metrics.listen: expected HOST:PORT"],
     ['[reaper]\nenabled = "yes"', "spawn.toml:2: reaper.enabled: expected true or false"],
     ['[reaper]\nscopes = [\n"a",\n"/../b"]', "spawn.toml:4: reaper.scopes: "],
     [
@@ -232,8 +232,10 @@ describe("the configuration", () => {
     ["max_user_namespaces_per_name", "0", "0 is too small"],
     ["max_connections", "0", "0 is too small"],
     ["max_connections_per_uid", "99999", "99999 is too large"],
-    ["allow_uids", "33", "expected an array of integers, found an integer"],
-    ["allow_uids", '["www-data"]', "expected an array of integers"],
+    ["allow_uids", "33", "expected an array of integers and strings, found an integer"],
+    ["allow_uids", '["nobody-here"]', 'there is no user "nobody-here" in /etc/passwd'],
+    ["allow_gids", '["nobody-here"]', 'there is no group "nobody-here" in /etc/group'],
+    ["allow_uids", "[true]", "expected an array of integers and strings"],
     ["allow_uids", "[-1]", "-1 is too small: at least 0"],
     ["allow_uids", "[4294967295]", "4294967295 is too large"],
     ["allow_gids", "[1, 99999999999999999999]", ""],

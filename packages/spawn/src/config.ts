@@ -5,7 +5,13 @@ import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
 import { ConfigError, parseToml, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText, encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import type { AccountingPolicy } from "./accounting/terms/policy.ts";
-import { DEFAULT_USER, type FindUser, findUser, type SystemUser } from "./accounting/terms/user.ts";
+import {
+  DEFAULT_USER,
+  type FindUser,
+  findGroup,
+  findUser,
+  type SystemUser,
+} from "./accounting/terms/user.ts";
 import { parseListenAddress } from "./prometheus/address.ts";
 import { CgroupRootError, checkCgroupRoot } from "./reaper/open-root.ts";
 import { DEFAULT_SCOPES, parseScope, ScopeError } from "./reaper/scopes.ts";
@@ -132,7 +138,7 @@ export function parseConfig(
 ): Config {
   const root = parseToml(text, file);
   const config = {
-    namespaces: readNamespaces(root.table("namespaces") ?? emptyTable(file)),
+    namespaces: readNamespaces(root.table("namespaces") ?? emptyTable(file), find),
     metrics: readMetrics(root.table("metrics") ?? emptyTable(file)),
     reaper: readReaper(root.table("reaper") ?? emptyTable(file), checkRoot),
     accounting: readAccounting(root.table("accounting") ?? emptyTable(file), find),
@@ -146,7 +152,7 @@ function emptyTable(file: string): TomlTable {
   return parseToml("", file);
 }
 
-function readNamespaces(table: TomlTable): NamespacesConfig {
+function readNamespaces(table: TomlTable, find: FindUser): NamespacesConfig {
   const range = { min: 1, max: 10_000 };
   const maxNames = table.integer("max_names", range) ?? 10_000;
   // Few uids make all names, so one may have nearly all; the rest is for the others.
@@ -160,11 +166,29 @@ function readNamespaces(table: TomlTable): NamespacesConfig {
     maxUserNamespacesPerName: table.integer("max_user_namespaces_per_name", range) ?? 10_000,
     maxConnections: table.integer("max_connections", range) ?? 4096,
     maxConnectionsPerUid: table.integer("max_connections_per_uid", range) ?? 1024,
-    allowUids: table.integers("allow_uids", { min: 0, max: MAX_ID }) ?? [],
-    allowGids: table.integers("allow_gids", { min: 0, max: MAX_ID }) ?? [],
+    allowUids: readIds(table, "allow_uids", "user", (name) => find(name)?.uid),
+    allowGids: readIds(table, "allow_gids", "group", findGroup),
   };
   table.finish();
   return config;
+}
+
+/** Reads ids, and names that `find` knows the ids of. */
+function readIds(
+  table: TomlTable,
+  key: string,
+  kind: "user" | "group",
+  find: (name: string) => number | undefined,
+): number[] {
+  const ids = table.integersOrStrings(key, { min: 0, max: MAX_ID }) ?? [];
+  return ids.map(({ value, line }) => {
+    if (typeof value === "number") return value;
+    const id = find(value);
+    if (id !== undefined) return id;
+    const file = kind === "user" ? "/etc/passwd" : "/etc/group";
+    const text = `${table.path}.${key}: there is no ${kind} ${JSON.stringify(value)} in ${file}`;
+    throw new ConfigError(table.file, line, text);
+  });
 }
 
 function readAddress(table: TomlTable, key: string): string | undefined {

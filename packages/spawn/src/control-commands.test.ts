@@ -5,7 +5,15 @@ describe("parseRequest", () => {
   it.each([
     ['{"command":"status"}', { command: "status" }],
     ['{"command":"status","more":1}', { command: "status" }],
+    ['{"command":"reload"}', { command: "reload" }],
+    ['{"command":"list-names"}', { command: "list-names", after: "", limit: 500 }],
+    ['{"command":"list-names","after":"b"}', { command: "list-names", after: "b", limit: 500 }],
+    ['{"command":"find-name","name":"web"}', { command: "find-name", name: "web" }],
     ['{"command":"purge-namespaces"}', { command: "purge-namespaces", onlyIdle: false }],
+    [
+      '{"command":"purge-namespaces","names":["web"]}',
+      { command: "purge-namespaces", onlyIdle: false, names: ["web"] },
+    ],
     [
       '{"command":"purge-namespaces","onlyIdle":true}',
       { command: "purge-namespaces", onlyIdle: true },
@@ -36,6 +44,9 @@ describe("parseRequest", () => {
     ['{"command":null}', "unknown command: null"],
     ['{"command":"purge-namespaces","onlyIdle":"false"}', "onlyIdle is neither true nor false"],
     ['{"command":"purge-namespaces","onlyIdle":null}', "onlyIdle is neither true nor false"],
+    ['{"command":"purge-namespaces","names":"web"}', "names are no list"],
+    ['{"command":"purge-namespaces","names":[1]}', "each of names is no text"],
+    ['{"command":"find-name","name":null}', "name is no text"],
     ['{"command":"find-records","id":{}}', "id is no text"],
     ['{"command":"list-records","after":"1"}', "after is no integer"],
     ['{"command":"list-records","limit":1.5}', "limit is no integer"],

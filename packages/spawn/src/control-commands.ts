@@ -1,13 +1,11 @@
 /**
  * What the running daemon is asked over its control socket. Each request says in one place
- * what it has and how the daemon answers it, and, if a subcommand of `cm4all-spawn` is
- * this request and nothing more, how the answer is shown.
+ * what it has and how the daemon answers it.
  */
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
-import type { Command } from "commander";
 import type { AccountingRecords } from "./accounting/terms/records.ts";
 import type { NamespaceThread } from "./namespaces/thread.ts";
-import { type DaemonStatus, formatStatus } from "./status.ts";
+import type { DaemonStatus } from "./status.ts";
 
 /** What of the daemon can be asked. */
 export interface DaemonParts {
@@ -15,6 +13,16 @@ export interface DaemonParts {
   /** Undefined if it has no journal: it reaps no cgroups. */
   readonly accounting: AccountingRecords | undefined;
   status(): Promise<DaemonStatus>;
+  /** Reads the configuration again. @throws CommandFailure (rejects) for a mistake in it or in the script */
+  reload(): Promise<ReloadResult>;
+}
+
+/** What a reload that succeeded has left as it was. */
+export interface ReloadResult {
+  /** Keys that only a restart applies, and that have changed since the start. */
+  readonly waitsForRestart: readonly string[];
+  /** Whether the script was changed since it was loaded. */
+  readonly isScriptOutdated: boolean;
 }
 
 /** `Answer` has to be what JSON can hold. */
@@ -22,12 +30,6 @@ interface ControlCommand<Fields extends object, Answer> {
   /** Takes its fields from a request, and leaves alone what else is in it. Pure. */
   readonly parse: (request: object) => Fields;
   readonly answer: (daemon: DaemonParts, fields: Fields) => Promise<Answer>;
-  /** Undefined if other subcommands ask this. */
-  readonly subcommand?: {
-    readonly description: string;
-    /** Gives the subcommand its options, and the action that asks and shows the answer. */
-    readonly declare: (subcommand: Command, ask: (fields: Fields) => Promise<Answer>) => void;
-  };
 }
 
 function define<Fields extends object, Answer>(
@@ -36,42 +38,43 @@ function define<Fields extends object, Answer>(
   return command;
 }
 
+interface PurgeFields {
+  readonly onlyIdle: boolean;
+  /** Undefined for all. */
+  readonly names?: readonly string[] | undefined;
+}
+
 const DEFINITIONS = {
   status: define({
     parse: () => ({}),
     answer: (daemon) => daemon.status(),
-    subcommand: {
-      description: "show what the running daemon has",
-      declare: (subcommand, ask) =>
-        subcommand
-          .option("--json", "as JSON")
-          .option("--watch", "again every second, until q or Control-C")
-          .action((options: StatusOptions) => showStatus(() => ask({}), options)),
-    },
+  }),
+  "list-names": define({
+    parse: (request) => ({
+      after: "after" in request ? parseString(request.after, "after") : "",
+      limit: parseLimit(request),
+    }),
+    answer: (daemon, { after, limit }) => daemon.namespaces.request("names", after, limit),
+  }),
+  "find-name": define({
+    parse: (request) => ({ name: "name" in request ? parseString(request.name, "name") : "" }),
+    answer: async (daemon, { name }) => ({ found: await daemon.namespaces.request("name", name) }),
+  }),
+  reload: define({
+    parse: () => ({}),
+    answer: (daemon) => daemon.reload(),
   }),
   "purge-namespaces": define({
-    parse: (request) => ({
+    parse: (request): PurgeFields => ({
       onlyIdle: "onlyIdle" in request && parseBoolean(request.onlyIdle, "onlyIdle"),
+      names: "names" in request ? parseStrings(request.names, "names") : undefined,
     }),
-    answer: (daemon, { onlyIdle }) => daemon.namespaces.request("purge", onlyIdle),
-    subcommand: {
-      description: "end the names of the running daemon with all processes in their PID namespaces",
-      declare: (subcommand, ask) =>
-        subcommand
-          .option("--idle", "only names that are not leased and in which no process runs")
-          .action(async ({ idle = false }: { readonly idle?: boolean }) => {
-            const { ended, left } = await ask({ onlyIdle: idle });
-            console.log(`ended ${ended} names, ${left} are left`);
-          }),
-    },
+    answer: (daemon, { onlyIdle, names }) => daemon.namespaces.request("purge", onlyIdle, names),
   }),
   "list-records": define({
     parse: (request) => ({
       after: "after" in request ? parseInteger(request.after, "after") : -1,
-      limit: Math.min(
-        "limit" in request ? parseInteger(request.limit, "limit") : MAX_PAGE,
-        MAX_PAGE,
-      ),
+      limit: parseLimit(request),
     }),
     answer: (daemon, { after, limit }) => recordsOf(daemon).list(after, limit),
   }),
@@ -91,7 +94,7 @@ const DEFINITIONS = {
   }),
 };
 
-/** How many records an answer has at most: the daemon reads and writes them for one client. */
+/** How many records or names an answer has at most: the daemon makes it for one client. */
 const MAX_PAGE = 500;
 
 function parseBoolean(value: unknown, field: string): boolean {
@@ -102,6 +105,15 @@ function parseBoolean(value: unknown, field: string): boolean {
 function parseString(value: unknown, field: string): string {
   if (typeof value === "string") return value;
   throw new Error(`${field} is no text`);
+}
+
+function parseStrings(value: unknown, field: string): string[] {
+  if (!Array.isArray(value)) throw new Error(`${field} are no list`);
+  return value.map((each) => parseString(each, `each of ${field}`));
+}
+
+function parseLimit(request: object): number {
+  return Math.min("limit" in request ? parseInteger(request.limit, "limit") : MAX_PAGE, MAX_PAGE);
 }
 
 function parseInteger(value: unknown, field: string): number {
@@ -170,20 +182,10 @@ export function answerRequest<N extends Name>(
 /** Sends a request to the running daemon, and returns its answer. */
 export type Ask = (request: object) => Promise<unknown>;
 
-function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Promise<Answers[N]> {
+/** Asks the running daemon. @throws CommandFailure (rejects), as `ask` does */
+export function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Promise<Answers[N]> {
   // The daemon's answer, from the same program.
   return ask(requestOf(name, fields)) as Promise<Answers[N]>;
-}
-
-/** Adds the subcommands to the command line. */
-export function declareControlCommands(program: Command, ask: Ask): void {
-  const declare = <N extends Name>(name: N) => {
-    const { subcommand } = COMMANDS[name];
-    if (subcommand === undefined) return;
-    const command = program.command(name).description(subcommand.description);
-    subcommand.declare(command, (fields) => askFor(ask, name, fields));
-  };
-  for (const name of Object.keys(COMMANDS)) if (isName(name)) declare(name);
 }
 
 /** Returns the records of the running daemon. */
@@ -210,30 +212,4 @@ async function inPages(
   for (let start = 0; start < numbers.length; start += NUMBERS_PER_REQUEST)
     count += await decide(numbers.slice(start, start + NUMBERS_PER_REQUEST));
   return count;
-}
-
-/** Between two looks of `status --watch`. */
-const WATCH_INTERVAL_MS = 1000;
-
-interface StatusOptions {
-  readonly json?: boolean;
-  readonly watch?: boolean;
-}
-
-async function showStatus(
-  ask: () => Promise<DaemonStatus>,
-  { json, watch }: StatusOptions,
-): Promise<void> {
-  const lines = async () => {
-    const status = await ask();
-    return json === true ? JSON.stringify(status, undefined, 2).split("\n") : formatStatus(status);
-  };
-  if (watch !== true) {
-    console.log((await lines()).join("\n"));
-    return;
-  }
-  const screen = await import("@cm4all/command/screen");
-  const { stdin: input, stdout: output } = process;
-  const fullScreen = output.isTTY && json !== true;
-  await screen.watch({ draw: lines, intervalMs: WATCH_INTERVAL_MS, fullScreen, input, output });
 }

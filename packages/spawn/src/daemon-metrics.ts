@@ -9,11 +9,17 @@ export const DAEMON_METRICS = {
     row: "main thread",
     text: "busy for {}",
   },
+  failedReloads: {
+    kind: "counter",
+    help: "How often the configuration could not be read again, and the old one stayed.",
+    row: "main thread",
+    text: "{} failed reloads",
+  },
 } as const satisfies Declarations;
 
 export type DaemonMetrics = Values<typeof DAEMON_METRICS>;
 
 /** Returns them. To be called on the main thread. */
-export function measureDaemon(): DaemonMetrics {
-  return { loopActiveSeconds: performance.eventLoopUtilization().active / 1000 };
+export function measureDaemon(failedReloads: number): DaemonMetrics {
+  return { loopActiveSeconds: performance.eventLoopUtilization().active / 1000, failedReloads };
 }

@@ -1,8 +1,9 @@
 /** The daemon's main thread: starts its parts, and ends them on a signal. */
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import type { Server } from "node:net";
 import {
   CommandFailure,
+  EX_CANTCREAT,
   EX_CONFIG,
   EX_NOPERM,
   EX_OSERR,
@@ -14,6 +15,7 @@ import {
   AF_UNIX,
   bindUnix,
   callEngine,
+  connectUnix,
   errorText,
   exitImmediately,
   Fd,
@@ -34,10 +36,16 @@ import {
 } from "@cm4all/linux";
 import { Lull } from "@cm4all/supervision";
 import { CgroupService } from "./cgroup-service.ts";
-import { type Config, keysForRestart, readConfig } from "./config.ts";
+import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
 import { listenForControl } from "./control.ts";
-import { answerRequest, type ControlRequest, type DaemonParts } from "./control-commands.ts";
+import {
+  answerRequest,
+  type ControlRequest,
+  type DaemonParts,
+  type ReloadResult,
+} from "./control-commands.ts";
 import { measureDaemon } from "./daemon-metrics.ts";
+import { findProblems } from "./health.ts";
 import { listenAgain } from "./listen-again.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
 import { LogOnce } from "./log-once.ts";
@@ -46,7 +54,7 @@ import { CATATONIT } from "./namespaces/names/init.ts";
 import { hasCapability, parseRights } from "./namespaces/requests/permission.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import { MetricsEndpoint } from "./prometheus/endpoint.ts";
-import type { DaemonStatus } from "./status.ts";
+import type { DaemonStatus, MeasuredStatus } from "./status.ts";
 import { passedDescriptors } from "./systemd/listen-fds.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
 import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
@@ -63,6 +71,9 @@ const LISTEN_BACKLOG = 4096;
  * given. Namespaces and records survive what is left undone.
  */
 const STOP_TIMEOUT_MS = 900;
+
+/** How long a reload waits to learn whether the script can be used. */
+const SCRIPT_LOAD_TIMEOUT_MS = 10_000;
 
 export interface DaemonOptions {
   readonly configFile: string | undefined;
@@ -152,14 +163,44 @@ function openListener(address: string): Fd {
   const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
   try {
     setIntOption(fd.number, SOL_SOCKET, SO_PASSCRED, 1);
-    bindUnix(fd.number, address);
+    bindOrReplace(fd, address);
     listen(fd.number, LISTEN_BACKLOG);
     return fd;
   } catch (error) {
     fd.close();
-    if (isErrno(error, "EADDRINUSE"))
+    if (error instanceof CommandFailure) throw error;
+    const reason = errorText(error);
+    throw new CommandFailure(`cannot listen at ${address}: ${reason}`, EX_CANTCREAT, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws CommandFailure if somebody listens there, or if it is no socket; SyscallError */
+function bindOrReplace(fd: Fd, address: string): void {
+  try {
+    bindUnix(fd.number, address);
+  } catch (error) {
+    if (!isErrno(error, "EADDRINUSE")) throw error;
+    const isPath = address.startsWith("/");
+    if (isPath && lstatSync(address, { throwIfNoEntry: false })?.isSocket() === false)
+      throw new CommandFailure(`${address} is there, and is no socket`, EX_CANTCREAT);
+    if (!isPath || !tryRemoveStale(address))
       throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
-    throw error;
+    bindUnix(fd.number, address);
+  }
+}
+
+/** Removes a socket that an earlier run has left. Returns false if somebody listens on it. */
+function tryRemoveStale(path: string): boolean {
+  using probe = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+  try {
+    connectUnix(probe.number, path);
+    return false;
+  } catch (error) {
+    if (!isErrno(error, "ECONNREFUSED")) return false;
+    unlinkSync(path);
+    return true;
   }
 }
 
@@ -205,6 +246,10 @@ class Daemon {
   readonly #stopping = new AbortController();
   readonly #metrics: MetricsEndpoint;
   #names = 0;
+  #failedReloads = 0;
+  /** Why the latest reload has failed. */
+  #reloadProblem: string | undefined;
+  #waitsForRestart: readonly string[] = [];
   #isStopping = false;
 
   /** Starts the thread of the namespace service; signals are caught from then on. */
@@ -300,7 +345,8 @@ class Daemon {
   #catchSignals(): void {
     for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const)
       process.on(signal, () => this.#stop(signal));
-    process.on("SIGHUP", () => void this.#reload());
+    // A mistake is logged.
+    process.on("SIGHUP", () => void this.#reload().catch(() => undefined));
   }
 
   #stop(signal: string): void {
@@ -320,23 +366,45 @@ class Daemon {
     }, STOP_TIMEOUT_MS + this.#stopGraceMs);
   }
 
-  async #reload(): Promise<void> {
+  /** Reads the configuration again. @throws CommandFailure (rejects) for a mistake, also in the script */
+  async #reload(): Promise<ReloadResult> {
     const usec = process.hrtime.bigint() / 1000n;
     this.#notifier?.trySend(["RELOADING=1", `MONOTONIC_USEC=${usec}`]);
     try {
-      const config = this.#options.override(readConfig(this.#options.configFile));
-      this.#namespaces.post("configure", policyOf(config));
-      if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
-      this.#cgroups?.reload(config.accounting);
-      this.#stopGraceMs = config.accounting.stopGraceMs;
-      const left = keysForRestart(this.#config, config);
-      const rest = left.length === 0 ? "" : `; only a restart applies ${left.join(", ")}`;
-      this.#log(LOG_NOTICE, `reloaded the configuration${rest}`);
+      this.#applyFile();
     } catch (error) {
-      const reason = errorText(error);
-      this.#log(LOG_ERR, `keeping the old configuration: ${reason}`);
+      this.#reloadProblem = errorText(error);
+      this.#failedReloads++;
+      this.#log(LOG_ERR, `keeping the old configuration: ${this.#reloadProblem}`);
+      throw error;
+    } finally {
+      await this.#notifier?.send(["READY=1"]);
     }
-    await this.#notifier?.send(["READY=1"]);
+    const problem = await this.#cgroups?.scriptProblem(SCRIPT_LOAD_TIMEOUT_MS);
+    // The sink has logged it.
+    if (problem !== undefined)
+      throw new CommandFailure(`the accounting script cannot be used: ${problem}`, EX_CONFIG);
+    return {
+      waitsForRestart: this.#waitsForRestart,
+      isScriptOutdated: this.#cgroups?.isScriptOutdated ?? false,
+    };
+  }
+
+  /** @throws CommandFailure for a mistake in the file */
+  #applyFile(): void {
+    const config = this.#options.override(readConfig(this.#options.configFile));
+    this.#namespaces.post("configure", policyOf(config));
+    if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
+    this.#cgroups?.reload(config.accounting);
+    this.#stopGraceMs = config.accounting.stopGraceMs;
+    this.#waitsForRestart = keysForRestart(this.#config, config);
+    this.#reloadProblem = undefined;
+    const left = [
+      ...this.#waitsForRestart,
+      ...(this.#cgroups?.isScriptOutdated === true ? ["the changed text of the script"] : []),
+    ];
+    const rest = left.length === 0 ? "" : `; only a restart applies ${left.join(", ")}`;
+    this.#log(LOG_NOTICE, `reloaded the configuration${rest}`);
   }
 
   #changed(names: number): void {
@@ -364,16 +432,29 @@ class Daemon {
       namespaces: this.#namespaces,
       accounting: this.#cgroups?.records,
       status: () => this.#status(),
+      reload: () => this.#reload(),
     };
   }
 
   async #status(): Promise<DaemonStatus> {
+    const measured = await this.#measure();
+    const problems = findProblems(measured);
+    return { state: problems.length === 0 ? "well" : "degraded", problems, ...measured };
+  }
+
+  async #measure(): Promise<MeasuredStatus> {
     return {
       version: __VERSION__,
       pid: process.pid,
       uptimeSeconds: process.uptime(),
       systemCalls: callEngine,
-      daemon: measureDaemon(),
+      configuration: {
+        file: this.#options.configFile ?? DEFAULT_CONFIG_FILE,
+        problem: this.#reloadProblem,
+        waitsForRestart: this.#waitsForRestart,
+      },
+      isReaping: this.#config.reaper.enabled,
+      daemon: measureDaemon(this.#failedReloads),
       namespace: await this.#namespaces.request("status"),
       ...(await this.#cgroups?.status()),
       metrics: this.#metrics.status,

@@ -29,11 +29,13 @@ export type Logger = (priority: Priority, text: string) => void;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
-/** One printable line. Pure. */
+/** One printable line: of tracebacks and the like, the lines stand behind each other. Pure. */
 export function printable(text: string): string {
-  return text.replace(CONTROL, (c) =>
-    c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
+  return text
+    .trimEnd()
+    .replace(/\s*\n\s*/g, " | ")
+    .replaceAll("\t", " ")
+    .replace(CONTROL, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 
 /**

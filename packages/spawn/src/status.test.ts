@@ -1,83 +1,30 @@
+import { wrapRows } from "@cm4all/command";
 import { describe, expect, it } from "vitest";
-import { ACCOUNTING_METRICS } from "./accounting/terms/metrics.ts";
-import { zeroCounts } from "./metrics/declaration.ts";
+import { sampleStatus as status } from "../test/support/status.ts";
 import { metricName } from "./metrics/metric-name.ts";
-import { NAMESPACE_METRICS } from "./namespaces/metrics.ts";
 import { Exposition } from "./prometheus/exposition.ts";
-import { REAPER_METRICS } from "./reaper/metrics.ts";
-import { type DaemonStatus, forEachMetric, formatStatus, PARTS } from "./status.ts";
+import {
+  type DaemonStatus,
+  forEachMetric,
+  formatHeadline,
+  PARTS,
+  formatStatus as rowsOf,
+} from "./status.ts";
 
-function status(): DaemonStatus {
-  return {
-    version: "1.2.3",
-    pid: 42,
-    uptimeSeconds: 5400,
-    systemCalls: "addon",
-    daemon: { loopActiveSeconds: 2.5 },
-    namespace: {
-      ...zeroCounts(NAMESPACE_METRICS),
-      names: 3,
-      leasedNames: 1,
-      namesOfOneUid: 2,
-      namesPerUidLimit: 9000,
-      kept: { ipc: 2, pid: 1, user: 0 },
-      openDescriptors: 3,
-      connections: 4,
-      requests: { answered: 4, failed: 8, malformed: 9, refused: 10 },
-      requestDurationSeconds: { bounds: [1], counts: [4, 0], sum: 0.002 },
-      requested: { ipc: 2, pid: 1, user: 0, lease: 1 },
-      endedNames: 5,
-      sparedNames: 6,
-      initDeaths: 7,
-    },
-    reaper: {
-      ...zeroCounts(REAPER_METRICS),
-      watchedCgroups: 12,
-      waitingCgroups: 2,
-      inotifyWatches: 26,
-      unwatchedDirectories: 0,
-      releasedCgroups: 100,
-      deletedCgroups: 97,
-      vanishedCgroups: 3,
-      lostVanishedCgroups: 2,
-      unseenCgroups: 4,
-      repopulatedCgroups: 5,
-      scopeCpuSeconds: { "/a.scope": 1.5, "/b.scope": 2 },
-      scopeMemoryPeakBytes: { "/a.scope": { bounds: [1], counts: [0, 2], sum: 2 ** 22 } },
-    },
-    accounting: {
-      ...zeroCounts(ACCOUNTING_METRICS),
-      script: "ready",
-      waitingCgroups: 2,
-      runningHandlers: 1,
-      accountedCgroups: 90,
-      failedHandlers: 4,
-      retriedHandlers: 3,
-      lostCgroups: 1,
-      supersededReports: 11,
-      handlerSeconds: 12,
-      parkedCgroups: 6,
-      begunCgroups: 1,
-      journal: "ready",
-      journalRecords: 9,
-      unreadableRecords: 1,
-      journalBytes: 2 ** 21,
-      journalLimitBytes: 2 ** 30,
-    },
-    journal: { path: "/var/lib/cm4all-spawn" },
-    metrics: { address: "[::1]:9469", isListening: true },
-  };
-}
+const formatStatus = (each: DaemonStatus) => wrapRows(rowsOf(each), undefined);
 
 describe("formatStatus", () => {
   it("shows what the daemon has", () => {
     expect(formatStatus(status())).toEqual([
       "daemon          cm4all-spawn 1.2.3, pid 42, up 1.5 h",
-      "system calls    through the addon",
-      "main thread     busy for 2.5 s",
-      "names           3, 1 leased, 2 of the uid with most, at most 9000 of one uid",
-      "namespaces      2 ipc, 1 pid, 0 user, 3 open",
-      "connections     4",
+      "accounting      script is ready, 2 waiting, the oldest for 12 s, 0 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
+      "handlers        succeed, 1 running, 1 begun, 0 cgroups fail, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports, 0 ends of the script host",
+      "journal         takes records, 9 records, 0 unreadable, 2.0 MiB of at most 1024.0 MiB",
+      "script          /etc/cm4all/spawn/accounting.lua",
+      "journal in      /var/lib/cm4all-spawn",
+      "names           3 of at most 10000, 1 leased, 2 of the uid with most, at most 9000 of one uid",
+      "namespaces      2 ipc, 1 pid, 0 user, at most 10000 user, 3 open",
+      "connections     4, 3 admitted of at most 4096, 2 of the uid with most, at most 1024 of one uid",
       "requests        4 answered, 8 failed, 9 malformed, 10 refused, 0.50 ms on average",
       "asked for       2 ipc, 1 pid, 0 user, 1 lease",
       "ended           5 names, 6 times spared because processes ran",
@@ -85,14 +32,14 @@ describe("formatStatus", () => {
       "service thread  0 s a turn, on average",
       "cgroups         12 watched, 2 wait for the journal",
       "reaped          100 measured, 97 deleted, 3 vanished, 2 of them lost, 4 gone unseen, 5 ran again",
-      "used            3.5 s of CPU time, 2.0 MiB of memory at most, on average",
+      "used            3.5 s of CPU time, 2.0 MiB of memory at most, on average, 1.0 MiB read, 2.0 MiB written",
+      "at limits       1 processes killed for want of memory, 5 forks refused",
       "watching        26 watches, 0 refused, 0 rescans, 0 changes missed",
       "reaper thread   0 s a turn, on average",
-      "accounting      script is ready, 2 waiting, 6 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
-      "handlers        1 running, 1 begun, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports",
-      "journal         takes records, 9 records, 1 unreadable, 2.0 MiB, of at most 1024.0 MiB",
-      "journal in      /var/lib/cm4all-spawn",
-      "metrics         at [::1]:9469",
+      "main thread     busy for 2.5 s, 1 failed reloads",
+      "system calls    through the addon",
+      "configuration   /etc/cm4all/spawn/spawn.toml",
+      "metrics         at [::1]:10469",
     ]);
   });
 
@@ -108,6 +55,30 @@ describe("formatStatus", () => {
     );
   });
 
+  it("says what waits for a restart, and what has failed last", () => {
+    const script = {
+      path: "/x.lua",
+      isOutdated: true,
+      lastFailure: { cgroup: "/job", message: "no route", failedMs: 0 },
+    };
+    const configuration = { file: "/x.toml", waitsForRestart: ["reaper.enabled"] };
+    const lines = formatStatus({ ...status(), script, configuration });
+    for (const line of [
+      "script          /x.lua (changed since it was loaded: a restart loads it)",
+      "failed last     1970-01-01T00:00:00Z /job: no route",
+      "configuration   /x.toml; only a restart applies reaper.enabled",
+    ])
+      expect(lines).toContain(line);
+  });
+
+  it("begins with what is wrong", () => {
+    expect(formatHeadline(status())).toBe("well");
+    const problems = ["one is parked", "another is, too"];
+    expect(formatHeadline({ ...status(), state: "degraded", problems })).toBe(
+      "degraded: one is parked; another is, too",
+    );
+  });
+
   it("says that no cgroups are reaped, or not at this moment", () => {
     const titles = (lines: string[]) => lines.filter((line) => line.startsWith("cgroups "));
     const { reaper: _, ...down } = status();
@@ -117,13 +88,13 @@ describe("formatStatus", () => {
   });
 
   it.each([
-    [{ isListening: false }, "not reachable at [::1]:9469: not listening yet"],
+    [{ isListening: false }, "not reachable at [::1]:10469: not listening yet"],
     [
       { isListening: false, problem: "listen EADDRINUSE" },
-      "not reachable at [::1]:9469: listen EADDRINUSE",
+      "not reachable at [::1]:10469: listen EADDRINUSE",
     ],
   ])("shows why metrics cannot be reached: %j", (state, text) => {
-    const lines = formatStatus({ ...status(), metrics: { address: "[::1]:9469", ...state } });
+    const lines = formatStatus({ ...status(), metrics: { address: "[::1]:10469", ...state } });
     expect(lines.at(-1)).toBe(`metrics         ${text}`);
   });
 });

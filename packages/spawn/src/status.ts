@@ -1,7 +1,7 @@
 /** What the daemon shows of itself, whoever asks. */
-import { alignColumns } from "@cm4all/command";
 import type { callEngine } from "@cm4all/linux";
 import type { JournalStatus } from "./accounting/journal/journal-store.ts";
+import type { ScriptStatus } from "./accounting/script/script-status.ts";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "./accounting/terms/metrics.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
 import type { Declaration, Declarations } from "./metrics/declaration.ts";
@@ -47,45 +47,95 @@ export interface MetricsStatus {
   readonly problem?: string | undefined;
 }
 
-/** As `cm4all-spawn status --json` prints it; cm4all-spawn(8) describes it. */
-export interface DaemonStatus {
+/** How the configuration stands to its file. */
+export interface ConfigurationStatus {
+  readonly file: string;
+  /** Why the latest reload has failed, so that an older one is in force. */
+  readonly problem?: string | undefined;
+  /** Keys that only a restart applies, and that have changed since the start. */
+  readonly waitsForRestart: readonly string[];
+}
+
+/** What the daemon's parts say of themselves. */
+export interface MeasuredStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
   /** How system calls are made; `ffi-rs` where there was no compiler, and slower. */
   readonly systemCalls: typeof callEngine;
+  readonly configuration: ConfigurationStatus;
+  /** Whether cgroups are to be reaped, as configured. */
+  readonly isReaping: boolean;
   readonly daemon: DaemonMetrics;
   readonly namespace: NamespaceMetrics;
   /** Undefined while its thread does not run. */
   readonly reaper?: ReaperMetrics | undefined;
-  /** Undefined if the configuration says that no cgroups are reaped. */
+  /** Undefined if no cgroups are reaped. */
   readonly accounting?: AccountingMetrics | undefined;
   /** Where records of cgroups wait; undefined as `accounting`. */
   readonly journal?: JournalStatus | undefined;
+  /** Undefined as `accounting`. */
+  readonly script?: ScriptStatus | undefined;
   /** Undefined if the configuration says that there are none. */
   readonly metrics?: MetricsStatus | undefined;
 }
 
-/** The status for people. Pure. */
-export function formatStatus(status: DaemonStatus): string[] {
-  const { version, pid, uptimeSeconds, systemCalls, reaper, accounting, journal, metrics } = status;
+/** As `cm4all-spawn status --json` prints it; schema/status.schema.json describes it. */
+export interface DaemonStatus extends MeasuredStatus {
+  readonly state: "well" | "degraded";
+  /** What is to be looked at, the worst first. */
+  readonly problems: readonly string[];
+}
+
+/** The status for people, from the headline on: what asks for something first. Pure. */
+export function formatStatus(status: DaemonStatus): Row[] {
+  const { version, pid, uptimeSeconds, systemCalls, accounting, journal, script } = status;
   const uptime = formatDuration(uptimeSeconds);
   const rows: Row[] = [["daemon", `cm4all-spawn ${version}, pid ${pid}, up ${uptime}`]];
-  rows.push(["system calls", `through ${systemCalls === "addon" ? "the addon" : "ffi-rs"}`]);
-  rows.push(...formatMetrics(PARTS.daemon, status.daemon));
+  if (accounting !== undefined) rows.push(...formatMetrics(PARTS.accounting, accounting));
+  if (script !== undefined) rows.push(...formatScript(script));
+  if (journal !== undefined) rows.push(["journal in", formatJournal(journal)]);
   rows.push(...formatMetrics(PARTS.namespace, status.namespace));
   if (accounting === undefined) rows.push(["cgroups", "not reaped"]);
-  else if (reaper === undefined) rows.push(["cgroups", "the reaper does not run"]);
-  else rows.push(...formatMetrics(PARTS.reaper, reaper));
-  if (accounting !== undefined) rows.push(...formatMetrics(PARTS.accounting, accounting));
-  if (journal !== undefined) rows.push(["journal in", formatJournal(journal)]);
-  if (metrics !== undefined) rows.push(["metrics", formatEndpoint(metrics)]);
-  return alignColumns(rows);
+  else if (status.reaper === undefined) rows.push(["cgroups", "the reaper does not run"]);
+  else rows.push(...formatMetrics(PARTS.reaper, status.reaper));
+  rows.push(...formatMetrics(PARTS.daemon, status.daemon));
+  rows.push(["system calls", `through ${systemCalls === "addon" ? "the addon" : "ffi-rs"}`]);
+  rows.push(["configuration", formatConfiguration(status.configuration)]);
+  if (status.metrics !== undefined) rows.push(["metrics", formatEndpoint(status.metrics)]);
+  return rows;
+}
+
+/** One line that says whether all is well, and what is not. Pure. */
+export function formatHeadline({ state, problems }: DaemonStatus): string {
+  return state === "well" ? "well" : `degraded: ${problems.join("; ")}`;
+}
+
+function formatScript({ path, problem, isOutdated, lastFailure }: ScriptStatus): Row[] {
+  const text = path ?? "none";
+  const outdated = isOutdated ? " (changed since it was loaded: a restart loads it)" : "";
+  const rows: Row[] = [["script", problem === undefined ? text + outdated : `${text}: ${problem}`]];
+  if (lastFailure !== undefined) {
+    const { cgroup, message, failedMs } = lastFailure;
+    rows.push(["failed last", `${formatTime(failedMs)} ${cgroup}: ${message}`]);
+  }
+  return rows;
+}
+
+/** UTC, to the second. */
+function formatTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }
 
 function formatJournal({ path, forgetful, problem }: JournalStatus): string {
   const place = forgetful === undefined ? path : `${path} (${forgetful}: may be lost at a restart)`;
   return problem === undefined ? place : `${place}: ${problem}`;
+}
+
+function formatConfiguration({ file, problem, waitsForRestart }: ConfigurationStatus): string {
+  if (problem !== undefined) return `an older one than ${file}: ${problem}`;
+  if (waitsForRestart.length === 0) return file;
+  return `${file}; only a restart applies ${waitsForRestart.join(", ")}`;
 }
 
 function formatEndpoint({ address, isListening, problem }: MetricsStatus): string {

@@ -46,7 +46,7 @@ describe("the bundle, alone in an empty directory", () => {
   });
 
   it("says that nobody listens", () => {
-    const { stderr, status } = run(["--control", "/nonexistent/socket", "status"]);
+    const { stderr, status } = run(["--control", "/nonexistent/socket", "list"]);
     expect(status).toBe(69);
     expect(stderr).toMatch(/^cm4all-spawn: the daemon is not running .*\n$/);
   });

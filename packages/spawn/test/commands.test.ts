@@ -96,16 +96,16 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
   it("lua tells what fails, with the traceback", () => {
     writeFileSync(script(), "function cgroup_released(c)\n  error('boom')\nend");
     const { status, stderr } = run("lua", script(), "--cgroup", "a/job");
-    expect(status).toBe(70);
+    expect(status).toBe(65);
     expect(stderr).toContain("script.lua:2: boom\nstack traceback:");
   });
 
   it.each([
-    [["measure", "/nonexistent"], 66, "ENOENT"],
+    [["measure", "/nonexistent"], 66, "there is no cgroup /nonexistent below"],
     [["measure", "../.."], 66, "is not below"],
     [["lua", "x.lua"], 64, "give either --cgroup or --recorded"],
     [["lua", "x.lua", "--recorded", "/nonexistent"], 65, "ENOENT"],
-    [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 70, "/nonexistent.lua"],
+    [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 65, "/nonexistent.lua"],
   ])("%j ends with %d", (args, status, text) => {
     const result = run(...args);
     expect(result.status).toBe(status);

@@ -75,14 +75,14 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)("no addr
   it("because no interface has it", async () => {
     daemon = await TestDaemon.start({
       address: join(directory, "namespaces.sock"),
-      config: configuration("192.0.2.1:9469"),
+      config: configuration("192.0.2.1:10469"),
       // An address of its own has the kernel check those that are bound.
       wrapper: ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"],
     });
-    await expectWaiting("192.0.2.1:9469", /EADDRNOTAVAIL/);
+    await expectWaiting("192.0.2.1:10469", /EADDRNOTAVAIL/);
     const inside = ["nsenter", `--target=${daemon.pid}`, "--net"];
     execFileSync("nsenter", [...inside.slice(1), "ip", "addr", "add", "192.0.2.1/32", "dev", "lo"]);
-    await expectServed("192.0.2.1:9469", { host: "192.0.2.1", port: 9469 }, inside);
+    await expectServed("192.0.2.1:10469", { host: "192.0.2.1", port: 10469 }, inside);
   });
 
   it("because its directory is missing", async () => {

@@ -10,7 +10,7 @@ import { BEHAVIOURS, type Behaviour, Crowd, type StreamAddress, scrape } from ".
 import { TestDaemon, until } from "./support/daemon.ts";
 import { as } from "./support/peer.ts";
 
-const PORT = { host: "127.0.0.1", port: 9469 } as const;
+const PORT = { host: "127.0.0.1", port: 10469 } as const;
 const CROWD = 2000;
 
 /** Room for all that the daemon allows, not for a crowd. */
@@ -64,7 +64,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
   }
 
   it.each(behaviours)("at the port that %s", async (behaviour) => {
-    await start("127.0.0.1:9469");
+    await start("127.0.0.1:10469");
     const options = { address: PORT, behaviour, count: CROWD, comesBack: true };
     crowd = await Crowd.start({ ...options, wrapper: stranger() });
     await expectService(PORT);
@@ -78,14 +78,14 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
   });
 
   it.each(behaviours)("at the control socket that %s", async (behaviour) => {
-    await start("127.0.0.1:9469");
+    await start("127.0.0.1:10469");
     const address = { path: daemon.controlSocket };
     crowd = await Crowd.start({ address, behaviour, count: CROWD, comesBack: true });
     await expectService(PORT);
   });
 
   it.each(["metrics", "control"])("at %s has its time, then it is thrown out", async (which) => {
-    await start("127.0.0.1:9469");
+    await start("127.0.0.1:10469");
     const address = which === "metrics" ? PORT : { path: daemon.controlSocket };
     const before = await daemon.restingDescriptorCount();
     for (const behaviour of behaviours) {
@@ -99,7 +99,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
   });
 
   it("at the control socket answers who has shut their side", async () => {
-    await start("127.0.0.1:9469");
+    await start("127.0.0.1:10469");
     const socket = connect({ path: daemon.controlSocket, allowHalfOpen: true });
     socket.end('{"command":"status"}\n');
     expect(JSON.parse(await text(socket))).toMatchObject({ pid: daemon.pid });

@@ -24,7 +24,7 @@ export const reload: Case = {
       const check = attempt("cm4all-spawn --check-config");
       assert.notEqual(check.status, 0);
       assert.match(check.stderr, /spawn\.toml:2/);
-      attempt(`systemctl reload ${SERVICE}`);
+      assert.notEqual(attempt(`systemctl reload ${SERVICE}`).status, 0);
       await waitFor("the journal names the line", 5000 * slowness, () =>
         journal(SERVICE, cursor).includes("spawn.toml:2"),
       );

@@ -7,16 +7,17 @@ import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
-import { AccountingQueue } from "./handlers/queue.ts";
+import { AccountingQueue, type HandlerFailure } from "./handlers/queue.ts";
 import { Intake } from "./intake/intake.ts";
 import { findByIds } from "./journal/journal-lookup.ts";
 import { type JournalStatus, JournalStore, type OpenJournalAt } from "./journal/journal-store.ts";
+import { OldestWaiting } from "./journal/oldest-waiting.ts";
 import { INTERRUPTED, recover } from "./journal/recovery.ts";
 import { UnreadableRecords } from "./journal/unreadable.ts";
 import { RecordWindow } from "./journal/window.ts";
 import type { AccountingSink, SinkState } from "./script/sink.ts";
 import { bootTimeMs } from "./terms/boot.ts";
-import type { AccountingMetrics } from "./terms/metrics.ts";
+import type { QueueMetrics } from "./terms/metrics.ts";
 import type { AccountingRecords } from "./terms/records.ts";
 import { DaemonRecords } from "./view/daemon-records.ts";
 
@@ -39,6 +40,7 @@ export class Accounting {
   readonly #window: RecordWindow;
   readonly #queue: AccountingQueue;
   readonly #records: DaemonRecords;
+  readonly #oldestWaiting = new OldestWaiting();
   /** Takes the releases of the reaper's threads. */
   readonly intake: Intake;
   #config: AccountingConfig;
@@ -73,7 +75,11 @@ export class Accounting {
       { sink, window: this.#window, journal: this.#store, isKept, log, nowMs: bootTimeMs },
       config.policy,
     );
-    this.#records = new DaemonRecords({ ...parts, queue: this.#queue });
+    const rewind = (number: number) => {
+      this.#window.rewind(number);
+      this.#oldestWaiting.rewind(number);
+    };
+    this.#records = new DaemonRecords({ ...parts, window: { rewind }, queue: this.#queue });
     const find = async (ids: ReadonlySet<string>) => findByIds(await this.#recovered, ids);
     this.intake = new Intake({ ...parts, queue: this.#queue, find });
     this.#recovered = this.#recover();
@@ -90,10 +96,25 @@ export class Accounting {
     return this.#store.status;
   }
 
-  get metrics(): AccountingMetrics {
+  /** The latest failure of a handler; undefined before the first. */
+  get lastFailure(): HandlerFailure | undefined {
+    return this.#queue.lastFailure;
+  }
+
+  /**
+   * When the oldest of what waits was measured, milliseconds since 1970; undefined if nothing
+   * waits, and while that cannot be read.
+   */
+  oldestWaitingMs(): Promise<number | undefined> {
+    return this.#oldestWaiting.measuredMs(this.#store.journal);
+  }
+
+  get metrics(): QueueMetrics {
     const { counts } = this.#queue;
     return {
       script: this.#sink.state,
+      handlers: this.#queue.isFailing ? "failing" : "succeeding",
+      failingCgroups: this.#queue.failingCgroups,
       runningHandlers: this.#queue.runningHandlers,
       interimReports: this.#queue.interimReports,
       ...this.#store.gauges,

@@ -17,7 +17,9 @@ export function formatMetrics(
     texts.push(declaration.text.replace("{}", () => formatValue(declaration, values[key])));
     rows.set(declaration.row, texts);
   }
-  return [...rows].map(([title, texts]) => [title, texts.join(", ")]);
+  // A bound belongs to the number before it.
+  const join = (all: string, text: string) => `${all}${text.startsWith("of ") ? " " : ", "}${text}`;
+  return [...rows].map(([title, texts]) => [title, texts.reduce(join)]);
 }
 
 /** The mean of a histogram, the total if the label's values are not known beforehand. */

@@ -2,6 +2,7 @@
 import type { LogLine } from "../log.ts";
 import type { Dialogue } from "../thread/dialogue.ts";
 import type { NamespaceMetrics } from "./metrics.ts";
+import type { NameStatus } from "./names/name-status.ts";
 import type { Policy } from "./policy.ts";
 
 /** What the thread starts with. */
@@ -25,8 +26,15 @@ export interface NamespaceDialogue extends Dialogue {
     /** Answers when the thread has come round its loop. */
     ping(): void;
     status(): NamespaceMetrics;
-    /** Ends all names, or only those that are not leased and in which nothing runs. */
-    purge(onlyIdle: boolean): PurgeResult;
+    /** Returns up to `limit` names that come behind `after` in the order of their bytes. */
+    names(after: string, limit: number): NameStatus[];
+    /** Returns undefined if there is no such name. */
+    name(name: string): NameStatus | undefined;
+    /**
+     * Ends names, or of these only those that are not leased and in which nothing runs.
+     * @param names those that are meant; undefined for all
+     */
+    purge(onlyIdle: boolean, names: readonly string[] | undefined): PurgeResult;
   };
   readonly commands: {
     configure(policy: Policy): void;

@@ -12,6 +12,12 @@ export const NAMESPACE_METRICS = {
     row: "names",
     text: "{}",
   },
+  namesLimit: {
+    kind: "gauge",
+    help: "Names that there may be, as configured (max_names).",
+    row: "names",
+    text: "of at most {}",
+  },
   leasedNames: {
     kind: "gauge",
     help: "Names with an open lease.",
@@ -38,6 +44,12 @@ export const NAMESPACE_METRICS = {
     row: "namespaces",
     text: "{}",
   },
+  userNamespacesLimit: {
+    kind: "gauge",
+    help: "User namespaces that all names may have together, as configured (max_user_namespaces).",
+    row: "namespaces",
+    text: "at most {} user",
+  },
   openDescriptors: {
     kind: "gauge",
     help: "Namespaces that are held open, so that the next request for them is answered faster.",
@@ -49,6 +61,30 @@ export const NAMESPACE_METRICS = {
     help: "Clients that are connected.",
     row: "connections",
     text: "{}",
+  },
+  admittedConnections: {
+    kind: "gauge",
+    help: "Of these, the clients that may ask, as far as has been looked at; the limits are about them.",
+    row: "connections",
+    text: "{} admitted",
+  },
+  connectionsLimit: {
+    kind: "gauge",
+    help: "Clients that may ask that may be connected, as configured (max_connections).",
+    row: "connections",
+    text: "of at most {}",
+  },
+  connectionsOfOneUid: {
+    kind: "gauge",
+    help: "Of the clients that may ask, those of the uid that has most of them.",
+    row: "connections",
+    text: "{} of the uid with most",
+  },
+  connectionsPerUidLimit: {
+    kind: "gauge",
+    help: "Clients that may ask of one uid that may be connected, as configured (max_connections_per_uid).",
+    row: "connections",
+    text: "at most {} of one uid",
   },
   requests: {
     kind: "counter",

@@ -19,6 +19,7 @@ import {
 } from "./metrics.ts";
 import { DescriptorCache } from "./names/descriptor-cache.ts";
 import { InitStarter, makeChildrenPowerless } from "./names/init.ts";
+import { findName, listNames } from "./names/name-status.ts";
 import type { KeptNamespace } from "./names/namespace-set.ts";
 import { Registry } from "./names/registry.ts";
 import { restore } from "./names/restore.ts";
@@ -153,8 +154,10 @@ class NamespaceService {
       },
       ping: () => undefined,
       status: () => this.#status(),
-      purge: (onlyIdle) => (answer) =>
-        this.#purge(onlyIdle, (ended) => answer({ ended, left: this.#registry.size })),
+      names: (after, limit) => listNames(this.#registry, after, limit),
+      name: (name) => findName(this.#registry, name),
+      purge: (onlyIdle, names) => (answer) =>
+        this.#purge(onlyIdle, names, (ended) => answer({ ended, left: this.#registry.size })),
     },
     commands: {
       configure: (policy) => this.#configure(policy),
@@ -168,9 +171,14 @@ class NamespaceService {
     this.#expiry.configure(policy.lifetimeMs);
   }
 
-  #purge(onlyIdle: boolean, done: (ended: number) => void): void {
-    if (onlyIdle) this.#ender.endIdle(monotonicMs(), done);
-    else this.#ender.endAll(done);
+  #purge(
+    onlyIdle: boolean,
+    names: readonly string[] | undefined,
+    done: (ended: number) => void,
+  ): void {
+    const meant = names === undefined ? undefined : new Set(names);
+    if (onlyIdle) this.#ender.endIdle(monotonicMs(), done, meant);
+    else this.#ender.endAll(done, meant);
   }
 
   /**
@@ -209,6 +217,7 @@ class NamespaceService {
 
   #gauges(): NamespaceGauges {
     const kept = forEachKind(() => 0);
+    const { quotas } = this.#registry;
     let leasedNames = 0;
     for (const set of this.#registry.sets()) {
       for (const kind of set.kinds()) kept[kind]++;
@@ -217,11 +226,17 @@ class NamespaceService {
     return {
       names: this.#registry.size,
       namesOfOneUid: this.#registry.mostOfOneUid,
-      namesPerUidLimit: this.#registry.quotas.namesPerUid,
+      namesPerUidLimit: quotas.namesPerUid,
+      namesLimit: quotas.names,
+      userNamespacesLimit: quotas.userNamespaces,
       leasedNames,
       kept,
       openDescriptors: this.#descriptors.size,
       connections: this.#clients.size,
+      admittedConnections: this.#clients.admitted,
+      connectionsLimit: quotas.connections,
+      connectionsOfOneUid: this.#clients.admittedOfOneUid,
+      connectionsPerUidLimit: quotas.connectionsPerUid,
     };
   }
 }

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { sampleStatus } from "../../test/support/status.ts";
 import { zeroCounts } from "../metrics/declaration.ts";
 import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
+import type { DaemonStatus } from "../status.ts";
 import { Exposition } from "./exposition.ts";
 
 const reaper: ReaperMetrics = {
@@ -15,6 +16,10 @@ const reaper: ReaperMetrics = {
   scopeMemoryPeakBytes: { "/a.scope": { bounds: [10, 20], counts: [1, 2, 3], sum: 100 } },
 };
 
+function status(more: Partial<DaemonStatus>): DaemonStatus {
+  return { ...sampleStatus(), reaper: undefined, ...more };
+}
+
 /** The series of the reaper, without those of its turns. */
 const reaperSeries = (text: string) =>
   text
@@ -22,7 +27,7 @@ const reaperSeries = (text: string) =>
     .filter((line) => line.startsWith("cm4all_spawn_reaper_") && !line.includes("_turn_"));
 
 it("shows what is at the moment, and nothing of a part that does not run", async () => {
-  let current = sampleStatus({ reaper });
+  let current = status({ reaper });
   const exposition = new Exposition(async () => current);
   const { contentType, text } = await exposition.render();
   expect(contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
@@ -48,7 +53,7 @@ it("shows what is at the moment, and nothing of a part that does not run", async
   ]);
   // Looking changes nothing.
   expect(reaperSeries((await exposition.render()).text)).toEqual(reaperSeries(text));
-  current = sampleStatus({});
+  current = status({});
   expect(reaperSeries((await exposition.render()).text)).toEqual([]);
 });
 
@@ -56,7 +61,7 @@ it("asks once for all who ask at the same time", async () => {
   let asked = 0;
   const exposition = new Exposition(async () => {
     asked++;
-    return sampleStatus({});
+    return status({});
   });
   await Promise.all([exposition.render(), exposition.render()]);
   expect(asked).toBe(1);

@@ -38,6 +38,22 @@ describe("countUsage", () => {
     expect(peaks?.counts[0]).toBe(2);
   });
 
+  it("counts bytes, kills and refused forks of what the kernel has figures for", () => {
+    const counts = zeroCounts(REAPER_METRICS);
+    const figures = { ioReadBytes: 5, memoryEventsOomKill: 2, pidsEventsMax: 7 };
+    countUsage(counts, job, { ...usage(0), ...figures }, undefined);
+    const more = { ioReadBytes: 9, memoryEventsOomKill: 3, pidsEventsMax: 7 };
+    countUsage(counts, job, { ...usage(0), ...more }, { ...usage(0), ...figures });
+    expect(counts).toMatchObject({
+      scopeReadBytes: { "/a.scope": 9 },
+      scopeWrittenBytes: {},
+      scopeOomKills: { "/a.scope": 3 },
+      scopeRefusedForks: { "/a.scope": 7 },
+    });
+    forgetScope(counts, scope);
+    expect(counts.scopeOomKills).toEqual({ "(gone)": 3 });
+  });
+
   it("does not take a figure that is missing for 0", () => {
     const counts = zeroCounts(REAPER_METRICS);
     countUsage(counts, job, usage(7e6), undefined);

@@ -1,5 +1,5 @@
 /** Sums over all that has run in each scope. */
-import type { CgroupSnapshot } from "@cm4all/cgroup";
+import type { CgroupSnapshot, CgroupUsage } from "@cm4all/cgroup";
 import { textOf } from "@cm4all/linux";
 import { addHistogram, emptyHistogram, observe } from "../metrics/histogram.ts";
 import { REAPER_METRICS, type ReaperCounts } from "./metrics.ts";
@@ -9,38 +9,57 @@ import type { TreeNode } from "./tree-node.ts";
 /** Stands for all scopes that are gone: a glob can match ever new ones. */
 export const GONE_SCOPES = "(gone)";
 
+/** The sums, and the figure of a cgroup that each is of; undefined where the kernel has none. */
+const SUMS = {
+  scopeCpuSeconds: ({ cpuTotalUsec = 0 }) => cpuTotalUsec / 1e6,
+  scopeReadBytes: ({ ioReadBytes }) => ioReadBytes,
+  scopeWrittenBytes: ({ ioWriteBytes }) => ioWriteBytes,
+  scopeOomKills: ({ memoryEventsOomKill }) => memoryEventsOomKill,
+  scopeRefusedForks: ({ pidsEventsMax }) => pidsEventsMax,
+} as const satisfies { readonly [key: string]: (usage: CgroupUsage) => number | undefined };
+
+type SumKey = keyof typeof SUMS;
+
+const SUM_KEYS = Object.keys(SUMS) as SumKey[];
+
+/** What is counted by scope. */
+export type ScopeCounts = Pick<ReaperCounts, SumKey | "scopeMemoryPeakBytes">;
+
 /**
  * Counts what a cgroup has used since it was counted before, and its peak of memory once a
  * report. Only those directly below a scope count: the kernel's figures include everything
  * deeper.
  */
 export function countUsage(
-  { scopeCpuSeconds, scopeMemoryPeakBytes }: ScopeCounts,
+  counts: ScopeCounts,
   { parent }: TreeNode<Place>,
   now: CgroupSnapshot,
   before: CgroupSnapshot | undefined,
 ): void {
   if (parent?.place.kind !== "scope") return;
   const scope = textOf(parent.path);
-  const usec = (now.cpuTotalUsec ?? 0) - (before?.cpuTotalUsec ?? 0);
-  scopeCpuSeconds[scope] = (scopeCpuSeconds[scope] ?? 0) + usec / 1e6;
+  for (const key of SUM_KEYS) {
+    const figure = SUMS[key](now);
+    if (figure !== undefined)
+      add(counts[key], scope, figure - (before === undefined ? 0 : (SUMS[key](before) ?? 0)));
+  }
   // Undefined without the memory controller.
   if (now.memoryPeakBytes === undefined || now.report === before?.report) return;
+  const { scopeMemoryPeakBytes } = counts;
   scopeMemoryPeakBytes[scope] ??= emptyHistogram(REAPER_METRICS.scopeMemoryPeakBytes.bounds);
   observe(scopeMemoryPeakBytes[scope], now.memoryPeakBytes);
 }
 
 /** Forgets a scope that is gone; the sums over all scopes stay. */
-export function forgetScope(
-  { scopeCpuSeconds, scopeMemoryPeakBytes }: ScopeCounts,
-  { path }: TreeNode<Place>,
-): void {
+export function forgetScope(counts: ScopeCounts, { path }: TreeNode<Place>): void {
   const scope = textOf(path);
-  const seconds = scopeCpuSeconds[scope];
-  if (seconds !== undefined) {
-    scopeCpuSeconds[GONE_SCOPES] = (scopeCpuSeconds[GONE_SCOPES] ?? 0) + seconds;
-    delete scopeCpuSeconds[scope];
+  for (const key of SUM_KEYS) {
+    const sum = counts[key][scope];
+    if (sum === undefined) continue;
+    add(counts[key], GONE_SCOPES, sum);
+    delete counts[key][scope];
   }
+  const { scopeMemoryPeakBytes } = counts;
   const peaks = scopeMemoryPeakBytes[scope];
   if (peaks === undefined) return;
   scopeMemoryPeakBytes[GONE_SCOPES] ??= emptyHistogram(REAPER_METRICS.scopeMemoryPeakBytes.bounds);
@@ -48,4 +67,6 @@ export function forgetScope(
   delete scopeMemoryPeakBytes[scope];
 }
 
-export type ScopeCounts = Pick<ReaperCounts, "scopeCpuSeconds" | "scopeMemoryPeakBytes">;
+function add(sums: Record<string, number>, scope: string, amount: number): void {
+  sums[scope] = (sums[scope] ?? 0) + amount;
+}

@@ -86,9 +86,14 @@ ${this.reaperConfig}
 [accounting]\n${accounting}`;
   }
 
+  /** Changes that whole section of the configuration. */
+  configure(accounting: string): void {
+    writeFileSync(this.daemon.configFile, this.#config(accounting));
+  }
+
   /** Changes that whole section of the configuration, and has the daemon read it. */
   reload(accounting: string): void {
-    writeFileSync(this.daemon.configFile, this.#config(accounting));
+    this.configure(accounting);
     kill(this.daemon.pid, "SIGHUP");
   }
 
@@ -114,9 +119,10 @@ ${this.reaperConfig}
 
   async reaping(): Promise<CgroupMetrics> {
     const status = (await this.daemon.control({ command: "status" })) as DaemonStatus;
-    const { reaper, accounting, journal } = status;
-    if (accounting === undefined || journal === undefined) throw new Error("no cgroups are reaped");
-    return { reaper, accounting, journal };
+    const { reaper, accounting, journal, script } = status;
+    if (accounting === undefined || journal === undefined || script === undefined)
+      throw new Error("no cgroups are reaped");
+    return { reaper, accounting, journal, script };
   }
 
   async accounting(): Promise<CgroupMetrics["accounting"]> {

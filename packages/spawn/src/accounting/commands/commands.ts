@@ -1,5 +1,5 @@
 /** Commands for people who write scripts: they need no running daemon. */
-import { realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import {
   type CgroupRecord,
@@ -8,7 +8,7 @@ import {
   tryFindCgroup2,
   tryParseRecord,
 } from "@cm4all/cgroup";
-import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT, EX_SOFTWARE } from "@cm4all/command";
+import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT } from "@cm4all/command";
 import { readRegularFile } from "@cm4all/command/regular-file";
 import { type ByteString, bytesOfText, errorText, statusOf, textOf } from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
@@ -16,7 +16,13 @@ import type { Config } from "../../config.ts";
 import { CgroupFiles } from "../../reaper/cgroup-files.ts";
 import { OpenRoot } from "../../reaper/open-root.ts";
 import { formatReport } from "../../reaper/report.ts";
-import { type ChosenScript, chooseScript, hostOptions, userWarning } from "../script/script.ts";
+import {
+  type ChosenScript,
+  chooseScript,
+  explainUnusable,
+  hostOptions,
+  userWarning,
+} from "../script/script.ts";
 
 function cgroupRoot({ reaper }: Config): ByteString {
   const root = reaper.cgroupRoot ?? tryFindCgroup2();
@@ -38,7 +44,9 @@ export async function checkAccounting(config: Config): Promise<void> {
   const result = await checkScript(hostOptions(config.accounting, path));
   if (!result.usable)
     throw new CommandFailure(
-      [result.message, result.traceback].filter(Boolean).join("\n"),
+      [explainUnusable(result.message, config.accounting), result.traceback]
+        .filter(Boolean)
+        .join("\n"),
       EX_CONFIG,
     );
   console.log(result.warning ?? `${path}: no mistakes found`);
@@ -63,9 +71,10 @@ export function measureCgroup(
 ): { record: CgroupRecord; report: string | undefined } {
   const rootPath = cgroupRoot(config);
   const mountPoint = textOf(rootPath);
-  const full = realpath(
-    path.startsWith(`${mountPoint}/`) ? path : resolve(`${mountPoint}/${path}`),
-  );
+  const given = path.startsWith(`${mountPoint}/`) ? path : resolve(`${mountPoint}/${path}`);
+  if (!existsSync(given))
+    throw new CommandFailure(`there is no cgroup ${path} below ${mountPoint}`, EX_NOINPUT);
+  const full = realpath(given);
   if (!full.startsWith(`${realpath(mountPoint)}/`))
     throw new CommandFailure(`${path} is not below ${mountPoint}`, EX_NOINPUT);
   const below = bytesOfText(full.slice(realpath(mountPoint).length));
@@ -124,13 +133,7 @@ export async function runScript(
   script: string,
   record: CgroupRecord,
 ): Promise<void> {
-  const host = new ScriptHost({
-    ...hostOptions(config.accounting, resolve(script)),
-    // It is this person's script, and prints to this person's terminal.
-    uid: undefined,
-    gid: undefined,
-    env: undefined,
-  });
+  const host = new ScriptHost(hostOptions(config.accounting, resolve(script)));
   host.on("notice", (text) => console.error(text));
   host.on("scriptError", (source, message) => console.error(`${source}: ${message}`));
   try {
@@ -139,7 +142,9 @@ export async function runScript(
         if (warning !== undefined) console.error(warning);
         ready();
       });
-      host.once("unusable", (message, traceback) => fail(failure(message, traceback)));
+      host.once("unusable", (message, traceback) =>
+        fail(failure(explainUnusable(message, config.accounting), traceback)),
+      );
       host.once("ended", (reason) => fail(failure(`the script host ended: ${reason}`)));
       host.start();
     });
@@ -155,5 +160,5 @@ export async function runScript(
 }
 
 function failure(message: string, traceback?: string): CommandFailure {
-  return new CommandFailure([message, traceback].filter(Boolean).join("\n"), EX_SOFTWARE);
+  return new CommandFailure([message, traceback].filter(Boolean).join("\n"), EX_DATAERR);
 }

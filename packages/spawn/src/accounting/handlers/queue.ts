@@ -35,6 +35,14 @@ export interface RecordStates {
   begin(numbers: readonly number[]): Promise<void>;
 }
 
+export interface HandlerFailure {
+  /** As the log calls it. */
+  readonly cgroup: string;
+  readonly message: string;
+  /** Milliseconds since 1970. */
+  readonly failedMs: number;
+}
+
 export interface QueueParts {
   readonly sink: AccountingSink;
   readonly window: Pick<RecordWindow, "read" | "readAgain">;
@@ -78,6 +86,8 @@ export class AccountingQueue {
   /** The one that has failed last since the last success. */
   #lastFailed: Entry | undefined;
   #loggedError: string | undefined;
+  /** The latest failure of a handler; undefined before the first. */
+  lastFailure: HandlerFailure | undefined;
   #drained: (() => void) | undefined;
   #isDraining = false;
   readonly counts = {
@@ -99,6 +109,16 @@ export class AccountingQueue {
       onEnded: () => this.#pump(),
     });
     parts.sink.onStateChange(() => this.#pump());
+  }
+
+  /** Whether no handler succeeds, so that one at a time is tried. */
+  get isFailing(): boolean {
+    return this.#outage.isOn;
+  }
+
+  /** How many cgroups have handlers that fail while those of others succeed. */
+  get failingCgroups(): number {
+    return this.#failing.size;
   }
 
   get runningHandlers(): number {
@@ -419,6 +439,7 @@ export class AccountingQueue {
   #noteFailure(group: readonly Entry[], outcome: Exclude<Outcome, { type: "done" }>): void {
     this.counts.failedHandlers++;
     const { message } = outcome;
+    this.lastFailure = { cgroup: nameOf(group), message, failedMs: Date.now() };
     const traceback = outcome.type === "failed" ? outcome.traceback : undefined;
     const isKnown = group.every(({ lastError }) => lastError === message);
     if (!isKnown && message !== this.#loggedError)

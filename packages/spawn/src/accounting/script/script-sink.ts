@@ -9,6 +9,7 @@
  *   have taken effect. Of many changes the last one counts: there are never more than four
  *   processes, and one in the end.
  */
+import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
@@ -21,7 +22,13 @@ import {
 } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log.ts";
-import { type ChosenScript, chooseScript, hostOptions, userWarning } from "./script.ts";
+import {
+  type ChosenScript,
+  chooseScript,
+  explainUnusable,
+  hostOptions,
+  userWarning,
+} from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 
 const NO_HANDLERS: Handlers = { released: "none", running: "none", bearsRepetition: false };
@@ -31,6 +38,7 @@ const MAX_RETIRED = 2;
 export class ScriptSink implements AccountingSink {
   readonly #log: Logger;
   readonly #listeners: (() => void)[] = [];
+  readonly #settled: (() => void)[] = [];
   /** The host in charge. */
   #host: ScriptHost | undefined;
   /** Takes over when it is known whether its script can be used. */
@@ -39,6 +47,13 @@ export class ScriptSink implements AccountingSink {
   readonly #retired = new Set<ScriptHost>();
   /** The state while no host is in charge. */
   #withoutHost: SinkState = "starting";
+  #problem: string | undefined;
+  /** Whether it is not known yet if the script that was configured last can be used. */
+  #isLoading = false;
+  /** When the text was last changed that the latest process has read, as far as is known. */
+  #loadedMtimeMs: number | undefined;
+  /** How often a host in use has ended by itself. */
+  hostRestarts = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -46,6 +61,38 @@ export class ScriptSink implements AccountingSink {
 
   get state(): SinkState {
     return this.#host === undefined ? this.#withoutHost : stateOf(this.#host);
+  }
+
+  /** The script that runs or is to run; undefined without one, and while it cannot be read. */
+  get script(): string | undefined {
+    return this.#host?.options.script;
+  }
+
+  /** Why no handler can be called; undefined if that is as configured. */
+  get problem(): string | undefined {
+    return this.state === "down" ? this.#problem : undefined;
+  }
+
+  /** Whether the file was changed since it was loaded: only a new process reads it. */
+  get isOutdated(): boolean {
+    return this.script !== undefined && tryReadMtimeMs(this.script) !== this.#loadedMtimeMs;
+  }
+
+  /** Waits until it is known whether the script that was configured last can be used, or so long. */
+  async settled(timeoutMs: number): Promise<void> {
+    if (!this.#isLoading) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeoutMs);
+      this.#settled.push(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  #settle(): void {
+    this.#isLoading = false;
+    for (const resolve of this.#settled.splice(0)) resolve();
   }
 
   get room(): number {
@@ -75,6 +122,7 @@ export class ScriptSink implements AccountingSink {
       script = chooseScript(config);
     } catch (error) {
       const reason = errorText(error);
+      this.#problem = `it cannot be read: ${reason}`;
       this.#log(LOG_ERR, `cgroups wait until the script can be read and is reloaded: ${reason}`);
       this.#runNone("down");
       return;
@@ -90,22 +138,25 @@ export class ScriptSink implements AccountingSink {
     this.#withoutHost = state;
     this.#putInCharge(undefined);
     this.#tell();
+    this.#settle();
   }
 
   #run(options: ScriptHostOptions, config: AccountingConfig): void {
+    this.#isLoading = true;
     if (isDeepStrictEqual(this.#successor?.options, options)) {
       this.#successor?.reload();
       return;
     }
     this.#dropSuccessor();
     if (isDeepStrictEqual(this.#host?.options, options)) {
+      if (this.#host?.state === "ready") this.#settle();
       this.#host?.reload();
       return;
     }
     const warning = userWarning(config);
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     const host = new ScriptHost(options);
-    this.#listen(host);
+    this.#listen(host, config);
     // One that calls no handler is replaced at once: it would say that there is none.
     if (this.state === "ready") this.#successor = host;
     else this.#putInCharge(host);
@@ -139,29 +190,39 @@ export class ScriptSink implements AccountingSink {
     if (host === this.#host) this.#tell();
   }
 
-  #listen(host: ScriptHost): void {
-    host.on("state", () => this.#changed(host));
+  #listen(host: ScriptHost, config: AccountingConfig): void {
+    host.on("state", () => {
+      if (host.state === "starting") this.#loadedMtimeMs = tryReadMtimeMs(host.options.script);
+      this.#changed(host);
+    });
     host.on("ready", (warning) => {
       const { options, place } = host;
       if (warning === undefined)
         this.#log(LOG_INFO, `accounting with ${options.script} in ${place}`);
       else this.#log(LOG_WARNING, warning);
+      this.#settle();
     });
     host.on("child", (reason) =>
       this.#log(LOG_WARNING, `the script gets no unit of its own, but a child process: ${reason}`),
     );
-    host.on("unusable", (message, traceback) =>
+    host.on("unusable", (said, traceback) => {
+      const message = explainUnusable(said, config);
+      this.#problem = message;
       this.#log(
         LOG_ERR,
         `cgroups wait until the script is usable and reloaded: ${withTraceback(message, traceback)}`,
-      ),
-    );
-    host.on("ended", (reason, restartInMs) =>
+      );
+      this.#settle();
+    });
+    host.on("ended", (reason, restartInMs) => {
+      this.hostRestarts++;
+      this.#problem = `its process has ended: ${reason}`;
       this.#log(
         LOG_ERR,
         `the script host ended, starting another in ${restartInMs / 1000} s: ${reason}`,
-      ),
-    );
+      );
+      this.#settle();
+    });
     host.on("scriptError", (source, message, traceback) =>
       this.#log(LOG_ERR, `${source}: ${withTraceback(message, traceback)}`),
     );
@@ -179,6 +240,11 @@ export class ScriptSink implements AccountingSink {
     const hosts = [this.#host, this.#successor, ...this.#retired];
     await Promise.all(hosts.map((host) => host?.stop(0)));
   }
+}
+
+/** Returns undefined if there is no such file. */
+function tryReadMtimeMs(path: string): number | undefined {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
 }
 
 function stateOf(host: ScriptHost): SinkState {

@@ -32,6 +32,12 @@ export function userWarning({ user }: AccountingConfig): string | undefined {
   return `there is no user ${DEFAULT_USER}, and accounting.user names no other: the script runs as root, with all privileges of the daemon`;
 }
 
+/** Returns why a script cannot be used, with the user whom a file's mode keeps from reading it. */
+export function explainUnusable(message: string, { user }: Pick<AccountingConfig, "user">): string {
+  if (user === undefined || !isRoot() || !/Permission denied|EACCES/.test(message)) return message;
+  return `${message} (the script runs as the user ${user.name}, who has to be able to read it)`;
+}
+
 export function hostOptions(config: AccountingConfig, script: string): ScriptHostOptions {
   const user = isRoot() ? config.user : undefined;
   const { hostSocket } = config;

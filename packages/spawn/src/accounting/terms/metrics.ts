@@ -20,6 +20,13 @@ export const ACCOUNTING_METRICS = {
     row: "accounting",
     text: "{} waiting",
   },
+  oldestWaitingSeconds: {
+    kind: "gauge",
+    help: "Since the oldest of the cgroups that wait was measured; 0 if none waits.",
+    unit: "seconds",
+    row: "accounting",
+    text: "the oldest for {}",
+  },
   parkedCgroups: {
     kind: "gauge",
     help: "Cgroups in the journal that an administrator is to decide on.",
@@ -44,6 +51,13 @@ export const ACCOUNTING_METRICS = {
     row: "accounting",
     text: "{} without a handler",
   },
+  handlers: {
+    kind: "state",
+    help: "Whether handlers succeed; failing if none does and one at a time is tried.",
+    states: { succeeding: "succeed", failing: "all fail" },
+    row: "handlers",
+    text: "{}",
+  },
   runningHandlers: {
     kind: "gauge",
     help: "Handlers that were called and have not returned.",
@@ -55,6 +69,12 @@ export const ACCOUNTING_METRICS = {
     help: "Of the cgroups that wait, those whose handler runs and may have taken effect.",
     row: "handlers",
     text: "{} begun",
+  },
+  failingCgroups: {
+    kind: "gauge",
+    help: "Of the cgroups that wait, those whose handler fails while others succeed, and is called again after a pause.",
+    row: "handlers",
+    text: "{} cgroups fail",
   },
   failedHandlers: {
     kind: "counter",
@@ -86,6 +106,12 @@ export const ACCOUNTING_METRICS = {
     help: "Running cgroups that were handed to the script.",
     row: "handlers",
     text: "{} interim reports",
+  },
+  hostRestarts: {
+    kind: "counter",
+    help: "How often the process that runs the script has ended by itself, and was started again.",
+    row: "handlers",
+    text: "{} ends of the script host",
   },
   journal: {
     kind: "state",
@@ -135,8 +161,16 @@ type AccountingGauges = Gauges<typeof ACCOUNTING_METRICS>;
 
 export type JournalState = AccountingGauges["journal"];
 
+/** Those that are measured without asking the script's process or the disk. */
+export type QueueMetrics = Omit<AccountingMetrics, "oldestWaitingSeconds" | "hostRestarts">;
+
 /** Those that the journal knows. */
 export type JournalGauges = Omit<
   AccountingGauges,
-  "script" | "runningHandlers" | "unreadableRecords"
+  | "script"
+  | "oldestWaitingSeconds"
+  | "handlers"
+  | "runningHandlers"
+  | "failingCgroups"
+  | "unreadableRecords"
 >;

@@ -44,6 +44,23 @@ export function findUser(name: string): SystemUser | undefined {
 }
 
 /**
+ * Finds the gid of a group in the text of /etc/group. Pure.
+ * @throws Error if it is no number
+ */
+export function parseGroup(text: string, name: string): number | undefined {
+  for (const line of text.split("\n")) {
+    const [group, , gid] = line.split(":");
+    if (group === name && gid !== undefined) return parseId(gid, line, "/etc/group");
+  }
+  return undefined;
+}
+
+/** Looks into /etc/group. @throws Error */
+export function findGroup(name: string): number | undefined {
+  return parseGroup(readText("/etc/group"), name);
+}
+
+/**
  * Finds the groups that have a user for a member, in the text of /etc/group. Pure.
  * @throws Error if the id of one is no number
  * @see group(5)

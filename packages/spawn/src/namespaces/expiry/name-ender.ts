@@ -44,9 +44,10 @@ export class NameEnder {
    * Ends the names that were not used after `untilMs` and in which nothing lives; takes
    * some turns of the loop.
    * @param done is told how many
+   * @param meant leaves alone all others; undefined for none
    */
-  endIdle(untilMs: number, done: (count: number) => void): void {
-    this.#runInSlices(this.#endIdle(untilMs), done);
+  endIdle(untilMs: number, done: (count: number) => void, meant?: ReadonlySet<string>): void {
+    this.#runInSlices(this.#endIdle(untilMs, meant), done);
   }
 
   /**
@@ -57,9 +58,9 @@ export class NameEnder {
     this.#runInSlices(this.#killIdleInits(), done);
   }
 
-  /** Ends all names there are, whatever lives in them. */
-  endAll(done: (count: number) => void): void {
-    this.#runInSlices(this.#endAll(), done);
+  /** Ends all names there are, or those that are meant, whatever lives in them. */
+  endAll(done: (count: number) => void, meant?: ReadonlySet<string>): void {
+    this.#runInSlices(this.#endAll(meant), done);
   }
 
   #runInSlices(work: Generator<void, number>, done: (count: number) => void): void {
@@ -79,8 +80,9 @@ export class NameEnder {
     );
   }
 
-  *#endIdle(untilMs: number): Generator<void, number> {
-    const due = this.#registry.idleUntil(untilMs);
+  *#endIdle(untilMs: number, meant: ReadonlySet<string> | undefined): Generator<void, number> {
+    const idle = this.#registry.idleUntil(untilMs);
+    const due = meant === undefined ? idle : idle.filter(({ name }) => meant.has(name));
     const busy = yield* this.#findBusy(due);
     let count = 0;
     for (const set of due) {
@@ -115,10 +117,11 @@ export class NameEnder {
     return yield* scanProcesses(inits, this.#ownInode);
   }
 
-  *#endAll(): Generator<void, number> {
+  *#endAll(meant: ReadonlySet<string> | undefined): Generator<void, number> {
     let count = 0;
     for (const set of [...this.#registry.sets()]) {
       yield;
+      if (meant !== undefined && !meant.has(set.name)) continue;
       if (this.#registry.get(set.name) !== set) continue;
       this.#end(set);
       count++;

@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import {
   allocateNative,
   EAGAIN,
@@ -9,6 +10,11 @@ import {
 } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
 import type { NameDirectory } from "./name-directory.ts";
+
+export interface FileIdentity {
+  readonly device: number;
+  readonly inode: number;
+}
 
 /**
  * The leases of one name: the writers of its FIFO. It owns the read end, from the first
@@ -31,6 +37,13 @@ export class Leases {
   /** Whether there is a lease. */
   get areOpen(): boolean {
     return this.#areOpen;
+  }
+
+  /** Its FIFO, as stat(2) of any descriptor of it says; undefined before the first lease. */
+  get pipe(): FileIdentity | undefined {
+    if (this.#reader === undefined) return undefined;
+    const { dev, ino } = fstatSync(this.#reader.fd.number, { bigint: true });
+    return { device: Number(dev), inode: Number(ino) };
   }
 
   /** A new lease: a write end of the FIFO. The caller owns it. */

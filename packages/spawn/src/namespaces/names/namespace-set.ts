@@ -8,7 +8,7 @@ import type { Quotas } from "../policy.ts";
 import type { DescriptorCache } from "./descriptor-cache.ts";
 import { endChild, Init } from "./init.ts";
 import { type Created, KEPT_KINDS } from "./kinds.ts";
-import { Leases } from "./leases.ts";
+import { type FileIdentity, Leases } from "./leases.ts";
 import type { NameDirectory, StoredName } from "./name-directory.ts";
 import { tryReadPidNamespace } from "./process-scan.ts";
 
@@ -74,6 +74,11 @@ export class NamespaceSet {
 
   get isLeased(): boolean {
     return this.#leases.areOpen;
+  }
+
+  /** The FIFO whose writers are its leases; undefined before the first. */
+  get leasePipe(): FileIdentity | undefined {
+    return this.#leases.pipe;
   }
 
   /** Whether it has no namespace. */

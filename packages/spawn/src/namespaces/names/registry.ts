@@ -118,6 +118,11 @@ export class Registry implements SetOwner {
     return sets;
   }
 
+  /** When the name was used last; undefined while it is leased. */
+  lastUseMs(set: NamespaceSet): number | undefined {
+    return this.#idle.get(set);
+  }
+
   isIdleSince(set: NamespaceSet, untilMs: number): boolean {
     const usedMs = this.#idle.get(set);
     return usedMs !== undefined && usedMs <= untilMs;

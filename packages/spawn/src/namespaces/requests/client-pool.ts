@@ -17,6 +17,13 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
     return this.#byUid.get(uid)?.size ?? 0;
   }
 
+  /** How many clients the uid has that has most of them. */
+  get mostOfOneUid(): number {
+    let most = 0;
+    for (const { size } of this.#byUid.values()) most = Math.max(most, size);
+    return most;
+  }
+
   add(client: Client): void {
     this.#clients.add(client);
     const { uid } = client.peer.credentials;

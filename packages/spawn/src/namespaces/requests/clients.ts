@@ -54,6 +54,16 @@ export class Clients {
     return this.#allowed.size + this.#unproven.size;
   }
 
+  /** Of these, how many were found trustworthy. */
+  get admitted(): number {
+    return this.#allowed.size;
+  }
+
+  /** Of these, how many the uid has that has most of them. */
+  get admittedOfOneUid(): number {
+    return this.#allowed.mostOfOneUid;
+  }
+
   all(): Client[] {
     return [...this.#allowed, ...this.#unproven];
   }

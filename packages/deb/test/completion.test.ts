@@ -1,0 +1,95 @@
+/** The completions work in the shells that they are for. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const packages = fileURLToPath(new URL("../..", import.meta.url));
+const BUNDLES = {
+  "cm4all-spawn": "spawn",
+  "cm4all-spawn-client": "client",
+  "cm4all-spawn-netns": "netns",
+  "cm4all-slice": "slice",
+  "cm4all-logname": "nss-logname",
+};
+
+let directory = "";
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), "completion-"));
+  for (const [name, where] of Object.entries(BUNDLES)) {
+    const bundle = join(packages, where, "dist", `${name}.js`);
+    run(process.execPath, [join(packages, "deb/completion.mjs"), name, bundle, directory]);
+  }
+  writeFileSync(join(directory, "accounting.lua"), "");
+});
+afterAll(() => rmSync(directory, { recursive: true }));
+
+function run(program: string, args: string[]): string {
+  const { stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", cwd: directory });
+  expect(error).toBeUndefined();
+  expect(stderr).toBe("");
+  return stdout;
+}
+
+const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(" ");
+const lines = (text: string) => text.split("\n").filter((line) => line !== "");
+
+function inBash(...words: string[]): string[] {
+  const [name = ""] = words;
+  const script = `
+    source ./${name}
+    COMP_WORDS=(${quoted(words)}) COMP_CWORD=${words.length - 1}
+    $(complete -p ${name} | sed 's/.*-F \\([^ ]*\\).*/\\1/')
+    printf '%s\\n' "\${COMPREPLY[@]}"`;
+  return lines(run("bash", ["-c", script]));
+}
+
+/** With functions in the place of those of the editor, which is not there without a terminal. */
+function inZsh(...words: string[]): string[] {
+  const script = `
+    compadd() { while [[ $1 != -- ]]; do shift; done; shift; print -l -- \${(M)@:#\${words[CURRENT]}*} }
+    _files() { print -l -- \${words[CURRENT]}*(N) }
+    _command_names() { print -l -- \${(M)\${(k)commands}:#\${words[CURRENT]}*} }
+    _users() { print root }
+    words=(${quoted(words)}) CURRENT=${words.length}
+    source ./_${words[0]}`;
+  return lines(run("zsh", ["-f", "-c", script]));
+}
+
+function inFish(...words: string[]): string[] {
+  const script = `source ./${words[0]}.fish; complete -C ${JSON.stringify(words.join(" "))}`;
+  return lines(run("fish", ["--no-config", "-c", script])).map((line) => line.split("\t")[0] ?? "");
+}
+
+describe.each([
+  ["bash", inBash],
+  ["zsh", inZsh],
+  ["fish", inFish],
+])("in %s", (_, complete) => {
+  it.each<[string[], string[]]>([
+    [["cm4all-spawn", "pur"], ["purge-namespaces"]],
+    [["cm4all-spawn", "rel"], ["reload"]],
+    [["cm4all-spawn", "purge-namespaces", "--i"], ["--idle"]],
+    [["cm4all-spawn", "accounting", "re"], ["retry"]],
+    [["cm4all-spawn", "accounting", "retry", "--a"], ["--all"]],
+    [["cm4all-spawn-client", "run", "--uid"], ["--uid-map"]],
+    [["cm4all-spawn-netns", "do"], ["down"]],
+    [["cm4all-logname", "inst"], ["install"]],
+  ])("%j", (words, expected) => {
+    expect(complete(...words)).toEqual(expected);
+  });
+
+  it("completes files where files belong", () => {
+    expect(complete("cm4all-spawn", "lua", "acc")).toEqual(["accounting.lua"]);
+    expect(complete("cm4all-spawn", "--config", "acc")).toEqual(["accounting.lua"]);
+    expect(complete("cm4all-spawn", "--config", "x", "lua", "acc")).toEqual(["accounting.lua"]);
+  });
+});
+
+it("offers commands behind two hyphens", () => {
+  for (const complete of [inBash, inZsh])
+    expect(complete("cm4all-spawn-client", "run", "web", "--", "mkdi")).toContain("mkdir");
+});

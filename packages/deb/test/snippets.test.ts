@@ -1,0 +1,162 @@
+/**
+ * Commands in README, docs, examples and manual pages are commands that there are: they are
+ * taken from the pages as these stand, and compared with what the programs say of themselves.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { readCommands } from "../completion.mjs";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+
+const PROGRAMS: { readonly [name: string]: string } = {
+  "cm4all-spawn": "spawn",
+  "cm4all-spawn-client": "client",
+  "cm4all-spawn-netns": "netns",
+  "cm4all-slice": "slice",
+  "cm4all-logname": "nss-logname",
+};
+
+const helps = new Map(
+  Object.entries(PROGRAMS).map(([name, where]) => [
+    name,
+    readCommands(join(root, "packages", where, "dist", `${name}.js`)),
+  ]),
+);
+
+const below = (directory: string, ending: RegExp) =>
+  readdirSync(join(root, directory))
+    .filter((name) => ending.test(name))
+    .map((name) => join(directory, name));
+
+const TEXTS = [
+  "README.md",
+  "SECURITY.md",
+  ...below("docs", /\.md$/),
+  "examples/README.md",
+  "packages/client/README.md",
+];
+const MANUALS = below("docs/man", /\.\d$/);
+
+/** A command of a page, and its line. */
+type Found = readonly [line: number, command: string];
+
+/** Indented and fenced lines, of which a backslash joins two, and code between backticks. */
+function commandsOfText(text: string): Found[] {
+  const found: Found[] = [];
+  let isFenced = false;
+  let joined = "";
+  for (const [index, line] of text.split("\n").entries()) {
+    if (line.startsWith("```")) isFenced = !isFenced;
+    for (const [, code = ""] of line.matchAll(/`([^`]+)`/g)) found.push([index + 1, code]);
+    if (!isFenced && !/^ {4}/.test(line)) continue;
+    const command = `${joined}${line.trim().replace(/^\$ /, "")}`;
+    joined = command.endsWith("\\") ? command.slice(0, -1) : "";
+    if (joined === "") found.push([index + 1, command]);
+  }
+  return found;
+}
+
+/** Lines of examples, and what stands in bold. */
+function commandsOfManual(text: string): Found[] {
+  let joined = "";
+  return text.split("\n").flatMap((line, index): Found[] => {
+    const plain = line
+      .replace(/^\.(?:B|BR|RB|BI)\s+/, "")
+      .replace(/\\f[BIPR]|\\c$/g, "")
+      .replaceAll("\\-", "-")
+      .replace(/\\e$/, "\\")
+      .replace(/"([^"]*)"/g, "$1")
+      .trim();
+    const command = joined + plain;
+    joined = command.endsWith("\\") ? command.slice(0, -1) : "";
+    return joined === "" ? [[index + 1, command]] : [];
+  });
+}
+
+/** Returns what is wrong with a command of ours; undefined if nothing is, or if it is none. */
+function problemOf(command: string): string | undefined {
+  const words = command
+    .replace(/ {2,}.*$| #.*$| \| .*$/, "")
+    .split(/\s+/)
+    .flatMap((word) => word.replace(/[[\]{},;]|\.\.\.$/g, "").split("|"));
+  const [program = ""] = words;
+  const help = helps.get(program);
+  if (help === undefined) return undefined;
+  let at = help.find(({ path }) => path.length === 0);
+  for (const word of words.slice(1)) {
+    if (at === undefined || /^(--|[>&]|\.\.\.)$/.test(word)) return undefined;
+    const options = [at, ...help.filter(({ path }) => path.length === 0)].flatMap(
+      ({ flags, values }) => [...flags, ...values.map(([option]) => option)],
+    );
+    const [option = ""] = word.split("=");
+    // A dash in the line that names a page.
+    if (word === "-") return undefined;
+    if (option.startsWith("-") && !options.includes(option)) return `no option ${option}`;
+    if (!/^[a-z][a-z-]*$/.test(word)) continue;
+    const next = help.find(({ path }) => path.join(" ") === [...(at?.path ?? []), word].join(" "));
+    if (next !== undefined) at = next;
+    else if (at.commands.length > 0 && at.path.length === 0) return `no command ${word}`;
+  }
+  return undefined;
+}
+
+const read = (path: string) => readFileSync(join(root, path), "utf8");
+
+describe.each([
+  ...TEXTS.map((path) => [path, commandsOfText] as const),
+  ...MANUALS.map((path) => [path, commandsOfManual] as const),
+])("%s", (path, commandsOf) => {
+  it("has commands and options that there are", () => {
+    const wrong = commandsOf(read(path)).flatMap(([line, command]) => {
+      const problem = problemOf(command);
+      return problem === undefined ? [] : [`${path}:${line}: ${command}: ${problem}`];
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("has scripts of npm that there are", () => {
+    const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
+    const named = [...read(path).matchAll(/\bnpm run ([a-z][\w-]*)/g)].map(
+      ([, name]) => name ?? "",
+    );
+    expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
+  });
+});
+
+it("the commands of the pages are found at all", () => {
+  const count = [...TEXTS]
+    .flatMap((path) => commandsOfText(read(path)))
+    .filter(([, command]) => helps.has(command.split(" ")[0] ?? "")).length;
+  expect(count).toBeGreaterThan(50);
+  expect(problemOf("cm4all-spawn staus")).toBe("no command staus");
+  expect(problemOf("cm4all-spawn status --jason")).toBe("no option --jason");
+  expect(problemOf("cm4all-spawn status [--watch|--json]    is it well?")).toBeUndefined();
+});
+
+describe.each(TEXTS)("%s", (path) => {
+  it("links to files that there are", () => {
+    const links = [...read(path).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(
+      ([, to]) => to ?? "",
+    );
+    const local = links.filter((link) => !/^[a-z]+:/.test(link));
+    const missing = local.filter((link) => !existsSync(resolve(root, dirname(path), link)));
+    expect(missing).toEqual([]);
+  });
+});
+
+describe.each(MANUALS)("%s", (path) => {
+  it("names pages of ours that there are, and is a page without faults", () => {
+    const named = [...read(path).matchAll(/^\.BR ((?:cm4all|libnss_cm4all|spawn)\S*) \((\d)\)/gm)];
+    const missing = named
+      .map(([, name = "", section]) => `${name.replaceAll("\\-", "-")}.${section}`)
+      .filter((file) => !existsSync(join(root, "docs/man", file)));
+    expect(missing).toEqual([]);
+    const { stdout } = spawnSync("mandoc", ["-T", "lint", "-W", "error", join(root, path)], {
+      encoding: "utf8",
+    });
+    expect(stdout).toBe("");
+  });
+});

@@ -1,0 +1,109 @@
+/** What is wrong with a daemon that runs, in words for people. Pure. */
+import type { AccountingMetrics } from "./accounting/terms/metrics.ts";
+import type { NamespaceMetrics } from "./namespaces/metrics.ts";
+import type { ReaperMetrics } from "./reaper/metrics.ts";
+import type { MeasuredStatus } from "./status.ts";
+
+/** The share of a bound from which on it is told of. */
+const NEARLY = 0.9;
+
+/**
+ * Returns what an administrator is to look at, the worst first; nothing if all is well. Each is
+ * the beginning of a sentence without a full stop, without line breaks.
+ */
+export function findProblems(status: MeasuredStatus): string[] {
+  const { accounting, reaper, metrics, configuration } = status;
+  return [
+    ...(accounting === undefined ? [] : accountingProblems(status, accounting)),
+    ...(status.isReaping && accounting === undefined
+      ? ["no cgroups are reaped: cgroup2 is not mounted"]
+      : []),
+    ...(accounting !== undefined && reaper === undefined
+      ? ["cgroups are not watched: the reaper's thread does not run"]
+      : []),
+    ...(reaper === undefined ? [] : reaperProblems(reaper)),
+    ...namespaceProblems(status.namespace),
+    ...(configuration.problem === undefined
+      ? []
+      : [`the configuration in force is an older one: ${oneLine(configuration.problem)}`]),
+    ...(metrics === undefined || metrics.isListening || metrics.problem === undefined
+      ? []
+      : [`metrics are not reachable: ${oneLine(metrics.problem)}`]),
+  ];
+}
+
+function accountingProblems(
+  { script, journal }: MeasuredStatus,
+  metrics: AccountingMetrics,
+): string[] {
+  const problems: string[] = [];
+  const because = (reason: string | undefined) =>
+    reason === undefined ? "" : `: ${oneLine(reason)}`;
+  if (journal?.problem !== undefined)
+    problems.push(`the journal takes no records, cgroups stay${because(journal.problem)}`);
+  if (metrics.script === "down")
+    problems.push(`the accounting script does not run${because(script?.problem)}`);
+  if (metrics.handlers === "failing")
+    problems.push(`no handler succeeds${because(script?.lastFailure?.message)}`);
+  else if (metrics.failingCgroups > 0)
+    problems.push(
+      `the handlers of ${count(metrics.failingCgroups, "cgroup")} fail${because(script?.lastFailure?.message)}`,
+    );
+  if (metrics.parkedCgroups > 0)
+    problems.push(
+      `${isAre(metrics.parkedCgroups, "cgroup")} parked, see "cm4all-spawn accounting list"`,
+    );
+  if (metrics.script === "idle" && metrics.waitingCgroups > 0)
+    problems.push(
+      `${count(metrics.waitingCgroups, "cgroup")} wait for a handler, and there is none`,
+    );
+  if (metrics.unreadableRecords > 0)
+    problems.push(`${isAre(metrics.unreadableRecords, "record")} not given by the disk`);
+  const { journalBytes, journalLimitBytes } = metrics;
+  if (journal?.problem === undefined && journalBytes >= journalLimitBytes * NEARLY)
+    problems.push(
+      `the journal is filled to ${percent(journalBytes, journalLimitBytes)} of journal_mib`,
+    );
+  return problems;
+}
+
+function reaperProblems({ unwatchedDirectories }: ReaperMetrics): string[] {
+  if (unwatchedDirectories === 0) return [];
+  const count_ = unwatchedDirectories === 1 ? "1 directory" : `${unwatchedDirectories} directories`;
+  return [`the kernel refuses watches for ${count_}, see fs.inotify.max_user_watches`];
+}
+
+function namespaceProblems(metrics: NamespaceMetrics): string[] {
+  const bounds: readonly (readonly [text: string, key: string, used: number, limit: number])[] = [
+    ["names", "max_names", metrics.names, metrics.namesLimit],
+    ["names of one uid", "max_names_per_uid", metrics.namesOfOneUid, metrics.namesPerUidLimit],
+    ["user namespaces", "max_user_namespaces", metrics.kept.user, metrics.userNamespacesLimit],
+    ["connections", "max_connections", metrics.admittedConnections, metrics.connectionsLimit],
+    [
+      "connections of one uid",
+      "max_connections_per_uid",
+      metrics.connectionsOfOneUid,
+      metrics.connectionsPerUidLimit,
+    ],
+  ];
+  return bounds.flatMap(([text, key, used, limit]) =>
+    used >= limit * NEARLY ? [`${used} ${text} of at most ${limit}, see ${key}`] : [],
+  );
+}
+
+function count(number: number, noun: string): string {
+  return number === 1 ? `1 ${noun}` : `${number} ${noun}s`;
+}
+
+function isAre(number: number, noun: string): string {
+  return `${count(number, noun)} ${number === 1 ? "is" : "are"}`;
+}
+
+function percent(part: number, whole: number): string {
+  return `${Math.floor((part / whole) * 100)} %`;
+}
+
+/** Reasons come from scripts, too. */
+function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").trim();
+}

@@ -1,0 +1,59 @@
+/** Names for people. Pure. */
+import { alignColumns } from "@cm4all/command";
+import { printable } from "../log.ts";
+import { formatDuration, type Row } from "../metrics/format.ts";
+import type { NameStatus } from "../namespaces/names/name-status.ts";
+import type { FoundProcess, NameWithProcesses } from "./processes.ts";
+
+/** A line for each name, below a heading. */
+export function formatNames(names: readonly NameWithProcesses[]): string[] {
+  const rows = names.map((each) => [
+    printable(each.name),
+    formatKinds(each),
+    each.init === undefined ? "-" : `${each.processes.length}`,
+    each.idleSeconds === undefined ? "-" : formatDuration(Math.floor(each.idleSeconds)),
+    each.uid === undefined ? "-" : `${each.uid}`,
+    each.isLeased ? formatProcesses(each.leaseHolders) : "-",
+  ]);
+  return alignColumns([["NAME", "NAMESPACES", "PROCESSES", "IDLE", "UID", "LEASED BY"], ...rows]);
+}
+
+/** All of one name. */
+export function formatName(name: NameWithProcesses): Row[] {
+  const { uid, init, isLeased, idleSeconds = 0, processes } = name;
+  return [
+    ["name", printable(name.name)],
+    ["made by", uid === undefined ? "nobody knows" : `uid ${uid}`],
+    ["namespaces", formatKinds(name)],
+    ...(init === undefined
+      ? []
+      : ([
+          ["init", `pid ${init.pid}`],
+          ["processes", processes.length === 0 ? "none" : formatProcesses(processes)],
+        ] as const)),
+    [
+      "leased by",
+      isLeased
+        ? formatProcesses(name.leaseHolders)
+        : `nobody, last used ${formatDuration(Math.floor(idleSeconds))} ago`,
+    ],
+  ];
+}
+
+function formatKinds({ namespaces }: NameStatus): string {
+  const kinds = Object.entries(namespaces).filter(([, count]) => count > 0);
+  if (kinds.length === 0) return "none";
+  return kinds.map(([kind, count]) => (count === 1 ? kind : `${count} ${kind}`)).join(" ");
+}
+
+/** A lease that no process holds is on its way in a socket. */
+function formatProcesses(processes: readonly FoundProcess[]): string {
+  if (processes.length === 0) return "a message on its way";
+  const shown = processes
+    .slice(0, MAX_SHOWN)
+    .map(({ pid, command }) => `${printable(command)}[${pid}]`);
+  const more = processes.length - shown.length;
+  return [...shown, ...(more > 0 ? [`${more} more`] : [])].join(", ");
+}
+
+const MAX_SHOWN = 5;

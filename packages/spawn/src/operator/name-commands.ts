@@ -1,0 +1,84 @@
+/** `cm4all-spawn list`, `status NAME` and `purge-namespaces`. */
+import { CommandFailure, didYouMean, EX_DATAERR, wrapRows } from "@cm4all/command";
+import type { Command } from "commander";
+import { type Ask, askFor } from "../control-commands.ts";
+import { printable } from "../log.ts";
+import type { NameStatus } from "../namespaces/names/name-status.ts";
+import { formatName, formatNames } from "./format-names.ts";
+import { withProcesses } from "./processes.ts";
+
+/** Names that are asked for at once. */
+const PAGE = 500;
+
+interface JsonOption {
+  readonly json?: boolean;
+}
+
+interface PurgeOptions extends JsonOption {
+  readonly idle?: boolean;
+}
+
+export function declareNameCommands(program: Command, ask: Ask): void {
+  program
+    .command("list")
+    .description("list the names of the running daemon, and who holds their leases")
+    .option("--json", "as a JSON array")
+    .action(async ({ json }: JsonOption) => {
+      const names = withProcesses(await listNames(ask));
+      if (json === true) console.log(JSON.stringify(names, undefined, 2));
+      else if (names.length === 0) console.log("there are no names");
+      else console.log(formatNames(names).join("\n"));
+    });
+  program
+    .command("purge-namespaces [name...]")
+    .description("end names of the running daemon with all processes in their PID namespaces")
+    .option("--idle", "only names that are not leased and in which no process runs")
+    .option("--json", "say how many as JSON")
+    .action(async (names: string[], { idle = false, json }: PurgeOptions) => {
+      for (const name of names) await findName(ask, name);
+      const result = await askFor(ask, "purge-namespaces", {
+        onlyIdle: idle,
+        names: names.length === 0 ? undefined : names,
+      });
+      if (json === true) console.log(JSON.stringify(result, undefined, 2));
+      else console.log(`ended ${result.ended} names, ${result.left} are left`);
+    });
+}
+
+/** Shows one name. @throws CommandFailure (rejects) if there is none */
+export async function showName(
+  ask: Ask,
+  name: string,
+  { json }: JsonOption,
+  columns: number | undefined,
+): Promise<void> {
+  for (const each of withProcesses([await findName(ask, name)]))
+    console.log(
+      json === true
+        ? JSON.stringify(each, undefined, 2)
+        : wrapRows(formatName(each), columns).join("\n"),
+    );
+}
+
+async function findName(ask: Ask, name: string): Promise<NameStatus> {
+  const { found } = await askFor(ask, "find-name", { name });
+  if (found !== undefined) return found;
+  const names = await listNames(ask);
+  const suggestion = didYouMean(
+    name,
+    names.map((each) => each.name),
+  );
+  throw new CommandFailure(`there is no name ${printable(name)}${suggestion}`, EX_DATAERR);
+}
+
+async function listNames(ask: Ask): Promise<NameStatus[]> {
+  const names: NameStatus[] = [];
+  for (;;) {
+    const page = await askFor(ask, "list-names", {
+      after: names.at(-1)?.name ?? "",
+      limit: PAGE,
+    });
+    if (page.length === 0) return names;
+    names.push(...page);
+  }
+}

@@ -1,0 +1,57 @@
+/** `cm4all-spawn reload`: what `systemctl reload` runs, so that a mistake makes it fail. */
+import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import type { Command } from "commander";
+import { type Ask, askFor, type ReloadResult } from "../control-commands.ts";
+
+interface ReloadOptions {
+  readonly signal?: string;
+}
+
+/** @param hasControlSocket whether the configuration has one. @throws CommandFailure for a mistake in it */
+export function declareReloadCommand(
+  program: Command,
+  ask: Ask,
+  hasControlSocket: () => boolean,
+): void {
+  program
+    .command("reload")
+    .description(
+      "have the running daemon read its configuration again and call the script's reload;\n" +
+        "fails if one of them has a mistake, and says what only a restart applies",
+    )
+    .option("--signal <pid>", "without a control socket, send SIGHUP to this process")
+    .action(async ({ signal }: ReloadOptions) => {
+      const pid = signal === undefined ? undefined : parsePid(signal);
+      const result = await tryReload(ask, pid, hasControlSocket);
+      if (result === undefined) return;
+      const { waitsForRestart, isScriptOutdated } = result;
+      console.log("reloaded the configuration");
+      if (waitsForRestart.length > 0)
+        console.log(`only a restart applies ${waitsForRestart.join(", ")}`);
+      if (isScriptOutdated) console.log("only a restart loads the changed text of the script");
+    });
+}
+
+/** Returns undefined if the daemon could be sent a signal alone, and says what it did in its log. */
+async function tryReload(
+  ask: Ask,
+  pid: number | undefined,
+  hasControlSocket: () => boolean,
+): Promise<ReloadResult | undefined> {
+  if (pid === undefined) return askFor(ask, "reload", {});
+  if (hasControlSocket())
+    try {
+      return await askFor(ask, "reload", {});
+    } catch (error) {
+      if (!(error instanceof CommandFailure && error.exitStatus === EX_UNAVAILABLE)) throw error;
+    }
+  process.kill(pid, "SIGHUP");
+  return undefined;
+}
+
+function parsePid(text: string): number {
+  const pid = Number(text);
+  // 0 and -1 would mean many processes.
+  if (Number.isInteger(pid) && pid > 1) return pid;
+  throw new CommandFailure(`${text} is no pid`, EX_USAGE);
+}

@@ -1,0 +1,112 @@
+/** `cm4all-spawn status`: for people, for programs, and for whoever checks its exit status. */
+import {
+  CommandFailure,
+  EX_PROTOCOL,
+  EX_TEMPFAIL,
+  EX_UNAVAILABLE,
+  EX_USAGE,
+  wrapRows,
+  wrapText,
+} from "@cm4all/command";
+import type { Command } from "commander";
+import { type Ask, askFor } from "../control-commands.ts";
+import { type DaemonStatus, formatHeadline, formatStatus } from "../status.ts";
+import { showName } from "./name-commands.ts";
+
+/** Exit statuses of the action "status" of an init script, as the Linux Standard Base has them. */
+const LSB_RUNNING = 0;
+/** There, but not well: LSB says "dead" in another way, programs that check say "warning". */
+const DEGRADED = 1;
+const LSB_NOT_RUNNING = 3;
+const LSB_UNKNOWN = 4;
+
+/** Between two looks of `status --watch`. */
+const WATCH_INTERVAL_MS = 1000;
+
+interface StatusOptions {
+  readonly json?: boolean;
+  readonly watch?: boolean;
+}
+
+export function declareStatusCommand(program: Command, ask: Ask): void {
+  program
+    .command("status [name]")
+    .description(
+      "show whether the running daemon is well and what it has, or all of one name\n" +
+        "Exit status: 0 well, 1 degraded, 3 not running, 4 no answer.",
+    )
+    .option("--json", "as JSON")
+    .option("--watch", "again every second, until q or Control-C")
+    .action(async (name: string | undefined, options: StatusOptions) => {
+      if (name !== undefined) {
+        if (options.watch === true)
+          throw new CommandFailure("--watch is for the status of the daemon alone", EX_USAGE);
+        await showName(ask, name, options, terminalColumns());
+      } else if (options.watch === true) await watchStatus(ask, options);
+      else await showStatus(ask, options);
+    });
+}
+
+async function showStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
+  let status: DaemonStatus;
+  try {
+    status = await askFor(ask, "status", {});
+  } catch (error) {
+    throw asCheck(error);
+  }
+  const lines = json === true ? formatJson(status) : formatLines(status, terminalColumns());
+  console.log(lines.join("\n"));
+  process.exitCode = status.state === "well" ? LSB_RUNNING : DEGRADED;
+}
+
+/** Goes on while the daemon is restarted. @throws CommandFailure (rejects) for what does not pass */
+async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
+  const screen = await import("@cm4all/command/screen");
+  const { stdin: input, stdout: output } = process;
+  const draw = async () => {
+    try {
+      const status = await askFor(ask, "status", {});
+      return json === true ? formatJson(status) : formatLines(status, terminalColumns());
+    } catch (error) {
+      const failure = asCheck(error);
+      if (!(failure instanceof CommandFailure) || !isPassing(failure)) throw failure;
+      const { message } = failure;
+      if (json === true) return formatJson({ state: "down", problems: [message] });
+      return wrapText(message, terminalColumns() ?? Infinity);
+    }
+  };
+  const fullScreen = output.isTTY && json !== true;
+  await screen.watch({ draw, intervalMs: WATCH_INTERVAL_MS, fullScreen, input, output });
+}
+
+function isPassing({ exitStatus }: CommandFailure): boolean {
+  return exitStatus === LSB_NOT_RUNNING || exitStatus === LSB_UNKNOWN;
+}
+
+/** The same failure, with the exit status of a check. */
+function asCheck(error: unknown): unknown {
+  if (!(error instanceof CommandFailure)) return error;
+  const { message, exitStatus, cause } = error;
+  if (exitStatus === EX_UNAVAILABLE) return new CommandFailure(message, LSB_NOT_RUNNING, { cause });
+  if (exitStatus === EX_TEMPFAIL || exitStatus === EX_PROTOCOL)
+    return new CommandFailure(message, LSB_UNKNOWN, { cause });
+  return error;
+}
+
+function formatJson(status: object): string[] {
+  return JSON.stringify(status, undefined, 2).split("\n");
+}
+
+function formatLines(status: DaemonStatus, columns: number | undefined): string[] {
+  return [
+    ...wrapText(formatHeadline(status), columns ?? Infinity),
+    ...wrapRows(formatStatus(status), columns),
+  ];
+}
+
+/** Undefined where lines may have any width. */
+function terminalColumns(): number | undefined {
+  const { isTTY, columns } = process.stdout;
+  // A terminal that does not know its size says 0.
+  return isTTY && columns > 0 ? columns : undefined;
+}

@@ -1,0 +1,329 @@
+/** What operators look at and do: status, list, purge-namespaces, reload. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { missing } from "@cm4all/testing";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { afterEach, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
+import { formatSchema, SCHEMAS } from "./support/schemas.ts";
+
+interface Result {
+  readonly status: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command against a daemon. The daemon's own process goes on meanwhile. */
+async function ask({ controlSocket }: TestDaemon, ...args: string[]): Promise<Result> {
+  return new Promise((resolve) => {
+    const child = execFile(
+      process.execPath,
+      [BUNDLE, "--control", controlSocket, ...args],
+      (_, stdout, stderr) => resolve({ status: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+const validators = new Map(
+  Object.entries(SCHEMAS).map(([command, schema]) => [
+    command,
+    new Ajv2020({ allowUnionTypes: true }).compile(schema),
+  ]),
+);
+
+function expectValid(command: string, json: string): unknown {
+  const value: unknown = JSON.parse(json);
+  const validate = validators.get(command);
+  expect(validate?.(value), JSON.stringify(validate?.errors)).toBe(true);
+  return value;
+}
+
+describe("the schemas", () => {
+  it.each(Object.keys(SCHEMAS))("%s is the file that is installed", async (command) => {
+    await expect(formatSchema(command)).toMatchFileSnapshot(`../schema/${command}.schema.json`);
+  });
+});
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for operators", () => {
+  let daemon: TestDaemon | undefined;
+  const start = async (options: DaemonOptions = {}) => {
+    daemon = await TestDaemon.start(options);
+    return daemon;
+  };
+  afterEach(async () => {
+    await daemon?.stop();
+    daemon = undefined;
+  });
+
+  it("status says with its exit status that all is well, that something is not, or that nothing runs", async () => {
+    const one = await start();
+    const well = await ask(one, "status");
+    expect(well.status).toBe(0);
+    expect(well.stdout).toMatch(/^well\ndaemon +cm4all-spawn /);
+    writeFileSync(one.configFile, "[namespaces]\nmax_nmaes = 1\n");
+    one.child.kill("SIGHUP");
+    await one.untilLogged("keeping the old configuration");
+    const degraded = await ask(one, "status");
+    expect(degraded.status).toBe(1);
+    expect(degraded.stdout).toMatch(/^degraded: .*spawn\.toml:2: namespaces\.max_nmaes/);
+    const json = await ask(one, "status", "--json");
+    expect(json.status).toBe(1);
+    expect(expectValid("status", json.stdout)).toMatchObject({ state: "degraded" });
+    await one.stop();
+    const down = await ask(one, "status");
+    expect(down).toMatchObject({ status: 3, stderr: expect.stringContaining("is not running") });
+  });
+
+  it("a bound that is nearly reached is told of", async () => {
+    const one = await start({ config: "[namespaces]\nmax_names = 2\nmax_names_per_uid = 2\n" });
+    using client = one.connect();
+    using _ = client.ask("a", { ipc: true, lease: true });
+    client.ask("b", { ipc: true })[Symbol.dispose]();
+    const { status, stdout } = await ask(one, "status");
+    expect(status).toBe(1);
+    expect(stdout).toContain("degraded: 2 names of at most 2, see max_names; ");
+  });
+
+  it("list and status NAME show names, and who holds their leases", async () => {
+    const one = await start();
+    expect(await ask(one, "list")).toMatchObject({ status: 0, stdout: "there are no names\n" });
+    using client = one.connect();
+    const lease = client.ask("web", { ipc: true, pid: true, lease: true });
+    client.ask("batch", { ipc: true })[Symbol.dispose]();
+    const { stdout } = await ask(one, "list");
+    const lines = stdout.split("\n").map((line) => line.split(/ {2,}/));
+    expect(lines[0]?.[0]).toBe("NAME");
+    expect(lines[1]).toEqual(["batch", "ipc", "-", expect.stringMatching(/^\d+ s$/), "0", "-"]);
+    expect(lines[2]?.slice(0, 5)).toEqual(["web", "ipc pid", "0", "-", "0"]);
+    expect(lines[2]?.[5]).toContain(`[${process.pid}]`);
+    expectValid("list", (await ask(one, "list", "--json")).stdout);
+    const name = expectValid("status-name", (await ask(one, "status", "web", "--json")).stdout);
+    expect(name).toMatchObject({
+      name: "web",
+      isLeased: true,
+      leaseHolders: [{ pid: process.pid }],
+      init: { pid: one.childPids()[0] },
+    });
+    expect((await ask(one, "status", "batch")).stdout).toMatch(/leased by +nobody, last used/);
+    lease[Symbol.dispose]();
+    expect(await ask(one, "status", "wbe")).toMatchObject({
+      status: 65,
+      stderr: "cm4all-spawn: there is no name wbe (did you mean web?)\n",
+    });
+  });
+
+  it("purge-namespaces ends one name, and leaves the others", async () => {
+    const one = await start();
+    using client = one.connect();
+    for (const name of ["a", "b", "c"])
+      client.ask(name, { ipc: true, pid: true })[Symbol.dispose]();
+    expect((await ask(one, "purge-namespaces", "nobody")).status).toBe(65);
+    const result = await ask(one, "purge-namespaces", "b", "--json");
+    expect(expectValid("purge-namespaces", result.stdout)).toEqual({ ended: 1, left: 2 });
+    expect(JSON.parse((await ask(one, "list", "--json")).stdout)).toMatchObject([
+      { name: "a" },
+      { name: "c" },
+    ]);
+    expect((await ask(one, "purge-namespaces", "--idle", "a")).stdout).toBe(
+      "ended 1 names, 1 are left\n",
+    );
+    expect((await ask(one, "purge-namespaces")).stdout).toBe("ended 1 names, 0 are left\n");
+  });
+
+  it("reload fails for a mistake, and says what waits for a restart", async () => {
+    const one = await start();
+    expect(await ask(one, "reload")).toMatchObject({
+      status: 0,
+      stdout: "reloaded the configuration\n",
+    });
+    writeFileSync(one.configFile, "[accounting]\njournal = '/elsewhere'\n[control]\nsocket='/x'\n");
+    // The command line, which wins, has both.
+    expect((await ask(one, "reload")).stdout).toBe("reloaded the configuration\n");
+    writeFileSync(one.configFile, "[reaper]\ncheck_seconds = 7\n");
+    expect((await ask(one, "reload")).stdout).toContain(
+      "only a restart applies reaper.check_seconds",
+    );
+    expect((await ask(one, "status")).stdout).toContain("only a restart applies reaper.check_");
+    writeFileSync(one.configFile, "[reaper]\ncheck_seconds = 'x'\n");
+    expect(await ask(one, "reload")).toMatchObject({
+      status: 78,
+      stderr: expect.stringContaining("spawn.toml:2: reaper.check_seconds"),
+    });
+    expect((await ask(one, "status", "--json")).stdout).toContain('"failedReloads": 1');
+  });
+
+  it("reload sends a signal where there is no control socket", async () => {
+    const one = await start({ options: ["--control", ""] });
+    const { status } = await ask(one, "reload", "--signal", String(one.pid));
+    expect(status).toBe(0);
+    await one.untilLogged("reloaded the configuration");
+    expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
+  });
+
+  it("a socket that an earlier run has left is replaced, anything else is told of", async () => {
+    const directory = mkdtempSync(join(tmpdir(), "listen-"));
+    const address = join(directory, "socket");
+    try {
+      const first = await TestDaemon.start({ address });
+      await first.end("SIGKILL");
+      expect(statSync(address).isSocket()).toBe(true);
+      const one = await start({ address });
+      const args = ["--control", "", "--no-reaper", "--listen"];
+      expect(await ask(one, ...args, address)).toMatchObject({
+        status: 69,
+        stderr: expect.stringContaining(`${address} is in use`),
+      });
+      const file = join(directory, "file");
+      writeFileSync(file, "mine");
+      expect(await ask(one, ...args, file)).toMatchObject({
+        status: 73,
+        stderr: expect.stringContaining(`${file} is there, and is no socket`),
+      });
+      expect(readFileSync(file, "utf8")).toBe("mine");
+      expect(await ask(one, ...args, join(directory, "missing/socket"))).toMatchObject({
+        status: 73,
+        stderr: expect.stringMatching(/^\S+ cannot listen at .*ENOENT.*\n$/),
+      });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it("users and groups may be allowed by their names", async () => {
+    const one = await start({
+      config: '[namespaces]\nallow_uids = ["root", 7]\nallow_gids = ["root"]\n',
+    });
+    expect((await ask(one, "status")).status).toBe(0);
+  });
+
+  it("a command that is mistyped is told of with the one that was meant", async () => {
+    const one = await start();
+    expect(await ask(one, "staus")).toMatchObject({
+      status: 64,
+      stderr: "cm4all-spawn: unknown command staus (did you mean status?)\n",
+    });
+  });
+
+  /** On a terminal of that size; `what` is done once the screen shows `first`. */
+  async function watchOnTerminal(
+    { controlSocket }: { readonly controlSocket: string },
+    columns: number,
+    what: (terminal: ChildProcess, shown: () => string) => Promise<void>,
+  ): Promise<{ shown: string; status: number | null }> {
+    const command = `stty cols ${columns} rows 50; exec "$NODE" "$PROGRAM" --control "$SOCKET" status --watch`;
+    const child = spawn("script", ["-qec", command, "/dev/null"], {
+      env: { ...process.env, NODE: process.execPath, PROGRAM: BUNDLE, SOCKET: controlSocket },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    let shown = "";
+    child.stdout?.setEncoding("utf8").on("data", (data) => {
+      shown += data;
+    });
+    const exited = once(child, "exit");
+    await what(child, () => shown);
+    const [status] = (await exited) as [number | null];
+    return { shown, status };
+  }
+
+  it.each([60, 80])("status --watch fits %d columns, and can be left with q", async (columns) => {
+    const one = await start();
+    const { shown, status } = await watchOnTerminal(one, columns, async (terminal, text) => {
+      await until(() => text().includes("configuration"), "it is shown");
+      terminal.stdin?.write("q");
+    });
+    expect(status).toBe(0);
+    const [, frame = ""] = shown.split("\x1b[H");
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal's sequences
+    const lines = frame.split(/\r+\n/).map((line) => line.replace(/\x1b\[[0-9;?]*[a-zA-Z]/g, ""));
+    expect(lines[0]).toBe("well");
+    // Nothing is cut off: the longest text is there to its last word.
+    expect(lines.join(" ").replace(/\s+/g, " ")).toContain("at most 1024 of one uid");
+    for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+  });
+
+  it("status --watch outlives a restart of the daemon", async () => {
+    const one = await start();
+    const address = one.address;
+    const { shown } = await watchOnTerminal(one, 80, async (terminal, text) => {
+      await until(() => text().includes(`pid ${one.pid}`), "the daemon is shown");
+      const { controlSocket } = one;
+      await one.stop();
+      await until(() => text().includes("is not running"), "its end is shown");
+      const next = await start({ address, options: ["--control", controlSocket] });
+      await until(() => text().includes(`pid ${next.pid}`), "the next one is shown");
+      terminal.stdin?.write("q");
+    });
+    expect(shown).toContain("is not running");
+  });
+});
+
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+  "the status of accounting",
+  () => {
+    let host: AccountingHost | undefined;
+    afterEach(async () => {
+      await host?.stop();
+      host = undefined;
+    });
+
+    it("has what waits and since when, what failed last and why, and what is parked", async () => {
+      const before = Date.now();
+      host = new AccountingHost();
+      host.writeScript("function cgroup_released(c) error('no route') end");
+      await host.start();
+      const { daemon } = host;
+      await host.scratch.runToEnd("a.scope/job", "true");
+      const failing = await untilStatus(daemon, "no route");
+      expect(failing.status).toBe(1);
+      expect(failing.stdout).toMatch(/^degraded: .*no route/);
+      expect(failing.stdout).toMatch(/^failed last +\S+Z \/a\.scope\/job: .*no route/m);
+      const status = expectValid("status", (await ask(daemon, "status", "--json")).stdout);
+      expect(status).toMatchObject({
+        state: "degraded",
+        accounting: { waitingCgroups: 1 },
+        script: { lastFailure: { cgroup: "/a.scope/job" } },
+      });
+      const { script } = status as { script: { oldestWaitingMs: number } };
+      expect(script.oldestWaitingMs).toBeGreaterThanOrEqual(before - 1000);
+      expect(script.oldestWaitingMs).toBeLessThanOrEqual(Date.now());
+      expectValid("accounting-list", (await ask(daemon, "accounting", "list", "--json")).stdout);
+    });
+
+    it("a script with a mistake makes the reload fail, one that was changed is told of", async () => {
+      host = new AccountingHost();
+      host.writeScript("function cgroup_released(c) end");
+      await host.start();
+      const { daemon } = host;
+      await daemon.untilLogged("accounting with");
+      host.writeScript("function cgroup_released(c) print(1) end");
+      expect((await ask(daemon, "reload")).stdout).toContain(
+        "only a restart loads the changed text of the script",
+      );
+      const other = join(host.directory, "other.lua");
+      writeFileSync(other, "\nerror('boom')");
+      host.configure(`script = "${other}"\nuser = "root"\n`);
+      const failed = await ask(daemon, "reload");
+      expect(failed).toMatchObject({ status: 78, stderr: expect.stringContaining(":2: boom") });
+      expect((await ask(daemon, "status")).stdout).toMatch(
+        /^degraded: the accounting script does not run: .*:2: boom/,
+      );
+      writeFileSync(other, "function cgroup_released(c) end");
+      expect((await ask(daemon, "reload")).status).toBe(0);
+      expect((await ask(daemon, "status")).status).toBe(0);
+    });
+
+    async function untilStatus(daemon: TestDaemon, text: string): Promise<Result> {
+      let result: Result | undefined;
+      await until(async () => {
+        result = await ask(daemon, "status");
+        return result.stdout.includes(text);
+      }, `the status has ${text}`);
+      if (result === undefined) throw new Error("no status");
+      return result;
+    }
+  },
+);

@@ -1,0 +1,59 @@
+/** The manual page of the metrics, made from their declarations. */
+import { metricName } from "../../src/metrics/metric-name.ts";
+import { forEachMetric, type Part } from "../../src/status.ts";
+
+const TITLES: { readonly [P in Part]: string } = {
+  daemon: "The main thread",
+  namespace: "Namespaces",
+  reaper: "Cgroups: the reaper",
+  accounting: "Accounting and its journal",
+};
+
+const HEAD = String.raw`.\" Made from the declarations in packages/spawn by metrics-page.test.ts.
+.TH CM4ALL\-SPAWN\-METRICS 7 "2026-11" "cm4all-spawn" "Miscellaneous"
+.SH NAME
+cm4all\-spawn\-metrics \- what cm4all\-spawn counts and measures
+.SH DESCRIPTION
+Each metric is on the page for Prometheus under the name below, if
+.B [metrics]
+of
+.BR spawn.toml (5)
+says where that is; in
+.B cm4all\-spawn status
+it stands in the row that is named behind it, and in
+.B cm4all\-spawn status \-\-json
+under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, those
+of the reaper when its thread does. A histogram is of three series, whose names end in
+.IR _bucket ", " _sum " and " _count .
+Scopes that are gone are in the label
+.IR (gone) .
+`;
+
+const TAIL = String.raw`.SH SEE ALSO
+.BR cm4all\-spawn (8),
+.BR spawn.toml (5)
+`;
+
+/** In the text of a manual page, a hyphen that can be copied, and no request at the start of a line. */
+function roffOf(text: string): string {
+  return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^[.']/gm, "\\&$&");
+}
+
+export function formatMetricsPage(): string {
+  let text = HEAD;
+  let last: Part | undefined;
+  forEachMetric((part, key, declaration) => {
+    if (part !== last) text += `.SH ${TITLES[part].toUpperCase()}\n`;
+    last = part;
+    const { kind, help, row } = declaration;
+    const labels =
+      kind === "state"
+        ? `label state: ${Object.keys(declaration.states).join(", ")}`
+        : declaration.label === undefined
+          ? undefined
+          : `label ${declaration.label}${declaration.values === undefined ? "" : `: ${declaration.values.join(", ")}`}`;
+    const about = [kind, labels].filter((each) => each !== undefined).join("; ");
+    text += `.TP\n.B ${roffOf(metricName(part, key, kind))}\n${roffOf(help)}\n(${roffOf(about)}; row \\(lq${roffOf(row)}\\(rq, .${part}.${key})\n`;
+  });
+  return text + TAIL;
+}
