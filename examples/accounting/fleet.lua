@@ -6,10 +6,11 @@
 
 handlers_bear_repetition = true
 
-local db = pg:new("dbname=accounting user=fleet_host") -- host=db.example sslmode=verify-full
+-- Without a host it is the server of this machine, as the role of the daemon's own user.
+local db = pg:new("dbname=accounting") -- host=db.example sslmode=verify-full
 local host = os.getenv("ACCOUNTING_HOST") or assert(io.open("/proc/sys/kernel/hostname")):read()
 
-local STATEMENT = "SELECT account_cgroups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+local STATEMENT = "SELECT account_cgroups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 
 -- Names and attributes are bytes, a text in the database is valid UTF-8.
 local function printable(bytes)
@@ -42,6 +43,8 @@ local function account(cgroups)
     column(cgroups, function(c) return (c.io_read_bytes or 0) + (c.io_write_bytes or 0) end),
     column(cgroups, function(c) return c.memory_peak end),
     column(cgroups, function(c) return c.pids_peak end),
+    column(cgroups, function(c) return c.memory_events_oom_kill end),
+    column(cgroups, function(c) return c.pids_events_max end),
   }))
 end
 

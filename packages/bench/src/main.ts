@@ -1,6 +1,7 @@
 /** `npm run bench`, or some subjects alone: `npm run bench -- reaper`. */
 import { errorText } from "@cm4all/linux";
 import { measureFleet } from "./fleet.ts";
+import { FLEET_CLIENT, runFleetClient } from "./fleet-client.ts";
 import { measureHostile } from "./hostile.ts";
 import { measureNamespaces } from "./namespaces.ts";
 import { measureProcessScan } from "./process-scan.ts";
@@ -21,6 +22,8 @@ const USUAL = ["namespaces", "hostile", "reaper", "fleet"];
 const ELSEWHERE = ["netns"];
 
 async function main(names: readonly string[]): Promise<void> {
+  const [first, hosts = ""] = names;
+  if (first === FLEET_CLIENT) return await runFleetClient(JSON.parse(hosts));
   const known = Object.keys(SUBJECTS).join(", ");
   for (const name of names.length === 0 ? USUAL : names) {
     if (ELSEWHERE.includes(name)) continue;

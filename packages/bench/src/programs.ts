@@ -11,6 +11,9 @@ import { temporaryDirectory } from "./temporary.ts";
 /** The package's directory: the bundle is in `dist`. */
 export const root = join(__dirname, "..");
 
+/** The accounting scripts and their tables. */
+export const EXAMPLES = join(root, "../../examples/accounting");
+
 const DAEMON = join(root, "../spawn/dist/cm4all-spawn.js");
 
 /** Compiles a client written in C and gives its path. */

@@ -5,7 +5,7 @@ import { expect } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
 import { type Fields, TestScript } from "./script.ts";
 
-const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
+export const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
 
 export const example = (name: string) => readFileSync(join(EXAMPLES, name), "utf8");
 

@@ -1,0 +1,155 @@
+/**
+ * A process of the subject `fleet` with some of its hosts: examples/accounting/fleet.lua, run
+ * as on a host, once for each. It is told over IPC what to do, and ends with its parent.
+ */
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { CgroupRecord } from "@cm4all/cgroup";
+import { bytesOfText, textOf } from "@cm4all/linux";
+import { openLibraries, Runtime } from "@cm4all/lua/embedded";
+import { EXAMPLES } from "./programs.ts";
+
+/** The first argument of the program that runs as such a process. */
+export const FLEET_CLIENT = "fleet-client";
+
+/** Its hosts are the second argument as JSON. */
+export interface FleetHosts {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** The order to account rows; without a rate as fast as it goes. */
+export interface FleetOrder {
+  readonly rows: number;
+  readonly rowsPerSecond?: number | undefined;
+}
+
+export interface FleetResult {
+  /** Of each list, from when it was due until it was in the database. */
+  readonly latenciesMs: readonly number[];
+  readonly cpuSeconds: number;
+}
+
+const CUSTOMERS = 50;
+/** Handlers of one host that wait for the database. */
+const HANDLERS = 4;
+/** Cgroups in a list. */
+const BATCH = 100;
+
+/** Nobody has to know that a run begins: the script bears repetition. */
+const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
+
+/** One host: the script, and how its handler is called. */
+class Host implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #name: string;
+  #count = 0;
+
+  constructor(name: string) {
+    this.#name = name;
+    this.#runtime = new Runtime({
+      instructions: 50_000_000,
+      handlerTimeoutMs: 60_000,
+      onError: (source, { message }) =>
+        console.error(`${name}: ${textOf(source)}: ${textOf(message)}`),
+      open: openLibraries,
+    });
+    process.env["ACCOUNTING_HOST"] = name;
+    this.#runtime.load(join(EXAMPLES, "fleet.lua"));
+  }
+
+  /** Accounts some more cgroups. */
+  account(count: number): Promise<void> {
+    const records = Array.from({ length: count }, () => this.#nextRecord());
+    return new Promise((resolve, reject) => {
+      this.#runtime.run("released", records, BEGIN, (failure) =>
+        failure === undefined ? resolve() : reject(new Error(textOf(failure.message))),
+      );
+    });
+  }
+
+  #nextRecord(): CgroupRecord {
+    const number = ++this.#count;
+    const customer = number % CUSTOMERS;
+    const account = [bytesOfText("user.account"), bytesOfText(`customer-${customer}`)] as const;
+    const snapshot = {
+      path: bytesOfText(`/cgroup-${customer}`),
+      id: `${this.#name}-boot:${number}`,
+      report: 1,
+      measuredMs: Date.now(),
+      birthMs: Date.now() - 1000,
+      cpuTotalUsec: 1_234_567,
+      memoryPeakBytes: 52_428_800,
+      pidsPeak: 5,
+    };
+    return { snapshot, xattrs: [[account]] };
+  }
+
+  [Symbol.dispose](): void {
+    this.#runtime.close();
+  }
+}
+
+/** Each host has some handlers at work at any time, until all rows are there. */
+async function accountAll(hosts: readonly Host[], rows: number): Promise<number[]> {
+  const latenciesMs: number[] = [];
+  let left = rows;
+  const work = async (host: Host) => {
+    while (left > 0) {
+      const count = Math.min(left, BATCH);
+      left -= count;
+      const startMs = performance.now();
+      await host.account(count);
+      latenciesMs.push(performance.now() - startMs);
+    }
+  };
+  await Promise.all(hosts.flatMap((host) => Array.from({ length: HANDLERS }, () => work(host))));
+  return latenciesMs;
+}
+
+/** A list at each tick, of one host after the other, however long those before take. */
+async function accountAtRate(
+  hosts: readonly Host[],
+  rows: number,
+  rowsPerSecond: number,
+): Promise<number[]> {
+  const intervalMs = (BATCH / rowsPerSecond) * 1000;
+  const beginMs = performance.now();
+  const lists = Array.from({ length: Math.ceil(rows / BATCH) }, async (_, i) => {
+    const dueMs = beginMs + i * intervalMs;
+    await delay(dueMs - performance.now());
+    await hosts[i % hosts.length]?.account(BATCH);
+    return performance.now() - dueMs;
+  });
+  return await Promise.all(lists);
+}
+
+async function carryOut(
+  hosts: readonly Host[],
+  { rows, rowsPerSecond }: FleetOrder,
+): Promise<FleetResult> {
+  const before = process.cpuUsage();
+  const latenciesMs =
+    rowsPerSecond === undefined
+      ? await accountAll(hosts, rows)
+      : await accountAtRate(hosts, rows, rowsPerSecond);
+  const { user, system } = process.cpuUsage(before);
+  return { latenciesMs, cpuSeconds: (user + system) / 1e6 };
+}
+
+/** Opens the sessions, says so, and carries out each order. */
+export async function runFleetClient({ first, count }: FleetHosts): Promise<void> {
+  const hosts = Array.from({ length: count }, (_, i) => new Host(`host-${first + i}`));
+  await Promise.all(hosts.map((host) => host.account(1)));
+  process.on("message", (order: FleetOrder) => {
+    carryOut(hosts, order).then(
+      (result) => process.send?.(result),
+      (error) => {
+        console.error(error);
+        process.exit(1);
+      },
+    );
+  });
+  process.send?.("ready");
+  await new Promise((resolve) => process.once("disconnect", resolve));
+}
