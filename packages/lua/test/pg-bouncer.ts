@@ -12,38 +12,57 @@ const NOBODY = 65534;
 
 export class PgBouncer implements AsyncDisposable {
   readonly #directory: string;
+  readonly #settings: readonly string[];
   #process: ChildProcess | undefined;
 
-  private constructor(directory: string) {
+  private constructor(directory: string, settings: readonly string[]) {
     this.#directory = directory;
+    this.#settings = settings;
   }
 
-  /** @param sessions with the server for all clients together */
+  /**
+   * @param sessions with the server for all clients together
+   * @param clients how many there may be at once
+   */
   static async start(
-    { host, port, user }: Postgres,
+    server: Postgres,
     mode: "session" | "transaction" | "statement",
     sessions: number,
+    clients = 100,
   ): Promise<PgBouncer> {
     const directory = mkdtempSync(join(tmpdir(), "pgbouncer-"));
     chmodSync(directory, 0o755);
     if (process.getuid?.() === 0) chownSync(directory, NOBODY, NOBODY);
-    const lines = [
-      "[databases]",
-      `postgres = host=${host} port=${port} user=${user} dbname=postgres`,
+    const bouncer = new PgBouncer(directory, [
       "[pgbouncer]",
       "auth_type = any",
       `unix_socket_dir = ${directory}`,
       "listen_port = 6432",
       `pool_mode = ${mode}`,
       `default_pool_size = ${sessions}`,
+      `max_client_conn = ${clients}`,
       // In turn, so that each statement has another one.
       "server_round_robin = 1",
       "server_login_retry = 1",
-    ];
-    writeFileSync(join(directory, "pgbouncer.ini"), lines.map((line) => `${line}\n`).join(""));
-    const bouncer = new PgBouncer(directory);
+    ]);
+    bouncer.#configure(server);
     await bouncer.resume();
     return bouncer;
+  }
+
+  #configure({ host, port, user }: Postgres): void {
+    const database = `postgres = host=${host} port=${port} user=${user} dbname=postgres`;
+    const lines = ["[databases]", database, ...this.#settings];
+    writeFileSync(
+      join(this.#directory, "pgbouncer.ini"),
+      lines.map((line) => `${line}\n`).join(""),
+    );
+  }
+
+  /** Has it open its sessions with another server from now on. */
+  moveTo(server: Postgres): void {
+    this.#configure(server);
+    this.#process?.kill("SIGHUP");
   }
 
   get conninfo(): string {

@@ -1,0 +1,149 @@
+/**
+ * A thousand hosts with examples/accounting/fleet.lua behind PgBouncer in transaction mode, which
+ * ends once, before a synchronous standby takes over from a server that dies.
+ */
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { missing, Postgres } from "@cm4all/testing";
+import { Client } from "pg";
+import { expect, it } from "vitest";
+import { openPg } from "../src/pg/library.ts";
+import { example } from "./examples.ts";
+import { PgBouncer } from "./pg-bouncer.ts";
+import { TestScript } from "./script.ts";
+
+const SESSIONS = 1000;
+/** With the server, for all hosts together. */
+const SERVER_SESSIONS = 20;
+const LISTS = 6;
+const ROWS_PER_LIST = 5;
+const SCHEMAS = ["public", "other"] as const;
+
+it.skipIf(missing("postgres", "pgbouncer") !== undefined)(
+  "of a thousand hosts behind a pooler no row is lost, doubled or elsewhere",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "fleet-pooler-"));
+    // PgBouncer, which does not run as root, connects to the servers in it.
+    chmodSync(directory, 0o755);
+    try {
+      await accountThroughFailures(directory);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+  300_000,
+);
+
+const HBA = ["local all all trust", "local replication all trust"];
+
+async function accountThroughFailures(directory: string): Promise<void> {
+  const [first, second] = [join(directory, "first"), join(directory, "second")];
+  const settings = { max_connections: "60" };
+  await using preparing = await Postgres.start({ directory: first, hba: HBA, settings });
+  await execute(preparing, example("fleet.sql"));
+  // Another fleet's function of the same name, in a schema of its own.
+  await execute(
+    preparing,
+    `CREATE SCHEMA other; CREATE TABLE other.row (host text, id text, PRIMARY KEY (host, id));
+     CREATE FUNCTION other.account_cgroups(from_host text, ids text[], float8[], float8[], text[],
+       text[], float8[], bigint[], bigint[], bigint[], bigint[], bigint[]) RETURNS void
+       LANGUAGE sql AS 'INSERT INTO other.row SELECT from_host, unnest(ids) ON CONFLICT DO NOTHING'`,
+  );
+  await preparing.pause();
+  execFileSync("cp", ["-a", first, second]);
+  writeFileSync(join(second, `data-${preparing.programs.major}`, "standby.signal"), "");
+  await using standby = await Postgres.start({
+    directory: second,
+    hba: HBA,
+    settings: { ...settings, primary_conninfo: `host=${first} user=postgres` },
+  });
+  await using primary = await Postgres.start({
+    directory: first,
+    hba: HBA,
+    settings: { ...settings, synchronous_standby_names: "*" },
+  });
+  await using bouncer = await PgBouncer.start(primary, "transaction", SERVER_SESSIONS, SESSIONS);
+
+  const acknowledged = new Set<string>();
+  let failures = 0;
+  const hosts = Array.from({ length: SESSIONS }, (_, i) => hostScript(bouncer, i));
+  const writeAll = async (script: TestScript, i: number) => {
+    for (let list = 0; list < LISTS; list++) {
+      const rows = Array.from({ length: ROWS_PER_LIST }, (_, n) => ({
+        id: `boot:${list * ROWS_PER_LIST + n}`,
+        measuredMs: Date.now(),
+        cpuTotalUsec: 1e6,
+      }));
+      // As the journal does: again, until the handler has succeeded.
+      while ((await script.outcome(...rows)) !== undefined) {
+        failures++;
+        await delay(200);
+      }
+      for (const { id } of rows) acknowledged.add(`host-${i} ${id} ${SCHEMAS[i % 2]}`);
+    }
+  };
+  try {
+    const writing = Promise.all(hosts.map(writeAll));
+    const total = SESSIONS * LISTS * ROWS_PER_LIST;
+    const until = async (share: number) => {
+      while (acknowledged.size < total * share) {
+        await Promise.race([delay(10), writing]);
+      }
+    };
+    await until(0.25);
+    await bouncer.pause();
+    await bouncer.resume();
+    await until(0.5);
+    await primary.pause("immediate");
+    await execute(standby, "SELECT pg_promote()");
+    bouncer.moveTo(standby);
+    await writing;
+  } finally {
+    for (const script of hosts) script[Symbol.dispose]();
+  }
+
+  const found = await execute(
+    standby,
+    `SELECT host || ' ' || id || ' public' AS row FROM public.fleet_usage WHERE cpu_seconds = 1
+     UNION ALL SELECT host || ' ' || id || ' other' FROM other.row`,
+  );
+  expect(failures).toBeGreaterThan(0);
+  expect(acknowledged.size).toBe(SESSIONS * LISTS * ROWS_PER_LIST);
+  expect(found).toHaveLength(acknowledged.size);
+  expect(found.filter(({ row }) => !acknowledged.has(String(row)))).toEqual([]);
+  await execute(standby, "CALL bill_fleet()");
+  expect(
+    await execute(standby, "SELECT sum(cpu_seconds)::int AS seconds FROM fleet_host_days"),
+  ).toEqual([{ seconds: acknowledged.size / 2 }]);
+}
+
+/** Half of the hosts account into another schema, through the same sessions. */
+function hostScript(bouncer: PgBouncer, i: number): TestScript {
+  process.env["ACCOUNTING_HOST"] = `host-${i}`;
+  const code = example("fleet.lua").replace(
+    'pg:new("dbname=accounting")',
+    `pg:new([[${bouncer.conninfo}]], "${SCHEMAS[i % 2]}")`,
+  );
+  expect(code).toContain(bouncer.conninfo);
+  try {
+    return new TestScript(code, { open: openPg, handlerTimeoutMs: 60_000 });
+  } finally {
+    delete process.env["ACCOUNTING_HOST"];
+  }
+}
+
+async function execute(
+  { host, port, user }: Postgres,
+  sql: string,
+): Promise<Record<string, unknown>[]> {
+  const client = new Client({ host, port, user, database: "postgres" });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
