@@ -17,34 +17,29 @@ local function printable(bytes)
   return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- One value of all cgroups; nil is NULL.
-local function column(cgroups, value)
+-- One attribute of all cgroups. What the kernel did not tell is NULL.
+local function column(cgroups, name)
   local values = {}
   for i, cgroup in ipairs(cgroups) do
-    values[i] = value(cgroup) or pg.null
+    values[i] = cgroup[name] or pg.null
   end
   return pg:encode_array(values)
 end
 
-local function customer(cgroup)
-  local account = cgroup.xattr.account
-  return account and printable(account)
-end
-
 local function account(cgroups)
+  local paths, customers, io_bytes = {}, {}, {}
+  for i, cgroup in ipairs(cgroups) do
+    local customer = cgroup.xattr.account
+    paths[i] = printable(cgroup.path)
+    customers[i] = customer and printable(customer) or pg.null
+    io_bytes[i] = (cgroup.io_read_bytes or 0) + (cgroup.io_write_bytes or 0)
+  end
   assert(db:execute(STATEMENT, {
-    host,
-    column(cgroups, function(c) return c.id end),
-    column(cgroups, function(c) return c.measured end),
-    column(cgroups, function(c) return c.btime end),
-    column(cgroups, function(c) return printable(c.path) end),
-    column(cgroups, customer),
-    column(cgroups, function(c) return c.cpu_total or 0 end),
-    column(cgroups, function(c) return (c.io_read_bytes or 0) + (c.io_write_bytes or 0) end),
-    column(cgroups, function(c) return c.memory_peak end),
-    column(cgroups, function(c) return c.pids_peak end),
-    column(cgroups, function(c) return c.memory_events_oom_kill end),
-    column(cgroups, function(c) return c.pids_events_max end),
+    host, column(cgroups, "id"), column(cgroups, "measured"), column(cgroups, "btime"),
+    pg:encode_array(paths), pg:encode_array(customers),
+    column(cgroups, "cpu_total"), pg:encode_array(io_bytes),
+    column(cgroups, "memory_peak"), column(cgroups, "pids_peak"),
+    column(cgroups, "memory_events_oom_kill"), column(cgroups, "pids_events_max"),
   }))
 end
 

@@ -211,7 +211,7 @@ BEGIN
     -- By the difference of two times of one clock, which is right even if the clock is wrong.
     CASE WHEN measured_at >= created_at
       THEN day - least(floor(measured_at / 86400) - floor(created_at / 86400), 3650)::int END,
-    path, customer, cpu_seconds, io_bytes, memory, pids, kills, refusals
+    path, customer, coalesce(cpu_seconds, 0), io_bytes, memory, pids, kills, refusals
   FROM unnest(ids, days, measured, created, paths, customers, cpu, io, memory_peaks,
     pids_peaks, killed, refused) AS list (id, day, measured_at, created_at, path, customer,
     cpu_seconds, io_bytes, memory, pids, kills, refusals)

@@ -19,6 +19,7 @@ const TEXTS = [
   "docs/netns.md",
   "docs/design.md",
   "docs/performance.md",
+  "docs/fleet.md",
   "docs/platforms.md",
   "examples/README.md",
   "packages/client/README.md",
