@@ -1,4 +1,4 @@
-import { type CgroupRecord, encodeRecord } from "@cm4all/cgroup";
+import { type CgroupRecord, encodeRecord, unpackRecord } from "@cm4all/cgroup";
 import { bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { MessageReader } from "./message-reader.ts";
@@ -9,6 +9,7 @@ import {
   MAX_REQUEST_BYTES,
   MAX_TEXT,
   ProtocolError,
+  type Request,
 } from "./protocol.ts";
 
 describe("the protocol", () => {
@@ -25,7 +26,7 @@ describe("the protocol", () => {
   });
 
   it("takes a cgroup however deep it is and whatever its names are", () => {
-    const path = bytesOfLatin1(`/${"\x01".repeat(255)}`.repeat(200));
+    const path = bytesOfLatin1(`/${"\x01".repeat(255)}`.repeat(1000));
     const snapshot = { path, id: "boot:1", report: 1, measuredMs: 0 };
     const record: CgroupRecord = {
       snapshot,
@@ -38,9 +39,11 @@ describe("the protocol", () => {
       const chunk = bytes.subarray(i, Math.min(i + 65_536, bytes.length - 1));
       expect([...reader.push(chunk)]).toEqual([]);
     }
-    expect([...reader.push(bytes.subarray(-1))]).toEqual([
-      { type: "run", number: 1, kind: "released", records: [record] },
-    ]);
+    const [request, ...more] = [...reader.push(bytes.subarray(-1))];
+    expect(more).toEqual([]);
+    const { records, ...rest } = request as Extract<Request, { type: "run" }>;
+    expect(rest).toEqual({ type: "run", number: 1, kind: "released" });
+    expect(records.map(unpackRecord)).toEqual([record]);
   });
 
   it("bounds the texts of scripts", () => {

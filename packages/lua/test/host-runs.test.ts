@@ -196,7 +196,7 @@ describe("the script host and its records", () => {
   it("refuses a list that is too long for a message, and goes on", async () => {
     const host = await hosts.start("function cgroups_released(list) end");
     const { pid } = host;
-    const long = encodedOf({ path: `/${"\x01".repeat(6_000_000)}` });
+    const long = encodedOf({ path: `/${"\x01".repeat(17_000_000)}` });
     const run: Run = { kind: "released", begin: async () => {} };
     expect(await host.run([long, long], run)).toMatchObject({
       type: "failed",
