@@ -36,16 +36,18 @@ async function killAt(daemon: TestDaemon, call: string, nth: number, name: strin
   strace.stderr.on("data", (data) => {
     said += data;
   });
-  const ended = once(strace, "exit");
-  await until(() => {
-    if (strace.exitCode !== null) throw new Error(`strace of ${call}, ${nth}: ${said}`);
-    return said.includes("attached");
-  }, "the thread is traced");
+  let isClosed = false;
+  const ended = once(strace, "close").then(() => {
+    isClosed = true;
+  });
+  await until(() => said.includes("attached") || isClosed, "the thread is traced");
+  if (!said.includes("attached")) throw new Error(`strace of ${call}, ${nth}: ${said}`);
   using client = new TestClient(daemon.address);
   client.send(request(name, ALL));
   const isDead = () => daemon.child.signalCode !== null;
   await until(() => isDead() || client.tryReceive(MSG_DONTWAIT) !== undefined, "it is answered");
-  if (strace.exitCode === null && strace.signalCode === null && strace.kill("SIGINT")) await ended;
+  strace.kill("SIGINT");
+  await ended;
   // The call can have come after the answer.
   await Promise.race([once(daemon.child, "exit"), daemon.status()]).catch(() => undefined);
   await until(() => isDead() || !isGone(daemon.pid), "its end is known");

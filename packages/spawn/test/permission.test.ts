@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { rmSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { request } from "./support/client.ts";
@@ -143,10 +144,16 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
 
     it("is had by spawners at once while strangers flood it", async () => {
       const request = () => ask(as({ capabilities: ["sys_admin"] }));
-      for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, NOTHING, ["--flood"]);
+      const refused = async () => (await daemon.status()).requests.refused;
+      const before = await refused();
+      const startMs = performance.now();
+      for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, REQUEST, ["--flood"]);
       // Their connections end faster than any are looked at.
       for (let i = 0; i < 10; i++) expect(request()).toEqual(GRANTED);
+      await sleep(1500);
       await peer.endAll();
+      const seconds = Math.ceil((performance.now() - startMs) / 1000);
+      expect((await refused()) - before).toBeLessThanOrEqual(4000 * (seconds + 1));
       // In a flood a stranger is closed without a look, perhaps before it has sent anything.
       const answer = () => {
         try {
