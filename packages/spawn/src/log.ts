@@ -29,13 +29,20 @@ export type Logger = (priority: Priority, text: string) => void;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
-/** One printable line: of tracebacks and the like, the lines stand behind each other. Pure. */
+/** One printable line, from which the text can be told exactly. Pure. */
 export function printable(text: string): string {
-  return text
-    .trimEnd()
-    .replace(/\s*\n\s*/g, " | ")
-    .replaceAll("\t", " ")
-    .replace(CONTROL, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return text.replace(CONTROL, (c) =>
+    c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
+}
+
+/** A message of a script and its traceback in one line, for people: each line behind a bar. Pure. */
+export function inOneLine(message: string, traceback?: string): string {
+  const lines = `${message}\n${traceback ?? ""}`.split("\n");
+  return lines
+    .map((line) => line.replaceAll("\t", " ").trim())
+    .filter((line) => line !== "")
+    .join(" | ");
 }
 
 /**

@@ -55,7 +55,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.untilDeleted("a.scope/job");
     await untilCounted({ accountedCgroups: 1 });
     expect(host.daemon.log).toMatch(
-      /\/a\.scope\/job: .*accounting\.lua:\d+: no luck\\nstack traceback:/,
+      /\/a\.scope\/job: .*accounting\.lua:\d+: no luck \| stack traceback:/,
     );
     expect(host.daemon.log.split("no luck").length).toBe(2);
     expect(host.said).toBe("3\n");

@@ -15,7 +15,7 @@ import type { EncodedRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
-import { LOG_ERR, LOG_NOTICE, type Logger } from "../../log.ts";
+import { inOneLine, LOG_ERR, LOG_NOTICE, type Logger } from "../../log.ts";
 import type { DamagedRecord, RecordWindow } from "../journal/window.ts";
 import type { AccountingSink } from "../script/sink.ts";
 import type { AccountingPolicy } from "../terms/policy.ts";
@@ -443,10 +443,7 @@ export class AccountingQueue {
     const traceback = outcome.type === "failed" ? outcome.traceback : undefined;
     const isKnown = group.every(({ lastError }) => lastError === message);
     if (!isKnown && message !== this.#loggedError)
-      this.#parts.log(
-        LOG_ERR,
-        `${nameOf(group)}: ${traceback === undefined ? message : `${message}\n${traceback}`}`,
-      );
+      this.#parts.log(LOG_ERR, `${nameOf(group)}: ${inOneLine(message, traceback)}`);
     this.#loggedError = message;
     for (const entry of group) entry.lastError = message;
   }

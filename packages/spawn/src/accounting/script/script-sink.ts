@@ -21,7 +21,7 @@ import {
   type ScriptHostOptions,
 } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config.ts";
-import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log.ts";
+import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log.ts";
 import {
   type ChosenScript,
   chooseScript,
@@ -210,7 +210,7 @@ export class ScriptSink implements AccountingSink {
       this.#problem = message;
       this.#log(
         LOG_ERR,
-        `cgroups wait until the script is usable and reloaded: ${withTraceback(message, traceback)}`,
+        `cgroups wait until the script is usable and reloaded: ${inOneLine(message, traceback)}`,
       );
       this.#settle();
     });
@@ -224,7 +224,7 @@ export class ScriptSink implements AccountingSink {
       this.#settle();
     });
     host.on("scriptError", (source, message, traceback) =>
-      this.#log(LOG_ERR, `${source}: ${withTraceback(message, traceback)}`),
+      this.#log(LOG_ERR, `${source}: ${inOneLine(message, traceback)}`),
     );
     host.on("notice", (text) => this.#log(LOG_INFO, text));
     host.on("leftOut", (count) =>
@@ -266,8 +266,4 @@ function stateOf(host: ScriptHost): SinkState {
 function ignoreState(host: ScriptHost): void {
   for (const event of ["state", "ready", "unusable", "ended"] as const)
     host.removeAllListeners(event);
-}
-
-function withTraceback(message: string, traceback: string | undefined): string {
-  return traceback === undefined ? message : `${message}\n${traceback}`;
 }
