@@ -1,8 +1,8 @@
 /** What the daemon shows of itself, whoever asks. */
 import type { callEngine } from "@cm4all/linux";
 import type { JournalStatus } from "./accounting/journal/journal-store.ts";
-import type { ScriptStatus } from "./accounting/script/script-status.ts";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "./accounting/terms/metrics.ts";
+import type { ScriptStatus } from "./accounting/terms/script-status.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
 import type { Declaration, Declarations } from "./metrics/declaration.ts";
 import { formatDuration, formatMetrics, type Row } from "./metrics/format.ts";

@@ -7,7 +7,7 @@ import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { AccountingConfig } from "../config.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
-import { AccountingQueue, type HandlerFailure } from "./handlers/queue.ts";
+import { AccountingQueue } from "./handlers/queue.ts";
 import { Intake } from "./intake/intake.ts";
 import { findByIds } from "./journal/journal-lookup.ts";
 import { type JournalStatus, JournalStore, type OpenJournalAt } from "./journal/journal-store.ts";
@@ -19,6 +19,7 @@ import type { AccountingSink, SinkState } from "./script/sink.ts";
 import { bootTimeMs } from "./terms/boot.ts";
 import type { QueueMetrics } from "./terms/metrics.ts";
 import type { AccountingRecords } from "./terms/records.ts";
+import type { HandlerFailure } from "./terms/script-status.ts";
 import { DaemonRecords } from "./view/daemon-records.ts";
 
 /** After what an earlier run has left could not be read. */

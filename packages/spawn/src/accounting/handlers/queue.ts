@@ -19,6 +19,7 @@ import { inOneLine, LOG_ERR, LOG_NOTICE, type Logger } from "../../log.ts";
 import type { DamagedRecord, RecordWindow } from "../journal/window.ts";
 import type { AccountingSink } from "../script/sink.ts";
 import type { AccountingPolicy } from "../terms/policy.ts";
+import type { HandlerFailure } from "../terms/script-status.ts";
 import { type Entry, nameOf, newEntry } from "./entry.ts";
 import { FailingRecords } from "./failing.ts";
 import { InterimReports } from "./interim.ts";
@@ -33,14 +34,6 @@ export interface RecordStates {
   mark(number: number, state: RecordState, note?: string): Promise<void>;
   /** Marks records as begun. @throws (rejects) also if the disk does not take it soon */
   begin(numbers: readonly number[]): Promise<void>;
-}
-
-export interface HandlerFailure {
-  /** As the log calls it. */
-  readonly cgroup: string;
-  readonly message: string;
-  /** Milliseconds since 1970. */
-  readonly failedMs: number;
 }
 
 export interface QueueParts {

@@ -1,5 +1,12 @@
 /** What administrators are shown of the accounting script. */
-import type { HandlerFailure } from "../handlers/queue.ts";
+
+export interface HandlerFailure {
+  /** As the log calls it. */
+  readonly cgroup: string;
+  readonly message: string;
+  /** Milliseconds since 1970. */
+  readonly failedMs: number;
+}
 
 export interface ScriptStatus {
   /** Undefined if there is none, or it cannot be read. */
