@@ -47,7 +47,6 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  * @param {Record<string, string>} [options.loader] further esbuild loaders
  * @param {boolean} [options.stays]  whether it stays in this workspace, and finds files
  *                                   there by import.meta.url
- * @param {readonly string[]} [options.nodeOptions] that the program is started with
  * @param {string} [options.keepsIgnoredSignals] the subcommand that runs a command, which
  *                                   ignores the signals that its caller ignores
  */
@@ -59,13 +58,11 @@ export async function bundle({
   loader,
   stays = false,
   keepsIgnoredSignals,
-  nodeOptions = [],
 }) {
-  const node = [NODE_OPTIONS, ...nodeOptions].join(" ");
   const start =
     keepsIgnoredSignals === undefined
-      ? `#!/usr/bin/env -S node ${node}`
-      : launcher(keepsIgnoredSignals, node);
+      ? `#!/usr/bin/env -S node ${NODE_OPTIONS}`
+      : launcher(keepsIgnoredSignals, NODE_OPTIONS);
   mkdirSync(dirname(outfile), { recursive: true });
   const unfinished = `${outfile}.${process.pid}`;
   const { metafile } = await build({

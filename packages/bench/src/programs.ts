@@ -84,7 +84,7 @@ async function startDaemonWith(
   writeFileSync(configFile, config);
   const fd = openSync(log, "w");
   const outputFd = openSync(output ?? "/dev/null", "a");
-  // By its first line, which has the options that Node is to run it with.
+  // By its first line, as systemd starts it, and with the Node that runs this program.
   const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const startMs = performance.now();
   const child = spawn(

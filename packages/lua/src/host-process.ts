@@ -31,9 +31,6 @@ export function nodeOptions(memoryMiB: number): string[] {
     `--max-old-space-size=${memoryMiB}`,
     // Wakes an idle process every 8 s, for as long as it lives.
     "--no-memory-reducer",
-    // As the daemon has them; packages/spawn/build.mjs has the reasons.
-    "--max-semi-space-size=1",
-    "--expose-gc",
     // No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason.
     "--inspect-port=192.0.2.1:9229",
   ];

@@ -4,9 +4,6 @@ import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import { TestDaemon, until } from "./support/daemon.ts";
 
-/** Has the program run by its first line, with the options that stand there. */
-const BY_FIRST_LINE = ["sh", "-c", 'shift; exec "$@"', "sh"];
-
 /** @see proc_pid_smaps(5) */
 function anonymousKiB(pid: number): number {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
@@ -15,7 +12,7 @@ function anonymousKiB(pid: number): number {
 
 describe.skipIf(missing("root") !== undefined)("the memory of a daemon at rest", () => {
   it("falls by a tenth, and stays there", async () => {
-    const daemon = await TestDaemon.start({ wrapper: BY_FIRST_LINE });
+    const daemon = await TestDaemon.start();
     try {
       let mostKiB = 0;
       await until(() => {

@@ -4,6 +4,12 @@ import type { EventHandlers } from "../thread/dialogue.ts";
 import { WorkerThread } from "../thread/worker-thread.ts";
 import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
 
+/**
+ * Memory for objects that die young. V8's choice lets the daemon grow by 25 MB when
+ * 5,000 cgroups run empty at once, and is hardly faster.
+ */
+const YOUNG_GENERATION_MB = 4;
+
 export type ReaperThread = WorkerThread<ReaperDialogue>;
 
 /** Starts the thread. @param events what it says, on the main thread */
@@ -15,5 +21,6 @@ export function startReaperThread(
     role: REAPER_ROLE,
     options,
     events,
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   });
 }
