@@ -18,7 +18,6 @@ export interface HostProcess extends EventEmitter<HostProcessEvents> {
   /**
    * It has said which process it is, before it has read anything of a script.
    * @returns why it cannot be used, if so
-   * @throws ProtocolError if that is not true
    */
   greet(pid: number): string | undefined;
   /** Ends it at once, whatever it does; `ended` follows. */

@@ -23,7 +23,6 @@ import {
   tryPidfdOpen,
 } from "@cm4all/linux";
 import { type HostProcess, mostMiB, nodeOptions } from "./host-process.ts";
-import { ProtocolError } from "./protocol.ts";
 import { misfitOf, parseUnit, type Unit } from "./unit.ts";
 
 export interface UnitOptions {
@@ -69,17 +68,22 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     return this.#unit?.name ?? "a unit of its own";
   }
 
+  /** We have ended it. */
+  get isKilled(): boolean {
+    return this.#isKilled;
+  }
+
   greet(pid: number): string | undefined {
     const pidfd = tryPidfdOpen(pid);
     // It may have ended since.
-    if (pidfd === undefined) throw new ProtocolError("a greeting of a process that is gone");
+    if (pidfd === undefined) return "it has greeted for a process that is gone";
     this.#pidfd = pidfd;
     const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
     const uid = parseUid(readText(`/proc/${pid}/status`));
     // If it is there now, it was while we have read.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
-      throw new ProtocolError("a greeting of a process that is in no unit of ours");
+      return "it has greeted for a process that is in no unit of ours";
     }
     this.#unit = unit;
     const misfit = misfitOf({

@@ -130,7 +130,10 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("notice", (text) => this.emit("notice", text));
     session.on("leftOut", (count) => this.emit("leftOut", count));
     session.on("ended", (reason) => {
-      if (process instanceof HostUnit && !session.hasGreeted) this.#becomeChild(reason);
+      // One that was silent too long is tried again: a busy machine starts a child no faster.
+      const { hasGreeted } = session;
+      if (process instanceof HostUnit && !hasGreeted && !process.isKilled)
+        this.#becomeChild(reason);
       this.#ended(reason);
     });
     this.#tellState();

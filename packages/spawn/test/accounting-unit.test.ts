@@ -66,7 +66,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
   it("is asked again after its end, and ended if it is silent", async () => {
     host.writeHandler("say(cgroup.path)", BEARS_REPETITION);
     await hosts.listen({ uid: USER });
-    await start("one", "answer_seconds = 1\n");
+    await start("one", "answer_seconds = 3\n");
     await account("first");
     for (const signal of ["SIGKILL", "SIGSTOP"] as const) {
       const [pid = 0] = hosts.pids;
@@ -90,7 +90,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
       BEARS_REPETITION,
     );
     await hosts.listen({ uid: USER });
-    await start("one", "answer_seconds = 1\ninstructions = 2000000000\n");
+    await start("one", "answer_seconds = 3\ninstructions = 2000000000\n");
     await account("job");
     expect(hosts.pids).toHaveLength(1);
     expect(host.daemon.log).toMatch(/no sign of life/);
