@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { Socket } from "node:net";
+import { undecodableVariables } from "./environment.ts";
 import { HOST_FD } from "./host-fd.ts";
 
 export interface ProcessOptions {
@@ -41,7 +42,7 @@ export function startHostProcess(options: ProcessOptions): HostProcess {
     {
       cwd: "/",
       stdio: ["ignore", options.stdout ?? "inherit", options.stderr ?? "inherit", "pipe"],
-      ...(options.env === undefined ? {} : { env: options.env }),
+      env: { ...(options.env ?? process.env), ...undecodableVariables() },
     },
   );
   // Undefined if there was no descriptor for it, which Node tells by an event.
