@@ -1,6 +1,6 @@
 /**
  * The developers' commands of this package, bundled and run: `node tools.mjs suites FOLDER`,
- * `node tools.mjs fuzz SECONDS`.
+ * `node tools.mjs fuzz SECONDS [SEED]`, `node tools.mjs zones [TIMES]`.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
@@ -14,6 +14,7 @@ if (name === BUILD) {
     lua: "suites/lua.ts",
     suites: "suites/main.ts",
     fuzz: "differential/main.ts",
+    zones: "differential/zones-main.ts",
   }))
     await bundle({ entry, outfile: `dist/${tool}.js`, budgetKiB: 1000, stays: true });
 } else {

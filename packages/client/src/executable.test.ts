@@ -1,8 +1,9 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { bytesOf, bytesOfText } from "@cm4all/linux";
 import { afterAll, describe, expect, it } from "vitest";
-import { findExecutable } from "./executable.ts";
+import * as executable from "./executable.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "executable-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -16,7 +17,23 @@ for (const [name, mode] of [
   chmodSync(join(directory, name), mode);
 }
 
+const findExecutable = (command: string, path: string) => {
+  const finding = executable.findExecutable(bytesOfText(command), bytesOfText(path));
+  return Buffer.isBuffer(finding) ? "found" : finding;
+};
+
 describe("findExecutable", () => {
+  it("gives the path, whose names are any bytes", () => {
+    const sub = Buffer.concat([Buffer.from(`${directory}/`), Buffer.of(0xff)]);
+    const file = Buffer.concat([sub, Buffer.from("/M"), Buffer.of(0xfc)]);
+    mkdirSync(sub);
+    writeFileSync(file, "", { mode: 0o755 });
+    const command = bytesOf(Buffer.from([0x4d, 0xfc]));
+    expect(executable.findExecutable(command, bytesOf(sub))).toEqual(file);
+    expect(executable.findExecutable(bytesOf(file), bytesOfText(""))).toEqual(file);
+    expect(executable.findExecutable(command, bytesOfText(directory))).toBe("not found");
+  });
+
   it.each([
     ["program", "found"],
     ["data", "not executable"],

@@ -1,33 +1,43 @@
+/** The file of a command; paths are bytes. */
 import { accessSync, constants, statSync } from "node:fs";
-import { join } from "node:path";
-import { isErrno } from "@cm4all/linux";
+import {
+  type ByteString,
+  bufferOf,
+  bytesOfLatin1,
+  bytesOfText,
+  environmentVariable,
+  isErrno,
+  latin1Of,
+} from "@cm4all/linux";
 
 /** What execvp(3) searches where there is no PATH. */
-const DEFAULT_PATH = "/bin:/usr/bin";
+const DEFAULT_PATH = bytesOfText("/bin:/usr/bin");
 
-export type Finding = "found" | "not found" | "not executable";
+/** Its path, or why there is none. */
+export type Finding = Buffer | "not found" | "not executable";
 
 /**
- * Whether a command can be executed, with the answers of a shell. Asked beforehand, so
- * that a mistyped command is a message of ours, and no namespace is made for it.
+ * Finds the file that a command is, with the answers of a shell. Asked beforehand, so that a
+ * mistyped command is a message of ours, and no namespace is made for it.
+ * @param path as PATH has it
  */
 export function findExecutable(
-  command: string,
-  path: string = process.env["PATH"] ?? DEFAULT_PATH,
+  command: ByteString,
+  path: ByteString = environmentVariable(bytesOfText("PATH")) ?? DEFAULT_PATH,
 ): Finding {
-  if (command === "") return "not found";
-  if (command.includes("/")) return probe(command);
-  const findings = path
+  const name = latin1Of(command);
+  if (name === "") return "not found";
+  if (name.includes("/")) return probe(bufferOf(command));
+  const findings = latin1Of(path)
     .split(":")
-    .map((directory) => join(directory || ".", command))
+    .map((directory) => bufferOf(bytesOfLatin1(`${directory || "."}/${name}`)))
     // Directories, and files in directories that are closed to us, are no candidates.
     .filter((candidate) => isFile(candidate))
     .map(probe);
-  if (findings.includes("found")) return "found";
-  return findings[0] ?? "not found";
+  return findings.find((finding) => Buffer.isBuffer(finding)) ?? findings[0] ?? "not found";
 }
 
-function isFile(path: string): boolean {
+function isFile(path: Buffer): boolean {
   try {
     return statSync(path).isFile();
   } catch {
@@ -35,10 +45,10 @@ function isFile(path: string): boolean {
   }
 }
 
-function probe(path: string): Finding {
+function probe(path: Buffer): Finding {
   try {
     accessSync(path, constants.X_OK);
-    return isFile(path) ? "found" : "not executable";
+    return isFile(path) ? path : "not executable";
   } catch (error) {
     return isErrno(error, "ENOENT", "ENOTDIR") ? "not found" : "not executable";
   }

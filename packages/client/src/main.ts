@@ -7,6 +7,7 @@ import {
   EX_UNAVAILABLE,
   EX_USAGE,
 } from "@cm4all/command";
+import { bytesOfArgument, collectBytes } from "@cm4all/command/arguments";
 import { runCommand } from "@cm4all/command/run";
 import { SyscallError } from "@cm4all/linux";
 import {
@@ -87,8 +88,8 @@ namespaceOptions(program.command("run"))
       "passed on to it, and its exit status becomes this command's.",
   )
   .argument("<name>", "whose namespaces", parseName)
-  .argument("<command>", "to be run")
-  .argument("[args...]", "its arguments")
+  .argument("<command>", "to be run", bytesOfArgument)
+  .argument("[args...]", "its arguments", collectBytes)
   .addHelpText(
     "after",
     "\nExit status: that of COMMAND; 128+N where signal N ended it; 127 where it is not\n" +
@@ -173,8 +174,8 @@ async function request(name: string, _: unknown, command: Command): Promise<void
 
 async function runInside(
   name: string,
-  file: string,
-  args: readonly string[],
+  file: Buffer,
+  args: readonly Buffer[] | undefined,
   _: unknown,
   command: Command,
 ): Promise<void> {
@@ -182,7 +183,7 @@ async function runInside(
   const wanted = parseWanted(options);
   requireChoice(wanted, KIND_OPTIONS);
   process.exitCode = await withClient(options, (client) =>
-    run(client, name, wanted, [file, ...args]),
+    run(client, name, wanted, [file, ...(args ?? [])]),
   );
 }
 

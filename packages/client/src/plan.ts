@@ -1,8 +1,7 @@
-/** What has to be executed for a command to run inside the namespaces of a grant. Pure. */
+/** What has to be executed before a command runs inside the namespaces of a grant. Pure. */
 import type { UserMap } from "./types.ts";
 
-export interface CommandPlan {
-  readonly command: readonly string[];
+export interface Surroundings {
   /** Whether the command gets a `/proc` of the PID namespace that it is started in. */
   readonly privateProc: boolean;
   /** The user namespace to be entered: a descriptor that the command inherits. */
@@ -11,24 +10,19 @@ export interface CommandPlan {
   readonly ignoredSignals?: readonly number[];
 }
 
-/** Those above are real-time signals, which Node leaves as they are. */
+/** Those above are real-time signals, which the shell does not know by number. */
 const LAST_STANDARD_SIGNAL = 31;
 
 /**
- * The words to be executed, with the command at their end. Each program makes one
- * step and executes the next, so all of it is one process.
+ * The words to be executed, which the command follows. Each program makes one step and
+ * executes the next, so all of it is one process.
  *
  * The order matters: the IPC and PID namespaces belong to the initial user namespace,
  * so entering them and mounting their `/proc` takes privileges there, which are gone
  * once a user namespace is entered. And only a process with a single thread may enter
  * one, which Node is not: this is why nsenter(1) does it, as the last step.
  */
-export function planCommand({
-  command,
-  privateProc,
-  user,
-  ignoredSignals = [],
-}: CommandPlan): string[] {
+export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundings): string[] {
   const words: string[] = [];
   // In a mount namespace of its own, made private first: nothing outside changes.
   if (privateProc) words.push("unshare", "--mount-proc", "--");
@@ -38,11 +32,11 @@ export function planCommand({
     if (mapsRoot(user.gidMap)) words.push("--setgid", "0");
     words.push("--");
   }
-  // Node gives its children the default of every signal; a shell can change that.
+  // A child of posix_spawn(3) gets the default of every signal; a shell can change that.
   const signals = ignoredSignals.filter((signal) => signal <= LAST_STANDARD_SIGNAL);
   if (signals.length > 0)
     words.push("/bin/bash", "-pc", `trap "" ${signals.join(" ")}; exec "$@"`, "bash");
-  return [...words, ...command];
+  return words;
 }
 
 /** The greatest id; the one above stands for none. */

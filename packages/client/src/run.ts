@@ -1,12 +1,15 @@
 /** `cm4all-spawn-client run`: a command inside the namespaces of a name. */
-import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { CommandFailure, EX_NOPERM, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
 import {
+  bytesOf,
+  bytesOfText,
+  type ExitReason,
   ignoreSignals,
   isErrno,
   type NamespaceType,
   ownNamespaceInode,
+  spawnOrShell,
   takeIgnoredSignals,
   withNamespace,
 } from "@cm4all/linux";
@@ -14,9 +17,12 @@ import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import type { SpawnClient } from "./client.ts";
 import { findExecutable } from "./executable.ts";
 import type { Handle } from "./handle.ts";
-import { planCommand } from "./plan.ts";
+import { planSteps } from "./plan.ts";
 import { startPassingSignals } from "./signals.ts";
 import type { Grant, UserMap, Wanted } from "./types.ts";
+
+/** Where the command finds the descriptor of its user namespace: after the standard ones. */
+const USER_FD = 3;
 
 /** What shells and env(1) use. */
 const NOT_EXECUTABLE = 126;
@@ -30,7 +36,8 @@ export type WantedNamespaces = Omit<Wanted, "user" | "lease"> & {
 
 /**
  * Runs a command inside the namespaces of `name`, holding a lease meanwhile. It ignores the
- * signals that this program was started to ignore.
+ * signals that this program was started to ignore, and has its environment.
+ * @param command and its arguments, which are any bytes
  * @returns its exit status; of a command that a signal ended, 128 and its number
  * @throws CommandFailure, SpawnError
  */
@@ -38,46 +45,47 @@ export async function run(
   client: SpawnClient,
   name: string,
   wanted: WantedNamespaces,
-  command: readonly string[],
+  command: readonly Buffer[],
 ): Promise<number> {
   const ignoredSignals = takeIgnoredSignals();
   // Node waits for the child with SIGCHLD.
   ignoreSignals(ignoredSignals.filter((signal) => signal !== constants.signals.SIGCHLD));
-  requireCommand(command[0] ?? "");
+  findCommand(command[0] ?? Buffer.alloc(0));
   using grant: Grant<Wanted> = await client.request(name, { ...wanted, lease: true });
   // The lease counts, not the connection.
   client.close();
 
   const entersPid = grant.pid !== undefined && grant.pid.inode !== ownNamespaceInode("pid");
-  const words = planCommand({
-    command,
+  const steps = planSteps({
     privateProc: entersPid,
-    user: grant.user && { ...wanted.user, fd: grant.user.fd },
+    user: grant.user && { ...wanted.user, fd: USER_FD },
     ignoredSignals,
   });
-  for (const tool of words.slice(0, -command.length))
-    if (tool === "unshare" || tool === "nsenter") requireTool(tool);
+  for (const tool of steps) if (tool === "unshare" || tool === "nsenter") requireTool(tool);
+  const argv = [...steps.map((word) => Buffer.from(word)), ...command];
 
   // All but the user namespace, which only a process with a single thread can enter.
-  let start = () => startCommand(words, grant.user?.fd);
+  let start = () => startCommand(argv, grant.user?.fd);
   for (const { kind } of NAMESPACE_KINDS) {
     const namespace = grant[kind];
     if (namespace === undefined || kind === "user") continue;
     if (kind === "pid" && !entersPid) continue;
     start = inside(namespace, kind, start);
   }
-  return await exitStatus(startPassingSignals(start, ignoredSignals));
+  return exitStatus(await startPassingSignals(start, ignoredSignals).exit);
 }
 
-function requireCommand(command: string): void {
-  const result = findExecutable(command);
-  if (result === "not found") throw new CommandFailure(`${command}: command not found`, NOT_FOUND);
-  if (result === "not executable")
+/** @returns its path @throws CommandFailure */
+function findCommand(command: Buffer): Buffer {
+  const finding = findExecutable(bytesOf(command));
+  if (finding === "not found") throw new CommandFailure(`${command}: command not found`, NOT_FOUND);
+  if (finding === "not executable")
     throw new CommandFailure(`${command}: not executable`, NOT_EXECUTABLE);
+  return finding;
 }
 
 function requireTool(tool: string): void {
-  if (findExecutable(tool) !== "found")
+  if (!Buffer.isBuffer(findExecutable(bytesOfText(tool))))
     throw new CommandFailure(`${tool} is not on the PATH: install util-linux`, EX_UNAVAILABLE);
 }
 
@@ -96,36 +104,19 @@ function inside<T>(namespace: Handle, type: NamespaceType, work: () => T): () =>
   };
 }
 
-/** Starts the words in the namespaces that this thread is in. @param keepFd inherited as it is */
-function startCommand(words: readonly string[], keepFd: number | undefined): ChildProcess {
-  const stdio: ("inherit" | "ignore" | number)[] = ["inherit", "inherit", "inherit"];
-  if (keepFd !== undefined) {
-    // "ignore" leaves descriptors from 3 on as they are.
-    while (stdio.length < keepFd) stdio.push("ignore");
-    stdio.push(keepFd);
-  }
-  const [file = "", ...args] = words;
+/** Starts the words in the namespaces that this thread is in. @param userFd is its USER_FD */
+function startCommand(argv: readonly Buffer[], userFd: number | undefined): number {
+  const path = findCommand(argv[0] ?? Buffer.alloc(0));
+  const stdio = userFd === undefined ? [0, 1, 2] : [0, 1, 2, userFd];
   try {
-    return spawn(file, args, { stdio });
+    return spawnOrShell({ path, argv, stdio });
   } catch (error) {
-    throw startFailure(error);
+    // clone(2) gives ENOMEM in a PID namespace whose init is gone.
+    const reason = isErrno(error, "ENOMEM") ? "the PID namespace has ended" : String(error);
+    throw new CommandFailure(`cannot start the command: ${reason}`, EX_OSERR, { cause: error });
   }
 }
 
-function exitStatus(child: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    child.on("error", (error) => {
-      // A signal that we may not pass on is an error as well, and no reason to stop.
-      if (child.pid === undefined) reject(startFailure(error));
-    });
-    child.on("exit", (status, signal) =>
-      resolve(signal === null ? (status ?? 0) : KILLED + constants.signals[signal]),
-    );
-  });
-}
-
-function startFailure(error: unknown): CommandFailure {
-  // fork(2) gives ENOMEM in a PID namespace whose init is gone.
-  const reason = isErrno(error, "ENOMEM") ? "the PID namespace has ended" : String(error);
-  return new CommandFailure(`cannot start the command: ${reason}`, EX_OSERR, { cause: error });
+function exitStatus(reason: ExitReason): number {
+  return reason.kind === "exited" ? reason.status : KILLED + reason.signal;
 }

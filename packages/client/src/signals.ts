@@ -1,7 +1,6 @@
-import type { ChildProcess } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { ProcStatField, parseProcStat } from "@cm4all/linux";
+import { childExit, type ExitReason, isErrno, ProcStatField, parseProcStat } from "@cm4all/linux";
 
 /** Those that ask for something, and that a program can catch. */
 const PASSED_ON = [
@@ -18,6 +17,13 @@ const PASSED_ON = [
 /** Those that a terminal sends to all of its foreground process group. */
 const FROM_TERMINAL: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);
 
+/** A child that has been started. */
+export interface Child {
+  readonly pid: number;
+  /** Settles when it has ended, and has been reaped. */
+  readonly exit: Promise<ExitReason>;
+}
+
 /**
  * Starts a child; from then on the signals that this process gets are passed on to it.
  *
@@ -27,21 +33,31 @@ const FROM_TERMINAL: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT", "SIGWIN
  * signal. So one that kill(1) sends us there is taken for the terminal's.)
  * @param ignored numbers of signals that stay ignored, here as in the child
  */
-export function startPassingSignals(
-  start: () => ChildProcess,
-  ignored: readonly number[],
-): ChildProcess {
-  let child: ChildProcess | undefined;
+export function startPassingSignals(start: () => number, ignored: readonly number[]): Child {
+  let running: number | undefined;
   const pass = (signal: NodeJS.Signals) => {
     if (FROM_TERMINAL.has(signal) && isInForeground(readFileSync("/proc/self/stat", "latin1")))
       return;
-    child?.kill(signal);
+    if (running !== undefined) trySignal(running, signal);
   };
   // Caught before the child exists: it may ask for a signal as soon as it does.
   for (const signal of PASSED_ON)
     if (!ignored.includes(constants.signals[signal])) process.on(signal, pass);
-  child = start();
-  return child;
+  const pid = start();
+  running = pid;
+  const exit = childExit(pid).finally(() => {
+    running = undefined;
+  });
+  return { pid, exit };
+}
+
+/** It may have become a user whom we may not signal, which is no reason to stop. */
+function trySignal(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!isErrno(error, "EPERM", "ESRCH")) throw error;
+  }
 }
 
 /**

@@ -27,6 +27,16 @@ describe("help", () => {
   });
 });
 
+it("an argument that has to be text is refused if it is none, and taken for nothing else", async () => {
+  const script = 'exec "$@" --socket "$(printf "/tmp/\\\\377")" request foo --ipc';
+  const running = new Running("sh", ["-c", script, "sh", process.execPath, bundle]);
+  const { status, stderr } = await running.result;
+  expect(stderr).toBe(
+    'cm4all-spawn-client: "/tmp/ÿ" (as Latin-1): this argument has to be UTF-8\n',
+  );
+  expect(status).toBe(64);
+});
+
 describe("a wrong command line ends with EX_USAGE and one line", () => {
   it.each([
     [["request"], "error: missing required argument 'name'"],

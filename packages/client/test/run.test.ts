@@ -1,6 +1,14 @@
 /** `request` and `run` against the real daemon. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  mkdtempSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -161,6 +169,45 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       } finally {
         await daemon.stop();
       }
+    });
+
+    it("passes on any bytes: environment, arguments, and the command's path", async () => {
+      const directory = mkdtempSync(join(tmpdir(), "bytes-"));
+      try {
+        chmodSync(directory, 0o755);
+        const file = Buffer.concat([Buffer.from(`${directory}/M`), Buffer.of(0xfc)]);
+        // Without #!, as the shell and execvp(3) run it.
+        writeFileSync(file, "cat /proc/$$/environ /proc/$$/cmdline | od -An -v -tx1\n", {
+          mode: 0o755,
+        });
+        const script = `exec env "B=$(printf 'v\\374')" "$(printf 'N\\344')=ä" "$@" \\
+          "${directory}/$(printf 'M\\374')" "$(printf '\\377 \\303')" '' ä`;
+        for (const options of [["--ipc"], ["--pid"], ["--user", ...MAPS]]) {
+          const command = [process.execPath, ...runArgs("foo", ...options, "--")];
+          const { stdout, stderr } = await new Running("sh", ["-c", script, "sh", ...command])
+            .result;
+          expect(stderr).toBe("");
+          const bytes = Buffer.from(stdout.replaceAll(/\s/g, ""), "hex").toString("latin1");
+          expect(bytes).toContain("\0B=v\xfc\0");
+          expect(bytes).toContain("\0N\xe4=\xc3\xa4\0");
+          expect(bytes).toContain(`\0${directory}/M\xfc\0\xff \xc3\0\0\xc3\xa4\0`);
+        }
+      } finally {
+        rmSync(directory, { recursive: true });
+      }
+    });
+
+    it("finds a command in a PATH of any bytes, and names one that is not there", async () => {
+      const script = `cd "$(mktemp -d)" && mkdir "$(printf '\\377')" &&
+        cp /bin/true "$(printf '\\377/M\\374')" &&
+        PATH="$PATH:$PWD/$(printf '\\377')" "$@" "$(printf 'M\\374')" && "$@" "$(printf 'M\\375')"
+        echo $?; rm -r "$PWD"`;
+      const command = [process.execPath, ...runArgs("foo", "--ipc", "--")];
+      expect(await new Running("sh", ["-c", script, "sh", ...command]).result).toEqual({
+        status: 0,
+        stdout: "127\n",
+        stderr: "cm4all-spawn-client: M\ufffd: command not found\n",
+      });
     });
 
     it("makes no /proc where it is in the PID namespace already", async () => {

@@ -4,18 +4,21 @@
  * need no command-line parser.
  */
 import { type Command, CommanderError } from "commander";
+import { commandLine, requireText } from "./arguments.ts";
 import { explainFailure } from "./failure.ts";
 import { EX_OK, EX_USAGE } from "./sysexits.ts";
 
 /**
  * Parses the command line and runs what it asks for. A mistake in it ends with
  * EX_USAGE, a failure of the action with that failure's status; nothing is thrown.
+ * Arguments that may be any bytes have a parser that makes a Buffer of them (arguments.ts).
  */
 export async function runCommand(
   program: Command,
-  argv: readonly string[] = process.argv,
+  argv: readonly string[] = commandLine(),
 ): Promise<void> {
   overrideExit(program);
+  program.hook("preAction", (_, command) => requireText(command));
   try {
     await program.parseAsync(argv);
   } catch (error) {

@@ -24,8 +24,8 @@ const libc = {
  * @throws SyscallError such as ENOENT; the program is of no use then but to say so
  */
 export function execute(
-  file: string,
-  argv: readonly string[],
+  file: string | Buffer,
+  argv: readonly (string | Buffer)[],
   ignoredSignals: readonly number[] = [],
 ): never {
   // It fails for the signals that cannot be caught and those that glibc keeps.
@@ -33,6 +33,6 @@ export function execute(
   ignoreSignals(ignoredSignals);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, 0);
   beginCall();
-  check(libc.execvp(cString(file), cStringArray(argv)), "execvp", { file });
+  check(libc.execvp(cString(file), cStringArray(argv)), "execvp", { file: String(file) });
   throw new Error("execvp returned");
 }

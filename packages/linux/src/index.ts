@@ -1,10 +1,12 @@
 export * from "./byte-string.ts";
 export * from "./bytes.ts";
 export * from "./capabilities.ts";
+export * from "./child-exit.ts";
 export * from "./close-in-child.ts";
 export * from "./cmsg.ts";
 export * from "./credentials.ts";
 export * from "./directory.ts";
+export { environmentVariable, setEnvironmentVariable } from "./environment.ts";
 export * from "./epoll.ts";
 export * from "./errno.ts";
 export * from "./errors.ts";

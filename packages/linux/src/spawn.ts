@@ -3,7 +3,8 @@
  * JavaScript runs in the child. The child inherits the namespaces, credentials and
  * the root directory of the calling thread.
  */
-import { SyscallError } from "./errors.ts";
+import { environmentAddress } from "./environment.ts";
+import { isErrno, SyscallError } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 import { allocate, allocateNative, beginCall, cString, cStringArray } from "./memory.ts";
 
@@ -36,10 +37,10 @@ const libc = {
 /** What posix_spawn(3) is asked for. */
 export interface SpawnOptions {
   /** The program's path; no search. */
-  readonly path: string;
+  readonly path: string | Buffer;
   readonly argv: readonly (string | Buffer)[];
-  /** `NAME=value`, the whole environment. */
-  readonly environment: readonly string[];
+  /** `NAME=value`, the whole environment; without it that of this process, byte for byte. */
+  readonly environment?: readonly string[] | undefined;
   /** Our descriptor for each of the child's, counted from 0; "null" is /dev/null. */
   readonly stdio: readonly (number | "null")[];
   /** In a session of its own, so that signals of the terminal do not reach it. */
@@ -47,8 +48,8 @@ export interface SpawnOptions {
 }
 
 /** These functions give an errno instead of -1. */
-function checkSpawn(errno: number, syscall: string, path: string): void {
-  if (errno !== 0) throw new SyscallError(syscall, Math.abs(errno), { path });
+function checkSpawn(errno: number, syscall: string, path: string | Buffer): void {
+  if (errno !== 0) throw new SyscallError(syscall, Math.abs(errno), { path: String(path) });
 }
 
 /**
@@ -57,8 +58,8 @@ function checkSpawn(errno: number, syscall: string, path: string): void {
  * descriptors but `stdio`. Its owner closes it.
  */
 export class PreparedSpawn {
-  readonly #path: string;
-  readonly #environment: readonly string[];
+  readonly #path: string | Buffer;
+  readonly #environment: readonly string[] | undefined;
   readonly #attributes = allocateNative(ATTRIBUTES_BYTES);
   readonly #actions = allocateNative(FILE_ACTIONS_BYTES);
 
@@ -95,6 +96,7 @@ export class PreparedSpawn {
    * @throws SyscallError, also where the program cannot be executed
    */
   start(argv: readonly (string | Buffer)[]): number {
+    const environment = this.#environment === undefined ? environmentAddress() : 0;
     beginCall();
     const pid = allocate(4);
     const result = libc.spawn(
@@ -103,7 +105,7 @@ export class PreparedSpawn {
       this.#actions.address,
       this.#attributes.address,
       cStringArray(argv),
-      cStringArray(this.#environment),
+      this.#environment === undefined ? environment : cStringArray(this.#environment),
     );
     checkSpawn(result, "posix_spawn", this.#path);
     return pid.bytes.readInt32LE();
@@ -130,10 +132,28 @@ export function spawn({ argv, ...options }: SpawnOptions): number {
 }
 
 /**
+ * As `spawn`; a file that the kernel takes for no program is run by the shell, as execvp(3)
+ * and every shell do it.
+ */
+export function spawnOrShell(options: SpawnOptions): number {
+  try {
+    return spawn(options);
+  } catch (error) {
+    if (!isErrno(error, "ENOEXEC")) throw error;
+    const path = "/bin/sh";
+    return spawn({ ...options, path, argv: [path, options.path, ...options.argv.slice(1)] });
+  }
+}
+
+/**
  * dup2(2) in ascending order must not overwrite a descriptor that a later one needs,
  * so the sources have to lie above the targets or be in place.
  */
-function addStdio(actions: number, stdio: readonly (number | "null")[], path: string): void {
+function addStdio(
+  actions: number,
+  stdio: readonly (number | "null")[],
+  path: string | Buffer,
+): void {
   const devNull = cString("/dev/null");
   for (const [target, source] of stdio.entries()) {
     if (source === "null") {

@@ -1,15 +1,13 @@
 /**
- * `npm run fuzz -- lua SECONDS [SEED]`: random expressions in LuaJIT and here. `zones [TIMES]`:
- * local time in every zone of the system. LUAJIT may name the interpreter.
+ * `npm run fuzz -- lua SECONDS [SEED]`: random expressions in LuaJIT and here. LUAJIT
+ * may name the interpreter.
  */
 import { compareCases } from "./compare.ts";
-import { compareZones, systemZones } from "./zones.ts";
 
 const CASES = 2000;
 
-const [what = "60", second] = process.argv.slice(2);
-if (what === "zones") zones(Number(second ?? 1000));
-else expressions(Number(what), Number(second ?? 1));
+const [seconds = "60", seed = "1"] = process.argv.slice(2);
+expressions(Number(seconds), Number(seed));
 
 function expressions(seconds: number, firstSeed: number): void {
   const end = performance.now() + seconds * 1000;
@@ -39,18 +37,4 @@ function expressions(seconds: number, firstSeed: number): void {
   console.log(
     `seeds ${firstSeed} to ${seed - 1}: ${percent.toFixed(2)} % of ${count} are the same`,
   );
-}
-
-function zones(times: number): void {
-  const all = systemZones();
-  let differing = 0;
-  for (let i = 0; i < all.length; i += 50)
-    for (const difference of compareZones(all.slice(i, i + 50), times, i)) {
-      differing++;
-      console.log(difference);
-    }
-  console.log(
-    `${all.length - differing} of ${all.length} zones are the same at ${times} times each`,
-  );
-  if (differing > 0) process.exitCode = 1;
 }

@@ -14,6 +14,7 @@ declare module "fengari/src/types" {
     ttnov(): number;
     svalue(): LuaBytes;
     setfrom(other: TValue): void;
+    setnilvalue(): void;
     setsvalue(s: TString): void;
     setfltvalue(n: number): void;
   }
@@ -144,9 +145,17 @@ declare module "fengari/src/ltm.js" {
   import type { LuaState, TValue } from "fengari/src/types";
 
   const ltm: {
-    TMS: { TM_LEN: number };
+    TMS: { TM_EQ: number; TM_LEN: number };
     fasttm(L: LuaState, metatable: unknown, event: number): TValue | null;
     luaT_callorderTM(L: LuaState, left: TValue, right: TValue, event: number): boolean | null;
+    luaT_callTM(
+      L: LuaState,
+      method: TValue,
+      left: TValue,
+      right: TValue,
+      result: TValue,
+      hasResult: number,
+    ): void;
     luaT_gettmbyobj(L: LuaState, value: TValue, event: number): TValue;
   };
   export default ltm;
@@ -286,6 +295,7 @@ declare module "fengari/src/lua.js" {
     LUA_OK: number;
     LUA_YIELD: number;
     LUA_ERRRUN: number;
+    LUA_ERRSYNTAX: number;
     LUA_MASKCOUNT: number;
     LUA_TNONE: number;
     LUA_TNIL: number;
@@ -344,6 +354,13 @@ declare module "fengari/src/lua.js" {
       data: T,
       name: LuaBytes,
       mode: LuaBytes | null,
+    ): number;
+    /** Of the function on top of the stack. */
+    lua_dump<T>(
+      L: LuaState,
+      writer: (L: LuaState, bytes: LuaBytes, length: number, data: T) => number,
+      data: T,
+      strip: boolean,
     ): number;
     lua_iscfunction(L: LuaState, index: number): boolean;
     lua_isnoneornil(L: LuaState, index: number): boolean;

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { EventEmitter } from "node:events";
 import { Socket } from "node:net";
 import { checkDescriptorRoom } from "./descriptor-room.ts";
+import { undecodableVariables } from "./environment.ts";
 import { HOST_FD } from "./host-fd.ts";
 import { type HostProcess, nodeOptions } from "./host-process.ts";
 
@@ -35,7 +36,7 @@ export class HostChild extends EventEmitter<{ ended: [how: string] }> implements
     this.#child = spawn(command, args, {
       cwd: "/",
       stdio: ["ignore", options.stdout ?? "inherit", options.stderr ?? "inherit", "pipe"],
-      ...(options.env === undefined ? {} : { env: options.env }),
+      env: { ...(options.env ?? process.env), ...undecodableVariables() },
     });
     this.#child.on("error", (error) => this.emit("ended", error.message));
     // Undefined if there was no descriptor for it, which Node tells by an event.

@@ -15,10 +15,10 @@ import {
 } from "@cm4all/linux";
 import { Lull } from "@cm4all/supervision";
 import { Beginnings } from "./beginnings.ts";
-import { keepGivenEnvironment } from "./compat/environment-variables.ts";
 import { takeRefusal } from "./compat/memory.ts";
 import { writeFully } from "./compat/output.ts";
 import { confine } from "./confinement.ts";
+import { restoreEnvironment } from "./environment.ts";
 import { HostChannel } from "./host-channel.ts";
 import { openLibraries } from "./libs/index.ts";
 import { cutText, type HostSettings, type Request } from "./protocol.ts";
@@ -165,7 +165,7 @@ export function runHost(): void {
   setParentDeathSignal(SIGKILL);
   setThreadName("script host");
   becomeKillable();
-  keepGivenEnvironment();
+  restoreEnvironment();
   const warning = confine();
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)

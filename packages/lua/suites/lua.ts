@@ -11,6 +11,9 @@ for (const [i, arg] of [program, ...args].entries()) {
   lua.lua_pushstring(L, toBytes(arg));
   lua.lua_rawseti(L, -2, i);
 }
+// As suites run themselves again.
+lua.lua_pushstring(L, toBytes(`${process.execPath} ${process.argv[1]}`));
+lua.lua_rawseti(L, -2, -1);
 lua.lua_setglobal(L, toBytes("arg"));
 lua.lua_pushcfunction(L, (state) => {
   const message = lua.lua_tolstring(state, 1) ?? toBytes("(error object is no string)");

@@ -1,4 +1,5 @@
 /** The whole command line. Loaded only where `up NAME` and `down NAME` do not match. */
+import { collectBytes } from "@cm4all/command/arguments";
 import { runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { check } from "./check.ts";
@@ -122,12 +123,12 @@ function makeProgram(): Command {
         "Ends with the command's exit status.",
     )
     .argument("<name>", "the namespace's name")
-    .argument("<command...>", "the command and its arguments")
+    .argument("<command...>", "the command and its arguments", collectBytes)
     .addOption(new Option("--user <user>", "run it as that user").conflicts("sudoUser"))
     .option("--sudo-user", "run it as the user who has called sudo")
     .passThroughOptions()
     .usage("[options] <name> -- <command> [argument...]")
-    .action((name: string, command: string[], options: ExecOptions) =>
+    .action((name: string, command: Buffer[], options: ExecOptions) =>
       attempt(() => exec(name, command, options)),
     );
 

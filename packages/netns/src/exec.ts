@@ -23,12 +23,12 @@ export interface ExecOptions {
 /**
  * Runs a command in the place of this program, so that its exit status, its signals and
  * its terminal are its own.
- * @param words the command and its arguments, perhaps after `--`
+ * @param words the command and its arguments, which are any bytes, perhaps after `--`
  * @throws CommandFailure where it cannot be run
  */
-export function exec(name: string, words: readonly string[], options: ExecOptions): void {
+export function exec(name: string, words: readonly Buffer[], options: ExecOptions): void {
   // Options of the command are its own, so `--` may be left out before it.
-  const command = words[0] === "--" ? words.slice(1) : words;
+  const command = words[0]?.equals(Buffer.from("--")) ? words.slice(1) : words;
   const [file] = command;
   if (file === undefined) throw new CommandFailure("which command?", EX_USAGE);
   checkName(name);
@@ -60,7 +60,7 @@ export function exec(name: string, words: readonly string[], options: ExecOption
 }
 
 /** One status for one reason: 127 where there is no such command, 126 where it cannot be run. */
-function explainExecution(file: string, error: unknown): unknown {
+function explainExecution(file: Buffer, error: unknown): unknown {
   if (!(error instanceof Error) || !("syscall" in error) || error.syscall !== "execvp")
     return error;
   const missing = isErrno(error, "ENOENT");

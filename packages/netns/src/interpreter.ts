@@ -9,18 +9,19 @@ const FIRST_LINE_BYTES = 256;
  * What is wrong with the program that the first line names; undefined where there is none,
  * or where it is there. execve(2) says ENOENT then, of a file that exists.
  */
-export function interpreterProblem(path: string): string | undefined {
+export function interpreterProblem(path: string | Buffer): string | undefined {
   const line = readFirstLine(path);
   if (line === undefined || !line.startsWith("#!")) return undefined;
   const [interpreter = ""] = line.slice(2).trimStart().split(/[ \t]/);
   if (interpreter.endsWith("\r"))
     return "its first line ends with a carriage return, as in DOS; dos2unix(1) helps";
-  if (interpreter === "" || existsSync(interpreter)) return undefined;
-  return `its interpreter ${interpreter} does not exist`;
+  const file = Buffer.from(interpreter, "latin1");
+  if (interpreter === "" || existsSync(file)) return undefined;
+  return `its interpreter ${file} does not exist`;
 }
 
-/** Undefined for a file that cannot be read. */
-function readFirstLine(path: string): string | undefined {
+/** One character for each byte; undefined for a file that cannot be read. */
+function readFirstLine(path: string | Buffer): string | undefined {
   let fd: number;
   try {
     fd = openSync(path, "r");
@@ -31,7 +32,7 @@ function readFirstLine(path: string): string | undefined {
   try {
     const buffer = Buffer.alloc(FIRST_LINE_BYTES);
     const length = readSync(fd, buffer, 0, buffer.length, 0);
-    return buffer.toString("utf8", 0, length).split("\n", 1)[0];
+    return buffer.toString("latin1", 0, length).split("\n", 1)[0];
   } finally {
     closeSync(fd);
   }

@@ -232,13 +232,12 @@ export class Kernel implements Executor {
 
   #runScript({ path, links, timeoutMs }: StepOf<"run-script">): Promise<void> {
     const { name } = this.#holdings;
-    const environment = Object.entries({ ...process.env, CM4ALL_NETNS: name }).map(
-      ([key, value]) => `${key}=${value}`,
-    );
+    // The script has our environment, byte for byte, and this.
+    process.env["CM4ALL_NETNS"] = name;
     const start = () =>
       withView(this.#namespace, name, () => {
         process.chdir("/");
-        return startScript({ path, argv: [path, ...links], environment });
+        return startScript({ path, argv: [path, ...links] });
       });
     return runScript(path, start, { timeoutMs, interruption: this.#interruption });
   }

@@ -3,13 +3,11 @@ import { accessSync, constants, statSync } from "node:fs";
 import { constants as os } from "node:os";
 import { CommandFailure, EX_CONFIG } from "@cm4all/command";
 import {
+  childExit,
   type ExitReason,
   isErrno,
-  P_PID,
-  reap,
   type SpawnOptions,
-  spawn,
-  WNOHANG,
+  spawnOrShell,
 } from "@cm4all/linux";
 import { EXIT_SCRIPT, EXIT_TIMEOUT } from "./failures.ts";
 import { interpreterProblem } from "./interpreter.ts";
@@ -17,8 +15,6 @@ import type { Interruption } from "./interruption.ts";
 
 /** How long a script may take to end after SIGTERM. */
 const END_GRACE_MS = 5000;
-/** SIGCHLD says when a child ends; this only keeps the process alive until then. */
-const KEEP_ALIVE_MS = 1000;
 
 /** Undefined where there is none. @throws CommandFailure for one that must not be run */
 export function findScript(path: string): string | undefined {
@@ -44,15 +40,7 @@ export function findScript(path: string): string | undefined {
 
 /** Starts the script in a session of its own; a text without `#!` is the shell's. */
 export function startScript(options: Omit<SpawnOptions, "newSession" | "stdio">): number {
-  const all: SpawnOptions = { ...options, newSession: true, stdio: ["null", 1, 2] };
-  try {
-    return spawn(all);
-  } catch (error) {
-    // As execvp(3) does it, with which `ip netns exec` starts scripts.
-    if (!isErrno(error, "ENOEXEC")) throw error;
-    const path = "/bin/sh";
-    return spawn({ ...all, path, argv: [path, options.path, ...options.argv.slice(1)] });
-  }
+  return spawnOrShell({ ...options, newSession: true, stdio: ["null", 1, 2] });
 }
 
 export interface ScriptLimits {
@@ -75,13 +63,6 @@ export async function runScript(
   let pid: number | undefined;
   let failure: CommandFailure | undefined;
   const timers: NodeJS.Timeout[] = [];
-  let look: () => void = () => {};
-  const exited = new Promise<ExitReason>((resolve) => {
-    look = () => {
-      const reason = pid === undefined ? undefined : reap(P_PID, pid, WNOHANG);
-      if (reason !== undefined) resolve(reason);
-    };
-  });
   const end = (reason: CommandFailure) => {
     if (failure !== undefined || pid === undefined) return;
     failure = reason;
@@ -89,22 +70,19 @@ export async function runScript(
     signalGroup(group, "SIGTERM");
     timers.push(setTimeout(() => signalGroup(group, "SIGKILL"), END_GRACE_MS));
   };
-  process.on("SIGCHLD", look);
   try {
     pid = start();
-    timers.push(setInterval(look, KEEP_ALIVE_MS));
     interruption.notify(end);
     if (timeoutMs > 0) {
       const message = `${path} did not end within ${timeoutMs / 1000} s`;
       timers.push(setTimeout(() => end(new CommandFailure(message, EXIT_TIMEOUT)), timeoutMs));
     }
-    const reason = await exited;
+    const reason = await childExit(pid);
     failure ??= failureOf(path, reason);
     if (failure === undefined) return;
     signalGroup(pid, "SIGKILL");
     throw failure;
   } finally {
-    process.off("SIGCHLD", look);
     interruption.notify(undefined);
     for (const timer of timers) clearTimeout(timer);
   }

@@ -153,6 +153,16 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(succeed("up", "web")).toBe("/etc/cm4all/spawn/netns/setup.d/web net0\n");
   });
 
+  it("gives the script its own environment, byte for byte", () => {
+    sandbox.writeScript("web", "#!/bin/sh\nod -An -v -tx1 /proc/$$/environ\n");
+    const script = `exec env "B=$(printf 'v\\374')" "$(printf 'N\\344')=ä" "$@" up web`;
+    const printed = sandbox.output("sh", "-c", script, "sh", "node", program.program);
+    const bytes = Buffer.from(printed.replaceAll(/\s/g, ""), "hex").toString("latin1");
+    expect(bytes).toContain("\0B=v\xfc\0");
+    expect(bytes).toContain("\0N\xe4=\xc3\xa4\0");
+    expect(bytes).toContain("\0CM4ALL_NETNS=web\0");
+  });
+
   it("keeps a daemon that the script leaves behind", () => {
     sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
     succeed("up", "web");
@@ -298,6 +308,18 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       const { status, signal } = run("exec", "web", "--", "sh", "-c", script);
       // nsenter(1) ends itself with the signal that ended its child.
       expect({ status, signal }).toMatchObject(expected);
+    });
+
+    it("passes on any bytes: environment, arguments, and the command's path", () => {
+      const script = `
+file="/run/$(printf 'M\\374')"
+echo 'cat /proc/$$/environ /proc/$$/cmdline | od -An -v -tx1' >"$file" && chmod +x "$file"
+exec env "B=$(printf 'v\\374')" "$(printf 'N\\344')=ä" "$@" exec web -- "$file" "$(printf '\\377 \\303')" '' ä`;
+      const printed = sandbox.output("sh", "-c", script, "sh", "node", program.program);
+      const bytes = Buffer.from(printed.replaceAll(/\s/g, ""), "hex").toString("latin1");
+      expect(bytes).toContain("\0B=v\xfc\0");
+      expect(bytes).toContain("\0N\xe4=\xc3\xa4\0");
+      expect(bytes).toContain("\0/run/M\xfc\0\xff \xc3\0\0\xc3\xa4\0");
     });
 
     it("says what cannot be run", () => {

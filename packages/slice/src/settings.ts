@@ -39,6 +39,26 @@ export function mergeSettings(base: Settings, over: Settings): Settings {
   return new Map([...base, ...over]);
 }
 
+/** Bytes; of fewer, without a suffix, nobody can have meant bytes. */
+const LEAST_MEMORY = 1024 ** 2;
+const LEAST_BANDWIDTH = 64 * 1024;
+
+/** Returns a warning for each number without a suffix that can hardly be meant in bytes. */
+export function unlikelyBytes(settings: Settings): string[] {
+  return [...settings].flatMap(([name, values]) => {
+    const least = /Memory\w*(?:Min|Low|High|Max)$/.test(name)
+      ? LEAST_MEMORY
+      : /Bandwidth/.test(name)
+        ? LEAST_BANDWIDTH
+        : 0;
+    return values.flatMap((value) => {
+      const number = /(?:^| )(\d+(?:\.\d+)?)$/.exec(value)?.[1];
+      if (number === undefined || Number(number) === 0 || Number(number) >= least) return [];
+      return [`${name}: ${number} are bytes; did you mean ${number}M?`];
+    });
+  });
+}
+
 /** In the order of the table of directives, so that equal settings give equal units. */
 export function sortSettings(settings: Settings): [name: string, values: readonly string[]][] {
   return directives.flatMap(({ name }) => {

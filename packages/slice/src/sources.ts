@@ -6,7 +6,7 @@ import { openTree } from "@cm4all/command/tree";
 import type { SliceConfig } from "./config.ts";
 import { DirectiveError } from "./directives.ts";
 import { SliceNameError, sliceUnit } from "./name.ts";
-import { mergeSettings, parseAssignments, type Settings } from "./settings.ts";
+import { mergeSettings, parseAssignments, type Settings, unlikelyBytes } from "./settings.ts";
 import { encodeUnit } from "./unit.ts";
 
 const CONFIG_FILE = "/etc/cm4all/spawn/slice.toml";
@@ -76,6 +76,12 @@ function settingsOf(config: SliceConfig, name: string | undefined, options: Sett
   return mergeSettings(settings ?? new Map(), options);
 }
 
+/** The text of a unit. What is hardly meant so is said on standard error. */
+function makeUnit(settings: Settings, name: string | undefined): string {
+  for (const warning of unlikelyBytes(settings)) console.error(`${sliceUnit(name)}: ${warning}`);
+  return encodeUnit(settings, name);
+}
+
 /**
  * The unit of the slice `name`; without a name, that of the slice itself and then those
  * of all slices that the configuration file nests in it. By their names.
@@ -90,9 +96,9 @@ export async function makeUnits(
     assigned: parseAssignments(options.property),
   }));
   const config = await readConfig(options);
-  const units = new Map([[unit, encodeUnit(settingsOf(config, name, assigned), name)]]);
+  const units = new Map([[unit, makeUnit(settingsOf(config, name, assigned), name)]]);
   if (name === undefined)
     for (const [child, settings] of config.nested)
-      units.set(sliceUnit(child), encodeUnit(settings, child));
+      units.set(sliceUnit(child), makeUnit(settings, child));
   return units;
 }

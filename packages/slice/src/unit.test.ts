@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { mergeSettings, parseAssignments } from "./settings.ts";
+import { mergeSettings, parseAssignments, unlikelyBytes } from "./settings.ts";
 import { encodeUnit, isGenerated } from "./unit.ts";
 
 describe("encodeUnit", () => {
@@ -79,5 +79,31 @@ describe("mergeSettings", () => {
         ["IODeviceWeight", ["/dev/sdb 2"]],
       ]),
     );
+  });
+});
+
+describe("unlikelyBytes", () => {
+  it.each([
+    ["MemoryMax=2048", "MemoryMax: 2048 are bytes; did you mean 2048M?"],
+    ["StartupMemoryHigh=512", "StartupMemoryHigh: 512 are bytes; did you mean 512M?"],
+    ["MemoryZSwapMax=15", "MemoryZSwapMax: 15 are bytes; did you mean 15M?"],
+    ["DefaultMemoryLow=1048575", "DefaultMemoryLow: 1048575 are bytes; did you mean 1048575M?"],
+    ["IOReadBandwidthMax=/dev/sda 50", "IOReadBandwidthMax: 50 are bytes; did you mean 50M?"],
+  ])("warns of %s", (assignment, warning) => {
+    expect(unlikelyBytes(parseAssignments([assignment]))).toEqual([warning]);
+  });
+
+  it.each([
+    "MemoryMax=2048M",
+    "MemoryMax=2048B",
+    "MemoryMax=50%",
+    "MemoryMax=infinity",
+    "MemoryMin=0",
+    "MemoryMax=1048576",
+    "IOReadBandwidthMax=/dev/sda 65536",
+    "IOReadIOPSMax=/dev/sda 50",
+    "TasksMax=2048",
+  ])("does not of %s", (assignment) => {
+    expect(unlikelyBytes(parseAssignments([assignment]))).toEqual([]);
   });
 });

@@ -63,6 +63,20 @@ function fails(result: Result, status: number, message: string | RegExp): void {
   expect(result.status).toBe(status);
 }
 
+it("warns of bytes that can hardly be meant, in the file and in options, and goes on", () => {
+  const file = join(bundle.directory, "slice.toml");
+  writeFileSync(file, 'MemoryMax = 2048\n[slice.a]\nMemoryHigh = "512"\n');
+  const args = ["generate", "--config", file, "-p", "MemoryLow=7"];
+  const { status, stdout, stderr } = run(bundle, args);
+  expect(status).toBe(0);
+  expect(stdout).toContain("\nMemoryMax=2048\n");
+  expect(stderr).toBe(
+    "system-cm4all.slice: MemoryMax: 2048 are bytes; did you mean 2048M?\n" +
+      "system-cm4all.slice: MemoryLow: 7 are bytes; did you mean 7M?\n" +
+      "system-cm4all-a.slice: MemoryHigh: 512 are bytes; did you mean 512M?\n",
+  );
+});
+
 describe("generate", () => {
   it("prints the unit", () => {
     const { status, stdout, stderr } = slice("generate", "--no-config", "-p", "MemoryMax=1G");

@@ -1,6 +1,8 @@
 /** The command line of `cm4all-spawn`. */
 import { CommandFailure, didYouMean, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { bytesOfArgument } from "@cm4all/command/arguments";
 import { runCommand } from "@cm4all/command/run";
+import { type ByteString, bytesOf, bytesOfText, textOf } from "@cm4all/linux";
 import { Command, InvalidArgumentError } from "commander";
 import { declareRecordCommands, type OpenRecords } from "./accounting/commands/record-commands.ts";
 import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
@@ -111,15 +113,15 @@ async function check(options: GlobalOptions): Promise<void> {
   await checkAccounting(config);
 }
 
-async function measure(options: GlobalOptions, path: string): Promise<void> {
+async function measure(options: GlobalOptions, path: ByteString): Promise<void> {
   const { measureCgroup } = await import("./accounting/commands/commands.ts");
   const { report, record } = measureCgroup(readConfig(options.config), path);
-  console.error(report ?? `${path}: nothing is known about it`);
+  console.error(report ?? `${textOf(path)}: nothing is known about it`);
   console.log(JSON.stringify(record, undefined, 2));
 }
 
 interface LuaOptions {
-  readonly cgroup?: string;
+  readonly cgroup?: ByteString;
   readonly recorded?: string;
 }
 
@@ -132,10 +134,13 @@ async function runLua(options: GlobalOptions, script: string, from: LuaOptions):
     throw new CommandFailure("give either --cgroup or --recorded", EX_USAGE);
   const record =
     from.recorded === undefined
-      ? measureCgroup(config, from.cgroup ?? "").record
+      ? measureCgroup(config, from.cgroup ?? bytesOfText("")).record
       : readRecorded(from.recorded);
   await runScript(config, script, record);
 }
+
+/** Names of cgroups are any bytes. */
+const cgroupPath = (argument: string): ByteString => bytesOf(bytesOfArgument(argument));
 
 export async function runCommandLine(): Promise<void> {
   const program = new Command("cm4all-spawn")
@@ -184,13 +189,14 @@ export async function runCommandLine(): Promise<void> {
     .description("check the configuration, and load the script as the daemon would")
     .action(() => check(program.opts()));
   program
-    .command("measure <cgroup>")
+    .command("measure")
+    .argument("<cgroup>", "its path", cgroupPath)
     .description("show what would be measured of a cgroup now, as JSON, and its log line")
-    .action((path: string) => measure(program.opts(), path));
+    .action((path: ByteString) => measure(program.opts(), path));
   program
     .command("lua <script>")
     .description("run a script's handler once, to try it")
-    .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted")
+    .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
     .option("--recorded <file>", "for what the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   await runCommand(program);

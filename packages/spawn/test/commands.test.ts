@@ -1,6 +1,6 @@
 /** Commands for people who write scripts: check, measure, lua. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing, ScratchCgroup } from "@cm4all/testing";
@@ -91,6 +91,42 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
         status: 0,
         stdout: "/a/job\n",
       });
+  });
+
+  it("cgroups and the environment of scripts are any bytes", async () => {
+    mkdirSync(Buffer.from(`${scratch.path}/M\xfc`, "latin1"));
+    writeFileSync(
+      script(),
+      "function cgroup_released(c) io.write(c.path, os.getenv('B'), os.getenv('N\\228'))" +
+        " io.write(io.popen('printf %s \"$B\"'):read(), tostring(os.getenv('CM4ALL_ENVIRONMENT'))) end",
+    );
+    run("check");
+    const command = [process.execPath, BUNDLE, "--config", join(directory, "spawn.toml")];
+    const shell = (words: string) =>
+      spawnSync(
+        "/bin/sh",
+        [
+          "-c",
+          `exec env "B=$(printf 'v\\374')" "$(printf 'N\\344')=ä" "$@" ${words}`,
+          "sh",
+          ...command,
+        ],
+        { encoding: "latin1" },
+      );
+    expect(shell(`lua ${script()} --cgroup "/$(printf 'M\\374')"`)).toMatchObject({
+      stderr: "",
+      stdout: "/M\xfcv\xfc\xc3\xa4v\xfcnil",
+    });
+    const measured = shell(`measure "${scratch.path}/$(printf 'M\\374')"`);
+    expect(JSON.parse(Buffer.from(measured.stdout, "latin1").toString()).snapshot.path).toBe(
+      "/M\xfc",
+    );
+    expect(shell(`measure "$(printf 'M\\375')"`).status).toBe(66);
+    // What has to be text is taken for nothing else.
+    expect(shell(`lua "$(printf 'x\\374.lua')" --cgroup a/job`)).toMatchObject({
+      status: 64,
+      stderr: expect.stringContaining("this argument has to be UTF-8"),
+    });
   });
 
   it("lua tells what fails, with the traceback", () => {

@@ -65,7 +65,21 @@ function pushTable(L: LuaState, table: unknown): void {
 export function setLoadedEnvironment(L: LuaState): void {
   if (!ofThreads.has(L)) return;
   pushThreadEnvironment(L, L);
-  if (lua.lua_setupvalue(L, -2, 1) === null) lua.lua_pop(L, 1);
+  setEnvironment(L);
+}
+
+/** Pops a table and makes it the globals of the function below it on the stack. */
+export function setEnvironment(L: LuaState): void {
+  const index = environmentIndex(lua.lua_topointer(L, -2) as LuaClosure);
+  if (index === -1 || lua.lua_setupvalue(L, -2, index + 1) === null) lua.lua_pop(L, 1);
+}
+
+/** Gives a function that was precompiled, on top of the stack, new upvalues: globals and nils. */
+export function renewUpvalues(L: LuaState): void {
+  const closure = lua.lua_topointer(L, -1) as LuaClosure;
+  for (const i of closure.upvals.keys()) closure.upvals[i] = new lobject.TValue(lua.LUA_TNIL, null);
+  lua.lua_pushglobaltable(L);
+  setEnvironment(L);
 }
 
 function environmentIndex(closure: LuaClosure): number {
@@ -118,7 +132,12 @@ function setfenv(L: LuaState): number {
 export const debugEnvironment = {
   getfenv: (L: LuaState): number => {
     const thread = lua.lua_tothread(L, 1);
-    if (thread === null) return getfenv(L);
+    if (thread === null && lua.lua_type(L, 1) === lua.LUA_TFUNCTION) return getfenv(L);
+    lauxlib.luaL_checkany(L, 1);
+    if (thread === null) {
+      lua.lua_pushnil(L);
+      return 1;
+    }
     pushThreadEnvironment(L, thread);
     return 1;
   },

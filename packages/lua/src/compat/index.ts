@@ -1,5 +1,6 @@
 /** A Lua state that scripts written for LuaJIT feel at home in. */
 import { accessSync, constants } from "node:fs";
+import { bytesOfLatin1, environmentVariable, latin1Of } from "@cm4all/linux";
 import {
   checkText,
   fromBytes,
@@ -16,7 +17,6 @@ import { type CoroutineWatcher, openCoroutine } from "./coroutine.ts";
 import { openDebug } from "./debug.ts";
 import type { EffectGate } from "./effect-gate.ts";
 import { openEnvironment } from "./environment.ts";
-import { environmentVariable } from "./environment-variables.ts";
 import { openIo } from "./io.ts";
 import { StringTooLong } from "./limits.ts";
 import { loadChunk, loadFile } from "./load.ts";
@@ -99,8 +99,9 @@ function runPrelude(L: LuaState): void {
 
 /** $LUA_PATH, in which `;;` stands for the default. */
 function searchPath(): string {
-  const path = environmentVariable("LUA_PATH_5_1") ?? environmentVariable("LUA_PATH");
-  return path === undefined ? DEFAULT_PATH : path.replace(";;", `;${DEFAULT_PATH};`);
+  const variable = (name: string) => environmentVariable(bytesOfLatin1(name));
+  const path = variable("LUA_PATH_5_1") ?? variable("LUA_PATH");
+  return path === undefined ? DEFAULT_PATH : latin1Of(path).replace(";;", `;${DEFAULT_PATH};`);
 }
 
 function exists(L: LuaState): number {

@@ -11,15 +11,29 @@ import {
   toText,
 } from "../lua.ts";
 import { spend } from "./budget.ts";
-import { setLoadedEnvironment } from "./environment.ts";
+import { renewUpvalues, setEnvironment, setLoadedEnvironment } from "./environment.ts";
 import { Pieces } from "./pieces.ts";
 import { systemErrorText } from "./system-error.ts";
 
-/** Pushes the chunk as a function; on a mistake, its message. Returns Lua's status. */
-export function loadChunk(L: LuaState, code: string, name: string): number {
-  if (code.startsWith("\x1bL")) {
-    pushText(L, `${name.slice(1)}: precompiled code cannot be loaded, only source`);
-    return 1;
+/** How precompiled code begins, which is not that of LuaJIT: `string.dump` gives it. */
+const PRECOMPILED = "\x1bLua";
+/** Any precompiled code. */
+const BINARY = "\x1b";
+
+/**
+ * Pushes the chunk as a function; on a mistake, its message. Returns Lua's status.
+ * @param mode `b` and `t`, as `load` takes them
+ */
+export function loadChunk(L: LuaState, code: string, name: string, mode = "bt"): number {
+  const isBinary = code.startsWith(BINARY);
+  if (!mode.includes(isBinary ? "b" : "t")) {
+    pushText(L, "attempt to load chunk with wrong mode");
+    return lua.LUA_ERRSYNTAX;
+  }
+  if (isBinary && !code.startsWith(PRECOMPILED)) {
+    const shown = name.startsWith(BINARY) ? "(binary)" : name.slice(1);
+    pushText(L, `${shown}: cannot load incompatible bytecode`);
+    return lua.LUA_ERRSYNTAX;
   }
   let position = 0;
   // Piece by piece, so that a long one does not hold up everything else.
@@ -30,7 +44,9 @@ export function loadChunk(L: LuaState, code: string, name: string): number {
     spend(state, piece.length * COMPILED);
     return toBytes(piece);
   };
-  return lua.lua_load(L, read, undefined, toBytes(name), toBytes("t"));
+  const status = lua.lua_load(L, read, undefined, toBytes(name), toBytes("bt"));
+  if (isBinary && status === lua.LUA_OK) renewUpvalues(L);
+  return status;
 }
 
 const READ_BYTES = 4096;
@@ -58,21 +74,17 @@ function finishLoad(L: LuaState, status: number, environment: number): number {
   if (environment === 0) setLoadedEnvironment(L);
   else {
     lua.lua_pushvalue(L, environment);
-    if (lua.lua_setupvalue(L, -2, 1) === null) lua.lua_pop(L, 1);
+    setEnvironment(L);
   }
   return 1;
 }
 
 function load(L: LuaState): number {
   const environment = lua.lua_type(L, 4) === lua.LUA_TNONE ? 0 : 4;
-  const isWrongMode = !optText(L, 3, "bt").includes("t");
+  const mode = optText(L, 3, "bt");
   const code = toText(L, 1);
-  if (isWrongMode) {
-    pushText(L, "attempt to load chunk with wrong mode");
-    return finishLoad(L, lua.LUA_ERRRUN, environment);
-  }
   if (code !== undefined) {
-    return finishLoad(L, loadChunk(L, code, optText(L, 2, code)), environment);
+    return finishLoad(L, loadChunk(L, code, optText(L, 2, code), mode), environment);
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
   const name = optText(L, 2, "=(load)");
@@ -91,7 +103,7 @@ function load(L: LuaState): number {
     parts.add(part);
     lua.lua_pop(L, 1);
   }
-  return finishLoad(L, loadChunk(L, parts.toString(), name), environment);
+  return finishLoad(L, loadChunk(L, parts.toString(), name, mode), environment);
 }
 
 function loadfile(L: LuaState): number {

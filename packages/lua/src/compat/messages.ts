@@ -11,9 +11,16 @@ const texts = new Map<string, (args: unknown[]) => Message>([
   ["attempt to yield across a JS-call boundary", yieldAcross],
   ["attempt to yield from outside a coroutine", yieldAcross],
   ["JS stack overflow", () => [to_luastring("stack overflow"), []]],
+  ["%s near %s", near],
+  ["no visible label '%s' for <goto> at line %d", only("undefined label '%s'")],
+  ["<%s> at line %d not inside a loop", () => [to_luastring("no loop to break"), []]],
+  ["label '%s' already defined on line %d", only("duplicate label '%s'")],
   [
-    "%s near %s",
-    ([message, token]) => [to_luastring("%s near %s"), [short(message), quoted(token)]],
+    "<goto %s> at line %d jumps into the scope of local '%s'",
+    ([label, , local]) => [
+      to_luastring("<goto %s> jumps into the scope of local '%s'"),
+      [label, local],
+    ],
   ],
   ["%s expected", ([token]) => [to_luastring("%s expected"), [quoted(token)]]],
 ]);
@@ -22,6 +29,11 @@ const texts = new Map<string, (args: unknown[]) => Message>([
 export function luajitWording(format: LuaBytes, args: unknown[]): Message {
   const rewrite = texts.get(text(format));
   return rewrite === undefined ? [format, args] : rewrite(args);
+}
+
+/** Another text, with the first argument alone. */
+function only(format: string): (args: unknown[]) => Message {
+  return ([first]) => [to_luastring(format), [first]];
 }
 
 /** `index`, `nil`, ` (global 'x')` becomes `attempt to index global 'x' (a nil value)`. */
@@ -42,6 +54,32 @@ function yieldAcross(): Message {
 /** Without the line where a long string began. */
 function short(message: unknown): Buffer {
   return Buffer.from(text(message).replace(/ \(starting at line \d+\)$/, ""), "latin1");
+}
+
+/** Mistakes in an escape sequence, which are all the same to LuaJIT. */
+const ESCAPE = /(?:invalid escape sequence|decimal escape too large|hexadecimal digit expected)$/;
+const STATEMENT = /syntax error$/;
+
+/** A mistake in the text of a program: the message, and the token where it was noticed. */
+function near([message, token]: unknown[]): Message {
+  const problem = text(message);
+  const place = text(token);
+  if (ESCAPE.test(problem))
+    return nearText(problem.replace(ESCAPE, "invalid escape sequence"), beforeEscape(token));
+  // After the beginning of a statement that is no call, LuaJIT waits for an assignment.
+  if (STATEMENT.test(problem) && place !== "'='" && place !== "','")
+    return nearText(problem.replace(STATEMENT, "'=' expected"), quoted(token));
+  return [to_luastring("%s near %s"), [short(message), quoted(token)]];
+}
+
+const nearText = (problem: string, token: unknown): Message => [
+  to_luastring("%s near %s"),
+  [Buffer.from(problem, "latin1"), token],
+];
+
+/** The string up to the sequence. */
+function beforeEscape(token: unknown): Buffer {
+  return Buffer.from(text(token).replace(/\\[^\\]*$/s, "'"), "latin1");
 }
 
 /** `<eof>` and `<name>` in quotes. */

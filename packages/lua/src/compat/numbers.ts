@@ -117,7 +117,10 @@ function hexadecimal(digits: string): number | undefined {
   if (whole + fraction === "") return undefined;
   let value = 0;
   for (const digit of whole + fraction) value = value * 16 + Number.parseInt(digit, 16);
-  return value * 2 ** (Number(exponent) - 4 * fraction.length);
+  // In two steps: the power alone may be too small where the product is not.
+  const power = Number(exponent) - 4 * fraction.length;
+  const half = Math.trunc(power / 2);
+  return value * 2 ** half * 2 ** (power - half);
 }
 
 function binary(digits: string): number | undefined {

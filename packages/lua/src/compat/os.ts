@@ -1,13 +1,14 @@
 /** The `os` library. */
 import { randomBytes } from "node:crypto";
 import { closeSync, lstatSync, openSync, renameSync, rmdirSync, unlinkSync } from "node:fs";
-import { constants } from "node:os";
+import { bytesOfLatin1, environmentVariable, SyscallError } from "@cm4all/linux";
 import {
   checkText,
   type LuaState,
   lauxlib,
   lua,
   optText,
+  pushByteString,
   pushFailure,
   pushLibrary,
   pushText,
@@ -18,11 +19,10 @@ import {
 } from "../lua.ts";
 import { spend } from "./budget.ts";
 import type { EffectGate } from "./effect-gate.ts";
-import { environmentVariable } from "./environment-variables.ts";
 import { truncate } from "./numbers.ts";
 import type { LineOutput } from "./output.ts";
 import { Pieces } from "./pieces.ts";
-import { runShell } from "./shell.ts";
+import { cText, runShell } from "./shell.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
 import type { BrokenDownTime } from "./time/calendar.ts";
 import { type DateFields, localSeconds } from "./time/local-seconds.ts";
@@ -89,6 +89,9 @@ function tmpname(gate: EffectGate) {
     });
 }
 
+/** What system(3) returns where the shell cannot be started. */
+const NO_SHELL = 127 << 8;
+
 /** The status as system(3) returns it: the exit code in the second byte. */
 function execute(gate: EffectGate) {
   return (L: LuaState): number => {
@@ -98,14 +101,21 @@ function execute(gate: EffectGate) {
       return 1;
     }
     return gate(L, (taken) => {
-      const streams = { stdin: "ignore", stdout: "inherit" } as const;
-      const { status, signal, error } = runShell(command, streams);
-      if (error === undefined) taken?.();
-      if (error !== undefined) lua.lua_pushnumber(L, -1);
-      else lua.lua_pushnumber(L, signal === null ? (status ?? 0) << 8 : constants.signals[signal]);
+      lua.lua_pushnumber(L, shellStatus(command, taken));
       return 1;
     });
   };
+}
+
+function shellStatus(command: string, taken: (() => void) | undefined): number {
+  try {
+    const reason = runShell(command, { stdin: "null", stdout: 1 });
+    taken?.();
+    return reason.kind === "exited" ? reason.status << 8 : reason.signal;
+  } catch (error) {
+    if (error instanceof SyscallError) return NO_SHELL;
+    throw error;
+  }
 }
 
 function exit(output: LineOutput) {
@@ -120,7 +130,9 @@ function exit(output: LineOutput) {
 }
 
 function getenv(L: LuaState): number {
-  pushValue(L, environmentVariable(checkText(L, 1)));
+  const value = environmentVariable(bytesOfLatin1(cText(checkText(L, 1))));
+  if (value === undefined) lua.lua_pushnil(L);
+  else pushByteString(L, value);
   return 1;
 }
 

@@ -15,7 +15,7 @@ import lopcodes from "fengari/src/lopcodes.js";
 import ltable from "fengari/src/ltable.js";
 import ltm from "fengari/src/ltm.js";
 import lvm from "fengari/src/lvm.js";
-import type { CallInfo, LuaBytes, LuaState } from "fengari/src/types";
+import type { CallInfo, LuaBytes, LuaState, TValue } from "fengari/src/types";
 import { budget } from "./budget.ts";
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
 import { LuaString, latin1 } from "./lua-string.ts";
@@ -149,9 +149,26 @@ ldebug.lua_getinfo = (L, what, ar) => {
 
 // As in Lua 5.1 the length of a table is no metamethod's matter, and two values are compared by
 // a metamethod that both have.
-const { fasttm, luaT_callorderTM, luaT_gettmbyobj } = ltm;
-ltm.fasttm = (L, metatable, event) =>
-  event === ltm.TMS.TM_LEN ? null : fasttm(L, metatable, event);
+const { fasttm, luaT_callorderTM, luaT_callTM, luaT_gettmbyobj } = ltm;
+/** What is about to be called for `==`: nothing comes between looking for it and the call. */
+let equality: unknown = null;
+ltm.fasttm = (L, metatable, event) => {
+  if (event === ltm.TMS.TM_LEN) return null;
+  const method = fasttm(L, metatable, event);
+  if (event === ltm.TMS.TM_EQ) equality = method;
+  return method;
+};
+ltm.luaT_callTM = (L, method, left, right, result, hasResult) => {
+  const isEquality = equality === method;
+  equality = null;
+  const isOne = () => [left, right].every((value) => isOf(L, value, method, ltm.TMS.TM_EQ));
+  if (isEquality && !isOne()) result.setnilvalue();
+  else luaT_callTM(L, method, left, right, result, hasResult);
+};
+const isOf = (L: LuaState, object: TValue, method: TValue, event: number): boolean => {
+  const own = luaT_gettmbyobj(L, object, event);
+  return own.type === method.type && own.value === method.value;
+};
 ltm.luaT_callorderTM = (L, left, right, event) => {
   const method = luaT_gettmbyobj(L, left, event);
   const other = luaT_gettmbyobj(L, right, event);
@@ -165,6 +182,9 @@ llex.luaX_lookahead = (ls) =>
   ls.lookahead.token === TOKENS.TK_EOS ? luaX_lookahead(ls) : ls.lookahead.token;
 llex.luaX_next = (ls) => {
   luaX_next(ls);
+  // A name like others: that of the globals' table cannot be written.
+  if (ls.t.token === TOKENS.TK_NAME && ls.t.seminfo.ts?.text === "_ENV")
+    ls.t.seminfo.ts = new LuaString("_ENV\0", undefined);
   if (ls.t.token !== TOKENS.TK_GOTO || llex.luaX_lookahead(ls) === TOKENS.TK_NAME) return;
   ls.t.token = TOKENS.TK_NAME;
   ls.t.seminfo.ts = new LuaString("goto", undefined);

@@ -12,7 +12,7 @@ import { runShell } from "./shell.ts";
 export function popen(command: string, mode: "r" | "w"): LuaFile {
   const fd = openUnlinked();
   if (mode === "w") return new LuaFile(fd, { beforeClose: (file) => feed(command, file) });
-  run(command, { stdin: "ignore", stdout: fd });
+  runShell(command, { stdin: "null", stdout: fd });
   return new LuaFile(fd);
 }
 
@@ -21,15 +21,10 @@ function feed(command: string, file: number): void {
   // A descriptor of its own stands at the beginning.
   const fd = openSync(`/proc/self/fd/${file}`, "r");
   try {
-    run(command, { stdin: fd, stdout: "inherit" });
+    runShell(command, { stdin: fd, stdout: 1 });
   } finally {
     closeSync(fd);
   }
-}
-
-function run(command: string, streams: Parameters<typeof runShell>[1]): void {
-  const { error } = runShell(command, streams);
-  if (error !== undefined) throw error;
 }
 
 /** A file without a name, so that no output is too large for memory. */

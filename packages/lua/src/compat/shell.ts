@@ -1,25 +1,26 @@
-/** Commands of scripts, which are bytes: Node passes arguments as UTF-8. */
-import { spawnSync } from "node:child_process";
+/** Commands of scripts. */
+import { type ExitReason, P_PID, reap, type SpawnOptions, spawn } from "@cm4all/linux";
 
 interface Streams {
-  stdin: number | "ignore";
-  stdout: number | "inherit";
+  stdin: SpawnOptions["stdio"][number];
+  stdout: SpawnOptions["stdio"][number];
 }
 
-/** What `sh -c` gives for a command, a binary string. */
-export function runShell(
-  command: string,
-  { stdin, stdout }: Streams,
-): ReturnType<typeof spawnSync> {
-  return spawnSync("/bin/sh", ["-c", argument(command)], { stdio: [stdin, stdout, "inherit"] });
+/** What C sees of a string: all up to the first NUL. */
+export function cText(text: string): string {
+  return text.split("\0", 1)[0] ?? "";
 }
 
-/** A text whose UTF-8 has the shell run these bytes. */
-function argument(command: string): string {
-  const bytes = Buffer.from(command, "latin1");
-  const text = bytes.toString();
-  if (Buffer.from(text).equals(bytes)) return text;
-  // No text has them: the shell makes them itself. The last byte keeps ends of lines.
-  const octal = [...bytes].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join("");
-  return `eval "$(printf '${octal}\\n:')"`;
+/**
+ * Runs `sh -c` to its end, with our environment. Neither that nor the command goes through
+ * Node, which takes both for UTF-8.
+ * @param command a binary string
+ * @throws SyscallError where it cannot be started
+ */
+export function runShell(command: string, { stdin, stdout }: Streams): ExitReason {
+  const argv = ["sh", "-c", Buffer.from(cText(command), "latin1")];
+  const pid = spawn({ path: "/bin/sh", argv, stdio: [stdin, stdout, 2] });
+  const reason = reap(P_PID, pid);
+  if (reason === undefined) throw new Error("somebody else has waited for the shell");
+  return reason;
 }

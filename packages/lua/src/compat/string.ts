@@ -4,6 +4,7 @@ import {
   checkResults,
   checkText,
   fromBytes,
+  type LuaBytes,
   type LuaFunction,
   type LuaState,
   lauxlib,
@@ -136,8 +137,9 @@ function sub(L: LuaState): number {
 
 function byte(L: LuaState): number {
   const text = checkText(L, 1);
-  const first = Math.max(position(L, 2, 1, text.length), 1);
-  const last = Math.min(position(L, 3, first, text.length), text.length);
+  const start = position(L, 2, 1, text.length);
+  const first = Math.max(start, 1);
+  const last = Math.min(position(L, 3, start, text.length), text.length);
   const count = Math.max(last - first + 1, 0);
   if (!checkResults(L, count)) return raise(L, "string slice too long");
   for (let i = first; i <= last; i++) lua.lua_pushnumber(L, text.charCodeAt(i - 1));
@@ -183,8 +185,18 @@ function len(L: LuaState): number {
 
 function dump(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
-  if (lua.lua_iscfunction(L, 1)) return raise(L, "unable to dump given function");
-  return raise(L, "string.dump is not available: there is no precompiled code");
+  lua.lua_settop(L, 1);
+  const code = new Pieces();
+  const write = (state: LuaState, bytes: LuaBytes, length: number) => {
+    spend(state, 1);
+    code.add(fromBytes(bytes.subarray(0, length)));
+    return 0;
+  };
+  // Never stripped: by its name the table of globals is found again.
+  if (lua.lua_dump(L, write, undefined, false) !== 0)
+    return raise(L, "unable to dump given function");
+  pushText(L, code.toString());
+  return 1;
 }
 
 export function openString(L: LuaState): void {

@@ -19,6 +19,7 @@ const words: Record<string, string> = {
   EBUSY: "Device or resource busy",
   ENODEV: "No such device",
   ENOTEMPTY: "Directory not empty",
+  E2BIG: "Argument list too long",
   EXDEV: "Invalid cross-device link",
   ENAMETOOLONG: "File name too long",
   ELOOP: "Too many levels of symbolic links",

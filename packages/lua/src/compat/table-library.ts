@@ -171,11 +171,11 @@ function partition(L: LuaState, low: number, high: number, middle: number): numb
   let j = high - 1;
   for (;;) {
     for (get(L, ++i); before(L, -1, -2); get(L, ++i)) {
-      if (i > high) raise(L, "invalid order function for sorting");
+      if (i >= high) raise(L, "invalid order function for sorting");
       lua.lua_pop(L, 1);
     }
     for (get(L, --j); before(L, -3, -1); get(L, --j)) {
-      if (j < low) raise(L, "invalid order function for sorting");
+      if (j <= low) raise(L, "invalid order function for sorting");
       lua.lua_pop(L, 1);
     }
     if (j < i) {

@@ -1,5 +1,5 @@
 /** Commands for people who write scripts: they need no running daemon. */
-import { existsSync, realpathSync } from "node:fs";
+import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import {
   type CgroupRecord,
@@ -10,7 +10,17 @@ import {
 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT } from "@cm4all/command";
 import { readRegularFile } from "@cm4all/command/regular-file";
-import { type ByteString, bytesOfText, errorText, statusOf, textOf } from "@cm4all/linux";
+import {
+  type ByteString,
+  bufferOf,
+  bytesOfLatin1,
+  errorText,
+  isErrno,
+  joinPath,
+  latin1Of,
+  statusOf,
+  textOf,
+} from "@cm4all/linux";
 import { checkScript, ScriptHost } from "@cm4all/lua";
 import type { Config } from "../../config.ts";
 import { CgroupFiles } from "../../reaper/cgroup-files.ts";
@@ -63,21 +73,23 @@ function readableScript(config: Config): ChosenScript {
 
 /**
  * Measures a cgroup as it is now.
- * @param path below the cgroup root, or a full path
+ * @param cgroup its path, which is any bytes, below the cgroup root, or a full path
  */
 export function measureCgroup(
   config: Config,
-  path: string,
+  cgroup: ByteString,
 ): { record: CgroupRecord; report: string | undefined } {
   const rootPath = cgroupRoot(config);
-  const mountPoint = textOf(rootPath);
-  const given = path.startsWith(`${mountPoint}/`) ? path : resolve(`${mountPoint}/${path}`);
-  if (!existsSync(given))
-    throw new CommandFailure(`there is no cgroup ${path} below ${mountPoint}`, EX_NOINPUT);
-  const full = realpath(given);
-  if (!full.startsWith(`${realpath(mountPoint)}/`))
-    throw new CommandFailure(`${path} is not below ${mountPoint}`, EX_NOINPUT);
-  const below = bytesOfText(full.slice(realpath(mountPoint).length));
+  const path = textOf(cgroup);
+  const mountPoint = realpath(rootPath);
+  const isFull = latin1Of(cgroup).startsWith(`${latin1Of(rootPath)}/`);
+  const full = realpath(
+    isFull ? cgroup : joinPath(rootPath, cgroup),
+    `there is no cgroup ${path} below ${textOf(rootPath)}`,
+  );
+  if (!full.startsWith(`${mountPoint}/`))
+    throw new CommandFailure(`${path} is not below ${textOf(rootPath)}`, EX_NOINPUT);
+  const below = bytesOfLatin1(full.slice(mountPoint.length));
   const root = new OpenRoot(rootPath);
   try {
     const files = new CgroupFiles(root, (_, text) => console.error(text));
@@ -92,11 +104,14 @@ export function measureCgroup(
   }
 }
 
-function realpath(path: string): string {
+/** With one character for each byte. @param missing what to say where there is none */
+function realpath(path: ByteString, missing?: string): string {
   try {
-    return realpathSync(path);
+    // The other one takes a Buffer for UTF-8.
+    return realpathSync.native(bufferOf(path), "buffer").toString("latin1");
   } catch (error) {
-    throw new CommandFailure(errorText(error), EX_NOINPUT);
+    const text = isErrno(error, "ENOENT") ? missing : undefined;
+    throw new CommandFailure(text ?? errorText(error), EX_NOINPUT);
   }
 }
 

@@ -1,0 +1,75 @@
+/**
+ * Arguments are bytes, and Node has put U+FFFD for those that are no UTF-8. So they are read
+ * once more, and until the command line has been understood such a byte is the lone surrogate
+ * U+DC00 and its value, which no text has: the way of Python's PEP 383. An argument that may be
+ * any bytes is turned back with `bytesOfArgument`; in all others such bytes are a mistake.
+ */
+import { readFileSync } from "node:fs";
+import type { Command } from "commander";
+import { CommandFailure } from "./failure.ts";
+import { EX_USAGE } from "./sysexits.ts";
+
+const ESCAPE = 0xdc00;
+const ESCAPED = /([\udc80-\udcff])/u;
+
+/** The longest sequence of UTF-8. */
+const LONGEST = 4;
+
+/** Returns the bytes as text, with lone surrogates for what is no UTF-8. Pure. */
+export function argumentOfBytes(bytes: Buffer): string {
+  let text = "";
+  for (let i = 0; i < bytes.length; ) {
+    const character = characterAt(bytes, i);
+    text += character ?? String.fromCharCode(ESCAPE + (bytes[i] ?? 0));
+    i += character === undefined ? 1 : Buffer.byteLength(character);
+  }
+  return text;
+}
+
+function characterAt(bytes: Buffer, start: number): string | undefined {
+  for (let length = 1; length <= LONGEST; length++) {
+    const sequence = bytes.subarray(start, start + length);
+    const text = sequence.toString();
+    if (Buffer.from(text).equals(sequence)) return text;
+  }
+  return undefined;
+}
+
+/** Returns the bytes of an argument that `commandLine` gave. Pure. */
+export function bytesOfArgument(argument: string): Buffer {
+  return Buffer.concat(
+    argument
+      .split(ESCAPED)
+      .map((part, i) => (i % 2 === 0 ? Buffer.from(part) : Buffer.of(part.charCodeAt(0) - ESCAPE))),
+  );
+}
+
+/** Collects the bytes of each of several arguments, as commander calls it. */
+export function collectBytes(argument: string, collected: Buffer[] = []): Buffer[] {
+  collected.push(bytesOfArgument(argument));
+  return collected;
+}
+
+/** Returns `process.argv`, with no byte of its arguments lost. @see proc_pid_cmdline(5) */
+export function commandLine(): string[] {
+  const [node = "", program = "", ...args] = process.argv;
+  if (!args.some((argument) => argument.includes("\ufffd"))) return process.argv;
+  const words = readFileSync("/proc/self/cmdline", "latin1").split("\0").slice(0, -1);
+  // Options of Node come before the program.
+  const given = words.slice(words.length - args.length);
+  return [node, program, ...given.map((word) => argumentOfBytes(Buffer.from(word, "latin1")))];
+}
+
+/**
+ * Refuses what is no UTF-8 where text is expected, instead of taking it for another name.
+ * @throws CommandFailure
+ */
+export function requireText(command: Command): void {
+  const values: unknown[] = [...command.processedArgs, ...Object.values(command.optsWithGlobals())];
+  for (const value of values.flat())
+    if (typeof value === "string" && ESCAPED.test(value))
+      throw new CommandFailure(
+        `${JSON.stringify(bytesOfArgument(value).toString("latin1"))} (as Latin-1): this argument has to be UTF-8`,
+        EX_USAGE,
+      );
+}
