@@ -305,7 +305,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
       client[Symbol.dispose]();
       await until(async () => (await daemon.status()).connections === 0, "all is read");
       client = daemon.connect();
-      client.inodes("settled", { ipc: true });
+      client.inodes("marker", { ipc: true });
     };
     sendMany(5000);
     await settle();
@@ -380,7 +380,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     });
     expect([askAs(0, "d"), askAs(0, "e")]).toEqual(["handles", "handles"]);
     await daemon.stop();
-    manager.close();
+    await manager.close();
   });
 
   it("of user namespaces", async () => {

@@ -93,7 +93,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
       let daemon = await manager.start(options);
       onTestFinished(async () => {
         await daemon.stop();
-        manager.close();
+        await manager.close();
         await cgroup.remove();
       });
       const random = seededRandom(seed);

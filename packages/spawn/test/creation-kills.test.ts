@@ -67,7 +67,7 @@ describe.skipIf(cannotRun)("a daemon that is killed while it makes a name", () =
     let daemon = await manager.start(options);
     onTestFinished(async () => {
       await daemon.stop();
-      manager.close();
+      await manager.close();
       await cgroup.remove();
     });
     const inits = () =>

@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store with", () =
   });
   afterEach(async () => {
     await daemon.stop();
-    manager.close();
+    await manager.close();
   });
 
   it.each(Object.keys(DAMAGES))("%s does not keep the daemon from starting", async (title) => {

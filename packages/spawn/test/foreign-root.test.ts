@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
           });
         } finally {
           await daemon.stop();
-          manager.close();
+          await manager.close();
         }
         expect(root.contents()).toBe(before);
       });
@@ -137,7 +137,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
       using client = daemon.connect();
       client.inodes("new", { ipc: true });
       await daemon.stop();
-      manager.close();
+      await manager.close();
       expect(root.contents()).toBe(before);
     });
 
@@ -159,6 +159,9 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
     await until(() => daemon?.child.exitCode !== null, "it has ended");
     expect(daemon.child.exitCode).toBe(71);
     for (const pid of initsOf(before, after)) kill(pid);
-    expect(daemon.log).toContain("fatal: the thread is in the wrong mount namespace");
+    await until(
+      () => daemon?.log.includes("fatal: the thread is in the wrong mount namespace") === true,
+      "its last line has come",
+    );
   });
 });

@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
 
   afterEach(async () => {
     await daemon.stop();
-    manager.close();
+    await manager.close();
     await cgroup.remove();
   });
 
@@ -259,7 +259,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
     } finally {
       await daemon.stop();
       await until(() => manager.lines.includes("STOPPING=1"), "the stop is told");
-      manager.close();
+      await manager.close();
     }
   });
 
@@ -277,6 +277,6 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
     daemon.child.kill("SIGCONT");
     await until(() => fed() > before, "it is fed again");
     await daemon.stop();
-    manager.close();
+    await manager.close();
   });
 });

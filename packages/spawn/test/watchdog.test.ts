@@ -42,7 +42,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || isOther
         if (tracer.kill("SIGKILL")) await ended;
       }
       await daemon.stop();
-      manager.close();
+      await manager.close();
       await scratch.remove();
     });
 

@@ -17,6 +17,7 @@ import {
   setIntOption,
   socket,
 } from "@cm4all/linux";
+import { missing, ScratchCgroup } from "@cm4all/testing";
 import { type DaemonOptions, TestDaemon, uniqueAddress, until } from "./daemon.ts";
 
 /** FileDescriptorStoreMax of our unit. */
@@ -35,6 +36,11 @@ export class FakeManager {
   /** All lines that were received, in order. */
   readonly lines: string[] = [];
   readonly #timer: NodeJS.Timeout;
+  /**
+   * That of a service has nobody else's processes: a daemon with a service manager takes the
+   * inits in its cgroup that it does not know for its own, and ends those that are idle.
+   */
+  readonly #cgroup = missing("cgroup2") === undefined ? new ScratchCgroup() : undefined;
   /** While true, nothing is taken from the notify socket. */
   isStalled = false;
 
@@ -78,6 +84,7 @@ export class FakeManager {
     const names = this.store.map(({ name }) => name).join(":");
     if (names.length > MAX_LISTEN_FDNAMES_BYTES) throw new Error("E2BIG: LISTEN_FDNAMES");
     return new TestDaemon({
+      ...(this.#cgroup === undefined ? {} : { cgroupProcs: `${this.#cgroup.path}/cgroup.procs` }),
       ...options,
       address: this.address,
       passed: [{ fd: this.#listener.number, name: "cm4all-spawn.socket" }, ...this.store],
@@ -100,11 +107,12 @@ export class FakeManager {
     return this.lines.filter((line) => line === "READY=1").length;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     clearInterval(this.#timer);
     this.#receive();
     for (const { fd } of this.store) closeSync(fd);
     this.#notify.close();
     this.#listener.close();
+    await this.#cgroup?.remove();
   }
 }
