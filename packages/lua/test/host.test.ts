@@ -89,7 +89,7 @@ describe("the script host", () => {
     const host = hosts.make(hosts.options("this is no Lua"));
     host.start();
     const [message] = await once(host, "unusable");
-    expect(message).toBe(`${hosts.scriptPath}:1: syntax error near 'is'`);
+    expect(message).toBe(`${hosts.scriptPath}:1: '=' expected near 'is'`);
     expect([host.state, host.room]).toEqual(["unusable", 0]);
     writeFileSync(hosts.scriptPath, handler("print('repaired')"));
     host.reload();
