@@ -98,21 +98,6 @@ CREATE TABLE IF NOT EXISTS fleet_bill (
 CREATE INDEX IF NOT EXISTS fleet_bill_month ON fleet_bill (month);
 CREATE INDEX IF NOT EXISTS fleet_bill_customer ON fleet_bill (customer, day);
 
--- An earlier version of this file had what earlier days have counted in each row, which was
--- wrong for rows that came late, and made its bills from the rows at each question.
-DO $$ BEGIN
-  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'fleet_usage'::regclass
-      AND attname = 'cpu_seconds_before' AND NOT attisdropped) THEN
-    DROP VIEW IF EXISTS fleet_customer_days, fleet_host_days;
-    DROP PROCEDURE IF EXISTS keep_fleet_days;
-    ALTER TABLE fleet_usage DROP COLUMN cpu_seconds_before, DROP COLUMN io_bytes_before,
-      ADD COLUMN oom_kills bigint, ADD COLUMN refused_forks bigint, ADD COLUMN first_day date;
-    INSERT INTO fleet_host_day (host, day, reports, last_report)
-    SELECT DISTINCT host, day, 1, now() FROM fleet_usage;
-    DROP FUNCTION account_cgroups;
-  END IF;
-END $$;
-
 -- Makes the partition of a day. Reports go on meanwhile: CREATE TABLE ... PARTITION OF would
 -- have to wait for all of them, and hosts for it. Whoever calls it, fleet_owner owns it.
 CREATE OR REPLACE FUNCTION make_fleet_day(one date) RETURNS void
@@ -126,6 +111,31 @@ BEGIN
   EXECUTE format('CREATE TABLE %I (LIKE fleet_usage INCLUDING ALL)', name);
   EXECUTE format('ALTER TABLE fleet_usage ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
     name, one, one + 1);
+END $$;
+
+-- An earlier version of this file had what earlier days have counted in each row, which was
+-- wrong for rows that came late, and made its bills from the rows at each question.
+DO $$ BEGIN
+  IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'fleet_usage'::regclass
+      AND attname = 'cpu_seconds_before' AND NOT attisdropped) THEN
+    DROP VIEW IF EXISTS fleet_customer_days, fleet_host_days;
+    DROP PROCEDURE IF EXISTS keep_fleet_days;
+    INSERT INTO fleet_host_day (host, day, reports, last_report)
+    SELECT DISTINCT host, day, 1, now() FROM fleet_usage;
+    -- What was counted on days that are dropped by now becomes a row of the day before: it is on
+    -- no bill, since there is no report of that day, and the bills that follow are less by it.
+    PERFORM make_fleet_day(day) FROM (
+      SELECT DISTINCT min(day) - 1 AS day FROM fleet_usage GROUP BY host, id
+    ) AS before;
+    INSERT INTO fleet_usage (host, id, day, path, customer, cpu_seconds, cpu_seconds_before,
+      io_bytes, io_bytes_before)
+    SELECT host, id, day - 1, path, customer, cpu_seconds_before, 0, io_bytes_before, 0
+    FROM (SELECT DISTINCT ON (host, id) * FROM fleet_usage ORDER BY host, id, day) AS first
+    WHERE cpu_seconds_before > 0 OR io_bytes_before > 0;
+    ALTER TABLE fleet_usage DROP COLUMN cpu_seconds_before, DROP COLUMN io_bytes_before,
+      ADD COLUMN oom_kills bigint, ADD COLUMN refused_forks bigint, ADD COLUMN first_day date;
+    DROP FUNCTION account_cgroups;
+  END IF;
 END $$;
 
 -- Hosts may be late by 31 days.
@@ -195,8 +205,10 @@ BEGIN
     FROM unnest(measured) WITH ORDINALITY AS list (seconds, n)
   ) AS list;
 
-  -- Before the rows, so that two lists of the same host are taken one after the other. The
-  -- bills of later days change as well: they do not have what was used until this one.
+  -- Two lists of the same host are taken one after the other, also those of different days.
+  PERFORM pg_advisory_xact_lock(hashtext('account_cgroups'), hashtext(from_host));
+
+  -- The bills of later days change as well: they do not have what was used until this one.
   INSERT INTO fleet_host_day AS known (host, day, reports, last_report)
   SELECT from_host, day, 1, now() FROM (
     SELECT unnest(days) AS day

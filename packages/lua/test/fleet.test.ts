@@ -490,15 +490,17 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
         PARTITION OF fleet_usage
         FOR VALUES FROM ('${new Date(noon(-1)).toISOString()}') TO ('${new Date(noon(0)).toISOString()}');
       INSERT INTO fleet_usage VALUES ('${new Date(noon(-1)).toISOString()}', 'a', 'boot:1', '/x',
-        'foo', 2, 0, 5, 0, NULL, NULL)`);
+        'foo', 2, 0, 5, 0, NULL, NULL), ('${new Date(noon(-1)).toISOString()}', 'a', 'boot:2',
+        '/x', 'foo', 110, 100, 7, 0, NULL, NULL)`);
     await client.query(example("fleet.sql"));
     await client.query(example("fleet.sql"));
     await client.query(
       `SELECT account_cgroups('a', '{boot:1}', '{${noon(0) / 1000}}', NULL, '{/x}', '{foo}', '{3}',
         '{6}', NULL, NULL)`,
     );
+    // Of the second one 100 s were counted on days that are dropped.
     expect(await bill()).toEqual([
-      { ago: 1, cpu_seconds: 2 },
+      { ago: 1, cpu_seconds: 12 },
       { ago: 0, cpu_seconds: 1 },
     ]);
   });
