@@ -1,6 +1,8 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { frameSize } from "./frame.ts";
 import { Journal } from "./journal.ts";
 import { RecordState } from "./record-table.ts";
+import { encodeHeader } from "./segment.ts";
 import { SimulatedDisk } from "./simulated-disk.ts";
 
 const OPTIONS = { limitBytes: 64 * 2 ** 20, segmentBytes: 4096, reserveBytes: 4096 };
@@ -81,5 +83,108 @@ describe("a segment", () => {
     await journal.settle();
     expect([...disk.files().keys()]).toContain("00000001.journal");
     expect(journal.live).toBe(1);
+  });
+});
+
+describe("a segment that cannot be rewritten", () => {
+  const FIRST = "00000001.journal";
+  const PAUSE_MS = 10_000;
+  let numbers: number[];
+  let tries: number;
+  let troubles: (string | undefined)[];
+  let stuck: string[];
+
+  beforeEach(async () => {
+    vi.useFakeTimers({ toFake: ["performance"] });
+    numbers = [];
+    for (let i = 0; i < 400; i++) numbers.push(await journal.append(record(`record ${i}`)));
+    await journal.settle();
+    tries = 0;
+    troubles = [];
+    stuck = [];
+    journal.onTrouble = (error) => troubles.push(error);
+    journal.onStuck = (file, reason) => stuck.push(`${file}: ${reason}`);
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Nine of ten records are done with, the first of each file not. */
+  async function finishMost(): Promise<void> {
+    const marks = numbers.filter((_, i) => i % 10 > 0);
+    await Promise.all(marks.map((number) => journal.mark(number, RecordState.GONE)));
+    await journal.settle();
+  }
+
+  const sizes = () => [...disk.files()].map(([name, { cached }]) => `${name}: ${cached.length}`);
+
+  it.each([
+    ["open", FIRST],
+    ["create", `${FIRST}.tmp`],
+    ["rename", `${FIRST}.tmp`],
+  ])("because of %s holds up no other, and is left alone for a while", async (call, name) => {
+    disk.fail = (aCall, aName) => {
+      if (aCall !== call || aName !== name) return undefined;
+      tries++;
+      return "EIO";
+    };
+    await finishMost();
+    expect(tries).toBe(1);
+    for (const file of ["00000002.journal", "00000003.journal"])
+      expect(disk.files().get(file)?.cached.length, sizes().join()).toBeLessThan(
+        OPTIONS.segmentBytes / 2,
+      );
+    expect([...disk.files().keys()].filter((file) => file.endsWith(".tmp"))).toEqual([]);
+    for (let i = 0; i < 20; i++) {
+      await journal.append(record(`later ${i}`));
+      await journal.settle();
+    }
+    expect(tries).toBe(1);
+    vi.advanceTimersByTime(PAUSE_MS);
+    await journal.append(record("after the pause"));
+    await journal.settle();
+    expect(tries).toBe(2);
+    // Records are written all the time.
+    expect(troubles).toEqual([]);
+    expect(stuck).toEqual([`${FIRST}: simulated EIO`]);
+
+    disk.fail = () => undefined;
+    vi.advanceTimersByTime(PAUSE_MS);
+    await journal.append(record("the disk is well"));
+    await journal.settle();
+    expect(disk.files().get(FIRST)?.cached.length).toBeLessThan(OPTIONS.segmentBytes / 2);
+    expect(journal.state(numbers[0] ?? 0)).toBe(RecordState.WAITING);
+  });
+
+  it("with what a failed rewriting has left is rewritten all the same", async () => {
+    disk.fail = (call, name) =>
+      name === `${FIRST}.tmp` && ["rename", "remove"].includes(call) ? "EIO" : undefined;
+    await finishMost();
+    disk.fail = () => undefined;
+    vi.advanceTimersByTime(PAUSE_MS);
+    await journal.append(record("the disk is well"));
+    await journal.settle();
+    expect(disk.files().get(FIRST)?.cached.length).toBeLessThan(OPTIONS.segmentBytes / 2);
+    expect([...disk.files().keys()].filter((file) => file.endsWith(".tmp"))).toEqual([]);
+  });
+
+  it("for want of room leaves the room to smaller ones, when the disk is full", async () => {
+    await journal.close();
+    await disk.remove("reserve");
+    journal = await Journal.open(disk, { ...OPTIONS, reserveBytes: 0 });
+    await journal.settle();
+    const isFirst = (number: number) => number < 2 ** 25;
+    // Two fifths of the first stay, a tenth of the others.
+    const finished = numbers.filter((number, i) => (isFirst(number) ? i % 5 > 1 : i % 10 > 0));
+    const markBytes = frameSize(1) * finished.length + 2 * encodeHeader(0).length;
+    disk.capacityBytes = disk.usedBytes + markBytes + 1000;
+    await Promise.all(finished.map((number) => journal.mark(number, RecordState.GONE)));
+    await journal.settle();
+    for (const file of [FIRST, "00000002.journal", "00000003.journal", "00000004.journal"])
+      expect(disk.files().get(file)?.cached.length, sizes().join()).toBeLessThan(
+        OPTIONS.segmentBytes / 2,
+      );
+    await journal.append(record("there is room"));
+    expect(stuck).toEqual([]);
   });
 });

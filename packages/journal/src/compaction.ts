@@ -6,10 +6,11 @@
  * record in another file, and each removal is on the disk before the next one begins.
  */
 
-import { isErrno } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { encodeFrames, type Frame, FrameKind, frameSize } from "./frame.ts";
 import { RecordState, RecordTable } from "./record-table.ts";
+import { isDiskFull } from "./reserve.ts";
 import { encodeHeader, readSegment } from "./segment.ts";
 import {
   DAMAGED_SUFFIX,
@@ -19,6 +20,9 @@ import {
   sequenceOf,
   TEMPORARY_SUFFIX,
 } from "./segments.ts";
+
+/** How long a segment is left alone that could not be removed or rewritten. */
+const PAUSE_MS = 10_000;
 
 /** What of a segment is kept. */
 interface Collected {
@@ -32,56 +36,105 @@ export class Compaction {
   readonly #segments: Segments;
   readonly #onReplaced: (segment: Segment) => void;
   readonly #overtaking: () => ReadonlySet<number>;
+  readonly #onFailure: (segment: Segment, reason: string) => void;
+  /** Those that are left alone because the disk had no room to rewrite them. */
+  readonly #lackRoom = new Set<Segment>();
   /** Whether a change of names may not be on the disk yet. */
   #isUnsynced = false;
 
   /**
    * @param onReplaced is told when another file stands in a segment's place, or none
    * @param overtaking see Writer
+   * @param onFailure is told, once for each reason, why a segment gives no room back
    */
   constructor(
     directory: JournalDirectory,
     segments: Segments,
     onReplaced: (segment: Segment) => void,
     overtaking: () => ReadonlySet<number>,
+    onFailure: (segment: Segment, reason: string) => void,
   ) {
     this.#directory = directory;
     this.#segments = segments;
     this.#onReplaced = onReplaced;
     this.#overtaking = overtaking;
+    this.#onFailure = onFailure;
   }
 
-  /** Removes a segment that nothing needs. Returns whether there was one. @throws system errors */
-  async tryRemove(active: Segment | undefined): Promise<boolean> {
+  /**
+   * Removes a segment that nothing needs. Returns whether there was one.
+   * @throws system errors of syncing the directory
+   */
+  tryRemove(active: Segment | undefined): Promise<boolean> {
+    return this.#tryFirst(
+      (segment) => segment !== active && segment.isStale && this.#isUnneeded(segment),
+      (segment) => this.#remove(segment),
+    );
+  }
+
+  /**
+   * Rewrites a segment that is worth it. Returns whether there was one.
+   * @throws system errors of syncing the directory
+   */
+  tryRewrite(active: Segment | undefined): Promise<boolean> {
+    return this.#tryFirst(
+      (segment) => segment !== active && segment.isStale && this.#isToRewrite(segment),
+      async (segment) => {
+        segment.isStale = false;
+        await this.#rewrite(segment);
+      },
+    );
+  }
+
+  /** Takes a step with the oldest segment of those `isMeant` with which it succeeds. */
+  async #tryFirst(
+    isMeant: (segment: Segment) => boolean,
+    step: (segment: Segment) => Promise<void>,
+  ): Promise<boolean> {
     await this.#sync();
-    const overtaking = this.#overtaking();
     for (const segment of this.#segments.all()) {
-      if (segment === active || segment.table.live > 0 || !segment.isStale) continue;
-      if (overtaking.has(segment.sequence)) continue;
-      if ([...segment.marked].some((sequence) => this.#segments.has(sequence))) continue;
-      if (this.#isWitness(segment)) continue;
-      await this.#remove(segment);
-      return true;
+      if (performance.now() < segment.pausedUntilMs || !isMeant(segment)) continue;
+      try {
+        await step(segment);
+        this.#endPausesForRoom();
+        return true;
+      } catch (error) {
+        // It may be this file alone that is ill, or too large for the room that is left.
+        this.#pause(segment, error);
+        await this.#sync();
+      }
     }
     return false;
   }
 
-  /** Rewrites a segment that is worth it. Returns whether there was one. @throws system errors */
-  async tryRewrite(active: Segment | undefined): Promise<boolean> {
-    await this.#sync();
-    const overtaking = this.#overtaking();
-    for (const segment of this.#segments.all()) {
-      if (segment === active || !segment.isStale || overtaking.has(segment.sequence)) continue;
-      segment.isStale = false;
-      if (!segment.isWorthRewriting) continue;
-      try {
-        await this.#rewrite(segment);
-      } catch (error) {
-        segment.isStale = true;
-        throw error;
-      }
-      return true;
+  #pause(segment: Segment, error: unknown): void {
+    segment.isStale = true;
+    segment.pausedUntilMs = performance.now() + PAUSE_MS;
+    const reason = errorText(error);
+    // A full disk is told by those who have something to write.
+    if (isDiskFull(error)) this.#lackRoom.add(segment);
+    else if (segment.failure !== reason) {
+      segment.failure = reason;
+      this.#onFailure(segment, reason);
     }
+  }
+
+  /** There is more room than before. */
+  #endPausesForRoom(): void {
+    for (const segment of this.#lackRoom) segment.pausedUntilMs = Number.NEGATIVE_INFINITY;
+    this.#lackRoom.clear();
+  }
+
+  #isUnneeded(segment: Segment): boolean {
+    if (segment.table.live > 0 || this.#overtaking().has(segment.sequence)) return false;
+    if ([...segment.marked].some((sequence) => this.#segments.has(sequence))) return false;
+    return !this.#isWitness(segment);
+  }
+
+  #isToRewrite(segment: Segment): boolean {
+    if (segment.isWorthRewriting) return !this.#overtaking().has(segment.sequence);
+    // Until more of it is done with.
+    segment.isStale = false;
     return false;
   }
 
@@ -115,6 +168,14 @@ export class Compaction {
     this.#onReplaced(segment);
   }
 
+  async #removeIfThere(name: string): Promise<void> {
+    try {
+      await this.#directory.remove(name);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT")) throw error;
+    }
+  }
+
   async #rewrite(segment: Segment): Promise<void> {
     const collected = await this.#collect(segment);
     // Somebody has removed it: whoever wants its records will hear of that.
@@ -129,6 +190,8 @@ export class Compaction {
     const header = encodeHeader(segment.sequence);
     const bytes = Buffer.concat([header, encodeFrames(kept)]);
     const name = `${segment.name}${TEMPORARY_SUFFIX}`;
+    // Of a rewriting that has failed, if the disk did not let go of it then.
+    await this.#removeIfThere(name);
     const file = await this.#directory.create(name);
     try {
       await file.write(bytes, 0);
@@ -145,7 +208,12 @@ export class Compaction {
       return this.#directory.remove(name);
     }
     this.#isUnsynced = true;
-    await this.#directory.rename(name, segment.name);
+    try {
+      await this.#directory.rename(name, segment.name);
+    } catch (error) {
+      await this.#directory.remove(name).catch(() => undefined);
+      throw error;
+    }
     // States may have changed meanwhile: they are taken from the old table now.
     const table = new RecordTable();
     segment.marked.clear();

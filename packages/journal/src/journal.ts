@@ -4,7 +4,6 @@
  *
  * Invariant: a promise of `append` or `mark` resolves after a sync that covers it.
  */
-import { errorText } from "@cm4all/linux";
 import { Compaction } from "./compaction.ts";
 import type { JournalDirectory } from "./directory.ts";
 import { JournalClosed, JournalError, JournalFull } from "./errors.ts";
@@ -54,6 +53,8 @@ export class Journal {
   onTrouble: ((error: string | undefined) => void) | undefined;
   /** Told of damage that is found later; for the log. */
   onDamage: ((damage: Damage) => void) | undefined;
+  /** Told why the room of a file's records that are done with is not given back; for the log. */
+  onStuck: ((file: string, reason: string) => void) | undefined;
 
   /** What was damaged when the journal was opened; for the log. */
   readonly damage: readonly Damage[];
@@ -76,6 +77,7 @@ export class Journal {
       segments,
       (segment) => this.#reader.forgetFile(segment),
       () => this.#writer.overtaking(),
+      ({ name }, reason) => this.onStuck?.(name, reason),
     );
   }
 
@@ -258,9 +260,8 @@ export class Journal {
       if (await this.#compaction.tryRemove(active)) return true;
       const isNeeded = isIdle || this.bytes > this.#options.limitBytes / 2;
       return isNeeded && (await this.#compaction.tryRewrite(active));
-    } catch (error) {
-      // The records are where they were; the next change tries again.
-      this.#tell(errorText(error));
+    } catch {
+      // The names are synced before the next step. A disk that is ill refuses writes, and is told.
       return false;
     }
   }

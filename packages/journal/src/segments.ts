@@ -51,6 +51,9 @@ export class Segment {
   isDamaged = false;
   /** Whether a compaction may find something to drop. */
   isStale = false;
+  /** Until when a compaction leaves it alone, by `performance.now()`, and why the last one failed. */
+  pausedUntilMs = Number.NEGATIVE_INFINITY;
+  failure: string | undefined;
   /** The other segments that hold records which marks in this one are about. */
   readonly marked = new Set<number>();
 

@@ -58,7 +58,7 @@ export class SimulatedDisk implements JournalDirectory {
   #changes: NameChange[] = [];
   readonly #random: Random;
   /** Asked before each call: the code of an error that the call is to fail with. */
-  fail: (call: string) => string | undefined = () => undefined;
+  fail: (call: string, name?: string) => string | undefined = () => undefined;
   /** How much it holds. */
   capacityBytes = Number.POSITIVE_INFINITY;
   /** Reads that meet this byte range of a file fail. */
@@ -70,11 +70,11 @@ export class SimulatedDisk implements JournalDirectory {
     this.#random = random;
   }
 
-  async #call(call: string): Promise<void> {
+  async #call(call: string, name?: string): Promise<void> {
     // As on a disk, others run meanwhile.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#isDown) throw new Failure("EIO");
-    const code = this.fail(call);
+    const code = this.fail(call, name);
     if (code !== undefined) throw new Failure(code);
   }
 
@@ -116,7 +116,7 @@ export class SimulatedDisk implements JournalDirectory {
   }
 
   async create(name: string): Promise<JournalFile> {
-    await this.#call("create");
+    await this.#call("create", name);
     if (this.#names.has(name)) throw new Failure("EEXIST");
     const inode = new Inode();
     this.#change((names) => names.set(name, inode));
@@ -124,7 +124,7 @@ export class SimulatedDisk implements JournalDirectory {
   }
 
   async open(name: string): Promise<JournalFile> {
-    await this.#call("open");
+    await this.#call("open", name);
     const inode = this.#names.get(name);
     if (inode === undefined) throw new Failure("ENOENT");
     return this.#file(name, inode);
@@ -186,7 +186,7 @@ export class SimulatedDisk implements JournalDirectory {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    await this.#call("rename");
+    await this.#call("rename", from);
     this.#change((names) => {
       const inode = names.get(from);
       if (inode === undefined) return;
@@ -196,7 +196,7 @@ export class SimulatedDisk implements JournalDirectory {
   }
 
   async remove(name: string): Promise<void> {
-    await this.#call("remove");
+    await this.#call("remove", name);
     if (!this.#names.has(name)) throw new Failure("ENOENT");
     this.#change((names) => names.delete(name));
   }

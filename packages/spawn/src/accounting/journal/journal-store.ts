@@ -228,6 +228,8 @@ export class JournalStore {
     journal.onDamage = ({ file, what }) =>
       this.#log(LOG_ERR, `${this.#path}/${file}: ${what}; the file is kept`);
     for (const each of journal.damage) journal.onDamage(each);
+    journal.onStuck = (file, reason) =>
+      this.#log(LOG_WARNING, `${this.#path}/${file}: its room is not given back: ${reason}`);
     journal.limitBytes = this.#limitBytes;
     journal.onTrouble = (error) => this.#diskSays(error);
     if (journal.lastError !== undefined) this.#diskSays(journal.lastError);
