@@ -1,6 +1,6 @@
 /** Reloads while cgroups wait: none is lost, and one script host is left. */
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -65,6 +65,22 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await sleep(1000);
     expect(host.scriptHostPids).toHaveLength(1);
   }
+
+  it.each([
+    ["through a file", "/etc/passwd/x.lua"],
+    ["through links to each other", "loop/x.lua"],
+  ])("ends the wait for a script whose path leads %s", async (_, name) => {
+    symlinkSync("loop", join(host.directory, "loop"));
+    await host.startWith(`script = "${resolve(host.directory, name)}"\n`);
+    const { pid } = host.daemon;
+    makeEmpty(1);
+    await until(async () => (await host.reaping()).script.problem !== undefined, "it is told");
+    await until(async () => (await host.accounting()).waitingCgroups === 1, "the cgroup waits");
+    host.reload(`script = "${script("well")}"\n`);
+    await untilAccounted(1);
+    expect(host.daemon.pid).toBe(pid);
+    expect(host.daemon.child.exitCode).toBeNull();
+  });
 
   it("with another script hands it what waits for a slow handler", async () => {
     makeEmpty(500);

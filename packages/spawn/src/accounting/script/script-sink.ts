@@ -242,9 +242,14 @@ export class ScriptSink implements AccountingSink {
   }
 }
 
-/** Returns undefined if there is no such file. */
+/** Returns undefined if there is no such file, or it cannot be looked at. */
 function tryReadMtimeMs(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+  try {
+    return statSync(path).mtimeMs;
+  } catch {
+    // The host, which is to read it, says what is wrong with it.
+    return undefined;
+  }
 }
 
 function stateOf(host: ScriptHost): SinkState {
