@@ -104,9 +104,9 @@ export class Accounting {
 
   /**
    * When the oldest of what waits was measured, milliseconds since 1970; undefined if nothing
-   * waits, and while that cannot be read.
+   * waits, and while that cannot be read. It is read in the background, see OldestWaiting.
    */
-  oldestWaitingMs(): Promise<number | undefined> {
+  oldestWaitingMs(): number | undefined {
     return this.#oldestWaiting.measuredMs(this.#store.journal);
   }
 

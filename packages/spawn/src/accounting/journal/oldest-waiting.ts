@@ -13,6 +13,7 @@ export class OldestWaiting {
   /** None below it waits. */
   #from = 0;
   #read: { readonly number: number; readonly measuredMs: number | undefined } | undefined;
+  #isReading = false;
 
   /** A record waits again. */
   rewind(number: number): void {
@@ -21,14 +22,23 @@ export class OldestWaiting {
 
   /**
    * Returns when the oldest record that waits was measured, milliseconds since 1970;
-   * undefined if none waits, or if it cannot be read. A record is read once.
+   * undefined if none waits, or if it cannot be read. A record is read once, in the background,
+   * because a disk may hang: until then it is as old as the one that was the oldest before.
    */
-  async measuredMs(journal: Journal | undefined): Promise<number | undefined> {
+  measuredMs(journal: Journal | undefined): number | undefined {
     const number = journal === undefined ? undefined : this.#first(journal);
-    if (journal === undefined || number === undefined) return undefined;
-    if (this.#read?.number !== number)
-      this.#read = { number, measuredMs: await tryReadMeasured(journal, number) };
-    return this.#read.measuredMs;
+    if (journal === undefined || number === undefined) {
+      this.#read = undefined;
+      return undefined;
+    }
+    if (this.#read?.number !== number && !this.#isReading) void this.#readMeasured(journal, number);
+    return this.#read?.measuredMs;
+  }
+
+  async #readMeasured(journal: Journal, number: number): Promise<void> {
+    this.#isReading = true;
+    this.#read = { number, measuredMs: await tryReadMeasured(journal, number) };
+    this.#isReading = false;
   }
 
   #first(journal: Journal): number | undefined {

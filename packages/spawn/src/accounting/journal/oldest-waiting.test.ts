@@ -1,0 +1,60 @@
+import { encodeRecord } from "@cm4all/cgroup";
+import { Journal, RecordState } from "@cm4all/journal";
+import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
+import { bytesOfText } from "@cm4all/linux";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { OldestWaiting } from "./oldest-waiting.ts";
+
+const OPTIONS = { limitBytes: 16 * 2 ** 20, segmentBytes: 2 ** 20, reserveBytes: 0 };
+
+let disk: SimulatedDisk;
+let journal: Journal;
+let oldest: OldestWaiting;
+let answer: () => void;
+
+beforeEach(async () => {
+  disk = new SimulatedDisk(() => 0.5);
+  journal = await Journal.open(disk, OPTIONS);
+  oldest = new OldestWaiting();
+  // From now on it reads nothing before it is told to.
+  const open = disk.open.bind(disk);
+  const isAnswering = new Promise<void>((resolve) => {
+    answer = resolve;
+  });
+  disk.open = async (name) => {
+    await isAnswering;
+    return open(name);
+  };
+});
+
+function record(measuredMs: number): Buffer {
+  const id = `boot:${measuredMs}`;
+  const snapshot = { path: bytesOfText(`/${id}`), id, report: 1, measuredMs };
+  return Buffer.from(encodeRecord({ snapshot, xattrs: [] }).json);
+}
+
+describe("since when records wait", () => {
+  it("is told without waiting for a disk that hangs, and known when it has answered", async () => {
+    const first = await journal.append(record(1000));
+    await journal.append(record(2000));
+    expect(oldest.measuredMs(journal)).toBeUndefined();
+    expect(oldest.measuredMs(journal)).toBeUndefined();
+    answer();
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
+    await journal.mark(first, RecordState.GONE);
+    // The last that is known, until it has read the next one.
+    expect(oldest.measuredMs(journal)).toBe(1000);
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
+  });
+
+  it("says nothing of records that are done with, when others come", async () => {
+    answer();
+    const first = await journal.append(record(1000));
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
+    await journal.mark(first, RecordState.GONE);
+    expect(oldest.measuredMs(journal)).toBeUndefined();
+    await journal.append(record(3000));
+    expect(oldest.measuredMs(journal)).toBeUndefined();
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(3000));
+  });
+});
