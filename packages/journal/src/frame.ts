@@ -129,6 +129,17 @@ export function payloadSize(bytes: Buffer): number {
   return bytes.readUInt32LE(20);
 }
 
+/**
+ * Returns where the payload ends of the frame that was to begin `bytes`, as its header says;
+ * undefined if there are zeros in its place or it is cut off, 0 if there is something else.
+ */
+export function payloadEnd(bytes: Buffer): number | undefined {
+  if (bytes.length < FRAME_HEADER_SIZE || bytes.readUInt32LE(0) === 0) return undefined;
+  const size = payloadSize(bytes);
+  const isHeader = bytes.readUInt32LE(0) === MAGIC && size <= MAX_PAYLOAD_SIZE;
+  return isHeader ? FRAME_HEADER_SIZE + size : 0;
+}
+
 function frameKind(value: number): FrameKind | undefined {
   return Object.values(FrameKind).find((kind) => kind === value);
 }

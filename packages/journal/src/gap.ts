@@ -7,13 +7,15 @@
  *   of the batch that begins at the gap or before it, because a later one is written after a sync.
  * - The write is seen to be incomplete: the file ends within a frame, or a sector of the gap is
  *   zero, as it was before (a file grows, or a reserve of zeros is overwritten). JSON has no
- *   zeros, so a flipped bit or a sector of something else does not look like it.
+ *   zeros, so a flipped bit or a sector of something else does not look like it. If no frame follows,
+ *   the sector has to be of the frame that begins the gap, as long as its header is there: behind
+ *   the last one a reserve has zeros anyway.
  *
  * All of the batch behind the gap is dropped then: what is left is what a write that was cut off
  * would have left. A batch that was confirmed, and of which a disk has made sectors zero before
  * anything else was written, cannot be told from it, by anybody: the bytes are the same.
  */
-import type { Frame, StoredFrame } from "./frame.ts";
+import { type Frame, payloadEnd, type StoredFrame } from "./frame.ts";
 
 /** The least that a disk writes as a whole. */
 const SECTOR_SIZE = 512;
@@ -29,6 +31,9 @@ export class Gap {
   #partBytes = 0;
   #isZero = true;
   #hasLostSector = false;
+  /** Where the frame ends that begins the gap, if that is known, and whether it has lost a sector. */
+  #frameEnd = Number.POSITIVE_INFINITY;
+  #hasFrameLostSector = false;
   /** Whether the file ends within a frame, and no other follows. */
   #isCutOff = false;
   /** Whole frames behind it, of the batch in which it is. */
@@ -43,6 +48,7 @@ export class Gap {
   /** Takes bytes that are part of no frame, and follow those before or a frame. See Visitor. */
   add(bytes: Buffer, offset: number, isCutOff: boolean): void {
     this.#isCutOff = isCutOff;
+    if (this.bytes === 0) this.#frameEnd = offset + (payloadEnd(bytes) ?? Number.POSITIVE_INFINITY);
     if (offset !== this.#end) this.#endPart();
     this.#end = offset;
     for (let done = 0; done < bytes.length; ) {
@@ -57,7 +63,10 @@ export class Gap {
   }
 
   #endPart(): void {
-    if (this.#partBytes > 0 && this.#isZero) this.#hasLostSector = true;
+    if (this.#partBytes > 0 && this.#isZero) {
+      this.#hasLostSector = true;
+      if (this.#end - this.#partBytes < this.#frameEnd) this.#hasFrameLostSector = true;
+    }
     this.#partBytes = 0;
     this.#isZero = true;
   }
@@ -77,6 +86,6 @@ export class Gap {
   /** Whether it is what a power failure has left of a write; known at the end of the segment. */
   isTorn(): boolean {
     this.#endPart();
-    return this.#isCutOff || this.#hasLostSector;
+    return this.#isCutOff || this.#hasFrameLostSector || this.held.length > 0;
   }
 }

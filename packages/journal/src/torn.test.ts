@@ -14,6 +14,8 @@ let disk: SimulatedDisk;
 let confirmedBytes: number;
 /** The segment with its last batch. */
 let whole: Buffer;
+/** Where its last frame begins. */
+let lastFrame: number;
 
 const record = (id: string) => Buffer.from(JSON.stringify({ id, filler: "x".repeat(100) }));
 
@@ -61,32 +63,36 @@ beforeEach(async () => {
   confirmedBytes = journal.bytes + frameSize(record("b0").length);
   await append(journal, "b", 20);
   whole = Buffer.from(disk.files().get(NAME)?.cached ?? []);
+  lastFrame = whole.length - frameSize(record("b19").length);
   await journal.close();
 });
 
 describe("of a write that was never confirmed", () => {
-  it("the power may leave any sectors: what counts is what is whole before the first gap", async () => {
-    const first = Math.floor(confirmedBytes / SECTOR);
-    const sectors = Math.ceil(whole.length / SECTOR) - first;
-    expect(sectors).toBeGreaterThan(5);
-    for (let kept = 0; kept < 2 ** sectors; kept++) {
-      const bytes = Buffer.from(whole);
-      let lost = whole.length;
-      for (let i = sectors - 1; i >= 0; i--) {
-        if ((kept & (2 ** i)) !== 0) continue;
-        lost = Math.max(confirmedBytes, (first + i) * SECTOR);
-        bytes.subarray(lost, (first + i + 1) * SECTOR).fill(0);
+  it.each([0, 8192])(
+    "the power may leave any sectors, before %d zeros of a reserve: what counts is what is whole before the first gap",
+    async (zeros) => {
+      const first = Math.floor(confirmedBytes / SECTOR);
+      const sectors = Math.ceil(whole.length / SECTOR) - first;
+      expect(sectors).toBeGreaterThan(5);
+      for (let kept = 0; kept < 2 ** sectors; kept++) {
+        const bytes = Buffer.from(whole);
+        let lost = whole.length;
+        for (let i = sectors - 1; i >= 0; i--) {
+          if ((kept & (2 ** i)) !== 0) continue;
+          lost = Math.max(confirmedBytes, (first + i) * SECTOR);
+          bytes.subarray(lost, (first + i + 1) * SECTOR).fill(0);
+        }
+        setBytes(Buffer.concat([bytes, Buffer.alloc(zeros)]));
+        const { ids, isDamaged } = await start();
+        expect(isDamaged, `sectors ${kept.toString(2)}`).toBe(false);
+        expect(ids).toEqual([...EARLIER, ...LATER].slice(0, ids.length));
+        expect(disk.files().get(NAME)?.cached.length).toBeLessThanOrEqual(
+          Math.max(lost, confirmedBytes),
+        );
+        expect(ids.length).toBeGreaterThanOrEqual(EARLIER.length);
       }
-      setBytes(bytes);
-      const { ids, isDamaged } = await start();
-      expect(isDamaged, `sectors ${kept.toString(2)}`).toBe(false);
-      expect(ids).toEqual([...EARLIER, ...LATER].slice(0, ids.length));
-      expect(disk.files().get(NAME)?.cached.length).toBeLessThanOrEqual(
-        Math.max(lost, confirmedBytes),
-      );
-      expect(ids.length).toBeGreaterThanOrEqual(EARLIER.length);
-    }
-  });
+    },
+  );
 
   it("nothing comes back, also if the disk does not let it be cut off", async () => {
     setBytes(Buffer.from(whole).fill(0, confirmedBytes, 2 * SECTOR));
@@ -112,6 +118,18 @@ describe("of what was confirmed", () => {
       const { ids, isDamaged } = await start();
       // The padding between frames is nobody's.
       if (ids.length === 22) continue;
+      expect(isDamaged, `byte ${at}`).toBe(true);
+      expect(ids).toHaveLength(21);
+    }
+  });
+
+  it("a flipped bit is damage, also before the zeros of a reserve", async () => {
+    for (let at = confirmedBytes; at < whole.length; at++) {
+      setBytes(Buffer.concat([flipped(at), Buffer.alloc(8192)]));
+      const { ids, isDamaged } = await start();
+      if (ids.length === 22) continue;
+      // The last frame's size, which may be another one's that was cut off.
+      if (at - lastFrame >= 20 && at - lastFrame < 24) continue;
       expect(isDamaged, `byte ${at}`).toBe(true);
       expect(ids).toHaveLength(21);
     }
