@@ -346,6 +346,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         status: 78,
         stderr: expect.stringContaining("cannot be used: it has not been loaded for 10 s"),
       });
+      expect(daemon.log).toContain("the script has not been loaded for 10 s");
     });
 
     async function untilStatus(daemon: TestDaemon, text: string): Promise<Result> {

@@ -90,7 +90,10 @@ export class ScriptSink implements AccountingSink {
   async settled(timeoutMs: number): Promise<boolean> {
     if (!this.#isLoading) return true;
     return await new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), timeoutMs);
+      const timer = setTimeout(() => {
+        this.#log(LOG_WARNING, `the script has not been loaded for ${timeoutMs / 1000} s`);
+        resolve(false);
+      }, timeoutMs);
       this.#settled.push(() => {
         clearTimeout(timer);
         resolve(true);
