@@ -161,7 +161,9 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     // One that was silent too long is tried again: a busy machine starts a child no faster.
     if (!unit.isKilled) this.#becomeChild(reason);
     else if (this.#silentUnits >= MAX_SILENT_UNITS)
-      this.#becomeChild(`${this.#silentUnits} units in a row have not greeted; the last: ${reason}`);
+      this.#becomeChild(
+        `${this.#silentUnits} units in a row have not greeted; the last: ${reason}`,
+      );
   }
 
   #becomeChild(reason: string): void {
