@@ -53,6 +53,9 @@ interface ScriptHostEvents {
 /** Between two processes, while no handler ends in any of them. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
+/** So many units in a row that say nothing are no busy machine, but a systemd that hangs. */
+const MAX_SILENT_UNITS = 5;
+
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   readonly options: Readonly<ScriptHostOptions>;
   readonly #supervisor = new Supervisor({
@@ -67,6 +70,8 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #startAgain = false;
   /** Why the next process is to be a child; the one after that is tried as a unit again. */
   #childReason: string | undefined;
+  /** Units in a row that were killed before they have greeted. */
+  #silentUnits = 0;
 
   constructor(options: ScriptHostOptions) {
     super();
@@ -130,10 +135,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("notice", (text) => this.emit("notice", text));
     session.on("leftOut", (count) => this.emit("leftOut", count));
     session.on("ended", (reason) => {
-      // One that was silent too long is tried again: a busy machine starts a child no faster.
-      const { hasGreeted } = session;
-      if (process instanceof HostUnit && !hasGreeted && !process.isKilled)
-        this.#becomeChild(reason);
+      if (process instanceof HostUnit) this.#unitEnded(process, session.hasGreeted, reason);
       this.#ended(reason);
     });
     this.#tellState();
@@ -151,6 +153,17 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
       this.emit("child", errorText(error));
     }
     return new HostChild(this.options);
+  }
+
+  #unitEnded(unit: HostUnit, hasGreeted: boolean, reason: string): void {
+    this.#silentUnits = hasGreeted || !unit.isKilled ? 0 : this.#silentUnits + 1;
+    if (hasGreeted) return;
+    // One that was silent too long is tried again: a busy machine starts a child no faster.
+    if (!unit.isKilled) this.#becomeChild(reason);
+    else if (this.#silentUnits >= MAX_SILENT_UNITS)
+      this.#becomeChild(
+        `${this.#silentUnits} units in a row have not greeted; the last: ${reason}`,
+      );
   }
 
   #becomeChild(reason: string): void {

@@ -16,9 +16,23 @@ describe("parseUnit", () => {
   });
 
   it.each([
+    ["up to 257", "3-107-0"],
+    ["since 258", "3-4711-107-0"],
+    ["since 258, with the pidfd's inode", "3-18446744073709551615-107_18446744073709551615-0"],
+  ])("finds the pid in an instance's name: %s", (_, instance) => {
+    const name = `cm4all-spawn-accounting@${instance}.service`;
+    const text = `0::${SLICE}/${name}\n`;
+    expect(parseUnit(text, 107)).toEqual({ name, cgroup: `${SLICE}/${name}` });
+    // Neither the number, the cookie nor the inode is the pid.
+    for (const other of [3, 4711, 0]) expect(parseUnit(text, other)).toBeUndefined();
+  });
+
+  it.each([
     ["nothing", ""],
     ["of another connection", `0::${SLICE}/${NAME.replace("107", "108")}\n`],
     ["of another user", `0::${SLICE}/${NAME.replace("-0.", "-1000.")}\n`],
+    ["of another user, since 258", `0::${SLICE}/${NAME.replace("107-0", "9-107_8-1000")}\n`],
+    ["with no number", `0::${SLICE}/${NAME.replace("@3-", "@")}\n`],
     ["of another kind", `0::${SLICE}/cm4all-spawn.service\n`],
     ["with such an ending", `0::${SLICE}/x-${NAME}\n`],
     ["with more behind it", `0::${SLICE}/${NAME}x\n`],

@@ -9,14 +9,15 @@ export interface Unit {
 
 /**
  * Finds the unit in the text of /proc/PID/cgroup. systemd names an instance by the number,
- * the pid and the uid of the connection for which it was started.
+ * the pid and the uid of the connection for which it was started; since 258 the socket's
+ * cookie is before the pid, and, where the kernel has it, `_` and the pidfd's inode behind it.
  * @param connector the pid that has connected, as root
  * @returns undefined if the process belongs to no such unit
  * @see cgroups(7), and systemd.socket(5) on Accept=
  */
 export function parseUnit(text: string, connector: number): Unit | undefined {
   const line =
-    /^(?:0:|\d+:name=systemd):(.*\/(cm4all-spawn-accounting@\d+-(\d+)-0\.service))(?:\/.*)?$/m;
+    /^(?:0:|\d+:name=systemd):(.*\/(cm4all-spawn-accounting@\d+-(?:\d+-)?(\d+)(?:_\d+)?-0\.service))(?:\/.*)?$/m;
   const [, cgroup, name, pid] = line.exec(text) ?? [];
   if (cgroup === undefined || name === undefined || Number(pid) !== connector) return undefined;
   return { name, cgroup };

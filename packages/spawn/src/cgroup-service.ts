@@ -178,12 +178,12 @@ export class CgroupService {
   }
 
   /**
-   * Waits until it is known whether the script of the latest configuration can be used, at most
-   * `timeoutMs`, and returns why not; undefined if it can.
+   * Waits until it is known whether the script of the latest configuration can be used, and
+   * returns why not; undefined if it can. One that takes longer than `timeoutMs` cannot.
    */
   async scriptProblem(timeoutMs: number): Promise<string | undefined> {
-    await this.#sink.settled(timeoutMs);
-    return this.#sink.problem;
+    if (await this.#sink.settled(timeoutMs)) return this.#sink.problem;
+    return `it has not been loaded for ${timeoutMs / 1000} s`;
   }
 
   /** Whether the script was changed since its process has read it. */

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -16,6 +16,15 @@ const find: FindUser = (name) => users.find((user) => user.name === name);
 const parse = (text: string) => parseConfig(text, "spawn.toml", find);
 
 describe("the configuration", () => {
+  it("has no stop_seconds in which systemd would kill a script that the daemon waits for", () => {
+    const unit = readFileSync(
+      join(import.meta.dirname, "../../../systemd/cm4all-spawn-accounting@.service"),
+      "utf8",
+    );
+    const seconds = /^TimeoutStopSec=(\d+)$/m.exec(unit)?.[1];
+    expect(() => parse(`[accounting]\nstop_seconds = ${seconds}\n`)).toThrow("stop_seconds");
+  });
+
   it("has defaults for everything", () => {
     const config = parse("");
     expect(config.namespaces).toEqual({

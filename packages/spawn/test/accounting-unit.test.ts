@@ -146,6 +146,19 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(host.daemon.log).toContain("accounting.lua in a child process");
   });
 
+  it("is a child after five units in a row that say nothing", async () => {
+    await hosts.listen({ command: "exec cat <&3 >/dev/null" });
+    await start("one", "answer_seconds = 2\n");
+    // And 8.5 s of pauses.
+    await until(() => host.daemon.log.includes("but a child process"), "a child starts", 60_000);
+    expect(hosts.accepted).toBe(5);
+    await account("job");
+    expect(host.scriptHostPids).toHaveLength(1);
+    expect(host.daemon.log).toMatch(
+      /but a child process: 5 units in a row have not greeted; the last: no sign of life/,
+    );
+  });
+
   it("is a child where its user is root, and nobody says so", async () => {
     etc.setUsers(`cm4all-spawn-reaper:x:${USER}:${USER}::/nonexistent:/bin/false\n`);
     await hosts.listen();

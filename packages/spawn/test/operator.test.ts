@@ -1,7 +1,7 @@
 /** What operators look at and do: status, list, purge-namespaces, reload. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -314,6 +314,39 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       writeFileSync(other, "function cgroup_released(c) end");
       expect((await ask(daemon, "reload")).status).toBe(0);
       expect((await ask(daemon, "status")).status).toBe(0);
+    });
+
+    it("a script in another file is no changed text", async () => {
+      host = new AccountingHost();
+      host.writeScript("function cgroup_released(c) end");
+      await host.start();
+      const { daemon } = host;
+      await daemon.untilLogged("accounting with");
+      const other = join(host.directory, "other.lua");
+      writeFileSync(other, "function cgroup_released(c) end");
+      utimesSync(other, 1, 1);
+      host.configure(`script = "${other}"\nuser = "root"\n`);
+      expect((await ask(daemon, "reload")).stdout).toBe("reloaded the configuration\n");
+      expect(daemon.log).not.toContain("changed text");
+      utimesSync(other, 2, 2);
+      expect((await ask(daemon, "reload")).stdout).toContain("changed text of the script");
+    });
+
+    it("a script that hangs while it is loaded makes the reload fail", async () => {
+      host = new AccountingHost();
+      host.writeScript("function cgroup_released(c) end");
+      await host.start();
+      const { daemon } = host;
+      await daemon.untilLogged("accounting with");
+      const other = join(host.directory, "other.lua");
+      writeFileSync(other, 'os.execute("exec sleep 15")');
+      host.configure(`script = "${other}"\nuser = "root"\nanswer_seconds = 60\n`);
+      const failed = await ask(daemon, "reload");
+      expect(failed).toMatchObject({
+        status: 78,
+        stderr: expect.stringContaining("cannot be used: it has not been loaded for 10 s"),
+      });
+      expect(daemon.log).toContain("the script has not been loaded for 10 s");
     });
 
     async function untilStatus(daemon: TestDaemon, text: string): Promise<Result> {

@@ -53,6 +53,7 @@ export class ScriptHosts {
     writeFileSync(
       program,
       `#!/bin/sh
+      echo >>${this.#accepted}
       n=$$ pid=$(cat ${this.daemonPid})
       mkdir -p "${this.#scratch.path}/${cgroup}"
       echo $$ >"${this.#scratch.path}/${cgroup}/cgroup.procs"
@@ -63,6 +64,15 @@ export class ScriptHosts {
       stdio: ["ignore", "inherit", "ignore"],
     });
     await until(() => existsSync(this.socket), "connections are accepted");
+  }
+
+  get #accepted(): string {
+    return join(this.#directory, "accepted");
+  }
+
+  /** How many connections there were, each of which has started a host. */
+  get accepted(): number {
+    return readFileSync(this.#accepted, "latin1").length;
   }
 
   /** The hosts that run. */

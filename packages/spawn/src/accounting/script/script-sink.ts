@@ -50,8 +50,8 @@ export class ScriptSink implements AccountingSink {
   #problem: string | undefined;
   /** Whether it is not known yet if the script that was configured last can be used. */
   #isLoading = false;
-  /** When the text was last changed that the latest process has read, as far as is known. */
-  #loadedMtimeMs: number | undefined;
+  /** When the text was last changed that the latest process of each host has read. */
+  readonly #loadedMtimeMs = new WeakMap<ScriptHost, number | undefined>();
   /** How often a host in use has ended by itself. */
   hostRestarts = 0;
 
@@ -73,19 +73,30 @@ export class ScriptSink implements AccountingSink {
     return this.state === "down" ? this.#problem : undefined;
   }
 
-  /** Whether the file was changed since it was loaded: only a new process reads it. */
+  /**
+   * Whether the file that was configured last was changed since it was loaded: only a new
+   * process reads it.
+   */
   get isOutdated(): boolean {
-    return this.script !== undefined && tryReadMtimeMs(this.script) !== this.#loadedMtimeMs;
+    const host = this.#successor ?? this.#host;
+    if (host === undefined) return false;
+    return tryReadMtimeMs(host.options.script) !== this.#loadedMtimeMs.get(host);
   }
 
-  /** Waits until it is known whether the script that was configured last can be used, or so long. */
-  async settled(timeoutMs: number): Promise<void> {
-    if (!this.#isLoading) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeoutMs);
+  /**
+   * Waits until it is known whether the script that was configured last can be used, or so long.
+   * Returns whether it is known.
+   */
+  async settled(timeoutMs: number): Promise<boolean> {
+    if (!this.#isLoading) return true;
+    return await new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        this.#log(LOG_WARNING, `the script has not been loaded for ${timeoutMs / 1000} s`);
+        resolve(false);
+      }, timeoutMs);
       this.#settled.push(() => {
         clearTimeout(timer);
-        resolve();
+        resolve(true);
       });
     });
   }
@@ -192,7 +203,8 @@ export class ScriptSink implements AccountingSink {
 
   #listen(host: ScriptHost, config: AccountingConfig): void {
     host.on("state", () => {
-      if (host.state === "starting") this.#loadedMtimeMs = tryReadMtimeMs(host.options.script);
+      if (host.state === "starting")
+        this.#loadedMtimeMs.set(host, tryReadMtimeMs(host.options.script));
       this.#changed(host);
     });
     host.on("ready", (warning) => {
