@@ -131,7 +131,24 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "purge-namespaces", "--idle", "a")).stdout).toBe(
       "ended 1 names, 1 are left\n",
     );
-    expect((await ask(one, "purge-namespaces")).stdout).toBe("ended 1 names, 0 are left\n");
+    expect((await ask(one, "purge-namespaces", "--all")).stdout).toBe(
+      "ended 1 names, 0 are left\n",
+    );
+  });
+
+  it("purge-namespaces ends all names only if it is told to: a list may be empty", async () => {
+    const one = await start();
+    using client = one.connect();
+    client.ask("a", { ipc: true })[Symbol.dispose]();
+    for (const args of [[], ["--json"], ["--all", "a"]]) {
+      const refused = await ask(one, "purge-namespaces", ...args);
+      expect(refused).toMatchObject({ status: 64, stdout: "" });
+      expect(refused.stderr).toMatch(/--all\n$/);
+    }
+    expect((await one.status()).names).toBe(1);
+    expect((await ask(one, "purge-namespaces", "--idle")).stdout).toBe(
+      "ended 1 names, 0 are left\n",
+    );
   });
 
   it("reload fails for a mistake, and says what waits for a restart", async () => {
