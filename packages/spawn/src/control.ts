@@ -27,7 +27,8 @@ export const ANSWER_TIMEOUT_MS = 30_000;
 
 type Handler = (request: ControlRequest) => Promise<unknown>;
 
-const MAX_LINE_BYTES = 4096;
+/** A request with a name of 4080 bytes fits, each written in JSON as two or more. */
+const MAX_LINE_BYTES = 64 * 1024;
 
 /** Connections that wait to be accepted; net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;

@@ -151,6 +151,34 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     );
   });
 
+  it("names may be as long as a request has them, of bytes that JSON escapes", async () => {
+    const one = await start();
+    using client = one.connect();
+    const names = ['"', "\\", "\x7f", "x"].map((byte) => byte.repeat(4080)).sort();
+    for (const name of names) client.ask(name, { ipc: true })[Symbol.dispose]();
+    const listed = JSON.parse((await ask(one, "list", "--json")).stdout);
+    expect(listed.map((each: { name: string }) => each.name).sort()).toEqual(names);
+    for (const name of names) {
+      const { stdout } = await ask(one, "status", name, "--json");
+      expect(JSON.parse(stdout)).toMatchObject({ name });
+    }
+    expect((await ask(one, "purge-namespaces", ...names)).stdout).toBe(
+      "ended 4 names, 0 are left\n",
+    );
+  });
+
+  it("purge-namespaces takes more names than a request has place for", async () => {
+    const one = await start();
+    using client = one.connect();
+    const names = Array.from({ length: 100 }, (_, i) => `${i}-`.padEnd(1000, "x"));
+    for (const name of [...names, "other"]) client.ask(name, { ipc: true })[Symbol.dispose]();
+    const result = await ask(one, "purge-namespaces", ...names, "--json");
+    expect(expectValid("purge-namespaces", result.stdout)).toEqual({ ended: 100, left: 1 });
+    expect(JSON.parse((await ask(one, "list", "--json")).stdout)).toMatchObject([
+      { name: "other" },
+    ]);
+  });
+
   it("reload fails for a mistake, and says what waits for a restart", async () => {
     const one = await start();
     expect(await ask(one, "reload")).toMatchObject({

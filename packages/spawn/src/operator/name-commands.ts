@@ -1,7 +1,7 @@
 /** `cm4all-spawn list`, `status NAME` and `purge-namespaces`. */
 import { CommandFailure, didYouMean, EX_DATAERR, EX_USAGE, wrapRows } from "@cm4all/command";
 import type { Command } from "commander";
-import { type Ask, askFor } from "../control-commands.ts";
+import { type Ask, askFor, pagesOf } from "../control-commands.ts";
 import { printable } from "../log.ts";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 import { formatName, formatNames } from "./format-names.ts";
@@ -40,10 +40,17 @@ export function declareNameCommands(program: Command, ask: Ask): void {
       const { idle = false, json } = options;
       requireExtent(names, options);
       for (const name of names) await findName(ask, name);
-      const result = await askFor(ask, "purge-namespaces", {
-        onlyIdle: idle,
-        names: names.length === 0 ? undefined : names,
-      });
+      // Undefined for all.
+      const pages = names.length === 0 ? [undefined] : pagesOf(names);
+      const result = { ended: 0, left: 0 };
+      for (const page of pages) {
+        const { ended, left } = await askFor(ask, "purge-namespaces", {
+          onlyIdle: idle,
+          names: page,
+        });
+        result.ended += ended;
+        result.left = left;
+      }
       if (json === true) console.log(JSON.stringify(result, undefined, 2));
       else console.log(`ended ${result.ended} names, ${result.left} are left`);
     });
