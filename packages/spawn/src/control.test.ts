@@ -27,7 +27,11 @@ const ask = () => askDaemon(path, { command: "status" });
 
 it.each<[string, ServerOpts, (socket: Socket) => void]>([
   // A close with something unread is ECONNRESET for the peer.
-  ["the request is read", { pauseOnConnect: true }, (socket) => setTimeout(() => socket.destroy(), 50)],
+  [
+    "the request is read",
+    { pauseOnConnect: true },
+    (socket) => setTimeout(() => socket.destroy(), 50),
+  ],
   ["it answers", {}, (socket) => socket.once("data", () => socket.destroy())],
   ["its answer is whole", {}, (socket) => socket.once("data", () => socket.end('{"state":"w'))],
   ["its answer has its end", {}, (socket) => socket.once("data", () => socket.end("{}"))],

@@ -2,11 +2,13 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterEach, describe, expect, it } from "vitest";
+import type { DaemonStatus } from "../src/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
 import { formatSchema, SCHEMAS } from "./support/schemas.ts";
@@ -18,7 +20,10 @@ interface Result {
 }
 
 /** Runs a command against a daemon. The daemon's own process goes on meanwhile. */
-async function ask({ controlSocket }: TestDaemon, ...args: string[]): Promise<Result> {
+async function ask(
+  { controlSocket }: { readonly controlSocket: string },
+  ...args: string[]
+): Promise<Result> {
   return new Promise((resolve) => {
     const child = execFile(
       process.execPath,
@@ -207,6 +212,87 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(status).toBe(0);
     await one.untilLogged("reloaded the configuration");
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
+  });
+
+  /** Answers each request at a socket of its own. */
+  async function whileAnswering(
+    serve: (socket: Socket) => void,
+    work: (place: { readonly controlSocket: string }) => Promise<void>,
+  ): Promise<void> {
+    const directory = mkdtempSync(join(tmpdir(), "answering-"));
+    const controlSocket = join(directory, "socket");
+    const server = createServer((socket) => socket.once("data", () => serve(socket)));
+    try {
+      await once(server.listen(controlSocket), "listening");
+      await work({ controlSocket });
+    } finally {
+      server.close();
+      rmSync(directory, { recursive: true });
+    }
+  }
+
+  it.each<[string, (socket: Socket) => void]>([
+    ["ends meanwhile", (socket) => socket.destroy()],
+    ["ends while it answers", (socket) => socket.end('{"waitsFor')],
+    [
+      "is older than the command",
+      (socket) => socket.end('{"error":"unknown command: reload","exitStatus":76}\n'),
+    ],
+  ])("reload sends a signal if the daemon %s", async (_, serve) => {
+    await whileAnswering(serve, async (place) => {
+      const child = spawn("sleep", ["60"]);
+      const ended = once(child, "exit");
+      const args = ["reload", "--signal", String(child.pid)];
+      expect(await ask(place, ...args)).toEqual({ status: 0, stdout: "", stderr: "" });
+      expect(await ended).toEqual([null, "SIGHUP"]);
+      expect(await ask(place, ...args)).toMatchObject({
+        status: 69,
+        stderr: `cm4all-spawn: there is no process ${child.pid}\n`,
+      });
+    });
+  });
+
+  it("reload sends no signal if the daemon has answered", async () => {
+    const serve = (socket: Socket) => socket.end('{"error":"defect","exitStatus":76}\n');
+    await whileAnswering(serve, async (place) => {
+      const child = spawn("sleep", ["60"]);
+      const ended = once(child, "exit");
+      const failed = await ask(place, "reload", "--signal", String(child.pid));
+      expect(failed).toMatchObject({ status: 76, stderr: "cm4all-spawn: defect\n" });
+      child.kill("SIGKILL");
+      expect(await ended).toEqual([null, "SIGKILL"]);
+    });
+  });
+
+  it("status shows a daemon that is older than the command", async () => {
+    const one = await start();
+    const { state, problems, configuration, ...old } = (await one.control({
+      command: "status",
+    })) as DaemonStatus;
+    expect([state, problems, configuration.file]).toEqual(["well", [], one.configFile]);
+    const serve = (socket: Socket) => socket.end(`${JSON.stringify(old)}\n`);
+    await whileAnswering(serve, async (place) => {
+      const { status, stdout } = await ask(place, "status");
+      expect(status).toBe(1);
+      expect(stdout).toMatch(/^degraded: the daemon is older than this command/);
+      expect(stdout).toContain(`pid ${one.pid}`);
+      expectValid("status", (await ask(place, "status", "--json")).stdout);
+    });
+  });
+
+  it("status of a daemon that is killed meanwhile is that it does not run", async () => {
+    const one = await start();
+    const connections = () =>
+      readFileSync("/proc/net/unix", "utf8").split(one.controlSocket).length - 1;
+    process.kill(one.pid, "SIGSTOP");
+    const before = connections();
+    const asked = ask(one, "status");
+    await until(() => connections() > before, "the command is connected");
+    await one.end("SIGKILL");
+    expect(await asked).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining("the daemon has closed the connection without an answer"),
+    });
   });
 
   it("a socket that an earlier run has left is replaced, anything else is told of", async () => {

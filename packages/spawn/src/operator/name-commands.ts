@@ -57,7 +57,10 @@ export function declareNameCommands(program: Command, ask: Ask): void {
 }
 
 /** @throws CommandFailure unless it is said what ends: a list that turns out empty means no names, not all */
-function requireExtent(names: readonly string[], { all = false, idle = false }: PurgeOptions): void {
+function requireExtent(
+  names: readonly string[],
+  { all = false, idle = false }: PurgeOptions,
+): void {
   if (names.length > 0 && all)
     throw new CommandFailure("purge-namespaces takes either names or --all", EX_USAGE);
   if (names.length === 0 && !all && !idle)

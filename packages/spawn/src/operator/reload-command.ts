@@ -1,5 +1,6 @@
 /** `cm4all-spawn reload`: what `systemctl reload` runs, so that a mistake makes it fail. */
-import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { isErrno } from "@cm4all/linux";
 import type { Command } from "commander";
 import { type Ask, askFor, type ReloadResult } from "../control-commands.ts";
 
@@ -43,10 +44,32 @@ async function tryReload(
     try {
       return await askFor(ask, "reload", {});
     } catch (error) {
-      if (!(error instanceof CommandFailure && error.exitStatus === EX_UNAVAILABLE)) throw error;
+      if (!knowsSignalAlone(error)) throw error;
     }
-  process.kill(pid, "SIGHUP");
+  sendHangUp(pid);
   return undefined;
+}
+
+/** Whether a daemon does not listen, or is of a version that reloads by SIGHUP alone. */
+function knowsSignalAlone(error: unknown): boolean {
+  if (!(error instanceof CommandFailure)) return false;
+  const { exitStatus, message } = error;
+  return (
+    exitStatus === EX_UNAVAILABLE ||
+    (exitStatus === EX_PROTOCOL && message.startsWith("unknown command"))
+  );
+}
+
+function sendHangUp(pid: number): void {
+  try {
+    process.kill(pid, "SIGHUP");
+  } catch (error) {
+    if (isErrno(error, "ESRCH"))
+      throw new CommandFailure(`there is no process ${pid}`, EX_UNAVAILABLE, { cause: error });
+    if (isErrno(error, "EPERM"))
+      throw new CommandFailure(`only root may signal process ${pid}`, EX_NOPERM, { cause: error });
+    throw error;
+  }
 }
 
 function parsePid(text: string): number {
