@@ -19,18 +19,37 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs a command against a daemon. The daemon's own process goes on meanwhile. */
+/** Runs a program in Node. This process goes on meanwhile. */
+function run(...words: string[]): Promise<Result> {
+  return execute(process.execPath, ...words);
+}
+
+function execute(program: string, ...args: string[]): Promise<Result> {
+  return new Promise((resolve) => {
+    const child = execFile(program, args, (_, stdout, stderr) =>
+      resolve({ status: child.exitCode ?? -1, stdout, stderr }),
+    );
+  });
+}
+
+/** Runs a command that finds the daemon's socket at the default place, by its configuration alone. */
+function askAtDefault({ directory, configFile }: TestDaemon, ...args: string[]): Promise<Result> {
+  const script = `mount -t tmpfs none /run && mkdir /run/cm4all-spawn &&
+    mount --bind "$0" /run/cm4all-spawn && exec "$@"`;
+  const command = [process.execPath, BUNDLE, "--config", configFile, ...args];
+  return execute("unshare", "--mount", "sh", "-c", script, directory, ...command);
+}
+
+async function daemonMetrics(daemon: TestDaemon): Promise<DaemonStatus["daemon"]> {
+  return ((await daemon.control({ command: "status" })) as DaemonStatus).daemon;
+}
+
+/** Runs a command against a daemon. */
 async function ask(
   { controlSocket }: { readonly controlSocket: string },
   ...args: string[]
 ): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [BUNDLE, "--control", controlSocket, ...args],
-      (_, stdout, stderr) => resolve({ status: child.exitCode ?? -1, stdout, stderr }),
-    );
-  });
+  return run(BUNDLE, "--control", controlSocket, ...args);
 }
 
 const validators = new Map(
@@ -212,6 +231,53 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(status).toBe(0);
     await one.untilLogged("reloaded the configuration");
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
+  });
+
+  it("a mistake in the configuration reaches the daemon by reload --signal", async () => {
+    const one = await start();
+    for (const text of ["[reaper]\ncheck_seconds = 'x'\n", "[reaper"]) {
+      const { failedReloads } = await daemonMetrics(one);
+      writeFileSync(one.configFile, text);
+      const args = ["--config", one.configFile, "reload", "--signal", String(one.pid)];
+      expect(await run(BUNDLE, ...args)).toMatchObject({
+        status: 78,
+        stderr: expect.stringMatching(/^cm4all-spawn: \S+spawn\.toml:\d: [^\n]+\n$/),
+      });
+      await until(
+        async () => (await daemonMetrics(one)).failedReloads === failedReloads + 1,
+        "the failed reload is counted",
+      );
+    }
+    expect(one.log.match(/keeping the old configuration/g)).toHaveLength(2);
+    rmSync(one.configFile);
+    const missing = ["--config", one.configFile, "reload", "--signal", String(one.pid)];
+    expect((await run(BUNDLE, ...missing)).status).toBe(66);
+    await until(async () => (await daemonMetrics(one)).failedReloads === 3, "it is counted");
+  });
+
+  it("a mistake in the configuration leaves the daemon with the default socket to be asked", async () => {
+    const one = await start();
+    using client = one.connect();
+    client.ask("a", { ipc: true })[Symbol.dispose]();
+    writeFileSync(one.configFile, "[namespaces]\nmax_nmaes = 1\n");
+    const warning = expect.stringMatching(
+      /^cm4all-spawn: warning: \S+spawn\.toml:2: namespaces\.max_nmaes.*; asking the daemon at \/run\/cm4all-spawn\/control\.sock\n/,
+    );
+    expect(await askAtDefault(one, "status")).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining(`pid ${one.pid}`),
+      stderr: warning,
+    });
+    expect(await askAtDefault(one, "list")).toMatchObject({ status: 0, stderr: warning });
+    expect(await askAtDefault(one, "purge-namespaces", "--idle")).toEqual({
+      status: 0,
+      stdout: "ended 1 names, 0 are left\n",
+      stderr: warning,
+    });
+    expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });
+    expect((await askAtDefault(one, "status")).stdout).toMatch(/^degraded: .*max_nmaes/);
+    // It has no journal, and where the files are is not known.
+    expect(await askAtDefault(one, "accounting", "list")).toMatchObject({ status: 78 });
   });
 
   /** Answers each request at a socket of its own. */
@@ -421,7 +487,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       const { script } = status as { script: { oldestWaitingMs: number } };
       expect(script.oldestWaitingMs).toBeGreaterThanOrEqual(before - 1000);
       expect(script.oldestWaitingMs).toBeLessThanOrEqual(Date.now());
-      expectValid("accounting-list", (await ask(daemon, "accounting", "list", "--json")).stdout);
+      const { stdout } = await ask(daemon, "accounting", "list", "--json");
+      expectValid("accounting-list", stdout);
+      writeFileSync(daemon.configFile, "[accounting");
+      expect(await askAtDefault(daemon, "accounting", "list", "--json")).toEqual({
+        status: 0,
+        stdout,
+        stderr: expect.stringMatching(/^cm4all-spawn: warning: .*spawn\.toml:1: /),
+      });
     });
 
     it("a script with a mistake makes the reload fail, one that was changed is told of", async () => {
