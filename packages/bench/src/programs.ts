@@ -125,7 +125,7 @@ export async function startDaemon({
 
 /** Ends all names of a daemon. */
 export function purge({ program, control }: RunningDaemon): void {
-  const args = [program, "--control", control, "purge-namespaces"];
+  const args = [program, "--control", control, "purge-namespaces", "--all"];
   execFileSync(process.execPath, args, { stdio: "ignore" });
 }
 

@@ -10,9 +10,6 @@ export interface Surroundings {
   readonly ignoredSignals?: readonly number[];
 }
 
-/** Those above are real-time signals, which the shell does not know by number. */
-const LAST_STANDARD_SIGNAL = 31;
-
 /**
  * The words to be executed, which the command follows. Each program makes one step and
  * executes the next, so all of it is one process.
@@ -33,9 +30,8 @@ export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundin
     words.push("--");
   }
   // A child of posix_spawn(3) gets the default of every signal; a shell can change that.
-  const signals = ignoredSignals.filter((signal) => signal <= LAST_STANDARD_SIGNAL);
-  if (signals.length > 0)
-    words.push("/bin/bash", "-pc", `trap "" ${signals.join(" ")}; exec "$@"`, "bash");
+  if (ignoredSignals.length > 0)
+    words.push("/bin/bash", "-pc", `trap "" ${ignoredSignals.join(" ")}; exec "$@"`, "bash");
   return words;
 }
 

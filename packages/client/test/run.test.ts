@@ -305,6 +305,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
         expect(await masks("trap '' HUP QUIT USR1; exec PROGRAM")).toBe(
           "SigIgn:\t0000000000000205\n",
         );
+        const realTime = `bash -c 'trap "" 34 64; exec "$@"' bash PROGRAM`;
+        expect(await masks(realTime)).toBe("SigIgn:\t8000000200000000\n");
         expect(await masks("nohup PROGRAM 2>/dev/null")).toBe("SigIgn:\t0000000000000001\n");
       }
     });

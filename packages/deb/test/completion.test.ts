@@ -73,6 +73,7 @@ describe.each([
     [["cm4all-spawn", "pur"], ["purge-namespaces"]],
     [["cm4all-spawn", "rel"], ["reload"]],
     [["cm4all-spawn", "purge-namespaces", "--i"], ["--idle"]],
+    [["cm4all-spawn", "purge-namespaces", "--a"], ["--all"]],
     [["cm4all-spawn", "accounting", "re"], ["retry"]],
     [["cm4all-spawn", "accounting", "retry", "--a"], ["--all"]],
     [["cm4all-spawn-client", "run", "--uid"], ["--uid-map"]],

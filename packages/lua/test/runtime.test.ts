@@ -264,6 +264,37 @@ describe("what LuaJIT has and we have not", () => {
   });
 });
 
+describe("precompiled code", () => {
+  const FUNCTION =
+    "function(a) local t = { a, 'x', 1.5 } for i, v in ipairs(t) do print(v) end end";
+
+  it("that is damaged in any byte is a mistake that a script can handle", async () => {
+    const script = `
+      local code = string.dump(${FUNCTION})
+      local other = 0
+      for i = 1, #code do
+        for _, change in ipairs { 1, 127 } do
+          local byte = string.char((code:byte(i) + change) % 256)
+          local f, message = load(code:sub(1, i - 1) .. byte .. code:sub(i + 1), "=x")
+          if f ~= nil then print("loaded", i) pcall(f, 1)
+          elseif message ~= "x: cannot load malformed bytecode" then other = other + 1
+          end
+        end
+      end
+      for i = 5, #code - 1 do assert(not load(code:sub(1, i)), i) end
+      assert(not load(code .. "x"))
+      -- Those of the signature are other mistakes.
+      print(#code > 100, other)
+      load(code)(7)`;
+    expect(await printedBy(script)).toBe("true\t8\n7\nx\n1.5\n");
+  });
+
+  it("of another interpreter is not loaded", async () => {
+    const code = "load('\\27Lua\\83\\0\\25\\147\\13\\10\\26\\10', '=x')";
+    expect(await printedBy(`print(${code})`)).toBe("nil\tx: cannot load malformed bytecode\n");
+  });
+});
+
 describe("the cgroup", () => {
   it("has the figures in the units of the manual", async () => {
     const body = `

@@ -9,6 +9,7 @@ import { type Config, DEFAULT_CONFIG_FILE, readConfig } from "./config.ts";
 import { ANSWER_TIMEOUT_MS, askDaemon } from "./control.ts";
 import { type Ask, daemonRecords } from "./control-commands.ts";
 import { runDaemon } from "./daemon.ts";
+import { findControl } from "./operator/control-place.ts";
 import { declareNameCommands } from "./operator/name-commands.ts";
 import { declareReloadCommand } from "./operator/reload-command.ts";
 import { declareStatusCommand } from "./operator/status-command.ts";
@@ -60,12 +61,16 @@ async function daemon(options: GlobalOptions): Promise<void> {
   });
 }
 
-function controlPath(options: GlobalOptions): string {
-  return options.control ?? readConfig(options.config).control.socket;
+/** Returns the path of the control socket; empty for none. Warns if it is only likely. */
+function likelyControl({ config, control }: GlobalOptions): string {
+  const { path, mistake } = findControl(config, control);
+  if (mistake !== undefined)
+    console.error(`cm4all-spawn: warning: ${mistake.message}; asking the daemon at ${path}`);
+  return path;
 }
 
 function controlSocket(options: GlobalOptions): string {
-  const path = controlPath(options);
+  const path = likelyControl(options);
   if (path === "")
     throw new CommandFailure("the configuration says that there is no control socket", EX_USAGE);
   return path;
@@ -90,9 +95,9 @@ function askAt(path: string, request: object, { timeout }: GlobalOptions): Promi
  * @throws CommandFailure
  */
 async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
-  const { control, accounting } = override(readConfig(options.config), options);
-  if (control.socket !== "") {
-    const records = daemonRecords((request) => askAt(control.socket, request, options));
+  const path = likelyControl(options);
+  if (path !== "") {
+    const records = daemonRecords((request) => askAt(path, request, options));
     try {
       await records.list(-1, 1);
       return { records, isRunning: true, [Symbol.asyncDispose]: async () => undefined };
@@ -100,6 +105,7 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
       if (!(error instanceof CommandFailure && error.exitStatus === EX_UNAVAILABLE)) throw error;
     }
   }
+  const { accounting } = override(readConfig(options.config), options);
   const { OfflineRecords } = await import("./accounting/commands/offline-records.ts");
   const records = await OfflineRecords.open(accounting.journal, (text) => console.error(text));
   return { records, isRunning: false, [Symbol.asyncDispose]: () => records[Symbol.asyncDispose]() };
@@ -182,7 +188,10 @@ export async function runCommandLine(): Promise<void> {
   };
   declareStatusCommand(program, ask);
   declareNameCommands(program, ask);
-  declareReloadCommand(program, ask, () => controlPath(program.opts()) !== "");
+  declareReloadCommand(program, ask, () => {
+    const { config, control } = program.opts<GlobalOptions>();
+    return findControl(config, control);
+  });
   declareRecordCommands(program, () => openRecords(program.opts()));
   program
     .command("check")

@@ -18,6 +18,8 @@ import { DEFAULT_SCOPES, parseScope, ScopeError } from "./reaper/scopes.ts";
 
 export const DEFAULT_CONFIG_FILE = "/etc/cm4all/spawn/spawn.toml";
 
+export const DEFAULT_CONTROL_SOCKET = "/run/cm4all-spawn/control.sock";
+
 export interface NamespacesConfig {
   /** Where clients connect unless the service manager passes a socket. */
   readonly listen: string;
@@ -325,7 +327,7 @@ function readSeconds(table: TomlTable, key: string, min: number, max: number): n
 }
 
 function readControl(table: TomlTable): ControlConfig {
-  const path = table.string("socket") ?? "/run/cm4all-spawn/control.sock";
+  const path = table.string("socket") ?? DEFAULT_CONTROL_SOCKET;
   if (path !== "" && !path.startsWith("/"))
     throw table.error("socket", "expected an absolute path, or an empty string for none");
   table.finish();

@@ -1,5 +1,27 @@
 import { describe, expect, it } from "vitest";
-import { parseRequest } from "./control-commands.ts";
+import { pagesOf, parseRequest } from "./control-commands.ts";
+
+describe("pagesOf", () => {
+  it("has everything in its order, in pages that are bounded in bytes of JSON", () => {
+    expect(pagesOf([])).toEqual([]);
+    expect(pagesOf([1, 2, 3])).toEqual([[1, 2, 3]]);
+    const quotes = (count: number) => '"'.repeat(count);
+    for (const list of [
+      Array.from({ length: 3000 }, (_, i) => i),
+      Array.from({ length: 300 }, (_, i) => quotes(i)),
+    ]) {
+      const pages = pagesOf<string | number>(list);
+      expect(pages.flat()).toEqual(list);
+      for (const page of pages) expect(JSON.stringify(page).length).toBeLessThan(2100);
+      expect(pages.length).toBeLessThan(JSON.stringify(list).length / 1024 + 1);
+    }
+  });
+
+  it("has a page for each element that fits in none", () => {
+    const long = "x".repeat(4080);
+    expect(pagesOf(["a", long, long, "b"])).toEqual([["a"], [long], [long], ["b"]]);
+  });
+});
 
 describe("parseRequest", () => {
   it.each([

@@ -201,15 +201,28 @@ export function daemonRecords(ask: Ask): AccountingRecords {
   };
 }
 
-/** How many numbers are in a request, which is bounded in bytes. */
-const NUMBERS_PER_REQUEST = 100;
-
 async function inPages(
   numbers: readonly number[],
   decide: (page: number[]) => Promise<number>,
 ): Promise<number> {
   let count = 0;
-  for (let start = 0; start < numbers.length; start += NUMBERS_PER_REQUEST)
-    count += await decide(numbers.slice(start, start + NUMBERS_PER_REQUEST));
+  for (const page of pagesOf(numbers)) count += await decide(page);
   return count;
+}
+
+/** Of JSON, in a list of a request, which is bounded. A daemon that takes 4096 gets no more either. */
+const PAGE_BYTES = 2048;
+
+/** Divides a list among requests: a page has one element, or as many as fit. Pure. */
+export function pagesOf<T extends string | number>(list: readonly T[]): T[][] {
+  const pages: T[][] = [];
+  let free = 0;
+  for (const each of list) {
+    const size = Buffer.byteLength(JSON.stringify(each)) + 1;
+    const page = size <= free ? pages.at(-1) : undefined;
+    if (page === undefined) pages.push([each]);
+    else page.push(each);
+    free = (page === undefined ? PAGE_BYTES : free) - size;
+  }
+  return pages;
 }

@@ -27,7 +27,8 @@ export const ANSWER_TIMEOUT_MS = 30_000;
 
 type Handler = (request: ControlRequest) => Promise<unknown>;
 
-const MAX_LINE_BYTES = 4096;
+/** A request with a name of 4080 bytes fits, each written in JSON as two or more. */
+const MAX_LINE_BYTES = 64 * 1024;
 
 /** Connections that wait to be accepted; net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;
@@ -119,11 +120,15 @@ export async function askDaemon(
         `the daemon is not running (nobody listens at ${path})`,
         EX_UNAVAILABLE,
       );
+    if (isErrno(error, "EAGAIN"))
+      throw new CommandFailure(`the daemon takes no more connections now (${path})`, EX_TEMPFAIL);
+    // It has ended, or was ended, before it has read the request.
+    if (isErrno(error, "ECONNRESET", "EPIPE")) return "";
     throw error;
   });
-  if (text === "")
+  if (!text.endsWith("\n"))
     throw new CommandFailure(
-      `the daemon has closed the connection without an answer (${path})`,
+      `the daemon has closed the connection without ${text === "" ? "an answer" : "the end of its answer"} (${path})`,
       EX_UNAVAILABLE,
     );
   const answer: unknown = JSON.parse(text);

@@ -87,6 +87,24 @@ export interface DaemonStatus extends MeasuredStatus {
   readonly problems: readonly string[];
 }
 
+/** What a daemon of an earlier version does not say. */
+type Added = "state" | "problems" | "configuration";
+
+/**
+ * Fills in what a daemon of an earlier version does not say of itself: that it is one, which is
+ * so between an upgrade of the package and the restart. Pure.
+ */
+export function completeStatus(
+  status: Omit<DaemonStatus, Added> & Partial<Pick<DaemonStatus, Added>>,
+): DaemonStatus {
+  const {
+    state = "degraded",
+    problems = ["the daemon is older than this command, until it is restarted"],
+    configuration = { file: "not told", waitsForRestart: [] },
+  } = status;
+  return { ...status, state, problems, configuration };
+}
+
 /** The status for people, from the headline on: what asks for something first. Pure. */
 export function formatStatus(status: DaemonStatus): Row[] {
   const { version, pid, uptimeSeconds, systemCalls, accounting, journal, script } = status;

@@ -2,11 +2,13 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterEach, describe, expect, it } from "vitest";
+import type { DaemonStatus } from "../src/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
 import { formatSchema, SCHEMAS } from "./support/schemas.ts";
@@ -17,15 +19,37 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs a command against a daemon. The daemon's own process goes on meanwhile. */
-async function ask({ controlSocket }: TestDaemon, ...args: string[]): Promise<Result> {
+/** Runs a program in Node. This process goes on meanwhile. */
+function run(...words: string[]): Promise<Result> {
+  return execute(process.execPath, ...words);
+}
+
+function execute(program: string, ...args: string[]): Promise<Result> {
   return new Promise((resolve) => {
-    const child = execFile(
-      process.execPath,
-      [BUNDLE, "--control", controlSocket, ...args],
-      (_, stdout, stderr) => resolve({ status: child.exitCode ?? -1, stdout, stderr }),
+    const child = execFile(program, args, (_, stdout, stderr) =>
+      resolve({ status: child.exitCode ?? -1, stdout, stderr }),
     );
   });
+}
+
+/** Runs a command that finds the daemon's socket at the default place, by its configuration alone. */
+function askAtDefault({ directory, configFile }: TestDaemon, ...args: string[]): Promise<Result> {
+  const script = `mount -t tmpfs none /run && mkdir /run/cm4all-spawn &&
+    mount --bind "$0" /run/cm4all-spawn && exec "$@"`;
+  const command = [process.execPath, BUNDLE, "--config", configFile, ...args];
+  return execute("unshare", "--mount", "sh", "-c", script, directory, ...command);
+}
+
+async function daemonMetrics(daemon: TestDaemon): Promise<DaemonStatus["daemon"]> {
+  return ((await daemon.control({ command: "status" })) as DaemonStatus).daemon;
+}
+
+/** Runs a command against a daemon. */
+async function ask(
+  { controlSocket }: { readonly controlSocket: string },
+  ...args: string[]
+): Promise<Result> {
+  return run(BUNDLE, "--control", controlSocket, ...args);
 }
 
 const validators = new Map(
@@ -131,7 +155,52 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "purge-namespaces", "--idle", "a")).stdout).toBe(
       "ended 1 names, 1 are left\n",
     );
-    expect((await ask(one, "purge-namespaces")).stdout).toBe("ended 1 names, 0 are left\n");
+    expect((await ask(one, "purge-namespaces", "--all")).stdout).toBe(
+      "ended 1 names, 0 are left\n",
+    );
+  });
+
+  it("purge-namespaces ends all names only if it is told to: a list may be empty", async () => {
+    const one = await start();
+    using client = one.connect();
+    client.ask("a", { ipc: true })[Symbol.dispose]();
+    for (const args of [[], ["--json"], ["--all", "a"]]) {
+      const refused = await ask(one, "purge-namespaces", ...args);
+      expect(refused).toMatchObject({ status: 64, stdout: "" });
+      expect(refused.stderr).toMatch(/--all\n$/);
+    }
+    expect((await one.status()).names).toBe(1);
+    expect((await ask(one, "purge-namespaces", "--idle")).stdout).toBe(
+      "ended 1 names, 0 are left\n",
+    );
+  });
+
+  it("names may be as long as a request has them, of bytes that JSON escapes", async () => {
+    const one = await start();
+    using client = one.connect();
+    const names = ['"', "\\", "\x7f", "x"].map((byte) => byte.repeat(4080)).sort();
+    for (const name of names) client.ask(name, { ipc: true })[Symbol.dispose]();
+    const listed = JSON.parse((await ask(one, "list", "--json")).stdout);
+    expect(listed.map((each: { name: string }) => each.name).sort()).toEqual(names);
+    for (const name of names) {
+      const { stdout } = await ask(one, "status", name, "--json");
+      expect(JSON.parse(stdout)).toMatchObject({ name });
+    }
+    expect((await ask(one, "purge-namespaces", ...names)).stdout).toBe(
+      "ended 4 names, 0 are left\n",
+    );
+  });
+
+  it("purge-namespaces takes more names than a request has place for", async () => {
+    const one = await start();
+    using client = one.connect();
+    const names = Array.from({ length: 100 }, (_, i) => `${i}-`.padEnd(1000, "x"));
+    for (const name of [...names, "other"]) client.ask(name, { ipc: true })[Symbol.dispose]();
+    const result = await ask(one, "purge-namespaces", ...names, "--json");
+    expect(expectValid("purge-namespaces", result.stdout)).toEqual({ ended: 100, left: 1 });
+    expect(JSON.parse((await ask(one, "list", "--json")).stdout)).toMatchObject([
+      { name: "other" },
+    ]);
   });
 
   it("reload fails for a mistake, and says what waits for a restart", async () => {
@@ -162,6 +231,134 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(status).toBe(0);
     await one.untilLogged("reloaded the configuration");
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
+  });
+
+  it("a mistake in the configuration reaches the daemon by reload --signal", async () => {
+    const one = await start();
+    for (const text of ["[reaper]\ncheck_seconds = 'x'\n", "[reaper"]) {
+      const { failedReloads } = await daemonMetrics(one);
+      writeFileSync(one.configFile, text);
+      const args = ["--config", one.configFile, "reload", "--signal", String(one.pid)];
+      expect(await run(BUNDLE, ...args)).toMatchObject({
+        status: 78,
+        stderr: expect.stringMatching(/^cm4all-spawn: \S+spawn\.toml:\d: [^\n]+\n$/),
+      });
+      await until(
+        async () => (await daemonMetrics(one)).failedReloads === failedReloads + 1,
+        "the failed reload is counted",
+      );
+    }
+    expect(one.log.match(/keeping the old configuration/g)).toHaveLength(2);
+    rmSync(one.configFile);
+    const missing = ["--config", one.configFile, "reload", "--signal", String(one.pid)];
+    expect((await run(BUNDLE, ...missing)).status).toBe(66);
+    await until(async () => (await daemonMetrics(one)).failedReloads === 3, "it is counted");
+  });
+
+  it("a mistake in the configuration leaves the daemon with the default socket to be asked", async () => {
+    const one = await start();
+    using client = one.connect();
+    client.ask("a", { ipc: true })[Symbol.dispose]();
+    writeFileSync(one.configFile, "[namespaces]\nmax_nmaes = 1\n");
+    const warning = expect.stringMatching(
+      /^cm4all-spawn: warning: \S+spawn\.toml:2: namespaces\.max_nmaes.*; asking the daemon at \/run\/cm4all-spawn\/control\.sock\n/,
+    );
+    expect(await askAtDefault(one, "status")).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining(`pid ${one.pid}`),
+      stderr: warning,
+    });
+    expect(await askAtDefault(one, "list")).toMatchObject({ status: 0, stderr: warning });
+    expect(await askAtDefault(one, "purge-namespaces", "--idle")).toEqual({
+      status: 0,
+      stdout: "ended 1 names, 0 are left\n",
+      stderr: warning,
+    });
+    expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });
+    expect((await askAtDefault(one, "status")).stdout).toMatch(/^degraded: .*max_nmaes/);
+    // It has no journal, and where the files are is not known.
+    expect(await askAtDefault(one, "accounting", "list")).toMatchObject({ status: 78 });
+  });
+
+  /** Answers each request at a socket of its own. */
+  async function whileAnswering(
+    serve: (socket: Socket) => void,
+    work: (place: { readonly controlSocket: string }) => Promise<void>,
+  ): Promise<void> {
+    const directory = mkdtempSync(join(tmpdir(), "answering-"));
+    const controlSocket = join(directory, "socket");
+    const server = createServer((socket) => socket.once("data", () => serve(socket)));
+    try {
+      await once(server.listen(controlSocket), "listening");
+      await work({ controlSocket });
+    } finally {
+      server.close();
+      rmSync(directory, { recursive: true });
+    }
+  }
+
+  it.each<[string, (socket: Socket) => void]>([
+    ["ends meanwhile", (socket) => socket.destroy()],
+    ["ends while it answers", (socket) => socket.end('{"waitsFor')],
+    [
+      "is older than the command",
+      (socket) => socket.end('{"error":"unknown command: reload","exitStatus":76}\n'),
+    ],
+  ])("reload sends a signal if the daemon %s", async (_, serve) => {
+    await whileAnswering(serve, async (place) => {
+      const child = spawn("sleep", ["60"]);
+      const ended = once(child, "exit");
+      const args = ["reload", "--signal", String(child.pid)];
+      expect(await ask(place, ...args)).toEqual({ status: 0, stdout: "", stderr: "" });
+      expect(await ended).toEqual([null, "SIGHUP"]);
+      expect(await ask(place, ...args)).toMatchObject({
+        status: 69,
+        stderr: `cm4all-spawn: there is no process ${child.pid}\n`,
+      });
+    });
+  });
+
+  it("reload sends no signal if the daemon has answered", async () => {
+    const serve = (socket: Socket) => socket.end('{"error":"defect","exitStatus":76}\n');
+    await whileAnswering(serve, async (place) => {
+      const child = spawn("sleep", ["60"]);
+      const ended = once(child, "exit");
+      const failed = await ask(place, "reload", "--signal", String(child.pid));
+      expect(failed).toMatchObject({ status: 76, stderr: "cm4all-spawn: defect\n" });
+      child.kill("SIGKILL");
+      expect(await ended).toEqual([null, "SIGKILL"]);
+    });
+  });
+
+  it("status shows a daemon that is older than the command", async () => {
+    const one = await start();
+    const { state, problems, configuration, ...old } = (await one.control({
+      command: "status",
+    })) as DaemonStatus;
+    expect([state, problems, configuration.file]).toEqual(["well", [], one.configFile]);
+    const serve = (socket: Socket) => socket.end(`${JSON.stringify(old)}\n`);
+    await whileAnswering(serve, async (place) => {
+      const { status, stdout } = await ask(place, "status");
+      expect(status).toBe(1);
+      expect(stdout).toMatch(/^degraded: the daemon is older than this command/);
+      expect(stdout).toContain(`pid ${one.pid}`);
+      expectValid("status", (await ask(place, "status", "--json")).stdout);
+    });
+  });
+
+  it("status of a daemon that is killed meanwhile is that it does not run", async () => {
+    const one = await start();
+    const connections = () =>
+      readFileSync("/proc/net/unix", "utf8").split(one.controlSocket).length - 1;
+    process.kill(one.pid, "SIGSTOP");
+    const before = connections();
+    const asked = ask(one, "status");
+    await until(() => connections() > before, "the command is connected");
+    await one.end("SIGKILL");
+    expect(await asked).toMatchObject({
+      status: 3,
+      stderr: expect.stringContaining("the daemon has closed the connection without an answer"),
+    });
   });
 
   it("a socket that an earlier run has left is replaced, anything else is told of", async () => {
@@ -290,7 +487,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       const { script } = status as { script: { oldestWaitingMs: number } };
       expect(script.oldestWaitingMs).toBeGreaterThanOrEqual(before - 1000);
       expect(script.oldestWaitingMs).toBeLessThanOrEqual(Date.now());
-      expectValid("accounting-list", (await ask(daemon, "accounting", "list", "--json")).stdout);
+      const { stdout } = await ask(daemon, "accounting", "list", "--json");
+      expectValid("accounting-list", stdout);
+      writeFileSync(daemon.configFile, "[accounting");
+      expect(await askAtDefault(daemon, "accounting", "list", "--json")).toEqual({
+        status: 0,
+        stdout,
+        stderr: expect.stringMatching(/^cm4all-spawn: warning: .*spawn\.toml:1: /),
+      });
     });
 
     it("a script with a mistake makes the reload fail, one that was changed is told of", async () => {

@@ -29,7 +29,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
   it.each([
     "status",
     "status --json",
-    "purge-namespaces",
+    "purge-namespaces --all",
     "purge-namespaces --idle",
     "accounting list",
     "accounting retry --all",

@@ -15,6 +15,6 @@ export const reboot: Case = {
     assert.ok(isActive(SERVICE));
     assert.deepEqual(initPids(), []);
     inodesOf("after-reboot");
-    sh("cm4all-spawn purge-namespaces");
+    sh("cm4all-spawn purge-namespaces --all");
   },
 };

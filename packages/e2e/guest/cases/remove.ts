@@ -30,6 +30,6 @@ export const remove: Case = {
     assert.ok(busy.isRunning());
     busy.end();
     await waitFor("it has ended", 10_000 * slowness, () => !busy.isRunning());
-    sh("cm4all-spawn purge-namespaces");
+    sh("cm4all-spawn purge-namespaces --all");
   },
 };

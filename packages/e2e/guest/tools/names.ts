@@ -22,6 +22,6 @@ export async function startBusy(name: string, slowness: number) {
 
 /** Ends all names with what is in them. */
 export async function endAllNames(slowness: number): Promise<void> {
-  sh("cm4all-spawn purge-namespaces");
+  sh("cm4all-spawn purge-namespaces --all");
   await waitFor("all inits have ended", 60_000 * slowness, () => initPids().length === 0);
 }

@@ -13,10 +13,9 @@ import {
 import { spend } from "./budget.ts";
 import { renewUpvalues, setEnvironment, setLoadedEnvironment } from "./environment.ts";
 import { Pieces } from "./pieces.ts";
+import { hasSignature, openCode } from "./precompiled.ts";
 import { systemErrorText } from "./system-error.ts";
 
-/** How precompiled code begins, which is not that of LuaJIT: `string.dump` gives it. */
-const PRECOMPILED = "\x1bLua";
 /** Any precompiled code. */
 const BINARY = "\x1b";
 
@@ -24,15 +23,18 @@ const BINARY = "\x1b";
  * Pushes the chunk as a function; on a mistake, its message. Returns Lua's status.
  * @param mode `b` and `t`, as `load` takes them
  */
-export function loadChunk(L: LuaState, code: string, name: string, mode = "bt"): number {
-  const isBinary = code.startsWith(BINARY);
+export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt"): number {
+  const isBinary = chunk.startsWith(BINARY);
   if (!mode.includes(isBinary ? "b" : "t")) {
     pushText(L, "attempt to load chunk with wrong mode");
     return lua.LUA_ERRSYNTAX;
   }
-  if (isBinary && !code.startsWith(PRECOMPILED)) {
+  if (isBinary) spend(L, chunk.length * CHECKED);
+  const code = isBinary ? openCode(chunk) : chunk;
+  if (code === undefined) {
     const shown = name.startsWith(BINARY) ? "(binary)" : name.slice(1);
-    pushText(L, `${shown}: cannot load incompatible bytecode`);
+    const problem = hasSignature(chunk) ? "malformed" : "incompatible";
+    pushText(L, `${shown}: cannot load ${problem} bytecode`);
     return lua.LUA_ERRSYNTAX;
   }
   let position = 0;
@@ -52,6 +54,8 @@ export function loadChunk(L: LuaState, code: string, name: string, mode = "bt"):
 const READ_BYTES = 4096;
 /** In instructions: a byte that is compiled. */
 const COMPILED = 4;
+/** In instructions: a byte whose seal is looked at. */
+const CHECKED = 1 / 16;
 
 /** As loadChunk, of a file; a byte order mark and a first line that begins with `#` are skipped. */
 export function loadFile(L: LuaState, path: string): number {

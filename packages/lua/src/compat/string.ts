@@ -33,6 +33,7 @@ import { MAX_STRING_BYTES } from "./limits.ts";
 import { cut } from "./lua-string.ts";
 import { reserve } from "./memory.ts";
 import { Pieces } from "./pieces.ts";
+import { sealCode } from "./precompiled.ts";
 import { searchFunctions } from "./search.ts";
 
 function format(L: LuaState): number {
@@ -195,7 +196,7 @@ function dump(L: LuaState): number {
   // Never stripped: by its name the table of globals is found again.
   if (lua.lua_dump(L, write, undefined, false) !== 0)
     return raise(L, "unable to dump given function");
-  pushText(L, code.toString());
+  pushText(L, sealCode(code.toString()));
   return 1;
 }
 

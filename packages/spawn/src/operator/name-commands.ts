@@ -1,7 +1,7 @@
 /** `cm4all-spawn list`, `status NAME` and `purge-namespaces`. */
-import { CommandFailure, didYouMean, EX_DATAERR, wrapRows } from "@cm4all/command";
+import { CommandFailure, didYouMean, EX_DATAERR, EX_USAGE, wrapRows } from "@cm4all/command";
 import type { Command } from "commander";
-import { type Ask, askFor } from "../control-commands.ts";
+import { type Ask, askFor, pagesOf } from "../control-commands.ts";
 import { printable } from "../log.ts";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 import { formatName, formatNames } from "./format-names.ts";
@@ -15,6 +15,7 @@ interface JsonOption {
 }
 
 interface PurgeOptions extends JsonOption {
+  readonly all?: boolean;
   readonly idle?: boolean;
 }
 
@@ -32,17 +33,41 @@ export function declareNameCommands(program: Command, ask: Ask): void {
   program
     .command("purge-namespaces [name...]")
     .description("end names of the running daemon with all processes in their PID namespaces")
+    .option("--all", "all names, of whoever is using them")
     .option("--idle", "only names that are not leased and in which no process runs")
     .option("--json", "say how many as JSON")
-    .action(async (names: string[], { idle = false, json }: PurgeOptions) => {
+    .action(async (names: string[], options: PurgeOptions) => {
+      const { idle = false, json } = options;
+      requireExtent(names, options);
       for (const name of names) await findName(ask, name);
-      const result = await askFor(ask, "purge-namespaces", {
-        onlyIdle: idle,
-        names: names.length === 0 ? undefined : names,
-      });
+      // Undefined for all.
+      const pages = names.length === 0 ? [undefined] : pagesOf(names);
+      const result = { ended: 0, left: 0 };
+      for (const page of pages) {
+        const { ended, left } = await askFor(ask, "purge-namespaces", {
+          onlyIdle: idle,
+          names: page,
+        });
+        result.ended += ended;
+        result.left = left;
+      }
       if (json === true) console.log(JSON.stringify(result, undefined, 2));
       else console.log(`ended ${result.ended} names, ${result.left} are left`);
     });
+}
+
+/** @throws CommandFailure unless it is said what ends: a list that turns out empty means no names, not all */
+function requireExtent(
+  names: readonly string[],
+  { all = false, idle = false }: PurgeOptions,
+): void {
+  if (names.length > 0 && all)
+    throw new CommandFailure("purge-namespaces takes either names or --all", EX_USAGE);
+  if (names.length === 0 && !all && !idle)
+    throw new CommandFailure(
+      "purge-namespaces needs names, --idle for those that are not in use, or --all",
+      EX_USAGE,
+    );
 }
 
 /** Shows one name. @throws CommandFailure (rejects) if there is none */

@@ -1,17 +1,18 @@
 /** `cm4all-spawn reload`: what `systemctl reload` runs, so that a mistake makes it fail. */
-import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import { isErrno } from "@cm4all/linux";
 import type { Command } from "commander";
 import { type Ask, askFor, type ReloadResult } from "../control-commands.ts";
+import type { ControlPlace } from "./control-place.ts";
 
 interface ReloadOptions {
   readonly signal?: string;
 }
 
-/** @param hasControlSocket whether the configuration has one. @throws CommandFailure for a mistake in it */
 export function declareReloadCommand(
   program: Command,
   ask: Ask,
-  hasControlSocket: () => boolean,
+  findPlace: () => ControlPlace,
 ): void {
   program
     .command("reload")
@@ -19,10 +20,10 @@ export function declareReloadCommand(
       "have the running daemon read its configuration again and call the script's reload;\n" +
         "fails if one of them has a mistake, and says what only a restart applies",
     )
-    .option("--signal <pid>", "without a control socket, send SIGHUP to this process")
+    .option("--signal <pid>", "send SIGHUP to this process if the daemon cannot be asked")
     .action(async ({ signal }: ReloadOptions) => {
       const pid = signal === undefined ? undefined : parsePid(signal);
-      const result = await tryReload(ask, pid, hasControlSocket);
+      const result = await tryReload(ask, pid, findPlace);
       if (result === undefined) return;
       const { waitsForRestart, isScriptOutdated } = result;
       console.log("reloaded the configuration");
@@ -36,17 +37,45 @@ export function declareReloadCommand(
 async function tryReload(
   ask: Ask,
   pid: number | undefined,
-  hasControlSocket: () => boolean,
+  findPlace: () => ControlPlace,
 ): Promise<ReloadResult | undefined> {
   if (pid === undefined) return askFor(ask, "reload", {});
-  if (hasControlSocket())
+  const { path, mistake } = findPlace();
+  if (mistake !== undefined) {
+    // The daemon logs and counts it, too.
+    sendHangUp(pid);
+    throw mistake;
+  }
+  if (path !== "")
     try {
       return await askFor(ask, "reload", {});
     } catch (error) {
-      if (!(error instanceof CommandFailure && error.exitStatus === EX_UNAVAILABLE)) throw error;
+      if (!knowsSignalAlone(error)) throw error;
     }
-  process.kill(pid, "SIGHUP");
+  sendHangUp(pid);
   return undefined;
+}
+
+/** Whether a daemon does not listen, or is of a version that reloads by SIGHUP alone. */
+function knowsSignalAlone(error: unknown): boolean {
+  if (!(error instanceof CommandFailure)) return false;
+  const { exitStatus, message } = error;
+  return (
+    exitStatus === EX_UNAVAILABLE ||
+    (exitStatus === EX_PROTOCOL && message.startsWith("unknown command"))
+  );
+}
+
+function sendHangUp(pid: number): void {
+  try {
+    process.kill(pid, "SIGHUP");
+  } catch (error) {
+    if (isErrno(error, "ESRCH"))
+      throw new CommandFailure(`there is no process ${pid}`, EX_UNAVAILABLE, { cause: error });
+    if (isErrno(error, "EPERM"))
+      throw new CommandFailure(`only root may signal process ${pid}`, EX_NOPERM, { cause: error });
+    throw error;
+  }
 }
 
 function parsePid(text: string): number {

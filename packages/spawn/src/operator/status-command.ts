@@ -10,7 +10,7 @@ import {
 } from "@cm4all/command";
 import type { Command } from "commander";
 import { type Ask, askFor } from "../control-commands.ts";
-import { type DaemonStatus, formatHeadline, formatStatus } from "../status.ts";
+import { completeStatus, type DaemonStatus, formatHeadline, formatStatus } from "../status.ts";
 import { showName } from "./name-commands.ts";
 
 /** Exit statuses of the action "status" of an init script, as the Linux Standard Base has them. */
@@ -50,7 +50,7 @@ export function declareStatusCommand(program: Command, ask: Ask): void {
 async function showStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
   let status: DaemonStatus;
   try {
-    status = await askFor(ask, "status", {});
+    status = completeStatus(await askFor(ask, "status", {}));
   } catch (error) {
     throw asCheck(error);
   }
@@ -65,7 +65,7 @@ async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
   const { stdin: input, stdout: output } = process;
   const draw = async () => {
     try {
-      const status = await askFor(ask, "status", {});
+      const status = completeStatus(await askFor(ask, "status", {}));
       return json === true ? formatJson(status) : formatLines(status, terminalColumns());
     } catch (error) {
       const failure = asCheck(error);

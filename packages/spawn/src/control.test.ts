@@ -1,0 +1,59 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server, type ServerOpts, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { EX_TEMPFAIL, EX_UNAVAILABLE } from "@cm4all/command";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { askDaemon } from "./control.ts";
+
+let directory = "";
+let path = "";
+let server: Server | undefined;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "control-"));
+  path = join(directory, "socket");
+});
+afterEach(() => {
+  server?.close();
+  rmSync(directory, { recursive: true });
+});
+
+const listen = (serve: (socket: Socket) => void, options: ServerOpts = {}, backlog = 64) =>
+  new Promise<void>((resolve) => {
+    server = createServer(options, serve).listen({ path, backlog }, resolve);
+  });
+
+const ask = () => askDaemon(path, { command: "status" });
+
+it.each<[string, ServerOpts, (socket: Socket) => void]>([
+  // A close with something unread is ECONNRESET for the peer.
+  [
+    "the request is read",
+    { pauseOnConnect: true },
+    (socket) => setTimeout(() => socket.destroy(), 50),
+  ],
+  ["it answers", {}, (socket) => socket.once("data", () => socket.destroy())],
+  ["its answer is whole", {}, (socket) => socket.once("data", () => socket.end('{"state":"w'))],
+  ["its answer has its end", {}, (socket) => socket.once("data", () => socket.end("{}"))],
+])("a daemon that ends before %s is not there", async (_, options, serve) => {
+  await listen(serve, options);
+  await expect(ask()).rejects.toMatchObject({
+    exitStatus: EX_UNAVAILABLE,
+    message: expect.stringContaining("the daemon has closed the connection without"),
+  });
+});
+
+it("a daemon whose queue of connections is full may be asked again", async () => {
+  const hello = (socket: Socket) => socket.once("data", () => socket.end('"hello"\n'));
+  await listen(hello, {}, 1);
+  // Connected at once, before the server can accept any.
+  const answers = await Promise.allSettled(Array.from({ length: 5 }, ask));
+  const refused = answers.filter((answer) => answer.status === "rejected");
+  expect(refused.length).toBeGreaterThan(0);
+  for (const { reason } of refused)
+    expect(reason).toMatchObject({
+      exitStatus: EX_TEMPFAIL,
+      message: `the daemon takes no more connections now (${path})`,
+    });
+  expect(await ask()).toBe("hello");
+});
