@@ -45,7 +45,7 @@ export class Compaction {
   /**
    * @param onReplaced is told when another file stands in a segment's place, or none
    * @param overtaking see Writer
-   * @param onFailure is told, once for each reason, why a segment gives no room back
+   * @param onFailure is told each time why a segment gives no room back
    */
   constructor(
     directory: JournalDirectory,
@@ -110,13 +110,9 @@ export class Compaction {
   #pause(segment: Segment, error: unknown): void {
     segment.isStale = true;
     segment.pausedUntilMs = performance.now() + PAUSE_MS;
-    const reason = errorText(error);
     // A full disk is told by those who have something to write.
     if (isDiskFull(error)) this.#lackRoom.add(segment);
-    else if (segment.failure !== reason) {
-      segment.failure = reason;
-      this.#onFailure(segment, reason);
-    }
+    else this.#onFailure(segment, errorText(error));
   }
 
   /** There is more room than before. */

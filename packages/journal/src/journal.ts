@@ -12,7 +12,7 @@ import { type Entry, Reader, type ReadRecord } from "./reader.ts";
 import type { RecordState } from "./record-table.ts";
 import { Reserve } from "./reserve.ts";
 import { markFrame } from "./segment.ts";
-import { type Damage, recordNumber, Segments } from "./segments.ts";
+import { type Damage, recordNumber, type Segment, Segments } from "./segments.ts";
 import { type Operation, takeNumber, Writer } from "./writer.ts";
 
 export interface JournalOptions {
@@ -77,7 +77,7 @@ export class Journal {
       segments,
       (segment) => this.#reader.forgetFile(segment),
       () => this.#writer.overtaking(),
-      ({ name }, reason) => this.onStuck?.(name, reason),
+      (segment, reason) => this.#tellStuck(segment, reason),
     );
   }
 
@@ -285,6 +285,13 @@ export class Journal {
     const isNew = this.#lastError !== error;
     this.#lastError = error;
     if (isNew) this.onTrouble?.(error);
+  }
+
+  /** Somebody listens only after the first failures, if these are at the start. */
+  #tellStuck(segment: Segment, reason: string): void {
+    if (this.onStuck === undefined || segment.toldFailure === reason) return;
+    segment.toldFailure = reason;
+    this.onStuck(segment.name, reason);
   }
 
   /** Returns a record. @throws NoRecord if it is gone or damaged; system errors */

@@ -51,9 +51,10 @@ export class Segment {
   isDamaged = false;
   /** Whether a compaction may find something to drop. */
   isStale = false;
-  /** Until when a compaction leaves it alone, by `performance.now()`, and why the last one failed. */
+  /** Until when a compaction leaves it alone, by `performance.now()`. */
   pausedUntilMs = Number.NEGATIVE_INFINITY;
-  failure: string | undefined;
+  /** Why it gives no room back, as was told last. */
+  toldFailure: string | undefined;
   /** The other segments that hold records which marks in this one are about. */
   readonly marked = new Set<number>();
 

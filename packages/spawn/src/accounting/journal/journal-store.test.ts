@@ -184,3 +184,28 @@ describe("a journal that takes no records", () => {
     expect(store.gauges.journalRecords).toBe(0);
   });
 });
+
+describe("a file that gives no room back", () => {
+  it("is told of once, and is no trouble of what is written", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    start();
+    const numbers: number[] = [];
+    // More than a segment.
+    for (let i = 0; i < 30; i++) {
+      const appended = store.append(record(40_000), wanted);
+      await pass();
+      numbers.push((await appended) ?? 0);
+    }
+    disk.fail = (call, name) =>
+      call === "create" && name === "00000001.journal.tmp" ? "EIO" : undefined;
+    for (const number of numbers.slice(1)) void store.mark(number, RecordState.GONE);
+    for (let i = 0; i < 5; i++) {
+      await pass(10_000);
+      const appended = store.append(record(), wanted);
+      await pass();
+      await appended;
+    }
+    expect(store.gauges.journal).toBe("ready");
+    expect(log).toEqual(["/j/00000001.journal: its room is not given back: simulated EIO"]);
+  });
+});
