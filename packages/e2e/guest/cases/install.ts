@@ -1,15 +1,16 @@
 import assert from "node:assert/strict";
 import type { Case } from "../case.ts";
-import { attempt, sh } from "../tools/shell.ts";
+import { attempt, sh, waitFor } from "../tools/shell.ts";
 import { isActive, property, SCRIPT_SOCKET, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 const SCRIPT_UNIT = "cm4all-spawn-accounting@0-1-0.service";
+const REAPER = "cm4all-spawn-reaper.service";
 const UNITS = [
   SERVICE,
   SOCKET,
   SCRIPT_SOCKET,
   SCRIPT_UNIT,
-  "cm4all-spawn-reaper.service",
+  REAPER,
   "system-cm4all.slice",
   "cm4all-spawn-netns@web.service",
 ];
@@ -19,9 +20,31 @@ function exposure(unit: string): number {
   return Number(/level for \S+: ([\d.]+)/.exec(line)?.[1]);
 }
 
+/** Its restart is the daemon's, which reads a changed script; its start and its reload are not. */
+async function restartTheReaper(timeoutMs: number): Promise<void> {
+  const pid = () => property(SERVICE, "MainPID");
+  const changed = async (old: string) => {
+    await waitFor("the daemon is another one", timeoutMs, () => pid() !== old && isActive(SERVICE));
+    assert.equal(sh("systemctl list-jobs --no-legend"), "");
+  };
+  sh(`systemctl stop ${REAPER} ${SERVICE}; systemctl start ${REAPER}`);
+  await changed("0");
+  let old = pid();
+  sh(`systemctl start ${REAPER}; systemctl reload ${REAPER}`);
+  assert.equal(pid(), old);
+  // Active or not, as after boot.
+  for (const before of ["start", "stop"]) {
+    old = pid();
+    sh(`systemctl ${before} ${REAPER}`);
+    assert.equal(pid(), old);
+    sh(`systemctl restart ${REAPER}`);
+    await changed(old);
+  }
+}
+
 export const install: Case = {
   title: "the packages install, their units start and pass systemd-analyze",
-  run({ note }) {
+  async run({ note, slowness }) {
     sh("apt-get -q -y --no-install-recommends install /e2e/in/packages/*.deb");
     assert.equal(sh("dpkg --audit"), "");
     assert.ok(isActive(SOCKET), "the socket is active");
@@ -35,6 +58,7 @@ export const install: Case = {
     assert.equal(property("cm4all-spawn-accessory.socket", "Id"), SOCKET);
     assert.equal(property("cm4all-spawn-accessory.service", "Id"), SERVICE);
     sh("systemctl start cm4all-spawn-reaper.service; systemctl stop cm4all-spawn-reaper.service");
+    await restartTheReaper(10_000 * slowness);
     sh("id cm4all-spawn-reaper");
     assert.equal(sh("stat -c '%a %U %G' /var/lib/cm4all-spawn"), "700 root root");
     for (const unit of UNITS) assert.equal(sh(`systemd-analyze verify --man=no ${unit} 2>&1`), "");
