@@ -20,7 +20,7 @@ function exposure(unit: string): number {
   return Number(/level for \S+: ([\d.]+)/.exec(line)?.[1]);
 }
 
-/** Its restart is the daemon's, which reads a changed script; its start and its reload are not. */
+/** Its restart is the daemon's, which reads a changed script; a start of both is one. */
 async function restartTheReaper(timeoutMs: number): Promise<void> {
   const pid = () => property(SERVICE, "MainPID");
   const changed = async (old: string) => {
