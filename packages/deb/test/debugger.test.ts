@@ -1,8 +1,8 @@
 /** No installed program opens Node's debugger, whatever is sent to it or in its environment. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { readdirSync, readFileSync, realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { missing, SIGUSR1_PENDING, Storm } from "@cm4all/testing";
 import { describe, expect, test } from "vitest";
 import { root } from "./built.ts";
@@ -84,7 +84,11 @@ describe("programs", () => {
 });
 
 describe("units that start Node", () => {
-  const units = readdirSync(join(root, "systemd")).filter((name) => name.endsWith(".service"));
+  const textOf = (name: string) => readFileSync(join(root, "systemd", name), "utf8");
+  /** All but those that do nothing but call systemctl(1). */
+  const units = readdirSync(join(root, "systemd"))
+    .filter((name) => name.endsWith(".service"))
+    .filter((name) => /^Exec\w+=(?!\+\/usr\/bin\/systemctl )/m.test(textOf(name)));
 
   /** Node's variables that change what a program does: those of its help, and further ones. */
   const help = spawnSync(process.execPath, ["--help"], { encoding: "utf8" }).stdout;
@@ -95,16 +99,17 @@ describe("units that start Node", () => {
   ]);
 
   test("are in one place", () => {
-    expect(units.length).toBeGreaterThan(0);
+    const systemd = realpathSync(join(root, "systemd"));
+    expect(units).toContain("cm4all-spawn-accounting@.service");
+    expect(units).toContain("cm4all-spawn.service");
     for (const name of readdirSync(join(root, "debian")))
       if (name.endsWith(".service"))
-        expect(existsSync(join(root, "systemd", name.replace(/^.*?(cm4all)/, "$1")))).toBe(true);
+        expect(dirname(realpathSync(join(root, "debian", name)))).toBe(systemd);
   });
 
   test.each(units)("%s unsets all of Node's variables", (name) => {
-    const unit = readFileSync(join(root, "systemd", name), "utf8");
-    const unset = [...unit.matchAll(/^UnsetEnvironment=(.*)$/gm)].flatMap(([, names = ""]) =>
-      names.split(" "),
+    const unset = [...textOf(name).matchAll(/^UnsetEnvironment=(.*)$/gm)].flatMap(
+      ([, names = ""]) => names.split(" "),
     );
     expect([...variables].filter((variable) => !unset.includes(variable))).toEqual([]);
   });
