@@ -191,7 +191,6 @@ export class Compaction {
     const file = await this.#directory.create(name);
     try {
       await file.write(bytes, 0);
-      await file.sync();
     } catch (error) {
       await this.#directory.remove(name).catch(() => undefined);
       throw error;

@@ -2,20 +2,20 @@
  * The directory of a journal, as far as the journal needs one. An interface, because what
  * a power failure leaves can only be tried on a simulated disk.
  */
-import { constants } from "node:fs";
+import { constants, fstatSync } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
 
 /** An open file; its owner closes it. All methods throw Node's system errors. */
 export interface JournalFile {
-  /** Writes all bytes at `position`. */
+  /**
+   * Writes all bytes at `position`, and returns when they are on the disk.
+   * @throws Error if the file was removed: nobody would find them there
+   */
   write(bytes: Buffer, position: number): Promise<void>;
   /** Reads into `buffer` and returns how many bytes came; 0 at the end of the file. */
   read(buffer: Buffer, position: number): Promise<number>;
-  /**
-   * Returns when what was written is on the disk. @see fdatasync(2)
-   * @throws Error if the file was removed: nobody would find it there
-   */
+  /** Returns when what others have written is on the disk. @see fdatasync(2) */
   sync(): Promise<void>;
   /** Gives back what is allocated behind the first `length` bytes. @see ftruncate(2) */
   truncate(length: number): Promise<void>;
@@ -44,6 +44,12 @@ export interface JournalDirectory {
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
+/**
+ * A write returns when it is on the disk: a call of its own for that, fdatasync(2), would be
+ * another way through the threads of libuv, which costs more than the call. @see open(2), O_DSYNC
+ */
+const WRITTEN = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_DSYNC;
+
 class OpenFile implements JournalFile {
   readonly #handle: FileHandle;
 
@@ -62,6 +68,8 @@ class OpenFile implements JournalFile {
       );
       done += bytesWritten;
     }
+    // Of an open file: this waits for no disk.
+    if (fstatSync(this.#handle.fd).nlink === 0) throw new Error("the file was removed");
   }
 
   async read(buffer: Buffer, position: number): Promise<number> {
@@ -71,8 +79,6 @@ class OpenFile implements JournalFile {
 
   async sync(): Promise<void> {
     await this.#handle.datasync();
-    const { nlink } = await this.#handle.stat();
-    if (nlink === 0) throw new Error("the file was removed");
   }
 
   async truncate(length: number): Promise<void> {
@@ -102,8 +108,7 @@ export class DiskDirectory implements JournalDirectory {
   }
 
   async create(name: string): Promise<JournalFile> {
-    const { O_RDWR, O_CREAT, O_EXCL, O_NOFOLLOW } = constants;
-    const flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+    const flags = WRITTEN | constants.O_CREAT | constants.O_EXCL;
     return new OpenFile(await open(join(this.path, name), flags, FILE_MODE));
   }
 
@@ -113,8 +118,7 @@ export class DiskDirectory implements JournalDirectory {
   }
 
   async reopen(name: string): Promise<JournalFile> {
-    const flags = constants.O_RDWR | constants.O_NOFOLLOW;
-    return new OpenFile(await open(join(this.path, name), flags));
+    return new OpenFile(await open(join(this.path, name), WRITTEN));
   }
 
   rename(from: string, to: string): Promise<void> {

@@ -67,7 +67,6 @@ export class Reserve {
       const file = await this.#directory.create(name);
       try {
         await file.write(Buffer.alloc(this.#bytes), 0);
-        await file.sync();
       } finally {
         await file.close();
       }

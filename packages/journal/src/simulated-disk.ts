@@ -163,6 +163,9 @@ export class SimulatedDisk implements JournalDirectory {
           bytes.length - Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.usedBytes));
         inode.write(bytes.subarray(0, Math.max(0, fits)), position);
         if (fits < bytes.length) throw new Failure("ENOSPC");
+        // Until it is on the disk, the power can fail.
+        await this.#call("sync");
+        inode.sync();
       },
       read: async (buffer, position) => {
         await this.#call("read");

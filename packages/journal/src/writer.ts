@@ -2,11 +2,11 @@
  * Writes frames to the disk, batch after batch.
  *
  * Invariants:
- * - An operation is confirmed after a sync that covers it; one sync serves all that came
- *   while the one before it ran.
- * - Nothing is written behind a write or sync that failed: a file whose sync has failed
- *   may have lost pages that the kernel takes for written, and a second sync would not
- *   tell (fsync(2), NOTES). The segment is left and a new one begun.
+ * - An operation is confirmed when a write that has it is on the disk; one write serves
+ *   all that came while the one before it ran.
+ * - Nothing is written behind a write that failed: the file may have lost pages that the
+ *   kernel takes for written, and a second write would not tell (fsync(2), NOTES). The
+ *   segment is left and a new one begun.
  * - What a failed append may have left on the disk is marked as gone, on the disk, before
  *   anything else is written. So no record stands twice.
  * - The reserve takes marks alone.
@@ -20,7 +20,7 @@ import { isDiskFull, type Reserve } from "./reserve.ts";
 import { headerFrame, markFrame } from "./segment.ts";
 import { indexOf, recordNumber, type Segment, type Segments, sequenceOf } from "./segments.ts";
 
-/** Bytes that one sync covers at most, unless a single frame is larger. */
+/** Bytes of one write at most, unless a single frame is larger. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 export interface Operation {
@@ -171,7 +171,6 @@ export class Writer {
       active = await this.#prepare();
       for (const { frame } of batch) frames.push(frame(active));
       await active.file.write(encodeBatch(frames), active.segment.bytes);
-      await active.file.sync();
     } catch (error) {
       if (active !== undefined) this.#disown(active.segment, frames);
       await this.leave();
@@ -229,7 +228,6 @@ export class Writer {
       const disowned = this.#disowned.map((number) => markFrame(number, RecordState.GONE));
       const bytes = encodeBatch([headerFrame(segment.sequence), ...disowned]);
       await file.write(bytes, 0);
-      await file.sync();
       await this.#directory.sync();
       segment.bytes = bytes.length;
       for (const number of this.#disowned) this.#segments.addMark(segment, number);
@@ -267,7 +265,7 @@ export class Writer {
     // Else the rest of the reserve would be taken and not counted until the segment goes.
     if (active?.isReserve === true)
       await active.file.truncate(active.segment.bytes).catch(() => undefined);
-    // What close(2) could still report was reported by the sync.
+    // What close(2) could still report was reported by the writes.
     await active?.file.close().catch(() => undefined);
   }
 
