@@ -4,11 +4,11 @@
 
    Watches the cgroups that appear in the directory SCOPE, each with a watch of its own and one
    of its cgroup.events, as a reaper that looks for what is below them has to.  One that was
-   populated and has run empty is measured after 50 ms: it is opened, each FILE in it is read,
-   its extended attributes are listed.  Then its cpu.stat is read again, it is removed, and its
-   name is written to LOG, as a handler does that prints it.  It parses nothing but "populated",
-   takes any event of cgroup.events for a process, keeps no journal and calls no script.  Ends
-   with SIGTERM. */
+   populated and has run empty, or is empty when it is found and has used CPU time, is measured
+   after 50 ms: it is opened, each FILE in it is read, its extended attributes are listed.  Then
+   its cpu.stat is read again, it is removed, and its name is written to LOG, as a handler does
+   that prints it.  It parses nothing but "populated" and "usage_usec", takes any event of
+   cgroup.events for a process, keeps no journal and calls no script.  Ends with SIGTERM. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -65,6 +65,15 @@ static int watch(int directory, const char *file, uint32_t mask)
 	return inotify_add_watch(inotify, path, mask);
 }
 
+/* Whether a process has come and gone before the cgroup was watched. */
+static bool has_used_cpu(int directory)
+{
+	char text[4096];
+	unsigned long long usec;
+	return read_at(directory, "cpu.stat", text, sizeof text) > 0 &&
+		sscanf(text, "usage_usec %llu", &usec) == 1 && usec > 0;
+}
+
 static void look(struct cgroup *cgroup, bool has_changed)
 {
 	char path[NAME_MAX + 32], text[4096];
@@ -90,10 +99,11 @@ static void appeared(const char *name)
 	cgroup->directory_wd = watch(fd, "", IN_CREATE | IN_DELETE | IN_MOVE | IN_ATTRIB | IN_ONLYDIR);
 	cgroup->events_wd = watch(fd, "/cgroup.events", IN_MODIFY);
 	fstat(fd, &st);
+	bool was_used = has_used_cpu(fd);
 	close(fd);
 	if (cgroup->events_wd < 0 || cgroup->events_wd >= 4 * MAX_CGROUPS) die("inotify_add_watch");
 	by_watch[cgroup->events_wd] = cgroup;
-	look(cgroup, false);
+	look(cgroup, was_used);
 }
 
 static void reap(struct cgroup *cgroup)

@@ -40,7 +40,11 @@ const IDLE_SECONDS = 60;
 /** V8 collects garbage some times more when there is nothing left to do. */
 const REST_MS = 60_000;
 
-const COLUMNS = ["CPU us", "floor", "CPU x", "p50 ms", "p99 ms", "handler", "drained", "floor"];
+const COLUMNS = [
+  ...["CPU us", "floor", "CPU x"],
+  ...["p50 ms", "p99 ms", "floor", "handler"],
+  ...["drained", "floor"],
+];
 
 function printRow(title: string, cells: readonly string[], goal = ""): void {
   const line = title.padEnd(30) + cells.map((cell) => cell.padStart(9)).join("");
@@ -53,12 +57,14 @@ const middle = (runs: readonly ReapMeasurement[], of: (run: ReapMeasurement) => 
 function rowOf(ours: readonly ReapMeasurement[], floor: readonly ReapMeasurement[]): string[] {
   const cpu = (run: ReapMeasurement) => run.daemon_cpu_us_per_cgroup;
   const drained = (run: ReapMeasurement) => run.drain_ms;
+  const p99 = (run: ReapMeasurement) => run.exit_to_delete_ms?.p99 ?? Number.NaN;
   return [
     middle(ours, cpu).toFixed(0),
     middle(floor, cpu).toFixed(0),
     (middle(ours, cpu) / middle(floor, cpu)).toFixed(2),
     middle(ours, (run) => run.exit_to_delete_ms?.p50 ?? Number.NaN).toFixed(0),
-    middle(ours, (run) => run.exit_to_delete_ms?.p99 ?? Number.NaN).toFixed(0),
+    middle(ours, p99).toFixed(0),
+    middle(floor, p99).toFixed(0),
     middle(ours, (run) => run.exit_to_lua_ms?.p50 ?? Number.NaN).toFixed(0),
     middle(ours, drained).toFixed(0),
     middle(floor, drained).toFixed(0),
