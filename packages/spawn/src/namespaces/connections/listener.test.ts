@@ -40,20 +40,24 @@ function take(milliseconds: number): void {
   while (monotonicMs() < endMs);
 }
 
+interface Queue {
+  /** How many strangers have connected before the spawner. */
+  readonly before: number;
+  /** Whether strangers are closed when they are served, and not when they are accepted. */
+  readonly areLeft: boolean;
+  /** Is done whenever a stranger was accepted, with how many were. */
+  readonly each: (count: number) => void;
+}
+
 /**
- * Accepts a spawner, which comes first, and then strangers, and runs until the spawner's
- * message has come.
- * @param each is done whenever a stranger was accepted, with how many were, and in which turn
- * @returns how many strangers were served before it
+ * Accepts a spawner among strangers, and runs until the spawner's message has come.
+ * @returns how many strangers were served before it, and the turn in which each was accepted
  */
-function strangersBefore(
-  spawner: Fd,
-  areLeft: boolean,
-  each: (count: number, turn: number) => void,
-): number {
+function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
   const loop = new EventLoop();
   onTestFinished(() => loop.close());
-  let accepted = 0;
+  const turns: number[] = [];
+  let strangers = 0;
   let served = 0;
   const ownerOf = (connection: Connection, isStranger: boolean): ConnectionOwner => ({
     isStranger,
@@ -72,8 +76,9 @@ function strangersBefore(
   const listener = new Listener(
     loop,
     (connection) => {
-      const isStranger = accepted++ > 0;
-      if (isStranger) each(accepted - 1, loop.turn);
+      const isStranger = turns.length !== before;
+      turns.push(loop.turn);
+      if (isStranger) each(++strangers);
       if (!isStranger || areLeft) return ownerOf(connection, isStranger);
       served++;
       connection.closeUnread();
@@ -84,13 +89,14 @@ function strangersBefore(
   const fd = open();
   bindUnix(fd.number, ADDRESS);
   listen(fd.number, STRANGERS + 1);
-  connectUnix(spawner.number, ADDRESS);
-  const strangers = Array.from({ length: STRANGERS }, connect);
-  for (const stranger of strangers) send(stranger.number, Buffer.from("request"));
+  for (let i = 0; i <= STRANGERS; i++) {
+    if (i === before) connectUnix(spawner.number, ADDRESS);
+    else send(connect().number, Buffer.from("request"));
+  }
   listener.start(fd.number);
   loop.run();
   listener.stop();
-  return served;
+  return { served, turns };
 }
 
 describe("strangers that are not looked at any more", () => {
@@ -98,14 +104,15 @@ describe("strangers that are not looked at any more", () => {
     const spawner = open();
     let first = 0;
     let last = 0;
-    strangersBefore(spawner, false, (count) => {
+    const each = (count: number) => {
       const descriptors = readdirSync("/proc/self/fd").length;
       if (count === 1) first = descriptors;
       if (count === STRANGERS) {
         last = descriptors;
         send(spawner.number, Buffer.from("request"));
       }
-    });
+    };
+    serveAmongStrangers(spawner, { before: 0, areLeft: false, each });
     expect(last).toBe(first);
   });
 });
@@ -117,21 +124,31 @@ describe("a spawner that asks", () => {
   ])("comes before all but a few strangers that cost time, if they %s", (_, areLeft) => {
     const spawner = open();
     const asksAfter = 100;
-    const served = strangersBefore(spawner, areLeft, (count) => {
+    const each = (count: number) => {
       take(LONG_MS);
       if (count === asksAfter) send(spawner.number, Buffer.from("request"));
-    });
+    };
+    const { served } = serveAmongStrangers(spawner, { before: 0, areLeft, each });
     expect(served).toBeLessThan(asksAfter + FEW);
   });
 
   it("waits for no turn of each stranger before it that costs little", () => {
     const spawner = open();
-    const byTurn = new Map<number, number>();
-    strangersBefore(spawner, false, (count, turn) => {
-      byTurn.set(turn, (byTurn.get(turn) ?? 0) + 1);
+    const each = (count: number) => {
       if (count === STRANGERS) send(spawner.number, Buffer.from("request"));
-    });
+    };
+    const { turns } = serveAmongStrangers(spawner, { before: 0, areLeft: false, each });
     // On a busy machine some turns have one, because others took their time.
-    expect(byTurn.size).toBeLessThan(STRANGERS / 2);
+    expect(new Set(turns).size).toBeLessThan(STRANGERS / 2);
+  });
+
+  it("ends the turn in which it is accepted, because its request is next", () => {
+    const before = 10;
+    const spawner = open();
+    const each = (count: number) => {
+      if (count === STRANGERS) send(spawner.number, Buffer.from("request"));
+    };
+    const { turns } = serveAmongStrangers(spawner, { before, areLeft: false, each });
+    expect(turns.slice(before + 1)).not.toContain(turns[before]);
   });
 });

@@ -26,10 +26,10 @@ import { Connection, type ConnectionOwner, type Shared } from "./connection.ts";
 import { Disposal } from "./disposal.ts";
 
 /**
- * For how long one wake-up accepts, microseconds, before others get their turn: the last one may
- * take longer. Whoever waits in the queue waits behind all strangers in it, so as many are
- * accepted as this allows: fifty that have gone already, eight that are answered. No longer,
- * because strangers come back as fast as they are accepted, so that a turn would never end.
+ * For how long one wake-up accepts, microseconds, before others get their turn; the last one may
+ * take longer. Whoever waits in the queue waits behind all strangers in it, so it is as many as
+ * come in that time: some have gone already, others have to be answered. No longer, because
+ * strangers come back as fast as they are accepted, so that a turn would never end.
  */
 const ACCEPT_US = 250;
 
