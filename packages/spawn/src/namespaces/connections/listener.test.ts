@@ -4,7 +4,9 @@ import {
   bindUnix,
   connectUnix,
   type Fd,
+  isErrno,
   listen,
+  SOCK_NONBLOCK,
   SOCK_SEQPACKET,
   send,
   socket,
@@ -114,6 +116,69 @@ describe("strangers that are not looked at any more", () => {
     };
     serveAmongStrangers(spawner, { before: 0, areLeft: false, each });
     expect(last).toBe(first);
+  });
+});
+
+describe("the queue of those who connect", () => {
+  /** More than it holds in a flood. */
+  const MANY = 400;
+
+  /** How many can connect without waiting, at most MANY. */
+  function room(): number {
+    const fds: Fd[] = [];
+    try {
+      while (fds.length < MANY) {
+        const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+        fds.push(fd);
+        connectUnix(fd.number, ADDRESS);
+      }
+      return MANY;
+    } catch (error) {
+      if (!isErrno(error, "EAGAIN")) throw error;
+      return fds.length - 1;
+    } finally {
+      for (const fd of fds) fd.close();
+    }
+  }
+
+  it("is short after strangers were closed without a look, and long again when it is calm", () => {
+    const loop = new EventLoop();
+    onTestFinished(() => loop.close());
+    const rooms: number[] = [];
+    let accepted = 0;
+    let isFlooded = true;
+    const look = () => {
+      rooms.push(room());
+      isFlooded = false;
+      loop.after(2500, () => {
+        rooms.push(room());
+        loop.stop();
+      });
+    };
+    const listener = new Listener(
+      loop,
+      (connection) => {
+        connection.closeUnread();
+        if (++accepted === MANY) loop.after(0, look);
+        if (isFlooded) return undefined;
+        const nothing = () => {};
+        const owner = { isStranger: true, isWary: () => true, mayReceive: () => false };
+        return { ...owner, received: nothing, refuseDescriptors: nothing, hungUp: nothing };
+      },
+      (what) => expect.unreachable(what),
+    );
+    const fd = open();
+    bindUnix(fd.number, ADDRESS);
+    // Of an earlier daemon that has ended in a flood.
+    listen(fd.number, 1);
+    listener.start(fd.number);
+    rooms.push(room());
+    // Not all of them may have been let in.
+    loop.after(15_000, () => loop.stop());
+    loop.run();
+    listener.stop();
+    // The kernel takes one more than it is told.
+    expect(rooms).toEqual([MANY, 257, MANY]);
   });
 });
 
