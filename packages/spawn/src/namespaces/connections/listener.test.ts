@@ -141,12 +141,15 @@ describe("the queue of those who connect", () => {
     }
   }
 
-  it("is short after strangers were closed without a look, and long again when it is calm", () => {
+  it.each([
+    ["were closed without a look", true],
+    ["came without a pause", false],
+  ])("is short after strangers %s, and long again when it is calm", (_, areClosed) => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const rooms: number[] = [];
     let accepted = 0;
-    let isFlooded = true;
+    let isFlooded = areClosed;
     const look = () => {
       rooms.push(room());
       isFlooded = false;

@@ -61,6 +61,8 @@ export class Listener {
   #pause: Timer | undefined;
   /** The turn of the loop that accepted last. */
   #turn = 0;
+  /** Strangers since nobody waited. */
+  #strangers = 0;
   #isFlooded = false;
   #floodedMs = 0;
 
@@ -116,6 +118,7 @@ export class Listener {
     // A client that is alone costs no call that finds nobody.
     const areMany = turn === this.#turn + 1;
     this.#turn = turn;
+    if (!areMany) this.#strangers = 0;
     const endMs = areMany ? monotonicMs() + ACCEPT_US / 1000 : 0;
     do {
       let socket: Fd | undefined;
@@ -132,9 +135,14 @@ export class Listener {
         this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () => this.#start(fd));
         return;
       }
-      if (socket === undefined) return;
+      if (socket === undefined) {
+        this.#strangers = 0;
+        return;
+      }
       // What a spawner asks comes right after it has connected, and before more strangers.
       if (this.#serve(fd, new Connection(socket, this.#shared), areMany) === "spawner") return;
+      // However slow the machine is: a long queue would take long until its end.
+      if (++this.#strangers > FLOOD_BACKLOG) this.#flooded(fd);
     } while (areMany && monotonicMs() < endMs);
   }
 
