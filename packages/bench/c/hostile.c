@@ -4,7 +4,8 @@
 
    ADDRESS is @NAME, or PORT of 127.0.0.1 for the modes of the metrics.  It ends after SECONDS, also if it hangs.
 
-       ask         asks for a PID namespace and a lease over and over, COUNT times at most, and prints one line of JSON
+       ask         asks for a PID namespace and a lease over and over, COUNT times at most, and prints one line of JSON:
+                   how long who comes at any time has to wait
        idle        holds COUNT connections that say nothing, and makes new ones for those that are closed
        connect     connects and closes
        request     connects, asks, reads what comes, closes
@@ -36,7 +37,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_HELD = 4096, MAX_RIGHTS = 253, MAX_SAMPLES = 1 << 20, ANSWER_SECONDS = 3, MAX_PROCESSES = 128 };
+enum { MAX_HELD = 4096, MAX_RIGHTS = 253, MAX_SAMPLES = 1 << 20, ANSWER_SECONDS = 3, REST_US = 500, MAX_PROCESSES = 128 };
 
 static const char *address;
 static struct dgram request;
@@ -113,19 +114,28 @@ static int ask_once(long *refused)
 	return ok;
 }
 
+/* Who waits for long asks seldom: a second has one answer of 900 ms and 180 quick ones, and their median is quick.  But
+   others come meanwhile, and wait for what is left of it ("coordinated omission"): one each REST_US. */
+static long add_samples(double wait, long total)
+{
+	for (; wait > 0 && total < MAX_SAMPLES; wait -= REST_US) samples[total++] = wait;
+	return total;
+}
+
 static void ask(int count, double end)
 {
-	long asked = 0, refused = 0, failed = 0;
-	while (asked < count && asked < MAX_SAMPLES && now_us() < end) {
+	long asked = 0, total = 0, refused = 0, failed = 0;
+	while (asked < count && now_us() < end) {
 		double start = now_us();
 		if (!ask_once(&refused)) failed++;
-		samples[asked++] = now_us() - start;
+		asked++;
+		total = add_samples(now_us() - start, total);
 		/* A spawner does not ask all the time. */
-		usleep(500);
+		usleep(REST_US);
 	}
-	qsort(samples, asked, sizeof *samples, compare);
-	printf("{\"count\":%ld,\"failed\":%ld,\"eagain\":%ld,\"p50\":%.1f,\"p99\":%.1f,\"max\":%.1f}\n", asked, failed, refused,
-	       samples[asked / 2], samples[asked * 99 / 100], samples[asked - 1]);
+	qsort(samples, total, sizeof *samples, compare);
+	printf("{\"count\":%ld,\"failed\":%ld,\"eagain\":%ld,\"p50\":%.1f,\"p99\":%.1f}\n", asked, failed, refused,
+	       samples[total / 2], samples[total * 99 / 100]);
 }
 
 /* ---- the attacks ---- */

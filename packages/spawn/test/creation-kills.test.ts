@@ -1,6 +1,6 @@
 /**
- * The daemon is killed at each system call of a name's creation: what it had begun is used or
- * cleared away by the next one. `TORTURE=all` has every call, else a few.
+ * The daemon is killed at each system call of a creation: what it had begun is used or cleared
+ * away by the next one. `TORTURE=all` has every call, else a few.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { MSG_DONTWAIT } from "@cm4all/linux";
 import { commandLine, missing, ScratchCgroup } from "@cm4all/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { request, TestClient } from "./support/client.ts";
+import { request, TestClient, type Wanted } from "./support/client.ts";
 import { storeThread, type TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
 
@@ -53,8 +53,16 @@ async function killAt(daemon: TestDaemon, call: string, nth: number, name: strin
   return isDead();
 }
 
-describe.skipIf(cannotRun)("a daemon that is killed while it makes a name", () => {
-  it("leaves nothing behind", { timeout: isTorture ? 1_500_000 : 180_000 }, async () => {
+function inodesOf(daemon: TestDaemon, name: string, wanted: Wanted) {
+  using client = daemon.connect();
+  return client.inodes(name, wanted);
+}
+
+describe.skipIf(cannotRun)("a daemon that is killed while it makes", () => {
+  it.each([
+    ["a name", undefined],
+    ["further namespaces of a name", { ipc: true }],
+  ])("%s leaves nothing behind", { timeout: isTorture ? 1_500_000 : 180_000 }, async (_, had) => {
     const manager = new FakeManager();
     const cgroup = new ScratchCgroup();
     const options = { cgroupProcs: `${cgroup.path}/cgroup.procs` };
@@ -71,16 +79,18 @@ describe.skipIf(cannotRun)("a daemon that is killed while it makes a name", () =
     const kills: Record<string, number> = {};
     for (const call of isTorture ? CALLS : SOME)
       for (let nth = 1; isTorture || nth === 1; nth++) {
-        if (!(await killAt(daemon, call, nth, `${call} ${nth}`))) break;
+        const name = `${call} ${nth}`;
+        const before = had && inodesOf(daemon, name, had);
+        if (!(await killAt(daemon, call, nth, name))) break;
         kills[call] = nth;
         daemon = await manager.start(options);
         const { names, kept } = await daemon.status();
         expect(names).toBe(readdirSync(`${storeThread(daemon)}/root/names`).length);
         await until(() => inits().length === kept.pid, "each init has a name");
-        using client = daemon.connect();
-        client.ask(`${call} ${nth}`, ALL)[Symbol.dispose]();
+        expect(inodesOf(daemon, name, ALL)).toMatchObject(before ?? {});
       }
-    console.log(`killed at: ${JSON.stringify(kills)}`);
+    const sum = Object.values(kills).reduce((a, b) => a + b, 0);
+    console.log(`${sum} kills, at: ${JSON.stringify(kills)}`);
     expect(Object.keys(kills).length).toBeGreaterThanOrEqual(SOME.length - 1);
     await daemon.control({ command: "purge-namespaces", onlyIdle: false });
     await until(() => inits().length === 0, "no init is left");

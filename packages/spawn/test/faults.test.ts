@@ -1,6 +1,8 @@
 /** The kernel refuses a call for one client: that client is told or closed, and nobody else notices. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -87,6 +89,29 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       await until(() => peer.run(who, daemon.address, ALL)[0] === "handles", "all are served");
     expect(daemon.log).not.toMatch(/crashed|\n +at /);
     expect((await daemon.status()).names).toBeGreaterThan(0);
+  });
+
+  it("closes later what may take long if no process can be made for it", async () => {
+    const sink = createServer().listen(0, "127.0.0.1");
+    await once(sink, "listening");
+    const port = String((sink.address() as AddressInfo).port);
+    const ask = () => {
+      using client = daemon.connect();
+      client.inodes("name", { ipc: true });
+    };
+    ask();
+    const before = await daemon.restingDescriptorCount();
+    await whileFailing("clone:error=EAGAIN", async () => {
+      await peer.start(as({}), daemon.address, ALL, ["--linger", port]);
+      // More than two attempts.
+      await sleep(1000);
+      expect(daemon.descriptorCount()).toBeGreaterThan(before);
+      ask();
+    });
+    await until(() => daemon.descriptorCount() <= before, "it is closed");
+    expect(daemon.log).not.toMatch(/crashed|\n +at /);
+    await peer.endAll();
+    sink.close();
   });
 
   it("ends the process in one line if it cannot leave a PID namespace", async () => {

@@ -1,8 +1,18 @@
 import { once } from "node:events";
 import { rmSync } from "node:fs";
+import { type AddressInfo, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing } from "@cm4all/testing";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import {
+  afterAll,
+  afterEach,
+  beforeAll,
+  beforeEach,
+  describe,
+  expect,
+  it,
+  onTestFinished,
+} from "vitest";
 import { request } from "./support/client.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
 import { as, Peer, STRANGER } from "./support/peer.ts";
@@ -21,6 +31,31 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     peer = new Peer();
   });
   afterAll(() => peer[Symbol.dispose]());
+
+  /**
+   * Two peers send a socket each that takes long to close, and nobody but the message has it: one
+   * that says nothing more, and one that is gone.
+   * @returns gives what the first has printed so far
+   */
+  async function sendLingering(daemon: TestDaemon, before: readonly string[]) {
+    const taken = new Set<Socket>();
+    // Sockets that are connected to a process that is gone do not take long.
+    const sink = createServer({ pauseOnConnect: true }, (socket) => taken.add(socket));
+    sink.listen(0, "127.0.0.1");
+    await once(sink, "listening");
+    onTestFinished(async () => {
+      await peer.endAll();
+      for (const socket of taken) socket.destroy();
+      sink.close();
+    });
+    const { port } = sink.address() as AddressInfo;
+    const send = () => peer.start(before, daemon.address, REQUEST, ["--linger", String(port)]);
+    return await daemon.whilePaused(async () => {
+      await send();
+      await peer.endAll();
+      return await send();
+    });
+  }
 
   describe("by default", () => {
     let daemon: TestDaemon;
@@ -113,14 +148,13 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     it("is not waited for when a stranger sends something that takes long to close", async () => {
       const before = await daemon.restingDescriptorCount();
       const children = daemon.childPids().length;
-      expect(ask(as({}), ["--linger"])).toEqual(REFUSED);
-      // One that says nothing more, and one that is gone.
-      await peer.start(as({}), daemon.address, REQUEST, ["--linger"]);
-      await peer.endAll();
-      // It takes longer to close than this test may take.
+      const answers = await sendLingering(daemon, as({}));
+      // It takes longer to close than this client waits.
       using client = daemon.connect();
       client.inodes("somebody", { ipc: true });
       client[Symbol.dispose]();
+      await until(() => answers().length === 3, "the sender is answered");
+      expect(answers()).toEqual(["sent", ...REFUSED]);
       await until(() => daemon.childPids().length === children, "the child that closes is reaped");
       await until(() => daemon.descriptorCount() === before + 1, "all is closed");
     });
@@ -206,13 +240,11 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     const daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
     const entitled = as({ uid: 1001 });
     const before = await daemon.restingDescriptorCount();
-    const refused = ["descriptors are not accepted", "closed"];
-    expect(peer.run(entitled, daemon.address, REQUEST, ["--linger"])).toEqual(refused);
-    // One that says nothing more, and one that is gone.
-    await peer.start(entitled, daemon.address, REQUEST, ["--linger"]);
-    await peer.endAll();
+    const answers = await sendLingering(daemon, entitled);
     using client = daemon.connect();
     client.inodes("somebody", { ipc: true });
+    await until(() => answers().length === 3, "the sender is answered");
+    expect(answers()).toEqual(["sent", "descriptors are not accepted", "closed"]);
     expect(peer.run(entitled, daemon.address, REQUEST)).toEqual(GRANTED);
     await until(() => daemon.childPids().length === 0, "the child that closes is reaped");
     client[Symbol.dispose]();

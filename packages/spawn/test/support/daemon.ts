@@ -175,7 +175,7 @@ export class TestDaemon {
   }
 
   /** Does `work` while the daemon stands still. */
-  async whilePaused(work: () => void | Promise<void>): Promise<void> {
+  async whilePaused<T>(work: () => T | Promise<T>): Promise<T> {
     const isPaused = () =>
       readdirSync(`/proc/${this.pid}/task`).every((task) =>
         /^State:\tT/m.test(readFileSync(`/proc/${this.pid}/task/${task}/status`, "utf8")),
@@ -183,7 +183,7 @@ export class TestDaemon {
     process.kill(this.pid, "SIGSTOP");
     try {
       await until(isPaused, "all threads have stopped");
-      await work();
+      return await work();
     } finally {
       process.kill(this.pid, "SIGCONT");
     }

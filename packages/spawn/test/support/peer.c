@@ -10,7 +10,9 @@
  *     --exec PROGRAM   becomes PROGRAM once connected, which sends on the inherited socket
  *     --fd             ADDRESS is the number of such a socket
  *     --orphan         the process that connects is gone before the datagram is sent
- *     --linger         sends a TCP socket along that takes 100 seconds to close
+ *     --linger PORT    sends a TCP socket along, connected to PORT of 127.0.0.1 where nobody
+ *                      reads: it takes 100 seconds to close. Prints `sent` once the message
+ *                      holds the last copy; so nobody may take that meanwhile
  *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless it
  *                      is empty, prints `connected` and keeps them
  *     --race PROGRAM   thousands of children send DATAGRAM and become PROGRAM a moment
@@ -120,18 +122,14 @@ connect_orphan(const char *name)
 	return fd;
 }
 
-/* A connection whose peer never reads, with so much sent that close(2) has to wait. */
+/* A connection to where nobody reads, with so much sent that close(2) has to wait. */
 static int
-lingering_socket(void)
+lingering_socket(int port)
 {
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t length = sizeof(address);
-	int listener = socket(AF_INET, SOCK_STREAM, 0);
-	check(bind(listener, (struct sockaddr *)&address, length), "bind");
-	check(listen(listener, 1), "listen");
-	check(getsockname(listener, (struct sockaddr *)&address, &length), "getsockname");
+	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port),
+		.sin_addr = {htonl(INADDR_LOOPBACK)}};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
-	check(connect(fd, (struct sockaddr *)&address, length), "connect");
+	check(connect(fd, (struct sockaddr *)&address, sizeof(address)), "connect");
 	check(fcntl(fd, F_SETFL, O_NONBLOCK), "fcntl");
 	static char zeros[65536];
 	while (write(fd, zeros, sizeof(zeros)) > 0) {
@@ -142,13 +140,14 @@ lingering_socket(void)
 	return fd;
 }
 
-/* Closes all but the last: this process must not be the last one either. */
 static void
-send_lingering(int fd, const void *bytes, size_t length)
+send_lingering(int fd, const void *bytes, size_t length, int port)
 {
-	int lingering = lingering_socket();
+	int lingering = lingering_socket(port);
 	check(send_with(fd, bytes, length, lingering), "sendmsg");
 	close(lingering);
+	puts("sent");
+	fflush(stdout);
 }
 
 static void
@@ -430,7 +429,7 @@ main(int argc, char **argv)
 		check(-1, "execl");
 	}
 	if (strcmp(option, "--linger") == 0)
-		send_lingering(fd, bytes, length);
+		send_lingering(fd, bytes, length, atoi(value));
 	else
 		check(send_with(fd, bytes, length, -1), "sendmsg");
 	print_answers(fd);

@@ -88,17 +88,25 @@ export class Peer {
     return result.stdout.trim().split("\n").map(readLine);
   }
 
-  /** Starts one that connects and prints a line; `endAll` ends it. */
+  /**
+   * Starts one that connects and prints a line; `endAll` ends it.
+   * @returns gives what it has printed so far
+   */
   async start(
     before: readonly string[],
     address: string,
     datagram: Uint8Array,
     options: readonly string[],
-  ): Promise<void> {
+  ): Promise<() => PeerResult> {
     const [program, args] = this.#command(before, options, address, datagram);
     const child = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.#started.add(child);
+    let printed = "";
+    child.stdout.on("data", (data) => {
+      printed += data;
+    });
     await once(child.stdout, "data");
+    return () => printed.split("\n").slice(0, -1).map(readLine);
   }
 
   /** Ends those that were started. */

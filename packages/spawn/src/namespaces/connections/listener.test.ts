@@ -4,20 +4,26 @@ import {
   bindUnix,
   connectUnix,
   type Fd,
+  isErrno,
   listen,
+  SOCK_NONBLOCK,
   SOCK_SEQPACKET,
   send,
   socket,
 } from "@cm4all/linux";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { EventLoop } from "../../thread/event-loop.ts";
+import { EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import { Listener } from "./listener.ts";
 
 const ADDRESS = `@cm4all-spawn-listener-test-${process.pid}`;
 const STRANGERS = 300;
-/** As many strangers as may be served before a spawner: those of one turn, with room for another. */
-const FEW = 20;
+
+/** Longer than a turn may accept, milliseconds. */
+const LONG_MS = 1;
+
+/** As many strangers as may be served before a spawner if each takes that long: those of a turn or two. */
+const FEW = 5;
 
 function open(): Fd {
   const fd = socket(AF_UNIX, SOCK_SEQPACKET);
@@ -31,16 +37,29 @@ function connect(): Fd {
   return fd;
 }
 
+function take(milliseconds: number): void {
+  const endMs = monotonicMs() + milliseconds;
+  while (monotonicMs() < endMs);
+}
+
+interface Queue {
+  /** How many strangers have connected before the spawner. */
+  readonly before: number;
+  /** Whether strangers are closed when they are served, and not when they are accepted. */
+  readonly areLeft: boolean;
+  /** Is done whenever a stranger was accepted, with how many were. */
+  readonly each: (count: number) => void;
+}
+
 /**
- * Accepts a spawner, which comes first, and then strangers, and runs until the spawner's
- * message has come.
- * @param each is done whenever a stranger was accepted
- * @returns how many strangers were served before it
+ * Accepts a spawner among strangers, and runs until the spawner's message has come.
+ * @returns how many strangers were served before it, and the turn in which each was accepted
  */
-function strangersBefore(spawner: Fd, areLeft: boolean, each: (count: number) => void): number {
+function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
   const loop = new EventLoop();
   onTestFinished(() => loop.close());
-  let accepted = 0;
+  const turns: number[] = [];
+  let strangers = 0;
   let served = 0;
   const ownerOf = (connection: Connection, isStranger: boolean): ConnectionOwner => ({
     isStranger,
@@ -59,8 +78,9 @@ function strangersBefore(spawner: Fd, areLeft: boolean, each: (count: number) =>
   const listener = new Listener(
     loop,
     (connection) => {
-      const isStranger = accepted++ > 0;
-      if (isStranger) each(accepted - 1);
+      const isStranger = turns.length !== before;
+      turns.push(loop.turn);
+      if (isStranger) each(++strangers);
       if (!isStranger || areLeft) return ownerOf(connection, isStranger);
       served++;
       connection.closeUnread();
@@ -71,13 +91,14 @@ function strangersBefore(spawner: Fd, areLeft: boolean, each: (count: number) =>
   const fd = open();
   bindUnix(fd.number, ADDRESS);
   listen(fd.number, STRANGERS + 1);
-  connectUnix(spawner.number, ADDRESS);
-  const strangers = Array.from({ length: STRANGERS }, connect);
-  for (const stranger of strangers) send(stranger.number, Buffer.from("request"));
+  for (let i = 0; i <= STRANGERS; i++) {
+    if (i === before) connectUnix(spawner.number, ADDRESS);
+    else send(connect().number, Buffer.from("request"));
+  }
   listener.start(fd.number);
   loop.run();
   listener.stop();
-  return served;
+  return { served, turns };
 }
 
 describe("strangers that are not looked at any more", () => {
@@ -85,15 +106,82 @@ describe("strangers that are not looked at any more", () => {
     const spawner = open();
     let first = 0;
     let last = 0;
-    strangersBefore(spawner, false, (count) => {
+    const each = (count: number) => {
       const descriptors = readdirSync("/proc/self/fd").length;
       if (count === 1) first = descriptors;
       if (count === STRANGERS) {
         last = descriptors;
         send(spawner.number, Buffer.from("request"));
       }
-    });
+    };
+    serveAmongStrangers(spawner, { before: 0, areLeft: false, each });
     expect(last).toBe(first);
+  });
+});
+
+describe("the queue of those who connect", () => {
+  /** More than it holds in a flood. */
+  const MANY = 400;
+
+  /** How many can connect without waiting, at most MANY. */
+  function room(): number {
+    const fds: Fd[] = [];
+    try {
+      while (fds.length < MANY) {
+        const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+        fds.push(fd);
+        connectUnix(fd.number, ADDRESS);
+      }
+      return MANY;
+    } catch (error) {
+      if (!isErrno(error, "EAGAIN")) throw error;
+      return fds.length - 1;
+    } finally {
+      for (const fd of fds) fd.close();
+    }
+  }
+
+  it.each([
+    ["were closed without a look", true],
+    ["came without a pause", false],
+  ])("is short after strangers %s, and long again when it is calm", (_, areClosed) => {
+    const loop = new EventLoop();
+    onTestFinished(() => loop.close());
+    const rooms: number[] = [];
+    let accepted = 0;
+    let isFlooded = areClosed;
+    const look = () => {
+      rooms.push(room());
+      isFlooded = false;
+      loop.after(2500, () => {
+        rooms.push(room());
+        loop.stop();
+      });
+    };
+    const listener = new Listener(
+      loop,
+      (connection) => {
+        connection.closeUnread();
+        if (++accepted === MANY) loop.after(0, look);
+        if (isFlooded) return undefined;
+        const nothing = () => {};
+        const owner = { isStranger: true, isWary: () => true, mayReceive: () => false };
+        return { ...owner, received: nothing, refuseDescriptors: nothing, hungUp: nothing };
+      },
+      (what) => expect.unreachable(what),
+    );
+    const fd = open();
+    bindUnix(fd.number, ADDRESS);
+    // Of an earlier daemon that has ended in a flood.
+    listen(fd.number, 1);
+    listener.start(fd.number);
+    rooms.push(room());
+    // Not all of them may have been let in.
+    loop.after(15_000, () => loop.stop());
+    loop.run();
+    listener.stop();
+    // The kernel takes one more than it is told.
+    expect(rooms).toEqual([MANY, 257, MANY]);
   });
 });
 
@@ -101,12 +189,34 @@ describe("a spawner that asks", () => {
   it.each([
     ["are looked at", true],
     ["are not looked at any more", false],
-  ])("comes before all but a few strangers that wait, if they %s", (_, areLeft) => {
+  ])("comes before all but a few strangers that cost time, if they %s", (_, areLeft) => {
     const spawner = open();
     const asksAfter = 100;
-    const served = strangersBefore(spawner, areLeft, (count) => {
+    const each = (count: number) => {
+      take(LONG_MS);
       if (count === asksAfter) send(spawner.number, Buffer.from("request"));
-    });
+    };
+    const { served } = serveAmongStrangers(spawner, { before: 0, areLeft, each });
     expect(served).toBeLessThan(asksAfter + FEW);
+  });
+
+  it("waits for no turn of each stranger before it that costs little", () => {
+    const spawner = open();
+    const each = (count: number) => {
+      if (count === STRANGERS) send(spawner.number, Buffer.from("request"));
+    };
+    const { turns } = serveAmongStrangers(spawner, { before: 0, areLeft: false, each });
+    // On a busy machine some turns have one, because others took their time.
+    expect(new Set(turns).size).toBeLessThan(STRANGERS / 2);
+  });
+
+  it("ends the turn in which it is accepted, because its request is next", () => {
+    const before = 10;
+    const spawner = open();
+    const each = (count: number) => {
+      if (count === STRANGERS) send(spawner.number, Buffer.from("request"));
+    };
+    const { turns } = serveAmongStrangers(spawner, { before, areLeft: false, each });
+    expect(turns.slice(before + 1)).not.toContain(turns[before]);
   });
 });

@@ -26,13 +26,12 @@ import { Connection, type ConnectionOwner, type Shared } from "./connection.ts";
 import { Disposal } from "./disposal.ts";
 
 /**
- * How many connections one wake-up accepts at most before others get their turn. It is one
- * at first, and twice as many each time that there are more in the next turn: a client that
- * is alone costs no call that finds nobody. Several, because whoever waits in the queue waits
- * behind all strangers in it; few, because strangers come back as fast as they are accepted,
- * so that a turn has always as many as it takes, 20 us each.
+ * For how long one wake-up accepts, microseconds, before others get their turn; the last one may
+ * take longer. Whoever waits in the queue waits behind all strangers in it, so it is as many as
+ * come in that time: some have gone already, others have to be answered. No longer, because
+ * strangers come back as fast as they are accepted, so that a turn would never end.
  */
-const ACCEPT_BATCH = 8;
+const ACCEPT_US = 250;
 
 /** Connections that wait to be accepted; net.core.somaxconn bounds it. */
 export const LISTEN_BACKLOG = 4096;
@@ -60,9 +59,10 @@ export class Listener {
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
-  #batch = 1;
   /** The turn of the loop that accepted last. */
   #turn = 0;
+  /** Strangers since nobody waited. */
+  #strangers = 0;
   #isFlooded = false;
   #floodedMs = 0;
 
@@ -115,9 +115,12 @@ export class Listener {
 
   #accept(fd: number): void {
     const { turn } = this.#loop;
-    this.#batch = turn === this.#turn + 1 ? Math.min(2 * this.#batch, ACCEPT_BATCH) : 1;
+    // A client that is alone costs no call that finds nobody.
+    const areMany = turn === this.#turn + 1;
     this.#turn = turn;
-    for (let i = 0; i < this.#batch; i++) {
+    if (!areMany) this.#strangers = 0;
+    const endMs = areMany ? monotonicMs() + ACCEPT_US / 1000 : 0;
+    do {
       let socket: Fd | undefined;
       try {
         socket = accept(fd, SOCK_NONBLOCK);
@@ -132,20 +135,26 @@ export class Listener {
         this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () => this.#start(fd));
         return;
       }
-      if (socket === undefined) return;
+      if (socket === undefined) {
+        this.#strangers = 0;
+        return;
+      }
       // What a spawner asks comes right after it has connected, and before more strangers.
-      if (this.#serve(fd, new Connection(socket, this.#shared)) === "spawner") return;
-    }
+      if (this.#serve(fd, new Connection(socket, this.#shared), areMany) === "spawner") return;
+      // However slow the machine is: a long queue would take long until its end.
+      if (++this.#strangers > FLOOD_BACKLOG) this.#flooded(fd);
+    } while (areMany && monotonicMs() < endMs);
   }
 
-  #serve(fd: number, connection: Connection): "spawner" | "stranger" {
+  /** @param areMany whether the loop is busy with those who connect */
+  #serve(fd: number, connection: Connection, areMany: boolean): "spawner" | "stranger" {
     try {
       const owner = this.#accepted(connection);
       if (owner === undefined) {
         this.#flooded(fd);
         return "stranger";
       }
-      connection.serve(owner, this.#batch > 1);
+      connection.serve(owner, areMany);
       return owner.isStranger ? "stranger" : "spawner";
     } catch (error) {
       if (!isSystemError(error)) throw error;

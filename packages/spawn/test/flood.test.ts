@@ -1,0 +1,120 @@
+/** Who is closed without a look while strangers flood the service, and who is not. */
+import {
+  AF_UNIX,
+  bindUnix,
+  connectUnix,
+  listen,
+  ownNamespaceInode,
+  SOCK_SEQPACKET,
+  socket,
+} from "@cm4all/linux";
+import { missing } from "@cm4all/testing";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import type { Connection } from "../src/namespaces/connections/connection.ts";
+import { Listener } from "../src/namespaces/connections/listener.ts";
+import { Clients } from "../src/namespaces/requests/clients.ts";
+import { EventLoop } from "../src/thread/event-loop.ts";
+import { uniqueAddress } from "./support/daemon.ts";
+import { as, Peer } from "./support/peer.ts";
+
+/** Each is good for one flood, which lasts for a second at most. */
+const FLOODS = 10;
+const NOTHING = new Uint8Array();
+
+const quotas = {
+  ...{ names: 0, namesPerUid: 0, userNamespaces: 0, userNamespacesPerName: 0 },
+  ...{ connections: 100, connectionsPerUid: 100 },
+};
+
+describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
+  const address = uniqueAddress();
+  let peer: Peer;
+  let clients: Clients;
+  beforeEach(() => {
+    peer = new Peer();
+    const allowed = { uids: new Set<number>(), gids: new Set<number>() };
+    clients = new Clients({ allowed, quotas, lifetimeMs: 0 }, ownNamespaceInode("user"));
+  });
+  afterEach(async () => {
+    await peer.endAll();
+    peer[Symbol.dispose]();
+  });
+
+  /** Gives the connections of strangers, and behind them that of a peer. */
+  async function connectionsOf(before: readonly string[] | "root") {
+    const listening = socket(AF_UNIX, SOCK_SEQPACKET);
+    onTestFinished(() => listening.close());
+    bindUnix(listening.number, address);
+    listen(listening.number, FLOODS + 1);
+    await peer.start(as({}), address, NOTHING, ["--hold", String(FLOODS)]);
+    if (before === "root") {
+      const own = socket(AF_UNIX, SOCK_SEQPACKET);
+      onTestFinished(() => own.close());
+      connectUnix(own.number, address);
+    } else await peer.start(before, address, NOTHING, ["--hold", "1"]);
+    const loop = new EventLoop();
+    onTestFinished(() => loop.close());
+    const connections: Connection[] = [];
+    const listener = new Listener(
+      loop,
+      (connection) => {
+        if (connections.push(connection) > FLOODS) loop.stop();
+        return undefined;
+      },
+      (what) => expect.unreachable(what),
+    );
+    listener.start(listening.number);
+    loop.run();
+    listener.stop();
+    onTestFinished(() => {
+      for (const connection of connections) connection.close();
+    });
+    const last = connections.pop();
+    if (last === undefined) throw new Error("nobody has connected");
+    return { strangers: connections, last };
+  }
+
+  /** Has a stranger come and go. @returns how often until it was closed without a look */
+  function flood(stranger: Connection): number {
+    for (let count = 0; count < 100_000; count++) {
+      const client = clients.tryAdd(stranger);
+      if (client === undefined) return count;
+      expect(client.isStranger).toBe(true);
+      clients.forget(client);
+    }
+    throw new Error("there is no flood");
+  }
+
+  it("strangers are", async () => {
+    const { strangers, last } = await connectionsOf(as({}));
+    for (const stranger of strangers) {
+      // On a busy machine 4,000 may take longer than the second for which they are counted.
+      expect(flood(stranger)).toBeGreaterThanOrEqual(4000);
+      expect(stranger.isOpen).toBe(false);
+      if (clients.tryAdd(last) === undefined) break;
+    }
+    expect(last.isOpen).toBe(false);
+  });
+
+  it("roots of other user namespaces are, who are looked at before", async () => {
+    const root = [...as({}), "unshare", "--user", "--map-root-user"];
+    const { strangers, last } = await connectionsOf(root);
+    expect(clients.tryAdd(last)).toMatchObject({ isStranger: false });
+    for (const stranger of strangers) {
+      flood(stranger);
+      if (clients.tryAdd(last) === undefined) break;
+    }
+    expect(last.isOpen).toBe(false);
+  });
+
+  it.each([
+    ["holders of CAP_SYS_ADMIN", as({ capabilities: ["sys_admin"] }), "unproven"],
+    ["root", "root" as const, "allowed"],
+  ])("%s are not", async (_, before, state) => {
+    const { strangers, last } = await connectionsOf(before);
+    for (const stranger of strangers.slice(0, 3)) {
+      flood(stranger);
+      expect(clients.tryAdd(last)).toMatchObject({ isStranger: false, state });
+    }
+  });
+});
