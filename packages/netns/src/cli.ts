@@ -75,7 +75,6 @@ function makeProgram(): Command {
     .description(description)
     .helpCommand(false)
     .enablePositionalOptions()
-    .showHelpAfterError("Try --help.")
     .addHelpText("after", files);
 
   withUpOptions(program.command("up"))

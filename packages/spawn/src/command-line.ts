@@ -173,13 +173,6 @@ export async function runCommandLine(): Promise<void> {
       "after",
       "\nSignals: SIGHUP reads the configuration again; SIGTERM, SIGINT and SIGQUIT end the daemon.",
     );
-  // A word that is no command is told of by us, with the command that was probably meant.
-  program.allowExcessArguments().action(() => {
-    const [word] = program.args;
-    if (word === undefined) return daemon(program.opts<GlobalOptions>());
-    const names = program.commands.map((command) => command.name());
-    throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
-  });
   let path: string | undefined;
   const ask: Ask = async (request) => {
     // Read once, also for a command that asks again and again.
@@ -208,5 +201,16 @@ export async function runCommandLine(): Promise<void> {
     .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
     .option("--recorded <file>", "for what the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
+  // A word that is no command is told of by us, with the command that was probably meant. Commands
+  // that are declared later would take surplus words, too.
+  program
+    .helpCommand(true)
+    .allowExcessArguments()
+    .action(() => {
+      const [word] = program.args;
+      if (word === undefined) return daemon(program.opts<GlobalOptions>());
+      const names = program.commands.map((command) => command.name());
+      throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
+    });
   await runCommand(program);
 }

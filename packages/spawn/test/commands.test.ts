@@ -140,11 +140,40 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     [["measure", "/nonexistent"], 66, "there is no cgroup /nonexistent below"],
     [["measure", "../.."], 66, "is not below"],
     [["lua", "x.lua"], 64, "give either --cgroup or --recorded"],
-    [["lua", "x.lua", "--recorded", "/nonexistent"], 65, "ENOENT"],
-    [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 65, "/nonexistent.lua"],
-  ])("%j ends with %d", (args, status, text) => {
+    [["lua", "x.lua", "--recorded", "/nonexistent"], 66, "cannot read /nonexistent: ENOENT"],
+    [["lua", "x.lua", "--recorded", "/etc"], 65, "cannot read /etc: it is not a regular file"],
+    [["lua", "x.lua", "--recorded", "/etc/passwd"], 65, "/etc/passwd: Unexpected token"],
+    [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 65, "cannot open /nonexistent.lua"],
+    [["lua", "/etc", "--cgroup", "a/job"], 65, "cannot open /etc: Is a directory"],
+    [["--listen", "/nonexistent/x", "--control", ""], 73, "cannot listen at /nonexistent/x: "],
+    [["check", "surplus"], 64, 'Try "cm4all-spawn check --help".'],
+  ])("%j ends with %d, and no stack", (args, status, text) => {
     const result = run(...args);
-    expect(result.status).toBe(status);
     expect(result.stderr).toContain(text);
+    expect(result.stderr).not.toContain("    at ");
+    expect(result.status).toBe(status);
+  });
+
+  it.each<[string, readonly string[], number, string]>([
+    [
+      "without CAP_SYS_ADMIN",
+      ["setpriv", "--bounding-set", "-sys_admin", "--"],
+      77,
+      "needs CAP_SYS_ADMIN: it creates namespaces",
+    ],
+    [
+      "without /proc",
+      ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh"],
+      71,
+      "cannot read /proc/self/status: is /proc mounted? (ENOENT)",
+    ],
+  ])("the daemon says in a line that it cannot run %s", (_, words, status, text) => {
+    const [file = "", ...args] = [...words, process.execPath, BUNDLE, "--no-reaper"];
+    const socket = `@commands-test-${process.pid}`;
+    const result = spawnSync(file, [...args, "--listen", socket, "--control", ""], {
+      encoding: "utf8",
+    });
+    expect(result.stderr).toBe(`cm4all-spawn: ${text}\n`);
+    expect(result.status).toBe(status);
   });
 });

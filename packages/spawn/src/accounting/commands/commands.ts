@@ -9,6 +9,7 @@ import {
   tryParseRecord,
 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT } from "@cm4all/command";
+import { fileFailure } from "@cm4all/command/files";
 import { readRegularFile } from "@cm4all/command/regular-file";
 import {
   type ByteString,
@@ -118,19 +119,25 @@ function realpath(path: ByteString, missing?: string): string {
 /** As the journal's, of the longest record. */
 const MAX_RECORD_FILE = 16 * 1024 * 1024;
 
+function readRecordFile(file: string): string {
+  try {
+    return readRegularFile(file, MAX_RECORD_FILE).toString();
+  } catch (error) {
+    throw fileFailure(`cannot read ${file}`, error);
+  }
+}
+
 /**
  * Reads what `measureCgroup` gave, possibly on another host or changed by a person. A
  * snapshot alone, which earlier versions gave, is a record without attributes.
  */
 export function readRecorded(file: string): CgroupRecord {
-  let json: string;
+  const json = readRecordFile(file);
   let value: unknown;
   try {
-    json = readRegularFile(file, MAX_RECORD_FILE).toString();
     value = JSON.parse(json);
   } catch (error) {
-    const reason = errorText(error);
-    throw new CommandFailure(`${file}: ${reason}`, EX_DATAERR);
+    throw new CommandFailure(`${file}: ${errorText(error)}`, EX_DATAERR, { cause: error });
   }
   if (isSnapshot(value)) return { snapshot: value, xattrs: [] };
   const record = tryParseRecord(json);
