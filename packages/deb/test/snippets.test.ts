@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { readCommands } from "../completion.mjs";
@@ -147,7 +147,41 @@ describe.each(TEXTS)("%s", (path) => {
   });
 });
 
+/** Pages of ours that a page has below SEE ALSO. */
+function sistersOf(path: string): string[] {
+  const [, seeAlso = ""] = read(path).split(".SH SEE ALSO\n");
+  return [...seeAlso.matchAll(/^\.BR (\S+) \((\d)\)/gm)]
+    .map(([, name = "", section]) => `${name.replaceAll("\\-", "-")}.${section}`)
+    .filter((file) => existsSync(join(root, "docs/man", file)));
+}
+
+it("slice.toml(5) has every directive that there is", () => {
+  const page = read("docs/man/slice.toml.5");
+  const { stdout } = spawnSync(
+    process.execPath,
+    [join(root, "packages/slice/dist/cm4all-slice.js"), "directives"],
+    { encoding: "utf8" },
+  );
+  const directives = [...stdout.matchAll(/^(\w+)=/gm)].map(([, name = ""]) => name);
+  expect(directives.length).toBeGreaterThan(30);
+  const [, listed = ""] = page.split(".SH DIRECTIVES\n");
+  expect(directives.filter((name) => !new RegExp(`\\b${name}\\b`).test(listed))).toEqual([]);
+});
+
 describe.each(MANUALS)("%s", (path) => {
+  it("leads on to its sisters, and they lead to it", () => {
+    const [, name = ""] = /([^/]*)\.\d$/.exec(path) ?? [];
+    const sisters = sistersOf(path);
+    expect(sisters, `${path} names the daemon's page`).toContain(
+      name === "cm4all-spawn" ? "cm4all-spawn-troubleshooting.7" : "cm4all-spawn.8",
+    );
+    const leading = MANUALS.filter((other) => sistersOf(other).includes(basename(path)));
+    expect(leading.length, `pages that lead to ${path}`).toBeGreaterThan(1);
+    expect(sistersOf("docs/man/cm4all-spawn.8"), "the daemon's page has all").toEqual(
+      expect.arrayContaining(name === "cm4all-spawn" ? [] : [basename(path)]),
+    );
+  });
+
   it("names pages of ours that there are, and is a page without faults", () => {
     const named = [...read(path).matchAll(/^\.BR ((?:cm4all|libnss_cm4all|spawn)\S*) \((\d)\)/gm)];
     const missing = named
