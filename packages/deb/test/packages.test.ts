@@ -160,8 +160,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(texts).toEqual(
       expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
     );
-    // Manual pages are read with man(1), and packages of the repository are not there.
-    const elsewhere = /^[a-z]+:|(?:^|\/)docs\/man\/|(?:^|\/)packages\//;
+    // Manual pages are read with man(1); the changes, which debhelper would make the package's
+    // changelog, are in the HTML, and packages of the repository are nowhere.
+    const elsewhere = /^[a-z]+:|^(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
       for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))
         if (!elsewhere.test(target))

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
 import { describe, expect, it } from "vitest";
 import { readCommands } from "../completion.mjs";
 
@@ -124,6 +125,44 @@ describe.each([
     );
     expect(named.filter((name) => !Object.hasOwn(scripts, name))).toEqual([]);
   });
+});
+
+/** By language, where its snippets are run. */
+const RUN_BY: { readonly [language: string]: string } = {
+  sh: "packages/e2e/guest/cases/pages.ts",
+  lua: "packages/lua/test/docs.test.ts",
+  toml: "packages/slice/test/bundle.test.ts",
+  js: "packages/client/test/library.test.ts",
+};
+
+describe.each([
+  ...TEXTS.map((path) => [path, snippetsOfText] as const),
+  ...MANUALS.map((path) => [path, snippetsOfManual] as const),
+])("%s", (path, snippetsOf) => {
+  it("has snippets that a test runs, or says why none does", () => {
+    for (const { line, language, text, notRun } of snippetsOf(read(path))) {
+      expect(Object.keys(RUN_BY), `${path}:${line}`).toContain(language);
+      expect(text, `${path}:${line}`).not.toBe("");
+      expect(notRun ?? "it is run", `${path}:${line}: a reason`).toMatch(/\w{5}|\w+ \w+/);
+    }
+  });
+});
+
+it("snippets are found as they stand, with what stands beside them", () => {
+  const text =
+    "Text\n\n    one\n      two\n\n    three\n\n<!-- not run: why not -->\n\n    $ x\n- a\n    b\n```lua\n    y\n```\n";
+  const plain = { notRun: undefined, runBy: undefined };
+  expect(snippetsOfText(text)).toEqual([
+    { line: 3, language: "sh", text: "one\n  two\n\nthree", ...plain },
+    { line: 10, language: "sh", text: "$ x", notRun: "why not", runBy: undefined },
+    { line: 14, language: "lua", text: "    y", ...plain },
+  ]);
+  const manual =
+    '.\\" run by: env A=1\n.PP\n.EX\nx \\-\\-y \\e\n.EE\n.\\" language: toml\nText\n.EX\nz\n.EE\n';
+  expect(snippetsOfManual(manual)).toEqual([
+    { line: 4, language: "sh", text: "x --y \\", notRun: undefined, runBy: "env A=1" },
+    { line: 9, language: "sh", text: "z", ...plain },
+  ]);
 });
 
 it("the commands of the pages are found at all", () => {

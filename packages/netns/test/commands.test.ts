@@ -1,6 +1,7 @@
 /** What the program does when all goes well. */
 import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
+import { snippetsOfText } from "@cm4all/testing/snippets";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
@@ -199,6 +200,25 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
       succeed("down", "web");
     }
+  });
+
+  it("works with what README shows", () => {
+    const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+    const shown = snippetsOfText(readme).filter(
+      ({ language, text }) => language === "toml" && text.includes("[inside]"),
+    );
+    expect(shown.length).toBe(1);
+    sandbox.writeDescription("web", `${shown[0]?.text}\n`);
+    for (const line of [
+      "link add uplink up type dummy",
+      "address add 192.0.2.1/24 dev uplink",
+      "route add default via 192.0.2.254",
+    ])
+      sandbox.output("ip", ...line.split(" "));
+    expect(succeed("check", "web")).not.toBe("");
+    succeed("up", "web");
+    expect(sandbox.output("ip", "-n", "web", "-4", "route")).toContain("default via 10.0.5.1");
+    succeed("down", "web");
   });
 
   it("makes the directory of names a shared mount point, once", () => {
