@@ -190,6 +190,10 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     succeed("up", "web");
     expect(sandbox.output("ip", "-n", "web", "-6", "route")).toContain("default via fd00:5::1");
     succeed("down", "web");
+    // A reader may copy both.
+    sandbox.writeDescription("web", example("web.toml"));
+    succeed("up", "web");
+    succeed("down", "web");
     sandbox.output("rm", "/etc/cm4all/spawn/netns/setup.d/web");
     // Also with everything that is commented out.
     for (const text of [
