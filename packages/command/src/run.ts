@@ -18,6 +18,8 @@ export async function runCommand(
   argv: readonly string[] = commandLine(),
 ): Promise<void> {
   tellMistakes(program, [program.name()]);
+  // Also where the program alone does something, as the daemon does.
+  program.helpCommand(program.commands.length > 0);
   program.hook("preAction", (_, command) => requireText(command));
   try {
     await program.parseAsync(argv);

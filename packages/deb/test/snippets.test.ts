@@ -158,10 +158,10 @@ it("snippets are found as they stand, with what stands beside them", () => {
     { line: 14, language: "lua", text: "    y", ...plain },
   ]);
   const manual =
-    '.\\" run by: env A=1\n.PP\n.EX\nx \\-\\-y \\e\n.EE\n.\\" language: toml\nText\n.EX\nz\n.EE\n';
+    '.\\" run by: env A=1\n.PP\n.EX\n  x \\-\\-y \\e\n    z\n.EE\n.\\" language: toml\nText\n.EX\nz\n.EE\n';
   expect(snippetsOfManual(manual)).toEqual([
-    { line: 4, language: "sh", text: "x --y \\", notRun: undefined, runBy: "env A=1" },
-    { line: 9, language: "sh", text: "z", ...plain },
+    { line: 4, language: "sh", text: "x --y \\\n  z", notRun: undefined, runBy: "env A=1" },
+    { line: 10, language: "sh", text: "z", ...plain },
   ]);
 });
 

@@ -73,7 +73,6 @@ function makeProgram(): Command {
   const program = new Command("cm4all-spawn-netns")
     .version(__VERSION__)
     .description(description)
-    .helpCommand(false)
     .enablePositionalOptions()
     .addHelpText("after", files);
 

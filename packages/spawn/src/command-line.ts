@@ -203,14 +203,11 @@ export async function runCommandLine(): Promise<void> {
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   // A word that is no command is told of by us, with the command that was probably meant. Commands
   // that are declared later would take surplus words, too.
-  program
-    .helpCommand(true)
-    .allowExcessArguments()
-    .action(() => {
-      const [word] = program.args;
-      if (word === undefined) return daemon(program.opts<GlobalOptions>());
-      const names = program.commands.map((command) => command.name());
-      throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
-    });
+  program.allowExcessArguments().action(() => {
+    const [word] = program.args;
+    if (word === undefined) return daemon(program.opts<GlobalOptions>());
+    const names = program.commands.map((command) => command.name());
+    throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
+  });
   await runCommand(program);
 }

@@ -64,6 +64,12 @@ export function snippetsOfText(text: string): Snippet[] {
   return found;
 }
 
+/** Returns lines without the blanks that all of them begin with. */
+function withoutMargin(lines: readonly string[]): string[] {
+  const margins = lines.filter((line) => line !== "").map((line) => line.search(/\S|$/));
+  return lines.map((line) => line.slice(Math.min(...margins)));
+}
+
 /** Returns the examples of a manual page, as a reader sees them. */
 export function snippetsOfManual(text: string): Snippet[] {
   const found: Snippet[] = [];
@@ -78,7 +84,7 @@ export function snippetsOfManual(text: string): Snippet[] {
       const inside = lines
         .slice(at + 1, end)
         .map((each) => each.replaceAll("\\-", "-").replaceAll("\\e", "\\"));
-      found.push(snippet(at + 2, "sh", inside, remarks));
+      found.push(snippet(at + 2, "sh", withoutMargin(inside), remarks));
       remarks = NO_REMARKS;
       at = end;
     } else if (!/^\.(?:PP|in)\b/.test(line)) remarks = NO_REMARKS;

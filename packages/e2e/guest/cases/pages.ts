@@ -116,7 +116,7 @@ export const pages: Case = {
       },
       "cd /usr/share/doc/cm4all-spawn/examples/accounting": { before: forgetDatabase },
       "runuser -u postgres -- createdb accounting": { before: forgetDatabase },
-      "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes \\": {
+      "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes sh": {
         prints: /\btry: /,
       },
       "install -o cm4all-spawn-reaper -m 600": {

@@ -58,9 +58,9 @@ export function runSnippet(
   { text, runBy }: Snippet,
   values: Readonly<Record<string, string>>,
 ): { readonly problem: string | undefined; readonly printed: string } {
+  if (text.startsWith("$ ")) return runDialogue(text, runBy);
+  if (text.startsWith("accounting=> ")) return told(runStatements(text));
   const typed = text.replace(/\b[A-Z]+\b/g, (word) => values[word] ?? word);
-  if (typed.startsWith("$ ")) return runDialogue(typed, runBy);
-  if (typed.startsWith("accounting=> ")) return told(runStatements(typed));
   const patient = typed.replace(/^.* --watch\b/gm, (line) => `timeout 3 ${line}`);
   return told(
     attempt(`cd "$(cat ${PLACE})"
