@@ -114,8 +114,9 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
 /** Reads the configuration and loads the script as the daemon would. */
 async function check(options: GlobalOptions): Promise<void> {
   const config = override(readConfig(options.config), options);
-  const { checkAccounting } = await import("./accounting/commands/commands.ts");
+  const { checkAccounting, checkHost } = await import("./accounting/commands/commands.ts");
   console.log(`${options.config ?? DEFAULT_CONFIG_FILE}: no mistakes found`);
+  await checkHost(config);
   await checkAccounting(config);
 }
 
@@ -188,7 +189,10 @@ export async function runCommandLine(): Promise<void> {
   declareRecordCommands(program, () => openRecords(program.opts()));
   program
     .command("check")
-    .description("check the configuration, and load the script as the daemon would")
+    .description(
+      "check the configuration, load the script as the daemon would, and say what is there of " +
+        "scopes and addresses",
+    )
     .action(() => check(program.opts()));
   program
     .command("measure")

@@ -34,12 +34,24 @@ import {
   hostOptions,
   userWarning,
 } from "../script/script.ts";
+import { addressRemark, describeScopes } from "./check-host.ts";
 
 function cgroupRoot({ reaper }: Config): ByteString {
   const root = reaper.cgroupRoot ?? tryFindCgroup2();
   if (root === undefined)
     throw new CommandFailure("cgroup2 is not mounted; see reaper.cgroup_root", EX_CONFIG);
   return root;
+}
+
+/** Tells what the configuration finds on this host: scopes, and the metrics' address. */
+export async function checkHost(config: Config): Promise<void> {
+  const address = await addressRemark(config.metrics.listen);
+  if (address !== undefined) console.log(`metrics.listen: ${address}`);
+  console.log(
+    config.reaper.enabled
+      ? describeScopes(cgroupRoot(config), config.reaper.scopes)
+      : "the reaper is switched off: cgroups are left alone",
+  );
 }
 
 /** Loads the script that the daemon would, and tells what is wrong with it. */
