@@ -5,6 +5,19 @@
  * `run by: WORDS` and, in manual pages, `language: NAME`. Pure.
  */
 
+/** The tables that the scripts of docs/lua.md speak of. */
+export const LUA_TABLES = `
+  CREATE SCHEMA reaper;
+  CREATE TABLE reaper.usage (path text, cpu float8);
+  CREATE TABLE usage (
+    host text, id text, path text, cpu float8, memory int8, PRIMARY KEY (host, id)
+  );
+  CREATE TABLE prices (kind text, rate text, name text, price numeric);
+  INSERT INTO prices VALUES ('cpu', '5', 'cpu', 1.5);
+  CREATE TABLE log (path text);
+  CREATE TABLE totals (cpu float8);
+`;
+
 export interface Snippet {
   /** Its first line in the page, counted from 1. */
   readonly line: number;
