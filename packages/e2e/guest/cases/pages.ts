@@ -79,7 +79,7 @@ export const pages: Case = {
     const surroundings: Readonly<Record<string, Surroundings>> = {
       "apt-get install postgresql": { before: forgetDatabase },
       'runuser -u cm4all-spawn-reaper -- psql -d accounting -c "': {
-        prints: /customer-4711 *\| +0*\.0*[1-9]/,
+        prints: /customer-4711 *\| +\d*\.?\d*[1-9]/,
         isAwaited: true,
       },
       "cm4all-spawn status                  ": { before: holdName },
