@@ -336,6 +336,16 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       expect({ status, signal }).toMatchObject(expected);
     });
 
+    // exec becomes the command, so that a shell sees the command's own end.
+    it.each(["9", "34", "64"])("signal %s that ends the command ends it", (signal) => {
+      const script = '"$@"; echo $?';
+      const kill = ["bash", "-c", `kill -${signal} $$`];
+      const words = ["node", program.program, "exec", "web", "--", ...kill];
+      expect(sandbox.output("bash", "-c", script, "bash", ...words)).toBe(
+        `${128 + Number(signal)}\n`,
+      );
+    });
+
     it("passes on any bytes: environment, arguments, and the command's path", () => {
       const script = `
 file="/run/$(printf 'M\\374')"
