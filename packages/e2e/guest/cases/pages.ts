@@ -4,176 +4,71 @@
  * who has nothing but the packages and README gets to it.
  */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import type { Snippet } from "@cm4all/testing/snippets";
 import type { Case } from "../case.ts";
-import { type Page, readManuals, readTexts, runSnippet, standIn } from "../tools/pages.ts";
+import { readManuals, readTexts, runSnippet, standIn } from "../tools/pages.ts";
 import { startPostgres, stopPostgres } from "../tools/postgres.ts";
-import { listRecords } from "../tools/records.ts";
-import { Scope } from "../tools/scope.ts";
-import { attempt, sh, waitFor } from "../tools/shell.ts";
+import { attempt, waitFor } from "../tools/shell.ts";
+import {
+  forgetDatabase,
+  NAME,
+  SCRIPT,
+  type Surroundings,
+  surroundingsOf,
+} from "../tools/surroundings.ts";
 import { SERVICE } from "../tools/systemd.ts";
 
-const CONFIG = "/etc/cm4all/spawn";
-const SCRIPT = `${CONFIG}/accounting.lua`;
-const IMAGE = "/var/lib/machines/web";
-const NAME = "test";
+type Values = Readonly<Record<string, string>>;
 
-/** Fails after an effect, so that its records are parked. */
-const PARKING = `function cgroup_released(cgroup)
-  os.execute("true")
-  error("as it should")
-end
-`;
-
-/** What a snippet finds on its reader's system, and what it has to show there. */
-interface Surroundings {
-  readonly before?: () => unknown;
-  readonly after?: () => unknown;
-  readonly prints?: RegExp;
-  /** It tells of something that is under way, so it is run until it shows that. */
-  readonly isAwaited?: true;
-}
-
-/** Takes the database away, as of a reader who has just begun with the page. */
-function forgetDatabase(): void {
-  attempt("runuser -u postgres -- dropdb --if-exists --force accounting");
-  const roles = ["cm4all-spawn-reaper", "fleet-daily", "fleet_host", "fleet_reader", "fleet_owner"];
-  for (const role of roles) attempt(`runuser -u postgres -- dropuser --if-exists ${role}`);
-}
-
-function holdName(): void {
-  sh(`cm4all-spawn-client run ${NAME} --ipc --pid -- sleep infinity >/dev/null 2>&1 </dev/null &`);
-}
-
-/** @returns the number of a record that waits for an administrator */
-async function parkRecord(slowness: number): Promise<string> {
-  writeFileSync(SCRIPT, PARKING);
-  sh(`systemctl restart ${SERVICE}`);
-  const scope = await Scope.start(slowness);
+/** @returns what is wrong; undefined if nothing is */
+async function tryIn(
+  { before, after, prints, isAwaited }: Surroundings,
+  snippet: Snippet,
+  values: Values,
+  slowness: number,
+): Promise<string | undefined> {
+  const run = () => {
+    const { problem, printed } = runSnippet(snippet, values);
+    if (problem !== undefined) return problem;
+    return prints?.test(printed) === false ? `it has not printed ${prints}` : undefined;
+  };
   try {
-    scope.run("parked", "true");
-    const parked = await waitFor("a record is parked", 30_000 * slowness, () =>
-      listRecords().find(({ state }) => state === "parked"),
-    );
-    return String(parked.number);
+    await before?.();
+    if (isAwaited !== true) return run();
+    await waitFor("what it shows", 30_000 * slowness, () => run() === undefined);
+    return undefined;
+  } catch (error) {
+    return String(error);
   } finally {
-    scope.stop();
+    after?.();
   }
-}
-
-/** The text of a snippet that people copy into a file. */
-function textOf(pages: readonly Page[], language: string, beginning: string): string {
-  const found = pages
-    .flatMap(({ snippets }) => snippets)
-    .find(({ text, ...each }) => each.language === language && text.startsWith(beginning));
-  assert.ok(found, `there is a ${language} that begins with ${beginning}`);
-  return `${found.text}\n`;
 }
 
 export const pages: Case = {
   title: "commands of README and manual pages work as they stand: from the packages to a bill",
   async run({ slowness, note }) {
     const texts = readTexts();
-    const manuals = readManuals();
     const values: Record<string, string> = { NAME };
-    const surroundings: Readonly<Record<string, Surroundings>> = {
-      "apt-get install postgresql": { before: forgetDatabase },
-      'runuser -u cm4all-spawn-reaper -- psql -d accounting -c "': {
-        prints: /customer-4711 *\| +\d*\.?\d*[1-9]/,
-        isAwaited: true,
-      },
-      "cm4all-spawn status                  ": { before: holdName },
-      "cm4all-spawn accounting list        ": {
-        before: async () => {
-          values["ID"] = await parkRecord(slowness);
-        },
-        prints: /dropped /,
-        after: () => sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`),
-      },
-      "cm4all-spawn-netns check web": {
-        before: () =>
-          writeFileSync(`${CONFIG}/netns/web.toml`, textOf(texts, "toml", "[inside]\naddresses")),
-        after: () => sh(`rm ${CONFIG}/netns/web.toml`),
-        prints: /1 received/,
-      },
-      "cm4all-slice install --dry-run": {
-        before: () => writeFileSync(`${CONFIG}/slice.toml`, textOf(texts, "toml", "MemoryHigh")),
-        after: () => sh(`rm ${CONFIG}/slice.toml; cm4all-slice remove`),
-      },
-      "cm4all-logname install     ": { after: () => sh("cm4all-logname install") },
-      "$ cm4all-logname install --root": {
-        before: () =>
-          sh(`mkdir -p ${IMAGE}/etc ${IMAGE}/usr/lib/x86_64-linux-gnu
-              cp /usr/lib/x86_64-linux-gnu/libc.so.6 ${IMAGE}/usr/lib/x86_64-linux-gnu
-              printf 'passwd: files\\ngroup: files\\n' >${IMAGE}/etc/nsswitch.conf`),
-        after: () => sh(`rm -r ${IMAGE}`),
-      },
-      "$ cm4all-logname install\n": {
-        before: () =>
-          sh(`cp /etc/nsswitch.conf /run/nsswitch.e2e
-              printf '\\n\\n\\n\\n\\n\\npasswd: sss [NOTFOUND=return]\\ngroup: files\\n' >/etc/nsswitch.conf`),
-        after: () => sh("cp /run/nsswitch.e2e /etc/nsswitch.conf"),
-      },
-      "cd /usr/share/doc/cm4all-spawn/examples/accounting": { before: forgetDatabase },
-      "runuser -u postgres -- createdb accounting": { before: forgetDatabase },
-      "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes sh": {
-        prints: /\btry: /,
-      },
-      "install -o cm4all-spawn-reaper -m 600": {
-        before: () => {
-          standIn("/run");
-          sh("touch /run/pgpass");
-        },
-        after: () => sh(`rm /run/pgpass ${CONFIG}/pgpass`),
-      },
-      "cm4all-slice install batch": {
-        before: () => sh("mkdir -p /srv/image"),
-        after: () => sh("rm -r /srv/image"),
-      },
-      "cm4all-slice install --no-config": {
-        before: () => {
-          standIn("/run/e2e-build");
-          sh("mkdir -p /run/e2e-build/debian/cm4all-slice");
-        },
-        after: () => sh("rm -r /run/e2e-build"),
-      },
-    };
-    const unused = new Set(Object.keys(surroundings));
+    const surroundings = Object.entries(surroundingsOf(texts, values, slowness));
+    const used = new Set<string>();
     const problems: string[] = [];
     let count = 0;
     let notRun = 0;
     await startPostgres(slowness);
     try {
-      for (const { name, snippets } of [...texts, ...manuals]) {
+      for (const { name, snippets } of [...texts, ...readManuals()]) {
         standIn("/root");
-        for (const snippet of snippets) {
-          if (snippet.language !== "sh") continue;
+        for (const snippet of snippets.filter(({ language }) => language === "sh")) {
           if (snippet.notRun !== undefined) {
             notRun++;
             continue;
           }
-          const [key, { before, after, prints, isAwaited } = {}] =
-            Object.entries(surroundings).find(([first]) => snippet.text.startsWith(first)) ?? [];
-          if (key !== undefined) unused.delete(key);
+          const [key = "", around = {}] =
+            surroundings.find(([first]) => snippet.text.startsWith(first)) ?? [];
+          used.add(key);
           count++;
-          try {
-            await before?.();
-            const run = () => {
-              const { problem, printed } = runSnippet(snippet, values);
-              if (problem !== undefined) return problem;
-              return prints?.test(printed) === false ? `it has not printed ${prints}` : undefined;
-            };
-            const problem =
-              isAwaited === true
-                ? await waitFor(`${name}:${snippet.line}`, 30_000 * slowness, () =>
-                    run() === undefined ? "well" : false,
-                  ).then(() => undefined)
-                : run();
-            if (problem !== undefined) problems.push(`${name}:${snippet.line}: ${problem}`);
-            after?.();
-          } catch (error) {
-            problems.push(`${name}:${snippet.line}: ${String(error)}`);
-          }
+          const problem = await tryIn(around, snippet, values, slowness);
+          if (problem !== undefined) problems.push(`${name}:${snippet.line}: ${problem}`);
         }
       }
     } finally {
@@ -182,7 +77,8 @@ export const pages: Case = {
       stopPostgres();
     }
     assert.deepEqual(problems, []);
-    assert.deepEqual([...unused], []);
+    const unused = surroundings.map(([first]) => first).filter((first) => !used.has(first));
+    assert.deepEqual(unused, []);
     note(`${count} snippets run, ${notRun} not, for the reasons beside them`);
     assert.ok(count > 20, `${count} snippets were found`);
   },
