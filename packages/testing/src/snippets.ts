@@ -1,7 +1,7 @@
 /**
  * The snippets of texts and manual pages, taken from them as they stand, for the tests that run
  * them. In a text these are fenced and indented blocks, in a manual page what is between .EX and
- * .EE. A comment before a snippet (`<!-- ... -->`, `.\" ...`) can say more: `not run: REASON`,
+ * .EE, or .nf and .fi. A comment before a snippet (`<!-- ... -->`, `.\" ...`) can say more: `not run: REASON`,
  * `run by: WORDS` and, in manual pages, `language: NAME`. Pure.
  */
 
@@ -92,15 +92,15 @@ export function snippetsOfManual(text: string): Snippet[] {
     const line = lines[at] ?? "";
     const remark = remarkOf(line);
     if (remark !== undefined) remarks = new Map([...remarks, remark]);
-    else if (line === ".EX") {
-      const end = lines.indexOf(".EE", at);
+    else if (line === ".EX" || line === ".nf") {
+      const end = lines.indexOf(line === ".EX" ? ".EE" : ".fi", at);
       const inside = lines
         .slice(at + 1, end)
         .map((each) => each.replaceAll("\\-", "-").replaceAll("\\e", "\\"));
       found.push(snippet(at + 2, "sh", withoutMargin(inside), remarks));
       remarks = NO_REMARKS;
       at = end;
-    } else if (!/^\.(?:PP|in)\b/.test(line)) remarks = NO_REMARKS;
+    } else if (!/^\.(?:PP|RS|in)\b/.test(line)) remarks = NO_REMARKS;
   }
   return found;
 }

@@ -65,6 +65,7 @@ export function runSnippet(
   return told(
     attempt(`cd "$(cat ${PLACE})"
 set -E -o pipefail
+trap 'jobs -p | xargs -r kill' EXIT
 trap 'status=$?; case "$BASH_COMMAND:$status" in
   ${EXPECTED.map((each) => each.replace("cm4all-spawn status", '"cm4all-spawn status"')).join(" | ")}) ;;
   *) echo "$BASH_COMMAND: status $status" >&2; exit 1 ;;

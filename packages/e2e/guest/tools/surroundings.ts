@@ -56,6 +56,16 @@ async function parkRecord(slowness: number): Promise<string> {
   }
 }
 
+const DROP_ALL = `cm4all-spawn accounting list --json | grep -o '"number": *[0-9]*' | tr -dc '0-9\\n' |
+  xargs -r cm4all-spawn accounting drop`;
+
+/** An image of another system, with its own C library. */
+function makeImage(): void {
+  sh(`mkdir -p ${IMAGE}/etc ${IMAGE}/usr/lib/x86_64-linux-gnu
+      cp /usr/lib/x86_64-linux-gnu/libc.so.6 ${IMAGE}/usr/lib/x86_64-linux-gnu
+      printf 'passwd: files\\ngroup: files\\n' >${IMAGE}/etc/nsswitch.conf`);
+}
+
 /** The text of a snippet that people copy into a file. */
 function textOf(pages: readonly Page[], language: string, beginning: string): string {
   const found = pages
@@ -99,13 +109,7 @@ export function surroundingsOf(
       after: () => sh(`rm ${CONFIG}/slice.toml; cm4all-slice remove`),
     },
     "cm4all-logname install     ": { after: () => sh("cm4all-logname install") },
-    "$ cm4all-logname install --root": {
-      before: () =>
-        sh(`mkdir -p ${IMAGE}/etc ${IMAGE}/usr/lib/x86_64-linux-gnu
-            cp /usr/lib/x86_64-linux-gnu/libc.so.6 ${IMAGE}/usr/lib/x86_64-linux-gnu
-            printf 'passwd: files\\ngroup: files\\n' >${IMAGE}/etc/nsswitch.conf`),
-      after: () => sh(`rm -r ${IMAGE}`),
-    },
+    "$ cm4all-logname install --root": { before: makeImage, after: () => sh(`rm -r ${IMAGE}`) },
     "$ cm4all-logname install\n": {
       before: () =>
         sh(`cp /etc/nsswitch.conf /run/nsswitch.e2e
@@ -123,6 +127,19 @@ export function surroundingsOf(
         sh("touch /run/pgpass");
       },
       after: () => sh(`rm /run/pgpass ${CONFIG}/pgpass`),
+    },
+    "cm4all-logname install --root": { before: makeImage, after: () => sh(`rm -r ${IMAGE}`) },
+    "cm4all-spawn accounting retry --all": {
+      before: () => parkRecord(slowness),
+      after: () => sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}; ${DROP_ALL}`),
+    },
+    "cm4all-spawn-netns exec web": {
+      before: () => {
+        writeFileSync(`${CONFIG}/netns/web.toml`, textOf(texts, "toml", "[inside]\naddresses"));
+        sh("cm4all-spawn-netns up web");
+      },
+      after: () => sh(`cm4all-spawn-netns down web; rm ${CONFIG}/netns/web.toml`),
+      prints: /10\.0\.5\.2/,
     },
     "cm4all-slice install batch": {
       before: () => sh("mkdir -p /srv/image"),
