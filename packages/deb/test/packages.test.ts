@@ -162,7 +162,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     );
     // Manual pages are read with man(1); the changes, which debhelper would make the package's
     // changelog, are in the HTML, and packages of the repository are nowhere.
-    const elsewhere = /^[a-z]+:|^(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
+    const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
       for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))
         if (!elsewhere.test(target))
