@@ -74,7 +74,7 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
   );
   const purge = spawn(
     process.execPath,
-    [daemon.program, "--control", daemon.control, "purge-namespaces", "--idle"],
+    [daemon.program, "--control", daemon.control, "purge-namespaces", "--all", "--idle"],
     {
       stdio: "inherit",
     },

@@ -39,17 +39,17 @@ it("an argument that has to be text is refused if it is none, and taken for noth
 
 describe("a wrong command line ends with EX_USAGE and one line", () => {
   it.each([
-    [["request"], "error: missing required argument 'name'"],
+    [["request"], "cm4all-spawn-client: missing required argument 'name'"],
     [["request", "foo"], "ask for --ipc, --pid, --user or --lease"],
     [["request", "foo", "--uid-map", "0 0 1"], "--uid-map and --gid-map need --user"],
-    [["request", "foo", "--ipx"], "error: unknown option '--ipx'\n(Did you mean --ipc?)"],
+    [["request", "foo", "--ipx"], "unknown option '--ipx' (did you mean --ipc?)"],
     [["request", "a\tb", "--ipc"], "It holds a byte that is not allowed: 0x09."],
     [["request", "", "--ipc"], "It is empty."],
     [["request", "foo", "--ipc", "--timeout", "x"], "Expected a number of seconds above 0"],
     [["request", "foo", "--ipc", "--socket", ""], "a socket address has 1 to 107 bytes"],
-    [["run", "foo", "--ipc"], "error: missing required argument 'command'"],
+    [["run", "foo", "--ipc"], "cm4all-spawn-client: missing required argument 'command'"],
     [["run", "foo", "--", "true"], "ask for --ipc, --pid or --user"],
-    [["rum"], "error: unknown command 'rum'\n(Did you mean run?)"],
+    [["rum"], "unknown command 'rum' (did you mean run?)"],
   ])("%j", async (args, message) => {
     const { status, stdout, stderr } = await runClient(...args);
     expect([status, stdout]).toEqual([64, ""]);

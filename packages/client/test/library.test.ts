@@ -13,6 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { encodeResponse } from "@cm4all/spawn-protocol";
+import { missing } from "@cm4all/testing";
+import { snippetsOfText } from "@cm4all/testing/snippets";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { FakeDaemon } from "../src/fake-daemon.ts";
 import { packageDirectory, Running } from "./helpers.ts";
@@ -74,6 +76,28 @@ client.close();
     stdout: "number number undefined\n",
     stderr: "",
   });
+});
+
+/** In a network namespace of its own, so that the daemon can have its usual address there. */
+const WITH_DAEMON = `
+  node=$1 daemon=$2 script=$3
+  : >spawn.toml
+  "$node" "$daemon" --listen @cm4all-spawn --config spawn.toml --control "" --no-reaper 2>log &
+  for i in $(seq 600); do grep -q "listening on" log && break; sleep 0.1; done
+  "$node" "$script"
+  status=$?
+  kill $!
+  wait $!
+  exit $status`;
+
+it.skipIf(missing("root", "catatonit") !== undefined)("works as its README shows", () => {
+  const readme = readFileSync(join(packageDirectory, "README.md"), "utf8");
+  const shown = snippetsOfText(readme).filter(({ language }) => language === "js");
+  expect(shown.length).toBe(1);
+  writeFileSync(join(project, "readme.js"), shown[0]?.text ?? "");
+  const daemon = join(packageDirectory, "../spawn/dist/cm4all-spawn.js");
+  const args = ["-n", "sh", "-c", WITH_DAEMON, "sh", process.execPath, daemon, "readme.js"];
+  expect(run("unshare", args, project)).toMatch(/^\d+ \d+\n$/);
 });
 
 it("has types that a strict project can use", () => {

@@ -145,6 +145,9 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       ["exit 7", 7],
       ["kill -TERM $$", 143],
       ["kill -KILL $$", 137],
+      // Real-time signals, of which Node's own child_process makes the status 0.
+      ["kill -34 $$", 162],
+      ["kill -64 $$", 192],
     ])("%s ends it with %d", async (script, expected) => {
       for (const options of [["--ipc"], ["--pid"], ["--user"]]) {
         const { status } = await run("foo", ...options, "--", "sh", "-c", script);

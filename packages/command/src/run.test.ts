@@ -55,6 +55,18 @@ describe("runCommand", () => {
     },
   );
 
+  it.each([
+    [
+      ["--verson"],
+      "tool: unknown option '--verson' (did you mean --version?)\nTry \"tool --help\".\n",
+    ],
+    [["act", "-x"], "tool: unknown option '-x'\nTry \"tool act --help\".\n"],
+    [["akt"], "tool: unknown command 'akt' (did you mean act?)\nTry \"tool --help\".\n"],
+  ])("says who does not understand %j, and where help is", async (args, message) => {
+    expect(await run(nothing, ...args)).toBe(EX_USAGE);
+    expect(printed).toBe(message);
+  });
+
   it("prints an expected failure as one line", async () => {
     const fail = () => {
       throw new CommandFailure("the file is wrong", EX_CONFIG);

@@ -17,7 +17,9 @@ export async function runCommand(
   program: Command,
   argv: readonly string[] = commandLine(),
 ): Promise<void> {
-  overrideExit(program);
+  tellMistakes(program, [program.name()]);
+  // Also where the program alone does something, as the daemon does.
+  program.helpCommand(program.commands.length > 0);
   program.hook("preAction", (_, command) => requireText(command));
   try {
     await program.parseAsync(argv);
@@ -33,8 +35,23 @@ export async function runCommand(
   }
 }
 
-/** Subcommands that exist already do not inherit what their parent is told now. */
-function overrideExit(command: Command): void {
-  command.exitOverride();
-  for (const child of command.commands) overrideExit(child);
+/**
+ * Has a mistake end with an exception, and told as all else is: with the program's name.
+ * Subcommands that exist already do not inherit what their parent is told now.
+ * @param path the words that lead to `command`
+ */
+function tellMistakes(command: Command, path: readonly string[]): void {
+  const [program] = path;
+  command
+    .exitOverride()
+    .showHelpAfterError(`Try "${path.join(" ")} --help".`)
+    .configureOutput({
+      outputError: (text, write) => write(`${program}: ${plainMistake(text)}`),
+    });
+  for (const child of command.commands) tellMistakes(child, [...path, child.name()]);
+}
+
+/** A message of Commander, with the suggestion in its line. */
+function plainMistake(text: string): string {
+  return text.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\)$/m, " (did you mean $1)");
 }

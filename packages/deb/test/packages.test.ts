@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import { basename, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { elfMachine, wrongMachines } from "../elf.mjs";
@@ -150,6 +150,23 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       for (const [, target = ""] of text.matchAll(/href="([^":#]+)(?:#[^"]*)?"/g))
         expect(pages, page).toContain(target);
     }
+  });
+
+  test("bring the texts, whose links lead to files that are installed", () => {
+    const directory = join(built.tree, "usr/share/doc/cm4all-spawn");
+    const texts = readdirSync(directory, { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".md"))
+      .map((name) => join(directory, name));
+    expect(texts).toEqual(
+      expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
+    );
+    // Manual pages are read with man(1); the changes, which debhelper would make the package's
+    // changelog, are in the HTML, and packages of the repository are nowhere.
+    const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
+    for (const text of texts)
+      for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))
+        if (!elsewhere.test(target))
+          expect(existsSync(resolve(dirname(text), target)), `${text}: ${target}`).toBe(true);
   });
 
   test("have units that systemd takes, and aliases of the original's", () => {

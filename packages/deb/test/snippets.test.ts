@@ -4,8 +4,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
 import { describe, expect, it } from "vitest";
 import { readCommands } from "../completion.mjs";
 
@@ -126,6 +127,44 @@ describe.each([
   });
 });
 
+/** By language, where its snippets are run. */
+const RUN_BY: { readonly [language: string]: string } = {
+  sh: "packages/e2e/guest/cases/pages.ts",
+  lua: "packages/lua/test/docs.test.ts",
+  toml: "packages/slice/test/bundle.test.ts",
+  js: "packages/client/test/library.test.ts",
+};
+
+describe.each([
+  ...TEXTS.map((path) => [path, snippetsOfText] as const),
+  ...MANUALS.map((path) => [path, snippetsOfManual] as const),
+])("%s", (path, snippetsOf) => {
+  it("has snippets that a test runs, or says why none does", () => {
+    for (const { line, language, text, notRun } of snippetsOf(read(path))) {
+      expect(Object.keys(RUN_BY), `${path}:${line}`).toContain(language);
+      expect(text, `${path}:${line}`).not.toBe("");
+      expect(notRun ?? "it is run", `${path}:${line}: a reason`).toMatch(/\w{5}|\w+ \w+/);
+    }
+  });
+});
+
+it("snippets are found as they stand, with what stands beside them", () => {
+  const text =
+    "Text\n\n    one\n      two\n\n    three\n\n<!-- not run: why not -->\n\n    $ x\n- a\n    b\n```lua\n    y\n```\n";
+  const plain = { notRun: undefined, runBy: undefined };
+  expect(snippetsOfText(text)).toEqual([
+    { line: 3, language: "sh", text: "one\n  two\n\nthree", ...plain },
+    { line: 10, language: "sh", text: "$ x", notRun: "why not", runBy: undefined },
+    { line: 14, language: "lua", text: "    y", ...plain },
+  ]);
+  const manual =
+    '.\\" run by: env A=1\n.PP\n.EX\n  x \\-\\-y \\e\n    z\n.EE\n.\\" language: toml\nText\n.EX\nz\n.EE\n';
+  expect(snippetsOfManual(manual)).toEqual([
+    { line: 4, language: "sh", text: "x --y \\\n  z", notRun: undefined, runBy: "env A=1" },
+    { line: 10, language: "sh", text: "z", ...plain },
+  ]);
+});
+
 it("the commands of the pages are found at all", () => {
   const count = [...TEXTS]
     .flatMap((path) => commandsOfText(read(path)))
@@ -147,7 +186,41 @@ describe.each(TEXTS)("%s", (path) => {
   });
 });
 
+/** Pages of ours that a page has below SEE ALSO. */
+function sistersOf(path: string): string[] {
+  const [, seeAlso = ""] = read(path).split(".SH SEE ALSO\n");
+  return [...seeAlso.matchAll(/^\.BR (\S+) \((\d)\)/gm)]
+    .map(([, name = "", section]) => `${name.replaceAll("\\-", "-")}.${section}`)
+    .filter((file) => existsSync(join(root, "docs/man", file)));
+}
+
+it("slice.toml(5) has every directive that there is", () => {
+  const page = read("docs/man/slice.toml.5");
+  const { stdout } = spawnSync(
+    process.execPath,
+    [join(root, "packages/slice/dist/cm4all-slice.js"), "directives"],
+    { encoding: "utf8" },
+  );
+  const directives = [...stdout.matchAll(/^(\w+)=/gm)].map(([, name = ""]) => name);
+  expect(directives.length).toBeGreaterThan(30);
+  const [, listed = ""] = page.split(".SH DIRECTIVES\n");
+  expect(directives.filter((name) => !new RegExp(`\\b${name}\\b`).test(listed))).toEqual([]);
+});
+
 describe.each(MANUALS)("%s", (path) => {
+  it("leads on to its sisters, and they lead to it", () => {
+    const [, name = ""] = /([^/]*)\.\d$/.exec(path) ?? [];
+    const sisters = sistersOf(path);
+    expect(sisters, `${path} names the daemon's page`).toContain(
+      name === "cm4all-spawn" ? "cm4all-spawn-troubleshooting.7" : "cm4all-spawn.8",
+    );
+    const leading = MANUALS.filter((other) => sistersOf(other).includes(basename(path)));
+    expect(leading.length, `pages that lead to ${path}`).toBeGreaterThan(1);
+    expect(sistersOf("docs/man/cm4all-spawn.8"), "the daemon's page has all").toEqual(
+      expect.arrayContaining(name === "cm4all-spawn" ? [] : [basename(path)]),
+    );
+  });
+
   it("names pages of ours that there are, and is a page without faults", () => {
     const named = [...read(path).matchAll(/^\.BR ((?:cm4all|libnss_cm4all|spawn)\S*) \((\d)\)/gm)];
     const missing = named

@@ -2,22 +2,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing, Postgres } from "@cm4all/testing";
+import { LUA_TABLES } from "@cm4all/testing/snippets";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
 import { printedBy, TestScript } from "./script.ts";
 
 const text = readFileSync(join(import.meta.dirname, "../../../docs/lua.md"), "utf8");
 const examples = [...text.matchAll(/^```lua\n([\s\S]*?)^```$/gm)].map((match) => match[1] ?? "");
-
-const schema = `
-  create schema reaper;
-  create table reaper.usage(path text, cpu float8);
-  create table usage(host text, id text, path text, cpu float8, memory int8, primary key (host, id));
-  create table prices(kind text, rate text, name text, price numeric);
-  insert into prices values ('cpu', '5', 'cpu', 1.5);
-  create table log(path text);
-  create table totals(cpu float8);
-`;
 
 describe.skipIf(missing("postgres") !== undefined)("docs/lua.md", () => {
   let server: Postgres;
@@ -26,7 +17,7 @@ describe.skipIf(missing("postgres") !== undefined)("docs/lua.md", () => {
     await printedBy(
       `local db = pg:new('${server.conninfo}')
        assert(db:execute('create database accounting'))
-       for _, name in ipairs{'', ' dbname=accounting'} do assert(pg:new('${server.conninfo}' .. name):execute([[${schema}]])) end`,
+       for _, name in ipairs{'', ' dbname=accounting'} do assert(pg:new('${server.conninfo}' .. name):execute([[${LUA_TABLES}]])) end`,
       { open: openLibraries },
     );
     process.env["PGHOST"] = server.directory;

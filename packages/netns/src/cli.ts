@@ -73,9 +73,7 @@ function makeProgram(): Command {
   const program = new Command("cm4all-spawn-netns")
     .version(__VERSION__)
     .description(description)
-    .helpCommand(false)
     .enablePositionalOptions()
-    .showHelpAfterError("Try --help.")
     .addHelpText("after", files);
 
   withUpOptions(program.command("up"))

@@ -94,7 +94,8 @@ function failureOf(path: string, reason: ExitReason): CommandFailure | undefined
       ? undefined
       : new CommandFailure(`${path} exited with status ${reason.status}`, EXIT_SCRIPT);
   const name = Object.entries(os.signals).find(([, number]) => number === reason.signal)?.[0];
-  return new CommandFailure(`${path} was killed by ${name ?? reason.signal}`, EXIT_SCRIPT);
+  const signal = name ?? `signal ${reason.signal}`;
+  return new CommandFailure(`${path} was killed by ${signal}`, EXIT_SCRIPT);
 }
 
 /** The group is gone when its last process is. */

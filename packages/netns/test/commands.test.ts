@@ -1,6 +1,7 @@
 /** What the program does when all goes well. */
 import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
+import { snippetsOfText } from "@cm4all/testing/snippets";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
@@ -189,6 +190,10 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     succeed("up", "web");
     expect(sandbox.output("ip", "-n", "web", "-6", "route")).toContain("default via fd00:5::1");
     succeed("down", "web");
+    // A reader may copy both.
+    sandbox.writeDescription("web", example("web.toml"));
+    succeed("up", "web");
+    succeed("down", "web");
     sandbox.output("rm", "/etc/cm4all/spawn/netns/setup.d/web");
     // Also with everything that is commented out.
     for (const text of [
@@ -199,6 +204,27 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
       succeed("down", "web");
     }
+  });
+
+  it("works with what README shows", () => {
+    const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+    const shown = snippetsOfText(readme).filter(
+      ({ language, text }) => language === "toml" && text.includes("[inside]"),
+    );
+    expect(shown.length).toBe(1);
+    sandbox.writeDescription("web", `${shown[0]?.text}\n`);
+    for (const line of [
+      "link add uplink up type veth peer name far",
+      "link set far up",
+      "address add 192.0.2.1/24 dev uplink",
+      "route add default via 192.0.2.254",
+    ])
+      sandbox.output("ip", ...line.split(" "));
+    expect(succeed("check", "web")).not.toBe("");
+    // It tells which settings of the host it has changed.
+    expect(run("up", "web").status).toBe(0);
+    expect(sandbox.output("ip", "-n", "web", "-4", "route")).toContain("default via 10.0.5.1");
+    expect(run("down", "web").status).toBe(0);
   });
 
   it("makes the directory of names a shared mount point, once", () => {
@@ -308,6 +334,16 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       const { status, signal } = run("exec", "web", "--", "sh", "-c", script);
       // nsenter(1) ends itself with the signal that ended its child.
       expect({ status, signal }).toMatchObject(expected);
+    });
+
+    // exec becomes the command, so that a shell sees the command's own end.
+    it.each(["9", "34", "64"])("signal %s that ends the command ends it", (signal) => {
+      const script = '"$@"; echo $?';
+      const kill = ["bash", "-c", `kill -${signal} $$`];
+      const words = ["node", program.program, "exec", "web", "--", ...kill];
+      expect(sandbox.output("bash", "-c", script, "bash", ...words)).toBe(
+        `${128 + Number(signal)}\n`,
+      );
     });
 
     it("passes on any bytes: environment, arguments, and the command's path", () => {

@@ -44,6 +44,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       ["exit 3", "exited with status 3"],
       ["ip address add 10.0.5.2/24 dev net0; exit 1", "exited with status 1"],
       ["kill -SEGV $$", "was killed by SIGSEGV"],
+      ["kill -34 $$", "was killed by signal 34"],
       ["sleep 1000 & exit 1", "exited with status 1"],
       ["setsid sleep 1000 & exit 1", "exited with status 1"],
       ["umount /sys; ip netns exec web sleep 1000 & sleep 0.1; exit 1", "exited with status 1"],

@@ -196,9 +196,9 @@ describe("findDirective", () => {
   });
 });
 
-describe("cm4all-slice(8)", () => {
+describe("slice.toml(5)", () => {
   it("says which directives an older systemd does not know", () => {
-    const page = readFileSync(new URL("../../../docs/man/cm4all-slice.8", import.meta.url), "utf8");
+    const page = readFileSync(new URL("../../../docs/man/slice.toml.5", import.meta.url), "utf8");
     const listed = [...page.matchAll(/^\.TP\nsystemd (\d+)\n((?:\.BR? \w+.*\n)+)/gm)].flatMap(
       ([, since, lines = ""]) =>
         [...lines.matchAll(/^\.BR? (\w+)/gm)].map(([, name]) => `${name} ${since}`),

@@ -41,8 +41,7 @@ function parseInterval(text: string): number {
 
 const program = new Command("cm4all-slice")
   .description("Generates, installs and shows the systemd slice of the process spawners")
-  .version(__VERSION__)
-  .helpCommand(false);
+  .version(__VERSION__);
 
 addSourceOptions(program.command("generate"))
   .description("print the unit")

@@ -28,6 +28,7 @@ import {
   EX_USAGE,
 } from "@cm4all/command";
 import { type BundleCopy, missing } from "@cm4all/testing";
+import { snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram, type Result, run } from "./program.ts";
 
@@ -114,6 +115,21 @@ describe("generate", () => {
     const { status, stderr } = slice("install", "--root", root, "--config", example);
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     expect(readdirSync(inRoot("etc/systemd/system")).length).toBeGreaterThan(1);
+  });
+
+  it.each([
+    ["README.md", snippetsOfText],
+    ["docs/man/slice.toml.5", snippetsOfManual],
+  ])("takes what %s shows", (path, snippetsOf) => {
+    const page = readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
+    const shown = snippetsOf(page).filter(
+      ({ language, text }) => language === "toml" && text.includes("[slice.batch]"),
+    );
+    expect(shown.length).toBe(1);
+    configure(`${shown[0]?.text}\n`);
+    const { status, stderr } = slice("install", "--root", root);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(readFileSync(unitPath("system-cm4all-batch.slice"), "utf8")).toContain("CPUWeight=idle");
   });
 });
 

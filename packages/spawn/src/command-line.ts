@@ -114,8 +114,9 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
 /** Reads the configuration and loads the script as the daemon would. */
 async function check(options: GlobalOptions): Promise<void> {
   const config = override(readConfig(options.config), options);
-  const { checkAccounting } = await import("./accounting/commands/commands.ts");
+  const { checkAccounting, checkHost } = await import("./accounting/commands/commands.ts");
   console.log(`${options.config ?? DEFAULT_CONFIG_FILE}: no mistakes found`);
+  await checkHost(config);
   await checkAccounting(config);
 }
 
@@ -173,13 +174,6 @@ export async function runCommandLine(): Promise<void> {
       "after",
       "\nSignals: SIGHUP reads the configuration again; SIGTERM, SIGINT and SIGQUIT end the daemon.",
     );
-  // A word that is no command is told of by us, with the command that was probably meant.
-  program.allowExcessArguments().action(() => {
-    const [word] = program.args;
-    if (word === undefined) return daemon(program.opts<GlobalOptions>());
-    const names = program.commands.map((command) => command.name());
-    throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
-  });
   let path: string | undefined;
   const ask: Ask = async (request) => {
     // Read once, also for a command that asks again and again.
@@ -195,7 +189,10 @@ export async function runCommandLine(): Promise<void> {
   declareRecordCommands(program, () => openRecords(program.opts()));
   program
     .command("check")
-    .description("check the configuration, and load the script as the daemon would")
+    .description(
+      "check the configuration, load the script as the daemon would, and say what is there of " +
+        "scopes and addresses",
+    )
     .action(() => check(program.opts()));
   program
     .command("measure")
@@ -208,5 +205,13 @@ export async function runCommandLine(): Promise<void> {
     .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
     .option("--recorded <file>", "for what the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
+  // A word that is no command is told of by us, with the command that was probably meant. Commands
+  // that are declared later would take surplus words, too.
+  program.allowExcessArguments().action(() => {
+    const [word] = program.args;
+    if (word === undefined) return daemon(program.opts<GlobalOptions>());
+    const names = program.commands.map((command) => command.name());
+    throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
+  });
   await runCommand(program);
 }

@@ -1,6 +1,8 @@
 /** Commands for people who write scripts: check, measure, lua. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing, ScratchCgroup } from "@cm4all/testing";
@@ -26,6 +28,14 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     return { status, stdout, stderr };
   }
 
+  /** Writes a configuration with these lines in it, and returns its path. */
+  function configure(reaper: string, accounting = ""): string {
+    const file = join(directory, "other.toml");
+    const root = `cgroup_root = "${scratch.path}"`;
+    writeFileSync(file, `[accounting]\n${accounting}\n[reaper]\n${root}\n${reaper}\n`);
+    return file;
+  }
+
   beforeEach(async () => {
     scratch = new ScratchCgroup();
     await scratch.runToEnd("a/job", "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");
@@ -40,7 +50,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     writeFileSync(script(), "function cgroup_released(c) end");
     expect(run("check")).toEqual({
       status: 0,
-      stdout: `${join(directory, "spawn.toml")}: no mistakes found\n${script()}: no mistakes found\n`,
+      stdout: [
+        `${join(directory, "spawn.toml")}: no mistakes found`,
+        "none of the scopes is there now: no spawner runs, or reaper.extra_scopes lacks its scope",
+        `${script()}: no mistakes found\n`,
+      ].join("\n"),
       stderr: "",
     });
     writeFileSync(script(), "x = 1");
@@ -49,6 +63,50 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect(run("check")).toMatchObject({ status: 78, stderr: expect.stringContaining(":2: boom") });
     rmSync(script());
     expect(run("check")).toMatchObject({ status: 78, stderr: expect.stringContaining(script()) });
+  });
+
+  it("check says which scopes are there, and what an address of metrics is worth", async () => {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const address = taken.address();
+    const port = typeof address === "object" ? address?.port : undefined;
+    mkdirSync(join(scratch.path, "a/x.scope"));
+    const checked = (listen: string) =>
+      run(
+        "--config",
+        configure(`extra_scopes = ["*/x.scope", "b/*"]\n[metrics]\nlisten = "${listen}"`),
+        "check",
+      ).stdout;
+    try {
+      const text = checked(`127.0.0.1:${port}`);
+      expect(text).toContain("\nscopes that are there now: a/x.scope\n");
+      expect(text).toContain(`\nmetrics.listen: 127.0.0.1:${port} is in use, as it should be if`);
+    } finally {
+      taken.close();
+    }
+    expect(checked("192.0.2.77:10469")).toMatch(
+      /\nmetrics.listen: 192.0.2.77:10469 cannot be had now, .*EADDRNOTAVAIL/,
+    );
+    expect(checked("127.0.0.1:0")).not.toContain("metrics.listen");
+  });
+
+  it("check and lua say who has to be able to read the script; lua runs it as that user", () => {
+    chmodSync(directory, 0o755);
+    writeFileSync(script(), 'function cgroup_released(c) print(io.popen("id -un"):read()) end');
+    const asNobody = (...args: string[]) =>
+      run("--config", configure("", `script = "${script()}"\nuser = "nobody"`), ...args);
+    expect(asNobody("lua", script(), "--cgroup", "a/job")).toMatchObject({
+      status: 0,
+      stdout: "nobody\n",
+    });
+    chmodSync(script(), 0o600);
+    const problem =
+      "Permission denied (the script runs as the user nobody, who has to be able to read it)";
+    for (const [args, status] of [
+      [["check"], 78],
+      [["lua", script(), "--cgroup", "a/job"], 65],
+    ] as const)
+      expect(asNobody(...args)).toMatchObject({ status, stderr: expect.stringContaining(problem) });
   });
 
   it("measure shows figures and the log line of a cgroup, which lua takes again", () => {
@@ -140,11 +198,40 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     [["measure", "/nonexistent"], 66, "there is no cgroup /nonexistent below"],
     [["measure", "../.."], 66, "is not below"],
     [["lua", "x.lua"], 64, "give either --cgroup or --recorded"],
-    [["lua", "x.lua", "--recorded", "/nonexistent"], 65, "ENOENT"],
-    [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 65, "/nonexistent.lua"],
-  ])("%j ends with %d", (args, status, text) => {
+    [["lua", "x.lua", "--recorded", "/nonexistent"], 66, "cannot read /nonexistent: ENOENT"],
+    [["lua", "x.lua", "--recorded", "/etc"], 65, "cannot read /etc: it is not a regular file"],
+    [["lua", "x.lua", "--recorded", "/etc/passwd"], 65, "/etc/passwd: Unexpected token"],
+    [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 65, "cannot open /nonexistent.lua"],
+    [["lua", "/etc", "--cgroup", "a/job"], 65, "cannot open /etc: Is a directory"],
+    [["--listen", "/nonexistent/x", "--control", ""], 73, "cannot listen at /nonexistent/x: "],
+    [["check", "surplus"], 64, 'Try "cm4all-spawn check --help".'],
+  ])("%j ends with %d, and no stack", (args, status, text) => {
     const result = run(...args);
-    expect(result.status).toBe(status);
     expect(result.stderr).toContain(text);
+    expect(result.stderr).not.toContain("    at ");
+    expect(result.status).toBe(status);
+  });
+
+  it.each<[string, readonly string[], number, string]>([
+    [
+      "without CAP_SYS_ADMIN",
+      ["setpriv", "--bounding-set", "-sys_admin", "--"],
+      77,
+      "needs CAP_SYS_ADMIN: it creates namespaces",
+    ],
+    [
+      "without /proc",
+      ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh"],
+      71,
+      "cannot read /proc/self/status: is /proc mounted? (ENOENT)",
+    ],
+  ])("the daemon says in a line that it cannot run %s", (_, words, status, text) => {
+    const [file = "", ...args] = [...words, process.execPath, BUNDLE, "--no-reaper"];
+    const socket = `@commands-test-${process.pid}`;
+    const result = spawnSync(file, [...args, "--listen", socket, "--control", ""], {
+      encoding: "utf8",
+    });
+    expect(result.stderr).toBe(`cm4all-spawn: ${text}\n`);
+    expect(result.status).toBe(status);
   });
 });

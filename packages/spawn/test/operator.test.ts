@@ -164,13 +164,15 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     const one = await start();
     using client = one.connect();
     client.ask("a", { ipc: true })[Symbol.dispose]();
-    for (const args of [[], ["--json"], ["--all", "a"]]) {
+    for (const args of [[], ["--json"], ["--idle"], ["--all", "a"]]) {
       const refused = await ask(one, "purge-namespaces", ...args);
       expect(refused).toMatchObject({ status: 64, stdout: "" });
-      expect(refused.stderr).toMatch(/--all\n$/);
+      expect(refused.stderr).toMatch(
+        /names,? or (?:--all|--all --idle for all that are not in use)\n$/,
+      );
     }
     expect((await one.status()).names).toBe(1);
-    expect((await ask(one, "purge-namespaces", "--idle")).stdout).toBe(
+    expect((await ask(one, "purge-namespaces", "--all", "--idle")).stdout).toBe(
       "ended 1 names, 0 are left\n",
     );
   });
@@ -269,7 +271,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       stderr: warning,
     });
     expect(await askAtDefault(one, "list")).toMatchObject({ status: 0, stderr: warning });
-    expect(await askAtDefault(one, "purge-namespaces", "--idle")).toEqual({
+    expect(await askAtDefault(one, "purge-namespaces", "--all", "--idle")).toEqual({
       status: 0,
       stdout: "ended 1 names, 0 are left\n",
       stderr: warning,

@@ -30,7 +30,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     "status",
     "status --json",
     "purge-namespaces --all",
-    "purge-namespaces --idle",
+    "purge-namespaces --all --idle",
     "accounting list",
     "accounting retry --all",
   ])("is not waited for by %s", async (command) => {

@@ -14,6 +14,7 @@ import { netnsNat } from "./netns-nat.ts";
 import { netnsService } from "./netns-service.ts";
 import { nss } from "./nss.ts";
 import { oom } from "./oom.ts";
+import { pages } from "./pages.ts";
 import { purge } from "./purge.ts";
 import { reboot } from "./reboot.ts";
 import { reload } from "./reload.ts";
@@ -39,6 +40,7 @@ export const cases: Readonly<Record<string, Case>> = {
   "accounting-unit": accountingUnit,
   "accounting-postgres": accountingPostgres,
   "accounting-outage": accountingOutage,
+  pages,
   "slice-limits": sliceLimits,
   oom,
   netns,

@@ -18,7 +18,7 @@ export const stopStart: Case = {
     sh(`systemctl start ${SOCKET} ${SERVICE}`);
     assert.deepEqual(inodesOf("busy"), before);
     assert.ok(busy.isRunning());
-    sh("cm4all-spawn purge-namespaces --idle");
+    sh("cm4all-spawn purge-namespaces --all --idle");
     assert.ok(busy.isRunning());
     await endAllNames(slowness);
     await waitFor("what ran in it has ended", 10_000 * slowness, () => !busy.isRunning());

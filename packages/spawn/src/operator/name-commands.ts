@@ -34,7 +34,7 @@ export function declareNameCommands(program: Command, ask: Ask): void {
     .command("purge-namespaces [name...]")
     .description("end names of the running daemon with all processes in their PID namespaces")
     .option("--all", "all names, of whoever is using them")
-    .option("--idle", "only names that are not leased and in which no process runs")
+    .option("--idle", "of these only those that are not leased and in which no process runs")
     .option("--json", "say how many as JSON")
     .action(async (names: string[], options: PurgeOptions) => {
       const { idle = false, json } = options;
@@ -63,11 +63,10 @@ function requireExtent(
 ): void {
   if (names.length > 0 && all)
     throw new CommandFailure("purge-namespaces takes either names or --all", EX_USAGE);
-  if (names.length === 0 && !all && !idle)
-    throw new CommandFailure(
-      "purge-namespaces needs names, --idle for those that are not in use, or --all",
-      EX_USAGE,
-    );
+  if (names.length === 0 && !all) {
+    const wanted = idle ? "--all --idle for all that are not in use" : "--all";
+    throw new CommandFailure(`purge-namespaces needs names, or ${wanted}`, EX_USAGE);
+  }
 }
 
 /** Shows one name. @throws CommandFailure (rejects) if there is none */

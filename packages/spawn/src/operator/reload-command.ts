@@ -17,7 +17,7 @@ export function declareReloadCommand(
   program
     .command("reload")
     .description(
-      "have the running daemon read its configuration again and call the script's reload;\n" +
+      "have the running daemon read its configuration again and call the script's reload; " +
         "fails if one of them has a mistake, and says what only a restart applies",
     )
     .option("--signal <pid>", "send SIGHUP to this process if the daemon cannot be asked")

@@ -31,8 +31,9 @@ interface StatusOptions {
 export function declareStatusCommand(program: Command, ask: Ask): void {
   program
     .command("status [name]")
+    .summary("show whether the running daemon is well and what it has, or all of one name")
     .description(
-      "show whether the running daemon is well and what it has, or all of one name\n" +
+      "Shows whether the running daemon is well and what it has, or all of one name.\n\n" +
         "Exit status: 0 well, 1 degraded, 3 not running, 4 no answer.",
     )
     .option("--json", "as JSON")

@@ -9,6 +9,7 @@ import {
   tryParseRecord,
 } from "@cm4all/cgroup";
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT } from "@cm4all/command";
+import { fileFailure } from "@cm4all/command/files";
 import { readRegularFile } from "@cm4all/command/regular-file";
 import {
   type ByteString,
@@ -33,12 +34,24 @@ import {
   hostOptions,
   userWarning,
 } from "../script/script.ts";
+import { addressRemark, describeScopes } from "./check-host.ts";
 
 function cgroupRoot({ reaper }: Config): ByteString {
   const root = reaper.cgroupRoot ?? tryFindCgroup2();
   if (root === undefined)
     throw new CommandFailure("cgroup2 is not mounted; see reaper.cgroup_root", EX_CONFIG);
   return root;
+}
+
+/** Tells what the configuration finds on this host: scopes, and the metrics' address. */
+export async function checkHost(config: Config): Promise<void> {
+  const address = await addressRemark(config.metrics.listen);
+  if (address !== undefined) console.log(`metrics.listen: ${address}`);
+  console.log(
+    config.reaper.enabled
+      ? describeScopes(cgroupRoot(config), config.reaper.scopes)
+      : "the reaper is switched off: cgroups are left alone",
+  );
 }
 
 /** Loads the script that the daemon would, and tells what is wrong with it. */
@@ -118,19 +131,25 @@ function realpath(path: ByteString, missing?: string): string {
 /** As the journal's, of the longest record. */
 const MAX_RECORD_FILE = 16 * 1024 * 1024;
 
+function readRecordFile(file: string): string {
+  try {
+    return readRegularFile(file, MAX_RECORD_FILE).toString();
+  } catch (error) {
+    throw fileFailure(`cannot read ${file}`, error);
+  }
+}
+
 /**
  * Reads what `measureCgroup` gave, possibly on another host or changed by a person. A
  * snapshot alone, which earlier versions gave, is a record without attributes.
  */
 export function readRecorded(file: string): CgroupRecord {
-  let json: string;
+  const json = readRecordFile(file);
   let value: unknown;
   try {
-    json = readRegularFile(file, MAX_RECORD_FILE).toString();
     value = JSON.parse(json);
   } catch (error) {
-    const reason = errorText(error);
-    throw new CommandFailure(`${file}: ${reason}`, EX_DATAERR);
+    throw new CommandFailure(`${file}: ${errorText(error)}`, EX_DATAERR, { cause: error });
   }
   if (isSnapshot(value)) return { snapshot: value, xattrs: [] };
   const record = tryParseRecord(json);

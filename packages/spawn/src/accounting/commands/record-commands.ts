@@ -23,8 +23,9 @@ const PAGE = 200;
 export function declareRecordCommands(program: Command, open: () => Promise<OpenRecords>): void {
   const accounting = program
     .command("accounting")
+    .summary("show and decide what waits in the journal to be accounted")
     .description(
-      "show and decide what waits in the journal to be accounted: of the running daemon, or in\n" +
+      "Shows and decides what waits in the journal to be accounted: of the running daemon, or in " +
         "the journal's files while none runs. An ID is a record's number or a cgroup's id.",
     );
   accounting

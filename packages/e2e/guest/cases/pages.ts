@@ -1,0 +1,85 @@
+/**
+ * The commands of README, of the other texts and of the manual pages are taken from what the
+ * packages have installed, and run in their order. README's first bill is among them, so a reader
+ * who has nothing but the packages and README gets to it.
+ */
+import assert from "node:assert/strict";
+import type { Snippet } from "@cm4all/testing/snippets";
+import type { Case } from "../case.ts";
+import { readManuals, readTexts, runSnippet, standIn } from "../tools/pages.ts";
+import { startPostgres, stopPostgres } from "../tools/postgres.ts";
+import { attempt, waitFor } from "../tools/shell.ts";
+import {
+  forgetDatabase,
+  NAME,
+  SCRIPT,
+  type Surroundings,
+  surroundingsOf,
+} from "../tools/surroundings.ts";
+import { SERVICE } from "../tools/systemd.ts";
+
+type Values = Readonly<Record<string, string>>;
+
+/** @returns what is wrong; undefined if nothing is */
+async function tryIn(
+  { before, after, prints, isAwaited }: Surroundings,
+  snippet: Snippet,
+  values: Values,
+  slowness: number,
+): Promise<string | undefined> {
+  const run = () => {
+    const { problem, printed } = runSnippet(snippet, values);
+    if (problem !== undefined) return problem;
+    return prints?.test(printed) === false ? `it has not printed ${prints}` : undefined;
+  };
+  try {
+    await before?.();
+    if (isAwaited !== true) return run();
+    await waitFor("what it shows", 30_000 * slowness, () => run() === undefined);
+    return undefined;
+  } catch (error) {
+    return String(error);
+  } finally {
+    after?.();
+  }
+}
+
+export const pages: Case = {
+  title: "commands of README and manual pages work as they stand: from the packages to a bill",
+  async run({ slowness, note }) {
+    const texts = readTexts();
+    const values: Record<string, string> = { NAME };
+    const surroundings = Object.entries(surroundingsOf(texts, values, slowness));
+    const used = new Set<string>();
+    const problems: string[] = [];
+    let count = 0;
+    let notRun = 0;
+    await startPostgres(slowness);
+    try {
+      for (const { name, snippets } of [...texts, ...readManuals()]) {
+        standIn("/root");
+        for (const snippet of snippets.filter(({ language }) => language === "sh")) {
+          if (snippet.notRun !== undefined) {
+            notRun++;
+            continue;
+          }
+          const [key = "", around = {}] =
+            surroundings.find(([first]) => snippet.text.startsWith(first)) ?? [];
+          used.add(key);
+          count++;
+          const problem = await tryIn(around, snippet, values, slowness);
+          if (problem !== undefined) problems.push(`${name}:${snippet.line}: ${problem}`);
+        }
+      }
+    } finally {
+      attempt(`rm -f ${SCRIPT}; systemctl restart ${SERVICE}; userdel fleet-daily`);
+      forgetDatabase();
+      stopPostgres();
+    }
+    assert.deepEqual(problems, []);
+    const unused = surroundings.map(([first]) => first).filter((first) => !used.has(first));
+    assert.deepEqual(unused, []);
+    note(`${count} snippets run, ${notRun} not, for the reasons beside them`);
+    assert.ok(count > 20, `${count} snippets were found`);
+  },
+};

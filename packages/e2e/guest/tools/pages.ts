@@ -1,0 +1,105 @@
+/** The installed pages, and their snippets as a reader of a root's shell runs them. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { gunzipSync } from "node:zlib";
+import { type Snippet, snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
+import { attempt, log, type Result } from "./shell.ts";
+
+const TEXTS = "/usr/share/doc/cm4all-spawn";
+const MANUALS = "/usr/share/man";
+const OURS = /^(?:cm4all-(?:spawn|slice|logname)|libnss_cm4all|spawn\.toml|slice\.toml)/;
+
+/** Where the reader's shell stands. */
+const PLACE = "/run/e2e-place";
+
+export interface Page {
+  readonly name: string;
+  readonly snippets: readonly Snippet[];
+}
+
+/** Returns the texts that the packages have installed; README comes first. */
+export function readTexts(): Page[] {
+  return readdirSync(TEXTS, { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .sort()
+    .map((name) => ({
+      name,
+      snippets: snippetsOfText(readFileSync(`${TEXTS}/${name}`, "utf8")),
+    }));
+}
+
+export function readManuals(): Page[] {
+  return ["man1", "man5", "man7", "man8"]
+    .filter((section) => existsSync(`${MANUALS}/${section}`))
+    .flatMap((section) =>
+      readdirSync(`${MANUALS}/${section}`)
+        .filter((name) => OURS.test(name))
+        .map((name) => ({
+          name: name.replace(/\.gz$/, ""),
+          snippets: snippetsOfManual(
+            gunzipSync(readFileSync(`${MANUALS}/${section}/${name}`)).toString(),
+          ),
+        })),
+    );
+}
+
+export function standIn(directory: string): void {
+  writeFileSync(PLACE, directory);
+}
+
+/** Statuses that are as they should be: a check that says no, and what only its reader ends. */
+const EXPECTED = ["cm4all-spawn status*:1", '"timeout 3 "*:124'];
+
+/**
+ * Runs what a snippet says, where the one before it has left the shell.
+ * @param values of words that stand for what the reader has
+ * @returns what is wrong; undefined if nothing is, and what was printed
+ */
+export function runSnippet(
+  { text, runBy }: Snippet,
+  values: Readonly<Record<string, string>>,
+): { readonly problem: string | undefined; readonly printed: string } {
+  if (text.startsWith("$ ")) return runDialogue(text, runBy);
+  if (text.startsWith("accounting=> ")) return told(runStatements(text));
+  const typed = text.replace(/\b[A-Z]+\b/g, (word) => values[word] ?? word);
+  const patient = typed.replace(/^.* --watch\b/gm, (line) => `timeout 3 ${line}`);
+  return told(
+    attempt(`cd "$(cat ${PLACE})"
+set -E -o pipefail
+trap 'jobs -p | xargs -r kill' EXIT
+trap 'status=$?; case "$BASH_COMMAND:$status" in
+  ${EXPECTED.map((each) => each.replace("cm4all-spawn status", '"cm4all-spawn status"')).join(" | ")}) ;;
+  *) echo "$BASH_COMMAND: status $status" >&2; exit 1 ;;
+esac' ERR
+${patient}
+pwd >${PLACE}`),
+  );
+}
+
+function told({ status, stdout, stderr }: Result) {
+  const printed = stdout + stderr;
+  return { problem: status === 0 ? undefined : printed.slice(-500), printed };
+}
+
+function runStatements(typed: string): Result {
+  const sql = typed.replace(/^accounting=> /gm, "");
+  const psql = "runuser -u postgres -- psql -v ON_ERROR_STOP=1 -d accounting";
+  return attempt(`${psql} <<'END'\n${sql}\nEND`);
+}
+
+/** Commands behind a prompt, each with what it prints, however the page breaks its lines. */
+function runDialogue(typed: string, runBy = "") {
+  let problem: string | undefined;
+  for (const part of typed.split(/^\$ /m).slice(1)) {
+    const [command = "", ...expected] = part.split("\n");
+    const { stdout, stderr } = attempt(`${runBy} bash -c ${quote(command)}`);
+    const words = (text: string) => text.trim().split(/\s+/).join(" ");
+    if (words(stdout + stderr) !== words(expected.join("\n")))
+      problem ??= `${command} prints ${stdout}${stderr}`;
+  }
+  if (problem !== undefined) log(problem);
+  return { problem, printed: "" };
+}
+
+function quote(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}

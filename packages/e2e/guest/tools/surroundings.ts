@@ -1,0 +1,156 @@
+/** What the snippets of the pages find on their reader's system, and what they have to show there. */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { type Page, standIn } from "./pages.ts";
+import { listRecords } from "./records.ts";
+import { Scope } from "./scope.ts";
+import { attempt, sh, waitFor } from "./shell.ts";
+import { SERVICE } from "./systemd.ts";
+
+const CONFIG = "/etc/cm4all/spawn";
+export const SCRIPT = `${CONFIG}/accounting.lua`;
+const IMAGE = "/var/lib/machines/web";
+/** What the reader calls the processes of a customer. */
+export const NAME = "test";
+
+/** Fails after an effect, so that its records are parked. */
+const PARKING = `function cgroup_released(cgroup)
+  os.execute("true")
+  error("as it should")
+end
+`;
+
+/** What a snippet finds on its reader's system, and what it has to show there. */
+export interface Surroundings {
+  readonly before?: () => unknown;
+  readonly after?: () => unknown;
+  readonly prints?: RegExp;
+  /** It tells of something that is under way, so it is run until it shows that. */
+  readonly isAwaited?: true;
+}
+
+/** Takes the database away, as of a reader who has just begun with the page. */
+export function forgetDatabase(): void {
+  attempt("runuser -u postgres -- dropdb --if-exists --force accounting");
+  const roles = ["cm4all-spawn-reaper", "fleet-daily", "fleet_host", "fleet_reader", "fleet_owner"];
+  for (const role of roles) attempt(`runuser -u postgres -- dropuser --if-exists ${role}`);
+}
+
+function holdName(): void {
+  sh(`cm4all-spawn-client run ${NAME} --ipc --pid -- sleep infinity >/dev/null 2>&1 </dev/null &`);
+}
+
+/** @returns the number of a record that waits for an administrator */
+async function parkRecord(slowness: number): Promise<string> {
+  writeFileSync(SCRIPT, PARKING);
+  sh(`systemctl restart ${SERVICE}`);
+  const scope = await Scope.start(slowness);
+  try {
+    scope.run("parked", "true");
+    const parked = await waitFor("a record is parked", 30_000 * slowness, () =>
+      listRecords().find(({ state }) => state === "parked"),
+    );
+    return String(parked.number);
+  } finally {
+    scope.stop();
+  }
+}
+
+const DROP_ALL = `cm4all-spawn accounting list --json | grep -o '"number": *[0-9]*' | tr -dc '0-9\\n' |
+  xargs -r cm4all-spawn accounting drop`;
+
+/** An image of another system, with its own C library. */
+function makeImage(): void {
+  sh(`mkdir -p ${IMAGE}/etc ${IMAGE}/usr/lib/x86_64-linux-gnu
+      cp /usr/lib/x86_64-linux-gnu/libc.so.6 ${IMAGE}/usr/lib/x86_64-linux-gnu
+      printf 'passwd: files\\ngroup: files\\n' >${IMAGE}/etc/nsswitch.conf`);
+}
+
+/** The text of a snippet that people copy into a file. */
+function textOf(pages: readonly Page[], language: string, beginning: string): string {
+  const found = pages
+    .flatMap(({ snippets }) => snippets)
+    .find(({ text, ...each }) => each.language === language && text.startsWith(beginning));
+  assert.ok(found, `there is a ${language} that begins with ${beginning}`);
+  return `${found.text}\n`;
+}
+
+/**
+ * By the beginning of a snippet, what it takes.
+ * @param values of words in snippets that stand for what the reader has; some are found on the way
+ */
+export function surroundingsOf(
+  texts: readonly Page[],
+  values: Record<string, string>,
+  slowness: number,
+): Readonly<Record<string, Surroundings>> {
+  return {
+    "apt-get install postgresql": { before: forgetDatabase },
+    'runuser -u cm4all-spawn-reaper -- psql -d accounting -c "': {
+      prints: /customer-4711 *\| +\d*\.?\d*[1-9]/,
+      isAwaited: true,
+    },
+    "cm4all-spawn status                  ": { before: holdName },
+    "cm4all-spawn accounting list        ": {
+      before: async () => {
+        values["ID"] = await parkRecord(slowness);
+      },
+      prints: /dropped /,
+      after: () => sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`),
+    },
+    "cm4all-spawn-netns check web": {
+      before: () =>
+        writeFileSync(`${CONFIG}/netns/web.toml`, textOf(texts, "toml", "[inside]\naddresses")),
+      after: () => sh(`rm ${CONFIG}/netns/web.toml`),
+      prints: /1 received/,
+    },
+    "cm4all-slice install --dry-run": {
+      before: () => writeFileSync(`${CONFIG}/slice.toml`, textOf(texts, "toml", "MemoryHigh")),
+      after: () => sh(`rm ${CONFIG}/slice.toml; cm4all-slice remove`),
+    },
+    "cm4all-logname install     ": { after: () => sh("cm4all-logname install") },
+    "$ cm4all-logname install --root": { before: makeImage, after: () => sh(`rm -r ${IMAGE}`) },
+    "$ cm4all-logname install\n": {
+      before: () =>
+        sh(`cp /etc/nsswitch.conf /run/nsswitch.e2e
+            printf '\\n\\n\\n\\n\\n\\npasswd: sss [NOTFOUND=return]\\ngroup: files\\n' >/etc/nsswitch.conf`),
+      after: () => sh("cp /run/nsswitch.e2e /etc/nsswitch.conf"),
+    },
+    "cd /usr/share/doc/cm4all-spawn/examples/accounting": { before: forgetDatabase },
+    "runuser -u postgres -- createdb accounting": { before: forgetDatabase },
+    "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes sh": {
+      prints: /\btry: /,
+    },
+    "install -o cm4all-spawn-reaper -m 600": {
+      before: () => {
+        standIn("/run");
+        sh("touch /run/pgpass");
+      },
+      after: () => sh(`rm /run/pgpass ${CONFIG}/pgpass`),
+    },
+    "cm4all-logname install --root": { before: makeImage, after: () => sh(`rm -r ${IMAGE}`) },
+    "cm4all-spawn accounting retry --all": {
+      before: () => parkRecord(slowness),
+      after: () => sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}; ${DROP_ALL}`),
+    },
+    "cm4all-spawn-netns exec web": {
+      before: () => {
+        writeFileSync(`${CONFIG}/netns/web.toml`, textOf(texts, "toml", "[inside]\naddresses"));
+        sh("cm4all-spawn-netns up web");
+      },
+      after: () => sh(`cm4all-spawn-netns down web; rm ${CONFIG}/netns/web.toml`),
+      prints: /10\.0\.5\.2/,
+    },
+    "cm4all-slice install batch": {
+      before: () => sh("mkdir -p /srv/image"),
+      after: () => sh("rm -r /srv/image"),
+    },
+    "cm4all-slice install --no-config": {
+      before: () => {
+        standIn("/run/e2e-build");
+        sh("mkdir -p /run/e2e-build/debian/cm4all-slice");
+      },
+      after: () => sh("rm -r /run/e2e-build"),
+    },
+  };
+}

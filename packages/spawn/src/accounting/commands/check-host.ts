@@ -1,0 +1,69 @@
+/** What the configuration finds on this host as it is now, for the command `check`. */
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { createServer } from "node:net";
+import {
+  type ByteString,
+  bufferOf,
+  bytesOf,
+  errorText,
+  isErrno,
+  joinPath,
+  textOf,
+} from "@cm4all/linux";
+import { parseListenAddress } from "../../prometheus/address.ts";
+import { enterPlace, type Place, rootPlace } from "../../reaper/scopes.ts";
+
+/**
+ * Says which scopes are there.
+ * @param root where cgroup2 is mounted
+ */
+export function describeScopes(root: ByteString, scopes: readonly string[]): string {
+  const found = findScopes(root, rootPlace(scopes));
+  return found.length === 0
+    ? "none of the scopes is there now: no spawner runs, or reaper.extra_scopes lacks its scope"
+    : `scopes that are there now: ${found.map(textOf).join(" ")}`;
+}
+
+/** Returns the paths below `directory` of the scopes in it. */
+function findScopes(directory: ByteString, place: Place): ByteString[] {
+  return childrenOf(directory).flatMap((name): ByteString[] => {
+    const inner = enterPlace(place, name);
+    if (inner === undefined) return [];
+    if (inner.kind !== "way") return [name];
+    return findScopes(joinPath(directory, name), inner).map((path) => joinPath(name, path));
+  });
+}
+
+/** Cgroups come and go meanwhile. */
+function childrenOf(directory: ByteString): ByteString[] {
+  try {
+    return readdirSync(bufferOf(directory), { withFileTypes: true, encoding: "buffer" })
+      .filter((entry) => entry.isDirectory())
+      .map(({ name }) => bytesOf(name));
+  } catch (error) {
+    if (!isErrno(error, "ENOENT")) throw error;
+    return [];
+  }
+}
+
+/**
+ * Says what the daemon would meet at the metrics' address.
+ * @returns undefined if it could listen there, or if that is a path, which it makes room for
+ */
+export async function addressRemark(address: string): Promise<string | undefined> {
+  const where = parseListenAddress(address);
+  if (where === undefined || "path" in where) return undefined;
+  const server = createServer();
+  try {
+    server.listen(where);
+    await once(server, "listening");
+    return undefined;
+  } catch (error) {
+    return isErrno(error, "EADDRINUSE")
+      ? `${address} is in use, as it should be if the daemon runs, and by another program if not`
+      : `${address} cannot be had now, and is tried again: ${errorText(error)}`;
+  } finally {
+    server.close();
+  }
+}

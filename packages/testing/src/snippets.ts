@@ -1,0 +1,106 @@
+/**
+ * The snippets of texts and manual pages, taken from them as they stand, for the tests that run
+ * them. In a text these are fenced and indented blocks, in a manual page what is between .EX and
+ * .EE, or .nf and .fi. A comment before a snippet (`<!-- ... -->`, `.\" ...`) can say more: `not run: REASON`,
+ * `run by: WORDS` and, in manual pages, `language: NAME`. Pure.
+ */
+
+/** The tables that the scripts of docs/lua.md speak of. */
+export const LUA_TABLES = `
+  CREATE SCHEMA reaper;
+  CREATE TABLE reaper.usage (path text, cpu float8);
+  CREATE TABLE usage (
+    host text, id text, path text, cpu float8, memory int8, PRIMARY KEY (host, id)
+  );
+  CREATE TABLE prices (kind text, rate text, name text, price numeric);
+  INSERT INTO prices VALUES ('cpu', '5', 'cpu', 1.5);
+  CREATE TABLE log (path text);
+  CREATE TABLE totals (cpu float8);
+`;
+
+export interface Snippet {
+  /** Its first line in the page, counted from 1. */
+  readonly line: number;
+  /** That of a fence; `sh` for what is indented. */
+  readonly language: string;
+  readonly text: string;
+  /** Why no test runs it. */
+  readonly notRun: string | undefined;
+  /** Words before the shell that runs it, such as those that make it somebody else's. */
+  readonly runBy: string | undefined;
+}
+
+type Remarks = ReadonlyMap<string, string>;
+
+const NO_REMARKS: Remarks = new Map();
+
+/** Returns what a comment says about the snippet after it; nothing for any other line. */
+function remarkOf(line: string): readonly [string, string] | undefined {
+  const [, key, value] =
+    /^(?:<!--|\.\\")\s+(not run|run by|language): (.*?)(?:\s+-->)?$/.exec(line) ?? [];
+  return key === undefined || value === undefined ? undefined : [key, value];
+}
+
+function snippet(line: number, language: string, lines: readonly string[], remarks: Remarks) {
+  return {
+    line,
+    language: remarks.get("language") ?? language,
+    text: lines.join("\n"),
+    notRun: remarks.get("not run"),
+    runBy: remarks.get("run by"),
+  };
+}
+
+/** Returns the snippets of a text in Markdown. */
+export function snippetsOfText(text: string): Snippet[] {
+  const found: Snippet[] = [];
+  const lines = text.split("\n");
+  let remarks: Remarks = NO_REMARKS;
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at] ?? "";
+    const [, language] = /^```(\w*)$/.exec(line) ?? [];
+    const isIndented = language === undefined && line.startsWith("    ");
+    const remark = remarkOf(line);
+    if (remark !== undefined) remarks = new Map([...remarks, remark]);
+    else if (language !== undefined || (isIndented && (lines[at - 1] ?? "") === "")) {
+      const first = language === undefined ? at : at + 1;
+      let end = first;
+      if (language === undefined) while (/^ {4}|^$/.test(lines[end] ?? "end")) end++;
+      else while (end < lines.length && lines[end] !== "```") end++;
+      const inside = lines.slice(first, end).map((each) => (isIndented ? each.slice(4) : each));
+      while (inside.at(-1) === "") inside.pop();
+      found.push(snippet(first + 1, language ?? "sh", inside, remarks));
+      remarks = NO_REMARKS;
+      at = end - (language === undefined ? 1 : 0);
+    } else if (line !== "") remarks = NO_REMARKS;
+  }
+  return found;
+}
+
+/** Returns lines without the blanks that all of them begin with. */
+function withoutMargin(lines: readonly string[]): string[] {
+  const margins = lines.filter((line) => line !== "").map((line) => line.search(/\S|$/));
+  return lines.map((line) => line.slice(Math.min(...margins)));
+}
+
+/** Returns the examples of a manual page, as a reader sees them. */
+export function snippetsOfManual(text: string): Snippet[] {
+  const found: Snippet[] = [];
+  const lines = text.split("\n");
+  let remarks: Remarks = NO_REMARKS;
+  for (let at = 0; at < lines.length; at++) {
+    const line = lines[at] ?? "";
+    const remark = remarkOf(line);
+    if (remark !== undefined) remarks = new Map([...remarks, remark]);
+    else if (line === ".EX" || line === ".nf") {
+      const end = lines.indexOf(line === ".EX" ? ".EE" : ".fi", at);
+      const inside = lines
+        .slice(at + 1, end)
+        .map((each) => each.replaceAll("\\-", "-").replaceAll("\\e", "\\"));
+      found.push(snippet(at + 2, "sh", withoutMargin(inside), remarks));
+      remarks = NO_REMARKS;
+      at = end;
+    } else if (!/^\.(?:PP|RS|in)\b/.test(line)) remarks = NO_REMARKS;
+  }
+  return found;
+}
