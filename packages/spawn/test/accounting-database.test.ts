@@ -287,7 +287,11 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     });
     while (isWorking) {
       await host.start();
-      await sleep(300 + Math.random() * 700);
+      await until(
+        async () => !isWorking || (await host.accounting()).begunCgroups > 0,
+        "handlers run",
+      );
+      await sleep(Math.random() * 300);
       await host.crash();
     }
     await work;
