@@ -8,8 +8,8 @@ import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
 /**
- * Each level has a name of 255 control characters. Handed over in a list, their paths have far more
- * than 262,144 characters in JSON, at which the script host once ended.
+ * Each level has a name of 255 control characters. A list of them is longer than the messages of
+ * 262,144 characters at which the script host once ended; see also the test of the protocol.
  */
 const LEVELS = 180;
 
