@@ -189,6 +189,37 @@ describe("on a full disk", () => {
       expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
     });
 
+    it("so do segments whose records are forgotten in turns", async () => {
+      const older = await append(150);
+      const newer = await append(150);
+      const [last = 0] = await append(1);
+      fillDisk();
+      const inTurns = newer.flatMap((number, i) => [number, older[i] ?? number]);
+      expect(await forget(inTurns)).toBe(300);
+      await journal.close();
+      disk.powerFailure();
+      disk.reboot();
+      await open(WITHOUT);
+      expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
+    });
+
+    it("a later segment stays until what is to be forgotten before it is", async () => {
+      const older = await append(150);
+      const newer = await append(150);
+      await append(1);
+      fillDisk();
+      // One of the older ones is parked, so that its segment stays.
+      const [first = 0] = older;
+      void journal.mark(first, RecordState.PARKED).catch(() => undefined);
+      expect(await forget(newer.flatMap((number, i) => [older[i + 1] ?? [], number].flat()))).toBe(
+        0,
+      );
+      await journal.close();
+      await open(WITHOUT);
+      const states = new Set([...older, ...newer].map((number) => journal.state(number)));
+      expect(states).toEqual(new Set([RecordState.WAITING]));
+    });
+
     it("so do segments of which little is needed", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       fillDisk();

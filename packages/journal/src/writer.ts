@@ -100,17 +100,18 @@ export class Writer {
 
   /**
    * Returns the sequence numbers of segments that have to stay until marks are written. To drop a
-   * record that is gone is as good as its mark, which must not take effect before earlier ones:
-   * a record that was replaced would come back if the one in its place is forgotten first.
+   * record that is gone is as good as its mark, which must not take effect before an earlier one
+   * about an older record: a record that was replaced would come back if the one in its place,
+   * which came after it, is forgotten first. So the oldest segment may always go.
    */
   overtaking(): ReadonlySet<number> {
     const found = new Set<number>();
-    let first: number | undefined;
+    let oldest = Number.POSITIVE_INFINITY;
     for (const { about } of this.#queue) {
       const sequence = about === undefined ? undefined : sequenceOf(about);
       if (sequence === undefined || !this.#segments.has(sequence)) continue;
-      first ??= sequence;
-      if (sequence !== first || found.size > 0) found.add(sequence);
+      if (sequence > oldest) found.add(sequence);
+      oldest = Math.min(oldest, sequence);
     }
     return found;
   }

@@ -1,4 +1,7 @@
-/** The disk of the journal is full: handlers go on, directories wait, and the log says which disk. */
+/**
+ * The disk of the journal is full, or takes nothing at all: directories wait, and the log says which
+ * disk. Handlers go on while there is room for what they have done.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -15,7 +18,16 @@ beforeEach(() => {
 });
 afterEach(() => host.stop());
 
-it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
+/** Runs a command, whose `$0` is the journal, where the daemon sees it. */
+function onDisk(command: string): void {
+  execFileSync("nsenter", ["-m", "-t", `${host.daemon.pid}`, "sh", "-c", command, host.journal], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+}
+
+const cannotRun = missing("root", "catatonit", "cgroup2") !== undefined;
+
+it.skipIf(cannotRun)(
   "a full disk holds up no handler of a plain script, and loses nothing",
   async () => {
     const go = join(host.directory, "go");
@@ -29,14 +41,6 @@ it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     const mount = `mount -t tmpfs -o size=16m none ${host.journal} && exec "$@"`;
     await host.start("", { wrapper: ["unshare", "-m", "sh", "-c", mount, "sh"] });
     await host.untilReady();
-    const onDisk = (command: string) =>
-      execFileSync(
-        "nsenter",
-        ["-m", "-t", `${host.daemon.pid}`, "sh", "-c", command, host.journal],
-        {
-          stdio: ["ignore", "ignore", "pipe"],
-        },
-      );
     for (let i = 0; i < COUNT; i++) await host.scratch.runToEnd(`a.scope/job-${i}`);
     await until(async () => (await host.accounting()).waitingCgroups === COUNT, "all wait");
     await until(() => {
@@ -74,4 +78,30 @@ it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     expect(host.said.split("\n").sort()).toEqual(["", ...paths].sort());
   },
   180_000,
+);
+
+it.skipIf(cannotRun)(
+  "a read-only disk holds directories, and the namespaces are served",
+  async () => {
+    host.writeHandler('error("later")');
+    await host.start();
+    await host.scratch.runToEnd("a.scope/before");
+    await host.untilDeleted("a.scope/before");
+    await host.daemon.stop();
+    host.writeHandler("say(cgroup.path)");
+    const mount = `mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && exec "$@"`;
+    await host.start("", { wrapper: ["unshare", "-m", "sh", "-c", mount, host.journal] });
+    await host.scratch.runToEnd("a.scope/job");
+    await host.daemon.untilLogged("cannot write the journal, cgroups' directories stay: EROFS");
+    // Its handler would take effect, which cannot be written down.
+    await host.daemon.untilLogged("cannot be written: EROFS");
+    expect(await host.accounting()).toMatchObject({ journal: "failing", accountedCgroups: 0 });
+    expect([host.said, host.exists("a.scope/job")]).toEqual(["", true]);
+    using client = host.daemon.connect();
+    expect(client.inodes("foo", { ipc: true }).ipc).toBeGreaterThan(0);
+    onDisk('mount -o remount,bind,rw "$0"');
+    await host.untilDeleted("a.scope/job");
+    await until(async () => (await host.accounting()).accountedCgroups === 2, "both are accounted");
+    expect(host.said.split("\n").sort()).toEqual(["", "/a.scope/before", "/a.scope/job"]);
+  },
 );

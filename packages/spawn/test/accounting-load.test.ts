@@ -39,11 +39,16 @@ it.skipIf(!can)(
     loops = [1, 2].map(() => spawn("sh", ["-c", "while :; do :; done"], { stdio: "ignore" }));
     const base = `${host.scratch.path}/a.scope`;
     // These are used again and again, more often than the daemon can look at them.
+    const startedMs = performance.now();
     const runs = program.start({ mode: "churn", base, prefix: "busy", count: COUNT, rate: 3000 });
     await program.run({ mode: "leave", base, prefix: "once", count: COUNT });
     const accounted = () => host.said.split("\n").filter((path) => path.includes("/once-")).length;
     await until(() => accounted() === COUNT, "those that are not used again are accounted", 90_000);
     expect(runs.isRunning).toBe(true);
+    const seconds = (performance.now() - startedMs) / 1000;
+    console.log(
+      `${(runs.uses / seconds).toFixed(0)} a second ran empty for ${seconds.toFixed(0)} s`,
+    );
     await runs.kill();
     for (const loop of loops) loop.kill("SIGKILL");
     await until(

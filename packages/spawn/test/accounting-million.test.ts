@@ -39,6 +39,13 @@ async function fill(directory: string): Promise<void> {
   await journal.close();
 }
 
+/** Starts the daemon, and returns how long that takes. */
+async function startMs(): Promise<number> {
+  const startedMs = performance.now();
+  await host.start();
+  return performance.now() - startedMs;
+}
+
 /** Anonymous memory, which nobody else has. */
 function privateMiB(pid: number): number {
   const [, kib] = /^Private_Dirty:\s+(\d+) kB$/m.exec(
@@ -70,13 +77,12 @@ it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
   "is no burden",
   async () => {
     host.writeHandler('error("no database")');
-    await host.start();
+    const readyMsWithNone = await startMs();
     const withNone = await settledMiB();
     await host.crash();
     await fill(host.journal);
     const startedMs = performance.now();
-    await host.start();
-    const readyMs = performance.now() - startedMs;
+    const readyMs = await startMs();
     await until(
       async () => (await host.accounting()).waitingCgroups === COUNT,
       "the journal is open",
@@ -85,7 +91,7 @@ it.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     const openMs = performance.now() - startedMs;
     const withMany = await settledMiB();
     console.log(
-      `ready after ${readyMs.toFixed(0)} ms, journal open after ${openMs.toFixed(0)} ms, ${withNone.toFixed(1)} MiB with none, ${withMany.toFixed(1)} MiB with a million`,
+      `ready after ${readyMs.toFixed(0)} ms (${readyMsWithNone.toFixed(0)} with none), journal open after ${openMs.toFixed(0)} ms, ${withNone.toFixed(1)} MiB with none, ${withMany.toFixed(1)} MiB with a million`,
     );
     expect(withMany - withNone).toBeLessThan(60);
     expect(readyMs).toBeLessThan(5000);

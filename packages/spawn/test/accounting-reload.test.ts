@@ -1,5 +1,5 @@
 /** Reloads while cgroups wait: none is lost, and one script host is left. */
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing } from "@cm4all/testing";
@@ -108,6 +108,27 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       lostCgroups: 0,
       parkedCgroups: 0,
     });
+    await untilOneHost();
+  });
+
+  it("with another script that takes its time accounts what runs empty meanwhile", async () => {
+    await host.startWith(`script = "${script("old")}"\n`);
+    await host.untilReady();
+    const path = script("new");
+    const loading = join(host.directory, "loading");
+    const text = readFileSync(path, "latin1");
+    writeFileSync(
+      path,
+      `io.open("${loading}", "w"):close()
+       local t = os.clock() while os.clock() - t < 1 do end ${text}`,
+    );
+    host.reload(`script = "${path}"\n`);
+    await until(() => existsSync(loading), "the new one is loaded");
+    const names = Array.from({ length: 5 }, (_, i) => `a.scope/meanwhile-${i}`);
+    await Promise.all(names.map((name) => host.scratch.runToEnd(name)));
+    await untilAccounted(5);
+    expect(accounted().toSorted()).toEqual(names.map((name) => `/${name}`));
+    expect(await host.accounting()).toMatchObject({ unaccountedCgroups: 0, failedHandlers: 0 });
     await untilOneHost();
   });
 

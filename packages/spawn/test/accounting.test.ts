@@ -1,5 +1,5 @@
 /** Cgroups, the daemon and a script: handlers of all kinds. */
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -82,6 +82,36 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await host.scratch.runToEnd("a.scope/job");
     await until(() => host.said.startsWith("called\ncalled\n"), "it is called again");
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
+  });
+
+  it("shows that a handler runs, also one that bears repetition, and what follows a kill", async () => {
+    host.writeHandler("coroutine.yield()", BEARS_REPETITION);
+    await host.start();
+    await host.scratch.runToEnd("a.scope/job");
+    await untilCounted({ runningHandlers: 1 });
+    expect(await host.records()).toMatchObject([{ state: "began" }]);
+    await host.crash();
+    host.writeHandler('error("no luck")', BEARS_REPETITION);
+    await host.start();
+    await until(async () => (await host.accounting()).failedHandlers > 0, "it is called again");
+    expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
+  });
+
+  it("goes on with a journal that was moved while it was stopped", async () => {
+    host.writeHandler('error("no luck")');
+    await host.start();
+    await host.scratch.runToEnd("a.scope/job");
+    await host.untilDeleted("a.scope/job");
+    await untilCounted({ waitingCgroups: 1 });
+    await host.daemon.stop();
+    const journal = join(host.directory, "elsewhere");
+    mkdirSync(journal);
+    for (const name of readdirSync(host.journal))
+      renameSync(join(host.journal, name), join(journal, name));
+    host.writeHandler("say(cgroup.path)");
+    await host.start("", { journal });
+    await until(() => host.said === "/a.scope/job\n", "it is accounted");
+    expect(readdirSync(host.journal)).toEqual([]);
   });
 
   it("calls each handler once where retry = false", async () => {

@@ -1,7 +1,12 @@
-/** The service manager hears nothing more of a daemon of which one thread stands still. */
+/**
+ * The service manager hears nothing more of a daemon of which one thread stands still, but does of
+ * one that waits for a disk.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { missing, readProc, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TestDaemon } from "./support/daemon.ts";
@@ -26,13 +31,18 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || isOther
     let manager: FakeManager;
     let daemon: TestDaemon;
     let scratch: ScratchCgroup;
+    let directory: string;
     let tracer: ChildProcess | undefined;
     beforeEach(async () => {
       manager = new FakeManager();
       scratch = new ScratchCgroup();
       scratch.make("a.scope");
+      directory = mkdtempSync(join(tmpdir(), "watchdog-"));
+      const script = join(directory, "accounting.lua");
+      writeFileSync(script, "function cgroup_released() end");
       daemon = await manager.start({
-        config: `[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]\n`,
+        config: `[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]
+[accounting]\nscript = "${script}"\nuser = "root"\n`,
         env: { WATCHDOG_USEC: String(WATCHDOG_MS * 1000) },
       });
     });
@@ -44,6 +54,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || isOther
       await daemon.stop();
       await manager.close();
       await scratch.remove();
+      rmSync(directory, { recursive: true });
     });
 
     const count = () => manager.lines.filter((line) => line === "WATCHDOG=1").length;
@@ -75,6 +86,32 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || isOther
         await ended;
         tracer = undefined;
         await untilFed();
+      },
+    );
+
+    it.skipIf(missing("strace") !== undefined)(
+      "is fed while the journal's disk hangs",
+      async () => {
+        await daemon.untilLogged("accounting with");
+        const hang = ["pwrite64", "fdatasync"].flatMap((call) => [
+          "-e",
+          `inject=${call}:delay_enter=600s`,
+        ]);
+        tracer = spawn("strace", ["-f", "-o", "/dev/null", "-p", String(daemon.pid), ...hang], {
+          stdio: ["ignore", "ignore", "pipe"],
+        });
+        if (tracer.stderr === null) throw new Error("no output");
+        // It says that it has attached to the threads.
+        await once(tracer.stderr, "data");
+        await scratch.runToEnd("a.scope/job");
+        await daemon.untilLogged(" job: ");
+        for (let i = 0; i < 10; i++) await untilFed();
+        expect(existsSync(join(scratch.path, "a.scope/job"))).toBe(true);
+        const ended = once(tracer, "exit");
+        tracer.kill("SIGINT");
+        await ended;
+        tracer = undefined;
+        await until(() => !existsSync(join(scratch.path, "a.scope/job")), "it is deleted");
       },
     );
   },

@@ -1,7 +1,8 @@
 /* Makes cgroups in which a process comes and goes, for tests of many of them.
    usage: runs MODE BASE PREFIX COUNT RATE
    leave    makes BASE/PREFIX-0, ...; prints a line "PREFIX-0 INODE" for each that was used
-   churn    makes COUNT of them and uses them again and again, until it is killed
+   churn    makes COUNT of them and uses them again and again, until it is killed; a line for
+            each thousand uses
    remove   removes each as soon as its process has left, as some spawners do
    nest     makes COUNT cgroups below each other with names of 255 control characters, as far
             down as no path can name, and uses the last
@@ -136,6 +137,7 @@ int main(int argc, char **argv)
 			wait_for_room(base);
 			snprintf(name, sizeof name, "%s-%ld", prefix, i % count);
 			leave(base, name);
+			if (is_quiet && i % 1000 == 999) puts("used");
 			if (strcmp(mode, "remove") == 0) remove_when_empty(base, name);
 		}
 	}

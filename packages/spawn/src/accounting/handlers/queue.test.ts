@@ -739,6 +739,18 @@ describe("interim reports", () => {
     await pass();
     expect(sink.calls).toHaveLength(3);
   });
+
+  it("keep the final one waiting while they run, though there is room", async () => {
+    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    interim("a");
+    queue.ranEmpty("a");
+    await release("a");
+    await release("z");
+    expect(sink.calls).toEqual(["running a#0", "z#1"]);
+    sink.succeed();
+    await pass();
+    expect(sink.calls).toEqual(["running a#0", "z#1", "a#1"]);
+  });
 });
 
 describe("the end", () => {
