@@ -69,18 +69,6 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
   });
 });
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a thread that crashes", () => {
-  it("ends the daemon, where it is that of the namespace service", async () => {
-    const options = ["--inh-caps=-setpcap", "--bounding-set=-setpcap"];
-    const daemon = new TestDaemon({ wrapper: ["setpriv", ...options] });
-    // It ends by itself; the signal changes nothing.
-    expect(await daemon.end("SIGCONT")).toBe(70);
-    await until(() => daemon.log.endsWith("\n"), "its log has come");
-    // One line: what waited for an answer of the thread says nothing of its own.
-    expect(daemon.log).toMatch(/^\S+ crashed: SyscallError: prctl[^\n]*EPERM[^\n]*\n$/);
-  });
-});
-
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end", () => {
   it.each(Array.from({ length: LIVES }, (_, i) => 9 + i))(
     "by SIGKILL at any time loses nothing that was answered, and no init (seed %s)",
