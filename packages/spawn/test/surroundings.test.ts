@@ -14,11 +14,7 @@ interface Surroundings {
 }
 
 /** Of setpriv(1) without the capability. */
-const without = (name: string) => [
-  "setpriv",
-  `--inh-caps=-${name}`,
-  `--bounding-set=-${name}`,
-];
+const without = (name: string) => ["setpriv", `--inh-caps=-${name}`, `--bounding-set=-${name}`];
 
 const SURROUNDINGS: Record<string, Surroundings> = {
   "without /proc": {
