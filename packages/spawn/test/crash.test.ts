@@ -40,7 +40,13 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
   it("whose control socket cannot be had serves clients, and listens there once it can", async () => {
     const other = await TestDaemon.start();
     onTestFinished(() => other.stop());
-    const places = [`${other.directory}/spawn.toml`, other.controlSocket, other.directory];
+    const places = [
+      `${other.directory}/spawn.toml`,
+      other.controlSocket,
+      other.directory,
+      // mkdir(2) says ENOENT there, though the directory above is there.
+      "/proc/nothing/control.sock",
+    ];
     for (const control of places) {
       const daemon = await TestDaemon.start({ options: ["--control", control] });
       using client = daemon.connect();
