@@ -6,7 +6,19 @@
 import { type Command, CommanderError } from "commander";
 import { commandLine, requireText } from "./arguments.ts";
 import { explainFailure } from "./failure.ts";
+import { watchOutput } from "./output.ts";
 import { EX_OK, EX_USAGE } from "./sysexits.ts";
+
+const othersWrite = new WeakSet<Command>();
+
+/**
+ * Says that a command leaves its standard output to others, such as the program that it runs:
+ * Node would set O_NONBLOCK, which a pipe's writers have in common.
+ */
+export function leaveOutput(command: Command): Command {
+  othersWrite.add(command);
+  return command;
+}
 
 /**
  * Parses the command line and runs what it asks for. A mistake in it ends with
@@ -18,13 +30,23 @@ export async function runCommand(
   argv: readonly string[] = commandLine(),
 ): Promise<void> {
   overrideExit(program);
-  program.hook("preAction", (_, command) => requireText(command));
+  const watch = () => {
+    watchOutput(program.name());
+    return "";
+  };
+  program.hook("preAction", (_, command) => {
+    requireText(command);
+    if (!othersWrite.has(command)) watch();
+  });
+  program.addHelpText("beforeAll", watch);
+  program.prependListener("option:version", watch);
   try {
     await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has printed the message, or the help that was asked for.
-      process.exitCode = error.exitCode === 0 ? EX_OK : EX_USAGE;
+      if (error.exitCode === 0) process.exitCode ??= EX_OK;
+      else process.exitCode = EX_USAGE;
       return;
     }
     const { message, exitStatus } = explainFailure(error);
