@@ -29,17 +29,16 @@ export async function runCommand(
   program: Command,
   argv: readonly string[] = commandLine(),
 ): Promise<void> {
-  overrideExit(program);
+  let isWatching = false;
   const watch = () => {
-    watchOutput(program.name());
-    return "";
+    if (!isWatching) watchOutput(program.name());
+    isWatching = true;
   };
+  override(program, watch);
   program.hook("preAction", (_, command) => {
     requireText(command);
     if (!othersWrite.has(command)) watch();
   });
-  program.addHelpText("beforeAll", watch);
-  program.prependListener("option:version", watch);
   try {
     await program.parseAsync(argv);
   } catch (error) {
@@ -55,8 +54,18 @@ export async function runCommand(
   }
 }
 
-/** Subcommands that exist already do not inherit what their parent is told now. */
-function overrideExit(command: Command): void {
+/**
+ * Has a command throw where it would exit, and `watch` be called before it prints help or version.
+ * Subcommands that exist already do not inherit what their parent is told now.
+ */
+function override(command: Command, watch: () => void): void {
   command.exitOverride();
-  for (const child of command.commands) overrideExit(child);
+  const { writeOut } = command.configureOutput();
+  command.configureOutput({
+    writeOut: (text) => {
+      watch();
+      writeOut?.(text);
+    },
+  });
+  for (const child of command.commands) override(child, watch);
 }
