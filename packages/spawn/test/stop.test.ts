@@ -83,8 +83,9 @@ describe.skipIf(cannotRun)("SIGTERM", () => {
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
-    const syncs = "fsync,fdatasync";
-    const args = ["-e", `trace=${syncs}`, "-e", `inject=${syncs}:delay_enter=600000000`];
+    // Writes that return when they are on the disk, too.
+    const writes = "pwrite64,fsync,fdatasync";
+    const args = ["-e", `trace=${writes}`, "-e", `inject=${writes}:delay_enter=600000000`];
     const strace = spawn("strace", ["-f", "-p", `${host.daemon.pid}`, ...args], {
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -96,7 +97,7 @@ describe.skipIf(cannotRun)("SIGTERM", () => {
     try {
       await until(() => said.includes("attached"), "it is traced");
       await host.scratch.runToEnd("a.scope/job");
-      await until(() => /sync\(/.test(said), "it syncs");
+      await until(() => /pwrite64\(|sync\(/.test(said), "it writes");
       const daemonEnded = host.daemon.end("SIGTERM");
       // All but the thread whose call does not return, and which strace holds.
       await until(
