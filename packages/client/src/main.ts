@@ -8,7 +8,7 @@ import {
   EX_USAGE,
 } from "@cm4all/command";
 import { bytesOfArgument, collectBytes } from "@cm4all/command/arguments";
-import { runCommand } from "@cm4all/command/run";
+import { leaveOutput, runCommand } from "@cm4all/command/run";
 import { SyscallError } from "@cm4all/linux";
 import {
   findNameProblem,
@@ -79,7 +79,7 @@ namespaceOptions(program.command("request"))
   .addHelpText("after", "\nExample:\n  cm4all-spawn-client request foo --ipc --pid --json")
   .action(request);
 
-namespaceOptions(program.command("run"))
+namespaceOptions(leaveOutput(program.command("run")))
   .summary("run a command inside namespaces")
   .usage("[options] <name> -- <command> [args...]")
   .description(

@@ -39,6 +39,14 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
     return result.stdout;
   }
 
+  it("leaves the flags of a pipe alone in which the command's output goes", () => {
+    const args = runArgs("foo", "--ipc", "--", "grep", "flags", "/proc/self/fdinfo/1");
+    const pipeline = ["-c", '"$@" | cat', "sh", process.execPath, ...args];
+    const { stdout } = spawnSync("sh", pipeline, { encoding: "utf8" });
+    // Write-only, in octal: without O_NONBLOCK.
+    expect(stdout).toMatch(/^flags:\t0*1\n$/);
+  });
+
   describe("request", () => {
     const inodes = async (...args: string[]): Promise<Record<string, unknown>> => {
       const { status, stdout, stderr } = await request(...args, "--json");

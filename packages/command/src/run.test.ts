@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CommandFailure } from "./failure.ts";
 import { runCommand } from "./run.ts";
-import { EX_CONFIG, EX_SOFTWARE, EX_USAGE } from "./sysexits.ts";
+import { EX_CONFIG, EX_OSERR, EX_SOFTWARE, EX_USAGE } from "./sysexits.ts";
 
 let printed = "";
 
@@ -74,6 +74,36 @@ describe("runCommand", () => {
     expect(await run(fail, "act")).toBe(EX_CONFIG);
     expect(printed).toBe("tool: the file is wrong");
   });
+
+  it.each(["EACCES", "EAGAIN", "EMFILE", "ENOENT", "ENOMEM", "ENOSPC", "EPERM", "EROFS"])(
+    "prints a call that the system has refused with %s as one line",
+    async (code) => {
+      const fail = () => {
+        throw Object.assign(new Error(`${code}: no`), { code });
+      };
+      expect(await run(fail, "act")).toBe(EX_OSERR);
+      expect(printed).toBe(`tool: ${code}: no`);
+    },
+  );
+
+  it("prints a thread that the system has refused as one line", async () => {
+    const fail = () => {
+      throw Object.assign(new Error("EAGAIN"), { code: "ERR_WORKER_INIT_FAILED" });
+    };
+    expect(await run(fail, "act")).toBe(EX_OSERR);
+    expect(printed).toBe("tool: cannot run a thread: EAGAIN");
+  });
+
+  it.each(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK", "ERR_INVALID_ARG_TYPE"])(
+    "keeps the stack of a call that was wrong (%s)",
+    async (code) => {
+      const fail = () => {
+        throw Object.assign(new Error("no"), { code });
+      };
+      expect(await run(fail, "act")).toBe(EX_SOFTWARE);
+      expect(printed).toMatch(/^tool: Error: no\n {4}at /);
+    },
+  );
 
   it("keeps the stack of a defect", async () => {
     const fail = () => {

@@ -6,7 +6,19 @@
 import { type Command, CommanderError } from "commander";
 import { commandLine, requireText } from "./arguments.ts";
 import { explainFailure } from "./failure.ts";
+import { watchOutput } from "./output.ts";
 import { EX_OK, EX_USAGE } from "./sysexits.ts";
+
+const othersWrite = new WeakSet<Command>();
+
+/**
+ * Says that a command leaves its standard output to others, such as the program that it runs:
+ * Node would set O_NONBLOCK, which a pipe's writers have in common.
+ */
+export function leaveOutput(command: Command): Command {
+  othersWrite.add(command);
+  return command;
+}
 
 /**
  * Parses the command line and runs what it asks for. A mistake in it ends with
@@ -17,16 +29,25 @@ export async function runCommand(
   program: Command,
   argv: readonly string[] = commandLine(),
 ): Promise<void> {
-  tellMistakes(program, [program.name()]);
+  let isWatching = false;
+  const watch = () => {
+    if (!isWatching) watchOutput(program.name());
+    isWatching = true;
+  };
+  override(program, [program.name()], watch);
   // Also where the program alone does something, as the daemon does.
   program.helpCommand(program.commands.length > 0);
-  program.hook("preAction", (_, command) => requireText(command));
+  program.hook("preAction", (_, command) => {
+    requireText(command);
+    if (!othersWrite.has(command)) watch();
+  });
   try {
     await program.parseAsync(argv);
   } catch (error) {
     if (error instanceof CommanderError) {
       // Commander has printed the message, or the help that was asked for.
-      process.exitCode = error.exitCode === 0 ? EX_OK : EX_USAGE;
+      if (error.exitCode === 0) process.exitCode ??= EX_OK;
+      else process.exitCode = EX_USAGE;
       return;
     }
     const { message, exitStatus } = explainFailure(error);
@@ -36,19 +57,25 @@ export async function runCommand(
 }
 
 /**
- * Has a mistake end with an exception, and told as all else is: with the program's name.
- * Subcommands that exist already do not inherit what their parent is told now.
+ * Has a command throw where it would exit, tell mistakes as all else is told, with the program's
+ * name, and call `watch` before it prints help or version. Subcommands that exist already do not
+ * inherit what their parent is told now.
  * @param path the words that lead to `command`
  */
-function tellMistakes(command: Command, path: readonly string[]): void {
+function override(command: Command, path: readonly string[], watch: () => void): void {
   const [program] = path;
+  const { writeOut } = command.configureOutput();
   command
     .exitOverride()
     .showHelpAfterError(`Try "${path.join(" ")} --help".`)
     .configureOutput({
       outputError: (text, write) => write(`${program}: ${plainMistake(text)}`),
+      writeOut: (text) => {
+        watch();
+        writeOut?.(text);
+      },
     });
-  for (const child of command.commands) tellMistakes(child, [...path, child.name()]);
+  for (const child of command.commands) override(child, [...path, child.name()], watch);
 }
 
 /** A message of Commander, with the suggestion in its line. */

@@ -223,6 +223,23 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(status, stdout).toBe(0);
   });
 
+  // As README says of Debian 12.
+  test("have units of which an older systemd ignores three lines, and a newer one none", () => {
+    const units = readdirSync(join(root, "systemd")).map((name) => join(root, "systemd", name));
+    const analyze = (...args: string[]) =>
+      spawnSync("systemd-analyze", args, {
+        encoding: "utf8",
+        env: { ...process.env, LC_ALL: "C" },
+      });
+    const version = Number(/^systemd (\d+)/.exec(analyze("--version").stdout)?.[1]);
+    const { stderr } = analyze("verify", "--man=no", "--recursive-errors=no", ...units);
+    // Programs that are not installed here are another matter.
+    const ignored = stderr.split("\n").filter((line) => / ignoring/i.test(line));
+    const keys = ignored.map((line) => /'(\w+)'/.exec(line)?.[1] ?? line);
+    const newer = ["FileDescriptorStorePreserve", "RestartMaxDelaySec", "RestartSteps"];
+    expect(keys.sort()).toEqual(version < 254 ? newer : []);
+  });
+
   test("name the licence of everything in the bundles and in the addons", () => {
     const text = readFileSync(join(root, "debian/copyright"), "utf8");
     const stated = parseCopyright(text);

@@ -3,8 +3,9 @@
  * a power failure leaves can only be tried on a simulated disk.
  */
 import { constants, fstatSync } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, statfs, unlink } from "node:fs/promises";
+import { type FileHandle, open, readdir, rename, statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import { makeDirectories } from "@cm4all/linux";
 
 /** An open file; its owner closes it. All methods throw Node's system errors. */
 export interface JournalFile {
@@ -100,7 +101,7 @@ export class DiskDirectory implements JournalDirectory {
 
   /** Makes the directory, and those above it, if it is missing. */
   async make(): Promise<void> {
-    await mkdir(this.path, { recursive: true, mode: DIRECTORY_MODE });
+    await makeDirectories(this.path, DIRECTORY_MODE);
   }
 
   list(): Promise<string[]> {

@@ -21,6 +21,7 @@ export * from "./free-memory.ts";
 export * from "./ignored-signals.ts";
 export * from "./inotify.ts";
 export { callEngine } from "./libc.ts";
+export * from "./make-directories.ts";
 export { allocateNative, type NativeMemory } from "./memory.ts";
 export * from "./message-probe.ts";
 export * from "./mount.ts";

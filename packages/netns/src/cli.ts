@@ -1,6 +1,6 @@
 /** The whole command line. Loaded only where `up NAME` and `down NAME` do not match. */
 import { collectBytes } from "@cm4all/command/arguments";
-import { runCommand } from "@cm4all/command/run";
+import { leaveOutput, runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { check } from "./check.ts";
 import { down } from "./down.ts";
@@ -76,7 +76,7 @@ function makeProgram(): Command {
     .enablePositionalOptions()
     .addHelpText("after", files);
 
-  withUpOptions(program.command("up"))
+  withUpOptions(leaveOutput(program.command("up")))
     .summary("make a namespace, all of it or nothing")
     .description(
       "Makes the network namespace and its links, sets up what NAME.toml describes, and " +
@@ -112,8 +112,7 @@ function makeProgram(): Command {
       }),
     );
 
-  program
-    .command("exec")
+  leaveOutput(program.command("exec"))
     .summary("run a command in a namespace")
     .description(
       "Runs the command inside the namespace as `ip netns exec` does: with the " +

@@ -78,6 +78,30 @@ it("warns of bytes that can hardly be meant, in the file and in options, and goe
   );
 });
 
+it.each([["directives"], ["--help"], ["--version"], ["generate", "--no-config"]])(
+  "says in one line that %s cannot be printed, and nothing if nobody reads it",
+  (...args) => {
+    const run = (redirection: string) =>
+      spawnSync(
+        "bash",
+        [
+          "-c",
+          `"$@" ${redirection}; exit \${PIPESTATUS[0]}`,
+          "bash",
+          process.execPath,
+          bundle.program,
+          ...args,
+        ],
+        { encoding: "utf8" },
+      );
+    expect(run(">/dev/full")).toMatchObject({
+      status: 74,
+      stderr: "cm4all-slice: cannot write the output: ENOSPC: no space left on device, write\n",
+    });
+    expect(run("| true")).toMatchObject({ status: 0, stderr: "" });
+  },
+);
+
 describe("generate", () => {
   it("prints the unit", () => {
     const { status, stdout, stderr } = slice("generate", "--no-config", "-p", "MemoryMax=1G");

@@ -1,7 +1,7 @@
 /** The command line of `cm4all-spawn`. */
 import { CommandFailure, didYouMean, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { bytesOfArgument } from "@cm4all/command/arguments";
-import { runCommand } from "@cm4all/command/run";
+import { leaveOutput, runCommand } from "@cm4all/command/run";
 import { type ByteString, bytesOf, bytesOfText, textOf } from "@cm4all/linux";
 import { Command, InvalidArgumentError } from "commander";
 import { declareRecordCommands, type OpenRecords } from "./accounting/commands/record-commands.ts";
@@ -187,8 +187,7 @@ export async function runCommandLine(): Promise<void> {
     return findControl(config, control);
   });
   declareRecordCommands(program, () => openRecords(program.opts()));
-  program
-    .command("check")
+  leaveOutput(program.command("check"))
     .description(
       "check the configuration, load the script as the daemon would, and say what is there of " +
         "scopes and addresses",
@@ -199,8 +198,7 @@ export async function runCommandLine(): Promise<void> {
     .argument("<cgroup>", "its path", cgroupPath)
     .description("show what would be measured of a cgroup now, as JSON, and its log line")
     .action((path: ByteString) => measure(program.opts(), path));
-  program
-    .command("lua <script>")
+  leaveOutput(program.command("lua <script>"))
     .description("run a script's handler once, to try it")
     .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
     .option("--recorded <file>", "for what the command measure has printed")
@@ -213,5 +211,6 @@ export async function runCommandLine(): Promise<void> {
     const names = program.commands.map((command) => command.name());
     throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
   });
-  await runCommand(program);
+  // The daemon's, which scripts write to.
+  await runCommand(leaveOutput(program));
 }

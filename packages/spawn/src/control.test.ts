@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, type ServerOpts, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EX_TEMPFAIL, EX_UNAVAILABLE } from "@cm4all/command";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { askDaemon } from "./control.ts";
+import { askDaemon, listenForControl } from "./control.ts";
 
 let directory = "";
 let path = "";
@@ -22,6 +22,18 @@ const listen = (serve: (socket: Socket) => void, options: ServerOpts = {}, backl
   new Promise<void>((resolve) => {
     server = createServer(options, serve).listen({ path, backlog }, resolve);
   });
+
+function fail(): never {
+  throw new Error("nothing is logged");
+}
+
+const modeOf = (file: string) => (statSync(file).mode & 0o777).toString(8);
+
+it("is for its owner alone, and so is its directory if it is made", async () => {
+  const made = join(directory, "made");
+  server = await listenForControl(join(made, "socket"), async () => undefined, fail);
+  expect([modeOf(made), modeOf(join(made, "socket"))]).toEqual(["700", "600"]);
+});
 
 const ask = () => askDaemon(path, { command: "status" });
 

@@ -3,7 +3,7 @@
  * line of JSON, `{"command": "..."}`, and so is its answer.
  */
 import { once } from "node:events";
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
@@ -15,7 +15,7 @@ import {
   EX_TEMPFAIL,
   EX_UNAVAILABLE,
 } from "@cm4all/command";
-import { errorText, isErrno } from "@cm4all/linux";
+import { errorText, isErrno, makeDirectories } from "@cm4all/linux";
 import { type ConnectionBounds, ConnectionLimit } from "./connection-limit.ts";
 import { type ControlRequest, parseRequest } from "./control-commands.ts";
 import type { Logger } from "./log.ts";
@@ -46,7 +46,7 @@ export async function listenForControl(
   const server = createServer({ allowHalfOpen: true }, (socket) => serve(socket, handler, limit));
   const limit = new ConnectionLimit(server, BOUNDS);
   try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    await makeDirectories(dirname(path), 0o700);
     await removeStaleSocket(path);
     server.listen({ path, backlog: LISTEN_BACKLOG });
     await once(server, "listening");

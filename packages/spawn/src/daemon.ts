@@ -108,7 +108,7 @@ function checkRequirements(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
   // Containers are without it, unless they are told otherwise.
-  if (!hasCapability(parseRights(readFileSync("/proc/self/status", "latin1")), 0))
+  if (!hasCapability(parseRights(readOwnStatus()), 0))
     throw new CommandFailure("needs CAP_SYS_ADMIN: it creates namespaces", EX_NOPERM);
   try {
     accessSync(CATATONIT, constants.X_OK);
@@ -118,6 +118,15 @@ function checkRequirements(): void {
       `${CATATONIT} is missing; install the package catatonit (${reason})`,
       EX_UNAVAILABLE,
     );
+  }
+}
+
+/** @throws CommandFailure without /proc, on which everything stands: namespaces, figures, the store */
+function readOwnStatus(): string {
+  try {
+    return readFileSync("/proc/self/status", "latin1");
+  } catch (error) {
+    throw new CommandFailure(`/proc has to be mounted: ${errorText(error)}`, EX_UNAVAILABLE);
   }
 }
 

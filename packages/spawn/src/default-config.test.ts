@@ -10,8 +10,9 @@ const find = (name: string): SystemUser => ({ name, uid: 900, gid: 900, home: "/
 const parse = (toml: string) => parseConfig(toml, "spawn.toml", find);
 
 describe("spawn.toml as it is shipped", () => {
-  it("changes nothing", () => {
+  it("changes nothing, and serves no metrics", () => {
     expect(parse(text)).toEqual(parse(""));
+    expect(parse(text).metrics.listen).toBe("");
   });
 
   it("shows each key with its default", () => {

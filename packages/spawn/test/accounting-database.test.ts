@@ -9,6 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { AccountingHost } from "./support/accounting.ts";
 import { kill, until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
+import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/usage-table.ts";
 
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
@@ -29,30 +30,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   let server: Postgres;
   let host: AccountingHost;
 
-  /** Runs SQL and gives the first column. */
-  async function query(sql: string): Promise<string[]> {
-    const { host, port, user } = server;
-    const client = new pg.Client({ host, port, user, database: "postgres" });
-    await client.connect();
-    try {
-      const { rows } = await client.query({ text: sql, rowMode: "array" });
-      return rows.map(([value]) => String(value));
-    } finally {
-      await client.end();
-    }
-  }
-
-  /** A script that accounts as the examples do. */
-  const script = () => `
-    handlers_bear_repetition = true
-    local db = pg:new(${JSON.stringify(server.conninfo)})
-    function cgroup_released(cgroup)
-      assert(db:execute([[
-        INSERT INTO usage (id, path, report, cpu, attempts) VALUES ($1, convert_to($2, 'UTF8'), $3, $4, 1)
-        ON CONFLICT (id) DO UPDATE SET report = excluded.report, cpu = excluded.cpu,
-          attempts = usage.attempts + 1]],
-        {cgroup.id, cgroup.path, cgroup.report, cgroup.cpu_total}))
-    end`;
+  const query = (sql: string) => queryColumn(server, sql);
+  const script = () => usageScript(server);
 
   beforeAll(async () => {
     // What a server that crashes has not written is lost otherwise, though it was answered.
@@ -61,10 +40,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   afterAll(() => server.stop());
   beforeEach(async () => {
     host = new AccountingHost();
-    await query("DROP TABLE IF EXISTS usage");
-    await query(
-      "CREATE TABLE usage (id text PRIMARY KEY, path bytea, report int, cpu float8, attempts int)",
-    );
+    await makeUsageTable(server);
     await query("DROP TABLE IF EXISTS plain");
     await query("CREATE TABLE plain (path text, cpu float8)");
   });
@@ -97,8 +73,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       timeoutMs,
     );
   }
-  const accountedJobs = async () =>
-    Number((await query("SELECT count(DISTINCT path) FROM usage WHERE path LIKE '%/c%'"))[0]);
+  const accountedJobs = () => countJobs(server);
 
   it("puts each cgroup into the table", async () => {
     host.writeScript(script());

@@ -211,27 +211,4 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect(result.stderr).not.toContain("    at ");
     expect(result.status).toBe(status);
   });
-
-  it.each<[string, readonly string[], number, string]>([
-    [
-      "without CAP_SYS_ADMIN",
-      ["setpriv", "--bounding-set", "-sys_admin", "--"],
-      77,
-      "needs CAP_SYS_ADMIN: it creates namespaces",
-    ],
-    [
-      "without /proc",
-      ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc; exec "$@"', "sh"],
-      71,
-      "cannot read /proc/self/status: is /proc mounted? (ENOENT)",
-    ],
-  ])("the daemon says in a line that it cannot run %s", (_, words, status, text) => {
-    const [file = "", ...args] = [...words, process.execPath, BUNDLE, "--no-reaper"];
-    const socket = `@commands-test-${process.pid}`;
-    const result = spawnSync(file, [...args, "--listen", socket, "--control", ""], {
-      encoding: "utf8",
-    });
-    expect(result.stderr).toBe(`cm4all-spawn: ${text}\n`);
-    expect(result.status).toBe(status);
-  });
 });

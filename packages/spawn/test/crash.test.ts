@@ -40,7 +40,13 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
   it("whose control socket cannot be had serves clients, and listens there once it can", async () => {
     const other = await TestDaemon.start();
     onTestFinished(() => other.stop());
-    const places = [`${other.directory}/spawn.toml`, other.controlSocket, other.directory];
+    const places = [
+      `${other.directory}/spawn.toml`,
+      other.controlSocket,
+      other.directory,
+      // mkdir(2) says ENOENT there, though the directory above is there.
+      "/proc/nothing/control.sock",
+    ];
     for (const control of places) {
       const daemon = await TestDaemon.start({ options: ["--control", control] });
       using client = daemon.connect();
@@ -66,18 +72,6 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
     );
     await daemon.stop();
     expect(daemon.log).not.toMatch(/\n +at /);
-  });
-});
-
-describe.skipIf(missing("root", "catatonit") !== undefined)("a thread that crashes", () => {
-  it("ends the daemon, where it is that of the namespace service", async () => {
-    const options = ["--inh-caps=-setpcap", "--bounding-set=-setpcap"];
-    const daemon = new TestDaemon({ wrapper: ["setpriv", ...options] });
-    // It ends by itself; the signal changes nothing.
-    expect(await daemon.end("SIGCONT")).toBe(70);
-    await until(() => daemon.log.endsWith("\n"), "its log has come");
-    // One line: what waited for an answer of the thread says nothing of its own.
-    expect(daemon.log).toMatch(/^\S+ crashed: SyscallError: prctl[^\n]*EPERM[^\n]*\n$/);
   });
 });
 

@@ -40,4 +40,18 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", 
     expect(findScriptHost(daemon)).toBe(hostPid);
     expect(daemon.log).not.toContain("Debugger listening");
   });
+
+  it("does nothing once it runs, where Node was started without the options of the first line", async () => {
+    host.writeHandler("");
+    const inNetwork = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"];
+    await host.start("", { wrapper: inNetwork });
+    await host.untilReady();
+    const { daemon } = host;
+    for (const pid of [daemon.pid, host.scriptHostPid]) {
+      using storm = new Storm(pid);
+      await until(() => storm.sent > ENOUGH, "it was sent often");
+      expect([...storm.listening]).toEqual([]);
+    }
+    expect(daemon.log).not.toMatch(/Debugger listening|Starting inspector/);
+  });
 });

@@ -114,14 +114,19 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     sink.close();
   });
 
-  it("ends the process in one line if it cannot leave a PID namespace", async () => {
+  // Of a start of an init: out of the store, back from the PID namespace, back into the store.
+  it.each([
+    [2, "PID namespace"],
+    [3, "mount namespace"],
+  ])("ends the process in one line if setns %s, back to its %s, fails", async (call, place) => {
     using client = daemon.connect();
-    await whileFailing("setns:error=ENOMEM", async () => {
+    await whileFailing(`setns:error=ENOMEM:when=${call}`, async () => {
       client.send(request("name", { pid: true }));
       await until(() => daemon.child.exitCode !== null, "it has ended");
     });
     expect(daemon.child.exitCode).toBe(71);
-    expect(daemon.log.split("\n").filter((line) => line.includes("wrong"))).toHaveLength(1);
+    const lines = daemon.log.split("\n").filter((line) => line.includes("wrong"));
+    expect(lines).toEqual([expect.stringContaining(`the thread is in the wrong ${place}: `)]);
     expect(daemon.log).not.toMatch(/\n +at /);
   });
 });

@@ -1,7 +1,7 @@
 /** An address for metrics where nobody can listen, or not yet: the services run. */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -111,6 +111,7 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)("no addr
     await expectWaiting(path, /EADDRINUSE/);
     rmSync(path);
     await expectServed(path, { path });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
   it("because the path is too long, until a reload has another", async () => {

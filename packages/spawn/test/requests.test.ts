@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing, readProc } from "@cm4all/testing";
@@ -125,6 +125,12 @@ describe.skipIf(cannotRun)("requests", () => {
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
+    // Nothing of the store: root in the namespace can look there.
+    const rootOf = (process: number | undefined) => {
+      const { dev, ino } = statSync(`/proc/${process}/root/`);
+      return { dev, ino };
+    };
+    expect(rootOf(pid)).toEqual(rootOf(daemon.pid));
   });
 
   it("reap the zombies of a PID namespace", async () => {

@@ -1,10 +1,16 @@
 /** SIGTERM ends the daemon within 1.5 s, whatever it does. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
 import { missing, readProc } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { request } from "./support/client.ts";
 import { kill, until } from "./support/daemon.ts";
 import { as, Peer } from "./support/peer.ts";
+import { cannotStopThreads, StoppedThread, threadOf } from "./support/stopped-thread.ts";
 
 /** Far above 1.5 s, for a busy machine, and far below what anything that hangs would take. */
 const PATIENCE_MS = 6000;
@@ -51,6 +57,73 @@ describe.skipIf(cannotRun)("SIGTERM", () => {
     await expectEnd();
     await until(() => readProc(pid, "cmdline") === "", "it has ended as well");
   });
+
+  it("while the database takes no connection's greeting", async () => {
+    const silent = createServer();
+    const path = join(host.directory, ".s.PGSQL.5432");
+    let greetings = 0;
+    silent.on("connection", (socket) => socket.once("data", () => greetings++));
+    silent.listen(path);
+    try {
+      await once(silent, "listening");
+      chmodSync(path, 0o777);
+      host.writeScript(`
+        local db = pg:new(${JSON.stringify(`host=${host.directory} dbname=x`)})
+        function cgroup_released(cgroup) assert(db:execute("SELECT 1")) end`);
+      await host.start();
+      await host.scratch.runToEnd("a.scope/job");
+      await until(() => greetings > 0, "the script asks for a session");
+      await expectEnd();
+    } finally {
+      silent.close();
+    }
+  });
+
+  it.skipIf(missing("strace") !== undefined)("while the journal's disk hangs", async () => {
+    host.writeHandler('say("called")');
+    await host.start();
+    await host.untilReady();
+    // Writes that return when they are on the disk, too.
+    const writes = "pwrite64,fsync,fdatasync";
+    const args = ["-e", `trace=${writes}`, "-e", `inject=${writes}:delay_enter=600000000`];
+    const strace = spawn("strace", ["-f", "-p", `${host.daemon.pid}`, ...args], {
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    let said = "";
+    strace.stderr.on("data", (data) => {
+      said += data;
+    });
+    const ended = once(strace, "exit");
+    try {
+      await until(() => said.includes("attached"), "it is traced");
+      await host.scratch.runToEnd("a.scope/job");
+      await until(() => /pwrite64\(|sync\(/.test(said), "it writes");
+      const daemonEnded = host.daemon.end("SIGTERM");
+      // All but the thread whose call does not return, and which strace holds.
+      await until(
+        () => /^State:\tZ/m.test(readProc(host.daemon.pid, "status")),
+        "it has ended",
+        PATIENCE_MS,
+      );
+      strace.kill("SIGKILL");
+      expect(await daemonEnded).toBe(0);
+    } finally {
+      strace.kill("SIGKILL");
+      await ended;
+    }
+    expect(host.exists("a.scope/job")).toBe(true);
+  });
+
+  it.skipIf(cannotStopThreads).each(["namespaces", "reaper"])(
+    "while the thread %s stands still",
+    async (name) => {
+      host.writeHandler("");
+      await host.start();
+      await host.untilReady();
+      await using _ = await StoppedThread.stop(threadOf(host.daemon.pid, name));
+      await expectEnd();
+    },
+  );
 
   it("with thousands of names", async () => {
     host.writeHandler("");

@@ -4,28 +4,19 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { missing, readProc, ScratchCgroup } from "@cm4all/testing";
+import { missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TestDaemon } from "./support/daemon.ts";
 import { until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";
-
-/** ptrace(PTRACE_ATTACH) stops one thread for as long as Perl runs. Numbers of x86-64. */
-const STOP_THREAD = `
-  $| = 1;
-  syscall(101, 16, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
-  waitpid($ARGV[0], 0x40000000) > 0 or die "waitpid: $!";
-  print "stopped\\n";
-  1 while waitpid($ARGV[0], 0x40000000) > 0;
-  sleep 3600;`;
+import { cannotStopThreads, StoppedThread, threadOf } from "./support/stopped-thread.ts";
 
 const WATCHDOG_MS = 300;
-const isOtherMachine = process.arch !== "x64";
 
-describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || isOtherMachine)(
+describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotStopThreads)(
   "the watchdog",
   () => {
     let manager: FakeManager;
@@ -50,6 +41,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || isOther
       if (tracer !== undefined) {
         const ended = once(tracer, "exit");
         if (tracer.kill("SIGKILL")) await ended;
+        tracer = undefined;
       }
       await daemon.stop();
       await manager.close();
@@ -68,23 +60,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || isOther
       "is not fed while the thread %s stands still",
       async (name) => {
         await untilFed();
-        const tasks = readdirSync(`/proc/${daemon.pid}/task`).map(Number);
-        const tid = tasks.find((task) => readProc(task, "comm") === `${name}\n`);
-        if (tid === undefined) throw new Error("there is no such thread");
-        tracer = spawn("perl", ["-e", STOP_THREAD, String(tid)], {
-          stdio: ["ignore", "pipe", "inherit"],
-        });
-        if (tracer.stdout === null) throw new Error("no output");
-        await once(tracer.stdout, "data");
-        // What was answered before may be told yet.
-        await new Promise((resolve) => setTimeout(resolve, WATCHDOG_MS));
-        const before = count();
-        await new Promise((resolve) => setTimeout(resolve, 5 * WATCHDOG_MS));
-        expect(count()).toBe(before);
-        const ended = once(tracer, "exit");
-        tracer.kill("SIGKILL");
-        await ended;
-        tracer = undefined;
+        {
+          await using _ = await StoppedThread.stop(threadOf(daemon.pid, name));
+          // What was answered before may be told yet.
+          await new Promise((resolve) => setTimeout(resolve, WATCHDOG_MS));
+          const before = count();
+          await new Promise((resolve) => setTimeout(resolve, 5 * WATCHDOG_MS));
+          expect(count()).toBe(before);
+        }
         await untilFed();
       },
     );

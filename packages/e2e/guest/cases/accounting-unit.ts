@@ -43,6 +43,14 @@ async function untilUnit(context: Context, other = ""): Promise<string> {
 const untilSaid = (context: Context, cursor: string, what: RegExp) =>
   waitFor(`${what}`, 30_000 * context.slowness, () => what.test(said(cursor)));
 
+/** journald tells what a script has printed from what the daemon says. */
+function assertNotRoot(cursor: string): void {
+  const lines = sh(
+    `journalctl -t cm4all-spawn _UID=0 -o cat --no-pager --after-cursor='${cursor}'`,
+  );
+  assert.doesNotMatch(lines, /^lua\s/m);
+}
+
 /** Instead of the packaged 65 s, which a host that hangs has to end when its daemon is gone. */
 const END_SECONDS = 5;
 const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
@@ -72,6 +80,7 @@ export const accountingUnit: Case = {
       assert.match(sh(`cat /proc/${property(first, "MainPID")}/status`), /CapEff:\t0+\n/);
       scope.run("job", "true; cat /proc/self/status >/dev/null");
       await untilSaid(context, cursor, /lua\s\S*\/job\sfalse\sfalse\sfalse\snil/);
+      assertNotRoot(cursor);
 
       // It hangs, and is ended with what it has started.
       scope.run("hang", "cat /proc/self/status >/dev/null");
@@ -125,6 +134,9 @@ export const accountingUnit: Case = {
         await untilSaid(context, cursor, reason);
         await untilSaid(context, cursor, /accounting with \S+ in a child process/);
         assert.equal(unitsOf(), "");
+        scope.run("child", "cat /proc/self/status >/dev/null");
+        await untilSaid(context, cursor, /lua\s\S*\/child/);
+        assertNotRoot(cursor);
       }
       sh(`systemctl stop ${SERVICE}`);
       assert.equal(unitsOf(), "");

@@ -21,6 +21,7 @@ import { reload } from "./reload.ts";
 import { remove } from "./remove.ts";
 import { replaceFirst } from "./replace-first.ts";
 import { replaceOriginal } from "./replace-original.ts";
+import { scriptLimits } from "./script-limits.ts";
 import { sliceLimits } from "./slice-limits.ts";
 import { socketActivation } from "./socket-activation.ts";
 import { stopStart } from "./stop-start.ts";
@@ -42,6 +43,7 @@ export const cases: Readonly<Record<string, Case>> = {
   "accounting-outage": accountingOutage,
   pages,
   "slice-limits": sliceLimits,
+  "script-limits": scriptLimits,
   oom,
   netns,
   "netns-links": netnsLinks,

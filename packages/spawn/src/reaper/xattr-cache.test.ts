@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, renameSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bytesOfText, isErrno, setXattr } from "@cm4all/linux";
@@ -88,4 +88,49 @@ it("reads what had to make room again, also after an attempt without descriptors
   withoutDescriptors(() => expect(cache.of(job)).toEqual([table("job")]));
   expect(complain).toHaveBeenCalledExactlyOnceWith("open", expect.stringContaining("EMFILE"));
   expect(cache.of(job)).toEqual([table("job"), table("scope")]);
+});
+
+/** Changes the attribute that `make` has set. */
+const change = (path: string, value: string | Buffer) =>
+  withOpen(path, (fd) => setXattr(fd, "user.name", Buffer.from(value)));
+
+it("keeps nothing of what no watch tells changes of", () => {
+  const { job, path, load } = makeTree();
+  job.directoryWd = undefined;
+  withOpen(path, load);
+  change(path, "other");
+  expect(cache.of(job)).toEqual([table("other"), table("scope")]);
+});
+
+it("gives nothing of another directory that has come to the same path", () => {
+  const { scope, job, path } = makeTree();
+  // It stays there, so that its inode does not go to the other one.
+  renameSync(path, `${path}-before`);
+  make(scope, "job");
+  expect(cache.of(job)).toEqual([[], table("scope")]);
+});
+
+it("keeps of large tables those that were asked for last, as many as have room", () => {
+  const value = Buffer.alloc(3500, "x");
+  const scope = make(TreeNode.root("root", 1), "scope");
+  const jobs = Array.from({ length: 1300 }, (_, i) => make(scope, `job-${i}`));
+  const load = (node: TreeNode<string>) => {
+    const path = join(directory, node.path.toString());
+    change(path, value);
+    withOpen(path, (fd) => cache.load(node, fd, statSync(path).mode));
+  };
+  const areKept = (from: number, to: number) =>
+    withoutDescriptors(() => {
+      for (const job of jobs.slice(from, to)) expect(cache.of(job)[0]).toHaveLength(1);
+    });
+  for (const job of jobs) load(job);
+  areKept(300, 1300);
+  expect(complain).not.toHaveBeenCalled();
+  withoutDescriptors(() => {
+    for (const job of jobs.slice(0, 50)) expect(cache.of(job)[0]).toEqual([]);
+  });
+  // What was forgotten has given its room back.
+  for (const job of jobs) cache.forget(job);
+  for (const job of jobs.slice(0, 100)) load(job);
+  areKept(0, 100);
 });

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import type { Case, Context } from "../case.ts";
+import { listRecords } from "../tools/records.ts";
+import { Scope } from "../tools/scope.ts";
+import { sh, waitFor } from "../tools/shell.ts";
+import {
+  journalCursor,
+  mainPid,
+  pidsOf,
+  property,
+  SERVICE,
+  said,
+  scriptUnits,
+} from "../tools/systemd.ts";
+
+const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
+const CONFIG = "/etc/cm4all/spawn/spawn.toml";
+const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
+
+/** Its cgroups are called by what their handler does. */
+const TEXT = `
+local commands = {
+  memory = "tail /dev/zero",
+  tasks = "for i in $(seq 200); do sleep 987654 & done",
+}
+function cgroup_released(cgroup)
+  local name = cgroup.path:match("[^/]+$")
+  local command = commands[name]
+  if command then
+    print("has run", name, tostring(os.execute(command)))
+    error("no " .. name .. " left")
+  end
+  print("accounted", name)
+end
+`;
+
+async function onlyUnit({ slowness }: Context): Promise<string> {
+  return waitFor("the script has a unit", 30_000 * slowness, () => {
+    const [unit, ...others] = scriptUnits();
+    return others.length === 0 && unit;
+  });
+}
+
+/** A counter of a file such as `memory.events` in the unit's cgroup. */
+function eventCount(unit: string, file: string, name: string): number {
+  return Number(
+    sh(`sed -n 's/^${name} //p' /sys/fs/cgroup${property(unit, "ControlGroup")}/${file}`),
+  );
+}
+
+export const scriptLimits: Case = {
+  title: "a script that eats memory and forks without end costs its unit, and nobody else",
+  needsControllers: true,
+  async run(context) {
+    const { slowness, note } = context;
+    writeFileSync(SCRIPT, TEXT);
+    sh(`cp ${CONFIG} /run/spawn.toml.e2e; mkdir -p ${DROP_INS}
+        sed -i 's/^\\[accounting\\]$/&\\nanswer_seconds = ${5 * slowness}/' ${CONFIG}`);
+    writeFileSync(`${DROP_INS}/limits.conf`, "[Service]\nMemoryMax=400M\nTasksMax=40\n");
+    sh(`systemctl daemon-reload; systemctl restart ${SERVICE}`);
+    const scope = await Scope.start(slowness);
+    try {
+      const daemon = mainPid();
+      const unit = await onlyUnit(context);
+      const host = property(unit, "MainPID");
+      const untilSaid = (cursor: string, what: RegExp) =>
+        waitFor(`${what}`, 30_000 * slowness, () => what.test(said(cursor)));
+
+      for (const name of ["memory", "tasks"]) {
+        const cursor = journalCursor();
+        scope.run(name, "cat /proc/self/status >/dev/null");
+        await untilSaid(cursor, new RegExp(`has run\\s${name}\\s`));
+        // The next one is called: by the same host, or by its successor in a unit of its own.
+        scope.run(`after-${name}`, "cat /proc/self/status >/dev/null");
+        await untilSaid(cursor, new RegExp(`accounted\\safter-${name}`));
+        assert.equal(mainPid(), daemon);
+      }
+      assert.equal(property(unit, "MainPID"), host);
+      const kills = eventCount(unit, "memory.events", "oom_kill");
+      const refusals = eventCount(unit, "pids.events", "max");
+      assert.notEqual(kills, 0);
+      assert.notEqual(refusals, 0);
+      assert(pidsOf(unit).length <= 40);
+      note(`${kills} killed, ${refusals} not forked`);
+
+      // They had effects before they failed, so an administrator decides.
+      const parked = listRecords();
+      assert.deepEqual(
+        parked.map(({ path, state }) => [path.split("/").at(-1), state]),
+        [
+          ["memory", "parked"],
+          ["tasks", "parked"],
+        ],
+      );
+      for (const { reason = "" } of parked) assert.match(reason, /no (memory|tasks) left/);
+      assert.equal(property(SERVICE, "NRestarts"), "0");
+    } finally {
+      scope.stop();
+      sh(`rm -r ${SCRIPT} ${DROP_INS}; cp /run/spawn.toml.e2e ${CONFIG}
+          systemctl daemon-reload; systemctl restart ${SERVICE}`);
+      for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
+    }
+  },
+};

@@ -1,0 +1,30 @@
+/** Makes a directory with those above it, as `mkdir -p` does. */
+import { mkdir, stat } from "node:fs/promises";
+import { dirname } from "node:path";
+import { isErrno } from "./errors.ts";
+
+/**
+ * Makes a directory, and those above it that are missing. Node's own `recursive` tries again
+ * without end where the parent is there and mkdir(2) says ENOENT all the same, as in /proc.
+ * @param mode of all that are made
+ * @throws system errors of mkdir(2): EEXIST if something else is there
+ */
+export async function makeDirectories(path: string, mode: number): Promise<void> {
+  try {
+    await makeUnlessThere(path, mode);
+  } catch (error) {
+    const parent = dirname(path);
+    if (!isErrno(error, "ENOENT") || parent === path) throw error;
+    await makeDirectories(parent, mode);
+    await makeUnlessThere(path, mode);
+  }
+}
+
+async function makeUnlessThere(path: string, mode: number): Promise<void> {
+  try {
+    await mkdir(path, { mode });
+  } catch (error) {
+    if (isErrno(error, "EEXIST") && (await stat(path)).isDirectory()) return;
+    throw error;
+  }
+}

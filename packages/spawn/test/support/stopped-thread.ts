@@ -1,0 +1,48 @@
+/** Stops one thread of a process, while the others run on. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { readProc } from "@cm4all/testing";
+
+/** ptrace(PTRACE_ATTACH) stops one thread for as long as Perl runs. Numbers of x86-64. */
+const STOP_THREAD = `
+  $| = 1;
+  syscall(101, 16, $ARGV[0] + 0, 0, 0) == 0 or die "ptrace: $!";
+  waitpid($ARGV[0], 0x40000000) > 0 or die "waitpid: $!";
+  print "stopped\\n";
+  1 while waitpid($ARGV[0], 0x40000000) > 0;
+  sleep 3600;`;
+
+/** Why none can be stopped here, if so. */
+export const cannotStopThreads = process.arch !== "x64";
+
+/** Returns the thread of a process that has this name. */
+export function threadOf(pid: number, name: string): number {
+  const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
+  const tid = tasks.find((task) => readProc(task, "comm") === `${name}\n`);
+  if (tid === undefined) throw new Error(`there is no thread ${name}`);
+  return tid;
+}
+
+/** Stands still until it is disposed of, or its process ends. */
+export class StoppedThread implements AsyncDisposable {
+  readonly #tracer: ChildProcess;
+
+  private constructor(tracer: ChildProcess) {
+    this.#tracer = tracer;
+  }
+
+  static async stop(tid: number): Promise<StoppedThread> {
+    const tracer = spawn("perl", ["-e", STOP_THREAD, String(tid)], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    if (tracer.stdout === null) throw new Error("no output");
+    await once(tracer.stdout, "data");
+    return new StoppedThread(tracer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const ended = once(this.#tracer, "exit");
+    if (this.#tracer.kill("SIGKILL")) await ended;
+  }
+}

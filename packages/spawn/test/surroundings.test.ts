@@ -1,0 +1,91 @@
+/** Surroundings in which the daemon cannot run: it says why in one line, with a status of its own. */
+import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { missing } from "@cm4all/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { TestDaemon, until } from "./support/daemon.ts";
+
+const inMounts = (script: string) => ["unshare", "-m", "sh", "-c", `${script} && exec "$@"`, "sh"];
+
+interface Surroundings {
+  readonly wrapper: readonly string[];
+  readonly status: number;
+  readonly line: RegExp;
+}
+
+/** Of setpriv(1) without the capability. */
+const without = (name: string) => ["setpriv", `--inh-caps=-${name}`, `--bounding-set=-${name}`];
+
+const SURROUNDINGS: Record<string, Surroundings> = {
+  "without /proc": {
+    wrapper: inMounts("umount -l /proc"),
+    status: 69,
+    line: /^cm4all-spawn: \/proc has to be mounted: ENOENT/,
+  },
+  "with a /proc that is empty": {
+    wrapper: inMounts("mount -t tmpfs none /proc"),
+    status: 69,
+    line: /^cm4all-spawn: \/proc has to be mounted: ENOENT/,
+  },
+  "without CAP_SYS_ADMIN": {
+    wrapper: without("sys_admin"),
+    status: 77,
+    line: /^cm4all-spawn: needs CAP_SYS_ADMIN/,
+  },
+  // What waits for an answer of the thread says nothing of its own.
+  "without CAP_SETPCAP": {
+    wrapper: without("setpcap"),
+    status: 71,
+    line: /^\S+ prctl\(PR_CAPBSET_DROP\).*EPERM/,
+  },
+  "without CAP_SYS_CHROOT": {
+    wrapper: without("sys_chroot"),
+    status: 71,
+    line: /^\S+ cannot make the store of namespaces: setns.*EPERM/,
+  },
+  "in a directory that is gone": {
+    wrapper: ["sh", "-c", 'd=$(mktemp -d) && cd "$d" && rmdir "$d" && exec "$@"', "sh"],
+    status: 71,
+    line: /^\S+ ENOENT: no such file or directory, uv_cwd/,
+  },
+};
+
+describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => {
+  it.each(Object.entries(SURROUNDINGS))("%s", async (_, { wrapper, status, line }) => {
+    const daemon = new TestDaemon({ wrapper });
+    onTestFinished(() => rmSync(daemon.directory, { recursive: true }));
+    const [ended] = await once(daemon.child, "close");
+    expect(daemon.log).toMatch(line);
+    expect(daemon.log.split("\n")).toHaveLength(2);
+    expect(daemon.log).not.toMatch(/\\n +at /);
+    expect(ended).toBe(status);
+  });
+
+  /** Below this Node itself does not start: 18 descriptors end it with SIGSEGV. */
+  const FEWEST = 19;
+
+  it("with too few descriptors, up to as many as it takes", async () => {
+    const lines = new Set<string>();
+    for (let limit = FEWEST; ; limit++) {
+      const daemon = new TestDaemon({ wrapper: ["prlimit", `--nofile=${limit}:${limit}`] });
+      onTestFinished(() => rmSync(daemon.directory, { recursive: true, force: true }));
+      const closed = once(daemon.child, "close");
+      await until(
+        () => daemon.child.exitCode !== null || daemon.log.includes("listening on"),
+        "it has ended or listens",
+      );
+      if (daemon.child.exitCode === null) {
+        await daemon.stop();
+        break;
+      }
+      await closed;
+      expect([limit, daemon.child.exitCode, daemon.log]).toEqual([
+        limit,
+        71,
+        expect.stringMatching(/^[^\n]*EMFILE[^\n]*\n$/),
+      ]);
+      lines.add(daemon.log.replace(/^\S+ /, ""));
+    }
+    expect(lines.size).toBeGreaterThan(2);
+  });
+});
