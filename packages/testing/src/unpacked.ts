@@ -19,6 +19,7 @@ interface Program {
 const PROGRAMS = {
   // A package of its own since Debian 13.
   promtool: { debianPackages: ["promtool", "prometheus"], path: "usr/bin/promtool" },
+  prometheus: { debianPackages: ["prometheus"], path: "usr/bin/prometheus" },
   pgbouncer: { debianPackages: ["pgbouncer"], path: "usr/sbin/pgbouncer", hasLibraries: true },
 } satisfies Record<string, Program>;
 
@@ -29,10 +30,10 @@ const TIMEOUT_MS = 300_000;
 
 /**
  * Fetches the first of the packages $3... that there is, and unpacks its file $2 into the
- * directory $1, which is not there.
+ * directory $1, in place of what an earlier version of the tests has left there.
  */
 const UNPACK = `
-  test ! -e "$1" || exit 0
+  test ! -e "$1/$2" || exit 0
   directory=$1 file=$2
   shift 2
   rm -rf "$directory.new"
@@ -42,7 +43,7 @@ const UNPACK = `
     if apt-get download -qq "$package"; then break; fi
   done
   dpkg-deb --fsys-tarfile ./*.deb | tar -x "./$file"
-  rm ./*.deb
+  rm -rf ./*.deb "$directory"
   mv "$directory.new" "$directory"
 `;
 
