@@ -1,6 +1,6 @@
 /** A PostgreSQL server with the tables of fleet.sql, and with bills of three customers. */
 import { readFileSync } from "node:fs";
-import { Postgres } from "@cm4all/testing";
+import { Postgres, type PostgresOptions } from "@cm4all/testing";
 import pg from "pg";
 
 const SQL = new URL("../../../../examples/accounting/fleet.sql", import.meta.url);
@@ -23,8 +23,8 @@ const REPORTS = [
 ] as const;
 
 /** To be stopped by whoever started it, as the server. */
-export async function startFleetDatabase(): Promise<Postgres> {
-  const server = await Postgres.start();
+export async function startFleetDatabase(options?: PostgresOptions): Promise<Postgres> {
+  const server = await Postgres.start(options);
   const client = await connectTo(server);
   try {
     await client.query(readFileSync(SQL, "utf8"));
