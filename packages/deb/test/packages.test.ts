@@ -243,7 +243,11 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
   test("name the licence of everything in the bundles and in the addons", () => {
     const text = readFileSync(join(root, "debian/copyright"), "utf8");
     const stated = parseCopyright(text);
-    const installed = Object.keys(COMMANDS).map((name) => `${basename(name)}.js`);
+    const files = readdirSync(join(built.tree, "usr/lib/cm4all"), {
+      recursive: true,
+      encoding: "utf8",
+    });
+    const installed = files.filter((path) => path.endsWith(".js")).map((path) => basename(path));
     const bundled = bundledPackages(built.source, new Set(installed));
     // Its addon is no bundle; what is in it follows.
     stated.delete("@yuuang");

@@ -41,7 +41,9 @@ const TEXTS = [
 ];
 const MANUALS = below("docs/man", /\.\d$/);
 
-/** A command of a page, and its line. */
+const ALERTS = below("examples/prometheus", /\.alerts\.yml$/);
+
+/** A command of a page, and its line; 0 if that is not known. */
 type Found = readonly [line: number, command: string];
 
 /** Indented and fenced lines, of which a backslash joins two, and code between backticks. */
@@ -77,6 +79,12 @@ function commandsOfManual(text: string): Found[] {
   });
 }
 
+/** What stands between quotation marks in the folded texts of alerts. */
+function commandsOfAlerts(text: string): Found[] {
+  const found = text.replace(/\s+/g, " ").matchAll(/"(cm4all-[^"]+)"/g);
+  return [...found].map(([, command = ""]) => [0, command]);
+}
+
 /** Returns what is wrong with a command of ours; undefined if nothing is, or if it is none. */
 function problemOf(command: string): string | undefined {
   const words = command
@@ -109,6 +117,7 @@ const read = (path: string) => readFileSync(join(root, path), "utf8");
 describe.each([
   ...TEXTS.map((path) => [path, commandsOfText] as const),
   ...MANUALS.map((path) => [path, commandsOfManual] as const),
+  ...ALERTS.map((path) => [path, commandsOfAlerts] as const),
 ])("%s", (path, commandsOf) => {
   it("has commands and options that there are", () => {
     const wrong = commandsOf(read(path)).flatMap(([line, command]) => {
@@ -170,6 +179,7 @@ it("the commands of the pages are found at all", () => {
     .flatMap((path) => commandsOfText(read(path)))
     .filter(([, command]) => helps.has(command.split(" ")[0] ?? "")).length;
   expect(count).toBeGreaterThan(50);
+  expect(commandsOfAlerts(read(ALERTS[0] ?? "")).length).toBeGreaterThan(10);
   expect(problemOf("cm4all-spawn staus")).toBe("no command staus");
   expect(problemOf("cm4all-spawn status --jason")).toBe("no option --jason");
   expect(problemOf("cm4all-spawn status [--watch|--json]    is it well?")).toBeUndefined();

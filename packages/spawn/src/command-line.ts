@@ -12,6 +12,7 @@ import { runDaemon } from "./daemon.ts";
 import { findControl } from "./operator/control-place.ts";
 import { declareNameCommands } from "./operator/name-commands.ts";
 import { declareReloadCommand } from "./operator/reload-command.ts";
+import { declareReportCommand } from "./operator/report-command.ts";
 import { declareStatusCommand } from "./operator/status-command.ts";
 
 interface GlobalOptions {
@@ -203,6 +204,7 @@ export async function runCommandLine(): Promise<void> {
     .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
     .option("--recorded <file>", "for what the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
+  declareReportCommand(program);
   // A word that is no command is told of by us, with the command that was probably meant. Commands
   // that are declared later would take surplus words, too.
   program.allowExcessArguments().action(() => {

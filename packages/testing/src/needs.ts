@@ -32,6 +32,8 @@ const probes = {
   lintian: () => program("lintian"),
   postgres: postgresMissing,
   promtool: () => unpackedMissing("promtool"),
+  chromium: () => unpackedMissing("chromium"),
+  prometheus: () => unpackedMissing("prometheus"),
   pgbouncer: () => unpackedMissing("pgbouncer"),
 } satisfies Record<string, Probe>;
 

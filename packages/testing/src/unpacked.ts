@@ -6,7 +6,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 interface Program {
   /** The first that there is has it. */
@@ -19,6 +19,12 @@ interface Program {
 const PROGRAMS = {
   // A package of its own since Debian 13.
   promtool: { debianPackages: ["promtool", "prometheus"], path: "usr/bin/promtool" },
+  prometheus: { debianPackages: ["prometheus"], path: "usr/bin/prometheus" },
+  chromium: {
+    debianPackages: ["chromium-headless-shell"],
+    path: "usr/lib/chromium/chromium-headless-shell",
+    hasLibraries: true,
+  },
   pgbouncer: { debianPackages: ["pgbouncer"], path: "usr/sbin/pgbouncer", hasLibraries: true },
 } satisfies Record<string, Program>;
 
@@ -29,10 +35,10 @@ const TIMEOUT_MS = 300_000;
 
 /**
  * Fetches the first of the packages $3... that there is, and unpacks its file $2 into the
- * directory $1, which is not there.
+ * directory $1, in place of what an earlier version of the tests has left there.
  */
 const UNPACK = `
-  test ! -e "$1" || exit 0
+  test ! -e "$1/$2" || exit 0
   directory=$1 file=$2
   shift 2
   rm -rf "$directory.new"
@@ -42,7 +48,7 @@ const UNPACK = `
     if apt-get download -qq "$package"; then break; fi
   done
   dpkg-deb --fsys-tarfile ./*.deb | tar -x "./$file"
-  rm ./*.deb
+  rm -rf ./*.deb "$directory"
   mv "$directory.new" "$directory"
 `;
 
@@ -102,11 +108,29 @@ export function unpackedProgram(name: UnpackedProgram): string {
   );
 }
 
+/** Where the files of a program's packages were unpacked; undefined if it is installed. */
+function unpackedRoot(program: string): string | undefined {
+  return program.slice(0, program.lastIndexOf("/usr/")) || undefined;
+}
+
 /** Returns the directories of the libraries that were unpacked with a program, for `LD_LIBRARY_PATH`. */
 export function unpackedLibraries(program: string): string {
-  const libraries = join(dirname(program), "../lib");
+  const root = unpackedRoot(program);
+  if (root === undefined) return "";
+  const libraries = join(root, "usr/lib");
   const triplets = existsSync(libraries) ? readdirSync(libraries) : [];
-  return triplets.map((name) => join(libraries, name)).join(":");
+  return triplets
+    .flatMap((name) => [join(libraries, name), join(libraries, name, "pulseaudio")])
+    .join(":");
+}
+
+/** Returns variables by which a program finds the fonts that were unpacked with it, if any were. */
+export function unpackedFonts(program: string): Record<string, string> {
+  const root = unpackedRoot(program);
+  if (root === undefined) return {};
+  const configuration = join(root, "etc/fonts");
+  if (!existsSync(configuration)) return {};
+  return { FONTCONFIG_PATH: configuration, XDG_DATA_HOME: join(root, "usr/share") };
 }
 
 /** Returns why a program is not there and cannot be fetched, for the probes of needs.ts. */

@@ -7,6 +7,7 @@ import { Exposition } from "./exposition.ts";
 
 const reaper: ReaperMetrics = {
   ...zeroCounts(REAPER_METRICS),
+  scopes: 1,
   watchedCgroups: 1,
   waitingCgroups: 0,
   inotifyWatches: 2,
@@ -32,6 +33,7 @@ it("shows what is at the moment, and nothing of a part that does not run", async
   const { contentType, text } = await exposition.render();
   expect(contentType).toBe("text/plain; version=0.0.4; charset=utf-8");
   expect(reaperSeries(text)).toEqual([
+    "cm4all_spawn_reaper_scopes 1",
     "cm4all_spawn_reaper_watched_cgroups 1",
     "cm4all_spawn_reaper_waiting_cgroups 0",
     "cm4all_spawn_reaper_released_cgroups_total 0",

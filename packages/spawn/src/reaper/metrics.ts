@@ -6,6 +6,12 @@ const MIB = 2 ** 20;
 
 /** Counters start again when the thread does. */
 export const REAPER_METRICS = {
+  scopes: {
+    kind: "gauge",
+    help: "Scopes that are there; without one, nothing can be accounted.",
+    row: "cgroups",
+    text: "{} scopes",
+  },
   watchedCgroups: {
     kind: "gauge",
     help: "Managed cgroups that are known.",

@@ -47,6 +47,8 @@ export class Reaper {
   readonly #counts: ReaperCounts;
   readonly #lull: Lull;
   #hasInotify = false;
+  /** Those that are there. */
+  readonly #scopes = new Set<Node>();
   #isAccounting: boolean;
   #isStopping = false;
   /** Cgroups that were lost since there was no room for them. */
@@ -138,7 +140,7 @@ export class Reaper {
       touched: (node, origin) => this.#lifecycle.touched(node, origin),
       attributesChanged: (node) => this.#xattrs.forget(node),
       removed: (node) => {
-        if (node.place.kind === "scope") forgetScope(this.#counts, node);
+        if (this.#scopes.delete(node)) forgetScope(this.#counts, node);
         this.#lifecycle.removed(node);
         this.#xattrs.forget(node);
       },
@@ -222,7 +224,10 @@ export class Reaper {
   }
 
   #added(node: Node, origin: Origin): void {
-    if (node.place.kind === "scope") this.#log(LOG_DEBUG, `scope ${textOf(node.path)} is there`);
+    if (node.place.kind === "scope") {
+      this.#scopes.add(node);
+      this.#log(LOG_DEBUG, `scope ${textOf(node.path)} is there`);
+    }
     if (node.place.kind !== "cgroup") return;
     const { parent } = node;
     const above = parent?.place.kind === "cgroup" ? parent : undefined;
@@ -321,6 +326,7 @@ export class Reaper {
 
   #status(): ReaperMetrics {
     const gauges: ReaperGauges = {
+      scopes: this.#scopes.size,
       watchedCgroups: this.#lifecycle.watched,
       waitingCgroups: this.#lifecycle.waiting,
       inotifyWatches: this.#tree.watches,

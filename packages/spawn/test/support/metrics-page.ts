@@ -29,7 +29,11 @@ Scopes that are gone are in the label
 .IR (gone) .
 `;
 
-const TAIL = String.raw`.SH SEE ALSO
+const TAIL = String.raw`.SH FILES
+.TP
+.I /usr/share/doc/cm4all\-spawn/examples/prometheus
+What Prometheus scrapes, rules, and alerts that say what to do.
+.SH SEE ALSO
 .BR cm4all\-spawn (8),
 .BR spawn.toml (5)
 `;

@@ -40,6 +40,7 @@ export function sampleStatus(): DaemonStatus {
     },
     reaper: {
       ...zeroCounts(REAPER_METRICS),
+      scopes: 2,
       watchedCgroups: 12,
       waitingCgroups: 2,
       inotifyWatches: 26,

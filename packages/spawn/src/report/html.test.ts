@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+import type { ReportData } from "./database.ts";
+import { formatReport } from "./html.ts";
+
+const usage = {
+  cpuSeconds: 10,
+  ioBytes: 0,
+  memoryPeakBytes: undefined,
+  pidsPeak: undefined,
+  oomKills: 0,
+  refusedForks: 0,
+};
+const data: ReportData = {
+  customers: [{ customer: "a", ...usage }],
+  days: [{ day: "2026-01-02", ...usage }],
+  incidents: [],
+  unbilledDays: [],
+};
+const options = { from: "2026-01-01", to: "2026-01-03", database: "d" };
+const format = (more: Partial<ReportData> = {}, customer?: string) =>
+  formatReport({ ...options, customer }, { ...data, ...more }, new Date(0));
+
+describe("formatReport", () => {
+  it("takes names for text", () => {
+    const name = "<script>\"'&";
+    const html = format({ customers: [{ customer: name, ...usage }] }, name);
+    expect(html).not.toContain("<script");
+    expect(html).toContain('<th scope="row">&#60;script&#62;&#34;&#39;&#38;</th>');
+  });
+
+  it("has a row for each day, also of those of which nothing is known", () => {
+    expect(format().match(/<th scope="row">2026-01-0\d<\/th>/g)).toHaveLength(3);
+  });
+
+  it("has bars by the greatest figure, and none where all are 0", () => {
+    const customers = [1, 4].map((n) => ({ ...usage, customer: `${n}`, cpuSeconds: n }));
+    const html = format({ customers });
+    expect(html).toMatch(/1 s<svg.*?width="25.00".*?<td>0 bytes<\/td>/s);
+  });
+
+  it("says that nothing was used, and which bills will change", () => {
+    expect(format({ customers: [] })).toContain("Nothing was used");
+    expect(format({ unbilledDays: ["2026-01-02"] })).toMatch(/no bill yet: figures of 2026-01-02/);
+    expect(format()).not.toContain("no bill yet");
+  });
+
+  it("refers to nothing outside", () => {
+    expect(format()).not.toMatch(/\s(src|href)=|url\(|@import|https?:/);
+  });
+});

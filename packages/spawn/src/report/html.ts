@@ -1,0 +1,196 @@
+/**
+ * The report as one HTML file that needs nothing else: no script, no font, no picture. Each
+ * bar stands below its number, so that whoever does not see it misses nothing. Pure.
+ */
+import type { DayUsage, ReportData, Usage } from "./database.ts";
+import { formatBytes, formatCount, formatCpu } from "./figures.ts";
+import { daysBetween, type ReportOptions } from "./options.ts";
+import { STYLE } from "./style.ts";
+
+/** The browser fetches nothing and runs nothing, whatever names of customers say. */
+const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
+
+/** @param made when, for the reader */
+export function formatReport(options: ReportOptions, data: ReportData, made: Date): string {
+  const { from, to, customer } = options;
+  const title = customer === undefined ? "Usage by customer" : `Usage of ${customer}`;
+  return `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(`${title}, ${from} to ${to}`)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<main>
+<h1>${escapeHtml(title)}</h1>
+<p>${from} to ${to}, days in UTC. Made ${made.toISOString().slice(0, 16).replace("T", " ")} UTC.
+Peaks are those of one cgroup, in its whole life.</p>
+${formatUnbilled(data.unbilledDays)}
+${data.customers.length === 0 ? "<p>Nothing was used in this time.</p>" : formatTables(options, data)}
+</main>
+</body>
+</html>
+`;
+}
+
+function formatUnbilled(days: readonly string[]): string {
+  if (days.length === 0) return "";
+  return `<p class="note">Reports have come that are on no bill yet: figures of ${days.join(", ")}
+will change.</p>`;
+}
+
+function formatTables(options: ReportOptions, data: ReportData): string {
+  return [
+    section("Customers", "Those with most CPU time first", "Customer", {
+      rows: data.customers.map((usage) => [usage.customer, usage]),
+      total: sumOf(data.customers),
+    }),
+    section("Days", "What was used on each day", "Day", {
+      rows: completeDays(options, data.days).map((usage) => [usage.day, usage]),
+    }),
+    formatIncidents(data),
+  ].join("\n");
+}
+
+/** With a row of zeros for each day of which nothing is known. */
+function completeDays({ from, to }: ReportOptions, days: readonly DayUsage[]): DayUsage[] {
+  const known = new Map(days.map((usage) => [usage.day, usage]));
+  return daysBetween(from, to).map((day) => known.get(day) ?? { day, ...NOTHING });
+}
+
+const NOTHING: Usage = {
+  cpuSeconds: 0,
+  ioBytes: 0,
+  memoryPeakBytes: undefined,
+  pidsPeak: undefined,
+  oomKills: 0,
+  refusedForks: 0,
+};
+
+function sumOf(all: readonly Usage[]): Usage {
+  return all.reduce<Usage>(
+    (sum, usage) => ({
+      cpuSeconds: sum.cpuSeconds + usage.cpuSeconds,
+      ioBytes: sum.ioBytes + usage.ioBytes,
+      memoryPeakBytes: greater(sum.memoryPeakBytes, usage.memoryPeakBytes),
+      pidsPeak: greater(sum.pidsPeak, usage.pidsPeak),
+      oomKills: sum.oomKills + usage.oomKills,
+      refusedForks: sum.refusedForks + usage.refusedForks,
+    }),
+    NOTHING,
+  );
+}
+
+function greater(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.max(a, b);
+}
+
+interface Table {
+  readonly rows: readonly (readonly [title: string, usage: Usage])[];
+  readonly total?: Usage;
+}
+
+function section(title: string, caption: string, first: string, { rows, total }: Table): string {
+  const longest = (figure: (usage: Usage) => number) =>
+    Math.max(...rows.map(([, usage]) => figure(usage)));
+  const most = {
+    cpu: longest(({ cpuSeconds }) => cpuSeconds),
+    io: longest(({ ioBytes }) => ioBytes),
+    memory: longest(({ memoryPeakBytes = 0 }) => memoryPeakBytes),
+  };
+  const body = rows.map(
+    ([name, usage]) =>
+      `<tr><th scope="row">${escapeHtml(name)}</th>${[
+        bar(formatCpu(usage.cpuSeconds), usage.cpuSeconds, most.cpu),
+        bar(formatBytes(usage.memoryPeakBytes), usage.memoryPeakBytes, most.memory),
+        bar(formatBytes(usage.ioBytes), usage.ioBytes, most.io),
+        ...counts(usage),
+      ].join("")}</tr>`,
+  );
+  return `<section>
+<h2>${title}</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="${title}">
+<table>
+<caption>${caption}</caption>
+<thead><tr>${[
+    first,
+    "CPU time (h:m:s)",
+    "Most memory",
+    "Read and written",
+    "Most processes",
+    "Killed for want of memory",
+    "Processes refused",
+  ]
+    .map((text) => `<th scope="col">${text}</th>`)
+    .join("")}</tr></thead>
+<tbody>
+${body.join("\n")}
+</tbody>
+${total === undefined ? "" : formatTotal(total)}
+</table>
+</div>
+</section>`;
+}
+
+function formatTotal(usage: Usage): string {
+  const { cpuSeconds, memoryPeakBytes, ioBytes } = usage;
+  const cells = [formatCpu(cpuSeconds), formatBytes(memoryPeakBytes), formatBytes(ioBytes)];
+  return `<tfoot><tr><th scope="row">All</th>${cells.map(cell).join("")}${counts(usage).join("")}</tr></tfoot>`;
+}
+
+function counts({ pidsPeak, oomKills, refusedForks }: Usage): string[] {
+  return [pidsPeak, oomKills, refusedForks].map((count) => cell(formatCount(count)));
+}
+
+function cell(text: string): string {
+  return `<td>${text}</td>`;
+}
+
+/** A number, and below it a bar that is as long as its share of `most`. */
+function bar(text: string, value: number | undefined, most: number): string {
+  const share = most === 0 ? 0 : ((value ?? 0) / most) * 100;
+  if (share === 0) return cell(text);
+  return `<td class="bar">${text}<svg aria-hidden="true" viewBox="0 0 100 1" preserveAspectRatio="none"><rect width="${share.toFixed(2)}" height="1"/></svg></td>`;
+}
+
+function formatIncidents({ incidents }: ReportData): string {
+  if (incidents.length === 0)
+    return "<section><h2>At limits</h2>\n<p>No process was killed or refused.</p></section>";
+  const rows = incidents.map(
+    ({ day, customer, oomKills, refusedForks, memoryPeakBytes, pidsPeak }) =>
+      `<tr><th scope="row">${day}</th><td class="name">${escapeHtml(customer)}</td>${[
+        formatCount(oomKills),
+        formatBytes(memoryPeakBytes),
+        formatCount(refusedForks),
+        formatCount(pidsPeak),
+      ]
+        .map(cell)
+        .join("")}</tr>`,
+  );
+  const titles = [
+    "Killed for want of memory",
+    "Most memory",
+    "Processes refused",
+    "Most processes",
+  ];
+  return `<section>
+<h2>At limits</h2>
+<div class="scroll" tabindex="0" role="region" aria-label="At limits">
+<table>
+<caption>Days on which the kernel has killed or refused processes, the latest first</caption>
+<thead><tr><th scope="col">Day</th><th scope="col" class="name">Customer</th>${titles.map((text) => `<th scope="col">${text}</th>`).join("")}</tr></thead>
+<tbody>
+${rows.join("\n")}
+</tbody>
+</table>
+</div>
+</section>`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

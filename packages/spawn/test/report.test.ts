@@ -1,0 +1,192 @@
+/** `cm4all-spawn report` with a real database, and what it has written in Chromium. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import {
+  missing,
+  type Postgres,
+  unpackedFonts,
+  unpackedLibraries,
+  unpackedProgram,
+} from "@cm4all/testing";
+import { type Browser, chromium } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { formatDay } from "../src/report/options.ts";
+import { BUNDLE } from "./support/daemon.ts";
+import { connectTo, startFleetDatabase } from "./support/fleet-database.ts";
+
+const ago = (days: number) => formatDay(new Date(Date.now() - days * 86_400_000));
+
+describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
+  let server: Postgres;
+  let directory: string;
+  let file: string;
+  beforeAll(async () => {
+    server = await startFleetDatabase({
+      hba: ["local all postgres,reports trust", "local all all peer"],
+    });
+    const client = await connectTo(server);
+    // As whom root asks by default: the server lets in only the user himself.
+    await client.query("CREATE ROLE nobody LOGIN; GRANT fleet_reader TO nobody");
+    await client.end();
+    directory = mkdtempSync(join(tmpdir(), "report-"));
+    file = join(directory, "report.html");
+  });
+  afterAll(async () => {
+    await server.stop();
+    rmSync(directory, { recursive: true });
+  });
+
+  /** Runs the command on the test's database. */
+  function report(args: string[], env: NodeJS.ProcessEnv = {}) {
+    const { host, port } = server;
+    const command = ["report", "--database", "postgres", ...args];
+    return spawnSync(process.execPath, [BUNDLE, ...command], {
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], PGHOST: host, PGPORT: String(port), ...env },
+    });
+  }
+
+  it("is made by a process that is not root, and is for its owner alone", () => {
+    const { stderr, status } = report(["--html", file, "--from", ago(50), "--to", ago(0)]);
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect(readFileSync(file, "utf8")).toContain("alice");
+  });
+
+  it("is of one customer, on standard output, as the role that is named", () => {
+    const args = ["--html", "-", "--customer", "carol", "--from", ago(50)];
+    const { stdout, status } = report(args, { PGUSER: "reports" });
+    expect(status).toBe(0);
+    expect(stdout).toContain("<h1>Usage of carol</h1>");
+    expect(stdout).not.toContain("alice");
+  });
+
+  it("writes nothing in the database", async () => {
+    const client = await connectTo(server);
+    const written = async () =>
+      (
+        await client.query(
+          "SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) AS n FROM pg_stat_user_tables",
+        )
+      ).rows;
+    const before = await written();
+    expect(report(["--html", "-"]).status).toBe(0);
+    expect(await written()).toEqual(before);
+    await client.end();
+  });
+
+  it.each([
+    [["--html", "-", "--from", "2026-02-30"], {}, 64, "It is no day such as 2026-01-31"],
+    [["--html", "-", "--from", "2026-02-02", "--to", "2026-02-01"], {}, 64, "is after 2026-02-01"],
+    [[], {}, 64, "--html"],
+    [["--html", "-"], { PGUSER: "postgre" }, 69, "cannot read the bills in postgres: "],
+    [["--html", "-"], { PGHOST: "/nowhere" }, 69, "ENOENT /nowhere/.s.PGSQL"],
+    [["--html", "-", "--user", "nobodies"], {}, 78, "there is no user nobodies"],
+    [["--html", "/nowhere/x.html"], {}, 73, "ENOENT"],
+  ])("%j %j ends with %d and says %j", (args, env, status, text) => {
+    const result = report(args, env);
+    expect(result.stderr).toContain(text);
+    expect(result.stderr).not.toMatch(/\n +at /);
+    expect(result.status).toBe(status);
+  });
+
+  it("is no part of the daemon's bundle", () => {
+    const inputs = readFileSync(join(dirname(BUNDLE), "cm4all-spawn.js.inputs.json"), "utf8");
+    expect(inputs).toContain("src/report/options.ts");
+    expect(inputs).not.toMatch(/report\/(main|html|database)\.ts/);
+  });
+
+  describe.skipIf(missing("chromium") !== undefined)("in Chromium", () => {
+    let browser: Browser;
+    beforeAll(async () => {
+      const program = unpackedProgram("chromium");
+      browser = await chromium.launch({
+        executablePath: program,
+        chromiumSandbox: false,
+        env: {
+          PATH: "/usr/bin:/bin",
+          HOME: directory,
+          LD_LIBRARY_PATH: unpackedLibraries(program),
+          ...unpackedFonts(program),
+        },
+      });
+      report(["--html", file, "--from", ago(41), "--to", ago(0)]);
+    }, 400_000);
+    afterAll(() => browser?.close());
+
+    it("shows tables with captions and headers, without an error and without a request", async () => {
+      const page = await browser.newPage({ viewport: { width: 1200, height: 1000 } });
+      const said: string[] = [];
+      page.on("console", (message) => said.push(message.text()));
+      page.on("pageerror", (error) => said.push(error.message));
+      page.on("request", (request) => said.push(request.url()));
+      await page.goto(`file://${file}`);
+      expect(said).toEqual([`file://${file}`]);
+      const customers = page.getByRole("table", { name: "Those with most CPU time first" });
+      expect(await customers.getByRole("rowheader").allTextContents()).toEqual([
+        "alice",
+        "bob & <b>sons</b>",
+        "carol",
+        "All",
+      ]);
+      expect(await customers.getByRole("row").nth(1).getByRole("cell").allTextContents()).toEqual([
+        "3:00:00",
+        "2.8 GiB",
+        "5.6 GiB",
+        "7",
+        "3",
+        "6",
+      ]);
+      expect(await customers.getByRole("columnheader").count()).toBe(7);
+      const days = page.getByRole("table", { name: "What was used on each day" });
+      expect(await days.getByRole("row").count()).toBe(43);
+      const limits = page.getByRole("table", { name: /^Days on which the kernel has killed/ });
+      expect(await limits.getByRole("row").allTextContents()).toHaveLength(2);
+      // No column is beside the screen.
+      const cut = await page
+        .locator(".scroll")
+        .evaluateAll((all) => all.filter((each) => each.scrollWidth > each.clientWidth).length);
+      expect(cut).toBe(0);
+      // Dates stand on one line.
+      const lines = days.getByRole("rowheader").first();
+      expect((await lines.boundingBox())?.height).toBeLessThan(40);
+      // The longest bar is as wide as its cell, a short one is short.
+      const bars = customers.locator("tbody tr td:nth-of-type(1) rect");
+      const widths = await bars.evaluateAll((all) =>
+        all.map((each) => Math.round(each.getBoundingClientRect().width)),
+      );
+      expect(widths[0]).toBeGreaterThan(100);
+      expect(widths[1]).toBeLessThan(3);
+      const shot = process.env["REPORT_SCREENSHOT"];
+      if (shot !== undefined) await page.screenshot({ path: shot, fullPage: true });
+      await page.close();
+    });
+
+    it("fits on a sheet of paper, with the header on each", async () => {
+      const page = await browser.newPage();
+      await page.goto(`file://${file}`);
+      const pdf = join(directory, "report.pdf");
+      await page.pdf({ path: pdf, preferCSSPageSize: true });
+      await page.emulateMedia({ media: "print" });
+      await page.setViewportSize({ width: 1030, height: 700 });
+      // A4 landscape less its margins, in CSS pixels.
+      expect(await page.locator("html").evaluate((html) => html.scrollWidth)).toBeLessThanOrEqual(
+        1030,
+      );
+      expect(readFileSync(pdf).subarray(0, 5).toString()).toBe("%PDF-");
+      if (process.env["REPORT_PDF"] !== undefined)
+        execFileSync("cp", [pdf, process.env["REPORT_PDF"]]);
+      await page.close();
+    });
+
+    it("fits on a small screen", async () => {
+      const page = await browser.newPage({ viewport: { width: 360, height: 700 } });
+      await page.goto(`file://${file}`);
+      expect(await page.locator("html").evaluate((html) => html.scrollWidth)).toBe(360);
+      await page.close();
+    });
+  });
+});
