@@ -80,7 +80,7 @@ export interface MeasuredStatus {
   readonly metrics?: MetricsStatus | undefined;
 }
 
-/** As `cm4all-spawn status --json` prints it; schema/status.schema.json describes it. */
+/** As `cm4all-spawn status --json` prints it; operator/schemas.ts describes it. */
 export interface DaemonStatus extends MeasuredStatus {
   readonly state: "well" | "degraded";
   /** What is to be looked at, the worst first. */
