@@ -508,9 +508,12 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       const { stdout } = await ask(daemon, "accounting", "list", "--json");
       expectValid("accounting-list", stdout);
       writeFileSync(daemon.configFile, "[accounting");
-      expect(await askAtDefault(daemon, "accounting", "list", "--json")).toEqual({
+      const atDefault = await askAtDefault(daemon, "accounting", "list", "--json");
+      // The handler may have been tried again in between.
+      const withoutAttempts = (json: string) => json.replace(/"attempts":\d+/, "");
+      expect({ ...atDefault, stdout: withoutAttempts(atDefault.stdout) }).toEqual({
         status: 0,
-        stdout,
+        stdout: withoutAttempts(stdout),
         stderr: expect.stringMatching(/^cm4all-spawn: warning: .*spawn\.toml:1: /),
       });
     });
