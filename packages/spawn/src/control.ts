@@ -18,7 +18,7 @@ import {
 import { errorText, isErrno } from "@cm4all/linux";
 import { type ConnectionBounds, ConnectionLimit } from "./connection-limit.ts";
 import { type ControlRequest, parseRequest } from "./control-commands.ts";
-import type { Logger } from "./log.ts";
+import type { Logger } from "./log/log.ts";
 import { logServerErrors } from "./server-errors.ts";
 import { removeStaleSocket } from "./stale-socket.ts";
 

@@ -22,8 +22,8 @@ import {
 import { measureDaemon } from "./daemon-metrics.ts";
 import { findProblems } from "./health.ts";
 import { listenAgain } from "./listen-again.ts";
-import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
-import { LogOnce } from "./log-once.ts";
+import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log/log.ts";
+import { LogOnce } from "./log/log-once.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import { MetricsEndpoint } from "./prometheus/endpoint.ts";

@@ -2,7 +2,7 @@
 
 import type { Server } from "node:http";
 import { listenAgain } from "../listen-again.ts";
-import { LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
+import { LOG_INFO, LOG_WARNING, type Logger } from "../log/log.ts";
 import { logServerErrors } from "../server-errors.ts";
 import type { DaemonStatus, MetricsStatus } from "../status.ts";
 import type { Exposition } from "./exposition.ts";

@@ -9,7 +9,7 @@ import {
   SOCK_SEQPACKET,
   setCloseOnExec,
 } from "@cm4all/linux";
-import { LOG_WARNING, type Logger } from "../log.ts";
+import { LOG_WARNING, type Logger } from "../log/log.ts";
 import { passedDescriptors } from "../systemd/listen-fds.ts";
 
 /** The store's name in the service manager's descriptor store. */

@@ -1,7 +1,7 @@
 /** Says why handlers fail or the journal cannot be read: a reason once, until handlers succeed. */
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
-import { inOneLine, LOG_ERR, type Logger } from "../../log.ts";
+import { inOneLine, LOG_ERR, type Logger } from "../../log/log.ts";
 import type { HandlerFailure } from "../terms/script-status.ts";
 import { type Entry, nameOf } from "./entry.ts";
 

@@ -14,7 +14,7 @@ import type { EncodedRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
-import type { Logger } from "../../log.ts";
+import type { Logger } from "../../log/log.ts";
 import type { RecordWindow, WaitingRecord } from "../journal/window.ts";
 import type { AccountingSink } from "../script/sink.ts";
 import type { AccountingPolicy } from "../terms/policy.ts";

@@ -5,7 +5,7 @@
  * have to know of it.
  */
 import { RecordState } from "@cm4all/journal";
-import { LOG_ERR, type Logger } from "../../log.ts";
+import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { DamagedRecord } from "../journal/window.ts";
 import { type Entry, nameOf } from "./entry.ts";
 

@@ -12,7 +12,7 @@
  */
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
-import { LOG_ERR, type Logger } from "../../log.ts";
+import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { Release } from "../../reaper/messages.ts";
 import type { AccountingQueue } from "../handlers/queue.ts";
 import type { FoundRecord } from "../journal/journal-lookup.ts";

@@ -20,7 +20,7 @@ import {
   type ScriptHostOptions,
 } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config.ts";
-import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log.ts";
+import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log/log.ts";
 import { Loading } from "./loading.ts";
 import {
   type ChosenScript,
