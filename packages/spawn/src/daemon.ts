@@ -12,13 +12,13 @@ import {
 import { Lull } from "@cm4all/supervision";
 import { CgroupService } from "./cgroup-service.ts";
 import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
-import { listenForControl } from "./control.ts";
 import {
   answerRequest,
   type ControlRequest,
   type DaemonParts,
   type ReloadResult,
-} from "./control-commands.ts";
+} from "./control/commands.ts";
+import { listenForControl } from "./control/server.ts";
 import { measureDaemon } from "./daemon-metrics.ts";
 import { findProblems } from "./health.ts";
 import { listenAgain } from "./listen-again.ts";

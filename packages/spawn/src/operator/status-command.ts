@@ -9,7 +9,7 @@ import {
   wrapText,
 } from "@cm4all/command";
 import type { Command } from "commander";
-import { type Ask, askFor } from "../control-commands.ts";
+import { type Ask, askFor } from "../control/commands.ts";
 import { completeStatus, type DaemonStatus, formatHeadline, formatStatus } from "../status.ts";
 import { showName } from "./name-commands.ts";
 
