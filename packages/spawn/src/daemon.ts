@@ -19,8 +19,6 @@ import {
   type ReloadResult,
 } from "./control/commands.ts";
 import { listenForControl } from "./control/server.ts";
-import { measureDaemon } from "./daemon-metrics.ts";
-import { findProblems } from "./health.ts";
 import { listenAgain } from "./listen-again.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log/log.ts";
 import { LogOnce } from "./log/log-once.ts";
@@ -30,7 +28,9 @@ import { MetricsEndpoint } from "./prometheus/endpoint.ts";
 import { STORE_NAME, takePassedDescriptors } from "./startup/inherited.ts";
 import { openListener } from "./startup/listener.ts";
 import { checkRequirements } from "./startup/requirements.ts";
-import type { DaemonStatus, MeasuredStatus } from "./status.ts";
+import { measureDaemon } from "./status/daemon-metrics.ts";
+import { findProblems } from "./status/health.ts";
+import type { DaemonStatus, MeasuredStatus } from "./status/status.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
 import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";

@@ -17,7 +17,7 @@ import { missing } from "@cm4all/testing";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterEach, describe, expect, it } from "vitest";
 import { formatSchemas } from "../src/operator/schemas.ts";
-import type { DaemonStatus } from "../src/status.ts";
+import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
 

@@ -6,7 +6,7 @@
  */
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import type { Declaration, Declarations } from "../metrics/declaration.ts";
-import { PARTS } from "../status.ts";
+import { PARTS } from "../status/status.ts";
 
 type Schema = { readonly [keyword: string]: unknown };
 

@@ -4,7 +4,7 @@ import type { Server } from "node:http";
 import { listenAgain } from "../listen-again.ts";
 import { LOG_INFO, LOG_WARNING, type Logger } from "../log/log.ts";
 import { logServerErrors } from "../server-errors.ts";
-import type { DaemonStatus, MetricsStatus } from "../status.ts";
+import type { DaemonStatus, MetricsStatus } from "../status/status.ts";
 import type { Exposition } from "./exposition.ts";
 
 /** Serves metrics at the configured address as soon as that can be done; `close` ends it. */

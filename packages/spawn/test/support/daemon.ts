@@ -19,7 +19,7 @@ import { afterAll } from "vitest";
 import type { ControlRequest } from "../../src/control/commands.ts";
 import { askDaemon } from "../../src/control/server.ts";
 import type { NamespaceMetrics } from "../../src/namespaces/metrics.ts";
-import type { DaemonStatus } from "../../src/status.ts";
+import type { DaemonStatus } from "../../src/status/status.ts";
 import { TestClient } from "./client.ts";
 
 const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));

@@ -3,7 +3,7 @@ import { ACCOUNTING_METRICS } from "../../src/accounting/terms/metrics.ts";
 import { zeroCounts } from "../../src/metrics/declaration.ts";
 import { NAMESPACE_METRICS } from "../../src/namespaces/metrics.ts";
 import { REAPER_METRICS } from "../../src/reaper/metrics.ts";
-import type { DaemonStatus } from "../../src/status.ts";
+import type { DaemonStatus } from "../../src/status/status.ts";
 
 const NO_KINDS = forEachKind(() => 0);
 

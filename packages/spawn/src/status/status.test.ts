@@ -1,9 +1,9 @@
 import { wrapRows } from "@cm4all/command";
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { describe, expect, it } from "vitest";
-import { sampleStatus as status } from "../test/support/status.ts";
-import { metricName } from "./metrics/metric-name.ts";
-import { Exposition } from "./prometheus/exposition.ts";
+import { sampleStatus as status } from "../../test/support/status.ts";
+import { metricName } from "../metrics/metric-name.ts";
+import { Exposition } from "../prometheus/exposition.ts";
 import {
   type DaemonStatus,
   forEachMetric,
