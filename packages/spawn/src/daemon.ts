@@ -19,12 +19,12 @@ import {
   type ReloadResult,
 } from "./control/commands.ts";
 import { listenForControl } from "./control/server.ts";
-import { listenAgain } from "./listen-again.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log/log.ts";
 import { LogOnce } from "./log/log-once.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import { MetricsEndpoint } from "./prometheus/endpoint.ts";
+import { listenAgain } from "./sockets/listen-again.ts";
 import { STORE_NAME, takePassedDescriptors } from "./startup/inherited.ts";
 import { openListener } from "./startup/listener.ts";
 import { checkRequirements } from "./startup/requirements.ts";

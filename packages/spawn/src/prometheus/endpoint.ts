@@ -1,9 +1,9 @@
 /** The metrics' address, which may be taken or not there yet: the services run meanwhile. */
 
 import type { Server } from "node:http";
-import { listenAgain } from "../listen-again.ts";
 import { LOG_INFO, LOG_WARNING, type Logger } from "../log/log.ts";
-import { logServerErrors } from "../server-errors.ts";
+import { listenAgain } from "../sockets/listen-again.ts";
+import { logServerErrors } from "../sockets/server-errors.ts";
 import type { DaemonStatus, MetricsStatus } from "../status/status.ts";
 import type { Exposition } from "./exposition.ts";
 
