@@ -1,4 +1,6 @@
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { bundle } from "@cm4all/dev/bundle";
+import { importSource } from "@cm4all/dev/import-source";
 
 await bundle({
   entry: "src/main.ts",
@@ -13,3 +15,10 @@ await bundle({
   outfile: "dist/cm4all-spawn-report.js",
   budgetKiB: 250,
 });
+
+// The JSON Schemas, for those who write programs.
+const { formatSchemas } = await importSource("src/operator/schemas.ts");
+rmSync("dist/schema", { recursive: true, force: true });
+mkdirSync("dist/schema");
+for (const [file, text] of Object.entries(formatSchemas()))
+  writeFileSync(`dist/schema/${file}`, text);

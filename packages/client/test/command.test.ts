@@ -1,9 +1,11 @@
 /** The command, with a daemon of the tests' own: what the real one never answers. */
-import { encodeError, encodeResponse } from "@cm4all/spawn-protocol";
+import { encodeError, encodeResponse, NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { copyBundle } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import { FakeDaemon, type Reply } from "../src/fake-daemon.ts";
 import { addon, bundle, Running, runClient, version } from "./helpers.ts";
+
+const KINDS = NAMESPACE_KINDS.map(({ kind }) => `--${kind}`);
 
 describe("the bundle", () => {
   it("runs from an empty directory with nothing but the addon beside it", async () => {
@@ -40,7 +42,7 @@ it("an argument that has to be text is refused if it is none, and taken for noth
 describe("a wrong command line ends with EX_USAGE and one line", () => {
   it.each([
     [["request"], "cm4all-spawn-client: missing required argument 'name'"],
-    [["request", "foo"], "ask for --ipc, --pid, --user or --lease"],
+    [["request", "foo"], `ask for ${KINDS.join(", ")} or --lease`],
     [["request", "foo", "--uid-map", "0 0 1"], "--uid-map and --gid-map need --user"],
     [["request", "foo", "--ipx"], "unknown option '--ipx' (did you mean --ipc?)"],
     [["request", "a\tb", "--ipc"], "It holds a byte that is not allowed: 0x09."],
@@ -48,7 +50,7 @@ describe("a wrong command line ends with EX_USAGE and one line", () => {
     [["request", "foo", "--ipc", "--timeout", "x"], "Expected a number of seconds above 0"],
     [["request", "foo", "--ipc", "--socket", ""], "a socket address has 1 to 107 bytes"],
     [["run", "foo", "--ipc"], "cm4all-spawn-client: missing required argument 'command'"],
-    [["run", "foo", "--", "true"], "ask for --ipc, --pid or --user"],
+    [["run", "foo", "--", "true"], `ask for ${KINDS.slice(0, -1).join(", ")} or ${KINDS.at(-1)}`],
     [["rum"], "unknown command 'rum' (did you mean run?)"],
   ])("%j", async (args, message) => {
     const { status, stdout, stderr } = await runClient(...args);

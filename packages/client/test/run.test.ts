@@ -12,6 +12,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Daemon } from "./daemon.ts";
@@ -146,6 +147,19 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       const withUser = (await shell(script, "--user")).match(namespaces) ?? [];
       expect(withUser.filter((link) => link === "user:")).toHaveLength(1);
       expect(withUser.length).toBe((before ?? 0) + 1);
+    });
+
+    it.each(NAMESPACE_KINDS)("is in the $kind namespace of its name", async ({ kind }) => {
+      const link = `/proc/self/ns/${kind}`;
+      const inode = async (name: string) => {
+        const { status, stdout } = await request(name, `--${kind}`, "--json");
+        expect(status).toBe(0);
+        return Number(JSON.parse(stdout)[kind]);
+      };
+      const seen = async () => await shell(`readlink ${link}`, `--${kind}`);
+      expect(await seen()).toBe(`${kind}:[${await inode("foo")}]\n`);
+      expect(await seen()).not.toBe(`${readlinkSync(link)}\n`);
+      expect(await inode("bar")).not.toBe(await inode("foo"));
     });
 
     it.each([

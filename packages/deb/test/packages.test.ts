@@ -169,6 +169,17 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
           expect(existsSync(resolve(dirname(text), target)), `${text}: ${target}`).toBe(true);
   });
 
+  test("bring the JSON Schemas that the build has made", () => {
+    const made = join(root, "packages/spawn/dist/schema");
+    const installed = join(built.tree, "usr/share/cm4all/spawn/schema");
+    const files = readdirSync(made);
+    expect(readdirSync(installed).sort()).toEqual(files.sort());
+    for (const file of files)
+      expect(readFileSync(join(installed, file), "utf8"), file).toBe(
+        readFileSync(join(made, file), "utf8"),
+      );
+  });
+
   test("have units that systemd takes, and aliases of the original's", () => {
     const directory = "usr/lib/systemd/system";
     // debhelper of Debian 12 installs units below /lib.

@@ -1,8 +1,10 @@
 /** Random input: whatever arrives, the decoders answer or throw ProtocolError. */
 import fc from "fast-check";
 import { expect, it } from "vitest";
+import { RequestCommand } from "./commands.ts";
 import { encodeDatagram } from "./datagram.ts";
-import { decodeRequest, encodeRequest } from "./request.ts";
+import { forEachKind } from "./kinds.ts";
+import { decodeRequest, encodeRequest, type Request } from "./request.ts";
 import { decodeResponse } from "./response.ts";
 import { datagramOf, packet, problemOf } from "./testing.ts";
 
@@ -12,12 +14,14 @@ const noise = fc.uint8Array({ maxLength: 200 });
 /** Noise behind a correct header. */
 const noiseWithHeader = fc.uint8Array({ maxLength: 200 }).map((bytes) => datagramOf([...bytes]));
 
+const KNOWN = Math.max(...Object.values(RequestCommand));
+
 /** Well-formed packets in any order, with any payload, perhaps cut. */
 const packets = fc
   .tuple(
     fc.array(
       fc.tuple(
-        fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: 6 }) }, fc.nat(0xffff)),
+        fc.oneof({ weight: 9, arbitrary: fc.integer({ min: 0, max: KNOWN + 1 }) }, fc.nat(0xffff)),
         fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 20 })),
       ),
       { maxLength: 8 },
@@ -63,10 +67,14 @@ it("any request survives the round trip", () => {
   const name = fc
     .array(fc.integer({ min: 0x20, max: 0x7f }), { minLength: 1, maxLength: 4080 })
     .map((bytes) => String.fromCharCode(...bytes));
-  const user = fc.option(fc.uint8Array({ maxLength: 300 }), { nil: undefined });
+  const payload = fc.option(fc.uint8Array({ maxLength: 300 }), { nil: undefined });
+  const kinds = forEachKind(({ takesPayload }) => (takesPayload ? payload : fc.boolean()));
   const request = fc
-    .record({ name, ipc: fc.boolean(), pid: fc.boolean(), user, lease: fc.boolean() })
-    .filter(({ ipc, pid, user, lease }) => ipc || pid || lease || user !== undefined);
+    .record({ name, ...kinds, lease: fc.boolean() })
+    .map((fields) => fields as Request)
+    .filter(({ name: _, ...asked }) =>
+      Object.values(asked).some((each) => (each ?? false) !== false),
+    );
   fc.assert(
     fc.property(request, (wanted) => {
       expect(decodeRequest(encodeRequest(wanted))).toEqual({

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { encodeDatagram, LITTLE_ENDIAN } from "./datagram.ts";
+import { KINDS, NAMESPACE_KINDS } from "./kinds.ts";
 import {
   decodeRequest,
   decodeUserMaps,
@@ -8,7 +9,7 @@ import {
   findNameProblem,
   type Request,
 } from "./request.ts";
-import { datagramOf, packet, problemOf } from "./testing.ts";
+import { datagramOf, NOTHING, packet, problemOf } from "./testing.ts";
 
 const NAME = packet(1, Buffer.from("foo"));
 const IPC = packet(2);
@@ -18,8 +19,6 @@ const LEASE = packet(5);
 
 const decode = (...packets: number[][]) => decodeRequest(datagramOf(packets.flat()));
 
-const nothing = { ipc: false, pid: false, user: undefined, lease: false };
-
 describe("decodeRequest", () => {
   it.each<[string, number[], Partial<Request>]>([
     ["IPC_NAMESPACE", IPC, { ipc: true }],
@@ -27,7 +26,7 @@ describe("decodeRequest", () => {
     ["USER_NAMESPACE", USER, { user: new Uint8Array(0) }],
     ["LEASE_PIPE", LEASE, { lease: true }],
   ])("reads NAME and %s in either order", (_, what, expected) => {
-    const request = { name: "foo", ...nothing, ...expected };
+    const request = { name: "foo", ...NOTHING, ...expected };
     expect(decode(NAME, what)).toEqual({ request, unknownCommands: [] });
     expect(decode(what, NAME)).toEqual({ request, unknownCommands: [] });
   });
@@ -37,6 +36,7 @@ describe("decodeRequest", () => {
     const { request } = decode(LEASE, packet(4, maps), PID, NAME, IPC);
     expect(request).toEqual({
       name: "foo",
+      ...NOTHING,
       ipc: true,
       pid: true,
       user: Uint8Array.from(maps),
@@ -73,7 +73,7 @@ describe("decodeRequest", () => {
       packet(65535, [1]),
       packet(99),
     );
-    expect(request).toEqual({ name: "foo", ...nothing, ipc: true });
+    expect(request).toEqual({ name: "foo", ...NOTHING, ipc: true });
     expect(unknownCommands).toEqual([99, 65535, 99]);
   });
 
@@ -172,12 +172,27 @@ describe("encodeRequest", () => {
     ["naïve", "NAME holds a byte that is not allowed: 0xc3"],
     ["a\n", "NAME holds a byte that is not allowed: 0x0a"],
   ])("refuses the name %j", (name, message) => {
-    expect(() => encodeRequest({ name, ...nothing, ipc: true })).toThrow(new RangeError(message));
+    expect(() => encodeRequest({ name, ...NOTHING, ipc: true })).toThrow(new RangeError(message));
     expect(findNameProblem(name)).toBe(message.replace("NAME ", ""));
   });
 
   it("refuses to ask for nothing", () => {
-    expect(() => encodeRequest({ name: "foo", ...nothing })).toThrow("asks for nothing");
+    expect(() => encodeRequest({ name: "foo", ...NOTHING })).toThrow("asks for nothing");
+  });
+});
+
+describe("each kind of the table", () => {
+  it.each(NAMESPACE_KINDS)("$kind is asked for by its packet, once", ({ kind, command }) => {
+    const payload = Uint8Array.from(Buffer.from("0 0 1"));
+    const { takesPayload } = KINDS[kind];
+    const value = takesPayload ? payload : true;
+    const what = packet(command, takesPayload ? payload : []);
+    const bytes = encodeRequest({ name: "foo", [kind]: value });
+    expect(bytes).toEqual(datagramOf([...NAME, ...what]));
+    expect(decodeRequest(bytes).request).toEqual({ name: "foo", ...NOTHING, [kind]: value });
+    expect(problemOf(() => decode(NAME, what, what))?.[0]).toBe("duplicate");
+    const bad = problemOf(() => decode(NAME, packet(command, payload)))?.[0];
+    expect(bad).toBe(takesPayload ? undefined : "malformed");
   });
 });
 
@@ -207,6 +222,6 @@ describe("user maps", () => {
 
 it("a request with a payload too long for one packet cannot be made", () => {
   const user = new Uint8Array(65536);
-  expect(() => encodeRequest({ name: "foo", ...nothing, user })).toThrow(RangeError);
+  expect(() => encodeRequest({ name: "foo", ...NOTHING, user })).toThrow(RangeError);
   expect(() => encodeDatagram([{ command: 4, payload: user }])).toThrow(RangeError);
 });

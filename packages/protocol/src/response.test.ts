@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { MAX_ERROR_SIZE } from "./commands.ts";
+import { NAMESPACE_KINDS } from "./kinds.ts";
 import { decodeResponse, encodeError, encodeResponse } from "./response.ts";
 import { datagramOf, hostOrder, packet, problemOf } from "./testing.ts";
 
@@ -33,19 +34,15 @@ describe("encodeResponse", () => {
     );
   });
 
-  it("round-trips all fifteen", () => {
-    for (let bits = 1; bits < 16; ++bits) {
+  it("round-trips each choice of kinds, with and without a lease", () => {
+    const flags: Record<string, number> = { ipc: IPC, pid: PID, user: USER };
+    for (let bits = 1; bits < 2 << NAMESPACE_KINDS.length; ++bits) {
+      const chosen = NAMESPACE_KINDS.filter((_, i) => bits & (1 << i));
       const contents = {
-        ipc: !!(bits & 1),
-        pid: !!(bits & 2),
-        user: !!(bits & 4),
-        lease: !!(bits & 8),
+        ...Object.fromEntries(chosen.map(({ kind }) => [kind, true])),
+        lease: bits >> NAMESPACE_KINDS.length === 1,
       };
-      const namespaces = [
-        ...(contents.ipc ? [IPC] : []),
-        ...(contents.pid ? [PID] : []),
-        ...(contents.user ? [USER] : []),
-      ];
+      const namespaces = chosen.map(({ kind, flag }) => flags[kind] ?? flag);
       expect(decodeResponse(encodeResponse(contents))).toEqual({
         kind: "handles",
         namespaces,

@@ -2,6 +2,14 @@
 import { endianness } from "node:os";
 import { crc32 } from "node:zlib";
 import { ProtocolError } from "./errors.ts";
+import { forEachKind } from "./kinds.ts";
+import type { Request } from "./request.ts";
+
+/** Of a request that asks for nothing, all but the name. */
+export const NOTHING = {
+  ...forEachKind(({ takesPayload }) => (takesPayload ? undefined : false)),
+  lease: false,
+} as Omit<Request, "name">;
 
 /** `values` as bytes in the machine's byte order. */
 export function hostOrder(type: "u16" | "u32", ...values: number[]): number[] {

@@ -4,7 +4,7 @@ import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subject } from "@cm4all/testing/fuzz";
-import { listenForControl } from "../src/control.ts";
+import { listenForControl } from "../src/control/server.ts";
 import { exchange } from "./support/exchange.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "fuzz-control-"));

@@ -14,7 +14,7 @@ import type { AccountingMetrics } from "./accounting/terms/metrics.ts";
 import type { AccountingRecords } from "./accounting/terms/records.ts";
 import type { ScriptStatus } from "./accounting/terms/script-status.ts";
 import type { AccountingConfig, ReaperConfig } from "./config.ts";
-import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "./log.ts";
+import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "./log/log.ts";
 import type { ReaperOptions } from "./reaper/messages.ts";
 import type { ReaperMetrics } from "./reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "./reaper/thread.ts";

@@ -1,70 +1,39 @@
 /** The daemon's main thread: starts its parts, and ends them on a signal. */
-import { accessSync, constants, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import type { Server } from "node:net";
+import { CommandFailure, EX_CONFIG, EX_OSERR, EX_SOFTWARE, explainFailure } from "@cm4all/command";
 import {
-  CommandFailure,
-  EX_CANTCREAT,
-  EX_CONFIG,
-  EX_NOPERM,
-  EX_OSERR,
-  EX_SOFTWARE,
-  EX_UNAVAILABLE,
-  explainFailure,
-} from "@cm4all/command";
-import {
-  AF_UNIX,
-  bindUnix,
   callEngine,
-  connectUnix,
   errorText,
   exitImmediately,
-  Fd,
+  type Fd,
   freeMemory,
-  getIntOption,
-  isErrno,
-  listen,
   QUIET_MS,
-  SO_ACCEPTCONN,
-  SO_PASSCRED,
-  SO_TYPE,
-  SOCK_NONBLOCK,
-  SOCK_SEQPACKET,
-  SOL_SOCKET,
-  setCloseOnExec,
-  setIntOption,
-  socket,
 } from "@cm4all/linux";
 import { Lull } from "@cm4all/supervision";
 import { CgroupService } from "./cgroup-service.ts";
 import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
-import { listenForControl } from "./control.ts";
 import {
   answerRequest,
   type ControlRequest,
   type DaemonParts,
   type ReloadResult,
-} from "./control-commands.ts";
-import { measureDaemon } from "./daemon-metrics.ts";
-import { findProblems } from "./health.ts";
-import { listenAgain } from "./listen-again.ts";
-import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log.ts";
-import { LogOnce } from "./log-once.ts";
+} from "./control/commands.ts";
+import { listenForControl } from "./control/server.ts";
+import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log/log.ts";
+import { LogOnce } from "./log/log-once.ts";
 import type { NamespaceOptions } from "./namespaces/messages.ts";
-import { CATATONIT } from "./namespaces/names/init.ts";
-import { hasCapability, parseRights } from "./namespaces/requests/permission.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import { MetricsEndpoint } from "./prometheus/endpoint.ts";
-import type { DaemonStatus, MeasuredStatus } from "./status.ts";
-import { passedDescriptors } from "./systemd/listen-fds.ts";
+import { listenAgain } from "./sockets/listen-again.ts";
+import { STORE_NAME, takePassedDescriptors } from "./startup/inherited.ts";
+import { openListener } from "./startup/listener.ts";
+import { checkRequirements } from "./startup/requirements.ts";
+import { measureDaemon } from "./status/daemon-metrics.ts";
+import { findProblems } from "./status/health.ts";
+import type { DaemonStatus, MeasuredStatus } from "./status/status.ts";
 import { Notifier, watchdogIntervalMs } from "./systemd/notify.ts";
 import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
-
-/** The store's name in the service manager's descriptor store. */
-const STORE_NAME = "namespaces";
-
-/** net.core.somaxconn bounds it. */
-const LISTEN_BACKLOG = 4096;
 
 /**
  * The longest that stopping may take, whatever hangs, besides what the handlers of cgroups are
@@ -102,115 +71,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 /** How a thread ended is told by its owner: here by Daemon.untilEnd. */
 function ignoreThreadEnd(error: unknown): void {
   if (!(error instanceof ThreadEndedError)) throw error;
-}
-
-function checkRequirements(): void {
-  if (process.geteuid?.() !== 0)
-    throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
-  // Containers are without it, unless they are told otherwise.
-  if (!hasCapability(parseRights(readOwnStatus()), 0))
-    throw new CommandFailure("needs CAP_SYS_ADMIN: it creates namespaces", EX_NOPERM);
-  try {
-    accessSync(CATATONIT, constants.X_OK);
-  } catch (error) {
-    const reason = errorText(error);
-    throw new CommandFailure(
-      `${CATATONIT} is missing; install the package catatonit (${reason})`,
-      EX_UNAVAILABLE,
-    );
-  }
-}
-
-/** @throws CommandFailure without /proc, on which everything stands: namespaces, figures, the store */
-function readOwnStatus(): string {
-  try {
-    return readFileSync("/proc/self/status", "latin1");
-  } catch (error) {
-    throw new CommandFailure(`/proc has to be mounted: ${errorText(error)}`, EX_UNAVAILABLE);
-  }
-}
-
-/** What the service manager has passed to us. */
-interface Inherited {
-  readonly listeners: readonly Fd[];
-  readonly storeFd: number | undefined;
-}
-
-/** @throws CommandFailure if a socket was passed whose clients nobody would serve */
-function takePassedDescriptors(log: Logger): Inherited {
-  const listeners: Fd[] = [];
-  let storeFd: number | undefined;
-  for (const { fd, name } of passedDescriptors(process.env, process.pid)) {
-    setCloseOnExec(fd);
-    if (name === STORE_NAME && storeFd === undefined) storeFd = fd;
-    else if (isListener(fd)) listeners.push(new Fd(fd));
-    else {
-      log(LOG_WARNING, `the service manager passed a descriptor of no use: ${name}`);
-      new Fd(fd).close();
-    }
-  }
-  // They are ours alone, not those of programs that we start.
-  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
-  return { listeners, storeFd };
-}
-
-function isListener(fd: number): boolean {
-  try {
-    if (getIntOption(fd, SO_ACCEPTCONN) !== 1) return false;
-  } catch (error) {
-    if (isErrno(error, "ENOTSOCK")) return false;
-    throw error;
-  }
-  if (getIntOption(fd, SO_TYPE) === SOCK_SEQPACKET) return true;
-  throw new CommandFailure(
-    "the service manager passed a socket that is not ListenSequentialPacket=: its clients would wait for ever",
-    EX_CONFIG,
-  );
-}
-
-function openListener(address: string): Fd {
-  const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
-  try {
-    setIntOption(fd.number, SOL_SOCKET, SO_PASSCRED, 1);
-    bindOrReplace(fd, address);
-    listen(fd.number, LISTEN_BACKLOG);
-    return fd;
-  } catch (error) {
-    fd.close();
-    if (error instanceof CommandFailure) throw error;
-    const reason = errorText(error);
-    throw new CommandFailure(`cannot listen at ${address}: ${reason}`, EX_CANTCREAT, {
-      cause: error,
-    });
-  }
-}
-
-/** @throws CommandFailure if somebody listens there, or if it is no socket; SyscallError */
-function bindOrReplace(fd: Fd, address: string): void {
-  try {
-    bindUnix(fd.number, address);
-  } catch (error) {
-    if (!isErrno(error, "EADDRINUSE")) throw error;
-    const isPath = address.startsWith("/");
-    if (isPath && lstatSync(address, { throwIfNoEntry: false })?.isSocket() === false)
-      throw new CommandFailure(`${address} is there, and is no socket`, EX_CANTCREAT);
-    if (!isPath || !tryRemoveStale(address))
-      throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
-    bindUnix(fd.number, address);
-  }
-}
-
-/** Removes a socket that an earlier run has left. Returns false if somebody listens on it. */
-function tryRemoveStale(path: string): boolean {
-  using probe = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
-  try {
-    connectUnix(probe.number, path);
-    return false;
-  } catch (error) {
-    if (!isErrno(error, "ECONNREFUSED")) return false;
-    unlinkSync(path);
-    return true;
-  }
 }
 
 function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MSG_DONTWAIT, MSG_PEEK } from "@cm4all/linux";
 import { commandLine, missing, ScratchCgroup } from "@cm4all/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { askDaemon } from "../src/control.ts";
+import { askDaemon } from "../src/control/server.ts";
 import { inodeOf, request, TestClient } from "./support/client.ts";
 import { storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { FakeManager } from "./support/manager.ts";

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
 import { cgroup2Mount, missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DaemonStatus } from "../src/status.ts";
+import type { DaemonStatus } from "../src/status/status.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daemon", () => {

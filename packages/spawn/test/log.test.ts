@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DaemonStatus } from "../src/status.ts";
+import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
 

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { DaemonStatus } from "../src/status.ts";
+import type { DaemonStatus } from "../src/status/status.ts";
 import { type StreamAddress, scrape } from "./support/crowd.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
 

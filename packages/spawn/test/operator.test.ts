@@ -1,17 +1,25 @@
 /** What operators look at and do: status, list, purge-namespaces, reload. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterEach, describe, expect, it } from "vitest";
-import type { DaemonStatus } from "../src/status.ts";
+import { formatSchemas } from "../src/operator/schemas.ts";
+import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
-import { formatSchema, SCHEMAS } from "./support/schemas.ts";
 
 interface Result {
   readonly status: number;
@@ -52,10 +60,14 @@ async function ask(
   return run(BUNDLE, "--control", controlSocket, ...args);
 }
 
+/** What the build has made, and the package installs. */
+const SCHEMAS = join(dirname(BUNDLE), "schema");
 const validators = new Map(
-  Object.entries(SCHEMAS).map(([command, schema]) => [
-    command,
-    new Ajv2020({ allowUnionTypes: true }).compile(schema),
+  readdirSync(SCHEMAS).map((file) => [
+    basename(file, ".schema.json"),
+    new Ajv2020({ allowUnionTypes: true }).compile(
+      JSON.parse(readFileSync(join(SCHEMAS, file), "utf8")),
+    ),
   ]),
 );
 
@@ -67,8 +79,12 @@ function expectValid(command: string, json: string): unknown {
 }
 
 describe("the schemas", () => {
-  it.each(Object.keys(SCHEMAS))("%s is the file that is installed", async (command) => {
-    await expect(formatSchema(command)).toMatchFileSnapshot(`../schema/${command}.schema.json`);
+  it("are those of the sources", () => {
+    const built = readdirSync(SCHEMAS).map((file) => [
+      file,
+      readFileSync(join(SCHEMAS, file), "utf8"),
+    ]);
+    expect(Object.fromEntries(built)).toEqual(formatSchemas());
   });
 });
 
@@ -492,9 +508,12 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       const { stdout } = await ask(daemon, "accounting", "list", "--json");
       expectValid("accounting-list", stdout);
       writeFileSync(daemon.configFile, "[accounting");
-      expect(await askAtDefault(daemon, "accounting", "list", "--json")).toEqual({
+      const atDefault = await askAtDefault(daemon, "accounting", "list", "--json");
+      // The handler may have been tried again in between.
+      const withoutAttempts = (json: string) => json.replace(/"attempts":\d+/, "");
+      expect({ ...atDefault, stdout: withoutAttempts(atDefault.stdout) }).toEqual({
         status: 0,
-        stdout,
+        stdout: withoutAttempts(stdout),
         stderr: expect.stringMatching(/^cm4all-spawn: warning: .*spawn\.toml:1: /),
       });
     });

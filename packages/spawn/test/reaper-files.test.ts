@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { tryParseRecord } from "@cm4all/cgroup";
 import { bytesOfText, latin1Of } from "@cm4all/linux";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { LOG_DEBUG, type Logger } from "../src/log.ts";
+import { LOG_DEBUG, type Logger } from "../src/log/log.ts";
 import { zeroCounts } from "../src/metrics/declaration.ts";
 import type { Release } from "../src/reaper/messages.ts";
 import { REAPER_METRICS, type ReaperCounts } from "../src/reaper/metrics.ts";

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { missing, readProc, ScratchCgroup } from "@cm4all/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { DaemonStatus } from "../src/status.ts";
+import type { DaemonStatus } from "../src/status/status.ts";
 import { kill, TestDaemon, until } from "./support/daemon.ts";
 
 const FAULTS = [

@@ -23,8 +23,8 @@ import {
 import { bytesOfLatin1, bytesOfText } from "@cm4all/linux";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { OfflineRecords } from "../src/accounting/commands/offline-records.ts";
-import { listenForControl } from "../src/control.ts";
-import { answerRequest, type DaemonParts } from "../src/control-commands.ts";
+import { answerRequest, type DaemonParts } from "../src/control/commands.ts";
+import { listenForControl } from "../src/control/server.ts";
 import { BUNDLE, until } from "./support/daemon.ts";
 
 const BOOT = "9ae1f4de-1d4c-4d57-9d3b-8b0c4f1a2b3c";

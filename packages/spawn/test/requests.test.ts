@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing, readProc } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { DaemonStatus } from "../src/status.ts";
+import type { DaemonStatus } from "../src/status/status.ts";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
 

@@ -1,5 +1,5 @@
 /** The dialogue between the main thread and the namespace service's thread. */
-import type { LogLine } from "../log.ts";
+import type { LogLine } from "../log/log.ts";
 import type { Dialogue } from "../thread/dialogue.ts";
 import type { NamespaceMetrics } from "./metrics.ts";
 import type { NameStatus } from "./names/name-status.ts";

@@ -1,8 +1,8 @@
 /** The namespace service's thread: puts its parts together and runs them. */
 import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
 import { forEachKind } from "@cm4all/spawn-protocol";
-import { LOG_WARNING, type Logger } from "../log.ts";
-import { LogOnce } from "../log-once.ts";
+import { LOG_WARNING, type Logger } from "../log/log.ts";
+import { LogOnce } from "../log/log-once.ts";
 import { zeroCounts } from "../metrics/declaration.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";

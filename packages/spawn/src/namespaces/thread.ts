@@ -1,5 +1,5 @@
 /** The main thread's side of the namespace service: starts its thread. */
-import type { Logger } from "../log.ts";
+import type { Logger } from "../log/log.ts";
 import { NAMESPACES_ROLE } from "../roles.ts";
 import type { EventHandlers } from "../thread/dialogue.ts";
 import { WorkerThread } from "../thread/worker-thread.ts";

@@ -1,6 +1,6 @@
 /** Names for people. Pure. */
 import { alignColumns } from "@cm4all/command";
-import { printable } from "../log.ts";
+import { printable } from "../log/log.ts";
 import { formatDuration, type Row } from "../metrics/format.ts";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 import type { FoundProcess, NameWithProcesses } from "./processes.ts";

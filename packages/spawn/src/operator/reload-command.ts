@@ -2,7 +2,7 @@
 import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
 import type { Command } from "commander";
-import { type Ask, askFor, type ReloadResult } from "../control-commands.ts";
+import { type Ask, askFor, type ReloadResult } from "../control/commands.ts";
 import type { ControlPlace } from "./control-place.ts";
 
 interface ReloadOptions {

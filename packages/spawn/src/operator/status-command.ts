@@ -9,8 +9,13 @@ import {
   wrapText,
 } from "@cm4all/command";
 import type { Command } from "commander";
-import { type Ask, askFor } from "../control-commands.ts";
-import { completeStatus, type DaemonStatus, formatHeadline, formatStatus } from "../status.ts";
+import { type Ask, askFor } from "../control/commands.ts";
+import {
+  completeStatus,
+  type DaemonStatus,
+  formatHeadline,
+  formatStatus,
+} from "../status/status.ts";
 import { showName } from "./name-commands.ts";
 
 /** Exit statuses of the action "status" of an init script, as the Linux Standard Base has them. */

@@ -1,10 +1,10 @@
 /** The metrics' address, which may be taken or not there yet: the services run meanwhile. */
 
 import type { Server } from "node:http";
-import { listenAgain } from "../listen-again.ts";
-import { LOG_INFO, LOG_WARNING, type Logger } from "../log.ts";
-import { logServerErrors } from "../server-errors.ts";
-import type { DaemonStatus, MetricsStatus } from "../status.ts";
+import { LOG_INFO, LOG_WARNING, type Logger } from "../log/log.ts";
+import { listenAgain } from "../sockets/listen-again.ts";
+import { logServerErrors } from "../sockets/server-errors.ts";
+import type { DaemonStatus, MetricsStatus } from "../status/status.ts";
 import type { Exposition } from "./exposition.ts";
 
 /** Serves metrics at the configured address as soon as that can be done; `close` ends it. */

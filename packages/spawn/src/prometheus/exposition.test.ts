@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { sampleStatus } from "../../test/support/status.ts";
 import { zeroCounts } from "../metrics/declaration.ts";
 import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
-import type { DaemonStatus } from "../status.ts";
+import type { DaemonStatus } from "../status/status.ts";
 import { Exposition } from "./exposition.ts";
 
 const reaper: ReaperMetrics = {

@@ -3,7 +3,7 @@ import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { Declaration } from "../metrics/declaration.ts";
 import { metricName } from "../metrics/metric-name.ts";
 import { histogramsOf, labelOf, numbersOf } from "../metrics/samples.ts";
-import { type DaemonStatus, forEachMetric, type Part, type PartValues } from "../status.ts";
+import { type DaemonStatus, forEachMetric, type Part, type PartValues } from "../status/status.ts";
 import { CountedHistogram, labels } from "./counted-histogram.ts";
 
 /** The longest that monitorEventLoopDelay takes, milliseconds. */

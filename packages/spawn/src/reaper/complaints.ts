@@ -1,6 +1,6 @@
 /** Warnings of what the kernel refuses: a shortage that lasts is told once. */
 import { type ByteString, errorText, isErrno, textOf } from "@cm4all/linux";
-import { LOG_WARNING, type Logger } from "../log.ts";
+import { LOG_WARNING, type Logger } from "../log/log.ts";
 import type { Complain } from "./cgroup-files.ts";
 
 export class Complaints {

@@ -5,7 +5,7 @@
 import { type CgroupSnapshot, type EncodedRecord, encodeRecord, limitPath } from "@cm4all/cgroup";
 import { EPOLLIN, errorText, freeMemory, Inotify, QUIET_MS, textOf } from "@cm4all/linux";
 import { Lull } from "@cm4all/supervision";
-import { LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log.ts";
+import { LOG_DEBUG, LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log/log.ts";
 import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { type EventLoop, monotonicMs, type Timer } from "../thread/event-loop.ts";
 import type { LifecycleRelease } from "./cgroup.ts";

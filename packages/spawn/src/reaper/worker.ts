@@ -1,7 +1,7 @@
 /** The reaper's thread. */
 
 import { setThreadName } from "@cm4all/linux";
-import { openLog } from "../log.ts";
+import { openLog } from "../log/log.ts";
 import { zeroCounts } from "../metrics/declaration.ts";
 import { EventLoop } from "../thread/event-loop.ts";
 import { ParentThread, workerOptions } from "../thread/parent-thread.ts";

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { readProc, ScratchCgroup } from "@cm4all/testing";
 import type { RecordSummary } from "../../src/accounting/terms/records.ts";
 import type { CgroupMetrics } from "../../src/cgroup-service.ts";
-import type { DaemonStatus } from "../../src/status.ts";
+import type { DaemonStatus } from "../../src/status/status.ts";
 import { type DaemonOptions, kill, TestDaemon, until } from "./daemon.ts";
 
 export class AccountingHost {

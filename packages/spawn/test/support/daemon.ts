@@ -16,10 +16,10 @@ import { fileURLToPath } from "node:url";
 import { isErrno } from "@cm4all/linux";
 import { childPids, openProgram } from "@cm4all/testing";
 import { afterAll } from "vitest";
-import { askDaemon } from "../../src/control.ts";
-import type { ControlRequest } from "../../src/control-commands.ts";
+import type { ControlRequest } from "../../src/control/commands.ts";
+import { askDaemon } from "../../src/control/server.ts";
 import type { NamespaceMetrics } from "../../src/namespaces/metrics.ts";
-import type { DaemonStatus } from "../../src/status.ts";
+import type { DaemonStatus } from "../../src/status/status.ts";
 import { TestClient } from "./client.ts";
 
 const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));

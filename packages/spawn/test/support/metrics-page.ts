@@ -1,6 +1,6 @@
 /** The manual page of the metrics, made from their declarations. */
 import { metricName } from "../../src/metrics/metric-name.ts";
-import { forEachMetric, type Part } from "../../src/status.ts";
+import { forEachMetric, type Part } from "../../src/status/status.ts";
 
 const TITLES: { readonly [P in Part]: string } = {
   daemon: "The main thread",

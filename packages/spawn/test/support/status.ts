@@ -1,8 +1,11 @@
+import { forEachKind } from "@cm4all/spawn-protocol";
 import { ACCOUNTING_METRICS } from "../../src/accounting/terms/metrics.ts";
 import { zeroCounts } from "../../src/metrics/declaration.ts";
 import { NAMESPACE_METRICS } from "../../src/namespaces/metrics.ts";
 import { REAPER_METRICS } from "../../src/reaper/metrics.ts";
-import type { DaemonStatus } from "../../src/status.ts";
+import type { DaemonStatus } from "../../src/status/status.ts";
+
+const NO_KINDS = forEachKind(() => 0);
 
 /** Returns the status of a daemon that is well, with values that differ from each other. */
 export function sampleStatus(): DaemonStatus {
@@ -23,7 +26,7 @@ export function sampleStatus(): DaemonStatus {
       leasedNames: 1,
       namesOfOneUid: 2,
       namesPerUidLimit: 9000,
-      kept: { ipc: 2, pid: 1, user: 0 },
+      kept: { ...NO_KINDS, ipc: 2, pid: 1 },
       userNamespacesLimit: 10_000,
       openDescriptors: 3,
       connections: 4,
@@ -33,7 +36,7 @@ export function sampleStatus(): DaemonStatus {
       connectionsPerUidLimit: 1024,
       requests: { answered: 4, failed: 8, malformed: 9, refused: 10 },
       requestDurationSeconds: { bounds: [1], counts: [4, 0], sum: 0.002 },
-      requested: { ipc: 2, pid: 1, user: 0, lease: 1 },
+      requested: { ...NO_KINDS, ipc: 2, pid: 1, lease: 1 },
       endedNames: 5,
       sparedNames: 6,
       initDeaths: 7,

@@ -2,7 +2,7 @@
 import { scriptAttributes } from "@cm4all/cgroup";
 import { alignColumns } from "@cm4all/command";
 import { textOf } from "@cm4all/linux";
-import { printable } from "../../log.ts";
+import { printable } from "../../log/log.ts";
 import { formatReport } from "../../reaper/report.ts";
 import type { FoundRecord, RecordCondition, RecordSummary } from "../terms/records.ts";
 

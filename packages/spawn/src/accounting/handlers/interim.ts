@@ -6,7 +6,7 @@
  */
 import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
-import { LOG_ERR, type Logger } from "../../log.ts";
+import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { AccountingSink } from "../script/sink.ts";
 
 /** How many calls may run at the same time, beside those for what ran empty. */

@@ -1,6 +1,7 @@
 /**
  * Takes over what the reaper releases: into the journal first, then its directory may go,
- * then its record may be handed over.
+ * then its record may be handed over. Here it is decided what becomes of each release;
+ * record-writer.ts writes it, handover.ts hands it over, replies.ts answers.
  *
  * Invariants:
  * - The reaper is answered when the record is on the disk, and the one in whose place it
@@ -9,24 +10,18 @@
  * - Until it is known which directories there are (`scanned`), and whether there is a
  *   handler at all, releases wait, and their directories stay.
  */
-import { type EncodedRecord, recordSize, withReport } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
-import { LOG_ERR, type Logger } from "../../log.ts";
+import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { Release } from "../../reaper/messages.ts";
-import { isLarge } from "../handlers/entry.ts";
 import type { AccountingQueue } from "../handlers/queue.ts";
 import type { FoundRecord } from "../journal/journal-lookup.ts";
 import type { JournalStore } from "../journal/journal-store.ts";
 import type { RecordWindow } from "../journal/window.ts";
-import { ByteBudget } from "../terms/byte-budget.ts";
+import { Handover } from "./handover.ts";
+import { RecordWriter } from "./record-writer.ts";
+import { type Releaser, Replies } from "./replies.ts";
 import { newTracked, type Tracked, TrackedRecords } from "./tracked.ts";
-
-/** The reaper's thread, as far as it is told something. */
-export interface Releaser {
-  /** See ReaperDialogue. */
-  journalled(releases: readonly number[], takenBytes: number): void;
-}
 
 export interface IntakeParts {
   readonly store: Pick<JournalStore, "append" | "state" | "mark">;
@@ -45,12 +40,6 @@ interface Deferred {
   isDeleted: boolean;
 }
 
-/** How many records are kept in memory while their directories are deleted. */
-const MAX_RECORDS = 1000;
-
-/** JSON has two bytes for one of an attribute at most, and a disk may be slow. */
-const MAX_PENDING_BYTES = 16 * 1024 * 1024;
-
 /**
  * The kernel charges a process for its last moments after it has left: so much more, of a
  * record that was handed over, is no other run.
@@ -61,7 +50,6 @@ const FIND_PAUSE_MS = 1000;
 
 export class Intake {
   readonly #parts: IntakeParts;
-  #releaser: Releaser | undefined;
   #isAccounting: boolean | undefined;
   #isScanned = false;
   /** By the number of the release; negative for what has vanished, which nobody speaks of again. */
@@ -69,16 +57,28 @@ export class Intake {
   #nextVanished = -1;
   readonly #tracked = new TrackedRecords();
   #byRelease = new Map<number, Tracked>();
-  /** Of what waits for the disk, as it will stand there. */
-  readonly #budget = new ByteBudget(MAX_PENDING_BYTES);
-  #answers: number[] = [];
-  /** Of releases that are let go and were not answered for yet. */
-  #takenBytes = 0;
-  #flushing: NodeJS.Immediate | undefined;
-  readonly counts = { unaccountedCgroups: 0, supersededReports: 0, lostCgroups: 0 };
+  readonly #replies: Replies;
+  readonly #handover: Handover;
+  readonly #writer: RecordWriter;
+  #unaccountedCgroups = 0;
+  #lostCgroups = 0;
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
+    const tracked = this.#tracked;
+    this.#replies = new Replies(() => parts.queue.wake());
+    const onHandedOver = () => this.#replies.flushLater();
+    this.#handover = new Handover({ ...parts, tracked, onHandedOver });
+    const onWritten = (written: Tracked) => this.#goOn(written);
+    this.#writer = new RecordWriter({ ...parts, tracked, onWritten });
+  }
+
+  get counts() {
+    return {
+      unaccountedCgroups: this.#unaccountedCgroups,
+      supersededReports: this.#writer.supersededReports,
+      lostCgroups: this.#lostCgroups,
+    };
   }
 
   /** Whether a record is not to be handed over, because its directory has to be deleted first. */
@@ -98,16 +98,14 @@ export class Intake {
 
   /** A thread begins: it tells what is there, and then that it has. */
   connect(releaser: Releaser): void {
-    this.#releaser = releaser;
+    this.#replies.connect(releaser);
   }
 
   /** The thread has ended; the next one tells again what is there. */
   disconnect(): void {
-    this.#releaser = undefined;
+    this.#replies.disconnect();
     this.#isScanned = false;
     this.#byRelease = new Map();
-    this.#answers = [];
-    this.#takenBytes = 0;
     for (const tracked of this.#tracked.latest()) tracked.release = undefined;
     for (const [key, { release }] of this.#deferred)
       if (!release.vanished) this.#deferred.delete(key);
@@ -124,7 +122,7 @@ export class Intake {
     for (const release of releases) {
       this.#parts.queue.ranEmpty(release.record.id);
       const key = release.vanished ? this.#nextVanished-- : release.number;
-      const releaser = this.#releaser;
+      const { releaser } = this.#replies;
       this.#deferred.set(key, { release, releaser, isDeleted: release.vanished });
     }
     this.#takeDeferred();
@@ -140,18 +138,15 @@ export class Intake {
     }
   }
 
-  /** The reaper may tell so much more. */
   #letGo({ release, releaser }: Deferred): void {
-    if (releaser !== this.#releaser) return;
-    this.#takenBytes += recordSize(release.record);
-    this.#flushLater();
+    this.#replies.letGo(release, releaser);
   }
 
   /** There is no handler: the directory may go. */
   #pass(deferred: Deferred): void {
     const { vanished, number } = deferred.release;
-    this.counts.unaccountedCgroups++;
-    if (!vanished) this.#answer(number);
+    this.#unaccountedCgroups++;
+    if (!vanished) this.#replies.journalled(number);
     this.#letGo(deferred);
   }
 
@@ -178,14 +173,15 @@ export class Intake {
     const tracked = newTracked({ id, report, cpuTotalUsec, record, isDeleted });
     this.#nameRelease(tracked, vanished ? undefined : number);
     this.#tracked.add(tracked);
-    tracked.written = this.#write(tracked, before)
+    tracked.written = this.#writer
+      .write(tracked, before)
       // The journal is closed: the next start finds the directory, if it is there.
       .catch(() => this.#cannotWrite(tracked))
       .then(() => this.#letGo(deferred));
   }
 
   #cannotWrite({ isDeleted, isWithdrawn }: Tracked): void {
-    if (isDeleted && !isWithdrawn) this.counts.lostCgroups++;
+    if (isDeleted && !isWithdrawn) this.#lostCgroups++;
   }
 
   #nameRelease(tracked: Tracked, release: number | undefined): void {
@@ -193,99 +189,10 @@ export class Intake {
     if (release !== undefined) this.#byRelease.set(release, tracked);
   }
 
-  /** @throws JournalClosed (rejects) */
-  async #write(tracked: Tracked, before: Tracked | undefined): Promise<void> {
-    const { store } = this.#parts;
-    await before?.written;
-    const replaced = before === undefined ? undefined : await this.#replace(before);
-    if (before !== undefined) {
-      const isNext = replaced === undefined && !before.isWithdrawn;
-      tracked.earlier = isNext ? before : before.earlier;
-      tracked.report = Math.max(tracked.report, before.report + (isNext ? 1 : 0));
-    }
-    const { record, report } = tracked;
-    if (record === undefined) return;
-    const numbered = withReport(record, report);
-    tracked.record = undefined;
-    const { number, bytes } = await this.#append(tracked, numbered);
-    tracked.number = number;
-    if (number !== undefined && this.#tracked.size <= MAX_RECORDS && !isLarge(bytes))
-      tracked.fresh = { number, record: numbered, bytes };
-    // At once: what is on the disk is either held back, or is to be handed over.
-    if (tracked.number !== undefined) this.#isOnDisk(tracked, tracked.number);
-    if (replaced !== undefined) {
-      this.counts.supersededReports++;
-      await store.mark(replaced, RecordState.GONE);
-    }
-    if (tracked.number === undefined || tracked.isWithdrawn) return;
-    tracked.isWritten = true;
-    this.#goOn(tracked);
-  }
-
-  /** Returns the record's number, if it was not withdrawn before. @throws JournalClosed (rejects) */
-  async #append(
-    tracked: Tracked,
-    record: EncodedRecord,
-  ): Promise<{ readonly number: number | undefined; readonly bytes: number }> {
-    if (!this.#budget.hasRoom) await this.#budget.room();
-    const payload = Buffer.from(record.json);
-    const bytes = payload.length;
-    this.#budget.take(bytes);
-    try {
-      const number = await this.#parts.store.append(payload, () => !tracked.isWithdrawn);
-      return { number, bytes };
-    } finally {
-      this.#budget.giveBack(bytes);
-    }
-  }
-
-  #isOnDisk(tracked: Tracked, number: number): void {
-    const { window, queue } = this.#parts;
-    if (tracked.isWithdrawn) this.#mark(number, RecordState.GONE);
-    else this.#tracked.addNumber(tracked);
-    window.extend(number);
-    const earlier = tracked.earlier?.number;
-    if (earlier !== undefined) queue.follows(number, earlier);
-  }
-
-  /**
-   * Has another record stand in the place of one that was not handed over, or whose
-   * handler was not called yet. Returns its number, if it is so.
-   */
-  async #replace(before: Tracked): Promise<number | undefined> {
-    const { store, queue } = this.#parts;
-    const { number } = before;
-    if (number === undefined || !queue.tryWithdraw(number)) return undefined;
-    if (store.state(number) !== RecordState.WAITING) return undefined;
-    this.#tracked.remove(before);
-    await store.mark(number, RecordState.REPLACED);
-    return number;
-  }
-
   /** It is written. */
   #goOn(tracked: Tracked): void {
-    if (tracked.isDeleted) this.#directoryIsGone(tracked);
-    else if (tracked.release !== undefined) this.#answer(tracked.release);
-  }
-
-  /** One message for all that is written in a turn, and one look for what is to be handed over. */
-  #answer(release: number): void {
-    this.#answers.push(release);
-    this.#flushLater();
-  }
-
-  #flushLater(): void {
-    this.#flushing ??= setImmediate(() => this.#flush());
-  }
-
-  #flush(): void {
-    this.#flushing = undefined;
-    const answers = this.#answers;
-    const takenBytes = this.#takenBytes;
-    this.#answers = [];
-    this.#takenBytes = 0;
-    if (answers.length > 0 || takenBytes > 0) this.#releaser?.journalled(answers, takenBytes);
-    this.#parts.queue.wake();
+    if (tracked.isDeleted) this.#handover.directoryIsGone(tracked);
+    else if (tracked.release !== undefined) this.#replies.journalled(tracked.release);
   }
 
   deleted(releases: readonly number[]): void {
@@ -295,14 +202,14 @@ export class Intake {
       const tracked = this.#byRelease.get(release);
       if (tracked === undefined) continue;
       this.#byRelease.delete(release);
-      this.#isDeleted(tracked);
+      this.#handover.isDeleted(tracked);
     }
   }
 
   kept(releases: readonly number[]): void {
     for (const release of releases) {
       const tracked = this.#byRelease.get(release);
-      if (tracked !== undefined) this.#handOver(tracked);
+      if (tracked !== undefined) this.#handover.handOver(tracked);
     }
   }
 
@@ -313,73 +220,29 @@ export class Intake {
       this.#deferred.delete(release);
       const tracked = this.#byRelease.get(release);
       this.#byRelease.delete(release);
-      if (tracked !== undefined) this.#withdraw(tracked);
+      if (tracked !== undefined) this.#handover.withdraw(tracked);
     }
-  }
-
-  /** Its cgroup runs again. If it was handed over, the next one is another report. */
-  #withdraw(tracked: Tracked): void {
-    if (tracked.isHandedOver) return;
-    tracked.isWithdrawn = true;
-    this.#forget(tracked);
-  }
-
-  #forget(tracked: Tracked): void {
-    this.#tracked.remove(tracked);
-    if (tracked.number !== undefined) this.#mark(tracked.number, RecordState.GONE);
-  }
-
-  #directoryIsGone(latest: Tracked): void {
-    for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier) {
-      this.#tracked.remove(each);
-      if (!each.isHandedOver) this.#handOver(each);
-      else if (this.#isRememberedInVain(each)) this.#mark(each.number, RecordState.GONE);
-    }
-  }
-
-  /** It has a handler's word already, and nothing that follows needs to know of it. */
-  #isRememberedInVain(tracked: Tracked): boolean {
-    const stateOf = (each: Tracked | undefined) =>
-      each?.number === undefined ? undefined : this.#parts.store.state(each.number);
-    return (
-      stateOf(tracked) === RecordState.ACCOUNTED && stateOf(tracked.earlier) !== RecordState.PARKED
-    );
-  }
-
-  #handOver(tracked: Tracked): void {
-    if (tracked.isHandedOver || tracked.number === undefined) return;
-    tracked.isHandedOver = true;
-    this.#parts.window.add(tracked.number, tracked.fresh);
-    tracked.fresh = undefined;
-    this.#flushLater();
-  }
-
-  #mark(number: number | undefined, state: RecordState): void {
-    if (number === undefined) return;
-    this.#parts.store.mark(number, state).catch(() => {
-      // The journal is closed: the next start finds the record as it was.
-    });
   }
 
   /** It is known what is there: looks for its records, which may be of an earlier thread. */
   async scanned(populated: readonly string[], empty: readonly string[]): Promise<void> {
-    const releaser = this.#releaser;
+    const { releaser } = this.#replies;
     const running = new Set(populated);
     const told = [...this.#deferred.values()].map(({ release }) => release.record.id);
     const ids = new Set([...populated, ...empty, ...told]);
     const found = await this.#find(ids);
     // The next thread tells it all again.
-    if (found === undefined || this.#releaser !== releaser) return;
+    if (found === undefined || this.#replies.releaser !== releaser) return;
     for (const [id, records] of found)
       if (this.#tracked.ofId(id) === undefined) this.#track(id, records);
     for (const tracked of this.#tracked.latest()) {
-      if (running.has(tracked.id)) this.#withdrawAll(tracked);
-      else if (!ids.has(tracked.id)) this.#isDeleted(tracked);
+      if (running.has(tracked.id)) this.#handover.withdrawAll(tracked);
+      else if (!ids.has(tracked.id)) this.#handover.isDeleted(tracked);
     }
     this.#isScanned = true;
     this.#parts.window.openBoot();
     this.#takeDeferred();
-    this.#flushLater();
+    this.#replies.flushLater();
   }
 
   async #find(ids: ReadonlySet<string>): Promise<Map<string, FoundRecord[]> | undefined> {
@@ -405,16 +268,6 @@ export class Intake {
       earlier.isWritten = true;
       this.#tracked.add(earlier);
     }
-  }
-
-  #withdrawAll(latest: Tracked): void {
-    for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier)
-      this.#withdraw(each);
-  }
-
-  #isDeleted(tracked: Tracked): void {
-    tracked.isDeleted = true;
-    if (tracked.isWritten) this.#directoryIsGone(tracked);
   }
 }
 

@@ -12,7 +12,7 @@ import {
 } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { JournalConfig } from "../../config.ts";
-import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../../log.ts";
+import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
 import type { JournalGauges, JournalState } from "../terms/metrics.ts";
 import type { OpenJournal } from "./open-journal.ts";
 

@@ -4,7 +4,7 @@
  */
 import { errorText } from "@cm4all/linux";
 import { doubling, pauseAfter } from "@cm4all/supervision";
-import { LOG_ERR, LOG_NOTICE, type Logger } from "../../log.ts";
+import { LOG_ERR, LOG_NOTICE, type Logger } from "../../log/log.ts";
 
 const READ_PAUSES = doubling(1000, 300_000);
 

@@ -6,8 +6,7 @@
  *   and a script that cannot be read, never look like that.
  * - There is one host in charge. At a change it goes on until its successor has read the
  *   script; then its handlers that run may end, because those that are interrupted may
- *   have taken effect. Of many changes the last one counts: there are never more than four
- *   processes, and one in the end.
+ *   have taken effect (succession.ts). Of many changes the last one counts.
  */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -21,7 +20,8 @@ import {
   type ScriptHostOptions,
 } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config.ts";
-import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log.ts";
+import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log/log.ts";
+import { Loading } from "./loading.ts";
 import {
   type ChosenScript,
   chooseScript,
@@ -30,26 +30,18 @@ import {
   userWarning,
 } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
+import { Succession } from "./succession.ts";
 
 const NO_HANDLERS: Handlers = { released: "none", running: "none", bearsRepetition: false };
-
-const MAX_RETIRED = 2;
 
 export class ScriptSink implements AccountingSink {
   readonly #log: Logger;
   readonly #listeners: (() => void)[] = [];
-  readonly #settled: (() => void)[] = [];
-  /** The host in charge. */
-  #host: ScriptHost | undefined;
-  /** Takes over when it is known whether its script can be used. */
-  #successor: ScriptHost | undefined;
-  /** Were in charge, and have handlers that still run; the oldest is first. */
-  readonly #retired = new Set<ScriptHost>();
+  readonly #hosts = new Succession();
+  readonly #loading = new Loading();
   /** The state while no host is in charge. */
   #withoutHost: SinkState = "starting";
   #problem: string | undefined;
-  /** Whether it is not known yet if the script that was configured last can be used. */
-  #isLoading = false;
   /** When the text was last changed that the latest process of each host has read. */
   readonly #loadedMtimeMs = new WeakMap<ScriptHost, number | undefined>();
   /** How often a host in use has ended by itself. */
@@ -57,6 +49,11 @@ export class ScriptSink implements AccountingSink {
 
   constructor(log: Logger) {
     this.#log = log;
+  }
+
+  /** The host in charge. */
+  get #host(): ScriptHost | undefined {
+    return this.#hosts.inCharge;
   }
 
   get state(): SinkState {
@@ -78,7 +75,7 @@ export class ScriptSink implements AccountingSink {
    * process reads it.
    */
   get isOutdated(): boolean {
-    const host = this.#successor ?? this.#host;
+    const host = this.#hosts.successor ?? this.#host;
     if (host === undefined) return false;
     return tryReadMtimeMs(host.options.script) !== this.#loadedMtimeMs.get(host);
   }
@@ -88,22 +85,10 @@ export class ScriptSink implements AccountingSink {
    * Returns whether it is known.
    */
   async settled(timeoutMs: number): Promise<boolean> {
-    if (!this.#isLoading) return true;
-    return await new Promise((resolve) => {
-      const timer = setTimeout(() => {
-        this.#log(LOG_WARNING, `the script has not been loaded for ${timeoutMs / 1000} s`);
-        resolve(false);
-      }, timeoutMs);
-      this.#settled.push(() => {
-        clearTimeout(timer);
-        resolve(true);
-      });
-    });
-  }
-
-  #settle(): void {
-    this.#isLoading = false;
-    for (const resolve of this.#settled.splice(0)) resolve();
+    const isKnown = await this.#loading.ended(timeoutMs);
+    if (!isKnown)
+      this.#log(LOG_WARNING, `the script has not been loaded for ${timeoutMs / 1000} s`);
+    return isKnown;
   }
 
   get room(): number {
@@ -145,22 +130,23 @@ export class ScriptSink implements AccountingSink {
   }
 
   #runNone(state: SinkState): void {
-    this.#dropSuccessor();
+    this.#hosts.dropSuccessor();
     this.#withoutHost = state;
-    this.#putInCharge(undefined);
+    this.#hosts.putInCharge(undefined);
     this.#tell();
-    this.#settle();
+    this.#loading.end();
   }
 
   #run(options: ScriptHostOptions, config: AccountingConfig): void {
-    this.#isLoading = true;
-    if (isDeepStrictEqual(this.#successor?.options, options)) {
-      this.#successor?.reload();
+    this.#loading.begin();
+    const { successor } = this.#hosts;
+    if (isDeepStrictEqual(successor?.options, options)) {
+      successor?.reload();
       return;
     }
-    this.#dropSuccessor();
+    this.#hosts.dropSuccessor();
     if (isDeepStrictEqual(this.#host?.options, options)) {
-      if (this.#host?.state === "ready") this.#settle();
+      if (this.#host?.state === "ready") this.#loading.end();
       this.#host?.reload();
       return;
     }
@@ -169,35 +155,13 @@ export class ScriptSink implements AccountingSink {
     const host = new ScriptHost(options);
     this.#listen(host, config);
     // One that calls no handler is replaced at once: it would say that there is none.
-    if (this.state === "ready") this.#successor = host;
-    else this.#putInCharge(host);
+    if (this.state === "ready") this.#hosts.prepare(host);
+    else this.#hosts.putInCharge(host);
     host.start();
   }
 
-  #putInCharge(host: ScriptHost | undefined): void {
-    const old = this.#host;
-    this.#host = host;
-    if (old === undefined) return;
-    const [oldest] = this.#retired;
-    if (this.#retired.size >= MAX_RETIRED) void oldest?.stop(0);
-    this.#retired.add(old);
-    ignoreState(old);
-    void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
-  }
-
-  #dropSuccessor(): void {
-    const host = this.#successor;
-    if (host === undefined) return;
-    this.#successor = undefined;
-    ignoreState(host);
-    void host.stop(0);
-  }
-
   #changed(host: ScriptHost): void {
-    if (host === this.#successor && host.state !== "starting") {
-      this.#successor = undefined;
-      this.#putInCharge(host);
-    }
+    if (host.state !== "starting") this.#hosts.isLoaded(host);
     if (host === this.#host) this.#tell();
   }
 
@@ -212,7 +176,7 @@ export class ScriptSink implements AccountingSink {
       if (warning === undefined)
         this.#log(LOG_INFO, `accounting with ${options.script} in ${place}`);
       else this.#log(LOG_WARNING, warning);
-      this.#settle();
+      this.#loading.end();
     });
     host.on("child", (reason) =>
       this.#log(LOG_WARNING, `the script gets no unit of its own, but a child process: ${reason}`),
@@ -224,7 +188,7 @@ export class ScriptSink implements AccountingSink {
         LOG_ERR,
         `cgroups wait until the script is usable and reloaded: ${inOneLine(message, traceback)}`,
       );
-      this.#settle();
+      this.#loading.end();
     });
     host.on("ended", (reason, restartInMs) => {
       this.hostRestarts++;
@@ -233,7 +197,7 @@ export class ScriptSink implements AccountingSink {
         LOG_ERR,
         `the script host ended, starting another in ${restartInMs / 1000} s: ${reason}`,
       );
-      this.#settle();
+      this.#loading.end();
     });
     host.on("scriptError", (source, message, traceback) =>
       this.#log(LOG_ERR, `${source}: ${inOneLine(message, traceback)}`),
@@ -249,8 +213,7 @@ export class ScriptSink implements AccountingSink {
   }
 
   async stop(): Promise<void> {
-    const hosts = [this.#host, this.#successor, ...this.#retired];
-    await Promise.all(hosts.map((host) => host?.stop(0)));
+    await this.#hosts.stop();
   }
 }
 
@@ -277,10 +240,4 @@ function stateOf(host: ScriptHost): SinkState {
       // The next process will say whether the script has got a handler since.
       return host.handlers.released === "none" ? "starting" : "down";
   }
-}
-
-/** The script of a host that is no longer wanted may still fail and say things; its state means nothing. */
-function ignoreState(host: ScriptHost): void {
-  for (const event of ["state", "ready", "unusable", "ended"] as const)
-    host.removeAllListeners(event);
 }

@@ -3,8 +3,8 @@
  * whose PID namespace holds processes besides the init is spared, unless all are to end: a
  * client that never took a lease must not lose them. Its time runs anew.
  */
-import { LOG_WARNING } from "../../log.ts";
-import type { LogOnce } from "../../log-once.ts";
+import { LOG_WARNING } from "../../log/log.ts";
+import type { LogOnce } from "../../log/log-once.ts";
 import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet } from "../names/namespace-set.ts";

@@ -1,6 +1,6 @@
 import { EX_OSERR } from "@cm4all/command";
 import { errorText, exitImmediately } from "@cm4all/linux";
-import { logLast } from "../../log.ts";
+import { logLast } from "../../log/log.ts";
 
 /**
  * Ends the process at once if `move`, which takes the thread back, fails: all that comes later

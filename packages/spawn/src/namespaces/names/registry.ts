@@ -1,5 +1,5 @@
 /** All names, and which of them nobody has used for how long. */
-import { LOG_NOTICE, type Logger } from "../../log.ts";
+import { LOG_NOTICE, type Logger } from "../../log/log.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError, Refusal } from "../errors.ts";
 import type { NamespaceCounts } from "../metrics.ts";

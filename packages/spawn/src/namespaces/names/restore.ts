@@ -3,7 +3,7 @@
  * that no store knows. Afterwards no init is unknown.
  */
 import { errorText, pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
-import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log.ts";
+import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
 import { isInit, tryReadInitName } from "./init.ts";
 import type { StoredName } from "./name-directory.ts";
 import { listProcesses, scanProcesses, tryReadPidNamespace } from "./process-scan.ts";

@@ -9,8 +9,8 @@ import {
   payloadOf,
   type Request,
 } from "@cm4all/spawn-protocol";
-import { LOG_WARNING, type Logger } from "../../log.ts";
-import { LogOnce } from "../../log-once.ts";
+import { LOG_WARNING, type Logger } from "../../log/log.ts";
+import { LogOnce } from "../../log/log-once.ts";
 import { observe } from "../../metrics/histogram.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import type { Connection, ConnectionOwner } from "../connections/connection.ts";

@@ -1,5 +1,5 @@
 /** What is measured of the main thread. */
-import type { Declarations, Values } from "./metrics/declaration.ts";
+import type { Declarations, Values } from "../metrics/declaration.ts";
 
 export const DAEMON_METRICS = {
   loopActiveSeconds: {

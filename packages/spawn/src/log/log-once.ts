@@ -1,6 +1,6 @@
+import { monotonicMs } from "../thread/event-loop.ts";
 import type { Logger, Priority } from "./log.ts";
 import { LOG_WARNING } from "./log.ts";
-import { monotonicMs } from "./thread/event-loop.ts";
 
 /** How many kinds of events are remembered. */
 const MAX_KINDS = 1000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pagesOf, parseRequest } from "./control-commands.ts";
+import { pagesOf, parseRequest } from "./commands.ts";
 
 describe("pagesOf", () => {
   it("has everything in its order, in pages that are bounded in bytes of JSON", () => {

@@ -3,9 +3,9 @@
  * what it has and how the daemon answers it.
  */
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
-import type { AccountingRecords } from "./accounting/terms/records.ts";
-import type { NamespaceThread } from "./namespaces/thread.ts";
-import type { DaemonStatus } from "./status.ts";
+import type { AccountingRecords } from "../accounting/terms/records.ts";
+import type { NamespaceThread } from "../namespaces/thread.ts";
+import type { DaemonStatus } from "../status/status.ts";
 
 /** What of the daemon can be asked. */
 export interface DaemonParts {

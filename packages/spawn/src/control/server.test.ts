@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { EX_TEMPFAIL, EX_UNAVAILABLE } from "@cm4all/command";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { askDaemon, listenForControl } from "./control.ts";
+import { askDaemon, listenForControl } from "./server.ts";
 
 let directory = "";
 let path = "";

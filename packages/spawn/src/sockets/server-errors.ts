@@ -1,6 +1,6 @@
 import type { Server } from "node:net";
-import { LOG_WARNING, type Logger } from "./log.ts";
-import { LogOnce } from "./log-once.ts";
+import { LOG_WARNING, type Logger } from "../log/log.ts";
+import { LogOnce } from "../log/log-once.ts";
 
 /**
  * Logs errors of a server that listens, such as EMFILE of accept(2): they cost a

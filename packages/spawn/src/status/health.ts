@@ -1,7 +1,7 @@
 /** What is wrong with a daemon that runs, in words for people. Pure. */
-import type { AccountingMetrics } from "./accounting/terms/metrics.ts";
-import type { NamespaceMetrics } from "./namespaces/metrics.ts";
-import type { ReaperMetrics } from "./reaper/metrics.ts";
+import type { AccountingMetrics } from "../accounting/terms/metrics.ts";
+import type { NamespaceMetrics } from "../namespaces/metrics.ts";
+import type { ReaperMetrics } from "../reaper/metrics.ts";
 import type { MeasuredStatus } from "./status.ts";
 
 /** The share of a bound from which on it is told of. */

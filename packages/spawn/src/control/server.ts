@@ -16,11 +16,11 @@ import {
   EX_UNAVAILABLE,
 } from "@cm4all/command";
 import { errorText, isErrno, makeDirectories } from "@cm4all/linux";
-import { type ConnectionBounds, ConnectionLimit } from "./connection-limit.ts";
-import { type ControlRequest, parseRequest } from "./control-commands.ts";
-import type { Logger } from "./log.ts";
-import { logServerErrors } from "./server-errors.ts";
-import { removeStaleSocket } from "./stale-socket.ts";
+import type { Logger } from "../log/log.ts";
+import { type ConnectionBounds, ConnectionLimit } from "../sockets/connection-limit.ts";
+import { logServerErrors } from "../sockets/server-errors.ts";
+import { removeStaleSocket } from "../sockets/stale-socket.ts";
+import { type ControlRequest, parseRequest } from "./commands.ts";
 
 /** How long a command waits for the daemon by default: one that stands still must hold up nobody. */
 export const ANSWER_TIMEOUT_MS = 30_000;

@@ -1,13 +1,14 @@
 /**
- * JSON Schemas of what the commands for operators print with `--json`. The files in
- * `schema/` are made from these by a test, and installed for those who write programs.
+ * JSON Schemas of what the commands for operators print with `--json`. Metrics and kinds of
+ * namespaces follow from their tables. The build makes files of them, `dist/schema`, which
+ * are installed for those who write programs; no program of ours reads them.
  * @see https://json-schema.org/draft/2020-12
  */
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
-import type { Declaration, Declarations } from "../../src/metrics/declaration.ts";
-import { PARTS } from "../../src/status.ts";
+import type { Declaration, Declarations } from "../metrics/declaration.ts";
+import { PARTS } from "../status/status.ts";
 
-export type Schema = { readonly [keyword: string]: unknown };
+type Schema = { readonly [keyword: string]: unknown };
 
 const text = (description: string): Schema => ({ type: "string", description });
 const whole = (description: string): Schema => ({ type: "integer", minimum: 0, description });
@@ -164,7 +165,7 @@ const RECORD = object(
 );
 
 /** By the command that prints it, which is the name of the file. */
-export const SCHEMAS: { readonly [command: string]: Schema } = {
+const SCHEMAS: { readonly [command: string]: Schema } = {
   status: STATUS,
   "status-name": NAME,
   list: { type: "array", items: NAME },
@@ -172,11 +173,12 @@ export const SCHEMAS: { readonly [command: string]: Schema } = {
   "accounting-list": { type: "array", items: RECORD },
 };
 
-/** The text of a schema's file. */
-export function formatSchema(command: string): string {
-  const head = {
-    $schema: "https://json-schema.org/draft/2020-12/schema",
-    title: `What cm4all-spawn prints with --json: ${command}`,
-  };
-  return `${JSON.stringify({ ...head, ...SCHEMAS[command] }, undefined, 2)}\n`;
+/** Returns the text of each schema by the name of its file. */
+export function formatSchemas(): { readonly [file: string]: string } {
+  const files = Object.entries(SCHEMAS).map(([command, schema]) => {
+    const title = `What cm4all-spawn prints with --json: ${command}`;
+    const document = { $schema: "https://json-schema.org/draft/2020-12/schema", title, ...schema };
+    return [`${command}.schema.json`, `${JSON.stringify(document, undefined, 2)}\n`];
+  });
+  return Object.fromEntries(files);
 }

@@ -1,14 +1,14 @@
 /** What the daemon shows of itself, whoever asks. */
 import type { callEngine } from "@cm4all/linux";
-import type { JournalStatus } from "./accounting/journal/journal-store.ts";
-import { ACCOUNTING_METRICS, type AccountingMetrics } from "./accounting/terms/metrics.ts";
-import type { ScriptStatus } from "./accounting/terms/script-status.ts";
+import type { JournalStatus } from "../accounting/journal/journal-store.ts";
+import { ACCOUNTING_METRICS, type AccountingMetrics } from "../accounting/terms/metrics.ts";
+import type { ScriptStatus } from "../accounting/terms/script-status.ts";
+import type { Declaration, Declarations } from "../metrics/declaration.ts";
+import { formatDuration, formatMetrics, type Row } from "../metrics/format.ts";
+import type { AnyValue } from "../metrics/samples.ts";
+import { NAMESPACE_METRICS, type NamespaceMetrics } from "../namespaces/metrics.ts";
+import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
-import type { Declaration, Declarations } from "./metrics/declaration.ts";
-import { formatDuration, formatMetrics, type Row } from "./metrics/format.ts";
-import type { AnyValue } from "./metrics/samples.ts";
-import { NAMESPACE_METRICS, type NamespaceMetrics } from "./namespaces/metrics.ts";
-import { REAPER_METRICS, type ReaperMetrics } from "./reaper/metrics.ts";
 
 /** The declarations of all metrics, by the part of the daemon that has them; names and JSON begin with it. */
 export const PARTS = {
@@ -80,7 +80,7 @@ export interface MeasuredStatus {
   readonly metrics?: MetricsStatus | undefined;
 }
 
-/** As `cm4all-spawn status --json` prints it; schema/status.schema.json describes it. */
+/** As `cm4all-spawn status --json` prints it; operator/schemas.ts describes it. */
 export interface DaemonStatus extends MeasuredStatus {
   readonly state: "well" | "degraded";
   /** What is to be looked at, the worst first. */

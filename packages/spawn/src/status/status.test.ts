@@ -1,8 +1,9 @@
 import { wrapRows } from "@cm4all/command";
+import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { describe, expect, it } from "vitest";
-import { sampleStatus as status } from "../test/support/status.ts";
-import { metricName } from "./metrics/metric-name.ts";
-import { Exposition } from "./prometheus/exposition.ts";
+import { sampleStatus as status } from "../../test/support/status.ts";
+import { metricName } from "../metrics/metric-name.ts";
+import { Exposition } from "../prometheus/exposition.ts";
 import {
   type DaemonStatus,
   forEachMetric,
@@ -11,6 +12,10 @@ import {
   formatStatus as rowsOf,
 } from "./status.ts";
 
+/** The kinds of which the sample has none. */
+const OTHERS = NAMESPACE_KINDS.slice(2)
+  .map(({ kind }) => `0 ${kind}`)
+  .join(", ");
 const formatStatus = (each: DaemonStatus) => wrapRows(rowsOf(each), undefined);
 
 describe("formatStatus", () => {
@@ -23,10 +28,10 @@ describe("formatStatus", () => {
       "script          /etc/cm4all/spawn/accounting.lua",
       "journal in      /var/lib/cm4all-spawn",
       "names           3 of at most 10000, 1 leased, 2 of the uid with most, at most 9000 of one uid",
-      "namespaces      2 ipc, 1 pid, 0 user, at most 10000 user, 3 open",
+      `namespaces      2 ipc, 1 pid, ${OTHERS}, at most 10000 user, 3 open`,
       "connections     4, 3 admitted of at most 4096, 2 of the uid with most, at most 1024 of one uid",
       "requests        4 answered, 8 failed, 9 malformed, 10 refused, 0.50 ms on average",
-      "asked for       2 ipc, 1 pid, 0 user, 1 lease",
+      `asked for       2 ipc, 1 pid, ${OTHERS}, 1 lease`,
       "ended           5 names, 6 times spared because processes ran",
       "inits           7 ended by themselves",
       "service thread  0 s a turn, on average",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { sampleStatus } from "../test/support/status.ts";
+import { sampleStatus } from "../../test/support/status.ts";
 import { findProblems } from "./health.ts";
 import type { DaemonStatus } from "./status.ts";
 

@@ -1,0 +1,43 @@
+/** Says why handlers fail or the journal cannot be read: a reason once, until handlers succeed. */
+import { errorText } from "@cm4all/linux";
+import type { Outcome } from "@cm4all/lua";
+import { inOneLine, LOG_ERR, type Logger } from "../../log/log.ts";
+import type { HandlerFailure } from "../terms/script-status.ts";
+import { type Entry, nameOf } from "./entry.ts";
+
+export class FailureLog {
+  readonly #log: Logger;
+  /** The reason that was said last. */
+  #said: string | undefined;
+  /** The latest failure of a handler; undefined before the first. */
+  lastFailure: HandlerFailure | undefined;
+  failedHandlers = 0;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** An outage of the database fails each handler again and again. */
+  handlerFailed(group: readonly Entry[], outcome: Exclude<Outcome, { type: "done" }>): void {
+    this.failedHandlers++;
+    const { message } = outcome;
+    this.lastFailure = { cgroup: nameOf(group), message, failedMs: Date.now() };
+    const traceback = outcome.type === "failed" ? outcome.traceback : undefined;
+    const isKnown = group.every(({ lastError }) => lastError === message);
+    if (!isKnown && message !== this.#said)
+      this.#log(LOG_ERR, `${nameOf(group)}: ${inOneLine(message, traceback)}`);
+    this.#said = message;
+    for (const entry of group) entry.lastError = message;
+  }
+
+  cannotRead(error: unknown): void {
+    const reason = `cannot read the journal: ${errorText(error)}`;
+    if (reason !== this.#said) this.#log(LOG_ERR, reason);
+    this.#said = reason;
+  }
+
+  /** Handlers succeed: what comes next is new. */
+  succeeded(): void {
+    this.#said = undefined;
+  }
+}

@@ -1,0 +1,56 @@
+/** The descriptors that the service manager has passed to the daemon. */
+import { CommandFailure, EX_CONFIG } from "@cm4all/command";
+import {
+  Fd,
+  getIntOption,
+  isErrno,
+  SO_ACCEPTCONN,
+  SO_TYPE,
+  SOCK_SEQPACKET,
+  setCloseOnExec,
+} from "@cm4all/linux";
+import { LOG_WARNING, type Logger } from "../log/log.ts";
+import { passedDescriptors } from "../systemd/listen-fds.ts";
+
+/** The store's name in the service manager's descriptor store. */
+export const STORE_NAME = "namespaces";
+
+export interface Inherited {
+  readonly listeners: readonly Fd[];
+  readonly storeFd: number | undefined;
+}
+
+/**
+ * Takes over what was passed, and removes it from the environment; the caller owns it.
+ * @throws CommandFailure if a socket was passed whose clients nobody would serve
+ */
+export function takePassedDescriptors(log: Logger): Inherited {
+  const listeners: Fd[] = [];
+  let storeFd: number | undefined;
+  for (const { fd, name } of passedDescriptors(process.env, process.pid)) {
+    setCloseOnExec(fd);
+    if (name === STORE_NAME && storeFd === undefined) storeFd = fd;
+    else if (isListener(fd)) listeners.push(new Fd(fd));
+    else {
+      log(LOG_WARNING, `the service manager passed a descriptor of no use: ${name}`);
+      new Fd(fd).close();
+    }
+  }
+  // They are ours alone, not those of programs that we start.
+  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
+  return { listeners, storeFd };
+}
+
+function isListener(fd: number): boolean {
+  try {
+    if (getIntOption(fd, SO_ACCEPTCONN) !== 1) return false;
+  } catch (error) {
+    if (isErrno(error, "ENOTSOCK")) return false;
+    throw error;
+  }
+  if (getIntOption(fd, SO_TYPE) === SOCK_SEQPACKET) return true;
+  throw new CommandFailure(
+    "the service manager passed a socket that is not ListenSequentialPacket=: its clients would wait for ever",
+    EX_CONFIG,
+  );
+}

@@ -1,0 +1,67 @@
+/** The socket of clients, for a daemon to which the service manager has passed none. */
+import { lstatSync, unlinkSync } from "node:fs";
+import { CommandFailure, EX_CANTCREAT, EX_UNAVAILABLE } from "@cm4all/command";
+import {
+  AF_UNIX,
+  bindUnix,
+  connectUnix,
+  errorText,
+  type Fd,
+  isErrno,
+  listen,
+  SO_PASSCRED,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOL_SOCKET,
+  setIntOption,
+  socket,
+} from "@cm4all/linux";
+
+/** net.core.somaxconn bounds it. */
+const LISTEN_BACKLOG = 4096;
+
+/** Listens at `@NAME` or a path; the caller owns the socket. @throws CommandFailure */
+export function openListener(address: string): Fd {
+  const fd = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+  try {
+    setIntOption(fd.number, SOL_SOCKET, SO_PASSCRED, 1);
+    bindOrReplace(fd, address);
+    listen(fd.number, LISTEN_BACKLOG);
+    return fd;
+  } catch (error) {
+    fd.close();
+    if (error instanceof CommandFailure) throw error;
+    const reason = errorText(error);
+    throw new CommandFailure(`cannot listen at ${address}: ${reason}`, EX_CANTCREAT, {
+      cause: error,
+    });
+  }
+}
+
+/** @throws CommandFailure if somebody listens there, or if it is no socket; SyscallError */
+function bindOrReplace(fd: Fd, address: string): void {
+  try {
+    bindUnix(fd.number, address);
+  } catch (error) {
+    if (!isErrno(error, "EADDRINUSE")) throw error;
+    const isPath = address.startsWith("/");
+    if (isPath && lstatSync(address, { throwIfNoEntry: false })?.isSocket() === false)
+      throw new CommandFailure(`${address} is there, and is no socket`, EX_CANTCREAT);
+    if (!isPath || !tryRemoveStale(address))
+      throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
+    bindUnix(fd.number, address);
+  }
+}
+
+/** Removes a socket that an earlier run has left. Returns false if somebody listens on it. */
+function tryRemoveStale(path: string): boolean {
+  using probe = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+  try {
+    connectUnix(probe.number, path);
+    return false;
+  } catch (error) {
+    if (!isErrno(error, "ECONNREFUSED")) return false;
+    unlinkSync(path);
+    return true;
+  }
+}

@@ -1,0 +1,32 @@
+import { accessSync, constants, readFileSync } from "node:fs";
+import { CommandFailure, EX_NOPERM, EX_UNAVAILABLE } from "@cm4all/command";
+import { errorText } from "@cm4all/linux";
+import { CATATONIT } from "../namespaces/names/init.ts";
+import { hasCapability, parseRights } from "../namespaces/requests/permission.ts";
+
+/** Looks for what the daemon cannot do without. @throws CommandFailure that says what is missing */
+export function checkRequirements(): void {
+  if (process.geteuid?.() !== 0)
+    throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
+  // Containers are without it, unless they are told otherwise.
+  if (!hasCapability(parseRights(readOwnStatus()), 0))
+    throw new CommandFailure("needs CAP_SYS_ADMIN: it creates namespaces", EX_NOPERM);
+  try {
+    accessSync(CATATONIT, constants.X_OK);
+  } catch (error) {
+    const reason = errorText(error);
+    throw new CommandFailure(
+      `${CATATONIT} is missing; install the package catatonit (${reason})`,
+      EX_UNAVAILABLE,
+    );
+  }
+}
+
+/** @throws CommandFailure without /proc, on which everything stands: namespaces, figures, the store */
+function readOwnStatus(): string {
+  try {
+    return readFileSync("/proc/self/status", "latin1");
+  } catch (error) {
+    throw new CommandFailure(`/proc has to be mounted: ${errorText(error)}`, EX_UNAVAILABLE);
+  }
+}
