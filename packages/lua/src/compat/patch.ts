@@ -17,6 +17,7 @@ import ltm from "fengari/src/ltm.js";
 import lvm from "fengari/src/lvm.js";
 import type { CallInfo, LuaBytes, LuaState, TValue } from "fengari/src/types";
 import { budget } from "./budget.ts";
+import { GLOBALS } from "./globals.ts";
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
 import { LuaString, latin1 } from "./lua-string.ts";
 import { luajitWording } from "./messages.ts";
@@ -176,15 +177,21 @@ ltm.luaT_callorderTM = (L, left, right, event) => {
   return left.ttnov() === right.ttnov() && isOne ? luaT_callorderTM(L, left, right, event) : null;
 };
 
+// In Lua 5.1 `_ENV` is a name like others. fengari sees globals through an upvalue of that name;
+// here it has one that no script can write.
+const { luaX_setinput } = llex;
+llex.LUA_ENV = Uint8Array.from(Buffer.from(GLOBALS));
+llex.luaX_setinput = (L, ls, input, source, first) => {
+  luaX_setinput(L, ls, input, source, first);
+  ls.envn = new LuaString(GLOBALS, undefined);
+};
+
 // `goto` is a name like others where no label follows it.
 const { luaX_next, luaX_lookahead } = llex;
 llex.luaX_lookahead = (ls) =>
   ls.lookahead.token === TOKENS.TK_EOS ? luaX_lookahead(ls) : ls.lookahead.token;
 llex.luaX_next = (ls) => {
   luaX_next(ls);
-  // A name like others: that of the globals' table cannot be written.
-  if (ls.t.token === TOKENS.TK_NAME && ls.t.seminfo.ts?.text === "_ENV")
-    ls.t.seminfo.ts = new LuaString("_ENV\0", undefined);
   if (ls.t.token !== TOKENS.TK_GOTO || llex.luaX_lookahead(ls) === TOKENS.TK_NAME) return;
   ls.t.token = TOKENS.TK_NAME;
   ls.t.seminfo.ts = new LuaString("goto", undefined);
