@@ -205,7 +205,9 @@ function getregistry(L: LuaState): number {
 
 function gethook(L: LuaState): number {
   lua.lua_pushnil(L);
-  return 1;
+  lua.lua_pushstring(L, toBytes(""));
+  lua.lua_pushnumber(L, 0);
+  return 3;
 }
 
 function sethook(L: LuaState): number {

@@ -148,11 +148,13 @@ ldebug.lua_getinfo = (L, what, ar) => {
   return status;
 };
 
-// As in Lua 5.1 the length of a table is no metamethod's matter, and two values are compared by
-// a metamethod that both have.
+// As in Lua 5.1 the length of a table is no metamethod's matter, that of other values is asked for
+// with nil as a second argument, and two values are compared by a metamethod that both have.
+const NIL = new lobject.TValue(0, null);
 const { fasttm, luaT_callorderTM, luaT_callTM, luaT_gettmbyobj } = ltm;
-/** What is about to be called for `==`: nothing comes between looking for it and the call. */
+/** What is about to be called for `==` and `#`: nothing comes between looking for it and the call. */
 let equality: unknown = null;
+let length: unknown = null;
 ltm.fasttm = (L, metatable, event) => {
   if (event === ltm.TMS.TM_LEN) return null;
   const method = fasttm(L, metatable, event);
@@ -161,10 +163,16 @@ ltm.fasttm = (L, metatable, event) => {
 };
 ltm.luaT_callTM = (L, method, left, right, result, hasResult) => {
   const isEquality = equality === method;
-  equality = null;
+  const isLength = length === method;
+  equality = length = null;
   const isOne = () => [left, right].every((value) => isOf(L, value, method, ltm.TMS.TM_EQ));
   if (isEquality && !isOne()) result.setnilvalue();
-  else luaT_callTM(L, method, left, right, result, hasResult);
+  else luaT_callTM(L, method, left, isLength ? NIL : right, result, hasResult);
+};
+ltm.luaT_gettmbyobj = (L, object, event) => {
+  const method = luaT_gettmbyobj(L, object, event);
+  if (event === ltm.TMS.TM_LEN) length = method;
+  return method;
 };
 const isOf = (L: LuaState, object: TValue, method: TValue, event: number): boolean => {
   const own = luaT_gettmbyobj(L, object, event);
