@@ -260,6 +260,15 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(refused.errors.join("")).toMatch(
       /^not listening on "c": there is a pooler .*pool_mode=session/,
     );
+    using later = new TestScript(
+      `db = pg:new([[${pooled.conninfo}]])
+       function cgroup_released()
+         assert(db:execute("SELECT 1")) db:listen('d', print) print((db:execute("SELECT 2"):fetch({}, 'n'))[1])
+       end`,
+      { open: openPg },
+    );
+    expect(await later.handle()).toBe("2\n");
+    expect(later.errors.join("")).toMatch(/^not listening on "d": there is a pooler/);
     await using own = await PgBouncer.start(server, "session", 3);
     using unsaid = new TestScript(
       `db = pg:new([[${own.conninfo}]]) db:listen('c', print)
