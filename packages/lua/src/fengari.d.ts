@@ -162,7 +162,7 @@ declare module "fengari/src/ltm.js" {
 }
 
 declare module "fengari/src/llex.js" {
-  import type { TString } from "fengari/src/types";
+  import type { LuaBytes, LuaState, TString } from "fengari/src/types";
 
   interface Token {
     token: number;
@@ -171,8 +171,12 @@ declare module "fengari/src/llex.js" {
   interface LexState {
     t: Token;
     lookahead: Token;
+    /** The name of the upvalue for globals. */
+    envn: TString;
   }
   const llex: {
+    LUA_ENV: LuaBytes;
+    luaX_setinput(L: LuaState, ls: LexState, input: unknown, source: TString, first: number): void;
     luaX_next(ls: LexState): void;
     luaX_lookahead(ls: LexState): number;
     RESERVED: { TK_EOS: number; TK_GOTO: number; TK_NAME: number };

@@ -1,13 +1,20 @@
-/** A Lua program as `luajit FILE ARGUMENT...` runs it, with our interpreter: for suites. */
+/**
+ * A Lua program as `luajit [-e CODE]... [FILE ARGUMENT...]` runs it, with our interpreter: for
+ * suites, which run themselves so. Without a file, or with `-`, it is read from standard input.
+ */
+import { readFileSync } from "node:fs";
 import { LineOutput, newState, writeFully } from "../src/compat/index.ts";
-import { loadFile } from "../src/compat/load.ts";
+import { loadChunk, loadFile } from "../src/compat/load.ts";
 import { fromBytes, lauxlib, lua, toBytes } from "../src/lua.ts";
 
-const [program = "", ...args] = process.argv.slice(2);
+const words = process.argv.slice(2);
+const codes: string[] = [];
+while (words[0] === "-e") codes.push(Buffer.from(words.splice(0, 2)[1] ?? "").toString("latin1"));
+const [program = codes.length > 0 ? undefined : "-", ...args] = words;
 const output = new LineOutput((text) => writeFully(1, text));
 const L = newState({ output });
 lua.lua_newtable(L);
-for (const [i, arg] of [program, ...args].entries()) {
+for (const [i, arg] of [program ?? "", ...args].entries()) {
   lua.lua_pushstring(L, toBytes(arg));
   lua.lua_rawseti(L, -2, i);
 }
@@ -20,13 +27,19 @@ lua.lua_pushcfunction(L, (state) => {
   lauxlib.luaL_traceback(state, state, message, 1);
   return 1;
 });
-let status = loadFile(L, program);
-if (status === lua.LUA_OK) {
-  for (const arg of args) lua.lua_pushstring(L, toBytes(arg));
-  status = lua.lua_pcall(L, args.length, 0, 1);
-}
+const call = (status: number, parameters: readonly string[]): number => {
+  if (status !== lua.LUA_OK) return status;
+  for (const arg of parameters) lua.lua_pushstring(L, toBytes(arg));
+  return lua.lua_pcall(L, parameters.length, 0, 1);
+};
+let status = lua.LUA_OK;
+for (const code of codes)
+  if (status === lua.LUA_OK) status = call(loadChunk(L, code, "=(command line)"), []);
+if (status === lua.LUA_OK && program === "-")
+  status = call(loadChunk(L, readFileSync(0, "latin1"), "=stdin"), args);
+else if (status === lua.LUA_OK && program !== undefined) status = call(loadFile(L, program), args);
 output.flush();
 if (status !== lua.LUA_OK) {
-  writeFully(2, `${fromBytes(lua.lua_tolstring(L, -1) ?? toBytes(""))}\n`);
+  writeFully(2, `luajit: ${fromBytes(lua.lua_tolstring(L, -1) ?? toBytes(""))}\n`);
   process.exitCode = 1;
 }

@@ -148,14 +148,103 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({});
   });
 
-  it("what cannot be in a transaction is refused by the server", async () => {
+  it("commands with a body are one command", async () => {
+    await using bouncer = await PgBouncer.start(server, "transaction", 2);
+    const insert = (n: number) => `INSERT INTO t VALUES ('s1', ${n})`;
+    const bodies = [
+      `CREATE FUNCTION f() RETURNS int BEGIN ATOMIC ${insert(1)}; SELECT CASE WHEN true THEN 1 END AS end; END`,
+      `CREATE OR REPLACE PROCEDURE p() /* ; */ BEGIN ATOMIC ${insert(2)}; ${insert(3)}; END; CALL p()`,
+      `CREATE FUNCTION g(begin int) RETURNS int LANGUAGE plpgsql AS $b$BEGIN ${insert(4)}; RETURN 1; END;$b$; SELECT g(1)`,
+      `DO 'BEGIN ${insert(5).replaceAll("'", "''")}; END;'`,
+      `CREATE RULE r AS ON DELETE TO t DO ALSO (${insert(6)}; NOTIFY c)`,
+      "SELECT f(); DELETE FROM t WHERE n = 1",
+    ];
+    const calls = bodies.map((sql) => `assert(db:execute([==[${sql}]==]))`);
+    using running = script(bouncer.conninfo, "s1", calls.join("\n"));
+    expect(await running.outcome()).toBeUndefined();
+    const { rows: made } = await observer.query(
+      `SELECT string_agg(DISTINCT nspname, ',') AS where FROM pg_proc JOIN pg_namespace n ON n.oid = pronamespace WHERE proname IN ('f', 'p', 'g')`,
+    );
+    expect(made).toEqual([{ where: "s1" }]);
+    await observer.query("DROP RULE r ON s1.t");
+    const { rows: found } = await observer.query("SELECT n FROM s1.t ORDER BY n");
+    expect(found.map(({ n }) => n)).toEqual([2, 3, 4, 5, 6]);
+  });
+
+  it("a savepoint keeps what is set in a transaction", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     using running = script(
       bouncer.conninfo,
       "s1",
-      "print(select(2, db:execute('VACUUM t'))) print(value('SELECT 1'))",
+      `value("BEGIN") value("SAVEPOINT a; SELECT 1; ROLLBACK TO a; INSERT INTO t VALUES ('s1', 1)")
+       value("SET LOCAL search_path TO s2") value("SAVEPOINT b") db:execute("SELECT 1 / 0")
+       value("ROLLBACK WORK TO SAVEPOINT b") value("INSERT INTO t VALUES ('s2', 1)")
+       value("COMMIT") value("INSERT INTO t VALUES ('s1', 2)")`,
     );
-    expect(await running.handle()).toMatch(/VACUUM cannot run inside a transaction block\n\n1\n$/);
+    expect(await running.outcome()).toBeUndefined();
+    expect(await rows()).toEqual({ "s1 in s1": 2, "s2 in s2": 1 });
+  });
+
+  it("strings end where the server has them end", async () => {
+    await using bouncer = await PgBouncer.start(server, "transaction", 2);
+    const insert = "INSERT INTO t VALUES ($$s1$$, 1)";
+    const after = async (sql: string) => {
+      using running = script(
+        bouncer.conninfo,
+        "s1",
+        `print(select(2, db:execute([==[${sql}]==])))`,
+      );
+      return await running.handle();
+    };
+    const hidden = String.raw`SELECT '\''; COMMIT; ${insert}; SELECT ' --'`;
+    const refused = /cannot begin or end a transaction/;
+    expect(await after(hidden)).toBe("\n");
+    await observer.query("ALTER ROLE postgres SET standard_conforming_strings TO off");
+    try {
+      await bouncer.pause();
+      await bouncer.resume();
+      expect(await after(hidden)).toMatch(refused);
+    } finally {
+      await observer.query("ALTER ROLE postgres RESET standard_conforming_strings");
+    }
+    expect(await rows()).toEqual({});
+  });
+
+  it("what cannot be in a transaction is refused by the server", async () => {
+    await using bouncer = await PgBouncer.start(server, "transaction", 2);
+    for (const sql of [
+      "VACUUM t",
+      "CREATE DATABASE x",
+      "CREATE INDEX CONCURRENTLY x ON t (n)",
+      "REINDEX TABLE CONCURRENTLY t",
+      "ALTER SYSTEM SET work_mem TO '8MB'",
+      "DISCARD ALL",
+    ]) {
+      using running = script(
+        bouncer.conninfo,
+        "s1",
+        `print(select(2, db:execute([==[${sql}]==]))) print(value('SELECT 1'))`,
+      );
+      expect(await running.handle(), sql).toMatch(
+        /cannot (?:run inside|be executed from) a .*transaction block\n\n1\n$/,
+      );
+    }
+    for (const [sql, message] of [
+      ["DO 'BEGIN COMMIT; END'", /invalid transaction termination/],
+      ["COPY t TO STDOUT", /COPY to the client is not supported/],
+      ["COPY t FROM STDIN", /COPY/],
+      ["COMMIT PREPARED 'x'", /does not exist/],
+    ] as const) {
+      using running = script(
+        bouncer.conninfo,
+        "s1",
+        `print(select(2, db:execute([==[${sql}]==])))
+         print(value("SELECT current_schema()"))`,
+      );
+      const printed = await running.handle();
+      expect(printed, sql).toMatch(message);
+      expect(printed, sql).toMatch(/\ns1\n$/);
+    }
   });
 
   it("channels are listened to only in sessions of their own", async () => {
@@ -171,6 +260,15 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(refused.errors.join("")).toMatch(
       /^not listening on "c": there is a pooler .*pool_mode=session/,
     );
+    using later = new TestScript(
+      `db = pg:new([[${pooled.conninfo}]])
+       function cgroup_released()
+         assert(db:execute("SELECT 1")) db:listen('d', print) print((db:execute("SELECT 2"):fetch({}, 'n'))[1])
+       end`,
+      { open: openPg },
+    );
+    expect(await later.handle()).toBe("2\n");
+    expect(later.errors.join("")).toMatch(/^not listening on "d": there is a pooler/);
     await using own = await PgBouncer.start(server, "session", 3);
     using unsaid = new TestScript(
       `db = pg:new([[${own.conninfo}]]) db:listen('c', print)

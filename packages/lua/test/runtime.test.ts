@@ -257,6 +257,12 @@ describe("what LuaJIT has and we have not", () => {
     await expect(printedBy(code)).rejects.toThrow(message);
   });
 
+  it("is that of Debian 13, whichever is installed", async () => {
+    expect(
+      await printedBy("print(jit.version, jit.version_num, jit.prngstate(), jit.status())"),
+    ).toBe("LuaJIT 2.1.1737090214\t20199\t0\tfalse\n");
+  });
+
   it("says so where it is returned", async () => {
     expect(await printedBy("print(package.loadlib('x.so', 'f')) print(loadstring('\\27LJ'))")).toBe(
       "nil\tC modules cannot be loaded: x.so\tabsent\nnil\t(binary): cannot load incompatible bytecode\n",

@@ -65,7 +65,10 @@ describe.skipIf(cannotRun)("metrics", () => {
       expect(lines).toContain(line);
     // No cgroups are reaped.
     expect(text).not.toMatch(/^cm4all_spawn_(reaper|accounting)/m);
-    expect((await fetchMetrics(socket, "/")).status).toBe(404);
+    for (const path of ["/metrics?x=y", "http://any.host:9/metrics", "HTTP://h/metrics?a#b"])
+      expect((await fetchMetrics(socket, path)).status, path).toBe(200);
+    for (const path of ["/", "/metrics/", "//metrics", "http://h", "*"])
+      expect((await fetchMetrics(socket, path)).status, path).toBe(404);
   });
 
   it("tell of the process, and nothing that begins anew when it is read", async () => {

@@ -169,9 +169,21 @@ function tostring(L: LuaState): number {
   lauxlib.luaL_checkany(L, 1);
   if (lua.lua_type(L, 1) !== lua.LUA_TSTRING) {
     if (callTostring(L, 1)) return 1;
-    lauxlib.luaL_tolstring(L, 1);
+    if (lua.lua_iscfunction(L, 1)) pushText(L, `function: builtin#${numberOf(L)}`);
+    else lauxlib.luaL_tolstring(L, 1);
   } else lua.lua_settop(L, 1);
   return 1;
+}
+
+/** Of library functions, in the order in which they are shown. Some tell LuaJIT by this form. */
+const numbers = new WeakMap<object, number>();
+let lastNumber = 0;
+
+function numberOf(L: LuaState): number {
+  const fn = lua.lua_topointer(L, 1) as object;
+  const number = numbers.get(fn) ?? ++lastNumber;
+  numbers.set(fn, number);
+  return number;
 }
 
 /** Pushes what the metamethod `__tostring` of a value gives; false if it has none. */

@@ -146,7 +146,7 @@ function setlocal(L: LuaState): number {
   return 1;
 }
 
-/** The upvalue `_ENV` is how fengari sees globals; LuaJIT has none, scripts need not see it. */
+/** The upvalue for globals is fengari's; LuaJIT has none, scripts need not see it. */
 function getupvalue(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
   const name = lua.lua_getupvalue(L, 1, lauxlib.luaL_checkinteger(L, 2));
@@ -205,7 +205,9 @@ function getregistry(L: LuaState): number {
 
 function gethook(L: LuaState): number {
   lua.lua_pushnil(L);
-  return 1;
+  lua.lua_pushstring(L, toBytes(""));
+  lua.lua_pushnumber(L, 0);
+  return 3;
 }
 
 function sethook(L: LuaState): number {

@@ -1,4 +1,4 @@
-/** getfenv and setfenv, on the upvalue `_ENV` through which functions see globals. */
+/** getfenv and setfenv, on the upvalue through which functions see globals. */
 import lobject from "fengari/src/lobject.js";
 import type { LuaClosure } from "fengari/src/types";
 import {
@@ -11,9 +11,10 @@ import {
   toBytes,
   typeName,
 } from "../lua.ts";
+import { GLOBALS } from "./globals.ts";
 
 const LUA_TTABLE = 5;
-const ENV = Buffer.from("_ENV");
+const GLOBALS_NAME = Buffer.from(GLOBALS);
 
 /** Environments of functions that use no globals, so have no upvalue for them. */
 const withoutUpvalue = new WeakMap<object, unknown>();
@@ -84,7 +85,7 @@ export function renewUpvalues(L: LuaState): void {
 
 function environmentIndex(closure: LuaClosure): number {
   return closure.p.upvalues.findIndex(
-    ({ name }) => name !== null && ENV.equals(Uint8Array.from(name.getstr())),
+    ({ name }) => name !== null && GLOBALS_NAME.equals(name.getstr()),
   );
 }
 

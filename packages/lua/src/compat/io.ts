@@ -195,12 +195,23 @@ function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
     if (file.isClosed) return raise(state, "attempt to use a closed file");
     lua.lua_settop(state, 0);
     for (const format of formats) pushValue(state, format);
-    const count = readFormats(state, file, 1);
-    if (closeAtEnd && lua.lua_type(state, lua.lua_gettop(state) - count + 1) === lua.LUA_TNIL)
-      file.close();
-    return count;
+    const count = readForLoop(state, file);
+    const isEnd = lua.lua_type(state, lua.lua_gettop(state) - count + 1) === lua.LUA_TNIL;
+    if (!closeAtEnd || !isEnd) return count;
+    file.close();
+    return 0;
   });
   return 1;
+}
+
+/** Raises failures of the system: a loop would take them for the end of the file. */
+function readForLoop(L: LuaState, file: LuaStream): number {
+  try {
+    return readFormats(L, file, 1);
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
+    return raise(L, systemErrorText(error));
+  }
 }
 
 function closeFile(gate: EffectGate, L: LuaState, file: LuaStream): number {

@@ -7,6 +7,7 @@ import {
   lua,
   optText,
   pushText,
+  raisePlain,
   toBytes,
   toText,
 } from "../lua.ts";
@@ -24,31 +25,64 @@ const BINARY = "\x1b";
  * @param mode `b` and `t`, as `load` takes them
  */
 export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt"): number {
-  const isBinary = chunk.startsWith(BINARY);
-  if (!mode.includes(isBinary ? "b" : "t")) {
-    pushText(L, "attempt to load chunk with wrong mode");
-    return lua.LUA_ERRSYNTAX;
-  }
-  if (isBinary) spend(L, chunk.length * CHECKED);
-  const code = isBinary ? openCode(chunk) : chunk;
-  if (code === undefined) {
-    const shown = name.startsWith(BINARY) ? "(binary)" : name.slice(1);
-    const problem = hasSignature(chunk) ? "malformed" : "incompatible";
-    pushText(L, `${shown}: cannot load ${problem} bytecode`);
-    return lua.LUA_ERRSYNTAX;
-  }
-  let position = 0;
-  // Piece by piece, so that a long one does not hold up everything else.
+  let rest: string | undefined = chunk;
+  return loadPieces(L, name, mode, () => {
+    const piece = rest;
+    rest = undefined;
+    return piece;
+  });
+}
+
+/** As loadChunk, of code that `next` gives piece by piece, and undefined at its end. */
+function loadPieces(
+  L: LuaState,
+  name: string,
+  mode: string,
+  next: (L: LuaState) => string | undefined,
+): number {
+  let isBinary: boolean | undefined;
+  let isOver = false;
+  let code = "";
   const read = (state: LuaState) => {
-    if (position >= code.length) return null;
-    const piece = code.slice(position, position + READ_BYTES);
-    position += READ_BYTES;
-    spend(state, piece.length * COMPILED);
-    return toBytes(piece);
+    if (code === "" && !isOver) {
+      code = next(state) ?? "";
+      if (isBinary === undefined) {
+        isBinary = code.startsWith(BINARY);
+        if (!mode.includes(isBinary ? "b" : "t"))
+          raisePlain(state, "attempt to load chunk with wrong mode");
+        if (isBinary) code = openPieces(state, code, name, next);
+      }
+      isOver = code === "";
+    }
+    if (isOver) return null;
+    // A part at a time, so that a long one does not hold up everything else.
+    const part = code.slice(0, READ_BYTES);
+    code = code.slice(READ_BYTES);
+    spend(state, part.length * COMPILED);
+    return toBytes(part);
   };
   const status = lua.lua_load(L, read, undefined, toBytes(name), toBytes("bt"));
   if (isBinary && status === lua.LUA_OK) renewUpvalues(L);
   return status;
+}
+
+/** Returns precompiled code whose seal is right. */
+function openPieces(
+  L: LuaState,
+  first: string,
+  name: string,
+  next: (L: LuaState) => string | undefined,
+): string {
+  const pieces = new Pieces();
+  for (let piece: string | undefined = first; piece !== undefined; piece = next(L))
+    pieces.add(piece);
+  const sealed = pieces.toString();
+  spend(L, sealed.length * CHECKED);
+  const code = openCode(sealed);
+  if (code !== undefined) return code;
+  const shown = name.startsWith(BINARY) ? "(binary)" : name.slice(1);
+  const problem = hasSignature(sealed) ? "malformed" : "incompatible";
+  return raisePlain(L, `${shown}: cannot load ${problem} bytecode`);
 }
 
 const READ_BYTES = 4096;
@@ -63,7 +97,9 @@ export function loadFile(L: LuaState, path: string): number {
   try {
     code = readFileSync(Buffer.from(path, "latin1")).toString("latin1");
   } catch (error) {
-    pushText(L, `cannot open ${path}: ${systemErrorText(error)}`);
+    const text = systemErrorText(error);
+    // A directory can be opened.
+    pushText(L, `cannot ${text === "Is a directory" ? "read" : "open"} ${path}: ${text}`);
     return 1;
   }
   return loadChunk(L, code.replace(/^\xef\xbb\xbf/, "").replace(/^#[^\n]*/, ""), `@${path}`);
@@ -92,22 +128,20 @@ function load(L: LuaState): number {
   }
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
   const name = optText(L, 2, "=(load)");
-  const parts = new Pieces();
-  for (;;) {
-    spend(L, 4);
-    lua.lua_pushvalue(L, 1);
-    lua.lua_call(L, 0, 1);
-    if (lua.lua_type(L, -1) === lua.LUA_TNIL) break;
-    const part = toText(L, -1);
-    if (part === undefined) {
-      pushText(L, "reader function must return a string");
-      return finishLoad(L, lua.LUA_ERRRUN, environment);
-    }
-    if (part === "") break;
-    parts.add(part);
-    lua.lua_pop(L, 1);
-  }
-  return finishLoad(L, loadChunk(L, parts.toString(), name, mode), environment);
+  return finishLoad(L, loadPieces(L, name, mode, callReader), environment);
+}
+
+/** Calls the function at index 1. It may fail; what it gives is the code's next piece. */
+function callReader(L: LuaState): string | undefined {
+  spend(L, 4);
+  lua.lua_pushvalue(L, 1);
+  lua.lua_call(L, 0, 1);
+  const type = lua.lua_type(L, -1);
+  if (type !== lua.LUA_TNIL && type !== lua.LUA_TSTRING)
+    return raisePlain(L, "reader function must return a string");
+  const piece = toText(L, -1) ?? "";
+  lua.lua_pop(L, 1);
+  return piece === "" ? undefined : piece;
 }
 
 function loadfile(L: LuaState): number {

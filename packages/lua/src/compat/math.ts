@@ -9,6 +9,7 @@ import {
   setLibrary,
   toBytes,
 } from "../lua.ts";
+import { Random } from "./random.ts";
 
 function unary(fn: (x: number) => number): LuaFunction {
   return (L) => {
@@ -62,38 +63,28 @@ function frexp(L: LuaState): number {
   return 2;
 }
 
-/** The generator is the process's: `randomseed` sets it, its sequences are not LuaJIT's. */
-let seed: number | undefined;
-
-function nextRandom(): number {
-  if (seed === undefined) return Math.random();
-  // mulberry32, twice for 53 bits
-  const word = () => {
-    seed = ((seed ?? 0) + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return (t ^ (t >>> 14)) >>> 0;
+/** As in LuaJIT, the same sequence at each start until `randomseed` sets another. */
+function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
+  const generator = new Random(0);
+  return {
+    random: (L) => {
+      const r = generator.next();
+      if (lua.lua_gettop(L) === 0) {
+        lua.lua_pushnumber(L, r);
+        return 1;
+      }
+      const first = lauxlib.luaL_checknumber(L, 1);
+      const two = lua.lua_gettop(L) > 1;
+      const low = two ? first : 1;
+      const high = two ? lauxlib.luaL_checknumber(L, 2) : first;
+      lua.lua_pushnumber(L, Math.floor(r * (high - low + 1)) + low);
+      return 1;
+    },
+    randomseed: (L) => {
+      generator.seed(lauxlib.luaL_checknumber(L, 1));
+      return 0;
+    },
   };
-  return (word() * 0x200000 + (word() >>> 11)) / 2 ** 53;
-}
-
-function random(L: LuaState): number {
-  const r = nextRandom();
-  if (lua.lua_gettop(L) === 0) {
-    lua.lua_pushnumber(L, r);
-    return 1;
-  }
-  const first = lauxlib.luaL_checknumber(L, 1);
-  const two = lua.lua_gettop(L) > 1;
-  const low = two ? first : 1;
-  const high = two ? lauxlib.luaL_checknumber(L, 2) : first;
-  lua.lua_pushnumber(L, Math.floor(r * (high - low + 1)) + low);
-  return 1;
-}
-
-function randomseed(L: LuaState): number {
-  seed = lauxlib.luaL_checknumber(L, 1) | 0;
-  return 0;
 }
 
 export function openMath(L: LuaState): void {
@@ -116,8 +107,7 @@ export function openMath(L: LuaState): void {
     log,
     modf,
     frexp,
-    random,
-    randomseed,
+    ...randomFunctions(),
   });
   lua.lua_pushnumber(L, PI);
   lua.lua_setfield(L, -2, toBytes("pi"));

@@ -17,6 +17,7 @@ import ltm from "fengari/src/ltm.js";
 import lvm from "fengari/src/lvm.js";
 import type { CallInfo, LuaBytes, LuaState, TValue } from "fengari/src/types";
 import { budget } from "./budget.ts";
+import { GLOBALS } from "./globals.ts";
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
 import { LuaString, latin1 } from "./lua-string.ts";
 import { luajitWording } from "./messages.ts";
@@ -147,11 +148,13 @@ ldebug.lua_getinfo = (L, what, ar) => {
   return status;
 };
 
-// As in Lua 5.1 the length of a table is no metamethod's matter, and two values are compared by
-// a metamethod that both have.
+// As in Lua 5.1 the length of a table is no metamethod's matter, that of other values is asked for
+// with nil as a second argument, and two values are compared by a metamethod that both have.
+const NIL = new lobject.TValue(0, null);
 const { fasttm, luaT_callorderTM, luaT_callTM, luaT_gettmbyobj } = ltm;
-/** What is about to be called for `==`: nothing comes between looking for it and the call. */
+/** What is about to be called for `==` and `#`: nothing comes between looking for it and the call. */
 let equality: unknown = null;
+let length: unknown = null;
 ltm.fasttm = (L, metatable, event) => {
   if (event === ltm.TMS.TM_LEN) return null;
   const method = fasttm(L, metatable, event);
@@ -160,10 +163,16 @@ ltm.fasttm = (L, metatable, event) => {
 };
 ltm.luaT_callTM = (L, method, left, right, result, hasResult) => {
   const isEquality = equality === method;
-  equality = null;
+  const isLength = length === method;
+  equality = length = null;
   const isOne = () => [left, right].every((value) => isOf(L, value, method, ltm.TMS.TM_EQ));
   if (isEquality && !isOne()) result.setnilvalue();
-  else luaT_callTM(L, method, left, right, result, hasResult);
+  else luaT_callTM(L, method, left, isLength ? NIL : right, result, hasResult);
+};
+ltm.luaT_gettmbyobj = (L, object, event) => {
+  const method = luaT_gettmbyobj(L, object, event);
+  if (event === ltm.TMS.TM_LEN) length = method;
+  return method;
 };
 const isOf = (L: LuaState, object: TValue, method: TValue, event: number): boolean => {
   const own = luaT_gettmbyobj(L, object, event);
@@ -176,15 +185,21 @@ ltm.luaT_callorderTM = (L, left, right, event) => {
   return left.ttnov() === right.ttnov() && isOne ? luaT_callorderTM(L, left, right, event) : null;
 };
 
+// In Lua 5.1 `_ENV` is a name like others. fengari sees globals through an upvalue of that name;
+// here it has one that no script can write.
+const { luaX_setinput } = llex;
+llex.LUA_ENV = Uint8Array.from(Buffer.from(GLOBALS));
+llex.luaX_setinput = (L, ls, input, source, first) => {
+  luaX_setinput(L, ls, input, source, first);
+  ls.envn = new LuaString(GLOBALS, undefined);
+};
+
 // `goto` is a name like others where no label follows it.
 const { luaX_next, luaX_lookahead } = llex;
 llex.luaX_lookahead = (ls) =>
   ls.lookahead.token === TOKENS.TK_EOS ? luaX_lookahead(ls) : ls.lookahead.token;
 llex.luaX_next = (ls) => {
   luaX_next(ls);
-  // A name like others: that of the globals' table cannot be written.
-  if (ls.t.token === TOKENS.TK_NAME && ls.t.seminfo.ts?.text === "_ENV")
-    ls.t.seminfo.ts = new LuaString("_ENV\0", undefined);
   if (ls.t.token !== TOKENS.TK_GOTO || llex.luaX_lookahead(ls) === TOKENS.TK_NAME) return;
   ls.t.token = TOKENS.TK_NAME;
   ls.t.seminfo.ts = new LuaString("goto", undefined);

@@ -99,8 +99,14 @@ end
 -- There is no compiler to steer: the functions do nothing, and say that it is off.
 local function nothing() end
 jit = { version = "LuaJIT 2.1.1737090214", version_num = 20199, os = "Linux", arch = "x64",
-  on = nothing, off = nothing, flush = nothing, attach = nothing, security = nothing,
+  on = nothing, off = nothing, flush = nothing, attach = nothing,
   status = function() return false end, prngstate = function() return 0 end,
   opt = { start = nothing } }
+function jit.security(what)
+  if what == "prng" or what == "strhash" or what == "strid" or what == "mcode" then return 1 end
+  local got = type(what) == "string" and "invalid option '" .. what .. "'"
+    or "string expected, got " .. (what == nil and "no value" or type(what))
+  error("bad argument #1 to 'security' (" .. got .. ")", 2)
+end
 loaded.jit, loaded["jit.opt"] = jit, jit.opt
 `;

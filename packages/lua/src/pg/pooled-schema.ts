@@ -13,11 +13,13 @@ export interface PooledSession {
   readonly inTransaction: boolean;
   /** The run that sent what is under way has failed: nothing more is sent for it. */
   readonly isCancelled: boolean;
+  /** The server's standard_conforming_strings is off. */
+  readonly hasBackslashes: boolean;
   exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome>;
 }
 
-/** They end a transaction, with what is set in it. */
-const ENDS = /^(?:COMMIT|END|ROLLBACK|ABORT|PREPARE TRANSACTION)\b/;
+/** They end a transaction, with what is set in it; what goes back to a savepoint does not. */
+const ENDS = /^(?:COMMIT|END|ROLLBACK(?!(?: WORK| TRANSACTION)? TO\b)|ABORT|PREPARE TRANSACTION)\b/;
 const BEGINS = /^(?:BEGIN|START TRANSACTION)\b/;
 
 export class PooledSchema {
@@ -30,7 +32,7 @@ export class PooledSchema {
   }
 
   async run(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
-    const commands = commandsOf(text.sql);
+    const commands = commandsOf(text.sql, this.#session.hasBackslashes);
     const [first = ""] = commands;
     if (commands.length > 1 && commands.some((each) => BEGINS.test(each) || ENDS.test(each)))
       return {
@@ -43,7 +45,7 @@ export class PooledSchema {
     return await this.#inTransaction(text, effects);
   }
 
-  /** After BEGIN, and what is AND CHAIN or a ROLLBACK to a savepoint, the schema is to be set. */
+  /** After BEGIN, and what is AND CHAIN, the schema is to be set. */
   async #control(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     const outcome = await this.#session.exchange(text, effects);
     if ("error" in outcome || !this.#session.inTransaction) return outcome;

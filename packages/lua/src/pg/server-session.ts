@@ -39,6 +39,12 @@ export interface SessionEvents {
   onEnd(session: ServerSession): void;
 }
 
+/** A setting that the server tells its clients, at first and when it changes. */
+interface ParameterStatus {
+  parameterName: string;
+  parameterValue: string;
+}
+
 export class ServerSession implements PooledSession {
   readonly #client: Client;
   readonly #ledger = new Ledger();
@@ -50,6 +56,7 @@ export class ServerSession implements PooledSession {
   /** It sends rows in a way that nobody takes. */
   #isCopying = false;
   #isBroken = false;
+  #hasBackslashes = false;
   /** Whether statements outside of a transaction may be executed in another session; if that is known. */
   isPooled: boolean | undefined;
 
@@ -73,6 +80,10 @@ export class ServerSession implements PooledSession {
     });
     const { connection } = rawClient(client);
     connection.on("commandComplete", ({ text }: { text: string }) => this.#tags.push(text));
+    connection.on("parameterStatus", ({ parameterName, parameterValue }: ParameterStatus) => {
+      if (parameterName === "standard_conforming_strings")
+        this.#hasBackslashes = parameterValue === "off";
+    });
     connection.on("copyOutResponse", () => {
       this.#isCopying = true;
     });
@@ -105,6 +116,10 @@ export class ServerSession implements PooledSession {
 
   get isCancelled(): boolean {
     return this.#cancelling !== undefined;
+  }
+
+  get hasBackslashes(): boolean {
+    return this.#hasBackslashes;
   }
 
   /** From now on statements are executed with this schema, by one process of several. */

@@ -1,58 +1,67 @@
 /**
  * The commands that a text of SQL holds, by their first words. Pure.
- * @see PostgreSQL manual, "Lexical Structure"
+ * @see PostgreSQL manual, "CREATE FUNCTION": sql_body; "CREATE RULE"
  */
+import { tokensOf } from "./sql-tokens.ts";
 
-/** Blanks and comments, strings, quoted names, dollar quotes; else one character. */
-const TOKEN =
-  /\s+|--[^\n]*|(\/\*)|[eE]'(?:[^'\\]|\\[\s\S]|'')*'|'(?:[^']|'')*'|"(?:[^"]|"")*"|(\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$)|[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*|[\s\S]/y;
+/** Commands whose body may be other commands, between BEGIN ATOMIC and END. */
+const HAS_BODY = /^CREATE (?:OR REPLACE )?(?:FUNCTION|PROCEDURE)\b/;
 
-/** Returns for each command its words up to the first that is none, in capitals. */
-export function commandsOf(sql: string): string[] {
-  const commands: string[] = [];
-  let words: string[] = [];
-  let isOpen = true;
-  const end = () => {
-    if (words.length > 0) commands.push(words.join(" "));
-    words = [];
-    isOpen = true;
-  };
-  for (let at = 0; at < sql.length; ) {
-    TOKEN.lastIndex = at;
-    const [token = "", comment, dollar] = TOKEN.exec(sql) ?? [];
-    at += token.length;
-    if (comment !== undefined) at = endOfComment(sql, at);
-    else if (dollar !== undefined) at = endOf(sql, dollar, at);
-    else if (token === ";") {
-      end();
-      continue;
+class Commands {
+  readonly found: string[] = [];
+  #words: string[] = [];
+  #isOpen = true;
+  #previous = "";
+  /** Of parentheses: in them the commands of a rule stand, and names of arguments. */
+  #depth = 0;
+  #isInBody = false;
+
+  take(token: string): void {
+    const word = token.toUpperCase();
+    const previous = this.#previous;
+    this.#previous = word;
+    if (this.#isInBody) {
+      // Elsewhere END belongs to a CASE, or is a column's name: a body's commands end in ";".
+      this.#isInBody = word !== "END" || (previous !== ";" && previous !== "ATOMIC");
+      return;
     }
-    if (comment !== undefined || /^(?:\s|--)/.test(token)) continue;
-    if (isOpen && /^[A-Za-z]+$/.test(token)) words.push(token.toUpperCase());
+    if (word === "(") this.#depth++;
+    else if (word === ")") this.#depth--;
+    if (this.#depth <= 0) {
+      if (word === ";") {
+        this.end();
+        return;
+      }
+      this.#isInBody =
+        word === "ATOMIC" && previous === "BEGIN" && HAS_BODY.test(this.#words.join(" "));
+    }
+    this.#note(word);
+  }
+
+  end(): void {
+    if (this.#words.length > 0) this.found.push(this.#words.join(" "));
+    this.#words = [];
+    this.#isOpen = true;
+    this.#depth = 0;
+  }
+
+  #note(word: string): void {
+    if (this.#isOpen && /^[A-Z]+$/.test(word)) this.#words.push(word);
     else {
       // A command that begins with none, such as "(SELECT ...)".
-      if (words.length === 0) words.push("");
-      isOpen = false;
+      if (this.#words.length === 0) this.#words.push("");
+      this.#isOpen = false;
     }
   }
-  end();
-  return commands;
 }
 
-/** Comments of SQL hold others. */
-function endOfComment(sql: string, from: number): number {
-  const marks = /\/\*|\*\//g;
-  marks.lastIndex = from;
-  let depth = 1;
-  while (depth > 0) {
-    const mark = marks.exec(sql);
-    if (mark === null) return sql.length;
-    depth += mark[0] === "/*" ? 1 : -1;
-  }
-  return marks.lastIndex;
-}
-
-function endOf(sql: string, mark: string, from: number): number {
-  const at = sql.indexOf(mark, from);
-  return at === -1 ? sql.length : at + mark.length;
+/**
+ * Returns for each command its words up to the first that is none, in capitals.
+ * @param hasBackslashes whether the server's standard_conforming_strings is off
+ */
+export function commandsOf(sql: string, hasBackslashes = false): string[] {
+  const commands = new Commands();
+  for (const token of tokensOf(sql, hasBackslashes)) commands.take(token);
+  commands.end();
+  return commands.found;
 }

@@ -31,7 +31,7 @@ export async function listenForMetrics(address: string, exposition: Exposition):
       limit.answering(request.socket);
       response.writeHead(status).end(text);
     };
-    if (request.url !== "/metrics") return answer(404, "see /metrics\n");
+    if (pathOf(request.url) !== "/metrics") return answer(404, "see /metrics\n");
     try {
       const { contentType, text } = await page.get();
       response.setHeader("content-type", contentType);
@@ -43,6 +43,15 @@ export async function listenForMetrics(address: string, exposition: Exposition):
   const limit = new ConnectionLimit(server, BOUNDS);
   await listen(server, address);
   return server;
+}
+
+/**
+ * The path of a request's target, which may have a query, and be a whole URL.
+ * @see RFC 9112, 3.2
+ */
+function pathOf(target: string | undefined): string | undefined {
+  const [, path] = /^(?:http:\/\/[^/?#]*)?(\/[^?#]*)/i.exec(target ?? "") ?? [];
+  return path;
 }
 
 async function listen(server: Server, address: string): Promise<void> {

@@ -1,0 +1,84 @@
+/**
+ * The tokens of a text of SQL, as far as its commands and their words are to be told apart. Pure.
+ * Strings may have millions of characters, so no pattern has a choice to go back to for each.
+ * @see PostgreSQL manual, "Lexical Structure"
+ */
+
+const BLANK = String.raw`[ \t\n\r\f\v]+`;
+/** It ends before the end of its line, be that of any system. */
+const COMMENT = String.raw`--[^\n\r]*`;
+const BLANKS = new RegExp(`${BLANK}|${COMMENT}`, "y");
+
+const WORD = String.raw`[A-Za-z_\x80-\uffff][\w$\x80-\uffff]*`;
+const DOLLAR = String.raw`\$(?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$`;
+
+/** A string or name without escapes; of a quote within there are two, which makes it two of them. */
+const QUOTED = `'[^']*'|"[^"]*"`;
+
+const TOKEN = new RegExp(
+  String.raw`(?<blank>${BLANK}|${COMMENT})|(?<comment>/\*)|(?<dollar>${DOLLAR})|(?<escaped>[eE]')|${QUOTED}|${WORD}|[\s\S]`,
+  "y",
+);
+
+/**
+ * Yields words, strings, quoted names and single characters, without blanks and comments.
+ * @param hasBackslashes whether they are escapes in all strings, not only in those with an E
+ */
+export function* tokensOf(sql: string, hasBackslashes: boolean): Generator<string> {
+  for (let at = 0; at < sql.length; ) {
+    TOKEN.lastIndex = at;
+    const { 0: token = "", groups: is = {} } = TOKEN.exec(sql) ?? {};
+    const start = at;
+    at += token.length;
+    if (is["comment"] !== undefined) at = endOfComment(sql, at);
+    else if (is["dollar"] !== undefined) at = endOf(sql, token, at);
+    else if (is["escaped"] !== undefined) at = endOfEscaped(sql, at);
+    else if (hasBackslashes && token.startsWith("'")) at = endOfEscaped(sql, start + 1);
+    if (is["blank"] === undefined && is["comment"] === undefined) yield sql.slice(start, at);
+  }
+}
+
+/** Comments of SQL hold others. */
+function endOfComment(sql: string, from: number): number {
+  const marks = /\/\*|\*\//g;
+  marks.lastIndex = from;
+  let depth = 1;
+  while (depth > 0) {
+    const mark = marks.exec(sql);
+    if (mark === null) return sql.length;
+    depth += mark[0] === "/*" ? 1 : -1;
+  }
+  return marks.lastIndex;
+}
+
+function endOf(sql: string, mark: string, from: number): number {
+  const at = sql.indexOf(mark, from);
+  return at === -1 ? sql.length : at + mark.length;
+}
+
+/** Of a string with escapes, which goes on with a string that begins in a later line. */
+function endOfEscaped(sql: string, from: number): number {
+  const marks = /\\[\s\S]|'/g;
+  for (let at = from; ; ) {
+    marks.lastIndex = at;
+    const mark = marks.exec(sql);
+    if (mark === null) return sql.length;
+    at = marks.lastIndex;
+    if (mark[0] !== "'") continue;
+    const next = nextLine(sql, at);
+    if (next === undefined) return at;
+    at = next;
+  }
+}
+
+/** Returns where the string goes on: after another quote, at once or in a later line. */
+function nextLine(sql: string, from: number): number | undefined {
+  let at = from;
+  for (let blank: string | undefined; ; at += blank.length) {
+    BLANKS.lastIndex = at;
+    blank = BLANKS.exec(sql)?.[0];
+    if (blank === undefined) break;
+  }
+  const isNext = sql[at] === "'" && (at === from || /[\n\r]/.test(sql.slice(from, at)));
+  return isNext ? at + 1 : undefined;
+}
