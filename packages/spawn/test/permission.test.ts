@@ -13,6 +13,7 @@ import {
   it,
   onTestFinished,
 } from "vitest";
+import { STRANGERS } from "../src/namespaces/requests/stranger-budget.ts";
 import { request } from "./support/client.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
 import { as, Peer, STRANGER } from "./support/peer.ts";
@@ -187,7 +188,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await sleep(1500);
       await peer.endAll();
       const seconds = Math.ceil((performance.now() - startMs) / 1000);
-      expect((await refused()) - before).toBeLessThanOrEqual(4000 * (seconds + 1));
+      expect((await refused()) - before).toBeLessThanOrEqual(STRANGERS * (seconds + 1));
       // In a flood a stranger is closed without a look, perhaps before it has sent anything.
       const answer = () => {
         try {

@@ -13,6 +13,12 @@ import { SharedCall } from "./shared-call.ts";
 /** Anybody who reaches the port can connect. */
 const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
+/**
+ * From one page to the next, milliseconds. Each takes some of the time of the thread that answers
+ * clients: a flood of questions must not keep a hundredth of these waiting.
+ */
+const PAGE_INTERVAL_MS = 500;
+
 /** Connections that wait to be accepted; net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;
 
@@ -22,7 +28,7 @@ const LISTEN_BACKLOG = 4096;
  */
 export async function listenForMetrics(address: string, exposition: Exposition): Promise<Server> {
   // Each asks the thread that answers clients.
-  const page = new SharedCall(() => exposition.render());
+  const page = new SharedCall(() => exposition.render(), PAGE_INTERVAL_MS);
   const server = createServer(async (request, response) => {
     // One request a connection: what it may take then has an end.
     if (!limit.working(request.socket)) return;

@@ -1,6 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { SharedCall } from "./shared-call.ts";
 
+const INTERVAL_MS = 20;
+
 /** Calls that end when they are told to. */
 class Calls {
   readonly #ends: ((error?: Error) => void)[] = [];
@@ -21,7 +23,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 describe("a shared call", () => {
   it("is one for all who ask while another runs, and begins after they asked", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work);
+    const shared = new SharedCall(calls.work, 0);
     const first = shared.get();
     const others = Array.from({ length: 100 }, () => shared.get());
     await settle();
@@ -44,7 +46,7 @@ describe("a shared call", () => {
 
   it("that fails fails for those who shared it, and the next one is made", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work);
+    const shared = new SharedCall(calls.work, 0);
     const first = shared.get();
     const second = shared.get();
     calls.end(new Error("no"));
@@ -52,5 +54,13 @@ describe("a shared call", () => {
     await settle();
     calls.end();
     expect(await second).toBe(2);
+  });
+
+  it("begins so long after the one before, also if that has ended at once", async () => {
+    const begunMs: number[] = [];
+    const shared = new SharedCall(async () => begunMs.push(performance.now()), INTERVAL_MS);
+    for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: 10 }, () => shared.get()));
+    for (const [i, ms] of begunMs.entries())
+      expect(ms - (begunMs[i - 1] ?? Number.NEGATIVE_INFINITY)).toBeGreaterThan(INTERVAL_MS - 2);
   });
 });

@@ -1,6 +1,6 @@
 /** How many strangers are answered in a second: a flood of them gets no more of the daemon's time. */
 const PERIOD_MS = 1000;
-const STRANGERS = 4000;
+export const STRANGERS = 1000;
 
 /** Counts strangers whose connections have ended, since those that stay cost nothing. Pure. */
 export class StrangerBudget {
