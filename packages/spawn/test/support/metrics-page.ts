@@ -35,6 +35,8 @@ const TAIL = String.raw`.SH FILES
 What Prometheus scrapes, rules, and alerts that say what to do.
 .SH SEE ALSO
 .BR cm4all\-spawn (8),
+.BR cm4all\-spawn\-accounting (8),
+.BR cm4all\-spawn\-troubleshooting (7),
 .BR spawn.toml (5)
 `;
 
