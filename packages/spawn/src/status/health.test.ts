@@ -47,6 +47,7 @@ describe("findProblems", () => {
       "5 cgroups wait for a handler, and there is none",
     ],
     [{ accounting: { unreadableRecords: 1 } }, "1 record is not given by the disk"],
+    [{ accounting: { damagedFiles: 2 } }, "2 files are damaged in the journal, see the log"],
     [
       { accounting: { journalBytes: 95, journalLimitBytes: 100 } },
       "the journal is filled to 95 % of journal_mib",

@@ -59,6 +59,8 @@ function accountingProblems(
     );
   if (metrics.unreadableRecords > 0)
     problems.push(`${isAre(metrics.unreadableRecords, "record")} not given by the disk`);
+  if (metrics.damagedFiles > 0)
+    problems.push(`${isAre(metrics.damagedFiles, "file")} damaged in the journal, see the log`);
   const { journalBytes, journalLimitBytes } = metrics;
   if (journal?.problem === undefined && journalBytes >= journalLimitBytes * NEARLY)
     problems.push(

@@ -80,6 +80,7 @@ export function sampleStatus(): DaemonStatus {
       journal: "ready",
       journalRecords: 9,
       unreadableRecords: 0,
+      damagedFiles: 0,
       journalBytes: 2 ** 21,
       journalLimitBytes: 2 ** 30,
     },

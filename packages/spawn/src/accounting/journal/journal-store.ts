@@ -49,6 +49,8 @@ export class JournalStore {
   #diskProblem: string | undefined;
   #fullProblem: string | undefined;
   #isNearlyFull = false;
+  /** Names of files that were found damaged, since it was opened. */
+  readonly #damaged = new Set<string>();
   #isClosed = false;
   /** Ends the pauses when the store is closed. */
   readonly #pauses = new Set<() => void>();
@@ -92,6 +94,7 @@ export class JournalStore {
       parkedCgroups: count(RecordState.PARKED),
       journal: this.#state,
       journalRecords: journal?.live ?? 0,
+      damagedFiles: this.#damaged.size,
       journalBytes: journal?.bytes ?? 0,
       journalLimitBytes: this.#limitBytes,
     };
@@ -225,8 +228,10 @@ export class JournalStore {
         LOG_WARNING,
         `${this.#path} is on ${forgetful}: what waits there may be lost at a restart`,
       );
-    journal.onDamage = ({ file, what }) =>
+    journal.onDamage = ({ file, what }) => {
+      this.#damaged.add(file);
       this.#log(LOG_ERR, `${this.#path}/${file}: ${what}; the file is kept`);
+    };
     for (const each of journal.damage) journal.onDamage(each);
     journal.onStuck = (file, reason) =>
       this.#log(LOG_WARNING, `${this.#path}/${file}: its room is not given back: ${reason}`);

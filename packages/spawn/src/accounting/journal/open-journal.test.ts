@@ -57,4 +57,5 @@ it("tells of each damage once, and is used all the same", async () => {
   expect(store.gauges.journalRecords).toBe(2);
   await store.close();
   expect(log).toEqual([expect.stringMatching(/journal: [0-9]+ damaged bytes; the file is kept$/)]);
+  expect(store.gauges.damagedFiles).toBe(1);
 });

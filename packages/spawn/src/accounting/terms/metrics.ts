@@ -138,6 +138,12 @@ export const ACCOUNTING_METRICS = {
     row: "journal",
     text: "{} unreadable",
   },
+  damagedFiles: {
+    kind: "gauge",
+    help: "Files of the journal of which a part cannot be read; they are kept, and the rest is used.",
+    row: "journal",
+    text: "{} damaged files",
+  },
   journalBytes: {
     kind: "gauge",
     help: "Size of the journal on the disk.",
