@@ -41,6 +41,11 @@ export function explainFailure(error: unknown): { message: string; exitStatus: n
     return { message: error.message, exitStatus: error.exitStatus };
   const refusal = explainRefusal(error);
   if (refusal !== undefined) return { message: refusal, exitStatus: EX_OSERR };
+  return explainDefect(error);
+}
+
+/** As explainFailure, of what only a defect can have thrown, a refusal of the system as well. */
+export function explainDefect(error: unknown): { message: string; exitStatus: number } {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { message, exitStatus: EX_SOFTWARE };
 }

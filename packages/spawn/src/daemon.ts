@@ -1,6 +1,13 @@
 /** The daemon's main thread: starts its parts, and ends them on a signal. */
 import type { Server } from "node:net";
-import { CommandFailure, EX_CONFIG, EX_OSERR, EX_SOFTWARE, explainFailure } from "@cm4all/command";
+import {
+  CommandFailure,
+  EX_CONFIG,
+  EX_OSERR,
+  EX_SOFTWARE,
+  explainDefect,
+  explainFailure,
+} from "@cm4all/command";
 import {
   callEngine,
   errorText,
@@ -119,6 +126,7 @@ class Daemon {
   /** Why the latest reload has failed. */
   #reloadProblem: string | undefined;
   #waitsForRestart: readonly string[] = [];
+  #isServing = false;
   #isStopping = false;
 
   /** Starts the thread of the namespace service; signals are caught from then on. */
@@ -157,6 +165,7 @@ class Daemon {
     await this.#keepStore(await this.#namespaces.request("store"));
     if (control.socket !== "") await this.#listenForControl(control.socket);
     await this.#namespaces.request("serve");
+    this.#isServing = true;
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
     this.#metrics.configure(metrics.listen);
@@ -206,7 +215,9 @@ class Daemon {
   }
 
   #fail(error: unknown): never {
-    const { message, exitStatus } = explainFailure(error);
+    // What the system may refuse once it serves is dealt with where that happens.
+    const isDefect = this.#isServing && !(error instanceof CommandFailure);
+    const { message, exitStatus } = (isDefect ? explainDefect : explainFailure)(error);
     this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${message}` : message);
     exitImmediately(exitStatus);
   }

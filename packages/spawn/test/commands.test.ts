@@ -202,7 +202,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     [["lua", "x.lua", "--recorded", "/etc"], 65, "cannot read /etc: it is not a regular file"],
     [["lua", "x.lua", "--recorded", "/etc/passwd"], 65, "/etc/passwd: Unexpected token"],
     [["lua", "/nonexistent.lua", "--cgroup", "a/job"], 65, "cannot open /nonexistent.lua"],
-    [["lua", "/etc", "--cgroup", "a/job"], 65, "cannot open /etc: Is a directory"],
+    [["lua", "/etc", "--cgroup", "a/job"], 65, "cannot read /etc: Is a directory"],
     [["--listen", "/nonexistent/x", "--control", ""], 73, "cannot listen at /nonexistent/x: "],
     [["check", "surplus"], 64, 'Try "cm4all-spawn check --help".'],
   ])("%j ends with %d, and no stack", (args, status, text) => {

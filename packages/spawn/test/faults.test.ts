@@ -114,6 +114,17 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     sink.close();
   });
 
+  it("ends the process with its stack if it fails in a way that nobody expects", async () => {
+    await whileFailing("epoll_wait,epoll_pwait:error=EPERM:when=1", async () => {
+      using client = daemon.connect();
+      trySend(client);
+      await until(() => daemon.child.exitCode !== null, "it has ended");
+    });
+    expect(daemon.child.exitCode).toBe(70);
+    await until(() => daemon.log.includes("crashed"), "its log has come");
+    expect(daemon.log).toMatch(/crashed: SyscallError: epoll_wait.*EPERM.*\\n +at /);
+  });
+
   // Of a start of an init: out of the store, back from the PID namespace, back into the store.
   it.each([
     [2, "PID namespace"],

@@ -93,7 +93,9 @@ export function snippetsOfManual(text: string): Snippet[] {
     const remark = remarkOf(line);
     if (remark !== undefined) remarks = new Map([...remarks, remark]);
     else if (line === ".EX" || line === ".nf") {
-      const end = lines.indexOf(line === ".EX" ? ".EE" : ".fi", at);
+      const ending = line === ".EX" ? ".EE" : ".fi";
+      const end = lines.indexOf(ending, at);
+      if (end === -1) throw new Error(`line ${at + 1}: ${line} without ${ending}`);
       const inside = lines
         .slice(at + 1, end)
         .map((each) => each.replaceAll("\\-", "-").replaceAll("\\e", "\\"));

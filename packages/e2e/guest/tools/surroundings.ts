@@ -32,7 +32,14 @@ export interface Surroundings {
 /** Takes the database away, as of a reader who has just begun with the page. */
 export function forgetDatabase(): void {
   attempt("runuser -u postgres -- dropdb --if-exists --force accounting");
-  const roles = ["cm4all-spawn-reaper", "fleet-daily", "fleet_host", "fleet_reader", "fleet_owner"];
+  const roles = [
+    "nobody",
+    "cm4all-spawn-reaper",
+    "fleet-daily",
+    "fleet_host",
+    "fleet_reader",
+    "fleet_owner",
+  ];
   for (const role of roles) attempt(`runuser -u postgres -- dropuser --if-exists ${role}`);
 }
 
@@ -118,6 +125,10 @@ export function surroundingsOf(
     },
     "cd /usr/share/doc/cm4all-spawn/examples/accounting": { before: forgetDatabase },
     "runuser -u postgres -- createdb accounting": { before: forgetDatabase },
+    "cm4all-spawn report --html usage.html": {
+      before: () => sh("runuser -u postgres -- createuser -g fleet_reader nobody"),
+      after: () => sh("rm usage.html alice.html"),
+    },
     "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes sh": {
       prints: /\btry: /,
     },

@@ -16,6 +16,7 @@ import {
 
 import { spend } from "./budget.ts";
 import { debugEnvironment } from "./environment.ts";
+import { GLOBALS } from "./globals.ts";
 import { truncate } from "./numbers.ts";
 
 /** An optional thread before the other arguments, which then start at `first`. */
@@ -146,10 +147,25 @@ function setlocal(L: LuaState): number {
   return 1;
 }
 
-/** The upvalue for globals is fengari's; LuaJIT has none, scripts need not see it. */
+const GLOBALS_NAME = toBytes(GLOBALS);
+
+/**
+ * Returns fengari's number of an upvalue that scripts count as `n`: the one for globals is
+ * fengari's, LuaJIT has none. A number of none if there are not so many.
+ */
+function upvalueNumber(L: LuaState, function_: number, n: number): number {
+  for (let number = 1, seen = 0; ; number++) {
+    const name = lua.lua_getupvalue(L, function_, number);
+    if (name === null) return number;
+    lua.lua_pop(L, 1);
+    if (Buffer.compare(name, GLOBALS_NAME) !== 0 && ++seen === n) return number;
+  }
+}
+
 function getupvalue(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
-  const name = lua.lua_getupvalue(L, 1, lauxlib.luaL_checkinteger(L, 2));
+  const n = upvalueNumber(L, 1, lauxlib.luaL_checkinteger(L, 2));
+  const name = lua.lua_getupvalue(L, 1, n);
   if (name === null) return 0;
   lua.lua_pushstring(L, name);
   lua.lua_insert(L, -2);
@@ -160,16 +176,18 @@ function setupvalue(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TFUNCTION);
   lauxlib.luaL_checkany(L, 3);
   lua.lua_settop(L, 3);
-  const name = lua.lua_setupvalue(L, 1, lauxlib.luaL_checkinteger(L, 2));
+  const n = upvalueNumber(L, 1, lauxlib.luaL_checkinteger(L, 2));
+  const name = lua.lua_setupvalue(L, 1, n);
   if (name === null) return 0;
   lua.lua_pushstring(L, name);
   return 1;
 }
 
 function checkUpvalue(L: LuaState, function_: number, index: number): number {
-  const n = lauxlib.luaL_checkinteger(L, index);
+  const wanted = lauxlib.luaL_checkinteger(L, index);
   lauxlib.luaL_checktype(L, function_, lua.LUA_TFUNCTION);
   if (lua.lua_iscfunction(L, function_)) argumentError(L, function_, "Lua function expected");
+  const n = upvalueNumber(L, function_, wanted);
   if (lua.lua_getupvalue(L, function_, n) === null)
     argumentError(L, index, "invalid upvalue index");
   lua.lua_pop(L, 1);

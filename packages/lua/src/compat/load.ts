@@ -136,8 +136,9 @@ function callReader(L: LuaState): string | undefined {
   spend(L, 4);
   lua.lua_pushvalue(L, 1);
   lua.lua_call(L, 0, 1);
+  // A number is taken for its text.
   const type = lua.lua_type(L, -1);
-  if (type !== lua.LUA_TNIL && type !== lua.LUA_TSTRING)
+  if (type !== lua.LUA_TNIL && type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER)
     return raisePlain(L, "reader function must return a string");
   const piece = toText(L, -1) ?? "";
   lua.lua_pop(L, 1);

@@ -1,3 +1,4 @@
+/** What the daemon cannot do without. */
 import { accessSync, constants, readFileSync } from "node:fs";
 import { CommandFailure, EX_NOPERM, EX_UNAVAILABLE } from "@cm4all/command";
 import { errorText } from "@cm4all/linux";

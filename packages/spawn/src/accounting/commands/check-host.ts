@@ -11,6 +11,7 @@ import {
   joinPath,
   textOf,
 } from "@cm4all/linux";
+import { printable } from "../../log/log.ts";
 import { parseListenAddress } from "../../prometheus/address.ts";
 import { enterPlace, type Place, rootPlace } from "../../reaper/scopes.ts";
 
@@ -22,7 +23,7 @@ export function describeScopes(root: ByteString, scopes: readonly string[]): str
   const found = findScopes(root, rootPlace(scopes));
   return found.length === 0
     ? "none of the scopes is there now: no spawner runs, or reaper.extra_scopes lacks its scope"
-    : `scopes that are there now: ${found.map(textOf).join(" ")}`;
+    : `scopes that are there now: ${found.map((path) => printable(textOf(path))).join(" ")}`;
 }
 
 /** Returns the paths below `directory` of the scopes in it. */

@@ -47,11 +47,10 @@ function cgroupRoot({ reaper }: Config): ByteString {
 export async function checkHost(config: Config): Promise<void> {
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
-  console.log(
-    config.reaper.enabled
-      ? describeScopes(cgroupRoot(config), config.reaper.scopes)
-      : "the reaper is switched off: cgroups are left alone",
-  );
+  const { enabled, cgroupRoot = tryFindCgroup2(), scopes } = config.reaper;
+  if (!enabled) console.log("the reaper is switched off: cgroups are left alone");
+  else if (cgroupRoot === undefined) console.log("cgroup2 is not mounted: nothing can be reaped");
+  else console.log(describeScopes(cgroupRoot, scopes));
 }
 
 /** Loads the script that the daemon would, and tells what is wrong with it. */

@@ -34,7 +34,7 @@ import { Disposal } from "./disposal.ts";
 const ACCEPT_US = 250;
 
 /** Connections that wait to be accepted; net.core.somaxconn bounds it. */
-export const LISTEN_BACKLOG = 4096;
+const LISTEN_BACKLOG = 4096;
 
 /**
  * The same while strangers flood it. They fill any queue, and whoever connects waits until
