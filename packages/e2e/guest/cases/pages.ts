@@ -32,16 +32,21 @@ async function tryIn(
     if (problem !== undefined) return problem;
     return prints?.test(printed) === false ? `it has not printed ${prints}` : undefined;
   };
+  let problem: string | undefined;
   try {
     await before?.();
-    if (isAwaited !== true) return run();
-    await waitFor("what it shows", 30_000 * slowness, () => run() === undefined);
-    return undefined;
+    if (isAwaited === true)
+      await waitFor("what it shows", 30_000 * slowness, () => run() === undefined);
+    else problem = run();
   } catch (error) {
-    return String(error);
-  } finally {
-    after?.();
+    problem = String(error);
   }
+  try {
+    after?.();
+  } catch (error) {
+    problem ??= String(error);
+  }
+  return problem;
 }
 
 export const pages: Case = {
