@@ -127,7 +127,7 @@ export function surroundingsOf(
     "runuser -u postgres -- createdb accounting": { before: forgetDatabase },
     "cm4all-spawn report --html usage.html": {
       before: () => sh("runuser -u postgres -- createuser -g fleet_reader nobody"),
-      after: () => sh("rm usage.html alice.html"),
+      after: () => sh("rm -f usage.html alice.html"),
     },
     "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes sh": {
       prints: /\btry: /,
