@@ -4,14 +4,18 @@ import { EX_IOERR } from "./sysexits.ts";
 
 /**
  * Has a standard output that cannot be written, such as a file on a full disk, be told of in one
- * line and by EX_IOERR. What the command does is done all the same. That nobody reads any more,
+ * line and by EX_IOERR, unless the command ends with another status anyway. What the command does
+ * is done all the same. That nobody reads any more,
  * as behind head(1) or on a terminal that has hung up, is no failure. It is told here alone: who
  * else hears of the error, as the end of a pipeline, leaves it at that.
  */
 export function watchOutput(name: string): void {
   const { stdout } = process;
+  let isTold = false;
   stdout.on("error", (error) => {
-    if (isErrno(error, "EPIPE") || (stdout.isTTY && isErrno(error, "EIO"))) return;
+    // Each write fails anew: Node does not let the stream be destroyed.
+    if (isTold || isErrno(error, "EPIPE") || (stdout.isTTY && isErrno(error, "EIO"))) return;
+    isTold = true;
     console.error(`${name}: cannot write the output: ${error.message}`);
     if (process.exitCode === undefined || process.exitCode === 0) process.exitCode = EX_IOERR;
   });
