@@ -39,7 +39,7 @@ describe("runCommand", () => {
     expect(printed).toBe("");
   });
 
-  it.each([["--help"], ["--version"], ["act", "--help"], ["help"]])(
+  it.each([["--help"], ["--version"], ["act", "--help"], ["help"], ["help", "act"]])(
     "ends with 0 after %j",
     async (...args) => {
       expect(await run(nothing, ...args)).toBe(0);
@@ -62,6 +62,7 @@ describe("runCommand", () => {
     ],
     [["act", "-x"], "tool: unknown option '-x'\nTry \"tool act --help\".\n"],
     [["akt"], "tool: unknown command 'akt' (did you mean act?)\nTry \"tool --help\".\n"],
+    [["help", "akt"], "tool: unknown command 'akt' (did you mean act?)\nTry \"tool --help\".\n"],
   ])("says who does not understand %j, and where help is", async (args, message) => {
     expect(await run(nothing, ...args)).toBe(EX_USAGE);
     expect(printed).toBe(message);

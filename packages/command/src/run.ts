@@ -6,8 +6,11 @@
 import { type Command, CommanderError } from "commander";
 import { commandLine, requireText } from "./arguments.ts";
 import { explainFailure } from "./failure.ts";
-import { watchOutput } from "./output.ts";
+import { loseMessages, watchOutput } from "./output.ts";
+import { didYouMean } from "./suggest.ts";
 import { EX_OK, EX_USAGE } from "./sysexits.ts";
+
+export { watchOutput };
 
 const othersWrite = new WeakSet<Command>();
 
@@ -35,8 +38,6 @@ export async function runCommand(
     isWatching = true;
   };
   override(program, [program.name()], watch);
-  // Also where the program alone does something, as the daemon does.
-  program.helpCommand(program.commands.length > 0);
   program.hook("preAction", (_, command) => {
     requireText(command);
     if (!othersWrite.has(command)) watch();
@@ -64,18 +65,46 @@ export async function runCommand(
  */
 function override(command: Command, path: readonly string[], watch: () => void): void {
   const [program] = path;
-  const { writeOut } = command.configureOutput();
+  if (command.commands.length > 0) declareHelp(command);
+  const { writeErr, writeOut } = command.configureOutput();
   command
     .exitOverride()
     .showHelpAfterError(`Try "${path.join(" ")} --help".`)
     .configureOutput({
       outputError: (text, write) => write(`${program}: ${plainMistake(text)}`),
+      writeErr: (text) => {
+        loseMessages();
+        writeErr?.(text);
+      },
       writeOut: (text) => {
         watch();
         writeOut?.(text);
       },
     });
   for (const child of command.commands) override(child, [...path, child.name()], watch);
+}
+
+/**
+ * Adds the subcommand `help`, also where the command alone does something, as the daemon does.
+ * Commander's own prints all the help for a word that is no command, and does not say so.
+ */
+function declareHelp(parent: Command): void {
+  const others = [...parent.commands];
+  parent
+    .helpCommand(false)
+    .command("help [command]")
+    .description("display help for command")
+    .helpOption(false)
+    .action((word: string | undefined) => {
+      if (word === undefined) return parent.help();
+      const meant = others.find((each) => each.name() === word);
+      if (meant !== undefined) return meant.help();
+      const suggestion = didYouMean(
+        word,
+        others.map((each) => each.name()),
+      );
+      parent.error(`unknown command '${word}'${suggestion}`);
+    });
 }
 
 /** A message of Commander, with the suggestion in its line. */

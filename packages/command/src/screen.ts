@@ -28,7 +28,8 @@ export interface WatchOptions {
 
 /**
  * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP, or until
- * nobody reads the output any more. The terminal is restored however this ends.
+ * the output cannot be written, of which its owner tells. The terminal is restored however this
+ * ends.
  * @throws what `draw` throws
  */
 export async function watch(options: WatchOptions): Promise<void> {
@@ -65,9 +66,7 @@ export async function watch(options: WatchOptions): Promise<void> {
 
       for (const signal of signals) process.on(signal, onSignal);
       // Stays: the last frame may fail after the end, when its reader has gone.
-      output.on("error", (error: NodeJS.ErrnoException) =>
-        error.code === "EPIPE" || error.code === "EIO" ? end() : fail(error),
-      );
+      output.on("error", () => end());
       output.on("resize", paint);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);
       if (fullScreen) output.write(ENTER);

@@ -78,29 +78,54 @@ it("warns of bytes that can hardly be meant, in the file and in options, and goe
   );
 });
 
-it.each([["directives"], ["--help"], ["--version"], ["generate", "--no-config"]])(
-  "says in one line that %s cannot be printed, and nothing if nobody reads it",
-  (...args) => {
-    const run = (redirection: string) =>
-      spawnSync(
-        "bash",
-        [
-          "-c",
-          `"$@" ${redirection}; exit \${PIPESTATUS[0]}`,
-          "bash",
-          process.execPath,
-          bundle.program,
-          ...args,
-        ],
-        { encoding: "utf8" },
-      );
-    expect(run(">/dev/full")).toMatchObject({
-      status: 74,
+describe("output that cannot be written", () => {
+  /** Runs the program in the empty root, as a shell with this redirection does. */
+  const redirected = (redirection: string, args: readonly string[]) => {
+    const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
+    const { status, stderr } = spawnSync(
+      "bash",
+      ["-c", command, "bash", process.execPath, bundle.program, ...args],
+      { encoding: "utf8", cwd: root, timeout: 20_000 },
+    );
+    return { status, stderr };
+  };
+
+  beforeEach(() => {
+    mkdirSync(inRoot("system.slice/system-cm4all.slice"), { recursive: true });
+    mkdirSync(inRoot("image"));
+  });
+
+  it.each([
+    ["directives"],
+    ["--help"],
+    ["--version"],
+    ["help"],
+    ["help", "status"],
+    ["generate", "--no-config"],
+    ["install", "--no-config", "--root", "image"],
+    ["install", "--no-config", "--root", "image", "--dry-run"],
+    ["remove", "--root", "image"],
+    ["status", "--cgroup-root", "."],
+    ["status", "--cgroup-root", ".", "--json"],
+    ["status", "--cgroup-root", ".", "-n", "0.1"],
+    ["status", "--cgroup-root", ".", "-n", "0.1", "--json"],
+  ])("is told of in one line by %s, and nothing if nobody reads it", (...args) => {
+    expect(redirected(">/dev/full", args)).toEqual({
+      status: EX_IOERR,
       stderr: "cm4all-slice: cannot write the output: ENOSPC: no space left on device, write\n",
     });
-    expect(run("| true")).toMatchObject({ status: 0, stderr: "" });
-  },
-);
+    expect(redirected("| true", args)).toEqual({ status: 0, stderr: "" });
+  });
+
+  it.each([
+    [EX_IOERR, ["directives"]],
+    [EX_USAGE, ["--bogus"]],
+    [EX_USAGE, ["help", "bogus"]],
+    [EX_CONFIG, ["generate", "web", "--no-config"]],
+  ])("leaves the exit status %i if messages cannot be written either", (status, args) => {
+    expect(redirected(">/dev/full 2>&1", args)).toEqual({ status, stderr: "" });
+  });
+});
 
 describe("generate", () => {
   it("prints the unit", () => {

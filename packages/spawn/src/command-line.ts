@@ -1,7 +1,7 @@
 /** The command line of `cm4all-spawn`. */
 import { CommandFailure, didYouMean, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { bytesOfArgument } from "@cm4all/command/arguments";
-import { leaveOutput, runCommand } from "@cm4all/command/run";
+import { leaveOutput, runCommand, watchOutput } from "@cm4all/command/run";
 import { type ByteString, bytesOf, bytesOfText, textOf } from "@cm4all/linux";
 import { Command, InvalidArgumentError } from "commander";
 import { declareRecordCommands, type OpenRecords } from "./accounting/commands/record-commands.ts";
@@ -51,6 +51,7 @@ function override(config: Config, options: GlobalOptions): Config {
 
 async function daemon(options: GlobalOptions): Promise<void> {
   if (options.checkConfig === true) {
+    watchOutput("cm4all-spawn");
     readConfig(options.config);
     console.log(`${options.config ?? DEFAULT_CONFIG_FILE}: no mistakes found`);
     return;
@@ -188,7 +189,8 @@ export async function runCommandLine(): Promise<void> {
     return findControl(config, control);
   });
   declareRecordCommands(program, () => openRecords(program.opts()));
-  leaveOutput(program.command("check"))
+  program
+    .command("check")
     .description(
       "check the configuration, load the script as the daemon would, and say what is there of " +
         "scopes and addresses",

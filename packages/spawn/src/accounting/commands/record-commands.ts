@@ -4,7 +4,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { CommandFailure, EX_DATAERR, EX_USAGE } from "@cm4all/command";
-import { isErrno } from "@cm4all/linux";
 import type { Command } from "commander";
 import type { AccountingRecords, FoundRecord, RecordCondition } from "../terms/records.ts";
 import { formatCounts, formatLine, formatRecord, RecordTable } from "./record-table.ts";
@@ -131,12 +130,20 @@ async function openSpool(): Promise<FileHandle> {
   }
 }
 
-/** Writes to stdout no faster than it is read, and ends quietly if its reader does, as head(1). */
+/**
+ * Writes to stdout no faster than it is read, until it cannot be written, of which the command's
+ * top level tells.
+ */
 async function print(parts: AsyncIterable<string>): Promise<void> {
+  let isWritable = true;
+  // The stream itself forgets its error: Node does not let it be destroyed.
+  process.stdout.once("error", () => {
+    isWritable = false;
+  });
   try {
     await pipeline(parts, process.stdout, { end: false });
   } catch (error) {
-    if (!isErrno(error, "EPIPE")) throw error;
+    if (isWritable) throw error;
   }
 }
 

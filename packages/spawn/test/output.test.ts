@@ -1,0 +1,108 @@
+/** Output that cannot be written, of every command that has any; the script's own is its affair. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { join } from "node:path";
+import { EX_DATAERR, EX_IOERR, EX_USAGE } from "@cm4all/command";
+import { missing } from "@cm4all/testing";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { AccountingHost } from "./support/accounting.ts";
+import { BUNDLE, until } from "./support/daemon.ts";
+
+const FULL = "cm4all-spawn: cannot write the output: ENOSPC: no space left on device, write\n";
+
+describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be written", () => {
+  let host: AccountingHost;
+
+  beforeAll(async () => {
+    host = new AccountingHost();
+    host.writeHandler('say(cgroup.path) error("no luck")');
+    await host.start();
+    await host.untilReady();
+  });
+  afterAll(() => host.stop());
+
+  /** Runs a command against the daemon, as a shell with this redirection does. */
+  function run(redirection: string, args: readonly string[]) {
+    const { configFile, controlSocket } = host.daemon;
+    const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
+    const options = ["--config", configFile, "--control", controlSocket];
+    const { status, stderr } = spawnSync(
+      "bash",
+      ["-c", command, "bash", process.execPath, BUNDLE, ...options, ...args],
+      { encoding: "utf8", timeout: 20_000 },
+    );
+    return { status, stderr };
+  }
+
+  it.each([
+    "--help",
+    "--version",
+    "help",
+    "help status",
+    "accounting help list",
+    "--check-config",
+    "check",
+    "status",
+    "status --json",
+    "status --watch",
+    "status --watch --json",
+    "list",
+    "list --json",
+    "purge-namespaces --all",
+    "purge-namespaces --all --json",
+    "reload",
+    "accounting list",
+    "accounting list --json",
+    "accounting retry --all",
+  ])("is told of in one line by %s, and nothing if nobody reads it", (command) => {
+    const args = command.split(" ");
+    expect(run(">/dev/full", args)).toEqual({ status: EX_IOERR, stderr: FULL });
+    expect(run("| true", args)).toEqual({ status: 0, stderr: "" });
+  });
+
+  it("is told of after the log line of measure", () => {
+    const { status, stderr } = run(">/dev/full", ["measure", "a.scope"]);
+    expect(stderr.replace(/^a\.scope: .*\n/, "")).toBe(FULL);
+    expect(status).toBe(EX_IOERR);
+  });
+
+  it("is told of when the records are those in the files", () => {
+    const files = ["--control", "", "--journal", mkdtempSync(join(host.directory, "journal-"))];
+    for (const list of [["list"], ["list", "--json"]]) {
+      const args = [...files, "accounting", ...list];
+      expect(run(">/dev/full", args)).toEqual({ status: EX_IOERR, stderr: FULL });
+      expect(run("| true", args)).toEqual({ status: 0, stderr: "" });
+    }
+  });
+
+  it("does not keep a command from what it does", async () => {
+    await host.scratch.runToEnd("a.scope/job", "true");
+    await until(async () => (await host.records())[0]?.state === "parked", "a record is parked");
+    const [{ number } = { number: -1 }] = await host.records();
+    // What a check asks for comes first: a parked record degrades the daemon.
+    expect(run(">/dev/full", ["status"])).toEqual({ status: 1, stderr: FULL });
+    for (const words of [
+      "show ID",
+      "show --json ID",
+      "list",
+      "list --json",
+      "retry ID",
+      "drop ID",
+    ]) {
+      const args = ["accounting", ...words.replace("ID", String(number)).split(" ")];
+      expect(run(">/dev/full", args)).toEqual({ status: EX_IOERR, stderr: FULL });
+      const isCalled = async () => ["parked", undefined].includes((await host.records())[0]?.state);
+      await until(isCalled, "its handler has been called");
+    }
+    expect(await host.records()).toEqual([]);
+  });
+
+  it("leaves the exit status of a failure, even if its message cannot be written either", () => {
+    const full = (...args: string[]) => run(">/dev/full 2>&1", args);
+    expect(full("--bogus")).toEqual({ status: EX_USAGE, stderr: "" });
+    expect(full("bogus")).toEqual({ status: EX_USAGE, stderr: "" });
+    expect(full("help", "bogus")).toEqual({ status: EX_USAGE, stderr: "" });
+    expect(full("accounting", "show", "bogus")).toEqual({ status: EX_DATAERR, stderr: "" });
+    expect(full("list")).toEqual({ status: EX_IOERR, stderr: "" });
+  });
+});
