@@ -54,6 +54,11 @@ describe("formatReport", () => {
     expect(format()).not.toContain("no bill yet");
   });
 
+  it("says what All does not have", () => {
+    expect(format()).toContain("What has no customer is left out.");
+    expect(format({}, "a")).not.toContain("left out");
+  });
+
   it("refers to nothing outside", () => {
     expect(format()).not.toMatch(/\s(src|href)=|url\(|@import|https?:/);
   });

@@ -14,6 +14,7 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 export function formatReport(options: ReportOptions, data: ReportData, made: Date): string {
   const { from, to, customer } = options;
   const title = customer === undefined ? "Usage by customer" : `Usage of ${customer}`;
+  const leftOut = customer === undefined ? " What has no customer is left out." : "";
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -27,7 +28,7 @@ export function formatReport(options: ReportOptions, data: ReportData, made: Dat
 <main>
 <h1>${escapeHtml(title)}</h1>
 <p>${from} to ${to}, days in UTC. Made ${made.toISOString().slice(0, 16).replace("T", " ")} UTC.
-Peaks are those of one cgroup, in its whole life. Cgroups without a customer are left out.</p>
+Peaks are those of one cgroup, in its whole life.${leftOut}</p>
 ${formatUnbilled(data.unbilledDays)}
 ${data.customers.length === 0 ? "<p>Nothing was used in this time.</p>" : formatTables(options, data)}
 </main>
