@@ -124,6 +124,26 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(withoutTime(stdout)).toBe(withoutTime(usual));
   });
 
+  it.each(['"$@" | cat', '"$@" >"$OUT" && cat "$OUT"'])("writes to /dev/stdout: %s", (script) => {
+    const { host, port } = server;
+    const command = [BUNDLE, "report", "--database", "postgres", "--html", "/dev/stdout"];
+    const { stdout, stderr } = spawnSync(
+      "bash",
+      ["-c", script, "bash", process.execPath, ...command, "--from", ago(50)],
+      {
+        encoding: "utf8",
+        env: {
+          PATH: process.env["PATH"],
+          PGHOST: host,
+          PGPORT: String(port),
+          OUT: join(directory, "out.html"),
+        },
+      },
+    );
+    expect(stderr).toBe("");
+    expect(stdout).toContain("alice");
+  });
+
   it("leaves the old file if the new one cannot be written", () => {
     const old = join(directory, "old.html");
     writeFileSync(old, "old");
