@@ -9,6 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import {
+  CHOICES,
   type Dashboard,
   dashboardFiles,
   postgresQueries,
@@ -147,18 +148,53 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
   let server: Postgres;
   beforeAll(async () => {
     server = await startFleetDatabase();
+    const client = await connectTo(server);
+    await client.query("ALTER ROLE reports SET TimeZone = 'Europe/Berlin'");
+    await client.end();
   });
   afterAll(() => server.stop());
 
-  it.each(dashboardFiles.flatMap((file) => postgresQueries(readDashboard(file))))(
-    "$place",
-    async ({ text }) => {
-      const client = await connectTo(server, "reports");
-      try {
-        expect((await client.query(text)).rows).not.toEqual([]);
-      } finally {
-        await client.end();
-      }
-    },
-  );
+  /** Returns the rows that a viewer's data source gets. */
+  async function rowsOf(text: string): Promise<Record<string, unknown>[]> {
+    const client = await connectTo(server, "reports");
+    try {
+      return (await client.query<Record<string, unknown>>(text)).rows;
+    } finally {
+      await client.end();
+    }
+  }
+
+  const dashboards = dashboardFiles.map(readDashboard);
+  const queries = (choice: (typeof CHOICES)[number]) =>
+    dashboards.flatMap((dashboard) => postgresQueries(dashboard, choice));
+
+  it.each(queries(CHOICES[0]))("$place", async ({ text }) => {
+    expect(await rowsOf(text)).not.toEqual([]);
+  });
+
+  it("have the same for all as for each by name", async () => {
+    const named = await Promise.all(queries(CHOICES[0]).map(({ text }) => rowsOf(text)));
+    expect(await Promise.all(queries("all").map(({ text }) => rowsOf(text)))).toEqual(named);
+    // All names may be more than a query can have.
+    for (const { text } of queries("all")) expect(text).not.toContain("'alice'");
+  });
+
+  it("have days that begin at midnight UTC, wherever the server is", async () => {
+    const withTime = queries("all").filter(({ text }) => text.includes(" AS time"));
+    const times = (await Promise.all(withTime.map(({ text }) => rowsOf(text))))
+      .flat()
+      .map(({ time }) => (time instanceof Date ? time.toISOString() : time));
+    expect(times).not.toEqual([]);
+    for (const time of times) expect(time).toMatch(/T00:00:00.000Z$/);
+  });
+
+  it("offer customers of the chosen time alone", async () => {
+    const offered = queries("all").filter(({ place }) => place.endsWith(": variable"));
+    for (const { text } of offered) {
+      const recent = text.replace(/'[^']*'(?=::date AND)/, "(now() - interval '9 days')");
+      expect(await rowsOf(recent)).not.toContainEqual({ customer: "carol" });
+      expect(await rowsOf(text)).toContainEqual({ customer: "carol" });
+    }
+    expect(offered).toHaveLength(1);
+  });
 });

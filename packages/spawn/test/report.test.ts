@@ -1,6 +1,6 @@
 /** `cm4all-spawn report` with a real database, and what it has written in Chromium. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
@@ -12,7 +12,7 @@ import {
 } from "@cm4all/testing";
 import { type Browser, chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { formatDay } from "../src/report/options.ts";
+import { DATABASE_FAILED, formatDay } from "../src/report/options.ts";
 import { BUNDLE } from "./support/daemon.ts";
 import { connectTo, startFleetDatabase } from "./support/fleet-database.ts";
 
@@ -85,12 +85,104 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     [["--html", "-"], { PGUSER: "postgre" }, 69, "cannot read the bills in postgres: "],
     [["--html", "-"], { PGHOST: "/nowhere" }, 69, "ENOENT /nowhere/.s.PGSQL"],
     [["--html", "-", "--user", "nobodies"], {}, 78, "there is no user nobodies"],
-    [["--html", "/nowhere/x.html"], {}, 73, "ENOENT"],
+    [["--html", "/nowhere/x.html"], {}, 73, "cannot write the report /nowhere/x.html: ENOENT"],
   ])("%j %j ends with %d and says %j", (args, env, status, text) => {
     const result = report(args, env);
     expect(result.stderr).toContain(text);
     expect(result.stderr).not.toMatch(/\n +at /);
     expect(result.status).toBe(status);
+  });
+
+  it.each(["host=db password=secret", "mysql://user:secret@db/bills"])(
+    "does not take %s for a name, and does not repeat it",
+    (database) => {
+      const { stderr, status } = report(["--html", "-", "--database", database]);
+      expect(stderr).toContain("--database takes the name of a database, or a URI");
+      expect(stderr).not.toContain("secret");
+      expect(status).toBe(64);
+    },
+  );
+
+  it("hands none of root's environment but what is needed to another user", () => {
+    const hook = join(directory, "hook.cjs");
+    writeFileSync(hook, "");
+    // The directory is root's alone, so that Node as another user could not load it.
+    const { stderr, status } = report(["--html", "-"], { NODE_OPTIONS: `--require ${hook}` });
+    expect(stderr).toBe("");
+    expect(status).toBe(0);
+  });
+
+  it("has days as the report writes them, whatever DateStyle is", async () => {
+    const client = await connectTo(server);
+    const args = ["--html", "-", "--from", ago(2), "--to", ago(0)];
+    const { stdout: usual } = report(args, { PGUSER: "reports" });
+    await client.query("ALTER ROLE reports SET DateStyle = 'SQL, DMY'");
+    const { stdout } = report(args, { PGUSER: "reports" });
+    await client.query("ALTER ROLE reports RESET DateStyle");
+    await client.end();
+    const withoutTime = (html: string) => html.replace(/Made [^.]*/, "");
+    expect(withoutTime(stdout)).toBe(withoutTime(usual));
+  });
+
+  // In a /dev of its own, which a mistake may damage.
+  it.each(['"$@" /dev/stdout | cat', '"$@" /dev/stdout >"$OUT"; cat "$OUT"'])(
+    "writes to devices, and replaces none: %s",
+    (script) => {
+      const { host, port } = server;
+      const links = "ln -s /proc/self/fd/1 /dev/stdout; mknod -m 666 /dev/null c 1 3";
+      const kept = "test -c /dev/null; test -h /dev/stdout";
+      const commands = `set -e; mount -t tmpfs none /dev; ${links}; ${script}; "$@" /dev/null; ${kept}`;
+      const command = [BUNDLE, "report", "--database", "postgres", "--from", ago(50), "--html"];
+      const { stdout, stderr, status } = spawnSync(
+        "unshare",
+        ["-m", "sh", "-c", commands, "sh", process.execPath, ...command],
+        {
+          encoding: "utf8",
+          env: {
+            PATH: process.env["PATH"],
+            PGHOST: host,
+            PGPORT: String(port),
+            OUT: join(directory, "out.html"),
+          },
+        },
+      );
+      expect(stderr).toBe("");
+      expect(status).toBe(0);
+      expect(stdout.match(/<h1>/g)).toHaveLength(1);
+    },
+  );
+
+  it("leaves the old file if the new one cannot be written", () => {
+    const old = join(directory, "old.html");
+    writeFileSync(old, "old");
+    const { host, port } = server;
+    const command = [BUNDLE, "report", "--database", "postgres", "--html", old];
+    const { stderr, status } = spawnSync(
+      "sh",
+      ["-c", 'ulimit -f 1; exec "$@"', "sh", process.execPath, ...command],
+      {
+        encoding: "utf8",
+        env: { PATH: process.env["PATH"], PGHOST: host, PGPORT: String(port) },
+      },
+    );
+    expect(stderr).toContain(`cannot write the report ${old}: EFBIG`);
+    expect(status).toBe(73);
+    expect(readFileSync(old, "utf8")).toBe("old");
+  });
+
+  it.each([
+    ["{", 1],
+    [JSON.stringify({ from: ago(1), to: ago(0), database: "none" }), DATABASE_FAILED],
+  ])("the program that reads %j ends with %d and a line", (input, wanted) => {
+    const program = join(dirname(BUNDLE), "cm4all-spawn-report.js");
+    const env = { PGHOST: "/nowhere" };
+    const { stderr, status } = spawnSync(process.execPath, [program], {
+      encoding: "utf8",
+      env,
+      input,
+    });
+    expect(stderr).toMatch(/^[^\n]+\n$/);
+    expect(status).toBe(wanted);
   });
 
   it("is no part of the daemon's bundle", () => {

@@ -1,7 +1,7 @@
 /** Reads what a report shows from the views of fleet.sql. */
 import { userInfo } from "node:os";
 import pg from "pg";
-import type { ReportOptions } from "./options.ts";
+import { isDatabaseUri, type ReportOptions } from "./options.ts";
 
 /** Where Debian's server and its clients have their socket. */
 const SOCKET_DIRECTORY = "/var/run/postgresql";
@@ -51,14 +51,17 @@ const CHOSEN = `FROM fleet_customer_days
 const CUSTOMERS = `SELECT customer, ${USAGE} ${CHOSEN} GROUP BY customer
   ORDER BY "cpuSeconds" DESC, customer`;
 
-const DAYS = `SELECT day::text AS day, ${USAGE} ${CHOSEN} GROUP BY fleet_customer_days.day
+/** As the report has days, whatever DateStyle is. */
+const DAY = `to_char(day, 'YYYY-MM-DD') AS day`;
+
+const DAYS = `SELECT ${DAY}, ${USAGE} ${CHOSEN} GROUP BY fleet_customer_days.day
   ORDER BY fleet_customer_days.day`;
 
-const INCIDENTS = `SELECT customer, day::text AS day, ${USAGE} ${CHOSEN}
+const INCIDENTS = `SELECT customer, ${DAY}, ${USAGE} ${CHOSEN}
   AND oom_kills + refused_forks > 0 GROUP BY fleet_customer_days.day, customer
   ORDER BY fleet_customer_days.day DESC, customer`;
 
-const UNBILLED = `SELECT DISTINCT day::text AS day FROM fleet_host_day
+const UNBILLED = `SELECT DISTINCT ${DAY} FROM fleet_host_day
   WHERE day BETWEEN $1 AND $2 AND reports > billed ORDER BY day`;
 
 /**
@@ -69,7 +72,7 @@ const UNBILLED = `SELECT DISTINCT day::text AS day FROM fleet_host_day
 export async function readReport(options: ReportOptions): Promise<ReportData> {
   const { from, to, customer, database } = options;
   const client = new pg.Client({
-    ...(/^postgres(ql)?:\/\//.test(database)
+    ...(isDatabaseUri(database)
       ? { connectionString: database }
       : {
           database,

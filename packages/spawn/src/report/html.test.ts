@@ -32,6 +32,16 @@ describe("formatReport", () => {
     expect(format().match(/<th scope="row">2026-01-0\d<\/th>/g)).toHaveLength(3);
   });
 
+  it("has rows for known days alone if the time is long", () => {
+    const html = formatReport({ ...options, to: "9999-12-31" }, data, new Date(0));
+    expect(html.match(/<th scope="row">\d{4}-\d\d-\d\d<\/th>/g)).toHaveLength(1);
+  });
+
+  it("has as many rows as there are customers", () => {
+    const customers = Array.from({ length: 200_000 }, (_, n) => ({ customer: `${n}`, ...usage }));
+    expect(format({ customers }).split("<tr>").length).toBeGreaterThan(200_000);
+  });
+
   it("has bars by the greatest figure, and none where all are 0", () => {
     const customers = [1, 4].map((n) => ({ ...usage, customer: `${n}`, cpuSeconds: n }));
     const html = format({ customers });
@@ -42,6 +52,11 @@ describe("formatReport", () => {
     expect(format({ customers: [] })).toContain("Nothing was used");
     expect(format({ unbilledDays: ["2026-01-02"] })).toMatch(/no bill yet: figures of 2026-01-02/);
     expect(format()).not.toContain("no bill yet");
+  });
+
+  it("says what All does not have", () => {
+    expect(format()).toContain("What has no customer is left out.");
+    expect(format({}, "a")).not.toContain("left out");
   });
 
   it("refers to nothing outside", () => {

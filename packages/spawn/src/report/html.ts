@@ -4,7 +4,7 @@
  */
 import type { DayUsage, ReportData, Usage } from "./database.ts";
 import { formatBytes, formatCount, formatCpu } from "./figures.ts";
-import { daysBetween, type ReportOptions } from "./options.ts";
+import { countDays, daysBetween, type ReportOptions } from "./options.ts";
 import { STYLE } from "./style.ts";
 
 /** The browser fetches nothing and runs nothing, whatever names of customers say. */
@@ -14,6 +14,7 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 export function formatReport(options: ReportOptions, data: ReportData, made: Date): string {
   const { from, to, customer } = options;
   const title = customer === undefined ? "Usage by customer" : `Usage of ${customer}`;
+  const leftOut = customer === undefined ? " What has no customer is left out." : "";
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -27,7 +28,7 @@ export function formatReport(options: ReportOptions, data: ReportData, made: Dat
 <main>
 <h1>${escapeHtml(title)}</h1>
 <p>${from} to ${to}, days in UTC. Made ${made.toISOString().slice(0, 16).replace("T", " ")} UTC.
-Peaks are those of one cgroup, in its whole life.</p>
+Peaks are those of one cgroup, in its whole life.${leftOut}</p>
 ${formatUnbilled(data.unbilledDays)}
 ${data.customers.length === 0 ? "<p>Nothing was used in this time.</p>" : formatTables(options, data)}
 </main>
@@ -55,8 +56,12 @@ function formatTables(options: ReportOptions, data: ReportData): string {
   ].join("\n");
 }
 
+/** In a longer time, days of which nothing is known have no row. */
+const MOST_COMPLETE_DAYS = 1000;
+
 /** With a row of zeros for each day of which nothing is known. */
-function completeDays({ from, to }: ReportOptions, days: readonly DayUsage[]): DayUsage[] {
+function completeDays({ from, to }: ReportOptions, days: readonly DayUsage[]): readonly DayUsage[] {
+  if (countDays(from, to) > MOST_COMPLETE_DAYS) return days;
   const known = new Map(days.map((usage) => [usage.day, usage]));
   return daysBetween(from, to).map((day) => known.get(day) ?? { day, ...NOTHING });
 }
@@ -96,7 +101,7 @@ interface Table {
 
 function section(title: string, caption: string, first: string, { rows, total }: Table): string {
   const longest = (figure: (usage: Usage) => number) =>
-    Math.max(...rows.map(([, usage]) => figure(usage)));
+    rows.reduce((most, [, usage]) => Math.max(most, figure(usage)), 0);
   const most = {
     cpu: longest(({ cpuSeconds }) => cpuSeconds),
     io: longest(({ ioBytes }) => ioBytes),

@@ -1,5 +1,10 @@
 /** What `cm4all-spawn report` tells the process that makes the report. Pure. */
 
+const DAY_MS = 86_400_000;
+
+/** How a process ends that could not read the database; other failures have other statuses. */
+export const DATABASE_FAILED = 69;
+
 /** Days are `YYYY-MM-DD`, in UTC, as the bills have them. */
 export interface ReportOptions {
   readonly from: string;
@@ -11,9 +16,12 @@ export interface ReportOptions {
   readonly database: string;
 }
 
-/** Returns a day as it is written, or undefined if there is none of this date. */
+/**
+ * Returns a day as it is written, or undefined if there is none of this date. The calendar has no
+ * year 0, which PostgreSQL refuses.
+ */
 export function parseDay(text: string): string | undefined {
-  if (!/^\d{4}-\d\d-\d\d$/.test(text)) return undefined;
+  if (!/^(?!0000)\d{4}-\d\d-\d\d$/.test(text)) return undefined;
   const time = new Date(`${text}T00:00:00Z`);
   return Number.isNaN(time.getTime()) || formatDay(time) !== text ? undefined : text;
 }
@@ -25,8 +33,30 @@ export function formatDay(time: Date): string {
 
 /** Returns the days from `from` to `to`, both included. */
 export function daysBetween(from: string, to: string): string[] {
-  const days: string[] = [];
-  const day = new Date(`${from}T00:00:00Z`);
-  for (; formatDay(day) <= to; day.setUTCDate(day.getUTCDate() + 1)) days.push(formatDay(day));
-  return days;
+  const first = timeOf(from);
+  return Array.from({ length: countDays(from, to) }, (_, index) =>
+    formatDay(new Date(first + index * DAY_MS)),
+  );
+}
+
+/** Returns how many days there are from `from` to `to`, both included. */
+export function countDays(from: string, to: string): number {
+  return (timeOf(to) - timeOf(from)) / DAY_MS + 1;
+}
+
+function timeOf(day: string): number {
+  return Date.parse(`${day}T00:00:00Z`);
+}
+
+/** Whether this is a URI of PostgreSQL, of which the server takes its part. */
+export function isDatabaseUri(database: string): boolean {
+  return /^postgres(ql)?:\/\//i.test(database);
+}
+
+/**
+ * Whether this names a database, or is a URI of one. Connection strings of libpq and URIs of other
+ * servers are taken for names by PostgreSQL, which would tell them with their passwords.
+ */
+export function isDatabase(database: string): boolean {
+  return isDatabaseUri(database) || !/=|:\/\//.test(database);
 }

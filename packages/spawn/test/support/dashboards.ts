@@ -21,6 +21,8 @@ interface Panel {
 interface Variable {
   readonly type: string;
   readonly query: string | { readonly query: string };
+  /** The text for all, which is not quoted; without it, all values are listed. */
+  readonly allValue?: string;
 }
 
 export interface Dashboard {
@@ -64,8 +66,16 @@ export function prometheusQueries(
   ];
 }
 
-/** Returns the queries for PostgreSQL, of the last 60 days and all customers. */
-export function postgresQueries({ uid, panels, templating }: Dashboard): Query[] {
+/** What a viewer may choose: some by their names, or all. */
+export const CHOICES = ["'alice','carol','bob & <b>sons</b>'", "all"] as const;
+
+/** Returns the queries for PostgreSQL, of the last 60 days and a choice of customers. */
+export function postgresQueries(
+  { uid, panels, templating }: Dashboard,
+  choice: (typeof CHOICES)[number],
+): Query[] {
+  const customers =
+    choice === "all" ? (templating.list.find(({ allValue }) => allValue)?.allValue ?? "") : choice;
   const variables = templating.list.flatMap(({ type, query }) =>
     type === "query" && typeof query === "string" ? [query] : [],
   );
@@ -74,9 +84,9 @@ export function postgresQueries({ uid, panels, templating }: Dashboard): Query[]
     text
       .replaceAll("$__timeFrom()", time(60))
       .replaceAll("$__timeTo()", time(0))
-      .replaceAll("$customer", "'alice','carol','bob & <b>sons</b>'");
+      .replaceAll("$customer", customers);
   return [
-    ...variables.map((text) => ({ place: `${uid}: variable`, text })),
+    ...variables.map((text) => ({ place: `${uid}: variable`, text: substitute(text) })),
     ...panels.flatMap(({ title, targets = [] }) =>
       targets.flatMap(({ rawSql }) =>
         rawSql === undefined ? [] : [{ place: `${uid}: ${title}`, text: substitute(rawSql) }],

@@ -1,0 +1,92 @@
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  closeSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { writeReport } from "./report-file.ts";
+
+describe("writeReport", () => {
+  let directory: string;
+  let file: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "report-file-"));
+    file = join(directory, "report.html");
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const text = Buffer.from("new");
+
+  it("makes a file that is its owner's alone, also from one that was not", () => {
+    writeFileSync(file, "old");
+    chmodSync(file, 0o644);
+    writeReport(file, text);
+    expect(readFileSync(file, "utf8")).toBe("new");
+    expect(statSync(file).mode & 0o7777).toBe(0o600);
+    expect(readdirSync(directory)).toEqual(["report.html"]);
+  });
+
+  it("replaces a symbolic link, also one that leads nowhere or to a device", () => {
+    const other = join(directory, "other");
+    writeFileSync(other, "old");
+    for (const target of [other, "/nowhere/x", "/dev/null"]) {
+      symlinkSync(target, file);
+      writeReport(file, text);
+      expect(lstatSync(file).isFile()).toBe(true);
+      rmSync(file);
+    }
+    expect(readFileSync(other, "utf8")).toBe("old");
+  });
+
+  it("writes to a descriptor, behind what is there", () => {
+    const fd = openSync(file, "a");
+    try {
+      const link = readlinkSync(`/dev/fd/${fd}`);
+      writeReport(`/dev/fd/${fd}`, text);
+      expect(readlinkSync(`/dev/fd/${fd}`)).toBe(link);
+      writeReport(`/proc/self/fd/${fd}`, text);
+    } finally {
+      closeSync(fd);
+    }
+    expect(readFileSync(file, "utf8")).toBe("newnew");
+  });
+
+  it("writes to a FIFO", () => {
+    execFileSync("mkfifo", [file]);
+    // Linux opens a FIFO for both without a wait.
+    const fd = openSync(file, "r+");
+    try {
+      writeReport(file, text);
+      expect(lstatSync(file).isFIFO()).toBe(true);
+    } finally {
+      closeSync(fd);
+    }
+  });
+
+  it.each([
+    ["a directory", () => mkdirSync(file), /report\.html: EISDIR/],
+    ["a missing directory", () => rmSync(directory, { recursive: true }), /report\.html: ENOENT/],
+  ])("says why it cannot write to %s", (_, prepare, message) => {
+    prepare();
+    try {
+      expect(() => writeReport(file, text)).toThrow(
+        expect.objectContaining({ message: expect.stringMatching(message), exitStatus: 73 }),
+      );
+    } finally {
+      mkdirSync(directory, { recursive: true });
+    }
+  });
+});
