@@ -13,6 +13,9 @@ const installed = readdirSync(join(root, "debian"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
+/** Of these, the one that no person calls: it takes no options, and reads what it is to do. */
+const INNER = "packages/spawn/dist/cm4all-spawn-report.js";
+
 /** What every bundle begins with; debian/rules puts Debian's Node in. */
 const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
 "use strict";process.on("SIGUSR1", () => {});
@@ -63,7 +66,16 @@ describe("programs", () => {
       expect(stderr).toContain("Debugger listening");
     });
 
-    test.each(installed)("%s does not", async (path) => {
+    test("the program that makes a report does not", async () => {
+      const { end, stderr, sent, listening } = await runInStorm([join(root, INNER)]);
+      expect(stderr).toContain("JSON");
+      expect([1, "SIGUSR1"]).toContain(end);
+      expect(sent).toBeGreaterThan(0);
+      expect(stderr).not.toContain("Debugger listening");
+      expect(listening).toEqual([]);
+    });
+
+    test.each(installed.filter((path) => path !== INNER))("%s does not", async (path) => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);

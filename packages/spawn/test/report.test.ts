@@ -1,6 +1,8 @@
 /** `cm4all-spawn report` with a real database, and what it has written in Chromium. */
-import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
@@ -62,6 +64,29 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(status).toBe(0);
     expect(stdout).toContain("<h1>Usage of carol</h1>");
     expect(stdout).not.toContain("alice");
+  });
+
+  it("comes from a process in which Node opens no debugger", async () => {
+    const silent = createServer().listen(join(directory, ".s.PGSQL.5432"));
+    await once(silent, "listening");
+    chmodSync(directory, 0o755);
+    chmodSync(join(directory, ".s.PGSQL.5432"), 0o777);
+    const command = ["report", "--html", "-", "--database", "postgres"];
+    const child = spawn(process.execPath, [BUNDLE, ...command], {
+      env: { PATH: process.env["PATH"], PGHOST: directory },
+      stdio: "ignore",
+    });
+    try {
+      const [connection] = await once(silent, "connection");
+      connection.on("error", () => undefined);
+      const reader = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim();
+      expect(readFileSync(`/proc/${reader}/cmdline`, "utf8")).toContain("--inspect-port=192.0.2.1");
+      connection.destroy();
+    } finally {
+      child.kill();
+      silent.close();
+      rmSync(join(directory, ".s.PGSQL.5432"), { force: true });
+    }
   });
 
   it("writes nothing in the database", async () => {

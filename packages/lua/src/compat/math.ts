@@ -81,7 +81,9 @@ function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
       return 1;
     },
     randomseed: (L) => {
-      generator.seed(lauxlib.luaL_checknumber(L, 1));
+      // Without a seed, by chance, as in Debian 13's; Debian 12's wants one.
+      const isSeeded = lua.lua_gettop(L) > 0;
+      generator.seed(isSeeded ? lauxlib.luaL_checknumber(L, 1) : Math.random());
       return 0;
     },
   };

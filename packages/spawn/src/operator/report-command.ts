@@ -24,9 +24,9 @@ export function declareReportCommand(program: Command): void {
     .requiredOption("--html <file>", "the file to write; - for standard output")
     .option("--from <day>", "the first day, YYYY-MM-DD; by default of the month of --to", day)
     .option("--to <day>", "the last day; today by default", day)
-    .option("--customer <name>", "of this customer alone")
-    .option("--database <name>", "a database, or a URI of one", "accounting")
-    .option("--user <name>", "as whom root asks the database", "nobody")
+    .option("--customer <customer>", "of this customer alone")
+    .option("--database <database>", "a database, or a URI of one", "accounting")
+    .option("--user <user>", "as whom root asks the database", "nobody")
     .action(makeReport);
 }
 

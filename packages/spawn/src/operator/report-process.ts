@@ -10,6 +10,9 @@ import { isErrno } from "@cm4all/linux";
 import { findUser, type SystemUser } from "../accounting/terms/user.ts";
 import { DATABASE_FAILED, type ReportOptions } from "../report/options.ts";
 
+/** No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
+const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
+
 /**
  * Returns the report as HTML.
  * @param user as whom root asks; everybody else asks as himself
@@ -17,7 +20,7 @@ import { DATABASE_FAILED, type ReportOptions } from "../report/options.ts";
  */
 export async function runReport(options: ReportOptions, user: string): Promise<Buffer> {
   const program = join(dirname(__filename), "cm4all-spawn-report.js");
-  const child = spawn(process.execPath, [program], {
+  const child = spawn(process.execPath, [NO_DEBUGGER, program], {
     cwd: "/",
     stdio: "pipe",
     ...(process.getuid?.() === 0 ? rightsOf(user) : {}),
