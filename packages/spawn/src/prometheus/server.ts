@@ -14,10 +14,12 @@ import { SharedCall } from "./shared-call.ts";
 const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
- * From one page to the next, milliseconds. Each takes some of the time of the thread that answers
- * clients: a flood of questions must not keep a hundredth of these waiting.
+ * How many pages are made in a row, and how many a second after that. Each takes some of the time
+ * of the thread that answers clients: a flood of questions must not keep a hundredth of these
+ * waiting.
  */
-const PAGE_INTERVAL_MS = 500;
+const PAGES = 10;
+const PAGES_PER_SECOND = 2;
 
 /** Connections that wait to be accepted; net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;
@@ -28,7 +30,7 @@ const LISTEN_BACKLOG = 4096;
  */
 export async function listenForMetrics(address: string, exposition: Exposition): Promise<Server> {
   // Each asks the thread that answers clients.
-  const page = new SharedCall(() => exposition.render(), PAGE_INTERVAL_MS);
+  const page = new SharedCall(() => exposition.render(), PAGES, PAGES_PER_SECOND);
   const server = createServer(async (request, response) => {
     // One request a connection: what it may take then has an end.
     if (!limit.working(request.socket)) return;

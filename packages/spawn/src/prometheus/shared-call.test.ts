@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SharedCall } from "./shared-call.ts";
 
-const INTERVAL_MS = 20;
+const BURST = 3;
 
 /** Calls that end when they are told to. */
 class Calls {
@@ -23,7 +23,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 describe("a shared call", () => {
   it("is one for all who ask while another runs, and begins after they asked", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work, 0);
+    const shared = new SharedCall(calls.work, 100, 1);
     const first = shared.get();
     const others = Array.from({ length: 100 }, () => shared.get());
     await settle();
@@ -46,7 +46,7 @@ describe("a shared call", () => {
 
   it("that fails fails for those who shared it, and the next one is made", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work, 0);
+    const shared = new SharedCall(calls.work, 100, 1);
     const first = shared.get();
     const second = shared.get();
     calls.end(new Error("no"));
@@ -56,11 +56,17 @@ describe("a shared call", () => {
     expect(await second).toBe(2);
   });
 
-  it("begins so long after the one before, also if that has ended at once", async () => {
-    const begunMs: number[] = [];
-    const shared = new SharedCall(async () => begunMs.push(performance.now()), INTERVAL_MS);
-    for (let i = 0; i < 4; i++) await Promise.all(Array.from({ length: 10 }, () => shared.get()));
-    for (const [i, ms] of begunMs.entries())
-      expect(ms - (begunMs[i - 1] ?? Number.NEGATIVE_INFINITY)).toBeGreaterThan(INTERVAL_MS - 2);
+  it("is the last one for those who ask again and again, and waits for nothing", async () => {
+    let count = 0;
+    const shared = new SharedCall(async () => ++count, BURST, 0);
+    for (let i = 1; i <= BURST; i++) expect(await shared.get()).toBe(i);
+    for (let i = 0; i < 100; i++) expect(await shared.get()).toBe(BURST);
+  });
+
+  it("begins again some time after many", async () => {
+    let count = 0;
+    const shared = new SharedCall(async () => ++count, 1, 100);
+    expect(await shared.get()).toBe(1);
+    await expect.poll(() => shared.get()).toBe(2);
   });
 });
