@@ -92,6 +92,30 @@ describe("a journal", () => {
     await again.close();
   });
 
+  it.each(["write", "pause", "closing"] as const)(
+    "has a mark that is in no hurry on the disk after the next %s, and no sooner",
+    async (next) => {
+      const disk = new SimulatedDisk(seeded(4));
+      const journal = await Journal.open(disk, OPTIONS);
+      const number = await journal.append(payload("record"));
+      await journal.settle();
+      let writes = 0;
+      disk.fail = (call) => {
+        if (call === "write") writes++;
+        return undefined;
+      };
+      const marked = journal.markLater(number, RecordState.GONE);
+      expect(journal.live).toBe(0);
+      await journal.settle();
+      expect(writes).toBe(0);
+      if (next === "write") await journal.append(payload("next"));
+      if (next === "closing") await journal.close();
+      await marked;
+      expect(writes).toBe(1);
+      await journal.close();
+    },
+  );
+
   it("goes on beyond eight digits of a segment's number", async () => {
     const disk = new SimulatedDisk(seeded(5));
     const file = await disk.create("99999999.journal");
@@ -300,8 +324,12 @@ async function torture(seed: number): Promise<void> {
         if (state === RecordState.GONE) numbers.delete(id);
         const latest = (order.get(id) ?? 0) + 1;
         order.set(id, latest);
+        const isHurried = random() < 0.5;
+        const marked = isHurried
+          ? journal.mark(number, state, "note")
+          : journal.markLater(number, state);
         work.push(
-          journal.mark(number, state, "note").then(
+          marked.then(
             () => {
               // Marks are on the disk in their order.
               if (order.get(id) === latest) certain.states = new Set([state]);

@@ -122,6 +122,14 @@ class Records {
     for (const number of numbers) await this.mark(number, BEGAN);
   }
 
+  /** Those that were in no hurry. */
+  readonly later: number[] = [];
+
+  markLater(number: number, state: RecordState): Promise<void> {
+    this.later.push(number);
+    return this.mark(number, state);
+  }
+
   async mark(number: number, state: RecordState, note?: string): Promise<void> {
     this.states[number] = state;
     this.marks.push(`${number}:${state}`);
@@ -282,6 +290,18 @@ describe("a failure without an effect", () => {
     sink.fail();
     await pass();
     expect(records.states).toEqual([WAITING]);
+  });
+
+  it("is in no hurry to forget what may be handed over again", async () => {
+    await release("a");
+    sink.succeed();
+    await pass();
+    expect(records.later).toEqual([0]);
+    await release("b");
+    await sink.begin("b#1");
+    sink.succeed();
+    await pass();
+    expect([records.states, records.later]).toEqual([[GONE, GONE], [0]]);
   });
 
   it("parks the record after the longest age, with a last call, if others succeed", async () => {

@@ -265,7 +265,7 @@ export class AccountingQueue {
       isOwnFault: this.#repetition.isOwnFault(group),
     };
     const verdict = judge(outcome, circumstances);
-    if (verdict.type === "settle") this.#settlement.accounted(group);
+    if (verdict.type === "settle") this.#settlement.accounted(group, hasBegun);
     else if (verdict.type === "lose") this.#settlement.lose(group);
     else if (verdict.type === "park") this.#settlement.park(group, verdict.reason);
     else {

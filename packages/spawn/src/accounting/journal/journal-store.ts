@@ -174,6 +174,11 @@ export class JournalStore {
     return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
   }
 
+  /** As `mark`, but in no hurry; see Journal.markLater. @throws JournalClosed (rejects) */
+  markLater(number: number, state: RecordState): Promise<void> {
+    return this.journal?.markLater(number, state) ?? Promise.reject(notOpen());
+  }
+
   /**
    * Marks records as begun, and returns when that is on the disk.
    * @throws JournalClosed; Error that says why, if the disk does not take it soon (both reject)
