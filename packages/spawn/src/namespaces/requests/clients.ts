@@ -77,6 +77,7 @@ export class Clients {
     const peer: Peer = {
       credentials: peerCredentials(connection.fd),
       socketFd: connection.fd,
+      listenerFd: connection.listenerFd,
       acceptedMs: monotonicMs(),
     };
     const isAllowed = isTrusted(peer, this.#policy.allowed);

@@ -43,6 +43,8 @@ export interface Peer {
   readonly credentials: Credentials;
   /** The connection. */
   readonly socketFd: number;
+  /** The socket that it was accepted from. */
+  readonly listenerFd: number;
   /** When it was accepted, milliseconds of the monotonic clock. */
   readonly acceptedMs: number;
 }
