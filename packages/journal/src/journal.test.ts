@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { JournalFull, NoRecord } from "./errors.ts";
+import { JournalClosed, JournalFull, NoRecord } from "./errors.ts";
 import { Journal } from "./journal.ts";
 import { RecordState } from "./record-table.ts";
 import { encodeHeader } from "./segment.ts";
@@ -113,6 +113,40 @@ describe("a journal", () => {
       await marked;
       expect(writes).toBe(1);
       await journal.close();
+    },
+  );
+
+  it.each(["mark", "markLater"] as const)(
+    "writes nothing after its end, and leaves no %s unanswered that comes meanwhile",
+    async (method) => {
+      const disk = new SimulatedDisk(seeded(6));
+      const journal = await Journal.open(disk, OPTIONS);
+      const numbers: number[] = [];
+      for (let i = 0; i < 100; i++) numbers.push(await journal.append(payload(`record ${i}`)));
+      // The reader has a file then, which takes a turn to close.
+      await journal.read(numbers[0] ?? 0);
+      await journal.settle();
+      let isClosed = false;
+      let lateCalls = 0;
+      disk.fail = (call) => {
+        if (isClosed) lateCalls++;
+        return call === "write" ? "EIO" : undefined;
+      };
+      const answers: Promise<unknown>[] = [];
+      const mark = (i: number) => {
+        const marked = journal[method](numbers[i] ?? 0, RecordState.PARKED);
+        answers.push(marked.catch((error: unknown) => error));
+      };
+      mark(0);
+      const closing = journal.close().then(() => (isClosed = true));
+      for (let i = 1; !isClosed && i < numbers.length; i++) {
+        await new Promise((resolve) => setImmediate(resolve));
+        mark(i);
+      }
+      await closing;
+      for (const answer of await Promise.all(answers)) expect(answer).toBeInstanceOf(JournalClosed);
+      for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+      expect(lateCalls).toBe(0);
     },
   );
 

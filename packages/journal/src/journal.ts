@@ -220,7 +220,8 @@ export class Journal {
   }
 
   #start(): void {
-    if (this.#work !== undefined) return;
+    // The files are being closed: what waits then is rejected.
+    if (this.#work !== undefined || this.#isClosed) return;
     this.#cancelAlarm();
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
@@ -349,7 +350,8 @@ export class Journal {
     this.#isClosing = true;
     this.#cancelAlarm();
     if (!this.#writer.isIdle) this.#start();
-    await this.settle();
+    // Not `settle`: something could begin to be written between its end and the next line.
+    while (this.#work !== undefined) await this.#work;
     this.#isClosed = true;
     this.#cancelAlarm();
     await this.#writer.leave();
