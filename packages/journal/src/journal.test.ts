@@ -342,36 +342,38 @@ async function torture(seed: number): Promise<void> {
         ),
       );
     };
+    const mark = (id: string) => {
+      const states = [RecordState.BEGAN, RecordState.PARKED, RecordState.GONE];
+      const state = states[Math.floor(random() * 3)];
+      const certain = promised.get(id);
+      const number = numbers.get(id);
+      if (state === undefined || certain === undefined || number === undefined) return;
+      certain.states.add(state);
+      if (state === RecordState.GONE) numbers.delete(id);
+      const latest = (order.get(id) ?? 0) + 1;
+      order.set(id, latest);
+      const isHurried = random() < 0.5;
+      const marked = isHurried
+        ? journal.mark(number, state, "note")
+        : journal.markLater(number, state);
+      work.push(
+        marked.then(
+          () => {
+            // Marks are on the disk in their order.
+            if (order.get(id) === latest) certain.states = new Set([state]);
+          },
+          () => undefined,
+        ),
+      );
+    };
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
     for (let step = 0; step < steps; step++) {
       const ids = [...numbers.keys()];
       const id = ids[Math.floor(random() * ids.length)];
       const choice = random();
       if (id === undefined || choice < 0.4) append(`${seed}-${nextId++}`);
-      else if (choice < 0.8) {
-        const state = [RecordState.BEGAN, RecordState.PARKED, RecordState.GONE][
-          Math.floor(random() * 3)
-        ];
-        const certain = promised.get(id);
-        const number = numbers.get(id);
-        if (state === undefined || certain === undefined || number === undefined) continue;
-        certain.states.add(state);
-        if (state === RecordState.GONE) numbers.delete(id);
-        const latest = (order.get(id) ?? 0) + 1;
-        order.set(id, latest);
-        const isHurried = random() < 0.5;
-        const marked = isHurried
-          ? journal.mark(number, state, "note")
-          : journal.markLater(number, state);
-        work.push(
-          marked.then(
-            () => {
-              // Marks are on the disk in their order.
-              if (order.get(id) === latest) certain.states = new Set([state]);
-            },
-            () => undefined,
-          ),
-        );
-      } else await new Promise((resolve) => setImmediate(resolve));
+      else if (choice < 0.8) mark(id);
+      else await turn();
     }
     const end = random();
     if (end < 0.5) disk.powerFailure();
@@ -381,7 +383,13 @@ async function torture(seed: number): Promise<void> {
       disk.capacityBytes = Number.POSITIVE_INFINITY;
       await journal.settle();
     }
-    await journal.close();
+    let isClosed = false;
+    const closing = journal.close().then(() => (isClosed = true));
+    while (!isClosed) {
+      for (const id of numbers.keys()) if (random() < 0.05) mark(id);
+      await turn();
+    }
+    await closing;
     await Promise.all(work);
     disk.reboot();
   }
