@@ -8,25 +8,16 @@ import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
 import type { Handlers, Outcome, Run } from "@cm4all/lua";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { AccountingConfig } from "../config.ts";
+import { parseConfig } from "../config.ts";
 import type { Release } from "../reaper/messages.ts";
 import { Accounting } from "./accounting.ts";
 import type { AccountingSink, SinkState } from "./script/sink.ts";
 
-const CONFIG: AccountingConfig = {
-  journal: { directory: "/journal", limitBytes: 16 * 1024 * 1024 },
-  policy: { retry: true, maxAgeMs: 3_600_000, maxWaiting: 10_000, maxRunning: 4, batch: 5 },
-  interimMs: 0,
-  script: "/script.lua",
-  user: undefined,
-  isUserNamed: false,
-  hostSocket: undefined,
-  handlerTimeoutMs: 60_000,
-  answerTimeoutMs: 10_000,
-  instructions: 1_000_000,
-  memoryMiB: 128,
-  stopGraceMs: 500,
-};
+const CONFIG = parseConfig(
+  '[accounting]\njournal_mib = 16\nmax_running = 4\nbatch = 5\nscript = "/script.lua"\n',
+  "spawn.toml",
+  () => undefined,
+).accounting;
 
 type Random = () => number;
 

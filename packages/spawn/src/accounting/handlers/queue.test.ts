@@ -2,12 +2,13 @@ import { type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
 import type { Handlers, Outcome, Run } from "@cm4all/lua";
-import { pauseAfter } from "@cm4all/supervision";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { AccountingPolicy } from "../../config/accounting.ts";
+import { parseConfig } from "../../config.ts";
 import type { WaitingRecord, WindowPage } from "../journal/window.ts";
 import type { AccountingSink, SinkState } from "../script/sink.ts";
-import type { AccountingPolicy } from "../terms/policy.ts";
 import { HANDLER_PAUSES } from "./failing.ts";
+import { PROBE_PAUSES } from "./outage.ts";
 import { AccountingQueue, type QueueParts } from "./queue.ts";
 
 const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
@@ -140,13 +141,7 @@ let kept: Set<number>;
 let log: string[];
 let queue: AccountingQueue;
 
-const DEFAULT_POLICY: AccountingPolicy = {
-  retry: true,
-  maxAgeMs: 3_600_000,
-  maxWaiting: 10_000,
-  maxRunning: 64,
-  batch: 100,
-};
+const DEFAULT_POLICY = parseConfig("", "spawn.toml", () => undefined).accounting.policy;
 
 function open(policy: Partial<AccountingPolicy> = {}): void {
   const parts: QueueParts = {
@@ -256,7 +251,7 @@ describe("the queue", () => {
 describe("a failure without an effect", () => {
   it("is followed by another call after growing pauses, and logged once", async () => {
     await release("a");
-    for (const pauseMs of [1000, 2000, 4000, 8000]) {
+    for (const pauseMs of HANDLER_PAUSES.slice(0, 4)) {
       sink.fail();
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
@@ -270,11 +265,6 @@ describe("a failure without an effect", () => {
     expect(queue.counts).toMatchObject({ failedHandlers: 4, retriedHandlers: 4, lostCgroups: 0 });
   });
 
-  it("pauses for five minutes at most", () => {
-    const pauses = [1, 2, 9, 10, 100].map((failures) => pauseAfter(HANDLER_PAUSES, failures));
-    expect(pauses).toEqual([1000, 2000, 256_000, 300_000, 300_000]);
-  });
-
   it("is forgotten by the journal if it had begun", async () => {
     await release("a");
     await sink.begin("a#1");
@@ -285,11 +275,13 @@ describe("a failure without an effect", () => {
   });
 
   it("parks the record after the longest age, with a last call, if others succeed", async () => {
-    open({ maxAgeMs: 10_000 });
+    // The fourth pause is cut short.
+    const pauses = [...HANDLER_PAUSES.slice(0, 3), HANDLER_PAUSES[0]];
+    open({ maxAgeMs: pauses.reduce((sum, ms) => sum + ms) });
     await release("a");
-    for (const pauseMs of [1000, 2000, 4000, 3000]) {
+    for (const [i, pauseMs] of pauses.entries()) {
       sink.fail();
-      await release(`other-${pauseMs}`);
+      await release(`other-${i}`);
       sink.succeed();
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
@@ -420,7 +412,7 @@ describe("an outage", () => {
     sink.disconnect();
     await pass();
     expect(sink.running.size).toBe(0);
-    for (const pauseMs of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+    for (const pauseMs of [...PROBE_PAUSES, PROBE_PAUSES.at(-1) ?? 0]) {
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
       await pass(1);
@@ -608,7 +600,7 @@ describe("a handler of lists", () => {
     for (let i = 0; i < 5; i++) await judgeAll();
     expect(sink.calls).toEqual(["a#1 b#1 bad#1 d#1", "a#1 b#1", "bad#1 d#1", "bad#1", "d#1"]);
     expect(records.states).toEqual([GONE, GONE, WAITING, GONE]);
-    await pass(999);
+    await pass(HANDLER_PAUSES[0] - 1);
     await release("e", "f");
     await judgeAll();
     await pass(1);

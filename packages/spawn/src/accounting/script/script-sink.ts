@@ -19,7 +19,7 @@ import {
   ScriptHost,
   type ScriptHostOptions,
 } from "@cm4all/lua";
-import type { AccountingConfig } from "../../config.ts";
+import type { AccountingConfig } from "../../config/accounting.ts";
 import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log/log.ts";
 import { Loading } from "./loading.ts";
 import {
