@@ -306,9 +306,9 @@ describe("a failure without an effect", () => {
       open({ maxAgeMs: 10_000 });
       await release("a");
       sink.fail();
-      await pass(500);
+      await pass(HANDLER_PAUSES[0] / 2);
       vi.setSystemTime(Date.now() + step);
-      await pass(500);
+      await pass(HANDLER_PAUSES[0] / 2);
       expect(sink.running.size).toBe(1);
       sink.fail();
       await pass();
@@ -348,7 +348,7 @@ describe("a failure without an effect", () => {
     await release("a", "b", "guilty");
     for (let i = 0; i < 2; i++) {
       sink.end({ type: "interrupted", message: "killed", effect: "none" });
-      await pass(2000);
+      await pass(2 * HANDLER_PAUSES[0]);
     }
     for (let i = 0; i < 20; i++) {
       const names = [...sink.running.keys()];
@@ -387,7 +387,7 @@ describe("a failure after an effect", () => {
     sink.handlers = { ...sink.handlers, bearsRepetition: true };
     await release("a");
     sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
-    await pass(1000);
+    await pass(HANDLER_PAUSES[0]);
     expect(sink.calls).toHaveLength(2);
     expect(records.states).toEqual([WAITING]);
   });
@@ -412,7 +412,8 @@ describe("an outage", () => {
     sink.disconnect();
     await pass();
     expect(sink.running.size).toBe(0);
-    for (const pauseMs of [...PROBE_PAUSES, PROBE_PAUSES.at(-1) ?? 0]) {
+    const longestMs = PROBE_PAUSES.at(-1) ?? 0;
+    for (const pauseMs of [...PROBE_PAUSES, longestMs]) {
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
       await pass(1);
@@ -420,7 +421,7 @@ describe("an outage", () => {
       sink.disconnect();
       await pass();
     }
-    await pass(30_000);
+    await pass(longestMs);
     sink.succeed();
     await pass();
     expect(sink.running.size).toBe(8);
@@ -437,7 +438,7 @@ describe("an outage", () => {
     await release(...names);
     sink.disconnect();
     await pass();
-    for (const pauseMs of [1000, 2000, 4000]) {
+    for (const pauseMs of PROBE_PAUSES.slice(0, 3)) {
       await pass(pauseMs);
       sink.disconnect();
       await pass();
@@ -450,7 +451,7 @@ describe("an outage", () => {
     await pass(1);
     expect(sink.running.size).toBe(1);
     sink.disconnect();
-    await pass(1000);
+    await pass(PROBE_PAUSES[0]);
     expect(sink.running.size).toBe(1);
     sink.succeed();
     await pass();
@@ -481,7 +482,7 @@ describe("an outage", () => {
     await release("a");
     for (let i = 0; i < 10; i++) {
       sink.fail("cannot execute INSERT in a read-only transaction");
-      await pass(300_000);
+      await pass(HANDLER_PAUSES.at(-1));
     }
     expect(records.states).toEqual([WAITING]);
     await release("b");
@@ -626,7 +627,7 @@ describe("a handler of lists", () => {
   it("waits as a whole for the database", async () => {
     await release("a", "b", "c");
     sink.disconnect();
-    await pass(1000);
+    await pass(PROBE_PAUSES[0]);
     expect(sink.calls.at(-1)).toBe("a#1");
     sink.succeed();
     await pass();
