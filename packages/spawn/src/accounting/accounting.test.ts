@@ -6,7 +6,7 @@ import { type CgroupRecord, type EncodedRecord, encodeRecord } from "@cm4all/cgr
 import { Journal, type JournalDirectory, type JournalFile, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
-import type { Handlers, Outcome, Run } from "@cm4all/lua";
+import { type Handlers, NO_HANDLERS, type Outcome, type Run } from "@cm4all/lua";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { parseConfig } from "../config.ts";
 import type { Release } from "../reaper/messages.ts";
@@ -448,10 +448,13 @@ const SEEDS =
     : [...Array(12).keys(), 76, 78, 104, 155, 224];
 
 describe.each([
-  ["a script of the original", { released: "one", running: "none", bearsRepetition: false }],
-  ["a script that takes lists", { released: "list", running: "none", bearsRepetition: false }],
-  ["a script that bears repetition", { released: "one", running: "none", bearsRepetition: true }],
-  ["a script that asks for what runs", { released: "one", running: "one", bearsRepetition: true }],
+  ["a script of the original", { ...NO_HANDLERS, released: "one" }],
+  ["a script that takes lists", { ...NO_HANDLERS, released: "list" }],
+  ["a script that bears repetition", { ...NO_HANDLERS, released: "one", bearsRepetition: true }],
+  [
+    "a script that asks for what runs",
+    { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true },
+  ],
 ] as const)("%s", (_, handlers) => {
   describe.each([
     ["whose calls fail", false],

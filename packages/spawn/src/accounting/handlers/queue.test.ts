@@ -1,7 +1,7 @@
 import { type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
-import type { Handlers, Outcome, Run } from "@cm4all/lua";
+import { type Handlers, NO_HANDLERS, type Outcome, type Run } from "@cm4all/lua";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { AccountingPolicy } from "../../config/accounting.ts";
 import { parseConfig } from "../../config.ts";
@@ -17,7 +17,7 @@ const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
 class FakeSink implements AccountingSink {
   #state: SinkState = "ready";
   #listener = () => {};
-  handlers: Handlers = { released: "one", running: "none", bearsRepetition: false };
+  handlers: Handlers = { ...NO_HANDLERS, released: "one" };
   readonly calls: string[] = [];
   readonly running = new Map<string, { run: Run; end: (outcome: Outcome) => void }>();
   most = 0;
@@ -166,7 +166,7 @@ async function release(...names: string[]): Promise<void> {
 }
 
 const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
-const list: Handlers = { released: "list", running: "none", bearsRepetition: false };
+const list: Handlers = { ...NO_HANDLERS, released: "list" };
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] });
@@ -680,19 +680,19 @@ describe("interim reports", () => {
     );
 
   it.each([
-    ["there is no handler", { released: "one", running: "none", bearsRepetition: true }],
-    ["the script bears no repetition", { released: "one", running: "one", bearsRepetition: false }],
+    ["there is no handler", { ...NO_HANDLERS, released: "one", bearsRepetition: true }],
+    ["the script bears no repetition", { ...NO_HANDLERS, released: "one", running: "one" }],
   ] as const)("are dropped if %s", async (_, handlers) => {
     sink.handlers = handlers;
     interim("a");
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     queue.wake();
     await pass();
     expect(sink.calls).toEqual([]);
   });
 
   it("are handed over beside the others, and dropped while the host is not ready", async () => {
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.state = "down";
     interim("early");
     sink.state = "ready";
@@ -706,7 +706,7 @@ describe("interim reports", () => {
   });
 
   it("come in lists where the handler takes them", async () => {
-    sink.handlers = { released: "list", running: "list", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "list", running: "list", bearsRepetition: true };
     interim("a");
     interim("b", "c");
     expect(sink.calls).toEqual(["running a#0"]);
@@ -716,7 +716,7 @@ describe("interim reports", () => {
   });
 
   it("never come after or beside the final one, which waits for one that runs", async () => {
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.maxRunning = 1;
     interim("a", "b");
     queue.ranEmpty("a");
@@ -734,7 +734,7 @@ describe("interim reports", () => {
   });
 
   it("keep the final one waiting while they run, though there is room", async () => {
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     interim("a");
     queue.ranEmpty("a");
     await release("a");

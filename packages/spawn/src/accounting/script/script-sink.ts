@@ -14,6 +14,7 @@ import type { EncodedRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
 import {
   type Handlers,
+  NO_HANDLERS,
   type Outcome,
   type Run,
   ScriptHost,
@@ -31,8 +32,6 @@ import {
 } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 import { Succession } from "./succession.ts";
-
-const NO_HANDLERS: Handlers = { released: "none", running: "none", bearsRepetition: false };
 
 export class ScriptSink implements AccountingSink {
   readonly #log: Logger;
