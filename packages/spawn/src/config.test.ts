@@ -29,7 +29,7 @@ describe("the configuration", () => {
     const config = parse("");
     expect(config.namespaces).toEqual({
       listen: "@cm4all-spawn",
-      policy: {
+      settings: {
         allowed: { uids: new Set(), gids: new Set() },
         quotas: {
           names: 10_000,
@@ -62,7 +62,9 @@ describe("the configuration", () => {
       [10, 9],
       [7000, 6300],
     ] as const)
-      expect(parse(`[namespaces]\nmax_names = ${names}\n`).namespaces.policy.quotas).toMatchObject({
+      expect(
+        parse(`[namespaces]\nmax_names = ${names}\n`).namespaces.settings.quotas,
+      ).toMatchObject({
         names,
         namesPerUid: perUid,
       });
@@ -86,7 +88,7 @@ describe("the configuration", () => {
     `);
     expect(config.namespaces).toEqual({
       listen: "/run/x.sock",
-      policy: {
+      settings: {
         allowed: { uids: new Set([0, 33, 4294967294]), gids: new Set([12]) },
         quotas: {
           names: 1,

@@ -131,7 +131,7 @@ class Daemon {
         storeFd: inherited.storeFd,
         // A service has a cgroup of its own; a program in a terminal has not.
         cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
-        policy: config.namespaces.policy,
+        settings: config.namespaces.settings,
       },
       log,
       {
@@ -257,7 +257,7 @@ class Daemon {
   /** @throws CommandFailure for a mistake in the file */
   #applyFile(): void {
     const config = this.#options.override(readConfig(this.#options.configFile));
-    this.#namespaces.post("configure", config.namespaces.policy);
+    this.#namespaces.post("configure", config.namespaces.settings);
     if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
     this.#cgroups?.reload(config.accounting);
     this.#stopGraceMs = config.accounting.stopGraceMs;

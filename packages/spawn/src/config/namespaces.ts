@@ -2,13 +2,13 @@
 import { ConfigError, type TomlTable } from "@cm4all/command/toml";
 import { encodeUnixAddress, errorText } from "@cm4all/linux";
 import { type FindUser, findGroup } from "../accounting/terms/user.ts";
-import type { AllowedPeers, Policy, Quotas } from "../namespaces/policy.ts";
+import type { AllowedPeers, Quotas, Settings } from "../namespaces/settings.ts";
 import { readSeconds } from "./values.ts";
 
 export interface NamespacesConfig {
   /** Where clients connect unless the service manager passes a socket. Only a restart applies it. */
   readonly listen: string;
-  readonly policy: Policy;
+  readonly settings: Settings;
 }
 
 const MAX_ID = 0xfffffffe;
@@ -17,7 +17,7 @@ const MAX_ID = 0xfffffffe;
 export function readNamespaces(table: TomlTable, find: FindUser): NamespacesConfig {
   return {
     listen: readAddress(table, "listen") ?? "@cm4all-spawn",
-    policy: {
+    settings: {
       allowed: readAllowedPeers(table, find),
       quotas: readQuotas(table),
       lifetimeMs: readSeconds(table, "expire_seconds", 0.1, 31_536_000) ?? 60_000,

@@ -42,7 +42,7 @@ class FakeSink implements AccountingSink {
 
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
     const name = records.map(({ id, report }) => `${id}#${report}`).join(" ");
-    this.calls.push(run.kind === "running" ? `running ${name}` : name);
+    this.calls.push(run.kind === "released" ? name : `${run.kind} ${name}`);
     return new Promise((end) => {
       this.running.set(name, { run, end });
       this.most = Math.max(this.most, this.running.size);
