@@ -6,9 +6,9 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, copyFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { freePort } from "@cm4all/testing";
 import { note } from "./goals.ts";
 import { AS_SPAWNER } from "./nsbench.ts";
 import { compile, type RunningServer, startDaemon, startFloor } from "./programs.ts";
@@ -108,16 +108,6 @@ function together(rounds: readonly Waits[]): Waits {
     p50: median(rounds.map(({ p50 }) => p50)),
     p99: median(rounds.map(({ p99 }) => p99)),
   };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("not a port");
-  return address.port;
 }
 
 function print(title: string, cells: readonly string[]): void {

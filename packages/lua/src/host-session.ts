@@ -23,7 +23,6 @@ import {
   cutText,
   encodeMessage,
   encodeRun,
-  type Handlers,
   type HostSettings,
   MAX_REPLY_BYTES,
   type PlainRequest,
@@ -31,6 +30,7 @@ import {
   type Reply,
 } from "./protocol.ts";
 import type { Outcome, Run } from "./run.ts";
+import type { Handlers } from "./run-kinds.ts";
 import { TextBudget } from "./text-budget.ts";
 
 export interface SessionOptions extends HostSettings {

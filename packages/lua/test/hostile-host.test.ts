@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Outcome, Run } from "../src/run.ts";
+import { NO_HANDLERS } from "../src/run-kinds.ts";
 import type { ScriptHost, ScriptHostOptions } from "../src/script-host.ts";
 import { account, TestHosts } from "./host-support.ts";
 import { encodedOf } from "./script.ts";
@@ -37,7 +38,7 @@ const framed = (json) => {
 };
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
-const READY = { type: "ready", handlers: { released: "one", running: "none", bearsRepetition: false } };
+const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
 /** Calls back with each request; honest about pings. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });

@@ -11,7 +11,7 @@ import {
   RecordState,
 } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
-import type { JournalConfig } from "../../config.ts";
+import type { JournalConfig } from "../../config/accounting.ts";
 import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
 import type { JournalGauges, JournalState } from "../terms/metrics.ts";
 import type { OpenJournal } from "./open-journal.ts";

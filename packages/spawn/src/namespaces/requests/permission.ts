@@ -4,7 +4,7 @@
  * look is in capable-peers.ts. @see unix(7), capabilities(7), credentials(7)
  */
 import { CAP_SYS_ADMIN, type Credentials, isErrno, peerGroups } from "@cm4all/linux";
-import type { AllowedPeers } from "../policy.ts";
+import type { AllowedPeers } from "../settings.ts";
 
 /** What `/proc/PID/status` says of a process's rights. */
 export interface ProcessRights {
