@@ -13,8 +13,10 @@ SET LOCAL client_min_messages = warning;
 SET LOCAL lock_timeout = '5s';
 
 -- fleet_owner has the tables, fleet_reader reads, fleet_host reports and does nothing else.
--- A host is a member of fleet_host. The role of the daemon's own user is one, so that its
--- script needs no password on the server's own machine, with pg_hba.conf as Debian has it.
+-- A host has a role of its own name that is a member of fleet_host, and reports for itself.
+-- Members of fleet_every_host report for any host. The role of the daemon's own user is one, so
+-- that its script needs neither a password nor a role of its own on the server's own machine,
+-- with pg_hba.conf as Debian has it; from elsewhere, nobody gets in without a password.
 DO $$
 DECLARE
   role text;
@@ -24,11 +26,13 @@ BEGIN
       EXECUTE format('CREATE ROLE %I', role);
     END IF;
   END LOOP;
-  IF to_regrole('"cm4all-spawn-reaper"') IS NULL THEN
-    CREATE ROLE "cm4all-spawn-reaper" LOGIN;
-  END IF;
-  IF NOT pg_has_role('cm4all-spawn-reaper', 'fleet_host', 'MEMBER') THEN
-    GRANT fleet_host TO "cm4all-spawn-reaper";
+  -- The first time only: an administrator may have taken the right away since.
+  IF to_regrole('fleet_every_host') IS NULL THEN
+    CREATE ROLE fleet_every_host IN ROLE fleet_host;
+    IF to_regrole('"cm4all-spawn-reaper"') IS NULL THEN
+      CREATE ROLE "cm4all-spawn-reaper" LOGIN;
+    END IF;
+    GRANT fleet_every_host TO "cm4all-spawn-reaper";
   END IF;
   IF NOT has_schema_privilege('fleet_owner', 'public', 'CREATE') THEN
     GRANT CREATE ON SCHEMA public TO fleet_owner;
@@ -197,6 +201,14 @@ DECLARE
   days date[];
   earliest date;
 BEGIN
+  -- Whoever breaks into a host writes no figures of others. Those of an earlier version come as
+  -- fleet_host itself, which can log in only there.
+  IF session_user NOT IN (from_host, 'fleet_host')
+    AND NOT pg_has_role(session_user, 'fleet_every_host', 'MEMBER') THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('%s reports for the host of this name alone, not for %s', session_user, from_host);
+  END IF;
+
   -- The clock of a host may be wrong: no day to come, and none of long ago.
   SELECT array_agg(day ORDER BY n), min(day) INTO days, earliest
   FROM (
