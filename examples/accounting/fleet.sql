@@ -102,6 +102,47 @@ CREATE TABLE IF NOT EXISTS fleet_bill (
 CREATE INDEX IF NOT EXISTS fleet_bill_month ON fleet_bill (month);
 CREATE INDEX IF NOT EXISTS fleet_bill_customer ON fleet_bill (customer, day);
 
+-- The bills of a day and host in one row, and in another what belongs to nobody: sums over all
+-- customers, of whom there may be very many.
+CREATE TABLE IF NOT EXISTS fleet_bill_host (
+  day date NOT NULL,
+  cgroups bigint NOT NULL,
+  cpu_seconds double precision NOT NULL,
+  io_bytes bigint NOT NULL,
+  memory_peak_bytes bigint,
+  pids_peak bigint,
+  oom_kills bigint NOT NULL,
+  refused_forks bigint NOT NULL,
+  host text NOT NULL,
+  is_nobodys boolean NOT NULL,
+  PRIMARY KEY (day, host, is_nobodys)
+) WITH (fillfactor = 70);
+
+-- Makes them of the bills.
+CREATE OR REPLACE FUNCTION sum_fleet_bills(one date, hosts text[]) RETURNS void LANGUAGE sql
+SET search_path = public, pg_temp AS $$
+  INSERT INTO fleet_bill_host (day, host, is_nobodys, cgroups, cpu_seconds, io_bytes,
+    memory_peak_bytes, pids_peak, oom_kills, refused_forks)
+  SELECT day, host, customer IS NULL, sum(cgroups), sum(cpu_seconds), sum(io_bytes),
+    max(memory_peak_bytes), max(pids_peak), sum(oom_kills), sum(refused_forks)
+  -- Not ANY (hosts), which would compare each bill with each host.
+  FROM fleet_bill WHERE day = one AND host IN (SELECT unnest(hosts))
+  GROUP BY day, host, customer IS NULL
+  ON CONFLICT (day, host, is_nobodys) DO UPDATE SET cgroups = EXCLUDED.cgroups,
+    cpu_seconds = EXCLUDED.cpu_seconds, io_bytes = EXCLUDED.io_bytes,
+    memory_peak_bytes = EXCLUDED.memory_peak_bytes, pids_peak = EXCLUDED.pids_peak,
+    oom_kills = EXCLUDED.oom_kills, refused_forks = EXCLUDED.refused_forks;
+$$;
+
+-- Bills of an earlier version have no sums yet.
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM fleet_bill_host) THEN
+    PERFORM sum_fleet_bills(day, hosts) FROM (
+      SELECT day, array_agg(DISTINCT host) AS hosts FROM fleet_bill GROUP BY day
+    ) AS billed;
+  END IF;
+END $$;
+
 -- Makes the partition of a day. Reports go on meanwhile: CREATE TABLE ... PARTITION OF would
 -- have to wait for all of them, and hosts for it. Whoever calls it, fleet_owner owns it.
 CREATE OR REPLACE FUNCTION make_fleet_day(one date) RETURNS void
@@ -288,6 +329,7 @@ BEGIN
     cpu_seconds = EXCLUDED.cpu_seconds, io_bytes = EXCLUDED.io_bytes,
     memory_peak_bytes = EXCLUDED.memory_peak_bytes, pids_peak = EXCLUDED.pids_peak,
     oom_kills = EXCLUDED.oom_kills, refused_forks = EXCLUDED.refused_forks;
+  PERFORM sum_fleet_bills(one, hosts);
 
   UPDATE fleet_host_day AS known SET billed = made.reports
   FROM unnest(hosts, so_far) AS made (host, reports)
@@ -323,7 +365,15 @@ CREATE OR REPLACE VIEW fleet_host_days AS
   SELECT day, host, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
     sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
     sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
-  FROM fleet_bill GROUP BY day, host;
+  FROM fleet_bill_host GROUP BY day, host;
+
+-- All customers together.
+CREATE OR REPLACE VIEW fleet_days AS
+  SELECT day, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
+    sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
+    max(pids_peak) AS pids_peak, sum(oom_kills)::bigint AS oom_kills,
+    sum(refused_forks)::bigint AS refused_forks
+  FROM fleet_bill_host WHERE NOT is_nobodys GROUP BY day;
 
 -- Which hosts are silent, and of which days the bill will change.
 CREATE OR REPLACE VIEW fleet_hosts AS
@@ -333,7 +383,7 @@ CREATE OR REPLACE VIEW fleet_hosts AS
 
 REVOKE EXECUTE ON FUNCTION account_cgroups, make_fleet_day FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION account_cgroups TO fleet_host;
-GRANT SELECT ON fleet_usage, fleet_host_day, fleet_bill, fleet_customer_days,
-  fleet_customer_months, fleet_host_days, fleet_hosts TO fleet_reader;
+GRANT SELECT ON fleet_usage, fleet_host_day, fleet_bill, fleet_bill_host, fleet_customer_days,
+  fleet_customer_months, fleet_host_days, fleet_days, fleet_hosts TO fleet_reader;
 
 COMMIT;

@@ -73,6 +73,12 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   /** What each day is billed for, after the bills were brought up to date. */
   async function bill(): Promise<unknown[]> {
     await client.query("CALL bill_fleet()");
+    const columns = "cgroups, cpu_seconds, io_bytes, memory_peak_bytes, oom_kills, refused_forks";
+    const sums = columns.replace(/\w+/g, (name) => `${/peak/.test(name) ? "max" : "sum"}(${name})`);
+    const made = `SELECT day, host, customer IS NULL, ${sums} FROM fleet_bill GROUP BY 1, 2, 3`;
+    expect(
+      await query(`${made} EXCEPT SELECT day, host, is_nobodys, ${columns} FROM fleet_bill_host`),
+    ).toEqual([]);
     return await query(`SELECT ${AGO}, cpu_seconds FROM fleet_customer_days ORDER BY day`);
   }
 
@@ -108,6 +114,10 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(
         await query(`SELECT *, extract(day FROM month) AS first FROM fleet_customer_months`),
       ).toEqual([{ ...figures, month: expect.any(Date), customer: "foo", first: "1" }]);
+      // What belongs to nobody is not among them.
+      expect(await query("SELECT * FROM fleet_days")).toEqual([
+        { ...figures, day: expect.any(Date), cgroups: "2" },
+      ]);
       expect(
         await query("SELECT host, cgroups, cpu_seconds, io_bytes FROM fleet_host_days ORDER BY 1"),
       ).toEqual([
@@ -255,6 +265,17 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
       await client.query("CALL bill_fleet()");
       expect(await query("SELECT cgroups FROM fleet_bill")).toEqual([{ cgroups: "2" }]);
+    });
+
+    it("also what was billed before there were sums by host", async () => {
+      await root.run("fleet.lua", [at(-1, 5), { ...at(-1, 3), id: "boot:2", path: "/nobodys" }]);
+      expect(await bill()).toEqual([{ ago: 1, cpu_seconds: 5 }]);
+      const sums = () => query("SELECT * FROM fleet_bill_host ORDER BY is_nobodys");
+      const before = await sums();
+      expect(before).toHaveLength(2);
+      await client.query("DROP TABLE fleet_bill_host CASCADE");
+      await client.query(example("fleet.sql"));
+      expect(await sums()).toEqual(before);
     });
 
     it("what is asked for from the bills, by an index", async () => {
