@@ -60,6 +60,13 @@ describe("how long a handler that failed waits", () => {
   });
 });
 
+it("the port of the examples is that of Prometheus's configuration, and free in its registry", () => {
+  const prometheus = new URL("../../../examples/prometheus/prometheus.yml", import.meta.url);
+  const ports = `${text}${readFileSync(prometheus, "utf8")}`.match(/(?<=(\d|]):)\d+/g);
+  // https://github.com/prometheus/prometheus/wiki/Default-port-allocations
+  expect([...new Set(ports)]).toEqual(["10469"]);
+});
+
 describe("spawn.toml(5)", () => {
   const terms = page.replaceAll(".TP\n", ".TP ");
   const described = entries(terms, /^\.SS \[(\w+)\]/, /^\.TP \.B (\w+)$/);

@@ -15,6 +15,7 @@ import { setXattr } from "@cm4all/linux";
 import { cgroup2Mount, freePort, missing, Postgres, unpackedProgram } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
+import { Controllers } from "./support/controllers.ts";
 import { kill, TestDaemon, until } from "./support/daemon.ts";
 import { EXAMPLES, TestPrometheus } from "./support/prometheus.ts";
 
@@ -35,7 +36,7 @@ it.skipIf(missing("promtool") !== undefined)("the rules pass their unit tests", 
   expect(status).toBe(0);
 });
 
-const needs = missing("root", "catatonit", "cgroup2", "strace", "postgres", "prometheus");
+const needs = missing("root", "catatonit", "cgroup2", "strace", "postgres", "prometheus", "gcc");
 
 describe.skipIf(needs !== undefined)(
   "a daemon that Prometheus watches",
@@ -145,8 +146,8 @@ describe.skipIf(needs !== undefined)(
     it("with a mistake in its configuration", async () => {
       const host = await makeReadyHost();
       await untilScraped();
-      host.reload("mistake = 1\n");
-      await expectAlerts("ReloadFailed");
+      host.configure("mistake = 1\n");
+      await expectAlerts("OlderConfiguration");
     });
 
     /** Counters have to be seen before they count. */
@@ -170,6 +171,39 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("LimitNear", "RequestsFail");
       client.send(Buffer.from("hello"));
       await expectAlerts("LimitNear", "RequestsFail", "RequestsRefused");
+    });
+
+    it("whose kernel is slow", async () => {
+      const host = await makeHost();
+      host.writeHandler("say(cgroup.path)");
+      const trace = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", "trace=unshare"];
+      await host.start("", {
+        wrapper: ["strace", ...trace, "-e", "inject=unshare:delay_enter=300ms"],
+      });
+      await host.untilReady();
+      host.watch();
+      await untilScraped();
+      using client = host.daemon.connect();
+      const requests = setInterval(() => client.inodes(`name-${Date.now()}`, { ipc: true }), 1000);
+      onTestFinished(() => clearInterval(requests));
+      await expectAlerts("SlowAnswers");
+      clearInterval(requests);
+    });
+
+    it("in whose cgroups memory and processes are at their limits", async () => {
+      using controllers = new Controllers();
+      const host = await makeHost();
+      host.writeHandler("say(cgroup.path)");
+      await host.start("", { env: controllers.env });
+      await host.untilReady();
+      host.watch();
+      await untilScraped();
+      controllers.set("memory.events", "oom 1\noom_kill 1\n");
+      await host.scratch.runToEnd("a.scope/killed");
+      await expectAlerts("OomKills");
+      controllers.set("pids.events", "max 1\n");
+      await host.scratch.runToEnd("a.scope/refused");
+      await expectAlerts("OomKills", "RefusedForks");
     });
 
     it("whose inits end", async () => {
