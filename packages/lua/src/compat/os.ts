@@ -20,7 +20,7 @@ import {
 import { spend } from "./budget.ts";
 import type { EffectGate } from "./effect-gate.ts";
 import { truncate } from "./numbers.ts";
-import type { LineOutput } from "./output.ts";
+import { type LineOutput, mayLoseOutput } from "./output.ts";
 import { Pieces } from "./pieces.ts";
 import { cText, runShell } from "./shell.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
@@ -124,7 +124,7 @@ function exit(output: LineOutput) {
       lua.lua_type(L, 1) === lua.LUA_TBOOLEAN
         ? Number(!lua.lua_toboolean(L, 1))
         : lauxlib.luaL_optinteger(L, 1, 0);
-    output.flush();
+    mayLoseOutput(() => output.flush());
     process.exit(code & 0xff);
   };
 }

@@ -1,7 +1,13 @@
 /** A script and its handlers: loading, running handlers for cgroups, reload. */
 import type { CgroupRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOf, bytesOfText, concatBytes, latin1Of } from "@cm4all/linux";
-import { type EffectGate, LineOutput, newState, writeFully } from "../compat/index.ts";
+import {
+  type EffectGate,
+  LineOutput,
+  mayLoseOutput,
+  newState,
+  writeFully,
+} from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
 import { type LuaState, lua, toBytes } from "../lua.ts";
 import type { Handlers, RunKind } from "../protocol.ts";
@@ -25,6 +31,8 @@ export interface RuntimeOptions {
   onError(source: ByteString, failure: ScriptFailure): void;
   /** A message of the database, or of the host, for the log. */
   onNotice?(text: ByteString): void;
+  /** Standard output cannot be written; `print` goes on. */
+  onOutputLost?(error: unknown): void;
   output?: LineOutput;
   /** Opens further libraries. */
   open?(L: LuaState, runtime: Runtime): void;
@@ -56,7 +64,7 @@ export class Runtime {
 
   constructor(options: RuntimeOptions) {
     this.options = options;
-    this.output = options.output ?? new LineOutput((text) => writeFully(1, text));
+    this.output = options.output ?? new LineOutput((text) => this.#print(text));
     this.scheduler = new Scheduler({
       instructions: options.instructions,
       onStrayError: (failure) => options.onError(A_COROUTINE, failure),
@@ -191,7 +199,16 @@ export class Runtime {
   close(): void {
     this.drop();
     for (const closable of this.#closables) closable.close();
-    this.output.flush();
+    mayLoseOutput(() => this.output.flush());
+  }
+
+  #print(text: string): void {
+    try {
+      writeFully(1, text);
+    } catch (error) {
+      this.options.onOutputLost?.(error);
+      throw error;
+    }
   }
 }
 
