@@ -3,7 +3,7 @@
  * suites, which run themselves so. Without a file, or with `-`, it is read from standard input.
  */
 import { readFileSync } from "node:fs";
-import { LineOutput, newState, writeFully } from "../src/compat/index.ts";
+import { flushStandard, LineOutput, newState, writeFully } from "../src/compat/index.ts";
 import { loadChunk, loadFile } from "../src/compat/load.ts";
 import { fromBytes, lauxlib, lua, toBytes } from "../src/lua.ts";
 
@@ -38,7 +38,7 @@ for (const code of codes)
 if (status === lua.LUA_OK && program === "-")
   status = call(loadChunk(L, readFileSync(0, "latin1"), "=stdin"), args);
 else if (status === lua.LUA_OK && program !== undefined) status = call(loadFile(L, program), args);
-output.flush();
+flushStandard(output);
 if (status !== lua.LUA_OK) {
   writeFully(2, `luajit: ${fromBytes(lua.lua_tolstring(L, -1) ?? toBytes(""))}\n`);
   process.exitCode = 1;

@@ -92,6 +92,12 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(status).toBe(EX_IOERR);
     });
 
+    it("is not kept back at the end without the end of a line", () => {
+      const unended = "io.write('a') io.stderr:write('b')";
+      expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
+      expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);
+    });
+
     it("is told of when the script ends its process", () => {
       const { status, stderr } = tried("io.write('a') os.exit(3)");
       expect(stderr).toBe(`${FULL}cm4all-spawn: the script host ended: exit status 3\n`);

@@ -30,7 +30,8 @@ import { openTable, preloadExtensions } from "./table-library.ts";
 
 export type { CoroutineWatcher } from "./coroutine.ts";
 export type { EffectGate } from "./effect-gate.ts";
-export { LineOutput, mayLoseOutput, writeFully } from "./output.ts";
+export { LineOutput, writeFully } from "./output.ts";
+export { flushStandard } from "./streams.ts";
 
 const DEFAULT_PATH = [
   "./?.lua",

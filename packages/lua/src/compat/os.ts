@@ -20,9 +20,10 @@ import {
 import { spend } from "./budget.ts";
 import type { EffectGate } from "./effect-gate.ts";
 import { truncate } from "./numbers.ts";
-import { type LineOutput, mayLoseOutput } from "./output.ts";
+import type { LineOutput } from "./output.ts";
 import { Pieces } from "./pieces.ts";
 import { cText, runShell } from "./shell.ts";
+import { flushStandard } from "./streams.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
 import type { BrokenDownTime } from "./time/calendar.ts";
 import { type DateFields, localSeconds } from "./time/local-seconds.ts";
@@ -124,7 +125,7 @@ function exit(output: LineOutput) {
       lua.lua_type(L, 1) === lua.LUA_TBOOLEAN
         ? Number(!lua.lua_toboolean(L, 1))
         : lauxlib.luaL_optinteger(L, 1, 0);
-    mayLoseOutput(() => output.flush());
+    flushStandard(output);
     process.exit(code & 0xff);
   };
 }

@@ -1,9 +1,14 @@
 /** Standard output and standard error as files of `io`. */
 import { badDescriptor, type LuaStream } from "./file.ts";
-import { LineOutput, writeFully } from "./output.ts";
+import { LineOutput, mayLoseOutput, writeFully } from "./output.ts";
 
 /** Whole lines reach the log; a line in parts is one line there, too. */
 export const stderrOutput = new LineOutput((text) => writeFully(2, text));
+
+/** Writes what still waits for the end of its line, before the process ends. */
+export function flushStandard(output: LineOutput): void {
+  for (const each of [output, stderrOutput]) mayLoseOutput(() => each.flush());
+}
 
 /** Can be written, but neither read nor closed. */
 export class OutputStream implements LuaStream {

@@ -3,8 +3,8 @@ import type { CgroupRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOf, bytesOfText, concatBytes, latin1Of } from "@cm4all/linux";
 import {
   type EffectGate,
+  flushStandard,
   LineOutput,
-  mayLoseOutput,
   newState,
   writeFully,
 } from "../compat/index.ts";
@@ -199,7 +199,7 @@ export class Runtime {
   close(): void {
     this.drop();
     for (const closable of this.#closables) closable.close();
-    mayLoseOutput(() => this.output.flush());
+    flushStandard(this.output);
   }
 
   #print(text: string): void {
