@@ -21,6 +21,7 @@ import {
 import { checkObject, newClass, pushObject, toObject } from "../userdata.ts";
 import type { EffectGate } from "./effect-gate.ts";
 import { LuaFile, type LuaStream, type Whence } from "./file.ts";
+import type { OpenFiles } from "./open-files.ts";
 import { pushFileResult } from "./os.ts";
 import type { LineOutput } from "./output.ts";
 import { popen } from "./popen.ts";
@@ -64,7 +65,7 @@ function attempt(L: LuaState, path: string | undefined, operation: () => number)
   }
 }
 
-function open(gate: EffectGate) {
+function open(gate: EffectGate, files: OpenFiles) {
   return (L: LuaState): number => {
     const path = checkText(L, 1);
     const mode = optText(L, 2, "r");
@@ -75,7 +76,7 @@ function open(gate: EffectGate) {
     }
     const perform = (taken?: () => void) =>
       attempt(L, path, () => {
-        pushFile(L, LuaFile.open(Buffer.from(path, "latin1"), mode));
+        pushFile(L, files.own(LuaFile.open(Buffer.from(path, "latin1"), mode)));
         taken?.();
         return 1;
       });
@@ -83,7 +84,7 @@ function open(gate: EffectGate) {
   };
 }
 
-function openPipe(gate: EffectGate) {
+function openPipe(gate: EffectGate, files: OpenFiles) {
   return (L: LuaState): number => {
     const command = checkText(L, 1);
     const mode = optText(L, 2, "r");
@@ -94,7 +95,7 @@ function openPipe(gate: EffectGate) {
     }
     return gate(L, (taken) =>
       attempt(L, command, () => {
-        pushFile(L, popen(command, mode));
+        pushFile(L, files.own(popen(command, mode)));
         taken?.();
         return 1;
       }),
@@ -263,6 +264,7 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
     return 1;
   },
   write: (L) => writeArguments(gate, L, checkFile(L, 1), 2),
+  __gc: (L) => closeFile(gate, L, checkObject<LuaStream>(L, 1, FILE)),
   __tostring: (L) => {
     const file = checkObject<LuaStream>(L, 1, FILE);
     const { id } = lua.lua_topointer(L, 1) as { id: number };
@@ -271,7 +273,7 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
   },
 });
 
-export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void {
+export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened: OpenFiles): void {
   const fileMethods = methods(gate);
   newClass(L, FILE, { __tostring: fileMethods["__tostring"] as LuaFunction });
   // As in LuaJIT the methods are in the metatable itself.
@@ -288,12 +290,12 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
   let input = files.stdin;
   let standardOutput = files.stdout;
   pushLibrary(L, {
-    open: open(gate),
-    popen: openPipe(gate),
+    open: open(gate, opened),
+    popen: openPipe(gate, opened),
     type,
     tmpfile: (state) =>
       attempt(state, undefined, () => {
-        pushFile(state, LuaFile.openTemporary());
+        pushFile(state, opened.own(LuaFile.openTemporary()));
         return 1;
       }),
     read: (state) => attempt(state, undefined, () => readFormats(state, input, 1)),
@@ -306,16 +308,16 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
     lines: (state) => {
       const path = optText(state, 1, undefined);
       if (path === undefined) return pushLines(state, input, false);
-      return pushLines(state, openOrRaise(state, path, "r"), true);
+      return pushLines(state, openOrRaise(state, opened, path, "r"), true);
     },
     input: (state) => {
-      input = choose(state, input, "r");
+      input = choose(state, opened, input, "r");
       pushFile(state, input);
       return 1;
     },
     output: (state) => {
       const perform = (taken?: () => void) => {
-        standardOutput = choose(state, standardOutput, "w");
+        standardOutput = choose(state, opened, standardOutput, "w");
         taken?.();
         pushFile(state, standardOutput);
         return 1;
@@ -332,15 +334,15 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
 }
 
 /** The file that `io.input` and `io.output` are to use from now on. */
-function choose(L: LuaState, current: LuaStream, mode: string): LuaStream {
+function choose(L: LuaState, files: OpenFiles, current: LuaStream, mode: string): LuaStream {
   if (lua.lua_isnoneornil(L, 1)) return current;
   const path = toText(L, 1);
-  return path === undefined ? checkFile(L, 1) : openOrRaise(L, path, mode);
+  return path === undefined ? checkFile(L, 1) : openOrRaise(L, files, path, mode);
 }
 
-function openOrRaise(L: LuaState, path: string, mode: string): LuaStream {
+function openOrRaise(L: LuaState, files: OpenFiles, path: string, mode: string): LuaStream {
   try {
-    return LuaFile.open(Buffer.from(path, "latin1"), mode);
+    return files.own(LuaFile.open(Buffer.from(path, "latin1"), mode));
   } catch (error) {
     const message = `${path}: ${systemErrorText(error)}`;
     return argumentError(L, 1, message);

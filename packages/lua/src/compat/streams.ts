@@ -1,13 +1,15 @@
 /** Standard output and standard error as files of `io`. */
 import { badDescriptor, type LuaStream } from "./file.ts";
+import type { OpenFiles } from "./open-files.ts";
 import { LineOutput, mayLoseOutput, writeFully } from "./output.ts";
 
 /** Whole lines reach the log; a line in parts is one line there, too. */
 export const stderrOutput = new LineOutput((text) => writeFully(2, text));
 
-/** Writes what still waits for the end of its line, before the process ends. */
-export function flushStandard(output: LineOutput): void {
+/** Writes what still waits to be written, and closes all files, before the script ends. */
+export function endStreams(output: LineOutput, files: OpenFiles): void {
   for (const each of [output, stderrOutput]) mayLoseOutput(() => each.flush());
+  files.closeAll();
 }
 
 /** Can be written, but neither read nor closed. */

@@ -3,9 +3,10 @@ import type { CgroupRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOf, bytesOfText, concatBytes, latin1Of } from "@cm4all/linux";
 import {
   type EffectGate,
-  flushStandard,
+  endStreams,
   LineOutput,
   newState,
+  OpenFiles,
   writeFully,
 } from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
@@ -58,6 +59,7 @@ export class Runtime {
   /** For libraries that take effect outside. */
   readonly gate: EffectGate;
   readonly #L: LuaState;
+  readonly #files = new OpenFiles();
   readonly #closables = new Set<Closable>();
   #reloading: "no" | "running" | "again" = "no";
   #handlers: Handlers = { released: "none", running: "none", bearsRepetition: false };
@@ -70,7 +72,12 @@ export class Runtime {
       onStrayError: (failure) => options.onError(A_COROUTINE, failure),
     });
     this.gate = effectGate(this.scheduler);
-    this.#L = newState({ output: this.output, coroutines: this.scheduler, gate: this.gate });
+    this.#L = newState({
+      output: this.output,
+      coroutines: this.scheduler,
+      gate: this.gate,
+      files: this.#files,
+    });
     this.scheduler.attach(this.#L);
     openCgroup(this.#L);
     options.open?.(this.#L, this);
@@ -199,7 +206,7 @@ export class Runtime {
   close(): void {
     this.drop();
     for (const closable of this.#closables) closable.close();
-    flushStandard(this.output);
+    endStreams(this.output, this.#files);
   }
 
   #print(text: string): void {
