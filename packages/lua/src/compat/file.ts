@@ -6,18 +6,13 @@ import { constants, openSync, readSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { cut } from "./lua-string.ts";
 import { textToNumber } from "./numbers.ts";
-import { OpenFile } from "./open-files.ts";
+import { badDescriptor, OpenFile } from "./open-files.ts";
 import { Pieces } from "./pieces.ts";
 
 const CHUNK = 65536;
 
 /** Without O_DIRECTORY, whose number is not the same on all machines. @see open(2) */
 const O_TMPFILE = 0o20000000;
-
-/** What the system says of a file that is open for the other direction only. */
-export function badDescriptor(): Error {
-  return Object.assign(new Error("EBADF"), { code: "EBADF", errno: -9 });
-}
 
 /** What scripts can do with a file, whatever is behind it. */
 export interface LuaStream {
@@ -35,10 +30,14 @@ export interface LuaStream {
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
+  /** Says after which writes what is written has reached the system: all, those of a line's end. */
+  setBuffering(mode: Buffering): void;
   /** Undefined for what has no positions. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;
   close(): void;
 }
+
+export type Buffering = "no" | "line" | "full";
 
 export type Whence = "set" | "cur" | "end";
 
@@ -51,6 +50,7 @@ export class LuaFile implements LuaStream {
   /** Read, but not yet asked for. */
   #ahead = "";
   #atEnd = false;
+  #buffering: Buffering = "full";
   readonly isStandard: boolean;
 
   /**
@@ -157,11 +157,21 @@ export class LuaFile implements LuaStream {
     if (!this.#writable) throw badDescriptor();
     // Writing continues where reading stopped, not where reading ahead did.
     this.#dropAhead();
-    if (this.opened.write(text) >= CHUNK) this.flush();
+    const lines = this.#buffering === "line" ? text.lastIndexOf("\n") + 1 : 0;
+    if (lines > 0) {
+      this.opened.write(text.slice(0, lines));
+      this.flush();
+    }
+    const waiting = this.opened.write(text.slice(lines));
+    if (waiting >= CHUNK || this.#buffering === "no") this.flush();
   }
 
   flush(): void {
     this.opened.flush();
+  }
+
+  setBuffering(mode: Buffering): void {
+    this.#buffering = mode;
   }
 
   /** @returns the new position; undefined where the file has none */

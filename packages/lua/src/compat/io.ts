@@ -20,7 +20,7 @@ import {
 } from "../lua.ts";
 import { checkObject, newClass, pushObject, toObject } from "../userdata.ts";
 import type { EffectGate } from "./effect-gate.ts";
-import { LuaFile, type LuaStream, type Whence } from "./file.ts";
+import { type Buffering, LuaFile, type LuaStream, type Whence } from "./file.ts";
 import type { OpenFiles } from "./open-files.ts";
 import { pushFileResult } from "./os.ts";
 import type { LineOutput } from "./output.ts";
@@ -29,12 +29,18 @@ import { OutputStream, stderrOutput } from "./streams.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
 
 const FILE = "FILE*";
+const CLOSED = "attempt to use a closed file";
 const EINVAL = 22;
 const ESPIPE = 29;
 
 function checkFile(L: LuaState, index: number): LuaStream {
   const file = checkObject<LuaStream>(L, index, FILE);
-  return file.isClosed ? raise(L, "attempt to use a closed file") : file;
+  return file.isClosed ? raise(L, CLOSED) : file;
+}
+
+/** The file that `io.read` and `io.write` use. */
+function checkStandard(L: LuaState, file: LuaStream): LuaStream {
+  return file.isClosed ? raise(L, "standard file is closed") : file;
 }
 
 /** The userdata of each file that has one: a script may compare them. */
@@ -193,7 +199,7 @@ function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
   for (let i = 2; i <= lua.lua_gettop(L); i++)
     formats.push(lua.lua_type(L, i) === lua.LUA_TNUMBER ? lua.lua_tonumber(L, i) : checkText(L, i));
   lua.lua_pushcfunction(L, (state) => {
-    if (file.isClosed) return raise(state, "attempt to use a closed file");
+    if (file.isClosed) return raise(state, CLOSED);
     lua.lua_settop(state, 0);
     for (const format of formats) pushValue(state, format);
     const count = readForLoop(state, file);
@@ -220,6 +226,7 @@ function closeFile(gate: EffectGate, L: LuaState, file: LuaStream): number {
   return change(gate, L, file, () => file.close());
 }
 
+const BUFFERING: Buffering[] = ["no", "full", "line"];
 const WHENCE: Whence[] = ["set", "cur", "end"];
 
 const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
@@ -256,10 +263,11 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
     });
   },
   setvbuf: (L) => {
-    checkFile(L, 1);
-    const mode = checkText(L, 2);
-    if (!["no", "full", "line"].includes(mode))
-      return argumentError(L, 2, `invalid option '${mode}'`);
+    const file = checkFile(L, 1);
+    const name = checkText(L, 2);
+    const mode = BUFFERING.find((known) => known === name);
+    if (mode === undefined) return argumentError(L, 2, `invalid option '${name}'`);
+    file.setBuffering(mode);
     lua.lua_pushboolean(L, true);
     return 1;
   },
@@ -298,12 +306,19 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened
         pushFile(state, opened.own(LuaFile.openTemporary()));
         return 1;
       }),
-    read: (state) => attempt(state, undefined, () => readFormats(state, input, 1)),
-    write: (state) => writeArguments(gate, state, standardOutput, 1),
-    flush: (state) => change(gate, state, standardOutput, () => standardOutput.flush()),
+    read: (state) => {
+      const file = checkStandard(state, input);
+      return attempt(state, undefined, () => readFormats(state, file, 1));
+    },
+    write: (state) => writeArguments(gate, state, checkStandard(state, standardOutput), 1),
+    flush: (state) => {
+      const file = checkStandard(state, standardOutput);
+      return change(gate, state, file, () => file.flush());
+    },
     close: (state) => {
-      const file = lua.lua_isnoneornil(state, 1) ? standardOutput : checkFile(state, 1);
-      return closeFile(gate, state, file);
+      if (!lua.lua_isnoneornil(state, 1)) return closeFile(gate, state, checkFile(state, 1));
+      if (standardOutput.isClosed) return raise(state, CLOSED);
+      return closeFile(gate, state, standardOutput);
     },
     lines: (state) => {
       const path = optText(state, 1, undefined);

@@ -2,16 +2,20 @@
 import { closeSync, fstatSync } from "node:fs";
 import { mayLoseOutput, writeSome } from "./output.ts";
 
+/** What the system says of a file that is closed, or open for the other direction only. */
+export function badDescriptor(): Error {
+  return Object.assign(new Error("EBADF"), { code: "EBADF", errno: -9 });
+}
+
 /** A descriptor, and what has been written and has not reached the system. */
 export class OpenFile {
-  readonly fd: number;
+  #fd: number | undefined;
   readonly #append: boolean;
   readonly #beforeClose: ((fd: number) => void) | undefined;
   #pending = "";
   /** Where in the file the next byte is read or written; undefined for pipes. */
   position: number | undefined;
   bytesWritten = 0;
-  isClosed = false;
   /** Called once. */
   onClosed: (() => void) | undefined;
 
@@ -21,10 +25,20 @@ export class OpenFile {
    * @param beforeClose called when all is written, while the descriptor is still open
    */
   constructor(fd: number, append: boolean, beforeClose: ((fd: number) => void) | undefined) {
-    this.fd = fd;
+    this.#fd = fd;
     this.#append = append;
     this.#beforeClose = beforeClose;
     this.position = fstatSync(fd).isFile() ? 0 : undefined;
+  }
+
+  get isClosed(): boolean {
+    return this.#fd === undefined;
+  }
+
+  /** @throws EBADF if it is closed: the number may be another file's by now */
+  get fd(): number {
+    if (this.#fd === undefined) throw badDescriptor();
+    return this.#fd;
   }
 
   get size(): number {
@@ -51,14 +65,15 @@ export class OpenFile {
   }
 
   close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
+    const fd = this.#fd;
+    if (fd === undefined) return;
     this.onClosed?.();
     try {
       this.flush();
-      this.#beforeClose?.(this.fd);
+      this.#beforeClose?.(fd);
     } finally {
-      closeSync(this.fd);
+      this.#fd = undefined;
+      closeSync(fd);
     }
   }
 }

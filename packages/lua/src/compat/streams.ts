@@ -1,6 +1,6 @@
 /** Standard output and standard error as files of `io`. */
-import { badDescriptor, type LuaStream } from "./file.ts";
-import type { OpenFiles } from "./open-files.ts";
+import type { LuaStream } from "./file.ts";
+import { badDescriptor, type OpenFiles } from "./open-files.ts";
 import { LineOutput, mayLoseOutput, writeFully } from "./output.ts";
 
 /** Whole lines reach the log; a line in parts is one line there, too. */
@@ -32,6 +32,9 @@ export class OutputStream implements LuaStream {
   flush(): void {
     this.#output.flush();
   }
+
+  /** Lines are whole whatever a script says: the log's are. */
+  setBuffering(): void {}
 
   close(): void {
     this.#output.flush();
