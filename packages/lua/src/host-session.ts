@@ -62,6 +62,8 @@ interface HostSessionEvents {
   worked: [];
   scriptError: [source: string, message: string, traceback: string | undefined];
   notice: [text: string];
+  /** Comes once. @param reason why what the script prints cannot be written */
+  outputLost: [reason: string];
   /** So many errors and notices have not been told of, because there were too many. */
   leftOut: [count: number];
   /** The process is gone, and all runs are settled. */
@@ -86,6 +88,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #pingNumber = 0;
   /** The kernel has not taken the `reload` yet: another one would do no more. */
   #isReloadUnsent = false;
+  #hasLostOutput = false;
   #isStopping = false;
   #hasEnded = false;
   /** Why we ended the process. */
@@ -269,6 +272,11 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
       }
       case "notice":
         this.#say([reply.text], () => this.emit("notice", textOf(reply.text)));
+        break;
+      case "outputLost":
+        if (this.#hasLostOutput) throw new ProtocolError("lost output twice");
+        this.#hasLostOutput = true;
+        this.emit("outputLost", textOf(reply.text));
         break;
     }
   }

@@ -27,6 +27,7 @@ const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
   dropped: { type: "dropped", number: 3, effect: "taken" },
   error: { type: "error", source: text, message: text, traceback: text },
   notice: { type: "notice", text },
+  outputLost: { type: "outputLost", text },
   pong: { type: "pong", number: 7 },
 };
 const ALL = Object.values(REPLIES);

@@ -104,6 +104,7 @@ const READERS: { [T in Reply["type"]]: (fields: Fields) => Reply & { type: T } }
   }),
   error: (fields) => ({ type: "error", source: fields.text("source"), ...readFailure(fields) }),
   notice: (fields) => ({ type: "notice", text: fields.text("text") }),
+  outputLost: (fields) => ({ type: "outputLost", text: fields.text("text") }),
   pong: (fields) => ({ type: "pong", number: fields.number() }),
 };
 

@@ -53,6 +53,8 @@ export type Reply =
   /** A failure that belongs to no handler. */
   | ({ type: "error"; source: ByteString } & Failure)
   | { type: "notice"; text: ByteString }
+  /** What the script prints cannot be written; comes once. @param text the system's reason */
+  | { type: "outputLost"; text: ByteString }
   /** With the number of the ping. */
   | { type: "pong"; number: number };
 

@@ -45,6 +45,8 @@ interface ScriptHostEvents {
   scriptError: [source: string, message: string, traceback: string | undefined];
   /** A message of the database server. */
   notice: [text: string];
+  /** What the script prints cannot be written; comes once of each process. */
+  outputLost: [reason: string];
   /** Of these two so many were left out, because there were too many. */
   leftOut: [count: number];
   /** The process ended on its own, or had to be ended. */
@@ -134,6 +136,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("worked", () => this.#supervisor.worked());
     session.on("scriptError", (...failure) => this.emit("scriptError", ...failure));
     session.on("notice", (text) => this.emit("notice", text));
+    session.on("outputLost", (reason) => this.emit("outputLost", reason));
     session.on("leftOut", (count) => this.emit("leftOut", count));
     session.on("ended", (reason) => {
       if (process instanceof HostUnit) this.#unitEnded(process, session.hasGreeted, reason);

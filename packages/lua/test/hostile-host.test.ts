@@ -108,6 +108,11 @@ describe("a host that speaks before it is asked", () => {
     ],
     ["a pong", 'send({ type: "pong", number: 1 })', "an answer to no ping"],
     ["a greeting twice", "send(HELLO)", "a greeting twice"],
+    [
+      "lost output twice",
+      'for (const text of ["", ""]) send({ type: "outputLost", text })',
+      "lost output twice",
+    ],
     ["ready twice", "send(READY); send(READY)", '"ready" of a script twice'],
     [
       "unusable after ready",

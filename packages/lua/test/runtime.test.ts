@@ -603,3 +603,27 @@ describe("reload", () => {
     ]);
   });
 });
+
+describe("the order of pairs", () => {
+  // LuaJIT has none for names, whose places depend on their hashes: no test beside it.
+  it.each([
+    "{10, 20, 30, x = 1}",
+    "{1, 2, 3, 4, a = 1, b = 2}",
+    "(function() local t = {} for i = 1, 8 do t[i] = i end t.x = 1 t.y = 2 return t end)()",
+    "(function() local t = {x = 1} for i = 1, 4 do t[i] = i end return t end)()",
+  ])("is that of the numbers, then of the names, when %s grows", async (table) => {
+    const body = `for n = 1, 40 do
+        local t, keys, names = ${table}, {}, false
+        for i = 1, n do t[#t + 1] = i end
+        for key in pairs(t) do
+          if type(key) == "string" then names = true else
+            keys[#keys + 1] = key
+            if names or key ~= #keys then error(n .. ": " .. key) end
+          end
+        end
+        if #keys ~= #t then error("lost") end
+      end
+      print("in order")`;
+    expect(await printedBy(body)).toBe("in order\n");
+  });
+});

@@ -202,6 +202,9 @@ export class ScriptSink implements AccountingSink {
       this.#log(LOG_ERR, `${source}: ${inOneLine(message, traceback)}`),
     );
     host.on("notice", (text) => this.#log(LOG_INFO, text));
+    host.on("outputLost", (reason) =>
+      this.#log(LOG_WARNING, `what the accounting script prints is lost: ${reason}`),
+    );
     host.on("leftOut", (count) =>
       this.#log(LOG_WARNING, `${count} messages of the script were left out: it says too much`),
     );
