@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { inTime } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Outcome, Run } from "../src/run.ts";
 import type { ScriptHost, ScriptHostOptions } from "../src/script-host.ts";
@@ -74,9 +75,12 @@ function makeSilent(code: string, more: Partial<ScriptHostOptions> = {}): Script
   return hosts.make({ ...hosts.options(""), program: [program], ...more });
 }
 
-/** Resolves with why the process ended. */
+/** Resolves with why the process ended. @throws Error if it goes on */
 async function ended(host: ScriptHost): Promise<string> {
-  const [reason] = await once(host, "ended");
+  const [reason] = await inTime(
+    once(host, "ended"),
+    () => `the host has ended, which is ${host.state}`,
+  );
   return String(reason);
 }
 
@@ -159,7 +163,7 @@ describe("a host that has runs", () => {
   const start = async (code: string, more?: Partial<ScriptHostOptions>) => {
     const host = make(code, more);
     host.start();
-    await once(host, "ready");
+    await inTime(once(host, "ready"), () => `the host is ready, which is ${host.state}`);
     return host;
   };
 
@@ -190,7 +194,8 @@ describe("a host that has runs", () => {
     let begun = 0;
     const outcome = account(host, {}, { begin: async () => void begun++ });
     expect(await ended(host)).toBe(`it broke the protocol: ${rule}`);
-    expect(["done", "interrupted"]).toContain((await outcome).type);
+    const { type } = await inTime(outcome, "its run is settled");
+    expect(["done", "interrupted"]).toContain(type);
     expect(begun).toBeLessThanOrEqual(1);
     expect(host.running).toBe(0);
   });
@@ -199,7 +204,7 @@ describe("a host that has runs", () => {
     const host = await start(
       "serve((number) => raw(Buffer.concat([framed('null'), framed(JSON.stringify({ type: 'done', number }))])));",
     );
-    expect(await account(host)).toMatchObject({
+    expect(await inTime(account(host), "its run is settled")).toMatchObject({
       type: "interrupted",
       message: expect.stringContaining("it broke the protocol"),
     });
