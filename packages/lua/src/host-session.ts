@@ -68,8 +68,11 @@ interface HostSessionEvents {
   ended: [reason: string];
 }
 
-/** What the process may take to end once it is asked to. */
-const STOP_MS = 1000;
+/**
+ * What the process may take to end once it is asked to. Less than what the daemon has left for
+ * stopping (STOP_TIMEOUT_MS of its main thread), so that what became of the runs is written down.
+ */
+const STOP_MS = 700;
 
 export class HostSession extends EventEmitter<HostSessionEvents> {
   readonly #process: HostProcess;

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { inTime } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { HostChild } from "../src/host-child.ts";
+import { HostSession } from "../src/host-session.ts";
 import type { Outcome, Run } from "../src/run.ts";
 import type { ScriptHost, ScriptHostOptions } from "../src/script-host.ts";
 import { account, TestHosts } from "./host-support.ts";
@@ -159,6 +161,24 @@ describe("a host that does not greet", () => {
   });
 });
 
+describe("a host that cannot be used", () => {
+  it("is not heard any more", async () => {
+    const program = join(hosts.directory, "hostile.cjs");
+    const both = "raw(Buffer.concat([HELLO, READY].map((each) => framed(JSON.stringify(each)))));";
+    writeFileSync(program, `${PRELUDE}${both} setInterval(() => {}, 1000);`);
+    const options = { ...hosts.options(""), program: [program] };
+    // As a unit that the kernel shows to be another one.
+    const child = Object.assign(new HostChild(options), { greet: () => "unfit" });
+    const session = new HostSession(child, options);
+    const told: string[] = [];
+    session.on("unfit", (reason) => told.push(reason));
+    session.on("ready", () => told.push("ready"));
+    session.on("unusable", () => told.push("unusable"));
+    const [reason] = await inTime(once(session, "ended"), "it has ended");
+    expect([...told, reason]).toEqual(["unfit", "unfit"]);
+  });
+});
+
 describe("a host that has runs", () => {
   const start = async (code: string, more?: Partial<ScriptHostOptions>) => {
     const host = make(code, more);
@@ -255,9 +275,13 @@ describe("a host that has runs", () => {
 
 describe("a flood", () => {
   it.each([
-    ["notices", '{ type: "notice", text: "flood" }'],
-    ["long errors", '{ type: "error", source: "x", message: "y".repeat(16000) }'],
-  ])("of %s ends the host, and holds up nothing meanwhile", async (_, message) => {
+    ["notices", '{ type: "notice", text: "flood" }', 100_000],
+    [
+      "long errors",
+      '{ type: "error", source: "x", message: "y".repeat(16000) }',
+      (64 * 1024 * 1024) / 16_001,
+    ],
+  ])("of %s ends the host, and holds up nothing meanwhile", async (_, message, most) => {
     const host = make(
       `send(READY);
        const many = Buffer.concat(Array(100).fill(framed(JSON.stringify(${message}))));
@@ -278,6 +302,8 @@ describe("a flood", () => {
     expect(told).toBeGreaterThan(50);
     expect(told).toBeLessThanOrEqual(2000);
     expect(told + leftOut).toBeGreaterThan(4000);
+    // It may have begun in a window of ten seconds, and ended in the next.
+    expect(told + leftOut).toBeLessThanOrEqual(2 * most);
     expect(turns).toBeGreaterThan(10);
   });
 
