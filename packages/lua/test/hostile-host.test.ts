@@ -220,6 +220,15 @@ describe("a host that has runs", () => {
     expect(host.running).toBe(0);
   });
 
+  it("cannot answer a run by the number of another one", async () => {
+    const host = await start(
+      "let asked = 0; serve((number) => asked++ || send({ type: 'done', number: number + 1 }));",
+    );
+    const outcomes = [account(host), account(host)];
+    expect(await ended(host)).toBe("it broke the protocol: an answer to no run");
+    for (const outcome of outcomes) expect((await outcome).type).toBe("interrupted");
+  });
+
   it("is not heard any more after a bad message", async () => {
     const host = await start(
       "serve((number) => raw(Buffer.concat([framed('null'), framed(JSON.stringify({ type: 'done', number }))])));",

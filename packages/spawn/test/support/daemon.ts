@@ -222,7 +222,7 @@ export class TestDaemon {
       await ended;
       throw error;
     } finally {
-      rmSync(this.directory, { recursive: true });
+      rmSync(this.directory, { recursive: true, force: true });
     }
   }
 
