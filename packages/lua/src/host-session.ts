@@ -191,7 +191,10 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   /** Ends the process; handlers that run are interrupted. Resolves when it is gone. */
   async stop(): Promise<void> {
     if (this.#hasEnded) return;
-    const deadline = setTimeout(() => this.#process.kill(), STOP_MS);
+    const deadline = setTimeout(
+      () => this.kill(`it has not stopped within ${STOP_MS / 1000} s`),
+      STOP_MS,
+    );
     this.#isStopping = true;
     this.#send({ type: "stop" });
     await this.#gone;
