@@ -106,7 +106,10 @@ export const accountingUnit: Case = {
       for (const [change, reason] of [
         [() => configure('user = "daemon"'), /accounting.user has 1$/m],
         [
-          () => sh(`systemctl mask --now ${SCRIPT_SOCKET}`),
+          () => {
+            configure(...answer);
+            sh(`systemctl mask --now ${SCRIPT_SOCKET}`);
+          },
           /no unit of its own.*E(CONNREFUSED|NOENT)/,
         ],
       ] as const) {
@@ -120,6 +123,15 @@ export const accountingUnit: Case = {
         await untilSaid(slowness, cursor, /lua\s\S*\/child/);
         assertNotRoot(cursor);
       }
+
+      // The socket is there again, and the next process is a unit's.
+      sh(`systemctl unmask ${SCRIPT_SOCKET}; systemctl start ${SCRIPT_SOCKET}`);
+      cursor = journalCursor();
+      sh("pkill -KILL -xf 'cm4all-spawn script host'");
+      const last = await untilUnit(slowness);
+      await untilSaid(slowness, cursor, new RegExp(`accounting with ${SCRIPT} in ${last}`));
+      scope.run("unit", "cat /proc/self/status >/dev/null");
+      await untilSaid(slowness, cursor, /lua\s\S*\/unit/);
       sh(`systemctl stop ${SERVICE}`);
       assert.deepEqual(scriptUnits(), []);
       assert.equal(attempt("systemctl --failed --no-legend").stdout, "");
