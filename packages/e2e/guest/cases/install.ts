@@ -24,7 +24,7 @@ const UNITS = [
 
 /** What systemd 252 says of the lines that came with 254. */
 const NEWER =
-  /Unknown key name '(FileDescriptorStorePreserve|RestartSteps|RestartMaxDelaySec)' in section 'Service', ignoring/;
+  /Unknown key '(FileDescriptorStorePreserve|RestartSteps|RestartMaxDelaySec)' in section \[Service\], ignoring\.$/;
 
 function exposure(unit: string): number {
   const line = sh(`systemd-analyze security --no-pager ${unit} | tail -n 1`);

@@ -1,0 +1,115 @@
+import assert from "node:assert/strict";
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import type { Case } from "../case.ts";
+import { listRecords } from "../tools/records.ts";
+import { Scope } from "../tools/scope.ts";
+import { attempt, sh, waitFor } from "../tools/shell.ts";
+import {
+  journal,
+  journalCursor,
+  mainPid,
+  property,
+  SERVICE,
+  said,
+  scriptUnits,
+} from "../tools/systemd.ts";
+
+const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
+const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
+const DIRECTORY = "/run/host-killed";
+const CALM = `${DIRECTORY}/calm`;
+
+/** What ends it where the kernel limits no memory. */
+const KILL = "kill -KILL $PPID";
+
+/**
+ * `wait` has had no effect while it waits for a server that says nothing; `eat` has.
+ * @param command what it runs
+ */
+const text = (command: string) => `
+local db = pg:new("host=${DIRECTORY} dbname=x")
+function cgroup_released(cgroup)
+  local name = cgroup.path:match("[^/]+$")
+  local calm = io.open("${CALM}")
+  print(calm and "accounted" or "called", name)
+  if calm then calm:close() return end
+  if name == "wait" then db:execute("SELECT 1") end
+  if name == "eat" then os.execute("${command}") end
+end
+`;
+
+export const hostKilled: Case = {
+  title:
+    "a script's process that is killed, as by the OOM killer, loses no record, and another goes on",
+  async run({ slowness, hasControllers, note }) {
+    mkdirSync(DIRECTORY);
+    const silent = createServer().listen(`${DIRECTORY}/.s.PGSQL.5432`);
+    writeFileSync(SCRIPT, text(hasControllers ? "tail /dev/zero" : KILL));
+    mkdirSync(DROP_INS, { recursive: true });
+    writeFileSync(`${DROP_INS}/limits.conf`, "[Service]\nMemoryMax=400M\n");
+    let cursor = journalCursor();
+    sh(`systemctl daemon-reload; systemctl restart ${SERVICE}`);
+    const scope = await Scope.start(slowness);
+    const untilSaid = (what: RegExp) =>
+      waitFor(`${what}`, 60_000 * slowness, () => what.test(said(cursor)));
+    try {
+      chmodSync(`${DIRECTORY}/.s.PGSQL.5432`, 0o777);
+      await untilSaid(/accounting with \S+ in cm4all-spawn-accounting@/);
+      const daemon = mainPid();
+      const [unit = ""] = scriptUnits();
+      const host = property(unit, "MainPID");
+      cursor = journalCursor();
+      scope.run("wait", "cat /proc/self/status >/dev/null");
+      await untilSaid(/called\swait/);
+      // The killer takes the process itself, and not the one that eats.
+      if (hasControllers) writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
+      scope.run("eat", "cat /proc/self/status >/dev/null");
+      await untilSaid(/called\seat/);
+      scope.run("later", "cat /proc/self/status >/dev/null");
+      writeFileSync(CALM, "");
+      await untilSaid(/the script host ended/);
+
+      if (hasControllers)
+        assert.match(
+          sh("journalctl -k -b --no-pager"),
+          new RegExp(`Memory cgroup out of memory: Killed process ${host} `),
+        );
+      // The daemon says it in a line, which names the unit; systemd says why it has ended.
+      const lines = said(cursor)
+        .split("\n")
+        .filter((line) => line.startsWith("the script host ended, "));
+      assert.equal(lines.length, 1);
+      assert(lines[0]?.includes(unit), lines[0]);
+      note(lines[0] ?? "");
+      assert.match(
+        journal(unit, cursor),
+        hasControllers ? /OOM killer|oom-kill/ : /status=9\/KILL/,
+      );
+
+      for (const name of ["wait", "later"]) await untilSaid(new RegExp(`accounted\\s${name}`));
+      const [successor = "", ...others] = scriptUnits();
+      assert.deepEqual(others, []);
+      assert.notEqual(successor, unit);
+      await waitFor(
+        "what it has run ends",
+        20_000 * slowness,
+        () => attempt("pgrep -xf 'tail /dev/zero'").status === 1,
+      );
+      // It has had an effect, so an administrator decides.
+      const parked = listRecords();
+      assert.deepEqual(
+        parked.map(({ path, state }) => [path.split("/").at(-1), state]),
+        [["eat", "parked"]],
+      );
+      note(parked[0]?.reason ?? "");
+      assert.deepEqual([mainPid(), property(SERVICE, "NRestarts")], [daemon, "0"]);
+    } finally {
+      scope.stop();
+      silent.close();
+      rmSync(DIRECTORY, { recursive: true });
+      sh(`rm -r ${SCRIPT} ${DROP_INS}; systemctl daemon-reload; systemctl restart ${SERVICE}`);
+      for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
+    }
+  },
+};
