@@ -16,6 +16,7 @@ import {
 } from "../tools/systemd.ts";
 
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
+const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
 const DIRECTORY = "/run/host-killed";
 const CALM = `${DIRECTORY}/calm`;
@@ -48,6 +49,8 @@ export const hostKilled: Case = {
     writeFileSync(SCRIPT, text(hasControllers ? "tail /dev/zero" : KILL));
     mkdirSync(DROP_INS, { recursive: true });
     writeFileSync(`${DROP_INS}/limits.conf`, "[Service]\nMemoryMax=400M\n");
+    sh(`cp ${CONFIG} /run/spawn.toml.e2e
+        sed -i 's/^\\[accounting\\]$/&\\nanswer_seconds = ${10 * slowness}/' ${CONFIG}`);
     let cursor = journalCursor();
     sh(`systemctl daemon-reload; systemctl restart ${SERVICE}`);
     const scope = await Scope.start(slowness);
@@ -108,7 +111,8 @@ export const hostKilled: Case = {
       scope.stop();
       silent.close();
       rmSync(DIRECTORY, { recursive: true });
-      sh(`rm -r ${SCRIPT} ${DROP_INS}; systemctl daemon-reload; systemctl restart ${SERVICE}`);
+      sh(`rm -r ${SCRIPT} ${DROP_INS}; cp /run/spawn.toml.e2e ${CONFIG}
+          systemctl daemon-reload; systemctl restart ${SERVICE}`);
       for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
     }
   },
