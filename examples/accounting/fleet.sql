@@ -138,7 +138,9 @@ $$;
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM fleet_bill_host) THEN
     PERFORM sum_fleet_bills(day, hosts) FROM (
-      SELECT day, array_agg(DISTINCT host) AS hosts FROM fleet_bill GROUP BY day
+      -- Not array_agg(DISTINCT host), which would sort all bills.
+      SELECT day, array_agg(host) AS hosts FROM (SELECT DISTINCT day, host FROM fleet_bill) AS each
+      GROUP BY day
     ) AS billed;
   END IF;
 END $$;
