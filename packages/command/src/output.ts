@@ -16,9 +16,14 @@ export function watchOutput(name: string): void {
     // Each write fails anew: Node does not let the stream be destroyed.
     if (isTold || isErrno(error, "EPIPE") || (stdout.isTTY && isErrno(error, "EIO"))) return;
     isTold = true;
-    console.error(`${name}: cannot write the output: ${error.message}`);
-    if (process.exitCode === undefined || process.exitCode === 0) process.exitCode = EX_IOERR;
+    tellLostOutput(name, error.message);
   });
+}
+
+/** Says that output could not be written: by a line, and by the status of a command that succeeds. */
+export function tellLostOutput(name: string, reason: string): void {
+  console.error(`${name}: cannot write the output: ${reason}`);
+  if (process.exitCode === undefined || process.exitCode === 0) process.exitCode = EX_IOERR;
 }
 
 /** Has messages that cannot be written be lost, not end the command: nobody can be told. */

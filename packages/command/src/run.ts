@@ -6,11 +6,11 @@
 import { type Command, CommanderError } from "commander";
 import { commandLine, requireText } from "./arguments.ts";
 import { explainFailure } from "./failure.ts";
-import { loseMessages, watchOutput } from "./output.ts";
+import { loseMessages, tellLostOutput, watchOutput } from "./output.ts";
 import { didYouMean } from "./suggest.ts";
 import { EX_OK, EX_USAGE } from "./sysexits.ts";
 
-export { watchOutput };
+export { tellLostOutput, watchOutput };
 
 const othersWrite = new WeakSet<Command>();
 

@@ -100,6 +100,11 @@ declare module "fengari/src/luaconf.js" {
   export default luaconf;
 }
 
+declare module "fengari/src/ljstype.js" {
+  const ljstype: { lislalpha(c: number): boolean; lislalnum(c: number): boolean };
+  export default ljstype;
+}
+
 declare module "fengari/src/llimits.js" {
   import type { LuaState } from "fengari/src/types";
 

@@ -23,7 +23,6 @@ import {
   cutText,
   encodeMessage,
   encodeRun,
-  type Handlers,
   type HostSettings,
   MAX_REPLY_BYTES,
   type PlainRequest,
@@ -31,6 +30,7 @@ import {
   type Reply,
 } from "./protocol.ts";
 import type { Outcome, Run } from "./run.ts";
+import type { Handlers } from "./run-kinds.ts";
 import { TextBudget } from "./text-budget.ts";
 
 export interface SessionOptions extends HostSettings {
@@ -62,14 +62,19 @@ interface HostSessionEvents {
   worked: [];
   scriptError: [source: string, message: string, traceback: string | undefined];
   notice: [text: string];
+  /** Comes once. @param reason why what the script prints cannot be written */
+  outputLost: [reason: string];
   /** So many errors and notices have not been told of, because there were too many. */
   leftOut: [count: number];
   /** The process is gone, and all runs are settled. */
   ended: [reason: string];
 }
 
-/** What the process may take to end once it is asked to. */
-const STOP_MS = 1000;
+/**
+ * What the process may take to end once it is asked to. Less than what the daemon has left for
+ * stopping (STOP_TIMEOUT_MS of its main thread), so that what became of the runs is written down.
+ */
+const STOP_MS = 700;
 
 export class HostSession extends EventEmitter<HostSessionEvents> {
   readonly #process: HostProcess;
@@ -86,6 +91,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #pingNumber = 0;
   /** The kernel has not taken the `reload` yet: another one would do no more. */
   #isReloadUnsent = false;
+  #hasLostOutput = false;
   #isStopping = false;
   #hasEnded = false;
   /** Why we ended the process. */
@@ -188,7 +194,10 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   /** Ends the process; handlers that run are interrupted. Resolves when it is gone. */
   async stop(): Promise<void> {
     if (this.#hasEnded) return;
-    const deadline = setTimeout(() => this.#process.kill(), STOP_MS);
+    const deadline = setTimeout(
+      () => this.kill(`it has not stopped within ${STOP_MS / 1000} s`),
+      STOP_MS,
+    );
     this.#isStopping = true;
     this.#send({ type: "stop" });
     await this.#gone;
@@ -269,6 +278,11 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
       }
       case "notice":
         this.#say([reply.text], () => this.emit("notice", textOf(reply.text)));
+        break;
+      case "outputLost":
+        if (this.#hasLostOutput) throw new ProtocolError("lost output twice");
+        this.#hasLostOutput = true;
+        this.emit("outputLost", textOf(reply.text));
         break;
     }
   }

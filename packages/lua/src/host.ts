@@ -8,7 +8,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { unpackRecord } from "@cm4all/cgroup";
 import {
   bytesOfText,
+  errorText,
   freeMemory,
+  isErrno,
   QUIET_MS,
   setParentDeathSignal,
   setThreadName,
@@ -34,6 +36,7 @@ class Host {
   readonly #lull = new Lull(QUIET_MS, freeMemory);
   #runtime: Runtime | undefined;
   #isStopping = false;
+  #hasLostOutput = false;
   /** Runs that have been started and are not told of. */
   #running = 0;
   /** Runs in a row that found no memory: it is full of what the script keeps. */
@@ -87,6 +90,7 @@ class Host {
       onError: (source, failure) =>
         this.#channel.send({ type: "error", source: cutText(source), ...cutFailure(failure) }),
       onNotice: (text) => this.#channel.send({ type: "notice", text: cutText(text) }),
+      onOutputLost: (error) => this.#tellLostOutput(error),
       open: openLibraries,
     });
     try {
@@ -103,6 +107,13 @@ class Host {
       runtime.close();
       this.#channel.send({ type: "unusable", ...cutFailure(error.failure) });
     }
+  }
+
+  /** Once: each further line is lost for the same reason. That nobody reads is no failure. */
+  #tellLostOutput(error: unknown): void {
+    if (this.#hasLostOutput || isErrno(error, "EPIPE")) return;
+    this.#hasLostOutput = true;
+    this.#channel.send({ type: "outputLost", text: cutText(bytesOfText(errorText(error))) });
   }
 
   #runNext(): void {

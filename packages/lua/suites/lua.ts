@@ -3,7 +3,7 @@
  * suites, which run themselves so. Without a file, or with `-`, it is read from standard input.
  */
 import { readFileSync } from "node:fs";
-import { LineOutput, newState, writeFully } from "../src/compat/index.ts";
+import { endStreams, LineOutput, newState, OpenFiles, writeFully } from "../src/compat/index.ts";
 import { loadChunk, loadFile } from "../src/compat/load.ts";
 import { fromBytes, lauxlib, lua, toBytes } from "../src/lua.ts";
 
@@ -12,7 +12,8 @@ const codes: string[] = [];
 while (words[0] === "-e") codes.push(Buffer.from(words.splice(0, 2)[1] ?? "").toString("latin1"));
 const [program = codes.length > 0 ? undefined : "-", ...args] = words;
 const output = new LineOutput((text) => writeFully(1, text));
-const L = newState({ output });
+const files = new OpenFiles();
+const L = newState({ output, files });
 lua.lua_newtable(L);
 for (const [i, arg] of [program ?? "", ...args].entries()) {
   lua.lua_pushstring(L, toBytes(arg));
@@ -38,7 +39,7 @@ for (const code of codes)
 if (status === lua.LUA_OK && program === "-")
   status = call(loadChunk(L, readFileSync(0, "latin1"), "=stdin"), args);
 else if (status === lua.LUA_OK && program !== undefined) status = call(loadFile(L, program), args);
-output.flush();
+endStreams(output, files);
 if (status !== lua.LUA_OK) {
   writeFully(2, `luajit: ${fromBytes(lua.lua_tolstring(L, -1) ?? toBytes(""))}\n`);
   process.exitCode = 1;

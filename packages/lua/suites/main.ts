@@ -1,6 +1,7 @@
 /**
- * `npm run suites -- FOLDER`: runs the suites of others that lie there, each program with
- * luajit and with ours, and prints what passes.
+ * `npm run suites -- FOLDER [SUITE]...`: runs the suites of others that lie there, or these of
+ * them, each program with luajit and with ours, and prints what passes. LUAJIT may name the
+ * interpreter.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -64,13 +65,16 @@ function total(tallies: readonly Tally[]): string {
   return `${passed} of ${passed + failed}`;
 }
 
-const [given] = process.argv.slice(2);
-if (given === undefined) {
-  console.error("usage: npm run suites -- FOLDER");
+const [given, ...names] = process.argv.slice(2);
+const unknown = names.find((name) => !suites.some((suite) => suite.name === name));
+if (given === undefined || unknown !== undefined) {
+  if (unknown !== undefined) console.error(`no such suite: ${unknown}`);
+  console.error("usage: npm run suites -- FOLDER [SUITE]...");
+  console.error(`suites: ${suites.map(({ name }) => JSON.stringify(name)).join(" ")}`);
   process.exit(2);
 }
 const rows: string[] = [];
-for (const suite of suites) {
+for (const suite of suites.filter(({ name }) => names.length === 0 || names.includes(name))) {
   const folder = join(resolve(given), suite.folder);
   if (!existsSync(folder)) {
     rows.push(`| ${suite.name} | not there | |`);

@@ -27,7 +27,7 @@ describe("ConfigFile", () => {
     });
     writeFileSync(path, "[namespaces]\nmax_names = 9\n");
     expect([state(file), state(file)]).toEqual(["changed", "changed"]);
-    expect(file.reload().namespaces.maxNames).toBe(9);
+    expect(file.reload().namespaces.settings.quotas.names).toBe(9);
     expect(state(file)).toBe("current");
     expect(file.failedReloads).toBe(0);
   });

@@ -29,7 +29,6 @@ import {
 import { listenForControl } from "./control/server.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log/log.ts";
 import { LogOnce } from "./log/log-once.ts";
-import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import { MetricsEndpoint } from "./prometheus/endpoint.ts";
 import { listenAgain } from "./sockets/listen-again.ts";
@@ -81,21 +80,6 @@ function ignoreThreadEnd(error: unknown): void {
   if (!(error instanceof ThreadEndedError)) throw error;
 }
 
-function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
-  return {
-    allowed: { uids: new Set(namespaces.allowUids), gids: new Set(namespaces.allowGids) },
-    quotas: {
-      names: namespaces.maxNames,
-      namesPerUid: namespaces.maxNamesPerUid,
-      userNamespaces: namespaces.maxUserNamespaces,
-      userNamespacesPerName: namespaces.maxUserNamespacesPerName,
-      connections: namespaces.maxConnections,
-      connectionsPerUid: namespaces.maxConnectionsPerUid,
-    },
-    lifetimeMs: namespaces.lifetimeMs,
-  };
-}
-
 /** Without the service manager it serves all the same; the manager may see that otherwise. */
 function tryOpenNotifier(log: Logger): Notifier | undefined {
   const address = process.env["NOTIFY_SOCKET"];
@@ -144,7 +128,7 @@ class Daemon {
         storeFd: inherited.storeFd,
         // A service has a cgroup of its own; a program in a terminal has not.
         cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
-        policy: policyOf(config),
+        settings: config.namespaces.settings,
       },
       log,
       {
@@ -268,7 +252,7 @@ class Daemon {
   /** @throws CommandFailure for a mistake in the file */
   #applyFile(): void {
     const config = this.#configFile.reload();
-    this.#namespaces.post("configure", policyOf(config));
+    this.#namespaces.post("configure", config.namespaces.settings);
     if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
     this.#cgroups?.reload(config.accounting);
     this.#stopGraceMs = config.accounting.stopGraceMs;

@@ -1,6 +1,6 @@
-/** Output that cannot be written, of every command that has any; the script's own is its affair. */
+/** Output that cannot be written, of every command that has any. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EX_DATAERR, EX_IOERR, EX_USAGE } from "@cm4all/command";
 import { missing } from "@cm4all/testing";
@@ -73,6 +73,50 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(run(">/dev/full", args)).toEqual({ status: EX_IOERR, stderr: FULL });
       expect(run("| true", args)).toEqual({ status: 0, stderr: "" });
     }
+  });
+
+  describe("by a script", () => {
+    const tried = (body: string, redirection = ">/dev/full") => {
+      const script = join(host.directory, "tried.lua");
+      writeFileSync(script, `function cgroup_released(cgroup) ${body} end`);
+      return run(redirection, ["lua", script, "--cgroup", "a.scope"]);
+    };
+
+    it.each([
+      "for i = 1, 3 do print(i) end",
+      "assert(select('#', io.write('a\\n')) == 3)",
+      "io.write('a')",
+    ])("is told of after %s, and the handler goes on", (body) => {
+      const { status, stderr } = tried(`${body} io.stderr:write('done\\n')`);
+      expect(stderr.split(/(?<=\n)/).sort()).toEqual([FULL, "done\n"]);
+      expect(status).toBe(EX_IOERR);
+    });
+
+    it("is not kept back at the end without the end of a line", () => {
+      const unended = "io.write('a') io.stderr:write('b')";
+      expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
+      expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);
+    });
+
+    it("is told of when the script ends its process", () => {
+      const { status, stderr } = tried("io.write('a') os.exit(3)");
+      expect(stderr).toBe(`${FULL}cm4all-spawn: the script host ended: exit status 3\n`);
+      expect(status).toBe(EX_DATAERR);
+    });
+
+    it("is nothing if nobody reads it", () => {
+      expect(tried("os.execute('sleep 0.3') print(1)", "| true")).toEqual({
+        status: 0,
+        stderr: "",
+      });
+    });
+
+    it("leaves the exit status of the handler's failure", () => {
+      const { status, stderr } = tried("print(1) error('no luck', 0)");
+      expect(stderr).toContain(FULL);
+      expect(stderr).toContain("no luck");
+      expect(status).toBe(EX_DATAERR);
+    });
   });
 
   it("does not keep a command from what it does", async () => {

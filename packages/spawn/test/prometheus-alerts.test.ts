@@ -12,12 +12,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setXattr } from "@cm4all/linux";
-import { cgroup2Mount, missing, Postgres, unpackedProgram } from "@cm4all/testing";
+import { cgroup2Mount, freePort, missing, Postgres, unpackedProgram } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { Controllers } from "./support/controllers.ts";
 import { kill, TestDaemon, until } from "./support/daemon.ts";
-import { EXAMPLES, freePort, TestPrometheus } from "./support/prometheus.ts";
+import { EXAMPLES, TestPrometheus } from "./support/prometheus.ts";
 
 /** The machine may be busy; a fault is told of within seconds. */
 const PATIENCE_MS = 90_000;
@@ -80,6 +80,17 @@ describe.skipIf(needs !== undefined)(
       return Object.assign(host, { watch: () => prometheus.watch(name, listen) });
     }
 
+    /** One that accounts and is watched. @param config further sections of its configuration */
+    async function makeReadyHost(config = ""): Promise<AccountingHost> {
+      const host = await makeHost();
+      host.reaperConfig += config;
+      host.writeHandler("say(cgroup.path)");
+      await host.start();
+      await host.untilReady();
+      host.watch();
+      return host;
+    }
+
     /** Names of the alerts that fire, or have fired, for the host of this test. */
     async function firedHere(): Promise<string[]> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
@@ -119,11 +130,7 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("that is killed again and again", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const starts = async () =>
         (await prometheus.query(`changes(process_start_time_seconds{instance=${instance}}[1h])`))[0]
@@ -137,11 +144,7 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("with a mistake in its configuration", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       await untilScraped();
       host.configure("mistake = 1\n");
       await expectAlerts("OlderConfiguration");
@@ -159,12 +162,7 @@ describe.skipIf(needs !== undefined)(
     }
 
     it("whose names are at their limit, and asked for more, by others as well, and in another language", async () => {
-      const host = await makeHost();
-      host.reaperConfig += "[namespaces]\nmax_names = 9\n";
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost("[namespaces]\nmax_names = 9\n");
       await untilScraped();
       using client = host.daemon.connect();
       for (let i = 0; i < 9; i++) client.inodes(`name-${i}`, { ipc: true });
@@ -209,13 +207,9 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("whose inits end", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
+      const host = await makeReadyHost();
       using client = host.daemon.connect();
       client.inodes("name", { pid: true });
-      host.watch();
       await untilScraped();
       const init = host.daemon.childPids().find((pid) => !host.scriptHostPids.includes(pid));
       kill(init);
@@ -240,11 +234,7 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("whose scope is gone", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       rmdirSync(join(host.scratch.path, "a.scope"));
       await expectAlerts("NoScope");
     });
@@ -320,11 +310,7 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("whose script's process is killed again and again", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       await untilScraped();
       for (let kills = 1; kills <= 4; kills++) {
         kill(host.scriptHostPid);

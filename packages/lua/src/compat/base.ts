@@ -18,7 +18,7 @@ import {
 } from "../lua.ts";
 import { loadFunctions } from "./load.ts";
 import { trimBlanks } from "./numbers.ts";
-import type { LineOutput } from "./output.ts";
+import { type LineOutput, mayLoseOutput } from "./output.ts";
 
 function print(output: LineOutput) {
   return (L: LuaState): number => {
@@ -32,7 +32,7 @@ function print(output: LineOutput) {
       texts.push(fromBytes(text));
       lua.lua_pop(L, 1);
     }
-    output.write(`${texts.join("\t")}\n`);
+    mayLoseOutput(() => output.write(`${texts.join("\t")}\n`));
     return 0;
   };
 }

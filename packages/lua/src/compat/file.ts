@@ -2,22 +2,17 @@
  * A file as C's stdio gives it to Lua: buffered reading, buffered writing, one
  * position. Everything is synchronous: a script that reads a pipe waits for it.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { constants, openSync, readSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { cut } from "./lua-string.ts";
 import { textToNumber } from "./numbers.ts";
-import { writeSome } from "./output.ts";
+import { badDescriptor, OpenFile } from "./open-files.ts";
 import { Pieces } from "./pieces.ts";
 
 const CHUNK = 65536;
 
 /** Without O_DIRECTORY, whose number is not the same on all machines. @see open(2) */
 const O_TMPFILE = 0o20000000;
-
-/** What the system says of a file that is open for the other direction only. */
-export function badDescriptor(): Error {
-  return Object.assign(new Error("EBADF"), { code: "EBADF", errno: -9 });
-}
 
 /** What scripts can do with a file, whatever is behind it. */
 export interface LuaStream {
@@ -35,29 +30,28 @@ export interface LuaStream {
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
+  /** Says after which writes what is written has reached the system: all, those of a line's end. */
+  setBuffering(mode: Buffering): void;
   /** Undefined for what has no positions. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;
   close(): void;
 }
 
+export type Buffering = "no" | "line" | "full";
+
 export type Whence = "set" | "cur" | "end";
 
 export class LuaFile implements LuaStream {
-  readonly #fd: number;
+  readonly opened: OpenFile;
   readonly #readable: boolean;
   readonly #writable: boolean;
   readonly #append: boolean;
   readonly #isTemporary: boolean;
-  readonly #beforeClose: ((fd: number) => void) | undefined;
   /** Read, but not yet asked for. */
   #ahead = "";
-  /** Where in the file the next byte is read or written; undefined for pipes. */
-  #position: number | undefined;
-  #pending = "";
   #atEnd = false;
+  #buffering: Buffering = "full";
   readonly isStandard: boolean;
-  isClosed = false;
-  bytesWritten = 0;
 
   /**
    * Owns the descriptor.
@@ -74,14 +68,20 @@ export class LuaFile implements LuaStream {
     } = {},
   ) {
     const { mode = "r+" } = options;
-    this.#fd = fd;
     this.#readable = mode.startsWith("r") || mode.includes("+");
     this.#writable = !mode.startsWith("r") || mode.includes("+");
     this.#append = mode.startsWith("a");
+    this.opened = new OpenFile(fd, this.#append, options.beforeClose);
     this.#isTemporary = options.isTemporary ?? false;
     this.isStandard = options.isStandard ?? false;
-    this.#beforeClose = options.beforeClose;
-    this.#position = fstatSync(fd).isFile() ? 0 : undefined;
+  }
+
+  get isClosed(): boolean {
+    return this.opened.isClosed;
+  }
+
+  get bytesWritten(): number {
+    return this.opened.bytesWritten;
   }
 
   get takesEffect(): boolean {
@@ -157,46 +157,39 @@ export class LuaFile implements LuaStream {
     if (!this.#writable) throw badDescriptor();
     // Writing continues where reading stopped, not where reading ahead did.
     this.#dropAhead();
-    this.#pending += text;
-    if (this.#pending.length >= CHUNK) this.flush();
+    const lines = this.#buffering === "line" ? text.lastIndexOf("\n") + 1 : 0;
+    if (lines > 0) {
+      this.opened.write(text.slice(0, lines));
+      this.flush();
+    }
+    const waiting = this.opened.write(text.slice(lines));
+    if (waiting >= CHUNK || this.#buffering === "no") this.flush();
   }
 
   flush(): void {
-    let rest = Buffer.from(this.#pending, "latin1");
-    // What cannot be written is lost, as in C's stdio.
-    this.#pending = "";
-    while (rest.length > 0) {
-      const isPlaced = this.#position !== undefined && !this.#append;
-      const count = writeSome(this.#fd, rest, isPlaced ? this.#position : undefined);
-      if (isPlaced && this.#position !== undefined) this.#position += count;
-      this.bytesWritten += count;
-      rest = rest.subarray(count);
-    }
+    this.opened.flush();
+  }
+
+  setBuffering(mode: Buffering): void {
+    this.#buffering = mode;
   }
 
   /** @returns the new position; undefined where the file has none */
   seek(whence: Whence, offset: number): number | "invalid" | undefined {
     this.flush();
     this.#dropAhead();
-    if (this.#position === undefined) return undefined;
-    const size = fstatSync(this.#fd).size;
-    const current = this.#append && this.#position === 0 ? size : this.#position;
+    const { position, size } = this.opened;
+    if (position === undefined) return undefined;
+    const current = this.#append && position === 0 ? size : position;
     const base = whence === "set" ? 0 : whence === "cur" ? current : size;
     if (base + offset < 0) return "invalid";
     this.#atEnd = false;
-    this.#position = base + offset;
-    return this.#position;
+    this.opened.position = base + offset;
+    return this.opened.position;
   }
 
   close(): void {
-    if (this.isClosed) return;
-    this.isClosed = true;
-    try {
-      this.flush();
-      this.#beforeClose?.(this.#fd);
-    } finally {
-      closeSync(this.#fd);
-    }
+    this.opened.close();
   }
 
   #take(count: number): string {
@@ -206,21 +199,23 @@ export class LuaFile implements LuaStream {
   }
 
   #dropAhead(): void {
-    if (this.#position !== undefined) this.#position -= this.#ahead.length;
+    const { opened } = this;
+    if (opened.position !== undefined) opened.position -= this.#ahead.length;
     this.#ahead = "";
   }
 
   #fill(): boolean {
     if (!this.#readable) throw badDescriptor();
     this.flush();
-    if (this.#atEnd && this.#position === undefined) return false;
+    const { opened } = this;
+    if (this.#atEnd && opened.position === undefined) return false;
     const buffer = Buffer.allocUnsafe(CHUNK);
-    const count = readSync(this.#fd, buffer, 0, CHUNK, this.#position ?? null);
+    const count = readSync(opened.fd, buffer, 0, CHUNK, opened.position ?? null);
     if (count === 0) {
       this.#atEnd = true;
       return false;
     }
-    if (this.#position !== undefined) this.#position += count;
+    if (opened.position !== undefined) opened.position += count;
     this.#ahead += buffer.toString("latin1", 0, count);
     return true;
   }

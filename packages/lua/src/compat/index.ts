@@ -22,6 +22,7 @@ import { StringTooLong } from "./limits.ts";
 import { loadChunk, loadFile } from "./load.ts";
 import { openMath } from "./math.ts";
 import { OutOfMemory } from "./memory.ts";
+import { OpenFiles } from "./open-files.ts";
 import { openOs } from "./os.ts";
 import type { LineOutput } from "./output.ts";
 import { prelude } from "./prelude.ts";
@@ -30,7 +31,9 @@ import { openTable, preloadExtensions } from "./table-library.ts";
 
 export type { CoroutineWatcher } from "./coroutine.ts";
 export type { EffectGate } from "./effect-gate.ts";
+export { OpenFiles } from "./open-files.ts";
 export { LineOutput, writeFully } from "./output.ts";
+export { endStreams } from "./streams.ts";
 
 const DEFAULT_PATH = [
   "./?.lua",
@@ -46,6 +49,8 @@ export interface StateOptions {
   output: LineOutput;
   coroutines?: CoroutineWatcher;
   gate?: EffectGate;
+  /** What the script opens; the caller closes it. */
+  files?: OpenFiles;
 }
 
 const indifferent: CoroutineWatcher = { resume: (_, run) => run(), ended: () => {} };
@@ -56,6 +61,7 @@ export function newState({
   output,
   coroutines = indifferent,
   gate = open,
+  files = new OpenFiles(),
 }: StateOptions): LuaState {
   const L = lauxlib.luaL_newstate();
   // Without a handler a script's pcall would get a JavaScript function as the message.
@@ -65,8 +71,8 @@ export function newState({
   openTable(L);
   openMath(L);
   openBit(L);
-  openOs(L, output, gate);
-  openIo(L, output, gate);
+  openOs(L, output, gate, files);
+  openIo(L, output, gate, files);
   openCoroutine(L, coroutines);
   openEnvironment(L);
   openDebug(L);

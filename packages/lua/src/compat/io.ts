@@ -20,7 +20,8 @@ import {
 } from "../lua.ts";
 import { checkObject, newClass, pushObject, toObject } from "../userdata.ts";
 import type { EffectGate } from "./effect-gate.ts";
-import { LuaFile, type LuaStream, type Whence } from "./file.ts";
+import { type Buffering, LuaFile, type LuaStream, type Whence } from "./file.ts";
+import type { OpenFiles } from "./open-files.ts";
 import { pushFileResult } from "./os.ts";
 import type { LineOutput } from "./output.ts";
 import { popen } from "./popen.ts";
@@ -28,12 +29,18 @@ import { OutputStream, stderrOutput } from "./streams.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
 
 const FILE = "FILE*";
+const CLOSED = "attempt to use a closed file";
 const EINVAL = 22;
 const ESPIPE = 29;
 
 function checkFile(L: LuaState, index: number): LuaStream {
   const file = checkObject<LuaStream>(L, index, FILE);
-  return file.isClosed ? raise(L, "attempt to use a closed file") : file;
+  return file.isClosed ? raise(L, CLOSED) : file;
+}
+
+/** The file that `io.read` and `io.write` use. */
+function checkStandard(L: LuaState, file: LuaStream): LuaStream {
+  return file.isClosed ? raise(L, "standard file is closed") : file;
 }
 
 /** The userdata of each file that has one: a script may compare them. */
@@ -64,7 +71,7 @@ function attempt(L: LuaState, path: string | undefined, operation: () => number)
   }
 }
 
-function open(gate: EffectGate) {
+function open(gate: EffectGate, files: OpenFiles) {
   return (L: LuaState): number => {
     const path = checkText(L, 1);
     const mode = optText(L, 2, "r");
@@ -75,7 +82,7 @@ function open(gate: EffectGate) {
     }
     const perform = (taken?: () => void) =>
       attempt(L, path, () => {
-        pushFile(L, LuaFile.open(Buffer.from(path, "latin1"), mode));
+        pushFile(L, files.own(LuaFile.open(Buffer.from(path, "latin1"), mode)));
         taken?.();
         return 1;
       });
@@ -83,7 +90,7 @@ function open(gate: EffectGate) {
   };
 }
 
-function openPipe(gate: EffectGate) {
+function openPipe(gate: EffectGate, files: OpenFiles) {
   return (L: LuaState): number => {
     const command = checkText(L, 1);
     const mode = optText(L, 2, "r");
@@ -94,7 +101,7 @@ function openPipe(gate: EffectGate) {
     }
     return gate(L, (taken) =>
       attempt(L, command, () => {
-        pushFile(L, popen(command, mode));
+        pushFile(L, files.own(popen(command, mode)));
         taken?.();
         return 1;
       }),
@@ -192,7 +199,7 @@ function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
   for (let i = 2; i <= lua.lua_gettop(L); i++)
     formats.push(lua.lua_type(L, i) === lua.LUA_TNUMBER ? lua.lua_tonumber(L, i) : checkText(L, i));
   lua.lua_pushcfunction(L, (state) => {
-    if (file.isClosed) return raise(state, "attempt to use a closed file");
+    if (file.isClosed) return raise(state, CLOSED);
     lua.lua_settop(state, 0);
     for (const format of formats) pushValue(state, format);
     const count = readForLoop(state, file);
@@ -219,6 +226,7 @@ function closeFile(gate: EffectGate, L: LuaState, file: LuaStream): number {
   return change(gate, L, file, () => file.close());
 }
 
+const BUFFERING: Buffering[] = ["no", "full", "line"];
 const WHENCE: Whence[] = ["set", "cur", "end"];
 
 const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
@@ -255,14 +263,16 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
     });
   },
   setvbuf: (L) => {
-    checkFile(L, 1);
-    const mode = checkText(L, 2);
-    if (!["no", "full", "line"].includes(mode))
-      return argumentError(L, 2, `invalid option '${mode}'`);
+    const file = checkFile(L, 1);
+    const name = checkText(L, 2);
+    const mode = BUFFERING.find((known) => known === name);
+    if (mode === undefined) return argumentError(L, 2, `invalid option '${name}'`);
+    file.setBuffering(mode);
     lua.lua_pushboolean(L, true);
     return 1;
   },
   write: (L) => writeArguments(gate, L, checkFile(L, 1), 2),
+  __gc: (L) => closeFile(gate, L, checkObject<LuaStream>(L, 1, FILE)),
   __tostring: (L) => {
     const file = checkObject<LuaStream>(L, 1, FILE);
     const { id } = lua.lua_topointer(L, 1) as { id: number };
@@ -271,7 +281,7 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
   },
 });
 
-export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void {
+export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened: OpenFiles): void {
   const fileMethods = methods(gate);
   newClass(L, FILE, { __tostring: fileMethods["__tostring"] as LuaFunction });
   // As in LuaJIT the methods are in the metatable itself.
@@ -288,34 +298,41 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
   let input = files.stdin;
   let standardOutput = files.stdout;
   pushLibrary(L, {
-    open: open(gate),
-    popen: openPipe(gate),
+    open: open(gate, opened),
+    popen: openPipe(gate, opened),
     type,
     tmpfile: (state) =>
       attempt(state, undefined, () => {
-        pushFile(state, LuaFile.openTemporary());
+        pushFile(state, opened.own(LuaFile.openTemporary()));
         return 1;
       }),
-    read: (state) => attempt(state, undefined, () => readFormats(state, input, 1)),
-    write: (state) => writeArguments(gate, state, standardOutput, 1),
-    flush: (state) => change(gate, state, standardOutput, () => standardOutput.flush()),
+    read: (state) => {
+      const file = checkStandard(state, input);
+      return attempt(state, undefined, () => readFormats(state, file, 1));
+    },
+    write: (state) => writeArguments(gate, state, checkStandard(state, standardOutput), 1),
+    flush: (state) => {
+      const file = checkStandard(state, standardOutput);
+      return change(gate, state, file, () => file.flush());
+    },
     close: (state) => {
-      const file = lua.lua_isnoneornil(state, 1) ? standardOutput : checkFile(state, 1);
-      return closeFile(gate, state, file);
+      if (!lua.lua_isnoneornil(state, 1)) return closeFile(gate, state, checkFile(state, 1));
+      if (standardOutput.isClosed) return raise(state, CLOSED);
+      return closeFile(gate, state, standardOutput);
     },
     lines: (state) => {
       const path = optText(state, 1, undefined);
       if (path === undefined) return pushLines(state, input, false);
-      return pushLines(state, openOrRaise(state, path, "r"), true);
+      return pushLines(state, openOrRaise(state, opened, path, "r"), true);
     },
     input: (state) => {
-      input = choose(state, input, "r");
+      input = choose(state, opened, input, "r");
       pushFile(state, input);
       return 1;
     },
     output: (state) => {
       const perform = (taken?: () => void) => {
-        standardOutput = choose(state, standardOutput, "w");
+        standardOutput = choose(state, opened, standardOutput, "w");
         taken?.();
         pushFile(state, standardOutput);
         return 1;
@@ -332,15 +349,15 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate): void 
 }
 
 /** The file that `io.input` and `io.output` are to use from now on. */
-function choose(L: LuaState, current: LuaStream, mode: string): LuaStream {
+function choose(L: LuaState, files: OpenFiles, current: LuaStream, mode: string): LuaStream {
   if (lua.lua_isnoneornil(L, 1)) return current;
   const path = toText(L, 1);
-  return path === undefined ? checkFile(L, 1) : openOrRaise(L, path, mode);
+  return path === undefined ? checkFile(L, 1) : openOrRaise(L, files, path, mode);
 }
 
-function openOrRaise(L: LuaState, path: string, mode: string): LuaStream {
+function openOrRaise(L: LuaState, files: OpenFiles, path: string, mode: string): LuaStream {
   try {
-    return LuaFile.open(Buffer.from(path, "latin1"), mode);
+    return files.own(LuaFile.open(Buffer.from(path, "latin1"), mode));
   } catch (error) {
     const message = `${path}: ${systemErrorText(error)}`;
     return argumentError(L, 1, message);

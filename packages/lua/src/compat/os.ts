@@ -20,9 +20,11 @@ import {
 import { spend } from "./budget.ts";
 import type { EffectGate } from "./effect-gate.ts";
 import { truncate } from "./numbers.ts";
+import type { OpenFiles } from "./open-files.ts";
 import type { LineOutput } from "./output.ts";
 import { Pieces } from "./pieces.ts";
 import { cText, runShell } from "./shell.ts";
+import { endStreams } from "./streams.ts";
 import { systemErrorNumber, systemErrorText } from "./system-error.ts";
 import type { BrokenDownTime } from "./time/calendar.ts";
 import { type DateFields, localSeconds } from "./time/local-seconds.ts";
@@ -118,13 +120,13 @@ function shellStatus(command: string, taken: (() => void) | undefined): number {
   }
 }
 
-function exit(output: LineOutput) {
+function exit(output: LineOutput, files: OpenFiles) {
   return (L: LuaState): number => {
     const code =
       lua.lua_type(L, 1) === lua.LUA_TBOOLEAN
         ? Number(!lua.lua_toboolean(L, 1))
         : lauxlib.luaL_optinteger(L, 1, 0);
-    output.flush();
+    endStreams(output, files);
     process.exit(code & 0xff);
   };
 }
@@ -240,13 +242,13 @@ function setlocale(L: LuaState): number {
   return 1;
 }
 
-export function openOs(L: LuaState, output: LineOutput, gate: EffectGate): void {
+export function openOs(L: LuaState, output: LineOutput, gate: EffectGate, files: OpenFiles): void {
   pushLibrary(L, {
     clock,
     date,
     difftime,
     execute: execute(gate),
-    exit: exit(output),
+    exit: exit(output, files),
     getenv,
     remove: remove(gate),
     rename: rename(gate),

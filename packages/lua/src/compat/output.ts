@@ -6,11 +6,12 @@ export class LineOutput {
   #pending = "";
   readonly #write: (text: string) => void;
 
-  /** @param write takes a binary string; blocks until all of it is out */
+  /** @param write takes a binary string; blocks until all of it is out, and may throw */
   constructor(write: (text: string) => void) {
     this.#write = write;
   }
 
+  /** @throws as `write`; what could not be written is lost, as in C's stdio */
   write(text: string): void {
     this.#pending += text;
     const end = this.#pending.lastIndexOf("\n") + 1;
@@ -18,6 +19,7 @@ export class LineOutput {
     if (end > 0 || this.#pending.length > 65536) this.#emit(end > 0 ? end : this.#pending.length);
   }
 
+  /** @throws as `write` */
   flush(): void {
     if (this.#pending !== "") this.#emit(this.#pending.length);
   }
@@ -26,6 +28,15 @@ export class LineOutput {
     const text = this.#pending.slice(0, length);
     this.#pending = this.#pending.slice(length);
     this.#write(text);
+  }
+}
+
+/** Runs an operation whose output may be lost: who prints is not told, as in C's stdio. */
+export function mayLoseOutput(operation: () => void): void {
+  try {
+    operation();
+  } catch (error) {
+    if (!(error instanceof Error) || !("code" in error)) throw error;
   }
 }
 

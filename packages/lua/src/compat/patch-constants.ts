@@ -2,6 +2,7 @@
  * The half of the patch that must be in place before the rest of fengari loads:
  * its modules copy these functions into variables of their own.
  */
+import ljstype from "fengari/src/ljstype.js";
 import llimits from "fengari/src/llimits.js";
 import lstring from "fengari/src/lstring.js";
 import luaconf from "fengari/src/luaconf.js";
@@ -16,6 +17,11 @@ luaconf.lua_number2str = numberToText;
 // Slots of a thread's stack. As deep a recursion as LuaJIT's 65,500, whose frames are smaller,
 // in 20 MB: with fengari's million the heap is full before the stack.
 luaconf.LUAI_MAXSTACK = 200_000;
+
+// In LuaJIT names may have letters beyond ASCII, as any bytes that are not.
+const { lislalpha, lislalnum } = ljstype;
+ljstype.lislalpha = (c) => c >= 0x80 || lislalpha(c);
+ljstype.lislalnum = (c) => c >= 0x80 || lislalnum(c);
 
 // LuaJIT computes the remainder from the quotient: 5 % math.huge is nan, -1 % 1 is 0.
 llimits.luai_nummod = (_L, a, b) => a - Math.floor(a / b) * b;

@@ -1,9 +1,16 @@
 /** Standard output and standard error as files of `io`. */
-import { badDescriptor, type LuaStream } from "./file.ts";
-import { LineOutput, writeFully } from "./output.ts";
+import type { LuaStream } from "./file.ts";
+import { badDescriptor, type OpenFiles } from "./open-files.ts";
+import { LineOutput, mayLoseOutput, writeFully } from "./output.ts";
 
 /** Whole lines reach the log; a line in parts is one line there, too. */
 export const stderrOutput = new LineOutput((text) => writeFully(2, text));
+
+/** Writes what still waits to be written, and closes all files, before the script ends. */
+export function endStreams(output: LineOutput, files: OpenFiles): void {
+  for (const each of [output, stderrOutput]) mayLoseOutput(() => each.flush());
+  files.closeAll();
+}
 
 /** Can be written, but neither read nor closed. */
 export class OutputStream implements LuaStream {
@@ -25,6 +32,9 @@ export class OutputStream implements LuaStream {
   flush(): void {
     this.#output.flush();
   }
+
+  /** Lines are whole whatever a script says: the log's are. */
+  setBuffering(): void {}
 
   close(): void {
     this.#output.flush();

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { blake2b } from "@noble/hashes/blake2b";
 import nacl from "tweetnacl";
 import {
+  argumentError,
   checkText,
   fromBytes,
   type LuaState,
@@ -25,7 +26,7 @@ function bytesArgument(L: LuaState, index: number): Uint8Array {
 /** @throws a Lua error where the argument has not the length of such a key */
 function key(L: LuaState, index: number, bytes: number, what: string): Uint8Array {
   const value = bytesArgument(L, index);
-  return value.length === bytes ? value : raise(L, `Malformed ${what} key`);
+  return value.length === bytes ? value : argumentError(L, index, `Malformed ${what} key`);
 }
 
 function arity(L: LuaState, count: number): void {
@@ -60,8 +61,8 @@ function hex2bin(L: LuaState): number {
 function randombytes(L: LuaState): number {
   const count = lauxlib.luaL_checkinteger(L, 1);
   arity(L, 1);
-  if (count < 1) return raise(L, "Size is too small");
-  if (count > MAX_RANDOM) return raise(L, "Size is too large");
+  if (count < 1) return argumentError(L, 1, "Size is too small");
+  if (count > MAX_RANDOM) return argumentError(L, 1, "Size is too large");
   return pushBytes(L, randomBytes(count));
 }
 
@@ -83,7 +84,7 @@ function boxSeal(L: LuaState): number {
 
 function boxSealOpen(L: LuaState): number {
   const sealed = bytesArgument(L, 1);
-  if (sealed.length < SEAL_BYTES) return raise(L, "Malformed ciphertext");
+  if (sealed.length < SEAL_BYTES) return argumentError(L, 1, "Malformed ciphertext");
   const publicKey = key(L, 2, 32, "public");
   const secretKey = key(L, 3, 32, "secret");
   arity(L, 3);

@@ -1,10 +1,17 @@
 /** A script and its handlers: loading, running handlers for cgroups, reload. */
 import type { CgroupRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOf, bytesOfText, concatBytes, latin1Of } from "@cm4all/linux";
-import { type EffectGate, LineOutput, newState, writeFully } from "../compat/index.ts";
+import {
+  type EffectGate,
+  endStreams,
+  LineOutput,
+  newState,
+  OpenFiles,
+  writeFully,
+} from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
 import { type LuaState, lua, toBytes } from "../lua.ts";
-import type { Handlers, RunKind } from "../protocol.ts";
+import { type Handlers, NO_HANDLERS, type RunKind } from "../run-kinds.ts";
 import { openCgroup, pushCgroup, pushCgroups } from "./cgroup.ts";
 import { effectGate } from "./effect-gate.ts";
 import { type BeginRequest, type Effect, type FailureCause, RunEffects } from "./effects.ts";
@@ -25,6 +32,8 @@ export interface RuntimeOptions {
   onError(source: ByteString, failure: ScriptFailure): void;
   /** A message of the database, or of the host, for the log. */
   onNotice?(text: ByteString): void;
+  /** Standard output cannot be written; `print` goes on. */
+  onOutputLost?(error: unknown): void;
   output?: LineOutput;
   /** Opens further libraries. */
   open?(L: LuaState, runtime: Runtime): void;
@@ -50,19 +59,25 @@ export class Runtime {
   /** For libraries that take effect outside. */
   readonly gate: EffectGate;
   readonly #L: LuaState;
+  readonly #files = new OpenFiles();
   readonly #closables = new Set<Closable>();
   #reloading: "no" | "running" | "again" = "no";
-  #handlers: Handlers = { released: "none", running: "none", bearsRepetition: false };
+  #handlers = NO_HANDLERS;
 
   constructor(options: RuntimeOptions) {
     this.options = options;
-    this.output = options.output ?? new LineOutput((text) => writeFully(1, text));
+    this.output = options.output ?? new LineOutput((text) => this.#print(text));
     this.scheduler = new Scheduler({
       instructions: options.instructions,
       onStrayError: (failure) => options.onError(A_COROUTINE, failure),
     });
     this.gate = effectGate(this.scheduler);
-    this.#L = newState({ output: this.output, coroutines: this.scheduler, gate: this.gate });
+    this.#L = newState({
+      output: this.output,
+      coroutines: this.scheduler,
+      gate: this.gate,
+      files: this.#files,
+    });
     this.scheduler.attach(this.#L);
     openCgroup(this.#L);
     options.open?.(this.#L, this);
@@ -191,7 +206,16 @@ export class Runtime {
   close(): void {
     this.drop();
     for (const closable of this.#closables) closable.close();
-    this.output.flush();
+    endStreams(this.output, this.#files);
+  }
+
+  #print(text: string): void {
+    try {
+      writeFully(1, text);
+    } catch (error) {
+      this.options.onOutputLost?.(error);
+      throw error;
+    }
   }
 }
 

@@ -1,4 +1,4 @@
-/** What is wrong with a daemon that runs, in words for people. Pure. */
+/** What makes a daemon that runs a degraded one, in words for people. Pure. */
 import type { AccountingMetrics } from "../accounting/terms/metrics.ts";
 import type { NamespaceMetrics } from "../namespaces/metrics.ts";
 import type { ReaperMetrics } from "../reaper/metrics.ts";

@@ -11,6 +11,7 @@ import {
 import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { readRegularFile } from "@cm4all/command/regular-file";
+import { tellLostOutput } from "@cm4all/command/run";
 import {
   type ByteString,
   bufferOf,
@@ -169,6 +170,7 @@ export async function runScript(
   const host = new ScriptHost(hostOptions(config.accounting, resolve(script)));
   host.on("notice", (text) => console.error(text));
   host.on("scriptError", (source, message) => console.error(`${source}: ${message}`));
+  host.on("outputLost", (reason) => tellLostOutput("cm4all-spawn", reason));
   try {
     await new Promise<void>((ready, fail) => {
       host.once("ready", (warning) => {
