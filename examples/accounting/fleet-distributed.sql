@@ -38,8 +38,29 @@ CREATE TABLE IF NOT EXISTS fleet_bill (
   customer text,
   host text NOT NULL
 );
-SELECT format('CREATE FOREIGN TABLE IF NOT EXISTS %I () INHERITS (fleet_bill) SERVER %I
-    OPTIONS (table_name %L)', 'fleet_bill_' || :'shard', :'shard', 'fleet_bill') \gexec
+-- Their sums by host, and which days of which hosts are on the bill.
+CREATE TABLE IF NOT EXISTS fleet_bill_host (
+  day date NOT NULL,
+  cgroups bigint NOT NULL,
+  cpu_seconds double precision NOT NULL,
+  io_bytes bigint NOT NULL,
+  memory_peak_bytes bigint,
+  pids_peak bigint,
+  oom_kills bigint NOT NULL,
+  refused_forks bigint NOT NULL,
+  host text NOT NULL,
+  is_nobodys boolean NOT NULL
+);
+CREATE TABLE IF NOT EXISTS fleet_host_day (
+  host text NOT NULL,
+  day date NOT NULL,
+  reports bigint NOT NULL,
+  billed bigint NOT NULL,
+  last_report timestamptz NOT NULL
+);
+SELECT format('CREATE FOREIGN TABLE IF NOT EXISTS %I () INHERITS (%I) SERVER %I
+    OPTIONS (table_name %L)', name || '_' || :'shard', name, :'shard', name)
+FROM unnest(ARRAY['fleet_bill', 'fleet_bill_host', 'fleet_host_day']) AS name \gexec
 
 -- Ask for a day by its date: shards are not told of conditions with now(), and send all.
 CREATE OR REPLACE VIEW fleet_customer_days AS
@@ -54,5 +75,23 @@ CREATE OR REPLACE VIEW fleet_customer_months AS
     max(memory_peak_bytes) AS memory_peak_bytes, max(pids_peak) AS pids_peak,
     sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
   FROM fleet_bill WHERE customer IS NOT NULL GROUP BY month, customer;
+
+CREATE OR REPLACE VIEW fleet_host_days AS
+  SELECT day, host, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
+    sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
+    sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
+  FROM fleet_bill_host GROUP BY day, host;
+
+CREATE OR REPLACE VIEW fleet_days AS
+  SELECT day, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
+    sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
+    max(pids_peak) AS pids_peak, sum(oom_kills)::bigint AS oom_kills,
+    sum(refused_forks)::bigint AS refused_forks
+  FROM fleet_bill_host WHERE NOT is_nobodys GROUP BY day;
+
+CREATE OR REPLACE VIEW fleet_hosts AS
+  SELECT host, max(last_report) AS last_report,
+    array_agg(day ORDER BY day) FILTER (WHERE reports > billed) AS unbilled_days
+  FROM fleet_host_day GROUP BY host;
 
 COMMIT;

@@ -22,6 +22,8 @@ const TEXTS = [
   "docs/performance.md",
   "docs/fleet.md",
   "docs/platforms.md",
+  "docs/promises.md",
+  ...readdirSync(join(root, "docs/decisions")).map((name) => `docs/decisions/${name}`),
   "examples/README.md",
   "packages/client/README.md",
 ];

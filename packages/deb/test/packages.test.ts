@@ -143,7 +143,10 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     const directory = "usr/share/doc/cm4all-spawn/html";
     const pages = readdirSync(join(built.tree, directory));
     const manuals = readdirSync(join(root, "docs/man"));
-    for (const name of ["index", "README", "docs-lua", ...manuals])
+    const texts = readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".md"))
+      .map((name) => `docs-${name.replace(/\.md$/, "").replaceAll("/", "-")}`);
+    for (const name of ["index", "README", ...texts, ...manuals])
       expect(pages).toContain(`${name}.html`);
     for (const page of pages) {
       const text = readFileSync(join(built.tree, directory, page), "utf8");

@@ -34,6 +34,11 @@ it.skipIf(missing("postgres", "psql") !== undefined)(
       WHERE day = '${day}'`;
     expect(psql(coordinator, "-c", bill)).toBe("foo|10|10|30\n");
     expect(psql(coordinator, "-c", "SELECT cpu_seconds FROM fleet_customer_months")).toBe("30\n");
+    expect(psql(coordinator, "-c", "SELECT cgroups, cpu_seconds FROM fleet_days")).toBe("10|30\n");
+    expect(psql(coordinator, "-c", "SELECT count(*) FROM fleet_host_days")).toBe("10\n");
+    expect(psql(coordinator, "-c", "SELECT count(unbilled_days), count(*) FROM fleet_hosts")).toBe(
+      "0|10\n",
+    );
     // Each shard is asked for the day alone.
     const plan = psql(coordinator, "-c", `EXPLAIN (VERBOSE) ${bill}`);
     expect(plan.match(/Remote SQL: .*fleet_bill WHERE .*day = '/g)).toHaveLength(2);

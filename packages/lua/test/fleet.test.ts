@@ -278,6 +278,19 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await sums()).toEqual(before);
     });
 
+    it("less what earlier days have of a cgroup, without reading all of these days", async () => {
+      await client.query(`INSERT INTO fleet_usage (host, id, day, path, cpu_seconds, io_bytes)
+        SELECT 'a', 'b:' || n, (now() AT TIME ZONE 'UTC')::date - 1, '/x', 1, 1
+        FROM generate_series(1, 50000) AS n`);
+      await client.query("VACUUM ANALYZE fleet_usage");
+      const [row] = await query(`EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON)
+        SELECT max(cpu_seconds) FROM fleet_usage
+        WHERE host = 'a' AND id = 'b:7' AND day < (now() AT TIME ZONE 'UTC')::date`);
+      const plan = row?.["QUERY PLAN"][0].Plan;
+      // A page or two of each day; the index of that day alone has 400.
+      expect(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]).toBeLessThan(150);
+    });
+
     it("what is asked for from the bills, by an index", async () => {
       await client.query(`INSERT INTO fleet_bill (day, customer, host, cgroups, cpu_seconds, io_bytes,
           oom_kills, refused_forks)

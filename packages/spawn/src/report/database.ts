@@ -6,8 +6,11 @@ import { isDatabaseUri, type ReportOptions } from "./options.ts";
 /** Where Debian's server and its clients have their socket. */
 const SOCKET_DIRECTORY = "/var/run/postgresql";
 
-/** A server that says nothing for so long is not waited for. */
-const TIMEOUT_MS = 60_000;
+/** A server that does not let us in for so long is not waited for. */
+const CONNECT_TIMEOUT_MS = 60_000;
+
+/** A month of hundreds of thousands of customers takes a busy server more than a minute. */
+const QUERY_TIMEOUT_MS = 900_000;
 
 /** What a customer has used, or all of them on a day. Peaks are of one cgroup, in its whole life. */
 export interface Usage {
@@ -106,8 +109,8 @@ export async function readReport(options: ReportOptions): Promise<ReportData> {
           user: process.env["PGUSER"] || userInfo().username,
         }),
     application_name: "cm4all-spawn report",
-    connectionTimeoutMillis: TIMEOUT_MS,
-    query_timeout: TIMEOUT_MS,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    query_timeout: QUERY_TIMEOUT_MS,
   });
   await client.connect();
   try {
