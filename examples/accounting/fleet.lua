@@ -6,9 +6,12 @@
 
 handlers_bear_repetition = true
 
--- Without a host it is the server of this machine, as the role of the daemon's own user.
-local db = pg:new("dbname=accounting") -- host=db.example sslmode=verify-full
 local host = os.getenv("ACCOUNTING_HOST") or assert(io.open("/proc/sys/kernel/hostname")):read()
+
+-- The server of this machine, as the role of the daemon's own user. That of another machine, as
+-- the role of this host, with its password in a file:
+-- pg:new("host=db.example dbname=accounting sslmode=verify-full passfile=/etc/cm4all/spawn/pgpass user=" .. host)
+local db = pg:new("dbname=accounting")
 
 local STATEMENT = "SELECT account_cgroups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 

@@ -13,8 +13,10 @@ SET LOCAL client_min_messages = warning;
 SET LOCAL lock_timeout = '5s';
 
 -- fleet_owner has the tables, fleet_reader reads, fleet_host reports and does nothing else.
--- A host is a member of fleet_host. The role of the daemon's own user is one, so that its
--- script needs no password on the server's own machine, with pg_hba.conf as Debian has it.
+-- A host has a role of its own name that is a member of fleet_host, and reports for itself.
+-- Members of fleet_every_host report for any host. The role of the daemon's own user is one, so
+-- that its script needs neither a password nor a role of its own on the server's own machine,
+-- with pg_hba.conf as Debian has it; from elsewhere, nobody gets in without a password.
 DO $$
 DECLARE
   role text;
@@ -24,11 +26,13 @@ BEGIN
       EXECUTE format('CREATE ROLE %I', role);
     END IF;
   END LOOP;
-  IF to_regrole('"cm4all-spawn-reaper"') IS NULL THEN
-    CREATE ROLE "cm4all-spawn-reaper" LOGIN;
-  END IF;
-  IF NOT pg_has_role('cm4all-spawn-reaper', 'fleet_host', 'MEMBER') THEN
-    GRANT fleet_host TO "cm4all-spawn-reaper";
+  -- The first time only: an administrator may have taken the right away since.
+  IF to_regrole('fleet_every_host') IS NULL THEN
+    CREATE ROLE fleet_every_host IN ROLE fleet_host;
+    IF to_regrole('"cm4all-spawn-reaper"') IS NULL THEN
+      CREATE ROLE "cm4all-spawn-reaper" LOGIN;
+    END IF;
+    GRANT fleet_every_host TO "cm4all-spawn-reaper";
   END IF;
   IF NOT has_schema_privilege('fleet_owner', 'public', 'CREATE') THEN
     GRANT CREATE ON SCHEMA public TO fleet_owner;
@@ -97,6 +101,47 @@ CREATE TABLE IF NOT EXISTS fleet_bill (
 ) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS fleet_bill_month ON fleet_bill (month);
 CREATE INDEX IF NOT EXISTS fleet_bill_customer ON fleet_bill (customer, day);
+
+-- The bills of a day and host in one row, and in another what belongs to nobody: sums over all
+-- customers, of whom there may be very many.
+CREATE TABLE IF NOT EXISTS fleet_bill_host (
+  day date NOT NULL,
+  cgroups bigint NOT NULL,
+  cpu_seconds double precision NOT NULL,
+  io_bytes bigint NOT NULL,
+  memory_peak_bytes bigint,
+  pids_peak bigint,
+  oom_kills bigint NOT NULL,
+  refused_forks bigint NOT NULL,
+  host text NOT NULL,
+  is_nobodys boolean NOT NULL,
+  PRIMARY KEY (day, host, is_nobodys)
+) WITH (fillfactor = 70);
+
+-- Makes them of the bills.
+CREATE OR REPLACE FUNCTION sum_fleet_bills(one date, hosts text[]) RETURNS void LANGUAGE sql
+SET search_path = public, pg_temp AS $$
+  INSERT INTO fleet_bill_host (day, host, is_nobodys, cgroups, cpu_seconds, io_bytes,
+    memory_peak_bytes, pids_peak, oom_kills, refused_forks)
+  SELECT day, host, customer IS NULL, sum(cgroups), sum(cpu_seconds), sum(io_bytes),
+    max(memory_peak_bytes), max(pids_peak), sum(oom_kills), sum(refused_forks)
+  -- Not ANY (hosts), which would compare each bill with each host.
+  FROM fleet_bill WHERE day = one AND host IN (SELECT unnest(hosts))
+  GROUP BY day, host, customer IS NULL
+  ON CONFLICT (day, host, is_nobodys) DO UPDATE SET cgroups = EXCLUDED.cgroups,
+    cpu_seconds = EXCLUDED.cpu_seconds, io_bytes = EXCLUDED.io_bytes,
+    memory_peak_bytes = EXCLUDED.memory_peak_bytes, pids_peak = EXCLUDED.pids_peak,
+    oom_kills = EXCLUDED.oom_kills, refused_forks = EXCLUDED.refused_forks;
+$$;
+
+-- Bills of an earlier version have no sums yet.
+DO $$ BEGIN
+  IF NOT EXISTS (SELECT FROM fleet_bill_host) THEN
+    PERFORM sum_fleet_bills(day, hosts) FROM (
+      SELECT day, array_agg(DISTINCT host) AS hosts FROM fleet_bill GROUP BY day
+    ) AS billed;
+  END IF;
+END $$;
 
 -- Makes the partition of a day. Reports go on meanwhile: CREATE TABLE ... PARTITION OF would
 -- have to wait for all of them, and hosts for it. Whoever calls it, fleet_owner owns it.
@@ -197,6 +242,14 @@ DECLARE
   days date[];
   earliest date;
 BEGIN
+  -- Whoever breaks into a host writes no figures of others. Those of an earlier version come as
+  -- fleet_host itself, which can log in only there.
+  IF session_user NOT IN (from_host, 'fleet_host')
+    AND NOT pg_has_role(session_user, 'fleet_every_host', 'MEMBER') THEN
+    RAISE insufficient_privilege USING
+      MESSAGE = format('%s reports for the host of this name alone, not for %s', session_user, from_host);
+  END IF;
+
   -- The clock of a host may be wrong: no day to come, and none of long ago.
   SELECT array_agg(day ORDER BY n), min(day) INTO days, earliest
   FROM (
@@ -276,6 +329,7 @@ BEGIN
     cpu_seconds = EXCLUDED.cpu_seconds, io_bytes = EXCLUDED.io_bytes,
     memory_peak_bytes = EXCLUDED.memory_peak_bytes, pids_peak = EXCLUDED.pids_peak,
     oom_kills = EXCLUDED.oom_kills, refused_forks = EXCLUDED.refused_forks;
+  PERFORM sum_fleet_bills(one, hosts);
 
   UPDATE fleet_host_day AS known SET billed = made.reports
   FROM unnest(hosts, so_far) AS made (host, reports)
@@ -311,7 +365,15 @@ CREATE OR REPLACE VIEW fleet_host_days AS
   SELECT day, host, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
     sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
     sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
-  FROM fleet_bill GROUP BY day, host;
+  FROM fleet_bill_host GROUP BY day, host;
+
+-- All customers together.
+CREATE OR REPLACE VIEW fleet_days AS
+  SELECT day, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
+    sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
+    max(pids_peak) AS pids_peak, sum(oom_kills)::bigint AS oom_kills,
+    sum(refused_forks)::bigint AS refused_forks
+  FROM fleet_bill_host WHERE NOT is_nobodys GROUP BY day;
 
 -- Which hosts are silent, and of which days the bill will change.
 CREATE OR REPLACE VIEW fleet_hosts AS
@@ -321,7 +383,7 @@ CREATE OR REPLACE VIEW fleet_hosts AS
 
 REVOKE EXECUTE ON FUNCTION account_cgroups, make_fleet_day FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION account_cgroups TO fleet_host;
-GRANT SELECT ON fleet_usage, fleet_host_day, fleet_bill, fleet_customer_days,
-  fleet_customer_months, fleet_host_days, fleet_hosts TO fleet_reader;
+GRANT SELECT ON fleet_usage, fleet_host_day, fleet_bill, fleet_bill_host, fleet_customer_days,
+  fleet_customer_months, fleet_host_days, fleet_days, fleet_hosts TO fleet_reader;
 
 COMMIT;

@@ -17,6 +17,7 @@ const TEXTS = [
   "docs/differences.md",
   "docs/lua.md",
   "docs/netns.md",
+  "docs/architecture.md",
   "docs/design.md",
   "docs/performance.md",
   "docs/fleet.md",
@@ -80,6 +81,14 @@ function withLinks(body, path, known) {
   });
 }
 
+/** A page is one file: its pictures are in it. @param {string} body @param {string} path */
+function withPictures(body, path) {
+  return body.replace(/<img src="([^"]*\.svg)"/g, (_, target) => {
+    const picture = readFileSync(resolve(root, dirname(path), target)).toString("base64");
+    return `<img style="width:100%" src="data:image/svg+xml;base64,${picture}"`;
+  });
+}
+
 const [directory] = process.argv.slice(2);
 if (directory === undefined) throw new Error("usage: documentation.mjs DIRECTORY");
 rmSync(directory, { recursive: true, force: true });
@@ -94,7 +103,7 @@ for (const path of TEXTS) {
   const body = filter("cmark-gfm", ["--extension", "table", "--extension", "autolink"], text);
   const title = /^# (.*)$/m.exec(text)?.[1] ?? path;
   const links = withLinks(withIds(body), path, known);
-  writeFileSync(join(directory, page(path)), html(title, links));
+  writeFileSync(join(directory, page(path)), html(title, withPictures(links, path)));
   index.push(`<li><a href="${page(path)}">${title}</a></li>`);
 }
 for (const path of manuals) {

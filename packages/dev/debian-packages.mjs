@@ -41,7 +41,7 @@ export const testPackages = {
 };
 
 /** Debian packages that measurements run. */
-export const benchPackages = [...runtimePackages, ...compiler, "iproute2", "procps"];
+export const benchPackages = [...runtimePackages, ...compiler, "iproute2", "nftables", "procps"];
 
 /**
  * Debian packages that build ours for another architecture.

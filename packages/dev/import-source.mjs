@@ -6,7 +6,7 @@ import { build } from "esbuild";
  * Imports a TypeScript module that makes no system calls.
  * To be called in the package's directory.
  * @param {string} entry the module
- * @returns {Promise<{ readonly [name: string]: any }>} its exports
+ * @returns {Promise<{ readonly [name: string]: unknown }>} its exports
  */
 export async function importSource(entry) {
   const { outputFiles } = await build({

@@ -1,8 +1,12 @@
 // @ts-check
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
 
 /** For a machine that has other things to do: a test that hangs does so for ever. */
 const testTimeout = 60_000;
+
+/** No command that a test waits for hangs all the others. */
+const setupFiles = [fileURLToPath(new URL("limits.mjs", import.meta.url))];
 
 /** @param {string} name @param {readonly string[]} include @param {Record<string, string>} [env] */
 const systemTests = (name, include, env = {}) => ({
@@ -10,6 +14,7 @@ const systemTests = (name, include, env = {}) => ({
     name,
     include: [...include],
     env,
+    setupFiles,
     pool: /** @type {const} */ ("forks"),
     fileParallelism: false,
     testTimeout,
@@ -28,7 +33,13 @@ export function testConfig(alsoWithoutAddon = []) {
     test: {
       projects: [
         {
-          test: { name: "unit", include: ["src/**/*.test.ts"], pool: "forks", testTimeout },
+          test: {
+            name: "unit",
+            include: ["src/**/*.test.ts"],
+            setupFiles,
+            pool: "forks",
+            testTimeout,
+          },
         },
         systemTests("system", ["test/**/*.test.ts"]),
         ...(alsoWithoutAddon.length === 0

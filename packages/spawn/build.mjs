@@ -18,6 +18,7 @@ await bundle({
 
 // The JSON Schemas, for those who write programs.
 const { formatSchemas } = await importSource("src/operator/schemas.ts");
+if (typeof formatSchemas !== "function") throw new Error("schemas.ts exports no formatSchemas");
 rmSync("dist/schema", { recursive: true, force: true });
 mkdirSync("dist/schema");
 for (const [file, text] of Object.entries(formatSchemas()))

@@ -9,6 +9,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ScratchCgroup } from "@cm4all/testing/cgroup";
+import { noteAtMost } from "./goals.ts";
 import { compile, type RunningReaper, startReaper } from "./programs.ts";
 import { reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
@@ -33,12 +34,24 @@ function memoryOf(pid: number): Memory {
   return { pssMiB: mib("Pss"), anonymousMiB: mib("Anonymous") };
 }
 
-function printMemory(when: string, { pids }: RunningReaper, goal: string): void {
+/** @param goals MiB, of the daemon and of its script host */
+function printMemory(
+  when: string,
+  { pids }: RunningReaper,
+  goals: { readonly of: keyof Memory; readonly most: readonly number[] },
+): void {
   const each = pids.map(memoryOf);
+  for (const [i, who] of ["daemon", "script host"].entries())
+    noteAtMost(
+      `${goals.of === "pssMiB" ? "PSS" : "anonymous"} ${when}: ${who}`,
+      each[i]?.[goals.of] ?? Number.NaN,
+      goals.most[i] ?? Number.NaN,
+      { unit: " MiB" },
+    );
   const sum = (of: (memory: Memory) => number) => each.map((one) => of(one).toFixed(1)).join(" + ");
   console.log(
-    `${when}: ${sum(({ pssMiB }) => pssMiB)} MiB (PSS), ` +
-      `anonymous ${sum(({ anonymousMiB }) => anonymousMiB)}  ${goal}`,
+    `${when}, daemon + script host: ${sum(({ pssMiB }) => pssMiB)} MiB (PSS), ` +
+      `anonymous ${sum(({ anonymousMiB }) => anonymousMiB)}`,
   );
 }
 
@@ -77,18 +90,18 @@ export async function measureStartAndMemory(): Promise<void> {
     const [node, ready] = [median(nodeMs), median(readyMs)];
     console.log(
       `start to READY: ${ready.toFixed(0)} ms, Node alone ${node.toFixed(0)} ms, ratio ` +
-        `${(ready / node).toFixed(1)}; until the script is loaded ${median(scriptMs).toFixed(0)} ms` +
-        "  goal: 250 ms",
+        `${(ready / node).toFixed(1)}; until the script is loaded ${median(scriptMs).toFixed(0)} ms`,
     );
+    noteAtMost("start to READY", ready, 250, { unit: " ms", floor: `Node ${node.toFixed(0)} ms` });
 
     await using daemon = await start();
     await delay(REST_MS);
-    printMemory("at rest, daemon + script host", daemon, "goal: 45 + 22");
+    printMemory("at rest", daemon, { of: "pssMiB", most: [45, 22] });
     const program = compile("reapbench");
     const reaper = { program, scope, pids: daemon.pids, handlerLog };
     for (let i = 0; i < BURSTS; i++) reap(reaper, { mode: "burst", count: BURST });
     await delay(REST_MS);
-    printMemory(`after ${BURSTS * BURST} cgroups`, daemon, "goal: anonymous 65 + 28");
+    printMemory(`after ${BURSTS * BURST} cgroups`, daemon, { of: "anonymousMiB", most: [65, 28] });
   } finally {
     await scratch.remove();
   }

@@ -14,6 +14,7 @@ import {
   type FleetOrder,
   type FleetResult,
 } from "./fleet-client.ts";
+import { noteAtLeast, noteAtMost } from "./goals.ts";
 import { EXAMPLES } from "./programs.ts";
 import { median, quantile } from "./statistics.ts";
 
@@ -24,6 +25,15 @@ interface Run extends FleetOrder {
   readonly processes: number;
   /** synchronous_commit. */
   readonly commit: "on" | "off";
+  readonly goal?: Goal;
+}
+
+interface Goal {
+  readonly rowsPerSecond?: number;
+  readonly p99Ms?: number;
+  /** CPU time for a row. */
+  readonly serverUs?: number;
+  readonly clientUs?: number;
 }
 
 const RUNS: readonly Run[] = [
@@ -33,6 +43,7 @@ const RUNS: readonly Run[] = [
     processes: 2,
     rows: 200_000,
     commit: "on",
+    goal: { rowsPerSecond: 20_000, serverUs: 25 },
   },
   { title: "200 hosts, the disk later", hosts: 200, processes: 2, rows: 200_000, commit: "off" },
   {
@@ -42,8 +53,16 @@ const RUNS: readonly Run[] = [
     rows: 100_000,
     rowsPerSecond: 10_000,
     commit: "on",
+    goal: { p99Ms: 1000 },
   },
-  { title: "1 host, each list on the disk", hosts: 1, processes: 1, rows: 20_000, commit: "on" },
+  {
+    title: "1 host, each list on the disk",
+    hosts: 1,
+    processes: 1,
+    rows: 20_000,
+    commit: "on",
+    goal: { rowsPerSecond: 10_000, clientUs: 180 },
+  },
 ];
 
 /** As which fleet.sql lets the hosts in. */
@@ -170,16 +189,40 @@ async function measureRun(run: Run): Promise<void> {
 
   const latenciesMs = results.flatMap((result) => result.latenciesMs);
   const clientSeconds = results.reduce((sum, result) => sum + result.cpuSeconds, 0);
-  const perRow = (seconds: number) => `${((seconds / rows) * 1e6).toFixed(1)} us`;
+  const rate = rows / elapsed;
+  const p99Ms = quantile(latenciesMs, 0.99);
+  const serverUs = (serverSeconds / rows) * 1e6;
+  const clientUs = (clientSeconds / rows) * 1e6;
   console.log(
-    `${run.title.padEnd(34)}${Math.round(rows / elapsed)} rows/s, ` +
-      `p50 ${median(latenciesMs).toFixed(1)} ms, p99 ${quantile(latenciesMs, 0.99).toFixed(1)} ms`,
+    `${run.title.padEnd(34)}${Math.round(rate)} rows/s, ` +
+      `p50 ${median(latenciesMs).toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`,
   );
+  noteGoal(run, { rate, p99Ms, serverUs, clientUs });
   console.log(
-    `  CPU a row: clients ${perRow(clientSeconds)}, server ${perRow(serverSeconds)}; ` +
+    `  CPU a row: clients ${clientUs.toFixed(1)} us, server ${serverUs.toFixed(1)} us; ` +
       `this machine: ${share("idle").toFixed(0)}% idle, ${share("disk").toFixed(0)}% waiting for the disk`,
   );
   await checkRows(server, run.hosts + WARM_UP_ROWS + rows);
+}
+
+function noteGoal(
+  { title, goal = {} }: Run,
+  measured: {
+    readonly rate: number;
+    readonly p99Ms: number;
+    readonly serverUs: number;
+    readonly clientUs: number;
+  },
+): void {
+  const { rate, p99Ms, serverUs, clientUs } = measured;
+  if (goal.rowsPerSecond !== undefined)
+    noteAtLeast(title, rate, goal.rowsPerSecond, { unit: "/s" });
+  if (goal.p99Ms !== undefined) noteAtMost(`${title}: p99`, p99Ms, goal.p99Ms, { unit: " ms" });
+  const us = { unit: " us" };
+  if (goal.serverUs !== undefined)
+    noteAtMost(`${title}: server's CPU a row`, serverUs, goal.serverUs, us);
+  if (goal.clientUs !== undefined)
+    noteAtMost(`${title}: host's CPU a row`, clientUs, goal.clientUs, us);
 }
 
 /** A measurement of rows that are not there would be none. */

@@ -8,8 +8,10 @@ import { measureStartAndMemory } from "./daemon.ts";
 import { measureFlatness } from "./flatness.ts";
 import { measureFleet } from "./fleet.ts";
 import { FLEET_CLIENT, runFleetClient } from "./fleet-client.ts";
+import { printGoals } from "./goals.ts";
 import { measureHostile } from "./hostile.ts";
 import { measureNamespaces } from "./namespaces.ts";
+import { measureNetns, measureNetnsInside, NETNS_INSIDE } from "./netns.ts";
 import { measureProcessScan } from "./process-scan.ts";
 import { measureReaper } from "./reaper.ts";
 
@@ -20,14 +22,12 @@ const SUBJECTS: Record<string, (only?: string) => Promise<void>> = {
   reaper: measureReaper,
   fleet: measureFleet,
   flatness: measureFlatness,
+  netns: measureNetns,
   scan: measureProcessScan,
 };
 
 /** Not `scan`, which starts 20,000 processes. */
-const USUAL = ["daemon", "namespaces", "reaper", "flatness", "fleet", "hostile"];
-
-/** What other packages measure, of whose names this one is told, too. */
-const ELSEWHERE = ["netns"];
+const USUAL = ["daemon", "namespaces", "reaper", "flatness", "fleet", "hostile", "netns"];
 
 async function main(): Promise<void> {
   const { positionals: names, values } = parseArgs({
@@ -36,14 +36,15 @@ async function main(): Promise<void> {
   });
   const [first, hosts = ""] = names;
   if (first === FLEET_CLIENT) return await runFleetClient(JSON.parse(hosts));
+  if (first === NETNS_INSIDE) return await measureNetnsInside();
   const known = Object.keys(SUBJECTS).join(", ");
   for (const name of names.length === 0 ? USUAL : names) {
-    if (ELSEWHERE.includes(name)) continue;
     const measure = SUBJECTS[name];
     if (measure === undefined) throw new Error(`${name} is not measured; choose of ${known}`);
     console.log(`\n${name}`);
     await measure(values.only);
   }
+  printGoals();
 }
 
 main().then(

@@ -5,6 +5,7 @@
  */
 import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
+import { noteAtLeast, noteAtMost } from "./goals.ts";
 import {
   type ClientOptions,
   type Measurement,
@@ -28,11 +29,18 @@ import { temporaryDirectory } from "./temporary.ts";
 /** Each with all servers, one after the other; medians are printed. */
 const ROUNDS = 5;
 
+/** CPU time or rate as multiples of the floor's, or in microseconds and per second. */
+interface Goal {
+  readonly cpuTimes?: number;
+  readonly rateTimes?: number;
+  readonly cpuUs?: number;
+  readonly rate?: number;
+}
+
 interface Subject extends Work {
   readonly title: string;
   readonly client: ClientOptions;
-  /** The CPU time, or the rate, as a multiple of the floor's. */
-  readonly goal?: { readonly of: "cpu" | "rate"; readonly times: number };
+  readonly goal?: Goal;
   /** What the floor does meanwhile; the same by default. */
   readonly floor?: Work;
 }
@@ -47,14 +55,14 @@ const SUBJECTS: readonly Subject[] = [
     ...LEASE,
     client: { asSpawner: true, cpu: CPU },
     floor: ASK,
-    goal: { of: "cpu", times: 3 },
+    goal: { cpuTimes: 3 },
   },
   {
     title: "connect, PID+lease, close, as root",
     ...LEASE,
     client: { cpu: CPU },
     floor: ASK,
-    goal: { of: "cpu", times: 2.5 },
+    goal: { cpuTimes: 2.5 },
   },
   { title: "the same, with a pipe of the floor's", ...LEASE, client: { cpu: CPU } },
   { title: "connect, IPC+PID, close", ...ASK, client: { cpu: CPU } },
@@ -63,21 +71,33 @@ const SUBJECTS: readonly Subject[] = [
     mode: "rt",
     count: 5000,
     client: { cpu: CPU },
-    goal: { of: "rate", times: 0.7 },
+    goal: { rateTimes: 0.7 },
   },
   {
     title: "IPC+PID again, 16 connections",
     mode: "par",
     count: 10_000,
     client: {},
-    goal: { of: "rate", times: 0.8 },
+    goal: { rateTimes: 0.8 },
   },
 ];
 
 const CREATED: readonly Subject[] = [
-  { title: "200 new PID names", mode: "create-pid", count: 200, client: {} },
-  { title: "200 new IPC names", mode: "create-ipc", count: 200, client: {} },
-  { title: "200 new user namespaces", mode: "create-user", count: 200, client: {} },
+  {
+    title: "200 new PID names",
+    mode: "create-pid",
+    count: 200,
+    client: {},
+    goal: { cpuUs: 280, rate: 2000 },
+  },
+  { title: "200 new IPC names", mode: "create-ipc", count: 200, client: {}, goal: { rate: 4500 } },
+  {
+    title: "200 new user namespaces",
+    mode: "create-user",
+    count: 200,
+    client: {},
+    goal: { rate: 2500 },
+  },
   { title: "200 new IPC+PID names", mode: "create-both", count: 200, client: {} },
 ];
 
@@ -145,7 +165,7 @@ function warmUp(program: string, daemon: RunningDaemon): void {
   purge(daemon);
 }
 
-const HEADER = ["", "/s", "p50 us", "CPU us", "without", "floor", "CPU x", "rate x", "goal"];
+const HEADER = ["", "/s", "p50 us", "CPU us", "without", "floor", "CPU x", "rate x"];
 
 function printRow([title = "", ...cells]: readonly string[]): void {
   console.log(title.padEnd(40) + cells.map((cell) => cell.padStart(9)).join(""));
@@ -159,9 +179,28 @@ function describe({ title, goal }: Subject, figures: readonly Figures[]): void {
   if (floor !== undefined) {
     cells.push(floor.cpu.toFixed(1), (ours.cpu / floor.cpu).toFixed(2));
     cells.push((ours.rate / floor.rate).toFixed(2));
-    if (goal !== undefined) cells.push(`${goal.of} ${goal.times}`);
   }
   printRow([title, ...cells]);
+  if (goal !== undefined) noteGoal(title, goal, ours, floor);
+}
+
+function noteGoal(
+  title: string,
+  { cpuTimes, rateTimes, cpuUs, rate }: Goal,
+  ours: Figures,
+  floor: Figures | undefined,
+): void {
+  const floorCpu = floor === undefined ? {} : { floor: `${floor.cpu.toFixed(1)} us` };
+  const floorRate = floor === undefined ? {} : { floor: `${floor.rate.toFixed(0)}/s` };
+  if (cpuUs !== undefined)
+    noteAtMost(`${title}: CPU`, ours.cpu, cpuUs, { unit: " us", ...floorCpu });
+  if (rate !== undefined) noteAtLeast(title, ours.rate, rate, { unit: "/s", ...floorRate });
+  if (floor === undefined) return;
+  const times = { unit: " x", digits: 2 };
+  if (cpuTimes !== undefined)
+    noteAtMost(`${title}: CPU`, ours.cpu / floor.cpu, cpuTimes, { ...times, ...floorCpu });
+  if (rateTimes !== undefined)
+    noteAtLeast(title, ours.rate / floor.rate, rateTimes, { ...times, ...floorRate });
 }
 
 export async function measureNamespaces(): Promise<void> {
@@ -183,10 +222,13 @@ export async function measureNamespaces(): Promise<void> {
     describe(subject, await compareCreation(nsbench, [daemon, without], subject));
   const idle = measureIdle(nsbench, daemon, 5);
   console.log(`idle: ${idle.wakeups} wake-ups in ${idle.elapsed_s.toFixed(1)} s`);
+  noteAtMost("idle: wake-ups in 5 s", idle.wakeups, 0);
   const memory = measureMemory(nsbench, daemon, 200);
   const grown = (memory.daemon_after.pss_kb - memory.daemon_before.pss_kb) / memory.count;
   console.log(
     `memory (PSS): daemon ${memory.daemon_before.pss_kb} KiB; per PID namespace ` +
       `${memory.per_child_kb.pss.toFixed(1)} KiB in the init and ${grown.toFixed(1)} KiB in the daemon`,
   );
+  const { private: ownKib } = memory.per_child_kb;
+  noteAtMost("a PID name: private memory of its init", ownKib, 60, { unit: " KiB", digits: 1 });
 }

@@ -7,6 +7,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ScratchCgroup } from "@cm4all/testing/cgroup";
+import { noteAtMost } from "./goals.ts";
 import { compile, type RunningReaper, startReaper, startReaperFloor } from "./programs.ts";
 import { idle, type Reaper, type Reaping, type ReapMeasurement, reap, watch } from "./reapbench.ts";
 import { median } from "./statistics.ts";
@@ -17,7 +18,7 @@ const ROUNDS = 5;
 
 interface Subject extends Reaping {
   readonly title: string;
-  readonly goal?: string;
+  readonly goal?: { readonly cpuUs?: number; readonly p99Ms?: number; readonly drainMs?: number };
 }
 
 const SUBJECTS: readonly Subject[] = [
@@ -28,15 +29,17 @@ const SUBJECTS: readonly Subject[] = [
     title: "5,000 run empty at once",
     mode: "burst",
     count: 5000,
-    goal: "CPU 260 us, drained in 1,000 ms",
+    goal: { cpuUs: 260, drainMs: 1000 },
   },
-  { title: "50 a second", mode: "churn", count: 200, rate: 50, goal: "p99 80 ms" },
-  { title: "500 a second", mode: "churn", count: 1500, rate: 500, goal: "p99 80 ms" },
-  { title: "1,000 a second", mode: "churn", count: 3000, rate: 1000, goal: "p99 80 ms" },
+  { title: "50 a second", mode: "churn", count: 200, rate: 50, goal: { p99Ms: 80 } },
+  { title: "500 a second", mode: "churn", count: 1500, rate: 500, goal: { p99Ms: 80 } },
+  { title: "1,000 a second", mode: "churn", count: 3000, rate: 1000, goal: { p99Ms: 80 } },
 ];
 
 const WATCHED = 10_000;
 const IDLE_SECONDS = 60;
+/** One check of all cgroups, of which there is one in five minutes, may fall into it. */
+const CHECK_WAKEUPS = 10;
 /** V8 collects garbage some times more when there is nothing left to do. */
 const REST_MS = 60_000;
 
@@ -46,29 +49,49 @@ const COLUMNS = [
   ...["drained", "floor"],
 ];
 
-function printRow(title: string, cells: readonly string[], goal = ""): void {
-  const line = title.padEnd(30) + cells.map((cell) => cell.padStart(9)).join("");
-  console.log(`${line}  ${goal}`);
+function printRow(title: string, cells: readonly string[]): void {
+  console.log(title.padEnd(30) + cells.map((cell) => cell.padStart(9)).join(""));
 }
 
 const middle = (runs: readonly ReapMeasurement[], of: (run: ReapMeasurement) => number) =>
   median(runs.map(of));
 
-function rowOf(ours: readonly ReapMeasurement[], floor: readonly ReapMeasurement[]): string[] {
-  const cpu = (run: ReapMeasurement) => run.daemon_cpu_us_per_cgroup;
-  const drained = (run: ReapMeasurement) => run.drain_ms;
-  const p99 = (run: ReapMeasurement) => run.exit_to_delete_ms?.p99 ?? Number.NaN;
+/** Medians of some runs. */
+function figuresOf(runs: readonly ReapMeasurement[]) {
+  return {
+    cpuUs: middle(runs, ({ daemon_cpu_us_per_cgroup: cpu }) => cpu),
+    p50Ms: middle(runs, ({ exit_to_delete_ms: waits }) => waits?.p50 ?? Number.NaN),
+    p99Ms: middle(runs, ({ exit_to_delete_ms: waits }) => waits?.p99 ?? Number.NaN),
+    handlerMs: middle(runs, ({ exit_to_lua_ms: waits }) => waits?.p50 ?? Number.NaN),
+    drainMs: middle(runs, ({ drain_ms: drain }) => drain),
+  };
+}
+
+type Figures = ReturnType<typeof figuresOf>;
+
+function rowOf(ours: Figures, floor: Figures): string[] {
   return [
-    middle(ours, cpu).toFixed(0),
-    middle(floor, cpu).toFixed(0),
-    (middle(ours, cpu) / middle(floor, cpu)).toFixed(2),
-    middle(ours, (run) => run.exit_to_delete_ms?.p50 ?? Number.NaN).toFixed(0),
-    middle(ours, p99).toFixed(0),
-    middle(floor, p99).toFixed(0),
-    middle(ours, (run) => run.exit_to_lua_ms?.p50 ?? Number.NaN).toFixed(0),
-    middle(ours, drained).toFixed(0),
-    middle(floor, drained).toFixed(0),
+    ours.cpuUs.toFixed(0),
+    floor.cpuUs.toFixed(0),
+    (ours.cpuUs / floor.cpuUs).toFixed(2),
+    ours.p50Ms.toFixed(0),
+    ours.p99Ms.toFixed(0),
+    floor.p99Ms.toFixed(0),
+    ours.handlerMs.toFixed(0),
+    ours.drainMs.toFixed(0),
+    floor.drainMs.toFixed(0),
   ];
+}
+
+function noteGoal({ title, goal = {} }: Subject, ours: Figures, floor: Figures): void {
+  const work = `cgroups, ${title}`;
+  const us = { unit: " us", floor: `${floor.cpuUs.toFixed(0)} us` };
+  if (goal.cpuUs !== undefined) noteAtMost(`${work}: CPU`, ours.cpuUs, goal.cpuUs, us);
+  const p99 = { unit: " ms", floor: `${floor.p99Ms.toFixed(0)} ms` };
+  if (goal.p99Ms !== undefined) noteAtMost(`${work}: p99 of deletion`, ours.p99Ms, goal.p99Ms, p99);
+  const drained = { unit: " ms", floor: `${floor.drainMs.toFixed(0)} ms` };
+  if (goal.drainMs !== undefined)
+    noteAtMost(`${work}: drained`, ours.drainMs, goal.drainMs, drained);
 }
 
 function checkAll(who: string, { lua_calls, leaked, count }: ReapMeasurement): void {
@@ -77,7 +100,7 @@ function checkAll(who: string, { lua_calls, leaked, count }: ReapMeasurement): v
 }
 
 function measureRuns(ours: Reaper, floor: Reaper): void {
-  printRow("", COLUMNS, "goal");
+  printRow("", COLUMNS);
   for (const subject of SUBJECTS) {
     const runs: ReapMeasurement[] = [];
     const floors: ReapMeasurement[] = [];
@@ -87,7 +110,9 @@ function measureRuns(ours: Reaper, floor: Reaper): void {
     }
     for (const run of runs) checkAll("ours", run);
     for (const run of floors) checkAll("the floor", run);
-    printRow(subject.title, rowOf(runs, floors), subject.goal);
+    const [figures, floorFigures] = [figuresOf(runs), figuresOf(floors)];
+    printRow(subject.title, rowOf(figures, floorFigures));
+    noteGoal(subject, figures, floorFigures);
   }
 }
 
@@ -108,6 +133,7 @@ async function measureIdle(reaper: Reaper): Promise<void> {
     `idle for a minute: ${wakeups} wake-ups and ${(cpu_s.sched * 1000).toFixed(1)} ms of CPU in ` +
       `${elapsed_s.toFixed(0)} s; ${Math.round(pss_kb / 1024)} MiB (PSS)`,
   );
+  noteAtMost("idle after cgroups: wake-ups in a minute", wakeups, CHECK_WAKEUPS);
 }
 
 export async function measureReaper(): Promise<void> {

@@ -5,15 +5,20 @@ import { runCommand } from "./run.ts";
 import { EX_CONFIG, EX_OSERR, EX_SOFTWARE, EX_USAGE } from "./sysexits.ts";
 
 let printed = "";
+let outputListeners: ReturnType<typeof process.stdout.listeners>;
 
 beforeEach(() => {
   printed = "";
+  outputListeners = process.stdout.listeners("error");
   vi.spyOn(console, "error").mockImplementation((line: string) => {
     printed += line;
   });
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  // A process runs one command, which watches its output to the end.
+  for (const listener of process.stdout.listeners("error"))
+    if (!outputListeners.includes(listener)) process.stdout.off("error", listener as () => void);
   process.exitCode = undefined;
 });
 

@@ -34,6 +34,7 @@ const below = (directory: string, ending: RegExp) =>
 
 const TEXTS = [
   "README.md",
+  "CONTRIBUTING.md",
   "SECURITY.md",
   ...below("docs", /\.md$/),
   "examples/README.md",

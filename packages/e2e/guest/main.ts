@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { Case, Context } from "./case.ts";
 import { cases } from "./cases/index.ts";
-import { attempt, log, logTo } from "./tools/shell.ts";
+import { attempt, limitCommands, log, logTo } from "./tools/shell.ts";
 
 const PLAN = "/e2e/in/plan.json";
 const STATE = "/var/lib/e2e-state.json";
@@ -82,6 +82,7 @@ async function main(): Promise<void> {
   const state = readState();
   mkdirSync(LOGS, { recursive: true });
   logTo(`${LOGS}/boot.log`);
+  limitCommands(plan.slowness);
   attempt("systemctl is-system-running --wait; uname -a; node --version; systemctl --version");
   const all = Object.entries(cases);
   for (; state.next < all.length; state.next++, state.isRebooted = false) {

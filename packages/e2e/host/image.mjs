@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 
 const treeScript = fileURLToPath(new URL("tree.sh", import.meta.url));
 const foreignScript = fileURLToPath(new URL("foreign.sh", import.meta.url));
+const nodeScript = fileURLToPath(new URL("newer-node.sh", import.meta.url));
 const diskScript = fileURLToPath(new URL("disk.sh", import.meta.url));
 
 /** How old an image may get, so that it has Debian's updates. */
@@ -26,12 +27,15 @@ export function cacheDirectory() {
  * @returns the tree's directory
  */
 export function rootTree(suite, architecture) {
-  const isForeign = architecture !== ours();
-  return cached(
-    `tree-${suite}-${architecture}`,
-    isForeign ? [treeScript, foreignScript] : [treeScript],
-    (path) => [...(isForeign ? [treeScript] : []), suite, architecture, path],
-  );
+  const around = [
+    ...(architecture === ours() ? [] : [foreignScript]),
+    ...(suite === "bookworm" ? [nodeScript] : []),
+  ];
+  if (around.length > 1) throw new Error(`no tree of ${suite} for ${architecture}`);
+  return cached(`tree-${suite}-${architecture}`, [treeScript, ...around], (path) => [
+    ...(around.length === 0 ? [] : [treeScript]),
+    ...[suite, architecture, path],
+  ]);
 }
 
 /** Debian's name of this machine's architecture. */

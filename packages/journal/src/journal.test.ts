@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { JournalFull, NoRecord } from "./errors.ts";
+import { JournalClosed, JournalFull, NoRecord } from "./errors.ts";
 import { Journal } from "./journal.ts";
 import { RecordState } from "./record-table.ts";
 import { encodeHeader } from "./segment.ts";
@@ -91,6 +91,64 @@ describe("a journal", () => {
     expect(calls.filter((call) => call === "create" || call === "rename")).toEqual([]);
     await again.close();
   });
+
+  it.each(["write", "pause", "closing"] as const)(
+    "has a mark that is in no hurry on the disk after the next %s, and no sooner",
+    async (next) => {
+      const disk = new SimulatedDisk(seeded(4));
+      const journal = await Journal.open(disk, OPTIONS);
+      const number = await journal.append(payload("record"));
+      await journal.settle();
+      let writes = 0;
+      disk.fail = (call) => {
+        if (call === "write") writes++;
+        return undefined;
+      };
+      const marked = journal.markLater(number, RecordState.GONE);
+      expect(journal.live).toBe(0);
+      await journal.settle();
+      expect(writes).toBe(0);
+      if (next === "write") await journal.append(payload("next"));
+      if (next === "closing") await journal.close();
+      await marked;
+      expect(writes).toBe(1);
+      await journal.close();
+    },
+  );
+
+  it.each(["mark", "markLater"] as const)(
+    "writes nothing after its end, and leaves no %s unanswered that comes meanwhile",
+    async (method) => {
+      const disk = new SimulatedDisk(seeded(6));
+      const journal = await Journal.open(disk, OPTIONS);
+      const numbers: number[] = [];
+      for (let i = 0; i < 100; i++) numbers.push(await journal.append(payload(`record ${i}`)));
+      // The reader has a file then, which takes a turn to close.
+      await journal.read(numbers[0] ?? 0);
+      await journal.settle();
+      let isClosed = false;
+      let lateCalls = 0;
+      disk.fail = (call) => {
+        if (isClosed) lateCalls++;
+        return call === "write" ? "EIO" : undefined;
+      };
+      const answers: Promise<unknown>[] = [];
+      const mark = (i: number) => {
+        const marked = journal[method](numbers[i] ?? 0, RecordState.PARKED);
+        answers.push(marked.catch((error: unknown) => error));
+      };
+      mark(0);
+      const closing = journal.close().then(() => (isClosed = true));
+      for (let i = 1; !isClosed && i < numbers.length; i++) {
+        await new Promise((resolve) => setImmediate(resolve));
+        mark(i);
+      }
+      await closing;
+      for (const answer of await Promise.all(answers)) expect(answer).toBeInstanceOf(JournalClosed);
+      for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+      expect(lateCalls).toBe(0);
+    },
+  );
 
   it("goes on beyond eight digits of a segment's number", async () => {
     const disk = new SimulatedDisk(seeded(5));
@@ -284,32 +342,38 @@ async function torture(seed: number): Promise<void> {
         ),
       );
     };
+    const mark = (id: string) => {
+      const states = [RecordState.BEGAN, RecordState.PARKED, RecordState.GONE];
+      const state = states[Math.floor(random() * 3)];
+      const certain = promised.get(id);
+      const number = numbers.get(id);
+      if (state === undefined || certain === undefined || number === undefined) return;
+      certain.states.add(state);
+      if (state === RecordState.GONE) numbers.delete(id);
+      const latest = (order.get(id) ?? 0) + 1;
+      order.set(id, latest);
+      const isHurried = random() < 0.5;
+      const marked = isHurried
+        ? journal.mark(number, state, "note")
+        : journal.markLater(number, state);
+      work.push(
+        marked.then(
+          () => {
+            // Marks are on the disk in their order.
+            if (order.get(id) === latest) certain.states = new Set([state]);
+          },
+          () => undefined,
+        ),
+      );
+    };
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
     for (let step = 0; step < steps; step++) {
       const ids = [...numbers.keys()];
       const id = ids[Math.floor(random() * ids.length)];
       const choice = random();
       if (id === undefined || choice < 0.4) append(`${seed}-${nextId++}`);
-      else if (choice < 0.8) {
-        const state = [RecordState.BEGAN, RecordState.PARKED, RecordState.GONE][
-          Math.floor(random() * 3)
-        ];
-        const certain = promised.get(id);
-        const number = numbers.get(id);
-        if (state === undefined || certain === undefined || number === undefined) continue;
-        certain.states.add(state);
-        if (state === RecordState.GONE) numbers.delete(id);
-        const latest = (order.get(id) ?? 0) + 1;
-        order.set(id, latest);
-        work.push(
-          journal.mark(number, state, "note").then(
-            () => {
-              // Marks are on the disk in their order.
-              if (order.get(id) === latest) certain.states = new Set([state]);
-            },
-            () => undefined,
-          ),
-        );
-      } else await new Promise((resolve) => setImmediate(resolve));
+      else if (choice < 0.8) mark(id);
+      else await turn();
     }
     const end = random();
     if (end < 0.5) disk.powerFailure();
@@ -319,7 +383,13 @@ async function torture(seed: number): Promise<void> {
       disk.capacityBytes = Number.POSITIVE_INFINITY;
       await journal.settle();
     }
-    await journal.close();
+    let isClosed = false;
+    const closing = journal.close().then(() => (isClosed = true));
+    while (!isClosed) {
+      for (const id of numbers.keys()) if (random() < 0.05) mark(id);
+      await turn();
+    }
+    await closing;
     await Promise.all(work);
     disk.reboot();
   }

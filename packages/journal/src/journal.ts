@@ -13,7 +13,7 @@ import type { RecordState } from "./record-table.ts";
 import { Reserve } from "./reserve.ts";
 import { markFrame } from "./segment.ts";
 import { type Damage, recordNumber, type Segment, Segments } from "./segments.ts";
-import { type Operation, takeNumber, Writer } from "./writer.ts";
+import { takeNumber, Writer } from "./writer.ts";
 
 export interface JournalOptions {
   /** Appends are refused beyond this many bytes; marks are always taken. */
@@ -35,6 +35,8 @@ export const DEFAULT_OPTIONS: JournalOptions = {
 const MARK_BYTES = 1024 * 1024;
 /** How long marks wait after a failure until they are tried again. */
 const RETRY_MS = 1000;
+/** How long a mark that is in no hurry waits for another write that takes it along. */
+const LATER_MS = 50;
 
 export class Journal {
   #options: JournalOptions;
@@ -44,7 +46,8 @@ export class Journal {
   readonly #reader: Reader;
   #queuedRecordBytes = 0;
   #work: Promise<void> | undefined;
-  #retry: NodeJS.Timeout | undefined;
+  /** Begins to write what waits. */
+  #alarm: NodeJS.Timeout | undefined;
   #isClosing = false;
   #isClosed = false;
   #lastError: string | undefined;
@@ -165,7 +168,7 @@ export class Journal {
       if (this.bytes + this.#queuedRecordBytes + size > limitBytes - MARK_BYTES)
         return reject(new JournalFull(`the journal holds as much as it may: ${limitBytes} bytes`));
       this.#queuedRecordBytes += size;
-      this.#add({
+      this.#writer.add({
         frame: (active) => ({ kind: FrameKind.RECORD, number: takeNumber(active), payload }),
         size,
         isMark: false,
@@ -178,6 +181,7 @@ export class Journal {
           reject(error);
         },
       });
+      this.#start();
     });
   }
 
@@ -188,39 +192,60 @@ export class Journal {
    * @throws JournalClosed
    */
   mark(number: number, state: RecordState, note?: string): Promise<void> {
+    const marked = this.#mark(number, state, note);
+    if (!this.#writer.isIdle) this.#start();
+    return marked;
+  }
+
+  /**
+   * As `mark`, but is written together with whatever comes next, 50 ms later if nothing comes:
+   * each write of its own wakes another thread and waits for the disk.
+   * @throws JournalClosed (rejects)
+   */
+  markLater(number: number, state: RecordState): Promise<void> {
+    const marked = this.#mark(number, state);
+    this.#startIn(LATER_MS);
+    return marked;
+  }
+
+  #mark(number: number, state: RecordState, note?: string): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) return reject(new JournalClosed("the journal is closed"));
       if (!this.#segments.setState(number, state)) return resolve();
       const frame = markFrame(number, state, note);
       const size = frameSize(frame.payload.length);
       const confirm = () => resolve();
-      this.#add({ frame: () => frame, size, isMark: true, about: number, confirm, reject });
+      this.#writer.add({ frame: () => frame, size, isMark: true, about: number, confirm, reject });
     });
   }
 
-  #add(operation: Operation): void {
-    this.#writer.add(operation);
-    this.#start();
-  }
-
   #start(): void {
-    if (this.#work !== undefined) return;
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
+    // The files are being closed: what waits then is rejected.
+    if (this.#work !== undefined || this.#isClosed) return;
+    this.#cancelAlarm();
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
       if (this.#writer.isIdle || this.#isClosing) return;
       // Of what the disk has refused only marks are left, and may wait.
-      if (!isTaken && this.#writer.hasMarksAlone) this.#retryLater();
+      if (!isTaken && this.#writer.hasMarksAlone) this.#startIn(RETRY_MS);
       else this.#start();
     });
   }
 
-  #retryLater(): void {
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#start();
-    }, RETRY_MS);
+  /** Begins to write what waits at the latest after `delayMs`, unless it writes already. */
+  #startIn(delayMs: number): void {
+    if (this.#work !== undefined || this.#writer.isIdle) return;
+    if (this.#isClosing) this.#start();
+    else
+      this.#alarm ??= setTimeout(() => {
+        this.#alarm = undefined;
+        this.#start();
+      }, delayMs);
+  }
+
+  #cancelAlarm(): void {
+    clearTimeout(this.#alarm);
+    this.#alarm = undefined;
   }
 
   /**
@@ -314,7 +339,7 @@ export class Journal {
     return this.#reader.notes(numbers);
   }
 
-  /** Returns when what was asked for so far is written, or the disk has refused it. */
+  /** Returns when what was asked for so far is written, without `markLater`, or the disk has refused it. */
   async settle(): Promise<void> {
     while (this.#work !== undefined) await this.#work;
   }
@@ -323,12 +348,12 @@ export class Journal {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosing = true;
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
+    this.#cancelAlarm();
     if (!this.#writer.isIdle) this.#start();
-    await this.settle();
+    // Not `settle`: something could begin to be written between its end and the next line.
+    while (this.#work !== undefined) await this.#work;
     this.#isClosed = true;
-    clearTimeout(this.#retry);
+    this.#cancelAlarm();
     await this.#writer.leave();
     await this.#reader.close();
     this.#writer.rejectAll(new JournalClosed("the journal is closed"));

@@ -23,7 +23,6 @@ import {
   cutText,
   encodeMessage,
   encodeRun,
-  type Handlers,
   type HostSettings,
   MAX_REPLY_BYTES,
   type PlainRequest,
@@ -31,6 +30,7 @@ import {
   type Reply,
 } from "./protocol.ts";
 import type { Outcome, Run } from "./run.ts";
+import type { Handlers } from "./run-kinds.ts";
 import { TextBudget } from "./text-budget.ts";
 
 export interface SessionOptions extends HostSettings {
@@ -70,8 +70,11 @@ interface HostSessionEvents {
   ended: [reason: string];
 }
 
-/** What the process may take to end once it is asked to. */
-const STOP_MS = 1000;
+/**
+ * What the process may take to end once it is asked to. Less than what the daemon has left for
+ * stopping (STOP_TIMEOUT_MS of its main thread), so that what became of the runs is written down.
+ */
+const STOP_MS = 700;
 
 export class HostSession extends EventEmitter<HostSessionEvents> {
   readonly #process: HostProcess;
@@ -191,7 +194,10 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   /** Ends the process; handlers that run are interrupted. Resolves when it is gone. */
   async stop(): Promise<void> {
     if (this.#hasEnded) return;
-    const deadline = setTimeout(() => this.#process.kill(), STOP_MS);
+    const deadline = setTimeout(
+      () => this.kill(`it has not stopped within ${STOP_MS / 1000} s`),
+      STOP_MS,
+    );
     this.#isStopping = true;
     this.#send({ type: "stop" });
     await this.#gone;

@@ -4,8 +4,8 @@
  * host itself, host.ts, is `@cm4all/lua/host`, to be loaded in its process alone.
  */
 export { type CheckResult, checkScript } from "./check.ts";
-export type { HandlerShape, Handlers, RunKind } from "./protocol.ts";
 export type { Outcome, Run } from "./run.ts";
+export { type HandlerShape, type Handlers, NO_HANDLERS, type RunKind } from "./run-kinds.ts";
 export type { Effect, FailureCause } from "./runtime/effects.ts";
 export {
   type HostState,

@@ -4,6 +4,7 @@
  * string", Buffer's "latin1").
  */
 import { type ByteString, bytesOfText, errorText, latin1Of } from "@cm4all/linux";
+// Before fengari's, which it changes.
 import "./compat/patch.ts";
 import defs from "fengari/src/defs.js";
 import lauxlib from "fengari/src/lauxlib.js";

@@ -3,13 +3,14 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { parseReply } from "./parse-reply.ts";
 import { MAX_TEXT, ProtocolError, type Reply } from "./protocol.ts";
+import { NO_HANDLERS } from "./run-kinds.ts";
 
 const text = bytesOfLatin1("a text\xff\0");
 const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
   hello: { type: "hello", pid: 1234 },
   ready: {
     type: "ready",
-    handlers: { released: "list", running: "none", bearsRepetition: true },
+    handlers: { ...NO_HANDLERS, released: "list", bearsRepetition: true },
     warning: text,
   },
   unusable: { type: "unusable", message: text, traceback: text },

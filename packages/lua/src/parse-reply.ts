@@ -4,13 +4,8 @@
  * that were looked at, and has no others. Pure.
  */
 import { type ByteString, bytesOfLatin1 } from "@cm4all/linux";
-import {
-  type HandlerShape,
-  type Handlers,
-  MAX_TEXT,
-  ProtocolError,
-  type Reply,
-} from "./protocol.ts";
+import { MAX_TEXT, ProtocolError, type Reply } from "./protocol.ts";
+import { type HandlerShape, type Handlers, shapesOf } from "./run-kinds.ts";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
 
 const SHAPES: readonly HandlerShape[] = ["none", "one", "list"];
@@ -130,8 +125,7 @@ export function parseReply(value: unknown): Reply {
 
 function readHandlers(fields: Fields): Handlers {
   const handlers = {
-    released: fields.oneOf("released", SHAPES),
-    running: fields.oneOf("running", SHAPES),
+    ...shapesOf((kind) => fields.oneOf(kind, SHAPES)),
     bearsRepetition: fields.boolean("bearsRepetition"),
   };
   fields.end();

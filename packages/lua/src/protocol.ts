@@ -7,6 +7,7 @@
  */
 import type { EncodedRecord, PackedRecord } from "@cm4all/cgroup";
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
+import type { Handlers, RunKind } from "./run-kinds.ts";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
 
 /** What the host needs to begin. */
@@ -16,18 +17,6 @@ export interface HostSettings {
   instructions: number;
   /** How long a handler may take all in all. */
   handlerTimeoutMs: number;
-}
-
-/** `released`: with the figures of cgroups that ran empty; `running`: of those that go on. */
-export type RunKind = "released" | "running";
-
-/** How a script takes cgroups of a kind: not at all, each alone, or several in a list. */
-export type HandlerShape = "none" | "one" | "list";
-
-/** What a script has defined. */
-export interface Handlers extends Readonly<Record<RunKind, HandlerShape>> {
-  /** Whether its handlers may be called again after they have taken effect. */
-  readonly bearsRepetition: boolean;
 }
 
 /** What the host is asked, but for runs, whose records are JSON already: see `encodeRun`. */

@@ -1,5 +1,5 @@
 /** A run of a handler, as those see it who want it run. */
-import type { RunKind } from "./protocol.ts";
+import type { RunKind } from "./run-kinds.ts";
 import type { Effect, FailureCause } from "./runtime/effects.ts";
 
 export interface Run {

@@ -13,8 +13,9 @@ import { type ChildOptions, HostChild } from "./host-child.ts";
 import type { HostProcess } from "./host-process.ts";
 import { HostSession, type Phase, type SessionOptions } from "./host-session.ts";
 import { HostUnit, type UnitOptions } from "./host-unit.ts";
-import { type Handlers, ProtocolError } from "./protocol.ts";
+import { ProtocolError } from "./protocol.ts";
 import type { Outcome, Run } from "./run.ts";
+import { type Handlers, NO_HANDLERS } from "./run-kinds.ts";
 
 export interface ScriptHostOptions extends SessionOptions, ChildOptions {
   /** Where systemd starts hosts. Without it, and where that fails, a child is started. */
@@ -24,7 +25,7 @@ export interface ScriptHostOptions extends SessionOptions, ChildOptions {
 }
 
 /** As long as nothing is known of a script. */
-const UNKNOWN_HANDLERS: Handlers = { released: "one", running: "none", bearsRepetition: false };
+const UNKNOWN_HANDLERS: Handlers = { ...NO_HANDLERS, released: "one" };
 
 /**
  * `unusable`: the script has a mistake, and the host waits for `reload`. `pausing`: the

@@ -1,13 +1,16 @@
 /** examples/accounting/fleet.lua and its tables, against a real server. */
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { userInfo } from "node:os";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client, type ClientConfig } from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { openLibraries } from "../src/libs/index.ts";
 import { EXAMPLES, ExampleRoot, example } from "./examples.ts";
+import { TestScript } from "./script.ts";
 
 /** The role of the daemon's own user, as which hosts come. */
 const REAPER = "cm4all-spawn-reaper";
@@ -70,6 +73,12 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   /** What each day is billed for, after the bills were brought up to date. */
   async function bill(): Promise<unknown[]> {
     await client.query("CALL bill_fleet()");
+    const columns = "cgroups, cpu_seconds, io_bytes, memory_peak_bytes, oom_kills, refused_forks";
+    const sums = columns.replace(/\w+/g, (name) => `${/peak/.test(name) ? "max" : "sum"}(${name})`);
+    const made = `SELECT day, host, customer IS NULL, ${sums} FROM fleet_bill GROUP BY 1, 2, 3`;
+    expect(
+      await query(`${made} EXCEPT SELECT day, host, is_nobodys, ${columns} FROM fleet_bill_host`),
+    ).toEqual([]);
     return await query(`SELECT ${AGO}, cpu_seconds FROM fleet_customer_days ORDER BY day`);
   }
 
@@ -105,6 +114,10 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(
         await query(`SELECT *, extract(day FROM month) AS first FROM fleet_customer_months`),
       ).toEqual([{ ...figures, month: expect.any(Date), customer: "foo", first: "1" }]);
+      // What belongs to nobody is not among them.
+      expect(await query("SELECT * FROM fleet_days")).toEqual([
+        { ...figures, day: expect.any(Date), cgroups: "2" },
+      ]);
       expect(
         await query("SELECT host, cgroups, cpu_seconds, io_bytes FROM fleet_host_days ORDER BY 1"),
       ).toEqual([
@@ -252,6 +265,17 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
       await client.query("CALL bill_fleet()");
       expect(await query("SELECT cgroups FROM fleet_bill")).toEqual([{ cgroups: "2" }]);
+    });
+
+    it("also what was billed before there were sums by host", async () => {
+      await root.run("fleet.lua", [at(-1, 5), { ...at(-1, 3), id: "boot:2", path: "/nobodys" }]);
+      expect(await bill()).toEqual([{ ago: 1, cpu_seconds: 5 }]);
+      const sums = () => query("SELECT * FROM fleet_bill_host ORDER BY is_nobodys");
+      const before = await sums();
+      expect(before).toHaveLength(2);
+      await client.query("DROP TABLE fleet_bill_host CASCADE");
+      await client.query(example("fleet.sql"));
+      expect(await sums()).toEqual(before);
     });
 
     it("what is asked for from the bills, by an index", async () => {
@@ -403,15 +427,18 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       }
     };
 
-    it.each(["fleet_host", REAPER])("%s calls the function, and nothing else", async (role) => {
-      await as(role, async () => {
-        await client.query(CALL);
-        for (const table of ["fleet_usage", "fleet_bill", "fleet_host_day", "fleet_host_days"])
-          await expect(query(`SELECT * FROM ${table}`)).rejects.toThrow("permission denied");
-        await expect(query("CALL bill_fleet()")).rejects.toThrow("permission denied");
-        await expect(query("CALL make_fleet_days(30)")).rejects.toThrow("permission denied");
-      });
-    });
+    it.each(["fleet_host", "fleet_every_host", REAPER])(
+      "%s calls the function, and nothing else",
+      async (role) => {
+        await as(role, async () => {
+          await client.query(CALL);
+          for (const table of ["fleet_usage", "fleet_bill", "fleet_host_day", "fleet_host_days"])
+            await expect(query(`SELECT * FROM ${table}`)).rejects.toThrow("permission denied");
+          await expect(query("CALL bill_fleet()")).rejects.toThrow("permission denied");
+          await expect(query("CALL make_fleet_days(30)")).rejects.toThrow("permission denied");
+        });
+      },
+    );
 
     it("fleet_owner, who is no superuser, does the daily work and takes newer versions", async () => {
       const [role] = await query("SELECT rolsuper FROM pg_roles WHERE rolname = 'fleet_owner'");
@@ -463,10 +490,105 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
     psql(user, "-d", "postgres", "-c", "CREATE DATABASE accounting");
     psql(user, "-f", join(EXAMPLES, "fleet.sql"));
     // Instead of the daemon's own user, whom this machine may not have.
-    psql(user, "-c", "CREATE ROLE nobody LOGIN IN ROLE fleet_host");
+    psql(user, "-c", "CREATE ROLE nobody LOGIN IN ROLE fleet_every_host");
     expect(example("fleet.lua")).toContain('pg:new("dbname=accounting")');
     psql("nobody", "-c", CALL);
     expect(psql(user, "-c", "SELECT count(*) FROM fleet_usage")).toBe("1\n");
+  });
+
+  describe("a host's own role", () => {
+    const DEBIAN = [
+      "local all all trust",
+      "host all all 127.0.0.1/32 scram-sha-256",
+      "host all all ::1/128 scram-sha-256",
+    ];
+    let apart: Postgres;
+    let directory: string;
+    beforeAll(async () => {
+      directory = mkdtempSync(join(tmpdir(), "fleet-role-"));
+      apart = await Postgres.start({ hba: DEBIAN, tcp: true });
+      await using admin = await open({});
+      await admin.query("CREATE DATABASE accounting");
+      await using owner = await open({ database: "accounting" });
+      await owner.query(example("fleet.sql"));
+      for (const host of ["web1", "web2"])
+        await owner.query(
+          `CREATE ROLE ${host} LOGIN CONNECTION LIMIT 3 PASSWORD 'of ${host}' IN ROLE fleet_host`,
+        );
+    });
+    afterAll(async () => {
+      await apart?.stop();
+      rmSync(directory, { recursive: true });
+    });
+
+    const open = async (options: ClientConfig) => {
+      const { host, user, port } = apart;
+      const one = new Client({ host, user, port, database: "postgres", ...options });
+      await one.connect();
+      return Object.assign(one, { [Symbol.asyncDispose]: () => one.end() });
+    };
+    /** As from another machine. */
+    const openAs = (user: string, password: string) =>
+      open({ host: "127.0.0.1", user, password, database: "accounting" });
+    const call = (host: string) => CALL.replace("'a'", `'${host}'`);
+
+    it("reports for that host, by the script and Debian's pg_hba.conf", async () => {
+      const passfile = join(directory, "pgpass");
+      writeFileSync(passfile, "127.0.0.1:*:accounting:web1:of web1\n", { mode: 0o600 });
+      const [, conninfo = ""] = /^-- pg:new\((".*" \.\. host)\)$/m.exec(example("fleet.lua")) ?? [];
+      const other = conninfo
+        .replace("db.example", `127.0.0.1 port=${apart.port}`)
+        .replace("sslmode=verify-full", "sslmode=disable")
+        .replace(/passfile=\S+/, `passfile=${passfile}`);
+      const text = example("fleet.lua").replace(/^local db = .*$/m, `local db = pg:new(${other})`);
+      vi.stubEnv("ACCOUNTING_HOST", "web1");
+      using script = new TestScript(text, { open: openLibraries });
+      vi.unstubAllEnvs();
+      await script.handle({ path: "/x", id: "b:1", measuredMs: noon(0), cpuTotalUsec: 5e6 });
+      expect(script.errors).toEqual([]);
+      await using owner = await open({ database: "accounting" });
+      const { rows } = await owner.query("SELECT host, cpu_seconds FROM fleet_usage");
+      expect(rows).toEqual([{ host: "web1", cpu_seconds: 5 }]);
+    });
+
+    it("writes nothing of another host, and becomes nobody else", async () => {
+      await using web2 = await openAs("web2", "of web2");
+      await web2.query(call("web2"));
+      for (const host of ["web1", "WEB2", "web2 ", "fleet_host", ""])
+        await expect(web2.query(call(host))).rejects.toThrow(
+          `web2 reports for the host of this name alone, not for ${host}`,
+        );
+      for (const role of ["web1", "fleet_every_host", "fleet_owner", REAPER])
+        await expect(web2.query(`SET ROLE "${role}"`)).rejects.toThrow("permission denied");
+      for (const role of ["web1", REAPER])
+        await expect(web2.query(`SET SESSION AUTHORIZATION "${role}"`)).rejects.toThrow(
+          "permission denied",
+        );
+      // Its group cannot do more than itself.
+      await web2.query("SET ROLE fleet_host");
+      await expect(web2.query(call("web1"))).rejects.toThrow("web2 reports for");
+      await expect(web2.query("DELETE FROM fleet_usage")).rejects.toThrow("permission denied");
+    });
+
+    it("needs its password, and the daemon's own user, who has none, does not get in", async () => {
+      await expect(openAs("web1", "of web2")).rejects.toThrow("password authentication failed");
+      await expect(openAs(REAPER, "")).rejects.toThrow(/password/);
+    });
+
+    it("is not needed by hosts of an earlier version, which come as fleet_host", async () => {
+      await using owner = await open({ database: "accounting" });
+      await owner.query("ALTER ROLE fleet_host LOGIN");
+      await using old = await open({ user: "fleet_host", database: "accounting" });
+      await old.query(call("web9"));
+    });
+
+    it("is enough, once the daemon's own user may report for no host", async () => {
+      await using owner = await open({ database: "accounting" });
+      await owner.query(`REVOKE fleet_every_host FROM "${REAPER}"`);
+      await owner.query(example("fleet.sql"));
+      await using reaper = await open({ user: REAPER, database: "accounting" });
+      await expect(reaper.query(call("web1"))).rejects.toThrow("permission denied for function");
+    });
   });
 
   it("keeps the rows of the tables of an earlier version, whose hosts go on", async () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Run } from "../src/run.ts";
+import { NO_HANDLERS } from "../src/run-kinds.ts";
 import { account, handler, kill, TestHosts } from "./host-support.ts";
 import { encodedOf } from "./script.ts";
 
@@ -155,7 +156,7 @@ describe("the script host and its records", () => {
     const host = await hosts.start(
       "function cgroups_released(list) for _, c in ipairs(list) do print(c.path) end end",
     );
-    expect(host.handlers).toEqual({ released: "list", running: "none", bearsRepetition: false });
+    expect(host.handlers).toEqual({ ...NO_HANDLERS, released: "list" });
     const run: Run = { kind: "released", begin: async () => {} };
     const records = ["/a", "/b", "/c"].map((path) => encodedOf({ path }));
     expect(await host.run(records, run)).toEqual({ type: "done" });

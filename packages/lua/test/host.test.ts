@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { isAlive, missing } from "@cm4all/testing";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { inTime, isAlive, missing, readProc } from "@cm4all/testing";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { checkScript } from "../src/check.ts";
 import { account, handler, kill, TestHosts } from "./host-support.ts";
 
@@ -204,6 +204,19 @@ describe("the script host", () => {
     expect(performance.now() - begin).toBeLessThan(1500);
     expect(await running).toMatchObject({ type: "interrupted" });
     expect([host.state, host.pid]).toEqual(["stopped", undefined]);
+  });
+
+  it("is ended if it does not hear that it is to stop", async () => {
+    const host = await hosts.start(handler(`os.execute("kill -STOP $PPID")`));
+    const running = account(host);
+    const state = () => readProc(host.pid ?? 0, "status");
+    await vi.waitUntil(() => /^State:\tT/m.test(state()), { timeout: 20_000 });
+    await inTime(host.stop(0), "it has ended");
+    expect(await running).toMatchObject({
+      type: "interrupted",
+      message: "the script host ended: it has not stopped within 0.7 s",
+      effect: "unanswered",
+    });
   });
 
   it("ends for good if it is told to while it starts", async () => {

@@ -3,8 +3,12 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { inTime } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { HostChild } from "../src/host-child.ts";
+import { HostSession } from "../src/host-session.ts";
 import type { Outcome, Run } from "../src/run.ts";
+import { NO_HANDLERS } from "../src/run-kinds.ts";
 import type { ScriptHost, ScriptHostOptions } from "../src/script-host.ts";
 import { account, TestHosts } from "./host-support.ts";
 import { encodedOf } from "./script.ts";
@@ -37,7 +41,7 @@ const framed = (json) => {
 };
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
-const READY = { type: "ready", handlers: { released: "one", running: "none", bearsRepetition: false } };
+const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
 /** Calls back with each request; honest about pings. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
@@ -74,9 +78,12 @@ function makeSilent(code: string, more: Partial<ScriptHostOptions> = {}): Script
   return hosts.make({ ...hosts.options(""), program: [program], ...more });
 }
 
-/** Resolves with why the process ended. */
+/** Resolves with why the process ended. @throws Error if it goes on */
 async function ended(host: ScriptHost): Promise<string> {
-  const [reason] = await once(host, "ended");
+  const [reason] = await inTime(
+    once(host, "ended"),
+    () => `the host has ended, which is ${host.state}`,
+  );
   return String(reason);
 }
 
@@ -160,11 +167,29 @@ describe("a host that does not greet", () => {
   });
 });
 
+describe("a host that cannot be used", () => {
+  it("is not heard any more", async () => {
+    const program = join(hosts.directory, "hostile.cjs");
+    const both = "raw(Buffer.concat([HELLO, READY].map((each) => framed(JSON.stringify(each)))));";
+    writeFileSync(program, `${PRELUDE}${both} setInterval(() => {}, 1000);`);
+    const options = { ...hosts.options(""), program: [program] };
+    // As a unit that the kernel shows to be another one.
+    const child = Object.assign(new HostChild(options), { greet: () => "unfit" });
+    const session = new HostSession(child, options);
+    const told: string[] = [];
+    session.on("unfit", (reason) => told.push(reason));
+    session.on("ready", () => told.push("ready"));
+    session.on("unusable", () => told.push("unusable"));
+    const [reason] = await inTime(once(session, "ended"), "it has ended");
+    expect([...told, reason]).toEqual(["unfit", "unfit"]);
+  });
+});
+
 describe("a host that has runs", () => {
   const start = async (code: string, more?: Partial<ScriptHostOptions>) => {
     const host = make(code, more);
     host.start();
-    await once(host, "ready");
+    await inTime(once(host, "ready"), () => `the host is ready, which is ${host.state}`);
     return host;
   };
 
@@ -195,16 +220,26 @@ describe("a host that has runs", () => {
     let begun = 0;
     const outcome = account(host, {}, { begin: async () => void begun++ });
     expect(await ended(host)).toBe(`it broke the protocol: ${rule}`);
-    expect(["done", "interrupted"]).toContain((await outcome).type);
+    const { type } = await inTime(outcome, "its run is settled");
+    expect(["done", "interrupted"]).toContain(type);
     expect(begun).toBeLessThanOrEqual(1);
     expect(host.running).toBe(0);
+  });
+
+  it("cannot answer a run by the number of another one", async () => {
+    const host = await start(
+      "let asked = 0; serve((number) => asked++ || send({ type: 'done', number: number + 1 }));",
+    );
+    const outcomes = [account(host), account(host)];
+    expect(await ended(host)).toBe("it broke the protocol: an answer to no run");
+    for (const outcome of outcomes) expect((await outcome).type).toBe("interrupted");
   });
 
   it("is not heard any more after a bad message", async () => {
     const host = await start(
       "serve((number) => raw(Buffer.concat([framed('null'), framed(JSON.stringify({ type: 'done', number }))])));",
     );
-    expect(await account(host)).toMatchObject({
+    expect(await inTime(account(host), "its run is settled")).toMatchObject({
       type: "interrupted",
       message: expect.stringContaining("it broke the protocol"),
     });
@@ -255,9 +290,13 @@ describe("a host that has runs", () => {
 
 describe("a flood", () => {
   it.each([
-    ["notices", '{ type: "notice", text: "flood" }'],
-    ["long errors", '{ type: "error", source: "x", message: "y".repeat(16000) }'],
-  ])("of %s ends the host, and holds up nothing meanwhile", async (_, message) => {
+    ["notices", '{ type: "notice", text: "flood" }', 100_000],
+    [
+      "long errors",
+      '{ type: "error", source: "x", message: "y".repeat(16000) }',
+      (64 * 1024 * 1024) / 16_001,
+    ],
+  ])("of %s ends the host, and holds up nothing meanwhile", async (_, message, most) => {
     const host = make(
       `send(READY);
        const many = Buffer.concat(Array(100).fill(framed(JSON.stringify(${message}))));
@@ -278,6 +317,8 @@ describe("a flood", () => {
     expect(told).toBeGreaterThan(50);
     expect(told).toBeLessThanOrEqual(2000);
     expect(told + leftOut).toBeGreaterThan(4000);
+    // It may have begun in a window of ten seconds, and ended in the next.
+    expect(told + leftOut).toBeLessThanOrEqual(2 * most);
     expect(turns).toBeGreaterThan(10);
   });
 

@@ -2,6 +2,7 @@ import { mkdtempSync, openSync, rmSync } from "node:fs";
 import { Fd, setXattr } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { lua, pushValue, toBytes, toText } from "../src/lua.ts";
+import { NO_HANDLERS } from "../src/run-kinds.ts";
 import { ScriptError } from "../src/runtime/index.ts";
 import { type Open, printedBy, TestScript } from "./script.ts";
 
@@ -505,11 +506,7 @@ describe("lists", () => {
         print(#list, type(list), getmetatable(list))
         for i, c in ipairs(list) do print(i, c.path, c.cpu_total, c.xattr.account) end
       end`);
-    expect(script.runtime.handlers).toEqual({
-      released: "list",
-      running: "none",
-      bearsRepetition: false,
-    });
+    expect(script.runtime.handlers).toEqual({ ...NO_HANDLERS, released: "list" });
     expect(
       await script.handle(
         { path: "/a", cpuTotalUsec: 1, xattrs: [{ "user.account": "x" }] },
@@ -537,6 +534,7 @@ describe("running cgroups", () => {
   it("have handlers of their own, in scripts that bear repetition", async () => {
     using one = new TestScript(`handlers_bear_repetition = true ${handlers}`);
     expect(one.runtime.handlers).toEqual({
+      ...NO_HANDLERS,
       released: "one",
       running: "one",
       bearsRepetition: true,

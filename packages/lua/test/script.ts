@@ -12,7 +12,7 @@ import {
 import { bytesOfLatin1, bytesOfText, latin1Of, textOf } from "@cm4all/linux";
 import { LineOutput } from "../src/compat/index.ts";
 import type { LuaState } from "../src/lua.ts";
-import type { RunKind } from "../src/protocol.ts";
+import type { RunKind } from "../src/run-kinds.ts";
 import type { BeginRequest, Effect, FailureCause } from "../src/runtime/effects.ts";
 import { type RunFailure, Runtime, type RuntimeOptions } from "../src/runtime/index.ts";
 

@@ -29,15 +29,18 @@ describe("the configuration", () => {
     const config = parse("");
     expect(config.namespaces).toEqual({
       listen: "@cm4all-spawn",
-      lifetimeMs: 60_000,
-      maxNames: 10_000,
-      maxNamesPerUid: 9000,
-      maxUserNamespaces: 10_000,
-      maxUserNamespacesPerName: 10_000,
-      maxConnections: 4096,
-      maxConnectionsPerUid: 1024,
-      allowUids: [],
-      allowGids: [],
+      settings: {
+        allowed: { uids: new Set(), gids: new Set() },
+        quotas: {
+          names: 10_000,
+          namesPerUid: 9000,
+          userNamespaces: 10_000,
+          userNamespacesPerName: 10_000,
+          connections: 4096,
+          connectionsPerUid: 1024,
+        },
+        lifetimeMs: 60_000,
+      },
     });
     expect(config.control.socket).toBe("/run/cm4all-spawn/control.sock");
     expect(config.reaper.enabled).toBe(true);
@@ -59,7 +62,12 @@ describe("the configuration", () => {
       [10, 9],
       [7000, 6300],
     ] as const)
-      expect(parse(`[namespaces]\nmax_names = ${names}\n`).namespaces.maxNamesPerUid).toBe(perUid);
+      expect(
+        parse(`[namespaces]\nmax_names = ${names}\n`).namespaces.settings.quotas,
+      ).toMatchObject({
+        names,
+        namesPerUid: perUid,
+      });
   });
 
   it("has these keys for namespaces and the control socket", () => {
@@ -80,15 +88,18 @@ describe("the configuration", () => {
     `);
     expect(config.namespaces).toEqual({
       listen: "/run/x.sock",
-      lifetimeMs: 500,
-      maxNames: 1,
-      maxNamesPerUid: 5,
-      maxUserNamespaces: 9,
-      maxUserNamespacesPerName: 2,
-      maxConnections: 3,
-      maxConnectionsPerUid: 10_000,
-      allowUids: [0, 33, 4294967294],
-      allowGids: [12],
+      settings: {
+        allowed: { uids: new Set([0, 33, 4294967294]), gids: new Set([12]) },
+        quotas: {
+          names: 1,
+          namesPerUid: 5,
+          userNamespaces: 9,
+          userNamespacesPerName: 2,
+          connections: 3,
+          connectionsPerUid: 10_000,
+        },
+        lifetimeMs: 500,
+      },
     });
     expect(config.control.socket).toBe("");
   });
@@ -138,7 +149,6 @@ describe("the configuration", () => {
       script: "/x.lua",
       user: users[1],
       isUserNamed: true,
-      hostSocket: undefined,
       handlerTimeoutMs: 5000,
       answerTimeoutMs: 6000,
       instructions: 7000,

@@ -18,7 +18,8 @@ import {
 } from "@cm4all/linux";
 import { Lull } from "@cm4all/supervision";
 import { CgroupService } from "./cgroup-service.ts";
-import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
+import type { Config } from "./config.ts";
+import { ConfigFile } from "./config-file.ts";
 import {
   answerRequest,
   type ControlRequest,
@@ -28,7 +29,6 @@ import {
 import { listenForControl } from "./control/server.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger, openLog } from "./log/log.ts";
 import { LogOnce } from "./log/log-once.ts";
-import type { NamespaceOptions } from "./namespaces/messages.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import { MetricsEndpoint } from "./prometheus/endpoint.ts";
 import { listenAgain } from "./sockets/listen-again.ts";
@@ -62,11 +62,11 @@ export interface DaemonOptions {
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const log = openLog(options.verbose);
   checkRequirements();
-  const config = options.override(readConfig(options.configFile));
-  const daemon = new Daemon(config, options, log);
+  const file = new ConfigFile(options.configFile, options.override);
+  const daemon = new Daemon(file, options.verbose, log);
   try {
     // A signal can end it while it starts.
-    await Promise.all([daemon.start(config).catch(ignoreThreadEnd), daemon.untilEnd()]);
+    await Promise.all([daemon.start(file.started).catch(ignoreThreadEnd), daemon.untilEnd()]);
   } catch (error) {
     // The other threads would keep the process alive.
     const { message, exitStatus } = explainFailure(error);
@@ -78,21 +78,6 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
 /** How a thread ended is told by its owner: here by Daemon.untilEnd. */
 function ignoreThreadEnd(error: unknown): void {
   if (!(error instanceof ThreadEndedError)) throw error;
-}
-
-function policyOf({ namespaces }: Config): NamespaceOptions["policy"] {
-  return {
-    allowed: { uids: new Set(namespaces.allowUids), gids: new Set(namespaces.allowGids) },
-    quotas: {
-      names: namespaces.maxNames,
-      namesPerUid: namespaces.maxNamesPerUid,
-      userNamespaces: namespaces.maxUserNamespaces,
-      userNamespacesPerName: namespaces.maxUserNamespacesPerName,
-      connections: namespaces.maxConnections,
-      connectionsPerUid: namespaces.maxConnectionsPerUid,
-    },
-    lifetimeMs: namespaces.lifetimeMs,
-  };
 }
 
 /** Without the service manager it serves all the same; the manager may see that otherwise. */
@@ -107,9 +92,8 @@ function tryOpenNotifier(log: Logger): Notifier | undefined {
 }
 
 class Daemon {
-  /** With which it was started. */
-  readonly #config: Config;
-  readonly #options: DaemonOptions;
+  readonly #configFile: ConfigFile;
+  readonly #verbose: boolean;
   readonly #log: Logger;
   readonly #notifier: Notifier | undefined;
   readonly #listeners: readonly Fd[];
@@ -122,17 +106,14 @@ class Daemon {
   readonly #stopping = new AbortController();
   readonly #metrics: MetricsEndpoint;
   #names = 0;
-  #failedReloads = 0;
-  /** Why the latest reload has failed. */
-  #reloadProblem: string | undefined;
-  #waitsForRestart: readonly string[] = [];
   #isServing = false;
   #isStopping = false;
 
   /** Starts the thread of the namespace service; signals are caught from then on. */
-  constructor(config: Config, options: DaemonOptions, log: Logger) {
-    this.#config = config;
-    this.#options = options;
+  constructor(configFile: ConfigFile, verbose: boolean, log: Logger) {
+    const config = configFile.started;
+    this.#configFile = configFile;
+    this.#verbose = verbose;
     this.#log = log;
     this.#notifier = tryOpenNotifier(log);
     delete process.env["NOTIFY_SOCKET"];
@@ -147,7 +128,7 @@ class Daemon {
         storeFd: inherited.storeFd,
         // A service has a cgroup of its own; a program in a terminal has not.
         cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
-        policy: policyOf(config),
+        settings: config.namespaces.settings,
       },
       log,
       {
@@ -171,7 +152,7 @@ class Daemon {
     this.#metrics.configure(metrics.listen);
     // After the namespace service: its clients wait, cgroups do not.
     if (reaper.enabled)
-      this.#cgroups = CgroupService.start(reaper, accounting, this.#options.verbose, this.#log);
+      this.#cgroups = CgroupService.start(reaper, accounting, this.#verbose, this.#log);
     await this.#notifier?.send(["READY=1", this.#statusLine()]);
     this.#startWatchdog();
     // A start leaves as much garbage as it keeps.
@@ -253,9 +234,7 @@ class Daemon {
     try {
       this.#applyFile();
     } catch (error) {
-      this.#reloadProblem = errorText(error);
-      this.#failedReloads++;
-      this.#log(LOG_ERR, `keeping the old configuration: ${this.#reloadProblem}`);
+      this.#log(LOG_ERR, `keeping the old configuration: ${errorText(error)}`);
       throw error;
     } finally {
       await this.#notifier?.send(["READY=1"]);
@@ -265,22 +244,20 @@ class Daemon {
     if (problem !== undefined)
       throw new CommandFailure(`the accounting script cannot be used: ${problem}`, EX_CONFIG);
     return {
-      waitsForRestart: this.#waitsForRestart,
+      waitsForRestart: this.#configFile.waitsForRestart,
       isScriptOutdated: this.#cgroups?.isScriptOutdated ?? false,
     };
   }
 
   /** @throws CommandFailure for a mistake in the file */
   #applyFile(): void {
-    const config = this.#options.override(readConfig(this.#options.configFile));
-    this.#namespaces.post("configure", policyOf(config));
+    const config = this.#configFile.reload();
+    this.#namespaces.post("configure", config.namespaces.settings);
     if (!this.#isStopping) this.#metrics.configure(config.metrics.listen);
     this.#cgroups?.reload(config.accounting);
     this.#stopGraceMs = config.accounting.stopGraceMs;
-    this.#waitsForRestart = keysForRestart(this.#config, config);
-    this.#reloadProblem = undefined;
     const left = [
-      ...this.#waitsForRestart,
+      ...this.#configFile.waitsForRestart,
       ...(this.#cgroups?.isScriptOutdated === true ? ["the changed text of the script"] : []),
     ];
     const rest = left.length === 0 ? "" : `; only a restart applies ${left.join(", ")}`;
@@ -323,18 +300,15 @@ class Daemon {
   }
 
   async #measure(): Promise<MeasuredStatus> {
+    const { state, status } = this.#configFile.measure();
     return {
       version: __VERSION__,
       pid: process.pid,
       uptimeSeconds: process.uptime(),
       systemCalls: callEngine,
-      configuration: {
-        file: this.#options.configFile ?? DEFAULT_CONFIG_FILE,
-        problem: this.#reloadProblem,
-        waitsForRestart: this.#waitsForRestart,
-      },
-      isReaping: this.#config.reaper.enabled,
-      daemon: measureDaemon(this.#failedReloads),
+      configuration: status,
+      isReaping: this.#configFile.started.reaper.enabled,
+      daemon: measureDaemon(this.#configFile.failedReloads, state),
       namespace: await this.#namespaces.request("status"),
       ...(await this.#cgroups?.status()),
       metrics: this.#metrics.status,

@@ -1,10 +1,14 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { HANDLER_PAUSES } from "./accounting/handlers/failing.ts";
+import { PROBE_PAUSES } from "./accounting/handlers/outage.ts";
 import type { SystemUser } from "./accounting/terms/user.ts";
 import { keysForRestart, parseConfig } from "./config.ts";
 
 const text = readFileSync(new URL("../spawn.toml", import.meta.url), "utf8");
 const page = readFileSync(new URL("../../../docs/man/spawn.toml.5", import.meta.url), "utf8");
+
+const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
 
 const find = (name: string): SystemUser => ({ name, uid: 900, gid: 900, home: "/nonexistent" });
 const parse = (toml: string) => parseConfig(toml, "spawn.toml", find);
@@ -38,6 +42,30 @@ function entries(text: string, section: RegExp, key: RegExp): Map<string, string
   }
   return found;
 }
+
+describe("how long a handler that failed waits", () => {
+  const [first, last] = [HANDLER_PAUSES[0], HANDLER_PAUSES.at(-1) ?? 0];
+
+  it.each([
+    ["spawn.toml", text],
+    ["README", readme],
+  ])("stands in %s", (_, words) => {
+    expect(words).toContain(`pauses of ${first / 1000} s to ${last / 60_000} min`);
+  });
+
+  it("stands in spawn.toml(5), with the pauses of an outage", () => {
+    expect(page).toContain(`with pauses of ${first / 1000} second to ${last / 60_000} minutes,`);
+    const probe = [PROBE_PAUSES[0], PROBE_PAUSES.at(-1) ?? 0].map((ms) => ms / 1000);
+    expect(page).toContain(`with pauses of ${probe.join(" to ")} seconds`);
+  });
+});
+
+it("the port of the examples is that of Prometheus's configuration, and free in its registry", () => {
+  const prometheus = new URL("../../../examples/prometheus/prometheus.yml", import.meta.url);
+  const ports = `${text}${readFileSync(prometheus, "utf8")}`.match(/(?<=(\d|]):)\d+/g);
+  // https://github.com/prometheus/prometheus/wiki/Default-port-allocations
+  expect([...new Set(ports)]).toEqual(["10469"]);
+});
 
 describe("spawn.toml(5)", () => {
   const terms = page.replaceAll(".TP\n", ".TP ");

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { missing, type Postgres } from "@cm4all/testing";
+import { freePort, missing, type Postgres } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
@@ -17,7 +17,7 @@ import {
   readDashboard,
 } from "./support/dashboards.ts";
 import { connectTo, startFleetDatabase } from "./support/fleet-database.ts";
-import { freePort, TestPrometheus } from "./support/prometheus.ts";
+import { TestPrometheus } from "./support/prometheus.ts";
 
 const require = createRequire(import.meta.url);
 

@@ -20,6 +20,7 @@ import {
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import { CapablePeers } from "../src/namespaces/requests/capable-peers.ts";
+import type { Peer } from "../src/namespaces/requests/permission.ts";
 import { monotonicMs } from "../src/thread/event-loop.ts";
 
 /** Our end of a connection that `connect` makes. */
@@ -36,11 +37,23 @@ function accepted(connect: (address: string) => void): Fd {
   return connection;
 }
 
-/** Looks at this process as the peer of a connection. */
-function isThisProcessCapable(connection: Fd): boolean {
+/** A connection of a process that has ended. */
+function acceptedFromGone(): Fd {
+  const script = "require('net').connect(process.argv[1], () => process.exit(7))";
+  return accepted((address) => {
+    const { status } = spawnSync(process.execPath, ["-e", script, address]);
+    expect(status).toBe(7);
+  });
+}
+
+/** This process as the peer of a connection. */
+function thisProcess(connection: Fd, { acceptedMs = monotonicMs(), listenerFd = 0 } = {}): Peer {
   const credentials = { pid: process.pid, uid: 0, gid: 0 };
-  const peer = { credentials, socketFd: connection.number, acceptedMs: monotonicMs() };
-  return new CapablePeers(ownNamespaceInode("user")).isCapable(peer);
+  return { credentials, socketFd: connection.number, listenerFd, acceptedMs };
+}
+
+function isThisProcessCapable(connection: Fd): boolean {
+  return new CapablePeers(ownNamespaceInode("user")).isCapable(thisProcess(connection));
 }
 
 /** Whether the kernel has SO_PEERPIDFD. */
@@ -69,11 +82,22 @@ it.skipIf(missing("root") !== undefined)(
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
   "a peer that is gone is not, though its pid belongs to a process that is",
   () => {
-    const script = "require('net').connect(process.argv[1], () => process.exit(7))";
-    using connection = accepted((address) => {
-      const { status } = spawnSync(process.execPath, ["-e", script, address]);
-      expect(status).toBe(7);
-    });
+    using connection = acceptedFromGone();
     expect(isThisProcessCapable(connection)).toBe(false);
   },
 );
+
+it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
+  ["was accepted earlier from the same socket", { acceptedMs: 9 }],
+  ["was accepted at the same time", { acceptedMs: 10 }],
+  ["was accepted later from another socket", { acceptedMs: 11, listenerFd: 1 }],
+])("a peer that is gone is not, if a process of its pid is known and it %s", (_, place) => {
+  using client = socket(AF_UNIX, SOCK_STREAM);
+  using connection = accepted((address) => connectUnix(client.number, address));
+  using ofGone = acceptedFromGone();
+  const peers = new CapablePeers(ownNamespaceInode("user"));
+  expect(peers.isCapable(thisProcess(connection, { acceptedMs: 10 }))).toBe(true);
+  expect(peers.isCapable(thisProcess(ofGone, place))).toBe(false);
+  // A later one cannot have that pid, so the connection is not asked.
+  expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
+});

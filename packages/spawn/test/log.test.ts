@@ -1,51 +1,10 @@
 /** A log that nobody reads, or that takes nothing: it keeps no thread from its work. */
-import { execFileSync } from "node:child_process";
-import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
-
-/** A pipe by name, so that a shell can redirect to it, with a reader that reads when it is told to. */
-class Pipe {
-  readonly #directory = mkdtempSync(join(tmpdir(), "cm4all-spawn-log-"));
-  readonly path = join(this.#directory, "pipe");
-  readonly #fd: number;
-
-  constructor() {
-    execFileSync("mkfifo", [this.path]);
-    this.#fd = openSync(this.path, constants.O_RDWR | constants.O_NONBLOCK);
-  }
-
-  fill(): void {
-    for (const size of [4096, 1])
-      try {
-        for (;;) writeSync(this.#fd, Buffer.alloc(size, "\n"));
-      } catch {
-        // EAGAIN: it is full.
-      }
-  }
-
-  drain(): string {
-    const buffer = Buffer.alloc(64 * 1024);
-    let text = "";
-    try {
-      for (;;) text += buffer.toString("utf8", 0, readSync(this.#fd, buffer));
-    } catch {
-      return text.trim();
-    }
-  }
-
-  close(): void {
-    closeSync(this.#fd);
-    rmSync(this.#directory, { recursive: true });
-  }
-}
-
-const redirectTo = (path: string) => ["sh", "-c", `exec "$@" 2>${path}`, "sh"];
+import { Pipe, redirectTo } from "./support/pipe.ts";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log", () => {
   let host: AccountingHost;

@@ -113,6 +113,10 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     const json = await ask(one, "status", "--json");
     expect(json.status).toBe(1);
     expect(expectValid("status", json.stdout)).toMatchObject({ state: "degraded" });
+    writeFileSync(one.configFile, "[namespaces]\nmax_names = 1\n");
+    expect((await ask(one, "status")).stdout).toContain("spawn.toml was changed, see ");
+    expect((await ask(one, "reload")).status).toBe(0);
+    expect((await ask(one, "status")).status).toBe(0);
     await one.stop();
     const down = await ask(one, "status");
     expect(down).toMatchObject({ status: 3, stderr: expect.stringContaining("is not running") });
@@ -282,7 +286,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       /^cm4all-spawn: warning: \S+spawn\.toml:2: namespaces\.max_nmaes.*; asking the daemon at \/run\/cm4all-spawn\/control\.sock\n/,
     );
     expect(await askAtDefault(one, "status")).toMatchObject({
-      status: 0,
+      status: 1,
       stdout: expect.stringContaining(`pid ${one.pid}`),
       stderr: warning,
     });

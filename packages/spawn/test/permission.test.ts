@@ -126,6 +126,11 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
         expect(answers).toEqual(["handles", ...REFUSED, "handles"]);
       });
 
+      it("counts for no earlier connection of its pid", () => {
+        const answers = ask([], ["--again", `stale@${STRANGER}`]);
+        expect(answers).toEqual(["handles", ...REFUSED]);
+      });
+
       it("is given for a second to a set-uid program that it becomes, and not longer", async () => {
         const program = peer.setUidProgram();
         expect(askAgain(`${program}@1100`)).toEqual(["handles", ...REFUSED]);

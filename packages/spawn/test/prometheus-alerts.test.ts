@@ -12,11 +12,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setXattr } from "@cm4all/linux";
-import { cgroup2Mount, missing, Postgres, unpackedProgram } from "@cm4all/testing";
+import { cgroup2Mount, freePort, missing, Postgres, unpackedProgram } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
+import { Controllers } from "./support/controllers.ts";
 import { kill, TestDaemon, until } from "./support/daemon.ts";
-import { EXAMPLES, freePort, TestPrometheus } from "./support/prometheus.ts";
+import { EXAMPLES, TestPrometheus } from "./support/prometheus.ts";
 
 /** The machine may be busy; a fault is told of within seconds. */
 const PATIENCE_MS = 90_000;
@@ -35,7 +36,7 @@ it.skipIf(missing("promtool") !== undefined)("the rules pass their unit tests", 
   expect(status).toBe(0);
 });
 
-const needs = missing("root", "catatonit", "cgroup2", "strace", "postgres", "prometheus");
+const needs = missing("root", "catatonit", "cgroup2", "strace", "postgres", "prometheus", "gcc");
 
 describe.skipIf(needs !== undefined)(
   "a daemon that Prometheus watches",
@@ -79,6 +80,17 @@ describe.skipIf(needs !== undefined)(
       return Object.assign(host, { watch: () => prometheus.watch(name, listen) });
     }
 
+    /** One that accounts and is watched. @param config further sections of its configuration */
+    async function makeReadyHost(config = ""): Promise<AccountingHost> {
+      const host = await makeHost();
+      host.reaperConfig += config;
+      host.writeHandler("say(cgroup.path)");
+      await host.start();
+      await host.untilReady();
+      host.watch();
+      return host;
+    }
+
     /** Names of the alerts that fire, or have fired, for the host of this test. */
     async function firedHere(): Promise<string[]> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
@@ -118,11 +130,7 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("that is killed again and again", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const starts = async () =>
         (await prometheus.query(`changes(process_start_time_seconds{instance=${instance}}[1h])`))[0]
@@ -136,14 +144,10 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("with a mistake in its configuration", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       await untilScraped();
-      host.reload("mistake = 1\n");
-      await expectAlerts("ReloadFailed");
+      host.configure("mistake = 1\n");
+      await expectAlerts("OlderConfiguration");
     });
 
     /** Counters have to be seen before they count. */
@@ -158,12 +162,7 @@ describe.skipIf(needs !== undefined)(
     }
 
     it("whose names are at their limit, and asked for more, by others as well, and in another language", async () => {
-      const host = await makeHost();
-      host.reaperConfig += "[namespaces]\nmax_names = 9\n";
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost("[namespaces]\nmax_names = 9\n");
       await untilScraped();
       using client = host.daemon.connect();
       for (let i = 0; i < 9; i++) client.inodes(`name-${i}`, { ipc: true });
@@ -174,14 +173,43 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("LimitNear", "RequestsFail", "RequestsRefused");
     });
 
-    it("whose inits end", async () => {
+    it("whose kernel is slow", async () => {
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
-      await host.start();
+      const trace = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", "trace=unshare"];
+      await host.start("", {
+        wrapper: ["strace", ...trace, "-e", "inject=unshare:delay_enter=300ms"],
+      });
       await host.untilReady();
+      host.watch();
+      await untilScraped();
+      using client = host.daemon.connect();
+      const requests = setInterval(() => client.inodes(`name-${Date.now()}`, { ipc: true }), 1000);
+      onTestFinished(() => clearInterval(requests));
+      await expectAlerts("SlowAnswers");
+      clearInterval(requests);
+    });
+
+    it("in whose cgroups memory and processes are at their limits", async () => {
+      using controllers = new Controllers();
+      const host = await makeHost();
+      host.writeHandler("say(cgroup.path)");
+      await host.start("", { env: controllers.env });
+      await host.untilReady();
+      host.watch();
+      await untilScraped();
+      controllers.set("memory.events", "oom 1\noom_kill 1\n");
+      await host.scratch.runToEnd("a.scope/killed");
+      await expectAlerts("OomKills");
+      controllers.set("pids.events", "max 1\n");
+      await host.scratch.runToEnd("a.scope/refused");
+      await expectAlerts("OomKills", "RefusedForks");
+    });
+
+    it("whose inits end", async () => {
+      const host = await makeReadyHost();
       using client = host.daemon.connect();
       client.inodes("name", { pid: true });
-      host.watch();
       await untilScraped();
       const init = host.daemon.childPids().find((pid) => !host.scriptHostPids.includes(pid));
       kill(init);
@@ -206,11 +234,7 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("whose scope is gone", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       rmdirSync(join(host.scratch.path, "a.scope"));
       await expectAlerts("NoScope");
     });
@@ -286,11 +310,7 @@ describe.skipIf(needs !== undefined)(
     });
 
     it("whose script's process is killed again and again", async () => {
-      const host = await makeHost();
-      host.writeHandler("say(cgroup.path)");
-      await host.start();
-      await host.untilReady();
-      host.watch();
+      const host = await makeReadyHost();
       await untilScraped();
       for (let kills = 1; kills <= 4; kills++) {
         kill(host.scriptHostPid);

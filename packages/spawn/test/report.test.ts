@@ -66,6 +66,23 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(stdout).not.toContain("alice");
   });
 
+  it("has as many customers as asked for, and the others together", () => {
+    const args = ["--html", "-", "--from", ago(50), "--top"];
+    const rows = (top: string) =>
+      [...report([...args, top]).stdout.matchAll(/<th scope="row">((?!\d{4}-)[^<]*)</g)].map(
+        ([, name]) => name,
+      );
+    expect(rows("1")).toEqual(["alice", "2 others", "All"]);
+    expect(rows("3")).toEqual(["alice", expect.stringContaining("bob"), "carol", "All"]);
+    const html = report([...args, "1"]).stdout;
+    expect(html).toMatch(
+      /2 others<\/th><td>0:01:05<\/td><td>976\.6 KiB<\/td><td>4\.0 KiB<\/td><td>7</,
+    );
+    expect(html).toMatch(/All<\/th><td>3:01:05<\/td>/);
+    for (const wrong of ["0", "1.5", "100001", "x"])
+      expect(report([...args, wrong])).toMatchObject({ status: 64 });
+  });
+
   it("comes from a process in which Node opens no debugger", async () => {
     const silent = createServer().listen(join(directory, ".s.PGSQL.5432"));
     await once(silent, "listening");

@@ -5,7 +5,7 @@ import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { missing } from "@cm4all/testing";
+import { inTime, missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BUNDLE, TestDaemon } from "./support/daemon.ts";
 
@@ -13,6 +13,17 @@ const EX_TEMPFAIL = 75;
 /** Of `status`, as monitoring wants it: not known. */
 const UNKNOWN = 4;
 const PRERM = fileURLToPath(new URL("../../../debian/cm4all-spawn.prerm", import.meta.url));
+
+/** Returns what a command says, and how it ends. It is killed if it does not in time. */
+async function run(command: readonly string[]) {
+  const child = spawn(process.execPath, command);
+  try {
+    const result = Promise.all([text(child.stderr), once(child, "exit")]);
+    return await inTime(result, "the command gives up");
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stands still", () => {
   let daemon: TestDaemon;
@@ -35,11 +46,9 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     "accounting retry --all",
   ])("is not waited for by %s", async (command) => {
     await daemon.whilePaused(async () => {
-      const child = spawn(process.execPath, [...options(0.5), ...command.split(" ")]);
-      const ended = once(child, "exit");
-      const said = await text(child.stderr);
+      const [said, ended] = await run([...options(0.5), ...command.split(" ")]);
       const status = command.startsWith("status") ? UNKNOWN : EX_TEMPFAIL;
-      expect(await ended).toEqual([status, null]);
+      expect(ended).toEqual([status, null]);
       expect(said).toBe(
         `cm4all-spawn: the daemon does not answer within 0.5 s (${daemon.controlSocket})\n`,
       );
@@ -57,7 +66,6 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     await daemon.whilePaused(() => {
       const removal = spawnSync("unshare", ["--mount", "sh", "-c", script], {
         encoding: "utf8",
-        timeout: 60_000,
       });
       expect(removal).toMatchObject({ status: 0, signal: null });
       expect(removal.stderr).toContain("the daemon does not answer within 0.5 s");

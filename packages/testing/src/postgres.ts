@@ -16,10 +16,10 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { freePort } from "./free-port.ts";
 import { isOpenToOthers } from "./open.ts";
 import { findPostgres, type PostgresPrograms } from "./postgres-programs.ts";
 import { readProc } from "./proc.ts";
@@ -48,17 +48,6 @@ export interface PostgresOptions {
 
 /** A server whose data is gone anyway after a power failure. */
 const VOLATILE = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" };
-
-/** A free port of 127.0.0.1; somebody else may take it before it is used. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
-}
 
 /** A running server; its owner ends it with `stop` or `await using`. */
 export class Postgres {

@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import type { Case, Context } from "../case.ts";
-import { listRecords } from "../tools/records.ts";
+import type { Case } from "../case.ts";
 import { Scope } from "../tools/scope.ts";
+import {
+  configure,
+  putScript,
+  removeScript,
+  SCRIPT,
+  untilSaid,
+  untilUnit,
+} from "../tools/script.ts";
 import { attempt, sh, waitFor } from "../tools/shell.ts";
 import {
   journalCursor,
@@ -11,12 +17,8 @@ import {
   property,
   SCRIPT_SOCKET,
   SERVICE,
-  said,
   scriptUnits,
 } from "../tools/systemd.ts";
-
-const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
-const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 
 /** Says what it can see, and hangs in Lua beside a process of its own where it is told to. */
 const TEXT = `
@@ -31,18 +33,6 @@ function cgroup_released(cgroup)
 end
 `;
 
-const unitsOf = () => scriptUnits().join(" ");
-
-async function untilUnit(context: Context, other = ""): Promise<string> {
-  return waitFor("another unit has the script", 30_000 * context.slowness, () => {
-    const unit = unitsOf();
-    return unit !== "" && unit !== other && !unit.includes(" ") && unit;
-  });
-}
-
-const untilSaid = (context: Context, cursor: string, what: RegExp) =>
-  waitFor(`${what}`, 30_000 * context.slowness, () => what.test(said(cursor)));
-
 /** journald tells what a script has printed from what the daemon says. */
 function assertNotRoot(cursor: string): void {
   const lines = sh(
@@ -53,55 +43,47 @@ function assertNotRoot(cursor: string): void {
 
 /** Instead of the packaged 65 s, which a host that hangs has to end when its daemon is gone. */
 const END_SECONDS = 5;
-const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
-
-function configure(line: string): void {
-  sh(`cp /run/spawn.toml.e2e ${CONFIG}; sed -i 's/^\\[accounting\\]$/&\\n${line}/' ${CONFIG}`);
-}
 
 export const accountingUnit: Case = {
   title: "scripts run in a unit of their own, are ended where they hang, and else are children",
-  async run(context) {
-    const { slowness, note } = context;
-    writeFileSync(SCRIPT, TEXT);
-    sh(`cp ${CONFIG} /run/spawn.toml.e2e; systemctl stop ${SERVICE}; mkdir -p ${DROP_INS}`);
-    writeFileSync(`${DROP_INS}/end.conf`, `[Service]\nTimeoutStopSec=${END_SECONDS}\n`);
-    sh("systemctl daemon-reload");
-    const answer = `answer_seconds = ${3 * slowness}\\ninstructions = 2000000000`;
-    configure(answer);
+  async run({ slowness, note }) {
+    putScript(TEXT, [`TimeoutStopSec=${END_SECONDS}`]);
+    sh(`systemctl stop ${SERVICE}`);
+    const answer = [`answer_seconds = ${3 * slowness}`, "instructions = 2000000000"];
+    configure(...answer);
     let cursor = journalCursor();
     sh(`systemctl start ${SERVICE}`);
     const scope = await Scope.start(slowness);
     try {
-      const first = await untilUnit(context);
-      await untilSaid(context, cursor, new RegExp(`accounting with ${SCRIPT} in ${first}`));
+      const first = await untilUnit(slowness);
+      await untilSaid(slowness, cursor, new RegExp(`accounting with ${SCRIPT} in ${first}`));
       assert.equal(property(first, "User"), "cm4all-spawn-reaper");
       assert.equal(property(first, "Slice"), "system-cm4all.slice");
       assert.match(sh(`cat /proc/${property(first, "MainPID")}/status`), /CapEff:\t0+\n/);
       scope.run("job", "true; cat /proc/self/status >/dev/null");
-      await untilSaid(context, cursor, /lua\s\S*\/job\sfalse\sfalse\sfalse\snil/);
+      await untilSaid(slowness, cursor, /lua\s\S*\/job\sfalse\sfalse\sfalse\snil/);
       assertNotRoot(cursor);
 
       // It hangs, and is ended with what it has started.
       scope.run("hang", "cat /proc/self/status >/dev/null");
-      await untilSaid(context, cursor, /no sign of life/);
-      const second = await untilUnit(context, first);
+      await untilSaid(slowness, cursor, /no sign of life/);
+      const second = await untilUnit(slowness, first);
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
       // A reload that changes nothing leaves it, another limit replaces it.
       sh(`systemctl reload ${SERVICE}`);
-      assert.equal(await untilUnit(context), second);
-      configure(`${answer}\\nmemory_mib = 100`);
+      assert.equal(await untilUnit(slowness), second);
+      configure(...answer, "memory_mib = 100");
       sh(`systemctl reload ${SERVICE}`);
-      const third = await untilUnit(context, second);
+      const third = await untilUnit(slowness, second);
 
       // The daemon dies while its script hangs: a new one waits for nobody.
       cursor = journalCursor();
-      configure("answer_seconds = 1000\\ninstructions = 2000000000");
+      configure("answer_seconds = 1000", "instructions = 2000000000");
       sh(`systemctl reload ${SERVICE}`);
-      const fourth = await untilUnit(context, third);
+      const fourth = await untilUnit(slowness, third);
       scope.run("hang2", "cat /proc/self/status >/dev/null");
-      await untilSaid(context, cursor, /lua\s\S*\/hang2/);
+      await untilSaid(slowness, cursor, /lua\s\S*\/hang2/);
       const daemon = mainPid();
       const startMs = performance.now();
       sh(`kill -KILL ${daemon}`);
@@ -112,7 +94,7 @@ export const accountingUnit: Case = {
         () => property(SERVICE, "SubState") === "running",
       );
       note(`new daemon after ${Math.round(performance.now() - startMs)} ms`);
-      await untilUnit(context, fourth);
+      await untilUnit(slowness, fourth);
       await waitFor(
         "the host that hung is gone",
         (END_SECONDS + 10) * 1000 * slowness,
@@ -124,30 +106,39 @@ export const accountingUnit: Case = {
       for (const [change, reason] of [
         [() => configure('user = "daemon"'), /accounting.user has 1$/m],
         [
-          () => sh(`systemctl mask --now ${SCRIPT_SOCKET}`),
+          () => {
+            configure(...answer);
+            sh(`systemctl mask --now ${SCRIPT_SOCKET}`);
+          },
           /no unit of its own.*E(CONNREFUSED|NOENT)/,
         ],
       ] as const) {
         cursor = journalCursor();
         change();
         sh(`systemctl restart ${SERVICE}`);
-        await untilSaid(context, cursor, reason);
-        await untilSaid(context, cursor, /accounting with \S+ in a child process/);
-        assert.equal(unitsOf(), "");
+        await untilSaid(slowness, cursor, reason);
+        await untilSaid(slowness, cursor, /accounting with \S+ in a child process/);
+        assert.deepEqual(scriptUnits(), []);
         scope.run("child", "cat /proc/self/status >/dev/null");
-        await untilSaid(context, cursor, /lua\s\S*\/child/);
+        await untilSaid(slowness, cursor, /lua\s\S*\/child/);
         assertNotRoot(cursor);
       }
+
+      // The socket is there again, and the next process is a unit's.
+      sh(`systemctl unmask ${SCRIPT_SOCKET}; systemctl start ${SCRIPT_SOCKET}`);
+      cursor = journalCursor();
+      sh("pkill -KILL -xf 'cm4all-spawn script host'");
+      const last = await untilUnit(slowness);
+      await untilSaid(slowness, cursor, new RegExp(`accounting with ${SCRIPT} in ${last}`));
+      scope.run("unit", "cat /proc/self/status >/dev/null");
+      await untilSaid(slowness, cursor, /lua\s\S*\/unit/);
       sh(`systemctl stop ${SERVICE}`);
-      assert.equal(unitsOf(), "");
+      assert.deepEqual(scriptUnits(), []);
       assert.equal(attempt("systemctl --failed --no-legend").stdout, "");
     } finally {
       scope.stop();
-      sh(`rm -r ${SCRIPT} ${DROP_INS}; cp /run/spawn.toml.e2e ${CONFIG}
-          systemctl daemon-reload; systemctl unmask ${SCRIPT_SOCKET}
-          systemctl restart ${SERVICE}`);
-      // What has hung is parked.
-      for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
+      sh(`systemctl unmask ${SCRIPT_SOCKET}`);
+      removeScript();
     }
   },
 };

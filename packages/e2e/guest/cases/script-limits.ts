@@ -1,22 +1,10 @@
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
-import type { Case, Context } from "../case.ts";
+import type { Case } from "../case.ts";
 import { listRecords } from "../tools/records.ts";
 import { Scope } from "../tools/scope.ts";
-import { sh, waitFor } from "../tools/shell.ts";
-import {
-  journalCursor,
-  mainPid,
-  pidsOf,
-  property,
-  SERVICE,
-  said,
-  scriptUnits,
-} from "../tools/systemd.ts";
-
-const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
-const CONFIG = "/etc/cm4all/spawn/spawn.toml";
-const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
+import { configure, putScript, removeScript, untilSaid, untilUnit } from "../tools/script.ts";
+import { sh } from "../tools/shell.ts";
+import { journalCursor, mainPid, pidsOf, property, SERVICE } from "../tools/systemd.ts";
 
 /** Its cgroups are called by what their handler does. */
 const TEXT = `
@@ -35,13 +23,6 @@ function cgroup_released(cgroup)
 end
 `;
 
-async function onlyUnit({ slowness }: Context): Promise<string> {
-  return waitFor("the script has a unit", 30_000 * slowness, () => {
-    const [unit, ...others] = scriptUnits();
-    return others.length === 0 && unit;
-  });
-}
-
 /** A counter of a file such as `memory.events` in the unit's cgroup. */
 function eventCount(unit: string, file: string, name: string): number {
   return Number(
@@ -52,28 +33,22 @@ function eventCount(unit: string, file: string, name: string): number {
 export const scriptLimits: Case = {
   title: "a script that eats memory and forks without end costs its unit, and nobody else",
   needsControllers: true,
-  async run(context) {
-    const { slowness, note } = context;
-    writeFileSync(SCRIPT, TEXT);
-    sh(`cp ${CONFIG} /run/spawn.toml.e2e; mkdir -p ${DROP_INS}
-        sed -i 's/^\\[accounting\\]$/&\\nanswer_seconds = ${5 * slowness}/' ${CONFIG}`);
-    writeFileSync(`${DROP_INS}/limits.conf`, "[Service]\nMemoryMax=400M\nTasksMax=40\n");
-    sh(`systemctl daemon-reload; systemctl restart ${SERVICE}`);
+  async run({ slowness, note }) {
+    putScript(TEXT, ["MemoryMax=400M", "TasksMax=40"]);
+    configure(`answer_seconds = ${5 * slowness}`);
+    sh(`systemctl restart ${SERVICE}`);
     const scope = await Scope.start(slowness);
     try {
       const daemon = mainPid();
-      const unit = await onlyUnit(context);
+      const unit = await untilUnit(slowness);
       const host = property(unit, "MainPID");
-      const untilSaid = (cursor: string, what: RegExp) =>
-        waitFor(`${what}`, 30_000 * slowness, () => what.test(said(cursor)));
-
       for (const name of ["memory", "tasks"]) {
         const cursor = journalCursor();
         scope.run(name, "cat /proc/self/status >/dev/null");
-        await untilSaid(cursor, new RegExp(`has run\\s${name}\\s`));
+        await untilSaid(slowness, cursor, new RegExp(`has run\\s${name}\\s`));
         // The next one is called: by the same host, or by its successor in a unit of its own.
         scope.run(`after-${name}`, "cat /proc/self/status >/dev/null");
-        await untilSaid(cursor, new RegExp(`accounted\\safter-${name}`));
+        await untilSaid(slowness, cursor, new RegExp(`accounted\\safter-${name}`));
         assert.equal(mainPid(), daemon);
       }
       assert.equal(property(unit, "MainPID"), host);
@@ -97,9 +72,7 @@ export const scriptLimits: Case = {
       assert.equal(property(SERVICE, "NRestarts"), "0");
     } finally {
       scope.stop();
-      sh(`rm -r ${SCRIPT} ${DROP_INS}; cp /run/spawn.toml.e2e ${CONFIG}
-          systemctl daemon-reload; systemctl restart ${SERVICE}`);
-      for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
+      removeScript();
     }
   },
 };

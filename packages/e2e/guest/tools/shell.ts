@@ -4,9 +4,15 @@ import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
 let logFile = "/dev/null";
+let limitMs = 120_000;
 
 export function logTo(file: string): void {
   logFile = file;
+}
+
+/** No command takes longer: one that hangs is named, and the other cases go on. */
+export function limitCommands(slowness: number): void {
+  limitMs = 120_000 * slowness;
 }
 
 export function log(text: string): void {
@@ -26,9 +32,13 @@ export function attempt(command: string): Result {
   const done = spawnSync("bash", ["-c", command], {
     encoding: "utf8",
     maxBuffer: 1 << 28,
+    timeout: limitMs,
+    killSignal: "SIGKILL",
     env: { ...process.env, LC_ALL: "C.UTF-8", DEBIAN_FRONTEND: "noninteractive" },
   });
-  const { stdout, stderr } = done;
+  const { stdout } = done;
+  const hangs = done.signal === "SIGKILL" && performance.now() - startMs >= limitMs;
+  const stderr = hangs ? `${done.stderr}has not ended within ${limitMs / 1000} s` : done.stderr;
   const status = done.status ?? 128;
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
   log(`${stdout.slice(0, 100_000)}${stderr.slice(0, 100_000)}[${status}, ${seconds} s]`);

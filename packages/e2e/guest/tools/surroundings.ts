@@ -36,6 +36,7 @@ export function forgetDatabase(): void {
     "nobody",
     "cm4all-spawn-reaper",
     "fleet-daily",
+    "fleet_every_host",
     "fleet_host",
     "fleet_reader",
     "fleet_owner",

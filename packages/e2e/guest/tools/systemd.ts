@@ -10,6 +10,10 @@ export function property(unit: string, name: string): string {
   return sh(`systemctl show -P ${name} ${unit}`);
 }
 
+export function systemdVersion(): number {
+  return Number(/^systemd (\d+)/.exec(sh("systemctl --version"))?.[1]);
+}
+
 export function isActive(unit: string): boolean {
   return attempt(`systemctl is-active ${unit}`).status === 0;
 }

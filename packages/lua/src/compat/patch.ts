@@ -3,6 +3,7 @@
  * unchanged. fengari is pinned to exactly 0.1.5 for the files that import
  * from `fengari/src`.
  */
+// The first import: modules are loaded in the order of imports, and fengari's below copy what it changes.
 import "./patch-constants.ts";
 import defs from "fengari/src/defs.js";
 import lapi from "fengari/src/lapi.js";

@@ -1,14 +1,14 @@
 /** What a script has defined for the daemon to call, read once after it was loaded. */
 import { type ByteString, bytesOfText } from "@cm4all/linux";
 import { type LuaState, lua, toBytes, typeName } from "../lua.ts";
-import type { HandlerShape, Handlers, RunKind } from "../protocol.ts";
+import {
+  type HandlerShape,
+  type Handlers,
+  RUN_KINDS,
+  type RunKind,
+  shapesOf,
+} from "../run-kinds.ts";
 import { ScriptError } from "./script-error.ts";
-
-/** The global functions; if both of a kind are there, the one that takes a list is called. */
-const FUNCTIONS = {
-  released: { list: "cgroups_released", one: "cgroup_released" },
-  running: { list: "cgroups_running", one: "cgroup_running" },
-} as const satisfies Record<RunKind, Record<Exclude<HandlerShape, "none">, string>>;
 
 const BEARS_REPETITION = "handlers_bear_repetition";
 
@@ -23,20 +23,20 @@ export function takeHandlers(
   path: string,
 ): { handlers: Handlers; warning: ByteString | undefined } {
   const bearsRepetition = takeBoolean(L, path, BEARS_REPETITION);
-  const released = takeFunction(L, path, "released");
-  const running = takeFunction(L, path, "running");
-  const isCallable = running === "none" || bearsRepetition;
   const warnings: string[] = [];
-  if (released === "none")
-    warnings.push(
+  const shapes = shapesOf((kind) => {
+    const shape = takeFunction(L, path, kind);
+    if (shape === "none" || bearsRepetition || !RUN_KINDS[kind].needsRepetition) return shape;
+    const name = RUN_KINDS[kind][shape];
+    warnings.push(`'${name}' is not called: it needs ${BEARS_REPETITION} = true`);
+    return "none";
+  });
+  if (shapes.released === "none")
+    warnings.unshift(
       "function 'cgroup_released' not found: cgroups are deleted, nothing is accounted",
     );
-  if (!isCallable)
-    warnings.push(
-      `'${FUNCTIONS.running[running]}' is not called: it needs ${BEARS_REPETITION} = true`,
-    );
   return {
-    handlers: { released, running: isCallable ? running : "none", bearsRepetition },
+    handlers: { ...shapes, bearsRepetition },
     warning: warnings.length > 0 ? bytesOfText(`${path}: ${warnings.join("; ")}`) : undefined,
   };
 }
@@ -48,7 +48,7 @@ export function pushHandler(L: LuaState, kind: RunKind): void {
 
 function takeFunction(L: LuaState, path: string, kind: RunKind): HandlerShape {
   for (const shape of ["list", "one"] as const) {
-    const name = FUNCTIONS[kind][shape];
+    const name = RUN_KINDS[kind][shape];
     const type = lua.lua_getglobal(L, toBytes(name));
     if (type === lua.LUA_TFUNCTION) {
       lua.lua_setfield(L, lua.LUA_REGISTRYINDEX, registryKey(kind));

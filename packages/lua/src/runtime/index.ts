@@ -11,7 +11,7 @@ import {
 } from "../compat/index.ts";
 import { loadFile } from "../compat/load.ts";
 import { type LuaState, lua, toBytes } from "../lua.ts";
-import type { Handlers, RunKind } from "../protocol.ts";
+import { type Handlers, NO_HANDLERS, type RunKind } from "../run-kinds.ts";
 import { openCgroup, pushCgroup, pushCgroups } from "./cgroup.ts";
 import { effectGate } from "./effect-gate.ts";
 import { type BeginRequest, type Effect, type FailureCause, RunEffects } from "./effects.ts";
@@ -62,7 +62,7 @@ export class Runtime {
   readonly #files = new OpenFiles();
   readonly #closables = new Set<Closable>();
   #reloading: "no" | "running" | "again" = "no";
-  #handlers: Handlers = { released: "none", running: "none", bearsRepetition: false };
+  #handlers = NO_HANDLERS;
 
   constructor(options: RuntimeOptions) {
     this.options = options;

@@ -6,27 +6,18 @@ import { type CgroupRecord, type EncodedRecord, encodeRecord } from "@cm4all/cgr
 import { Journal, type JournalDirectory, type JournalFile, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
-import type { Handlers, Outcome, Run } from "@cm4all/lua";
+import { type Handlers, NO_HANDLERS, type Outcome, type Run } from "@cm4all/lua";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { AccountingConfig } from "../config.ts";
+import { parseConfig } from "../config.ts";
 import type { Release } from "../reaper/messages.ts";
 import { Accounting } from "./accounting.ts";
 import type { AccountingSink, SinkState } from "./script/sink.ts";
 
-const CONFIG: AccountingConfig = {
-  journal: { directory: "/journal", limitBytes: 16 * 1024 * 1024 },
-  policy: { retry: true, maxAgeMs: 3_600_000, maxWaiting: 10_000, maxRunning: 4, batch: 5 },
-  interimMs: 0,
-  script: "/script.lua",
-  user: undefined,
-  isUserNamed: false,
-  hostSocket: undefined,
-  handlerTimeoutMs: 60_000,
-  answerTimeoutMs: 10_000,
-  instructions: 1_000_000,
-  memoryMiB: 128,
-  stopGraceMs: 500,
-};
+const CONFIG = parseConfig(
+  '[accounting]\njournal_mib = 16\nmax_running = 4\nbatch = 5\nscript = "/script.lua"\n',
+  "spawn.toml",
+  () => undefined,
+).accounting;
 
 type Random = () => number;
 
@@ -457,10 +448,13 @@ const SEEDS =
     : [...Array(12).keys(), 76, 78, 104, 155, 224];
 
 describe.each([
-  ["a script of the original", { released: "one", running: "none", bearsRepetition: false }],
-  ["a script that takes lists", { released: "list", running: "none", bearsRepetition: false }],
-  ["a script that bears repetition", { released: "one", running: "none", bearsRepetition: true }],
-  ["a script that asks for what runs", { released: "one", running: "one", bearsRepetition: true }],
+  ["a script of the original", { ...NO_HANDLERS, released: "one" }],
+  ["a script that takes lists", { ...NO_HANDLERS, released: "list" }],
+  ["a script that bears repetition", { ...NO_HANDLERS, released: "one", bearsRepetition: true }],
+  [
+    "a script that asks for what runs",
+    { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true },
+  ],
 ] as const)("%s", (_, handlers) => {
   describe.each([
     ["whose calls fail", false],

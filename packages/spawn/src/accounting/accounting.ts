@@ -5,7 +5,7 @@
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
-import type { AccountingConfig } from "../config.ts";
+import type { AccountingConfig } from "../config/accounting.ts";
 import { LOG_ERR, LOG_INFO, LOG_NOTICE, LOG_WARNING, type Logger } from "../log/log.ts";
 import { AccountingQueue } from "./handlers/queue.ts";
 import { Intake } from "./intake/intake.ts";

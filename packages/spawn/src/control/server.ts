@@ -15,11 +15,11 @@ import {
   EX_TEMPFAIL,
   EX_UNAVAILABLE,
 } from "@cm4all/command";
-import { errorText, isErrno, makeDirectories } from "@cm4all/linux";
+import { errorText, isErrno, makeDirectories, SOCK_STREAM } from "@cm4all/linux";
 import type { Logger } from "../log/log.ts";
 import { type ConnectionBounds, ConnectionLimit } from "../sockets/connection-limit.ts";
 import { logServerErrors } from "../sockets/server-errors.ts";
-import { removeStaleSocket } from "../sockets/stale-socket.ts";
+import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 import { type ControlRequest, parseRequest } from "./commands.ts";
 
 /** How long a command waits for the daemon by default: one that stands still must hold up nobody. */
@@ -47,7 +47,7 @@ export async function listenForControl(
   const limit = new ConnectionLimit(server, BOUNDS);
   try {
     await makeDirectories(dirname(path), 0o700);
-    await removeStaleSocket(path);
+    tryRemoveStaleSocket(path, SOCK_STREAM);
     server.listen({ path, backlog: LISTEN_BACKLOG });
     await once(server, "listening");
     chmodSync(path, 0o600);

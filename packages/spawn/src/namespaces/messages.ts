@@ -3,7 +3,7 @@ import type { LogLine } from "../log/log.ts";
 import type { Dialogue } from "../thread/dialogue.ts";
 import type { NamespaceMetrics } from "./metrics.ts";
 import type { NameStatus } from "./names/name-status.ts";
-import type { Policy } from "./policy.ts";
+import type { Settings } from "./settings.ts";
 
 /** What the thread starts with. */
 export interface NamespaceOptions {
@@ -13,7 +13,7 @@ export interface NamespaceOptions {
   readonly storeFd: number | undefined;
   /** The processes of the daemon's own cgroup; empty where it shares one. */
   readonly cgroupPids: readonly number[];
-  readonly policy: Policy;
+  readonly settings: Settings;
 }
 
 /** Declared once, for both threads. */
@@ -37,7 +37,7 @@ export interface NamespaceDialogue extends Dialogue {
     purge(onlyIdle: boolean, names: readonly string[] | undefined): PurgeResult;
   };
   readonly commands: {
-    configure(policy: Policy): void;
+    configure(settings: Settings): void;
     /**
      * Answers what has come and ends the thread.
      * @param isLast no other daemon takes over the namespaces: the idle ones are ended

@@ -24,9 +24,9 @@ import type { KeptNamespace } from "./names/namespace-set.ts";
 import { Registry } from "./names/registry.ts";
 import { restore } from "./names/restore.ts";
 import { Store, StoreError } from "./names/store.ts";
-import type { Policy } from "./policy.ts";
 import { Clients } from "./requests/clients.ts";
 import { Responder } from "./requests/responder.ts";
+import type { Settings } from "./settings.ts";
 
 /** Open namespaces at most; see the descriptor budget in docs/design.md. */
 const MAX_OPEN_NAMESPACES = 4096;
@@ -83,7 +83,7 @@ class NamespaceService {
     this.#options = options;
     this.#counts = counts;
     this.#parent = parent;
-    const { policy } = options;
+    const { settings } = options;
     const log: Logger = (priority, text) => parent.post("log", { priority, text });
     const logOnce = new LogOnce(log);
     setThreadName("namespaces");
@@ -100,15 +100,15 @@ class NamespaceService {
       descriptors: this.#descriptors,
       startInit: (name: string) => store.outside(() => inits.start(name)),
     };
-    this.#registry = new Registry(store, tools, policy.quotas, counts, log, () => {
+    this.#registry = new Registry(store, tools, settings.quotas, counts, log, () => {
       this.#expiry.plan();
       this.#planReport();
     });
     this.#ender = new NameEnder(loop, this.#registry, ownInode, counts, logOnce, () =>
       this.#planReport(),
     );
-    this.#expiry = new Expiry(loop, this.#registry, this.#ender, policy.lifetimeMs);
-    this.#clients = new Clients(policy, ownUserNamespace);
+    this.#expiry = new Expiry(loop, this.#registry, this.#ender, settings.lifetimeMs);
+    this.#clients = new Clients(settings, ownUserNamespace);
     this.#responder = new Responder(this.#registry, this.#clients, counts, log, logOnce);
     this.#listeners = options.listenerFds.map((fd) => ({
       fd,
@@ -160,15 +160,15 @@ class NamespaceService {
         this.#purge(onlyIdle, names, (ended) => answer({ ended, left: this.#registry.size })),
     },
     commands: {
-      configure: (policy) => this.#configure(policy),
+      configure: (settings) => this.#configure(settings),
       stop: (isLast) => this.#stop(isLast),
     },
   };
 
-  #configure(policy: Policy): void {
-    this.#registry.quotas = policy.quotas;
-    this.#clients.configure(policy);
-    this.#expiry.configure(policy.lifetimeMs);
+  #configure(settings: Settings): void {
+    this.#registry.quotas = settings.quotas;
+    this.#clients.configure(settings);
+    this.#expiry.configure(settings.lifetimeMs);
   }
 
   #purge(

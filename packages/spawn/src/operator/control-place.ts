@@ -1,6 +1,7 @@
 /** Where commands find the running daemon, also if the configuration has a mistake. */
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
-import { DEFAULT_CONTROL_SOCKET, readConfig } from "../config.ts";
+import { DEFAULT_CONTROL_SOCKET } from "../config/operator.ts";
+import { readConfig } from "../config.ts";
 
 export interface ControlPlace {
   /** The administrators' socket; empty for none. */

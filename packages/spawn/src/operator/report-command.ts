@@ -12,6 +12,7 @@ interface CommandOptions {
   readonly from?: string;
   readonly to?: string;
   readonly customer?: string;
+  readonly top: number;
   readonly database: string;
   readonly user: string;
   readonly html: string;
@@ -25,6 +26,12 @@ export function declareReportCommand(program: Command): void {
     .option("--from <day>", "the first day, YYYY-MM-DD; by default of the month of --to", day)
     .option("--to <day>", "the last day; today by default", day)
     .option("--customer <customer>", "of this customer alone")
+    .option(
+      "--top <number>",
+      "how many customers have a row; the others have one together",
+      top,
+      1000,
+    )
     .option("--database <database>", "a database, or a URI of one", "accounting")
     .option("--user <user>", "as whom root asks the database", "nobody")
     .action(makeReport);
@@ -36,18 +43,24 @@ function day(text: string): string {
   return parsed;
 }
 
+function top(text: string): number {
+  const number = Number(text);
+  if (/^\d{1,6}$/.test(text) && number >= 1 && number <= 100_000) return number;
+  throw new InvalidArgumentError("It is no number from 1 to 100000.");
+}
+
 async function makeReport(options: CommandOptions): Promise<void> {
   const to = options.to ?? formatDay(new Date());
   const from = options.from ?? `${to.slice(0, 7)}-01`;
   if (from > to) throw new CommandFailure(`--from ${from} is after ${to}`, EX_USAGE);
-  const { customer, database, html } = options;
+  const { customer, top, database, html } = options;
   // It is not said what was given: there may be a password in it.
   if (!isDatabase(database))
     throw new CommandFailure(
       "--database takes the name of a database, or a URI such as postgresql://host/accounting",
       EX_USAGE,
     );
-  const text = await runReport({ from, to, customer, database }, options.user);
+  const text = await runReport({ from, to, customer, top, database }, options.user);
   if (html === "-") process.stdout.write(text);
   else writeReport(html, text);
 }

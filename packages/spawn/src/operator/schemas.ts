@@ -101,7 +101,7 @@ const STATUS = object(
     configuration: object(
       {
         file: text("Its path."),
-        problem: text("Why the latest reload has failed; missing if it has not."),
+        problem: text("Why the file cannot be put in force; missing if it can, or is."),
         waitsForRestart: list({ type: "string" }, "Keys that only a restart applies."),
       },
       ["problem"],

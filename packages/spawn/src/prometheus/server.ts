@@ -3,9 +3,9 @@
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { createServer, type Server } from "node:http";
-import { encodeUnixAddress, errorText } from "@cm4all/linux";
+import { encodeUnixAddress, errorText, SOCK_STREAM } from "@cm4all/linux";
 import { type ConnectionBounds, ConnectionLimit } from "../sockets/connection-limit.ts";
-import { removeStaleSocket } from "../sockets/stale-socket.ts";
+import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 import { parseListenAddress } from "./address.ts";
 import type { Exposition } from "./exposition.ts";
 import { SharedCall } from "./shared-call.ts";
@@ -68,7 +68,7 @@ async function listen(server: Server, address: string): Promise<void> {
   if ("path" in where) {
     // Says what is wrong, where listen(2) says EINVAL.
     encodeUnixAddress(where.path);
-    await removeStaleSocket(where.path);
+    tryRemoveStaleSocket(where.path, SOCK_STREAM);
   }
   server.listen({ ...where, backlog: LISTEN_BACKLOG });
   await once(server, "listening");

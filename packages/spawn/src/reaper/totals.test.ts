@@ -40,13 +40,13 @@ describe("countUsage", () => {
 
   it("counts bytes, kills and refused forks of what the kernel has figures for", () => {
     const counts = zeroCounts(REAPER_METRICS);
-    const figures = { ioReadBytes: 5, memoryEventsOomKill: 2, pidsEventsMax: 7 };
+    const figures = { ioReadBytes: 5, ioWriteBytes: 1, memoryEventsOomKill: 2, pidsEventsMax: 7 };
     countUsage(counts, job, { ...usage(0), ...figures }, undefined);
-    const more = { ioReadBytes: 9, memoryEventsOomKill: 3, pidsEventsMax: 7 };
+    const more = { ioReadBytes: 9, ioWriteBytes: 4, memoryEventsOomKill: 3, pidsEventsMax: 7 };
     countUsage(counts, job, { ...usage(0), ...more }, { ...usage(0), ...figures });
     expect(counts).toMatchObject({
       scopeReadBytes: { "/a.scope": 9 },
-      scopeWrittenBytes: {},
+      scopeWrittenBytes: { "/a.scope": 4 },
       scopeOomKills: { "/a.scope": 3 },
       scopeRefusedForks: { "/a.scope": 7 },
     });

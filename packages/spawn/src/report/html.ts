@@ -2,7 +2,7 @@
  * The report as one HTML file that needs nothing else: no script, no font, no picture. Each
  * bar stands below its number, so that whoever does not see it misses nothing. Pure.
  */
-import type { DayUsage, ReportData, Usage } from "./database.ts";
+import type { DayUsage, OthersUsage, ReportData, Usage } from "./database.ts";
 import { formatBytes, formatCount, formatCpu } from "./figures.ts";
 import { countDays, daysBetween, type ReportOptions } from "./options.ts";
 import { STYLE } from "./style.ts";
@@ -47,7 +47,8 @@ function formatTables(options: ReportOptions, data: ReportData): string {
   return [
     section("Customers", "Those with most CPU time first", "Customer", {
       rows: data.customers.map((usage) => [usage.customer, usage]),
-      total: sumOf(data.customers),
+      others: data.others,
+      total: sumOf([...data.customers, data.others ?? NOTHING]),
     }),
     section("Days", "What was used on each day", "Day", {
       rows: completeDays(options, data.days).map((usage) => [usage.day, usage]),
@@ -96,10 +97,17 @@ function greater(a: number | undefined, b: number | undefined): number | undefin
 
 interface Table {
   readonly rows: readonly (readonly [title: string, usage: Usage])[];
+  /** Those that have no row of their own. */
+  readonly others?: OthersUsage | undefined;
   readonly total?: Usage;
 }
 
-function section(title: string, caption: string, first: string, { rows, total }: Table): string {
+function section(
+  title: string,
+  caption: string,
+  first: string,
+  { rows, others, total }: Table,
+): string {
   const longest = (figure: (usage: Usage) => number) =>
     rows.reduce((most, [, usage]) => Math.max(most, figure(usage)), 0);
   const most = {
@@ -135,16 +143,17 @@ function section(title: string, caption: string, first: string, { rows, total }:
 <tbody>
 ${body.join("\n")}
 </tbody>
-${total === undefined ? "" : formatTotal(total)}
+${total === undefined ? "" : `<tfoot>${others === undefined ? "" : formatSum(`${formatCount(others.customers)} others`, others)}${formatSum("All", total)}</tfoot>`}
 </table>
 </div>
 </section>`;
 }
 
-function formatTotal(usage: Usage): string {
+/** Without bars, beside which those of customers would be short. */
+function formatSum(title: string, usage: Usage): string {
   const { cpuSeconds, memoryPeakBytes, ioBytes } = usage;
   const cells = [formatCpu(cpuSeconds), formatBytes(memoryPeakBytes), formatBytes(ioBytes)];
-  return `<tfoot><tr><th scope="row">All</th>${cells.map(cell).join("")}${counts(usage).join("")}</tr></tfoot>`;
+  return `<tr><th scope="row">${title}</th>${cells.map(cell).join("")}${counts(usage).join("")}</tr>`;
 }
 
 function counts({ pidsPeak, oomKills, refusedForks }: Usage): string[] {
@@ -162,7 +171,7 @@ function bar(text: string, value: number | undefined, most: number): string {
   return `<td class="bar">${text}<svg aria-hidden="true" viewBox="0 0 100 1" preserveAspectRatio="none"><rect width="${share.toFixed(2)}" height="1"/></svg></td>`;
 }
 
-function formatIncidents({ incidents }: ReportData): string {
+function formatIncidents({ incidents, allIncidents }: ReportData): string {
   if (incidents.length === 0)
     return "<section><h2>At limits</h2>\n<p>No process was killed or refused.</p></section>";
   const rows = incidents.map(
@@ -186,7 +195,11 @@ function formatIncidents({ incidents }: ReportData): string {
 <h2>At limits</h2>
 <div class="scroll" tabindex="0" role="region" aria-label="At limits">
 <table>
-<caption>Days on which the kernel has killed or refused processes, the latest first</caption>
+<caption>Days on which the kernel has killed or refused processes, the latest first${
+    allIncidents > incidents.length
+      ? `: ${formatCount(incidents.length)} of ${formatCount(allIncidents)}`
+      : ""
+  }</caption>
 <thead><tr><th scope="col">Day</th><th scope="col" class="name">Customer</th>${titles.map((text) => `<th scope="col">${text}</th>`).join("")}</tr></thead>
 <tbody>
 ${rows.join("\n")}

@@ -12,6 +12,8 @@ export interface ReportOptions {
   readonly to: string;
   /** All if undefined. */
   readonly customer?: string | undefined;
+  /** How many customers, and how many of their days at limits, have a row of their own. */
+  readonly top: number;
   /** A name, or a URI. @see libpq's connection URIs */
   readonly database: string;
 }

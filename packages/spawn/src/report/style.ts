@@ -14,7 +14,8 @@ thead th { border-bottom: 2px solid #555; vertical-align: bottom; white-space: n
 th[scope=row], thead th:first-child, .name, thead th.name { text-align: left; }
 th[scope=row], td.name { min-width: 7rem; font-weight: normal; white-space: normal;
   overflow-wrap: anywhere; }
-tfoot th[scope=row], tfoot td { border-top: 2px solid #555; font-weight: bold; }
+tfoot tr:first-child > * { border-top: 2px solid #555; }
+tfoot tr:last-child > * { font-weight: bold; }
 td.bar { min-width: 8rem; }
 td.bar svg { display: block; width: 100%; height: 0.5rem; margin-top: 0.2rem; }
 td.bar rect { fill: #2a6f97; }

@@ -1,18 +1,22 @@
+/** A Unix socket that an earlier run has left. */
 import { lstatSync, unlinkSync } from "node:fs";
-import { connect } from "node:net";
-import { isErrno } from "@cm4all/linux";
+import { AF_UNIX, connectUnix, isErrno, SOCK_NONBLOCK, socket } from "@cm4all/linux";
 
-/** Removes a Unix socket that an earlier run has left and nobody listens on any more. */
-export async function removeStaleSocket(path: string): Promise<void> {
+/**
+ * Removes a socket on which nobody listens any more. Returns false if there is none.
+ * @param type SOCK_STREAM or SOCK_SEQPACKET
+ * @throws SyscallError; Error if the path is too long for a socket
+ */
+export function tryRemoveStaleSocket(path: string, type: number): boolean {
   // To connect to anything else is refused, too.
-  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return;
-  const isStale = await new Promise<boolean>((resolve) => {
-    const probe = connect(path);
-    probe.once("connect", () => {
-      probe.destroy();
-      resolve(false);
-    });
-    probe.once("error", (error) => resolve(isErrno(error, "ECONNREFUSED")));
-  });
-  if (isStale) unlinkSync(path);
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
+  using probe = socket(AF_UNIX, type, 0, SOCK_NONBLOCK);
+  try {
+    connectUnix(probe.number, path);
+    return false;
+  } catch (error) {
+    if (!isErrno(error, "ECONNREFUSED")) return false;
+    unlinkSync(path);
+    return true;
+  }
 }

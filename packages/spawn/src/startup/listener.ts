@@ -1,10 +1,9 @@
 /** The socket of clients, for a daemon to which the service manager has passed none. */
-import { lstatSync, unlinkSync } from "node:fs";
+import { lstatSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_UNAVAILABLE } from "@cm4all/command";
 import {
   AF_UNIX,
   bindUnix,
-  connectUnix,
   errorText,
   type Fd,
   isErrno,
@@ -16,6 +15,7 @@ import {
   setIntOption,
   socket,
 } from "@cm4all/linux";
+import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 
 /** net.core.somaxconn bounds it. */
 const LISTEN_BACKLOG = 4096;
@@ -47,21 +47,8 @@ function bindOrReplace(fd: Fd, address: string): void {
     const isPath = address.startsWith("/");
     if (isPath && lstatSync(address, { throwIfNoEntry: false })?.isSocket() === false)
       throw new CommandFailure(`${address} is there, and is no socket`, EX_CANTCREAT);
-    if (!isPath || !tryRemoveStale(address))
+    if (!isPath || !tryRemoveStaleSocket(address, SOCK_SEQPACKET))
       throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
     bindUnix(fd.number, address);
-  }
-}
-
-/** Removes a socket that an earlier run has left. Returns false if somebody listens on it. */
-function tryRemoveStale(path: string): boolean {
-  using probe = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
-  try {
-    connectUnix(probe.number, path);
-    return false;
-  } catch (error) {
-    if (!isErrno(error, "ECONNREFUSED")) return false;
-    unlinkSync(path);
-    return true;
   }
 }

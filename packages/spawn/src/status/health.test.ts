@@ -70,9 +70,13 @@ describe("findProblems", () => {
       { namespace: { connectionsOfOneUid: 1000 } },
       "1000 connections of one uid of at most 1024, see max_connections_per_uid",
     ],
-    [
-      { configuration: { problem: "spawn.toml:3: bad" } },
+    ...(["refused", "changed"] as const).map((state): [Changes, string] => [
+      { daemon: { configuration: state }, configuration: { problem: "spawn.toml:3: bad" } },
       "the configuration in force is an older one: spawn.toml:3: bad",
+    ]),
+    [
+      { daemon: { configuration: "changed" } },
+      'the configuration in force is an older one: /etc/cm4all/spawn/spawn.toml was changed, see "cm4all-spawn reload"',
     ],
     [
       { metrics: { isListening: false, problem: "EADDRINUSE" } },
@@ -90,6 +94,10 @@ describe("findProblems", () => {
     const none = { ...sample, reaper: undefined, accounting: undefined, journal: undefined };
     expect(findProblems(none)).toEqual(["no cgroups are reaped: cgroup2 is not mounted"]);
     expect(findProblems({ ...none, isReaping: false })).toEqual([]);
+  });
+
+  it("finds nothing in a key that waits for a restart", () => {
+    expect(findProblems(changed({ daemon: { configuration: "restart" } }))).toEqual([]);
   });
 
   it("finds nothing in metrics that are about to listen", () => {

@@ -1,4 +1,4 @@
-/** What is wrong with a daemon that runs, in words for people. Pure. */
+/** What makes a daemon that runs a degraded one, in words for people. Pure. */
 import type { AccountingMetrics } from "../accounting/terms/metrics.ts";
 import type { NamespaceMetrics } from "../namespaces/metrics.ts";
 import type { ReaperMetrics } from "../reaper/metrics.ts";
@@ -12,7 +12,7 @@ const NEARLY = 0.9;
  * the beginning of a sentence without a full stop, without line breaks.
  */
 export function findProblems(status: MeasuredStatus): string[] {
-  const { accounting, reaper, metrics, configuration } = status;
+  const { accounting, reaper, metrics } = status;
   return [
     ...(accounting === undefined ? [] : accountingProblems(status, accounting)),
     ...(status.isReaping && accounting === undefined
@@ -23,9 +23,7 @@ export function findProblems(status: MeasuredStatus): string[] {
       : []),
     ...(reaper === undefined ? [] : reaperProblems(reaper)),
     ...namespaceProblems(status.namespace),
-    ...(configuration.problem === undefined
-      ? []
-      : [`the configuration in force is an older one: ${oneLine(configuration.problem)}`]),
+    ...configurationProblems(status),
     ...(metrics === undefined || metrics.isListening || metrics.problem === undefined
       ? []
       : [`metrics are not reachable: ${oneLine(metrics.problem)}`]),
@@ -91,6 +89,16 @@ function namespaceProblems(metrics: NamespaceMetrics): string[] {
   return bounds.flatMap(([text, key, used, limit]) =>
     used >= limit * NEARLY ? [`${used} ${text} of at most ${limit}, see ${key}`] : [],
   );
+}
+
+/** What waits for a restart is shown, and nothing that went wrong. */
+function configurationProblems({ daemon, configuration }: MeasuredStatus): string[] {
+  const state = daemon.configuration;
+  if (state !== "changed" && state !== "refused") return [];
+  const older = "the configuration in force is an older one";
+  const { problem } = configuration;
+  if (problem !== undefined) return [`${older}: ${oneLine(problem)}`];
+  return [`${older}: ${configuration.file} was changed, see "cm4all-spawn reload"`];
 }
 
 function count(number: number, noun: string): string {

@@ -41,9 +41,10 @@ describe("formatStatus", () => {
       "at limits       1 processes killed for want of memory, 5 forks refused",
       "watching        26 watches, 0 refused, 0 rescans, 0 changes missed",
       "reaper thread   0 s a turn, on average",
-      "main thread     busy for 2.5 s, 1 failed reloads",
       "system calls    through the addon",
-      "configuration   /etc/cm4all/spawn/spawn.toml",
+      "main thread     busy for 2.5 s, 1 failed reloads",
+      "configuration   as its file has it",
+      "read from       /etc/cm4all/spawn/spawn.toml",
       "metrics         at [::1]:10469",
     ]);
   });
@@ -71,7 +72,7 @@ describe("formatStatus", () => {
     for (const line of [
       "script          /x.lua (changed since it was loaded: a restart loads it)",
       "failed last     1970-01-01T00:00:00Z /job: no route",
-      "configuration   /x.toml; only a restart applies reaper.enabled",
+      "read from       /x.toml; only a restart applies reaper.enabled",
     ])
       expect(lines).toContain(line);
   });

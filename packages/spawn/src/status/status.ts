@@ -3,6 +3,7 @@ import type { callEngine } from "@cm4all/linux";
 import type { JournalStatus } from "../accounting/journal/journal-store.ts";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "../accounting/terms/metrics.ts";
 import type { ScriptStatus } from "../accounting/terms/script-status.ts";
+import type { ConfigurationStatus } from "../config-file.ts";
 import type { Declaration, Declarations } from "../metrics/declaration.ts";
 import { formatDuration, formatMetrics, type Row } from "../metrics/format.ts";
 import type { AnyValue } from "../metrics/samples.ts";
@@ -45,15 +46,6 @@ export interface MetricsStatus {
   readonly isListening: boolean;
   /** The last failure to listen; undefined before the first, and once it listens. */
   readonly problem?: string | undefined;
-}
-
-/** How the configuration stands to its file. */
-export interface ConfigurationStatus {
-  readonly file: string;
-  /** Why the latest reload has failed, so that an older one is in force. */
-  readonly problem?: string | undefined;
-  /** Keys that only a restart applies, and that have changed since the start. */
-  readonly waitsForRestart: readonly string[];
 }
 
 /** What the daemon's parts say of themselves. */
@@ -117,9 +109,9 @@ export function formatStatus(status: DaemonStatus): Row[] {
   if (accounting === undefined) rows.push(["cgroups", "not reaped"]);
   else if (status.reaper === undefined) rows.push(["cgroups", "the reaper does not run"]);
   else rows.push(...formatMetrics(PARTS.reaper, status.reaper));
-  rows.push(...formatMetrics(PARTS.daemon, status.daemon));
   rows.push(["system calls", `through ${systemCalls === "addon" ? "the addon" : "ffi-rs"}`]);
-  rows.push(["configuration", formatConfiguration(status.configuration)]);
+  rows.push(...formatMetrics(PARTS.daemon, status.daemon));
+  rows.push(["read from", formatConfiguration(status.configuration)]);
   if (status.metrics !== undefined) rows.push(["metrics", formatEndpoint(status.metrics)]);
   return rows;
 }
@@ -151,7 +143,7 @@ function formatJournal({ path, forgetful, problem }: JournalStatus): string {
 }
 
 function formatConfiguration({ file, problem, waitsForRestart }: ConfigurationStatus): string {
-  if (problem !== undefined) return `an older one than ${file}: ${problem}`;
+  if (problem !== undefined) return `${file}: ${problem}`;
   if (waitsForRestart.length === 0) return file;
   return `${file}; only a restart applies ${waitsForRestart.join(", ")}`;
 }

@@ -14,7 +14,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { isErrno } from "@cm4all/linux";
-import { childPids, openProgram } from "@cm4all/testing";
+import { childPids, inTime, openProgram } from "@cm4all/testing";
 import { afterAll } from "vitest";
 import type { ControlRequest } from "../../src/control/commands.ts";
 import { askDaemon } from "../../src/control/server.ts";
@@ -27,6 +27,12 @@ afterAll(() => program[Symbol.dispose]());
 
 /** The script's user can read it, too. */
 export const BUNDLE = program.path;
+
+/** It may have thousands of names to end; below the limit of a test and of its hooks. */
+const END_MS = 50_000;
+
+/** Longer than anything that is done meanwhile may take by its own limit. */
+const PAUSE_MS = 40_000;
 
 let count = 0;
 
@@ -183,7 +189,11 @@ export class TestDaemon {
     process.kill(this.pid, "SIGSTOP");
     try {
       await until(isPaused, "all threads have stopped");
-      return await work();
+      return await inTime(
+        Promise.resolve(work()),
+        "what is done beside a daemon that stands still has come to its end",
+        PAUSE_MS,
+      );
     } finally {
       process.kill(this.pid, "SIGCONT");
     }
@@ -196,13 +206,24 @@ export class TestDaemon {
     return kib.reduce((sum, value) => sum + value, 0) * 1024;
   }
 
-  /** Sends a signal and waits for the end. Gives exit status or signal. */
+  /**
+   * Sends a signal and waits for the end. Gives exit status or signal.
+   * @throws Error if it goes on; then it is killed
+   */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
     const ended = once(this.child, "exit");
     this.child.kill(signal);
-    const [status, endedBy] = (await ended) as [number | null, NodeJS.Signals | null];
-    rmSync(this.directory, { recursive: true });
-    return status ?? endedBy ?? 0;
+    try {
+      const what = () => `the daemon has ended by ${signal}:\n${this.#log}`;
+      const [status, endedBy] = await inTime(ended, what, END_MS);
+      return status ?? endedBy ?? 0;
+    } catch (error) {
+      this.child.kill("SIGKILL");
+      await ended;
+      throw error;
+    } finally {
+      rmSync(this.directory, { recursive: true, force: true });
+    }
   }
 
   async stop(): Promise<void> {

@@ -84,7 +84,9 @@ export function postgresQueries(
     text
       .replaceAll("$__timeFrom()", time(60))
       .replaceAll("$__timeTo()", time(0))
-      .replaceAll("$customer", customers);
+      .replaceAll("$customer", customers)
+      // What a viewer has typed, and this behind it.
+      .replaceAll("$__searchFilter", "%");
   return [
     ...variables.map((text) => ({ place: `${uid}: variable`, text: substitute(text) })),
     ...panels.flatMap(({ title, targets = [] }) =>

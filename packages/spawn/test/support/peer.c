@@ -29,6 +29,9 @@
  *         reuse@UID    run by root: three children of one pid ask one after the other, the
  *                      first and the last of them as spawners with UID; the other one
  *                      connects with UID, and is root again when it asks
+ *         stale@UID    run by root: of two children of one pid the first connects with UID and
+ *                      is gone, the other one asks as a spawner with UID; while that is
+ *                      there, somebody asks over the connection of the first
  *     --flood          prints `connected`, and connects, sends and closes without end
  */
 #define _GNU_SOURCE
@@ -248,6 +251,47 @@ reuse_pid(const char *name, uid_t spawner, const void *bytes, size_t length)
 	}
 }
 
+/* Connects as a stranger, and is gone. */
+static int
+stale_connection(const char *name, uid_t stranger, pid_t *pid)
+{
+	int pair[2];
+	check(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair), "socketpair");
+	*pid = fork();
+	check(*pid, "fork");
+	if (*pid == 0) {
+		check(seteuid(stranger), "seteuid");
+		check(send_with(pair[1], "", 1, connect_to(name)), "sendmsg");
+		_exit(0);
+	}
+	int fd = receive_fd(pair[0]);
+	check(waitpid(*pid, NULL, 0), "waitpid");
+	return fd;
+}
+
+static void
+ask_over_stale(const char *name, uid_t spawner, const void *bytes, size_t length)
+{
+	pid_t pid;
+	int asked[2], fd = stale_connection(name, spawner, &pid);
+	check(pipe(asked), "pipe");
+	pid_t child = fork_with_pid(pid);
+	check(child, "fork");
+	if (child == 0) {
+		ask_as_spawner(name, spawner, bytes, length);
+		check(write(asked[1], "", 1), "write");
+		pause();
+	}
+	check(child == pid ? 0 : -1, "set_tid");
+	char byte;
+	close(asked[1]);
+	check(read(asked[0], &byte, 1) == 1 ? 0 : -1, "ask");
+	send_with(fd, bytes, length, -1);
+	print_answers(fd);
+	kill(child, SIGKILL);
+	check(waitpid(child, NULL, 0), "waitpid");
+}
+
 static void
 become(char *program, int fd, const char *hex)
 {
@@ -289,6 +333,10 @@ ask_again(const char *name, char *action, const void *bytes, size_t length, cons
 	}
 	if (strncmp(action, "reuse@", 6) == 0) {
 		reuse_pid(name, atoi(action + 6), bytes, length);
+		return;
+	}
+	if (strncmp(action, "stale@", 6) == 0) {
+		ask_over_stale(name, atoi(action + 6), bytes, length);
 		return;
 	}
 	ask(connect_to(name), bytes, length);

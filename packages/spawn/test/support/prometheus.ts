@@ -2,11 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { unpackedProgram } from "@cm4all/testing";
+import { freePort, unpackedProgram } from "@cm4all/testing";
 import { until } from "./daemon.ts";
 
 export const EXAMPLES = fileURLToPath(new URL("../../../../examples/prometheus", import.meta.url));
@@ -17,17 +16,6 @@ const RULES = ["cm4all-spawn.records.yml", "cm4all-spawn.alerts.yml"] as const;
 export interface Sample {
   readonly metric: Readonly<Record<string, string>>;
   readonly value: number;
-}
-
-/** A free port of 127.0.0.1; somebody else may take it before it is used. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }
 
 /** Returns a text with each `before` in it replaced. @throws Error if there is none */

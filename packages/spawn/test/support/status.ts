@@ -18,7 +18,7 @@ export function sampleStatus(): DaemonStatus {
     systemCalls: "addon",
     configuration: { file: "/etc/cm4all/spawn/spawn.toml", waitsForRestart: [] },
     isReaping: true,
-    daemon: { loopActiveSeconds: 2.5, failedReloads: 1 },
+    daemon: { loopActiveSeconds: 2.5, failedReloads: 1, configuration: "current" },
     namespace: {
       ...zeroCounts(NAMESPACE_METRICS),
       names: 3,

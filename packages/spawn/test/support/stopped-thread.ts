@@ -18,10 +18,15 @@ export const cannotStopThreads = process.arch !== "x64";
 
 /** Returns the thread of a process that has this name. */
 export function threadOf(pid: number, name: string): number {
-  const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
-  const tid = tasks.find((task) => readProc(task, "comm") === `${name}\n`);
+  const tid = tryThreadOf(pid, name);
   if (tid === undefined) throw new Error(`there is no thread ${name}`);
   return tid;
+}
+
+/** The same; undefined if there is none, or not yet. */
+export function tryThreadOf(pid: number, name: string): number | undefined {
+  const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
+  return tasks.find((task) => readProc(task, "comm") === `${name}\n`);
 }
 
 /** Stands still until it is disposed of, or its process ends. */

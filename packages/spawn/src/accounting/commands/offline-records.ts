@@ -11,7 +11,7 @@ import {
   tryLockJournal,
 } from "@cm4all/journal";
 import { errorText, type Fd, isErrno } from "@cm4all/linux";
-import type { JournalConfig } from "../../config.ts";
+import type { JournalConfig } from "../../config/accounting.ts";
 import { JournalRecords } from "../terms/journal-records.ts";
 import {
   type AccountingRecords,

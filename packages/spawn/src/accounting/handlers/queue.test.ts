@@ -1,13 +1,14 @@
 import { type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
-import type { Handlers, Outcome, Run } from "@cm4all/lua";
-import { pauseAfter } from "@cm4all/supervision";
+import { type Handlers, NO_HANDLERS, type Outcome, type Run } from "@cm4all/lua";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { AccountingPolicy } from "../../config/accounting.ts";
+import { parseConfig } from "../../config.ts";
 import type { WaitingRecord, WindowPage } from "../journal/window.ts";
 import type { AccountingSink, SinkState } from "../script/sink.ts";
-import type { AccountingPolicy } from "../terms/policy.ts";
 import { HANDLER_PAUSES } from "./failing.ts";
+import { PROBE_PAUSES } from "./outage.ts";
 import { AccountingQueue, type QueueParts } from "./queue.ts";
 
 const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
@@ -16,7 +17,7 @@ const { WAITING, BEGAN, PARKED, GONE, ACCOUNTED } = RecordState;
 class FakeSink implements AccountingSink {
   #state: SinkState = "ready";
   #listener = () => {};
-  handlers: Handlers = { released: "one", running: "none", bearsRepetition: false };
+  handlers: Handlers = { ...NO_HANDLERS, released: "one" };
   readonly calls: string[] = [];
   readonly running = new Map<string, { run: Run; end: (outcome: Outcome) => void }>();
   most = 0;
@@ -41,7 +42,7 @@ class FakeSink implements AccountingSink {
 
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
     const name = records.map(({ id, report }) => `${id}#${report}`).join(" ");
-    this.calls.push(run.kind === "running" ? `running ${name}` : name);
+    this.calls.push(run.kind === "released" ? name : `${run.kind} ${name}`);
     return new Promise((end) => {
       this.running.set(name, { run, end });
       this.most = Math.max(this.most, this.running.size);
@@ -122,6 +123,14 @@ class Records {
     for (const number of numbers) await this.mark(number, BEGAN);
   }
 
+  /** Those that were in no hurry. */
+  readonly later: number[] = [];
+
+  markLater(number: number, state: RecordState): Promise<void> {
+    this.later.push(number);
+    return this.mark(number, state);
+  }
+
   async mark(number: number, state: RecordState, note?: string): Promise<void> {
     this.states[number] = state;
     this.marks.push(`${number}:${state}`);
@@ -140,13 +149,7 @@ let kept: Set<number>;
 let log: string[];
 let queue: AccountingQueue;
 
-const DEFAULT_POLICY: AccountingPolicy = {
-  retry: true,
-  maxAgeMs: 3_600_000,
-  maxWaiting: 10_000,
-  maxRunning: 64,
-  batch: 100,
-};
+const DEFAULT_POLICY = parseConfig("", "spawn.toml", () => undefined).accounting.policy;
 
 function open(policy: Partial<AccountingPolicy> = {}): void {
   const parts: QueueParts = {
@@ -171,7 +174,7 @@ async function release(...names: string[]): Promise<void> {
 }
 
 const pass = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
-const list: Handlers = { released: "list", running: "none", bearsRepetition: false };
+const list: Handlers = { ...NO_HANDLERS, released: "list" };
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] });
@@ -256,7 +259,7 @@ describe("the queue", () => {
 describe("a failure without an effect", () => {
   it("is followed by another call after growing pauses, and logged once", async () => {
     await release("a");
-    for (const pauseMs of [1000, 2000, 4000, 8000]) {
+    for (const pauseMs of HANDLER_PAUSES.slice(0, 4)) {
       sink.fail();
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
@@ -270,11 +273,6 @@ describe("a failure without an effect", () => {
     expect(queue.counts).toMatchObject({ failedHandlers: 4, retriedHandlers: 4, lostCgroups: 0 });
   });
 
-  it("pauses for five minutes at most", () => {
-    const pauses = [1, 2, 9, 10, 100].map((failures) => pauseAfter(HANDLER_PAUSES, failures));
-    expect(pauses).toEqual([1000, 2000, 256_000, 300_000, 300_000]);
-  });
-
   it("is forgotten by the journal if it had begun", async () => {
     await release("a");
     await sink.begin("a#1");
@@ -284,12 +282,26 @@ describe("a failure without an effect", () => {
     expect(records.states).toEqual([WAITING]);
   });
 
-  it("parks the record after the longest age, with a last call, if others succeed", async () => {
-    open({ maxAgeMs: 10_000 });
+  it("is in no hurry to forget what may be handed over again", async () => {
     await release("a");
-    for (const pauseMs of [1000, 2000, 4000, 3000]) {
+    sink.succeed();
+    await pass();
+    expect(records.later).toEqual([0]);
+    await release("b");
+    await sink.begin("b#1");
+    sink.succeed();
+    await pass();
+    expect([records.states, records.later]).toEqual([[GONE, GONE], [0]]);
+  });
+
+  it("parks the record after the longest age, with a last call, if others succeed", async () => {
+    // The fourth pause is cut short.
+    const pauses = [...HANDLER_PAUSES.slice(0, 3), HANDLER_PAUSES[0]];
+    open({ maxAgeMs: pauses.reduce((sum, ms) => sum + ms) });
+    await release("a");
+    for (const [i, pauseMs] of pauses.entries()) {
       sink.fail();
-      await release(`other-${pauseMs}`);
+      await release(`other-${i}`);
       sink.succeed();
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
@@ -314,9 +326,9 @@ describe("a failure without an effect", () => {
       open({ maxAgeMs: 10_000 });
       await release("a");
       sink.fail();
-      await pass(500);
+      await pass(HANDLER_PAUSES[0] / 2);
       vi.setSystemTime(Date.now() + step);
-      await pass(500);
+      await pass(HANDLER_PAUSES[0] / 2);
       expect(sink.running.size).toBe(1);
       sink.fail();
       await pass();
@@ -356,7 +368,7 @@ describe("a failure without an effect", () => {
     await release("a", "b", "guilty");
     for (let i = 0; i < 2; i++) {
       sink.end({ type: "interrupted", message: "killed", effect: "none" });
-      await pass(2000);
+      await pass(2 * HANDLER_PAUSES[0]);
     }
     for (let i = 0; i < 20; i++) {
       const names = [...sink.running.keys()];
@@ -395,7 +407,7 @@ describe("a failure after an effect", () => {
     sink.handlers = { ...sink.handlers, bearsRepetition: true };
     await release("a");
     sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
-    await pass(1000);
+    await pass(HANDLER_PAUSES[0]);
     expect(sink.calls).toHaveLength(2);
     expect(records.states).toEqual([WAITING]);
   });
@@ -420,7 +432,8 @@ describe("an outage", () => {
     sink.disconnect();
     await pass();
     expect(sink.running.size).toBe(0);
-    for (const pauseMs of [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+    const longestMs = PROBE_PAUSES.at(-1) ?? 0;
+    for (const pauseMs of [...PROBE_PAUSES, longestMs]) {
       await pass(pauseMs - 1);
       expect(sink.running.size).toBe(0);
       await pass(1);
@@ -428,7 +441,7 @@ describe("an outage", () => {
       sink.disconnect();
       await pass();
     }
-    await pass(30_000);
+    await pass(longestMs);
     sink.succeed();
     await pass();
     expect(sink.running.size).toBe(8);
@@ -445,7 +458,7 @@ describe("an outage", () => {
     await release(...names);
     sink.disconnect();
     await pass();
-    for (const pauseMs of [1000, 2000, 4000]) {
+    for (const pauseMs of PROBE_PAUSES.slice(0, 3)) {
       await pass(pauseMs);
       sink.disconnect();
       await pass();
@@ -458,7 +471,7 @@ describe("an outage", () => {
     await pass(1);
     expect(sink.running.size).toBe(1);
     sink.disconnect();
-    await pass(1000);
+    await pass(PROBE_PAUSES[0]);
     expect(sink.running.size).toBe(1);
     sink.succeed();
     await pass();
@@ -489,7 +502,7 @@ describe("an outage", () => {
     await release("a");
     for (let i = 0; i < 10; i++) {
       sink.fail("cannot execute INSERT in a read-only transaction");
-      await pass(300_000);
+      await pass(HANDLER_PAUSES.at(-1));
     }
     expect(records.states).toEqual([WAITING]);
     await release("b");
@@ -608,7 +621,7 @@ describe("a handler of lists", () => {
     for (let i = 0; i < 5; i++) await judgeAll();
     expect(sink.calls).toEqual(["a#1 b#1 bad#1 d#1", "a#1 b#1", "bad#1 d#1", "bad#1", "d#1"]);
     expect(records.states).toEqual([GONE, GONE, WAITING, GONE]);
-    await pass(999);
+    await pass(HANDLER_PAUSES[0] - 1);
     await release("e", "f");
     await judgeAll();
     await pass(1);
@@ -634,7 +647,7 @@ describe("a handler of lists", () => {
   it("waits as a whole for the database", async () => {
     await release("a", "b", "c");
     sink.disconnect();
-    await pass(1000);
+    await pass(PROBE_PAUSES[0]);
     expect(sink.calls.at(-1)).toBe("a#1");
     sink.succeed();
     await pass();
@@ -687,19 +700,19 @@ describe("interim reports", () => {
     );
 
   it.each([
-    ["there is no handler", { released: "one", running: "none", bearsRepetition: true }],
-    ["the script bears no repetition", { released: "one", running: "one", bearsRepetition: false }],
+    ["there is no handler", { ...NO_HANDLERS, released: "one", bearsRepetition: true }],
+    ["the script bears no repetition", { ...NO_HANDLERS, released: "one", running: "one" }],
   ] as const)("are dropped if %s", async (_, handlers) => {
     sink.handlers = handlers;
     interim("a");
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     queue.wake();
     await pass();
     expect(sink.calls).toEqual([]);
   });
 
   it("are handed over beside the others, and dropped while the host is not ready", async () => {
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.state = "down";
     interim("early");
     sink.state = "ready";
@@ -713,7 +726,7 @@ describe("interim reports", () => {
   });
 
   it("come in lists where the handler takes them", async () => {
-    sink.handlers = { released: "list", running: "list", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "list", running: "list", bearsRepetition: true };
     interim("a");
     interim("b", "c");
     expect(sink.calls).toEqual(["running a#0"]);
@@ -723,7 +736,7 @@ describe("interim reports", () => {
   });
 
   it("never come after or beside the final one, which waits for one that runs", async () => {
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.maxRunning = 1;
     interim("a", "b");
     queue.ranEmpty("a");
@@ -741,7 +754,7 @@ describe("interim reports", () => {
   });
 
   it("keep the final one waiting while they run, though there is room", async () => {
-    sink.handlers = { released: "one", running: "one", bearsRepetition: true };
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     interim("a");
     queue.ranEmpty("a");
     await release("a");

@@ -14,10 +14,10 @@ import type { EncodedRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
+import type { AccountingPolicy } from "../../config/accounting.ts";
 import type { Logger } from "../../log/log.ts";
 import type { RecordWindow, WaitingRecord } from "../journal/window.ts";
 import type { AccountingSink } from "../script/sink.ts";
-import type { AccountingPolicy } from "../terms/policy.ts";
 import type { HandlerFailure } from "../terms/script-status.ts";
 import { type Entry, newEntry } from "./entry.ts";
 import { FailureLog } from "./failure-log.ts";
@@ -265,7 +265,7 @@ export class AccountingQueue {
       isOwnFault: this.#repetition.isOwnFault(group),
     };
     const verdict = judge(outcome, circumstances);
-    if (verdict.type === "settle") this.#settlement.accounted(group);
+    if (verdict.type === "settle") this.#settlement.accounted(group, hasBegun);
     else if (verdict.type === "lose") this.#settlement.lose(group);
     else if (verdict.type === "park") this.#settlement.park(group, verdict.reason);
     else {

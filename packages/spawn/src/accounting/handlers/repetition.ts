@@ -1,9 +1,11 @@
 /**
  * When records whose handler has failed are handed over again: at once in halves, after a
  * pause of their own, or after an outage in which nothing succeeds. verdict.ts says which.
+ * Those that have failed for too long, and the oldest of too many, are parked.
  */
+
+import type { AccountingPolicy } from "../../config/accounting.ts";
 import { LOG_NOTICE, type Logger } from "../../log/log.ts";
-import type { AccountingPolicy } from "../terms/policy.ts";
 import type { Entry } from "./entry.ts";
 import { FailingRecords } from "./failing.ts";
 import type { Lineup } from "./lineup.ts";

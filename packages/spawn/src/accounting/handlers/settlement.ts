@@ -14,12 +14,14 @@ export interface RecordStates {
   state(number: number): RecordState | undefined;
   /** @throws (rejects) once the journal is closed: the next start decides then */
   mark(number: number, state: RecordState, note?: string): Promise<void>;
+  /** As `mark`, but in no hurry. */
+  markLater(number: number, state: RecordState): Promise<void>;
   /** Marks records as begun. @throws (rejects) also if the disk does not take it soon */
   begin(numbers: readonly number[]): Promise<void>;
 }
 
 export interface SettlementParts {
-  readonly journal: Pick<RecordStates, "state" | "mark">;
+  readonly journal: Pick<RecordStates, "state" | "mark" | "markLater">;
   /** Whether the directory of a record is there: then its cgroup may be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
@@ -50,10 +52,18 @@ export class Settlement {
     this.#earlier.delete(number);
   }
 
-  accounted(group: readonly Entry[]): void {
+  /**
+   * Their handlers have returned.
+   * @param hasBegun they are marked as begun: killed now, the daemon would park them at the
+   *   next start. Others are handed over again then, which books nothing twice.
+   */
+  accounted(group: readonly Entry[], hasBegun: boolean): void {
     this.counts.accountedCgroups += group.length;
-    for (const entry of group)
-      this.#settle(entry, this.#isRemembered(entry) ? RecordState.ACCOUNTED : RecordState.GONE);
+    for (const entry of group) {
+      const state = this.#isRemembered(entry) ? RecordState.ACCOUNTED : RecordState.GONE;
+      if (hasBegun) this.#settle(entry, state);
+      else this.#settleLater(entry, state);
+    }
   }
 
   /** Whether a later report, or who retries an earlier one, will have to know of it. */
@@ -97,9 +107,18 @@ export class Settlement {
     this.#mark(entry.number, state, note);
   }
 
-  #mark(number: number, state: RecordState, note?: string): void {
-    this.#parts.journal.mark(number, state, note).catch(() => {
-      // The journal is closed: the next start finds the record as it was.
-    });
+  #settleLater(entry: Entry, state: RecordState): void {
+    const { forget, journal } = this.#parts;
+    forget(entry);
+    ignoreClosed(journal.markLater(entry.number, state));
   }
+
+  #mark(number: number, state: RecordState, note?: string): void {
+    ignoreClosed(this.#parts.journal.mark(number, state, note));
+  }
+}
+
+/** The journal is closed: the next start finds the record as it was. */
+function ignoreClosed(marked: Promise<void>): void {
+  marked.catch(() => undefined);
 }

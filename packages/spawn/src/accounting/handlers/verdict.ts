@@ -1,4 +1,7 @@
-/** What becomes of records when their handler has ended: the rules of repetition. Pure. */
+/**
+ * What becomes of records when their handler has ended: done with, repeated, or parked, because it
+ * may have had an effect. Two rules more park what is repeated, see repetition.ts. Pure.
+ */
 import type { Outcome } from "@cm4all/lua";
 
 export type Verdict =

@@ -11,7 +11,7 @@ import {
   RecordState,
 } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
-import type { JournalConfig } from "../../config.ts";
+import type { JournalConfig } from "../../config/accounting.ts";
 import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
 import type { JournalGauges, JournalState } from "../terms/metrics.ts";
 import type { OpenJournal } from "./open-journal.ts";
@@ -172,6 +172,11 @@ export class JournalStore {
   mark(number: number, state: RecordState, note?: string): Promise<void> {
     // Who knows a number has it from the open journal.
     return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
+  }
+
+  /** As `mark`, but in no hurry; see Journal.markLater. @throws JournalClosed (rejects) */
+  markLater(number: number, state: RecordState): Promise<void> {
+    return this.journal?.markLater(number, state) ?? Promise.reject(notOpen());
   }
 
   /**

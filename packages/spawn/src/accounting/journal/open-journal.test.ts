@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import type { JournalConfig } from "../../config.ts";
+import type { JournalConfig } from "../../config/accounting.ts";
 import { JournalStore } from "./journal-store.ts";
 import { openJournal } from "./open-journal.ts";
 

@@ -1,7 +1,7 @@
 /** Opens the journal on the disk. */
 import { statfs } from "node:fs/promises";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal, tryLockJournal } from "@cm4all/journal";
-import type { JournalConfig } from "../../config.ts";
+import type { JournalConfig } from "../../config/accounting.ts";
 
 /** File systems that forget, by the type that statfs(2) tells. */
 const FORGETFUL = new Map([

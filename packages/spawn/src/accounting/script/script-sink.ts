@@ -14,12 +14,13 @@ import type { EncodedRecord } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
 import {
   type Handlers,
+  NO_HANDLERS,
   type Outcome,
   type Run,
   ScriptHost,
   type ScriptHostOptions,
 } from "@cm4all/lua";
-import type { AccountingConfig } from "../../config.ts";
+import type { AccountingConfig } from "../../config/accounting.ts";
 import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log/log.ts";
 import { Loading } from "./loading.ts";
 import {
@@ -31,8 +32,6 @@ import {
 } from "./script.ts";
 import type { AccountingSink, SinkState } from "./sink.ts";
 import { Succession } from "./succession.ts";
-
-const NO_HANDLERS: Handlers = { released: "none", running: "none", bearsRepetition: false };
 
 export class ScriptSink implements AccountingSink {
   readonly #log: Logger;

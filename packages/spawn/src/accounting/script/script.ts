@@ -1,6 +1,6 @@
 /** The accounting script of the configuration, and how its host is started. */
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
-import type { AccountingConfig } from "../../config.ts";
+import type { AccountingConfig } from "../../config/accounting.ts";
 import { SCRIPT_HOST_COMMAND } from "../../roles.ts";
 import { DEFAULT_USER, groupsOf } from "../terms/user.ts";
 

@@ -76,13 +76,16 @@ export interface Shared {
 /** A client's connection: datagrams, and how it ends. It owns its socket. */
 export class Connection {
   readonly #socket: Fd;
+  /** The listening socket that it was accepted from. */
+  readonly listenerFd: number;
   readonly #shared: Shared;
   #owner: ConnectionOwner | undefined;
   #watch: { readonly loop: Watches; readonly token: number } | undefined;
 
   /** @param socket owned from then on */
-  constructor(socket: Fd, shared: Shared) {
+  constructor(socket: Fd, listenerFd: number, shared: Shared) {
     this.#socket = socket;
+    this.listenerFd = listenerFd;
     this.#shared = shared;
   }
 

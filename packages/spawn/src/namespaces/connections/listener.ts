@@ -140,7 +140,7 @@ export class Listener {
         return;
       }
       // What a spawner asks comes right after it has connected, and before more strangers.
-      if (this.#serve(fd, new Connection(socket, this.#shared), areMany) === "spawner") return;
+      if (this.#serve(fd, new Connection(socket, fd, this.#shared), areMany) === "spawner") return;
       // However slow the machine is: a long queue would take long until its end.
       if (++this.#strangers > FLOOD_BACKLOG) this.#flooded(fd);
     } while (areMany && monotonicMs() < endMs);

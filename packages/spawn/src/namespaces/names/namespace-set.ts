@@ -4,7 +4,7 @@ import { Fd, inodeOf, isErrno, pidfdOpen, tryPidfdOpen } from "@cm4all/linux";
 import { KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import type { EventLoop } from "../../thread/event-loop.ts";
 import { Refusal } from "../errors.ts";
-import type { Quotas } from "../policy.ts";
+import type { Quotas } from "../settings.ts";
 import type { DescriptorCache } from "./descriptor-cache.ts";
 import { endChild, Init } from "./init.ts";
 import { type Created, KEPT_KINDS } from "./kinds.ts";

@@ -3,7 +3,7 @@ import { LOG_NOTICE, type Logger } from "../../log/log.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError, Refusal } from "../errors.ts";
 import type { NamespaceCounts } from "../metrics.ts";
-import type { Quotas } from "../policy.ts";
+import type { Quotas } from "../settings.ts";
 import { NamespaceSet, type SetOwner, type Tools } from "./namespace-set.ts";
 import { RecencyMap } from "./recency-map.ts";
 import type { Store } from "./store.ts";

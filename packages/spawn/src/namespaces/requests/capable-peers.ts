@@ -4,7 +4,11 @@
  * A spawner connects for each process that it starts, so its rights would be proven again
  * and again. A proof that said yes counts for the same process for a second: what is looked
  * at then is its capability and its user namespace as they are now, but no more its uids.
- * The pidfd says that it is the same process, not the pid.
+ *
+ * That it is the same process is told by the inode of its pidfd, or by its pid and the queue:
+ * a listening socket gives connections in the order in which they were made. One that came after
+ * one of a process which is there to this day was made while that was there, and its pid nobody
+ * else's. So the pidfd, three system calls, is not asked for.
  */
 import { readlinkSync } from "node:fs";
 import {
@@ -53,13 +57,17 @@ class PeerProcess {
   provenUid: number | undefined;
   /** When those looks began, milliseconds of the monotonic clock. */
   provenMs = 0;
+  /** Its connection that was looked at first. */
+  readonly #first: Pick<Peer, "acceptedMs" | "listenerFd">;
 
   /**
    * @param pidfd owned from then on, unless it throws; it is kept, because the kernel makes
    *   another one of the same process faster then
    * @throws SyscallError, or Node's error, such as ENOENT
    */
-  constructor(pid: number, pidfd: Fd) {
+  constructor(peer: Peer, pidfd: Fd) {
+    const { pid } = peer.credentials;
+    this.#first = peer;
     this.#status = openFile(`/proc/${pid}/status`, 0);
     try {
       this.#userNamespace = openFile(`/proc/${pid}/ns/user`, O_PATH | O_NOFOLLOW);
@@ -68,6 +76,16 @@ class PeerProcess {
       throw error;
     }
     this.#pidfd = new Fd(pidfd.release());
+  }
+
+  /** Whether a peer with its pid is this process, if this one is there. */
+  hasConnectedBefore({ acceptedMs, listenerFd }: Peer): boolean {
+    return this.#first.listenerFd === listenerFd && this.#first.acceptedMs < acceptedMs;
+  }
+
+  /** Whether it was found capable a moment ago, when its connections were made with this uid. */
+  isProven(uid: number): boolean {
+    return this.provenUid === uid && monotonicMs() - this.provenMs < PROOF_MS;
   }
 
   /** Whether it runs as `uid` alone, and has the capability. */
@@ -106,6 +124,8 @@ export class CapablePeers {
   readonly #memory = allocateNative(STATUS_BYTES);
   /** Those that were found capable, by their identity, the one that came first in front. */
   readonly #kept = new Map<number, PeerProcess>();
+  /** The latest of them, by their pid. */
+  readonly #keptByPid = new Map<number, PeerProcess>();
 
   /** @param ownUserNamespace the inode of the daemon's user namespace */
   constructor(ownUserNamespace: number) {
@@ -143,6 +163,7 @@ export class CapablePeers {
     // of them inside `unshare -U`, and while a set-uid program runs. The pid may be another
     // process's by now; then this one is gone, and a no is right.
     if (!hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
+    if (this.#isKnown(peer)) return true;
     const pidfd = tryOpenPeer(peer);
     if (pidfd === undefined) return false;
     try {
@@ -155,17 +176,33 @@ export class CapablePeers {
     }
   }
 
-  #isCapable({ credentials: { pid, uid } }: Peer, pidfd: Fd): boolean {
+  /** Whether a peer is a process that was proven to be capable a moment ago. */
+  #isKnown(peer: Peer): boolean {
+    const { pid, uid } = peer.credentials;
+    const kept = this.#keptByPid.get(pid);
+    if (kept?.hasConnectedBefore(peer) !== true || !kept.isProven(uid)) return false;
+    try {
+      return kept.isStillIn(this.#ownUserNamespace);
+    } catch (error) {
+      if (!isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) throw error;
+      // It is gone: the peer is another one, or gone as well.
+      this.#keptByPid.delete(pid);
+      return false;
+    }
+  }
+
+  #isCapable(peer: Peer, pidfd: Fd): boolean {
+    const { pid, uid } = peer.credentials;
     const identity = pidfdIdentity(pidfd.number);
     const kept = identity === undefined ? undefined : this.#kept.get(identity);
     if (kept !== undefined) return this.#look(kept, uid);
-    const process = new PeerProcess(pid, pidfd);
+    const process = new PeerProcess(peer, pidfd);
     let isKept = false;
     try {
       // The files were opened by the pid.
       const isCapable = this.#look(process, uid) && process.isThere();
       if (isCapable && identity !== undefined) {
-        this.#keep(identity, process);
+        this.#keep(identity, pid, process);
         isKept = true;
       }
       return isCapable;
@@ -176,8 +213,7 @@ export class CapablePeers {
 
   #look(process: PeerProcess, uid: number): boolean {
     const startMs = monotonicMs();
-    const isProven = process.provenUid === uid && startMs - process.provenMs < PROOF_MS;
-    if (isProven) return process.isStillIn(this.#ownUserNamespace);
+    if (process.isProven(uid)) return process.isStillIn(this.#ownUserNamespace);
     for (let i = 0; i < LOOKS; i++) if (!process.isPrivileged(uid, this.#memory)) return false;
     if (!process.isStillIn(this.#ownUserNamespace)) return false;
     process.provenUid = uid;
@@ -185,11 +221,13 @@ export class CapablePeers {
     return true;
   }
 
-  #keep(identity: number, process: PeerProcess): void {
+  #keep(identity: number, pid: number, process: PeerProcess): void {
     this.#kept.set(identity, process);
+    this.#keptByPid.set(pid, process);
     if (this.#kept.size <= MAX_KEPT) return;
     for (const [oldest, gone] of this.#kept) {
       this.#kept.delete(oldest);
+      for (const [pid, known] of this.#keptByPid) if (known === gone) this.#keptByPid.delete(pid);
       gone.close();
       return;
     }

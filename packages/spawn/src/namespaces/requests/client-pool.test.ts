@@ -3,7 +3,9 @@ import { ClientPool } from "./client-pool.ts";
 import type { Peer } from "./permission.ts";
 
 function client(uid: number): { readonly peer: Peer } {
-  return { peer: { credentials: { pid: 1, uid, gid: 0 }, socketFd: 0, acceptedMs: 0 } };
+  return {
+    peer: { credentials: { pid: 1, uid, gid: 0 }, socketFd: 0, listenerFd: 0, acceptedMs: 0 },
+  };
 }
 
 describe("a pool of clients", () => {

@@ -1,5 +1,6 @@
 /**
- * Who is connected, and how many may be. Anybody on the host can connect, so peers that
+ * Decides who may ask, by the rules of permission.ts and the proof of capable-peers.ts, and how
+ * many may be connected. Anybody on the host can connect, so peers that
  * have not been found trustworthy have a pool of their own, in which the oldest makes
  * room: they cannot keep a spawner from being served.
  */
@@ -7,7 +8,7 @@ import { peerCredentials } from "@cm4all/linux";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import type { Connection } from "../connections/connection.ts";
 import { isSystemError } from "../errors.ts";
-import type { Policy } from "../policy.ts";
+import type { Settings } from "../settings.ts";
 import { CapablePeers } from "./capable-peers.ts";
 import { ClientPool } from "./client-pool.ts";
 import { isTrusted, type Peer } from "./permission.ts";
@@ -33,21 +34,21 @@ export interface Client {
 
 export class Clients {
   readonly #capable: CapablePeers;
-  #policy: Policy;
+  #settings: Settings;
   readonly #allowed = new ClientPool<Client>();
   /** Unproven and refused peers. */
   readonly #unproven = new ClientPool<Client>();
   readonly #budget = new StrangerBudget();
 
   /** @param ownUserNamespace the inode of the daemon's user namespace */
-  constructor(policy: Policy, ownUserNamespace: number) {
-    this.#policy = policy;
+  constructor(settings: Settings, ownUserNamespace: number) {
+    this.#settings = settings;
     this.#capable = new CapablePeers(ownUserNamespace);
   }
 
   /** For who connects from now on. */
-  configure(policy: Policy): void {
-    this.#policy = policy;
+  configure(settings: Settings): void {
+    this.#settings = settings;
   }
 
   get size(): number {
@@ -77,9 +78,10 @@ export class Clients {
     const peer: Peer = {
       credentials: peerCredentials(connection.fd),
       socketFd: connection.fd,
+      listenerFd: connection.listenerFd,
       acceptedMs: monotonicMs(),
     };
-    const isAllowed = isTrusted(peer, this.#policy.allowed);
+    const isAllowed = isTrusted(peer, this.#settings.allowed);
     // The cheapest looks first, and no further one in a flood.
     const isFlooded = !isAllowed && this.#budget.isSpent(peer.acceptedMs);
     const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isFlooded);
@@ -105,7 +107,7 @@ export class Clients {
 
   /** Lets a trustworthy peer in, unless there are too many of them. */
   #allow(client: Client): void {
-    const { connections, connectionsPerUid } = this.#policy.quotas;
+    const { connections, connectionsPerUid } = this.#settings.quotas;
     if (this.#allowed.size >= connections)
       this.#refuse(client, `quota reached: ${connections} connections`);
     else if (this.#allowed.countOf(client.peer.credentials.uid) >= connectionsPerUid)

@@ -4,7 +4,7 @@
  * look is in capable-peers.ts. @see unix(7), capabilities(7), credentials(7)
  */
 import { CAP_SYS_ADMIN, type Credentials, isErrno, peerGroups } from "@cm4all/linux";
-import type { AllowedPeers } from "../policy.ts";
+import type { AllowedPeers } from "../settings.ts";
 
 /** What `/proc/PID/status` says of a process's rights. */
 export interface ProcessRights {
@@ -43,6 +43,8 @@ export interface Peer {
   readonly credentials: Credentials;
   /** The connection. */
   readonly socketFd: number;
+  /** The socket that it was accepted from. */
+  readonly listenerFd: number;
   /** When it was accepted, milliseconds of the monotonic clock. */
   readonly acceptedMs: number;
 }

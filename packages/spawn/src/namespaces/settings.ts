@@ -1,6 +1,6 @@
 /**
- * What the configuration says of the namespace service, and may say anew while it runs.
- * Whether a peer may ask is decided in requests/permission.ts.
+ * The types of what the configuration says of the namespace service, and may say anew while it
+ * runs. Who may ask is decided in requests/clients.ts, by the rules of requests/permission.ts.
  */
 
 /** Whom the configuration allows besides root and holders of CAP_SYS_ADMIN. */
@@ -20,7 +20,7 @@ export interface Quotas {
   readonly connectionsPerUid: number;
 }
 
-export interface Policy {
+export interface Settings {
   readonly allowed: AllowedPeers;
   readonly quotas: Quotas;
   /** From a name's last use to its end. */

@@ -1,0 +1,57 @@
+/** What was to be reached, and what this run has shown: one table for all subjects. */
+
+export interface Goal {
+  readonly work: string;
+  readonly ours: string;
+  /** The same work done by what it is compared with; undefined if the goal is absolute. */
+  readonly floor?: string | undefined;
+  readonly goal: string;
+  readonly isMet: boolean;
+}
+
+const goals: Goal[] = [];
+
+/** Notes a goal for the table at the end. */
+export function note(goal: Goal): void {
+  goals.push(goal);
+}
+
+/** How a figure is shown. */
+interface Shown {
+  readonly unit?: string;
+  readonly digits?: number;
+  readonly floor?: string;
+}
+
+function noteFigure(
+  work: string,
+  value: number,
+  bound: string,
+  isMet: boolean,
+  { unit = "", digits = 0, floor }: Shown = {},
+): void {
+  note({ work, ours: value.toFixed(digits) + unit, floor, goal: bound + unit, isMet });
+}
+
+/** Notes a figure that is not to be above `most`. */
+export function noteAtMost(work: string, value: number, most: number, shown?: Shown): void {
+  noteFigure(work, value, `at most ${most}`, value <= most, shown);
+}
+
+/** Notes a figure that is not to be below `least`. */
+export function noteAtLeast(work: string, value: number, least: number, shown?: Shown): void {
+  noteFigure(work, value, `at least ${least}`, value >= least, shown);
+}
+
+/** What was noted so far. */
+export const noted = (): readonly Goal[] => goals;
+
+export function printGoals(): void {
+  if (goals.length === 0) return;
+  const row = ([work = "", ...cells]: readonly string[], verdict: string) =>
+    console.log(work.padEnd(48) + cells.map((cell) => cell.padStart(18)).join("") + verdict);
+  console.log("\ngoals");
+  row(["", "ours", "floor", "goal"], "");
+  for (const { work, ours, floor = "", goal, isMet } of goals)
+    row([work, ours, floor, goal], isMet ? "" : "  MISSED");
+}

@@ -1,0 +1,245 @@
+/**
+ * `up` and `down` of a network namespace beside what they replace: the commands of ip(8) that
+ * the original unit runs, with `true` as the set-up script, and those for other kinds of links.
+ * In namespaces of its own; needs root, iproute2, nftables and util-linux. Both are measured in
+ * turns, so that whatever else the machine does hits them alike; the ratio of the medians counts.
+ */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type Goal, note, noteAtMost, noted } from "./goals.ts";
+import { root } from "./programs.ts";
+import { median } from "./statistics.ts";
+
+/** The first argument of the process in namespaces of its own. */
+export const NETNS_INSIDE = "netns-inside";
+
+const PROGRAM = join(root, "../netns/dist/cm4all-spawn-netns.js");
+const SCRIPTS = "/etc/cm4all/spawn/netns/setup.d";
+/** A unit's environment, without NODE_EXTRA_CA_CERTS and the like. */
+const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+
+const ROUNDS = 40;
+/** Of a hundred namespaces. */
+const CROWD_ROUNDS = 3;
+/** As systemd starts units at boot. */
+const AT_A_TIME = 8;
+
+type Command = readonly string[];
+
+/** Runs itself in namespaces of its own, and takes over what was noted there. */
+export async function measureNetns(): Promise<void> {
+  const [, program = ""] = process.argv;
+  const command = ["-nm", "--propagation=private", process.execPath, program, NETNS_INSIDE];
+  const child = spawn("unshare", command, {
+    env: ENVIRONMENT,
+    stdio: ["ignore", "inherit", "inherit", "ipc"],
+  });
+  child.on("message", (goals: readonly Goal[]) => {
+    for (const goal of goals) note(goal);
+  });
+  const [status] = await once(child, "close");
+  if (status !== 0) throw new Error(`the process that measures netns ended: ${status}`);
+}
+
+const executeFile = promisify(execFile);
+
+async function run([file = "", ...args]: Command): Promise<void> {
+  await executeFile(file, args, { env: ENVIRONMENT });
+}
+
+async function inOrder(commands: readonly Command[]): Promise<void> {
+  for (const command of commands) await run(command);
+}
+
+const ip = (line: string): Command => ["ip", ...line.split(" ")];
+
+const ipUp = (name: string) =>
+  [
+    `netns add ${name}`,
+    `link add name ${name} type veth peer name ${name}_peer`,
+    `link set ${name}_peer netns ${name}`,
+    `netns exec ${name} ip link set ${name}_peer name net0 up`,
+    `netns exec ${name} true`,
+  ].map(ip);
+const ipDown = (name: string) => [`link delete ${name}`, `netns delete ${name}`].map(ip);
+const ourUp = (name: string): Command[] => [[process.execPath, PROGRAM, "up", name]];
+const ourDown = (name: string): Command[] => [[process.execPath, PROGRAM, "down", name]];
+
+type Measured = () => Promise<void>;
+
+/** Milliseconds. */
+interface Medians {
+  readonly theirs: number;
+  readonly ours: number;
+}
+
+/** Measures both in turns, and prints the medians. */
+async function compare(
+  what: string,
+  rounds: number,
+  theirs: Measured,
+  ours: Measured,
+  labels: readonly [string, string] = ["iproute2", "ours"],
+): Promise<Medians> {
+  const works = [theirs, ours].map((work) => ({ work, times: [] as number[] }));
+  for (let round = 0; round < rounds; round++)
+    for (const { work, times } of works) {
+      const startMs = performance.now();
+      await work();
+      times.push(performance.now() - startMs);
+    }
+  const [first = Number.NaN, second = Number.NaN] = works.map(({ times }) => median(times));
+  const figures = `${labels[0]} ${first.toFixed(1)} ms, ${labels[1]} ${second.toFixed(1)} ms`;
+  console.log(`${what}: ${figures}, ratio ${(second / first).toFixed(2)}`);
+  return { theirs: first, ours: second };
+}
+
+/** Runs the commands for all names, a few names at a time. */
+async function forAll(names: readonly string[], commands: (name: string) => Command[]) {
+  const queue = [...names];
+  const worker = async () => {
+    for (let name = queue.shift(); name !== undefined; name = queue.shift())
+      await inOrder(commands(name));
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+}
+
+interface Kind {
+  /** The description of the namespace. */
+  readonly toml: string;
+  readonly up: readonly string[];
+  readonly down: readonly string[];
+}
+
+const NFT_UP = `table ip bench {
+  chain p { type nat hook postrouting priority srcnat; iifname "bench" oifname != "bench" masquerade; }
+}`;
+const KINDS: Readonly<Record<string, Kind>> = {
+  macvlan: {
+    toml: '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["192.0.2.5/24"]\n',
+    up: [
+      "ip netns add bench",
+      "ip link add link eth0 name net0 netns bench type macvlan mode bridge",
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip -n bench address add 192.0.2.5/24 dev net0",
+    ],
+    down: ["ip netns delete bench"],
+  },
+  "a port of a bridge": {
+    toml: '[outside]\nbridge = "br0"\nisolated = true\n[inside]\naddresses = ["192.0.2.5/24"]\n',
+    up: [
+      "ip netns add bench",
+      "ip link add bench type veth peer name net0 netns bench",
+      "ip link set dev bench master br0",
+      "ip link set dev bench type bridge_slave isolated on",
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip link set dev bench up",
+      "ip -n bench address add 192.0.2.5/24 dev net0",
+    ],
+    down: ["ip link delete dev bench", "ip netns delete bench"],
+  },
+  masquerading: {
+    toml: '[outside]\naddresses = ["10.0.5.1/24"]\nmasquerade = "ipv4"\n[inside]\naddresses = ["10.0.5.2/24"]\ngateway = "10.0.5.1"\n',
+    up: [
+      "ip netns add bench",
+      "ip link add bench type veth peer name net0 netns bench",
+      "sysctl -qw net.ipv4.conf.bench.forwarding=1",
+      "sysctl -qw net.ipv4.conf.eth0.forwarding=1",
+      `nft ${NFT_UP}`,
+      "ip -n bench link set lo up",
+      "ip -n bench link set net0 up",
+      "ip link set dev bench up",
+      "ip address add 10.0.5.1/24 dev bench",
+      "ip -n bench address add 10.0.5.2/24 dev net0",
+      "ip -n bench route add default via 10.0.5.1",
+    ],
+    down: ["nft delete table ip bench", "ip link delete dev bench", "ip netns delete bench"],
+  },
+};
+
+const commandOf = (line: string): Command =>
+  line.startsWith("nft table") ? ["nft", line.slice(4)] : line.split(" ");
+
+/** Other processes see nothing of these mounts. */
+async function prepare(names: readonly string[]): Promise<void> {
+  await run(["mount", "-t", "tmpfs", "tmpfs", "/run"]);
+  for (const name of ["upper", "work"]) mkdirSync(`/run/${name}`);
+  const layers = "lowerdir=/etc,upperdir=/run/upper,workdir=/run/work";
+  await run(["mount", "-t", "overlay", "-o", layers, "overlay", "/etc"]);
+  mkdirSync(SCRIPTS, { recursive: true });
+  for (const name of names) symlinkSync("/bin/true", join(SCRIPTS, name));
+}
+
+/** @param nodeMs how long Node takes to start and to end with nothing to do */
+async function measureVeth(names: readonly string[], nodeMs: number): Promise<void> {
+  const [one = ""] = names;
+  const alone = await compare(
+    "up and down, one at a time",
+    ROUNDS,
+    () => inOrder([...ipUp(one), ...ipDown(one)]),
+    () => inOrder([...ourUp(one), ...ourDown(one)]),
+  );
+  const crowd = await compare(
+    `${names.length} namespaces up and down, ${AT_A_TIME} at a time`,
+    CROWD_ROUNDS,
+    async () => {
+      await forAll(names, ipUp);
+      await forAll(names, ipDown);
+    },
+    async () => {
+      await forAll(names, ourUp);
+      await forAll(names, ourDown);
+    },
+  );
+  // Two starts of Node are in it that cannot be done without.
+  const floor = `Node ${((2 * nodeMs) / alone.theirs).toFixed(2)} x`;
+  const times = { unit: " x", digits: 2 };
+  noteAtMost("netns up and down, one at a time", ratio(alone), 1.5, { ...times, floor });
+  noteAtMost(`netns up and down, ${AT_A_TIME} at a time`, ratio(crowd), 2, times);
+}
+
+const ratio = ({ theirs, ours }: Medians) => ours / theirs;
+
+async function measureKinds(): Promise<void> {
+  await inOrder(
+    [
+      "link add eth0 type veth peer name far",
+      "link set eth0 up",
+      "address add 192.0.2.2/24 dev eth0",
+      "route add default via 192.0.2.1",
+      "link add br0 type bridge",
+    ].map(ip),
+  );
+  for (const [what, { toml, up, down }] of Object.entries(KINDS)) {
+    writeFileSync("/etc/cm4all/spawn/netns/bench.toml", toml);
+    await compare(
+      `${what}, up and down`,
+      ROUNDS,
+      () => inOrder([...up, ...down].map(commandOf)),
+      () => inOrder([...ourUp("bench"), ...ourDown("bench")]),
+    );
+  }
+}
+
+/** In namespaces of its own. */
+export async function measureNetnsInside(): Promise<void> {
+  const names = Array.from({ length: 100 }, (_, i) => `b${i}`);
+  await prepare(names);
+  const empty = "/run/empty.js";
+  writeFileSync(empty, "");
+  const alone = await compare(
+    "start alone",
+    ROUNDS,
+    () => run(["ip", "-V"]),
+    () => run([process.execPath, empty]),
+    ["ip -V", "node with an empty file"],
+  );
+  await measureVeth(names, alone.ours);
+  await measureKinds();
+  await new Promise((resolve) => process.send?.(noted(), resolve));
+}

@@ -1,0 +1,79 @@
+// @ts-check
+/**
+ * Gives each command that a test waits for with `spawnSync` and its like a limit. Such a call
+ * stops the event loop, and with it the limit of the test: a command that hangs would hang the
+ * run for ever, without a word of which it is. Vitest loads this before each file of tests.
+ */
+import childProcess from "node:child_process";
+import { syncBuiltinESMExports } from "node:module";
+import { TestRunner } from "vitest";
+
+/** Of the limit of the test, so that it is the command that is complained of. */
+const SHARE = 0.9;
+/** Where no test runs, as in `beforeAll`: nothing that is prepared takes so long. */
+const PREPARATION_MS = 600_000;
+
+const { spawnSync, execFileSync, execSync } = childProcess;
+
+/** @param {unknown} error */
+const isTimeout = (error) =>
+  error instanceof Error && "code" in error && error.code === "ETIMEDOUT";
+
+/**
+ * The arguments of a call with the limit of the test, if they have none, or undefined.
+ * @param {unknown[]} args
+ */
+function limited(args) {
+  const last = args.at(-1);
+  const hasOptions = args.length > 1 && typeof last === "object" && !Array.isArray(last);
+  const options = /** @type {childProcess.SpawnSyncOptions} */ (hasOptions ? last : {});
+  if (options.timeout !== undefined) return undefined;
+  const testMs = TestRunner.getCurrentTest()?.timeout;
+  const timeout = testMs ? SHARE * testMs : PREPARATION_MS;
+  const limit = { killSignal: "SIGKILL", ...options, timeout };
+  return { args: [...(hasOptions ? args.slice(0, -1) : args), limit], timeout };
+}
+
+/**
+ * @param {unknown[]} args
+ * @param {number} timeout
+ * @param {{ stdout?: unknown, stderr?: unknown }} said
+ * @param {unknown} cause
+ */
+function hanging([command, words], timeout, { stdout, stderr }, cause) {
+  const line = [command, ...(Array.isArray(words) ? words : [])].join(" ");
+  const end = `${stdout ?? ""}${stderr ?? ""}`.slice(-2000);
+  return new Error(`${line}: has not ended within ${timeout / 1000} s; it has said: ${end}`, {
+    cause,
+  });
+}
+
+/** @param {unknown[]} args */
+function spawnSyncWithLimit(...args) {
+  const limit = limited(args);
+  const result = Reflect.apply(spawnSync, undefined, limit?.args ?? args);
+  if (limit !== undefined && isTimeout(result.error))
+    throw hanging(args, limit.timeout, result, result.error);
+  return result;
+}
+
+/** @param {typeof execFileSync | typeof execSync} call */
+const withLimit =
+  (call) =>
+  /** @param {unknown[]} args */
+  (...args) => {
+    const limit = limited(args);
+    try {
+      return Reflect.apply(call, undefined, limit?.args ?? args);
+    } catch (error) {
+      if (limit === undefined || !isTimeout(error)) throw error;
+      throw hanging(args, limit.timeout, /** @type {object} */ (error), error);
+    }
+  };
+
+Object.assign(childProcess, {
+  spawnSync: spawnSyncWithLimit,
+  execFileSync: withLimit(execFileSync),
+  execSync: withLimit(execSync),
+});
+syncBuiltinESMExports();

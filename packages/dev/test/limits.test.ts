@@ -1,0 +1,31 @@
+/** A command that hangs is named by the test that waits for it. */
+import { execFileSync, execSync, spawnSync } from "node:child_process";
+import { expect, it } from "vitest";
+
+const HANG = ["-c", "echo so far; exec sleep 1000"];
+
+it.for([
+  ["spawnSync", () => spawnSync("sh", HANG)],
+  ["spawnSync with options", () => spawnSync("sh", HANG, { encoding: "utf8" })],
+  ["execFileSync", () => execFileSync("sh", HANG)],
+  ["execSync", () => execSync(`sh ${HANG[0]} '${HANG[1]}'`, { encoding: "utf8" })],
+] as const)("%s says which command hangs, and what it has said", ([, wait], { task }) => {
+  // Vitest itself goes by the limit that the test had when it began.
+  task.timeout = 400;
+  expect(wait).toThrow(/^sh -c .*sleep 1000'?: has not ended within 0.36 s; .*so far\n$/);
+});
+
+it("leaves a limit of the caller's to the caller", () => {
+  const { error, signal } = spawnSync("sh", HANG, { timeout: 100 });
+  expect([error, signal]).toMatchObject([{ code: "ETIMEDOUT" }, "SIGTERM"]);
+});
+
+it("leaves results and failures as they are", () => {
+  expect(spawnSync("sh", ["-c", "echo a; exit 3"], { encoding: "utf8" })).toMatchObject({
+    status: 3,
+    stdout: "a\n",
+  });
+  expect(execSync("cat", { input: "b", encoding: "utf8" })).toBe("b");
+  expect(() => execFileSync("sh", ["-c", "exit 4"])).toThrow("Command failed");
+  expect(spawnSync("/nonexistent").error).toMatchObject({ code: "ENOENT" });
+});

@@ -1,0 +1,45 @@
+/** An accounting script for a case, the limits of its unit, and what it says. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { listRecords } from "./records.ts";
+import { sh, waitFor } from "./shell.ts";
+import { SERVICE, said, scriptUnits } from "./systemd.ts";
+
+export const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
+const CONFIG = "/etc/cm4all/spawn/spawn.toml";
+const SAVED_CONFIG = "/run/spawn.toml.e2e";
+const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
+
+/** Puts a script in place. The caller starts the service, and calls `removeScript`. @param limits of the unit, `NAME=VALUE` */
+export function putScript(text: string, limits: readonly string[]): void {
+  writeFileSync(SCRIPT, text);
+  sh(`cp ${CONFIG} ${SAVED_CONFIG}`);
+  mkdirSync(DROP_INS, { recursive: true });
+  writeFileSync(`${DROP_INS}/e2e.conf`, ["[Service]", ...limits, ""].join("\n"));
+  sh("systemctl daemon-reload");
+}
+
+/** Adds these lines to `[accounting]` of the configuration, in place of those of the last call. */
+export function configure(...lines: readonly string[]): void {
+  const added = lines.map((line) => `\\n${line}`).join("");
+  sh(`cp ${SAVED_CONFIG} ${CONFIG}; sed -i 's/^\\[accounting\\]$/&${added}/' ${CONFIG}`);
+}
+
+/** Has everything be as it was, and drops the records of cgroups whose handlers were to fail. */
+export function removeScript(): void {
+  sh(`rm -r ${SCRIPT} ${DROP_INS}; cp ${SAVED_CONFIG} ${CONFIG}
+      systemctl daemon-reload; systemctl restart ${SERVICE}`);
+  for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
+}
+
+/** Waits until one unit has the script, and it is not `other`. Returns its name. */
+export async function untilUnit(slowness: number, other?: string): Promise<string> {
+  return waitFor("a unit has the script", 30_000 * slowness, () => {
+    const [unit, ...others] = scriptUnits();
+    return others.length === 0 && unit !== other && unit;
+  });
+}
+
+/** Waits until daemon or script have said something since `cursor`. */
+export async function untilSaid(slowness: number, cursor: string, what: RegExp): Promise<void> {
+  await waitFor(`${what}`, 30_000 * slowness, () => what.test(said(cursor)));
+}

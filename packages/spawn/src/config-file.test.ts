@@ -1,0 +1,107 @@
+import { mkdtempSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ConfigFile } from "./config-file.ts";
+
+describe("ConfigFile", () => {
+  let directory: string;
+  let path: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), "config-file-"));
+    path = join(directory, "spawn.toml");
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const open = (text: string) => {
+    writeFileSync(path, text);
+    return new ConfigFile(path, (config) => config);
+  };
+  const state = (file: ConfigFile) => file.measure().state;
+
+  it("is current until the file says something else, and again when it has been read", () => {
+    const file = open("[namespaces]\nmax_names = 8\n");
+    expect(file.measure()).toEqual({
+      state: "current",
+      status: { file: path, problem: undefined, waitsForRestart: [] },
+    });
+    writeFileSync(path, "[namespaces]\nmax_names = 9\n");
+    expect([state(file), state(file)]).toEqual(["changed", "changed"]);
+    expect(file.reload().namespaces.settings.quotas.names).toBe(9);
+    expect(state(file)).toBe("current");
+    expect(file.failedReloads).toBe(0);
+  });
+
+  it("is current with other comments, another date, and what was changed back", () => {
+    const file = open("[namespaces]\nmax_names = 8\n");
+    writeFileSync(path, "# Few.\n[namespaces]\nmax_names = 8\n");
+    expect(state(file)).toBe("current");
+    utimesSync(path, 0, 0);
+    expect(state(file)).toBe("current");
+    writeFileSync(path, "");
+    expect(state(file)).toBe("changed");
+    writeFileSync(path, "[namespaces]\nmax_names = 8\n");
+    expect(state(file)).toBe("current");
+  });
+
+  it("sees a file of the same size and date in its place", () => {
+    const file = open("[namespaces]\nmax_names = 8\n");
+    utimesSync(path, 0, 0);
+    state(file);
+    writeFileSync(`${path}.new`, "[namespaces]\nmax_names = 9\n");
+    utimesSync(`${path}.new`, 0, 0);
+    renameSync(`${path}.new`, path);
+    expect(state(file)).toBe("changed");
+  });
+
+  it("is refused from a failed reload until the file is mended, and says why", () => {
+    const file = open("");
+    writeFileSync(path, "[namespaces]\nmax_names = 0\n");
+    expect(() => file.reload()).toThrow("spawn.toml:2: ");
+    const { status } = file.measure();
+    expect([state(file), status.problem]).toEqual([
+      "refused",
+      expect.stringContaining("spawn.toml:2: "),
+    ]);
+    expect(file.failedReloads).toBe(1);
+    writeFileSync(path, "[namespaces]\nmax_names = 7\n");
+    expect([state(file), file.measure().status.problem]).toEqual(["changed", undefined]);
+    writeFileSync(path, "");
+    expect(state(file)).toBe("current");
+  });
+
+  it("tells of a mistake that nobody has had read, and of a file that is gone", () => {
+    const file = open("");
+    writeFileSync(path, "mistake = 1\n");
+    expect(file.measure()).toMatchObject({
+      state: "changed",
+      status: { problem: expect.stringContaining("spawn.toml:1: ") },
+    });
+    rmSync(path);
+    expect(file.measure()).toMatchObject({
+      state: "changed",
+      status: { problem: expect.stringContaining("ENOENT") },
+    });
+  });
+
+  it("waits for a restart with the keys that a reload does not apply", () => {
+    const file = open("");
+    writeFileSync(path, "[reaper]\ncheck_seconds = 7\n");
+    expect(file.measure()).toMatchObject({ state: "changed", status: { waitsForRestart: [] } });
+    file.reload();
+    expect(file.measure()).toMatchObject({
+      state: "restart",
+      status: { waitsForRestart: ["reaper.check_seconds"] },
+    });
+    writeFileSync(path, "");
+    file.reload();
+    expect(state(file)).toBe("current");
+  });
+
+  it("compares what the command line leaves of the file", () => {
+    writeFileSync(path, "");
+    const file = new ConfigFile(path, (config) => ({ ...config, metrics: { listen: "" } }));
+    writeFileSync(path, '[metrics]\nlisten = "127.0.0.1:1"\n');
+    expect(state(file)).toBe("current");
+  });
+});

@@ -1,0 +1,29 @@
+/** The sections `[control]` and `[metrics]`: where those who look after the daemon ask. */
+import type { TomlTable } from "@cm4all/command/toml";
+import { parseListenAddress } from "../prometheus/address.ts";
+
+export const DEFAULT_CONTROL_SOCKET = "/run/cm4all-spawn/control.sock";
+
+export interface ControlConfig {
+  /** The socket of `cm4all-spawn status` and others; empty for none. */
+  readonly socket: string;
+}
+
+export interface MetricsConfig {
+  /** Where Prometheus asks: HOST:PORT, or a path; empty for nowhere. */
+  readonly listen: string;
+}
+
+export function readControl(table: TomlTable): ControlConfig {
+  const path = table.string("socket") ?? DEFAULT_CONTROL_SOCKET;
+  if (path !== "" && !path.startsWith("/"))
+    throw table.error("socket", "expected an absolute path, or an empty string for none");
+  return { socket: path };
+}
+
+export function readMetrics(table: TomlTable): MetricsConfig {
+  const address = table.string("listen") ?? "";
+  if (address !== "" && parseListenAddress(address) === undefined)
+    throw table.error("listen", "expected HOST:PORT, [IPV6]:PORT or an absolute path");
+  return { listen: address };
+}
