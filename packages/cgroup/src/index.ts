@@ -6,7 +6,6 @@ export { parseCpuTotalUsec, parsePopulated } from "./parse.ts";
 export { limitPath, MAX_PATH_BYTES } from "./path-limit.ts";
 export { CgroupReader } from "./reader.ts";
 export {
-  type CgroupRecord,
   type EncodedRecord,
   encodeRecord,
   isSnapshot,
@@ -15,8 +14,7 @@ export {
   tryParseRecord,
   unpackRecord,
   withReport,
-  type XattrTable,
 } from "./record.ts";
 export { recordSize, tableSize } from "./record-size.ts";
-export type { CgroupMeasurement, CgroupSnapshot } from "./snapshot.ts";
+export type { CgroupMeasurement, CgroupRecord, CgroupSnapshot, XattrTable } from "./snapshot.ts";
 export { limitXattrs, readXattrs } from "./xattrs.ts";

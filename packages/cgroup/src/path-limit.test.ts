@@ -1,7 +1,8 @@
 import { bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { expect, it } from "vitest";
 import { limitPath, MAX_PATH_BYTES } from "./path-limit.ts";
-import { encodeRecord, type XattrTable } from "./record.ts";
+import { encodeRecord } from "./record.ts";
+import type { XattrTable } from "./snapshot.ts";
 
 const MAX_JOURNAL_BYTES = 16 * 1024 * 1024;
 
@@ -30,15 +31,14 @@ it("has a longer one as that of a cgroup above, with its attributes and its own 
   expect(xattrs[0]).toEqual(table(String(kept)));
 });
 
-it("makes a record that a journal takes, whatever is in it", () => {
+it("holds for whatever is encoded, so that a journal takes each record", () => {
   const value = bytesOfLatin1("\x01".repeat(4096));
   const tables: XattrTable[] = [
     Array.from({ length: 64 }, (_, i) => [bytesOfText(`user.${i}`), value]),
   ];
-  const { json } = encodeRecord(
-    limitPath(
-      record(50_000, "\x01".repeat(255), [...new Array<XattrTable>(45_999).fill([]), ...tables]),
-    ),
+  const { json, path } = encodeRecord(
+    record(50_000, "\x01".repeat(255), [...new Array<XattrTable>(45_999).fill([]), ...tables]),
   );
   expect(Buffer.byteLength(json)).toBeLessThan(MAX_JOURNAL_BYTES);
+  expect(latin1Of(path).length).toBeLessThanOrEqual(MAX_PATH_BYTES);
 });

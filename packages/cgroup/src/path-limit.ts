@@ -1,6 +1,6 @@
 /** Bounds the path in a record: a tree may be as deep as somebody likes. Pure. */
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
-import type { CgroupRecord } from "./record.ts";
+import type { CgroupRecord } from "./snapshot.ts";
 
 /** As JSON it has twice as many bytes at most: an eighth of what a journal takes. */
 export const MAX_PATH_BYTES = 1024 * 1024;

@@ -1,6 +1,7 @@
 /** How much memory records take. Pure. */
 import { latin1Of } from "@cm4all/linux";
-import type { EncodedRecord, XattrTable } from "./record.ts";
+import type { EncodedRecord } from "./record.ts";
+import type { XattrTable } from "./snapshot.ts";
 
 /** Of what is beside the text, about. */
 const OBJECT_BYTES = 512;

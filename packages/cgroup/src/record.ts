@@ -2,20 +2,8 @@
 import type { ByteString } from "@cm4all/linux";
 import { figureEntries } from "./figures.ts";
 import { packBytes, unpackBytes } from "./packed-bytes.ts";
-import type { CgroupSnapshot } from "./snapshot.ts";
-
-/** The extended attributes of a directory: full names (`user.account`) and values. */
-export type XattrTable = readonly (readonly [name: ByteString, value: ByteString])[];
-
-/** All that a handler can ask of a cgroup whose directory may be gone, or another's, by then. */
-export interface CgroupRecord {
-  readonly snapshot: CgroupSnapshot;
-  /**
-   * Of the cgroup, of its parent, and so on up to a child of the root; without the empty
-   * tables at the end.
-   */
-  readonly xattrs: readonly XattrTable[];
-}
+import { limitPath } from "./path-limit.ts";
+import type { CgroupRecord, CgroupSnapshot } from "./snapshot.ts";
 
 /** A record as it stands in JSON: see packed-bytes.ts. */
 export interface PackedRecord {
@@ -54,8 +42,10 @@ function encoded({ path, id, report, cpuTotalUsec }: CgroupSnapshot, json: strin
   return { json, path, id, report, cpuTotalUsec };
 }
 
+/** Encodes a record, with a path that is not too long: see limitPath. */
 export function encodeRecord(record: CgroupRecord): EncodedRecord {
-  return encoded(record.snapshot, JSON.stringify(pack(record)));
+  const limited = limitPath(record);
+  return encoded(limited.snapshot, JSON.stringify(pack(limited)));
 }
 
 /** Returns what `encodeRecord` made; undefined if it is no record. */

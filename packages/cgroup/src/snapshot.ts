@@ -18,3 +18,16 @@ export interface CgroupSnapshot extends CgroupMeasurement {
   /** 1 for the first report of this id, 2 for the next, after it was populated again. */
   readonly report: number;
 }
+
+/** The extended attributes of a directory: full names (`user.account`) and values. */
+export type XattrTable = readonly (readonly [name: ByteString, value: ByteString])[];
+
+/** All that a handler can ask of a cgroup whose directory may be gone, or another's, by then. */
+export interface CgroupRecord {
+  readonly snapshot: CgroupSnapshot;
+  /**
+   * Of the cgroup, of its parent, and so on up to a child of the root; without the empty
+   * tables at the end.
+   */
+  readonly xattrs: readonly XattrTable[];
+}

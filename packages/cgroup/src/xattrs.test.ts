@@ -1,6 +1,6 @@
 import { bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import { expect, it } from "vitest";
-import type { XattrTable } from "./record.ts";
+import type { XattrTable } from "./snapshot.ts";
 import { limitXattrs } from "./xattrs.ts";
 
 /** @param sizes of the values, by name */

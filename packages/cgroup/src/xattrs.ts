@@ -8,7 +8,7 @@ import {
   listXattrs,
   tryGetXattr,
 } from "@cm4all/linux";
-import type { XattrTable } from "./record.ts";
+import type { XattrTable } from "./snapshot.ts";
 
 /** A longer value is left out, as if it were not there. */
 const MAX_VALUE_BYTES = 4096;

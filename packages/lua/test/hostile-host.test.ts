@@ -269,7 +269,7 @@ describe("a host that has runs", () => {
        setInterval(() => send({ type: "done", number: ++number }), 200);`,
       { maxRunning: 4 },
     );
-    const large = encodedOf({ path: `/${"x".repeat(4_000_000)}` });
+    const large = encodedOf({ path: "/a", xattrs: [{ "user.x": "x".repeat(4_000_000) }] });
     const run: Run = { kind: "released", begin: async () => {} };
     const outcomes: Outcome["type"][] = [];
     const end = ended(slow);

@@ -8,10 +8,12 @@ import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
 /**
- * Each level has a name of 255 control characters. A list of them is longer than the messages of
- * 262,144 characters at which the script host once ended; see also the test of the protocol.
+ * Each level has a name of 255 control characters, which are two bytes in JSON. A record of one
+ * of the last levels is longer than the messages of 262,144 characters at which the script host once ended.
  */
-const LEVELS = 180;
+const DEPTH = 600;
+/** Of these so many are below the scope. */
+const LEVELS = 20;
 
 /** Uses CPU time. */
 const BUSY = "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done";
@@ -20,6 +22,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
   let program: RunsProgram;
   let host: AccountingHost;
   let scope: string;
+  let deep: string;
   beforeAll(() => {
     program = new RunsProgram();
   });
@@ -27,10 +30,11 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
   beforeEach(() => {
     host = new AccountingHost();
     scope = join(host.scratch.path, "a.scope");
+    deep = host.scratch.make("deep");
   });
   afterEach(async () => {
     await program.endAll();
-    await program.run({ mode: "unnest", base: scope });
+    await program.run({ mode: "unnest", base: deep });
     await host.stop();
   });
 
@@ -94,9 +98,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
         for _, cgroup in ipairs(list) do say(#cgroup.path, cgroup.path:byte(-1)) end
       end`,
     );
+    host.reaperConfig = `extra_scopes = ["deep${"/*".repeat(DEPTH - LEVELS)}"]\n`;
     await host.start();
     await host.untilReady();
-    await program.run({ mode: "nest", base: scope, count: LEVELS });
+    await program.run({ mode: "nest", base: deep, count: DEPTH });
     await until(
       async () => (await host.accounting()).waitingCgroups === LEVELS,
       "all wait",
@@ -110,7 +115,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       120_000,
     );
     // Each level has 255 bytes and a slash. The ones that have failed come last.
-    const lengths = Array.from({ length: LEVELS }, (_, i) => `${8 + 256 * (i + 1)} 1`);
+    const lengths = Array.from(
+      { length: LEVELS },
+      (_, i) => `${"/deep".length + 256 * (DEPTH - i)} 1`,
+    );
     expect(host.said.split("\n").sort()).toEqual(["", ...lengths].sort());
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 0 });
     await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
