@@ -33,6 +33,17 @@ class Inode {
     this.cached = grown;
   }
 
+  /**
+   * Writes a part of the bytes, as a write that fails may have. Where the file has bytes already
+   * it ends with a sector: the kernel copies whole pages.
+   */
+  writePart(bytes: Buffer, position: number, share: number): void {
+    const end = position + Math.floor(share * bytes.length);
+    const isInside = position + bytes.length <= this.cached.length;
+    const last = isInside ? end - (end % SECTOR_SIZE) : end;
+    if (last > position) this.write(bytes.subarray(0, last - position), position);
+  }
+
   sync(): void {
     this.durable = Buffer.from(this.cached);
   }
@@ -153,9 +164,7 @@ export class SimulatedDisk implements JournalDirectory {
         try {
           await this.#call("write");
         } catch (error) {
-          // A part of it may have been written.
-          if (!this.#isDown)
-            inode.write(bytes.subarray(0, Math.floor(this.#random() * bytes.length)), position);
+          if (!this.#isDown) inode.writePart(bytes, position, this.#random());
           throw error;
         }
         const grownBytes = Math.max(0, position + bytes.length - inode.cached.length);
