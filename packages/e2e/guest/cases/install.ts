@@ -53,6 +53,19 @@ async function restartTheReaper(timeoutMs: number): Promise<void> {
   }
 }
 
+/** SIGUSR1 makes Node open its debugger on port 9229. */
+function assertNoDebugger(unit: string): void {
+  const pid = property(unit, "MainPID");
+  assert.doesNotMatch(sh(`tr '\\0' '\\n' </proc/${pid}/environ`), /^NODE_OPTIONS=/m);
+  sh(`for i in 1 2 3; do kill -USR1 ${pid}; sleep 0.5; done`);
+  // The inode of a socket that listens would be among the process's descriptors.
+  const listening = sh("awk '$4 == \"0A\" { print $10 }' /proc/net/tcp /proc/net/tcp6").split("\n");
+  const own = sh(`find /proc/${pid}/fd -lname 'socket:*' -printf '%l\\n'`);
+  for (const inode of listening.filter(Boolean))
+    assert.ok(!own.includes(`socket:[${inode}]`), `${unit} listens on TCP`);
+  assert.equal(property(unit, "MainPID"), pid);
+}
+
 export const install: Case = {
   title: "the packages install, their units start and pass systemd-analyze",
   async run({ note, slowness }) {
@@ -81,6 +94,7 @@ export const install: Case = {
     // As packages/deb has it of systemd 252: 257 says the same.
     assert.ok(daemon <= 3.9 && script <= 1.2, `${daemon} ${script}`);
     note(`systemd ${systemdVersion()}, exposure ${daemon}, of scripts ${script}`);
+    assertNoDebugger(SERVICE);
     const status = attempt("cm4all-spawn status");
     // 1 is a daemon that runs, and names what the host lacks.
     assert.ok(status.status === 0 || status.status === 1, status.stdout + status.stderr);
