@@ -8,6 +8,7 @@ import { clientRun } from "./client-run.ts";
 import { hostKilled } from "./host-killed.ts";
 import { install } from "./install.ts";
 import { readableJournal } from "./journal.ts";
+import { kernelLimits } from "./kernel-limits.ts";
 import { netns } from "./netns.ts";
 import { netnsBoot } from "./netns-boot.ts";
 import { netnsLinks } from "./netns-links.ts";
@@ -47,6 +48,7 @@ export const cases: Readonly<Record<string, Case>> = {
   "script-limits": scriptLimits,
   "host-killed": hostKilled,
   oom,
+  "kernel-limits": kernelLimits,
   netns,
   "netns-links": netnsLinks,
   "netns-nat": netnsNat,
