@@ -10,7 +10,9 @@ export const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting"
 
 /** Returns the text of a script, or the statements of a file of SQL. */
 export const example = (name: string) =>
-  name.endsWith(".sql") ? readSql(join(EXAMPLES, name)) : readFileSync(join(EXAMPLES, name), "utf8");
+  name.endsWith(".sql")
+    ? readSql(join(EXAMPLES, name))
+    : readFileSync(join(EXAMPLES, name), "utf8");
 
 /** Of a cgroup that goes on, or has ended. */
 export type Told = Fields & { readonly isRunning?: boolean };
