@@ -434,13 +434,6 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     }
   });
 
-  it("users and groups may be allowed by their names", async () => {
-    const one = await start({
-      config: '[namespaces]\nallow_uids = ["root", 7]\nallow_gids = ["root"]\n',
-    });
-    expect((await ask(one, "status")).status).toBe(0);
-  });
-
   it("a command that is mistyped is told of with the one that was meant", async () => {
     const one = await start();
     expect(await ask(one, "staus")).toMatchObject({
