@@ -14,6 +14,7 @@ import {
   readInto,
   SHUT_RD,
   SHUT_RDWR,
+  SHUT_WR,
   SyscallError,
   shutdown,
 } from "@cm4all/linux";
@@ -152,13 +153,20 @@ export class Connection {
 
   /**
    * Closes the connection of a peer that nobody trusts. It may have sent descriptors
-   * that take for ever to close (SO_LINGER), so those are closed where nobody waits.
+   * that take for ever to close (SO_LINGER), so those are closed where nobody waits. Until
+   * then a peer that sends on and on waits itself, because its socket has no room.
    */
   closeUnread(): void {
     if (!this.isOpen) return;
-    shutdown(this.fd, SHUT_RDWR);
-    if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) this.#closeSocket();
-    else this.#dispose();
+    if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
+      // More may have come in this moment; then it can come no more.
+      shutdown(this.fd, SHUT_RDWR);
+      if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
+        this.#closeSocket();
+        return;
+      }
+    } else shutdown(this.fd, SHUT_WR);
+    this.#dispose();
   }
 
   /** Closes the connection without a look at what has come. */
