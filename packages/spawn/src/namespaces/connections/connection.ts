@@ -11,7 +11,7 @@ import {
   type MessageProbe,
   MSG_DONTWAIT,
   type NativeMemory,
-  readInto,
+  receiveInto,
   SHUT_RD,
   SHUT_RDWR,
   SHUT_WR,
@@ -227,8 +227,8 @@ export class Connection {
 
   /** @param mayBeGone whether nothing to read is the end, and no empty datagram */
   #take(owner: ConnectionOwner, mayBeGone: boolean): void {
-    // read(2) has no room for control messages: the kernel drops descriptors.
-    const length = readInto(this.fd, this.#shared.input);
+    // There is no room for control messages: the kernel drops descriptors.
+    const length = receiveInto(this.fd, this.#shared.input);
     if (length === -EAGAIN) return;
     // ECONNRESET: the peer closed without having read our answer. Whatever else it is,
     // there is nothing more to be had of it.
@@ -265,7 +265,7 @@ export class Connection {
       const next = this.#shared.probe.look(this.fd);
       if (next === "nothing" || next === "end") return true;
       if (next === "descriptors" && !descriptors) return false;
-      readInto(this.fd, this.#shared.input);
+      receiveInto(this.fd, this.#shared.input);
     }
     return false;
   }
