@@ -122,6 +122,7 @@ export class EventLoop {
     }
   }
 
+  /** Has `run` return when the handler that runs now has. */
   stop(): void {
     this.#stopped = true;
   }
