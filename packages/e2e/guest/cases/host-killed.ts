@@ -20,9 +20,13 @@ const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
 const DIRECTORY = "/run/host-killed";
 const CALM = `${DIRECTORY}/calm`;
+const HUNGRY = `${DIRECTORY}/hungry`;
 
 /** What ends it where the kernel limits no memory. */
 const KILL = "kill -KILL $PPID";
+
+/** What takes memory until the killer comes, when it is let. */
+const EAT = `until [ -e ${HUNGRY} ]; do sleep 0.1; done; exec tail /dev/zero`;
 
 /**
  * `wait` has had no effect while it waits for a server that says nothing; `eat` has.
@@ -46,7 +50,7 @@ export const hostKilled: Case = {
   async run({ slowness, hasControllers, note }) {
     mkdirSync(DIRECTORY);
     const silent = createServer().listen(`${DIRECTORY}/.s.PGSQL.5432`);
-    writeFileSync(SCRIPT, text(hasControllers ? "tail /dev/zero" : KILL));
+    writeFileSync(SCRIPT, text(hasControllers ? EAT : KILL));
     mkdirSync(DROP_INS, { recursive: true });
     writeFileSync(`${DROP_INS}/limits.conf`, "[Service]\nMemoryMax=400M\n");
     sh(`cp ${CONFIG} /run/spawn.toml.e2e
@@ -65,10 +69,15 @@ export const hostKilled: Case = {
       cursor = journalCursor();
       scope.run("wait", "cat /proc/self/status >/dev/null");
       await untilSaid(/called\swait/);
-      // The killer takes the process itself, and not the one that eats.
-      if (hasControllers) writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
       scope.run("eat", "cat /proc/self/status >/dev/null");
       await untilSaid(/called\seat/);
+      if (hasControllers) {
+        const hasChild = () => attempt(`pgrep -P ${host}`).status === 0;
+        await waitFor("a child of the script's process", 60_000 * slowness, hasChild);
+        // The killer takes the process itself, and not its child, which has the value of before.
+        writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
+        writeFileSync(HUNGRY, "");
+      }
       scope.run("later", "cat /proc/self/status >/dev/null");
       writeFileSync(CALM, "");
       await untilSaid(/the script host ended/);
