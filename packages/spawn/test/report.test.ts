@@ -121,7 +121,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   });
 
   it.each([
-    [["--html", "-", "--from", "2026-02-30"], {}, 64, "It is no day such as 2026-01-31"],
+    [["--html", "-", "--from", "2026-02-30"], {}, 64, "It is not a day such as 2026-01-31"],
     [["--html", "-", "--from", "2026-02-02", "--to", "2026-02-01"], {}, 64, "is after 2026-02-01"],
     [[], {}, 64, "--html"],
     [["--html", "-"], { PGUSER: "postgre" }, 69, "cannot read the bills in postgres: "],

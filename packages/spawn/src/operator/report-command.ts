@@ -1,6 +1,6 @@
 /**
- * `cm4all-spawn report`. Another process asks the database and hands over the text; only the file
- * is written by this one.
+ * `cm4all-spawn report`. A child process queries the database and makes the text; this process
+ * only writes the file.
  */
 import { CommandFailure, EX_USAGE } from "@cm4all/command";
 import { type Command, InvalidArgumentError } from "commander";
@@ -40,14 +40,14 @@ export function declareReportCommand(program: Command): void {
 
 function day(text: string): string {
   const parsed = parseDay(text);
-  if (parsed === undefined) throw new InvalidArgumentError("It is no day such as 2026-01-31.");
+  if (parsed === undefined) throw new InvalidArgumentError("It is not a day such as 2026-01-31.");
   return parsed;
 }
 
 function top(text: string): number {
   const number = Number(text);
   if (/^\d{1,6}$/.test(text) && number >= 1 && number <= 100_000) return number;
-  throw new InvalidArgumentError("It is no number from 1 to 100000.");
+  throw new InvalidArgumentError("It is not a number from 1 to 100000.");
 }
 
 async function makeReport(options: CommandOptions): Promise<void> {
@@ -55,7 +55,7 @@ async function makeReport(options: CommandOptions): Promise<void> {
   const from = options.from ?? `${to.slice(0, 7)}-01`;
   if (from > to) throw new CommandFailure(`--from ${from} is after ${to}`, EX_USAGE);
   const { customer, top, database, html } = options;
-  // It is not said what was given: there may be a password in it.
+  // The message does not repeat the value, which may contain a password.
   if (!isDatabase(database))
     throw new CommandFailure(
       "--database takes the name of a database, or a URI such as postgresql://host/accounting",

@@ -1,7 +1,7 @@
 /**
- * JSON Schemas of what the commands for operators print with `--json`. Metrics and kinds of
- * namespaces follow from their tables. The build makes files of them, `dist/schema`, which
- * are installed for those who write programs; no program of ours reads them.
+ * JSON Schemas of the output of the commands with `--json`. Metrics and kinds of namespaces are
+ * taken from their tables. The build writes the schemas to files in `dist/schema`, which are
+ * installed for authors of other programs; the suite itself does not read them.
  * @see https://json-schema.org/draft/2020-12
  */
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
@@ -20,7 +20,10 @@ const list = (items: Schema, description: string): Schema => ({
   description,
 });
 
-/** An object with these properties and no others; `optional` may be missing. */
+/**
+ * Returns the schema of an object with these properties and no others; those in `optional` may be
+ * missing.
+ */
 function object(
   properties: { readonly [name: string]: Schema },
   optional: readonly string[] = [],
@@ -164,7 +167,7 @@ const RECORD = object(
   ["id", "report", "path", "measuredMs", "reason", "attempts"],
 );
 
-/** By the command that prints it, which is the name of the file. */
+/** The schemas, by the command that prints the output; the file has the same name. */
 const SCHEMAS: { readonly [command: string]: Schema } = {
   status: STATUS,
   "status-name": NAME,
@@ -173,7 +176,7 @@ const SCHEMAS: { readonly [command: string]: Schema } = {
   "accounting-list": { type: "array", items: RECORD },
 };
 
-/** Returns the text of each schema by the name of its file. */
+/** Returns the text of each schema, by the name of its file. */
 export function formatSchemas(): { readonly [file: string]: string } {
   const files = Object.entries(SCHEMAS).map(([command, schema]) => {
     const title = `What cm4all-spawn prints with --json: ${command}`;

@@ -1,4 +1,4 @@
-/** What is measured of the main thread. */
+/** The metrics of the main thread. */
 import type { ConfigurationState } from "../config-file.ts";
 import type { Declarations, Values } from "../metrics/declaration.ts";
 
@@ -32,7 +32,7 @@ export const DAEMON_METRICS = {
 
 export type DaemonMetrics = Values<typeof DAEMON_METRICS>;
 
-/** Returns them. To be called on the main thread. */
+/** Returns the metrics. Call it on the main thread. */
 export function measureDaemon(
   failedReloads: number,
   configuration: ConfigurationState,
