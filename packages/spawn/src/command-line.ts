@@ -161,9 +161,9 @@ export async function runCommandLine(): Promise<void> {
     .version(__VERSION__)
     .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
     .option("--check-config", "check the configuration and exit")
-    .option("--listen <address>", "where clients connect: @NAME, or a path")
-    .option("--control <path>", "the administrators' socket; empty for none")
-    .option("--journal <directory>", "where records of cgroups wait to be accounted")
+    .option("--listen <address>", "the address where clients connect: @NAME, or a path")
+    .option("--control <path>", "the path of the administrators' socket; empty for none")
+    .option("--journal <directory>", "the directory where records of cgroups wait to be accounted")
     .option(
       "--timeout <seconds>",
       "how long a command waits for the running daemon",
@@ -193,19 +193,19 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration, load the script as the daemon would, and say what is there of " +
-        "scopes and addresses",
+      "check the configuration, load the script as the daemon would, and say which scopes exist " +
+        "and whether addresses can be used",
     )
     .action(() => check(program.opts()));
   program
     .command("measure")
-    .argument("<cgroup>", "its path", cgroupPath)
-    .description("show what would be measured of a cgroup now, as JSON, and its log line")
+    .argument("<cgroup>", "the path of the cgroup", cgroupPath)
+    .description("measure a cgroup as it is now, and print the record as JSON and its log line")
     .action((path: ByteString) => measure(program.opts(), path));
   leaveOutput(program.command("lua <script>"))
     .description("run a script's handler once, to try it")
     .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
-    .option("--recorded <file>", "for what the command measure has printed")
+    .option("--recorded <file>", "for a record that the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
   // An unknown command gets our message, which suggests a similar one. This is set after all

@@ -23,7 +23,7 @@ interface PurgeOptions extends JsonOption {
 export function declareNameCommands(program: Command, ask: Ask): void {
   program
     .command("list")
-    .description("list the names of the running daemon, and who holds their leases")
+    .description("list the names of the running daemon, and the processes that hold their leases")
     .option("--json", "as a JSON array")
     .action(async ({ json }: JsonOption) => {
       const names = withProcesses(await listNames(ask));
@@ -33,10 +33,10 @@ export function declareNameCommands(program: Command, ask: Ask): void {
     });
   program
     .command("purge-namespaces [name...]")
-    .description("end names of the running daemon with all processes in their PID namespaces")
-    .option("--all", "all names, of whoever is using them")
-    .option("--idle", "of these only those that are not leased and in which no process runs")
-    .option("--json", "say how many as JSON")
+    .description("end names of the running daemon, and all processes in their PID namespaces")
+    .option("--all", "all names, whoever uses them")
+    .option("--idle", "of these only those that are not leased and have no processes")
+    .option("--json", "print the numbers as JSON")
     .action(async (names: string[], options: PurgeOptions) => {
       const { idle = false, json } = options;
       requireExtent(names, options);

@@ -22,19 +22,23 @@ interface CommandOptions {
 export function declareReportCommand(program: Command): void {
   program
     .command("report")
-    .description("make an HTML file of what customers have used, from the database of fleet.sql")
+    .description("write an HTML report of the usage of customers, from the database of fleet.sql")
     .requiredOption("--html <file>", "the file to write; - for standard output")
-    .option("--from <day>", "the first day, YYYY-MM-DD; by default of the month of --to", day)
-    .option("--to <day>", "the last day; today by default", day)
-    .option("--customer <customer>", "of this customer alone")
+    .option(
+      "--from <day>",
+      "the first day, YYYY-MM-DD; by default the first of the month of --to",
+      day,
+    )
+    .option("--to <day>", "the last day; by default today", day)
+    .option("--customer <customer>", "only this customer")
     .option(
       "--top <number>",
-      "how many customers have a row; the others have one together",
+      "how many customers have their own row; the others share one",
       top,
       1000,
     )
-    .option("--database <database>", "a database, or a URI of one", "accounting")
-    .option("--user <user>", "as whom root asks the database", "nobody")
+    .option("--database <database>", "the name of a database, or its URI", "accounting")
+    .option("--user <user>", "the user as which root queries the database", "nobody")
     .action(makeReport);
 }
 

@@ -39,13 +39,13 @@ interface StatusOptions {
 export function declareStatusCommand(program: Command, ask: Ask): void {
   program
     .command("status [name]")
-    .summary("show whether the running daemon is well and what it has, or all of one name")
+    .summary("show the state of the running daemon, or that of a name")
     .description(
-      "Shows whether the running daemon is well and what it has, or all of one name.\n\n" +
+      "Shows whether the running daemon is well, and its metrics; or the state of a name.\n\n" +
         "Exit status: 0 well, 1 degraded, 3 not running, 4 no answer.",
     )
     .option("--json", "as JSON")
-    .option("--watch", "again every second, until q or Control-C")
+    .option("--watch", "update every second, until q or Control-C")
     .action(async (name: string | undefined, options: StatusOptions) => {
       if (name !== undefined) {
         if (options.watch === true)

@@ -22,21 +22,22 @@ const PAGE = 200;
 export function declareRecordCommands(program: Command, open: () => Promise<OpenRecords>): void {
   const accounting = program
     .command("accounting")
-    .summary("show and decide what waits in the journal to be accounted")
+    .summary("show the records in the journal that wait to be accounted, and decide on them")
     .description(
-      "Shows and decides what waits in the journal to be accounted: of the running daemon, or in " +
-        "the journal's files while none runs. An ID is a record's number or a cgroup's id.",
+      "Shows the records that wait in the journal to be accounted, and decides on them: those of " +
+        "the running daemon, or, while none runs, those in the journal's files. An ID is a " +
+        "record's number or a cgroup's id.",
     );
   accounting
     .command("list")
-    .description("list what waits, oldest first, and what is parked and why")
+    .description("list the records, oldest first, with the reasons of those that are parked")
     .option("--json", "as a JSON array, one record a line")
     .action(async ({ json }: { readonly json?: boolean }) => {
       await print(await listOf(await open(), json === true ? listAsJson : listAsTable));
     });
   accounting
     .command("show <id...>")
-    .description("show a record: its figures and attributes as scripts see them, and its state")
+    .description("show records: the state, figures and attributes, as scripts see them")
     .option("--json", "as a JSON array")
     .action(async (ids: string[], { json }: { readonly json?: boolean }) => {
       await using opened = await open();
@@ -53,8 +54,8 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
     });
   accounting
     .command("retry [id...]")
-    .description("have the handler of parked records called again")
-    .option("--all", "of all that are parked")
+    .description("have the handlers of parked records called again")
+    .option("--all", "for all parked records")
     .action(async (ids: string[], { all = false }: { readonly all?: boolean }) => {
       if (all === ids.length > 0) throw new CommandFailure("say which records, or --all", EX_USAGE);
       await using opened = await open();
@@ -62,7 +63,7 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
     });
   accounting
     .command("drop <id...>")
-    .description("forget records: what their cgroups have used is never accounted")
+    .description("drop records: the usage of their cgroups will never be accounted")
     .action(async (ids: string[]) => {
       await using opened = await open();
       const found = await findAll(opened.records, ids);
