@@ -138,7 +138,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0 });
   });
 
-  it("loses nothing of 400 a second when sessions are cut and stand still, and hosts are killed", {
+  it("loses none of 400 cgroups a second when sessions are cut or hang and hosts are killed", {
     timeout: 60_000 + LOAD.count * 40,
   }, async () => {
     using program = new RunsProgram();
@@ -192,7 +192,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   /** Uses CPU time. */
   const BUSY = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
 
-  it("gives a plain INSERT the sums of the original, with a slow database and a name used again", async () => {
+  it("gives a plain INSERT the same sums as the original, with a slow database and a name that is reused", async () => {
     host.writeScript(plainScript('assert(db:execute("SELECT pg_sleep(1)"))'));
     await host.start();
     await host.untilReady();
@@ -212,7 +212,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(Math.abs(cpu - sum)).toBeLessThan(0.3);
   });
 
-  it("books nothing again that a plain script has inserted before it fails", async () => {
+  it("does not book again what a plain script has inserted before it failed", async () => {
     host.writeScript(plainScript("", 'error("afterwards")'));
     await host.start();
     await host.scratch.runToEnd("a.scope/one");
@@ -221,7 +221,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect((await plainRows()).count).toBe(1);
   });
 
-  it("sends nothing of a handler that was given up, neither of one that was sent nor of one that was queued", async () => {
+  it("sends no more queries of a handler that was given up, whether they were sent or queued", async () => {
     // Only the first call of each inserts: what comes of those is there afterwards, or not.
     host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})
@@ -253,7 +253,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, accountedCgroups: 6 });
   });
 
-  it("books nothing twice, and loses nothing, of a plain script when the daemon is killed", async () => {
+  it("neither books twice nor loses anything with a plain script when the daemon is killed", async () => {
     // Most kills come when the row is there and the handler has not returned.
     host.writeScript(plainScript("", 'assert(db:execute("SELECT pg_sleep(0.01)"))'));
     let isWorking = true;
@@ -281,7 +281,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(booked + parkedCgroups).toBeGreaterThanOrEqual(250);
   });
 
-  it("accounts all that has piled up while the database was down", async () => {
+  it("accounts the backlog after the database was down", async () => {
     host.writeScript(script());
     await host.start();
     await host.untilReady();
@@ -297,7 +297,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0, parkedCgroups: 0 });
   });
 
-  it("takes hostile names through log, Lua and SQL", async () => {
+  it("passes hostile names safely through log, Lua and SQL", async () => {
     const names = [
       "'; DROP TABLE usage; --",
       '"\\$1 %s %n',

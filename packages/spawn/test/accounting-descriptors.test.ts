@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     afterEach(() => host.stop());
 
     it.each([0, 1, 2])(
-      "for more than %s files the script's host is started later",
+      "the script's host is started later if there are more than %s files",
       async (free) => {
         host.writeHandler("say(cgroup.path)");
         await host.start();

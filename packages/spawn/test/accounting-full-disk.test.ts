@@ -28,7 +28,7 @@ function onDisk(command: string): void {
 const cannotRun = missing("root", "catatonit", "cgroup2") !== undefined;
 
 it.skipIf(cannotRun)(
-  "a full disk holds up no handler of a plain script, and loses nothing",
+  "a full disk does not hold up handlers of a plain script, and nothing is lost",
   async () => {
     const go = join(host.directory, "go");
     // What it writes is an effect, before which the journal has to take a mark.
@@ -81,7 +81,7 @@ it.skipIf(cannotRun)(
 );
 
 it.skipIf(cannotRun)(
-  "a read-only disk holds directories, and the namespaces are served",
+  "with a read-only disk, directories stay and namespaces are served",
   async () => {
     host.writeHandler('error("later")');
     await host.start();

@@ -17,7 +17,7 @@ const COUNT_A_LIFE = Math.floor(COUNT / (KILLS + 1));
 const BEARS_REPETITION = "handlers_bear_repetition = true";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
-  "of many cgroups, while the daemon is killed,",
+  "cgroups, while the daemon is killed again and again,",
   () => {
     let program: RunsProgram;
     let host: AccountingHost;
@@ -73,7 +73,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     const booked = () => host.said.split("\n").slice(0, -1).map(inodeOf);
 
     it(
-      "each is accounted by a script that bears repetition, and none is parked",
+      "are all accounted by a script that tolerates repetition, and none is parked",
       async () => {
         host.writeHandler("say(cgroup.id)", BEARS_REPETITION);
         const used = await live();
@@ -87,7 +87,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     );
 
     it(
-      "none is booked twice by a plain script, and what may have been is parked",
+      "are never booked twice by a plain script, and parked if they may have been",
       async () => {
         host.writeHandler("say(cgroup.id)");
         const used = await live();

@@ -129,7 +129,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     expect(host.daemon.child.exitCode).toBeNull();
   });
 
-  it("with another script hands it what waits for a slow handler", async () => {
+  it("with another script hands it the cgroups that wait for a slow handler", async () => {
     await using server = await SilentServer.start(host.directory);
     makeEmpty(500);
     await host.startWith(
@@ -162,7 +162,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("with another script that takes its time accounts what runs empty meanwhile", async () => {
+  it("with another script that loads slowly accounts what runs empty meanwhile", async () => {
     await host.startWith(`script = "${script("old")}"\n`);
     await host.untilReady();
     const path = script("new");
@@ -183,7 +183,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("lets handlers that run end in the script that started them", async () => {
+  it("lets running handlers finish in their script", async () => {
     await host.startWith(
       `script = "${script("old", "local t = os.clock() while os.clock() - t < 0.5 do end")}"\n`,
     );
@@ -200,7 +200,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("without a script keeps what waits for one, and deletes what runs empty later", async () => {
+  it("without a script keeps waiting records, and deletes cgroups that run empty later", async () => {
     makeEmpty(100);
     await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`, {
       wrapper: etc.wrapper,
@@ -274,7 +274,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
   });
 
-  it("leaves one script host, however many there are", async () => {
+  it("leaves one script host, however many reloads there are", async () => {
     const paths = [script("a"), script("b"), script("c")];
     const use = (i: number) => host.reload(`script = "${paths[i % 3]}"\n`);
     await host.startWith(`script = "${paths[0]}"\n`);
@@ -313,7 +313,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("applies all of its section", async () => {
+  it("applies the whole section", async () => {
     await using server = await SilentServer.start(host.directory);
     const path = askingScript("slow");
     makeEmpty(60);

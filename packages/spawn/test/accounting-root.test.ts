@@ -7,7 +7,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "a cgroup root with letters outside of ASCII",
+  "a cgroup root with non-ASCII letters",
   () => {
     let host: AccountingHost;
     beforeEach(() => {
@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     });
     afterEach(() => host.stop());
 
-    it("is reaped, its attributes are read, and the log names it", async () => {
+    it("is reaped, its attributes are read, and it is named in the log", async () => {
       host.writeHandler("say(cgroup.path, cgroup.parent.xattr.account)");
       await host.start();
       {

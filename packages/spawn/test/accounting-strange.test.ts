@@ -38,7 +38,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await host.stop();
   });
 
-  it("has each cgroup that others remove within milliseconds, or it is counted as gone unseen", async () => {
+  it("records each cgroup that others remove within milliseconds, or counts it as gone unseen", async () => {
     host.writeHandler("say(cgroup.path)");
     const running = Array.from({ length: 10 }, (_, i) => host.scratch.run(`a.scope/running-${i}`));
     for (const i of running.keys())
@@ -87,7 +87,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     }, `${name} is removed`);
   }
 
-  it("has a cgroup whose path no system call takes", { timeout: 240_000 }, async () => {
+  it("records a cgroup whose path is too long for system calls", { timeout: 240_000 }, async () => {
     const go = join(host.directory, "go");
     host.writeHandler(
       "",
@@ -124,7 +124,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
   });
 
-  it("has the last of the reports that replace each other, and nothing waits for the others", async () => {
+  it("records the last of reports that replace each other, and none of the others waits", async () => {
     const go = join(host.directory, "go");
     host.writeHandler(`
       local f = io.open(${JSON.stringify(go)})

@@ -51,7 +51,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     ["--listen", "@cm4all-spawn-test-never", "--control", ""],
     ["--no-reaper", "--listen", "@cm4all-spawn-test-never", "--control", ""],
     ["lua", "x.lua", "--cgroup", "/a.scope"],
-  ])("is refused if it is named and does not exist (%s)", (...args) => {
+  ])("is refused if it is configured and does not exist (%s)", (...args) => {
     etc.setUsers(line("cm4all-spawn-reaper", 4242));
     const { status, stdout, stderr } = run('user = "cm4all-spawn-raeper"\n', ...args);
     expect(stderr).toContain(
@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect({ status, stdout }).toEqual({ status: 78, stdout: "" });
   });
 
-  it("is refused by a reload, with the old configuration in force; a corrected one counts", async () => {
+  it("is refused by a reload, which keeps the old configuration; a corrected one is applied", async () => {
     etc.setUsers(line("one", 4241) + line("two", 4242));
     await start('user = "one"\n');
     await host.untilReady();
@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     await until(() => host.scriptHostPids.length === 1 && uid() === 4242, "the other user counts");
   });
 
-  it("is the default user if nobody is named", async () => {
+  it("is the default user if none is configured", async () => {
     etc.setUsers(line("cm4all-spawn-reaper", 4242));
     await start("");
     await host.untilReady();
@@ -112,7 +112,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect(groups()).toEqual(["501", "503"]);
   });
 
-  it("is root, with a warning, if nobody is named and there is no default user", async () => {
+  it("is root, with a warning, if none is configured and there is no default user", async () => {
     const warning =
       "there is no user cm4all-spawn-reaper, and accounting.user names no other: the script runs as root";
     await start("");
@@ -125,7 +125,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect(run("", "--check-config").status).toBe(0);
   });
 
-  it("is never root by an entry whose ids are no numbers", () => {
+  it("is never root because of an entry whose ids are not numbers", () => {
     etc.setUsers("one:x::::\n");
     expect(run('user = "one"\n', "--check-config")).toMatchObject({
       status: 78,

@@ -131,7 +131,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectAlive(client);
   });
 
-  it("takes names of all bytes that are allowed, and datagrams as large as allowed", () => {
+  it("takes names of all allowed bytes, and datagrams of the greatest allowed size", () => {
     using client = daemon.connect();
     const all = Buffer.from(Array.from({ length: 0x60 }, (_, i) => 0x20 + i));
     for (const bytes of [all, Buffer.from("x".repeat(4080)), Buffer.from(" ")]) {
@@ -142,7 +142,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectHandles(client);
   });
 
-  it("says nothing to who asks for nothing, and makes no name", async () => {
+  it("gives no answer to an empty request, and creates no name", async () => {
     const { names } = await daemon.status();
     using client = daemon.connect();
     for (const packets of [[], [packet(NOP, "anything")], [packet(NAME, "unused")], [packet(99)]])
@@ -163,7 +163,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expect(daemon.log.match(/unknown command 65535/g)).toHaveLength(1);
   });
 
-  it("answers what is queued in its order", () => {
+  it("answers queued requests in order", () => {
     using client = daemon.connect();
     client.send(GOOD);
     client.send(encodeDatagram([ipc]));
@@ -180,7 +180,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectEnd(client);
   });
 
-  it("answers an error as long as its cause with the start of it", () => {
+  it("cuts the answer if an error is too long", () => {
     using client = daemon.connect();
     const map = Buffer.alloc(30_000, "\u{1b}[31m\0\xff");
     client.send(encodeDatagram([name, packet(USER_NAMESPACE, map)]));
@@ -188,7 +188,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectAlive(client);
   });
 
-  it("shows the ERROR to a client that has sent more already", async () => {
+  it("delivers the ERROR to a client that has already sent more", async () => {
     for (const more of [GOOD, new Uint8Array(), Buffer.alloc(10_000), GOOD.subarray(0, 1)]) {
       using client = daemon.connect();
       expectAlive(client);
@@ -407,7 +407,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(ids.map((id) => client.inodes("one", wanted(id)))).toEqual(inodes);
   });
 
-  it("of user namespaces of all names, and gives back those that have ended", async () => {
+  it("of user namespaces of all names, without those that have ended", async () => {
     await start("max_user_namespaces = 3\nexpire_seconds = 0.3");
     using client = daemon.connect();
     const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });
@@ -422,7 +422,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expectError(client, "quota reached: 3 user namespaces");
   });
 
-  it("of user namespaces, which leave nothing of the rest of the request", async () => {
+  it("of user namespaces, with nothing left of the rest of the request", async () => {
     await start("max_user_namespaces_per_name = 1");
     using client = daemon.connect();
     client.inodes("one", { user: {} });

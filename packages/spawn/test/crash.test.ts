@@ -37,7 +37,7 @@ function hasAnswer(client: TestClient): boolean {
 }
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
-  it("whose control socket cannot be had serves clients, and listens there once it can", async () => {
+  it("without a usable control socket serves clients, and listens on it once that is possible", async () => {
     const other = await TestDaemon.start();
     onTestFinished(() => other.stop());
     const places = [
@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
     expect((await other.status()).names).toBe(0);
   });
 
-  it("with a service manager that is not there says so in one line", async () => {
+  it("without the service manager that is named says so in one line", async () => {
     const daemon = await TestDaemon.start({ env: { NOTIFY_SOCKET: "/nowhere/notify" } });
     expect(daemon.log).toMatch(
       /^\S+ going on without a service manager at \/nowhere\/notify: .*\n/,
@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
     },
   );
 
-  it("by SIGTERM while it starts is one", { timeout: 60_000 }, async () => {
+  it("by SIGTERM during the start is a regular one", { timeout: 60_000 }, async () => {
     for (let delayMs = 0; delayMs < 300; delayMs += 20) {
       const daemon = new TestDaemon();
       await sleep(delayMs);

@@ -58,7 +58,7 @@ function inodesOf(daemon: TestDaemon, name: string, wanted: Wanted) {
   return client.inodes(name, wanted);
 }
 
-describe.skipIf(cannotRun)("a daemon that is killed while it makes", () => {
+describe.skipIf(cannotRun)("a daemon that is killed while it creates", () => {
   it.each([
     ["a name", undefined],
     ["further namespaces of a name", { ipc: true }],

@@ -51,7 +51,7 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
   },
 };
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a store with", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", () => {
   let manager: FakeManager;
   let daemon: TestDaemon;
   beforeEach(async () => {

@@ -78,11 +78,11 @@ function compile(dashboard: Dashboard): string {
 describe.each(dashboardFiles)("%s", (file) => {
   const dashboard = readDashboard(file);
 
-  it("is as Grafana's schema has it", () => {
+  it("conforms to Grafana's schema", () => {
     expect(compile(dashboard)).toBe("");
   });
 
-  it("has each title once", () => {
+  it("has no title twice", () => {
     const titles = dashboard.panels.map(({ title }) => title);
     expect(new Set(titles).size).toBe(titles.length);
   });
@@ -172,14 +172,14 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
     expect(await rowsOf(text)).not.toEqual([]);
   });
 
-  it("have the same for all as for each by name", async () => {
+  it("give the same for all as for each by name", async () => {
     const named = await Promise.all(queries(CHOICES[0]).map(({ text }) => rowsOf(text)));
     expect(await Promise.all(queries("all").map(({ text }) => rowsOf(text)))).toEqual(named);
     // All names may be more than a query can have.
     for (const { text } of queries("all")) expect(text).not.toContain("'alice'");
   });
 
-  it("have days that begin at midnight UTC, wherever the server is", async () => {
+  it("give days that begin at midnight UTC, whatever the server's time zone", async () => {
     const withTime = queries("all").filter(({ text }) => text.includes(" AS time"));
     const times = (await Promise.all(withTime.map(({ text }) => rowsOf(text))))
       .flat()
@@ -188,7 +188,7 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
     for (const time of times) expect(time).toMatch(/T00:00:00.000Z$/);
   });
 
-  it("offer customers of the chosen time alone", async () => {
+  it("offer only the customers of the chosen time", async () => {
     const offered = queries("all").filter(({ place }) => place.endsWith(": variable"));
     for (const { text } of offered) {
       const recent = text.replace(/'[^']*'(?=::date AND)/, "(now() - interval '9 days')");

@@ -82,7 +82,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(refused.size).toBeGreaterThan(3);
   });
 
-  it("clients wait to be accepted, which is tried again now and then", async () => {
+  it("clients wait until they can be accepted", async () => {
     const turns = async () => (await daemon.status()).turnSeconds.counts.reduce((a, b) => a + b, 0);
     const before = await turns();
     // The connection that asked for it is closed by then.
@@ -99,7 +99,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
   });
 
-  it("connections of administrators end nothing", async () => {
+  it("connections of administrators do not end the daemon", async () => {
     setLimit(daemon, 3);
     const sockets = Array.from({ length: 20 }, () => connect(daemon.controlSocket));
     // Those that libuv accepts with its spare descriptor are closed again.
@@ -110,7 +110,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect((await daemon.status()).names).toBe(0);
   });
 
-  it("names expire once there are some again", async () => {
+  it("names expire once there are descriptors again", async () => {
     using client = daemon.connect();
     for (let i = 0; i < 10; i++) client.inodes(`${i}`, { pid: true, ipc: true });
     for (let free = 0; free < 3; free++) {
@@ -122,7 +122,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     await until(() => daemon.childPids().length === 0, "no init is left");
   });
 
-  it("an init that dies is noticed", async () => {
+  it("the death of an init is noticed", async () => {
     using client = daemon.connect();
     client.inodes("dies", { pid: true });
     limitDescriptors(daemon, 0);
@@ -139,7 +139,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     });
     afterAll(() => peer[Symbol.dispose]());
 
-    it.each(["CAP_SYS_ADMIN", "nothing"])("with %s do not end it", async (what) => {
+    it.each(["CAP_SYS_ADMIN", "nothing"])("with %s do not end the daemon", async (what) => {
       const who = as({ capabilities: what === "nothing" ? [] : ["sys_admin"] });
       for (let free = 1; free < 5; free++) {
         limitDescriptors(daemon, free);

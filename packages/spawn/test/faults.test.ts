@@ -91,7 +91,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     expect((await daemon.status()).names).toBeGreaterThan(0);
   });
 
-  it("closes later what may take long if no process can be made for it", async () => {
+  it("closes later what may take long if no process can be created for it", async () => {
     const sink = createServer().listen(0, "127.0.0.1");
     await once(sink, "listening");
     const port = String((sink.address() as AddressInfo).port);
@@ -114,7 +114,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     sink.close();
   });
 
-  it("ends the process with its stack if it fails in a way that nobody expects", async () => {
+  it("ends the process with a stack trace on an unexpected error", async () => {
     await whileFailing("epoll_wait,epoll_pwait:error=EPERM:when=1", async () => {
       using client = daemon.connect();
       trySend(client);

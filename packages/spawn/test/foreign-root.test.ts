@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
         expect(root.contents()).toBe(before);
       });
 
-  it("where no store can be made, it says so in one line and changes nothing", async () => {
+  it("that cannot have a store says so in one line and changes nothing", async () => {
     using root = new FakeRoot("sys");
     addNames(root.directory);
     const before = root.contents();
@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
       expect(root.contents()).toBe(before);
     });
 
-  it("in which something covers the store ends the daemon before it writes there", async () => {
+  it("in which the store is covered ends the daemon before it writes there", async () => {
     daemon = await TestDaemon.start();
     using client = daemon.connect();
     const before = `before-${process.pid}`;

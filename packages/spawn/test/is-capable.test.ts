@@ -70,14 +70,11 @@ function tellsPeers(): boolean {
   }
 }
 
-it.skipIf(missing("root") !== undefined)(
-  "a peer that runs and has CAP_SYS_ADMIN is capable",
-  () => {
-    using client = socket(AF_UNIX, SOCK_STREAM);
-    using connection = accepted((address) => connectUnix(client.number, address));
-    expect(isThisProcessCapable(connection)).toBe(true);
-  },
-);
+it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is capable", () => {
+  using client = socket(AF_UNIX, SOCK_STREAM);
+  using connection = accepted((address) => connectUnix(client.number, address));
+  expect(isThisProcessCapable(connection)).toBe(true);
+});
 
 // The kernel tells of the peer itself from 6.5 on; before, only the pid counts.
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
@@ -103,7 +100,7 @@ it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
   expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
 });
 
-it("by its pid a peer is found that was there when it was accepted, and no later process", () => {
+it("a peer is found by its pid only if it was there when it was accepted, not a later process", () => {
   const child = spawn("sleep", ["600"], { stdio: "ignore" });
   try {
     if (child.pid === undefined) throw new Error("sleep(1) has not started");

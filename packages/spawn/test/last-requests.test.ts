@@ -7,7 +7,7 @@ import { kill, TestDaemon } from "./support/daemon.ts";
 /** More than one turn of the event loop takes, fewer than a socket's buffer has room for. */
 const REQUESTS = 100;
 
-it.skipIf(missing("root") !== undefined)("answers all that waits when it ends", async () => {
+it.skipIf(missing("root") !== undefined)("answers all waiting requests when it ends", async () => {
   const daemon = await TestDaemon.start();
   try {
     using client = daemon.connect();

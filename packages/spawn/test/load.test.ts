@@ -27,7 +27,7 @@ describe.skipIf(cannotRun)("load", () => {
   });
   afterEach(() => daemon.stop());
 
-  it("of clients that never read: they are closed, and nobody waits for them", async () => {
+  it("of clients that never read: they are disconnected, and other clients do not wait", async () => {
     using reader = daemon.connect();
     reader.inodes("load", { ipc: true });
     const lazy = Array.from({ length: 20 }, () => daemon.connect());
@@ -76,7 +76,7 @@ describe.skipIf(cannotRun)("load", () => {
     await until(() => daemon.descriptorCount() === before, "nothing is left");
   });
 
-  it("without growth: connections, names and namespaces that come and go", async () => {
+  it("of connections, names and namespaces that come and go, without growth", async () => {
     const churn = async (rounds: number) => {
       for (let i = 0; i < rounds; i++) {
         using client = daemon.connect();
@@ -96,7 +96,7 @@ describe.skipIf(cannotRun)("load", () => {
     expect(grown).toBeLessThan(16 * MEGABYTE);
   });
 
-  it("of purges at the same time, while inits die and names are used", async () => {
+  it("of concurrent purges, while inits die and names are used", async () => {
     using client = daemon.connect();
     for (let round = 0; round < 5; round++) {
       for (let i = 0; i < 30; i++) client.inodes(`purged ${i}`, { pid: true, ipc: i % 2 === 0 });

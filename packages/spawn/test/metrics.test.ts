@@ -71,7 +71,7 @@ describe.skipIf(cannotRun)("metrics", () => {
       expect((await fetchMetrics(socket, path)).status, path).toBe(404);
   });
 
-  it("tell of the process, and nothing that begins anew when it is read", async () => {
+  it("describe the process, without values that are reset when they are read", async () => {
     await start();
     const { text } = await fetchMetrics(socket);
     for (const name of [
@@ -107,7 +107,7 @@ describe.skipIf(cannotRun)("metrics", () => {
   });
 
   const cannotCheck = missing("promtool", "cgroup2") !== undefined;
-  it.skipIf(cannotCheck)("have names and help texts as Prometheus wants them", async () => {
+  it.skipIf(cannotCheck)("have names and help texts that promtool accepts", async () => {
     scratch = new ScratchCgroup();
     scratch.make("a.scope");
     await start(`[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]\n`);

@@ -44,7 +44,7 @@ async function receiveBarrier(): Promise<number> {
   return fd;
 }
 
-it("a barrier is passed when the manager has closed its descriptor, and no sooner", async () => {
+it("a barrier is passed when the manager has closed its descriptor, and not before", async () => {
   let isPassed: boolean | undefined;
   const passed = notifier.barrier(60_000).then((result) => {
     isPassed = result;
@@ -58,7 +58,7 @@ it("a barrier is passed when the manager has closed its descriptor, and no soone
   expect(isPassed).toBe(true);
 });
 
-it("a barrier that the manager does not get to is given up", async () => {
+it("a barrier that the manager does not handle in time is given up", async () => {
   const passed = notifier.barrier(50);
   const fd = await receiveBarrier();
   expect(await passed).toBe(false);

@@ -39,7 +39,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup with any nam
   });
 });
 
-describe("what is not in cgroup2", () => {
+describe("a directory outside cgroup2", () => {
   it("is refused in one line with the reason", () => {
     expect(() => check("/nonexistent")).toThrow(
       /^cannot open the cgroup root: ENOENT: .*'\/nonexistent'$/,
@@ -51,7 +51,7 @@ describe("what is not in cgroup2", () => {
     expect(() => check(directory)).toThrow(/^\S+ is not in cgroup2, but in /);
   });
 
-  it("is refused with its line in the configuration, by all that read it", () => {
+  it("is refused with its line in the configuration by all commands that read it", () => {
     const file = join(directory, "spawn.toml");
     writeFileSync(file, `[reaper]\ncgroup_root = "/proc"\n`);
     const line = `${file}:2: reaper.cgroup_root: /proc is not in cgroup2, but in a file system of type 0x9fa0`;

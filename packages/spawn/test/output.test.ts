@@ -54,19 +54,19 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     "accounting list",
     "accounting list --json",
     "accounting retry --all",
-  ])("is told of in one line by %s, and nothing if nobody reads it", (command) => {
+  ])("is reported in one line by %s, but not if nobody reads it", (command) => {
     const args = command.split(" ");
     expect(run(">/dev/full", args)).toEqual({ status: EX_IOERR, stderr: FULL });
     expect(run("| true", args)).toEqual({ status: 0, stderr: "" });
   });
 
-  it("is told of after the log line of measure", () => {
+  it("is reported after the log line of measure", () => {
     const { status, stderr } = run(">/dev/full", ["measure", "a.scope"]);
     expect(stderr.replace(/^a\.scope: .*\n/, "")).toBe(FULL);
     expect(status).toBe(EX_IOERR);
   });
 
-  it("is told of when the records are those in the files", () => {
+  it("is reported when the records are those in the files", () => {
     const files = ["--control", "", "--journal", mkdtempSync(join(host.directory, "journal-"))];
     for (const list of [["list"], ["list", "--json"]]) {
       const args = [...files, "accounting", ...list];
@@ -92,19 +92,19 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(status).toBe(EX_IOERR);
     });
 
-    it("is not kept back at the end without the end of a line", () => {
+    it("is written at the end even without a newline", () => {
       const unended = "io.write('a') io.stderr:write('b')";
       expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
       expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);
     });
 
-    it("is told of when the script ends its process", () => {
+    it("is reported when the script ends its process", () => {
       const { status, stderr } = tried("io.write('a') os.exit(3)");
       expect(stderr).toBe(`${FULL}cm4all-spawn: the script host ended: exit status 3\n`);
       expect(status).toBe(EX_DATAERR);
     });
 
-    it("is nothing if nobody reads it", () => {
+    it("is not reported if nobody reads it", () => {
       expect(tried("os.execute('sleep 0.3') print(1)", "| true")).toEqual({
         status: 0,
         stderr: "",
@@ -119,7 +119,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     });
   });
 
-  it("does not keep a command from what it does", async () => {
+  it("does not keep a command from its work", async () => {
     await host.scratch.runToEnd("a.scope/job", "true");
     await until(async () => (await host.records())[0]?.state === "parked", "a record is parked");
     const [{ number } = { number: -1 }] = await host.records();

@@ -48,7 +48,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
     }
   });
 
-  it("does not start if it would leave one unserved", async () => {
+  it("does not start if it would leave a socket unserved", async () => {
     const fds = [
       listening(join(directory, "good"), SOCK_SEQPACKET),
       listening(join(directory, "stream"), SOCK_STREAM),

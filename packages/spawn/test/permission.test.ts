@@ -91,11 +91,11 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     it.each([
       ["enters a user namespace", () => "-"],
       ["executes a set-uid program", () => peer.setUidProgram()],
-    ])("is not given to who %s while it is looked at", (_, program) => {
+    ])("is not given to a process that %s while it is checked", (_, program) => {
       expect(ask(as({}), ["--race", program()])).toEqual([REFUSED[0]]);
     });
 
-    it("is not given to who executes a set-uid program once connected", () => {
+    it("is not given to a process that executes a set-uid program once connected", () => {
       expect(ask(as({}), ["--exec", peer.setUidProgram()])).toEqual(REFUSED);
       // Which is refused for its uids, not because it executed something.
       const nobody = as({ capabilities: ["sys_admin"] });
@@ -131,7 +131,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
         expect(answers).toEqual(["handles", ...REFUSED]);
       });
 
-      it("is given for a second to a set-uid program that it becomes, and not longer", async () => {
+      it("lasts for a second in a set-uid program that the process executes, and not longer", async () => {
         const program = peer.setUidProgram();
         expect(askAgain(`${program}@1100`)).toEqual(["handles", ...REFUSED]);
         // On a busy machine the second may be over.
@@ -151,7 +151,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(lines().length).toBe(4);
     });
 
-    it("is not waited for when a stranger sends something that takes long to close", async () => {
+    it("is not delayed when a stranger sends a descriptor that takes long to close", async () => {
       const before = await daemon.restingDescriptorCount();
       const children = daemon.childPids().length;
       const answers = await sendLingering(daemon, as({}));
@@ -165,7 +165,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await until(() => daemon.descriptorCount() === before + 1, "all is closed");
     });
 
-    it("can be had by root while others come in crowds", async () => {
+    it("is given to root while crowds of others connect", async () => {
       const hold = (uid: number) =>
         peer.start(as({ uid }), daemon.address, NOTHING, ["--hold", "2100"]);
       await Promise.all(Array.from({ length: 3 }, (_, i) => hold(STRANGER + i)));
@@ -182,7 +182,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect((await daemon.status()).connections).toBeLessThanOrEqual(4096);
     });
 
-    it("is had by spawners at once while strangers flood it", async () => {
+    it("is given to spawners at once while strangers flood the daemon", async () => {
       const request = () => ask(as({ capabilities: ["sys_admin"] }));
       const refused = async () => (await daemon.status()).requests.refused;
       const before = await refused();
@@ -206,7 +206,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(request()).toEqual(GRANTED);
     });
 
-    it("lets in more of one uid than there may be strangers", async () => {
+    it("admits more connections of one uid than there may be strangers", async () => {
       const privileged = as({ capabilities: ["sys_admin"] });
       await peer.start(privileged, daemon.address, NOTHING, ["--hold", "1000"]);
       await until(async () => (await daemon.status()).connections === 1000, "all are there");
@@ -246,7 +246,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     });
   });
 
-  it("lets nobody wait for what an allowed uid sends along", async () => {
+  it("does not let others wait for descriptors that an allowed uid sends", async () => {
     const daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
     const entitled = as({ uid: 1001 });
     const before = await daemon.restingDescriptorCount();
@@ -262,7 +262,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     await daemon.stop();
   });
 
-  it("is not given to processes that the daemon's PID namespace does not show", async () => {
+  it("is not given to processes outside the daemon's PID namespace", async () => {
     const daemon = await TestDaemon.start({
       wrapper: ["unshare", "--pid", "--fork", "--mount-proc"],
     });

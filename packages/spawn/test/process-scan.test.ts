@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { endChild, InitStarter } from "../src/namespaces/names/init.ts";
 import { scanProcesses, tryReadPidNamespace } from "../src/namespaces/names/process-scan.ts";
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all processes", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all processes", () => {
   const ownInode = ownNamespaceInode("pid");
   let pid: number;
   let inode: number;
@@ -27,12 +27,12 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all pro
     return step.value;
   }
 
-  it("finds nothing where only an init lives", () => {
+  it("finds nothing in a namespace with only an init", () => {
     expect(scan()).toEqual(new Set());
   });
 
   // With fewer than some thousand processes, all of the first time are listed by then.
-  it("finds a process that started while it walked", async () => {
+  it("finds a process that started during the scan", async () => {
     using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
     let child: ChildProcess | undefined;
     const found = scan(() => {

@@ -123,13 +123,13 @@ describe.skipIf(needs !== undefined)(
       for (const name of full) fired.add(name);
     }
 
-    it("that does not run", async () => {
+    it("does not run", async () => {
       prometheus.watch(expect.getState().currentTestName ?? "", `127.0.0.1:${await freePort()}`);
       await expectAlerts("Down");
       prometheus.forget(expect.getState().currentTestName ?? "");
     });
 
-    it("that is killed again and again", async () => {
+    it("is killed again and again", async () => {
       const host = await makeReadyHost();
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const starts = async () =>
@@ -143,7 +143,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlertsBeside(["Down"], "Restarts");
     });
 
-    it("with a mistake in its configuration", async () => {
+    it("has a mistake in its configuration", async () => {
       const host = await makeReadyHost();
       await untilScraped();
       host.configure("mistake = 1\n");
@@ -161,7 +161,7 @@ describe.skipIf(needs !== undefined)(
       );
     }
 
-    it("whose names are at their limit, and asked for more, by others as well, and in another language", async () => {
+    it("is at the limit of names and refuses more, also of others and in another language", async () => {
       const host = await makeReadyHost("[namespaces]\nmax_names = 9\n");
       await untilScraped();
       using client = host.daemon.connect();
@@ -173,7 +173,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("LimitNear", "RequestsFail", "RequestsRefused");
     });
 
-    it("whose kernel is slow", async () => {
+    it("has a slow kernel", async () => {
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
       const trace = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", "trace=unshare"];
@@ -190,7 +190,7 @@ describe.skipIf(needs !== undefined)(
       clearInterval(requests);
     });
 
-    it("in whose cgroups memory and processes are at their limits", async () => {
+    it("has cgroups at the limits of memory and processes", async () => {
       using controllers = new Controllers();
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
@@ -206,7 +206,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("OomKills", "RefusedForks");
     });
 
-    it("whose inits end", async () => {
+    it("has inits that end", async () => {
       const host = await makeReadyHost();
       using client = host.daemon.connect();
       client.inodes("name", { pid: true });
@@ -216,7 +216,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("InitsEnd");
     });
 
-    it("whose reaper cannot run", async () => {
+    it("cannot run its reaper", async () => {
       const name = expect.getState().currentTestName ?? "";
       const listen = `127.0.0.1:${await freePort()}`;
       const cover = `mount -t tmpfs none ${cgroup2Mount()} && exec "$@"`;
@@ -233,13 +233,13 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("ReaperGone");
     });
 
-    it("whose scope is gone", async () => {
+    it("has lost a scope", async () => {
       const host = await makeReadyHost();
       rmdirSync(join(host.scratch.path, "a.scope"));
       await expectAlerts("NoScope");
     });
 
-    it("that the kernel refuses watches", async () => {
+    it("is refused watches by the kernel", async () => {
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
       const trace = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", "trace=inotify_add_watch"];
@@ -251,7 +251,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("WatchesRefused");
     });
 
-    it("whose script has a mistake, is gone, and is there again", async () => {
+    it("has a script with a mistake, which then is gone, and is there again", async () => {
       const host = await makeHost();
       host.writeScript("function (");
       await host.start();
@@ -263,7 +263,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("ScriptDown", "NoHandler");
     });
 
-    it("whose database is away, for hours", async () => {
+    it("cannot reach its database for hours", async () => {
       await using server = await Postgres.start();
       const host = await makeHost();
       host.writeHandler(
@@ -286,7 +286,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("HandlersFail", "WaitsLong");
     });
 
-    it("of which some handlers fail, one after an effect, and whose records are dropped", async () => {
+    it("has handlers that fail, one after an effect, and records that are dropped", async () => {
       const host = await makeHost();
       host.writeHandler(
         'if cgroup.path:find("fails") then error("no") end say(cgroup.path) if cgroup.path:find("late") then error("late") end',
@@ -309,7 +309,7 @@ describe.skipIf(needs !== undefined)(
       clearInterval(others);
     });
 
-    it("whose script's process is killed again and again", async () => {
+    it("has a script whose process is killed again and again", async () => {
       const host = await makeReadyHost();
       await untilScraped();
       for (let kills = 1; kills <= 4; kills++) {
@@ -327,7 +327,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlertsBeside(["ScriptDown"], "ScriptRestarts");
     });
 
-    it.each(["full", "read-only"])("whose disk is %s", async (fault) => {
+    it.each(["full", "read-only"])("has a disk that is %s", async (fault) => {
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
       mkdirSync(host.journal);
@@ -347,7 +347,7 @@ describe.skipIf(needs !== undefined)(
       closeSync(scope);
     }
 
-    it("whose journal is full", async () => {
+    it("has a full journal", async () => {
       const host = await makeHost();
       enlargeRecords(host);
       host.writeScript("function (");
@@ -360,7 +360,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("ScriptDown", "LimitNear", "JournalFull");
     });
 
-    it("whose disk does not give what it has taken", async () => {
+    it("has a disk that cannot read what was written", async () => {
       const host = await makeHost();
       enlargeRecords(host);
       host.writeScript("function (");
@@ -401,7 +401,7 @@ describe.skipIf(needs !== undefined)(
       expect([...fired].sort()).toEqual([...alertNames].sort());
     });
 
-    it("nothing was told of the one that is well", async () => {
+    it("no alert has fired for the daemon that is well", async () => {
       using client = good.daemon.connect();
       client.inodes("name", { ipc: true, pid: true });
       await good.scratch.runToEnd("a.scope/job");

@@ -50,7 +50,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     });
   }
 
-  it("is made by a process that is not root, and is for its owner alone", () => {
+  it("is made by a process that is not root, in a file with mode 0600", () => {
     const { stderr, status } = report(["--html", file, "--from", ago(50), "--to", ago(0)]);
     expect(stderr).toBe("");
     expect(status).toBe(0);
@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(readFileSync(file, "utf8")).toContain("alice");
   });
 
-  it("is of one customer, on standard output, as the role that is named", () => {
+  it("shows one customer, on standard output, with the given role", () => {
     const args = ["--html", "-", "--customer", "carol", "--from", ago(50)];
     const { stdout, status } = report(args, { PGUSER: "reports" });
     expect(status).toBe(0);
@@ -66,7 +66,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(stdout).not.toContain("alice");
   });
 
-  it("has as many customers as asked for, and the others together", () => {
+  it("has up to --top customers, and the others together", () => {
     const args = ["--html", "-", "--from", ago(50), "--top"];
     const rows = (top: string) =>
       [...report([...args, top]).stdout.matchAll(/<th scope="row">((?!\d{4}-)[^<]*)</g)].map(
@@ -136,7 +136,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   });
 
   it.each(["host=db password=secret", "mysql://user:secret@db/bills"])(
-    "does not take %s for a name, and does not repeat it",
+    "refuses %s as a name, and does not repeat it",
     (database) => {
       const { stderr, status } = report(["--html", "-", "--database", database]);
       expect(stderr).toContain("--database takes the name of a database, or a URI");
@@ -145,7 +145,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     },
   );
 
-  it("hands none of root's environment but what is needed to another user", () => {
+  it("passes only what is needed of root's environment to another user", () => {
     const hook = join(directory, "hook.cjs");
     writeFileSync(hook, "");
     // The directory is root's alone, so that Node as another user could not load it.
@@ -154,7 +154,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(status).toBe(0);
   });
 
-  it("has days as the report writes them, whatever DateStyle is", async () => {
+  it("has the same format of days, whatever DateStyle is", async () => {
     const client = await connectTo(server);
     const args = ["--html", "-", "--from", ago(2), "--to", ago(0)];
     const { stdout: usual } = report(args, { PGUSER: "reports" });
@@ -168,7 +168,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
 
   // In a /dev of its own, which a mistake may damage.
   it.each(['"$@" /dev/stdout | cat', '"$@" /dev/stdout >"$OUT"; cat "$OUT"'])(
-    "writes to devices, and replaces none: %s",
+    "writes to devices, and does not replace them: %s",
     (script) => {
       const { host, port } = server;
       const links = "ln -s /proc/self/fd/1 /dev/stdout; mknod -m 666 /dev/null c 1 3";
@@ -227,7 +227,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(status).toBe(wanted);
   });
 
-  it("is no part of the daemon's bundle", () => {
+  it("is not part of the daemon's bundle", () => {
     const inputs = readFileSync(join(dirname(BUNDLE), "cm4all-spawn.js.inputs.json"), "utf8");
     expect(inputs).toContain("src/report/options.ts");
     expect(inputs).not.toMatch(/report\/(main|html|database)\.ts/);
@@ -251,7 +251,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     }, 400_000);
     afterAll(() => browser?.close());
 
-    it("shows tables with captions and headers, without an error and without a request", async () => {
+    it("shows tables with captions and headers, without errors or requests", async () => {
       const page = await browser.newPage({ viewport: { width: 1200, height: 1000 } });
       const said: string[] = [];
       page.on("console", (message) => said.push(message.text()));
@@ -299,7 +299,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       await page.close();
     });
 
-    it("fits on a sheet of paper, with the header on each", async () => {
+    it("fits on sheets of paper, with the header on each", async () => {
       const page = await browser.newPage();
       await page.goto(`file://${file}`);
       const pdf = join(directory, "report.pdf");

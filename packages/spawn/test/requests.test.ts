@@ -41,7 +41,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(status.systemCalls).toBe(engine);
   });
 
-  it("give the same namespace to all who name it, and others to others", () => {
+  it("give the same namespace for the same name, and different ones for different names", () => {
     using one = daemon.connect();
     using two = daemon.connect();
     const wanted = { ipc: true, pid: true, user: { uidMap: "0 1000 1" } };
@@ -54,7 +54,7 @@ describe.skipIf(cannotRun)("requests", () => {
     }
   });
 
-  it("keep a user namespace per payload", () => {
+  it("keep a user namespace for each payload", () => {
     using client = daemon.connect();
     const ask = (user: { uidMap?: string; gidMap?: string }) =>
       client.inodes("payloads", { user }).user;
@@ -94,7 +94,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(execFileSync("ipcs", ["-s"], { encoding: "utf8" })).not.toContain(` ${made} `);
   });
 
-  it("write the maps that were asked for", () => {
+  it("write the requested maps", () => {
     using client = daemon.connect();
     using answer = client.ask("maps", { user: { uidMap: "0 1000 10\n", gidMap: "0 2000 20\n" } });
     const text = inside(answer, "cat /proc/self/uid_map /proc/self/gid_map");
@@ -220,7 +220,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
-  it("keep a name while a request comes now and then", async () => {
+  it("keep a name while there are requests now and then", async () => {
     using client = daemon.connect();
     const first = client.inodes("used", { ipc: true });
     for (let i = 0; i < 10; i++) {
@@ -246,7 +246,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
-  it("are counted anew each time that a name is leased", async () => {
+  it("start anew each time that a name is leased", async () => {
     using client = daemon.connect();
     const leased = async () => (await daemon.status()).leasedNames;
     for (let i = 0; i < 5; i++) {
@@ -287,7 +287,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     }
   });
 
-  it("look at a spared name again after the same time, not at once", async () => {
+  it("check a spared name again after the same time, not at once", async () => {
     using client = daemon.connect();
     using answer = client.ask("spared", { pid: true });
     const child = spawn("nsenter", ["--pid=/proc/self/fd/3", "sleep", "100"], {

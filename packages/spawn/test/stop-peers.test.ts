@@ -102,7 +102,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await times.expectEnd(daemon);
   });
 
-  it("while a reload waits for a script that takes its time", async () => {
+  it("while a reload waits for a slow script", async () => {
     await host.start();
     await host.untilReady();
     const script = join(host.directory, "slow.lua");

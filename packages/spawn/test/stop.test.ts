@@ -31,7 +31,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
 
   const expectEnd = () => times.expectEnd(host.daemon);
 
-  it("while nothing is to be done", async () => {
+  it("while the daemon is idle", async () => {
     host.writeHandler("");
     await host.start();
     await host.untilReady();
@@ -46,7 +46,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await expectEnd();
   });
 
-  it("while the script host stands still", async () => {
+  it("while the script host is stopped", async () => {
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
@@ -58,7 +58,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await until(() => readProc(pid, "cmdline") === "", "it has ended as well");
   });
 
-  it("while the database takes no connection's greeting", async () => {
+  it("while the database does not answer new connections", async () => {
     const silent = createServer();
     const path = join(host.directory, ".s.PGSQL.5432");
     let greetings = 0;
@@ -117,7 +117,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
   });
 
   it.skipIf(cannotStopThreads).each(["namespaces", "reaper"])(
-    "while the thread %s stands still",
+    "while the thread %s is stopped",
     async (name) => {
       host.writeHandler("");
       await host.start();

@@ -25,7 +25,7 @@ async function run(command: readonly string[]) {
   }
 }
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stands still", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", () => {
   let daemon: TestDaemon;
   beforeEach(async () => {
     daemon = await TestDaemon.start();
@@ -44,7 +44,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     "purge-namespaces --all --idle",
     "accounting list",
     "accounting retry --all",
-  ])("is not waited for by %s", async (command) => {
+  ])("does not block %s", async (command) => {
     await daemon.whilePaused(async () => {
       const [said, ended] = await run([...options(0.5), ...command.split(" ")]);
       const status = command.startsWith("status") ? UNKNOWN : EX_TEMPFAIL;
@@ -72,7 +72,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     });
   });
 
-  it("is waited for some time, not for none", () => {
+  it("is not asked with a timeout of 0", () => {
     const { status, stderr } = spawnSync(process.execPath, [...options(0), "status"], {
       encoding: "utf8",
     });

@@ -63,7 +63,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     expect(daemon.log).not.toMatch(/EMFILE|ENFILE/);
   }
 
-  it.each(behaviours)("at the port that %s", async (behaviour) => {
+  it.each(behaviours)("at the port of the metrics that %s", async (behaviour) => {
     await start("127.0.0.1:10469");
     const options = { address: PORT, behaviour, count: CROWD, comesBack: true };
     crowd = await Crowd.start({ ...options, wrapper: stranger() });
@@ -84,7 +84,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     await expectService(PORT);
   });
 
-  it.each(["metrics", "control"])("at %s has its time, then it is thrown out", async (which) => {
+  it.each(["metrics", "control"])("at %s has its time, and is then disconnected", async (which) => {
     await start("127.0.0.1:10469");
     const address = which === "metrics" ? PORT : { path: daemon.controlSocket };
     const before = await daemon.restingDescriptorCount();
@@ -98,7 +98,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     }
   });
 
-  it("at the control socket answers who has shut their side", async () => {
+  it("at the control socket gets answers after it has shut down its writing side", async () => {
     await start("127.0.0.1:10469");
     const socket = connect({ path: daemon.controlSocket, allowHalfOpen: true });
     socket.end('{"command":"status"}\n');

@@ -47,18 +47,18 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stream socket", (
     rmSync(directory, { recursive: true });
   });
 
-  it("is root's alone", () => {
+  it("is accessible only to root", () => {
     const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
     expect([control, join(directory, "made"), metrics].map(modeOf)).toEqual(["600", "700", "600"]);
   });
 
-  it("of administrators takes no line that no command needs", async () => {
+  it("for administrators refuses a line longer than any command needs", async () => {
     const line = (padding: number) => `${" ".repeat(padding)}{"command":"status"}\n`;
     expect(await exchange(control, line(50_000))).toContain('"pid":');
     expect(await exchange(control, line(200_000))).toBe("");
   });
 
-  it("for metrics answers one request, and says so", async () => {
+  it("for metrics answers one request, and closes the connection", async () => {
     const request = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
     const text = await exchange(metrics, request.repeat(2));
     expect(text.match(/^HTTP\/1\.1 200 OK\r$/gm)).toHaveLength(1);

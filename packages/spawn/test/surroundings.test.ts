@@ -77,7 +77,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
   /** Below this Node itself does not start: 18 descriptors end it with SIGSEGV. */
   const FEWEST = 19;
 
-  it("with too few descriptors, up to as many as it takes", async () => {
+  it("with few descriptors, up to the number that it needs", async () => {
     const lines = new Set<string>();
     for (let limit = FEWEST; ; limit++) {
       const daemon = new TestDaemon({ wrapper: ["prlimit", `--nofile=${limit}:${limit}`] });

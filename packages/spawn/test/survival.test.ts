@@ -135,7 +135,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     await until(async () => (await daemon.status()).leasedNames === 0, "the leases are gone");
   });
 
-  it("fails no connect and no request of clients that go on", async () => {
+  it("does not fail connections or requests of clients meanwhile", async () => {
     let isOver = false;
     let answers = 0;
     let longestMs = 0;
@@ -196,7 +196,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     busy[Symbol.dispose]();
   });
 
-  it("starts anew with a stored descriptor of no use", async () => {
+  it("starts anew if the stored descriptor is useless", async () => {
     await daemon.end("SIGTERM");
     for (const { fd } of manager.store.splice(0)) closeSync(fd);
     manager.store.push({ fd: openSync("/dev/null", "r"), name: "namespaces" });
@@ -211,7 +211,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     expect(again.inodes("new", ALL)).toEqual(before);
   });
 
-  it("is not needed to go on while the manager is stuck", async () => {
+  it("is not necessary if the service manager hangs for a while", async () => {
     manager.isStalled = true;
     using client = daemon.connect();
     for (let i = 0; i < 200; i++) {

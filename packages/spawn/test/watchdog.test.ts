@@ -56,21 +56,18 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotS
       await until(() => count() > before + 2, "the manager hears of it");
     }
 
-    it.each(["namespaces", "reaper"])(
-      "is not fed while the thread %s stands still",
-      async (name) => {
-        await untilFed();
-        {
-          await using _ = await StoppedThread.stop(threadOf(daemon.pid, name));
-          // What was answered before may be told yet.
-          await new Promise((resolve) => setTimeout(resolve, WATCHDOG_MS));
-          const before = count();
-          await new Promise((resolve) => setTimeout(resolve, 5 * WATCHDOG_MS));
-          expect(count()).toBe(before);
-        }
-        await untilFed();
-      },
-    );
+    it.each(["namespaces", "reaper"])("is not fed while the thread %s is stopped", async (name) => {
+      await untilFed();
+      {
+        await using _ = await StoppedThread.stop(threadOf(daemon.pid, name));
+        // What was answered before may be told yet.
+        await new Promise((resolve) => setTimeout(resolve, WATCHDOG_MS));
+        const before = count();
+        await new Promise((resolve) => setTimeout(resolve, 5 * WATCHDOG_MS));
+        expect(count()).toBe(before);
+      }
+      await untilFed();
+    });
 
     it.skipIf(missing("strace") !== undefined)(
       "is fed while the journal's disk hangs",

@@ -19,7 +19,7 @@ const OTHERS = NAMESPACE_KINDS.slice(2)
 const formatStatus = (each: DaemonStatus) => wrapRows(rowsOf(each), undefined);
 
 describe("formatStatus", () => {
-  it("shows what the daemon has", () => {
+  it("shows the metrics of the daemon", () => {
     expect(formatStatus(status())).toEqual([
       "daemon          cm4all-spawn 1.2.3, pid 42, up 1.5 h",
       "accounting      script is ready, 2 waiting, the oldest for 12 s, 0 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
@@ -49,7 +49,7 @@ describe("formatStatus", () => {
     ]);
   });
 
-  it("says of a journal that it may be lost, and why it takes nothing", () => {
+  it("says that a journal may be lost, and why it takes no records", () => {
     const place = (journal: DaemonStatus["journal"]) =>
       formatStatus({ ...status(), journal }).find((line) => line.startsWith("journal in "));
     const path = "/var/lib/cm4all-spawn";
@@ -85,7 +85,7 @@ describe("formatStatus", () => {
     );
   });
 
-  it("says that no cgroups are reaped, or not at this moment", () => {
+  it("says that cgroups are not reaped, or not at the moment", () => {
     const titles = (lines: string[]) => lines.filter((line) => line.startsWith("cgroups "));
     const { reaper: _, ...down } = status();
     expect(titles(formatStatus(down))).toEqual(["cgroups         the reaper does not run"]);
@@ -122,7 +122,7 @@ describe("declarations", () => {
   });
 });
 
-describe("each metric that is declared", () => {
+describe("each declared metric", () => {
   it("is in the text, in the JSON and in the metrics", async () => {
     const text = formatStatus(status()).join("\n");
     const json = JSON.parse(JSON.stringify(status()));

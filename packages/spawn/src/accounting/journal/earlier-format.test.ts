@@ -28,7 +28,7 @@ function expected(path: string, i: number) {
   return { snapshot: { ...snapshot, cpuTotalUsec: 999 + i }, xattrs };
 }
 
-it("is read, and goes on with records of today", async () => {
+it("a journal in an earlier format is read, and takes new records", async () => {
   const records = [expected("/plain", 1), expected('/\x01\x1f"\\\xff', 2), expected("/parked", 3)];
   const options = { limitBytes: 1e9, segmentBytes: 1e6, reserveBytes: 0 };
   for (let life = 0; life < 2; life++) {

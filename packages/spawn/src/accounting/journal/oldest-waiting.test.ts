@@ -33,8 +33,8 @@ function record(measuredMs: number): Buffer {
   return Buffer.from(encodeRecord({ snapshot, xattrs: [] }).json);
 }
 
-describe("since when records wait", () => {
-  it("is told without waiting for a disk that hangs, and known when it has answered", async () => {
+describe("OldestWaiting", () => {
+  it("does not wait for a disk that hangs, and has the time once it has answered", async () => {
     const first = await journal.append(record(1000));
     await journal.append(record(2000));
     expect(oldest.measuredMs(journal)).toBeUndefined();
@@ -47,7 +47,7 @@ describe("since when records wait", () => {
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
   });
 
-  it("says nothing of records that are done with, when others come", async () => {
+  it("has no time of settled records when new ones come", async () => {
     answer();
     const first = await journal.append(record(1000));
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
