@@ -23,13 +23,13 @@ describe("spawn.toml as it is shipped", () => {
     const uncommented = text.replaceAll(/^#([a-z_]+ = | {2}"|\])/gm, "$1");
     expect(uncommented).not.toBe(text);
     const defaults = parse("");
-    // That somebody is named counts by itself: the unit must not say otherwise.
+    // A user who is named counts as such even if it is the default one.
     const accounting = { ...defaults.accounting, isUserNamed: true };
     expect(parse(uncommented)).toEqual({ ...defaults, accounting });
   });
 });
 
-/** `SECTION.KEY` of each key, with what stands there of it. */
+/** Returns the lines of each key, by `SECTION.KEY`. */
 function entries(text: string, section: RegExp, key: RegExp): Map<string, string> {
   const found = new Map<string, string>();
   let path = "";

@@ -38,7 +38,7 @@ it("the socket has mode 0600, and its directory, if it is created, 0700", async 
 const ask = () => askDaemon(path, { command: "status" });
 
 it.each<[string, ServerOpts, (socket: Socket) => void]>([
-  // A close with something unread is ECONNRESET for the peer.
+  // If a socket is closed with unread data, the peer gets ECONNRESET.
   [
     "the request is read",
     { pauseOnConnect: true },
@@ -58,7 +58,7 @@ it.each<[string, ServerOpts, (socket: Socket) => void]>([
 it("a full queue of connections is a temporary failure", async () => {
   const hello = (socket: Socket) => socket.once("data", () => socket.end('"hello"\n'));
   await listen(hello, {}, 1);
-  // Connected at once, before the server can accept any.
+  // All connect before the server can accept any.
   const answers = await Promise.allSettled(Array.from({ length: 5 }, ask));
   const refused = answers.filter((answer) => answer.status === "rejected");
   expect(refused.length).toBeGreaterThan(0);

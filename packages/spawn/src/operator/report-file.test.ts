@@ -66,7 +66,7 @@ describe("writeReport", () => {
 
   it("writes to a FIFO", () => {
     execFileSync("mkfifo", [file]);
-    // Linux opens a FIFO for both without a wait.
+    // Linux opens a FIFO for reading and writing without blocking.
     const fd = openSync(file, "r+");
     try {
       writeReport(file, text);

@@ -5,7 +5,7 @@ import type { DaemonStatus } from "./status.ts";
 
 type Changes = { readonly [Key in keyof DaemonStatus]?: Partial<DaemonStatus[Key]> };
 
-/** The sample, with some fields of its parts changed. */
+/** Returns the sample with some fields of its parts changed. */
 function changed(changes: Changes): DaemonStatus {
   const sample = sampleStatus();
   const parts = Object.entries(changes).map(([part, change]) => [

@@ -12,7 +12,7 @@ import {
   formatStatus as rowsOf,
 } from "./status.ts";
 
-/** The kinds of which the sample has none. */
+/** The kinds of namespaces that the sample does not have. */
 const OTHERS = NAMESPACE_KINDS.slice(2)
   .map(({ kind }) => `0 ${kind}`)
   .join(", ");
@@ -105,7 +105,7 @@ describe("formatStatus", () => {
   });
 });
 
-/** Names by the rules of https://prometheus.io/docs/practices/naming/. */
+/** @see https://prometheus.io/docs/practices/naming/ for the rules of names */
 describe("declarations", () => {
   const all: Parameters<Parameters<typeof forEachMetric>[0]>[] = [];
   forEachMetric((...each) => all.push(each));

@@ -49,7 +49,7 @@ class FakeSink implements AccountingSink {
     });
   }
 
-  /** Ends those of these names, or all. */
+  /** Ends the handlers of these records, or all. */
   end(outcome: Outcome, ...names: string[]): void {
     for (const name of names.length > 0 ? names : [...this.running.keys()]) {
       const { end } = this.running.get(name) ?? {};
@@ -62,12 +62,12 @@ class FakeSink implements AccountingSink {
     this.end({ type: "done" }, ...names);
   }
 
-  /** As a script fails that has done nothing yet. */
+  /** Fails like a script that has not taken effect yet. */
   fail(message = "mistake", ...names: string[]): void {
     this.end({ type: "failed", message, effect: "none", cause: "script" }, ...names);
   }
 
-  /** As a script fails that does not reach its database. */
+  /** Fails like a script that cannot reach its database. */
   disconnect(...names: string[]): void {
     const message = "no database";
     this.end({ type: "failed", message, effect: "none", cause: "connection" }, ...names);
@@ -82,14 +82,14 @@ class FakeSink implements AccountingSink {
 class Records {
   readonly #records: EncodedRecord[] = [];
   readonly states: RecordState[] = [];
-  /** Of each record. */
+  /** The size of each record. */
   bytes = 500;
   readonly notes: string[] = [];
   readonly marks: string[] = [];
   #next = 0;
-  /** How often it was read. */
+  /** How often the journal was read. */
   reads = 0;
-  /** Told of what cannot be read. */
+  /** The error with which reads fail, if any. */
   failure: Error | undefined;
 
   append(id: string, report: number): number {
@@ -123,7 +123,7 @@ class Records {
     for (const number of numbers) await this.mark(number, BEGAN);
   }
 
-  /** Those that were in no hurry. */
+  /** The numbers of records that were marked with `markLater`. */
   readonly later: number[] = [];
 
   markLater(number: number, state: RecordState): Promise<void> {
@@ -137,7 +137,7 @@ class Records {
     if (note !== undefined) this.notes[number] = note;
   }
 
-  /** How many have each state. */
+  /** Returns how many records have a state. */
   count(state: RecordState): number {
     return this.states.filter((each) => each === state).length;
   }
@@ -163,7 +163,7 @@ function open(policy: Partial<AccountingPolicy> = {}): void {
   queue = new AccountingQueue(parts, { ...DEFAULT_POLICY, ...policy });
 }
 
-/** Has records wait, given as `id#report`. */
+/** Adds waiting records, given as `id#report`. */
 async function release(...names: string[]): Promise<void> {
   for (const name of names) {
     const [id = "", report = "1"] = name.split("#");
@@ -295,7 +295,7 @@ describe("a failure without an effect", () => {
   });
 
   it("parks the record after the longest age, with a last call, if others succeed", async () => {
-    // The fourth pause is cut short.
+    // The fourth pause is cut to the time that is left.
     const pauses = [...HANDLER_PAUSES.slice(0, 3), HANDLER_PAUSES[0]];
     open({ maxAgeMs: pauses.reduce((sum, ms) => sum + ms) });
     await release("a");
@@ -466,7 +466,7 @@ describe("an outage", () => {
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
-    // It runs already.
+    // It already runs.
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
@@ -576,7 +576,7 @@ describe("reports of the same cgroup", () => {
     queue.follows(1, 0);
     sink.succeed();
     await pass();
-    // So that nobody retries the first.
+    // It is kept, so that the first cannot be retried.
     expect(records.states).toEqual([PARKED, ACCOUNTED]);
   });
 
@@ -635,7 +635,7 @@ describe("a handler of lists", () => {
     expect(sink.calls).toEqual(["a#1 b#1"]);
     records.reads = 0;
     await release("g");
-    // Four are in memory: enough.
+    // Four records are in memory, which is enough.
     expect(records.reads).toBe(0);
     for (let i = 0; i < 3; i++) {
       sink.succeed();

@@ -1,4 +1,4 @@
-/** The order of things on the disk; accounting.test.ts tries what comes of it. */
+/** Tests the order of writes and deletions; accounting.test.ts tests their results. */
 import { encodeRecord, recordSize } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
@@ -12,7 +12,7 @@ class SlowJournal {
   readonly states: RecordState[] = [];
   readonly reports: number[] = [];
   readonly #waiting: (() => void)[] = [];
-  /** Of what was appended, and what of it is not answered. */
+  /** The bytes of appends that are not answered yet. */
   pendingBytes = 0;
   mostBytes = 0;
   isClosed = false;
@@ -37,7 +37,7 @@ class SlowJournal {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** All that was asked for so far is on the disk. */
+  /** Lets the disk answer everything that was requested so far. */
   async sync(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     for (const resolve of this.#waiting.splice(0)) resolve();
@@ -116,7 +116,7 @@ describe("the intake", () => {
   it("answers when the record is on the disk, and hands it over when its directory is gone", async () => {
     await start();
     release(1);
-    // At once, or an interim report of it could come after the last one.
+    // At once, so that no interim report can come after the final one.
     expect(emptied).toEqual(["a"]);
     expect(intake.hasRunEmpty("a")).toBe(true);
     await new Promise((resolve) => setImmediate(resolve));
@@ -137,7 +137,7 @@ describe("the intake", () => {
     expect(journal.states).toEqual([RecordState.REPLACED]);
     await journal.sync();
     expect(journal.states).toEqual([RecordState.GONE, RecordState.WAITING]);
-    // Somebody else has removed the directory meanwhile.
+    // Another program has removed the directory meanwhile.
     intake.deleted([2]);
     expect([answers, handedOver]).toEqual([[1], []]);
     await journal.sync();
@@ -150,7 +150,7 @@ describe("the intake", () => {
     await journal.sync();
     release(2, { usec: 200, replaces: 1 });
     for (let i = 0; i < 3; i++) await journal.sync();
-    // It is not known any more.
+    // The first release is no longer known.
     intake.kept([1]);
     expect(handedOver).toEqual([]);
     intake.kept([2]);
@@ -177,7 +177,7 @@ describe("the intake", () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(takenBytes).toBe(SIZE);
     await start();
-    // The third has the figures of the first.
+    // The third release has the figures of the first.
     for (let i = 0; i < 3; i++) await journal.sync();
     expect([answers, takenBytes]).toEqual([[], 3 * SIZE]);
     expect(handedOver).toEqual([0]);

@@ -1,6 +1,6 @@
 /**
- * A journal as it was written before frames said where their batches begin, and with the escapes
- * of JSON in names: `fixtures/format-1.journal`, made by the program of that time.
+ * Reads `fixtures/format-1.journal`, which an earlier version has written: its frames do not say
+ * where their batches begin, and names have JSON escapes.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -27,7 +27,7 @@ function start(): void {
   );
 }
 
-/** Lets the disk work, and the time pass. */
+/** Lets the disk work and time pass. */
 async function pass(ms = 0): Promise<void> {
   for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
   await vi.advanceTimersByTimeAsync(ms);

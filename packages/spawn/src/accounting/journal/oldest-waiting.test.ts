@@ -16,7 +16,7 @@ beforeEach(async () => {
   disk = new SimulatedDisk(() => 0.5);
   journal = await Journal.open(disk, OPTIONS);
   oldest = new OldestWaiting();
-  // From now on it reads nothing before it is told to.
+  // From now on reads wait until `answer` is called.
   const open = disk.open.bind(disk);
   const isAnswering = new Promise<void>((resolve) => {
     answer = resolve;
@@ -42,7 +42,7 @@ describe("OldestWaiting", () => {
     answer();
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
     await journal.mark(first, RecordState.GONE);
-    // The last that is known, until it has read the next one.
+    // The previous time, until the next record was read.
     expect(oldest.measuredMs(journal)).toBe(1000);
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
   });

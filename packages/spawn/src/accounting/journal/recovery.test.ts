@@ -71,7 +71,7 @@ describe("recovery at a start", () => {
 });
 
 describe("recovery after damage", () => {
-  /** Changes a bit of the last mark in the file that is not at its end. */
+  /** Flips a bit in the last mark of the file that is not at the file's end. */
   function damageMark(name: string, number: number): void {
     const bytes = disk.files().get(name)?.cached ?? Buffer.alloc(0);
     for (let offset = 0; offset + 24 < bytes.length; offset += 8)
@@ -119,7 +119,7 @@ describe("recovery after damage", () => {
     for (let i = 0; i < 30; i++) numbers.push(await append(`other-boot:${i}`, WAITING));
     const [done = 0, waiting = 0] = numbers;
     journal = await restart();
-    // The second segment has nothing that lasts, but for the marks that the damage took.
+    // The second segment has no records left, only the marks that are damaged.
     const other = await append("other-boot:x", WAITING);
     await journal.mark(done, GONE);
     await journal.mark(other, GONE);

@@ -44,7 +44,7 @@ function append(id: string, bytes = 0): Promise<number> {
   return journal.append(Buffer.from(JSON.stringify({ snapshot, xattrs })));
 }
 
-/** Takes up to so many, and returns their ids. */
+/** Reads up to `count` records, and returns their ids. */
 async function read(count: number): Promise<string[]> {
   const { records } = await window.read(count, (number) => taken.has(number));
   for (const { number } of records) taken.add(number);
