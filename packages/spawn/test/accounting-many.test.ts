@@ -1,4 +1,4 @@
-/** More cgroups than may wait for a second attempt, and steps of the wall clock. */
+/** Tries more cgroups than may wait for a second attempt, and steps of the wall clock. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -47,7 +47,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     );
 
     it("because of its age when the wall clock is set", async () => {
-      // Nobody may set the clock of this machine: the daemon sees another one.
+      // The daemon gets a clock of its own, because that of the machine may not be set.
       const offset = join(host.directory, "offset");
       const preload = join(host.directory, "clock.cjs");
       writeFileSync(offset, "0");

@@ -1,4 +1,4 @@
-/** Reloads while cgroups wait: none is lost, and one script host is left. */
+/** Reloads the daemon while cgroups wait: none is lost, and one script host is left. */
 import { once } from "node:events";
 import {
   chmodSync,
@@ -18,7 +18,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { PrivateEtc } from "./support/etc.ts";
 
-/** A database server that takes connections, and says nothing until it is stopped. */
+/** A database server that accepts connections, and does not answer until it is stopped. */
 class SilentServer implements AsyncDisposable {
   readonly #sockets: Socket[] = [];
   readonly #server = createServer((socket) => {
@@ -29,7 +29,7 @@ class SilentServer implements AsyncDisposable {
     const silent = new SilentServer();
     const path = join(directory, ".s.PGSQL.5432");
     await once(silent.#server.listen(path), "listening");
-    // The script has a user of its own.
+    // The script runs as another user.
     chmodSync(path, 0o777);
     return silent;
   }
@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     etc.remove();
   });
 
-  /** Makes a script that says its name and the cgroup's. @returns its path */
+  /** Writes a script that says its own name and that of the cgroup. @returns its path */
   function script(name: string, body = ""): string {
     const path = join(host.directory, `${name}.lua`);
     writeFileSync(
@@ -147,7 +147,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       failedHandlers: 0,
       waitingCgroups: 10,
     });
-    // Another change does not interrupt them: they end in the script that started them.
+    // Another change does not interrupt the handlers: they end in the script that started them.
     host.reload(`script = "${script("faster")}"\n`);
     await until(() => host.daemon.log.includes("faster.lua in"), "the newest script is loaded");
     await server.stop();
@@ -218,7 +218,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       waitingCgroups: 100,
       lostCgroups: 0,
     });
-    // They wait for a handler over a restart as well.
+    // They wait for a handler also over a restart.
     await host.crash();
     await host.startWith("", { wrapper: etc.wrapper });
     await host.daemon.untilLogged("100 cgroups wait until there is a handler");
@@ -320,7 +320,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await host.startWith(`script = "${path}"\nmax_running = 2\nhandler_seconds = 600\n`);
     await until(async () => (await host.accounting()).runningHandlers === 2, "two run");
     host.reload(`script = "${path}"\nmax_running = 50\nhandler_seconds = 500\njournal_mib = 32\n`);
-    // Two go on in the host of before.
+    // Two handlers continue in the previous host.
     await until(async () => (await host.accounting()).runningHandlers === 52, "as many as may");
     expect(await host.accounting()).toMatchObject({
       failedHandlers: 0,

@@ -1,4 +1,4 @@
-/** The daemon, a script and a cgroup root whose name is not ASCII. */
+/** Runs the daemon and a script with a cgroup root whose name is not ASCII. */
 import { openSync } from "node:fs";
 import { Fd, setXattr } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";

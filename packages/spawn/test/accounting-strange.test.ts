@@ -1,4 +1,6 @@
-/** Cgroups that are gone before anybody looks, that no path can name, and that run again and again. */
+/**
+ * Tries cgroups that vanish before they are noticed, have too long a path, or run again and again.
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -12,7 +14,7 @@ import { RunsProgram } from "./support/runs.ts";
  * of the last levels is longer than the messages of 262,144 characters at which the script host once ended.
  */
 const DEPTH = 600;
-/** Of these so many are below the scope. */
+/** The number of these levels below the scope. */
 const LEVELS = 20;
 
 /** Uses CPU time. */
@@ -47,13 +49,13 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await host.untilReady();
     const remove = (prefix: string, count: number) =>
       program.run({ mode: "remove", base: scope, prefix, count });
-    // While the daemon looks.
+    // While the daemon runs.
     await remove("seen", 300);
-    // Nobody has looked.
+    // While the daemon is stopped, so that it does not notice them.
     await host.daemon.whilePaused(async () => {
       await remove("unseen", 50);
     });
-    // It has known them since its start.
+    // The daemon has watched these since its start.
     await host.daemon.whilePaused(async () => {
       for (const child of running) child.kill("SIGKILL");
       for (const i of running.keys()) await untilRemoved(`a.scope/running-${i}`);
@@ -114,7 +116,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       "all are accounted",
       120_000,
     );
-    // Each level has 255 bytes and a slash. The ones that have failed come last.
+    // Each level has 255 bytes and a slash. Records whose handler has failed come last.
     const lengths = Array.from(
       { length: LEVELS },
       (_, i) => `${"/deep".length + 256 * (DEPTH - i)} 1`,
@@ -134,7 +136,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     host.reaperConfig = "unused_seconds = 3600";
     await host.start();
     await host.untilReady();
-    // It is never used, and keeps the other.
+    // The child is never used, and keeps its parent.
     host.scratch.make("a.scope/job/child");
     const untilWaiting = (ofReaper: number, ofQueue: number) =>
       until(
@@ -160,7 +162,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await run();
     await untilWaiting(0, 1);
     expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
-    // It has used more when the next daemon starts, which deletes the child as well.
+    // The parent has used more when the next daemon starts, which also deletes the child.
     await host.crash();
     await host.scratch.runToEnd("a.scope/job", BUSY);
     await host.start();

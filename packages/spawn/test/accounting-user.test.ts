@@ -1,4 +1,4 @@
-/** Whom the script runs as. */
+/** Tests which user and groups the script runs as. */
 import { spawnSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     const [command = "", ...rest] = [...etc.wrapper, process.execPath, BUNDLE, "--config", config];
     const { status, stdout, stderr } = spawnSync(command, [...rest, ...args], {
       encoding: "utf8",
-      // A daemon that starts after all.
+      // Ends the daemon in case it has started.
       timeout: 10_000,
       killSignal: "SIGKILL",
     });
@@ -105,7 +105,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     host = new AccountingHost();
     script = join(host.directory, "script.lua");
     writeFileSync(script, "function cgroup_released(cgroup) end");
-    // Whoever starts it in a terminal has groups that are nothing to the script.
+    // If a user starts the daemon in a terminal, the user's groups are not those of the script.
     const terminal = { wrapper: command("SYSTEMD_EXEC_PID=1") };
     await host.startWith(`script = "${script}"\nuser = "one"\n`, terminal);
     await host.untilReady();

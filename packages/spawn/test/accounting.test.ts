@@ -1,4 +1,4 @@
-/** Cgroups, the daemon and a script: handlers of all kinds. */
+/** Runs cgroups, the daemon and a script, with handlers of all kinds. */
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";

@@ -1,4 +1,4 @@
-/** The last look at a real cgroup, and its deletion. */
+/** Tests the last look at a real cgroup, and its deletion. */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText } from "@cm4all/linux";

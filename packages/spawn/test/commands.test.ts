@@ -1,4 +1,4 @@
-/** Commands for people who write scripts: check, measure, lua. */
+/** Tests the commands for authors of scripts: check, measure, lua. */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -180,7 +180,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       "/M\xfc",
     );
     expect(shell(`measure "$(printf 'M\\375')"`).status).toBe(66);
-    // What has to be text is taken for nothing else.
+    // Only text is accepted where text is required.
     expect(shell(`lua "$(printf 'x\\374.lua')" --cgroup a/job`)).toMatchObject({
       status: 64,
       stderr: expect.stringContaining("this argument has to be UTF-8"),

@@ -1,4 +1,4 @@
-/** The reaper inside the real daemon. */
+/** Tests the reaper inside the real daemon. */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -56,7 +56,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 
   describe("whose cgroup2 is covered by another file system", () => {
     const mount = cgroup2Mount() ?? "";
-    /** In a mount namespace of its own. */
+    /** Starts the daemon in its own mount namespace. */
     const wrapper = [
       "unshare",
       "-m",
@@ -81,7 +81,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 
     it("stops at once while the reaper's thread waits to be started again", async () => {
       daemon = await TestDaemon.start({ config: `[reaper]\nscopes = ["${scope()}"]\n`, wrapper });
-      // The pause after the third end is of 4 seconds.
+      // The pause after the third end is 4 seconds.
       const ends = () => daemon?.log.split("the reaper ended, starting it again").length;
       await until(() => ends() === 4, "it has ended three times");
       expect(await daemon.end("SIGTERM")).toBe(0);

@@ -5,7 +5,7 @@ import { type TestDaemon, until } from "./support/daemon.ts";
 
 const ENOUGH = 50;
 
-/** As it is installed: the program itself instead of Node, which our test names first. */
+/** Starts the program as it is installed, by its first line and not through Node. */
 const AS_INSTALLED = [...SIGUSR1_PENDING, "sh", "-c", 'shift; exec "$@"', "sh"];
 
 function findScriptHost(daemon: TestDaemon): number | undefined {

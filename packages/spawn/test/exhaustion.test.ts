@@ -1,4 +1,7 @@
-/** What the daemon does when the kernel gives it no more: descriptors (EMFILE), mounts (ENOSPC). */
+/**
+ * Tests the daemon when the kernel's resources are exhausted: descriptors (EMFILE), mounts
+ * (ENOSPC).
+ */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +16,7 @@ import { insideStore } from "./support/store.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
-/** The directories of the store's names. */
+/** Returns the directories of the names in the store. */
 function storedNames(daemon: TestDaemon): string[] {
   return readdirSync(`${storeThread(daemon)}/root/names`);
 }
@@ -32,7 +35,7 @@ function fillMounts(): void {
       throw error;
     }
   };
-  // Each holds all before it, so their number doubles; then ever smaller ones fill the rest.
+  // Each copies all before it, so that their number doubles; smaller ones then fill the rest.
   let i = 0;
   while (bind("/fill", `/fill/${i}`)) i++;
   for (let j = i - 1; j >= 0; j--) bind(`/fill/${j}`, `/fill/rest-${j}`);
@@ -73,7 +76,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
       expect(answer.message).toMatch(/EMFILE/);
       refused.add(answer.message.replaceAll(/\d+/g, "N"));
       await until(() => daemon.childPids().length === 0, "no init is left");
-      // Fewer: the connection that asked for the status may have been open before.
+      // Fewer if the connection that has asked for the status was still open before.
       await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
       expect((await daemon.status()).names).toBe(0);
       expect(storedNames(daemon)).toEqual([]);
@@ -85,7 +88,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
   it("clients wait until they can be accepted", async () => {
     const turns = async () => (await daemon.status()).turnSeconds.counts.reduce((a, b) => a + b, 0);
     const before = await turns();
-    // The connection that asked for it is closed by then.
+    // The connection that has asked for the status is closed by then.
     await daemon.restingDescriptorCount();
     limitDescriptors(daemon, 0);
     using client = daemon.connect();
@@ -166,7 +169,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mo
         message: expect.stringMatching(/^mount\(.*ENOSPC/),
       });
     }
-    // One name that has something already, and one that gets it in part.
+    // A name that has namespaces already, and a name that gets only some.
     expect(client.exchange(request("first", ALL)).kind).toBe("error");
     expect(client.inodes("first", { ipc: true })).toEqual(first);
     await until(() => daemon.childPids().length === 0, "no init is left");

@@ -9,7 +9,7 @@ const cannotRun = missing("root", "catatonit") !== undefined;
 const IPC = request("load", { ipc: true });
 const MEGABYTE = 2 ** 20;
 
-/** What a client gets until its connection is closed. */
+/** Returns what a client receives until its connection is closed. */
 function receiveAll(client: TestClient): string[] {
   const kinds: string[] = [];
   for (;;) {
@@ -36,7 +36,7 @@ describe.skipIf(cannotRun)("load", () => {
     const bytes = daemon.privateBytes();
     let longestMs = 0;
     let open = lazy;
-    // Each sends until it is closed.
+    // Each client sends until it is disconnected.
     for (let i = 0; open.length > 0; i++) {
       open = open.filter((client) => {
         try {
@@ -113,7 +113,7 @@ describe.skipIf(cannotRun)("load", () => {
     await daemon.control({ command: "purge-namespaces", onlyIdle: false });
     await until(() => daemon.childPids().length === 0, "no init is left");
     expect((await daemon.status()).names).toBe(0);
-    // None tried to end what another one had ended.
+    // No purge has tried to end a name that another had ended.
     expect(daemon.log).not.toContain("names cannot be ended");
   });
 
@@ -138,7 +138,7 @@ describe.skipIf(cannotRun)("load", () => {
     let sent = 0;
     const startMs = performance.now();
     const ended = daemon.end("SIGTERM");
-    // For as long as they can send, they ask, and most do not wait for the answers.
+    // They send requests as long as they can, mostly without waiting for the answers.
     const counts = clients.map(() => 0);
     let isOpen = true;
     while (isOpen) {

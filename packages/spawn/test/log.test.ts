@@ -1,4 +1,4 @@
-/** A log that nobody reads, or that takes nothing: it keeps no thread from its work. */
+/** Tests a log that is not read, or cannot be written: it must not block any thread. */
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DaemonStatus } from "../src/status/status.ts";

@@ -43,7 +43,9 @@ function execute(program: string, ...args: string[]): Promise<Result> {
   });
 }
 
-/** Runs a command that finds the daemon's socket at the default place, by its configuration alone. */
+/**
+ * Runs a command that finds the daemon's socket at the default place, by its configuration alone.
+ */
 function askAtDefault({ directory, configFile }: TestDaemon, ...args: string[]): Promise<Result> {
   const script = `mount -t tmpfs none /run && mkdir /run/cm4all-spawn &&
     mount --bind "$0" /run/cm4all-spawn && exec "$@"`;

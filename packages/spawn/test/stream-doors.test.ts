@@ -1,4 +1,7 @@
-/** The stream sockets, of administrators and for metrics: whose they are, and what a connection may take. */
+/**
+ * The stream sockets, of administrators and for metrics: whose they are, and what a connection may
+ * take.
+ */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";

@@ -1,4 +1,6 @@
-/** Surroundings in which the daemon cannot run: it says why in one line, with a status of its own. */
+/**
+ * Surroundings in which the daemon cannot run: it says why in one line, with a status of its own.
+ */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";

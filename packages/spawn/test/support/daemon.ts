@@ -25,7 +25,7 @@ import { TestClient } from "./client.ts";
 const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));
 afterAll(() => program[Symbol.dispose]());
 
-/** The directory's mode: the script's user has to be able to read it, too. */
+/** The path of the bundle, which the script's user can read, too. */
 export const BUNDLE = program.path;
 
 /**
