@@ -1,4 +1,6 @@
-/** An address for metrics where nobody can listen, or not yet: the services run. */
+/**
+ * Starts the daemon with an address for metrics that cannot be used, or not yet: the services run.
+ */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -12,7 +14,7 @@ import type { DaemonStatus } from "../src/status/status.ts";
 import { type StreamAddress, scrape } from "./support/crowd.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
 
-/** A port that is taken until the server is closed. */
+/** Returns a port that is in use until the server is closed. */
 async function takePort(): Promise<{ server: Server; port: number }> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -39,14 +41,14 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)(
       ((await daemon.control({ command: "status" })) as DaemonStatus).metrics;
     const warnings = () => daemon.log.split("\n").filter((line) => line.includes("cannot serve"));
 
-    /** That the daemon serves names, and says once why it serves no metrics. */
+    /** Expects that the daemon serves names, and logs once why it serves no metrics. */
     async function expectWaiting(address: string, reason: RegExp): Promise<void> {
       await until(async () => (await metrics())?.problem !== undefined, "it has been tried");
       using client = daemon.connect();
       expect(client.inodes("name", { ipc: true, pid: true }).pid).toBeGreaterThan(0);
       expect(await metrics()).toMatchObject({ address, isListening: false });
       expect((await metrics())?.problem).toMatch(reason);
-      // Longer than to the second attempt.
+      // Longer than the time until the second attempt.
       await sleep(1500);
       expect(warnings()).toHaveLength(1);
       expect(warnings()[0]).toContain(address);
@@ -78,7 +80,7 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)(
       daemon = await TestDaemon.start({
         address: join(directory, "namespaces.sock"),
         config: configuration("192.0.2.1:10469"),
-        // An address of its own has the kernel check those that are bound.
+        // With a specific address, the kernel checks those that are bound.
         wrapper: ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"],
       });
       await expectWaiting("192.0.2.1:10469", /EADDRNOTAVAIL/);

@@ -122,7 +122,7 @@ describe.skipIf(cannotRun)("metrics", () => {
     for (const name of ["namespace_names", "reaper_rescans_total", "accounting_script"])
       expect(text).toMatch(new RegExp(`^cm4all_spawn_${name}(\\{.*\\})? \\d+$`, "m"));
     expect(checkMetrics(text)).toEqual({ status: 0, output: "" });
-    // It would find fault with them.
+    // promtool would complain about these.
     const { status, output } = checkMetrics("# TYPE a_total gauge\na_total 1\n");
     expect(status).not.toBe(0);
     expect(output).toContain("_total");

@@ -1,4 +1,4 @@
-/** What is sent to the service manager, with a real socket in the manager's place. */
+/** Tests the notifications, with a real socket instead of the service manager. */
 import { closeSync } from "node:fs";
 import {
   AF_UNIX,
@@ -50,7 +50,7 @@ it("a barrier is passed when the manager has closed its descriptor, and not befo
     isPassed = result;
   });
   const fd = await receiveBarrier();
-  // Long enough for several looks at it.
+  // Long enough for several checks of the descriptor.
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(isPassed).toBeUndefined();
   closeSync(fd);

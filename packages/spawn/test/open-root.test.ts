@@ -1,4 +1,4 @@
-/** Where cgroups are taken from, and where not. */
+/** Tests which directories are accepted as the cgroup root. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -71,7 +71,7 @@ describe.skipIf(missing("root") !== undefined)("a tmpfs", () => {
   it("is named", () => {
     const config = join(directory, "tmpfs.toml");
     writeFileSync(config, `[reaper]\ncgroup_root = "/mnt"\n`);
-    // In a mount namespace of its own.
+    // In a separate mount namespace.
     const script = 'mount -t tmpfs none /mnt && exec "$@"';
     const command = [process.execPath, program, "--check-config", "--config", config];
     const { stderr } = spawnSync("unshare", ["-m", "sh", "-c", script, "sh", ...command]);

@@ -1,4 +1,4 @@
-/** What operators look at and do: status, list, purge-namespaces, reload. */
+/** Tests the commands for operators: status, list, purge-namespaces, reload. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -65,7 +65,7 @@ async function ask(
   return run(BUNDLE, "--control", controlSocket, ...args);
 }
 
-/** What the build has made, and the package installs. */
+/** The schemas that the build has written, and the package installs. */
 const SCHEMAS = join(dirname(BUNDLE), "schema");
 const validators = new Map(
   readdirSync(SCHEMAS).map((file) => [
@@ -256,7 +256,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       stdout: "reloaded the configuration\n",
     });
     writeFileSync(one.configFile, "[accounting]\njournal = '/elsewhere'\n[control]\nsocket='/x'\n");
-    // The command line, which wins, has both.
+    // The command line, which takes precedence, has both.
     expect((await ask(one, "reload")).stdout).toBe("reloaded the configuration\n");
     writeFileSync(one.configFile, "[reaper]\ncheck_seconds = 7\n");
     expect((await ask(one, "reload")).stdout).toContain(
@@ -322,11 +322,11 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
     expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });
     expect((await askAtDefault(one, "status")).stdout).toMatch(/^degraded: .*max_nmaes/);
-    // It has no journal, and where the files are is not known.
+    // The daemon has no journal, and the place of the files is not known.
     expect(await askAtDefault(one, "accounting", "list")).toMatchObject({ status: 78 });
   });
 
-  /** Answers each request at a socket of its own. */
+  /** Runs `work` while `serve` handles connections to a separate socket. */
   async function whileAnswering(
     serve: (socket: Socket) => void,
     work: (place: { readonly controlSocket: string }) => Promise<void>,
@@ -444,7 +444,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  /** On a terminal of that size; `what` is done once the screen shows `first`. */
+  /** Runs `status --watch` on a terminal of this size, and `what` once the screen shows `first`. */
   async function watchOnTerminal(
     { controlSocket }: { readonly controlSocket: string },
     columns: number,
@@ -476,7 +476,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal's sequences
     const lines = frame.split(/\r+\n/).map((line) => line.replace(/\x1b\[[0-9;?]*[a-zA-Z]/g, ""));
     expect(lines[0]).toBe("well");
-    // Nothing is cut off: the longest text is there to its last word.
+    // Nothing is cut off: the longest text is complete to its last word.
     expect(lines.join(" ").replace(/\s+/g, " ")).toContain("at most 1024 of one uid");
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
   });

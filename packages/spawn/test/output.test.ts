@@ -1,4 +1,4 @@
-/** Output that cannot be written, of every command that has any. */
+/** Tests output that cannot be written, of every command that has output. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
   });
   afterAll(() => host.stop());
 
-  /** Runs a command against the daemon, as a shell with this redirection does. */
+  /** Runs a command against the daemon in a shell, with this redirection. */
   function run(redirection: string, args: readonly string[]) {
     const { configFile, controlSocket } = host.daemon;
     const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
@@ -123,7 +123,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     await host.scratch.runToEnd("a.scope/job", "true");
     await until(async () => (await host.records())[0]?.state === "parked", "a record is parked");
     const [{ number } = { number: -1 }] = await host.records();
-    // What a check asks for comes first: a parked record degrades the daemon.
+    // The exit status of a check takes precedence: a parked record degrades the daemon.
     expect(run(">/dev/full", ["status"])).toEqual({ status: 1, stderr: FULL });
     for (const words of [
       "show ID",

@@ -1,4 +1,4 @@
-/** Sockets that the service manager passes, and the signals that end the daemon. */
+/** Tests sockets that the service manager passes, and the signals that end the daemon. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -18,7 +18,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
   });
   afterAll(() => endChild(pid));
 
-  /** Walks, and does `meanwhile` when the first processes have been listed. */
+  /** Scans the processes, and calls `meanwhile` when the first have been listed. */
   function scan(meanwhile?: () => void): Set<number> {
     const walk = scanProcesses([{ pid, inode }], ownInode);
     let step = walk.next();
@@ -31,7 +31,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
     expect(scan()).toEqual(new Set());
   });
 
-  // With fewer than some thousand processes, all of the first time are listed by then.
+  // If there are fewer than some thousand processes, the first pass has listed all of them by then.
   it("finds a process that started during the scan", async () => {
     using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
     let child: ChildProcess | undefined;
@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all proce
         spawn("sleep", ["100"], { stdio: "ignore" }),
       );
     });
-    // Before the init is reaped, which waits for it.
+    // It ends before the init, which waits for it, is reaped.
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));

@@ -1,4 +1,4 @@
-/** Each alert of examples/prometheus fires when its fault is made, and is silent otherwise. */
+/** Tests that each alert of examples/prometheus fires if its fault is made, and only then. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -19,7 +19,7 @@ import { Controllers } from "./support/controllers.ts";
 import { kill, TestDaemon, until } from "./support/daemon.ts";
 import { EXAMPLES, TestPrometheus } from "./support/prometheus.ts";
 
-/** The machine may be busy; a fault is told of within seconds. */
+/** A fault is reported within seconds, but the machine may be busy. */
 const PATIENCE_MS = 90_000;
 
 const alertNames = [
@@ -61,14 +61,14 @@ describe.skipIf(needs !== undefined)(
       await good.stop();
     });
 
-    /** Adds the section of metrics to a host's configuration. @returns their address */
+    /** Adds the section `metrics` to a host's configuration. @returns the address */
     async function serve(host: AccountingHost): Promise<string> {
       const listen = `127.0.0.1:${await freePort()}`;
       host.reaperConfig += `[metrics]\nlisten = "${listen}"\n`;
       return listen;
     }
 
-    /** A host of which `watch` tells Prometheus; both end with the test. */
+    /** Returns a host, which Prometheus scrapes after `watch`; both end with the test. */
     async function makeHost(): Promise<AccountingHost & { watch(): void }> {
       const host = new AccountingHost();
       const listen = await serve(host);
@@ -80,7 +80,10 @@ describe.skipIf(needs !== undefined)(
       return Object.assign(host, { watch: () => prometheus.watch(name, listen) });
     }
 
-    /** One that accounts and is watched. @param config further sections of its configuration */
+    /**
+     * Returns a host that accounts and is watched.
+     * @param config further sections of the configuration
+     */
     async function makeReadyHost(config = ""): Promise<AccountingHost> {
       const host = await makeHost();
       host.reaperConfig += config;
@@ -91,7 +94,7 @@ describe.skipIf(needs !== undefined)(
       return host;
     }
 
-    /** Names of the alerts that fire, or have fired, for the host of this test. */
+    /** Returns the names of the alerts that fire, or have fired, for the host of this test. */
     async function firedHere(): Promise<string[]> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const samples = await prometheus.query(
@@ -100,12 +103,15 @@ describe.skipIf(needs !== undefined)(
       return [...new Set(samples.map(({ metric }) => metric["alertname"] ?? ""))].sort();
     }
 
-    /** Waits for alerts of this test's host. That there are no others is seen, too. */
+    /** Waits for alerts of this test's host, and expects no others. */
     function expectAlerts(...names: string[]): Promise<void> {
       return expectAlertsBeside([], ...names);
     }
 
-    /** @param perhaps alerts that may fire on the way, if the machine is slow */
+    /**
+     * Waits for alerts as `expectAlerts`.
+     * @param perhaps alerts that may also fire on a slow machine
+     */
     async function expectAlertsBeside(perhaps: string[], ...names: string[]): Promise<void> {
       const full = names.map((name) => `CM4allSpawn${name}`).sort();
       const isThere = async () => {
@@ -150,7 +156,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("OlderConfiguration");
     });
 
-    /** Counters have to be seen before they count. */
+    /** Waits until the host was scraped: an increase needs an earlier value of the counter. */
     async function untilScraped(): Promise<void> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const scrapes = `count_over_time(up{instance=${instance}}[1h])`;
@@ -270,7 +276,7 @@ describe.skipIf(needs !== undefined)(
         'assert(db:execute("SELECT 1"))',
         `handlers_bear_repetition = true db = pg:new(${JSON.stringify(server.conninfo)})`,
       );
-      // Two hours ago, as far as the daemon can see.
+      // Two hours ago, as the daemon sees it.
       const clock = join(host.directory, "clock.cjs");
       writeFileSync(clock, "const now = Date.now; Date.now = () => now() - 7200000;");
       await host.start("", { env: { NODE_OPTIONS: `--require ${clock}` } });
@@ -340,7 +346,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("JournalFails");
     });
 
-    /** Makes records of cgroups that run empty 120 KB long, by the attributes of their scope. */
+    /** Makes the records of cgroups 120 KB long, by attributes of their scope. */
     function enlargeRecords({ scratch }: AccountingHost): void {
       const scope = openSync(join(scratch.path, "a.scope"), "r");
       for (let i = 0; i < 30; i++) setXattr(scope, `user.filler${i}`, Buffer.alloc(4000, "x"));
@@ -365,7 +371,7 @@ describe.skipIf(needs !== undefined)(
       enlargeRecords(host);
       host.writeScript("function (");
       await host.start();
-      // More than are read at once.
+      // More records than are read at once.
       for (let i = 0; i < 80; i++) await host.scratch.runToEnd(`a.scope/${i}`);
       const allWait = () =>
         until(async () => (await host.accounting()).waitingCgroups === 80, "all wait");

@@ -1,4 +1,4 @@
-/** `cm4all-spawn accounting` on the files of a journal, and on a daemon that has it open. */
+/** Tests `cm4all-spawn accounting` on the files of a journal, and on a daemon that has it open. */
 import { execFile } from "node:child_process";
 import {
   existsSync,
@@ -171,7 +171,7 @@ describe("on the files of a journal", () => {
     await append(...Array.from({ length: 3000 }, (_, i) => record(i)));
     const go = join(directory, "go");
     const begun = join(directory, "begun");
-    // The first line comes when the list is made; the rest does not fit into the pipe.
+    // The first line comes when the list is complete; the rest does not fit into the pipe.
     const reader = `{ read -r line; : >${begun}; while ! [ -e ${go} ]; do sleep 0.1; done; wc -l; }`;
     const listed = shell(`"$@" list | ${reader}`);
     await until(() => existsSync(begun), "it is read");
@@ -347,7 +347,7 @@ describe("on the files of a journal", () => {
 
   it("uses the reserve if the disk is full", async () => {
     const [first, second] = await append(record(1), record(2));
-    // The journal has made its reserve, of 4 MiB.
+    // The journal has created its reserve of 4 MiB.
     const script = [
       `cp -r ${journal} ${directory}/copy`,
       `mount -t tmpfs -o size=8m tmpfs ${journal}`,
@@ -382,7 +382,7 @@ describe("on the files of a journal", () => {
 describe("on a daemon", () => {
   let server: Server | undefined;
 
-  /** Answers as the daemon's main thread does. */
+  /** Answers requests like the daemon's main thread. */
   async function serve(accounting: OfflineRecords | undefined): Promise<void> {
     const parts: Partial<DaemonParts> = { accounting };
     server = await listenForControl(

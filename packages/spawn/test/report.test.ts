@@ -1,4 +1,4 @@
-/** `cm4all-spawn report` with a real database, and what it has written in Chromium. */
+/** Tests `cm4all-spawn report` with a real database, and its output in Chromium. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       hba: ["local all postgres,reports trust", "local all all peer"],
     });
     const client = await connectTo(server);
-    // As whom root asks by default: the server lets in only the user himself.
+    // The role of the user as which root asks by default: the server admits only that user to it.
     await client.query("CREATE ROLE nobody LOGIN; GRANT fleet_reader TO nobody");
     await client.end();
     directory = mkdtempSync(join(tmpdir(), "report-"));
@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Runs the command on the test's database. */
+  /** Runs `cm4all-spawn report` on the test's database. */
   function report(args: string[], env: NodeJS.ProcessEnv = {}) {
     const { host, port } = server;
     const command = ["report", "--database", "postgres", ...args];
@@ -148,7 +148,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   it("passes only what is needed of root's environment to another user", () => {
     const hook = join(directory, "hook.cjs");
     writeFileSync(hook, "");
-    // The directory is root's alone, so that Node as another user could not load it.
+    // Only root may read the directory, so that Node as another user could not load the file.
     const { stderr, status } = report(["--html", "-"], { NODE_OPTIONS: `--require ${hook}` });
     expect(stderr).toBe("");
     expect(status).toBe(0);
@@ -166,7 +166,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(withoutTime(stdout)).toBe(withoutTime(usual));
   });
 
-  // In a /dev of its own, which a mistake may damage.
+  // In a separate /dev, which a defect may damage.
   it.each(['"$@" /dev/stdout | cat', '"$@" /dev/stdout >"$OUT"; cat "$OUT"'])(
     "writes to devices, and does not replace them: %s",
     (script) => {
@@ -279,12 +279,12 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       expect(await days.getByRole("row").count()).toBe(43);
       const limits = page.getByRole("table", { name: /^Days on which the kernel has killed/ });
       expect(await limits.getByRole("row").allTextContents()).toHaveLength(2);
-      // No column is beside the screen.
+      // All columns are on the screen.
       const cut = await page
         .locator(".scroll")
         .evaluateAll((all) => all.filter((each) => each.scrollWidth > each.clientWidth).length);
       expect(cut).toBe(0);
-      // Dates stand on one line.
+      // Dates are not broken into lines.
       const lines = days.getByRole("rowheader").first();
       expect((await lines.boundingBox())?.height).toBeLessThan(40);
       // The longest bar is as wide as its cell, a short one is short.
@@ -306,7 +306,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       await page.pdf({ path: pdf, preferCSSPageSize: true });
       await page.emulateMedia({ media: "print" });
       await page.setViewportSize({ width: 1030, height: 700 });
-      // A4 landscape less its margins, in CSS pixels.
+      // A4 landscape without its margins, in CSS pixels.
       expect(await page.locator("html").evaluate((html) => html.scrollWidth)).toBeLessThanOrEqual(
         1030,
       );

@@ -8,7 +8,7 @@ import type { DaemonStatus } from "../src/status/status.ts";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
 
-// Run a second time with all system calls through ffi-rs.
+// The tests run a second time with all system calls through ffi-rs.
 const engine = process.env["CM4ALL_WITHOUT_ADDON"] === "1" ? "ffi-rs" : "addon";
 
 const cannotRun = missing("root", "catatonit") !== undefined;
@@ -125,7 +125,7 @@ describe.skipIf(cannotRun)("requests", () => {
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
-    // Nothing of the store: root in the namespace can look there.
+    // It has no descriptor of the store, which root in the namespace could use.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };
@@ -148,7 +148,7 @@ describe.skipIf(cannotRun)("requests", () => {
 
   it("make a new namespace when the init was killed, and leak nothing", async () => {
     using client = daemon.connect();
-    // Held open: the number of a namespace that is gone may be given to a new one.
+    // Held open, because the number of a namespace that is gone may be reused.
     using first = client.ask("killed", { pid: true, ipc: true });
     const before = await daemon.restingDescriptorCount();
     const isNamed = (child: number) => readProc(child, "cmdline").includes("killed");
@@ -171,7 +171,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(ask).toThrow(/^write\(file="uid_map", map="rubbish"\): EINVAL/);
     await until(() => daemon.childPids().length === children, "the init is gone");
     expect((await daemon.status()).names).toBe(names);
-    // The connection and the name go on to work.
+    // The connection and the name still work.
     client.inodes("refused", { ipc: true });
   });
 });
@@ -253,7 +253,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       const first = client.ask("again", { ipc: true, lease: true });
       const second = client.ask("again", { lease: true });
       first[Symbol.dispose]();
-      // The next one is given out before the end of the last one is seen.
+      // The next lease is given out before the daemon notices the end of the last.
       const third = client.ask("again", { lease: true });
       second[Symbol.dispose]();
       expect(await leased()).toBe(1);
@@ -269,7 +269,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       ["entered", ["sleep", "100"]],
       ["nested", ["unshare", "--fork", "--pid", "--kill-child", "sleep", "100"]],
     ] as const) {
-      // The lease is for the time that the program takes to start.
+      // The lease keeps the name while the program starts.
       const answer = client.ask(name, { pid: true, lease: true });
       const inode = inodeOf(answer.pid);
       const child = spawn("nsenter", ["--pid=/proc/self/fd/3", ...command], {

@@ -1,4 +1,7 @@
-/** SIGTERM ends the daemon within 1.5 s, whatever it does; `stop-peers.test.ts` has its peers. */
+/**
+ * Tests that SIGTERM ends the daemon within 1.5 s, whatever it does. `stop-peers.test.ts` has its
+ * peers.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
@@ -83,7 +86,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
-    // Writes that return when they are on the disk, too.
+    // Including writes that return when the data is on the disk.
     const writes = "pwrite64,fsync,fdatasync";
     const args = ["-e", `trace=${writes}`, "-e", `inject=${writes}:delay_enter=600000000`];
     const strace = spawn("strace", ["-f", "-p", `${host.daemon.pid}`, ...args], {
@@ -100,7 +103,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
       await until(() => /pwrite64\(|sync\(/.test(said), "it writes");
       const startMs = performance.now();
       const daemonEnded = host.daemon.end("SIGTERM");
-      // All but the thread whose call does not return, and which strace holds.
+      // All threads but the one whose call does not return, which strace holds.
       await until(
         () => /^State:\tZ/m.test(readProc(host.daemon.pid, "status")),
         "it has ended",

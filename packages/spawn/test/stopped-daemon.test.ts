@@ -1,4 +1,7 @@
-/** Commands whose daemon stands still give up in one line, and a removal of the package goes on. */
+/**
+ * Tests commands while the daemon is stopped: they give up in one line, and the package can be
+ * removed.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, writeFileSync } from "node:fs";
@@ -10,11 +13,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BUNDLE, TestDaemon } from "./support/daemon.ts";
 
 const EX_TEMPFAIL = 75;
-/** Of `status`, as monitoring wants it: not known. */
+/** The exit status of `status` for monitoring: not known. */
 const UNKNOWN = 4;
 const PRERM = fileURLToPath(new URL("../../../debian/cm4all-spawn.prerm", import.meta.url));
 
-/** Returns what a command says, and how it ends. It is killed if it does not in time. */
+/** Returns the stderr and exit status of a command. Kills it if it does not end in time. */
 async function run(command: readonly string[]) {
   const child = spawn(process.execPath, command);
   try {
@@ -60,7 +63,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", 
     const command = [process.execPath, ...options(0.5)].map((word) => `'${word}'`).join(" ");
     writeFileSync(program, `#!/bin/sh\nexec ${command} "$@"\n`);
     chmodSync(program, 0o755);
-    // The service manager runs, as far as the script can tell.
+    // The script takes this for a running service manager.
     const script = `mount -t tmpfs none /run && mkdir -p /run/systemd/system &&
       PATH="${daemon.directory}:$PATH" exec sh "${PRERM}" remove`;
     await daemon.whilePaused(() => {

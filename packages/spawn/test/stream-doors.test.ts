@@ -1,6 +1,6 @@
 /**
- * The stream sockets, of administrators and for metrics: whose they are, and what a connection may
- * take.
+ * Tests the stream sockets, for administrators and for metrics: their modes, and the bounds of a
+ * connection.
  */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
@@ -11,7 +11,7 @@ import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestDaemon } from "./support/daemon.ts";
 
-/** What comes for `text` until the connection is closed. */
+/** Sends `text`, and returns what is received until the connection is closed. */
 async function exchange(path: string, text: string): Promise<string> {
   const socket = connect(path);
   let received = "";
@@ -21,7 +21,7 @@ async function exchange(path: string, text: string): Promise<string> {
   });
   socket.write(text);
   await new Promise<void>((resolve, reject) => {
-    // Whoever is closed before all was read.
+    // The daemon may close the connection before it has read everything.
     socket.on("error", (error) => isErrno(error, "EPIPE", "ECONNRESET") || reject(error));
     socket.once("close", () => resolve());
   });
@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stream socket", (
     daemon = await TestDaemon.start({
       config: `[metrics]\nlisten = "${metrics}"\n`,
       options: ["--control", control],
-      // It would leave everything to everybody.
+      // This umask would give all users access to everything.
       wrapper: ["sh", "-c", 'umask 0; exec "$@"', "sh"],
     });
     await daemon.untilLogged("metrics are served");

@@ -16,7 +16,7 @@ interface Surroundings {
   readonly line: RegExp;
 }
 
-/** Of setpriv(1) without the capability. */
+/** Returns a command that runs a program without the capability. */
 const without = (name: string) => ["setpriv", `--inh-caps=-${name}`, `--bounding-set=-${name}`];
 
 const SURROUNDINGS: Record<string, Surroundings> = {
@@ -35,7 +35,7 @@ const SURROUNDINGS: Record<string, Surroundings> = {
     status: 77,
     line: /^cm4all-spawn: needs CAP_SYS_ADMIN/,
   },
-  // What waits for an answer of the thread says nothing of its own.
+  // The main thread, which waits for an answer of the thread, logs no line of its own.
   "without CAP_SETPCAP": {
     wrapper: without("setpcap"),
     status: 71,

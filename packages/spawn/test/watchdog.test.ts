@@ -1,6 +1,6 @@
 /**
- * The service manager hears nothing more of a daemon of which one thread stands still, but does of
- * one that waits for a disk.
+ * Tests that the daemon does not report to the service manager while one of its threads is stopped,
+ * but does while it waits for a disk.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotS
       await untilFed();
       {
         await using _ = await StoppedThread.stop(threadOf(daemon.pid, name));
-        // What was answered before may be told yet.
+        // Earlier answers may still be reported.
         await new Promise((resolve) => setTimeout(resolve, WATCHDOG_MS));
         const before = count();
         await new Promise((resolve) => setTimeout(resolve, 5 * WATCHDOG_MS));
@@ -81,7 +81,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined || cannotS
           stdio: ["ignore", "ignore", "pipe"],
         });
         if (tracer.stderr === null) throw new Error("no output");
-        // It says that it has attached to the threads.
+        // strace prints that it has attached to the threads.
         await once(tracer.stderr, "data");
         await scratch.runToEnd("a.scope/job");
         await daemon.untilLogged(" job: ");

@@ -1,4 +1,4 @@
-/** Real worker threads: what they answer, and what becomes of requests when they end. */
+/** Tests real worker threads: their answers, and pending requests when they end. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -30,13 +30,13 @@ function start(options: unknown = {}): WorkerThread<TestDialogue> {
     events: { told: (number, text) => told.push([number, text]) },
     resourceLimits: { maxOldGenerationSizeMb: 32 },
   });
-  // Also where a test does not look at it.
+  // Also if a test does not look at it.
   thread.ended.catch(() => undefined);
   threads.push(thread);
   return thread;
 }
 
-/** What a promise is rejected with. */
+/** Returns the error with which a promise is rejected. */
 async function failure(promise: Promise<unknown>): Promise<unknown> {
   try {
     return await promise.then((value) => ({ unexpected: value }));
