@@ -80,7 +80,7 @@ describe.skipIf(missing("root", "catatonit", "iproute2") !== undefined)(
       daemon = await TestDaemon.start({
         address: join(directory, "namespaces.sock"),
         config: configuration("192.0.2.1:10469"),
-        // With a specific address, the kernel checks those that are bound.
+        // In a network namespace without the address.
         wrapper: ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"],
       });
       await expectWaiting("192.0.2.1:10469", /EADDRNOTAVAIL/);

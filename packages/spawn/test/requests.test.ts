@@ -125,7 +125,7 @@ describe.skipIf(cannotRun)("requests", () => {
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
-    // It has no descriptor of the store, which root in the namespace could use.
+    // Its root is not in the store, where root in the namespace could look.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };
