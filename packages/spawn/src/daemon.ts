@@ -165,7 +165,7 @@ class Daemon {
   /** Has the service manager keep the store before any answer can rely on it. */
   async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
     if (this.#notifier === undefined || !isNew) return;
-    // The entry of an earlier run, which could not be used, goes first.
+    // Removes the entry of an earlier run first, which could not be used.
     await this.#notifier.send(["FDSTOREREMOVE=1", `FDNAME=${STORE_NAME}`]);
     const isSent = await this.#notifier.send(
       ["FDSTORE=1", `FDNAME=${STORE_NAME}`, "FDPOLL=0"],
