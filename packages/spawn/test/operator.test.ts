@@ -30,7 +30,7 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs a program in Node. This process goes on meanwhile. */
+/** Runs a program in Node, without blocking this process. */
 function run(...words: string[]): Promise<Result> {
   return execute(process.execPath, ...words);
 }

@@ -58,8 +58,8 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Returns whether descriptors are so few that Node itself does not start, before our first line: it
- * ends by a signal, or, in later versions, where it looks for package.json.
+ * Returns whether descriptors are too few for Node itself to start: it is then ended by a signal or,
+ * in later versions, by an error in its module loader.
  */
 function hasNotStarted({ child, log }: TestDaemon): boolean {
   return child.signalCode !== null || log.startsWith("node:internal/modules/");
