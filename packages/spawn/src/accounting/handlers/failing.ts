@@ -1,4 +1,4 @@
-/** Pauses the records whose handler fails through its own fault, each longer with each failure. */
+/** Pauses records whose handler fails through its own fault, longer after each failure. */
 import { doubling, pauseAfter } from "@cm4all/supervision";
 import { type Entry, isLarge } from "./entry.ts";
 
