@@ -70,7 +70,7 @@ async function showStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
 
 /**
  * Shows the status until the user quits, also over a restart.
- * @throws CommandFailure (rejects) for other failures
+ * @throws CommandFailure (rejects) if asking fails for a reason other than a restart
  */
 async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
   const screen = await import("@cm4all/command/screen");

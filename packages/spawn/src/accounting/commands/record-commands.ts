@@ -18,7 +18,7 @@ export interface OpenRecords extends AsyncDisposable {
 /** The number of records in a page. */
 const PAGE = 200;
 
-/** Adds the subcommand `accounting` with its own. @param open the command disposes of its result */
+/** Adds the subcommand `accounting`. @param open opens the records, which the command disposes of */
 export function declareRecordCommands(program: Command, open: () => Promise<OpenRecords>): void {
   const accounting = program
     .command("accounting")
@@ -103,8 +103,8 @@ async function* listAsJson(records: AccountingRecords): AsyncGenerator<string> {
 
 /**
  * Returns the parts of a list, and disposes of `opened` when the list is complete. A list of the
- * journal's files is completed before it is read: a pager that waits would keep the journal
- * locked, and a daemon from starting.
+ * journal's files is completed before it is read, because a pager that waits would keep the
+ * journal locked, so that no daemon could start.
  */
 async function listOf(
   opened: OpenRecords,

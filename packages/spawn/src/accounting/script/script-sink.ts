@@ -155,7 +155,7 @@ export class ScriptSink implements AccountingSink {
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     const host = new ScriptHost(options);
     this.#listen(host, config);
-    // A host that calls no handler is replaced at once: otherwise the state could be `idle`.
+    // A host that calls no handler is replaced at once: else the state could stay `idle` meanwhile.
     if (this.state === "ready") this.#hosts.prepare(host);
     else this.#hosts.putInCharge(host);
     host.start();
