@@ -1,4 +1,4 @@
-/** One end of a link in a description: its addresses, settings and VLANs. Pure. */
+/** An end of a link in a description: its addresses, settings and VLANs. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { AF_INET6, type IpPrefix, type LinkTuning, tryParseIpPrefix } from "@cm4all/linux";
 import { addressProblem } from "./address-kind.ts";
@@ -7,12 +7,13 @@ import type { EndDescription, Located, VlanDescription } from "./description.ts"
 import type { Mistakes } from "./mistakes.ts";
 import { nameProblem } from "./name.ts";
 
-/** The least that IPv6 can do with. @see RFC 8200 */
+/** The smallest MTU with which IPv6 works. @see RFC 8200 */
 const IPV6_MTU_MIN = 1280;
 
 /**
+ * Reads an end.
  * @param name of the link, with which the names of its VLANs start
- * @param auto whether addresses come from the pool, so that none are to be read
+ * @param auto true if addresses come from the pool, so that none are to be read
  */
 export function readEnd(
   table: TomlTable,
@@ -77,7 +78,7 @@ function readMac(table: TomlTable): Buffer | undefined {
   return bytes;
 }
 
-/** The keys of ip-link(8), with their units in the names, and what the kernel takes. */
+/** The keys, named as in ip-link(8) plus their units, with the ranges that the kernel accepts. */
 const tuningKeys: readonly [string, keyof LinkTuning, { min: number; max: number }][] = [
   ["tx_queue_length", "txQueueLength", { min: 0, max: 0x7fffffff }],
   ["tx_queues", "txQueues", { min: 1, max: 4096 }],
@@ -121,12 +122,12 @@ function readVlan(table: TomlTable, below: string, mistakes: Mistakes): VlanDesc
   return { id, name, mtuBytes, addresses, routes, origin: `${table.file}:${table.line}` };
 }
 
-/** 0 and 4095 are no VLANs. @see IEEE 802.1Q */
+/** Reads the id of a VLAN. 0 and 4095 are reserved. @see IEEE 802.1Q */
 export function readVlanId(table: TomlTable, key: string): number | undefined {
   return table.integer(key, { min: 1, max: 4094 });
 }
 
-/** A name for a link. @throws ConfigError */
+/** Reads the name of a link. @throws ConfigError */
 export function readLinkName(table: TomlTable, key: string): string | undefined {
   const name = table.string(key);
   const problem = name === undefined ? undefined : nameProblem(name);

@@ -14,14 +14,17 @@ import { ifOfType, type Mistakes } from "./mistakes.ts";
 const types = ["veth", "macvlan", "ipvlan", "vlan", "move", "none"] as const;
 type Type = (typeof types)[number];
 
-/** `source` needs a list of addresses that nothing here keeps. */
+/**
+ * The modes of a macvlan, without `source`, which needs a list of addresses that the
+ * description does not have.
+ */
 const macvlanModes = ["bridge", "private", "vepa", "passthru"];
 const modes: Partial<Record<Type, readonly string[]>> = {
   macvlan: macvlanModes,
   ipvlan: Object.keys(ipvlanModes),
 };
 
-/** All links; without `[link]` there is one, a pair. */
+/** Reads all links; without `[link]` there is one, a veth pair. */
 export function readLinks(
   root: TomlTable,
   namespace: string,
@@ -52,10 +55,10 @@ export function readLinks(
 type Ends = (key: "inside" | "outside") => TomlTable | undefined;
 
 interface Surroundings {
-  /** Unless the table says another one. */
+  /** The name, unless the table has another one. */
   readonly name: string;
   readonly namespace: string;
-  /** The table that has the ends. */
+  /** The table that contains the tables of the ends. */
   readonly parent: TomlTable;
   readonly ends: Ends;
 }

@@ -7,7 +7,10 @@ import { parsePublished, portsClash } from "./ports.ts";
 
 type Family = "ipv4" | "ipv6";
 
-/** `true` stands for the families of the addresses inside; of a pool's, for both. */
+/**
+ * Reads `masquerade`. True stands for the families of the addresses inside, or for both if
+ * these come from a pool.
+ */
 export function readMasquerade(
   table: TomlTable,
   inside: EndDescription,
@@ -53,7 +56,10 @@ export function readPublish(table: TomlTable, mistakes: Mistakes): Located<Publi
   return ports;
 }
 
-/** The links of the host to which packets go on, and from which the answers come. */
+/**
+ * Reads `uplinks`, the links of the host to which packets are forwarded, and from which answers
+ * come.
+ */
 export function readUplinks(table: TomlTable, mistakes: Mistakes): Located<string>[] | undefined {
   const names = mistakes.collect(() => table.stringOrStrings("uplinks"));
   for (const { value, line } of names ?? []) {
