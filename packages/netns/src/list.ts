@@ -103,7 +103,7 @@ function countProcesses(
   return processes.get(fstatSync(namespace.fd.number).ino)?.length ?? 0;
 }
 
-/** Returns the tables in the host; undefined if nft cannot list them. */
+/** Returns the tables of the host; undefined if nft cannot list them. */
 function tablesOf(records: ReadonlyMap<string, NamespaceRecord>): Set<string> | undefined {
   const some = [...records.values()].some(({ undo }) =>
     undo.some(({ kind }) => kind === "delete-table"),
