@@ -42,14 +42,14 @@ function readAddresses(table: TomlTable, mistakes: Mistakes): Located<IpPrefix>[
     if (prefix === undefined) {
       mistakes.add(
         origin,
-        `${JSON.stringify(value)} is no address with its prefix's length, such as "10.0.5.2/24" or "fd00::2/64"`,
+        `${JSON.stringify(value)} is not an address with a prefix length, such as "10.0.5.2/24" or "fd00::2/64"`,
       );
       continue;
     }
     const problem = addressProblem(prefix.address);
     if (problem !== undefined) mistakes.add(origin, `${value} is ${problem}`);
     else if (addresses.some((other) => other.value.address.bytes.equals(prefix.address.bytes)))
-      mistakes.add(origin, `${value} is there twice`);
+      mistakes.add(origin, `${value} is given twice`);
     else addresses.push({ value: prefix, origin });
   }
   return addresses;
@@ -71,7 +71,10 @@ function readMac(table: TomlTable): Buffer | undefined {
   const text = table.string("mac");
   if (text === undefined) return undefined;
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text))
-    throw table.error("mac", `${JSON.stringify(text)} is none, such as "02:00:00:00:05:02"`);
+    throw table.error(
+      "mac",
+      `${JSON.stringify(text)} is not a hardware address, such as "02:00:00:00:05:02"`,
+    );
   const bytes = Buffer.from(text.replaceAll(":", ""), "hex");
   if (((bytes[0] ?? 0) & 1) !== 0) throw table.error("mac", `${text} is a multicast address`);
   if (bytes.every((byte) => byte === 0)) throw table.error("mac", "it consists of zeros");
@@ -103,7 +106,7 @@ function readVlans(table: TomlTable, name: string, mistakes: Mistakes): VlanDesc
     const vlan = mistakes.collect(() => readVlan(entry, name, mistakes));
     if (vlan === undefined) continue;
     if (vlans.some((other) => other.id === vlan.id || other.name === vlan.name))
-      mistakes.add(vlan.origin, `the VLAN ${vlan.id}, or its name, is there twice`);
+      mistakes.add(vlan.origin, `the VLAN ${vlan.id}, or its name, is given twice`);
     vlans.push(vlan);
   }
   return vlans;

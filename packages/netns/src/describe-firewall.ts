@@ -104,7 +104,7 @@ function readAccepts(
     if (accept === undefined)
       mistakes.add(
         `${table.file}:${line}`,
-        `${JSON.stringify(value)} is no rule, such as "80/tcp", "8000-8100/udp ${word} 10.0.0.0/8", "icmp" or "any ${word} 192.0.2.1"`,
+        `${JSON.stringify(value)} is not a rule, such as "80/tcp", "8000-8100/udp ${word} 10.0.0.0/8", "icmp" or "any ${word} 192.0.2.1"`,
       );
     else rules.push(accept);
   }

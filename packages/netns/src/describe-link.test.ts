@@ -105,11 +105,11 @@ in = "closed"
     ['[link]\ntype = "move"\nparent = "e"\n[inside]\ntx_queues = 2', "that of a new link"],
     ['[link]\ntype = "veth"\nparent = "e"', "link.parent: unknown key"],
     ["[[inside.vlans]]\nid = 0", "inside.vlans.id: 0 is too small"],
-    ["[[inside.vlans]]\nid = 7\n[[inside.vlans]]\nid = 7", "is there twice"],
+    ["[[inside.vlans]]\nid = 7\n[[inside.vlans]]\nid = 7", "is given twice"],
     ['[[inside.vlans]]\nid = 7\nname = "a b"', "white space"],
     [
       '[[link]]\nname = "a"\n[[link]]\nname = "a"\n[link.outside]\nname = "b"',
-      "a is there twice inside",
+      "a is used twice inside",
     ],
     ['[outside]\nbridge = "b"\nvlan = 7\ntagged_vlans = [7]', "7 is the VLAN without a tag"],
     ['[outside]\npublish = ["80:80/tcp"]', "there is no address inside that it could lead to"],
@@ -117,10 +117,10 @@ in = "closed"
     ['[outside]\nmasquerade = "both"', 'expected true, false, "ipv4" or "ipv6"'],
     ['[firewall]\nin = "shut"', '"shut" is neither open nor closed'],
     ['[firewall]\naccept_in = ["80/tcp"]', "everything is accepted: in is open"],
-    ['[firewall]\nin = "closed"\naccept_in = ["80/tcp to 10.0.0.1"]', "is no rule, such as"],
-    ['[firewall]\nin = "closed"\naccept_in = ["80/icmp"]', "is no rule, such as"],
-    ['[firewall]\nin = "closed"\naccept_in = ["9-8/tcp"]', "is no rule, such as"],
-    ['[firewall]\nin = "closed"\naccept_in = ["any; drop"]', "is no rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["80/tcp to 10.0.0.1"]', "is not a rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["80/icmp"]', "is not a rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["9-8/tcp"]', "is not a rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["any; drop"]', "is not a rule, such as"],
     ['[firewall]\n[outside]\nbridge = "br0"', "do not see what net0 carries over a bridge"],
   ])("refuses %j", (text, message) => {
     const found = mistakes(text);

@@ -47,10 +47,10 @@ export function readPublish(table: TomlTable, mistakes: Mistakes): Located<Publi
     if (port === undefined)
       mistakes.add(
         origin,
-        `${JSON.stringify(value)} is no port of the host and one inside, such as "8080:80/tcp" or "192.0.2.1:53:53/udp"`,
+        `${JSON.stringify(value)} is not a port of the host and one inside, such as "8080:80/tcp" or "192.0.2.1:53:53/udp"`,
       );
     else if (ports.some((other) => portsClash(other.value, port)))
-      mistakes.add(origin, `port ${port.hostPort}/${port.protocol} of the host is there twice`);
+      mistakes.add(origin, `port ${port.hostPort}/${port.protocol} of the host is given twice`);
     else ports.push({ value: port, origin });
   }
   return ports;

@@ -43,13 +43,13 @@ function readRoute(table: TomlTable): Route {
   if (to === undefined) throw table.error("to", "is missing");
   const destination = tryParseIpPrefix(to);
   if (destination === undefined)
-    throw table.error("to", `${JSON.stringify(to)} is no network, such as "10.9.0.0/16"`);
+    throw table.error("to", `${JSON.stringify(to)} is not a network, such as "10.9.0.0/16"`);
   if (!isNetwork(destination))
-    throw table.error("to", `${to} has bits behind its prefix: it is a host in the network`);
+    throw table.error("to", `${to} has bits set after its prefix: it is a host in the network`);
   const via = table.string("via");
   const gateway = via === undefined ? undefined : tryParseIpAddress(via);
   if (via !== undefined && gateway === undefined)
-    throw table.error("via", `${JSON.stringify(via)} is no address`);
+    throw table.error("via", `${JSON.stringify(via)} is not an address`);
   if (gateway !== undefined && gateway.family !== destination.address.family)
     throw table.error("via", `${via} is of another family than ${to}`);
   const metric = table.integer("metric", { min: 0, max: 0xffffffff });
@@ -67,7 +67,7 @@ function readGateways(table: TomlTable, mistakes: Mistakes): Located<Route>[] {
     const origin = `${table.file}:${line}`;
     const gateway = tryParseIpAddress(value);
     if (gateway === undefined) {
-      mistakes.add(origin, `${JSON.stringify(value)} is no address`);
+      mistakes.add(origin, `${JSON.stringify(value)} is not an address`);
       continue;
     }
     if (routes.some((route) => route.value.gateway?.family === gateway.family)) {

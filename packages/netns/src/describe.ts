@@ -83,7 +83,7 @@ function readServers(table: TomlTable, mistakes: Mistakes): "auto" | string[] {
   const servers = mistakes.collect(() => table.strings("servers")) ?? [];
   for (const { value, line } of servers)
     if (!isServerAddress(value))
-      mistakes.add(`${table.file}:${line}`, `${JSON.stringify(value)} is no address`);
+      mistakes.add(`${table.file}:${line}`, `${JSON.stringify(value)} is not an address`);
   if (servers.length > NAME_SERVERS_MAX)
     mistakes.found.push(table.error("servers", `at most ${NAME_SERVERS_MAX} are used`));
   return servers.map(({ value }) => value);

@@ -64,7 +64,7 @@ export function findExisting(
   } else if (file === "file") {
     // It is ours if there is a record of the name, even of an earlier boot.
     if (record === undefined)
-      return { remains, problem: `${namespacePath(name)} exists, but is no network namespace` };
+      return { remains, problem: `${namespacePath(name)} exists, but is not a network namespace` };
     remains.attached = true;
   } else {
     remains.namespace = findByProcess(known);
@@ -141,7 +141,7 @@ export function findForDown(
   const warning =
     outside === undefined || outside.kind === "veth"
       ? undefined
-      : `the network interface ${name} is no veth: it stays`;
+      : `the network interface ${name} is not a veth: it is left alone`;
   holdings.links.set(plainVeth.name, {
     name: plainVeth.name,
     insideIndex: inside?.kind === "veth" ? inside.index : undefined,

@@ -84,7 +84,7 @@ function portProblems({ port }: VethDescription, host: RtnetlinkSocket): Command
   const fail = (problem: string) => [new CommandFailure(`${port.origin}: ${problem}`, EX_CONFIG)];
   const link = tryGetLink(host, bridge);
   if (link === undefined) return fail(`there is no bridge ${bridge} on the host`);
-  if (link.kind !== "bridge") return fail(`${bridge} is no bridge`);
+  if (link.kind !== "bridge") return fail(`${bridge} is not a bridge`);
   if ((vlan !== undefined || taggedVlans.length > 0) && link.bridge?.vlanFiltering !== true)
     return fail(
       `the bridge ${bridge} does not look at VLANs: "ip link set ${bridge} type bridge vlan_filtering 1", or VLANFiltering=yes in its .netdev file`,
@@ -111,9 +111,9 @@ function parentProblem(
   if (index === LOOPBACK_INDEX)
     return type === "move"
       ? "the loopback device cannot be moved"
-      : `nothing can lie on the loopback device`;
+      : `the loopback device cannot carry other links`;
   if ((type === "macvlan" || type === "ipvlan") && masterIndex !== undefined)
-    return `${name} is a port of a bridge or a bond already: no ${type} can lie on it`;
+    return `${name} is a port of a bridge or a bond already: it cannot carry a link of type ${type}`;
   if (type === "vlan" && (flags & IFF_UP) === 0)
     return `${name} is down, and a VLAN on it cannot be set up before it is`;
   return undefined;

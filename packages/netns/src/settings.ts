@@ -46,7 +46,7 @@ export function writeSysctl(namespace: NetworkNamespace, key: string, value: str
     withNamespace(namespace.fd.number, "net", write);
   } catch (error) {
     const problem = isErrno(error, "ENOENT")
-      ? "is no setting of a network namespace, on this kernel"
+      ? "is not a setting of a network namespace on this kernel"
       : isErrno(error, "EACCES", "EPERM")
         ? "is a setting of the whole host"
         : undefined;

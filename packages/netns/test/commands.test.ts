@@ -304,7 +304,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       sandbox.output("ip", "link", "add", "web", "type", "bridge");
       expect(run("down", "web")).toMatchObject({
         status: 0,
-        stderr: "the network interface web is no veth: it stays\n",
+        stderr: "the network interface web is not a veth: it is left alone\n",
       });
       expect(sandbox.output("ip", "-br", "link")).toContain("web");
     });

@@ -139,7 +139,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
         status: 78,
         lines: [
           `cm4all-spawn-netns: ${TOML}:2: inside.mtu: 1 is too small: at least 68`,
-          `${TOML}:3: "x" is no address`,
+          `${TOML}:3: "x" is not an address`,
           `${TOML}:4: sysct: unknown key; known here: dns, firewall, inside, link, outside, sysctl`,
           `${SCRIPT}: not executable; chmod +x helps`,
         ],
@@ -151,7 +151,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(fail("up", "web")).toMatchObject({
         status: 78,
         lines: [
-          `cm4all-spawn-netns: ${TOML}:2: net.ipv4.nonesuch is no setting of a network namespace, on this kernel; all of it is undone`,
+          `cm4all-spawn-netns: ${TOML}:2: net.ipv4.nonesuch is not a setting of a network namespace on this kernel; all of it is undone`,
         ],
       });
     });
@@ -256,7 +256,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       sandbox.write("/run/netns/web", "");
       expect(fail("up", "web")).toMatchObject({
         status: 73,
-        lines: ["cm4all-spawn-netns: /run/netns/web exists, but is no network namespace"],
+        lines: ["cm4all-spawn-netns: /run/netns/web exists, but is not a network namespace"],
       });
     });
   });

@@ -190,17 +190,23 @@ name = "web-back"
   it.each([
     ['[link]\ntype = "macvlan"\n', "1: link.parent: is missing"],
     ['[link]\ntype = "macvlan"\nparent = "nope"\n', "3: there is no link nope on the host"],
-    ['[link]\ntype = "macvlan"\nparent = "lo"\n', "3: nothing can lie on the loopback device"],
+    [
+      '[link]\ntype = "macvlan"\nparent = "lo"\n',
+      "3: the loopback device cannot carry other links",
+    ],
     ['[link]\ntype = "move"\nparent = "lo"\n', "3: the loopback device cannot be moved"],
     [
       '[link]\ntype = "macvlan"\nparent = "port"\n',
       "3: port is a port of a bridge or a bond already",
     ],
-    ['[link]\ntype = "macvlan"\nparent = "eth0"\nmode = "l2"\n', '4: link.mode: "l2" is none of'],
+    [
+      '[link]\ntype = "macvlan"\nparent = "eth0"\nmode = "l2"\n',
+      '4: link.mode: "l2" is not one of',
+    ],
     ['[link]\ntype = "vlan"\nparent = "eth0"\n', "1: link.id: is missing"],
     ['[link]\ntype = "vlan"\nparent = "port"\nid = 4095\n', "4: link.id: 4095 is too large"],
     ['[link]\ntype = "vlan"\nparent = "port"\nid = 7\n', "3: port is down, and a VLAN on it"],
-    ['[link]\ntype = "bogus"\n', '2: link.type: "bogus" is none of veth, macvlan'],
+    ['[link]\ntype = "bogus"\n', '2: link.type: "bogus" is not one of veth, macvlan'],
     [
       '[link]\ntype = "macvlan"\nparent = "eth0"\n[outside]\n',
       "4: outside: a macvlan has no other end",
@@ -208,7 +214,7 @@ name = "web-back"
     ['[link]\ntype = "none"\n[inside]\n', "3: inside: there is no link"],
     ['[link]\nname = "lo"\n', "2: link.name: lo is the loopback device"],
     ['[outside]\nbridge = "nope"\n', "2: there is no bridge nope on the host"],
-    ['[outside]\nbridge = "eth0"\n', "2: eth0 is no bridge"],
+    ['[outside]\nbridge = "eth0"\n', "2: eth0 is not a bridge"],
     ['[outside]\nbridge = "br0"\nvlan = 7\n', "2: the bridge br0 does not look at VLANs"],
     ["[outside]\nvlan = 7\n", "2: outside.vlan: is a setting of a bridge's port"],
     [

@@ -245,9 +245,9 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
 
     it.each([
       ["net.core.rmem_max = 1", "net.core.rmem_max is a setting of the whole host"],
-      ["net.ipv4.nonesuch = 1", "net.ipv4.nonesuch is no setting of a network namespace"],
+      ["net.ipv4.nonesuch = 1", "net.ipv4.nonesuch is not a setting of a network namespace"],
       ["net.ipv4.ip_forward = 'x'", "EINVAL"],
-      ["net.ipv4.conf.eth0.rp_filter = 1", "is no setting of a network namespace"],
+      ["net.ipv4.conf.eth0.rp_filter = 1", "is not a setting of a network namespace"],
     ])("check knows that [sysctl] %s is refused", (line, message) => {
       sandbox.writeDescription("web", `[sysctl]\n${line}\n`);
       const before = sandbox.state();

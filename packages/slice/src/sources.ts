@@ -70,7 +70,7 @@ function settingsOf(config: SliceConfig, name: string | undefined, options: Sett
   const settings = config.nested.get(name);
   if (settings === undefined && options.size === 0)
     throw new CommandFailure(
-      `nothing is said about ${sliceUnit(name)}: neither a [slice.${name}] in the configuration file nor a --property`,
+      `${sliceUnit(name)} is not configured: there is neither a [slice.${name}] in the configuration file nor a --property`,
       EX_CONFIG,
     );
   return mergeSettings(settings ?? new Map(), options);

@@ -15,7 +15,7 @@ describe("explainMissing", () => {
       "processes: this kernel is older than 6.1",
     ]);
     expect(explain({ scope: ["io"], has: (file) => file === "io.stat" })).toEqual([
-      "memory, processes: cgroup.subtree_control of the root has not got the controller",
+      "memory, processes: cgroup.subtree_control of the root does not have the controller",
     ]);
     expect(explain({ root: [], scope: [], legacy: ["memory", "blkio"] })).toEqual([
       "memory, input and output: cgroup v1 has the controller on this host",

@@ -31,7 +31,7 @@ export function explainMissing(host: HostControllers): string[] {
     let reason: string;
     if (host.scope.includes(controller)) reason = `this kernel is older than ${since}`;
     else if (host.root.includes(controller))
-      reason = "cgroup.subtree_control of the root has not got the controller";
+      reason = "cgroup.subtree_control of the root does not have the controller";
     else if (host.legacy.includes(legacy)) reason = "cgroup v1 has the controller on this host";
     else reason = "this kernel has no such controller";
     byReason.set(reason, [...(byReason.get(reason) ?? []), title]);
