@@ -79,7 +79,7 @@ id = 11
     ]);
   });
 
-  it("load what closes them before they are up", () => {
+  it("have their rules loaded before they are up", () => {
     const text = `
 [outside]
 addresses = ["10.0.5.1/24"]
@@ -153,7 +153,7 @@ describe("parsePublished", () => {
     expect(parsePublished(text)).toBeUndefined();
   });
 
-  it("knows which ports are the same", () => {
+  it("recognises ports that clash", () => {
     const clash = (one: string, other: string) => {
       const ports = [parsePublished(one), parsePublished(other)];
       return ports[0] !== undefined && ports[1] !== undefined && portsClash(ports[0], ports[1]);
@@ -166,7 +166,7 @@ describe("parsePublished", () => {
 });
 
 describe("tableName", () => {
-  it("is different for different names, and nothing but a name to nft", () => {
+  it("is different for different names, and always a name to nft", () => {
     const names = ["web", "we_b", "we-b", "a b".replace(" ", "_20"), "a_20b", "ä", "x*", '"', "{"];
     const tables = names.map(tableName);
     expect(new Set(tables).size).toBe(new Set(names).size);

@@ -7,14 +7,14 @@ import { describeStep } from "./plan-text.ts";
 
 const parse = (text: string) => parseDescription(text, "web.toml", "web");
 
-/** What up would do, less what it does without a description. */
+/** Returns the steps of up, without those that it takes without a description. */
 function plan(text: string): string[] {
   const description = parse(text);
   const options = { name: "web", hostUp: true, scriptTimeoutMs: 0, uplinks: ["eth0"] };
   return planUp({ ...options, description }).map((step) => describeStep(step, "web"));
 }
 
-/** The messages for one text, without the common prefix. */
+/** Returns the messages for a text, without the common prefix. */
 function mistakes(text: string): string[] {
   try {
     parse(text);
@@ -27,7 +27,7 @@ function mistakes(text: string): string[] {
 }
 
 describe("parseDescription", () => {
-  it("reads everything there is", () => {
+  it("reads every key", () => {
     const text = `
 [inside]
 addresses = ["10.0.5.2/24", "fd00:5::2/64"]
@@ -72,7 +72,7 @@ options = ["edns0"]
     ]);
   });
 
-  it("is content with an empty file", () => {
+  it("accepts an empty file", () => {
     expect(plan("")).toHaveLength(5);
   });
 
@@ -105,7 +105,7 @@ options = ["edns0"]
     expect(first && formatIpAddress(first.value.destination.address)).toBe("192.0.2.1");
   });
 
-  it("knows that link-local gateways can be reached", () => {
+  it("accepts link-local gateways, which can be reached", () => {
     expect(mistakes('[inside]\ngateway = "fe80::1"')).toEqual([]);
   });
 
@@ -196,7 +196,7 @@ options = ["edns0"]
   });
 
   it.each([
-    // Addresses and gateways that nobody can have.
+    // Addresses and gateways that are impossible.
     ["addresses", '"224.0.0.5/24"', "224.0.0.5/24 is a multicast address"],
     ["addresses", '"ff02::5/64"', "ff02::5/64 is a multicast address"],
     ["addresses", '"0.0.0.0/8"', "is the address of no host"],
@@ -255,7 +255,7 @@ options = ["edns0"]
     expect(mistakes(text).map((line) => line.split(":")[0])).toEqual(["2", "4", "5", "6", "6"]);
   });
 
-  it("gives a description or DescriptionError for any text", () => {
+  it("returns a description, or throws DescriptionError, for any text", () => {
     const piece = fc.constantFrom(
       ...'[inside] [outside] [dns] [sysctl] [link] [[link]] [link.inside] [firewall] type veth macvlan parent bridge auto addresses gateway routes = [ ] { } , " \n 1 mtu to via x . net'.split(
         " ",

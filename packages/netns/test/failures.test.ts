@@ -1,4 +1,4 @@
-/** All or nothing: whatever goes wrong, nothing is left, and the last line says what it was. */
+/** All or nothing: whatever goes wrong, nothing is left, and the last line has the reason. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildDriver, copyProgram } from "./program.ts";
@@ -27,7 +27,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
 
   const run = (...args: string[]) => sandbox.run("node", program.program, ...args);
 
-  /** Runs it and looks that everything is as before. */
+  /** Runs it and checks that everything is as before. */
   const fail = (...args: string[]) => {
     const before = sandbox.state();
     const result = run(...args);
@@ -156,7 +156,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       });
     });
 
-    it("names the line of what the kernel refuses, in its words", () => {
+    it("names the line that the kernel refuses, with the kernel's error", () => {
       // A gateway that is the address of another link.
       const text =
         '[[link]]\n[link.inside]\naddresses = ["fd00:6::2/64"]\n' +
@@ -252,7 +252,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(run("down", "web").status).toBe(0);
     });
 
-    it("which a file has that is no namespace", () => {
+    it("which a file has that is not a namespace", () => {
       sandbox.write("/run/netns/web", "");
       expect(fail("up", "web")).toMatchObject({
         status: 73,

@@ -1,4 +1,4 @@
-/** Links of every type that the kernel here has; VLANs and ipvlan are tried in packages/e2e. */
+/** Links of every type that this kernel has; VLANs and ipvlan are tested in packages/e2e. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     return stdout;
   };
-  /** Up, `use`, down, and nothing is left. */
+  /** Runs up, `use` and down, and checks that nothing is left. */
   const around = (text: string, use: () => void) => {
     sandbox.writeDescription("web", text);
     const before = sandbox.state();
@@ -73,7 +73,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     });
   });
 
-  it("says that somebody else on the wire has the IPv6 address", () => {
+  it("reports that somebody else on the network has the IPv6 address", () => {
     const text =
       '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["2001:db8::1/64"]\n';
     sandbox.writeDescription("web", text);
@@ -121,7 +121,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     sandbox.output("ip", "-n", "web", "link", "set", "net0", "down", "name", "odd");
     succeed("down", "web");
     expect([look(), mtu()]).toEqual([before, "mtu 1450"]);
-    // Its name was taken meanwhile.
+    // Its name was taken in the meantime.
     succeed("up", "web");
     sandbox.output("ip", "link", "add", "lan", "type", "bridge");
     expect(run("down", "web")).toMatchObject({

@@ -6,11 +6,11 @@ const explain = (host: Partial<Parameters<typeof explainMissing>[0]>) =>
   explainMissing({ root: all, scope: all, legacy: [], has: () => false, ...host });
 
 describe("explainMissing", () => {
-  it("says nothing where all files are there", () => {
+  it("says nothing if all files exist", () => {
     expect(explain({ has: () => true })).toEqual([]);
   });
 
-  it("tells the reasons apart", () => {
+  it("distinguishes the reasons", () => {
     expect(explain({ has: (file) => file !== "pids.peak" })).toEqual([
       "processes: this kernel is older than 6.1",
     ]);
