@@ -165,7 +165,7 @@ export class TomlTable {
     return this.#table.line;
   }
 
-  /** Returns the keys that the table has, in the file's order. */
+  /** Returns the keys of the table, in the order of the file. */
   keys(): string[] {
     return [...this.#table.value.keys()];
   }
@@ -194,8 +194,8 @@ export class TomlTable {
   }
 
   /**
-   * Returns a string; undefined if the key is not there.
-   * @throws ConfigError if it is something else
+   * Takes a string; returns undefined if the key is missing.
+   * @throws ConfigError for other types
    */
   string(key: string): string | undefined {
     const found = this.#take(key);
@@ -204,8 +204,8 @@ export class TomlTable {
   }
 
   /**
-   * Returns true or false; undefined if the key is not there.
-   * @throws ConfigError if it is something else
+   * Takes true or false; returns undefined if the key is missing.
+   * @throws ConfigError for other types
    */
   boolean(key: string): boolean | undefined {
     const found = this.#take(key);

@@ -225,7 +225,7 @@ export class Reader {
     }
   }
 
-  /** Closes the file that is read, if one is open. */
+  /** Closes the file that is being read, if one is open. */
   async close(): Promise<void> {
     await this.#reading?.file.close();
     this.#reading = undefined;

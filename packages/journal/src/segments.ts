@@ -121,8 +121,8 @@ export class Segments {
   }
 
   /**
-   * Returns a list of them, the oldest first, which stays as it is when one is added or
-   * removed.
+   * Returns a list of the segments, the oldest first, which does not change when a segment is
+   * added or removed.
    */
   all(): Segment[] {
     return [...this.#segments.values()];
@@ -191,7 +191,7 @@ export class Segments {
     );
   }
 
-  /** Returns if there is a segment with this sequence number. */
+  /** Returns true if there is a segment with this sequence number. */
   has(sequence: number): boolean {
     return this.#segments.has(sequence);
   }

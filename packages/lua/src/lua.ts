@@ -79,8 +79,8 @@ export function checkText(L: LuaState, index: number): string {
 }
 
 /**
- * Returns an argument that is a string; `otherwise` if it is nil or not there. Raises an error
- * of Lua if it is something else.
+ * Returns an argument as a string; `otherwise` if it is nil or absent.
+ * @throws a Lua error for other types
  */
 export function optText<T>(L: LuaState, index: number, otherwise: T): string | T {
   return lua.lua_isnoneornil(L, index) ? otherwise : checkText(L, index);

@@ -35,8 +35,8 @@ export interface HostFacts {
 }
 
 /**
- * Looks if the host has what a description needs, before anything is made, and returns what it
- * lacks.
+ * Checks that the host has what a description needs, before anything is made. Returns what is
+ * missing.
  */
 export function checkHost(
   description: Description,

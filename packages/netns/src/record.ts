@@ -68,7 +68,7 @@ export class RecordFile {
     return this.#fd.number;
   }
 
-  /** Returns the record; undefined if the file is empty or holds none. */
+  /** Returns the record; undefined if the file has none. */
   read(): NamespaceRecord | undefined {
     const buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX);
     const length = readSync(this.#fd.number, buffer, 0, buffer.length, 0);

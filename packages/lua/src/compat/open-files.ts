@@ -54,7 +54,7 @@ export class OpenFile {
     return this.#pending.length;
   }
 
-  /** Writes what was buffered. @throws system errors; what cannot be written is lost */
+  /** Writes the buffer. @throws system errors; then the rest of the buffer is lost */
   flush(): void {
     let rest = Buffer.from(this.#pending, "latin1");
     // Output that cannot be written is lost, as in C's stdio.
@@ -69,8 +69,8 @@ export class OpenFile {
   }
 
   /**
-   * Writes what was buffered and closes the file.
-   * @throws system errors; it is closed all the same
+   * Writes the buffer and closes the file.
+   * @throws system errors; the file is closed all the same
    */
   close(): void {
     const fd = this.#fd;

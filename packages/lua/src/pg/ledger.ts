@@ -41,8 +41,8 @@ export class Ledger {
   }
 
   /**
-   * Settles what the database's answer decides: the effect of this text, and of those before
-   * it in the same transaction.
+   * Notes the answer to a text, and settles the effects that it decides: that of the text, and
+   * those of earlier texts in the same transaction.
    */
   answered(sent: Sent, { tags, hasFailed, status }: Answer): void {
     const before = this.#open;

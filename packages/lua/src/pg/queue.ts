@@ -52,7 +52,7 @@ export class Queue {
     return true;
   }
 
-  /** Removes all entries, whose callers are told by whoever clears. */
+  /** Removes all entries, without settling them. */
   clear(): void {
     this.#entries = [];
   }

@@ -28,8 +28,8 @@ export class PgRun {
   static readonly #ofTasks = new WeakMap<Task, PgRun>();
 
   /**
-   * Returns what a run of a handler has of databases.
-   * @param task undefined while the script is loaded
+   * Returns the object for a task, the same at each call.
+   * @param task undefined for code outside of tasks, which gets a new one
    */
   static of(task: Task | undefined): PgRun {
     if (task === undefined) return new PgRun(undefined);

@@ -68,8 +68,8 @@ export class Task {
   }
 
   /**
-   * Ends the run, closes what it has left open, and tells how it went. Only the first call
-   * counts.
+   * Ends the run, closes the objects that it has left open, and reports the outcome. Only the
+   * first call counts.
    * @param failure undefined if it succeeded
    */
   finish(failure: ScriptFailure | undefined): void {
