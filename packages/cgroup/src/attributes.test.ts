@@ -45,12 +45,12 @@ describe("the attributes of scripts", () => {
     expect(row?.from.includes("`*.pressure`")).toBe(file.endsWith(".pressure"));
   });
 
-  it.each(figureEntries)("%s: has the unit that its name says", (name, { unit }) => {
+  it.each(figureEntries)("%s: has the unit in its name", (name, { unit }) => {
     expect(name.endsWith("Usec")).toBe(unit === "microseconds");
     expect(name.endsWith("Bytes")).toBe(unit === "bytes");
   });
 
-  it("show microseconds as seconds, and what is not known as undefined", () => {
+  it("show microseconds as seconds, and unknown values as undefined", () => {
     const base = { path: bytesOfText("/a"), id: "boot:1", report: 2, measuredMs: 5500 };
     const snapshot = { ...base, birthMs: 1900, cpuTotalUsec: 1_500_000, memoryPeakBytes: 7 };
     const known = [...scriptAttributes].flatMap(([name, attribute]) => {

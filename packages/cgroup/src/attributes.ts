@@ -14,7 +14,7 @@ const figureAttributes = figureEntries.map(([name, { attribute, unit }]): [strin
   unit === "microseconds" ? (s) => seconds(s[name]) : (s) => s[name],
 ]);
 
-/** All but `path`, `parent` and `xattr`, which are no plain values. */
+/** All attributes but `path`, `parent` and `xattr`, which are not plain values. */
 export const scriptAttributes: ReadonlyMap<string, Attribute> = new Map<string, Attribute>([
   ["id", (s) => s.id],
   ["report", (s) => s.report],

@@ -1,7 +1,7 @@
 /**
- * The figures that are measured of a cgroup: the one place that names them. The type of
- * what was measured, what is read and the attributes of scripts all follow from it;
- * docs/lua.md shows it to people. Pure.
+ * The figures that are measured of a cgroup: the only place that names them. The type of a
+ * measurement, the files that are read and the attributes of scripts follow from it;
+ * docs/lua.md describes them. Pure.
  */
 import {
   parseFlatKeyed,
@@ -34,7 +34,7 @@ export const KEYED_FILES = {
 type Source = [file: keyof typeof SINGLE_FILES] | [file: keyof typeof KEYED_FILES, key: string];
 
 export interface Figure {
-  /** As the kernel tells it, and as the name of the figure says. */
+  /** The unit in the kernel's file and in the name of the figure. */
   readonly unit: "microseconds" | "bytes" | "count";
   /** Its name in scripts, which get seconds for microseconds. */
   readonly attribute: string;
@@ -67,7 +67,7 @@ export const FIGURES = {
 
   memoryPeakBytes: bytes("memory_peak", "memory.peak"),
   memorySwapPeakBytes: bytes("memory_swap_peak", "memory.swap.peak"),
-  /** How often each of these happened in the cgroup and below it. */
+  /** The number of these events in the cgroup and below it. */
   memoryEventsHigh: count("memory_events_high", "memory.events", "high"),
   memoryEventsMax: count("memory_events_max", "memory.events", "max"),
   memoryEventsOom: count("memory_events_oom", "memory.events", "oom"),
@@ -75,7 +75,7 @@ export const FIGURES = {
 
   pidsPeak: count("pids_peak", "pids.peak"),
   pidsForks: count("pids_forks", "pids.forks"),
-  /** How often a fork was refused. */
+  /** The number of forks that were refused. */
   pidsEventsMax: count("pids_events_max", "pids.events", "max"),
 
   /** Sums over all devices. */
@@ -84,7 +84,7 @@ export const FIGURES = {
   ioReads: count("io_reads", "io.stat", "rios"),
   ioWrites: count("io_writes", "io.stat", "wios"),
 
-  /** How long some task waited. */
+  /** The time in which some task waited. */
   cpuPressureUsec: usec("cpu_pressure", "cpu.pressure"),
   memoryPressureUsec: usec("memory_pressure", "memory.pressure"),
   ioPressureUsec: usec("io_pressure", "io.pressure"),
@@ -92,7 +92,7 @@ export const FIGURES = {
 
 export type FigureName = keyof typeof FIGURES;
 
-/** What was measured of a cgroup. What no file or controller told is undefined, never 0. */
+/** The figures of a cgroup. A figure that no file or controller gives is undefined, never 0. */
 export type CgroupUsage = { readonly [Name in FigureName]?: number | undefined };
 
 /** The figures by their names. */

@@ -1,4 +1,7 @@
-/** What the kernel tells of a cgroup, and what becomes of it: a snapshot, the attributes of scripts. */
+/**
+ * The figures of a cgroup, and the forms that they take: a snapshot, a record, the attributes
+ * of scripts.
+ */
 export { scriptAttributes } from "./attributes.ts";
 export type { CgroupUsage, FigureName } from "./figures.ts";
 export { tryFindCgroup2 } from "./mount.ts";

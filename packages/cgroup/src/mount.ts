@@ -1,10 +1,10 @@
-/** Finds where cgroup2 is mounted. Loads no native code, so that every command can use it. */
+/** Finds the mount point of cgroup2. Loads no native code, so that every command can use it. */
 import { type ByteString, latin1Of } from "@cm4all/linux/byte-string";
 import { type MountedFileSystem, readMountinfo } from "@cm4all/linux/mountinfo";
 
 /**
- * Returns where the whole hierarchy of cgroup2 is mounted; of several mounts the first,
- * which is the system's: those of containers come later. Pure.
+ * Returns the mount point of the whole hierarchy of cgroup2; of several mounts the first, which
+ * is the system's: those of containers come later. Pure.
  */
 export function findCgroup2Mount(mounts: readonly MountedFileSystem[]): ByteString | undefined {
   return mounts.find(({ fileSystem, root }) => fileSystem === "cgroup2" && latin1Of(root) === "/")

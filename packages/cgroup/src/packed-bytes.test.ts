@@ -11,7 +11,7 @@ const record = (path = ALL) => ({
   xattrs: [[[ALL, ALL]], []] as const,
 });
 
-it("every byte comes back, and takes two on the disk at most, without an escape", () => {
+it("every byte comes back, and takes at most two on the disk, without an escape", () => {
   expect(latin1Of(unpackBytes(packBytes(ALL)))).toBe(latin1Of(ALL));
   for (const character of latin1Of(ALL)) {
     const json = JSON.stringify(packBytes(bytesOfLatin1(character)));
@@ -20,7 +20,7 @@ it("every byte comes back, and takes two on the disk at most, without an escape"
   }
 });
 
-it("a record comes back as it was, also under another number", () => {
+it("a record comes back unchanged, also with another report number", () => {
   const encoded = encodeRecord(record());
   expect(tryParseRecord(encoded.json)).toEqual(record());
   expect(tryDecodeRecord(encoded.json)).toEqual(encoded);
@@ -29,7 +29,7 @@ it("a record comes back as it was, also under another number", () => {
   expect([latin1Of(path), report]).toEqual([latin1Of(ALL), 2]);
 });
 
-it("a record of an earlier version, which has escapes, means what it says", () => {
+it("a record of an earlier version, which has escapes, keeps its meaning", () => {
   const json = JSON.stringify(record());
   expect(json).toContain("\\u0001");
   expect(tryParseRecord(json)).toEqual(record());

@@ -1,19 +1,20 @@
 /**
- * Bytes in JSON, in two bytes for each at most. JSON has six for a control character, and names of
- * cgroups may consist of these: they, the quotation mark and the backslash stand as the character
- * 256 places further on, which needs no escape. As bytes have characters up to 255, JSON without
- * such ones (of earlier versions) means what it says. Pure.
+ * Bytes in JSON, with at most two bytes for each. JSON has six bytes for a control character,
+ * and names of cgroups may consist of these. So a control character, the quotation mark and the
+ * backslash are replaced by the character 256 places further on, which needs no escape. The
+ * characters of bytes end at 255, so that JSON without replacements (of earlier versions) has
+ * the same meaning. Pure.
  */
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are looked for
 const ESCAPED = /[\u0000-\u001f"\\]/;
 const SHIFTED = /[\u0100-\u01ff]/;
 
 const QUOTATION_MARK = 0x22;
 const BACKSLASH = 0x5c;
 
-/** Returns the text that stands for bytes in JSON. */
+/** Returns the text for bytes in JSON. */
 export function packBytes(bytes: ByteString): string {
   const text = latin1Of(bytes);
   if (!ESCAPED.test(text)) return text;
@@ -25,8 +26,8 @@ export function packBytes(bytes: ByteString): string {
   return units.toString("utf16le");
 }
 
-/** Returns the bytes that a text in JSON stands for. */
+/** Returns the bytes for a text in JSON. */
 export function unpackBytes(text: string): ByteString {
-  // The lower byte of each of its units is the byte.
+  // The byte is the lower one of each code unit.
   return bytesOfLatin1(SHIFTED.test(text) ? Buffer.from(text, "latin1").toString("latin1") : text);
 }

@@ -14,7 +14,7 @@ const fixtures = join(import.meta.dirname, "../fixtures");
 const read = (kernel: string, name: string) => readFileSync(join(fixtures, kernel, name), "latin1");
 
 describe("cgroup.events", () => {
-  it("tells whether it is populated", () => {
+  it("shows if it is populated", () => {
     expect(parsePopulated("populated 0\nfrozen 1\n")).toBe(false);
     expect(parsePopulated("frozen 0\npopulated 1\n")).toBe(true);
     expect(parsePopulated(read("linux-5.10", "cgroup.events"))).toBe(true);
@@ -31,19 +31,19 @@ describe("flat keyed files", () => {
     expect(values.get("throttled_usec")).toBe(482917);
   });
 
-  it("tell nothing about throttling without the cpu controller", () => {
+  it("have nothing about throttling without the cpu controller", () => {
     const values = parseFlatKeyed(read("linux-6.18-without-controllers", "cpu.stat"));
     expect(values.get("usage_usec")).toBe(1584);
     expect(values.get("system_usec")).toBe(0);
     expect(values.get("throttled_usec")).toBeUndefined();
   });
 
-  it("take nothing but plain decimal integers", () => {
+  it("accept only plain decimal integers", () => {
     const text = "usage_usec -1\nuser_usec 1.5\nsystem_usec 0x10\nthrottled_usec \n";
     expect(parseFlatKeyed(text).size).toBe(0);
   });
 
-  it("take oom_kill apart from oom and oom_group_kill", () => {
+  it("distinguish oom_kill from oom and oom_group_kill", () => {
     const values = parseFlatKeyed(read("linux-6.1", "memory.events"));
     expect(["high", "max", "oom", "oom_kill"].map((key) => values.get(key))).toEqual([3, 17, 1, 2]);
   });
@@ -78,7 +78,7 @@ describe("io.stat", () => {
     expect(parseIoStat(read("linux-6.12", "io.stat")).get("rbytes")).toBe(Number.MAX_SAFE_INTEGER);
   });
 
-  it("is zero where no device was used: the file is there", () => {
+  it("is zero if no device was used: the file exists", () => {
     expect([...parseIoStat("").values()]).toEqual([0, 0, 0, 0]);
   });
 });
@@ -116,7 +116,7 @@ describe("a file that was cut", () => {
     "io.pressure": parsePressureSomeUsec,
   };
 
-  /** Every number that a result holds. */
+  /** Returns every number in a result. */
   const numbers = (result: unknown): number[] =>
     (result instanceof Map
       ? [...result.values()]
@@ -128,7 +128,7 @@ describe("a file that was cut", () => {
   const kernels = readdirSync(fixtures).filter((name) => name !== "README.md");
   for (const kernel of kernels)
     for (const name of readdirSync(join(fixtures, kernel)))
-      it(`${kernel} ${name}: gives no number that the whole file does not have`, () => {
+      it(`${kernel} ${name}: has no number that the whole file does not have`, () => {
         const parse = parsers[name];
         if (parse === undefined) throw new Error(`no parser for ${name}`);
         const text = read(kernel, name);

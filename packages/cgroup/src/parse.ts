@@ -1,8 +1,8 @@
 /**
  * The formats of a cgroup's files. Pure.
  *
- * A line counts only if its newline is there: the end of a text that was cut could
- * be half a number. A value that is no plain decimal integer (`max`) is left out.
+ * A line counts only if it has its newline: a text that was cut could end with half a number. A
+ * value that is not a plain decimal integer (`max`) is left out.
  *
  * @see https://docs.kernel.org/admin-guide/cgroup-v2.html "Format"
  */
@@ -41,7 +41,7 @@ export function parseFlatKeyed(text: string): Values {
 
 const USAGE = /^usage_usec (\d+)\n/m;
 
-/** Returns the CPU time alone that a `cpu.stat` tells. */
+/** Returns only the CPU time in a `cpu.stat`. */
 export function parseCpuTotalUsec(text: string): number | undefined {
   const usage = USAGE.exec(text)?.[1];
   return usage === undefined ? undefined : Number(usage);
@@ -51,7 +51,7 @@ const IO_KEYS = ["rbytes", "wbytes", "rios", "wios"] as const;
 
 /**
  * Parses `io.stat`: `MAJ:MIN rbytes=N wbytes=N rios=N wios=N ...` for each device that was
- * used. Returns the sums of these four over all devices, 0 where none was used.
+ * used. Returns the sums of these four over all devices, 0 if none was used.
  */
 export function parseIoStat(text: string): Values {
   const sums = new Map<string, number>(IO_KEYS.map((key) => [key, 0]));
@@ -69,7 +69,7 @@ export function parseIoStat(text: string): Values {
 
 const PRESSURE_SOME = /^some .*\btotal=(\d+)$/;
 
-/** Parses `cpu.pressure` and its like: the microseconds in which some task waited. */
+/** Parses `cpu.pressure` and the like. Returns the microseconds in which some task waited. */
 export function parsePressureSomeUsec(text: string): number | undefined {
   for (const line of lines(text)) {
     const total = PRESSURE_SOME.exec(line)?.[1];
@@ -80,7 +80,7 @@ export function parsePressureSomeUsec(text: string): number | undefined {
 
 const POPULATED = /^populated (\d+)\n/m;
 
-/** Returns whether a process lives in the cgroup or below it, as `cgroup.events` tells. */
+/** Parses `cgroup.events`. Returns true if there is a process in the cgroup or below it. */
 export function parsePopulated(text: string): boolean | undefined {
   const value = POPULATED.exec(text)?.[1];
   return value === undefined ? undefined : Number(value) !== 0;

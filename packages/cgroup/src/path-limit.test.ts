@@ -11,12 +11,12 @@ function record(levels: number, name: string, xattrs: XattrTable[] = []) {
   return { snapshot: { path, id: "a", report: 1, measuredMs: 0, cpuTotalUsec: 5 }, xattrs };
 }
 
-it("leaves ordinary paths alone, also those that no system call takes", () => {
+it("leaves ordinary paths alone, including those that are too long for a system call", () => {
   const long = record(4000, "x".repeat(255));
   expect(limitPath(long)).toBe(long);
 });
 
-it("has a longer one as that of a cgroup above, with its attributes and its own figures", () => {
+it("replaces a longer path by that of a cgroup above, with its attributes, and keeps the figures", () => {
   const table = (value: string): XattrTable => [[bytesOfText("user.level"), bytesOfText(value)]];
   const levels = 5000;
   const tables = Array.from({ length: levels }, (_, i) => table(String(levels - i)));
@@ -31,7 +31,7 @@ it("has a longer one as that of a cgroup above, with its attributes and its own 
   expect(xattrs[0]).toEqual(table(String(kept)));
 });
 
-it("holds for whatever is encoded, so that a journal takes each record", () => {
+it("applies to all that is encoded, so that a journal accepts each record", () => {
   const value = bytesOfLatin1("\x01".repeat(4096));
   const tables: XattrTable[] = [
     Array.from({ length: 64 }, (_, i) => [bytesOfText(`user.${i}`), value]),

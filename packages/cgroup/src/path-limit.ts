@@ -1,13 +1,14 @@
-/** Bounds the path in a record: a tree may be as deep as somebody likes. Pure. */
+/** Bounds the path in a record, because a tree may have any depth. Pure. */
 import { type ByteString, bytesOfLatin1, latin1Of } from "@cm4all/linux";
 import type { CgroupRecord } from "./snapshot.ts";
 
-/** As JSON it has twice as many bytes at most: an eighth of what a journal takes. */
+/** As JSON a path has at most twice as many bytes: an eighth of the largest record of a journal. */
 export const MAX_PATH_BYTES = 1024 * 1024;
 
 /**
- * Returns the record as one of the nearest cgroup above whose path is not too long, with
- * the attributes from there on; the same one if its own is not.
+ * Returns the record itself if its path is not too long. Otherwise returns a record with the
+ * path of the nearest cgroup above whose path is not too long, and the attributes from there
+ * on.
  */
 export function limitPath(record: CgroupRecord): CgroupRecord {
   const { snapshot, xattrs } = record;

@@ -12,8 +12,8 @@ import { parseCpuTotalUsec, parseSingleValue, type Values } from "./parse.ts";
 type Usage = { -readonly [Name in FigureName]?: CgroupUsage[Name] };
 
 /**
- * Files that come with a controller wherever the kernel has them at all, by the file of the
- * controller that every kernel has: without that one they need not be looked for.
+ * Files that a controller adds if the kernel has them at all, by the file of that controller
+ * that every kernel has: without the latter they need not be looked for.
  */
 const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
   "memory.events": ["memory.peak", "memory.swap.peak"],
@@ -23,7 +23,7 @@ const COMPANIONS: Readonly<Record<string, readonly string[]>> = {
 const isCompanionOf = (companion: string, file: string) =>
   COMPANIONS[file]?.includes(companion) === true;
 
-/** A file, and how its figures are taken from its text. */
+/** A file, and the function that takes the figures from its text. */
 interface Step {
   readonly file: string;
   readonly path: KeptPath;
@@ -37,7 +37,7 @@ function takeKeyed(parse: (text: string) => Values, figures: [FigureName, string
   };
 }
 
-/** Returns what is read of each cgroup, in this order: every file once. */
+/** Returns the files that are read of each cgroup, in this order, each once. */
 function planSteps(): Step[] {
   const steps: Step[] = [];
   const keyed = new Map<string, [FigureName, string][]>();
@@ -56,7 +56,7 @@ function planSteps(): Step[] {
     }
     figures.push([name, key]);
   }
-  // Those that tell of others come first.
+  // Files that show if others exist come first.
   return [
     ...steps.filter(({ file }) => file in COMPANIONS),
     ...steps.filter(({ file }) => !(file in COMPANIONS)),
@@ -69,7 +69,7 @@ function step(file: string, take: Step["take"]): Step {
 
 const STEPS = planSteps();
 
-/** All figures from the beginning, so that every result has the same shape. */
+/** All figures, undefined, so that every result has the same shape. */
 const NOTHING = Object.fromEntries(figureEntries.map(([name]) => [name, undefined])) as Usage;
 
 const CPU_STAT = new KeptPath("cpu.stat");
@@ -79,15 +79,18 @@ export class CgroupReader {
   readonly #onUnreadable: (name: string, error: unknown) => void;
 
   /**
-   * Its methods throw if descriptors or memory are short: figures without that file would
-   * look as if there were none.
-   * @param onUnreadable told of a file that is there and cannot be read (EACCES, EIO)
+   * Makes a reader. Its methods throw if descriptors or memory are short: otherwise it would
+   * look as if the file did not exist.
+   * @param onUnreadable called for an existing file that cannot be read (EACCES, EIO)
    */
   constructor(onUnreadable: (name: string, error: unknown) => void) {
     this.#onUnreadable = onUnreadable;
   }
 
-  /** @param directoryFd an open directory: all figures come from one cgroup */
+  /**
+   * Reads all figures.
+   * @param directoryFd an open directory, so that they are of the same cgroup
+   */
   read(directoryFd: number): CgroupUsage {
     const usage: Usage = { ...NOTHING };
     const missing: string[] = [];
@@ -102,7 +105,7 @@ export class CgroupReader {
     return usage;
   }
 
-  /** Returns whether a process has ever lived in it; false also if no file tells. */
+  /** Returns true if a process was ever in the cgroup; false also if no file shows that. */
   wasUsed(directoryFd: number): boolean {
     const isAboveZero = (
       file: string,
@@ -115,7 +118,10 @@ export class CgroupReader {
     );
   }
 
-  /** Returns undefined, and tells, if a file cannot be read. @throws system errors if something is short */
+  /**
+   * Returns undefined, and reports the file, if it cannot be read.
+   * @throws system errors if descriptors or memory are short
+   */
   #guard<T>(file: string, read: () => T): T | undefined {
     try {
       return read();

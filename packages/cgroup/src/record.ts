@@ -1,11 +1,14 @@
-/** A cgroup as it is accounted: it crosses a thread, the disk and a socket as JSON, made once. Pure. */
+/**
+ * The record of a cgroup. It passes between threads, over the disk and through a socket as
+ * JSON, which is made once. Pure.
+ */
 import type { ByteString } from "@cm4all/linux";
 import { figureEntries } from "./figures.ts";
 import { packBytes, unpackBytes } from "./packed-bytes.ts";
 import { limitPath } from "./path-limit.ts";
 import type { CgroupRecord, CgroupSnapshot } from "./snapshot.ts";
 
-/** A record as it stands in JSON: see packed-bytes.ts. */
+/** A record as in JSON: see packed-bytes.ts. */
 export interface PackedRecord {
   readonly snapshot: Omit<CgroupSnapshot, "path"> & { readonly path: string };
   readonly xattrs: readonly (readonly (readonly [name: string, value: string])[])[];
@@ -30,7 +33,7 @@ export function unpackRecord({ snapshot, xattrs }: PackedRecord): CgroupRecord {
   };
 }
 
-/** A record as JSON, with what the daemon asks of it on its way. */
+/** A record as JSON, with the fields that the daemon needs on its way. */
 export interface EncodedRecord {
   readonly json: string;
   readonly path: ByteString;
@@ -43,13 +46,13 @@ function encoded({ path, id, report, cpuTotalUsec }: CgroupSnapshot, json: strin
   return { json, path, id, report, cpuTotalUsec };
 }
 
-/** Encodes a record, with a path that is not too long: see limitPath. */
+/** Encodes a record, with its path limited: see limitPath. */
 export function encodeRecord(record: CgroupRecord): EncodedRecord {
   const limited = limitPath(record);
   return encoded(limited.snapshot, JSON.stringify(pack(limited)));
 }
 
-/** Returns what `encodeRecord` made; undefined if it is no record. */
+/** Decodes a record that `encodeRecord` has made; returns undefined if it is not a record. */
 export function tryDecodeRecord(json: string): EncodedRecord | undefined {
   const record = tryParseRecord(json);
   return record === undefined ? undefined : encoded(record.snapshot, json);
@@ -58,12 +61,12 @@ export function tryDecodeRecord(json: string): EncodedRecord | undefined {
 /** Returns the same record as another report of its cgroup. */
 export function withReport(record: EncodedRecord, report: number): EncodedRecord {
   if (record.report === report) return record;
-  // It is our own, and seldom.
+  // The JSON is our own, so it is valid; this is rare, so it may be parsed again.
   const { snapshot, xattrs } = unpackRecord(JSON.parse(record.json) as PackedRecord);
   return encodeRecord({ snapshot: { ...snapshot, report }, xattrs });
 }
 
-/** Returns the record that was encoded; undefined if it is none. */
+/** Parses a record; returns undefined if it is not a record. */
 export function tryParseRecord(json: string): CgroupRecord | undefined {
   let value: unknown;
   try {
@@ -81,8 +84,8 @@ function isRecord(value: unknown): value is PackedRecord {
 }
 
 /**
- * Returns whether what JSON has given is a snapshot: its figures are optional, and numbers that
- * can be counted with, which 1e999 is not.
+ * Returns true if a value from JSON is a snapshot. Its figures are optional, and finite
+ * numbers, which 1e999 is not.
  */
 export function isSnapshot(value: unknown): value is CgroupSnapshot {
   if (typeof value !== "object" || value === null) return false;

@@ -1,19 +1,19 @@
 import type { ByteString } from "@cm4all/linux";
 import type { CgroupUsage } from "./figures.ts";
 
-/** A cgroup as it was measured once. */
+/** A measurement of a cgroup. */
 export interface CgroupMeasurement extends CgroupUsage {
   /** Relative to the cgroup2 root, beginning with `/`. */
   readonly path: ByteString;
-  /** The boot id and the directory's 64-bit inode: the same after a restart of the daemon. */
+  /** The boot id and the directory's 64-bit inode: unchanged after a restart of the daemon. */
   readonly id: string;
-  /** When the figures were read, milliseconds since 1970, with fractions. */
+  /** The time at which the figures were read, milliseconds since 1970, with fractions. */
   readonly measuredMs: number;
-  /** When the cgroup was created, milliseconds since 1970, with fractions. */
+  /** The time at which the cgroup was created, milliseconds since 1970, with fractions. */
   readonly birthMs?: number | undefined;
 }
 
-/** A cgroup as it was measured when it ran empty. It crosses threads and, as JSON, a pipe. */
+/** A measurement of a cgroup that ran empty. */
 export interface CgroupSnapshot extends CgroupMeasurement {
   /** 1 for the first report of this id, 2 for the next, after it was populated again. */
   readonly report: number;
@@ -22,11 +22,14 @@ export interface CgroupSnapshot extends CgroupMeasurement {
 /** The extended attributes of a directory: full names (`user.account`) and values. */
 export type XattrTable = readonly (readonly [name: ByteString, value: ByteString])[];
 
-/** All that a handler can ask of a cgroup whose directory may be gone, or another's, by then. */
+/**
+ * Everything that a handler gets of a cgroup, whose directory may have been removed or reused
+ * by then.
+ */
 export interface CgroupRecord {
   readonly snapshot: CgroupSnapshot;
   /**
-   * Of the cgroup, of its parent, and so on up to a child of the root; without the empty
+   * The tables of the cgroup, of its parent, and so on up to a child of the root, without empty
    * tables at the end.
    */
   readonly xattrs: readonly XattrTable[];

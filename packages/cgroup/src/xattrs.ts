@@ -10,20 +10,20 @@ import {
 } from "@cm4all/linux";
 import type { XattrTable } from "./snapshot.ts";
 
-/** A longer value is left out, as if it were not there. */
+/** A longer value is left out, as if the attribute did not exist. */
 const MAX_VALUE_BYTES = 4096;
 
-/** Names and values in one record. */
+/** The greatest size of all names and values in a record. */
 const MAX_RECORD_BYTES = 256 * 1024;
 
 /** S_IROTH: anybody may read the directory. */
 const READABLE_BY_OTHERS = 0o4;
 
 /**
- * Returns the attributes of an open directory that scripts may know: `user.*`, and those
- * that the kernel shows to whoever may read the directory. It shows `trusted.*` to
- * administrators only.
- * @param mode the directory's, as fstat(2) gives it
+ * Returns the attributes of an open directory that scripts may see: `user.*`, and those that
+ * the kernel shows to everybody who may read the directory. It shows `trusted.*` only to
+ * administrators.
+ * @param mode of the directory, from fstat(2)
  * @see xattr(7)
  */
 export function readXattrs(directoryFd: number, mode: number): XattrTable {
@@ -42,15 +42,15 @@ function tryList(directoryFd: number): ByteString[] {
   try {
     return listXattrs(directoryFd);
   } catch (error) {
-    // Somebody has set so many names that nobody can list them.
+    // There are so many names that nobody can list them.
     if (isErrno(error, "E2BIG")) return [];
     throw error;
   }
 }
 
 /**
- * Returns the tables as a record has them: the first ones win where it becomes too large,
- * and those at the end that are empty are left out. Pure.
+ * Returns the tables for a record: if they are too large, the first ones are kept; empty tables
+ * at the end are left out. Pure.
  * @param tables of a cgroup, of its parent, and so on
  */
 export function limitXattrs(tables: readonly XattrTable[]): XattrTable[] {

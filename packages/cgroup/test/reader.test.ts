@@ -86,7 +86,7 @@ describe("a directory that looks like a cgroup with all controllers", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("names a file that is there and cannot be read, and goes on", () => {
+  it("reports an existing file that cannot be read, and goes on", () => {
     rmSync(join(directory, "memory.peak"));
     mkdirSync(join(directory, "memory.peak"));
     const { usage } = measure(directory);
@@ -95,7 +95,7 @@ describe("a directory that looks like a cgroup with all controllers", () => {
     expect(complaints).toEqual(["memory.peak"]);
   });
 
-  it("gives nothing rather than a part while no more files can be opened", async () => {
+  it("returns nothing rather than a part while no more files can be opened", async () => {
     const fd = openSync(directory, "r");
     const canOpen = () => {
       try {
@@ -127,13 +127,13 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () =>
   });
   afterAll(() => scratch.remove());
 
-  it("lies below the mount that mountinfo tells", () => {
+  it("is below the mount in mountinfo", () => {
     const mount = tryFindCgroup2();
     if (mount === undefined) throw new Error("no mount of cgroup2 was found");
     expect(scratch.path.startsWith(`${textOf(mount)}/`)).toBe(true);
   });
 
-  it("was not used when it is new, and has used CPU time after a process", async () => {
+  it("counts as unused when it is new, and as used after a process", async () => {
     const path = scratch.make("a");
     expect(measure(path).used).toBe(false);
     await scratch.runToEnd("a", "i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done");
@@ -142,7 +142,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a real cgroup", () =>
     expect(usage.cpuTotalUsec).toBeGreaterThan(0);
   });
 
-  it("gives nothing of a cgroup that was removed while its directory is open", () => {
+  it("returns nothing of a cgroup that was removed while its directory is open", () => {
     const fd = openSync(scratch.make("b"), "r");
     try {
       scratch.removeEmpty("b");

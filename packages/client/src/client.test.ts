@@ -11,7 +11,7 @@ const ipcAnswer: Reply = { bytes: encodeResponse({ ...none, ipc: true }), fdCoun
 
 const countFds = () => readdirSync("/proc/self/fd").length;
 
-/** The kind and message of the SpawnError that `promise` rejects with. */
+/** Returns the kind and message of the SpawnError with which `promise` rejects. */
 async function failure(promise: Promise<unknown>): Promise<[string, string]> {
   const error = await promise.then(
     () => undefined,
@@ -40,7 +40,7 @@ describe("SpawnClient", () => {
       user: { uidMap: "0 0 1", gidMap: "0 1 1" },
       lease: true,
     });
-    // No `?.`: the types know that all four are there.
+    // No `?.` is needed: by the types, all four are there.
     const numbers = [grant.ipc.fd, grant.pid.fd, grant.user.fd, grant.lease.fd];
     expect(new Set(numbers).size).toBe(4);
     expect(grant.ipc.inode).toBe(grant.lease.inode);
@@ -91,7 +91,7 @@ describe("SpawnClient", () => {
     for (const result of results) if (result.status === "fulfilled") result.value.close();
   });
 
-  it("passes on what the daemon says no to, and stays usable", async () => {
+  it("passes on a refusal of the daemon, and stays usable", async () => {
     using daemon = new FakeDaemon((n) =>
       n === 0 ? { bytes: encodeError("no: EPERM") } : ipcAnswer,
     );
@@ -107,7 +107,7 @@ describe("SpawnClient", () => {
     await expect(client.request("foo", { ipc: false })).rejects.toThrow(RangeError);
   });
 
-  it("says that nobody listens", async () => {
+  it("reports that nobody listens", async () => {
     expect(await failure(connect({ socket: "@nobody-listens-here" }))).toEqual([
       "unavailable",
       "@nobody-listens-here: no spawn daemon listens there",
@@ -143,7 +143,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests).toHaveLength(2);
   });
 
-  it("and is not there any more is unavailable", async () => {
+  it("and does not exist any more is unavailable", async () => {
     using client = new SpawnClient({ socket: "@nobody-listens-here" });
     {
       using daemon = new FakeDaemon(() => ipcAnswer);
@@ -182,14 +182,14 @@ describe("a daemon that does not answer", () => {
     expect(ticks).toBeGreaterThan(10);
   });
 
-  it("has its late answer thrown away with the connection", async () => {
+  it("has its late answer discarded with the connection", async () => {
     using daemon = new FakeDaemon((n) => (n === 0 ? {} : ipcAnswer));
     using client = new SpawnClient({ socket: daemon.address, timeoutMs: 50 });
     expect((await failure(client.request("foo", { ipc: true })))[0]).toBe("timeout");
     (await client.request("foo", { ipc: true })).close();
   });
 
-  it("does not even accept: the connection is waited for as long", async () => {
+  it("does not even accept: the connection has the same time limit", async () => {
     // A queue for one connection, and no time in which it could be accepted.
     using daemon = new FakeDaemon(() => ({}), 0);
     const clients = Array.from(
@@ -204,7 +204,7 @@ describe("a daemon that does not answer", () => {
     expect(new Set(reasons)).toEqual(new Set(["timeout: the daemon does not answer"]));
   });
 
-  it("lets go of a client that is closed meanwhile", async () => {
+  it("does not hold up a client that is closed meanwhile", async () => {
     using daemon = new FakeDaemon(() => ({}));
     const client = new SpawnClient({ socket: daemon.address });
     const pending = failure(client.request("foo", { ipc: true }));

@@ -9,12 +9,11 @@ const DEFAULT_SOCKET = `@${SOCKET_NAME}`;
 const DEFAULT_TIMEOUT_MS = 10_000;
 
 /**
- * A client of the spawn daemon. It holds one connection, which does not keep the
- * process alive, and sends one request at a time over it; the others wait.
+ * A client of the spawn daemon. It has one connection, which does not keep the process alive,
+ * and sends one request at a time over it; others wait.
  *
- * Every request says all that it needs, so it can be repeated: where the daemon has
- * closed the connection (it was restarted), the request is sent once more over a new
- * one.
+ * Every request is complete in itself, so it can be repeated: if the daemon has closed the
+ * connection (because it was restarted), the request is sent once more over a new one.
  */
 export class SpawnClient {
   readonly #socket: string;
@@ -29,17 +28,17 @@ export class SpawnClient {
     this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   }
 
-  /** Connects now; otherwise the first request does. @throws SpawnError */
+  /** Connects now, instead of with the first request. @throws SpawnError */
   async connect(): Promise<void> {
     await this.#enqueue((deadlineMs) => this.#connect(deadlineMs));
   }
 
   /**
-   * Asks for namespaces of `name`. The first request for a name and type creates the
-   * namespace, every later one gets the same. The caller closes what it gets.
+   * Asks for namespaces of `name`. The first request for a name and type creates the namespace,
+   * every later one gets the same. The caller closes the grant.
    * @param name 1 to 4080 bytes from 0x20 to 0x7f
-   * @throws SpawnError where the daemon gives none
-   * @throws RangeError for a name that is not allowed, or where nothing is asked for
+   * @throws SpawnError if the daemon gives none
+   * @throws RangeError for a name that is not allowed, or if nothing is asked for
    */
   async request<const W extends Wanted>(name: string, wanted: W): Promise<Grant<W>> {
     const { user = false, ...others }: Wanted = wanted;
@@ -50,12 +49,15 @@ export class SpawnClient {
     );
   }
 
-  /** A lease of `name`: its namespaces stay until it is closed, or the process ends. */
+  /**
+   * Asks for a lease of `name`: its namespaces stay until the lease is closed, or the process
+   * ends. The caller closes it.
+   */
   async lease(name: string): Promise<Handle> {
     return (await this.request(name, { lease: true })).lease;
   }
 
-  /** Closes the connection; requests under way fail. What was granted stays open. */
+  /** Closes the connection; requests under way fail. Grants stay open. */
   close(): void {
     this.#isClosed = true;
     this.#connection?.close();
@@ -91,7 +93,7 @@ export class SpawnClient {
   }
 }
 
-/** A client that is connected. @throws SpawnError */
+/** Returns a connected client, which the caller closes. @throws SpawnError */
 export async function connect(options: ClientOptions = {}): Promise<SpawnClient> {
   const client = new SpawnClient(options);
   await client.connect();

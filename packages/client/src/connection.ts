@@ -1,4 +1,4 @@
-/** One connection to the daemon: datagrams with descriptors, nothing about their meaning. */
+/** A connection to the daemon: datagrams with descriptors, independent of their meaning. */
 import {
   AF_UNIX,
   connectUnix,
@@ -21,7 +21,7 @@ import { pollUntil } from "./wait.ts";
 /** Clients of the protocol read answers into 1,024 bytes; we leave some room. */
 const RESPONSE_BYTES = 4096;
 
-/** One answer. Whoever gets it closes the descriptors. */
+/** An answer. Its receiver closes the descriptors. */
 export interface Answer {
   /** Valid until the next answer is received. */
   readonly bytes: Uint8Array;
@@ -38,7 +38,8 @@ export class Connection {
   }
 
   /**
-   * Connects to `address`, a path or `@NAME` for an abstract name.
+   * Connects to `address`, a path or `@NAME` for an abstract name. The caller closes the
+   * connection.
    * @param deadlineMs on the clock of `performance.now()`
    * @throws SpawnError of kind `unavailable` or `timeout`
    */
@@ -64,9 +65,10 @@ export class Connection {
   }
 
   /**
-   * Sends a request and waits for its answer. One at a time: answers have no numbers.
+   * Sends a request and waits for its answer. Only one may be under way, because answers have
+   * no numbers.
    * @param deadlineMs on the clock of `performance.now()`
-   * @throws SpawnError of kind `closed`, `timeout` or `protocol`; the connection is closed then
+   * @throws SpawnError of kind `closed`, `timeout` or `protocol`; then the connection is closed
    */
   async transact(request: Uint8Array, deadlineMs: number): Promise<Answer> {
     try {
@@ -116,7 +118,7 @@ function timedOut(): SpawnError {
   return new SpawnError("timeout", "the daemon does not answer");
 }
 
-/** @returns undefined while the queue of connections to be accepted is full */
+/** Tries to connect. @returns undefined while the queue of pending connections is full */
 function tryConnect(fd: Fd, address: string): true | undefined {
   try {
     connectUnix(fd.number, address);

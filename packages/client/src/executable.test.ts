@@ -23,7 +23,7 @@ const findExecutable = (command: string, path: string) => {
 };
 
 describe("findExecutable", () => {
-  it("gives the path, whose names are any bytes", () => {
+  it("returns the path, whose names are any bytes", () => {
     const sub = Buffer.concat([Buffer.from(`${directory}/`), Buffer.of(0xff)]);
     const file = Buffer.concat([sub, Buffer.from("/M"), Buffer.of(0xfc)]);
     mkdirSync(sub);
@@ -44,7 +44,7 @@ describe("findExecutable", () => {
     expect(findExecutable(command, `/nowhere:${directory}`)).toBe(expected);
   });
 
-  it("goes on where the first one is not executable", () => {
+  it("goes on if the first one is not executable", () => {
     expect(findExecutable("data", `${directory}:${directory}/bin`)).toBe("found");
   });
 

@@ -1,4 +1,4 @@
-/** The file of a command; paths are bytes. */
+/** Finds the file of a command; paths are bytes. */
 import { accessSync, constants, statSync } from "node:fs";
 import {
   type ByteString,
@@ -10,16 +10,16 @@ import {
   latin1Of,
 } from "@cm4all/linux";
 
-/** What execvp(3) searches where there is no PATH. */
+/** The directories that execvp(3) searches if there is no PATH. */
 const DEFAULT_PATH = bytesOfText("/bin:/usr/bin");
 
-/** Its path, or why there is none. */
+/** The path, or the reason why there is none. */
 export type Finding = Buffer | "not found" | "not executable";
 
 /**
- * Finds the file that a command is, with the answers of a shell. Asked beforehand, so that a
- * mistyped command is a message of ours, and no namespace is made for it.
- * @param path as PATH has it
+ * Finds the file of a command, as a shell does. To be called beforehand, so that a mistyped
+ * command gives our own message, and no namespace is made for it.
+ * @param path the value of PATH
  */
 export function findExecutable(
   command: ByteString,
@@ -31,7 +31,7 @@ export function findExecutable(
   const findings = latin1Of(path)
     .split(":")
     .map((directory) => bufferOf(bytesOfLatin1(`${directory || "."}/${name}`)))
-    // Directories, and files in directories that are closed to us, are no candidates.
+    // Directories, and files in directories that we may not search, are no candidates.
     .filter((candidate) => isFile(candidate))
     .map(probe);
   return findings.find((finding) => Buffer.isBuffer(finding)) ?? findings[0] ?? "not found";

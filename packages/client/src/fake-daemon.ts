@@ -1,6 +1,6 @@
 /**
- * A daemon for tests, for what the real one never does: it answers as it is told.
- * It polls its sockets with a timer, in the process of the test.
+ * A daemon for tests, for answers that the real one never gives: the test decides on them. It
+ * polls its sockets with a timer, in the process of the test.
  */
 import { openSync } from "node:fs";
 import {
@@ -18,12 +18,12 @@ import {
   socket,
 } from "@cm4all/linux";
 
-/** What one request is answered with. */
+/** The answer to a request. */
 export interface Reply {
-  /** Sent if given, with one descriptor of /dev/null for each of `fdCount`. */
+  /** Sent if given, with `fdCount` descriptors of /dev/null. */
   readonly bytes?: Uint8Array;
   readonly fdCount?: number;
-  /** Whether the connection is closed then. */
+  /** True to close the connection afterwards. */
   readonly hangUp?: boolean;
 }
 
@@ -38,7 +38,7 @@ export class FakeDaemon {
   readonly #timer: NodeJS.Timeout;
   readonly #reply: (request: number) => Reply;
 
-  /** @param reply given the request's number, counted from 0 */
+  /** Listens. @param reply called with the number of the request, counted from 0 */
   constructor(reply: (request: number) => Reply, backlog = 10) {
     this.#reply = reply;
     bindUnix(this.#listener.number, this.address);
@@ -80,7 +80,7 @@ export class FakeDaemon {
     }
   }
 
-  /** An empty message where the peer is gone. */
+  /** Receives a message; returns an empty one if the peer has closed. */
   #receive(peer: Fd): Buffer | undefined {
     try {
       return this.#buffer.receive(peer.number)?.data;
@@ -90,7 +90,7 @@ export class FakeDaemon {
     }
   }
 
-  /** Without effect where the peer is gone. */
+  /** Sends a message; without effect if the peer has closed. */
   #send(peer: Fd, bytes: Uint8Array, fdCount: number): void {
     const fds = Array.from({ length: fdCount }, () => new Fd(openSync("/dev/null", "r")));
     try {

@@ -1,2 +1,2 @@
-/** The package's version; the bundler puts it in. */
+/** The package's version; the bundler defines it. */
 declare const __VERSION__: string;

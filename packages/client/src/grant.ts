@@ -1,4 +1,4 @@
-/** From an answer of the daemon to what was asked for. */
+/** Turns an answer of the daemon into the handles that were asked for. */
 import {
   decodeResponse,
   NAMESPACE_KINDS,
@@ -10,7 +10,7 @@ import { SpawnError } from "./errors.ts";
 import { Handle } from "./handle.ts";
 import type { Grant, HandleType, Wanted } from "./types.ts";
 
-/** In the order of an answer; a lease has no flag. */
+/** The handles in the order of an answer; a lease has no flag. */
 const HANDLES: readonly { readonly type: HandleType; readonly flag: number | undefined }[] = [
   ...NAMESPACE_KINDS.map(({ kind, flag }) => ({ type: kind, flag })),
   { type: "lease", flag: undefined },
@@ -58,7 +58,7 @@ export function takeGrant<W extends Wanted>(answer: Answer, wanted: W): Grant<W>
       const type = expected[i]?.type;
       if (type !== undefined) handles.set(type, new Handle(fd.release()));
     }
-    // What was asked for is known to be there, which the compiler cannot see.
+    // All requested handles are there, which the compiler cannot see.
     return new Handles(handles) as object as Grant<W>;
   } finally {
     for (const fd of answer.fds) fd.close();

@@ -2,9 +2,9 @@ import { fstatSync } from "node:fs";
 import { Fd } from "@cm4all/linux";
 
 /**
- * A descriptor from the daemon: of a namespace, or the write end of a lease's pipe.
- * It is closed by `close`, at the end of a `using` block, or with its `Grant`; it is
- * close-on-exec, so a child gets it only where it is handed over on purpose.
+ * A descriptor from the daemon: of a namespace, or the write end of a lease's pipe. It is
+ * closed by `close`, at the end of a `using` block, or with its `Grant`; it is close-on-exec,
+ * so a child gets it only if it is passed on purpose.
  */
 export class Handle {
   readonly #fd: Fd;
@@ -16,17 +16,20 @@ export class Handle {
     this.#inode = fstatSync(fd).ino;
   }
 
-  /** The descriptor's number. @throws Error when closed */
+  /** The number of the descriptor. @throws Error if it is closed */
   get fd(): number {
     return this.#fd.number;
   }
 
-  /** Two handles of one type with the same inode are the same namespace. @see namespaces(7) */
+  /**
+   * The inode. Two handles of one type with the same inode are the same namespace.
+   * @see namespaces(7)
+   */
   get inode(): number {
     return this.#inode;
   }
 
-  /** Without effect the second time. */
+  /** Closes the descriptor; without effect the second time. */
   close(): void {
     this.#fd.close();
   }

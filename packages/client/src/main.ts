@@ -53,7 +53,7 @@ const EXIT_STATUS: Readonly<Record<SpawnErrorKind, number>> = {
   protocol: EX_PROTOCOL,
 };
 
-/** As messages name them. */
+/** The options of the kinds, for messages. */
 const KIND_OPTIONS = NAMESPACE_KINDS.map(({ kind }) => `--${kind}`);
 
 const program = new Command("cm4all-spawn-client")
@@ -121,7 +121,7 @@ function parseName(name: string): string {
   return name;
 }
 
-/** To milliseconds. */
+/** Converts seconds to milliseconds. */
 function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() === "" || !(seconds > 0 && seconds <= 86_400))
@@ -141,7 +141,10 @@ function parseWanted(options: NamespaceOptions): WantedNamespaces {
   };
 }
 
-/** @throws CommandFailure for what the kernel would refuse, or take modulo 2^32 */
+/**
+ * Checks maps.
+ * @throws CommandFailure for values that the kernel would refuse, or take modulo 2^32
+ */
 function checkMap(option: string, lines: readonly string[] = []): void {
   for (const line of lines.flatMap((each) => each.split("\n"))) {
     const problem = line.trim() === "" ? undefined : mapProblem(line);
@@ -187,7 +190,10 @@ async function runInside(
   );
 }
 
-/** Runs `work` with a client, and gives expected failures their exit status. */
+/**
+ * Runs `work` with a client, and turns expected failures into those of a command with their
+ * exit status.
+ */
 async function withClient<T>(
   { socket, timeout }: GlobalOptions,
   work: (client: SpawnClient) => Promise<T>,
@@ -199,7 +205,7 @@ async function withClient<T>(
     if (cause instanceof SpawnError)
       throw new CommandFailure(cause.message, EXIT_STATUS[cause.kind], { cause });
     if (cause instanceof SyscallError) throw new CommandFailure(cause.message, EX_OSERR, { cause });
-    // The socket's address, or maps that no request can hold.
+    // The address of the socket is invalid, or the maps are too large for a request.
     if (cause instanceof RangeError) throw new CommandFailure(cause.message, EX_USAGE, { cause });
     throw cause;
   }

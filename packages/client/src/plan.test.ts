@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { mapProblem, mapsRoot, planSteps } from "./plan.ts";
 
 describe("planSteps", () => {
-  it("has no steps where nothing has to be done in its process", () => {
+  it("has no steps if nothing has to be done in the process", () => {
     expect(planSteps({ privateProc: false })).toEqual([]);
   });
 
@@ -28,7 +28,7 @@ describe("planSteps", () => {
     );
   });
 
-  it("ignores signals at the end of all, real-time signals among them", () => {
+  it("ignores signals as the last step, including real-time signals", () => {
     expect(planSteps({ privateProc: true, ignoredSignals: [1, 3, 34, 64] })).toEqual([
       "unshare",
       "--mount-proc",

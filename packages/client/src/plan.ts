@@ -1,27 +1,28 @@
-/** What has to be executed before a command runs inside the namespaces of a grant. Pure. */
+/** Plans the programs that lead to a command inside the namespaces of a grant. Pure. */
 import type { UserMap } from "./types.ts";
 
 export interface Surroundings {
-  /** Whether the command gets a `/proc` of the PID namespace that it is started in. */
+  /** True if the command gets a `/proc` of the PID namespace in which it is started. */
   readonly privateProc: boolean;
-  /** The user namespace to be entered: a descriptor that the command inherits. */
+  /** The user namespace to enter: a descriptor that the command inherits. */
   readonly user?: (UserMap & { readonly fd: number }) | undefined;
-  /** Numbers of the signals that the command is to ignore. */
+  /** The numbers of signals that the command is to ignore. */
   readonly ignoredSignals?: readonly number[];
 }
 
 /**
- * The words to be executed, which the command follows. Each program makes one step and
- * executes the next, so all of it is one process.
+ * Returns the words before the command. Each program takes one step and executes the next, so
+ * that all of them are one process.
  *
- * The order matters: the IPC and PID namespaces belong to the initial user namespace,
- * so entering them and mounting their `/proc` takes privileges there, which are gone
- * once a user namespace is entered. And only a process with a single thread may enter
- * one, which Node is not: this is why nsenter(1) does it, as the last step.
+ * The order matters: the IPC and PID namespaces belong to the initial user namespace, so that
+ * to enter them and to mount their `/proc` takes privileges there, which are lost once a user
+ * namespace is entered. And only a process with a single thread may enter one, which Node does
+ * not have: so nsenter(1) does it, as the last step.
  */
 export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundings): string[] {
   const words: string[] = [];
-  // In a mount namespace of its own, made private first: nothing outside changes.
+  // It is mounted in a mount namespace of its own, which is made private first: nothing outside
+  // changes.
   if (privateProc) words.push("unshare", "--mount-proc", "--");
   if (user !== undefined) {
     words.push("nsenter", `--user=/proc/self/fd/${user.fd}`, "--preserve-credentials");
@@ -29,16 +30,16 @@ export function planSteps({ privateProc, user, ignoredSignals = [] }: Surroundin
     if (mapsRoot(user.gidMap)) words.push("--setgid", "0");
     words.push("--");
   }
-  // A child of posix_spawn(3) gets the default of every signal; a shell can change that.
+  // A child of posix_spawn(3) has the default action of every signal; a shell can change that.
   if (ignoredSignals.length > 0)
     words.push("/bin/bash", "-pc", `trap "" ${ignoredSignals.join(" ")}; exec "$@"`, "bash");
   return words;
 }
 
-/** The greatest id; the one above stands for none. */
+/** The greatest id; the next one stands for none. */
 const MAX_ID = 0xfffffffe;
 
-/** Returns what is wrong with a line of uid_map or gid_map; undefined if nothing is. Pure. */
+/** Returns the mistake in a line of uid_map or gid_map; undefined if there is none. Pure. */
 export function mapProblem(line: string): string | undefined {
   const words = line.trim().split(/\s+/);
   const [inside = 0, outside = 0, count = 0] = words.map(Number);
@@ -51,7 +52,7 @@ export function mapProblem(line: string): string | undefined {
   return undefined;
 }
 
-/** Whether the id 0 exists inside a user namespace with this map. */
+/** Returns true if the id 0 exists inside a user namespace with this map. */
 export function mapsRoot(map: string | undefined): boolean {
   return map !== undefined && /^\s*0+\s+\d+\s+0*[1-9]\d*\s*$/m.test(map);
 }

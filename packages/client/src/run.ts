@@ -1,4 +1,4 @@
-/** `cm4all-spawn-client run`: a command inside the namespaces of a name. */
+/** The command `cm4all-spawn-client run`: runs a command inside the namespaces of a name. */
 import { constants } from "node:os";
 import { CommandFailure, EX_NOPERM, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
 import {
@@ -21,24 +21,25 @@ import { planSteps } from "./plan.ts";
 import { startPassingSignals } from "./signals.ts";
 import type { Grant, UserMap, Wanted } from "./types.ts";
 
-/** Where the command finds the descriptor of its user namespace: after the standard ones. */
+/** The descriptor of the user namespace in the command: the first after the standard ones. */
 const USER_FD = 3;
 
-/** What shells and env(1) use. */
+/** The statuses of shells and env(1). */
 const NOT_EXECUTABLE = 126;
 const NOT_FOUND = 127;
 const KILLED = 128;
 
-/** The namespaces that a command is to run in, a lease apart. */
+/** The namespaces that a command is to run in, without the lease. */
 export type WantedNamespaces = Omit<Wanted, "user" | "lease"> & {
   readonly user: UserMap | false;
 };
 
 /**
- * Runs a command inside the namespaces of `name`, holding a lease meanwhile. It ignores the
- * signals that this program was started to ignore, and has its environment.
- * @param command and its arguments, which are any bytes
- * @returns its exit status; of a command that a signal ended, 128 and its number
+ * Runs a command inside the namespaces of `name`, and holds a lease until it has ended. The
+ * command ignores the signals that were ignored when this program was started, and has its
+ * environment.
+ * @param command the command and its arguments, which are any bytes
+ * @returns its exit status; 128 plus the number of a signal that has ended it
  * @throws CommandFailure, SpawnError
  */
 export async function run(
@@ -52,7 +53,7 @@ export async function run(
   ignoreSignals(ignoredSignals.filter((signal) => signal !== constants.signals.SIGCHLD));
   findCommand(command[0] ?? Buffer.alloc(0));
   using grant: Grant<Wanted> = await client.request(name, { ...wanted, lease: true });
-  // The lease counts, not the connection.
+  // The lease keeps the namespaces, not the connection.
   client.close();
 
   const entersPid = grant.pid !== undefined && grant.pid.inode !== ownNamespaceInode("pid");
@@ -64,7 +65,8 @@ export async function run(
   for (const tool of steps) if (tool === "unshare" || tool === "nsenter") requireTool(tool);
   const argv = [...steps.map((word) => Buffer.from(word)), ...command];
 
-  // All but the user namespace, which only a process with a single thread can enter.
+  // This enters all but the user namespace, which only a process with a single thread can
+  // enter.
   let start = () => startCommand(argv, grant.user?.fd);
   for (const { kind } of NAMESPACE_KINDS) {
     const namespace = grant[kind];
@@ -75,7 +77,7 @@ export async function run(
   return exitStatus(await startPassingSignals(start, ignoredSignals).exit);
 }
 
-/** @returns its path @throws CommandFailure */
+/** Finds the file of a command. @returns its path @throws CommandFailure */
 function findCommand(command: Buffer): Buffer {
   const finding = findExecutable(bytesOf(command));
   if (finding === "not found") throw new CommandFailure(`${command}: command not found`, NOT_FOUND);
@@ -89,7 +91,7 @@ function requireTool(tool: string): void {
     throw new CommandFailure(`${tool} is not on the PATH: install util-linux`, EX_UNAVAILABLE);
 }
 
-/** `work`, made to run with this thread inside a namespace. */
+/** Returns a function that runs `work` with this thread inside a namespace. */
 function inside<T>(namespace: Handle, type: NamespaceType, work: () => T): () => T {
   return () => {
     try {
@@ -104,14 +106,14 @@ function inside<T>(namespace: Handle, type: NamespaceType, work: () => T): () =>
   };
 }
 
-/** Starts the words in the namespaces that this thread is in. @param userFd is its USER_FD */
+/** Starts a command in the namespaces of this thread. @param userFd becomes its USER_FD */
 function startCommand(argv: readonly Buffer[], userFd: number | undefined): number {
   const path = findCommand(argv[0] ?? Buffer.alloc(0));
   const stdio = userFd === undefined ? [0, 1, 2] : [0, 1, 2, userFd];
   try {
     return spawnOrShell({ path, argv, stdio });
   } catch (error) {
-    // clone(2) gives ENOMEM in a PID namespace whose init is gone.
+    // clone(2) fails with ENOMEM in a PID namespace whose init has ended.
     const reason = isErrno(error, "ENOMEM") ? "the PID namespace has ended" : String(error);
     throw new CommandFailure(`cannot start the command: ${reason}`, EX_OSERR, { cause: error });
   }

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { childExit, type ExitReason, isErrno, ProcStatField, parseProcStat } from "@cm4all/linux";
 
-/** Those that ask for something, and that a program can catch. */
+/** Signals that ask for something, and that a program can catch. */
 const PASSED_ON = [
   "SIGINT",
   "SIGTERM",
@@ -14,7 +14,7 @@ const PASSED_ON = [
   "SIGCONT",
 ] as const;
 
-/** Those that a terminal sends to all of its foreground process group. */
+/** Signals that a terminal sends to all processes of its foreground process group. */
 const FROM_TERMINAL: ReadonlySet<string> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);
 
 /** A child that has been started. */
@@ -25,13 +25,13 @@ export interface Child {
 }
 
 /**
- * Starts a child; from then on the signals that this process gets are passed on to it.
+ * Starts a child, and passes the signals that this process gets on to it.
  *
- * The child stays in our process group, so that pipelines and Ctrl-Z work as the
- * shell expects. In the foreground of a terminal it gets the terminal's signals
- * itself; passing them on would make two of one Ctrl-C. (Node cannot tell who sent a
- * signal. So one that kill(1) sends us there is taken for the terminal's.)
- * @param ignored numbers of signals that stay ignored, here as in the child
+ * The child stays in our process group, so that pipelines and Ctrl-Z work as the shell expects.
+ * In the foreground of a terminal it gets the terminal's signals itself; to pass them on would
+ * double a Ctrl-C. (Node does not report the sender of a signal, so one that kill(1) sends us
+ * there counts as the terminal's.)
+ * @param ignored numbers of signals that stay ignored, here and in the child
  */
 export function startPassingSignals(start: () => number, ignored: readonly number[]): Child {
   let running: number | undefined;
@@ -40,7 +40,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
       return;
     if (running !== undefined) trySignal(running, signal);
   };
-  // Caught before the child exists: it may ask for a signal as soon as it does.
+  // The signals are caught before the child exists: it may ask for one as soon as it does.
   for (const signal of PASSED_ON)
     if (!ignored.includes(constants.signals[signal])) process.on(signal, pass);
   const pid = start();
@@ -51,7 +51,7 @@ export function startPassingSignals(start: () => number, ignored: readonly numbe
   return { pid, exit };
 }
 
-/** It may have become a user whom we may not signal, which is no reason to stop. */
+/** Sends a signal; ignores that the child may have become a user whom we may not signal. */
 function trySignal(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
@@ -61,7 +61,7 @@ function trySignal(pid: number, signal: NodeJS.Signals): void {
 }
 
 /**
- * Whether a process is in the foreground process group of its terminal. Pure.
+ * Returns true if a process is in the foreground process group of its terminal. Pure.
  * @param stat `/proc/PID/stat` @see proc_pid_stat(5)
  */
 export function isInForeground(stat: string): boolean {

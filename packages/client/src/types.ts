@@ -3,7 +3,7 @@ import type { Handle } from "./handle.ts";
 export interface ClientOptions {
   /** A path, or `@NAME` for an abstract name; by default `@cm4all-spawn`. */
   readonly socket?: string;
-  /** How long one request may take, connecting included; by default 10,000. */
+  /** The time that a request may take, including the time to connect; by default 10,000. */
   readonly timeoutMs?: number;
 }
 
@@ -16,17 +16,20 @@ export interface UserMap {
   readonly gidMap?: string | undefined;
 }
 
-/** What is asked for; at least one namespace or a lease. */
+/** The things to ask for; at least one namespace or a lease. */
 export interface Wanted {
   readonly ipc?: boolean;
   readonly pid?: boolean;
-  /** `true` for one without maps. Per name, each set of maps is a namespace of its own. */
+  /**
+   * `true` for a user namespace without maps. For each name, each set of maps is a namespace of
+   * its own.
+   */
   readonly user?: boolean | UserMap;
   /** While a lease is open, the namespaces of its name stay. */
   readonly lease?: boolean;
 }
 
-/** What a request can be answered with, in the order of the answer. */
+/** The types of handles, in the order of an answer. */
 export type HandleType = "ipc" | "pid" | "user" | "lease";
 
 type HandleFor<Value> = Value extends false | undefined ? undefined : Handle;

@@ -33,7 +33,7 @@ describe("pollUntil", () => {
     expect(time.nowMs).toBe(100);
   });
 
-  it("tries once where there is no time at all", async () => {
+  it("tries once if there is no time at all", async () => {
     expect(await pollUntil(0, () => 7)).toBe(7);
     expect(await pollUntil(0, () => undefined)).toBeUndefined();
   });

@@ -1,17 +1,16 @@
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { Backoff, doubling } from "@cm4all/supervision";
 
-/** An answer that is quick is waited for without a timer, which would cost a millisecond. */
+/** The time for which an answer is waited for without a timer, which would cost a millisecond. */
 const EAGER_MS = 2;
 const POLL_PAUSES = doubling(1, 20);
 
 /**
- * Calls `attempt` until it gives something, with pauses in which the event loop runs.
+ * Calls `attempt` until it returns a value, with pauses in which the event loop runs.
  *
- * Node watches only descriptors that it knows: of a SOCK_SEQPACKET socket it cannot
- * tell when it becomes readable. A thread that blocks instead would keep the process
- * from ending. The daemon answers most requests in a tenth of a millisecond, and the
- * slowest in a few, so looking again costs less than either would.
+ * Node watches only descriptors of known types, and not SOCK_SEQPACKET sockets. A thread that
+ * blocks instead would keep the process from ending. The daemon answers most requests in a
+ * tenth of a millisecond, and the slowest in a few, so that to poll costs less than a thread.
  *
  * @param deadlineMs on the clock of `performance.now()`
  * @returns undefined when the deadline has passed

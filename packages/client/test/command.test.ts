@@ -1,4 +1,4 @@
-/** The command, with a daemon of the tests' own: what the real one never answers. */
+/** The command, with a daemon of the tests that gives answers that the real one never gives. */
 import { encodeError, encodeResponse, NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { copyBundle } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
@@ -29,7 +29,7 @@ describe("help", () => {
   });
 });
 
-it("an argument that has to be text is refused if it is none, and taken for nothing else", async () => {
+it("an argument that has to be text is refused if it is not, and not taken for anything else", async () => {
   const script = 'exec "$@" --socket "$(printf "/tmp/\\\\377")" request foo --ipc';
   const running = new Running("sh", ["-c", script, "sh", process.execPath, bundle]);
   const { status, stderr } = await running.result;
@@ -70,7 +70,7 @@ describe("exit statuses", () => {
     return [status, stderr];
   }
 
-  it("EX_UNAVAILABLE where nobody listens", async () => {
+  it("EX_UNAVAILABLE if nobody listens", async () => {
     const result = await runClient("request", "foo", "--ipc", "--socket", "@nobody-is-here");
     expect(result.status).toBe(69);
     expect(result.stderr).toBe(
@@ -78,28 +78,28 @@ describe("exit statuses", () => {
     );
   });
 
-  it("EX_NOPERM where the daemon says no", async () => {
+  it("EX_NOPERM if the daemon refuses", async () => {
     const line = "cm4all-spawn-client: uid 65534 is not allowed\n";
     expect(await ask({ bytes: encodeError("uid 65534 is not allowed") })).toEqual([77, line]);
   });
 
-  it("EX_TEMPFAIL where it does not answer in time", async () => {
+  it("EX_TEMPFAIL if it does not answer in time", async () => {
     const line = "cm4all-spawn-client: the daemon does not answer\n";
     expect(await ask({}, "--timeout", "0.2")).toEqual([75, line]);
   });
 
-  it("EX_TEMPFAIL where it hangs up", async () => {
+  it("EX_TEMPFAIL if it hangs up", async () => {
     const line = "cm4all-spawn-client: the daemon closed the connection without an answer\n";
     expect(await ask({ hangUp: true })).toEqual([75, line]);
   });
 
-  it("EX_PROTOCOL where it answers nonsense", async () => {
+  it("EX_PROTOCOL if its answer makes no sense", async () => {
     const [status, line] = await ask({ bytes: Buffer.from("nonsense") });
     expect(status).toBe(76);
     expect(line).toMatch(/^cm4all-spawn-client: cannot understand the daemon's answer: .*\n$/);
   });
 
-  it("0, and nothing on stderr, where all is well", async () => {
+  it("0, and nothing on stderr, if all is well", async () => {
     expect(await ask({ bytes: ipcOnly, fdCount: 1 })).toEqual([0, ""]);
   });
 

@@ -8,9 +8,9 @@ const daemonBundle = join(packageDirectory, "../spawn/dist/cm4all-spawn.js");
 let count = 0;
 
 export interface DaemonOptions {
-  /** By default a name of its own. */
+  /** The socket; by default a name of its own. */
   readonly socket?: string;
-  /** How long a name without leases is kept; by default a minute. */
+  /** The time for which a name without leases is kept; by default a minute. */
   readonly expireMs?: number;
 }
 
@@ -36,7 +36,7 @@ export class Daemon {
     return daemon;
   }
 
-  /** Ends it and all that it has made. */
+  /** Ends the daemon and everything that it has made. */
   async stop(): Promise<void> {
     this.#running.kill("SIGTERM");
     const { status, stderr } = await this.#running.result;

@@ -14,13 +14,13 @@ export const { version } = JSON.parse(
 );
 
 export interface Result {
-  /** Undefined where a signal ended it. */
+  /** Undefined if a signal has ended it. */
   readonly status: number | undefined;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** A program that runs, and what it prints. */
+/** A running program, and its output. */
 export class Running {
   readonly pid: number;
   readonly result: Promise<Result>;

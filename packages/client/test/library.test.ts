@@ -78,7 +78,7 @@ client.close();
   });
 });
 
-/** In a network namespace of its own, so that the daemon can have its usual address there. */
+/** Runs in a network namespace of its own, so that the daemon can have its usual address. */
 const WITH_DAEMON = `
   node=$1 daemon=$2 script=$3
   : >spawn.toml

@@ -21,7 +21,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a client", () => {
 
     const second = await Daemon.start({ socket });
     try {
-      // Once over a new connection, and once where the old one has ended meanwhile.
+      // Once over a new connection, and once after the old one has ended.
       (await client.request("foo", { ipc: true })).close();
     } finally {
       await second.stop();
@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a client", () => {
     }
   });
 
-  it("hears from the daemon why a map is refused", async () => {
+  it("gets the daemon's reason why a map is refused", async () => {
     const daemon = await Daemon.start();
     try {
       using client = await connect({ socket: daemon.socket });

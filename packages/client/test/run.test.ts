@@ -33,14 +33,14 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
   const runArgs = (...args: string[]) => [bundle, "--socket", daemon.socket, "run", ...args];
   const run = (...args: string[]) => runClient(...runArgs(...args).slice(1));
 
-  /** What a shell in the namespaces prints. */
+  /** Returns the output of a shell in the namespaces. */
   async function shell(script: string, ...options: string[]): Promise<string> {
     const result = await run("foo", ...options, "--", "sh", "-c", script);
     expect(result).toMatchObject({ status: 0, stderr: "" });
     return result.stdout;
   }
 
-  it("leaves the flags of a pipe alone in which the command's output goes", () => {
+  it("leaves the flags of the pipe for the command's output alone", () => {
     const args = runArgs("foo", "--ipc", "--", "grep", "flags", "/proc/self/fdinfo/1");
     const pipeline = ["-c", '"$@" | cat', "sh", process.execPath, ...args];
     const { stdout } = spawnSync("sh", pipeline, { encoding: "utf8" });
@@ -77,7 +77,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(await inodes("foo", "--user", ...MAPS)).toEqual(mapped);
     });
 
-    it("says what the kernel refuses", async () => {
+    it("reports what the kernel refuses", async () => {
       // Each line is right, but they overlap.
       const map = ["--uid-map", "0 0 1", "--uid-map", "0 1 1"];
       const { status, stderr } = await request("foo", "--user", ...map);
@@ -237,7 +237,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       });
     });
 
-    it("makes no /proc where it is in the PID namespace already", async () => {
+    it("mounts no /proc if it is in the PID namespace already", async () => {
       const nested = runArgs("foo", "--pid", "--", "readlink", "/proc/self/ns/mnt");
       const command = [process.execPath, ...nested].map((word) => `'${word}'`).join(" ");
       const script = `readlink /proc/self/ns/mnt; ${command}`;
@@ -302,7 +302,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       expect(stdout).toBe(`ready\n${SIGNALS.map((signal) => `got-${signal}\n`).join("")}`);
     });
 
-    it("that this command catches itself are not so in the one that it runs", async () => {
+    it("that this command catches have their default action in the one that it runs", async () => {
       const result = await run("foo", "--ipc", "--pid", "--", "sh", "-c", "kill -USR1 $$");
       expect(result).toMatchObject({ status: 128 + 10, stderr: "" });
     });
@@ -348,7 +348,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       });
     });
 
-    it("do not end the program, nor reach a command that wants them after all", async () => {
+    it("neither end the program nor reach a command that catches them after all", async () => {
       // A shell cannot catch what it was started to ignore.
       const script = `process.on("SIGHUP", () => console.log("got-HUP"));
         process.on("SIGTERM", () => process.exit(3));
@@ -365,7 +365,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
       const script = "trap '' HUP; exec env a.b=1 'BASH_FUNC_f%%=() { :; }' PROGRAM";
       const { stdout } = await outside(script, "foo", "--ipc", "--", "env").result;
       expect(stdout).toContain("PATH=");
-      // Names that are none of a shell's own, too.
+      // Names that a shell would not accept, too.
       expect(stdout).toContain("\na.b=1\n");
       expect(stdout).toContain("BASH_FUNC_f%%=");
       expect(stdout).not.toContain("CM4ALL_SIGIGN");
@@ -386,7 +386,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("against the daemon"
 
     /** Runs a shell script in the namespaces and in a terminal, as script(1) makes one. */
     function inTerminal(shellScript: string): Running {
-      // With exec there is no other shell that the terminal's signals could end.
+      // With exec there is no other shell that signals of the terminal could end.
       const words = [process.execPath, ...runArgs("foo", "--ipc", "--pid", "--")];
       const command = `exec ${[...words, "sh", "-c", shellScript].map(quote).join(" ")}`;
       return new Running("script", ["-qefc", command, "/dev/null"]);

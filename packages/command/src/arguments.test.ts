@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { argumentOfBytes, bytesOfArgument } from "./arguments.ts";
 
 describe("arguments that are any bytes", () => {
-  it("keep each byte, and are text where they are UTF-8", () => {
+  it("keep each byte, and are text if they are UTF-8", () => {
     for (const text of ["", "plain", "ä€🎉", "\ufffd", "a\ufeffb"]) {
       expect(argumentOfBytes(Buffer.from(text))).toBe(text);
       expect(bytesOfArgument(text)).toEqual(Buffer.from(text));

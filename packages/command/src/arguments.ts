@@ -1,8 +1,9 @@
 /**
- * Arguments are bytes, and Node has put U+FFFD for those that are no UTF-8. So they are read
- * once more, and until the command line has been understood such a byte is the lone surrogate
- * U+DC00 and its value, which no text has: the way of Python's PEP 383. An argument that may be
- * any bytes is turned back with `bytesOfArgument`; in all others such bytes are a mistake.
+ * Arguments are bytes, and Node replaces bytes that are not UTF-8 by U+FFFD. So they are read
+ * from the kernel, and while the command line is parsed such a byte is represented by the lone
+ * surrogate U+DC00 plus its value, which no text contains, as in Python's PEP 383. An argument
+ * that may be any bytes is converted back with `bytesOfArgument`; in all others such bytes are
+ * a mistake.
  */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
@@ -15,7 +16,7 @@ const ESCAPED = /([\udc80-\udcff])/u;
 /** The longest sequence of UTF-8. */
 const LONGEST = 4;
 
-/** Returns the bytes as text, with lone surrogates for what is no UTF-8. Pure. */
+/** Returns the bytes as text, with lone surrogates for bytes that are not UTF-8. Pure. */
 export function argumentOfBytes(bytes: Buffer): string {
   let text = "";
   for (let i = 0; i < bytes.length; ) {
@@ -35,7 +36,7 @@ function characterAt(bytes: Buffer, start: number): string | undefined {
   return undefined;
 }
 
-/** Returns the bytes of an argument that `commandLine` gave. Pure. */
+/** Returns the bytes of an argument of `commandLine`. Pure. */
 export function bytesOfArgument(argument: string): Buffer {
   return Buffer.concat(
     argument
@@ -50,7 +51,10 @@ export function collectBytes(argument: string, collected: Buffer[] = []): Buffer
   return collected;
 }
 
-/** Returns `process.argv`, with no byte of its arguments lost. @see proc_pid_cmdline(5) */
+/**
+ * Returns `process.argv` without the loss of any bytes of the arguments.
+ * @see proc_pid_cmdline(5)
+ */
 export function commandLine(): string[] {
   const [node = "", program = "", ...args] = process.argv;
   if (!args.some((argument) => argument.includes("\ufffd"))) return process.argv;
@@ -61,7 +65,8 @@ export function commandLine(): string[] {
 }
 
 /**
- * Refuses what is no UTF-8 where text is expected, instead of taking it for another name.
+ * Refuses an argument that has to be text and is not UTF-8, instead of using another name for
+ * it.
  * @throws CommandFailure
  */
 export function requireText(command: Command): void {

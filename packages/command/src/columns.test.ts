@@ -14,7 +14,7 @@ it("aligns names to the left and figures to the right", () => {
   ]);
 });
 
-it("takes rows of different lengths, and leaves no blanks at the end", () => {
+it("accepts rows of different lengths, and leaves no blanks at the end", () => {
   expect(alignColumns([["a", "b"], ["longer"], []])).toEqual(["a       b", "longer", ""]);
   expect(alignColumns([])).toEqual([]);
 });

@@ -1,12 +1,15 @@
 /** Rows of cells as a table for a terminal. Pure. */
 
-/** Names go to the left; figures, which are compared by their last digits, to the right. */
+/**
+ * Names are aligned to the left; figures, which are compared by their last digits, to the
+ * right.
+ */
 export type Alignment = "left" | "right";
 
 /**
  * Returns titles with texts beside them, two blanks apart. Texts that are wider than the
- * terminal go on below themselves; lines are cut only where a word is wider.
- * @param columns of the terminal; undefined for one line each, however wide
+ * terminal are continued below; lines are too wide only if a word is.
+ * @param columns the width of the terminal; undefined for a line each, however wide
  */
 export function wrapRows(
   rows: readonly (readonly [title: string, text: string])[],
@@ -20,7 +23,7 @@ export function wrapRows(
   );
 }
 
-/** Returns the lines of a text, broken at blanks where it is wider than `columns`. */
+/** Returns the lines of a text, broken at blanks so that they are no wider than `columns`. */
 export function wrapText(text: string, columns: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -40,7 +43,7 @@ export function wrapText(text: string, columns: number): string[] {
 
 /**
  * Returns a line for each row, its columns two blanks apart, without blanks at its end.
- * @param alignments of the first columns; the last one given counts for all that follow
+ * @param alignments of the columns; the last one counts for all that follow
  */
 export function alignColumns(
   rows: readonly (readonly string[])[],

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { EX_OSERR, EX_SOFTWARE } from "./sysexits.ts";
 
-/** An expected failure of a command: one line for the user, and the exit status. */
+/** An expected failure of a command: a line for the user, and the exit status. */
 export class CommandFailure extends Error {
   override readonly name = "CommandFailure";
   /** One of sysexits.h. */
@@ -13,16 +13,16 @@ export class CommandFailure extends Error {
   }
 }
 
-/** With these the call itself was wrong, so that the caller has a defect. */
+/** Errors that mean that the call itself was wrong, so that the program has a defect. */
 const DEFECTS: ReadonlySet<string> = new Set(["EBADF", "EFAULT", "EINVAL", "ENOTSOCK"]);
 
-/** Node had no descriptor, no thread or no memory for a worker. */
+/** Errors of Node if it has no descriptor, no thread or no memory for a worker. */
 const WORKER_REFUSED: ReadonlySet<string> = new Set([
   "ERR_WORKER_INIT_FAILED",
   "ERR_WORKER_OUT_OF_MEMORY",
 ]);
 
-/** Returns the line for what the surroundings have refused; undefined if the program is wrong. */
+/** Returns the line for an error of the system; undefined if the program has a defect. */
 function explainRefusal(error: unknown): string | undefined {
   if (!(error instanceof Error && "code" in error && typeof error.code === "string"))
     return undefined;
@@ -32,9 +32,9 @@ function explainRefusal(error: unknown): string | undefined {
 }
 
 /**
- * Returns what a command prints, and the status with which it ends, when `error` has reached
- * its top level. An expected failure, or a call that the system has refused, is its message
- * alone; anything else is a defect and keeps its stack.
+ * Returns the message that a command prints when `error` has reached its top level, and its
+ * exit status. For an expected failure, or a call that the system has refused, that is the
+ * message only; anything else is a defect and keeps its stack.
  */
 export function explainFailure(error: unknown): { message: string; exitStatus: number } {
   if (error instanceof CommandFailure)
@@ -44,7 +44,10 @@ export function explainFailure(error: unknown): { message: string; exitStatus: n
   return explainDefect(error);
 }
 
-/** As explainFailure, of what only a defect can have thrown, a refusal of the system as well. */
+/**
+ * Does the same for an error that only a defect can have thrown, even if it is one of the
+ * system.
+ */
 export function explainDefect(error: unknown): { message: string; exitStatus: number } {
   const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
   return { message, exitStatus: EX_SOFTWARE };

@@ -30,7 +30,7 @@ afterEach(() => {
 });
 
 describe("replaceFile", () => {
-  it("makes and replaces a file, with the mode asked for", () => {
+  it("makes and replaces a file, with the given mode", () => {
     const path = join(directory, "f");
     replaceFile(path, "one\n", 0o644);
     replaceFile(path, "two\n", 0o666);
@@ -56,13 +56,13 @@ describe("replaceFile", () => {
     expect(readFileSync(target, "utf8")).toBe("target\n");
   });
 
-  it("writes bytes, and keeps an owner that it is told", () => {
+  it("writes bytes, and sets a given owner", () => {
     const path = join(directory, "f");
     const root = process.getuid?.() === 0;
     const owner = root ? { uid: 54321, gid: 54322 } : statSync(directory);
     replaceFile(path, Buffer.from([0xff, 0x00]), 0o4640, owner);
     expect(readFileSync(path)).toEqual(Buffer.from([0xff, 0x00]));
-    // The mode after the owner: chown(2) takes the set-uid bit away.
+    // The mode is set after the owner, because chown(2) clears the set-uid bit.
     expect(statSync(path)).toMatchObject({ uid: owner.uid, gid: owner.gid });
     expect(statSync(path).mode & 0o7777).toBe(0o4640);
   });
@@ -81,7 +81,7 @@ describe("the temporary file of replaceFile", () => {
     utimesSync(join(directory, name), when, when);
   };
 
-  it("has another name each time, so that one that was left is in nobody's way", () => {
+  it("has another name each time, so that a leftover does no harm", () => {
     // As a run with this process's ID in another container has left it.
     leave(`.f.${process.pid}`, new Date());
     replaceFile(join(directory, "f"), "new\n", 0o644);
@@ -109,7 +109,7 @@ describe("readRegularFile", () => {
     expect(readRegularFile(path, 0)).toEqual(Buffer.alloc(0));
   });
 
-  it("reads what says nothing of its size", () => {
+  it("reads a file that shows no size", () => {
     expect(readRegularFile("/proc/self/status", 100_000).toString()).toContain("Name:");
   });
 
@@ -120,7 +120,7 @@ describe("readRegularFile", () => {
     expect(() => readRegularFile(path, 1000)).toThrow("it has more than 1000 bytes");
   });
 
-  it("waits for nobody, and refuses what is no file", () => {
+  it("does not block, and refuses anything but a file", () => {
     const fifo = join(directory, "fifo");
     expect(spawnSync("mkfifo", [fifo]).status).toBe(0);
     for (const path of [fifo, directory, "/dev/null", "/dev/zero"])

@@ -1,6 +1,6 @@
 /**
- * Files that a command reads and replaces. A module of its own: `@cm4all/command/files`.
- * Those of somebody else's tree, as `--root` names one, are in tree.ts.
+ * Files that a command reads and replaces. A module of its own: `@cm4all/command/files`. For
+ * files in somebody else's tree, such as that of `--root`, see tree.ts.
  */
 import {
   closeSync,
@@ -22,15 +22,15 @@ import { CommandFailure } from "./failure.ts";
 import { UnsuitableFileError } from "./regular-file.ts";
 import { EX_DATAERR, EX_IOERR, EX_NOINPUT, EX_NOPERM } from "./sysexits.ts";
 
-/** Whether `error` is a failed system call with one of these errno names. */
+/** Returns true if `error` is that of a failed system call with one of these errno names. */
 export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.ErrnoException {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
 /**
- * What to tell about a failed file operation.
+ * Returns the failure of a command for a failed file operation.
  * @param doing such as `cannot write /etc/x`
- * @returns `error` itself where it is neither a failed system call nor an unsuitable file
+ * @returns `error` itself if it is neither that of a system call nor about an unsuitable file
  */
 export function fileFailure(doing: string, error: unknown): unknown {
   if (error instanceof UnsuitableFileError)
@@ -45,12 +45,12 @@ export function fileFailure(doing: string, error: unknown): unknown {
 }
 
 /**
- * Makes or replaces a file in one step: whoever reads it, also after a crash, finds the
- * old content or the new one. A symbolic link is replaced, not followed. What earlier
- * attempts have left behind that were killed is removed.
- * @param mode the new file's, whatever the umask is
- * @param owner the new file's, where it is not who runs this
- * @throws the failed system call; nothing is left of the attempt then
+ * Creates or replaces a file atomically: a reader, also after a crash, finds the old content or
+ * the new one. A symbolic link is replaced, not followed. Temporary files of earlier attempts
+ * that were killed are removed.
+ * @param mode of the new file, whatever the umask is
+ * @param owner of the new file, if it is not that of the process
+ * @throws the error of the failed system call; then nothing is left of the attempt
  */
 export function replaceFile(
   path: string,
@@ -71,7 +71,10 @@ export function replaceFile(
   syncDirectory(directory);
 }
 
-/** Whatever has the same name by chance or on purpose is an error: O_EXCL. */
+/**
+ * Writes the temporary file. A file of the same name, by chance or on purpose, is an error:
+ * O_EXCL.
+ */
 function writeTemporary(
   path: string,
   content: string | Uint8Array,
@@ -95,28 +98,34 @@ function writeTemporary(
 
 const RANDOM_DIGITS = 12;
 
-/** Not secret: O_EXCL guards the name. Node's crypto takes a command time to load. */
+/** The digits need not be secret: O_EXCL guards the name. To load Node's crypto takes time. */
 const randomDigits = (): string =>
   Math.floor(Math.random() * 16 ** RANDOM_DIGITS)
     .toString(16)
     .padStart(RANDOM_DIGITS, "0");
 
-/** Nobody takes longer from making the temporary file to renaming it. */
+/** No run takes longer from creating the temporary file to renaming it. */
 const LEFTOVER_MS = 600_000;
 
 /**
- * A name that starts with a dot is no unit to systemd and no snippet to anybody. It is
- * random because a process ID is the same in each container.
+ * Returns a name for the temporary file. It starts with a dot, so that nobody reads it as a
+ * unit or a snippet. It is random because containers have the same process IDs.
  */
 const temporaryName = (name: string): string => `${stemOf(name)}.${randomDigits()}.new`;
 
-/** Cut, so that there is room for the rest: a name has at most 255 bytes. */
+/**
+ * Returns the beginning of the name, cut so that there is room for the rest: a name has at most
+ * 255 bytes.
+ */
 const stemOf = (name: string): string => `.${name}`.slice(0, 220);
 
-/** A name of ours; before, it ended with a process ID. */
+/** The end of our names; in earlier versions they ended with a process ID. */
 const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
 
-/** @param written the file that was written now, by whose clock the others are old */
+/**
+ * Removes old temporary files.
+ * @param written the new file, by whose clock the age of the others counts
+ */
 function removeLeftovers(directory: string, name: string, written: Stats): void {
   const stem = stemOf(name);
   for (const found of readdirSync(directory)) {
@@ -132,7 +141,7 @@ function removeLeftovers(directory: string, name: string, written: Stats): void 
   }
 }
 
-/** Makes the new name of a file as lasting as its contents. */
+/** Syncs the directory, so that the new name of a file is as durable as its contents. */
 function syncDirectory(directory: string): void {
   const fd = openSync(directory, "r");
   try {

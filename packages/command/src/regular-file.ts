@@ -1,17 +1,22 @@
 /**
- * Reads files of which nobody knows whether they are files, and how large:
- * `@cm4all/command/regular-file`. A FIFO would be waited for, a device read for ever, and
- * a file of a gigabyte would end the program.
+ * Reads files of unknown type and size: `@cm4all/command/regular-file`. Otherwise a FIFO would
+ * block, a device could be read for ever, and a file of a gigabyte would end the program.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 
-/** What people and packages write, such as configuration files and units. */
+/**
+ * The greatest size of files that people and packages write, such as configuration files and
+ * units.
+ */
 export const MAX_TEXT_FILE = 1024 * 1024;
 
-/** A directory, a device or a FIFO stands where a file should, or the file is far too large. */
+/**
+ * Thrown if there is a directory, a device or a FIFO instead of a file, or if the file is far
+ * too large.
+ */
 export class UnsuitableFileError extends Error {
   override readonly name = "UnsuitableFileError";
-  /** Without the path, which somebody else may name better. */
+  /** The message without the path, for callers that name the file themselves. */
   readonly problem: string;
 
   constructor(path: string, problem: string) {
@@ -29,9 +34,9 @@ export interface OpenFile {
 
 /**
  * Opens a regular file for reading; the caller closes it.
- * @param flags besides O_RDONLY
- * @throws UnsuitableFileError for anything else, without waiting for it, or the failed
- *   system call
+ * @param flags in addition to O_RDONLY
+ * @throws UnsuitableFileError for anything else, without waiting for it, or the error of the
+ * failed system call
  */
 export function openRegularFile(path: string, flags = 0): OpenFile {
   // Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -47,8 +52,9 @@ export function openRegularFile(path: string, flags = 0): OpenFile {
 }
 
 /**
- * Reads a regular file from where its descriptor stands, also while it grows.
- * @throws UnsuitableFileError where it has more than `maxBytes`, or the failed system call
+ * Reads a regular file from the position of its descriptor, also while it grows.
+ * @throws UnsuitableFileError if it has more than `maxBytes`, or the error of the failed system
+ * call
  */
 export function readBounded({ fd, path }: OpenFile, maxBytes: number): Buffer {
   const chunks: Buffer[] = [];
@@ -71,8 +77,8 @@ const READ_BYTES = 65_536;
 
 /**
  * Reads a file that may be anything, because somebody else has put it there.
- * @throws UnsuitableFileError unless it is a regular file of at most `maxBytes`, or the
- *   failed system call
+ * @throws UnsuitableFileError unless it is a regular file of at most `maxBytes`, or the error
+ * of the failed system call
  */
 export function readRegularFile(path: string, maxBytes: number): Buffer {
   const file = openRegularFile(path);

@@ -1,7 +1,7 @@
 /**
- * The top level of every command: one place that prints an error and sets the
- * exit status. A module of its own (`@cm4all/command/run`), because the libraries
- * need no command-line parser.
+ * The top level of every command: the only place that prints an error and sets the exit status.
+ * A module of its own (`@cm4all/command/run`), because libraries do not need the command-line
+ * parser.
  */
 import { type Command, CommanderError } from "commander";
 import { commandLine, requireText } from "./arguments.ts";
@@ -15,8 +15,8 @@ export { tellLostOutput, watchOutput };
 const othersWrite = new WeakSet<Command>();
 
 /**
- * Says that a command leaves its standard output to others, such as the program that it runs:
- * Node would set O_NONBLOCK, which a pipe's writers have in common.
+ * Marks a command that leaves its standard output to others, such as a program that it runs:
+ * Node would set O_NONBLOCK, which all writers of a pipe share. Returns the command.
  */
 export function leaveOutput(command: Command): Command {
   othersWrite.add(command);
@@ -24,9 +24,9 @@ export function leaveOutput(command: Command): Command {
 }
 
 /**
- * Parses the command line and runs what it asks for. A mistake in it ends with
- * EX_USAGE, a failure of the action with that failure's status; nothing is thrown.
- * Arguments that may be any bytes have a parser that makes a Buffer of them (arguments.ts).
+ * Parses the command line and runs the command. After a mistake in it the exit status is
+ * EX_USAGE, after a failure of the action that of the failure; nothing is thrown. Arguments
+ * that may be any bytes have a parser that makes a Buffer of them (arguments.ts).
  */
 export async function runCommand(
   program: Command,
@@ -58,9 +58,9 @@ export async function runCommand(
 }
 
 /**
- * Has a command throw where it would exit, tell mistakes as all else is told, with the program's
- * name, and call `watch` before it prints help or version. Subcommands that exist already do not
- * inherit what their parent is told now.
+ * Makes a command throw instead of exiting, report mistakes like other errors, with the name of
+ * the program, and call `watch` before it prints its help or version. Existing subcommands do
+ * not inherit settings that their parent gets later.
  * @param path the words that lead to `command`
  */
 function override(command: Command, path: readonly string[], watch: () => void): void {
@@ -85,8 +85,9 @@ function override(command: Command, path: readonly string[], watch: () => void):
 }
 
 /**
- * Adds the subcommand `help`, also where the command alone does something, as the daemon does.
- * Commander's own prints all the help for a word that is no command, and does not say so.
+ * Adds the subcommand `help`, also if the command has an action of its own, as the daemon's
+ * has. Commander's own prints the whole help for an unknown command, and does not say that it
+ * is unknown.
  */
 function declareHelp(parent: Command): void {
   const others = [...parent.commands];
@@ -107,7 +108,7 @@ function declareHelp(parent: Command): void {
     });
 }
 
-/** A message of Commander, with the suggestion in its line. */
+/** Returns a message of Commander with the suggestion in the same line. */
 function plainMistake(text: string): string {
   return text.replace(/^error: /, "").replace(/\n\(Did you mean (.*)\)$/m, " (did you mean $1)");
 }

@@ -1,7 +1,10 @@
-/** Frames that are drawn again and again, until `q` or a signal ends it. */
+/** Draws frames again and again, until `q` is typed or a signal comes. */
 import type { ReadStream, WriteStream } from "node:tty";
 
-/** The alternate screen, so that what was on the terminal comes back; no cursor. */
+/**
+ * Switches to the alternate screen, so that the terminal's contents come back later, and hides
+ * the cursor.
+ */
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
 const HOME = "\x1b[H";
@@ -10,27 +13,32 @@ const CLEAR_REST = "\x1b[J";
 
 const CONTROL_C = "\x03";
 
-/** A frame that fits the terminal, each line cut off at its right edge. */
+/**
+ * Returns the bytes of a frame that fits the terminal, with each line cut off at the right
+ * edge.
+ */
 export function encodeFrame(lines: readonly string[], columns: number, rows: number): string {
   const visible = lines.slice(0, rows).map((line) => [...line].slice(0, columns).join(""));
   return HOME + visible.join(`${CLEAR_LINE}\r\n`) + CLEAR_LINE + CLEAR_REST;
 }
 
 export interface WatchOptions {
-  /** Makes the lines of the next frame. It is not called again before it is done. */
+  /**
+   * Makes the lines of the next frame. It is not called again before it has returned or
+   * resolved.
+   */
   readonly draw: () => readonly string[] | Promise<readonly string[]>;
   readonly intervalMs: number;
-  /** Draw on the whole terminal, instead of one frame after the other. */
+  /** True to draw on the whole terminal, instead of one frame below the other. */
   readonly fullScreen: boolean;
   readonly input: ReadStream;
   readonly output: WriteStream;
 }
 
 /**
- * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP, or until
- * the output cannot be written, of which its owner tells. The terminal is restored however this
- * ends.
- * @throws what `draw` throws
+ * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP, or until the output
+ * cannot be written, which its owner reports. The terminal is restored in each case.
+ * @throws the errors of `draw`
  */
 export async function watch(options: WatchOptions): Promise<void> {
   const { draw, intervalMs, fullScreen, input, output } = options;
@@ -40,7 +48,7 @@ export async function watch(options: WatchOptions): Promise<void> {
     await new Promise<void>((end, fail) => {
       let lines: readonly string[] = [];
       const paint = () => {
-        // A terminal that does not know its size says 0.
+        // The size is 0 if the terminal does not know it.
         const { columns = 0, rows = 0 } = output;
         if (fullScreen) output.write(encodeFrame(lines, columns || 80, rows || 24));
         else output.write(`${lines.join("\n")}\n`);
@@ -65,7 +73,7 @@ export async function watch(options: WatchOptions): Promise<void> {
       const onSignal = () => end();
 
       for (const signal of signals) process.on(signal, onSignal);
-      // Stays: the last frame may fail after the end, when its reader has gone.
+      // Not removed: the last frame may fail after the end, when its reader has gone.
       output.on("error", () => end());
       output.on("resize", paint);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);

@@ -12,7 +12,7 @@ it.each([
   expect(editDistance(one, other)).toBe(distance);
 });
 
-it("suggests the closest word, and nothing where none is close", () => {
+it("suggests the closest word, and nothing if none is close", () => {
   expect(didYouMean("staus", ["status", "list"])).toBe(" (did you mean status?)");
   expect(didYouMean("LIST", ["status", "list"])).toBe(" (did you mean list?)");
   expect(didYouMean("xyz", ["status", "list"])).toBe("");

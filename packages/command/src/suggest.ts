@@ -1,6 +1,6 @@
 /** Suggestions for words that were mistyped. Pure. */
 
-/** Returns ` (did you mean X?)`, or nothing if none of `candidates` is close to `word`. */
+/** Returns ` (did you mean X?)`; an empty text if none of `candidates` is close to `word`. */
 export function didYouMean(word: string, candidates: Iterable<string>): string {
   const farthest = Math.floor((word.length + 1) / 3);
   let best: { readonly candidate: string; readonly distance: number } | undefined;
@@ -13,7 +13,7 @@ export function didYouMean(word: string, candidates: Iterable<string>): string {
   return best === undefined ? "" : ` (did you mean ${best.candidate}?)`;
 }
 
-/** How many characters have to be added, left out, replaced, or exchanged with the next one. */
+/** Returns how many characters have to be added, left out, replaced, or exchanged with the next. */
 export function editDistance(one: string, other: string): number {
   const width = other.length + 1;
   let beforeLast: number[] = [];

@@ -6,19 +6,19 @@ export const EX_USAGE = 64;
 export const EX_DATAERR = 65;
 /** An input file does not exist or cannot be read. */
 export const EX_NOINPUT = 66;
-/** A service is not there. */
+/** A service is not available. */
 export const EX_UNAVAILABLE = 69;
 /** A defect of the program itself. */
 export const EX_SOFTWARE = 70;
 /** The operating system refused something. */
 export const EX_OSERR = 71;
-/** An output file cannot be made. */
+/** An output file cannot be created. */
 export const EX_CANTCREAT = 73;
 /** An input or output error. */
 export const EX_IOERR = 74;
 /** May succeed when tried again. */
 export const EX_TEMPFAIL = 75;
-/** The other side does not speak as agreed. */
+/** The other side has broken the protocol. */
 export const EX_PROTOCOL = 76;
 /** The user may not do this. */
 export const EX_NOPERM = 77;

@@ -1,7 +1,7 @@
 /**
- * Configuration files in TOML, read key by key, with the line of every mistake.
- * A module of its own (`@cm4all/command/toml`): the parser costs a command some
- * start-up time, so it is loaded only where there is a file to read.
+ * Configuration files in TOML, read key by key, with the line of every mistake. A module of its
+ * own (`@cm4all/command/toml`): the parser takes some start-up time, so it is loaded only if
+ * there is a file to read.
  *
  * @see https://toml.io/en/v1.0.0
  */
@@ -22,7 +22,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** A value with the line where it stands. */
+/** A value with its line. */
 interface Located {
   readonly line: number;
   readonly value: unknown;
@@ -34,7 +34,7 @@ interface LocatedTable extends Located {
 
 /**
  * Parses `text`.
- * @param file the name that error messages show
+ * @param file the name for error messages
  * @throws ConfigError for a text that is not TOML
  */
 export function parseToml(text: string, file: string): TomlTable {
@@ -62,9 +62,9 @@ function explain(text: string, { lineNumber, message }: ParseError): string {
 }
 
 /**
- * Returns key and value of `KEY=VALUE` as in unit files and shells, with a value that is no
- * number, date, boolean, string, list or table. One regular expression for all of it would
- * take time by the square of the blanks in the line.
+ * Returns key and value of `KEY=VALUE` as in unit files and shells; undefined unless the value
+ * is a text without quotes or brackets. A single regular expression for all of it would take
+ * quadratic time for blanks in the line.
  */
 function tryUnquoted(line: string): [key: string, value: string] | undefined {
   const equals = line.indexOf("=");
@@ -143,9 +143,9 @@ function typeName(value: unknown): string {
 }
 
 /**
- * One table of a configuration file. Each getter takes a key and gives its value,
- * or undefined where the key is missing; `finish` then refuses what nobody took.
- * All of them throw ConfigError.
+ * A table of a configuration file. Each getter takes a key and returns its value, or undefined
+ * if the key is missing; finally `finish` refuses keys that no getter took. All of them throw
+ * ConfigError.
  */
 export class TomlTable {
   readonly file: string;
@@ -160,12 +160,12 @@ export class TomlTable {
     this.#table = table;
   }
 
-  /** The line where the table starts, counted from 1. */
+  /** The line in which the table starts, counted from 1. */
   get line(): number {
     return this.#table.line;
   }
 
-  /** Returns the keys that the table has, in the file's order. */
+  /** Returns the keys of the table, in the order of the file. */
   keys(): string[] {
     return [...this.#table.value.keys()];
   }
@@ -179,12 +179,12 @@ export class TomlTable {
     return this.path === "" ? key : `${this.path}.${key}`;
   }
 
-  /** The line of `key`, or of the table where the key is missing. */
+  /** Returns the line of `key`, or of the table if the key is missing. */
   lineOf(key: string): number {
     return this.#table.value.get(key)?.line ?? this.line;
   }
 
-  /** A ConfigError at the line of `key`, or of the table where the key is missing. */
+  /** Returns a ConfigError at the line of `key`, or of the table if the key is missing. */
   error(key: string, problem: string): ConfigError {
     return new ConfigError(this.file, this.lineOf(key), `${this.#full(key)}: ${problem}`);
   }
@@ -194,8 +194,8 @@ export class TomlTable {
   }
 
   /**
-   * Returns a string; undefined if the key is not there.
-   * @throws ConfigError if it is something else
+   * Takes a string; returns undefined if the key is missing.
+   * @throws ConfigError for other types
    */
   string(key: string): string | undefined {
     const found = this.#take(key);
@@ -204,8 +204,8 @@ export class TomlTable {
   }
 
   /**
-   * Returns true or false; undefined if the key is not there.
-   * @throws ConfigError if it is something else
+   * Takes true or false; returns undefined if the key is missing.
+   * @throws ConfigError for other types
    */
   boolean(key: string): boolean | undefined {
     const found = this.#take(key);
@@ -213,7 +213,7 @@ export class TomlTable {
     throw this.#expect(key, "true or false", found.value);
   }
 
-  /** @param range the least and the greatest allowed value */
+  /** Takes an integer. @param range the least and the greatest allowed value */
   integer(key: string, range: { min?: number; max?: number } = {}): number | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -221,7 +221,7 @@ export class TomlTable {
     return this.#inRange(key, found.value as number, range);
   }
 
-  /** An integer or a float. @param range the least and the greatest allowed value */
+  /** Takes an integer or a float. @param range the least and the greatest allowed value */
   number(key: string, range: { min?: number; max?: number } = {}): number | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -238,7 +238,7 @@ export class TomlTable {
     return value;
   }
 
-  /** A string or an integer, for values such as `"10%"` or `1024`. */
+  /** Takes a string or an integer, for values such as `"10%"` or `1024`. */
   scalar(key: string): string | number | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -247,13 +247,13 @@ export class TomlTable {
     throw this.#expect(key, "a string or an integer", found.value);
   }
 
-  /** A string, or an array of them, each with its line. */
+  /** Takes a string, or an array of strings, each with its line. */
   stringOrStrings(key: string): { value: string; line: number }[] | undefined {
     if (typeof this.#table.value.get(key)?.value !== "string") return this.strings(key);
     return [{ value: this.string(key) ?? "", line: this.lineOf(key) }];
   }
 
-  /** An array of strings, each with its line. */
+  /** Takes an array of strings, each with its line. */
   strings(key: string): { value: string; line: number }[] | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -268,7 +268,7 @@ export class TomlTable {
     });
   }
 
-  /** An array of integers. */
+  /** Takes an array of integers. */
   integers(key: string, range: { min?: number; max?: number } = {}): number[] | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -279,7 +279,7 @@ export class TomlTable {
     });
   }
 
-  /** An array of integers and texts, such as ids and names. */
+  /** Takes an array of integers and strings, such as ids and names. */
   integersOrStrings(
     key: string,
     range: { min?: number; max?: number } = {},
@@ -295,7 +295,7 @@ export class TomlTable {
     });
   }
 
-  /** A sub-table. */
+  /** Takes a sub-table. */
   table(key: string): TomlTable | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -303,7 +303,7 @@ export class TomlTable {
     return new TomlTable(this.file, this.#full(key), found as LocatedTable);
   }
 
-  /** An array of tables: `[[key]]`, or an array of inline tables. */
+  /** Takes an array of tables: `[[key]]`, or an array of inline tables. */
   tables(key: string): TomlTable[] | undefined {
     const found = this.#take(key);
     if (found === undefined) return undefined;
@@ -315,7 +315,7 @@ export class TomlTable {
     });
   }
 
-  /** Refuses a key that no getter asked for. */
+  /** Refuses keys that no getter took. */
   finish(): void {
     for (const key of this.#table.value.keys()) {
       if (this.#taken.has(key)) continue;

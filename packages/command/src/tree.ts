@@ -1,6 +1,7 @@
 /**
- * A directory tree whose symbolic links cannot lead out of it: `@cm4all/command/tree`. So a container's image
- * can be changed from the host although somebody else made it, or is changing it now.
+ * A directory tree whose symbolic links cannot lead out of it: `@cm4all/command/tree`. So the
+ * image of a container can be changed from the host even if somebody else has made it, or is
+ * changing it at the same time.
  */
 import {
   closeSync,
@@ -27,7 +28,7 @@ import {
 import { EX_NOINPUT, EX_OSERR, EX_USAGE } from "./sysexits.ts";
 import { child, failedCall, join, type Step, walk } from "./walk.ts";
 
-/** Where a path ends: a name in a directory that is held open. */
+/** The end of a path: a name in a directory that is held open. */
 export class Place implements Disposable {
   readonly #directory: Step;
   readonly #name: string;
@@ -46,15 +47,15 @@ export class Place implements Disposable {
   }
 
   /**
-   * The regular file that is here, or undefined where nothing is.
-   * @throws UnsuitableFileError where it is none or has more than `maxBytes`, or the failed
-   *   system call
+   * Reads the regular file at this place; returns undefined if there is none.
+   * @throws UnsuitableFileError if it is not a regular file or has more than `maxBytes`, or the
+   * error of the failed system call
    */
   read(maxBytes: number): { content: Buffer; stats: Stats } | undefined {
     return this.#tryOpen((file) => ({ content: readBounded(file, maxBytes), stats: file.stats }));
   }
 
-  /** The same, of the first bytes of a file of any size. */
+  /** Does the same for the first bytes of a file of any size. */
   readBeginning(bytes: number): Buffer | undefined {
     return this.#tryOpen(({ fd }) => {
       const buffer = Buffer.alloc(bytes);
@@ -77,7 +78,7 @@ export class Place implements Disposable {
     }
   }
 
-  /** Puts a file here, in one step. @throws the failed system call */
+  /** Creates or replaces the file, atomically. @throws the error of the failed system call */
   replace(content: Uint8Array, mode: number, owner?: { uid: number; gid: number }): void {
     replaceFile(child(this.#directory.fd, this.#name), content, mode, owner);
   }
@@ -101,8 +102,9 @@ export class TreeDirectory implements Disposable {
   }
 
   /**
-   * What is there under a name.
-   * @throws UnsuitableFileError for a file of more than `maxBytes`, or the failed system call
+   * Returns the file, or other object, of that name.
+   * @throws UnsuitableFileError for a file of more than `maxBytes`, or the error of the failed
+   * system call
    */
   look(name: string, maxBytes: number): Found {
     const path = child(this.#step.fd, name);
@@ -111,7 +113,7 @@ export class TreeDirectory implements Disposable {
     if (stats.isSymbolicLink())
       return { kind: "special", what: `a symbolic link to ${readlinkSync(path)}` };
     if (!stats.isFile()) return { kind: "special", what: "not a regular file" };
-    // Somebody may have put something else there since: then it is an error.
+    // If somebody has replaced it since, that is an error.
     const file = openRegularFile(path, constants.O_NOFOLLOW);
     try {
       return { kind: "file", content: readBounded(file, maxBytes) };
@@ -120,12 +122,15 @@ export class TreeDirectory implements Disposable {
     }
   }
 
-  /** Puts a file there, in one step. @throws the failed system call */
+  /** Creates or replaces a file, atomically. @throws the error of the failed system call */
   replace(name: string, content: string | Uint8Array, mode: number): void {
     replaceFile(child(this.#step.fd, name), content, mode);
   }
 
-  /** Removes what is there, unless it is a directory. @throws the failed system call */
+  /**
+   * Removes the file of that name, unless it is a directory.
+   * @throws the error of the failed system call
+   */
   remove(name: string): void {
     unlinkSync(child(this.#step.fd, name));
   }
@@ -146,20 +151,20 @@ export class Tree {
     this.root = root;
   }
 
-  /** The path that the user of this system knows. */
+  /** Returns a path as the user of this system knows it. */
   show(path: string): string {
     return this.root === "/" ? path : `${this.root}${path}`;
   }
 
-  /** A path that was given by the user: in an image it begins at its root. */
+  /** Returns a path that the user has given: in an image it begins at the root of the image. */
   resolve(path: string): string {
     return this.root === "/" ? resolve(path) : resolve("/", path);
   }
 
   /**
-   * Finds `path`, following symbolic links inside the tree; its last name need not
-   * exist. The caller disposes of the place.
-   * @throws the failed system call
+   * Finds `path`, following symbolic links inside the tree; its last name need not exist. The
+   * caller disposes of the place.
+   * @throws the error of the failed system call
    */
   locate(path: string): Place {
     const { step, last } = walk(this.root, path);
@@ -168,7 +173,7 @@ export class Tree {
     throw failedCall("EISDIR", path);
   }
 
-  /** The same; undefined where a directory on the way is missing. */
+  /** Does the same, but returns undefined if a directory on the way is missing. */
   tryLocate(path: string): Place | undefined {
     try {
       return this.locate(path);
@@ -178,36 +183,42 @@ export class Tree {
     }
   }
 
-  /** Whether a file is there, at the end of all symbolic links. @throws the failed system call */
+  /**
+   * Returns true if there is a file at the end of all symbolic links.
+   * @throws the error of the failed system call
+   */
   has(path: string): boolean {
     return this.tryReadBeginning(path, 1) !== undefined;
   }
 
   /**
    * Opens a directory, following symbolic links inside the tree. The caller disposes of it.
-   * @returns undefined where there is none
-   * @throws the failed system call
+   * @returns undefined if there is none
+   * @throws the error of the failed system call
    */
   tryOpenDirectory(path: string): TreeDirectory | undefined {
     const step = this.#tryStep(path);
     return step === undefined ? undefined : new TreeDirectory(step);
   }
 
-  /** The same; those that are missing are made. @throws the failed system call */
+  /** Does the same, but creates missing directories. @throws the error of the failed system call */
   makeDirectory(path: string): TreeDirectory {
     return new TreeDirectory(walk(this.root, path, "make").step);
   }
 
   /**
-   * The content of a regular file, or undefined where there is none of at most `maxBytes`,
-   * as behind a dangling link.
-   * @throws the failed system call
+   * Returns the content of a regular file; undefined if there is none, as after a dangling
+   * link, or if it has more than `maxBytes`.
+   * @throws the error of the failed system call
    */
   tryRead(path: string, maxBytes: number): Buffer | undefined {
     return this.#tryOpen(path, (place) => place.read(maxBytes)?.content);
   }
 
-  /** The same, of the first bytes of a file of any size. @throws the failed system call */
+  /**
+   * Does the same for the first bytes of a file of any size.
+   * @throws the error of the failed system call
+   */
   tryReadBeginning(path: string, bytes: number): Buffer | undefined {
     return this.#tryOpen(path, (place) => place.readBeginning(bytes));
   }
@@ -224,9 +235,9 @@ export class Tree {
   }
 
   /**
-   * The names in a directory and where it really is, or undefined where there is none.
-   * Two paths to the same directory give the same `path`.
-   * @throws the failed system call
+   * Returns the names in a directory and its real path; undefined if there is none. Two paths
+   * to the same directory give the same `path`.
+   * @throws the error of the failed system call
    */
   tryList(path: string): { path: string; names: string[] } | undefined {
     const step = this.#tryStep(path);
@@ -249,11 +260,11 @@ export class Tree {
 }
 
 /**
- * The tree that an option `--root` names; without it, the running system.
- * @throws CommandFailure where it cannot be used
+ * Opens the tree that the option `--root` names; without it, that of the running system.
+ * @throws CommandFailure if it cannot be used
  */
 export function openTree(root: string | undefined): Tree {
-  // As with an unset variable in a script; it would mean the current directory.
+  // This happens if a variable in a script is unset; it would mean the current directory.
   if (root === "") throw new CommandFailure("--root: the name is empty", EX_USAGE);
   if (!existsSync("/proc/self/fd")) throw new CommandFailure("/proc is not mounted", EX_OSERR);
   if (root === undefined) return new Tree("/");

@@ -1,7 +1,7 @@
 /**
- * Walks a path below a root directory as chroot(2) would: absolute symbolic links and
- * `..` stay inside. Every directory on the way is held open and each name is looked up
- * in it, never a whole path, so it does not matter who changes the tree meanwhile.
+ * Walks a path below a root directory as chroot(2) would: absolute symbolic links and `..` stay
+ * inside. Every directory on the way is held open and each name is looked up in it, never a
+ * whole path, so that changes to the tree in the meantime do no harm.
  *
  * Node has no openat(2); `/proc/self/fd/N/NAME` does the same, so /proc is needed.
  *
@@ -11,7 +11,7 @@ import { closeSync, constants, mkdirSync, openSync, readlinkSync } from "node:fs
 import { constants as osConstants } from "node:os";
 import { isErrno } from "./files.ts";
 
-/** As many as the kernel follows. */
+/** The number of symbolic links that the kernel follows. */
 const maxLinks = 40;
 
 /** A directory that is held open, with its path below the root. */
@@ -20,13 +20,13 @@ export interface Step {
   readonly path: string;
 }
 
-/** An error as a failed system call gives it. */
+/** Returns an error like that of a failed system call. */
 export function failedCall(code: "ENOENT" | "EISDIR" | "ELOOP" | "ENOTDIR", path: string): Error {
   const errno = -osConstants.errno[code];
   return Object.assign(new Error(`${code}: ${path}`), { code, errno, path });
 }
 
-/** The path of a name in an open directory, for system calls. */
+/** Returns the path of a name in an open directory, for system calls. */
 export function child(fd: number, name: string): string {
   return `/proc/self/fd/${fd}/${name}`;
 }
@@ -37,11 +37,11 @@ export function join(directory: string, name: string): string {
 }
 
 /**
- * @param missing `make`: directories that are not there are made, mode 0755, the last
- *   name's, too
- * @returns the directory where `path` ends, which the caller closes, and the last name
- *   unless it is that of a directory: it is no symbolic link, and need not exist
- * @throws the failed system call
+ * @param missing `make`: missing directories are created with mode 0755, including that of the
+ * last name
+ * @returns the directory in which `path` ends, which the caller closes, and the last name
+ * unless it is that of a directory: it is not a symbolic link, and need not exist
+ * @throws the error of the failed system call
  */
 export function walk(
   root: string,
@@ -52,7 +52,7 @@ export function walk(
   const above: Step[] = [];
   const leave = (): void => {
     const parent = above.pop();
-    // The root's parent is the root.
+    // The parent of the root is the root.
     if (parent === undefined) return;
     closeSync(top.fd);
     top = parent;
@@ -101,7 +101,7 @@ function openDirectory(path: string): number {
   return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
 }
 
-/** Undefined where `path` is no directory, as with a symbolic link. */
+/** Returns undefined if `path` is not a directory, but a symbolic link, for example. */
 function tryOpenDirectory(path: string): number | undefined {
   try {
     return openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
@@ -111,13 +111,13 @@ function tryOpenDirectory(path: string): number | undefined {
   }
 }
 
-/** @returns false where there is something that is no directory */
+/** Creates a directory. @returns false if there is something else of that name */
 function tryMakeDirectory(path: string): boolean {
   try {
     mkdirSync(path, 0o755);
     return true;
   } catch (error) {
-    // Somebody else may have made the directory right now, or there is a file.
+    // Somebody else may just have created the directory, or there is a file.
     if (isErrno(error, "EEXIST")) return tryClose(tryOpenDirectory(path));
     throw error;
   }
@@ -129,7 +129,7 @@ function tryClose(fd: number | undefined): boolean {
   return true;
 }
 
-/** Undefined where `path` is no symbolic link. */
+/** Returns undefined if `path` is not a symbolic link. */
 function tryReadlink(path: string): string | undefined {
   try {
     return readlinkSync(path);

@@ -47,7 +47,7 @@ function openFiles(): string[] {
 
 const link = (target: string, path: string) => symlinkSync(target, join(root, path));
 
-/** Where a path ends and what is there. */
+/** Returns the place of a path and its contents. */
 function look(path: string): [string, string | undefined] {
   using place = tree.locate(path);
   return [place.path, place.read(100)?.content.toString()];
@@ -86,14 +86,14 @@ describe("locate", () => {
     expect(() => tree.locate("/etc/absolute")).toThrow(/ENOENT/);
     expect(() => tree.locate("/etc/relative")).toThrow(/ENOENT/);
     expect(() => tree.locate("/directory/conf")).toThrow(/ENOENT/);
-    // And it finds the file inside, where there is one.
+    // It finds the file inside, if there is one.
     mkdirSync(join(root, directory, "outside"), { recursive: true });
     writeFileSync(join(root, directory, "outside/conf"), "within");
     expect(look("/etc/absolute")).toEqual([join(directory, "outside/conf"), "within"]);
     expect(look("/directory/conf")).toEqual([join(directory, "outside/conf"), "within"]);
   });
 
-  it("finds the place of a file that is not there", () => {
+  it("finds the place of a file that does not exist", () => {
     link("new", "etc/link");
     expect(look("/etc/new")).toEqual(["/etc/new", undefined]);
     expect(look("/etc/link")).toEqual(["/etc/new", undefined]);
@@ -127,7 +127,7 @@ describe("a place", () => {
 
   it("stays where it was found, whatever happens to the path", () => {
     using place = tree.locate("/etc/conf");
-    // Somebody in the container does this between our looking and our writing.
+    // Somebody in the container does this between our look-up and our write.
     renameSync(join(root, "etc"), join(root, "moved"));
     link(join(directory, "outside"), "etc");
     expect(place.read(100)?.content.toString()).toBe("inside");
@@ -161,7 +161,7 @@ describe("tryList", () => {
     expect(tree.tryList("/")?.names.sort()).toEqual(["etc", "lib", "lib64", "usr"]);
   });
 
-  it("knows when there is none", () => {
+  it("returns undefined if there is none", () => {
     link(join(directory, "outside"), "away");
     link("loop", "loop");
     expect(tree.tryList("/no")).toBeUndefined();
@@ -175,7 +175,7 @@ describe("tryList", () => {
 describe("a directory of the tree", () => {
   const content = (found: Found) => (found.kind === "file" ? found.content.toString() : found);
 
-  it("tells what is there, and follows nothing", () => {
+  it("reports what is there, and follows no links", () => {
     link("conf", "etc/link");
     using etc = tree.tryOpenDirectory("/etc");
     expect(etc?.names().sort()).toEqual(["conf", "link"]);
@@ -198,7 +198,7 @@ describe("a directory of the tree", () => {
     expect(() => tree.makeDirectory("/etc/conf")).toThrow(/ENOTDIR/);
   });
 
-  it("stays what it is, whatever happens to its path", () => {
+  it("stays the same, whatever happens to its path", () => {
     using etc = tree.makeDirectory("/etc");
     renameSync(join(root, "etc"), join(root, "moved"));
     link(join(directory, "outside"), "etc");

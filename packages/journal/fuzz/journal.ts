@@ -1,4 +1,4 @@
-/** Segments of a journal, as a disk gives them back. */
+/** Segments of a journal, as they may be read from a disk. */
 
 import { crc32 } from "node:zlib";
 import type { Subject } from "@cm4all/testing/fuzz";
@@ -7,7 +7,7 @@ import { NoRecord } from "../src/errors.ts";
 import { FRAME_HEADER_SIZE } from "../src/frame.ts";
 import { Journal } from "../src/journal.ts";
 
-/** A directory in memory; what is written to it is kept. */
+/** A directory in memory, which keeps all that is written. */
 class Memory implements JournalDirectory {
   readonly files = new Map<string, Buffer>();
 
@@ -57,7 +57,7 @@ class Memory implements JournalDirectory {
   async sync(): Promise<void> {}
 }
 
-/** With checksums that are right, where there is a frame. */
+/** Corrects the checksums of frames. */
 function sealed(input: Buffer): Buffer {
   const copy = Buffer.from(input);
   for (let at = 0; at + FRAME_HEADER_SIZE <= copy.length; at += 8) {
@@ -80,7 +80,7 @@ async function readJournal(segment: Buffer, name: string): Promise<void> {
     await journal.read(number).catch((error: unknown) => {
       if (!(error instanceof NoRecord)) throw error;
     });
-  // It can be written to, whatever was there, and the record is there the next time.
+  // Whatever was there, a record can be appended, and is there the next time.
   const number = await journal.append(Buffer.from("new"));
   await journal.close();
   const again = await Journal.open(memory);

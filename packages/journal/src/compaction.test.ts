@@ -18,7 +18,7 @@ beforeEach(async () => {
 const record = (text: string) => Buffer.from(JSON.stringify({ text }));
 
 describe("marks of a record that goes on", () => {
-  it("are given back, but for the latest one", async () => {
+  it("are dropped, but for the latest", async () => {
     const parked = await journal.append(record("parked"));
     const waiting = await journal.append(record("waiting"));
     for (let i = 0; i < 3000; i++) {
@@ -39,7 +39,7 @@ describe("marks of a record that goes on", () => {
     }
   });
 
-  it("cost no rewriting each time", async () => {
+  it("do not each cause a rewrite", async () => {
     const numbers: number[] = [];
     for (let i = 0; i < 100; i++) numbers.push(await journal.append(record(`${i}`)));
     let created = 0;
@@ -57,7 +57,7 @@ describe("marks of a record that goes on", () => {
 });
 
 describe("a segment", () => {
-  it("that somebody has removed is no trouble of the disk", async () => {
+  it("that somebody has removed does not count as an error of the disk", async () => {
     const numbers: number[] = [];
     for (let i = 0; i < 200; i++) numbers.push(await journal.append(record(`${i}`)));
     const troubles: unknown[] = [];
@@ -68,7 +68,7 @@ describe("a segment", () => {
     expect(troubles).toEqual([]);
   });
 
-  it("of which a record is damaged keeps it", async () => {
+  it("keeps a damaged record", async () => {
     const numbers: number[] = [];
     for (let i = 0; i < 200; i++) numbers.push(await journal.append(record(`record ${i}`)));
     await journal.settle();
@@ -156,7 +156,7 @@ describe("a segment that cannot be rewritten", () => {
     expect(journal.state(numbers[0] ?? 0)).toBe(RecordState.WAITING);
   });
 
-  it("with what a failed rewriting has left is rewritten all the same", async () => {
+  it("is rewritten although a failed rewrite has left a file", async () => {
     disk.fail = (call, name) =>
       name === `${FIRST}.tmp` && ["rename", "remove"].includes(call) ? "EIO" : undefined;
     await finishMost();
@@ -168,7 +168,7 @@ describe("a segment that cannot be rewritten", () => {
     expect([...disk.files().keys()].filter((file) => file.endsWith(".tmp"))).toEqual([]);
   });
 
-  it("for want of room leaves the room to smaller ones, when the disk is full", async () => {
+  it("for lack of room leaves the room to smaller ones, when the disk is full", async () => {
     await journal.close();
     await disk.remove("reserve");
     journal = await Journal.open(disk, { ...OPTIONS, reserveBytes: 0 });

@@ -1,8 +1,8 @@
 /**
- * Gives back the room of records that are done with, one segment a step.
+ * Frees the room of records that are done with, a segment in each step.
  *
- * A mark has to stay as long as any file holds its record, or the record would come back
- * at the next start. So a segment without live records goes when no mark in it is about a
+ * A mark has to stay for as long as any file has its record, or the record would come back at
+ * the next start. So a segment without live records is removed when no mark in it is about a
  * record in another file, and each removal is on the disk before the next one begins.
  */
 
@@ -21,10 +21,10 @@ import {
   TEMPORARY_SUFFIX,
 } from "./segments.ts";
 
-/** How long a segment is left alone that could not be removed or rewritten. */
+/** The time for which a segment is left alone that could not be removed or rewritten. */
 const PAUSE_MS = 10_000;
 
-/** What of a segment is kept. */
+/** The part of a segment that is kept. */
 interface Collected {
   readonly kept: readonly Frame[];
   readonly dropped: number;
@@ -37,15 +37,15 @@ export class Compaction {
   readonly #onReplaced: (segment: Segment) => void;
   readonly #overtaking: () => ReadonlySet<number>;
   readonly #onFailure: (segment: Segment, reason: string) => void;
-  /** Those that are left alone because the disk had no room to rewrite them. */
+  /** Segments that are left alone because the disk had no room to rewrite them. */
   readonly #lackRoom = new Set<Segment>();
-  /** Whether a change of names may not be on the disk yet. */
+  /** True if a change of names may not be on the disk yet. */
   #isUnsynced = false;
 
   /**
-   * @param onReplaced is told when another file stands in a segment's place, or none
+   * @param onReplaced called when the file of a segment was replaced or removed
    * @param overtaking see Writer
-   * @param onFailure is told each time why a segment gives no room back
+   * @param onFailure called each time that a segment cannot be removed or rewritten
    */
   constructor(
     directory: JournalDirectory,
@@ -62,7 +62,7 @@ export class Compaction {
   }
 
   /**
-   * Removes a segment that nothing needs. Returns whether there was one.
+   * Removes a segment that nothing needs. Returns true if there was one.
    * @throws system errors of syncing the directory
    */
   tryRemove(active: Segment | undefined): Promise<boolean> {
@@ -73,7 +73,7 @@ export class Compaction {
   }
 
   /**
-   * Rewrites a segment that is worth it. Returns whether there was one.
+   * Rewrites a segment that is worth it. Returns true if there was one.
    * @throws system errors of syncing the directory
    */
   tryRewrite(active: Segment | undefined): Promise<boolean> {
@@ -86,7 +86,7 @@ export class Compaction {
     );
   }
 
-  /** Takes a step with the oldest segment of those `isMeant` with which it succeeds. */
+  /** Takes a step with the oldest segment that is meant and with which it succeeds. */
   async #tryFirst(
     isMeant: (segment: Segment) => boolean,
     step: (segment: Segment) => Promise<void>,
@@ -99,7 +99,7 @@ export class Compaction {
         this.#endPausesForRoom();
         return true;
       } catch (error) {
-        // It may be this file alone that is ill, or too large for the room that is left.
+        // Perhaps only this file has a fault, or is too large for the remaining room.
         this.#pause(segment, error);
         await this.#sync();
       }
@@ -110,12 +110,12 @@ export class Compaction {
   #pause(segment: Segment, error: unknown): void {
     segment.isStale = true;
     segment.pausedUntilMs = performance.now() + PAUSE_MS;
-    // A full disk is told by those who have something to write.
+    // A full disk is reported by writes.
     if (isDiskFull(error)) this.#lackRoom.add(segment);
     else this.#onFailure(segment, errorText(error));
   }
 
-  /** There is more room than before. */
+  /** Tries the segments again for which there was no room: there is more than before. */
   #endPausesForRoom(): void {
     for (const segment of this.#lackRoom) segment.pausedUntilMs = Number.NEGATIVE_INFINITY;
     this.#lackRoom.clear();
@@ -129,20 +129,21 @@ export class Compaction {
 
   #isToRewrite(segment: Segment): boolean {
     if (segment.isWorthRewriting) return !this.#overtaking().has(segment.sequence);
-    // Until more of it is done with.
+    // It becomes stale again when more of its records are done with.
     segment.isStale = false;
     return false;
   }
 
   /**
-   * Nobody knows which marks were in a damage: that there may have been some is told by the
-   * file alone, at each start (see Segments.doubtfulFor).
+   * Returns true if the segment has to stay because of its damage. The marks in it are unknown,
+   * and only the file itself shows, at each start, that there may have been some (see
+   * Segments.doubtfulFor).
    */
   #isWitness(segment: Segment): boolean {
     return segment.isDamaged && this.#segments.hasRecordsBefore(segment);
   }
 
-  /** Whatever was changed last has to be on the disk before anything else is. */
+  /** Syncs the last change of names, which has to be on the disk before the next one. */
   async #sync(): Promise<void> {
     if (!this.#isUnsynced) return;
     await this.#directory.sync();
@@ -156,7 +157,7 @@ export class Compaction {
         await this.#directory.rename(segment.name, `${segment.name}${DAMAGED_SUFFIX}`);
       else await this.#directory.remove(segment.name);
     } catch (error) {
-      // Removed earlier, by a step whose sync has failed.
+      // It was removed earlier, by a step whose sync has failed.
       if (!isErrno(error, "ENOENT")) throw error;
     }
     await this.#sync();
@@ -174,19 +175,19 @@ export class Compaction {
 
   async #rewrite(segment: Segment): Promise<void> {
     const collected = await this.#collect(segment);
-    // Somebody has removed it: whoever wants its records will hear of that.
+    // Somebody has removed it; whoever reads its records gets the error.
     if (collected === undefined) return;
     const { kept, dropped, isWhole } = collected;
     if (kept.length === 0 && segment.table.live === 0 && !this.#isWitness(segment))
       return this.#remove(segment);
-    // As after each start, if it holds nothing but marks that are needed.
+    // This is so after each start if all of its marks are needed.
     if (dropped === 0) return;
     // The damage would be lost with the file; it is small, and rare.
     if (segment.isDamaged || !isWhole) return;
     const header = encodeHeader(segment.sequence);
     const bytes = Buffer.concat([header, encodeFrames(kept)]);
     const name = `${segment.name}${TEMPORARY_SUFFIX}`;
-    // Of a rewriting that has failed, if the disk did not let go of it then.
+    // The file is left of a rewrite that has failed, if it could not be removed then.
     await this.#removeIfThere(name);
     const file = await this.#directory.create(name);
     try {
@@ -198,7 +199,7 @@ export class Compaction {
       await file.close();
     }
     if (this.#overtaking().has(segment.sequence)) {
-      // Records that are gone since it was read may be dropped too early: later, then.
+      // Records that went while it was read are dropped the next time.
       segment.isStale = true;
       return this.#directory.remove(name);
     }
@@ -209,7 +210,7 @@ export class Compaction {
       await this.#directory.remove(name).catch(() => undefined);
       throw error;
     }
-    // States may have changed meanwhile: they are taken from the old table now.
+    // States may have changed in the meantime: they are taken from the old table now.
     const table = new RecordTable();
     segment.marked.clear();
     segment.marks = 0;
@@ -236,8 +237,9 @@ export class Compaction {
   }
 
   /**
-   * Returns the frames that are still needed, with copies of their payloads, how many are
-   * not, and whether all that is needed was there; undefined if the file was removed.
+   * Returns the frames that are still needed, with copies of their payloads, the number of
+   * those that are not, and whether all needed frames were there; undefined if the file was
+   * removed.
    */
   async #collect(segment: Segment): Promise<Collected | undefined> {
     const kept = new Map<string, Frame>();
@@ -252,7 +254,7 @@ export class Compaction {
         if (!this.#isNeeded(frame, segment)) dropped++;
         else {
           if (kind === FrameKind.RECORD) records++;
-          // Of several marks of a record the last one counts, at its place.
+          // Of several marks of a record only the last one is kept, at its place.
           const key = `${kind} ${number}`;
           if (kept.delete(key)) dropped++;
           kept.set(key, { ...frame, payload: Buffer.from(payload) });
@@ -279,9 +281,9 @@ export class Compaction {
     const isLive = state !== undefined && state !== RecordState.GONE;
     if (kind === FrameKind.RECORD) return isLive;
     const markedIn = this.#segments.markedIn(number);
-    // A later one stands in another file.
+    // A later mark is in another file.
     if (markedIn !== undefined && markedIn !== segment.sequence) return false;
-    // A mark of a record in another file is needed as long as that file holds the record.
+    // A mark of a record in another file is needed for as long as that file has the record.
     return this.#segments.find(number) === segment ? isLive : state !== undefined;
   }
 }

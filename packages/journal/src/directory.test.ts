@@ -36,7 +36,7 @@ async function expectSynced(name: string, file: JournalFile): Promise<void> {
   }
 }
 
-it("writes what is on the disk when the call returns", async () => {
+it("returns from a write when it is on the disk", async () => {
   await expectSynced("new", await directory.create("new"));
   await expectSynced("new", await directory.reopen("new"));
 });

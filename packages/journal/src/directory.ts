@@ -1,6 +1,6 @@
 /**
- * The directory of a journal, as far as the journal needs one. An interface, because what
- * a power failure leaves can only be tried on a simulated disk.
+ * The operations that a journal needs of its directory. An interface, because the effects of a
+ * power failure can only be tried on a simulated disk.
  */
 import { constants, fstatSync } from "node:fs";
 import { type FileHandle, open, readdir, rename, statfs, unlink } from "node:fs/promises";
@@ -11,43 +11,44 @@ import { makeDirectories } from "@cm4all/linux";
 export interface JournalFile {
   /**
    * Writes all bytes at `position`, and returns when they are on the disk.
-   * @throws Error if the file was removed: nobody would find them there
+   * @throws Error if the file was removed: nobody would find the bytes there
    */
   write(bytes: Buffer, position: number): Promise<void>;
   /** Reads into `buffer` and returns how many bytes came; 0 at the end of the file. */
   read(buffer: Buffer, position: number): Promise<number>;
-  /** Returns when what others have written is on the disk. @see fdatasync(2) */
+  /** Returns when everything that was written to the file is on the disk. @see fdatasync(2) */
   sync(): Promise<void>;
-  /** Gives back what is allocated behind the first `length` bytes. @see ftruncate(2) */
+  /** Frees the room after the first `length` bytes. @see ftruncate(2) */
   truncate(length: number): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface JournalDirectory {
-  /** Returns the names of the files in it. */
+  /** Returns the names of the files in the directory. */
   list(): Promise<string[]>;
-  /** Makes a file for writing and reading. @throws EEXIST */
+  /** Creates a file for writing and reading. @throws EEXIST */
   create(name: string): Promise<JournalFile>;
   /** Opens a file for reading. */
   open(name: string): Promise<JournalFile>;
-  /** Opens a file that is there for writing and reading. */
+  /** Opens an existing file for writing and reading. */
   reopen(name: string): Promise<JournalFile>;
-  /** Puts a file in another one's place. */
+  /** Renames a file, in place of another one if there is one. */
   rename(from: string, to: string): Promise<void>;
   remove(name: string): Promise<void>;
-  /** Returns when the names in it are on the disk. @see fsync(2) */
+  /** Returns when the names in the directory are on the disk. @see fsync(2) */
   sync(): Promise<void>;
-  /** Returns how much room its disk has. @see statfs(2) */
+  /** Returns the free room of its disk. @see statfs(2) */
   freeBytes(): Promise<number>;
 }
 
-/** Files hold what customers' processes have used and are called: nobody else reads them. */
+/** The files have the names and usage of customers' processes, which nobody else may read. */
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 
 /**
- * A write returns when it is on the disk: a call of its own for that, fdatasync(2), would be
- * another way through the threads of libuv, which costs more than the call. @see open(2), O_DSYNC
+ * A write returns when it is on the disk. A separate fdatasync(2) would be another round
+ * through the threads of libuv, which costs more than the call.
+ * @see open(2), O_DSYNC
  */
 const WRITTEN = constants.O_RDWR | constants.O_NOFOLLOW | constants.O_DSYNC;
 
@@ -59,7 +60,7 @@ class OpenFile implements JournalFile {
   }
 
   async write(bytes: Buffer, position: number): Promise<void> {
-    // Node's write gives back a short count instead of going on (a disk that fills up).
+    // Node's write returns a short count instead of going on, if the disk fills up.
     for (let done = 0; done < bytes.length; ) {
       const { bytesWritten } = await this.#handle.write(
         bytes,
@@ -69,7 +70,7 @@ class OpenFile implements JournalFile {
       );
       done += bytesWritten;
     }
-    // Of an open file: this waits for no disk.
+    // fstat(2) of an open file does not wait for the disk.
     if (fstatSync(this.#handle.fd).nlink === 0) throw new Error("the file was removed");
   }
 
@@ -99,7 +100,7 @@ export class DiskDirectory implements JournalDirectory {
     this.path = path;
   }
 
-  /** Makes the directory, and those above it, if it is missing. */
+  /** Creates the directory, and those above it, if it is missing. */
   async make(): Promise<void> {
     await makeDirectories(this.path, DIRECTORY_MODE);
   }

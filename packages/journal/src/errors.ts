@@ -1,6 +1,6 @@
-/** Failures of a journal that its user has to tell apart. */
+/** Failures of a journal that its user has to distinguish. */
 
-/** The record is not in the journal; whoever has the original keeps it and tries again later. */
+/** The record is not in the journal: the caller keeps it and tries again later. */
 export class JournalError extends Error {
   override readonly name: string = "JournalError";
 }
@@ -15,7 +15,7 @@ export class JournalClosed extends JournalError {
   override readonly name = "JournalClosed";
 }
 
-/** The record is not in the journal, or what is there of it is damaged. */
+/** The record is not in the journal, or it is damaged. */
 export class NoRecord extends Error {
   override readonly name = "NoRecord";
 }

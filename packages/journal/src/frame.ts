@@ -10,13 +10,14 @@
  *     20      u32   size of the payload in bytes
  *     24            the payload, then zeros up to a multiple of 8
  *
- * A batch is what was written and synced at once: if a frame is there, all before its batch was
- * on the disk. Frames of older versions say 0, which is right for them too, as far as it is asked.
+ * A batch is a set of frames that was written and synced at once: if one of its frames is
+ * there, everything before the batch was on the disk. Frames of older versions have a distance
+ * of 0, which is right for every use of it.
  *
- * Integers are little-endian: a disk may be read on another machine. Each frame begins
- * at a multiple of 8. MAGIC begins with a zero byte, which JSON text never holds, so a
- * payload of JSON cannot contain what looks like a frame: a reader may look for the next
- * MAGIC behind a damaged frame without being misled by text that a stranger chose.
+ * Integers are little-endian: a disk may be read on another machine. Each frame begins at a
+ * multiple of 8. MAGIC begins with a zero byte, which JSON text never contains, so that a
+ * payload of JSON cannot look like a frame: a reader may look for the next MAGIC after a
+ * damaged frame without being misled by text that a stranger chose.
  */
 import { crc32 } from "node:zlib";
 
@@ -25,7 +26,7 @@ const MAGIC = 0x014a_4300;
 export const FRAME_HEADER_SIZE = 24;
 const ALIGNMENT = 8;
 
-/** The largest payload, in bytes: larger sizes are taken for damage. */
+/** The largest payload, in bytes: larger sizes count as damage. */
 export const MAX_PAYLOAD_SIZE = 16 * 1024 * 1024;
 
 export const FrameKind = {
@@ -46,7 +47,7 @@ export interface Frame {
 
 /** A frame as it was read. */
 export interface StoredFrame extends Frame {
-  /** How many bytes before it its batch begins. */
+  /** The distance from the beginning of its batch, in bytes. */
   readonly batchDistance: number;
 }
 
@@ -55,7 +56,7 @@ export function frameSize(size: number): number {
   return Math.ceil((FRAME_HEADER_SIZE + size) / ALIGNMENT) * ALIGNMENT;
 }
 
-/** Writes a frame at `offset` and returns the offset behind it. The bytes there must be zero. */
+/** Writes a frame at `offset`, where the bytes must be zero, and returns the offset after it. */
 function writeFrame(target: Buffer, offset: number, frame: Frame, batchDistance: number): number {
   const { kind, number, payload } = frame;
   target.writeUInt32LE(MAGIC, offset);
@@ -69,12 +70,12 @@ function writeFrame(target: Buffer, offset: number, frame: Frame, batchDistance:
   return offset + frameSize(payload.length);
 }
 
-/** Returns frames that are written and synced at once, behind others that are on the disk. */
+/** Encodes frames that are written and synced at once, after others that are on the disk. */
 export function encodeBatch(frames: readonly Frame[]): Buffer {
   return encode(frames, (offset) => offset);
 }
 
-/** Returns frames of which nobody sees any before all are on the disk. */
+/** Encodes frames of a file that nobody sees before all of them are on the disk. */
 export function encodeFrames(frames: readonly Frame[]): Buffer {
   return encode(frames, () => 0);
 }
@@ -110,8 +111,8 @@ export function tryReadFrame(
 }
 
 /**
- * Returns whether `bytes` ends with the frame that begins at `offset`, although that says another
- * size: it is damaged then, and not cut off.
+ * Returns true if the frame at `offset` ends where `bytes` does, although its header has
+ * another size: then it is damaged, and not cut off.
  */
 export function isWholeButForSize(bytes: Buffer, offset: number): boolean {
   const frame = Buffer.from(bytes.subarray(offset));
@@ -124,14 +125,17 @@ export function isWholeButForSize(bytes: Buffer, offset: number): boolean {
   return false;
 }
 
-/** Returns the size of the payload of the frame that begins here, of which there is more than the header. */
+/**
+ * Returns the size in the header of the frame with which `bytes` begins; there must be more
+ * than the header.
+ */
 export function payloadSize(bytes: Buffer): number {
   return bytes.readUInt32LE(20);
 }
 
 /**
- * Returns where the payload ends of the frame that was to begin `bytes`, as its header says;
- * undefined if there are zeros in its place or it is cut off, 0 if there is something else.
+ * Returns the end of the payload according to the header with which `bytes` should begin;
+ * undefined if the header is zeros or cut off, 0 if it is anything else.
  */
 export function payloadEnd(bytes: Buffer): number | undefined {
   if (bytes.length < FRAME_HEADER_SIZE || bytes.readUInt32LE(0) === 0) return undefined;

@@ -1,51 +1,55 @@
 /**
- * Bytes in a segment that are no whole frame: what a power failure has left of the last batch,
- * which was never confirmed, or damage.
+ * Bytes in a segment that are no whole frame: either the rest of a batch that a power failure
+ * has cut off before it was confirmed, or damage.
  *
- * It was the power if both are so:
- * - Nothing shows that the batch was on the disk. What comes after the gap, if anything does, is
- *   of the batch that begins at the gap or before it, because a later one is written after a sync.
- * - The write is seen to be incomplete: the file ends within a frame, or a sector of the gap is
- *   zero, as it was before (a file grows, or a reserve of zeros is overwritten). JSON has no
- *   zeros, so a flipped bit or a sector of something else does not look like it. If no frame follows,
- *   the sector has to be of the frame that begins the gap, as long as its header is there: behind
- *   the last one a reserve has zeros anyway.
+ * It was a power failure if both conditions hold:
+ * - Nothing shows that the batch was on the disk: all frames after the gap, if there are any,
+ *   are of a batch that begins at the gap or before it. A later batch would have been written
+ *   after a sync.
+ * - The write is visibly incomplete: the file ends within a frame, or a sector of the gap is
+ *   still zero (a file grows, or a reserve of zeros is overwritten). JSON contains no zeros, so
+ *   a flipped bit or a foreign sector does not look like that. If no frame follows, the sector
+ *   has to belong to the frame that begins the gap, provided that its header is there: after
+ *   the last frame a reserve has zeros anyway.
  *
- * All of the batch behind the gap is dropped then: what is left is what a write that was cut off
- * would have left. A batch that was confirmed, and of which a disk has made sectors zero before
- * anything else was written, cannot be told from it, by anybody: the bytes are the same.
+ * Then the rest of the batch after the gap is dropped, as if the write had been cut off at the
+ * gap. A batch that was confirmed, and of which the disk has zeroed sectors before anything
+ * else was written, cannot be distinguished from this: the bytes are the same.
  */
 import { type Frame, payloadEnd, type StoredFrame } from "./frame.ts";
 
-/** The least that a disk writes as a whole. */
+/** The smallest unit that a disk writes as a whole. */
 const SECTOR_SIZE = 512;
 const ZEROS = Buffer.alloc(SECTOR_SIZE);
 
 export class Gap {
   readonly #start: number;
-  /** Bytes that are part of no frame. */
+  /** The number of bytes that are part of no frame. */
   bytes = 0;
-  /** Where the last of them ends. */
+  /** The offset after the last of them. */
   #end: number;
-  /** How many of these are in the sector that is not complete, and whether all are zero. */
+  /** The number of bytes in the incomplete sector, and whether all of them are zero. */
   #partBytes = 0;
   #isZero = true;
   #hasLostSector = false;
-  /** Where the frame ends that begins the gap, if that is known, and whether it has lost a sector. */
+  /**
+   * The end of the frame that begins the gap, if it is known, and whether that frame has lost a
+   * sector.
+   */
   #frameEnd = Number.POSITIVE_INFINITY;
   #hasFrameLostSector = false;
-  /** Whether the file ends within a frame, and no other follows. */
+  /** True if the file ends within a frame, and no other follows. */
   #isCutOff = false;
-  /** Whole frames behind it, of the batch in which it is. */
+  /** Whole frames after the gap, of the batch that contains it. */
   readonly held: { readonly frame: Frame; readonly offset: number }[] = [];
 
-  /** @param start its offset in the segment */
+  /** Begins a gap. @param start its offset in the segment */
   constructor(start: number) {
     this.#start = start;
     this.#end = start;
   }
 
-  /** Takes bytes that are part of no frame, and follow those before or a frame. See Visitor. */
+  /** Adds bytes that are part of no frame, after earlier ones or after a frame. See Visitor. */
   add(bytes: Buffer, offset: number, isCutOff: boolean): void {
     this.#isCutOff = isCutOff;
     if (this.bytes === 0) this.#frameEnd = offset + (payloadEnd(bytes) ?? Number.POSITIVE_INFINITY);
@@ -72,7 +76,7 @@ export class Gap {
   }
 
   /**
-   * Takes a whole frame that follows, until it is known what the gap is.
+   * Holds a whole frame that follows, until the nature of the gap is known.
    * @returns false, without effect, if the frame shows that the gap is damage
    */
   tryHold({ batchDistance, ...frame }: StoredFrame, offset: number): boolean {
@@ -83,7 +87,10 @@ export class Gap {
     return true;
   }
 
-  /** Whether it is what a power failure has left of a write; known at the end of the segment. */
+  /**
+   * Returns true if a power failure has cut off the write; to be called at the end of the
+   * segment.
+   */
   isTorn(): boolean {
     this.#endPart();
     return this.#isCutOff || this.#hasFrameLostSector || this.held.length > 0;

@@ -19,7 +19,7 @@ function payload(text: string): Buffer {
   return Buffer.from(JSON.stringify({ id: text, filler: "x".repeat(text.length % 7) }));
 }
 
-/** What stands in the journal: the state of each record, by its id. */
+/** Returns the state of each record in the journal, by its id. */
 async function contents(journal: Journal): Promise<Map<string, RecordState[]>> {
   const found = new Map<string, RecordState[]>();
   for (const { number, state } of [...journal.records()]) {
@@ -30,7 +30,7 @@ async function contents(journal: Journal): Promise<Map<string, RecordState[]>> {
 }
 
 describe("a journal", () => {
-  it("gives back what was appended, in its order, until it is gone", async () => {
+  it("returns the records that were appended, in their order, until they are gone", async () => {
     const disk = new SimulatedDisk(seeded(1));
     const journal = await Journal.open(disk, OPTIONS);
     const numbers = await Promise.all(
@@ -48,7 +48,7 @@ describe("a journal", () => {
     await again.close();
   });
 
-  it("gives back the room of what is gone, and keeps what is parked", async () => {
+  it("frees the room of records that are gone, and keeps those that are parked", async () => {
     const disk = new SimulatedDisk(seeded(2));
     const journal = await Journal.open(disk, OPTIONS);
     const parked = await journal.append(payload("parked"));
@@ -72,7 +72,7 @@ describe("a journal", () => {
     await again.close();
   });
 
-  it("rewrites nothing at a start that it has rewritten, nor marks that are all needed", async () => {
+  it("rewrites nothing again at a start, and no marks that are all needed", async () => {
     const disk = new SimulatedDisk(seeded(3));
     const first = await Journal.open(disk, OPTIONS);
     const numbers = await Promise.all(
@@ -167,7 +167,7 @@ describe("a journal", () => {
     await journal.close();
   });
 
-  it("writes at once what comes while it tidies up", async () => {
+  it("writes records at once that come while it tidies up", async () => {
     const disk = new SimulatedDisk(seeded(9));
     let journal = await Journal.open(disk, OPTIONS);
     const kept = await journal.append(payload("kept"));
@@ -186,7 +186,7 @@ describe("a journal", () => {
     await journal.close();
   });
 
-  it("refuses what is too much, and takes marks all the same", async () => {
+  it("refuses records beyond its limit, and takes marks all the same", async () => {
     const disk = new SimulatedDisk(seeded(3));
     const limitBytes = 1024 * 1024 + 20_000;
     const journal = await Journal.open(disk, {
@@ -224,7 +224,7 @@ describe("after damage", () => {
     return { disk, name, bytes: Buffer.from(disk.files().get(name)?.cached ?? []) };
   }
 
-  it("cut off at any byte, what is whole before is there, and no start fails", async () => {
+  it("cut off at any byte, the whole records before it are there, and no start fails", async () => {
     const { disk, name, bytes } = await made();
     let last = -1;
     for (let length = 0; length <= bytes.length; length++) {
@@ -248,7 +248,7 @@ describe("after damage", () => {
     expect(last).toBe(5);
   });
 
-  it("of any single bit, all other records are there, and it is told", async () => {
+  it("of any single bit, all other records are there, and the damage is reported", async () => {
     const { disk, name, bytes } = await made();
     for (let bit = 0; bit < bytes.length * 8; bit += 5) {
       const file = disk.files().get(name);
@@ -257,7 +257,7 @@ describe("after damage", () => {
       file.cached.writeUInt8(bytes.readUInt8(bit >> 3) ^ (1 << (bit & 7)), bit >> 3);
       const journal = await Journal.open(disk, OPTIONS);
       const ids = [...(await contents(journal)).keys()];
-      // The padding between frames is nobody's.
+      // The padding between frames belongs to no record.
       if (ids.length < 5) expect(journal.damage.length).toBe(1);
       expect(ids.length).toBeGreaterThanOrEqual(4);
       await journal.close();
@@ -285,7 +285,7 @@ async function torture(seed: number): Promise<void> {
   const disk = new SimulatedDisk(random);
   const faultRate = random() < 0.5 ? 0 : 0.05;
   const isSmall = random() < 0.3;
-  /** What is certain of each record. */
+  /** The certain knowledge of each record. */
   const promised = new Map<string, { states: Set<RecordState> }>();
   /** Not confirmed: they may be there or not, once. */
   const doubtful = new Set<string>();
@@ -313,7 +313,7 @@ async function torture(seed: number): Promise<void> {
     }
     for (const [id, { states }] of promised)
       if (!found.has(id) && !states.has(RecordState.GONE)) throw new Error(`${id} is lost`);
-    // What is there now is certain from here on.
+    // The records that are there now are certain from here on.
     promised.clear();
     doubtful.clear();
     const numbers = new Map<string, number>();
@@ -398,7 +398,7 @@ async function torture(seed: number): Promise<void> {
 const order = new Map<string, number>();
 
 describe("a journal whose disk and power fail at any moment", () => {
-  it("loses nothing that it has confirmed, and gives nothing back twice", async () => {
+  it("loses nothing that it has confirmed, and returns nothing twice", async () => {
     const runs = process.env["TORTURE"] === "all" ? 3000 : 300;
     for (let seed = 1; seed <= runs; seed++)
       await torture(seed).catch((error: unknown) => {

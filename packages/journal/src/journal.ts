@@ -1,6 +1,6 @@
 /**
- * A journal of records on disk: a record that was appended is there after a crash and a
- * power failure, until it is marked as done with.
+ * A journal of records on disk. A record that was appended survives a crash and a power
+ * failure, until it is marked as done with.
  *
  * Invariant: a promise of `append` or `mark` resolves after a sync that covers it.
  */
@@ -18,24 +18,24 @@ import { takeNumber, Writer } from "./writer.ts";
 export interface JournalOptions {
   /** Appends are refused beyond this many bytes; marks are always taken. */
   readonly limitBytes: number;
-  /** A new segment is begun when one is as large as this. */
+  /** A new segment is begun when the last one has this size. */
   readonly segmentBytes: number;
-  /** So much of the disk is kept for marks, besides. */
+  /** The room on the disk that is kept for marks, in addition. */
   readonly reserveBytes: number;
 }
 
 export const DEFAULT_OPTIONS: JournalOptions = {
   limitBytes: 1024 * 1024 * 1024,
   segmentBytes: 16 * 1024 * 1024,
-  // The records of a segment have their marks in it: then the segment's room is free.
+  // The marks of all records of a segment fit into it, after which the segment can be removed.
   reserveBytes: 4 * 1024 * 1024,
 };
 
-/** Bytes of the limit that appends leave to marks. */
+/** The part of the limit, in bytes, that appends leave to marks. */
 const MARK_BYTES = 1024 * 1024;
-/** How long marks wait after a failure until they are tried again. */
+/** The time after a failure until marks are tried again. */
 const RETRY_MS = 1000;
-/** How long a mark that is in no hurry waits for another write that takes it along. */
+/** The time that a mark without urgency waits for another write that takes it along. */
 const LATER_MS = 50;
 
 export class Journal {
@@ -46,20 +46,20 @@ export class Journal {
   readonly #reader: Reader;
   #queuedRecordBytes = 0;
   #work: Promise<void> | undefined;
-  /** Begins to write what waits. */
+  /** The timer that begins the next write. */
   #alarm: NodeJS.Timeout | undefined;
   #isClosing = false;
   #isClosed = false;
   #lastError: string | undefined;
 
-  /** Told when `lastError` changes. */
+  /** Called when `lastError` changes. */
   onTrouble: ((error: string | undefined) => void) | undefined;
-  /** Told of damage that is found later; for the log. */
+  /** Called with damage that is found later; for the log. */
   onDamage: ((damage: Damage) => void) | undefined;
-  /** Told why the room of a file's records that are done with is not given back; for the log. */
+  /** Called with the reason why the room of a file cannot be freed; for the log. */
   onStuck: ((file: string, reason: string) => void) | undefined;
 
-  /** What was damaged when the journal was opened; for the log. */
+  /** The damage that was found when the journal was opened; for the log. */
   readonly damage: readonly Damage[];
 
   private constructor(
@@ -85,7 +85,8 @@ export class Journal {
   }
 
   /**
-   * Reads what earlier runs have left. The caller has locked the directory.
+   * Opens the journal and reads its records. The caller has locked the directory, and closes
+   * the journal.
    * @throws system errors if the directory cannot be read
    */
   static async open(
@@ -101,17 +102,17 @@ export class Journal {
     return journal;
   }
 
-  /** Records that are not done with. */
+  /** The number of records that are not done with. */
   get live(): number {
     return this.#segments.live;
   }
 
-  /** How many records have that state. */
+  /** Returns the number of records in that state. */
   count(state: RecordState): number {
     return this.#segments.count(state);
   }
 
-  /** Changes how much it may hold; what it holds already stays. */
+  /** Changes the limit; records that are over it stay. */
   set limitBytes(limitBytes: number) {
     this.#options = { ...this.#options, limitBytes };
   }
@@ -120,12 +121,12 @@ export class Journal {
     return this.#options.limitBytes;
   }
 
-  /** Bytes on the disk, without the reserve. */
+  /** The size on the disk in bytes, without the reserve. */
   get bytes(): number {
     return this.#segments.bytes;
   }
 
-  /** Why the last write failed; undefined after one that succeeded. */
+  /** The reason why the last write failed; undefined after a successful one. */
   get lastError(): string | undefined {
     return this.#lastError;
   }
@@ -156,7 +157,7 @@ export class Journal {
   /**
    * Appends a record and returns its number when it is on the disk.
    * @param payload owned by the journal from then on
-   * @throws JournalFull, JournalClosed, JournalError: then it is not in the journal
+   * @throws JournalFull, JournalClosed, JournalError (rejects): then it is not in the journal
    */
   append(payload: Buffer): Promise<number> {
     const size = frameSize(payload.length);
@@ -186,9 +187,9 @@ export class Journal {
   }
 
   /**
-   * Gives a record a state, at once, and returns when that is on the disk: a disk that
-   * fails is tried again until it takes it. Without effect for a record that is gone.
-   * @param note why, for people
+   * Gives a record a state at once, and returns when that is on the disk; it is tried again
+   * until the disk takes it. Without effect for a record that is gone.
+   * @param note the reason, for people
    * @throws JournalClosed
    */
   mark(number: number, state: RecordState, note?: string): Promise<void> {
@@ -198,8 +199,8 @@ export class Journal {
   }
 
   /**
-   * As `mark`, but is written together with whatever comes next, 50 ms later if nothing comes:
-   * each write of its own wakes another thread and waits for the disk.
+   * Does the same as `mark`, but writes the mark together with whatever comes next, or 50 ms
+   * later if nothing comes: a separate write wakes another thread and waits for the disk.
    * @throws JournalClosed (rejects)
    */
   markLater(number: number, state: RecordState): Promise<void> {
@@ -220,19 +221,19 @@ export class Journal {
   }
 
   #start(): void {
-    // The files are being closed: what waits then is rejected.
+    // If the files are being closed, waiting operations are rejected.
     if (this.#work !== undefined || this.#isClosed) return;
     this.#cancelAlarm();
     this.#work = this.#run().then((isTaken) => {
       this.#work = undefined;
       if (this.#writer.isIdle || this.#isClosing) return;
-      // Of what the disk has refused only marks are left, and may wait.
+      // Of the operations that the disk has refused only marks are left, and may wait.
       if (!isTaken && this.#writer.hasMarksAlone) this.#startIn(RETRY_MS);
       else this.#start();
     });
   }
 
-  /** Begins to write what waits at the latest after `delayMs`, unless it writes already. */
+  /** Begins to write after `delayMs` at the latest, unless it is writing already. */
   #startIn(delayMs: number): void {
     if (this.#work !== undefined || this.#writer.isIdle) return;
     if (this.#isClosing) this.#start();
@@ -249,7 +250,7 @@ export class Journal {
   }
 
   /**
-   * Writes what waits, batch after batch, and tidies up when nothing does.
+   * Writes waiting operations, batch after batch, and tidies up when there are none.
    * @returns false if the disk has refused something
    */
   async #run(): Promise<boolean> {
@@ -257,7 +258,7 @@ export class Journal {
     for (;;) {
       while (!this.#writer.isIdle) {
         if (!(await this.#writer.tryWrite())) {
-          // Once between two writes that succeed: each that fails may leave an empty segment.
+          // Once between two successful writes: each failed one may leave an empty segment.
           if (hasMadeRoom || !this.#writer.lacksRoom || !(await this.#makeRoom())) return false;
           hasMadeRoom = true;
           continue;
@@ -265,7 +266,7 @@ export class Journal {
         hasMadeRoom = false;
         if (this.#isCrowded) await this.#tidy(false);
       }
-      // What there is to tidy up is found again at the next start.
+      // The next start finds again what there is to tidy up.
       if (this.#isClosing) return true;
       await this.#writer.keepReserve();
       const hasMore = await this.#tidy(true);
@@ -273,12 +274,12 @@ export class Journal {
     }
   }
 
-  /** Whether room is to be made although there is other work. */
+  /** True if room is to be made although there is other work. */
   get #isCrowded(): boolean {
     return this.bytes > this.#options.limitBytes / 2 || this.#segments.all().length > 4;
   }
 
-  /** Makes room, one segment. Returns whether there was something to do. */
+  /** Frees the room of a segment. Returns true if there was something to do. */
   async #tidy(isIdle: boolean): Promise<boolean> {
     const active = this.#writer.segment;
     try {
@@ -286,14 +287,16 @@ export class Journal {
       const isNeeded = isIdle || this.bytes > this.#options.limitBytes / 2;
       return isNeeded && (await this.#compaction.tryRewrite(active));
     } catch {
-      // The names are synced before the next step. A disk that is ill refuses writes, and is told.
+      // The names are synced before the next step. If the disk is faulty, writes fail and
+      // report it.
       return false;
     }
   }
 
   /**
-   * The disk is full: gives back what nothing needs. Records that are done with go with their file
-   * also if the disk has not taken their marks yet. Returns whether there was something.
+   * Removes files that nothing needs, because the disk is full. Records that are done with go
+   * with their file even if their marks are not on the disk yet. Returns true if there was such
+   * a file.
    */
   async #makeRoom(): Promise<boolean> {
     let hasRoom = false;
@@ -301,7 +304,7 @@ export class Journal {
       while (await this.#compaction.tryRemove(this.#writer.segment)) hasRoom = true;
       while (await this.#compaction.tryRewrite(this.#writer.segment)) hasRoom = true;
     } catch {
-      // The refusal of the write has been told.
+      // The failed write was reported.
     }
     return hasRoom;
   }
@@ -312,7 +315,7 @@ export class Journal {
     if (isNew) this.onTrouble?.(error);
   }
 
-  /** Somebody listens only after the first failures, if these are at the start. */
+  /** At the start nobody listens yet, so the first failures are reported later. */
   #tellStuck(segment: Segment, reason: string): void {
     if (this.onStuck === undefined || segment.toldFailure === reason) return;
     segment.toldFailure = reason;
@@ -339,18 +342,24 @@ export class Journal {
     return this.#reader.notes(numbers);
   }
 
-  /** Returns when what was asked for so far is written, without `markLater`, or the disk has refused it. */
+  /**
+   * Returns when all operations so far, except those of `markLater`, are written, or the disk
+   * has refused them.
+   */
   async settle(): Promise<void> {
     while (this.#work !== undefined) await this.#work;
   }
 
-  /** Writes what waits, once, and closes the files. What is not written then is rejected. */
+  /**
+   * Tries once to write all waiting operations, and closes the files. Operations that were not
+   * written are rejected.
+   */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosing = true;
     this.#cancelAlarm();
     if (!this.#writer.isIdle) this.#start();
-    // Not `settle`: something could begin to be written between its end and the next line.
+    // Not `settle`: another write could begin between its end and the next line.
     while (this.#work !== undefined) await this.#work;
     this.#isClosed = true;
     this.#cancelAlarm();

@@ -24,7 +24,7 @@ it("has one owner at a time, in this process and in others", () => {
   expect(lock).toBeDefined();
 });
 
-it("tells what is wrong with the directory", () => {
+it("reports what is wrong with the directory", () => {
   expect(() => tryLockJournal(join(directory, "missing"))).toThrow("ENOENT");
   writeFileSync(join(directory, "file"), "");
   expect(() => tryLockJournal(join(directory, "file"))).toThrow("ENOTDIR");

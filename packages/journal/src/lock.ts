@@ -1,10 +1,13 @@
-/** A journal has one owner at a time: the daemon, or a command while no daemon runs. */
+/**
+ * Locks a journal, which has one owner at a time: the daemon, or a command while no daemon
+ * runs.
+ */
 import { constants, openSync } from "node:fs";
 import { Fd, tryFlock } from "@cm4all/linux";
 
 /**
- * Locks a journal's directory, which has to be there, until the returned descriptor is
- * closed. Children do not inherit it.
+ * Locks a journal's directory, which has to exist, until the returned descriptor is closed. The
+ * caller owns the descriptor; children do not inherit it.
  * @returns undefined if another process has the lock
  * @throws Node's system errors; SyscallError
  */

@@ -1,20 +1,23 @@
 /**
- * Reads a file of which the disk does not give all: a block that cannot be read is taken
- * for zeros, which are damage to whoever looks for frames, and what follows is used.
+ * Reads a file with unreadable blocks. Such a block is replaced by zeros, which count as damage
+ * when frames are looked for, and the blocks after it are used.
  */
 import { isErrno } from "@cm4all/linux";
 import type { JournalFile } from "./directory.ts";
 
-/** What is given up at once. */
+/** The size of a block that is given up. */
 const BLOCK_SIZE = 4096;
 
-/** A disk that gives no more blocks than this fails as a whole, perhaps not for ever. */
+/**
+ * If there are more unreadable blocks than this, the disk fails as a whole, perhaps only for a
+ * time.
+ */
 const MAX_BAD_BLOCKS = 64;
 
 export class PatientReader {
   readonly #file: JournalFile;
   #badBlocks = 0;
-  /** Why a block could not be read; undefined if all were. */
+  /** The error of an unreadable block; undefined if all were read. */
   error: Error | undefined;
 
   constructor(file: JournalFile) {
@@ -25,7 +28,7 @@ export class PatientReader {
     return this.#badBlocks * BLOCK_SIZE;
   }
 
-  /** Reads as JournalFile does. @throws system errors, but not EIO of a few blocks */
+  /** Reads like JournalFile. @throws system errors, but not EIO of a few blocks */
   async read(buffer: Buffer, position: number): Promise<number> {
     try {
       return await this.#file.read(buffer, position);

@@ -22,7 +22,7 @@ beforeEach(async () => {
 
 const record = (i: number) => Buffer.from(JSON.stringify({ i, filler: "x".repeat(500) }));
 
-/** What a record was made of, or why it could not be read. */
+/** Returns the text of a record, or the reason why it could not be read. */
 const textOf = ({ payload }: ReadRecord) =>
   payload instanceof Error ? payload.message : JSON.parse(payload.toString()).i;
 
@@ -35,13 +35,13 @@ async function readOn(after: number, count = Infinity): Promise<unknown[]> {
 const upTo = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
 
 describe("reading on", () => {
-  it("gives the records in their order, from any on, as many as are wanted", async () => {
+  it("returns the records in their order, from any on, as many as are wanted", async () => {
     expect(await readOn(-1)).toEqual(upTo(0, COUNT));
     expect(await readOn(numbers[122] ?? 0, 300)).toEqual(upTo(123, 423));
     expect(await readOn(numbers.at(-1) ?? 0)).toEqual([]);
   });
 
-  it("leaves out what is gone, also since it has begun", async () => {
+  it("leaves out records that are gone, also those that went after it began", async () => {
     for (const number of numbers.slice(0, 100)) await journal.mark(number, RecordState.GONE);
     expect(await readOn(-1, 3)).toEqual([100, 101, 102]);
     const found: unknown[] = [];
@@ -53,7 +53,7 @@ describe("reading on", () => {
     expect(found).toEqual([100, ...upTo(490, COUNT)]);
   });
 
-  it("goes on behind what the disk does not give", async () => {
+  it("goes on after an unreadable block", async () => {
     disk.unreadable = { name: "00000002.journal", from: 20_000, to: 20_001 };
     const found = await readOn(-1);
     expect(found).toHaveLength(COUNT);
@@ -63,7 +63,7 @@ describe("reading on", () => {
     expect(bad.length).toBeLessThan(10);
   });
 
-  it("says of each record of a file that was removed that it is not there", async () => {
+  it("reports each record of a removed file as missing", async () => {
     disk.files().get("00000001.journal");
     await disk.remove("00000001.journal");
     const found = await readOn(-1);
@@ -74,7 +74,7 @@ describe("reading on", () => {
 });
 
 describe("notes", () => {
-  it("are those of the latest marks, wherever they stand", async () => {
+  it("are those of the latest marks, wherever these are", async () => {
     const [a = 0, b = 0, c = 0] = numbers;
     await journal.mark(a, RecordState.PARKED, "first");
     await journal.mark(b, RecordState.PARKED, "b");
@@ -95,7 +95,7 @@ describe("notes", () => {
 });
 
 describe("a block that the disk does not give", () => {
-  it("costs the records in it alone, at a start and later, and it is told once", async () => {
+  it("costs only the records in it, at a start and later, and is reported once", async () => {
     disk.unreadable = { name: "00000002.journal", from: 20_000, to: 20_001 };
     const told: Damage[] = [];
     journal.onDamage = (damage) => told.push(damage);

@@ -1,4 +1,4 @@
-/** Reads what stands in a journal, while it may be written and rewritten. */
+/** Reads a journal, while it may be written and rewritten. */
 import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { NoRecord } from "./errors.ts";
@@ -15,7 +15,7 @@ import {
   type Segments,
 } from "./segments.ts";
 
-/** A record or a mark as it stands in the journal. */
+/** A record or a mark in the journal. */
 export type Entry =
   | {
       readonly kind: "record";
@@ -31,7 +31,7 @@ export type Entry =
       readonly note: string;
     };
 
-/** A record, or why there is none. */
+/** A record, or the reason why it cannot be read. */
 export interface ReadRecord {
   readonly number: number;
   readonly state: RecordState;
@@ -39,19 +39,19 @@ export interface ReadRecord {
   readonly payload: Buffer | Error;
 }
 
-/** Records are read so much at a time. */
+/** The number of bytes that are read at a time. */
 const CHUNK_SIZE = 256 * 1024;
 
 export class Reader {
   readonly #directory: JournalDirectory;
   readonly #segments: Segments;
   readonly #onDamage: (damage: Damage) => void;
-  /** Settled when the reading that was asked for last is done. */
+  /** Settled when the last requested reading is done. */
   #lastRead: Promise<unknown> = Promise.resolve();
   /** The segment that was read last. */
   #reading: { readonly segment: Segment; readonly file: JournalFile } | undefined;
 
-  /** @param onDamage told of a segment of which something cannot be used, once */
+  /** @param onDamage called once for a segment with an unusable part */
   constructor(directory: JournalDirectory, segments: Segments, onDamage: (damage: Damage) => void) {
     this.#directory = directory;
     this.#segments = segments;
@@ -60,7 +60,7 @@ export class Reader {
 
   /** Returns a record. @throws NoRecord if it is gone or damaged; system errors */
   async read(number: number): Promise<Buffer> {
-    // One after the other: they share an open file, which each may change.
+    // Readings run one after the other: they share an open file, which each may replace.
     const read = this.#lastRead.then(() => this.#read(number));
     this.#lastRead = read.catch(() => undefined);
     return read;
@@ -72,7 +72,8 @@ export class Reader {
       try {
         return await this.#tryRead(number);
       } catch (error) {
-        // Right if the file was rewritten meanwhile: then it stands elsewhere.
+        // This is expected if the file was rewritten in the meantime: then the record is
+        // elsewhere.
         if (!(error instanceof NoRecord)) throw error;
         if (this.#segments.find(number)?.table === table) throw error;
       }
@@ -83,7 +84,7 @@ export class Reader {
     const segment = this.#segments.find(number);
     if (segment === undefined) throw new NoRecord(`there is no record ${number}`);
     const file = await this.#openForReading(segment);
-    // It stands elsewhere if the file was rewritten meanwhile.
+    // The offset is another one if the file was rewritten in the meantime.
     const offset = segment.table.offset(indexOf(number));
     if (offset === undefined) throw new NoRecord(`there is no record ${number}`);
     return readRecord(file, offset, number);
@@ -95,14 +96,14 @@ export class Reader {
     const file = await this.#tryOpen(segment);
     if (file === undefined) throw new NoRecord(`${segment.name} was removed`);
     await this.#reading?.file.close();
-    // If the segment was rewritten meanwhile, this is the file of before.
+    // If the segment was rewritten in the meantime, this is the old file.
     this.#reading = segment.table === table ? { segment, file } : undefined;
     if (this.#reading !== undefined) return file;
     await file.close();
     return this.#openForReading(segment);
   }
 
-  /** Another file stands in a segment's place, or none. */
+  /** Forgets the open file of a segment that was replaced or removed. */
   forgetFile(segment: Segment): void {
     if (this.#reading?.segment !== segment) return;
     void this.#reading.file.close().catch(() => undefined);
@@ -111,8 +112,8 @@ export class Reader {
 
   /**
    * Calls `visit` for each record that is not done with and has a number above `after`, in
-   * order, until it returns false. Faster than `read` for many.
-   * @throws system errors of opening; those of reading go to `visit`
+   * order, until it returns false. For many records this is faster than `read`.
+   * @throws system errors of opening; those of reading are passed to `visit`
    */
   async readOn(after: number, visit: (record: ReadRecord) => boolean): Promise<void> {
     let last = after;
@@ -125,7 +126,7 @@ export class Reader {
         if (recordNumber(segment.sequence, segment.table.length) <= last) break;
         const how = await this.#readSegmentOn(segment, last, step);
         if (how === "stopped") return;
-        // Else it was rewritten: goes on where it was.
+        // Otherwise the file was rewritten: the reading goes on at the same record.
         if (how === "read") break;
       }
   }
@@ -159,9 +160,9 @@ export class Reader {
   }
 
   /**
-   * Reads the journal from its beginning and calls `visit` for each record that is not
-   * done with, and for each mark of one. Notes stand in the marks, of which the last counts.
-   * What cannot be read is passed over, and told.
+   * Reads the journal from its beginning and calls `visit` for each record that is not done
+   * with, and for each mark of these records. Notes are in the marks, of which the last one
+   * counts. Unreadable parts are passed over and reported.
    */
   async visit(visit: (entry: Entry) => void): Promise<void> {
     for (const segment of this.#segments.all()) await this.#visitSegment(segment, visit);
@@ -194,7 +195,8 @@ export class Reader {
       });
       if (damagedBytes > 0) this.#isDamaged(segment, damageOf(segment, damagedBytes));
     } catch (error) {
-      // Of a newer version: that was told when it was opened, and the others are read all the same.
+      // It is of a newer version, which was reported when the journal was opened. The others
+      // are read.
       if (error instanceof UnknownSegment) return;
       if (!isErrno(error, "EIO")) throw error;
       this.#isDamaged(segment, { file: segment.name, what: errorText(error) });
@@ -203,14 +205,17 @@ export class Reader {
     }
   }
 
-  /** Something in it could not be used, which was not known. */
+  /** Reports damage that was not known. */
   #isDamaged(segment: Segment, damage: Damage): void {
     if (segment.isDamaged) return;
     segment.isDamaged = true;
     this.#onDamage(damage);
   }
 
-  /** Returns undefined if the segment was removed: by us if it is done with, else by somebody else. */
+  /**
+   * Returns undefined if the segment was removed, by us or, if it is still needed, by somebody
+   * else.
+   */
   async #tryOpen(segment: Segment): Promise<JournalFile | undefined> {
     try {
       return await this.#directory.open(segment.name);
@@ -220,26 +225,29 @@ export class Reader {
     }
   }
 
-  /** Closes the file that is read, if one is open. */
+  /** Closes the file that is being read, if one is open. */
   async close(): Promise<void> {
     await this.#reading?.file.close();
     this.#reading = undefined;
   }
 }
 
-/** A part of a file that is in memory, for frames that follow each other. */
+/** A part of a file in memory, for frames that follow each other. */
 class Window {
   readonly #file: JournalFile | undefined;
   readonly #buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   #start = 0;
   #length = 0;
 
-  /** @param file stays the caller's; undefined if it was removed */
+  /** @param file owned by the caller; undefined if it was removed */
   constructor(file: JournalFile | undefined) {
     this.#file = file;
   }
 
-  /** Returns the payload of the frame at an offset, valid until the next call, or why there is none. */
+  /**
+   * Returns the payload of the frame at an offset, valid until the next call, or the reason why
+   * it cannot be read.
+   */
   async frame(offset: number, number: number): Promise<Buffer | Error> {
     if (this.#file === undefined) return new NoRecord("the file was removed");
     try {
@@ -247,7 +255,7 @@ class Window {
       if (known !== undefined) return known;
       this.#length = await new PatientReader(this.#file).read(this.#buffer, offset);
       this.#start = offset;
-      // It may be larger than the window, damaged, or not there.
+      // The frame may be larger than the window, damaged, or missing.
       return this.#tryFrame(offset, number) ?? (await readRecord(this.#file, offset, number));
     } catch (error) {
       return error instanceof Error ? error : new Error(String(error));

@@ -1,66 +1,69 @@
 /**
- * Where the records of a segment stand, what state they are in, and where the mark is
- * that says so. A million records wait in a long outage, so a record costs five bytes here
- * and no object, and four more once one of its segment is marked as anything but gone.
+ * The offsets and states of the records of a segment, and the segments of their latest marks.
+ * In a long outage a million records wait, so a record takes five bytes here and no object, and
+ * four more once a record of its segment is marked as anything but gone.
  */
 
 /** The state of a record in the journal. */
 export const RecordState = {
   /** Nothing has been done with it. */
   WAITING: 0,
-  /** A handler has begun with it; what came of that is not known. */
+  /** A handler has begun with it, with unknown outcome. */
   BEGAN: 1,
   /** An administrator is to decide. */
   PARKED: 2,
-  /** It is done with: forgotten. */
+  /** It is done with, and forgotten. */
   GONE: 3,
-  /** It is done with, and kept for what may follow it. */
+  /** It is done with, and kept for reports that may follow it. */
   ACCOUNTED: 4,
   /** Another record is being written in its place. */
   REPLACED: 5,
 } as const;
 export type RecordState = (typeof RecordState)[keyof typeof RecordState];
 
-/** Each at the index of its value. */
+/** Each state at the index of its value. */
 const STATES = Object.values(RecordState);
 
-/** Returns the state of that value; undefined if there is none. */
+/** Returns the state with that value; undefined if there is none. */
 export function tryRecordState(value: number | undefined): RecordState | undefined {
   return value === undefined ? undefined : STATES[value];
 }
 
 export class RecordTable {
-  /** By the record's index in its segment; 0 (the segment's header) if it is not in the file. */
+  /**
+   * Offsets by the record's index in its segment; 0 (the segment's header) if it is not in the
+   * file.
+   */
   #offsets = new Uint32Array(64);
   #states = new Uint8Array(64);
-  /** By index, the sequence number of the segment that has its latest mark; 0 if there is none. */
+  /** Sequence numbers, by index, of the segments with the latest marks; 0 if there is none. */
   #marks: Uint32Array | undefined;
   #length = 0;
   #present = 0;
-  /** How many records have each state. */
+  /** The number of records in each state. */
   readonly #counts = new Uint32Array(STATES.length);
 
-  /** The highest index and 1. */
+  /** The highest index plus 1. */
   get length(): number {
     return this.#length;
   }
 
-  /** How many records the file holds, done with or not. */
+  /** The number of records in the file, done with or not. */
   get present(): number {
     return this.#present;
   }
 
-  /** How many of them are not done with. */
+  /** The number of records that are not done with. */
   get live(): number {
     return this.#present - this.count(RecordState.GONE);
   }
 
-  /** How many of them have that state. */
+  /** Returns the number of records in that state. */
   count(state: RecordState): number {
     return this.#counts[state] ?? 0;
   }
 
-  /** Adds a record that the file holds; without effect if it is there. */
+  /** Adds a record of the file; without effect if it was added before. */
   add(index: number, offset: number, state: RecordState = RecordState.WAITING): void {
     if (this.has(index)) return;
     if (index >= this.#offsets.length) this.#grow(index + 1);
@@ -85,12 +88,12 @@ export class RecordTable {
     this.#marks = marks;
   }
 
-  /** Returns whether the file holds the record, done with or not. */
+  /** Returns true if the file has the record, done with or not. */
   has(index: number): boolean {
     return (this.#offsets[index] ?? 0) !== 0;
   }
 
-  /** Returns where the record's frame begins; undefined if the file does not hold it. */
+  /** Returns the offset of the record's frame; undefined if it is not in the file. */
   offset(index: number): number | undefined {
     return this.has(index) ? this.#offsets[index] : undefined;
   }
@@ -102,8 +105,8 @@ export class RecordTable {
   }
 
   /**
-   * Notes where the latest mark of a record is. Most records are marked once, as gone: of
-   * them nothing has to be known.
+   * Notes the segment of the latest mark of a record. Most records are marked once, as gone:
+   * for them nothing is noted.
    */
   setMarkedIn(index: number, sequence: number): void {
     if (!this.has(index)) return;

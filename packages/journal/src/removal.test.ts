@@ -21,7 +21,7 @@ afterEach(async () => {
   rmSync(path, { recursive: true, force: true });
 });
 
-it("of the directory makes appends fail until it is there again", async () => {
+it("of the directory makes appends fail until it exists again", async () => {
   rmSync(path, { recursive: true });
   for (let i = 0; i < 2; i++)
     await expect(journal.append(Buffer.from("lost"))).rejects.toThrow(JournalError);

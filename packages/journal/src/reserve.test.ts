@@ -40,7 +40,7 @@ function fillDisk(): void {
 }
 
 describe("on a full disk", () => {
-  it("marks are taken at once, and records when there is room again", async () => {
+  it("marks are accepted at once, and records when there is room again", async () => {
     const [first = 0, second = 0] = await append(2);
     fillDisk();
     await expect(journal.append(record(3))).rejects.toThrow(JournalError);
@@ -70,7 +70,7 @@ describe("on a full disk", () => {
     expect(await journal.notes([second])).toEqual(new Map([[second, "because"]]));
   });
 
-  it("what the reserve does not hold waits", async () => {
+  it("marks that do not fit into the reserve wait", async () => {
     const numbers = await append(400);
     fillDisk();
     const marks = numbers.map((number) =>
@@ -88,7 +88,7 @@ describe("on a full disk", () => {
     expect(journal.count(RecordState.PARKED)).toBe(350);
   });
 
-  it("a daemon that starts has what an earlier one has kept, and marks go on", async () => {
+  it("a daemon that starts has the reserve of an earlier one, and marks go on", async () => {
     const [first = 0] = await append(1);
     fillDisk();
     await journal.close();
@@ -102,7 +102,7 @@ describe("on a full disk", () => {
     expect(journal.bytes).toBeLessThan(1000);
   });
 
-  it("no reserve is made of the last room of others", async () => {
+  it("no reserve takes the last room of others", async () => {
     await journal.close();
     disk = new SimulatedDisk(() => 0.5);
     disk.capacityBytes = 10_000;
@@ -125,7 +125,7 @@ describe("on a full disk", () => {
     await mark;
     expect(journal.state(first)).toBe(RecordState.BEGAN);
   });
-  it("attempts in vain use up no numbers", async () => {
+  it("failed attempts use up no numbers", async () => {
     await journal.close();
     disk.capacityBytes = 0;
     await open();
@@ -136,7 +136,7 @@ describe("on a full disk", () => {
     await append(1);
     expect([...disk.files().keys()]).toContain("00000001.journal");
   });
-  it("records are tried again when there is room to be seen", async () => {
+  it("records are tried again when the disk shows room", async () => {
     const [first = 0] = await append(1);
     fillDisk();
     await expect(journal.append(record(2))).rejects.toThrow(/ENOSPC/);
@@ -203,7 +203,7 @@ describe("on a full disk", () => {
       expect([...journal.records()]).toEqual([{ number: last, state: RecordState.WAITING }]);
     });
 
-    it("a later segment stays until what is to be forgotten before it is", async () => {
+    it("a later segment stays until earlier records are forgotten", async () => {
       const older = await append(150);
       const newer = await append(150);
       await append(1);
@@ -234,7 +234,7 @@ describe("on a full disk", () => {
       expect([...journal.records()].map(({ number }) => number)).toEqual(kept);
     });
 
-    it("no room is made of records whose turn to be forgotten has not come", async () => {
+    it("no room is made of records whose turn has not come", async () => {
       const numbers = [...(await append(150)), ...(await append(150))];
       const [first = 0] = numbers;
       const second = Math.floor((numbers.at(-1) ?? 0) / 2 ** 24);
@@ -250,7 +250,7 @@ describe("on a full disk", () => {
       for (const number of inSecond) expect(journal.state(number)).toBe(RecordState.WAITING);
     });
 
-    it("it is tried in vain once each time, and nothing is left of that", async () => {
+    it("each time there is one failed attempt, which leaves nothing behind", async () => {
       const numbers = await append(300);
       fillDisk();
       disk.capacityBytes += 300;

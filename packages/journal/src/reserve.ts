@@ -1,9 +1,9 @@
 /**
- * Room on the disk that is kept for marks: what handlers have done has to be written down
- * also when the disk is full, or no handler could be called although the database is well.
+ * Room on the disk that is kept for marks: the outcome of handlers has to be recorded even if
+ * the disk is full, or no handler could be called although the database works.
  *
- * It is a file whose blocks are allocated. When the disk is full it becomes a segment, and
- * marks overwrite its zeros; blocks that were given back to the disk would be anybody's.
+ * The reserve is a file whose blocks are allocated. When the disk is full it becomes a segment,
+ * and marks overwrite its zeros. Blocks that were freed instead could be taken by anybody.
  */
 import { isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
@@ -11,13 +11,16 @@ import { TEMPORARY_SUFFIX } from "./segments.ts";
 
 const NAME = "reserve";
 
-/** Between two looks whether the disk has room for another. */
+/** The pause between two attempts to make a new one. */
 const PAUSE_MS = 10_000;
 
-/** So much of the disk is left to others beside it, times its size. */
+/**
+ * The multiple of its size that has to be free before it is made, so that as much is left to
+ * others.
+ */
 const DISTANCE = 2;
 
-/** Returns whether an error says that the disk, or somebody's share of it, is full. */
+/** Returns true if an error says that the disk, or a quota, is full. */
 export function isDiskFull(error: unknown): boolean {
   return isErrno(error, "ENOSPC", "EDQUOT");
 }
@@ -29,8 +32,8 @@ export class Reserve {
   #triedMs = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param bytes how large it is made; 0: none is made
-   * @param names of the files that are there
+   * @param bytes the size of the reserve; 0 if none is to be made
+   * @param names of the existing files
    */
   constructor(directory: JournalDirectory, bytes: number, names: readonly string[]) {
     this.#directory = directory;
@@ -42,22 +45,22 @@ export class Reserve {
     return this.#isThere;
   }
 
-  /** Whether it is missing and it is time to look for room. */
+  /** True if it is missing and it is time to try again. */
   get isDue(): boolean {
     return !this.#isThere && this.#bytes > 0 && performance.now() - this.#triedMs >= PAUSE_MS;
   }
 
-  /** Returns whether the disk has room for as much as the reserve again. */
+  /** Returns true if the disk has room for another reserve. */
   async hasRoomBeside(): Promise<boolean> {
     try {
       return (await this.#directory.freeBytes()) >= this.#bytes;
     } catch {
-      // What ails the disk is told by those who have something to write.
+      // Errors of the disk are reported by writes.
       return false;
     }
   }
 
-  /** Makes it, if the disk has room. @returns whether it is there */
+  /** Makes the reserve, if the disk has room. @returns true if it exists */
   async tryMake(): Promise<boolean> {
     if (!this.isDue) return this.#isThere;
     this.#triedMs = performance.now();
@@ -74,15 +77,19 @@ export class Reserve {
       await this.#directory.sync();
       this.#isThere = true;
     } catch {
-      // What ails the disk is told by those who have something to write.
+      // Errors of the disk are reported by writes.
       await this.#directory.remove(name).catch(() => undefined);
     }
     return this.#isThere;
   }
 
-  /** Gives it away as the file of that name, whose zeros are to be overwritten. @throws system errors */
+  /**
+   * Renames the reserve and opens it; its zeros are to be overwritten. The caller closes the
+   * file.
+   * @throws system errors
+   */
   async become(name: string): Promise<JournalFile> {
-    // Opened first: a caller that gets no file removes what is at the name.
+    // It is opened first: a caller that gets no file removes the file of that name.
     const file = await this.#directory.reopen(NAME);
     try {
       // The caller syncs the directory.

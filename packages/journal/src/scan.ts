@@ -1,4 +1,4 @@
-/** Divides a file into frames and what is none. */
+/** Divides a file into frames and bytes that are part of none. */
 import {
   frameSize,
   isWholeButForSize,
@@ -11,18 +11,18 @@ import type { PatientReader } from "./patient-reader.ts";
 const CHUNK_SIZE = 256 * 1024;
 
 export interface Visitor {
-  /** Gets a whole frame, valid during the call. */
+  /** Called with a whole frame, which is valid during the call. */
   frame(frame: StoredFrame, offset: number): void;
   /**
-   * Gets bytes that are part of no whole frame, valid during the call.
-   * @param isCutOff whether they are the beginning of a frame whose end the file does not have
+   * Called with bytes that are part of no whole frame; they are valid during the call.
+   * @param isCutOff true if they are the beginning of a frame whose end is not in the file
    */
   junk(bytes: Buffer, offset: number, isCutOff: boolean): void;
 }
 
 /** Reads a file to its end. Returns its size. @throws system errors of reading */
 export async function scan(source: PatientReader, visitor: Visitor): Promise<number> {
-  // One buffer for all: those of a gigabyte would lie around until the next collection.
+  // The buffer is reused: those for a gigabyte would occupy memory until the next collection.
   let buffer = Buffer.allocUnsafeSlow(CHUNK_SIZE);
   /** The bytes before `base` are done with. */
   let base = 0;
@@ -39,7 +39,10 @@ export async function scan(source: PatientReader, visitor: Visitor): Promise<num
   }
 }
 
-/** Returns how many bytes of the window are done with: all, if it reaches the end of the file. */
+/**
+ * Visits the frames in the window. Returns how many bytes are done with: all, if it reaches the
+ * end of the file.
+ */
 function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visitor): number {
   let offset = 0;
   while (offset < window.length) {
@@ -47,7 +50,7 @@ function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visit
     if (frame === "incomplete" && !isAtEnd) return offset;
     if (frame !== undefined && frame !== "incomplete") {
       visitor.frame(frame, base + offset);
-      // The zeros behind the last frame may be missing, or not be read yet.
+      // The zeros after the last frame may be missing, or not read yet.
       offset += frameSize(frame.payload.length);
       continue;
     }
@@ -59,7 +62,10 @@ function visitAll(window: Buffer, base: number, isAtEnd: boolean, visitor: Visit
   return offset;
 }
 
-/** There is no frame in this window: it is looked for in the next one, aligned as this. */
+/**
+ * Returns the end of the junk if there is no frame in this window: it is looked for in the next
+ * one, with the same alignment.
+ */
 function endOfJunk(length: number, offset: number, isAtEnd: boolean): number {
   return isAtEnd ? length : length - ((length - offset) % 8);
 }

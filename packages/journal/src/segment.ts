@@ -29,36 +29,36 @@ export function encodeHeader(sequence: number): Buffer {
   return encodeFrames([headerFrame(sequence)]);
 }
 
-/** Returns the frame that gives a record a state. @param note UTF-8, why */
+/** Returns the frame that gives a record a state. @param note the reason, UTF-8 */
 export function markFrame(number: number, state: RecordState, note = ""): Frame {
   const payload = Buffer.concat([Buffer.from([state]), Buffer.from(note)]);
   return { kind: FrameKind.MARK, number, payload };
 }
 
-/** Returns what a MARK says; undefined if it has a state of a newer version. */
+/** Decodes the payload of a MARK; returns undefined if it has a state of a newer version. */
 export function tryDecodeMark(payload: Buffer): { state: RecordState; note: string } | undefined {
   const state = tryRecordState(payload[0]);
   return state === undefined ? undefined : { state, note: payload.toString("utf8", 1) };
 }
 
-/** What a segment turned out to be. */
+/** The result of reading a segment. */
 export interface Findings {
-  /** Bytes that are part of no whole frame, of writes that may have been confirmed. */
+  /** Bytes that are part of no whole frame, and whose write may have been confirmed. */
   readonly damagedBytes: number;
-  /** Bytes at the end that do not count: of a write that was never confirmed, or zeros. */
+  /** Bytes at the end that do not count: zeros, or a write that was never confirmed. */
   readonly tornBytes: number;
-  /** Where the last whole frame ends that counts. */
+  /** The end of the last whole frame that counts. */
   readonly end: number;
 }
 
-/** A segment that a newer version has written, or no segment at all: it is left alone. */
+/** Thrown if a file is not a segment, or one of a newer version: it is left alone. */
 export class UnknownSegment extends Error {
   override readonly name = "UnknownSegment";
 }
 
 /**
- * Calls `visit` for each frame of a segment after its header that counts.
- * @param visit gets each frame, valid during the call, and its offset
+ * Calls `visit` for each frame after the header of a segment that counts.
+ * @param visit called with a frame, which is valid during the call, and its offset
  * @throws UnknownSegment; system errors of reading
  */
 export async function readSegment(
@@ -93,15 +93,15 @@ export async function readSegment(
       gap.add(bytes, offset, isCutOff);
     },
   });
-  // Zeros that stand for what could not be read show nothing.
+  // Zeros in place of unreadable blocks prove nothing.
   if (gap !== undefined && (source.unreadableBytes > 0 || !gap.isTorn())) endGap(gap);
   if (!hasHeader && end > 0) damagedBytes += 1;
-  // Also if it was the end of the file that could not be read.
+  // This also counts an unreadable end of the file.
   damagedBytes = Math.max(damagedBytes, source.unreadableBytes);
   return { damagedBytes, tornBytes: Math.max(0, size - end), end };
 }
 
-/** @throws UnknownSegment */
+/** Checks the version in a header. @throws UnknownSegment */
 function checkHeader(payload: Buffer): void {
   let version: unknown;
   try {
@@ -113,14 +113,14 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Marks have the numbers of their records. */
+/** Returns true for the record of that number; its marks have the same number. */
 export function isRecord(frame: Frame, number: number): boolean {
   return frame.kind === FrameKind.RECORD && frame.number === number;
 }
 
 /**
  * Returns the record at `offset`.
- * @throws NoRecord if it is no whole frame of that number; system errors of reading
+ * @throws NoRecord if there is no whole frame of that number; system errors of reading
  */
 export async function readRecord(
   file: JournalFile,

@@ -1,13 +1,13 @@
-/** The segments of a journal, oldest first, and what they hold. */
+/** The segments of a journal, oldest first, and their records. */
 import { errorText } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 import { FrameKind } from "./frame.ts";
 import { RecordState, RecordTable } from "./record-table.ts";
 import { type Findings, readSegment, tryDecodeMark } from "./segment.ts";
 
-/** Of a segment that is being rewritten. */
+/** The suffix of a segment that is being rewritten. */
 export const TEMPORARY_SUFFIX = ".tmp";
-/** Of a segment whose damaged bytes are kept for a person to look at. */
+/** The suffix of a segment whose damaged bytes are kept for a person to look at. */
 export const DAMAGED_SUFFIX = ".damaged";
 
 /**
@@ -35,7 +35,7 @@ function segmentName(sequence: number): string {
   return `${String(sequence).padStart(8, "0")}.journal`;
 }
 
-/** Beyond it the numbers of its records were no safe integers. */
+/** Beyond it the numbers of records would not be safe integers. */
 const MAX_SEQUENCE = Math.floor(Number.MAX_SAFE_INTEGER / RECORDS_PER_SEGMENT);
 
 function tryParseName(name: string): number | undefined {
@@ -49,17 +49,17 @@ export class Segment {
   readonly sequence: number;
   readonly name: string;
   table = new RecordTable();
-  /** Bytes up to the end of the last frame that is on the disk. */
+  /** The size up to the end of the last frame that is on the disk. */
   bytes = 0;
-  /** Whether it holds damage, which is kept when its records are done with. */
+  /** True if it has damage, which is kept when its records are done with. */
   isDamaged = false;
-  /** Whether a compaction may find something to drop. */
+  /** True if a compaction may find something to drop. */
   isStale = false;
-  /** Until when a compaction leaves it alone, by `performance.now()`. */
+  /** The time until which a compaction leaves it alone, by `performance.now()`. */
   pausedUntilMs = Number.NEGATIVE_INFINITY;
-  /** Why it gives no room back, as was told last. */
+  /** The last reported reason why its room is not given back. */
   toldFailure: string | undefined;
-  /** The other segments that hold records which marks in this one are about. */
+  /** The other segments with records that marks in this one are about. */
   readonly marked = new Set<number>();
 
   constructor(sequence: number) {
@@ -67,11 +67,14 @@ export class Segment {
     this.name = segmentName(sequence);
   }
 
-  /** How many marks it holds, and how many of them are followed by a later one of their record. */
+  /**
+   * The number of marks in it, and of those that are superseded by a later mark of their
+   * record.
+   */
   marks = 0;
   obsoleteMarks = 0;
 
-  /** Whether to rewrite it saves enough: at least half of its records or marks are not needed. */
+  /** True if a rewrite saves enough: at least half of its records or marks are not needed. */
   get isWorthRewriting(): boolean {
     const { present, live } = this.table;
     if (present === 0 || 2 * live <= present) return true;
@@ -79,23 +82,23 @@ export class Segment {
   }
 }
 
-/** What was not as it should be when the segments were read; for the log. */
+/** Damage that was found in a segment; for the log. */
 export interface Damage {
   readonly file: string;
   readonly what: string;
 }
 
-/** Returns what to tell of a segment of which so many bytes cannot be used. */
+/** Returns the report of a segment with this many unusable bytes. */
 export function damageOf({ name }: Segment, bytes: number): Damage {
   return { file: name, what: `${bytes} damaged bytes` };
 }
 
 /** All files of the journal. */
 export class Segments {
-  /** By sequence number, rising. */
+  /** The segments by their sequence numbers, in rising order. */
   readonly #segments = new Map<number, Segment>();
   #nextSequence = 1;
-  /** The last segment of which the last start could not read all: it may have held any mark. */
+  /** The last segment that could not be read completely at the start: it may have held any mark. */
   #lastDamaged: Segment | undefined;
 
   get bytes(): number {
@@ -110,7 +113,7 @@ export class Segments {
     return sum;
   }
 
-  /** How many records have that state. */
+  /** Returns the number of records in that state. */
   count(state: RecordState): number {
     let sum = 0;
     for (const { table } of this.#segments.values()) sum += table.count(state);
@@ -118,39 +121,39 @@ export class Segments {
   }
 
   /**
-   * Returns a list of them, the oldest first, which stays as it is when one is added or
-   * removed.
+   * Returns a list of the segments, the oldest first, which does not change when a segment is
+   * added or removed.
    */
   all(): Segment[] {
     return [...this.#segments.values()];
   }
 
-  /** Returns a new segment, the last one from now on. */
+  /** Adds a segment at the end, and returns it. */
   append(): Segment {
     const segment = new Segment(this.#nextSequence++);
     this.#segments.set(segment.sequence, segment);
     return segment;
   }
 
-  /** Takes back `append`: no file of that number is there, nor anything that was confirmed. */
+  /** Undoes `append`. There must be no file of that number, and nothing that was confirmed. */
   giveBack(segment: Segment): void {
     this.remove(segment);
     if (segment.sequence === this.#nextSequence - 1) this.#nextSequence--;
   }
 
-  /** Forgets a segment, whose file is gone: marks of its records need not be kept any more. */
+  /** Removes a segment whose file was removed: marks of its records need no longer be kept. */
   remove(segment: Segment): void {
     this.#segments.delete(segment.sequence);
     this.dropped(segment);
   }
 
-  /** The file of `segment` has lost records: their marks need not be kept any more. */
+  /** Notes that records were dropped from the file: their marks need no longer be kept. */
   dropped(segment: Segment): void {
     for (const each of this.#segments.values())
       if (each.marked.has(segment.sequence)) each.isStale = true;
   }
 
-  /** `segment` holds a mark of that record, the latest one. */
+  /** Notes that `segment` has the latest mark of a record. */
   addMark(segment: Segment, number: number): void {
     const sequence = sequenceOf(number);
     segment.marks++;
@@ -171,9 +174,9 @@ export class Segments {
   }
 
   /**
-   * Returns the name of a damaged file that may have held a later mark of a record than is
-   * known; undefined if there is none. Marks stand in the record's segment and later ones,
-   * so a mark behind the damage ends the doubt.
+   * Returns the name of a damaged file that may have held a later mark of a record than the
+   * known one; undefined if there is none. Marks are in the record's segment or in later ones,
+   * so a mark after the damage ends the doubt.
    */
   doubtfulFor(number: number): string | undefined {
     if (this.#lastDamaged === undefined) return undefined;
@@ -181,19 +184,19 @@ export class Segments {
     return latest <= this.#lastDamaged.sequence ? this.#lastDamaged.name : undefined;
   }
 
-  /** Whether segments before `segment` hold records, which marks in it may be about. */
+  /** Returns true if segments before `segment` have records, which marks in it may be about. */
   hasRecordsBefore(segment: Segment): boolean {
     return this.all().some(
       ({ sequence, table }) => sequence < segment.sequence && table.present > 0,
     );
   }
 
-  /** Returns if there is a segment with this sequence number. */
+  /** Returns true if there is a segment with this sequence number. */
   has(sequence: number): boolean {
     return this.#segments.has(sequence);
   }
 
-  /** Returns the segment whose file holds the record, done with or not. */
+  /** Returns the segment whose file has the record, done with or not. */
   find(number: number): Segment | undefined {
     const segment = this.#segments.get(sequenceOf(number));
     return segment?.table.has(indexOf(number)) === true ? segment : undefined;
@@ -213,9 +216,9 @@ export class Segments {
   }
 
   /**
-   * Reads what an earlier run has left, and has it written to the disk: a run that was
-   * killed may have left it in the kernel's memory alone, and what is decided now must not
-   * be undone by a power failure later. Returns what was damaged.
+   * Reads the segments of earlier runs and syncs them. A run that was killed may have left its
+   * last writes only in the kernel's memory, and a later power failure must not undo the
+   * decisions that are based on them. Returns the damage.
    * @param names of the files in the directory
    * @throws system errors of the directory itself, and of writing to the disk
    */
@@ -238,7 +241,7 @@ export class Segments {
           damage.push(damageOf(segment, damagedBytes));
         } else if (tornBytes > 0) await tryCut(directory, segment);
       } catch (error) {
-        // What was read of it before stays in use. The file itself is never deleted.
+        // The part that was read stays in use. The file itself is never deleted.
         segment.isDamaged = true;
         segment.isStale = false;
         this.#lastDamaged = segment;
@@ -272,8 +275,8 @@ export class Segments {
 }
 
 /**
- * Gives back what stands behind the last frame: a write that was cut off, or the zeros of a reserve.
- * If the disk refuses it, the next start finds the same again.
+ * Cuts off the bytes after the last frame: the rest of a write, or the zeros of a reserve. If
+ * the disk refuses that, the next start finds them again.
  */
 async function tryCut(directory: JournalDirectory, { name, bytes }: Segment): Promise<void> {
   try {
@@ -284,6 +287,6 @@ async function tryCut(directory: JournalDirectory, { name, bytes }: Segment): Pr
       await file.close();
     }
   } catch {
-    // What ails the disk is told by those who have something to write.
+    // Errors of the disk are reported by writes.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * A disk for tests, which forgets what was not synced when the power fails: any part of
- * what was written since the last sync may be there afterwards, in units of a sector, and
- * any of the changes of names.
+ * A disk for tests, which loses unsynced data when the power fails: afterwards it has any part
+ * of the data that was written since the last sync, in units of a sector, and any of the
+ * changes of names.
  */
 import type { JournalDirectory, JournalFile } from "./directory.ts";
 
@@ -20,9 +20,9 @@ class Failure extends Error {
 }
 
 class Inode {
-  /** What is on the disk for certain. */
+  /** The contents that are certainly on the disk. */
   durable = Buffer.alloc(0);
-  /** What a reader sees. */
+  /** The contents that a reader sees. */
   cached = Buffer.alloc(0);
 
   write(bytes: Buffer, position: number): void {
@@ -34,8 +34,8 @@ class Inode {
   }
 
   /**
-   * Writes a part of the bytes, as a write that fails may have. Where the file has bytes already
-   * it ends with a sector: the kernel copies whole pages.
+   * Writes a part of the bytes, as a failed write may. Within the file the part ends with a
+   * sector: the kernel copies whole pages.
    */
   writePart(bytes: Buffer, position: number, share: number): void {
     const end = position + Math.floor(share * bytes.length);
@@ -48,7 +48,7 @@ class Inode {
     this.durable = Buffer.from(this.cached);
   }
 
-  /** Each sector is the old one or the new one. */
+  /** Makes each unsynced sector the old one or the new one. */
   loseUnsynced(random: Random): void {
     const size = random() < 0.5 ? this.cached.length : this.durable.length;
     const after = Buffer.alloc(size);
@@ -68,13 +68,13 @@ export class SimulatedDisk implements JournalDirectory {
   #names = new Map<string, Inode>();
   #changes: NameChange[] = [];
   readonly #random: Random;
-  /** Asked before each call: the code of an error that the call is to fail with. */
+  /** Called before each call; returns the code of the error with which it fails, or undefined. */
   fail: (call: string, name?: string) => string | undefined = () => undefined;
-  /** How much it holds. */
+  /** The capacity of the disk. */
   capacityBytes = Number.POSITIVE_INFINITY;
-  /** Reads that meet this byte range of a file fail. */
+  /** A byte range of a file whose reads fail. */
   unreadable: { readonly name: string; readonly from: number; readonly to: number } | undefined;
-  /** After the power has failed no call succeeds, until `reboot`. */
+  /** After a power failure no call succeeds until `reboot`. */
   #isDown = false;
 
   constructor(random: Random) {
@@ -82,7 +82,7 @@ export class SimulatedDisk implements JournalDirectory {
   }
 
   async #call(call: string, name?: string): Promise<void> {
-    // As on a disk, others run meanwhile.
+    // As with a disk, other work runs in the meantime.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#isDown) throw new Failure("EIO");
     const code = this.fail(call, name);
@@ -94,7 +94,7 @@ export class SimulatedDisk implements JournalDirectory {
     this.#changes.push(change);
   }
 
-  /** What was not synced is lost in part. Calls that are under way fail. */
+  /** Loses a part of the unsynced data. Calls that are under way fail. */
   powerFailure(): void {
     this.#isDown = true;
     for (const change of this.#changes) if (this.#random() < 0.5) change(this.#durable);
@@ -103,7 +103,7 @@ export class SimulatedDisk implements JournalDirectory {
     for (const inode of new Set(this.#names.values())) inode.loseUnsynced(this.#random);
   }
 
-  /** The daemon was killed: the kernel keeps all that was written. */
+  /** Ends the daemon as if it was killed: the kernel keeps all that was written. */
   kill(): void {
     this.#isDown = true;
   }
@@ -116,7 +116,7 @@ export class SimulatedDisk implements JournalDirectory {
     this.#isDown = false;
   }
 
-  /** Returns the files, for damaging them. */
+  /** Returns the files, to damage them. */
   files(): ReadonlyMap<string, { cached: Buffer; durable: Buffer }> {
     return this.#names;
   }
@@ -151,7 +151,7 @@ export class SimulatedDisk implements JournalDirectory {
     return this.capacityBytes - this.usedBytes;
   }
 
-  /** How much of it is taken. */
+  /** The room that is in use. */
   get usedBytes(): number {
     let sum = 0;
     for (const { cached } of new Set(this.#names.values())) sum += cached.length;
@@ -172,7 +172,7 @@ export class SimulatedDisk implements JournalDirectory {
           bytes.length - Math.max(0, grownBytes - Math.max(0, this.capacityBytes - this.usedBytes));
         inode.write(bytes.subarray(0, Math.max(0, fits)), position);
         if (fits < bytes.length) throw new Failure("ENOSPC");
-        // Until it is on the disk, the power can fail.
+        // The power can fail until it is on the disk.
         await this.#call("sync");
         inode.sync();
       },

@@ -1,4 +1,4 @@
-/** A write that a power failure has torn is told from damage of what was confirmed. */
+/** A write that a power failure has torn is distinguished from damage to confirmed records. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { frameSize } from "./frame.ts";
 import { Journal } from "./journal.ts";
@@ -14,7 +14,7 @@ let disk: SimulatedDisk;
 let confirmedBytes: number;
 /** The segment with its last batch. */
 let whole: Buffer;
-/** Where its last frame begins. */
+/** The offset of its last frame. */
 let lastFrame: number;
 
 const record = (id: string) => Buffer.from(JSON.stringify({ id, filler: "x".repeat(100) }));
@@ -94,7 +94,7 @@ describe("of a write that was never confirmed", () => {
     },
   );
 
-  it("nothing comes back, also if the disk does not let it be cut off", async () => {
+  it("nothing comes back, even if the disk does not let it be cut off", async () => {
     setBytes(Buffer.from(whole).fill(0, confirmedBytes, 2 * SECTOR));
     disk.fail = (call) => (call === "reopen" ? "EROFS" : undefined);
     for (let i = 0; i < 2; i++) {
@@ -116,7 +116,7 @@ describe("of what was confirmed", () => {
     for (let at = confirmedBytes; at < whole.length; at += 3) {
       setBytes(flipped(at));
       const { ids, isDamaged } = await start();
-      // The padding between frames is nobody's.
+      // The padding between frames belongs to no record.
       if (ids.length === 22) continue;
       expect(isDamaged, `byte ${at}`).toBe(true);
       expect(ids).toHaveLength(21);
@@ -135,7 +135,7 @@ describe("of what was confirmed", () => {
     }
   });
 
-  it("sectors of zeros are damage, if anything was written behind their batch", async () => {
+  it("sectors of zeros are damage, if anything was written after their batch", async () => {
     disk = new SimulatedDisk(() => 0.5);
     const other = await Journal.open(disk, OPTIONS);
     await append(other, "a", 2);
@@ -157,7 +157,7 @@ describe("of what was confirmed", () => {
     expect(ids).toContain("b19");
   });
 
-  it("a block that cannot be read is damage, and what is behind it is there", async () => {
+  it("an unreadable block is damage, and the records after it are there", async () => {
     disk = new SimulatedDisk(() => 0.5);
     const journal = await Journal.open(disk, OPTIONS);
     await append(journal, "a", 100);
@@ -168,7 +168,7 @@ describe("of what was confirmed", () => {
     expect(ids).toContain("a99");
   });
 
-  it("a flipped bit is damage, also if a write behind it was cut off", async () => {
+  it("a flipped bit is damage, also if a write after it was cut off", async () => {
     const bytes = flipped(confirmedBytes + 40);
     setBytes(Buffer.concat([bytes, whole.subarray(confirmedBytes, confirmedBytes + 50)]));
     const { ids, isDamaged } = await start();
@@ -178,7 +178,7 @@ describe("of what was confirmed", () => {
 });
 
 describe("zeros of a reserve that became a segment", () => {
-  it("are given back at the next start after a kill", async () => {
+  it("are cut off at the next start after a kill", async () => {
     const options = { ...OPTIONS, reserveBytes: 8192 };
     disk = new SimulatedDisk(() => 0.5);
     const journal = await Journal.open(disk, options);

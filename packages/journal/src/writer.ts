@@ -2,14 +2,14 @@
  * Writes frames to the disk, batch after batch.
  *
  * Invariants:
- * - An operation is confirmed when a write that has it is on the disk; one write serves
- *   all that came while the one before it ran.
- * - Nothing is written behind a write that failed: the file may have lost pages that the
- *   kernel takes for written, and a second write would not tell (fsync(2), NOTES). The
- *   segment is left and a new one begun.
- * - What a failed append may have left on the disk is marked as gone, on the disk, before
- *   anything else is written. So no record stands twice.
- * - The reserve takes marks alone.
+ * - An operation is confirmed when a write that contains it is on the disk. A write contains
+ *   all operations that came while the write before it ran.
+ * - Nothing is written after a write that failed: the file may have lost pages that the kernel
+ *   considers written, and a second write would not report that (fsync(2), NOTES). The segment
+ *   is left and a new one is begun.
+ * - Records that a failed append may have left on the disk are marked as gone, on the disk,
+ *   before anything else is written. So no record is there twice.
+ * - Only marks are written to the reserve.
  */
 import { errorText, isErrno } from "@cm4all/linux";
 import type { JournalDirectory, JournalFile } from "./directory.ts";
@@ -20,28 +20,28 @@ import { isDiskFull, type Reserve } from "./reserve.ts";
 import { headerFrame, markFrame } from "./segment.ts";
 import { indexOf, recordNumber, type Segment, type Segments, sequenceOf } from "./segments.ts";
 
-/** Bytes of one write at most, unless a single frame is larger. */
+/** The most bytes in a write, unless a single frame is larger. */
 const BATCH_BYTES = 4 * 1024 * 1024;
 
 export interface Operation {
-  /** Made when it is written, for the segment in which it will stand. */
+  /** Makes the frame when it is written, for the segment that it goes into. */
   readonly frame: (active: Active) => Frame;
-  /** Of the frame in bytes. */
+  /** The size of the frame in bytes. */
   readonly size: number;
-  /** Whether it is tried again until the disk takes it. */
+  /** True if it is tried again until the disk takes it. */
   readonly isMark: boolean;
   /** The record that a mark is about. */
   readonly about?: number;
-  /** It is on the disk. */
+  /** Called when it is on the disk. */
   readonly confirm: (frame: Frame) => void;
   readonly reject: (error: JournalError) => void;
 }
 
-/** Where frames are written. */
+/** The segment to which frames are written. */
 export interface Active {
   readonly segment: Segment;
   readonly file: JournalFile;
-  /** Whether its room is the reserve's. */
+  /** True if its file was the reserve. */
   readonly isReserve: boolean;
   nextIndex: number;
 }
@@ -56,13 +56,13 @@ export class Writer {
   readonly #segments: Segments;
   readonly #segmentBytes: number;
   readonly #reserve: Reserve;
-  /** Told why a write has failed; undefined after one that succeeded. */
+  /** Called with the reason why a write has failed; with undefined after a successful one. */
   readonly #tell: (error: string | undefined) => void;
   #active: Active | undefined;
   #queue: Operation[] = [];
-  /** Numbers of records that a failed append may have left on the disk. */
+  /** The numbers of records that a failed append may have left on the disk. */
   #disowned: number[] = [];
-  /** Whether the disk is full, as far as it is known: then records are not even tried. */
+  /** Set while the disk is full, as far as is known: then records are not even tried. */
   #fullError: Error | undefined;
 
   constructor(
@@ -79,7 +79,7 @@ export class Writer {
     this.#tell = tell;
   }
 
-  /** The segment that is written; it is nobody else's to change. */
+  /** The segment that is being written, which nobody else may change. */
   get segment(): Segment | undefined {
     return this.#active?.segment;
   }
@@ -88,21 +88,21 @@ export class Writer {
     return this.#queue.length === 0;
   }
 
-  /** Whether the disk is full, and there is no reserve for the marks that wait. */
+  /** True if the disk is full, and there is no reserve for the waiting marks. */
   get lacksRoom(): boolean {
     return this.#fullError !== undefined && !this.#reserve.isThere && !this.isIdle;
   }
 
-  /** Whether nothing but marks waits. */
+  /** True if only marks wait. */
   get hasMarksAlone(): boolean {
     return this.#queue.every(({ isMark }) => isMark);
   }
 
   /**
-   * Returns the sequence numbers of segments that have to stay until marks are written. To drop a
-   * record that is gone is as good as its mark, which must not take effect before an earlier one
-   * about an older record: a record that was replaced would come back if the one in its place,
-   * which came after it, is forgotten first. So the oldest segment may always go.
+   * Returns the sequence numbers of segments that have to stay until marks are written. To drop
+   * a record that is gone has the effect of its mark, which must not come before that of an
+   * earlier mark about an older record: a replaced record would come back if the later record
+   * that replaces it were forgotten first. So the oldest segment may always be removed.
    */
   overtaking(): ReadonlySet<number> {
     const found = new Set<number>();
@@ -121,28 +121,31 @@ export class Writer {
     this.#queue.push(operation);
   }
 
-  /** Writes a batch. @returns false if the disk does not take it: its marks are in the queue again then */
+  /**
+   * Writes a batch.
+   * @returns false if the disk does not take it: then its marks are in the queue again
+   */
   async tryWrite(): Promise<boolean> {
     if (this.#fullError !== undefined && !this.hasMarksAlone) await this.#lookForRoom();
     const batch = this.#takeBatch();
     if (batch.length === 0) return true;
     if (await this.#tryWriteBatch(batch)) return true;
-    // With the room of the reserve it may go.
+    // With the room of the reserve it may succeed.
     return this.#fullError !== undefined && this.#reserve.isThere && !this.isIdle;
   }
 
-  /** The disk was full: tries whether it has room again. */
+  /** Tries if a full disk has room again. */
   async #lookForRoom(): Promise<void> {
     const { isThere } = this.#reserve;
-    // Records that are tried in vain would hold up the marks in their batch.
+    // Records that are tried in vain would delay the marks in their batch.
     const hasRoom = isThere ? await this.#reserve.hasRoomBeside() : await this.#reserve.tryMake();
     if (!hasRoom) return this.#refuseRecords();
-    // Without a mark to write the reserve was not needed, and there was no look.
+    // If no mark was written, the reserve was not needed, and the segment is not the reserve's.
     if (this.#active?.isReserve === true) await this.leave();
     this.#fullError = undefined;
   }
 
-  /** Nothing is to be written: makes a reserve, if there is none. */
+  /** Makes a reserve if there is none; called when there is nothing to write. */
   async keepReserve(): Promise<void> {
     if (!this.#reserve.isDue || !(await this.#reserve.tryMake())) return;
     if (this.#active?.isReserve === true) await this.leave();
@@ -179,7 +182,7 @@ export class Writer {
       this.#refuse(batch, error);
       return false;
     }
-    // The disk is as full as before, if it was the reserve that took it.
+    // If it was written to the reserve, the disk is as full as before.
     if (!active.isReserve) this.#worked();
     const { segment } = active;
     for (const [i, frame] of frames.entries()) {
@@ -197,7 +200,7 @@ export class Writer {
     this.#tell(undefined);
   }
 
-  /** The segment's file may hold these frames, or may not. */
+  /** Notes frames that may or may not be in the segment's file. */
   #disown(segment: Segment, frames: readonly Frame[]): void {
     let offset = segment.bytes;
     for (const { kind, number, payload } of frames) {
@@ -210,7 +213,7 @@ export class Writer {
     segment.isStale = true;
   }
 
-  /** Marks go back into the queue; records are their callers'. */
+  /** Puts the marks of a batch back into the queue, and rejects its records. */
   #refuse(batch: readonly Operation[], error: unknown): void {
     this.#fullError = isDiskFull(error) && error instanceof Error ? error : undefined;
     this.#tell(errorText(error));
@@ -218,7 +221,7 @@ export class Writer {
     for (const { isMark, reject } of batch) if (!isMark) reject(cannotWrite(error));
   }
 
-  /** Returns where to write, after what was disowned is marked as gone on the disk. */
+  /** Returns the segment to write to, after all disowned records are marked as gone on the disk. */
   async #prepare(): Promise<Active> {
     if (this.#active !== undefined && this.#active.segment.bytes < this.#segmentBytes)
       return this.#active;
@@ -237,14 +240,14 @@ export class Writer {
       return this.#active;
     } catch (error) {
       await this.leave();
-      // It has nothing in it that counts.
+      // The segment has nothing in it that counts.
       if (await this.#tryRemove(segment)) this.#segments.giveBack(segment);
       else this.#segments.remove(segment);
       throw error;
     }
   }
 
-  /** Returns whether no file of that name is left. */
+  /** Returns true if no file of that name is left. */
   async #tryRemove({ name }: Segment): Promise<boolean> {
     try {
       await this.#directory.remove(name);
@@ -264,14 +267,15 @@ export class Writer {
   async leave(): Promise<void> {
     const active = this.#active;
     this.#active = undefined;
-    // Else the rest of the reserve would be taken and not counted until the segment goes.
+    // Otherwise the rest of the reserve would be occupied, and not counted, until the segment
+    // is removed.
     if (active?.isReserve === true)
       await active.file.truncate(active.segment.bytes).catch(() => undefined);
-    // What close(2) could still report was reported by the writes.
+    // The writes have reported all errors that close(2) could report.
     await active?.file.close().catch(() => undefined);
   }
 
-  /** Rejects what waits. */
+  /** Rejects all waiting operations. */
   rejectAll(error: JournalError): void {
     for (const { reject } of this.#queue) reject(error);
     this.#queue = [];

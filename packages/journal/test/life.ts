@@ -1,12 +1,12 @@
 /**
- * A program that opens the journal in a directory, tells what it finds, appends and marks,
- * and tells each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Run under strace, which
- * lets its system calls fail or kills it there.
+ * A program that opens the journal in a directory, prints what it finds, appends and marks, and
+ * prints each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Run under strace, which lets its
+ * system calls fail or kills it there.
  */
 import { writeSync } from "node:fs";
 import { DiskDirectory, Journal, JournalClosed, RecordState } from "../src/index.ts";
 
-/** Most are done with, so that files are removed, and others rewritten. */
+/** Most records are done with, so that files are removed, and others rewritten. */
 const STATES = [
   ...new Array<RecordState>(6).fill(RecordState.GONE),
   RecordState.BEGAN,
@@ -17,7 +17,7 @@ const STATES = [
 
 const [, , path = "", prefix = "", count = "0"] = process.argv;
 
-/** A line that is out before the next system call on the journal. */
+/** Prints a line before the next system call on the journal. */
 function say(...words: (string | number)[]): void {
   writeSync(1, `${words.join(" ")}\n`);
 }

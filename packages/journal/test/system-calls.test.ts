@@ -15,10 +15,10 @@ const RECORDS = 16;
 
 const isTorture = process.env["TORTURE"] === "all";
 
-/** Every so many-th call is tried. */
+/** The interval of the calls that are tried. */
 const STEP = isTorture ? 1 : 13;
 
-/** What each can meet besides a kill, an ill and a full disk. */
+/** The errors of each call, in addition to a kill, a faulty disk and a full one. */
 const CALLS = {
   pwrite64: ["EDQUOT"],
   fdatasync: [],
@@ -32,7 +32,7 @@ const FAULTS = ["signal=KILL", "error=EIO", "error=ENOSPC"];
 interface Life {
   /** State by name, as they were found. */
   readonly found: ReadonlyMap<string, number>;
-  /** What has to be there: the states that a name may have; undefined if it may be missing. */
+  /** Returns the states that a name may have; undefined among them if it may be missing. */
   readonly possible: ReadonlyMap<string, readonly (number | undefined)[]>;
   readonly isWhole: boolean;
   readonly wasHit: boolean;
@@ -91,7 +91,7 @@ describe.skipIf(missing("strace") !== undefined)("the system calls of a journal"
     }
 });
 
-/** What a life has said of its records. */
+/** The output of a life about its records. */
 function parse(stdout: string): Omit<Life, "wasHit"> {
   const found = new Map<string, number>();
   const possible = new Map<string, readonly (number | undefined)[]>();

@@ -1,11 +1,11 @@
-/** What each random expression gives in LuaJIT and here. */
+/** Compares the results of random expressions in LuaJIT and here. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Case, generateCases } from "./generate.ts";
 import { printedByLuajit, printedByUs } from "./side-by-side.ts";
 
-/** Prints `> EXPRESSION` and then what it gives. */
+/** Prints `> EXPRESSION` and then its results. */
 const driver = join(import.meta.dirname, "../test/driver.lua");
 
 export interface Comparison extends Case {
@@ -34,7 +34,7 @@ function answers(printed: string): string[] {
     .map((answer) => comparable(answer.trimEnd()));
 }
 
-/** Addresses are nobody's business. */
+/** Addresses differ, and are left out. */
 function comparable(answer: string): string {
   return answer.replace(
     /\b(table|function|thread|userdata|builtin): ?(?:builtin)?(?:0x[0-9a-f]+|#\d+|[0-9a-f]{6,})/g,

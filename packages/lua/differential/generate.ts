@@ -13,7 +13,7 @@ export interface Case {
   readonly line: string;
 }
 
-/** @returns so many cases, as many of each kind */
+/** Makes cases, the same number of each kind. */
 export function generateCases(count: number, seed: number): Case[] {
   const g = new Generator(sequence(seed));
   return Array.from({ length: count }, (_, i) => {
@@ -73,7 +73,7 @@ class Generator {
     }
   }
 
-  /** A literal of short strings of any bytes. */
+  /** Returns a literal of a short string of any bytes. */
   string(): string {
     return `"${this.many(0, 12, () =>
       this.pick([
@@ -120,7 +120,7 @@ class Generator {
         () => `(${single()}${this.pick(["*", "+", "-", "?", ""])})`,
         () => this.pick(["()", "%b()", "%f[%w]", "%1", "(%a+)", "(.-)"]),
       ])();
-    // Some are no patterns.
+    // Some are invalid patterns.
     const broken = () => this.pick(["[", "%", "(", ")", "[a", "%f", "%b", "%2", "[^", "[%"]);
     const body = this.many(1, 4, () => (this.int(0, 40) === 0 ? broken() : item()));
     return `"${this.pick(["", "", "^"])}${body}${this.pick(["", "", "$"])}"`;
@@ -159,7 +159,7 @@ class Generator {
   }
 }
 
-/** No large numbers: a function might count up to them. */
+/** Returns a number that is not large, because a function might count up to it. */
 const argument = (g: Generator): string =>
   g.pick([
     () => String(g.int(-5, 5)),
@@ -235,7 +235,7 @@ const kinds: readonly Kind[] = [
           "t.x = 1 ",
         ]),
       ) +
-      // Where a name comes between them is LuaJIT's secret, another one in each process.
+      // The place of a name between them is different in each process of LuaJIT.
       "local s = {} for k, v in pairs(t) do if k ~= 'x' then s[#s + 1] = tostring(k) end end " +
       "return #t, table.concat(s, ' '), table.maxn(t), select('#', unpack(t)) end)()",
   },

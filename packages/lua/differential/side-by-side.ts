@@ -1,10 +1,10 @@
-/** The same Lua code in LuaJIT and here: what it prints. */
+/** Runs the same Lua code in LuaJIT and here. */
 import { spawnSync } from "node:child_process";
 import { LineOutput, newState } from "../src/compat/index.ts";
 import { loadFile } from "../src/compat/load.ts";
 import { fromBytes, type LuaFunction, lua, toBytes } from "../src/lua.ts";
 
-/** What the program prints with LuaJIT, which LUAJIT may name. @throws if it fails */
+/** Returns the output of a program in LuaJIT, which LUAJIT may name. @throws if it fails */
 export function printedByLuajit(program: string, ...args: string[]): string {
   const { stdout, stderr, status, error } = spawnSync(
     process.env["LUAJIT"] ?? "luajit",
@@ -16,7 +16,7 @@ export function printedByLuajit(program: string, ...args: string[]): string {
   return stdout;
 }
 
-/** The same in a new state in this process. @param globals further functions */
+/** Returns its output in a new state in this process. @param globals further functions */
 export function printedByUs(
   program: string,
   args: string[],
@@ -39,7 +39,7 @@ export function printedByUs(
   return printed.join("");
 }
 
-/** Numbers from 0 to 1, the same each time: a failure must come again. */
+/** Returns numbers from 0 to 1, the same each time, so that failures can be repeated. */
 export function sequence(seed: number): () => number {
   let state = seed;
   return () => {

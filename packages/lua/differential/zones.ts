@@ -9,7 +9,7 @@ import { printedByLuajit, printedByUs, sequence } from "./side-by-side.ts";
 const DIRECTORY = "/usr/share/zoneinfo";
 const program = join(import.meta.dirname, "../differential/zones.lua");
 
-/** Names of all zone files of the system. */
+/** Returns the names of all zone files of the system. */
 export function systemZones(): string[] {
   return readdirSync(DIRECTORY, { recursive: true, encoding: "utf8" })
     .filter((name) => isZone(name))
@@ -26,7 +26,7 @@ function isZone(name: string): boolean {
   }
 }
 
-/** Seconds between 1600 and 2700, most of them in our time or near a change of the zone. */
+/** Returns times between 1600 and 2700, most of them in our time or near a change of the zone. */
 function randomTimes(zone: string, count: number, random: () => number): number[] {
   const changes = zone.includes(",") ? [] : transitionTimes(zone);
   return Array.from({ length: count }, () => {
@@ -54,7 +54,7 @@ export interface ZoneDifference {
   ours: string;
 }
 
-/** The first difference of each zone. */
+/** Returns the first difference of each zone. */
 export function compareZones(
   zones: readonly string[],
   times: number,

@@ -1,10 +1,10 @@
-/** What a script host sends to the daemon. */
+/** Messages of a script host to the daemon. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { MessageReader } from "../src/message-reader.ts";
 import { parseReply } from "../src/parse-reply.ts";
 import { encodeMessage, MAX_REPLY_BYTES, ProtocolError } from "../src/protocol.ts";
 
-/** What was read, and whether the stream was given up. */
+/** The messages that were read, and whether the stream was given up. */
 function readAll(input: Buffer, size: number): string[] {
   const reader = new MessageReader(MAX_REPLY_BYTES);
   const read: string[] = [];
@@ -24,7 +24,7 @@ function readAll(input: Buffer, size: number): string[] {
   return read;
 }
 
-/** The input with lengths that fit: else hardly anything of it is a message. */
+/** Corrects the lengths in the input: otherwise it would have hardly any messages. */
 function framed(input: Buffer): Buffer {
   const parts = input.toString("latin1").split("\n");
   return Buffer.concat(

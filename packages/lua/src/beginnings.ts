@@ -1,9 +1,9 @@
-/** Asks the daemon whether runs may begin, each at most once, and not after its end. */
+/** Asks the daemon whether runs may begin: for each run at most once, and not after its end. */
 import { type ByteString, textOf } from "@cm4all/linux";
 import type { HostChannel } from "./host-channel.ts";
 import type { BeginRequest } from "./runtime/effects.ts";
 
-/** Of one run. */
+/** The question for one run. */
 class Beginning {
   readonly granted: Promise<void>;
   isAnswered = false;
@@ -17,7 +17,7 @@ class Beginning {
     this.granted = new Promise((resolve, reject) => {
       this.#settle = () => (this.refusal === undefined ? resolve() : reject(this.refusal));
     });
-    // Who blocks looks at `refusal` instead.
+    // A caller that blocks looks at `refusal` instead.
     this.granted.catch(() => {});
   }
 
@@ -27,7 +27,7 @@ class Beginning {
     this.#send();
   }
 
-  /** The first answer counts. */
+  /** Notes an answer; the first one counts. */
   answer(refusal: Error | undefined): void {
     if (this.isAnswered) return;
     this.isAnswered = true;
@@ -38,14 +38,14 @@ class Beginning {
 
 export class Beginnings {
   readonly #channel: HostChannel;
-  /** Of the runs that go on. */
+  /** The questions of the runs that go on. */
   readonly #beginnings = new Map<number, Beginning>();
 
   constructor(channel: HostChannel) {
     this.#channel = channel;
   }
 
-  /** Returns the request of a run that starts. */
+  /** Returns the request for a run that starts. */
   of(run: number): BeginRequest {
     const beginning = new Beginning(() => this.#channel.send({ type: "begin", number: run }));
     this.#beginnings.set(run, beginning);
@@ -62,16 +62,16 @@ export class Beginnings {
     };
   }
 
-  /** The daemon's answer; nobody waits for it if the run has ended meanwhile. */
+  /** Passes on the daemon's answer; nobody waits for it if the run has ended meanwhile. */
   answered(run: number, refusal?: ByteString): void {
     const error = refusal === undefined ? undefined : new Error(textOf(refusal));
     this.#beginnings.get(run)?.answer(error);
   }
 
   /**
-   * A run has ended, which the daemon takes for its last word. A coroutine of it that goes on
-   * may take effect if its handler has returned: the cgroup is accounted. If it has failed,
-   * the handler may be called again, and what is left of this call may do nothing more.
+   * Notes that a run has ended; the daemon expects no question of it after that. If the handler
+   * has returned, the cgroup is accounted, and its remaining coroutines may take effect. If it
+   * has failed, it may be called again, and its remaining coroutines may not.
    */
   ended(run: number, hasFailed: boolean): void {
     const refusal = hasFailed

@@ -1,11 +1,11 @@
-/** Loads a script the way the daemon does, to say what is wrong with it. */
+/** Loads a script as the daemon does, to find mistakes in it. */
 import { ScriptHost, type ScriptHostOptions } from "./script-host.ts";
 
 export type CheckResult =
   | { usable: true; warning?: string }
   | { usable: false; message: string; traceback?: string };
 
-/** Runs the script's main chunk in a host of its own, which ends again. */
+/** Runs the script's main chunk in a host of its own, and ends the host. */
 export async function checkScript(options: ScriptHostOptions): Promise<CheckResult> {
   const host = new ScriptHost(options);
   try {

@@ -1,11 +1,15 @@
 /**
- * What the script host gives up before it reads the script: what neither a script nor a
- * program that it starts needs, and the daemon's unit has to allow the daemon.
+ * Gives up privileges of the script host before it reads the script: system calls that neither
+ * a script nor a program that it starts needs, but that the daemon's unit has to allow for the
+ * daemon.
  */
 import { closeInherited, type RefusedCall, shutOutTracers, tryRefuseCalls } from "@cm4all/linux";
 import { HOST_FD } from "./host-fd.ts";
 
-/** As systemd's groups of the same purpose. @see systemd.exec(5), SystemCallFilter= */
+/**
+ * System calls, grouped like systemd's for the same purpose.
+ * @see systemd.exec(5), SystemCallFilter=
+ */
 const REFUSED: readonly RefusedCall[] = [
   // Mounts and namespaces: the daemon's own business.
   ...(["chroot", "mount", "mount_setattr", "move_mount", "open_tree", "pivot_root"] as const),
@@ -18,8 +22,8 @@ const REFUSED: readonly RefusedCall[] = [
   ...(["finit_module", "init_module", "kexec_file_load", "kexec_load", "quotactl"] as const),
   ...(["quotactl_fd", "reboot", "setdomainname", "sethostname", "settimeofday"] as const),
   ...(["swapoff", "swapon", "syslog"] as const),
-  // Parts of the kernel that are known for their faults.
-  // Node may have made a ring of its own before, which goes on by io_uring_enter.
+  // Parts of the kernel that are known for their vulnerabilities. Node may have made a ring
+  // before, which goes on to work through io_uring_enter.
   ...(["add_key", "bpf", "fanotify_init", "io_uring_setup", "keyctl"] as const),
   ...(["open_by_handle_at", "perf_event_open"] as const),
   ...(["request_key", "userfaultfd"] as const),
@@ -27,7 +31,7 @@ const REFUSED: readonly RefusedCall[] = [
 
 /**
  * Confines this process and its children; cannot be undone.
- * @returns what could not be had, for the log
+ * @returns a text for the log if the kernel lacks something; otherwise undefined
  */
 export function confine(): string | undefined {
   closeInherited(HOST_FD + 1);

@@ -1,12 +1,12 @@
-/** Looks whether a child process can be started with a socket to it. */
+/** Checks that there are descriptors for a child process and a socket to it. */
 import { closeSync, openSync } from "node:fs";
 
-/** The two ends of the socket, and the pipe by which libuv knows whether exec has failed. */
+/** The two ends of the socket, and the pipe through which libuv learns that exec has failed. */
 const NEEDED = 4;
 
 /**
- * Returns if there are descriptors left for a child process: libuv keeps our end of the socket
- * for ever where there are some, but too few (seen with Node 20).
+ * Returns if there are enough descriptors for a child process: if there are some, but too few,
+ * libuv keeps our end of the socket for ever (seen with Node 20).
  * @throws system errors: EMFILE, ENFILE
  */
 export function checkDescriptorRoom(): void {

@@ -1,13 +1,17 @@
 /**
- * Variables of the daemon that are no UTF-8, on their way to the script host: Node passes
- * U+FFFD to its children for each such byte. So they are in one more variable.
+ * Passes environment variables that are not UTF-8 from the daemon to the script host. Node
+ * replaces each such byte by U+FFFD for its children, so they go into a variable of their own.
  */
 import { readFileSync } from "node:fs";
 import { bytesOfLatin1, setEnvironmentVariable } from "@cm4all/linux";
 
 const VARIABLE = "CM4ALL_ENVIRONMENT";
 
-/** Returns what the host needs besides, of what this process was given. @see proc_pid_environ(5) */
+/**
+ * Returns the variable that the host needs in addition, made from the environment of this
+ * process.
+ * @see proc_pid_environ(5)
+ */
 export function undecodableVariables(): NodeJS.ProcessEnv {
   if (!JSON.stringify(process.env).includes("\ufffd")) return {};
   const entries = readFileSync("/proc/self/environ", "latin1")
@@ -20,7 +24,7 @@ function isText(bytes: Buffer): boolean {
   return Buffer.from(bytes.toString()).equals(bytes);
 }
 
-/** Sets in the host what `undecodableVariables` gave. */
+/** Sets, in the host, the variables that `undecodableVariables` has passed. */
 export function restoreEnvironment(): void {
   const encoded = process.env[VARIABLE];
   if (encoded === undefined) return;

@@ -20,7 +20,7 @@ declare module "fengari/src/types" {
   }
 
   export interface TString {
-    /** Ours: a character for each byte. */
+    /** Our addition: a character for each byte. */
     readonly text: string;
     readonly length: number;
     getstr(): LuaBytes;
@@ -39,13 +39,13 @@ declare module "fengari/src/types" {
     mainthread: LuaState;
   }
 
-  /** The frame of a function that runs. */
+  /** The frame of a running function. */
   export interface CallInfo {
     top: number;
     funcOff: number;
     previous: CallInfo | null;
     callstatus: number;
-    /** Of a Lua function. */
+    /** The instructions of a Lua function. */
     l_code: { opcode: number }[];
     l_savedpc: number;
   }
@@ -364,7 +364,7 @@ declare module "fengari/src/lua.js" {
       name: LuaBytes,
       mode: LuaBytes | null,
     ): number;
-    /** Of the function on top of the stack. */
+    /** Dumps the function on top of the stack. */
     lua_dump<T>(
       L: LuaState,
       writer: (L: LuaState, bytes: LuaBytes, length: number, data: T) => number,

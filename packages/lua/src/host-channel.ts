@@ -1,6 +1,5 @@
 /**
- * The script host's end of the socket to the daemon. The process ends with the daemon:
- * there is nobody left to work for.
+ * The script host's end of the socket to the daemon. The process ends when the daemon does.
  */
 import { readSync } from "node:fs";
 import { Socket } from "node:net";
@@ -10,7 +9,7 @@ import { HOST_FD } from "./host-fd.ts";
 import { MessageReader } from "./message-reader.ts";
 import { encodeMessage, MAX_REQUEST_BYTES, type Reply, type Request } from "./protocol.ts";
 
-/** How often a host that blocks looks for an answer. */
+/** The interval at which a host that blocks looks for an answer. */
 const LOOK_MS = 1;
 
 export class HostChannel {
@@ -20,8 +19,9 @@ export class HostChannel {
   readonly #buffer = Buffer.allocUnsafe(65536);
 
   /**
-   * @param handle is called for each request, also within `receiveUntil`, that is while Lua
-   * code runs: it runs none itself
+   * Opens the channel.
+   * @param handle called for each request, also within `receiveUntil`, that is while Lua code
+   * runs; it must not run any itself
    */
   constructor(handle: (request: Request) => void) {
     this.#handle = handle;
@@ -31,8 +31,8 @@ export class HostChannel {
   }
 
   /**
-   * Returns when it is sent. Node's own writing would keep back what the kernel does not
-   * take at once, for a turn of the event loop that does not come while we block.
+   * Sends a reply, and returns when it is sent. Node would keep back what the kernel does not
+   * take at once until the next turn of the event loop, which does not come while we block.
    */
   send(reply: Reply): void {
     try {
@@ -44,8 +44,8 @@ export class HostChannel {
   }
 
   /**
-   * Blocks, and handles what comes, until `isDone`. Node has handed over all that it read
-   * from the socket, so that reading it here keeps the order.
+   * Blocks, and handles requests, until `isDone`. Node has handed over all that it has read
+   * from the socket, so that to read here keeps the order.
    */
   receiveUntil(isDone: () => boolean): void {
     while (!isDone()) {
@@ -56,18 +56,18 @@ export class HostChannel {
     }
   }
 
-  /** Calls back when the daemon has been told that nothing more comes. */
+  /** Closes the sending side, and calls back when that is done. */
   end(callback: () => void): void {
     this.#socket.end(callback);
   }
 
   #received(chunk: Buffer): void {
-    // The daemon is trusted: what it has encoded is a request. All of the chunk is read
+    // The daemon is trusted: whatever it has encoded is a request. All of the chunk is read
     // first, because handling a request may call `receiveUntil`.
     for (const value of [...this.#reader.push(chunk)]) this.#handle(value as Request);
   }
 
-  /** Undefined if there is nothing to read: Node has made the socket non-blocking. */
+  /** Returns undefined if there is nothing to read: Node has made the socket non-blocking. */
   #tryRead(): number | undefined {
     try {
       return readSync(HOST_FD, this.#buffer);

@@ -17,7 +17,7 @@ export interface ChildOptions {
   env?: NodeJS.ProcessEnv | undefined;
   /** The heap of the host, MiB. */
   memoryMiB: number;
-  /** Where the script's `print` goes; by default where ours goes. */
+  /** Standard output of the script; by default ours. */
   stdout?: "inherit" | number | undefined;
   stderr?: "inherit" | number | undefined;
 }
@@ -27,7 +27,7 @@ export class HostChild extends EventEmitter<{ ended: [how: string] }> implements
   readonly socket: Socket;
   readonly #child: ChildProcess;
 
-  /** Starts it. @throws Error where the process cannot be made */
+  /** Starts the child. @throws Error if the process cannot be created */
   constructor(options: ChildOptions) {
     super();
     const [command = "", ...words] = [...credentials(options), process.execPath];
@@ -39,7 +39,7 @@ export class HostChild extends EventEmitter<{ ended: [how: string] }> implements
       env: { ...(options.env ?? process.env), ...undecodableVariables() },
     });
     this.#child.on("error", (error) => this.emit("ended", error.message));
-    // Undefined if there was no descriptor for it, which Node tells by an event.
+    // Undefined if there was no descriptor for it; Node reports that by an event.
     const socket = this.#child.stdio?.[HOST_FD];
     if (!(socket instanceof Socket))
       throw new Error("the script host cannot be started: there are no descriptors left");
@@ -53,10 +53,10 @@ export class HostChild extends EventEmitter<{ ended: [how: string] }> implements
     return this.#child.pid;
   }
 
-  /** A child needs no proof of who it is. */
+  /** Accepts any pid: a child needs no proof of its identity. */
   greet(): undefined {}
 
-  /** SIGKILL, because a process that hangs, or is stopped, hears nothing else. */
+  /** Sends SIGKILL, because a process that hangs, or is stopped, reacts to nothing else. */
   kill(): void {
     this.socket.destroy();
     this.#child.kill("SIGKILL");
@@ -64,8 +64,9 @@ export class HostChild extends EventEmitter<{ ended: [how: string] }> implements
 }
 
 /**
- * The program that takes other credentials; Node would take the uid without groups. A number
- * without a plus would be looked up as a name first. @see setpriv(1)
+ * Returns the command that changes the credentials; Node would set the uid, but no groups. A
+ * number without a plus would be looked up as a name first.
+ * @see setpriv(1)
  */
 function credentials({ uid, gid, groups = [] }: ChildOptions): string[] {
   if (uid === undefined) return [];

@@ -1,15 +1,16 @@
 /**
- * One process of the script host: what it is asked, what it answers, and its end.
+ * One process of the script host: requests to it, its replies, and its end.
  *
- * The process is not trusted. What comes from it is a message of the protocol and comes in
- * its turn, or the process is killed; nothing that follows is read. `ProtocolError` names
- * the rule.
+ * The process is not trusted. If it sends anything but a message of the protocol, or a message
+ * out of turn, it is killed, and nothing further is read from it. `ProtocolError` names the
+ * rule.
  *
- * Invariants: every `run` is settled exactly once. While an answer is due there is a
- * timer; while none is due there is no timer, so that an idle daemon sleeps. What waits to
- * be sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. There is
- * room for another one when the answer comes, which has the number of the request. Numbers
- * are random, so who does not read cannot make room by guessing.
+ * Invariants: every `run` is settled exactly once. While an answer is due there is a timer;
+ * while none is due there is no timer, so that an idle daemon sleeps. The data that waits to be
+ * sent is bounded: a request for each run, its `begun`, a `ping` and a `reload`. There is room
+ * for the next request when the answer has come, which carries the number of the request.
+ * Numbers are random, so that a host which does not read its requests cannot make room by
+ * guessing.
  */
 import { randomInt } from "node:crypto";
 import { EventEmitter } from "node:events";
@@ -36,43 +37,44 @@ import { TextBudget } from "./text-budget.ts";
 export interface SessionOptions extends HostSettings {
   /** The heap of the host, MiB. */
   memoryMiB: number;
-  /** A host that gives no sign of life for so long is killed. */
+  /** A host that sends nothing for this time while an answer is due is killed. */
   answerTimeoutMs: number;
 }
 
-/** What the process does. `unusable`: the script has a mistake. */
+/** The state of the process. `unusable`: the script has a mistake. */
 export type Phase = "starting" | "ready" | "unusable";
 
 /** A run in the process. */
 interface RunningHandler {
   readonly run: Run;
   readonly settle: (outcome: Outcome) => void;
-  /** It has asked whether it may take effect. */
+  /** The process has asked whether the run may take effect. */
   hasAsked: boolean;
-  /** It was told that it may. */
+  /** The process was told that it may. */
   hasBegun: boolean;
 }
 
 interface HostSessionEvents {
-  /** It has greeted, and cannot be used as it is; it is ended. */
+  /** The process has greeted, but it cannot be used; it is being ended. */
   unfit: [reason: string];
   ready: [handlers: Handlers, warning: string | undefined];
   unusable: [message: string, traceback: string | undefined];
-  /** A handler has come to its end. */
+  /** A handler has ended. */
   worked: [];
   scriptError: [source: string, message: string, traceback: string | undefined];
   notice: [text: string];
-  /** Comes once. @param reason why what the script prints cannot be written */
+  /** The output of the script cannot be written. Emitted once at most. */
   outputLost: [reason: string];
-  /** So many errors and notices have not been told of, because there were too many. */
+  /** Errors and notices were left out because there were too many. @param count how many */
   leftOut: [count: number];
-  /** The process is gone, and all runs are settled. */
+  /** The process has ended, and all runs are settled. */
   ended: [reason: string];
 }
 
 /**
- * What the process may take to end once it is asked to. Less than what the daemon has left for
- * stopping (STOP_TIMEOUT_MS of its main thread), so that what became of the runs is written down.
+ * The time that the process has to end once it is asked to. It is shorter than the time that
+ * the daemon has for stopping (STOP_TIMEOUT_MS of its main thread), so that the outcome of the
+ * runs can still be recorded.
  */
 const STOP_MS = 700;
 
@@ -87,18 +89,22 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #phase: Phase = "starting";
   #hasGreeted = false;
   #bearsRepetition = false;
-  /** Of the ping that is due to be answered. */
+  /** The number of the last ping. */
   #pingNumber = 0;
-  /** The kernel has not taken the `reload` yet: another one would do no more. */
+  /** The kernel has not taken the last `reload` yet: another one would add nothing. */
   #isReloadUnsent = false;
   #hasLostOutput = false;
   #isStopping = false;
   #hasEnded = false;
-  /** Why we ended the process. */
+  /** The reason why we killed the process. */
   #verdict: string | undefined;
   #onIdle: (() => void) | undefined;
 
-  /** `ready`, `unusable`, `unfit` or `ended` follows. @param process is its own from now on */
+  /**
+   * Talks to a process; `ready`, `unusable`, `unfit` or `ended` follows.
+   * @param process owned
+   * by the session
+   */
   constructor(process: HostProcess, options: SessionOptions) {
     super();
     this.#process = process;
@@ -128,12 +134,12 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     return this.#process.pid;
   }
 
-  /** What runs it, for the log. */
+  /** The place where the process runs, for the log. */
   get place(): string {
     return this.#process.place;
   }
 
-  /** It has said which process it is, and has been found to be that. */
+  /** True if the process has said which one it is, and that was confirmed. */
   get hasGreeted(): boolean {
     return this.#hasGreeted;
   }
@@ -142,12 +148,16 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     return this.#phase;
   }
 
-  /** Handlers that run now. */
+  /** The number of handlers that are running. */
   get running(): number {
     return this.#running.size;
   }
 
-  /** @throws ProtocolError if the records are too long for a message: a half of them may be sent */
+  /**
+   * Runs the handler.
+   * @throws ProtocolError if the records are too long for a message; half of
+   * them may still fit
+   */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
     const number = randomNumber();
     const message = encodeRun(number, run.kind, records);
@@ -169,15 +179,15 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     this.#liveness.watch();
   }
 
-  /** Ends the process at once. */
+  /** Ends the process at once. @param verdict the reason, for the log */
   kill(verdict: string): void {
     this.#verdict ??= verdict;
     this.#process.kill();
   }
 
   /**
-   * Resolves when no handler runs, the process is gone, or the time is over. A second call
-   * ends the first.
+   * Resolves when no handler is running, the process has ended, or the time is over. A second
+   * call ends the first.
    */
   async idle(timeoutMs: number): Promise<void> {
     this.#onIdle?.();
@@ -191,7 +201,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     });
   }
 
-  /** Ends the process; handlers that run are interrupted. Resolves when it is gone. */
+  /** Ends the process and interrupts its handlers. Resolves when it has ended. */
   async stop(): Promise<void> {
     if (this.#hasEnded) return;
     const deadline = setTimeout(
@@ -211,7 +221,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   #receive(chunk: Buffer): void {
     try {
       for (const value of this.#reader.push(chunk)) {
-        // One that is to be killed is not heard any more.
+        // A process that is to be killed is no longer listened to.
         if (this.#verdict !== undefined) return;
         const reply = parseReply(value);
         this.#liveness.heard();
@@ -287,7 +297,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     }
   }
 
-  /** The script is known to the process from here on. */
+  /** Sends the script's settings, unless the process cannot be used. */
   #greet(pid: number): void {
     if (this.#hasGreeted) throw new ProtocolError("a greeting twice");
     const reason = this.#process.greet(pid);
@@ -304,14 +314,14 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     this.#phase = phase;
   }
 
-  /** The run that a reply is about. */
+  /** Returns the run that a reply is about. */
   #runOf(number: number): RunningHandler {
     const running = this.#running.get(number);
     if (running === undefined) throw new ProtocolError("an answer to no run");
     return running;
   }
 
-  /** A run that asks before its first effect. */
+  /** Returns a run that asks before its first effect. */
   #askingRun(number: number): RunningHandler {
     const running = this.#runOf(number);
     if (running.hasAsked || this.#bearsRepetition)
@@ -320,7 +330,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     return running;
   }
 
-  /** Answers a run that has asked. Its process may end meanwhile. */
+  /** Answers a run that has asked. The process may end in the meantime. */
   async #begin(number: number, running: RunningHandler): Promise<void> {
     let refusal: string | undefined;
     try {
@@ -342,7 +352,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     if (this.#running.size === 0) this.#onIdle?.();
   }
 
-  /** Tells of a text that nothing has asked for, unless there are too many. */
+  /** Passes on an unsolicited text, unless there are too many. */
   #say(texts: readonly (ByteString | undefined)[], tell: () => void): void {
     const nowMs = performance.now();
     const leftOut = this.#texts.takeLeftOut(nowMs);
@@ -364,7 +374,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     const interrupted = this.#running;
     this.#running = new Map();
     const message = `the script host ended: ${reason}`;
-    // One that was not allowed to begin has done nothing.
+    // A run that was not allowed to begin has had no effect.
     for (const { hasBegun, settle } of interrupted.values())
       settle({ type: "interrupted", message, effect: hasBegun ? "unanswered" : "none" });
     this.#onIdle?.();
@@ -374,7 +384,10 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
   }
 }
 
-/** Nobody guesses it, and of two runs it is not the same. */
+/**
+ * Returns a number for a run or a ping: random, so that it cannot be guessed and does not come
+ * twice.
+ */
 function randomNumber(): number {
   return randomInt(1, 2 ** 48);
 }

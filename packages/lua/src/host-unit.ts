@@ -2,10 +2,11 @@
  * A script host as a unit of its own: systemd starts an instance of a template for each
  * connection to a socket with Accept=yes, which is the host's descriptor 3.
  *
- * Such a connection's credentials are systemd's. So the host says its pid, before it reads
- * a script, and the kernel tells which unit a pid belongs to: systemd has put it there,
- * and no process without privileges can leave. The pidfd ends a host that hangs; what it has
- * started is ended by systemd then. @see systemd.socket(5), cgroups(7)
+ * The credentials of this connection are systemd's. So the host sends its pid before it reads a
+ * script, and the unit of that pid is read from the kernel: systemd has put it there, and no
+ * process without privileges can leave. A host that hangs is ended through its pidfd; then
+ * systemd ends whatever it has started.
+ * @see systemd.socket(5), cgroups(7)
  */
 import { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
@@ -28,11 +29,11 @@ import { misfitOf, parseUnit, type Unit } from "./unit.ts";
 export interface UnitOptions {
   /** The path of the socket with Accept=yes. */
   readonly socket: string;
-  /** Whom the script has to run as; undefined: anybody but root. */
+  /** The uid as which the script has to run; undefined means any but root's. */
   readonly uid: number | undefined;
 }
 
-/** How long a host may take to end after it has closed its connection. */
+/** The time that a host has to end after it has closed its connection. */
 const END_MS = 1000;
 
 export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements HostProcess {
@@ -45,8 +46,9 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   #isKilled = false;
 
   /**
-   * Connects, and systemd starts the host.
-   * @throws SyscallError ENOENT, ECONNREFUSED where the socket is not there or not served
+   * Connects, whereupon systemd starts the host.
+   * @throws SyscallError ENOENT, ECONNREFUSED if the socket does not exist or nobody listens on
+   * it
    */
   constructor({ socket, uid }: UnitOptions, memoryMiB: number) {
     super();
@@ -56,7 +58,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     connectUnix(fd.number, socket);
     this.socket = new Socket({ fd: fd.release(), readable: true, writable: true });
     this.socket.once("close", () => this.#closed());
-    // A line of its own before all messages, for the shell that starts Node.
+    // The first line, before all messages, is for the shell that starts Node.
     this.socket.write(`${nodeOptions(memoryMiB).join(" ")}\n`);
   }
 
@@ -68,19 +70,19 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
     return this.#unit?.name ?? "a unit of its own";
   }
 
-  /** We have ended it. */
+  /** True if we have killed the process. */
   get isKilled(): boolean {
     return this.#isKilled;
   }
 
   greet(pid: number): string | undefined {
     const pidfd = tryPidfdOpen(pid);
-    // It may have ended since.
+    // The process may have ended since.
     if (pidfd === undefined) return "it has greeted for a process that is gone";
     this.#pidfd = pidfd;
     const unit = parseUnit(readText(`/proc/${pid}/cgroup`), process.pid);
     const uid = parseUid(readText(`/proc/${pid}/status`));
-    // If it is there now, it was while we have read.
+    // If it still exists now, it is the process of which we have read.
     if (unit === undefined || uid === undefined || !pidfdSendSignal(pidfd.number, 0)) {
       this.#forget();
       return "it has greeted for a process that is in no unit of ours";
@@ -93,7 +95,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
       wantedUid: this.#uid,
       neededMiB: mostMiB(this.#memoryMiB),
     });
-    // It has nothing to do yet, and ends with the connection.
+    // The host has nothing to do yet, and ends with the connection.
     if (misfit !== undefined) this.#forget();
     else this.#pid = pid;
     return misfit;
@@ -102,12 +104,12 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   kill(): void {
     this.#isKilled = true;
     this.#end();
-    // One that has not greeted runs no script, and ends with the connection.
+    // A host that has not greeted runs no script, and ends with the connection.
     this.socket.destroy();
   }
 
   #closed(): void {
-    // It is about to exit, which is no failure of the unit. One that hangs there is killed.
+    // It is about to exit, which is no failure of the unit. If it hangs, it is killed.
     if (!this.#isKilled) setTimeout(() => this.#end(), END_MS).unref();
     const unit = this.#unit?.name ?? "cm4all-spawn-accounting@*";
     const how = `its unit has ended; see journalctl -u '${unit}'`;
@@ -125,7 +127,7 @@ export class HostUnit extends EventEmitter<{ ended: [how: string] }> implements 
   }
 }
 
-/** Empty where the file, or its process, is not there. */
+/** Returns the text of a file; empty if the file, or its process, does not exist. */
 function readText(path: string): string {
   try {
     return readFileSync(path, "latin1");
@@ -135,7 +137,7 @@ function readText(path: string): string {
   }
 }
 
-/** The real uid. @see proc_pid_status(5) */
+/** Returns the real uid. @see proc_pid_status(5) */
 function parseUid(status: string): number | undefined {
   const uid = /^Uid:\t(\d+)/m.exec(status)?.[1];
   return uid === undefined ? undefined : Number(uid);

@@ -28,7 +28,10 @@ import { cutText, type HostSettings, type Request } from "./protocol.ts";
 import { Runtime, ScriptError, type ScriptFailure } from "./runtime/index.ts";
 
 const SIGKILL = 9;
-/** After so many runs in a row without enough memory, a fresh host does better. */
+/**
+ * The number of runs in a row without enough memory after which the host ends, so that a fresh
+ * one follows.
+ */
 const STARVED_RUNS = 3;
 
 class Host {
@@ -38,14 +41,17 @@ class Host {
   #runtime: Runtime | undefined;
   #isStopping = false;
   #hasLostOutput = false;
-  /** Runs that have been started and are not told of. */
+  /** The number of runs that have been started and whose outcome was not sent. */
   #running = 0;
-  /** Runs in a row that found no memory: it is full of what the script keeps. */
+  /** The number of runs in a row without enough memory: the script itself keeps it. */
   #starved = 0;
-  /** Handlers are started one a turn, so that a question is answered in between. */
+  /**
+   * Runs to start: one in each turn of the event loop, so that requests are answered in
+   * between.
+   */
   #waiting: (Request & { type: "run" })[] = [];
 
-  /** Says which process this is, before anything else; `start` follows. */
+  /** Sends the pid, before anything else; `start` follows. */
   greet(): void {
     this.#channel.send({ type: "hello", pid: process.pid });
   }
@@ -55,7 +61,10 @@ class Host {
     this.#channel.send({ type: "notice", text: cutText(bytesOfText(text)) });
   }
 
-  /** Runs no Lua code but the main chunk: a handler may be running that blocks. */
+  /**
+   * Handles a request. Runs no Lua code but the main chunk, because a handler may be blocked in
+   * the middle.
+   */
   #handle(request: Request): void {
     switch (request.type) {
       case "start":
@@ -110,7 +119,10 @@ class Host {
     }
   }
 
-  /** Once: each further line is lost for the same reason. That nobody reads is no failure. */
+  /**
+   * Reports lost output once: each further line is lost for the same reason. It is no failure
+   * that nobody reads.
+   */
   #tellLostOutput(error: unknown): void {
     if (this.#hasLostOutput || isErrno(error, "EPIPE")) return;
     this.#hasLostOutput = true;
@@ -131,7 +143,7 @@ class Host {
       if (failure === undefined) this.#channel.send({ type: "done", number });
       else {
         const { effect, cause } = failure;
-        // What is dropped at the end has neither succeeded nor failed.
+        // A run that is dropped at the end has neither succeeded nor failed.
         if (this.#isStopping) this.#channel.send({ type: "dropped", number, effect });
         else this.#channel.send({ type: "failed", number, effect, cause, ...cutFailure(failure) });
       }
@@ -148,7 +160,7 @@ class Host {
     this.#channel.end(() => process.exit(1));
   }
 
-  /** Ends as soon as it is known what the runs that are dropped have done. */
+  /** Ends as soon as the effects of the dropped runs are known. */
   #stop(): void {
     this.#isStopping = true;
     this.#waiting = [];
@@ -170,10 +182,13 @@ function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
   };
 }
 
-/** The entry of the process. Returns at once; the process ends with the daemon. */
+/**
+ * Runs the script host; the entry of its process. Returns at once; the process ends with the
+ * daemon.
+ */
 export function runHost(): void {
   const warning = prepareOrExit();
-  // They are the daemon's, which a terminal or systemd sends to us as well.
+  // These signals are for the daemon; a terminal or systemd sends them to us, too.
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)
     process.on(signal, () => {});
   process.title = "cm4all-spawn script host";
@@ -183,8 +198,8 @@ export function runHost(): void {
 }
 
 /**
- * Prepares the process for a script, or ends it: unconfined, it runs none.
- * @returns what could not be had, for the log
+ * Prepares the process for a script, or ends it: an unconfined process runs no script.
+ * @returns a text for the log if the kernel lacks something; otherwise undefined
  */
 function prepareOrExit(): string | undefined {
   try {
@@ -202,8 +217,9 @@ function prepareOrExit(): string | undefined {
 }
 
 /**
- * The daemon's unit exempts it from the kernel's OOM killer, and children inherit that;
- * a script that takes all memory has to go first. Raising the value needs no privilege.
+ * Makes this process the first victim of the kernel's OOM killer, because a script that takes
+ * all memory has to go first: the daemon's unit exempts the daemon, and children inherit that.
+ * To raise the value needs no privilege.
  * @see proc_pid_oom_score_adj(5)
  */
 function becomeKillable(): void {

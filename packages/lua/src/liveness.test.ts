@@ -28,7 +28,7 @@ describe("Liveness", () => {
     expect(condemn).toHaveBeenCalledWith("no sign of life for 11 s");
   });
 
-  it("takes anything for a sign of life", () => {
+  it("accepts anything as a sign of life", () => {
     const { liveness, ping, condemn } = watcher();
     liveness.watch();
     for (let i = 0; i < 5; i++) {

@@ -1,11 +1,11 @@
 /**
- * Looks after a host that has work: whether it gives signs of life, and how much
- * memory it uses. Without work there is no timer.
+ * Watches a host that has work: its signs of life, and the memory that it uses. Without work
+ * there is no timer.
  */
 import { mostMiB, residentBytes } from "./host-process.ts";
 
 export interface LivenessOptions {
-  /** A host that is silent for so long is condemned. */
+  /** A host that is silent for this time is condemned. */
   timeoutMs: number;
   /** The heap it was given. */
   memoryMiB: number;
@@ -16,7 +16,7 @@ export interface LivenessOptions {
   condemn(verdict: string): void;
 }
 
-/** How often the host is asked. */
+/** The interval of pings. */
 const PING_MS = 1000;
 
 export class Liveness {
@@ -29,7 +29,7 @@ export class Liveness {
     this.#options = options;
   }
 
-  /** The host was given something to do. */
+  /** Notes that the host was given something to do. */
   watch(): void {
     if (this.#timer !== undefined) return;
     this.#lastHeardMs = performance.now();
@@ -38,19 +38,19 @@ export class Liveness {
     this.#timer = setInterval(() => this.#check(), intervalMs);
   }
 
-  /** Anything came from the host. */
+  /** Notes that anything came from the host. */
   heard(): void {
     this.#lastHeardMs = performance.now();
   }
 
-  /** The answer to a ping came. @returns whether there was such a ping */
+  /** Notes the answer to a ping. @returns false if none was sent */
   answered(): boolean {
     const wasDue = this.#pongDue;
     this.#pongDue = false;
     return wasDue;
   }
 
-  /** Ends the watch. An answer that is still due is waited for no more. */
+  /** Ends the watch; an answer may still be due. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;

@@ -1,10 +1,10 @@
 /**
- * The C API of Lua, as our libraries use it. A string of Lua is a string of bytes;
- * in JavaScript we hold it as a string of characters 0 to 255, one a byte ("binary
- * string", Buffer's "latin1").
+ * The C API of Lua, as our libraries use it. A string of Lua is a string of bytes; in
+ * JavaScript it is a string of characters 0 to 255, one for each byte ("binary string",
+ * Buffer's "latin1").
  */
 import { type ByteString, bytesOfText, errorText, latin1Of } from "@cm4all/linux";
-// Before fengari's, which it changes.
+// Imported before fengari's modules, which it changes.
 import "./compat/patch.ts";
 import defs from "fengari/src/defs.js";
 import lauxlib from "fengari/src/lauxlib.js";
@@ -17,12 +17,12 @@ import { numberToText } from "./compat/numbers.ts";
 export type { LuaBytes, LuaFunction, LuaState } from "fengari/src/types";
 export { lauxlib, lua };
 
-/** A binary string as bytes of its own. */
+/** Returns a binary string as bytes that the caller owns. */
 export function toBytes(text: string): LuaBytes {
   return Uint8Array.from(Buffer.from(text, "latin1"));
 }
 
-/** Bytes as a binary string. */
+/** Returns bytes as a binary string. */
 export const fromBytes = latin1;
 
 /** Pushes a string, each character a byte. */
@@ -31,7 +31,10 @@ export function pushText(L: LuaState, text: string): void {
   if (L.top > L.ci.top) throw new Error("stack overflow");
 }
 
-/** The text of the string at an index: from the running function's first argument, or the top. */
+/**
+ * Returns the text of the string at an index, which counts from the running function's first
+ * argument, or from the top if it is negative.
+ */
 function stringAt(L: LuaState, index: number): string {
   const value = L.stack[index > 0 ? L.ci.funcOff + index : L.top + index]?.value;
   if (value instanceof LuaString) return value.text;
@@ -51,36 +54,39 @@ export function pushValue(L: LuaState, value: string | number | boolean | undefi
   else lua.lua_pushnil(L);
 }
 
-/** How many values LuaJIT has room for in a C function's frame. */
+/** The number of values that LuaJIT has room for in a C function's frame. */
 const MAX_C_STACK = 8000;
 
-/** Makes room for results; false if they are more than a function may have. */
+/** Makes room for results; returns false if a function may not have that many. */
 export function checkResults(L: LuaState, count: number): boolean {
   return lua.lua_gettop(L) + count <= MAX_C_STACK && lua.lua_checkstack(L, count);
 }
 
-/** nil and a message: what functions return that fail for reasons outside the script. */
+/**
+ * Pushes nil and a message, the results of a function that fails for reasons outside of the
+ * script. Returns their number.
+ */
 export function pushFailure(L: LuaState, message: string): number {
   lua.lua_pushnil(L);
   pushText(L, message);
   return 2;
 }
 
-/** The argument as a string; numbers are converted. @throws a Lua error */
+/** Returns the argument as a string; a number is converted. @throws a Lua error for other types */
 export function checkText(L: LuaState, index: number): string {
   if (lua.lua_type(L, index) !== lua.LUA_TSTRING) lauxlib.luaL_checkstring(L, index);
   return stringAt(L, index);
 }
 
 /**
- * Returns an argument that is a string; `otherwise` if it is nil or not there. Raises an error
- * of Lua if it is something else.
+ * Returns an argument as a string; `otherwise` if it is nil or absent.
+ * @throws a Lua error for other types
  */
 export function optText<T>(L: LuaState, index: number, otherwise: T): string | T {
   return lua.lua_isnoneornil(L, index) ? otherwise : checkText(L, index);
 }
 
-/** The value as a string without a check: undefined where it is neither string nor number. */
+/** Returns the value as a string; undefined if it is neither a string nor a number. */
 export function toText(L: LuaState, index: number): string | undefined {
   const type = lua.lua_type(L, index);
   if (type === lua.LUA_TSTRING) return stringAt(L, index);
@@ -98,12 +104,12 @@ export function raise(L: LuaState, message: string): never {
   return lauxlib.luaL_error(L, defs.to_luastring("%s"), toBytes(message));
 }
 
-/** Raises the message of an error of ours, which is text. */
+/** Raises an error of our own with its message. */
 export function raiseError(L: LuaState, error: unknown): never {
   return raise(L, latin1Of(bytesOfText(errorText(error))));
 }
 
-/** Raises an error whose message is the text alone. */
+/** Raises an error whose message is the text, without a position. */
 export function raisePlain(L: LuaState, message: string): never {
   pushText(L, message);
   return lua.lua_error(L);
@@ -128,7 +134,10 @@ export function pushLibrary(L: LuaState, functions: Record<string, LuaFunction>)
   setFunctions(L, functions);
 }
 
-/** Makes a library the global `name`, known to `require` as well; pops it. */
+/**
+ * Makes the library on top of the stack the global `name`, which `require` returns, too; pops
+ * it.
+ */
 export function setLibrary(L: LuaState, name: string): void {
   lauxlib.luaL_getsubtable(L, lua.LUA_REGISTRYINDEX, toBytes("_LOADED"));
   lua.lua_pushvalue(L, -2);

@@ -32,7 +32,7 @@ function framed(json: string | Buffer): Buffer {
 }
 
 describe("MessageReader", () => {
-  it("gives the same however the stream is cut into chunks", () => {
+  it("gives the same values, however the stream is cut into chunks", () => {
     for (const size of [1, 2, 3, 5, 7, 100, 4096, stream.length])
       expect(readAll(new MessageReader(MAX_REPLY_BYTES), stream, size)).toEqual(messages);
   });
@@ -45,12 +45,12 @@ describe("MessageReader", () => {
     expect([...reader.push(stream.subarray(12))]).toEqual(messages);
   });
 
-  it("gives nothing for a message that is not complete", () => {
+  it("gives nothing for an incomplete message", () => {
     for (let length = 0; length < encodeMessage({ type: "pong", number: 1 }).length; length++)
       expect([...new MessageReader(MAX_REPLY_BYTES).push(stream.subarray(0, length))]).toEqual([]);
   });
 
-  it("gives what came before rubbish", () => {
+  it("gives the messages before rubbish", () => {
     const bytes = Buffer.concat([encodeMessage({ type: "pong", number: 1 }), framed("rubbish\n")]);
     const values = new MessageReader(MAX_REPLY_BYTES).push(bytes);
     expect(values.next().value).toEqual({ type: "pong", number: 1 });
@@ -70,7 +70,7 @@ describe("MessageReader", () => {
     expect(readAll(new MessageReader(MAX_REPLY_BYTES), longest, 65_536)).toHaveLength(1);
   });
 
-  it("takes rubbish of each kind for rubbish", () => {
+  it("recognises rubbish of each kind", () => {
     for (const json of [
       "",
       " ",
@@ -94,7 +94,7 @@ describe("MessageReader", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10 * MAX_REPLY_BYTES);
   });
 
-  it("takes single bytes of a long message in linear time and memory", () => {
+  it("reads single bytes of a long message in linear time and memory", () => {
     const bytes = framed(`"${"x".repeat(MAX_REPLY_BYTES - 2)}"`);
     expect(readAll(new MessageReader(MAX_REPLY_BYTES), bytes, 1)).toHaveLength(1);
   });

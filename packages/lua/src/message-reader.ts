@@ -1,32 +1,30 @@
-/** Takes a stream of bytes apart into the JSON values of its messages. Pure. */
+/** Splits a stream of bytes into the JSON values of its messages. Pure. */
 import { LENGTH_BYTES, ProtocolError } from "./protocol.ts";
 
-/** Of rubbish, in an error. */
+/** The number of bytes of an invalid message that an error quotes. */
 const QUOTED = 100;
 const FIRST_BYTES = 4096;
 
 /**
- * Reads messages from a peer that need not be trusted: what it sends is copied into a
- * buffer that grows as bytes come, so that no length prefix reserves memory and many small
- * chunks take no more of it than one large one. No message is checked further than that it
- * is JSON.
+ * Reads messages from a peer that need not be trusted. Its data is copied into a buffer that
+ * grows as bytes come, so that a length prefix reserves no memory, and many small chunks take
+ * no more of it than a large one. Of a message only its length is checked, and that it is JSON.
  */
 export class MessageReader {
   readonly #maxBytes: number;
-  /** The message that is not complete, from its length on. */
+  /** The incomplete message, including its length. */
   #buffer = Buffer.alloc(0);
   #used = 0;
 
-  /** @param maxBytes of a message, without its length */
+  /** @param maxBytes the largest message, without its length */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
   /**
-   * Gives the values of all messages that are complete now, each when the one before has
-   * been dealt with.
+   * Yields the values of all messages that are now complete.
    * @param chunk not kept
-   * @throws ProtocolError while it is iterated; the stream cannot be read any further then
+   * @throws ProtocolError during the iteration; the stream cannot be read any further then
    */
   *push(chunk: Buffer): Generator<unknown, void, undefined> {
     let rest = chunk;
@@ -44,13 +42,16 @@ export class MessageReader {
       if (whole === undefined) continue;
       const value = parseJson(whole);
       this.#used = 0;
-      // One long message must not hold its memory for ever.
+      // A single long message must not hold its memory for ever.
       if (this.#buffer.length > FIRST_BYTES) this.#buffer = Buffer.alloc(0);
       yield value;
     }
   }
 
-  /** The message at the beginning of `bytes`, without its length, if all of it is there. */
+  /**
+   * Returns the message at the beginning of `bytes`, without its length; undefined if it is
+   * incomplete.
+   */
   #tryTake(bytes: Buffer): Buffer | undefined {
     if (bytes.length < LENGTH_BYTES) return undefined;
     const end = LENGTH_BYTES + this.#lengthOf(bytes);
@@ -63,7 +64,7 @@ export class MessageReader {
     return length;
   }
 
-  /** Copies what belongs to the message that has begun. Returns how many bytes. */
+  /** Copies the bytes that belong to the incomplete message. Returns their number. */
   #collect(bytes: Buffer): number {
     const end =
       this.#used < LENGTH_BYTES ? LENGTH_BYTES : LENGTH_BYTES + this.#lengthOf(this.#buffer);

@@ -32,10 +32,10 @@ const REPLIES: { [T in Reply["type"]]: Reply & { type: T } } = {
 };
 const ALL = Object.values(REPLIES);
 
-/** Anything of JSON in the place of a field, but what is right there. */
+/** Any value of JSON in place of a field, except valid ones. */
 const WRONG = [null, true, 0, -1, 1.5, 1e300, "", "none ", [], {}, ["done"], { type: "pong" }];
 
-/** The paths of all fields. */
+/** Returns the paths of all fields. */
 function paths(value: object): string[][] {
   return Object.entries(value).flatMap(([name, field]) => [
     [name],
@@ -62,11 +62,11 @@ const isAccepted = (value: unknown): boolean => {
 };
 
 describe("parseReply", () => {
-  it.each(ALL)("takes $type as it is", (reply) => {
+  it.each(ALL)("accepts $type as it is", (reply) => {
     expect(parseReply(JSON.parse(JSON.stringify(reply)))).toEqual(reply);
   });
 
-  it("takes what may be absent for absent", () => {
+  it("accepts that optional fields are absent", () => {
     for (const name of ["warning", "traceback"])
       for (const reply of ALL.filter((each) => name in each)) {
         const without = changed(reply, [name], undefined);
@@ -97,7 +97,7 @@ describe("parseReply", () => {
     expect(isAccepted(JSON.parse(withPrototype))).toBe(false);
   });
 
-  it("refuses texts that are too long, or no bytes", () => {
+  it("refuses texts that are too long, or not bytes", () => {
     const notice = (characters: string) => ({ type: "notice", text: characters });
     expect(isAccepted(notice("x".repeat(MAX_TEXT + 3)))).toBe(true);
     expect(isAccepted(notice("x".repeat(MAX_TEXT + 4)))).toBe(false);
@@ -110,7 +110,7 @@ describe("parseReply", () => {
       expect(isAccepted({ type })).toBe(false);
   });
 
-  it("takes no other JSON value, whatever its shape is", () => {
+  it("accepts no other JSON value, whatever its shape", () => {
     fc.assert(
       fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => {
         expect(isAccepted(value)).toBe(false);
@@ -119,7 +119,7 @@ describe("parseReply", () => {
     );
   });
 
-  it("names rubbish in few characters", () => {
+  it("quotes rubbish in few characters", () => {
     const name = "\n".repeat(100_000);
     expect(() => parseReply({ type: "pong", number: 1, [name]: 1 })).toThrow(
       new ProtocolError(`a message with a field ${JSON.stringify("\n".repeat(40))}`),

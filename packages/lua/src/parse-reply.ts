@@ -1,7 +1,7 @@
 /**
- * Checks what a script host says. It is not trusted: whatever a script or its children
- * have made of the process may be at the other end. So a reply is built anew from fields
- * that were looked at, and has no others. Pure.
+ * Checks the replies of a script host. It is not trusted: a script or its children may have
+ * turned the process into anything. So a reply is built anew from fields that were checked, and
+ * has no others. Pure.
  */
 import { type ByteString, bytesOfLatin1 } from "@cm4all/linux";
 import { MAX_TEXT, ProtocolError, type Reply } from "./protocol.ts";
@@ -11,7 +11,7 @@ import type { Effect, FailureCause } from "./runtime/effects.ts";
 const SHAPES: readonly HandlerShape[] = ["none", "one", "list"];
 const EFFECTS: readonly Effect[] = ["none", "taken", "unanswered"];
 const CAUSES: readonly FailureCause[] = ["script", "connection"];
-/** `cutText` ends what it has cut with three dots. */
+/** `cutText` ends a text that it has cut with three dots. */
 const MAX_CUT_TEXT = MAX_TEXT + 3;
 /** A character that stands for no byte. */
 const NO_BYTE = /[\u0100-\uffff]/;
@@ -74,7 +74,7 @@ class Fields {
     return value;
   }
 
-  /** Nothing else may be there. */
+  /** Checks that there are no other fields. */
   end(): void {
     for (const name of this.#values.keys())
       throw new ProtocolError(`${this.#where} with a field ${JSON.stringify(name.slice(0, 40))}`);
@@ -111,7 +111,7 @@ const READERS: { [T in Reply["type"]]: (fields: Fields) => Reply & { type: T } }
 const TYPES = Object.keys(READERS) as Reply["type"][];
 
 /**
- * The reply that a JSON value is.
+ * Builds a reply from a JSON value.
  * @param value as JSON.parse gives it
  * @throws ProtocolError for any other value
  */

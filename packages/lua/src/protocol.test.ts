@@ -20,12 +20,12 @@ describe("the protocol", () => {
     );
   });
 
-  it("refuses what is too long for it", () => {
+  it("refuses a message that is too long", () => {
     const text = bytesOfLatin1("\0".repeat(MAX_REQUEST_BYTES / 6));
     expect(() => encodeMessage({ type: "notice", text })).toThrow(ProtocolError);
   });
 
-  it("takes a cgroup however deep it is and whatever its names are", () => {
+  it("accepts a cgroup of any depth and with any names", () => {
     const path = bytesOfLatin1(`/${"\x01".repeat(255)}`.repeat(1000));
     const snapshot = { path, id: "boot:1", report: 1, measuredMs: 0 };
     const record: CgroupRecord = {

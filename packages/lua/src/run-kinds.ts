@@ -1,20 +1,21 @@
 /**
- * The kinds of cgroups that a script is told of, a row for each. All else follows: which global
- * functions are looked for, and how the host says what a script has. Pure.
+ * The kinds of cgroups that are passed to a script, a row for each. All else follows from it:
+ * the global functions that are looked for, and how the host reports which of them a script
+ * defines. Pure.
  */
 interface RunKindRow {
-  /** The global function that takes several in a list. */
+  /** The global function that takes several cgroups in a list. */
   readonly list: string;
-  /** The one that takes each alone; not called if the other is there. */
+  /** The global function that takes a single cgroup; not called if the other one is defined. */
   readonly one: string;
-  /** Whether it is called only in scripts whose handlers bear repetition. */
+  /** True if it is called only in scripts whose handlers bear repetition. */
   readonly needsRepetition: boolean;
 }
 
 export const RUN_KINDS = {
   /** With the figures of cgroups that ran empty. */
   released: { list: "cgroups_released", one: "cgroup_released", needsRepetition: false },
-  /** Of those that go on. */
+  /** With the figures of cgroups that are still running. */
   running: { list: "cgroups_running", one: "cgroup_running", needsRepetition: true },
 } as const satisfies Record<string, RunKindRow>;
 
@@ -23,9 +24,9 @@ export type RunKind = keyof typeof RUN_KINDS;
 /** How a script takes cgroups of a kind: not at all, each alone, or several in a list. */
 export type HandlerShape = "none" | "one" | "list";
 
-/** What a script has defined. */
+/** The handlers that a script has defined. */
 export interface Handlers extends Readonly<Record<RunKind, HandlerShape>> {
-  /** Whether its handlers may be called again after they have taken effect. */
+  /** True if its handlers may be called again after they have taken effect. */
   readonly bearsRepetition: boolean;
 }
 

@@ -18,26 +18,26 @@ import type { Outcome, Run } from "./run.ts";
 import { type Handlers, NO_HANDLERS } from "./run-kinds.ts";
 
 export interface ScriptHostOptions extends SessionOptions, ChildOptions {
-  /** Where systemd starts hosts. Without it, and where that fails, a child is started. */
+  /** The unit in which systemd starts hosts. Without it, or if that fails, a child is started. */
   unit?: UnitOptions;
-  /** Handlers that may run, most of them waiting, at the same time. */
+  /** The number of handlers that may run at the same time; most of them wait. */
   maxRunning: number;
 }
 
-/** As long as nothing is known of a script. */
+/** Assumed until a script was loaded. */
 const UNKNOWN_HANDLERS: Handlers = { ...NO_HANDLERS, released: "one" };
 
 /**
- * `unusable`: the script has a mistake, and the host waits for `reload`. `pausing`: the
- * process ended, another one follows.
+ * `unusable`: the script has a mistake, and the host waits for `reload`. `pausing`: the process
+ * has ended, and another one follows.
  */
 export type HostState = Exclude<SupervisionState, "running"> | Phase;
 
 interface ScriptHostEvents {
   state: [state: HostState];
-  /** A child is started, because there is no unit to be had. */
+  /** A child is started, because no unit can be used. */
   child: [reason: string];
-  /** The script is loaded. @param warning where it was probably meant otherwise */
+  /** The script is loaded. @param warning if it probably does not do what its author meant */
   ready: [warning: string | undefined];
   /** The script cannot be used: nothing is accounted until `reload`. */
   unusable: [message: string, traceback: string | undefined];
@@ -45,18 +45,18 @@ interface ScriptHostEvents {
   scriptError: [source: string, message: string, traceback: string | undefined];
   /** A message of the database server. */
   notice: [text: string];
-  /** What the script prints cannot be written; comes once of each process. */
+  /** The output of the script cannot be written. Emitted once at most for each process. */
   outputLost: [reason: string];
-  /** Of these two so many were left out, because there were too many. */
+  /** Errors and notices were left out because there were too many. @param count how many */
   leftOut: [count: number];
-  /** The process ended on its own, or had to be ended. */
+  /** The process has ended by itself, or was killed. */
   ended: [reason: string, restartInMs: number];
 }
 
-/** Between two processes, while no handler ends in any of them. */
+/** Pauses between processes for as long as no handler ends in any of them. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
-/** So many units in a row that say nothing are no busy machine, but a systemd that hangs. */
+/** If this many units in a row do not greet, the machine is not busy: systemd hangs. */
 const MAX_SILENT_UNITS = 5;
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {
@@ -69,11 +69,11 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #toldState: HostState = "stopped";
   #reloadWhenReady = false;
   #handlers = UNKNOWN_HANDLERS;
-  /** The process ends because another one is wanted. */
+  /** The process is being ended so that another one is started. */
   #startAgain = false;
-  /** Why the next process is to be a child; the one after that is tried as a unit again. */
+  /** The reason why the next process will be a child; after that a unit is tried again. */
   #childReason: string | undefined;
-  /** Units in a row that were killed before they have greeted. */
+  /** The number of units in a row that were killed before they greeted. */
   #silentUnits = 0;
 
   constructor(options: ScriptHostOptions) {
@@ -86,7 +86,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     return state === "running" ? (this.#session?.phase ?? "starting") : state;
   }
 
-  /** What the script that was loaded last has defined; one handler before that is known. */
+  /** The handlers that the last loaded script has defined; a single one until that is known. */
   get handlers(): Handlers {
     return this.#handlers;
   }
@@ -95,17 +95,17 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     return this.#session?.pid;
   }
 
-  /** What the process is, for the log. */
+  /** The place where the process runs, for the log. */
   get place(): string | undefined {
     return this.#session?.place;
   }
 
-  /** Handlers that run now. */
+  /** The number of handlers that are running. */
   get running(): number {
     return this.#session?.running ?? 0;
   }
 
-  /** How many handlers can be started now. */
+  /** The number of handlers that can be started now. */
   get room(): number {
     return this.state === "ready" ? this.options.maxRunning - this.running : 0;
   }
@@ -128,7 +128,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
     session.on("unfit", (reason) => this.#becomeChild(reason));
     session.on("ready", (handlers, warning) => this.#ready(handlers, warning));
     session.on("unusable", (message, traceback) => {
-      // It was told to stop while it started, and this answer crossed that.
+      // It was told to stop while it started, and this answer crossed that request.
       if (this.#supervisor.state !== "running") return;
       this.#tellState();
       this.emit("unusable", message, traceback);
@@ -162,7 +162,7 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   #unitEnded(unit: HostUnit, hasGreeted: boolean, reason: string): void {
     this.#silentUnits = hasGreeted || !unit.isKilled ? 0 : this.#silentUnits + 1;
     if (hasGreeted) return;
-    // One that was silent too long is tried again: a busy machine starts a child no faster.
+    // A unit that was silent too long is tried again: a busy machine starts a child no faster.
     if (!unit.isKilled) this.#becomeChild(reason);
     else if (this.#silentUnits >= MAX_SILENT_UNITS)
       this.#becomeChild(
@@ -186,8 +186,8 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   /**
-   * Runs the handler for some cgroups: for one alone if it takes no list.
-   * @throws Error where there is no room, or the handler does not take so many
+   * Runs the handler for some cgroups: for a single one if it takes no list.
+   * @throws Error if there is no room, or if the handler does not take that many
    */
   run(records: readonly EncodedRecord[], run: Run): Promise<Outcome> {
     const session = this.#session;
@@ -216,13 +216,13 @@ export class ScriptHost extends EventEmitter<ScriptHostEvents> {
   }
 
   /**
-   * Lets running handlers end for up to `graceMs`, then ends the process. A second call
-   * shortens that. Resolves when the process is gone.
+   * Waits up to `graceMs` for running handlers, then ends the process. A second call shortens
+   * the wait. Resolves when the process has ended.
    */
   async stop(graceMs: number): Promise<void> {
     const session = this.#session;
     await session?.idle(graceMs);
-    // If it has ended by itself meanwhile, this ends the pause.
+    // If the process has ended by itself in the meantime, this ends the pause.
     this.#supervisor.stop();
     this.#tellState();
     await session?.stop();

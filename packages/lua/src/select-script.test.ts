@@ -26,7 +26,7 @@ describe("selectScript", () => {
   // Of the original's packages 0.14 to 0.27.
   const EMPTY = "function cgroup_released(cgroup)\nend\n";
 
-  it("takes the live one of two", () => {
+  it("selects the one of two that is used", () => {
     expect(select()).toEqual({ path: PACKAGED });
     writeFileSync(newer, EMPTY);
     expect(select()).toEqual({ path: newer });
@@ -57,29 +57,32 @@ describe("selectScript", () => {
     expect(select).toThrow("not a regular file");
   });
 
-  it("takes a directory that is missing, at any height, for one without scripts", () => {
+  it("treats a missing directory, at any level, as one without scripts", () => {
     rmSync(directory, { recursive: true });
     expect(select()).toEqual({ path: PACKAGED });
     rmSync(join(root, "a"), { recursive: true });
     expect(select()).toEqual({ path: PACKAGED });
   });
 
-  it.each(["accounting.lua", "reaper.lua"])("does not take an unreadable %s for none", (name) => {
-    const path = join(directory, name);
-    symlinkSync("gone", path);
-    expect(select).toThrow("ENOENT");
-    rmSync(path);
-    symlinkSync(name, path);
-    expect(select).toThrow("ELOOP");
-    rmSync(path);
-    mkdirSync(path);
-    expect(select).toThrow("it is not a regular file");
-    rmSync(path, { recursive: true });
-    expect(spawnSync("mkfifo", [path]).status).toBe(0);
-    expect(select).toThrow(`${path}: it is not a regular file`);
-  });
+  it.each(["accounting.lua", "reaper.lua"])(
+    "does not treat an unreadable %s as missing",
+    (name) => {
+      const path = join(directory, name);
+      symlinkSync("gone", path);
+      expect(select).toThrow("ENOENT");
+      rmSync(path);
+      symlinkSync(name, path);
+      expect(select).toThrow("ELOOP");
+      rmSync(path);
+      mkdirSync(path);
+      expect(select).toThrow("it is not a regular file");
+      rmSync(path, { recursive: true });
+      expect(spawnSync("mkfifo", [path]).status).toBe(0);
+      expect(select).toThrow(`${path}: it is not a regular file`);
+    },
+  );
 
-  it("does not take a directory that cannot be entered for none", () => {
+  it("does not treat a directory that cannot be entered as missing", () => {
     rmSync(directory, { recursive: true });
     symlinkSync("gone", directory);
     expect(select).toThrow("ENOENT");

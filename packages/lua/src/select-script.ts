@@ -1,4 +1,4 @@
-/** Which script is the accounting script. */
+/** Selects the accounting script. */
 import { existsSync, lstatSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { readRegularFile } from "@cm4all/command/regular-file";
@@ -6,27 +6,27 @@ import { errorText, isErrno } from "@cm4all/linux";
 
 export interface SelectedScript {
   path: string;
-  /** Two scripts are there, or may be, and only one of them is used. */
+  /** Set if there are, or may be, two scripts, of which only one is used. */
   warning?: string;
 }
 
 /**
- * The original's since 0.14, and before. Its package has moved no script from one name to the
- * other, so that a dead accounting.lua lies on many of its hosts.
+ * The original's names since 0.14, and before. Its package has not renamed the scripts of
+ * administrators, so that many of its hosts have an accounting.lua that is no longer used.
  */
 const NEW_NAME = "reaper.lua";
 const OLD_NAME = "accounting.lua";
 
-/** Of a script, only to see whether it is there and can be read. */
+/** The greatest size of a script, which is read to see if it exists and is readable. */
 const MAX_SCRIPT = 16 * 1024 * 1024;
 
 /**
- * Finds the script that counts: `reaper.lua`, unless it is the one of the original's package,
- * which does nothing; then `accounting.lua`, if it is there.
+ * Finds the script to use: `reaper.lua`, unless it is the one of the original's package, which
+ * does nothing; otherwise `accounting.lua`, if it exists.
  * @param directory `/etc/cm4all/spawn`
  * @param packaged the script that does nothing, for hosts without one of their own
- * @throws the error of open(2) where a script is there but cannot be read: that is not
- * the same as no script, with which nothing would be accounted
+ * @throws the error of open(2) if a script exists but cannot be read: that is not the same as
+ * no script, with which nothing would be accounted
  */
 export function selectScript(directory: string, packaged: string): SelectedScript {
   const [newer, older] = [join(directory, NEW_NAME), join(directory, OLD_NAME)];
@@ -45,7 +45,7 @@ export function selectScript(directory: string, packaged: string): SelectedScrip
   }
 }
 
-/** Returns whether a script is nothing but comments and an empty handler. */
+/** Returns true if a script has nothing but comments and an empty handler. */
 function doesNothing(script: Buffer): boolean {
   const code = script
     .toString("latin1")
@@ -64,7 +64,7 @@ function tryRead(path: string): Buffer | undefined {
   }
 }
 
-/** Returns whether nothing has this name; a link that leads nowhere, also on the way, is something. */
+/** Returns true if no file has this name; a dangling link, also on the way, counts as a file. */
 function isAbsent(path: string): boolean {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
   const parent = dirname(path);

@@ -26,7 +26,7 @@ describe("TextBudget", () => {
     expect(take(new TextBudget(), 100, 16_384, 0)).toEqual({ passes: 64, "left out": 36 });
   });
 
-  it("calls it a flood at some time", () => {
+  it("reports a flood at some point", () => {
     expect(take(new TextBudget(), 100_010, 1, 0)).toMatchObject({ flood: 10 });
     expect(take(new TextBudget(), 5000, 16_384, 0)).toMatchObject({ flood: 904 });
   });

@@ -1,15 +1,16 @@
 /**
- * How much of what a script says reaches the log. Notices and errors are the only messages
- * that a host may send unasked, so that they alone can become a flood.
+ * Limits the texts of a script that reach the log. Notices and errors are the only messages
+ * that a host may send unasked, so only they can become a flood.
  *
- * Time is counted in windows; the first text of each begins it, so that no timer runs. Pure.
+ * Time is divided into windows. The first text of a window begins it, so that no timer is
+ * needed. Pure.
  */
 
 const WINDOW_MS = 10_000;
-/** In a window these go into the log; what is beyond them is counted. */
+/** The number of texts that go into the log in a window; further ones are counted. */
 const MAX_TEXTS = 1000;
 const MAX_BYTES = 1024 * 1024;
-/** Who says so much in a window is no script that has something to say. */
+/** The number of texts in a window that no script sends for a good reason. */
 const FLOOD_TEXTS = 100_000;
 const FLOOD_BYTES = 64 * 1024 * 1024;
 
@@ -19,7 +20,11 @@ export class TextBudget {
   #bytes = 0;
   #leftOut = 0;
 
-  /** @returns whether a text may go into the log, or that there are so many that it must end */
+  /**
+   * Counts a text.
+   * @returns if it may go into the log, is left out, or is part of a flood, for which the host
+   * is ended
+   */
   take(bytes: number, nowMs: number): "passes" | "left out" | "flood" {
     if (nowMs - this.#beginMs >= WINDOW_MS) {
       this.#beginMs = nowMs;
@@ -34,13 +39,13 @@ export class TextBudget {
     return "left out";
   }
 
-  /** Returns how many were left out since the last time, if it is time to say so. */
+  /** Returns how many texts were left out since the last time, if it is time to report that. */
   takeLeftOut(nowMs: number): number | undefined {
     if (this.#leftOut === 0 || nowMs - this.#beginMs < WINDOW_MS) return undefined;
     return this.takeAllLeftOut();
   }
 
-  /** The same at the end, when nothing more comes. */
+  /** Returns how many texts were left out since the last time, at the end. */
   takeAllLeftOut(): number {
     const count = this.#leftOut;
     this.#leftOut = 0;

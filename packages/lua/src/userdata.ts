@@ -48,7 +48,7 @@ export function pushObject<T extends object>(L: LuaState, object: T, className: 
   lua.lua_setmetatable(L, -2);
 }
 
-/** The object of that class at `index`; undefined for any other value. */
+/** Returns the object of that class at `index`; undefined for any other value. */
 export function toObject<T extends object>(
   L: LuaState,
   index: number,
@@ -60,7 +60,10 @@ export function toObject<T extends object>(
   return holder.className === className ? (holder.object as T) : undefined;
 }
 
-/** @throws a Lua error in the words of luaL_checkudata */
+/**
+ * Returns the object of that class at `index`.
+ * @throws a Lua error in the words of luaL_checkudata
+ */
 export function checkObject<T extends object>(L: LuaState, index: number, className: string): T {
   const object = toObject<T>(L, index, className);
   if (object !== undefined) return object;

@@ -1,6 +1,7 @@
 /**
- * A Lua program as `luajit [-e CODE]... [FILE ARGUMENT...]` runs it, with our interpreter: for
- * suites, which run themselves so. Without a file, or with `-`, it is read from standard input.
+ * Runs a Lua program as `luajit [-e CODE]... [FILE ARGUMENT...]` does, with our interpreter:
+ * for suites, which start themselves in this way. Without a file, or with `-`, it is read from
+ * standard input.
  */
 import { readFileSync } from "node:fs";
 import { endStreams, LineOutput, newState, OpenFiles, writeFully } from "../src/compat/index.ts";
@@ -19,7 +20,7 @@ for (const [i, arg] of [program ?? "", ...args].entries()) {
   lua.lua_pushstring(L, toBytes(arg));
   lua.lua_rawseti(L, -2, i);
 }
-// As suites run themselves again.
+// For suites that start themselves again.
 lua.lua_pushstring(L, toBytes(`${process.execPath} ${process.argv[1]}`));
 lua.lua_rawseti(L, -2, -1);
 lua.lua_setglobal(L, toBytes("arg"));

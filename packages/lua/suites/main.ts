@@ -1,7 +1,7 @@
 /**
- * `npm run suites -- FOLDER [SUITE]...`: runs the suites of others that lie there, or these of
- * them, each program with luajit and with ours, and prints what passes. LUAJIT may name the
- * interpreter.
+ * `npm run suites -- FOLDER [SUITE]...`: runs the suites of others in a folder, or those that
+ * are named, each program with luajit and with ours, and prints what passes. LUAJIT may name
+ * the interpreter.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -11,10 +11,10 @@ import { type Suite, suites } from "./suites.ts";
 const ours = [process.execPath, join(import.meta.dirname, "lua.js")];
 const luajit = [process.env["LUAJIT"] ?? "luajit"];
 
-/** What stands for modules in C that suites want. */
+/** Replacements for modules in C that suites need. */
 const stubs = join(import.meta.dirname, "../suites/stubs/?.lua");
 
-/** Of a machine that has other work. Some programs wait for the collector for ever. */
+/** The time limit, for a machine with other work. Some programs wait for the collector for ever. */
 const TIMEOUT_MS = 150_000;
 
 interface Tally {
@@ -22,7 +22,7 @@ interface Tally {
   failed: string[];
 }
 
-/** Each `ok` and `not ok` counts, or what luaunit says; else the program as a whole. */
+/** Counts each `ok` and `not ok`, or the summary of luaunit; otherwise the program as a whole. */
 function run(
   interpreter: readonly string[],
   suite: Suite,
@@ -54,7 +54,7 @@ function run(
   return tally;
 }
 
-/** Without the name of the interpreter. */
+/** Returns a line without the name of the interpreter. */
 function firstLine(text: string): string {
   return (text.trim().split("\n")[0] ?? "").replace(/^\S*luajit\S*: /, "");
 }
@@ -87,7 +87,7 @@ for (const suite of suites.filter(({ name }) => names.length === 0 || names.incl
     const got = run(ours, suite, folder, words);
     theirs.push(expected);
     own.push(got);
-    // What LuaJIT does not pass either says nothing of us.
+    // Tests that LuaJIT does not pass either are left out.
     const differing = got.failed.filter((line) => !expected.failed.includes(line));
     for (const line of differing) console.log(`${suite.name}: ${name}: ${line}`);
   }

@@ -1,16 +1,16 @@
-/** The suites that are known, and how each is run. */
+/** The known suites, and the way to run each. */
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 
 export interface Program {
-  /** Below the suite's folder. */
+  /** The path below the suite's folder. */
   readonly name: string;
   readonly words: readonly string[];
 }
 
 export interface Suite {
   readonly name: string;
-  /** The folder, as its repository is named, with the tests in this part of it. */
+  /** The folder, which is named like its repository, and the part of it with the tests. */
   readonly folder: string;
   /** LUA_PATH, below the suites' folder. */
   readonly path: readonly string[];
@@ -20,7 +20,7 @@ export interface Suite {
 
 const busted = join(import.meta.dirname, "../suites/busted.lua");
 
-/** Files of a folder whose names end so, and below it. */
+/** Returns files in and below a folder, by the end of their names. */
 function files(folder: string, end: string, but: RegExp = /^$/): Program[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(end) && !but.test(name))

@@ -1,4 +1,4 @@
-/** A sample of what the commands of `differential` compare: random expressions, and times of zones. */
+/** A sample of the comparisons in `differential`: random expressions, and times of zones. */
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";
 import { compareCases } from "../differential/compare.ts";

@@ -1,4 +1,4 @@
-/** Text is bytes on every way between a script and the system. */
+/** Text consists of bytes on every way between a script and the system. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -6,11 +6,11 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { printedBy } from "./script.ts";
 
-/** Bytes as a binary string. */
+/** Returns bytes as a binary string. */
 const latin1 = (text: string) => Buffer.from(text).toString("latin1");
 
 describe("bytes", () => {
-  it("come out of the environment", async () => {
+  it("come from the environment", async () => {
     process.env["LUA_TEST_TEXT"] = "ä🎉";
     try {
       expect(await printedBy("print(os.getenv('LUA_TEST_TEXT'))")).toBe(`${latin1("ä🎉")}\n`);
@@ -28,7 +28,7 @@ describe("bytes", () => {
       ).toBe(`${text}\n`);
   });
 
-  it("are names of files in commands and functions alike", async () => {
+  it("are names of files in both commands and functions", async () => {
     const directory = mkdtempSync(join(tmpdir(), "lua-bytes-"));
     try {
       for (const name of [latin1("ä"), "M\xfc", "\xff"])
@@ -43,7 +43,7 @@ describe("bytes", () => {
     }
   });
 
-  it("that are no UTF-8 come out of the environment, and reach that of commands", () => {
+  it("that are not UTF-8 come from the environment, and reach that of commands", () => {
     const directory = mkdtempSync(join(tmpdir(), "lua-bytes-"));
     try {
       const script = join(directory, "x.lua");

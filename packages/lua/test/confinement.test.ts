@@ -1,4 +1,4 @@
-/** What a script, and a program that it starts, cannot do. */
+/** The things that a script, and a program that it starts, cannot do. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
@@ -47,7 +47,7 @@ const errnosOf = (printed: string) =>
       .split("\n")
       .map((line) => {
         const [name, result, ...names] = line.split(" ");
-        // Linux has two names for some.
+        // Some errors have two names.
         const known = names.filter((each) => !["ENOTSUP", "EWOULDBLOCK"].includes(each));
         return [name, result === "-1" ? known.join() : "no error"];
       }),
@@ -69,7 +69,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
     expect(errnosOf(hosts.printed)).toEqual(refused);
   });
 
-  it("have the descriptors 0, 1 and 2 alone", async () => {
+  it("have only the descriptors 0, 1 and 2", async () => {
     // The host inherits one more, as from a daemon that was started carelessly.
     const program = join(hosts.directory, "inherit.cjs");
     writeFileSync(
@@ -104,7 +104,7 @@ describe.skipIf(missing("root") !== undefined)("a script and its children", () =
     const victim = spawn("sleep", ["1000"], { ...USER, stdio: "ignore" });
     try {
       await once(victim, "spawn");
-      // The same of a process that has no reason to hide, and of the host.
+      // The same for a process that has nothing to hide, and for the host.
       expect(intrude(victim.pid)).toEqual({ fd: "read", mem: "opened", pidfd_getfd: "got it" });
       expect(intrude(host.pid)).toEqual({ fd: "EACCES", mem: "EACCES", pidfd_getfd: "EPERM" });
     } finally {

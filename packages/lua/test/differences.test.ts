@@ -1,4 +1,4 @@
-/** Each example in the table of docs/lua.md gives what stands there, in LuaJIT and here. */
+/** Each example in the table of docs/lua.md gives the results in the table, in LuaJIT and here. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ function program(example: string): string {
 }
 
 describe("the table of differences", () => {
-  it("is there", () => expect(rows.length).toBeGreaterThan(8));
+  it("exists", () => expect(rows.length).toBeGreaterThan(8));
 
   it.each(rows)("$example", ({ example, luajit, ours }) => {
     const file = program(example);
@@ -43,5 +43,5 @@ describe("the table of differences", () => {
   });
 });
 
-/** Of a call that `pcall` made without a failure, what it gave is nobody's business. */
+/** The results of a successful call by `pcall` are left out. */
 const shown = (printed: string): string => printed.trim().replace(/^true (?!table$).*/s, "true");

@@ -1,4 +1,4 @@
-/** The same snippets in LuaJIT and here: what they return and print has to be the same. */
+/** The same snippets in LuaJIT and here: their results and output have to be the same. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -73,7 +73,7 @@ describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
       const start = [...present].join(",");
       const steps = Array.from({ length: 4 + Math.floor(random() * 14) }, () => {
         const key = 1 + Math.floor(random() * 10);
-        // LuaJIT makes room also for what is nil and stays nil; we do not.
+        // LuaJIT makes room for elements that are nil and stay nil, too; we do not.
         if (random() < 0.75 || !present.has(key)) {
           present.add(key);
           return `t[${key}] = ${key}`;
@@ -89,7 +89,7 @@ describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
     const differing = ours(file)
       .split("\n")
       .filter((line, i) => line !== expected[i]);
-    // There a collision in LuaJIT's hash decides when the table is arranged anew.
+    // There a collision in LuaJIT's hash decides when the table is rearranged.
     expect(differing.length).toBeLessThanOrEqual(3);
   });
 
@@ -101,7 +101,7 @@ describe.skipIf(missing("luajit") !== undefined)("as LuaJIT", () => {
   }
 });
 
-/** Numbers from 0 to 1, the same each time: a failure must come again. */
+/** Returns numbers from 0 to 1, the same each time, so that failures can be repeated. */
 function sequence(seed: number): () => number {
   let state = seed;
   return () => {

@@ -1,4 +1,4 @@
-/** When a run asks whether it may begin, and what it is said to have done. */
+/** The question of a run whether it may begin, and the effects that are reported of it. */
 import { setImmediate as turn } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
@@ -13,7 +13,7 @@ beforeAll(() => {
 beforeEach(() => outside.reset());
 afterAll(() => outside[Symbol.dispose]());
 
-/** What was seen of an effect when somebody asked whether it may begin. */
+/** The part of an effect that was visible when it was asked for. */
 class Asked {
   readonly seen: boolean[] = [];
   readonly begin;
@@ -67,7 +67,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(loaded.errors).toEqual(["a coroutine: boom"]);
   });
 
-  it("blocks where nothing can be suspended", async () => {
+  it("blocks if nothing can be suspended", async () => {
     const asked = asking();
     const loaded = load(`('x'):gsub('x', function() ${code} end) error('boom', 0)`, asked);
     expect(await loaded.outcome()).toMatchObject({ message: "boom", effect: "taken" });
@@ -75,7 +75,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
     expect(asked.begin.ask).not.toHaveBeenCalled();
   });
 
-  it("asks nobody if the handlers bear repetition", async () => {
+  it("does not ask if the handlers bear repetition", async () => {
     const asked = asking();
     const loaded = load(`${code} error('boom', 0)`, asked, "handlers_bear_repetition = true");
     expect(await loaded.outcome()).toMatchObject({ effect: "taken" });
@@ -137,7 +137,7 @@ describe("no effect", () => {
     expect(asked.seen).toHaveLength(2);
   });
 
-  it("is counted in the main chunk and in reload, where nobody is asked", () => {
+  it("is counted in the main chunk and in reload, which do not ask", () => {
     const asked = new Asked(() => false);
     using script = new TestScript(
       effectScript(
@@ -153,7 +153,7 @@ describe("no effect", () => {
 });
 
 describe("a run", () => {
-  it("has written what it wrote when it ends, though nothing was flushed", async () => {
+  it("has written all output when it ends, even if nothing was flushed", async () => {
     using script = new TestScript(
       effectScript(outside, "f = io.open(DIR .. '/new', 'a')", "f:write(cgroup.report, '\\n')"),
     );
@@ -163,7 +163,7 @@ describe("a run", () => {
     expect(outside.text("new")).toBe("1\n2\n");
   });
 
-  it("is charged with what it does while another one resumes it", async () => {
+  it("is charged with its effects even while another one resumes it", async () => {
     const asked = new Asked(() => false);
     using script = new TestScript(
       effectScript(
@@ -215,7 +215,7 @@ class Requests {
 describe("a run that did not end in time", () => {
   afterEach(() => vi.useRealTimers());
 
-  it("is told of when what it sent is answered", async () => {
+  it("is reported when its requests are answered", async () => {
     const requests = new Requests();
     using script = new TestScript(
       "function cgroup_released() coroutine.wrap(request)() coroutine.wrap(request)() request() end",
@@ -237,7 +237,7 @@ describe("a run that did not end in time", () => {
     });
   });
 
-  it("is told of after 5 s as unanswered", async () => {
+  it("is reported after 5 s as unanswered", async () => {
     vi.useFakeTimers();
     const requests = new Requests();
     using script = new TestScript("function cgroup_released() request() end", {
@@ -254,7 +254,7 @@ describe("a run that did not end in time", () => {
 });
 
 describe("a run that fails", () => {
-  it("takes along what its own coroutines wait for", async () => {
+  it("ends the waits of its own coroutines", async () => {
     const requests = new Requests();
     using script = new TestScript(
       "function cgroup_released() coroutine.wrap(request)() error('boom', 0) end",

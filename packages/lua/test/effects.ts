@@ -1,4 +1,4 @@
-/** All that scripts can do outside of their process without a database, for tests. */
+/** All effects that scripts can have outside of their process without a database, for tests. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -11,7 +11,7 @@ import {
   socket,
 } from "@cm4all/linux";
 
-/** A directory and a socket where effects are seen. */
+/** A directory and a socket in which effects are seen. */
 export class Outside implements Disposable {
   readonly directory = mkdtempSync("/tmp/lua-effects-");
   readonly address = `@${this.directory}`;
@@ -122,7 +122,7 @@ export const EFFECTS: Readonly<Record<string, EffectCase>> = {
   },
 };
 
-/** A script whose handler is `body`. */
+/** Returns a script whose handler is `body`. */
 export function effectScript(outside: Outside, main: string, body: string): string {
   const { directory, address } = outside;
   return `DIR, ADDRESS = '${directory}', '${address}' ${main}\nfunction cgroup_released(cgroup) ${body} end`;

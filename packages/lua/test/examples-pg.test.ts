@@ -89,7 +89,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("bills each day for what was used on it", async () => {
+    it("bills each day for the usage of that day", async () => {
       const at = (day: number, seconds: number, ioReadBytes?: number) => ({
         path: "/a.scope/x",
         id: "boot:1",
@@ -134,7 +134,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("takes any name", async () => {
+    it("accepts any name", async () => {
       await root.run("postgres.lua", [
         { path: `/'"; DROP TABLE cgroup_usage; --\n\xff${"x".repeat(255)}` },
       ]);
@@ -176,7 +176,7 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("counts what still runs on the day on which it was measured", async () => {
+    it("counts running cgroups on the day of the measurement", async () => {
       const path = root.make("/customers/a", "foo");
       const told = (day: string, cpuSeconds: number, isRunning = true) => ({
         path,

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ExampleRoot } from "./examples.ts";
 
 describe("first.lua", () => {
-  it("prints what the manual says", async () => {
+  it("prints the text in the manual", async () => {
     const root = new ExampleRoot();
     expect(await root.run("first.lua", [{ memoryPeakBytes: 5 * 1024 ** 3 }, {}])).toBe(
       "5368709120\nnil\n",
@@ -13,7 +13,7 @@ describe("first.lua", () => {
 });
 
 describe("log.lua", () => {
-  it("prints one line, whatever the name is, with the figures that are known", async () => {
+  it("prints a line for any name, with the known figures", async () => {
     const root = new ExampleRoot();
     const printed = await root.run("log.lua", [
       { path: "/a.scope/b", cpuTotalUsec: 1_840_000, pidsPeak: 5, ioReadBytes: 0 },
@@ -55,7 +55,7 @@ describe("alert.lua", () => {
     expect(receive()).toBeUndefined();
   });
 
-  it("goes on where the web server does not run", async () => {
+  it("goes on if the web server does not run", async () => {
     const root = new ExampleRoot();
     const path = root.make("/alert", "foo");
     expect(await root.run("alert.lua", [{ path, ...trouble }])).toContain(

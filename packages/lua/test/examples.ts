@@ -1,4 +1,4 @@
-/** What the tests of examples/accounting share. */
+/** Functions that the tests of examples/accounting share. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { readSql } from "@cm4all/testing/sql";
@@ -14,20 +14,20 @@ export const example = (name: string) =>
     ? readSql(join(EXAMPLES, name))
     : readFileSync(join(EXAMPLES, name), "utf8");
 
-/** Of a cgroup that goes on, or has ended. */
+/** The kind of a record: of a running cgroup, or of one that ran empty. */
 export type Told = Fields & { readonly isRunning?: boolean };
 
 /** Cgroups that belong to customers. */
 export class ExampleRoot {
   readonly #customers = new Map<string, string>();
 
-  /** @returns the path, whose cgroups are this customer's from now on */
+  /** Gives the cgroups of a path to a customer. @returns the path */
   make(path: string, customer: string): string {
     this.#customers.set(path, customer);
     return path;
   }
 
-  /** Runs an example's handlers for one cgroup after the other. Gives what it printed. */
+  /** Runs an example's handlers for one cgroup after the other. Returns the output. */
   async run(name: string, cgroups: Told[]): Promise<string> {
     return await this.runLists(
       name,
@@ -35,7 +35,7 @@ export class ExampleRoot {
     );
   }
 
-  /** The same for lists of cgroups, all of which ran empty, or all of which go on. */
+  /** Does the same for lists of cgroups, all of which ran empty, or all of which go on. */
   async runLists(name: string, lists: Told[][]): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";

@@ -42,12 +42,12 @@ it.skipIf(missing("postgres", "psql") !== undefined)(
     expect(psql(coordinator, "-c", "SELECT count(unbilled_days), count(*) FROM fleet_hosts")).toBe(
       "0|10\n",
     );
-    // Each shard is asked for the day alone.
+    // Each shard is asked only for the day.
     const plan = psql(coordinator, "-c", `EXPLAIN (VERBOSE) ${bill}`);
     expect(plan.match(/Remote SQL: .*fleet_bill WHERE .*day = '/g)).toHaveLength(2);
     expect(plan.match(/Async Foreign Scan/g)).toHaveLength(2);
 
-    // The loss of one shard is that of its hosts alone.
+    // The loss of a shard affects only its hosts.
     await second.pause();
     await report(first, 0, [4e6]);
     psql(first, "-c", "CALL bill_fleet()");
@@ -65,7 +65,7 @@ const DECLARED = `
   WHERE table_name IN ('fleet_bill', 'fleet_bill_host', 'fleet_host_day') GROUP BY table_name
   ORDER BY 1`;
 
-/** Has a host tell of one cgroup, which has used more and more. */
+/** Reports a cgroup of a host, which has used more and more. */
 async function report(
   server: Postgres | undefined,
   host: number,

@@ -1,4 +1,7 @@
-/** What docs/fleet.md says of standbys: who waits for whom, and which of them has everything. */
+/**
+ * The statements of docs/fleet.md about standbys: who waits for whom, and which of them has
+ * everything.
+ */
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +23,7 @@ const SETTINGS = Object.fromEntries(
   ]),
 );
 
-/** Asks a standby how much it has. */
+/** Returns the position of a standby. */
 const [, RECEIVED = ""] = /^ {4}(SELECT greatest\(pg_last.*\));$/m.exec(DOCUMENT) ?? [];
 
 it.skipIf(missing("postgres") !== undefined)(
@@ -42,7 +45,7 @@ const HBA = ["local all all trust", "local replication all trust"];
 async function accountWithStandbys(directory: string): Promise<void> {
   const place = join(directory, "primary");
   await using primary = await Postgres.start({ directory: place, hba: HBA, settings: SETTINGS });
-  // Nobody stands by yet.
+  // There is no standby yet.
   await execute(primary, `SET synchronous_commit = local; ${example("fleet.sql")}`);
   await primary.pause();
   const standBy = (name: string) => {

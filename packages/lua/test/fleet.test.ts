@@ -70,7 +70,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   });
   const running = (...told: Parameters<typeof at>) => ({ ...at(...told), isRunning: true });
 
-  /** What each day is billed for, after the bills were brought up to date. */
+  /** Brings the bills up to date, and returns the bill of each day. */
   async function bill(): Promise<unknown[]> {
     await client.query("CALL bill_fleet()");
     const columns = "cgroups, cpu_seconds, io_bytes, memory_peak_bytes, oom_kills, refused_forks";
@@ -153,7 +153,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("in the partitions of its days alone, and reads no other", async () => {
+    it("only in the partitions of its days, and reads no other", async () => {
       await client.query("SET plan_cache_mode = force_generic_plan");
       await client.query("BEGIN");
       await client.query(
@@ -169,7 +169,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   });
 
   describe("bills", () => {
-    it("each second once, also of what is reported on several days", async () => {
+    it("each second once, also of cgroups that are reported on several days", async () => {
       await root.run("fleet.lua", [
         running(-4, 4, noon(-4)),
         running(-4, 5, noon(-4)),
@@ -184,7 +184,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       ]);
     });
 
-    it("what comes late on its day, and less on the days after it", async () => {
+    it("a late report on its day, and less on the days after it", async () => {
       await root.run("fleet.lua", [at(0, 20, noon(-4))]);
       expect(await bill()).toEqual([{ ago: 0, cpu_seconds: 20 }]);
       await root.run("fleet.lua", [running(-2, 12, noon(-4)), running(-4, 5, noon(-4))]);
@@ -236,7 +236,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       },
     );
 
-    it("only days and hosts of which there are new reports", async () => {
+    it("only days and hosts with new reports", async () => {
       await root.run("fleet.lua", [at(0, 1)]);
       await bill();
       const [before] = await query("SELECT ctid, xmin FROM fleet_bill");
@@ -267,7 +267,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await query("SELECT cgroups FROM fleet_bill")).toEqual([{ cgroups: "2" }]);
     });
 
-    it("also what was billed before there were sums by host", async () => {
+    it("also reports that were billed before there were sums by host", async () => {
       await root.run("fleet.lua", [at(-1, 5), { ...at(-1, 3), id: "boot:2", path: "/nobodys" }]);
       expect(await bill()).toEqual([{ ago: 1, cpu_seconds: 5 }]);
       const sums = () => query("SELECT * FROM fleet_bill_host ORDER BY is_nobodys");
@@ -278,7 +278,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await sums()).toEqual(before);
     });
 
-    it("less what earlier days have of a cgroup, without reading all of these days", async () => {
+    it("the difference to earlier days of a cgroup, without reading all of these days", async () => {
       await client.query(`INSERT INTO fleet_usage (host, id, day, path, cpu_seconds, io_bytes)
         SELECT 'a', 'b:' || n, (now() AT TIME ZONE 'UTC')::date - 1, '/x', 1, 1
         FROM generate_series(1, 50000) AS n`);
@@ -291,7 +291,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]).toBeLessThan(150);
     });
 
-    it("what is asked for from the bills, by an index", async () => {
+    it("by an index of the bills", async () => {
       await client.query(`INSERT INTO fleet_bill (day, customer, host, cgroups, cpu_seconds, io_bytes,
           oom_kills, refused_forks)
         SELECT date '2026-01-01' + d, 'c' || c, 'h' || h, 1, 1, 1, 0, 0
@@ -333,7 +333,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await query("SELECT to_regclass($1) AS name", [OLD])).toEqual([{ name: null }]);
     });
 
-    it("are not dropped as long as they are not on the bill", async () => {
+    it("are not dropped before they are on the bill", async () => {
       await makeOld();
       await client.query("INSERT INTO fleet_host_day VALUES ('a', '2020-01-31', 2, 1, now())");
       expect(await query("SELECT fleet_days_to_drop(90)")).toEqual([]);
@@ -342,7 +342,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await expect(query("SELECT fleet_days_to_drop(31)")).rejects.toThrow("late by 31 days");
     });
 
-    it("outlive themselves in the bills", async () => {
+    it("are still in the bills when they were dropped", async () => {
       await makeOld();
       await client.query(`INSERT INTO fleet_usage (host, id, day, path, customer, cpu_seconds, io_bytes)
         VALUES ('a', 'boot:1', '2020-01-31', '/', 'foo', 3, 0)`);
@@ -399,7 +399,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(await query("SELECT to_regclass($1) AS name", [OLD])).toEqual([{ name: null }]);
     });
 
-    it("lose and double nothing while hosts write", async () => {
+    it("neither lose nor double anything while hosts write", async () => {
       let isOver = false;
       const writing = [0, 1, 2, 3].map(async (n) => {
         const host = await connect({ user: REAPER });
@@ -462,7 +462,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       },
     );
 
-    it("fleet_owner, who is no superuser, does the daily work and takes newer versions", async () => {
+    it("fleet_owner, which is not a superuser, does the daily work and installs newer versions", async () => {
       const [role] = await query("SELECT rolsuper FROM pg_roles WHERE rolname = 'fleet_owner'");
       expect(role).toEqual({ rolsuper: false });
       await as("fleet_owner", async () => {
@@ -573,7 +573,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       expect(rows).toEqual([{ host: "web1", cpu_seconds: 5 }]);
     });
 
-    it("writes nothing of another host, and becomes nobody else", async () => {
+    it("writes nothing of another host, and takes no other role", async () => {
       await using web2 = await openAs("web2", "of web2");
       await web2.query(call("web2"));
       for (const host of ["web1", "WEB2", "web2 ", "fleet_host", ""])
@@ -592,7 +592,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
       await expect(web2.query("DELETE FROM fleet_usage")).rejects.toThrow("permission denied");
     });
 
-    it("needs its password, and the daemon's own user, who has none, does not get in", async () => {
+    it("needs its password, and the daemon's own user, which has none, does not get in", async () => {
       await expect(openAs("web1", "of web2")).rejects.toThrow("password authentication failed");
       await expect(openAs(REAPER, "")).rejects.toThrow(/password/);
     });

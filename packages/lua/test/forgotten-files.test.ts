@@ -15,7 +15,7 @@ function openBelow(directory: string): string[] {
       const path = readlinkSync(`/proc/self/fd/${fd}`);
       return path.startsWith(directory) ? [path] : [];
     } catch {
-      // The one that lists them.
+      // The descriptor that lists them.
       return [];
     }
   });
@@ -60,7 +60,7 @@ describe("a file that nothing refers to", () => {
     }
   });
 
-  it("gets what was written, and a command its input", async () => {
+  it("gets all output, and a command its input", async () => {
     using script = load(`io.open(DIR .. "/file", "w"):write("written")
       io.popen("cat >" .. DIR .. "/fed", "w"):write("fed")`);
     const read = (name: string) => readFileSync(join(script.directory, name), "utf8");
@@ -76,7 +76,7 @@ describe("at the end of a script", () => {
   const KEEP = `kept = io.open(DIR .. "/file", "w") kept:write("written")
     fed = io.popen("cat >" .. DIR .. "/fed", "w") fed:write("fed")`;
 
-  it("what is open is written and closed", () => {
+  it("open files are written and closed", () => {
     const script = load(KEEP);
     try {
       script.runtime.close();
@@ -88,7 +88,7 @@ describe("at the end of a script", () => {
     }
   });
 
-  it("it is, too, if the script ends its process", async () => {
+  it("this is also so if the script ends its process", async () => {
     using hosts = new TestHosts();
     const code = `DIR = ${JSON.stringify(hosts.directory)} ${KEEP}`;
     const host = await hosts.start(`${code} ${handler("os.exit(3)")}`);

@@ -19,7 +19,7 @@ afterAll(() => {
 });
 
 describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) => {
-  it("is not there if the host ends before it may begin", async () => {
+  it("does not happen if the host ends before it may begin", async () => {
     const host = await hosts.start(effectScript(outside, main, code));
     const begin = async () => {
       const ended = once(host, "ended");
@@ -41,7 +41,7 @@ describe.each(Object.entries(EFFECTS))("%s", (_, { main = "", code, isSeen }) =>
 });
 
 describe("a coroutine that goes on after its handler", () => {
-  /** Resolving a name waits. */
+  /** The resolution of a name waits. */
   const script = (rest: string) =>
     effectScript(
       outside,

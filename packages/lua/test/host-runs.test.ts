@@ -1,4 +1,4 @@
-/** How the daemon and a script host go through a run together. */
+/** Runs, from the daemon's side and from that of a script host. */
 import { EventEmitter, once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ beforeAll(() => {
 afterEach(() => hosts.stopAll());
 afterAll(() => hosts?.[Symbol.dispose]());
 
-/** As a daemon that has not written down yet that a run has begun. */
+/** Behaves like a daemon that has not recorded yet that a run has begun. */
 class Beginning {
   readonly #events = new EventEmitter();
   count = 0;
@@ -71,7 +71,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(existsSync(file())).toBe(true);
   });
 
-  it("nothing is asked in a script that bears repetition", async () => {
+  it("the daemon is not asked if the script bears repetition", async () => {
     const host = await hosts.start(`handlers_bear_repetition = true ${code("")}`);
     const beginning = new Beginning();
     expect(await account(host, {}, beginning)).toEqual({ type: "done" });
@@ -99,7 +99,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(await outcome).toMatchObject({ type: "interrupted", effect: "unanswered" });
   });
 
-  it("a slow disk is no sign of death, and others are heard meanwhile", async () => {
+  it("a slow disk does not condemn the host, and others are answered meanwhile", async () => {
     const host = await hosts.start(
       `function reload() print('reloaded') end ${code("print(cgroup.report)")}`,
       { answerTimeoutMs: 2000 },
@@ -165,7 +165,7 @@ describe("the script host and its records", () => {
     expect(() => single.run(records, run)).toThrow("the handler takes one cgroup, not 3");
   });
 
-  it("tells of running cgroups", async () => {
+  it("passes running cgroups", async () => {
     const host = await hosts.start(
       "handlers_bear_repetition = true function cgroups_running(list) print(#list, list[1].path) end",
     );
@@ -174,7 +174,7 @@ describe("the script host and its records", () => {
     expect(hosts.printed).toBe("2\t/a\n");
   });
 
-  it("takes the longest path, at its end, too", async () => {
+  it("accepts the longest path, also in a list", async () => {
     const host = await hosts.start(
       handler("if cgroup.report == 2 then error(cgroup.path) end print(#cgroup.path)"),
     );

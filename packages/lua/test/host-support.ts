@@ -54,7 +54,7 @@ export class TestHosts implements Disposable {
     return join(this.directory, "script.lua");
   }
 
-  /** What the scripts of the test have printed. */
+  /** The output of the scripts of the test. */
   get printed(): string {
     return readFileSync(join(this.directory, "out"), "latin1");
   }
@@ -94,7 +94,7 @@ export class TestHosts implements Disposable {
   }
 }
 
-/** Runs the handler for one cgroup, of which it may be known at once that it has begun. */
+/** Runs the handler for a cgroup; its begin is granted at once. */
 export function account(
   host: ScriptHost,
   cgroup: Fields = {},

@@ -16,7 +16,7 @@ afterEach(() => hosts.stopAll());
 afterAll(() => hosts?.[Symbol.dispose]());
 
 describe("the script host", () => {
-  it("runs handlers, from a bundle alone in its directory", async () => {
+  it("runs handlers, from a bundle in a directory of its own", async () => {
     const host = await hosts.start(
       handler("print(cgroup.path, cgroup.cpu_total, cgroup.memory_peak)"),
     );
@@ -26,7 +26,7 @@ describe("the script host", () => {
     expect(host.running).toBe(0);
   });
 
-  it("takes any path through, byte by byte", async () => {
+  it("passes any path, byte by byte", async () => {
     const host = await hosts.start(handler("io.write(cgroup.path, '\\n') error(cgroup.path, 0)"));
     const bytes = Buffer.from([...Array(255).keys()].map((i) => i + 1));
     const path = `/${bytes.toString("latin1")}`;
@@ -38,7 +38,7 @@ describe("the script host", () => {
     });
   });
 
-  it("gives failures with message and traceback", async () => {
+  it("returns failures with message and traceback", async () => {
     const host = await hosts.start(handler("\nlocal t = nil\nreturn t.x"));
     const outcome = await account(host);
     expect(outcome).toEqual({
@@ -69,7 +69,7 @@ describe("the script host", () => {
     expect(host.pid).toBe(pid);
   });
 
-  it("has a bound of running handlers", async () => {
+  it("bounds the number of running handlers", async () => {
     const host = await hosts.start(handler("coroutine.yield()"), {
       maxRunning: 2,
       handlerTimeoutMs: 200,
@@ -107,7 +107,7 @@ describe("the script host", () => {
     expect([source, message, hosts.printed]).toEqual(["reload", "in reload", "reloaded\n"]);
   });
 
-  it("names its script in people's letters", async () => {
+  it("shows the name of its script in UTF-8", async () => {
     const script = join(hosts.directory, "skript-ä€.lua");
     writeFileSync(script, "-- no handler");
     const host = hosts.make(hosts.options("", { script }));
@@ -145,7 +145,7 @@ describe("the script host", () => {
     const host = await hosts.start(
       handler("if cgroup.report == 2 then os.execute('sleep 100') end"),
       {
-        // On a busy machine it takes its time to start.
+        // On a busy machine it takes time to start.
         answerTimeoutMs: 5000,
       },
     );
@@ -180,7 +180,7 @@ describe("the script host", () => {
     expect(host.pid).not.toBe(pid);
   });
 
-  it("grows the pauses between hosts that do nothing but end", async () => {
+  it("lengthens the pauses between hosts that do no work", async () => {
     const host = hosts.make(hosts.options("os.exit(3)"));
     const pauses: unknown[] = [];
     host.on("ended", (reason, pause) => pauses.push([reason, pause]));
@@ -206,7 +206,7 @@ describe("the script host", () => {
     expect([host.state, host.pid]).toEqual(["stopped", undefined]);
   });
 
-  it("is ended if it does not hear that it is to stop", async () => {
+  it("is ended if it does not react to a stop", async () => {
     const host = await hosts.start(handler(`os.execute("kill -STOP $PPID")`));
     const running = account(host);
     const state = () => readProc(host.pid ?? 0, "status");
@@ -219,7 +219,7 @@ describe("the script host", () => {
     });
   });
 
-  it("ends for good if it is told to while it starts", async () => {
+  it("does not start again if it is stopped while it starts", async () => {
     for (const pauseMs of [0, 50, 100, 150, 200, 300]) {
       const host = hosts.make(hosts.options("function cgroup_released(c) end"));
       const states: string[] = [];
@@ -233,7 +233,7 @@ describe("the script host", () => {
     }
   });
 
-  it("ends sooner if it is told to again", async () => {
+  it("ends sooner if it is stopped again", async () => {
     const host = await hosts.start("function cgroup_released(c) coroutine.yield() end");
     const outcome = account(host);
     const first = host.stop(60_000);
@@ -258,7 +258,7 @@ describe("the script host", () => {
     expect(switches() - before).toBeLessThanOrEqual(1);
   });
 
-  it("ends with its daemon, also while it blocks", async () => {
+  it("ends with its daemon, even while it blocks", async () => {
     const code = `
       const { spawn } = require("node:child_process");
       const child = spawn(process.execPath, [process.argv[1]], { stdio: ["ignore", "inherit", "inherit", "pipe"] });
@@ -304,7 +304,7 @@ describe("the script host", () => {
 });
 
 describe("checkScript", () => {
-  it("says what is wrong", async () => {
+  it("reports mistakes", async () => {
     expect(await checkScript(hosts.options(handler("")))).toEqual({ usable: true });
     expect(await checkScript(hosts.options(""))).toMatchObject({
       usable: true,

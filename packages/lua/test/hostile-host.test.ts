@@ -1,4 +1,4 @@
-/** A process in the place of the script host that says whatever it likes. */
+/** A process in place of the script host that sends anything. */
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ beforeAll(() => {
 afterEach(() => hosts.stopAll());
 afterAll(() => hosts?.[Symbol.dispose]());
 
-/** What the scripts of the process can use. It ends when the daemon hangs up. */
+/** Code for the scripts of the process, which ends when the daemon closes the connection. */
 const PRELUDE = `
 const { writeSync, readSync } = require("node:fs");
 const raw = (bytes) => {
@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Calls back with each request; honest about pings. */
+/** Calls back with each request; answers pings correctly. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);
@@ -78,7 +78,7 @@ function makeSilent(code: string, more: Partial<ScriptHostOptions> = {}): Script
   return hosts.make({ ...hosts.options(""), program: [program], ...more });
 }
 
-/** Resolves with why the process ended. @throws Error if it goes on */
+/** Resolves with the reason why the process has ended. @throws Error if it goes on */
 async function ended(host: ScriptHost): Promise<string> {
   const [reason] = await inTime(
     once(host, "ended"),
@@ -87,7 +87,7 @@ async function ended(host: ScriptHost): Promise<string> {
   return String(reason);
 }
 
-describe("a host that speaks before it is asked", () => {
+describe("a host that sends messages before it is asked", () => {
   const begin = (code: string) =>
     `listen((request) => { if (request.type === "start") { ${code} } });`;
   it.each([
@@ -136,13 +136,13 @@ describe("a host that speaks before it is asked", () => {
     expect(host.state).toBe("pausing");
   });
 
-  it("waits for the rest of a torn message as for an answer", async () => {
+  it("has as much time for the rest of a torn message as for an answer", async () => {
     const host = make(begin("raw(Buffer.from([255, 0, 0, 0, 123]))"), { answerTimeoutMs: 500 });
     host.start();
     expect(await ended(host)).toMatch(/^no sign of life/);
   });
 
-  it("does not live of single bytes", async () => {
+  it("does not stay alive by single bytes", async () => {
     const code = `
       const bytes = framed(JSON.stringify({ type: "notice", text: "x".repeat(10000) }));
       let at = 0;
@@ -154,13 +154,13 @@ describe("a host that speaks before it is asked", () => {
 });
 
 describe("a host that does not greet", () => {
-  it("but says something else is ended", async () => {
+  it("but sends something else is ended", async () => {
     const host = makeSilent("send(READY); setInterval(() => {}, 1000);");
     host.start();
     expect(await ended(host)).toBe('it broke the protocol: "ready" before a greeting');
   });
 
-  it("is given up after its time", async () => {
+  it("is ended after its time", async () => {
     const host = makeSilent("setInterval(() => {}, 1000);", { answerTimeoutMs: 500 });
     host.start();
     expect(await ended(host)).toMatch(/^no sign of life/);
@@ -245,7 +245,7 @@ describe("a host that has runs", () => {
     });
   });
 
-  it("may ask for each run of a script that bears repetition no more", async () => {
+  it("must not ask for runs of a script that bears repetition", async () => {
     const host = await start(
       `READY.handlers.bearsRepetition = true; serve((number) => send({ type: "begin", number }));`,
     );
@@ -253,7 +253,7 @@ describe("a host that has runs", () => {
     expect(await ended(host)).toContain("a question of a run that need not ask");
   });
 
-  it("cannot make the daemon keep what it does not read", async () => {
+  it("cannot make the daemon keep data that it does not read", async () => {
     // It has read nothing since it was ready, and answers runs that it has never seen.
     const host = await start(
       `send(READY); for (let number = 1; ; number++) send({ type: "done", number });`,

@@ -41,7 +41,7 @@ function receive(fd: Fd): string | undefined {
 }
 
 describe("socket", () => {
-  it("sends any size, and says in the kernel's words what is too long", async () => {
+  it("sends any size, and returns the kernel's error for a message that is too long", async () => {
     const path = join(directory, "large");
     // In a process of its own: sending blocks.
     const program = `let bytes = 0;
@@ -117,7 +117,7 @@ describe("socket", () => {
     }
   });
 
-  it("resolves names, and returns what the system says", async () => {
+  it("resolves names, and returns the errors of the system", async () => {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();
@@ -170,7 +170,7 @@ describe("socket", () => {
 });
 
 describe("control_resolve", () => {
-  it("gives an address that shows itself", async () => {
+  it("returns an address that can be shown as text", async () => {
     const said = await printed(`
       for _, text in ipairs{'192.168.0.2', '[::1]:4321', '/run/x.sock', '@abs', '::1%lo', 'localhost:1'} do print(control_resolve(text)) end
       local a = control_resolve('::1')
@@ -201,7 +201,7 @@ describe("control_resolve", () => {
 });
 
 describe("control_client", () => {
-  it("sends what it built", async () => {
+  it("sends the commands that were added", async () => {
     using server = socket(AF_UNIX, SOCK_DGRAM);
     bindUnix(server.number, `@lua-control-${process.pid}`);
     const said = await printed(`
@@ -254,7 +254,7 @@ describe("control_client", () => {
     expect(packets[4]).toBe(`63046101${commands.join("")}`);
   });
 
-  it("tells of a port that nobody listens on", async () => {
+  it("reports a port on which nobody listens", async () => {
     const server = createSocket("udp4").bind(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address();

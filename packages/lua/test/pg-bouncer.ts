@@ -22,7 +22,7 @@ export class PgBouncer implements AsyncDisposable {
 
   /**
    * @param sessions with the server for all clients together
-   * @param clients how many there may be at once
+   * @param clients the greatest number at once
    */
   static async start(
     server: Postgres,
@@ -41,7 +41,7 @@ export class PgBouncer implements AsyncDisposable {
       `pool_mode = ${mode}`,
       `default_pool_size = ${sessions}`,
       `max_client_conn = ${clients}`,
-      // In turn, so that each statement has another one.
+      // Sessions are used in turn, so that each statement has another one.
       "server_round_robin = 1",
       "server_login_retry = 1",
     ]);
@@ -59,7 +59,7 @@ export class PgBouncer implements AsyncDisposable {
     );
   }
 
-  /** Has it open its sessions with another server from now on. */
+  /** Makes it open further sessions with another server. */
   moveTo(server: Postgres): void {
     this.#configure(server);
     this.#process?.kill("SIGHUP");
@@ -69,7 +69,7 @@ export class PgBouncer implements AsyncDisposable {
     return `host=${this.#directory} port=6432 user=postgres dbname=postgres`;
   }
 
-  /** Starts it, also again after `pause`; resolves when it takes connections. */
+  /** Starts it, also again after `pause`; resolves when it accepts connections. */
   async resume(): Promise<void> {
     const program = unpackedProgram("pgbouncer");
     const asNobody = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
@@ -91,7 +91,7 @@ export class PgBouncer implements AsyncDisposable {
     }
   }
 
-  /** Ends it with all its sessions. */
+  /** Ends it, with all its sessions. */
   async pause(): Promise<void> {
     const bouncer = this.#process;
     this.#process = undefined;
@@ -99,7 +99,7 @@ export class PgBouncer implements AsyncDisposable {
     const ended = once(bouncer, "exit");
     bouncer.kill("SIGKILL");
     await ended;
-    // It would take the file for a sign that it runs.
+    // To PgBouncer the file would mean that it is running.
     rmSync(join(this.#directory, ".s.PGSQL.6432"), { force: true });
   }
 

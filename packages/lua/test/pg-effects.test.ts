@@ -1,4 +1,4 @@
-/** What runs leave behind in the database, and what they are told to have left. */
+/** The effects of runs in the database, and those that are reported of them. */
 import { bytesOfText } from "@cm4all/linux";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
@@ -39,7 +39,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
     return found.map(({ n }) => n);
   }
 
-  /** What becomes of a run whose handler has this body, and of its rows. */
+  /** Returns the outcome of a run whose handler has this body, and its rows. */
   async function after(body: string, options: Options = {}, conninfo?: string) {
     using running = script(body, options, conninfo);
     const outcome = await running.outcome();
@@ -71,7 +71,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await after("assert(db:execute('SET work_mem = 1024')) error('x')")).toEqual(none);
     });
 
-    it("that committed parts of itself before it failed has not none", async () => {
+    it("that committed parts of itself before it failed may have taken effect", async () => {
       expect(
         await after(
           "assert(db:execute('BEGIN; INSERT INTO usage VALUES (1); COMMIT; SELECT 1 / 0'))",
@@ -156,7 +156,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await after(failing(INSERT))).toEqual({ effect: "taken", cause: "script", rows: [1] });
     });
 
-    it("has no effect if its session ends in front of COMMIT", async () => {
+    it("has no effect if its session ends before COMMIT", async () => {
       expect(
         await after(
           failing(`${INSERT} assert(tx:execute('SELECT pg_terminate_backend(pg_backend_pid())'))`),
@@ -197,7 +197,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
   });
 
   describe("a transaction by hand", () => {
-    it("is its run's alone: others wait", async () => {
+    it("belongs to its run: others wait", async () => {
       using running = script(`
         if c.report == 1 then
           db:execute('BEGIN')
@@ -214,7 +214,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([2, 3]);
     });
 
-    it("is rolled back where its run ends in it, which is that run's failure", async () => {
+    it("is rolled back if its run ends in it, and the run fails", async () => {
       using running = script(`
         if c.report == 1 then db:execute('BEGIN') db:execute('INSERT INTO usage VALUES (1)') return end
         assert(db:execute('INSERT INTO usage VALUES (2)'))`);
@@ -264,7 +264,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       ).toEqual({ effect: "none", cause: "connection", rows: [] });
     });
 
-    it("is not possible where there is no handler", async () => {
+    it("is not possible without a handler", async () => {
       using running = new TestScript(
         `db = pg:new([[${server.conninfo}]])
          coroutine.wrap(function()
@@ -281,7 +281,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
   });
 
   describe("a handler that takes too long", () => {
-    it("takes its statements along: the one that runs, and those that wait", async () => {
+    it("ends its statements: the one that is being executed, and those that wait", async () => {
       using running = script(
         `if c.report == 1 then db:execute('INSERT INTO usage VALUES (1); SELECT pg_sleep(600)')
          elseif c.report == 2 then
@@ -327,7 +327,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).not.toContain(3);
     });
 
-    it("cancels over TCP as well, and nothing of others", async () => {
+    it("cancels over TCP, too, and nothing of others", async () => {
       using running = script(
         `if c.report == 1 then db:execute("SELECT 'slow', pg_sleep(600)") else
          db:execute("SELECT 'other', pg_sleep(0.3)") end`,
@@ -352,7 +352,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(await rows()).toEqual([]);
     });
 
-    it("send nothing more, also those that have made it fail themselves", async () => {
+    it("send nothing more, including those that have made it fail themselves", async () => {
       const body = `local main = coroutine.running()
          coroutine.wrap(function()
            db:execute('SELECT 1')
@@ -389,7 +389,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
   });
 
   describe("before the first effect", () => {
-    it("the daemon is asked, once a run", async () => {
+    it("the daemon is asked, once for each run", async () => {
       let asked = 0;
       let grant = () => {};
       const granted = new Promise<void>((resolve) => {
@@ -415,7 +415,7 @@ describe.skipIf(missing("postgres") !== undefined)("effects in PostgreSQL:", () 
       expect(asked).toBe(1);
     });
 
-    it("the daemon is not asked while there is no session, nor in front of COMMIT", async () => {
+    it("the daemon is not asked while there is no session, nor before COMMIT", async () => {
       let asked = 0;
       const begin = {
         ask: () => {

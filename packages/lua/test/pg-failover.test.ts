@@ -1,4 +1,4 @@
-/** Two servers, one of them a standby that takes over. */
+/** Two servers, of which one is a standby that takes over. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** Connection options beside libpq: what psql does with them, and what we do. */
+/** Compares connection options with libpq: the effects in psql, and ours. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -21,13 +21,13 @@ vi.mock("node:os", async (original) => {
   return { ...os, userInfo };
 });
 
-/** Debian's `psql` on the PATH is a script with ideas of its own. */
+/** Debian's `psql` on the PATH is a script with a behaviour of its own. */
 function findPsql(): string {
   const versions = readdirSync("/usr/lib/postgresql").map(Number);
   return `/usr/lib/postgresql/${Math.max(...versions)}/bin/psql`;
 }
 
-/** What a client has sent, or its message, and what it said besides. */
+/** The messages that a client has sent, or its error, and its other output. */
 interface Outcome {
   readonly sent: readonly Recorded[];
   readonly message: string;
@@ -144,7 +144,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
 
   const server = () => `hostaddr=127.0.0.1 port=${recorder.port} user=u dbname=d password=p`;
 
-  it("there is no option that we do not know, nor another variable", () => {
+  it("there is no option or variable that we do not know", () => {
     expect(keywords.size).toBeGreaterThan(30);
     const known = [...keywords.keys()].filter((name) => optionNames.includes(name));
     expect([...keywords.keys()].filter((name) => !known.includes(name))).toEqual([]);
@@ -218,7 +218,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     return name;
   }
 
-  it("each option is done or refused by its name", async () => {
+  it("each option is implemented or refused by its name", async () => {
     const refused: string[] = [];
     for (const name of keywords.keys()) {
       // Options of a later libpq are refused if they ask for something: see conninfo.test.
@@ -233,7 +233,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     expect(refused.filter((each) => !REFUSALS.includes(each))).toEqual([]);
   }, 120_000);
 
-  it("each variable is done or refused by the name of its option", async () => {
+  it("each variable is implemented or refused by the name of its option", async () => {
     for (const [name, variable] of keywords) {
       if (variable === "") continue;
       const without = server()
@@ -254,7 +254,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
       await compare("", server(), { [variable]: value });
   }, 120_000);
 
-  it("connection strings are read alike", async () => {
+  it("connection strings are read in the same way", async () => {
     const at = `127.0.0.1:${recorder.port}`;
     for (const conninfo of [
       `postgresql://u:p#w@${at}/d`,
@@ -293,7 +293,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
       await compare("", conninfo);
   });
 
-  it("the password file is read alike", async () => {
+  it("the password file is read in the same way", async () => {
     const file = join(home, ".pgpass");
     const lines = [
       "#comment",
@@ -327,7 +327,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     rmSync(file, { recursive: true });
   });
 
-  it("a wrong password is said to be the file's", async () => {
+  it("a wrong password is reported as that of the file", async () => {
     const file = join(home, "wrong");
     writeFileSync(file, "*:*:*:*:wrong\n", { mode: 0o600 });
     await using refusing = await PgRecorder.start(home, "28P01");
@@ -337,7 +337,7 @@ describe.skipIf(missing("psql", "gcc") !== undefined)("beside libpq,", () => {
     expect(our.message).toContain(`password retrieved from file "${file}"`);
   });
 
-  it("services are read alike", async () => {
+  it("services are read in the same way", async () => {
     const file = join(home, ".pg_service.conf");
     const text = `# comment
 [first]

@@ -1,4 +1,4 @@
-/** Who is let in, and how it is encrypted. */
+/** Logins, and their encryption. */
 import { once } from "node:events";
 import {
   chmodSync,
@@ -64,7 +64,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  /** The first value of the result, or the message, without where it was. */
+  /** Returns the first value of the result, or the message without the address. */
   async function attempt(conninfo: string, sql: string): Promise<string> {
     const said = await printedBy(
       `local r, m = pg:new([==[${conninfo}]==]):execute([==[${sql}]==])
@@ -119,7 +119,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     expect(await attempt(tcp("plain", `password=p sslmode=${mode}`), encrypted)).toBe(ssl);
   });
 
-  it("the other way where the server wants it", async () => {
+  it("in the other way if the server wants it", async () => {
     expect(await attempt(tcp("unencrypted"), encrypted)).toBe("f");
     expect(await attempt(tcp("encrypted", "sslmode=allow"), encrypted)).toBe("t");
     expect(await attempt(tcp("unencrypted", "sslmode=require"), encrypted)).toMatch(
@@ -154,7 +154,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     expect(await verify(`sslcrldir='${inDirectory}'`)).toBe("certificate revoked");
   });
 
-  it("with a certificate whose key is its own", async () => {
+  it("with a certificate and its key", async () => {
     const key = join(directory, "client.key");
     copyFileSync(join(fixtures, "server.key"), key);
     const own = `sslmode=require sslcert='${rootCert}' sslkey='${key}'`;
@@ -180,7 +180,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("by the ways that it may be asked for", async () => {
+  it("by the methods that are allowed", async () => {
     const scram = `password='s c:r\\\\a\\'m'`;
     const as = (user: string, more: string) => attempt(tcp(user, more), "select current_user");
     expect(await as("scram", `${scram} require_auth=scram-sha-256,md5`)).toBe("scram");
@@ -197,7 +197,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("to no server that asks for GSS, which not every PostgreSQL can", async () => {
+  it("to no server that asks for GSS, which not every PostgreSQL has", async () => {
     // AuthenticationGSS, whatever the startup message says.
     const asking = createServer((socket) => {
       socket.on("error", () => {});
@@ -228,7 +228,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("to a server that runs as who it has to", async () => {
+  it("to a server that runs as the required user", async () => {
     const socket = `${server.conninfo} requirepeer`;
     const owner = process.getuid?.() === 0 ? "nobody" : userInfo().username;
     expect(await attempt(`${socket}=${owner}`, "select 1")).toBe("1");
@@ -247,7 +247,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg logs in", () => {
     );
   });
 
-  it("with the time-outs of its socket", async () => {
+  it("with the timeouts of its socket", async () => {
     let client: Client | undefined;
     const more =
       "keepalives_idle=7 keepalives_interval=8 keepalives_count=9 tcp_user_timeout=10000";

@@ -1,4 +1,4 @@
-/** Schemas and channels where a pooler stands between us and the server. */
+/** Schemas and channels with a pooler between us and the server. */
 import { setTimeout as delay } from "node:timers/promises";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
@@ -31,7 +31,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     for (const schema of ["public", ...SCHEMAS]) await observer.query(`TRUNCATE ${schema}.t`);
   });
 
-  /** A script with a schema, whose handler has this body. */
+  /** Returns a script with a schema, whose handler has this body. */
   function script(conninfo: string, schema: string, body: string): TestScript {
     return new TestScript(
       `db = pg:new([[${conninfo}]], '${schema}')
@@ -42,7 +42,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     );
   }
 
-  /** Whose rows are where, and how many. */
+  /** Returns the number of rows in each schema. */
   async function rows(): Promise<Record<string, number>> {
     const found: Record<string, number> = {};
     for (const schema of ["public", ...SCHEMAS]) {
@@ -97,7 +97,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
       await using bouncer = await PgBouncer.start(server, mode, size);
       await writeFromAll(`${bouncer.conninfo} ${more}`);
       expect(await rows()).toEqual(ALL_RIGHT);
-      // Nothing of ours stays in sessions that are others' as well.
+      // No setting of ours stays in sessions that others use, too.
       if (mode === "transaction") {
         const { rows: paths } = await observerThrough(bouncer);
         expect(new Set(paths)).toEqual(new Set(['"$user", public']));
@@ -106,7 +106,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     60_000,
   );
 
-  /** The search paths of the sessions of a pooler. */
+  /** Returns the search paths of the sessions of a pooler. */
   async function observerThrough(bouncer: PgBouncer): Promise<{ rows: string[] }> {
     using asking = script(bouncer.conninfo, "", "print(value('SHOW search_path'))");
     const found: string[] = [];
@@ -114,7 +114,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     return { rows: found };
   }
 
-  it("in statement mode nothing is written, with the pooler's reason", async () => {
+  it("in statement mode nothing is written, for the pooler's reason", async () => {
     await using bouncer = await PgBouncer.start(server, "statement", 2);
     using running = script(
       bouncer.conninfo,
@@ -171,7 +171,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(found.map(({ n }) => n)).toEqual([2, 3, 4, 5, 6]);
   });
 
-  it("a savepoint keeps what is set in a transaction", async () => {
+  it("a savepoint keeps the settings of a transaction", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     using running = script(
       bouncer.conninfo,
@@ -185,7 +185,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({ "s1 in s1": 2, "s2 in s2": 1 });
   });
 
-  it("strings end where the server has them end", async () => {
+  it("strings end where the server ends them", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = "INSERT INTO t VALUES ($$s1$$, 1)";
     const after = async (sql: string) => {
@@ -210,7 +210,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({});
   });
 
-  it("what cannot be in a transaction is refused by the server", async () => {
+  it("statements that cannot be in a transaction are refused by the server", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     for (const sql of [
       "VACUUM t",
@@ -338,7 +338,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     60_000,
   );
 
-  it("effects are those of the whole", async () => {
+  it("effects are those of the whole transaction", async () => {
     await using proxy = await PgProxy.start(server);
     const after = async (body: string) => {
       using running = script(`${proxy.conninfo} pool_mode=transaction`, "s1", body);
@@ -353,7 +353,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
       "none",
       0,
     ]);
-    // Refused at COMMIT alone.
+    // Refused only at COMMIT.
     const twice = `assert(db:execute("INSERT INTO t VALUES ('s1', 1), ('s1', 1)"))`;
     expect(await after(twice)).toEqual(["none", 0]);
     proxy.cutAt("INSERT", 0);

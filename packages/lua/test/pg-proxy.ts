@@ -12,7 +12,7 @@ export class PgProxy implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #behind: string;
   #cut: { readonly text: string; bytes: number } | undefined;
-  /** Whether what clients send is kept back. */
+  /** True while the data of clients is kept back. */
   isDeaf = false;
 
   private constructor(behind: Postgres) {
@@ -32,8 +32,8 @@ export class PgProxy implements AsyncDisposable {
   }
 
   /**
-   * Lets so many bytes of the answer to the next message with this text pass, then ends the
-   * session. Before the message, if the number is negative.
+   * Lets a number of bytes of the answer to the next message with this text pass, then ends the
+   * session; ends it before the message if the number is negative.
    */
   cutAt(text: string, bytes: number): void {
     this.#cut = { text, bytes };
@@ -62,7 +62,7 @@ export class PgProxy implements AsyncDisposable {
       cut.bytes -= data.length;
       if (cut.bytes > 0) return;
       this.#cut = undefined;
-      // What was written is still delivered.
+      // Data that was written is still delivered.
       client.end(end);
     });
   }

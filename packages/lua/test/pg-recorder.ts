@@ -1,6 +1,6 @@
 /**
- * A server that lets nobody in: it asks for the password, writes down what the client has
- * sent, and ends the session. It shows what two clients make of the same options.
+ * A server that lets nobody in: it asks for the password, records the client's messages, and
+ * ends the session. It shows how two clients treat the same options.
  */
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
@@ -48,7 +48,7 @@ export class PgRecorder implements AsyncDisposable {
     return recorder;
   }
 
-  /** Returns what came since it was asked last, once all clients are gone. */
+  /** Returns the messages since the last call, once all clients have gone. */
   async take(): Promise<Recorded[]> {
     while (this.#sockets.size > 0) await delay(1);
     const records = this.#records;

@@ -1,4 +1,7 @@
-/** A server whose address is gone from one moment to the next, so that nothing answers, not even with an error. */
+/**
+ * A server whose address disappears from one moment to the next, so that nothing answers, not
+ * even with an error.
+ */
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { createConnection, createServer, type Socket } from "node:net";
@@ -68,7 +71,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
       execFileSync("ip", ["link", "set", "v0", "up"]);
       ip("link set v1 up");
       const [{ address }] = JSON.parse(String(ip("-json link show v1")));
-      // As a router knows it: nobody asks whether the address is still there.
+      // As with a router: nobody asks if the address still exists.
       for (const each of [THEIRS, STANDBY])
         execFileSync("ip", ["neigh", "add", `${each}`, "lladdr", address, "dev", "v0"]);
       ip(`addr add ${STANDBY}/24 dev v1`);
@@ -85,7 +88,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
     const appear = () => ip(`addr add ${THEIRS}/24 dev v1`);
     const vanish = () => {
       ip(`addr del ${THEIRS}/24 dev v1`);
-      // As of a machine that is off: what it would say of that does not come any more.
+      // As with a machine that is off: its errors do not come any more.
       for (const socket of forwarded) socket.destroy();
     };
 
@@ -98,7 +101,7 @@ describe.skipIf(missing("root", "iproute2", "postgres") !== undefined)(
     const told = async () =>
       (await observer.query("SELECT n FROM told ORDER BY n")).rows.map(({ n }) => n);
 
-    it("costs the handlers their time, and is asked again when it is back", async () => {
+    it("costs the handlers their time, and is used again when it is back", async () => {
       appear();
       using running = script(`host=${THEIRS}`, 3000);
       expect(await running.outcome({ report: 1 })).toBeUndefined();

@@ -22,7 +22,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     );
   }
 
-  /** What the body of a handler prints. */
+  /** Returns the output of the body of a handler. */
   async function printed(body: string): Promise<string> {
     using running = script(`function cgroup_released(cgroup) ${body}\nend`);
     return await running.handle();
@@ -194,7 +194,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ).toBe("5\t2\t2\tnil\tnil\n");
   });
 
-  it("takes hostile text through unharmed", async () => {
+  it("passes hostile text unchanged", async () => {
     using running = script(`
       function cgroup_released(cgroup)
         db:execute('create table if not exists hostile(path text)')
@@ -228,7 +228,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ).toBe('other\ttrue\n"no \'such"\n');
   });
 
-  it("says why it cannot connect", async () => {
+  it("reports why it cannot connect", async () => {
     const said = await printed(`
       print(pg:new('host=/nonexistent'):execute('select 1'))
       print(pg:new('garbage'):execute('select 1'))
@@ -261,7 +261,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("reports notices and keeps them from the script", async () => {
+  it("reports notices, but not to the script", async () => {
     using running = script(
       `function cgroup_released() print(db:execute("do $$ begin raise notice 'hello'; raise warning 'careful' using hint = 'h'; end $$"):fetch()) end`,
     );
@@ -335,7 +335,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
         { handlerTimeoutMs: 2000 },
       );
       const first = running.outcome({ report: 1 });
-      // What is left of the first's time is the second's wait for a session.
+      // The rest of the first one's time is the second one's wait for a session.
       await delay(1500);
       const second = running.handle({ report: 2 });
       expect((await first)?.message).toMatch(/did not end within 2 s/);
@@ -375,7 +375,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       expect(running.printed.split("\n").sort()).toEqual(["", "other\t1", "rows\t0", "tx\tnil"]);
     });
 
-    it("fail where there is no server", async () => {
+    it("fail if there is no server", async () => {
       expect(await printed("print(pg:new('host=/nonexistent'):transaction(print))")).toMatch(
         /^nil\tconnection to server on socket/,
       );
@@ -460,7 +460,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     ]);
   });
 
-  it("keeps what waits over an outage of the server", async () => {
+  it("keeps waiting statements during an outage of the server", async () => {
     using running = script(`
       function cgroup_released(c)
         local r, m = db:execute('select $1::int', {c.report})
@@ -485,9 +485,10 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     }
   });
 
-  it("takes back statements of handlers that do not wait any longer", async () => {
+  it("withdraws statements of handlers that do not wait any longer", async () => {
     await printed("assert(db:execute('create table late(n int)'))");
-    // What has to succeed is not bound to this time: the machine may have other work.
+    // Statements that have to succeed are not bound to this time: the machine may have other
+    // work.
     using running = script(
       `function cgroup_released(c)
          if c.report == 1 then db:execute('insert into late values (1); select pg_sleep(60)')
@@ -508,13 +509,13 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
     expect(await printed("print(value('select count(*) from late'))")).toBe("0\n");
   });
 
-  it("cannot be waited for in the main chunk", () => {
+  it("cannot wait in the main chunk", () => {
     expect(() => script("db:execute('select 1')")).toThrow(
       /attempt to yield across C-call boundary/,
     );
   });
 
-  it("gives up sessions that handlers opened for themselves", async () => {
+  it("ends sessions that handlers have opened for themselves", async () => {
     using running = script(
       `function cgroup_released(c)
          if c.report < 5 then pg:new('${server.conninfo} application_name=own'):execute('select 1')

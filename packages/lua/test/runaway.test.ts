@@ -13,7 +13,7 @@ const EITHER = /not enough memory|stopped$/;
 const TOO_LARGE = /resulting string too large/;
 const OVERFLOW = /stack overflow/;
 
-/** What a handler does, and its error; undefined if it is done well before it is stopped. */
+/** The body of a handler, and its error; undefined if it ends well before it would be stopped. */
 const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   // Strings are not copied whole for a byte of them.
   ["local s = ('x'):rep(300 * 1024) for i = 1, #s do s:byte(i) s:len() end", undefined],
@@ -65,7 +65,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     "local t = {} for i = 1, 1990 do t = setmetatable({}, {__index = t}) end while true do t.foo = t.foo end",
     STOPPED,
   ],
-  // Digits and blanks without end are no number, and that is soon known.
+  // Digits and blanks without end are not a number, which is found soon.
   ["tonumber(('1'):rep(3e5) .. 'x') tonumber('x' .. (' '):rep(3e5) .. 'x')", undefined],
   // Stacks.
   ["local function f(n) return 1 + f(n + 1) end f(1)", OVERFLOW],

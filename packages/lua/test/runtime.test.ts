@@ -16,7 +16,7 @@ function loadError(code: string): ScriptError {
   throw new Error("the script was loaded");
 }
 
-/** A function that returns its argument, later. */
+/** Makes a function that returns its argument later. */
 const openWait: Open = (L, runtime) => {
   lua.lua_pushcfunction(L, (thread) => {
     const value = toText(thread, 1);
@@ -48,13 +48,13 @@ describe("loading", () => {
     );
   });
 
-  it("warns where there is no handler, and handlers then do nothing", async () => {
+  it("warns if there is no handler, and handlers do nothing then", async () => {
     using script = new TestScript("");
     expect(script.warning).toMatch(/script\.lua: function 'cgroup_released' not found/);
     expect(await script.handle()).toBe("");
   });
 
-  it("keeps the handler of load time", async () => {
+  it("keeps the handler that was defined when it was loaded", async () => {
     using script = new TestScript(
       "function cgroup_released() print('first') cgroup_released = function() print('second') end end",
     );
@@ -79,7 +79,7 @@ describe("handlers", () => {
     expect(failure?.traceback).toMatch(/script\.lua:3: in function/);
   });
 
-  it("can keep something in a file without a name", async () => {
+  it("can keep data in a file without a name", async () => {
     const code = `
       local f = io.tmpfile()
       f:write("one\\ntwo\\n")
@@ -89,7 +89,7 @@ describe("handlers", () => {
     expect(await printedBy(code)).toBe("one\ttwo\n\t8\n");
   });
 
-  it("name the type of errors that are no strings", async () => {
+  it("name the type of errors that are not strings", async () => {
     await expect(printedBy("error({})")).rejects.toThrow("table");
     await expect(printedBy("error()")).rejects.toThrow("nil");
     await expect(printedBy("error(setmetatable({}, {}))")).rejects.toThrow("table");
@@ -130,7 +130,7 @@ describe("handlers", () => {
     expect((await script.outcome())?.message).toMatch(/50000 instructions/);
   });
 
-  it("have the budget anew after each wait, wherever they wait", async () => {
+  it("have a new budget after each wait, wherever they wait", async () => {
     const body = `
       for i = 1, 5 do for j = 1, 2000 do end wait(i) end
       print(pcall(function() for j = 1, 2000 do end return wait('a') end))
@@ -147,7 +147,7 @@ describe("handlers", () => {
     );
   });
 
-  it("cannot wait where nothing can be suspended, and can catch that", async () => {
+  it("cannot wait if nothing can be suspended, and can catch that", async () => {
     expect(
       await printedBy(
         `print(pcall(table.sort, {2, 1}, function() wait(1) end))
@@ -215,7 +215,7 @@ describe("handlers", () => {
     expect(await script.handle({ report: 2 })).toBe("fine\n");
   });
 
-  it("that wait too long count as failed, and their cgroup goes stale", async () => {
+  it("that wait too long count as failed, and their cgroup becomes stale", async () => {
     using script = new TestScript(
       "function cgroup_released(c) if kept then print(pcall(function() return kept.path end)) return end kept = c coroutine.yield() end",
       { handlerTimeoutMs: 50 },
@@ -247,7 +247,7 @@ describe("handlers", () => {
   });
 });
 
-describe("what LuaJIT has and we have not", () => {
+describe("a part of LuaJIT that we do not have", () => {
   it.each([
     ["require 'ffi'", /ffi is a part of LuaJIT that the script host does not have/],
     ["require 'cjson'", /modules written in C cannot be loaded/],
@@ -258,13 +258,13 @@ describe("what LuaJIT has and we have not", () => {
     await expect(printedBy(code)).rejects.toThrow(message);
   });
 
-  it("is that of Debian 13, whichever is installed", async () => {
+  it("leaves the version at that of Debian 13, whichever is installed", async () => {
     expect(
       await printedBy("print(jit.version, jit.version_num, jit.prngstate(), jit.status())"),
     ).toBe("LuaJIT 2.1.1737090214\t20199\t0\tfalse\n");
   });
 
-  it("says so where it is returned", async () => {
+  it("is named as such when it is used", async () => {
     expect(await printedBy("print(package.loadlib('x.so', 'f')) print(loadstring('\\27LJ'))")).toBe(
       "nil\tC modules cannot be loaded: x.so\tabsent\nnil\t(binary): cannot load incompatible bytecode\n",
     );
@@ -303,7 +303,7 @@ describe("precompiled code", () => {
 });
 
 describe("the cgroup", () => {
-  it("has the figures in the units of the manual", async () => {
+  it("has its figures in the units of the manual", async () => {
     const body = `
       for _, name in ipairs{'path', 'id', 'report', 'btime', 'age', 'cpu_total', 'cpu_user', 'cpu_system',
         'cpu_throttled', 'memory_peak', 'memory_max_usage', 'memory_swap_peak', 'memory_events_high',
@@ -413,14 +413,14 @@ describe("the cgroup", () => {
     );
   });
 
-  it("carries any bytes in its path", async () => {
+  it("may have any bytes in its path", async () => {
     const path = `/a/${"'\"\n\t\\\xff\xfe%s;--"}${"x".repeat(240)}`;
     expect(await printedBy("print(cgroup.path, #cgroup.path)", {}, { path })).toBe(
       `${path}\t${path.length}\n`,
     );
   });
 
-  it("goes stale with its handler, and can be closed by hand", async () => {
+  it("becomes stale with its handler, and can be closed by hand", async () => {
     using script = new TestScript(`
       function cgroup_released(c)
         if not kept then kept, parent = c, c.parent return end
@@ -439,7 +439,7 @@ describe("the cgroup", () => {
 });
 
 describe("measured and xattr", () => {
-  it("tell when the figures were read, with fractions", async () => {
+  it("have the time of the measurement, with fractions", async () => {
     const figures = { measuredMs: 1_700_000_000_123.5 };
     expect(await printedBy("print(('%.4f'):format(cgroup.measured))", {}, figures)).toBe(
       "1700000000.1235\n",
@@ -476,7 +476,7 @@ describe("measured and xattr", () => {
     }
   });
 
-  it("are nil beyond 4096 bytes, and for names that cannot be", async () => {
+  it("are nil beyond 4096 bytes, and for impossible names", async () => {
     const xattrs = [
       { "user.long": "x".repeat(4096), "user.longer": "x".repeat(4097), "user.empty": "" },
     ];
@@ -489,7 +489,7 @@ describe("measured and xattr", () => {
     );
   });
 
-  it("go stale with the handler", async () => {
+  it("become stale with the handler", async () => {
     using script = new TestScript(
       "function cgroup_released(c) if x then print(pcall(function() return x.y end)) else x = c.xattr end end",
     );
@@ -547,7 +547,7 @@ describe("running cgroups", () => {
     expect(await list.handleRunning({ path: "/a" }, { path: "/b" })).toBe("2\t/b\n");
   });
 
-  it("are not told of in others, which are warned", async () => {
+  it("are not passed to others, which get a warning", async () => {
     using script = new TestScript(handlers);
     expect(script.runtime.handlers.running).toBe("none");
     expect(script.warning).toMatch(
@@ -556,7 +556,7 @@ describe("running cgroups", () => {
     expect(await script.handleRunning()).toBe("");
   });
 
-  it("and what is said of repetition are of their types", () => {
+  it("and the mark for repetition have to be of their types", () => {
     expect(loadError("handlers_bear_repetition = 'yes'").message).toMatch(
       /'handlers_bear_repetition' is not a boolean, but a string$/,
     );
@@ -605,7 +605,8 @@ describe("reload", () => {
 });
 
 describe("the order of pairs", () => {
-  // LuaJIT has none for names, whose places depend on their hashes: no test beside it.
+  // LuaJIT has no order for names, whose places depend on their hashes, so this is not compared
+  // with it.
   it.each([
     "{10, 20, 30, x = 1}",
     "{1, 2, 3, 4, a = 1, b = 2}",

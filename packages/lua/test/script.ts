@@ -32,7 +32,7 @@ export type Fields = Partial<Omit<CgroupSnapshot, "path">> & {
   readonly xattrs?: readonly Xattrs[];
 };
 
-/** What a test says of the runtime, and how it is asked before an effect. */
+/** The options of a test for the runtime, and the request before an effect. */
 export type Options = Partial<RuntimeOptions> & { readonly begin?: Partial<BeginRequest> };
 
 /** A handler's failure, with a character for each byte. */
@@ -57,7 +57,7 @@ export function encodedOf(fields?: Fields): EncodedRecord {
 export class TestScript implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "lua-script-"));
   readonly runtime: Runtime;
-  /** What the script printed. */
+  /** The output of the script. */
   printed = "";
   /** Failures that belong to no handler, and notices. */
   readonly errors: string[] = [];
@@ -89,12 +89,12 @@ export class TestScript implements Disposable {
     }
   }
 
-  /** Runs the handler to its end; gives what it printed. @throws the failure's message */
+  /** Runs the handler to its end; returns its output. @throws the failure's message */
   async handle(...cgroups: Fields[]): Promise<string> {
     return await this.#printing(cgroups, "released");
   }
 
-  /** The same for cgroups that go on. */
+  /** Does the same for running cgroups. */
   async handleRunning(...cgroups: Fields[]): Promise<string> {
     return await this.#printing(cgroups, "running");
   }
@@ -106,7 +106,7 @@ export class TestScript implements Disposable {
     return this.printed.slice(before);
   }
 
-  /** Runs the handler to its end; gives its failure, with the script's directory left out. */
+  /** Runs the handler to its end; returns its failure, without the script's directory. */
   async outcome(...cgroups: Fields[]): Promise<Outcome | undefined> {
     const failure = await this.#run("released", cgroups);
     if (failure === undefined) return undefined;
@@ -129,7 +129,7 @@ export class TestScript implements Disposable {
   }
 }
 
-/** What `body`, the body of a handler, prints. */
+/** Returns the output of `body`, the body of a handler. */
 export async function printedBy(
   body: string,
   options: Options = {},

@@ -1,7 +1,10 @@
 /** Addresses that no link can have, and no gateway. Pure. @see RFC 1122, RFC 4291 */
 import { AF_INET, type IpAddress, type IpPrefix, tryParseIpAddress } from "@cm4all/linux";
 
-/** What makes `address` useless as that of a link or of a gateway; undefined for others. */
+/**
+ * Returns the reason why `address` cannot be that of a link or of a gateway; undefined if it
+ * can.
+ */
 export function addressProblem({ family, bytes }: IpAddress): string | undefined {
   const [first = 0] = bytes;
   if (family === AF_INET) {
@@ -16,7 +19,7 @@ export function addressProblem({ family, bytes }: IpAddress): string | undefined
   return bytes[15] === 1 ? "a loopback address" : undefined;
 }
 
-/** The first address of the network that the prefix is in. */
+/** Returns the network that contains the prefix, by its first address. */
 export function networkOf({ address, prefixLength }: IpPrefix): IpPrefix {
   const bytes = Buffer.from(address.bytes);
   for (let bit = 0; bit < bytes.length * 8; bit += 8) {
@@ -26,12 +29,12 @@ export function networkOf({ address, prefixLength }: IpPrefix): IpPrefix {
   return { address: { family: address.family, bytes }, prefixLength };
 }
 
-/** Whether all of the address behind its prefix is zero. */
+/** Returns true if all bits of the address after its prefix are zero. */
 export function isNetwork(prefix: IpPrefix): boolean {
   return networkOf(prefix).address.bytes.equals(prefix.address.bytes);
 }
 
-/** Whether it is the broadcast address of the IPv4 network of `prefix`. */
+/** Returns true for the broadcast address of the IPv4 network of `prefix`. */
 export function isBroadcastOf(prefix: IpPrefix, { family, bytes }: IpAddress): boolean {
   if (family !== AF_INET || prefix.address.family !== family || prefix.prefixLength > 30)
     return false;
@@ -40,7 +43,10 @@ export function isBroadcastOf(prefix: IpPrefix, { family, bytes }: IpAddress): b
   return (network | hostMask) >>> 0 === bytes.readUInt32BE();
 }
 
-/** An address as resolv.conf(5) takes it: a link-local one may have the zone of a link. */
+/**
+ * Returns true for an address of a server in resolv.conf(5): a link-local one may have the zone
+ * of a link.
+ */
 export function isServerAddress(text: string): boolean {
   const [host = "", zone, ...more] = text.split("%");
   const address = tryParseIpAddress(host);

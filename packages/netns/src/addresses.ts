@@ -1,4 +1,4 @@
-/** Addresses on wires that others share. @see RFC 4862 */
+/** Waits for addresses on networks that others share. @see RFC 4862 */
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import {
   AF_INET6,
@@ -12,7 +12,10 @@ import {
   type RtnetlinkSocket,
 } from "@cm4all/linux";
 
-/** On a pair both ends are ours: nobody has the address, and it can be used at once. */
+/**
+ * Returns the flags of an address. On a pair both ends are ours: nobody else can have the
+ * address, and it can be used at once.
+ */
 export function addressFlags(prefix: IpPrefix, shared: boolean): number {
   return prefix.address.family === AF_INET6 && !shared ? IFA_F_NODAD : 0;
 }
@@ -22,9 +25,9 @@ const WAIT_MS = 5000;
 const POLL_MS = 50;
 
 /**
- * Waits until the link's IPv6 addresses can be used, or until it is clear that nobody
- * can be asked.
- * @throws CommandFailure where somebody else has one of them
+ * Waits until the link's IPv6 addresses can be used, or until it is clear that there is nobody
+ * to ask.
+ * @throws CommandFailure if somebody else has one of them
  */
 export async function awaitAddresses(
   socket: RtnetlinkSocket,

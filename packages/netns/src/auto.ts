@@ -1,4 +1,4 @@
-/** Puts networks out of the pool in the place of `addresses = "auto"`. Pure. */
+/** Replaces `addresses = "auto"` by networks from the pool. Pure. */
 import { AF_INET, type IpPrefix } from "@cm4all/linux";
 import type { Description, EndDescription, Located, VethDescription } from "./description.ts";
 import { endsOf } from "./pool.ts";
@@ -7,7 +7,10 @@ import { endsOf } from "./pool.ts";
 export const hasAuto = ({ links }: Description): boolean =>
   links.some((link) => link.type === "veth" && link.auto !== undefined);
 
-/** @param networks for each link that asks, in their order, one of each family */
+/**
+ * Returns the description with addresses.
+ * @param networks for each link with "auto", in their order, one of each family
+ */
 export function fillIn(description: Description, networks: readonly IpPrefix[][]): Description {
   const left = [...networks];
   const links = description.links.map((link) =>

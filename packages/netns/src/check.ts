@@ -1,4 +1,4 @@
-/** The command `check`: what `up` would do, and what is wrong. Changes nothing. */
+/** The command `check`: shows the steps of `up`, or all mistakes. Changes nothing. */
 
 import { CommandFailure, EX_CANTCREAT, EX_TEMPFAIL } from "@cm4all/command";
 import { errorText, isErrno, RtnetlinkSocket } from "@cm4all/linux";
@@ -14,8 +14,8 @@ import { findResolver, hostNames, type PreparedUp, prepareUp, type UpOptions } f
 import { needsReservation, reserve } from "./shared.ts";
 
 /**
- * The lines to print.
- * @throws CommandFailure with everything that is wrong, and the status that `up` would end with
+ * Returns the lines to print.
+ * @throws CommandFailure with all mistakes, and the exit status of `up`
  */
 export async function check(name: string, options: UpOptions): Promise<string[]> {
   checkName(name);
@@ -47,7 +47,10 @@ export async function check(name: string, options: UpOptions): Promise<string[]>
   return [...lines, ...prepared.warnings.map((warning) => `warning: ${warning}`)];
 }
 
-/** With what is free now; others may take it before `up` does. @throws CommandFailure */
+/**
+ * Fills in networks that are free now; others may take them before `up` does.
+ * @throws CommandFailure
+ */
 function fillIn({ request, pools }: PreparedUp, host: RtnetlinkSocket): UpRequest {
   const { name, description } = request;
   if (description === undefined) return request;
@@ -61,7 +64,10 @@ function fillIn({ request, pools }: PreparedUp, host: RtnetlinkSocket): UpReques
   }
 }
 
-/** The process that has begun to make or to remove the namespace and is still there. */
+/**
+ * Returns the pid of the process that is making or removing the namespace; undefined if there
+ * is none.
+ */
 function workingProcess(record: NamespaceRecord | undefined): number | undefined {
   if (record === undefined || record.state === "complete") return undefined;
   try {

@@ -1,25 +1,28 @@
-/** How a process lays claim to a name: it locks the name's record, and keeps that true. */
+/** Claims a name for a process, which locks its record and keeps it up to date. */
 import { CommandFailure, EX_TEMPFAIL, EX_USAGE } from "@cm4all/command";
 import type { Holdings } from "./holdings.ts";
 import { nameProblem } from "./name.ts";
 import { RecordFile } from "./record.ts";
 import type { NamespaceRecord } from "./record-text.ts";
 
-/** @throws CommandFailure for a name that cannot be one */
+/** Checks a name. @throws CommandFailure if it cannot be that of a namespace */
 export function checkName(name: string): void {
   const problem = nameProblem(name);
   if (problem !== undefined)
     throw new CommandFailure(`${JSON.stringify(name)}: ${problem}`, EX_USAGE);
 }
 
-/** @throws CommandFailure where another process works on the same name */
+/**
+ * Locks the record; the caller closes it.
+ * @throws CommandFailure if another process works on the name
+ */
 export function lockRecord(name: string): RecordFile {
   const record = RecordFile.tryLock(name);
   if (record !== undefined) return record;
   throw new CommandFailure(`another process is at work on ${name} now`, EX_TEMPFAIL);
 }
 
-/** What is undone is no longer recorded. */
+/** Updates the record, without the parts that are undone. */
 export function keepRecord(
   holdings: Holdings,
   record: RecordFile,

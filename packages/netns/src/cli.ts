@@ -1,4 +1,4 @@
-/** The whole command line. Loaded only where `up NAME` and `down NAME` do not match. */
+/** The whole command line. Loaded only if `up NAME` and `down NAME` do not match. */
 import { collectBytes } from "@cm4all/command/arguments";
 import { leaveOutput, runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -20,7 +20,7 @@ function toUpOptions({ hostUp, scriptTimeout }: UpFlags): UpOptions {
   return { hostUp, scriptTimeoutMs: scriptTimeout };
 }
 
-/** The longest that a timer of Node can be set to. */
+/** The longest time of a timer in Node. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
 function parseSeconds(text: string): number {
@@ -30,7 +30,7 @@ function parseSeconds(text: string): number {
   return milliseconds;
 }
 
-/** Failed system calls are told of in one line, like all expected failures. */
+/** Runs an action. Failed system calls are reported in a line, like all expected failures. */
 async function attempt(action: () => void | Promise<void>): Promise<void> {
   try {
     await action();

@@ -1,4 +1,4 @@
-/** One end of a link in a description: its addresses, settings and VLANs. Pure. */
+/** An end of a link in a description: its addresses, settings and VLANs. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { AF_INET6, type IpPrefix, type LinkTuning, tryParseIpPrefix } from "@cm4all/linux";
 import { addressProblem } from "./address-kind.ts";
@@ -7,12 +7,13 @@ import type { EndDescription, Located, VlanDescription } from "./description.ts"
 import type { Mistakes } from "./mistakes.ts";
 import { nameProblem } from "./name.ts";
 
-/** The least that IPv6 can do with. @see RFC 8200 */
+/** The smallest MTU with which IPv6 works. @see RFC 8200 */
 const IPV6_MTU_MIN = 1280;
 
 /**
+ * Reads an end.
  * @param name of the link, with which the names of its VLANs start
- * @param auto whether addresses come from the pool, so that none are to be read
+ * @param auto true if addresses come from the pool, so that none are to be read
  */
 export function readEnd(
   table: TomlTable,
@@ -41,14 +42,14 @@ function readAddresses(table: TomlTable, mistakes: Mistakes): Located<IpPrefix>[
     if (prefix === undefined) {
       mistakes.add(
         origin,
-        `${JSON.stringify(value)} is no address with its prefix's length, such as "10.0.5.2/24" or "fd00::2/64"`,
+        `${JSON.stringify(value)} is not an address with a prefix length, such as "10.0.5.2/24" or "fd00::2/64"`,
       );
       continue;
     }
     const problem = addressProblem(prefix.address);
     if (problem !== undefined) mistakes.add(origin, `${value} is ${problem}`);
     else if (addresses.some((other) => other.value.address.bytes.equals(prefix.address.bytes)))
-      mistakes.add(origin, `${value} is there twice`);
+      mistakes.add(origin, `${value} is given twice`);
     else addresses.push({ value: prefix, origin });
   }
   return addresses;
@@ -70,14 +71,17 @@ function readMac(table: TomlTable): Buffer | undefined {
   const text = table.string("mac");
   if (text === undefined) return undefined;
   if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text))
-    throw table.error("mac", `${JSON.stringify(text)} is none, such as "02:00:00:00:05:02"`);
+    throw table.error(
+      "mac",
+      `${JSON.stringify(text)} is not a hardware address, such as "02:00:00:00:05:02"`,
+    );
   const bytes = Buffer.from(text.replaceAll(":", ""), "hex");
   if (((bytes[0] ?? 0) & 1) !== 0) throw table.error("mac", `${text} is a multicast address`);
   if (bytes.every((byte) => byte === 0)) throw table.error("mac", "it consists of zeros");
   return bytes;
 }
 
-/** The keys of ip-link(8), with their units in the names, and what the kernel takes. */
+/** The keys, named as in ip-link(8) plus their units, with the ranges that the kernel accepts. */
 const tuningKeys: readonly [string, keyof LinkTuning, { min: number; max: number }][] = [
   ["tx_queue_length", "txQueueLength", { min: 0, max: 0x7fffffff }],
   ["tx_queues", "txQueues", { min: 1, max: 4096 }],
@@ -102,7 +106,7 @@ function readVlans(table: TomlTable, name: string, mistakes: Mistakes): VlanDesc
     const vlan = mistakes.collect(() => readVlan(entry, name, mistakes));
     if (vlan === undefined) continue;
     if (vlans.some((other) => other.id === vlan.id || other.name === vlan.name))
-      mistakes.add(vlan.origin, `the VLAN ${vlan.id}, or its name, is there twice`);
+      mistakes.add(vlan.origin, `the VLAN ${vlan.id}, or its name, is given twice`);
     vlans.push(vlan);
   }
   return vlans;
@@ -121,12 +125,12 @@ function readVlan(table: TomlTable, below: string, mistakes: Mistakes): VlanDesc
   return { id, name, mtuBytes, addresses, routes, origin: `${table.file}:${table.line}` };
 }
 
-/** 0 and 4095 are no VLANs. @see IEEE 802.1Q */
+/** Reads the id of a VLAN. 0 and 4095 are reserved. @see IEEE 802.1Q */
 export function readVlanId(table: TomlTable, key: string): number | undefined {
   return table.integer(key, { min: 1, max: 4094 });
 }
 
-/** A name for a link. @throws ConfigError */
+/** Reads the name of a link. @throws ConfigError */
 export function readLinkName(table: TomlTable, key: string): string | undefined {
   const name = table.string(key);
   const problem = name === undefined ? undefined : nameProblem(name);

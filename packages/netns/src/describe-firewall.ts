@@ -40,7 +40,10 @@ function choice<T extends string>(table: TomlTable, key: string, known: readonly
   return found;
 }
 
-/** The host's hooks see only what the host routes. */
+/**
+ * Refuses links whose packets the host's hooks do not see, because the host does not route
+ * them.
+ */
 function refuseUnseenLinks(
   links: readonly LinkDescription[],
   origin: string,
@@ -64,7 +67,10 @@ function refuseUnseenLinks(
 const rule =
   /^(?:(?<ports>\d+(?:-\d+)?)\/)?(?<match>tcp|udp|icmp|any)(?:\s+(?<word>from|to)\s+(?<peer>\S+))?$/;
 
-/** `80/tcp`, `8000-8100/udp from 10.0.0.0/8`, `icmp`, `any to 192.0.2.1`; undefined for others. */
+/**
+ * Parses `80/tcp`, `8000-8100/udp from 10.0.0.0/8`, `icmp`, `any to 192.0.2.1`; returns
+ * undefined for other texts.
+ */
 export function parseAccept(text: string, word: "from" | "to"): AcceptRule | undefined {
   const groups = rule.exec(text)?.groups;
   if (groups === undefined) return undefined;
@@ -98,7 +104,7 @@ function readAccepts(
     if (accept === undefined)
       mistakes.add(
         `${table.file}:${line}`,
-        `${JSON.stringify(value)} is no rule, such as "80/tcp", "8000-8100/udp ${word} 10.0.0.0/8", "icmp" or "any ${word} 192.0.2.1"`,
+        `${JSON.stringify(value)} is not a rule, such as "80/tcp", "8000-8100/udp ${word} 10.0.0.0/8", "icmp" or "any ${word} 192.0.2.1"`,
       );
     else rules.push(accept);
   }

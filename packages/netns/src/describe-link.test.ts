@@ -79,7 +79,7 @@ id = 11
     ]);
   });
 
-  it("load what closes them before they are up", () => {
+  it("have their rules loaded before they are up", () => {
     const text = `
 [outside]
 addresses = ["10.0.5.1/24"]
@@ -105,11 +105,11 @@ in = "closed"
     ['[link]\ntype = "move"\nparent = "e"\n[inside]\ntx_queues = 2', "that of a new link"],
     ['[link]\ntype = "veth"\nparent = "e"', "link.parent: unknown key"],
     ["[[inside.vlans]]\nid = 0", "inside.vlans.id: 0 is too small"],
-    ["[[inside.vlans]]\nid = 7\n[[inside.vlans]]\nid = 7", "is there twice"],
+    ["[[inside.vlans]]\nid = 7\n[[inside.vlans]]\nid = 7", "is given twice"],
     ['[[inside.vlans]]\nid = 7\nname = "a b"', "white space"],
     [
       '[[link]]\nname = "a"\n[[link]]\nname = "a"\n[link.outside]\nname = "b"',
-      "a is there twice inside",
+      "a is used twice inside",
     ],
     ['[outside]\nbridge = "b"\nvlan = 7\ntagged_vlans = [7]', "7 is the VLAN without a tag"],
     ['[outside]\npublish = ["80:80/tcp"]', "there is no address inside that it could lead to"],
@@ -117,10 +117,10 @@ in = "closed"
     ['[outside]\nmasquerade = "both"', 'expected true, false, "ipv4" or "ipv6"'],
     ['[firewall]\nin = "shut"', '"shut" is neither open nor closed'],
     ['[firewall]\naccept_in = ["80/tcp"]', "everything is accepted: in is open"],
-    ['[firewall]\nin = "closed"\naccept_in = ["80/tcp to 10.0.0.1"]', "is no rule, such as"],
-    ['[firewall]\nin = "closed"\naccept_in = ["80/icmp"]', "is no rule, such as"],
-    ['[firewall]\nin = "closed"\naccept_in = ["9-8/tcp"]', "is no rule, such as"],
-    ['[firewall]\nin = "closed"\naccept_in = ["any; drop"]', "is no rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["80/tcp to 10.0.0.1"]', "is not a rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["80/icmp"]', "is not a rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["9-8/tcp"]', "is not a rule, such as"],
+    ['[firewall]\nin = "closed"\naccept_in = ["any; drop"]', "is not a rule, such as"],
     ['[firewall]\n[outside]\nbridge = "br0"', "do not see what net0 carries over a bridge"],
   ])("refuses %j", (text, message) => {
     const found = mistakes(text);
@@ -153,7 +153,7 @@ describe("parsePublished", () => {
     expect(parsePublished(text)).toBeUndefined();
   });
 
-  it("knows which ports are the same", () => {
+  it("recognises ports that clash", () => {
     const clash = (one: string, other: string) => {
       const ports = [parsePublished(one), parsePublished(other)];
       return ports[0] !== undefined && ports[1] !== undefined && portsClash(ports[0], ports[1]);
@@ -166,7 +166,7 @@ describe("parsePublished", () => {
 });
 
 describe("tableName", () => {
-  it("is different for different names, and nothing but a name to nft", () => {
+  it("is different for different names, and always a name to nft", () => {
     const names = ["web", "we_b", "we-b", "a b".replace(" ", "_20"), "a_20b", "ä", "x*", '"', "{"];
     const tables = names.map(tableName);
     expect(new Set(tables).size).toBe(new Set(names).size);

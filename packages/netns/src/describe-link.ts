@@ -14,14 +14,17 @@ import { ifOfType, type Mistakes } from "./mistakes.ts";
 const types = ["veth", "macvlan", "ipvlan", "vlan", "move", "none"] as const;
 type Type = (typeof types)[number];
 
-/** `source` needs a list of addresses that nothing here keeps. */
+/**
+ * The modes of a macvlan, without `source`, which needs a list of addresses that the
+ * description does not have.
+ */
 const macvlanModes = ["bridge", "private", "vepa", "passthru"];
 const modes: Partial<Record<Type, readonly string[]>> = {
   macvlan: macvlanModes,
   ipvlan: Object.keys(ipvlanModes),
 };
 
-/** All links; without `[link]` there is one, a pair. */
+/** Reads all links; without `[link]` there is one, a veth pair. */
 export function readLinks(
   root: TomlTable,
   namespace: string,
@@ -52,10 +55,10 @@ export function readLinks(
 type Ends = (key: "inside" | "outside") => TomlTable | undefined;
 
 interface Surroundings {
-  /** Unless the table says another one. */
+  /** The name, unless the table has another one. */
   readonly name: string;
   readonly namespace: string;
-  /** The table that has the ends. */
+  /** The table that contains the tables of the ends. */
   readonly parent: TomlTable;
   readonly ends: Ends;
 }
@@ -96,7 +99,7 @@ function readType(table: TomlTable): Type {
   const text = table.string("type") ?? "veth";
   const type = types.find((one) => one === text);
   if (type === undefined)
-    throw table.error("type", `${JSON.stringify(text)} is none of ${types.join(", ")}`);
+    throw table.error("type", `${JSON.stringify(text)} is not one of ${types.join(", ")}`);
   return type;
 }
 
@@ -128,7 +131,7 @@ function readMode(table: TomlTable, type: Type): string | undefined {
   if (known === undefined) return undefined;
   const mode = table.string("mode") ?? known[0];
   if (mode === undefined || !known.includes(mode))
-    throw table.error("mode", `${JSON.stringify(mode)} is none of ${known.join(", ")}`);
+    throw table.error("mode", `${JSON.stringify(mode)} is not one of ${known.join(", ")}`);
   return mode;
 }
 
@@ -153,14 +156,14 @@ function findEqualNames(links: readonly LinkDescription[], mistakes: Mistakes): 
         link.origin,
         link.hostName === undefined
           ? "the host's end of the first pair is named like the namespace: [link.outside] has to say a name"
-          : `the name ${link.hostName} is there twice on the host`,
+          : `the name ${link.hostName} is used twice on the host`,
       );
     hostNames.add(link.hostName);
   }
   const seen = new Set<string>();
   for (const { name, inside, origin } of links)
     for (const one of [name, ...(inside.vlans ?? []).map((vlan) => vlan.name)]) {
-      if (seen.has(one)) mistakes.add(origin, `the name ${one} is there twice inside`);
+      if (seen.has(one)) mistakes.add(origin, `the name ${one} is used twice inside`);
       seen.add(one);
     }
 }

@@ -7,7 +7,10 @@ import { parsePublished, portsClash } from "./ports.ts";
 
 type Family = "ipv4" | "ipv6";
 
-/** `true` stands for the families of the addresses inside; of a pool's, for both. */
+/**
+ * Reads `masquerade`. True stands for the families of the addresses inside, or for both if
+ * these come from a pool.
+ */
 export function readMasquerade(
   table: TomlTable,
   inside: EndDescription,
@@ -44,16 +47,19 @@ export function readPublish(table: TomlTable, mistakes: Mistakes): Located<Publi
     if (port === undefined)
       mistakes.add(
         origin,
-        `${JSON.stringify(value)} is no port of the host and one inside, such as "8080:80/tcp" or "192.0.2.1:53:53/udp"`,
+        `${JSON.stringify(value)} is not a port of the host and one inside, such as "8080:80/tcp" or "192.0.2.1:53:53/udp"`,
       );
     else if (ports.some((other) => portsClash(other.value, port)))
-      mistakes.add(origin, `port ${port.hostPort}/${port.protocol} of the host is there twice`);
+      mistakes.add(origin, `port ${port.hostPort}/${port.protocol} of the host is given twice`);
     else ports.push({ value: port, origin });
   }
   return ports;
 }
 
-/** The links of the host to which packets go on, and from which the answers come. */
+/**
+ * Reads `uplinks`, the links of the host to which packets are forwarded, and from which answers
+ * come.
+ */
 export function readUplinks(table: TomlTable, mistakes: Mistakes): Located<string>[] | undefined {
   const names = mistakes.collect(() => table.stringOrStrings("uplinks"));
   for (const { value, line } of names ?? []) {

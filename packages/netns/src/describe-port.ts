@@ -1,4 +1,4 @@
-/** The port of a bridge that the host's end becomes, in a description. Pure. */
+/** The port of a bridge, which the host's end becomes, in a description. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { readLinkName, readVlanId } from "./describe-end.ts";
 import type { BridgePort, Located } from "./description.ts";

@@ -1,4 +1,4 @@
-/** The routes of one end in a description. Pure. */
+/** The routes of an end in a description. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import {
   AF_INET,
@@ -15,8 +15,9 @@ import type { Located } from "./description.ts";
 import type { Mistakes } from "./mistakes.ts";
 
 /**
- * `routes` and `gateway`, in an order in which the kernel takes them.
- * @param auto whether the networks of addresses are not known yet
+ * Reads `routes` and `gateway`. Returns the routes in an order in which the kernel accepts
+ * them.
+ * @param auto true if the networks of the addresses are not known yet
  */
 export function readRoutes(
   table: TomlTable,
@@ -32,7 +33,7 @@ export function readRoutes(
   routes.push(...readGateways(table, mistakes));
   findEqualRoutes(routes, addresses, mistakes);
   if (!auto) findFarGateways(routes, addresses, mistakes);
-  // The kernel takes a gateway only where it can reach it.
+  // The kernel accepts a gateway only if it can reach it.
   const onLink = routes.filter(({ value }) => value.gateway === undefined);
   return [...onLink, ...routes.filter(({ value }) => value.gateway !== undefined)];
 }
@@ -42,13 +43,13 @@ function readRoute(table: TomlTable): Route {
   if (to === undefined) throw table.error("to", "is missing");
   const destination = tryParseIpPrefix(to);
   if (destination === undefined)
-    throw table.error("to", `${JSON.stringify(to)} is no network, such as "10.9.0.0/16"`);
+    throw table.error("to", `${JSON.stringify(to)} is not a network, such as "10.9.0.0/16"`);
   if (!isNetwork(destination))
-    throw table.error("to", `${to} has bits behind its prefix: it is a host in the network`);
+    throw table.error("to", `${to} has bits set after its prefix: it is a host in the network`);
   const via = table.string("via");
   const gateway = via === undefined ? undefined : tryParseIpAddress(via);
   if (via !== undefined && gateway === undefined)
-    throw table.error("via", `${JSON.stringify(via)} is no address`);
+    throw table.error("via", `${JSON.stringify(via)} is not an address`);
   if (gateway !== undefined && gateway.family !== destination.address.family)
     throw table.error("via", `${via} is of another family than ${to}`);
   const metric = table.integer("metric", { min: 0, max: 0xffffffff });
@@ -59,14 +60,14 @@ function readRoute(table: TomlTable): Route {
   return { destination, gateway, metric, onlink };
 }
 
-/** Default routes: at most one of each family. */
+/** Reads the default routes: at most one of each family. */
 function readGateways(table: TomlTable, mistakes: Mistakes): Located<Route>[] {
   const routes: Located<Route>[] = [];
   for (const { value, line } of mistakes.collect(() => table.stringOrStrings("gateway")) ?? []) {
     const origin = `${table.file}:${line}`;
     const gateway = tryParseIpAddress(value);
     if (gateway === undefined) {
-      mistakes.add(origin, `${JSON.stringify(value)} is no address`);
+      mistakes.add(origin, `${JSON.stringify(value)} is not an address`);
       continue;
     }
     if (routes.some((route) => route.value.gateway?.family === gateway.family)) {
@@ -79,9 +80,9 @@ function readGateways(table: TomlTable, mistakes: Mistakes): Located<Route>[] {
   return routes;
 }
 
-/** The metric that the kernel gives a route that says none, or 0. @see ip-route(8) */
+/** The metric that the kernel gives a route without one, or with 0. @see ip-route(8) */
 const IPV6_DEFAULT_METRIC = 1024;
-/** That of the routes that the kernel itself adds for addresses. */
+/** The metric of the routes that the kernel itself adds for addresses. */
 const IPV6_ADDRESS_METRIC = 256;
 
 function metricOf({ destination, metric = 0 }: Route): number {
@@ -91,7 +92,10 @@ function metricOf({ destination, metric = 0 }: Route): number {
 const show = ({ address, prefixLength }: IpPrefix): string =>
   `${formatIpAddress(address)}/${prefixLength}`;
 
-/** Of two routes to one network with one metric the kernel refuses the second. */
+/**
+ * Finds routes to the same network with the same metric, of which the kernel refuses the
+ * second.
+ */
 function findEqualRoutes(
   routes: readonly Located<Route>[],
   addresses: readonly Located<IpPrefix>[],
@@ -102,7 +106,7 @@ function findEqualRoutes(
   if (linkLocal !== undefined) own.set(`${show(linkLocal)} ${IPV6_ADDRESS_METRIC}`, "fe80::/64");
   for (const { value } of addresses) {
     const { address, prefixLength } = value;
-    // An address that is all of its network has no route.
+    // There is no route for an address whose network contains no other.
     if (prefixLength === address.bytes.length * 8) continue;
     const metric = address.family === AF_INET ? 0 : IPV6_ADDRESS_METRIC;
     own.set(`${show(networkOf(value))} ${metric}`, show(value));
@@ -130,7 +134,7 @@ function findFarGateways(
       .map(({ value }) => value)
       .filter(({ gateway }) => gateway === undefined)
       .map(({ destination }) => destination),
-    // Link-local addresses are in reach of every link that is up.
+    // Link-local addresses can be reached on every link that is up.
     tryParseIpPrefix("fe80::/10"),
   ].filter((network) => network !== undefined);
   for (const { value, origin } of routes) {

@@ -1,4 +1,4 @@
-/** A pair in a description: its two ends, and what the host does for it. Pure. */
+/** A veth pair in a description: its two ends, and the host's services for it. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import { formatIpAddress } from "@cm4all/linux";
 import { readEnd, readLinkName } from "./describe-end.ts";
@@ -7,7 +7,7 @@ import { readPort } from "./describe-port.ts";
 import { type EndDescription, type Located, noEnd, type VethDescription } from "./description.ts";
 import { ifOfType, type Mistakes } from "./mistakes.ts";
 
-/** An end whose table holds nothing else. */
+/** Reads an end whose table has no other keys. */
 export function finishedEnd(
   table: TomlTable,
   name: string,
@@ -63,7 +63,7 @@ function readOutside(
   return { hostName, outside, port, masquerade, publish, uplinks };
 }
 
-/** Takes `addresses = "auto"` away, before the rest is read as a list. */
+/** Reads `addresses = "auto"`, before another value is read as a list. */
 function readAuto(table: TomlTable): string | undefined {
   if (ifOfType(() => table.string("addresses")) !== "auto") return undefined;
   return `${table.file}:${table.lineOf("addresses")}`;

@@ -7,14 +7,14 @@ import { describeStep } from "./plan-text.ts";
 
 const parse = (text: string) => parseDescription(text, "web.toml", "web");
 
-/** What up would do, less what it does without a description. */
+/** Returns the steps of up, without those that it takes without a description. */
 function plan(text: string): string[] {
   const description = parse(text);
   const options = { name: "web", hostUp: true, scriptTimeoutMs: 0, uplinks: ["eth0"] };
   return planUp({ ...options, description }).map((step) => describeStep(step, "web"));
 }
 
-/** The messages for one text, without the common prefix. */
+/** Returns the messages for a text, without the common prefix. */
 function mistakes(text: string): string[] {
   try {
     parse(text);
@@ -27,7 +27,7 @@ function mistakes(text: string): string[] {
 }
 
 describe("parseDescription", () => {
-  it("reads everything there is", () => {
+  it("reads every key", () => {
     const text = `
 [inside]
 addresses = ["10.0.5.2/24", "fd00:5::2/64"]
@@ -72,7 +72,7 @@ options = ["edns0"]
     ]);
   });
 
-  it("is content with an empty file", () => {
+  it("accepts an empty file", () => {
     expect(plan("")).toHaveLength(5);
   });
 
@@ -105,20 +105,20 @@ options = ["edns0"]
     expect(first && formatIpAddress(first.value.destination.address)).toBe("192.0.2.1");
   });
 
-  it("knows that link-local gateways can be reached", () => {
+  it("accepts link-local gateways, which can be reached", () => {
     expect(mistakes('[inside]\ngateway = "fe80::1"')).toEqual([]);
   });
 
   it.each([
-    ['[inside]\naddresses = ["10.0.5.2"]', '2: "10.0.5.2" is no address with its prefix\'s length'],
-    ['[inside]\naddresses = ["10.0.5.2/33"]', '2: "10.0.5.2/33" is no address'],
+    ['[inside]\naddresses = ["10.0.5.2"]', '2: "10.0.5.2" is not an address with a prefix length'],
+    ['[inside]\naddresses = ["10.0.5.2/33"]', '2: "10.0.5.2/33" is not an address'],
     ['[inside]\naddresses = "10.0.5.2/24"', "2: inside.addresses: expected an array"],
-    ['[inside]\naddresses = ["fd00::2/64", "fd00:0::2/64"]', "2: fd00:0::2/64 is there twice"],
+    ['[inside]\naddresses = ["fd00::2/64", "fd00:0::2/64"]', "2: fd00:0::2/64 is given twice"],
     [
       '[inside]\naddresses=["10.0.5.2/24"]\n[outside]\naddresses=["10.0.5.2/24"]',
       "4: 10.0.5.2 is the address of both ends",
     ],
-    ['[inside]\ngateway = "10.0.5"', '2: "10.0.5" is no address'],
+    ['[inside]\ngateway = "10.0.5"', '2: "10.0.5" is not an address'],
     [
       '[inside]\naddresses=["10.0.5.2/24"]\ngateway=["10.0.5.1",\n"10.0.5.3"]',
       "4: 10.0.5.3 is the second gateway of its family",
@@ -127,7 +127,7 @@ options = ["edns0"]
     ["[inside]\nmtu = 67", "2: inside.mtu: 67 is too small: at least 68"],
     ["[inside]\nmtu = 65536", "2: inside.mtu: 65536 is too large: at most 65535"],
     ['[inside]\naddresses=["fd00::2/64"]\nmtu = 1279', "3: inside.mtu: IPv6 needs at least 1280"],
-    ['[inside]\nmac = "02:00"', '2: inside.mac: "02:00" is none, such as'],
+    ['[inside]\nmac = "02:00"', '2: inside.mac: "02:00" is not a hardware address, such as'],
     [
       '[inside]\nmac = "03:00:00:00:00:01"',
       "2: inside.mac: 03:00:00:00:00:01 is a multicast address",
@@ -140,10 +140,13 @@ options = ["edns0"]
     ],
     ["[inside]\nadresses = []", "2: inside.adresses: unknown key; known here: addresses, gateway"],
     ['[inside]\nroutes = [{ via = "10.0.5.1" }]', "2: inside.routes.to: is missing"],
-    ['[inside]\nroutes = [{ to = "10.9.0.0" }]', '2: inside.routes.to: "10.9.0.0" is no network'],
+    [
+      '[inside]\nroutes = [{ to = "10.9.0.0" }]',
+      '2: inside.routes.to: "10.9.0.0" is not a network',
+    ],
     [
       '[inside]\nroutes = [{ to = "10.9.0.1/16" }]',
-      "2: inside.routes.to: 10.9.0.1/16 has bits behind its prefix",
+      "2: inside.routes.to: 10.9.0.1/16 has bits set after its prefix",
     ],
     [
       '[inside]\nroutes = [{ to = "::/0", via = "10.0.5.1" }]',
@@ -151,7 +154,7 @@ options = ["edns0"]
     ],
     [
       '[inside]\nroutes = [{ to = "10.9.0.0/16", via = "x" }]',
-      '2: inside.routes.via: "x" is no address',
+      '2: inside.routes.via: "x" is not an address',
     ],
     [
       '[inside]\nroutes = [{ to = "10.9.0.0/16", metric = -1 }]',
@@ -172,7 +175,7 @@ options = ["edns0"]
       "[sysctl]\nnet.ipv4.ip_forward = true",
       "2: sysctl.net.ipv4.ip_forward: expected a string or an integer",
     ],
-    ['[dns]\nservers = ["ns.example.com"]', '2: "ns.example.com" is no address'],
+    ['[dns]\nservers = ["ns.example.com"]', '2: "ns.example.com" is not an address'],
     [
       '[dns]\nservers = ["10.0.0.1","10.0.0.2","10.0.0.3","10.0.0.4"]',
       "2: dns.servers: at most 3 are used",
@@ -193,7 +196,7 @@ options = ["edns0"]
   });
 
   it.each([
-    // Addresses and gateways that nobody can have.
+    // Addresses and gateways that are impossible.
     ["addresses", '"224.0.0.5/24"', "224.0.0.5/24 is a multicast address"],
     ["addresses", '"ff02::5/64"', "ff02::5/64 is a multicast address"],
     ["addresses", '"0.0.0.0/8"', "is the address of no host"],
@@ -244,7 +247,7 @@ options = ["edns0"]
     "fe80::1%",
     "fe80::1%a%b",
   ])("refuses the server %s", (server) => {
-    expect(mistakes(`[dns]\nservers = ["${server}"]`)[0]).toContain("is no address");
+    expect(mistakes(`[dns]\nservers = ["${server}"]`)[0]).toContain("is not an address");
   });
 
   it("finds all mistakes at once, in their order", () => {
@@ -252,7 +255,7 @@ options = ["edns0"]
     expect(mistakes(text).map((line) => line.split(":")[0])).toEqual(["2", "4", "5", "6", "6"]);
   });
 
-  it("gives a description or DescriptionError for any text", () => {
+  it("returns a description, or throws DescriptionError, for any text", () => {
     const piece = fc.constantFrom(
       ...'[inside] [outside] [dns] [sysctl] [link] [[link]] [link.inside] [firewall] type veth macvlan parent bridge auto addresses gateway routes = [ ] { } , " \n 1 mtu to via x . net'.split(
         " ",

@@ -1,6 +1,6 @@
 /**
- * The description of a namespace, NAME.toml. Pure. A module of its own, because the
- * TOML parser costs start-up time: it is loaded where there is such a file.
+ * The description of a namespace, NAME.toml. Pure. A module of its own, because the TOML parser
+ * takes start-up time: it is loaded only if there is such a file.
  */
 import { parseToml, type TomlTable } from "@cm4all/command/toml";
 import { isServerAddress } from "./address-kind.ts";
@@ -12,7 +12,8 @@ import { DescriptionError, ifOfType, Mistakes } from "./mistakes.ts";
 export { DescriptionError };
 
 /**
- * @param file the name that messages show
+ * Parses a description.
+ * @param file the name for messages
  * @throws DescriptionError
  */
 export function parseDescription(text: string, file: string, namespace: string): Description {
@@ -29,7 +30,7 @@ export function parseDescription(text: string, file: string, namespace: string):
   return { links, sysctl, dns, firewall };
 }
 
-/** `"net.ipv4.ip_forward" = 1`, and the same without quotes, which TOML makes into tables. */
+/** Reads `"net.ipv4.ip_forward" = 1`, and the same without quotes, which TOML turns into tables. */
 function readSysctl(table: TomlTable | undefined, mistakes: Mistakes) {
   const settings: Located<{ key: string; value: string }>[] = [];
   const read = (from: TomlTable, prefix: string) => {
@@ -58,7 +59,7 @@ function readSysctl(table: TomlTable | undefined, mistakes: Mistakes) {
   return settings;
 }
 
-/** More are ignored by resolv.conf(5). */
+/** The number of servers that resolv.conf(5) uses; more are ignored. */
 const NAME_SERVERS_MAX = 3;
 
 function readDns(table: TomlTable | undefined, mistakes: Mistakes): DnsDescription | undefined {
@@ -82,7 +83,7 @@ function readServers(table: TomlTable, mistakes: Mistakes): "auto" | string[] {
   const servers = mistakes.collect(() => table.strings("servers")) ?? [];
   for (const { value, line } of servers)
     if (!isServerAddress(value))
-      mistakes.add(`${table.file}:${line}`, `${JSON.stringify(value)} is no address`);
+      mistakes.add(`${table.file}:${line}`, `${JSON.stringify(value)} is not an address`);
   if (servers.length > NAME_SERVERS_MAX)
     mistakes.found.push(table.error("servers", `at most ${NAME_SERVERS_MAX} are used`));
   return servers.map(({ value }) => value);

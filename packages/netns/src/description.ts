@@ -1,17 +1,17 @@
-/** A namespace as NAME.toml describes it, as data. Pure; describe.ts reads it from TOML. */
+/** The description of a namespace in NAME.toml, as data. Pure; describe.ts reads it from TOML. */
 import type { IpPrefix, LinkTuning, Route } from "@cm4all/linux";
 
-/** A value of the description, with the line that says it. */
+/** A value of the description, with its line. */
 export interface Located<T> {
   readonly value: T;
   /** `FILE:LINE` */
   readonly origin: string;
 }
 
-/** A VLAN on top of a link, with the addresses that are in it. */
+/** A VLAN on a link, with its addresses. */
 export interface VlanDescription {
   readonly id: number;
-  /** Of the VLAN's own link. */
+  /** The name of the VLAN's own link. */
   readonly name: string;
   readonly mtuBytes?: number | undefined;
   readonly addresses: readonly Located<IpPrefix>[];
@@ -19,22 +19,22 @@ export interface VlanDescription {
   readonly origin: string;
 }
 
-/** One end of a pair, or a link that has no other end. */
+/** An end of a pair, or a link that has no other end. */
 export interface EndDescription {
   readonly mtuBytes?: number | undefined;
   readonly mac?: Buffer | undefined;
-  /** Whether to set the link up, where the description says so. */
+  /** True or false to set the link up or not; undefined if the description does not say. */
   readonly up?: boolean | undefined;
   readonly tuning?: LinkTuning | undefined;
   readonly addresses: readonly Located<IpPrefix>[];
-  /** In an order in which each gateway can be reached when it is needed. */
+  /** The routes, in an order in which each gateway can be reached when it is needed. */
   readonly routes: readonly Located<Route>[];
   readonly vlans?: readonly VlanDescription[] | undefined;
 }
 
 export const noEnd: EndDescription = { addresses: [], routes: [] };
 
-/** The port of a bridge that the host's end of a pair becomes. */
+/** The port of a bridge, which the host's end of a pair becomes. */
 export interface BridgePort {
   readonly bridge: string;
   /** The VLAN of frames without a tag; undefined for the bridge's default. */
@@ -57,7 +57,7 @@ interface LinkBase {
   /** The link's name inside. */
   readonly name: string;
   readonly inside: EndDescription;
-  /** Where the file speaks of the link. */
+  /** The line of the file that has the link. */
   readonly origin: string;
 }
 
@@ -67,10 +67,13 @@ export interface VethDescription extends LinkBase {
   readonly hostName?: string | undefined;
   readonly outside: EndDescription;
   readonly port?: Located<BridgePort> | undefined;
-  /** Whose packets leave with the host's address. */
+  /** The families whose packets leave with the host's address. */
   readonly masquerade?: Located<readonly ("ipv4" | "ipv6")[]> | undefined;
   readonly publish: readonly Located<PublishedPort>[];
-  /** Links of the host to which packets go on; undefined for those of the default routes. */
+  /**
+   * Links of the host to which packets are forwarded; undefined for those of the default
+   * routes.
+   */
   readonly uplinks?: readonly Located<string>[] | undefined;
   /** The line that says that addresses come from the pool. */
   readonly auto?: string | undefined;
@@ -78,11 +81,11 @@ export interface VethDescription extends LinkBase {
 
 export interface StackedDescription extends LinkBase {
   readonly type: "macvlan" | "ipvlan" | "vlan" | "move";
-  /** The host's link below it, or the one that is moved. */
+  /** The host's link below it, or the link that is moved. */
   readonly parent: Located<string>;
-  /** Of macvlan and ipvlan. */
+  /** The mode of a macvlan or ipvlan. */
   readonly mode?: string | undefined;
-  /** Of a VLAN. */
+  /** The id of a VLAN. */
   readonly id?: number | undefined;
 }
 
@@ -93,14 +96,14 @@ export type Policy = "open" | "closed";
 /** Packets that a closed direction lets through. */
 export interface AcceptRule {
   readonly match: "tcp" | "udp" | "icmp" | "any";
-  /** `80` or `8000-8100`; undefined for all. */
+  /** The ports, `80` or `8000-8100`; undefined for all. */
   readonly ports?: string | undefined;
-  /** Where they come from, or where they go. */
+  /** The source of incoming packets, or the destination of outgoing ones; undefined for any. */
   readonly peer?: IpPrefix | undefined;
 }
 
 export interface FirewallDescription {
-  /** Whose hooks see the packets: the host's, or those of the namespace itself. */
+  /** The namespace whose hooks see the packets: the host's, or the namespace itself. */
   readonly place: "outside" | "inside";
   readonly incoming: Policy;
   readonly outgoing: Policy;
@@ -112,7 +115,7 @@ export interface FirewallDescription {
 export interface DnsDescription {
   /** "auto": a resolver at the host's end of the pair. */
   readonly servers: "auto" | readonly string[];
-  /** Lines of resolv.conf(5) besides the servers. */
+  /** Lines of resolv.conf(5) in addition to the servers. */
   readonly lines: readonly string[];
   readonly origin: string;
 }
@@ -124,7 +127,7 @@ export interface Description {
   readonly firewall?: FirewallDescription | undefined;
 }
 
-/** The one link of a namespace that no file describes. */
+/** The only link of a namespace that no file describes. */
 export const plainVeth: VethDescription = {
   type: "veth",
   name: "net0",

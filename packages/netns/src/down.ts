@@ -1,4 +1,7 @@
-/** The command `down`. It loads nothing that only `up` needs, since the load takes most of its time. */
+/**
+ * The command `down`. It loads nothing that only `up` needs, because loading takes most of its
+ * time.
+ */
 import { CommandFailure, didYouMean, EX_OSERR } from "@cm4all/command";
 import { errorText, RtnetlinkSocket } from "@cm4all/linux";
 import { checkName, keepRecord, lockRecord } from "./claim.ts";
@@ -11,15 +14,16 @@ import { planDown, undoPlainVeth } from "./plan.ts";
 import { undoOne } from "./undo.ts";
 
 /**
- * Removes what `up` made, and what ip(8) made, as far as it is there. Processes in the
- * namespace go on without a network. @throws CommandFailure
+ * Removes what `up` or ip(8) has made, as far as it exists. Processes in the namespace go on
+ * without a network.
+ * @throws CommandFailure
  */
 export function down(name: string): void {
   checkName(name);
   requireRoot();
   using record = lockRecord(name);
   const found = record.read();
-  // Cut short, it leaves something that the next `up` may replace.
+  // If it is interrupted, the next `up` may replace the rest.
   const known =
     found?.state === "complete"
       ? ({ ...found, state: "removing", pid: process.pid } as const)
@@ -31,7 +35,8 @@ export function down(name: string): void {
   keepRecord(holdings, record, known);
   if (warning !== undefined) console.error(warning);
   if (known === undefined && !holdings.attached && tryGetLink(host, name) === undefined) {
-    // What is gone already is no failure, but a name like one that is there is a mistake.
+    // It is no failure if there is nothing to remove, but a name that is similar to an existing
+    // one is probably a mistake.
     const suggestion = didYouMean(name, namespaceNames());
     if (suggestion !== "") console.error(`there is no namespace ${name}${suggestion}`);
   }

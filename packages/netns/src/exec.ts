@@ -1,4 +1,4 @@
-/** The command `exec`: becomes a command inside a namespace. */
+/** The command `exec`: runs a command inside a namespace. */
 import { CommandFailure, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { execute, isErrno, takeIgnoredSignals } from "@cm4all/linux";
 import { checkName } from "./claim.ts";
@@ -9,25 +9,25 @@ import { namespacePath } from "./paths.ts";
 import { becomeUser, findSudoUser, findUser } from "./user.ts";
 import { withView } from "./view.ts";
 
-/** As shells and env(1) say that a command is not there, or cannot be run. */
+/** The statuses of shells and env(1) for a command that does not exist, or cannot be run. */
 const EXIT_NOT_FOUND = 127;
 const EXIT_NOT_EXECUTABLE = 126;
 
 export interface ExecOptions {
-  /** Name or uid; undefined for root. */
+  /** The name or uid; undefined for root. */
   readonly user?: string;
-  /** As the one who has called sudo. */
+  /** True to run it as the user who has called sudo. */
   readonly sudoUser?: boolean;
 }
 
 /**
- * Runs a command in the place of this program, so that its exit status, its signals and
- * its terminal are its own.
+ * Replaces this process by a command, so that the exit status, the signals and the terminal are
+ * those of the command.
  * @param words the command and its arguments, which are any bytes, perhaps after `--`
- * @throws CommandFailure where it cannot be run
+ * @throws CommandFailure if it cannot be run
  */
 export function exec(name: string, words: readonly Buffer[], options: ExecOptions): void {
-  // Options of the command are its own, so `--` may be left out before it.
+  // Options after the command belong to it, so `--` may be left out before it.
   const command = words[0]?.equals(Buffer.from("--")) ? words.slice(1) : words;
   const [file] = command;
   if (file === undefined) throw new CommandFailure("which command?", EX_USAGE);
@@ -46,7 +46,7 @@ export function exec(name: string, words: readonly Buffer[], options: ExecOption
       EX_UNAVAILABLE,
     );
   const ignored = takeIgnoredSignals();
-  // The working directory is the caller's, as with `ip netns exec`.
+  // The working directory stays that of the caller, as with `ip netns exec`.
   const directory = process.cwd();
   try {
     withView(namespace, name, () => {
@@ -59,7 +59,10 @@ export function exec(name: string, words: readonly Buffer[], options: ExecOption
   }
 }
 
-/** One status for one reason: 127 where there is no such command, 126 where it cannot be run. */
+/**
+ * Returns the failure with a status for its reason: 127 if there is no such command, 126 if it
+ * cannot be run.
+ */
 function explainExecution(file: Buffer, error: unknown): unknown {
   if (!(error instanceof Error) || !("syscall" in error) || error.syscall !== "execvp")
     return error;

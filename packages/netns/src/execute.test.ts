@@ -12,7 +12,7 @@ const steps = planUp({
 });
 const goOn = () => {};
 
-/** Records what is done; fails at the step and the undo it is told. */
+/** Records steps and undos; fails at given ones. */
 class Recorder implements Executor {
   readonly done: string[] = [];
   failAt: number | undefined;
@@ -62,7 +62,7 @@ describe("execute", () => {
     }
   });
 
-  it("goes on undoing after an undo that fails, and says both", async () => {
+  it("goes on undoing after an undo that fails, and reports both failures", async () => {
     const recorder = new Recorder();
     recorder.failAt = steps.length - 1;
     recorder.failUndo = "delete-link";

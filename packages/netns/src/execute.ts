@@ -1,21 +1,24 @@
-/** Carries out a plan, all of it or nothing. Knows no kernel. */
+/** Carries out a plan, completely or not at all. Independent of the kernel. */
 import { planUndo } from "./plan.ts";
 import type { Step, Undo } from "./step.ts";
 
-/** Does single steps. */
+/** Executes single steps. */
 export interface Executor {
-  /** A step that fails may leave a part of itself: its undo is called all the same. */
+  /**
+   * Executes a step. If it fails, it may have had a part of its effect: its undo is called all
+   * the same.
+   */
   run(step: Step): void | Promise<void>;
-  /** Undoes what this executor made, as far as it is there; touches nothing else. */
+  /** Undoes the effect of this executor, as far as it exists; touches nothing else. */
   undo(undo: Undo): void;
 }
 
-/** A plan failed, and something of it could not be undone. */
+/** Thrown if a plan failed, and a part of it could not be undone. */
 export class UndoFailure extends Error {
   override readonly name = "UndoFailure";
   readonly problems: readonly unknown[];
 
-  /** @param cause why the plan failed */
+  /** @param cause the reason why the plan failed */
   constructor(problems: readonly unknown[], cause: unknown) {
     super("not everything could be undone", { cause });
     this.problems = problems;
@@ -23,8 +26,9 @@ export class UndoFailure extends Error {
 }
 
 /**
+ * Executes all steps.
  * @param interruption called before each step and after the last; throws to end the plan
- * @throws what the failed step threw, after everything is undone; or UndoFailure
+ * @throws the error of the failed step, after everything is undone; or UndoFailure
  */
 export async function execute(
   steps: readonly Step[],
@@ -45,7 +49,7 @@ export async function execute(
   }
 }
 
-/** Goes on after a failure: the rest should not stay as well. Gives what failed. */
+/** Undoes all, and goes on after a failure, so that nothing else is left. Returns the errors. */
 export function undoAll(undos: readonly Undo[], undoOne: (undo: Undo) => void): unknown[] {
   const problems: unknown[] = [];
   for (const undo of undos)

@@ -1,4 +1,4 @@
-/** What is there of a name already, and whose it is. */
+/** Finds out what exists of a name already, and who has made it. */
 import { getLinks, type Link, parseLink, type RtnetlinkSocket } from "@cm4all/linux";
 import { plainVeth } from "./description.ts";
 import { type Holdings, isPair, tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
@@ -12,13 +12,16 @@ import { readBootId } from "./record.ts";
 import type { NamespaceRecord } from "./record-text.ts";
 
 export interface Existing {
-  /** What an unfinished `up` or `down` has left, or ip(8), of a namespace that we made. */
+  /**
+   * The remains of a namespace that we made, after an unfinished `up` or `down`, or after
+   * ip(8).
+   */
   readonly remains: Holdings;
-  /** Why the name cannot be used. */
+  /** The reason why the name cannot be used. */
   readonly problem?: string;
 }
 
-/** What the record says, if it is of this boot. */
+/** Returns the record if it is of this boot; otherwise undefined. */
 function ofThisBoot(record: NamespaceRecord | undefined): NamespaceRecord | undefined {
   return record?.bootId === readBootId() ? record : undefined;
 }
@@ -32,15 +35,15 @@ function emptyHoldings(
   return { name, host, attached: false, ours: false, links, settings: known?.settings ?? [] };
 }
 
-/** One that has lost its name may live on with its processes. */
+/** Finds a namespace that has lost its name but exists as long as its processes. */
 function findByProcess(known: NamespaceRecord | undefined): Namespace | undefined {
   if (known?.inode === undefined) return undefined;
   return NetworkNamespace.tryFind(known.inode, known.cookie);
 }
 
 /**
- * Looks at what has the name now. The caller disposes `remains.namespace`.
- * @param record what is known about the name; of another boot it says nothing
+ * Finds everything that has the name now. The caller disposes of `remains.namespace`.
+ * @param record of the name; one of another boot is not valid
  * @param hostNames of the links that are to be made on the host
  */
 export function findExisting(
@@ -59,9 +62,9 @@ export function findExisting(
     if (problem !== undefined) return { remains, problem };
     remains.attached = true;
   } else if (file === "file") {
-    // Ours, since there is a record of the name, of whatever boot.
+    // It is ours if there is a record of the name, even of an earlier boot.
     if (record === undefined)
-      return { remains, problem: `${namespacePath(name)} exists, but is no network namespace` };
+      return { remains, problem: `${namespacePath(name)} exists, but is not a network namespace` };
     remains.attached = true;
   } else {
     remains.namespace = findByProcess(known);
@@ -84,7 +87,10 @@ function isOurs(
   return recorded === true || isPairWith(link, namespace);
 }
 
-/** Why the namespace that has the name must not be replaced. */
+/**
+ * Returns the reason why the namespace of that name must not be replaced; undefined if it may
+ * be.
+ */
 function namespaceProblem(
   name: string,
   namespace: Namespace | undefined,
@@ -96,7 +102,7 @@ function namespaceProblem(
   return known.state === "complete" ? `${exists}; "down ${name}" deletes it` : undefined;
 }
 
-/** Whether the host's link `link` has its other end inside `namespace`. */
+/** Returns true if the host's link `link` has its other end inside `namespace`. */
 function isPairWith(link: Link, namespace: Namespace | undefined): boolean {
   if (namespace === undefined) return false;
   return namespace.socket
@@ -106,8 +112,9 @@ function isPairWith(link: Link, namespace: Namespace | undefined): boolean {
 }
 
 /**
- * All that `down` removes, whoever made it. The caller disposes the namespace.
- * @returns with a line about a link that stays
+ * Finds everything that `down` removes, whoever has made it. The caller disposes of the
+ * namespace.
+ * @returns also a line about a link that stays
  */
 export function findForDown(
   name: string,
@@ -120,7 +127,7 @@ export function findForDown(
   holdings.attached = file !== undefined;
   const named = file === "namespace" ? NetworkNamespace.tryOpen(name) : undefined;
   if (known !== undefined && known.links.length > 0) {
-    // Somebody else may have the name by now: then our links are not in that one.
+    // Somebody else's namespace may have the name by now: then our links are not in it.
     holdings.ours = named?.cookie === known.cookie;
     if (!holdings.ours) named?.[Symbol.dispose]();
     holdings.namespace = holdings.ours ? named : findByProcess(known);
@@ -128,13 +135,13 @@ export function findForDown(
     return { holdings };
   }
   holdings.namespace = named;
-  // Made with ip(8): by the names that the unit of old gave.
+  // It was made with ip(8): the link has the name that the original's unit gives it.
   const inside = holdings.namespace && tryGetLink(holdings.namespace.socket, plainVeth.name);
   const outside = tryGetLink(host, name) ?? pairOf(inside, host);
   const warning =
     outside === undefined || outside.kind === "veth"
       ? undefined
-      : `the network interface ${name} is no veth: it stays`;
+      : `the network interface ${name} is not a veth: it is left alone`;
   holdings.links.set(plainVeth.name, {
     name: plainVeth.name,
     insideIndex: inside?.kind === "veth" ? inside.index : undefined,
@@ -143,7 +150,7 @@ export function findForDown(
   return { holdings, ...(warning === undefined ? {} : { warning }) };
 }
 
-/** The host's end of a pair, whatever its name is. */
+/** Returns the host's end of a pair, whatever its name is. */
 function pairOf(inside: Link | undefined, host: RtnetlinkSocket): Link | undefined {
   if (inside?.peerIndex === undefined) return undefined;
   const outside = tryGetLinkByIndex(host, inside.peerIndex);

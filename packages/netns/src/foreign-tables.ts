@@ -1,6 +1,6 @@
 /**
- * Tables of others whose forward chain drops what is to go through. An accept in a table of
- * ours does not undo that: each base chain of a hook has its say. Pure.
+ * Finds tables of others whose forward chain drops packets of the namespace. An accept in our
+ * own table does not undo that: each base chain of a hook decides for itself. Pure.
  * @see nft(8), libnftables-json(5)
  */
 import { TABLE_PREFIX } from "./rules.ts";
@@ -22,7 +22,7 @@ interface Rule {
   readonly expr: readonly Json[];
 }
 
-/** A chain that drops, and what its owner is to be told to let through. */
+/** A chain that drops packets, and the rules that it needs. */
 export interface Obstacle {
   readonly chain: string;
   /** Commands for the administrator. */
@@ -60,7 +60,10 @@ class Ruleset {
   }
 }
 
-/** The tables of others that have a say about what is forwarded. @param listed `list chains` */
+/**
+ * Returns the tables of others that filter forwarded packets.
+ * @param listed the output of `list chains`
+ */
 export function forwardingTables(listed: unknown): { family: string; table: string }[] {
   const found = new Ruleset([listed]).chains.filter(isForeign);
   return [...new Map(found.map((chain) => [`${chain.family} ${chain.table}`, chain])).values()];
@@ -69,7 +72,11 @@ export function forwardingTables(listed: unknown): { family: string; table: stri
 const isForeign = ({ hook, table }: Chain): boolean =>
   hook === "forward" && !table.startsWith(TABLE_PREFIX);
 
-/** @param listed what nft lists of each of their tables @param link the host's end */
+/**
+ * Returns the chains that drop packets of a link.
+ * @param listed the output of nft for each of these tables
+ * @param link the host's end
+ */
 export function findObstacles(
   listed: readonly unknown[],
   link: string,
@@ -89,14 +96,20 @@ export function findObstacles(
 const has = (expressions: readonly Json[], key: string): boolean =>
   expressions.some((expression) => key in expression);
 
-/** By its policy, or by a last rule for everything that is left, as firewalld has it. */
+/**
+ * Returns true if a chain drops by its policy, or by a last rule for all remaining packets, as
+ * firewalld's does.
+ */
 function drops(ruleset: Ruleset, chain: Chain): boolean {
   if (chain.policy === "drop") return true;
   const last = ruleset.rulesOf(chain).at(-1)?.expr ?? [];
   return !has(last, "match") && (has(last, "drop") || has(last, "reject"));
 }
 
-/** Whether a rule in it, or in a chain that it jumps to, accepts what concerns the link. */
+/**
+ * Returns true if a rule in the chain, or in a chain that it jumps to, accepts packets of the
+ * link.
+ */
 function accepts(ruleset: Ruleset, chain: Chain, link: string, seen: Set<string>): boolean {
   if (seen.has(chain.name)) return false;
   seen.add(chain.name);
@@ -114,7 +127,7 @@ function targetOf(expression: Json): string[] {
   return isObject(jump) && typeof jump["target"] === "string" ? [jump["target"]] : [];
 }
 
-/** Whether a match is of the link's name, alone or in a set. */
+/** Returns true if an expression matches the link's name, alone or in a set. */
 function names(expression: Json, link: string): boolean {
   const { match } = expression;
   if (!isObject(match) || match["op"] !== "==" || !isObject(match["left"])) return false;
@@ -129,7 +142,7 @@ function names(expression: Json, link: string): boolean {
   );
 }
 
-/** What lets packets out, and what lets answers and published ports in. */
+/** Returns the commands that let packets out, and answers and published ports in. */
 function remedies(ruleset: Ruleset, chain: Chain, link: string): string[] {
   const { family, table, name } = chain;
   const iptables = family === "ip6" ? "ip6tables" : "iptables";

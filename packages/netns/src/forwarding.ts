@@ -1,7 +1,7 @@
 /**
- * The host's forwarding, link by link: what comes in on a link goes on to another one only
- * if the setting of the first says so. The switch of all links, net.ipv4.ip_forward, is
- * never touched.
+ * The host's forwarding, link by link: a packet that comes in on a link is forwarded only if
+ * the setting of that link allows it. The setting of all links, net.ipv4.ip_forward, is never
+ * changed.
  * @see the kernel's Documentation/networking/ip-sysctl.rst
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,13 +14,19 @@ export type Family = "ipv4" | "ipv6";
 
 const SYS = "/proc/sys";
 
-/** Linux 6.17 and newer have it: IPv6's `forwarding` of a link only makes it a router's. */
+/**
+ * Exists since Linux 6.17. The `forwarding` of IPv6 of a link only makes the host a router on
+ * it.
+ */
 const FORCE_FORWARDING = "net/ipv6/conf/default/force_forwarding";
 const IPV6_ALL = "net/ipv6/conf/all/forwarding";
 
 const read = (path: string): string => readFileSync(join(SYS, path), "utf8").trim();
 
-/** The setting that lets the link's packets of that family go on; undefined for none. */
+/**
+ * Returns the path of the setting that forwards the link's packets of that family; undefined if
+ * there is none.
+ */
 function settingPath(link: string, family: Family): string | undefined {
   if (family === "ipv4") return `net/ipv4/conf/${link}/forwarding`;
   return hasForceForwarding() ? `net/ipv6/conf/${link}/force_forwarding` : undefined;
@@ -28,7 +34,7 @@ function settingPath(link: string, family: Family): string | undefined {
 
 const hasForceForwarding = (): boolean => existsSync(join(SYS, FORCE_FORWARDING));
 
-/** Why the host cannot forward IPv6 for single links; undefined where it can. */
+/** Returns the reason why the host cannot forward IPv6 for single links; undefined if it can. */
 export function ipv6ForwardingProblem(): string | undefined {
   if (hasForceForwarding() || read(IPV6_ALL) === "1") return undefined;
   return (
@@ -37,7 +43,7 @@ export function ipv6ForwardingProblem(): string | undefined {
   );
 }
 
-/** The settings that are to be changed, with their present values. */
+/** Returns the settings that have to be changed, with their present values. */
 export function closedSettings(link: string, families: readonly Family[]): ChangedSetting[] {
   const settings: ChangedSetting[] = [];
   for (const family of families) {
@@ -50,8 +56,9 @@ export function closedSettings(link: string, families: readonly Family[]): Chang
 }
 
 /**
- * Makes the host forward what comes in on `link`.
- * @param record is told, before anything changes, what `restoreForwarding` will restore
+ * Makes the host forward packets that come in on `link`.
+ * @param record called before anything changes, with the settings that `restoreForwarding` will
+ * restore
  */
 export function allowForwarding(
   name: string,
@@ -61,7 +68,7 @@ export function allowForwarding(
 ): void {
   withSharedLock(() => {
     const closed = closedSettings(link, families);
-    // Another namespace has opened it: the last one of them restores it.
+    // Another namespace has changed it: the last one of them restores it.
     const inherited = othersSettings(name).filter(({ path }) =>
       families.some((family) => path === settingPath(link, family)),
     );
@@ -71,8 +78,9 @@ export function allowForwarding(
 }
 
 /**
- * Gives the host's settings their old values, where no other namespace needs them.
- * @param forget records that this namespace needs none any more, before another one asks
+ * Restores the host's settings that no other namespace needs.
+ * @param forget records that this namespace needs none of them any more, before another one
+ * looks
  */
 export function restoreForwarding(
   name: string,
@@ -87,7 +95,7 @@ export function restoreForwarding(
         try {
           writeFileSync(join(SYS, path), value, { flag: "r+" });
         } catch (error) {
-          // The link is gone, or has another name.
+          // The link was removed or renamed.
           if (!isErrno(error, "ENOENT")) throw error;
         }
     forget();

@@ -1,4 +1,4 @@
-/** Whether a namespace is still what `up` has made. Pure. */
+/** Checks that a namespace is still as `up` has made it. Pure. */
 import type { Link } from "@cm4all/linux";
 import { isPair } from "./holdings.ts";
 import type { NamespaceRecord } from "./record-text.ts";
@@ -7,13 +7,13 @@ import { tableName } from "./rules.ts";
 export interface Present {
   readonly inside: readonly Link[];
   readonly hostLinks: readonly Link[];
-  /** Undefined where they cannot be known. */
+  /** Undefined if they are not known. */
   readonly tables: ReadonlySet<string> | undefined;
-  /** Whether the name below /run/netns leads to it. */
+  /** True if the name below /run/netns leads to the namespace. */
   readonly attached: boolean;
 }
 
-/** What is missing of it, a line each. */
+/** Returns the missing parts, a line for each. */
 export function findProblems(
   name: string,
   { state, links, undo }: NamespaceRecord,

@@ -1,4 +1,4 @@
-/** What there is of a namespace that may be removed, and how its links are found. */
+/** The existing parts of a namespace that may be removed, and the ways to find its links. */
 import {
   getLink,
   getLinkByIndex,
@@ -12,19 +12,22 @@ import type { ChangedSetting, RecordedLink } from "./record-text.ts";
 
 export interface Holdings {
   readonly name: string;
-  /** In the host's network namespace. */
+  /** A socket of the host's network namespace. */
   readonly host: RtnetlinkSocket;
   namespace?: NetworkNamespace | undefined;
-  /** Whether the name below /run/netns is ours, with a namespace or half of one. */
+  /**
+   * True if the name below /run/netns is ours, with a namespace or a file that nothing is
+   * mounted on.
+   */
   attached: boolean;
-  /** Whether `namespace` is one that we made, so that all in it is ours. */
+  /** True if we have made `namespace`, so that everything in it is ours. */
   ours: boolean;
-  /** By their names inside. */
+  /** The links by their names inside. */
   readonly links: Map<string, RecordedLink>;
   settings: readonly ChangedSetting[];
-  /** Records what is left of it. */
+  /** Records the remaining parts. */
   save?: (() => void) | undefined;
-  /** The descriptor by which the name is locked. */
+  /** The descriptor that holds the lock of the name. */
   lock?: number | undefined;
 }
 
@@ -37,7 +40,7 @@ function ifThere(get: () => Buffer): Link | undefined {
   }
 }
 
-/** Undefined where there is no link of that name. */
+/** Returns undefined if there is no link of that name. */
 export function tryGetLink(socket: RtnetlinkSocket, name: string): Link | undefined {
   return ifThere(() => socket.get(getLink(name)));
 }
@@ -47,7 +50,7 @@ export function tryGetLinkByIndex(socket: RtnetlinkSocket, index: number): Link 
   return ifThere(() => socket.get(getLinkByIndex(index)));
 }
 
-/** Whether two links, each in a namespace of its own, are the ends of one veth pair. */
+/** Returns true if two links, each in a namespace of its own, are the ends of a veth pair. */
 export function isPair(one: Link, other: Link): boolean {
   if (one.kind !== "veth" || other.kind !== "veth") return false;
   return one.peerIndex === other.index && other.peerIndex === one.index;

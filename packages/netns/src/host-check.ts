@@ -1,4 +1,4 @@
-/** What the host has not, or has otherwise than the description needs it. */
+/** Checks that the host has what the description needs. */
 import { existsSync, readFileSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG, EX_UNAVAILABLE } from "@cm4all/command";
 import {
@@ -28,15 +28,15 @@ const LOOPBACK_INDEX = 1;
 
 export interface HostFacts {
   readonly problems: readonly CommandFailure[];
-  /** What works only when somebody else changes something. */
+  /** Parts that work only after somebody else changes something. */
   readonly warnings: readonly string[];
-  /** Links of the host to which packets go on. */
+  /** Links of the host to which packets are forwarded. */
   readonly uplinks: readonly string[];
 }
 
 /**
- * Looks if the host has what a description needs, before anything is made, and returns what it
- * lacks.
+ * Checks that the host has what a description needs, before anything is made. Returns what is
+ * missing.
  */
 export function checkHost(
   description: Description,
@@ -84,7 +84,7 @@ function portProblems({ port }: VethDescription, host: RtnetlinkSocket): Command
   const fail = (problem: string) => [new CommandFailure(`${port.origin}: ${problem}`, EX_CONFIG)];
   const link = tryGetLink(host, bridge);
   if (link === undefined) return fail(`there is no bridge ${bridge} on the host`);
-  if (link.kind !== "bridge") return fail(`${bridge} is no bridge`);
+  if (link.kind !== "bridge") return fail(`${bridge} is not a bridge`);
   if ((vlan !== undefined || taggedVlans.length > 0) && link.bridge?.vlanFiltering !== true)
     return fail(
       `the bridge ${bridge} does not look at VLANs: "ip link set ${bridge} type bridge vlan_filtering 1", or VLANFiltering=yes in its .netdev file`,
@@ -111,9 +111,9 @@ function parentProblem(
   if (index === LOOPBACK_INDEX)
     return type === "move"
       ? "the loopback device cannot be moved"
-      : `nothing can lie on the loopback device`;
+      : `the loopback device cannot carry other links`;
   if ((type === "macvlan" || type === "ipvlan") && masterIndex !== undefined)
-    return `${name} is a port of a bridge or a bond already: no ${type} can lie on it`;
+    return `${name} is a port of a bridge or a bond already: it cannot carry a link of type ${type}`;
   if (type === "vlan" && (flags & IFF_UP) === 0)
     return `${name} is down, and a VLAN on it cannot be set up before it is`;
   return undefined;
@@ -148,7 +148,7 @@ function defaultRouteLinks(host: RtnetlinkSocket): string[] {
   for (const family of [AF_INET, AF_INET6] as const)
     for (const route of host.dump(getRoutes(family)).map(parseRoute)) {
       const index = route?.linkIndex;
-      // The kernel has an IPv6 route to nowhere on the loopback device.
+      // The kernel has an unreachable IPv6 default route on the loopback device.
       if (route?.destination.prefixLength === 0 && index !== undefined && index !== LOOPBACK_INDEX)
         indexes.add(index);
     }
@@ -159,7 +159,7 @@ function defaultRouteLinks(host: RtnetlinkSocket): string[] {
 
 function obstacles(link: string, families: readonly Family[], origin: string): string[] {
   if (!isOnPath("nft")) return [];
-  // Not the whole ruleset, which has a table for each of a thousand namespaces.
+  // Only these tables, because the ruleset may have a table for each of a thousand namespaces.
   const tables = forwardingTables(listJson("chains"));
   const listed = tables.map(({ family, table }) => listJson("table", family, table));
   return findObstacles(listed, link, families).map(
@@ -168,7 +168,7 @@ function obstacles(link: string, families: readonly Family[], origin: string): s
   );
 }
 
-/** With br_netfilter, as Docker loads it, what a bridge passes on is forwarded, too. */
+/** With br_netfilter, which Docker loads, the packets of a bridge pass the forward hook, too. */
 function bridgeObstacles({ value, origin }: Located<BridgePort>): string[] {
   const families = (["ipv4", "ipv6"] as const).filter((family) => isSet(bridgeSettings[family]));
   return families.length === 0 ? [] : obstacles(value.bridge, families, origin);

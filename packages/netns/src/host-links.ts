@@ -1,14 +1,14 @@
-/** The links of the host that a plan works on, whoever renames them meanwhile. */
+/** The links of the host that a plan works on, even if somebody renames them in the meantime. */
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import type { Link, RtnetlinkSocket } from "@cm4all/linux";
 import { tryGetLink, tryGetLinkByIndex } from "./holdings.ts";
 
 export class HostLinks {
   readonly #socket: RtnetlinkSocket;
-  /** The indexes of links that the plan has made, by the names that it gave them. */
+  /** The indexes of links that the plan has made, by the names that it has given them. */
   readonly #made = new Map<string, number>();
 
-  /** @param socket in the host's network namespace */
+  /** @param socket of the host's network namespace; owned by the caller */
   constructor(socket: RtnetlinkSocket) {
     this.#socket = socket;
   }
@@ -18,12 +18,12 @@ export class HostLinks {
     this.#made.set(name, index);
   }
 
-  /** Whether the plan has made the link, so that all of it ends with it. */
+  /** Returns true if the plan has made the link, so that all its settings end with it. */
   isMade(name: string): boolean {
     return this.#made.has(name);
   }
 
-  /** The link, with the name that it has now. @throws CommandFailure where it is not there */
+  /** Returns the link, with its present name. @throws CommandFailure if it does not exist */
   get(name: string): Link {
     const index = this.#made.get(name);
     const found =

@@ -1,13 +1,14 @@
-/** Why a file that is there cannot be executed. @see execve(2) */
+/** Explains why an existing file cannot be executed. @see execve(2) */
 import { closeSync, existsSync, openSync, readSync } from "node:fs";
 import { isErrno } from "@cm4all/linux";
 
-/** The kernel looks at so much of a file. @see BINPRM_BUF_SIZE */
+/** The number of bytes of a file that the kernel looks at. @see BINPRM_BUF_SIZE */
 const FIRST_LINE_BYTES = 256;
 
 /**
- * What is wrong with the program that the first line names; undefined where there is none,
- * or where it is there. execve(2) says ENOENT then, of a file that exists.
+ * Returns the fault of the interpreter that the first line names; undefined if there is no such
+ * line, or if the interpreter exists. With this fault execve(2) fails with ENOENT, although the
+ * file exists.
  */
 export function interpreterProblem(path: string | Buffer): string | undefined {
   const line = readFirstLine(path);
@@ -20,7 +21,7 @@ export function interpreterProblem(path: string | Buffer): string | undefined {
   return `its interpreter ${file} does not exist`;
 }
 
-/** One character for each byte; undefined for a file that cannot be read. */
+/** Returns the first line, with a character for each byte; undefined if the file cannot be read. */
 function readFirstLine(path: string | Buffer): string | undefined {
   let fd: number;
   try {

@@ -4,7 +4,7 @@ import { exitStatusOfSignal } from "./failures.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const;
 
-/** Holds back the signals from its making until it is disposed. */
+/** Holds back the signals until it is disposed of. */
 export class Interruption {
   #reason: CommandFailure | undefined;
   #listener: ((reason: CommandFailure) => void) | undefined;
@@ -14,19 +14,19 @@ export class Interruption {
   }
 
   readonly #receive = (signal: NodeJS.Signals): void => {
-    // The first one counts; more of them must not cut the undoing short.
+    // The first signal counts; further ones must not interrupt the undoing.
     this.#reason ??= new CommandFailure(`ended by ${signal}`, exitStatusOfSignal(signal));
     this.#listener?.(this.#reason);
   };
 
-  /** @throws CommandFailure where a signal came, even one that came just now */
+  /** Checks for signals. @throws CommandFailure if one came, even if it came just now */
   async check(): Promise<void> {
-    // Node calls signal handlers from its event loop only.
+    // Node calls signal handlers only from its event loop.
     await new Promise((resolve) => setImmediate(resolve));
     if (this.#reason !== undefined) throw this.#reason;
   }
 
-  /** Whom to tell at once from now on; undefined for nobody. */
+  /** Sets the function that is called at once when a signal comes; undefined for none. */
   notify(listener: ((reason: CommandFailure) => void) | undefined): void {
     this.#listener = listener;
     if (this.#reason !== undefined) listener?.(this.#reason);

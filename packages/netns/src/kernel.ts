@@ -1,4 +1,4 @@
-/** Does the steps of a plan, and undoes them. */
+/** Executes the steps of a plan, and undoes them. */
 import { fstatSync } from "node:fs";
 import {
   changeLink,
@@ -29,33 +29,33 @@ import type { Place, Side, Step, Undo } from "./step.ts";
 import { undoOne } from "./undo.ts";
 import { withView } from "./view.ts";
 
-/** udev renames a link once or twice. */
+/** The number of attempts to find a link by its name, which udev changes once or twice. */
 const RENAME_TRIES = 10;
 
 type StepOf<K extends Step["kind"]> = Extract<Step, { kind: K }>;
 
-/** Where what is made is written down before it is made. */
+/** Writes the record of each part before the part is made. */
 export interface Recorder {
-  /** By which the name is locked. */
+  /** The descriptor that holds the lock of the name. */
   readonly lock?: number;
   write(record: NamespaceRecord): void;
 }
 
-/** What the record says besides what the kernel makes. */
+/** The parts of the record that are known before anything is made. */
 export type RecordBase = Pick<NamespaceRecord, "bootId" | "undo" | "pool" | "publish">;
 
 export interface KernelOptions {
   readonly name: string;
-  /** In the host's network namespace. */
+  /** A socket of the host's network namespace. */
   readonly host: RtnetlinkSocket;
   readonly record: Recorder;
   readonly base: RecordBase;
   readonly interruption: Interruption;
-  /** Whether the namespace is to stay without a name. */
+  /** True if the namespace is to stay without a name. */
   readonly rehearsal?: boolean;
 }
 
-/** Makes one namespace. The owner disposes it; what was made stays then. */
+/** Makes a namespace. The owner disposes of this object; the namespace stays. */
 export class Kernel implements Executor {
   readonly #holdings: Holdings;
   readonly #record: Recorder;
@@ -82,7 +82,7 @@ export class Kernel implements Executor {
     this.#rehearsal = rehearsal;
   }
 
-  /** @throws CommandFailure that names the line of the description */
+  /** Executes a step. @throws CommandFailure with the line of the description */
   async run(step: Step): Promise<void> {
     try {
       await this.#do(step);
@@ -95,7 +95,7 @@ export class Kernel implements Executor {
     undoOne(this.#holdings, undo);
   }
 
-  /** Records that all is made. */
+  /** Records that everything is made. */
   complete(): void {
     this.#writeRecord("complete");
   }
@@ -162,7 +162,10 @@ export class Kernel implements Executor {
     }
   }
 
-  /** The record is there before the name is: so it is known whose the namespace is. */
+  /**
+   * Creates the namespace. The record is written before the name exists, so that the owner of
+   * the namespace is always known.
+   */
   #makeNamespace(): void {
     const namespace = NetworkNamespace.create();
     this.#holdings.namespace = namespace;
@@ -177,12 +180,12 @@ export class Kernel implements Executor {
     const { number } = this.#namespace.fd;
     this.#holdings.host.request(newVethPair({ ...outside, masterIndex }, inside, number));
     const link = tryGetLink(this.#namespace.socket, inside.name);
-    // The other end's index, and not what has its name by now.
+    // The index of the other end is taken, because another link may have its name by now.
     const outsideIndex = link?.peerIndex;
     if (link === undefined || outsideIndex === undefined)
       throw new Error(`the link ${inside.name} is gone`);
     this.#hostLinks.add(outside.name, outsideIndex);
-    // Should the name of the namespace be gone when we are, the link is still known.
+    // If we are killed, and the name of the namespace is lost, the link is still known.
     this.#recordLink({ name: inside.name, insideIndex: link.index, outsideIndex });
   }
 
@@ -213,7 +216,7 @@ export class Kernel implements Executor {
     });
   }
 
-  /** Of a link of ours: the setting ends with it, and is known by a name that may change. */
+  /** Opens forwarding for a link of ours: the setting ends with the link, whose name may change. */
   #forwardOwn(made: string, families: StepOf<"forward">["families"]): void {
     for (let tries = 1; ; tries++)
       try {
@@ -232,7 +235,7 @@ export class Kernel implements Executor {
 
   #runScript({ path, links, timeoutMs }: StepOf<"run-script">): Promise<void> {
     const { name } = this.#holdings;
-    // The script has our environment, byte for byte, and this.
+    // The script gets our environment, byte for byte, and this variable.
     process.env["CM4ALL_NETNS"] = name;
     const start = () =>
       withView(this.#namespace, name, () => {

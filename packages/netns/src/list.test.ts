@@ -46,7 +46,7 @@ describe("formatNamespaces", () => {
     );
   });
 
-  it("has only its heading where there is none", () => {
+  it("has only its heading if there is no namespace", () => {
     expect(formatNamespaces([])).toMatch(/^NAME .*\n$/);
   });
 });

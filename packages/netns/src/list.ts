@@ -24,36 +24,36 @@ import type { NamespaceRecord } from "./record-text.ts";
 
 export interface ListedLink {
   readonly name: string;
-  /** The kernel's, such as veth and macvlan; undefined of hardware and of lo. */
+  /** The kernel's kind, such as veth and macvlan; undefined for hardware and lo. */
   readonly kind?: string | undefined;
-  /** "down", or the operational state of one that is set up, such as "up". */
+  /** "down", or the operational state of a link that is set up, such as "up". */
   readonly state: string;
   readonly mac?: string | undefined;
   readonly mtu?: number | undefined;
   readonly addresses: readonly string[];
   /** The host's end of a pair, or the link below a stacked one. */
   readonly host?: { readonly name: string; readonly state: string } | undefined;
-  /** The bridge whose port the host's end is. */
+  /** The bridge of which the host's end is a port. */
   readonly bridge?: string | undefined;
 }
 
 export interface ListedNamespace {
   readonly name: string;
-  /** All but the "foreign" ones are ours. */
+  /** All namespaces except "foreign" ones are ours. */
   readonly state: NamespaceRecord["state"] | "foreign";
-  /** Why it does not work as it was made; empty where it does. */
+  /** The reasons why it does not work as it was made; empty if it does. */
   readonly problems: readonly string[];
   /** The host's end of the first pair. */
   readonly hostLink?: { readonly name: string; readonly state: string } | undefined;
   readonly links: readonly ListedLink[];
   readonly processes: number;
-  /** Ports of the host that lead inside, as the description has them. */
+  /** Published ports, as in the description. */
   readonly publish: readonly string[];
-  /** Networks out of the pool. */
+  /** Networks from the pool. */
   readonly pool: readonly string[];
 }
 
-/** All namespaces that have a name, and those whose name somebody took away. */
+/** Returns all namespaces that have a name, and ours whose name somebody has removed. */
 export function listNamespaces(): ListedNamespace[] {
   requireRoot();
   using host = new RtnetlinkSocket();
@@ -103,7 +103,7 @@ function countProcesses(
   return processes.get(fstatSync(namespace.fd.number).ino)?.length ?? 0;
 }
 
-/** Undefined where nft cannot be asked. */
+/** Returns the tables of the host; undefined if nft cannot list them. */
 function tablesOf(records: ReadonlyMap<string, NamespaceRecord>): Set<string> | undefined {
   const some = [...records.values()].some(({ undo }) =>
     undo.some(({ kind }) => kind === "delete-table"),
@@ -148,15 +148,15 @@ function listLinks(
   });
 }
 
-/** The link on the host that it is connected with. */
+/** Returns the link on the host to which it is connected. */
 function findBelow(link: Link, hostLinks: readonly Link[]): Link | undefined {
   if (link.kind === "veth") return hostLinks.find((end) => isPair(end, link));
-  // A VLAN may lie on a link inside: then the kernel names no other namespace.
+  // A VLAN may be on a link inside: then the kernel names no other namespace.
   if (link.peerIndex === undefined || link.peerNetnsId === undefined) return undefined;
   return hostLinks.find(({ index }) => index === link.peerIndex);
 }
 
-/** A table for people, with one line for each link. Pure. */
+/** Returns a table for people, with a line for each link. Pure. */
 export function formatNamespaces(namespaces: readonly ListedNamespace[]): string {
   const rows = [["NAME", "STATE", "PROCESSES", "HOST LINK", "INSIDE", "ADDRESSES"]];
   const notes: string[] = [];

@@ -1,7 +1,7 @@
-/** Mistakes in a description, collected, so that one look is enough to mend all of them. */
+/** Collects the mistakes in a description, so that all of them are shown at once. */
 import { ConfigError } from "@cm4all/command/toml";
 
-/** Mistakes in a description, one a line, each starting with `FILE:LINE: `. */
+/** Thrown for mistakes in a description: a line for each, which starts with `FILE:LINE: `. */
 export class DescriptionError extends Error {
   override readonly name = "DescriptionError";
 
@@ -11,7 +11,7 @@ export class DescriptionError extends Error {
   }
 }
 
-/** Gives undefined where the value is of another type than `read` takes. */
+/** Returns undefined if the value is of another type than `read` takes. */
 export function ifOfType<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -25,7 +25,7 @@ export function ifOfType<T>(read: () => T): T | undefined {
 export class Mistakes {
   readonly found: ConfigError[] = [];
 
-  /** Gives undefined where `read` finds a mistake. */
+  /** Calls `read`; if it throws a mistake, notes that and returns undefined. */
   collect<T>(read: () => T): T | undefined {
     try {
       return read();
@@ -36,7 +36,7 @@ export class Mistakes {
     }
   }
 
-  /** @param origin `FILE:LINE` */
+  /** Notes a mistake. @param origin `FILE:LINE` */
   add(origin: string, problem: string): void {
     const colon = origin.lastIndexOf(":");
     const line = Number(origin.slice(colon + 1));

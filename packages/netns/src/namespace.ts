@@ -1,7 +1,7 @@
 /**
- * Named network namespaces, as ip-netns(8) makes, finds and removes them: each is a bind
- * mount of nsfs below a directory that is a shared mount point, so that it is seen in
- * other mount namespaces too.
+ * Makes, finds and removes named network namespaces as ip-netns(8) does: each is a bind mount
+ * of nsfs below a directory that is a shared mount point, so that other mount namespaces see
+ * it, too.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from "node:fs";
 import {
@@ -25,12 +25,12 @@ import { processesByNetns } from "./processes.ts";
 
 const NSFS_MAGIC = 0x6e736673;
 
-/** A network namespace that is held open. The owner disposes it. */
+/** A network namespace that is held open. The owner disposes of it. */
 export class NetworkNamespace {
   readonly fd: Fd;
-  /** Works inside, whatever namespace the thread is in. */
+  /** A socket of the namespace, in whichever namespace the thread is. */
   readonly socket: RtnetlinkSocket;
-  /** Tells it apart from every other namespace until the next boot, in decimal digits. */
+  /** Identifies the namespace until the next boot, in decimal digits. */
   readonly cookie: string;
 
   /** Takes ownership of `fd`. */
@@ -40,12 +40,15 @@ export class NetworkNamespace {
     this.cookie = String(this.socket.netnsCookie());
   }
 
-  /** A new one, without a name. */
+  /** Creates a namespace without a name. The caller disposes of it. */
   static create(): NetworkNamespace {
     return new NetworkNamespace(createNamespace("net"));
   }
 
-  /** Undefined where there is no namespace of that name. */
+  /**
+   * Opens a namespace; returns undefined if there is none of that name. The caller disposes of
+   * it.
+   */
   static tryOpen(name: string): NetworkNamespace | undefined {
     let fd: Fd;
     try {
@@ -58,15 +61,16 @@ export class NetworkNamespace {
       return new NetworkNamespace(fd);
     } catch (error) {
       fd.close();
-      // From setns(2): it is a file that nothing is mounted on (yet).
+      // From setns(2): nothing is mounted on the file (yet).
       if (isErrno(error, "EINVAL")) return undefined;
       throw error;
     }
   }
 
   /**
-   * One whose name is gone, found by a process that is still in it.
-   * @param inode by which processes are found; another namespace may have it by now
+   * Finds a namespace that has lost its name through a process that is still in it. The caller
+   * disposes of it.
+   * @param inode to find processes by; another namespace may have it by now
    */
   static tryFind(inode: number, cookie: string): NetworkNamespace | undefined {
     for (const pid of processesByNetns().get(inode) ?? []) {
@@ -90,7 +94,7 @@ export class NetworkNamespace {
   }
 }
 
-/** What is below the directory by that name; "file" is half a namespace. */
+/** Returns the kind of the file of that name; "file" is one on which no namespace is mounted. */
 export function namespaceFile(name: string): "namespace" | "file" | undefined {
   try {
     return statfsSync(namespacePath(name)).type === NSFS_MAGIC ? "namespace" : "file";
@@ -100,7 +104,7 @@ export function namespaceFile(name: string): "namespace" | "file" | undefined {
   }
 }
 
-/** Gives `namespace` a name. @throws EEXIST where it is taken */
+/** Gives `namespace` a name. @throws EEXIST if the name is taken */
 export function attachNamespace(namespace: NetworkNamespace, name: string): void {
   makeNamespaceDirectory();
   closeSync(openSync(namespacePath(name), "wx", 0));
@@ -113,7 +117,7 @@ export function attachNamespace(namespace: NetworkNamespace, name: string): void
   }
 }
 
-/** Takes the name away, if there is one. The namespace itself ends with its last user. */
+/** Removes the name, if it exists. The namespace itself ends with its last user. */
 export function detachNamespace(name: string): void {
   const path = namespacePath(name);
   for (;;)
@@ -128,26 +132,26 @@ export function detachNamespace(name: string): void {
 }
 
 /**
- * The directory for the names, made a shared mount point: without that a mount
- * namespace made later would keep every namespace alive that it has seen.
+ * Makes the directory for the names, as a shared mount point: otherwise a mount namespace that
+ * is made later would keep all namespaces alive that existed then.
  */
 function makeNamespaceDirectory(): void {
   mkdirSync(NETNS_DIRECTORY, { recursive: true, mode: 0o755 });
   using directory = new Fd(openSync(NETNS_DIRECTORY, "r"));
-  // ip(8) takes the same lock, since two at once would mount it twice.
+  // ip(8) takes the same lock, because two processes at once would mount it twice.
   flock(directory.number);
   const share = () => mount({ target: NETNS_DIRECTORY, flags: MS_SHARED | MS_REC });
   try {
     share();
   } catch (error) {
-    // Not a mount point yet.
+    // It is not a mount point yet.
     if (!isErrno(error, "EINVAL")) throw error;
     mount({ source: NETNS_DIRECTORY, target: NETNS_DIRECTORY, flags: MS_BIND | MS_REC });
     share();
   }
 }
 
-/** The names below /run/netns. */
+/** Returns the names below /run/netns. */
 export function namespaceNames(): string[] {
   try {
     return readdirSync(NETNS_DIRECTORY);

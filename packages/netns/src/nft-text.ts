@@ -1,16 +1,17 @@
-/** Rules in the language of nft(8), each table in one transaction. Pure. */
+/** Formats rules in the language of nft(8), each table as a transaction. Pure. */
 import { AF_INET, formatIpAddress, type IpAddress } from "@cm4all/linux";
 import type { AcceptRule, Policy } from "./description.ts";
 import type { Forwarding, LinkRules, RuleSet } from "./rules.ts";
 
-/** A table that is there is replaced, and deleted in one go where it is not there either. */
+/** Returns the text that deletes a table; it is created first, so that it need not exist. */
 export function deleteTableText(table: string): string {
   return `table inet ${table}\ndelete table inet ${table}\n`;
 }
 
 /**
- * @param indexOf gives a link's index: links are known by that, because udev and others
- *   rename them
+ * Formats a table, which replaces an existing one.
+ * @param indexOf returns a link's index: rules use indexes, because udev and others rename
+ * links
  */
 export function formatRules(rules: RuleSet, indexOf: (link: string) => number): string {
   const { table, links, filter } = rules;
@@ -43,8 +44,8 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
         "type nat hook prerouting priority dstnat; policy accept;",
         ...publish.flatMap((port) => dnat(port)),
       ]),
-      // What the host itself sends. A loopback address cannot be where an answer of
-      // another namespace comes from.
+      // For packets that the host itself sends. An answer of another namespace cannot come from
+      // a loopback address.
       chain("nat-output", [
         "type nat hook output priority -100; policy accept;",
         "ip daddr 127.0.0.0/8 return",
@@ -57,7 +58,8 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
     const lines = masquerade.map(
       (name) => `meta nfproto ${name} iif ${index} oif != ${index} masquerade`,
     );
-    // A port that is asked for from where it leads to: the answer has to come back here.
+    // For a port that is used from the namespace to which it leads: the answer has to come back
+    // here.
     if (ports.length > 0) lines.push(`iif ${index} oif ${index} ct status dnat masquerade`);
     return lines;
   });
@@ -81,7 +83,7 @@ function dnat({ address, hostPort, insidePort, protocol, to }: Forwarding): stri
   });
 }
 
-/** What the host forwards, takes and sends itself. */
+/** Returns the chains for packets that the host forwards, receives and sends itself. */
 function outsideHooks(indexes: readonly number[]): string[] {
   const set = `{ ${indexes.join(", ")} }`;
   const hook = (name: string, ...jumps: string[]) =>
@@ -102,12 +104,15 @@ function insideHooks(): string[] {
   ];
 }
 
-/** Without these, IPv6 knows no neighbours and no groups. @see RFC 4890 */
+/** Messages without which IPv6 has no neighbours and no groups. @see RFC 4890 */
 const neighbours =
   "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, " +
   "mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report";
 
-/** It returns where a packet may go on: the other direction has its say, too. */
+/**
+ * Returns the chain of a direction. It returns for an accepted packet, because the other
+ * direction is checked, too.
+ */
 function filterChain(
   name: string,
   policy: Policy,

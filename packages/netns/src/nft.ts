@@ -1,4 +1,4 @@
-/** The program nft(8). */
+/** Runs the program nft(8). */
 import { CommandFailure, EX_OSERR, EX_UNAVAILABLE } from "@cm4all/command";
 import { isErrno, withNamespace } from "@cm4all/linux";
 import type { NetworkNamespace } from "./namespace.ts";
@@ -9,12 +9,12 @@ const OUTPUT_BYTES_MAX = 64 * 1024 * 1024;
 
 /**
  * Runs nft in the network namespace of the calling thread.
- * @param lock a descriptor that nft keeps open: should we be killed, whoever waits for the
- *   lock of it waits for nft to end
- * @throws CommandFailure with the first line that it says
+ * @param lock a descriptor that nft keeps open: if we are killed, the lock is held until nft
+ * has ended
+ * @throws CommandFailure with the first line of its error
  */
 function nft(args: readonly string[], input?: string, lock?: number): string {
-  // Loaded here: most namespaces have no table, and their start is quicker without it.
+  // Loaded only here: most namespaces have no table, and are made faster without it.
   const { spawnSync } = process.getBuiltinModule("node:child_process");
   const { error, status, stdout, stderr } = spawnSync("nft", args, {
     ...(input === undefined ? {} : { input }),
@@ -34,7 +34,7 @@ function nft(args: readonly string[], input?: string, lock?: number): string {
 
 /**
  * Loads rules in one transaction: all of them, or none.
- * @param namespace where; undefined for here
+ * @param namespace to load them in; undefined for that of the thread
  */
 export function loadRules(text: string, lock?: number, namespace?: NetworkNamespace): void {
   const load = () => nft(["-f", "-"], text, lock);
@@ -42,17 +42,17 @@ export function loadRules(text: string, lock?: number, namespace?: NetworkNamesp
   else withNamespace(namespace.fd.number, "net", load);
 }
 
-/** Deletes our table of that name, if it is there. */
+/** Deletes our table of that name, if it exists. */
 export function deleteTable(table: string, lock?: number): void {
   loadRules(deleteTableText(table), lock);
 }
 
-/** What nft lists, in the form of libnftables-json(5). */
+/** Returns the output of `nft list`, in the form of libnftables-json(5). */
 export function listJson(...what: readonly string[]): unknown {
   return JSON.parse(nft(["-j", "list", ...what]));
 }
 
-/** The names of the tables of the family inet. */
+/** Returns the names of the tables of the family inet. */
 export function listTables(): string[] {
   const listed = listJson("tables", "inet") as {
     nftables: { table?: { name: string } }[];

@@ -1,19 +1,19 @@
-/** Where things are. The first two are fixed by ip-netns(8), the others by us. */
+/** Paths. The first two are defined by ip-netns(8), the others by us. */
 import { join } from "node:path";
 
 /** Named network namespaces: bind mounts of nsfs. */
 export const NETNS_DIRECTORY = "/run/netns";
-/** Below it, for each namespace, files that its commands see in place of those in /etc. */
+/** A directory for each namespace, with files that its commands see in place of those in /etc. */
 export const NETNS_ETC_DIRECTORY = "/etc/netns";
 /**
- * Records of what was made, and the files that we generate. It is locked itself for what
- * namespaces share.
+ * The records, and the files that we generate. The lock of the directory itself is for
+ * everything that namespaces share.
  */
 export const RECORD_DIRECTORY = "/run/cm4all-spawn-netns";
 export const CONFIG_DIRECTORY = "/etc/cm4all/spawn/netns";
-/** What all namespaces have in common: the pool of addresses. */
+/** The configuration for all namespaces: the pool of addresses. */
 export const CONFIG_FILE = `${CONFIG_DIRECTORY}.toml`;
-/** For names that have neither a file nor a script of their own. */
+/** The description for names that have neither a file nor a script of their own. */
 export const TEMPLATE_FILE = join(CONFIG_DIRECTORY, "default.toml");
 
 const RECORD_SUFFIX = ".json";
@@ -22,7 +22,7 @@ const RECORD_SUFFIX = ".json";
 export const namespacePath = (name: string): string => join(NETNS_DIRECTORY, name);
 /** Returns the file that says what was made for a name. */
 export const recordPath = (name: string): string => join(RECORD_DIRECTORY, name + RECORD_SUFFIX);
-/** The name whose record the file is; undefined for other files. */
+/** Returns the name that a record's file belongs to; undefined for other files. */
 export const recordName = (file: string): string | undefined =>
   file.endsWith(RECORD_SUFFIX) ? file.slice(0, -RECORD_SUFFIX.length) : undefined;
 /** Returns the set-up script of a name. */
@@ -30,7 +30,7 @@ export const scriptPath = (name: string): string => join(CONFIG_DIRECTORY, "setu
 /** Returns the description of a name. */
 export const descriptionPath = (name: string): string => join(CONFIG_DIRECTORY, `${name}.toml`);
 
-/** The resolv.conf that we generate, and the link to it that ip-netns(8) looks at. */
+/** The resolv.conf that we generate, and the link to it that ip-netns(8) uses. */
 export const generatedResolvConf = (name: string): string =>
   join(RECORD_DIRECTORY, `${name}.resolv.conf`);
 /** Returns the directory whose files stand in for those in /etc. @see ip-netns(8) */

@@ -1,4 +1,4 @@
-/** The steps that make links, set them up, and give them addresses. Pure. */
+/** Plans the steps that make links, set them up, and give them addresses. Pure. */
 import type { NewLink, StackedKind } from "@cm4all/linux";
 import {
   type EndDescription,
@@ -65,7 +65,7 @@ function stackedKind({ type, mode, id }: StackedDescription): StackedKind {
   return { kind: "macvlan", mode: known.find((one) => one === mode) ?? "bridge" };
 }
 
-/** The host's settings that let packets through, of one link each, never of all links. */
+/** Plans the host's settings that forward packets: those of single links, never of all. */
 export function planForwarding(
   links: readonly LinkDescription[],
   name: string,
@@ -85,7 +85,7 @@ export function planForwarding(
   return steps;
 }
 
-/** The families of which the host forwards packets for the link. */
+/** Returns the families whose packets the host forwards for the link. */
 export function forwardedFamilies(link: LinkDescription): ("ipv4" | "ipv6")[] {
   if (link.type !== "veth") return [];
   const found = new Set(link.masquerade?.value ?? []);

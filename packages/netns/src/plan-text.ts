@@ -1,11 +1,11 @@
-/** The steps of a plan in words, a line for each. Pure. */
+/** Describes the steps of a plan in words, a line for each. Pure. */
 import { formatIpAddress, formatMac, type NewLink } from "@cm4all/linux";
 import type { BridgePort } from "./description.ts";
 import { etcResolvConf, namespacePath } from "./paths.ts";
 import type { RuleSet } from "./rules.ts";
 import type { Step } from "./step.ts";
 
-/** @param name the namespace's */
+/** Describes a step. @param name of the namespace */
 export function describeStep(step: Step, name: string): string {
   switch (step.kind) {
     case "make-namespace":
@@ -61,7 +61,7 @@ export function describeStep(step: Step, name: string): string {
   }
 }
 
-/** In the words of ip-link(8). */
+/** Describes a link in the words of ip-link(8). */
 function describeLink(link: NewLink): string {
   const words: [string, string | number | undefined][] = [
     ["mtu", link.mtuBytes],

@@ -52,7 +52,7 @@ describe("planUp", () => {
     ]);
   });
 
-  it("does all that is described, and the script last", () => {
+  it("has everything that is described, and the script last", () => {
     expect(
       lines({ ...request, description: described, script: "/s/web", scriptTimeoutMs: 0 }),
     ).toEqual([
@@ -92,7 +92,7 @@ describe("planUp", () => {
     expect(lines({ ...request, ...changes }).includes("outside, set web up")).toBe(up);
   });
 
-  it("leaves the inside down where the description says so", () => {
+  it("leaves the inside down if the description says so", () => {
     const asked = { ...request, description: withEnd("inside", false) };
     expect(lines(asked)).not.toContain("inside, set net0 up");
     expect(lines(asked)).toContain("inside, set lo up");

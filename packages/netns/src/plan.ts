@@ -7,13 +7,13 @@ import { type Place, type Step, type Undo, undoOf } from "./step.ts";
 export interface UpRequest {
   readonly name: string;
   readonly hostUp: boolean;
-  /** With the addresses that are taken out of the pool in their places. */
+  /** The description, with the addresses from the pool filled in. */
   readonly description?: Description | undefined;
-  /** Links of the host whose packets go on to links of namespaces and back. */
+  /** Links of the host between which and the links of namespaces packets are forwarded. */
   readonly uplinks: readonly string[];
-  /** Undefined where there is none. */
+  /** The path of the script; undefined if there is none. */
   readonly script?: string | undefined;
-  /** 0 for as long as it takes. */
+  /** 0 for no limit. */
   readonly scriptTimeoutMs: number;
 }
 
@@ -26,8 +26,8 @@ export function planUp(request: UpRequest): Step[] {
   const { links, sysctl, firewall, dns } = description;
   const steps: Step[] = [{ kind: "make-namespace" }];
   for (const link of links) steps.push(...planLink(link, name));
-  // Before the links are up: some of the values matter at that moment, and what is
-  // closed must never have been open.
+  // This comes before the links are set up: some values matter at that moment, and a closed
+  // direction must never have been open.
   for (const { value, origin } of sysctl) steps.push({ kind: "write-sysctl", ...value, origin });
   steps.push(...planForwarding(links, name, request.uplinks));
   const outside = outsideRules(description, name);
@@ -67,8 +67,8 @@ export function planUp(request: UpRequest): Step[] {
 }
 
 /**
- * The order of undoing: links go first, so that nothing gets through after what closes
- * them is gone, and the namespace last. Those of one kind go in the reverse order.
+ * The order of undos: links come first, so that no packets pass after the rules are gone, and
+ * the namespace comes last. Undos of the same kind are in reverse order.
  */
 const order: readonly Undo["kind"][] = [
   "end-processes",
@@ -80,19 +80,19 @@ const order: readonly Undo["kind"][] = [
   "delete-namespace",
 ];
 
-/** What undoes `steps`, each thing once. */
+/** Returns the undos of `steps`, each once. */
 export function planUndo(steps: readonly Step[]): Undo[] {
   const undos = steps.map(undoOf).filter((undo) => undo !== undefined);
   const once = new Map(undos.map((undo) => [JSON.stringify(undo), undo]));
   return [...once.values()].reverse().sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
 }
 
-/** What `down` undoes of all that was made: processes go on. */
+/** Returns the undos for `down`: processes go on. */
 export function planDown(undos: readonly Undo[]): Undo[] {
   return undos.filter(({ kind }) => kind !== "end-processes");
 }
 
-/** What removes a namespace that somebody else has made, or the version before. */
+/** The undos for a namespace that somebody else, or an earlier version, has made. */
 export const undoPlainVeth: readonly Undo[] = [
   { kind: "end-processes" },
   { kind: "delete-link", link: plainVeth.name },

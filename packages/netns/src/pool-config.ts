@@ -1,11 +1,11 @@
-/** The configuration of all namespaces, netns.toml. Pure; loaded where it is needed. */
+/** The configuration for all namespaces, netns.toml. Pure; loaded only if it is needed. */
 import { parseToml, type TomlTable } from "@cm4all/command/toml";
 import { AF_INET, tryParseIpPrefix } from "@cm4all/linux";
 import { isNetwork } from "./address-kind.ts";
 import { DescriptionError, Mistakes } from "./mistakes.ts";
 import type { Pool } from "./pool.ts";
 
-/** @param file the name that messages show @throws DescriptionError */
+/** Parses the pools. @param file the name for messages @throws DescriptionError */
 export function parsePools(text: string, file: string): Pool[] {
   const mistakes = new Mistakes();
   const root = mistakes.collect(() => parseToml(text, file));
@@ -23,7 +23,7 @@ export function parsePools(text: string, file: string): Pool[] {
   return pools;
 }
 
-/** The lengths that leave a network's two hosts room, and the default. */
+/** The lengths of networks with room for two hosts: the default, and the longest. */
 const lengths = { ipv4: [30, 31], ipv6: [126, 127] } as const;
 
 function readPool(table: TomlTable, key: "ipv4" | "ipv6"): Pool | undefined {
@@ -34,8 +34,8 @@ function readPool(table: TomlTable, key: "ipv4" | "ipv6"): Pool | undefined {
   if (text === undefined) return undefined;
   const network = tryParseIpPrefix(text);
   if (network === undefined || (network.address.family === AF_INET) !== (key === "ipv4"))
-    throw table.error(key, `${JSON.stringify(text)} is no network of that family`);
-  if (!isNetwork(network)) throw table.error(key, `${text} has bits behind its prefix`);
+    throw table.error(key, `${JSON.stringify(text)} is not a network of that family`);
+  if (!isNetwork(network)) throw table.error(key, `${text} has bits set after its prefix`);
   if (network.prefixLength > length)
     throw table.error(key, `${text} has no room for a network of length ${length}`);
   return { network, length };

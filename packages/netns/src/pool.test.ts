@@ -34,7 +34,7 @@ describe("takeNetwork", () => {
       expect(takeNetwork(pool(network, length), "more", taken)).toBeUndefined();
   });
 
-  it("gives a name the same again, wherever others are", () => {
+  it("gives a name the same network again, wherever others are", () => {
     const all = pool("10.213.0.0/16", 30);
     const first = takeNetwork(all, "web", []);
     expect(takeNetwork(all, "web", [])).toEqual(first);
@@ -47,7 +47,7 @@ describe("takeNetwork", () => {
     expect(takeNetwork(all, "web", [], prefix("10.213.0.0/31"))).toEqual(first);
   });
 
-  it("never overlaps what is taken, whatever that is", () => {
+  it("never overlaps networks that are taken", () => {
     const network = fc.tuple(fc.integer({ min: 0, max: 255 }), fc.integer({ min: 20, max: 32 }));
     fc.assert(
       fc.property(fc.array(network, { maxLength: 20 }), fc.string(), (routes, name) => {

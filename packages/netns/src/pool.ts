@@ -1,22 +1,22 @@
-/** Networks out of a pool. Pure. */
+/** Takes networks from a pool. Pure. */
 import { formatIpAddress, type IpPrefix, prefixContains } from "@cm4all/linux";
 import { networkOf } from "./address-kind.ts";
 
 export interface Pool {
-  /** Such as 10.213.0.0/16. */
+  /** The whole network, such as 10.213.0.0/16. */
   readonly network: IpPrefix;
-  /** Of the networks that are taken out, such as 30. */
+  /** The prefix length of the networks that are taken, such as 30. */
   readonly length: number;
 }
 
-/** Far more than there are namespaces. */
+/** The number of networks that are tried, far more than there are namespaces. */
 const TRIES_MAX = 65_536;
 
 /** Returns if two networks have an address in common. */
 export const overlaps = (one: IpPrefix, other: IpPrefix): boolean =>
   prefixContains(one, other.address) || prefixContains(other, one.address);
 
-/** How many networks the pool has, as far as they are tried. */
+/** Returns the number of networks in the pool, as far as they are tried. */
 function countOf({ network, length }: Pool): number {
   return Math.min(TRIES_MAX, 2 ** (length - network.prefixLength));
 }
@@ -33,7 +33,10 @@ function networkAt({ network, length }: Pool, index: number): IpPrefix {
   return { address: { family: network.address.family, bytes }, prefixLength: length };
 }
 
-/** FNV-1a: where the search starts, so that a name gets the same network if it is free. */
+/**
+ * Returns the position at which the search starts (FNV-1a), so that a name gets the same
+ * network if it is free.
+ */
 function hash(name: string): number {
   let value = 0x811c9dc5;
   for (const byte of Buffer.from(name)) value = Math.imul(value ^ byte, 0x01000193) >>> 0;
@@ -41,9 +44,9 @@ function hash(name: string): number {
 }
 
 /**
- * A network that overlaps none of `taken`.
- * @param remembered what the name had before, taken again if it is free
- * @returns undefined where none is free
+ * Takes a network that overlaps none of `taken`.
+ * @param remembered the former network of the name, which is taken again if it is free
+ * @returns undefined if none is free
  */
 export function takeNetwork(
   pool: Pool,
@@ -68,7 +71,7 @@ export function takeNetwork(
   return undefined;
 }
 
-/** The addresses of the host's end and of the other one. */
+/** Returns the addresses of the host's end and of the other end. */
 export function endsOf(network: IpPrefix): { outside: IpPrefix; inside: IpPrefix } {
   // Two hosts need no address for the network: /31 and /127. @see RFC 3021, RFC 6164
   const bits = network.address.bytes.length * 8;

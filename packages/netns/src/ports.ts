@@ -22,13 +22,13 @@ export function parsePublished(text: string): PublishedPort | undefined {
   return { address: bare, hostPort, insidePort, protocol: protocol === "tcp" ? "tcp" : "udp" };
 }
 
-/** Whether two published ports could mean the same packet. */
+/** Returns true if a packet could belong to either of two published ports. */
 export function portsClash(one: PublishedPort, other: PublishedPort): boolean {
   if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
   return one.address === undefined || other.address === undefined || one.address === other.address;
 }
 
-/** As the description has it. */
+/** Formats a published port as in the description. */
 export function formatPublished({
   address,
   hostPort,

@@ -1,8 +1,8 @@
-/** The processes in a network namespace. @see proc_pid_ns(5) */
+/** Finds and ends the processes in a network namespace. @see proc_pid_ns(5) */
 import { readdirSync, readlinkSync } from "node:fs";
 import { isErrno, parseNamespaceLink } from "@cm4all/linux";
 
-/** The pids of all processes that we see, by the inode of their network namespace. */
+/** Returns the pids of all processes that we see, by the inode of their network namespace. */
 export function processesByNetns(): Map<number, number[]> {
   const found = new Map<number, number[]>();
   for (const entry of readdirSync("/proc")) {
@@ -12,7 +12,7 @@ export function processesByNetns(): Map<number, number[]> {
     try {
       link = readlinkSync(`/proc/${pid}/ns/net`);
     } catch (error) {
-      // It has ended meanwhile, or is a zombie, or one that we may not look at.
+      // The process has ended, is a zombie, or is one that we may not inspect.
       if (isErrno(error, "ENOENT", "ESRCH", "EACCES")) continue;
       throw error;
     }
@@ -24,14 +24,15 @@ export function processesByNetns(): Map<number, number[]> {
   return found;
 }
 
-/** How long the kernel may take to end what was killed. */
+/** The time that the kernel has to end killed processes. */
 const END_TIMEOUT_MS = 2000;
 const END_POLL_MS = 2;
 
 /**
- * Kills all processes in the namespace with that inode, and those that they start
- * meanwhile, and waits until they are gone.
- * @throws Error naming those that do not end, such as one that waits for a broken disk
+ * Kills all processes in the namespace with that inode, and those that they start meanwhile,
+ * and waits until they have ended.
+ * @throws Error with the pids of processes that do not end, such as one that waits for a broken
+ * disk
  */
 export function endProcesses(netnsInode: number): void {
   const clock = new Int32Array(new SharedArrayBuffer(4));

@@ -24,25 +24,25 @@ const record: NamespaceRecord = {
 };
 
 describe("encodeRecord and parseRecord", () => {
-  it("give back what was recorded", () => {
+  it("return the record that was written", () => {
     expect(parseRecord(encodeRecord(record))).toEqual(record);
     const early = { ...record, inode: undefined };
     expect(parseRecord(encodeRecord(early))).toEqual(early);
   });
 
-  it("do not mind what a longer record has left", () => {
+  it("ignore the rest of a longer record", () => {
     const longer = encodeRecord({ ...record, pid: 4194304 });
     const shorter = encodeRecord(record);
     expect(parseRecord(shorter + longer.slice(shorter.length))).toEqual(record);
   });
 
-  it("take no part for the whole", () => {
+  it("do not accept a part of a record", () => {
     const text = encodeRecord(record);
     for (let length = 0; length < text.length - 1; length++)
       expect(parseRecord(text.slice(0, length))).toBeUndefined();
   });
 
-  it("understand what version 0.1 has recorded", () => {
+  it("understand records of version 0.1", () => {
     const text = '{"state":"complete","pid":1,"bootId":"b","cookie":"9","linkIndex":5}';
     expect(parseRecord(text)).toMatchObject({
       state: "complete",

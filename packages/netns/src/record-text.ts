@@ -3,14 +3,14 @@ import type { PublishedPort } from "./description.ts";
 import { undoPlainVeth } from "./plan.ts";
 import type { Undo } from "./step.ts";
 
-/** A link of the namespace. Indexes are known once the link is made. */
+/** A link of the namespace. Its indexes are known once it is made. */
 export interface RecordedLink {
-  /** Inside. */
+  /** The name inside. */
   readonly name: string;
   readonly insideIndex?: number | undefined;
-  /** Of the host's end of a pair. */
+  /** The index of the host's end of a pair. */
   readonly outsideIndex?: number | undefined;
-  /** What a link that was moved in was before. */
+  /** The former state of a link that was moved in. */
   readonly original?: OriginalLink | undefined;
 }
 
@@ -24,32 +24,32 @@ export interface OriginalLink {
 
 /** A setting of the host, with its value before the first namespace that changed it. */
 export interface ChangedSetting {
-  /** Below /proc/sys. */
+  /** The path relative to /proc/sys. */
   readonly path: string;
   readonly value: string;
 }
 
 export interface NamespaceRecord {
-  /** While `up` works, between `up` and `down`, while `down` works. */
+  /** During `up`, between `up` and `down`, during `down`. */
   readonly state: "unfinished" | "complete" | "removing";
-  /** Who wrote it. */
+  /** The pid of the process that has written the record. */
   readonly pid: number;
-  /** Cookie, inode and indexes mean something until the next boot only. */
+  /** The cookie, inode and indexes are valid only until the next boot. */
   readonly bootId: string;
   /** The namespace's cookie, in decimal digits. */
   readonly cookie: string;
-  /** By which processes that are in it are found where its name is gone. */
+  /** The inode of the namespace, to find its processes by if its name is gone. */
   readonly inode?: number | undefined;
-  /** What removes all that was, or is about to be, made. */
+  /** The undos of everything that was made, or is about to be made. */
   readonly undo: readonly Undo[];
   readonly links: readonly RecordedLink[];
   readonly settings: readonly ChangedSetting[];
-  /** Networks out of the pool, `ADDRESS/LENGTH`. */
+  /** Networks from the pool, `ADDRESS/LENGTH`. */
   readonly pool: readonly string[];
   readonly publish: readonly PublishedPort[];
 }
 
-/** One line, so that what a longer one has left behind it does not matter. */
+/** Encodes a record as a line, so that the rest of a longer earlier record after it is ignored. */
 export function encodeRecord(record: NamespaceRecord): string {
   return `${JSON.stringify(record)}\n`;
 }
@@ -91,7 +91,10 @@ const isLink = ({ name, insideIndex, outsideIndex, original }: Json): boolean =>
       maybe(original["mac"], "string") &&
       maybe(original["txQueueLength"], "number")));
 
-/** A record leads to no other file than that of a link's forwarding. */
+/**
+ * Checks that a setting is that of a link's forwarding: a record must not lead to any other
+ * file.
+ */
 const isSetting = ({ path, value }: Json): boolean =>
   typeof path === "string" &&
   typeof value === "string" &&
@@ -103,7 +106,7 @@ const isPort = ({ address, hostPort, insidePort, protocol }: Json): boolean =>
   typeof insidePort === "number" &&
   (protocol === "tcp" || protocol === "udp");
 
-/** Undefined for anything but a whole record, such as the empty file of a lock. */
+/** Parses a record; returns undefined for anything else, such as the empty file of a lock. */
 export function parseRecord(text: string): NamespaceRecord | undefined {
   let value: unknown;
   try {
@@ -142,7 +145,10 @@ function parseRest(base: Base, value: Json): NamespaceRecord | undefined {
   return { ...base, ...(rest as Omit<NamespaceRecord, keyof Base>) };
 }
 
-/** Version 0.1 knew pairs only, and of those the index of the host's end. */
+/**
+ * Parses a record of version 0.1, which had only pairs, and of these the index of the host's
+ * end.
+ */
 function parseFirstVersion(base: Base, { linkIndex }: Json): NamespaceRecord | undefined {
   if (linkIndex !== undefined && typeof linkIndex !== "number") return undefined;
   const links = [{ name: "net0", outsideIndex: linkIndex }];

@@ -1,7 +1,8 @@
 /**
- * The record of what an `up` makes, kept from before anything is made until `down`.
- * Its file is locked by whoever works on the namespace; the lock ends with the process,
- * so a record that is not complete and not locked is what a killed `up` or `down` has left.
+ * The record of the parts that `up` makes, which exists from before anything is made until
+ * `down`. The process that works on the namespace locks the file; the lock ends with the
+ * process, so an unlocked record that is not complete is that of an `up` or `down` that was
+ * killed.
  */
 import {
   constants,
@@ -44,7 +45,7 @@ export class RecordFile {
     this.#path = path;
   }
 
-  /** Undefined where another process has the lock. */
+  /** Opens and locks the file; returns undefined if another process has the lock. */
   static tryLock(name: string): RecordFile | undefined {
     mkdirSync(RECORD_DIRECTORY, { recursive: true, mode: 0o755 });
     const path = recordPath(name);
@@ -55,7 +56,7 @@ export class RecordFile {
         throw new CommandFailure(`${path}: it is not a regular file`, EX_DATAERR);
       }
       const locked = tryFlock(fd.number);
-      // Whoever had the lock may have removed the file before giving it up.
+      // The last owner of the lock may have removed the file before it released the lock.
       if (locked && isSameFile(fd.number, path)) return new RecordFile(fd, path);
       fd.close();
       if (!locked) return undefined;
@@ -67,24 +68,24 @@ export class RecordFile {
     return this.#fd.number;
   }
 
-  /** Returns the record; undefined if the file is empty or holds none. */
+  /** Returns the record; undefined if the file has none. */
   read(): NamespaceRecord | undefined {
     const buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX);
     const length = readSync(this.#fd.number, buffer, 0, buffer.length, 0);
     return parseRecord(buffer.toString("utf8", 0, length));
   }
 
-  /** One write(2), which being killed does not cut. */
+  /** Writes the record by a single write(2), which is not cut short if the process is killed. */
   write(record: NamespaceRecord): void {
     writeSync(this.#fd.number, encodeRecord(record), 0);
   }
 
-  /** Says that nothing is left to be recorded. */
+  /** Removes the file, because nothing is left to be recorded. */
   remove(): void {
     unlinkIfThere(this.#path);
   }
 
-  /** Removes the file where nothing was ever written to it. */
+  /** Removes the file if nothing was ever written to it. */
   removeIfEmpty(): void {
     if (fstatSync(this.#fd.number).size === 0) this.remove();
   }
@@ -103,7 +104,10 @@ function isSameFile(fd: number, path: string): boolean {
   }
 }
 
-/** What is recorded; takes no lock, which an `up` of that moment would find taken. */
+/**
+ * Reads a record without a lock, which would make a concurrent `up` fail; returns undefined if
+ * there is none.
+ */
 export function peekRecord(name: string): NamespaceRecord | undefined {
   try {
     return parseRecord(readRegularFile(recordPath(name), MAX_TEXT_FILE).toString());
@@ -113,7 +117,7 @@ export function peekRecord(name: string): NamespaceRecord | undefined {
   }
 }
 
-/** The records of all names, of this boot. */
+/** Returns the records of all names, of this boot. */
 export function peekAllRecords(): Map<string, NamespaceRecord> {
   const found = new Map<string, NamespaceRecord>();
   const bootId = readBootId();
@@ -124,7 +128,7 @@ export function peekAllRecords(): Map<string, NamespaceRecord> {
   return found;
 }
 
-/** read(2) may meet a write(2) half way: then it is asked again. */
+/** Reads a whole record: read(2) may overlap with a write(2), and is repeated then. */
 function peekWhole(name: string): NamespaceRecord | undefined {
   for (let tries = 1; ; tries++) {
     const record = peekRecord(name);
@@ -144,8 +148,8 @@ function recordedNames(): string[] {
 }
 
 /**
- * Runs `work` while nobody else runs such: for what namespaces share, addresses of the
- * pool, ports of the host and settings of its links.
+ * Runs `work` under the lock of everything that namespaces share: the addresses of the pool,
+ * the ports of the host and the settings of its links.
  */
 export function withSharedLock<T>(work: () => T): T {
   using lock = new Fd(openSync(RECORD_DIRECTORY, "r"));

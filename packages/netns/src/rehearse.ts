@@ -1,7 +1,7 @@
 /**
- * A plan carried out in two network namespaces that nobody sees, one in the place of the
- * host's: what the kernel refuses there, it would refuse `up`. Files, scripts and the host's
- * settings are left out.
+ * Carries out a plan in two network namespaces that nobody else sees, one in place of the
+ * host's: a step that the kernel refuses there would fail in `up`. Files, scripts and the
+ * host's settings are left out.
  */
 import { CommandFailure } from "@cm4all/command";
 import { newBridge, newVethPair, setLinkUp } from "@cm4all/linux";
@@ -13,7 +13,7 @@ import { NetworkNamespace } from "./namespace.ts";
 import type { UpRequest } from "./plan.ts";
 import type { Step } from "./step.ts";
 
-/** What has its effect outside of the two namespaces, or needs what is not in them. */
+/** Steps with effects outside of the two namespaces, or that need things outside of them. */
 const leftOut: ReadonlySet<Step["kind"]> = new Set([
   "set-port",
   "forward",
@@ -31,7 +31,7 @@ const makesLink: ReadonlySet<Step["kind"]> = new Set([
   "make-vlan",
 ]);
 
-/** The refusals; a step after a refused one is tried all the same. */
+/** Returns the failures; steps after a failed one are tried all the same. */
 export async function rehearse(
   { name }: UpRequest,
   steps: readonly Step[],
@@ -56,14 +56,14 @@ export async function rehearse(
       const failure = asFailure(error);
       if (!(failure instanceof CommandFailure)) throw failure;
       problems.push(failure);
-      // Without the link all that concerns it fails as well.
+      // Without the link all of its further steps would fail, too.
       if (makesLink.has(step.kind)) break;
     }
   }
   return problems;
 }
 
-/** Links in the places of those of the host that the plan names. */
+/** Makes links in place of those of the host that the plan names. */
 function prepareHost({ socket, fd }: NetworkNamespace, steps: readonly Step[]): void {
   const make = (link: string, bridge: boolean) => {
     if (tryGetLink(socket, link) !== undefined) return;

@@ -1,4 +1,4 @@
-/** What `up NAME` is asked for, from the command line and the files of that name. */
+/** The request of `up NAME`, from the command line and the files of that name. */
 import { existsSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
@@ -16,25 +16,25 @@ import { findScript } from "./script.ts";
 import { readPools } from "./shared.ts";
 
 export interface UpOptions {
-  /** Whether to set the host's end up. */
+  /** True to set the host's end up. */
   readonly hostUp: boolean;
-  /** 0 for as long as it takes. */
+  /** 0 for no limit. */
   readonly scriptTimeoutMs: number;
 }
 
 export const defaultUpOptions: UpOptions = { hostUp: true, scriptTimeoutMs: 90_000 };
 
 export interface PreparedUp {
-  /** With nothing taken out of the pool yet. */
+  /** The request, without networks from the pool. */
   readonly request: UpRequest;
   readonly pools: readonly Pool[];
-  /** Why it cannot be done. */
+  /** The reasons why it cannot be done. */
   readonly problems: readonly CommandFailure[];
-  /** What works only when somebody else changes something. */
+  /** Parts that work only after somebody else changes something. */
   readonly warnings: readonly string[];
 }
 
-/** Reads the files of that name, and finds everything that is wrong in them. */
+/** Reads the files of that name, and finds all mistakes in them. */
 export async function prepareUp(
   name: string,
   options: UpOptions,
@@ -96,7 +96,10 @@ function readIfThere(path: string): string | undefined {
   }
 }
 
-/** @throws CommandFailure for a name that would end a string of TOML */
+/**
+ * Replaces the name in a template.
+ * @throws CommandFailure for a name that would end a string of TOML
+ */
 function fillTemplate(text: string, name: string): string {
   if (/["'\\]/.test(name))
     throw new CommandFailure(
@@ -106,7 +109,7 @@ function fillTemplate(text: string, name: string): string {
   return text.replaceAll(/%([%i])/g, (_, what) => (what === "i" ? name : "%"));
 }
 
-/** Loaded only here: the TOML parser costs start-up time. */
+/** Reads a description. The TOML parser is loaded only here, because it takes start-up time. */
 async function readDescription(text: string, file: string, name: string): Promise<Description> {
   const describe = await import("./describe.ts");
   try {
@@ -118,7 +121,7 @@ async function readDescription(text: string, file: string, name: string): Promis
   }
 }
 
-/** Where the description contradicts the machine or the command line. */
+/** Returns the contradictions of the description to the machine and the command line. */
 function conflicts(
   { links, dns }: Description,
   name: string,
@@ -146,7 +149,7 @@ function conflicts(
   return found;
 }
 
-/** The links on the host that are to be made. */
+/** Returns the names of the links to be made on the host. */
 export function hostNames({ name, description }: UpRequest): string[] {
   if (description === undefined) return [name];
   return description.links.flatMap((link) =>
@@ -157,8 +160,8 @@ export function hostNames({ name, description }: UpRequest): string[] {
 }
 
 /**
- * Puts the resolver of the host in the place of `servers = "auto"`.
- * @throws CommandFailure where none listens at the host's end of the pair
+ * Replaces `servers = "auto"` by the resolver of the host.
+ * @throws CommandFailure if none listens at the host's end of the pair
  */
 export function findResolver(description: Description): Description {
   const { dns } = description;

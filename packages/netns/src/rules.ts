@@ -1,4 +1,4 @@
-/** What the nftables of a namespace are to do, as data; nft-text.ts writes it down. Pure. */
+/** The nftables rules of a namespace, as data; nft-text.ts makes their text. Pure. */
 import type { IpAddress } from "@cm4all/linux";
 import {
   type Description,
@@ -8,13 +8,13 @@ import {
   type VethDescription,
 } from "./description.ts";
 
-/** A port of the host with the places inside that it leads to, one of each family. */
+/** A port of the host, with its targets inside, one of each family. */
 export interface Forwarding extends PublishedPort {
   readonly to: readonly IpAddress[];
 }
 
 export interface LinkRules {
-  /** On the host. */
+  /** The link on the host. */
   readonly link: string;
   readonly masquerade: readonly ("ipv4" | "ipv6")[];
   readonly publish: readonly Forwarding[];
@@ -22,10 +22,10 @@ export interface LinkRules {
 
 export interface RuleSet {
   readonly table: string;
-  /** Empty for a table inside, which is for all links but lo. */
+  /** Empty for a table inside, which applies to all links but lo. */
   readonly links: readonly LinkRules[];
   readonly filter?: FirewallDescription | undefined;
-  /** The first line that asks for it. */
+  /** The first line of the description that asks for the table. */
   readonly origin?: string | undefined;
 }
 
@@ -33,8 +33,8 @@ export interface RuleSet {
 export const TABLE_PREFIX = "cm4all-netns-";
 
 /**
- * The table of a namespace. Names of namespaces may hold what nft(8) takes for syntax:
- * that is written as `_` and the byte's digits.
+ * Returns the name of a namespace's table. In the names of namespaces, characters that are
+ * syntax of nft(8) are written as `_` and the byte's digits.
  */
 export function tableName(namespace: string): string {
   const escaped = [...Buffer.from(namespace)].map((byte) => {
@@ -44,7 +44,7 @@ export function tableName(namespace: string): string {
   return TABLE_PREFIX + escaped.join("");
 }
 
-/** The rules on the host; undefined where there are none. */
+/** Returns the rules on the host; undefined if there are none. */
 export function outsideRules(description: Description, namespace: string): RuleSet | undefined {
   const firewall = description.firewall?.place === "outside" ? description.firewall : undefined;
   const pairs = description.links.filter((link) => link.type === "veth");
@@ -71,7 +71,10 @@ function linkRules(link: VethDescription, namespace: string): LinkRules {
   };
 }
 
-/** The first address of each family, or of that of the host's address which is published. */
+/**
+ * Returns the first address of each family, or only of that of the published address of the
+ * host.
+ */
 function targets({ inside }: VethDescription, { address }: PublishedPort): IpAddress[] {
   const found = new Map<number, IpAddress>();
   for (const { value } of inside.addresses) {
@@ -82,7 +85,7 @@ function targets({ inside }: VethDescription, { address }: PublishedPort): IpAdd
   return [...found.values()];
 }
 
-/** The rules inside; undefined where there are none. */
+/** Returns the rules inside; undefined if there are none. */
 export function insideRules({ firewall }: Description): RuleSet | undefined {
   if (firewall?.place !== "inside") return undefined;
   return { table: `${TABLE_PREFIX}firewall`, links: [], filter: firewall };

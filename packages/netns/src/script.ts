@@ -1,4 +1,4 @@
-/** The set-up script of a namespace. */
+/** Runs the set-up script of a namespace. */
 import { accessSync, constants, statSync } from "node:fs";
 import { constants as os } from "node:os";
 import { CommandFailure, EX_CONFIG } from "@cm4all/command";
@@ -13,10 +13,10 @@ import { EXIT_SCRIPT, EXIT_TIMEOUT } from "./failures.ts";
 import { interpreterProblem } from "./interpreter.ts";
 import type { Interruption } from "./interruption.ts";
 
-/** How long a script may take to end after SIGTERM. */
+/** The time that a script has to end after SIGTERM. */
 const END_GRACE_MS = 5000;
 
-/** Undefined where there is none. @throws CommandFailure for one that must not be run */
+/** Returns the script; undefined if there is none. @throws CommandFailure if it must not be run */
 export function findScript(path: string): string | undefined {
   let stat: ReturnType<typeof statSync>;
   try {
@@ -38,22 +38,25 @@ export function findScript(path: string): string | undefined {
   return path;
 }
 
-/** Starts the script in a session of its own; a text without `#!` is the shell's. */
+/**
+ * Starts the script in a session of its own; a text without `#!` is run by the shell. Returns
+ * its pid.
+ */
 export function startScript(options: Omit<SpawnOptions, "newSession" | "stdio">): number {
   return spawnOrShell({ ...options, newSession: true, stdio: ["null", 1, 2] });
 }
 
 export interface ScriptLimits {
-  /** 0 for as long as it takes. */
+  /** 0 for no limit. */
   readonly timeoutMs: number;
   readonly interruption: Interruption;
 }
 
 /**
  * Runs the script that `start` starts, to its end.
- * @param start gives its pid, which is its process group too
- * @throws CommandFailure when it fails, takes too long or we are to end; its whole
- *   process group is gone then
+ * @param start returns its pid, which is also its process group
+ * @throws CommandFailure if it fails, takes too long, or we are to end; then its whole process
+ * group has ended
  */
 export async function runScript(
   path: string,
@@ -98,7 +101,7 @@ function failureOf(path: string, reason: ExitReason): CommandFailure | undefined
   return new CommandFailure(`${path} was killed by ${signal}`, EXIT_SCRIPT);
 }
 
-/** The group is gone when its last process is. */
+/** Signals the group, which exists until its last process has ended. */
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-pid, signal);

@@ -22,7 +22,7 @@ export function setPort(
 ): void {
   if (vlan !== undefined) {
     host.request(addBridgeVlan(index, vlan, true));
-    // A new port is in the bridge's default VLAN, and would stay there, too.
+    // A new port is in the bridge's default VLAN, and would stay in it otherwise.
     const pvid = bridge?.defaultPvid ?? 0;
     if (pvid !== 0 && pvid !== vlan) host.request(deleteBridgeVlan(index, pvid));
   }
@@ -30,20 +30,23 @@ export function setPort(
   if (isolated) host.request(isolateBridgePort(index));
 }
 
-/** The file of a setting, below /proc/sys. Pure. @see sysctl(8) */
+/** Returns the file of a setting, relative to /proc/sys. Pure. @see sysctl(8) */
 export function sysctlPath(key: string): string {
-  // A dot in the name of a link is written as a slash.
+  // A dot in the name of a link is written as a slash in the key.
   return [...key].map((c) => (c === "." ? "/" : c === "/" ? "." : c)).join("");
 }
 
-/** @throws CommandFailure for a setting that the namespace has not */
+/**
+ * Writes a setting of a namespace.
+ * @throws CommandFailure for a setting that the namespace does not have
+ */
 export function writeSysctl(namespace: NetworkNamespace, key: string, value: string): void {
   const write = () => writeFileSync(`/proc/sys/${sysctlPath(key)}`, value, { flag: "r+" });
   try {
     withNamespace(namespace.fd.number, "net", write);
   } catch (error) {
     const problem = isErrno(error, "ENOENT")
-      ? "is no setting of a network namespace, on this kernel"
+      ? "is not a setting of a network namespace on this kernel"
       : isErrno(error, "EACCES", "EPERM")
         ? "is a setting of the whole host"
         : undefined;

@@ -1,6 +1,6 @@
 /**
- * What namespaces share: the networks of the pool and the ports of the host. Each says in
- * its record what it has.
+ * The resources that namespaces share: the networks of the pool and the ports of the host. The
+ * record of each namespace has its part.
  */
 import { existsSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_CONFIG } from "@cm4all/command";
@@ -33,13 +33,14 @@ export interface Reservation {
 export const publishedPorts = ({ links }: Description): Located<PublishedPort>[] =>
   links.flatMap((link) => (link.type === "veth" ? link.publish : []));
 
-/** Whether anything is asked for that others may have. */
+/** Returns true if the description asks for anything that others may have. */
 export const needsReservation = (description: Description): boolean =>
   hasAuto(description) || publishedPorts(description).length > 0;
 
 /**
- * Looks what is free. Under the shared lock, if it is to be used.
- * @param pools those of the configuration, where the description asks for them
+ * Finds free networks and checks the ports. To be called under the shared lock if the result is
+ * to be used.
+ * @param pools of the configuration, if the description asks for them
  * @throws CommandFailure
  */
 export function reserve(
@@ -116,7 +117,7 @@ function noneFree(origin: string, { network }: Pool, routes: readonly IpPrefix[]
   return new CommandFailure(text, EX_CANTCREAT);
 }
 
-/** All that the host has a route to, but for the default routes. */
+/** Returns all networks to which the host has a route, without the default routes. */
 function hostRoutes(host: RtnetlinkSocket): IpPrefix[] {
   return [AF_INET, AF_INET6]
     .flatMap((family) => host.dump(getRoutes(family === AF_INET ? AF_INET : AF_INET6)))
@@ -126,7 +127,7 @@ function hostRoutes(host: RtnetlinkSocket): IpPrefix[] {
     .filter(({ prefixLength }) => prefixLength > 0);
 }
 
-/** The pools of the configuration. @throws CommandFailure where there are none */
+/** Reads the pools of the configuration. @throws CommandFailure if there are none */
 export async function readPools(origin: string): Promise<Pool[]> {
   const hint = `${origin}: addresses = "auto" needs a [pool] in ${CONFIG_FILE}`;
   if (!existsSync(CONFIG_FILE)) throw new CommandFailure(hint, EX_CONFIG);

@@ -1,4 +1,4 @@
-/** The steps of a plan, and how each is undone. Pure. */
+/** The steps of a plan, and the undo of each. Pure. */
 import type { IpPrefix, NewLink, Route, StackedKind } from "@cm4all/linux";
 import type { BridgePort } from "./description.ts";
 import type { RuleSet } from "./rules.ts";
@@ -23,7 +23,7 @@ export type Action =
     }
   | {
       readonly kind: "make-stacked";
-      /** On the host. */
+      /** The link on the host. */
       readonly parent: string;
       readonly link: NewLink;
       readonly stacked: StackedKind;
@@ -49,7 +49,7 @@ export type Action =
       readonly kind: "add-address";
       readonly place: Place;
       readonly prefix: IpPrefix;
-      /** Whether others on the same wire may have the address. */
+      /** True if others on the same network may have the address. */
       readonly shared: boolean;
     }
   | { readonly kind: "await-addresses"; readonly link: string }
@@ -64,7 +64,7 @@ export type Action =
 
 export type Undo =
   | { readonly kind: "end-processes" }
-  /** Found inside the namespace; with its other end, if it has one. */
+  /** The link is found inside the namespace, and deleted with its other end, if it has one. */
   | { readonly kind: "delete-link"; readonly link: string }
   | { readonly kind: "return-link"; readonly link: string; readonly parent: string }
   | { readonly kind: "delete-table" }
@@ -73,14 +73,14 @@ export type Undo =
   | { readonly kind: "delete-namespace" };
 
 export type Step = Action & {
-  /** `FILE:LINE` of the description that asks for it. */
+  /** `FILE:LINE` of the description that asks for the step. */
   readonly origin?: string | undefined;
 };
 
 /**
- * How a step is undone; undefined where its effect ends with what an earlier step made:
- * addresses, routes and flags with their link, sysctl values and the tables inside with
- * the namespace.
+ * Returns the undo of a step; undefined if its effect ends with the result of an earlier step:
+ * addresses, routes and flags with their link, sysctl values and the tables inside with the
+ * namespace.
  */
 export function undoOf(step: Step): Undo | undefined {
   switch (step.kind) {

@@ -1,4 +1,4 @@
-/** How each undo is done. What is gone already is no failure. */
+/** Carries out undos. It is no failure if something is gone already. */
 import { fstatSync } from "node:fs";
 import {
   changeLink,
@@ -20,7 +20,7 @@ import { removeResolvConf } from "./resolv-conf.ts";
 import { tableName } from "./rules.ts";
 import type { Undo } from "./step.ts";
 
-/** Removes what belongs to `undo`, as far as it is there. */
+/** Removes the parts that `undo` names, as far as they exist. */
 export function undoOne(holdings: Holdings, undo: Undo): void {
   const { name, namespace, attached } = holdings;
   switch (undo.kind) {
@@ -51,7 +51,10 @@ export function undoOne(holdings: Holdings, undo: Undo): void {
   }
 }
 
-/** Either end takes the other along; a name may have changed, an index does not. */
+/**
+ * Deletes a link; either end of a pair takes the other along. Links are found by their index,
+ * because a name may have changed.
+ */
 function deletePairOrLink(holdings: Holdings, link: string): void {
   const { host, namespace } = holdings;
   const known = holdings.links.get(link);
@@ -84,12 +87,12 @@ function deleteIfThere(socket: RtnetlinkSocket, index: number): void {
   try {
     socket.request(deleteLink(index));
   } catch (error) {
-    // It goes with its other end, and that with the namespace.
+    // It was deleted with its other end, and that with the namespace.
     if (!isErrno(error, "ENODEV")) throw error;
   }
 }
 
-/** For a name on the host that somebody else has taken meanwhile. */
+/** The name for a link whose name on the host somebody else has taken in the meantime. */
 const FALLBACK_NAME = "moved%d";
 
 function returnLink(holdings: Holdings, link: string, parent: string): void {

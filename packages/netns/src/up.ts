@@ -14,8 +14,8 @@ import { needsReservation, reserve } from "./shared.ts";
 import { undoOne } from "./undo.ts";
 
 /**
- * Makes the namespace `name`, all of it or nothing.
- * @param wrap puts something between the plan and the kernel; for tests
+ * Makes the namespace `name`, completely or not at all.
+ * @param wrap returns an executor between the plan and the kernel; for tests
  * @throws CommandFailure
  */
 export async function up(
@@ -41,7 +41,7 @@ export async function up(
   try {
     await execute(steps, wrap(kernel), () => interruption.check());
   } catch (error) {
-    // What could not be undone stays recorded, for the next `up` or `down`.
+    // Parts that could not be undone stay recorded, for the next `up` or `down`.
     if (error instanceof UndoFailure) throw undoneInPart(error);
     record.remove();
     throw undone(error);
@@ -49,7 +49,10 @@ export async function up(
   kernel.complete();
 }
 
-/** Takes what namespaces share, and records that. @throws CommandFailure */
+/**
+ * Takes the shares of the pool and of the host's ports, and records them.
+ * @throws CommandFailure
+ */
 function takeShares(
   { request, pools }: PreparedUp,
   host: RtnetlinkSocket,
@@ -74,7 +77,10 @@ function takeShares(
   }
 }
 
-/** Removes what is left of an earlier one. @throws CommandFailure where the name is taken */
+/**
+ * Removes the remains of an earlier namespace of that name.
+ * @throws CommandFailure if the name is taken
+ */
 function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: RecordFile): void {
   const { name } = request;
   const known = record.read();
@@ -86,7 +92,7 @@ function replaceRemains(request: UpRequest, host: RtnetlinkSocket, record: Recor
     throw new CommandFailure(problem, EX_CANTCREAT);
   }
   if (known === undefined) return;
-  // Processes were to go on after a `down`, but those of a script that was cut short end.
+  // Processes go on after a `down`, but those of an interrupted script are ended.
   const undos = known.state === "unfinished" ? known.undo : planDown(known.undo);
   const problems = undoAll(undos, (undo) => undoOne(remains, undo));
   if (problems.length > 0)

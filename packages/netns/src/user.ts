@@ -1,4 +1,4 @@
-/** The user as whom a command is run in a namespace. */
+/** The user that runs a command in a namespace. */
 import { spawnSync } from "node:child_process";
 import { CommandFailure, EX_OSERR, EX_USAGE } from "@cm4all/command";
 import { setGid, setGroups, setUid } from "@cm4all/linux";
@@ -7,20 +7,20 @@ export interface User {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
-  /** Of all his groups. */
+  /** The ids of all groups of the user. */
   readonly groups: readonly number[];
   readonly home: string;
   readonly shell: string;
 }
 
-/** A line of passwd(5). Pure. */
+/** Parses a line of passwd(5); returns undefined if it is none. Pure. */
 export function parsePasswd(line: string): Omit<User, "groups"> | undefined {
   const [name = "", , uid = "", gid = "", , home = "", shell = ""] = line.trim().split(":");
   if (name === "" || !/^\d+$/.test(uid) || !/^\d+$/.test(gid)) return undefined;
   return { name, uid: Number(uid), gid: Number(gid), home, shell };
 }
 
-/** @param name or uid @throws CommandFailure where there is no such user */
+/** Looks a user up. @param name the name or uid @throws CommandFailure if there is no such user */
 export function findUser(name: string): User {
   const { stdout } = spawnSync("getent", ["passwd", "--", name], { encoding: "utf8" });
   const user = parsePasswd(stdout ?? "");
@@ -31,8 +31,8 @@ export function findUser(name: string): User {
 }
 
 /**
- * Who has called sudo(8), which says so in the environment.
- * @throws CommandFailure where it was not sudo, or root called it
+ * Returns the user who has called sudo(8), from the environment.
+ * @throws CommandFailure if we were not called through sudo, or by root
  */
 export function findSudoUser(): User {
   const uid = process.env["SUDO_UID"];
@@ -44,7 +44,7 @@ export function findSudoUser(): User {
   return findUser(uid);
 }
 
-/** Gives up root for good, and has the environment of a login of the user. */
+/** Becomes the user, irrevocably, and sets the environment of a login. */
 export function becomeUser({ name, uid, gid, groups, home, shell }: User): void {
   setGroups(groups);
   setGid(gid);

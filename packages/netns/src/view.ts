@@ -1,4 +1,4 @@
-/** A namespace as a command started by `ip netns exec` sees it. @see ip-netns(8) */
+/** Makes the view of a namespace that commands of `ip netns exec` have. @see ip-netns(8) */
 import { cpSync, existsSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -16,8 +16,8 @@ import type { NetworkNamespace } from "./namespace.ts";
 import { etcDirectory } from "./paths.ts";
 
 /**
- * Runs `work`, which must be synchronous, with the calling thread in the namespace and
- * in a mount namespace of its own, and comes back to the root directory of the old one.
+ * Runs `work`, which must be synchronous, with the calling thread in the namespace and in a
+ * mount namespace of its own, and returns to the old namespaces, at the root directory.
  */
 export function withView<T>(namespace: NetworkNamespace, name: string, work: () => T): T {
   return withNewMountNamespace(() =>
@@ -29,24 +29,24 @@ export function withView<T>(namespace: NetworkNamespace, name: string, work: () 
   );
 }
 
-/** A sysfs shows the network namespace of whoever mounted it. */
+/** Mounts a sysfs, which shows the network namespace of the process that has mounted it. */
 function mountSys(name: string): void {
   try {
     umount("/sys", MNT_DETACH);
   } catch (error) {
-    // EINVAL: it is no mount point; EBUSY: it is locked, in a container.
+    // EINVAL: /sys is not a mount point. EBUSY: it is locked, in a container.
     if (!isErrno(error, "EINVAL", "EBUSY")) throw error;
   }
   try {
     mount({ source: name, target: "/sys", type: "sysfs" });
   } catch (error) {
-    // In a container whose /sys is read-only no other may be mounted.
+    // In a container whose /sys is read-only, only a read-only one may be mounted.
     if (!isErrno(error, "EPERM", "EBUSY")) throw error;
     mount({ source: name, target: "/sys", type: "sysfs", flags: MS_RDONLY });
   }
 }
 
-/** Files of the namespace take the place of those in /etc; one that cannot is told of. */
+/** Binds files of the namespace over those in /etc; if that fails, it is reported. */
 function bindEtc(name: string): void {
   const directory = etcDirectory(name);
   let entries: string[];
@@ -69,9 +69,9 @@ function bindEtc(name: string): void {
 }
 
 /**
- * All files at once, read-only: nothing can be bound to a place where no file is, or a link
- * that leads nowhere, as /etc/resolv.conf of a host whose resolver does not run. The upper
- * layer is a copy, because overlayfs takes no directory that is inside the lower one.
+ * Lays all files over /etc at once, read-only: nothing can be bound to a name without a file,
+ * or to a dangling link, as /etc/resolv.conf is if the host's resolver does not run. The upper
+ * layer is a copy, because overlayfs accepts no directory that is inside the lower one.
  */
 function layOver(directory: string): void {
   try {
@@ -83,7 +83,8 @@ function layOver(directory: string): void {
         recursive: true,
         verbatimSymlinks: true,
       });
-    // By its descriptor, since a name of a namespace may hold what separates options.
+    // Named by its descriptor, because the name of a namespace may contain separators of
+    // options.
     using upper = new Fd(openSync(directory, "r"));
     const data = `lowerdir=/proc/self/fd/${upper.number}:/etc`;
     mount({ source: "overlay", target: "/etc", type: "overlay", flags: MS_RDONLY, data });
@@ -92,7 +93,7 @@ function layOver(directory: string): void {
   }
 }
 
-/** Not console: it could make the command's stderr non-blocking. */
+/** Writes to stderr. Not through console, which could make the command's stderr non-blocking. */
 function tell(line: string): void {
   writeSync(2, `${line}\n`);
 }

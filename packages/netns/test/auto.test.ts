@@ -1,4 +1,4 @@
-/** Addresses out of the pool, the template, and the resolver of the host. */
+/** Addresses from the pool, the template, and the resolver of the host. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
     expect(list()[0]?.pool).toEqual(web?.pool);
   });
 
-  it("takes /31 and /127 where it is told to", () => {
+  it("takes /31 and /127 if it is configured to", () => {
     configure(
       '[pool]\nipv4 = "10.213.0.0/24"\nipv4_length = 31\nipv6 = "fd00::/64"\nipv6_length = 127\n',
     );
@@ -112,8 +112,11 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
 
   it.each([
     ["", `needs a [pool] in ${DIRECTORY}.toml`],
-    ['[pool]\nipv4 = "10.213.0.1/16"\n', ":2: pool.ipv4: 10.213.0.1/16 has bits behind its prefix"],
-    ['[pool]\nipv4 = "fd00::/48"\n', ':2: pool.ipv4: "fd00::/48" is no network of that family'],
+    [
+      '[pool]\nipv4 = "10.213.0.1/16"\n',
+      ":2: pool.ipv4: 10.213.0.1/16 has bits set after its prefix",
+    ],
+    ['[pool]\nipv4 = "fd00::/48"\n', ':2: pool.ipv4: "fd00::/48" is not a network of that family'],
     ['[pool]\nipv4 = "10.0.0.0/31"\n', ":2: pool.ipv4: 10.0.0.0/31 has no room"],
     ['[pool]\nipv4 = "10.0.0.0/8"\nipv4_length = 29\n', ":3: pool.ipv4_length: 29 is too small"],
     ["[pol]\n", ":1: pol: unknown key; known here: pool"],
@@ -155,7 +158,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
     expect(run("up", "web").stderr).toContain(`${DIRECTORY}/default.toml:3: inside.mtu`);
   });
 
-  it("gives DNS from the host only where a resolver listens at the pair's end", async () => {
+  it("gives DNS from the host only if a resolver listens at the pair's end", async () => {
     configure('[pool]\nipv4 = "10.213.0.0/24"\n');
     sandbox.writeDescription("web", `${AUTO}[dns]\nservers = "auto"\nsearch = ["a"]\n`);
     const resolver = (address: string) =>

@@ -1,6 +1,6 @@
 /**
- * Many namespaces, eight at a time, some of them killed at any system call, while
- * others work with ip(8) and rename links: nothing is left.
+ * Makes and removes many namespaces, eight at a time, and kills some runs at any system call,
+ * while others work with ip(8) and rename links. Nothing is left.
  */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -12,7 +12,10 @@ const COUNT = process.env["TORTURE"] === "all" ? 1000 : 150;
 const AT_ONCE = 8;
 const TIMEOUT_MS = 30 * 60_000;
 
-/** Where a process is killed: at the n-th of one of these calls, n up to the number. */
+/**
+ * The system calls at which a process is killed: at the n-th of one of them, n up to the
+ * number.
+ */
 const calls = {
   openat: 60,
   write: 40,
@@ -76,7 +79,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)("chu
   const start = async (...words: string[]): Promise<Result> => sandbox.start(...words).end();
   const command = (...args: string[]) => ["node", program.program, ...args];
 
-  /** Until it is not told that what was killed still has a child at work. */
+  /** Repeats until no child of the killed process is at work any more. */
   const insist = async (...args: string[]): Promise<Result> => {
     for (;;) {
       const result = await start(...command(...args));

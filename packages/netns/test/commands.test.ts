@@ -1,4 +1,4 @@
-/** What the program does when all goes well. */
+/** The program without failures. */
 import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { snippetsOfText } from "@cm4all/testing/snippets";
@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     return stdout;
   };
 
-  /** In both directions, over both families. */
+  /** Tries both directions, over both families. */
   const expectPings = () => {
     const inside = ["ip", "netns", "exec", "web"];
     const send = ["ping", "-n", "-q", "-c", "1", "-W", "2"];
@@ -57,7 +57,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     for (const address of ["10.0.5.2", "fd00:5::2"]) sandbox.output(...send, address);
   };
 
-  it("says in one line that a description or a record is no file, and waits for neither", () => {
+  it("reports in one line that a description or a record is not a file, without blocking", () => {
     sandbox.output("mkdir", "-p", "/etc/cm4all/spawn/netns", "/run/cm4all-spawn-netns");
     sandbox.output(
       "mkfifo",
@@ -83,7 +83,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("cm4all-spawn
     expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
   });
 
-  it("tells of a name that is not there, with the one that was probably meant", () => {
+  it("reports a name that does not exist, with the one that was probably meant", () => {
     sandbox.writeScript("web", scriptWithAddresses);
     succeed("up", "web");
     expect(run("down", "wbe")).toMatchObject({
@@ -174,7 +174,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(sandbox.output("ip", "-br", "link")).not.toContain("web");
   });
 
-  it("sets the host's end up unless it is told not to", () => {
+  it("sets the host's end up unless an option says otherwise", () => {
     for (const name of ["web", "other"]) sandbox.writeScript(name, "#!/bin/sh\n");
     succeed("up", "web");
     succeed("up", "--no-host-up", "other");
@@ -257,7 +257,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
     });
 
-    it("makes again what ip netns delete took, also while a process is in it", () => {
+    it("makes a namespace again that ip netns delete has removed, also while a process is in it", () => {
       sandbox.writeScript("web", "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n");
       succeed("up", "web");
       sandbox.output("ip", "netns", "delete", "web");
@@ -304,7 +304,7 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       sandbox.output("ip", "link", "add", "web", "type", "bridge");
       expect(run("down", "web")).toMatchObject({
         status: 0,
-        stderr: "the network interface web is no veth: it stays\n",
+        stderr: "the network interface web is not a veth: it is left alone\n",
       });
       expect(sandbox.output("ip", "-br", "link")).toContain("web");
     });
@@ -358,7 +358,7 @@ exec env "B=$(printf 'v\\374')" "$(printf 'N\\344')=ä" "$@" exec web -- "$file"
       expect(bytes).toContain("\0/run/M\xfc\0\xff \xc3\0\0\xc3\xa4\0");
     });
 
-    it("says what cannot be run", () => {
+    it("reports commands that cannot be run", () => {
       expect(run("exec", "web", "--", "nonesuch")).toMatchObject({
         status: 127,
         stderr: "cm4all-spawn-netns: nonesuch: no such command\n",

@@ -1,4 +1,4 @@
-/** All or nothing: whatever goes wrong, nothing is left, and the last line says what it was. */
+/** All or nothing: whatever goes wrong, nothing is left, and the last line has the reason. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { buildDriver, copyProgram } from "./program.ts";
@@ -27,7 +27,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
 
   const run = (...args: string[]) => sandbox.run("node", program.program, ...args);
 
-  /** Runs it and looks that everything is as before. */
+  /** Runs it and checks that everything is as before. */
   const fail = (...args: string[]) => {
     const before = sandbox.state();
     const result = run(...args);
@@ -139,7 +139,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
         status: 78,
         lines: [
           `cm4all-spawn-netns: ${TOML}:2: inside.mtu: 1 is too small: at least 68`,
-          `${TOML}:3: "x" is no address`,
+          `${TOML}:3: "x" is not an address`,
           `${TOML}:4: sysct: unknown key; known here: dns, firewall, inside, link, outside, sysctl`,
           `${SCRIPT}: not executable; chmod +x helps`,
         ],
@@ -151,12 +151,12 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(fail("up", "web")).toMatchObject({
         status: 78,
         lines: [
-          `cm4all-spawn-netns: ${TOML}:2: net.ipv4.nonesuch is no setting of a network namespace, on this kernel; all of it is undone`,
+          `cm4all-spawn-netns: ${TOML}:2: net.ipv4.nonesuch is not a setting of a network namespace on this kernel; all of it is undone`,
         ],
       });
     });
 
-    it("names the line of what the kernel refuses, in its words", () => {
+    it("names the line that the kernel refuses, with the kernel's error", () => {
       // A gateway that is the address of another link.
       const text =
         '[[link]]\n[link.inside]\naddresses = ["fd00:6::2/64"]\n' +
@@ -252,11 +252,11 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(run("down", "web").status).toBe(0);
     });
 
-    it("which a file has that is no namespace", () => {
+    it("which a file has that is not a namespace", () => {
       sandbox.write("/run/netns/web", "");
       expect(fail("up", "web")).toMatchObject({
         status: 73,
-        lines: ["cm4all-spawn-netns: /run/netns/web exists, but is no network namespace"],
+        lines: ["cm4all-spawn-netns: /run/netns/web exists, but is not a network namespace"],
       });
     });
   });

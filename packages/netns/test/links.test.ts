@@ -1,4 +1,4 @@
-/** Links of every type that the kernel here has; VLANs and ipvlan are tried in packages/e2e. */
+/** Links of every type that this kernel has; VLANs and ipvlan are tested in packages/e2e. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -35,7 +35,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     return stdout;
   };
-  /** Up, `use`, down, and nothing is left. */
+  /** Runs up, `use` and down, and checks that nothing is left. */
   const around = (text: string, use: () => void) => {
     sandbox.writeDescription("web", text);
     const before = sandbox.state();
@@ -73,7 +73,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     });
   });
 
-  it("says that somebody else on the wire has the IPv6 address", () => {
+  it("reports that somebody else on the network has the IPv6 address", () => {
     const text =
       '[link]\ntype = "macvlan"\nparent = "eth0"\n[inside]\naddresses = ["2001:db8::1/64"]\n';
     sandbox.writeDescription("web", text);
@@ -121,7 +121,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
     sandbox.output("ip", "-n", "web", "link", "set", "net0", "down", "name", "odd");
     succeed("down", "web");
     expect([look(), mtu()]).toEqual([before, "mtu 1450"]);
-    // Its name was taken meanwhile.
+    // Its name was taken in the meantime.
     succeed("up", "web");
     sandbox.output("ip", "link", "add", "lan", "type", "bridge");
     expect(run("down", "web")).toMatchObject({
@@ -190,17 +190,23 @@ name = "web-back"
   it.each([
     ['[link]\ntype = "macvlan"\n', "1: link.parent: is missing"],
     ['[link]\ntype = "macvlan"\nparent = "nope"\n', "3: there is no link nope on the host"],
-    ['[link]\ntype = "macvlan"\nparent = "lo"\n', "3: nothing can lie on the loopback device"],
+    [
+      '[link]\ntype = "macvlan"\nparent = "lo"\n',
+      "3: the loopback device cannot carry other links",
+    ],
     ['[link]\ntype = "move"\nparent = "lo"\n', "3: the loopback device cannot be moved"],
     [
       '[link]\ntype = "macvlan"\nparent = "port"\n',
       "3: port is a port of a bridge or a bond already",
     ],
-    ['[link]\ntype = "macvlan"\nparent = "eth0"\nmode = "l2"\n', '4: link.mode: "l2" is none of'],
+    [
+      '[link]\ntype = "macvlan"\nparent = "eth0"\nmode = "l2"\n',
+      '4: link.mode: "l2" is not one of',
+    ],
     ['[link]\ntype = "vlan"\nparent = "eth0"\n', "1: link.id: is missing"],
     ['[link]\ntype = "vlan"\nparent = "port"\nid = 4095\n', "4: link.id: 4095 is too large"],
     ['[link]\ntype = "vlan"\nparent = "port"\nid = 7\n', "3: port is down, and a VLAN on it"],
-    ['[link]\ntype = "bogus"\n', '2: link.type: "bogus" is none of veth, macvlan'],
+    ['[link]\ntype = "bogus"\n', '2: link.type: "bogus" is not one of veth, macvlan'],
     [
       '[link]\ntype = "macvlan"\nparent = "eth0"\n[outside]\n',
       "4: outside: a macvlan has no other end",
@@ -208,7 +214,7 @@ name = "web-back"
     ['[link]\ntype = "none"\n[inside]\n', "3: inside: there is no link"],
     ['[link]\nname = "lo"\n', "2: link.name: lo is the loopback device"],
     ['[outside]\nbridge = "nope"\n', "2: there is no bridge nope on the host"],
-    ['[outside]\nbridge = "eth0"\n', "2: eth0 is no bridge"],
+    ['[outside]\nbridge = "eth0"\n', "2: eth0 is not a bridge"],
     ['[outside]\nbridge = "br0"\nvlan = 7\n', "2: the bridge br0 does not look at VLANs"],
     ["[outside]\nvlan = 7\n", "2: outside.vlan: is a setting of a bridge's port"],
     [

@@ -56,7 +56,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)(
       await started.printed(/ready/);
       return started;
     };
-    /** Whom the server sees; undefined where nothing answers. */
+    /** Returns the client's address that the server sees; undefined if nothing answers. */
     const ask = (netns: string | undefined, host: string, port: number): string | undefined => {
       const result = sandbox.run(...within(netns), "node", "-e", client(host, port));
       return result.status === 0 ? result.stdout.trim().replace(/^::ffff:/, "") : undefined;
@@ -75,7 +75,7 @@ addresses = ["10.0.5.2/24", "fd00:5::2/64"]
 gateway = ["10.0.5.1", "fd00:5::1"]
 `;
 
-    it("masquerades, publishes, and takes all of it back", async () => {
+    it("masquerades, publishes, and undoes both", async () => {
       sandbox.writeDescription("web", ends);
       sandbox.output("nft", "add", "table", "inet", "foreign");
       const before = sandbox.state();
@@ -93,7 +93,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       await listen("web", 80);
       expect(ask("world", "192.0.2.2", 8080)).toBe("192.0.2.1");
       expect(ask("world", "2001:db8::2", 8080)).toBe("2001:db8::1");
-      // The host itself, and from where the port leads to.
+      // From the host itself, and from the namespace to which the port leads.
       expect(ask(undefined, "192.0.2.2", 8080)).toBe("192.0.2.2");
       expect(ask("web", "192.0.2.2", 8080)).toBe("10.0.5.1");
       expect(JSON.parse(succeed("list", "--json"))[0]).toMatchObject({
@@ -126,7 +126,7 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       expect(forwarding("eth0")).toBe("1");
       succeed("down", "b");
       expect(forwarding("eth0")).toBe("0");
-      // What the administrator has set stays.
+      // Settings of the administrator stay.
       sandbox.output("sysctl", "-w", "net.ipv4.conf.eth0.forwarding=1");
       succeed("up", "a");
       succeed("down", "a");
@@ -295,7 +295,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect([sandbox.state(), tables(), forwarding("eth0")]).toEqual([before, "", "0"]);
     });
 
-    it("says in list what somebody took away", () => {
+    it("shows in list what somebody has removed", () => {
       sandbox.writeDescription("web", '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", "web");
       sandbox.output("nft", "delete", "table", "inet", "cm4all-netns-web");
@@ -314,7 +314,7 @@ accept_out = ["7000/tcp to 192.0.2.1", "icmp"]
       expect(JSON.parse(succeed("list", "--json"))).toHaveLength(1);
     });
 
-    it("takes names that nft has a meaning for", () => {
+    it("accepts names that have a meaning for nft", () => {
       const name = 'a*{"$_é';
       sandbox.writeDescription(name, '[outside]\nmasquerade = "ipv4"\n');
       succeed("up", name);

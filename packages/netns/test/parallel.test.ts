@@ -1,4 +1,4 @@
-/** Several at once. */
+/** Several runs at once. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -20,7 +20,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
 
   const start = (...args: string[]) => sandbox.start("node", program.program, ...args);
 
-  it("one of two of the same name wins, the other says why not", async () => {
+  it("one of two of the same name wins, the other reports why it fails", async () => {
     sandbox.writeScript("web", waiting);
     const both = [start("up", "web"), start("up", "web")];
     const ended = both.map((started) => started.end());

@@ -1,4 +1,4 @@
-/** What others do to a namespace, and what is around it, does not make it stay. */
+/** Namespaces are removed whatever others do to them, and whatever is around them. */
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -30,7 +30,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
     const links = () => sandbox.output("sh", "-c", "ip -br link | cut -d' ' -f1").trim();
     const pair = '[outside]\naddresses = ["10.0.5.1/24"]\n[inside]\naddresses = ["10.0.5.2/24"]\n';
     const daemon = "#!/bin/sh\nsetsid sleep 1000 >/dev/null 2>&1 &\n";
-    /** What the process that the script has left can reach. */
+    /** Returns the names that the process which the script has left can reach. */
     const processLinks = () =>
       sandbox.output("sh", "-c", "nsenter -t $(pgrep -x sleep) -n ip -br link | cut -d' ' -f1");
 
@@ -212,7 +212,7 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
       expect(succeed("exec", "web", "sh", "-c", "echo $#", ...words)).toBe("12999\n");
     });
 
-    it("exec says for one reason one status", () => {
+    it("exec has one status for each reason", () => {
       sandbox.writeScript("web", "#!/bin/sh\n");
       succeed("up", "web");
       sandbox.write("/run/script", "#!/nonesuch\n", "755");
@@ -245,9 +245,9 @@ describe.skipIf(missing("root", "iproute2", "strace") !== undefined)(
 
     it.each([
       ["net.core.rmem_max = 1", "net.core.rmem_max is a setting of the whole host"],
-      ["net.ipv4.nonesuch = 1", "net.ipv4.nonesuch is no setting of a network namespace"],
+      ["net.ipv4.nonesuch = 1", "net.ipv4.nonesuch is not a setting of a network namespace"],
       ["net.ipv4.ip_forward = 'x'", "EINVAL"],
-      ["net.ipv4.conf.eth0.rp_filter = 1", "is no setting of a network namespace"],
+      ["net.ipv4.conf.eth0.rp_filter = 1", "is not a setting of a network namespace"],
     ])("check knows that [sysctl] %s is refused", (line, message) => {
       sandbox.writeDescription("web", `[sysctl]\n${line}\n`);
       const before = sandbox.state();

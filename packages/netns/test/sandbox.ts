@@ -8,13 +8,13 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** With Node's directory, because Node need not be Debian's package. */
+/** It has Node's directory, because Node need not be Debian's package. */
 const PATH = `/usr/sbin:/usr/bin:/sbin:/bin:${dirname(process.execPath)}`;
 
-/** Without what slows down Node's start, and what differs between machines. */
+/** The environment, without variables that slow down Node's start or differ between machines. */
 const environment = { PATH, LC_ALL: "C.UTF-8" };
 
-/** What hangs ends with the sandbox. */
+/** Processes that hang end with the sandbox. */
 const RUN_TIMEOUT_MS = 20_000;
 
 const setUp = `
@@ -69,7 +69,7 @@ export class Sandbox {
     });
   }
 
-  /** What a command prints. @throws Error where it fails */
+  /** Returns the output of a command. @throws Error if it fails */
   output(...command: readonly string[]): string {
     const { status, stdout, stderr } = this.run(...command);
     if (status !== 0) throw new Error(`${command.join(" ")}: status ${status}: ${stderr}`);
@@ -95,7 +95,7 @@ export class Sandbox {
     this.write(`/etc/cm4all/spawn/netns/${name}.toml`, text);
   }
 
-  /** Everything that `up` makes and `down` removes, and all processes, to be compared. */
+  /** Returns everything that `up` makes and `down` removes, and all processes, for comparisons. */
   state(): string {
     const directories = "/run/netns /run/cm4all-spawn-netns /etc/netns";
     // Whether a link has a carrier the kernel finds out later.
@@ -130,7 +130,7 @@ export class Started {
     });
   }
 
-  /** Waits until what it has printed matches, and gives that. */
+  /** Waits until its output matches, and returns it. */
   async printed(pattern: RegExp): Promise<string> {
     while (!pattern.test(this.#stdout)) {
       if (this.#process.exitCode !== null) throw new Error(`it ended: ${this.#stderr}`);

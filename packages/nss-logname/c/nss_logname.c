@@ -30,7 +30,7 @@
 
 #define ENTRY_POINT __attribute__((visibility("default"))) enum nss_status
 
-/** May this be a field of a line of a passwd file? */
+/** Returns true if this may be a field of a line of a passwd file. */
 static bool
 is_field(const char *s)
 {
@@ -38,8 +38,9 @@ is_field(const char *s)
 }
 
 /**
- * Would strtoul(3) take this for a number? chown(1) and others look a word up as a name before
- * they take it for a uid, so a name that is one would make it somebody else's.
+ * Returns true if strtoul(3) would read this as a number. chown(1) and others look a word up as
+ * a name before they read it as a uid, so a name that is a number would take the place of
+ * somebody else's uid.
  */
 static bool
 is_number(const char *s)
@@ -51,12 +52,12 @@ is_number(const char *s)
 	return digits > 0 && s[digits] == '\0';
 }
 
-/** The user whom the environment describes; the strings belong to it. */
+/** The user whom the environment describes; the strings belong to the environment. */
 struct user {
 	const char *name, *home, *shell;
 };
 
-/** @return false if there is no such user, or if he is not believed */
+/** Reads the user. @return false if there is no such user, or if the environment is not trusted */
 static bool
 read_user(struct user *user)
 {
@@ -74,13 +75,13 @@ read_user(struct user *user)
 		user->home != NULL && is_field(user->home);
 }
 
-/** What is left of the buffer that the caller passed. */
+/** The rest of the buffer that the caller has passed. */
 struct space {
 	char *next;
 	size_t size;
 };
 
-/** @return the copy of the string, or NULL if it does not fit */
+/** Copies a string. @return the copy, or NULL if it does not fit */
 static char *
 copy_string(struct space *space, const char *s)
 {
@@ -94,7 +95,7 @@ copy_string(struct space *space, const char *s)
 	return copy;
 }
 
-/** @return an empty list, aligned, or NULL if it does not fit */
+/** Makes an empty list. @return the list, aligned, or NULL if it does not fit */
 static char **
 make_empty_list(struct space *space)
 {
@@ -175,8 +176,8 @@ _nss_cm4all_logname_getpwuid_r(uid_t uid, struct passwd *result,
 }
 
 /**
- * Has getpwent_r() returned the only entry? One position for the whole process,
- * as POSIX has it for getpwent(3); atomic, because glibc's lock around the
+ * True after getpwent_r() has returned the only entry. There is one position for the whole
+ * process, as for getpwent(3) in POSIX; it is atomic, because glibc's lock around the
  * enumeration is not part of the interface.
  */
 static atomic_bool at_end;

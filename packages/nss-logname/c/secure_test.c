@@ -1,5 +1,5 @@
 /*
- * What a program gets from NSS about itself: to be installed set-uid, and once
+ * Prints what NSS returns about the program's own user: to be installed set-uid, and once
  * without that bit. Its argument is a user name to look up.
  */
 #include "check.h"

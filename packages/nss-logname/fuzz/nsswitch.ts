@@ -1,4 +1,4 @@
-/** nsswitch.conf of somebody else's image, and ELF headers of its libraries. */
+/** The nsswitch.conf of somebody else's image, and ELF headers of its libraries. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { addService, removeService } from "../src/edit.ts";
 import { parseArchitecture } from "../src/elf.ts";

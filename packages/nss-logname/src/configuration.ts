@@ -1,4 +1,4 @@
-/** /etc/nsswitch.conf of a tree: read, changed, written back. */
+/** Reads, changes and writes /etc/nsswitch.conf of a tree. */
 import type { Stats } from "node:fs";
 import { CommandFailure, EX_CONFIG } from "@cm4all/command";
 import { MAX_TEXT_FILE } from "@cm4all/command/regular-file";
@@ -7,12 +7,12 @@ import { checked, explained } from "./failure.ts";
 
 const path = "/etc/nsswitch.conf";
 
-/** What openSUSE's glibc reads as long as there is no `path`. */
+/** The file that openSUSE's glibc reads if there is no `path`. */
 const vendorPath = "/usr/etc/nsswitch.conf";
 
-/** The text has one character for each byte; it is undefined where there is no file. */
+/** The file. Its text has a character for each byte; it is undefined if there is no file. */
 export interface Configuration {
-  /** The path that the user knows, without symbolic links. */
+  /** The path as the user knows it, without symbolic links. */
   readonly path: string;
   readonly text: string | undefined;
 }
@@ -28,7 +28,10 @@ export function readConfiguration(tree: Tree): Configuration {
   });
 }
 
-/** @throws CommandFailure where a new file would hide the distribution's with all its lines */
+/**
+ * Checks that no other file is hidden.
+ * @throws CommandFailure if a new file would hide that of the distribution with all its lines
+ */
 function refuseToHide(tree: Tree): void {
   if (tree.has(vendorPath))
     throw new CommandFailure(
@@ -37,19 +40,20 @@ function refuseToHide(tree: Tree): void {
     );
 }
 
-/** A change that was worked out, to be written when everything else is done. */
+/** A planned change, to be written when everything else is done. */
 export class ConfigurationChange implements Disposable {
   readonly #place: Place;
   readonly #text: string;
   readonly #stats: Stats | undefined;
   /** The path that the user knows, without symbolic links. */
   readonly path: string;
-  /** Whether there is anything to write. */
+  /** True if there is anything to write. */
   readonly isNeeded: boolean;
 
   /**
-   * @param edit makes the new text of the old one
-   * @throws CommandFailure, also where `edit` throws NsswitchError
+   * Plans a change.
+   * @param edit returns the new text for the old one
+   * @throws CommandFailure, also if `edit` throws NsswitchError
    */
   constructor(tree: Tree, edit: (text: string) => string) {
     this.#place = explained(`cannot read ${tree.show(path)}`, () => tree.locate(path));
@@ -71,7 +75,7 @@ export class ConfigurationChange implements Disposable {
     this.#place[Symbol.dispose]();
   }
 
-  /** @throws CommandFailure; the file is unchanged then */
+  /** Writes the file. @throws CommandFailure; then the file is unchanged */
   write(): void {
     explained(`cannot write ${this.path}`, () => {
       const mode = (this.#stats?.mode ?? 0o644) & 0o7777;

@@ -1,4 +1,4 @@
-/** Copies the module into a tree, beside each C library that can load it. */
+/** Copies the module into a tree, next to each C library that can load it. */
 import { realpathSync } from "node:fs";
 import { dirname } from "node:path";
 import { CommandFailure, EX_DATAERR, EX_NOINPUT, EX_UNAVAILABLE } from "@cm4all/command";
@@ -9,7 +9,7 @@ import { parseArchitecture } from "./elf.ts";
 import { explained } from "./failure.ts";
 import { findLibraries, moduleName } from "./libraries.ts";
 
-/** Ours has 20 KiB. */
+/** The greatest size of a module; ours has 20 KiB. */
 const MAX_MODULE = 16 * 1024 * 1024;
 
 /** A module that can be copied. */
@@ -20,10 +20,11 @@ interface Source {
 }
 
 /**
- * @param tree where to copy to
- * @param file the module to copy, instead of those that this system has
- * @returns what was done, one line each
- * @throws CommandFailure where no C library of the tree can load a module that is here
+ * Copies the module.
+ * @param tree the target
+ * @param file the module to copy, instead of those of this system
+ * @returns the actions that were taken, a line for each
+ * @throws CommandFailure if no C library of the tree can load an available module
  */
 export function copyModule(tree: Tree, file: string | undefined): string[] {
   const { libcs } = explained(`cannot search ${tree.root}`, () => findLibraries(tree));
@@ -75,7 +76,7 @@ function readSource(path: string): Source {
   return { path, content, architecture };
 }
 
-/** The modules of this system: beside this program, as after a build, or installed. */
+/** Returns the modules of this system: next to this program, as after a build, or installed. */
 function findSources(): Source[] {
   const paths = findLibraries(new Tree("/")).modules.map(({ path }) => path);
   const program = process.argv[1];

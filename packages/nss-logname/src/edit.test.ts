@@ -52,7 +52,7 @@ describe("addService", () => {
     expect(addService(both(line))).toBe(`${expected}group: files cm4all_logname\n`);
   });
 
-  it("ends a last line that has no end, because glibc ignores such a line", () => {
+  it("adds a missing newline at the end, because glibc ignores a line without it", () => {
     expect(addService("passwd: files\ngroup: files")).toBe(
       "passwd: files cm4all_logname\ngroup: files cm4all_logname\n",
     );
@@ -105,7 +105,7 @@ describe("addService", () => {
     expect(() => addService(text)).toThrow(message);
   });
 
-  it("keeps unknown lines beside known ones", () => {
+  it("keeps unknown lines next to known ones", () => {
     const text = "what is this\npasswd: files\nsudoers: files [x]\ngroup: files\n";
     expect(removeService(addService(text))).toBe(text);
   });
@@ -128,7 +128,7 @@ describe("removeService", () => {
     else expect(removeService(both(line))).toBe(both(expected));
   });
 
-  it("touches nothing where there is no service", () => {
+  it("changes nothing if the service is not there", () => {
     for (const text of ["", "passwd: files", "passwd: sss [NOTFOUND=return] files\n", "garbage"])
       expect(removeService(text)).toBe(text);
   });
@@ -161,7 +161,7 @@ describe("any file that is understood", () => {
     .tuple(other, line("passwd"), other, line("group"), other)
     .map((parts) => parts.join(""));
 
-  it("gets the service last, once, and gets rid of it again", () => {
+  it("gets the service last, once, and loses it again", () => {
     fc.assert(
       fc.property(file, (text) => {
         const added = addService(text);

@@ -1,6 +1,6 @@
 /**
- * The edits of nsswitch.conf: our service put last into `passwd` and `group`, and
- * taken out again. Pure; every other byte stays as it is.
+ * Edits nsswitch.conf: puts our service last in `passwd` and `group`, and removes it. Pure;
+ * every other byte stays as it is.
  */
 import {
   type Database,
@@ -15,14 +15,14 @@ import {
   type Status,
 } from "./nsswitch.ts";
 
-/** What nsswitch.conf calls the module: libnss_NAME.so.2. */
+/** The name of the module libnss_NAME.so.2 in nsswitch.conf. */
 export const serviceName = "cm4all_logname";
 
 const isOurs = (service: Service): boolean => service.name === serviceName;
 
 /**
- * Why our service would be of no use behind these, or would do harm there;
- * undefined where it can be put behind them.
+ * Returns the reason why our service would be useless or harmful after these; undefined if it
+ * can be put there.
  */
 export function findObstacle(services: readonly Service[]): string | undefined {
   for (const { name, bracket, actions } of services) {
@@ -38,7 +38,7 @@ export function findObstacle(services: readonly Service[]): string | undefined {
   return undefined;
 }
 
-/** The services before ours and behind it, or undefined where it is not in the line. */
+/** Returns the services before and after ours; undefined if it is not in the line. */
 export function splitAtService(
   line: DatabaseLine,
 ): { before: readonly Service[]; behind: readonly Service[] } | undefined {
@@ -48,8 +48,8 @@ export function splitAtService(
 }
 
 /**
- * Takes the service out, with the actions in the bracket behind it: they are about
- * its answers, and would else be about those of the service before.
+ * Removes the service, with the actions in the bracket after it: they apply to its answers, and
+ * would otherwise apply to those of the service before it.
  */
 function withoutService(line: DatabaseLine): DatabaseLine {
   const services: Service[] = [];
@@ -59,14 +59,17 @@ function withoutService(line: DatabaseLine): DatabaseLine {
       gap ||= service.gap;
       continue;
     }
-    // `a ours[...]b`: what is left must not grow together.
+    // In `a ours[...]b`, a and b must not be joined.
     services.push(service.gap === "" ? { ...service, gap } : service);
     gap = "";
   }
   return { ...line, services };
 }
 
-/** @throws NsswitchError where the service would be hidden, or could hide a real account */
+/**
+ * Puts the service last.
+ * @throws NsswitchError if the service would be hidden, or could hide a real account
+ */
 function withServiceLast(line: DatabaseLine): DatabaseLine {
   const obstacle = findObstacle(line.services.filter((service) => !isOurs(service)));
   if (obstacle !== undefined)
@@ -91,8 +94,8 @@ const looksRight = (text: string): boolean =>
   text === "" || text.startsWith("#") || /^[\w-]+\s*:/.test(text);
 
 /**
- * A line for a database that has none: without one glibc asks the files.
- * @throws NsswitchError where the file looks like something else
+ * Returns a line for a database that has none: without a line glibc uses the files.
+ * @throws NsswitchError if the file does not look like nsswitch.conf
  */
 function missingLine(lines: Nsswitch, database: Database): string {
   const strange = lines.findIndex(
@@ -107,8 +110,8 @@ function missingLine(lines: Nsswitch, database: Database): string {
 }
 
 /**
- * The text with the service last in both lines.
- * @param text one character for each byte ("latin1"), as for the other functions
+ * Returns the text with the service last in both lines.
+ * @param text with a character for each byte ("latin1"), as for the other functions
  * @throws NsswitchError
  */
 export function addService(text: string): string {
@@ -116,12 +119,12 @@ export function addService(text: string): string {
   const edited = printNsswitch(mapLines(lines, withServiceLast));
   const missing = databases.filter((database) => findLine(lines, database) === undefined);
   if (missing.length === 0) return edited;
-  // glibc ignores a last line that has no end, so it gets one.
+  // glibc ignores a last line without a newline, so it gets one.
   const ended = edited === "" || edited.endsWith("\n") ? edited : `${edited}\n`;
   return ended + missing.map((database) => missingLine(lines, database)).join("");
 }
 
-/** @throws NsswitchError for a text that is not understood */
+/** Returns the text without the service. @throws NsswitchError for a text that is not understood */
 export function removeService(text: string): string {
   const lines = parseNsswitch(text);
   return printNsswitch(

@@ -33,7 +33,7 @@ describe("parseArchitecture", () => {
     expect(parseArchitecture(file)).toBe(expected);
   });
 
-  it("knows what this program is", () => {
+  it("recognises this program", () => {
     const names: Partial<Record<NodeJS.Architecture, RegExp>> = {
       x64: /^x86-64, 64 bits, l/,
       arm64: /^aarch64, 64 bits, l/,
@@ -41,7 +41,7 @@ describe("parseArchitecture", () => {
     expect(parseArchitecture(readFileSync(process.execPath))).toMatch(names[process.arch] ?? /./);
   });
 
-  it("knows other files", () => {
+  it("recognises other files", () => {
     for (const file of ["", "\x7fELF", "#!/bin/sh\n".padEnd(100)])
       expect(parseArchitecture(Buffer.from(file, "latin1"))).toBeUndefined();
   });

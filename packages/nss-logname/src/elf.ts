@@ -1,5 +1,5 @@
 /**
- * For which machine a shared object was built, from its ELF header.
+ * Finds the architecture of a shared object from its ELF header.
  *
  * @see elf(5)
  */
@@ -9,7 +9,7 @@ const ELFDATA2MSB = 2;
 const EM_ARM = 40;
 const EF_ARM_ABI_FLOAT_HARD = 0x400;
 
-/** `e_machine`: the ones that people call by name. */
+/** Common values of `e_machine`. */
 const machineNames: Readonly<Record<number, string>> = {
   3: "x86",
   8: "mips",
@@ -27,9 +27,8 @@ const machineNames: Readonly<Record<number, string>> = {
 export const HEADER_BYTES = 64;
 
 /**
- * The architecture of an ELF file, such as `x86-64, 64 bits, little-endian`. Only
- * files with the same one can be loaded into the same process. Undefined for a file
- * of another kind.
+ * Returns the architecture of an ELF file, such as `x86-64, 64 bits, little-endian`; undefined
+ * for other files. Only files of the same architecture can be loaded into the same process.
  */
 export function parseArchitecture(file: Buffer): string | undefined {
   // The header of a 32-bit file, the shorter one, has 52 bytes.
@@ -43,7 +42,7 @@ export function parseArchitecture(file: Buffer): string | undefined {
     isBig ? "big-endian" : "little-endian",
   ];
   if (machine === EM_ARM) {
-    // Debian's armel and armhf differ in nothing else.
+    // Debian's armel and armhf differ only in these.
     const flags = isBig ? file.readUInt32BE(36) : file.readUInt32LE(36);
     parts.push(flags & EF_ARM_ABI_FLOAT_HARD ? "hard-float" : "soft-float");
   }

@@ -1,9 +1,9 @@
 /**
- * The rules by which the module believes the environment, to explain why it answers
- * nothing. c/nss_logname.c is what counts; a test compares the two.
+ * The conditions under which the module uses the environment, to explain why it does not
+ * answer. They are those of c/nss_logname.c; a test compares the two.
  */
 
-/** Why the module does not know the current user, or undefined where it does. */
+/** Returns the reason why the module has no entry for the current user; undefined if it has one. */
 export function explainEnvironment(
   env: Readonly<Record<string, string | undefined>>,
 ): string | undefined {
@@ -16,7 +16,7 @@ export function explainEnvironment(
   return undefined;
 }
 
-/** Returns whether a line of a passwd file may have it for a field. */
+/** Returns true if a text may be a field in a line of a passwd file. */
 function isField(text: string): boolean {
   return !/[:\n]/.test(text);
 }

@@ -1,10 +1,10 @@
-/** Errors told to the user: what failed, with the path that he knows. */
+/** Turns errors into messages for the user, with the path that the user knows. */
 import { CommandFailure, EX_CONFIG, EX_DATAERR } from "@cm4all/command";
 import { fileFailure, isErrno } from "@cm4all/command/files";
 import { NsswitchError } from "./nsswitch.ts";
 
 /**
- * Runs `action`; a failed system call becomes a CommandFailure.
+ * Runs `action`; the error of a failed system call becomes a CommandFailure.
  * @param doing such as `cannot write /etc/x`
  */
 export function explained<T>(doing: string, action: () => T): T {
@@ -21,7 +21,7 @@ export function explained<T>(doing: string, action: () => T): T {
   }
 }
 
-/** `FILE:LINE: problem`, as far as there is a line. */
+/** Returns `FILE:LINE: problem`; without LINE if the mistake has none. */
 export function describeMistake(path: string, { line, message }: NsswitchError): string {
   return `${line === undefined ? path : `${path}:${line}`}: ${message}`;
 }

@@ -1,2 +1,2 @@
-/** The package's version, put there by the bundler. */
+/** The package's version; the bundler defines it. */
 declare const __VERSION__: string;

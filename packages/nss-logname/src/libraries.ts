@@ -1,18 +1,18 @@
 /**
- * Where a tree keeps its C library and our module: Debian's multiarch directories,
- * Fedora's /usr/lib64, Arch's /usr/lib.
+ * Finds the C library and our module in a tree: in Debian's multiarch directories, Fedora's
+ * /usr/lib64, Arch's /usr/lib.
  */
 import type { Tree } from "@cm4all/command/tree";
 import { HEADER_BYTES, parseArchitecture } from "./elf.ts";
 
 export const moduleName = "libnss_cm4all_logname.so.2";
 
-/** The C library whose NSS loads our module; musl, for one, has none of this name. */
+/** The C library whose NSS loads our module; musl has no file of this name. */
 const libcName = "libc.so.6";
 
 /** An ELF file in the tree. */
 export interface Library {
-  /** Without symbolic links in the directories. */
+  /** The directory, without symbolic links. */
   readonly directory: string;
   readonly path: string;
   readonly architecture: string;
@@ -23,7 +23,7 @@ export interface Libraries {
   readonly modules: readonly Library[];
 }
 
-/** The directories in which glibc's ld.so looks by itself, see ld.so(8). */
+/** The default directories of glibc's ld.so. @see ld.so(8) */
 const usualDirectories = ["lib", "lib64", "lib32", "libx32"].flatMap((name) => [
   `/usr/${name}`,
   `/${name}`,
@@ -31,14 +31,14 @@ const usualDirectories = ["lib", "lib64", "lib32", "libx32"].flatMap((name) => [
 
 const tripletPattern = /^[a-z0-9_]+-linux-gnu[a-z0-9_]*$/;
 
-/** @throws the failed system call where the tree cannot be read */
+/** Finds the libraries. @throws the error of the failed system call if the tree cannot be read */
 export function findLibraries(tree: Tree): Libraries {
   const libcs: Library[] = [];
   const modules: Library[] = [];
   const seen = new Set<string>();
   const search = (directory: string): readonly string[] => {
     const list = tree.tryList(directory);
-    // On a merged-/usr system /lib is /usr/lib.
+    // On a system with merged /usr, /lib is /usr/lib.
     if (list === undefined || seen.has(list.path)) return [];
     seen.add(list.path);
     if (list.names.includes(libcName)) add(libcs, tree, list.path, libcName);

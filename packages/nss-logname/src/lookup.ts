@@ -1,12 +1,11 @@
-/** Lookups by getent(1), which asks the C library as every other program does. */
+/** Looks entries up by getent(1), which asks the C library as every other program does. */
 import { spawnSync } from "node:child_process";
 import type { Database } from "./nsswitch.ts";
 
 /**
- * The entry as it would stand in /etc/passwd or /etc/group, or undefined where
- * nobody knows the key.
- * @param service asks only this service, whatever nsswitch.conf says
- * @throws Error where there is no getent, or it fails
+ * Returns the entry in the form of /etc/passwd or /etc/group; undefined if no service has it.
+ * @param service the only service to ask; undefined for those in nsswitch.conf
+ * @throws Error if there is no getent, or if it fails
  */
 export function lookUp(database: Database, key: number, service?: string): string | undefined {
   const options = service === undefined ? [] : ["-s", service];

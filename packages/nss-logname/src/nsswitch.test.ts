@@ -50,7 +50,7 @@ describe("parseNsswitch", () => {
       ]);
   });
 
-  it("knows a line without services, and a file without lines", () => {
+  it("accepts a line without services, and a file without lines", () => {
     expect(services("passwd:\n")).toEqual([]);
     expect(services("passwd: # files\n")).toEqual([]);
     expect(services("")).toBeUndefined();
@@ -86,7 +86,7 @@ describe("parseNsswitch", () => {
     expect(parse).toThrow(expect.objectContaining({ line }));
   });
 
-  it("refuses what is no text", () => {
+  it("refuses anything but text", () => {
     expect(() => parseNsswitch("\u007fELF\0\0passwd: files\n")).toThrow(NsswitchError);
   });
 });
@@ -96,7 +96,7 @@ describe("printNsswitch", () => {
     ..."passwd,group,:,files,sss,[NOTFOUND=return],[,],#, ,\t,\n,\r\n,=,!,\0,é,\u00a0".split(","),
     ",",
   );
-  it("gives every byte back, whatever was parsed", () => {
+  it("returns every byte of any text that was parsed", () => {
     fc.assert(
       fc.property(fc.array(word, { maxLength: 30 }), (words) => {
         const text = words.join("");

@@ -1,22 +1,21 @@
 /**
- * nsswitch.conf(5): the text parsed to lines that keep every byte, and printed
- * again. Only the lines `passwd` and `group` are taken apart; all others are kept
- * as they are.
+ * Parses nsswitch.conf(5) into lines that keep every byte, and prints them again. Only the
+ * lines `passwd` and `group` are divided into services; all others are kept as they are.
  *
- * The grammar is the one of glibc's parser (nss/nss_database.c,
- * nss/nss_action_parse.c), less what it reads in a surprising way: where glibc
- * ignores the rest of a line, or takes a comment for services, a line is refused.
+ * The grammar is that of glibc's parser (nss/nss_database.c, nss/nss_action_parse.c), without
+ * its surprises: a line of which glibc ignores the rest, or whose comment it reads as services,
+ * is refused.
  */
 
-/** The databases in which the module answers. */
+/** The databases of the module. */
 export const databases = ["passwd", "group"] as const;
 export type Database = (typeof databases)[number];
 
-/** What a service can answer, and what glibc can do then. */
+/** The possible answers of a service. */
 export type Status = "SUCCESS" | "NOTFOUND" | "UNAVAIL" | "TRYAGAIN";
 export type Action = "return" | "continue" | "merge";
 
-/** What glibc does where the file says nothing. */
+/** The actions of glibc if the file names none. */
 const defaultActions: Readonly<Record<Status, Action>> = {
   SUCCESS: "return",
   NOTFOUND: "continue",
@@ -28,7 +27,7 @@ export interface Service {
   /** The white space before the name. */
   readonly gap: string;
   readonly name: string;
-  /** The bracket behind the name as it was written, with the white space before it; may be empty. */
+  /** The bracket after the name as it was written, with the white space before it; may be empty. */
   readonly bracket: string;
   readonly actions: Readonly<Record<Status, Action>>;
 }
@@ -43,19 +42,19 @@ export interface DatabaseLine {
   readonly database: Database;
   /** Counted from 1. */
   readonly number: number;
-  /** From the start of the line to the colon. */
+  /** The text from the start of the line to the colon. */
   readonly head: string;
   readonly services: readonly Service[];
-  /** White space, a comment and the line's end. */
+  /** White space, a comment and the end of the line. */
   readonly tail: string;
 }
 
 export type Nsswitch = readonly (OtherLine | DatabaseLine)[];
 
-/** The file says something that is not understood, or that would make an edit wrong. */
+/** Thrown if the file is not understood, or has something that would make an edit wrong. */
 export class NsswitchError extends Error {
   override readonly name = "NsswitchError";
-  /** Counted from 1; undefined where the whole file is meant. */
+  /** Counted from 1; undefined for the whole file. */
   readonly line: number | undefined;
 
   constructor(line: number | undefined, problem: string) {
@@ -64,17 +63,21 @@ export class NsswitchError extends Error {
   }
 }
 
-// White space is what isspace(3) says in the C locale. `\s` would be wrong: the
-// text is decoded byte by byte, and 0xa0 can be a part of a UTF-8 character.
+// White space is that of isspace(3) in the C locale. `\s` would be wrong: the text is decoded
+// byte by byte, and 0xa0 can be a part of a UTF-8 character.
 const headPattern = /^[ \t\v\f\r]*(passwd|group)(?=[ \t\v\f\r:]|$)[ \t\v\f\r]*(:?)/;
 const servicePattern = /([ \t\v\f\r]*)([^ \t\v\f\r:#[\]]+)([ \t\v\f\r]*\[[^\]]*\])?/y;
 const tailPattern = /[ \t\v\f\r]*(?:(?<=[ \t\v\f\r])#.*)?$/y;
-/** One criterion in a bracket. No two parts of it can match the same text: that takes linear time. */
+/**
+ * A criterion in a bracket. No two parts of the pattern can match the same text, so that it
+ * takes linear time.
+ */
 const criterionPattern = /[ \t\v\f\r]*(!?)(\w+)[ \t\v\f\r]*=[ \t\v\f\r]*(\w+)(?=[ \t\v\f\r\]])/y;
 const bracketEndPattern = /[ \t\v\f\r]*\]$/y;
 
 /**
- * @param text the file, one character for each byte ("latin1")
+ * Parses a file.
+ * @param text with a character for each byte ("latin1")
  * @throws NsswitchError
  */
 export function parseNsswitch(text: string): Nsswitch {
@@ -125,7 +128,7 @@ function parseLine(text: string, index: number): OtherLine | DatabaseLine {
   }
 }
 
-/** `[!?STATUS=action ...]`, or an empty string for the default actions. */
+/** Parses `[!?STATUS=action ...]`; an empty text stands for the default actions. */
 function parseBracket(bracket: string, line: number): Readonly<Record<Status, Action>> {
   if (bracket === "") return defaultActions;
   const actions = { ...defaultActions };
@@ -163,13 +166,13 @@ function isAction(text: string): text is Action {
   return text === "return" || text === "continue" || text === "merge";
 }
 
-/** For a message: short, and without control characters. */
+/** Quotes a text for a message: short, and without control characters. */
 function quote(text: string): string {
   const plain = text.trim().replace(/[^ -~]/g, "?");
   return `"${plain.length > 40 ? `${plain.slice(0, 40)}...` : plain}"`;
 }
 
-/** The text that `parseNsswitch` was given, unless lines were changed. */
+/** Returns the text of lines; without changes, it is the one that was parsed. */
 export function printNsswitch(lines: Nsswitch): string {
   return lines.map(printLine).join("");
 }

@@ -63,7 +63,8 @@ export function makeProgram(): Command {
 
 function install({ root, copyModule: wantsModule = false, module }: Options): void {
   const tree = openTree(root);
-  // First what can be refused, then the module, then what makes glibc load it.
+  // The steps that may be refused come first, then the module, then the line that makes glibc
+  // load it.
   using change = new ConfigurationChange(tree, addService);
   if (wantsModule || module !== undefined)
     for (const line of copyModule(tree, module)) console.log(line);

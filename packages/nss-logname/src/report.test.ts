@@ -31,7 +31,7 @@ describe("reportModule", () => {
     });
   });
 
-  it("knows a system without glibc", () => {
+  it("recognises a system without glibc", () => {
     const { isGood, lines } = reportModule({ libcs: [], modules: [] });
     expect(isGood).toBe(false);
     expect(lines).toEqual(["no libc.so.6; only glibc loads NSS modules"]);
@@ -85,7 +85,7 @@ describe("reportAnswers", () => {
       }),
     );
 
-  it("shows what is answered, and what real accounts are", () => {
+  it("shows the answers, and real accounts", () => {
     expect(report(entry, entry)).toBe(
       `The module answers:\n  uid 5: ${entry}\nPrograms get:\n  uid 5: ${entry}`,
     );

@@ -1,4 +1,4 @@
-/** What `status` says, from what was found out. Pure. */
+/** Makes the report of `status`. Pure. */
 import { findObstacle, serviceName, splitAtService } from "./edit.ts";
 import { describeMistake } from "./failure.ts";
 import type { Libraries } from "./libraries.ts";
@@ -11,15 +11,15 @@ import {
   parseNsswitch,
 } from "./nsswitch.ts";
 
-/** One part of the report. */
+/** A part of the report. */
 export interface Section {
   readonly title: string;
   readonly lines: readonly string[];
-  /** Whether this part is as it should be. */
+  /** True if this part is as it should be. */
   readonly isGood: boolean;
 }
 
-/** Which C libraries of a tree find the module; one that does is enough. */
+/** Reports which C libraries of a tree find the module; one of them is enough. */
 export function reportModule({ libcs, modules }: Libraries): Section {
   const title = "Module";
   if (libcs.length === 0)
@@ -38,7 +38,7 @@ export function reportModule({ libcs, modules }: Libraries): Section {
   return { title, lines, isGood: useless.length < modules.length };
 }
 
-/** @param text undefined where there is no file */
+/** Reports on nsswitch.conf. @param text undefined if there is no file */
 export function reportConfiguration(path: string, text: string | undefined): Section {
   const title = "Configuration";
   if (text === undefined) return { title, isGood: false, lines: [`${path} does not exist`] };
@@ -68,26 +68,29 @@ function findProblem(line: DatabaseLine | undefined): string | undefined {
   return line.tail.endsWith("\n") ? undefined : "the line has no end, so glibc ignores it";
 }
 
-/** What the lookups of one id gave. */
+/** The results of the lookups of an id. */
 export interface Answer {
   readonly database: Database;
   readonly id: number;
-  /** From our module alone. */
+  /** The answer of our module. */
   readonly module: string | undefined;
-  /** As every program gets it. */
+  /** The answer that every program gets. */
   readonly programs: string | undefined;
 }
 
-/** What can be the reason for no answer. */
+/** Possible reasons for no answer. */
 export interface Circumstances {
   readonly hasModule: boolean;
   readonly isConfigured: boolean;
-  /** Why the module does not believe the environment. */
+  /** The reason why the module does not use the environment. */
   readonly environmentProblem: string | undefined;
   readonly hasNscd: boolean;
 }
 
-/** No answer is not bad in itself: it depends on the environment of this very process. */
+/**
+ * Reports on the answers. No answer is not a fault: it depends on the environment of this
+ * process.
+ */
 export function reportAnswers(answers: readonly Answer[], why: Circumstances): Section[] {
   const section = (title: string, describe: (answer: Answer) => string): Section => ({
     title,

@@ -1,4 +1,4 @@
-/** What `status` finds out: files of the tree, and lookups on the running system. */
+/** Gathers the report of `status`: the files of the tree, and lookups on the running system. */
 import { existsSync } from "node:fs";
 import type { Tree } from "@cm4all/command/tree";
 import { readConfiguration } from "./configuration.ts";
@@ -18,7 +18,7 @@ import {
 
 const nscdSocket = "/var/run/nscd/socket";
 
-/** The libraries of a tree, with the paths that the user knows. */
+/** Returns the libraries of a tree, with the paths that the user knows. */
 export function readLibraries(tree: Tree): Libraries {
   return explained(`cannot search ${tree.root}`, () => {
     const { libcs, modules } = findLibraries(tree);
@@ -30,13 +30,14 @@ export function readLibraries(tree: Tree): Libraries {
   });
 }
 
-/** @throws CommandFailure */
+/** Returns the report. @throws CommandFailure */
 export function readStatus(tree: Tree): Section[] {
   const module = reportModule(readLibraries(tree));
   const { path, text } = readConfiguration(tree);
   const configuration = reportConfiguration(path, text);
   const files = [module, configuration];
-  // The programs of an image are not run, and its module is not loaded here.
+  // For an image nothing is looked up: its programs are not run, and its module is not loaded
+  // here.
   if (tree.root !== "/") return files;
 
   const answers = tryLookups();
@@ -55,7 +56,7 @@ export function readStatus(tree: Tree): Section[] {
   ];
 }
 
-/** The current uid and gid, or why they cannot be looked up. */
+/** Looks up the current uid and gid; returns the error if that is not possible. */
 function tryLookups(): Answer[] | Error {
   const ids = { passwd: process.geteuid?.() ?? 0, group: process.getegid?.() ?? 0 };
   try {

@@ -1,4 +1,4 @@
-/** What the tests build and run. */
+/** Builds and runs programs for the tests. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect } from "vitest";
@@ -20,7 +20,7 @@ export function compile(outfile: string, sources: readonly string[], ...flags: s
   expect(status).toBe(0);
 }
 
-/** What a program prints; it has to end with 0 and to complain about nothing. */
+/** Returns the output of a program, which has to end with 0 and without messages. */
 export function output(program: string, args: readonly string[], env = process.env): string {
   const { stdout, stderr, status } = spawnSync(program, args, { encoding: "utf8", env });
   expect(stderr).toBe("");

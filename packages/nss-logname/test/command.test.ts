@@ -1,4 +1,4 @@
-/** cm4all-logname: what it does to nsswitch.conf, and what it says. */
+/** cm4all-logname: its changes of nsswitch.conf, and its messages. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ describe("install and remove", () => {
     expect(onTree("install").stderr).toMatch(/^Note: nothing answers yet .*no libc\.so\.6/);
   });
 
-  it("make the file where there is none, but no directory", () => {
+  it("make a missing file, but no directory", () => {
     const failed = onTree("install");
     expect(failed).toMatchObject({ status: 66, stdout: "" });
     expect(failed.stderr).toContain(`cannot read ${root}/etc/nsswitch.conf: ENOENT`);
@@ -115,7 +115,7 @@ describe("install and remove", () => {
     expect(readdirSync(join(root, "etc"))).toEqual(["nsswitch.conf"]);
   });
 
-  it("leave alone what is no file", () => {
+  it("leave anything alone that is not a file", () => {
     mkdirSync(join(root, "etc"));
     spawnSync("mkfifo", [join(root, "etc/nsswitch.conf")]);
     expect(onTree("install")).toMatchObject({ status: 65, stdout: "" });
@@ -174,7 +174,7 @@ describe.skipIf(missing("root"))("the system", () => {
       { encoding: "utf8" },
     );
 
-  it("says that a mounted nsswitch.conf cannot be replaced", () => {
+  it("reports that a mounted nsswitch.conf cannot be replaced", () => {
     put("etc/nsswitch.conf", debian);
     const file = `${root}/etc/nsswitch.conf`;
     const { status, stderr } = inNamespace(
@@ -188,7 +188,7 @@ describe.skipIf(missing("root"))("the system", () => {
     expect(readdirSync(join(root, "etc"))).toEqual(["nsswitch.conf"]);
   });
 
-  it("says that a file system is read-only", () => {
+  it("reports that a file system is read-only", () => {
     put("etc/nsswitch.conf", debian);
     const mount = `mount --bind ${root} ${root} && mount -o remount,bind,ro ${root}`;
     const { status, stderr } = inNamespace(mount, "install", "--root", root);
@@ -196,13 +196,13 @@ describe.skipIf(missing("root"))("the system", () => {
     expect(status).toBe(74);
   });
 
-  it("says that it needs /proc", () => {
+  it("reports that it needs /proc", () => {
     const { status, stderr } = inNamespace("mount -t tmpfs none /proc", "status");
     expect(stderr).toBe("cm4all-logname: /proc is not mounted\n");
     expect(status).toBe(71);
   });
 
-  it("says that it takes root", () => {
+  it("reports that it needs root", () => {
     put("etc/nsswitch.conf", debian);
     for (const directory of [root, copy.directory]) chmodSync(directory, 0o755);
     const nobody = ["--reuid", "54321", "--regid", "54321", "--clear-groups"];

@@ -19,7 +19,7 @@ import {
 describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container", () => {
   prepareContainer();
 
-  describe("programs that fail without a name do not with it", () => {
+  describe("programs that fail without a name succeed with it", () => {
     const commit = [
       "cd /tmp && git init -q --template= repository$$ && cd repository$$",
       "git commit -q --allow-empty -m x && git log --format='%an <%ae>'",
@@ -152,7 +152,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       );
     });
 
-    it.each(["4755", "2755", "6755"])("does not with mode %s", (mode) => {
+    it.each(["4755", "2755", "6755"])("does not believe it with mode %s", (mode) => {
       chmodSync(container.root + path, Number.parseInt(mode, 8));
       expect(container.print({ uid, gid, env: evil }, path, "evil")).toBe(
         "secure=1 uid=nobody name=nobody gid=nobody listed=0\n",
@@ -183,7 +183,7 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
       copyFileSync(builtCommand, container.root + program);
     });
 
-    it("tells what the module answers and what programs get", () => {
+    it("shows the answers of the module and those that programs get", () => {
       container.install();
       const { stdout, stderr, status: exitStatus } = status(env);
       expect(stderr).toBe("");
@@ -208,7 +208,7 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
       expect(exitStatus).toBe(0);
     });
 
-    it("tells that the configuration is not in place", () => {
+    it("shows that the configuration is not in place", () => {
       container.install();
       container.reset();
       const { stdout, status: exitStatus } = status(env);
@@ -218,7 +218,7 @@ os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1
       expect(exitStatus).toBe(69);
     });
 
-    it("tells which names come from a real account", () => {
+    it("shows which names come from a real account", () => {
       container.install();
       const { stdout } = container.run(
         { uid: 1000, gid: 1000, env },

@@ -47,7 +47,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
       expect(print(alice, "getent", "group")).toBe(group);
     });
 
-    it("wins where its groups are merged with those of the next", () => {
+    it("wins if its groups are merged with those of the next", () => {
       container.write("/etc/nsswitch.conf", "passwd: files\ngroup: files [SUCCESS=merge]\n");
       container.install();
       expect(container.read("/etc/nsswitch.conf")).toContain("[SUCCESS=merge] cm4all_logname\n");
@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "gcc", "git", "ssh", "python3"))("in a container
     });
   });
 
-  it("a later service answers all that is not ours", () => {
+  it("a later service answers all other questions", () => {
     container.install();
     container.write(
       "/etc/nsswitch.conf",

@@ -1,4 +1,4 @@
-/** A container as the tests need it: real programs, and accounts that they may not disturb. */
+/** A container for the tests: real programs, and accounts that must not change. */
 import { existsSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { copyBundle } from "@cm4all/testing";
@@ -11,7 +11,7 @@ export const uid = 54321;
 export const gid = 54322;
 export const env = { LOGNAME: "alice", HOME: "/tmp", SHELL: "/bin/bash" };
 export const alice: Who = { uid, gid, env };
-/** What the module makes of that. */
+/** The entries that the module makes of that. */
 export const entry = `alice:x:${uid}:${gid}:alice:/tmp:/bin/bash\n`;
 
 export const passwd = "root:x:0:0:root:/root:/bin/sh\nbob:x:1000:1000:Bob:/home/bob:/bin/sh\n";
@@ -76,7 +76,7 @@ export class Container extends Image {
     this.command("install", "--module", builtModule);
   }
 
-  /** What a program prints inside; it has to end with 0 and to complain about nothing. */
+  /** Returns the output of a program inside, which has to end with 0 and without messages. */
   print(who: Who, ...command: string[]): string {
     const { stdout, stderr, status } = this.run(who, ...command);
     expect(stderr).toBe("");

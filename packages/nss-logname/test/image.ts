@@ -57,7 +57,7 @@ export class Image implements Disposable {
     rmSync(this.root, { recursive: true });
   }
 
-  /** Copies a program and all that it is linked with. */
+  /** Copies a program and all libraries that it is linked with. */
   addProgram(path: string): void {
     this.addFile(path);
     this.addLibrariesOf(path);
@@ -71,15 +71,14 @@ export class Image implements Disposable {
     copyFileSync(path, target);
   }
 
-  /** Copies what an ELF file is linked with. */
+  /** Copies the libraries that an ELF file is linked with. */
   addLibrariesOf(path: string): void {
     const { stdout } = spawnSync("ldd", [path], { encoding: "utf8" });
     for (const [library] of stdout.matchAll(/\/[^ \n]+(?= \(0x)/g)) this.addFile(library);
   }
 
   /**
-   * Lets the host's file or directory be seen inside, where a copy would be large or is not
-   * possible.
+   * Mounts a file or directory of the host inside, if a copy would be large or is not possible.
    */
   bind(path: string): void {
     const isDirectory = statSync(path).isDirectory();

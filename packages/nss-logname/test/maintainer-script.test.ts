@@ -1,4 +1,4 @@
-/** What the package's maintainer scripts do to nsswitch.conf, which have no Node. */
+/** The changes of nsswitch.conf by the package's maintainer scripts, which have no Node. */
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -43,7 +43,7 @@ function edit(command: string, environment = {}): string {
   return stderr;
 }
 
-/** The text that an edit of ours gives, or the old one where it refuses. */
+/** Returns the text after an edit of ours, or the old one if it is refused. */
 function ours(text: string, change: (text: string) => string): string {
   try {
     return change(text);
@@ -78,7 +78,7 @@ const TEXTS = [
 ];
 
 describe("the program of the maintainer scripts", () => {
-  it("does what cm4all-logname does", () => {
+  it("makes the same changes as cm4all-logname", () => {
     const texts = [...TEXTS, ...readCorpus(subject).map((bytes) => bytes.toString("latin1"))];
     for (const text of texts)
       for (const [command, change] of [
@@ -107,7 +107,7 @@ describe("the program of the maintainer scripts", () => {
     expect(readFileSync(file, "utf8")).toContain("cm4all_logname");
   });
 
-  it("says in one line what it does not do, and does not fail", () => {
+  it("reports in one line what it does not do, and does not fail", () => {
     expect(edit("add")).toContain("there is no such file");
     mkdirSync(file);
     expect(edit("add")).toContain("it is not a regular file");

@@ -1,4 +1,4 @@
-/** The module itself: its ELF file, its entry points, and what glibc makes of it. */
+/** The module itself: its ELF file, its entry points, and its answers through glibc. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -82,7 +82,7 @@ const names = [
   ...["user@example.com", "a+b", "x".repeat(255), "#a", "\x01", ":", "\n"],
 ];
 
-/** What glibc gets from the module alone. */
+/** Returns the answer that glibc gets from only the module. */
 function getent(env: Record<string, string>, ...args: string[]): string | undefined {
   const { stdout, stderr, status } = spawnSync("getent", ["-s", "cm4all_logname", ...args], {
     encoding: "utf8",

@@ -21,13 +21,13 @@ describe("tryReadTree", () => {
     rmSync(root, { recursive: true });
   });
 
-  it("has no value for a file that is not there", () => {
+  it("has no value for a missing file", () => {
     writeFileSync(join(root, "cpu.stat"), "usage_usec 5\n");
     const values = Object.entries(readUsage(root)).filter(([, value]) => value !== undefined);
     expect(values).toEqual([["cpuUsec", 5]]);
   });
 
-  it("descends where it is told to, sorted by name", () => {
+  it("descends into the chosen cgroups, sorted by name", () => {
     for (const cgroup of ["b.scope/inner", "a.slice/c.scope"])
       mkdirSync(join(root, cgroup), { recursive: true });
     const names = (descend: (name: string) => boolean) =>
@@ -38,7 +38,7 @@ describe("tryReadTree", () => {
     expect(names(() => true)).toContain('{"name":"b.scope","children":[{"name":"inner"');
   });
 
-  it("is undefined for a cgroup that is not there", () => {
+  it("is undefined for a cgroup that does not exist", () => {
     expect(tryReadTree(join(root, "none"), "none", () => true)).toBeUndefined();
   });
 });

@@ -1,17 +1,18 @@
 /**
- * What cgroup2 says about a tree of cgroups. A file that is missing (its controller is
- * not enabled, or the kernel is older) leaves its value undefined.
+ * Reads a tree of cgroups from cgroup2. If a file is missing (its controller is not enabled, or
+ * the kernel is older), its value is undefined.
  * @see the kernel's Documentation/admin-guide/cgroup-v2.rst
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-// Not the whole of @cm4all/cgroup and @cm4all/linux, which loads the ffi-rs addon.
+// Only these modules of @cm4all/cgroup and @cm4all/linux, which as a whole load the ffi-rs
+// addon.
 import { tryFindCgroup2 } from "@cm4all/cgroup/mount";
 import { parseFlatKeyed, parseSingleValue } from "@cm4all/cgroup/parse";
 import { isErrno } from "@cm4all/command/files";
 import { textOf } from "@cm4all/linux/byte-string";
 
-/** A limit as the kernel shows it; its `max` is `infinity` here, as in systemd's units. */
+/** A limit of the kernel; its `max` is `infinity`, as in systemd's units. */
 export type Limit = number | "infinity";
 
 export interface CgroupUsage {
@@ -34,18 +35,21 @@ export interface CgroupNode {
   readonly children: readonly CgroupNode[];
 }
 
-/** Where cgroup2 is mounted. @throws Error of Node's where there is no /proc */
+/**
+ * Returns the mount point of cgroup2; undefined if it is not mounted.
+ * @throws Error of Node if there is no /proc
+ */
 export function findCgroup2(): string | undefined {
   const mountPoint = tryFindCgroup2();
   return mountPoint === undefined ? undefined : textOf(mountPoint);
 }
 
-/** A limit's file, such as `memory.max`. */
+/** Parses the file of a limit, such as `memory.max`. */
 export function parseLimit(text: string): Limit | undefined {
   return text === "max\n" ? "infinity" : parseSingleValue(text);
 }
 
-/** What `parse` makes of a file of the cgroup, or undefined where there is no such file. */
+/** Reads and parses a file of the cgroup; returns undefined if there is no such file. */
 function tryRead<T>(directory: string, file: string, parse: (text: string) => T): T | undefined {
   try {
     return parse(readFileSync(join(directory, file), "utf8"));
@@ -75,8 +79,8 @@ export function readUsage(directory: string): CgroupUsage {
 
 /**
  * Reads the cgroup `directory` and those below it.
- * @param descend whether to go on below a cgroup, by its name
- * @returns undefined where there is no such cgroup (any more)
+ * @param descend returns true if cgroups below that of the given name are to be read
+ * @returns undefined if there is no such cgroup (any more)
  */
 export function tryReadTree(
   directory: string,

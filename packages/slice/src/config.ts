@@ -17,7 +17,8 @@ export interface SliceConfig {
 }
 
 /**
- * @param file the name that error messages show
+ * Parses slice.toml.
+ * @param file the name for error messages
  * @throws ConfigError with the line of the mistake
  */
 export function parseConfig(text: string, file: string): SliceConfig {
@@ -39,7 +40,7 @@ export function parseConfig(text: string, file: string): SliceConfig {
   return { settings, nested };
 }
 
-/** @param except a key that is no directive */
+/** Reads the directives of a table. @param except a key that is not a directive */
 function readSettings(table: TomlTable, except?: string): Settings {
   const settings = new Map<string, string[]>();
   for (const key of table.keys()) {
@@ -54,7 +55,7 @@ function readSettings(table: TomlTable, except?: string): Settings {
   return settings;
 }
 
-/** The values of a directive as text, in the TOML type that fits it. */
+/** Returns the values of a directive as text, from the TOML type that fits it. */
 function readValues(table: TomlTable, key: string): string[] {
   const directive = findDirective(key);
   if (directive.perDevice) return (table.strings(key) ?? []).map(({ value }) => value);

@@ -14,7 +14,7 @@ describe("unifiedDiff", () => {
     );
   });
 
-  it("is empty where nothing differs", () => {
+  it("is empty if nothing differs", () => {
     expect(unifiedDiff("/f", "a\n", "a\n")).toBe("");
   });
 });

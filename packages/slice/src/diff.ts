@@ -1,9 +1,9 @@
 import { createTwoFilesPatch, FILE_HEADERS_ONLY } from "diff";
 
 /**
- * A unified diff; empty where nothing differs.
- * @param before undefined where there is no file yet
- * @param after undefined where there will be none
+ * Returns a unified diff; an empty one if nothing differs.
+ * @param before undefined if there is no file yet
+ * @param after undefined if there will be no file
  */
 export function unifiedDiff(
   path: string,

@@ -158,7 +158,7 @@ describe("parseValue", () => {
     );
   });
 
-  it("never lets through what would be another line or a comment, whatever is typed", () => {
+  it("never accepts a value that would become another line or a comment", () => {
     const word = fc.oneof(
       fc.string({ unit: "binary" }),
       fc.stringMatching(/^[0-9.KMGE%a-z/ ,\\"'-]{1,12}$/),
@@ -184,7 +184,7 @@ describe("findDirective", () => {
     expect(() => findDirective("memorymax")).toThrow("did you mean MemoryMax?");
   });
 
-  it("knows no others, and shows control characters as escapes", () => {
+  it("accepts no others, and shows control characters as escapes", () => {
     expect(() => findDirective("ExecStart")).toThrow("ExecStart: not a known directive");
     expect(() => findDirective("CPUAccounting")).toThrow("not a known directive");
     expect(() => findDirective("MemoryMax\nExecStart")).toThrow('"MemoryMax\\nExecStart": not');
@@ -197,7 +197,7 @@ describe("findDirective", () => {
 });
 
 describe("slice.toml(5)", () => {
-  it("says which directives an older systemd does not know", () => {
+  it("lists the directives that an older systemd does not know", () => {
     const page = readFileSync(new URL("../../../docs/man/slice.toml.5", import.meta.url), "utf8");
     const listed = [...page.matchAll(/^\.TP\nsystemd (\d+)\n((?:\.BR? \w+.*\n)+)/gm)].flatMap(
       ([, since, lines = ""]) =>

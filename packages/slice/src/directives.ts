@@ -1,10 +1,10 @@
 /**
- * The directives of systemd.resource-control(5) that a slice can have: their
- * grammar, and the systemd that first knew them. An older systemd ignores a
- * directive that it does not know, with a warning in its journal.
+ * The directives of systemd.resource-control(5) that a slice can have: their grammar, and the
+ * first version of systemd that has them. An older systemd ignores an unknown directive, with a
+ * warning in its journal.
  *
- * Left out: `CPUAccounting=`, which has no effect on cgroup2 and which newer
- * versions of systemd complain about.
+ * Left out: `CPUAccounting=`, which has no effect on cgroup2, and about which newer versions of
+ * systemd complain.
  *
  * @see systemd.resource-control(5) and systemd's NEWS for the versions
  */
@@ -29,11 +29,11 @@ import {
 export interface Directive {
   readonly name: string;
   readonly grammar: Grammar;
-  /** The version of systemd that first knew it. */
+  /** The first version of systemd that has it. */
   readonly since: number;
-  /** Whether it is given once per block device, as `DEVICE VALUE`. */
+  /** True if it is given once per block device, as `DEVICE VALUE`. */
   readonly perDevice: boolean;
-  /** Whether it is yes or no. */
+  /** True if its value is yes or no. */
   readonly boolean: boolean;
 }
 
@@ -43,7 +43,7 @@ export const OLDEST_SYSTEMD = 252;
 const limit = memory({ zero: false, percent: true });
 const protection = memory({ zero: true, percent: true });
 const zswap = memory({ zero: true, percent: false });
-/** CPU_SET sizes in systemd end at 8192, the kernel's memory nodes at 1024. */
+/** CPU sets of systemd have at most 8192 CPUs, and the kernel has at most 1024 memory nodes. */
 const cpus = indices("CPUs", 8191);
 const nodes = indices("memory nodes", 1023);
 
@@ -98,7 +98,7 @@ function toDirective([name, since, grammar]: (typeof once)[number], perDevice: b
   return { name, since, grammar, perDevice, boolean: grammar === boolean };
 }
 
-/** In the order in which a unit shows them. */
+/** The directives, in their order in a unit. */
 export const directives: readonly Directive[] = [
   ...once.map((row) => toDirective(row, false)),
   ...manyTimes.map((row) => toDirective(row, true)),
@@ -106,7 +106,7 @@ export const directives: readonly Directive[] = [
 
 const byName = new Map(directives.map((directive) => [directive.name, directive]));
 
-/** A value that is not allowed, or a directive that does not exist. */
+/** Thrown for a value that is not allowed, or a directive that does not exist. */
 export class DirectiveError extends Error {
   override readonly name = "DirectiveError";
   /** The message without the directive's name before it. */
@@ -119,7 +119,7 @@ export class DirectiveError extends Error {
   }
 }
 
-/** @throws DirectiveError for a name that is not in the table */
+/** Finds a directive. @throws DirectiveError for a name that is not in the table */
 export function findDirective(name: string): Directive {
   const directive = byName.get(name);
   if (directive !== undefined) return directive;
@@ -132,7 +132,7 @@ export function findDirective(name: string): Directive {
 }
 
 /**
- * The value as the unit shows it.
+ * Returns the value for a unit.
  * @throws DirectiveError for a value that the directive's grammar does not allow
  */
 export function parseValue(directive: Directive, text: string): string {

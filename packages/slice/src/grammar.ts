@@ -1,16 +1,15 @@
 /**
- * The grammars of the values of systemd.resource-control(5), as pure parsers. They
- * are stricter than systemd's own where that one would guess: no octal or
- * hexadecimal numbers, one unit a size, and nothing that the kernel would refuse
- * only when the slice starts.
+ * The grammars of the values of systemd.resource-control(5), as pure parsers. They are stricter
+ * than systemd's own if that would guess: no octal or hexadecimal numbers, only one unit in a
+ * size, and nothing that the kernel would refuse only when the slice starts.
  */
 import { posix } from "node:path";
 
-/** What a directive's value may be. */
+/** The grammar of a directive's value. */
 export interface Grammar {
-  /** What is allowed, for error messages and the list of directives. */
+  /** The allowed values, for error messages and the list of directives. */
   readonly allowed: string;
-  /** The value as a unit file shows it, or undefined where it is not allowed. */
+  /** Returns the value for a unit file; undefined if it is not allowed. */
   parse(text: string): string | undefined;
 }
 
@@ -30,7 +29,7 @@ function percentUpTo(text: string, max: number, zero: boolean): string | undefin
   return value <= max && (zero || value > 0) ? text : undefined;
 }
 
-/** yes or no, in the spellings that systemd knows. */
+/** yes or no, in the spellings of systemd. */
 export const boolean: Grammar = {
   allowed: "yes or no",
   parse(text) {
@@ -59,7 +58,7 @@ export const cpuWeight: Grammar = {
   parse: (text) => (text === "idle" ? text : weight.parse(text)),
 };
 
-/** systemd keeps hundredths of a percent in a 32 bit integer. */
+/** The limit of systemd, which keeps hundredths of a percent in a 32-bit integer. */
 const CPU_QUOTA_MAX = 21474836.47;
 
 export const cpuQuota: Grammar = {
@@ -72,7 +71,7 @@ export const pressureLimit: Grammar = {
   parse: (text) => percentUpTo(text, 100, true),
 };
 
-/** The number of bytes (or whatever is counted) in a size such as `1.5G`. */
+/** Returns the number of bytes (or other units) in a size such as `1.5G`. */
 function sizeOf(text: string, base: 1000 | 1024): number | undefined {
   const match = SIZE.exec(text);
   if (match === null) return undefined;
@@ -80,11 +79,11 @@ function sizeOf(text: string, base: 1000 | 1024): number | undefined {
   return Math.floor(Number(`${whole}${fraction}`) * base ** " KMGTPE".indexOf(unit || " "));
 }
 
-/** The kernel takes more for "no limit": there is `infinity` for that. */
+/** The kernel treats this and more as "no limit", for which there is `infinity`. */
 const SIZE_END = 2 ** 63;
 
 interface SizeOptions {
-  /** What is counted. */
+  /** The thing that is counted, for messages. */
   readonly of: string;
   readonly base: 1000 | 1024;
   readonly zero: boolean;
@@ -106,7 +105,10 @@ function size({ of, base, zero, percent }: SizeOptions): Grammar {
   };
 }
 
-/** A limit of memory. @param options whether 0 and percentages are allowed */
+/**
+ * Returns the grammar of a memory limit.
+ * @param options true for 0 and for percentages if they are allowed
+ */
 export function memory(options: { zero: boolean; percent: boolean }): Grammar {
   return size({ of: "a number of bytes", base: 1024, ...options });
 }
@@ -131,7 +133,10 @@ const USEC_OF: Readonly<Record<string, number>> = {
   d: 86_400_000_000,
 };
 
-/** A time span of systemd.time(7) in microseconds; a number alone is seconds. */
+/**
+ * Parses a time span of systemd.time(7). Returns microseconds; a number without a unit is in
+ * seconds.
+ */
 export function parseTimeSpan(text: string): number | undefined {
   if (/^\d{1,9}(\.\d{1,6})?$/.test(text)) return Math.floor(Number(text) * 1_000_000);
   if (!/^(\d{1,9}(\.\d{1,6})? ?(us|ms|min|s|h|d) ?)+$/.test(text)) return undefined;
@@ -142,6 +147,7 @@ export function parseTimeSpan(text: string): number | undefined {
 }
 
 /**
+ * Returns the grammar of a time span.
  * @param range in words
  * @param minUsec the shortest span
  * @param maxUsec the longest span
@@ -160,7 +166,10 @@ export function timeSpan(
   };
 }
 
-/** A list of indices and ranges of CPUs or memory nodes. @param max the last index */
+/**
+ * Returns the grammar of a list of indices and ranges of CPUs or memory nodes.
+ * @param max the last index
+ */
 export function indices(what: string, max: number): Grammar {
   return {
     allowed: `a list of ${what} and ranges from 0 to ${max}, such as 0-3,8`,
@@ -182,7 +191,7 @@ export function indices(what: string, max: number): Grammar {
 /** No white space, quotes or control characters. udev writes such bytes as `\x20`. */
 const DEVICE = /^\/[^\p{C}\p{Z}"']*$/u;
 
-/** A path as a unit file shows it: systemd unquotes backslashes and expands `%`. */
+/** Returns a path for a unit file, in which systemd unquotes backslashes and expands `%`. */
 function encodePath(path: string): string | undefined {
   const bytes = Buffer.byteLength(path);
   const longName = path.split("/").some((name) => Buffer.byteLength(name) > 255);
@@ -191,7 +200,7 @@ function encodePath(path: string): string | undefined {
   return path.replaceAll("\\", "\\\\").replaceAll("%", "%%");
 }
 
-/** `DEVICE VALUE`, for the directives that are set per block device. */
+/** Returns the grammar `DEVICE VALUE`, for directives that are set per block device. */
 export function perDevice(value: Grammar): Grammar {
   return {
     allowed: `the absolute path of a block device or of a file on it, a space, and ${value.allowed}`,

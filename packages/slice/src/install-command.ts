@@ -1,4 +1,4 @@
-/** `install` and `remove`: decide, show or do, and tell. */
+/** The commands `install` and `remove`: plan, show or make the changes, and report them. */
 import { openTree, type Tree } from "@cm4all/command/tree";
 import { unifiedDiff } from "./diff.ts";
 import {
@@ -27,7 +27,7 @@ export interface TargetOptions {
   readonly force?: boolean;
 }
 
-/** The tree with the directory of its units. */
+/** A tree with the directory of its units. */
 interface Target {
   readonly tree: Tree;
   readonly path: string;
@@ -68,7 +68,7 @@ export function remove(name: string | undefined, options: TargetOptions): void {
 
 function carryOut(plan: readonly Change[], target: Target, options: TargetOptions): void {
   for (const change of plan) {
-    // What a dry run prints on its standard output is a diff and nothing else.
+    // The standard output of a dry run is a diff and nothing else.
     if (!isChange(change)) (options.dryRun ? console.error : console.log)(tellUnchanged(change));
     else if (options.dryRun) process.stdout.write(diffOf(change));
     else {
@@ -98,7 +98,7 @@ function tellChange({ path, before, after }: Change): string {
   return `${before === undefined ? "created" : "changed"} ${path}`;
 }
 
-/** An administrator's unit hides the package's: say when that begins and when it ends. */
+/** Returns a remark if a unit begins or ceases to override that of a package. */
 function tellOverridden({ unit, before, after }: Change, { tree, path }: Target): string {
   if (path !== ADMIN_UNIT_DIR || (before !== undefined && after !== undefined)) return "";
   const overridden = findOverridden(tree, unit);

@@ -99,7 +99,7 @@ describe("planInstall", () => {
     expect(readdirSync(directory)).toEqual([sliceUnit("web")]);
   });
 
-  it("refuses a unit that is too long for one, and a FIFO, without waiting", () => {
+  it("refuses a file that is too long for a unit, and a FIFO, without blocking", () => {
     mkdirSync(directory, { recursive: true });
     writeFileSync(path, "");
     truncateSync(path, 3 * 1024 ** 3);
@@ -109,7 +109,7 @@ describe("planInstall", () => {
     expect(() => install(PLAIN)).toThrow(`${path} is not a regular file`);
   });
 
-  it("says what it could not do", () => {
+  it("reports what it could not do", () => {
     mkdirSync(path, { recursive: true });
     expect(() => install(PLAIN, { force: true })).toThrow(`cannot write ${path}: EISDIR`);
     expect(readdirSync(directory)).toEqual([SLICE_UNIT]);
@@ -122,7 +122,7 @@ describe("planRemove", () => {
       applyChange(units, change);
   };
 
-  it("removes what was installed, and nothing where there is nothing", () => {
+  it("removes the installed units, and nothing if there are none", () => {
     install(LIMITED);
     remove();
     expect(readdirSync(directory)).toEqual([]);

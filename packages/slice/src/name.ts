@@ -2,23 +2,22 @@
 
 export const SLICE_UNIT = "system-cm4all.slice";
 
-/** A nested slice's name that cannot be part of a unit's name. */
+/** Thrown for a nested slice's name that cannot be part of a unit's name. */
 export class SliceNameError extends Error {
   override readonly name = "SliceNameError";
 }
 
 /**
- * One part of a unit's name; anything else has to be escaped as `\xNN`. systemd would
- * take a colon as well, but systemd-analyze(1) takes it for the start of an alias.
+ * A part of a unit's name; other characters have to be escaped as `\xNN`. systemd accepts a
+ * colon, too, but to systemd-analyze(1) it is the start of an alias.
  */
 const COMPONENT = /^([A-Za-z0-9_.]|\\x[0-9a-f]{2})+$/;
 const UNIT_NAME_MAX = 255;
 
 /**
- * The unit of the nested slice `name`, or of the slice itself. A dash goes one level
- * down: `a-b` is `system-cm4all-a-b.slice`, which systemd places in
- * `system-cm4all-a.slice`.
- * @throws SliceNameError for a name that systemd would not take as it stands
+ * Returns the unit of the nested slice `name`, or of the slice itself. A dash is one level
+ * down: `a-b` is `system-cm4all-a-b.slice`, which systemd places in `system-cm4all-a.slice`.
+ * @throws SliceNameError for a name that systemd would not accept as it is
  * @see systemd.slice(5), systemd.unit(5)
  */
 export function sliceUnit(name?: string): string {
@@ -35,21 +34,21 @@ export function sliceUnit(name?: string): string {
   return unit;
 }
 
-/** Whether a file's name is that of a slice below ours. */
+/** Returns true if a file's name is that of a slice below ours. */
 export function isNestedUnit(fileName: string): boolean {
   return fileName.startsWith("system-cm4all-") && fileName.endsWith(".slice");
 }
 
 /**
- * Where systemd makes the cgroup of one of our slices, from the root of cgroup2:
- * each dash of the name is one level of slices.
+ * Returns the path, from the root of cgroup2, at which systemd makes the cgroup of one of our
+ * slices: each dash of the name is one level of slices.
  */
 export function cgroupOf(unit: string): string {
   const parts = unit.slice(0, -".slice".length).split("-");
   return parts.map((_, end) => `/${parts.slice(0, end + 1).join("-")}.slice`).join("");
 }
 
-/** The NAME in `system-cm4all-NAME.slice`. */
+/** Returns the NAME in `system-cm4all-NAME.slice`. */
 export function nestedName(unit: string): string {
   return unit.slice("system-cm4all-".length, -".slice".length);
 }

@@ -1,12 +1,12 @@
 import { DirectiveError, directives, findDirective, parseValue } from "./directives.ts";
 
-/** What a slice is told: the checked values of each directive, by its name. */
+/** The settings of a slice: the checked values of each directive, by its name. */
 export type Settings = ReadonlyMap<string, readonly string[]>;
 
 /**
- * Adds one checked value.
- * @throws DirectiveError for an unknown directive, a value that is not allowed, or one
- *   that is there already
+ * Checks a value and adds it.
+ * @throws DirectiveError for an unknown directive, a value that is not allowed, or a second
+ * value
  */
 export function addSetting(settings: Map<string, string[]>, name: string, text: string): void {
   const directive = findDirective(name);
@@ -21,7 +21,7 @@ export function addSetting(settings: Map<string, string[]>, name: string, text: 
 }
 
 /**
- * Parses `NAME=VALUE` assignments, as systemctl's --property takes them.
+ * Parses assignments in the form `NAME=VALUE`, as in systemctl's --property.
  * @throws DirectiveError
  */
 export function parseAssignments(assignments: readonly string[]): Settings {
@@ -34,16 +34,16 @@ export function parseAssignments(assignments: readonly string[]): Settings {
   return settings;
 }
 
-/** The settings of both; for a directive in both, those of `over` alone. */
+/** Returns the settings of both; for a directive in both, only those of `over`. */
 export function mergeSettings(base: Settings, over: Settings): Settings {
   return new Map([...base, ...over]);
 }
 
-/** Bytes; of fewer, without a suffix, nobody can have meant bytes. */
+/** The least number of bytes that is plausible for a size without a suffix. */
 const LEAST_MEMORY = 1024 ** 2;
 const LEAST_BANDWIDTH = 64 * 1024;
 
-/** Returns a warning for each number without a suffix that can hardly be meant in bytes. */
+/** Returns a warning for each number without a suffix that is implausibly small for bytes. */
 export function unlikelyBytes(settings: Settings): string[] {
   return [...settings].flatMap(([name, values]) => {
     const least = /Memory\w*(?:Min|Low|High|Max)$/.test(name)
@@ -59,7 +59,10 @@ export function unlikelyBytes(settings: Settings): string[] {
   });
 }
 
-/** In the order of the table of directives, so that equal settings give equal units. */
+/**
+ * Returns the settings in the order of the table of directives, so that equal settings give
+ * equal units.
+ */
 export function sortSettings(settings: Settings): [name: string, values: readonly string[]][] {
   return directives.flatMap(({ name }) => {
     const values = settings.get(name);

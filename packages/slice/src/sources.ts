@@ -1,4 +1,4 @@
-/** From options and `slice.toml` to the texts of the units. */
+/** Makes the texts of units from options and `slice.toml`. */
 import { CommandFailure, EX_CONFIG, EX_USAGE } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
@@ -13,16 +13,16 @@ const CONFIG_FILE = "/etc/cm4all/spawn/slice.toml";
 
 /** The options of the commands that make units. */
 export interface SourceOptions {
-  /** A file, false for none; undefined for the usual one, where it exists. */
+  /** The path of a file; false for none; undefined for the default one, if it exists. */
   readonly config?: string | false;
-  /** `NAME=VALUE` assignments, which override the file's. */
+  /** Assignments `NAME=VALUE`, which override those of the file. */
   readonly property: readonly string[];
   readonly root?: string;
 }
 
 const EMPTY_CONFIG: SliceConfig = { settings: new Map(), nested: new Map() };
 
-/** The file's text, and the path that the user knows; undefined where there is none. */
+/** Returns the text of the file, and its path as the user knows it; undefined if there is none. */
 function readConfigFile({
   config,
   root,
@@ -39,11 +39,11 @@ function readConfigFile({
   }
 }
 
-/** @throws CommandFailure */
+/** Reads the configuration. @throws CommandFailure */
 async function readConfig(options: SourceOptions): Promise<SliceConfig> {
   const found = options.config === false ? undefined : readConfigFile(options);
   if (found === undefined) return EMPTY_CONFIG;
-  // Only here: the parser of TOML takes its time to load.
+  // Loaded only here: the TOML parser takes start-up time.
   const { ConfigError, parseConfig } = await import("./config.ts");
   try {
     return parseConfig(found.text.toString(), found.file);
@@ -54,7 +54,7 @@ async function readConfig(options: SourceOptions): Promise<SliceConfig> {
   }
 }
 
-/** Runs `make`, whose mistakes are those of the command line. @throws CommandFailure */
+/** Calls `make`; its errors become mistakes in the command line. @throws CommandFailure */
 export function checkUsage<T>(make: () => T): T {
   try {
     return make();
@@ -70,21 +70,21 @@ function settingsOf(config: SliceConfig, name: string | undefined, options: Sett
   const settings = config.nested.get(name);
   if (settings === undefined && options.size === 0)
     throw new CommandFailure(
-      `nothing is said about ${sliceUnit(name)}: neither a [slice.${name}] in the configuration file nor a --property`,
+      `${sliceUnit(name)} is not configured: there is neither a [slice.${name}] in the configuration file nor a --property`,
       EX_CONFIG,
     );
   return mergeSettings(settings ?? new Map(), options);
 }
 
-/** The text of a unit. What is hardly meant so is said on standard error. */
+/** Returns the text of a unit. Prints warnings about implausible settings to standard error. */
 function makeUnit(settings: Settings, name: string | undefined): string {
   for (const warning of unlikelyBytes(settings)) console.error(`${sliceUnit(name)}: ${warning}`);
   return encodeUnit(settings, name);
 }
 
 /**
- * The unit of the slice `name`; without a name, that of the slice itself and then those
- * of all slices that the configuration file nests in it. By their names.
+ * Returns the texts of units by their names: the unit of the slice `name`; without a name, that
+ * of the slice itself and then those of all slices that the configuration file nests in it.
  * @throws CommandFailure
  */
 export async function makeUnits(

@@ -1,4 +1,4 @@
-/** `status`: the slice's cgroups, once or again and again. */
+/** The command `status`: shows the cgroups of the slice, once or repeatedly. */
 import { join } from "node:path";
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
@@ -9,12 +9,12 @@ import { checkUsage } from "./sources.ts";
 import { type Earlier, formatStatus, toJson } from "./status.ts";
 
 export interface StatusOptions {
-  /** Also the cgroups inside scopes and services. */
+  /** True to show the cgroups inside scopes and services, too. */
   readonly all?: boolean;
   readonly json?: boolean;
   readonly watch?: boolean;
   readonly intervalMs: number;
-  /** Where cgroup2 is mounted; found out where it is not given. */
+  /** The mount point of cgroup2; found if it is not given. */
   readonly cgroupRoot?: string;
 }
 
@@ -76,7 +76,7 @@ async function watchTree(
   await watch({ draw, intervalMs, fullScreen, input: process.stdin, output: process.stdout });
 }
 
-/** Whether the locale's characters are UTF-8. @see locale(7) */
+/** Returns true if the encoding of the locale is UTF-8. @see locale(7) */
 function hasUnicode(): boolean {
   const { LC_ALL, LC_CTYPE, LANG } = process.env;
   return /utf-?8/i.test(LC_ALL || LC_CTYPE || LANG || "");

@@ -25,7 +25,7 @@ const tree = node(
 );
 
 describe("formatStatus", () => {
-  it("draws the tree, with a dash for what is not there", () => {
+  it("draws the tree, with a dash for a missing value", () => {
     expect(formatStatus(tree, { unicode: true }).join("\n")).toMatchInlineSnapshot(`
       "UNIT                       CPU TIME  MEMORY  PEAK  LIMIT  SWAP  TASKS  LIMIT
       system-cm4all.slice         2h 3min    3.0G  4.0G   6.0G    0B    120  20000
@@ -44,7 +44,7 @@ describe("formatStatus", () => {
     ]);
   });
 
-  it("shows the share of a CPU since the reading before", () => {
+  it("shows the CPU usage since the reading before", () => {
     const before = node(
       "system-cm4all.slice",
       { cpuUsec: 7_383_000_000 },
@@ -62,7 +62,7 @@ describe("formatStatus", () => {
 });
 
 describe("toJson", () => {
-  it("has no key for what is not there", () => {
+  it("has no key for a missing value", () => {
     expect(JSON.parse(JSON.stringify(toJson(tree)))).toEqual({
       name: "system-cm4all.slice",
       ...tree.usage,

@@ -1,13 +1,13 @@
-/** The tree of the slice as text and as JSON; pure. */
+/** Formats the tree of the slice as text and as JSON. Pure. */
 import { alignColumns } from "@cm4all/command";
 import type { CgroupNode, Limit } from "./cgroup.ts";
 
-/** Bytes in powers of 1024: `512B`, `1.5K`, `12.3G`. */
+/** Formats bytes in powers of 1024: `512B`, `1.5K`, `12.3G`. */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = "B";
   for (const next of ["K", "M", "G", "T", "P"]) {
-    // As shown, 1023.96 would be 1024.0.
+    // 1023.96 would be shown as 1024.0.
     if (value < 1023.95) break;
     value /= 1024;
     unit = next;
@@ -15,7 +15,7 @@ export function formatBytes(bytes: number): string {
   return unit === "B" ? `${value}B` : `${value.toFixed(1)}${unit}`;
 }
 
-/** CPU time in its two largest units: `0.5s`, `1min 2s`, `3h 0min`, `12d 4h`. */
+/** Formats CPU time in its two largest units: `0.5s`, `1min 2s`, `3h 0min`, `12d 4h`. */
 export function formatCpuTime(usec: number): string {
   const seconds = Math.floor(usec / 1_000_000);
   if (seconds < 60) return `${(Math.floor(usec / 10_000) / 100).toFixed(2)}s`;
@@ -26,7 +26,7 @@ export function formatCpuTime(usec: number): string {
   return `${Math.floor(hours / 24)}d ${hours % 24}h`;
 }
 
-/** The limit that is met first. */
+/** Returns the lower limit, which takes effect first. */
 function lower(a: Limit | undefined, b: Limit | undefined): Limit | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   if (a === "infinity" || b === "infinity") return a === "infinity" ? b : a;
@@ -43,13 +43,16 @@ function showLimit(limit: Limit | undefined, format: (value: number) => string):
   return limit === "infinity" ? "none" : show(limit, format);
 }
 
-/** An earlier reading, for the share of a CPU that was used since. */
+/** An earlier reading, for the CPU usage since then. */
 export interface Earlier {
   readonly tree: CgroupNode;
   readonly elapsedUsec: number;
 }
 
-/** In percent of one CPU; undefined where there is no earlier reading of this cgroup. */
+/**
+ * Returns the CPU usage in percent of one CPU; undefined if there is no earlier reading of this
+ * cgroup.
+ */
 function cpuShare(
   now: CgroupNode,
   before: CgroupNode | undefined,
@@ -57,11 +60,14 @@ function cpuShare(
 ): number | undefined {
   if (now.usage.cpuUsec === undefined || before?.usage.cpuUsec === undefined) return undefined;
   const used = now.usage.cpuUsec - before.usage.cpuUsec;
-  // Less than before: another cgroup of the same name.
+  // If it is less than before, this is another cgroup of the same name.
   return used < 0 || elapsedUsec <= 0 ? undefined : (used / elapsedUsec) * 100;
 }
 
-/** Anybody who may make cgroups chooses their names: no control bytes reach a terminal. */
+/**
+ * Replaces control characters, which must not reach a terminal: everybody who may make cgroups
+ * chooses their names.
+ */
 function printable(name: string): string {
   return name.replace(
     /\p{C}/gu,
@@ -78,14 +84,14 @@ const UNICODE: Branches = { last: "└─", other: "├─", pass: "│ " };
 const ASCII: Branches = { last: "`-", other: "|-", pass: "| " };
 
 export interface StatusOptions {
-  /** Draw the tree with line-drawing characters. */
+  /** True to draw the tree with line-drawing characters. */
   readonly unicode: boolean;
-  /** Show the share of a CPU that was used since. */
+  /** An earlier reading, to show the CPU usage since then. */
   readonly earlier?: Earlier | undefined;
   readonly watching?: boolean;
 }
 
-/** The table of the tree, its header first. */
+/** Returns the lines of a table of the tree, with its header first. */
 export function formatStatus(tree: CgroupNode, options: StatusOptions): string[] {
   const { earlier, watching = false } = options;
   const branches = options.unicode ? UNICODE : ASCII;
@@ -138,7 +144,10 @@ export function formatStatus(tree: CgroupNode, options: StatusOptions): string[]
   return alignColumns([titles, ...rows], ["left", "right"]);
 }
 
-/** For `JSON.stringify`, which leaves out what is undefined: a missing value is a missing key. */
+/**
+ * Returns an object for `JSON.stringify`, which leaves out undefined values: a missing value is
+ * a missing key.
+ */
 export function toJson(node: CgroupNode): object {
   return { name: node.name, ...node.usage, children: node.children.map(toJson) };
 }

@@ -1,14 +1,14 @@
-/** What the installation has to know of the systemd around it. */
+/** The parts of systemd that the installation deals with. */
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import type { Tree } from "@cm4all/command/tree";
 
-/** Where an administrator's units are; they override those of packages. */
+/** The directory of an administrator's units, which override those of packages. */
 export const ADMIN_UNIT_DIR = "/etc/systemd/system";
 
-/** Where packages put theirs, the most important first. @see systemd.unit(5) */
+/** The directories of packages' units, the most important first. @see systemd.unit(5) */
 const PACKAGE_UNIT_DIRS = ["/usr/local/lib/systemd/system", "/usr/lib/systemd/system"];
 
 const READ_BY_SYSTEMD = [
@@ -18,7 +18,10 @@ const READ_BY_SYSTEMD = [
   "/lib/systemd/system",
 ];
 
-/** The package's file that `unit` in ADMIN_UNIT_DIR overrides. */
+/**
+ * Returns the file of a package that `unit` in ADMIN_UNIT_DIR overrides; undefined if there is
+ * none.
+ */
 export function findOverridden(tree: Tree, unit: string): string | undefined {
   const path = PACKAGE_UNIT_DIRS.map((directory) => join(directory, unit)).find((path) =>
     tree.has(path),
@@ -27,7 +30,7 @@ export function findOverridden(tree: Tree, unit: string): string | undefined {
 }
 
 /**
- * Whether a change of `directory` is one for the systemd that runs here to take up.
+ * Returns true if the running systemd reads units from `directory`.
  * @see sd_booted(3)
  */
 export function isReadByRunningSystemd(root: string | undefined, directory: string): boolean {
@@ -44,8 +47,8 @@ function systemctl(...args: string[]): { succeeded: boolean; reason: string } {
 }
 
 /**
- * Makes systemd read its units again, and gives those of `units` that are active their
- * new limits.
+ * Makes systemd read its units again, and applies the new limits to those of `units` that are
+ * active.
  * @throws CommandFailure
  */
 export function reloadSystemd(units: readonly string[]): void {
@@ -60,9 +63,9 @@ export function reloadSystemd(units: readonly string[]): void {
   run("daemon-reload");
   for (const unit of units) {
     if (!systemctl("is-active", "--quiet", unit).succeeded) continue;
-    // systemd 257 (not 252) knows the new limits now, but tells the kernel only with the
-    // next change of a property. Taking away a mark that is not there is such a change:
-    // it has no other effect, and leaves no drop-in that would override the unit.
+    // systemd 257 (not 252) has read the new limits now, but passes them to the kernel only
+    // with the next change of a property. The removal of a marker that is not set is such a
+    // change: it has no other effect, and leaves no drop-in that would override the unit.
     run("set-property", "--runtime", unit, "Markers=-needs-restart");
   }
 }

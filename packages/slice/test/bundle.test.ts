@@ -64,7 +64,7 @@ function fails(result: Result, status: number, message: string | RegExp): void {
   expect(result.status).toBe(status);
 }
 
-it("warns of bytes that can hardly be meant, in the file and in options, and goes on", () => {
+it("warns of implausible numbers of bytes, in the file and in options, and goes on", () => {
   const file = join(bundle.directory, "slice.toml");
   writeFileSync(file, 'MemoryMax = 2048\n[slice.a]\nMemoryHigh = "512"\n');
   const args = ["generate", "--config", file, "-p", "MemoryLow=7"];
@@ -149,11 +149,7 @@ describe("generate", () => {
     fails(slice("generate", "-p", "MemoryMax=1G\nx=y"), EX_USAGE, /"1G\\nx=y" is not allowed/);
     fails(slice("generate", "-p", "ExecStart=x"), EX_USAGE, /: ExecStart: not a known directive/);
     fails(slice("generate", "a b"), EX_USAGE, /: "a b" is not a name/);
-    fails(
-      slice("generate", "web", "--no-config"),
-      EX_CONFIG,
-      /nothing is said about .*-web\.slice/,
-    );
+    fails(slice("generate", "web", "--no-config"), EX_CONFIG, /-web\.slice is not configured/);
     fails(slice("generate", "--config", inRoot("none")), EX_NOINPUT, /cannot read .*ENOENT/);
     configure("\nMemoryMax = 1.5\n");
     fails(slice("generate", "--root", root), EX_CONFIG, /slice\.toml:2: MemoryMax: expected/);
@@ -183,7 +179,7 @@ describe("generate", () => {
 });
 
 describe("install and remove", () => {
-  it("write what the file says, once, and take it away", () => {
+  it("write the units of the file, once, and remove them", () => {
     configure("MemoryHigh = '75%'\n[slice.web]\nCPUWeight = 200\n");
     const paths = [unitPath("system-cm4all.slice"), unitPath("system-cm4all-web.slice")];
 
@@ -208,7 +204,7 @@ describe("install and remove", () => {
     expect(slice("remove", "--root", root).stdout).toBe(`${paths[0]} is not there\n`);
   });
 
-  it("change nothing in a dry run, and print a diff alone", () => {
+  it("change nothing in a dry run, and print only a diff", () => {
     const dry = slice("install", "--root", root, "--dry-run");
     expect(dry.stdout).toMatch(/^--- \/dev\/null\n\+\+\+ .*\n@@ -0,0 \+1,6 @@\n\+# Generated/);
     expect(readdirSync(root)).toEqual([]);
@@ -219,7 +215,7 @@ describe("install and remove", () => {
     expect(existsSync(unitPath("system-cm4all.slice"))).toBe(true);
   });
 
-  it("touch a nested slice alone where it is named", () => {
+  it("touch only a nested slice if it is named", () => {
     slice("install", "--root", root);
     slice("install", "web", "--root", root, "-p", "TasksMax=5");
     expect(slice("install", "--root", root).stderr).toBe(
@@ -262,7 +258,7 @@ describe("install and remove", () => {
     fails(slice("install", "--root", ""), EX_USAGE, /--root: the name is empty/);
   });
 
-  it("say in one line what is no configuration", () => {
+  it("report in one line that a file is not a configuration", () => {
     const file = inRoot("slice.toml");
     expect(spawnSync("mkfifo", [file]).status).toBe(0);
     const refused = /^cm4all-slice: cannot read .*slice\.toml: it is not a regular file\n$/;
@@ -347,7 +343,7 @@ set-property --runtime system-cm4all.slice Markers=-needs-restart
 `);
   });
 
-  it.each(["daemon-reload", "set-property"])("says so where systemctl %s fails", (command) => {
+  it.each(["daemon-reload", "set-property"])("reports that systemctl %s fails", (command) => {
     const result = onSystem(
       "slice install --no-config",
       `test "$1" != ${command} || { echo no bus >&2; exit 1; }`,

@@ -93,7 +93,7 @@ describe("status", () => {
     expect(status("web").stdout.split("\n")[1]).toMatch(/^system-cm4all-web\.slice/);
   });
 
-  it("prints JSON without a key for what is missing", () => {
+  it("prints JSON without a key for a missing value", () => {
     makeTree();
     expect(JSON.parse(status("--json").stdout)).toEqual({
       name: "system-cm4all.slice",
@@ -118,7 +118,7 @@ describe("status", () => {
     });
   });
 
-  it("says that the slice is not active", () => {
+  it("reports that the slice is not active", () => {
     const { status: exit, stderr } = status();
     expect(stderr).toBe(
       `cm4all-slice: system-cm4all.slice is not active: there is no ${root}/${SLICE}\n`,
@@ -126,7 +126,7 @@ describe("status", () => {
     expect(exit).toBe(EX_UNAVAILABLE);
   });
 
-  it("refuses an interval that is none", () => {
+  it("refuses an invalid interval", () => {
     expect(status("-n", "0")).toMatchObject({ status: EX_USAGE });
   });
 });

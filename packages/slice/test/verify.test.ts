@@ -1,6 +1,6 @@
 /**
- * systemd's own check finds nothing in the units that come out of the generator,
- * whatever goes in; and the table's versions are those of the systemd here.
+ * systemd's own check reports nothing about generated units, whatever their settings; and the
+ * versions in the table are right for the systemd here.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -79,7 +79,7 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
     rmSync(directory, { recursive: true });
   });
 
-  /** What systemd says about these units, line by line. */
+  /** Returns the messages of systemd about these units, line by line. */
   function verify(units: ReadonlyMap<string, string>): string[] {
     for (const [unit, text] of units) writeFileSync(join(directory, unit), text);
     const files = [...units.keys()].map((unit) => join(directory, unit));
@@ -96,11 +96,11 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
     return directives.some((directive) => directive.name === name && directive.since > version);
   }
 
-  it("finds nothing in the plain unit", () => {
+  it("reports nothing about the plain unit", () => {
     expect(verify(new Map([[sliceUnit(), encodeUnit(new Map())]]))).toEqual([]);
   });
 
-  it("finds nothing in generated combinations", () => {
+  it("reports nothing about generated combinations", () => {
     const seen = new Set<string>();
     fc.assert(
       fc.property(fc.array(settings, { minLength: 40, maxLength: 40 }), (list) => {
@@ -123,7 +123,7 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
     ]);
   });
 
-  it("knows the directives that the table says it knows, and no others", () => {
+  it("knows the directives that the table lists for its version, and no others", () => {
     const unknown = directives.filter((directive) => {
       const [value = ""] = fc.sample(allowedValues(directive), { seed: 6, numRuns: 1 });
       const unit = encodeUnit(parseAssignments([`${directive.name}=${value}`]));

@@ -2,15 +2,16 @@
 import { parseArgs } from "node:util";
 
 export interface StartArguments {
-  /** Where clients find the daemon, unless it is the default. */
+  /** The address of the daemon for clients; undefined for the default. */
   readonly listen: string | undefined;
-  /** Where `cm4all-spawn status` finds it, unless it is the default. */
+  /** The control socket for `cm4all-spawn status`; undefined for the default. */
   readonly control: string | undefined;
 }
 
 /**
- * Undefined where they ask for something that we cannot show: a configuration of one's
- * own, no reaper, a subcommand, help. Then they are for the daemon alone. Pure.
+ * Parses the arguments. Returns undefined if the demonstration is not possible with them:
+ * another configuration, no reaper, a subcommand, help. Then they are for the daemon only.
+ * Pure.
  */
 export function parseStartArguments(args: readonly string[]): StartArguments | undefined {
   try {

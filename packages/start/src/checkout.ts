@@ -1,4 +1,4 @@
-/** Where things are in this checkout. */
+/** Paths in this checkout. */
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,10 +10,10 @@ export const CLIENT = join(root, "packages/client/dist/cm4all-spawn-client.js");
 export const SCRIPT = join(root, "examples/accounting/postgres.lua");
 export const TABLES = join(root, "examples/accounting/postgres.sql");
 
-/** What is kept from one start to the next; SPAWN_DATA is another place for it. */
+/** The directory of data that is kept from one start to the next; SPAWN_DATA sets another one. */
 export const DATA = process.env["SPAWN_DATA"] ?? join(root, ".data");
 
-/** A path as people type it here. */
+/** Returns a path as people type it here. */
 export function shown(path: string): string {
   const fromHere = relative(process.cwd(), path);
   return fromHere.startsWith("..") ? path : fromHere;

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { DAEMON } from "./checkout.ts";
 import { passOn } from "./output.ts";
 
-/** The daemon gives up on whatever it waits for before. */
+/** The time after which the daemon is killed; it gives up its own waits earlier. */
 const STOP_TIMEOUT_MS = 10_000;
 
 export class Daemon implements AsyncDisposable {
@@ -17,12 +17,12 @@ export class Daemon implements AsyncDisposable {
     this.ended = once(child, "exit").then(([status]) => status ?? 1);
   }
 
-  /** With our terminal as its own. */
+  /** Starts the daemon with our terminal. */
   static alone(args: readonly string[]): Daemon {
     return new Daemon(spawn(...command(args), { stdio: "inherit" }));
   }
 
-  /** Its lines among ours. */
+  /** Starts the daemon with its lines among ours. */
   static start(args: readonly string[], environment: Record<string, string>): Daemon {
     const child = spawn(...command(args), {
       stdio: ["ignore", "pipe", "pipe"],
@@ -41,10 +41,10 @@ export class Daemon implements AsyncDisposable {
   }
 }
 
-/** No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
+/** Prevents a debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 
-/** @see setpriv(1) */
+/** Returns the program and its arguments. @see setpriv(1) */
 function command(args: readonly string[]): [string, string[]] {
   return ["setpriv", ["--pdeathsig", "TERM", process.execPath, NO_DEBUGGER, DAEMON, ...args]];
 }

@@ -1,4 +1,4 @@
-/** The accounting database: a server of our own, its tables, and what the script wrote. */
+/** The accounting database: a server of our own, its tables, and the rows of the script. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Postgres } from "@cm4all/testing/postgres";
@@ -8,10 +8,13 @@ import { DATA, shown, TABLES } from "./checkout.ts";
 const NAME = "accounting";
 const ROLE = "accounting";
 
-/** Who may log in as ROLE: we, and the script, which runs as its own user where there is one. */
+/**
+ * The users who may log in as ROLE: we, and the script, which has a user of its own if that
+ * exists.
+ */
 const USERS = ["root", "cm4all-spawn-reaper"];
 
-/** One row of examples/accounting/postgres.sql. */
+/** A row of the table in examples/accounting/postgres.sql. */
 export interface UsageRow {
   readonly path: string;
   readonly age_seconds: number | null;
@@ -32,7 +35,7 @@ export class Database implements AsyncDisposable {
 
   /**
    * Starts the server, with the data of earlier starts.
-   * @param socketDirectory where anybody may get: the server asks the kernel who they are
+   * @param socketDirectory accessible to everybody: the server asks the kernel for the user
    */
   static async start(socketDirectory: string): Promise<Database> {
     const server = await Postgres.start({
@@ -50,13 +53,13 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  /** For people. */
+  /** A description for people. */
   get title(): string {
     const { major, origin } = this.#server.programs;
     return `PostgreSQL ${major} (${origin}), its data below ${shown(this.#server.directory)}`;
   }
 
-  /** How the script finds it. */
+  /** The environment variables by which the script finds it. */
   get environment(): Record<string, string> {
     const { host, port, user } = this.#server;
     return { PGHOST: host, PGPORT: String(port), PGUSER: user };
@@ -72,7 +75,7 @@ export class Database implements AsyncDisposable {
     return rows[0].count;
   }
 
-  /** The rows of cgroups in a scope that were measured since then. */
+  /** Returns the rows of cgroups in a scope that were measured since a time. */
   async rowsSince(scope: string, since: Date): Promise<UsageRow[]> {
     const { rows } = await this.#client.query(
       `SELECT path, age_seconds, cpu_seconds, memory_peak_bytes::float8, pids_peak::float8,
@@ -84,7 +87,7 @@ export class Database implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // The server may have ended on its own.
+    // The server may have ended by itself.
     await this.#client.end().catch(() => {});
     await this.#server.stop();
   }
@@ -93,13 +96,16 @@ export class Database implements AsyncDisposable {
 async function connect(server: Postgres, database: string): Promise<Client> {
   const { host, port, user } = server;
   const client = new Client({ host, port, user, database });
-  // A query tells; without one there is nobody to tell.
+  // A query reports the error; without a query nobody needs it.
   client.on("error", () => {});
   await client.connect();
   return client;
 }
 
-/** Makes what is not there of an earlier start. */
+/**
+ * Creates the database and its tables, unless an earlier start has. Returns a connected client,
+ * which the caller ends.
+ */
 async function prepare(server: Postgres): Promise<Client> {
   const admin = await connect(server, "postgres");
   const { rowCount } = await admin.query("SELECT 1 FROM pg_database WHERE datname = $1", [NAME]);

@@ -1,4 +1,4 @@
-/** The whole main job: cgroups run empty, and the script accounts them in the database. */
+/** Demonstrates the main job: cgroups run empty, and the script accounts them in the database. */
 
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -20,14 +20,14 @@ const ROWS_TIMEOUT_MS = 30_000;
 export interface DemonstrationOptions {
   readonly instance: Instance;
   readonly scope: Scope;
-  /** The daemon's. */
+  /** The arguments of the daemon. */
   readonly args: readonly string[];
   readonly parsed: StartArguments;
   /** Rejects when we are to end. */
   readonly interrupted: Promise<never>;
 }
 
-/** Runs until the daemon ends. @returns its exit status */
+/** Runs until the daemon has ended. @returns its exit status */
 export async function demonstrate(options: DemonstrationOptions): Promise<number> {
   const { instance, scope, interrupted } = options;
   say(
@@ -53,25 +53,26 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
 }
 
 /**
+ * Writes the configuration.
  * @param accounting further keys of that table
- * @returns the configuration's path
+ * @returns its path
  */
 function writeConfig(instance: Instance, scope: Scope, accounting: { user?: string }): string {
-  // Copied, because the user whom the script runs as may not get to this checkout.
+  // Copied, because the user of the script may not have access to this checkout.
   const script = join(instance.directory, "accounting.lua");
   copyFileSync(SCRIPT, script);
   chmodSync(script, 0o644);
   const config = join(instance.directory, "spawn.toml");
   const text = {
     reaper: { cgroup_root: scope.mount, scopes: [scope.name] },
-    // What waits for the database waits there for the next start.
+    // Records that wait for the database stay there until the next start.
     accounting: { script, journal: join(DATA, "journal"), ...accounting },
   };
   writeFileSync(config, formatToml(text));
   return config;
 }
 
-/** Strings and lists of strings as JSON writes them are TOML. */
+/** Formats tables as TOML, in which strings and lists of strings are as in JSON. */
 function formatToml(tables: Record<string, Record<string, unknown>>): string {
   return Object.entries(tables)
     .map(([name, keys]) => {
@@ -81,7 +82,7 @@ function formatToml(tables: Record<string, Record<string, unknown>>): string {
     .join("\n");
 }
 
-/** Has work done in the scope, and prints what the script made of it. */
+/** Runs work in the scope, and prints the rows that the script has written. */
 async function show(
   database: Database,
   since: Date,
@@ -126,7 +127,7 @@ function describeRows(rows: readonly UsageRow[], scope: Scope): string[] {
   return alignColumns([titles, ...cells], ["left", "right"]);
 }
 
-/** What a person may do while the daemon runs. */
+/** Describes what a person may do while the daemon runs. */
 function describeNext(
   database: Database,
   scope: Scope,
@@ -141,7 +142,7 @@ function describeNext(
     `  ${here(DAEMON)}${administration} status --watch`,
     `  ${here(DAEMON)}${administration} accounting list`,
     `  ${here(CLIENT)}${socket} run foo --ipc --pid -- sh -c 'ps ax; ipcs'`,
-    // The server of the npm package comes without.
+    // The server of the npm package comes without psql.
     ...(existsSync("/usr/bin/psql")
       ? [`  psql ${database.psqlArguments} -c 'TABLE cgroup_usage'`]
       : []),

@@ -1,6 +1,6 @@
 /** Figures as text for a terminal. Pure. */
 
-/** @param bytes null: not known */
+/** Formats bytes in MiB. @param bytes null if unknown */
 export function formatMebibytes(bytes: number | null): string {
   return bytes === null ? "-" : `${(bytes / 1024 / 1024).toFixed(1)} MiB`;
 }

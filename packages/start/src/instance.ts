@@ -1,4 +1,4 @@
-/** What belongs to one running `npm start`: its name, its lock, its directory. */
+/** A running `npm start`: its name, its lock, its directory. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
@@ -6,7 +6,7 @@ import { createServer, type Server } from "node:net";
 import { DATA } from "./checkout.ts";
 
 export class Instance implements AsyncDisposable {
-  /** The same for all starts with the same data. */
+  /** The name, which is the same for all starts with the same data. */
   static readonly #name =
     `cm4all-spawn-start-${createHash("sha256").update(DATA).digest("hex").slice(0, 8)}`;
   readonly #lock: Server;
@@ -15,9 +15,9 @@ export class Instance implements AsyncDisposable {
     this.#lock = lock;
   }
 
-  /** Undefined where another one has the data. */
+  /** Opens the instance; returns undefined if another one uses the data. */
   static async tryOpen(): Promise<Instance | undefined> {
-    // An abstract socket is gone with its process, whatever becomes of it.
+    // An abstract socket ends with its process, however that ends.
     const lock = createServer().listen(`\0${Instance.#name}`);
     try {
       await once(lock, "listening");
@@ -28,7 +28,7 @@ export class Instance implements AsyncDisposable {
     }
     const instance = new Instance(lock);
     mkdirSync(DATA, { recursive: true });
-    // One that was killed has left it.
+    // An instance that was killed has left its directory.
     rmSync(instance.directory, { recursive: true, force: true });
     mkdirSync(instance.directory);
     return instance;
@@ -38,7 +38,7 @@ export class Instance implements AsyncDisposable {
     return Instance.#name;
   }
 
-  /** Anybody may read it: the script runs as a user of its own where there is one. */
+  /** The directory, which everybody may read: the script has a user of its own if that exists. */
   get directory(): string {
     return `/run/${Instance.#name}`;
   }

@@ -1,4 +1,4 @@
-/** What `npm start` runs after the set-up: the daemon, with something to do. */
+/** The program that `npm start` runs after the set-up: the daemon, with something to do. */
 import { errorText } from "@cm4all/linux";
 import { parseStartArguments } from "./arguments.ts";
 import { DATA } from "./checkout.ts";
@@ -8,7 +8,7 @@ import { Instance } from "./instance.ts";
 import { say } from "./output.ts";
 import { Scope } from "./scope.ts";
 
-/** The way out of everything that waits. */
+/** Ends all waits. */
 class Interruption extends Error {
   override name = "Interruption";
 }
@@ -25,7 +25,7 @@ function untilInterrupted(): Promise<never> {
   return interrupted;
 }
 
-/** The daemon with the arguments as they are. @returns its exit status */
+/** Runs the daemon with the arguments as they are. @returns its exit status */
 async function runAlone(args: readonly string[], interrupted: Promise<never>): Promise<number> {
   await using daemon = Daemon.alone(args);
   return await Promise.race([interrupted, daemon.ended]);
@@ -44,7 +44,7 @@ async function start(args: readonly string[], interrupted: Promise<never>): Prom
   return await demonstrate({ instance, scope, args, parsed, interrupted });
 }
 
-/** Undefined where this host has none for us, which is said. */
+/** Opens the scope; returns undefined, and says so, if this host has none for us. */
 async function openScope(name: string): Promise<Scope | undefined> {
   try {
     return await Scope.open(name);
@@ -65,7 +65,7 @@ async function main(): Promise<number> {
   try {
     return await start(process.argv.slice(2), interrupted);
   } catch (error) {
-    // What was at work when Ctrl-C ended it may have failed before we noticed.
+    // A part that Ctrl-C has ended may have failed before we noticed the signal.
     if (isInterrupted) return 0;
     console.error(errorText(error));
     return 1;

@@ -6,16 +6,16 @@ const explain = (host: Partial<Parameters<typeof explainMissing>[0]>) =>
   explainMissing({ root: all, scope: all, legacy: [], has: () => false, ...host });
 
 describe("explainMissing", () => {
-  it("says nothing where all files are there", () => {
+  it("says nothing if all files exist", () => {
     expect(explain({ has: () => true })).toEqual([]);
   });
 
-  it("tells the reasons apart", () => {
+  it("distinguishes the reasons", () => {
     expect(explain({ has: (file) => file !== "pids.peak" })).toEqual([
       "processes: this kernel is older than 6.1",
     ]);
     expect(explain({ scope: ["io"], has: (file) => file === "io.stat" })).toEqual([
-      "memory, processes: cgroup.subtree_control of the root has not got the controller",
+      "memory, processes: cgroup.subtree_control of the root does not have the controller",
     ]);
     expect(explain({ root: [], scope: [], legacy: ["memory", "blkio"] })).toEqual([
       "memory, input and output: cgroup v1 has the controller on this host",

@@ -1,4 +1,4 @@
-/** Which figures of a cgroup a host does not have, and why. */
+/** Explains which figures of a cgroup a host does not have. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -10,17 +10,20 @@ const FIGURES = [
 ];
 
 export interface HostControllers {
-  /** cgroup.controllers of the hierarchy's root: those that cgroup2 has. */
+  /** The controllers in cgroup.controllers of the root: those of cgroup2. */
   readonly root: readonly string[];
-  /** cgroup.controllers of the scope: those that are enabled all the way down to it. */
+  /**
+   * The controllers in cgroup.controllers of the scope: those that are enabled on the whole way
+   * down to it.
+   */
   readonly scope: readonly string[];
-  /** Those that a hierarchy of cgroup v1 has, under their names there. */
+  /** The controllers of cgroup v1 hierarchies, under their names there. */
   readonly legacy: readonly string[];
-  /** The files of a cgroup in the scope. */
+  /** Returns true if a cgroup in the scope has the file. */
   readonly has: (file: string) => boolean;
 }
 
-/** Lines such as `memory, processes: cgroup v1 has their controllers`. Pure. */
+/** Returns a line for each reason, with the figures that are missing for it. Pure. */
 export function explainMissing(host: HostControllers): string[] {
   const byReason = new Map<string, string[]>();
   for (const { title, controller, legacy, file, since } of FIGURES) {
@@ -28,7 +31,7 @@ export function explainMissing(host: HostControllers): string[] {
     let reason: string;
     if (host.scope.includes(controller)) reason = `this kernel is older than ${since}`;
     else if (host.root.includes(controller))
-      reason = "cgroup.subtree_control of the root has not got the controller";
+      reason = "cgroup.subtree_control of the root does not have the controller";
     else if (host.legacy.includes(legacy)) reason = "cgroup v1 has the controller on this host";
     else reason = "this kernel has no such controller";
     byReason.set(reason, [...(byReason.get(reason) ?? []), title]);
@@ -36,7 +39,7 @@ export function explainMissing(host: HostControllers): string[] {
   return [...byReason].map(([reason, titles]) => `${titles.join(", ")}: ${reason}`);
 }
 
-/** The controllers of cgroup v1 hierarchies in the text of /proc/cgroups. Pure. */
+/** Returns the controllers of cgroup v1 hierarchies in the text of /proc/cgroups. Pure. */
 export function parseLegacyControllers(text: string): string[] {
   return text
     .split("\n")
@@ -55,7 +58,12 @@ export function readControllers(cgroup: string): string[] {
   return text === "" ? [] : text.split(" ");
 }
 
-/** @param mount where cgroup2 is @param scope a cgroup @param inside a cgroup in it */
+/**
+ * Reads the controllers.
+ * @param mount the mount point of cgroup2
+ * @param scope a cgroup
+ * @param inside a cgroup in it
+ */
 export function readHostControllers(mount: string, scope: string, inside: string): HostControllers {
   return {
     root: readControllers(mount),

@@ -1,14 +1,14 @@
-/** What is printed: our own lines, and the daemon's, never one inside of the other. */
+/** Prints our own lines and those of the daemon, never one inside of the other. */
 import type { Readable } from "node:stream";
 
 const COLUMNS = 92;
 
-/** Prints lines at once, so that nothing of the daemon comes in between. */
+/** Prints lines at once, so that no output of the daemon comes in between. */
 export function say(...lines: string[]): void {
   process.stdout.write(`${lines.map(wrapLine).join("\n")}\n`);
 }
 
-/** Breaks a line of text between words; a line that begins with a blank is no text. Pure. */
+/** Breaks a line of text between words; a line that begins with a blank is not text. Pure. */
 export function wrapLine(line: string): string {
   if (line.startsWith(" ")) return line;
   const lines = [""];
@@ -20,7 +20,7 @@ export function wrapLine(line: string): string {
   return lines.join("\n");
 }
 
-/** Passes on what the daemon prints, in whole lines that tell where they come from. */
+/** Passes on the daemon's output, in whole lines that are marked as the daemon's. */
 export function passOn(from: Readable, to: NodeJS.WritableStream): void {
   let rest = "";
   from.setEncoding("utf8");

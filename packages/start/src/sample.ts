@@ -2,14 +2,14 @@
 import { join } from "node:path";
 import { DATA } from "./checkout.ts";
 
-/** A cgroup that is there, and empty, when the daemon starts. */
+/** A cgroup that exists, and is empty, when the daemon starts. */
 export const LEFTOVER = { name: "leftover" };
 
 export interface Sample {
-  /** The cgroup's. */
+  /** The name of the cgroup. */
   readonly name: string;
   readonly does: string;
-  /** For sh. */
+  /** The command, for sh. */
   readonly command: string;
 }
 

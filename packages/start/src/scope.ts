@@ -8,13 +8,13 @@ import { LEFTOVER } from "./sample.ts";
 
 const NAME = "sample.scope";
 
-/** How often it is looked whether the daemon has deleted a cgroup. */
+/** The interval of looks if the daemon has deleted a cgroup. */
 const LOOK_MS = 20;
 
-/** Controllers with figures for us. */
+/** The controllers whose figures we need. */
 const WANTED = ["cpu", "io", "memory", "pids"];
 
-/** Has the controllers that a cgroup has counted in those below it, too. */
+/** Enables the controllers of a cgroup for those below it. */
 function passControllersOn(cgroup: string): void {
   const names = readControllers(cgroup).filter((name) => WANTED.includes(name));
   const text = names.map((name) => `+${name}`).join(" ");
@@ -23,7 +23,7 @@ function passControllersOn(cgroup: string): void {
 
 export class Scope implements AsyncDisposable {
   readonly #cgroup: ScratchCgroup;
-  /** Its full path. */
+  /** The full path. */
   readonly path: string;
   /** Lines about figures that its cgroups do not have. */
   readonly missing: readonly string[];
@@ -38,8 +38,9 @@ export class Scope implements AsyncDisposable {
   }
 
   /**
-   * @param name of the cgroup that is made for it; what an earlier start left there is used
-   * @throws Error where cgroup2 is not mounted, or cannot be written to
+   * Makes the scope.
+   * @param name of its cgroup; one of an earlier start is used
+   * @throws Error if cgroup2 is not mounted, or cannot be written to
    */
   static async open(name: string): Promise<Scope> {
     const cgroup = new ScratchCgroup(name);
@@ -55,7 +56,7 @@ export class Scope implements AsyncDisposable {
     return dirname(this.#cgroup.path);
   }
 
-  /** As the configuration and the script name it, without a slash in front. */
+  /** The name in the configuration and the script, without a slash in front. */
   get name(): string {
     return relative(this.mount, this.path);
   }
@@ -65,7 +66,10 @@ export class Scope implements AsyncDisposable {
     await this.#cgroup.runToEnd(`${NAME}/${name}`, command);
   }
 
-  /** Resolves when the daemon has deleted the cgroup that it found empty: it watches the scope. */
+  /**
+   * Resolves when the daemon has deleted the cgroup that was empty from the beginning, and so
+   * watches the scope.
+   */
   async untilWatched(): Promise<void> {
     while (existsSync(`${this.path}/${LEFTOVER.name}`)) await delay(LOOK_MS);
   }

@@ -87,7 +87,7 @@ class Start {
     return path;
   }
 
-  /** Gives its exit status, or the signal that ended it. */
+  /** Returns its exit status, or the signal that ended it. */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null> {
     const ended = once(this.child, "exit");
     this.child.kill(signal);
@@ -127,7 +127,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** What it has at work, to be looked for when it has ended. */
+  /** Returns its processes, to be looked for when it has ended. */
   function holdings(one: Start): { pids: number[]; paths: string[] } {
     const pids = descendants(one.pid);
     const scope = one.scope.replace(/\/sample\.scope$/, "");
@@ -175,7 +175,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(await second.end("SIGTERM")).toBe(0);
   });
 
-  it("has the script run as its own user where that user exists", async () => {
+  it("runs the script as its own user if that user exists", async () => {
     const passwd = join(directory, "passwd");
     const entry = "cm4all-spawn-reaper:x:4242:4242::/nonexistent:/usr/sbin/nologin\n";
     writeFileSync(passwd, readFileSync("/etc/passwd", "utf8") + entry);
@@ -213,7 +213,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(existsSync(second.scope)).toBe(false);
   });
 
-  it("takes everything down when it is killed, and clears up at the next start", async () => {
+  it("ends everything when it is killed, and cleans up at the next start", async () => {
     // The server that is there where Debian's is not.
     const first = start({ env: { TEST_POSTGRES: "embedded" } });
     await first.untilPrinted("PostgreSQL 18 (npm's)");
@@ -235,7 +235,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(paths.filter(existsSync)).toEqual([]);
   });
 
-  it("ends where nobody reads what it prints", async () => {
+  it("ends if nobody reads its output", async () => {
     const first = start();
     await first.untilPrinted("below ");
     first.child.stdout?.destroy();
@@ -244,7 +244,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(existsSync(first.scope)).toBe(false);
   });
 
-  it("runs the daemon alone where the arguments say what it is to do", async () => {
+  it("runs only the daemon if the arguments say what it is to do", async () => {
     const version = new Start(data, ["--version"]);
     await once(version.child, "exit");
     expect(version.output).toMatch(/^\d+\.\d+\.\d+\n$/);

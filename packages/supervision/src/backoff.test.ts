@@ -24,13 +24,13 @@ describe("doubling", () => {
 });
 
 describe("pauseAfter", () => {
-  it("gives each pause in turn, and then the last one for ever", () => {
+  it("returns each pause in turn, and then always the last one", () => {
     expect([1, 2, 3, 4, 1e9].map((failures) => pauseAfter([5, 6, 9], failures))).toEqual([
       5, 6, 9, 9, 9,
     ]);
   });
 
-  it("takes a pause of 0 as it is", () => {
+  it("accepts a pause of 0", () => {
     expect([1, 2].map((failures) => pauseAfter([0, 1000], failures))).toEqual([0, 1000]);
     expect(pauseAfter([5, 0], 3)).toBe(0);
   });
@@ -45,7 +45,7 @@ describe("Backoff", () => {
     expect([next(), next()]).toEqual([1, 2]);
   });
 
-  it("shares nothing with another one of the same pauses", () => {
+  it("shares nothing with another instance for the same pauses", () => {
     const pauses = doubling(1, 8);
     const one = new Backoff(pauses);
     const other = new Backoff(pauses);

@@ -1,4 +1,4 @@
-/** Pauses between attempts that fail. Pure: who counts the failures also waits. */
+/** Pauses between failed attempts. Pure: the caller waits. */
 
 /**
  * The pauses after the first failure in a row, after the second, and so on, in
@@ -6,7 +6,7 @@
  */
 export type Pauses = readonly [number, ...number[]];
 
-/** Returns the pauses from `firstMs` on, each twice as long as the one before, up to `longestMs`. */
+/** Returns pauses that begin with `firstMs` and double up to `longestMs`. */
 export function doubling(firstMs: number, longestMs: number): Pauses {
   if (!(firstMs > 0 && firstMs <= longestMs))
     throw new RangeError(`no pauses lead from ${firstMs} ms to ${longestMs} ms`);
@@ -15,12 +15,12 @@ export function doubling(firstMs: number, longestMs: number): Pauses {
   return firstMs === longestMs ? [firstMs] : [firstMs, ...later, longestMs];
 }
 
-/** Returns the pause after that many failures in a row, the first of which is 1. */
+/** Returns the pause, in milliseconds, after that many failures in a row, counted from 1. */
 export function pauseAfter(pauses: Pauses, failures: number): number {
   return pauses[Math.min(failures, pauses.length) - 1] ?? pauses[0];
 }
 
-/** Counts failures in a row, and says how long to wait after each. */
+/** Counts failures in a row, and gives the pause after each. */
 export class Backoff {
   readonly #pauses: Pauses;
   #failures = 0;
@@ -35,7 +35,7 @@ export class Backoff {
     return pauseAfter(this.#pauses, this.#failures);
   }
 
-  /** Begins anew: the next failure is the first. */
+  /** Begins anew: the next failure counts as the first. */
   reset(): void {
     this.#failures = 0;
   }

@@ -1,12 +1,12 @@
 /**
- * Calls something once when work has come to rest. While nothing is worked there is no timer,
- * so an idle process is not woken; while work goes on there is one for each `quietMs`.
+ * Calls a function once when work has come to rest. Without work there is no timer, so that an
+ * idle process is not woken; during work there is one for each `quietMs`.
  */
 
 /** Calls `run` once, after `delayMs`. */
 export type After = (delayMs: number, run: () => void) => void;
 
-/** Keeps no process alive. */
+/** Uses a timer that does not keep the process alive. */
 const afterUnref: After = (delayMs, run) => {
   setTimeout(run, delayMs).unref();
 };
@@ -19,7 +19,7 @@ export class Lull {
   #hasWorked = false;
 
   /**
-   * @param run called when nothing has been worked for `quietMs`, or up to twice as long
+   * @param run called when there was no work for `quietMs`, or up to twice as long
    * @param after for a thread without Node's timers
    */
   constructor(quietMs: number, run: () => void, after: After = afterUnref) {
@@ -28,7 +28,7 @@ export class Lull {
     this.#after = after;
   }
 
-  /** Something is being worked. Cheap enough for each piece of work. */
+  /** Notes that there is work; cheap enough to be called for each piece of it. */
   worked(): void {
     this.#hasWorked = true;
     if (!this.#isWaiting) this.#wait();

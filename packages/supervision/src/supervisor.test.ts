@@ -8,7 +8,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A supervisor of something that only counts its starts. */
+/** Makes a supervisor of something that only counts its starts. */
 function supervise(options: Partial<Supervised> = {}): {
   supervisor: Supervisor;
   start: ReturnType<typeof vi.fn<() => void>>;
@@ -41,7 +41,7 @@ describe("Supervisor", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("begins with the first pause again after it ran well for long, or worked", () => {
+  it("begins with the first pause again after a long run, or after work", () => {
     const { supervisor } = supervise({ ranWellMs: 1000 });
     supervisor.start();
     supervisor.ended();
@@ -67,7 +67,7 @@ describe("Supervisor", () => {
     expect(supervisor.ended()).toBe(6000);
   });
 
-  it("ends a pause when it is stopped, for good", () => {
+  it("ends a pause when it is stopped, and starts nothing afterwards", () => {
     const { supervisor, start } = supervise();
     supervisor.start();
     supervisor.ended();
@@ -88,7 +88,7 @@ describe("Supervisor", () => {
     expect(start).toHaveBeenCalledTimes(1);
   });
 
-  it("has one timer: an end that is told twice, or a start in the pause, leaves none", () => {
+  it("has one timer: an end that is reported twice, or a start in the pause, leaves no other", () => {
     const { supervisor, start } = supervise();
     supervisor.start();
     supervisor.ended();

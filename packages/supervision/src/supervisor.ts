@@ -1,27 +1,30 @@
 /**
- * Starts something again whenever it has ended, after a pause that grows while it does
- * no good. What it is, and how it tells that it has ended, is its owner's affair: the
- * owner calls `ended`, the supervisor calls `start`.
+ * Starts something again whenever it has ended, after a pause that grows for as long as it does
+ * no work. The owner defines what is started and notices its end: the owner calls `ended`, the
+ * supervisor calls `start`.
  *
- * Invariants: one of it runs at a time. There is a timer exactly while the state is
+ * Invariants: at most one instance runs at a time. There is a timer exactly while the state is
  * `pausing`, and the supervisor owns it.
  */
 import { Backoff, type Pauses } from "./backoff.ts";
 
 export interface Supervised {
   /**
-   * Starts it; the state is `running` already. If that fails at once, it calls `ended`
-   * itself. What it throws goes to whoever caused the start: the caller of
-   * `Supervisor.start`, or, after a pause, the process as an uncaught exception.
+   * Starts an instance; the state is `running` already. If that fails at once, it calls `ended`
+   * itself. An exception goes to the caller of `Supervisor.start`, or, after a pause, to the
+   * process as an uncaught exception.
    */
   start(): void;
-  /** Between its ends and its starts. */
+  /** The pauses between the end of an instance and the next start. */
   readonly pauses: Pauses;
-  /** If it ran for longer than this, in milliseconds, the pauses begin anew. By default only `worked` does that. */
+  /**
+   * If an instance ran for longer than this, in milliseconds, the pauses begin anew. By default
+   * only `worked` has that effect.
+   */
   readonly ranWellMs?: number;
 }
 
-/** `pausing`: it has ended, and is started again after a pause. */
+/** `pausing`: the last instance has ended, and the next one is started after a pause. */
 export type SupervisionState = "stopped" | "running" | "pausing";
 
 export class Supervisor {
@@ -41,7 +44,7 @@ export class Supervisor {
     return this.#state;
   }
 
-  /** Starts it now, also in the middle of a pause; does nothing while it runs. */
+  /** Starts an instance now, even during a pause; does nothing while one runs. */
   start(): void {
     if (this.#state === "running") return;
     this.#endPause();
@@ -50,13 +53,13 @@ export class Supervisor {
     this.#supervised.start();
   }
 
-  /** Notes that it does its work: the pauses begin anew. */
+  /** Notes that the instance works: the pauses begin anew. */
   worked(): void {
     this.#backoff.reset();
   }
 
   /**
-   * Notes that it has ended, and plans its next start.
+   * Notes that the instance has ended, and plans the next start.
    * @returns the pause until then, in milliseconds; undefined if it was stopped
    */
   ended(): number | undefined {
@@ -69,7 +72,7 @@ export class Supervisor {
     return pauseMs;
   }
 
-  /** Gives it up: it is not started again. Its owner ends what still runs. */
+  /** Stops supervising: nothing is started again. The owner ends an instance that still runs. */
   stop(): void {
     this.#endPause();
     this.#state = "stopped";

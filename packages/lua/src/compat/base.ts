@@ -1,4 +1,4 @@
-/** The global functions, where LuaJIT's differ from those of Lua 5.3. */
+/** The global functions of LuaJIT that differ from those of Lua 5.3. */
 import { getHeapStatistics } from "node:v8";
 import lbaselib from "fengari/src/lbaselib.js";
 import {
@@ -69,7 +69,7 @@ function digitsToNumber(text: string, base: number): number | undefined {
   return match[1] === "-" ? -value : value;
 }
 
-/** There is nothing to steer: Node's collector does as it likes. */
+/** Accepts Lua's options, but controls nothing: V8 decides when to collect. */
 function collectgarbage(L: LuaState): number {
   const option = lua.lua_isnoneornil(L, 1) ? "collect" : checkText(L, 1);
   switch (option) {
@@ -113,7 +113,7 @@ export function unpack(L: LuaState): number {
   return count;
 }
 
-/** A userdata without contents: as a rule of scripts, to have a metatable. */
+/** Returns a userdata without contents, which scripts use for its metatable. */
 function newproxy(L: LuaState): number {
   lua.lua_settop(L, 1);
   const type = lua.lua_type(L, 1);
@@ -129,7 +129,7 @@ function newproxy(L: LuaState): number {
   return 1;
 }
 
-/** The function may be anything: calling it is what fails. */
+/** Calls any value: if it is not a function, the call fails. */
 function xpcall(L: LuaState): number {
   const n = lua.lua_gettop(L);
   lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
@@ -147,7 +147,7 @@ function finishXpcall(L: LuaState, status: number): number {
   return 2;
 }
 
-/** The message gets the position of the caller; a value of another type is raised as it is. */
+/** Adds the position of the caller to a message that is text; another value is raised as it is. */
 function assert(L: LuaState): number {
   lauxlib.luaL_checkany(L, 1);
   if (lua.lua_toboolean(L, 1)) return lua.lua_gettop(L);
@@ -168,7 +168,7 @@ function error(L: LuaState): number {
   return lua.lua_error(L);
 }
 
-/** As it is shown, and by `print`; `__tostring` may give anything. */
+/** Returns a value as text, as `print` shows it; `__tostring` may return anything. */
 function tostring(L: LuaState): number {
   lauxlib.luaL_checkany(L, 1);
   if (lua.lua_type(L, 1) !== lua.LUA_TSTRING) {
@@ -179,7 +179,10 @@ function tostring(L: LuaState): number {
   return 1;
 }
 
-/** Of library functions, in the order in which they are shown. Some tell LuaJIT by this form. */
+/**
+ * Numbers of library functions, in the order in which they were first shown. Some scripts
+ * recognise LuaJIT by this form.
+ */
 const numbers = new WeakMap<object, number>();
 let lastNumber = 0;
 
@@ -190,7 +193,7 @@ function numberOf(L: LuaState): number {
   return number;
 }
 
-/** Pushes what the metamethod `__tostring` of a value gives; false if it has none. */
+/** Pushes the result of the metamethod `__tostring` of a value; returns false if it has none. */
 export function callTostring(L: LuaState, index: number): boolean {
   if (lauxlib.luaL_getmetafield(L, index, toBytes("__tostring")) === lua.LUA_TNIL) return false;
   lua.lua_pushvalue(L, index);
@@ -213,7 +216,7 @@ function nextIndex(L: LuaState): number {
   return lua.lua_rawgeti(L, 1, i) === lua.LUA_TNIL ? 0 : 2;
 }
 
-/** Of tables only, where fengari would let anything begin. */
+/** Makes `pairs`, which accepts only tables; fengari's begins a loop over any value. */
 function pairs(next: LuaFunction): LuaFunction {
   return (L) => {
     lauxlib.luaL_checkany(L, 1);

@@ -1,16 +1,16 @@
 import type { LuaState } from "fengari/src/types";
 
 /**
- * How many instructions Lua may still run before it has to wait for something.
- * One for the process: only one thread of one Lua state runs at a time.
+ * The instructions that Lua may still run before it has to wait for something. There is one
+ * budget for the process: only one thread of one Lua state runs at a time.
  */
 export const budget = {
   left: Number.POSITIVE_INFINITY,
-  /** With less left, `pause` is called. */
+  /** If less is left, `pause` is called. */
   pauseAt: 0,
   /**
-   * Called before an instruction, each time `left` has fallen below `pauseAt`, which it sets.
-   * Throws a Lua error if the code must not go on.
+   * Called before an instruction whenever `left` has fallen below `pauseAt`, which it sets
+   * anew. Throws a Lua error if the code must not go on.
    */
   pause(_L: LuaState): void {},
 };

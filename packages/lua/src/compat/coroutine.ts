@@ -16,18 +16,18 @@ import {
 
 import { spend } from "./budget.ts";
 
-/** Told of what scripts do with coroutines, some of which are the host's. */
+/** Watches what scripts do with coroutines, some of which belong to the host. */
 export interface CoroutineWatcher {
-  /** A script resumes the thread: to be done by `run`, whose status is returned. */
+  /** Called when a script resumes the thread. Has `run` do so, and returns its status. */
   resume(thread: LuaState, run: () => number): number;
   /**
-   * A thread that a script resumed ran to its end, or failed; in that case its message
-   * is on top of its stack.
+   * Called when a thread that a script resumed has ended. If it failed, the message is on top
+   * of its stack.
    */
   ended(thread: LuaState, failed: boolean): void;
 }
 
-/** In instructions. */
+/** The cost of making a coroutine, in instructions. */
 const MAKING = 40;
 const RESUMING = 20;
 
@@ -67,7 +67,7 @@ function resume(watcher: CoroutineWatcher) {
   };
 }
 
-/** Moves the arguments into the thread; undefined where it is dead. */
+/** Moves the arguments into the thread; returns undefined if it is dead. */
 function moveInto(L: LuaState, thread: LuaState, count: number): number | undefined {
   const ended = thread.status === lua.LUA_OK && lua.lua_gettop(thread) === 0;
   if (!isAlive(thread) || (ended && !hasFrames(thread))) return undefined;
@@ -80,7 +80,7 @@ function hasFrames(thread: LuaState): boolean {
   return lua.lua_getstack(thread, 0, new lua.lua_Debug()) > 0;
 }
 
-/** Has not failed. */
+/** Returns true if the thread can be resumed. */
 function isAlive(thread: LuaState): boolean {
   return thread.status === lua.LUA_OK || thread.status === lua.LUA_YIELD;
 }
@@ -101,7 +101,8 @@ function callWrapped(L: LuaState, thread: LuaState, watcher: CoroutineWatcher): 
   if (count === undefined) return raise(L, "cannot resume dead coroutine");
   const status = watcher.resume(thread, () => lua.lua_resume(thread, L, count));
   if (status !== lua.LUA_OK && status !== lua.LUA_YIELD) {
-    // The message has the position where the coroutine failed; here follows who resumed it.
+    // The message has the position at which the coroutine failed; this adds the position of the
+    // caller.
     if (lua.lua_type(thread, -1) === lua.LUA_TSTRING) return raise(L, toText(thread, -1) ?? "");
     lua.lua_xmove(thread, L, 1);
     return lua.lua_error(L);
@@ -126,7 +127,7 @@ function yieldValues(L: LuaState): number {
   return lua.lua_yieldk(L, lua.lua_gettop(L), undefined, null);
 }
 
-/** fengari's, with LuaJIT's error. */
+/** Returns fengari's function with LuaJIT's error. */
 function status(known: LuaFunction): LuaFunction {
   return (L) => {
     if (lua.lua_tothread(L, 1) === null) return argumentError(L, 1, "coroutine expected");

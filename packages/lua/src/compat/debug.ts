@@ -1,4 +1,4 @@
-/** The `debug` library, without hooks: the host counts instructions with the only one. */
+/** The `debug` library, without hooks: the host needs the only one to count instructions. */
 import type { DebugInfo, LuaClosure } from "fengari/src/types";
 import {
   argumentError,
@@ -19,7 +19,7 @@ import { debugEnvironment } from "./environment.ts";
 import { GLOBALS } from "./globals.ts";
 import { truncate } from "./numbers.ts";
 
-/** An optional thread before the other arguments, which then start at `first`. */
+/** Returns the optional thread before the other arguments, which begin at `first`. */
 function threadArgument(L: LuaState): { thread: LuaState; first: number } {
   const thread = lua.lua_type(L, 1) === lua.LUA_TTHREAD ? lua.lua_tothread(L, 1) : null;
   return thread === null ? { thread: L, first: 1 } : { thread, first: 2 };
@@ -32,7 +32,7 @@ function traceback(L: LuaState): number {
     lua.lua_pushvalue(L, first);
     return 1;
   }
-  // It goes through all frames several times; the top of the stack says about how many there are.
+  // All frames are passed several times; the top of the stack shows roughly how many there are.
   spend(L, 100 + thread.top);
   const message = optText(L, first, undefined);
   const level = lauxlib.luaL_optinteger(L, first + 1, thread === L ? 1 : 0);
@@ -96,7 +96,7 @@ function getinfo(L: LuaState): number {
   return 1;
 }
 
-/** The lines of a function that have code; undefined if it is not written in Lua. */
+/** Returns the lines of a function that have code; undefined if it is not written in Lua. */
 function activeLines(
   L: LuaState,
   thread: LuaState,
@@ -150,8 +150,8 @@ function setlocal(L: LuaState): number {
 const GLOBALS_NAME = toBytes(GLOBALS);
 
 /**
- * Returns fengari's number of an upvalue that scripts count as `n`: the one for globals is
- * fengari's, LuaJIT has none. A number of none if there are not so many.
+ * Returns fengari's number of the upvalue that scripts count as `n`: fengari has one for
+ * globals, LuaJIT has not. If there are fewer upvalues, it is a number that no upvalue has.
  */
 function upvalueNumber(L: LuaState, function_: number, n: number): number {
   for (let number = 1, seen = 0; ; number++) {
@@ -229,7 +229,7 @@ function gethook(L: LuaState): number {
 }
 
 function sethook(L: LuaState): number {
-  // Without a function it takes a hook away, and none is there.
+  // Without a function it would remove the hook, and there is none.
   if (lua.lua_isnoneornil(L, 1)) return 0;
   return raise(L, "debug.sethook is not available: the host counts instructions with the hook");
 }

@@ -1,11 +1,11 @@
-/** How the standard libraries do what can be seen outside of the process. */
+/** The gate through which the standard libraries take effect outside of the process. */
 import type { LuaState } from "../lua.ts";
 
 /**
- * Calls `perform` when an effect may be taken, and returns what it returned: for a library
- * function to return in its turn. It may suspend the coroutine before.
- * @param perform is given a function to call when it has taken effect; undefined if
- * nobody wants to know, as in the main chunk
+ * Calls `perform` when an effect is allowed, and returns its result, which the library function
+ * returns in turn. The coroutine may be suspended before.
+ * @param perform called with a function to call when it has taken effect; undefined if nobody
+ * needs it, as in the main chunk
  */
 export type EffectGate = (
   L: LuaState,

@@ -16,10 +16,10 @@ import { GLOBALS } from "./globals.ts";
 const LUA_TTABLE = 5;
 const GLOBALS_NAME = Buffer.from(GLOBALS);
 
-/** Environments of functions that use no globals, so have no upvalue for them. */
+/** The environments of functions that use no globals, and so have no upvalue for them. */
 const withoutUpvalue = new WeakMap<object, unknown>();
 
-/** Pushes the function that argument 1 names: itself, or the caller at that level. */
+/** Pushes the function in argument 1, or the caller at the level in argument 1. */
 function pushFunction(L: LuaState, optional: boolean): void {
   if (lua.lua_type(L, 1) === lua.LUA_TFUNCTION) {
     lua.lua_pushvalue(L, 1);
@@ -38,10 +38,10 @@ function pushFunction(L: LuaState, optional: boolean): void {
   lua.lua_getinfo(L, toBytes("f"), ar);
 }
 
-/** Of coroutines that have another table of globals than the main thread. */
+/** The globals of coroutines that have another table than the main thread. */
 const ofThreads = new WeakMap<LuaState, unknown>();
 
-/** What is loaded in the thread from now on has this table for its globals. */
+/** Sets the table of globals for code that is loaded in the thread from now on. */
 function setThreadEnvironment(L: LuaState, thread: LuaState, table: unknown): void {
   if (thread !== L.l_G.mainthread) {
     ofThreads.set(thread, table);
@@ -75,7 +75,7 @@ export function setEnvironment(L: LuaState): void {
   if (index === -1 || lua.lua_setupvalue(L, -2, index + 1) === null) lua.lua_pop(L, 1);
 }
 
-/** Gives a function that was precompiled, on top of the stack, new upvalues: globals and nils. */
+/** Gives the precompiled function on top of the stack new upvalues: globals and nils. */
 export function renewUpvalues(L: LuaState): void {
   const closure = lua.lua_topointer(L, -1) as LuaClosure;
   for (const i of closure.upvals.keys()) closure.upvals[i] = new lobject.TValue(lua.LUA_TNIL, null);
@@ -123,13 +123,13 @@ function setfenv(L: LuaState): number {
   const closure = lua.lua_topointer(L, -1) as LuaClosure;
   const index = environmentIndex(closure);
   const table = lua.lua_topointer(L, 2);
-  // An upvalue of its own: the functions it was shared with keep theirs.
+  // It gets an upvalue of its own: the functions that it was shared with keep theirs.
   if (index === -1) withoutUpvalue.set(closure, table);
   else closure.upvals[index] = new lobject.TValue(LUA_TTABLE, table);
   return 1;
 }
 
-/** Those of `debug`, which take threads, too. */
+/** The functions of `debug`, which accept threads, too. */
 export const debugEnvironment = {
   getfenv: (L: LuaState): number => {
     const thread = lua.lua_tothread(L, 1);

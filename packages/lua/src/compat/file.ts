@@ -1,6 +1,6 @@
 /**
- * A file as C's stdio gives it to Lua: buffered reading, buffered writing, one
- * position. Everything is synchronous: a script that reads a pipe waits for it.
+ * A file like those of C's stdio: reading and writing are buffered and share a position.
+ * Everything is synchronous: a script that reads a pipe waits for it.
  */
 import { constants, openSync, readSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -11,28 +11,28 @@ import { Pieces } from "./pieces.ts";
 
 const CHUNK = 65536;
 
-/** Without O_DIRECTORY, whose number is not the same on all machines. @see open(2) */
+/** The flag without O_DIRECTORY, whose value depends on the architecture. @see open(2) */
 const O_TMPFILE = 0o20000000;
 
-/** What scripts can do with a file, whatever is behind it. */
+/** A file as scripts see it, whatever is behind it. */
 export interface LuaStream {
   readonly isClosed: boolean;
-  /** One of the process's own, which scripts cannot close. */
+  /** True for the standard streams, which scripts cannot close. */
   readonly isStandard: boolean;
-  /** Whether what is written can be seen outside, and by whom the script does not know. */
+  /** True if output is an effect outside of the process, whose readers the script does not know. */
   readonly takesEffect: boolean;
-  /** How many bytes have reached the system through this stream. */
+  /** The number of bytes that were written to the system through this stream. */
   readonly bytesWritten: number;
-  /** Up to `count` bytes; undefined at the end of the file. */
+  /** Reads up to `count` bytes; returns undefined at the end of the file. */
   read(count: number): string | undefined;
   readAll(): string;
   readLine(keepNewline?: boolean): string | undefined;
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
-  /** Says after which writes what is written has reached the system: all, those of a line's end. */
+  /** Sets when output is written to the system: with each write, or at the end of a line. */
   setBuffering(mode: Buffering): void;
-  /** Undefined for what has no positions. */
+  /** Returns the new position; undefined if the file has none. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;
   close(): void;
 }
@@ -47,7 +47,7 @@ export class LuaFile implements LuaStream {
   readonly #writable: boolean;
   readonly #append: boolean;
   readonly #isTemporary: boolean;
-  /** Read, but not yet asked for. */
+  /** Data that was read ahead. */
   #ahead = "";
   #atEnd = false;
   #buffering: Buffering = "full";
@@ -55,8 +55,9 @@ export class LuaFile implements LuaStream {
 
   /**
    * Owns the descriptor.
-   * @param options.isTemporary nobody else can see it
-   * @param options.beforeClose called when all is written, while the descriptor is still open
+   * @param options.isTemporary true if nobody else can see the file
+   * @param options.beforeClose called when all output is written, while the descriptor is still
+   * open
    */
   constructor(
     fd: number,
@@ -88,13 +89,16 @@ export class LuaFile implements LuaStream {
     return this.#writable && !this.#isTemporary;
   }
 
-  /** Opens a file without a name, which is gone when it is closed. @see open(2) O_TMPFILE */
+  /**
+   * Opens a file without a name, which ceases to exist when it is closed.
+   * @see open(2) O_TMPFILE
+   */
   static openTemporary(): LuaFile {
     const flags = O_TMPFILE | constants.O_DIRECTORY | constants.O_RDWR;
     return new LuaFile(openSync(tmpdir(), flags, 0o600), { mode: "w+", isTemporary: true });
   }
 
-  /** @throws the error of open(2) */
+  /** Opens a file. @throws the error of open(2) */
   static open(path: Buffer, mode: string): LuaFile {
     const flags = mode.replace("b", "");
     return new LuaFile(openSync(path, flags, 0o666), { mode: flags });
@@ -103,7 +107,7 @@ export class LuaFile implements LuaStream {
   read(count: number): string | undefined {
     const pieces = new Pieces();
     let rest = count;
-    // Of no bytes it is asked whether there are any.
+    // To read 0 bytes is to ask if there are any.
     while (rest > this.#ahead.length || this.#ahead === "") {
       rest -= this.#ahead.length;
       pieces.add(this.#take(this.#ahead.length));
@@ -123,7 +127,7 @@ export class LuaFile implements LuaStream {
     return pieces.toString();
   }
 
-  /** A line; undefined at the end of the file. */
+  /** Reads a line; returns undefined at the end of the file. */
   readLine(keepNewline = false): string | undefined {
     const pieces = new Pieces();
     let isNothing = true;
@@ -140,11 +144,11 @@ export class LuaFile implements LuaStream {
     return isNothing ? undefined : pieces.toString();
   }
 
-  /** The number that comes next, as scanf's `%lf`; undefined where there is none. */
+  /** Reads a number, as scanf(3) does for `%lf`; returns undefined if there is none. */
   readNumber(): number | undefined {
     do this.#ahead = this.#ahead.replace(/^[ \t\n\v\f\r]+/, "");
     while (this.#ahead === "" && this.#fill());
-    // No number is longer than this, and what follows it must be seen.
+    // No number is longer than this, and the character after it is needed, too.
     while (this.#ahead.length < 200 && this.#fill());
     const match =
       /^[+-]?(?:0[xX][0-9a-fA-F]+(?:\.[0-9a-fA-F]*)?|\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)/.exec(
@@ -155,7 +159,8 @@ export class LuaFile implements LuaStream {
 
   write(text: string): void {
     if (!this.#writable) throw badDescriptor();
-    // Writing continues where reading stopped, not where reading ahead did.
+    // Writing continues at the position of the last read, not at the end of the data read
+    // ahead.
     this.#dropAhead();
     const lines = this.#buffering === "line" ? text.lastIndexOf("\n") + 1 : 0;
     if (lines > 0) {
@@ -174,7 +179,7 @@ export class LuaFile implements LuaStream {
     this.#buffering = mode;
   }
 
-  /** @returns the new position; undefined where the file has none */
+  /** Moves the position. @returns the new one; undefined if the file has none */
   seek(whence: Whence, offset: number): number | "invalid" | undefined {
     this.flush();
     this.#dropAhead();

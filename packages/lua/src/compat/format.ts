@@ -4,7 +4,7 @@ import { formatA, formatE, formatF, formatG } from "./numbers.ts";
 export interface Conversion {
   flags: string;
   width: number;
-  /** undefined where the conversion names none. */
+  /** Undefined if the conversion gives none. */
   precision: number | undefined;
   letter: string;
 }
@@ -16,7 +16,7 @@ export class FormatError extends Error {
   override name = "FormatError";
 }
 
-/** The text or conversion at a position of a format, and where it ends. @throws FormatError */
+/** Returns the text or conversion at a position of a format, and its end. @throws FormatError */
 export function pieceAt(format: string, position: number): Piece & { end: number } {
   const percent = format.indexOf("%", position);
   if (percent === -1) return { text: format.slice(position), end: format.length };
@@ -44,13 +44,13 @@ export function pieceAt(format: string, position: number): Piece & { end: number
 const CONVERSION = /%([-+ #0]*)(\d{0,2})(?:\.(\d{0,2}))?([diuoxXcsqpaAeEfFgG])/y;
 const BAD_CONVERSION = /%[-+ #0]*\d{0,2}(?:\.\d{0,2})?[\s\S]?/y;
 
-/** `%d`, `%i`: the number without its fraction, 64 bits. */
+/** Formats `%d`, `%i`: the number without its fraction, 64 bits. */
 export function formatInteger(value: number, conversion: Conversion): string {
   const n = toInt64(value);
   return padNumber(n < 0n ? "-" : "", digits(n < 0n ? -n : n, 10, conversion), conversion);
 }
 
-/** `%u`, `%o`, `%x`, `%X`: 64 bits, negative numbers as their complement. */
+/** Formats `%u`, `%o`, `%x`, `%X`: 64 bits, negative numbers as their complement. */
 export function formatUnsigned(value: number, conversion: Conversion): string {
   const beyondSigned = value >= 2 ** 63 && value < 2 ** 64 + 2 ** 63;
   const n = BigInt.asUintN(64, beyondSigned ? BigInt(value) : toInt64(value));
@@ -66,7 +66,7 @@ export function formatUnsigned(value: number, conversion: Conversion): string {
   return letter === "X" ? text.toUpperCase() : text;
 }
 
-/** `%a`, `%e`, `%f`, `%g` and their capitals. */
+/** Formats `%a`, `%e`, `%f`, `%g` and their capitals. */
 export function formatFloat(value: number, conversion: Conversion): string {
   const { letter, precision = 6, flags } = conversion;
   const keep = flags.includes("#");
@@ -81,7 +81,7 @@ export function formatFloat(value: number, conversion: Conversion): string {
   return letter === letter.toUpperCase() ? padded.toUpperCase() : padded;
 }
 
-/** @param exact the precision if there is one: `%a` has no default */
+/** Returns the digits. @param exact the precision if there is one: `%a` has no default */
 function floatText(
   value: number,
   letter: string,
@@ -101,18 +101,18 @@ function floatText(
   }
 }
 
-/** The point that `#` asks for where no digit follows. */
+/** Adds the point that `#` asks for if no digit follows. */
 function withPoint(text: string, wanted: boolean): string {
   return wanted && !text.includes(".") ? text.replace(/^(-?\d+)/, "$1.") : text;
 }
 
-/** `%s`, `%c`: cut to the precision and padded to the width, in bytes. */
+/** Formats `%s`, `%c`: cut to the precision and padded to the width, in bytes. */
 export function formatString(text: string, { flags, width, precision }: Conversion): string {
   const cut = precision === undefined ? text : text.slice(0, precision);
   return flags.includes("-") ? cut.padEnd(width) : cut.padStart(width);
 }
 
-/** `%q`: a string that Lua reads back. @param add is given its pieces */
+/** Formats `%q`: a string that Lua can read. @param add called with its pieces */
 export function quote(text: string, add: (piece: string) => void): void {
   add('"');
   let copied = 0;

@@ -1,4 +1,4 @@
-/** A Lua state that scripts written for LuaJIT feel at home in. */
+/** A Lua state for scripts that were written for LuaJIT. */
 import { accessSync, constants } from "node:fs";
 import { bytesOfLatin1, environmentVariable, latin1Of } from "@cm4all/linux";
 import {
@@ -45,18 +45,18 @@ const DEFAULT_PATH = [
 ].join(";");
 
 export interface StateOptions {
-  /** Where `print` and `io.write` go. */
+  /** The output of `print` and `io.write`. */
   output: LineOutput;
   coroutines?: CoroutineWatcher;
   gate?: EffectGate;
-  /** What the script opens; the caller closes it. */
+  /** The files that the script opens; the caller closes them. */
   files?: OpenFiles;
 }
 
 const indifferent: CoroutineWatcher = { resume: (_, run) => run(), ended: () => {} };
 const open: EffectGate = (_, perform) => perform(undefined);
 
-/** A new state with the standard libraries. */
+/** Returns a new state with the standard libraries. */
 export function newState({
   output,
   coroutines = indifferent,
@@ -81,14 +81,14 @@ export function newState({
   return L;
 }
 
-/** A fault of the host, or its stack that ran out, becomes an error of the script. */
+/** Turns a fault of the host, such as a stack overflow, into an error of the script. */
 function describeNativeError(L: LuaState): number {
   const error = lua.lua_touserdata(L, 1);
   if (error instanceof RangeError && /call stack/.test(error.message))
     pushText(L, "stack overflow");
   else if (error instanceof StringTooLong || error instanceof OutOfMemory)
     pushText(L, error.message);
-  // A string, an array or a map beyond what V8 allows.
+  // A string, an array or a map is larger than V8 allows.
   else if (error instanceof RangeError) pushText(L, "not enough memory");
   else pushText(L, error instanceof Error ? `internal error: ${error.message}` : String(error));
   return 1;
@@ -103,7 +103,7 @@ function runPrelude(L: LuaState): void {
   lua.lua_call(L, 3, 0);
 }
 
-/** $LUA_PATH, in which `;;` stands for the default. */
+/** Returns $LUA_PATH, in which `;;` stands for the default. */
 function searchPath(): string {
   const variable = (name: string) => environmentVariable(bytesOfLatin1(name));
   const path = variable("LUA_PATH_5_1") ?? variable("LUA_PATH");

@@ -38,12 +38,12 @@ function checkFile(L: LuaState, index: number): LuaStream {
   return file.isClosed ? raise(L, CLOSED) : file;
 }
 
-/** The file that `io.read` and `io.write` use. */
+/** Returns the file that `io.read` or `io.write` uses. @throws a Lua error if it is closed */
 function checkStandard(L: LuaState, file: LuaStream): LuaStream {
   return file.isClosed ? raise(L, "standard file is closed") : file;
 }
 
-/** The userdata of each file that has one: a script may compare them. */
+/** The userdata of files, kept because a script may compare them. */
 const userdata = new WeakMap<LuaStream, unknown>();
 const LUA_TUSERDATA = 7;
 
@@ -58,7 +58,7 @@ function pushFile(L: LuaState, file: LuaStream): void {
   L.stack[L.top - 1]?.setfrom(new lobject.TValue(LUA_TUSERDATA, known));
 }
 
-/** Runs an operation on a file; failures of the system are returned, not raised. */
+/** Performs an operation on a file; errors of the system are returned to the script, not raised. */
 function attempt(L: LuaState, path: string | undefined, operation: () => number): number {
   try {
     return operation();
@@ -117,7 +117,10 @@ function type(L: LuaState): number {
   return 1;
 }
 
-/** Pushes what each format from argument `first` on asks for, nil and no more at the end. */
+/**
+ * Pushes a value for each format from argument `first` on; at the end of the file nil, and
+ * nothing more.
+ */
 function readFormats(L: LuaState, file: LuaStream, first: number): number {
   const last = lua.lua_gettop(L);
   if (last < first) return pushRead(L, file.readLine());
@@ -169,12 +172,12 @@ function writeArguments(gate: EffectGate, L: LuaState, file: LuaStream, first: n
   for (let i = first; i <= lua.lua_gettop(L); i++) texts.push(toText(L, i) ?? checkText(L, i));
   return change(gate, L, file, (isWatched) => {
     for (const text of texts) file.write(text);
-    // A run that has succeeded does not come again: nothing of it stays in our memory.
+    // A run that has succeeded is not repeated, so none of its output may stay in our memory.
     if (isWatched) file.flush();
   });
 }
 
-/** An operation that may write; pushes true, or nil, message and error number. */
+/** Performs an operation that may write; pushes true, or nil, message and error number. */
 function change(
   gate: EffectGate,
   L: LuaState,
@@ -191,8 +194,8 @@ function change(
 }
 
 /**
- * An iterator over the file, by the formats from argument 2 on; at its end it closes a file
- * that `io.lines` opened.
+ * Pushes an iterator over the file, by the formats from argument 2 on. At the end it closes a
+ * file that `io.lines` has opened.
  */
 function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
   const formats: (string | number)[] = [];
@@ -211,7 +214,10 @@ function pushLines(L: LuaState, file: LuaStream, closeAtEnd: boolean): number {
   return 1;
 }
 
-/** Raises failures of the system: a loop would take them for the end of the file. */
+/**
+ * Reads for a loop. Errors of the system are raised: a loop would take them for the end of the
+ * file.
+ */
 function readForLoop(L: LuaState, file: LuaStream): number {
   try {
     return readFormats(L, file, 1);
@@ -285,7 +291,7 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
 export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened: OpenFiles): void {
   const fileMethods = methods(gate);
   newClass(L, FILE, { __tostring: fileMethods["__tostring"] as LuaFunction });
-  // As in LuaJIT the methods are in the metatable itself.
+  // As in LuaJIT, the methods are in the metatable itself.
   setFunctions(L, fileMethods);
   lua.lua_pushvalue(L, -1);
   lua.lua_setfield(L, -2, toBytes("__index"));
@@ -338,7 +344,7 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened
         pushFile(state, standardOutput);
         return 1;
       };
-      // Only with a path it opens a file, and truncates it.
+      // With a path it opens a file, and truncates it; otherwise it has no effect.
       return toText(state, 1) === undefined ? perform() : gate(state, perform);
     },
   });
@@ -349,7 +355,7 @@ export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened
   setLibrary(L, "io");
 }
 
-/** The file that `io.input` and `io.output` are to use from now on. */
+/** Returns the file that `io.input` or `io.output` is to use from now on. */
 function choose(L: LuaState, files: OpenFiles, current: LuaStream, mode: string): LuaStream {
   if (lua.lua_isnoneornil(L, 1)) return current;
   const path = toText(L, 1);

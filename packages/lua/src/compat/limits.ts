@@ -1,4 +1,4 @@
-/** A string that is longer cannot be made longer yet. No accounting script needs one. */
+/** The greatest length of a string that is made. No accounting script needs a longer one. */
 export const MAX_STRING_BYTES = 64 * 1024 * 1024;
 
 export class StringTooLong extends Error {

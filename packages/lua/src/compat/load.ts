@@ -1,4 +1,4 @@
-/** Loading code: from strings, functions and files. */
+/** Loads code from strings, functions and files. */
 import { readFileSync } from "node:fs";
 import {
   type LuaFunction,
@@ -17,11 +17,11 @@ import { Pieces } from "./pieces.ts";
 import { hasSignature, openCode } from "./precompiled.ts";
 import { systemErrorText } from "./system-error.ts";
 
-/** Any precompiled code. */
+/** The first byte of all precompiled code. */
 const BINARY = "\x1b";
 
 /**
- * Pushes the chunk as a function; on a mistake, its message. Returns Lua's status.
+ * Pushes the chunk as a function, or the message of an error. Returns Lua's status.
  * @param mode `b` and `t`, as `load` takes them
  */
 export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt"): number {
@@ -33,7 +33,7 @@ export function loadChunk(L: LuaState, chunk: string, name: string, mode = "bt")
   });
 }
 
-/** As loadChunk, of code that `next` gives piece by piece, and undefined at its end. */
+/** Does the same for code that `next` returns piece by piece, with undefined at its end. */
 function loadPieces(
   L: LuaState,
   name: string,
@@ -55,7 +55,7 @@ function loadPieces(
       isOver = code === "";
     }
     if (isOver) return null;
-    // A part at a time, so that a long one does not hold up everything else.
+    // A part at a time, so that a long piece does not delay everything else.
     const part = code.slice(0, READ_BYTES);
     code = code.slice(READ_BYTES);
     spend(state, part.length * COMPILED);
@@ -86,12 +86,15 @@ function openPieces(
 }
 
 const READ_BYTES = 4096;
-/** In instructions: a byte that is compiled. */
+/** The cost of compiling a byte, in instructions. */
 const COMPILED = 4;
-/** In instructions: a byte whose seal is looked at. */
+/** The cost of checking the seal of a byte, in instructions. */
 const CHECKED = 1 / 16;
 
-/** As loadChunk, of a file; a byte order mark and a first line that begins with `#` are skipped. */
+/**
+ * Does the same for a file; a byte order mark and a first line that begins with `#` are
+ * skipped.
+ */
 export function loadFile(L: LuaState, path: string): number {
   let code: string;
   try {
@@ -131,12 +134,12 @@ function load(L: LuaState): number {
   return finishLoad(L, loadPieces(L, name, mode, callReader), environment);
 }
 
-/** Calls the function at index 1. It may fail; what it gives is the code's next piece. */
+/** Calls the function at index 1, which may fail; returns the next piece of the code. */
 function callReader(L: LuaState): string | undefined {
   spend(L, 4);
   lua.lua_pushvalue(L, 1);
   lua.lua_call(L, 0, 1);
-  // A number is taken for its text.
+  // A number counts as its text.
   const type = lua.lua_type(L, -1);
   if (type !== lua.LUA_TNIL && type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER)
     return raisePlain(L, "reader function must return a string");

@@ -1,7 +1,7 @@
 /**
- * A string of Lua, as fengari's `TString`: bytes. It is held in the form it was made in, as
- * text with a character for each byte or as bytes, and made into the other one where that
- * is asked for: our libraries work on text, fengari joins bytes.
+ * A string of Lua, in place of fengari's `TString`. It is held in the form in which it was
+ * made, as text with a character for each byte or as bytes, and converted when the other form
+ * is needed: our libraries work on text, fengari joins bytes.
  */
 import type { LuaBytes } from "fengari/src/types";
 import { budget } from "./budget.ts";
@@ -9,20 +9,23 @@ import { reserve } from "./memory.ts";
 
 /** A string up to this length keeps both of its forms; a longer one has one at a time. */
 const SMALL = 4096;
-/** From here on the work of making a string counts. */
+/** The length from which the work of making a string counts. */
 const COUNTED = 1024;
-/** How many bytes are copied in the time of an instruction, or less. */
+/** The number of bytes that are copied in the time of an instruction, or less. */
 const BYTES_PER_INSTRUCTION = 64;
 
-/** Bytes as text, a character for each. */
+/** Returns bytes as text, with a character for each. */
 export function latin1(bytes: LuaBytes): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 
-/** Of a text that is longer, V8 keeps all of it alive for a part that is cut out. */
+/**
+ * The length up to which a text may be kept alive by its part: V8's substrings refer to the
+ * whole text.
+ */
 const RETAINED = 65_536;
 
-/** A part of a text, from `start` up to `end`. */
+/** Returns a part of a text, from `start` up to `end`. */
 export function cut(text: string, start: number, end: number): string {
   const part = text.slice(start, end);
   if (text.length <= RETAINED || part.length > text.length / 2) return part;
@@ -34,7 +37,7 @@ export class LuaString {
   #bytes: LuaBytes | undefined;
   readonly length: number;
 
-  /** Keeps what it is given. @throws OutOfMemory */
+  /** Makes a string of one of the forms, which it keeps. @throws OutOfMemory */
   constructor(text: string | undefined, bytes: LuaBytes | undefined) {
     this.#text = text;
     this.#bytes = bytes;
@@ -55,7 +58,7 @@ export class LuaString {
     return this.#text;
   }
 
-  /** To be read only: they are the string's. */
+  /** Returns the bytes, which belong to the string and must not be changed. */
   getstr(): LuaBytes {
     if (this.#bytes !== undefined) return this.#bytes;
     if (this.length >= COUNTED) reserve(this.length);

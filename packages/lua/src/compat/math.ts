@@ -63,7 +63,10 @@ function frexp(L: LuaState): number {
   return 2;
 }
 
-/** As in LuaJIT, the same sequence at each start until `randomseed` sets another. */
+/**
+ * Returns the functions of a generator. As in LuaJIT, it gives the same sequence at each start
+ * until `randomseed` sets another.
+ */
 function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
   const generator = new Random(0);
   return {

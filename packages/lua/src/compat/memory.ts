@@ -1,11 +1,11 @@
 /**
- * The memory of scripts. V8 ends the process when its heap is full, and with it all that
- * runs there; so it is looked at before, and the code that wants more than there is fails.
+ * The memory of scripts. V8 ends the process when its heap is full, and with it all handlers.
+ * So the heap is checked before, and only the code that asks for too much fails.
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-/** Thrown instead of what V8 would do; becomes an error of the script. */
+/** Thrown before V8 would end the process; becomes an error of the script. */
 export class OutOfMemory extends Error {
   override name = "OutOfMemory";
 
@@ -14,14 +14,14 @@ export class OutOfMemory extends Error {
   }
 }
 
-/** How much may be asked for until the heap is looked at. */
+/** The number of bytes that may be asked for until the heap is checked. */
 const STEP = 4 * 1024 * 1024;
 /** The part of V8's limit that scripts may fill: a table's memory grows by half of it at once. */
 const USABLE = 0.75;
-/** Of V8's own limit, what is for young objects, if it has chosen both itself. */
+/** The part of V8's limit that is for young objects, if V8 has chosen both. */
 const YOUNG = 48 * 1024 * 1024;
 
-/** How large V8 lets old objects become, in bytes. */
+/** Returns V8's limit for old objects, in bytes. */
 function oldSpaceLimit(): number {
   const option = process.execArgv.map((text) => /^--max-old-space-size=(\d+)$/.exec(text)?.[1]);
   const mebibytes = Number(option.findLast((value) => value !== undefined) ?? 0);
@@ -31,18 +31,18 @@ function oldSpaceLimit(): number {
 const limit = oldSpaceLimit() * USABLE;
 let asked = 0;
 let isRefused = false;
-/** With less in use there is nothing to collect yet. */
+/** If less is in use, there is nothing to collect yet. */
 let collectAt = 0;
 let collectGarbage: (() => void) | undefined;
 
-/** What is in use: of the heap, and of memory outside that the collector would give back. */
+/** Returns the memory in use: of the heap, or of memory outside that the collector would free. */
 function used(): number {
   const { used_heap_size, external_memory } = getHeapStatistics();
-  // Either may be as large as the limit: strings of some size lie outside of the heap.
+  // Each of them may be as large as the limit: larger strings are outside of the heap.
   return Math.max(used_heap_size, external_memory);
 }
 
-/** To be called before so many bytes are allocated. @throws OutOfMemory */
+/** Checks that this many bytes may be allocated; to be called before. @throws OutOfMemory */
 export function reserve(bytes: number): void {
   asked += bytes;
   if (asked < STEP) return;
@@ -50,7 +50,10 @@ export function reserve(bytes: number): void {
   checkMemory(bytes);
 }
 
-/** @throws OutOfMemory if what is alive, with `more` bytes, would fill the heap */
+/**
+ * Collects if necessary.
+ * @throws OutOfMemory if the live objects and `more` bytes would fill the heap
+ */
 export function checkMemory(more = 0): void {
   if (used() + more <= Math.max(collectAt, COLLECT * limit)) return;
   collect();
@@ -59,14 +62,14 @@ export function checkMemory(more = 0): void {
     isRefused = true;
     throw new OutOfMemory();
   }
-  // Where most is alive, a collection for each further step would take all the time.
+  // If most objects are alive, a collection for each further step would take all the time.
   collectAt = (alive + limit) / 2;
 }
 
-/** Below this part of the limit the collector is left alone. */
+/** The part of the limit below which no collection is forced. */
 const COLLECT = 0.7;
 
-/** Whether anything was refused since this was asked last. */
+/** Returns true if memory was refused since the last call. */
 export function takeRefusal(): boolean {
   const was = isRefused;
   isRefused = false;

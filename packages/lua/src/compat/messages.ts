@@ -25,18 +25,18 @@ const texts = new Map<string, (args: unknown[]) => Message>([
   ["%s expected", ([token]) => [to_luastring("%s expected"), [quoted(token)]]],
 ]);
 
-/** The message with LuaJIT's words, as the arguments of `lua_pushvfstring`. */
+/** Returns the message in LuaJIT's words, as the arguments of `lua_pushvfstring`. */
 export function luajitWording(format: LuaBytes, args: unknown[]): Message {
   const rewrite = texts.get(text(format));
   return rewrite === undefined ? [format, args] : rewrite(args);
 }
 
-/** Another text, with the first argument alone. */
+/** Returns another text with the first argument only. */
 function only(format: string): (args: unknown[]) => Message {
   return ([first]) => [to_luastring(format), [first]];
 }
 
-/** `index`, `nil`, ` (global 'x')` becomes `attempt to index global 'x' (a nil value)`. */
+/** Makes `attempt to index global 'x' (a nil value)` of `index`, `nil`, ` (global 'x')`. */
 function wrongType([operation, type, name]: unknown[]): Message {
   const match = /^ \((\w+) '(.*)'\)$/s.exec(text(name));
   if (match === null || match[1] === "constant")
@@ -51,22 +51,22 @@ function yieldAcross(): Message {
   return [to_luastring("attempt to yield across C-call boundary"), []];
 }
 
-/** Without the line where a long string began. */
+/** Returns the message without the line in which a long string began. */
 function short(message: unknown): Buffer {
   return Buffer.from(text(message).replace(/ \(starting at line \d+\)$/, ""), "latin1");
 }
 
-/** Mistakes in an escape sequence, which are all the same to LuaJIT. */
+/** Mistakes in an escape sequence, for which LuaJIT has a single message. */
 const ESCAPE = /(?:invalid escape sequence|decimal escape too large|hexadecimal digit expected)$/;
 const STATEMENT = /syntax error$/;
 
-/** A mistake in the text of a program: the message, and the token where it was noticed. */
+/** Returns the message of a syntax error, with the token at which it was noticed. */
 function near([message, token]: unknown[]): Message {
   const problem = text(message);
   const place = text(token);
   if (ESCAPE.test(problem))
     return nearText(problem.replace(ESCAPE, "invalid escape sequence"), beforeEscape(token));
-  // After the beginning of a statement that is no call, LuaJIT waits for an assignment.
+  // After an expression that is not a call, LuaJIT expects an assignment.
   if (STATEMENT.test(problem) && place !== "'='" && place !== "','")
     return nearText(problem.replace(STATEMENT, "'=' expected"), quoted(token));
   return [to_luastring("%s near %s"), [short(message), quoted(token)]];
@@ -77,12 +77,12 @@ const nearText = (problem: string, token: unknown): Message => [
   [Buffer.from(problem, "latin1"), token],
 ];
 
-/** The string up to the sequence. */
+/** Returns the string up to the sequence. */
 function beforeEscape(token: unknown): Buffer {
   return Buffer.from(text(token).replace(/\\[^\\]*$/s, "'"), "latin1");
 }
 
-/** `<eof>` and `<name>` in quotes. */
+/** Puts `<eof>` and `<name>` in quotes. */
 function quoted(token: unknown): unknown {
   return /^<\w+>$/.test(text(token)) ? `'${text(token)}'` : token;
 }

@@ -1,6 +1,6 @@
 /** Numbers as text, the way LuaJIT reads and writes them. Pure. */
 
-/** C's `%.<precision>g`, with flag `#` keeping trailing zeros. */
+/** Formats as C's `%.<precision>g`, with flag `#` keeping trailing zeros. */
 export function formatG(value: number, precision: number, keepZeros = false): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
@@ -19,7 +19,7 @@ export function formatG(value: number, precision: number, keepZeros = false): st
   return minus + trim(fixed);
 }
 
-/** C's `%.<precision>e`. */
+/** Formats as C's `%.<precision>e`. */
 export function formatE(value: number, precision: number): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
@@ -27,13 +27,13 @@ export function formatE(value: number, precision: number): string {
   return (Object.is(value, -0) ? "-" : "") + mantissa + exponentText(Number(exponent));
 }
 
-/** C's `%.<precision>f`. */
+/** Formats as C's `%.<precision>f`. */
 export function formatF(value: number, precision: number): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
   const minus = value < 0 || Object.is(value, -0) ? "-" : "";
   const magnitude = Math.abs(value);
-  // From 1e21 on toFixed() changes to exponents; such numbers have no fraction.
+  // From 1e21 on toFixed() uses exponents; such numbers have no fraction.
   if (magnitude >= 1e21)
     return (
       minus + BigInt(magnitude).toString() + (precision > 0 ? `.${"0".repeat(precision)}` : "")
@@ -41,7 +41,7 @@ export function formatF(value: number, precision: number): string {
   return minus + magnitude.toFixed(precision);
 }
 
-/** C's `%a`, or `%.<precision>a`; with flag `#` the point is always there. */
+/** Formats as C's `%a`, or `%.<precision>a`; with flag `#` the point is always there. */
 export function formatA(value: number, precision?: number, keepPoint = false): string {
   const special = formatSpecial(value);
   if (special !== undefined) return special;
@@ -76,22 +76,25 @@ function exponentText(exponent: number): string {
   return `e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
 }
 
-/** Without trailing zeros after the point. */
+/** Removes trailing zeros after the point. */
 function trim(digits: string): string {
   return digits.includes(".") ? digits.replace(/\.?0+$/, "") : digits;
 }
 
-/** What `tostring` gives: `%.14g`, and whole numbers short of 1e14 as they are. */
+/** Formats as `tostring` does: `%.14g`, and whole numbers below 1e14 as they are. */
 export function numberToText(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e14 && !Object.is(value, -0))
     return String(value);
   return formatG(value, 14);
 }
 
-/** The number that `text` is as a whole, blanks around it allowed; undefined where it is none. */
+/**
+ * Returns the number that the whole text is, with blanks around it allowed; undefined if it is
+ * none.
+ */
 export function textToNumber(text: string): number | undefined {
   const body = trimBlanks(text);
-  // Nothing here may try the same digits again: the text can be as long as it likes.
+  // The patterns must not backtrack over digits: the text may have any length.
   if (/^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/.test(body)) return Number(body);
   const [, minus, digits] = /^([+-]?)(.*)$/s.exec(body) ?? [];
   if (digits === undefined) return undefined;
@@ -101,7 +104,7 @@ export function textToNumber(text: string): number | undefined {
 
 const isBlank = (c: number) => c === 0x20 || (c >= 9 && c <= 13);
 
-/** Without what isspace(3) takes for blanks at either end. */
+/** Removes blanks, in the sense of isspace(3), at both ends. */
 export function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;
@@ -135,8 +138,8 @@ function word(digits: string): number | undefined {
 }
 
 /**
- * A whole number of 32 bits, as LuaJIT makes it wherever a function wants one: the fraction is
- * cut off, and what is out of range or no number becomes the lowest.
+ * Converts to a whole number of 32 bits, as LuaJIT does for arguments: the fraction is cut off,
+ * and a number that is out of range or NaN becomes the lowest.
  */
 export function truncate(value: number): number {
   return value > -2147483649 && value < 2147483648 ? Math.trunc(value) : -2147483648;

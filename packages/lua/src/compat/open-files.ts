@@ -1,19 +1,22 @@
-/** Files that a script has opened, which end with the last reference to them, or with the script. */
+/**
+ * Files that a script has opened. They are closed after the last reference to them is gone, or
+ * at the end of the script.
+ */
 import { closeSync, fstatSync } from "node:fs";
 import { mayLoseOutput, writeSome } from "./output.ts";
 
-/** What the system says of a file that is closed, or open for the other direction only. */
+/** Returns the error for a file that is closed, or open for the other direction only. */
 export function badDescriptor(): Error {
   return Object.assign(new Error("EBADF"), { code: "EBADF", errno: -9 });
 }
 
-/** A descriptor, and what has been written and has not reached the system. */
+/** A descriptor and the output that has not been written to it yet. */
 export class OpenFile {
   #fd: number | undefined;
   readonly #append: boolean;
   readonly #beforeClose: ((fd: number) => void) | undefined;
   #pending = "";
-  /** Where in the file the next byte is read or written; undefined for pipes. */
+  /** The position of the next byte that is read or written; undefined for pipes. */
   position: number | undefined;
   bytesWritten = 0;
   /** Called once. */
@@ -21,8 +24,8 @@ export class OpenFile {
 
   /**
    * Owns the descriptor.
-   * @param append each byte is written at the end
-   * @param beforeClose called when all is written, while the descriptor is still open
+   * @param append true if all output goes to the end of the file
+   * @param beforeClose called when all output is written, while the descriptor is still open
    */
   constructor(fd: number, append: boolean, beforeClose: ((fd: number) => void) | undefined) {
     this.#fd = fd;
@@ -35,7 +38,7 @@ export class OpenFile {
     return this.#fd === undefined;
   }
 
-  /** @throws EBADF if it is closed: the number may be another file's by now */
+  /** The descriptor. @throws EBADF if it is closed: the number may be another file's by now */
   get fd(): number {
     if (this.#fd === undefined) throw badDescriptor();
     return this.#fd;
@@ -45,16 +48,16 @@ export class OpenFile {
     return fstatSync(this.fd).size;
   }
 
-  /** @returns how many bytes wait to be flushed */
+  /** Adds output to the buffer. @returns how many bytes wait to be flushed */
   write(text: string): number {
     this.#pending += text;
     return this.#pending.length;
   }
 
-  /** Writes what was buffered. @throws system errors; what cannot be written is lost */
+  /** Writes the buffer. @throws system errors; then the rest of the buffer is lost */
   flush(): void {
     let rest = Buffer.from(this.#pending, "latin1");
-    // What cannot be written is lost, as in C's stdio.
+    // Output that cannot be written is lost, as in C's stdio.
     this.#pending = "";
     while (rest.length > 0) {
       const isPlaced = this.position !== undefined && !this.#append;
@@ -66,8 +69,8 @@ export class OpenFile {
   }
 
   /**
-   * Writes what was buffered and closes the file.
-   * @throws system errors; it is closed all the same
+   * Writes the buffer and closes the file.
+   * @throws system errors; the file is closed all the same
    */
   close(): void {
     const fd = this.#fd;
@@ -83,20 +86,20 @@ export class OpenFile {
   }
 }
 
-/** What scripts hold of a file. */
+/** The object through which scripts hold a file. */
 interface Handle {
   readonly opened: OpenFile;
 }
 
 /**
- * Closes what a script forgets, as LuaJIT's collector does: `io.open(path):read()` in each
- * handler would use up the descriptors. When that is, V8 decides.
+ * Closes files that a script no longer holds, as LuaJIT's collector does:
+ * `io.open(path):read()` in each handler would use up the descriptors. V8 decides when.
  */
 export class OpenFiles {
   readonly #open = new Set<OpenFile>();
   readonly #forgotten = new FinalizationRegistry<OpenFile>(closeSilently);
 
-  /** Has the file closed when nothing refers to its handle any more. */
+  /** Closes the file when nothing refers to its handle any more. */
   own<T extends Handle>(handle: T): T {
     const { opened } = handle;
     this.#open.add(opened);
@@ -105,13 +108,13 @@ export class OpenFiles {
     return handle;
   }
 
-  /** At the end of the script. */
+  /** Closes all files, at the end of the script. */
   closeAll(): void {
     for (const file of this.#open) closeSilently(file);
   }
 }
 
-/** Nobody is there any more to whom a failure could be told. */
+/** Closes a file and ignores errors, because there is nobody left to report them to. */
 function closeSilently(file: OpenFile): void {
   mayLoseOutput(() => file.close());
 }

@@ -51,7 +51,7 @@ export function pushFileResult(
 
 const path = (text: string): Buffer => Buffer.from(text, "latin1");
 
-/** An operation on files that can be seen outside. */
+/** Performs an operation on files, which is an effect outside of the process. */
 function change(gate: EffectGate, L: LuaState, name: string, operation: () => void): number {
   return gate(L, (taken) =>
     pushFileResult(L, name, () => {
@@ -79,7 +79,7 @@ function rename(gate: EffectGate) {
   };
 }
 
-/** Makes the file, as the C library's mkstemp(3) does for LuaJIT. */
+/** Creates the file, as LuaJIT does with mkstemp(3). */
 function tmpname(gate: EffectGate) {
   return (L: LuaState): number =>
     gate(L, (taken) => {
@@ -91,10 +91,10 @@ function tmpname(gate: EffectGate) {
     });
 }
 
-/** What system(3) returns where the shell cannot be started. */
+/** The status that system(3) returns if the shell cannot be started. */
 const NO_SHELL = 127 << 8;
 
-/** The status as system(3) returns it: the exit code in the second byte. */
+/** Runs a command. Its status is that of system(3): the exit code is in the second byte. */
 function execute(gate: EffectGate) {
   return (L: LuaState): number => {
     const command = optText(L, 1, undefined);
@@ -138,7 +138,7 @@ function getenv(L: LuaState): number {
   return 1;
 }
 
-/** The processor time of the whole process, seconds. */
+/** Returns the CPU time of the process, in seconds. */
 function clock(L: LuaState): number {
   const { user, system } = process.cpuUsage();
   lua.lua_pushnumber(L, (user + system) / 1e6);
@@ -168,7 +168,7 @@ function time(L: LuaState): number {
     isDst: isDstField(L),
   };
   const seconds = localSeconds(systemZone(), fields);
-  // What mktime(3) returns on failure is a second of 1969, too.
+  // The value that mktime(3) returns on failure is also a second of 1969.
   if (seconds === undefined || seconds === -1) lua.lua_pushnil(L);
   else lua.lua_pushnumber(L, seconds);
   return 1;
@@ -210,7 +210,7 @@ function date(L: LuaState): number {
   return 1;
 }
 
-/** What mktime(3) makes of it, for `%s`. */
+/** Returns the seconds that mktime(3) makes of a time, for `%s`. */
 function secondsOf(time: BrokenDownTime): number {
   return localSeconds(systemZone(), time) ?? -1;
 }
@@ -234,7 +234,7 @@ function pushDate(L: LuaState, t: BrokenDownTime): void {
   }
 }
 
-/** There is the C locale only. */
+/** Accepts the C locale only. */
 function setlocale(L: LuaState): number {
   const name = optText(L, 1, undefined);
   if (name === undefined || name === "" || name === "C" || name === "POSIX") pushText(L, "C");

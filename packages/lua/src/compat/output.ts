@@ -1,7 +1,7 @@
-/** Where `print` and `io.write` go. */
+/** The output of `print` and `io.write`. */
 import { writeSync } from "node:fs";
 
-/** Collects text and hands it on in whole lines, as a C stream with line buffering. */
+/** Collects text and writes it in whole lines, as a C stream with line buffering. */
 export class LineOutput {
   #pending = "";
   readonly #write: (text: string) => void;
@@ -11,7 +11,10 @@ export class LineOutput {
     this.#write = write;
   }
 
-  /** @throws as `write`; what could not be written is lost, as in C's stdio */
+  /**
+   * Adds text and writes complete lines.
+   * @throws as `write`; text that could not be written is lost, as in C's stdio
+   */
   write(text: string): void {
     this.#pending += text;
     const end = this.#pending.lastIndexOf("\n") + 1;
@@ -19,7 +22,7 @@ export class LineOutput {
     if (end > 0 || this.#pending.length > 65536) this.#emit(end > 0 ? end : this.#pending.length);
   }
 
-  /** @throws as `write` */
+  /** Writes an incomplete line, too. @throws as `write` */
   flush(): void {
     if (this.#pending !== "") this.#emit(this.#pending.length);
   }
@@ -31,7 +34,7 @@ export class LineOutput {
   }
 }
 
-/** Runs an operation whose output may be lost: who prints is not told, as in C's stdio. */
+/** Performs an operation whose output may be lost without an error, as in C's stdio. */
 export function mayLoseOutput(operation: () => void): void {
   try {
     operation();
@@ -49,8 +52,8 @@ export function sleepSync(milliseconds: number): void {
 
 /**
  * Writes some bytes to a descriptor, waiting while a pipe is full.
- * @param position where in the file; without it, where the descriptor stands
- * @returns how many were written
+ * @param position in the file; without it, the position of the descriptor
+ * @returns the number of bytes that were written
  */
 export function writeSome(fd: number, bytes: Buffer, position?: number): number {
   for (;;) {
@@ -64,7 +67,7 @@ export function writeSome(fd: number, bytes: Buffer, position?: number): number 
   }
 }
 
-/** Writes all of a binary string, or of bytes, to where the descriptor stands. */
+/** Writes all of a binary string, or of bytes, at the position of the descriptor. */
 export function writeFully(fd: number, data: string | Buffer): void {
   let rest = typeof data === "string" ? Buffer.from(data, "latin1") : data;
   while (rest.length > 0) rest = rest.subarray(writeSome(fd, rest));

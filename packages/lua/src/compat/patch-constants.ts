@@ -1,6 +1,6 @@
 /**
- * The half of the patch that must be in place before the rest of fengari loads:
- * its modules copy these functions into variables of their own.
+ * The part of the patch that must be in place before the rest of fengari is loaded: its modules
+ * copy these functions into variables of their own.
  */
 import ljstype from "fengari/src/ljstype.js";
 import llimits from "fengari/src/llimits.js";
@@ -18,7 +18,7 @@ luaconf.lua_number2str = numberToText;
 // in 20 MB: with fengari's million the heap is full before the stack.
 luaconf.LUAI_MAXSTACK = 200_000;
 
-// In LuaJIT names may have letters beyond ASCII, as any bytes that are not.
+// In LuaJIT names may contain any bytes beyond ASCII.
 const { lislalpha, lislalnum } = ljstype;
 ljstype.lislalpha = (c) => c >= 0x80 || lislalpha(c);
 ljstype.lislalnum = (c) => c >= 0x80 || lislalnum(c);
@@ -26,8 +26,8 @@ ljstype.lislalnum = (c) => c >= 0x80 || lislalnum(c);
 // LuaJIT computes the remainder from the quotient: 5 % math.huge is nan, -1 % 1 is 0.
 llimits.luai_nummod = (_L, a, b) => a - Math.floor(a / b) * b;
 
-// Text is the key of a string in a table, and what strings are compared by: fengari joins the
-// bytes' hexadecimal digits without padding, so that "\1\35" and "\18\3" are the same key.
+// The text is the key of a string in tables and comparisons: fengari joins the hexadecimal
+// digits of the bytes without padding, so that "\1\35" and "\18\3" are the same key.
 lstring.TString = LuaString;
 lstring.luaS_bless = (_L: LuaState, bytes: LuaBytes) => new LuaString(undefined, bytes);
 lstring.luaS_new = newString;
@@ -36,7 +36,10 @@ lstring.luaS_hash = latin1;
 lstring.luaS_hashlongstr = (string) => string.text;
 lstring.luaS_eqlngstr = (a, b) => a === b || (a.length === b.length && a.text === b.text);
 
-/** Constants and names: text from the first. Some callers say `new`, so it is no arrow function. */
+/**
+ * Makes constants and names, which are held as text. Some callers use `new`, so it is not an
+ * arrow function.
+ */
 function newString(_L: LuaState, bytes: LuaBytes): TString {
   return new LuaString(latin1(bytes), undefined);
 }

@@ -1,9 +1,9 @@
 /**
- * What of fengari's inside is changed so that scripts written for LuaJIT run
- * unchanged. fengari is pinned to exactly 0.1.5 for the files that import
- * from `fengari/src`.
+ * Changes fengari's internals so that scripts written for LuaJIT run as they are. fengari is
+ * pinned to 0.1.5 because of the files that import from `fengari/src`.
  */
-// The first import: modules are loaded in the order of imports, and fengari's below copy what it changes.
+// Imported first: modules are loaded in the order of imports, and those of fengari below copy
+// what it changes.
 import "./patch-constants.ts";
 import defs from "fengari/src/defs.js";
 import lapi from "fengari/src/lapi.js";
@@ -30,8 +30,8 @@ const LUA_TNUMBER = 3;
 const LUA_TNUMFLT = LUA_TNUMBER;
 const HANDLER_SLOTS = 20;
 
-// LuaJIT knows doubles only; fengari's integers wrap around at 32 bits. No value counts as
-// an integer, whatever its tag says, so that every operation takes the path for doubles.
+// LuaJIT has doubles only; fengari's integers wrap around at 32 bits. No value counts as an
+// integer, whatever its tag says, so that every operation takes the path for doubles.
 lobject.TValue.prototype.ttisinteger = () => false;
 lobject.TValue.prototype.ttisfloat = function (this: { type: number }) {
   return (this.type & 0x0f) === LUA_TNUMBER;
@@ -41,7 +41,7 @@ lobject.TValue.prototype.setivalue = function (this: { type: number; value: unkn
   this.value = n;
 };
 
-// Where a function wants a whole number, LuaJIT cuts off the fraction.
+// LuaJIT cuts off the fraction of an argument that has to be a whole number.
 lvm.tointeger = (value) => {
   const n = lvm.tonumber(value);
   return n === false ? false : truncate(n);
@@ -61,8 +61,8 @@ lobject.luaO_tostring = (_L, value) => {
   value.setsvalue(new LuaString(text, undefined));
 };
 
-// Strings live outside of the heap, which has a limit: `s = s .. s` in a loop would take all
-// memory of the machine. Concatenation asks for the length of each part.
+// Strings are outside of the heap, to which the limit applies: `s = s .. s` in a loop would
+// take all memory of the machine. Concatenation calls this for each part.
 const { vslen } = lobject.TValue.prototype;
 lobject.TValue.prototype.vslen = function (this: object) {
   const length = vslen.call(this);
@@ -70,8 +70,8 @@ lobject.TValue.prototype.vslen = function (this: object) {
   return length;
 };
 
-// Where JavaScript throws between two instructions (a string too long, its stack used up), the
-// stack has no room for the handler that turns that into an error of Lua.
+// If JavaScript throws between two instructions (a string is too long, the stack is full),
+// Lua's stack has no room for the handler that turns that into an error of Lua.
 const { lua_pushcfunction } = lapi;
 lapi.lua_pushcfunction = (L, fn) => {
   if (fn === L.l_G.atnativeerror) {
@@ -84,14 +84,14 @@ lapi.lua_pushcfunction = (L, fn) => {
 // Tables with an array part: order of pairs() and the length of tables with holes.
 Object.assign(ltable, table);
 
-// fengari hands out one closure where its upvalues did not change; LuaJIT makes a new one each
-// time, which setfenv() relies on.
+// fengari reuses a closure if its upvalues have not changed; LuaJIT makes a new one each time,
+// on which setfenv() relies.
 Object.defineProperty(lfunc.Proto.prototype, "cache", { get: () => null, set: () => {} });
 
 // The texts of errors: scripts match them, and people search for them.
 const { luaO_pushvfstring } = lobject;
 lobject.luaO_pushvfstring = (L, format, args) => {
-  // LuaJIT knows a library function by what the calling code names it, and by nothing else.
+  // LuaJIT names a library function only by the name that the calling code uses.
   const isArgument = BAD_ARGUMENT.equals(format);
   const known = isArgument ? [args[0], calledName(L), args[2]] : args;
   return luaO_pushvfstring(L, ...luajitWording(format, known));
@@ -131,7 +131,7 @@ ldebug.lua_getstack = (L, level, ar) => {
   return 1;
 };
 
-// Our functions are what C functions are to LuaJIT.
+// Functions in JavaScript are reported as C functions.
 const { lua_getinfo } = ldebug;
 const JS_SOURCE = Buffer.from("[JS]");
 const C_SOURCE = Uint8Array.from(Buffer.from("[C]"));
@@ -149,11 +149,14 @@ ldebug.lua_getinfo = (L, what, ar) => {
   return status;
 };
 
-// As in Lua 5.1 the length of a table is no metamethod's matter, that of other values is asked for
-// with nil as a second argument, and two values are compared by a metamethod that both have.
+// As in Lua 5.1, `#` of a table calls no metamethod, that of other values calls it with nil as
+// a second argument, and `==` calls a metamethod only if both values have it.
 const NIL = new lobject.TValue(0, null);
 const { fasttm, luaT_callorderTM, luaT_callTM, luaT_gettmbyobj } = ltm;
-/** What is about to be called for `==` and `#`: nothing comes between looking for it and the call. */
+/**
+ * The metamethod that is about to be called for `==` or `#`: nothing runs between the look-up
+ * and the call.
+ */
 let equality: unknown = null;
 let length: unknown = null;
 ltm.fasttm = (L, metatable, event) => {
@@ -195,7 +198,7 @@ llex.luaX_setinput = (L, ls, input, source, first) => {
   ls.envn = new LuaString(GLOBALS, undefined);
 };
 
-// `goto` is a name like others where no label follows it.
+// `goto` is a name like others if no label follows it.
 const { luaX_next, luaX_lookahead } = llex;
 llex.luaX_lookahead = (ls) =>
   ls.lookahead.token === TOKENS.TK_EOS ? luaX_lookahead(ls) : ls.lookahead.token;

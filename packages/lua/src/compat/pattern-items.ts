@@ -1,19 +1,19 @@
-/** The parts of a Lua pattern that stand for one character: what each stands for. Pure. */
+/** The items of a Lua pattern that match a single character. Pure. */
 
-/** A pattern that cannot be used. */
+/** Thrown for an invalid pattern. */
 export class PatternError extends Error {
   override name = "PatternError";
 }
 
 export interface Item {
-  /** Where in the pattern it ends. */
+  /** The position at which the item ends in the pattern. */
   readonly end: number;
-  /** For each byte 1 if the item stands for it; undefined for an item that is one byte. */
+  /** For each byte 1 if the item matches it; undefined for an item that is a byte. */
   readonly set: Uint8Array | undefined;
   readonly literal: number;
 }
 
-/** The items of a pattern, looked at when a match first reaches them: errors come no sooner. */
+/** The items of a pattern, parsed when a match first reaches them: errors come no sooner. */
 export interface PatternItems {
   /** @throws PatternError */
   at(position: number): Item;
@@ -23,7 +23,10 @@ const MAX_KEPT = 200;
 const MAX_KEPT_LENGTH = 200;
 const kept = new Map<string, PatternItems>();
 
-/** Scripts use few patterns, again and again. */
+/**
+ * Returns the items of a pattern. They are kept, because scripts use few patterns, again and
+ * again.
+ */
 export function patternItems(pattern: string): PatternItems {
   const known = kept.get(pattern);
   if (known !== undefined) return known;
@@ -111,7 +114,7 @@ const isDigit = (c: number) => c >= 0x30 && c <= 0x39;
 const isAlnum = (c: number) => isAlpha(c) || isDigit(c);
 const isGraph = (c: number) => c > 0x20 && c < 0x7f;
 
-/** By the small letter; the capital one is the complement. */
+/** The classes by their small letters; a capital letter is the complement. */
 const classes: Record<string, (c: number) => boolean> = {
   a: isAlpha,
   c: (c) => c < 0x20 || c === 0x7f,
@@ -133,7 +136,7 @@ for (const [letter, isMember] of Object.entries(classes)) {
   sets.set(letter.toUpperCase().charCodeAt(0), complement(set));
 }
 
-/** What `%` and a letter stand for; undefined where that is the character itself. */
+/** Returns the class of `%` and a letter; undefined if they stand for the character itself. */
 function classOf(letter: number): Uint8Array | undefined {
   return sets.get(letter);
 }

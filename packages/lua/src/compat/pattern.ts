@@ -1,6 +1,6 @@
 /**
- * Lua's patterns, matched by backtracking (Lua 5.1 manual, section 5.4.1). Positions
- * count from 0 here. Pure, but for the steps that are counted.
+ * Lua's patterns, matched by backtracking (Lua 5.1 manual, section 5.4.1). Positions count from
+ * 0. Pure, but for the counting of steps.
  */
 import { cut } from "./lua-string.ts";
 import { type Item, PatternError, type PatternItems, patternItems } from "./pattern-items.ts";
@@ -17,7 +17,7 @@ const OPEN = -1;
 const POSITION = -2;
 const MAX_CAPTURES = 32;
 const MAX_DEPTH = 200;
-/** So many steps are counted at once. */
+/** The number of steps that are counted at once. */
 const STEPS = 4096;
 
 const code = (c: string) => c.charCodeAt(0);
@@ -44,7 +44,10 @@ export class Matcher {
   #depth = 0;
   #steps = 0;
 
-  /** @param spend called for some thousand steps at a time; may throw to end an endless match */
+  /**
+   * Prepares a match.
+   * @param spend called for some thousand steps at a time; may throw to end an endless match
+   */
   constructor(source: string, pattern: string, spend: (steps: number) => void) {
     this.#source = source;
     this.#pattern = pattern;
@@ -59,7 +62,7 @@ export class Matcher {
     return this.#match(start, patternStart);
   }
 
-  /** Counts the steps that have not been counted yet. */
+  /** Counts the remaining steps. */
   finish(): void {
     const steps = this.#steps;
     this.#steps = 0;
@@ -70,12 +73,15 @@ export class Matcher {
     return this.#captures.length;
   }
 
-  /** The text of a match. */
+  /** Returns the text of a match. */
   whole(start: number, end: number): string {
     return cut(this.#source, start, end);
   }
 
-  /** A capture: its text, or its position counted from 1. Without any, the whole match. */
+  /**
+   * Returns a capture: its text, or its position counted from 1. If there are none, the first
+   * is the whole match.
+   */
   capture(index: number, start: number, end: number): string | number {
     const capture = this.#captures[index];
     if (capture === undefined) {
@@ -165,7 +171,7 @@ export class Matcher {
     }
   }
 
-  /** As many as possible, then fewer. */
+  /** Matches an item as often as possible, then less often. */
   #longest(s: number, item: Item, least: number): number | undefined {
     let last = s;
     while (this.#matchesOne(last, item)) last++;
@@ -177,7 +183,7 @@ export class Matcher {
     return undefined;
   }
 
-  /** As few as possible, then more. */
+  /** Matches an item as rarely as possible, then more often. */
   #shortest(from: number, item: Item): number | undefined {
     let s = from;
     for (;;) {
@@ -215,7 +221,7 @@ export class Matcher {
     for (let s = from + 1; s < source.length; s++) {
       this.#count(1);
       const c = source.charCodeAt(s);
-      // Where both are the same, it closes.
+      // If both are the same character, it closes.
       if (c === close) {
         if (--depth === 0) return s + 1;
       } else if (c === open) {
@@ -225,7 +231,7 @@ export class Matcher {
     return undefined;
   }
 
-  /** @returns where the pattern goes on */
+  /** Matches `%f`. @returns the position at which the pattern goes on */
   #frontier(s: number, p: number): number | undefined {
     if (this.#pattern.charCodeAt(p) !== BRACKET)
       throw new PatternError("missing '[' after '%f' in pattern");

@@ -1,15 +1,15 @@
-/** A string that is made of many: its length and what it takes are limited while it grows. */
+/** A string that is made of pieces: its length and memory are limited while it grows. */
 import { MAX_STRING_BYTES, StringTooLong } from "./limits.ts";
 import { reserve } from "./memory.ts";
 
-/** What a piece takes besides its characters. */
+/** The memory that a piece takes in addition to its characters. */
 const PIECE_BYTES = 32;
 
 export class Pieces {
   readonly #pieces: string[] = [];
   #length = 0;
 
-  /** @throws StringTooLong, OutOfMemory */
+  /** Appends a piece. @throws StringTooLong, OutOfMemory */
   add(piece: string): void {
     if (piece === "") return;
     this.#length += piece.length;
@@ -18,7 +18,7 @@ export class Pieces {
     this.#pieces.push(piece);
   }
 
-  /** Returns all that was added as one string. */
+  /** Returns all pieces as a string. */
   toString(): string {
     return this.#pieces.length === 1 ? (this.#pieces[0] ?? "") : this.#pieces.join("");
   }

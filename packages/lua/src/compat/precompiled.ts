@@ -1,28 +1,28 @@
 /**
- * Precompiled code with a seal. The interpreter trusts code that it loads: damaged code makes it
- * fail in ways that no script can catch. So only what `string.dump` has given here is loaded, as
- * it was given. Pure, but for the key.
+ * Precompiled code with a seal. The interpreter trusts code that it loads: damaged code makes
+ * it fail in ways that no script can catch. So only unchanged code from `string.dump` of this
+ * process is loaded. Pure, but for the key.
  */
 import { createHmac, randomBytes } from "node:crypto";
 
-/** How the interpreter's own code begins. LuaJIT's begins in another way. */
+/** The first bytes of the interpreter's own code. LuaJIT's begins differently. */
 const SIGNATURE = "\x1bLua";
 const SEAL_BYTES = 16;
 
-/** Of this process, so that nobody else's code passes for its own. */
+/** The key of this process, so that foreign code does not pass for its own. */
 const key = randomBytes(32);
 
-/** Returns code as scripts get it: the signature, the seal, and the rest. */
+/** Returns code in the form that scripts get: the signature, the seal, and the rest. */
 export function sealCode(code: string): string {
   return SIGNATURE + sealOf(code) + code.slice(SIGNATURE.length);
 }
 
-/** Whether it is code of this kind of interpreter, and not LuaJIT's. */
+/** Returns true if the code is for this interpreter, and not for LuaJIT. */
 export function hasSignature(sealed: string): boolean {
   return sealed.startsWith(SIGNATURE);
 }
 
-/** Returns the code that was sealed; undefined if it is damaged, or not from here. */
+/** Returns the code that was sealed; undefined if it is damaged, or from another process. */
 export function openCode(sealed: string): string | undefined {
   if (!hasSignature(sealed)) return undefined;
   const end = SIGNATURE.length + SEAL_BYTES;

@@ -1,4 +1,7 @@
-/** What is shortest in Lua itself: packages, modules, `jit`. Runs once in a new state. */
+/**
+ * The parts of the library that are shortest in Lua: packages, modules, `jit`. Runs once in a
+ * new state.
+ */
 export const prelude = String.raw`
 local exists, loadpath, defaultpath = ...
 local loaded, preload = debug.getregistry()._LOADED, {}
@@ -96,7 +99,7 @@ function module(name, ...)
   for _, option in ipairs({...}) do option(m) end
 end
 
--- There is no compiler to steer: the functions do nothing, and say that it is off.
+-- There is no compiler to control: the functions do nothing, and report that it is off.
 local function nothing() end
 jit = { version = "LuaJIT 2.1.1737090214", version_num = 20199, os = "Linux", arch = "x64",
   on = nothing, off = nothing, flush = nothing, attach = nothing,

@@ -1,5 +1,5 @@
 /**
- * LuaJIT's random numbers, in its sequences: scripts that seed them get what they know. Pure.
+ * LuaJIT's random numbers: scripts that set a seed get the same sequence. Pure.
  * @see P. L'Ecuyer, "Tables of Maximally-Equidistributed Combined LFSR Generators" (1999): four
  * generators of 63, 58, 55 and 47 bits, with a period of 2^223
  */
@@ -20,7 +20,10 @@ const COMPONENTS: readonly Component[] = [
 
 const WORD = 64n;
 const MANTISSA = 52;
-/** Numbers that a new seed makes in vain, so that similar ones differ. */
+/**
+ * The count of numbers that are dropped after a new seed, so that the sequences of similar
+ * seeds differ.
+ */
 const WARM_UP = 10;
 
 const word = (value: bigint): bigint => BigInt.asUintN(64, value);
@@ -47,7 +50,7 @@ export class Random {
     for (let i = 0; i < WARM_UP; i++) this.#step();
   }
 
-  /** From 0 on, less than 1. */
+  /** Returns a number from 0 up to, but not including, 1. */
   next(): number {
     return Number(BigInt.asUintN(MANTISSA, this.#step())) / 2 ** MANTISSA;
   }

@@ -15,7 +15,10 @@ import { spend } from "./budget.ts";
 import { Matcher, PatternError } from "./pattern.ts";
 import { Pieces } from "./pieces.ts";
 
-/** Runs `body` with a matcher whose steps count; a bad pattern becomes an error of the script. */
+/**
+ * Calls `body` with a matcher whose steps are counted; an invalid pattern becomes an error of
+ * the script.
+ */
 function matching(
   L: LuaState,
   source: string,
@@ -38,7 +41,7 @@ function pushCapture(L: LuaState, capture: string | number): void {
   else lua.lua_pushnumber(L, capture);
 }
 
-/** Pushes all captures; without any, the whole match where it is asked for. */
+/** Pushes all captures; if there are none, the whole match if it is asked for. */
 function pushCaptures(
   L: LuaState,
   matcher: Matcher,
@@ -52,14 +55,20 @@ function pushCaptures(
   return count;
 }
 
-/** Where to begin, from an argument that counts from 1, or from the end if negative. */
+/**
+ * Returns the position to begin at, from an argument that counts from 1, or from the end if
+ * negative.
+ */
 function startArgument(L: LuaState, index: number, length: number): number {
   const n = lauxlib.luaL_optinteger(L, index, 1);
   const start = n < 0 ? length + n : n - 1;
   return Math.min(Math.max(start, 0), length);
 }
 
-/** V8 finds a long text in the worst case in the time of the product of both lengths. */
+/**
+ * The length from which the search for a text is costly: in the worst case V8 takes the time of
+ * the product of both lengths.
+ */
 const LONG = 256;
 const COMPARISONS = 4096;
 const BYTES = 64;
@@ -113,7 +122,7 @@ function gmatch(L: LuaState): number {
       for (let s = position; s <= source.length; s++) {
         const end = matcher.matchAt(s, 0);
         if (end === undefined) continue;
-        // An empty match moves on, so that the next one is another.
+        // After an empty match the position moves on, so that it is not found again.
         position = end === s ? end + 1 : end;
         return pushCaptures(caller, matcher, s, end, true);
       }
@@ -137,7 +146,7 @@ function gsub(L: LuaState): number {
     const result = new Pieces();
     let count = 0;
     let s = 0;
-    /** What comes before is in the result. */
+    /** The text before this position is in the result. */
     let copied = 0;
     while (count < most) {
       const end = matcher.matchAt(s, anchored ? 1 : 0);
@@ -165,7 +174,7 @@ function gsub(L: LuaState): number {
   });
 }
 
-/** `%1` and the like in a replacement; any other `%x` stands for `x`. */
+/** Expands `%1` and the like in a replacement; any other `%x` stands for `x`. */
 function expand(template: string, matcher: Matcher, start: number, end: number): string {
   if (!template.includes("%")) return template;
   return template.replace(/%([\s\S]?)/g, (_whole, c: string) => {
@@ -175,7 +184,10 @@ function expand(template: string, matcher: Matcher, start: number, end: number):
   });
 }
 
-/** What the function or table of argument 3 gives for the match; false and nil keep it. */
+/**
+ * Returns the replacement that the function or table in argument 3 gives for the match; false
+ * and nil keep it.
+ */
 function replacement(L: LuaState, matcher: Matcher, start: number, end: number): string {
   lua.lua_pushvalue(L, 3);
   if (lua.lua_type(L, 3) === lua.LUA_TFUNCTION) {

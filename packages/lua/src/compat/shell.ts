@@ -1,4 +1,4 @@
-/** Commands of scripts. */
+/** Runs commands of scripts. */
 import { type ExitReason, P_PID, reap, type SpawnOptions, spawn } from "@cm4all/linux";
 
 interface Streams {
@@ -6,16 +6,16 @@ interface Streams {
   stdout: SpawnOptions["stdio"][number];
 }
 
-/** What C sees of a string: all up to the first NUL. */
+/** Returns a string as C sees it: up to the first NUL. */
 export function cText(text: string): string {
   return text.split("\0", 1)[0] ?? "";
 }
 
 /**
- * Runs `sh -c` to its end, with our environment. Neither that nor the command goes through
- * Node, which takes both for UTF-8.
+ * Runs `sh -c` to its end, with our environment. Neither the environment nor the command passes
+ * through Node, which takes both for UTF-8.
  * @param command a binary string
- * @throws SyscallError where it cannot be started
+ * @throws SyscallError if it cannot be started
  */
 export function runShell(command: string, { stdin, stdout }: Streams): ExitReason {
   const argv = ["sh", "-c", Buffer.from(cText(command), "latin1")];

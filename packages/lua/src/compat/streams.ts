@@ -3,21 +3,21 @@ import type { LuaStream } from "./file.ts";
 import { badDescriptor, type OpenFiles } from "./open-files.ts";
 import { LineOutput, mayLoseOutput, writeFully } from "./output.ts";
 
-/** Whole lines reach the log; a line in parts is one line there, too. */
+/** Writes whole lines, so that a line that is printed in parts is one line in the log. */
 export const stderrOutput = new LineOutput((text) => writeFully(2, text));
 
-/** Writes what still waits to be written, and closes all files, before the script ends. */
+/** Writes the pending output and closes all files, before the script ends. */
 export function endStreams(output: LineOutput, files: OpenFiles): void {
   for (const each of [output, stderrOutput]) mayLoseOutput(() => each.flush());
   files.closeAll();
 }
 
-/** Can be written, but neither read nor closed. */
+/** A stream that can be written, but neither read nor closed. */
 export class OutputStream implements LuaStream {
   readonly #output: LineOutput;
   readonly isClosed = false;
   readonly isStandard = true;
-  /** A line in the log is nothing that may not be there twice. */
+  /** A line may be in the log twice. */
   readonly takesEffect = false;
   readonly bytesWritten = 0;
 
@@ -33,7 +33,7 @@ export class OutputStream implements LuaStream {
     this.#output.flush();
   }
 
-  /** Lines are whole whatever a script says: the log's are. */
+  /** Does nothing: the log gets whole lines in any mode. */
   setBuffering(): void {}
 
   close(): void {

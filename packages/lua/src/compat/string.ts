@@ -96,10 +96,10 @@ function convert(L: LuaState, argument: number, conversion: Conversion): string 
   }
 }
 
-/** As `tostring` shows it. */
+/** Returns an argument as `tostring` shows it. */
 function shown(L: LuaState, argument: number): string {
   if (!callTostring(L, argument)) lauxlib.luaL_tolstring(L, argument);
-  // What `__tostring` has given may be no string either.
+  // The result of `__tostring` need not be a string.
   const text = toText(L, -1) ?? fromBytes(lauxlib.luaL_tolstring(L, -1));
   lua.lua_pop(L, 1);
   return text;
@@ -121,7 +121,10 @@ function char(L: LuaState): number {
   return 1;
 }
 
-/** A position that counts from 1, or from the end if negative; 0 and before are the start. */
+/**
+ * Returns a position that counts from 1, or from the end if negative; 0 and below are the
+ * start.
+ */
 function position(L: LuaState, index: number, otherwise: number, length: number): number {
   const n = lauxlib.luaL_optinteger(L, index, otherwise);
   return n < 0 ? Math.max(length + n + 1, 0) : n;
@@ -159,7 +162,7 @@ function rep(L: LuaState): number {
   return 1;
 }
 
-/** A function of each byte. */
+/** Makes a library function that changes each byte. */
 function mapped(fn: (bytes: Buffer) => void): LuaFunction {
   return (L) => {
     const text = checkText(L, 1);
@@ -171,7 +174,7 @@ function mapped(fn: (bytes: Buffer) => void): LuaFunction {
   };
 }
 
-/** ASCII only, as in the C locale. */
+/** Changes the case of ASCII letters only, as in the C locale. */
 const shiftCase = (first: number, shift: number) => (bytes: Buffer) => {
   for (let i = 0; i < bytes.length; i++) {
     const c = bytes[i] ?? 0;
@@ -193,7 +196,7 @@ function dump(L: LuaState): number {
     code.add(fromBytes(bytes.subarray(0, length)));
     return 0;
   };
-  // Never stripped: by its name the table of globals is found again.
+  // Never stripped: the table of globals is found again by its name.
   if (lua.lua_dump(L, write, undefined, false) !== 0)
     return raise(L, "unable to dump given function");
   pushText(L, sealCode(code.toString()));
@@ -215,7 +218,7 @@ export function openString(L: LuaState): void {
     upper: mapped(shiftCase(0x61, -0x20)),
     ...searchFunctions,
   });
-  // What makes ("x"):rep(3) work.
+  // This makes ("x"):rep(3) work.
   pushText(L, "");
   lua.lua_newtable(L);
   lua.lua_pushvalue(L, -3);

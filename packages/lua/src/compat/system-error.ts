@@ -1,7 +1,7 @@
-/** Failures of Node's file system functions in the words of strerror(3). */
+/** Errors of Node's file system functions in the words of strerror(3). */
 import { getSystemErrorMap } from "node:util";
 
-// libuv has its own words for these; scripts and people know the C library's.
+// libuv has its own texts for these; scripts and people know those of the C library.
 const words: Record<string, string> = {
   ENOENT: "No such file or directory",
   EACCES: "Permission denied",
@@ -46,7 +46,7 @@ export function systemErrorText(error: unknown): string {
   return known?.[1] ?? error.message;
 }
 
-/** The positive error number, 0 where there is none. */
+/** Returns the positive error number; 0 if there is none. */
 export function systemErrorNumber(error: unknown): number {
   const errno = error instanceof Error ? (error as NodeJS.ErrnoException).errno : undefined;
   return Math.abs(errno ?? 0);

@@ -41,12 +41,12 @@ function concat(L: LuaState): number {
   return 1;
 }
 
-/** How many elements are moved at once in the time of an instruction. */
+/** The number of elements that are moved, by a move of all, in the time of an instruction. */
 const MOVED = 64;
-/** In instructions: an element that is moved by itself. */
+/** The cost of moving a single element, in instructions. */
 const COPIED = 6;
 
-/** A position beyond the end is fine, as in Lua 5.1. */
+/** Inserts a value. As in Lua 5.1, a position beyond the end is allowed. */
 function insert(L: LuaState): number {
   const end = checkTable(L) + 1;
   const arguments_ = lua.lua_gettop(L);
@@ -57,7 +57,7 @@ function insert(L: LuaState): number {
   if (arguments_ !== 3) return raise(L, "wrong number of arguments to 'insert'");
   const position = lauxlib.luaL_checkinteger(L, 2);
   if (position > 0 && position < end) {
-    // The last place first, where the table may have to grow.
+    // The last place is set first, because the table may have to grow there.
     lua.lua_pushvalue(L, 3);
     lua.lua_rawseti(L, 1, end);
     if (insertInRow(tableAt(L, 1), position, end)) {
@@ -97,7 +97,7 @@ function tableAt(L: LuaState, index: number): Table {
   return lua.lua_topointer(L, index) as Table;
 }
 
-/** Quicksort as in Lua 5.1: it bears with order functions that contradict themselves. */
+/** Sorts by the quicksort of Lua 5.1, which tolerates inconsistent order functions. */
 function sort(L: LuaState): number {
   const length = checkTable(L);
   if (!lua.lua_isnoneornil(L, 2)) lauxlib.luaL_checktype(L, 2, lua.LUA_TFUNCTION);
@@ -116,7 +116,7 @@ function set2(L: LuaState, i: number, j: number): void {
   lua.lua_rawseti(L, 1, j);
 }
 
-/** Whether the value at `a` of the stack belongs before the one at `b`. */
+/** Returns true if the value at `a` of the stack belongs before the one at `b`. */
 function before(L: LuaState, a: number, b: number): boolean {
   spend(L, 4);
   if (lua.lua_type(L, 2) === lua.LUA_TNIL) return Boolean(lua.lua_compare(L, a, b, lua.LUA_OPLT));
@@ -150,7 +150,7 @@ function sortRange(L: LuaState, from: number, to: number): void {
     order(L, middle, high);
     if (high - low === 2) return;
     const pivot = partition(L, low, high, middle);
-    // The smaller part by recursion bounds the depth.
+    // To recurse into the smaller part bounds the depth.
     if (pivot - low < high - pivot) {
       sortRange(L, low, pivot - 1);
       low = pivot + 1;
@@ -161,7 +161,7 @@ function sortRange(L: LuaState, from: number, to: number): void {
   }
 }
 
-/** Returns where the pivot, the middle of three, ended up. */
+/** Partitions the elements by the median of three. Returns the pivot's position. */
 function partition(L: LuaState, low: number, high: number, middle: number): number {
   get(L, middle);
   lua.lua_pushvalue(L, -1);
@@ -195,7 +195,7 @@ function maxn(L: LuaState): number {
   return 1;
 }
 
-/** The highest positive number among the keys of the table at `index`, or 0. */
+/** Returns the highest positive number among the keys of the table at `index`, or 0. */
 export function highestKey(L: LuaState, index: number): number {
   let highest = 0;
   const table = lua.lua_absindex(L, index);
@@ -264,7 +264,7 @@ function move(L: LuaState): number {
   return 1;
 }
 
-/** Room for elements is made when they come. */
+/** Pushes an empty table: room for elements is made when they come. */
 function newTable(L: LuaState): number {
   lauxlib.luaL_checkinteger(L, 1);
   lauxlib.luaL_checkinteger(L, 2);
@@ -278,7 +278,7 @@ function clear(L: LuaState): number {
   return 0;
 }
 
-/** What `require` gives for the extensions of LuaJIT. */
+/** Makes LuaJIT's extensions available to `require`. */
 export function preloadExtensions(L: LuaState): void {
   lua.lua_getglobal(L, toBytes("package"));
   lua.lua_getfield(L, -1, toBytes("preload"));

@@ -1,7 +1,7 @@
 /**
- * Lua tables with an array part, as LuaJIT's: the keys 0, 1, 2, ... in a row of
- * slots, every other key in a map that remembers the order of insertion. Takes the
- * place of fengari's module `ltable`, whose tables are maps alone.
+ * Lua tables with an array part, as in LuaJIT: the keys 0, 1, 2, ... are in a row of slots, all
+ * others in a map that keeps the order of insertion. Replaces fengari's module `ltable`, whose
+ * tables consist of a map only.
  */
 import defs from "fengari/src/defs.js";
 import ldebug from "fengari/src/ldebug.js";
@@ -27,16 +27,16 @@ interface Entry {
 export class Table {
   id: number;
   metatable: Table | null = null;
-  /** Which metamethods are known to be absent, kept by fengari. */
+  /** The metamethods that are known to be absent; kept by fengari. */
   flags = ~0;
-  /** The values of the keys 0 to `arraySize - 1`; nil is undefined or a nil value. */
+  /** The values of the keys 0 to `arraySize - 1`; nil is stored as undefined or as a nil value. */
   array: (TValue | undefined)[] = [];
   arraySize = 0;
   /** All other keys. The lexer looks strings up here, under the name that fengari gave it. */
   strong = new Map<unknown, Entry>();
   /** The entries of `strong` in the order of `next`. */
   entries: Entry[] = [];
-  /** With so many entries the table is full, and the next key arranges it anew. */
+  /** The number of entries at which the table is full, so that the next key rearranges it. */
   capacity = 0;
 
   constructor(L: LuaState) {
@@ -54,7 +54,10 @@ export function invalidateTMcache(t: Table): void {
   t.flags = 0;
 }
 
-/** A light userdata stands for a value outside Lua, which no other key may be equal to. */
+/**
+ * Keys for light userdata: each stands for a value outside of Lua, to which no other key may be
+ * equal.
+ */
 const lightKeys = new Map<unknown, object>();
 function lightKey(value: unknown): object {
   let key = lightKeys.get(value);
@@ -97,8 +100,8 @@ export function luaH_get(_L: LuaState | null, t: Table, key: TValue): TValue {
 }
 
 /**
- * What constructors and libraries use to fill a table. A constructor sets the last
- * of its (up to 50) elements first, and that makes room for all of them.
+ * Sets an element; used by constructors and libraries. A constructor sets the last of its (up
+ * to 50) elements first, and that makes room for all of them.
  */
 export function luaH_setint(t: Table, n: number, value: TValue): void {
   if (n >= t.arraySize && n - t.arraySize <= 64 && t.entries.length === 0)
@@ -137,7 +140,8 @@ function setMapped(t: Table, mapKey: unknown, key: TValue, value: TValue): void 
 }
 
 function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
-  // What is appended to a full array part comes after it, and before all names.
+  // An element that is appended to a full array part goes into it, so that it comes before all
+  // names.
   const isNext = t.arraySize > 2 && t.array.length === t.arraySize && key.value === t.arraySize;
   if (t.entries.length >= t.capacity || isNext) {
     rearrange(t, key);
@@ -217,7 +221,7 @@ function move(t: Table, key: TValue, value: TValue): void {
   t.entries.push(entry);
 }
 
-/** The length: an index with a value that is followed by nil, found the way LuaJIT does. */
+/** Returns the length: an index with a value that is followed by nil, found as in LuaJIT. */
 export function luaH_getn(t: Table): number {
   const high = Math.max(t.arraySize - 1, 0);
   if (high > 0 && luaH_getint(t, high).ttisnil()) return border(t, 0, high);
@@ -231,7 +235,7 @@ export function luaH_getn(t: Table): number {
   return border(t, low, probe);
 }
 
-/** `low` has a value or is 0, `high` has none. */
+/** Returns a border between `low`, which has a value or is 0, and `high`, which has none. */
 function border(t: Table, low: number, high: number): number {
   let from = low;
   let to = high;
@@ -250,30 +254,39 @@ export function clearTable(t: Table): void {
   t.entries = [];
 }
 
-/** Whether the keys 1 to `last`, and none above, are in the array part. */
+/** Returns true if the keys 1 to `last`, and none above, are in the array part. */
 function isRow(t: Table, last: number): boolean {
   return t.array.length === last + 1 && last < t.arraySize;
 }
 
-/** Moves the last value to `position`, and those from there on up by one; false if it cannot. */
+/**
+ * Moves the last value to `position`, and those from there on up by one; returns false if they
+ * are not in the array part.
+ */
 export function insertInRow(t: Table, position: number, last: number): boolean {
   if (!isRow(t, last)) return false;
   t.array.splice(position, 0, t.array.pop());
   return true;
 }
 
-/** Takes a value away, and moves those above it down by one; false if it cannot. */
+/**
+ * Removes a value, and moves those above it down by one; returns false if they are not in the
+ * array part.
+ */
 export function removeFromRow(t: Table, position: number, last: number): boolean {
   if (!isRow(t, last)) return false;
   t.array.splice(position, 1);
   return true;
 }
 
-/** Replaces the key at `index` of the stack by the next one and puts its value above. */
+/**
+ * Replaces the key at `index` of the stack by the next one and pushes its value; returns false
+ * after the last.
+ */
 export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   const key = L.stack[index];
   const position = key === undefined ? 0 : positionAfter(L, t, key);
-  // What is skipped takes time: a table that is emptied from its beginning, for example.
+  // To skip places takes time, for example in a table that is emptied from its beginning.
   const skipped = (to: number) => {
     budget.left -= Math.max(to - position, 0) / SKIPPED;
   };
@@ -297,10 +310,13 @@ export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   return false;
 }
 
-/** How many empty places are skipped in the time of an instruction. */
+/** The number of empty places that are skipped in the time of an instruction. */
 const SKIPPED = 16;
 
-/** Positions count through the array part, then through the entries. */
+/**
+ * Returns the position after a key. Positions count through the array part, then through the
+ * entries.
+ */
 function positionAfter(L: LuaState, t: Table, key: TValue): number {
   if (key.ttisnil()) return 0;
   if (key.ttnov() === LUA_TNUMBER && isIndex(key.value as number, t.arraySize))

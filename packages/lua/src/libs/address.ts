@@ -1,4 +1,7 @@
-/** Addresses of sockets: their text as scripts write it, and as the kernel wants them. */
+/**
+ * Addresses of sockets: as the text that scripts write, and as the structure that the kernel
+ * takes.
+ */
 import { readFileSync } from "node:fs";
 import {
   AF_INET,
@@ -10,7 +13,7 @@ import {
   tryParseIpAddress,
 } from "@cm4all/linux";
 
-/** What a text says, before names are resolved. */
+/** An address as it was written, before names are resolved. */
 export type ParsedAddress =
   | { kind: "unix"; path: string }
   | { kind: "host"; host: string; port: string | undefined; scope: string | undefined };
@@ -23,12 +26,12 @@ export interface SocketAddress {
   readonly text: string;
 }
 
-/** The text is no address, or nothing is found under it. */
+/** Thrown if a text is not an address, or if its name cannot be resolved. */
 export class AddressError extends Error {
   override name = "AddressError";
 }
 
-/** @throws AddressError */
+/** Parses an address as scripts write it; resolves nothing. @throws AddressError */
 export function parseAddress(text: string): ParsedAddress {
   if (text.startsWith("/") || text.startsWith("@")) return { kind: "unix", path: text };
   const match =
@@ -49,7 +52,7 @@ export function parseAddress(text: string): ParsedAddress {
   };
 }
 
-/** The address that needs no resolver; undefined for host names. @throws AddressError */
+/** Returns an address that needs no resolver; undefined for a host name. @throws AddressError */
 export function numericAddress(
   parsed: ParsedAddress,
   defaultPort: number,
@@ -68,7 +71,7 @@ function unixAddress(path: string): SocketAddress {
   }
 }
 
-/** Undefined where `host` is no numeric address. */
+/** Returns undefined if `host` is not a numeric address. */
 export function ipAddress(host: string, port: number, scope = 0): SocketAddress | undefined {
   const address = tryParseIpAddress(host);
   if (address === undefined) return undefined;
@@ -99,7 +102,11 @@ function ipText(family: number, bytes: Buffer): string {
   return port === 0 ? text : `[${text}]${suffix}`;
 }
 
-/** A number or a name of services(5). @throws AddressError */
+/**
+ * Returns the number of a port that is given as a number or by its name in services(5).
+ * @throws
+ * AddressError
+ */
 export function portNumber(text: string | undefined, defaultPort: number): number {
   if (text === undefined) return defaultPort;
   if (/^\d*$/.test(text)) return Number(text) & 0xffff;
@@ -115,12 +122,15 @@ function readServices(): string {
   try {
     return readFileSync("/etc/services", "utf8");
   } catch {
-    // A small system knows no names.
+    // A small system may not have the file.
     return "";
   }
 }
 
-/** Lines are `name port/protocol aliases...`. Pure. */
+/**
+ * Returns the port of a TCP service; undefined if it is not listed. The lines are `name
+ * port/protocol aliases...`. Pure.
+ */
 export function findService(services: string, name: string): number | undefined {
   for (const line of services.split("\n")) {
     const [first, port = "", ...aliases] = line.replace(/#.*/, "").trim().split(/\s+/);
@@ -145,7 +155,7 @@ function interfaceName(index: number): string {
   return String(index);
 }
 
-/** @see proc_net(5) if_inet6 */
+/** Returns the interfaces that have an IPv6 address. @see proc_net(5) if_inet6 */
 function readInterfaces(): { name: string; index: number }[] {
   return readFileSync("/proc/net/if_inet6", "utf8")
     .split("\n")

@@ -1,5 +1,5 @@
 /**
- * Datagrams of the control protocol: a magic number, then commands, all integers
+ * Datagrams of the control protocol: a magic number, then commands. All integers are
  * big-endian. Pure.
  *
  *     63 04 61 01                magic, once
@@ -9,7 +9,7 @@
 
 const MAGIC = Buffer.from([0x63, 0x04, 0x61, 0x01]);
 
-/** Commands with a payload that is what it is. */
+/** Commands whose payload is the argument as it stands. */
 export const controlCommands = {
   fade_children: 8,
   flush_filter_cache: 12,
@@ -27,7 +27,11 @@ export const CANCEL_JOB = 25;
 export class ControlPacket {
   readonly #parts: Buffer[] = [MAGIC];
 
-  /** @param payload a binary string; a length beyond 16 bits is cut, as upstream does */
+  /**
+   * Appends a command.
+   * @param payload a binary string; of its length only the lower 16 bits are
+   * written, as upstream does
+   */
   append(command: number, payload: string): void {
     const header = Buffer.alloc(4);
     header.writeUInt16BE(payload.length & 0xffff, 0);

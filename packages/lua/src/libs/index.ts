@@ -1,4 +1,4 @@
-/** The libraries that scripts have besides Lua's own. */
+/** The libraries that scripts have in addition to Lua's own. */
 import type { LuaState } from "../lua.ts";
 import { openPg } from "../pg/library.ts";
 import type { Runtime } from "../runtime/index.ts";

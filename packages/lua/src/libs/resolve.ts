@@ -1,4 +1,4 @@
-/** Resolves the addresses that scripts write, waiting for the resolver where one can. */
+/** Resolves the addresses that scripts write, and waits for the resolver if the caller can wait. */
 import { spawnSync } from "node:child_process";
 import { lookup } from "node:dns/promises";
 import { type LuaState, lua, raisePlain, toText } from "../lua.ts";
@@ -18,7 +18,7 @@ export const ADDRESS = "SocketAddress";
 
 type Resolved = SocketAddress | { error: string };
 
-/** An address, the failure to find one, or a name that has to be looked up. */
+/** Returns an address, a failure, or a name that has to be looked up. */
 function begin(text: string, defaultPort: number): Resolved | (ParsedAddress & { kind: "host" }) {
   try {
     const parsed = parseAddress(text);
@@ -46,9 +46,9 @@ function complete(
 }
 
 /**
- * Calls `use` with the address that argument `index` is, an object or a text. In a
- * coroutine a host name is waited for; elsewhere the look-up blocks.
- * @param use pushes the results, returns their number
+ * Calls `use` with the address in argument `index`, which is an object or a text. In a
+ * coroutine the look-up of a host name suspends the coroutine; elsewhere it blocks.
+ * @param use pushes the results and returns their number
  */
 export function withAddress(
   L: LuaState,
@@ -79,7 +79,10 @@ export function withAddress(
   }));
 }
 
-/** With getent(1): Node has no resolver that one could wait for in the main chunk. */
+/**
+ * Runs getent(1), because Node has no synchronous resolver, and the main chunk cannot be
+ * suspended.
+ */
 function lookupBlocking(host: string): string[] {
   const { stdout } = spawnSync("getent", ["ahosts", host], { encoding: "utf8", timeout: 5000 });
   return (stdout ?? "").split("\n").flatMap((line) => line.split(/\s+/)[0] || []);

@@ -34,7 +34,7 @@ import { ADDRESS, addressOrRaise, withAddress } from "./resolve.ts";
 const SOCKET = "socket";
 /** The port of the control protocol. */
 export const CONTROL_PORT = 5478;
-/** After this a peer that does not take the connection, or the data, is an error. */
+/** The time after which it is an error that a peer does not accept the connection, or the data. */
 const TIMEOUT_MS = 5000;
 
 const TYPES = new Map([
@@ -46,7 +46,7 @@ const TYPES = new Map([
 /** Scripts forget sockets without closing them. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
-/** A connected socket, or the text of what the system says. */
+/** Returns a connected socket, which the caller owns, or the text of the system's error. */
 export function openSocket(
   address: SocketAddress,
   type: number,
@@ -55,7 +55,7 @@ export function openSocket(
   let fd: Fd | undefined;
   try {
     fd = socket(address.domain, type, 0, flags);
-    // Of connect(2), too. @see socket(7)
+    // The time-out holds for connect(2), too. @see socket(7)
     setTimeoutOption(fd.number, SO_SNDTIMEO, TIMEOUT_MS);
     connect(fd.number, address.bytes, { address: address.text });
     return fd;
@@ -66,7 +66,10 @@ export function openSocket(
   }
 }
 
-/** Pushes an object that owns a descriptor, until the script or the runtime drops it. */
+/**
+ * Pushes an object that owns a descriptor, which is closed at the latest when the object was
+ * collected or the runtime ends.
+ */
 export function pushDescriptor<T extends { fd: Fd }>(
   L: LuaState,
   runtime: Runtime,
@@ -117,7 +120,7 @@ function connectSocket(runtime: Runtime) {
   };
 }
 
-/** The end is applied first, then the start, to what is left. */
+/** Returns the part of `data` that the arguments name. The end is applied first, then the start. */
 function slice(L: LuaState, data: string): string {
   let rest = data;
   const position = (index: number): number => {
@@ -140,7 +143,7 @@ function sendData(runtime: Runtime) {
       return 1;
     }
     return runtime.gate(L, (taken) => {
-      // It may have been closed meanwhile.
+      // The script may have closed it in the meantime.
       if (!fd.isOpen) return pushFailure(L, "Bad file descriptor");
       try {
         const sent = send(fd.number, toBytes(data));

@@ -23,7 +23,7 @@ function bytesArgument(L: LuaState, index: number): Uint8Array {
   return toBytes(checkText(L, index));
 }
 
-/** @throws a Lua error where the argument has not the length of such a key */
+/** Returns a key that is an argument. @throws a Lua error if its length is not `bytes` */
 function key(L: LuaState, index: number, bytes: number, what: string): Uint8Array {
   const value = bytesArgument(L, index);
   return value.length === bytes ? value : argumentError(L, index, `Malformed ${what} key`);
@@ -38,7 +38,7 @@ function pushBytes(L: LuaState, ...values: Uint8Array[]): number {
   return values.length;
 }
 
-/** The nonce of a sealed box. @see crypto_box_seal */
+/** Returns the nonce of a sealed box. @see crypto_box_seal */
 function sealNonce(ephemeral: Uint8Array, recipient: Uint8Array): Uint8Array {
   return blake2b.create({ dkLen: 24 }).update(ephemeral).update(recipient).digest();
 }

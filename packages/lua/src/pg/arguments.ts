@@ -4,7 +4,7 @@ import { isNull } from "./null.ts";
 import type { Failed, StatementText } from "./statement.ts";
 import { cutAtNul, decodeUtf8, InvalidUtf8, numberToParameter } from "./values.ts";
 
-/** The statement of arguments 2 and 3; an error message where it cannot be sent. */
+/** Returns the statement in arguments 2 and 3; an error message if it cannot be sent. */
 export function statementArguments(L: LuaState): StatementText | Failed {
   const count = lua.lua_gettop(L);
   if (count < 2) return raise(L, "Not enough parameters");
@@ -25,7 +25,7 @@ export function statementArguments(L: LuaState): StatementText | Failed {
 
 class UnsupportedParameter extends Error {}
 
-/** The elements 1 to the highest index; holes are NULL. */
+/** Returns the elements from 1 to the highest index; holes are NULL. */
 function parameters(L: LuaState, index: number): (string | null)[] {
   const count = highestIndex(L, index);
   const values: (string | null)[] = [];

@@ -21,7 +21,7 @@ import {
 import { isNull } from "./null.ts";
 import { cutAtNul, numberToParameter } from "./values.ts";
 
-/** PostgreSQL knows up to six dimensions. */
+/** PostgreSQL has up to six dimensions. */
 const MAX_DEPTH = 6;
 
 /** Pushes a table as the text of an array: `pg.encode_array`. */
@@ -32,7 +32,7 @@ export function encodeArrayFunction(L: LuaState): number {
   return 1;
 }
 
-/** @param where the indices that led to this table, for messages */
+/** Encodes the table at `index`. @param where the indices of this table, for messages */
 function encodeTable(L: LuaState, index: number, where: string): string {
   const table = lua.lua_absindex(L, index);
   const count = lua.lua_rawlen(L, table);
@@ -46,7 +46,10 @@ function encodeTable(L: LuaState, index: number, where: string): string {
   return joinElements(parts);
 }
 
-/** The value on top of the stack. Numbers are written as in parameters: none loses digits. */
+/**
+ * Encodes the value on top of the stack. Numbers are written as in parameters, without a loss
+ * of digits.
+ */
 function encodeElement(L: LuaState, where: string, i: number): string {
   switch (lua.lua_type(L, -1)) {
     case lua.LUA_TNUMBER:
@@ -68,7 +71,7 @@ function encodeElement(L: LuaState, where: string, i: number): string {
   }
 }
 
-/** Every key has to be one of the elements: anything else would be lost silently. */
+/** Checks that every key is the index of an element: others would be lost silently. */
 function checkKeys(L: LuaState, table: number, count: number, where: string): void {
   lua.lua_pushnil(L);
   while (lua.lua_next(L, table)) {
@@ -103,7 +106,10 @@ export function decodeArrayFunction(L: LuaState): number {
   }
 }
 
-/** @param nullIndex what stands for an unquoted NULL; nil there gives the string */
+/**
+ * Pushes an array as a table.
+ * @param nullIndex of the value that stands for an unquoted NULL; nil there gives the string
+ */
 function pushElements(L: LuaState, list: ArrayElement[], nullIndex: number): void {
   lua.lua_newtable(L);
   for (const [i, value] of list.entries()) {

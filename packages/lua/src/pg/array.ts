@@ -9,19 +9,19 @@ export class ArrayError extends Error {
   override name = "ArrayError";
 }
 
-/** The array of elements that are quoted already, or arrays. */
+/** Returns the array of elements that are quoted, or arrays themselves. */
 export function joinElements(elements: readonly string[]): string {
   return `{${elements.join(",")}}`;
 }
 
-/** A text as an element. */
+/** Returns a text as an element. */
 export function quoteElement(text: string): string {
   return SPECIAL.test(text) ? `"${text.replace(/["\\]/g, "\\$&")}"` : `"${text}"`;
 }
 
 const SPECIAL = /["\\]/;
 
-/** @throws ArrayError that says what is wrong where */
+/** Parses an array. @throws ArrayError with the position of the mistake */
 export function decodeArray(text: string): ArrayElement[] {
   if (text === "") return [];
   // Bounds other than 1 come before the elements: [0:1]={a,b}
@@ -70,7 +70,7 @@ class Parser {
     return (found[1] ?? "").replace(/\\([\s\S])/g, "$1");
   }
 
-  /** Up to the next comma, wherever it is; the last one up to the brace. */
+  /** Reads an element up to the next comma, or to the closing brace. */
   #unquoted(depth: number): string | typeof NULL {
     const comma = this.#text.indexOf(",", this.#at);
     const brace = this.#text.indexOf("}", this.#at);

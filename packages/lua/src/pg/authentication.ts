@@ -1,12 +1,12 @@
 /**
- * What a server may ask for before it lets us in: `require_auth` and `channel_binding`. The
+ * The methods by which a server may authenticate us: `require_auth` and `channel_binding`. The
  * messages are libpq's. Pure.
  * @see PostgreSQL manual, "Parameter Key Words"
  */
 import { ConninfoError } from "./options.ts";
 import type { Target } from "./target.ts";
 
-/** By the names of `require_auth`, in the words of libpq. */
+/** The messages of libpq, by the names in `require_auth`. */
 const REQUESTS = {
   password: "server requested a cleartext password",
   md5: "server requested a hashed password",
@@ -24,29 +24,32 @@ export class AuthenticationRules {
   readonly #text: string;
   readonly #allowed: ReadonlySet<string>;
   readonly #binding: string;
-  /** The one that the server has asked for; nothing asked for is the method `none`. */
+  /** The method that the server has asked for; `none` if it has asked for none. */
   #method: Method = "none";
   #isBound = false;
 
-  /** @throws ConninfoError if they name no methods */
+  /** Reads the rules. @throws ConninfoError if they name an unknown method */
   constructor(target: Target) {
     this.#text = target.option("require_auth") ?? "";
     this.#allowed = allowedMethods(this.#text);
     this.#binding = target.option("channel_binding") ?? "prefer";
   }
 
-  /** Returns whether the client is to bind the exchange to its TLS channel if it can. */
+  /** True if the client is to bind the exchange to its TLS channel if it can. */
   get wantsBinding(): boolean {
     return this.#binding !== "disable";
   }
 
-  /** The server asks for a method. @param mechanisms of SASL, as it offers them */
+  /**
+   * Notes the method that the server asks for.
+   * @param mechanisms the SASL mechanisms that it offers
+   */
   request(method: Method, mechanisms: readonly string[] = []): void {
     this.#method = method;
     this.#isBound = mechanisms.includes(BOUND);
   }
 
-  /** Returns why nothing may be sent that answers the request. */
+  /** Returns the reason why the request must not be answered; undefined if it may be. */
   refuseRequest(isEncrypted: boolean): string | undefined {
     const refused = this.#refuseMethod();
     if (refused !== undefined || this.#binding !== "require") return refused;
@@ -58,7 +61,7 @@ export class AuthenticationRules {
       : "channel binding is required, but server did not offer an authentication method that supports channel binding";
   }
 
-  /** Returns why being let in without a request is not enough. */
+  /** Returns the reason why a session without a request is refused; undefined if it is accepted. */
   refuseEntry(): string | undefined {
     if (this.#method !== "none") return undefined;
     const refused = this.#refuseMethod();

@@ -2,7 +2,7 @@
 import type { Client } from "pg";
 import type Connection from "pg/lib/connection.js";
 
-/** What of node-postgres's client its types do not mention. */
+/** The parts of node-postgres's client that its types do not have. */
 export interface RawClient {
   readonly connection: Connection;
   readonly host: string;
@@ -19,10 +19,10 @@ export function rawClient(client: Client): RawClient {
 }
 
 /**
- * Sends a CancelRequest over a connection of its own. The server closes it when the session
- * has its signal, so that no later statement of the session is hit once it is closed.
- * @returns what resolves then, also if the server cannot be reached, and a function that
- * gives up
+ * Sends a CancelRequest over a connection of its own. The server closes it when it has
+ * signalled the session, so that no later statement is hit once it is closed.
+ * @returns a promise that resolves then, also if the server cannot be reached, and a function
+ * that gives up
  * @see PostgreSQL manual, "Canceling Requests in Progress"
  */
 export function requestCancel(client: Client): { closed: Promise<void>; abandon: () => void } {

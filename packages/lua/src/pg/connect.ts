@@ -1,7 +1,7 @@
 /**
- * Opens one session: the hosts of a target in turn, with and without TLS. As in libpq, the
- * next host is tried if there is no session of the right kind at one, but not after a server
- * has refused us: it would hide that a password is wrong.
+ * Opens a session: tries the hosts of a target in turn, with and without TLS. As in libpq, the
+ * next host is tried if a host has no session of the right kind, but not after a server has
+ * refused us: that would hide a wrong password.
  */
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
@@ -19,7 +19,7 @@ import {
 import { formatServerMessage, type ServerMessage } from "./message.ts";
 import type { Host, Target } from "./target.ts";
 
-/** No session; the message is libpq's, in one line. */
+/** Thrown if there is no session; the message is libpq's. */
 export class ConnectError extends Error {
   override name = "ConnectError";
 
@@ -36,7 +36,7 @@ const NO_TLS = "The server does not support SSL connections";
 /** @throws ConnectError with the messages of all hosts that were tried */
 export async function connect<T>(login: Login<T>): Promise<T> {
   const { target } = login;
-  // As in libpq, what can never be met is said before anybody is asked.
+  // As in libpq, rules that can never be met are reported before any host is tried.
   new AuthenticationRules(target);
   const failures: string[] = [];
   const wanted = target.option("target_session_attrs") ?? "any";
@@ -74,7 +74,7 @@ async function resolve(host: Host, failures: string[]): Promise<Address[]> {
   }
 }
 
-/** getaddrinfo(3)'s own words for what Node gives a code. */
+/** Returns the message of getaddrinfo(3) for a code of Node. */
 function lookupErrorText(error: unknown): string {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (code === "ENOTFOUND") return "Name or service not known";
@@ -82,7 +82,7 @@ function lookupErrorText(error: unknown): string {
   return systemErrorText(error);
 }
 
-/** Returns undefined if the next address may do. */
+/** Tries an address. Returns undefined if the next one is to be tried. */
 async function tryAddress<T>(
   login: Login<T>,
   address: Address,
@@ -100,11 +100,11 @@ async function tryAddress<T>(
       failures.push(`connection to server ${describe(address)} failed: ${mismatch}`);
       return undefined;
     } catch (error) {
-      // No failure: without TLS is the other way that was asked for.
+      // This is no failure: the session may be without TLS.
       const isOptional = mode === "prefer" || mode === "allow";
       if (isOptional && error instanceof Error && error.message === NO_TLS) continue;
       failures.push(`connection to server ${describe(address)} failed: ${reason(error, address)}`);
-      // Nobody is there, with TLS or without.
+      // There is no server, with TLS or without.
       if (isSystemError(error) && error.syscall === "connect") return undefined;
       isRefused = isRefusal(error);
     }
@@ -121,7 +121,7 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && "code" in error && "syscall" in error;
 }
 
-/** In the order in which they are tried. */
+/** Returns the ways to connect, true for TLS, in the order in which they are tried. */
 function encryptions(mode: string | undefined, { address }: Address): boolean[] {
   if (isSocket(address)) return [false];
   if (mode === "disable") return [false];
@@ -129,7 +129,7 @@ function encryptions(mode: string | undefined, { address }: Address): boolean[] 
   return mode === "prefer" ? [true, false] : [true];
 }
 
-/** Returns why the session is not of the kind that is asked for. */
+/** Returns the reason why the session is not of the kind that is asked for; undefined if it is. */
 async function attributeMismatch(client: Client, attributes: string): Promise<string | undefined> {
   if (attributes === "any") return undefined;
   const asked = "SELECT pg_is_in_recovery(), current_setting('transaction_read_only')";

@@ -1,11 +1,11 @@
 /**
- * One session with the server for each `pg:new`, kept as libpq's users expect it:
- * statements of all coroutines in one queue, one on its way at a time, the session
- * opened when it is needed and again after it broke.
+ * A session with the server for each `pg:new`, as users of libpq expect it: the statements of
+ * all coroutines go through one queue, one at a time; the session is opened when it is needed,
+ * and again after it broke.
  *
  * Invariants: a statement is settled exactly once. While a transaction is open, be it of
- * `db:transaction` or begun by hand, only statements of its run are sent; with the run it
- * ends. There is one attempt to connect at a time.
+ * `db:transaction` or begun by hand, only statements of its run are sent; it ends with the run
+ * at the latest. There is one attempt to connect at a time.
  */
 import { errorText } from "@cm4all/linux";
 import { Backoff, type Pauses } from "@cm4all/supervision";
@@ -26,7 +26,7 @@ import { Transaction, type TransactionHooks } from "./transaction.ts";
 
 export type ConnectionOptions = Omit<SessionEvents, "onEnd">;
 
-/** The first attempt after a break follows at once, later ones after these pauses. */
+/** Pauses before attempts to connect; the first attempt after a break follows at once. */
 const CONNECT_PAUSES: Pauses = [0, 1000, 2000, 5000, 10_000];
 
 const HANDLER_FAILED = "its handler has ended\n";
@@ -36,7 +36,7 @@ export class PgConnection {
   readonly #schema: string;
   readonly #options: ConnectionOptions;
   readonly #queue = new Queue();
-  /** What to tell of notifications, in the order of registration. */
+  /** The channels that were subscribed to, in that order. */
   readonly #channels = new Set<string>();
 
   #state: "idle" | "connecting" | "connected" | "pausing" | "closed" = "idle";
@@ -44,9 +44,12 @@ export class PgConnection {
   #current: Statement | undefined;
   /** The `db:transaction` that has the session. */
   #lease: Lease | undefined;
-  /** The run that has begun a transaction by hand, as long as it is open. */
+  /** The run that has begun a transaction by hand, for as long as it is open. */
   #owner: PgRun | undefined;
-  /** Runs whose transaction by hand went with its session: what they still send belongs into it. */
+  /**
+   * Runs whose transaction by hand was lost with its session: their further statements belong
+   * to it, and are refused.
+   */
   readonly #bereft = new WeakSet<PgRun>();
   readonly #backoff = new Backoff(CONNECT_PAUSES);
   #timer: NodeJS.Timeout | undefined;
@@ -57,7 +60,7 @@ export class PgConnection {
     this.#options = options;
   }
 
-  /** Queues a statement. @returns its outcome, and a function that takes it back while it waits */
+  /** Queues a statement. @returns its outcome, and a function that withdraws it while it waits */
   execute(run: PgRun, text: StatementText): { outcome: Promise<Outcome>; abandon: () => void } {
     let entry: Statement | undefined;
     const outcome = new Promise<Outcome>((settle) => {
@@ -67,7 +70,10 @@ export class PgConnection {
     return { outcome, abandon: () => this.#withdraw(entry) };
   }
 
-  /** Subscribes; for good, over all sessions. @returns false where it was subscribed already */
+  /**
+   * Subscribes to a channel, for this session and all later ones.
+   * @returns false if that was done before
+   */
   listen(channel: string): boolean {
     if (this.#channels.has(channel)) return false;
     this.#channels.add(channel);
@@ -76,7 +82,7 @@ export class PgConnection {
     return true;
   }
 
-  /** Waits for the session to be the caller's alone. */
+  /** Waits for the exclusive use of the session. */
   lease(run: PgRun): {
     granted: Promise<Transaction | Failed>;
     abandon: () => void;
@@ -108,7 +114,7 @@ export class PgConnection {
     return hasLeftOpen;
   }
 
-  /** Gives the session up while nothing needs it; the next statement opens another. */
+  /** Ends the session if nothing needs it; the next statement opens another one. */
   disconnectIfIdle(): void {
     const isIdle = this.#queue.isEmpty && (this.#session?.isFree ?? true);
     const isTaken = this.#lease !== undefined || this.#owner !== undefined;
@@ -120,7 +126,7 @@ export class PgConnection {
     session?.end();
   }
 
-  /** For good. What waits is not settled any more. */
+  /** Ends the connection. Statements that wait are no longer settled. */
   close(): void {
     this.#queue.clear();
     this.#channels.clear();
@@ -131,10 +137,10 @@ export class PgConnection {
     session?.end();
   }
 
-  /** Nobody waits for it any more. */
+  /** Removes an entry for which nobody waits any more. */
   #withdraw(entry: Entry | undefined): void {
     if (entry === undefined || !this.#queue.remove(entry)) return;
-    // It would have gone on with a session.
+    // With a session it would have gone on.
     if (this.#session === undefined && entry.run !== undefined) entry.run.cause = "connection";
   }
 
@@ -146,19 +152,19 @@ export class PgConnection {
     }
     entry.run?.uses(this);
     this.#queue.add(entry);
-    // Those of all runs that wait are asked for together.
+    // The begin of all waiting runs is asked for together.
     if (this.#session !== undefined) this.#hasBegun(entry, this.#session);
     this.#pump();
   }
 
-  /** Why a run may not send anything more. */
+  /** Returns the reason why a run may send nothing more. */
   #refuse(run: PgRun | undefined): Failed | undefined {
     if (run === undefined) return undefined;
     if (run.hasFailed) return { error: HANDLER_FAILED, cause: "script" };
     return this.#bereft.has(run) ? lostOutcome() : undefined;
   }
 
-  /** Sends the next statement, if there is one, and a session that has nothing to do. */
+  /** Sends the next statement, if there is one and the session is free. */
   #pump(): void {
     if (this.#state === "idle" && (!this.#queue.isEmpty || this.#channels.size > 0))
       this.#connect();
@@ -182,7 +188,10 @@ export class PgConnection {
     }
   }
 
-  /** Asks for the begin of an entry's run, if that is due; what waits goes on when it is granted. */
+  /**
+   * Asks whether the run of an entry may begin, if that is needed. Returns true if it may;
+   * otherwise the queue goes on when that is granted.
+   */
   #hasBegun(entry: Entry, session: ServerSession): boolean {
     if (!("text" in entry) || !session.mayTakeEffect(entry.text.sql)) return true;
     const begun = entry.run?.effects?.begin();
@@ -211,10 +220,10 @@ export class PgConnection {
     });
   }
 
-  /** Notes who has begun a transaction by hand, or ended it. */
+  /** Notes the run that has begun a transaction by hand, or that it has ended. */
   #trackTransaction(session: ServerSession, run: PgRun | undefined, outcome: Outcome): Outcome {
     this.#owner = session.inTransaction ? run : undefined;
-    // The next in turn is the ROLLBACK.
+    // The next statement is the ROLLBACK.
     if (!this.#owner?.isOver || "error" in outcome) return outcome;
     return { error: "a transaction outside of a handler: rolled back\n", cause: "script" };
   }
@@ -243,7 +252,7 @@ export class PgConnection {
           session.end();
           return;
         }
-        // Its end was told while it was nobody's yet.
+        // It has ended before it was ours.
         if (session.isBroken) {
           this.#connectFailed(new ConnectError(LOST));
           return;
@@ -261,7 +270,7 @@ export class PgConnection {
   #ended(session: ServerSession): void {
     if (this.#session !== session) return;
     this.#session = undefined;
-    // Its promise settles it; a reply cannot come any more.
+    // Its promise settles the statement; no reply can come any more.
     this.#current = undefined;
     if (this.#owner !== undefined) this.#bereft.add(this.#owner);
     this.#owner = undefined;
@@ -269,7 +278,7 @@ export class PgConnection {
     this.#pump();
   }
 
-  /** Only what waited longest fails; the others wait for the next attempt. */
+  /** Fails the entry that has waited longest; the others wait for the next attempt. */
   #connectFailed(error: unknown): void {
     if (this.#state === "closed") return;
     const expected = error instanceof ConnectError || error instanceof ConninfoError;
@@ -284,7 +293,10 @@ export class PgConnection {
     oldest?.settle({ error: message, cause: "connection" });
   }
 
-  /** Queues LISTEN, after the question whether that lasts, if that is open. */
+  /**
+   * Queues LISTEN, and before it, if that is not known, the question whether the session is a
+   * pooler's.
+   */
   #listenIn(session: ServerSession, channel: string): void {
     if (session.isPooled === undefined) {
       this.#addOwn(WHICH_PROCESS, (result) => {
@@ -295,7 +307,7 @@ export class PgConnection {
     else this.#addOwn(listenTo(channel), () => {});
   }
 
-  /** Queues a statement of ours, whose failure is a notice. */
+  /** Queues a statement of our own, whose failure becomes a notice. */
   #addOwn(text: StatementText, done: (result: ResultSet) => void): void {
     const settle = (outcome: Outcome) => {
       if ("error" in outcome) this.#options.onNotice(outcome.error);
@@ -330,7 +342,7 @@ export class PgConnection {
   }
 }
 
-/** Nobody has written down that the run begins. */
+/** Returns the failure of a statement whose run may not begin. */
 function refusal(error: unknown): Failed {
   return { error: `${errorText(error)}\n`, cause: "script" };
 }

@@ -122,7 +122,7 @@ describe("resolveTarget", () => {
     );
   });
 
-  it("takes several hosts", () => {
+  it("accepts several hosts", () => {
     expect(resolveTarget("host=a,b,/c port=1,,3", {}).hosts).toEqual([
       { host: "a", hostaddr: undefined, port: 1 },
       { host: "b", hostaddr: undefined, port: 5432 },
@@ -150,7 +150,7 @@ describe("resolveTarget", () => {
     expect(() => resolveTarget(conninfo, {})).toThrow(message);
   });
 
-  it("has the time-out in libpq's steps", () => {
+  it("rounds the timeout as libpq does", () => {
     expect(resolveTarget("connect_timeout=10", {}).connectTimeoutMs).toBe(10_000);
     expect(resolveTarget("connect_timeout=1", {}).connectTimeoutMs).toBe(2000);
     expect(resolveTarget("connect_timeout=0", {}).connectTimeoutMs).toBeUndefined();
@@ -166,7 +166,7 @@ describe("findPassword", () => {
   ])("%s:%s:%s:%s", (host, port, database, user, password) => {
     expect(findPassword(file, { host, port, database, user })).toBe(password);
   });
-  it("gives nothing where no line fits", () => {
+  it("returns nothing if no line fits", () => {
     expect(
       findPassword("h:1:d:u:p", { host: "x", port: "1", database: "d", user: "u" }),
     ).toBeUndefined();

@@ -1,22 +1,22 @@
 /**
- * libpq's connection strings, both forms. Pure. Messages are libpq's, but for parts that may
- * belong to a password: those are left out.
+ * libpq's connection strings in both forms. Pure. Messages are libpq's, without the parts that
+ * may belong to a password.
  * @see PostgreSQL manual, "Connection Strings"
  */
 import { ConninfoError, isOption, type Parameters, quoted } from "./options.ts";
 import { isUri, parseUri } from "./uri.ts";
 
-/** @throws ConninfoError in the words of libpq */
+/** Parses a connection string. @throws ConninfoError with libpq's message */
 export function parseConninfo(conninfo: string): Parameters {
   return isUri(conninfo) ? parseUri(conninfo) : parsePairs(conninfo);
 }
 
-/** Blanks as isspace(3) has them in the C locale. */
+/** Blanks are those of isspace(3) in the C locale. */
 const NAME = /[ \t\n\v\f\r]*([^= \t\n\v\f\r]*)[ \t\n\v\f\r]*(=?)[ \t\n\v\f\r]*/y;
 const QUOTED = /'((?:[^'\\]|\\[\s\S])*)'/y;
 const PLAIN = /((?:[^ \t\n\v\f\r\\]|\\[\s\S]|\\$)*)/y;
 
-/** Reads `key = value` pairs; values may be quoted with `'`, `\` takes the next character as it is. */
+/** Reads `key = value` pairs. Values may be quoted with `'`; `\` escapes the next character. */
 function parsePairs(text: string): Parameters {
   const parameters: Parameters = new Map();
   // A word after a secret may be the rest of it.

@@ -36,7 +36,7 @@ class Session {
 }
 
 describe("a statement of its own", () => {
-  it("has taken effect if it was answered, unless it concerns the session alone", () => {
+  it("has taken effect if it was answered, unless it concerns only the session", () => {
     for (const tag of ["INSERT", "SELECT", "NOTIFY", "CREATE TABLE", "CALL", "ROLLBACK PREPARED"])
       expect(new Session().answered("x", [tag], "I").came).toEqual(["taken"]);
     for (const tags of [["SET"], ["SHOW"], ["LISTEN"], []])
@@ -55,7 +55,7 @@ describe("a statement of its own", () => {
     expect(new Session().lost("INSERT", true)).toEqual(["none"]);
   });
 
-  it("of several parts counts by what was committed", () => {
+  it("of several parts counts by the parts that were committed", () => {
     const parts = (...tags: string[]) => new Session().answered("x", tags, "I").came[0];
     expect(parts("BEGIN", "INSERT", "COMMIT")).toBe("taken");
     expect(parts("BEGIN", "INSERT", "ROLLBACK")).toBe("none");
@@ -101,7 +101,7 @@ describe("a transaction", () => {
   });
 });
 
-it("knows what leaves nothing for good", () => {
+it("recognises statements without a lasting effect", () => {
   const { ledger } = new Session();
   for (const sql of ["BEGIN", " begin isolation level serializable; ", "START TRANSACTION"])
     expect(ledger.mayTakeEffect(sql)).toBe(false);

@@ -1,27 +1,27 @@
 /**
- * What the statements of one session have brought about, as far as the server's answers
- * show it: a transaction decides for all of its statements. Pure.
+ * The effects of the statements of a session, as far as the server's answers show them: the
+ * outcome of a transaction decides for all of its statements. Pure.
  *
- * Each statement that was not refused counts as an effect, also a SELECT. Asking the
- * server whether a transaction has an id would miss what is written through functions
- * into foreign tables, by dblink, or as a notification, and costs each statement more.
+ * Each statement that was not refused counts as an effect, including a SELECT. To ask the
+ * server whether a transaction has an id would miss what functions write to foreign tables or
+ * through dblink, and notifications, and would make each statement more expensive.
  */
 import type { Effect, Effects } from "../runtime/effects.ts";
 
-/** ReadyForQuery's: idle, in a transaction, in one that failed. */
+/** The status in ReadyForQuery: idle, in a transaction, in a failed transaction. */
 export type TransactionStatus = "I" | "T" | "E";
 
-/** A statement on its way. */
+/** A statement that was sent. */
 export interface Sent {
   readonly sql: string;
-  /** Told what came of it; undefined if nobody wants to know. */
+  /** Called with its outcome; undefined if nobody needs it. */
   readonly settle: ReturnType<Effects["sent"]> | undefined;
 }
 
 export interface Answer {
-  /** The command tags that came, one for each statement in the text that was completed. */
+  /** The command tags, one for each statement in the text that was completed. */
   readonly tags: readonly string[];
-  /** The server refused it, or what followed the statements of the tags. */
+  /** True if the server has refused it, or a statement after those of the tags. */
   readonly hasFailed: boolean;
   readonly status: TransactionStatus;
 }
@@ -35,14 +35,14 @@ export class Ledger {
     return this.#status !== "I";
   }
 
-  /** Returns false if a statement that is sent now leaves nothing for good. */
+  /** Returns false if a statement that is sent now has no lasting effect. */
   mayTakeEffect(sql: string): boolean {
     return this.inTransaction ? mayCommit(sql) : !OPENING.test(sql);
   }
 
   /**
-   * Settles what the database's answer decides: the effect of this text, and of those before
-   * it in the same transaction.
+   * Notes the answer to a text, and settles the effects that it decides: that of the text, and
+   * those of earlier texts in the same transaction.
    */
   answered(sent: Sent, { tags, hasFailed, status }: Answer): void {
     const before = this.#open;
@@ -58,9 +58,9 @@ export class Ledger {
   }
 
   /**
-   * The session is gone, with which the server rolls back what was open.
-   * @param sent what was under way
-   * @param isRefused the server's last word was that it does not execute it
+   * Notes that the session is lost: the server rolls back an open transaction.
+   * @param sent the statement that was under way
+   * @param isRefused true if the server's last message was that it does not execute it
    */
   lost(sent?: Sent, isRefused = false): void {
     const isKnown = sent === undefined || isRefused || (this.inTransaction && !mayCommit(sent.sql));
@@ -75,29 +75,38 @@ function settle(statements: readonly Sent[], came: Effect): void {
   for (const statement of statements) statement.settle?.(came);
 }
 
-/** Tags after which what was done is there to stay. COMMIT of a failed transaction has the tag ROLLBACK. */
+/**
+ * Tags after which the changes are permanent. COMMIT of a failed transaction has the tag
+ * ROLLBACK.
+ */
 const COMMIT = /^(?:COMMIT|PREPARE TRANSACTION)\b/;
 
 /** A text that begins a transaction and does nothing else. */
 const OPENING = /^\s*(?:begin|start\s+transaction)\b[\w\s,]*;?\s*$/i;
 
-/** Tags of what changes nothing but the session. */
+/** Tags of statements that change only the session. */
 const OF_THE_SESSION = new Set([
   ...["BEGIN", "START TRANSACTION", "SAVEPOINT", "RELEASE", "ROLLBACK"],
   ...["SET", "RESET", "SHOW", "LISTEN", "UNLISTEN", "DISCARD ALL"],
 ]);
 
-/** Of a text after which no transaction is open. ROLLBACK takes along what stands in front of it. */
+/**
+ * Returns true if a text after which no transaction is open has had an effect. ROLLBACK undoes
+ * the statements before it.
+ */
 function isEffective(tags: readonly string[]): boolean {
   return tags.slice(tags.lastIndexOf("ROLLBACK") + 1).some((tag) => !OF_THE_SESSION.has(tag));
 }
 
-/** COMMIT, END, PREPARE TRANSACTION. Such a word elsewhere in the text only makes us careful. */
+/**
+ * Returns true if the text may have a COMMIT, END or PREPARE TRANSACTION. If it has such a word
+ * for another purpose, we are merely more careful than necessary.
+ */
 function mayCommit(sql: string): boolean {
   return /\b(?:commit|end|prepare)\b/i.test(sql);
 }
 
-/** Procedures and DO blocks may commit what they have done so far, and fail then. */
+/** Returns true for procedures and DO blocks, which may commit their work so far and then fail. */
 function mayCommitByItself(sql: string): boolean {
   return /\b(?:call|do(?!\s+(?:update|nothing)\b))\b/i.test(sql);
 }

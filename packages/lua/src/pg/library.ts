@@ -27,10 +27,10 @@ import type { Outcome } from "./statement.ts";
 import { openTransactions, pushTransactionMethod } from "./transaction-library.ts";
 import { cutAtNul, decodeUtf8 } from "./values.ts";
 
-/** Scripts forget a connection without closing it: there is no `close`. */
+/** Closes connections that scripts no longer hold: there is no `close`. */
 const forgotten = new FinalizationRegistry<() => void>((close) => close());
 
-/** How long a handler's own connection is kept for the next handler. */
+/** The time for which a connection that a handler has opened is kept for the next handler. */
 const KEEP_MS = 1000;
 
 function newConnection(runtime: Runtime) {
@@ -59,7 +59,10 @@ function newConnection(runtime: Runtime) {
   };
 }
 
-/** Mistakes in them surface in the first statement, as the server's. */
+/**
+ * Returns the text decoded, or as it is: mistakes become the server's errors of the first
+ * statement.
+ */
 function utf8OrAsIs(text: string): string {
   try {
     return decodeUtf8(text);

@@ -5,10 +5,10 @@ import type { Runtime } from "../runtime/index.ts";
 import { encodeUtf8 } from "./values.ts";
 
 interface Listener {
-  /** Where the function is kept in the registry. */
+  /** The key of the function in the registry. */
   readonly key: Uint8Array;
   isRunning: boolean;
-  /** The payload of a notification that came meanwhile, the latest one. */
+  /** The payload of the latest notification that came while the callback ran. */
   again: string | undefined;
 }
 
@@ -22,7 +22,7 @@ export class Listeners {
     this.#runtime = runtime;
   }
 
-  /** Takes the function at `index`. */
+  /** Keeps the function at `index` as the callback of a channel. */
   add(L: LuaState, channel: string, index: number): void {
     const key = toBytes(`pg listener ${++count}`);
     lua.lua_pushvalue(L, index);
@@ -30,7 +30,10 @@ export class Listeners {
     this.#listeners.set(channel, { key, isRunning: false, again: undefined });
   }
 
-  /** Runs the callback; while it runs, any number of notifications become one more run. */
+  /**
+   * Runs the callback. However many notifications come while it runs, it runs once more
+   * afterwards.
+   */
   notify(channel: string, payload: string): void {
     const listener = this.#listeners.get(channel);
     if (listener === undefined) return;
@@ -53,7 +56,7 @@ export class Listeners {
         if (failure !== undefined) this.#runtime.options.onError(description, failure);
         const { again } = listener;
         listener.again = undefined;
-        // Not from inside of this run: a chain of them must not grow the stack.
+        // Not within this run: a chain of runs must not grow the stack.
         if (again !== undefined) setImmediate(() => this.notify(channel, again));
       },
     );

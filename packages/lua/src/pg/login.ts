@@ -7,7 +7,7 @@ import { prepareSocket } from "./socket-options.ts";
 import { type Host, SOCKET_DIRECTORY, type Target } from "./target.ts";
 import { tlsOptions } from "./tls.ts";
 
-/** One address of a host. */
+/** An address of a host. */
 export interface Address {
   readonly host: Host;
   /** A directory or an IP address. */
@@ -19,16 +19,16 @@ export function isSocket(address: string): boolean {
   return address.startsWith("/");
 }
 
-/** What a login needs besides its address. */
+/** The things that a login needs in addition to its address. */
 export interface Login<T> {
   readonly target: Target;
-  /** Installs the handlers of a client before it connects, and makes a session of it. */
+  /** Sets the handlers of a client before it connects, and returns its session. */
   setup(client: Client): T;
-  /** Gets warnings of libpq's. */
+  /** Called with warnings in the words of libpq. */
   warn(text: string): void;
 }
 
-/** The password was refused that stands in a file; the cause is the server's error. */
+/** Thrown if the server has refused a password from a file; the cause is the server's error. */
 export class FilePasswordRefused extends Error {
   override name = "FilePasswordRefused";
 
@@ -37,7 +37,10 @@ export class FilePasswordRefused extends Error {
   }
 }
 
-/** @throws Error of the system, of TLS, or of the server, with a `severity` */
+/**
+ * Connects and logs in.
+ * @throws Error of the system, of TLS, or of the server; the latter has a `severity`
+ */
 export async function logIn<T>(
   { target, setup, warn }: Login<T>,
   { host, address }: Address,
@@ -53,7 +56,7 @@ export async function logIn<T>(
     hasUsedFile = !target.option("password");
     return found;
   };
-  // Loaded when a script first needs it: most of the host's start-up time would be this.
+  // Loaded when a script first needs it: it would be most of the host's start-up time.
   const { default: PgClient } = await import("pg/lib/client.js");
   const client = new PgClient({
     host: address,
@@ -84,7 +87,7 @@ export async function logIn<T>(
       stream.destroy(toError(error));
     }
   });
-  // The files of TLS need not be there for a server that has none.
+  // The files of TLS need not exist for a server without TLS.
   const upgrade = raw.connection.upgradeToSSL.bind(raw.connection);
   raw.connection.upgradeToSSL = (...rest) => {
     try {
@@ -111,7 +114,7 @@ function toError(error: unknown): Error {
 
 type RawConnection = ReturnType<typeof rawClient>["connection"];
 
-/** Holds the server to the rules, and breaks the session off at messages that are none. */
+/** Holds the server to the rules, and breaks the session off at invalid messages. */
 function watchProtocol(connection: RawConnection, rules: AuthenticationRules): void {
   const requested = (method: Method) => (message: { mechanisms?: string[] }) =>
     rules.request(method, message.mechanisms);
@@ -120,7 +123,8 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
   connection.on("authenticationSASL", requested("scram-sha-256"));
   connection.on("authenticationOk", () => {
     const refused = rules.refuseEntry();
-    // At once: the server's next message, which says that we are in, may be there already.
+    // At once: the server's next message, which says that we are logged in, may have arrived
+    // already.
     if (refused !== undefined) connection.emit("error", new Error(refused));
   });
   const attach = connection.attachListeners.bind(connection);
@@ -137,7 +141,7 @@ function watchProtocol(connection: RawConnection, rules: AuthenticationRules): v
     });
 }
 
-/** GSSAPI and the like: node-postgres knows no such request. */
+/** Returns an error for requests that node-postgres does not know, such as those for GSSAPI. */
 function protocolError(error: unknown, rules: AuthenticationRules): Error {
   const { message } = toError(error);
   const code = /^Unknown authenticationOk message type (\d+)$/.exec(message)?.[1];
@@ -166,7 +170,10 @@ function passwordOfFile(
   return readPassword(target.passfile, key, warn);
 }
 
-/** Of an error of the server. @see PostgreSQL manual, "PostgreSQL Error Codes" */
+/**
+ * Returns the SQLSTATE of an error of the server; undefined for other errors.
+ * @see PostgreSQL manual, "PostgreSQL Error Codes"
+ */
 export function sqlState(error: unknown): string | undefined {
   return error instanceof Error && "severity" in error && "code" in error
     ? String(error.code)

@@ -6,14 +6,14 @@ export interface ServerMessage {
   message?: string | undefined;
   detail?: string | undefined;
   hint?: string | undefined;
-  /** Where in the statement, in characters from 1. */
+  /** The position in the statement, in characters, counted from 1. */
   position?: string | undefined;
   internalPosition?: string | undefined;
   internalQuery?: string | undefined;
   where?: string | undefined;
 }
 
-/** libpq's text with the default verbosity, its newline at the end included. */
+/** Returns libpq's text with the default verbosity, including its newline at the end. */
 export function formatServerMessage(message: ServerMessage, sql: string | undefined): string {
   let text = `${message.severity ?? "ERROR"}:  ${message.message ?? "missing error text"}\n`;
   if (message.position !== undefined && sql !== undefined)
@@ -27,11 +27,14 @@ export function formatServerMessage(message: ServerMessage, sql: string | undefi
   return text;
 }
 
-/** How much of a line is shown, and how much of it at least to the right of the mistake. */
+/**
+ * The width of the part of a line that is shown, and the least width to the right of the
+ * mistake.
+ */
 const WIDTH = 60;
 const RIGHT = 10;
 
-/** The line with the mistake, and a caret below it. */
+/** Returns the line with the mistake, and a caret below it. */
 function showPosition(sql: string, position: number): string {
   const characters = [...sql];
   const at = position - 1;

@@ -1,4 +1,4 @@
-/** `pg.null`: NULL as a value, where nil would be a hole. */
+/** `pg.null`: NULL as a value, for tables in which nil would be a hole. */
 import type { LuaState } from "../lua.ts";
 import { toObject } from "../userdata.ts";
 

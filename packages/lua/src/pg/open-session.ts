@@ -1,10 +1,11 @@
 /**
- * Opens a session as scripts expect it: with its schema, and its channels listened to.
+ * Opens a session as scripts expect it: sets its schema, and listens to its channels.
  *
- * Both belong to a session, and behind a pooler in transaction mode there is none: the schema
- * is set for each transaction then, and nothing is listened to. A pooler shows in its keys for
- * cancelling, which are not the process that answers; its mode does not show, so that
- * `pool_mode` in the connection string has to say it if the session is the client's own.
+ * Both belong to a session, which a client of a pooler in transaction mode does not have: then
+ * the schema is set for each transaction, and channels are not listened to. A pooler is
+ * recognised by its keys for cancelling, which do not name the process that answers. Its mode
+ * cannot be recognised, so `pool_mode` in the connection string has to say that the session is
+ * the client's own.
  */
 import { ConnectError, connect } from "./connect.ts";
 import { ServerSession, type SessionEvents } from "./server-session.ts";
@@ -13,12 +14,15 @@ import { resolveTarget } from "./target.ts";
 
 export interface SessionOptions {
   readonly conninfo: string;
-  /** Searched alone; empty for the server's search path. */
+  /** The schema that is searched; empty for the server's search path. */
   readonly schema: string;
   readonly channels: Iterable<string>;
 }
 
-/** @throws ConninfoError; ConnectError that says why there is no session */
+/**
+ * Opens the session, which the caller ends.
+ * @throws ConninfoError; ConnectError with the reason why there is no session
+ */
 export async function openSession(
   { conninfo, schema, channels }: SessionOptions,
   events: SessionEvents,
@@ -51,7 +55,10 @@ export async function openSession(
   return session;
 }
 
-/** Tells sessions of a pooler from those of a server. */
+/**
+ * Asks for the process that answers, which tells the sessions of a pooler from those of a
+ * server.
+ */
 export const WHICH_PROCESS: StatementText = plainText("SELECT pg_backend_pid()");
 
 function setSchema(schema: string): StatementText {
@@ -63,7 +70,7 @@ export function listenTo(channel: string): StatementText {
   return plainText(`LISTEN "${channel.replaceAll('"', '""')}"`);
 }
 
-/** Says why nothing comes of a channel. */
+/** Returns the notice that explains why there are no notifications of a channel. */
 export function notListening(channel: string): string {
   return `not listening on "${channel}": there is a pooler between us and the server, whose sessions may be another client's at the next statement; pool_mode=session in the connection string says that they are not\n`;
 }

@@ -1,10 +1,11 @@
 /**
- * All connection options of libpq up to PostgreSQL 18: each is done, or refused by its name if
- * it asks for something that there is not here. None is taken and ignored. Pure.
+ * All connection options of libpq up to PostgreSQL 18. Each is either implemented, or refused
+ * by its name if it asks for something that is not implemented; none is accepted and ignored.
+ * Pure.
  * @see PostgreSQL manual, "Parameter Key Words", "Environment Variables"; PQconndefaults
  */
 
-/** Options by their libpq names. */
+/** Values of options by their names in libpq. */
 export type Parameters = Map<string, string>;
 
 /** A connection string that cannot be used; the message shows no password. */
@@ -13,21 +14,21 @@ export class ConninfoError extends Error {
 }
 
 interface Option {
-  /** The environment variable that stands in for it. */
+  /** The environment variable that gives its default. */
   readonly variable?: string;
-  /** Returns why this value cannot be had; undefined for those that are done. */
+  /** Returns the reason why this value is refused; undefined if it is implemented. */
   readonly refuse?: (value: string) => string | undefined;
 }
 
 const done = (variable?: string): Option => (variable === undefined ? {} : { variable });
 
-/** Only the values that ask for nothing. */
+/** Accepts only the harmless values, which ask for nothing; others are refused for the reason. */
 function only(harmless: readonly string[], reason: string, variable?: string): Option {
   const refuse = (value: string) => (harmless.includes(value.toLowerCase()) ? undefined : reason);
   return variable === undefined ? { refuse } : { variable, refuse };
 }
 
-/** Done for these values alone; others are no values. */
+/** Accepts these values, but for those in `refused`; all others are invalid. */
 function oneOf(name: string, values: readonly string[], variable: string, refused = {}): Option {
   const reasons: Readonly<Record<string, string>> = refused;
   return {
@@ -39,7 +40,7 @@ function oneOf(name: string, values: readonly string[], variable: string, refuse
   };
 }
 
-/** Blanks around it are libpq's. */
+/** Accepts an integer; as in libpq, with blanks around it. */
 function integer(name: string, variable?: string): Option {
   return {
     ...done(variable),
@@ -93,7 +94,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
     "PGSSLMODE",
   ),
   sslnegotiation: oneOf("sslnegotiation", ["postgres", "direct"], "PGSSLNEGOTIATION"),
-  // libpq takes it, and its OpenSSL has no compression either.
+  // libpq accepts it, but the OpenSSL that it is built with has no compression either.
   sslcompression: done("PGSSLCOMPRESSION"),
   sslcert: done("PGSSLCERT"),
   sslkey: done("PGSSLKEY"),
@@ -135,7 +136,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   oauth_client_id: only([""], NO_OAUTH),
   oauth_client_secret: only([""], NO_OAUTH),
   oauth_scope: only([""], NO_OAUTH),
-  // Ours: which sessions a pooler gives to its clients, in the words of PgBouncer.
+  // Our own: the way in which a pooler assigns sessions to clients, in the terms of PgBouncer.
   pool_mode: {
     refuse: (value) => {
       if (!["session", "transaction"].includes(value))
@@ -145,7 +146,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   },
 };
 
-/** Settings of the session, which libpq takes from the environment alone. */
+/** Settings of the session, which libpq takes only from the environment. */
 export const SESSION_VARIABLES: Readonly<Record<string, string>> = {
   PGDATESTYLE: "datestyle",
   PGTZ: "timezone",
@@ -155,7 +156,7 @@ export const SESSION_VARIABLES: Readonly<Record<string, string>> = {
 /** The names of all options. */
 export const optionNames: readonly string[] = Object.keys(OPTIONS);
 
-/** Returns the environment variable that an option is taken from. */
+/** Returns the environment variable that gives the default of an option. */
 export function variableOf(name: string): string | undefined {
   return OPTIONS[name]?.variable;
 }
@@ -166,14 +167,17 @@ export function isOption(name: string): boolean {
 }
 
 /**
- * Shows a part of a connection string in quotes, unless it may be one of a password that
- * stands where it should not.
+ * Returns a part of a connection string for a message, in quotes after a blank; an empty text
+ * if it may belong to a misplaced password.
  */
 export function quoted(word: string): string {
   return /^[A-Za-z]\w*$/.test(word) && word.length <= 32 ? ` "${word}"` : "";
 }
 
-/** @throws ConninfoError naming an option whose value is none, or cannot be had here */
+/**
+ * Checks all options.
+ * @throws ConninfoError with the name of an option whose value is invalid or not supported
+ */
 export function checkOptions(parameters: Parameters): void {
   for (const [name, value] of parameters) {
     const reason = OPTIONS[name]?.refuse?.(value);

@@ -8,7 +8,7 @@ export interface PasswordKey {
   readonly user: string;
 }
 
-/** Up to a `:` that no `\` stands in front of. */
+/** A field ends at a `:` without a `\` before it. */
 const FIELD = /((?:\\.|[^:\\]|\\$)*)(?::|$)/y;
 
 /** Returns the password of the first line that fits. Pure. */
@@ -31,7 +31,10 @@ export function findPassword(text: string, key: PasswordKey): string | undefined
   return undefined;
 }
 
-/** What follows a fifth field is not looked at, as in libpq: a `:` of a password needs a `\`, too. */
+/**
+ * Splits a line. As in libpq, text after the fifth field is ignored: a `:` in a password needs
+ * a `\`, too.
+ */
 function splitFields(line: string): string[] {
   const fields: string[] = [];
   FIELD.lastIndex = 0;
@@ -48,7 +51,7 @@ function unescapeField(field: string): string {
   return field.replace(/\\(.)/g, "$1");
 }
 
-/** Returns undefined if there is no such file, or it is not ours to read. */
+/** Returns undefined if there is no such file, or if we may not read it. */
 function statFile(path: string): Stats | undefined {
   try {
     return statSync(path);
@@ -57,7 +60,10 @@ function statFile(path: string): Stats | undefined {
   }
 }
 
-/** @param warn gets libpq's warning about a file that is ignored */
+/**
+ * Returns the password for a server; undefined if there is none.
+ * @param warn called with libpq's warning about a file that is ignored
+ */
 export function readPassword(
   path: string,
   key: PasswordKey,
@@ -78,7 +84,7 @@ export function readPassword(
   try {
     return findPassword(readFileSync(path, "utf8"), key);
   } catch {
-    // Not ours to read: there is no password then.
+    // We may not read it, so there is no password.
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-/** The modules that node-postgres has its client in; without the pool and the rest. */
+/** The modules of node-postgres that contain its client, without the pool and the rest. */
 declare module "pg/lib/client.js" {
   import { Client } from "pg";
   export default Client;
@@ -17,9 +17,9 @@ declare module "pg/lib/connection.js" {
     readonly stream: Socket;
     /** Options of TLS; true for the defaults. */
     ssl: ConnectionOptions | boolean;
-    /** Begins with TLS, once the server has agreed to it. */
+    /** Starts TLS, once the server has agreed to it. */
     upgradeToSSL: (host: string, onError: (error: Error) => void) => void;
-    /** Has the messages of a stream parsed, which is asked for nothing but its events. */
+    /** Parses the messages of a stream, of which only the events are used. */
     attachListeners: (stream: StreamEvents) => void;
     constructor(config: { ssl: ConnectionOptions | boolean });
     connect(path: string): void;

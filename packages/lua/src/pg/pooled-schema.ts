@@ -1,24 +1,25 @@
 /**
- * The schema of statements whose session is a pooler's: outside of a transaction, each may be
- * executed in another session, and what is set in one would be others' as well. So each gets a
- * transaction of its own, in which the schema is set first.
+ * Sets the schema for statements that go through a pooler. Outside of a transaction each of
+ * them may be executed in another session, and a setting of a session would affect other
+ * clients, too. So each statement gets a transaction of its own, in which the schema is set
+ * first.
  * @see PgBouncer, "SQL feature map for pooling modes"; PostgreSQL manual, "SET": LOCAL
  */
 import type { Effects } from "../runtime/effects.ts";
 import { commandsOf } from "./sql-commands.ts";
 import { type Outcome, plainText, type StatementText } from "./statement.ts";
 
-/** The session that is one for the time of a transaction. */
+/** A session that lasts for the time of a transaction. */
 export interface PooledSession {
   readonly inTransaction: boolean;
-  /** The run that sent what is under way has failed: nothing more is sent for it. */
+  /** True if the run whose statement is being executed has failed: nothing more is sent for it. */
   readonly isCancelled: boolean;
-  /** The server's standard_conforming_strings is off. */
+  /** True if the server's standard_conforming_strings is off. */
   readonly hasBackslashes: boolean;
   exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome>;
 }
 
-/** They end a transaction, with what is set in it; what goes back to a savepoint does not. */
+/** Commands that end a transaction, and with it its settings; a return to a savepoint does not. */
 const ENDS = /^(?:COMMIT|END|ROLLBACK(?!(?: WORK| TRANSACTION)? TO\b)|ABORT|PREPARE TRANSACTION)\b/;
 const BEGINS = /^(?:BEGIN|START TRANSACTION)\b/;
 
@@ -46,7 +47,10 @@ export class PooledSchema {
     return await this.#inTransaction(text, effects);
   }
 
-  /** After BEGIN, and what is AND CHAIN, the schema is to be set. */
+  /**
+   * Executes a command that controls the transaction, and sets the schema if one is open then:
+   * after BEGIN, and after AND CHAIN.
+   */
   async #control(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     const outcome = await this.#session.exchange(text, effects);
     if ("error" in outcome || !this.#session.inTransaction) return outcome;
@@ -61,7 +65,7 @@ export class PooledSchema {
     if (outcome === undefined && !session.isCancelled)
       outcome = await session.exchange(text, effects);
     outcome ??= { error: "canceling statement due to user request\n", cause: "script" };
-    // Of a session that was lost nothing is open.
+    // If the session was lost, no transaction is open.
     if (!session.inTransaction) return outcome;
     const end = await session.exchange(
       plainText("error" in outcome ? "ROLLBACK" : "COMMIT"),

@@ -1,14 +1,17 @@
-/** What waits for the session of a connection, in the order in which it came. */
+/**
+ * The statements and transactions that wait for the session of a connection, in the order in
+ * which they came.
+ */
 import type { PgRun } from "./run.ts";
 import type { ServerSession } from "./server-session.ts";
 import type { Failed, Outcome, StatementText } from "./statement.ts";
 
 interface Waiting {
-  /** Whether the begin of its run was asked for. */
+  /** True if the daemon was asked whether its run may begin. */
   isAsked?: boolean;
 }
 
-/** One statement; without a run it is our own. */
+/** A statement; without a run it is our own. */
 export interface Statement extends Waiting {
   readonly run: PgRun | undefined;
   readonly text: StatementText;
@@ -36,7 +39,7 @@ export class Queue {
     this.#entries.push(entry);
   }
 
-  /** The first, or the first of a run. */
+  /** Returns the first entry, or the first one of a run. */
   first(run?: PgRun): Entry | undefined {
     return run === undefined ? this.#entries[0] : this.#entries.find((entry) => entry.run === run);
   }
@@ -49,7 +52,7 @@ export class Queue {
     return true;
   }
 
-  /** Removes all entries, whose callers are told by whoever clears. */
+  /** Removes all entries, without settling them. */
   clear(): void {
     this.#entries = [];
   }

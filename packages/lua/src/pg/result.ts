@@ -6,7 +6,7 @@ import { encodeUtf8 } from "./values.ts";
 
 const RESULT = "pg.Result";
 
-/** Commands whose count is of rows they changed. */
+/** Commands that report how many rows they have changed. */
 const CHANGING = new Set(["INSERT", "UPDATE", "DELETE", "MERGE"]);
 
 class Result {
@@ -30,7 +30,7 @@ class Result {
 
   takeRow(): (string | null)[] {
     const row = this.#set.rows[this.#next] ?? [];
-    // Rows that were fetched need not be kept.
+    // Rows that were fetched are not kept.
     this.#set.rows[this.#next++] = [];
     return row;
   }
@@ -73,7 +73,7 @@ function fetch(L: LuaState): number {
   return 1;
 }
 
-/** An iterator over the rows that are left, each in a table of its own. */
+/** Returns an iterator over the remaining rows, each in a table of its own. */
 function rows(L: LuaState): number {
   const result = checkObject<Result>(L, 1, RESULT);
   const mode = modeArgument(L, 2);

@@ -1,4 +1,4 @@
-/** A run of the script as connections know it: whose a statement is, and when that is over. */
+/** A run of the script, as connections see it: the owner of statements, and its end. */
 import { bytesOfText, concatBytes } from "@cm4all/linux";
 import type { Effects } from "../runtime/effects.ts";
 import type { FailureCause, ScriptFailure, Task } from "../runtime/task.ts";
@@ -6,8 +6,9 @@ import type { FailureCause, ScriptFailure, Task } from "../runtime/task.ts";
 /** A connection that a run has used. */
 interface Used {
   /**
-   * The run is over. @param hasFailed its statements are not to go on
-   * @returns true if it has left a transaction behind, which is rolled back
+   * Called when the run is over.
+   * @param hasFailed if its statements are to be cancelled
+   * @returns true if the run has left a transaction open, which is rolled back
    */
   leave(run: PgRun, hasFailed: boolean): boolean;
 }
@@ -19,7 +20,7 @@ export class PgRun {
 
   private constructor(task: Task | undefined) {
     this.#task = task;
-    // Code outside of tasks has no end that could be waited for.
+    // Code outside of a task has no end to wait for.
     this.#state = task === undefined ? "ended" : "running";
     task?.atEnd((failure) => this.#end(task, failure));
   }
@@ -27,8 +28,8 @@ export class PgRun {
   static readonly #ofTasks = new WeakMap<Task, PgRun>();
 
   /**
-   * Returns what a run of a handler has of databases.
-   * @param task undefined while the script is loaded
+   * Returns the object for a task, the same at each call.
+   * @param task undefined for code outside of tasks, which gets a new one
    */
   static of(task: Task | undefined): PgRun {
     if (task === undefined) return new PgRun(undefined);
@@ -44,7 +45,7 @@ export class PgRun {
     return this.#task?.effects;
   }
 
-  /** Whether its function has returned or failed; coroutines that it has made may go on. */
+  /** True if its function has returned or failed; its coroutines may go on. */
   get isOver(): boolean {
     return this.#state !== "running";
   }
@@ -53,12 +54,12 @@ export class PgRun {
     return this.#state === "failed";
   }
 
-  /** To be told of the end. */
+  /** Notes a connection to be told of the end. */
   uses(connection: Used): void {
     this.#used.add(connection);
   }
 
-  /** What a failure from here on would be due to. */
+  /** The cause that a failure would have from now on. */
   set cause(cause: FailureCause) {
     if (this.#task !== undefined) this.#task.cause = cause;
   }
@@ -66,7 +67,7 @@ export class PgRun {
   #end(task: Task, failure: ScriptFailure | undefined): ScriptFailure | undefined {
     const hasFailed = failure !== undefined;
     this.#state = hasFailed ? "failed" : "ended";
-    // Each of them has to know.
+    // Not `some`: each connection has to be told.
     const left = [...this.#used].filter((connection) => connection.leave(this, hasFailed));
     this.#used.clear();
     if (left.length === 0) return undefined;

@@ -1,6 +1,6 @@
 /**
- * One session with the server: sends statements, one at a time, keeps the account of their
- * effects, and cancels what is under way.
+ * A session with the server: sends statements, one at a time, keeps account of their effects,
+ * and cancels the statement that is being executed.
  */
 import type { Client } from "pg";
 import type { Effects } from "../runtime/effects.ts";
@@ -18,28 +18,34 @@ import {
   type StatementText,
 } from "./statement.ts";
 
-/** How long a statement may take to end once it is cancelled. */
+/** The time that a statement has to end once it is cancelled. */
 const CANCEL_MS = 5000;
 
 export const LOST =
   "server closed the connection unexpectedly\n\tThis probably means the server terminated " +
   "abnormally\n\tbefore or while processing the request.\n";
 
-/** A statement that was not sent, because there is no session any more. */
+/** Returns the outcome of a statement that was not sent because the session was lost. */
 export function lostOutcome(): Failed {
   return { error: LOST, cause: "connection" };
 }
 
 export interface SessionEvents {
-  /** Messages of the server that belong to no statement: NOTICE, an idle session's end. */
+  /**
+   * Called with messages of the server that belong to no statement: notices, the end of an idle
+   * session.
+   */
   onNotice(text: string): void;
-  /** Something happened on a channel. */
+  /** Called for a notification. */
   onNotification(channel: string, payload: string): void;
-  /** The session is gone; what was under way is settled right after. */
+  /**
+   * Called when the session has ended; the statement that was being executed is settled right
+   * after.
+   */
   onEnd(session: ServerSession): void;
 }
 
-/** A setting that the server tells its clients, at first and when it changes. */
+/** A setting that the server reports to its clients, at first and when it changes. */
 interface ParameterStatus {
   parameterName: string;
   parameterValue: string;
@@ -51,16 +57,19 @@ export class ServerSession implements PooledSession {
   #running: Promise<Outcome> | undefined;
   #schema: PooledSchema | undefined;
   #cancelling: Promise<void> | undefined;
-  /** Command tags for the statement that runs. */
+  /** The command tags of the statement that is being executed. */
   #tags: string[] = [];
-  /** It sends rows in a way that nobody takes. */
+  /** True if the statement is a COPY to the client, which is not supported. */
   #isCopying = false;
   #isBroken = false;
   #hasBackslashes = false;
-  /** Whether statements outside of a transaction may be executed in another session; if that is known. */
+  /**
+   * True if statements outside of a transaction may be executed in different sessions;
+   * undefined if that is not known.
+   */
   isPooled: boolean | undefined;
 
-  /** Watches a client that is not connected yet. */
+  /** Sets the handlers of a client that is not connected yet. */
   constructor(client: Client, events: SessionEvents) {
     this.#client = client;
     client.on("notice", (notice) => events.onNotice(formatServerMessage(notice, undefined)));
@@ -69,7 +78,7 @@ export class ServerSession implements PooledSession {
     );
     client.on("error", (error) => {
       this.#isBroken = true;
-      // With a statement on its way, the statement tells.
+      // If a statement is being executed, its outcome has the error.
       if ("severity" in error && this.#running === undefined)
         events.onNotice(formatServerMessage(error as ServerMessage, undefined));
     });
@@ -89,27 +98,30 @@ export class ServerSession implements PooledSession {
     });
   }
 
-  /** Whether it is over. */
+  /** True if the session has ended. */
   get isBroken(): boolean {
     return this.#isBroken;
   }
 
-  /** Whether a statement can be sent now. */
+  /** True if a statement can be sent now. */
   get isFree(): boolean {
     return this.#running === undefined && this.#cancelling === undefined && !this.#isBroken;
   }
 
-  /** Whether a transaction is open, be it a failed one. */
+  /** True if a transaction is open, including a failed one. */
   get inTransaction(): boolean {
     return this.#ledger.inTransaction;
   }
 
-  /** Returns false if the statement, sent now, leaves nothing for good. */
+  /** Returns false if the statement, sent now, has no lasting effect. */
   mayTakeEffect(sql: string): boolean {
     return this.#ledger.mayTakeEffect(sql);
   }
 
-  /** Notes which process has answered: a pooler's sessions are not those of its keys. */
+  /**
+   * Notes the process that has answered. Behind a pooler it is not the one that the key for
+   * cancelling names.
+   */
   noteProcess({ rows }: ResultSet): void {
     this.isPooled = rows[0]?.[0] !== String(rawClient(this.#client).processID);
   }
@@ -122,22 +134,22 @@ export class ServerSession implements PooledSession {
     return this.#hasBackslashes;
   }
 
-  /** From now on statements are executed with this schema, by one process of several. */
+  /** Makes further statements use this schema, whichever process of a pool executes them. */
   useSchemaOfPool(schema: string): void {
     this.#schema = new PooledSchema(schema, this);
   }
 
-  /** Sends a statement; nothing else may be under way. Never rejects. */
+  /** Sends a statement; no other one may be under way. Never rejects. */
   async run(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     this.#running = this.#schema?.run(text, effects) ?? this.exchange(text, effects);
     const outcome = await this.#running;
     this.#running = undefined;
-    // It may have ended between two texts.
+    // The session may have ended between two texts.
     if (this.#isBroken) this.#ledger.lost();
     return outcome;
   }
 
-  /** Sends a text as it is, as a part of what `run` does. */
+  /** Sends a text as it is, as a part of `run`. */
   async exchange(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     if (this.#isBroken) return lostOutcome();
     this.#tags = [];
@@ -168,8 +180,8 @@ export class ServerSession implements PooledSession {
   }
 
   /**
-   * Cancels what is under way. Resolves when it has ended and no cancellation can hit what
-   * is sent next; after 5 s the session is closed.
+   * Cancels the statement that is under way. Resolves when it has ended, and the cancellation
+   * can no longer hit the next one. After 5 s the session is closed.
    */
   cancel(): Promise<void> {
     this.#cancelling ??= this.#cancel().finally(() => {
@@ -188,13 +200,13 @@ export class ServerSession implements PooledSession {
     clearTimeout(deadline);
   }
 
-  /** Ends the session; what is under way is lost. */
+  /** Ends the session; the statement that is under way is lost. */
   end(): void {
     this.#isBroken = true;
     this.#client.end().catch(() => {});
   }
 
-  /** Ends the session without another word to a server that may not listen. */
+  /** Closes the session without a message to the server, which may not read it. */
   destroy(): void {
     this.#isBroken = true;
     rawClient(this.#client).connection.stream.destroy();
@@ -202,8 +214,8 @@ export class ServerSession implements PooledSession {
 }
 
 /**
- * The server ended the session instead of executing the statement. Other last words do not
- * say so: a pooler sends some of its own when it has lost the server.
+ * Returns true if the server has ended the session instead of executing the statement. Other
+ * last messages do not mean that: a pooler sends its own when it has lost the server.
  * @see PostgreSQL manual, "PostgreSQL Error Codes": admin_shutdown, idle_session_timeout,
  * idle_in_transaction_session_timeout, transaction_timeout
  */

@@ -3,18 +3,18 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ConninfoError, isOption, type Parameters } from "./options.ts";
 
-/** Where Debian's libpq has the file for all users. */
+/** The directory of the file for all users in Debian's libpq. */
 const SYSTEM_DIRECTORY = "/etc/postgresql-common";
 
 export interface ServiceFiles {
-  /** Named by the user; it has to be there. */
+  /** The file that the user has named; it has to exist. */
   readonly own: string | undefined;
   readonly home: string | undefined;
   /** `PGSYSCONFDIR` */
   readonly system: string | undefined;
 }
 
-/** @throws ConninfoError if no file has it */
+/** Returns the options of a service. @throws ConninfoError if no file defines it */
 export function readService(name: string, { own, home, system }: ServiceFiles): Parameters {
   const users = own ?? (home === undefined ? undefined : join(home, ".pg_service.conf"));
   const all = join(system ?? SYSTEM_DIRECTORY, "pg_service.conf");
@@ -34,7 +34,10 @@ function readFile(file: string): string {
   }
 }
 
-/** Returns the section `[name]`; undefined if there is none. Of an option that it has twice the first counts. Pure. */
+/**
+ * Returns the options in the section `[name]`; undefined if there is none. If it has an option
+ * twice, the first one counts. Pure.
+ */
 export function parseService(text: string, name: string, file: string): Parameters | undefined {
   let parameters: Parameters | undefined;
   for (const [index, raw] of text.split("\n").entries()) {

@@ -1,4 +1,4 @@
-/** What scripts hold as a connection, and what its statements return. */
+/** The connection as scripts see it, and the results of its statements. */
 import { type LuaState, pushFailure } from "../lua.ts";
 import type { PgConnection } from "./connection.ts";
 import type { Listeners } from "./listeners.ts";
@@ -14,7 +14,10 @@ export interface Session {
   listeners: Listeners;
 }
 
-/** Also notes what a failure of the run would be due to now. */
+/**
+ * Pushes the outcome of a statement, and notes the cause that a failure of the run would have
+ * now. Returns the number of values.
+ */
 export function pushOutcome(L: LuaState, run: PgRun, outcome: Outcome): number {
   run.cause = "error" in outcome ? outcome.cause : "script";
   if ("error" in outcome) return pushFailure(L, encodeUtf8(outcome.error));

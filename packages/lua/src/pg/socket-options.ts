@@ -1,4 +1,7 @@
-/** What libpq sets on the socket of a session, and asks of its other end. @see tcp(7), unix(7) */
+/**
+ * The options that libpq sets on the socket of a session, and its check of the peer.
+ * @see tcp(7), unix(7)
+ */
 import { spawnSync } from "node:child_process";
 import type { Socket } from "node:net";
 import { getSocketOption, SO_PEERCRED, SOL_SOCKET, setIntOption } from "@cm4all/linux";
@@ -10,7 +13,10 @@ const TCP_USER_TIMEOUT = 18;
 
 const KEEPALIVE = { keepalives_idle: 4, keepalives_interval: 5, keepalives_count: 6 };
 
-/** Of the connected socket, without TLS. @throws Error that says why it is not to be used */
+/**
+ * Prepares a connected socket, before TLS.
+ * @throws Error with the reason why it must not be used
+ */
 export function prepareSocket(socket: Socket, target: Target, isLocal: boolean): void {
   const fd = descriptor(socket);
   if (fd === undefined) return;
@@ -23,7 +29,7 @@ function descriptor(socket: Socket): number | undefined {
   return handle?.fd;
 }
 
-/** 0 leaves the system's value. */
+/** Sets the timeouts of TCP; 0 leaves the system's value. */
 function setTimeouts(fd: number, target: Target): void {
   const set = (option: number, text: string | undefined) => {
     const value = Number(text ?? 0);
@@ -36,7 +42,7 @@ function setTimeouts(fd: number, target: Target): void {
   set(TCP_USER_TIMEOUT, target.option("tcp_user_timeout"));
 }
 
-/** @throws Error unless the process at the other end runs as this user */
+/** Checks the peer. @throws Error unless the process at the other end runs as this user */
 function checkPeer(fd: number, required: string | undefined): void {
   if (!required) return;
   const uid = getSocketOption(fd, SOL_SOCKET, SO_PEERCRED, 12).readUInt32LE(4);
@@ -46,7 +52,7 @@ function checkPeer(fd: number, required: string | undefined): void {
     throw new Error(`requirepeer specifies "${required}", but actual peer user name is "${name}"`);
 }
 
-/** Node looks up our own uid alone. @see getent(1) */
+/** Returns the name of a user. Node looks up only our own uid. @see getent(1) */
 function userName(uid: number): string | undefined {
   const { stdout } = spawnSync("getent", ["passwd", String(uid)], { encoding: "utf8" });
   return stdout?.split(":")[0] || undefined;

@@ -27,7 +27,7 @@ describe("commandsOf", () => {
     [String.raw`SELECT E'a' '\'; COMMIT; SELECT ''`, ["SELECT", "COMMIT", "SELECT"]],
     [String.raw`SELECT '\'; COMMIT; SELECT '\'`, ["SELECT", "COMMIT", "SELECT"]],
     [String.raw`SELECT U&'\0027;' UESCAPE '!', N'a;', B'1', X'A;'`, ["SELECT U"]],
-    // No blank: a letter of a name, as each that is not ASCII.
+    // This is not a blank, but a letter of a name, like all characters beyond ASCII.
     ["SELECT 1 a\u00a0$$; COMMIT; SELECT 1 a\u00a0$$", ["SELECT", "COMMIT", "SELECT"]],
     ["SELECT 1 a$$; COMMIT; SELECT 1 a$$", ["SELECT", "COMMIT", "SELECT"]],
     [

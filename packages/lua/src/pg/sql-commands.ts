@@ -12,7 +12,7 @@ class Commands {
   #words: string[] = [];
   #isOpen = true;
   #previous = "";
-  /** Of parentheses: in them the commands of a rule stand, and names of arguments. */
+  /** The depth of parentheses, which contain the commands of a rule and the names of arguments. */
   #depth = 0;
   #isInBody = false;
 
@@ -48,7 +48,7 @@ class Commands {
   #note(word: string): void {
     if (this.#isOpen && /^[A-Z]+$/.test(word)) this.#words.push(word);
     else {
-      // A command that begins with none, such as "(SELECT ...)".
+      // A command that does not begin with a word, such as "(SELECT ...)".
       if (this.#words.length === 0) this.#words.push("");
       this.#isOpen = false;
     }
@@ -56,8 +56,9 @@ class Commands {
 }
 
 /**
- * Returns for each command its words up to the first that is none, in capitals.
- * @param hasBackslashes whether the server's standard_conforming_strings is off
+ * Returns the first words of each command, in capitals, up to the first token that is not a
+ * word.
+ * @param hasBackslashes true if the server's standard_conforming_strings is off
  */
 export function commandsOf(sql: string, hasBackslashes = false): string[] {
   const commands = new Commands();

@@ -1,18 +1,21 @@
 /**
- * The tokens of a text of SQL, as far as its commands and their words are to be told apart. Pure.
- * Strings may have millions of characters, so no pattern has a choice to go back to for each.
+ * The tokens of a text of SQL, as far as they are needed to find its commands and their words.
+ * Pure. Strings may have millions of characters, so no pattern may backtrack over them.
  * @see PostgreSQL manual, "Lexical Structure"
  */
 
 const BLANK = String.raw`[ \t\n\r\f\v]+`;
-/** It ends before the end of its line, be that of any system. */
+/** A comment up to the end of its line, which may be a CR or a LF. */
 const COMMENT = String.raw`--[^\n\r]*`;
 const BLANKS = new RegExp(`${BLANK}|${COMMENT}`, "y");
 
 const WORD = String.raw`[A-Za-z_\x80-\uffff][\w$\x80-\uffff]*`;
 const DOLLAR = String.raw`\$(?:[A-Za-z_\x80-\uffff][\w\x80-\uffff]*)?\$`;
 
-/** A string or name without escapes; of a quote within there are two, which makes it two of them. */
+/**
+ * A string or name without escapes. A doubled quote within it ends a first token and begins a
+ * second.
+ */
 const QUOTED = `'[^']*'|"[^"]*"`;
 
 const TOKEN = new RegExp(
@@ -22,7 +25,8 @@ const TOKEN = new RegExp(
 
 /**
  * Yields words, strings, quoted names and single characters, without blanks and comments.
- * @param hasBackslashes whether they are escapes in all strings, not only in those with an E
+ * @param hasBackslashes true if backslashes are escapes in all strings, not only in those with
+ * an E
  */
 export function* tokensOf(sql: string, hasBackslashes: boolean): Generator<string> {
   for (let at = 0; at < sql.length; ) {
@@ -38,7 +42,7 @@ export function* tokensOf(sql: string, hasBackslashes: boolean): Generator<strin
   }
 }
 
-/** Comments of SQL hold others. */
+/** Returns the end of a comment, which may contain others. */
 function endOfComment(sql: string, from: number): number {
   const marks = /\/\*|\*\//g;
   marks.lastIndex = from;
@@ -56,7 +60,10 @@ function endOf(sql: string, mark: string, from: number): number {
   return at === -1 ? sql.length : at + mark.length;
 }
 
-/** Of a string with escapes, which goes on with a string that begins in a later line. */
+/**
+ * Returns the end of a string with escapes, which a string that begins in a later line
+ * continues.
+ */
 function endOfEscaped(sql: string, from: number): number {
   const marks = /\\[\s\S]|'/g;
   for (let at = from; ; ) {
@@ -71,7 +78,10 @@ function endOfEscaped(sql: string, from: number): number {
   }
 }
 
-/** Returns where the string goes on: after another quote, at once or in a later line. */
+/**
+ * Returns the position at which the string goes on: after another quote, at once or in a later
+ * line. Undefined if it ends.
+ */
 function nextLine(sql: string, from: number): number | undefined {
   let at = from;
   for (let blank: string | undefined; ; at += blank.length) {

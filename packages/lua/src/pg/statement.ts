@@ -5,7 +5,7 @@ import { formatServerMessage, type ServerMessage } from "./message.ts";
 
 export interface StatementText {
   sql: string;
-  /** Without them the simple protocol is used, which takes several statements at once. */
+  /** Without parameters the simple protocol is used, which takes several statements at once. */
   parameters: (string | null)[] | undefined;
 }
 
@@ -19,23 +19,26 @@ export interface ResultSet {
   command: string | undefined;
   columns: string[];
   rows: (string | null)[][];
-  /** As the server's command tag has it. */
+  /** The number of rows in the server's command tag. */
   affected: number | undefined;
 }
 
 export interface Failed {
-  /** In libpq's words. */
+  /** The message of libpq. */
   error: string;
-  /** Of a failure of the run, if it does not get over this. */
+  /** The cause of a failure of the run, if it fails for this. */
   cause: FailureCause;
 }
 
 export type Outcome = { result: ResultSet } | Failed;
 
-/** What came back for a statement. */
+/** The server's answer to a statement. */
 export type Reply = { result: ResultSet } | { error: unknown };
 
-/** Never rejects. With an error, the server is ready again or gone when it resolves. */
+/**
+ * Sends a statement. Never rejects. When it resolves with an error, the server is ready again
+ * or the session is lost.
+ */
 export async function runStatement(
   client: Client,
   { sql, parameters }: StatementText,
@@ -62,7 +65,7 @@ export async function runStatement(
   }
 }
 
-/** Of several statements the last one counts. */
+/** Returns the result of the last one of several statements. */
 function lastOf(results: QueryArrayResult | QueryArrayResult[]): QueryArrayResult | undefined {
   return Array.isArray(results) ? results.at(-1) : results;
 }
@@ -76,7 +79,10 @@ function toResultSet(result: QueryArrayResult | undefined): ResultSet {
   };
 }
 
-/** @param lost the message if the session broke without a word of the server */
+/**
+ * Returns the message for an error.
+ * @param lost the message if the session broke without an error of the server
+ */
 export function describeError(error: unknown, sql: string, lost: string): string {
   if (!(error instanceof Error)) return String(error);
   if ("severity" in error) return formatServerMessage(error as ServerMessage, sql);

@@ -1,6 +1,6 @@
 /**
- * Where to connect and as whom: a connection string completed from the service file,
- * the environment and libpq's defaults.
+ * The server and user of a connection: a connection string completed from the service file, the
+ * environment and libpq's defaults.
  * @see PostgreSQL manual, "Parameter Key Words", "Environment Variables"
  */
 import { userInfo } from "node:os";
@@ -16,11 +16,11 @@ import {
 } from "./options.ts";
 import { readService } from "./service.ts";
 
-/** One server to try. */
+/** A server to try. */
 export interface Host {
-  /** A directory of a Unix socket, a name, or an address. */
+  /** The directory of a Unix socket, a name, or an address. */
   readonly host: string;
-  /** An address that spares the resolution of `host`. */
+  /** An address that is used instead of resolving `host`. */
   readonly hostaddr: string | undefined;
   readonly port: number;
 }
@@ -33,9 +33,9 @@ export interface Target {
   /** The user's home directory, if there is one. */
   readonly home: string | undefined;
   readonly connectTimeoutMs: number | undefined;
-  /** What the server is to set for the session, by the names of its settings. */
+  /** Settings of the session, by their names on the server. */
   readonly settings: Parameters;
-  /** Returns the value of an option that was given somewhere, or has a default. */
+  /** Returns the value of an option, wherever it was given, or its default. */
   option(name: string): string | undefined;
 }
 
@@ -51,10 +51,10 @@ const DEFAULTS: Readonly<Record<string, string>> = {
   target_session_attrs: "any",
 };
 
-/** Debian's libpq looks for the socket here. */
+/** The directory in which Debian's libpq looks for the socket. */
 export const SOCKET_DIRECTORY = "/var/run/postgresql";
 
-/** @throws ConninfoError */
+/** Completes a connection string. @throws ConninfoError */
 export function resolveTarget(conninfo: string, env: Environment = process.env): Target {
   const given = completed(parseConninfo(conninfo), env);
   checkOptions(given);
@@ -78,7 +78,10 @@ export function resolveTarget(conninfo: string, env: Environment = process.env):
   };
 }
 
-/** Adds what the service and the environment have. What is given, be it empty, is not replaced. */
+/**
+ * Adds options from the service and the environment. An option that is given, even an empty
+ * one, is not replaced.
+ */
 function completed(given: Parameters, env: Environment): Parameters {
   const fromEnvironment = (name: string) => {
     const variable = variableOf(name);
@@ -95,7 +98,7 @@ function completed(given: Parameters, env: Environment): Parameters {
     const value = fromEnvironment(name);
     if (value !== undefined && !all.has(name)) all.set(name, value);
   }
-  // The way of old to say it.
+  // The old name of the setting.
   if (!all.has("sslmode") && env["PGREQUIRESSL"]?.startsWith("1")) all.set("sslmode", "require");
   return all;
 }
@@ -126,13 +129,13 @@ function sessionSettings(given: Parameters, env: Environment): Parameters {
   if (options) settings.set("options", options);
   for (const [variable, setting] of Object.entries(SESSION_VARIABLES)) {
     const value = env[variable];
-    // libpq leaves to the server what is called so.
+    // With this value libpq leaves the setting to the server.
     if (value !== undefined && value.toLowerCase() !== "default") settings.set(setting, value);
   }
   return settings;
 }
 
-/** @throws ConninfoError if there is no name for our uid */
+/** Returns the name of our user. @throws ConninfoError if our uid has none */
 function ownName(): string {
   try {
     return userInfo().username;
@@ -146,7 +149,7 @@ function homeDirectory(env: Environment): string | undefined {
   try {
     return userInfo().homedir;
   } catch {
-    // A uid without an entry has none.
+    // A uid without an entry has no home directory.
     return undefined;
   }
 }
@@ -189,7 +192,7 @@ function portNumber(text: string): number {
   return port;
 }
 
-/** libpq takes 0 and less for "wait for ever", and 1 second for 2. */
+/** Returns a timeout in ms. As in libpq, 0 and less mean no timeout, and 1 second means 2. */
 function timeout(text: string | undefined): number | undefined {
   const seconds = Number(text ?? 0);
   return seconds <= 0 ? undefined : Math.max(seconds, 2) * 1000;

@@ -95,7 +95,7 @@ describe("arrays", () => {
     );
   });
 
-  it("decodes what it encoded", () => {
+  it("decodes the arrays that it has encoded", () => {
     const element = fc.oneof(fc.string(), fc.constant(NULL));
     fc.assert(
       fc.property(fc.array(element), (elements) => {
@@ -108,7 +108,7 @@ describe("arrays", () => {
 
 describe("formatServerMessage", () => {
   const severity = "ERROR";
-  it("shows the place", () => {
+  it("shows the position", () => {
     expect(
       formatServerMessage(
         { severity, message: 'column "nocol" does not exist', position: "8" },

@@ -1,4 +1,7 @@
-/** The options of TLS, as files and in Node's words. @see PostgreSQL manual, "SSL Support" */
+/**
+ * The options of TLS: reads their files and gives them their names in Node.
+ * @see PostgreSQL manual, "SSL Support"
+ */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -10,9 +13,9 @@ import type { Host, Target } from "./target.ts";
 const SYSTEM_ROOTS = "/etc/ssl/certs/ca-certificates.crt";
 
 /**
- * What the modes promise: `require` encrypts, `verify-ca` checks who signed, `verify-full` also
- * the name.
- * @throws Error about a file
+ * Returns the options for a host. `require` encrypts, `verify-ca` checks the signature of the
+ * certificate, `verify-full` also its name.
+ * @throws Error if a file is missing or cannot be used
  */
 export function tlsOptions(target: Target, host: Host): ConnectionOptions {
   const mode = target.option("sslmode");
@@ -65,7 +68,7 @@ function clientCertificate(target: Target): ConnectionOptions {
   return { cert, key: readKey(keyFile), ...(passphrase ? { passphrase } : {}) };
 }
 
-/** As libpq, refuses a key that others may read. */
+/** Reads a private key. As in libpq, a key that others may read is refused. */
 function readKey(file: string): Buffer {
   const stats = statSync(file, { throwIfNoEntry: false });
   if (stats === undefined)
@@ -77,7 +80,10 @@ function readKey(file: string): Buffer {
   return readFileSync(file);
 }
 
-/** @returns undefined if it is not given, and is not in the home directory */
+/**
+ * Reads the file that an option names.
+ * @returns undefined if the option is not given and there is no such file in the home directory
+ */
 function read(target: Target, name: string, fallback: string): Buffer | undefined {
   const file = path(target, name, fallback);
   if (file === undefined) return undefined;
@@ -93,7 +99,7 @@ function path({ option, home }: Target, name: string, fallback: string): string 
   return option(name) || (home === undefined ? undefined : join(home, ".postgresql", fallback));
 }
 
-/** Node spells them as OpenSSL does. */
+/** Returns a version of TLS as OpenSSL and Node spell it. */
 function version(target: Target, name: string): SecureVersion | undefined {
   const text = target.option(name)?.toLowerCase();
   const known: readonly SecureVersion[] = ["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"];

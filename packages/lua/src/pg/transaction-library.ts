@@ -1,4 +1,4 @@
-/** `db:transaction`, and the transactions that it gives to scripts. */
+/** `db:transaction`, and the transactions that scripts get from it. */
 import { loadChunk } from "../compat/load.ts";
 import { type LuaState, lua, pushFailure, raise, toText } from "../lua.ts";
 import type { Runtime } from "../runtime/index.ts";
@@ -11,7 +11,10 @@ import type { Transaction } from "./transaction.ts";
 
 const TRANSACTION = "pg.Transaction";
 
-/** For `transaction`: waits for the session and begins. Returns the transaction. */
+/**
+ * Makes the function with which `transaction` waits for the session and begins. It returns the
+ * transaction.
+ */
 function begin(runtime: Runtime) {
   return (L: LuaState): number => {
     const { connection } = checkObject<Session>(L, 1, CONNECTION);
@@ -21,7 +24,7 @@ function begin(runtime: Runtime) {
       const { granted, abandon } = connection.lease(run);
       let begun: Transaction | undefined;
       return {
-        // What has begun has to be rolled back before others have the session.
+        // A transaction that has begun is rolled back before others get the session.
         abandon: () => (begun === undefined ? abandon() : begun.close()),
         result: granted.then(async (transaction) => {
           if ("error" in transaction) return transaction;
@@ -44,7 +47,7 @@ function begin(runtime: Runtime) {
   };
 }
 
-/** For `transaction`: COMMIT or ROLLBACK. */
+/** Makes the function with which `transaction` sends COMMIT or ROLLBACK. */
 function finish(runtime: Runtime) {
   return (L: LuaState): number => {
     const transaction = checkObject<Transaction>(L, 1, TRANSACTION);
@@ -53,7 +56,7 @@ function finish(runtime: Runtime) {
     return runtime.scheduler.suspend<Outcome>(L, () => ({
       result: transaction.finish(command),
       push: (thread, outcome) => {
-        // The server answers COMMIT with ROLLBACK where a statement failed before.
+        // The server answers COMMIT with ROLLBACK if a statement has failed before.
         if (command === "COMMIT" && "result" in outcome && outcome.result.command === "ROLLBACK")
           return pushFailure(thread, "the transaction was rolled back: a statement in it failed\n");
         return pushOutcome(thread, run, outcome);
@@ -75,7 +78,7 @@ function executeInTransaction(runtime: Runtime) {
   };
 }
 
-/** `transaction` is shortest in Lua, where a call may wait inside of `pcall`. */
+/** `transaction` is written in Lua, in which a call may wait inside of `pcall`. */
 const TRANSACTION_SOURCE = `
 local begin, finish = ...
 local function complete(tx, ok, ...)

@@ -1,16 +1,16 @@
 import type { Outcome, StatementText } from "./statement.ts";
 
-/** What a transaction needs of its connection. */
+/** The part of a connection that a transaction needs. */
 export interface TransactionHooks {
   run(text: StatementText): Promise<Outcome>;
-  /** Gives the session back, where what is still open is rolled back. */
+  /** Gives the session back; a transaction that is still open is rolled back. */
   end(): void;
 }
 
-/** The session, for one user alone; between `begin` and `finish` it is a transaction. */
+/** The exclusive use of a session; between `begin` and `finish` it is in a transaction. */
 export class Transaction {
   readonly #hooks: TransactionHooks;
-  /** Statements of several coroutines go one after the other. */
+  /** Settled with the last statement: those of several coroutines are sent one after the other. */
   #last: Promise<unknown> = Promise.resolve();
   isOpen = true;
 
@@ -34,7 +34,7 @@ export class Transaction {
     return outcome;
   }
 
-  /** The end of a task that did not end its transaction. */
+  /** Rolls the transaction back if the task has ended without ending it. */
   close(): void {
     if (this.isOpen) void this.finish("ROLLBACK");
   }

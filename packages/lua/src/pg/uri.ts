@@ -1,9 +1,9 @@
 /**
  * `postgresql://[user[:password]@][host[:port],...][/dbname][?name=value&...]`. Pure.
  *
- * As libpq reads them: all up to an `@` in front of the first `/` is user and password, so that
- * a password may hold `#`, `?`, `,` and `:`. A message shows no part of a URI that a password
- * with an `@` or `/` that is not percent-encoded could have got into.
+ * URIs are read as in libpq: the part before an `@` in front of the first `/` is user and
+ * password, so that a password may contain `#`, `?`, `,` and `:`. Messages show no part of a
+ * URI that may belong to a password whose `@` or `/` is not percent-encoded.
  */
 import { ConninfoError, isOption, type Parameters, quoted } from "./options.ts";
 
@@ -14,7 +14,7 @@ export function isUri(conninfo: string): boolean {
   return PREFIX.test(conninfo);
 }
 
-/** @throws ConninfoError */
+/** Parses a URI. @throws ConninfoError */
 export function parseUri(uri: string): Parameters {
   const parameters: Parameters = new Map();
   let rest = uri.replace(PREFIX, "");
@@ -31,13 +31,13 @@ export function parseUri(uri: string): Parameters {
   let hasSecret = false;
   for (const pair of query === "" ? [] : query.split("&")) {
     parsePair(parameters, pair, hasSecret ? () => "" : quoted);
-    // A word after it may be the rest of it.
+    // A word after a secret may be the rest of it.
     hasSecret ||= /^[^=]*(?:password|secret)/.test(pair);
   }
   return parameters;
 }
 
-/** Returns what follows the last host. */
+/** Reads the hosts and ports. Returns the text after the last of them. */
 function parseHosts(parameters: Parameters, text: string): string {
   const hosts: string[] = [];
   const ports: string[] = [];
@@ -49,7 +49,7 @@ function parseHosts(parameters: Parameters, text: string): string {
     if (bare.includes("@")) refuseAt("@");
     const [port = ""] = /^:[^/?,]*/.exec(rest) ?? [];
     rest = rest.slice(port.length);
-    // More than digits, and it may be a password that a "/" has cut off from its "@".
+    // If it is not a number, it may be a password that a "/" has cut off from its "@".
     if (!/^:?\d*$/.test(port)) {
       if (rest.includes("@")) refuseAt("/");
       throw new ConninfoError('invalid integer value for connection option "port" in URI');
@@ -84,7 +84,7 @@ function refuseAt(character: string): never {
   );
 }
 
-/** @param shown gives a name as messages may show it */
+/** Reads a parameter. @param shown returns a name as messages may show it */
 function parsePair(parameters: Parameters, pair: string, shown: (name: string) => string): void {
   const [name = "", value, extra] = pair.split("=");
   if (value === undefined)
@@ -94,7 +94,7 @@ function parsePair(parameters: Parameters, pair: string, shown: (name: string) =
   if (extra !== undefined)
     throw new ConninfoError(`extra key/value separator "=" in URI query parameter:${shown(name)}`);
   const option = decode("name", name);
-  // JDBC's way to ask for TLS
+  // This is how JDBC asks for TLS.
   if (option === "ssl" && value === "true") parameters.set("sslmode", "require");
   else if (!isOption(option))
     throw new ConninfoError(`invalid URI query parameter:${shown(option)}`);
@@ -105,7 +105,7 @@ function setDecoded(parameters: Parameters, name: string, value: string | undefi
   if (value !== undefined && value !== "") parameters.set(name, decode(name, value));
 }
 
-/** @param name for messages, which show no values */
+/** Decodes percent-encoding. @param name for messages, which show no values */
 function decode(name: string, text: string): string {
   if (/%(?![0-9a-fA-F]{2})/.test(text))
     throw new ConninfoError(`invalid percent-encoded token in the ${name} of the URI`);

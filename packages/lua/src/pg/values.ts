@@ -1,6 +1,6 @@
 /** Lua's values as text for the server, and text as bytes. Pure. */
 
-/** The shortest text that gives the number back, in the notation of C's shortest conversion. */
+/** Returns the shortest text that is read as the same number, in the notation of C. */
 export function numberToParameter(n: number): string {
   if (Number.isNaN(n)) return "nan";
   if (!Number.isFinite(n)) return n > 0 ? "inf" : "-inf";
@@ -12,7 +12,7 @@ export function numberToParameter(n: number): string {
   return `${mantissa}e${sign}${exponent.replace(/^[+-]/, "").padStart(2, "0")}`;
 }
 
-/** The text up to its first NUL, where a string ends for libpq. */
+/** Returns the text up to its first NUL, at which a string ends for libpq. */
 export function cutAtNul(text: string): string {
   const end = text.indexOf("\0");
   return end === -1 ? text : text.slice(0, end);
@@ -20,7 +20,7 @@ export function cutAtNul(text: string): string {
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A binary string as characters. @throws InvalidUtf8 */
+/** Decodes a binary string. @throws InvalidUtf8 */
 export function decodeUtf8(binary: string): string {
   const bytes = Buffer.from(binary, "latin1");
   try {
@@ -30,12 +30,12 @@ export function decodeUtf8(binary: string): string {
   }
 }
 
-/** Characters as a binary string. */
+/** Encodes a text as a binary string. */
 export function encodeUtf8(text: string): string {
   return Buffer.from(text).toString("latin1");
 }
 
-/** What the server says of such bytes. */
+/** The server's error for bytes that are not UTF-8. */
 export class InvalidUtf8 extends Error {
   override name = "InvalidUtf8";
 
@@ -45,7 +45,7 @@ export class InvalidUtf8 extends Error {
   }
 }
 
-/** The bytes of the first sequence that is not UTF-8. */
+/** Returns the bytes of the first sequence that is not UTF-8. */
 function invalidSequence(bytes: Buffer): number[] {
   for (let i = 0; i < bytes.length; ) {
     const first = bytes[i] ?? 0;
@@ -61,7 +61,7 @@ function invalidSequence(bytes: Buffer): number[] {
   return [];
 }
 
-/** By its first byte; a byte that begins none counts alone. */
+/** Returns the length of a sequence from its first byte; 1 if no sequence begins with it. */
 function sequenceLength(first: number): number {
   if (first < 0xc0 || first >= 0xf8) return 1;
   return first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;

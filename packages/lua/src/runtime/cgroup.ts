@@ -1,6 +1,6 @@
 /**
- * The objects that scripts get: a cgroup, its parents, extended attributes. All that they
- * tell is from the record: by now the path may lead to nothing, or to another's cgroup.
+ * The objects that scripts get: a cgroup, its parents, extended attributes. All their values
+ * are from the record: by now the path may lead to nothing, or to somebody else's cgroup.
  */
 import { type CgroupRecord, scriptAttributes, type XattrTable } from "@cm4all/cgroup";
 import { type ByteString, latin1Of, splitPath } from "@cm4all/linux";
@@ -22,15 +22,15 @@ import type { Task } from "./task.ts";
 const CGROUP = "cgroup_info";
 const XATTR = "xattr";
 
-/** A longer value is nil, as in the original. */
+/** A longer value reads as nil, as in the original. */
 const MAX_XATTR_BYTES = 4096;
 
-/** One cgroup as a script sees it, valid until its task ends. */
+/** A cgroup as a script sees it, valid until its task ends. */
 class CgroupObject {
   readonly path: ByteString;
   readonly task: Task;
   readonly record: CgroupRecord;
-  /** How far it is above the one that was measured, which alone has figures. */
+  /** The number of levels above the cgroup that was measured; only level 0 has figures. */
   readonly level: number;
   isStale = false;
 
@@ -94,7 +94,7 @@ function indexCgroup(L: LuaState): number {
   }
 }
 
-/** The root cgroup itself is nobody's parent. */
+/** Pushes the parent, or nil: the root cgroup is not returned as a parent. */
 function pushParent(L: LuaState, { record, path, level, task }: CgroupObject): number {
   const { directory } = splitPath(path);
   if (latin1Of(directory) === "") {
@@ -112,7 +112,7 @@ function pushXattr(L: LuaState, { record, level, task }: CgroupObject): number {
   });
 }
 
-/** What `make` pushed the first time, kept in the userdata's own table. */
+/** Pushes what `make` pushed the first time, which is kept in the userdata's own table. */
 function pushCached(L: LuaState, index: number, name: string, make: () => void): number {
   if (lua.lua_getuservalue(L, index) !== lua.LUA_TTABLE) {
     lua.lua_pop(L, 1);
@@ -131,7 +131,7 @@ function pushCached(L: LuaState, index: number, name: string, make: () => void):
   return 1;
 }
 
-/** A name without a dot is one of the namespace `user`. */
+/** Returns the value of an attribute. A name without a dot is in the namespace `user`. */
 function indexXattr(L: LuaState): number {
   const xattr = checkObject<XattrObject>(L, 1, XATTR);
   const key = keyArgument(L);

@@ -1,9 +1,9 @@
-/** Has library functions take effect outside only after their run has begun. */
+/** Lets library functions take effect outside only after their run has begun. */
 import type { EffectGate } from "../compat/index.ts";
 import { lua, raiseError } from "../lua.ts";
 import type { Scheduler } from "./scheduler.ts";
 
-/** Waits where the coroutine can be suspended, and blocks elsewhere. */
+/** Returns a gate that suspends the coroutine if it can, and blocks otherwise. */
 export function effectGate(scheduler: Scheduler): EffectGate {
   return (L, perform) => {
     const effects = scheduler.current?.effects;

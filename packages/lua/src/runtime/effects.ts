@@ -1,7 +1,7 @@
 /**
- * What a run of a script has done outside of its process: it decides whether the run may
- * be repeated after a failure. Before the first effect the daemon is asked, which writes
- * down that the run has begun.
+ * The effects of a run outside of its process, which decide whether the run may be repeated
+ * after a failure. Before the first effect the daemon is asked, and records that the run has
+ * begun.
  */
 
 /** `unanswered`: something was sent, and it is not known whether it took effect. */
@@ -10,42 +10,45 @@ export type Effect = "none" | "taken" | "unanswered";
 /** `connection`: the database could not be reached, or the session was lost. */
 export type FailureCause = "script" | "connection";
 
-/** How libraries tell of effects. They ask in front of each, and tell right after it. */
+/**
+ * The interface by which libraries report effects. They ask before each effect, and report it
+ * right after.
+ */
 export interface Effects {
   /**
-   * To be called before something takes effect. Returns undefined if it may at once; else
-   * when the promise is fulfilled. If it is rejected, nothing may take effect.
+   * Asks before something takes effect. Returns undefined if it may do so at once; otherwise it
+   * may when the promise is fulfilled. If the promise is rejected, nothing may take effect.
    */
   begin(): Promise<void> | undefined;
   /**
-   * The same for functions that cannot wait. Blocks until the daemon has answered.
+   * Asks for functions that cannot wait. Blocks until the daemon has answered.
    * @throws Error if nothing may take effect
    */
   beginSync(): void;
-  /** Something has taken effect. */
+  /** Reports that something has taken effect. */
   taken(): void;
   /**
-   * Something was sent, and its answer is not there yet. Returns the function to call
-   * with what came of it, once: `unanswered` if no answer can come any more.
+   * Reports that something was sent whose answer has not come yet. Returns a function to be
+   * called once with the outcome: `unanswered` if no answer can come any more.
    */
   sent(): (came: Effect) => void;
   readonly state: Effect;
 }
 
-/** How the daemon is asked whether a run may begin. */
+/** The question to the daemon whether a run may begin. */
 export interface BeginRequest {
-  /** Asks, and resolves when it was granted. @throws Error (rejects) if it was refused */
+  /** Asks. Resolves when it is granted, rejects with an Error if it is refused. */
   ask(): Promise<void>;
-  /** Blocks until what was asked is granted, and asks if nobody has. @throws Error if refused */
+  /** Asks unless that was done, and blocks until it is granted. @throws Error if it is refused */
   askSync(): void;
 }
 
 export class RunEffects implements Effects {
-  /** Undefined if nobody has to be asked: the run has begun, or bears repetition. */
+  /** Undefined if there is nothing to ask: the run has begun, or bears repetition. */
   #request: BeginRequest | undefined;
   #beginning: Promise<void> | undefined;
   #taken = false;
-  /** How many answers may still come. */
+  /** The number of answers that may still come. */
   #awaited = 0;
   #isUnknown = false;
   #onAnswered: (() => void) | undefined;
@@ -92,7 +95,7 @@ export class RunEffects implements Effects {
     return this.#taken ? "taken" : "none";
   }
 
-  /** Calls back when all that was sent is answered, or after `timeoutMs`; at once if it is. */
+  /** Calls back when everything that was sent is answered, at the latest after `timeoutMs`. */
   whenAnswered(timeoutMs: number, callback: () => void): void {
     if (this.#awaited === 0) {
       callback();

@@ -1,4 +1,7 @@
-/** What a script has defined for the daemon to call, read once after it was loaded. */
+/**
+ * The functions that a script has defined for the daemon to call, read once after it was
+ * loaded.
+ */
 import { type ByteString, bytesOfText } from "@cm4all/linux";
 import { type LuaState, lua, toBytes, typeName } from "../lua.ts";
 import {
@@ -15,7 +18,7 @@ const BEARS_REPETITION = "handlers_bear_repetition";
 const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`);
 
 /**
- * Takes the handlers out of the globals: assigning others later has no effect.
+ * Takes the handlers from the globals; assigning others later has no effect.
  * @throws ScriptError if a global is of another type
  */
 export function takeHandlers(
@@ -70,7 +73,7 @@ function takeBoolean(L: LuaState, path: string, name: string): boolean {
   return value;
 }
 
-/** Pops the value. */
+/** Pops the value on top of the stack. @throws ScriptError unless it is nil */
 function refuseUnlessNil(L: LuaState, path: string, name: string, wanted: string): void {
   const type = typeName(L, -1);
   lua.lua_pop(L, 1);

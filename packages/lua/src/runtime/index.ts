@@ -26,27 +26,33 @@ export type { ScriptFailure } from "./task.ts";
 export interface RuntimeOptions {
   /** Instructions that a coroutine may run between two waits. */
   instructions: number;
-  /** How long a handler may take all in all, most of which it will have waited. */
+  /** The time that a handler may take altogether, including its waits. */
   handlerTimeoutMs: number;
-  /** A failure that belongs to no handler: of `reload`, a callback, a stray coroutine. */
+  /**
+   * Called with a failure that belongs to no handler: of `reload`, a callback, a stray
+   * coroutine.
+   */
   onError(source: ByteString, failure: ScriptFailure): void;
-  /** A message of the database, or of the host, for the log. */
+  /** Called with a message of the database, or of the host, for the log. */
   onNotice?(text: ByteString): void;
-  /** Standard output cannot be written; `print` goes on. */
+  /** Called if standard output cannot be written; `print` goes on. */
   onOutputLost?(error: unknown): void;
   output?: LineOutput;
   /** Opens further libraries. */
   open?(L: LuaState, runtime: Runtime): void;
 }
 
-/** A handler did not come to its end. */
+/** The failure of a handler. */
 export interface RunFailure extends ScriptFailure {
-  /** What it had done outside by then. */
+  /** The effect that it had had outside by then. */
   readonly effect: Effect;
   readonly cause: FailureCause;
 }
 
-/** What is withdrawn or cancelled when a run fails may take so long to be answered. */
+/**
+ * The time to wait for the answers to requests that were withdrawn or cancelled when a run
+ * failed.
+ */
 const ANSWER_MS = 5000;
 
 const RELOAD = bytesOfText("reload");
@@ -83,14 +89,15 @@ export class Runtime {
     options.open?.(this.#L, this);
   }
 
-  /** What the script has defined; nothing before it was loaded. */
+  /** The handlers that the script has defined; none before it was loaded. */
   get handlers(): Handlers {
     return this.#handlers;
   }
 
   /**
    * Runs the script and takes its handlers.
-   * @returns a warning where the script can be used, but probably not as it was meant
+   * @returns a warning if the script can be used, but probably does not do what its author
+   * meant
    * @throws ScriptError
    */
   load(path: string): ByteString | undefined {
@@ -108,9 +115,9 @@ export class Runtime {
   }
 
   /**
-   * Runs the handler for some cgroups: a single one if it takes no list.
+   * Runs the handler for some cgroups: for a single one if it takes no list.
    * @param request asks before the first effect
-   * @param settle called once, when it ended and what it sent is answered
+   * @param settle called once, when the handler has ended and all that it has sent was answered
    */
   run(
     kind: RunKind,
@@ -159,8 +166,8 @@ export class Runtime {
   }
 
   /**
-   * Calls the script's function `reload`, where it has one. While it runs, any number of
-   * further calls become one more run afterwards.
+   * Calls the script's function `reload`, if it has one. However often it is asked for while it
+   * runs, it runs once more afterwards.
    */
   reload(): void {
     if (this.#reloading !== "no") {
@@ -187,7 +194,7 @@ export class Runtime {
     );
   }
 
-  /** Has something closed at the latest when the runtime is. */
+  /** Closes an object at the latest when the runtime is closed. */
   own(closable: Closable): void {
     this.#closables.add(closable);
   }
@@ -197,13 +204,13 @@ export class Runtime {
     this.#closables.delete(closable);
   }
 
-  /** Ends all runs, without running any more of their code. */
+  /** Ends all runs, without running any further code of theirs. */
   drop(): void {
     for (const task of this.scheduler.tasks)
       this.scheduler.cancel(task, { message: concatBytes(task.description, WAS_DROPPED) });
   }
 
-  /** Drops everything that waits, and closes what is open. */
+  /** Drops everything that waits, and closes everything that is open. */
   close(): void {
     this.drop();
     for (const closable of this.#closables) closable.close();
@@ -220,7 +227,7 @@ export class Runtime {
   }
 }
 
-/** `the handler of /system.slice/...`, for messages. */
+/** Returns `the handler of /system.slice/...`, for messages. */
 function describe({ snapshot }: CgroupRecord, others: number): ByteString {
   const more = others === 0 ? "" : ` and ${others} more`;
   return concatBytes(bytesOfText("the handler of "), snapshot.path, bytesOfText(more));

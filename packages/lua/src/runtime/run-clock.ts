@@ -1,13 +1,13 @@
-/** How long Lua code computes between two waits: all other handlers wait meanwhile. */
+/** The time that Lua code computes between two waits; all other handlers wait meanwhile. */
 
 /**
- * The daemon gives the host up when it is silent for 10 seconds. Instructions and what the
- * libraries do are counted, at a price that is an estimate; time is what they add up to.
+ * The daemon kills a host that is silent for 10 seconds. Instructions and the work of the
+ * libraries are counted at an estimated price; their actual time is limited here.
  */
 const CPU_SECONDS = 5;
-/** On a host that has no processor for us the daemon's 10 seconds go by all the same. */
+/** If the machine gives us no processor, the daemon's 10 seconds pass all the same. */
 const SECONDS = 7;
-/** With less computed, it was a command that blocked. */
+/** If less CPU time was used, the code did not compute but waited for a command. */
 const LEAST_CPU_SECONDS = 1;
 
 export class RunClock {
@@ -19,7 +19,7 @@ export class RunClock {
     this.#start = start;
   }
 
-  /** The seconds since the start if it may not go on. */
+  /** Returns the seconds since the start if the code may not go on; otherwise undefined. */
   secondsIfTooLong(): number | undefined {
     const seconds = (performance.now() - this.#start) / 1000;
     if (seconds < CPU_SECONDS) return undefined;

@@ -1,9 +1,9 @@
 /**
- * Runs coroutines from the event loop: starts them, resumes those that waited for
- * something, and bounds what they may compute between two waits.
+ * Runs coroutines from the event loop: starts them, resumes them after their waits, and bounds
+ * what they may compute between two waits.
  *
- * Invariants: Lua code runs in `#resume` and in `call` alone. A thread has at most one
- * wait; whatever resumes the thread removes it, so that a late result finds none.
+ * Invariants: Lua code runs only in `#resume` and in `call`. A thread has at most one wait;
+ * whatever resumes the thread removes it, so that a late result finds none.
  */
 import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { budget } from "../compat/budget.ts";
@@ -25,22 +25,22 @@ import type { Effects } from "./effects.ts";
 import { RunClock } from "./run-clock.ts";
 import { type ScriptFailure, Task } from "./task.ts";
 
-/** Time and memory are looked at each time so many instructions have run. */
+/** The number of instructions between two checks of time and memory. */
 const PAUSE_EVERY = 4096;
 
-/** A coroutine that no task stands for. */
+/** The description of a coroutine that belongs to no task. */
 export const A_COROUTINE = bytesOfText("a coroutine");
 
 export interface SchedulerOptions {
   /** Instructions between two waits. */
   instructions: number;
-  /** A coroutine failed that no task and no script waits for. */
+  /** Called when a coroutine has failed for which no task and no script waits. */
   onStrayError(failure: ScriptFailure): void;
 }
 
 interface Wait {
   task: Task | undefined;
-  /** Nobody is interested in the result any more. */
+  /** Called when the result is no longer needed. */
   abandon: (() => void) | undefined;
 }
 
@@ -48,7 +48,7 @@ export interface Suspension<T> {
   result: Promise<T>;
   /** Pushes what the suspended function returns, or raises an error. */
   push(L: LuaState, result: T): number;
-  /** Called when the coroutine does not wait any more, before there is a result. */
+  /** Called if the coroutine stops waiting before there is a result. */
   abandon?: () => void;
 }
 
@@ -58,7 +58,7 @@ export class Scheduler implements CoroutineWatcher {
   readonly #waits = new Map<LuaState, Wait>();
   #current: Task | undefined;
   #main: LuaState | undefined;
-  /** What the first instruction beyond the budget raised. */
+  /** The error that the first instruction beyond the budget raised. */
   #exhaustion: string | undefined;
   #clock: RunClock | undefined;
   #startMs = 0;
@@ -67,22 +67,22 @@ export class Scheduler implements CoroutineWatcher {
     this.#options = options;
   }
 
-  /** Takes charge of a state; before any code runs in it. */
+  /** Takes charge of a state; to be called before any code runs in it. */
   attach(L: LuaState): void {
     this.#main = L;
     // Threads inherit the mask, with which each instruction is counted.
     L.hookmask = lua.LUA_MASKCOUNT;
   }
 
-  /** The task whose code runs now; undefined in the main chunk. */
+  /** The task whose code is running; undefined in the main chunk. */
   get current(): Task | undefined {
     return this.#current;
   }
 
   /**
-   * Runs a function in a coroutine of its own, up to its first wait at once.
+   * Runs a function in a coroutine of its own; returns at its first wait.
    * @param push pushes the function and its arguments, returns the number of arguments
-   * @param settle called once, when it ended
+   * @param settle called once, when it has ended
    * @param effects of a run that may be repeated
    */
   start(
@@ -100,7 +100,7 @@ export class Scheduler implements CoroutineWatcher {
     return task;
   }
 
-  /** Calls a function in the main state, where nothing can wait. */
+  /** Calls a function in the main state, in which nothing can wait. */
   call(description: ByteString, args: number): ScriptFailure | undefined {
     const L = this.#mainState();
     const handler = lua.lua_gettop(L) - args;
@@ -119,8 +119,8 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Suspends the running coroutine until the result is there; to be returned by a
-   * library function. Does not begin the work where nothing can be suspended.
+   * Suspends the running coroutine until there is a result. A library function returns what
+   * this returns. The work is not begun if the coroutine cannot be suspended.
    */
   suspend<T>(L: LuaState, begin: () => Suspension<T>): number {
     if (!lua.lua_isyieldable(L)) return raise(L, "attempt to yield across C-call boundary");
@@ -148,7 +148,10 @@ export class Scheduler implements CoroutineWatcher {
     this.#finish(task, failure);
   }
 
-  /** A task that failed takes the waits of its own coroutines along: it may be repeated. */
+  /**
+   * Ends a task. If it has failed, the waits of its coroutines end, too, because it may be
+   * repeated.
+   */
   #finish(task: Task, failure: ScriptFailure | undefined): void {
     this.#tasks.delete(task.thread);
     if (failure !== undefined)
@@ -161,7 +164,10 @@ export class Scheduler implements CoroutineWatcher {
     return [...this.#tasks.values()];
   }
 
-  /** What a handler does that another one resumes is still its own doing. */
+  /**
+   * Resumes a thread. If a handler is resumed by another one, its effects still count as its
+   * own.
+   */
   resume(thread: LuaState, run: () => number): number {
     const previous = this.#current;
     this.#current = this.#waits.get(thread)?.task ?? this.#tasks.get(thread) ?? previous;
@@ -201,7 +207,7 @@ export class Scheduler implements CoroutineWatcher {
         lua.lua_resume(thread, null, args),
       );
       if (status === lua.LUA_YIELD) {
-        // What it yielded has nobody to receive it.
+        // Nobody receives the values that it yielded.
         lua.lua_settop(thread, 0);
         return;
       }
@@ -229,7 +235,7 @@ export class Scheduler implements CoroutineWatcher {
     }
   }
 
-  /** Looks at what the code has used up: instructions, time and memory. */
+  /** Checks what the code has used up: instructions, time and memory. */
   #pause(L: LuaState, description: ByteString): void {
     if (budget.left < 0)
       this.#exhausted(L, description, `ran ${this.#options.instructions} instructions`);
@@ -243,7 +249,10 @@ export class Scheduler implements CoroutineWatcher {
     checkMemory();
   }
 
-  /** Raises the same error at each further instruction, so that no `pcall` holds it up. */
+  /**
+   * Raises an error, and the same error again at each further instruction, so that a script
+   * cannot go on by catching it.
+   */
   #exhausted(L: LuaState, description: ByteString, whatItDid: string): never {
     this.#exhaustion ??=
       `${position(L)}${latin1Of(description)} ${whatItDid} ` +
@@ -266,7 +275,7 @@ export class Scheduler implements CoroutineWatcher {
   }
 }
 
-/** `file:line: ` of the innermost function that is written in Lua. */
+/** Returns `file:line: ` of the innermost function that is written in Lua. */
 function position(L: LuaState): string {
   const ar = new lua.lua_Debug();
   for (let level = 0; lua.lua_getstack(L, level, ar) > 0; level++) {
@@ -277,14 +286,14 @@ function position(L: LuaState): string {
   return "";
 }
 
-/** The error value on top of the stack: its text, or the name of its type. */
+/** Returns the text of the error value on top of the stack, or the name of its type. */
 function luaErrorText(L: LuaState): ByteString {
   const type = lua.lua_type(L, -1);
   if (type !== lua.LUA_TSTRING && type !== lua.LUA_TNUMBER) return bytesOfText(typeName(L, -1));
   return bytesOf(lua.lua_tolstring(L, -1) ?? toBytes(""));
 }
 
-/** A message handler: the error value becomes a ScriptFailure. */
+/** Turns the error value into a ScriptFailure with a traceback; a message handler of Lua. */
 function addTraceback(L: LuaState): number {
   const message = luaErrorText(L);
   lauxlib.luaL_traceback(L, L, null, 1);

@@ -1,7 +1,7 @@
 import { textOf } from "@cm4all/linux";
 import type { ScriptFailure } from "./task.ts";
 
-/** The script cannot be used. */
+/** Thrown if the script cannot be used. */
 export class ScriptError extends Error {
   override name = "ScriptError";
   readonly failure: ScriptFailure;

@@ -4,9 +4,9 @@ import type { Effects, FailureCause } from "./effects.ts";
 
 export type { FailureCause } from "./effects.ts";
 
-/** Why a piece of a script did not come to its end. */
+/** The reason why a part of a script failed. */
 export interface ScriptFailure {
-  /** What the script raised, or what happened to it. */
+  /** The error that the script raised, or the reason why it was ended. */
   message: ByteString;
   /** The Lua stack where it was raised. */
   traceback?: ByteString;
@@ -16,22 +16,25 @@ export interface Closable {
   close(): void;
 }
 
-/** Called with the failure of a task that ended. What it returns is one of a task that had none. */
+/**
+ * Called when a task ends, with its failure. The failure that it returns becomes that of a task
+ * that had none.
+ */
 type Ending = (failure: ScriptFailure | undefined) => ScriptFailure | undefined;
 
 /**
- * One run of a script's function in a coroutine of its own: a handler, `reload`, or
- * a callback. What it opened is closed when it ends, however it ends.
+ * A run of a function of the script in a coroutine of its own: a handler, `reload`, or a
+ * callback. Whatever it has opened is closed when it ends, however it ends.
  */
 export class Task {
   readonly thread: LuaState;
   /** For messages: `the handler of /system.slice/...`. */
   readonly description: ByteString;
-  /** Undefined for what is never repeated: `reload` and callbacks. */
+  /** Undefined for tasks that are never repeated: `reload` and callbacks. */
   readonly effects: Effects | undefined;
   /**
-   * What a failure of the task would be due to. The database's library sets it after each
-   * statement: `connection` if there was no session or it was lost, else `script`.
+   * The cause that a failure of the task would have now. The database's library sets it after
+   * each statement: `connection` if there was no session or it was lost, else `script`.
    */
   cause: FailureCause = "script";
   readonly #closables = new Set<Closable>();
@@ -52,21 +55,21 @@ export class Task {
     this.#settle = settle;
   }
 
-  /** Has the object closed at the end of the task. */
+  /** Closes the object at the end of the task. */
   own(closable: Closable): void {
     if (this.isFinished) closable.close();
     else this.#closables.add(closable);
   }
 
-  /** Has something called when the task ends, before what it owns is closed. */
+  /** Calls a function when the task ends, before its objects are closed. */
   atEnd(ending: Ending): void {
     if (this.isFinished) ending(this.#failure);
     else this.#endings.push(ending);
   }
 
   /**
-   * Ends the run, closes what it has left open, and tells how it went. Only the first call
-   * counts.
+   * Ends the run, closes the objects that it has left open, and reports the outcome. Only the
+   * first call counts.
    * @param failure undefined if it succeeded
    */
   finish(failure: ScriptFailure | undefined): void {

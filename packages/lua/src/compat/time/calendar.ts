@@ -30,7 +30,7 @@ export function isLeapYear(year: number): boolean {
   return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0);
 }
 
-/** Days from 1970-01-01 to the first day of a year. */
+/** Returns the days from 1970-01-01 to the first day of a year. */
 export function daysToYear(year: number): number {
   const before = year - 1;
   const leapDays = Math.floor(before / 4) - Math.floor(before / 100) + Math.floor(before / 400);
@@ -39,7 +39,7 @@ export function daysToYear(year: number): number {
 
 const DAYS_BEFORE = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365];
 
-/** Days of the year before a month, which counts from 1; 13 is the year's end. */
+/** Returns the days of the year before a month, which counts from 1; 13 is the end of the year. */
 export function daysBeforeMonth(year: number, month: number): number {
   return (DAYS_BEFORE[month - 1] ?? 0) + (month > 2 && isLeapYear(year) ? 1 : 0);
 }
@@ -51,17 +51,17 @@ function yearOfDay(day: number): number {
   return year;
 }
 
-/** The year that has the second, in Greenwich. */
+/** Returns the year that contains a second, in Greenwich. */
 export function yearOf(seconds: number): number {
   return yearOfDay(Math.floor(seconds / DAY));
 }
 
-/** Undefined for a year that C's `int` does not hold. */
+/** Breaks a time down; returns undefined if the year does not fit into C's `int`. */
 export function breakDown(
   seconds: number,
   { offset, isDst, abbreviation }: { offset: number; isDst: boolean; abbreviation: string },
 ): BrokenDownTime | undefined {
-  // The remainder first: the sum of such numbers may be none that a double holds.
+  // The remainder comes first: a double may not hold the sum of such numbers.
   const secondOfDay = modulo(seconds, DAY) + offset;
   const day = Math.floor(seconds / DAY) + Math.floor(secondOfDay / DAY);
   const rest = modulo(secondOfDay, DAY);
@@ -86,7 +86,7 @@ export function breakDown(
   };
 }
 
-/** Between 0 and the divisor. */
+/** Returns the remainder, from 0 up to the divisor. */
 export function modulo(n: number, divisor: number): number {
   return ((n % divisor) + divisor) % divisor;
 }

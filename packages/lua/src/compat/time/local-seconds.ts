@@ -1,10 +1,10 @@
-/** From a date and a time of day to seconds, as mktime(3) of the C library. Pure. */
+/** Converts a date and a time of day to seconds, as mktime(3) of the C library does. Pure. */
 
 import type { BrokenDownTime } from "./calendar.ts";
 import { DAY, daysBeforeMonth, daysToYear, modulo } from "./calendar.ts";
 import type { Zone } from "./zone.ts";
 
-/** Any whole numbers: a month 14 is February of the year after. */
+/** Any whole numbers: month 14 is February of the following year. */
 export interface DateFields {
   year: number;
   /** Counts from 1. */
@@ -13,20 +13,23 @@ export interface DateFields {
   hour: number;
   minute: number;
   second: number;
-  /** Undefined leaves it to the zone. */
+  /** Undefined: the zone decides. */
   isDst: boolean | undefined;
 }
 
 const MAX_PROBES = 6;
-/** So often a change is looked for where `isDst` does not fit: no period was ever shorter. */
+/**
+ * The steps, in seconds, in which a change is looked for if `isDst` does not fit: no period was
+ * ever shorter.
+ */
 const STRIDE = 601_200;
-/** How far it is looked for; longer than half of the longest period. */
+/** The distance, in seconds, up to which it is looked for: more than half of the longest period. */
 const REACH = 457_243_209 / 2 + STRIDE;
 
-/** The C library begins where the last call ended, which decides between two answers. */
+/** The offset of the last call, from which the C library begins; it decides between two answers. */
 let lastOffset = 0;
 
-/** Undefined for what cannot be expressed. */
+/** Returns the seconds of a date; undefined if they cannot be expressed. */
 export function localSeconds(zone: Zone, fields: DateFields): number | undefined {
   const second = Math.min(Math.max(fields.second, 0), 59);
   const wanted = asIfUniversal({ ...fields, second });
@@ -39,7 +42,7 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
     if (time === undefined) return undefined;
     const next = t + difference(wanted, time);
     if (next === t) break;
-    // Between two answers, in the hour that is left out in spring.
+    // It alternates between two answers in the hour that is left out in spring.
     if (t === beforeThat && t !== previous && isPreferred(fields.isDst, previousIsDst, time)) {
       return found(fields, second, time, t, wanted);
     }
@@ -52,7 +55,7 @@ export function localSeconds(zone: Zone, fields: DateFields): number | undefined
   }
   if (fields.isDst !== undefined && fields.isDst !== time.isDst) {
     const other = neighbour(zone, t, fields.isDst, wanted);
-    // None has it: an hour, as nearly everywhere.
+    // No offset fits: an hour is assumed, as nearly everywhere.
     t = other ?? t + (fields.isDst ? -3600 : 3600);
     time = zone.local(t);
     if (time === undefined) return undefined;
@@ -68,7 +71,7 @@ function isPreferred(
   return isDst === undefined ? Number(previousIsDst) <= Number(time.isDst) : isDst !== time.isDst;
 }
 
-/** The time with the wanted clock, by the offset that holds at the nearest time with `isDst`. */
+/** Returns the time with the wanted clock, by the offset at the nearest time with `isDst`. */
 function neighbour(zone: Zone, t: number, isDst: boolean, wanted: number): number | undefined {
   for (let distance = STRIDE; distance < REACH; distance += STRIDE) {
     for (const probe of [t - distance, t + distance]) {
@@ -92,7 +95,7 @@ function found(
   return t + Number(isLeapSecond) - second + fields.second;
 }
 
-/** What the clock has to be put forward by. */
+/** Returns the seconds by which the clock has to be put forward. */
 function difference(wanted: number, time: BrokenDownTime): number {
   return wanted - asIfUniversal(time);
 }

@@ -4,7 +4,7 @@
  */
 import { DAY, daysBeforeMonth, daysToYear, isLeapYear, modulo, yearOf } from "./calendar.ts";
 
-/** What holds at a point in time. */
+/** The local time that is in force at a moment. */
 export interface LocalTimeType {
   /** East of Greenwich, seconds. */
   readonly offset: number;
@@ -12,7 +12,7 @@ export interface LocalTimeType {
   readonly abbreviation: string;
 }
 
-/** When in a year the time changes. */
+/** The day of a year on which the time changes. */
 type Day =
   | { kind: "day"; day: number }
   | { kind: "day without February 29th"; day: number }
@@ -35,7 +35,7 @@ export interface PosixRule {
 }
 
 const NEVER: Change = { day: { kind: "day", day: 0 }, time: 0 };
-/** Of the United States, for a text that names a second zone and no days. */
+/** The days of the United States, for a text that names a second zone and no days. */
 const SPRING: Day = { kind: "weekday", month: 3, week: 2, weekday: 0 };
 const AUTUMN: Day = { kind: "weekday", month: 11, week: 1, weekday: 0 };
 const TWO = 2 * 3600;
@@ -46,7 +46,10 @@ const MONTH_DAY = /M(\d+)\.(\d+)\.(\d+)/y;
 const YEAR_DAY = /(J?)(\d+)/y;
 const TIME = /\/(-?)(?:(\d+)(?::(\d+)(?::(\d+))?)?)?/y;
 
-/** What is not understood counts as Greenwich's time, and as no change, like in the C library. */
+/**
+ * Parses a text. As in the C library, a zone that is not understood is Greenwich's, and a
+ * change that is not understood does not happen.
+ */
 export function parsePosixRule(text: string): PosixRule {
   const reader = new Reader(text);
   const rule: PosixRule = {
@@ -71,7 +74,7 @@ export function parsePosixRule(text: string): PosixRule {
   return rule;
 }
 
-/** Whether the text names a second zone but no days: a file has the days then. */
+/** Returns true if the text names a second zone but no days, which are in a file then. */
 export function wantsRuleFile(text: string): boolean {
   const reader = new Reader(text);
   if (readName(reader) === undefined || readOffset(reader) === undefined) return false;
@@ -109,7 +112,7 @@ function readName(reader: Reader): string | undefined {
   return match === null ? undefined : (match[1] ?? match[2]);
 }
 
-/** The text counts the hours west of Greenwich. */
+/** Reads an offset, which counts west of Greenwich in the text. */
 function readOffset(reader: Reader): number | undefined {
   const match = reader.take(OFFSET);
   if (match === null) return undefined;
@@ -121,7 +124,7 @@ function readOffset(reader: Reader): number | undefined {
   return sign === "-" ? size : -size || 0;
 }
 
-/** Undefined where no day is understood. */
+/** Reads a change; returns undefined if the day is not understood. */
 function readChange(reader: Reader, otherwise: Day): Change | undefined {
   reader.take(/,/y);
   if (reader.isAtEnd) return { day: otherwise, time: TWO };
@@ -154,7 +157,7 @@ export function localTimeTypeByRule(
   { standard, daylight }: PosixRule,
   seconds: number,
 ): LocalTimeType {
-  // The C library takes the changes of 1970 for those of all years before.
+  // The C library uses the changes of 1970 for all earlier years.
   const year = Math.max(yearOf(seconds), 1970);
   const begin = changeIn(year, standard);
   const end = changeIn(year, daylight);
@@ -163,7 +166,7 @@ export function localTimeTypeByRule(
   return isDst ? daylight : standard;
 }
 
-/** When the other side begins, by this side's clock. */
+/** Returns the moment at which the other side begins, by this side's clock. */
 function changeIn(year: number, { change, offset }: Side): number {
   return dayIn(year, change.day) * DAY - offset + change.time;
 }

@@ -17,9 +17,9 @@ const MONTHS = [
   "December",
 ];
 
-/** What stands between `%` and the letter. */
+/** The flags, width and modifier between `%` and the letter. */
 interface Style {
-  /** `_`, `-` or `0`, the last of them. */
+  /** The last of `_`, `-` and `0`. */
   padding: string;
   upper: boolean;
   /** `#`: names in capitals, other words in small letters. */
@@ -29,19 +29,19 @@ interface Style {
 
 interface Context {
   time: BrokenDownTime;
-  /** What `%s` shows. */
+  /** Returns the seconds that `%s` shows. */
   seconds: (time: BrokenDownTime) => number;
 }
 
 const CONVERSION = /%([-_0^#]*)(\d*)([EO]?)([\s\S]?)/y;
 
-/** Letters that bear no `E`, and those that bear no `O`. */
+/** Letters that do not allow an `E`, and those that do not allow an `O`. */
 const NOT_WITH: Record<string, string> = { E: "ABDFGHIMSUVWabdeghjklmw", O: "ADFXYacx" };
 
 /**
  * Formats up to the first NUL byte.
- * @param seconds what mktime(3) makes of the fields, for `%s`
- * @param add is given the pieces of the result
+ * @param seconds returns the seconds that mktime(3) makes of the fields, for `%s`
+ * @param add called with the pieces of the result
  */
 export function strftime(
   format: string,
@@ -69,12 +69,12 @@ export function strftime(
     };
     if (style.width > MAX_WIDTH) style.width = MAX_WIDTH;
     const convert = NOT_WITH[modifier]?.includes(letter) ? undefined : conversions[letter];
-    // What is not known stays as it is.
+    // An unknown conversion stays as it is.
     add(convert?.(context, style) ?? pad(style.upper ? whole.toUpperCase() : whole, style));
   }
 }
 
-/** Nobody wants a wider field; it would be blanks alone. */
+/** The greatest width: a wider field would be blanks only. */
 const MAX_WIDTH = 1024 * 1024;
 
 function pad(text: string, { padding, width }: Style): string {
@@ -83,7 +83,7 @@ function pad(text: string, { padding, width }: Style): string {
 
 type Conversion = (context: Context, style: Style) => string;
 
-/** A number of at least so many digits. */
+/** Makes a conversion to a number of at least this many digits. */
 function numeric(
   digits: number,
   value: (time: BrokenDownTime, context: Context) => number,
@@ -104,7 +104,7 @@ function padNumber(n: number, digits: number, style: Style): string {
   return sign + text.padStart(length - sign.length, "0");
 }
 
-/** A word; `#` makes it capital. */
+/** Makes a conversion to a word that `#` puts in capitals. */
 function name(value: (time: BrokenDownTime) => string): Conversion {
   return ({ time }, style) => {
     const text = value(time);
@@ -112,7 +112,7 @@ function name(value: (time: BrokenDownTime) => string): Conversion {
   };
 }
 
-/** A word that `#` makes small. */
+/** Makes a conversion to a word that `#` puts in small letters. */
 function word(value: (time: BrokenDownTime) => string): Conversion {
   return ({ time }, style) => {
     const text = value(time);
@@ -121,7 +121,7 @@ function word(value: (time: BrokenDownTime) => string): Conversion {
   };
 }
 
-/** Other conversions in a row. */
+/** Makes a conversion that stands for others in a row. */
 function composed(format: string): Conversion {
   return ({ time, seconds }, style) => {
     let text = "";
@@ -188,7 +188,7 @@ const conversions: Record<string, Conversion> = {
   Z: word((t) => t.zone),
 };
 
-/** ISO 8601: the week belongs to the year that has its Thursday. */
+/** Returns the week of ISO 8601, which belongs to the year that has its Thursday. */
 function isoWeek({ year, yearday, weekday }: BrokenDownTime): { year: number; week: number } {
   const thursday = yearday + 4 - (weekday || 7);
   if (thursday < 1) {

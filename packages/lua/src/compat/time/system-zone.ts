@@ -9,7 +9,7 @@ const UTC = "UTC0";
 
 const zones = new Map<string, Zone>();
 
-/** The zone that TZ names, looked at each time. */
+/** Returns the zone that TZ names; TZ is read at each call. */
 export function systemZone(): Zone {
   const { TZ: name, TZDIR: directory } = process.env;
   const key = JSON.stringify([name, directory]);
@@ -36,7 +36,7 @@ function readZoneFile(name: string, directory: string): ZoneFile | undefined {
   try {
     return parseZoneFile(readFileSync(name.startsWith("/") ? name : `${directory}/${name}`));
   } catch (error) {
-    // No file of that name, or none that can be read: it may be a rule.
+    // There is no readable file of that name: it may be a rule.
     if (error instanceof Error && "code" in error) return undefined;
     throw error;
   }

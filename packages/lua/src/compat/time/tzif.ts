@@ -7,14 +7,17 @@ interface Transition {
 }
 
 interface FileType extends LocalTimeType {
-  /** How the file's author gave the transitions to this type, which others may shift. */
+  /**
+   * True if the file's source gave the transitions to this type in standard time; rules in TZ
+   * may shift them.
+   */
   readonly isInStandardTime: boolean;
   readonly isInUniversalTime: boolean;
 }
 
 interface LeapSecond {
   readonly time: number;
-  /** Of all seconds up to there. */
+  /** The sum of all leap seconds up to there. */
   readonly correction: number;
 }
 
@@ -22,13 +25,13 @@ export interface ZoneFile {
   readonly transitions: readonly Transition[];
   readonly types: readonly FileType[];
   readonly leapSeconds: readonly LeapSecond[];
-  /** What follows the last transition, as in TZ. */
+  /** The rule for the time after the last transition, as in TZ. */
   readonly footer: string;
 }
 
 const HEADER_BYTES = 44;
 
-/** Undefined for what is no zone file. */
+/** Parses a zone file; returns undefined for anything else. */
 export function parseZoneFile(bytes: Buffer): ZoneFile | undefined {
   try {
     const first = new Reader(bytes, 0, 4);

@@ -1,4 +1,4 @@
-/** Local time by a zone file or by a rule, as the C library finds it. Pure. */
+/** Local time by a zone file or by a rule, as in the C library. Pure. */
 import { type BrokenDownTime, breakDown } from "./calendar.ts";
 import {
   type LocalTimeType,
@@ -9,7 +9,7 @@ import {
 import type { ZoneFile } from "./tzif.ts";
 
 export interface Zone {
-  /** Undefined for a time that C cannot express. */
+  /** Returns undefined for a time that C cannot express. */
   local(seconds: number): BrokenDownTime | undefined;
   universal(seconds: number): BrokenDownTime | undefined;
 }
@@ -38,7 +38,7 @@ function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number):
   const [first] = transitions;
   const last = transitions.at(-1);
   if (first === undefined || last === undefined || seconds < first.time) {
-    // A file without transitions may be all rule.
+    // A file without transitions may consist of a rule.
     if (first === undefined && footer !== undefined) return localTimeTypeByRule(footer, seconds);
     return types.find(({ isDst }) => !isDst) ?? types[0] ?? UNIVERSAL;
   }
@@ -56,7 +56,7 @@ function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number):
   return types[transitions[low]?.type ?? 0] ?? UNIVERSAL;
 }
 
-/** Files below `right` count the seconds that were put in. */
+/** Breaks a time down by a file below `right`, which counts leap seconds. */
 function breakDownWithLeaps(
   { leapSeconds }: ZoneFile,
   seconds: number,
@@ -72,7 +72,7 @@ function breakDownWithLeaps(
 }
 
 /**
- * The zone of a text such as `CET-1CEST`, which has no days: those of the file
+ * Returns the zone of a text such as `CET-1CEST`, which has no days: they are those of the file
  * `posixrules`, with the text's names and offsets.
  */
 export function zoneByRuleFile(file: ZoneFile, rule: PosixRule): Zone {
