@@ -1,5 +1,5 @@
 /** Tests the commands for operators: status, list, purge-namespaces, reload. */
-import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   mkdtempSync,
@@ -15,7 +15,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 import { formatSchemas } from "../src/operator/schemas.ts";
 import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
@@ -143,7 +143,8 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     using client = one.connect();
     const lease = client.ask("web", { ipc: true, pid: true, lease: true });
     client.ask("batch", { ipc: true })[Symbol.dispose]();
-    const { stdout } = await ask(one, "list");
+    const { status, stdout, stderr } = await ask(one, "list");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     const lines = stdout.split("\n").map((line) => line.split(/ {2,}/));
     expect(lines[0]?.[0]).toBe("NAME");
     expect(lines[1]).toEqual(["batch", "ipc", "-", expect.stringMatching(/^\d+ s$/), "0", "-"]);
@@ -163,6 +164,24 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       status: 65,
       stderr: "cm4all-spawn: there is no name wbe (did you mean web?)\n",
     });
+  });
+
+  it("list shows names, however long the paths are that others have open", async () => {
+    const one = await start();
+    using client = one.connect();
+    using _lease = client.ask("web", { ipc: true, lease: true });
+    const directory = mkdtempSync(join(tmpdir(), "operator-deep-"));
+    onTestFinished(() => void spawnSync("rm", ["-rf", directory]));
+    // A path that is longer than PATH_MAX: readlink(2) fails.
+    const name = "d".repeat(250);
+    const script = `cd ${directory}; for i in $(seq 20); do mkdir ${name}; cd ${name}; done
+      exec 3<.; echo deep; exec sleep 1000`;
+    const other = spawn("bash", ["-c", script], { stdio: ["ignore", "pipe", "inherit"] });
+    onTestFinished(() => void other.kill("SIGKILL"));
+    await once(other.stdout, "data");
+    const { status, stdout, stderr } = await ask(one, "list");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    expect(stdout).toContain(`[${process.pid}]`);
   });
 
   it("the completion of a shell knows the names", async () => {

@@ -75,12 +75,15 @@ function readCommand(pid: number): string {
   return orGone(() => readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd()) ?? "?";
 }
 
-/** Returns undefined if the process has ended or may not be inspected. */
+/**
+ * Returns undefined if the process has ended or may not be inspected, or if a path is longer than
+ * the kernel tells (ENAMETOOLONG), which is not that of a lease.
+ */
 function orGone<T>(look: () => T): T | undefined {
   try {
     return look();
   } catch (error) {
-    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) return undefined;
+    if (isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM", "ENAMETOOLONG")) return undefined;
     throw error;
   }
 }
