@@ -57,7 +57,7 @@ function expandBraces(text) {
 }
 
 /** The files in which the layers count: sources, without tests. @param {string} root */
-function sourceFiles(root) {
+export function sourceFiles(root) {
   const packages = join(root, "packages");
   return readdirSync(packages, { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -75,7 +75,7 @@ function sourceFiles(root) {
 }
 
 /** The entries of a package by what they are imported as. @param {string} root */
-function packageEntries(root) {
+export function packageEntries(root) {
   /** @type {Map<string, string>} */
   const entries = new Map();
   for (const name of readdirSync(join(root, "packages"))) {

@@ -27,10 +27,15 @@ switch (task) {
   case "lint":
     installDependencies();
     run(`${root}/node_modules/.bin/biome`, ["ci", "--error-on-warnings", ...rest, "."]);
-    run(process.execPath, [`${root}/packages/dev/layers.mjs`]);
+    for (const check of ["layers", "pure-files"])
+      run(process.execPath, [`${root}/packages/dev/${check}.mjs`]);
+    break;
+  case "mutate":
+    installDependencies();
+    run(process.execPath, [`${root}/packages/dev/mutation/mutate.mjs`, ...rest]);
     break;
   default:
-    fail(`usage: run.mjs build|test|typecheck|lint|bench`);
+    fail(`usage: run.mjs build|test|typecheck|lint|bench|mutate`);
 }
 
 /** @param {string[]} args names of packages, and turbo's options */

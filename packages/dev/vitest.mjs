@@ -8,6 +8,15 @@ const testTimeout = 60_000;
 /** No command that a test waits for hangs all the others. */
 const setupFiles = [fileURLToPath(new URL("limits.mjs", import.meta.url))];
 
+/** The pure tests of a package, beside its sources. */
+export const unitTests = {
+  name: "unit",
+  include: ["src/**/*.test.ts"],
+  setupFiles,
+  pool: /** @type {const} */ ("forks"),
+  testTimeout,
+};
+
 /** @param {string} name @param {readonly string[]} include @param {Record<string, string>} [env] */
 const systemTests = (name, include, env = {}) => ({
   test: {
@@ -32,15 +41,7 @@ export function testConfig(alsoWithoutAddon = []) {
   return defineConfig({
     test: {
       projects: [
-        {
-          test: {
-            name: "unit",
-            include: ["src/**/*.test.ts"],
-            setupFiles,
-            pool: "forks",
-            testTimeout,
-          },
-        },
+        { test: unitTests },
         systemTests("system", ["test/**/*.test.ts"]),
         ...(alsoWithoutAddon.length === 0
           ? []

@@ -1,0 +1,180 @@
+// @ts-check
+/**
+ * `npm run mutate -- [PACKAGE|FILE[:LINE]...] [--seconds N]`: tells which small mistakes the pure tests of
+ * a package would not notice. Every file that does no I/O, or each that is named, is changed in one
+ * place after the other, and the tests that have to do with it are run. What they do not notice is
+ * printed.
+ * The files themselves stay as they are.
+ */
+import { fork } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { join, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { pureFiles } from "../pure-files.mjs";
+import { fail, root } from "../setup.mjs";
+import { mutantsOf } from "./mutants.mjs";
+
+const TRIAL = fileURLToPath(new URL("trial.mjs", import.meta.url));
+
+/**
+ * @typedef {import("./mutants.mjs").Mutant} Mutant
+ * @typedef {import("./trial.mjs").Result} Result
+ */
+
+/** The process that runs the tests of a file, which is replaced by another one when a mutant hangs. */
+class Trial {
+  /** @type {import("node:child_process").ChildProcess | undefined} */
+  #child;
+
+  /** @param {string} file its absolute path */
+  constructor(file) {
+    this.file = file;
+    const [, directory] =
+      /^(.*\/packages\/[^/]+)\//.exec(file) ?? fail(`${file}: is in no package`);
+    this.directory = /** @type {string} */ (directory);
+  }
+
+  /**
+   * Runs the tests with this text in place of the file's.
+   * @param {string} text @returns {Promise<Result>}
+   */
+  run(text) {
+    this.#child ??= this.#start();
+    const child = this.#child;
+    return new Promise((resolve) => {
+      const onExit = () => {
+        this.end();
+        resolve({ failed: "the tests ended", files: 0, hangs: false });
+      };
+      child.once("exit", onExit);
+      child.once("message", (/** @type {Result} */ result) => {
+        child.off("exit", onExit);
+        if (result.hangs) this.end();
+        resolve(result);
+      });
+      child.send(text);
+    });
+  }
+
+  #start() {
+    const child = fork(TRIAL, [this.directory, this.file], {
+      cwd: this.directory,
+      // A group of its own, so that all that it starts can be ended with it.
+      detached: true,
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    child.once("exit", () => {
+      if (this.#child === child) this.end();
+    });
+    return child;
+  }
+
+  /** Ends the process, with all that it has started. */
+  end() {
+    const pid = this.#child?.pid;
+    this.#child = undefined;
+    if (pid === undefined) return;
+    try {
+      process.kill(-pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+}
+
+/** @type {Trial | undefined} */
+let running;
+process.once("exit", () => running?.end());
+for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"]))
+  process.once(signal, () => process.exit(1));
+
+/**
+ * Tries the mutants of a file, and prints those that nothing notices.
+ * @param {string} file relative to the root @param {ReadonlySet<number> | undefined} lines
+ * @param {number} until on the clock of performance.now()
+ * @returns {Promise<{ noticed: number, tried: number }>}
+ */
+async function mutateFile(file, lines, until) {
+  const text = readFileSync(join(root, file), "utf8");
+  const mutants = mutantsOf(file, text).filter(({ line }) => lines?.has(line) ?? true);
+  if (mutants.length === 0) return { noticed: 0, tried: 0 };
+  const trial = new Trial(join(root, file));
+  running = trial;
+  /** @type {Mutant[]} */
+  const survivors = [];
+  let tried = 0;
+  try {
+    const { failed, files } = await trial.run(text);
+    if (failed !== undefined) fail(`${file}: fails without any change: ${failed}`);
+    if (files === 0) console.log(`${file}: has no tests beside the sources`);
+    for (const mutant of mutants) {
+      if (performance.now() > until) break;
+      tried++;
+      const { start, end, replacement } = mutant;
+      const result = await trial.run(text.slice(0, start) + replacement + text.slice(end));
+      if (result.failed === undefined) survivors.push(mutant);
+    }
+  } finally {
+    trial.end();
+  }
+  const noticed = tried - survivors.length;
+  console.log(
+    `${score(noticed, tried)}  ${file}${tried < mutants.length ? `, of ${mutants.length} mutants` : ""}`,
+  );
+  for (const { line, start, end, replacement } of survivors)
+    console.log(
+      `    ${file}:${line}: ${inOneLine(text.slice(start, end))}  ->  ${inOneLine(replacement)}`,
+    );
+  return { noticed, tried };
+}
+
+/** @param {number} noticed @param {number} tried */
+function score(noticed, tried) {
+  const share = tried === 0 ? "" : ` ${Math.floor((100 * noticed) / tried)} %`;
+  return `${noticed} of ${tried}${share}`.padEnd(18);
+}
+
+/** @param {string} text */
+function inOneLine(text) {
+  const line = text.replaceAll(/\s+/g, " ");
+  return line.length > 70 ? `${line.slice(0, 67)}...` : line;
+}
+
+/**
+ * Returns the files that the arguments name, each with its lines if only those are meant.
+ * @param {readonly string[]} names @returns {Map<string, Set<number> | undefined>}
+ */
+function filesOf(names) {
+  /** @type {Map<string, Set<number> | undefined>} */
+  const files = new Map();
+  const pure = pureFiles(root);
+  if (names.length === 0) return new Map(pure.map((file) => [file, undefined]));
+  for (const name of names) {
+    if (existsSync(join(root, "packages", name, "package.json"))) {
+      for (const file of pure) if (file.startsWith(`packages/${name}/`)) files.set(file, undefined);
+      continue;
+    }
+    const [, path = name, line] = /^(.*\.ts):([0-9]+)$/.exec(name) ?? [];
+    const file = relative(root, resolve(path));
+    if (!/^packages\/.*\.ts$/.test(file) || !existsSync(path))
+      fail(`${name}: is neither a package nor a source file`);
+    const lines = files.has(file) ? files.get(file) : new Set();
+    files.set(file, line === undefined ? undefined : lines?.add(Number(line)));
+  }
+  return files;
+}
+
+const { values, positionals } = parseArgs({
+  options: { seconds: { type: "string", default: "Infinity" } },
+  allowPositionals: true,
+});
+const until = performance.now() + Number(values.seconds) * 1000;
+let [noticed, tried] = [0, 0];
+for (const [file, lines] of filesOf(positionals)) {
+  if (performance.now() > until) break;
+  const result = await mutateFile(file, lines, until);
+  noticed += result.noticed;
+  tried += result.tried;
+}
+console.log(`${score(noticed, tried)}  altogether`);

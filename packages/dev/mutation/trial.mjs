@@ -1,0 +1,92 @@
+// @ts-check
+/**
+ * Runs the tests of one source file, each time with another text of it: the process that
+ * mutate.mjs starts for a file, and kills if a mutant hangs. Nothing is written: the text goes
+ * to the tests through a plug-in of Vite.
+ *
+ * Arguments: the directory of the package, the file. It sends a `Result` for each text that
+ * it is sent.
+ */
+import { createVitest } from "vitest/node";
+import { unitTests } from "../vitest.mjs";
+
+/** A mutant that gathers without end is to be ended before the machine suffers. */
+const HEAP_MIB = 512;
+/** A file of tests hangs that takes this much longer than it does with the file as it is. */
+const HANGS_AFTER = { times: 4, moreMs: 3000 };
+/** Until that is known; on a busy machine. */
+const FIRST_LIMIT_MS = 300_000;
+
+const HANGS = "hangs";
+
+/**
+ * If some test failed, by its name, and how many files of tests there are. After one that hangs
+ * this process is of no more use.
+ * @typedef {{ readonly failed: string | undefined, readonly files: number, readonly hangs: boolean }} Result
+ */
+
+const [directory = "", file = ""] = process.argv.slice(2);
+/** @type {string | undefined} */
+let text;
+
+const vitest = await createVitest(
+  "test",
+  {
+    ...unitTests,
+    config: false,
+    root: directory,
+    watch: false,
+    related: [file],
+    bail: 1,
+    silent: true,
+    reporters: [{}],
+    execArgv: [`--max-old-space-size=${HEAP_MIB}`],
+  },
+  {
+    plugins: [{ name: "mutant", enforce: "pre", load: (id) => (id === file ? text : undefined) }],
+  },
+);
+const specifications = await vitest.getRelevantTestSpecifications();
+/** How long each file of tests took at first. @type {Map<object, number>} */
+const durations = new Map();
+/** @param {object} specification */
+const durationOf = (specification) => durations.get(specification) ?? 0;
+
+/** Runs the tests until one fails, the fastest first. Returns its name. */
+async function runTests() {
+  vitest.invalidateFile(file);
+  specifications.sort((a, b) => durationOf(a) - durationOf(b));
+  for (const specification of specifications) {
+    const start = performance.now();
+    const known = durations.get(specification);
+    const limitMs =
+      known === undefined ? FIRST_LIMIT_MS : known * HANGS_AFTER.times + HANGS_AFTER.moreMs;
+    const run = await withLimit(vitest.runTestSpecifications([specification]), limitMs);
+    if (run === undefined) return HANGS;
+    if (known === undefined) durations.set(specification, performance.now() - start);
+    for (const testModule of run.testModules) {
+      const [test] = testModule.children.allTests("failed");
+      if (test !== undefined || !testModule.ok()) return test?.fullName ?? testModule.moduleId;
+    }
+    if (run.unhandledErrors.length > 0) return String(run.unhandledErrors[0]);
+  }
+  return undefined;
+}
+
+/**
+ * Returns undefined if the limit passes first.
+ * @template T @param {Promise<T>} work @param {number} limitMs @returns {Promise<T | undefined>}
+ */
+function withLimit(work, limitMs) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => resolve(undefined), limitMs);
+    work.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
+}
+
+process.once("disconnect", () => process.exit());
+process.on("message", async (/** @type {string} */ mutant) => {
+  text = mutant;
+  const failed = await runTests();
+  process.send?.({ failed, files: specifications.length, hangs: failed === HANGS });
+});

@@ -1,0 +1,166 @@
+// @ts-check
+/**
+ * Tells which source files do no I/O: nothing that they are made of, themselves or by an
+ * import, asks the system, a clock or chance. Types do not count, and of a package's entry
+ * only the files whose names are taken from it.
+ *
+ * `npm run lint` compares with it the layers of docs/design.md whose name ends with ", pure".
+ */
+import { readFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { packageEntries, parseLayers, sourceFiles } from "./layers.mjs";
+import { childrenOf, parse } from "./syntax.mjs";
+
+/** Modules of Node that only calculate. */
+const PURE_MODULES = new Set(["node:assert", "node:buffer", "node:path", "node:util", "node:zlib"]);
+/** What other modules of Node, and its global `process`, have of constants. */
+const CONSTANTS = new Set(["arch", "constants", "endianness", "platform", "versions"]);
+/** Dependencies that reach the system. */
+const IMPURE_DEPENDENCIES = /^(ffi-rs|pg|pg-.*)$/;
+const IMPURE_GLOBALS = new Set([
+  "Atomics",
+  "console",
+  "fetch",
+  "performance",
+  "process",
+  "setImmediate",
+  "setInterval",
+  "setTimeout",
+]);
+
+/**
+ * Where a name comes from: a file of ours, or a module.
+ * @typedef {{ readonly from: string, readonly name: string }} Source
+ * @typedef {{ readonly imports: Source[], readonly exports: ReadonlyMap<string, Source>, readonly stars: string[], readonly asks: boolean }} Facts
+ * @typedef {import("./syntax.mjs").Node} Node
+ */
+
+/** Returns the pure ones among the source files of a checkout, sorted. @param {string} root */
+export function pureFiles(root) {
+  const entries = packageEntries(root);
+  /** @type {Map<string, Facts>} */
+  const known = new Map();
+  /** @param {string} file */
+  const factsOf = (file) => {
+    const facts = known.get(file) ?? readFacts(root, file, entries);
+    known.set(file, facts);
+    return facts;
+  };
+  /**
+   * Returns where a name is made: the entry of a package is only passed on the way there.
+   * @param {Source} source @returns {Source}
+   */
+  const origin = (source) => {
+    if (!source.from.endsWith(".ts")) return source;
+    const { exports, stars } = factsOf(source.from);
+    const next = exports.get(source.name);
+    if (next !== undefined) return origin(next);
+    for (const star of stars) {
+      const found = origin({ from: star, name: source.name });
+      if (defines(found)) return found;
+    }
+    return source;
+  };
+  /** @param {Source} source */
+  const defines = ({ from, name }) => {
+    if (!from.endsWith(".ts")) return false;
+    return new RegExp(
+      `^export (?:async )?(?:abstract )?(?:const|let|function\\*?|class|enum) ${name}\\b`,
+      "m",
+    ).test(readFileSync(join(root, from), "utf8"));
+  };
+  /** @param {string} file @param {Set<string>} seen @returns {boolean} */
+  const isPure = (file, seen = new Set()) => {
+    if (seen.has(file)) return true;
+    seen.add(file);
+    const { imports, exports, stars, asks } = factsOf(file);
+    if (asks) return false;
+    return [...imports, ...exports.values(), ...stars.map((from) => ({ from, name: "*" }))]
+      .map(origin)
+      .every(({ from, name }) =>
+        from.endsWith(".ts") ? isPure(from, seen) : isPureModule(from, name),
+      );
+  };
+  return sourceFiles(root).filter((file) => isPure(file));
+}
+
+/** @param {string} from @param {string} name of what is imported */
+function isPureModule(from, name) {
+  if (!from.startsWith("node:")) return !IMPURE_DEPENDENCIES.test(from);
+  return PURE_MODULES.has(from) || CONSTANTS.has(name);
+}
+
+/**
+ * @param {string} root @param {string} file @param {ReadonlyMap<string, string>} entries
+ * @returns {Facts}
+ */
+function readFacts(root, file, entries) {
+  const { program } = parse(file, readFileSync(join(root, file), "utf8"));
+  /** @type {Source[]} */
+  const imports = [];
+  /** @type {Map<string, Source>} */
+  const exports = new Map();
+  /** @type {string[]} */
+  const stars = [];
+  /** @param {string} specifier */
+  const target = (specifier) =>
+    specifier.startsWith(".")
+      ? relative(root, resolve(root, dirname(file), specifier))
+      : (entries.get(specifier) ?? specifier);
+  for (const node of /** @type {Node[]} */ (program["body"])) {
+    if (node["importKind"] === "type" || node["exportKind"] === "type" || !node["source"]) continue;
+    const from = target(node["source"].value);
+    if (node.type === "ExportAllDeclaration") stars.push(from);
+    for (const specifier of node["specifiers"] ?? []) {
+      if (specifier.importKind === "type" || specifier.exportKind === "type") continue;
+      if (node.type === "ImportDeclaration")
+        imports.push({ from, name: specifier.imported?.name ?? "*" });
+      else exports.set(specifier.exported.name, { from, name: specifier.local.name });
+    }
+    if (node["specifiers"]?.length === 0 && node.type === "ImportDeclaration")
+      imports.push({ from, name: "*" });
+  }
+  return { imports, exports, stars, asks: asksTheSystem(program) };
+}
+
+/** Says whether something outside of the program is used by a global name. @param {Node} node */
+function asksTheSystem(node) {
+  /** @type {Node[]} */
+  const open = [node];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (next.type === "ImportExpression") return true;
+    if (next.type === "MemberExpression" && !next["computed"]) {
+      const called = `${next["object"].name}.${next["property"].name}`;
+      if (called === "Date.now" || called === "Math.random") return true;
+      const isConstant = CONSTANTS.has(next["property"].name);
+      if (IMPURE_GLOBALS.has(next["object"].name) && !isConstant) return true;
+    }
+    if (next.type === "CallExpression" && IMPURE_GLOBALS.has(next["callee"].name)) return true;
+    if (next.type.startsWith("TS") && next.type !== "TSAsExpression") continue;
+    for (const [, child] of childrenOf(next)) open.push(child);
+  }
+  return false;
+}
+
+/** Returns what is wrong, a line each. @param {string} root of the checkout */
+export function checkPureLayers(root) {
+  const pure = new Set(pureFiles(root));
+  const paths = parseLayers(readFileSync(join(root, "docs/design.md"), "utf8"))
+    .flat()
+    .filter(({ name }) => name.endsWith(", pure"))
+    .flatMap((layer) => layer.paths);
+  return sourceFiles(root)
+    .filter((file) => paths.some((path) => file === path || file.startsWith(`${path}/`)))
+    .filter((file) => !pure.has(file))
+    .map(
+      (file) =>
+        `${file}: does I/O, or something that it imports; docs/design.md says that it is pure`,
+    );
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const problems = checkPureLayers(resolve(dirname(process.argv[1]), "../.."));
+  for (const problem of problems) console.error(problem);
+  process.exitCode = problems.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,59 @@
+/** The mutants of a file are small mistakes in what is executed, and nothing else. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { mutantsOf } from "../mutation/mutants.mjs";
+
+/** Returns the text with each mutant, one after the other. */
+const mutated = (text: string) =>
+  mutantsOf("a.ts", text).map(
+    ({ start, end, replacement }) => text.slice(0, start) + replacement + text.slice(end),
+  );
+
+it.each([
+  ["a comparison", "const a = b < c;", ["const a = b <= c;", "const a = b >= c;"]],
+  ["an operator after a comment", "a = b /* + */ + c;", [";", "a = b /* + */ - c;"]],
+  ["a number", "const a = 0x0f;", ["const a = 16;"]],
+  ["a name", 'const a = "nobody";', ['const a = "";']],
+  ["an empty text", 'const a = "";', ['const a = "other";']],
+  ["a list", "const a = [b];", ["const a = [];"]],
+  ["a condition", "const a = b ? c : d;", ["const a = true ? c : d;", "const a = false ? c : d;"]],
+  [
+    "the limit of a condition",
+    "if (a < b) c;",
+    ["if (true) c;", "if (false) c;", "if (a <= b) c;", "if (a < b) ;"],
+  ],
+  ["a loop", "while (a) b;", ["while (false) b;", "while (a) ;"]],
+  ["a statement", "a();", [";"]],
+  ["a method beside another", "const a = b.min(c);", ["const a = b.max(c);"]],
+  ["a function that returns an object", "const a = () => ({});", ["const a = () => undefined;"]],
+  ["an early return", "function a() { return b; }", ["function a() { return; }"]],
+  ["an error", "function a() { throw b; }", ["function a() { ; }"]],
+])("changes %s", (_what, text, expected) => {
+  expect(mutated(text)).toEqual(expected);
+});
+
+it.each([
+  ["types", "type A = 1 | 2; interface B { c: 3 } let a: A | 4;"],
+  ["imports", 'import { a } from "a"; export * from "b";'],
+  ["names of properties", 'const a = { "b": c };'],
+  ["texts for people", "const a = 'is too long'; const b = `$" + "{c} is too long`;"],
+  ["methods whose name every object has", "const a = b.toString();"],
+])("leaves %s alone", (_what, text) => {
+  expect(mutated(text)).toEqual([]);
+});
+
+it("tells how many of a file's mutants its tests notice, and leaves the file as it is", () => {
+  const root = fileURLToPath(new URL("../../..", import.meta.url));
+  const file = "packages/supervision/src/lull.ts";
+  const before = readFileSync(`${root}/${file}`, "utf8");
+  const { stdout, stderr } = spawnSync(
+    process.execPath,
+    ["packages/dev/mutation/mutate.mjs", file, "--seconds", "5"],
+    { cwd: root, encoding: "utf8", env: { PATH: process.env["PATH"] } },
+  );
+  expect(stderr).toBe("");
+  expect(stdout).toMatch(/^[1-9][0-9]* of [0-9]+ [0-9]+ % .*altogether$/m);
+  expect(readFileSync(`${root}/${file}`, "utf8")).toBe(before);
+});
