@@ -13,6 +13,9 @@ switch (task) {
   case "test":
     test(rest);
     break;
+  case "coverage":
+    test(rest, ["--coverage"]);
+    break;
   case "bench":
     installDebianPackages(benchPackages);
     installDependencies();
@@ -35,11 +38,14 @@ switch (task) {
     run(process.execPath, [`${root}/packages/dev/mutation/mutate.mjs`, ...rest]);
     break;
   default:
-    fail(`usage: run.mjs build|test|typecheck|lint|bench|mutate`);
+    fail(`usage: run.mjs build|test|typecheck|lint|bench|mutate|coverage`);
 }
 
-/** @param {string[]} args names of packages, and turbo's options */
-function test(args) {
+/**
+ * @param {string[]} args names of packages, and turbo's options
+ * @param {string[]} testOptions Vitest's
+ */
+function test(args, testOptions = []) {
   const names = args.filter((arg) => !arg.startsWith("-"));
   for (const name of names)
     if (testPackages[name] === undefined)
@@ -58,5 +64,6 @@ function test(args) {
     "--output-logs=full",
     ...filters,
     ...options,
+    ...(testOptions.length > 0 ? ["--", ...testOptions] : []),
   ]);
 }

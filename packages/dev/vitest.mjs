@@ -1,6 +1,9 @@
 // @ts-check
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig } from "vitest/config";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /** For a machine that has other things to do: a test that hangs does so for ever. */
 const testTimeout = 60_000;
@@ -48,6 +51,14 @@ export function testConfig(alsoWithoutAddon = []) {
           : [systemTests("ffi-rs", alsoWithoutAddon, { CM4ALL_WITHOUT_ADDON: "1" })]),
       ],
       passWithNoTests: true,
+      // With `--coverage` alone. What a test starts as a process of its own is not seen.
+      coverage: {
+        provider: "v8",
+        include: ["src/**/*.ts"],
+        exclude: ["**/*.test.ts"],
+        reporter: ["text", "html"],
+        reportsDirectory: `${root}.data/coverage/${basename(process.cwd())}`,
+      },
     },
   });
 }

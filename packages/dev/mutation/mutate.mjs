@@ -26,6 +26,9 @@ const TRIAL = fileURLToPath(new URL("trial.mjs", import.meta.url));
 class Trial {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   #child;
+  /** How long each file of tests takes, for the next process. @type {Record<string, number>} */
+  #durations = {};
+  #said = "";
 
   /** @param {string} file its absolute path */
   constructor(file) {
@@ -45,11 +48,12 @@ class Trial {
     return new Promise((resolve) => {
       const onExit = () => {
         this.end();
-        resolve({ failed: "the tests ended", files: 0, hangs: false });
+        resolve({ failed: `ended: ${this.#said}`, durations: this.#durations, hangs: false });
       };
       child.once("exit", onExit);
       child.once("message", (/** @type {Result} */ result) => {
         child.off("exit", onExit);
+        this.#durations = result.durations;
         if (result.hangs) this.end();
         resolve(result);
       });
@@ -58,11 +62,15 @@ class Trial {
   }
 
   #start() {
-    const child = fork(TRIAL, [this.directory, this.file], {
+    const child = fork(TRIAL, [this.directory, this.file, JSON.stringify(this.#durations)], {
       cwd: this.directory,
       // A group of its own, so that all that it starts can be ended with it.
       detached: true,
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    // Of interest only if nothing can be run: mutants run out of memory, at length.
+    child.stderr?.on("data", (chunk) => {
+      this.#said = `${this.#said}${chunk}`.slice(-2000);
     });
     child.once("exit", () => {
       if (this.#child === child) this.end();
@@ -105,9 +113,10 @@ async function mutateFile(file, lines, until) {
   const survivors = [];
   let tried = 0;
   try {
-    const { failed, files } = await trial.run(text);
+    const { failed, durations } = await trial.run(text);
     if (failed !== undefined) fail(`${file}: fails without any change: ${failed}`);
-    if (files === 0) console.log(`${file}: has no tests beside the sources`);
+    if (Object.keys(durations).length === 0)
+      console.log(`${file}: has no tests beside the sources`);
     for (const mutant of mutants) {
       if (performance.now() > until) break;
       tried++;

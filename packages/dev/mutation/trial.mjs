@@ -4,8 +4,8 @@
  * mutate.mjs starts for a file, and kills if a mutant hangs. Nothing is written: the text goes
  * to the tests through a plug-in of Vite.
  *
- * Arguments: the directory of the package, the file. It sends a `Result` for each text that
- * it is sent.
+ * Arguments: the directory of the package, the file, and as JSON how long each file of tests takes,
+ * if that is known. It sends a `Result` for each text that it is sent.
  */
 import { createVitest } from "vitest/node";
 import { unitTests } from "../vitest.mjs";
@@ -20,12 +20,12 @@ const FIRST_LIMIT_MS = 300_000;
 const HANGS = "hangs";
 
 /**
- * If some test failed, by its name, and how many files of tests there are. After one that hangs
- * this process is of no more use.
- * @typedef {{ readonly failed: string | undefined, readonly files: number, readonly hangs: boolean }} Result
+ * The name of a test that failed, and how long each file of tests takes, in milliseconds. After one
+ * that hangs this process is of no more use.
+ * @typedef {{ readonly failed: string | undefined, readonly durations: Record<string, number>, readonly hangs: boolean }} Result
  */
 
-const [directory = "", file = ""] = process.argv.slice(2);
+const [directory = "", file = "", known = "{}"] = process.argv.slice(2);
 /** @type {string | undefined} */
 let text;
 
@@ -47,23 +47,23 @@ const vitest = await createVitest(
   },
 );
 const specifications = await vitest.getRelevantTestSpecifications();
-/** How long each file of tests took at first. @type {Map<object, number>} */
-const durations = new Map();
-/** @param {object} specification */
-const durationOf = (specification) => durations.get(specification) ?? 0;
+/** @type {Map<string, number>} */
+const durations = new Map(Object.entries(JSON.parse(known)));
 
 /** Runs the tests until one fails, the fastest first. Returns its name. */
 async function runTests() {
   vitest.invalidateFile(file);
-  specifications.sort((a, b) => durationOf(a) - durationOf(b));
+  specifications.sort(
+    (a, b) => (durations.get(a.moduleId) ?? 0) - (durations.get(b.moduleId) ?? 0),
+  );
   for (const specification of specifications) {
     const start = performance.now();
-    const known = durations.get(specification);
+    const usualMs = durations.get(specification.moduleId);
     const limitMs =
-      known === undefined ? FIRST_LIMIT_MS : known * HANGS_AFTER.times + HANGS_AFTER.moreMs;
+      usualMs === undefined ? FIRST_LIMIT_MS : usualMs * HANGS_AFTER.times + HANGS_AFTER.moreMs;
     const run = await withLimit(vitest.runTestSpecifications([specification]), limitMs);
     if (run === undefined) return HANGS;
-    if (known === undefined) durations.set(specification, performance.now() - start);
+    if (usualMs === undefined) durations.set(specification.moduleId, performance.now() - start);
     for (const testModule of run.testModules) {
       const [test] = testModule.children.allTests("failed");
       if (test !== undefined || !testModule.ok()) return test?.fullName ?? testModule.moduleId;
@@ -88,5 +88,5 @@ process.once("disconnect", () => process.exit());
 process.on("message", async (/** @type {string} */ mutant) => {
   text = mutant;
   const failed = await runTests();
-  process.send?.({ failed, files: specifications.length, hangs: failed === HANGS });
+  process.send?.({ failed, durations: Object.fromEntries(durations), hangs: failed === HANGS });
 });
