@@ -47,6 +47,20 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("at the same time", (
     }
   });
 
+  it("an up waits for whoever makes the directory of the names at this moment", async () => {
+    sandbox.writeScript("web", "#!/bin/sh\n");
+    sandbox.output("mkdir", "/run/netns");
+    const wait = "echo locked; until [ -e /run/go-on ]; do sleep 0.05; done";
+    const holder = sandbox.start("flock", "/run/netns", "sh", "-c", wait);
+    await holder.printed(/locked/);
+    const up = start("up", "web");
+    const isWaiting = "until grep -q -e '-> FLOCK' /proc/locks; do sleep 0.05; done";
+    sandbox.output("timeout", "15", "sh", "-c", isWaiting);
+    expect(sandbox.output("ls", "/run/netns")).toBe("");
+    sandbox.output("touch", "/run/go-on");
+    expect(await up.end()).toMatchObject({ status: 0, stderr: "" });
+  });
+
   it("a down during an up is refused, and so is a check", async () => {
     sandbox.writeScript("web", waiting);
     const up = start("up", "web");

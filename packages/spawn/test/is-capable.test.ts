@@ -1,5 +1,5 @@
 /** Whether a peer is the process that its pid names, with real sockets and processes. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +20,7 @@ import {
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import { CapablePeers } from "../src/namespaces/requests/capable-peers.ts";
+import { tryOpenByPid } from "../src/namespaces/requests/peer-process.ts";
 import type { Peer } from "../src/namespaces/requests/permission.ts";
 import { monotonicMs } from "../src/thread/event-loop.ts";
 
@@ -100,4 +101,17 @@ it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
   expect(peers.isCapable(thisProcess(ofGone, place))).toBe(false);
   // A later one cannot have that pid, so the connection is not asked.
   expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
+});
+
+it("by its pid a peer is found that was there when it was accepted, and no later process", () => {
+  const child = spawn("sleep", ["600"], { stdio: "ignore" });
+  try {
+    if (child.pid === undefined) throw new Error("sleep(1) has not started");
+    using peer = tryOpenByPid(child.pid, monotonicMs());
+    expect(peer).toBeDefined();
+    using later = tryOpenByPid(child.pid, monotonicMs() - 60_000);
+    expect(later).toBeUndefined();
+  } finally {
+    child.kill("SIGKILL");
+  }
 });

@@ -6,6 +6,7 @@ import {
   renameSync,
   rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -115,6 +116,16 @@ describe("TreeWatch", () => {
     expect(told.slice(0, 1)).toEqual(["+/a start"]);
     expect(told.slice(1, -1).sort()).toEqual(["+/a/b start", "+/a/c start", "./a/b", "./a/c"]);
     expect(told.slice(-1)).toEqual(["./a"]);
+  });
+
+  it("leaves alone what is mounted below it", () => {
+    expect(statSync("/proc").dev).not.toBe(statSync("/").dev);
+    const top = new OpenRoot(bytesOfText("/"));
+    closers.push(() => top.close());
+    const enter = (place: string, name: ByteString) =>
+      place === "root" && ["etc", "proc"].includes(latin1Of(name)) ? "top" : undefined;
+    const tree = new TreeWatch(top, { rootPlace: "root", enter, file: () => undefined }, listener);
+    expect(news(tree)).toEqual(["+/etc start", "./etc", "started"]);
   });
 
   it("tells of directories that come and go, and of changes of the file", () => {

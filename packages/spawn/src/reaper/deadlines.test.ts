@@ -1,3 +1,5 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
 import { Deadlines, Queue } from "./deadlines.ts";
 
@@ -13,6 +15,23 @@ it("gives items in their order, also when there are many", () => {
   while (queue.length > 0) expect(queue.take()).toBe(taken++);
   expect(queue.take()).toBeUndefined();
   expect(queue.next).toBeUndefined();
+});
+
+it("holds nothing that was taken for long, though it is never empty", () => {
+  const queue = new Queue<object>();
+  const first = new WeakRef({});
+  queue.add(first.deref() ?? {});
+  for (let i = 0; i < 5000; i++) {
+    queue.add({});
+    queue.take();
+  }
+  setFlagsFromString("--expose-gc");
+  return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+    // A weak reference holds on to what it gives until the turn ends.
+    runInNewContext("gc")();
+    expect(queue.length).toBe(1);
+    expect(first.deref()).toBeUndefined();
+  });
 });
 
 it("gives what is due, and says when the next is", () => {

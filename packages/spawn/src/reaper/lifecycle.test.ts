@@ -511,6 +511,23 @@ describe("what somebody else removes", () => {
     expect(world.lifecycle.watched).toBe(0);
   });
 
+  it("is told with the figures of its last release, if there was no sample since", () => {
+    world.isAccounting = true;
+    const a = world.make("a");
+    world.start(a);
+    world.pass();
+    world.charge(a, 7);
+    expect([...world.lifecycle.measureRunning()]).toHaveLength(1);
+    world.charge(a, 3);
+    world.stop(a);
+    expect(world.pass(50)).toEqual(["/a#1=11"]);
+    world.start(a);
+    expect(world.pass()).toEqual(["withdrawn 1"]);
+    world.stop(a);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["/a#1=11 vanished"]);
+  });
+
   it("is told if it was released before and ran again", () => {
     world.isAccounting = true;
     const a = world.make("a");
