@@ -1,0 +1,30 @@
+/** A daemon that is told to end answers what was sent before, also if nobody goes on after it. */
+import { missing } from "@cm4all/testing";
+import { expect, it } from "vitest";
+import { request } from "./support/client.ts";
+import { kill, TestDaemon } from "./support/daemon.ts";
+
+/** More than one turn of the event loop takes, fewer than a socket's buffer has room for. */
+const REQUESTS = 100;
+
+it.skipIf(missing("root") !== undefined)("answers all that waits when it ends", async () => {
+  const daemon = await TestDaemon.start();
+  try {
+    using client = daemon.connect();
+    using _answer = client.ask("name", { ipc: true });
+    const { pid } = daemon.child;
+    if (pid === undefined) throw new Error("the daemon has not started");
+    kill(pid, "SIGSTOP");
+    for (let i = 0; i < REQUESTS; i++) client.send(request("name", { ipc: true }));
+    kill(pid, "SIGTERM");
+    kill(pid, "SIGCONT");
+    for (let i = 0; i < REQUESTS; i++) {
+      const raw = client.receive();
+      expect(raw.kind).toBe("handles");
+      if (raw.kind === "handles") raw.answer[Symbol.dispose]();
+    }
+    expect(client.receive().kind).toBe("closed");
+  } finally {
+    await daemon.stop();
+  }
+});
