@@ -30,7 +30,7 @@ switch (task) {
   case "lint":
     installDependencies();
     run(`${root}/node_modules/.bin/biome`, ["ci", "--error-on-warnings", ...rest, "."]);
-    for (const check of ["layers", "pure-files"])
+    for (const check of ["layers", "pure-files", "docstrings"])
       run(process.execPath, [`${root}/packages/dev/${check}.mjs`]);
     break;
   case "mutate":

@@ -62,6 +62,7 @@ function timeOfNodeAlone(): number {
   return performance.now() - startMs;
 }
 
+/** Prints how long the daemon takes to start, and how much memory it needs. */
 export async function measureStartAndMemory(): Promise<void> {
   using directory = temporaryDirectory();
   const handlerLog = join(directory.path, "handlers");

@@ -91,6 +91,7 @@ function printHeader(title: string, levels: readonly number[]): void {
   console.log(title.padEnd(30) + cellsOf(levels.map(String)));
 }
 
+/** Prints whether work takes as long beside many names and cgroups as beside few. */
 export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
   console.log(`CPU time in us, when there are so many others; at most ${GOAL} % apart`);

@@ -231,6 +231,7 @@ async function checkRows(server: Postgres, expected: number): Promise<void> {
   if (row?.["n"] !== expected) throw new Error(`${row?.["n"]} rows instead of ${expected}`);
 }
 
+/** Prints how fast many hosts can account into one database. */
 export async function measureFleet(): Promise<void> {
   for (const run of RUNS) await measureRun(run);
 }

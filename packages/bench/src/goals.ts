@@ -46,6 +46,7 @@ export function noteAtLeast(work: string, value: number, least: number, shown?: 
 /** What was noted so far. */
 export const noted = (): readonly Goal[] => goals;
 
+/** Prints all goals that were noted, and those that are missed. */
 export function printGoals(): void {
   if (goals.length === 0) return;
   const row = ([work = "", ...cells]: readonly string[], verdict: string) =>

@@ -203,6 +203,7 @@ function noteGoal(
     noteAtLeast(title, ours.rate / floor.rate, rateTimes, { ...times, ...floorRate });
 }
 
+/** Prints what requests to the namespace service cost, beside the floor in C. */
 export async function measureNamespaces(): Promise<void> {
   // Another user can run it, too.
   using directory = temporaryDirectory();

@@ -79,6 +79,7 @@ function run<T>(
   return JSON.parse(line) as T;
 }
 
+/** Runs the client in C on a server, and returns its figures. */
 export const measure = (
   program: string,
   server: RunningServer,
@@ -86,8 +87,10 @@ export const measure = (
   options: ClientOptions = {},
 ) => run<Measurement>(program, server, work, options);
 
+/** Returns what memory a server takes for so many names. */
 export const measureMemory = (program: string, server: RunningServer, count: number) =>
   run<MemoryMeasurement>(program, server, { mode: "mem", count });
 
+/** Returns what a server does while nobody asks. */
 export const measureIdle = (program: string, server: RunningServer, seconds: number) =>
   run<IdleMeasurement>(program, server, { mode: "idle", count: seconds });

@@ -59,13 +59,16 @@ export interface Reaping {
   readonly rate?: number;
 }
 
+/** Makes cgroups run empty, and returns how long the reaper took. */
 export function reap(reaper: Reaper, { mode, count, rate = 0 }: Reaping): ReapMeasurement {
   const args = ["--count", String(count), "--lua-log", reaper.handlerLog, "--rate", String(rate)];
   return run<ReapMeasurement>(reaper, mode, args);
 }
 
+/** Returns what it costs a reaper to watch so many cgroups. */
 export const watch = (reaper: Reaper, count: number) =>
   run<WatchMeasurement>(reaper, "none", ["--count", String(count)]);
 
+/** Returns what a reaper does while nothing happens. */
 export const idle = (reaper: Reaper, seconds: number) =>
   run<IdleMeasurement>(reaper, "idle", ["--idle", String(seconds)]);

@@ -136,6 +136,7 @@ async function measureIdle(reaper: Reaper): Promise<void> {
   noteAtMost("idle after cgroups: wake-ups in a minute", wakeups, CHECK_WAKEUPS);
 }
 
+/** Prints what reaping costs, beside the floor in C. */
 export async function measureReaper(): Promise<void> {
   const program = compile("reapbench");
   using directory = temporaryDirectory();

@@ -20,6 +20,7 @@ function pack({ snapshot, xattrs }: CgroupRecord): PackedRecord {
   };
 }
 
+/** Returns the record that was packed. */
 export function unpackRecord({ snapshot, xattrs }: PackedRecord): CgroupRecord {
   return {
     snapshot: { ...snapshot, path: unpackBytes(snapshot.path) },

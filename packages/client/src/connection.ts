@@ -58,6 +58,7 @@ export class Connection {
     return this.#socket.isOpen;
   }
 
+  /** Closes the connection. */
   close(): void {
     this.#socket.close();
   }

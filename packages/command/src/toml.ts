@@ -165,6 +165,7 @@ export class TomlTable {
     return this.#table.line;
   }
 
+  /** Returns the keys that the table has, in the file's order. */
   keys(): string[] {
     return [...this.#table.value.keys()];
   }
@@ -192,12 +193,20 @@ export class TomlTable {
     return this.error(key, `expected ${what}, found ${typeName(value)}`);
   }
 
+  /**
+   * Returns a string; undefined if the key is not there.
+   * @throws ConfigError if it is something else
+   */
   string(key: string): string | undefined {
     const found = this.#take(key);
     if (found === undefined || typeof found.value === "string") return found?.value as string;
     throw this.#expect(key, "a string", found.value);
   }
 
+  /**
+   * Returns true or false; undefined if the key is not there.
+   * @throws ConfigError if it is something else
+   */
   boolean(key: string): boolean | undefined {
     const found = this.#take(key);
     if (found === undefined || typeof found.value === "boolean") return found?.value as boolean;

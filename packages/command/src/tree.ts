@@ -136,6 +136,7 @@ export type Found =
   | { readonly kind: "file"; readonly content: Buffer }
   | { readonly kind: "special"; readonly what: string };
 
+/** A directory tree that is taken for the whole of a system. */
 export class Tree {
   /** The directory on this system. */
   readonly root: string;

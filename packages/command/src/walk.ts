@@ -31,6 +31,7 @@ export function child(fd: number, name: string): string {
   return `/proc/self/fd/${fd}/${name}`;
 }
 
+/** Returns the path of an entry of a directory, without a look at either. */
 export function join(directory: string, name: string): string {
   return directory === "/" ? `/${name}` : `${directory}/${name}`;
 }

@@ -220,6 +220,7 @@ export class Reader {
     }
   }
 
+  /** Closes the file that is read, if one is open. */
   async close(): Promise<void> {
     await this.#reading?.file.close();
     this.#reading = undefined;

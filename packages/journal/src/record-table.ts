@@ -112,6 +112,7 @@ export class RecordTable {
     this.#marks[index] = sequence;
   }
 
+  /** Returns the state of a record; undefined if there is none. */
   state(index: number): RecordState | undefined {
     return this.has(index) ? tryRecordState(this.#states[index]) : undefined;
   }

@@ -24,6 +24,7 @@ export function headerFrame(sequence: number): Frame {
   return { kind: FrameKind.HEADER, number: 0, payload };
 }
 
+/** Returns the bytes with which the file of a segment begins. */
 export function encodeHeader(sequence: number): Buffer {
   return encodeFrames([headerFrame(sequence)]);
 }

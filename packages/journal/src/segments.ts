@@ -16,14 +16,17 @@ export const DAMAGED_SUFFIX = ".damaged";
  */
 const RECORDS_PER_SEGMENT = 2 ** 24;
 
+/** Returns the number of a record, by its segment and its place among the records there. */
 export function recordNumber(sequence: number, index: number): number {
   return sequence * RECORDS_PER_SEGMENT + index;
 }
 
+/** Returns the sequence number of the segment that has a record. */
 export function sequenceOf(number: number): number {
   return Math.floor(number / RECORDS_PER_SEGMENT);
 }
 
+/** Returns the place of a record among those of its segment. */
 export function indexOf(number: number): number {
   return number % RECORDS_PER_SEGMENT;
 }
@@ -41,6 +44,7 @@ function tryParseName(name: string): number | undefined {
   return sequence <= MAX_SEQUENCE && segmentName(sequence) === name ? sequence : undefined;
 }
 
+/** One file of the journal, as far as it is known in memory. */
 export class Segment {
   readonly sequence: number;
   readonly name: string;
@@ -86,6 +90,7 @@ export function damageOf({ name }: Segment, bytes: number): Damage {
   return { file: name, what: `${bytes} damaged bytes` };
 }
 
+/** All files of the journal. */
 export class Segments {
   /** By sequence number, rising. */
   readonly #segments = new Map<number, Segment>();
@@ -112,6 +117,10 @@ export class Segments {
     return sum;
   }
 
+  /**
+   * Returns a list of them, the oldest first, which stays as it is when one is added or
+   * removed.
+   */
   all(): Segment[] {
     return [...this.#segments.values()];
   }
@@ -179,6 +188,7 @@ export class Segments {
     );
   }
 
+  /** Returns if there is a segment with this sequence number. */
   has(sequence: number): boolean {
     return this.#segments.has(sequence);
   }
@@ -189,6 +199,7 @@ export class Segments {
     return segment?.table.has(indexOf(number)) === true ? segment : undefined;
   }
 
+  /** Returns the state of a record by its number; undefined if there is none. */
   state(number: number): RecordState | undefined {
     return this.#segments.get(sequenceOf(number))?.table.state(indexOf(number));
   }

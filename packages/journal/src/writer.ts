@@ -116,6 +116,7 @@ export class Writer {
     return found;
   }
 
+  /** Adds an operation, which a later batch writes. */
   add(operation: Operation): void {
     this.#queue.push(operation);
   }

@@ -37,24 +37,41 @@ export class ByteReader {
     return offset;
   }
 
+  /** Reads an unsigned integer of 8 bits. @throws RangeError if the bytes end before */
   u8(): number {
     return this.#bytes.readUInt8(this.#advance(1));
   }
 
+  /**
+   * Reads an unsigned integer of 16 bits, in the order of the machine.
+   * @throws RangeError if the bytes end before
+   */
   u16(): number {
     const offset = this.#advance(2);
     return LITTLE ? this.#bytes.readUInt16LE(offset) : this.#bytes.readUInt16BE(offset);
   }
 
+  /**
+   * Reads an unsigned integer of 32 bits, in the order of the machine.
+   * @throws RangeError if the bytes end before
+   */
   u32(): number {
     const offset = this.#advance(4);
     return LITTLE ? this.#bytes.readUInt32LE(offset) : this.#bytes.readUInt32BE(offset);
   }
 
+  /**
+   * Reads a signed integer of 32 bits, in the order of the machine.
+   * @throws RangeError if the bytes end before
+   */
   i32(): number {
     return this.u32() | 0;
   }
 
+  /**
+   * Reads an unsigned integer of 64 bits, in the order of the machine.
+   * @throws RangeError if the bytes end before
+   */
   u64(): bigint {
     const offset = this.#advance(8);
     return LITTLE ? this.#bytes.readBigUInt64LE(offset) : this.#bytes.readBigUInt64BE(offset);
@@ -66,6 +83,7 @@ export class ByteReader {
     return this.#bytes.subarray(offset, offset + length);
   }
 
+  /** Leaves out so many bytes. @throws RangeError if there are fewer */
   skip(length: number): void {
     this.#advance(length);
   }
@@ -101,26 +119,31 @@ export class ByteWriter {
     return offset;
   }
 
+  /** Appends an unsigned integer of 8 bits. */
   u8(value: number): this {
     const offset = this.#grow(1);
     this.#bytes.writeUInt8(value, offset);
     return this;
   }
 
+  /** Appends an unsigned integer of 16 bits, in the order of the machine. */
   u16(value: number): this {
     this.setU16(this.#grow(2), value);
     return this;
   }
 
+  /** Appends an unsigned integer of 32 bits, in the order of the machine. */
   u32(value: number): this {
     this.setU32(this.#grow(4), value);
     return this;
   }
 
+  /** Appends a signed integer of 32 bits, in the order of the machine. */
   i32(value: number): this {
     return this.u32(value >>> 0);
   }
 
+  /** Appends an unsigned integer of 64 bits, in the order of the machine. */
   u64(value: bigint): this {
     const offset = this.#grow(8);
     if (LITTLE) this.#bytes.writeBigUInt64LE(value, offset);
@@ -128,18 +151,21 @@ export class ByteWriter {
     return this;
   }
 
+  /** Appends a copy of these bytes. */
   bytes(source: Uint8Array): this {
     const offset = this.#grow(source.length);
     this.#bytes.set(source, offset);
     return this;
   }
 
+  /** Appends so many zero bytes. */
   zeros(count: number): this {
     const offset = this.#grow(count);
     this.#bytes.fill(0, offset, offset + count);
     return this;
   }
 
+  /** Appends zero bytes until the length is a multiple of `alignment`. */
   alignTo(alignment: number): this {
     return this.zeros(align(this.#length, alignment) - this.#length);
   }

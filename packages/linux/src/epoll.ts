@@ -105,6 +105,7 @@ export class Epoll {
     return count;
   }
 
+  /** Closes the epoll instance. The descriptors that it watches stay their owners'. */
   close(): void {
     this.#fd.close();
   }

@@ -106,6 +106,7 @@ export class Inotify {
     }
   }
 
+  /** Closes the instance, with all its watches. */
   close(): void {
     this.fd.close();
   }

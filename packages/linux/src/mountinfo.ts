@@ -35,6 +35,7 @@ export function parseMountinfo(text: string): MountedFileSystem[] {
   return mounts;
 }
 
+/** Returns the mounts that this process sees. @throws system errors, as without /proc */
 export function readMountinfo(): MountedFileSystem[] {
   return parseMountinfo(readFileSync("/proc/self/mountinfo", "latin1"));
 }

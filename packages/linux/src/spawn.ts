@@ -111,6 +111,7 @@ export class PreparedSpawn {
     return pid.bytes.readInt32LE();
   }
 
+  /** Gives back what libc has allocated. Nothing can be started with it any more. */
   close(): void {
     libc.actionsDestroy(this.#actions.address);
     libc.attrDestroy(this.#attributes.address);

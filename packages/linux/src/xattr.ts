@@ -53,6 +53,7 @@ export function listXattrs(fd: number): ByteString[] {
   return [];
 }
 
+/** Sets an extended attribute of an open file. @throws SyscallError @see fsetxattr(2) */
 export function setXattr(fd: number, name: string | Buffer, value: Buffer): void {
   beginCall();
   const memory = allocate(value.length);

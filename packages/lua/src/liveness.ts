@@ -50,6 +50,7 @@ export class Liveness {
     return wasDue;
   }
 
+  /** Ends the watch. An answer that is still due is waited for no more. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;

@@ -25,6 +25,7 @@ export function toBytes(text: string): LuaBytes {
 /** Bytes as a binary string. */
 export const fromBytes = latin1;
 
+/** Pushes a string, each character a byte. */
 export function pushText(L: LuaState, text: string): void {
   lobject.pushsvalue2s(L, new LuaString(text, undefined));
   if (L.top > L.ci.top) throw new Error("stack overflow");
@@ -37,6 +38,7 @@ function stringAt(L: LuaState, index: number): string {
   throw new Error("no string is there");
 }
 
+/** Pushes a string of any bytes. */
 export function pushByteString(L: LuaState, bytes: ByteString): void {
   pushText(L, latin1Of(bytes));
 }
@@ -70,6 +72,10 @@ export function checkText(L: LuaState, index: number): string {
   return stringAt(L, index);
 }
 
+/**
+ * Returns an argument that is a string; `otherwise` if it is nil or not there. Raises an error
+ * of Lua if it is something else.
+ */
 export function optText<T>(L: LuaState, index: number, otherwise: T): string | T {
   return lua.lua_isnoneornil(L, index) ? otherwise : checkText(L, index);
 }
@@ -82,6 +88,7 @@ export function toText(L: LuaState, index: number): string | undefined {
   return undefined;
 }
 
+/** Returns the name of a value's type, as in Lua's messages. */
 export function typeName(L: LuaState, index: number): string {
   return fromBytes(lauxlib.luaL_typename(L, index));
 }

@@ -3,6 +3,7 @@ import { AF_INET, type IpPrefix } from "@cm4all/linux";
 import type { Description, EndDescription, Located, VethDescription } from "./description.ts";
 import { endsOf } from "./pool.ts";
 
+/** Returns if a link asks for addresses from the pool. */
 export const hasAuto = ({ links }: Description): boolean =>
   links.some((link) => link.type === "veth" && link.auto !== undefined);
 

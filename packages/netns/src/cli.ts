@@ -144,6 +144,7 @@ function makeProgram(): Command {
   return program;
 }
 
+/** Runs the program on its arguments, and sets the exit status. */
 export async function runCli(): Promise<void> {
   await runCommand(makeProgram());
 }

@@ -7,6 +7,7 @@ import type { Mistakes } from "./mistakes.ts";
 
 type Place = FirewallDescription["place"];
 
+/** Reads the table `[firewall]`; undefined if there is none. Mistakes are collected, not thrown. */
 export function readFirewall(
   table: TomlTable | undefined,
   links: readonly LinkDescription[],

@@ -35,6 +35,7 @@ export function readMasquerade(
   return { value: [...families].sort(), origin };
 }
 
+/** Reads the list `publish` of a link, without the ports that have a mistake. */
 export function readPublish(table: TomlTable, mistakes: Mistakes): Located<PublishedPort>[] {
   const ports: Located<PublishedPort>[] = [];
   for (const { value, line } of mistakes.collect(() => table.strings("publish")) ?? []) {

@@ -4,6 +4,7 @@ import { readLinkName, readVlanId } from "./describe-end.ts";
 import type { BridgePort, Located } from "./description.ts";
 import type { Mistakes } from "./mistakes.ts";
 
+/** Reads how a link is plugged into a bridge; undefined if it is not. */
 export function readPort(table: TomlTable, mistakes: Mistakes): Located<BridgePort> | undefined {
   const bridge = mistakes.collect(() => readLinkName(table, "bridge"));
   const vlan = mistakes.collect(() => readVlanId(table, "vlan"));

@@ -27,6 +27,7 @@ interface VethTables {
   readonly outsideTable: TomlTable | undefined;
 }
 
+/** Reads a pair of virtual Ethernet links from the tables of its two ends. */
 export function readVeth(
   { name, namespace, origin, insideTable, outsideTable }: VethTables,
   mistakes: Mistakes,

@@ -134,5 +134,6 @@ export const plainVeth: VethDescription = {
   origin: "",
 };
 
+/** Returns the name of a pair's end on the host: that of the namespace unless it has its own. */
 export const hostNameOf = (link: VethDescription, namespace: string): string =>
   link.hostName ?? namespace;

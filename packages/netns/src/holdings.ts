@@ -42,6 +42,7 @@ export function tryGetLink(socket: RtnetlinkSocket, name: string): Link | undefi
   return ifThere(() => socket.get(getLink(name)));
 }
 
+/** Returns the link with this index; undefined if there is none. */
 export function tryGetLinkByIndex(socket: RtnetlinkSocket, index: number): Link | undefined {
   return ifThere(() => socket.get(getLinkByIndex(index)));
 }

@@ -34,6 +34,10 @@ export interface HostFacts {
   readonly uplinks: readonly string[];
 }
 
+/**
+ * Looks if the host has what a description needs, before anything is made, and returns what it
+ * lacks.
+ */
 export function checkHost(
   description: Description,
   name: string,

@@ -13,6 +13,7 @@ export class HostLinks {
     this.#socket = socket;
   }
 
+  /** Notes the index of a link that was made. */
   add(name: string, index: number): void {
     this.#made.set(name, index);
   }
@@ -31,6 +32,7 @@ export class HostLinks {
     throw new CommandFailure(`there is no link ${name} on the host`, EX_CANTCREAT);
   }
 
+  /** Returns the index of a link of the host. @throws CommandFailure if it is not there */
   indexOf(name: string): number {
     return this.#made.get(name) ?? this.get(name).index;
   }

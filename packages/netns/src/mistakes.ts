@@ -21,6 +21,7 @@ export function ifOfType<T>(read: () => T): T | undefined {
   }
 }
 
+/** All mistakes of a file, which are told together. */
 export class Mistakes {
   readonly found: ConfigError[] = [];
 

@@ -18,16 +18,22 @@ export const TEMPLATE_FILE = join(CONFIG_DIRECTORY, "default.toml");
 
 const RECORD_SUFFIX = ".json";
 
+/** Returns the file at which a namespace is mounted. @see ip-netns(8) */
 export const namespacePath = (name: string): string => join(NETNS_DIRECTORY, name);
+/** Returns the file that says what was made for a name. */
 export const recordPath = (name: string): string => join(RECORD_DIRECTORY, name + RECORD_SUFFIX);
 /** The name whose record the file is; undefined for other files. */
 export const recordName = (file: string): string | undefined =>
   file.endsWith(RECORD_SUFFIX) ? file.slice(0, -RECORD_SUFFIX.length) : undefined;
+/** Returns the set-up script of a name. */
 export const scriptPath = (name: string): string => join(CONFIG_DIRECTORY, "setup.d", name);
+/** Returns the description of a name. */
 export const descriptionPath = (name: string): string => join(CONFIG_DIRECTORY, `${name}.toml`);
 
 /** The resolv.conf that we generate, and the link to it that ip-netns(8) looks at. */
 export const generatedResolvConf = (name: string): string =>
   join(RECORD_DIRECTORY, `${name}.resolv.conf`);
+/** Returns the directory whose files stand in for those in /etc. @see ip-netns(8) */
 export const etcDirectory = (name: string): string => join(NETNS_ETC_DIRECTORY, name);
+/** Returns the file that stands in for /etc/resolv.conf. */
 export const etcResolvConf = (name: string): string => join(etcDirectory(name), "resolv.conf");

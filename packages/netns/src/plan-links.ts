@@ -16,6 +16,7 @@ const newLink = (name: string, { mtuBytes, mac, tuning }: EndDescription): NewLi
   ...tuning,
 });
 
+/** Returns the steps that make a link and its VLANs, without addresses and not yet up. */
 export function planLink(link: LinkDescription, name: string): Step[] {
   const origin = link.origin === "" ? undefined : link.origin;
   const steps = link.type === "veth" ? planVeth(link, name, origin) : planStacked(link, origin);
@@ -94,6 +95,7 @@ export function forwardedFamilies(link: LinkDescription): ("ipv4" | "ipv6")[] {
   return [...found].sort();
 }
 
+/** Returns the steps that set up one end of a link, with its VLANs. */
 export function planSetUp(end: EndDescription, place: Place, allowed: boolean): Step[] {
   if (!allowed || end.up === false) return [];
   const vlans = (end.vlans ?? []).map((vlan) => vlan.name);
@@ -103,6 +105,7 @@ export function planSetUp(end: EndDescription, place: Place, allowed: boolean): 
   }));
 }
 
+/** Returns the steps for the addresses and routes of one end, which is up by then. */
 export function planEnd(end: EndDescription, place: Place, shared: boolean): Step[] {
   const steps: Step[] = [];
   for (const [link, part] of [

@@ -19,6 +19,7 @@ export interface UpRequest {
 
 const nothing: Description = { links: [plainVeth], sysctl: [] };
 
+/** Returns all steps of `up`, in their order. Pure. */
 export function planUp(request: UpRequest): Step[] {
   const { name, script, hostUp } = request;
   const description = request.description ?? nothing;

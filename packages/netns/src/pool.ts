@@ -12,6 +12,7 @@ export interface Pool {
 /** Far more than there are namespaces. */
 const TRIES_MAX = 65_536;
 
+/** Returns if two networks have an address in common. */
 export const overlaps = (one: IpPrefix, other: IpPrefix): boolean =>
   prefixContains(one, other.address) || prefixContains(other, one.address);
 
@@ -82,5 +83,6 @@ function hostAt({ address, prefixLength }: IpPrefix, offset: number): IpPrefix {
   return { address: { family: address.family, bytes }, prefixLength };
 }
 
+/** Returns a network as text, such as `192.0.2.0/24`. */
 export const formatPrefix = ({ address, prefixLength }: IpPrefix): string =>
   `${formatIpAddress(address)}/${prefixLength}`;

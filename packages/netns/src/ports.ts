@@ -7,6 +7,7 @@ import type { PublishedPort } from "./description.ts";
 const published =
   /^(?:(?<address>[\d.]+|\[[\da-f:.]+\]):)?(?<host>\d+):(?<inside>\d+)\/(?<protocol>tcp|udp)$/i;
 
+/** Reads `[ADDRESS:]PORT:PORT/PROTOCOL`; undefined if it is something else. */
 export function parsePublished(text: string): PublishedPort | undefined {
   const groups = published.exec(text)?.groups;
   if (groups === undefined) return undefined;

@@ -24,6 +24,7 @@ import { encodeRecord, type NamespaceRecord, parseRecord } from "./record-text.t
 
 const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
 
+/** Returns the id of this boot, which the next one does not have. @see random(4) */
 export function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
 }
@@ -66,6 +67,7 @@ export class RecordFile {
     return this.#fd.number;
   }
 
+  /** Returns the record; undefined if the file is empty or holds none. */
   read(): NamespaceRecord | undefined {
     const buffer = Buffer.allocUnsafe(RECORD_BYTES_MAX);
     const length = readSync(this.#fd.number, buffer, 0, buffer.length, 0);

@@ -59,6 +59,7 @@ export function outsideRules(description: Description, namespace: string): RuleS
   return { table: tableName(namespace), links, filter: firewall, origin };
 }
 
+/** Returns if any address is translated for a link. */
 export const hasNat = ({ masquerade, publish }: LinkRules): boolean =>
   masquerade.length > 0 || publish.length > 0;
 

@@ -13,6 +13,7 @@ import {
 import type { BridgePort } from "./description.ts";
 import type { NetworkNamespace } from "./namespace.ts";
 
+/** Gives a port of a bridge its VLANs, and isolates it if that is wanted. @throws SyscallError */
 export function setPort(
   host: RtnetlinkSocket,
   { index }: Link,

@@ -29,6 +29,7 @@ export interface Reservation {
   readonly publish: readonly PublishedPort[];
 }
 
+/** Returns the ports of the host that a description takes, of all links. */
 export const publishedPorts = ({ links }: Description): Located<PublishedPort>[] =>
   links.flatMap((link) => (link.type === "veth" ? link.publish : []));
 

@@ -180,6 +180,7 @@ function printLine(line: OtherLine | DatabaseLine): string {
   return line.head + services.join("") + line.tail;
 }
 
+/** Returns the first line of a database; undefined if it has none. */
 export function findLine(lines: Nsswitch, database: Database): DatabaseLine | undefined {
   for (const line of lines) if (line.database === database) return line;
   return undefined;

@@ -118,6 +118,7 @@ function whyNoName(module: string | undefined, { isConfigured, hasNscd }: Circum
   return "the configuration was not read; perhaps a line of another database is wrong";
 }
 
+/** Returns the sections as text, each below its title. */
 export function formatSections(sections: readonly Section[]): string {
   return sections
     .map(({ title, lines }) => [`${title}:`, ...lines.map((line) => `  ${line}`)].join("\n"))

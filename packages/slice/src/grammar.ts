@@ -40,6 +40,7 @@ export const boolean: Grammar = {
   },
 };
 
+/** Returns the grammar of a directive that is one of these words. */
 export function oneOf(...words: string[]): Grammar {
   return {
     allowed: words.join(" or "),

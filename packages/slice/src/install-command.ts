@@ -40,6 +40,7 @@ function openTarget({ root, unitDir }: TargetOptions): Target {
   return { tree, path, directory: new UnitDirectory(tree, path) };
 }
 
+/** Writes the units of one slice, or of all that are configured. @throws CommandFailure */
 export async function install(
   name: string | undefined,
   options: TargetOptions & SourceOptions,
@@ -56,6 +57,7 @@ export async function install(
       );
 }
 
+/** Removes the unit of one slice, or all that were generated. @throws CommandFailure */
 export function remove(name: string | undefined, options: TargetOptions): void {
   const unit = checkUsage(() => sliceUnit(name));
   const target = openTarget(options);

@@ -139,6 +139,7 @@ export function listGenerated(directory: UnitDirectory): string[] {
     });
 }
 
+/** Returns if a file is to become another one. */
 export function isChange({ before, after }: Change): boolean {
   return before !== after;
 }

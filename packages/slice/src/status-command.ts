@@ -18,6 +18,7 @@ export interface StatusOptions {
   readonly cgroupRoot?: string;
 }
 
+/** Shows the cgroups of a slice as a tree. @throws CommandFailure */
 export async function status(name: string | undefined, options: StatusOptions): Promise<void> {
   const unit = checkUsage(() => sliceUnit(name));
   const root = options.cgroupRoot ?? findCgroup2();

@@ -153,6 +153,7 @@ export class CgroupService {
     return this.#accounting.records;
   }
 
+  /** Returns the metrics of the reaper and of accounting. */
   async status(): Promise<CgroupMetrics> {
     // Begins to read it. As a rule the disk has answered when the thread has; nobody waits for it.
     this.#accounting.oldestWaitingMs();

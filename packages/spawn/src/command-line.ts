@@ -151,6 +151,7 @@ async function runLua(options: GlobalOptions, script: string, from: LuaOptions):
 /** Names of cgroups are any bytes. */
 const cgroupPath = (argument: string): ByteString => bytesOf(bytesOfArgument(argument));
 
+/** Runs the daemon or a subcommand, as the arguments say, and sets the exit status. */
 export async function runCommandLine(): Promise<void> {
   const program = new Command("cm4all-spawn")
     .description(

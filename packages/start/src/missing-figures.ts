@@ -45,6 +45,11 @@ export function parseLegacyControllers(text: string): string[] {
     .map(([name = ""]) => name);
 }
 
+/**
+ * Returns the controllers that a cgroup may use.
+ * @param cgroup its directory
+ * @throws system errors
+ */
 export function readControllers(cgroup: string): string[] {
   const text = readFileSync(join(cgroup, "cgroup.controllers"), "utf8").trim();
   return text === "" ? [] : text.split(" ");

@@ -47,6 +47,7 @@ export class ScratchCgroup {
     });
   }
 
+  /** Removes a cgroup below, in which nothing lives. @throws system errors */
   removeEmpty(name: string): void {
     rmdirSync(join(this.path, name));
   }

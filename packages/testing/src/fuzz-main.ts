@@ -8,6 +8,10 @@
 import { openSync, writeFileSync, writeSync } from "node:fs";
 import { FuzzFinding, fuzz, type Subject } from "./fuzz.ts";
 
+/**
+ * Gives a subject inputs for as long as the arguments say, writes each to a file before, and
+ * exits.
+ */
 export async function runSubject(subject: Subject): Promise<void> {
   const [seconds = "60", file = "", seed = String(Date.now() % 2 ** 31)] = process.argv.slice(2);
   const fd = openSync(file, "w");

@@ -230,6 +230,7 @@ export class Postgres {
     await ended;
   }
 
+  /** Ends the server, and removes its directory unless that is kept. */
   async stop(): Promise<void> {
     await this.#end(this.#isKept ? "fast" : "immediate");
     if (!this.#isKept) rmSync(this.directory, { recursive: true, force: true });

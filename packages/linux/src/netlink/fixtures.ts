@@ -10,6 +10,7 @@ interface Capture {
 const file = new URL("../../fixtures/netlink/iproute2.json", import.meta.url);
 const captures = JSON.parse(readFileSync(file, "utf8")).captures as Record<string, Capture>;
 
+/** Returns the messages of a capture, by its name, in their order. */
 export function captured(name: string): { sent: Buffer[]; received: Buffer[] } {
   const capture = captures[name];
   if (capture === undefined) throw new Error(`nothing captured as ${name}`);

@@ -75,6 +75,7 @@ function parseIpv6(text: string): number[] | undefined {
   return [...head, ...new Array<number>(missing).fill(0), ...tail];
 }
 
+/** Returns the text of an address, an IPv6 one in its shortest form. @see RFC 5952 */
 export function formatIpAddress({ family, bytes }: IpAddress): string {
   if (family === AF_INET) return bytes.join(".");
   const groups: number[] = [];

@@ -78,14 +78,17 @@ export function attribute(type: number, value: Uint8Array): Buffer {
     .finish();
 }
 
+/** Encodes an attribute that is an integer of 32 bits. */
 export function u32Attribute(type: number, value: number): Buffer {
   return attribute(type, new ByteWriter(4).u32(value).finish());
 }
 
+/** Encodes an attribute that is an integer of 16 bits. */
 export function u16Attribute(type: number, value: number): Buffer {
   return attribute(type, new ByteWriter(2).u16(value).finish());
 }
 
+/** Encodes an attribute that is an integer of 8 bits. */
 export function u8Attribute(type: number, value: number): Buffer {
   return attribute(type, Buffer.from([value]));
 }

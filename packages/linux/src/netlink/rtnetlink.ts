@@ -187,6 +187,7 @@ function parseBridge(data: Buffer): BridgeSettings {
   };
 }
 
+/** Returns a hardware address as ip(8) shows it, such as `02:00:00:00:00:01`. */
 export function formatMac(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 }

@@ -99,6 +99,10 @@ function gcinfo(L: LuaState): number {
   return 1;
 }
 
+/**
+ * Pushes the elements of a list: `unpack` of Lua 5.1, with LuaJIT's message if there are too
+ * many.
+ */
 export function unpack(L: LuaState): number {
   lauxlib.luaL_checktype(L, 1, lua.LUA_TTABLE);
   const first = lauxlib.luaL_optinteger(L, 2, 1);
@@ -221,6 +225,7 @@ function pairs(next: LuaFunction): LuaFunction {
   };
 }
 
+/** Adds the basic functions of Lua 5.1 to the globals. @param output where `print` writes */
 export function openBase(L: LuaState, output: LineOutput): void {
   lua.lua_pushcfunction(L, lbaselib.luaopen_base);
   lua.lua_call(L, 0, 1);

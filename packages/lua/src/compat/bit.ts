@@ -67,6 +67,7 @@ function tohex(L: LuaState): number {
   return 1;
 }
 
+/** Adds LuaJIT's library `bit`. */
 export function openBit(L: LuaState): void {
   pushLibrary(L, {
     band: fold((a, b) => a & b),

@@ -134,6 +134,7 @@ function status(known: LuaFunction): LuaFunction {
   };
 }
 
+/** Adds the library `coroutine`. @param watcher is told of each that is resumed */
 export function openCoroutine(L: LuaState, watcher: CoroutineWatcher): void {
   lua.lua_pushcfunction(L, lcorolib.luaopen_coroutine);
   lua.lua_call(L, 0, 1);

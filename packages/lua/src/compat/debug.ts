@@ -238,6 +238,7 @@ function debug(L: LuaState): number {
   return raise(L, "debug.debug is not available: the host has no terminal");
 }
 
+/** Adds the library `debug`, as LuaJIT has it. */
 export function openDebug(L: LuaState): void {
   pushLibrary(L, {
     debug,

@@ -152,6 +152,7 @@ export const debugEnvironment = {
   },
 };
 
+/** Adds `getfenv` and `setfenv` of Lua 5.1 to the globals. */
 export function openEnvironment(L: LuaState): void {
   lua.lua_pushglobaltable(L);
   setFunctions(L, { getfenv, setfenv });

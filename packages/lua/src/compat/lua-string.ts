@@ -64,6 +64,7 @@ export class LuaString {
     return bytes;
   }
 
+  /** Returns the length in bytes, by the name that fengari calls. */
   tsslen(): number {
     return this.length;
   }

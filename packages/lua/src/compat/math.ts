@@ -89,6 +89,7 @@ function randomFunctions(): { random: LuaFunction; randomseed: LuaFunction } {
   };
 }
 
+/** Adds the library `math` of Lua 5.1, with LuaJIT's random numbers. */
 export function openMath(L: LuaState): void {
   const { abs, acos, asin, atan, ceil, cos, cosh, exp, floor, log10 } = Math;
   const { sin, sinh, sqrt, tan, tanh, PI, pow, atan2 } = Math;

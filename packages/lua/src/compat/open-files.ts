@@ -51,6 +51,7 @@ export class OpenFile {
     return this.#pending.length;
   }
 
+  /** Writes what was buffered. @throws system errors; what cannot be written is lost */
   flush(): void {
     let rest = Buffer.from(this.#pending, "latin1");
     // What cannot be written is lost, as in C's stdio.
@@ -64,6 +65,10 @@ export class OpenFile {
     }
   }
 
+  /**
+   * Writes what was buffered and closes the file.
+   * @throws system errors; it is closed all the same
+   */
   close(): void {
     const fd = this.#fd;
     if (fd === undefined) return;

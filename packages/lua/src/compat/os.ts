@@ -242,6 +242,7 @@ function setlocale(L: LuaState): number {
   return 1;
 }
 
+/** Adds the library `os`. @param gate is asked before anything outside changes */
 export function openOs(L: LuaState, output: LineOutput, gate: EffectGate, files: OpenFiles): void {
   pushLibrary(L, {
     clock,

@@ -18,6 +18,7 @@ export class Pieces {
     this.#pieces.push(piece);
   }
 
+  /** Returns all that was added as one string. */
   toString(): string {
     return this.#pieces.length === 1 ? (this.#pieces[0] ?? "") : this.#pieces.join("");
   }

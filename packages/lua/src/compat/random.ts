@@ -32,6 +32,7 @@ export class Random {
     this.seed(seed);
   }
 
+  /** Begins the sequence that LuaJIT gives for this number. */
   seed(seed: number): void {
     const double = new DataView(new ArrayBuffer(8));
     let d = seed;

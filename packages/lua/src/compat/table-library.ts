@@ -292,6 +292,7 @@ export function preloadExtensions(L: LuaState): void {
   lua.lua_pop(L, 2);
 }
 
+/** Adds the library `table` of Lua 5.1. */
 export function openTable(L: LuaState): void {
   pushLibrary(L, { concat, foreach, foreachi, getn, insert, maxn, move, remove, sort });
   setLibrary(L, "table");

@@ -44,10 +44,12 @@ export class Table {
   }
 }
 
+/** Returns an empty table, in the place of fengari's function of that name. */
 export function luaH_new(L: LuaState): Table {
   return new Table(L);
 }
 
+/** Forgets which metamethods the table is known not to have. */
 export function invalidateTMcache(t: Table): void {
   t.flags = 0;
 }
@@ -78,14 +80,17 @@ function getByMapKey(t: Table, key: unknown): TValue {
   return t.strong.get(key)?.value ?? lobject.luaO_nilobject;
 }
 
+/** Returns the value at an integer, or nil. */
 export function luaH_getint(t: Table, n: number): TValue {
   return t.array[n] ?? getByMapKey(t, n);
 }
 
+/** Returns the value at a string, or nil. */
 export function luaH_getstr(t: Table, key: TString): TValue {
   return getByMapKey(t, lstring.luaS_hashlongstr(key));
 }
 
+/** Returns the value at any key, or nil. */
 export function luaH_get(_L: LuaState | null, t: Table, key: TValue): TValue {
   if (key.ttnov() === LUA_TNUMBER) return luaH_getint(t, key.value as number);
   return getByMapKey(t, mapKey(key));
@@ -101,6 +106,7 @@ export function luaH_setint(t: Table, n: number, value: TValue): void {
   setNumber(t, n, value);
 }
 
+/** Sets a value. Raises an error of Lua for a key that is nil or NaN. */
 export function luaH_setfrom(L: LuaState, t: Table, key: TValue, value: TValue): void {
   const type = key.ttnov();
   if (type === LUA_TNUMBER) {
@@ -237,6 +243,7 @@ function border(t: Table, low: number, high: number): number {
   return from;
 }
 
+/** Removes all that the table holds. */
 export function clearTable(t: Table): void {
   t.array = [];
   t.strong = new Map();

@@ -87,6 +87,7 @@ function cancelJob(L: LuaState): number {
   return 1;
 }
 
+/** Adds the library `control_client`. */
 export function openControlClient(L: LuaState, runtime: Runtime): void {
   newMethodClass(L, BUILDER, {
     ...Object.fromEntries(

@@ -175,6 +175,7 @@ function controlResolve(runtime: Runtime) {
   };
 }
 
+/** Adds the library `socket`, and `control_resolve`. */
 export function openSockets(L: LuaState, runtime: Runtime): void {
   newClass(L, ADDRESS, {
     __tostring: (state) => {

@@ -123,6 +123,7 @@ function verifyDetached(L: LuaState): number {
   return 1;
 }
 
+/** Adds the library `sodium`. */
 export function openSodium(L: LuaState): void {
   pushLibrary(L, {
     bin2hex,

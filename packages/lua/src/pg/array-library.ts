@@ -24,6 +24,7 @@ import { cutAtNul, numberToParameter } from "./values.ts";
 /** PostgreSQL knows up to six dimensions. */
 const MAX_DEPTH = 6;
 
+/** Pushes a table as the text of an array: `pg.encode_array`. */
 export function encodeArrayFunction(L: LuaState): number {
   if (lua.lua_gettop(L) > 2) return raise(L, "Too many parameters");
   if (lua.lua_type(L, 2) !== lua.LUA_TTABLE) return argumentError(L, 2, "Table expected");
@@ -83,6 +84,7 @@ function checkKeys(L: LuaState, table: number, count: number, where: string): vo
   }
 }
 
+/** Pushes a table with the elements of an array's text: `pg.decode_array`. */
 export function decodeArrayFunction(L: LuaState): number {
   const text = cutAtNul(checkText(L, 2));
   if (lua.lua_gettop(L) > 3) return raise(L, "Too many parameters");

@@ -13,6 +13,7 @@ export interface RawClient {
   getStartupConf: () => Record<string, string>;
 }
 
+/** Returns the client with the parts of it that `pg` has without declaring them. */
 export function rawClient(client: Client): RawClient {
   return client as unknown as RawClient;
 }

@@ -40,6 +40,10 @@ export class Ledger {
     return this.inTransaction ? mayCommit(sql) : !OPENING.test(sql);
   }
 
+  /**
+   * Settles what the database's answer decides: the effect of this text, and of those before
+   * it in the same transaction.
+   */
   answered(sent: Sent, { tags, hasFailed, status }: Answer): void {
     const before = this.#open;
     this.#open = [];

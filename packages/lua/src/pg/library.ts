@@ -93,6 +93,7 @@ function listen(L: LuaState): number {
   return 0;
 }
 
+/** Adds the library `pg`. */
 export function openPg(L: LuaState, runtime: Runtime): void {
   openResult(L);
   newClass(L, NULL_CLASS, {

@@ -14,6 +14,7 @@ export interface Address {
   readonly address: string;
 }
 
+/** Returns if an address is the directory of a Unix socket. */
 export function isSocket(address: string): boolean {
   return address.startsWith("/");
 }

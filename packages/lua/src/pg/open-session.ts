@@ -58,6 +58,7 @@ function setSchema(schema: string): StatementText {
   return plainText(`SET SCHEMA '${schema.replaceAll("'", "''")}'`);
 }
 
+/** Returns the text that listens on a channel, whatever its name. */
 export function listenTo(channel: string): StatementText {
   return plainText(`LISTEN "${channel.replaceAll('"', '""')}"`);
 }

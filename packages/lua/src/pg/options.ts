@@ -160,6 +160,7 @@ export function variableOf(name: string): string | undefined {
   return OPTIONS[name]?.variable;
 }
 
+/** Returns if libpq knows an option of this name. */
 export function isOption(name: string): boolean {
   return Object.hasOwn(OPTIONS, name);
 }

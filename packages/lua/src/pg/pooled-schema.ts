@@ -31,6 +31,7 @@ export class PooledSchema {
     this.#session = session;
   }
 
+  /** Runs a text with the schema set, in a transaction of its own unless one is open. */
   async run(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     const commands = commandsOf(text.sql, this.#session.hasBackslashes);
     const [first = ""] = commands;

@@ -31,6 +31,7 @@ export class Queue {
     return this.#entries.length === 0;
   }
 
+  /** Adds an entry as the last one. */
   add(entry: Entry): void {
     this.#entries.push(entry);
   }
@@ -48,6 +49,7 @@ export class Queue {
     return true;
   }
 
+  /** Removes all entries, whose callers are told by whoever clears. */
   clear(): void {
     this.#entries = [];
   }

@@ -99,6 +99,7 @@ function close(L: LuaState): number {
   return 0;
 }
 
+/** Makes the class of results. */
 export function openResult(L: LuaState): void {
   newMethodClass(L, RESULT, { affected, close, fetch, rows });
   lua.lua_getfield(L, lua.LUA_REGISTRYINDEX, toBytes(RESULT));
@@ -107,6 +108,7 @@ export function openResult(L: LuaState): void {
   lua.lua_pop(L, 1);
 }
 
+/** Pushes a result, which the garbage collector closes at the latest. */
 export function pushResult(L: LuaState, set: ResultSet): void {
   pushObject(L, new Result(set), RESULT);
 }

@@ -26,6 +26,10 @@ export class PgRun {
 
   static readonly #ofTasks = new WeakMap<Task, PgRun>();
 
+  /**
+   * Returns what a run of a handler has of databases.
+   * @param task undefined while the script is loaded
+   */
   static of(task: Task | undefined): PgRun {
     if (task === undefined) return new PgRun(undefined);
     let run = PgRun.#ofTasks.get(task);

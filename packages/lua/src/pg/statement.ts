@@ -9,6 +9,7 @@ export interface StatementText {
   parameters: (string | null)[] | undefined;
 }
 
+/** Returns a text without parameters, which may have several commands. */
 export function plainText(sql: string): StatementText {
   return { sql, parameters: undefined };
 }

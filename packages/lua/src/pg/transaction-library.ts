@@ -97,6 +97,7 @@ return function(db, fn)
   return complete(tx, pcall(fn, tx))
 end`;
 
+/** Makes the class of transactions. */
 export function openTransactions(L: LuaState, runtime: Runtime): void {
   newMethodClass(L, TRANSACTION, { execute: executeInTransaction(runtime) });
 }

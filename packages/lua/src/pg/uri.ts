@@ -9,6 +9,7 @@ import { ConninfoError, isOption, type Parameters, quoted } from "./options.ts";
 
 const PREFIX = /^postgres(?:ql)?:\/\//;
 
+/** Returns if a connection string is a URI, and not a list of `name=value`. */
 export function isUri(conninfo: string): boolean {
   return PREFIX.test(conninfo);
 }

@@ -149,6 +149,7 @@ function close(className: string) {
   };
 }
 
+/** Makes the classes of cgroups and of their extended attributes. */
 export function openCgroup(L: LuaState): void {
   for (const [className, __index] of [
     [CGROUP, indexCgroup],

@@ -192,6 +192,7 @@ export class Runtime {
     this.#closables.add(closable);
   }
 
+  /** Forgets something that was closed, or that somebody else closes now. */
   disown(closable: Closable): void {
     this.#closables.delete(closable);
   }

@@ -64,6 +64,11 @@ export class Task {
     else this.#endings.push(ending);
   }
 
+  /**
+   * Ends the run, closes what it has left open, and tells how it went. Only the first call
+   * counts.
+   * @param failure undefined if it succeeded
+   */
   finish(failure: ScriptFailure | undefined): void {
     if (this.isFinished) return;
     this.isFinished = true;

@@ -14,6 +14,7 @@ export interface MetricsConfig {
   readonly listen: string;
 }
 
+/** Reads the section `[control]`. @throws ConfigError */
 export function readControl(table: TomlTable): ControlConfig {
   const path = table.string("socket") ?? DEFAULT_CONTROL_SOCKET;
   if (path !== "" && !path.startsWith("/"))
@@ -21,6 +22,7 @@ export function readControl(table: TomlTable): ControlConfig {
   return { socket: path };
 }
 
+/** Reads the section `[metrics]`. @throws ConfigError */
 export function readMetrics(table: TomlTable): MetricsConfig {
   const address = table.string("listen") ?? "";
   if (address !== "" && parseListenAddress(address) === undefined)

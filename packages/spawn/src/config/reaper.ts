@@ -10,6 +10,7 @@ export type ReaperConfig = ReturnType<typeof readReaper>;
 /** Throws CgroupRootError for a directory that is not in cgroup2. */
 export type CheckCgroupRoot = (path: ByteString) => void;
 
+/** Reads the section `[reaper]`. @throws ConfigError */
 export function readReaper(table: TomlTable, checkRoot: CheckCgroupRoot) {
   return {
     /** Whether cgroups are reaped at all. */

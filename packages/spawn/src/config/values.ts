@@ -12,6 +12,10 @@ export function readSeconds(
   return seconds === undefined ? undefined : seconds * 1000;
 }
 
+/**
+ * Reads a path; undefined if the key is not there.
+ * @throws ConfigError if it does not begin with a slash
+ */
 export function readAbsolutePath(table: TomlTable, key: string): string | undefined {
   const path = table.string(key);
   if (path === undefined || path.startsWith("/")) return path;

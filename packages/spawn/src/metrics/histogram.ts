@@ -7,6 +7,10 @@ export interface Histogram {
   sum: number;
 }
 
+/**
+ * Returns a histogram that has counted nothing.
+ * @param bounds the upper ends of its buckets, rising; a last one has what is above
+ */
 export function emptyHistogram(bounds: readonly number[]): Histogram {
   return { bounds, counts: new Array<number>(bounds.length + 1).fill(0), sum: 0 };
 }

@@ -19,6 +19,7 @@ interface PurgeOptions extends JsonOption {
   readonly idle?: boolean;
 }
 
+/** Adds the subcommands that list and end names. */
 export function declareNameCommands(program: Command, ask: Ask): void {
   program
     .command("list")

@@ -9,6 +9,7 @@ interface ReloadOptions {
   readonly signal?: string;
 }
 
+/** Adds the subcommand `reload`. @param findPlace tells where the daemon can be asked */
 export function declareReloadCommand(
   program: Command,
   ask: Ask,

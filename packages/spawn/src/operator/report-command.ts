@@ -18,6 +18,7 @@ interface CommandOptions {
   readonly html: string;
 }
 
+/** Adds the subcommand `report`. */
 export function declareReportCommand(program: Command): void {
   program
     .command("report")

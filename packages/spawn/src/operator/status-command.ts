@@ -33,6 +33,7 @@ interface StatusOptions {
   readonly watch?: boolean;
 }
 
+/** Adds the subcommand `status`. */
 export function declareStatusCommand(program: Command, ask: Ask): void {
   program
     .command("status [name]")

@@ -41,6 +41,7 @@ export class MetricsEndpoint {
     void listenAgain(open, (problem) => this.#failed(address, problem), signal);
   }
 
+  /** Stops listening, and closes all connections. */
   close(): void {
     this.#attempts?.abort();
     this.#status = undefined;

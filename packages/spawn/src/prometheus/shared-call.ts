@@ -25,6 +25,10 @@ export class SharedCall<T> {
     this.#perSecond = perSecond;
   }
 
+  /**
+   * Returns the result of a call that begins later, or of the latest one if it is too early
+   * for another.
+   */
   get(): Promise<T> {
     if (this.#next !== undefined) return this.#next;
     if (!this.#mayBegin() && this.#last !== undefined) return this.#last;

@@ -24,6 +24,7 @@ export class Complaints {
     this.#told.clear();
   }
 
+  /** Says that nothing can be watched, why, and what an administrator can do. */
   noInotify(reason: string): void {
     this.complain(
       "inotify",

@@ -8,6 +8,7 @@ export class Queue<Item> {
   #items: Item[] = [];
   #head = 0;
 
+  /** Adds an item as the last one. */
   add(item: Item): void {
     this.#items.push(item);
   }
@@ -21,6 +22,7 @@ export class Queue<Item> {
     return this.#items[this.#head];
   }
 
+  /** Takes out the next item; undefined if there is none. */
   take(): Item | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;

@@ -83,6 +83,7 @@ export class Deletion<Node> {
     }
   }
 
+  /** Lets the cgroups of these releases be deleted: their records are on the disk. */
   journalled(releases: readonly number[]): void {
     for (const number of releases) {
       const cgroup = this.#waiting.get(number);

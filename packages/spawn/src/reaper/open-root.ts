@@ -127,6 +127,7 @@ export class OpenRoot {
     );
   }
 
+  /** Closes the directory. */
   close(): void {
     this.#directory.close();
   }

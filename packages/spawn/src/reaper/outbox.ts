@@ -53,6 +53,7 @@ export class Outbox {
     this.#interim.push(record);
   }
 
+  /** Adds a release, whose bytes count until it is sent. */
   released(release: Release): void {
     this.#bytes += recordSize(release.record);
     this.#released.push(release);
@@ -70,18 +71,22 @@ export class Outbox {
     return true;
   }
 
+  /** Adds the number of a release that counts no more. */
   withdrawn(release: number): void {
     this.#withdrawn.push(release);
   }
 
+  /** Adds the number of a release whose directory cannot be deleted for now. */
   kept(release: number): void {
     this.#kept.push(release);
   }
 
+  /** Adds the number of a release whose directory is gone. */
   deleted(release: number): void {
     this.#deleted.push(release);
   }
 
+  /** Adds the ids of what the first scan has found. */
   scanned(ids: ScannedIds): void {
     this.#scanned = ids;
   }

@@ -154,6 +154,7 @@ export class Reaper {
     });
   }
 
+  /** Begins to watch, check and reap. To be called once. */
   start(): void {
     this.#openInotify();
     this.#check.start();
@@ -184,6 +185,7 @@ export class Reaper {
     },
   };
 
+  /** Ends all watches. */
   close(): void {
     this.#tree.close();
   }

@@ -53,6 +53,7 @@ export class ReleaseStage<Node> {
     return this.#world.mayRelease() ? this.#delays.nextMs : Number.POSITIVE_INFINITY;
   }
 
+  /** Has a cgroup that has just run empty be measured after its delay. */
   ranEmpty(cgroup: Cgroup<Node>): void {
     const now = this.#world.nowMs();
     cgroup.emptyMs = now;

@@ -27,6 +27,7 @@ export class TreeDirectories<Place> {
     return node.parent === undefined || this.#tryStat(node)?.inode === node.inode;
   }
 
+  /** Returns if there is a directory of this path, whichever it is. */
   exists(path: ByteString): boolean {
     return this.#root.tryStatus(path) !== undefined;
   }

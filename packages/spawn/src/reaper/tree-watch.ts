@@ -355,6 +355,7 @@ export class TreeWatch<Place> {
     }
   }
 
+  /** Ends all watches. */
   close(): void {
     this.#inotify?.close();
   }

@@ -90,6 +90,7 @@ export class Notifier {
     return false;
   }
 
+  /** Closes the socket. */
   close(): void {
     this.#socket.close();
   }

@@ -129,6 +129,7 @@ export class EventLoop {
     }
   }
 
+  /** Has `run` return when the handler that runs now has. */
   stop(): void {
     this.#stopped = true;
   }

@@ -149,6 +149,7 @@ function readDay(reader: Reader): Day | undefined {
   return { kind: inYear[1] === "J" ? "day without February 29th" : "day", day };
 }
 
+/** Returns which of its two times a zone has. @param seconds since 1970 */
 export function localTimeTypeByRule(
   { standard, daylight }: PosixRule,
   seconds: number,

@@ -16,6 +16,7 @@ export interface Zone {
 
 const UNIVERSAL: LocalTimeType = { offset: 0, isDst: false, abbreviation: "GMT" };
 
+/** Returns the zone of a value of `TZ` that is a rule. @see tzset(3) */
 export function zoneByRule(rule: PosixRule): Zone {
   return {
     local: (seconds) => breakDown(seconds, localTimeTypeByRule(rule, seconds)),
@@ -23,6 +24,7 @@ export function zoneByRule(rule: PosixRule): Zone {
   };
 }
 
+/** Returns the zone of a file of the time zone database. @see RFC 8536 */
 export function zoneByFile(file: ZoneFile): Zone {
   const footer = file.footer === "" ? undefined : parsePosixRule(file.footer);
   return {

@@ -16,6 +16,10 @@ export class RecordTable {
   readonly #widths = TITLES.map(() => 0);
   #isBegun = false;
 
+  /**
+   * Returns the lines of a page, below the titles if it is the first one. Columns only get
+   * wider.
+   */
   lines(page: readonly RecordSummary[]): string[] {
     const rows = page.map((record) => [
       String(record.number),

@@ -27,6 +27,7 @@ export interface Entry {
   successor: Entry | undefined;
 }
 
+/** Returns a record that waits, and whose handler was not called yet. */
 export function newEntry({ number, record, bytes }: WaitingRecord): Entry {
   return {
     number,

@@ -43,6 +43,7 @@ export class FailingRecords {
     for (const entry of this.#entries) entry.failedSinceMs = undefined;
   }
 
+  /** Ends the pause of a record, which counts among those that fail no more. */
   remove(entry: Entry): void {
     clearTimeout(entry.pause);
     entry.pause = undefined;

@@ -30,6 +30,7 @@ export class FailureLog {
     for (const entry of group) entry.lastError = message;
   }
 
+  /** Says why the journal cannot be read, once for each reason in a row. */
   cannotRead(error: unknown): void {
     const reason = `cannot read the journal: ${errorText(error)}`;
     if (reason !== this.#said) this.#log(LOG_ERR, reason);

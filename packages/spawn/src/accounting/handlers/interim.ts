@@ -46,6 +46,7 @@ export class InterimReports {
     return this.#runs;
   }
 
+  /** Returns if a handler has this cgroup's interim figures at the moment. */
   isRunning(id: string): boolean {
     return this.#running.has(id);
   }
@@ -81,6 +82,10 @@ export class InterimReports {
     return state === "ready" && handlers.running !== "none" && handlers.bearsRepetition;
   }
 
+  /**
+   * Calls handlers for what waits, as far as the host has room.
+   * @param batch how many a handler of lists gets at most
+   */
   pump(batch: number): void {
     if (!this.#isWanted) this.#dropAll();
     const { sink } = this.#options;

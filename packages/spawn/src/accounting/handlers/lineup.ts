@@ -39,6 +39,7 @@ export class Lineup {
     return sum;
   }
 
+  /** Returns an entry by its record's number. */
   get(number: number): Entry | undefined {
     return this.#entries.get(number);
   }

@@ -127,6 +127,7 @@ export class AccountingQueue {
     return this.#repetition.outage;
   }
 
+  /** Changes the policy, also for records that wait or fail already. */
   configure(policy: AccountingPolicy): void {
     this.#policy = policy;
     this.#repetition.configure(policy);

@@ -68,6 +68,7 @@ export class ReadAhead {
     }, READ_PAUSE_MS);
   }
 
+  /** Ends the pause before the next attempt. What is being read is not waited for. */
   close(): void {
     clearTimeout(this.#pause);
   }

@@ -43,6 +43,7 @@ export class Repetition {
     return this.#failing.size;
   }
 
+  /** Changes the policy. Without repetition there is no outage. */
   configure(policy: AccountingPolicy): void {
     this.#policy = policy;
     if (!policy.retry) this.outage.end();
@@ -53,6 +54,11 @@ export class Repetition {
     return group.some(({ lastFailedMs }) => (lastFailedMs ?? Infinity) < this.#lastSuccessMs);
   }
 
+  /**
+   * Has records handed over again: `wait` together when somebody answers, `halve` in two
+   * groups, `pause` after a time.
+   * @param isInterrupted if their handler was, which is counted
+   */
   repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {
     const now = this.#parts.nowMs();
     for (const entry of group) {
@@ -113,6 +119,7 @@ export class Repetition {
     this.#parts.log(LOG_NOTICE, "handlers succeed again");
   }
 
+  /** Ends what is planned for a record, which is settled. */
   forget(entry: Entry): void {
     this.#failing.remove(entry);
   }

@@ -75,6 +75,7 @@ export class Settlement {
     );
   }
 
+  /** Marks records as done without a handler, and counts them as lost. */
   lose(group: readonly Entry[]): void {
     this.counts.lostCgroups += group.length;
     for (const entry of group) this.#settle(entry, RecordState.GONE);
@@ -86,11 +87,13 @@ export class Settlement {
     this.#settle(entry, RecordState.GONE);
   }
 
+  /** Parks records for an administrator, with the reason, and says so in the log. */
   park(group: readonly Entry[], reason: string): void {
     this.#parts.log(LOG_ERR, `${nameOf(group)}: parked, see "cm4all-spawn accounting": ${reason}`);
     for (const entry of group) this.#settle(entry, RecordState.PARKED, reason.slice(0, MAX_NOTE));
   }
 
+  /** Parks a record that cannot be understood, with the reason, and says so in the log. */
   parkDamaged({ number, reason }: DamagedRecord): void {
     this.#parts.log(LOG_ERR, `a record of the journal is parked: ${reason}`);
     this.#mark(number, RecordState.PARKED, reason);

@@ -34,6 +34,7 @@ const EFFECTS = {
   unanswered: "after it had sent something that was not answered",
 } as const;
 
+/** Returns what becomes of records after a run of their handler. Pure. */
 export function judge(outcome: Outcome, circumstances: Circumstances): Verdict {
   const { retry, bearsRepetition, count, isOwnFault } = circumstances;
   if (outcome.type === "done") return { type: "settle" };

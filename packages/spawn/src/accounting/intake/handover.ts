@@ -37,6 +37,10 @@ export class Handover {
     if (tracked.isWritten) this.directoryIsGone(tracked);
   }
 
+  /**
+   * Hands over the latest report of a cgroup, and those before it that wait for the end of its
+   * directory.
+   */
   directoryIsGone(latest: Tracked): void {
     for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier) {
       this.#parts.tracked.remove(each);
@@ -62,6 +66,7 @@ export class Handover {
     this.#drop(tracked.number);
   }
 
+  /** Withdraws the latest report of a cgroup and all before it. */
   withdrawAll(latest: Tracked): void {
     for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier)
       this.withdraw(each);

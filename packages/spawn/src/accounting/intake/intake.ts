@@ -195,6 +195,7 @@ export class Intake {
     else if (tracked.release !== undefined) this.#replies.journalled(tracked.release);
   }
 
+  /** Takes note that the reaper has deleted the directories of these releases. */
   deleted(releases: readonly number[]): void {
     for (const release of releases) {
       const deferred = this.#deferred.get(release);
@@ -206,6 +207,7 @@ export class Intake {
     }
   }
 
+  /** Hands over these releases, although their directories cannot be deleted for now. */
   kept(releases: readonly number[]): void {
     for (const release of releases) {
       const tracked = this.#byRelease.get(release);
@@ -213,6 +215,7 @@ export class Intake {
     }
   }
 
+  /** Takes back these releases, whose cgroups have processes again. */
   withdrawn(releases: readonly number[]): void {
     for (const release of releases) {
       const deferred = this.#deferred.get(release);

@@ -29,6 +29,7 @@ export class Replies {
     return this.#releaser;
   }
 
+  /** Says who gets the replies from now on. */
   connect(releaser: Releaser): void {
     this.#releaser = releaser;
   }
@@ -53,6 +54,7 @@ export class Replies {
     this.flushLater();
   }
 
+  /** Has what was gathered be sent at the end of this turn. */
   flushLater(): void {
     this.#flushing ??= setImmediate(() => this.#flush());
   }

@@ -27,6 +27,7 @@ export interface Tracked {
   earlier: Tracked | undefined;
 }
 
+/** Returns a report of which nothing is written yet, with these fields. */
 export function newTracked(
   fields: Pick<Tracked, "id" | "report" | "cpuTotalUsec"> & Partial<Tracked>,
 ): Tracked {
@@ -59,10 +60,12 @@ export class TrackedRecords {
     return [...this.#byId.values()];
   }
 
+  /** Returns the latest report of a cgroup. */
   ofId(id: string): Tracked | undefined {
     return this.#byId.get(id);
   }
 
+  /** Returns a report by its record's number. */
   ofNumber(number: number): Tracked | undefined {
     return this.#byNumber.get(number);
   }

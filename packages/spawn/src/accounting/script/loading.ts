@@ -3,6 +3,7 @@ export class Loading {
   #isOn = false;
   readonly #waiting: (() => void)[] = [];
 
+  /** Notes that a script is being loaded. */
   begin(): void {
     this.#isOn = true;
   }

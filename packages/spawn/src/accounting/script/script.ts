@@ -38,6 +38,7 @@ export function explainUnusable(message: string, { user }: Pick<AccountingConfig
   return `${message} (the script runs as the user ${user.name}, who has to be able to read it)`;
 }
 
+/** Returns with which user, limits and socket the host of a script is started. */
 export function hostOptions(config: AccountingConfig, script: string): ScriptHostOptions {
   const user = isRoot() ? config.user : undefined;
   const { hostSocket } = config;

@@ -46,6 +46,7 @@ export class Succession {
     void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
   }
 
+  /** Ends the host that was to take over, at once; it calls no handlers yet. */
   dropSuccessor(): void {
     const host = this.#successor;
     if (host === undefined) return;

@@ -26,6 +26,7 @@ export class ByteBudget {
     this.#admit();
   }
 
+  /** Gives back what was taken, and lets in who waits for it. */
   giveBack(bytes: number): void {
     this.#taken -= bytes;
     this.#admit();

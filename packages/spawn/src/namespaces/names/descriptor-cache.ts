@@ -31,6 +31,7 @@ export class DescriptorCache<Key extends object> {
     return fd.number;
   }
 
+  /** Closes the descriptor of a key, if there is one, and forgets it. */
   delete(key: Key): void {
     this.#descriptors.get(key)?.close();
     this.#descriptors.delete(key);

@@ -34,6 +34,7 @@ export class Home {
     changeRoot(this.#root.number);
   }
 
+  /** Closes both descriptors. The thread stays where it is. */
   close(): void {
     this.#namespace.close();
     this.#root.close();

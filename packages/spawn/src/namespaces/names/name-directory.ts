@@ -108,6 +108,7 @@ export class NameDirectory {
     return openFile(`${this.path}/lease`, O_NONBLOCK | O_WRONLY);
   }
 
+  /** Returns if the name was ever leased. */
   hasLeasePipe(): boolean {
     return existsSync(`${this.path}/lease`);
   }

@@ -21,6 +21,7 @@ export class RecencyMap<Key, Value> {
     return this.#links.size;
   }
 
+  /** Returns a value, which counts as no use of it. */
   get(key: Key): Value | undefined {
     return this.#links.get(key)?.value;
   }

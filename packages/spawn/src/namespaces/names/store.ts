@@ -68,6 +68,7 @@ export class StoreError extends Error {
   override readonly name = "StoreError";
 }
 
+/** Names with their namespaces and leases, in a mount namespace in which the thread lives. */
 export class Store {
   /** The mount namespace itself, to be kept by the service manager. The store owns it. */
   readonly fd: Fd;

@@ -13,6 +13,7 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
     return this.#clients.values();
   }
 
+  /** Returns how many clients of a uid there are. */
   countOf(uid: number): number {
     return this.#byUid.get(uid)?.size ?? 0;
   }
@@ -24,6 +25,7 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
     return most;
   }
 
+  /** Adds a client as the latest one. */
   add(client: Client): void {
     this.#clients.add(client);
     const { uid } = client.peer.credentials;

@@ -65,6 +65,7 @@ export class Clients {
     return this.#allowed.mostOfOneUid;
   }
 
+  /** Returns all clients, a list that stays as it is when one goes. */
   all(): Client[] {
     return [...this.#allowed, ...this.#unproven];
   }
@@ -155,6 +156,7 @@ export class Clients {
     return client.refusal;
   }
 
+  /** Closes the connection of a client, of a stranger unread, and forgets it. */
   close(client: Client): void {
     if (client.isPrivileged) client.connection.close();
     else client.connection.closeUnread();

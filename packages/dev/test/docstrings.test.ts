@@ -1,0 +1,32 @@
+/** The check of docstrings finds what is exported without one. */
+import { expect, it } from "vitest";
+import { undocumented } from "../docstrings.mjs";
+
+it.each([
+  ["a function", "export function a() {}", "a"],
+  ["an async function below a comment", "// about b\nexport async function a() {}", "a"],
+  ["a function that is a value", "export const a = () => 1;", "a"],
+  ["the default", "export default function () {}", "the default"],
+  ["a class", "/** About b. */\nconst b = 1;\n\nexport class A {}\nexport class B {}", "A"],
+  ["a public method", "/** About A. */\nexport class A {\n  a() {}\n}", "A.a"],
+  ["a static method", "/** About A. */\nexport class A {\n  static a() {}\n}", "A.a"],
+])("%s", (_what, text, name) => {
+  expect(undocumented("a.ts", text)[0]).toMatch(
+    new RegExp(`^a\\.ts:[0-9]+: ${name.replace(".", "\\.")} has no docstring$`),
+  );
+});
+
+it.each([
+  ["what has one", "/** Returns 1. */\nexport const a = () => 1;"],
+  ["what is not exported", "function a() {}\nclass A { a() {} }"],
+  ["values and types", "export const a = 1;\nexport interface A {}\nexport type B = A;"],
+  ["the only class of a file that says what it is", "/** About A. */\nexport class A {}"],
+  [
+    "what is explained elsewhere",
+    "/** About A. */\nexport class A extends B { constructor() {} get a() {} override b() {} }",
+  ],
+  ["methods of an interface", "/** About A. */\nexport class A implements B { a() {} }"],
+  ["private methods", "/** About A. */\nexport class A { #a() {} private b() {} }"],
+])("not %s", (_what, text) => {
+  expect(undocumented("a.ts", text)).toEqual([]);
+});
