@@ -166,7 +166,12 @@ function change(node, text, isCondition, add) {
       if (typeof node["directive"] !== "string") add(node, ";");
       break;
     case "ReturnStatement":
-      add(node, node["argument"] === null ? ";" : "return;");
+      // That of a condition that does not hold, or of nothing, is as good as none.
+      if (node["argument"] === null) add(node, ";");
+      else if (
+        !/^(false|undefined)$/.test(text.slice(node["argument"].start, node["argument"].end))
+      )
+        add(node, "return;");
       break;
     case "ArrowFunctionExpression":
       if (node["body"].type !== "BlockStatement") add(arrowBody(node, text), "undefined");

@@ -39,6 +39,7 @@ it.each([
   ["imports", 'import { a } from "a"; export * from "b";'],
   ["names of properties", 'const a = { "b": c };'],
   ["texts for people", "const a = 'is too long'; const b = `$" + "{c} is too long`;"],
+  ["a return of nothing", "function a() { return undefined; }"],
   ["methods whose name every object has", "const a = b.toString();"],
 ])("leaves %s alone", (_what, text) => {
   expect(mutated(text)).toEqual([]);
