@@ -5,6 +5,8 @@ import { Interim } from "./interim.ts";
 let now: number;
 let timers: { dueMs: number; run: () => void }[];
 let looks: number[];
+/** Which of those that are measured each look was at. */
+let places: number[];
 let wakes: number;
 let count: number;
 let interim: Interim;
@@ -21,6 +23,7 @@ beforeEach(() => {
   now = 0;
   timers = [];
   looks = [];
+  places = [];
   wakes = 0;
   count = 0;
   interim = new Interim(loop, {
@@ -28,6 +31,7 @@ beforeEach(() => {
     *round() {
       for (let i = 0; i < count; i++) {
         looks.push(now);
+        places.push(i);
         yield;
       }
     },
@@ -94,4 +98,42 @@ it("does nothing before it is configured and after it is switched off", () => {
   pass(1_000_000);
   expect(looks).toHaveLength(length);
   expect(timers).toEqual([]);
+});
+
+it("goes on as it was when it is configured the same", () => {
+  count = 10;
+  interim.configure(1000);
+  pass(1050);
+  const before = [...looks];
+  expect(places).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  interim.configure(1000);
+  pass(2000);
+  const restarted = new Interim(loop, { count: () => 0, *round() {}, wake: () => {} });
+  expect(restarted.step()).toBe(false);
+  expect(looks.slice(0, 10)).toEqual(before);
+  expect(looks[10]).toBe(1200);
+});
+
+it("begins another round, and owes nothing, when the interval is changed", () => {
+  count = 10;
+  interim.configure(10_000);
+  pass(4500);
+  expect(places).toEqual([0, 1, 2, 3]);
+  places = [];
+  looks = [];
+  interim.configure(20_000);
+  expect(interim.step()).toBe(false);
+  pass(6500);
+  expect(places).toEqual([0, 1, 2]);
+  expect(looks).toEqual([6500, 8500, 10_500]);
+});
+
+it("has nothing left of its time for the next round", () => {
+  count = 1;
+  interim.configure(1000);
+  pass(950);
+  count = 30;
+  pass(100);
+  count = 1;
+  expect(interim.step()).toBe(false);
 });

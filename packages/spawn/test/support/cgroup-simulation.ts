@@ -66,8 +66,11 @@ export class Simulation {
         },
         mayRelease: () => !this.isAccounting || this.hasRoom,
         hasRoom: () => this.hasRoom,
-        measure: (node, birthMs) =>
-          node.gone ? "gone" : { ...identity(node), birthMs, cpuTotalUsec: node.total },
+        measure: (node, birthMs) => {
+          if (node.gone) return "gone";
+          if (this.refused.has(node)) return "unreadable";
+          return { ...identity(node), birthMs, cpuTotalUsec: node.total };
+        },
         identify: identity,
         remove: (node, maxUsec) => this.#remove(node, maxUsec),
         released: (node, release) => this.#released(node, release),

@@ -1,0 +1,207 @@
+/** Looks at cgroups of which no event has told, or that could not be looked at before. */
+import { beforeEach, describe, expect, it } from "vitest";
+import { type Directory, Simulation } from "../../test/support/cgroup-simulation.ts";
+
+let world: Simulation;
+beforeEach(() => {
+  world = new Simulation();
+});
+
+function finish<T>(steps: Generator<void, T>): { count: number; value: T } {
+  for (let count = 0; ; count++) {
+    const { done, value } = steps.next();
+    if (done === true) return { count, value };
+  }
+}
+
+/** Processes come, and no event tells of them. */
+const startUnnoticed = (node: Directory) => {
+  node.processes++;
+};
+
+describe("when it is found", () => {
+  it("a cgroup with processes is in use, without an event", () => {
+    const a = world.make("a");
+    startUnnoticed(a);
+    world.pass();
+    expect(world.lifecycle.unreleased().used).toEqual([a]);
+  });
+
+  it("a cgroup that was used runs empty now, without an event", () => {
+    world.charge(world.make("a"), 5);
+    expect(world.pass(49)).toEqual([]);
+    expect(world.pass(1)).toEqual(["/a#1=5", "rmdir /a"]);
+  });
+
+  it("late, it has no delay", () => {
+    world.charge(world.make("a", undefined, "late"), 5);
+    expect(world.pass()).toEqual(["/a#1=5 found", "rmdir /a"]);
+  });
+
+  it("a second time, it is the same one", () => {
+    const a = world.make("a");
+    world.run(a);
+    world.pass(20);
+    world.lifecycle.scanned(a, "start");
+    expect(world.pass(29)).toEqual([]);
+    expect(world.pass(1)).toEqual(["/a#1=1", "rmdir /a"]);
+  });
+});
+
+describe("what could not be looked at at the start", () => {
+  let a: Directory;
+  beforeEach(() => {
+    a = world.make("a", undefined, "start");
+    world.refused.add(a);
+    world.pass();
+  });
+
+  it("differs when it can be, although it was never used", () => {
+    expect(finish(world.lifecycle.differing()).value).toEqual([]);
+    world.refused.clear();
+    expect(finish(world.lifecycle.differing()).value).toEqual([a]);
+  });
+
+  it("is told as found then, without delay, although it was never used", () => {
+    world.refused.clear();
+    world.lifecycle.touched(a, "comparison");
+    expect(world.pass()).toEqual(["/a#1=0 found", "rmdir /a"]);
+  });
+});
+
+describe("what can no longer be looked at", () => {
+  it("does not differ from what is known", () => {
+    const a = world.make("a");
+    world.start(a);
+    world.pass();
+    world.refused.add(a);
+    expect(finish(world.lifecycle.differing()).value).toEqual([]);
+  });
+
+  it("is released when it can be, and is tried again", () => {
+    const a = world.make("a");
+    world.run(a);
+    world.pass();
+    world.refused.add(a);
+    expect(world.pass(50)).toEqual([]);
+    world.refused.clear();
+    expect(world.pass(50)).toEqual([]);
+    expect(finish(world.lifecycle.retry()).count).toBe(1);
+    expect(world.pass()).toEqual(["/a#1=1", "rmdir /a"]);
+  });
+});
+
+it("looks at one cgroup a step", () => {
+  for (const name of ["a", "b", "c"]) world.make(name);
+  world.pass();
+  expect(finish(world.lifecycle.differing()).count).toBe(3);
+  expect(finish(world.lifecycle.retry()).count).toBe(3);
+  expect(finish(world.lifecycle.measureRunning()).count).toBe(3);
+});
+
+describe("a released cgroup", () => {
+  let a: Directory;
+  beforeEach(() => {
+    world.isAccounting = true;
+    a = world.make("a");
+    world.run(a);
+    world.pass(50);
+  });
+
+  it("is being deleted from when it is journalled until it is gone", () => {
+    expect(world.lifecycle.waiting).toBe(1);
+    expect(world.lifecycle.isDeleting).toBe(false);
+    world.lifecycle.journalled([1]);
+    expect(world.lifecycle.waiting).toBe(0);
+    expect(world.lifecycle.isDeleting).toBe(true);
+    expect(world.lifecycle.deleteStep()).toBe(true);
+    expect(world.lifecycle.isDeleting).toBe(false);
+    expect(world.lifecycle.deleteStep()).toBe(false);
+    expect(world.counts).toMatchObject({ releasedCgroups: 1, deletedCgroups: 1 });
+  });
+
+  it("is not counted as unseen if somebody else removes it", () => {
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["deleted 1"]);
+    expect(world.counts).toMatchObject({ unseenCgroups: 0, vanishedCgroups: 0 });
+  });
+
+  it("that could not be deleted is tried again at the next event", () => {
+    world.isReadOnly = true;
+    expect(world.journal()).toEqual([]);
+    world.isReadOnly = false;
+    world.tell(a);
+    expect(world.pass()).toEqual(["rmdir /a", "deleted 1"]);
+  });
+
+  it("that could not be deleted is tried once more before it is handed over", () => {
+    world.isReadOnly = true;
+    world.journal();
+    expect(world.pass(9999)).toEqual([]);
+    world.isReadOnly = false;
+    expect(world.pass(1)).toEqual(["rmdir /a", "deleted 1"]);
+  });
+
+  it("that was handed over is told as deleted though a later release was withdrawn", () => {
+    world.isReadOnly = true;
+    world.journal();
+    expect(world.pass(10_000)).toEqual(["kept 1"]);
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#2=2"]);
+    world.start(a);
+    expect(world.pass()).toEqual(["withdrawn 2"]);
+    world.stop(a);
+    world.rmdir(a);
+    expect(world.pass()).toContain("deleted 1");
+  });
+});
+
+describe("an unused child, when it has to make way", () => {
+  let a: Directory;
+  let b: Directory;
+  beforeEach(() => {
+    a = world.make("a");
+    b = world.make("b", a);
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+  });
+
+  it("is deleted in a step of its own", () => {
+    world.now += 10_000;
+    const isDeleting: boolean[] = [];
+    while (world.lifecycle.deleteStep()) isDeleting.push(world.lifecycle.isDeleting);
+    expect(world.log.splice(0)).toEqual(["rmdir /a/b", "rmdir /a"]);
+    expect(isDeleting[0]).toBe(true);
+    expect(world.lifecycle.isDeleting).toBe(false);
+    expect(world.counts.deletedCgroups).toBe(2);
+  });
+
+  it("has its time since the latest release of its parent", () => {
+    world.pass(5000);
+    world.start(a);
+    world.pass();
+    world.stop(a);
+    expect(world.pass(50)).toEqual(["/a#1=2"]);
+    expect(world.pass(9999)).toEqual([]);
+    expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
+  });
+
+  it("is in use if a process has come to it that no event has told of", () => {
+    startUnnoticed(b);
+    expect(world.pass(10_000)).toEqual([]);
+    expect(world.lifecycle.unreleased().used).toContain(b);
+  });
+
+  it("runs empty only now if it has used the least there is", () => {
+    world.charge(b, 1);
+    expect(world.pass(10_000)).toEqual([]);
+    expect(world.pass(49)).toEqual([]);
+    expect(world.pass(1)).toContain("/a/b#1=1");
+  });
+
+  it("stays unused if it cannot be deleted", () => {
+    world.isReadOnly = true;
+    expect(world.pass(20_000)).toEqual([]);
+    expect(world.lifecycle.unreleased().used).toEqual([]);
+  });
+});
