@@ -111,7 +111,7 @@ async function mutateFile(file, lines, until) {
   running = trial;
   /** @type {Mutant[]} */
   const survivors = [];
-  let tried = 0;
+  let [tried, hanging] = [0, 0];
   try {
     const { failed, durations } = await trial.run(text);
     if (failed !== undefined) fail(`${file}: fails without any change: ${failed}`);
@@ -123,14 +123,18 @@ async function mutateFile(file, lines, until) {
       const { start, end, replacement } = mutant;
       const result = await trial.run(text.slice(0, start) + replacement + text.slice(end));
       if (result.failed === undefined) survivors.push(mutant);
+      if (result.hangs) hanging++;
     }
   } finally {
     trial.end();
   }
   const noticed = tried - survivors.length;
-  console.log(
-    `${score(noticed, tried)}  ${file}${tried < mutants.length ? `, of ${mutants.length} mutants` : ""}`,
-  );
+  const notes = [
+    tried < mutants.length ? `of ${mutants.length} mutants` : undefined,
+    // On a busy machine some of them may only have been slow.
+    hanging > 0 ? `${hanging} of them hang` : undefined,
+  ].filter((note) => note !== undefined);
+  console.log([`${score(noticed, tried)}  ${file}`, ...notes].join(", "));
   for (const { line, start, end, replacement } of survivors)
     console.log(
       `    ${file}:${line}: ${inOneLine(text.slice(start, end))}  ->  ${inOneLine(replacement)}`,

@@ -205,3 +205,53 @@ describe("an unused child, when it has to make way", () => {
     expect(world.lifecycle.unreleased().used).toEqual([]);
   });
 });
+
+describe("what is gone when it is to be measured", () => {
+  it("has vanished, once, and its parent waits for it no more", () => {
+    const p = world.make("p");
+    const a = world.make("a", p);
+    world.run(a);
+    world.pass();
+    a.gone = true;
+    p.children.delete(a);
+    expect(world.pass(50)).toEqual(["/p/a#1 vanished", "/p#1=1"]);
+    world.lifecycle.removed(a);
+    expect(world.pass()).toEqual(["rmdir /p"]);
+    expect(world.lifecycle.watched).toBe(0);
+    expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
+  });
+});
+
+describe("what waits for its delay or for room", () => {
+  it("is counted only if there is no room, whether it was found or ran empty", () => {
+    world.isAccounting = true;
+    const a = world.make("a");
+    world.run(a);
+    world.pass();
+    expect(world.lifecycle.waiting).toBe(0);
+    world.hasRoom = false;
+    expect(world.lifecycle.waiting).toBe(1);
+    world.make("b", undefined, "start");
+    world.deliver();
+    expect(world.lifecycle.waiting).toBe(2);
+  });
+
+  it("is not measured without room, although its delay is over", () => {
+    world.isAccounting = true;
+    world.hasRoom = false;
+    world.run(world.make("a"));
+    world.pass(50);
+    expect(world.lifecycle.measureStep()).toBe(false);
+    expect(world.log).toEqual([]);
+  });
+});
+
+it("counts a cgroup that has run unnoticed since its release", () => {
+  world.isAccounting = true;
+  const a = world.make("a");
+  world.run(a);
+  world.pass(50);
+  world.charge(a, 1000);
+  expect(world.journal()).toEqual(["/a#1=1001 for 1"]);
+  expect(world.counts).toMatchObject({ repopulatedCgroups: 1, releasedCgroups: 2 });
+});
