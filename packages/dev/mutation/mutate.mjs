@@ -117,7 +117,7 @@ async function mutateFile(file, lines, until) {
     if (failed !== undefined) fail(`${file}: fails without any change: ${failed}`);
     if (Object.keys(durations).length === 0)
       console.log(`${file}: has no tests beside the sources`);
-    for (const mutant of mutants) {
+    for (const mutant of spread(mutants)) {
       if (performance.now() > until) break;
       tried++;
       const { start, end, replacement } = mutant;
@@ -135,11 +135,23 @@ async function mutateFile(file, lines, until) {
     hanging > 0 ? `${hanging} of them hang` : undefined,
   ].filter((note) => note !== undefined);
   console.log([`${score(noticed, tried)}  ${file}`, ...notes].join(", "));
+  survivors.sort((a, b) => a.start - b.start);
   for (const { line, start, end, replacement } of survivors)
     console.log(
       `    ${file}:${line}: ${inOneLine(text.slice(start, end))}  ->  ${inOneLine(replacement)}`,
     );
   return { noticed, tried };
+}
+
+/**
+ * Returns the mutants in an order in which a run that ends early has tried some of every part.
+ * @param {readonly Mutant[]} mutants @returns {Mutant[]}
+ */
+function spread(mutants) {
+  const parts = Math.ceil(Math.sqrt(mutants.length));
+  return Array.from({ length: parts }, (_, first) =>
+    mutants.filter((_mutant, i) => i % parts === first),
+  ).flat();
 }
 
 /** @param {number} noticed @param {number} tried */

@@ -148,3 +148,19 @@ it("ProtocolError tells framing from the rest", () => {
   expect(new ProtocolError("too-large", 8, "x").isFraming).toBe(true);
   expect(new ProtocolError("missing", 8, "x").isFraming).toBe(false);
 });
+
+describe("sizes", () => {
+  it("the length of a datagram that is in the buffer is not that of another one", () => {
+    const bytes = encodeDatagram([{ command: 1, payload: Buffer.from("name") }]);
+    expect(() => new PacketReader(bytes, bytes.length + 1)).toThrow(RangeError);
+    const longer = Buffer.concat([bytes, Buffer.from("rest of an earlier one")]);
+    expect(new PacketReader(longer, bytes.length).next()).toBe(true);
+  });
+
+  it("a packet holds what its length can say, and no more", () => {
+    const payload = new Uint8Array(0xffff);
+    expect(encodeDatagram([{ command: 1, payload }])).toHaveLength(8 + 4 + 0x10000);
+    const longer = new Uint8Array(0x10000);
+    expect(() => encodeDatagram([{ command: 1, payload: longer }])).toThrow(RangeError);
+  });
+});

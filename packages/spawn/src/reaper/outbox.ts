@@ -53,7 +53,7 @@ export class Outbox {
     this.#interim.push(record);
   }
 
-  /** Adds a release, whose bytes count until it is sent. */
+  /** Adds a release, whose bytes count until the main thread has let go of them. */
   released(release: Release): void {
     this.#bytes += recordSize(release.record);
     this.#released.push(release);
