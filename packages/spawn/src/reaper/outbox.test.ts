@@ -69,4 +69,60 @@ describe("the outbox", () => {
     outbox.flush();
     expect(told).toEqual(["released"]);
   });
+
+  it("tells once what was gathered: each release before what becomes of it", () => {
+    const told: unknown[] = [];
+    const outbox = new Outbox({
+      post: (...message) => {
+        told.push(message);
+      },
+    });
+    outbox.flush();
+    expect(told).toEqual([]);
+    for (const number of [1, 2]) outbox.deleted(number);
+    for (const number of [3, 4]) outbox.kept(number);
+    for (const number of [5, 6]) outbox.withdrawn(number);
+    outbox.scanned({ populated: ["a"], empty: ["b"] });
+    const releases = [release(1), { ...release(2), number: 2 }];
+    for (const each of releases) outbox.released(each);
+    const records = [release(3).record, release(4).record];
+    for (const record of records) outbox.interim(record);
+    outbox.flush();
+    expect(told.splice(0)).toEqual([
+      ["interim", records],
+      ["released", releases],
+      ["scanned", ["a"], ["b"]],
+      ["withdrawn", [5, 6]],
+      ["kept", [3, 4]],
+      ["deleted", [1, 2]],
+    ]);
+    outbox.flush();
+    expect(told).toEqual([]);
+  });
+
+  it("has room again for as many bytes as were taken, of interim figures as well", () => {
+    const outbox = new Outbox({ post: () => {} });
+    const { record } = release(4 * MIB);
+    outbox.interim(record);
+    outbox.flush();
+    expect(outbox.hasRoom).toBe(false);
+    outbox.taken(recordSize(record));
+    expect(outbox.hasRoom).toBe(true);
+  });
+
+  it("passes on a record that it cannot read as it is", () => {
+    const told: Release[] = [];
+    const outbox = new Outbox({
+      post: (name, ...[value]) => {
+        if (name === "released") told.push(...(value as Release[]));
+      },
+    });
+    while (outbox.tryVanished(release(MIB)));
+    outbox.flush();
+    told.splice(0);
+    const found = { ...release(5), vanished: true, isFound: true };
+    outbox.tryVanished(found);
+    outbox.flush();
+    expect(told).toEqual([found]);
+  });
 });
