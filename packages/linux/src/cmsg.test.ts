@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { controlSpace, encodeRights, parseControl, SCM_MAX_FD } from "./cmsg.ts";
+import { controlSpace, encodeRights, parseControl, SCM_MAX_FD, writeRights } from "./cmsg.ts";
 
 describe("control messages", () => {
   it("lays out SCM_RIGHTS as struct cmsghdr", () => {
@@ -39,5 +39,32 @@ describe("control messages", () => {
     const control = encodeRights([3]);
     control.writeUInt32LE(1, 0);
     expect(parseControl(control).fds).toEqual([]);
+  });
+
+  it("has room for as many descriptors as the kernel takes", () => {
+    expect(SCM_MAX_FD).toBe(253);
+    expect(encodeRights(new Array(SCM_MAX_FD).fill(0))).toHaveLength(controlSpace(4 * 253));
+  });
+
+  it("writes SCM_RIGHTS over what was in the buffer before", () => {
+    const control = Buffer.alloc(controlSpace(8), 0xff);
+    expect(writeRights(control, [5, 6])).toBe(control.length);
+    expect(control).toEqual(encodeRights([5, 6]));
+    expect(writeRights(control, [])).toBe(0);
+    expect(() => writeRights(control, [5, 6, 7])).toThrow("3 descriptors do not fit");
+  });
+
+  it("takes nothing else for credentials", () => {
+    const message = (level: number, type: number, payloadBytes: number) => {
+      const control = Buffer.alloc(controlSpace(payloadBytes));
+      control.writeUInt32LE(16 + payloadBytes, 0);
+      control.writeInt32LE(level, 8);
+      control.writeInt32LE(type, 12);
+      return control;
+    };
+    expect(parseControl(message(1, 2, 12)).credentials).toEqual({ pid: 0, uid: 0, gid: 0 });
+    // IP_PKTINFO has its size, SO_TIMESTAMP its level; the last one was cut.
+    for (const other of [message(0, 2, 12), message(1, 29, 12), message(1, 2, 11)])
+      expect(parseControl(other)).toEqual({ fds: [], credentials: undefined });
   });
 });
