@@ -1,0 +1,203 @@
+/** Requests for lists, and what the captures have no example of: bytes made by hand from the headers. */
+import { describe, expect, it } from "vitest";
+import { ByteWriter } from "../bytes.ts";
+import { AF_INET, AF_INET6, tryParseIpPrefix } from "./ip-address.ts";
+import {
+  attribute,
+  NetlinkFormatError,
+  nestedAttribute,
+  u16Attribute,
+  u32Attribute,
+} from "./message.ts";
+import {
+  deleteLink,
+  formatMac,
+  getLink,
+  getLinkByIndex,
+  getLinks,
+  parseLink,
+  parseMac,
+  setLinkUp,
+} from "./rtnetlink.ts";
+import {
+  getAddresses,
+  getRoutes,
+  newAddress,
+  newRoute,
+  parseLinkAddress,
+  parseRoute,
+} from "./rtnetlink-ip.ts";
+
+/** IFLA_EXT_MASK (29): RTEXT_FILTER_SKIP_STATS. */
+const WITHOUT_STATISTICS = "08001d0008000000";
+/** NLM_F_REQUEST, and NLM_F_DUMP, which asks for all. */
+const ONE = 0x1;
+const ALL = 0x301;
+
+describe("a request for", () => {
+  it.each([
+    [
+      "a link",
+      getLinkByIndex(7),
+      18,
+      ONE,
+      `0000000007000000${"00".repeat(8)}${WITHOUT_STATISTICS}`,
+    ],
+    ["all links", getLinks(), 18, ALL, `${"00".repeat(16)}${WITHOUT_STATISTICS}`],
+    ["all addresses", getAddresses(), 22, ALL, "00".repeat(8)],
+    ["all routes of IPv4", getRoutes(AF_INET), 26, ALL, `02${"00".repeat(11)}`],
+    ["all routes of IPv6", getRoutes(AF_INET6), 26, ALL, `0a${"00".repeat(11)}`],
+  ])("%s", (_what, request, type, flags, payload) => {
+    expect(request).toMatchObject({ type, flags });
+    expect(request.payload.toString("hex")).toBe(payload);
+  });
+});
+
+it("an error about a request names it, and what it was about", () => {
+  const prefix = tryParseIpPrefix("192.0.2.1/24");
+  if (prefix === undefined) throw new Error("no prefix");
+  const route = { destination: prefix, gateway: prefix.address, metric: 3 };
+  const requests = [
+    getLink("web"),
+    getLinkByIndex(7),
+    getLinks(),
+    setLinkUp(7),
+    deleteLink(7),
+    newAddress(7, prefix),
+    newRoute(7, route),
+    getAddresses(),
+    getRoutes(AF_INET),
+  ];
+  expect(requests.map(({ name, args }) => [name, args])).toEqual([
+    ["RTM_GETLINK", { name: "web" }],
+    ["RTM_GETLINK", { index: 7 }],
+    ["RTM_GETLINK", {}],
+    ["RTM_NEWLINK", { index: 7, flags: "up" }],
+    ["RTM_DELLINK", { index: 7 }],
+    ["RTM_NEWADDR", { index: 7, address: "192.0.2.1/24" }],
+    ["RTM_NEWROUTE", { index: 7, to: "192.0.2.1/24", via: "192.0.2.1", metric: 3 }],
+    ["RTM_GETADDR", {}],
+    ["RTM_GETROUTE", { family: AF_INET }],
+  ]);
+});
+
+/** A link's message: family, type, index 7, flags 1, which of them change. */
+const link = (...attributes: Buffer[]) =>
+  Buffer.concat([new ByteWriter(16).u32(0).i32(7).u32(1).u32(0).finish(), ...attributes]);
+
+describe("a link", () => {
+  it("has what its message has, and nothing else", () => {
+    expect(parseLink(link())).toEqual({ index: 7, name: "", flags: 1 });
+  });
+
+  it("is at the same time a port, and the child of a link of another namespace", () => {
+    const message = link(
+      attribute(3, Buffer.from("web.7\0")),
+      u32Attribute(4, 1400),
+      u32Attribute(5, 2),
+      u32Attribute(10, 5),
+      u32Attribute(13, 1000),
+      nestedAttribute(18, attribute(1, Buffer.from("vlan\0"))),
+      u32Attribute(37, 3),
+    );
+    expect(parseLink(message)).toEqual({
+      index: 7,
+      flags: 1,
+      name: "web.7",
+      kind: "vlan",
+      mtuBytes: 1400,
+      peerIndex: 2,
+      peerNetnsId: 3,
+      masterIndex: 5,
+      txQueueLength: 1000,
+    });
+  });
+
+  it.each([
+    ["filters VLANs", [attribute(7, Buffer.of(1)), u16Attribute(39, 9)], true, 9],
+    ["does not", [attribute(7, Buffer.of(0))], false, 0],
+  ])("that is a bridge %s", (_what, data, vlanFiltering, defaultPvid) => {
+    const info = (kind: string) =>
+      link(nestedAttribute(18, attribute(1, Buffer.from(kind)), nestedAttribute(2, ...data)));
+    expect(parseLink(info("bridge\0")).bridge).toEqual({ vlanFiltering, defaultPvid });
+    expect(parseLink(info("vxlan\0"))).not.toHaveProperty("bridge");
+  });
+
+  it("has a state by RFC 2863, if the kernel's number is one of them", () => {
+    const states = Array.from(
+      { length: 8 },
+      (_, state) => parseLink(link(attribute(16, Buffer.of(state)))).operState,
+    );
+    expect(states).toEqual([
+      "unknown",
+      "notpresent",
+      "down",
+      "lowerlayerdown",
+      "testing",
+      "dormant",
+      "up",
+      undefined,
+    ]);
+  });
+
+  it("is refused without its whole header", () => {
+    expect(() => parseLink(Buffer.alloc(15))).toThrow(NetlinkFormatError);
+    expect(() => parseLink(Buffer.alloc(0))).toThrow("truncated ifinfomsg");
+  });
+
+  it("has a hardware address that is text and bytes", () => {
+    expect(formatMac(Buffer.of(2, 0, 0xff, 0x10))).toBe("02:00:ff:10");
+    expect(parseMac("02:00:ff:10")).toEqual(Buffer.of(2, 0, 0xff, 0x10));
+  });
+});
+
+describe("an address", () => {
+  /** 192.0.2.1 with the length 24, flags 0x80, link 7. */
+  const message = (family: number, ...attributes: Buffer[]) =>
+    Buffer.concat([Buffer.of(family, 24, 0x80, 0, 7, 0, 0, 0), ...attributes]);
+  const own = Buffer.of(192, 0, 2, 1);
+
+  it("has its own flags if there are more than eight", () => {
+    expect(parseLinkAddress(message(AF_INET, attribute(2, own)))).toEqual({
+      linkIndex: 7,
+      prefix: { address: { family: AF_INET, bytes: own }, prefixLength: 24 },
+      flags: 0x80,
+    });
+    const longer = message(AF_INET, attribute(2, own), u32Attribute(8, 0x240));
+    expect(parseLinkAddress(longer)?.flags).toBe(0x240);
+  });
+
+  it("is our side of a point-to-point link", () => {
+    const other = attribute(1, Buffer.of(192, 0, 2, 9));
+    const bytesOf = (...attributes: Buffer[]) =>
+      parseLinkAddress(message(AF_INET, ...attributes))?.prefix.address.bytes;
+    expect(bytesOf(other, attribute(2, own))).toEqual(own);
+    expect(bytesOf(other)).toEqual(Buffer.of(192, 0, 2, 9));
+  });
+
+  it("is refused if its bytes are those of the other family, or its header is cut", () => {
+    expect(() => parseLinkAddress(message(AF_INET6, attribute(2, own)))).toThrow(/wrong length/);
+    expect(() => parseLinkAddress(message(AF_INET))).toThrow(/wrong length/);
+    expect(() => parseLinkAddress(Buffer.alloc(7))).toThrow("truncated ifaddrmsg");
+  });
+});
+
+describe("a route", () => {
+  const message = (family: number, ...attributes: Buffer[]) =>
+    Buffer.concat([Buffer.of(family, 0), Buffer.alloc(10), ...attributes]);
+
+  it("without a destination, link or metric is the default one, of several ways", () => {
+    expect(parseRoute(message(AF_INET))).toEqual({
+      destination: { address: { family: AF_INET, bytes: Buffer.alloc(4) }, prefixLength: 0 },
+      metric: 0,
+    });
+    expect(parseRoute(message(AF_INET6))?.destination.address.bytes).toHaveLength(16);
+    expect(parseRoute(message(7))).toBeUndefined();
+  });
+
+  it("is refused if its bytes are those of the other family, or its header is cut", () => {
+    const destination = attribute(1, Buffer.alloc(4));
+    expect(() => parseRoute(message(AF_INET6, destination))).toThrow(/wrong length/);
+    expect(() => parseRoute(Buffer.alloc(11))).toThrow("truncated rtmsg");
+  });
+});
