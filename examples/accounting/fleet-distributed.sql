@@ -5,7 +5,7 @@
 --
 -- On the coordinator, as a superuser, once for each shard that is added (it may be run again):
 --   psql -d accounting -v shard=shard1 -v host=db1.example -v port=5432 -f fleet-distributed.sql
--- for each other role than the superuser's that reads there:
+-- with fleet-views.sql beside it; for each other role than the superuser's that reads there:
 --   CREATE USER MAPPING FOR ... SERVER shard1 OPTIONS (user 'fleet_reports', password '...')
 --
 -- docs/fleet.md has what would be different with the extension Citus.
@@ -63,35 +63,6 @@ SELECT format('CREATE FOREIGN TABLE IF NOT EXISTS %I () INHERITS (%I) SERVER %I
 FROM unnest(ARRAY['fleet_bill', 'fleet_bill_host', 'fleet_host_day']) AS name \gexec
 
 -- Ask for a day by its date: shards are not told of conditions with now(), and send all.
-CREATE OR REPLACE VIEW fleet_customer_days AS
-  SELECT day, customer, sum(cgroups)::bigint AS cgroups, count(*) AS hosts,
-    sum(cpu_seconds) AS cpu_seconds, sum(io_bytes) AS io_bytes,
-    max(memory_peak_bytes) AS memory_peak_bytes, max(pids_peak) AS pids_peak,
-    sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
-  FROM fleet_bill WHERE customer IS NOT NULL GROUP BY day, customer;
-
-CREATE OR REPLACE VIEW fleet_customer_months AS
-  SELECT month, customer, sum(cpu_seconds) AS cpu_seconds, sum(io_bytes) AS io_bytes,
-    max(memory_peak_bytes) AS memory_peak_bytes, max(pids_peak) AS pids_peak,
-    sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
-  FROM fleet_bill WHERE customer IS NOT NULL GROUP BY month, customer;
-
-CREATE OR REPLACE VIEW fleet_host_days AS
-  SELECT day, host, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
-    sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
-    sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
-  FROM fleet_bill_host GROUP BY day, host;
-
-CREATE OR REPLACE VIEW fleet_days AS
-  SELECT day, sum(cgroups)::bigint AS cgroups, sum(cpu_seconds) AS cpu_seconds,
-    sum(io_bytes) AS io_bytes, max(memory_peak_bytes) AS memory_peak_bytes,
-    max(pids_peak) AS pids_peak, sum(oom_kills)::bigint AS oom_kills,
-    sum(refused_forks)::bigint AS refused_forks
-  FROM fleet_bill_host WHERE NOT is_nobodys GROUP BY day;
-
-CREATE OR REPLACE VIEW fleet_hosts AS
-  SELECT host, max(last_report) AS last_report,
-    array_agg(day ORDER BY day) FILTER (WHERE reports > billed) AS unbilled_days
-  FROM fleet_host_day GROUP BY host;
+\ir fleet-views.sql
 
 COMMIT;

@@ -25,7 +25,7 @@ import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
 
 /** What a value or an argument is, by its name in the help. @param {string} text @returns {Kind} */
 function kindOf(text) {
-  if (/^(file|dir|directory|path|script)$/i.test(text)) return "file";
+  if (/^(file|dir|directory|path|script|cgroup)$/i.test(text)) return "file";
   if (text === "name") return "name";
   if (text === "command") return "command";
   if (text === "NAME=VALUE") return "directive";

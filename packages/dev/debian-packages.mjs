@@ -30,7 +30,7 @@ export const testPackages = {
   e2e: [],
   journal: ["strace"],
   linux: ["catatonit", ...compiler, "procps"],
-  lua: ["luajit", "postgresql-client", ...compiler],
+  lua: ["iproute2", "luajit", "postgresql-client", ...compiler],
   netns: ["iproute2", "iputils-ping", "nftables", "procps", "strace"],
   "nss-logname": [...compiler, "git", "openssh-client", "python3", "valgrind"],
   protocol: [],

@@ -10,6 +10,7 @@
        connect     connects and closes
        request     connects, asks, reads what comes, closes
        stream      asks without end over one connection that it never reads, then over the next
+       fill        fills a connection with requests, closes, and goes on with the next
        half        as idle, with one side shut
        linger      sends COUNT TCP sockets along that take 5 seconds to close, and closes
        rights      asks with COUNT descriptors in the message, and closes
@@ -207,6 +208,8 @@ static void attack(const char *mode, int count)
 			recv(s, buffer, sizeof buffer, 0);
 		} else if (!strcmp(mode, "stream"))
 			while (send(s, request.b, request.n, MSG_NOSIGNAL) > 0) {}
+		else if (!strcmp(mode, "fill"))
+			while (send(s, request.b, request.n, MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {}
 		else if (!strcmp(mode, "rights")) {
 			for (int i = 0; i < count; i++) fds[i] = null;
 			send_rights(s, fds, count);

@@ -5,7 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { ScratchCgroup } from "@cm4all/testing/cgroup";
 import { noteAtMost } from "./goals.ts";
 import { type Measurement, measure } from "./nsbench.ts";
-import { compile, startDaemon, startReaper } from "./programs.ts";
+import { compile, purge, startDaemon, startReaper } from "./programs.ts";
 import { reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
@@ -37,6 +37,10 @@ async function measureNames(): Promise<void> {
   await using daemon = await startDaemon({ config });
   // JavaScript is compiled while it runs.
   measure(program, daemon, { mode: "rt", count: 20_000 });
+  for (let i = 0; i < 15; i++) {
+    measure(program, daemon, { mode: "create-ipc", count: 200 });
+    purge(daemon);
+  }
   let names = 0;
   const create = (count: number) => {
     names += count;

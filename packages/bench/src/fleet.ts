@@ -3,9 +3,9 @@
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Postgres } from "@cm4all/testing/postgres";
+import { readSql } from "@cm4all/testing/sql";
 import { Client } from "pg";
 import { machineSeconds, treeSeconds } from "./cpu.ts";
 import {
@@ -134,7 +134,7 @@ async function startServer(commit: "on" | "off"): Promise<Postgres> {
   });
   try {
     await query(server, "postgres", "CREATE DATABASE accounting");
-    await query(server, "accounting", readFileSync(join(EXAMPLES, "fleet.sql"), "utf8"));
+    await query(server, "accounting", readSql(join(EXAMPLES, "fleet.sql")));
     return server;
   } catch (error) {
     await server.stop();

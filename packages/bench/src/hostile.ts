@@ -44,6 +44,7 @@ const ATTACKS: readonly Attack[] = [
   { mode: "request", count: 1, title: "connect, ask, close" },
   { mode: "namespace", count: 1, title: "the same in a user namespace" },
   { mode: "stream", count: 1, title: "ask without reading" },
+  { mode: "fill", count: 1, title: "ask without reading, and close" },
   { mode: "rights", count: 250, title: "250 descriptors in a message" },
   { mode: "linger", count: 10, title: "lingering sockets in a message" },
   { mode: "fork", count: 1, title: "a process for each connection" },

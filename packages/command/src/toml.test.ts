@@ -53,6 +53,16 @@ describe("parseToml", () => {
       (t: ReturnType<typeof parse>) => t,
       'f.toml:2: TOML wants text in quotes: Description = "all of it"',
     ],
+    [
+      "[t]\nenabled = yes\n",
+      (t: ReturnType<typeof parse>) => t,
+      "f.toml:2: enabled is true or false, not yes",
+    ],
+    [
+      "enabled = Off # for now\n",
+      (t: ReturnType<typeof parse>) => t,
+      "f.toml:1: enabled is true or false, not Off",
+    ],
     ['a = "open\n', (t: ReturnType<typeof parse>) => t, /^f\.toml:1: (?!TOML)/],
     ["\na = 1\na = 2\n", (t: ReturnType<typeof parse>) => t, /^f\.toml:3: /],
     [

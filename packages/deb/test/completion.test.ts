@@ -1,6 +1,6 @@
 /** The completions work in the shells that they are for. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,16 +19,45 @@ let directory = "";
 
 beforeAll(() => {
   directory = mkdtempSync(join(tmpdir(), "completion-"));
+  mkdirSync(join(directory, "bin"));
   for (const [name, where] of Object.entries(BUNDLES)) {
     const bundle = join(packages, where, "dist", `${name}.js`);
     run(process.execPath, [join(packages, "deb/completion.mjs"), name, bundle, directory]);
+    // The shells ask the programs, which are not installed.
+    const program = join(directory, "bin", name);
+    writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${bundle}' "$@"\n`);
+    chmodSync(program, 0o755);
   }
   writeFileSync(join(directory, "accounting.lua"), "");
+  makeNetworks();
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
+/** Network namespaces that are there, and descriptions of others, apart from those of this machine. */
+function makeNetworks(): void {
+  const places = {
+    "/run/netns": ["web", "worker"],
+    "/etc/cm4all/spawn/netns": ["web.toml", "wiki.toml"],
+  };
+  for (const [i, [place, files]] of Object.entries(places).entries()) {
+    const moved = join(directory, `netns-${i}`);
+    mkdirSync(moved);
+    for (const file of files) writeFileSync(join(moved, file), "");
+    for (const name of ["cm4all-spawn-netns", "_cm4all-spawn-netns", "cm4all-spawn-netns.fish"]) {
+      const script = join(directory, name);
+      const text = readFileSync(script, "utf8");
+      expect(text).toContain(place);
+      writeFileSync(script, text.replaceAll(place, moved));
+    }
+  }
+}
+
 function run(program: string, args: string[]): string {
-  const { stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", cwd: directory });
+  const { stdout, stderr, error } = spawnSync(program, args, {
+    encoding: "utf8",
+    cwd: directory,
+    env: { ...process.env, PATH: `${join(directory, "bin")}:${process.env["PATH"]}` },
+  });
   expect(error).toBeUndefined();
   expect(stderr).toBe("");
   return stdout;
@@ -85,12 +114,21 @@ describe.each([
 
   it("completes files where files belong", () => {
     expect(complete("cm4all-spawn", "lua", "acc")).toEqual(["accounting.lua"]);
+    expect(complete("cm4all-spawn", "measure", "acc")).toEqual(["accounting.lua"]);
     expect(complete("cm4all-spawn", "--config", "acc")).toEqual(["accounting.lua"]);
     expect(complete("cm4all-spawn", "--config", "x", "lua", "acc")).toEqual(["accounting.lua"]);
   });
-});
 
-it("offers commands behind two hyphens", () => {
-  for (const complete of [inBash, inZsh])
+  it("completes names of network namespaces, of those that are there and those that are described", () => {
+    expect(complete("cm4all-spawn-netns", "down", "w")).toEqual(["web", "wiki", "worker"]);
+  });
+
+  it("completes directives of a slice", () => {
+    expect(complete("cm4all-slice", "install", "-p", "MemoryHi")).toEqual(["MemoryHigh="]);
+    expect(complete("cm4all-slice", "install", "--property", "MemoryHi")).toEqual(["MemoryHigh="]);
+  });
+
+  it("completes commands behind two hyphens", () => {
     expect(complete("cm4all-spawn-client", "run", "web", "--", "mkdi")).toContain("mkdir");
+  });
 });

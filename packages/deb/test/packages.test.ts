@@ -25,6 +25,9 @@ const COMMANDS = {
   "usr/sbin/cm4all-logname": 8,
 };
 
+/** The last version of the original, which ours replace. */
+const ORIGINAL = "0.27";
+
 describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
   let built: Built;
 
@@ -70,8 +73,11 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
 
   test("have the suite's version, which is above the original's", () => {
     for (const file of built.first.values()) expect(field(file, "Version")).toBe(version());
-    const compared = spawnSync("dpkg", ["--compare-versions", version(), "gt", "0.23"]);
+    const compared = spawnSync("dpkg", ["--compare-versions", version(), "gt", ORIGINAL]);
     expect(compared.status).toBe(0);
+    // And they say which one that is.
+    for (const text of ["debian/changelog", "docs/differences.md"])
+      expect(readFileSync(join(root, text), "utf8")).toContain(ORIGINAL);
   });
 
   test("replace those of the original", () => {

@@ -205,6 +205,15 @@ function sistersOf(path: string): string[] {
     .filter((file) => existsSync(join(root, "docs/man", file)));
 }
 
+it("the terms of the texts are explained where these begin", () => {
+  const terms = ["spawner", "name", "lease", "scope", "reaper"];
+  const [beginning = ""] = read("README.md").split("\n## ");
+  expect([...beginning.matchAll(/\*\*(\w+)\*\*/g)].map(([, term]) => term)).toEqual(terms);
+  const page = read("docs/man/cm4all-spawn.8");
+  const listed = [...page.matchAll(/^\.TP\n\.B (\w+)\n[^.]/gm)].map(([, term]) => term);
+  expect(listed.filter((term) => terms.includes(term ?? ""))).toEqual(terms);
+});
+
 it("slice.toml(5) has every directive that there is", () => {
   const page = read("docs/man/slice.toml.5");
   const { stdout } = spawnSync(

@@ -21,7 +21,7 @@ const O_CLOEXEC = 0o2000000;
 const OPEN_DIRECTORY = constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 const libc = { unlinkat: intFunction("unlinkat", 3) };
-const cheap = { openat: cheapCall("openat"), statx: cheapCall("statx") };
+const cheap = { openat: cheapCall("openat", 4), statx: cheapCall("statx", 5) };
 
 /** A path that is used again and again: it is made ready for system calls once. */
 export class KeptPath {

@@ -3,7 +3,7 @@ import { EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { cheapCall } from "./libc.ts";
 
-const cheapClose = cheapCall("close");
+const cheapClose = cheapCall("close", 1);
 
 function close(fd: number): void {
   if (cheapClose === undefined) closeSync(fd);

@@ -19,12 +19,12 @@ export const O_PATH = 0o10000000;
 const libc = { readlinkat: longFunction("readlinkat", 4) };
 
 const cheap = {
-  fstat: cheapCall("fstat"),
-  mkdirat: cheapCall("mkdirat"),
-  newfstatat: cheapCall("newfstatat"),
-  openat: cheapCall("openat"),
-  pread64: cheapCall("pread64"),
-  read: cheapCall("read"),
+  fstat: cheapCall("fstat", 2),
+  mkdirat: cheapCall("mkdirat", 3),
+  newfstatat: cheapCall("newfstatat", 4),
+  openat: cheapCall("openat", 4),
+  pread64: cheapCall("pread64", 4),
+  read: cheapCall("read", 3),
 };
 
 /**

@@ -35,10 +35,27 @@ const CALL_OF: Readonly<Record<string, string>> = {
 };
 
 /** The call through the addon; undefined where it does not make it. */
-function tryAddonCall({ call, numbers }: Addon, name: string): RawCall | undefined {
+function tryAddonCall({ call, numbers }: Addon, name: string, arity: number): RawCall | undefined {
   const number = numbers[CALL_OF[name] ?? name];
-  if (number === undefined) return undefined;
-  return (a = 0, b = 0, c = 0, d = 0, e = 0, f = 0) => call(number, a, b, c, d, e, f);
+  return number === undefined ? undefined : bindNumber(call, number, arity);
+}
+
+/** The call with one number and no more arguments than it has, since each costs time; others are 0. */
+function bindNumber(call: Addon["call"], number: number, arity: number): RawCall {
+  switch (arity) {
+    case 0:
+      return () => call(number);
+    case 1:
+      return (a = 0) => call(number, a);
+    case 2:
+      return (a = 0, b = 0) => call(number, a, b);
+    case 3:
+      return (a = 0, b = 0, c = 0) => call(number, a, b, c);
+    case 4:
+      return (a = 0, b = 0, c = 0, d = 0) => call(number, a, b, c, d);
+    default:
+      return (a = 0, b = 0, c = 0, d = 0, e = 0, f = 0) => call(number, a, b, c, d, e, f);
+  }
 }
 
 function ffiCall(name: string, arity: number, retType: DataType.I32 | DataType.I64): RawCall {
@@ -60,7 +77,7 @@ function ffiCall(name: string, arity: number, retType: DataType.I32 | DataType.I
 }
 
 function rawCall(name: string, arity: number, retType: DataType.I32 | DataType.I64): RawCall {
-  const direct = addon === undefined ? undefined : tryAddonCall(addon, name);
+  const direct = addon === undefined ? undefined : tryAddonCall(addon, name, arity);
   return direct ?? ffiCall(name, arity, retType);
 }
 
@@ -80,7 +97,7 @@ export function longFunction(name: string, arity: number): RawCall {
  * @see syscall(2)
  */
 export function systemCall(name: string, number: number, arity: number): RawCall {
-  const direct = addon === undefined ? undefined : tryAddonCall(addon, name);
+  const direct = addon === undefined ? undefined : tryAddonCall(addon, name, arity);
   if (direct !== undefined) return direct;
   const call = ffiCall("syscall", 1 + arity, DataType.I64);
   return (...args) => call(number, ...args);
@@ -90,8 +107,8 @@ export function systemCall(name: string, number: number, arity: number): RawCall
  * A system call through the addon; undefined without it. For what Node can do as well: its
  * functions are slower than the addon, and faster than ffi-rs.
  */
-export function cheapCall(name: string): RawCall | undefined {
-  return addon === undefined ? undefined : tryAddonCall(addon, name);
+export function cheapCall(name: string, arity: number): RawCall | undefined {
+  return addon === undefined ? undefined : tryAddonCall(addon, name, arity);
 }
 
 /**

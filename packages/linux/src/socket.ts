@@ -15,7 +15,8 @@ import {
 import { EAGAIN, EINTR } from "./errno.ts";
 import { type CallArguments, check } from "./errors.ts";
 import { Fd } from "./fd.ts";
-import { intFunction, longFunction } from "./libc.ts";
+import { readInto } from "./file.ts";
+import { cheapCall, intFunction, longFunction } from "./libc.ts";
 import { allocate, allocateNative, beginCall, copyIn, type NativeMemory } from "./memory.ts";
 import { AF_UNIX, encodeUnixAddress } from "./socket-address.ts";
 
@@ -62,6 +63,7 @@ const libc = {
   sendmsg: longFunction("sendmsg", 3),
   recvmsg: longFunction("recvmsg", 3),
 };
+const cheapReceive = cheapCall("recvfrom", 4);
 
 /** A new socket, close-on-exec. @param flags SOCK_NONBLOCK or 0 @see socket(2) */
 export function socket(domain: number, type: number, protocol = 0, flags = 0): Fd {
@@ -197,6 +199,17 @@ export function send(fd: number, bytes: Uint8Array, flags = 0): number | undefin
   while (result === -EINTR);
   if (result === -EAGAIN) return undefined;
   return check(result, "send", { fd, bytes: bytes.length });
+}
+
+/**
+ * Reads what comes next into `memory`, as read(2) does and past the layer of files. There is no
+ * room for control messages, so the kernel closes descriptors that come along.
+ * @returns the number of bytes, or a negated errno
+ * @see recv(2)
+ */
+export function receiveInto(fd: number, memory: NativeMemory): number {
+  if (cheapReceive === undefined) return readInto(fd, memory);
+  return cheapReceive(fd, memory.address, memory.bytes.length, 0);
 }
 
 /** Memory for receiving and sending messages, of one owner, used again for every message. */

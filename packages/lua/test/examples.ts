@@ -1,13 +1,18 @@
 /** What the tests of examples/accounting share. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { readSql } from "@cm4all/testing/sql";
 import { expect } from "vitest";
 import { openLibraries } from "../src/libs/index.ts";
 import { type Fields, TestScript } from "./script.ts";
 
 export const EXAMPLES = join(import.meta.dirname, "../../../examples/accounting");
 
-export const example = (name: string) => readFileSync(join(EXAMPLES, name), "utf8");
+/** Returns the text of a script, or the statements of a file of SQL. */
+export const example = (name: string) =>
+  name.endsWith(".sql")
+    ? readSql(join(EXAMPLES, name))
+    : readFileSync(join(EXAMPLES, name), "utf8");
 
 /** Of a cgroup that goes on, or has ended. */
 export type Told = Fields & { readonly isRunning?: boolean };

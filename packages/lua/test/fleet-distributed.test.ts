@@ -24,6 +24,9 @@ it.skipIf(missing("postgres", "psql") !== undefined)(
       psql(coordinator, ...args, ...file);
     }
 
+    // The same views and columns as on each of them.
+    expect(psql(coordinator, "-c", DECLARED)).toBe(psql(first, "-c", DECLARED));
+
     for (let host = 0; host < 10; host++) await report(shards[host % 2], host, [1e6, 3e6, 2e6]);
     for (const shard of shards) {
       expect(psql(shard, "-c", "SELECT count(*) FROM fleet_usage")).toBe("5\n");
@@ -53,6 +56,14 @@ it.skipIf(missing("postgres", "psql") !== undefined)(
   },
   60_000,
 );
+
+const DECLARED = `
+  SELECT viewname, definition FROM pg_views WHERE schemaname = 'public'
+  UNION ALL
+  SELECT table_name, string_agg(column_name || ' ' || data_type || ' ' || is_nullable, ', '
+    ORDER BY ordinal_position) FROM information_schema.columns
+  WHERE table_name IN ('fleet_bill', 'fleet_bill_host', 'fleet_host_day') GROUP BY table_name
+  ORDER BY 1`;
 
 /** Has a host tell of one cgroup, which has used more and more. */
 async function report(

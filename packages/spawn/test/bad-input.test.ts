@@ -396,6 +396,17 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     client.inodes("two", wanted(3));
   });
 
+  it("of user namespaces, of which a name may have as many as its spawner has customers", async () => {
+    await start("");
+    using client = daemon.connect();
+    const ids = Array.from({ length: 20 }, (_, i) => i);
+    const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });
+    const inodes = ids.map((id) => client.inodes("one", wanted(id)));
+    expect(new Set(inodes.map((each) => JSON.stringify(each))).size).toBe(ids.length);
+    // All live.
+    expect(ids.map((id) => client.inodes("one", wanted(id)))).toEqual(inodes);
+  });
+
   it("of user namespaces of all names, and gives back those that have ended", async () => {
     await start("max_user_namespaces = 3\nexpire_seconds = 0.3");
     using client = daemon.connect();

@@ -198,6 +198,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     [["measure", "/nonexistent"], 66, "there is no cgroup /nonexistent below"],
     [["measure", "../.."], 66, "is not below"],
     [["lua", "x.lua"], 64, "give either --cgroup or --recorded"],
+    [
+      ["lua", "x.lua", "--cgroup", "system.slice/none.service"],
+      66,
+      "there is no cgroup system.slice/none.service below",
+    ],
     [["lua", "x.lua", "--recorded", "/nonexistent"], 66, "cannot read /nonexistent: ENOENT"],
     [["lua", "x.lua", "--recorded", "/etc"], 65, "cannot read /etc: it is not a regular file"],
     [["lua", "x.lua", "--recorded", "/etc/passwd"], 65, "/etc/passwd: Unexpected token"],

@@ -21,6 +21,9 @@ import type { DaemonStatus } from "../src/status/status.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { BUNDLE, type DaemonOptions, TestDaemon, until } from "./support/daemon.ts";
 
+/** Makes completions of what `--help` says. */
+const COMPLETION = join(import.meta.dirname, "../../deb/completion.mjs");
+
 interface Result {
   readonly status: number;
   readonly stdout: string;
@@ -158,6 +161,25 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       status: 65,
       stderr: "cm4all-spawn: there is no name wbe (did you mean web?)\n",
     });
+  });
+
+  it("the completion of a shell knows the names", async () => {
+    const one = await start();
+    using client = one.connect();
+    for (const name of ["web", "wiki", "batch"]) client.ask(name, { ipc: true })[Symbol.dispose]();
+    const directory = mkdtempSync(join(tmpdir(), "operator-completion-"));
+    try {
+      await run(COMPLETION, "cm4all-spawn", BUNDLE, directory);
+      const program = `'${process.execPath}' '${BUNDLE}' --control '${one.controlSocket}'`;
+      for (const command of ["status", "purge-namespaces"]) {
+        const script = `cm4all-spawn() { ${program} "$@"; }; source '${directory}/cm4all-spawn'
+          COMP_WORDS=(cm4all-spawn ${command} w) COMP_CWORD=2; _cm4all_spawn
+          echo "\${COMPREPLY[@]}"`;
+        expect((await execute("bash", "-c", script)).stdout).toBe("web wiki\n");
+      }
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it("purge-namespaces ends one name, and leaves the others", async () => {
@@ -410,13 +432,6 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     } finally {
       rmSync(directory, { recursive: true });
     }
-  });
-
-  it("users and groups may be allowed by their names", async () => {
-    const one = await start({
-      config: '[namespaces]\nallow_uids = ["root", 7]\nallow_gids = ["root"]\n',
-    });
-    expect((await ask(one, "status")).status).toBe(0);
   });
 
   it("a command that is mistyped is told of with the one that was meant", async () => {

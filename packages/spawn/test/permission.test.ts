@@ -222,7 +222,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     let daemon: TestDaemon;
     beforeAll(async () => {
       daemon = await TestDaemon.start({
-        config: "[namespaces]\nallow_uids = [1001]\nallow_gids = [2001, 2002]\n",
+        config: '[namespaces]\nallow_uids = [1001, "daemon"]\nallow_gids = [2001, 2002, "adm"]\n',
       });
     });
     afterAll(() => daemon.stop());
@@ -231,6 +231,10 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       ["a uid", { uid: 1001 }, GRANTED],
       ["a gid", { gid: 2001 }, GRANTED],
       ["a supplementary group", { groups: [3, 2002] }, GRANTED],
+      // Debian gives them these ids.
+      ["a uid by its name", { uid: 1 }, GRANTED],
+      ["a gid by its name", { groups: [4] }, GRANTED],
+      ["nobody whose ids are those of the other kind", { uid: 4, gid: 1 }, REFUSED],
       ["nobody else", { uid: 2001, gid: 1001, groups: [1001] }, REFUSED],
       [
         "nobody with more groups than can be looked at",

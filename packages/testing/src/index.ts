@@ -7,4 +7,5 @@ export * from "./needs.ts";
 export * from "./open.ts";
 export * from "./postgres.ts";
 export * from "./proc.ts";
+export * from "./sql.ts";
 export * from "./unpacked.ts";

@@ -8,12 +8,15 @@ import { clientRun } from "./client-run.ts";
 import { hostKilled } from "./host-killed.ts";
 import { install } from "./install.ts";
 import { readableJournal } from "./journal.ts";
+import { kernelLimits } from "./kernel-limits.ts";
+import { leftOver } from "./left-over.ts";
 import { netns } from "./netns.ts";
 import { netnsBoot } from "./netns-boot.ts";
 import { netnsLinks } from "./netns-links.ts";
 import { netnsNat } from "./netns-nat.ts";
 import { netnsService } from "./netns-service.ts";
 import { nss } from "./nss.ts";
+import { oldNames } from "./old-names.ts";
 import { oom } from "./oom.ts";
 import { pages } from "./pages.ts";
 import { purge } from "./purge.ts";
@@ -23,6 +26,7 @@ import { remove } from "./remove.ts";
 import { replaceFirst } from "./replace-first.ts";
 import { replaceOriginal } from "./replace-original.ts";
 import { scriptLimits } from "./script-limits.ts";
+import { scriptWrites } from "./script-writes.ts";
 import { sliceLimits } from "./slice-limits.ts";
 import { socketActivation } from "./socket-activation.ts";
 import { stopStart } from "./stop-start.ts";
@@ -40,6 +44,9 @@ export const cases: Readonly<Record<string, Case>> = {
   watchdog,
   "accounting-log": accountingLog,
   "accounting-unit": accountingUnit,
+  "script-writes": scriptWrites,
+  "left-over": leftOver,
+  "old-names": oldNames,
   "accounting-postgres": accountingPostgres,
   "accounting-outage": accountingOutage,
   pages,
@@ -47,6 +54,7 @@ export const cases: Readonly<Record<string, Case>> = {
   "script-limits": scriptLimits,
   "host-killed": hostKilled,
   oom,
+  "kernel-limits": kernelLimits,
   netns,
   "netns-links": netnsLinks,
   "netns-nat": netnsNat,

@@ -7,15 +7,9 @@ import assert from "node:assert/strict";
 import type { Snippet } from "@cm4all/testing/snippets";
 import type { Case } from "../case.ts";
 import { readManuals, readTexts, runSnippet, standIn } from "../tools/pages.ts";
-import { startPostgres, stopPostgres } from "../tools/postgres.ts";
+import { forgetDatabase, startPostgres, stopPostgres } from "../tools/postgres.ts";
 import { attempt, waitFor } from "../tools/shell.ts";
-import {
-  forgetDatabase,
-  NAME,
-  SCRIPT,
-  type Surroundings,
-  surroundingsOf,
-} from "../tools/surroundings.ts";
+import { NAME, SCRIPT, type Surroundings, surroundingsOf } from "../tools/surroundings.ts";
 import { SERVICE } from "../tools/systemd.ts";
 
 type Values = Readonly<Record<string, string>>;

@@ -42,6 +42,34 @@ export function removeExample(): void {
   dropDatabase();
 }
 
+/** The database of many hosts with its script; the caller restarts the service, and calls `removeFleet`. */
+export function installFleet(): void {
+  sh("runuser -u postgres -- createdb accounting");
+  sh(`runuser -u postgres -- psql -q -d accounting -f ${EXAMPLES}/fleet.sql`);
+  sh("runuser -u postgres -- createuser -g fleet_reader nobody");
+  sh(`cp ${EXAMPLES}/fleet.lua ${SCRIPT}`);
+}
+
+export function removeFleet(): void {
+  sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`);
+  forgetDatabase();
+}
+
+/** Takes the database away with all roles of the examples, also if some are not there. */
+export function forgetDatabase(): void {
+  attempt("runuser -u postgres -- dropdb --if-exists --force accounting");
+  const roles = [
+    "nobody",
+    "cm4all-spawn-reaper",
+    "fleet-daily",
+    "fleet_every_host",
+    "fleet_host",
+    "fleet_reader",
+    "fleet_owner",
+  ];
+  for (const role of roles) attempt(`runuser -u postgres -- dropuser --if-exists ${role}`);
+}
+
 /** Rows of a query, each with its columns. */
 export function query(sql: string): string[][] {
   const out = sh(`runuser -u postgres -- psql -At -F '|' -d accounting -c "${sql}"`);

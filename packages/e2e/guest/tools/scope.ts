@@ -1,4 +1,6 @@
 /** A stand-in for a process spawner: a scope in the slice, with child cgroups of its own. */
+import { mkdirSync, openSync } from "node:fs";
+import { Fd, setXattr } from "@cm4all/linux";
 import { attempt, log, sh, waitFor } from "./shell.ts";
 import { isActive, property } from "./systemd.ts";
 
@@ -35,15 +37,24 @@ export class Scope {
     return scope;
   }
 
+  /** Makes a child cgroup that belongs to a customer, for `run`. */
+  makeOf(customer: string, name: string): void {
+    const directory = `${this.directory}/${name}`;
+    mkdirSync(directory);
+    using opened = new Fd(openSync(directory, "r"));
+    setXattr(opened.number, "user.account", Buffer.from(customer));
+    log(`${directory}: user.account is ${customer}`);
+  }
+
   /**
-   * Runs a command in a new child cgroup and waits for its end.
+   * Runs a command in a child cgroup, which it makes where there is none, and waits for its end.
    * @param settings values for files of the cgroup, such as `memory.max`
    */
   run(name: string, command: string, settings: Readonly<Record<string, string>> = {}): void {
     const directory = `${this.directory}/${name}`;
     const writes = Object.entries(settings).map(([file, value]) => `echo ${value} >${file}`);
     const inside = `echo $$ >${directory}/cgroup.procs; ${command}`;
-    attempt(`mkdir ${directory} && cd ${directory} && { ${[...writes, ":"].join(" && ")}; } &&
+    attempt(`mkdir -p ${directory} && cd ${directory} && { ${[...writes, ":"].join(" && ")}; } &&
       cd / && bash -c ${quote(inside)}`);
   }
 

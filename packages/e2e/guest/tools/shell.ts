@@ -60,11 +60,11 @@ function lastLine(text: string): string {
 export async function waitFor<T>(
   what: string,
   timeoutMs: number,
-  look: () => T | undefined | false,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
   const endMs = performance.now() + timeoutMs;
   for (;;) {
-    const found = look();
+    const found = await look();
     if (found !== undefined && found !== false) return found;
     if (performance.now() > endMs) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
     await sleep(100);

@@ -2,9 +2,10 @@
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { type Page, standIn } from "./pages.ts";
+import { forgetDatabase } from "./postgres.ts";
 import { listRecords } from "./records.ts";
 import { Scope } from "./scope.ts";
-import { attempt, sh, waitFor } from "./shell.ts";
+import { sh, waitFor } from "./shell.ts";
 import { SERVICE } from "./systemd.ts";
 
 const CONFIG = "/etc/cm4all/spawn";
@@ -27,21 +28,6 @@ export interface Surroundings {
   readonly prints?: RegExp;
   /** It tells of something that is under way, so it is run until it shows that. */
   readonly isAwaited?: true;
-}
-
-/** Takes the database away, as of a reader who has just begun with the page. */
-export function forgetDatabase(): void {
-  attempt("runuser -u postgres -- dropdb --if-exists --force accounting");
-  const roles = [
-    "nobody",
-    "cm4all-spawn-reaper",
-    "fleet-daily",
-    "fleet_every_host",
-    "fleet_host",
-    "fleet_reader",
-    "fleet_owner",
-  ];
-  for (const role of roles) attempt(`runuser -u postgres -- dropuser --if-exists ${role}`);
 }
 
 function holdName(): void {

@@ -27,6 +27,13 @@ const reaperSeries = (text: string) =>
     .split("\n")
     .filter((line) => line.startsWith("cm4all_spawn_reaper_") && !line.includes("_turn_"));
 
+it("has cgroups at the end of names alone", async () => {
+  const { text } = await new Exposition(async () => status({ reaper })).render();
+  const names = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name = ""]) => name);
+  expect(names.filter((name) => /cgroup/.test(name))).not.toEqual([]);
+  expect(names.filter((name) => /cgroup(?!s(?:_total)?$)/.test(name))).toEqual([]);
+});
+
 it("shows what is at the moment, and nothing of a part that does not run", async () => {
   let current = status({ reaper });
   const exposition = new Exposition(async () => current);

@@ -9,12 +9,6 @@ import { type Histogram, observe } from "../metrics/histogram.ts";
 
 type Handler = (events: number) => void;
 
-interface Watch {
-  readonly handler: Handler;
-  /** Whether it comes before all others. */
-  readonly isFirst: boolean;
-}
-
 /** A call that was asked for at a point in time. */
 export interface Timer {
   /** Without effect once it has run. */
@@ -33,8 +27,8 @@ export function monotonicMs(): number {
 
 export class EventLoop {
   readonly #epoll = new Epoll(64);
-  /** By token. */
-  readonly #watches = new Map<number, Watch>();
+  /** By token, which is odd where a watch comes before all others. */
+  readonly #watches = new Map<number, Handler>();
   // A loop has a handful of timers: whoever has thousands of deadlines keeps them in order.
   readonly #timers = new Set<PendingTimer>();
   /** When the first of them is due; earlier, where that one was cancelled. */
@@ -56,20 +50,21 @@ export class EventLoop {
    * @returns a token for `forget`
    */
   watch(fd: number, events: number, handler: Handler): number {
-    return this.#watch(fd, events, { handler, isFirst: false });
+    return this.#watch(fd, events, handler, 2 * this.#nextToken++);
   }
 
   /** Like watch, but comes before everything else that is ready at the same time. */
   watchFirst(fd: number, events: number, handler: Handler): number {
-    return this.#watch(fd, events, { handler, isFirst: true });
+    return this.#watch(fd, events, handler, 2 * this.#nextToken++ + 1);
   }
 
-  #watch(fd: number, events: number, watch: Watch): number {
-    // Not the descriptor's number: it may belong to another file by the time an event
-    // that was fetched together with its closing comes up.
-    const token = this.#nextToken++;
+  /**
+   * @param token not the descriptor's number: that may belong to another file by the time an
+   *   event that was fetched together with its closing comes up
+   */
+  #watch(fd: number, events: number, handler: Handler, token: number): number {
     this.#epoll.add(fd, events, token);
-    this.#watches.set(token, watch);
+    this.#watches.set(token, handler);
     return token;
   }
 
@@ -101,14 +96,12 @@ export class EventLoop {
 
   /** Runs until `stop`. An exception from a handler ends it. */
   run(): void {
-    const call = (token: number, events: number) => this.#watches.get(token)?.handler(events);
+    const call = (token: number, events: number) => this.#watches.get(token)?.(events);
     const callFirst = (token: number, events: number) => {
-      const watch = this.#watches.get(token);
-      if (watch?.isFirst === true) watch.handler(events);
+      if (token % 2 === 1) call(token, events);
     };
     const callOther = (token: number, events: number) => {
-      const watch = this.#watches.get(token);
-      if (watch?.isFirst === false) watch.handler(events);
+      if (token % 2 === 0) call(token, events);
     };
     let nowMs = monotonicMs();
     while (!this.#stopped) {

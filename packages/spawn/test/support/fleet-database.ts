@@ -1,9 +1,9 @@
 /** A PostgreSQL server with the tables of fleet.sql, and with bills of three customers. */
-import { readFileSync } from "node:fs";
-import { Postgres, type PostgresOptions } from "@cm4all/testing";
+import { fileURLToPath } from "node:url";
+import { Postgres, type PostgresOptions, readSql } from "@cm4all/testing";
 import pg from "pg";
 
-const SQL = new URL("../../../../examples/accounting/fleet.sql", import.meta.url);
+const SQL = fileURLToPath(new URL("../../../../examples/accounting/fleet.sql", import.meta.url));
 
 /** What hosts report: of a customer, for so many days before today. */
 const REPORTS = [
@@ -27,7 +27,7 @@ export async function startFleetDatabase(options?: PostgresOptions): Promise<Pos
   const server = await Postgres.start(options);
   const client = await connectTo(server);
   try {
-    await client.query(readFileSync(SQL, "utf8"));
+    await client.query(readSql(SQL));
     await client.query("CREATE ROLE reports LOGIN; GRANT fleet_reader TO reports");
     for (const report of REPORTS) {
       const { host, id, customer, ago, cpu, io, memory } = report;

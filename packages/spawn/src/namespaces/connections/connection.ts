@@ -11,9 +11,10 @@ import {
   type MessageProbe,
   MSG_DONTWAIT,
   type NativeMemory,
-  readInto,
+  receiveInto,
   SHUT_RD,
   SHUT_RDWR,
+  SHUT_WR,
   SyscallError,
   shutdown,
 } from "@cm4all/linux";
@@ -152,13 +153,20 @@ export class Connection {
 
   /**
    * Closes the connection of a peer that nobody trusts. It may have sent descriptors
-   * that take for ever to close (SO_LINGER), so those are closed where nobody waits.
+   * that take for ever to close (SO_LINGER), so those are closed where nobody waits. Until
+   * then a peer that sends on and on waits itself, because its socket has no room.
    */
   closeUnread(): void {
     if (!this.isOpen) return;
-    shutdown(this.fd, SHUT_RDWR);
-    if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) this.#closeSocket();
-    else this.#dispose();
+    if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
+      // More may have come in this moment; then it can come no more.
+      shutdown(this.fd, SHUT_RDWR);
+      if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
+        this.#closeSocket();
+        return;
+      }
+    } else shutdown(this.fd, SHUT_WR);
+    this.#dispose();
   }
 
   /** Closes the connection without a look at what has come. */
@@ -219,8 +227,8 @@ export class Connection {
 
   /** @param mayBeGone whether nothing to read is the end, and no empty datagram */
   #take(owner: ConnectionOwner, mayBeGone: boolean): void {
-    // read(2) has no room for control messages: the kernel drops descriptors.
-    const length = readInto(this.fd, this.#shared.input);
+    // There is no room for control messages: the kernel drops descriptors.
+    const length = receiveInto(this.fd, this.#shared.input);
     if (length === -EAGAIN) return;
     // ECONNRESET: the peer closed without having read our answer. Whatever else it is,
     // there is nothing more to be had of it.
@@ -257,7 +265,7 @@ export class Connection {
       const next = this.#shared.probe.look(this.fd);
       if (next === "nothing" || next === "end") return true;
       if (next === "descriptors" && !descriptors) return false;
-      readInto(this.fd, this.#shared.input);
+      receiveInto(this.fd, this.#shared.input);
     }
     return false;
   }

@@ -119,6 +119,52 @@ describe("strangers that are not looked at any more", () => {
   });
 });
 
+describe("a stranger that sends on and on", () => {
+  /** Sends until there is no room ("full") or nobody to send to ("closed"). */
+  function fill(fd: number): "full" | "closed" {
+    try {
+      while (send(fd, Buffer.from("request")) !== undefined);
+      return "full";
+    } catch (error) {
+      if (isErrno(error, "EPIPE", "ECONNRESET")) return "closed";
+      throw error;
+    }
+  }
+
+  it("has no room until its connection is closed, and cannot come back meanwhile", () => {
+    const loop = new EventLoop();
+    onTestFinished(() => loop.close());
+    const stranger = socket(AF_UNIX, SOCK_SEQPACKET, 0, SOCK_NONBLOCK);
+    onTestFinished(() => stranger.close());
+    const seen: string[] = [];
+    const look = () => {
+      const state = fill(stranger.number);
+      seen.push(state);
+      if (state === "closed") loop.stop();
+      else loop.after(10, look);
+    };
+    const listener = new Listener(
+      loop,
+      (connection) => {
+        connection.closeUnread();
+        look();
+        return undefined;
+      },
+      (what, error) => expect.unreachable(`${what}: ${error}`),
+    );
+    const fd = open();
+    bindUnix(fd.number, ADDRESS);
+    listen(fd.number, 1);
+    connectUnix(stranger.number, ADDRESS);
+    expect(fill(stranger.number)).toBe("full");
+    listener.start(fd.number);
+    loop.run();
+    listener.stop();
+    expect(seen).toContain("full");
+    expect(seen.at(-1)).toBe("closed");
+  });
+});
+
 describe("the queue of those who connect", () => {
   /** More than it holds in a flood. */
   const MANY = 400;

@@ -59,6 +59,8 @@ export class Listener {
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
+  /** How many at most are still to come that may have connected before `start`. */
+  #early = LISTEN_BACKLOG;
   /** The turn of the loop that accepted last. */
   #turn = 0;
   /** Strangers since nobody waited. */
@@ -138,6 +140,11 @@ export class Listener {
       if (socket === undefined) {
         this.#strangers = 0;
         return;
+      }
+      // A connection inherits the option when it is made (Linux 6.16), not when it is accepted.
+      if (this.#early > 0) {
+        this.#early--;
+        setIntOption(socket.number, SOL_SOCKET, SO_PASSCRED, 1);
       }
       // What a spawner asks comes right after it has connected, and before more strangers.
       if (this.#serve(fd, new Connection(socket, fd, this.#shared), areMany) === "spawner") return;

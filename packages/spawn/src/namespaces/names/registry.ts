@@ -86,10 +86,10 @@ export class Registry implements SetOwner {
     return set;
   }
 
-  /** The name was used now: its time runs from now on, unless it is leased. */
-  touch(set: NamespaceSet): void {
+  /** The name was used: its time runs from `nowMs` on, unless it is leased. */
+  touch(set: NamespaceSet, nowMs = monotonicMs()): void {
     if (set.isLeased) this.#idle.delete(set);
-    else this.#idle.set(set, monotonicMs());
+    else this.#idle.set(set, nowMs);
     this.#touched();
   }
 

@@ -4,7 +4,7 @@ import { KnownRequests } from "./known-requests.ts";
 
 const user = Buffer.from("0 1000 1");
 const decode = (known: KnownRequests, bytes: Uint8Array) =>
-  known.decode(Buffer.concat([bytes, Buffer.alloc(100, 0xee)]), bytes.length).request;
+  known.decode(Buffer.concat([bytes, Buffer.alloc(100, 0xee)]), bytes.length).prepared?.request;
 
 describe("known requests", () => {
   it("give for the same bytes what was decoded before", () => {
@@ -20,9 +20,9 @@ describe("known requests", () => {
   it("hold payloads when the buffer is used for the next datagram", () => {
     const known = new KnownRequests();
     const bytes = Buffer.from(encodeRequest({ name: "a", user }));
-    const { request } = known.decode(bytes, bytes.length);
+    const { prepared } = known.decode(bytes, bytes.length);
     bytes.fill(0);
-    expect(request?.user).toEqual(user);
+    expect(prepared?.request.user).toEqual(user);
   });
 
   it("are not those of another datagram with the same checksum", () => {

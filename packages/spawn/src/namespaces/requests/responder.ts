@@ -1,14 +1,6 @@
 /** Requests and their answers. */
 import type { Fd } from "@cm4all/linux";
-import {
-  type DecodedRequest,
-  encodeError,
-  encodeResponse,
-  NAMESPACE_KINDS,
-  ProtocolError,
-  payloadOf,
-  type Request,
-} from "@cm4all/spawn-protocol";
+import { encodeError, ProtocolError } from "@cm4all/spawn-protocol";
 import { LOG_WARNING, type Logger } from "../../log/log.ts";
 import { LogOnce } from "../../log/log-once.ts";
 import { observe } from "../../metrics/histogram.ts";
@@ -19,7 +11,7 @@ import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet, Undo } from "../names/namespace-set.ts";
 import type { Registry } from "../names/registry.ts";
 import type { Client, Clients } from "./clients.ts";
-import { KnownRequests } from "./known-requests.ts";
+import { type KnownRequest, KnownRequests, type PreparedRequest } from "./known-requests.ts";
 
 /** Answers the requests of clients. */
 export class Responder {
@@ -30,8 +22,6 @@ export class Responder {
   readonly #refusals: LogOnce;
   readonly #counts: NamespaceCounts;
   readonly #known = new KnownRequests();
-  /** The descriptors of one answer. */
-  readonly #fds: number[] = [];
   /** What one request has made. */
   readonly #undo: Undo[] = [];
 
@@ -77,9 +67,9 @@ export class Responder {
 
   #received(client: Client, bytes: Buffer, length: number): void {
     const startMs = monotonicMs();
-    let decoded: DecodedRequest;
+    let known: KnownRequest;
     try {
-      decoded = this.#known.decode(bytes, length);
+      known = this.#known.decode(bytes, length);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#counts.requests.malformed++;
@@ -87,43 +77,43 @@ export class Responder {
       else this.#sendError(client, error.message);
       return;
     }
-    for (const command of decoded.unknownCommands)
+    for (const command of known.unknownCommands)
       this.#logOnce.log(`command ${command}`, LOG_WARNING, `ignored unknown command ${command}`);
-    const { request } = decoded;
-    if (request === undefined || !this.#answer(client, request)) return;
-    this.#countAnswer(request);
+    const { prepared } = known;
+    if (prepared === undefined || !this.#answer(client, prepared, startMs)) return;
+    this.#countAnswer(prepared);
     observe(this.#counts.requestDurationSeconds, (monotonicMs() - startMs) / 1000);
   }
 
-  #countAnswer(request: Request): void {
+  #countAnswer({ namespaces, request }: PreparedRequest): void {
     const { requests, requested } = this.#counts;
     requests.answered++;
-    for (const { kind } of NAMESPACE_KINDS)
-      if (payloadOf(request, kind) !== undefined) requested[kind]++;
+    for (const { kind } of namespaces) requested[kind]++;
     if (request.lease) requested.lease++;
   }
 
-  /** Answers with what was asked for, or with why not. @returns whether it was the former */
-  #answer(client: Client, request: Request): boolean {
+  /**
+   * Answers with what was asked for, or with why not.
+   * @param nowMs when the request came, of the monotonic clock
+   * @returns whether it was the former
+   */
+  #answer(client: Client, prepared: PreparedRequest, nowMs: number): boolean {
+    const { request, namespaces, response, fds } = prepared;
     let set: NamespaceSet | undefined;
     let lease: Fd | undefined;
     // Used again and again: nothing is made for a request whose namespaces are there.
-    const fds = this.#fds;
     const undo = this.#undo;
-    fds.length = 0;
-    undo.length = 0;
+    if (undo.length > 0) undo.length = 0;
     try {
       set = this.#registry.getOrCreate(request.name, client.peer.credentials.uid);
-      for (const { kind } of NAMESPACE_KINDS) {
-        const payload = payloadOf(request, kind);
-        if (payload !== undefined) fds.push(set.open(kind, payload, undo));
-      }
+      let count = 0;
+      for (const { kind, payload } of namespaces) fds[count++] = set.open(kind, payload, undo);
       if (request.lease) {
         lease = set.lease();
-        fds.push(lease.number);
+        fds[count] = lease.number;
       }
-      this.#registry.touch(set);
-      if (!client.connection.send(encodeResponse(request), fds)) this.#clients.close(client);
+      this.#registry.touch(set, nowMs);
+      if (!client.connection.send(response, fds)) this.#clients.close(client);
       return true;
     } catch (error) {
       for (const takeBack of undo.reverse()) takeBack();

@@ -1,0 +1,108 @@
+/** What docs/fleet.md says of standbys: who waits for whom, and which of them has everything. */
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { missing, Postgres } from "@cm4all/testing";
+import { Client } from "pg";
+import { expect, it } from "vitest";
+import { openPg } from "../src/pg/library.ts";
+import { example } from "./examples.ts";
+import { TestScript } from "./script.ts";
+
+const DOCUMENT = readFileSync(join(import.meta.dirname, "../../../docs/fleet.md"), "utf8");
+
+/** Lines of postgresql.conf, with values between quotes or not. */
+const SETTINGS = Object.fromEntries(
+  [...DOCUMENT.matchAll(/^ {4}(synchronous_\w+) = '?(.*?)'?$/gm)].map(([, name, value]) => [
+    name,
+    value,
+  ]),
+);
+
+/** Asks a standby how much it has. */
+const [, RECEIVED = ""] = /^ {4}(SELECT greatest\(pg_last.*\));$/m.exec(DOCUMENT) ?? [];
+
+it.skipIf(missing("postgres") !== undefined)(
+  "one of two standbys may be away, and the other one has all that was acknowledged",
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "fleet-standby-"));
+    chmodSync(directory, 0o755);
+    try {
+      await accountWithStandbys(directory);
+    } finally {
+      rmSync(directory, { recursive: true, force: true });
+    }
+  },
+  300_000,
+);
+
+const HBA = ["local all all trust", "local replication all trust"];
+
+async function accountWithStandbys(directory: string): Promise<void> {
+  const place = join(directory, "primary");
+  await using primary = await Postgres.start({ directory: place, hba: HBA, settings: SETTINGS });
+  // Nobody stands by yet.
+  await execute(primary, `SET synchronous_commit = local; ${example("fleet.sql")}`);
+  await primary.pause();
+  const standBy = (name: string) => {
+    const copy = join(directory, name);
+    execFileSync("cp", ["-a", place, copy]);
+    writeFileSync(join(copy, `data-${primary.programs.major}`, "standby.signal"), "");
+    const from = `host=${place} user=postgres application_name=${name}`;
+    return Postgres.start({ directory: copy, hba: HBA, settings: { primary_conninfo: from } });
+  };
+  await using late = await standBy("standby1");
+  await using other = await standBy("standby2");
+  await primary.resume();
+
+  using host = new TestScript(
+    example("fleet.lua").replace('"dbname=accounting"', `[[${primary.conninfo}]]`),
+    { open: openPg, handlerTimeoutMs: 5000 },
+  );
+  const report = (id: string) => host.outcome({ id, measuredMs: Date.now(), cpuTotalUsec: 1e6 });
+  const untilAcknowledged = (id: string) =>
+    expect.poll(() => report(id), { timeout: 60_000 }).toBeUndefined();
+  await untilAcknowledged("both");
+  await expect.poll(() => idsOf(late), { timeout: 60_000 }).toEqual(["both"]);
+  await late.pause();
+  await untilAcknowledged("one");
+  await other.pause();
+  // The server gives up waiting when the handler's time is over, and has it on its own disk alone;
+  // the handler has failed, so that it is told again.
+  expect(await report("none")).toMatchObject({ message: expect.stringContaining("5 s") });
+  await other.resume();
+  await untilAcknowledged("none");
+
+  await primary.pause("immediate");
+  await late.resume();
+  const [less, more] = await Promise.all([late, other].map(received));
+  expect(more).toBeGreaterThan(less ?? Number.NaN);
+  await execute(other, "SELECT pg_promote()");
+  expect(await idsOf(other)).toEqual(["both", "none", "one"]);
+  expect(await idsOf(late)).toEqual(["both"]);
+}
+
+/** In bytes since the beginning of the WAL. */
+async function received(standby: Postgres): Promise<number> {
+  const [row] = await execute(standby, `SELECT ((${RECEIVED}) - '0/0')::float8 AS bytes`);
+  return Number(row?.["bytes"]);
+}
+
+async function idsOf(server: Postgres): Promise<unknown[]> {
+  const rows = await execute(server, "SELECT id FROM fleet_usage ORDER BY id");
+  return rows.map(({ id }) => id);
+}
+
+async function execute(
+  { host, port, user }: Postgres,
+  sql: string,
+): Promise<Record<string, unknown>[]> {
+  const client = new Client({ host, port, user, database: "postgres" });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
