@@ -9,7 +9,7 @@ function client(uid: number): { readonly peer: Peer } {
 }
 
 describe("a pool of clients", () => {
-  it("counts by uid, and knows the oldest", () => {
+  it("counts by uid, and finds the oldest", () => {
     const pool = new ClientPool();
     const [a, b, c] = [client(1), client(2), client(2)];
     for (const one of [a, b, c]) pool.add(one);
