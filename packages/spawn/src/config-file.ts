@@ -1,27 +1,28 @@
-/** The file of the configuration, and how the configuration in force stands to it. */
+/** The configuration file, and whether the configuration in force is up to date with it. */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { errorText } from "@cm4all/linux";
 import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
 
 /**
- * `current`: as the file; `changed`: the file says something else by now, and nobody has had it
- * read; `refused`: the latest reload has failed; `restart`: only a restart applies a part of it.
+ * `current`: the same as the file; `changed`: the file has changed, and there was no reload
+ * since; `refused`: the latest reload has failed; `restart`: a part of it is applied only by a
+ * restart.
  */
 export type ConfigurationState = "current" | "changed" | "refused" | "restart";
 
-/** How the configuration in force stands to its file. */
+/** The state of the configuration in force, compared with its file. */
 export interface ConfigurationStatus {
   readonly file: string;
-  /** Why the file cannot be put in force; undefined if it can, or is. */
+  /** The reason why the file cannot be put in force; undefined if it can be, or is. */
   readonly problem?: string | undefined;
-  /** Keys that only a restart applies, and that have changed since the start. */
+  /** The keys that have changed since the start and that only a restart applies. */
   readonly waitsForRestart: readonly string[];
 }
 
-/** What was found in the file when it was looked at last. */
+/** The result of the latest look at the file. */
 interface Look {
-  /** Which file that was, and of when. */
+  /** Identifies the file and its last change. */
   readonly version: string;
   readonly isOther: boolean;
   readonly problem: string | undefined;
@@ -37,9 +38,10 @@ export class ConfigFile {
   #isRefused = false;
 
   /**
-   * Reads it for the start.
+   * Reads the file for the start.
    * @param file undefined for the default file, which may be missing
-   * @param override applied to what is read: the command line wins
+   * @param override applied to the configuration that was read, because the command line has
+   *   precedence
    * @throws CommandFailure with the file and line of a mistake
    */
   constructor(file: string | undefined, override: (config: Config) => Config) {
@@ -50,7 +52,7 @@ export class ConfigFile {
     this.#look = { version, isOther: false, problem: undefined };
   }
 
-  /** With which the daemon was started. */
+  /** Returns the configuration with which the daemon was started. */
   get started(): Config {
     return this.#started;
   }
@@ -60,11 +62,12 @@ export class ConfigFile {
   }
 
   /**
-   * Reads it again, to be put in force.
-   * @throws CommandFailure with the file and line of a mistake; the one before stays in force
+   * Reads the file again and puts it in force.
+   * @throws CommandFailure with the file and line of a mistake; the previous configuration stays
+   *   in force
    */
   reload(): Config {
-    // Before it is read: what comes in between is seen by the next look.
+    // Before the file is read, so that the next look sees a change in between.
     const version = this.#version();
     try {
       this.#inForce = this.#read();
@@ -79,7 +82,7 @@ export class ConfigFile {
     }
   }
 
-  /** Looks at the file, and reads it if it is another one than at the last look. */
+  /** Looks at the file, and reads it if it has changed since the last look. */
   measure(): { readonly state: ConfigurationState; readonly status: ConfigurationStatus } {
     const version = this.#version();
     if (version !== this.#look.version) {
@@ -95,7 +98,7 @@ export class ConfigFile {
     };
   }
 
-  /** Keys of the configuration in force that only a restart applies. */
+  /** Returns the keys of the configuration in force that only a restart applies. */
   get waitsForRestart(): readonly string[] {
     return keysForRestart(this.#started, this.#inForce);
   }
