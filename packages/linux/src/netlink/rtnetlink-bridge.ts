@@ -1,6 +1,6 @@
 /**
- * The messages of rtnetlink(7) that set a port of a bridge, each with the command of
- * ip(8) or bridge(8) that does the same. Pure.
+ * The messages of rtnetlink(7) for the ports of a bridge, each with the command of ip(8) or
+ * bridge(8) that does the same. Pure.
  *
  * @see the kernel's include/uapi/linux/if_bridge.h, if_link.h
  */
@@ -26,7 +26,10 @@ const BRIDGE_VLAN_INFO_UNTAGGED = 4;
 
 const flags = NLM_F_REQUEST | NLM_F_ACK;
 
-/** `ip link set dev PORT type bridge_slave isolated on`: it reaches no other isolated port. */
+/**
+ * `ip link set dev PORT type bridge_slave isolated on`: the port cannot reach other isolated
+ * ports.
+ */
 export function isolateBridgePort(index: number): RtnetlinkRequest {
   const payload = Buffer.concat([
     interfaceMessage(index),
@@ -48,7 +51,7 @@ function vlanInfo(vlanFlags: number, id: number): Buffer {
 
 /**
  * `bridge vlan add dev PORT vid ID [pvid untagged]`
- * @param untagged whether frames without a tag are in this VLAN, both ways
+ * @param untagged true if frames without a tag belong to this VLAN, in both directions
  */
 export function addBridgeVlan(index: number, id: number, untagged: boolean): RtnetlinkRequest {
   const vlanFlags = untagged ? BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED : 0;
