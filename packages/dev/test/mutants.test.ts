@@ -1,4 +1,4 @@
-/** The mutants of a file are small mistakes in what is executed, and nothing else. */
+/** Tests that the mutants of a file are small mistakes in executed code, and nothing else. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -45,7 +45,7 @@ it.each([
   expect(mutated(text)).toEqual([]);
 });
 
-it("tells how many of a file's mutants its tests notice, and leaves the file as it is", () => {
+it("reports how many of a file's mutants its tests notice, and leaves the file unchanged", () => {
   const root = fileURLToPath(new URL("../../..", import.meta.url));
   const file = "packages/supervision/src/lull.ts";
   const before = readFileSync(`${root}/${file}`, "utf8");
