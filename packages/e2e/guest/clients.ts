@@ -1,5 +1,5 @@
 /**
- * clients.js ROLE PREFIX COUNT FILE: asks the daemon for the names PREFIX-0 and so on.
+ * clients.js ROLE PREFIX COUNT FILE: requests the names PREFIX-0 and so on from the daemon.
  *
  *     hold   takes IPC, PID and lease of each, writes the inodes, ends on SIGTERM
  *     read   asks for IPC and PID of each, writes the inodes, ends on SIGTERM

@@ -21,12 +21,13 @@ const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
 const DIRECTORY = "/run/host-killed";
 const CALM = `${DIRECTORY}/calm`;
 
-/** What ends it where the kernel limits no memory. */
+/** The command that ends the host if the kernel does not limit memory. */
 const KILL = "kill -KILL $PPID";
 
 /**
- * `wait` has had no effect while it waits for a server that says nothing; `eat` has.
- * @param command what it runs
+ * Returns the script. `wait` has had no effect while it waits for a server that sends nothing;
+ * `eat` has had one.
+ * @param command the command that `eat` runs
  */
 const text = (command: string) => `
 local db = pg:new("host=${DIRECTORY} dbname=x")
@@ -65,7 +66,7 @@ export const hostKilled: Case = {
       cursor = journalCursor();
       scope.run("wait", "cat /proc/self/status >/dev/null");
       await untilSaid(/called\swait/);
-      // The killer takes the process itself, and not the one that eats.
+      // The OOM killer ends the host itself, not the command that uses the memory.
       if (hasControllers) writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
       scope.run("eat", "cat /proc/self/status >/dev/null");
       await untilSaid(/called\seat/);
@@ -78,7 +79,7 @@ export const hostKilled: Case = {
           sh("journalctl -k -b --no-pager"),
           new RegExp(`Memory cgroup out of memory: Killed process ${host} `),
         );
-      // The daemon says it in a line, which names the unit; systemd says why it has ended.
+      // The daemon logs one line, which names the unit; systemd logs why the unit has ended.
       const lines = said(cursor)
         .split("\n")
         .filter((line) => line.startsWith("the script host ended, "));
@@ -99,7 +100,7 @@ export const hostKilled: Case = {
         20_000 * slowness,
         () => attempt("pgrep -xf 'tail /dev/zero'").status === 1,
       );
-      // It has had an effect, so an administrator decides.
+      // The handler has had an effect, so an administrator decides.
       const parked = listRecords();
       assert.deepEqual(
         parked.map(({ path, state }) => [path.split("/").at(-1), state]),

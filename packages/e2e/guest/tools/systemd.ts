@@ -3,7 +3,7 @@ import { attempt, sh } from "./shell.ts";
 
 export const SERVICE = "cm4all-spawn.service";
 export const SOCKET = "cm4all-spawn.socket";
-/** Each connection starts a unit that runs the accounting script. */
+/** The socket for scripts: each connection starts a unit that runs the accounting script. */
 export const SCRIPT_SOCKET = "cm4all-spawn-accounting.socket";
 
 export function property(unit: string, name: string): string {
@@ -22,7 +22,7 @@ export function mainPid(): number {
   return Number(property(SERVICE, "MainPID"));
 }
 
-/** The processes in a unit's cgroup. */
+/** Returns the pids of the processes in a unit's cgroup. */
 export function pidsOf(unit: string): number[] {
   const cgroup = property(unit, "ControlGroup");
   if (cgroup === "") return [];
@@ -34,7 +34,7 @@ export function pidsOf(unit: string): number[] {
   }
 }
 
-/** The active units that run the accounting script. */
+/** Returns the active units that run the accounting script. */
 export function scriptUnits(): string[] {
   const list = "systemctl list-units --no-legend --plain --state=active";
   return sh(`${list} 'cm4all-spawn-accounting@*.service'`)
@@ -43,7 +43,10 @@ export function scriptUnits(): string[] {
     .filter(Boolean);
 }
 
-/** The inits of PID namespaces: what the service's cgroup has besides the daemon. */
+/**
+ * Returns the inits of PID namespaces: the processes in the service's cgroup other than the
+ * daemon.
+ */
 export function initPids(): number[] {
   return pidsOf(SERVICE).filter((pid) => commandLine(pid).startsWith("init "));
 }
@@ -56,12 +59,12 @@ export function commandLine(pid: number): string {
   }
 }
 
-/** What the journal has of a unit since `cursor`. */
+/** Returns a unit's lines in the journal since `cursor`. */
 export function journal(unit: string, since?: string): string {
   return entries(`-u '${unit}'`, since);
 }
 
-/** What daemon and script have said since `cursor`. */
+/** Returns the lines of daemon and script in the journal since `cursor`. */
 export function said(since?: string): string {
   return entries("-t cm4all-spawn", since);
 }
