@@ -137,7 +137,7 @@ async function carryOut(
   return { latenciesMs, cpuSeconds: (user + system) / 1e6 };
 }
 
-/** Opens the sessions, says so, and carries out each order. */
+/** Opens the sessions, reports that, and carries out each order. */
 export async function runFleetClient({ first, count }: FleetHosts): Promise<void> {
   const hosts = Array.from({ length: count }, (_, i) => new Host(`host-${first + i}`));
   await Promise.all(hosts.map((host) => host.account(1)));

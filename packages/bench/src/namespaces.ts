@@ -45,7 +45,7 @@ interface Subject extends Work {
   readonly title: string;
   readonly client: ClientOptions;
   readonly goal?: Goal;
-  /** What the floor does meanwhile; the same by default. */
+  /** The work of the floor in the meantime; by default the same. */
   readonly floor?: Work;
 }
 

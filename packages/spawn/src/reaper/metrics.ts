@@ -50,7 +50,7 @@ export const REAPER_METRICS = {
   },
   unseenCgroups: {
     kind: "counter",
-    help: "Cgroups that others removed before they were seen to be used, if they were.",
+    help: "Cgroups that others removed before they were seen in use, if they were ever used.",
     row: "reaped",
     text: "{} gone unseen",
   },
@@ -115,7 +115,7 @@ export const REAPER_METRICS = {
   },
   unwatchedDirectories: {
     kind: "gauge",
-    help: "Directories that the kernel gave no watch for.",
+    help: "Directories for which the kernel has granted no watch.",
     row: "watching",
     text: "{} refused",
   },
