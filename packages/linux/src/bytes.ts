@@ -29,8 +29,8 @@ export class ByteReader {
   }
 
   /**
-   * Advances, and returns the position before. @throws RangeError if fewer than `length` bytes
-   * are left
+   * Advances, and returns the position before.
+   * @throws RangeError if fewer than `length` bytes are left
    */
   #advance(length: number): number {
     const offset = this.#offset;
@@ -81,8 +81,8 @@ export class ByteReader {
   }
 
   /**
-   * Returns the next `length` bytes, without copying them. @throws RangeError if too few bytes
-   * are left
+   * Returns the next `length` bytes, without copying them.
+   * @throws RangeError if too few bytes are left
    */
   bytes(length: number): Buffer {
     const offset = this.#advance(length);

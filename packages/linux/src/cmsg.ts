@@ -66,8 +66,8 @@ export interface ControlMessages {
 }
 
 /**
- * Parses control messages. @param control the part of the control buffer that the kernel has
- * filled
+ * Parses control messages.
+ * @param control the part of the control buffer that the kernel has filled
  */
 export function parseControl(control: Uint8Array): ControlMessages {
   const fds: number[] = [];

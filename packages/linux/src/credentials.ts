@@ -1,5 +1,6 @@
 /**
- * Sets the user and the groups of this process. @see setresuid(2), setgroups(2)
+ * Sets the user and the groups of this process.
+ * @see setresuid(2), setgroups(2)
  *
  * The functions of glibc change all threads. Node's functions refuse to work if Node may use
  * io_uring, because its requests would keep the old user; that does not matter to a program that

@@ -1,6 +1,7 @@
 /**
  * The environment of this process as C sees it, in bytes, which Node takes for UTF-8. A change to
- * `process.env` in the main thread changes it, too. @see environ(7)
+ * `process.env` in the main thread changes it, too.
+ * @see environ(7)
  */
 import { type ByteString, bytesOf, textOf } from "./byte-string.ts";
 import { check } from "./errors.ts";

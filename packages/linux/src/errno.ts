@@ -1,6 +1,7 @@
 /**
  * The errnos with which results are compared; the numbers are the same on all supported
- * architectures. @see errno(3)
+ * architectures.
+ * @see errno(3)
  */
 export const EPERM = 1;
 export const ENOENT = 2;

@@ -32,8 +32,9 @@ export class Fd {
   }
 
   /**
-   * Returns the number. @throws Error if the descriptor is closed or released, because the number
-   * may belong to another file
+   * Returns the number.
+   * @throws Error if the descriptor is closed or released, because the number may belong to
+   *   another file
    */
   get number(): number {
     if (this.#number === undefined) throw new Error("the file descriptor is closed");

@@ -50,7 +50,8 @@ export function createDirectory(path: string, mode: number): void {
 }
 
 /**
- * Returns the device number of a file or directory. @throws SyscallError, or an error of Node
+ * Returns the device number of a file or directory.
+ * @throws SyscallError, or an error of Node
  * @see stat(2)
  */
 export function deviceOf(path: string): number {
@@ -87,7 +88,9 @@ export function inodeOf(fd: number): number {
 
 /**
  * Returns the present target of a symbolic link that is open (O_PATH|O_NOFOLLOW), at most 255
- * bytes of it. @throws SyscallError @see readlinkat(2)
+ * bytes of it.
+ * @throws SyscallError
+ * @see readlinkat(2)
  */
 export function readOpenLink(fd: number): string {
   link ??= allocateNative(256);

@@ -83,7 +83,8 @@ function writeString(text: string): number {
 }
 
 /**
- * Returns the address of a NUL-terminated copy of bytes. @throws TypeError if they contain a NUL
+ * Returns the address of a NUL-terminated copy of bytes.
+ * @throws TypeError if they contain a NUL
  */
 export function cBytes(bytes: ByteString): number {
   const characters = latin1Of(bytes);

@@ -40,8 +40,10 @@ export function mount({ source, target, type, flags = 0, data }: MountOptions): 
 }
 
 /**
- * Unmounts a file system. @param flags MNT_DETACH, UMOUNT_NOFOLLOW @throws SyscallError @see
- * umount2(2)
+ * Unmounts a file system.
+ * @param flags MNT_DETACH, UMOUNT_NOFOLLOW
+ * @throws SyscallError
+ * @see umount2(2)
  */
 export function umount(target: string, flags = 0): void {
   beginCall();
@@ -49,8 +51,8 @@ export function umount(target: string, flags = 0): void {
 }
 
 /**
- * Makes `newRoot` the root of the mount namespace, with the old root at `putOld`. @throws
- * SyscallError
+ * Makes `newRoot` the root of the mount namespace, with the old root at `putOld`.
+ * @throws SyscallError
  */
 export function pivotRoot(newRoot: string, putOld: string): void {
   beginCall();

@@ -1,5 +1,6 @@
 /**
- * Namespaces of the calling thread. @see namespaces(7), unshare(2), setns(2), ioctl_ns(2)
+ * Namespaces of the calling thread.
+ * @see namespaces(7), unshare(2), setns(2), ioctl_ns(2)
  *
  * unshare(2) and setns(2) change only the calling thread, and Node's synchronous functions run on
  * the thread that calls them. So a function that is synchronous throughout runs in the namespaces
@@ -49,8 +50,9 @@ const libc = {
 };
 
 /**
- * Moves the calling thread into new namespaces. @param flags CLONE_NEW..., CLONE_FS @throws
- * SyscallError
+ * Moves the calling thread into new namespaces.
+ * @param flags CLONE_NEW..., CLONE_FS
+ * @throws SyscallError
  */
 export function unshare(flags: number): void {
   check(libc.unshare(flags), "unshare", { flags: `0x${flags.toString(16)}` });
@@ -73,7 +75,8 @@ export function openOwnNamespace(type: NamespaceType): Fd {
 
 /**
  * Returns the inode of the calling thread's own namespace, which distinguishes namespaces of one
- * type. @see namespaces(7)
+ * type.
+ * @see namespaces(7)
  */
 export function ownNamespaceInode(type: NamespaceType): number {
   return parseNamespaceLink(readlinkSync(`/proc/thread-self/ns/${type}`));
@@ -149,7 +152,8 @@ function returnTo(own: Fd, type: NamespaceType): void {
 
 /**
  * Opens the parent of a PID or user namespace; undefined if there is none that the caller may
- * see. The caller closes the descriptor. @see ioctl_ns(2) NS_GET_PARENT
+ * see. The caller closes the descriptor.
+ * @see ioctl_ns(2) NS_GET_PARENT
  */
 export function namespaceParent(fd: number): Fd | undefined {
   const result = libc.ioctl(fd, NS_GET_PARENT, 0);

@@ -11,8 +11,8 @@ export const O_NONBLOCK = 0o4000;
 const libc = { pipe2: intFunction("pipe2", 2), mkfifo: intFunction("mkfifo", 2) };
 
 /**
- * Makes a pipe and returns its read end and its write end, close-on-exec. @param flags O_NONBLOCK
- * or 0
+ * Makes a pipe and returns its read end and its write end, close-on-exec.
+ * @param flags O_NONBLOCK or 0
  */
 export function pipe(flags = 0): [Fd, Fd] {
   beginCall();

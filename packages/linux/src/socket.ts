@@ -66,8 +66,9 @@ const libc = {
 const cheapReceive = cheapCall("recvfrom", 4);
 
 /**
- * Opens a socket, close-on-exec. The caller closes it. @param flags SOCK_NONBLOCK or 0 @see
- * socket(2)
+ * Opens a socket, close-on-exec. The caller closes it.
+ * @param flags SOCK_NONBLOCK or 0
+ * @see socket(2)
  */
 export function socket(domain: number, type: number, protocol = 0, flags = 0): Fd {
   const fd = libc.socket(domain, type | SOCK_CLOEXEC | flags, protocol);
@@ -125,8 +126,8 @@ export function shutdown(fd: number, how: number): void {
 }
 
 /**
- * Returns the value of a socket option. If it is a pidfd, the caller owns the descriptor. @see
- * getsockopt(2)
+ * Returns the value of a socket option. If it is a pidfd, the caller owns the descriptor.
+ * @see getsockopt(2)
  */
 export function getSocketOption(fd: number, level: number, option: number, bytes: number): Buffer {
   beginCall();
@@ -188,7 +189,8 @@ function readSmallOption(fd: number, option: number, lengthBytes: number): Buffe
 }
 
 /**
- * Returns the supplementary groups of the peer, at most 1,024 of them. @see unix(7) SO_PEERGROUPS
+ * Returns the supplementary groups of the peer, at most 1,024 of them.
+ * @see unix(7) SO_PEERGROUPS
  */
 export function peerGroups(fd: number): number[] {
   const reader = new ByteReader(getSocketOption(fd, SOL_SOCKET, SO_PEERGROUPS, 4096));
@@ -256,7 +258,8 @@ export class MessageBuffer {
 
   /**
    * Receives one message. The caller owns the descriptors in it. Returns undefined if there is
-   * none yet. If the peer of a seqpacket socket has closed, the message is empty. @see recvmsg(2)
+   * none yet. If the peer of a seqpacket socket has closed, the message is empty.
+   * @see recvmsg(2)
    */
   receive(fd: number, flags = 0): ReceivedMessage | undefined {
     const header = this.#prepare(this.data.bytes.length, this.#controlBytes);
@@ -292,7 +295,8 @@ export class MessageBuffer {
 
   /**
    * Sends one message with the control messages of encodeRights. Returns undefined if the call
-   * would have to wait. @see sendmsg(2)
+   * would have to wait.
+   * @see sendmsg(2)
    */
   send(fd: number, data: Uint8Array, control: Uint8Array, flags = 0): number | undefined {
     if (data.length > this.data.bytes.length || control.length > this.control.bytes.length)

@@ -233,8 +233,8 @@ class Daemon {
   }
 
   /**
-   * Reads the configuration again. @throws CommandFailure (rejects) for a mistake in it or in the
-   * script
+   * Reads the configuration again.
+   * @throws CommandFailure (rejects) for a mistake in it or in the script
    */
   async #reload(): Promise<ReloadResult> {
     const usec = process.hrtime.bigint() / 1000n;

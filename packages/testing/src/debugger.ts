@@ -61,8 +61,8 @@ function takesSigusr1(pid: number): boolean {
 }
 
 /**
- * Returns the ports that are listened on. @see proc_pid_net(5): the second field is the local
- * address, the fourth the state
+ * Returns the ports that are listened on.
+ * @see proc_pid_net(5): the second field is the local address, the fourth the state
  */
 function listeningPorts(pid: number): string[] {
   return ["tcp", "tcp6"].flatMap((file) =>

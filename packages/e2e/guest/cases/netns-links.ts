@@ -12,8 +12,8 @@ export const netnsLinks: Case = {
     makeWorld();
     const tried: string[] = [];
     /**
-     * Talks in both directions, by ping and TCP. @param pairs pairs of addresses: inside, and in
-     * the world
+     * Talks in both directions, by ping and TCP.
+     * @param pairs pairs of addresses: inside, and in the world
      */
     const talkBetween = (...pairs: [inside: string, world: string][]) => {
       listen("web", 80);
@@ -106,8 +106,8 @@ function kernelHas(link: string): boolean {
 }
 
 /**
- * Moves a link to a namespace and back, unless the kernel lacks its kind. @param link the link,
- * in the words of `ip link add`
+ * Moves a link to a namespace and back, unless the kernel lacks its kind.
+ * @param link the link, in the words of `ip link add`
  */
 async function moveThereAndBack(link: string, tried: string[], use: () => void): Promise<void> {
   if (attempt(`ip link add spare type ${link}`).status !== 0) return;

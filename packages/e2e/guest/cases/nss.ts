@@ -55,8 +55,8 @@ function check(run: (command: string) => string): void {
 }
 
 /**
- * Does the same checks with ROOT as the root directory. @param container a command that makes a
- * container
+ * Does the same checks with ROOT as the root directory.
+ * @param container a command that makes a container
  */
 function checkIn(container: string): void {
   const chroot = `chroot --userspec=54321:54321 --groups= ${ROOT}`;

@@ -10,8 +10,8 @@ const SAVED_CONFIG = "/run/spawn.toml.e2e";
 const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
 
 /**
- * Installs a script. The caller starts the service, and later calls `removeScript`. @param limits
- * settings of the unit, `NAME=VALUE`
+ * Installs a script. The caller starts the service, and later calls `removeScript`.
+ * @param limits settings of the unit, `NAME=VALUE`
  */
 export function putScript(text: string, limits: readonly string[]): void {
   writeFileSync(SCRIPT, text);

@@ -6,18 +6,22 @@ export const SOCKET = "cm4all-spawn.socket";
 /** The socket for scripts: each connection starts a unit that runs the accounting script. */
 export const SCRIPT_SOCKET = "cm4all-spawn-accounting.socket";
 
+/** Returns a property of a unit, as systemctl show(1) prints it. */
 export function property(unit: string, name: string): string {
   return sh(`systemctl show -P ${name} ${unit}`);
 }
 
+/** Returns the major version of systemd. */
 export function systemdVersion(): number {
   return Number(/^systemd (\d+)/.exec(sh("systemctl --version"))?.[1]);
 }
 
+/** Returns whether a unit is active. */
 export function isActive(unit: string): boolean {
   return attempt(`systemctl is-active ${unit}`).status === 0;
 }
 
+/** Returns the pid of the daemon; 0 if it does not run. */
 export function mainPid(): number {
   return Number(property(SERVICE, "MainPID"));
 }
@@ -51,6 +55,7 @@ export function initPids(): number[] {
   return pidsOf(SERVICE).filter((pid) => commandLine(pid).startsWith("init "));
 }
 
+/** Returns the command line of a process, with spaces between its words; empty if it has ended. */
 export function commandLine(pid: number): string {
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "latin1").replaceAll("\0", " ");
@@ -73,6 +78,7 @@ function entries(which: string, since?: string): string {
   return sh(`journalctl ${which} -o cat --no-pager ${since ? `--after-cursor='${since}'` : ""}`);
 }
 
+/** Returns the cursor of the latest entry in the journal. @throws Error if there is none */
 export function journalCursor(): string {
   const cursor = /^-- cursor: (.*)$/m.exec(sh("journalctl -n 0 --show-cursor"))?.[1];
   if (cursor === undefined) throw new Error("the journal gives no cursor");

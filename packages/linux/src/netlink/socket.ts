@@ -71,8 +71,8 @@ export class RtnetlinkSocket {
   }
 
   /**
-   * Returns the payload of the only answer. @throws SyscallError, such as ENODEV if the link does
-   * not exist
+   * Returns the payload of the only answer.
+   * @throws SyscallError, such as ENODEV if the link does not exist
    */
   get(request: RtnetlinkRequest): Buffer {
     this.#send(request);

@@ -17,8 +17,9 @@ export interface NamespacesConfig {
 const MAX_ID = 0xfffffffe;
 
 /**
- * Reads the section `[namespaces]`. @param find looks up the ids of users and groups @throws
- * ConfigError
+ * Reads the section `[namespaces]`.
+ * @param find looks up the ids of users and groups
+ * @throws ConfigError
  */
 export function readNamespaces(table: TomlTable, find: FindUser): NamespacesConfig {
   return {

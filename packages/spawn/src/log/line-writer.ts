@@ -16,8 +16,9 @@ const RETRY_MS = 100;
 export type Schedule = (delayMs: number, run: () => void) => unknown;
 
 /**
- * Writes as much as is possible now. @returns the number of bytes; 0 if none @throws Error of the
- * call
+ * Writes as much as is possible now.
+ * @returns the number of bytes; 0 if none
+ * @throws Error of the call
  */
 type TryWrite = (bytes: Uint8Array) => number;
 

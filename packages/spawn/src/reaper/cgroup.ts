@@ -138,8 +138,8 @@ export interface LifecycleWorld<Node> {
   /** Returns what is known of a cgroup that is gone. */
   identify(node: Node, bornMs: number | undefined): CgroupMeasurement;
   /**
-   * Checks it once more and deletes it. @param maxUsec it stays if it has used more CPU time than
-   * this
+   * Checks it once more and deletes it.
+   * @param maxUsec it stays if it has used more CPU time than this
    */
   remove(node: Node, maxUsec: number | undefined): Removal;
   /**

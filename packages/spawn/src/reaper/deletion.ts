@@ -4,13 +4,13 @@
  *
  * Invariants:
  * - A cgroup is deleted when its latest release is journalled, or was not reported, and it has no
- * children.
+ *   children.
  * - Right before that it is checked again. If it is populated, the release is withdrawn; if it
- * has used more than its release says, it is released again.
+ *   has used more than its release says, it is released again.
  * - Each release is reported as deleted or withdrawn, or another release replaces it; after that,
- * nothing of it is left here.
+ *   nothing of it is left here.
  * - An unused cgroup is deleted only to make way, after `unusedMs`: if it is below a cgroup that
- * was used and waits for its own deletion.
+ *   was used and waits for its own deletion.
  */
 import type { Cgroup, LifecycleCounts, LifecycleWorld, ReleaseState } from "./cgroup.ts";
 import { Deadlines, Queue } from "./deadlines.ts";
@@ -151,8 +151,8 @@ export class Deletion<Node> {
   }
 
   /**
-   * Deletes a cgroup, or decides about one that cannot be deleted. @returns false if there is
-   * none
+   * Deletes a cgroup, or decides about one that cannot be deleted.
+   * @returns false if there is none
    */
   step(): boolean {
     if (this.#sweep !== undefined) {
@@ -207,8 +207,8 @@ export class Deletion<Node> {
   }
 
   /**
-   * Deletes unused cgroups. @param start a released cgroup with unused children, or an unused one
-   * below it
+   * Deletes unused cgroups.
+   * @param start a released cgroup with unused children, or an unused one below it
    */
   *#sweepBelow(start: Cgroup<Node>): Generator<void, void> {
     const used = start.phase === "unused" ? usedAncestor(start) : start;

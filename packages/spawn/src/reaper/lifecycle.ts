@@ -8,9 +8,9 @@
  *
  * Invariants:
  * - Each cgroup that was found and is gone was released, has vanished, was deleted unused, or is
- * counted as unseen.
+ *   counted as unseen.
  * - A frozen cgroup is not a used one: the kernel reports freezing with the same event as a
- * change of processes, so that an event proves nothing without the figures.
+ *   change of processes, so that an event proves nothing without the figures.
  */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import {
@@ -107,8 +107,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Called when its `cgroup.events` have changed. @param origin if it is not `event`, they may
-   * have changed
+   * Called when its `cgroup.events` have changed.
+   * @param origin if it is not `event`, they may have changed
    */
   touched(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
@@ -157,7 +157,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Measures a cgroup, or looks at its figures. @returns false if there is nothing to look at now
+   * Measures a cgroup, or looks at its figures.
+   * @returns false if there is nothing to look at now
    */
   measureStep(): boolean {
     const stirred = this.#secondLooks.take(this.#world.nowMs());

@@ -3,9 +3,9 @@
  *
  * Invariants:
  * - A cgroup is released when it has been empty for its delay and each child of it that was used
- * is released. Children come before their parent.
+ *   is released. Children come before their parent.
  * - If a later release includes an earlier one whose record was not handed over, it replaces the
- * earlier one.
+ *   earlier one.
  */
 import type { CgroupMeasurement } from "@cm4all/cgroup";
 import type { Cgroup, LifecycleCounts, LifecycleWorld } from "./cgroup.ts";

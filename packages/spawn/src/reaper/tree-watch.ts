@@ -70,7 +70,8 @@ export class TreeWatch<Place> {
   overflows = 0;
 
   /**
-   * Makes the watch, which begins with the first step. @param root the caller keeps and closes it
+   * Makes the watch, which begins with the first step.
+   * @param root the caller keeps and closes it
    */
   constructor(root: OpenRoot, rules: TreeRules<Place>, listener: TreeListener<Place>) {
     this.#root = root;

@@ -39,8 +39,8 @@ export function openListener(address: string): Fd {
 }
 
 /**
- * Binds the socket, and replaces a stale one. @throws CommandFailure if the address is in use or
- * is not a socket; SyscallError
+ * Binds the socket, and replaces a stale one.
+ * @throws CommandFailure if the address is in use or is not a socket; SyscallError
  */
 function bindOrReplace(fd: Fd, address: string): void {
   try {

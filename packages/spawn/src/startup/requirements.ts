@@ -24,8 +24,9 @@ export function checkRequirements(): void {
 }
 
 /**
- * Reads the daemon's status. @throws CommandFailure if /proc is missing: the daemon needs it for
- * namespaces, figures and the store
+ * Reads the daemon's status.
+ * @throws CommandFailure if /proc is missing: the daemon needs it for namespaces, figures and the
+ *   store
  */
 function readOwnStatus(): string {
   try {

@@ -1,6 +1,7 @@
 /**
  * Sends messages to the service manager. A message that does not fit into the manager's queue is
- * sent again later or dropped; only a barrier waits for the manager. @see sd_notify(3)
+ * sent again later or dropped; only a barrier waits for the manager.
+ * @see sd_notify(3)
  */
 import { readSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -76,7 +77,8 @@ export class Notifier {
 
   /**
    * Waits until the manager has processed everything that was sent before. Resolves to false if
-   * it has not done so within `timeoutMs`. @see sd_notify_barrier(3)
+   * it has not done so within `timeoutMs`.
+   * @see sd_notify_barrier(3)
    */
   async barrier(timeoutMs = 5000): Promise<boolean> {
     const [reader, writer] = pipe(O_NONBLOCK);

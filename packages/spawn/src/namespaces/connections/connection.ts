@@ -213,8 +213,8 @@ export class Connection {
   }
 
   /**
-   * Takes the next message, or closes the connection if the peer is gone. @returns whether there
-   * was a message
+   * Takes the next message, or closes the connection if the peer is gone.
+   * @returns whether there was a message
    */
   #lookAndTake(owner: ConnectionOwner): boolean {
     const next = this.#shared.probe.look(this.fd);

@@ -5,14 +5,14 @@
  * the number of names. (systemd's own file descriptor store is not suitable for ten thousand
  * entries: their names come back in one environment string, which execve(2) limits to 128 KiB.)
  *
- *     /format               what this is, and in which version
- *     /proc                 the host's, for /proc/thread-self and /proc/PID
+ *     /format               identifies a store and its version
+ *     /proc                 the proc of the host, for /proc/thread-self and /proc/PID
  *     /names/ID/name        the name
- *     /names/ID/uid         who made it
+ *     /names/ID/uid         the uid that made it
  *     /names/ID/ipc         an IPC namespace, bind-mounted
  *     /names/ID/pid         a PID namespace, bind-mounted
  *     /names/ID/user-N      a user namespace, bind-mounted
- *     /names/ID/user-N.maps the payload that it was asked for with
+ *     /names/ID/user-N.maps the payload of the request for it
  *     /names/ID/lease       a FIFO whose writers are the leases
  *
  * The thread that opens the store lives in it from then on: its root is the tmpfs. Nothing else
@@ -160,8 +160,8 @@ export class Store {
   }
 
   /**
-   * Makes a directory for a new name. @param uid the uid that asks for it; undefined if it is not
-   * known
+   * Makes a directory for a new name.
+   * @param uid the uid that asks for it; undefined if it is not known
    */
   createName(name: string, uid: number | undefined): NameDirectory {
     const path = `/names/${this.#nextId++}`;

@@ -139,8 +139,8 @@ export class Clients {
   }
 
   /**
-   * Checks the rights of an unproven peer now. @returns the reason why it is refused; undefined
-   * if it is not
+   * Checks the rights of an unproven peer now.
+   * @returns the reason why it is refused; undefined if it is not
    */
   prove(client: Client): string | undefined {
     if (client.state !== "unproven") return client.refusal;

@@ -1,7 +1,8 @@
 /**
  * Rules for who may ask for namespaces. An abstract socket has no file mode, so the daemon itself
  * has to check its peers. This file has the rules that need no look at the process;
- * capable-peers.ts has the rest. @see unix(7), capabilities(7), credentials(7)
+ * capable-peers.ts has the rest.
+ * @see unix(7), capabilities(7), credentials(7)
  */
 import { CAP_SYS_ADMIN, type Credentials, isErrno, peerGroups } from "@cm4all/linux";
 import type { AllowedPeers } from "../settings.ts";

@@ -12,8 +12,8 @@ export class StrangerBudget {
   #count = 0;
 
   /**
-   * Notes that the connection of a stranger has ended. @param nowMs milliseconds of the monotonic
-   * clock
+   * Notes that the connection of a stranger has ended.
+   * @param nowMs milliseconds of the monotonic clock
    */
   spend(nowMs: number): void {
     if (nowMs - this.#startMs >= PERIOD_MS) {
