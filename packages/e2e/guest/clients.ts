@@ -3,7 +3,7 @@
  *
  *     hold   requests IPC, PID and lease of each, writes the inodes, ends on SIGTERM
  *     read   requests IPC and PID of each, writes the inodes, ends on SIGTERM
- *     load   requests random names until SIGTERM, then writes how many succeeded
+ *     load   requests random names until SIGTERM, then writes a report
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { SpawnClient } from "@cm4all/spawn-client";
