@@ -3,7 +3,6 @@
  * `npm run e2e [-- --container] [--vm] [--suite NAME] [--keep-packages] [CASE...]`: builds the
  * packages and the images, boots, and runs the cases of guest/cases. `--packages DIR` uses
  * packages that are already built; `--arch arm64` uses a virtual machine of another architecture.
- * architecture.
  *
  * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`: runs
  * the commands of README on bare machines; see bare/.

@@ -87,7 +87,6 @@ let text: NativeMemory | undefined;
  * one character for each byte. Returns undefined if there is no such file, if it has been removed
  * (ENODEV), or if the kernel was started without the feature that it belongs to (EOPNOTSUPP).
  * @throws SyscallError
- * @throws SyscallError
  */
 export function tryReadTextAt(directoryFd: number, path: RelativePath): string | undefined {
   const opened = rawOpen(directoryFd, path, constants.O_RDONLY);

@@ -30,8 +30,8 @@ export class MessageProbe {
     for (;;) {
       const flags = this.#buffer.receiveFlags(fd, MSG_PEEK | MSG_DONTWAIT);
       if (flags === -EAGAIN) return "nothing";
-      // ECONNRESET is reported once, before the peer's messages: it closed without reading our
-      // answer.
+      // ECONNRESET is reported once, before the peer's messages: the peer closed its socket
+      // without reading our answer.
       if (flags === -ECONNRESET || flags === -EINTR) continue;
       if ((check(flags, "recvmsg", { fd }) & MSG_CTRUNC) !== 0) return "descriptors";
       return this.#buffer.controlLength > 0 ? "message" : "end";

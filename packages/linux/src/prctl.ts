@@ -13,10 +13,7 @@ const PR_SET_NO_NEW_PRIVS = 38;
 
 const libc = { prctl: intFunction("prctl", 5) };
 
-/**
- * Makes sure that programs which this thread executes can never gain privileges. Cannot be
- * undone.
- */
+/** Ensures that programs that this thread executes can never gain privileges. Cannot be undone. */
 export function setNoNewPrivileges(): void {
   check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl(PR_SET_NO_NEW_PRIVS)");
 }

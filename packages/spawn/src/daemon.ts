@@ -82,7 +82,7 @@ function ignoreThreadEnd(error: unknown): void {
 
 /**
  * Opens the connection to the service manager. Without it the daemon still serves clients,
- * although the manager may consider the start failed.
+ * although the manager may consider the start to have failed.
  */
 function tryOpenNotifier(log: Logger): Notifier | undefined {
   const address = process.env["NOTIFY_SOCKET"];

@@ -25,8 +25,8 @@ const CALM = `${DIRECTORY}/calm`;
 const KILL = "kill -KILL $PPID";
 
 /**
- * Returns the script. `wait` has had no effect while it waits for a server that sends nothing;
- * `eat` has had one.
+ * Returns the script. When its host is killed, the handler of `wait`, which waits for a silent
+ * server, has had no effect; that of `eat` has had one.
  * @param command the command that `eat` runs
  */
 const text = (command: string) => `

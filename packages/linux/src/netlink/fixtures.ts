@@ -1,5 +1,5 @@
 /**
- * Captures for the tests of what ip(8) sent and the kernel answered. See
+ * For tests: captures of what ip(8) sent and the kernel answered. See
  * fixtures/netlink/capture.mjs.
  */
 import { readFileSync } from "node:fs";

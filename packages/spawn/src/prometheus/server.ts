@@ -15,8 +15,8 @@ const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
  * The number of pages that may be rendered in a row, and the number per second after that. Each
- * takes some time of the thread that answers clients: a flood of requests must not keep a
- * hundredth of the clients waiting.
+ * takes some time of the thread that answers clients: a flood of requests must not make even one
+ * client in a hundred wait.
  */
 const PAGES = 10;
 const PAGES_PER_SECOND = 2;

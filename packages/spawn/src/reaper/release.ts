@@ -14,8 +14,9 @@ import type { Deletion } from "./deletion.ts";
 
 /**
  * The kernel reports a change up to 10 ms late, and charges a process for its last moments after
- * it has left. Therefore a little more CPU time than was measured within this time is an echo of
- * the same run, and figures that do not show a process yet may show it by the end of this time.
+ * it has left. If a cgroup is measured within this time after it ran empty, milliseconds, a
+ * little more CPU time later is an echo of the same run. Figures that do not show a process yet
+ * may show it after this time.
  */
 export const ECHO_MS = 15;
 const ECHO_USEC = 200;

@@ -6,9 +6,9 @@
  * missed. Inodes show which events then come twice or too late. If the kernel's queue overflows,
  * everything is compared with the directories that exist.
  *
- * The file has a watch of its own and no open descriptor. In cgroupfs, a watch on the directory
- * reports a change only while the file's inode is in memory. Either of them would ensure that,
- * but descriptors are limited for the whole process.
+ * The file has a watch of its own, and no open descriptor. In cgroupfs, a watch on the directory
+ * reports a change of the file only while the file's inode is in memory. A watch or a descriptor
+ * of the file would keep the inode there, but descriptors are limited for the whole process.
  *
  * All work is done in steps, one for each directory or event, so that thousands of them do not
  * keep the caller from its other work.

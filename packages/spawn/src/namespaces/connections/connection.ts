@@ -160,7 +160,7 @@ export class Connection {
   /**
    * Closes the connection of a peer that nobody trusts. It may have sent descriptors that take
    * very long to close (SO_LINGER), so the disposal closes those, and no client waits for it.
-   * Until then a peer that keeps sending has to wait itself, because its socket buffer is full.
+   * Until then, a peer that keeps sending has to wait, because its socket buffer is full.
    */
   closeUnread(): void {
     if (!this.isOpen) return;

@@ -29,8 +29,8 @@ import { Disposal } from "./disposal.ts";
  * How long the listener accepts connections at each wake-up, microseconds, before others get
  * their turn; the last connection may take longer. A client in the queue waits behind all
  * strangers in it, so the listener accepts as many as come in this time: some have gone already,
- * others have to be answered. The time is not longer because strangers come back as fast as they
- * are accepted, so that a turn would never end.
+ * others have to be answered. The time is no longer than that, because strangers come back as
+ * fast as they are accepted, and a turn would never end.
  */
 const ACCEPT_US = 250;
 

@@ -1,8 +1,7 @@
 /**
- * Ends names: those that have expired, and those that a purge or a shutdown names. Unless all
- * names are to end, a name whose PID namespace holds processes other than the init is spared,
- * because a client that never took a lease must not lose its processes. The lifetime of that name
- * starts anew.
+ * Ends names: when they have expired, at a purge, and at a shutdown. Unless all names are to end,
+ * a name whose PID namespace holds processes other than the init is spared, because a client that
+ * never took a lease must not lose its processes. The lifetime of that name starts anew.
  */
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";

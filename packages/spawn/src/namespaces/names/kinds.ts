@@ -1,5 +1,5 @@
 /**
- * How the daemon makes and keeps each kind of namespace. The facts of the protocol are in
+ * Defines how the daemon makes and keeps each kind of namespace. The facts of the protocol are in
  * packages/protocol/src/kinds.ts; a kind that is added there needs an entry here.
  */
 import { createNamespace, createUserNamespace, type Fd, openFile } from "@cm4all/linux";

@@ -33,10 +33,11 @@ import { tryOpenPeer } from "./peer-process.ts";
 import { hasCapability, type Peer, parseRights } from "./permission.ts";
 
 /**
- * How often the daemon reads a peer's rights. The kernel reports the uids and the capabilities
- * one after the other, so the uids from before the execution of a set-uid program can come with
- * the capabilities from after it; an attacker gets that once in some hundred attempts. The next
- * look sees the other uids, unless the program has given up both again by then.
+ * The number of times that the daemon reads a peer's rights. The kernel reports the uids and the
+ * capabilities one after the other, so the uids from before the execution of a set-uid program
+ * can come with the capabilities from after it; an attacker gets that once in some hundred
+ * attempts. The next look sees the other uids, unless the program has given up both again by
+ * then.
  */
 const LOOKS = 4;
 
