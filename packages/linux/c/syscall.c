@@ -79,7 +79,7 @@ call(napi_env env, napi_callback_info info)
 		return refuse(env, "a system call takes six arguments at most");
 	for (size_t i = 0; i < count; i++)
 		if (!get_integer(env, values[i], &integers[i]))
-			return refuse(env, "a system call takes safe integers alone");
+			return refuse(env, "a system call takes only safe integers");
 
 	long number = integers[0];
 	if (number < 0 || (size_t)number >= sizeof(allowed) || !allowed[number])

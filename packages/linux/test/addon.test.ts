@@ -30,7 +30,7 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
     const { call, numbers } = load();
     const { close = Number.NaN } = numbers;
     expect(call(close, 99_999)).toBe(-EBADF);
-    const refusal = "a system call takes safe integers alone";
+    const refusal = "a system call takes only safe integers";
     for (const value of [1.5, Number.NaN, 2 ** 53, -(2 ** 53), Number.POSITIVE_INFINITY, "1"])
       expect(() => Reflect.apply(call, undefined, [close, value]), String(value)).toThrow(refusal);
     expect(() => Reflect.apply(call, undefined, [])).toThrow();

@@ -84,7 +84,7 @@ const MAX_TIMEOUT_SECONDS = 86_400;
 function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!(/^[\d.]+$/.test(text) && seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS))
-    throw new InvalidArgumentError(`It is no number of seconds up to ${MAX_TIMEOUT_SECONDS}.`);
+    throw new InvalidArgumentError(`It is not a number of seconds up to ${MAX_TIMEOUT_SECONDS}.`);
   return seconds;
 }
 
@@ -193,8 +193,8 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration, load the script as the daemon would, and say what is there of " +
-        "scopes and addresses",
+      "check the configuration, load the script as the daemon would, and report which scopes and " +
+        "addresses exist",
     )
     .action(() => check(program.opts()));
   program

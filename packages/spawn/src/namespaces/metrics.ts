@@ -14,7 +14,7 @@ export const NAMESPACE_METRICS = {
   },
   namesLimit: {
     kind: "gauge",
-    help: "How many names there may be, as configured (max_names).",
+    help: "Names that there may be, as configured (max_names).",
     row: "names",
     text: "of at most {}",
   },
@@ -26,13 +26,13 @@ export const NAMESPACE_METRICS = {
   },
   namesOfOneUid: {
     kind: "gauge",
-    help: "Names of the uid that has made the most.",
+    help: "Names that the uid has made that has most of them.",
     row: "names",
     text: "{} of the uid with most",
   },
   namesPerUidLimit: {
     kind: "gauge",
-    help: "How many names one uid may have made, as configured (max_names_per_uid).",
+    help: "Names that one uid may have made, as configured (max_names_per_uid).",
     row: "names",
     text: "at most {} of one uid",
   },
@@ -46,7 +46,7 @@ export const NAMESPACE_METRICS = {
   },
   userNamespacesLimit: {
     kind: "gauge",
-    help: "How many user namespaces all names may have together, as configured (max_user_namespaces).",
+    help: "User namespaces that all names may have together, as configured (max_user_namespaces).",
     row: "namespaces",
     text: "at most {} user",
   },
@@ -64,25 +64,25 @@ export const NAMESPACE_METRICS = {
   },
   admittedConnections: {
     kind: "gauge",
-    help: "Of these, the clients that may ask, as far as that has been checked; the limits apply to them.",
+    help: "Of these, the clients that may ask, as far as has been looked at; the limits are about them.",
     row: "connections",
     text: "{} admitted",
   },
   connectionsLimit: {
     kind: "gauge",
-    help: "How many of the clients that may ask may be connected, as configured (max_connections).",
+    help: "Clients that may ask that may be connected, as configured (max_connections).",
     row: "connections",
     text: "of at most {}",
   },
   connectionsOfOneUid: {
     kind: "gauge",
-    help: "Of the clients that may ask, those of the uid that has the most.",
+    help: "Of the clients that may ask, those of the uid that has most of them.",
     row: "connections",
     text: "{} of the uid with most",
   },
   connectionsPerUidLimit: {
     kind: "gauge",
-    help: "How many of the clients of one uid that may ask may be connected, as configured (max_connections_per_uid).",
+    help: "Clients that may ask of one uid that may be connected, as configured (max_connections_per_uid).",
     row: "connections",
     text: "at most {} of one uid",
   },

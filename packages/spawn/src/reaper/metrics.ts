@@ -50,7 +50,7 @@ export const REAPER_METRICS = {
   },
   unseenCgroups: {
     kind: "counter",
-    help: "Cgroups that others removed before they were seen in use, if they were ever used.",
+    help: "Cgroups that others removed before they were seen to be used, if they were.",
     row: "reaped",
     text: "{} gone unseen",
   },
@@ -115,7 +115,7 @@ export const REAPER_METRICS = {
   },
   unwatchedDirectories: {
     kind: "gauge",
-    help: "Directories for which the kernel has granted no watch.",
+    help: "Directories that the kernel gave no watch for.",
     row: "watching",
     text: "{} refused",
   },

@@ -49,7 +49,7 @@ function bindOrReplace(fd: Fd, address: string): void {
     if (!isErrno(error, "EADDRINUSE")) throw error;
     const isPath = address.startsWith("/");
     if (isPath && lstatSync(address, { throwIfNoEntry: false })?.isSocket() === false)
-      throw new CommandFailure(`${address} is there, and is no socket`, EX_CANTCREAT);
+      throw new CommandFailure(`${address} exists and is not a socket`, EX_CANTCREAT);
     if (!isPath || !tryRemoveStaleSocket(address, SOCK_SEQPACKET))
       throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
     bindUnix(fd.number, address);

@@ -145,7 +145,7 @@ export class NameDirectory {
     try {
       const text = readFileSync(`${this.path}/uid`, "latin1");
       if (/^\d{1,10}$/.test(text)) return Number(text);
-      setAside("uid", "it is no uid");
+      setAside("uid", "it is not a uid");
     } catch (error) {
       if (!isErrno(error, "ENOENT")) setAside("uid", errorText(error));
     }

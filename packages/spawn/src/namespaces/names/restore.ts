@@ -50,7 +50,7 @@ function tryRestore(
 ): void {
   // If two directories have the same name, the first one counts.
   if (registry.get(found.name) !== undefined) {
-    setAside(found.directory.path, `${found.name} is there twice`);
+    setAside(found.directory.path, `the name ${found.name} occurs twice`);
     return;
   }
   const set = registry.create(found.name, found.uid, found.directory);
