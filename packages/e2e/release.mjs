@@ -29,7 +29,7 @@ const CELLS = [
 const ARM64_CASES = ["install", "client-run", "accounting-log", "netns", "nss"];
 
 /** The cases that show that the packages work with an older systemd. */
-const OLDER_CASES = ["install", "client-run", "accounting-unit", "remove"];
+const OLDER_CASES = ["install", "client-run", "accounting-unit", "survive", "remove"];
 
 /**
  * @typedef {object} Result

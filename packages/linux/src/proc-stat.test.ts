@@ -5,11 +5,11 @@ const AFTER = "S 1 43 44 34816 46 4194304 100 0 0 0 14 15 16 17 20 0 1 0 123456 
 
 it.each(["cat", "a b", "a) R 0 (b", ")", "("])("finds the fields after the name (%s)", (name) => {
   const text = `42 (${name}) ${AFTER}`;
-  const { PGRP, TTY_NR, TPGID, UTIME, CSTIME, STARTTIME } = ProcStatField;
-  const found = [PGRP, TTY_NR, TPGID, UTIME, CSTIME, STARTTIME].map((field) =>
+  const { PGRP, TTY_NR, TPGID, UTIME, STIME, CUTIME, CSTIME, STARTTIME } = ProcStatField;
+  const found = [PGRP, TTY_NR, TPGID, UTIME, STIME, CUTIME, CSTIME, STARTTIME].map((field) =>
     parseProcStat(text, field),
   );
-  expect(found).toEqual([43, 34816, 46, 14, 17, 123456]);
+  expect(found).toEqual([43, 34816, 46, 14, 15, 16, 17, 123456]);
 });
 
 it("refuses a text without the field", () => {

@@ -70,6 +70,9 @@ const CLONE3 = 435;
 /** A call that a filter can refuse. */
 export type RefusedCall = keyof typeof NUMBERS;
 
+/** All calls that a filter can refuse. */
+export const REFUSABLE_CALLS = Object.keys(NUMBERS) as readonly RefusedCall[];
+
 const AUDIT_ARCH = { x64: 0xc000003e, arm64: 0xc00000b7 } as const;
 /** The bit in the number of a call of the x32 ABI, which has the architecture of x86-64. */
 const X32_SYSCALL_BIT = 0x40000000;

@@ -6,6 +6,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { unpackRecord } from "@cm4all/cgroup";
+import { EX_OSERR } from "@cm4all/command";
 import {
   bytesOfText,
   errorText,
@@ -171,13 +172,7 @@ function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
 
 /** The entry of the process. Returns at once; the process ends with the daemon. */
 export function runHost(): void {
-  // A script that blocks does not see the end of the socket. Of a unit, systemd is the
-  // parent, which ends it with the daemon's unit.
-  setParentDeathSignal(SIGKILL);
-  setThreadName("script host");
-  becomeKillable();
-  restoreEnvironment();
-  const warning = confine();
+  const warning = prepareOrExit();
   // They are the daemon's, which a terminal or systemd sends to us as well.
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)
     process.on(signal, () => {});
@@ -185,6 +180,25 @@ export function runHost(): void {
   const host = new Host();
   host.greet();
   if (warning !== undefined) host.tell(warning);
+}
+
+/**
+ * Prepares the process for a script, or ends it: unconfined, it runs none.
+ * @returns what could not be had, for the log
+ */
+function prepareOrExit(): string | undefined {
+  try {
+    // A script that blocks does not see the end of the socket. Of a unit, systemd is the
+    // parent, which ends it with the daemon's unit.
+    setParentDeathSignal(SIGKILL);
+    setThreadName("script host");
+    becomeKillable();
+    restoreEnvironment();
+    return confine();
+  } catch (error) {
+    writeFully(2, `cannot prepare the script's process: ${errorText(error)}\n`);
+    process.exit(EX_OSERR);
+  }
 }
 
 /**

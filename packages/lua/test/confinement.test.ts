@@ -133,3 +133,15 @@ function intrude(pid: number | undefined): Record<string, string> {
       }),
   );
 }
+
+describe.skipIf(missing("root") !== undefined)("a host that cannot be confined", () => {
+  it("ends with a status and one line, before it reads anything", () => {
+    const command = 'mount -t tmpfs tmpfs /proc && exec "$@"';
+    const host = ["sh", "-c", command, "sh", process.execPath, hosts.program];
+    const { status, stdout, stderr } = spawnSync("unshare", ["--mount", ...host], {
+      encoding: "utf8",
+    });
+    expect(stderr).toMatch(/^cannot prepare the script's process: ENOENT: .*\n$/);
+    expect({ status, stdout }).toEqual({ status: 71, stdout: "" });
+  });
+});

@@ -162,7 +162,8 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
       sandbox.start(
         "node",
         "-e",
-        `require("dgram").createSocket("udp4").bind(53, "${address}", () => console.log("ready"))`,
+        `require("dgram").createSocket("udp4").bind(53, "${address}", () => console.log("ready"));
+         process.stdin.on("end", () => process.exit()).resume();`,
       );
     const stub = resolver("127.0.0.53");
     await stub.printed(/ready/);
@@ -174,7 +175,7 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
       );
     }
     expect(list()).toEqual([]);
-    sandbox.output("pkill", "-x", "node");
+    stub.endInput();
     await stub.exited();
     const real = resolver("0.0.0.0");
     await real.printed(/ready/);

@@ -139,6 +139,11 @@ export class Started {
     return this.#stdout;
   }
 
+  /** Closes its standard input. */
+  endInput(): void {
+    this.#process.stdin?.end();
+  }
+
   /** Waits until it has ended, though its output may still be open. */
   async exited(): Promise<void> {
     if (this.#process.exitCode === null && this.#process.signalCode === null)

@@ -47,12 +47,20 @@ const SURROUNDINGS: Record<string, Surroundings> = {
   "in a directory that is gone": {
     wrapper: ["sh", "-c", 'd=$(mktemp -d) && cd "$d" && rmdir "$d" && exec "$@"', "sh"],
     status: 71,
-    line: /^\S+ ENOENT: no such file or directory, uv_cwd/,
+    line: /^\S+ ENOENT: .*uv_cwd/,
   },
 };
 
 function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
+}
+
+/**
+ * Returns whether descriptors are so few that Node itself does not start, before our first line: it
+ * ends by a signal, or, in later versions, where it looks for package.json.
+ */
+function hasNotStarted({ child, log }: TestDaemon): boolean {
+  return child.signalCode !== null || log.startsWith("node:internal/modules/");
 }
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => {
@@ -79,18 +87,17 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
         () => hasEnded(daemon.child) || daemon.log.includes("listening on"),
         "it has ended or listens",
       );
-      // So few that Node itself does not start: how many that are depends on its version.
-      if (daemon.child.signalCode !== null) continue;
+      if (daemon.child.exitCode === 1) await closed;
+      if (hasNotStarted(daemon)) continue;
       if (daemon.child.exitCode === null) {
         await daemon.stop();
         break;
       }
       await closed;
-      expect([limit, daemon.child.exitCode, daemon.log]).toEqual([
-        limit,
-        71,
-        expect.stringMatching(/^[^\n]*EMFILE[^\n]*\n$/),
-      ]);
+      expect(daemon.log).toMatch(/^[^\n]*(EMFILE|too many open files)[^\n]*\n$/);
+      // Later versions of Node do not name the errno if it cannot load the file of a thread.
+      const status = daemon.log.includes("EMFILE") ? 71 : 70;
+      expect([limit, daemon.child.exitCode]).toEqual([limit, status]);
       lines.add(daemon.log.replace(/^\S+ /, ""));
     }
     expect(lines.size).toBeGreaterThan(2);

@@ -20,9 +20,13 @@ const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
 const DIRECTORY = "/run/host-killed";
 const CALM = `${DIRECTORY}/calm`;
+const HUNGRY = `${DIRECTORY}/hungry`;
 
 /** The command that ends the host if the kernel does not limit memory. */
 const KILL = "kill -KILL $PPID";
+
+/** A command that takes memory until the OOM killer comes. It begins when a file appears. */
+const EAT = `until [ -e ${HUNGRY} ]; do sleep 0.1; done; exec tail /dev/zero`;
 
 /**
  * Returns the script. When its host is killed, the handler of `wait`, which waits for a silent
@@ -47,7 +51,7 @@ export const hostKilled: Case = {
   async run({ slowness, hasControllers, note }) {
     mkdirSync(DIRECTORY);
     const silent = createServer().listen(`${DIRECTORY}/.s.PGSQL.5432`);
-    writeFileSync(SCRIPT, text(hasControllers ? "tail /dev/zero" : KILL));
+    writeFileSync(SCRIPT, text(hasControllers ? EAT : KILL));
     mkdirSync(DROP_INS, { recursive: true });
     writeFileSync(`${DROP_INS}/limits.conf`, "[Service]\nMemoryMax=400M\n");
     sh(`cp ${CONFIG} /run/spawn.toml.e2e
@@ -66,10 +70,15 @@ export const hostKilled: Case = {
       cursor = journalCursor();
       scope.run("wait", "cat /proc/self/status >/dev/null");
       await untilSaid(/called\swait/);
-      // The OOM killer ends the host itself, not the command that uses the memory.
-      if (hasControllers) writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
       scope.run("eat", "cat /proc/self/status >/dev/null");
       await untilSaid(/called\seat/);
+      if (hasControllers) {
+        const hasChild = () => attempt(`pgrep -P ${host}`).status === 0;
+        await waitFor("a child of the script's process", 60_000 * slowness, hasChild);
+        // The OOM killer ends the host itself, not its child, which keeps the earlier value.
+        writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
+        writeFileSync(HUNGRY, "");
+      }
       scope.run("later", "cat /proc/self/status >/dev/null");
       writeFileSync(CALM, "");
       await untilSaid(/the script host ended/);

@@ -22,6 +22,8 @@ import {
   parseMac,
   setLinkUp,
 } from "./rtnetlink.ts";
+import { addBridgeVlan, deleteBridgeVlan, isolateBridgePort } from "./rtnetlink-bridge.ts";
+import { ipvlanModes, macvlanModes, moveLink, newBridge, newVethPair } from "./rtnetlink-create.ts";
 import {
   getAddresses,
   getRoutes,
@@ -70,6 +72,9 @@ it("an error about a request names the request and its subject", () => {
     newRoute(7, route),
     getAddresses(),
     getRoutes(AF_INET),
+    isolateBridgePort(7),
+    addBridgeVlan(7, 9, true),
+    deleteBridgeVlan(7, 9),
   ];
   expect(requests.map(({ name, args }) => [name, args])).toEqual([
     ["RTM_GETLINK", { name: "web" }],
@@ -81,7 +86,23 @@ it("an error about a request names the request and its subject", () => {
     ["RTM_NEWROUTE", { index: 7, to: "192.0.2.1/24", via: "192.0.2.1", metric: 3 }],
     ["RTM_GETADDR", {}],
     ["RTM_GETROUTE", { family: AF_INET }],
+    ["RTM_NEWLINK", { index: 7, isolated: "on" }],
+    ["RTM_SETLINK", { index: 7, vlan: 9 }],
+    ["RTM_DELLINK", { index: 7, vlan: 9 }],
   ]);
+  const made = [newBridge("br1", false), moveLink(7, "net0", 4)];
+  expect(made.map(({ name }) => name)).toEqual(["RTM_NEWLINK", "RTM_NEWLINK"]);
+});
+
+it("the modes of stacked links are numbered as in linux/if_link.h", () => {
+  expect(macvlanModes).toEqual({ private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 });
+  expect(ipvlanModes).toEqual({ l2: 0, l3: 1, l3s: 2 });
+});
+
+it("a new pair can be a port of a bridge from the start", () => {
+  const { payload } = newVethPair({ name: "web", masterIndex: 5 }, { name: "net0" }, 4);
+  // IFLA_MASTER (10)
+  expect(payload.toString("hex")).toContain("08000a0005000000");
 });
 
 /** Returns the payload for a link: family, type, index 7, flags 1, change mask, attributes. */

@@ -24,4 +24,15 @@ describe("a pool of clients", () => {
     pool.delete(client(1));
     expect([pool.size, pool.countOf(1), pool.countOf(2)]).toEqual([1, 1, 0]);
   });
+
+  it("iterates over clients in order, and counts those of the uid that has the most", () => {
+    const pool = new ClientPool();
+    expect(pool.mostOfOneUid).toBe(0);
+    const clients = [client(1), client(2), client(2), client(3)];
+    for (const one of clients) pool.add(one);
+    expect([...pool]).toEqual(clients);
+    expect(pool.mostOfOneUid).toBe(2);
+    for (const one of clients.slice(1, 3)) pool.delete(one);
+    expect(pool.mostOfOneUid).toBe(1);
+  });
 });

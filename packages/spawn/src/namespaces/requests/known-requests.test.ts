@@ -52,4 +52,30 @@ describe("known requests", () => {
     expect(decode(known, encodeDatagram(packets))).toBeUndefined();
     expect(() => decode(known, new Uint8Array(3))).toThrow("too short");
   });
+
+  /** Returns whether decoding it again returns the result that was kept. */
+  const isKept = (known: KnownRequests, bytes: Uint8Array) => {
+    const first = decode(known, bytes);
+    return decode(known, bytes) === first;
+  };
+  const ofLength = (length: number) => {
+    const bytes = encodeRequest({ name: "n", user: Buffer.alloc(length - 20, 0x30) });
+    expect(bytes).toHaveLength(length);
+    return bytes;
+  };
+
+  it("are kept up to 512 bytes", () => {
+    expect(isKept(new KnownRequests(), ofLength(512))).toBe(true);
+    expect(isKept(new KnownRequests(), ofLength(516))).toBe(false);
+  });
+
+  it("are kept until there are 4,096 of them", () => {
+    const known = new KnownRequests();
+    const named = (i: number) => encodeRequest({ name: `n${i}`, pid: true });
+    const first = decode(known, named(0));
+    for (let i = 1; i < 4096; i++) decode(known, named(i));
+    expect(decode(known, named(0))).toBe(first);
+    decode(known, named(4096));
+    expect(decode(known, named(0))).not.toBe(first);
+  });
 });
