@@ -1,6 +1,6 @@
 /**
- * The reaper's side of the daemon: its thread, which is started again after a crash, the script,
- * and the connections between them.
+ * The reaper's side of the daemon: its thread, which is started again when it crashes,
+ * the script, and what is between them.
  */
 import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
 import { type ByteString, freeMemory, QUIET_MS, textOf } from "@cm4all/linux";
@@ -21,17 +21,14 @@ import type { ReaperMetrics } from "./reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "./reaper/thread.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
-/** The pauses before the reaper's thread is started again. */
+/** Between two threads of the reaper. */
 const REAPER_PAUSES = doubling(1000, 60_000);
 
-/**
- * The next pause is the first one again after a thread that ran for longer than this,
- * milliseconds.
- */
+/** A thread that ran for longer is started again after the first pause. */
 const RAN_WELL_MS = 60_000;
 
 export interface CgroupMetrics {
-  /** The reaper's metrics; undefined while its thread does not run. */
+  /** Undefined while the thread does not run. */
   readonly reaper: ReaperMetrics | undefined;
   readonly accounting: AccountingMetrics;
   readonly journal: JournalStatus;
@@ -78,7 +75,7 @@ export class CgroupService {
     this.#supervisor.start();
   }
 
-  /** Starts the service. Returns undefined without cgroup2, when there is nothing to reap. */
+  /** Starts it all; undefined without cgroup2, where there is nothing to reap. */
   static start(
     reaper: ReaperConfig,
     accounting: AccountingConfig,
@@ -91,7 +88,7 @@ export class CgroupService {
     return undefined;
   }
 
-  /** Returns whether cgroups are kept until they are in the journal. */
+  /** Whether cgroups are kept until they are in the journal. */
   get #isAccounting(): boolean {
     return this.#sink.state !== "idle";
   }
@@ -126,7 +123,7 @@ export class CgroupService {
     );
   }
 
-  /** @param error undefined if the thread returned, as it does after `stop` */
+  /** @param error undefined if the thread returned, as it does when it is told to stop */
   #threadEnded(error: unknown): void {
     this.#thread = undefined;
     this.#accounting.intake.disconnect();
@@ -135,15 +132,13 @@ export class CgroupService {
     else if (error !== undefined) this.#log(LOG_ERR, `the reaper ended: ${explain(error)}`);
   }
 
-  /**
-   * Frees memory once no handler is running: handlers run on long after the last cgroup is gone.
-   */
+  /** Handlers go on long after the last cgroup is gone. */
   #freeMemory(): void {
     if (this.#accounting.metrics.runningHandlers > 0) this.#lull.worked();
     else freeMemory();
   }
 
-  /** Applies a changed configuration, and calls the script's `reload`. */
+  /** Takes over a changed configuration, and calls the script's `reload`. */
   reload(accounting: AccountingConfig): void {
     this.#accounting.configure(accounting);
     this.#sink.configure(accounting);
@@ -153,15 +148,14 @@ export class CgroupService {
     this.#interimMs = accounting.interimMs;
   }
 
-  /** Returns the records that wait in the journal. */
+  /** What waits in the journal. */
   get records(): AccountingRecords {
     return this.#accounting.records;
   }
 
   /** Returns the metrics of the reaper and of accounting. */
   async status(): Promise<CgroupMetrics> {
-    // Starts the measurement, whose result the metrics include. As a rule the disk answers before
-    // the thread does; nothing waits for it.
+    // Begins to read it. As a rule the disk has answered when the thread has; nobody waits for it.
     this.#accounting.oldestWaitingMs();
     const reaper = await this.#reaperStatus();
     const oldestMs = this.#accounting.oldestWaitingMs();
@@ -186,21 +180,20 @@ export class CgroupService {
   }
 
   /**
-   * Waits until it is known if the script of the latest configuration can be used, and returns
-   * the reason if it cannot; undefined if it can. A script that has not been loaded after
-   * `timeoutMs` cannot be used.
+   * Waits until it is known whether the script of the latest configuration can be used, and
+   * returns why not; undefined if it can. One that takes longer than `timeoutMs` cannot.
    */
   async scriptProblem(timeoutMs: number): Promise<string | undefined> {
     if (await this.#sink.settled(timeoutMs)) return this.#sink.problem;
     return `it has not been loaded for ${timeoutMs / 1000} s`;
   }
 
-  /** Returns whether the script has changed since its process read it. */
+  /** Whether the script was changed since its process has read it. */
   get isScriptOutdated(): boolean {
     return this.#sink.isOutdated;
   }
 
-  /** Resolves when the thread has gone round its loop; at once while it does not run. */
+  /** Answers when the thread has come round its loop; at once while it does not run. */
   async ping(): Promise<void> {
     await this.#reaperStatus();
   }
@@ -214,10 +207,7 @@ export class CgroupService {
     }
   }
 
-  /**
-   * Gives running handlers `graceMs` milliseconds, deletes what is journalled, and ends the
-   * thread.
-   */
+  /** Gives the handlers that run `graceMs`, deletes what is journalled, and ends the thread. */
   async stop(graceMs: number): Promise<void> {
     this.#supervisor.stop();
     await this.#accounting.drain(graceMs);
@@ -228,15 +218,12 @@ export class CgroupService {
   async #stopThread(): Promise<void> {
     const thread = this.#thread;
     thread?.post("stop");
-    // #threadEnded has logged the exception.
+    // #threadEnded logs what it threw.
     await thread?.ended.catch(() => undefined);
   }
 }
 
-/**
- * Returns the text to log for an error. An error of the kernel explains itself; anything else is
- * a defect and needs its stack.
- */
+/** A refusal of the kernel explains itself; anything else is a defect and needs its stack. */
 function explain(error: unknown): string {
   if (error === undefined) return "it returned";
   if (!(error instanceof Error)) return String(error);

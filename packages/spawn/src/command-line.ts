@@ -20,16 +20,16 @@ interface GlobalOptions {
   readonly listen?: string;
   readonly control?: string;
   readonly journal?: string;
-  /** How long a command waits for an answer of the daemon, seconds. */
+  /** Of a command, for an answer of the daemon, seconds. */
   readonly timeout: number;
   readonly scriptHosts?: string;
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
-  /** False to leave cgroups alone. */
+  /** False where cgroups are not to be reaped. */
   readonly reaper: boolean;
 }
 
-/** Returns the configuration with the values of the command line in place of its own. */
+/** The configuration with what the command line says instead. */
 function override(config: Config, options: GlobalOptions): Config {
   return {
     ...config,
@@ -63,7 +63,7 @@ async function daemon(options: GlobalOptions): Promise<void> {
   });
 }
 
-/** Returns the path of the control socket; empty for none. Warns if the path is only a guess. */
+/** Returns the path of the control socket; empty for none. Warns if it is only likely. */
 function likelyControl({ config, control }: GlobalOptions): string {
   const { path, mistake } = findControl(config, control);
   if (mistake !== undefined)
@@ -78,13 +78,13 @@ function controlSocket(options: GlobalOptions): string {
   return path;
 }
 
-/** The longest time for a command, because no timer can be longer than 2^31 ms. */
+/** The longest time of a timer is 2^31 ms. */
 const MAX_TIMEOUT_SECONDS = 86_400;
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!(/^[\d.]+$/.test(text) && seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS))
-    throw new InvalidArgumentError(`It is not a number of seconds up to ${MAX_TIMEOUT_SECONDS}.`);
+    throw new InvalidArgumentError(`It is no number of seconds up to ${MAX_TIMEOUT_SECONDS}.`);
   return seconds;
 }
 
@@ -93,7 +93,7 @@ function askAt(path: string, request: object, { timeout }: GlobalOptions): Promi
 }
 
 /**
- * Opens the records of the running daemon, or those in the journal's files if it does not run.
+ * Opens the records of the running daemon, or else those in the journal's files.
  * @throws CommandFailure
  */
 async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
@@ -113,7 +113,7 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
   return { records, isRunning: false, [Symbol.asyncDispose]: () => records[Symbol.asyncDispose]() };
 }
 
-/** Reads the configuration and loads the script, as the daemon would. */
+/** Reads the configuration and loads the script as the daemon would. */
 async function check(options: GlobalOptions): Promise<void> {
   const config = override(readConfig(options.config), options);
   const { checkAccounting, checkHost } = await import("./accounting/commands/commands.ts");
@@ -148,10 +148,10 @@ async function runLua(options: GlobalOptions, script: string, from: LuaOptions):
   await runScript(config, script, record);
 }
 
-/** Converts an argument to the name of a cgroup, which may have any bytes. */
+/** Names of cgroups are any bytes. */
 const cgroupPath = (argument: string): ByteString => bytesOf(bytesOfArgument(argument));
 
-/** Runs the daemon or a subcommand, according to the arguments, and sets the exit status. */
+/** Runs the daemon or a subcommand, as the arguments say, and sets the exit status. */
 export async function runCommandLine(): Promise<void> {
   const program = new Command("cm4all-spawn")
     .description(
@@ -179,7 +179,7 @@ export async function runCommandLine(): Promise<void> {
     );
   let path: string | undefined;
   const ask: Ask = async (request) => {
-    // Read once, also for a command that sends many requests.
+    // Read once, also for a command that asks again and again.
     path ??= controlSocket(program.opts());
     return askAt(path, request, program.opts());
   };
@@ -193,8 +193,8 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration, load the script as the daemon would, and report which scopes and " +
-        "addresses exist",
+      "check the configuration, load the script as the daemon would, and say what is there of " +
+        "scopes and addresses",
     )
     .action(() => check(program.opts()));
   program
@@ -208,14 +208,14 @@ export async function runCommandLine(): Promise<void> {
     .option("--recorded <file>", "for what the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
-  // An unknown command is reported here, with the command that was probably meant. Commands that
-  // are declared later would allow excess arguments, too.
+  // A word that is no command is told of by us, with the command that was probably meant. Commands
+  // that are declared later would take surplus words, too.
   program.allowExcessArguments().action(() => {
     const [word] = program.args;
     if (word === undefined) return daemon(program.opts<GlobalOptions>());
     const names = program.commands.map((command) => command.name());
     throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
   });
-  // These options are the daemon's: scripts write to its output.
+  // The daemon's, which scripts write to.
   await runCommand(leaveOutput(program));
 }

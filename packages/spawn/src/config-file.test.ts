@@ -19,7 +19,7 @@ describe("ConfigFile", () => {
   };
   const state = (file: ConfigFile) => file.measure().state;
 
-  it("is current until the file changes, and again when it has been read", () => {
+  it("is current until the file says something else, and again when it has been read", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     expect(file.measure()).toEqual({
       state: "current",
@@ -32,7 +32,7 @@ describe("ConfigFile", () => {
     expect(file.failedReloads).toBe(0);
   });
 
-  it("is current with other comments, another date, and after a change was undone", () => {
+  it("is current with other comments, another date, and what was changed back", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     writeFileSync(path, "# Few.\n[namespaces]\nmax_names = 8\n");
     expect(state(file)).toBe("current");
@@ -54,7 +54,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("changed");
   });
 
-  it("is refused from a failed reload until the file is corrected, with the reason", () => {
+  it("is refused from a failed reload until the file is mended, and says why", () => {
     const file = open("");
     writeFileSync(path, "[namespaces]\nmax_names = 0\n");
     expect(() => file.reload()).toThrow("spawn.toml:2: ");
@@ -70,7 +70,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("reports a mistake before any reload, and a missing file", () => {
+  it("tells of a mistake that nobody has had read, and of a file that is gone", () => {
     const file = open("");
     writeFileSync(path, "mistake = 1\n");
     expect(file.measure()).toMatchObject({
@@ -84,7 +84,7 @@ describe("ConfigFile", () => {
     });
   });
 
-  it("lists the keys that wait for a restart because a reload does not apply them", () => {
+  it("waits for a restart with the keys that a reload does not apply", () => {
     const file = open("");
     writeFileSync(path, "[reaper]\ncheck_seconds = 7\n");
     expect(file.measure()).toMatchObject({ state: "changed", status: { waitsForRestart: [] } });
@@ -98,7 +98,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("compares the file with the options of the command line applied", () => {
+  it("compares what the command line leaves of the file", () => {
     writeFileSync(path, "");
     const file = new ConfigFile(path, (config) => ({ ...config, metrics: { listen: "" } }));
     writeFileSync(path, '[metrics]\nlisten = "127.0.0.1:1"\n');

@@ -1,28 +1,27 @@
-/** The configuration file, and whether the configuration in force is up to date with it. */
+/** The file of the configuration, and how the configuration in force stands to it. */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { errorText } from "@cm4all/linux";
 import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
 
 /**
- * `current`: the same as the file; `changed`: the file has changed, and there was no reload
- * since; `refused`: the latest reload has failed; `restart`: a part of it is applied only by a
- * restart.
+ * `current`: as the file; `changed`: the file says something else by now, and nobody has had it
+ * read; `refused`: the latest reload has failed; `restart`: only a restart applies a part of it.
  */
 export type ConfigurationState = "current" | "changed" | "refused" | "restart";
 
-/** The state of the configuration in force, compared with its file. */
+/** How the configuration in force stands to its file. */
 export interface ConfigurationStatus {
   readonly file: string;
-  /** The reason why the file cannot be put in force; undefined if it can be, or is. */
+  /** Why the file cannot be put in force; undefined if it can, or is. */
   readonly problem?: string | undefined;
-  /** The keys that have changed since the start and that only a restart applies. */
+  /** Keys that only a restart applies, and that have changed since the start. */
   readonly waitsForRestart: readonly string[];
 }
 
-/** The result of the latest look at the file. */
+/** What was found in the file when it was looked at last. */
 interface Look {
-  /** Identifies the file and its last change. */
+  /** Which file that was, and of when. */
   readonly version: string;
   readonly isOther: boolean;
   readonly problem: string | undefined;
@@ -38,10 +37,9 @@ export class ConfigFile {
   #isRefused = false;
 
   /**
-   * Reads the file for the start.
+   * Reads it for the start.
    * @param file undefined for the default file, which may be missing
-   * @param override applied to the configuration that was read, because the command line has
-   *   precedence
+   * @param override applied to what is read: the command line wins
    * @throws CommandFailure with the file and line of a mistake
    */
   constructor(file: string | undefined, override: (config: Config) => Config) {
@@ -52,7 +50,7 @@ export class ConfigFile {
     this.#look = { version, isOther: false, problem: undefined };
   }
 
-  /** Returns the configuration with which the daemon was started. */
+  /** With which the daemon was started. */
   get started(): Config {
     return this.#started;
   }
@@ -62,12 +60,11 @@ export class ConfigFile {
   }
 
   /**
-   * Reads the file again and puts it in force.
-   * @throws CommandFailure with the file and line of a mistake; the previous configuration stays
-   *   in force
+   * Reads it again, to be put in force.
+   * @throws CommandFailure with the file and line of a mistake; the one before stays in force
    */
   reload(): Config {
-    // Before the file is read, so that the next look sees a change in between.
+    // Before it is read: what comes in between is seen by the next look.
     const version = this.#version();
     try {
       this.#inForce = this.#read();
@@ -82,7 +79,7 @@ export class ConfigFile {
     }
   }
 
-  /** Looks at the file, and reads it if it has changed since the last look. */
+  /** Looks at the file, and reads it if it is another one than at the last look. */
   measure(): { readonly state: ConfigurationState; readonly status: ConfigurationStatus } {
     const version = this.#version();
     if (version !== this.#look.version) {
@@ -98,7 +95,7 @@ export class ConfigFile {
     };
   }
 
-  /** Returns the keys of the configuration in force that only a restart applies. */
+  /** Keys of the configuration in force that only a restart applies. */
   get waitsForRestart(): readonly string[] {
     return keysForRestart(this.#started, this.#inForce);
   }

@@ -1,4 +1,4 @@
-/** The daemon's configuration, spawn.toml. Each section has a file in config/. */
+/** The daemon's configuration: spawn.toml. Each section has a file in config/. */
 import { isDeepStrictEqual } from "node:util";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
@@ -26,7 +26,7 @@ export interface Config {
   readonly control: ControlConfig;
 }
 
-/** The keys that only a restart applies, with the functions that return their values. */
+/** The keys that only a restart applies, and where their values are. */
 const RESTART_KEYS: readonly (readonly [key: string, value: (config: Config) => unknown])[] = [
   ["namespaces.listen", ({ namespaces }) => namespaces.listen],
   ["reaper.enabled", ({ reaper }) => reaper.enabled],
@@ -50,8 +50,8 @@ export function keysForRestart(running: Config, next: Config): string[] {
 }
 
 /**
- * Parses the configuration. Pure if `find` and `checkRoot` are.
- * @param find looks up the users and groups that it names, and the user that the script runs as
+ * Pure if `find` and `checkRoot` are.
+ * @param find looks up the users that it names, and the one that the script runs as
  * @param checkRoot throws CgroupRootError for a directory that is not in cgroup2
  * @throws ConfigError for an unknown key, a wrong type or a bad value
  */

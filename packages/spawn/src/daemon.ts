@@ -1,4 +1,4 @@
-/** The daemon's main thread: starts its parts, and stops them on a signal. */
+/** The daemon's main thread: starts its parts, and ends them on a signal. */
 import type { Server } from "node:net";
 import {
   CommandFailure,
@@ -43,29 +43,29 @@ import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
 /**
- * The time limit for stopping, milliseconds, in addition to the time that the handlers of cgroups
- * are given. Namespaces and records survive even if something is left undone.
+ * The longest that stopping may take, whatever hangs, besides what the handlers of cgroups are
+ * given. Namespaces and records survive what is left undone.
  */
 const STOP_TIMEOUT_MS = 900;
 
-/** How long a reload waits to learn if the script can be used, milliseconds. */
+/** How long a reload waits to learn whether the script can be used. */
 const SCRIPT_LOAD_TIMEOUT_MS = 10_000;
 
 export interface DaemonOptions {
   readonly configFile: string | undefined;
-  /** Applied to each configuration that is read, because the command line has precedence. */
+  /** Applied to each configuration that is read: the command line wins. */
   readonly override: (config: Config) => Config;
   readonly verbose: boolean;
 }
 
-/** Runs until a signal ends the process. @throws CommandFailure if it cannot start */
+/** Runs until a signal ends the process. @throws CommandFailure where it cannot start */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const log = openLog(options.verbose);
   checkRequirements();
   const file = new ConfigFile(options.configFile, options.override);
   const daemon = new Daemon(file, options.verbose, log);
   try {
-    // A signal may end the daemon while it starts.
+    // A signal can end it while it starts.
     await Promise.all([daemon.start(file.started).catch(ignoreThreadEnd), daemon.untilEnd()]);
   } catch (error) {
     // The other threads would keep the process alive.
@@ -75,15 +75,12 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   }
 }
 
-/** Ignores that a thread has ended, because the thread's owner reports it: here Daemon.untilEnd. */
+/** How a thread ended is told by its owner: here by Daemon.untilEnd. */
 function ignoreThreadEnd(error: unknown): void {
   if (!(error instanceof ThreadEndedError)) throw error;
 }
 
-/**
- * Opens the connection to the service manager. Without it the daemon still serves clients,
- * although the manager may consider the start to have failed.
- */
+/** Without the service manager it serves all the same; the manager may see that otherwise. */
 function tryOpenNotifier(log: Logger): Notifier | undefined {
   const address = process.env["NOTIFY_SOCKET"];
   try {
@@ -105,14 +102,14 @@ class Daemon {
   #cgroupsStopped: Promise<void> | undefined;
   #stopGraceMs: number;
   #control: Server | undefined;
-  /** Aborted when the daemon stops. */
+  /** Aborted when it stops. */
   readonly #stopping = new AbortController();
   readonly #metrics: MetricsEndpoint;
   #names = 0;
   #isServing = false;
   #isStopping = false;
 
-  /** Starts the thread of the namespace service. From now on, signals are caught. */
+  /** Starts the thread of the namespace service; signals are caught from then on. */
   constructor(configFile: ConfigFile, verbose: boolean, log: Logger) {
     const config = configFile.started;
     this.#configFile = configFile;
@@ -129,7 +126,7 @@ class Daemon {
       {
         listenerFds: this.#listeners.map(({ number }) => number),
         storeFd: inherited.storeFd,
-        // A service has a cgroup of its own; a program in a terminal does not.
+        // A service has a cgroup of its own; a program in a terminal has not.
         cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
         settings: config.namespaces.settings,
       },
@@ -153,19 +150,19 @@ class Daemon {
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
     this.#metrics.configure(metrics.listen);
-    // Started after the namespace service, because clients wait for that and cgroups do not.
+    // After the namespace service: its clients wait, cgroups do not.
     if (reaper.enabled)
       this.#cgroups = CgroupService.start(reaper, accounting, this.#verbose, this.#log);
     await this.#notifier?.send(["READY=1", this.#statusLine()]);
     this.#startWatchdog();
-    // The start leaves as much garbage as data.
+    // A start leaves as much garbage as it keeps.
     new Lull(QUIET_MS, freeMemory).worked();
   }
 
-  /** Has the service manager keep the store, before any answer relies on that. */
+  /** Has the service manager keep the store before any answer can rely on it. */
   async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
     if (this.#notifier === undefined || !isNew) return;
-    // Remove an entry of an earlier run that could not be used.
+    // An entry of an earlier run that could not be used.
     await this.#notifier.send(["FDSTOREREMOVE=1", `FDNAME=${STORE_NAME}`]);
     const isSent = await this.#notifier.send(
       ["FDSTORE=1", `FDNAME=${STORE_NAME}`, "FDPOLL=0"],
@@ -175,7 +172,7 @@ class Daemon {
       this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
   }
 
-  /** Listens for administrators. Clients are served even while nothing can listen there. */
+  /** Clients do not need administrators: they are served also while nobody can listen there. */
   async #listenForControl(path: string): Promise<void> {
     const { signal } = this.#stopping;
     const once = new LogOnce(this.#log);
@@ -199,8 +196,7 @@ class Daemon {
   }
 
   #fail(error: unknown): never {
-    // While the daemon serves, failures of system calls are handled where they occur, so that
-    // anything that arrives here is a defect.
+    // What the system may refuse once it serves is dealt with where that happens.
     const isDefect = this.#isServing && !(error instanceof CommandFailure);
     const { message, exitStatus } = (isDefect ? explainDefect : explainFailure)(error);
     this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${message}` : message);
@@ -210,7 +206,7 @@ class Daemon {
   #catchSignals(): void {
     for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const)
       process.on(signal, () => this.#stop(signal));
-    // #reload has logged the failure.
+    // A mistake is logged.
     process.on("SIGHUP", () => void this.#reload().catch(() => undefined));
   }
 
@@ -222,8 +218,7 @@ class Daemon {
     this.#stopping.abort();
     this.#control?.close();
     this.#metrics.close();
-    // Without a service manager, the store ends with the daemon, and nobody else would end the
-    // inits.
+    // Without a service manager the store ends with us, and nobody would end the inits.
     this.#namespaces.post("stop", this.#notifier === undefined);
     this.#cgroupsStopped = this.#cgroups?.stop(this.#stopGraceMs);
     setTimeout(() => {
@@ -232,10 +227,7 @@ class Daemon {
     }, STOP_TIMEOUT_MS + this.#stopGraceMs);
   }
 
-  /**
-   * Reads the configuration again.
-   * @throws CommandFailure (rejects) for a mistake in it or in the script
-   */
+  /** Reads the configuration again. @throws CommandFailure (rejects) for a mistake, also in the script */
   async #reload(): Promise<ReloadResult> {
     const usec = process.hrtime.bigint() / 1000n;
     this.#notifier?.trySend(["RELOADING=1", `MONOTONIC_USEC=${usec}`]);
@@ -248,7 +240,7 @@ class Daemon {
       await this.#notifier?.send(["READY=1"]);
     }
     const problem = await this.#cgroups?.scriptProblem(SCRIPT_LOAD_TIMEOUT_MS);
-    // The sink has logged the problem.
+    // The sink has logged it.
     if (problem !== undefined)
       throw new CommandFailure(`the accounting script cannot be used: ${problem}`, EX_CONFIG);
     return {
@@ -257,7 +249,7 @@ class Daemon {
     };
   }
 
-  /** Puts the configuration file in force. @throws CommandFailure for a mistake in the file */
+  /** @throws CommandFailure for a mistake in the file */
   #applyFile(): void {
     const config = this.#configFile.reload();
     this.#namespaces.post("configure", config.namespaces.settings);
@@ -281,10 +273,7 @@ class Daemon {
     return `STATUS=${this.#names} names`;
   }
 
-  /**
-   * Starts to send keep-alive messages to the manager, which stop if another thread does not
-   * answer.
-   */
+  /** Reports to the manager only while the other threads answer, too. */
   #startWatchdog(): void {
     const intervalMs = watchdogIntervalMs(process.env, process.pid);
     if (intervalMs === undefined || this.#notifier === undefined) return;
@@ -326,7 +315,7 @@ class Daemon {
     };
   }
 
-  /** Waits until the namespace service ends, and then ends the process. */
+  /** Waits for the end of the namespace service, and ends the process. */
   async untilEnd(): Promise<never> {
     await this.#namespaces.ended;
     if (!this.#isStopping) {

@@ -23,13 +23,13 @@ describe("spawn.toml as it is shipped", () => {
     const uncommented = text.replaceAll(/^#([a-z_]+ = | {2}"|\])/gm, "$1");
     expect(uncommented).not.toBe(text);
     const defaults = parse("");
-    // Naming the user counts as a setting of its own, even if it is the default user.
+    // That somebody is named counts by itself: the unit must not say otherwise.
     const accounting = { ...defaults.accounting, isUserNamed: true };
     expect(parse(uncommented)).toEqual({ ...defaults, accounting });
   });
 });
 
-/** Returns `SECTION.KEY` of each key, with the text that follows it. */
+/** `SECTION.KEY` of each key, with what stands there of it. */
 function entries(text: string, section: RegExp, key: RegExp): Map<string, string> {
   const found = new Map<string, string>();
   let path = "";
@@ -43,24 +43,24 @@ function entries(text: string, section: RegExp, key: RegExp): Map<string, string
   return found;
 }
 
-describe("the pauses after a failed handler", () => {
+describe("how long a handler that failed waits", () => {
   const [first, last] = [HANDLER_PAUSES[0], HANDLER_PAUSES.at(-1) ?? 0];
 
   it.each([
     ["spawn.toml", text],
     ["README", readme],
-  ])("are documented in %s", (_, words) => {
+  ])("stands in %s", (_, words) => {
     expect(words).toContain(`pauses of ${first / 1000} s to ${last / 60_000} min`);
   });
 
-  it("are documented in spawn.toml(5), as are those of an outage", () => {
+  it("stands in spawn.toml(5), with the pauses of an outage", () => {
     expect(page).toContain(`with pauses of ${first / 1000} second to ${last / 60_000} minutes,`);
     const probe = [PROBE_PAUSES[0], PROBE_PAUSES.at(-1) ?? 0].map((ms) => ms / 1000);
     expect(page).toContain(`with pauses of ${probe.join(" to ")} seconds`);
   });
 });
 
-it("the examples use the same port, which is free in Prometheus's registry", () => {
+it("the port of the examples is that of Prometheus's configuration, and free in its registry", () => {
   const prometheus = new URL("../../../examples/prometheus/prometheus.yml", import.meta.url);
   const ports = `${text}${readFileSync(prometheus, "utf8")}`.match(/(?<=(\d|]):)\d+/g);
   // https://github.com/prometheus/prometheus/wiki/Default-port-allocations
@@ -76,7 +76,7 @@ describe("spawn.toml(5)", () => {
     expect([...described.keys()].sort()).toEqual([...keys.keys()].sort());
   });
 
-  it("says which keys only a restart applies", () => {
+  it("says of which keys only a restart applies a change", () => {
     const changed = `[namespaces]\nlisten = "@x"
       [reaper]\nenabled = false\ncgroup_root = "/x"\nextra_scopes = ["a.scope"]
       delete_seconds = 1\ncheck_seconds = 1\nunused_seconds = 1

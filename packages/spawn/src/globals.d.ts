@@ -1,2 +1,2 @@
-/** The package's version, which the bundler inserts. */
+/** The package's version, put in by the bundler. */
 declare const __VERSION__: string;

@@ -1,7 +1,7 @@
 /**
- * The entry point of the program's only bundle: the daemon's main thread, its subcommands, its
- * workers and its script host all start here. Each loads only its own part, because the other
- * parts would cost it time and memory.
+ * The one file that becomes the program: the daemon's main thread, its subcommands, its
+ * workers and its script host, which start the same bundle again. Each loads its own part:
+ * what the others need would cost it time and memory.
  */
 import { isMainThread } from "node:worker_threads";
 import { NAMESPACES_ROLE, REAPER_ROLE, SCRIPT_HOST_COMMAND } from "./roles.ts";

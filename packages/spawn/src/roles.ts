@@ -1,13 +1,13 @@
 /**
- * The parts that a process or a thread of the program can be, apart from its command line. This
- * is a module of its own so that no part has to load another.
+ * The parts that a process or a thread of the program can be, besides its command line.
+ * A module of its own, so that none of them loads another one.
  */
 
-/** The role of the namespace service's thread. */
+/** The thread of the namespace service. */
 export const NAMESPACES_ROLE = "namespaces";
 
-/** The role of the reaper's thread. */
+/** The reaper's thread. */
 export const REAPER_ROLE = "reaper";
 
-/** The argument that makes the program a script host. */
+/** The argument with which the program is a script host. */
 export const SCRIPT_HOST_COMMAND = "script-host";

@@ -77,6 +77,6 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
       encoding: "utf8",
     });
     expect(status).toBe(64);
-    expect(stderr).toContain("It is not a number of seconds");
+    expect(stderr).toContain("It is no number of seconds");
   });
 });
