@@ -1,5 +1,5 @@
 /** Cgroups that are gone before anybody looks, that no path can name, and that run again and again. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -42,7 +42,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     host.writeHandler("say(cgroup.path)");
     const running = Array.from({ length: 10 }, (_, i) => host.scratch.run(`a.scope/running-${i}`));
     for (const i of running.keys())
-      await until(() => isPopulated(`a.scope/running-${i}`), "its process is there");
+      await until(() => host.scratch.isPopulated(`a.scope/running-${i}`), "its process is there");
     await host.start();
     await host.untilReady();
     const remove = (prefix: string, count: number) =>
@@ -71,9 +71,6 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     expect(reaper?.vanishedCgroups).toBeGreaterThanOrEqual(10);
     expect(accounting).toMatchObject({ waitingCgroups: 0, accountedCgroups: paths.length });
   });
-
-  const isPopulated = (name: string) =>
-    readFileSync(join(host.scratch.path, name, "cgroup.events"), "utf8").includes("populated 1");
 
   async function untilRemoved(name: string): Promise<void> {
     await until(() => {

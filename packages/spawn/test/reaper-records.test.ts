@@ -1,6 +1,6 @@
 /** What the reaper tells of real cgroups: their extended attributes, and how they run. */
 
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { bytesOfText, latin1Of, setXattr, textOf } from "@cm4all/linux";
@@ -21,10 +21,6 @@ function set(name: string, attribute: string, value: string | Buffer): void {
   const fd = openSync(join(scratch.path, name), "r");
   setXattr(fd, attribute, Buffer.from(value));
   closeSync(fd);
-}
-
-function isPopulated(name: string): boolean {
-  return readFileSync(join(scratch.path, name, "cgroup.events"), "utf8").includes("populated 1");
 }
 
 /** The attributes of the release with this index, nearest first. */
@@ -79,7 +75,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
       set("bp.scope", "user.round", `${i}`);
       const child = scratch.run("bp.scope/group/job");
       set("bp.scope/group/job", "user.job", `first ${i}`);
-      await until("its process", () => isPopulated("bp.scope/group/job"));
+      await until("its process", () => scratch.isPopulated("bp.scope/group/job"));
       await until("it to be known", async () => (await program.status()).watchedCgroups >= 2);
       set("bp.scope/group", "user.group", `late ${i}`);
       set("bp.scope/group/job", "user.job", `late ${i}`);
@@ -117,14 +113,14 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
   it("of a cgroup that vanished has nothing of its successor at the path", async () => {
     await start();
     const child = scratch.run("bp.scope/a/b");
-    await until("its process", () => isPopulated("bp.scope/a/b"));
+    await until("its process", () => scratch.isPopulated("bp.scope/a/b"));
     await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
     // The kernel tells up to 10 ms late that there is a process, and then only to a queue.
     await sleep(500);
     await program.status();
     program.process.kill("SIGSTOP");
     child.kill("SIGKILL");
-    await until("the end of its process", () => !isPopulated("bp.scope/a/b"));
+    await until("the end of its process", () => !scratch.isPopulated("bp.scope/a/b"));
     scratch.removeEmpty("bp.scope/a/b");
     scratch.removeEmpty("bp.scope/a");
     scratch.make("bp.scope/a/b");

@@ -184,6 +184,8 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     }
     mkdirSync(join(scratch.path, "bp.scope/x"));
     program.process.kill("SIGCONT");
+    // There was one before, too: it may not have looked yet.
+    await until("it to have looked", async () => (await program.status()).unseenCgroups > 0);
     await watched(1);
     expect(await program.status()).toMatchObject({ unseenCgroups: 10, vanishedCgroups: 0 });
   });

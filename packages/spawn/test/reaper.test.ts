@@ -270,6 +270,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.runToEnd("bp.scope/a/sub");
     await until("the releases", () => first.releases.length === 2);
     const running = scratch.run("bp.scope/b");
+    await until("a process to live in it", () => scratch.isPopulated("bp.scope/b"));
     scratch.make("bp.scope/c");
     await until("all to be known", async () => (await first.status()).watchedCgroups === 4);
     await first.kill();

@@ -41,6 +41,11 @@ export class ScratchCgroup {
     return spawn("sh", ["-c", `echo $$ > "$1" && ${command}`, "sh", procs], { stdio: "ignore" });
   }
 
+  /** Returns whether a process lives in a cgroup or below: that of `run` enters it a moment later. */
+  isPopulated(name: string): boolean {
+    return readFileSync(join(this.path, name, "cgroup.events"), "latin1").includes("populated 1");
+  }
+
   /** Runs a shell command in a cgroup to its end. */
   async runToEnd(name: string, command = ":"): Promise<void> {
     const child = this.run(name, command);

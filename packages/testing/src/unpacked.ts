@@ -123,10 +123,11 @@ function unpackedRoot(program: string): string | undefined {
 export function unpackedLibraries(program: string): string {
   const root = unpackedRoot(program);
   if (root === undefined) return "";
-  const libraries = join(root, "usr/lib");
-  const triplets = existsSync(libraries) ? readdirSync(libraries) : [];
-  return triplets
-    .flatMap((name) => [join(libraries, name), join(libraries, name, "pulseaudio")])
+  // Packages of Debian 12 have both: there, /lib is a link.
+  const directories = ["lib", "usr/lib"].map((name) => join(root, name)).filter(existsSync);
+  return directories
+    .flatMap((libraries) => readdirSync(libraries).map((name) => join(libraries, name)))
+    .flatMap((triplet) => [triplet, join(triplet, "pulseaudio")])
     .join(":");
 }
 
