@@ -43,7 +43,7 @@ describe("the script after a removal", () => {
     expect(existsSync(directory)).toBe(true);
   });
 
-  it("removes the journal at purge, and prints how many records it had", async () => {
+  it("takes it away when it is purged, and says how many records go", async () => {
     await writeRecords("/a", '/"snapshot":{', "/b\n");
     expect(postrm("purge")).toEqual({
       status: 0,

@@ -41,7 +41,7 @@ export class ScratchCgroup {
     return spawn("sh", ["-c", `echo $$ > "$1" && ${command}`, "sh", procs], { stdio: "ignore" });
   }
 
-  /** Returns whether a process lives in a cgroup or below: that of `run` enters it a moment later. */
+  /** Returns whether a process lives in a cgroup or below it. That of `run` enters a moment later. */
   isPopulated(name: string): boolean {
     return readFileSync(join(this.path, name, "cgroup.events"), "latin1").includes("populated 1");
   }

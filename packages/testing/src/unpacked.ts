@@ -123,7 +123,7 @@ function unpackedRoot(program: string): string | undefined {
 export function unpackedLibraries(program: string): string {
   const root = unpackedRoot(program);
   if (root === undefined) return "";
-  // Packages of Debian 12 have both: there, /lib is a link.
+  // Packages of Debian 12 have both, because /lib is a symbolic link there.
   const directories = ["lib", "usr/lib"].map((name) => join(root, name)).filter(existsSync);
   return directories
     .flatMap((libraries) => readdirSync(libraries).map((name) => join(libraries, name)))
