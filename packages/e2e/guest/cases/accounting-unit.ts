@@ -34,7 +34,8 @@ end
 `;
 
 /**
- * Checks with journald's fields that the script has printed its output as another user than root.
+ * Checks that the script does not run as root: journald tells what a script has printed, by the
+ * uid, from the daemon's lines.
  */
 function assertNotRoot(cursor: string): void {
   const lines = sh(
