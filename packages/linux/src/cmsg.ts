@@ -5,7 +5,7 @@ export const SOL_SOCKET = 1;
 export const SCM_RIGHTS = 1;
 export const SCM_CREDENTIALS = 2;
 
-/** `struct cmsghdr`: u64 cmsg_len, i32 cmsg_level, i32 cmsg_type; 8-byte aligned. */
+/** The size of `struct cmsghdr`: u64 cmsg_len, i32 cmsg_level, i32 cmsg_type; 8-byte aligned. */
 const CMSG_HEADER_BYTES = 16;
 const CMSG_ALIGNMENT = 8;
 

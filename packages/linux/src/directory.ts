@@ -110,7 +110,7 @@ function isNoText(result: number): boolean {
 /** The status of a file or directory. The inode is exact up to 2^53. */
 export interface FileStatus {
   readonly inode: number;
-  /** The same number for all files of one file system. */
+  /** The device number, which is the same for all files of a file system. */
   readonly device: number;
   readonly links: number;
   /** The type and permissions, as in `st_mode`. */

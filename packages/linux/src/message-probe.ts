@@ -14,7 +14,7 @@ import { MessageBuffer, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK } from "./socket.ts";
  */
 export type NextMessage = "nothing" | "end" | "message" | "descriptors";
 
-/** `struct ucred`: pid, uid, gid. */
+/** The size of `struct ucred`: pid, uid, gid. */
 const CREDENTIALS_BYTES = 12;
 
 /**

@@ -96,7 +96,7 @@ const DATA_ARCH = 4;
 /** The offset of the lower half of the first argument, which comes first in little-endian order. */
 const DATA_ARGUMENT = 16;
 
-/** `struct sock_filter`: u16 code, u8 jt, u8 jf, u32 k. */
+/** The size of `struct sock_filter`: u16 code, u8 jt, u8 jf, u32 k. */
 export const INSTRUCTION_BYTES = 8;
 
 /** A jump whose condition is false goes on with the next instruction. */

@@ -164,7 +164,7 @@ export class FuzzFinding extends Error {
 }
 
 export interface FuzzOptions {
-  /** The same number gives the same inputs. */
+  /** The seed: the same number gives the same inputs. */
   readonly seed: number;
   /**
    * The number of inputs, or the time; a run for some time also checks how long each input takes.

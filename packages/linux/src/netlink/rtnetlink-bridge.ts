@@ -27,8 +27,8 @@ const BRIDGE_VLAN_INFO_UNTAGGED = 4;
 const flags = NLM_F_REQUEST | NLM_F_ACK;
 
 /**
- * `ip link set dev PORT type bridge_slave isolated on`: the port cannot reach other isolated
- * ports.
+ * Returns the request for `ip link set dev PORT type bridge_slave isolated on`: the port cannot
+ * reach other isolated ports.
  */
 export function isolateBridgePort(index: number): RtnetlinkRequest {
   const payload = Buffer.concat([
@@ -50,7 +50,7 @@ function vlanInfo(vlanFlags: number, id: number): Buffer {
 }
 
 /**
- * `bridge vlan add dev PORT vid ID [pvid untagged]`
+ * Returns the request for `bridge vlan add dev PORT vid ID [pvid untagged]`.
  * @param untagged true if frames without a tag belong to this VLAN, in both directions
  */
 export function addBridgeVlan(index: number, id: number, untagged: boolean): RtnetlinkRequest {
@@ -63,7 +63,7 @@ export function addBridgeVlan(index: number, id: number, untagged: boolean): Rtn
   return { name: "RTM_SETLINK", args, type: RTM_SETLINK, flags, payload };
 }
 
-/** `bridge vlan delete dev PORT vid ID` */
+/** Returns the request for `bridge vlan delete dev PORT vid ID`. */
 export function deleteBridgeVlan(index: number, id: number): RtnetlinkRequest {
   const payload = Buffer.concat([interfaceMessage(index, 0, 0, AF_BRIDGE), vlanInfo(0, id)]);
   const args = { index, vlan: id };

@@ -115,8 +115,8 @@ function create(link: NewLink, kind: string, place: Buffer[], ...data: Buffer[])
 }
 
 /**
- * `ip link add name HOST type veth peer name PEER netns NAMESPACE`: creates two links, with the
- * peer inside the namespace of `peerNetnsFd`.
+ * Returns the request for `ip link add name HOST type veth peer name PEER netns NAMESPACE`:
+ * creates two links, with the peer inside the namespace of `peerNetnsFd`.
  */
 export function newVethPair(host: NewLink, peer: NewLink, peerNetnsFd: number): RtnetlinkRequest {
   const far = nestedAttribute(
@@ -151,7 +151,8 @@ function stackedData(stacked: StackedKind): Buffer {
 }
 
 /**
- * `ip link add link PARENT name NAME [netns NAMESPACE] type macvlan mode MODE`
+ * Returns the request for `ip link add link PARENT name NAME [netns NAMESPACE] type macvlan mode
+ * MODE`.
  * @param netnsFd the namespace in which it is created; undefined for that of the parent
  */
 export function newStackedLink(
@@ -165,13 +166,16 @@ export function newStackedLink(
   return create(link, stacked.kind, place, stackedData(stacked));
 }
 
-/** `ip link add name NAME type bridge [vlan_filtering 1]` */
+/** Returns the request for `ip link add name NAME type bridge [vlan_filtering 1]`. */
 export function newBridge(name: string, vlanFiltering: boolean): RtnetlinkRequest {
   const data = vlanFiltering ? [u8Attribute(IFLA_BR_VLAN_FILTERING, 1)] : [];
   return create({ name }, "bridge", [], ...data);
 }
 
-/** `ip link set dev LINK netns NAMESPACE name NAME`; the link is down afterwards. */
+/**
+ * Returns the request for `ip link set dev LINK netns NAMESPACE name NAME`. The link is down
+ * afterwards.
+ */
 export function moveLink(index: number, name: string, netnsFd: number): RtnetlinkRequest {
   const payload = Buffer.concat([
     interfaceMessage(index),
@@ -182,7 +186,7 @@ export function moveLink(index: number, name: string, netnsFd: number): Rtnetlin
   return { name: "RTM_NEWLINK", args: { index, name }, type: RTM_NEWLINK, flags, payload };
 }
 
-/** `ip link set dev LINK mtu BYTES address MAC txqueuelen PACKETS ...` */
+/** Returns the request for `ip link set dev LINK mtu BYTES address MAC txqueuelen PACKETS ...`. */
 export function changeLink(
   index: number,
   change: Omit<NewLink, "name" | "txQueues" | "rxQueues">,

@@ -47,7 +47,7 @@ export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;
 
 /**
- * `ip address add ADDRESS/LENGTH dev LINK nodad`
+ * Returns the request for `ip address add ADDRESS/LENGTH dev LINK nodad`.
  *
  *     struct ifaddrmsg   0 u8 family, 1 u8 prefix length, 2 u8 flags, 3 u8 scope,
  *                        4 u32 index
@@ -67,7 +67,7 @@ export function newAddress(index: number, prefix: IpPrefix, flags = 0): Rtnetlin
   return { name: "RTM_NEWADDR", args, type: RTM_NEWADDR, flags: requestFlags, payload };
 }
 
-/** `ip address show` */
+/** Returns the request for `ip address show`. */
 export function getAddresses(): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_DUMP;
   return {
@@ -90,7 +90,7 @@ export interface Route {
 }
 
 /**
- * `ip route add DESTINATION via GATEWAY dev LINK proto static`
+ * Returns the request for `ip route add DESTINATION via GATEWAY dev LINK proto static`.
  *
  *     struct rtmsg   0 u8 family, 1 u8 destination's length, 2 u8 source's length,
  *                    3 u8 tos, 4 u8 table, 5 u8 protocol, 6 u8 scope, 7 u8 type,
@@ -158,7 +158,7 @@ export function parseLinkAddress(payload: Buffer): LinkAddress | undefined {
   };
 }
 
-/** `ip route show table all` for one family. */
+/** Returns the request for `ip route show table all`, for one family. */
 export function getRoutes(family: IpAddress["family"]): RtnetlinkRequest {
   const payload = new ByteWriter(12).u8(family).zeros(11).finish();
   const flags = NLM_F_REQUEST | NLM_F_DUMP;

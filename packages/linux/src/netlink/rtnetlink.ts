@@ -70,14 +70,14 @@ export function interfaceMessage(
   return new ByteWriter(16).u32(family).i32(index).u32(flags).u32(change).finish();
 }
 
-/** `ip link set dev LINK up` */
+/** Returns the request for `ip link set dev LINK up`. */
 export function setLinkUp(index: number): RtnetlinkRequest {
   const payload = interfaceMessage(index, IFF_UP, IFF_UP);
   const flags = NLM_F_REQUEST | NLM_F_ACK;
   return { name: "RTM_NEWLINK", args: { index, flags: "up" }, type: RTM_NEWLINK, flags, payload };
 }
 
-/** `ip link delete dev LINK`; deletes both ends of a veth pair. */
+/** Returns the request for `ip link delete dev LINK`; deletes both ends of a veth pair. */
 export function deleteLink(index: number): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_ACK;
   const payload = interfaceMessage(index);
@@ -86,7 +86,7 @@ export function deleteLink(index: number): RtnetlinkRequest {
 
 const skipStatistics = u32Attribute(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 
-/** `ip link show dev NAME` */
+/** Returns the request for `ip link show dev NAME`. */
 export function getLink(name: string): RtnetlinkRequest {
   const payload = Buffer.concat([
     interfaceMessage(0),
@@ -96,13 +96,13 @@ export function getLink(name: string): RtnetlinkRequest {
   return { name: "RTM_GETLINK", args: { name }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
 }
 
-/** `ip link show` for the link with this index */
+/** Returns the request for `ip link show`, for the link with this index. */
 export function getLinkByIndex(index: number): RtnetlinkRequest {
   const payload = Buffer.concat([interfaceMessage(index), skipStatistics]);
   return { name: "RTM_GETLINK", args: { index }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
 }
 
-/** `ip link show` */
+/** Returns the request for `ip link show`. */
 export function getLinks(): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_DUMP;
   const payload = Buffer.concat([interfaceMessage(0), skipStatistics]);

@@ -30,10 +30,10 @@ interface Wanted {
 /** A request, and the parts that are the same in each answer to it. */
 export interface PreparedRequest {
   readonly request: Request;
-  /** In the order of the descriptors in the answer; a lease comes after them. */
+  /** The namespaces in the order of the answer's descriptors; a lease comes after them. */
   readonly namespaces: readonly Wanted[];
   readonly response: Uint8Array;
-  /** One element for each descriptor of an answer; filled in anew for each answer. */
+  /** Room for the descriptors of an answer, which are filled in anew for each. */
   readonly fds: number[];
 }
 
