@@ -9,14 +9,14 @@ await bundle({
   ffi: true,
 });
 
-// A program of its own: a report has none of the daemon's code, and none of its rights.
+// A separate program, so that reports run without the daemon's code and privileges.
 await bundle({
   entry: "src/report/main.ts",
   outfile: "dist/cm4all-spawn-report.js",
   budgetKiB: 250,
 });
 
-// The JSON Schemas, for those who write programs.
+// The JSON Schemas, for authors of other programs.
 const { formatSchemas } = await importSource("src/operator/schemas.ts");
 if (typeof formatSchemas !== "function") throw new Error("schemas.ts exports no formatSchemas");
 rmSync("dist/schema", { recursive: true, force: true });

@@ -1,4 +1,4 @@
 #!/bin/sh
-# Stands where the programs of the original were.
+# Replaces the programs of the original, and names their successor.
 echo "${0##*/}: is a part of cm4all-spawn(8) now, which cm4all-spawn.service runs; see \"Instead of the original\" in /usr/share/doc/cm4all-spawn/README.md" >&2
 exit 64

@@ -1,4 +1,4 @@
-/** Requests over the control socket. */
+/** Fuzzes requests over the control socket. */
 import { mkdtempSync, rmSync } from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** HTTP requests to the metrics. */
+/** Fuzzes HTTP requests for metrics. */
 import { mkdtempSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import { tmpdir } from "node:os";
@@ -29,7 +29,7 @@ export const subject: Subject = {
   read: async (input) => {
     server ??= await listenForMetrics(path, exposition);
     const answer = await exchange(path, input);
-    // The answer to a request, or Node's to what is none.
+    // The answer to a request, or Node's answer if it is not HTTP.
     if (answer !== "" && !/^HTTP\/1\.1 (100|200|400|404|408|413|414|417|431) /.test(answer))
       throw new Error(`a strange answer: ${answer.slice(0, 200)}`);
   },

@@ -1,4 +1,4 @@
-/** /etc/passwd, and the command lines of processes that look like inits. */
+/** Fuzzes /etc/passwd, and the command lines of processes that look like inits. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { parseUser } from "../src/accounting/terms/user.ts";
 import { tryParseInitName } from "../src/namespaces/names/init.ts";

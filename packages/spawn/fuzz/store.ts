@@ -1,4 +1,4 @@
-/** What a restart finds in the store of namespaces: a directory of a name, with any files. */
+/** Fuzzes what a restart finds in the store of namespaces: the directory of a name with any files. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * The reaper's side of the daemon: its thread, which is started again when it crashes,
- * the script, and what is between them.
+ * Runs the reaper's thread, which is started again when it ends by itself, and the accounting of
+ * the cgroups that it releases.
  */
 import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
 import { type ByteString, freeMemory, QUIET_MS, textOf } from "@cm4all/linux";
@@ -21,10 +21,10 @@ import type { ReaperMetrics } from "./reaper/metrics.ts";
 import { type ReaperThread, startReaperThread } from "./reaper/thread.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
-/** Between two threads of the reaper. */
+/** The pauses between two threads of the reaper. */
 const REAPER_PAUSES = doubling(1000, 60_000);
 
-/** A thread that ran for longer is started again after the first pause. */
+/** After a thread that has run for longer, the pauses start anew. */
 const RAN_WELL_MS = 60_000;
 
 export interface CgroupMetrics {
@@ -75,7 +75,7 @@ export class CgroupService {
     this.#supervisor.start();
   }
 
-  /** Starts it all; undefined without cgroup2, where there is nothing to reap. */
+  /** Starts the service. Returns undefined if cgroup2 is not mounted, and logs that. */
   static start(
     reaper: ReaperConfig,
     accounting: AccountingConfig,
@@ -88,7 +88,7 @@ export class CgroupService {
     return undefined;
   }
 
-  /** Whether cgroups are kept until they are in the journal. */
+  /** True if cgroups are kept until they are in the journal. */
   get #isAccounting(): boolean {
     return this.#sink.state !== "idle";
   }
@@ -123,7 +123,10 @@ export class CgroupService {
     );
   }
 
-  /** @param error undefined if the thread returned, as it does when it is told to stop */
+  /**
+   * Handles the end of the thread.
+   * @param error undefined if it returned, as it does after `stop`
+   */
   #threadEnded(error: unknown): void {
     this.#thread = undefined;
     this.#accounting.intake.disconnect();
@@ -132,13 +135,13 @@ export class CgroupService {
     else if (error !== undefined) this.#log(LOG_ERR, `the reaper ended: ${explain(error)}`);
   }
 
-  /** Handlers go on long after the last cgroup is gone. */
+  /** Frees memory, unless handlers run: they may run long after the last cgroup is gone. */
   #freeMemory(): void {
     if (this.#accounting.metrics.runningHandlers > 0) this.#lull.worked();
     else freeMemory();
   }
 
-  /** Takes over a changed configuration, and calls the script's `reload`. */
+  /** Applies a changed configuration, and calls the script's `reload`. */
   reload(accounting: AccountingConfig): void {
     this.#accounting.configure(accounting);
     this.#sink.configure(accounting);
@@ -148,14 +151,14 @@ export class CgroupService {
     this.#interimMs = accounting.interimMs;
   }
 
-  /** What waits in the journal. */
+  /** The records in the journal. */
   get records(): AccountingRecords {
     return this.#accounting.records;
   }
 
   /** Returns the metrics of the reaper and of accounting. */
   async status(): Promise<CgroupMetrics> {
-    // Begins to read it. As a rule the disk has answered when the thread has; nobody waits for it.
+    // Starts to read it in the background: mostly the disk has answered before the thread.
     this.#accounting.oldestWaitingMs();
     const reaper = await this.#reaperStatus();
     const oldestMs = this.#accounting.oldestWaitingMs();
@@ -180,20 +183,20 @@ export class CgroupService {
   }
 
   /**
-   * Waits until it is known whether the script of the latest configuration can be used, and
-   * returns why not; undefined if it can. One that takes longer than `timeoutMs` cannot.
+   * Waits up to `timeoutMs` until the script of the latest configuration is loaded. Returns why it
+   * cannot be used; undefined if it can.
    */
   async scriptProblem(timeoutMs: number): Promise<string | undefined> {
     if (await this.#sink.settled(timeoutMs)) return this.#sink.problem;
     return `it has not been loaded for ${timeoutMs / 1000} s`;
   }
 
-  /** Whether the script was changed since its process has read it. */
+  /** True if the script was changed after its process has read it. */
   get isScriptOutdated(): boolean {
     return this.#sink.isOutdated;
   }
 
-  /** Answers when the thread has come round its loop; at once while it does not run. */
+  /** Resolves when the thread's event loop has answered; at once if no thread runs. */
   async ping(): Promise<void> {
     await this.#reaperStatus();
   }
@@ -207,7 +210,9 @@ export class CgroupService {
     }
   }
 
-  /** Gives the handlers that run `graceMs`, deletes what is journalled, and ends the thread. */
+  /**
+   * Waits up to `graceMs` for running handlers, deletes journalled cgroups, and ends the thread.
+   */
   async stop(graceMs: number): Promise<void> {
     this.#supervisor.stop();
     await this.#accounting.drain(graceMs);
@@ -223,7 +228,7 @@ export class CgroupService {
   }
 }
 
-/** A refusal of the kernel explains itself; anything else is a defect and needs its stack. */
+/** Describes an error: with its stack, unless it is a system error, which explains itself. */
 function explain(error: unknown): string {
   if (error === undefined) return "it returned";
   if (!(error instanceof Error)) return String(error);

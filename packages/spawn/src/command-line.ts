@@ -20,16 +20,16 @@ interface GlobalOptions {
   readonly listen?: string;
   readonly control?: string;
   readonly journal?: string;
-  /** Of a command, for an answer of the daemon, seconds. */
+  /** How long a command waits for an answer of the daemon, in seconds. */
   readonly timeout: number;
   readonly scriptHosts?: string;
   readonly verbose?: boolean;
   readonly checkConfig?: boolean;
-  /** False where cgroups are not to be reaped. */
+  /** False if cgroups are not to be reaped. */
   readonly reaper: boolean;
 }
 
-/** The configuration with what the command line says instead. */
+/** Returns the configuration with the values of the command line, which take precedence. */
 function override(config: Config, options: GlobalOptions): Config {
   return {
     ...config,
@@ -63,7 +63,7 @@ async function daemon(options: GlobalOptions): Promise<void> {
   });
 }
 
-/** Returns the path of the control socket; empty for none. Warns if it is only likely. */
+/** Returns the path of the control socket; empty if there is none. Warns if it is a guess. */
 function likelyControl({ config, control }: GlobalOptions): string {
   const { path, mistake } = findControl(config, control);
   if (mistake !== undefined)
@@ -78,13 +78,13 @@ function controlSocket(options: GlobalOptions): string {
   return path;
 }
 
-/** The longest time of a timer is 2^31 ms. */
+/** The greatest timeout: timers of Node take less than 2^31 ms. */
 const MAX_TIMEOUT_SECONDS = 86_400;
 
 function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (!(/^[\d.]+$/.test(text) && seconds > 0 && seconds <= MAX_TIMEOUT_SECONDS))
-    throw new InvalidArgumentError(`It is no number of seconds up to ${MAX_TIMEOUT_SECONDS}.`);
+    throw new InvalidArgumentError(`It is not a number of seconds up to ${MAX_TIMEOUT_SECONDS}.`);
   return seconds;
 }
 
@@ -148,10 +148,10 @@ async function runLua(options: GlobalOptions, script: string, from: LuaOptions):
   await runScript(config, script, record);
 }
 
-/** Names of cgroups are any bytes. */
+/** Returns the bytes of an argument: names of cgroups need not be UTF-8. */
 const cgroupPath = (argument: string): ByteString => bytesOf(bytesOfArgument(argument));
 
-/** Runs the daemon or a subcommand, as the arguments say, and sets the exit status. */
+/** Runs the daemon or the subcommand in the arguments, and sets the exit status. */
 export async function runCommandLine(): Promise<void> {
   const program = new Command("cm4all-spawn")
     .description(
@@ -161,9 +161,9 @@ export async function runCommandLine(): Promise<void> {
     .version(__VERSION__)
     .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
     .option("--check-config", "check the configuration and exit")
-    .option("--listen <address>", "where clients connect: @NAME, or a path")
-    .option("--control <path>", "the administrators' socket; empty for none")
-    .option("--journal <directory>", "where records of cgroups wait to be accounted")
+    .option("--listen <address>", "the address where clients connect: @NAME, or a path")
+    .option("--control <path>", "the path of the administrators' socket; empty for none")
+    .option("--journal <directory>", "the directory where records of cgroups wait to be accounted")
     .option(
       "--timeout <seconds>",
       "how long a command waits for the running daemon",
@@ -179,7 +179,7 @@ export async function runCommandLine(): Promise<void> {
     );
   let path: string | undefined;
   const ask: Ask = async (request) => {
-    // Read once, also for a command that asks again and again.
+    // Determined once, even if the command sends many requests.
     path ??= controlSocket(program.opts());
     return askAt(path, request, program.opts());
   };
@@ -193,29 +193,29 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration, load the script as the daemon would, and say what is there of " +
-        "scopes and addresses",
+      "check the configuration, load the script as the daemon would, and say which scopes exist " +
+        "and whether addresses can be used",
     )
     .action(() => check(program.opts()));
   program
     .command("measure")
-    .argument("<cgroup>", "its path", cgroupPath)
-    .description("show what would be measured of a cgroup now, as JSON, and its log line")
+    .argument("<cgroup>", "the path of the cgroup", cgroupPath)
+    .description("measure a cgroup as it is now, and print the record as JSON and its log line")
     .action((path: ByteString) => measure(program.opts(), path));
   leaveOutput(program.command("lua <script>"))
     .description("run a script's handler once, to try it")
     .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
-    .option("--recorded <file>", "for what the command measure has printed")
+    .option("--recorded <file>", "for a record that the command measure has printed")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
-  // A word that is no command is told of by us, with the command that was probably meant. Commands
-  // that are declared later would take surplus words, too.
+  // An unknown command gets our message, which suggests a similar one. This is set after all
+  // commands are declared: those declared later would also allow excess arguments.
   program.allowExcessArguments().action(() => {
     const [word] = program.args;
     if (word === undefined) return daemon(program.opts<GlobalOptions>());
     const names = program.commands.map((command) => command.name());
     throw new CommandFailure(`unknown command ${word}${didYouMean(word, names)}`, EX_USAGE);
   });
-  // The daemon's, which scripts write to.
+  // The daemon's output is left alone, because scripts write to it.
   await runCommand(leaveOutput(program));
 }

@@ -19,7 +19,7 @@ describe("ConfigFile", () => {
   };
   const state = (file: ConfigFile) => file.measure().state;
 
-  it("is current until the file says something else, and again when it has been read", () => {
+  it("is current until the file changes, and again after a reload", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     expect(file.measure()).toEqual({
       state: "current",
@@ -32,7 +32,7 @@ describe("ConfigFile", () => {
     expect(file.failedReloads).toBe(0);
   });
 
-  it("is current with other comments, another date, and what was changed back", () => {
+  it("is current with other comments, another date, or changes that were undone", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     writeFileSync(path, "# Few.\n[namespaces]\nmax_names = 8\n");
     expect(state(file)).toBe("current");
@@ -44,7 +44,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("sees a file of the same size and date in its place", () => {
+  it("notices another file of the same size and date in its place", () => {
     const file = open("[namespaces]\nmax_names = 8\n");
     utimesSync(path, 0, 0);
     state(file);
@@ -54,7 +54,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("changed");
   });
 
-  it("is refused from a failed reload until the file is mended, and says why", () => {
+  it("is refused after a failed reload until the file is corrected, with the reason", () => {
     const file = open("");
     writeFileSync(path, "[namespaces]\nmax_names = 0\n");
     expect(() => file.reload()).toThrow("spawn.toml:2: ");
@@ -70,7 +70,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("tells of a mistake that nobody has had read, and of a file that is gone", () => {
+  it("reports a mistake before a reload, and a file that is missing", () => {
     const file = open("");
     writeFileSync(path, "mistake = 1\n");
     expect(file.measure()).toMatchObject({
@@ -98,7 +98,7 @@ describe("ConfigFile", () => {
     expect(state(file)).toBe("current");
   });
 
-  it("compares what the command line leaves of the file", () => {
+  it("compares the file after the command line has overridden it", () => {
     writeFileSync(path, "");
     const file = new ConfigFile(path, (config) => ({ ...config, metrics: { listen: "" } }));
     writeFileSync(path, '[metrics]\nlisten = "127.0.0.1:1"\n');

@@ -1,27 +1,28 @@
-/** The file of the configuration, and how the configuration in force stands to it. */
+/** Reads the configuration file, and compares it with the configuration in force. */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { errorText } from "@cm4all/linux";
 import { type Config, DEFAULT_CONFIG_FILE, keysForRestart, readConfig } from "./config.ts";
 
 /**
- * `current`: as the file; `changed`: the file says something else by now, and nobody has had it
- * read; `refused`: the latest reload has failed; `restart`: only a restart applies a part of it.
+ * `current`: the configuration in force is that of the file. `changed`: the file has been changed
+ * since, and not been reloaded. `refused`: the latest reload has failed. `restart`: only a restart
+ * applies a part of the file.
  */
 export type ConfigurationState = "current" | "changed" | "refused" | "restart";
 
-/** How the configuration in force stands to its file. */
+/** The configuration file, compared with the configuration in force. */
 export interface ConfigurationStatus {
   readonly file: string;
-  /** Why the file cannot be put in force; undefined if it can, or is. */
+  /** Why the file cannot be applied; undefined if it can be or has been. */
   readonly problem?: string | undefined;
-  /** Keys that only a restart applies, and that have changed since the start. */
+  /** Keys that have changed since the start and that only a restart applies. */
   readonly waitsForRestart: readonly string[];
 }
 
-/** What was found in the file when it was looked at last. */
+/** The result of the last look at the file. */
 interface Look {
-  /** Which file that was, and of when. */
+  /** Identifies the file and its content, by inode, size and times. */
   readonly version: string;
   readonly isOther: boolean;
   readonly problem: string | undefined;
@@ -37,9 +38,9 @@ export class ConfigFile {
   #isRefused = false;
 
   /**
-   * Reads it for the start.
+   * Reads the file for the start.
    * @param file undefined for the default file, which may be missing
-   * @param override applied to what is read: the command line wins
+   * @param override applied to each configuration that is read: the command line takes precedence
    * @throws CommandFailure with the file and line of a mistake
    */
   constructor(file: string | undefined, override: (config: Config) => Config) {
@@ -50,7 +51,7 @@ export class ConfigFile {
     this.#look = { version, isOther: false, problem: undefined };
   }
 
-  /** With which the daemon was started. */
+  /** The configuration with which the daemon was started. */
   get started(): Config {
     return this.#started;
   }
@@ -60,11 +61,11 @@ export class ConfigFile {
   }
 
   /**
-   * Reads it again, to be put in force.
-   * @throws CommandFailure with the file and line of a mistake; the one before stays in force
+   * Reads the file again, and makes it the configuration in force, which the caller applies.
+   * @throws CommandFailure with the file and line of a mistake; the old one then stays in force
    */
   reload(): Config {
-    // Before it is read: what comes in between is seen by the next look.
+    // Before the file is read, so that the next look notices a change in between.
     const version = this.#version();
     try {
       this.#inForce = this.#read();
@@ -79,7 +80,7 @@ export class ConfigFile {
     }
   }
 
-  /** Looks at the file, and reads it if it is another one than at the last look. */
+  /** Compares the configuration in force with the file, which is read only if it has changed. */
   measure(): { readonly state: ConfigurationState; readonly status: ConfigurationStatus } {
     const version = this.#version();
     if (version !== this.#look.version) {

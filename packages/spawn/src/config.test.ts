@@ -16,7 +16,7 @@ const find: FindUser = (name) => users.find((user) => user.name === name);
 const parse = (text: string) => parseConfig(text, "spawn.toml", find);
 
 describe("the configuration", () => {
-  it("has no stop_seconds in which systemd would kill a script that the daemon waits for", () => {
+  it("limits stop_seconds so that systemd does not kill a script that the daemon waits for", () => {
     const unit = readFileSync(
       join(import.meta.dirname, "../../../systemd/cm4all-spawn-accounting@.service"),
       "utf8",
@@ -55,7 +55,7 @@ describe("the configuration", () => {
       expect(parse(`[${table}]\n`)).toEqual(config);
   });
 
-  it("leaves a tenth of the names to others", () => {
+  it("leaves a tenth of the names to other uids", () => {
     for (const [names, perUid] of [
       [1, 1],
       [9, 9],
@@ -191,7 +191,7 @@ describe("the configuration", () => {
     );
   });
 
-  it("takes the default user if nobody is named, and does without one that is missing", () => {
+  it("uses the default user if none is named, and goes without if it is missing", () => {
     expect(parse("").accounting.user).toBe(users[0]);
     expect(parseConfig("", "spawn.toml", () => undefined).accounting.user).toBeUndefined();
     const named = '[accounting]\nuser = "cm4all-spawn-reaper"\n';
@@ -266,7 +266,7 @@ describe("the configuration", () => {
 });
 
 describe("readConfig", () => {
-  it("waits for no FIFO and reads no gigabyte, which would stop the daemon at a reload", () => {
+  it("refuses a FIFO and a file of a gigabyte, which would block the daemon at a reload", () => {
     const directory = mkdtempSync(join(tmpdir(), "config-"));
     try {
       const file = join(directory, "spawn.toml");

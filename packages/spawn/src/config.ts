@@ -1,4 +1,4 @@
-/** The daemon's configuration: spawn.toml. Each section has a file in config/. */
+/** Reads the daemon's configuration, spawn.toml. Each section has a file in config/. */
 import { isDeepStrictEqual } from "node:util";
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { MAX_TEXT_FILE, readRegularFile } from "@cm4all/command/regular-file";
@@ -40,7 +40,7 @@ const RESTART_KEYS: readonly (readonly [key: string, value: (config: Config) => 
 ];
 
 /**
- * Returns the keys that a reload does not apply although they differ. Pure.
+ * Returns the keys that differ and that a reload does not apply. Pure.
  * @param running the configuration with which the daemon was started
  */
 export function keysForRestart(running: Config, next: Config): string[] {
@@ -50,9 +50,10 @@ export function keysForRestart(running: Config, next: Config): string[] {
 }
 
 /**
- * Pure if `find` and `checkRoot` are.
- * @param find looks up the users that it names, and the one that the script runs as
- * @param checkRoot throws CgroupRootError for a directory that is not in cgroup2
+ * Parses the text of a configuration. Pure if `find` and `checkRoot` are.
+ * @param file the name of the file, for messages
+ * @param find looks up the users in the configuration, and the script's default user
+ * @param checkRoot throws CgroupRootError if a directory is not in cgroup2
  * @throws ConfigError for an unknown key, a wrong type or a bad value
  */
 export function parseConfig(

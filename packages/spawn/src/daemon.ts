@@ -1,4 +1,4 @@
-/** The daemon's main thread: starts its parts, and ends them on a signal. */
+/** Runs the daemon's main thread: starts the parts of the daemon, and ends them on a signal. */
 import type { Server } from "node:net";
 import {
   CommandFailure,
@@ -43,44 +43,47 @@ import { readOwnCgroupPids } from "./systemd/own-cgroup.ts";
 import { ThreadEndedError } from "./thread/worker-thread.ts";
 
 /**
- * The longest that stopping may take, whatever hangs, besides what the handlers of cgroups are
- * given. Namespaces and records survive what is left undone.
+ * The greatest time that stopping may take, after the time for handlers, whatever hangs. Namespaces
+ * and records survive even if it is cut short.
  */
 const STOP_TIMEOUT_MS = 900;
 
-/** How long a reload waits to learn whether the script can be used. */
+/** How long a reload waits until the script is loaded. */
 const SCRIPT_LOAD_TIMEOUT_MS = 10_000;
 
 export interface DaemonOptions {
   readonly configFile: string | undefined;
-  /** Applied to each configuration that is read: the command line wins. */
+  /** Applied to each configuration that is read: the command line takes precedence. */
   readonly override: (config: Config) => Config;
   readonly verbose: boolean;
 }
 
-/** Runs until a signal ends the process. @throws CommandFailure where it cannot start */
+/**
+ * Runs the daemon until a signal ends the process.
+ * @throws CommandFailure (rejects) if it cannot start
+ */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const log = openLog(options.verbose);
   checkRequirements();
   const file = new ConfigFile(options.configFile, options.override);
   const daemon = new Daemon(file, options.verbose, log);
   try {
-    // A signal can end it while it starts.
+    // A signal may end the process while it starts.
     await Promise.all([daemon.start(file.started).catch(ignoreThreadEnd), daemon.untilEnd()]);
   } catch (error) {
-    // The other threads would keep the process alive.
+    // `exitImmediately`, because other threads would keep the process alive.
     const { message, exitStatus } = explainFailure(error);
     log(LOG_ERR, message);
     exitImmediately(exitStatus);
   }
 }
 
-/** How a thread ended is told by its owner: here by Daemon.untilEnd. */
+/** Ignores that a thread has ended, which `Daemon.untilEnd` handles. */
 function ignoreThreadEnd(error: unknown): void {
   if (!(error instanceof ThreadEndedError)) throw error;
 }
 
-/** Without the service manager it serves all the same; the manager may see that otherwise. */
+/** Returns undefined if the service manager cannot be reached; the daemon then runs without it. */
 function tryOpenNotifier(log: Logger): Notifier | undefined {
   const address = process.env["NOTIFY_SOCKET"];
   try {
@@ -102,7 +105,7 @@ class Daemon {
   #cgroupsStopped: Promise<void> | undefined;
   #stopGraceMs: number;
   #control: Server | undefined;
-  /** Aborted when it stops. */
+  /** Aborted when the daemon stops. */
   readonly #stopping = new AbortController();
   readonly #metrics: MetricsEndpoint;
   #names = 0;
@@ -126,7 +129,7 @@ class Daemon {
       {
         listenerFds: this.#listeners.map(({ number }) => number),
         storeFd: inherited.storeFd,
-        // A service has a cgroup of its own; a program in a terminal has not.
+        // Only a service has its own cgroup; a program in a terminal shares that of the session.
         cgroupPids: this.#notifier === undefined ? [] : readOwnCgroupPids(),
         settings: config.namespaces.settings,
       },
@@ -150,19 +153,19 @@ class Daemon {
     if (this.#isStopping) return;
     this.#log(LOG_INFO, `listening on ${namespaces.listen}`);
     this.#metrics.configure(metrics.listen);
-    // After the namespace service: its clients wait, cgroups do not.
+    // After the namespace service, because its clients wait.
     if (reaper.enabled)
       this.#cgroups = CgroupService.start(reaper, accounting, this.#verbose, this.#log);
     await this.#notifier?.send(["READY=1", this.#statusLine()]);
     this.#startWatchdog();
-    // A start leaves as much garbage as it keeps.
+    // Half of the memory after a start is garbage.
     new Lull(QUIET_MS, freeMemory).worked();
   }
 
   /** Has the service manager keep the store before any answer can rely on it. */
   async #keepStore({ fd, isNew }: { fd: number; isNew: boolean }): Promise<void> {
     if (this.#notifier === undefined || !isNew) return;
-    // An entry of an earlier run that could not be used.
+    // Removes the entry of an earlier run first, which could not be used.
     await this.#notifier.send(["FDSTOREREMOVE=1", `FDNAME=${STORE_NAME}`]);
     const isSent = await this.#notifier.send(
       ["FDSTORE=1", `FDNAME=${STORE_NAME}`, "FDPOLL=0"],
@@ -172,7 +175,7 @@ class Daemon {
       this.#log(LOG_WARNING, "the service manager does not answer: namespaces may not survive");
   }
 
-  /** Clients do not need administrators: they are served also while nobody can listen there. */
+  /** Listens on the control socket, or retries in the background: clients do not depend on it. */
   async #listenForControl(path: string): Promise<void> {
     const { signal } = this.#stopping;
     const once = new LogOnce(this.#log);
@@ -196,7 +199,7 @@ class Daemon {
   }
 
   #fail(error: unknown): never {
-    // What the system may refuse once it serves is dealt with where that happens.
+    // Once the daemon serves, expected system errors are handled where they occur.
     const isDefect = this.#isServing && !(error instanceof CommandFailure);
     const { message, exitStatus } = (isDefect ? explainDefect : explainFailure)(error);
     this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${message}` : message);
@@ -206,7 +209,7 @@ class Daemon {
   #catchSignals(): void {
     for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const)
       process.on(signal, () => this.#stop(signal));
-    // A mistake is logged.
+    // The reload has logged the error.
     process.on("SIGHUP", () => void this.#reload().catch(() => undefined));
   }
 
@@ -218,7 +221,7 @@ class Daemon {
     this.#stopping.abort();
     this.#control?.close();
     this.#metrics.close();
-    // Without a service manager the store ends with us, and nobody would end the inits.
+    // Without a service manager the store ends with this process, and the inits have to end now.
     this.#namespaces.post("stop", this.#notifier === undefined);
     this.#cgroupsStopped = this.#cgroups?.stop(this.#stopGraceMs);
     setTimeout(() => {
@@ -227,7 +230,10 @@ class Daemon {
     }, STOP_TIMEOUT_MS + this.#stopGraceMs);
   }
 
-  /** Reads the configuration again. @throws CommandFailure (rejects) for a mistake, also in the script */
+  /**
+   * Reads the configuration again.
+   * @throws CommandFailure (rejects) if it or the script has a mistake
+   */
   async #reload(): Promise<ReloadResult> {
     const usec = process.hrtime.bigint() / 1000n;
     this.#notifier?.trySend(["RELOADING=1", `MONOTONIC_USEC=${usec}`]);
@@ -240,7 +246,7 @@ class Daemon {
       await this.#notifier?.send(["READY=1"]);
     }
     const problem = await this.#cgroups?.scriptProblem(SCRIPT_LOAD_TIMEOUT_MS);
-    // The sink has logged it.
+    // The sink has logged the problem.
     if (problem !== undefined)
       throw new CommandFailure(`the accounting script cannot be used: ${problem}`, EX_CONFIG);
     return {
@@ -249,7 +255,7 @@ class Daemon {
     };
   }
 
-  /** @throws CommandFailure for a mistake in the file */
+  /** Reads the file and applies it. @throws CommandFailure if it has a mistake */
   #applyFile(): void {
     const config = this.#configFile.reload();
     this.#namespaces.post("configure", config.namespaces.settings);
@@ -273,7 +279,7 @@ class Daemon {
     return `STATUS=${this.#names} names`;
   }
 
-  /** Reports to the manager only while the other threads answer, too. */
+  /** Reports to the service manager, as long as the other threads answer. */
   #startWatchdog(): void {
     const intervalMs = watchdogIntervalMs(process.env, process.pid);
     if (intervalMs === undefined || this.#notifier === undefined) return;

@@ -23,13 +23,13 @@ describe("spawn.toml as it is shipped", () => {
     const uncommented = text.replaceAll(/^#([a-z_]+ = | {2}"|\])/gm, "$1");
     expect(uncommented).not.toBe(text);
     const defaults = parse("");
-    // That somebody is named counts by itself: the unit must not say otherwise.
+    // A user who is named counts as such even if it is the default one.
     const accounting = { ...defaults.accounting, isUserNamed: true };
     expect(parse(uncommented)).toEqual({ ...defaults, accounting });
   });
 });
 
-/** `SECTION.KEY` of each key, with what stands there of it. */
+/** Returns the lines of each key, by `SECTION.KEY`. */
 function entries(text: string, section: RegExp, key: RegExp): Map<string, string> {
   const found = new Map<string, string>();
   let path = "";
@@ -43,17 +43,17 @@ function entries(text: string, section: RegExp, key: RegExp): Map<string, string
   return found;
 }
 
-describe("how long a handler that failed waits", () => {
+describe("the pause of a handler that failed", () => {
   const [first, last] = [HANDLER_PAUSES[0], HANDLER_PAUSES.at(-1) ?? 0];
 
   it.each([
     ["spawn.toml", text],
     ["README", readme],
-  ])("stands in %s", (_, words) => {
+  ])("is documented in %s", (_, words) => {
     expect(words).toContain(`pauses of ${first / 1000} s to ${last / 60_000} min`);
   });
 
-  it("stands in spawn.toml(5), with the pauses of an outage", () => {
+  it("is documented in spawn.toml(5), with the pauses of an outage", () => {
     expect(page).toContain(`with pauses of ${first / 1000} second to ${last / 60_000} minutes,`);
     const probe = [PROBE_PAUSES[0], PROBE_PAUSES.at(-1) ?? 0].map((ms) => ms / 1000);
     expect(page).toContain(`with pauses of ${probe.join(" to ")} seconds`);
@@ -76,7 +76,7 @@ describe("spawn.toml(5)", () => {
     expect([...described.keys()].sort()).toEqual([...keys.keys()].sort());
   });
 
-  it("says of which keys only a restart applies a change", () => {
+  it("names the keys that only a restart applies", () => {
     const changed = `[namespaces]\nlisten = "@x"
       [reaper]\nenabled = false\ncgroup_root = "/x"\nextra_scopes = ["a.scope"]
       delete_seconds = 1\ncheck_seconds = 1\nunused_seconds = 1

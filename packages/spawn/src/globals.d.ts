@@ -1,2 +1,2 @@
-/** The package's version, put in by the bundler. */
+/** The package's version, which the bundler inserts. */
 declare const __VERSION__: string;

@@ -1,7 +1,7 @@
 /**
- * The one file that becomes the program: the daemon's main thread, its subcommands, its
- * workers and its script host, which start the same bundle again. Each loads its own part:
- * what the others need would cost it time and memory.
+ * The entry point of the bundle, which serves as the daemon's main thread, its subcommands, its
+ * worker threads and its script host. Each imports only the modules it needs, to save time and
+ * memory.
  */
 import { isMainThread } from "node:worker_threads";
 import { NAMESPACES_ROLE, REAPER_ROLE, SCRIPT_HOST_COMMAND } from "./roles.ts";

@@ -1,6 +1,6 @@
 /**
- * The parts that a process or a thread of the program can be, besides its command line.
- * A module of its own, so that none of them loads another one.
+ * Names the roles of the program's threads and processes, except for the command line. This is a
+ * separate module, so that a role can be named without loading its code.
  */
 
 /** The thread of the namespace service. */
@@ -9,5 +9,5 @@ export const NAMESPACES_ROLE = "namespaces";
 /** The reaper's thread. */
 export const REAPER_ROLE = "reaper";
 
-/** The argument with which the program is a script host. */
+/** The argument that starts the program as a script host. */
 export const SCRIPT_HOST_COMMAND = "script-host";

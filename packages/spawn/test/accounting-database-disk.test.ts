@@ -1,4 +1,7 @@
-/** The disk of the database is full: its data at first, then its log, which ends the server. */
+/**
+ * Fills the disk of the database: first that of its data, then that of its log, which ends the
+ * server.
+ */
 import { mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -25,7 +28,7 @@ const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 /** `TORTURE=all`: half a minute at 400 a second. */
 const COUNT = process.env["TORTURE"] === "all" ? 12_000 : 1200;
 
-/** Room for a new cluster, and for what it grows by while there is some. */
+/** Room for a new cluster, and for its growth at first. */
 const DISK_MIB = 160;
 
 describe.skipIf(needs !== undefined)("the database's disk", () => {
@@ -34,7 +37,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
   let host: AccountingHost;
 
   beforeAll(async () => {
-    // This thread alone lives in it, and what it starts.
+    // Only this thread is in the namespace, and processes that it starts.
     unshare(CLONE_NEWNS);
     mount({ target: "/", flags: MS_REC | MS_PRIVATE });
     disk = mkdtempSync(join(tmpdir(), "cm4all-spawn-disk-"));
@@ -57,7 +60,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
 
   const filling = () => join(disk, "fill");
 
-  /** Takes all that is free, down to the last page. */
+  /** Uses all free space, down to the last page. */
   function fillDisk(): void {
     for (const size of [1 << 20, 4096])
       try {
@@ -67,7 +70,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
       }
   }
 
-  /** The server ends all sessions when it cannot write its log. */
+  /** Writes log until the server ends all sessions, because its disk is full. */
   async function fillLog(): Promise<void> {
     const sql = "SELECT pg_logical_emit_message(false, 'x', repeat('x', 1000000))";
     await until(
@@ -80,7 +83,7 @@ describe.skipIf(needs !== undefined)("the database's disk", () => {
     );
   }
 
-  it("is full, and nothing of 400 a second is lost", {
+  it("may be full: none of 400 cgroups a second is lost", {
     timeout: 120_000 + COUNT * 40,
   }, async () => {
     using program = new RunsProgram();

@@ -1,4 +1,4 @@
-/** Cgroups, the daemon, a script and PostgreSQL: nothing is lost. */
+/** Runs cgroups, the daemon, a script and PostgreSQL together: nothing may be lost. */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +13,9 @@ import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/u
 
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
-/** `TORTURE=all`: half a minute at 400 a second, and as long as it takes to cut so many sessions. */
+/**
+ * `TORTURE=all`: half a minute at 400 a second, and as long as it takes to cut so many sessions.
+ */
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
 
@@ -34,7 +36,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   const script = () => usageScript(server);
 
   beforeAll(async () => {
-    // What a server that crashes has not written is lost otherwise, though it was answered.
+    // Otherwise a crash of the server would lose commits that were answered.
     server = await Postgres.start({ settings: { synchronous_commit: "on" } });
   });
   afterAll(() => server.stop());
@@ -46,7 +48,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   });
   afterEach(() => host.stop());
 
-  /** Has several processes come and go in cgroups of their own. */
+  /** Runs several processes in their own cgroups. */
   async function runJobs(count: number, pauseMs = 20): Promise<void> {
     await Promise.all(
       Array.from({ length: 5 }, async (_, worker) => {
@@ -61,7 +63,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   const isDeleted = () =>
     readdirSync(join(host.scratch.path, "a.scope")).every((name) => !/^g\d/.test(name));
 
-  /** Waits until everything is deleted, and everything in the journal is decided on. */
+  /** Waits until all cgroups are deleted and all records are settled. */
   async function untilDone(timeoutMs?: number): Promise<void> {
     await until(isDeleted, "all are deleted", timeoutMs);
     await until(
@@ -81,7 +83,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await runJobs(50);
     await untilDone();
     expect(await accountedJobs()).toBe(50);
-    // Each report comes once; one that waits can be replaced by the next.
+    // Each report comes once; one that waits may be replaced by the next.
     expect(await query("SELECT path FROM usage WHERE attempts > report")).toEqual([]);
   });
 
@@ -138,7 +140,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0 });
   });
 
-  it("loses nothing of 400 a second when sessions are cut and stand still, and hosts are killed", {
+  it("loses none of 400 cgroups a second when sessions are cut or hang and hosts are killed", {
     timeout: 60_000 + LOAD.count * 40,
   }, async () => {
     using program = new RunsProgram();
@@ -174,7 +176,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect((await host.reaping()).reaper).toMatchObject({ missedChanges: 0 });
   });
 
-  /** A script of the original: it knows nothing of repetition, nor of reports. */
+  /** A script of the original, which uses neither repetition nor reports. */
   const plainScript = (before = "", after = "") => `
     local db = pg:new(${JSON.stringify(server.conninfo)})
     function cgroup_released(cgroup)
@@ -192,7 +194,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   /** Uses CPU time. */
   const BUSY = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
 
-  it("gives a plain INSERT the sums of the original, with a slow database and a name used again", async () => {
+  it("gives a plain INSERT the same sums as the original, with a slow database and a name that is reused", async () => {
     host.writeScript(plainScript('assert(db:execute("SELECT pg_sleep(1)"))'));
     await host.start();
     await host.untilReady();
@@ -212,7 +214,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(Math.abs(cpu - sum)).toBeLessThan(0.3);
   });
 
-  it("books nothing again that a plain script has inserted before it fails", async () => {
+  it("does not book again what a plain script has inserted before it failed", async () => {
     host.writeScript(plainScript("", 'error("afterwards")'));
     await host.start();
     await host.scratch.runToEnd("a.scope/one");
@@ -221,8 +223,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect((await plainRows()).count).toBe(1);
   });
 
-  it("sends nothing of a handler that was given up, neither of one that was sent nor of one that was queued", async () => {
-    // Only the first call of each inserts: what comes of those is there afterwards, or not.
+  it("sends no more queries of a handler that was given up, whether they were sent or queued", async () => {
+    // Only the first call of each inserts, and that insert has happened or not.
     host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})
       local tries = {}
@@ -245,7 +247,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       await locker.end();
     }
     await until(async () => (await host.accounting()).accountedCgroups === 5, "all are accounted");
-    // On the same session, behind everything that is still to be sent.
+    // On the same session, after everything that is still to be sent.
     await host.scratch.runToEnd("a.scope/last");
     await until(async () => (await plainRows()).count > 0, "a later one is inserted");
     await untilDone();
@@ -253,8 +255,8 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, accountedCgroups: 6 });
   });
 
-  it("books nothing twice, and loses nothing, of a plain script when the daemon is killed", async () => {
-    // Most kills come when the row is there and the handler has not returned.
+  it("neither books twice nor loses anything with a plain script when the daemon is killed", async () => {
+    // Most kills come when the row is inserted and the handler has not returned.
     host.writeScript(plainScript("", 'assert(db:execute("SELECT pg_sleep(0.01)"))'));
     let isWorking = true;
     const work = runJobs(250).finally(() => {
@@ -274,14 +276,14 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     await untilDone(30_000);
     const { parkedCgroups } = await host.accounting();
     const twice = await query("SELECT path FROM plain GROUP BY path HAVING count(*) > 1");
-    // Groups of the same name come again; the cgroups of the jobs do not.
+    // Groups of the same name are used again; the cgroups of the jobs are not.
     expect(twice.filter((path) => path.includes("/c"))).toEqual([]);
     const booked = Number((await query("SELECT count(*) FROM plain WHERE path LIKE '%/c%'"))[0]);
     expect(booked).toBeLessThanOrEqual(250);
     expect(booked + parkedCgroups).toBeGreaterThanOrEqual(250);
   });
 
-  it("accounts all that has piled up while the database was down", async () => {
+  it("accounts the backlog after the database was down", async () => {
     host.writeScript(script());
     await host.start();
     await host.untilReady();
@@ -297,7 +299,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
     expect(await host.accounting()).toMatchObject({ lostCgroups: 0, parkedCgroups: 0 });
   });
 
-  it("takes hostile names through log, Lua and SQL", async () => {
+  it("passes hostile names safely through log, Lua and SQL", async () => {
     const names = [
       "'; DROP TABLE usage; --",
       '"\\$1 %s %n',
@@ -305,7 +307,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
       "x".repeat(255),
       "\xc3\xa4\xe2\x82\xac",
     ];
-    // What is no UTF-8 is not for a column of text, but for one of bytes.
+    // Bytes that are not UTF-8 need a column of type bytea.
     const bytes = "\xff\xfe'";
     host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})

@@ -1,4 +1,4 @@
-/** The script's process cannot be started for want of descriptors: the daemon goes on, and tries again. */
+/** Runs the daemon without descriptors for the script's process: it continues, and tries again. */
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { AccountingHost } from "./support/accounting.ts";
@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     afterEach(() => host.stop());
 
     it.each([0, 1, 2])(
-      "for more than %s files the script's host is started later",
+      "the script's host is started later if there are more than %s files",
       async (free) => {
         host.writeHandler("say(cgroup.path)");
         await host.start();
@@ -28,7 +28,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         const failures = () => daemon.log.match(/the script host ended, starting another/g) ?? [];
         limitDescriptors(daemon, free);
         kill(host.scriptHostPid);
-        // The process that was killed, and one that could not be started after it.
+        // The process that was killed, and the next, which could not be started.
         await until(() => failures().length >= 2, "another one cannot be started");
         expect(daemon.log).toContain("EMFILE");
         limitDescriptors(daemon, free + 20);

@@ -1,6 +1,6 @@
 /**
- * The disk of the journal is full, or takes nothing at all: directories wait, and the log says which
- * disk. Handlers go on while there is room for what they have done.
+ * Fills the disk of the journal, or makes it read-only: directories wait, and the log names the
+ * disk. Handlers continue while there is room for their marks.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -18,7 +18,7 @@ beforeEach(() => {
 });
 afterEach(() => host.stop());
 
-/** Runs a command, whose `$0` is the journal, where the daemon sees it. */
+/** Runs a command in the daemon's mount namespace. Its `$0` is the path of the journal. */
 function onDisk(command: string): void {
   execFileSync("nsenter", ["-m", "-t", `${host.daemon.pid}`, "sh", "-c", command, host.journal], {
     stdio: ["ignore", "ignore", "pipe"],
@@ -28,10 +28,10 @@ function onDisk(command: string): void {
 const cannotRun = missing("root", "catatonit", "cgroup2") !== undefined;
 
 it.skipIf(cannotRun)(
-  "a full disk holds up no handler of a plain script, and loses nothing",
+  "a full disk does not hold up handlers of a plain script, and nothing is lost",
   async () => {
     const go = join(host.directory, "go");
-    // What it writes is an effect, before which the journal has to take a mark.
+    // Its output is an effect, before which a mark has to be written to the journal.
     host.writeHandler(`
       local f = io.open(${JSON.stringify(go)})
       if not f then error("later") end
@@ -48,7 +48,7 @@ it.skipIf(cannotRun)(
       return true;
     }, "the reserve is there");
     onDisk('cat /dev/zero >"$0/fill" || true');
-    // A block that the journal has begun still takes a few.
+    // A few records still fit into the block that the journal has begun.
     let count = COUNT;
     while ((await host.accounting()).journal !== "failing")
       await host.scratch.runToEnd(`a.scope/job-${count++}`);
@@ -81,7 +81,7 @@ it.skipIf(cannotRun)(
 );
 
 it.skipIf(cannotRun)(
-  "a read-only disk holds directories, and the namespaces are served",
+  "with a read-only disk, directories stay and namespaces are served",
   async () => {
     host.writeHandler('error("later")');
     await host.start();
@@ -93,7 +93,7 @@ it.skipIf(cannotRun)(
     await host.start("", { wrapper: ["unshare", "-m", "sh", "-c", mount, host.journal] });
     await host.scratch.runToEnd("a.scope/job");
     await host.daemon.untilLogged("cannot write the journal, cgroups' directories stay: EROFS");
-    // Its handler would take effect, which cannot be written down.
+    // Its handler would take effect, and the mark for that cannot be written.
     await host.daemon.untilLogged("cannot be written: EROFS");
     expect(await host.accounting()).toMatchObject({ journal: "failing", accountedCgroups: 0 });
     expect([host.said, host.exists("a.scope/job")]).toEqual(["", true]);

@@ -1,6 +1,6 @@
 /**
- * The daemon is killed again and again while cgroups come and go: `npm run torture` tries it
- * with 20,000 of them, a run of all tests with fewer.
+ * Kills the daemon again and again while cgroups come and go: 20,000 of them with
+ * `npm run torture`, else fewer.
  */
 import { missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -11,13 +11,13 @@ import { type Runs, RunsProgram } from "./support/runs.ts";
 const [COUNT, KILLS] = process.env["TORTURE"] === "all" ? [20_000, 8] : [1000, 4];
 const TIMEOUT_MS = 1_200_000;
 
-/** One more life ends as it should. */
+/** The cgroups of each run of the daemon: after the kills, one more run ends regularly. */
 const COUNT_A_LIFE = Math.floor(COUNT / (KILLS + 1));
 
 const BEARS_REPETITION = "handlers_bear_repetition = true";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
-  "of many cgroups, while the daemon is killed,",
+  "cgroups, while the daemon is killed again and again,",
   () => {
     let program: RunsProgram;
     let host: AccountingHost;
@@ -34,9 +34,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     }, TIMEOUT_MS);
 
     /**
-     * Each life of the daemon has cgroups that ran empty before it, others that come while
-     * it works, and others after it was killed.
-     * @returns the inodes of those that were used
+     * Each run of the daemon has cgroups that ran empty before it, cgroups that come while it
+     * works, and cgroups that come after it was killed.
+     * @returns the inodes of the cgroups that were used
      */
     async function live(): Promise<string[]> {
       const runs: Runs[] = [];
@@ -69,11 +69,13 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
       return runs.flatMap(({ inodes }) => [...inodes.values()]);
     }
 
-    /** The inodes in the ids that the handler has written down, each as often as it did. */
+    /**
+     * Returns the inodes in the ids that the handler has written, each as often as it was written.
+     */
     const booked = () => host.said.split("\n").slice(0, -1).map(inodeOf);
 
     it(
-      "each is accounted by a script that bears repetition, and none is parked",
+      "are all accounted by a script that tolerates repetition, and none is parked",
       async () => {
         host.writeHandler("say(cgroup.id)", BEARS_REPETITION);
         const used = await live();
@@ -87,7 +89,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     );
 
     it(
-      "none is booked twice by a plain script, and what may have been is parked",
+      "are never booked twice by a plain script, and parked if they may have been",
       async () => {
         host.writeHandler("say(cgroup.id)");
         const used = await live();

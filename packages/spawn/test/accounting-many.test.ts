@@ -1,4 +1,4 @@
-/** More cgroups than may wait for a second attempt, and steps of the wall clock. */
+/** Tries more cgroups than may wait for a second attempt, and steps of the wall clock. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -10,7 +10,7 @@ const COUNT = 20_000;
 const TIMEOUT_MS = 240_000;
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "nothing is given up",
+  "no cgroup is given up",
   () => {
     let host: AccountingHost;
     beforeEach(() => {
@@ -19,7 +19,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     afterEach(() => host.stop(), TIMEOUT_MS);
 
     it(
-      "of 20,000 cgroups that are found at the start",
+      "when 20,000 are found at the start",
       async () => {
         for (let i = 0; i < COUNT; i++) host.scratch.make(`a.scope/${i}`);
         host.writeHandler("say(cgroup.path)");
@@ -46,8 +46,8 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       TIMEOUT_MS,
     );
 
-    it("for its age when the wall clock is set", async () => {
-      // Nobody may set the clock of this machine: the daemon sees another one.
+    it("because of its age when the wall clock is set", async () => {
+      // The daemon gets a clock of its own, because that of the machine may not be set.
       const offset = join(host.directory, "offset");
       const preload = join(host.directory, "clock.cjs");
       writeFileSync(offset, "0");

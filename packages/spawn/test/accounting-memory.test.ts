@@ -1,4 +1,4 @@
-/** Customers' attributes make no burden of the daemon, however many of their cgroups end at once. */
+/** Measures the daemon's memory when many cgroups with large attributes run empty at once. */
 import { closeSync, openSync } from "node:fs";
 import { setXattr } from "@cm4all/linux";
 import { missing, readProc } from "@cm4all/testing";
@@ -19,7 +19,7 @@ beforeEach(() => {
 });
 afterEach(() => host.stop(), TIMEOUT_MS);
 
-/** The most memory that the daemon has had. */
+/** Returns the peak of the daemon's memory. */
 function peakMiB(): number {
   const [, kib] = /^VmHWM:\s+(\d+) kB$/m.exec(readProc(host.daemon.pid, "status")) ?? [];
   return Number(kib) / 1024;

@@ -1,4 +1,7 @@
-/** A million records wait: the daemon is ready at once, and hardly larger than without them. */
+/**
+ * Starts the daemon with a million waiting records: it is ready at once, and hardly larger than
+ * without.
+ */
 import { mkdirSync, readFileSync } from "node:fs";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
@@ -16,7 +19,10 @@ beforeEach(() => {
 });
 afterEach(() => host.stop(), TIMEOUT_MS);
 
-/** As an outage of the database leaves it: of another boot, so that they wait for nothing else. */
+/**
+ * Writes the journal that an outage leaves, with records of another boot, which wait for no
+ * directory.
+ */
 async function fill(directory: string): Promise<void> {
   mkdirSync(directory, { recursive: true });
   const journal = await Journal.open(new DiskDirectory(directory), DEFAULT_OPTIONS);
@@ -46,7 +52,7 @@ async function startMs(): Promise<number> {
   return performance.now() - startedMs;
 }
 
-/** Anonymous memory, which nobody else has. */
+/** Returns the anonymous memory, which is not shared. */
 function privateMiB(pid: number): number {
   const [, kib] = /^Private_Dirty:\s+(\d+) kB$/m.exec(
     readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"),
@@ -54,7 +60,7 @@ function privateMiB(pid: number): number {
   return Number(kib) / 1024;
 }
 
-/** Waits until a daemon has settled, and returns what it takes. */
+/** Waits until a daemon has settled, and returns its memory. */
 async function settledMiB(): Promise<number> {
   const { pid } = host.daemon;
   await host.untilReady();

@@ -1,4 +1,4 @@
-/** Reloads while cgroups wait: none is lost, and one script host is left. */
+/** Reloads the daemon while cgroups wait: none is lost, and one script host is left. */
 import { once } from "node:events";
 import {
   chmodSync,
@@ -18,7 +18,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { PrivateEtc } from "./support/etc.ts";
 
-/** A database server that takes connections, and says nothing until it is stopped. */
+/** A database server that accepts connections, and does not answer until it is stopped. */
 class SilentServer implements AsyncDisposable {
   readonly #sockets: Socket[] = [];
   readonly #server = createServer((socket) => {
@@ -29,7 +29,7 @@ class SilentServer implements AsyncDisposable {
     const silent = new SilentServer();
     const path = join(directory, ".s.PGSQL.5432");
     await once(silent.#server.listen(path), "listening");
-    // The script has a user of its own.
+    // The script runs as another user.
     chmodSync(path, 0o777);
     return silent;
   }
@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     etc.remove();
   });
 
-  /** Makes a script that says its name and the cgroup's. @returns its path */
+  /** Writes a script that says its own name and that of the cgroup. @returns its path */
   function script(name: string, body = ""): string {
     const path = join(host.directory, `${name}.lua`);
     writeFileSync(
@@ -129,7 +129,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     expect(host.daemon.child.exitCode).toBeNull();
   });
 
-  it("with another script hands it what waits for a slow handler", async () => {
+  it("with another script hands it the cgroups that wait for a slow handler", async () => {
     await using server = await SilentServer.start(host.directory);
     makeEmpty(500);
     await host.startWith(
@@ -147,7 +147,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       failedHandlers: 0,
       waitingCgroups: 10,
     });
-    // Another change does not interrupt them: they end in the script that started them.
+    // Another change does not interrupt the handlers: they end in the script that started them.
     host.reload(`script = "${script("faster")}"\n`);
     await until(() => host.daemon.log.includes("faster.lua in"), "the newest script is loaded");
     await server.stop();
@@ -162,7 +162,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("with another script that takes its time accounts what runs empty meanwhile", async () => {
+  it("with another script that loads slowly accounts what runs empty meanwhile", async () => {
     await host.startWith(`script = "${script("old")}"\n`);
     await host.untilReady();
     const path = script("new");
@@ -183,7 +183,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("lets handlers that run end in the script that started them", async () => {
+  it("lets running handlers finish in their script", async () => {
     await host.startWith(
       `script = "${script("old", "local t = os.clock() while os.clock() - t < 0.5 do end")}"\n`,
     );
@@ -200,7 +200,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("without a script keeps what waits for one, and deletes what runs empty later", async () => {
+  it("without a script keeps waiting records, and deletes cgroups that run empty later", async () => {
     makeEmpty(100);
     await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`, {
       wrapper: etc.wrapper,
@@ -218,7 +218,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
       waitingCgroups: 100,
       lostCgroups: 0,
     });
-    // They wait for a handler over a restart as well.
+    // They wait for a handler also over a restart.
     await host.crash();
     await host.startWith("", { wrapper: etc.wrapper });
     await host.daemon.untilLogged("100 cgroups wait until there is a handler");
@@ -274,7 +274,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await until(async () => (await host.accounting()).waitingCgroups === 1, "it waits");
   });
 
-  it("leaves one script host, however many there are", async () => {
+  it("leaves one script host, however many reloads there are", async () => {
     const paths = [script("a"), script("b"), script("c")];
     const use = (i: number) => host.reload(`script = "${paths[i % 3]}"\n`);
     await host.startWith(`script = "${paths[0]}"\n`);
@@ -313,14 +313,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("applies all of its section", async () => {
+  it("applies the whole section", async () => {
     await using server = await SilentServer.start(host.directory);
     const path = askingScript("slow");
     makeEmpty(60);
     await host.startWith(`script = "${path}"\nmax_running = 2\nhandler_seconds = 600\n`);
     await until(async () => (await host.accounting()).runningHandlers === 2, "two run");
     host.reload(`script = "${path}"\nmax_running = 50\nhandler_seconds = 500\njournal_mib = 32\n`);
-    // Two go on in the host of before.
+    // Two handlers continue in the previous host.
     await until(async () => (await host.accounting()).runningHandlers === 52, "as many as may");
     expect(await host.accounting()).toMatchObject({
       failedHandlers: 0,

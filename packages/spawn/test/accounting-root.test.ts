@@ -1,4 +1,4 @@
-/** The daemon, a script and a cgroup root whose name is not ASCII. */
+/** Runs the daemon and a script with a cgroup root whose name is not ASCII. */
 import { openSync } from "node:fs";
 import { Fd, setXattr } from "@cm4all/linux";
 import { missing, ScratchCgroup } from "@cm4all/testing";
@@ -7,7 +7,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
-  "a cgroup root with letters outside of ASCII",
+  "a cgroup root with non-ASCII letters",
   () => {
     let host: AccountingHost;
     beforeEach(() => {
@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     });
     afterEach(() => host.stop());
 
-    it("is reaped, its attributes are read, and the log names it", async () => {
+    it("is reaped, its attributes are read, and it is named in the log", async () => {
       host.writeHandler("say(cgroup.path, cgroup.parent.xattr.account)");
       await host.start();
       {

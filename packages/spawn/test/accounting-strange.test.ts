@@ -1,4 +1,6 @@
-/** Cgroups that are gone before anybody looks, that no path can name, and that run again and again. */
+/**
+ * Tries cgroups that vanish before they are noticed, have too long a path, or run again and again.
+ */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -12,7 +14,7 @@ import { RunsProgram } from "./support/runs.ts";
  * of the last levels is longer than the messages of 262,144 characters at which the script host once ended.
  */
 const DEPTH = 600;
-/** Of these so many are below the scope. */
+/** The number of these levels below the scope. */
 const LEVELS = 20;
 
 /** Uses CPU time. */
@@ -38,7 +40,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await host.stop();
   });
 
-  it("has each cgroup that others remove within milliseconds, or it is counted as gone unseen", async () => {
+  it("records each cgroup that others remove within milliseconds, or counts it as gone unseen", async () => {
     host.writeHandler("say(cgroup.path)");
     const running = Array.from({ length: 10 }, (_, i) => host.scratch.run(`a.scope/running-${i}`));
     for (const i of running.keys())
@@ -47,13 +49,13 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await host.untilReady();
     const remove = (prefix: string, count: number) =>
       program.run({ mode: "remove", base: scope, prefix, count });
-    // While the daemon looks.
+    // While the daemon runs.
     await remove("seen", 300);
-    // Nobody has looked.
+    // While the daemon is stopped, so that it does not notice them.
     await host.daemon.whilePaused(async () => {
       await remove("unseen", 50);
     });
-    // It has known them since its start.
+    // The daemon has watched these since its start.
     await host.daemon.whilePaused(async () => {
       for (const child of running) child.kill("SIGKILL");
       for (const i of running.keys()) await untilRemoved(`a.scope/running-${i}`);
@@ -84,7 +86,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     }, `${name} is removed`);
   }
 
-  it("has a cgroup whose path no system call takes", { timeout: 240_000 }, async () => {
+  it("records a cgroup whose path is too long for system calls", { timeout: 240_000 }, async () => {
     const go = join(host.directory, "go");
     host.writeHandler(
       "",
@@ -111,7 +113,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
       "all are accounted",
       120_000,
     );
-    // Each level has 255 bytes and a slash. The ones that have failed come last.
+    // Each level has 255 bytes and a slash. Records whose handler has failed come last.
     const lengths = Array.from(
       { length: LEVELS },
       (_, i) => `${"/deep".length + 256 * (DEPTH - i)} 1`,
@@ -121,7 +123,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await until(async () => (await host.reaping()).reaper?.watchedCgroups === 0, "all are gone");
   });
 
-  it("has the last of the reports that replace each other, and nothing waits for the others", async () => {
+  it("records the last of reports that replace each other, and none of the others waits", async () => {
     const go = join(host.directory, "go");
     host.writeHandler(`
       local f = io.open(${JSON.stringify(go)})
@@ -131,7 +133,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     host.reaperConfig = "unused_seconds = 3600";
     await host.start();
     await host.untilReady();
-    // It is never used, and keeps the other.
+    // The child is never used, and keeps its parent.
     host.scratch.make("a.scope/job/child");
     const untilWaiting = (ofReaper: number, ofQueue: number) =>
       until(
@@ -157,7 +159,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
     await run();
     await untilWaiting(0, 1);
     expect((await host.accounting()).supersededReports).toBeGreaterThan(0);
-    // It has used more when the next daemon starts, which deletes the child as well.
+    // The parent has used more when the next daemon starts, which also deletes the child.
     await host.crash();
     await host.scratch.runToEnd("a.scope/job", BUSY);
     await host.start();

@@ -1,4 +1,4 @@
-/** The script's process as a unit of its own, and as a child where there is none. */
+/** Runs the script's process as a separate unit, and as a child process if there is no unit. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -47,23 +47,26 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     await until(() => host.said.includes(`/a.scope/${name}\n`), `${name} is accounted`);
   };
 
-  it.each([["one"], [undefined]])("runs it, as its user (accounting.user = %s)", async (user) => {
-    await hosts.listen({ uid: USER });
-    await start(user);
-    await account("job");
-    expect(host.scriptHostPids).toEqual([]);
-    const [pid = 0, ...others] = hosts.pids;
-    expect(others).toEqual([]);
-    expect(readProc(pid, "status")).toMatch(new RegExp(`^Uid:\\t${USER}\\t`, "m"));
-    expect(host.daemon.log).toMatch(
-      new RegExp(
-        `accounting with \\S+ in cm4all-spawn-accounting@\\d+-${host.daemon.pid}-0\\.service`,
-      ),
-    );
-    expect(host.daemon.log).not.toContain("child");
-  });
+  it.each([["one"], [undefined]])(
+    "runs the script as its user (accounting.user = %s)",
+    async (user) => {
+      await hosts.listen({ uid: USER });
+      await start(user);
+      await account("job");
+      expect(host.scriptHostPids).toEqual([]);
+      const [pid = 0, ...others] = hosts.pids;
+      expect(others).toEqual([]);
+      expect(readProc(pid, "status")).toMatch(new RegExp(`^Uid:\\t${USER}\\t`, "m"));
+      expect(host.daemon.log).toMatch(
+        new RegExp(
+          `accounting with \\S+ in cm4all-spawn-accounting@\\d+-${host.daemon.pid}-0\\.service`,
+        ),
+      );
+      expect(host.daemon.log).not.toContain("child");
+    },
+  );
 
-  it("is asked again after its end, and ended if it is silent", async () => {
+  it("is started again after its end, and ended if it does not answer", async () => {
     host.writeHandler("say(cgroup.path)", BEARS_REPETITION);
     await hosts.listen({ uid: USER });
     await start("one", "answer_seconds = 3\n");
@@ -81,7 +84,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(host.daemon.log).not.toContain("child process");
   });
 
-  it("is ended where Lua hangs", async () => {
+  it("is ended if Lua hangs", async () => {
     host.writeHandler(
       `local f = io.open("${host.directory}/hung")
        if f then f:close() say(cgroup.path) return end
@@ -132,7 +135,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
       { cgroup: "cm4all-spawn-accounting@1-1-0.service" },
       /a process that is in no unit of ours/,
     ],
-  ])("is a child where %s", async (_, how, reason) => {
+  ])("is replaced by a child process if %s", async (_, how, reason) => {
     if (how !== undefined) await hosts.listen({ uid: USER, ...how });
     await start("one");
     await account("job");
@@ -146,10 +149,10 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     expect(host.daemon.log).toContain("accounting.lua in a child process");
   });
 
-  it("is a child after five units in a row that say nothing", async () => {
+  it("is replaced by a child process after five units in a row that do not answer", async () => {
     await hosts.listen({ command: "exec cat <&3 >/dev/null" });
     await start("one", "answer_seconds = 2\n");
-    // And 8.5 s of pauses.
+    // Plus 8.5 s of pauses.
     await until(() => host.daemon.log.includes("but a child process"), "a child starts", 60_000);
     expect(hosts.accepted).toBe(5);
     await account("job");
@@ -159,7 +162,7 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
     );
   });
 
-  it("is a child where its user is root, and nobody says so", async () => {
+  it("is replaced by a child process if its user is root and the configuration does not say so", async () => {
     etc.setUsers(`cm4all-spawn-reaper:x:${USER}:${USER}::/nonexistent:/bin/false\n`);
     await hosts.listen();
     await start(undefined);
@@ -182,7 +185,7 @@ describe("script-host.sh", () => {
         '#!/bin/sh\nprintf "<%s>" "$@" "${LISTEN_FDS-unset}"; cat <&3\n',
         { mode: 0o755 },
       );
-      // A pipe, of which no byte can be given back.
+      // A pipe, in which the shell cannot seek back.
       const command = 'printf "%s\\n\\004rest" "--a=1 --b" | { exec 3<&0; exec "$0"; }';
       const { stdout } = spawnSync("sh", ["-c", command, join(directory, "script-host.sh")], {
         encoding: "utf8",

@@ -1,4 +1,4 @@
-/** Whom the script runs as. */
+/** Tests which user and groups the script runs as. */
 import { spawnSync } from "node:child_process";
 import { statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -38,7 +38,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     const [command = "", ...rest] = [...etc.wrapper, process.execPath, BUNDLE, "--config", config];
     const { status, stdout, stderr } = spawnSync(command, [...rest, ...args], {
       encoding: "utf8",
-      // A daemon that starts after all.
+      // Ends the daemon in case it has started.
       timeout: 10_000,
       killSignal: "SIGKILL",
     });
@@ -51,7 +51,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     ["--listen", "@cm4all-spawn-test-never", "--control", ""],
     ["--no-reaper", "--listen", "@cm4all-spawn-test-never", "--control", ""],
     ["lua", "x.lua", "--cgroup", "/a.scope"],
-  ])("is refused if it is named and does not exist (%s)", (...args) => {
+  ])("is refused if it is configured and does not exist (%s)", (...args) => {
     etc.setUsers(line("cm4all-spawn-reaper", 4242));
     const { status, stdout, stderr } = run('user = "cm4all-spawn-raeper"\n', ...args);
     expect(stderr).toContain(
@@ -60,7 +60,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect({ status, stdout }).toEqual({ status: 78, stdout: "" });
   });
 
-  it("is refused by a reload, with the old configuration in force; a corrected one counts", async () => {
+  it("is refused by a reload, which keeps the old configuration; a corrected one is applied", async () => {
     etc.setUsers(line("one", 4241) + line("two", 4242));
     await start('user = "one"\n');
     await host.untilReady();
@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     await until(() => host.scriptHostPids.length === 1 && uid() === 4242, "the other user counts");
   });
 
-  it("is the default user if nobody is named", async () => {
+  it("is the default user if none is configured", async () => {
     etc.setUsers(line("cm4all-spawn-reaper", 4242));
     await start("");
     await host.untilReady();
@@ -105,14 +105,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     host = new AccountingHost();
     script = join(host.directory, "script.lua");
     writeFileSync(script, "function cgroup_released(cgroup) end");
-    // Whoever starts it in a terminal has groups that are nothing to the script.
+    // If a user starts the daemon in a terminal, the user's groups are not those of the script.
     const terminal = { wrapper: command("SYSTEMD_EXEC_PID=1") };
     await host.startWith(`script = "${script}"\nuser = "one"\n`, terminal);
     await host.untilReady();
     expect(groups()).toEqual(["501", "503"]);
   });
 
-  it("is root, with a warning, if nobody is named and there is no default user", async () => {
+  it("is root, with a warning, if none is configured and there is no default user", async () => {
     const warning =
       "there is no user cm4all-spawn-reaper, and accounting.user names no other: the script runs as root";
     await start("");
@@ -125,7 +125,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the scri
     expect(run("", "--check-config").status).toBe(0);
   });
 
-  it("is never root by an entry whose ids are no numbers", () => {
+  it("is never root because of an entry whose ids are not numbers", () => {
     etc.setUsers("one:x::::\n");
     expect(run('user = "one"\n', "--check-config")).toMatchObject({
       status: 78,

@@ -1,4 +1,4 @@
-/** Cgroups, the daemon and a script: handlers of all kinds. */
+/** Runs cgroups, the daemon and a script, with handlers of all kinds. */
 import { existsSync, mkdirSync, readdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { missing } from "@cm4all/testing";
@@ -48,7 +48,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     });
   });
 
-  it("calls a handler again that fails before it did anything, and deletes the cgroup before", async () => {
+  it("deletes the cgroup of a handler that fails before it takes effect, and calls the handler again", async () => {
     host.writeHandler('tries = (tries or 0) + 1 if tries < 3 then error("no luck") end say(tries)');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -62,7 +62,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ failedHandlers: 2, retriedHandlers: 2 });
   });
 
-  it("parks what failed after it has taken effect, over a restart as well", async () => {
+  it("parks cgroups whose handler failed after it had taken effect, also over a restart", async () => {
     host.writeHandler('say("called") error("no luck")');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe("called\n");
   });
 
-  it("calls a handler again after an effect if the script bears it", async () => {
+  it("calls a handler again after an effect if the script tolerates repetition", async () => {
     host.writeHandler('say("called") error("no luck")', BEARS_REPETITION);
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
   });
 
-  it("shows that a handler runs, also one that bears repetition, and what follows a kill", async () => {
+  it("shows that a handler runs, also one that tolerates repetition, and what follows a kill", async () => {
     host.writeHandler("coroutine.yield()", BEARS_REPETITION);
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -97,7 +97,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
   });
 
-  it("goes on with a journal that was moved while it was stopped", async () => {
+  it("continues with a journal that was moved while the daemon was stopped", async () => {
     host.writeHandler('error("no luck")');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -114,7 +114,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(readdirSync(host.journal)).toEqual([]);
   });
 
-  it("calls each handler once where retry = false", async () => {
+  it("calls each handler once with retry = false", async () => {
     host.writeHandler('say("called") error("no luck")');
     await host.start("retry = false\n");
     await host.scratch.runToEnd("a.scope/job");
@@ -124,7 +124,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ failedHandlers: 1, retriedHandlers: 0 });
   });
 
-  it("parks a cgroup whose handler fails after its time, while others succeed", async () => {
+  it("parks a cgroup whose handler fails for too long while others succeed", async () => {
     host.writeHandler('if cgroup.path:find("bad") then error("never") end');
     await host.start("give_up_seconds = 2\n");
     await host.scratch.runToEnd("a.scope/bad");
@@ -158,7 +158,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     await until(() => host.said === "reloaded\n", "it was called");
   });
 
-  it("only logs and deletes where the script has no handler", async () => {
+  it("only logs and deletes cgroups if the script has no handler", async () => {
     host.writeScript("x = 1");
     await host.start();
     await host.daemon.untilLogged("function 'cgroup_released' not found");
@@ -167,7 +167,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect((await host.accounting()).script).toBe("idle");
   });
 
-  it("accounts under the same id what a killed daemon had not begun", async () => {
+  it("accounts cgroups under the same id if a killed daemon had not begun their handlers", async () => {
     host.writeHandler('error("later " .. cgroup.id)');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -180,7 +180,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe(`${id}\n`);
   });
 
-  it("parks what had begun when the daemon was killed", async () => {
+  it("parks cgroups whose handler had begun when the daemon was killed", async () => {
     host.writeHandler('say("begun") coroutine.yield()');
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -192,7 +192,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(host.said).toBe("begun\n");
   });
 
-  it("says that it has lost what had begun when the daemon was killed, where retry = false", async () => {
+  it("logs that cgroups are lost if their handler had begun when the daemon was killed, with retry = false", async () => {
     host.writeHandler('say("begun") coroutine.yield()');
     await host.start("retry = false\n");
     await host.scratch.runToEnd("a.scope/job");

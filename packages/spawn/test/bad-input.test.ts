@@ -27,19 +27,19 @@ const name = packet(NAME, "name");
 const ipc = packet(IPC_NAMESPACE);
 const GOOD = encodeDatagram([name, ipc]);
 
-/** A copy of `bytes` with one byte changed. */
+/** Returns a copy of `bytes` with one byte changed. */
 function flipped(bytes: Uint8Array, offset: number): Uint8Array {
   const copy = Uint8Array.from(bytes);
   copy[offset] = (copy[offset] ?? 0) ^ 1;
   return copy;
 }
 
-/** A good request of exactly `size` bytes. */
+/** Returns a valid request of exactly `size` bytes. */
 function sized(size: number): Uint8Array {
   return encodeDatagram([name, ipc, packet(NOP, new Uint8Array(size - GOOD.length - 4))]);
 }
 
-/** Any bytes after a header that fits them. */
+/** Returns any bytes behind a header that matches them. */
 function framed(packets: Uint8Array): Uint8Array {
   const header = Buffer.alloc(8);
   header.writeUInt32LE(MAGIC, 0);
@@ -60,12 +60,12 @@ function expectError(client: TestClient, text: string | RegExp): void {
   expect(answer.message).toMatch(/^[\x20-\x7e]{1,1000}$/);
 }
 
-/** Not ECONNRESET, which would hide what was sent before. */
+/** Expects the end of the connection, but not ECONNRESET, which would hide earlier answers. */
 function expectEnd(client: TestClient): void {
   expect(readSync(client.socket.number, Buffer.alloc(1))).toBe(0);
 }
 
-/** That the connection still works, and that there were no more answers before. */
+/** Expects that the connection still works, and that no other answers come first. */
 function expectAlive(client: TestClient): void {
   const answer = client.exchange(request("alive", { ipc: true, lease: true }));
   if (answer.kind !== "handles") throw new Error(`not alive: ${answer.kind}`);
@@ -131,7 +131,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectAlive(client);
   });
 
-  it("takes names of all bytes that are allowed, and datagrams as large as allowed", () => {
+  it("takes names of all allowed bytes, and datagrams of the greatest allowed size", () => {
     using client = daemon.connect();
     const all = Buffer.from(Array.from({ length: 0x60 }, (_, i) => 0x20 + i));
     for (const bytes of [all, Buffer.from("x".repeat(4080)), Buffer.from(" ")]) {
@@ -142,7 +142,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectHandles(client);
   });
 
-  it("says nothing to who asks for nothing, and makes no name", async () => {
+  it("gives no answer to an empty request, and creates no name", async () => {
     const { names } = await daemon.status();
     using client = daemon.connect();
     for (const packets of [[], [packet(NOP, "anything")], [packet(NAME, "unused")], [packet(99)]])
@@ -163,7 +163,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expect(daemon.log.match(/unknown command 65535/g)).toHaveLength(1);
   });
 
-  it("answers what is queued in its order", () => {
+  it("answers queued requests in order", () => {
     using client = daemon.connect();
     client.send(GOOD);
     client.send(encodeDatagram([ipc]));
@@ -180,7 +180,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectEnd(client);
   });
 
-  it("answers an error as long as its cause with the start of it", () => {
+  it("cuts the answer if an error is too long", () => {
     using client = daemon.connect();
     const map = Buffer.alloc(30_000, "\u{1b}[31m\0\xff");
     client.send(encodeDatagram([name, packet(USER_NAMESPACE, map)]));
@@ -188,13 +188,13 @@ describe.skipIf(cannotRun)("bad input", () => {
     expectAlive(client);
   });
 
-  it("shows the ERROR to a client that has sent more already", async () => {
+  it("delivers the ERROR to a client that has already sent more", async () => {
     for (const more of [GOOD, new Uint8Array(), Buffer.alloc(10_000), GOOD.subarray(0, 1)]) {
       using client = daemon.connect();
       expectAlive(client);
       await daemon.whilePaused(() => {
         client.send(flipped(GOOD, 4));
-        // Until no more fits.
+        // Until the socket is full.
         while (send(client.socket.number, more, MSG_DONTWAIT) !== undefined);
       });
       expectError(client, "wrong checksum");
@@ -224,7 +224,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     }
     expectAlive(client);
     writer.close();
-    // Nobody else holds it.
+    // No other process holds it.
     expect(readSync(reader.number, Buffer.alloc(1))).toBe(0);
     reader.close();
     await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
@@ -248,7 +248,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
   const below = (limit: number) => Math.floor(random() * limit);
   const randomBytes = (length: number) => Buffer.from(Array.from({ length }, () => below(256)));
 
-  /** Rubbish, packets of rubbish, requests with a mistake, and requests. */
+  /** Returns rubbish, packets of rubbish, requests with a mistake, or valid requests. */
   function randomDatagram(): Uint8Array {
     switch (below(4)) {
       case 0:
@@ -281,7 +281,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     const marker = request("marker", { ipc: true });
     const inode = client.inodes("marker", { ipc: true }).ipc;
     const kinds = { error: 0, handles: 0, closed: 0, none: 0 };
-    /** What the datagram before the marker got. */
+    /** Returns the answer to the datagram before the marker. */
     const receiveBefore = (): keyof typeof kinds => {
       const answer = client.receive();
       if (answer.kind !== "handles") return answer.kind;
@@ -291,7 +291,7 @@ describe.skipIf(cannotRun)("random datagrams", () => {
     const sendMany = (count: number) => {
       for (let i = 0; i < count; i++) {
         client.send(randomDatagram());
-        // Where the connection is closed already, that is read below.
+        // If the connection is already closed, that is read below.
         trySend(client, marker);
         const kind = receiveBefore();
         kinds[kind]++;
@@ -365,7 +365,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     const refusal = "quota reached: 2 names of one uid";
     daemon = await manager.start({ config });
     expect([askAs(0, "a"), askAs(0, "b"), askAs(0, "c")]).toEqual(["handles", "handles", refusal]);
-    // A name that is there, whoever has made it, and one of another uid.
+    // An existing name, whoever has made it, and a name of another uid.
     expect([askAs(1001, "a"), askAs(1001, "c"), askAs(0, "c")]).toEqual(Array(3).fill("handles"));
     await daemon.end("SIGKILL");
     daemon = await manager.start({ config });
@@ -407,7 +407,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(ids.map((id) => client.inodes("one", wanted(id)))).toEqual(inodes);
   });
 
-  it("of user namespaces of all names, and gives back those that have ended", async () => {
+  it("of user namespaces of all names, without those that have ended", async () => {
     await start("max_user_namespaces = 3\nexpire_seconds = 0.3");
     using client = daemon.connect();
     const wanted = (id: number): Wanted => ({ user: { uidMap: `0 ${id} 1` } });
@@ -422,7 +422,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expectError(client, "quota reached: 3 user namespaces");
   });
 
-  it("of user namespaces, which leave nothing of the rest of the request", async () => {
+  it("of user namespaces, with nothing left of the rest of the request", async () => {
     await start("max_user_namespaces_per_name = 1");
     using client = daemon.connect();
     client.inodes("one", { user: {} });
@@ -453,7 +453,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("quotas", () 
     expect(other()).toBe("quota reached: 3 connections");
     await peer.endAll();
     expect(other()).toBe("handles");
-    // A connection that was refused stays so, but only that one.
+    // Only the refused connection stays refused.
     const third = new TestClient(daemon.address);
     again[Symbol.dispose]();
     third.send(GOOD);

@@ -45,7 +45,7 @@ describe("the bundle, alone in an empty directory", () => {
     expect(config.stderr).toMatch(/^cm4all-spawn: cannot read the configuration: .*\n$/);
   });
 
-  it("says that nobody listens", () => {
+  it("says that the daemon does not run", () => {
     const { stderr, status } = run(["--control", "/nonexistent/socket", "list"]);
     expect(status).toBe(69);
     expect(stderr).toMatch(/^cm4all-spawn: the daemon is not running .*\n$/);

@@ -1,4 +1,4 @@
-/** The last look at a real cgroup, and its deletion. */
+/** Tests the last look at a real cgroup, and its deletion. */
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText } from "@cm4all/linux";
@@ -41,7 +41,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     return measured.cpuTotalUsec ?? 0;
   }
 
-  it("is deleted when it has used no more than is known", async () => {
+  it("is deleted if it has used no more than was measured", async () => {
     const usec = await run("a/b");
     expect(files.remove(directory("a/b"), usec)).toBe("removed");
     expect(exists("a/b")).toBe(false);
@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     expect(files.remove(directory("a"), undefined)).toBe("removed");
   });
 
-  it("stays when it has used more, is populated, or has a child", async () => {
+  it("stays if it has used more, is populated, or has a child", async () => {
     const usec = await run("a");
     expect(files.remove(directory("a"), usec - 1)).toBe("grown");
     directory("a/b");
@@ -61,7 +61,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup", () => {
     expect(complaints).toEqual([]);
   });
 
-  it("is not taken for its successor at the path, used or not", async () => {
+  it("is not mistaken for its successor at the path, used or not", async () => {
     const old = directory("a");
     scratch.removeEmpty("a");
     const successor = directory("a");

@@ -1,4 +1,4 @@
-/** Commands for people who write scripts: check, measure, lua. */
+/** Tests the commands for authors of scripts: check, measure, lua. */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -46,7 +46,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("check says that all is well, and what is not", () => {
+  it("check says that all is well, or what is wrong", () => {
     writeFileSync(script(), "function cgroup_released(c) end");
     expect(run("check")).toEqual({
       status: 0,
@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect(run("check")).toMatchObject({ status: 78, stderr: expect.stringContaining(script()) });
   });
 
-  it("check says which scopes are there, and what an address of metrics is worth", async () => {
+  it("check says which scopes exist, and whether the address of the metrics can be used", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     const address = taken.address();
@@ -109,7 +109,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       expect(asNobody(...args)).toMatchObject({ status, stderr: expect.stringContaining(problem) });
   });
 
-  it("measure shows figures and the log line of a cgroup, which lua takes again", () => {
+  it("measure shows the figures and log line of a cgroup, and lua accepts its output", () => {
     const measured = run("measure", "/a/job");
     expect(measured.status).toBe(0);
     expect(measured.stderr).toMatch(/^\/a\/job: cpu=/);
@@ -123,7 +123,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     });
   });
 
-  it("lua takes recorded attributes, and what earlier versions recorded without", () => {
+  it("lua accepts recorded attributes, and records of earlier versions without attributes", () => {
     const recorded = join(directory, "recorded.json");
     const snapshot = { path: "/a/b", id: "boot:1", report: 1, measuredMs: 1500 };
     const xattrs = [[["user.account", "foo"]], [["user.account", "bar"]]];
@@ -142,7 +142,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     });
   });
 
-  it("lua runs the handler for a cgroup as it is, which stays", () => {
+  it("lua runs the handler for a cgroup as it is now, and leaves the cgroup", () => {
     writeFileSync(script(), "function cgroup_released(c) print(c.path) end");
     for (const path of ["/a/job", "a/job", `${scratch.path}/a/job`])
       expect(run("lua", script(), "--cgroup", path)).toMatchObject({
@@ -151,7 +151,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       });
   });
 
-  it("cgroups and the environment of scripts are any bytes", async () => {
+  it("names of cgroups and the environment of scripts may have any bytes", async () => {
     mkdirSync(Buffer.from(`${scratch.path}/M\xfc`, "latin1"));
     writeFileSync(
       script(),
@@ -180,14 +180,14 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
       "/M\xfc",
     );
     expect(shell(`measure "$(printf 'M\\375')"`).status).toBe(66);
-    // What has to be text is taken for nothing else.
+    // Only text is accepted where text is required.
     expect(shell(`lua "$(printf 'x\\374.lua')" --cgroup a/job`)).toMatchObject({
       status: 64,
       stderr: expect.stringContaining("this argument has to be UTF-8"),
     });
   });
 
-  it("lua tells what fails, with the traceback", () => {
+  it("lua prints errors with their traceback", () => {
     writeFileSync(script(), "function cgroup_released(c)\n  error('boom')\nend");
     const { status, stderr } = run("lua", script(), "--cgroup", "a/job");
     expect(status).toBe(65);
@@ -210,7 +210,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     [["lua", "/etc", "--cgroup", "a/job"], 65, "cannot read /etc: Is a directory"],
     [["--listen", "/nonexistent/x", "--control", ""], 73, "cannot listen at /nonexistent/x: "],
     [["check", "surplus"], 64, 'Try "cm4all-spawn check --help".'],
-  ])("%j ends with %d, and no stack", (args, status, text) => {
+  ])("%j ends with %d and without a stack trace", (args, status, text) => {
     const result = run(...args);
     expect(result.stderr).toContain(text);
     expect(result.stderr).not.toContain("    at ");

@@ -1,4 +1,4 @@
-/** The daemon is ended at moments that it cannot choose. */
+/** Ends the daemon at arbitrary moments. */
 import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MSG_DONTWAIT, MSG_PEEK } from "@cm4all/linux";
@@ -12,15 +12,15 @@ import { seededRandom } from "./support/random.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
-/** Times that the whole is done; the daemon is killed 27 times in each. */
+/** The number of repetitions; the daemon is killed 27 times in each. */
 const LIVES = process.env["TORTURE"] === "all" ? 8 : 1;
-/** How often it is killed with requests under way, and in every third case at its start, too. */
+/** How often the daemon is killed during requests, and every third time also during its start. */
 const ROUNDS = 20;
 const REQUESTS = 60;
 
 type Inodes = Record<"ipc" | "pid" | "user", number>;
 
-/** The names of the inits in a cgroup, sorted. */
+/** Returns the names of the inits in a cgroup, sorted. */
 function initsOf(cgroup: ScratchCgroup): string[] {
   const pids = readFileSync(`${cgroup.path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
   const titles = pids.map((pid) => commandLine(Number(pid))[0]);
@@ -37,14 +37,14 @@ function hasAnswer(client: TestClient): boolean {
 }
 
 describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
-  it("whose control socket cannot be had serves clients, and listens there once it can", async () => {
+  it("without a usable control socket serves clients, and listens on it once that is possible", async () => {
     const other = await TestDaemon.start();
     onTestFinished(() => other.stop());
     const places = [
       `${other.directory}/spawn.toml`,
       other.controlSocket,
       other.directory,
-      // mkdir(2) says ENOENT there, though the directory above is there.
+      // mkdir(2) fails there with ENOENT, although the parent directory exists.
       "/proc/nothing/control.sock",
     ];
     for (const control of places) {
@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
     expect((await other.status()).names).toBe(0);
   });
 
-  it("with a service manager that is not there says so in one line", async () => {
+  it("without the service manager that is named says so in one line", async () => {
     const daemon = await TestDaemon.start({ env: { NOTIFY_SOCKET: "/nowhere/notify" } });
     expect(daemon.log).toMatch(
       /^\S+ going on without a service manager at \/nowhere\/notify: .*\n/,
@@ -101,7 +101,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
         await sleep(random() * 100);
         await daemon.end("SIGKILL");
         kills++;
-        // What was not read makes the first answer ECONNRESET.
+        // Because of unread data, the first answer is ECONNRESET.
         hasAnswer(client);
         for (const name of names) {
           const answer = client.tryReceive(MSG_DONTWAIT);
@@ -113,7 +113,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
         client[Symbol.dispose]();
         daemon = manager.spawn(options);
         if (round % 3 === 0) {
-          // While it starts, too.
+          // Also while the daemon starts.
           await sleep(random() * 300);
           await daemon.end("SIGKILL");
           kills++;
@@ -134,14 +134,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
       using client = daemon.connect();
       for (const [name, inodes] of answered)
         expect(client.inodes(name, { ...ALL, lease: false })).toEqual(inodes);
-      // Nothing was made anew for that.
+      // No namespace was created anew for that.
       expect((await daemon.status()).kept.pid).toBe(status.kept.pid);
       await daemon.control({ command: "purge-namespaces", onlyIdle: false });
       await until(() => initsOf(cgroup).length === 0, "no init is left");
     },
   );
 
-  it("by SIGTERM while it starts is one", { timeout: 60_000 }, async () => {
+  it("by SIGTERM during the start is a regular one", { timeout: 60_000 }, async () => {
     for (let delayMs = 0; delayMs < 300; delayMs += 20) {
       const daemon = new TestDaemon();
       await sleep(delayMs);

@@ -1,6 +1,6 @@
 /**
- * The daemon is killed at each system call of a creation: what it had begun is used or cleared
- * away by the next one. `TORTURE=all` has every call, else a few.
+ * Kills the daemon at each system call of a creation: the next daemon uses or removes what was
+ * begun. With `TORTURE=all` at every call, else at a few.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -14,7 +14,7 @@ import { FakeManager } from "./support/manager.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
-/** Those of a creation, from what arrives to the answer; inits and children are not traced. */
+/** The system calls of a creation, from request to answer; inits and children are not traced. */
 const CALLS = [
   ...["recvmsg", "read", "openat", "readlinkat", "mkdirat", "mknodat", "write", "close", "unshare"],
   ...["setns", "mount", "clone", "clone3", "vfork", "pidfd_open", "epoll_ctl", "waitid", "wait4"],
@@ -25,7 +25,10 @@ const SOME = ["mkdirat", "mount", "unshare", "pidfd_open", "sendmsg"];
 const isTorture = process.env["TORTURE"] === "all";
 const cannotRun = missing("root", "catatonit", "cgroup2", "strace") !== undefined;
 
-/** Kills `daemon` in the given call of the thread that answers. @returns whether it came to it */
+/**
+ * Kills the daemon in the given call of the thread that answers.
+ * @returns whether it made that call
+ */
 async function killAt(daemon: TestDaemon, call: string, nth: number, name: string) {
   const tid = storeThread(daemon).split("/").at(-1) ?? "";
   const inject = `inject=${call}:signal=SIGKILL:when=${nth}`;
@@ -48,7 +51,7 @@ async function killAt(daemon: TestDaemon, call: string, nth: number, name: strin
   await until(() => isDead() || client.tryReceive(MSG_DONTWAIT) !== undefined, "it is answered");
   strace.kill("SIGINT");
   await ended;
-  // The call can have come after the answer; a daemon that is killed gives no further one.
+  // The call may have come after the answer; a killed daemon gives no more answers.
   await daemon.status().catch(() => until(isDead, "it is dead"));
   return isDead();
 }
@@ -58,7 +61,7 @@ function inodesOf(daemon: TestDaemon, name: string, wanted: Wanted) {
   return client.inodes(name, wanted);
 }
 
-describe.skipIf(cannotRun)("a daemon that is killed while it makes", () => {
+describe.skipIf(cannotRun)("a daemon that is killed while it creates", () => {
   it.each([
     ["a name", undefined],
     ["further namespaces of a name", { ipc: true }],

@@ -1,4 +1,4 @@
-/** The reaper inside the real daemon. */
+/** Tests the reaper inside the real daemon. */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join, relative } from "node:path";
@@ -39,7 +39,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     expect(accounting).toMatchObject({ script: "idle", waitingCgroups: 0 });
   });
 
-  it("reaps the default scopes and those that are added", async () => {
+  it("reaps the default scopes and additional ones", async () => {
     const scope = "system.slice/system-cm4all.slice/bp-spawn.scope";
     scratch.make(`${scope}/old`);
     scratch.make("b.scope/old");
@@ -47,7 +47,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     await until(() => !exists(`${scope}/old`) && !exists("b.scope/old"), "both are deleted");
   });
 
-  it("leaves cgroups alone when told to", async () => {
+  it("leaves cgroups alone with --no-reaper", async () => {
     scratch.make("a.scope/old");
     daemon = await TestDaemon.start({ config: config("enabled = false\n") });
     expect((await status()).accounting).toBeUndefined();
@@ -56,7 +56,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
 
   describe("whose cgroup2 is covered by another file system", () => {
     const mount = cgroup2Mount() ?? "";
-    /** In a mount namespace of its own. */
+    /** Starts the daemon in its own mount namespace. */
     const wrapper = [
       "unshare",
       "-m",
@@ -67,7 +67,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
     ];
     const scope = () => `${relative(mount, scratch.path)}/b.scope`;
 
-    it("serves namespaces meanwhile, and starts its thread again", async () => {
+    it("serves namespaces meanwhile, and starts the reaper's thread again", async () => {
       scratch.make("b.scope/old");
       const scopes = `[reaper]\nscopes = ["${scope()}"]\n`;
       daemon = await TestDaemon.start({ config: scopes, wrapper });
@@ -79,9 +79,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
       await until(() => !exists("b.scope/old"), "the cgroup is deleted");
     });
 
-    it("stops at once while its thread waits to be started again", async () => {
+    it("stops at once while the reaper's thread waits to be started again", async () => {
       daemon = await TestDaemon.start({ config: `[reaper]\nscopes = ["${scope()}"]\n`, wrapper });
-      // The pause after the third end is of 4 seconds.
+      // The pause after the third end is 4 seconds.
       const ends = () => daemon?.log.split("the reaper ended, starting it again").length;
       await until(() => ends() === 4, "it has ended three times");
       expect(await daemon.end("SIGTERM")).toBe(0);

@@ -1,4 +1,7 @@
-/** A store with rubbish in it: what is whole is used, the rest is left alone and logged. */
+/**
+ * Starts the daemon with a damaged store: what is intact is used, the rest is left alone and
+ * logged.
+ */
 import { mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -8,7 +11,7 @@ import { insideMountNamespace } from "./support/store.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" } };
 
-/** Each is done to the store, in which the names `one` and `two` are /names/1 and /names/2. */
+/** Damages to the store, in which the names `one` and `two` are /names/1 and /names/2. */
 const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegExp }> = {
   "a missing payload": {
     damage: () => unlinkSync("/names/1/user-0.maps"),
@@ -51,7 +54,7 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
   },
 };
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a store with", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", () => {
   let manager: FakeManager;
   let daemon: TestDaemon;
   beforeEach(async () => {
@@ -69,14 +72,14 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store with", () =
     const inodes = ["one", "two"].map((name) => before.inodes(name, ALL));
     before[Symbol.dispose]();
     await daemon.end("SIGKILL");
-    // By the descriptor that the manager keeps.
+    // Through the descriptor that the service manager keeps.
     const keeper = manager.store[0];
     if (keeper === undefined) throw new Error("nothing was stored");
     insideMountNamespace(keeper.fd, () => {
       try {
         damage();
       } catch (error) {
-        // Mounts are in the way of removing everything; the rest goes.
+        // Mount points cannot be removed; the rest is.
         if (title !== "no directory of names") throw error;
       }
     });
@@ -87,7 +90,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store with", () =
     using client = daemon.connect();
     for (const name of ["one", "two", "three"]) client.inodes(name, ALL);
     if (title !== "no directory of names") expect(client.inodes("two", ALL)).toEqual(inodes[1]);
-    // All can end, too.
+    // All names can also be ended.
     const names = (await daemon.status()).names;
     expect(await daemon.control({ command: "purge-namespaces", onlyIdle: false })).toEqual({
       ended: names,

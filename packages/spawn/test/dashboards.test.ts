@@ -1,4 +1,7 @@
-/** The dashboards of examples/grafana: Grafana's schema, and each query with real servers. */
+/**
+ * Checks the dashboards of examples/grafana against Grafana's schema, and each query with real
+ * servers.
+ */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -30,14 +33,14 @@ const PANELS: Readonly<Record<string, string>> = {
   timeseries: "timeseries",
 };
 
-/** Returns what the compiler says against a dashboard. Literals may have no other properties. */
+/** Returns the errors of the compiler for a dashboard: a literal may have no other properties. */
 function compile(dashboard: Dashboard): string {
   const types = join(dirname(require.resolve("@grafana/schema/package.json")), "dist/types");
   const directory = mkdtempSync(join(tmpdir(), "dashboards-"));
   try {
     const lines = [
       'import type { Dashboard, Panel, RowPanel } from "@grafana/schema";',
-      // In JSON, a member of an enumeration is its text.
+      // In JSON, a member of an enumeration is represented by its text.
       "type Json<T> = T extends string ? `${T}` : T extends object ? { [K in keyof T]: Json<T[K]> } : T;",
       `export const dashboard: Json<Dashboard> = ${JSON.stringify(dashboard)};`,
     ];
@@ -78,11 +81,11 @@ function compile(dashboard: Dashboard): string {
 describe.each(dashboardFiles)("%s", (file) => {
   const dashboard = readDashboard(file);
 
-  it("is as Grafana's schema has it", () => {
+  it("conforms to Grafana's schema", () => {
     expect(compile(dashboard)).toBe("");
   });
 
-  it("has each title once", () => {
+  it("has no title twice", () => {
     const titles = dashboard.panels.map(({ title }) => title);
     expect(new Set(titles).size).toBe(titles.length);
   });
@@ -102,7 +105,7 @@ it("the check of the schema finds mistakes", () => {
 
 const needs = missing("root", "catatonit", "cgroup2", "prometheus");
 
-/** Series that not all machines have, and alerts, of which there are none. */
+/** Series that not all hosts have, and alerts, of which none fires. */
 const MAY_BE_EMPTY = /^ALERTS|scope_(memory|oom|refused|read|written)/;
 
 describe.skipIf(needs !== undefined)("queries for Prometheus", () => {
@@ -172,14 +175,14 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
     expect(await rowsOf(text)).not.toEqual([]);
   });
 
-  it("have the same for all as for each by name", async () => {
+  it("give the same for all as for each by name", async () => {
     const named = await Promise.all(queries(CHOICES[0]).map(({ text }) => rowsOf(text)));
     expect(await Promise.all(queries("all").map(({ text }) => rowsOf(text)))).toEqual(named);
-    // All names may be more than a query can have.
+    // There may be more names than a query can hold.
     for (const { text } of queries("all")) expect(text).not.toContain("'alice'");
   });
 
-  it("have days that begin at midnight UTC, wherever the server is", async () => {
+  it("give days that begin at midnight UTC, whatever the server's time zone", async () => {
     const withTime = queries("all").filter(({ text }) => text.includes(" AS time"));
     const times = (await Promise.all(withTime.map(({ text }) => rowsOf(text))))
       .flat()
@@ -188,7 +191,7 @@ describe.skipIf(missing("postgres") !== undefined)("queries for PostgreSQL", () 
     for (const time of times) expect(time).toMatch(/T00:00:00.000Z$/);
   });
 
-  it("offer customers of the chosen time alone", async () => {
+  it("offer only the customers of the chosen time", async () => {
     const offered = queries("all").filter(({ place }) => place.endsWith(": variable"));
     for (const { text } of offered) {
       const recent = text.replace(/'[^']*'(?=::date AND)/, "(now() - interval '9 days')");

@@ -5,7 +5,7 @@ import { type TestDaemon, until } from "./support/daemon.ts";
 
 const ENOUGH = 50;
 
-/** As it is installed: the program itself instead of Node, which our test names first. */
+/** Starts the program as it is installed, by its first line and not through Node. */
 const AS_INSTALLED = [...SIGUSR1_PENDING, "sh", "-c", 'shift; exec "$@"', "sh"];
 
 function findScriptHost(daemon: TestDaemon): number | undefined {
@@ -19,7 +19,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", 
   });
   afterEach(() => host.stop());
 
-  it("from the first moment on does nothing, and commands of scripts do not inherit that", async () => {
+  it("does nothing from the first moment on, and commands of scripts do not inherit that", async () => {
     host.writeHandler('say("ended by", os.execute("kill -USR1 $$"))');
     await host.start("", { wrapper: AS_INSTALLED });
     const { daemon } = host;
@@ -41,7 +41,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", 
     expect(daemon.log).not.toContain("Debugger listening");
   });
 
-  it("does nothing once it runs, where Node was started without the options of the first line", async () => {
+  it("does nothing once the daemon runs, even if Node was started without the options of the first line", async () => {
     host.writeHandler("");
     const inNetwork = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"];
     await host.start("", { wrapper: inNetwork });

@@ -1,4 +1,7 @@
-/** What the daemon does when the kernel gives it no more: descriptors (EMFILE), mounts (ENOSPC). */
+/**
+ * Tests the daemon when the kernel's resources are exhausted: descriptors (EMFILE), mounts
+ * (ENOSPC).
+ */
 import { mkdirSync, readdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,7 +16,7 @@ import { insideStore } from "./support/store.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
-/** The directories of the store's names. */
+/** Returns the directories of the names in the store. */
 function storedNames(daemon: TestDaemon): string[] {
   return readdirSync(`${storeThread(daemon)}/root/names`);
 }
@@ -32,7 +35,7 @@ function fillMounts(): void {
       throw error;
     }
   };
-  // Each holds all before it, so their number doubles; then ever smaller ones fill the rest.
+  // Each copies all before it, so that their number doubles; smaller ones then fill the rest.
   let i = 0;
   while (bind("/fill", `/fill/${i}`)) i++;
   for (let j = i - 1; j >= 0; j--) bind(`/fill/${j}`, `/fill/rest-${j}`);
@@ -73,7 +76,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
       expect(answer.message).toMatch(/EMFILE/);
       refused.add(answer.message.replaceAll(/\d+/g, "N"));
       await until(() => daemon.childPids().length === 0, "no init is left");
-      // Fewer: the connection that asked for the status may have been open before.
+      // Fewer if the connection that has asked for the status was still open before.
       await until(() => daemon.descriptorCount() <= before, "no descriptor is left");
       expect((await daemon.status()).names).toBe(0);
       expect(storedNames(daemon)).toEqual([]);
@@ -82,10 +85,10 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(refused.size).toBeGreaterThan(3);
   });
 
-  it("clients wait to be accepted, which is tried again now and then", async () => {
+  it("clients wait until they can be accepted", async () => {
     const turns = async () => (await daemon.status()).turnSeconds.counts.reduce((a, b) => a + b, 0);
     const before = await turns();
-    // The connection that asked for it is closed by then.
+    // The connection that has asked for the status is closed by then.
     await daemon.restingDescriptorCount();
     limitDescriptors(daemon, 0);
     using client = daemon.connect();
@@ -99,7 +102,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect(daemon.log.match(/cannot accept connections/g)).toHaveLength(1);
   });
 
-  it("connections of administrators end nothing", async () => {
+  it("connections of administrators do not end the daemon", async () => {
     setLimit(daemon, 3);
     const sockets = Array.from({ length: 20 }, () => connect(daemon.controlSocket));
     // Those that libuv accepts with its spare descriptor are closed again.
@@ -110,7 +113,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     expect((await daemon.status()).names).toBe(0);
   });
 
-  it("names expire once there are some again", async () => {
+  it("names expire once there are descriptors again", async () => {
     using client = daemon.connect();
     for (let i = 0; i < 10; i++) client.inodes(`${i}`, { pid: true, ipc: true });
     for (let free = 0; free < 3; free++) {
@@ -122,7 +125,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     await until(() => daemon.childPids().length === 0, "no init is left");
   });
 
-  it("an init that dies is noticed", async () => {
+  it("the death of an init is noticed", async () => {
     using client = daemon.connect();
     client.inodes("dies", { pid: true });
     limitDescriptors(daemon, 0);
@@ -139,7 +142,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without descriptors
     });
     afterAll(() => peer[Symbol.dispose]());
 
-    it.each(["CAP_SYS_ADMIN", "nothing"])("with %s do not end it", async (what) => {
+    it.each(["CAP_SYS_ADMIN", "nothing"])("with %s do not end the daemon", async (what) => {
       const who = as({ capabilities: what === "nothing" ? [] : ["sys_admin"] });
       for (let free = 1; free < 5; free++) {
         limitDescriptors(daemon, free);
@@ -166,7 +169,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("without room for mo
         message: expect.stringMatching(/^mount\(.*ENOSPC/),
       });
     }
-    // One name that has something already, and one that gets it in part.
+    // A name that has namespaces already, and a name that gets only some.
     expect(client.exchange(request("first", ALL)).kind).toBe("error");
     expect(client.inodes("first", { ipc: true })).toEqual(first);
     await until(() => daemon.childPids().length === 0, "no init is left");

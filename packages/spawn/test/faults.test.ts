@@ -1,4 +1,7 @@
-/** The kernel refuses a call for one client: that client is told or closed, and nobody else notices. */
+/**
+ * Makes system calls fail for one client, which gets an error or is disconnected; others are not
+ * affected.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
@@ -12,7 +15,7 @@ import { as, Peer } from "./support/peer.ts";
 
 const ALL = request("name", { ipc: true, pid: true, lease: true, user: {} });
 
-/** Of the thread that answers. Not epoll_pwait, without which there is no loop. */
+/** The system calls of the thread that answers, except epoll_pwait, which its loop needs. */
 const FAULTS = [
   ...["ENOMEM", "ENOBUFS"].map((error) => `sendmsg:error=${error}`),
   ...["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE"].map((error) => `accept4:error=${error}`),
@@ -27,7 +30,7 @@ const FAULTS = [
   "pidfd_open:error=ENOMEM",
 ];
 
-/** It may have been closed already. */
+/** Sends requests, unless the connection is already closed. */
 function trySend(client: TestClient): void {
   try {
     client.send(ALL);
@@ -50,7 +53,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     peer[Symbol.dispose]();
   });
 
-  /** Does `work` while all calls of that kind fail for the thread. */
+  /** Runs `work` while all calls of this kind fail for the thread. */
   async function whileFailing(fault: string, work: () => Promise<void>): Promise<void> {
     const tid = storeThread(daemon).split("/").at(-1) ?? "";
     const args = ["-p", tid, "-e", `trace=${fault.split(":")[0]}`, "-e", `inject=${fault}`];
@@ -64,7 +67,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
       await work();
     } finally {
       const ended = once(strace, "exit");
-      // It ends with the process that it traces, too.
+      // strace also ends with the process that it traces.
       if (strace.exitCode === null && strace.kill("SIGINT")) await ended;
     }
   }
@@ -75,7 +78,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     await whileFailing(fault, async () => {
       const clients = [new TestClient(daemon.address), new TestClient(daemon.address), before];
       for (const client of clients) trySend(client);
-      // Whatever comes: an answer, an error, the end of the connection, or nothing yet.
+      // An answer, an error, the end of the connection, or nothing yet: each is allowed.
       for (let i = 0; i < 20; i++) {
         for (const client of clients) {
           const answer = client.tryReceive(MSG_DONTWAIT);
@@ -91,7 +94,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     expect((await daemon.status()).names).toBeGreaterThan(0);
   });
 
-  it("closes later what may take long if no process can be made for it", async () => {
+  it("closes later what may take long if no process can be created for it", async () => {
     const sink = createServer().listen(0, "127.0.0.1");
     await once(sink, "listening");
     const port = String((sink.address() as AddressInfo).port);
@@ -114,7 +117,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     sink.close();
   });
 
-  it("ends the process with its stack if it fails in a way that nobody expects", async () => {
+  it("ends the process with a stack trace on an unexpected error", async () => {
     await whileFailing("epoll_wait,epoll_pwait:error=EPERM:when=1", async () => {
       using client = daemon.connect();
       trySend(client);

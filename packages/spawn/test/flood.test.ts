@@ -1,4 +1,4 @@
-/** Who is closed without a look while strangers flood the service, and who is not. */
+/** Tests which peers are disconnected unchecked while strangers flood the service. */
 import {
   AF_UNIX,
   bindUnix,
@@ -18,7 +18,7 @@ import { EventLoop } from "../src/thread/event-loop.ts";
 import { uniqueAddress } from "./support/daemon.ts";
 import { as, Peer } from "./support/peer.ts";
 
-/** Each is good for one flood, which lasts for a second at most. */
+/** The number of strangers: each serves for one flood, which lasts for a second at most. */
 const FLOODS = 10;
 const NOTHING = new Uint8Array();
 
@@ -41,7 +41,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     peer[Symbol.dispose]();
   });
 
-  /** Gives the connections of strangers, and behind them that of a peer. */
+  /** Returns connections of strangers, and that of a peer that came after them. */
   async function connectionsOf(before: readonly string[] | "root") {
     const listening = socket(AF_UNIX, SOCK_SEQPACKET);
     onTestFinished(() => listening.close());
@@ -75,7 +75,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     return { strangers: connections, last };
   }
 
-  /** Has a stranger come and go. @returns how often until it was closed without a look */
+  /** Lets a stranger come and go. @returns how often until it was disconnected unchecked */
   function flood(stranger: Connection): number {
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);

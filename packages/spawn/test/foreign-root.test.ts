@@ -1,6 +1,6 @@
 /**
- * The store is made and found again whatever "/" is, and nothing but the store is touched:
- * in a chroot, setns(2) leads the thread to the root of the mount namespace.
+ * Tests that the store is created and found again whatever "/" is, and that nothing else is
+ * touched: in a chroot, setns(2) moves the thread to the root of the mount namespace.
  */
 import { closeSync, mkdirSync, openSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import { FakeRoot, MountNamespace } from "./support/roots.ts";
 const ALL = { ipc: true, pid: true };
 const FORMAT = "cm4all-spawn namespaces 1\n";
 
-/** What a daemon would take for a name of its own. */
+/** Creates directories that a daemon would take for its names. */
 function addNames(directory: string): void {
   mkdirSync(join(directory, "names/1"), { recursive: true });
   writeFileSync(join(directory, "names/1/name"), "");
@@ -29,7 +29,7 @@ function identity(path: string): string {
   return `${dev}:${ino}`;
 }
 
-/** A daemon that ended so leaves its inits, for the next one to find. */
+/** Returns the inits of names: a killed daemon leaves them for the next one. */
 function initsOf(...names: string[]): number[] {
   return readdirSync("/proc")
     .filter((pid) => /^\d+$/.test(pid))
@@ -76,7 +76,7 @@ describe.skipIf(missing("root", "catatonit"))("in a chroot", () => {
         expect(root.contents()).toBe(before);
       });
 
-  it("where no store can be made, it says so in one line and changes nothing", async () => {
+  it("that cannot have a store says so in one line and changes nothing", async () => {
     using root = new FakeRoot("sys");
     addNames(root.directory);
     const before = root.contents();
@@ -141,7 +141,7 @@ describe.skipIf(missing("root", "catatonit"))("a stored mount namespace", () => 
       expect(root.contents()).toBe(before);
     });
 
-  it("in which something covers the store ends the daemon before it writes there", async () => {
+  it("in which the store is covered ends the daemon before it writes there", async () => {
     daemon = await TestDaemon.start();
     using client = daemon.connect();
     const before = `before-${process.pid}`;

@@ -1,4 +1,4 @@
-/** Whether a peer is the process that its pid names, with real sockets and processes. */
+/** Tests, with real sockets and processes, whether a peer is the process with its pid. */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,7 +24,7 @@ import { tryOpenByPid } from "../src/namespaces/requests/peer-process.ts";
 import type { Peer } from "../src/namespaces/requests/permission.ts";
 import { monotonicMs } from "../src/thread/event-loop.ts";
 
-/** Our end of a connection that `connect` makes. */
+/** Returns this process's end of a connection that `connect` makes. */
 function accepted(connect: (address: string) => void): Fd {
   const directory = mkdtempSync(join(tmpdir(), "is-capable-"));
   const address = join(directory, "socket");
@@ -38,7 +38,7 @@ function accepted(connect: (address: string) => void): Fd {
   return connection;
 }
 
-/** A connection of a process that has ended. */
+/** Returns a connection of a process that has ended. */
 function acceptedFromGone(): Fd {
   const script = "require('net').connect(process.argv[1], () => process.exit(7))";
   return accepted((address) => {
@@ -47,7 +47,7 @@ function acceptedFromGone(): Fd {
   });
 }
 
-/** This process as the peer of a connection. */
+/** Returns this process as the peer of a connection. */
 function thisProcess(connection: Fd, { acceptedMs = monotonicMs(), listenerFd = 0 } = {}): Peer {
   const credentials = { pid: process.pid, uid: 0, gid: 0 };
   return { credentials, socketFd: connection.number, listenerFd, acceptedMs };
@@ -57,7 +57,7 @@ function isThisProcessCapable(connection: Fd): boolean {
   return new CapablePeers(ownNamespaceInode("user")).isCapable(thisProcess(connection));
 }
 
-/** Whether the kernel has SO_PEERPIDFD. */
+/** Returns whether the kernel has SO_PEERPIDFD. */
 function tellsPeers(): boolean {
   using client = socket(AF_UNIX, SOCK_STREAM);
   using connection = accepted((address) => connectUnix(client.number, address));
@@ -70,16 +70,13 @@ function tellsPeers(): boolean {
   }
 }
 
-it.skipIf(missing("root") !== undefined)(
-  "a peer that runs and has CAP_SYS_ADMIN is capable",
-  () => {
-    using client = socket(AF_UNIX, SOCK_STREAM);
-    using connection = accepted((address) => connectUnix(client.number, address));
-    expect(isThisProcessCapable(connection)).toBe(true);
-  },
-);
+it.skipIf(missing("root") !== undefined)("a running peer with CAP_SYS_ADMIN is capable", () => {
+  using client = socket(AF_UNIX, SOCK_STREAM);
+  using connection = accepted((address) => connectUnix(client.number, address));
+  expect(isThisProcessCapable(connection)).toBe(true);
+});
 
-// The kernel tells of the peer itself from 6.5 on; before, only the pid counts.
+// From Linux 6.5 on, the kernel gives a pidfd of the peer; before, there is only the pid.
 it.skipIf(missing("root") !== undefined || !tellsPeers())(
   "a peer that is gone is not, though its pid belongs to a process that is",
   () => {
@@ -103,7 +100,7 @@ it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
   expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
 });
 
-it("by its pid a peer is found that was there when it was accepted, and no later process", () => {
+it("a peer is found by its pid only if it was there when it was accepted, not a later process", () => {
   const child = spawn("sleep", ["600"], { stdio: "ignore" });
   try {
     if (child.pid === undefined) throw new Error("sleep(1) has not started");

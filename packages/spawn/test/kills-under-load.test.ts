@@ -1,6 +1,6 @@
 /**
- * The daemon is killed over and over while clients ask without a pause: each answer is compared
- * with those before it. `TORTURE=all` has 210 kills and 975 answers before each, else there are few.
+ * Kills the daemon over and over while clients send requests without a pause, and compares each
+ * answer with those before it. `TORTURE=all` has 210 kills, with 975 answers before each; else few.
  */
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,9 +17,9 @@ const KILLS = isTorture ? 210 : 9;
 const ANSWERS_BEFORE_KILL = 975;
 
 const CLIENTS = 8;
-/** Requests of a client that are under way at once. */
+/** The number of pending requests of a client. */
 const WINDOW = 16;
-/** Names with an init, from the beginning; others are made between each two kills. */
+/** The number of names with an init from the beginning; others are created between kills. */
 const NAMES = 40;
 const NEW_NAMES = 10;
 
@@ -27,7 +27,7 @@ const USER = { uidMap: "0 1000 1" };
 const WITH_INIT: Wanted = { ipc: true, pid: true, user: USER };
 const WITHOUT: Wanted = { ipc: true, user: USER };
 
-/** Compares what is answered with what was answered before. */
+/** Compares answers with earlier ones. */
 class Answers {
   readonly #inodes = new Map<string, Record<string, number>>();
   readonly #names = new Map<number, string>();
@@ -67,7 +67,9 @@ class Answers {
   }
 }
 
-/** Asks until it is told to end; what a killed daemon has not answered is given up. */
+/**
+ * Sends requests until it is told to end. Gives up requests that a killed daemon has not answered.
+ */
 async function ask(
   address: string,
   nextName: () => string,
@@ -87,7 +89,7 @@ async function ask(
       } catch (error) {
         if (!isErrno(error, "EPIPE", "ECONNRESET", "ENOTCONN")) throw error;
       }
-      // The service manager is played by this thread, which must not wait in a system call.
+      // This thread simulates the service manager, so it must not block in a system call.
       await sleep(1);
       for (let raw = client.tryReceive(MSG_DONTWAIT); raw; raw = client.tryReceive(MSG_DONTWAIT)) {
         isOpen = raw.kind !== "closed";

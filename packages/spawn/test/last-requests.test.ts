@@ -1,13 +1,13 @@
-/** A daemon that is told to end answers what was sent before, also if nobody goes on after it. */
+/** Tests that a daemon answers all requests that were sent before its end. */
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import { request } from "./support/client.ts";
 import { kill, TestDaemon } from "./support/daemon.ts";
 
-/** More than one turn of the event loop takes, fewer than a socket's buffer has room for. */
+/** More than a turn of the event loop handles, and fewer than a socket's buffer can hold. */
 const REQUESTS = 100;
 
-it.skipIf(missing("root") !== undefined)("answers all that waits when it ends", async () => {
+it.skipIf(missing("root") !== undefined)("answers all waiting requests when it ends", async () => {
   const daemon = await TestDaemon.start();
   try {
     using client = daemon.connect();

@@ -9,7 +9,7 @@ const cannotRun = missing("root", "catatonit") !== undefined;
 const IPC = request("load", { ipc: true });
 const MEGABYTE = 2 ** 20;
 
-/** What a client gets until its connection is closed. */
+/** Returns what a client receives until its connection is closed. */
 function receiveAll(client: TestClient): string[] {
   const kinds: string[] = [];
   for (;;) {
@@ -27,7 +27,7 @@ describe.skipIf(cannotRun)("load", () => {
   });
   afterEach(() => daemon.stop());
 
-  it("of clients that never read: they are closed, and nobody waits for them", async () => {
+  it("of clients that never read: they are disconnected, and other clients do not wait", async () => {
     using reader = daemon.connect();
     reader.inodes("load", { ipc: true });
     const lazy = Array.from({ length: 20 }, () => daemon.connect());
@@ -36,7 +36,7 @@ describe.skipIf(cannotRun)("load", () => {
     const bytes = daemon.privateBytes();
     let longestMs = 0;
     let open = lazy;
-    // Each sends until it is closed.
+    // Each client sends until it is disconnected.
     for (let i = 0; open.length > 0; i++) {
       open = open.filter((client) => {
         try {
@@ -76,7 +76,7 @@ describe.skipIf(cannotRun)("load", () => {
     await until(() => daemon.descriptorCount() === before, "nothing is left");
   });
 
-  it("without growth: connections, names and namespaces that come and go", async () => {
+  it("of connections, names and namespaces that come and go, without growth", async () => {
     const churn = async (rounds: number) => {
       for (let i = 0; i < rounds; i++) {
         using client = daemon.connect();
@@ -96,7 +96,7 @@ describe.skipIf(cannotRun)("load", () => {
     expect(grown).toBeLessThan(16 * MEGABYTE);
   });
 
-  it("of purges at the same time, while inits die and names are used", async () => {
+  it("of concurrent purges, while inits die and names are used", async () => {
     using client = daemon.connect();
     for (let round = 0; round < 5; round++) {
       for (let i = 0; i < 30; i++) client.inodes(`purged ${i}`, { pid: true, ipc: i % 2 === 0 });
@@ -113,7 +113,7 @@ describe.skipIf(cannotRun)("load", () => {
     await daemon.control({ command: "purge-namespaces", onlyIdle: false });
     await until(() => daemon.childPids().length === 0, "no init is left");
     expect((await daemon.status()).names).toBe(0);
-    // None tried to end what another one had ended.
+    // No purge has tried to end a name that another had ended.
     expect(daemon.log).not.toContain("names cannot be ended");
   });
 
@@ -138,7 +138,7 @@ describe.skipIf(cannotRun)("load", () => {
     let sent = 0;
     const startMs = performance.now();
     const ended = daemon.end("SIGTERM");
-    // For as long as they can send, they ask, and most do not wait for the answers.
+    // They send requests as long as they can, mostly without waiting for the answers.
     const counts = clients.map(() => 0);
     let isOpen = true;
     while (isOpen) {

@@ -1,4 +1,4 @@
-/** A log that nobody reads, or that takes nothing: it keeps no thread from its work. */
+/** Tests a log that is not read, or cannot be written: it must not block any thread. */
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DaemonStatus } from "../src/status/status.ts";
@@ -36,7 +36,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
     await until(async () => (await status()).reaper?.deletedCgroups === 5, "all are deleted");
   }
 
-  it("that nobody reads holds up nothing, and has it all once it is read", async () => {
+  it("that nobody reads does not block the daemon, and is complete once it is read", async () => {
     pipe.fill();
     await start(pipe.path);
     await expectWork();
@@ -48,14 +48,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
     expect(text).not.toContain("were lost");
   });
 
-  it("that nobody reads holds up no end", async () => {
+  it("that nobody reads does not block the end", async () => {
     pipe.fill();
     await start(pipe.path);
     await expectWork();
     expect(await daemon.end("SIGTERM")).toBe(0);
   });
 
-  it("on a full disk holds up nothing", async () => {
+  it("on a full disk does not block the daemon", async () => {
     await start("/dev/full");
     await expectWork();
   });

@@ -1,4 +1,4 @@
-/** The scripts of docs/lua.md, each run by `cm4all-spawn lua` with a real server. */
+/** Runs each script of docs/lua.md with `cm4all-spawn lua` and a real server. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "cgroup2", "postgres", "psql") !== undefined)("d
       encoding: "utf8",
       env: environment(),
     });
-    // Some show only what a script can do besides.
+    // Some scripts show only additional features.
     const isHandler = /^function cgroups?_released/m.test(text);
     expect(stderr).toMatch(isHandler ? /^$/ : /function 'cgroup_released' not found/);
     expect(status).toBe(0);

@@ -1,7 +1,7 @@
 /**
- * All limits reached at the same time, within the descriptors that the unit allows. Where
- * this process may have fewer than that, there are as many names as fit: each takes two
- * descriptors, which is what is tested.
+ * Reaches all limits at the same time, within the descriptors that the unit allows. If this
+ * process may have fewer descriptors, uses as many names as fit: that each name takes two
+ * descriptors is tested also then.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ const CONNECTIONS = 4096;
 const HANDLES = 4096;
 const STRANGERS = 4096;
 const STRANGERS_PER_UID = 2048;
-/** Node, threads, sockets, the store: see docs/design.md. */
+/** The descriptors of Node, threads, sockets and the store, see docs/design.md. */
 const OTHERS = 60;
 
 const NAMES = Math.min(
@@ -27,7 +27,7 @@ const NAMES = Math.min(
 
 const MEGABYTE = 2 ** 20;
 
-/** Gives the limit of descriptors, ours and the daemon's, raised where that is allowed. */
+/** Raises the limit of descriptors if that is allowed, and returns it; the daemon inherits it. */
 function raiseLimit(): number {
   const wanted = `--nofile=${LIMIT_NOFILE}:${LIMIT_NOFILE}`;
   spawnSync("prlimit", [`--pid=${process.pid}`, wanted], { stdio: "ignore" });
@@ -96,12 +96,12 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
       `quota reached: ${CONNECTIONS} connections`,
       "closed",
     ]);
-    // Each once more, most of them not in the cache.
+    // Each name once more; most are not in the cache.
     const askMs = performance.now();
     for (let i = 0; i < NAMES; i += 10) client.inodes(`name ${i}`, { ipc: true, pid: true });
     console.log(`an answer takes ${((performance.now() - askMs) / (NAMES / 10)).toFixed(2)} ms`);
 
-    // The end of all of it keeps nobody waiting.
+    // The end of all names does not block other requests.
     const purged = daemon.control({ command: "purge-namespaces", onlyIdle: false });
     const purgeMs = performance.now();
     let isPurging = true;
@@ -119,7 +119,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("all maxima t
     console.log(
       `purged in ${Math.round(durationMs)} ms, longest answer ${longestMs.toFixed(1)} ms`,
     );
-    // Without slices an answer takes as long as the purge.
+    // If the purge were not sliced, an answer would take as long as it does.
     expect(longestMs).toBeLessThan(durationMs / 2);
     await until(() => daemon.childPids().length === 0, "all inits have ended", 60_000);
     for (const open of [...leases, ...clients]) open[Symbol.dispose]();

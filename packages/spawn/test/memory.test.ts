@@ -1,4 +1,4 @@
-/** What a start leaves behind is given back to the kernel once all is quiet. */
+/** Tests that the garbage of a start is given back to the kernel once the daemon is idle. */
 import { readFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { describe, expect, it } from "vitest";

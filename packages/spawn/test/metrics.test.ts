@@ -71,7 +71,7 @@ describe.skipIf(cannotRun)("metrics", () => {
       expect((await fetchMetrics(socket, path)).status, path).toBe(404);
   });
 
-  it("tell of the process, and nothing that begins anew when it is read", async () => {
+  it("describe the process, without values that are reset when they are read", async () => {
     await start();
     const { text } = await fetchMetrics(socket);
     for (const name of [
@@ -107,7 +107,7 @@ describe.skipIf(cannotRun)("metrics", () => {
   });
 
   const cannotCheck = missing("promtool", "cgroup2") !== undefined;
-  it.skipIf(cannotCheck)("have names and help texts as Prometheus wants them", async () => {
+  it.skipIf(cannotCheck)("have names and help texts that promtool accepts", async () => {
     scratch = new ScratchCgroup();
     scratch.make("a.scope");
     await start(`[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]\n`);
@@ -122,7 +122,7 @@ describe.skipIf(cannotRun)("metrics", () => {
     for (const name of ["namespace_names", "reaper_rescans_total", "accounting_script"])
       expect(text).toMatch(new RegExp(`^cm4all_spawn_${name}(\\{.*\\})? \\d+$`, "m"));
     expect(checkMetrics(text)).toEqual({ status: 0, output: "" });
-    // It would find fault with them.
+    // promtool would complain about these.
     const { status, output } = checkMetrics("# TYPE a_total gauge\na_total 1\n");
     expect(status).not.toBe(0);
     expect(output).toContain("_total");

@@ -1,4 +1,4 @@
-/** What is sent to the service manager, with a real socket in the manager's place. */
+/** Tests the notifications, with a real socket instead of the service manager. */
 import { closeSync } from "node:fs";
 import {
   AF_UNIX,
@@ -44,13 +44,13 @@ async function receiveBarrier(): Promise<number> {
   return fd;
 }
 
-it("a barrier is passed when the manager has closed its descriptor, and no sooner", async () => {
+it("a barrier is passed when the manager has closed its descriptor, and not before", async () => {
   let isPassed: boolean | undefined;
   const passed = notifier.barrier(60_000).then((result) => {
     isPassed = result;
   });
   const fd = await receiveBarrier();
-  // Long enough for several looks at it.
+  // Long enough for several checks of the descriptor.
   await new Promise((resolve) => setTimeout(resolve, 50));
   expect(isPassed).toBeUndefined();
   closeSync(fd);
@@ -58,7 +58,7 @@ it("a barrier is passed when the manager has closed its descriptor, and no soone
   expect(isPassed).toBe(true);
 });
 
-it("a barrier that the manager does not get to is given up", async () => {
+it("a barrier that the manager does not handle in time is given up", async () => {
   const passed = notifier.barrier(50);
   const fd = await receiveBarrier();
   expect(await passed).toBe(false);

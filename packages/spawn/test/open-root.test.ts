@@ -1,4 +1,4 @@
-/** Where cgroups are taken from, and where not. */
+/** Tests which directories are accepted as the cgroup root. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -39,7 +39,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a cgroup with any nam
   });
 });
 
-describe("what is not in cgroup2", () => {
+describe("a directory outside cgroup2", () => {
   it("is refused in one line with the reason", () => {
     expect(() => check("/nonexistent")).toThrow(
       /^cannot open the cgroup root: ENOENT: .*'\/nonexistent'$/,
@@ -51,7 +51,7 @@ describe("what is not in cgroup2", () => {
     expect(() => check(directory)).toThrow(/^\S+ is not in cgroup2, but in /);
   });
 
-  it("is refused with its line in the configuration, by all that read it", () => {
+  it("is refused with its line in the configuration by all commands that read it", () => {
     const file = join(directory, "spawn.toml");
     writeFileSync(file, `[reaper]\ncgroup_root = "/proc"\n`);
     const line = `${file}:2: reaper.cgroup_root: /proc is not in cgroup2, but in a file system of type 0x9fa0`;
@@ -71,7 +71,7 @@ describe.skipIf(missing("root") !== undefined)("a tmpfs", () => {
   it("is named", () => {
     const config = join(directory, "tmpfs.toml");
     writeFileSync(config, `[reaper]\ncgroup_root = "/mnt"\n`);
-    // In a mount namespace of its own.
+    // In a separate mount namespace.
     const script = 'mount -t tmpfs none /mnt && exec "$@"';
     const command = [process.execPath, program, "--check-config", "--config", config];
     const { stderr } = spawnSync("unshare", ["-m", "sh", "-c", script, "sh", ...command]);

@@ -1,4 +1,4 @@
-/** What operators look at and do: status, list, purge-namespaces, reload. */
+/** Tests the commands for operators: status, list, purge-namespaces, reload. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -30,7 +30,7 @@ interface Result {
   readonly stderr: string;
 }
 
-/** Runs a program in Node. This process goes on meanwhile. */
+/** Runs a program in Node, without blocking this process. */
 function run(...words: string[]): Promise<Result> {
   return execute(process.execPath, ...words);
 }
@@ -43,7 +43,9 @@ function execute(program: string, ...args: string[]): Promise<Result> {
   });
 }
 
-/** Runs a command that finds the daemon's socket at the default place, by its configuration alone. */
+/**
+ * Runs a command that finds the daemon's socket at the default place, by its configuration alone.
+ */
 function askAtDefault({ directory, configFile }: TestDaemon, ...args: string[]): Promise<Result> {
   const script = `mount -t tmpfs none /run && mkdir /run/cm4all-spawn &&
     mount --bind "$0" /run/cm4all-spawn && exec "$@"`;
@@ -63,7 +65,7 @@ async function ask(
   return run(BUNDLE, "--control", controlSocket, ...args);
 }
 
-/** What the build has made, and the package installs. */
+/** The schemas that the build has written, and the package installs. */
 const SCHEMAS = join(dirname(BUNDLE), "schema");
 const validators = new Map(
   readdirSync(SCHEMAS).map((file) => [
@@ -82,7 +84,7 @@ function expectValid(command: string, json: string): unknown {
 }
 
 describe("the schemas", () => {
-  it("are those of the sources", () => {
+  it("are the same as in the sources", () => {
     const built = readdirSync(SCHEMAS).map((file) => [
       file,
       readFileSync(join(SCHEMAS, file), "utf8"),
@@ -102,7 +104,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     daemon = undefined;
   });
 
-  it("status says with its exit status that all is well, that something is not, or that nothing runs", async () => {
+  it("the exit status of status is that of a daemon that is well, degraded, or not running", async () => {
     const one = await start();
     const well = await ask(one, "status");
     expect(well.status).toBe(0);
@@ -125,7 +127,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(down).toMatchObject({ status: 3, stderr: expect.stringContaining("is not running") });
   });
 
-  it("a bound that is nearly reached is told of", async () => {
+  it("a bound that is nearly reached is reported", async () => {
     const one = await start({ config: "[namespaces]\nmax_names = 2\nmax_names_per_uid = 2\n" });
     using client = one.connect();
     using _ = client.ask("a", { ipc: true, lease: true });
@@ -135,7 +137,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(stdout).toContain("degraded: 2 names of at most 2, see max_names; ");
   });
 
-  it("list and status NAME show names, and who holds their leases", async () => {
+  it("list and status NAME show names, and the processes that hold their leases", async () => {
     const one = await start();
     expect(await ask(one, "list")).toMatchObject({ status: 0, stdout: "there are no names\n" });
     using client = one.connect();
@@ -202,7 +204,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     );
   });
 
-  it("purge-namespaces ends all names only if it is told to: a list may be empty", async () => {
+  it("purge-namespaces ends all names only with --all, not with an empty list", async () => {
     const one = await start();
     using client = one.connect();
     client.ask("a", { ipc: true })[Symbol.dispose]();
@@ -219,7 +221,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     );
   });
 
-  it("names may be as long as a request has them, of bytes that JSON escapes", async () => {
+  it("names may have the greatest length of a request, with bytes that JSON escapes", async () => {
     const one = await start();
     using client = one.connect();
     const names = ['"', "\\", "\x7f", "x"].map((byte) => byte.repeat(4080)).sort();
@@ -235,7 +237,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     );
   });
 
-  it("purge-namespaces takes more names than a request has place for", async () => {
+  it("purge-namespaces takes more names than fit into a request", async () => {
     const one = await start();
     using client = one.connect();
     const names = Array.from({ length: 100 }, (_, i) => `${i}-`.padEnd(1000, "x"));
@@ -254,7 +256,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       stdout: "reloaded the configuration\n",
     });
     writeFileSync(one.configFile, "[accounting]\njournal = '/elsewhere'\n[control]\nsocket='/x'\n");
-    // The command line, which wins, has both.
+    // The command line, which takes precedence, has both.
     expect((await ask(one, "reload")).stdout).toBe("reloaded the configuration\n");
     writeFileSync(one.configFile, "[reaper]\ncheck_seconds = 7\n");
     expect((await ask(one, "reload")).stdout).toContain(
@@ -269,7 +271,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "status", "--json")).stdout).toContain('"failedReloads": 1');
   });
 
-  it("reload sends a signal where there is no control socket", async () => {
+  it("reload sends a signal if there is no control socket", async () => {
     const one = await start({ options: ["--control", ""] });
     const { status } = await ask(one, "reload", "--signal", String(one.pid));
     expect(status).toBe(0);
@@ -277,7 +279,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect((await ask(one, "reload", "--signal", "0")).status).toBe(64);
   });
 
-  it("a mistake in the configuration reaches the daemon by reload --signal", async () => {
+  it("reload --signal tells the daemon of a mistake in the configuration", async () => {
     const one = await start();
     for (const text of ["[reaper]\ncheck_seconds = 'x'\n", "[reaper"]) {
       const { failedReloads } = await daemonMetrics(one);
@@ -299,7 +301,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     await until(async () => (await daemonMetrics(one)).failedReloads === 3, "it is counted");
   });
 
-  it("a mistake in the configuration leaves the daemon with the default socket to be asked", async () => {
+  it("commands use the default socket if the configuration has a mistake", async () => {
     const one = await start();
     using client = one.connect();
     client.ask("a", { ipc: true })[Symbol.dispose]();
@@ -320,11 +322,11 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
     expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });
     expect((await askAtDefault(one, "status")).stdout).toMatch(/^degraded: .*max_nmaes/);
-    // It has no journal, and where the files are is not known.
+    // The daemon has no journal, and the place of the files is not known.
     expect(await askAtDefault(one, "accounting", "list")).toMatchObject({ status: 78 });
   });
 
-  /** Answers each request at a socket of its own. */
+  /** Runs `work` while `serve` handles connections to a separate socket. */
   async function whileAnswering(
     serve: (socket: Socket) => void,
     work: (place: { readonly controlSocket: string }) => Promise<void>,
@@ -390,7 +392,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  it("status of a daemon that is killed meanwhile is that it does not run", async () => {
+  it("status reports a daemon that is killed meanwhile as not running", async () => {
     const one = await start();
     const connections = () =>
       readFileSync("/proc/net/unix", "utf8").split(one.controlSocket).length - 1;
@@ -405,7 +407,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  it("a socket that an earlier run has left is replaced, anything else is told of", async () => {
+  it("a stale socket is replaced, and any other file is an error", async () => {
     const directory = mkdtempSync(join(tmpdir(), "listen-"));
     const address = join(directory, "socket");
     try {
@@ -434,7 +436,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     }
   });
 
-  it("a command that is mistyped is told of with the one that was meant", async () => {
+  it("a mistyped command is an error that suggests the one that was meant", async () => {
     const one = await start();
     expect(await ask(one, "staus")).toMatchObject({
       status: 64,
@@ -442,7 +444,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     });
   });
 
-  /** On a terminal of that size; `what` is done once the screen shows `first`. */
+  /** Runs `status --watch` on a terminal of this size, and `what` once the screen shows `first`. */
   async function watchOnTerminal(
     { controlSocket }: { readonly controlSocket: string },
     columns: number,
@@ -474,7 +476,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     // biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal's sequences
     const lines = frame.split(/\r+\n/).map((line) => line.replace(/\x1b\[[0-9;?]*[a-zA-Z]/g, ""));
     expect(lines[0]).toBe("well");
-    // Nothing is cut off: the longest text is there to its last word.
+    // Nothing is cut off: the longest text is complete to its last word.
     expect(lines.join(" ").replace(/\s+/g, " ")).toContain("at most 1024 of one uid");
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
   });
@@ -504,7 +506,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       host = undefined;
     });
 
-    it("has what waits and since when, what failed last and why, and what is parked", async () => {
+    it("shows what waits and since when, what failed last and why, and what is parked", async () => {
       const before = Date.now();
       host = new AccountingHost();
       host.writeScript("function cgroup_released(c) error('no route') end");
@@ -537,7 +539,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       });
     });
 
-    it("a script with a mistake makes the reload fail, one that was changed is told of", async () => {
+    it("a script with a mistake makes the reload fail, and a changed one is mentioned", async () => {
       host = new AccountingHost();
       host.writeScript("function cgroup_released(c) end");
       await host.start();
@@ -560,7 +562,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       expect((await ask(daemon, "status")).status).toBe(0);
     });
 
-    it("a script in another file is no changed text", async () => {
+    it("a script in another file does not count as changed", async () => {
       host = new AccountingHost();
       host.writeScript("function cgroup_released(c) end");
       await host.start();
@@ -576,7 +578,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       expect((await ask(daemon, "reload")).stdout).toContain("changed text of the script");
     });
 
-    it("a script that hangs while it is loaded makes the reload fail", async () => {
+    it("a script that hangs while it loads makes the reload fail", async () => {
       host = new AccountingHost();
       host.writeScript("function cgroup_released(c) end");
       await host.start();

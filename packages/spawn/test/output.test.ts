@@ -1,4 +1,4 @@
-/** Output that cannot be written, of every command that has any. */
+/** Tests output that cannot be written, of every command that has output. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
   });
   afterAll(() => host.stop());
 
-  /** Runs a command against the daemon, as a shell with this redirection does. */
+  /** Runs a command against the daemon in a shell, with this redirection. */
   function run(redirection: string, args: readonly string[]) {
     const { configFile, controlSocket } = host.daemon;
     const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;
@@ -54,19 +54,19 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     "accounting list",
     "accounting list --json",
     "accounting retry --all",
-  ])("is told of in one line by %s, and nothing if nobody reads it", (command) => {
+  ])("is reported in one line by %s, but not if nobody reads it", (command) => {
     const args = command.split(" ");
     expect(run(">/dev/full", args)).toEqual({ status: EX_IOERR, stderr: FULL });
     expect(run("| true", args)).toEqual({ status: 0, stderr: "" });
   });
 
-  it("is told of after the log line of measure", () => {
+  it("is reported after the log line of measure", () => {
     const { status, stderr } = run(">/dev/full", ["measure", "a.scope"]);
     expect(stderr.replace(/^a\.scope: .*\n/, "")).toBe(FULL);
     expect(status).toBe(EX_IOERR);
   });
 
-  it("is told of when the records are those in the files", () => {
+  it("is reported when the records are those in the files", () => {
     const files = ["--control", "", "--journal", mkdtempSync(join(host.directory, "journal-"))];
     for (const list of [["list"], ["list", "--json"]]) {
       const args = [...files, "accounting", ...list];
@@ -92,19 +92,19 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
       expect(status).toBe(EX_IOERR);
     });
 
-    it("is not kept back at the end without the end of a line", () => {
+    it("is written at the end even without a newline", () => {
       const unended = "io.write('a') io.stderr:write('b')";
       expect(tried(unended, "1>&2")).toEqual({ status: 0, stderr: "ab" });
       expect(tried(`${unended} os.exit(0)`, "1>&2").stderr).toMatch(/^abcm4all-spawn: /);
     });
 
-    it("is told of when the script ends its process", () => {
+    it("is reported when the script ends its process", () => {
       const { status, stderr } = tried("io.write('a') os.exit(3)");
       expect(stderr).toBe(`${FULL}cm4all-spawn: the script host ended: exit status 3\n`);
       expect(status).toBe(EX_DATAERR);
     });
 
-    it("is nothing if nobody reads it", () => {
+    it("is not reported if nobody reads it", () => {
       expect(tried("os.execute('sleep 0.3') print(1)", "| true")).toEqual({
         status: 0,
         stderr: "",
@@ -119,11 +119,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
     });
   });
 
-  it("does not keep a command from what it does", async () => {
+  it("does not keep a command from its work", async () => {
     await host.scratch.runToEnd("a.scope/job", "true");
     await until(async () => (await host.records())[0]?.state === "parked", "a record is parked");
     const [{ number } = { number: -1 }] = await host.records();
-    // What a check asks for comes first: a parked record degrades the daemon.
+    // The exit status of a check takes precedence: a parked record degrades the daemon.
     expect(run(">/dev/full", ["status"])).toEqual({ status: 1, stderr: FULL });
     for (const words of [
       "show ID",

@@ -1,4 +1,4 @@
-/** Sockets that the service manager passes, and the signals that end the daemon. */
+/** Tests sockets that the service manager passes, and the signals that end the daemon. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,7 +48,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
     }
   });
 
-  it("does not start if it would leave one unserved", async () => {
+  it("does not start if it would leave a socket unserved", async () => {
     const fds = [
       listening(join(directory, "good"), SOCK_SEQPACKET),
       listening(join(directory, "stream"), SOCK_STREAM),

@@ -34,13 +34,13 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
   afterAll(() => peer[Symbol.dispose]());
 
   /**
-   * Two peers send a socket each that takes long to close, and nobody but the message has it: one
-   * that says nothing more, and one that is gone.
-   * @returns gives what the first has printed so far
+   * Lets two peers each send a socket that takes long to close, and that only the message holds. The
+   * first peer then ends, and the second stays.
+   * @returns a function that returns the output so far of the second
    */
   async function sendLingering(daemon: TestDaemon, before: readonly string[]) {
     const taken = new Set<Socket>();
-    // Sockets that are connected to a process that is gone do not take long.
+    // A socket whose peer process has ended would not take long to close.
     const sink = createServer({ pauseOnConnect: true }, (socket) => taken.add(socket));
     sink.listen(0, "127.0.0.1");
     await once(sink, "listening");
@@ -91,13 +91,13 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     it.each([
       ["enters a user namespace", () => "-"],
       ["executes a set-uid program", () => peer.setUidProgram()],
-    ])("is not given to who %s while it is looked at", (_, program) => {
+    ])("is not given to a process that %s while it is checked", (_, program) => {
       expect(ask(as({}), ["--race", program()])).toEqual([REFUSED[0]]);
     });
 
-    it("is not given to who executes a set-uid program once connected", () => {
+    it("is not given to a process that executes a set-uid program once connected", () => {
       expect(ask(as({}), ["--exec", peer.setUidProgram()])).toEqual(REFUSED);
-      // Which is refused for its uids, not because it executed something.
+      // This is refused for its uids, not because it has executed a program.
       const nobody = as({ capabilities: ["sys_admin"] });
       expect(ask(nobody, ["--exec", "/proc/self/exe"])).toEqual(GRANTED);
     });
@@ -131,7 +131,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
         expect(answers).toEqual(["handles", ...REFUSED]);
       });
 
-      it("is given for a second to a set-uid program that it becomes, and not longer", async () => {
+      it("lasts for a second in a set-uid program that the process executes, and not longer", async () => {
         const program = peer.setUidProgram();
         expect(askAgain(`${program}@1100`)).toEqual(["handles", ...REFUSED]);
         // On a busy machine the second may be over.
@@ -145,17 +145,17 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await until(() => lines().length === 3, "all are logged");
       for (const line of lines()) expect(line).toContain(`uid ${STRANGER}: ${REFUSED[0]}`);
       expect((await daemon.status()).requests.refused).toBe(3);
-      // One process that comes again and again.
+      // A process that connects again and again.
       await peer.start(as({}), daemon.address, REQUEST, ["--hold", "50"]);
       await until(async () => (await daemon.status()).requests.refused === 53, "all are refused");
       expect(lines().length).toBe(4);
     });
 
-    it("is not waited for when a stranger sends something that takes long to close", async () => {
+    it("is not delayed when a stranger sends a descriptor that takes long to close", async () => {
       const before = await daemon.restingDescriptorCount();
       const children = daemon.childPids().length;
       const answers = await sendLingering(daemon, as({}));
-      // It takes longer to close than this client waits.
+      // The socket takes longer to close than this client waits.
       using client = daemon.connect();
       client.inodes("somebody", { ipc: true });
       client[Symbol.dispose]();
@@ -165,7 +165,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await until(() => daemon.descriptorCount() === before + 1, "all is closed");
     });
 
-    it("can be had by root while others come in crowds", async () => {
+    it("is given to root while crowds of others connect", async () => {
       const hold = (uid: number) =>
         peer.start(as({ uid }), daemon.address, NOTHING, ["--hold", "2100"]);
       await Promise.all(Array.from({ length: 3 }, (_, i) => hold(STRANGER + i)));
@@ -173,7 +173,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       await until(async () => (await daemon.status()).connections === 4096, "the crowd is there");
       for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, REQUEST, ["--flood"]);
       const startMs = performance.now();
-      // Each waits behind the 4,096 that the listener's queue holds.
+      // Each waits behind the 4,096 connections in the listener's queue.
       for (let i = 0; i < 5; i++) {
         expect(ask([])).toEqual(GRANTED);
         expect(ask(as({ capabilities: ["sys_admin"] }))).toEqual(GRANTED);
@@ -182,19 +182,19 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect((await daemon.status()).connections).toBeLessThanOrEqual(4096);
     });
 
-    it("is had by spawners at once while strangers flood it", async () => {
+    it("is given to spawners at once while strangers flood the daemon", async () => {
       const request = () => ask(as({ capabilities: ["sys_admin"] }));
       const refused = async () => (await daemon.status()).requests.refused;
       const before = await refused();
       const startMs = performance.now();
       for (let i = 0; i < 2; i++) await peer.start(as({}), daemon.address, REQUEST, ["--flood"]);
-      // Their connections end faster than any are looked at.
+      // The strangers' connections end faster than the daemon checks any.
       for (let i = 0; i < 10; i++) expect(request()).toEqual(GRANTED);
       await sleep(1500);
       await peer.endAll();
       const seconds = Math.ceil((performance.now() - startMs) / 1000);
       expect((await refused()) - before).toBeLessThanOrEqual(STRANGERS * (seconds + 1));
-      // In a flood a stranger is closed without a look, perhaps before it has sent anything.
+      // In a flood a stranger is disconnected unchecked, perhaps before it has sent anything.
       const answer = () => {
         try {
           return ask(as({}))[0];
@@ -206,12 +206,12 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
       expect(request()).toEqual(GRANTED);
     });
 
-    it("lets in more of one uid than there may be strangers", async () => {
+    it("admits more connections of one uid than there may be strangers", async () => {
       const privileged = as({ capabilities: ["sys_admin"] });
       await peer.start(privileged, daemon.address, NOTHING, ["--hold", "1000"]);
       await until(async () => (await daemon.status()).connections === 1000, "all are there");
       await peer.start(as({}), daemon.address, NOTHING, ["--hold", "2200"]);
-      // Those that had to make room have asked for nothing, and were found capable.
+      // The connections that had to make room have sent no request, and were found capable.
       const all = 1000 + 2048;
       await until(async () => (await daemon.status()).connections === all, "the crowd is there");
       expect(ask(privileged)).toEqual(GRANTED);
@@ -246,7 +246,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     });
   });
 
-  it("lets nobody wait for what an allowed uid sends along", async () => {
+  it("does not let others wait for descriptors that an allowed uid sends", async () => {
     const daemon = await TestDaemon.start({ config: "[namespaces]\nallow_uids = [1001]\n" });
     const entitled = as({ uid: 1001 });
     const before = await daemon.restingDescriptorCount();
@@ -262,7 +262,7 @@ describe.skipIf(missing("root", "catatonit", "gcc") !== undefined)("permission",
     await daemon.stop();
   });
 
-  it("is not given to processes that the daemon's PID namespace does not show", async () => {
+  it("is not given to processes outside the daemon's PID namespace", async () => {
     const daemon = await TestDaemon.start({
       wrapper: ["unshare", "--pid", "--fork", "--mount-proc"],
     });

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { endChild, InitStarter } from "../src/namespaces/names/init.ts";
 import { scanProcesses, tryReadPidNamespace } from "../src/namespaces/names/process-scan.ts";
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all processes", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("a scan of all processes", () => {
   const ownInode = ownNamespaceInode("pid");
   let pid: number;
   let inode: number;
@@ -18,7 +18,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all pro
   });
   afterAll(() => endChild(pid));
 
-  /** Walks, and does `meanwhile` when the first processes have been listed. */
+  /** Scans the processes, and calls `meanwhile` when the first have been listed. */
   function scan(meanwhile?: () => void): Set<number> {
     const walk = scanProcesses([{ pid, inode }], ownInode);
     let step = walk.next();
@@ -27,12 +27,12 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all pro
     return step.value;
   }
 
-  it("finds nothing where only an init lives", () => {
+  it("finds nothing in a namespace with only an init", () => {
     expect(scan()).toEqual(new Set());
   });
 
-  // With fewer than some thousand processes, all of the first time are listed by then.
-  it("finds a process that started while it walked", async () => {
+  // If there are fewer than some thousand processes, the first pass has listed all of them by then.
+  it("finds a process that started during the scan", async () => {
     using namespace = new Fd(openSync(`/proc/${pid}/ns/pid`, "r"));
     let child: ChildProcess | undefined;
     const found = scan(() => {
@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a walk over all pro
         spawn("sleep", ["100"], { stdio: "ignore" }),
       );
     });
-    // Before the init is reaped, which waits for it.
+    // It ends before the init, which waits for it, is reaped.
     child?.kill("SIGKILL");
     if (child !== undefined) await once(child, "exit");
     expect(found).toEqual(new Set([inode]));

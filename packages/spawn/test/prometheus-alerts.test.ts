@@ -1,4 +1,4 @@
-/** Each alert of examples/prometheus fires when its fault is made, and is silent otherwise. */
+/** Tests that each alert of examples/prometheus fires if its fault is made, and only then. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -19,7 +19,7 @@ import { Controllers } from "./support/controllers.ts";
 import { kill, TestDaemon, until } from "./support/daemon.ts";
 import { EXAMPLES, TestPrometheus } from "./support/prometheus.ts";
 
-/** The machine may be busy; a fault is told of within seconds. */
+/** A fault is reported within seconds, but the machine may be busy. */
 const PATIENCE_MS = 90_000;
 
 const alertNames = [
@@ -61,14 +61,14 @@ describe.skipIf(needs !== undefined)(
       await good.stop();
     });
 
-    /** Adds the section of metrics to a host's configuration. @returns their address */
+    /** Adds the section `metrics` to a host's configuration. @returns the address */
     async function serve(host: AccountingHost): Promise<string> {
       const listen = `127.0.0.1:${await freePort()}`;
       host.reaperConfig += `[metrics]\nlisten = "${listen}"\n`;
       return listen;
     }
 
-    /** A host of which `watch` tells Prometheus; both end with the test. */
+    /** Returns a host, which Prometheus scrapes after `watch`; both end with the test. */
     async function makeHost(): Promise<AccountingHost & { watch(): void }> {
       const host = new AccountingHost();
       const listen = await serve(host);
@@ -80,7 +80,10 @@ describe.skipIf(needs !== undefined)(
       return Object.assign(host, { watch: () => prometheus.watch(name, listen) });
     }
 
-    /** One that accounts and is watched. @param config further sections of its configuration */
+    /**
+     * Returns a host that accounts and is watched.
+     * @param config further sections of the configuration
+     */
     async function makeReadyHost(config = ""): Promise<AccountingHost> {
       const host = await makeHost();
       host.reaperConfig += config;
@@ -91,7 +94,7 @@ describe.skipIf(needs !== undefined)(
       return host;
     }
 
-    /** Names of the alerts that fire, or have fired, for the host of this test. */
+    /** Returns the names of the alerts that fire, or have fired, for the host of this test. */
     async function firedHere(): Promise<string[]> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const samples = await prometheus.query(
@@ -100,12 +103,15 @@ describe.skipIf(needs !== undefined)(
       return [...new Set(samples.map(({ metric }) => metric["alertname"] ?? ""))].sort();
     }
 
-    /** Waits for alerts of this test's host. That there are no others is seen, too. */
+    /** Waits for alerts of this test's host, and expects no others. */
     function expectAlerts(...names: string[]): Promise<void> {
       return expectAlertsBeside([], ...names);
     }
 
-    /** @param perhaps alerts that may fire on the way, if the machine is slow */
+    /**
+     * Waits for alerts as `expectAlerts`.
+     * @param perhaps alerts that may also fire on a slow machine
+     */
     async function expectAlertsBeside(perhaps: string[], ...names: string[]): Promise<void> {
       const full = names.map((name) => `CM4allSpawn${name}`).sort();
       const isThere = async () => {
@@ -123,13 +129,13 @@ describe.skipIf(needs !== undefined)(
       for (const name of full) fired.add(name);
     }
 
-    it("that does not run", async () => {
+    it("does not run", async () => {
       prometheus.watch(expect.getState().currentTestName ?? "", `127.0.0.1:${await freePort()}`);
       await expectAlerts("Down");
       prometheus.forget(expect.getState().currentTestName ?? "");
     });
 
-    it("that is killed again and again", async () => {
+    it("is killed again and again", async () => {
       const host = await makeReadyHost();
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const starts = async () =>
@@ -143,14 +149,14 @@ describe.skipIf(needs !== undefined)(
       await expectAlertsBeside(["Down"], "Restarts");
     });
 
-    it("with a mistake in its configuration", async () => {
+    it("has a mistake in its configuration", async () => {
       const host = await makeReadyHost();
       await untilScraped();
       host.configure("mistake = 1\n");
       await expectAlerts("OlderConfiguration");
     });
 
-    /** Counters have to be seen before they count. */
+    /** Waits until the host was scraped: an increase needs an earlier value of the counter. */
     async function untilScraped(): Promise<void> {
       const instance = JSON.stringify(expect.getState().currentTestName ?? "");
       const scrapes = `count_over_time(up{instance=${instance}}[1h])`;
@@ -161,7 +167,7 @@ describe.skipIf(needs !== undefined)(
       );
     }
 
-    it("whose names are at their limit, and asked for more, by others as well, and in another language", async () => {
+    it("is at the limit of names and refuses more, also of others and in another language", async () => {
       const host = await makeReadyHost("[namespaces]\nmax_names = 9\n");
       await untilScraped();
       using client = host.daemon.connect();
@@ -173,7 +179,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("LimitNear", "RequestsFail", "RequestsRefused");
     });
 
-    it("whose kernel is slow", async () => {
+    it("has a slow kernel", async () => {
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
       const trace = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", "trace=unshare"];
@@ -190,7 +196,7 @@ describe.skipIf(needs !== undefined)(
       clearInterval(requests);
     });
 
-    it("in whose cgroups memory and processes are at their limits", async () => {
+    it("has cgroups at the limits of memory and processes", async () => {
       using controllers = new Controllers();
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
@@ -206,7 +212,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("OomKills", "RefusedForks");
     });
 
-    it("whose inits end", async () => {
+    it("has inits that end", async () => {
       const host = await makeReadyHost();
       using client = host.daemon.connect();
       client.inodes("name", { pid: true });
@@ -216,7 +222,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("InitsEnd");
     });
 
-    it("whose reaper cannot run", async () => {
+    it("cannot run its reaper", async () => {
       const name = expect.getState().currentTestName ?? "";
       const listen = `127.0.0.1:${await freePort()}`;
       const cover = `mount -t tmpfs none ${cgroup2Mount()} && exec "$@"`;
@@ -233,13 +239,13 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("ReaperGone");
     });
 
-    it("whose scope is gone", async () => {
+    it("has lost a scope", async () => {
       const host = await makeReadyHost();
       rmdirSync(join(host.scratch.path, "a.scope"));
       await expectAlerts("NoScope");
     });
 
-    it("that the kernel refuses watches", async () => {
+    it("is refused watches by the kernel", async () => {
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
       const trace = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", "trace=inotify_add_watch"];
@@ -251,7 +257,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("WatchesRefused");
     });
 
-    it("whose script has a mistake, is gone, and is there again", async () => {
+    it("has a script with a mistake, which then is gone, and is there again", async () => {
       const host = await makeHost();
       host.writeScript("function (");
       await host.start();
@@ -263,14 +269,14 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("ScriptDown", "NoHandler");
     });
 
-    it("whose database is away, for hours", async () => {
+    it("cannot reach its database for hours", async () => {
       await using server = await Postgres.start();
       const host = await makeHost();
       host.writeHandler(
         'assert(db:execute("SELECT 1"))',
         `handlers_bear_repetition = true db = pg:new(${JSON.stringify(server.conninfo)})`,
       );
-      // Two hours ago, as far as the daemon can see.
+      // Two hours ago, as the daemon sees it.
       const clock = join(host.directory, "clock.cjs");
       writeFileSync(clock, "const now = Date.now; Date.now = () => now() - 7200000;");
       await host.start("", { env: { NODE_OPTIONS: `--require ${clock}` } });
@@ -286,7 +292,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("HandlersFail", "WaitsLong");
     });
 
-    it("of which some handlers fail, one after an effect, and whose records are dropped", async () => {
+    it("has handlers that fail, one after an effect, and records that are dropped", async () => {
       const host = await makeHost();
       host.writeHandler(
         'if cgroup.path:find("fails") then error("no") end say(cgroup.path) if cgroup.path:find("late") then error("late") end',
@@ -309,7 +315,7 @@ describe.skipIf(needs !== undefined)(
       clearInterval(others);
     });
 
-    it("whose script's process is killed again and again", async () => {
+    it("has a script whose process is killed again and again", async () => {
       const host = await makeReadyHost();
       await untilScraped();
       for (let kills = 1; kills <= 4; kills++) {
@@ -327,7 +333,7 @@ describe.skipIf(needs !== undefined)(
       await expectAlertsBeside(["ScriptDown"], "ScriptRestarts");
     });
 
-    it.each(["full", "read-only"])("whose disk is %s", async (fault) => {
+    it.each(["full", "read-only"])("has a disk that is %s", async (fault) => {
       const host = await makeHost();
       host.writeHandler("say(cgroup.path)");
       mkdirSync(host.journal);
@@ -340,14 +346,14 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("JournalFails");
     });
 
-    /** Makes records of cgroups that run empty 120 KB long, by the attributes of their scope. */
+    /** Makes the records of cgroups 120 KB long, by attributes of their scope. */
     function enlargeRecords({ scratch }: AccountingHost): void {
       const scope = openSync(join(scratch.path, "a.scope"), "r");
       for (let i = 0; i < 30; i++) setXattr(scope, `user.filler${i}`, Buffer.alloc(4000, "x"));
       closeSync(scope);
     }
 
-    it("whose journal is full", async () => {
+    it("has a full journal", async () => {
       const host = await makeHost();
       enlargeRecords(host);
       host.writeScript("function (");
@@ -360,12 +366,12 @@ describe.skipIf(needs !== undefined)(
       await expectAlerts("ScriptDown", "LimitNear", "JournalFull");
     });
 
-    it("whose disk does not give what it has taken", async () => {
+    it("has a disk that cannot read what was written", async () => {
       const host = await makeHost();
       enlargeRecords(host);
       host.writeScript("function (");
       await host.start();
-      // More than are read at once.
+      // More records than are read at once.
       for (let i = 0; i < 80; i++) await host.scratch.runToEnd(`a.scope/${i}`);
       const allWait = () =>
         until(async () => (await host.accounting()).waitingCgroups === 80, "all wait");
@@ -401,7 +407,7 @@ describe.skipIf(needs !== undefined)(
       expect([...fired].sort()).toEqual([...alertNames].sort());
     });
 
-    it("nothing was told of the one that is well", async () => {
+    it("no alert has fired for the daemon that is well", async () => {
       using client = good.daemon.connect();
       client.inodes("name", { ipc: true, pid: true });
       await good.scratch.runToEnd("a.scope/job");

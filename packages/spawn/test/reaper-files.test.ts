@@ -1,4 +1,4 @@
-/** The reaper on files that look like cgroups with all controllers, which few hosts have. */
+/** Runs the reaper on files that look like cgroups with all controllers, which few hosts have. */
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** A reaper on this thread, and what it works with. */
+/** A reaper on this thread, with its loop, counters and log. */
 interface Running {
   reaper: Reaper;
   readonly loop: EventLoop;
@@ -31,7 +31,7 @@ interface Running {
   readonly log: string[];
 }
 
-/** Runs a reaper until it is told to stop. @param main takes what it tells */
+/** Runs a reaper until it is told to stop. @param main returns the receiver of its messages */
 function run(main: (running: Running) => TellMain): Running {
   const log: string[] = [];
   const loop = new EventLoop();
@@ -87,7 +87,7 @@ it("measures and reports a cgroup with every field, and says what it cannot do",
       told.push([name, value]);
       if (name === "scanned") writeFileSync(join(path, "cgroup.events"), "populated 0\nfrozen 0\n");
       if (name === "released") reaper.handlers.commands.journalled([1], 0);
-      // The deletion has failed by then.
+      // The deletion has failed by that time.
       if (name === "released") loop.after(100, () => reaper.handlers.commands.stop());
     },
   }));

@@ -1,4 +1,6 @@
-/** A reaper that the kernel gives no inotify: it reaps by looking, and watches once it can. */
+/**
+ * Runs a reaper without inotify: it finds cgroups by its periodic check, and watches once it can.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { missing, readProc, ScratchCgroup } from "@cm4all/testing";
@@ -24,7 +26,7 @@ describe.skipIf(cannotRun)("a reaper", () => {
     async (fault) => {
       const scratch = new ScratchCgroup();
       scratch.make("a.scope/old");
-      // -D: the daemon is our child, and the tracer beside it.
+      // -D: the daemon is the child of this process, and the tracer a separate process.
       const trace = ["-f", "-D", "-qq", "-o", "/dev/null", "-e", `trace=${fault.split(":")[0]}`];
       const daemon = await TestDaemon.start({
         config: `[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]\ncheck_seconds = 1\n`,

@@ -1,4 +1,4 @@
-/** What the reaper tells of real cgroups: their extended attributes, and how they run. */
+/** Tests the records of real cgroups: extended attributes, and reports while they run. */
 
 import { closeSync, existsSync, openSync } from "node:fs";
 import { join } from "node:path";
@@ -23,7 +23,7 @@ function set(name: string, attribute: string, value: string | Buffer): void {
   closeSync(fd);
 }
 
-/** The attributes of the release with this index, nearest first. */
+/** Returns the attributes of the release with this index, nearest first. */
 async function xattrs(index: number): Promise<string[][]> {
   const { record } = await until("the release", () => program.releases[index]);
   return record.xattrs.map((table) =>
@@ -115,7 +115,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     const child = scratch.run("bp.scope/a/b");
     await until("its process", () => scratch.isPopulated("bp.scope/a/b"));
     await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
-    // The kernel tells up to 10 ms late that there is a process, and then only to a queue.
+    // The kernel reports a process up to 10 ms late, and then only queues the event.
     await sleep(500);
     await program.status();
     program.process.kill("SIGSTOP");
@@ -176,7 +176,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect(first).toMatchObject({ path: "/bp.scope/a", report: 1 });
     expect(second?.id).toBe(first?.id);
     expect(second?.cpuTotalUsec).toBeGreaterThan(first?.cpuTotalUsec ?? 0);
-    // On a busy host it is later; never much sooner.
+    // It is later on a busy host, but never much sooner.
     expect((second?.measuredMs ?? 0) - (first?.measuredMs ?? 0)).toBeGreaterThan(200);
     child.kill("SIGKILL");
     const last = await until("the release", () => program.releases[0]?.record.snapshot);

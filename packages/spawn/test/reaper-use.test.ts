@@ -1,4 +1,4 @@
-/** What the reaper takes for use, on real cgroups: children, the freezer, what others remove. */
+/** Tests what counts as use of a real cgroup: children, the freezer, removal by others. */
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bytesOfText, textOf } from "@cm4all/linux";
@@ -26,13 +26,13 @@ const watched = (count: number) =>
   until(`${count} to be known`, async () => (await program.status()).watchedCgroups === count);
 const write = (file: string, text: string) => writeFileSync(join(scratch.path, file), text);
 
-/** A process works in a cgroup and ends. */
+/** Runs a process in a cgroup until it ends. */
 const run = (name: string) =>
   scratch.runToEnd(name, "i=0; while [ $i -lt 5000 ]; do i=$((i+1)); done");
 
 const paths = () => program.releases.map(({ record }) => textOf(record.snapshot.path));
 
-/** Waits until as many cgroups are released, and lets them be deleted. */
+/** Waits until this many cgroups are released, and lets them be deleted. */
 async function released(count: number): Promise<void> {
   await until(`${count} releases`, () => program.releases.length >= count);
   program.journalled(program.releases);
@@ -138,7 +138,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       releasedCgroups: 0,
       deletedCgroups: 0,
     });
-    // A first process still finds its cgroup, and counts.
+    // A first process still finds its cgroup, and is counted.
     await run("bp.scope/n7");
     await gone("bp.scope/n7");
     expect(new Set(paths())).toEqual(new Set(["/bp.scope/n7"]));
@@ -155,7 +155,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       try {
         rmdirSync(join(scratch.path, name));
       } catch {
-        // The process is about to leave, or is seen by the kernel as such.
+        // The process has not left the cgroup yet.
         await until(`${name} to be empty`, () => {
           try {
             rmdirSync(join(scratch.path, name));

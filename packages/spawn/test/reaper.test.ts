@@ -1,4 +1,4 @@
-/** The reaper on real cgroups, below a scope of the test's own. */
+/** Runs the reaper on real cgroups, below a scope of the test's own. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -28,7 +28,7 @@ async function start(
 
 const exists = (name: string) => existsSync(join(scratch.path, name));
 const gone = (name: string) => until(`${name} to be deleted`, () => !exists(name));
-/** A command that runs its arguments in a user namespace with a limit of its own. */
+/** Returns a command that runs its arguments in a user namespace with its own limit. */
 const limited = (sysctl: string, limit: number) => [
   "unshare",
   "--map-root-user",
@@ -39,8 +39,8 @@ const limited = (sysctl: string, limit: number) => [
 ];
 
 /**
- * Lets one process enter one cgroup after the other, and end a child in each: the kernel
- * charges nobody for a process that just passes between two of its ticks.
+ * Moves a process through cgroups, one after the other. It runs a child in each, because the
+ * kernel does not charge a process that only passes between two timer ticks.
  */
 async function runThrough(procs: readonly string[]): Promise<void> {
   const script = procs.map((path) => `echo $$ >${path}; (:)`).join("\n");
@@ -49,7 +49,7 @@ async function runThrough(procs: readonly string[]): Promise<void> {
   await new Promise((resolve) => child.on("exit", resolve));
 }
 
-/** Journals what was released since the last call. @param share of it */
+/** Journals a random share of the releases since the last call. @param share from 0 to 1 */
 function journal(program: ReaperProgram, accounted: Set<string>, share: number): void {
   const releases = program.releases.splice(0).filter(() => Math.random() < share);
   for (const { record } of releases) accounted.add(textOf(record.snapshot.path));
@@ -58,10 +58,10 @@ function journal(program: ReaperProgram, accounted: Set<string>, share: number):
 
 const exited = (child: ChildProcess) => new Promise((resolve) => child.on("exit", resolve));
 
-/** A shell command that takes a while. */
+/** Returns a shell command that takes a while. */
 const work = (rounds: number) => `i=0; while [ $i -lt ${rounds} ]; do i=$((i+1)); done`;
 
-/** What the kernel says that a cgroup has used. */
+/** Returns the CPU time of a cgroup in microseconds. */
 function usageOf(name: string): number {
   const text = readFileSync(join(scratch.path, name, "cpu.stat"), "utf8");
   return Number(/^usage_usec (\d+)$/m.exec(text)?.[1]);
@@ -69,7 +69,7 @@ function usageOf(name: string): number {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The log lines of reaped cgroups, without their figures. */
+/** Returns the log lines of reaped cgroups, without their figures. */
 const reaped = (program: ReaperProgram) =>
   program.log.filter((line) => / cpu=/.test(line)).map((line) => line.replace(/: .*/, ""));
 
@@ -92,7 +92,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await gone("bp.scope/used");
     expect(program.log).toHaveLength(1);
     expect(program.log[0]).toMatch(
-      // As the original says it: what the kernel does not tell is not in the line.
+      // As in the original: figures that the kernel does not give are left out.
       statSync(scratch.path, { bigint: true }).birthtimeNs > 0n
         ? /^used: since=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ cpu=0\.0s\/0\.0s\/0\.0s(\[\d+%\])?$/
         : /^used: cpu=0\.0s\/0\.0s\/0\.0s$/,
@@ -124,7 +124,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     scratch.make("bp.scope/a/b/c");
     scratch.make("bp.scope/a/d");
     const program = await start();
-    // Of what is found there may be records: it is told without accounting, too.
+    // Found cgroups are reported even without accounting, since there may be records of them.
     await program.journalUntil("them to be deleted", () => !exists("bp.scope/a"));
     const order = reaped(program);
     expect([...order].sort()).toEqual(["a", "a/b", "a/b/c", "a/d"]);
@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     const program = await start({ accounting: true, deletionDelayMs: 20 });
     await scratch.runToEnd("bp.scope/a");
     await until("the release", () => program.releases.length === 1);
-    // So that both events are there when it looks.
+    // So that both events are queued when the reaper reads them.
     program.process.kill("SIGSTOP");
     await scratch.runToEnd("bp.scope/a", work(2000));
     program.process.kill("SIGCONT");
@@ -387,7 +387,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     for (const level of levels) scratch.make(level);
     const areWatched = async (count: number) => (await program.status()).watchedCgroups === count;
     await until("them to be watched", () => areWatched(levels.length));
-    // The first that it looks for has none above it any more.
+    // The parent of the first that it looks for is gone.
     program.process.kill("SIGSTOP");
     for (const level of levels.reverse()) scratch.removeEmpty(level);
     program.process.kill("SIGCONT");
@@ -430,7 +430,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
   });
 
   it("goes on without watches, and finds with its periodic check what it could not watch", async () => {
-    // The limit is that of a user namespace of its own: the host's stays as it is.
+    // The limit is that of a separate user namespace: the host's stays as it is.
     const program = await start({ checkIntervalMs: 300 }, limited("max_inotify_watches", 4));
     scratch.make("bp.scope/a");
     scratch.make("bp.scope/b");
@@ -497,7 +497,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       "all to be watched",
       async () => (await program.status()).watchedCgroups === count + 50,
     );
-    // One shell goes through all of them: as it leaves each, that one runs empty.
+    // A shell goes through all cgroups: each runs empty as it leaves.
     program.process.kill("SIGSTOP");
     await runThrough(names.map((name) => join(scratch.path, name, "cgroup.procs")));
     program.process.kill("SIGCONT");
@@ -513,7 +513,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       vanishedCgroups: 0,
       missedChanges: 0,
     });
-    // The log comes over a pipe of its own, which may lag behind the status.
+    // The log comes through a separate pipe, which may lag behind the status.
     await until("all to be logged", () => new Set(reaped(program)).size === count + 50);
   });
 

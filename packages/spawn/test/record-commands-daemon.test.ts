@@ -1,4 +1,4 @@
-/** `cm4all-spawn accounting` with a real daemon: what it parks, and an administrator's word. */
+/** Tests `cm4all-spawn accounting` with a real daemon: parked records, and decisions on them. */
 import { spawnSync } from "node:child_process";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";

@@ -1,4 +1,4 @@
-/** `cm4all-spawn accounting` on the files of a journal, and on a daemon that has it open. */
+/** Tests `cm4all-spawn accounting` on the files of a journal, and on a daemon that has it open. */
 import { execFile } from "node:child_process";
 import {
   existsSync,
@@ -118,7 +118,7 @@ describe("on the files of a journal", () => {
     expect(JSON.parse((await run("list", "--json")).stdout)).toEqual([]);
   });
 
-  it("list shows what waits, and what is parked and why", async () => {
+  it("list shows the records that wait, and those that are parked with the reason", async () => {
     const [first, second, third, done] = await append(...[1, 2, 3, 4].map((i) => record(i)));
     await mark([second, RecordState.PARKED, "an old reason"], [second, RecordState.WAITING]);
     await mark(
@@ -155,7 +155,7 @@ describe("on the files of a journal", () => {
     });
   });
 
-  it("list shows each of several pages once, and ends when its reader does", async () => {
+  it("list shows each of several pages once, and ends when its reader ends", async () => {
     const numbers = await append(...Array.from({ length: 1001 }, (_, i) => record(i)));
     const listed: { number: number }[] = JSON.parse((await run("list", "--json")).stdout);
     expect(listed.map(({ number }) => number)).toEqual(numbers);
@@ -167,11 +167,11 @@ describe("on the files of a journal", () => {
     });
   });
 
-  it("list keeps no daemon from starting while its reader takes its time", async () => {
+  it("list does not keep a daemon from starting while its reader is slow", async () => {
     await append(...Array.from({ length: 3000 }, (_, i) => record(i)));
     const go = join(directory, "go");
     const begun = join(directory, "begun");
-    // The first line comes when the list is made; the rest does not fit into the pipe.
+    // The first line comes when the list is complete; the rest does not fit into the pipe.
     const reader = `{ read -r line; : >${begun}; while ! [ -e ${go} ]; do sleep 0.1; done; wc -l; }`;
     const listed = shell(`"$@" list | ${reader}`);
     await until(() => existsSync(begun), "it is read");
@@ -182,7 +182,7 @@ describe("on the files of a journal", () => {
     lock?.close();
   });
 
-  it("list goes on behind what it cannot read", async () => {
+  it("list continues after records that it cannot read", async () => {
     const numbers = await withJournal(async (opened) => [
       await opened.append(Buffer.from('{"of":"another version"}')),
       await opened.append(Buffer.from(JSON.stringify(record(1)))),
@@ -196,7 +196,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[numbers[1], RecordState.WAITING]]);
   });
 
-  it("names what is damaged in the files", async () => {
+  it("names the damaged files", async () => {
     await append(record(1), record(2));
     const [file] = readdirSync(journal);
     const path = join(journal, file ?? "");
@@ -210,7 +210,7 @@ describe("on the files of a journal", () => {
     expect(stderr).toMatch(/\.journal: \d+ damaged bytes\n$/);
   });
 
-  it("show has all of a record, by its number and by its cgroup's id", async () => {
+  it("show prints all fields of a record, by its number or its cgroup's id", async () => {
     const [number, other] = await append(record(1), record(1, 2), record(2));
     await mark([number, RecordState.PARKED, "no answer"]);
     const { stdout } = await run("show", String(number));
@@ -235,7 +235,7 @@ describe("on the files of a journal", () => {
   });
 
   it.each([[["show"]], [["retry"]], [["drop"]]])(
-    "%j says which record is not there",
+    "%j says which record does not exist",
     async (args) => {
       const [number] = await append(record(1));
       for (const id of ["17", "nonsense", `${BOOT}-2`]) {
@@ -250,7 +250,7 @@ describe("on the files of a journal", () => {
     },
   );
 
-  it("retry has parked ones and interrupted ones called again, and no others", async () => {
+  it("retry has parked and interrupted records called again, and no others", async () => {
     const [first, waiting, parked, began, last] = await append(
       ...[4, 1, 2, 3, 5].map((i) => record(i)),
     );
@@ -294,7 +294,7 @@ describe("on the files of a journal", () => {
     ]);
   });
 
-  it("retry --all takes all that can be", async () => {
+  it("retry --all retries all records that can be retried", async () => {
     expect((await run("retry", "--all")).stdout).toBe("no record is parked\n");
     const numbers = await append(...Array.from({ length: 300 }, (_, i) => record(i + 2)));
     const [older, latest] = await append(record(1, 1), record(1, 2));
@@ -313,13 +313,13 @@ describe("on the files of a journal", () => {
   });
 
   it.each([[["retry"]], [["retry", "--all", "1"]], [["show"]], [["drop"]], [["lsit"]]])(
-    "%j is a mistake",
+    "%j is a usage error",
     async (args) => {
       expect((await run(...args)).status).toBe(64);
     },
   );
 
-  it("drop forgets, naming each with its figures", async () => {
+  it("drop removes records, and names each with its figures", async () => {
     const [first, second, third] = await append(record(1), record(1, 2), record(2));
     await mark([first, RecordState.PARKED, "no answer"]);
     expect(await run("drop", `${BOOT}-1`)).toEqual({
@@ -332,7 +332,7 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[third, RecordState.WAITING]]);
   });
 
-  it("says so if the disk takes nothing, and has changed nothing", async () => {
+  it("fails without a change if the disk takes no writes", async () => {
     const [number] = await append(record(1));
     for (const limit of [0, 64]) {
       const { status, stdout, stderr } = await shell(
@@ -345,9 +345,9 @@ describe("on the files of a journal", () => {
     expect(await states()).toEqual([[number, RecordState.WAITING]]);
   });
 
-  it("decides with the room of the reserve if the disk is full", async () => {
+  it("uses the reserve if the disk is full", async () => {
     const [first, second] = await append(record(1), record(2));
-    // The journal has made its reserve, of 4 MiB.
+    // The journal has created its reserve of 4 MiB.
     const script = [
       `cp -r ${journal} ${directory}/copy`,
       `mount -t tmpfs -o size=8m tmpfs ${journal}`,
@@ -382,7 +382,7 @@ describe("on the files of a journal", () => {
 describe("on a daemon", () => {
   let server: Server | undefined;
 
-  /** Answers as the daemon's main thread does. */
+  /** Answers requests like the daemon's main thread. */
   async function serve(accounting: OfflineRecords | undefined): Promise<void> {
     const parts: Partial<DaemonParts> = { accounting };
     server = await listenForControl(
@@ -396,7 +396,7 @@ describe("on a daemon", () => {
   const openRecords = () =>
     OfflineRecords.open({ directory: journal, limitBytes: DEFAULT_OPTIONS.limitBytes }, () => {});
 
-  it("asks it page by page, and passes on what it refuses", async () => {
+  it("asks the daemon page by page, and reports its refusals", async () => {
     const numbers = await append(...Array.from({ length: 501 }, (_, i) => record(i)));
     await mark([numbers[3], RecordState.PARKED, "no answer"]);
     await using records = await openRecords();
@@ -417,7 +417,7 @@ describe("on a daemon", () => {
     expect((await run("list")).stdout).toMatch(/\n7 wait\n$/);
   });
 
-  it("looks at the files if the daemon has no journal", async () => {
+  it("uses the files if the daemon has no journal", async () => {
     await append(record(1));
     await serve(undefined);
     expect((await run("list")).stdout).toContain("/a.scope/job1");

@@ -1,4 +1,4 @@
-/** `cm4all-spawn report` with a real database, and what it has written in Chromium. */
+/** Tests `cm4all-spawn report` with a real database, and its output in Chromium. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -29,7 +29,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       hba: ["local all postgres,reports trust", "local all all peer"],
     });
     const client = await connectTo(server);
-    // As whom root asks by default: the server lets in only the user himself.
+    // The role of the user as which root asks by default: the server admits only that user to it.
     await client.query("CREATE ROLE nobody LOGIN; GRANT fleet_reader TO nobody");
     await client.end();
     directory = mkdtempSync(join(tmpdir(), "report-"));
@@ -40,7 +40,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Runs the command on the test's database. */
+  /** Runs `cm4all-spawn report` on the test's database. */
   function report(args: string[], env: NodeJS.ProcessEnv = {}) {
     const { host, port } = server;
     const command = ["report", "--database", "postgres", ...args];
@@ -50,7 +50,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     });
   }
 
-  it("is made by a process that is not root, and is for its owner alone", () => {
+  it("is made by a process that is not root, in a file with mode 0600", () => {
     const { stderr, status } = report(["--html", file, "--from", ago(50), "--to", ago(0)]);
     expect(stderr).toBe("");
     expect(status).toBe(0);
@@ -58,7 +58,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(readFileSync(file, "utf8")).toContain("alice");
   });
 
-  it("is of one customer, on standard output, as the role that is named", () => {
+  it("shows one customer, on standard output, with the given role", () => {
     const args = ["--html", "-", "--customer", "carol", "--from", ago(50)];
     const { stdout, status } = report(args, { PGUSER: "reports" });
     expect(status).toBe(0);
@@ -66,7 +66,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(stdout).not.toContain("alice");
   });
 
-  it("has as many customers as asked for, and the others together", () => {
+  it("has up to --top customers, and the others together", () => {
     const args = ["--html", "-", "--from", ago(50), "--top"];
     const rows = (top: string) =>
       [...report([...args, top]).stdout.matchAll(/<th scope="row">((?!\d{4}-)[^<]*)</g)].map(
@@ -121,7 +121,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   });
 
   it.each([
-    [["--html", "-", "--from", "2026-02-30"], {}, 64, "It is no day such as 2026-01-31"],
+    [["--html", "-", "--from", "2026-02-30"], {}, 64, "It is not a day such as 2026-01-31"],
     [["--html", "-", "--from", "2026-02-02", "--to", "2026-02-01"], {}, 64, "is after 2026-02-01"],
     [[], {}, 64, "--html"],
     [["--html", "-"], { PGUSER: "postgre" }, 69, "cannot read the bills in postgres: "],
@@ -136,7 +136,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
   });
 
   it.each(["host=db password=secret", "mysql://user:secret@db/bills"])(
-    "does not take %s for a name, and does not repeat it",
+    "refuses %s as a name, and does not repeat it",
     (database) => {
       const { stderr, status } = report(["--html", "-", "--database", database]);
       expect(stderr).toContain("--database takes the name of a database, or a URI");
@@ -145,16 +145,16 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     },
   );
 
-  it("hands none of root's environment but what is needed to another user", () => {
+  it("passes only what is needed of root's environment to another user", () => {
     const hook = join(directory, "hook.cjs");
     writeFileSync(hook, "");
-    // The directory is root's alone, so that Node as another user could not load it.
+    // Only root may read the directory, so that Node as another user could not load the file.
     const { stderr, status } = report(["--html", "-"], { NODE_OPTIONS: `--require ${hook}` });
     expect(stderr).toBe("");
     expect(status).toBe(0);
   });
 
-  it("has days as the report writes them, whatever DateStyle is", async () => {
+  it("has the same format of days, whatever DateStyle is", async () => {
     const client = await connectTo(server);
     const args = ["--html", "-", "--from", ago(2), "--to", ago(0)];
     const { stdout: usual } = report(args, { PGUSER: "reports" });
@@ -166,9 +166,9 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(withoutTime(stdout)).toBe(withoutTime(usual));
   });
 
-  // In a /dev of its own, which a mistake may damage.
+  // In a separate /dev, which a defect may damage.
   it.each(['"$@" /dev/stdout | cat', '"$@" /dev/stdout >"$OUT"; cat "$OUT"'])(
-    "writes to devices, and replaces none: %s",
+    "writes to devices, and does not replace them: %s",
     (script) => {
       const { host, port } = server;
       const links = "ln -s /proc/self/fd/1 /dev/stdout; mknod -m 666 /dev/null c 1 3";
@@ -227,7 +227,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     expect(status).toBe(wanted);
   });
 
-  it("is no part of the daemon's bundle", () => {
+  it("is not part of the daemon's bundle", () => {
     const inputs = readFileSync(join(dirname(BUNDLE), "cm4all-spawn.js.inputs.json"), "utf8");
     expect(inputs).toContain("src/report/options.ts");
     expect(inputs).not.toMatch(/report\/(main|html|database)\.ts/);
@@ -251,7 +251,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     }, 400_000);
     afterAll(() => browser?.close());
 
-    it("shows tables with captions and headers, without an error and without a request", async () => {
+    it("shows tables with captions and headers, without errors or requests", async () => {
       const page = await browser.newPage({ viewport: { width: 1200, height: 1000 } });
       const said: string[] = [];
       page.on("console", (message) => said.push(message.text()));
@@ -279,12 +279,12 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       expect(await days.getByRole("row").count()).toBe(43);
       const limits = page.getByRole("table", { name: /^Days on which the kernel has killed/ });
       expect(await limits.getByRole("row").allTextContents()).toHaveLength(2);
-      // No column is beside the screen.
+      // All columns are on the screen.
       const cut = await page
         .locator(".scroll")
         .evaluateAll((all) => all.filter((each) => each.scrollWidth > each.clientWidth).length);
       expect(cut).toBe(0);
-      // Dates stand on one line.
+      // Dates are not broken into lines.
       const lines = days.getByRole("rowheader").first();
       expect((await lines.boundingBox())?.height).toBeLessThan(40);
       // The longest bar is as wide as its cell, a short one is short.
@@ -299,14 +299,14 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       await page.close();
     });
 
-    it("fits on a sheet of paper, with the header on each", async () => {
+    it("fits on sheets of paper, with the header on each", async () => {
       const page = await browser.newPage();
       await page.goto(`file://${file}`);
       const pdf = join(directory, "report.pdf");
       await page.pdf({ path: pdf, preferCSSPageSize: true });
       await page.emulateMedia({ media: "print" });
       await page.setViewportSize({ width: 1030, height: 700 });
-      // A4 landscape less its margins, in CSS pixels.
+      // A4 landscape without its margins, in CSS pixels.
       expect(await page.locator("html").evaluate((html) => html.scrollWidth)).toBeLessThanOrEqual(
         1030,
       );

@@ -8,7 +8,7 @@ import type { DaemonStatus } from "../src/status/status.ts";
 import { type Answer, inodeOf } from "./support/client.ts";
 import { kill, killGroup, TestDaemon, until } from "./support/daemon.ts";
 
-// Run a second time with all system calls through ffi-rs.
+// The tests run a second time with all system calls through ffi-rs.
 const engine = process.env["CM4ALL_WITHOUT_ADDON"] === "1" ? "ffi-rs" : "addon";
 
 const cannotRun = missing("root", "catatonit") !== undefined;
@@ -41,7 +41,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(status.systemCalls).toBe(engine);
   });
 
-  it("give the same namespace to all who name it, and others to others", () => {
+  it("give the same namespace for the same name, and different ones for different names", () => {
     using one = daemon.connect();
     using two = daemon.connect();
     const wanted = { ipc: true, pid: true, user: { uidMap: "0 1000 1" } };
@@ -54,7 +54,7 @@ describe.skipIf(cannotRun)("requests", () => {
     }
   });
 
-  it("keep a user namespace per payload", () => {
+  it("keep a user namespace for each payload", () => {
     using client = daemon.connect();
     const ask = (user: { uidMap?: string; gidMap?: string }) =>
       client.inodes("payloads", { user }).user;
@@ -94,7 +94,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(execFileSync("ipcs", ["-s"], { encoding: "utf8" })).not.toContain(` ${made} `);
   });
 
-  it("write the maps that were asked for", () => {
+  it("write the requested maps", () => {
     using client = daemon.connect();
     using answer = client.ask("maps", { user: { uidMap: "0 1000 10\n", gidMap: "0 2000 20\n" } });
     const text = inside(answer, "cat /proc/self/uid_map /proc/self/gid_map");
@@ -125,7 +125,7 @@ describe.skipIf(cannotRun)("requests", () => {
     const links = execFileSync("ls", ["-l", `/proc/${pid}/fd`], { encoding: "utf8" });
     expect(links).not.toMatch(/socket|eventpoll|pipe/);
     expect(readFileSync(`/proc/${pid}/environ`, "utf8")).toBe("");
-    // Nothing of the store: root in the namespace can look there.
+    // Its root is not in the store, where root in the namespace could look.
     const rootOf = (process: number | undefined) => {
       const { dev, ino } = statSync(`/proc/${process}/root/`);
       return { dev, ino };
@@ -148,7 +148,7 @@ describe.skipIf(cannotRun)("requests", () => {
 
   it("make a new namespace when the init was killed, and leak nothing", async () => {
     using client = daemon.connect();
-    // Held open: the number of a namespace that is gone may be given to a new one.
+    // Held open, because the number of a namespace that is gone may be reused.
     using first = client.ask("killed", { pid: true, ipc: true });
     const before = await daemon.restingDescriptorCount();
     const isNamed = (child: number) => readProc(child, "cmdline").includes("killed");
@@ -171,7 +171,7 @@ describe.skipIf(cannotRun)("requests", () => {
     expect(ask).toThrow(/^write\(file="uid_map", map="rubbish"\): EINVAL/);
     await until(() => daemon.childPids().length === children, "the init is gone");
     expect((await daemon.status()).names).toBe(names);
-    // The connection and the name go on to work.
+    // The connection and the name still work.
     client.inodes("refused", { ipc: true });
   });
 });
@@ -220,7 +220,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
-  it("keep a name while a request comes now and then", async () => {
+  it("keep a name while there are requests now and then", async () => {
     using client = daemon.connect();
     const first = client.inodes("used", { ipc: true });
     for (let i = 0; i < 10; i++) {
@@ -246,14 +246,14 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     await until(async () => (await daemon.status()).names === 0, "the name has expired");
   });
 
-  it("are counted anew each time that a name is leased", async () => {
+  it("start anew each time that a name is leased", async () => {
     using client = daemon.connect();
     const leased = async () => (await daemon.status()).leasedNames;
     for (let i = 0; i < 5; i++) {
       const first = client.ask("again", { ipc: true, lease: true });
       const second = client.ask("again", { lease: true });
       first[Symbol.dispose]();
-      // The next one is given out before the end of the last one is seen.
+      // The next lease is given out before the daemon notices the end of the last.
       const third = client.ask("again", { lease: true });
       second[Symbol.dispose]();
       expect(await leased()).toBe(1);
@@ -269,7 +269,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
       ["entered", ["sleep", "100"]],
       ["nested", ["unshare", "--fork", "--pid", "--kill-child", "sleep", "100"]],
     ] as const) {
-      // The lease is for the time that the program takes to start.
+      // The lease keeps the name while the program starts.
       const answer = client.ask(name, { pid: true, lease: true });
       const inode = inodeOf(answer.pid);
       const child = spawn("nsenter", ["--pid=/proc/self/fd/3", ...command], {
@@ -287,7 +287,7 @@ describe.skipIf(cannotRun)("leases and expiry", () => {
     }
   });
 
-  it("look at a spared name again after the same time, not at once", async () => {
+  it("check a spared name again after the same time, not at once", async () => {
     using client = daemon.connect();
     using answer = client.ask("spared", { pid: true });
     const child = spawn("nsenter", ["--pid=/proc/self/fd/3", "sleep", "100"], {

@@ -1,4 +1,7 @@
-/** SIGTERM ends the daemon within 1.5 s while it starts, reloads, and whatever its peers do. */
+/**
+ * Tests that SIGTERM ends the daemon within 1.5 s, while it starts or reloads, and whatever its
+ * peers do.
+ */
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -13,7 +16,7 @@ import { FakeManager } from "./support/manager.ts";
 import { Pipe, redirectTo } from "./support/pipe.ts";
 import { tryThreadOf } from "./support/stopped-thread.ts";
 
-/** Until it serves, a start takes half a second of a quiet machine. */
+/** A start takes half a second on a quiet machine until the daemon serves. */
 const START_MS = 1000;
 const STEPS = 25;
 
@@ -32,7 +35,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await host.stop();
   });
 
-  /** A configuration for daemons that a test starts itself. */
+  /** Returns a configuration for daemons that a test starts itself. */
   const reaping = () =>
     `[reaper]\ncgroup_root = "${host.scratch.path}"\nscopes = ["*.scope"]
 [accounting]\nscript = "${host.directory}/accounting.lua"\nuser = "root"\n`;
@@ -85,7 +88,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     for (let step = 0; step < STEPS; step++) {
       const daemon = new TestDaemon({ config: reaping(), journal: host.journal });
       await sleep((step * START_MS) / STEPS);
-      // At first nobody catches it.
+      // At first the signal is not caught.
       await times.expectEnd(daemon, [0, "SIGTERM"]);
     }
   });
@@ -102,7 +105,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await times.expectEnd(daemon);
   });
 
-  it("while a reload waits for a script that takes its time", async () => {
+  it("while a reload waits for a slow script", async () => {
     await host.start();
     await host.untilReady();
     const script = join(host.directory, "slow.lua");

@@ -1,4 +1,7 @@
-/** SIGTERM ends the daemon within 1.5 s, whatever it does; `stop-peers.test.ts` has its peers. */
+/**
+ * Tests that SIGTERM ends the daemon within 1.5 s, whatever it does. `stop-peers.test.ts` has its
+ * peers.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
@@ -31,7 +34,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
 
   const expectEnd = () => times.expectEnd(host.daemon);
 
-  it("while nothing is to be done", async () => {
+  it("while the daemon is idle", async () => {
     host.writeHandler("");
     await host.start();
     await host.untilReady();
@@ -46,7 +49,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await expectEnd();
   });
 
-  it("while the script host stands still", async () => {
+  it("while the script host is stopped", async () => {
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
@@ -58,7 +61,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await until(() => readProc(pid, "cmdline") === "", "it has ended as well");
   });
 
-  it("while the database takes no connection's greeting", async () => {
+  it("while the database does not answer new connections", async () => {
     const silent = createServer();
     const path = join(host.directory, ".s.PGSQL.5432");
     let greetings = 0;
@@ -83,7 +86,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     host.writeHandler('say("called")');
     await host.start();
     await host.untilReady();
-    // Writes that return when they are on the disk, too.
+    // Including writes that return when the data is on the disk.
     const writes = "pwrite64,fsync,fdatasync";
     const args = ["-e", `trace=${writes}`, "-e", `inject=${writes}:delay_enter=600000000`];
     const strace = spawn("strace", ["-f", "-p", `${host.daemon.pid}`, ...args], {
@@ -100,7 +103,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
       await until(() => /pwrite64\(|sync\(/.test(said), "it writes");
       const startMs = performance.now();
       const daemonEnded = host.daemon.end("SIGTERM");
-      // All but the thread whose call does not return, and which strace holds.
+      // All threads but the one whose call does not return, which strace holds.
       await until(
         () => /^State:\tZ/m.test(readProc(host.daemon.pid, "status")),
         "it has ended",
@@ -117,7 +120,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
   });
 
   it.skipIf(cannotStopThreads).each(["namespaces", "reaper"])(
-    "while the thread %s stands still",
+    "while the thread %s is stopped",
     async (name) => {
       host.writeHandler("");
       await host.start();

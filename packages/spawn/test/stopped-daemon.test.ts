@@ -1,4 +1,7 @@
-/** Commands whose daemon stands still give up in one line, and a removal of the package goes on. */
+/**
+ * Tests commands while the daemon is stopped: they give up in one line, and the package can be
+ * removed.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, writeFileSync } from "node:fs";
@@ -10,11 +13,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { BUNDLE, TestDaemon } from "./support/daemon.ts";
 
 const EX_TEMPFAIL = 75;
-/** Of `status`, as monitoring wants it: not known. */
+/** The exit status of `status` for monitoring: not known. */
 const UNKNOWN = 4;
 const PRERM = fileURLToPath(new URL("../../../debian/cm4all-spawn.prerm", import.meta.url));
 
-/** Returns what a command says, and how it ends. It is killed if it does not in time. */
+/** Returns the stderr and exit status of a command. Kills it if it does not end in time. */
 async function run(command: readonly string[]) {
   const child = spawn(process.execPath, command);
   try {
@@ -25,7 +28,7 @@ async function run(command: readonly string[]) {
   }
 }
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stands still", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", () => {
   let daemon: TestDaemon;
   beforeEach(async () => {
     daemon = await TestDaemon.start();
@@ -44,7 +47,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     "purge-namespaces --all --idle",
     "accounting list",
     "accounting retry --all",
-  ])("is not waited for by %s", async (command) => {
+  ])("does not block %s", async (command) => {
     await daemon.whilePaused(async () => {
       const [said, ended] = await run([...options(0.5), ...command.split(" ")]);
       const status = command.startsWith("status") ? UNKNOWN : EX_TEMPFAIL;
@@ -60,7 +63,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     const command = [process.execPath, ...options(0.5)].map((word) => `'${word}'`).join(" ");
     writeFileSync(program, `#!/bin/sh\nexec ${command} "$@"\n`);
     chmodSync(program, 0o755);
-    // The service manager runs, as far as the script can tell.
+    // The script takes this for a running service manager.
     const script = `mount -t tmpfs none /run && mkdir -p /run/systemd/system &&
       PATH="${daemon.directory}:$PATH" exec sh "${PRERM}" remove`;
     await daemon.whilePaused(() => {
@@ -72,11 +75,11 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that stand
     });
   });
 
-  it("is waited for some time, not for none", () => {
+  it("is not asked with a timeout of 0", () => {
     const { status, stderr } = spawnSync(process.execPath, [...options(0), "status"], {
       encoding: "utf8",
     });
     expect(status).toBe(64);
-    expect(stderr).toContain("It is no number of seconds");
+    expect(stderr).toContain("It is not a number of seconds");
   });
 });

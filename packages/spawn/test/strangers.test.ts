@@ -1,4 +1,6 @@
-/** Connections that hold descriptors: they cost neither names, nor the status, nor metrics. */
+/**
+ * Tests that connections that hold descriptors affect neither names, nor the status, nor metrics.
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,7 +15,7 @@ import { as } from "./support/peer.ts";
 const PORT = { host: "127.0.0.1", port: 10469 } as const;
 const CROWD = 2000;
 
-/** Room for all that the daemon allows, not for a crowd. */
+/** Enough for all connections that the daemon allows, but not for a crowd. */
 const DESCRIPTORS = 512;
 
 const behaviours = Object.keys(BEHAVIOURS) as Behaviour[];
@@ -35,10 +37,10 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** Starts a daemon in a network namespace of its own, with few descriptors. */
+  /** Starts a daemon in its own network namespace, with few descriptors. */
   async function start(metrics: string): Promise<void> {
     daemon = await TestDaemon.start({
-      // Not an abstract one, which would belong to that network namespace.
+      // Not an abstract address, which would belong to that network namespace.
       address: join(directory, "namespaces.sock"),
       config: `[metrics]\nlisten = "${metrics}"\n`,
       wrapper: [
@@ -63,7 +65,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     expect(daemon.log).not.toMatch(/EMFILE|ENFILE/);
   }
 
-  it.each(behaviours)("at the port that %s", async (behaviour) => {
+  it.each(behaviours)("at the port of the metrics that %s", async (behaviour) => {
     await start("127.0.0.1:10469");
     const options = { address: PORT, behaviour, count: CROWD, comesBack: true };
     crowd = await Crowd.start({ ...options, wrapper: stranger() });
@@ -84,7 +86,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     await expectService(PORT);
   });
 
-  it.each(["metrics", "control"])("at %s has its time, then it is thrown out", async (which) => {
+  it.each(["metrics", "control"])("at %s has its time, and is then disconnected", async (which) => {
     await start("127.0.0.1:10469");
     const address = which === "metrics" ? PORT : { path: daemon.controlSocket };
     const before = await daemon.restingDescriptorCount();
@@ -98,7 +100,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     }
   });
 
-  it("at the control socket answers who has shut their side", async () => {
+  it("at the control socket gets answers after it has shut down its writing side", async () => {
     await start("127.0.0.1:10469");
     const socket = connect({ path: daemon.controlSocket, allowHalfOpen: true });
     socket.end('{"command":"status"}\n');

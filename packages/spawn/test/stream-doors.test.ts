@@ -1,4 +1,7 @@
-/** The stream sockets, of administrators and for metrics: whose they are, and what a connection may take. */
+/**
+ * Tests the stream sockets, for administrators and for metrics: their modes, and the bounds of a
+ * connection.
+ */
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,7 +11,7 @@ import { missing } from "@cm4all/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { TestDaemon } from "./support/daemon.ts";
 
-/** What comes for `text` until the connection is closed. */
+/** Sends `text`, and returns what is received until the connection is closed. */
 async function exchange(path: string, text: string): Promise<string> {
   const socket = connect(path);
   let received = "";
@@ -18,7 +21,7 @@ async function exchange(path: string, text: string): Promise<string> {
   });
   socket.write(text);
   await new Promise<void>((resolve, reject) => {
-    // Whoever is closed before all was read.
+    // The daemon may close the connection before it has read everything.
     socket.on("error", (error) => isErrno(error, "EPIPE", "ECONNRESET") || reject(error));
     socket.once("close", () => resolve());
   });
@@ -37,7 +40,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stream socket", (
     daemon = await TestDaemon.start({
       config: `[metrics]\nlisten = "${metrics}"\n`,
       options: ["--control", control],
-      // It would leave everything to everybody.
+      // This umask would give all users access to everything.
       wrapper: ["sh", "-c", 'umask 0; exec "$@"', "sh"],
     });
     await daemon.untilLogged("metrics are served");
@@ -47,18 +50,18 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stream socket", (
     rmSync(directory, { recursive: true });
   });
 
-  it("is root's alone", () => {
+  it("is accessible only to root", () => {
     const modeOf = (path: string) => (statSync(path).mode & 0o777).toString(8);
     expect([control, join(directory, "made"), metrics].map(modeOf)).toEqual(["600", "700", "600"]);
   });
 
-  it("of administrators takes no line that no command needs", async () => {
+  it("for administrators refuses a line longer than any command needs", async () => {
     const line = (padding: number) => `${" ".repeat(padding)}{"command":"status"}\n`;
     expect(await exchange(control, line(50_000))).toContain('"pid":');
     expect(await exchange(control, line(200_000))).toBe("");
   });
 
-  it("for metrics answers one request, and says so", async () => {
+  it("for metrics answers one request, and closes the connection", async () => {
     const request = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
     const text = await exchange(metrics, request.repeat(2));
     expect(text.match(/^HTTP\/1\.1 200 OK\r$/gm)).toHaveLength(1);

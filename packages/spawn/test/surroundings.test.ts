@@ -1,4 +1,6 @@
-/** Surroundings in which the daemon cannot run: it says why in one line, with a status of its own. */
+/**
+ * Surroundings in which the daemon cannot run: it says why in one line, with a status of its own.
+ */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
@@ -14,7 +16,7 @@ interface Surroundings {
   readonly line: RegExp;
 }
 
-/** Of setpriv(1) without the capability. */
+/** Returns a command that runs a program without the capability. */
 const without = (name: string) => ["setpriv", `--inh-caps=-${name}`, `--bounding-set=-${name}`];
 
 const SURROUNDINGS: Record<string, Surroundings> = {
@@ -33,7 +35,7 @@ const SURROUNDINGS: Record<string, Surroundings> = {
     status: 77,
     line: /^cm4all-spawn: needs CAP_SYS_ADMIN/,
   },
-  // What waits for an answer of the thread says nothing of its own.
+  // The main thread, which waits for an answer of the thread, logs no line of its own.
   "without CAP_SETPCAP": {
     wrapper: without("setpcap"),
     status: 71,
@@ -56,8 +58,8 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Returns whether descriptors are so few that Node itself does not start, before our first line: it
- * ends by a signal, or, in later versions, where it looks for package.json.
+ * Returns whether descriptors are too few for Node itself to start: it is then ended by a signal or,
+ * in later versions, by an error in its module loader.
  */
 function hasNotStarted({ child, log }: TestDaemon): boolean {
   return child.signalCode !== null || log.startsWith("node:internal/modules/");
@@ -77,7 +79,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
   /** Below this Node itself does not start: 18 descriptors end it with SIGSEGV. */
   const FEWEST = 19;
 
-  it("with too few descriptors, up to as many as it takes", async () => {
+  it("with few descriptors, up to the number that it needs", async () => {
     const lines = new Set<string>();
     for (let limit = FEWEST; ; limit++) {
       const daemon = new TestDaemon({ wrapper: ["prlimit", `--nofile=${limit}:${limit}`] });

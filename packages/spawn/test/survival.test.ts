@@ -10,7 +10,7 @@ import { FakeManager } from "./support/manager.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1", gidMap: "0 1000 1" } };
 
-/** Every init below the daemon, or left by it in its cgroup. */
+/** Returns the inits in the daemon's cgroup, by name. */
 function initsOf(cgroup: ScratchCgroup): Map<string, number> {
   const pids = readFileSync(`${cgroup.path}/cgroup.procs`, "utf8").split("\n").filter(Boolean);
   return new Map(
@@ -21,7 +21,10 @@ function initsOf(cgroup: ScratchCgroup): Map<string, number> {
   );
 }
 
-/** Like initsOf, when these show: a program's command line does a moment after its start. */
+/**
+ * Returns the inits once these names are among them: a command line can be read a moment after the
+ * start.
+ */
 async function initsWith(
   cgroup: ScratchCgroup,
   ...names: readonly string[]
@@ -59,7 +62,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
       const client = daemon.connect();
       const names = Array.from({ length: 20 }, (_, i) => `name ${i} /../ ${"x".repeat(i * 10)}`);
       const before = names.map((name) => client.inodes(name, ALL));
-      // posix_spawn(3) comes back a moment before the new command line can be read.
+      // posix_spawn(3) returns a moment before the new command line can be read.
       await until(() => initsOf(cgroup).size === names.length, "all inits have their names");
       const inits = initsOf(cgroup);
       expect([...inits.keys()].sort()).toEqual([...names].sort());
@@ -84,7 +87,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
   it("notices what happened while it was down", async () => {
     using client = daemon.connect();
     const lease = client.ask("lease closed", { pid: true, lease: true });
-    // Held open: the number of a namespace that is gone may be given to a new one.
+    // Held open, because the number of a namespace that is gone may be reused.
     using first = client.ask("init killed", { pid: true, ipc: true });
     client.inodes("idle", { ipc: true });
     const inits = await initsWith(cgroup, "init killed");
@@ -135,7 +138,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     await until(async () => (await daemon.status()).leasedNames === 0, "the leases are gone");
   });
 
-  it("fails no connect and no request of clients that go on", async () => {
+  it("does not fail connections or requests of clients meanwhile", async () => {
     let isOver = false;
     let answers = 0;
     let longestMs = 0;
@@ -144,7 +147,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
         const startMs = performance.now();
         using client = new TestClient(manager.address);
         client.send(request(`load ${answers % 10}`, { ipc: true, pid: true }));
-        // The daemon is started by this very thread, so it must not wait in a system call.
+        // This thread starts the daemon, so it must not block in a system call.
         for (;;) {
           await sleep(1);
           const raw = client.tryReceive(MSG_DONTWAIT);
@@ -165,7 +168,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     }
     isOver = true;
     await clients;
-    // The four go on after each of the five.
+    // The four clients continue after each of the five restarts.
     expect(answers).toBeGreaterThan(20);
     console.log(
       `${answers} answers over 5 restarts, the longest after ${Math.round(longestMs)} ms`,
@@ -196,7 +199,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     busy[Symbol.dispose]();
   });
 
-  it("starts anew with a stored descriptor of no use", async () => {
+  it("starts anew if the stored descriptor is useless", async () => {
     await daemon.end("SIGTERM");
     for (const { fd } of manager.store.splice(0)) closeSync(fd);
     manager.store.push({ fd: openSync("/dev/null", "r"), name: "namespaces" });
@@ -211,7 +214,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a restar
     expect(again.inodes("new", ALL)).toEqual(before);
   });
 
-  it("is not needed to go on while the manager is stuck", async () => {
+  it("is not necessary if the service manager hangs for a while", async () => {
     manager.isStalled = true;
     using client = daemon.connect();
     for (let i = 0; i < 200; i++) {

@@ -27,7 +27,7 @@ import { TreeWatch } from "../src/reaper/tree-watch.ts";
 let directory = "";
 let root: OpenRoot;
 let told: string[];
-/** The nodes by their paths. */
+/** The nodes by path. */
 const found = new Map<string, TreeNode<string>>();
 const closers: (() => void)[] = [];
 
@@ -40,7 +40,7 @@ beforeEach(() => {
 
 afterEach(() => {
   for (const close of closers.splice(0).reverse()) close();
-  // rm(1) takes also what has a longer path than Node can name.
+  // rm(1) also removes paths that are too long for Node.
   execFileSync("rm", ["-r", directory]);
 });
 
@@ -60,7 +60,9 @@ const listener: TreeListener<string> = {
   unwatchable: (path, error) => told.push(`!${latin1Of(path)} ${(error as SyscallError).code}`),
 };
 
-/** All directories but those named `other`; the file `state` in each but the top ones. */
+/**
+ * Watches all directories but those named `other`, and the file `state` in all but the top ones.
+ */
 function open(inotify = new Inotify()): TreeWatch<string> {
   const rules = {
     rootPlace: "root",
@@ -83,13 +85,13 @@ function remove(path: string): void {
   rmSync(join(directory, path), { recursive: true });
 }
 
-/** Does all that is to be done. */
+/** Does all pending work. */
 function work<Place>(tree: TreeWatch<Place>): void {
   do tree.noteEvents();
   while (tree.step());
 }
 
-/** What was told since the last time. */
+/** Returns the calls of the listener since the last time. */
 function news(tree: TreeWatch<string>): string[] {
   work(tree);
   return told.splice(0);
@@ -217,7 +219,7 @@ describe("TreeWatch", () => {
     refused = undefined;
     make("f");
     expect(news(tree)).toEqual(["+/f event", "./f"]);
-    // As a periodic check does it.
+    // As in a periodic check.
     finish(tree.apply(finish(tree.compare())));
     expect(news(tree)).toEqual(["+/c late", "+/c/d late", "./c/d", "./c"]);
     tree.startAgain();

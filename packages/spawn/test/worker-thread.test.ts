@@ -1,4 +1,4 @@
-/** Real worker threads: what they answer, and what becomes of requests when they end. */
+/** Tests real worker threads: their answers, and pending requests when they end. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
@@ -30,13 +30,13 @@ function start(options: unknown = {}): WorkerThread<TestDialogue> {
     events: { told: (number, text) => told.push([number, text]) },
     resourceLimits: { maxOldGenerationSizeMb: 32 },
   });
-  // Also where a test does not look at it.
+  // Also if a test does not look at it.
   thread.ended.catch(() => undefined);
   threads.push(thread);
   return thread;
 }
 
-/** What a promise is rejected with. */
+/** Returns the error with which a promise is rejected. */
 async function failure(promise: Promise<unknown>): Promise<unknown> {
   try {
     return await promise.then((value) => ({ unexpected: value }));
@@ -67,7 +67,7 @@ describe("a thread", () => {
     expect(await thread.request("nothing")).toBeUndefined();
   });
 
-  it("answers each request to who asked it, also later and in another order", async () => {
+  it("answers each request, also later and in another order", async () => {
     const thread = start();
     const order: string[] = [];
     const held = ["a", "b", "c"].map(async (value) => {
@@ -82,14 +82,14 @@ describe("a thread", () => {
     expect(order).toEqual(["c", "b", "a"]);
   });
 
-  it("hears commands in their order, and before a later request", async () => {
+  it("gets commands in order, and before a later request", async () => {
     const thread = start();
     const words = Array.from({ length: 200 }, (_, i) => `word ${i}`);
     for (const word of words) thread.post("say", word);
     expect(await thread.request("takeSaid")).toEqual(words);
   });
 
-  it("tells events in their order, with all their arguments", async () => {
+  it("sends events in order, with all their arguments", async () => {
     const thread = start();
     thread.post("tell", 3);
     await thread.request("nothing");
@@ -100,7 +100,7 @@ describe("a thread", () => {
     ]);
   });
 
-  it("refuses arguments that cannot be cloned, and goes on", async () => {
+  it("refuses arguments that cannot be cloned, and continues", async () => {
     const thread = start();
     const unclonable = (() => undefined) as unknown as number;
     expect(await failure(thread.request("add", unclonable, 1))).toMatchObject({
@@ -157,7 +157,7 @@ describe("when a thread ends, its pending requests are rejected with the cause:"
     await thread.ended;
   });
 
-  it("a lack of memory", async () => {
+  it("out of memory", async () => {
     const thread = start();
     const held = thread.request("hold", "a");
     const error = await failure(thread.request("exhaustMemory"));
@@ -192,8 +192,8 @@ describe("when a thread ends, its pending requests are rejected with the cause:"
   });
 });
 
-describe("what a thread said before it ended", () => {
-  it("still counts", async () => {
+describe("messages that a thread sent before it ended", () => {
+  it("are still delivered", async () => {
     const thread = start();
     thread.post("tell", 2);
     expect(await thread.request("answerThenThrow")).toBe("answered");
@@ -203,7 +203,7 @@ describe("what a thread said before it ended", () => {
 });
 
 describe("a thread that has ended", () => {
-  it("rejects requests at once, hears no commands, and has left no descriptor", async () => {
+  it("rejects requests at once, ignores commands, and leaves no descriptor", async () => {
     const before = eventfds();
     const thread = start();
     expect(await thread.request("add", 1, 2)).toBe(3);

@@ -1,12 +1,12 @@
-/** Exchanges with a server on a Unix socket, for the subjects that have one. */
+/** Sends input to a server on a Unix socket, for the subjects with a server. */
 import { connect } from "node:net";
 
-/** Longer than any answer takes; it is none if it comes by then. */
+/** The time in which a server has to answer and close the connection. */
 const ANSWER_MS = 20_000;
 
 /**
- * Sends bytes, shuts the side for writing, and gives what comes until the server hangs up.
- * @throws Error if it does not
+ * Sends bytes, shuts down the writing side, and returns what is received until the server closes.
+ * @throws Error (rejects) if the server does not close the connection in time
  */
 export async function exchange(path: string, bytes: Buffer): Promise<string> {
   return new Promise<string>((resolve, reject) => {
@@ -17,7 +17,7 @@ export async function exchange(path: string, bytes: Buffer): Promise<string> {
       reject(new Error(`no end for ${ANSWER_MS} ms`));
     }, ANSWER_MS);
     socket.on("data", (chunk) => chunks.push(chunk));
-    // It hung up while there was more to send.
+    // The server closed the connection while there was more to send.
     socket.on("error", () => {});
     socket.on("close", () => {
       clearTimeout(timer);

@@ -1,6 +1,6 @@
 /**
- * Accounting on a simulated machine that is killed, loses its power, and has a disk that
- * fails, at any moment: nothing is lost and nothing is booked twice.
+ * Runs accounting on a simulated machine on which the daemon is killed, the power fails and the
+ * disk fails at any moment. Nothing may be lost, and nothing booked twice.
  */
 import { type CgroupRecord, type EncodedRecord, encodeRecord } from "@cm4all/cgroup";
 import { Journal, type JournalDirectory, type JournalFile, RecordState } from "@cm4all/journal";
@@ -33,7 +33,7 @@ interface Directory {
   readonly id: string;
   cpuTotalUsec: number;
   isPopulated: boolean;
-  /** Somebody else's child keeps it from being deleted. */
+  /** True if another program's child directory keeps it from being deleted. */
   isBusy: boolean;
 }
 
@@ -43,16 +43,16 @@ interface Row {
   readonly cpuTotalUsec: number;
 }
 
-/** What is left when the daemon ends. */
+/** The state that survives the daemon. */
 class Machine {
   readonly random: Random;
   readonly disk: SimulatedDisk;
   boot = 1;
   readonly directories = new Map<string, Directory>();
   readonly rows: Row[] = [];
-  /** What each cgroup had used when its directory was deleted by us, or had vanished. */
+  /** The usage of each cgroup when its directory was deleted or had vanished. */
   readonly due = new Map<string, number>();
-  /** Calls of handlers that must not have come. */
+  /** Calls of handlers that should not have happened. */
   readonly wrongCalls: string[] = [];
   #nextInode = 1;
 
@@ -87,14 +87,14 @@ class Machine {
   }
 }
 
-/** The script: inserts a row for each record, as scripts of the original do. */
+/** The script. Inserts a row for each record, as scripts of the original do. */
 class SimulatedSink implements AccountingSink {
   readonly state: SinkState = "ready";
   readonly handlers: Handlers;
   readonly #machine: Machine;
   #listener = () => {};
   #runs = 0;
-  /** The cgroups whose handlers run. */
+  /** The cgroups whose handler runs. */
   readonly #busy = new Set<string>();
   isAlive = true;
   /** How often handlers fail. */
@@ -168,14 +168,14 @@ class SimulatedSink implements AccountingSink {
     rows.push({ id, report, cpuTotalUsec });
   }
 
-  /** A script whose daemon was killed never goes on. */
+  /** Waits; never resolves if the daemon was killed meanwhile. */
   async #wait(): Promise<void> {
     for (let i = this.#machine.random() * 5; i > 0; i--) await turn();
     if (!this.isAlive) await new Promise(() => {});
   }
 }
 
-/** The reaper's thread, as the dialogue describes it. */
+/** The reaper's thread, with the behaviour that ReaperDialogue describes. */
 class SimulatedReaper {
   readonly #machine: Machine;
   readonly #accounting: Accounting;
@@ -193,7 +193,7 @@ class SimulatedReaper {
     accounting.intake.connect({ journalled: (releases) => this.#journalled(releases) });
     const all = [...machine.directories.values()];
     const empty = all.filter(({ isPopulated }) => !isPopulated);
-    // The others when there is room for them.
+    // The others follow when there is room for them.
     const first = empty.filter(() => machine.chance(0.5));
     for (const directory of first) this.release(directory, { isFound: true });
     const idsOf = (directories: readonly Directory[]) => directories.map(({ id }) => id);
@@ -218,7 +218,7 @@ class SimulatedReaper {
     this.#accounting.intake.released([{ ...release, ...fields }]);
   }
 
-  /** Tells what runs. */
+  /** Sends interim reports of running cgroups. */
   interim(): void {
     const running = [...this.#machine.directories.values()].filter(
       ({ isPopulated }) => isPopulated,
@@ -234,7 +234,7 @@ class SimulatedReaper {
     if (this.isAlive) for (const release of releases) this.#lookAgain(release);
   }
 
-  /** What the reaper finds before it deletes. */
+  /** Looks at a directory again before it is deleted, as the reaper does. */
   #lookAgain(release: number): void {
     const directory = this.#releases.get(release);
     const { intake } = this.#accounting;
@@ -262,7 +262,7 @@ class SimulatedReaper {
     this.release(directory, { vanished: true });
   }
 
-  /** A process has come. */
+  /** Lets a process enter a cgroup. */
   populate(directory: Directory): void {
     directory.isPopulated = true;
     const release = this.#current.get(directory);
@@ -270,7 +270,7 @@ class SimulatedReaper {
     if (release !== undefined) this.#accounting.intake.withdrawn([release]);
   }
 
-  /** What kept a directory is gone: it is deleted, if it was tried before. */
+  /** Removes what has kept a directory, which is then deleted if that was tried before. */
   free(directory: Directory): void {
     directory.isBusy = false;
     const release = this.#current.get(directory);
@@ -278,13 +278,13 @@ class SimulatedReaper {
   }
 }
 
-/** Lets others go on, also those who wait for a time. */
+/** Lets other tasks continue, also those that wait for a timer. */
 async function turn(ms = 0): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve));
   vi.advanceTimersByTime(ms);
 }
 
-/** The disk for one daemon: a process that was killed does nothing more, also after a reboot. */
+/** The disk of one daemon: after that was killed, it writes nothing more. */
 class Mount implements JournalDirectory {
   readonly #disk: SimulatedDisk;
   isDead = false;
@@ -341,7 +341,7 @@ class Daemon {
     this.reaper = new SimulatedReaper(machine, this.accounting);
   }
 
-  /** As by SIGKILL. */
+  /** Ends the daemon as SIGKILL does. */
   async end(): Promise<void> {
     this.#mount.isDead = true;
     this.sink.isAlive = false;
@@ -363,7 +363,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Lets it all happen, with one trouble after another. */
+/** Runs the simulation, with one fault after another. */
 async function live(machine: Machine, handlers: Handlers, isSmall: boolean): Promise<void> {
   const { disk } = machine;
   const mend = () => {
@@ -413,7 +413,7 @@ async function live(machine: Machine, handlers: Handlers, isSmall: boolean): Pro
       daemon.reaper.release(Object.assign(directory, { isPopulated: false }));
     directory.isBusy = false;
   }
-  // Another thread finds what the first was told in vain.
+  // Another thread finds the directories whose releases the first has lost.
   for (let i = 0; i < 3; i++) {
     for (let wait = 0; wait < 300; wait++) await turn(1000);
     daemon.reaper.isAlive = false;
@@ -424,7 +424,7 @@ async function live(machine: Machine, handlers: Handlers, isSmall: boolean): Pro
   await daemon.end();
 }
 
-/** What is in the journal in the end, by its state. */
+/** Returns the records in the journal at the end, by state. */
 async function left({ disk }: Machine): Promise<{ state: RecordState; record: CgroupRecord }[]> {
   const journal = await Journal.open(disk, {
     limitBytes: 16 * 2 ** 20,
@@ -439,8 +439,8 @@ async function left({ disk }: Machine): Promise<{ state: RecordState; record: Cg
 }
 
 /**
- * `npm run torture` tries them all; the last five of a run of all tests have found that a mark was
- * taken for its record, and a write that a power failure has torn for damage.
+ * The seeds: `npm run torture` tries them all. The last five of those that always run have found
+ * that a mark was taken for its record, and a write that a power failure has torn for damage.
  */
 const SEEDS =
   process.env["TORTURE"] === "all"
@@ -478,7 +478,7 @@ function expectRight(
   handlers: Handlers,
 ): void {
   const parked = records.filter(({ state }) => state === RecordState.PARKED);
-  // Those are forgotten at the next boot.
+  // Accounted records are dropped at the next boot.
   const accounted = records.filter(({ state }) => state === RecordState.ACCOUNTED);
   expect(parked.length + accounted.length).toBe(records.length);
   expect(machine.wrongCalls).toEqual([]);

@@ -1,6 +1,6 @@
 /**
- * From a cgroup that ran empty to its handler: the journal, what goes into it, what comes
- * out of it, and the script.
+ * Wires the parts of the accounting together, from a cgroup that has run empty to its handler:
+ * intake, journal, queue and script.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
@@ -22,7 +22,7 @@ import type { AccountingRecords } from "./terms/records.ts";
 import type { HandlerFailure } from "./terms/script-status.ts";
 import { DaemonRecords } from "./view/daemon-records.ts";
 
-/** After what an earlier run has left could not be read. */
+/** The pause after the records of an earlier run could not be read. */
 const RECOVERY_PAUSE_MS = 10_000;
 
 export interface AccountingParts {
@@ -32,6 +32,10 @@ export interface AccountingParts {
   readonly log: Logger;
 }
 
+/**
+ * Writes the records of cgroups that have run empty into the journal, and has the script's
+ * handlers called for them.
+ */
 export class Accounting {
   readonly #sink: AccountingSink;
   readonly #log: Logger;
@@ -42,17 +46,20 @@ export class Accounting {
   readonly #queue: AccountingQueue;
   readonly #records: DaemonRecords;
   readonly #oldestWaiting = new OldestWaiting();
-  /** Takes the releases of the reaper's threads. */
+  /** Takes over the releases of the reaper's threads. */
   readonly intake: Intake;
   #config: AccountingConfig;
   /** Resolves when records can be handed over. */
   readonly #recovered: Promise<Journal>;
   #lostBefore = 0;
   #lastState: SinkState | undefined;
-  /** Whether there was a handler, or was to be one, since the last time that there was none. */
+  /**
+   * True once there is a handler, or will be one; undefined before that, and again when a
+   * script without a handler is reloaded.
+   */
   #isPromised: true | undefined;
 
-  /** Begins to open the journal. */
+  /** Starts to open the journal, and to read what an earlier run has left in it. */
   constructor({ sink, bootId, open, log }: AccountingParts, config: AccountingConfig) {
     this.#sink = sink;
     this.#log = log;
@@ -60,7 +67,7 @@ export class Accounting {
     this.#config = config;
     this.#store = new JournalStore(config.journal, open, log);
     this.#unreadable = new UnreadableRecords(log, (number) => {
-      // An administrator may have decided on it.
+      // An administrator may have decided on the record in the meantime.
       if (this.#store.state(number) !== RecordState.WAITING) this.#unreadable.remove(number);
       this.#window.rewind(number);
       this.#queue.wake();
@@ -84,7 +91,7 @@ export class Accounting {
     const find = async (ids: ReadonlySet<string>) => findByIds(await this.#recovered, ids);
     this.intake = new Intake({ ...parts, queue: this.#queue, find });
     this.#recovered = this.#recover();
-    // Those who wait for it are told.
+    // Those who await it handle the error.
     this.#recovered.catch(() => undefined);
     sink.onStateChange(() => this.#stateChanged(sink.state));
   }
@@ -103,8 +110,8 @@ export class Accounting {
   }
 
   /**
-   * When the oldest of what waits was measured, milliseconds since 1970; undefined if nothing
-   * waits, and while that cannot be read. It is read in the background, see OldestWaiting.
+   * Returns when the oldest record that waits was measured, in milliseconds since 1970;
+   * undefined if none waits or it cannot be read. It is read in the background, see OldestWaiting.
    */
   oldestWaitingMs(): number | undefined {
     return this.#oldestWaiting.measuredMs(this.#store.journal);
@@ -131,12 +138,12 @@ export class Accounting {
     };
   }
 
-  /** Takes over what was measured of running cgroups. */
+  /** Hands the measurements of running cgroups to the script. */
   interim(records: readonly EncodedRecord[]): void {
     this.#queue.interim(records.filter(({ id }) => !this.intake.hasRunEmpty(id)));
   }
 
-  /** Decides on what an earlier run has left. @throws JournalClosed (rejects) */
+  /** Decides on the records that an earlier run has left. @throws JournalClosed (rejects) */
   async #recover(): Promise<Journal> {
     const journal = await this.#store.whenOpen;
     for (let lastReason = ""; ; ) {
@@ -162,9 +169,10 @@ export class Accounting {
   }
 
   /**
-   * Only what is told while it is not known that there is a handler, nor to be one, is not
-   * accounted if there is none. What comes after a change to `idle` was still released
-   * before it: once the reaper knows, it tells nothing.
+   * Follows the state of the script. Releases go without accounting only if it turns out that
+   * there is no handler and none was expected. Those that come after a change from a script
+   * with a handler to `idle` are still accounted: the reaper, once it has heard of the change,
+   * sends no more.
    */
   #stateChanged(state: SinkState): void {
     const last = this.#lastState;
@@ -194,24 +202,24 @@ export class Accounting {
       this.#log(LOG_WARNING, `${waitingCgroups} cgroups wait until there is a handler`);
   }
 
-  /** Takes over a changed configuration. The caller configures the sink as well. */
+  /** Applies a changed configuration. The caller configures the sink. */
   configure(config: AccountingConfig): void {
     this.#config = config;
     this.#store.configure(config.journal.limitBytes);
     this.#queue.configure(config.policy);
   }
 
-  /** The script was reloaded, or its host is about to be replaced. */
+  /** Ends the pause of an outage, because the script was reloaded or its host will be replaced. */
   reloaded(): void {
     this.#queue.probe();
   }
 
-  /** Calls no more handlers, and gives those that run `graceMs`. */
+  /** Stops calling handlers, and waits up to `graceMs` for those that run. */
   async drain(graceMs: number): Promise<void> {
     await this.#queue.drain(graceMs);
   }
 
-  /** Closes the journal. Nothing is told to it any more. */
+  /** Closes the journal. No method may be called after this. */
   async close(): Promise<void> {
     this.#queue.close();
     this.#unreadable.close();

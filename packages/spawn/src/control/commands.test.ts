@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { pagesOf, parseRequest } from "./commands.ts";
 
 describe("pagesOf", () => {
-  it("has everything in its order, in pages that are bounded in bytes of JSON", () => {
+  it("divides a list in order, into pages of a bounded number of JSON bytes", () => {
     expect(pagesOf([])).toEqual([]);
     expect(pagesOf([1, 2, 3])).toEqual([[1, 2, 3]]);
     const quotes = (count: number) => '"'.repeat(count);
@@ -17,7 +17,7 @@ describe("pagesOf", () => {
     }
   });
 
-  it("has a page for each element that fits in none", () => {
+  it("gives an element its own page if it is larger than a page", () => {
     const long = "x".repeat(4080);
     expect(pagesOf(["a", long, long, "b"])).toEqual([["a"], [long], [long], ["b"]]);
   });
@@ -66,14 +66,14 @@ describe("parseRequest", () => {
     ['{"command":null}', "unknown command: null"],
     ['{"command":"purge-namespaces","onlyIdle":"false"}', "onlyIdle is neither true nor false"],
     ['{"command":"purge-namespaces","onlyIdle":null}', "onlyIdle is neither true nor false"],
-    ['{"command":"purge-namespaces","names":"web"}', "names are no list"],
-    ['{"command":"purge-namespaces","names":[1]}', "each of names is no text"],
-    ['{"command":"find-name","name":null}', "name is no text"],
-    ['{"command":"find-records","id":{}}', "id is no text"],
-    ['{"command":"list-records","after":"1"}', "after is no integer"],
-    ['{"command":"list-records","limit":1.5}', "limit is no integer"],
-    ['{"command":"drop-records","numbers":"all"}', "numbers are no list"],
-    ['{"command":"retry-records","numbers":["1"]}', "a record's number is no integer"],
+    ['{"command":"purge-namespaces","names":"web"}', "names is not a list"],
+    ['{"command":"purge-namespaces","names":[1]}', "each of names is not a string"],
+    ['{"command":"find-name","name":null}', "name is not a string"],
+    ['{"command":"find-records","id":{}}', "id is not a string"],
+    ['{"command":"list-records","after":"1"}', "after is not an integer"],
+    ['{"command":"list-records","limit":1.5}', "limit is not an integer"],
+    ['{"command":"drop-records","numbers":"all"}', "numbers is not a list"],
+    ['{"command":"retry-records","numbers":["1"]}', "a record's number is not an integer"],
   ])("refuses %j", (line, message) => {
     expect(() => parseRequest(line)).toThrow(message);
   });

@@ -1,33 +1,39 @@
 /**
- * What the running daemon is asked over its control socket. Each request says in one place
- * what it has and how the daemon answers it.
+ * The requests that the running daemon answers on its control socket. Each has one definition,
+ * with its fields and its answer.
  */
 import { CommandFailure, EX_UNAVAILABLE } from "@cm4all/command";
 import type { AccountingRecords } from "../accounting/terms/records.ts";
 import type { NamespaceThread } from "../namespaces/thread.ts";
 import type { DaemonStatus } from "../status/status.ts";
 
-/** What of the daemon can be asked. */
+/** The parts of the daemon that answer requests. */
 export interface DaemonParts {
   readonly namespaces: NamespaceThread;
-  /** Undefined if it has no journal: it reaps no cgroups. */
+  /** Undefined if the daemon has no journal, because it reaps no cgroups. */
   readonly accounting: AccountingRecords | undefined;
   status(): Promise<DaemonStatus>;
-  /** Reads the configuration again. @throws CommandFailure (rejects) for a mistake in it or in the script */
+  /**
+   * Reads the configuration again.
+   * @throws CommandFailure (rejects) if it or the script has a mistake
+   */
   reload(): Promise<ReloadResult>;
 }
 
-/** What a reload that succeeded has left as it was. */
+/** The changes that a successful reload has not applied. */
 export interface ReloadResult {
-  /** Keys that only a restart applies, and that have changed since the start. */
+  /** Keys that have changed since the start and that only a restart applies. */
   readonly waitsForRestart: readonly string[];
-  /** Whether the script was changed since it was loaded. */
+  /** True if the script was changed after it was loaded. */
   readonly isScriptOutdated: boolean;
 }
 
-/** `Answer` has to be what JSON can hold. */
+/** The definition of a request. JSON has to be able to represent `Answer`. */
 interface ControlCommand<Fields extends object, Answer> {
-  /** Takes its fields from a request, and leaves alone what else is in it. Pure. */
+  /**
+   * Returns the fields from a request, ignoring any others.
+   * @throws Error for a wrong type. Pure.
+   */
   readonly parse: (request: object) => Fields;
   readonly answer: (daemon: DaemonParts, fields: Fields) => Promise<Answer>;
 }
@@ -40,7 +46,7 @@ function define<Fields extends object, Answer>(
 
 interface PurgeFields {
   readonly onlyIdle: boolean;
-  /** Undefined for all. */
+  /** Undefined for all names. */
   readonly names?: readonly string[] | undefined;
 }
 
@@ -94,7 +100,7 @@ const DEFINITIONS = {
   }),
 };
 
-/** How many records or names an answer has at most: the daemon makes it for one client. */
+/** The greatest number of records or names in an answer: other work of the daemon waits for it. */
 const MAX_PAGE = 500;
 
 function parseBoolean(value: unknown, field: string): boolean {
@@ -104,11 +110,11 @@ function parseBoolean(value: unknown, field: string): boolean {
 
 function parseString(value: unknown, field: string): string {
   if (typeof value === "string") return value;
-  throw new Error(`${field} is no text`);
+  throw new Error(`${field} is not a string`);
 }
 
 function parseStrings(value: unknown, field: string): string[] {
-  if (!Array.isArray(value)) throw new Error(`${field} are no list`);
+  if (!Array.isArray(value)) throw new Error(`${field} is not a list`);
   return value.map((each) => parseString(each, `each of ${field}`));
 }
 
@@ -118,11 +124,11 @@ function parseLimit(request: object): number {
 
 function parseInteger(value: unknown, field: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value)) return value;
-  throw new Error(`${field} is no integer`);
+  throw new Error(`${field} is not an integer`);
 }
 
 function parseNumbers(value: unknown): number[] {
-  if (!Array.isArray(value)) throw new Error("numbers are no list");
+  if (!Array.isArray(value)) throw new Error("numbers is not a list");
   return value.map((each) => parseInteger(each, "a record's number"));
 }
 
@@ -130,7 +136,10 @@ function parseNumbersOrAll(value: unknown): number[] | "all" {
   return value === "all" ? "all" : parseNumbers(value);
 }
 
-/** @throws CommandFailure if the daemon has none: then whoever asks may look at the files */
+/**
+ * Returns the records.
+ * @throws CommandFailure if there is no journal: a command may then use the files
+ */
 function recordsOf({ accounting }: DaemonParts): AccountingRecords {
   if (accounting !== undefined) return accounting;
   throw new CommandFailure("the running daemon has no journal of cgroups", EX_UNAVAILABLE);
@@ -143,7 +152,7 @@ type Answers = { [N in Name]: Awaited<ReturnType<Definitions[N]["answer"]>> };
 
 const COMMANDS: { readonly [N in Name]: ControlCommand<Fields[N], Answers[N]> } = DEFINITIONS;
 
-/** A request from the control socket: the name of its command, and the fields of that. */
+/** A request from the control socket: the name of the command and its fields. */
 export type ControlRequest<N extends Name = Name> = {
   [Each in N]: { readonly command: Each } & Readonly<Fields[Each]>;
 }[N];
@@ -156,7 +165,7 @@ function parseAs<N extends Name>(command: N, request: object): ControlRequest<N>
   return requestOf(command, COMMANDS[command].parse(request));
 }
 
-/** @throws Error for anything that is no request. Pure. */
+/** Parses a line from the control socket. @throws Error if it is not a request. Pure. */
 export function parseRequest(line: string): ControlRequest {
   const request: unknown = JSON.parse(line);
   if (typeof request !== "object" || request === null || !("command" in request))
@@ -184,7 +193,7 @@ export type Ask = (request: object) => Promise<unknown>;
 
 /** Asks the running daemon. @throws CommandFailure (rejects), as `ask` does */
 export function askFor<N extends Name>(ask: Ask, name: N, fields: Fields[N]): Promise<Answers[N]> {
-  // The daemon's answer, from the same program.
+  // The daemon runs the same program, so the answer has this type.
   return ask(requestOf(name, fields)) as Promise<Answers[N]>;
 }
 
@@ -210,10 +219,13 @@ async function inPages(
   return count;
 }
 
-/** Of JSON, in a list of a request, which is bounded. A daemon that takes 4096 gets no more either. */
+/**
+ * The JSON bytes of a list in a request: the size of requests is bounded, in earlier daemons to
+ * 4096.
+ */
 const PAGE_BYTES = 2048;
 
-/** Divides a list among requests: a page has one element, or as many as fit. Pure. */
+/** Divides a list into pages for requests. A page has one element, or as many as fit. Pure. */
 export function pagesOf<T extends string | number>(list: readonly T[]): T[][] {
   const pages: T[][] = [];
   let free = 0;

@@ -29,7 +29,7 @@ function fail(): never {
 
 const modeOf = (file: string) => (statSync(file).mode & 0o777).toString(8);
 
-it("is for its owner alone, and so is its directory if it is made", async () => {
+it("the socket has mode 0600, and its directory, if it is created, 0700", async () => {
   const made = join(directory, "made");
   server = await listenForControl(join(made, "socket"), async () => undefined, fail);
   expect([modeOf(made), modeOf(join(made, "socket"))]).toEqual(["700", "600"]);
@@ -38,7 +38,7 @@ it("is for its owner alone, and so is its directory if it is made", async () => 
 const ask = () => askDaemon(path, { command: "status" });
 
 it.each<[string, ServerOpts, (socket: Socket) => void]>([
-  // A close with something unread is ECONNRESET for the peer.
+  // If a socket is closed with unread data, the peer gets ECONNRESET.
   [
     "the request is read",
     { pauseOnConnect: true },
@@ -55,10 +55,10 @@ it.each<[string, ServerOpts, (socket: Socket) => void]>([
   });
 });
 
-it("a daemon whose queue of connections is full may be asked again", async () => {
+it("a full queue of connections is a temporary failure", async () => {
   const hello = (socket: Socket) => socket.once("data", () => socket.end('"hello"\n'));
   await listen(hello, {}, 1);
-  // Connected at once, before the server can accept any.
+  // All connect before the server can accept any.
   const answers = await Promise.allSettled(Array.from({ length: 5 }, ask));
   const refused = answers.filter((answer) => answer.status === "rejected");
   expect(refused.length).toBeGreaterThan(0);

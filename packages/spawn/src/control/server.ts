@@ -1,6 +1,6 @@
 /**
- * The socket of administrators: a Unix stream socket for root alone. One request is one
- * line of JSON, `{"command": "..."}`, and so is its answer.
+ * The control socket for administrators: a Unix stream socket that only root may use. A request
+ * is a line of JSON, `{"command": "..."}`, and so is the answer.
  */
 import { once } from "node:events";
 import { chmodSync } from "node:fs";
@@ -22,27 +22,29 @@ import { logServerErrors } from "../sockets/server-errors.ts";
 import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 import { type ControlRequest, parseRequest } from "./commands.ts";
 
-/** How long a command waits for the daemon by default: one that stands still must hold up nobody. */
+/**
+ * How long a command waits for the daemon by default, so that a daemon that hangs cannot block it.
+ */
 export const ANSWER_TIMEOUT_MS = 30_000;
 
 type Handler = (request: ControlRequest) => Promise<unknown>;
 
-/** A request with a name of 4080 bytes fits, each written in JSON as two or more. */
+/** The size limit of a request. A name of 4080 bytes fits even if JSON escapes each byte. */
 const MAX_LINE_BYTES = 64 * 1024;
 
-/** Connections that wait to be accepted; net.core.somaxconn bounds it. */
+/** The number of connections that may wait to be accepted, bounded by net.core.somaxconn. */
 const LISTEN_BACKLOG = 4096;
 
-/** Root's programs can hang, too. */
+/** Bounds for clients, because programs of root can hang, too. */
 const BOUNDS: ConnectionBounds = { count: 64, peerTimeoutMs: 10_000 };
 
-/** Listens at `path`. The caller closes the server. @throws CommandFailure */
+/** Listens at `path`, with mode 0600. The caller closes the server. @throws CommandFailure */
 export async function listenForControl(
   path: string,
   handler: Handler,
   log: Logger,
 ): Promise<Server> {
-  // A peer that has shut its side for writing still gets its answer.
+  // A peer that has shut down its writing side still gets the answer.
   const server = createServer({ allowHalfOpen: true }, (socket) => serve(socket, handler, limit));
   const limit = new ConnectionLimit(server, BOUNDS);
   try {
@@ -54,7 +56,7 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
-    // It may listen already, and would be in its successor's way.
+    // If it listens already, it would block the next attempt.
     server.close();
     const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
@@ -70,7 +72,7 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
   });
   const lines = createInterface({ input: socket });
   const endWithoutRequest = () => socket.destroy();
-  // It passes on those of the socket, which ends for them already.
+  // These are the socket's errors, which are handled above.
   lines.on("error", () => {});
   lines.once("close", endWithoutRequest);
   lines.once("line", async (line) => {
@@ -85,12 +87,15 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
     }
     limit.answering(socket);
     socket.write(`${JSON.stringify(answer)}\n`);
-    // The kernel has the answer then, also for a peer that neither reads nor closes.
+    // Ends the connection once the kernel has the answer, even if the peer neither reads nor closes.
     socket.destroySoon();
   });
 }
 
-/** Asks the daemon that listens at `path`. @throws CommandFailure, also if no answer comes in time */
+/**
+ * Sends a request to the daemon at `path`, and returns its answer.
+ * @throws CommandFailure (rejects), also if there is no answer in time
+ */
 export async function askDaemon(
   path: string,
   request: object,
@@ -122,7 +127,7 @@ export async function askDaemon(
       );
     if (isErrno(error, "EAGAIN"))
       throw new CommandFailure(`the daemon takes no more connections now (${path})`, EX_TEMPFAIL);
-    // It has ended, or was ended, before it has read the request.
+    // The daemon has ended before it has read the request.
     if (isErrno(error, "ECONNRESET", "EPIPE")) return "";
     throw error;
   });

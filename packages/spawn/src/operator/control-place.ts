@@ -1,19 +1,21 @@
-/** Where commands find the running daemon, also if the configuration has a mistake. */
+/** Finds the control socket of the running daemon, even if the configuration has a mistake. */
 import { CommandFailure, EX_CONFIG, EX_NOINPUT } from "@cm4all/command";
 import { DEFAULT_CONTROL_SOCKET } from "../config/operator.ts";
 import { readConfig } from "../config.ts";
 
 export interface ControlPlace {
-  /** The administrators' socket; empty for none. */
+  /** The path of the control socket; empty if there is none. */
   readonly path: string;
-  /** Why the configuration cannot be used, and `path` is the default. */
+  /** Why the configuration cannot be used; `path` is then the default. */
   readonly mistake?: CommandFailure;
 }
 
 /**
- * The daemon runs on with the configuration that it had before the mistake, and most likely with
- * the default socket.
- * @param control of the command line, which wins
+ * Returns the path of the control socket. If the configuration has a mistake, that is the default:
+ * the daemon still runs with an earlier configuration, most likely with the default socket.
+ * @param config the configuration file; undefined for the default
+ * @param control the path on the command line, which takes precedence
+ * @throws errors other than a mistake in the configuration or a file that cannot be read
  */
 export function findControl(config: string | undefined, control: string | undefined): ControlPlace {
   if (control !== undefined) return { path: control };

@@ -1,11 +1,11 @@
-/** Names for people. Pure. */
+/** Formats names of the namespace service for people. Pure. */
 import { alignColumns } from "@cm4all/command";
 import { printable } from "../log/log.ts";
 import { formatDuration, type Row } from "../metrics/format.ts";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 import type { FoundProcess, NameWithProcesses } from "./processes.ts";
 
-/** A line for each name, below a heading. */
+/** Returns a heading and a line for each name. */
 export function formatNames(names: readonly NameWithProcesses[]): string[] {
   const rows = names.map((each) => [
     printable(each.name),
@@ -18,7 +18,7 @@ export function formatNames(names: readonly NameWithProcesses[]): string[] {
   return alignColumns([["NAME", "NAMESPACES", "PROCESSES", "IDLE", "UID", "LEASED BY"], ...rows]);
 }
 
-/** All of one name. */
+/** Returns all fields of a name in rows. */
 export function formatName(name: NameWithProcesses): Row[] {
   const { uid, init, isLeased, idleSeconds = 0, processes } = name;
   return [
@@ -46,7 +46,7 @@ function formatKinds({ namespaces }: NameStatus): string {
   return kinds.map(([kind, count]) => (count === 1 ? kind : `${count} ${kind}`)).join(" ");
 }
 
-/** A lease that no process holds is on its way in a socket. */
+/** Lists processes. If no process holds an open lease, it is in a message in a socket. */
 function formatProcesses(processes: readonly FoundProcess[]): string {
   if (processes.length === 0) return "a message on its way";
   const shown = processes
@@ -56,4 +56,5 @@ function formatProcesses(processes: readonly FoundProcess[]): string {
   return [...shown, ...(more > 0 ? [`${more} more`] : [])].join(", ");
 }
 
+/** The number of processes that are listed by name. */
 const MAX_SHOWN = 5;

@@ -7,7 +7,7 @@ import type { NameStatus } from "../namespaces/names/name-status.ts";
 import { formatName, formatNames } from "./format-names.ts";
 import { withProcesses } from "./processes.ts";
 
-/** Names that are asked for at once. */
+/** The number of names in a request. */
 const PAGE = 500;
 
 interface JsonOption {
@@ -23,7 +23,7 @@ interface PurgeOptions extends JsonOption {
 export function declareNameCommands(program: Command, ask: Ask): void {
   program
     .command("list")
-    .description("list the names of the running daemon, and who holds their leases")
+    .description("list the names of the running daemon, and the processes that hold their leases")
     .option("--json", "as a JSON array")
     .action(async ({ json }: JsonOption) => {
       const names = withProcesses(await listNames(ask));
@@ -33,15 +33,15 @@ export function declareNameCommands(program: Command, ask: Ask): void {
     });
   program
     .command("purge-namespaces [name...]")
-    .description("end names of the running daemon with all processes in their PID namespaces")
-    .option("--all", "all names, of whoever is using them")
-    .option("--idle", "of these only those that are not leased and in which no process runs")
-    .option("--json", "say how many as JSON")
+    .description("end names of the running daemon, and all processes in their PID namespaces")
+    .option("--all", "all names, whoever uses them")
+    .option("--idle", "of these only those that are not leased and have no processes")
+    .option("--json", "print the numbers as JSON")
     .action(async (names: string[], options: PurgeOptions) => {
       const { idle = false, json } = options;
       requireExtent(names, options);
       for (const name of names) await findName(ask, name);
-      // Undefined for all.
+      // `undefined` stands for all names.
       const pages = names.length === 0 ? [undefined] : pagesOf(names);
       const result = { ended: 0, left: 0 };
       for (const page of pages) {
@@ -57,7 +57,10 @@ export function declareNameCommands(program: Command, ask: Ask): void {
     });
 }
 
-/** @throws CommandFailure unless it is said what ends: a list that turns out empty means no names, not all */
+/**
+ * Requires either names or --all: an empty list, as from a shell variable, must not mean all.
+ * @throws CommandFailure
+ */
 function requireExtent(
   names: readonly string[],
   { all = false, idle = false }: PurgeOptions,
@@ -70,7 +73,7 @@ function requireExtent(
   }
 }
 
-/** Shows one name. @throws CommandFailure (rejects) if there is none */
+/** Shows a name. @throws CommandFailure (rejects) if it does not exist */
 export async function showName(
   ask: Ask,
   name: string,

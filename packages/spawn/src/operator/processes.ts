@@ -1,23 +1,25 @@
-/** Which processes hold the leases of names, and which live in their PID namespaces. */
+/** Finds the processes that hold the leases of names or run in their PID namespaces. */
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { isErrno, parseNamespaceLink } from "@cm4all/linux";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 
 export interface FoundProcess {
   readonly pid: number;
-  /** As comm of proc(5). */
+  /** The name of the command, see /proc/pid/comm in proc(5). */
   readonly command: string;
 }
 
-/** A name and the processes that have to do with it. */
+/** A name with the processes that use it. */
 export interface NameWithProcesses extends NameStatus {
-  /** Who has a write end of its lease pipe open; a lease that is on its way has no holder. */
+  /** Processes with an open write end of the lease pipe; a lease in a message has no holder. */
   readonly leaseHolders: readonly FoundProcess[];
-  /** Who lives in its PID namespace besides the init; not those in namespaces below it. */
+  /** Processes in its PID namespace, without the init and those in nested namespaces. */
   readonly processes: readonly FoundProcess[];
 }
 
-/** Looks through /proc once, for any number of names. Root sees all of it. */
+/**
+ * Adds the processes of names, in one pass over /proc. Only root sees all processes' descriptors.
+ */
 export function withProcesses(names: readonly NameStatus[]): NameWithProcesses[] {
   const holders = new Map<string, FoundProcess[]>();
   const inhabitants = new Map<number, FoundProcess[]>();
@@ -48,14 +50,14 @@ function listPids(): number[] {
     .map(Number);
 }
 
-/** The pipes with the name of leases that a process can write to: device and inode, each once. */
+/** Returns the lease pipes that a process can write to, as device and inode, without duplicates. */
 function writtenPipes(pid: number): string[] {
   const directory = `/proc/${pid}/fd`;
   const pipes = new Set<string>();
   for (const fd of orGone(() => readdirSync(directory)) ?? []) {
     const path = `${directory}/${fd}`;
     const pipe = orGone(() => {
-      // The mode of the link is that of the descriptor: the daemon only reads.
+      // The link has the mode of the descriptor. The daemon itself only has the read end.
       if (!readlinkSync(path).endsWith("/lease") || (lstatSync(path).mode & 0o200) === 0) return "";
       const { dev, ino } = statSync(path);
       return `${dev}:${ino}`;
@@ -73,7 +75,7 @@ function readCommand(pid: number): string {
   return orGone(() => readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd()) ?? "?";
 }
 
-/** Returns undefined for a process that has ended, or that we may not look at. */
+/** Returns undefined if the process has ended or may not be inspected. */
 function orGone<T>(look: () => T): T | undefined {
   try {
     return look();

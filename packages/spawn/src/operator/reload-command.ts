@@ -1,4 +1,4 @@
-/** `cm4all-spawn reload`: what `systemctl reload` runs, so that a mistake makes it fail. */
+/** `cm4all-spawn reload`, which `systemctl reload` runs, so that it fails if there is a mistake. */
 import { CommandFailure, EX_NOPERM, EX_PROTOCOL, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
 import type { Command } from "commander";
@@ -9,7 +9,7 @@ interface ReloadOptions {
   readonly signal?: string;
 }
 
-/** Adds the subcommand `reload`. @param findPlace tells where the daemon can be asked */
+/** Adds the subcommand `reload`. @param findPlace returns where the daemon listens */
 export function declareReloadCommand(
   program: Command,
   ask: Ask,
@@ -34,7 +34,9 @@ export function declareReloadCommand(
     });
 }
 
-/** Returns undefined if the daemon could be sent a signal alone, and says what it did in its log. */
+/**
+ * Reloads. Returns undefined if that was by a signal: the result is then only in the daemon's log.
+ */
 async function tryReload(
   ask: Ask,
   pid: number | undefined,
@@ -43,7 +45,7 @@ async function tryReload(
   if (pid === undefined) return askFor(ask, "reload", {});
   const { path, mistake } = findPlace();
   if (mistake !== undefined) {
-    // The daemon logs and counts it, too.
+    // The daemon then logs and counts the mistake.
     sendHangUp(pid);
     throw mistake;
   }
@@ -57,7 +59,7 @@ async function tryReload(
   return undefined;
 }
 
-/** Whether a daemon does not listen, or is of a version that reloads by SIGHUP alone. */
+/** Returns whether the daemon does not listen, or its version reloads only on SIGHUP. */
 function knowsSignalAlone(error: unknown): boolean {
   if (!(error instanceof CommandFailure)) return false;
   const { exitStatus, message } = error;
@@ -81,7 +83,7 @@ function sendHangUp(pid: number): void {
 
 function parsePid(text: string): number {
   const pid = Number(text);
-  // 0 and -1 would mean many processes.
+  // 0 and -1 stand for many processes. @see kill(2)
   if (Number.isInteger(pid) && pid > 1) return pid;
-  throw new CommandFailure(`${text} is no pid`, EX_USAGE);
+  throw new CommandFailure(`${text} is not a pid`, EX_USAGE);
 }

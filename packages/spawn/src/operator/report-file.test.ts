@@ -30,7 +30,7 @@ describe("writeReport", () => {
 
   const text = Buffer.from("new");
 
-  it("makes a file that is its owner's alone, also from one that was not", () => {
+  it("writes a file with mode 0600, also over one with another mode", () => {
     writeFileSync(file, "old");
     chmodSync(file, 0o644);
     writeReport(file, text);
@@ -39,7 +39,7 @@ describe("writeReport", () => {
     expect(readdirSync(directory)).toEqual(["report.html"]);
   });
 
-  it("replaces a symbolic link, also one that leads nowhere or to a device", () => {
+  it("replaces a symbolic link, also a dangling one or one to a device", () => {
     const other = join(directory, "other");
     writeFileSync(other, "old");
     for (const target of [other, "/nowhere/x", "/dev/null"]) {
@@ -51,7 +51,7 @@ describe("writeReport", () => {
     expect(readFileSync(other, "utf8")).toBe("old");
   });
 
-  it("writes to a descriptor, behind what is there", () => {
+  it("appends to a file that is open as a descriptor", () => {
     const fd = openSync(file, "a");
     try {
       const link = readlinkSync(`/dev/fd/${fd}`);
@@ -66,7 +66,7 @@ describe("writeReport", () => {
 
   it("writes to a FIFO", () => {
     execFileSync("mkfifo", [file]);
-    // Linux opens a FIFO for both without a wait.
+    // Linux opens a FIFO for reading and writing without blocking.
     const fd = openSync(file, "r+");
     try {
       writeReport(file, text);

@@ -1,12 +1,12 @@
-/** The file of a report. Bills are nobody else's business: it is its owner's alone. */
+/** Writes the file of a report, with mode 0600: bills are confidential. */
 import { closeSync, constants, lstatSync, openSync, realpathSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { CommandFailure, EX_CANTCREAT } from "@cm4all/command";
 import { fileFailure, isErrno, replaceFile } from "@cm4all/command/files";
 
 /**
- * Makes or replaces a file in one step, so that a failure leaves the old one. A symbolic link is
- * replaced, not followed. Devices and FIFOs are written to.
+ * Creates or replaces a file in one step, so that the old file stays if that fails. A symbolic
+ * link is replaced, not followed. Devices and FIFOs are written to.
  * @throws CommandFailure
  */
 export function writeReport(path: string, text: Uint8Array): void {
@@ -20,7 +20,7 @@ export function writeReport(path: string, text: Uint8Array): void {
   }
 }
 
-/** Nothing is cut off or made: /dev/stdout may be a file that has more than this in it. */
+/** Appends, and neither truncates nor creates: /dev/stdout may be a file that has other text. */
 function writeStream(path: string, text: Uint8Array): void {
   const fd = openSync(path, constants.O_WRONLY | constants.O_APPEND);
   try {
@@ -30,9 +30,11 @@ function writeStream(path: string, text: Uint8Array): void {
   }
 }
 
-/** Whether it cannot be replaced: it is a device or a FIFO, or stands for a descriptor. */
+/**
+ * Returns whether a path is to be written to and not replaced: a device, FIFO or open descriptor.
+ */
 function isStream(path: string): boolean {
-  // Links such as /dev/stdout and /dev/fd/3 lead to whatever the descriptor is.
+  // Links such as /dev/stdout and /dev/fd/3 lead to an open descriptor.
   if (/^\/(dev|proc\/.*)$/.test(realpathSync(dirname(path)))) return true;
   try {
     const stats = lstatSync(path);

@@ -1,6 +1,6 @@
 /**
- * Runs the program that asks the database for a report: it has no rights but those of its user
- * and of its role there.
+ * Runs the program that makes a report from the database. It has only the privileges of its user
+ * and of that user's role in the database.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -10,12 +10,12 @@ import { isErrno } from "@cm4all/linux";
 import { findUser, type SystemUser } from "../accounting/terms/user.ts";
 import { DATABASE_FAILED, type ReportOptions } from "../report/options.ts";
 
-/** No debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
+/** Keeps Node from starting a debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 
 /**
  * Returns the report as HTML.
- * @param user as whom root asks; everybody else asks as himself
+ * @param user the user as which root runs the program; other users run it as themselves
  * @throws CommandFailure
  */
 export async function runReport(options: ReportOptions, user: string): Promise<Buffer> {
@@ -32,7 +32,7 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
     said += chunk;
   });
   child.stdin.on("error", (error) => {
-    // It has ended before it read them, and its status says so.
+    // The program has ended before it has read the options; its exit status is reported.
     if (!isErrno(error, "EPIPE")) child.emit("error", error);
   });
   child.stdin.end(JSON.stringify(options));
@@ -41,7 +41,10 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
   throw failureOf(options.database, status ?? signal, said);
 }
 
-/** Returns what to tell of a process that has made no report, of which the last line says why. */
+/**
+ * Returns the failure of a program that has made no report.
+ * @param said its stderr, whose last line says why
+ */
 export function failureOf(database: string, status: number | string, said: string): CommandFailure {
   const reason = said.trimEnd().split("\n").at(-1) || `its process ended with ${status}`;
   return status === DATABASE_FAILED
@@ -52,22 +55,27 @@ export function failureOf(database: string, status: number | string, said: strin
     : new CommandFailure(`cannot make the report: ${reason}`, EX_SOFTWARE);
 }
 
-/** A URI may have a password in it. */
+/** Names a database in a message, without the URI, which may contain a password. */
 function nameOf(database: string): string {
   return database.includes("://") ? "the database" : database;
 }
 
-/** Without root's groups, which it would keep otherwise. @throws CommandFailure */
+/**
+ * Returns the options that run a program as a user, without root's groups.
+ * @throws CommandFailure
+ */
 function rightsOf(name: string): { uid: number; gid: number; env: NodeJS.ProcessEnv } {
   const user = findUser(name);
   if (user === undefined) throw new CommandFailure(`--user: there is no user ${name}`, EX_CONFIG);
   return { uid: user.uid, gid: user.gid, env: environmentOf(user, process.env) };
 }
 
-/** Of root's environment: where programs are, language and time, and how to connect. */
+/**
+ * The variables of root's environment that are passed on: path, locale, time zone and PostgreSQL.
+ */
 const HANDED_OVER = /^(PATH|LANG|LC_.*|TZ|PG.*)$/;
 
-/** Returns a user's environment, which has no secrets of root's but those that are for PostgreSQL. */
+/** Returns a user's environment. Of root's secrets it has only those for PostgreSQL. */
 export function environmentOf(
   { name, home }: SystemUser,
   roots: NodeJS.ProcessEnv,

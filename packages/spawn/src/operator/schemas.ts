@@ -1,7 +1,7 @@
 /**
- * JSON Schemas of what the commands for operators print with `--json`. Metrics and kinds of
- * namespaces follow from their tables. The build makes files of them, `dist/schema`, which
- * are installed for those who write programs; no program of ours reads them.
+ * JSON Schemas of the output of the commands with `--json`. Metrics and kinds of namespaces are
+ * taken from their tables. The build writes the schemas to files in `dist/schema`, which are
+ * installed for authors of other programs; the suite itself does not read them.
  * @see https://json-schema.org/draft/2020-12
  */
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
@@ -20,7 +20,10 @@ const list = (items: Schema, description: string): Schema => ({
   description,
 });
 
-/** An object with these properties and no others; `optional` may be missing. */
+/**
+ * Returns the schema of an object with these properties and no others; those in `optional` may be
+ * missing.
+ */
 function object(
   properties: { readonly [name: string]: Schema },
   optional: readonly string[] = [],
@@ -55,37 +58,42 @@ const HISTOGRAM = object({
   bounds: list({ type: "number" }, "Upper bounds of the buckets, ascending."),
   counts: list(
     { type: "integer", minimum: 0 },
-    "How many were in each bucket, and at last how many were larger than all bounds.",
+    "The number of values in each bucket; the last is that of values above all bounds.",
   ),
-  sum: { type: "number", description: "Of all values." },
+  sum: { type: "number", description: "The sum of all values." },
 });
 
 const PROCESSES = list(
-  object({ pid: whole("In the PID namespace of who asked."), command: text("Its name.") }),
+  object({
+    pid: whole("The pid, in the PID namespace of the command."),
+    command: text("The name, comm in proc(5)."),
+  }),
   "Processes.",
 );
 
 const NAME = object(
   {
     name: text("The name."),
-    uid: whole("Who made it; missing if nobody knows."),
+    uid: whole("The uid that has made it; missing if unknown."),
     namespaces: object(
-      Object.fromEntries(NAMESPACE_KINDS.map(({ kind }) => [kind, whole("How many it has.")])),
+      Object.fromEntries(
+        NAMESPACE_KINDS.map(({ kind }) => [kind, whole("The number of its namespaces.")]),
+      ),
     ),
     isLeased: truth("Whether a lease is open."),
-    idleSeconds: number("Since its last use; missing while it is leased."),
+    idleSeconds: number("Time since its last use; missing while it is leased."),
     init: object(
-      { pid: whole("Of the init."), inode: whole("Of its PID namespace.") },
+      { pid: whole("The pid of the init."), inode: whole("The inode of the PID namespace.") },
       [],
-      "The init of its PID namespace; missing without one.",
+      "The init of its PID namespace; missing if there is none.",
     ),
     leasePipe: object(
-      { device: whole("Of the pipe."), inode: whole("Of the pipe.") },
+      { device: whole("The device of the pipe."), inode: whole("The inode of the pipe.") },
       [],
-      "The pipe whose writers hold its leases; missing before the first.",
+      "The pipe whose writers hold its leases; missing before the first lease.",
     ),
     leaseHolders: { ...PROCESSES, description: "Processes that hold a lease." },
-    processes: { ...PROCESSES, description: "Processes in its PID namespace besides the init." },
+    processes: { ...PROCESSES, description: "Processes in its PID namespace, without the init." },
   },
   ["uid", "idleSeconds", "init", "leasePipe"],
 );
@@ -93,51 +101,51 @@ const NAME = object(
 const STATUS = object(
   {
     state: { enum: ["well", "degraded"], description: "The exit status is 0 or 1." },
-    problems: list({ type: "string" }, "What is to be looked at, the worst first."),
-    version: text("Of the daemon."),
-    pid: whole("Of the daemon."),
-    uptimeSeconds: number("Since its start."),
-    systemCalls: { enum: ["addon", "ffi-rs"], description: "How they are made." },
+    problems: list({ type: "string" }, "The problems, the worst first."),
+    version: text("The version of the daemon."),
+    pid: whole("The pid of the daemon."),
+    uptimeSeconds: number("Time since the start of the daemon."),
+    systemCalls: { enum: ["addon", "ffi-rs"], description: "How system calls are made." },
     configuration: object(
       {
-        file: text("Its path."),
-        problem: text("Why the file cannot be put in force; missing if it can, or is."),
+        file: text("The path of the file."),
+        problem: text("Why the file cannot be applied; missing if it can be or has been."),
         waitsForRestart: list({ type: "string" }, "Keys that only a restart applies."),
       },
       ["problem"],
     ),
-    isReaping: truth("Whether cgroups are to be reaped, as configured."),
+    isReaping: truth("Whether the configuration says that cgroups are reaped."),
     daemon: metrics(PARTS.daemon, "The main thread."),
     namespace: metrics(PARTS.namespace, "The namespace service."),
     reaper: metrics(PARTS.reaper, "The reaper; missing while its thread does not run."),
     accounting: metrics(PARTS.accounting, "Accounting; missing if no cgroups are reaped."),
     journal: object(
       {
-        path: text("Its directory."),
-        forgetful: text("The file system, if that does not survive a restart."),
-        problem: text("Why it takes no records; missing if it does."),
+        path: text("The directory of the journal."),
+        forgetful: text("The file system, if it may not survive a restart."),
+        problem: text("Why the journal takes no records; missing if it takes them."),
       },
       ["forgetful", "problem"],
     ),
     script: object(
       {
-        path: text("Missing without a script."),
-        problem: text("Why it does not run; missing if it does."),
-        isOutdated: truth("Whether the file was changed since it was loaded."),
-        oldestWaitingMs: number("When the oldest of what waits was measured, ms since 1970."),
+        path: text("The path of the script; missing if there is none."),
+        problem: text("Why the script does not run; missing if it runs."),
+        isOutdated: truth("Whether the file was changed after it was loaded."),
+        oldestWaitingMs: number("When the oldest waiting cgroup was measured, in ms since 1970."),
         lastFailure: object({
-          cgroup: text("Whose handler failed."),
-          message: text("Why."),
-          failedMs: number("When, milliseconds since 1970."),
+          cgroup: text("The cgroup whose handler failed."),
+          message: text("The error."),
+          failedMs: number("When it failed, in ms since 1970."),
         }),
       },
       ["path", "problem", "oldestWaitingMs", "lastFailure"],
     ),
     metrics: object(
       {
-        address: text("As configured."),
-        isListening: truth("Whether they can be fetched."),
-        problem: text("Why not, if it was tried."),
+        address: text("The configured address."),
+        isListening: truth("Whether metrics can be fetched."),
+        problem: text("Why the daemon does not listen, if it has tried."),
       },
       ["problem"],
     ),
@@ -146,25 +154,25 @@ const STATUS = object(
 );
 
 const PURGED = object({
-  ended: whole("Names that were ended."),
-  left: whole("Names that are left."),
+  ended: whole("The number of names that were ended."),
+  left: whole("The number of names that are left."),
 });
 
 const RECORD = object(
   {
-    number: whole("Of the record."),
+    number: whole("The number of the record."),
     state: { enum: ["waiting", "began", "parked"] },
-    id: text("Of the cgroup."),
-    report: whole("Of this cgroup, from 1 on."),
-    path: text("Below the cgroup root."),
-    measuredMs: number("When its figures were read, milliseconds since 1970."),
-    reason: text("Why it is parked, or why its handler failed last."),
-    attempts: whole("Calls of its handler in the life of this daemon."),
+    id: text("The id of the cgroup."),
+    report: whole("The number of the report among those of the cgroup, from 1 on."),
+    path: text("The path of the cgroup, relative to the cgroup root."),
+    measuredMs: number("When the figures were read, in ms since 1970."),
+    reason: text("Why the record is parked, or why its handler failed last."),
+    attempts: whole("The calls of its handler since the daemon started."),
   },
   ["id", "report", "path", "measuredMs", "reason", "attempts"],
 );
 
-/** By the command that prints it, which is the name of the file. */
+/** The schemas, by the command that prints the output; the file has the same name. */
 const SCHEMAS: { readonly [command: string]: Schema } = {
   status: STATUS,
   "status-name": NAME,
@@ -173,10 +181,10 @@ const SCHEMAS: { readonly [command: string]: Schema } = {
   "accounting-list": { type: "array", items: RECORD },
 };
 
-/** Returns the text of each schema by the name of its file. */
+/** Returns the text of each schema, by the name of its file. */
 export function formatSchemas(): { readonly [file: string]: string } {
   const files = Object.entries(SCHEMAS).map(([command, schema]) => {
-    const title = `What cm4all-spawn prints with --json: ${command}`;
+    const title = `Output of cm4all-spawn with --json: ${command}`;
     const document = { $schema: "https://json-schema.org/draft/2020-12/schema", title, ...schema };
     return [`${command}.schema.json`, `${JSON.stringify(document, undefined, 2)}\n`];
   });

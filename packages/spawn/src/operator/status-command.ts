@@ -1,4 +1,4 @@
-/** `cm4all-spawn status`: for people, for programs, and for whoever checks its exit status. */
+/** `cm4all-spawn status`, for people, for programs, and for checks by its exit status. */
 import {
   CommandFailure,
   EX_PROTOCOL,
@@ -18,14 +18,16 @@ import {
 } from "../status/status.ts";
 import { showName } from "./name-commands.ts";
 
-/** Exit statuses of the action "status" of an init script, as the Linux Standard Base has them. */
+/** Exit statuses of the action "status" of an init script, from the Linux Standard Base. */
 const LSB_RUNNING = 0;
-/** There, but not well: LSB says "dead" in another way, programs that check say "warning". */
+/**
+ * Running, but not well. To LSB this is a kind of "dead"; monitoring programs call it "warning".
+ */
 const DEGRADED = 1;
 const LSB_NOT_RUNNING = 3;
 const LSB_UNKNOWN = 4;
 
-/** Between two looks of `status --watch`. */
+/** The time between two updates of `status --watch`. */
 const WATCH_INTERVAL_MS = 1000;
 
 interface StatusOptions {
@@ -37,13 +39,13 @@ interface StatusOptions {
 export function declareStatusCommand(program: Command, ask: Ask): void {
   program
     .command("status [name]")
-    .summary("show whether the running daemon is well and what it has, or all of one name")
+    .summary("show the state of the running daemon, or that of a name")
     .description(
-      "Shows whether the running daemon is well and what it has, or all of one name.\n\n" +
+      "Shows whether the running daemon is well, and its metrics; or the state of a name.\n\n" +
         "Exit status: 0 well, 1 degraded, 3 not running, 4 no answer.",
     )
     .option("--json", "as JSON")
-    .option("--watch", "again every second, until q or Control-C")
+    .option("--watch", "update every second, until q or Control-C")
     .action(async (name: string | undefined, options: StatusOptions) => {
       if (name !== undefined) {
         if (options.watch === true)
@@ -66,7 +68,10 @@ async function showStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
   process.exitCode = status.state === "well" ? LSB_RUNNING : DEGRADED;
 }
 
-/** Goes on while the daemon is restarted. @throws CommandFailure (rejects) for what does not pass */
+/**
+ * Shows the status until the user quits, also over a restart.
+ * @throws CommandFailure (rejects) if asking fails for a reason other than a restart
+ */
 async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
   const screen = await import("@cm4all/command/screen");
   const { stdin: input, stdout: output } = process;
@@ -90,7 +95,7 @@ function isPassing({ exitStatus }: CommandFailure): boolean {
   return exitStatus === LSB_NOT_RUNNING || exitStatus === LSB_UNKNOWN;
 }
 
-/** The same failure, with the exit status of a check. */
+/** Returns the failure with an exit status of LSB. */
 function asCheck(error: unknown): unknown {
   if (!(error instanceof CommandFailure)) return error;
   const { message, exitStatus, cause } = error;
@@ -111,7 +116,7 @@ function formatLines(status: DaemonStatus, columns: number | undefined): string[
   ];
 }
 
-/** Undefined where lines may have any width. */
+/** Returns the width of the terminal; undefined if lines may have any width. */
 function terminalColumns(): number | undefined {
   const { isTTY, columns } = process.stdout;
   // A terminal that does not know its size says 0.

@@ -1,27 +1,30 @@
-/** Reads what a report shows from the views of fleet.sql. */
+/** Reads the data of a report from the views of fleet.sql. */
 import { userInfo } from "node:os";
 import pg from "pg";
 import { isDatabaseUri, type ReportOptions } from "./options.ts";
 
-/** Where Debian's server and its clients have their socket. */
+/** The socket directory of Debian's server and clients. */
 const SOCKET_DIRECTORY = "/var/run/postgresql";
 
-/** A server that does not let us in for so long is not waited for. */
+/** How long to wait for a connection. */
 const CONNECT_TIMEOUT_MS = 60_000;
 
-/** A month of hundreds of thousands of customers takes a busy server more than a minute. */
+/** How long a query may take: a busy server needs minutes for a month of many customers. */
 const QUERY_TIMEOUT_MS = 900_000;
 
-/** What a customer has used, or all of them on a day. Peaks are of one cgroup, in its whole life. */
+/**
+ * The usage of a customer, or of all customers on a day. A peak is that of one cgroup in its whole
+ * life.
+ */
 export interface Usage {
   readonly cpuSeconds: number;
   readonly ioBytes: number;
-  /** Undefined if no host has such a figure. */
+  /** Undefined if no host reports this figure. */
   readonly memoryPeakBytes: number | undefined;
   readonly pidsPeak: number | undefined;
-  /** Processes that were killed for want of memory. */
+  /** Processes that were killed because memory ran out. */
   readonly oomKills: number;
-  /** Processes that were not started because of pids.max. */
+  /** Processes that could not be started because of pids.max. */
   readonly refusedForks: number;
 }
 
@@ -33,21 +36,21 @@ export interface DayUsage extends Usage {
   readonly day: string;
 }
 
-/** What several customers have used together. */
+/** The usage of several customers together. */
 export interface OthersUsage extends Usage {
   readonly customers: number;
 }
 
 export interface ReportData {
-  /** Those with most CPU time, in this order; as many as asked for. */
+  /** The customers with the most CPU time, in this order; up to `top`. */
   readonly customers: readonly CustomerUsage[];
-  /** All the others; undefined if there are none. */
+  /** All other customers; undefined if there are none. */
   readonly others: OthersUsage | undefined;
-  /** In their order, without those of which nothing is known. */
+  /** In order, without days that have no data. */
   readonly days: readonly DayUsage[];
-  /** When a customer's processes were killed or refused; the latest, as many as asked for. */
+  /** The latest days on which processes of a customer were killed or refused; up to `top`. */
   readonly incidents: readonly (CustomerUsage & DayUsage)[];
-  /** How many there are altogether. */
+  /** The number of all incidents. */
   readonly allIncidents: number;
   /** Days whose bills will change. */
   readonly unbilledDays: readonly string[];
@@ -57,11 +60,13 @@ const USAGE = `sum(cpu_seconds)::float8 AS "cpuSeconds", sum(io_bytes)::float8 A
   max(memory_peak_bytes)::float8 AS "memoryPeakBytes", max(pids_peak)::float8 AS "pidsPeak",
   sum(oom_kills)::float8 AS "oomKills", sum(refused_forks)::float8 AS "refusedForks"`;
 
-/** The bills themselves: a view by day and customer would sum them up twice. */
+/**
+ * Selects from the bills themselves: from a view by day and customer they would be summed twice.
+ */
 const CHOSEN = `FROM fleet_bill
   WHERE day BETWEEN $1 AND $2 AND customer IS NOT NULL AND ($3::text IS NULL OR customer = $3)`;
 
-/** The server counts the others, so that there are never more rows here than are shown. */
+/** The server sums the other customers, so that only the rows that are shown are transferred. */
 const CUSTOMERS = `WITH used AS (
     SELECT customer, sum(cpu_seconds) AS cpu_seconds, sum(io_bytes) AS io_bytes,
       max(memory_peak_bytes) AS memory_peak_bytes, max(pids_peak) AS pids_peak,
@@ -74,10 +79,10 @@ const CUSTOMERS = `WITH used AS (
   SELECT CASE WHEN rank <= $4::int THEN min(customer) END AS customer,
     count(*)::float8 AS customers, ${USAGE} FROM ranked GROUP BY rank ORDER BY rank`;
 
-/** As the report has days, whatever DateStyle is. */
+/** Formats a day as in the report, whatever DateStyle is. */
 const DAY = `to_char(day, 'YYYY-MM-DD') AS day`;
 
-/** Of all customers there are sums. */
+/** If no customer is chosen, uses the daily sums of all customers. */
 const DAYS = `SELECT ${DAY}, ${USAGE} FROM (
     SELECT day, cpu_seconds, io_bytes, memory_peak_bytes, pids_peak, oom_kills, refused_forks
     FROM fleet_days WHERE $3::text IS NULL
@@ -94,8 +99,8 @@ const UNBILLED = `SELECT DISTINCT ${DAY} FROM fleet_host_day
   WHERE day BETWEEN $1 AND $2 AND reports > billed ORDER BY day`;
 
 /**
- * Reads all as it is at one moment. The connection is as PGHOST, PGUSER and the like say, by
- * default over Debian's socket as the user of this process; it writes nothing.
+ * Reads the data of a report in one read-only transaction. Connects as PGHOST, PGUSER and so on
+ * say, by default over Debian's socket as the user of this process.
  * @throws errors of pg and of the system
  */
 export async function readReport(options: ReportOptions): Promise<ReportData> {
@@ -137,7 +142,7 @@ type Row = Omit<Usage, "memoryPeakBytes" | "pidsPeak"> & {
   readonly pidsPeak: number | null;
 };
 
-/** `customer` is null for all that have no row of their own. */
+/** A row of a customer, or, if `customer` is null, of all others together. */
 type RankedRow = Row & { readonly customer: string | null; readonly customers: number };
 
 type IncidentRow = Row & {

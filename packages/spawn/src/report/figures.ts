@@ -1,8 +1,8 @@
-/** Figures for people. Pure. */
+/** Formats figures for people. Pure. */
 
 const BYTE_UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
-/** `1.5 GiB`; "-" for a figure that there is not. */
+/** Returns a size such as `1.5 GiB`; "-" if it is undefined. */
 export function formatBytes(bytes: number | undefined): string {
   if (bytes === undefined) return "-";
   let value = bytes;
@@ -11,7 +11,7 @@ export function formatBytes(bytes: number | undefined): string {
   return `${unit === 0 ? value : value.toFixed(1)} ${BYTE_UNITS[unit]}`;
 }
 
-/** `2:05:09` is hours, minutes and seconds; below a minute, `9.5 s`. */
+/** Returns a time as hours, minutes and seconds such as `2:05:09`; below a minute, `9.5 s`. */
 export function formatCpu(seconds: number): string {
   if (seconds < 60) return `${Number(seconds.toFixed(1))} s`;
   const whole = Math.round(seconds);
@@ -19,7 +19,7 @@ export function formatCpu(seconds: number): string {
   return `${Math.floor(whole / 3600)}:${two(Math.floor(whole / 60) % 60)}:${two(whole % 60)}`;
 }
 
-/** `12,345`; "-" for a figure that there is not. */
+/** Returns a number such as `12,345`; "-" if it is undefined. */
 export function formatCount(count: number | undefined): string {
   return count === undefined ? "-" : count.toLocaleString("en");
 }

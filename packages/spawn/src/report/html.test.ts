@@ -23,18 +23,18 @@ const format = (more: Partial<ReportData> = {}, customer?: string) =>
   formatReport({ ...options, customer }, { ...data, ...more }, new Date(0));
 
 describe("formatReport", () => {
-  it("takes names for text", () => {
+  it("escapes names", () => {
     const name = "<script>\"'&";
     const html = format({ customers: [{ customer: name, ...usage }] }, name);
     expect(html).not.toContain("<script");
     expect(html).toContain('<th scope="row">&#60;script&#62;&#34;&#39;&#38;</th>');
   });
 
-  it("has a row for each day, also of those of which nothing is known", () => {
+  it("has a row for each day, also for days without data", () => {
     expect(format().match(/<th scope="row">2026-01-0\d<\/th>/g)).toHaveLength(3);
   });
 
-  it("has rows for known days alone if the time is long", () => {
+  it("has rows only for days with data if the range is long", () => {
     const html = formatReport({ ...options, to: "9999-12-31" }, data, new Date(0));
     expect(html.match(/<th scope="row">\d{4}-\d\d-\d\d<\/th>/g)).toHaveLength(1);
   });
@@ -44,7 +44,7 @@ describe("formatReport", () => {
     expect(format({ customers }).split("<tr>").length).toBeGreaterThan(100_000);
   });
 
-  it("has the others in one row, without a bar, and in the sum of all", () => {
+  it("has the other customers in one row, without a bar, and in the sum", () => {
     const html = format({ others: { ...usage, customers: 599_999, cpuSeconds: 50 } });
     expect(html).toMatch(/<th scope="row">599,999 others<\/th><td>50 s<\/td>/);
     expect(html).toMatch(/<th scope="row">All<\/th><td>0:01:00<\/td>/);
@@ -58,7 +58,7 @@ describe("formatReport", () => {
     expect(format({ incidents: [incident], allIncidents: 1 })).toContain("first</caption>");
   });
 
-  it("has bars by the greatest figure, and none where all are 0", () => {
+  it("has bars in proportion to the greatest figure, and none if all are 0", () => {
     const customers = [1, 4].map((n) => ({ ...usage, customer: `${n}`, cpuSeconds: n }));
     const html = format({ customers });
     expect(html).toMatch(/1 s<svg.*?width="25.00".*?<td>0 bytes<\/td>/s);
@@ -70,12 +70,12 @@ describe("formatReport", () => {
     expect(format()).not.toContain("no bill yet");
   });
 
-  it("says what All does not have", () => {
+  it("says what the sum does not include", () => {
     expect(format()).toContain("What has no customer is left out.");
     expect(format({}, "a")).not.toContain("left out");
   });
 
-  it("refers to nothing outside", () => {
+  it("refers to no other file", () => {
     expect(format()).not.toMatch(/\s(src|href)=|url\(|@import|https?:/);
   });
 });

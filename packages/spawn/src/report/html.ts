@@ -1,16 +1,16 @@
 /**
- * The report as one HTML file that needs nothing else: no script, no font, no picture. Each
- * bar stands below its number, so that whoever does not see it misses nothing. Pure.
+ * Formats a report as one HTML file without scripts, fonts or images. Each bar is below its
+ * number, so that a reader who cannot see the bars misses nothing. Pure.
  */
 import type { DayUsage, OthersUsage, ReportData, Usage } from "./database.ts";
 import { formatBytes, formatCount, formatCpu } from "./figures.ts";
 import { countDays, daysBetween, type ReportOptions } from "./options.ts";
 import { STYLE } from "./style.ts";
 
-/** The browser fetches nothing and runs nothing, whatever names of customers say. */
+/** The browser loads and runs nothing, whatever the names of customers contain. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 
-/** @param made when, for the reader */
+/** Returns the text of a report. @param made the time that the report gives as its own */
 export function formatReport(options: ReportOptions, data: ReportData, made: Date): string {
   const { from, to, customer } = options;
   const title = customer === undefined ? "Usage by customer" : `Usage of ${customer}`;
@@ -57,10 +57,10 @@ function formatTables(options: ReportOptions, data: ReportData): string {
   ].join("\n");
 }
 
-/** In a longer time, days of which nothing is known have no row. */
+/** In a longer range, days without data have no row. */
 const MOST_COMPLETE_DAYS = 1000;
 
-/** With a row of zeros for each day of which nothing is known. */
+/** Adds a row of zeros for each day without data. */
 function completeDays({ from, to }: ReportOptions, days: readonly DayUsage[]): readonly DayUsage[] {
   if (countDays(from, to) > MOST_COMPLETE_DAYS) return days;
   const known = new Map(days.map((usage) => [usage.day, usage]));
@@ -97,7 +97,7 @@ function greater(a: number | undefined, b: number | undefined): number | undefin
 
 interface Table {
   readonly rows: readonly (readonly [title: string, usage: Usage])[];
-  /** Those that have no row of their own. */
+  /** The customers without a row of their own. */
   readonly others?: OthersUsage | undefined;
   readonly total?: Usage;
 }
@@ -149,7 +149,7 @@ ${total === undefined ? "" : `<tfoot>${others === undefined ? "" : formatSum(`${
 </section>`;
 }
 
-/** Without bars, beside which those of customers would be short. */
+/** Returns a row of sums, without bars: those of single customers would be short beside them. */
 function formatSum(title: string, usage: Usage): string {
   const { cpuSeconds, memoryPeakBytes, ioBytes } = usage;
   const cells = [formatCpu(cpuSeconds), formatBytes(memoryPeakBytes), formatBytes(ioBytes)];
@@ -164,7 +164,7 @@ function cell(text: string): string {
   return `<td>${text}</td>`;
 }
 
-/** A number, and below it a bar that is as long as its share of `most`. */
+/** Returns a cell with a number and, below it, a bar in proportion to `most`. */
 function bar(text: string, value: number | undefined, most: number): string {
   const share = most === 0 ? 0 : ((value ?? 0) / most) * 100;
   if (share === 0) return cell(text);

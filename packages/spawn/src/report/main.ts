@@ -1,17 +1,17 @@
 /**
- * The program that `cm4all-spawn report` starts: it asks the database and writes the report to
- * standard output. Its options come as JSON on standard input, because others see arguments, and a
- * URI may have a password in it; what they say was checked.
+ * The program that `cm4all-spawn report` starts: it queries the database and writes the report to
+ * standard output. The options are read as JSON from standard input, because other users can see
+ * arguments, and a URI may contain a password. The parent has checked them.
  */
 import { text } from "node:stream/consumers";
 import { readReport } from "./database.ts";
 import { formatReport } from "./html.ts";
 import { DATABASE_FAILED, type ReportOptions } from "./options.ts";
 
-/** Tells why there is no report, in a line that is the last. */
+/** Prints the reason as the last line of stderr, and ends the process. */
 function fail(error: unknown, status: number): never {
   const { message, code } = error as Error & { code?: string };
-  // libpq's clients say nothing of the address.
+  // Errors of a connection may have no message, only a code.
   console.error(message || code || String(error));
   process.exit(status);
 }

@@ -1,26 +1,26 @@
-/** What `cm4all-spawn report` tells the process that makes the report. Pure. */
+/** The options that `cm4all-spawn report` passes to the process that makes the report. Pure. */
 
 const DAY_MS = 86_400_000;
 
-/** How a process ends that could not read the database; other failures have other statuses. */
+/** The exit status if the database could not be read; other failures have other statuses. */
 export const DATABASE_FAILED = 69;
 
-/** Days are `YYYY-MM-DD`, in UTC, as the bills have them. */
+/** The options of a report. Days are `YYYY-MM-DD` in UTC, as in the bills. */
 export interface ReportOptions {
   readonly from: string;
-  /** The last day, which belongs to it. */
+  /** The last day, included. */
   readonly to: string;
-  /** All if undefined. */
+  /** Undefined for all customers. */
   readonly customer?: string | undefined;
-  /** How many customers, and how many of their days at limits, have a row of their own. */
+  /** The greatest number of customers, and of incidents, with a row of their own. */
   readonly top: number;
-  /** A name, or a URI. @see libpq's connection URIs */
+  /** The name or URI of the database. @see libpq's connection URIs */
   readonly database: string;
 }
 
 /**
- * Returns a day as it is written, or undefined if there is none of this date. The calendar has no
- * year 0, which PostgreSQL refuses.
+ * Returns the text if it is a day of the calendar, or undefined if not. There is no year 0, which
+ * PostgreSQL refuses.
  */
 export function parseDay(text: string): string | undefined {
   if (!/^(?!0000)\d{4}-\d\d-\d\d$/.test(text)) return undefined;
@@ -28,7 +28,7 @@ export function parseDay(text: string): string | undefined {
   return Number.isNaN(time.getTime()) || formatDay(time) !== text ? undefined : text;
 }
 
-/** Returns the day of a time. */
+/** Returns the day of a time, in UTC. */
 export function formatDay(time: Date): string {
   return time.toISOString().slice(0, 10);
 }
@@ -50,14 +50,14 @@ function timeOf(day: string): number {
   return Date.parse(`${day}T00:00:00Z`);
 }
 
-/** Whether this is a URI of PostgreSQL, of which the server takes its part. */
+/** Returns whether this is a connection URI of PostgreSQL. */
 export function isDatabaseUri(database: string): boolean {
   return /^postgres(ql)?:\/\//i.test(database);
 }
 
 /**
- * Whether this names a database, or is a URI of one. Connection strings of libpq and URIs of other
- * servers are taken for names by PostgreSQL, which would tell them with their passwords.
+ * Returns whether this is the name or the URI of a database. PostgreSQL would take other connection
+ * strings of libpq, and URIs of other servers, for names, and print them with their passwords.
  */
 export function isDatabase(database: string): boolean {
   return isDatabaseUri(database) || !/=|:\/\//.test(database);

@@ -1,4 +1,4 @@
-/** The style sheet of a report: for screens and for paper, with no other file. */
+/** The style sheet of a report, for screen and paper. It refers to no other file. */
 export const STYLE = `
 :root { color-scheme: light; }
 body { font: 16px/1.4 sans-serif; color: #111; background: #fff; max-width: 75rem;

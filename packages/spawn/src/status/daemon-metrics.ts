@@ -1,24 +1,24 @@
-/** What is measured of the main thread. */
+/** The metrics of the main thread. */
 import type { ConfigurationState } from "../config-file.ts";
 import type { Declarations, Values } from "../metrics/declaration.ts";
 
 export const DAEMON_METRICS = {
   loopActiveSeconds: {
     kind: "counter",
-    help: "How long the main thread has worked, and not waited for events.",
+    help: "Time that the main thread has worked and not waited for events.",
     unit: "seconds",
     row: "main thread",
     text: "busy for {}",
   },
   failedReloads: {
     kind: "counter",
-    help: "How often the configuration could not be read again, and the old one stayed.",
+    help: "Reloads that failed, so that the old configuration stayed in force.",
     row: "main thread",
     text: "{} failed reloads",
   },
   configuration: {
     kind: "state",
-    help: "Whether the configuration in force is that of its file; if not, an older one is: the file was changed since, the latest reload was refused, or a part waits for a restart.",
+    help: "Whether the configuration in force is that of the file; it is older if the file was changed since, if the latest reload was refused, or if a part waits for a restart.",
     row: "configuration",
     text: "{}",
     states: {
@@ -32,7 +32,7 @@ export const DAEMON_METRICS = {
 
 export type DaemonMetrics = Values<typeof DAEMON_METRICS>;
 
-/** Returns them. To be called on the main thread. */
+/** Returns the metrics. Call it on the main thread. */
 export function measureDaemon(
   failedReloads: number,
   configuration: ConfigurationState,

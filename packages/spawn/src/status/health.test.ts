@@ -5,7 +5,7 @@ import type { DaemonStatus } from "./status.ts";
 
 type Changes = { readonly [Key in keyof DaemonStatus]?: Partial<DaemonStatus[Key]> };
 
-/** The sample, with some fields of its parts changed. */
+/** Returns the sample with some fields of its parts changed. */
 function changed(changes: Changes): DaemonStatus {
   const sample = sampleStatus();
   const parts = Object.entries(changes).map(([part, change]) => [
@@ -16,7 +16,7 @@ function changed(changes: Changes): DaemonStatus {
 }
 
 describe("findProblems", () => {
-  it("finds nothing where all is well", () => {
+  it("finds no problem if all is well", () => {
     expect(findProblems(sampleStatus())).toEqual([]);
   });
 
@@ -86,7 +86,7 @@ describe("findProblems", () => {
     expect(findProblems(changed(changes))).toEqual([problem]);
   });
 
-  it("tells a reaper that does not run from one that is not wanted", () => {
+  it("distinguishes a reaper that does not run from one that is not wanted", () => {
     const sample = sampleStatus();
     expect(findProblems({ ...sample, reaper: undefined })).toEqual([
       "cgroups are not watched: the reaper's thread does not run",
@@ -96,11 +96,11 @@ describe("findProblems", () => {
     expect(findProblems({ ...none, isReaping: false })).toEqual([]);
   });
 
-  it("finds nothing in a key that waits for a restart", () => {
+  it("finds no problem in a key that waits for a restart", () => {
     expect(findProblems(changed({ daemon: { configuration: "restart" } }))).toEqual([]);
   });
 
-  it("finds nothing in metrics that are about to listen", () => {
+  it("finds no problem in metrics that do not listen yet", () => {
     expect(findProblems(changed({ metrics: { isListening: false } }))).toEqual([]);
   });
 });

@@ -1,15 +1,15 @@
-/** What makes a daemon that runs a degraded one, in words for people. Pure. */
+/** Finds out if a running daemon is degraded, and describes why. Pure. */
 import type { AccountingMetrics } from "../accounting/terms/metrics.ts";
 import type { NamespaceMetrics } from "../namespaces/metrics.ts";
 import type { ReaperMetrics } from "../reaper/metrics.ts";
 import type { MeasuredStatus } from "./status.ts";
 
-/** The share of a bound from which on it is told of. */
+/** The share of a bound from which on its use is reported. */
 const NEARLY = 0.9;
 
 /**
- * Returns what an administrator is to look at, the worst first; nothing if all is well. Each is
- * the beginning of a sentence without a full stop, without line breaks.
+ * Returns the problems that an administrator should look at, the worst first; an empty list if
+ * all is well. Each is one line: a sentence without a capital and a full stop.
  */
 export function findProblems(status: MeasuredStatus): string[] {
   const { accounting, reaper, metrics } = status;
@@ -91,7 +91,7 @@ function namespaceProblems(metrics: NamespaceMetrics): string[] {
   );
 }
 
-/** What waits for a restart is shown, and nothing that went wrong. */
+/** Returns problems of the configuration. Keys that wait for a restart are not a problem. */
 function configurationProblems({ daemon, configuration }: MeasuredStatus): string[] {
   const state = daemon.configuration;
   if (state !== "changed" && state !== "refused") return [];
@@ -113,7 +113,7 @@ function percent(part: number, whole: number): string {
   return `${Math.floor((part / whole) * 100)} %`;
 }
 
-/** Reasons come from scripts, too. */
+/** Joins lines: reasons may come from scripts. */
 function oneLine(text: string): string {
   return text.replace(/\s+/g, " ").trim();
 }

@@ -12,14 +12,14 @@ import {
   formatStatus as rowsOf,
 } from "./status.ts";
 
-/** The kinds of which the sample has none. */
+/** The kinds of namespaces that the sample does not have. */
 const OTHERS = NAMESPACE_KINDS.slice(2)
   .map(({ kind }) => `0 ${kind}`)
   .join(", ");
 const formatStatus = (each: DaemonStatus) => wrapRows(rowsOf(each), undefined);
 
 describe("formatStatus", () => {
-  it("shows what the daemon has", () => {
+  it("shows the metrics of the daemon", () => {
     expect(formatStatus(status())).toEqual([
       "daemon          cm4all-spawn 1.2.3, pid 42, up 1.5 h",
       "accounting      script is ready, 2 waiting, the oldest for 12 s, 0 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
@@ -49,7 +49,7 @@ describe("formatStatus", () => {
     ]);
   });
 
-  it("says of a journal that it may be lost, and why it takes nothing", () => {
+  it("says that a journal may be lost, and why it takes no records", () => {
     const place = (journal: DaemonStatus["journal"]) =>
       formatStatus({ ...status(), journal }).find((line) => line.startsWith("journal in "));
     const path = "/var/lib/cm4all-spawn";
@@ -85,7 +85,7 @@ describe("formatStatus", () => {
     );
   });
 
-  it("says that no cgroups are reaped, or not at this moment", () => {
+  it("says that cgroups are not reaped, or not at the moment", () => {
     const titles = (lines: string[]) => lines.filter((line) => line.startsWith("cgroups "));
     const { reaper: _, ...down } = status();
     expect(titles(formatStatus(down))).toEqual(["cgroups         the reaper does not run"]);
@@ -105,7 +105,7 @@ describe("formatStatus", () => {
   });
 });
 
-/** Names by the rules of https://prometheus.io/docs/practices/naming/. */
+/** @see https://prometheus.io/docs/practices/naming/ for the rules of names */
 describe("declarations", () => {
   const all: Parameters<Parameters<typeof forEachMetric>[0]>[] = [];
   forEachMetric((...each) => all.push(each));
@@ -122,7 +122,7 @@ describe("declarations", () => {
   });
 });
 
-describe("each metric that is declared", () => {
+describe("each declared metric", () => {
   it("is in the text, in the JSON and in the metrics", async () => {
     const text = formatStatus(status()).join("\n");
     const json = JSON.parse(JSON.stringify(status()));

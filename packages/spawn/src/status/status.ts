@@ -1,4 +1,4 @@
-/** What the daemon shows of itself, whoever asks. */
+/** The status of the daemon, and its text for people. */
 import type { callEngine } from "@cm4all/linux";
 import type { JournalStatus } from "../accounting/journal/journal-store.ts";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "../accounting/terms/metrics.ts";
@@ -11,7 +11,10 @@ import { NAMESPACE_METRICS, type NamespaceMetrics } from "../namespaces/metrics.
 import { REAPER_METRICS, type ReaperMetrics } from "../reaper/metrics.ts";
 import { DAEMON_METRICS, type DaemonMetrics } from "./daemon-metrics.ts";
 
-/** The declarations of all metrics, by the part of the daemon that has them; names and JSON begin with it. */
+/**
+ * The declarations of all metrics, by part of the daemon: metric names and keys in JSON begin with
+ * it.
+ */
 export const PARTS = {
   daemon: DAEMON_METRICS,
   namespace: NAMESPACE_METRICS,
@@ -21,12 +24,12 @@ export const PARTS = {
 
 export type Part = keyof typeof PARTS;
 
-/** The values of all parts, of whatever shape; undefined for a part that does not run. */
+/** The values of all parts, of any shape; undefined for a part that does not run. */
 export type PartValues = {
   readonly [P in Part]?: { readonly [key: string]: AnyValue } | undefined;
 };
 
-/** Calls `visit` for each metric that is declared. */
+/** Calls `visit` for each declared metric. */
 export function forEachMetric(
   visit: (part: Part, key: string, declaration: Declaration) => void,
 ): void {
@@ -39,24 +42,24 @@ function isPart(name: string): name is Part {
   return Object.hasOwn(PARTS, name);
 }
 
-/** Whether metrics can be fetched. */
+/** The endpoint from which metrics can be fetched. */
 export interface MetricsStatus {
-  /** As configured. */
+  /** The configured address. */
   readonly address: string;
   readonly isListening: boolean;
-  /** The last failure to listen; undefined before the first, and once it listens. */
+  /** The last failure to listen; undefined before the first and while it listens. */
   readonly problem?: string | undefined;
 }
 
-/** What the daemon's parts say of themselves. */
+/** The status as the parts of the daemon report it. */
 export interface MeasuredStatus {
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;
-  /** How system calls are made; `ffi-rs` where there was no compiler, and slower. */
+  /** How system calls are made. `ffi-rs` is slower, and used if there was no compiler. */
   readonly systemCalls: typeof callEngine;
   readonly configuration: ConfigurationStatus;
-  /** Whether cgroups are to be reaped, as configured. */
+  /** True if the configuration says that cgroups are reaped. */
   readonly isReaping: boolean;
   readonly daemon: DaemonMetrics;
   readonly namespace: NamespaceMetrics;
@@ -64,27 +67,27 @@ export interface MeasuredStatus {
   readonly reaper?: ReaperMetrics | undefined;
   /** Undefined if no cgroups are reaped. */
   readonly accounting?: AccountingMetrics | undefined;
-  /** Where records of cgroups wait; undefined as `accounting`. */
+  /** The journal, where records of cgroups wait; undefined if `accounting` is. */
   readonly journal?: JournalStatus | undefined;
-  /** Undefined as `accounting`. */
+  /** Undefined if `accounting` is. */
   readonly script?: ScriptStatus | undefined;
-  /** Undefined if the configuration says that there are none. */
+  /** Undefined if none is configured. */
   readonly metrics?: MetricsStatus | undefined;
 }
 
-/** As `cm4all-spawn status --json` prints it; operator/schemas.ts describes it. */
+/** The status that `cm4all-spawn status --json` prints. operator/schemas.ts has its schema. */
 export interface DaemonStatus extends MeasuredStatus {
   readonly state: "well" | "degraded";
-  /** What is to be looked at, the worst first. */
+  /** See `findProblems`. */
   readonly problems: readonly string[];
 }
 
-/** What a daemon of an earlier version does not say. */
+/** The fields that a daemon of an earlier version does not send. */
 type Added = "state" | "problems" | "configuration";
 
 /**
- * Fills in what a daemon of an earlier version does not say of itself: that it is one, which is
- * so between an upgrade of the package and the restart. Pure.
+ * Fills in the fields that a daemon of an earlier version does not send, and reports its age as
+ * a problem. Such a daemon runs between an upgrade of the package and the restart. Pure.
  */
 export function completeStatus(
   status: Omit<DaemonStatus, Added> & Partial<Pick<DaemonStatus, Added>>,
@@ -97,7 +100,7 @@ export function completeStatus(
   return { ...status, state, problems, configuration };
 }
 
-/** The status for people, from the headline on: what asks for something first. Pure. */
+/** Returns the rows of the status for people, which follow the headline. Pure. */
 export function formatStatus(status: DaemonStatus): Row[] {
   const { version, pid, uptimeSeconds, systemCalls, accounting, journal, script } = status;
   const uptime = formatDuration(uptimeSeconds);
@@ -116,7 +119,7 @@ export function formatStatus(status: DaemonStatus): Row[] {
   return rows;
 }
 
-/** One line that says whether all is well, and what is not. Pure. */
+/** Returns a line that says whether the daemon is well, and lists its problems. Pure. */
 export function formatHeadline({ state, problems }: DaemonStatus): string {
   return state === "well" ? "well" : `degraded: ${problems.join("; ")}`;
 }
@@ -132,7 +135,7 @@ function formatScript({ path, problem, isOutdated, lastFailure }: ScriptStatus):
   return rows;
 }
 
-/** UTC, to the second. */
+/** Formats a time in UTC, to the second. @param ms since 1970 */
 function formatTime(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, "Z");
 }

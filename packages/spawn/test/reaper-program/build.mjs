@@ -1,5 +1,5 @@
 // @ts-check
-/** Bundles the program of the reaper's tests: a worker needs a file of its own to start. */
+/** Bundles the program of the reaper's tests, because a worker starts from a file. */
 import { bundle } from "@cm4all/dev/bundle";
 
 await bundle({

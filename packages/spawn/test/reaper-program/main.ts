@@ -1,6 +1,6 @@
 /**
- * The reaper without the rest of the daemon, told by its parent process over Node's IPC
- * what the main thread would tell it. `argv[2]` are the reaper's options as JSON.
+ * Runs the reaper without the rest of the daemon. The parent process sends the messages of the
+ * main thread over Node's IPC. `argv[2]` has the reaper's options as JSON.
  */
 import { isMainThread } from "node:worker_threads";
 import type { EncodedRecord } from "@cm4all/cgroup";

@@ -8,12 +8,12 @@ import type { FromProgram, ToProgram } from "./main.ts";
 
 const directory = join(import.meta.dirname, "../..");
 
-/** To be called once before the first start. */
+/** Builds the program. Call it once, before the first start. */
 export function buildReaperProgram(): void {
   execFileSync(process.execPath, ["test/reaper-program/build.mjs"], { cwd: directory });
 }
 
-/** Until `condition` gives something but false and undefined. */
+/** Waits until `condition` returns a value other than false and undefined, and returns that. */
 export async function until<T>(
   what: string,
   condition: () => T | Promise<T>,
@@ -39,15 +39,15 @@ function decode({ json }: EncodedRecord): CgroupRecord {
 
 export class ReaperProgram {
   readonly process: ChildProcess;
-  /** Lines of its log, without the time. */
+  /** The lines of the log, without the time. */
   readonly log: string[] = [];
   readonly releases: ToldRelease[] = [];
-  /** All that was told of releases, such as `deleted 1`. */
+  /** All messages on releases, such as `deleted 1`. */
   readonly told: string[] = [];
   readonly interim: CgroupRecord[] = [];
-  /** What was found populated at the start. */
+  /** The cgroups that were found populated at the start. */
   populated: readonly string[] | undefined;
-  /** Gives the exit status, or the name of the signal. */
+  /** Resolves with the exit status, or the name of the signal. */
   readonly ended: Promise<number | string>;
   #unfinished = "";
   #statuses: ((status: ReaperMetrics) => void)[] = [];
@@ -82,7 +82,7 @@ export class ReaperProgram {
     this.process.on("message", (message: FromProgram) => {
       this.#receive(message);
     });
-    // A message to a program that was killed.
+    // The error of a message to a program that was killed.
     this.process.on("error", () => {});
     this.ended = new Promise((resolve) =>
       this.process.on("exit", (status, signal) => resolve(status ?? signal ?? 0)),
@@ -118,14 +118,14 @@ export class ReaperProgram {
     if (this.process.connected) this.process.send(message);
   }
 
-  /** Says that the records of these releases are on the disk. */
+  /** Tells the reaper that the records of these releases are on the disk. */
   journalled(releases: readonly ToldRelease[]): void {
     this.#send({ kind: "journalled", releases: releases.map(({ number }) => number) });
   }
 
   /**
-   * Says so of all releases until `condition` is true. On a busy host a process is charged
-   * for its last moments so late that its cgroup is released again.
+   * Calls `journalled` for all releases until `condition` is true. On a busy host a process is
+   * charged for its last moments so late that its cgroup is released again.
    */
   async journalUntil(what: string, condition: () => boolean): Promise<void> {
     await until(what, () => {
@@ -158,7 +158,7 @@ export class ReaperProgram {
     return this.ended;
   }
 
-  /** Ends it at once, as a crash does. */
+  /** Ends the program at once, as a crash does. */
   async kill(): Promise<void> {
     this.process.kill("SIGKILL");
     await this.ended;

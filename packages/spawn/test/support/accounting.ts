@@ -1,4 +1,4 @@
-/** A daemon with a script, and cgroups for it. */
+/** Runs a daemon with a script, and cgroups for it to account. */
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,13 +12,13 @@ export class AccountingHost {
   readonly scratch: ScratchCgroup;
   readonly directory = mkdtempSync(join(tmpdir(), "accounting-"));
   #daemon: TestDaemon | undefined;
-  /** Further lines of that section of the configuration. */
+  /** Further lines of the section `accounting` of the configuration. */
   reaperConfig = "";
 
   constructor(scratch = new ScratchCgroup()) {
     this.scratch = scratch;
     this.scratch.make("a.scope");
-    // Where the user of the script exists, it writes there as well.
+    // If the script's user exists, the script writes there as that user.
     chmodSync(this.directory, 0o777);
   }
 
@@ -27,7 +27,7 @@ export class AccountingHost {
     return this.#daemon;
   }
 
-  /** Of all its daemons, one after the other. */
+  /** The log of all daemons, one after the other. */
   get journal(): string {
     return join(this.directory, "journal");
   }
@@ -36,14 +36,14 @@ export class AccountingHost {
     return join(this.directory, "accounting.lua");
   }
 
-  /** Writes the script as it is. */
+  /** Writes the text of the script. */
   writeScript(text: string): void {
     writeFileSync(this.#script, text, "latin1");
   }
 
   /**
    * Writes a script with a handler.
-   * @param body where `say` appends a line of words to a file
+   * @param body in which `say` appends a line of words to a file
    */
   writeHandler(body: string, more = ""): void {
     this.writeScript(`
@@ -55,23 +55,23 @@ export class AccountingHost {
       ${more}`);
   }
 
-  /** What the script has said, bytes as latin1. */
+  /** Returns the lines that the script has written, as Latin-1. */
   get said(): string {
     const path = join(this.directory, "output");
     return existsSync(path) ? readFileSync(path, "latin1") : "";
   }
 
   /**
-   * @param accounting further lines of that section of the configuration
-   * @param options how the daemon is started otherwise
+   * @param accounting further lines of the section `accounting` of the configuration
+   * @param options other options of the daemon
    */
   async start(accounting = "", options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
-    // The user of an installed daemon, where there is one, may not connect to the test's server.
+    // The user of an installed daemon, if it exists, may not connect to the test's server.
     const user = /^user = /m.test(accounting) ? "" : 'user = "root"\n';
     await this.startWith(`script = "${this.#script}"\n${user}${accounting}`, options);
   }
 
-  /** @param accounting that whole section of the configuration */
+  /** @param accounting the whole section `accounting` of the configuration */
   async startWith(accounting: string, options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
     this.#daemon = await TestDaemon.start({
       journal: this.journal,
@@ -86,18 +86,18 @@ ${this.reaperConfig}
 [accounting]\n${accounting}`;
   }
 
-  /** Changes that whole section of the configuration. */
+  /** Changes the whole section `accounting` of the configuration. */
   configure(accounting: string): void {
     writeFileSync(this.daemon.configFile, this.#config(accounting));
   }
 
-  /** Changes that whole section of the configuration, and has the daemon read it. */
+  /** Changes the whole section `accounting` of the configuration, and reloads the daemon. */
   reload(accounting: string): void {
     this.configure(accounting);
     kill(this.daemon.pid, "SIGHUP");
   }
 
-  /** Ends the daemon as a crash does. */
+  /** Kills the daemon, which ends as in a crash. */
   async crash(): Promise<void> {
     await this.daemon.end("SIGKILL");
     this.#daemon = undefined;
@@ -129,7 +129,7 @@ ${this.reaperConfig}
     return (await this.reaping()).accounting;
   }
 
-  /** All records that wait in the journal, oldest first. */
+  /** Returns all records that wait in the journal, oldest first. */
   async records(): Promise<RecordSummary[]> {
     const records: RecordSummary[] = [];
     for (let after = -1; ; after = records.at(-1)?.number ?? after) {
@@ -144,14 +144,14 @@ ${this.reaperConfig}
     await until(async () => (await this.accounting()).script === "ready", "the script is ready");
   }
 
-  /** The pids of all script hosts, also of those that have not got their title yet. */
+  /** Returns the pids of all script hosts, also of those that have not set their title yet. */
   get scriptHostPids(): number[] {
     return this.daemon
       .childPids()
       .filter((child) => /script.host/.test(readProc(child, "cmdline")));
   }
 
-  /** The pid of the script host. */
+  /** Returns the pid of the script host. */
   get scriptHostPid(): number {
     const [pid] = this.scriptHostPids;
     if (pid === undefined) throw new Error("there is no script host");

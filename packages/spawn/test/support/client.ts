@@ -1,4 +1,4 @@
-/** A client of the tests: sends any bytes, and keeps the descriptors that come back. */
+/** A client for tests, which sends any bytes and keeps the descriptors that it receives. */
 import { closeSync, fstatSync } from "node:fs";
 import {
   AF_UNIX,
@@ -25,7 +25,7 @@ const ANSWER_TIMEOUT_MS = 10_000;
 
 const buffer = new MessageBuffer(256 * 1024, 2048);
 
-/** What a test asks for. */
+/** The parts of a request. */
 export interface Wanted {
   readonly ipc?: boolean;
   readonly pid?: boolean;
@@ -33,7 +33,7 @@ export interface Wanted {
   readonly user?: { readonly uidMap?: string; readonly gidMap?: string } | undefined;
 }
 
-/** An answer's descriptors, open until it is disposed of. */
+/** The descriptors of an answer, which are open until it is disposed of. */
 export interface Answer extends Disposable {
   readonly ipc: Fd | undefined;
   readonly pid: Fd | undefined;
@@ -41,7 +41,7 @@ export interface Answer extends Disposable {
   readonly lease: Fd | undefined;
 }
 
-/** What came for one datagram. */
+/** The answer to a datagram. */
 export type Raw =
   | { readonly kind: "closed" }
   | { readonly kind: "error"; readonly message: string }
@@ -66,19 +66,19 @@ export class TestClient implements Disposable {
     setTimeoutOption(this.socket.number, SO_RCVTIMEO, ANSWER_TIMEOUT_MS);
   }
 
-  /** @param fds sent along */
+  /** Sends bytes. @param fds descriptors that are sent with them */
   send(bytes: Uint8Array, fds: readonly number[] = []): void {
     buffer.send(this.socket.number, bytes, encodeRights(fds));
   }
 
-  /** @throws Error where no answer comes in time */
+  /** @throws Error if no answer comes in time */
   receive(): Raw {
     const raw = this.tryReceive();
     if (raw === undefined) throw new Error("no answer came");
     return raw;
   }
 
-  /** @param flags MSG_DONTWAIT gives undefined where no answer is there yet */
+  /** @param flags with MSG_DONTWAIT, returns undefined if there is no answer yet */
   tryReceive(flags = 0): Raw | undefined {
     let message: ReturnType<MessageBuffer["receive"]>;
     try {
@@ -99,14 +99,14 @@ export class TestClient implements Disposable {
     return this.receive();
   }
 
-  /** @throws Error with the daemon's message where it refuses */
+  /** @throws Error with the daemon's message if it refuses */
   ask(name: string, wanted: Wanted): Answer {
     const raw = this.exchange(request(name, wanted));
     if (raw.kind === "handles") return raw.answer;
     throw new Error(raw.kind === "error" ? raw.message : "the connection was closed");
   }
 
-  /** The inodes of a name's namespaces. */
+  /** Returns the inodes of a name's namespaces. */
   inodes(name: string, wanted: Wanted): { ipc?: number; pid?: number; user?: number } {
     using answer = this.ask(name, wanted);
     return {

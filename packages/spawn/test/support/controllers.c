@@ -1,7 +1,7 @@
 /*
- * Gives cgroups the files of controllers that the kernel has not got in cgroup2, where a test
- * needs their figures: preloaded into the daemon, it opens "memory.events" and "pids.events" in
- * the directory $CONTROLLERS instead. Without such a file there, everything is as it was.
+ * Simulates the files of controllers that the kernel does not have in cgroup2. Preloaded into the
+ * daemon, it opens "memory.events" and "pids.events" in the directory $CONTROLLERS instead, if the
+ * file exists there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-/* The addon makes its calls through it. */
+/* The addon makes its system calls through this function. */
 long
 syscall(long number, long a, long b, long c, long d, long e, long f)
 {

@@ -1,4 +1,6 @@
-/** Figures of controllers that the kernel has not got in cgroup2: controllers.c, compiled. */
+/**
+ * Simulates the files of controllers that cgroup2 does not have on this host, with controllers.c.
+ */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -7,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const SOURCE = fileURLToPath(new URL("controllers.c", import.meta.url));
 
-/** The same figures for all cgroups that a daemon sees. `[Symbol.dispose]` has to be called. */
+/** Gives the same figures to all cgroups that a daemon sees. The caller disposes of it. */
 export class Controllers implements Disposable {
   readonly #directory = mkdtempSync(join(tmpdir(), "controllers-"));
   readonly #library = join(this.#directory, "controllers.so");
@@ -17,12 +19,12 @@ export class Controllers implements Disposable {
     execFileSync("gcc", [...options, SOURCE, "-o", this.#library, "-ldl"]);
   }
 
-  /** For the daemon. */
+  /** The environment for the daemon. */
   get env(): NodeJS.ProcessEnv {
     return { LD_PRELOAD: this.#library, CONTROLLERS: this.#directory };
   }
 
-  /** What each cgroup is said to have from now on. */
+  /** Sets the figures of each cgroup from now on. */
   set(file: "memory.events" | "pids.events", text: string): void {
     writeFileSync(join(this.#directory, file), text);
   }

@@ -1,14 +1,14 @@
-/** Many connections to a stream socket, of a process that never behaves. */
+/** Holds many connections to a stream socket, from a process that misbehaves. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { promisify } from "node:util";
 
-/** `{ path }` or `{ host, port }`, as net.connect() takes it. */
+/** `{ path }` or `{ host, port }`, as for net.connect(). */
 export type StreamAddress =
   | { readonly path: string }
   | { readonly host: string; readonly port: number };
 
-/** What each connection does: each is one way to hold a server's descriptor. */
+/** The ways in which a connection holds a server's descriptor. */
 export const BEHAVIOURS = {
   "says nothing": "",
   "sends a byte now and then":
@@ -24,9 +24,9 @@ export interface CrowdOptions {
   readonly address: StreamAddress;
   readonly behaviour: Behaviour;
   readonly count: number;
-  /** Whether it connects again when it is thrown out. */
+  /** True if a connection is made again after it was closed by the server. */
   readonly comesBack: boolean;
-  /** A command that starts it: as whom, and in whose namespaces. */
+  /** A command that starts the process, for its user and namespaces. */
   readonly wrapper?: readonly string[];
 }
 
@@ -58,7 +58,7 @@ function command(wrapper: readonly string[], script: string): [string, string[]]
   return [first, rest];
 }
 
-/** A process with its connections; `end` ends it. */
+/** A process with its connections. The caller ends it with `end`. */
 export class Crowd {
   readonly #child: ChildProcess;
 
@@ -66,7 +66,7 @@ export class Crowd {
     this.#child = child;
   }
 
-  /** Waits until each of its connections was made. */
+  /** Waits until all connections have been made. */
   static async start(options: CrowdOptions): Promise<Crowd> {
     const [file, args] = command(options.wrapper ?? [], program(options));
     const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -84,7 +84,7 @@ export class Crowd {
   }
 }
 
-/** What `GET /metrics` gives. @throws Error after half a minute */
+/** Returns the text of `GET /metrics`. @throws Error after half a minute */
 export async function scrape(
   address: StreamAddress,
   wrapper: readonly string[] = [],

@@ -1,4 +1,4 @@
-/** Runs the built daemon, under a name and in a directory of the test's own. */
+/** Runs the built daemon, with an address and a directory of the test's own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -25,13 +25,16 @@ import { TestClient } from "./client.ts";
 const program = openProgram(fileURLToPath(new URL("../../dist/cm4all-spawn.js", import.meta.url)));
 afterAll(() => program[Symbol.dispose]());
 
-/** The script's user can read it, too. */
+/** The path of the bundle, which the script's user can read, too. */
 export const BUNDLE = program.path;
 
-/** It may have thousands of names to end; below the limit of a test and of its hooks. */
+/**
+ * The time for the daemon's end, with thousands of names; it is below the limits of tests and
+ * hooks.
+ */
 const END_MS = 50_000;
 
-/** Longer than anything that is done meanwhile may take by its own limit. */
+/** Longer than the limit of anything that is done meanwhile. */
 const PAUSE_MS = 40_000;
 
 let count = 0;
@@ -40,21 +43,21 @@ export interface DaemonOptions {
   /** The text of spawn.toml. */
   readonly config?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Descriptors that it gets as 3, 4, ..., with LISTEN_FDS and its names. */
+  /** Descriptors that the daemon gets as 3, 4, ..., with LISTEN_FDS and their names. */
   readonly passed?: readonly { readonly fd: number; readonly name: string }[];
-  /** Its address; a new one where undefined. */
+  /** The address; a new one if undefined. */
   readonly address?: string;
-  /** A file that it writes its pid to before it starts, such as cgroup.procs. */
+  /** A file, such as cgroup.procs, to which the daemon's pid is written before it starts. */
   readonly cgroupProcs?: string;
-  /** Where its journal is; in its own directory, which ends with it, if undefined. */
+  /** The directory of the journal; by default in the daemon's own, which is removed at its end. */
   readonly journal?: string;
-  /** Further ones of the command line, which win. */
+  /** Further options of the command line, which take precedence. */
   readonly options?: readonly string[];
-  /** A command that starts it, such as prlimit. */
+  /** A command that starts the daemon, such as prlimit. */
   readonly wrapper?: readonly string[];
 }
 
-/** A running daemon. `stop` or `kill` has to be called. */
+/** A running daemon. The caller ends it with `stop` or `kill`. */
 export class TestDaemon {
   readonly address: string;
   readonly directory: string;
@@ -67,7 +70,7 @@ export class TestDaemon {
     const config = options.config ?? "";
     writeFileSync(this.configFile, config);
     const passed = options.passed ?? [];
-    // The shell's pid is that of the daemon, which it becomes.
+    // The shell executes the daemon, which has its pid.
     const script = [
       options.cgroupProcs === undefined ? "" : `echo $$ >"${options.cgroupProcs}";`,
       passed.length === 0 ? "" : "export LISTEN_PID=$$;",
@@ -83,7 +86,7 @@ export class TestDaemon {
     command.push("--config", this.configFile, "--control", this.controlSocket);
     command.push("--journal", options.journal ?? join(this.directory, "journal"));
     command.push(...(options.options ?? []));
-    // A test that says nothing of cgroups must not reap those of the machine it runs on.
+    // A test that does not configure cgroups must not reap those of the host.
     if (!config.includes("[reaper]")) command.push("--no-reaper");
     this.child = spawn("sh", ["-c", script, "sh", ...command], {
       stdio: ["ignore", "inherit", "pipe", ...passed.map(({ fd }) => fd)],
@@ -126,7 +129,7 @@ export class TestDaemon {
     return this.child.pid;
   }
 
-  /** @throws Error where the daemon ends before, or does not log it in time */
+  /** @throws Error if the daemon ends before, or does not log it in time */
   async untilLogged(text: string): Promise<void> {
     await until(
       () => {
@@ -155,8 +158,8 @@ export class TestDaemon {
   }
 
   /**
-   * The number that it comes to rest at: a connection that has asked for the status is
-   * closed a moment after its answer.
+   * Returns the number at which it settles: a connection that has asked for the status is
+   * closed a moment after the answer.
    */
   async restingDescriptorCount(): Promise<number> {
     let fewest = this.descriptorCount();
@@ -167,7 +170,7 @@ export class TestDaemon {
     return fewest;
   }
 
-  /** How many of its descriptors are FIFOs of leases. */
+  /** Returns how many of the daemon's descriptors are FIFOs of leases. */
   fifoCount(): number {
     const directory = `/proc/${this.pid}/fd`;
     return readdirSync(directory).filter((fd) =>
@@ -175,12 +178,12 @@ export class TestDaemon {
     ).length;
   }
 
-  /** The pids of its children, the inits. */
+  /** Returns the pids of the daemon's children, the inits. */
   childPids(): number[] {
     return childPids(this.pid);
   }
 
-  /** Does `work` while the daemon stands still. */
+  /** Runs `work` while the daemon is stopped. */
   async whilePaused<T>(work: () => T | Promise<T>): Promise<T> {
     const isPaused = () =>
       readdirSync(`/proc/${this.pid}/task`).every((task) =>
@@ -199,7 +202,7 @@ export class TestDaemon {
     }
   }
 
-  /** Private memory, bytes. */
+  /** Returns the private memory in bytes. */
   privateBytes(): number {
     const text = readFileSync(`/proc/${this.pid}/smaps_rollup`, "utf8");
     const kib = [...text.matchAll(/^Private_\w+: +(\d+) kB$/gm)].map(([, value]) => Number(value));
@@ -207,8 +210,8 @@ export class TestDaemon {
   }
 
   /**
-   * Sends a signal and waits for the end. Gives exit status or signal.
-   * @throws Error if it goes on; then it is killed
+   * Sends a signal and waits for the end. Returns the exit status or signal.
+   * @throws Error if the daemon does not end; it is then killed
    */
   async end(signal: NodeJS.Signals): Promise<number | NodeJS.Signals> {
     const ended = once(this.child, "exit");
@@ -233,7 +236,7 @@ export class TestDaemon {
   }
 }
 
-/** Empty for a descriptor that has been closed meanwhile. */
+/** Returns "" for a descriptor that has been closed meanwhile. */
 function tryReadLink(path: string): string {
   try {
     return readlinkSync(path);
@@ -243,7 +246,7 @@ function tryReadLink(path: string): string {
   }
 }
 
-/** `/proc/PID/task/TID` of the thread that lives in the store. */
+/** Returns `/proc/PID/task/TID` of the thread that runs in the store's mount namespace. */
 export function storeThread(daemon: TestDaemon): string {
   const tasks = `/proc/${daemon.pid}/task`;
   const task = readdirSync(tasks).find(
@@ -256,7 +259,7 @@ export function uniqueAddress(): string {
   return `@cm4all-spawn-test-${process.pid}-${++count}`;
 }
 
-/** Waits until `condition` holds. @throws Error where it does not in time */
+/** Waits until `condition` holds. @throws Error if it does not in time */
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
@@ -271,14 +274,14 @@ export async function until(
 
 /**
  * Sends a signal to a process.
- * @param pid undefined is an error: as a number it would mean our own process group
+ * @param pid if undefined, throws: as a number it would stand for this process group
  */
 export function kill(pid: number | undefined, signal: NodeJS.Signals = "SIGKILL"): void {
   if (pid === undefined || pid <= 1) throw new Error(`not the pid of a child: ${pid}`);
   process.kill(pid, signal);
 }
 
-/** Kills the process group that a child leads. */
+/** Kills the process group of which a child is the leader. */
 export function killGroup(child: ChildProcess): void {
   if (child.pid === undefined) throw new Error("the child was not started");
   process.kill(-child.pid, "SIGKILL");

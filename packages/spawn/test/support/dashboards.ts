@@ -21,7 +21,7 @@ interface Panel {
 interface Variable {
   readonly type: string;
   readonly query: string | { readonly query: string };
-  /** The text for all, which is not quoted; without it, all values are listed. */
+  /** The text for all values, which is not quoted; if undefined, all values are listed. */
   readonly allValue?: string;
 }
 
@@ -31,7 +31,7 @@ export interface Dashboard {
   readonly templating: { readonly list: readonly Variable[] };
 }
 
-/** A query, and the panel or variable that it is for. */
+/** A query, and the panel or variable that has it. */
 export interface Query {
   readonly place: string;
   readonly text: string;
@@ -66,7 +66,7 @@ export function prometheusQueries(
   ];
 }
 
-/** What a viewer may choose: some by their names, or all. */
+/** The choices of a viewer: some by name, or all. */
 export const CHOICES = ["'alice','carol','bob & <b>sons</b>'", "all"] as const;
 
 /** Returns the queries for PostgreSQL, of the last 60 days and a choice of customers. */
@@ -85,7 +85,7 @@ export function postgresQueries(
       .replaceAll("$__timeFrom()", time(60))
       .replaceAll("$__timeTo()", time(0))
       .replaceAll("$customer", customers)
-      // What a viewer has typed, and this behind it.
+      // Grafana appends this to what a viewer has typed.
       .replaceAll("$__searchFilter", "%");
   return [
     ...variables.map((text) => ({ place: `${uid}: variable`, text: substitute(text) })),

@@ -1,14 +1,14 @@
-/** How long daemons take to end on SIGTERM, by the state that they are in. */
+/** Measures how long daemons take to end on SIGTERM, by the state they are in. */
 import { afterAll, expect } from "vitest";
 import type { TestDaemon } from "./daemon.ts";
 
-/** Far above 1.5 s, for a busy machine, and far below what anything that hangs would take. */
+/** Far above 1.5 s, for busy machines, and far below the time of a daemon that hangs. */
 export const PATIENCE_MS = 6000;
 
-/** How often each state is tried again, for figures; `npx vitest run test/stop` prints them. */
+/** How often each state is repeated, for figures; `npx vitest run test/stop` prints them. */
 export const REPEATS = Number(process.env["STOP_REPEATS"] ?? 0);
 
-/** Of one file of tests; prints a table at its end. */
+/** The times of one file of tests; prints a table at its end. */
 export class EndTimes {
   readonly #times = new Map<string, number[]>();
 
@@ -16,7 +16,7 @@ export class EndTimes {
     afterAll(() => this.#print());
   }
 
-  /** Ends the daemon, which has to be in time, and takes down how long that was. */
+  /** Ends the daemon, which has to end in time, and records how long that takes. */
   async expectEnd(daemon: TestDaemon, statuses: readonly unknown[] = [0]): Promise<void> {
     const startMs = performance.now();
     const status = await daemon.end("SIGTERM");

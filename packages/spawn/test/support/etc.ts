@@ -1,11 +1,11 @@
-/** An /etc of the daemon's own: users, and the directory of the scripts. */
+/** A separate /etc for the daemon, with users and the directory of the scripts. */
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export class PrivateEtc {
   readonly #directory = mkdtempSync(join(tmpdir(), "etc-"));
-  /** Where the scripts with the default names are, from outside. */
+  /** The directory of the scripts with default names, as seen from outside. */
   readonly scripts = join(this.#directory, "cm4all/spawn");
 
   constructor() {
@@ -14,7 +14,7 @@ export class PrivateEtc {
     this.setUsers("");
   }
 
-  /** @param users lines of passwd(5) besides root's */
+  /** @param users lines of passwd(5) in addition to root's */
   setUsers(users: string): void {
     writeFileSync(join(this.#directory, "passwd"), `root:x:0:0:root:/root:/bin/sh\n${users}`);
   }
@@ -24,7 +24,7 @@ export class PrivateEtc {
     writeFileSync(join(this.#directory, "group"), groups);
   }
 
-  /** Starts a program in a mount namespace where this is /etc. */
+  /** Returns a command that starts a program in a mount namespace in which this is /etc. */
   get wrapper(): readonly string[] {
     const script = 'mount --bind "$0" /etc && exec "$@"';
     const unshare = ["unshare", "--mount", "--propagation", "private"];

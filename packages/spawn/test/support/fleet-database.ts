@@ -1,11 +1,11 @@
-/** A PostgreSQL server with the tables of fleet.sql, and with bills of three customers. */
+/** Runs a PostgreSQL server with the tables of fleet.sql, and bills of three customers. */
 import { fileURLToPath } from "node:url";
 import { Postgres, type PostgresOptions, readSql } from "@cm4all/testing";
 import pg from "pg";
 
 const SQL = fileURLToPath(new URL("../../../../examples/accounting/fleet.sql", import.meta.url));
 
-/** What hosts report: of a customer, for so many days before today. */
+/** The reports of hosts: for each, its customer and its age in days. */
 const REPORTS = [
   { host: "web1", id: "b:1", customer: "alice", ago: 2, cpu: 7200, io: 5e9, memory: 3e9, oom: 0 },
   { host: "web1", id: "b:2", customer: "alice", ago: 1, cpu: 3600, io: 1e9, memory: 2e9, oom: 3 },
@@ -22,7 +22,7 @@ const REPORTS = [
   { host: "web2", id: "c:3", customer: undefined, ago: 1, cpu: 11, io: 1, memory: 1 },
 ] as const;
 
-/** To be stopped by whoever started it, as the server. */
+/** Starts the server. The caller stops it. */
 export async function startFleetDatabase(options?: PostgresOptions): Promise<Postgres> {
   const server = await Postgres.start(options);
   const client = await connectTo(server);
@@ -45,7 +45,7 @@ export async function startFleetDatabase(options?: PostgresOptions): Promise<Pos
   return server;
 }
 
-/** @param user a role of the server; by default the one that may do everything */
+/** Connects to the server. @param as a role of the server; by default the superuser */
 export async function connectTo({ host, port, user }: Postgres, as = user): Promise<pg.Client> {
   const client = new pg.Client({ host, port, user: as, database: "postgres" });
   await client.connect();

@@ -1,6 +1,6 @@
 /**
- * Plays the service manager's part with systemd's real limits: a notify socket with a
- * short queue, a descriptor store that holds what is sent and hands it to the next start.
+ * Simulates the service manager with systemd's limits: a notify socket with a short queue, and a
+ * descriptor store whose contents are passed to the next start.
  */
 import { closeSync } from "node:fs";
 import {
@@ -20,7 +20,7 @@ import {
 import { missing, ScratchCgroup } from "@cm4all/testing";
 import { type DaemonOptions, TestDaemon, uniqueAddress, until } from "./daemon.ts";
 
-/** FileDescriptorStoreMax of our unit. */
+/** FileDescriptorStoreMax= of the daemon's unit. */
 const STORE_MAX = 16;
 
 /** execve(2) refuses a longer environment string. */
@@ -33,22 +33,22 @@ export class FakeManager {
   readonly #listener: Fd;
   readonly #buffer = new MessageBuffer(8192, 2048);
   readonly store: { fd: number; name: string }[] = [];
-  /** All lines that were received, in order. */
+  /** All received lines, in order. */
   readonly lines: string[] = [];
   readonly #timer: NodeJS.Timeout;
   /**
-   * That of a service has nobody else's processes: a daemon with a service manager takes the
-   * inits in its cgroup that it does not know for its own, and ends those that are idle.
+   * The daemon's cgroup. A service's cgroup has no other processes: a daemon with a service manager
+   * takes unknown inits in its cgroup for its own, and ends those that are idle.
    */
   readonly #cgroup = missing("cgroup2") === undefined ? new ScratchCgroup() : undefined;
-  /** While true, nothing is taken from the notify socket. */
+  /** While true, nothing is received from the notify socket. */
   isStalled = false;
 
   constructor() {
     this.#notify = socket(AF_UNIX, SOCK_DGRAM, 0, SOCK_NONBLOCK);
     setIntOption(this.#notify.number, SOL_SOCKET, SO_PASSCRED, 1);
     bindUnix(this.#notify.number, this.#notifyAddress);
-    // systemd passes sockets that wait, unless the unit says NonBlocking=yes.
+    // systemd passes blocking sockets, unless the unit has NonBlocking=yes.
     this.#listener = socket(AF_UNIX, SOCK_SEQPACKET);
     setIntOption(this.#listener.number, SOL_SOCKET, SO_PASSCRED, 1);
     bindUnix(this.#listener.number, this.address);
@@ -79,7 +79,7 @@ export class FakeManager {
       else closeSync(fd);
   }
 
-  /** Starts the daemon with the listener and all that is stored. */
+  /** Starts the daemon with the listener and all stored descriptors. */
   spawn(options: Omit<DaemonOptions, "passed" | "address"> = {}): TestDaemon {
     const names = this.store.map(({ name }) => name).join(":");
     if (names.length > MAX_LISTEN_FDNAMES_BYTES) throw new Error("E2BIG: LISTEN_FDNAMES");
@@ -92,7 +92,7 @@ export class FakeManager {
     });
   }
 
-  /** Like spawn, and waits for READY. */
+  /** Starts the daemon like `spawn`, and waits for READY=1. */
   async start(options: Omit<DaemonOptions, "passed" | "address"> = {}): Promise<TestDaemon> {
     const readyBefore = this.#readyCount();
     const daemon = this.spawn(options);

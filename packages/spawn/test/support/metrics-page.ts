@@ -12,27 +12,27 @@ const TITLES: { readonly [P in Part]: string } = {
 const HEAD = String.raw`.\" Made from the declarations in packages/spawn by metrics-page.test.ts.
 .TH CM4ALL\-SPAWN\-METRICS 7 "2026-11" "cm4all-spawn" "Miscellaneous"
 .SH NAME
-cm4all\-spawn\-metrics \- what cm4all\-spawn counts and measures
+cm4all\-spawn\-metrics \- metrics of the cm4all\-spawn daemon
 .SH DESCRIPTION
 Each metric is on the page for Prometheus under the name below, if
 .B [metrics]
 of
 .BR spawn.toml (5)
-says where that is; in
+says where that page is. In
 .B cm4all\-spawn status
-it stands in the row that is named behind it, and in
+it is in the row that is given in parentheses, and in
 .B cm4all\-spawn status \-\-json
-under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, those
-of the reaper when its thread does. A histogram is of three series, whose names end in
+under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, and
+those of the reaper when its thread starts. A histogram has three series, whose names end in
 .IR _bucket ", " _sum " and " _count .
-Scopes that are gone are in the label
+The figures of scopes that no longer exist have the label
 .IR (gone) .
 `;
 
 const TAIL = String.raw`.SH FILES
 .TP
 .I /usr/share/doc/cm4all\-spawn/examples/prometheus
-What Prometheus scrapes, rules, and alerts that say what to do.
+Configuration for Prometheus: what to scrape, rules, and alerts with instructions.
 .SH SEE ALSO
 .BR cm4all\-spawn (8),
 .BR cm4all\-spawn\-accounting (8),
@@ -40,7 +40,7 @@ What Prometheus scrapes, rules, and alerts that say what to do.
 .BR spawn.toml (5)
 `;
 
-/** In the text of a manual page, a hyphen that can be copied, and no request at the start of a line. */
+/** Escapes text for roff: hyphens can be copied, and no line begins with a request. */
 function roffOf(text: string): string {
   return text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^[.']/gm, "\\&$&");
 }

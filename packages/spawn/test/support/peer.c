@@ -1,38 +1,38 @@
 /*
- * A client of the namespace service that runs as anybody: the tests compile it.
+ * A client of the namespace service that can run as any user. The tests compile it.
  *
  *     peer [OPTION] ADDRESS DATAGRAM
  *
  * Connects to the abstract ADDRESS, sends DATAGRAM (in hexadecimal), and prints one line
  * for each answer, in hexadecimal, until the connection is closed: `closed`, or the errno.
- * It sends no second datagram, and says so to the daemon (SHUT_WR) after an answer.
+ * It sends no second datagram: after an answer it shuts down its writing side (SHUT_WR).
  *
- *     --exec PROGRAM   becomes PROGRAM once connected, which sends on the inherited socket
+ *     --exec PROGRAM   executes PROGRAM once connected, which sends on the inherited socket
  *     --fd             ADDRESS is the number of such a socket
  *     --orphan         the process that connects is gone before the datagram is sent
- *     --linger PORT    sends a TCP socket along, connected to PORT of 127.0.0.1 where nobody
- *                      reads: it takes 100 seconds to close. Prints `sent` once the message
- *                      holds the last copy; so nobody may take that meanwhile
+ *     --linger PORT    also sends a TCP socket, connected to PORT of 127.0.0.1, where no
+ *                      process reads: it takes 100 seconds to close. Prints `sent` once the
+ *                      message holds the last copy, which must not be received before
  *     --hold COUNT     connects COUNT times, sends DATAGRAM on each connection unless it
  *                      is empty, prints `connected` and keeps them
- *     --race PROGRAM   thousands of children send DATAGRAM and become PROGRAM a moment
- *                      later, or root of a user namespace of their own (`-`); prints
- *                      each answer once
- *     --again ACTION   asks, and once it is answered does something and asks again, over
- *                      another connection. Prints both answers, and `closed`.
+ *     --race PROGRAM   thousands of children send DATAGRAM and execute PROGRAM a moment
+ *                      later, or become root of their own user namespace (`-`); prints
+ *                      each different answer once
+ *     --again ACTION   sends a request and, after the answer and the action, another over
+ *                      a second connection. Prints both answers, and `closed`.
  *         drop         gives up all capabilities
- *         namespace    enters a user namespace of its own
- *         exec         gives up ambient capabilities and executes itself, which has none then
- *         PROGRAM      connects and becomes PROGRAM, which asks over that connection
+ *         namespace    enters its own user namespace
+ *         exec         gives up ambient capabilities and executes itself, without any then
+ *         PROGRAM      connects and executes PROGRAM, which asks over that connection
  *         PROGRAM@MS   the same after MS milliseconds
- *         orphan       connects, and is gone before somebody else asks over that connection
- *         reuse@UID    run by root: three children of one pid ask one after the other, the
- *                      first and the last of them as spawners with UID; the other one
- *                      connects with UID, and is root again when it asks
- *         stale@UID    run by root: of two children of one pid the first connects with UID and
- *                      is gone, the other one asks as a spawner with UID; while that is
- *                      there, somebody asks over the connection of the first
- *     --flood          prints `connected`, and connects, sends and closes without end
+ *         orphan       connects, and ends before another process asks over that connection
+ *         reuse@UID    run by root: three children with the same pid ask one after the other,
+ *                      the first and the last as spawners with UID; the second connects with
+ *                      UID, and is root again when it asks
+ *         stale@UID    run by root: of two children with the same pid the first connects with
+ *                      UID and ends, and the second asks as a spawner with UID; while the
+ *                      second exists, another process asks over the connection of the first
+ *     --flood          prints `connected`, and connects, sends and closes forever
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -125,7 +125,7 @@ connect_orphan(const char *name)
 	return fd;
 }
 
-/* A connection to where nobody reads, with so much sent that close(2) has to wait. */
+/* Returns a connection to a peer that does not read, with so much data that close(2) waits. */
 static int
 lingering_socket(int port)
 {
@@ -197,7 +197,7 @@ drop_capabilities(void)
 }
 
 /*
- * Connects as a stranger and is root then, with all capabilities: whoever looks finds them.
+ * Connects as a stranger and then becomes root, with all capabilities, which a check would find.
  */
 static void
 ask_as_risen(const char *name, uid_t stranger, const void *bytes, size_t length)

@@ -1,4 +1,6 @@
-/** Clients that run as somebody else: peer.c, compiled into a directory of the test's own. */
+/**
+ * Runs clients as other users, with peer.c, which is compiled into a directory of the test's own.
+ */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, copyFileSync, mkdtempSync, rmSync } from "node:fs";
@@ -9,7 +11,7 @@ import { decodeResponse } from "@cm4all/spawn-protocol";
 
 const SOURCE = fileURLToPath(new URL("peer.c", import.meta.url));
 
-/** An uid and gid that nothing else on the machine has. */
+/** A uid and gid that nothing else on the machine has. */
 export const STRANGER = 54321;
 
 export interface Credentials {
@@ -21,7 +23,7 @@ export interface Credentials {
   readonly capabilities?: readonly string[];
 }
 
-/** A command that runs what follows with these credentials. */
+/** Returns a command that runs the following arguments with these credentials. */
 export function as(credentials: Credentials): string[] {
   const { uid = STRANGER, gid = STRANGER, groups = [], capabilities = [] } = credentials;
   const sets = capabilities.map((name) => `+${name}`).join(",");
@@ -34,7 +36,10 @@ export function as(credentials: Credentials): string[] {
   ];
 }
 
-/** What a peer got, in order: `handles`, the text of an ERROR, `closed`, an errno's name. */
+/**
+ * The answers that a peer got, in order: `handles`, the text of an ERROR, `closed`, or an errno's
+ * name.
+ */
 export type PeerResult = readonly string[];
 
 export class Peer {
@@ -48,7 +53,7 @@ export class Peer {
     execFileSync("gcc", [...warnings, "-o", this.#program, SOURCE], { stdio: "inherit" });
   }
 
-  /** A copy that runs as root, whoever starts it. */
+  /** Returns a set-uid copy, which runs as root whoever starts it. */
   setUidProgram(): string {
     const path = join(this.#directory, "set-uid-peer");
     copyFileSync(this.#program, path);
@@ -68,8 +73,8 @@ export class Peer {
   }
 
   /**
-   * Runs it to its end.
-   * @param before what starts it, see `as`
+   * Runs a client to its end.
+   * @param before the command that starts it, see `as`
    * @param options of peer.c
    */
   run(
@@ -89,8 +94,8 @@ export class Peer {
   }
 
   /**
-   * Starts one that connects and prints a line; `endAll` ends it.
-   * @returns gives what it has printed so far
+   * Starts a client that connects and prints a line; `endAll` ends it.
+   * @returns a function that returns its output so far
    */
   async start(
     before: readonly string[],
@@ -109,7 +114,7 @@ export class Peer {
     return () => printed.split("\n").slice(0, -1).map(readLine);
   }
 
-  /** Ends those that were started. */
+  /** Ends all started clients. */
   async endAll(): Promise<void> {
     for (const child of this.#started) {
       const ended = once(child, "exit");

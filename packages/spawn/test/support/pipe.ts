@@ -1,4 +1,4 @@
-/** A pipe by name, so that a shell can redirect to it, with a reader that reads when it is told to. */
+/** A named pipe, to which a shell can redirect, with a reader that reads on demand. */
 import { execFileSync } from "node:child_process";
 import { closeSync, constants, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +19,7 @@ export class Pipe {
       try {
         for (;;) writeSync(this.#fd, Buffer.alloc(size, "\n"));
       } catch {
-        // EAGAIN: it is full.
+        // EAGAIN: the pipe is full.
       }
   }
 
@@ -39,5 +39,5 @@ export class Pipe {
   }
 }
 
-/** A command that starts a program whose standard error is at `path`. */
+/** Returns a command that starts a program with its standard error redirected to `path`. */
 export const redirectTo = (path: string) => ["sh", "-c", `exec "$@" 2>${path}`, "sh"];

@@ -1,4 +1,4 @@
-/** Debian's Prometheus with the files of examples/prometheus, on a port of its own. */
+/** Runs Debian's Prometheus with the files of examples/prometheus, on its own port. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
@@ -12,7 +12,7 @@ export const EXAMPLES = fileURLToPath(new URL("../../../../examples/prometheus",
 
 const RULES = ["cm4all-spawn.records.yml", "cm4all-spawn.alerts.yml"] as const;
 
-/** A series as an instant query answers it. */
+/** A series in the answer to an instant query. */
 export interface Sample {
   readonly metric: Readonly<Record<string, string>>;
   readonly value: number;
@@ -24,7 +24,7 @@ function replaced(text: string, before: RegExp, after: string): string {
   return text.replace(before, after);
 }
 
-/** A running server; `stop` has to be called. */
+/** A running server. The caller ends it with `stop`. */
 export class TestPrometheus {
   readonly #directory = mkdtempSync(join(tmpdir(), "prometheus-"));
   readonly #targets = new Map<string, string>();
@@ -44,7 +44,7 @@ export class TestPrometheus {
       );
     });
     this.#copy("cm4all-spawn.records.yml", (text) => text);
-    // The time that a fault has to last is all that is different.
+    // Only the time that a fault has to last is different.
     this.#copy("cm4all-spawn.alerts.yml", (text) => replaced(text, /for: \d+m$/gm, "for: 2s"));
     const options = [
       `--config.file=${join(this.#directory, "prometheus.yml")}`,
@@ -53,7 +53,7 @@ export class TestPrometheus {
       "--log.level=warn",
     ];
     const command = [unpackedProgram("prometheus"), ...options];
-    // It ends with the test that has started it.
+    // The server ends with the test that has started it.
     this.#process = spawn("setpriv", ["--pdeathsig", "KILL", ...command], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, GOMAXPROCS: "1" },
@@ -82,20 +82,20 @@ export class TestPrometheus {
     this.#writeTargets();
   }
 
-  /** Scrapes it no more. */
+  /** Stops scraping an instance. */
   forget(name: string): void {
     this.#targets.delete(name);
     this.#writeTargets();
   }
 
-  /** Answers an instant query. @throws Error with what Prometheus says against it */
+  /** Answers an instant query. @throws Error with the message of Prometheus */
   async query(expression: string): Promise<Sample[]> {
     const data = await this.#ask(`query?query=${encodeURIComponent(expression)}`);
     const { result } = data as { result: { metric: Record<string, string>; value: string[] }[] };
     return result.map(({ metric, value: [, value] }) => ({ metric, value: Number(value) }));
   }
 
-  /** The alerts that are pending or fire, with the texts that were made for them. */
+  /** Returns the alerts that are pending or fire, with their texts. */
   async alerts(): Promise<
     { labels: Record<string, string>; annotations: Record<string, string> }[]
   > {

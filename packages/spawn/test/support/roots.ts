@@ -1,18 +1,18 @@
-/** File systems that are not the daemon's business, for it to be started on. */
+/** Foreign root file systems for a daemon to start on, which it must leave alone. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { lstatSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** The directories at the top of this system, without those that are links. */
+/** The top-level directories of this host, without symbolic links. */
 const TOP = readdirSync("/").filter((name) => lstatSync(`/${name}`).isDirectory());
 const LINKS = readdirSync("/").filter((name) => lstatSync(`/${name}`).isSymbolicLink());
 
 /**
- * A directory that plays the part of a system's root, with a chroot `jail` in it. Mounts
- * are made in a namespace of their own, so that everything that is written to the directory
- * itself is seen from outside.
+ * A directory that stands for a system's root, with a chroot `jail` in it. Mounts are made in a
+ * separate namespace, so that everything that is written to the directory itself is visible from
+ * outside.
  */
 export class FakeRoot implements Disposable {
   readonly directory = mkdtempSync(join(tmpdir(), "fake-root-"));
@@ -26,7 +26,7 @@ export class FakeRoot implements Disposable {
     mkdirSync(join(this.directory, "old"));
   }
 
-  /** Every file of it with kind, size, time of change, and a checksum of the contents. */
+  /** Lists all files with kind, size, time of change, and a checksum of the contents. */
   contents(): string {
     const script =
       "find . -printf '%p %y %m %s %T@ %C@\\n' | sort; find . -type f -exec cksum {} +";
@@ -34,8 +34,8 @@ export class FakeRoot implements Disposable {
   }
 
   /**
-   * A command that runs another one in the chroot.
-   * @param isMount whether the root of the chroot is a mount point
+   * Returns a command that runs another one in the chroot.
+   * @param isMount true if the root of the chroot is to be a mount point
    */
   chroot(isMount: boolean): string[] {
     const bind = (top: string) =>
@@ -58,7 +58,7 @@ export class FakeRoot implements Disposable {
   }
 }
 
-/** A process in a mount namespace of its own, which ends with it. */
+/** A process with its own mount namespace, which ends with it. */
 export class MountNamespace implements Disposable {
   readonly #child: ChildProcess;
 
@@ -79,7 +79,7 @@ export class MountNamespace implements Disposable {
     return new MountNamespace(child);
   }
 
-  /** A descriptor of the namespace; the caller closes it. */
+  /** Opens the namespace. The caller closes the descriptor. */
   open(): number {
     return openSync(`/proc/${this.#child.pid}/ns/mnt`, "r");
   }

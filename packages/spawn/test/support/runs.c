@@ -1,4 +1,4 @@
-/* Makes cgroups in which a process comes and goes, for tests of many of them.
+/* Creates cgroups in which a process comes and goes, for tests with many cgroups.
    usage: runs MODE BASE PREFIX COUNT RATE
    leave    makes BASE/PREFIX-0, ...; prints a line "PREFIX-0 INODE" for each that was used
    churn    makes COUNT of them and uses them again and again, until it is killed; a line for
@@ -32,7 +32,7 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* Returns whether the directory was still there. */
+/* Returns whether the directory still existed. */
 static int try_use(int cgroup)
 {
 	struct clone_args args = {
@@ -51,7 +51,7 @@ static int open_directory(int at, const char *name)
 	return fd;
 }
 
-/* A daemon that starts in between deletes what was not used yet: it is made again. */
+/* Creates a directory again if a daemon that has started meanwhile deleted it, unused. */
 static void leave(int base, const char *name)
 {
 	struct stat st;
@@ -94,7 +94,7 @@ static void unnest(int at, const char *name)
 	remove_when_empty(at, name);
 }
 
-/* Each directory in it is a link to a directory. */
+/* Each subdirectory adds one to the link count of a directory. */
 static void wait_for_room(int base)
 {
 	struct stat st;
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
 	if (argc != 6) return 64;
 	const char *mode = argv[1], *prefix = argv[3];
 	long count = atol(argv[4]), rate = atol(argv[5]);
-	/* Nobody waits for the children. */
+	/* The kernel reaps the children. */
 	signal(SIGCHLD, SIG_IGN);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	int base = open_directory(AT_FDCWD, argv[2]);

@@ -1,4 +1,6 @@
-/** Many cgroups that come and go: runs.c, compiled into a directory of the test's own. */
+/**
+ * Creates many cgroups that come and go, with runs.c, which is compiled into the test's directory.
+ */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -13,14 +15,14 @@ export interface RunOptions {
   readonly mode: "leave" | "churn" | "remove" | "nest" | "unnest";
   /** The directory in which cgroups are made. */
   readonly base: string;
-  /** What the names begin with. */
+  /** The prefix of the names. */
   readonly prefix?: string;
   readonly count?: number;
-  /** How many a second at most; as many as the machine gives if undefined. */
+  /** The greatest number per second; undefined for no limit. */
   readonly rate?: number;
 }
 
-/** A process that makes cgroups. */
+/** A process that creates cgroups. */
 export class Runs {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
@@ -36,13 +38,13 @@ export class Runs {
     this.#ended = once(child, "close");
   }
 
-  /** The inodes of the cgroups that were used, by name. */
+  /** Returns the inodes of the cgroups that were used, by name. */
   get inodes(): Map<string, string> {
     const lines = this.#output.split("\n").slice(0, -1);
     return new Map(lines.map((line) => line.split(" ") as [string, string]));
   }
 
-  /** How often cgroups were used so far, about, by a churn. */
+  /** Returns about how often a churn has used cgroups so far. */
   get uses(): number {
     return 1000 * (this.#output.split("\n").length - 1);
   }
@@ -51,14 +53,14 @@ export class Runs {
     return this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Waits for its end. @throws Error (rejects) if it failed */
+  /** Waits for the end of the process. @throws Error (rejects) if it failed */
   async end(): Promise<void> {
     await this.#ended;
     const { exitCode, signalCode } = this.#child;
     if (exitCode !== 0) throw new Error(`runs: ended with ${exitCode ?? signalCode}`);
   }
 
-  /** Ends it. */
+  /** Ends the process. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.#ended;
@@ -81,14 +83,14 @@ export class RunsProgram implements Disposable {
     return runs;
   }
 
-  /** Runs it to its end. */
+  /** Runs a process to its end. */
   async run(options: RunOptions): Promise<Runs> {
     const runs = this.start(options);
     await runs.end();
     return runs;
   }
 
-  /** Ends those that still run. */
+  /** Ends the processes that still run. */
   async endAll(): Promise<void> {
     await Promise.all(this.#started.splice(0).map((runs) => runs.kill()));
   }

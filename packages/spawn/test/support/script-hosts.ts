@@ -1,6 +1,6 @@
 /**
- * Script hosts as systemd starts them: systemd-socket-activate(1) is its implementation of
- * Accept=yes without the manager, and a shell does what the unit says.
+ * Starts script hosts like systemd: systemd-socket-activate(1) implements Accept=yes without the
+ * service manager, and a shell script does what the unit says.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import {
@@ -25,7 +25,7 @@ export class ScriptHosts {
   readonly #scratch: ScratchCgroup;
   #listener: ChildProcess | undefined;
 
-  /** @param scratch where each host has the cgroup that it would have of systemd */
+  /** @param scratch the directory for the cgroups that systemd would create for the hosts */
   constructor(scratch: ScratchCgroup) {
     this.#scratch = scratch;
     copyFileSync(SHELL, join(dirname(BUNDLE), "script-host.sh"));
@@ -35,15 +35,15 @@ export class ScriptHosts {
     return join(this.#directory, "socket");
   }
 
-  /** Where the daemon has to write its pid before it starts. */
+  /** The file to which the daemon's pid has to be written before it starts. */
   get daemonPid(): string {
     return join(this.#directory, "pid");
   }
 
   /**
-   * @param uid whom the hosts run as
-   * @param command is executed in the place of the host, in its cgroup
-   * @param cgroup in the place of the unit's name, where `$n` is a number and `$pid` the daemon's
+   * @param uid the uid that the hosts run as
+   * @param command executed instead of the host, in its cgroup
+   * @param cgroup used instead of the unit's name; `$n` is a number, and `$pid` the daemon's pid
    */
   async listen(how: { uid?: number; command?: string; cgroup?: string } = {}): Promise<void> {
     const { uid = 0, cgroup = "cm4all-spawn-accounting@$n-$pid-0.service" } = how;
@@ -70,12 +70,12 @@ export class ScriptHosts {
     return join(this.#directory, "accepted");
   }
 
-  /** How many connections there were, each of which has started a host. */
+  /** Returns the number of connections so far, each of which has started a host. */
   get accepted(): number {
     return readFileSync(this.#accepted, "latin1").length;
   }
 
-  /** The hosts that run. */
+  /** Returns the running hosts. */
   get pids(): number[] {
     return readdirSync(this.#scratch.path)
       .filter((name) => name.startsWith("cm4all-spawn-accounting@"))

@@ -1,4 +1,4 @@
-/** Stops one thread of a process, while the others run on. */
+/** Stops a thread of a process, while its other threads continue. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
@@ -13,23 +13,23 @@ const STOP_THREAD = `
   1 while waitpid($ARGV[0], 0x40000000) > 0;
   sleep 3600;`;
 
-/** Why none can be stopped here, if so. */
+/** Why threads cannot be stopped here; undefined if they can. */
 export const cannotStopThreads = process.arch !== "x64";
 
-/** Returns the thread of a process that has this name. */
+/** Returns the thread of a process with this name. */
 export function threadOf(pid: number, name: string): number {
   const tid = tryThreadOf(pid, name);
   if (tid === undefined) throw new Error(`there is no thread ${name}`);
   return tid;
 }
 
-/** The same; undefined if there is none, or not yet. */
+/** Returns the thread of a process with this name; undefined if there is none, or not yet. */
 export function tryThreadOf(pid: number, name: string): number | undefined {
   const tasks = readdirSync(`/proc/${pid}/task`).map(Number);
   return tasks.find((task) => readProc(task, "comm") === `${name}\n`);
 }
 
-/** Stands still until it is disposed of, or its process ends. */
+/** A thread that is stopped until this is disposed of, or its process ends. */
 export class StoppedThread implements AsyncDisposable {
   readonly #tracer: ChildProcess;
 

@@ -1,12 +1,12 @@
-/** A table into which a script accounts as the examples do, and what is in it. */
+/** A table into which a script accounts like the examples. */
 import type { Postgres } from "@cm4all/testing";
 import pg from "pg";
 
-/** Runs SQL and gives the first column. */
+/** Runs SQL, and returns the first column. */
 export async function queryColumn(server: Postgres, sql: string): Promise<string[]> {
   const { host, port, user } = server;
   const client = new pg.Client({ host, port, user, database: "postgres" });
-  // A server that crashes says so while nobody waits, too.
+  // If the server crashes, the error may come while nothing is awaited.
   client.on("error", () => undefined);
   await client.connect();
   try {
@@ -17,7 +17,7 @@ export async function queryColumn(server: Postgres, sql: string): Promise<string
   }
 }
 
-/** Makes it, empty. */
+/** Creates the table, empty. */
 export async function makeUsageTable(server: Postgres): Promise<void> {
   await queryColumn(server, "DROP TABLE IF EXISTS usage");
   await queryColumn(
@@ -37,7 +37,7 @@ export const usageScript = (server: Postgres) => `
       {cgroup.id, cgroup.path, cgroup.report, cgroup.cpu_total}))
   end`;
 
-/** How many cgroups called `c...` are in it. */
+/** Returns how many cgroups called `c...` are in the table. */
 export async function countJobs(server: Postgres): Promise<number> {
   const sql = "SELECT count(DISTINCT path) FROM usage WHERE path LIKE '%/c%'";
   return Number((await queryColumn(server, sql))[0]);

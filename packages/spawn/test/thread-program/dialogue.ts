@@ -10,7 +10,7 @@ export interface TestDialogue extends Dialogue {
     takeSaid(): string[];
     throwError(message: string): void;
     exit(status: number): void;
-    /** The loop ends, and the thread returns, without an answer. */
+    /** Ends the loop, so that the thread returns without an answer. */
     returnFirst(): void;
     answerThenThrow(): string;
     exhaustMemory(): void;

@@ -1,4 +1,4 @@
-/** A worker that does what its requests say, also to itself. */
+/** A worker whose requests tell it what to do, also to itself. */
 import { EventLoop } from "../../src/thread/event-loop.ts";
 import { ParentThread, workerOptions, workerRole } from "../../src/thread/parent-thread.ts";
 import type { TestDialogue } from "./dialogue.ts";
@@ -35,7 +35,7 @@ parent.listen(loop, {
   commands: {
     say: (text) => said.push(text),
     release: () => {
-      // The last one first: the order of answers is the worker's affair.
+      // The last request first: a worker may answer in any order.
       for (const answer of held.splice(0).reverse()) answer();
     },
     tell: (count) => {

@@ -1,4 +1,4 @@
-/** What the configuration finds on this host as it is now, for the command `check`. */
+/** Compares the configuration with the host as it is now, for the command `check`. */
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { createServer } from "node:net";
@@ -16,8 +16,8 @@ import { parseListenAddress } from "../../prometheus/address.ts";
 import { enterPlace, type Place, rootPlace } from "../../reaper/scopes.ts";
 
 /**
- * Says which scopes are there.
- * @param root where cgroup2 is mounted
+ * Returns a line that lists the configured scopes that exist now.
+ * @param root the mount point of cgroup2
  */
 export function describeScopes(root: ByteString, scopes: readonly string[]): string {
   const found = findScopes(root, rootPlace(scopes));
@@ -26,7 +26,10 @@ export function describeScopes(root: ByteString, scopes: readonly string[]): str
     : `scopes that are there now: ${found.map((path) => printable(textOf(path))).join(" ")}`;
 }
 
-/** Returns the paths below `directory` of the scopes in it. */
+/**
+ * Returns the paths of the scopes in a directory, relative to it.
+ * @throws Node's system errors, but not ENOENT
+ */
 function findScopes(directory: ByteString, place: Place): ByteString[] {
   return childrenOf(directory).flatMap((name): ByteString[] => {
     const inner = enterPlace(place, name);
@@ -36,7 +39,10 @@ function findScopes(directory: ByteString, place: Place): ByteString[] {
   });
 }
 
-/** Cgroups come and go meanwhile. */
+/**
+ * Returns the names of subdirectories; none if the directory has vanished.
+ * @throws Node's system errors
+ */
 function childrenOf(directory: ByteString): ByteString[] {
   try {
     return readdirSync(bufferOf(directory), { withFileTypes: true, encoding: "buffer" })
@@ -49,8 +55,8 @@ function childrenOf(directory: ByteString): ByteString[] {
 }
 
 /**
- * Says what the daemon would meet at the metrics' address.
- * @returns undefined if it could listen there, or if that is a path, which it makes room for
+ * Tries to listen on the address of the metrics, and returns why that fails.
+ * @returns undefined if it succeeds, or if the address is a path, which the daemon replaces
  */
 export async function addressRemark(address: string): Promise<string | undefined> {
   const where = parseListenAddress(address);

@@ -1,4 +1,4 @@
-/** Commands for people who write scripts: they need no running daemon. */
+/** Commands for authors of scripts, which need no running daemon. */
 import { realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import {
@@ -44,7 +44,7 @@ function cgroupRoot({ reaper }: Config): ByteString {
   return root;
 }
 
-/** Tells what the configuration finds on this host: scopes, and the metrics' address. */
+/** Prints which scopes exist on this host, and if the metrics' address cannot be used. */
 export async function checkHost(config: Config): Promise<void> {
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
@@ -54,7 +54,7 @@ export async function checkHost(config: Config): Promise<void> {
   else console.log(describeScopes(cgroupRoot, scopes));
 }
 
-/** Loads the script that the daemon would, and tells what is wrong with it. */
+/** Loads the script that the daemon would load. @throws CommandFailure if it cannot be used */
 export async function checkAccounting(config: Config): Promise<void> {
   const { path, warning } = readableScript(config);
   if (warning !== undefined) console.error(warning);
@@ -86,7 +86,8 @@ function readableScript(config: Config): ChosenScript {
 
 /**
  * Measures a cgroup as it is now.
- * @param cgroup its path, which is any bytes, below the cgroup root, or a full path
+ * @param cgroup a full path, or a path relative to the cgroup root
+ * @throws CommandFailure if the cgroup does not exist or cannot be measured
  */
 export function measureCgroup(
   config: Config,
@@ -117,10 +118,14 @@ export function measureCgroup(
   }
 }
 
-/** With one character for each byte. @param missing what to say where there is none */
+/**
+ * Returns the real path in Latin-1, one character for each byte.
+ * @param missing the message if the path does not exist
+ * @throws CommandFailure
+ */
 function realpath(path: ByteString, missing?: string): string {
   try {
-    // The other one takes a Buffer for UTF-8.
+    // `realpathSync` itself decodes a Buffer as UTF-8.
     return realpathSync.native(bufferOf(path), "buffer").toString("latin1");
   } catch (error) {
     const text = isErrno(error, "ENOENT") ? missing : undefined;
@@ -128,7 +133,7 @@ function realpath(path: ByteString, missing?: string): string {
   }
 }
 
-/** As the journal's, of the longest record. */
+/** The size of the longest record, as in the journal. */
 const MAX_RECORD_FILE = 16 * 1024 * 1024;
 
 function readRecordFile(file: string): string {
@@ -140,8 +145,9 @@ function readRecordFile(file: string): string {
 }
 
 /**
- * Reads what `measureCgroup` gave, possibly on another host or changed by a person. A
- * snapshot alone, which earlier versions gave, is a record without attributes.
+ * Reads a record that `measureCgroup` has returned, possibly on another host or edited since. A
+ * snapshot alone, as printed by earlier versions, is a record without attributes.
+ * @throws CommandFailure if the file cannot be read or has no record
  */
 export function readRecorded(file: string): CgroupRecord {
   const json = readRecordFile(file);
@@ -161,7 +167,7 @@ export function readRecorded(file: string): CgroupRecord {
   return record;
 }
 
-/** Runs a script's handler once. @throws CommandFailure where it fails */
+/** Runs a script's handler once. @throws CommandFailure if it fails */
 export async function runScript(
   config: Config,
   script: string,

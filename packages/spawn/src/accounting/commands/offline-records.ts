@@ -1,6 +1,6 @@
 /**
- * The administrator's view of the journal's files while no daemon has them. It has the
- * journal's lock as long as it is open, so that a daemon that starts meanwhile waits.
+ * Shows the records in the journal's files while no daemon runs, and carries out decisions. Holds
+ * the journal's lock while it is open, so that a daemon that starts meanwhile waits.
  */
 import { CommandFailure, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_TEMPFAIL } from "@cm4all/command";
 import {
@@ -21,7 +21,7 @@ import {
 } from "../terms/records.ts";
 import { findOutdated, OUTDATED } from "../view/outdated-records.ts";
 
-/** How many marks are written together. */
+/** The number of marks that are written together. */
 const CHUNK = 100_000;
 
 export class OfflineRecords implements AccountingRecords, AsyncDisposable {
@@ -36,9 +36,9 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   }
 
   /**
-   * Opens the journal. The caller disposes of it.
-   * @param warn is told of what is damaged in the files
-   * @throws CommandFailure if it is not there, cannot be read, or has an owner
+   * Locks and opens the journal. The caller disposes of the result.
+   * @param warn called with a text for each damaged file
+   * @throws CommandFailure if the journal does not exist, cannot be read, or is locked
    */
   static async open(
     { directory, limitBytes }: JournalConfig,
@@ -46,7 +46,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   ): Promise<OfflineRecords> {
     const lock = lockJournal(directory);
     try {
-      // The daemon's is used if it is there.
+      // No reserve is created, but that of the daemon is used if it exists.
       const options = { ...DEFAULT_OPTIONS, limitBytes, reserveBytes: 0 };
       const journal = await Journal.open(new DiskDirectory(directory), options);
       for (const { file, what } of journal.damage) warn(`${directory}/${file}: ${what}`);
@@ -101,19 +101,22 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
     return numbers.length;
   }
 
-  /** @throws CommandFailure if the disk does not take it */
+  /**
+   * Marks records, and waits until that is on the disk.
+   * @throws CommandFailure if the disk refuses it
+   */
   async #mark(numbers: readonly number[], state: RecordState): Promise<void> {
     for (let start = 0; start < numbers.length; start += CHUNK) {
       const chunk = numbers.slice(start, start + CHUNK);
       let left = chunk.length;
-      // What is refused by the disk is rejected when the journal is closed.
+      // Marks that the disk refuses are rejected when the journal is closed.
       const written = Promise.all(
         chunk.map((number) => this.#journal.mark(number, state).then(() => left--)),
       ).catch(() => undefined);
       await Promise.race([written, this.#trouble()]);
-      // It may go with the room of the reserve.
+      // The reserve may give the room for it.
       if (left > 0) await this.#journal.settle();
-      // To be closed is the last attempt: only then it is known what is left.
+      // Closing tries a last time; only then is it known how many are left.
       if (left > 0) await this.#journal.close();
       if (left > 0)
         throw new CommandFailure(
@@ -123,7 +126,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
     }
   }
 
-  /** Resolves when the disk has refused something. */
+  /** Resolves when the disk has refused a write. */
   async #trouble(): Promise<void> {
     if (this.#journal.lastError !== undefined) return;
     await new Promise<void>((resolve) => {
@@ -140,7 +143,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
   }
 }
 
-/** Without a daemon, a record whose handler had begun was interrupted, and will be parked. */
+/** Returns whether a record is parked, or will be: a handler that had begun was interrupted. */
 function isDecidable(state: RecordState | undefined): boolean {
   return state === RecordState.PARKED || state === RecordState.BEGAN;
 }
@@ -149,7 +152,7 @@ function isListed(state: RecordState | undefined): boolean {
   return state === RecordState.WAITING || isDecidable(state);
 }
 
-/** @throws CommandFailure */
+/** Locks the journal. The caller closes the lock. @throws CommandFailure */
 function lockJournal(directory: string): Fd {
   let lock: Fd | undefined;
   try {

@@ -1,4 +1,4 @@
-/** `cm4all-spawn accounting`: what waits in the journal, and an administrator's word on it. */
+/** `cm4all-spawn accounting`: shows the records in the journal, and decides on them. */
 import { type FileHandle, mkdtemp, open as openFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,35 +8,36 @@ import type { Command } from "commander";
 import type { AccountingRecords, FoundRecord, RecordCondition } from "../terms/records.ts";
 import { formatCounts, formatLine, formatRecord, RecordTable } from "./record-table.ts";
 
-/** The records, of the running daemon or of the files. */
+/** The records of the running daemon, or those in the journal's files. */
 export interface OpenRecords extends AsyncDisposable {
   readonly records: AccountingRecords;
-  /** Whether a daemon has them, which follows an administrator's word at once. */
+  /** True if a daemon runs, which carries out decisions at once. */
   readonly isRunning: boolean;
 }
 
-/** Records that are asked for at once. */
+/** The number of records in a page. */
 const PAGE = 200;
 
-/** Adds the subcommand with its own subcommands. @param open its result is disposed of */
+/** Adds the subcommand `accounting`. @param open opens the records, which the command disposes of */
 export function declareRecordCommands(program: Command, open: () => Promise<OpenRecords>): void {
   const accounting = program
     .command("accounting")
-    .summary("show and decide what waits in the journal to be accounted")
+    .summary("show the records in the journal that wait to be accounted, and decide on them")
     .description(
-      "Shows and decides what waits in the journal to be accounted: of the running daemon, or in " +
-        "the journal's files while none runs. An ID is a record's number or a cgroup's id.",
+      "Shows the records that wait in the journal to be accounted, and decides on them: those of " +
+        "the running daemon, or, while none runs, those in the journal's files. An ID is a " +
+        "record's number or a cgroup's id.",
     );
   accounting
     .command("list")
-    .description("list what waits, oldest first, and what is parked and why")
+    .description("list the records, oldest first, with the reasons of those that are parked")
     .option("--json", "as a JSON array, one record a line")
     .action(async ({ json }: { readonly json?: boolean }) => {
       await print(await listOf(await open(), json === true ? listAsJson : listAsTable));
     });
   accounting
     .command("show <id...>")
-    .description("show a record: its figures and attributes as scripts see them, and its state")
+    .description("show records: the state, figures and attributes, as scripts see them")
     .option("--json", "as a JSON array")
     .action(async (ids: string[], { json }: { readonly json?: boolean }) => {
       await using opened = await open();
@@ -53,8 +54,8 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
     });
   accounting
     .command("retry [id...]")
-    .description("have the handler of parked records called again")
-    .option("--all", "of all that are parked")
+    .description("have the handlers of parked records called again")
+    .option("--all", "for all parked records")
     .action(async (ids: string[], { all = false }: { readonly all?: boolean }) => {
       if (all === ids.length > 0) throw new CommandFailure("say which records, or --all", EX_USAGE);
       await using opened = await open();
@@ -62,7 +63,7 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
     });
   accounting
     .command("drop <id...>")
-    .description("forget records: what their cgroups have used is never accounted")
+    .description("drop records: the usage of their cgroups will never be accounted")
     .action(async (ids: string[]) => {
       await using opened = await open();
       const found = await findAll(opened.records, ids);
@@ -101,8 +102,9 @@ async function* listAsJson(records: AccountingRecords): AsyncGenerator<string> {
 }
 
 /**
- * Returns a list, and disposes of `opened` when it is made. That of the files is made before
- * anybody reads it: a pager would keep a daemon from starting.
+ * Returns the parts of a list, and disposes of `opened` when the list is complete. A list of the
+ * journal's files is completed before it is read, because a pager that waits would keep the
+ * journal locked, so that no daemon could start.
  */
 async function listOf(
   opened: OpenRecords,
@@ -120,7 +122,9 @@ async function* disposing(opened: OpenRecords, parts: AsyncIterable<string>) {
   yield* parts;
 }
 
-/** Opens a file for as long as the process runs, which has no name. */
+/**
+ * Opens a temporary file and removes its name. The caller, or the end of the process, closes it.
+ */
 async function openSpool(): Promise<FileHandle> {
   const directory = await mkdtemp(join(tmpdir(), "cm4all-spawn-"));
   try {
@@ -131,12 +135,12 @@ async function openSpool(): Promise<FileHandle> {
 }
 
 /**
- * Writes to stdout no faster than it is read, until it cannot be written, of which the command's
- * top level tells.
+ * Writes to stdout, no faster than it is read. Stops if it cannot be written, which the command's
+ * top level reports.
  */
 async function print(parts: AsyncIterable<string>): Promise<void> {
   let isWritable = true;
-  // The stream itself forgets its error: Node does not let it be destroyed.
+  // process.stdout does not keep its error, because Node does not destroy it.
   process.stdout.once("error", () => {
     isWritable = false;
   });
@@ -147,7 +151,7 @@ async function print(parts: AsyncIterable<string>): Promise<void> {
   }
 }
 
-/** @throws CommandFailure for an ID of which there is no record */
+/** Returns the records with these ids. @throws CommandFailure for an id without a record */
 async function findAll(records: AccountingRecords, ids: readonly string[]): Promise<FoundRecord[]> {
   const found = new Map<number, FoundRecord>();
   for (const id of ids) {
@@ -181,7 +185,7 @@ async function retry(
     console.log(`left, a later report of its cgroup has its figures: ${formatLine(each)}`);
 }
 
-/** Figures are cumulative: of several records of a cgroup, the one of the latest report has them all. */
+/** Returns the record of the latest report of each cgroup: its figures include those before. */
 function latestReports(found: readonly FoundRecord[]): FoundRecord[] {
   const latest = new Map<string | number, FoundRecord>();
   for (const each of found) {

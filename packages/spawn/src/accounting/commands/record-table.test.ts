@@ -74,7 +74,7 @@ describe("the list", () => {
     expect(line).toMatch(/^5 +waiting +- +- +damaged$/);
   });
 
-  it("counts", () => {
+  it("counts the records in each state", () => {
     expect(
       formatCounts(
         new Map([
@@ -86,7 +86,7 @@ describe("the list", () => {
   });
 });
 
-it("times are local, with their distance to UTC", () => {
+it("times are local, with their offset from UTC", () => {
   expect(formatTime(Date.UTC(2026, 6, 1, 22, 0, 0))).toBe("2026-07-02T00:00:00+02:00");
   process.env["TZ"] = "America/St_Johns";
   expect(formatTime(Date.UTC(2026, 11, 1, 0, 0, 0))).toBe("2026-11-30T20:30:00-03:30");
@@ -94,7 +94,7 @@ it("times are local, with their distance to UTC", () => {
 });
 
 describe("a record", () => {
-  it("has its state, its figures as scripts see them, and attributes of all levels", () => {
+  it("is shown with its state, figures as scripts see them, and attributes of all levels", () => {
     const lines = formatRecord(found({ reason: "the database did not answer", attempts: 3 }));
     const rows = lines.map((line) => line.split(/ {2,}/));
     expect(rows).toEqual([
@@ -116,7 +116,7 @@ describe("a record", () => {
     ]);
   });
 
-  it("that cannot be read has its state and why", () => {
+  it("that cannot be read is shown with its state and the reason", () => {
     const unreadable = { number: 7, state: "parked", reason: "it cannot be read" } as const;
     expect(formatRecord({ summary: unreadable, record: undefined })).toEqual([
       "record  7",
@@ -125,7 +125,7 @@ describe("a record", () => {
     ]);
   });
 
-  it("is one line with its figures where it is named", () => {
+  it("is named in one line with its figures", () => {
     expect(formatLine(found())).toBe(
       "record 7, parked, /a.scope/jöb: since=2026-11-25T13:03:02Z cpu=1.5s[15%] procs=3",
     );

@@ -1,4 +1,4 @@
-/** Records of the journal for a terminal. Pure. */
+/** Formats records of the journal for a terminal. Pure. */
 import { scriptAttributes } from "@cm4all/cgroup";
 import { alignColumns } from "@cm4all/command";
 import { textOf } from "@cm4all/linux";
@@ -8,17 +8,17 @@ import type { FoundRecord, RecordCondition, RecordSummary } from "../terms/recor
 
 const TITLES = ["NUMBER", "STATE", "SINCE", "PATH", "REASON"];
 
-/** In which no cell stands for what is not known. */
+/** The text of a cell whose value is not known. */
 const UNKNOWN = "-";
 
-/** Lines of a list that comes page by page: columns only grow, and titles come once. */
+/** Formats a table page by page: the titles come once, and columns only grow. */
 export class RecordTable {
   readonly #widths = TITLES.map(() => 0);
   #isBegun = false;
 
   /**
-   * Returns the lines of a page, below the titles if it is the first one. Columns only get
-   * wider.
+   * Returns the lines of a page, below the titles if it is the first page. Columns are at least as
+   * wide as in earlier pages.
    */
   lines(page: readonly RecordSummary[]): string[] {
     const rows = page.map((record) => [
@@ -32,7 +32,7 @@ export class RecordTable {
     this.#isBegun = true;
     for (const [column, width] of this.#widths.entries())
       this.#widths[column] = Math.max(width, ...rows.map((row) => row[column]?.length ?? 0));
-    // The reason is last, and needs no padding.
+    // The reason is the last column and needs no padding.
     return rows.map((row) =>
       row
         .map((cell, column) => cell.padEnd(this.#widths[column] ?? 0))
@@ -50,7 +50,7 @@ function reasonOf({ reason }: RecordSummary): string | undefined {
   return reason === undefined ? undefined : printable(reason);
 }
 
-/** Local time in ISO 8601, such as `2026-11-25T14:03:12+01:00`. */
+/** Returns the local time in ISO 8601, such as `2026-11-25T14:03:12+01:00`. @param ms since 1970 */
 export function formatTime(ms: number | undefined): string {
   if (ms === undefined) return UNKNOWN;
   const offset = -new Date(ms).getTimezoneOffset();
@@ -61,7 +61,7 @@ export function formatTime(ms: number | undefined): string {
   return `${local}${offset < 0 ? "-" : "+"}${zone}`;
 }
 
-/** `2 wait, 1 is parked`. */
+/** Returns the numbers of records in each state, such as `2 wait, 1 is parked`. */
 export function formatCounts(counts: ReadonlyMap<RecordCondition, number>): string {
   const texts: Readonly<Record<RecordCondition, readonly [one: string, many: string]>> = {
     waiting: ["waits", "wait"],
@@ -73,14 +73,14 @@ export function formatCounts(counts: ReadonlyMap<RecordCondition, number>): stri
     .join(", ");
 }
 
-/** The record in one line: what is dropped is named, with its figures. */
+/** Returns a record in one line, with its figures. */
 export function formatLine({ summary, record }: FoundRecord): string {
   const path = pathOf(summary);
   const figures = record === undefined ? undefined : formatReport(path, record.snapshot);
   return `record ${summary.number}, ${summary.state}, ${figures ?? path}`;
 }
 
-/** All that is known of a record: what scripts see has their names and units. */
+/** Returns all fields of a record in lines, with the names and units of the script's attributes. */
 export function formatRecord({ summary, record }: FoundRecord): string[] {
   const { number, state, id, measuredMs, attempts } = summary;
   const reason = reasonOf(summary);

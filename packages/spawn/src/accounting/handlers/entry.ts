@@ -1,33 +1,34 @@
-/** A record that the queue has in memory. */
+/** The records that the queue has in memory. */
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { type ByteString, textOf } from "@cm4all/linux";
 import type { WaitingRecord } from "../journal/window.ts";
 
+/** A record in memory, and what has happened to it. */
 export interface Entry {
   readonly number: number;
   readonly id: string;
   readonly path: ByteString;
-  /** Undefined if it was let go, to be read again. */
+  /** Undefined if it was dropped from memory; it is then read again. */
   record: EncodedRecord | undefined;
-  /** Of the record in the journal. */
+  /** The size of the record in the journal. */
   readonly bytes: number;
   isRunning: boolean;
   /** How often its handler was called. */
   attempts: number;
   lastError: string | undefined;
   lastFailedMs: number | undefined;
-  /** How often its handler has failed by its own fault, and since when. */
+  /** How often its handler has failed through its own fault, and since when. */
   failures: number;
   failedSinceMs: number | undefined;
   /** How often the script host has ended while its handler ran. */
   interruptions: number;
-  /** Ends its pause. */
+  /** The timer of its pause. */
   pause: NodeJS.Timeout | undefined;
   /** A later report, which came while this one's handler was running. */
   successor: Entry | undefined;
 }
 
-/** Returns a record that waits, and whose handler was not called yet. */
+/** Returns the entry of a record whose handler was not called yet. */
 export function newEntry({ number, record, bytes }: WaitingRecord): Entry {
   return {
     number,
@@ -47,12 +48,14 @@ export function newEntry({ number, record, bytes }: WaitingRecord): Entry {
   };
 }
 
-/** Attributes may make a record that large: then it is not kept in memory to save a reading. */
+/**
+ * Returns whether a record is too large, because of its attributes, to be kept in memory for later.
+ */
 export function isLarge(bytes: number): boolean {
   return bytes > 16 * 1024;
 }
 
-/** Returns how the log calls the records of a run. */
+/** Returns the name of a group of records in the log. */
 export function nameOf(group: readonly Entry[]): string {
   const [first] = group;
   if (first === undefined) return "no cgroup";

@@ -1,11 +1,11 @@
-/** Records whose handler fails by its own fault: each pauses for itself, longer each time. */
+/** Pauses records whose handler fails through its own fault, longer after each failure. */
 import { doubling, pauseAfter } from "@cm4all/supervision";
 import { type Entry, isLarge } from "./entry.ts";
 
-/** Between the failure of a cgroup's handler and its next call. */
+/** The pauses between the failure of a cgroup's handler and its next call. */
 export const HANDLER_PAUSES = doubling(1000, 300_000);
 
-/** How many of them are kept in memory; the others are read again. */
+/** How many records are kept in memory; the others are read again. */
 const MAX_KEPT = 1000;
 
 export class FailingRecords {
@@ -21,7 +21,10 @@ export class FailingRecords {
     return this.#entries.size;
   }
 
-  /** Begins the next pause of one that has failed. @param atMostMs the longest that it may be */
+  /**
+   * Begins the next pause of a record that has failed.
+   * @param atMostMs the longest allowed pause
+   */
   pause(entry: Entry, atMostMs: number): void {
     this.#entries.add(entry);
     if (this.#entries.size > MAX_KEPT || isLarge(entry.bytes)) entry.record = undefined;
@@ -32,18 +35,18 @@ export class FailingRecords {
     }, Math.ceil(pauseMs));
   }
 
-  /** Returns the one that failed first and does not run. */
+  /** Returns the record that failed first, of those whose handler does not run. */
   oldest(): Entry | undefined {
     for (const entry of this.#entries) if (!entry.isRunning) return entry;
     return undefined;
   }
 
-  /** Their failures were not their fault: their time begins anew. */
+  /** Restarts the time for which records have failed, because an outage was the cause. */
   forgive(): void {
     for (const entry of this.#entries) entry.failedSinceMs = undefined;
   }
 
-  /** Ends the pause of a record, which counts among those that fail no more. */
+  /** Ends the pause of a record, which no longer counts as failing. */
   remove(entry: Entry): void {
     clearTimeout(entry.pause);
     entry.pause = undefined;

@@ -1,4 +1,4 @@
-/** Says why handlers fail or the journal cannot be read: a reason once, until handlers succeed. */
+/** Logs why handlers fail or the journal cannot be read, without repeating a reason. */
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
 import { inOneLine, LOG_ERR, type Logger } from "../../log/log.ts";
@@ -7,7 +7,7 @@ import { type Entry, nameOf } from "./entry.ts";
 
 export class FailureLog {
   readonly #log: Logger;
-  /** The reason that was said last. */
+  /** The reason that was logged last. */
   #said: string | undefined;
   /** The latest failure of a handler; undefined before the first. */
   lastFailure: HandlerFailure | undefined;
@@ -17,7 +17,7 @@ export class FailureLog {
     this.#log = log;
   }
 
-  /** An outage of the database fails each handler again and again. */
+  /** Logs a failure, unless the reason is known: in an outage of the database all handlers fail. */
   handlerFailed(group: readonly Entry[], outcome: Exclude<Outcome, { type: "done" }>): void {
     this.failedHandlers++;
     const { message } = outcome;
@@ -30,14 +30,14 @@ export class FailureLog {
     for (const entry of group) entry.lastError = message;
   }
 
-  /** Says why the journal cannot be read, once for each reason in a row. */
+  /** Logs why the journal cannot be read, unless that was logged last. */
   cannotRead(error: unknown): void {
     const reason = `cannot read the journal: ${errorText(error)}`;
     if (reason !== this.#said) this.#log(LOG_ERR, reason);
     this.#said = reason;
   }
 
-  /** Handlers succeed: what comes next is new. */
+  /** Notes that handlers succeed: the next failure is logged whatever its reason. */
   succeeded(): void {
     this.#said = undefined;
   }

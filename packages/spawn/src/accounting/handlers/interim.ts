@@ -1,27 +1,27 @@
 /**
- * Hands what still runs to the script. Nothing is kept for it: a report that cannot be
- * handed over soon is dropped, and the next one has its figures as well.
+ * Hands reports of running cgroups to the script. They are not journalled: a report that cannot
+ * be handed over soon is dropped, since the next one includes its figures.
  *
- * Invariant: no handler is called for a cgroup that has run empty, or has another handler.
+ * Invariant: no handler is called for a cgroup that has run empty or has another handler.
  */
 import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { AccountingSink } from "../script/sink.ts";
 
-/** How many calls may run at the same time, beside those for what ran empty. */
+/** How many calls may run at a time, not counting those for cgroups that have run empty. */
 const MAX_RUNS = 8;
 
 /** How many cgroups may wait for a call. */
 const MAX_PENDING = 10_000;
 
-/** How large those may be together. */
+/** How large the waiting records may be together. */
 const MAX_PENDING_BYTES = 8 * 1024 * 1024;
 
 export interface InterimOptions {
   readonly sink: AccountingSink;
   readonly log: Logger;
-  /** Whether another handler of that cgroup runs or is to run. */
+  /** Returns whether another handler of the cgroup runs or is to run. */
   readonly isBusy: (id: string) => boolean;
   /** Called when a run has ended. */
   readonly onEnded: () => void;
@@ -34,7 +34,7 @@ export class InterimReports {
   readonly #running = new Set<string>();
   #runs = 0;
   #lastError: string | undefined;
-  /** How many cgroups were handed over. */
+  /** How many reports were handed over. */
   handedOver = 0;
 
   constructor(options: InterimOptions) {
@@ -46,12 +46,12 @@ export class InterimReports {
     return this.#runs;
   }
 
-  /** Returns if a handler has this cgroup's interim figures at the moment. */
+  /** Returns whether a handler runs for an interim report of the cgroup. */
   isRunning(id: string): boolean {
     return this.#running.has(id);
   }
 
-  /** @param batch how many are handed over in a list */
+  /** Adds reports, and drops those for which there is no room. @param batch see `pump` */
   add(records: readonly EncodedRecord[], batch: number): void {
     if (!this.#isWanted) return;
     for (const record of records) {
@@ -63,7 +63,7 @@ export class InterimReports {
     this.pump(batch);
   }
 
-  /** The cgroup has run empty, or was measured again. */
+  /** Drops a cgroup's report, because the cgroup has run empty or was measured again. */
   drop(id: string): void {
     const record = this.#pending.get(id);
     if (record === undefined) return;
@@ -76,15 +76,15 @@ export class InterimReports {
     this.#pendingBytes = 0;
   }
 
-  /** Only where a call that is repeated, or comes after a later one, does no harm. */
+  /** True if the script has a handler that tolerates repeated calls and calls out of order. */
   get #isWanted(): boolean {
     const { state, handlers } = this.#options.sink;
     return state === "ready" && handlers.running !== "none" && handlers.bearsRepetition;
   }
 
   /**
-   * Calls handlers for what waits, as far as the host has room.
-   * @param batch how many a handler of lists gets at most
+   * Calls handlers for the waiting reports, as far as the host has room.
+   * @param batch the greatest number of reports in a list
    */
   pump(batch: number): void {
     if (!this.#isWanted) this.#dropAll();
@@ -129,14 +129,14 @@ export class InterimReports {
     this.#lastError = undefined;
   }
 
-  /** Once: an outage of the database fails each of them. */
+  /** Logs a reason once: in an outage of the database each handler fails. */
   #failed(reason: string): void {
     if (reason !== this.#lastError) this.#options.log(LOG_ERR, `interim report: ${reason}`);
     this.#lastError = reason;
   }
 }
 
-/** Nothing is written down of these runs. */
+/** Rejects the mark that a handler has begun: interim reports are not in the journal. */
 async function refuse(): Promise<void> {
   throw new Error("handlers of running cgroups have to bear repetition");
 }

@@ -1,38 +1,40 @@
 /**
- * The records in memory and their order: who is next. Pure.
+ * Orders the records in memory, and picks the next ones. Pure.
  *
- * Invariant: of a cgroup's id there is one record here, or one whose handler runs and one
+ * Invariant: for each cgroup's id there is one record here, or one whose handler runs and one
  * later report that waits for it.
  */
 import type { Entry } from "./entry.ts";
 
-/** A record whose handler was interrupted so often runs alone: it may be what ends the host. */
+/**
+ * After so many interruptions a record's handler runs alone: it may be the one that ends the host.
+ */
 const SUSPICIOUS_INTERRUPTIONS = 2;
 
-/** A list ends with the record that makes it as large as this, in the journal. */
+/** A list ends with the record at which it reaches this size in the journal. */
 const MAX_LIST_BYTES = 4 * 1024 * 1024;
 
-/** Returns whether no other handler is to run beside that of an entry. */
+/** Returns whether no other handler may run at the same time as that of an entry. */
 export function runsAlone({ interruptions }: Entry): boolean {
   return interruptions >= SUSPICIOUS_INTERRUPTIONS;
 }
 
 export class Lineup {
-  /** By number. */
+  /** All records, by number. */
   readonly #entries = new Map<number, Entry>();
-  /** Without those that wait for another one of their cgroup. */
+  /** By the cgroup's id, without the reports that wait for another report of their cgroup. */
   readonly #byId = new Map<string, Entry>();
-  /** Those that can be handed over now, in their order. */
+  /** The records that can be handed over now, in order. */
   readonly #ready = new Set<Entry>();
-  /** Parts of lists whose handler has failed; the last one is next. */
+  /** Parts of lists whose handler has failed; the last part is next. */
   #parts: Entry[][] = [];
 
-  /** How many can be handed over now. */
+  /** How many records can be handed over now. */
   get ready(): number {
     return this.#ready.size;
   }
 
-  /** How large those are in the journal. */
+  /** The size in the journal of the records that can be handed over now. */
   get readyBytes(): number {
     let sum = 0;
     for (const { bytes } of this.#ready) sum += bytes;
@@ -44,12 +46,12 @@ export class Lineup {
     return this.#entries.get(number);
   }
 
-  /** Whether there is a record of that cgroup. */
+  /** Returns whether there is a record of the cgroup. */
   hasId(id: string): boolean {
     return this.#byId.has(id);
   }
 
-  /** Adds a record. Returns the earlier report of its cgroup whose place it takes, if any. */
+  /** Adds a record. Returns the earlier report of the cgroup that is superseded by this, if any. */
   add(entry: Entry): Entry | undefined {
     const other = this.#byId.get(entry.id);
     this.#entries.set(entry.number, entry);
@@ -69,7 +71,7 @@ export class Lineup {
     return earlier;
   }
 
-  /** Forgets a record. The later report that has waited for it can be handed over then. */
+  /** Removes a record. A later report that has waited for it can then be handed over. */
   remove(entry: Entry): void {
     this.#entries.delete(entry.number);
     this.#ready.delete(entry);
@@ -85,29 +87,30 @@ export class Lineup {
     this.#ready.add(successor);
   }
 
-  /** They can be handed over again, after all others. */
+  /** Makes records ready to be handed over again, after all others. */
   putBack(group: readonly Entry[]): void {
     for (const entry of group)
       if (this.#entries.get(entry.number) === entry) this.#ready.add(entry);
   }
 
-  /** Each half of a list is handed over by itself, before all others. */
+  /** Has each half of a list handed over by itself, before all other records. */
   halve(group: readonly Entry[]): void {
     const middle = Math.ceil(group.length / 2);
     this.#parts.push(group.slice(middle), group.slice(0, middle));
   }
 
-  /** Lists are not handed over in parts any more. */
+  /** Puts back all parts of lists, which are no longer handed over by themselves. */
   joinParts(): void {
     for (const part of this.#parts) this.putBack(part);
     this.#parts = [];
   }
 
   /**
-   * Takes those that are next: parts of lists first, and alone those that have failed.
-   * @param count at most so many
-   * @param isBusy whether a cgroup has another handler
-   * @param isIdle whether no handler runs
+   * Takes the next records: parts of lists first. A record whose handler has failed is taken
+   * alone.
+   * @param count the greatest number of records, except for a part
+   * @param isBusy returns whether a cgroup has another handler
+   * @param isIdle true if no handler runs
    */
   take(count: number, isBusy: (id: string) => boolean, isIdle: boolean): Entry[] {
     const part = this.#takePart(isBusy);

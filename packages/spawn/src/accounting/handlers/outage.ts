@@ -1,12 +1,13 @@
 /**
- * While nothing succeeds at all, one handler at a time is called, with pauses between:
- * the database, or whatever they need, is not there. Pure, but for the timer.
+ * Limits the calls while no handler succeeds, because the database or something else that they
+ * need is missing: one handler at a time, with pauses between. Pure except for the timer.
  */
 import { Backoff, doubling } from "@cm4all/supervision";
 
-/** Between two probes. */
+/** The pauses between two probes. */
 export const PROBE_PAUSES = doubling(1000, 30_000);
 
+/** The state of an outage. A probe is the call of a handler that tests if the outage is over. */
 export class Outage {
   readonly #backoff = new Backoff(PROBE_PAUSES);
   readonly #onProbe: () => void;
@@ -15,7 +16,7 @@ export class Outage {
   #isProbing = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** @param onProbe called when a handler may be called after a pause */
+  /** @param onProbe called after a pause, when a handler may be called as a probe */
   constructor(onProbe: () => void) {
     this.#onProbe = onProbe;
   }
@@ -24,18 +25,20 @@ export class Outage {
     return this.#isOn;
   }
 
-  /** Whether one handler may be called now, to see. */
+  /** True if a handler may be called now as a probe. */
   get mayProbe(): boolean {
     return this.#mayProbe;
   }
 
-  /** The next failure or success is that of a probe. */
+  /** Notes that a probe was called. */
   probe(): void {
     this.#mayProbe = false;
     this.#isProbing = true;
   }
 
-  /** Begins, or goes on if a probe has failed. Returns the pause that follows, in milliseconds. */
+  /**
+   * Begins the outage, or the next pause if a probe has failed. Returns the pause in milliseconds.
+   */
   failed(): number {
     this.#isOn = true;
     this.#isProbing = false;
@@ -45,7 +48,7 @@ export class Outage {
     return pauseMs;
   }
 
-  /** Somebody has changed something: if there is an outage, its pauses begin anew, and without one. */
+  /** Allows a probe at once and resets the pauses, if there is an outage and no probe runs. */
   probeSoon(): void {
     if (!this.#isOn || this.#isProbing) return;
     this.#backoff.reset();
@@ -60,7 +63,7 @@ export class Outage {
     }, pauseMs);
   }
 
-  /** Something has succeeded, or is not to be waited for. */
+  /** Ends the outage, because a handler has succeeded or failures are not retried. */
   end(): void {
     this.#isOn = false;
     this.#isProbing = false;

@@ -49,7 +49,7 @@ class FakeSink implements AccountingSink {
     });
   }
 
-  /** Ends those of these names, or all. */
+  /** Ends the handlers of these records, or all. */
   end(outcome: Outcome, ...names: string[]): void {
     for (const name of names.length > 0 ? names : [...this.running.keys()]) {
       const { end } = this.running.get(name) ?? {};
@@ -62,12 +62,12 @@ class FakeSink implements AccountingSink {
     this.end({ type: "done" }, ...names);
   }
 
-  /** As a script fails that has done nothing yet. */
+  /** Fails like a script that has not taken effect yet. */
   fail(message = "mistake", ...names: string[]): void {
     this.end({ type: "failed", message, effect: "none", cause: "script" }, ...names);
   }
 
-  /** As a script fails that does not reach its database. */
+  /** Fails like a script that cannot reach its database. */
   disconnect(...names: string[]): void {
     const message = "no database";
     this.end({ type: "failed", message, effect: "none", cause: "connection" }, ...names);
@@ -82,14 +82,14 @@ class FakeSink implements AccountingSink {
 class Records {
   readonly #records: EncodedRecord[] = [];
   readonly states: RecordState[] = [];
-  /** Of each record. */
+  /** The size of each record. */
   bytes = 500;
   readonly notes: string[] = [];
   readonly marks: string[] = [];
   #next = 0;
-  /** How often it was read. */
+  /** How often the journal was read. */
   reads = 0;
-  /** Told of what cannot be read. */
+  /** The error with which reads fail, if any. */
   failure: Error | undefined;
 
   append(id: string, report: number): number {
@@ -123,7 +123,7 @@ class Records {
     for (const number of numbers) await this.mark(number, BEGAN);
   }
 
-  /** Those that were in no hurry. */
+  /** The numbers of records that were marked with `markLater`. */
   readonly later: number[] = [];
 
   markLater(number: number, state: RecordState): Promise<void> {
@@ -137,7 +137,7 @@ class Records {
     if (note !== undefined) this.notes[number] = note;
   }
 
-  /** How many have each state. */
+  /** Returns how many records have a state. */
   count(state: RecordState): number {
     return this.states.filter((each) => each === state).length;
   }
@@ -163,7 +163,7 @@ function open(policy: Partial<AccountingPolicy> = {}): void {
   queue = new AccountingQueue(parts, { ...DEFAULT_POLICY, ...policy });
 }
 
-/** Has records wait, given as `id#report`. */
+/** Adds waiting records, given as `id#report`. */
 async function release(...names: string[]): Promise<void> {
   for (const name of names) {
     const [id = "", report = "1"] = name.split("#");
@@ -191,7 +191,7 @@ afterEach(() => {
 });
 
 describe("the queue", () => {
-  it("hands over in order, and forgets what succeeded", async () => {
+  it("hands over records in order, and drops those that succeeded", async () => {
     await release("child", "parent");
     expect(sink.calls).toEqual(["child#1", "parent#1"]);
     expect(queue.runningHandlers).toBe(2);
@@ -205,7 +205,7 @@ describe("the queue", () => {
     expect(queue.runningHandlers).toBe(0);
   });
 
-  it("keeps to the room of the sink, and says what it handed over with the directory there", async () => {
+  it("calls no more handlers than the sink has room for, and keeps records whose directory exists", async () => {
     sink.maxRunning = 2;
     kept.add(1);
     await release("a", "b", "c", "d", "e");
@@ -229,7 +229,7 @@ describe("the queue", () => {
     expect(sink.calls).toEqual(["a#1", "b#1"]);
   });
 
-  it("holds a bounded number in memory, and reads on in order", async () => {
+  it("keeps a bounded number of records in memory, and reads more in order", async () => {
     sink.maxRunning = 1;
     await release(...Array.from({ length: 5000 }, (_, i) => `c${i}`));
     let most = 0;
@@ -245,7 +245,7 @@ describe("the queue", () => {
     expect(most).toBeLessThanOrEqual(1001);
   });
 
-  it("tries again to read what cannot be read, and says so once", async () => {
+  it("retries to read an unreadable record, and logs that once", async () => {
     records.failure = new Error("EIO");
     await release("a");
     await pass(3000);
@@ -273,7 +273,7 @@ describe("a failure without an effect", () => {
     expect(queue.counts).toMatchObject({ failedHandlers: 4, retriedHandlers: 4, lostCgroups: 0 });
   });
 
-  it("is forgotten by the journal if it had begun", async () => {
+  it("marks a record that had begun as waiting", async () => {
     await release("a");
     await sink.begin("a#1");
     expect(records.states).toEqual([BEGAN]);
@@ -282,7 +282,7 @@ describe("a failure without an effect", () => {
     expect(records.states).toEqual([WAITING]);
   });
 
-  it("is in no hurry to forget what may be handed over again", async () => {
+  it("marks records that had not begun with `markLater`", async () => {
     await release("a");
     sink.succeed();
     await pass();
@@ -295,7 +295,7 @@ describe("a failure without an effect", () => {
   });
 
   it("parks the record after the longest age, with a last call, if others succeed", async () => {
-    // The fourth pause is cut short.
+    // The fourth pause is cut to the time that is left.
     const pauses = [...HANDLER_PAUSES.slice(0, 3), HANDLER_PAUSES[0]];
     open({ maxAgeMs: pauses.reduce((sum, ms) => sum + ms) });
     await release("a");
@@ -321,7 +321,7 @@ describe("a failure without an effect", () => {
   });
 
   it.each([7_200_000, -7_200_000])(
-    "takes no notice of a step of the clock: %d ms",
+    "is not affected by a step of the clock: %d ms",
     async (step) => {
       open({ maxAgeMs: 10_000 });
       await release("a");
@@ -336,7 +336,7 @@ describe("a failure without an effect", () => {
     },
   );
 
-  it("parks the oldest of too many", async () => {
+  it("parks the oldest record if too many fail", async () => {
     open({ maxWaiting: 3 });
     await release("ok");
     sink.succeed();
@@ -353,7 +353,7 @@ describe("a failure without an effect", () => {
     expect(log.at(-1)).toContain("the handlers of more than 3 cgroups fail");
   });
 
-  it("without retries is the end of it, and counted", async () => {
+  it("loses the record without retries, and counts that", async () => {
     open({ retry: false });
     await release("a", "b");
     sink.fail("mistake", "a#1");
@@ -364,7 +364,7 @@ describe("a failure without an effect", () => {
     expect(queue.counts).toMatchObject({ failedHandlers: 2, lostCgroups: 2 });
   });
 
-  it("of a host that ends with many handlers parks none of them; the guilty one runs alone", async () => {
+  it("of a host that ends with many handlers parks none; the one at fault runs alone", async () => {
     await release("a", "b", "guilty");
     for (let i = 0; i < 2; i++) {
       sink.end({ type: "interrupted", message: "killed", effect: "none" });
@@ -403,7 +403,7 @@ describe("a failure after an effect", () => {
     expect(records.states).toEqual([PARKED]);
   });
 
-  it("is followed by another call if the script bears repetition", async () => {
+  it("is followed by another call if the script tolerates repetition", async () => {
     sink.handlers = { ...sink.handlers, bearsRepetition: true };
     await release("a");
     sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
@@ -412,7 +412,7 @@ describe("a failure after an effect", () => {
     expect(records.states).toEqual([WAITING]);
   });
 
-  it("is the end of it without retries", async () => {
+  it("loses the record without retries", async () => {
     open({ retry: false });
     await release("a");
     sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
@@ -454,7 +454,7 @@ describe("an outage", () => {
     expect(log).toHaveLength(3);
   });
 
-  it("has one tried at once after a reload, with the first pauses again", async () => {
+  it("calls a handler at once after a reload, and starts the pauses anew", async () => {
     await release(...names);
     sink.disconnect();
     await pass();
@@ -466,7 +466,7 @@ describe("an outage", () => {
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
-    // It runs already.
+    // It already runs.
     queue.probe();
     await pass(1);
     expect(sink.running.size).toBe(1);
@@ -479,7 +479,7 @@ describe("an outage", () => {
     expect(sink.running.size).toBeGreaterThan(1);
   });
 
-  it("parks nothing, however long it lasts and whatever its handlers say", async () => {
+  it("parks nothing, however long it lasts and whatever the errors are", async () => {
     open({ maxAgeMs: 10_000, maxWaiting: 3 });
     await release(...names);
     sink.fail("relation does not exist");
@@ -497,7 +497,7 @@ describe("an outage", () => {
     expect(records.count(GONE)).toBe(20);
   });
 
-  it("parks nothing either that waits alone, in a night without other work", async () => {
+  it("parks no record that waits alone, in a night without other work", async () => {
     open({ maxAgeMs: 10_000 });
     await release("a");
     for (let i = 0; i < 10; i++) {
@@ -513,7 +513,7 @@ describe("an outage", () => {
     expect(records.states).toEqual([PARKED, GONE]);
   });
 
-  it("is none if one record alone fails, also if it loses its connection each time", async () => {
+  it("does not begin if a single record fails, even if it loses its connection each time", async () => {
     sink.maxRunning = 2;
     await release("bad", "a");
     for (let i = 0; i < 20; i++) {
@@ -528,7 +528,7 @@ describe("an outage", () => {
     expect(sink.calls.filter((name) => name === "bad#1").length).toBeLessThan(8);
   });
 
-  it("ends when retries are given up", async () => {
+  it("ends when retries are switched off", async () => {
     await release("a", "b");
     sink.disconnect();
     await pass();
@@ -554,7 +554,7 @@ describe("reports of the same cgroup", () => {
   });
 
   it.each(["succeed", "fail"] as const)(
-    "wait until the one that runs has ended: %s",
+    "wait until the running handler has ended: %s",
     async (how) => {
       for (const name of ["a#1", "a#2", "a#3"]) await release(name);
       expect(sink.calls).toEqual(["a#1"]);
@@ -567,7 +567,7 @@ describe("reports of the same cgroup", () => {
     },
   );
 
-  it("that are parked are followed by the later one", async () => {
+  it("that are parked do not hold up a later one", async () => {
     await release("a#1");
     await release("a#2");
     sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
@@ -576,7 +576,7 @@ describe("reports of the same cgroup", () => {
     queue.follows(1, 0);
     sink.succeed();
     await pass();
-    // So that nobody retries the first.
+    // It is kept, so that the first cannot be retried.
     expect(records.states).toEqual([PARKED, ACCOUNTED]);
   });
 
@@ -596,7 +596,7 @@ describe("a handler of lists", () => {
     open({ batch: 4 });
   });
 
-  it("gets what is ready, up to the batch, one list at a time, each id once", async () => {
+  it("gets the ready records, up to the batch size, one list at a time, each id once", async () => {
     await release("a", "b", "c", "a#2", "d", "e");
     expect(sink.calls).toEqual(["b#1 c#1 a#2 d#1"]);
     await release("f");
@@ -610,7 +610,7 @@ describe("a handler of lists", () => {
     expect(queue.counts).toMatchObject({ accountedCgroups: 6, supersededReports: 1 });
   });
 
-  it("is split in halves until the bad one is alone, which disturbs no other list then", async () => {
+  it("has its list split in halves until the bad record is alone, and no longer affects others", async () => {
     await release("a", "b", "bad", "d");
     const judgeAll = async () => {
       for (const name of [...sink.running.keys()])
@@ -629,13 +629,13 @@ describe("a handler of lists", () => {
     expect(sink.calls.slice(5)).toEqual(["e#1 f#1", "bad#1"]);
   });
 
-  it("is no longer than the host can take, nor is what is read ahead", async () => {
+  it("gets lists no longer than the host can take, and no more is read ahead", async () => {
     records.bytes = 2 ** 21;
     await release("a", "b", "c", "d", "e", "f");
     expect(sink.calls).toEqual(["a#1 b#1"]);
     records.reads = 0;
     await release("g");
-    // Four are in memory: enough.
+    // Four records are in memory, which is enough.
     expect(records.reads).toBe(0);
     for (let i = 0; i < 3; i++) {
       sink.succeed();
@@ -644,7 +644,7 @@ describe("a handler of lists", () => {
     expect(sink.calls.slice(1)).toEqual(["c#1 d#1", "e#1 f#1", "g#1"]);
   });
 
-  it("waits as a whole for the database", async () => {
+  it("has the whole list wait for the database", async () => {
     await release("a", "b", "c");
     sink.disconnect();
     await pass(PROBE_PAUSES[0]);
@@ -654,7 +654,7 @@ describe("a handler of lists", () => {
     expect(sink.calls.at(-1)).toBe("b#1 c#1");
   });
 
-  it("is parked as a whole if it has begun and may have taken effect", async () => {
+  it("has the whole list parked if it has begun and may have taken effect", async () => {
     await release("a", "b");
     await sink.begin("a#1 b#1");
     expect(records.states).toEqual([BEGAN, BEGAN]);
@@ -664,7 +664,7 @@ describe("a handler of lists", () => {
     expect(log.at(-1)).toContain("/a and 1 others: parked");
   });
 
-  it("with declared repetition is split even after an effect", async () => {
+  it("has its list split even after an effect if it tolerates repetition", async () => {
     sink.handlers = { ...list, bearsRepetition: true };
     await release("a", "b");
     sink.end({ type: "failed", message: "mistake", effect: "taken", cause: "script" });
@@ -672,7 +672,7 @@ describe("a handler of lists", () => {
     expect(sink.calls).toEqual(["a#1 b#1", "a#1"]);
   });
 
-  it("splits no list in an outage", async () => {
+  it("has no list split in an outage", async () => {
     await release("a", "b", "c", "d");
     for (let i = 0; i < 20; i++) {
       sink.fail("relation does not exist");
@@ -711,7 +711,7 @@ describe("interim reports", () => {
     expect(sink.calls).toEqual([]);
   });
 
-  it("are handed over beside the others, and dropped while the host is not ready", async () => {
+  it("are handed over at the same time as others, and dropped while the host is not ready", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.state = "down";
     interim("early");
@@ -725,7 +725,7 @@ describe("interim reports", () => {
     expect(queue.counts.accountedCgroups).toBe(1);
   });
 
-  it("come in lists where the handler takes them", async () => {
+  it("come in lists if the handler takes lists", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "list", running: "list", bearsRepetition: true };
     interim("a");
     interim("b", "c");
@@ -735,7 +735,7 @@ describe("interim reports", () => {
     expect(sink.calls.at(-1)).toBe("running b#0 c#0");
   });
 
-  it("never come after or beside the final one, which waits for one that runs", async () => {
+  it("never run after or together with the final one, which waits for one that runs", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.maxRunning = 1;
     interim("a", "b");
@@ -753,7 +753,7 @@ describe("interim reports", () => {
     expect(sink.calls).toHaveLength(3);
   });
 
-  it("keep the final one waiting while they run, though there is room", async () => {
+  it("make the final one wait while they run, even if there is room", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     interim("a");
     queue.ranEmpty("a");
@@ -767,7 +767,7 @@ describe("interim reports", () => {
 });
 
 describe("the end", () => {
-  it("waits for handlers that run, but not for pauses, and not for ever", async () => {
+  it("waits for running handlers, but not for pauses, and not forever", async () => {
     await release("a", "b");
     sink.fail("mistake", "a#1");
     await pass();

@@ -4,11 +4,11 @@
  * (settlement.ts), handlers run in the sink; those that fail are called again (repetition.ts).
  *
  * Invariants:
- * - Records are handed over in the order of the journal; one whose handler has failed goes
+ * - Records are handed over in the order of the journal. A record whose handler has failed goes
  *   behind the others.
- * - At most one handler runs for a cgroup's id: a later report, whose counters include the
- *   earlier one's, takes the place of one that waits, and waits for one that runs.
- * - How many handlers may run is the sink's business alone.
+ * - At most one handler runs for a cgroup's id. A later report, whose counters include those of
+ *   the earlier one, replaces a report that waits, and waits for a handler that runs.
+ * - The sink alone decides how many handlers may run.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
@@ -33,10 +33,10 @@ export interface QueueParts {
   readonly sink: AccountingSink;
   readonly window: Pick<RecordWindow, "read" | "readAgain">;
   readonly journal: RecordStates;
-  /** Whether the directory of a record is there: then its cgroup may be reported again. */
+  /** Returns whether a record's directory exists, so that the cgroup may be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
-  /** Milliseconds of a clock that never jumps. */
+  /** Returns the milliseconds of a clock that never jumps. */
   readonly nowMs: () => number;
 }
 
@@ -105,7 +105,7 @@ export class AccountingQueue {
     return this.#failures.lastFailure;
   }
 
-  /** Whether no handler succeeds, so that one at a time is tried. */
+  /** True if no handler succeeds, so that one at a time is tried. */
   get isFailing(): boolean {
     return this.#outage.isOn;
   }
@@ -127,40 +127,40 @@ export class AccountingQueue {
     return this.#repetition.outage;
   }
 
-  /** Changes the policy, also for records that wait or fail already. */
+  /** Changes the policy, also for records that already wait or fail. */
   configure(policy: AccountingPolicy): void {
     this.#policy = policy;
     this.#repetition.configure(policy);
     this.#pump();
   }
 
-  /** Whatever made handlers fail may be mended: one is tried at once. */
+  /** During an outage, has a handler called at once: its cause may have been removed. */
   probe(): void {
     this.#outage.probeSoon();
   }
 
-  /** There may be more in the window. */
+  /** Notes that the window may have more records. */
   wake(): void {
     this.#readAhead.wake();
     this.#pump();
   }
 
-  /** Takes over what was measured of running cgroups. */
+  /** Takes over measurements of running cgroups. */
   interim(records: readonly EncodedRecord[]): void {
     if (!this.#isDraining && !this.#outage.isOn) this.#interim.add(records, this.#policy.batch);
   }
 
-  /** A cgroup has run empty: no interim report of it may be handed over any more. */
+  /** Drops a waiting interim report of a cgroup, which has run empty. */
   ranEmpty(id: string): void {
     this.#interim.drop(id);
   }
 
-  /** Returns what is known of a record that is in memory. */
+  /** Returns the entry of a record; undefined if the record is not in memory. */
   find(number: number): Readonly<Entry> | undefined {
     return this.#lineup.get(number);
   }
 
-  /** Forgets a record, to which the caller gives another state. Returns false if its handler runs. */
+  /** Removes a record, whose state the caller changes. Returns false if its handler runs. */
   tryWithdraw(number: number): boolean {
     const entry = this.#lineup.get(number);
     if (entry?.isRunning === true) return false;
@@ -168,12 +168,12 @@ export class AccountingQueue {
     return true;
   }
 
-  /** A record is a report of the cgroup of an earlier one, which was handed over. */
+  /** Notes that a record follows an earlier one of the same cgroup, which was handed over. */
   follows(number: number, earlier: number): void {
     this.#settlement.follows(number, earlier);
   }
 
-  /** Hands over what can be. */
+  /** Hands over all records that can be handed over now, and reads more. */
   #pump(): void {
     const { sink } = this.#parts;
     if (this.#isDraining) {
@@ -183,7 +183,7 @@ export class AccountingQueue {
     for (let group = this.#next(); group.length > 0; group = this.#next()) void this.#run(group);
     this.#interim.pump(this.#policy.batch);
     if (sink.state !== "ready") return;
-    // In an outage it is those that are in memory already which are tried.
+    // In an outage, the records that are already in memory are tried.
     if (this.#outage.isOn && this.#lineup.ready > 0) return;
     void this.#readAhead.read(this.#policy.batch);
   }
@@ -202,7 +202,7 @@ export class AccountingQueue {
   }
 
   #add(record: WaitingRecord): void {
-    // Something may have happened to it while others were read.
+    // Its state may have changed while other records were read.
     if (this.#parts.journal.state(record.number) !== RecordState.WAITING) return;
     const superseded = this.#lineup.add(newEntry(record));
     if (superseded !== undefined) this.#settlement.supersede(superseded);
@@ -239,7 +239,7 @@ export class AccountingQueue {
     const { sink, journal } = this.#parts;
     const records = group.flatMap(({ record }) => (record === undefined ? [] : [record]));
     let hasBegun = false;
-    /** One sync serves all that ask. */
+    // The journal writes the marks of all handlers that begin together in one sync.
     const begin = async () => {
       hasBegun = true;
       await journal.begin(group.map(({ number }) => number));
@@ -286,7 +286,7 @@ export class AccountingQueue {
     this.#lineup.remove(entry);
   }
 
-  /** Later reports have come while the handlers of some ran. */
+  /** Settles the records for which later reports have come meanwhile, and returns the others. */
   #withoutSuperseded(group: readonly Entry[]): Entry[] {
     const superseded = group.filter(({ successor }) => successor !== undefined);
     for (const entry of superseded) this.#settlement.supersede(entry);
@@ -306,7 +306,7 @@ export class AccountingQueue {
     this.#pump();
   }
 
-  /** Calls no handlers any more, and waits for those that run, at most `timeoutMs`. */
+  /** Stops calling handlers, and waits up to `timeoutMs` for those that run. */
   async drain(timeoutMs: number): Promise<void> {
     this.#isDraining = true;
     await new Promise<void>((resolve) => {

@@ -5,10 +5,10 @@ import type { Lineup } from "./lineup.ts";
 /** How many records are read ahead. */
 const CAPACITY = 1000;
 
-/** None are read ahead while those that were are as large as this. */
+/** While the records that were read ahead are larger than this together, no more are read. */
 const CAPACITY_BYTES = 4 * 1024 * 1024;
 
-/** After a record could not be read. */
+/** The pause after a record could not be read. */
 export const READ_PAUSE_MS = 1000;
 
 export interface ReadAheadParts {
@@ -17,14 +17,14 @@ export interface ReadAheadParts {
   readonly onRead: (record: WaitingRecord) => void;
   readonly onDamaged: (record: DamagedRecord) => void;
   readonly onFailure: (error: unknown) => void;
-  /** A reading has ended, or may be tried again. */
+  /** Called when a read has ended or may be tried again. */
   readonly onEnd: () => void;
 }
 
 export class ReadAhead {
   readonly #parts: ReadAheadParts;
   #isReading = false;
-  /** Whether there may be more in the window. */
+  /** True if the window may have more records. */
   #mayBeMore = true;
   #pause: NodeJS.Timeout | undefined;
 
@@ -32,12 +32,12 @@ export class ReadAhead {
     this.#parts = parts;
   }
 
-  /** There may be more in the window. */
+  /** Notes that the window may have more records. */
   wake(): void {
     this.#mayBeMore = true;
   }
 
-  /** Reads if few are left. @param batch how many one call of a handler takes at most */
+  /** Reads more records if few are left. @param batch the greatest number of records in a list */
   async read(batch: number): Promise<void> {
     const { window, lineup, onRead, onDamaged, onEnd } = this.#parts;
     const capacity = Math.max(CAPACITY, 2 * batch);
@@ -59,7 +59,7 @@ export class ReadAhead {
     onEnd();
   }
 
-  /** A record could not be read: there may be more after a pause. */
+  /** Reports that a record could not be read, and tries again after a pause. */
   failed(error: unknown): void {
     this.#parts.onFailure(error);
     this.#pause = setTimeout(() => {
@@ -68,7 +68,7 @@ export class ReadAhead {
     }, READ_PAUSE_MS);
   }
 
-  /** Ends the pause before the next attempt. What is being read is not waited for. */
+  /** Cancels the next attempt. Does not wait for a read that has begun. */
   close(): void {
     clearTimeout(this.#pause);
   }

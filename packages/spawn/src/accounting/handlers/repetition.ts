@@ -1,7 +1,7 @@
 /**
- * When records whose handler has failed are handed over again: at once in halves, after a
- * pause of their own, or after an outage in which nothing succeeds. verdict.ts says which.
- * Those that have failed for too long, and the oldest of too many, are parked.
+ * Has records whose handler has failed handed over again: at once in halves, after a pause, or
+ * after an outage. verdict.ts chooses. Parks the records that have failed for too long, and the
+ * oldest if too many fail.
  */
 
 import type { AccountingPolicy } from "../../config/accounting.ts";
@@ -14,11 +14,11 @@ import { Outage } from "./outage.ts";
 export interface RepetitionParts {
   readonly lineup: Lineup;
   readonly log: Logger;
-  /** Milliseconds of a clock that never jumps. */
+  /** Returns the milliseconds of a clock that never jumps. */
   readonly nowMs: () => number;
   readonly park: (group: readonly Entry[], reason: string) => void;
   readonly onPauseEnd: (entry: Entry) => void;
-  /** A handler may be called, to see whether the outage is over. */
+  /** Called when a handler may be called to test if the outage is over. */
   readonly onProbe: () => void;
 }
 
@@ -28,7 +28,7 @@ export class Repetition {
   readonly outage: Outage;
   #policy: AccountingPolicy;
   #lastSuccessMs = Number.NEGATIVE_INFINITY;
-  /** The one that has failed last since the last success. */
+  /** The record that has failed last, if no handler has succeeded since. */
   #lastFailed: Entry | undefined;
 
   constructor(parts: RepetitionParts, policy: AccountingPolicy) {
@@ -43,21 +43,21 @@ export class Repetition {
     return this.#failing.size;
   }
 
-  /** Changes the policy. Without repetition there is no outage. */
+  /** Changes the policy. Ends an outage if handlers are no longer called again. */
   configure(policy: AccountingPolicy): void {
     this.#policy = policy;
     if (!policy.retry) this.outage.end();
   }
 
-  /** Whether others have succeeded since these failed: then it is them. */
+  /** Returns whether other handlers have succeeded since one of these failed. */
   isOwnFault(group: readonly Entry[]): boolean {
     return group.some(({ lastFailedMs }) => (lastFailedMs ?? Infinity) < this.#lastSuccessMs);
   }
 
   /**
-   * Has records handed over again: `wait` together when somebody answers, `halve` in two
-   * groups, `pause` after a time.
-   * @param isInterrupted if their handler was, which is counted
+   * Has records handed over again: `wait` after an outage, `halve` in two groups, `pause` after
+   * a pause.
+   * @param isInterrupted true if the host ended while their handler ran, which is counted
    */
   repeat(group: readonly Entry[], how: "wait" | "halve" | "pause", isInterrupted: boolean): void {
     const now = this.#parts.nowMs();
@@ -79,7 +79,7 @@ export class Repetition {
     const sinceMs = entry.failedSinceMs ?? now;
     entry.failedSinceMs = this.outage.isOn ? undefined : sinceMs;
     const leftMs = sinceMs + this.#policy.maxAgeMs - now;
-    // As long as nothing else succeeds it need not be its fault.
+    // The fault is this record's only if another handler has succeeded since.
     if (leftMs <= 0 && !this.outage.isOn && this.#lastSuccessMs > sinceMs) {
       const reason = `its handler has failed ${entry.attempts} times: ${entry.lastError}`;
       this.#parts.park([entry], reason);
@@ -96,7 +96,7 @@ export class Repetition {
     }
   }
 
-  /** The record of one that has paused could not be read. */
+  /** Begins another pause of a record that could not be read after the last one. */
   pauseAgain(entry: Entry, pauseMs: number): void {
     this.#failing.pause(entry, pauseMs);
   }
@@ -109,7 +109,7 @@ export class Repetition {
     this.#parts.lineup.joinParts();
   }
 
-  /** Handlers can succeed. */
+  /** Notes that a handler has succeeded, or was at least able to take effect. */
   succeeded(): void {
     this.#lastSuccessMs = this.#parts.nowMs();
     this.#lastFailed = undefined;
@@ -119,7 +119,7 @@ export class Repetition {
     this.#parts.log(LOG_NOTICE, "handlers succeed again");
   }
 
-  /** Ends what is planned for a record, which is settled. */
+  /** Ends the pause of a record, which is settled. */
   forget(entry: Entry): void {
     this.#failing.remove(entry);
   }

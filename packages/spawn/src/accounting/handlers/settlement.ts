@@ -1,40 +1,43 @@
 /**
- * Ends the matter of a record: the journal learns what became of it, and memory forgets it.
+ * Settles records: marks their final state in the journal, and removes them from memory.
  *
- * Invariant: a record leaves the journal when its handler has returned, unless somebody will
- * have to know of it.
+ * Invariant: a record leaves the journal when its handler has returned, unless a later report
+ * or the retry of an earlier one will be compared with it.
  */
 import { RecordState } from "@cm4all/journal";
 import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { DamagedRecord } from "../journal/window.ts";
 import { type Entry, nameOf } from "./entry.ts";
 
-/** What the queue asks of the journal. */
+/** The methods of the journal that the queue needs. */
 export interface RecordStates {
   state(number: number): RecordState | undefined;
-  /** @throws (rejects) once the journal is closed: the next start decides then */
+  /**
+   * Sets a record's state.
+   * @throws (rejects) if the journal is closed: the next start decides then
+   */
   mark(number: number, state: RecordState, note?: string): Promise<void>;
-  /** As `mark`, but in no hurry. */
+  /** Sets a record's state with the next write, or soon after. @throws (rejects) as `mark` */
   markLater(number: number, state: RecordState): Promise<void>;
-  /** Marks records as begun. @throws (rejects) also if the disk does not take it soon */
+  /** Marks records as begun. @throws (rejects) as `mark`, or if the disk does not take it soon */
   begin(numbers: readonly number[]): Promise<void>;
 }
 
 export interface SettlementParts {
   readonly journal: Pick<RecordStates, "state" | "mark" | "markLater">;
-  /** Whether the directory of a record is there: then its cgroup may be reported again. */
+  /** Returns whether a record's directory exists, so that the cgroup may be reported again. */
   readonly isKept: (number: number) => boolean;
   readonly log: Logger;
-  /** Forgets a record in memory. */
+  /** Removes a record from memory. */
   readonly forget: (entry: Entry) => void;
 }
 
-/** Of a reason, what stands in the journal. */
+/** The length, in UTF-16 units, to which a reason is cut for the journal. */
 const MAX_NOTE = 1000;
 
 export class Settlement {
   readonly #parts: SettlementParts;
-  /** By its number, for a report that came while an earlier one was handed over: that one. */
+  /** For each report that came after an earlier one was handed over, the earlier one's number. */
   readonly #earlier = new Map<number, number>();
   readonly counts = { accountedCgroups: 0, supersededReports: 0, lostCgroups: 0 };
 
@@ -42,20 +45,21 @@ export class Settlement {
     this.#parts = parts;
   }
 
-  /** A record is a report of the cgroup of an earlier one, which was handed over. */
+  /** Notes that a record follows an earlier one of the same cgroup, which was handed over. */
   follows(number: number, earlier: number): void {
     this.#earlier.set(number, earlier);
   }
 
-  /** A record is forgotten. */
+  /** Forgets the earlier record that a record follows. */
   forget({ number }: Entry): void {
     this.#earlier.delete(number);
   }
 
   /**
-   * Their handlers have returned.
-   * @param hasBegun they are marked as begun: killed now, the daemon would park them at the
-   *   next start. Others are handed over again then, which books nothing twice.
+   * Settles records whose handler has returned without an error.
+   * @param hasBegun true if the records are marked as begun. They are then settled at once: if
+   *   the daemon were killed before, it would park them at the next start. Other records it
+   *   would hand over again, which does no harm.
    */
   accounted(group: readonly Entry[], hasBegun: boolean): void {
     this.counts.accountedCgroups += group.length;
@@ -66,7 +70,9 @@ export class Settlement {
     }
   }
 
-  /** Whether a later report, or who retries an earlier one, will have to know of it. */
+  /**
+   * Returns whether a later report, or a retry of the earlier one, will be compared with a record.
+   */
   #isRemembered({ number }: Entry): boolean {
     const { journal, isKept } = this.#parts;
     const earlier = this.#earlier.get(number);
@@ -75,36 +81,36 @@ export class Settlement {
     );
   }
 
-  /** Marks records as done without a handler, and counts them as lost. */
+  /** Settles records that were not accounted, and counts them as lost. */
   lose(group: readonly Entry[]): void {
     this.counts.lostCgroups += group.length;
     for (const entry of group) this.#settle(entry, RecordState.GONE);
   }
 
-  /** A later report has its figures. */
+  /** Settles a record whose figures a later report includes. */
   supersede(entry: Entry): void {
     this.counts.supersededReports++;
     this.#settle(entry, RecordState.GONE);
   }
 
-  /** Parks records for an administrator, with the reason, and says so in the log. */
+  /** Parks records until an administrator decides, and logs the reason. */
   park(group: readonly Entry[], reason: string): void {
     this.#parts.log(LOG_ERR, `${nameOf(group)}: parked, see "cm4all-spawn accounting": ${reason}`);
     for (const entry of group) this.#settle(entry, RecordState.PARKED, reason.slice(0, MAX_NOTE));
   }
 
-  /** Parks a record that cannot be understood, with the reason, and says so in the log. */
+  /** Parks a record that cannot be parsed, and logs the reason. */
   parkDamaged({ number, reason }: DamagedRecord): void {
     this.#parts.log(LOG_ERR, `a record of the journal is parked: ${reason}`);
     this.#mark(number, RecordState.PARKED, reason);
   }
 
-  /** Its handler has begun, and is called again. */
+  /** Marks a record that had begun as waiting, because its handler will be called again. */
   waitsAgain({ number }: Entry): void {
     this.#mark(number, RecordState.WAITING);
   }
 
-  /** Nothing more is done for a record, unless it is retried. */
+  /** Sets the final state of a record, which only an administrator's retry changes. */
   #settle(entry: Entry, state: RecordState, note?: string): void {
     this.#parts.forget(entry);
     this.#mark(entry.number, state, note);
@@ -121,7 +127,7 @@ export class Settlement {
   }
 }
 
-/** The journal is closed: the next start finds the record as it was. */
+/** Ignores that the journal is closed: the next start finds the record as it was. */
 function ignoreClosed(marked: Promise<void>): void {
   marked.catch(() => undefined);
 }

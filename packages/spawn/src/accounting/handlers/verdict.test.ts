@@ -2,7 +2,7 @@ import type { Outcome } from "@cm4all/lua";
 import { describe, expect, it } from "vitest";
 import { type Circumstances, judge } from "./verdict.ts";
 
-/** As a handler is called as a rule: for one record, again if it fails, by a script of the original. */
+/** The usual circumstances: one record, retries, and a script of the original. */
 const usual: Circumstances = {
   retry: true,
   bearsRepetition: false,
@@ -36,7 +36,7 @@ describe("records", () => {
     ["failed", failed({ effect: "taken" })],
     ["lost its connection", lost],
     ["was interrupted", interrupted("unanswered")],
-  ])("whose handler %s are lost if there is one attempt", (_what, outcome) => {
+  ])("whose handler %s are lost if only one attempt is allowed", (_what, outcome) => {
     expect(judge(outcome, { ...usual, retry: false })).toEqual({ type: "lose" });
   });
 
@@ -53,7 +53,7 @@ describe("records", () => {
     expect(judge(outcome, { ...usual, count: 2 })).toEqual({ type: "park", reason });
   });
 
-  it("whose handlers bear repetition are never parked for an effect", () => {
+  it("whose handlers tolerate repetition are never parked for an effect", () => {
     const bearsRepetition = true;
     for (const effect of ["taken", "unanswered"] as const) {
       expect(judge(failed({ effect }), { ...usual, bearsRepetition })).toEqual({ type: "pause" });
@@ -63,7 +63,7 @@ describe("records", () => {
     }
   });
 
-  it("wait together if a connection is lost, unless others have succeeded meanwhile", () => {
+  it("wait together if a connection is lost, unless other handlers have succeeded meanwhile", () => {
     expect(judge(lost, { ...usual, count: 2 })).toEqual({ type: "wait" });
     expect(judge(lost, { ...usual, count: 2, isOwnFault: true })).toEqual({ type: "halve" });
     expect(judge(lost, { ...usual, isOwnFault: true })).toEqual({ type: "pause" });
@@ -73,7 +73,7 @@ describe("records", () => {
     ["failed", failed()],
     ["was interrupted", interrupted("none")],
   ])(
-    "whose handler %s without an effect are tried in halves, and at last one by one",
+    "whose handler %s without an effect are tried again in halves, and in the end one by one",
     (_what, outcome) => {
       expect(judge(outcome, { ...usual, count: 3 })).toEqual({ type: "halve" });
       expect(judge(outcome, { ...usual, count: 2 })).toEqual({ type: "halve" });

@@ -1,31 +1,32 @@
 /**
- * What becomes of records when their handler has ended: done with, repeated, or parked, because it
- * may have had an effect. Two rules more park what is repeated, see repetition.ts. Pure.
+ * Decides on records when their handler has ended: they are settled, or handed over again, or
+ * parked because the handler may have taken effect. repetition.ts has two more rules by which
+ * records are parked. Pure.
  */
 import type { Outcome } from "@cm4all/lua";
 
 export type Verdict =
-  /** They are done with. */
+  /** The records are accounted. */
   | { readonly type: "settle" }
-  /** They are done with, though they were not accounted: there is one attempt. */
+  /** The records are lost: only one attempt is allowed. */
   | { readonly type: "lose" }
-  /** An administrator is to decide. */
+  /** An administrator has to decide. */
   | { readonly type: "park"; readonly reason: string }
-  /** All of them are handed over again when handlers succeed. */
+  /** The records are handed over again after an outage. */
   | { readonly type: "wait" }
-  /** Each half of them is handed over by itself. */
+  /** Each half of the records is handed over by itself. */
   | { readonly type: "halve" }
-  /** It is handed over again after a pause of its own. */
+  /** The record is handed over again after a pause. */
   | { readonly type: "pause" };
 
 export interface Circumstances {
-  /** Whether a handler that failed may be called again at all. */
+  /** True if a handler that failed may be called again at all. */
   readonly retry: boolean;
-  /** Whether the script's handlers may be called again after they have taken effect. */
+  /** True if the script's handlers may be called again after they have taken effect. */
   readonly bearsRepetition: boolean;
-  /** How many records the handler was called for. */
+  /** The number of records for which the handler was called. */
   readonly count: number;
-  /** Whether others have succeeded since some of them failed before. */
+  /** True if other handlers have succeeded since one of the records failed before. */
   readonly isOwnFault: boolean;
 }
 
@@ -34,7 +35,7 @@ const EFFECTS = {
   unanswered: "after it had sent something that was not answered",
 } as const;
 
-/** Returns what becomes of records after a run of their handler. Pure. */
+/** Returns what to do with records after a run of their handler. Pure. */
 export function judge(outcome: Outcome, circumstances: Circumstances): Verdict {
   const { retry, bearsRepetition, count, isOwnFault } = circumstances;
   if (outcome.type === "done") return { type: "settle" };

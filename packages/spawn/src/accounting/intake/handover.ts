@@ -1,6 +1,6 @@
 /**
- * Hands records over to the queue: when the directory of their cgroup is gone, or cannot be
- * deleted. A record of a cgroup that runs again is withdrawn.
+ * Hands a record over to the queue when the directory of its cgroup is gone or cannot be deleted.
+ * Withdraws the record of a cgroup that has processes again.
  */
 import { RecordState } from "@cm4all/journal";
 import type { JournalStore } from "../journal/journal-store.ts";
@@ -11,7 +11,7 @@ export interface HandoverParts {
   readonly store: Pick<JournalStore, "state" | "mark">;
   readonly window: Pick<RecordWindow, "add">;
   readonly tracked: TrackedRecords;
-  /** A record was handed over. */
+  /** Called when a record was handed over. */
   readonly onHandedOver: () => void;
 }
 
@@ -22,7 +22,7 @@ export class Handover {
     this.#parts = parts;
   }
 
-  /** Its directory cannot be deleted, or is gone. */
+  /** Hands over a record, whose directory is gone or cannot be deleted. */
   handOver(tracked: Tracked): void {
     if (tracked.isHandedOver || tracked.number === undefined) return;
     tracked.isHandedOver = true;
@@ -31,15 +31,17 @@ export class Handover {
     this.#parts.onHandedOver();
   }
 
-  /** The directory is deleted. A record that is not written yet follows when it is. */
+  /**
+   * Notes that the directory is gone. A record that is still being written is handed over later.
+   */
   isDeleted(tracked: Tracked): void {
     tracked.isDeleted = true;
     if (tracked.isWritten) this.directoryIsGone(tracked);
   }
 
   /**
-   * Hands over the latest report of a cgroup, and those before it that wait for the end of its
-   * directory.
+   * Hands over the latest report of a cgroup, whose directory is gone, and the earlier reports
+   * that have waited for that.
    */
   directoryIsGone(latest: Tracked): void {
     for (let each: Tracked | undefined = latest; each !== undefined; each = each.earlier) {
@@ -49,7 +51,9 @@ export class Handover {
     }
   }
 
-  /** It has a handler's word already, and nothing that follows needs to know of it. */
+  /**
+   * Returns whether a record was accounted, and need not be kept to compare an earlier one with it.
+   */
   #isRememberedInVain(tracked: Tracked): boolean {
     const stateOf = (each: Tracked | undefined) =>
       each?.number === undefined ? undefined : this.#parts.store.state(each.number);
@@ -58,7 +62,7 @@ export class Handover {
     );
   }
 
-  /** Its cgroup runs again. If it was handed over, the next one is another report. */
+  /** Withdraws a record, whose cgroup has processes again, unless it was handed over. */
   withdraw(tracked: Tracked): void {
     if (tracked.isHandedOver) return;
     tracked.isWithdrawn = true;

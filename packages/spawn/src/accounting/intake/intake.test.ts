@@ -1,4 +1,4 @@
-/** The order of things on the disk; accounting.test.ts tries what comes of it. */
+/** Tests the order of writes and deletions; accounting.test.ts tests their results. */
 import { encodeRecord, recordSize } from "@cm4all/cgroup";
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { bytesOfText } from "@cm4all/linux";
@@ -12,7 +12,7 @@ class SlowJournal {
   readonly states: RecordState[] = [];
   readonly reports: number[] = [];
   readonly #waiting: (() => void)[] = [];
-  /** Of what was appended, and what of it is not answered. */
+  /** The bytes of appends that are not answered yet. */
   pendingBytes = 0;
   mostBytes = 0;
   isClosed = false;
@@ -37,7 +37,7 @@ class SlowJournal {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** All that was asked for so far is on the disk. */
+  /** Lets the disk answer everything that was requested so far. */
   async sync(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
     for (const resolve of this.#waiting.splice(0)) resolve();
@@ -116,7 +116,7 @@ describe("the intake", () => {
   it("answers when the record is on the disk, and hands it over when its directory is gone", async () => {
     await start();
     release(1);
-    // At once, or an interim report of it could come after the last one.
+    // At once, so that no interim report can come after the final one.
     expect(emptied).toEqual(["a"]);
     expect(intake.hasRunEmpty("a")).toBe(true);
     await new Promise((resolve) => setImmediate(resolve));
@@ -128,7 +128,7 @@ describe("the intake", () => {
     expect([intake.isHeld(0), handedOver]).toEqual([false, [0]]);
   });
 
-  it("hands over no record before the one in whose place it stands is gone on the disk", async () => {
+  it("hands over no record before the one that it replaces is marked as gone on the disk", async () => {
     await start();
     release(1);
     await journal.sync();
@@ -137,27 +137,27 @@ describe("the intake", () => {
     expect(journal.states).toEqual([RecordState.REPLACED]);
     await journal.sync();
     expect(journal.states).toEqual([RecordState.GONE, RecordState.WAITING]);
-    // Somebody else has removed the directory meanwhile.
+    // Another program has removed the directory meanwhile.
     intake.deleted([2]);
     expect([answers, handedOver]).toEqual([[1], []]);
     await journal.sync();
     expect(handedOver).toEqual([1]);
   });
 
-  it("keeps nothing of a release that another one replaces", async () => {
+  it("keeps nothing of a release that was replaced", async () => {
     await start();
     release(1);
     await journal.sync();
     release(2, { usec: 200, replaces: 1 });
     for (let i = 0; i < 3; i++) await journal.sync();
-    // It is not known any more.
+    // The first release is no longer known.
     intake.kept([1]);
     expect(handedOver).toEqual([]);
     intake.kept([2]);
     expect(handedOver).toEqual([1]);
   });
 
-  it("has a bounded number of bytes wait for the disk", async () => {
+  it("lets a bounded number of bytes wait for the disk", async () => {
     await start();
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(2 ** 20))] as const]];
     for (let i = 0; i < 100; i++) {
@@ -169,7 +169,7 @@ describe("the intake", () => {
     expect(journal.mostBytes).toBeLessThan(18 * 2 ** 20);
   });
 
-  it("says once of each release that it has let go of it", async () => {
+  it("gives back the bytes of each release once", async () => {
     release(1);
     release(2);
     intake.withdrawn([2]);
@@ -177,13 +177,13 @@ describe("the intake", () => {
     await new Promise((resolve) => setImmediate(resolve));
     expect(takenBytes).toBe(SIZE);
     await start();
-    // The third has the figures of the first.
+    // The third release has the figures of the first.
     for (let i = 0; i < 3; i++) await journal.sync();
     expect([answers, takenBytes]).toEqual([[], 3 * SIZE]);
     expect(handedOver).toEqual([0]);
   });
 
-  it("owes a thread nothing for what an earlier one has told", async () => {
+  it("gives back to a thread no bytes that an earlier one has sent", async () => {
     await start();
     release(1);
     release(2, { record: recordOf("b"), vanished: true });
@@ -193,7 +193,7 @@ describe("the intake", () => {
     expect(takenBytes).toBe(0);
   });
 
-  it("counts what is gone, and was not written when the journal is closed", async () => {
+  it("counts as lost what was deleted but not written when the journal is closed", async () => {
     journal.isClosed = true;
     await start();
     release(1, { vanished: true });
@@ -202,7 +202,7 @@ describe("the intake", () => {
     expect(intake.counts.lostCgroups).toBe(1);
   });
 
-  it("forgets what runs again, also while it is written", async () => {
+  it("withdraws a cgroup that runs again, also while its record is written", async () => {
     await start();
     release(1);
     await journal.sync();
@@ -215,7 +215,7 @@ describe("the intake", () => {
     expect(answers).toEqual([1]);
   });
 
-  it("takes nothing as long as nobody knows whether there is a handler", async () => {
+  it("takes no releases until it is known whether there is a handler", async () => {
     release(1);
     await intake.scanned([], []);
     await journal.sync();
@@ -225,7 +225,7 @@ describe("the intake", () => {
     expect(answers).toEqual([1]);
   });
 
-  it("lets directories go, counted, if there is none", async () => {
+  it("lets directories be deleted, and counts them, if there is no handler", async () => {
     release(1);
     release(2, { vanished: true });
     await intake.scanned([], []);
@@ -260,7 +260,7 @@ describe("the intake", () => {
     if (state === RecordState.ACCOUNTED) expect(journal.states[0]).toBe(RecordState.GONE);
   });
 
-  it("withdraws what was found and runs again, and knows of what was handed over", async () => {
+  it("withdraws found records of cgroups that run, and keeps those that were handed over", async () => {
     journal.states.push(RecordState.ACCOUNTED, RecordState.WAITING);
     found.set("a", [
       { number: 0, report: 1, cpuTotalUsec: 50 },
@@ -274,7 +274,7 @@ describe("the intake", () => {
     expect(journal.reports).toEqual([2]);
   });
 
-  it("answers the next thread no sooner, if an earlier one has told of it", async () => {
+  it("answers a thread about a release of an earlier one only when that is written", async () => {
     await start();
     release(1);
     intake.disconnect();
@@ -288,7 +288,7 @@ describe("the intake", () => {
     expect(journal.reports).toEqual([1]);
   });
 
-  it("of a thread that has ended hands over what the next one does not find", async () => {
+  it("hands over the releases of an ended thread that the next one does not find", async () => {
     await start();
     release(1);
     await journal.sync();
@@ -299,7 +299,7 @@ describe("the intake", () => {
     expect(handedOver).toEqual([0]);
   });
 
-  it("hands over what cannot be deleted, and remembers it until its directory is gone", async () => {
+  it("hands over records whose directory cannot be deleted, and keeps them until it is gone", async () => {
     await start();
     release(1);
     await journal.sync();

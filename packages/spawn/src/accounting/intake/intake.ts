@@ -1,14 +1,14 @@
 /**
- * Takes over what the reaper releases: into the journal first, then its directory may go,
- * then its record may be handed over. Here it is decided what becomes of each release;
- * record-writer.ts writes it, handover.ts hands it over, replies.ts answers.
+ * Takes over the cgroups that the reaper releases: first the record is written to the journal,
+ * then the directory may be deleted, then the record may be handed over. This file decides on
+ * each release; record-writer.ts writes it, handover.ts hands it over, replies.ts answers.
  *
  * Invariants:
- * - The reaper is answered when the record is on the disk, and the one in whose place it
- *   stands is marked as gone there.
- * - A record whose directory is there is held back, unless the directory cannot be deleted.
- * - Until it is known which directories there are (`scanned`), and whether there is a
- *   handler at all, releases wait, and their directories stay.
+ * - The reaper is answered when the record is on the disk and the record that it replaces is
+ *   marked as gone there.
+ * - A record is held back while its directory exists, unless the directory cannot be deleted.
+ * - Releases wait, and their directories stay, until it is known which directories exist
+ *   (`scanned`) and whether there is a handler at all.
  */
 import { JournalClosed, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
@@ -27,32 +27,39 @@ export interface IntakeParts {
   readonly store: Pick<JournalStore, "append" | "state" | "mark">;
   readonly window: Pick<RecordWindow, "extend" | "add" | "openBoot">;
   readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows" | "ranEmpty" | "wake">;
-  /** Returns the records of cgroups, when the journal is there. @throws (rejects) system errors, JournalClosed */
+  /**
+   * Returns the records of cgroups when the journal is open.
+   * @throws (rejects) system errors, JournalClosed
+   */
   readonly find: (ids: ReadonlySet<string>) => Promise<Map<string, FoundRecord[]>>;
   readonly log: Logger;
 }
 
-/** A release that waits until everything is known. */
+/** A release that waits until the directories and the script are known. */
 interface Deferred {
   readonly release: Release;
-  /** Whoever has told of it. */
+  /** The thread that has sent it. */
   readonly releaser: Releaser | undefined;
   isDeleted: boolean;
 }
 
 /**
- * The kernel charges a process for its last moments after it has left: so much more, of a
- * record that was handed over, is no other run.
+ * The CPU time that a record may grow after it was handed over without counting as another run:
+ * the kernel charges a process for its last moments after it has left the cgroup.
  */
 const ECHO_USEC = 200;
 
+/** The pause after the journal could not be read. */
 const FIND_PAUSE_MS = 1000;
 
 export class Intake {
   readonly #parts: IntakeParts;
   #isAccounting: boolean | undefined;
   #isScanned = false;
-  /** By the number of the release; negative for what has vanished, which nobody speaks of again. */
+  /**
+   * By the release's number; negative for vanished cgroups, which the reaper does not mention
+   * again.
+   */
   readonly #deferred = new Map<number, Deferred>();
   #nextVanished = -1;
   readonly #tracked = new TrackedRecords();
@@ -81,27 +88,29 @@ export class Intake {
     };
   }
 
-  /** Whether a record is not to be handed over, because its directory has to be deleted first. */
+  /** Returns whether a record is held back because its directory has to be deleted first. */
   isHeld(number: number): boolean {
     return this.#tracked.ofNumber(number)?.isHandedOver === false;
   }
 
-  /** Whether a record was handed over although its directory is there. */
+  /** Returns whether a record was handed over although its directory exists. */
   isKept(number: number): boolean {
     return this.#tracked.ofNumber(number)?.isHandedOver === true;
   }
 
-  /** Whether a cgroup has run empty, and waits to be deleted. */
+  /** Returns whether a cgroup has run empty and waits to be deleted. */
   hasRunEmpty(id: string): boolean {
     return this.#tracked.ofId(id)?.isHandedOver === false;
   }
 
-  /** A thread begins: it tells what is there, and then that it has. */
+  /**
+   * Sets the reaper's thread that runs from now on. It sends `scanned` when it has read the tree.
+   */
   connect(releaser: Releaser): void {
     this.#replies.connect(releaser);
   }
 
-  /** The thread has ended; the next one tells again what is there. */
+  /** Forgets the releases of a thread that has ended: the next one sends them again. */
   disconnect(): void {
     this.#replies.disconnect();
     this.#isScanned = false;
@@ -111,13 +120,16 @@ export class Intake {
       if (!release.vanished) this.#deferred.delete(key);
   }
 
-  /** @param wanted whether there is a handler, or will be; undefined as long as that is not known */
+  /**
+   * Decides on the releases that have waited, once it is known whether they are accounted.
+   * @param wanted true if there is a handler or will be; undefined while that is not known
+   */
   setAccounting(wanted: boolean | undefined): void {
     this.#isAccounting = wanted;
     this.#takeDeferred();
   }
 
-  /** See ReaperDialogue, also for the other events. */
+  /** Takes releases. See ReaperDialogue for this and the other events. */
   released(releases: readonly Release[]): void {
     for (const release of releases) {
       this.#parts.queue.ranEmpty(release.record.id);
@@ -142,7 +154,7 @@ export class Intake {
     this.#replies.letGo(release, releaser);
   }
 
-  /** There is no handler: the directory may go. */
+  /** Lets the reaper delete the directory without accounting, because there is no handler. */
   #pass(deferred: Deferred): void {
     const { vanished, number } = deferred.release;
     this.#unaccountedCgroups++;
@@ -150,7 +162,7 @@ export class Intake {
     this.#letGo(deferred);
   }
 
-  /** Whether there is a record with these figures, which then goes on. */
+  /** Returns whether there is a record with these figures, and continues with that. */
   #isRecorded({ release, isDeleted }: Deferred): boolean {
     const { id, cpuTotalUsec } = release.record;
     const before = this.#tracked.ofId(id);
@@ -158,14 +170,14 @@ export class Intake {
     if (!release.isFound && !release.vanished) return false;
     before.isDeleted = isDeleted;
     this.#nameRelease(before, release.vanished ? undefined : release.number);
-    // Else it is answered when it is written.
+    // Otherwise `onWritten` continues.
     if (before.isWritten) this.#goOn(before);
     return true;
   }
 
   #take(deferred: Deferred): void {
     const { record, vanished, number, replaces } = deferred.release;
-    // Nobody speaks of it again.
+    // The reaper does not mention a replaced release again.
     if (replaces !== undefined) this.#byRelease.delete(replaces);
     const { id, report, cpuTotalUsec } = record;
     const before = this.#tracked.ofId(id);
@@ -175,7 +187,7 @@ export class Intake {
     this.#tracked.add(tracked);
     tracked.written = this.#writer
       .write(tracked, before)
-      // The journal is closed: the next start finds the directory, if it is there.
+      // The journal is closed: the next start finds the directory if it still exists.
       .catch(() => this.#cannotWrite(tracked))
       .then(() => this.#letGo(deferred));
   }
@@ -189,7 +201,7 @@ export class Intake {
     if (release !== undefined) this.#byRelease.set(release, tracked);
   }
 
-  /** It is written. */
+  /** Continues with a record that was written. */
   #goOn(tracked: Tracked): void {
     if (tracked.isDeleted) this.#handover.directoryIsGone(tracked);
     else if (tracked.release !== undefined) this.#replies.journalled(tracked.release);
@@ -227,14 +239,17 @@ export class Intake {
     }
   }
 
-  /** It is known what is there: looks for its records, which may be of an earlier thread. */
+  /**
+   * Takes the ids of the cgroups whose directories exist. Looks for their records, which may come
+   * from an earlier thread, and then takes the releases that have waited.
+   */
   async scanned(populated: readonly string[], empty: readonly string[]): Promise<void> {
     const { releaser } = this.#replies;
     const running = new Set(populated);
     const told = [...this.#deferred.values()].map(({ release }) => release.record.id);
     const ids = new Set([...populated, ...empty, ...told]);
     const found = await this.#find(ids);
-    // The next thread tells it all again.
+    // The next thread sends everything again.
     if (found === undefined || this.#replies.releaser !== releaser) return;
     for (const [id, records] of found)
       if (this.#tracked.ofId(id) === undefined) this.#track(id, records);

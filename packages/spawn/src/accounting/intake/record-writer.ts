@@ -1,6 +1,6 @@
 /**
- * Writes records into the journal. One that takes the place of an earlier one is on the disk
- * before that is marked as gone, and a cgroup's records are written in their order.
+ * Writes records into the journal. A record that replaces an earlier one is on the disk before
+ * the earlier one is marked as gone. The records of a cgroup are written in order.
  */
 import { type EncodedRecord, withReport } from "@cm4all/cgroup";
 import { RecordState } from "@cm4all/journal";
@@ -14,7 +14,10 @@ import type { Tracked, TrackedRecords } from "./tracked.ts";
 /** How many records are kept in memory while their directories are deleted. */
 const MAX_RECORDS = 1000;
 
-/** JSON has two bytes for one of an attribute at most, and a disk may be slow. */
+/**
+ * The size of the records that may wait for the disk, as JSON, which may have two bytes for each
+ * byte of an attribute.
+ */
 const MAX_PENDING_BYTES = 16 * 1024 * 1024;
 
 export interface RecordWriterParts {
@@ -22,13 +25,13 @@ export interface RecordWriterParts {
   readonly window: Pick<RecordWindow, "extend">;
   readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows">;
   readonly tracked: TrackedRecords;
-  /** A record is on the disk, and the one in whose place it stands is gone there. */
+  /** Called when a record is on the disk, and the record that it replaces is marked as gone. */
   readonly onWritten: (tracked: Tracked) => void;
 }
 
 export class RecordWriter {
   readonly #parts: RecordWriterParts;
-  /** Of what waits for the disk, as it will stand there. */
+  /** The bytes of the records that wait for the disk. */
   readonly #budget = new ByteBudget(MAX_PENDING_BYTES);
   supersededReports = 0;
 
@@ -36,7 +39,11 @@ export class RecordWriter {
     this.#parts = parts;
   }
 
-  /** @param before the latest record of the same cgroup @throws JournalClosed (rejects) */
+  /**
+   * Writes a record after the one before it.
+   * @param before the latest record of the same cgroup
+   * @throws JournalClosed (rejects)
+   */
   async write(tracked: Tracked, before: Tracked | undefined): Promise<void> {
     await before?.written;
     const replaced = before === undefined ? undefined : await this.#replace(before);
@@ -53,7 +60,7 @@ export class RecordWriter {
     tracked.number = number;
     if (number !== undefined && this.#parts.tracked.size <= MAX_RECORDS && !isLarge(bytes))
       tracked.fresh = { number, record: numbered, bytes };
-    // At once: what is on the disk is either held back, or is to be handed over.
+    // At once, without waiting: a record on the disk is always held back or handed over.
     if (number !== undefined) this.#isOnDisk(tracked, number);
     if (replaced !== undefined) {
       this.supersededReports++;
@@ -64,7 +71,10 @@ export class RecordWriter {
     this.#parts.onWritten(tracked);
   }
 
-  /** Returns the record's number, if it was not withdrawn before. @throws JournalClosed (rejects) */
+  /**
+   * Appends a record when there is room. Returns its number, or undefined if it was withdrawn.
+   * @throws JournalClosed (rejects)
+   */
   async #append(
     tracked: Tracked,
     record: EncodedRecord,
@@ -94,8 +104,8 @@ export class RecordWriter {
   }
 
   /**
-   * Has another record stand in the place of one that was not handed over, or whose
-   * handler was not called yet. Returns its number, if it is so.
+   * Marks a record as replaced if it still waits and its handler does not run. Returns its number,
+   * or undefined if it stays.
    */
   async #replace(before: Tracked): Promise<number | undefined> {
     const { store, queue, tracked } = this.#parts;

@@ -1,11 +1,11 @@
 /**
- * Tells the reaper's thread which of its releases are in the journal, and of how many bytes it
- * may tell more: in one message for all that comes in a turn of the event loop.
+ * Tells the reaper's thread which of its releases are in the journal, and how many more bytes it
+ * may send. Sends one message in each turn of the event loop.
  */
 import { recordSize } from "@cm4all/cgroup";
 import type { Release } from "../../reaper/messages.ts";
 
-/** The reaper's thread, as far as it is told something. */
+/** The reaper's thread, as the receiver of replies. */
 export interface Releaser {
   /** See ReaperDialogue. */
   journalled(releases: readonly number[], takenBytes: number): void;
@@ -15,46 +15,46 @@ export class Replies {
   readonly #onFlush: () => void;
   #releaser: Releaser | undefined;
   #journalled: number[] = [];
-  /** Of releases that are let go and were not answered for yet. */
+  /** The size of the releases that were let go since the last message. */
   #takenBytes = 0;
   #flushing: NodeJS.Immediate | undefined;
 
-  /** @param onFlush called once for each turn in which something came */
+  /** @param onFlush called once in each turn in which there was something to send */
   constructor(onFlush: () => void) {
     this.#onFlush = onFlush;
   }
 
-  /** The thread that runs. */
+  /** The thread that gets the replies; undefined if none runs. */
   get releaser(): Releaser | undefined {
     return this.#releaser;
   }
 
-  /** Says who gets the replies from now on. */
+  /** Sets the thread that gets the replies from now on. */
   connect(releaser: Releaser): void {
     this.#releaser = releaser;
   }
 
-  /** The thread has ended: nobody waits for these any more. */
+  /** Drops all replies, because the thread has ended. */
   disconnect(): void {
     this.#releaser = undefined;
     this.#journalled = [];
     this.#takenBytes = 0;
   }
 
-  /** A release is in the journal, or does not need to be. */
+  /** Replies that a release is in the journal, or need not be. */
   journalled(release: number): void {
     this.#journalled.push(release);
     this.flushLater();
   }
 
-  /** Nothing of a release is kept for the thread that has told of it: it may tell so much more. */
+  /** Lets the thread send as many more bytes as a release has, because that is no longer kept. */
   letGo({ record }: Release, releaser: Releaser | undefined): void {
     if (releaser !== this.#releaser) return;
     this.#takenBytes += recordSize(record);
     this.flushLater();
   }
 
-  /** Has what was gathered be sent at the end of this turn. */
+  /** Sends the gathered replies at the end of this turn. */
   flushLater(): void {
     this.#flushing ??= setImmediate(() => this.#flush());
   }

@@ -28,7 +28,7 @@ it("a new report is neither written, handed over, withdrawn nor deleted", async 
   await report.written;
 });
 
-it("the latest report of a cgroup is known by its id, all by their numbers", () => {
+it("the latest report of a cgroup is found by the cgroup's id, and all reports by number", () => {
   const records = new TrackedRecords();
   const first = tracked("a", 1, { number: 1 });
   const second = tracked("a", 2, { earlier: first });
@@ -44,7 +44,7 @@ it("the latest report of a cgroup is known by its id, all by their numbers", () 
   expect(records.ofNumber(2)).toBe(second);
 });
 
-it("when the latest report is removed, the one before it is the latest", () => {
+it("when the latest report is removed, the one before becomes the latest", () => {
   const records = new TrackedRecords();
   const first = tracked("a", 1, { number: 1 });
   const second = tracked("a", 2, { number: 2, earlier: first });
@@ -57,7 +57,7 @@ it("when the latest report is removed, the one before it is the latest", () => {
   expect(records.size).toBe(0);
 });
 
-it("a report that is removed leaves the later ones of its cgroup", () => {
+it("the removal of a report leaves later ones of its cgroup", () => {
   const records = new TrackedRecords();
   const first = tracked("a", 1, { number: 1 });
   const second = tracked("a", 2, { number: 2 });

@@ -1,4 +1,4 @@
-/** The records of cgroups whose directories are there. */
+/** Tracks the records of cgroups whose directories exist. */
 import type { EncodedRecord } from "@cm4all/cgroup";
 import type { WaitingRecord } from "../journal/window.ts";
 
@@ -9,17 +9,19 @@ export interface Tracked {
   readonly cpuTotalUsec: number | undefined;
   /** Undefined until it is on the disk. */
   number: number | undefined;
-  /** Whether it is on the disk, and the one in whose place it stands is gone there. */
+  /** True if it is on the disk, and the record that it replaces is marked as gone. */
   isWritten: boolean;
-  /** Resolves when it is written, or is not going to be. */
+  /** Resolves when it is written or will not be. */
   written: Promise<void>;
-  /** Itself, until it is on the disk. */
+  /** The record itself, until it is given to the journal. */
   record: EncodedRecord | undefined;
-  /** For the handler that follows soon. */
+  /** The record in memory for the handler, which is called soon. */
   fresh: WaitingRecord | undefined;
-  /** Its number in the reaper's thread that runs; undefined if an earlier thread told it. */
+  /**
+   * The release's number in the running thread of the reaper; undefined if an earlier one sent it.
+   */
   release: number | undefined;
-  /** It is not to be accounted: its cgroup runs again. */
+  /** True if it is not to be accounted, because its cgroup has processes again. */
   isWithdrawn: boolean;
   isDeleted: boolean;
   isHandedOver: boolean;
@@ -27,7 +29,7 @@ export interface Tracked {
   earlier: Tracked | undefined;
 }
 
-/** Returns a report of which nothing is written yet, with these fields. */
+/** Returns a report with these fields; by default it is new, and not written yet. */
 export function newTracked(
   fields: Pick<Tracked, "id" | "report" | "cpuTotalUsec"> & Partial<Tracked>,
 ): Tracked {
@@ -46,7 +48,7 @@ export function newTracked(
   };
 }
 
-/** By the cgroup's id, with the latest record of each, and by the record's number. */
+/** Finds records by their number, and the latest record of a cgroup by the cgroup's id. */
 export class TrackedRecords {
   readonly #byId = new Map<string, Tracked>();
   readonly #byNumber = new Map<number, Tracked>();
@@ -60,12 +62,12 @@ export class TrackedRecords {
     return [...this.#byId.values()];
   }
 
-  /** Returns the latest report of a cgroup. */
+  /** Returns the latest record of a cgroup. */
   ofId(id: string): Tracked | undefined {
     return this.#byId.get(id);
   }
 
-  /** Returns a report by its record's number. */
+  /** Returns a record by its number. */
   ofNumber(number: number): Tracked | undefined {
     return this.#byNumber.get(number);
   }
@@ -76,12 +78,12 @@ export class TrackedRecords {
     this.addNumber(tracked);
   }
 
-  /** Its number is known. */
+  /** Makes a record findable by its number, if that is known. */
   addNumber(tracked: Tracked): void {
     if (tracked.number !== undefined) this.#byNumber.set(tracked.number, tracked);
   }
 
-  /** Removes a record; the one before it is the latest then. */
+  /** Removes a record. The one before it becomes the latest of its cgroup. */
   remove(tracked: Tracked): void {
     if (tracked.number !== undefined) this.#byNumber.delete(tracked.number);
     if (this.#byId.get(tracked.id) !== tracked) return;

@@ -1,6 +1,6 @@
 /**
- * A journal as it was written before frames said where their batches begin, and with the escapes
- * of JSON in names: `fixtures/format-1.journal`, made by the program of that time.
+ * Reads `fixtures/format-1.journal`, which an earlier version has written: its frames do not say
+ * where their batches begin, and names have JSON escapes.
  */
 import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -28,7 +28,7 @@ function expected(path: string, i: number) {
   return { snapshot: { ...snapshot, cpuTotalUsec: 999 + i }, xattrs };
 }
 
-it("is read, and goes on with records of today", async () => {
+it("a journal in an earlier format is read, and takes new records", async () => {
   const records = [expected("/plain", 1), expected('/\x01\x1f"\\\xff', 2), expected("/parked", 3)];
   const options = { limitBytes: 1e9, segmentBytes: 1e6, reserveBytes: 0 };
   for (let life = 0; life < 2; life++) {

@@ -2,7 +2,7 @@
 import { tryParseRecord } from "@cm4all/cgroup";
 import type { Journal } from "@cm4all/journal";
 
-/** A record, as far as it tells what became of its cgroup. */
+/** The fields of a record by which it is compared with a later report of its cgroup. */
 export interface FoundRecord {
   readonly number: number;
   readonly report: number;
@@ -10,14 +10,14 @@ export interface FoundRecord {
 }
 
 /**
- * In JSON these bytes stand nowhere but before a value: in a string there would be a
- * backslash before each quotation mark. And only the snapshot has such a key.
+ * The bytes before the id. In JSON they occur only as a key before its value, because a
+ * quotation mark in a string follows a backslash; and only the snapshot has this key.
  */
 const BEFORE_ID = Buffer.from('"id":"');
 
 /**
- * Returns the records of the cgroups with these ids, oldest first, of those that are not
- * done with. All others are passed over without being parsed: there may be a million.
+ * Returns the records of the cgroups with these ids that are still in the journal, oldest first.
+ * All other records are skipped without being parsed: there may be a million.
  * @throws system errors of reading
  */
 export async function findByIds(

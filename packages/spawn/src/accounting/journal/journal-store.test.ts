@@ -27,7 +27,7 @@ function start(): void {
   );
 }
 
-/** Lets the disk work, and the time pass. */
+/** Lets the disk work and time pass. */
 async function pass(ms = 0): Promise<void> {
   for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
   await vi.advanceTimersByTimeAsync(ms);
@@ -88,7 +88,7 @@ describe("a journal that cannot be opened", () => {
 });
 
 describe("a journal that takes no records", () => {
-  it("because the disk fails: is tried again every second, and logged once", async () => {
+  it("because the disk fails, is tried again every second, and logged once", async () => {
     start();
     await pass();
     disk.fail = (call) => (call === "sync" ? "ENOSPC" : undefined);
@@ -105,7 +105,7 @@ describe("a journal that takes no records", () => {
     expect(store.gauges).toMatchObject({ journal: "ready", waitingCgroups: 2 });
   });
 
-  it("because it is full: is said before, and when there is room again, once each", async () => {
+  it("because it is full, is logged once before, and once when there is room again", async () => {
     start();
     await pass();
     const numbers: (number | undefined)[] = [];
@@ -133,7 +133,7 @@ describe("a journal that takes no records", () => {
     ]);
   });
 
-  it("refuses the begin of handlers after a while, and names itself", async () => {
+  it("rejects `begin` after a while, with its path in the error", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"] });
     start();
     await pass();
@@ -153,7 +153,7 @@ describe("a journal that takes no records", () => {
     expect(store.gauges.begunCgroups).toBe(1);
   });
 
-  it("has handlers begin when only records have no room", async () => {
+  it("lets handlers begin if only records do not fit", async () => {
     vi.useFakeTimers({ toFake: ["performance", "setTimeout", "clearTimeout"] });
     start();
     await pass();
@@ -170,7 +170,7 @@ describe("a journal that takes no records", () => {
     expect(await refused).toBeGreaterThan(0);
   });
 
-  it("takes none that is not wanted any more", async () => {
+  it("does not append a record that is no longer wanted", async () => {
     start();
     await pass();
     disk.fail = () => "EIO";
@@ -185,8 +185,8 @@ describe("a journal that takes no records", () => {
   });
 });
 
-describe("a file that gives no room back", () => {
-  it("is told of once, and is no trouble of what is written", async () => {
+describe("a file whose room is not given back", () => {
+  it("is logged once, and does not affect writes", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
     start();
     const numbers: number[] = [];

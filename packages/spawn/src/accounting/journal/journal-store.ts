@@ -1,7 +1,6 @@
 /**
- * The journal as the daemon has it: it is opened again and again until that works, and a
- * record that it does not take is tried again until it does. The trouble and its end are
- * logged once each.
+ * Owns the journal of the daemon: retries to open it until that succeeds, and to append a
+ * record until the journal takes it. A fault is logged when it begins and when it ends.
  */
 import {
   type Journal,
@@ -16,25 +15,26 @@ import { LOG_ERR, LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts"
 import type { JournalGauges, JournalState } from "../terms/metrics.ts";
 import type { OpenJournal } from "./open-journal.ts";
 
-/** Between two attempts to open it. */
+/** The pause between two attempts to open the journal. */
 const OPEN_PAUSE_MS = 10_000;
-/** Between two attempts to append a record. */
+/** The pause between two attempts to append a record. */
 const APPEND_PAUSE_MS = 1000;
-/** How long a handler waits for a disk that takes nothing until it fails. */
+/** How long a handler waits for a disk that takes no data before the handler fails. */
 const BEGIN_MS = 5000;
 
-/** It fills up above the first share of its limit, and has room again below the second. */
+/** The journal is nearly full above the first share of its limit, and has room below the second. */
 const NEARLY_FULL = 0.9;
 const FAR_FROM_FULL = 0.8;
 
-/** @throws (rejects) if it cannot be opened now */
+/** Opens the journal. The caller closes it. @throws (rejects) if it cannot be opened now */
 export type OpenJournalAt = (config: JournalConfig) => Promise<OpenJournal>;
 
-/** As `cm4all-spawn status` shows it. */
+/** The journal, as `cm4all-spawn status` shows it. */
 export interface JournalStatus {
   readonly path: string;
+  /** See OpenJournal. */
   readonly forgetful?: string | undefined;
-  /** Why it takes no records. */
+  /** Why the journal takes no records. */
   readonly problem?: string | undefined;
 }
 
@@ -49,29 +49,32 @@ export class JournalStore {
   #diskProblem: string | undefined;
   #fullProblem: string | undefined;
   #isNearlyFull = false;
-  /** Names of files that were found damaged, since it was opened. */
+  /** Names of the files that were found damaged since the journal was opened. */
   readonly #damaged = new Set<string>();
   #isClosed = false;
   /** Ends the pauses when the store is closed. */
   readonly #pauses = new Set<() => void>();
 
-  /** Begins to open it. */
+  /** Starts to open the journal. */
   constructor({ directory, limitBytes }: JournalConfig, open: OpenJournalAt, log: Logger) {
     this.#path = directory;
     this.#limitBytes = limitBytes;
     this.#open = open;
     this.#log = log;
     this.#opening = this.#openUntilItWorks();
-    // Those who wait for it are told.
+    // Those who await it handle the error.
     this.#opening.catch(() => undefined);
   }
 
-  /** Returns the journal when it is open. @throws JournalClosed (rejects) if the store is closed before */
+  /**
+   * Resolves when the journal is open.
+   * @throws JournalClosed (rejects) if the store closes first
+   */
   get whenOpen(): Promise<Journal> {
     return this.#opening;
   }
 
-  /** Undefined as long as it is not open. */
+  /** The journal; undefined until it is open. */
   get journal(): Journal | undefined {
     return this.#opened?.journal;
   }
@@ -107,17 +110,17 @@ export class JournalStore {
     return this.#fullProblem === undefined ? "ready" : "full";
   }
 
-  /** Changes how much it may hold. */
+  /** Changes the size limit of the journal. */
   configure(limitBytes: number): void {
     this.#limitBytes = limitBytes;
     if (this.#opened !== undefined) this.#opened.journal.limitBytes = limitBytes;
   }
 
   /**
-   * Appends a record, however long it takes until the journal can take it, and returns its
-   * number when it is on the disk.
-   * @param isWanted asked before each attempt; if it is not, undefined is returned
-   * @throws JournalClosed (rejects): the record may be in the journal, or not
+   * Appends a record, and returns its number when it is on the disk. Retries until the journal
+   * takes it, however long that is.
+   * @param isWanted called before each attempt; undefined is returned if it returns false
+   * @throws JournalClosed (rejects): the record may or may not be in the journal
    */
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
     const journal = await this.whenOpen;
@@ -131,7 +134,7 @@ export class JournalStore {
       } catch (error) {
         if (!(error instanceof JournalError) || error instanceof JournalClosed) throw error;
         if (error instanceof JournalFull) this.#isFull(error);
-        // What the disk says comes through `onTrouble`.
+        // Errors of the disk are reported through `onTrouble`.
       }
       await this.#pause(APPEND_PAUSE_MS);
     }
@@ -163,25 +166,25 @@ export class JournalStore {
     this.#log(LOG_WARNING, `${this.#path}: the journal fills up: ${share}, see journal_mib`);
   }
 
-  /** Returns the state of a record; undefined if there is none of that number. */
+  /** Returns the state of a record; undefined if there is no record with this number. */
   state(number: number): RecordState | undefined {
     return this.journal?.state(number);
   }
 
-  /** Gives a record a state, at once; see Journal.mark. @throws JournalClosed (rejects) */
+  /** Sets the state of a record at once; see Journal.mark. @throws JournalClosed (rejects) */
   mark(number: number, state: RecordState, note?: string): Promise<void> {
-    // Who knows a number has it from the open journal.
+    // A caller has the number from the open journal, so there is one.
     return this.journal?.mark(number, state, note) ?? Promise.reject(notOpen());
   }
 
-  /** As `mark`, but in no hurry; see Journal.markLater. @throws JournalClosed (rejects) */
+  /** Sets the state of a record soon; see Journal.markLater. @throws JournalClosed (rejects) */
   markLater(number: number, state: RecordState): Promise<void> {
     return this.journal?.markLater(number, state) ?? Promise.reject(notOpen());
   }
 
   /**
-   * Marks records as begun, and returns when that is on the disk.
-   * @throws JournalClosed; Error that says why, if the disk does not take it soon (both reject)
+   * Marks records as begun, and resolves when the marks are on the disk.
+   * @throws JournalClosed; Error with the reason if the disk does not take them soon (both reject)
    */
   async begin(numbers: readonly number[]): Promise<void> {
     const marks = Promise.all(numbers.map((number) => this.mark(number, RecordState.BEGAN)));
@@ -270,7 +273,7 @@ export class JournalStore {
     });
   }
 
-  /** Writes what waits, if the disk takes it, and closes the journal. */
+  /** Writes pending records and marks, if the disk takes them, and closes the journal. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const end of [...this.#pauses]) end();

@@ -16,7 +16,7 @@ beforeEach(async () => {
   disk = new SimulatedDisk(() => 0.5);
   journal = await Journal.open(disk, OPTIONS);
   oldest = new OldestWaiting();
-  // From now on it reads nothing before it is told to.
+  // From now on reads wait until `answer` is called.
   const open = disk.open.bind(disk);
   const isAnswering = new Promise<void>((resolve) => {
     answer = resolve;
@@ -33,8 +33,8 @@ function record(measuredMs: number): Buffer {
   return Buffer.from(encodeRecord({ snapshot, xattrs: [] }).json);
 }
 
-describe("since when records wait", () => {
-  it("is told without waiting for a disk that hangs, and known when it has answered", async () => {
+describe("OldestWaiting", () => {
+  it("does not wait for a disk that hangs, and has the time once it has answered", async () => {
     const first = await journal.append(record(1000));
     await journal.append(record(2000));
     expect(oldest.measuredMs(journal)).toBeUndefined();
@@ -42,12 +42,12 @@ describe("since when records wait", () => {
     answer();
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
     await journal.mark(first, RecordState.GONE);
-    // The last that is known, until it has read the next one.
+    // The previous time, until the next record was read.
     expect(oldest.measuredMs(journal)).toBe(1000);
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
   });
 
-  it("says nothing of records that are done with, when others come", async () => {
+  it("has no time of settled records when new ones come", async () => {
     answer();
     const first = await journal.append(record(1000));
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));

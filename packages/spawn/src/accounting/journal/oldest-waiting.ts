@@ -1,8 +1,8 @@
-/** Since when what waits in the journal has waited. */
+/** Finds out since when the oldest record in the journal has waited. */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 
-/** The states of a record whose handler has not returned, and is to be called or runs. */
+/** The states of records whose handler runs or will be called. */
 const WAITING: readonly RecordState[] = [
   RecordState.WAITING,
   RecordState.BEGAN,
@@ -10,20 +10,20 @@ const WAITING: readonly RecordState[] = [
 ];
 
 export class OldestWaiting {
-  /** None below it waits. */
+  /** No record with a lower number waits. */
   #from = 0;
   #read: { readonly number: number; readonly measuredMs: number | undefined } | undefined;
   #isReading = false;
 
-  /** A record waits again. */
+  /** Notes that a record waits again. */
   rewind(number: number): void {
     this.#from = Math.min(this.#from, number);
   }
 
   /**
-   * Returns when the oldest record that waits was measured, milliseconds since 1970;
-   * undefined if none waits, or if it cannot be read. A record is read once, in the background,
-   * because a disk may hang: until then it is as old as the one that was the oldest before.
+   * Returns when the oldest record that waits was measured, in milliseconds since 1970;
+   * undefined if none waits or it cannot be read. Reads each record once, in the background,
+   * because a disk may hang; until then, returns the time of the previous oldest record.
    */
   measuredMs(journal: Journal | undefined): number | undefined {
     const number = journal === undefined ? undefined : this.#first(journal);
@@ -56,7 +56,7 @@ async function tryReadMeasured(journal: Journal, number: number): Promise<number
     const payload = await journal.read(number);
     return tryParseRecord(payload.toString())?.snapshot.measuredMs;
   } catch {
-    // Whoever hands it over says what is wrong with it.
+    // The window, which reads the record to hand it over, reports the error.
     return undefined;
   }
 }

@@ -23,7 +23,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(parent, { recursive: true }));
 
-it("is made for its owner alone, and has one", async () => {
+it("creates the journal with mode 0700, and locks it", async () => {
   const opened = await openJournal(config);
   expect(statSync(config.directory).mode & 0o777).toBe(0o700);
   await expect(openJournal(config)).rejects.toThrow("is another daemon running?");
@@ -31,7 +31,7 @@ it("is made for its owner alone, and has one", async () => {
   await (await openJournal(config)).close();
 });
 
-it("leaves a directory that was there as it is: it may be of use to others", async () => {
+it("leaves the mode of an existing directory as it is", async () => {
   mkdirSync(config.directory, { recursive: true });
   chmodSync(config.directory, 0o755);
   const opened = await openJournal(config);
@@ -42,7 +42,7 @@ it("leaves a directory that was there as it is: it may be of use to others", asy
   expect(statSync(join(config.directory, name)).mode & 0o777).toBe(0o600);
 });
 
-it("tells of each damage once, and is used all the same", async () => {
+it("logs each damage once, and uses the journal", async () => {
   const first = await openJournal(config);
   for (let i = 0; i < 3; i++) await first.journal.append(Buffer.from('{"a":"record"}'));
   await first.close();

@@ -3,24 +3,28 @@ import { statfs } from "node:fs/promises";
 import { DEFAULT_OPTIONS, DiskDirectory, Journal, tryLockJournal } from "@cm4all/journal";
 import type { JournalConfig } from "../../config/accounting.ts";
 
-/** File systems that forget, by the type that statfs(2) tells. */
+/** File systems that do not keep files over a restart, by their type. @see statfs(2) */
 const FORGETFUL = new Map([
   [0x01021994, "tmpfs"],
   [0x858458f6, "ramfs"],
   [0x794c7630, "overlay"],
 ]);
 
-/** A journal that is ours until it is closed. */
+/** An open journal with its lock. */
 export interface OpenJournal {
   readonly journal: Journal;
-  /** The name of a file system that forgets, or may: then a restart of the host, or container, loses records. */
+  /**
+   * The name of the file system if it may lose the journal at a restart of the host or
+   * container; else undefined.
+   */
   readonly forgetful: string | undefined;
   /** Closes the journal and unlocks its directory. */
   close(): Promise<void>;
 }
 
 /**
- * Opens the journal in a directory, which is made if it is missing.
+ * Locks and opens the journal in a directory, which is created if it is missing. The caller
+ * closes it.
  * @throws Error if another process has it; Node's system errors; SyscallError
  */
 export async function openJournal({ directory, limitBytes }: JournalConfig): Promise<OpenJournal> {

@@ -23,23 +23,26 @@ async function append(id: string, state: RecordState): Promise<number> {
   return number;
 }
 
-describe("at a start", () => {
+describe("recovery at a start", () => {
   it.each([
     [true, PARKED, { parked: 1, doubtful: 0, lost: 0 }],
     [false, GONE, { parked: 0, doubtful: 0, lost: 1 }],
-  ])("what has begun is parked, or lost without retries (%s)", async (retry, state, counted) => {
-    const number = await append(`${BOOT}:1`, BEGAN);
-    expect(await recover(journal, { bootId: BOOT, retry })).toEqual(counted);
-    expect(journal.state(number)).toBe(state);
-    const notes: string[] = [];
-    await journal.settle();
-    await journal.visit((entry) => {
-      if (entry.kind === "mark" && entry.note !== "") notes.push(entry.note);
-    });
-    expect(notes).toEqual(retry ? [INTERRUPTED] : []);
-  });
+  ])(
+    "parks records that had begun, or loses them without retries (%s)",
+    async (retry, state, counted) => {
+      const number = await append(`${BOOT}:1`, BEGAN);
+      expect(await recover(journal, { bootId: BOOT, retry })).toEqual(counted);
+      expect(journal.state(number)).toBe(state);
+      const notes: string[] = [];
+      await journal.settle();
+      await journal.visit((entry) => {
+        if (entry.kind === "mark" && entry.note !== "") notes.push(entry.note);
+      });
+      expect(notes).toEqual(retry ? [INTERRUPTED] : []);
+    },
+  );
 
-  it("what is accounted is remembered in its boot", async () => {
+  it("keeps accounted records until the next boot", async () => {
     const [here, before] = [
       await append(`${BOOT}:1`, ACCOUNTED),
       await append("other-boot:1", ACCOUNTED),
@@ -48,7 +51,7 @@ describe("at a start", () => {
     expect([here, before].map((number) => journal.state(number))).toEqual([ACCOUNTED, GONE]);
   });
 
-  it("of a record and the one in its place one is left", async () => {
+  it("keeps either a record or its replacement", async () => {
     const replaced = await append(`${BOOT}:1`, REPLACED);
     const alone = await append(`${BOOT}:2`, REPLACED);
     const place = await append(`${BOOT}:1`, WAITING);
@@ -60,15 +63,15 @@ describe("at a start", () => {
     ]);
   });
 
-  it("what waits and what is parked stays so", async () => {
+  it("leaves waiting and parked records as they are", async () => {
     const numbers = [await append("other-boot:1", WAITING), await append(`${BOOT}:1`, PARKED)];
     await recover(journal, { bootId: BOOT, retry: true });
     expect(numbers.map((number) => journal.state(number))).toEqual([WAITING, PARKED]);
   });
 });
 
-describe("at a start after damage", () => {
-  /** Changes a bit of the last mark in the file that is not at its end. */
+describe("recovery after damage", () => {
+  /** Flips a bit in the last mark of the file that is not at the file's end. */
   function damageMark(name: string, number: number): void {
     const bytes = disk.files().get(name)?.cached ?? Buffer.alloc(0);
     for (let offset = 0; offset + 24 < bytes.length; offset += 8)
@@ -87,7 +90,7 @@ describe("at a start after damage", () => {
 
   const start = () => recover(journal, { bootId: BOOT, retry: true });
 
-  it("what a lost mark may have been about is parked, until somebody decides", async () => {
+  it("parks records whose marks may be lost, until an administrator decides", async () => {
     const done = await append("other-boot:1", WAITING);
     const waiting = await append("other-boot:2", WAITING);
     await journal.mark(done, GONE);
@@ -111,12 +114,12 @@ describe("at a start after damage", () => {
     expect(journal.state(waiting)).toBe(WAITING);
   });
 
-  it("the file that tells of it stays until what is older has gone", async () => {
+  it("keeps the damaged file until all older records have gone", async () => {
     const numbers: number[] = [];
     for (let i = 0; i < 30; i++) numbers.push(await append(`other-boot:${i}`, WAITING));
     const [done = 0, waiting = 0] = numbers;
     journal = await restart();
-    // The second segment has nothing that lasts, but for the marks that the damage took.
+    // The second segment has no records left, only the marks that are damaged.
     const other = await append("other-boot:x", WAITING);
     await journal.mark(done, GONE);
     await journal.mark(other, GONE);
@@ -130,7 +133,7 @@ describe("at a start after damage", () => {
     expect([done, waiting].map((each) => journal.state(each))).toEqual([PARKED, PARKED]);
   });
 
-  it("a write that was cut off at the end is none", async () => {
+  it("ignores a write that was cut off at the end", async () => {
     const waiting = await append("other-boot:1", WAITING);
     await append("other-boot:2", WAITING);
     await journal.close();

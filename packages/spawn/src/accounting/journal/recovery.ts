@@ -1,19 +1,19 @@
-/** Decides what becomes of the records that an earlier run of the daemon has left half done. */
+/** Decides on the records that an earlier run of the daemon has left unfinished. */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
 import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "../terms/boot.ts";
 import { findByIds } from "./journal-lookup.ts";
 
-/** Why a record is parked whose handler was running when the daemon ended. */
+/** The reason of a record that is parked because its handler ran when the daemon ended. */
 export const INTERRUPTED = "the daemon ended while its handler ran, which may have taken effect";
 
-/** Why a record is parked that waits, or seems to. */
+/** Returns the reason of a record that is parked because it may only seem to wait. */
 function doubtful(file: string): string {
   return `marks may be lost: ${file} is damaged`;
 }
 
-/** How many records there were of each kind. */
+/** How many records were decided on. */
 export interface Recovered {
   parked: number;
   /** Parked because of damage: their handlers may have been called. */
@@ -22,8 +22,8 @@ export interface Recovered {
 }
 
 /**
- * Gives each record a state from which the daemon can go on.
- * @param retry whether a handler that failed is called again
+ * Gives each record a state from which the daemon can continue.
+ * @param retry if false, a handler is called at most once
  * @throws system errors of reading
  */
 export async function recover(
@@ -32,7 +32,7 @@ export async function recover(
 ): Promise<Recovered> {
   const recovered: Recovered = { parked: 0, doubtful: 0, lost: 0 };
   const replaced: number[] = [];
-  // One by one: a million may be parked. A change of the state of one is none of the others.
+  // One at a time: a million may be parked. Marking a record does not change the other records.
   for (const { number, state } of journal.records()) {
     const file = journal.doubtfulFor(number);
     if (state === RecordState.WAITING && file !== undefined) {
@@ -46,7 +46,7 @@ export async function recover(
       void mark(journal, number, RecordState.GONE);
     } else if (state === RecordState.ACCOUNTED) {
       const id = await readId(journal, number);
-      // The disk may give it at the next start.
+      // The disk may be readable at the next start.
       if (id === "unreadable") continue;
       if (id === undefined || !isOfBoot(id, bootId)) void mark(journal, number, RecordState.GONE);
     } else if (state === RecordState.REPLACED) replaced.push(number);
@@ -56,8 +56,9 @@ export async function recover(
 }
 
 /**
- * Of a record and the one in its place, the later one counts, if it was written.
- * @returns how many are parked because of damage
+ * Decides on records that were to be replaced: if the later record was written, the earlier
+ * record goes; else it waits again, or is parked if marks may be lost.
+ * @returns the number of records that are parked because of damage
  */
 async function decideOnReplaced(journal: Journal, replaced: readonly number[]): Promise<number> {
   if (replaced.length === 0) return 0;
@@ -85,7 +86,10 @@ async function decideOnReplaced(journal: Journal, replaced: readonly number[]): 
   return parked;
 }
 
-/** Marks are tried again until the disk takes them, or the journal is closed, which leaves all to the next start. */
+/**
+ * Marks a record. The journal retries until the disk takes the mark; if the journal is closed
+ * before, the next start decides.
+ */
 async function mark(
   journal: Journal,
   number: number,
@@ -95,7 +99,7 @@ async function mark(
   await journal.mark(number, state, note).catch(() => undefined);
 }
 
-/** Returns undefined if the record is damaged. @throws system errors, but not EIO */
+/** Returns a cgroup's id; undefined if the record is damaged. @throws system errors, but not EIO */
 async function readId(
   journal: Journal,
   number: number,

@@ -1,6 +1,6 @@
 /**
- * Records that the disk does not give: each is tried again after a pause, longer each time,
- * and holds up none of the others.
+ * Keeps the records that the disk cannot read. Each is read again after a pause, which grows
+ * with each failure, and does not hold up other records.
  */
 import { errorText } from "@cm4all/linux";
 import { doubling, pauseAfter } from "@cm4all/supervision";
@@ -8,12 +8,12 @@ import { LOG_ERR, LOG_NOTICE, type Logger } from "../../log/log.ts";
 
 const READ_PAUSES = doubling(1000, 300_000);
 
-/** So many have pauses of their own. */
+/** The number of records that may have their own pauses. */
 const MAX_RECORDS = 1000;
 
 interface Unreadable {
   failures: number;
-  /** Undefined while it is tried. */
+  /** Undefined while the record is read again. */
   pause: NodeJS.Timeout | undefined;
 }
 
@@ -22,7 +22,7 @@ export class UnreadableRecords {
   readonly #onPauseEnd: (number: number) => void;
   readonly #records = new Map<number, Unreadable>();
 
-  /** @param onPauseEnd told of a record that is to be read again */
+  /** @param onPauseEnd called with the number of a record that is to be read again */
   constructor(log: Logger, onPauseEnd: (number: number) => void) {
     this.#log = log;
     this.#onPauseEnd = onPauseEnd;
@@ -32,12 +32,12 @@ export class UnreadableRecords {
     return this.#records.size;
   }
 
-  /** Whether it is not to be read now. */
+  /** Returns whether a record is not to be read now. */
   isPausing(number: number): boolean {
     return this.#records.get(number)?.pause !== undefined;
   }
 
-  /** A record could not be read. @returns false, without effect, if it gets no pause of its own */
+  /** Begins a pause of a record that could not be read. @returns false if there are too many */
   tryAdd(number: number, error: unknown): boolean {
     const known = this.#records.get(number);
     if (known === undefined && this.#records.size >= MAX_RECORDS) return false;
@@ -59,7 +59,7 @@ export class UnreadableRecords {
     return true;
   }
 
-  /** A record was read, or is not wanted any more. */
+  /** Forgets a record, because it was read or is no longer wanted. */
   remove(number: number): void {
     const record = this.#records.get(number);
     if (record === undefined) return;

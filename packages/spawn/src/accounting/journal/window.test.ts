@@ -44,7 +44,7 @@ function append(id: string, bytes = 0): Promise<number> {
   return journal.append(Buffer.from(JSON.stringify({ snapshot, xattrs })));
 }
 
-/** Takes up to so many, and returns their ids. */
+/** Reads up to `count` records, and returns their ids. */
 async function read(count: number): Promise<string[]> {
   const { records } = await window.read(count, (number) => taken.has(number));
   for (const { number } of records) taken.add(number);
@@ -52,7 +52,7 @@ async function read(count: number): Promise<string[]> {
 }
 
 describe("the window", () => {
-  it("reads what waits in its order, and each once", async () => {
+  it("reads waiting records in order, each once", async () => {
     const ids = Array.from({ length: 100 }, (_, i) => `boot:${i}`);
     const numbers = await Promise.all(ids.map((id) => append(id)));
     await journal.mark(numbers[3] ?? 0, RecordState.PARKED);
@@ -67,7 +67,7 @@ describe("the window", () => {
     expect(await read10()).toEqual(["boot:3"]);
   });
 
-  it("reads nothing that is held, nor what the intake has not told of", async () => {
+  it("reads no records that are held or unknown to the intake", async () => {
     window.open(journal);
     window.openBoot();
     const [first, second, third] = [await append("b:1"), await append("b:2"), await append("b:3")];
@@ -81,7 +81,7 @@ describe("the window", () => {
     expect(await read(10)).toEqual(["b:1", "b:3"]);
   });
 
-  it("reads nothing of this boot until it is told to", async () => {
+  it("reads no records of this boot until `openBoot` is called", async () => {
     for (const id of ["other:1", `${BOOT}:1`, `${BOOT}:2`]) await append(id);
     window.open(journal);
     expect([await read(10), await read(10)]).toEqual([["other:1"], []]);
@@ -96,7 +96,7 @@ describe("the window", () => {
     expect(pages.map(({ length }) => length)).toEqual([5, 5, 2, 0]);
   });
 
-  it("tells what is damaged, and goes on", async () => {
+  it("returns damaged records, and continues", async () => {
     const numbers = [await append("b:1"), await append("b:2"), await append("b:3")];
     await journal.append(Buffer.from('{"of":"a newer version"}'));
     const { cached } = disk.files().get("00000001.journal") ?? {};
@@ -110,7 +110,7 @@ describe("the window", () => {
     ]);
   });
 
-  it("takes nothing if nothing can be read", async () => {
+  it("returns no records if none can be read", async () => {
     await append("b:1");
     window.open(journal);
     disk.fail = () => "EMFILE";
@@ -119,7 +119,7 @@ describe("the window", () => {
     expect(await read(10)).toEqual(["b:1"]);
   });
 
-  it("goes on with the others if the disk does not give some, and tries these again", async () => {
+  it("continues if the disk cannot read some records, and tries these again", async () => {
     const ids = Array.from({ length: 40 }, (_, i) => `b:${i}`);
     for (const id of ids) await append(id, 1000);
     window.open(journal);
@@ -142,7 +142,7 @@ describe("the window", () => {
     expect([unreadable.size, log.length]).toEqual([0, 2]);
   });
 
-  it("goes on with the others if the disk gives nothing of very many, and tries these again", async () => {
+  it("continues if the disk cannot read very many records, and tries these again", async () => {
     journal = await Journal.open(disk, { ...DEFAULT_OPTIONS, reserveBytes: 0 });
     const ids = Array.from({ length: 1020 }, (_, i) => `b:${i}`);
     for (const id of ids.slice(0, 1010)) await append(id);
@@ -164,7 +164,7 @@ describe("the window", () => {
     expect([await read(2000), unreadable.size]).toEqual([[], 0]);
   });
 
-  it("takes what was read before the disk gives nothing at all", async () => {
+  it("returns the records that were read before the disk failed", async () => {
     for (const id of ["b:1", "b:2", "b:3"]) await append(id);
     window.open(journal);
     let reads = 0;

@@ -1,11 +1,11 @@
 /**
- * The records that wait in the journal, in their order, as the queue takes them: however
- * many there are, only numbers are kept of those that were not asked for.
+ * Reads the records that wait in the journal, in order, for the queue. Of records that the queue
+ * has not asked for, only numbers are kept, however many there are.
  *
  * Invariants:
- * - A record that is waiting, available and not the queue's is above the cursor, or, if the
- *   disk does not give it, has its pause, or is skipped until the cursor is at the end.
- * - Nothing above the limit is read: the intake says first whether its directory is there.
+ * - A record that waits, is available and is not in the queue is above the cursor; or, if the
+ *   disk cannot read it, has a pause or is skipped until the cursor is at the end.
+ * - No record above the limit is read: the intake first has to say whether its directory exists.
  */
 import { type EncodedRecord, tryDecodeRecord } from "@cm4all/cgroup";
 import { type Journal, NoRecord, RecordState } from "@cm4all/journal";
@@ -13,20 +13,20 @@ import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "../terms/boot.ts";
 import type { UnreadableRecords } from "./unreadable.ts";
 
-/** Records that were just written are kept for the queue, which mostly wants them soon. */
+/** The number of new records that are kept in memory: the queue mostly wants them soon. */
 const MAX_FRESH = 1000;
 
-/** One reading ends after so many bytes. */
+/** The size of a page in bytes; its last record may exceed it. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 export interface WaitingRecord {
   readonly number: number;
   readonly record: EncodedRecord;
-  /** Of it in the journal. */
+  /** The size of the record in the journal. */
   readonly bytes: number;
 }
 
-/** What of the journal is to be handed over next. */
+/** The records that are to be handed over next. */
 export interface WindowPage {
   readonly records: readonly WaitingRecord[];
   /** Records that cannot be used, and why. */
@@ -36,7 +36,7 @@ export interface WindowPage {
 interface Page extends WindowPage {
   readonly records: WaitingRecord[];
   readonly damaged: DamagedRecord[];
-  /** Why one was skipped. */
+  /** Why a record was skipped. */
   refusal: unknown;
 }
 
@@ -51,7 +51,7 @@ export interface DamagedRecord {
 
 export interface WindowOptions {
   readonly bootId: string;
-  /** Whether a record's directory has to be deleted first. */
+  /** Returns whether the directory of a record has to be deleted first. */
   readonly isHeld: (number: number) => boolean;
   readonly unreadable: Pick<UnreadableRecords, "isPausing" | "tryAdd" | "remove">;
 }
@@ -62,7 +62,7 @@ export class RecordWindow {
   #cursor = -1;
   #limit = -1;
   #isBootOpen = false;
-  /** The first of those that the disk does not give and that have no pause of their own. */
+  /** The first of the records that the disk cannot read and that have no pause. */
   #skipped: { readonly number: number; readonly error: unknown } | undefined;
   readonly #fresh = new Map<number, WaitingRecord>();
 
@@ -70,39 +70,40 @@ export class RecordWindow {
     this.#options = options;
   }
 
-  /** Has what is in the journal read, except for the records of this boot. */
+  /** Makes the records in the journal available, except those of this boot. */
   open(journal: Journal): void {
     this.#journal = journal;
     for (const { number } of journal.records()) this.#limit = Math.max(this.#limit, number);
   }
 
-  /** Has the records of this boot read as well: it is known now whose directory is there. */
+  /** Makes the records of this boot available: the caller knows now which directories exist. */
   openBoot(): void {
     this.#isBootOpen = true;
   }
 
-  /** A record was written, and is held. */
+  /** Notes that a record was written, which is not handed over yet. */
   extend(number: number): void {
     this.#limit = Math.max(this.#limit, number);
   }
 
-  /** A record can be handed over. @param fresh itself, if it is at hand */
+  /** Makes a record available. @param fresh the record, if it is still in memory */
   add(number: number, fresh: WaitingRecord | undefined): void {
     this.extend(number);
     this.rewind(number);
     if (fresh !== undefined && this.#fresh.size < MAX_FRESH) this.#fresh.set(number, fresh);
   }
 
-  /** Has the journal read again from a record on. */
+  /** Moves the cursor back, so that a record and those after it are read again. */
   rewind(number: number): void {
     this.#cursor = Math.min(this.#cursor, number - 1);
   }
 
   /**
-   * Returns the next records, in order; none if there are no more at the moment. The
-   * caller waits for it before it calls this again, and has then taken what came.
-   * @param isTaken tells which records the caller has already
-   * @throws system errors if nothing can be read now; a later call goes on behind what the disk does not give
+   * Returns the next records, in order; none if there are no more at the moment. The caller
+   * takes the records before it calls this again, and makes one call at a time.
+   * @param isTaken returns whether the caller has a record already
+   * @throws system errors if nothing can be read now; a later call continues after the record
+   *   that the disk cannot read
    */
   async read(count: number, isTaken: (number: number) => boolean): Promise<WindowPage> {
     const page: Page = { records: [], damaged: [], refusal: undefined };
@@ -110,13 +111,13 @@ export class RecordWindow {
     if (journal === undefined) return page;
     const begin = this.#cursor + 1;
     try {
-      // None of those that are next may be there any more, or have its pause.
+      // Perhaps none of the next records is still there, or each has a pause: then look further.
       for (let mayBeMore = true; mayBeMore && isEmpty(page) && page.refusal === undefined; ) {
         const numbers = this.#next(journal, count, isTaken);
         mayBeMore = (await this.#readInto(page, journal, numbers)) && numbers.length > 0;
       }
     } catch (error) {
-      // The caller has the records before it then, and the next call meets it first.
+      // The caller first gets the records before the error; the next call runs into it again.
       this.rewind(begin);
       if (isEmpty(page)) throw error;
     }
@@ -126,7 +127,10 @@ export class RecordWindow {
     return page;
   }
 
-  /** Everything else was read: has those read again that were skipped. @throws the error of the first */
+  /**
+   * Moves the cursor back to the first skipped record, because all others were read.
+   * @throws the error of that record
+   */
   #readSkipped(): void {
     if (this.#skipped === undefined) return;
     const { number, error } = this.#skipped;
@@ -135,7 +139,7 @@ export class RecordWindow {
     throw error;
   }
 
-  /** Returns false if it has ended before the last one. */
+  /** Reads records into the page. Returns false if it stopped before the last of them. */
   async #readInto(page: Page, journal: Journal, numbers: readonly number[]): Promise<boolean> {
     let bytes = 0;
     for (const number of numbers) {
@@ -156,7 +160,10 @@ export class RecordWindow {
     return true;
   }
 
-  /** Returns a record that was taken before; undefined if it is not there any more. @throws system errors of reading */
+  /**
+   * Returns a record that was taken before; undefined if it no longer waits or is damaged.
+   * @throws system errors of reading
+   */
   async readAgain(number: number): Promise<EncodedRecord | undefined> {
     const journal = this.#journal;
     if (journal?.state(number) !== RecordState.WAITING) return undefined;
@@ -164,7 +171,7 @@ export class RecordWindow {
     return "record" in loaded ? loaded.record : undefined;
   }
 
-  /** Moves the cursor behind the next numbers, and returns them. */
+  /** Returns the next numbers, and moves the cursor past them. */
   #next(journal: Journal, count: number, isTaken: (number: number) => boolean): number[] {
     const numbers: number[] = [];
     for (const { number } of journal.records(this.#cursor)) {
@@ -176,7 +183,7 @@ export class RecordWindow {
     return numbers;
   }
 
-  /** Returns undefined if the disk does not give it: it is tried again later. */
+  /** Returns undefined if the disk cannot read the record, which is tried again later. */
   async #tryLoad(
     page: Page,
     journal: Journal,
@@ -200,7 +207,7 @@ export class RecordWindow {
       this.#skipped = { number, error };
   }
 
-  /** Also while its record was read, things happen to a cgroup. */
+  /** Returns whether a record may be handed over, which may change while it is read. */
   #isAvailable(journal: Journal, number: number): boolean {
     return journal.state(number) === RecordState.WAITING && !this.#options.isHeld(number);
   }

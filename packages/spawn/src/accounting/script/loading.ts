@@ -1,4 +1,4 @@
-/** Waits until it is known whether the script that was configured last can be used. */
+/** Waits until the script that was configured last is loaded, or found to be unusable. */
 export class Loading {
   #isOn = false;
   readonly #waiting: (() => void)[] = [];
@@ -8,13 +8,13 @@ export class Loading {
     this.#isOn = true;
   }
 
-  /** It is known. */
+  /** Notes that the script is loaded or unusable. */
   end(): void {
     this.#isOn = false;
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Returns whether it is known after `timeoutMs` at the latest. */
+  /** Waits up to `timeoutMs` for the end of loading. Returns whether it has ended. */
   async ended(timeoutMs: number): Promise<boolean> {
     if (!this.#isOn) return true;
     return await new Promise((resolve) => {

@@ -1,12 +1,12 @@
 /**
- * Handlers in the script host, as the queue sees them.
+ * Calls handlers in the script host for the queue.
  *
  * Invariants:
- * - `idle` means that there is no handler. A host that starts, is replaced or has ended,
- *   and a script that cannot be read, never look like that.
- * - There is one host in charge. At a change it goes on until its successor has read the
- *   script; then its handlers that run may end, because those that are interrupted may
- *   have taken effect (succession.ts). Of many changes the last one counts.
+ * - The state is `idle` only if there is no handler: not while a host starts, is replaced or has
+ *   ended, and not if the script cannot be read.
+ * - One host is in charge. When the script changes, it continues until its successor has read the
+ *   new script. Its running handlers may then finish, because a handler that is interrupted may
+ *   have taken effect (succession.ts). If there are several changes, the last one counts.
  */
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
@@ -41,9 +41,9 @@ export class ScriptSink implements AccountingSink {
   /** The state while no host is in charge. */
   #withoutHost: SinkState = "starting";
   #problem: string | undefined;
-  /** When the text was last changed that the latest process of each host has read. */
+  /** The modification time of the script that the latest process of each host has read. */
   readonly #loadedMtimeMs = new WeakMap<ScriptHost, number | undefined>();
-  /** How often a host in use has ended by itself. */
+  /** How often a host that was in use has ended by itself. */
   hostRestarts = 0;
 
   constructor(log: Logger) {
@@ -59,19 +59,21 @@ export class ScriptSink implements AccountingSink {
     return this.#host === undefined ? this.#withoutHost : stateOf(this.#host);
   }
 
-  /** The script that runs or is to run; undefined without one, and while it cannot be read. */
+  /**
+   * The path of the script that runs or is to run; undefined if there is none or it cannot be read.
+   */
   get script(): string | undefined {
     return this.#host?.options.script;
   }
 
-  /** Why no handler can be called; undefined if that is as configured. */
+  /** Why no handler can be called; undefined unless the state is `down`. */
   get problem(): string | undefined {
     return this.state === "down" ? this.#problem : undefined;
   }
 
   /**
-   * Whether the file that was configured last was changed since it was loaded: only a new
-   * process reads it.
+   * True if the configured script was changed after it was loaded: only a new process reads
+   * it again.
    */
   get isOutdated(): boolean {
     const host = this.#hosts.successor ?? this.#host;
@@ -80,8 +82,8 @@ export class ScriptSink implements AccountingSink {
   }
 
   /**
-   * Waits until it is known whether the script that was configured last can be used, or so long.
-   * Returns whether it is known.
+   * Waits up to `timeoutMs` until the script that was configured last is loaded, or found to be
+   * unusable. Returns whether that has happened.
    */
   async settled(timeoutMs: number): Promise<boolean> {
     const isKnown = await this.#loading.ended(timeoutMs);
@@ -108,8 +110,8 @@ export class ScriptSink implements AccountingSink {
   }
 
   /**
-   * Has the script of the configuration run: calls the `reload` of one that runs already
-   * as it is to run, or else starts it, if there is one besides the packaged default.
+   * Runs the script of the configuration. If it runs already with the same options, calls its
+   * `reload`; else starts a host for it. The packaged default script is not started.
    */
   configure(config: AccountingConfig): void {
     let script: ChosenScript;
@@ -153,7 +155,7 @@ export class ScriptSink implements AccountingSink {
     if (warning !== undefined) this.#log(LOG_WARNING, warning);
     const host = new ScriptHost(options);
     this.#listen(host, config);
-    // One that calls no handler is replaced at once: it would say that there is none.
+    // A host that calls no handler is replaced at once: else the state could stay `idle` meanwhile.
     if (this.state === "ready") this.#hosts.prepare(host);
     else this.#hosts.putInCharge(host);
     host.start();
@@ -219,12 +221,15 @@ export class ScriptSink implements AccountingSink {
   }
 }
 
-/** Returns undefined if there is no such file, or it cannot be looked at. */
+/**
+ * Returns a file's modification time; undefined if the file is missing or its status cannot be
+ * read.
+ */
 function tryReadMtimeMs(path: string): number | undefined {
   try {
     return statSync(path).mtimeMs;
   } catch {
-    // The host, which is to read it, says what is wrong with it.
+    // The host reports the error when it reads the file.
     return undefined;
   }
 }
@@ -239,7 +244,7 @@ function stateOf(host: ScriptHost): SinkState {
     case "unusable":
       return "down";
     case "pausing":
-      // The next process will say whether the script has got a handler since.
+      // The script may have a handler by now: the next process finds out.
       return host.handlers.released === "none" ? "starting" : "down";
   }
 }

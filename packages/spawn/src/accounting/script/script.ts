@@ -1,21 +1,24 @@
-/** The accounting script of the configuration, and how its host is started. */
+/** Chooses the accounting script, and the options with which its host is started. */
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config/accounting.ts";
 import { SCRIPT_HOST_COMMAND } from "../../roles.ts";
 import { DEFAULT_USER, groupsOf } from "../terms/user.ts";
 
-/** Does nothing, so that it need not be run. */
+/** The script of the package. It does nothing, so it is not run. */
 const PACKAGED_SCRIPT = "/usr/share/cm4all/spawn/accounting.lua";
 
 const SCRIPT_DIRECTORY = "/etc/cm4all/spawn";
 
 export interface ChosenScript {
-  /** Undefined where there is no script but the packaged one. */
+  /** Undefined if there is no script but the packaged one. */
   readonly path: string | undefined;
   readonly warning?: string | undefined;
 }
 
-/** @throws Error if a script of the default names is there and cannot be read */
+/**
+ * Chooses the script of the configuration, or else one with a default name.
+ * @throws Error if there is a script with a default name that cannot be read
+ */
 export function chooseScript(config: AccountingConfig): ChosenScript {
   if (config.script !== undefined) return { path: config.script };
   const { path, warning } = selectScript(SCRIPT_DIRECTORY, PACKAGED_SCRIPT);
@@ -26,19 +29,21 @@ function isRoot(): boolean {
   return process.geteuid?.() === 0;
 }
 
-/** A warning, if the script gets all that the daemon may do. */
+/** Returns a warning if the script would run with all privileges of the daemon. */
 export function userWarning({ user }: AccountingConfig): string | undefined {
   if (user !== undefined || !isRoot()) return undefined;
   return `there is no user ${DEFAULT_USER}, and accounting.user names no other: the script runs as root, with all privileges of the daemon`;
 }
 
-/** Returns why a script cannot be used, with the user whom a file's mode keeps from reading it. */
+/**
+ * Returns why a script cannot be used. If it cannot be read, adds the user who has to be able to.
+ */
 export function explainUnusable(message: string, { user }: Pick<AccountingConfig, "user">): string {
   if (user === undefined || !isRoot() || !/Permission denied|EACCES/.test(message)) return message;
   return `${message} (the script runs as the user ${user.name}, who has to be able to read it)`;
 }
 
-/** Returns with which user, limits and socket the host of a script is started. */
+/** Returns the options of a script's host: user, limits and socket. */
 export function hostOptions(config: AccountingConfig, script: string): ScriptHostOptions {
   const user = isRoot() ? config.user : undefined;
   const { hostSocket } = config;
@@ -46,7 +51,7 @@ export function hostOptions(config: AccountingConfig, script: string): ScriptHos
     script,
     ...(hostSocket === undefined
       ? {}
-      : // Where nobody is named, the unit says who it is.
+      : // If the configuration names no user, that of the unit is used.
         { unit: { socket: hostSocket, uid: config.isUserNamed ? user?.uid : undefined } }),
     program: [__filename, SCRIPT_HOST_COMMAND],
     instructions: config.instructions,
@@ -60,7 +65,7 @@ export function hostOptions(config: AccountingConfig, script: string): ScriptHos
           uid: user.uid,
           gid: user.gid,
           groups: groupsOf(user.name),
-          // What libpq and scripts find their files and their default role by.
+          // libpq and scripts find their files and the default role by these.
           env: { ...process.env, HOME: user.home, USER: user.name, LOGNAME: user.name },
         }),
   };

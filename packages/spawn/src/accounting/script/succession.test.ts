@@ -1,4 +1,7 @@
-/** Which hosts are in charge, follow and end; each here only notes for how long it may go on. */
+/**
+ * Tests which hosts are in charge, follow and end. Each host here only notes how long it may run
+ * on.
+ */
 import { EventEmitter } from "node:events";
 import type { ScriptHost } from "@cm4all/lua";
 import { beforeEach, expect, it } from "vitest";
@@ -9,9 +12,9 @@ const STATES = ["state", "ready", "unusable", "ended"];
 
 class Host extends EventEmitter {
   readonly options = { handlerTimeoutMs: HANDLER_TIMEOUT_MS };
-  /** The time that its handlers had at each call of `stop`. */
+  /** The time for handlers in each call of `stop`. */
   readonly stops: number[] = [];
-  /** Its handlers have ended. */
+  /** Lets its handlers end. */
   end: () => void = () => {};
 
   constructor() {
@@ -47,7 +50,7 @@ beforeEach(() => {
   hosts = Array.from({ length: 5 }, () => new Host());
 });
 
-it("has the successor take over when it has looked at its script, and nobody else", () => {
+it("puts the successor in charge when it has read its script, and no other host", () => {
   succession.putInCharge(asHost(host(0)));
   succession.prepare(asHost(host(1)));
   expect([succession.inCharge, succession.successor]).toEqual([host(0), host(1)]);
@@ -58,7 +61,7 @@ it("has the successor take over when it has looked at its script, and nobody els
   expect(succession.successor).toBeUndefined();
 });
 
-it("gives the handlers of the one before their time, and hears of its state no more", () => {
+it("gives the handlers of the previous host their time, and ignores its state", () => {
   succession.putInCharge(asHost(host(0)));
   expect(host(0).stops).toEqual([]);
   succession.putInCharge(undefined);
@@ -68,14 +71,14 @@ it("gives the handlers of the one before their time, and hears of its state no m
   expect(host(0).listenerCount("message")).toBe(1);
 });
 
-it("ends the oldest at once if a third one still has handlers", () => {
+it("ends the oldest retired host at once if there would be three", () => {
   for (const i of [0, 1, 2]) succession.putInCharge(asHost(host(i)));
   expect(hosts.slice(0, 2).map(({ stops }) => stops)).toEqual([[5000], [5000]]);
   succession.putInCharge(asHost(host(3)));
   expect(hosts.map(({ stops }) => stops)).toEqual([[5000, 0], [5000], [5000], [], []]);
 });
 
-it("does not count those whose handlers have ended", async () => {
+it("does not count hosts whose handlers have ended", async () => {
   for (const i of [0, 1, 2]) succession.putInCharge(asHost(host(i)));
   host(0).end();
   await new Promise((resolve) => setImmediate(resolve));
@@ -84,7 +87,7 @@ it("does not count those whose handlers have ended", async () => {
   expect(host(1).stops).toEqual([5000]);
 });
 
-it("ends a successor that is not wanted any more at once", () => {
+it("ends a successor that is no longer wanted at once", () => {
   succession.dropSuccessor();
   succession.prepare(asHost(host(1)));
   succession.dropSuccessor();
@@ -93,7 +96,7 @@ it("ends a successor that is not wanted any more at once", () => {
   expect(host(1).heardStates).toEqual([]);
 });
 
-it("ends all at once when it is stopped", async () => {
+it("ends all hosts at once when it is stopped", async () => {
   for (const i of [0, 1]) succession.putInCharge(asHost(host(i)));
   succession.prepare(asHost(host(2)));
   await succession.stop();

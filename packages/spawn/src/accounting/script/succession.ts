@@ -1,15 +1,16 @@
 /**
- * The script hosts: one is in charge, another may be about to follow it, and those that were
- * in charge end when their handlers have. There are never more than four processes.
+ * Owns the script hosts: the one in charge, its successor if one is being started, and retired
+ * hosts, which end when their handlers have ended. There are never more than four processes.
  */
 import type { ScriptHost } from "@cm4all/lua";
 
+/** The number of retired hosts; the oldest is stopped if there would be more. */
 const MAX_RETIRED = 2;
 
 export class Succession {
   #inCharge: ScriptHost | undefined;
   #successor: ScriptHost | undefined;
-  /** Were in charge, and have handlers that still run; the oldest is first. */
+  /** Hosts that were in charge, and whose handlers may still run; the oldest is first. */
   readonly #retired = new Set<ScriptHost>();
 
   /** The host in charge. */
@@ -17,24 +18,24 @@ export class Succession {
     return this.#inCharge;
   }
 
-  /** Takes over when it is known whether its script can be used. */
+  /** The host that takes over when its script is loaded or found to be unusable. */
   get successor(): ScriptHost | undefined {
     return this.#successor;
   }
 
-  /** Sets who follows; the caller has dropped the one before. */
+  /** Sets the successor. The caller has dropped the previous one. */
   prepare(host: ScriptHost): void {
     this.#successor = host;
   }
 
-  /** A host has looked at its script: if it is the successor, it takes over. */
+  /** Puts a host in charge if it is the successor, because it has read its script. */
   isLoaded(host: ScriptHost): void {
     if (host !== this.#successor) return;
     this.#successor = undefined;
     this.putInCharge(host);
   }
 
-  /** Puts a host in charge, or none; the one before ends when its handlers have. */
+  /** Puts a host in charge, or none. The previous one ends when its handlers have ended. */
   putInCharge(host: ScriptHost | undefined): void {
     const old = this.#inCharge;
     this.#inCharge = host;
@@ -46,7 +47,7 @@ export class Succession {
     void old.stop(old.options.handlerTimeoutMs).then(() => this.#retired.delete(old));
   }
 
-  /** Ends the host that was to take over, at once; it calls no handlers yet. */
+  /** Ends the successor at once: it does not call handlers yet. */
   dropSuccessor(): void {
     const host = this.#successor;
     if (host === undefined) return;
@@ -55,14 +56,17 @@ export class Succession {
     void host.stop(0);
   }
 
-  /** Ends all of them at once. */
+  /** Ends all hosts at once. */
   async stop(): Promise<void> {
     const hosts = [this.#inCharge, this.#successor, ...this.#retired];
     await Promise.all(hosts.map((host) => host?.stop(0)));
   }
 }
 
-/** The script of a host that is no longer wanted may still fail and say things; its state means nothing. */
+/**
+ * Ignores the state of a host that is no longer wanted; errors and output of its script are still
+ * logged.
+ */
 function ignoreState(host: ScriptHost): void {
   for (const event of ["state", "ready", "unusable", "ended"] as const)
     host.removeAllListeners(event);

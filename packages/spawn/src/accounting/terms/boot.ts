@@ -1,20 +1,20 @@
-/** This boot, and a clock that goes by it. */
+/** The boot's id, and a clock that starts at the boot. */
 import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 
-/** @see random(4) */
+/** Returns the id of this boot of the kernel. @throws Node's system errors @see random(4) */
 export function readBootId(): string {
   return readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 }
 
-/** Returns whether a cgroup of that id belongs to the boot. @param id see CgroupMeasurement */
+/** Returns whether the cgroup with this id is of the given boot. @param id see CgroupMeasurement */
 export function isOfBoot(id: string, bootId: string): boolean {
   return id.startsWith(`${bootId}:`);
 }
 
 /**
- * Returns the time since the boot in milliseconds: it goes on while the host is
- * suspended, and no step of the wall clock changes it. @see CLOCK_BOOTTIME in clock_gettime(2)
+ * Returns the time since the boot in milliseconds. It includes the time the host was suspended,
+ * and steps of the wall clock do not change it. @see CLOCK_BOOTTIME in clock_gettime(2)
  */
 export function bootTimeMs(): number {
   const nowMs = performance.now();
@@ -25,7 +25,10 @@ export function bootTimeMs(): number {
   return nowMs + aheadMs;
 }
 
-/** `uptime` reads a file, so that the clock which stands still meanwhile serves for so long. */
+/**
+ * How long the offset between the clocks is used before it is read again: `uptime` reads a file,
+ * and `performance.now` costs little but stands still while the host is suspended.
+ */
 const LOOKED_UP_MS = 1000;
 let lookedUpMs = Number.NEGATIVE_INFINITY;
 let aheadMs = 0;

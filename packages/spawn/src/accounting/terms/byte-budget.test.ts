@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { ByteBudget } from "./byte-budget.ts";
 
-it("has room as long as less is taken than there is; the last one may take more", () => {
+it("has room until all bytes are taken; the last caller may take more than are left", () => {
   const budget = new ByteBudget(10);
   expect(budget.hasRoom).toBe(true);
   budget.take(9);
@@ -14,7 +14,7 @@ it("has room as long as less is taken than there is; the last one may take more"
   expect(budget.hasRoom).toBe(true);
 });
 
-it("lets in one after the other who waits, when the one before has taken", async () => {
+it("lets in waiting callers one by one, after the previous one has taken its bytes", async () => {
   const budget = new ByteBudget(10);
   budget.take(10);
   const admitted: string[] = [];

@@ -1,8 +1,8 @@
-/** Bounds how many bytes wait for something: who comes later waits until there is room. Pure. */
+/** Bounds how many bytes are held at a time: callers wait in turn until there is room. Pure. */
 export class ByteBudget {
   readonly #bytes: number;
   #taken = 0;
-  /** Whether somebody was let in who has not taken anything yet. */
+  /** True while a caller has been let in and has not taken its bytes yet. */
   #isAdmitting = false;
   readonly #waiting: (() => void)[] = [];
 
@@ -14,25 +14,25 @@ export class ByteBudget {
     return this.#taken < this.#bytes;
   }
 
-  /** Returns when there is room. The caller calls `take` at once then. */
+  /** Resolves when there is room. The caller then calls `take` at once. */
   async room(): Promise<void> {
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Takes room, if there was any: the last one may take more than there is. */
+  /** Takes bytes. The caller has seen that there is room; the bytes may exceed it. */
   take(bytes: number): void {
     this.#taken += bytes;
     this.#isAdmitting = false;
     this.#admit();
   }
 
-  /** Gives back what was taken, and lets in who waits for it. */
+  /** Gives bytes back, and lets in the next caller that waits. */
   giveBack(bytes: number): void {
     this.#taken -= bytes;
     this.#admit();
   }
 
-  /** One after the other: how much each takes is known when it has. */
+  /** Lets in one caller at a time, because its size is known only when it takes its bytes. */
   #admit(): void {
     if (!this.hasRoom || this.#isAdmitting) return;
     const next = this.#waiting.shift();

@@ -1,15 +1,14 @@
 /**
- * What waits in a journal, as an administrator sees it, in constant memory also if there
- * are millions of records: they are read in the order of the files when their page is asked
- * for. Reasons stand in marks, often in files of their own, so they are read for many
- * records at once.
+ * Lists the records of a journal for an administrator. Memory stays bounded even with millions
+ * of records: a page is read when it is asked for, in the order of the files. The reasons of
+ * parked records are in marks, often in other files, so they are read for many records at once.
  */
 import { tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 import { errorText } from "@cm4all/linux";
 import type { FoundRecord, RecordCondition, RecordSummary } from "./records.ts";
 
-/** Of how many parked records the reasons are kept. */
+/** The number of parked records whose reasons are read at once, at least. */
 const WINDOW = 50_000;
 
 const CONDITIONS = new Map<RecordState | undefined, RecordCondition>([
@@ -37,7 +36,7 @@ export class JournalRecords {
 
   /** See AccountingRecords. @throws system errors of reading */
   async list(after: number, limit: number): Promise<RecordSummary[]> {
-    // What was parked since an earlier list has a reason, too.
+    // A new list: records may have been parked since the reasons were read.
     if (after < 0) this.#reasons = undefined;
     const page: RecordSummary[] = [];
     await this.#journal.readOn(after, ({ number, payload }) => {
@@ -73,7 +72,7 @@ export class JournalRecords {
   async #numbersOf(idOrNumber: string): Promise<number[]> {
     if (/^\d{1,15}$/.test(idOrNumber)) return [Number(idOrNumber)];
     const numbers: number[] = [];
-    // Most records need not be parsed.
+    // A record without these bytes need not be parsed.
     const needle = JSON.stringify(idOrNumber);
     await this.#journal.visit((entry) => {
       if (entry.kind !== "record" || !entry.payload.includes(needle)) return;
@@ -83,7 +82,7 @@ export class JournalRecords {
     return numbers;
   }
 
-  /** Returns undefined if the record is done with by now, or no business of people. */
+  /** Returns undefined if the record has gone, or is in a state that administrators do not see. */
   #tryUnderstand(number: number, payload: Buffer | Error): FoundRecord | undefined {
     const state = CONDITIONS.get(this.#journal.state(number));
     if (state === undefined) return undefined;
@@ -94,7 +93,7 @@ export class JournalRecords {
     return { summary: { number, state, id, report, path, measuredMs }, record };
   }
 
-  /** @param numbers rising */
+  /** Returns the reasons of those that are parked. @param numbers in ascending order */
   async #reasonsOf(numbers: readonly number[]): Promise<ReadonlyMap<number, string>> {
     const parked = numbers.filter((each) => this.#journal.state(each) === RecordState.PARKED);
     const [first] = parked;
@@ -104,7 +103,7 @@ export class JournalRecords {
     if (known !== undefined && known.first <= first && last <= known.last) return known.byNumber;
     const window = this.#window(first, last);
     const notes = await this.#journal.notes(window);
-    // Thousands are parked for the same reason.
+    // Thousands may be parked for the same reason: its text is kept once.
     const texts = new Map<string, string>();
     for (const [number, note] of notes) {
       const text = texts.get(note) ?? note;
@@ -115,7 +114,7 @@ export class JournalRecords {
     return notes;
   }
 
-  /** Returns the numbers of parked records from `first` on: up to `last`, and many more. */
+  /** Returns the numbers of parked records from `first` on, up to `last` and at least `WINDOW`. */
   #window(first: number, last: number): number[] {
     const numbers: number[] = [];
     for (const { number, state } of this.#journal.records(first - 1)) {

@@ -1,4 +1,4 @@
-/** What is counted and measured between the reaper and the handlers of the script. */
+/** The metrics of accounting, from the release of a cgroup to the handlers of the script. */
 import type { Declarations, Gauges, Values } from "../../metrics/declaration.ts";
 
 export const ACCOUNTING_METRICS = {
@@ -16,20 +16,20 @@ export const ACCOUNTING_METRICS = {
   },
   waitingCgroups: {
     kind: "gauge",
-    help: "Cgroups in the journal whose handler has not returned without an error yet.",
+    help: "Cgroups in the journal that are not accounted yet: their handler runs or will be called.",
     row: "accounting",
     text: "{} waiting",
   },
   oldestWaitingSeconds: {
     kind: "gauge",
-    help: "Since the oldest of the cgroups that wait was measured; 0 if none waits.",
+    help: "Time since the oldest waiting cgroup was measured; 0 if none waits.",
     unit: "seconds",
     row: "accounting",
     text: "the oldest for {}",
   },
   parkedCgroups: {
     kind: "gauge",
-    help: "Cgroups in the journal that an administrator is to decide on.",
+    help: "Cgroups in the journal that an administrator has to decide on.",
     row: "accounting",
     text: "{} parked",
   },
@@ -41,38 +41,38 @@ export const ACCOUNTING_METRICS = {
   },
   supersededReports: {
     kind: "counter",
-    help: "Reports that a later one of the same cgroup replaced before they were accounted.",
+    help: "Reports that a later report of the same cgroup has replaced before they were accounted.",
     row: "accounting",
     text: "{} superseded by a later report",
   },
   unaccountedCgroups: {
     kind: "counter",
-    help: "Cgroups that were told while it turned out that there is no handler.",
+    help: "Cgroups that were released before it was known that there is no handler.",
     row: "accounting",
     text: "{} without a handler",
   },
   handlers: {
     kind: "state",
-    help: "Whether handlers succeed; failing if none does and one at a time is tried.",
+    help: "Whether handlers succeed; failing if none succeeds, so that one at a time is tried.",
     states: { succeeding: "succeed", failing: "all fail" },
     row: "handlers",
     text: "{}",
   },
   runningHandlers: {
     kind: "gauge",
-    help: "Handlers that were called and have not returned.",
+    help: "Handlers that have been called and have not returned.",
     row: "handlers",
     text: "{} running",
   },
   begunCgroups: {
     kind: "gauge",
-    help: "Of the cgroups that wait, those whose handler runs and may have taken effect.",
+    help: "Waiting cgroups whose handler runs and may have taken effect.",
     row: "handlers",
     text: "{} begun",
   },
   failingCgroups: {
     kind: "gauge",
-    help: "Of the cgroups that wait, those whose handler fails while others succeed, and is called again after a pause.",
+    help: "Waiting cgroups whose handler fails while others succeed; it is called again after a pause.",
     row: "handlers",
     text: "{} cgroups fail",
   },
@@ -84,38 +84,38 @@ export const ACCOUNTING_METRICS = {
   },
   retriedHandlers: {
     kind: "counter",
-    help: "How often a handler was called again.",
+    help: "Calls of a handler after its first for the same cgroup.",
     row: "handlers",
     text: "{} called again",
   },
   lostCgroups: {
     kind: "counter",
-    help: "Cgroups that were not accounted: dropped by an administrator, or failed without retry.",
+    help: "Cgroups that are not accounted: an administrator dropped them, or the handler failed and retry is off.",
     row: "handlers",
     text: "{} cgroups lost",
   },
   handlerSeconds: {
     kind: "counter",
-    help: "Time from the call of handlers to their return; most of it they wait.",
+    help: "Time from the call of handlers to their return, most of which they spend waiting.",
     unit: "seconds",
     row: "handlers",
     text: "{} in all",
   },
   interimReports: {
     kind: "counter",
-    help: "Running cgroups that were handed to the script.",
+    help: "Reports of running cgroups that were handed to the script.",
     row: "handlers",
     text: "{} interim reports",
   },
   hostRestarts: {
     kind: "counter",
-    help: "How often the process that runs the script has ended by itself, and was started again.",
+    help: "How often the process that runs the script has ended by itself and was started again.",
     row: "handlers",
     text: "{} ends of the script host",
   },
   journal: {
     kind: "state",
-    help: "Whether the journal takes records; while it does not, cgroups' directories stay.",
+    help: "Whether the journal takes records; while it does not, the directories of cgroups stay.",
     states: {
       opening: "is being opened",
       ready: "takes records",
@@ -128,49 +128,49 @@ export const ACCOUNTING_METRICS = {
   },
   journalRecords: {
     kind: "gauge",
-    help: "Records in the journal that are not done with.",
+    help: "Records in the journal that are still needed.",
     row: "journal",
     text: "{} records",
   },
   unreadableRecords: {
     kind: "gauge",
-    help: "Records that the disk does not give; each is tried again, with pauses.",
+    help: "Records that the disk cannot read; each is read again after a pause.",
     row: "journal",
     text: "{} unreadable",
   },
   damagedFiles: {
     kind: "gauge",
-    help: "Files of the journal of which a part cannot be read; they are kept, and the rest is used.",
+    help: "Files of the journal that are damaged in part; they are kept, and the rest is used.",
     row: "journal",
     text: "{} damaged files",
   },
   journalBytes: {
     kind: "gauge",
-    help: "Size of the journal on the disk.",
+    help: "Size of the journal on disk.",
     unit: "bytes",
     row: "journal",
     text: "{}",
   },
   journalLimitBytes: {
     kind: "gauge",
-    help: "How large the journal may be.",
+    help: "The size limit of the journal.",
     unit: "bytes",
     row: "journal",
     text: "of at most {}",
   },
 } as const satisfies Declarations;
 
-/** As they are shown. */
+/** The values of all metrics of accounting. */
 export type AccountingMetrics = Values<typeof ACCOUNTING_METRICS>;
 
 type AccountingGauges = Gauges<typeof ACCOUNTING_METRICS>;
 
 export type JournalState = AccountingGauges["journal"];
 
-/** Those that are measured without asking the script's process or the disk. */
+/** The metrics that need neither the script's process nor the disk. */
 export type QueueMetrics = Omit<AccountingMetrics, "oldestWaitingSeconds" | "hostRestarts">;
 
-/** Those that the journal knows. */
+/** The metrics of the journal and its records. */
 export type JournalGauges = Omit<
   AccountingGauges,
   | "script"

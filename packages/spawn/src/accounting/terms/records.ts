@@ -1,69 +1,73 @@
 /**
- * The records that wait in the journal, as an administrator sees and decides on them: the
- * running daemon has them, or, while none runs, the journal's files (offline-records.ts).
- * Its types cross the control socket as JSON.
+ * The records in the journal, as an administrator sees them and decides on them. They come from
+ * the running daemon or, while none runs, from the journal's files (offline-records.ts). These
+ * types cross the control socket as JSON.
  */
 import type { CgroupRecord } from "@cm4all/cgroup";
 import { CommandFailure, EX_DATAERR } from "@cm4all/command";
 import type { ByteString } from "@cm4all/linux";
 
-/** What is to become of a record. */
+/** The state of a record. */
 export type RecordCondition =
   /** Its handler will be called. */
   | "waiting"
-  /** Its handler runs; without a daemon: it was interrupted. */
+  /** Its handler runs; if no daemon runs, it was interrupted. */
   | "began"
   /** Its handler is not called unless an administrator says so. */
   | "parked";
 
 export interface RecordSummary {
-  /** Of the record in the journal; rising, and never used again. */
+  /** The record's number in the journal: numbers ascend, and are not reused. */
   readonly number: number;
   readonly state: RecordCondition;
-  /** Of the cgroup, which may have several records, one for each report. */
+  /** The cgroup's id. A cgroup may have several records, one for each report. */
   readonly id?: string | undefined;
   readonly report?: number | undefined;
-  /** Below the cgroup root. */
+  /** Relative to the cgroup root. */
   readonly path?: ByteString | undefined;
-  /** When its figures were read, milliseconds since 1970. */
+  /** When the figures were read, in milliseconds since 1970. */
   readonly measuredMs?: number | undefined;
-  /** Why it is parked, or why its handler failed last; any text, also a script's. */
+  /** Why the record is parked, or why its handler failed last; the text may come from a script. */
   readonly reason?: string | undefined;
-  /** How often its handler was called in the life of this daemon. */
+  /** How often the handler was called since the daemon started. */
   readonly attempts?: number | undefined;
 }
 
 export interface FoundRecord {
   readonly summary: RecordSummary;
-  /** Undefined, as in the summary all that is in it, if it cannot be read; `reason` says why. */
+  /**
+   * Undefined if the record cannot be read: the summary then has only `number`, `state` and
+   * `reason`, which says why.
+   */
   readonly record: CgroupRecord | undefined;
 }
 
+/** Lists records and carries out an administrator's decisions. */
 export interface AccountingRecords {
   /**
-   * Returns up to `limit` records with numbers above `after`, oldest first; none if there
-   * are no more. A page may have fewer than `limit` although others follow.
+   * Returns up to `limit` records with numbers above `after`, oldest first. Only an empty
+   * page is the last: others may follow a page with fewer than `limit` records.
    */
   list(after: number, limit: number): Promise<RecordSummary[]>;
   /**
-   * Returns the record of that number, or all records of the cgroup of that id, oldest
-   * first; none if there is none.
+   * Returns the record with this number, or all records of the cgroup with this id, oldest
+   * first; an empty list if there is none.
    */
   find(idOrNumber: string): Promise<FoundRecord[]>;
   /**
-   * Has the handlers of parked records called again, and returns of how many. `"all"`
-   * leaves out those that cannot be retried.
-   * @throws RecordRefused for a number that cannot be; then none is
+   * Has the handlers of parked records called again, and returns the number of these records.
+   * `"all"` leaves out those that cannot be retried.
+   * @throws RecordRefused if one of the records cannot be retried; then none is
    */
   retry(numbers: readonly number[] | "all"): Promise<number>;
   /**
-   * Forgets records, and returns how many.
-   * @throws RecordRefused for a number whose record cannot be dropped now; then none is
+   * Drops records from the journal without accounting them, and returns how many.
+   * @throws RecordRefused if one of the records cannot be dropped now; then none is
    */
   drop(numbers: readonly number[]): Promise<number>;
 }
 
-/** The administrator's word cannot be followed; the message names the record and says why. */
+/** A decision of an administrator that is refused; the message names the record and says why. */
 export class RecordRefused extends CommandFailure {
   constructor(number: number, reason: string) {
     super(`record ${number} ${reason}`, EX_DATAERR);

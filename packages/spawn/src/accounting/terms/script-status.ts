@@ -1,7 +1,8 @@
-/** What administrators are shown of the accounting script. */
+/** The state of the accounting script, as `cm4all-spawn status` shows it. */
 
+/** A failure of a handler. */
 export interface HandlerFailure {
-  /** As the log calls it. */
+  /** The cgroup's name as in the log; for a list, that of the first one and a count. */
   readonly cgroup: string;
   readonly message: string;
   /** Milliseconds since 1970. */
@@ -9,14 +10,14 @@ export interface HandlerFailure {
 }
 
 export interface ScriptStatus {
-  /** Undefined if there is none, or it cannot be read. */
+  /** Undefined if there is no script or it cannot be read. */
   readonly path?: string | undefined;
-  /** Why it does not run. */
+  /** Why the script does not run. */
   readonly problem?: string | undefined;
-  /** Whether the file was changed since it was loaded. */
+  /** True if the file was changed after it was loaded. */
   readonly isOutdated: boolean;
-  /** When the oldest of the cgroups that wait was measured, milliseconds since 1970. */
+  /** When the oldest cgroup that waits was measured, in milliseconds since 1970. */
   readonly oldestWaitingMs?: number | undefined;
-  /** The latest one in the life of the daemon. */
+  /** The latest failure since the daemon started. */
   readonly lastFailure?: HandlerFailure | undefined;
 }

@@ -20,14 +20,14 @@ describe("parseUser", () => {
       expect(parseUser(passwd, name)).toBeUndefined();
   });
 
-  it("has no groups but those that name it", () => {
+  it("has only the groups that list the user", () => {
     const group = "root:x:0:\na:x:1:me\nb:x:2:you,me\nc:x:3:men,m e\nd:x:4\nme:x:5:\n";
     expect(parseGroups(group, "me")).toEqual([1, 2]);
     expect(parseGroups(group, "nobody")).toEqual([]);
     expect(() => parseGroups("x:x:+1:me\n", "me")).toThrow("/etc/group: not a uid");
   });
 
-  it.each(["empty", "minus"])("takes ids that are no numbers for no ids (%s)", (name) => {
+  it.each(["empty", "minus"])("refuses ids that are not numbers (%s)", (name) => {
     expect(() => parseUser(passwd, name)).toThrow("not a uid and a gid");
   });
 });

@@ -1,8 +1,8 @@
-/** System users. @see passwd(5) */
+/** Looks up system users and groups. @see passwd(5), group(5) */
 import { readFileSync } from "node:fs";
 import { isErrno } from "@cm4all/linux";
 
-/** The script's user unless the configuration names another; the package makes it. */
+/** The user that the script runs as by default; the Debian package creates it. */
 export const DEFAULT_USER = "cm4all-spawn-reaper";
 
 export interface SystemUser {
@@ -12,15 +12,15 @@ export interface SystemUser {
   readonly home: string;
 }
 
-/** Gives the user of this name, or undefined if there is none. */
+/** Returns the user with this name, or undefined if there is none. */
 export type FindUser = (name: string) => SystemUser | undefined;
 
-/** The greatest id; the one above means "no change" to the kernel. */
+/** The greatest valid id: to the kernel, the next number means "no change". */
 const MAX_ID = 0xfffffffe;
 
 /**
  * Finds the line of `name` in the text of /etc/passwd. Pure.
- * @throws Error if its ids are no numbers, which must not become 0
+ * @throws Error if the ids are not numbers: they must not become 0, which is root
  */
 export function parseUser(passwd: string, name: string): SystemUser | undefined {
   for (const line of passwd.split("\n")) {
@@ -37,15 +37,18 @@ function parseId(text: string | undefined, line: string, file = "/etc/passwd"): 
   throw new Error(`${file}: not a uid and a gid: ${JSON.stringify(line)}`);
 }
 
-/** Looks into /etc/passwd, because packages make system users there. @throws Error */
+/**
+ * Returns the user of this name in /etc/passwd, where packages create system users.
+ * @throws Error of `parseUser`; Node's system errors, but not ENOENT
+ */
 export function findUser(name: string): SystemUser | undefined {
-  // A root file system may be without any users.
+  // A minimal root file system may have no such file: it has no users then.
   return parseUser(readText("/etc/passwd"), name);
 }
 
 /**
  * Finds the gid of a group in the text of /etc/group. Pure.
- * @throws Error if it is no number
+ * @throws Error if it is not a number
  */
 export function parseGroup(text: string, name: string): number | undefined {
   for (const line of text.split("\n")) {
@@ -55,14 +58,14 @@ export function parseGroup(text: string, name: string): number | undefined {
   return undefined;
 }
 
-/** Looks into /etc/group. @throws Error */
+/** Returns the gid of a group in /etc/group. @throws Error as `findUser` */
 export function findGroup(name: string): number | undefined {
   return parseGroup(readText("/etc/group"), name);
 }
 
 /**
- * Finds the groups that have a user for a member, in the text of /etc/group. Pure.
- * @throws Error if the id of one is no number
+ * Finds the groups that have the user as a member in the text of /etc/group. Pure.
+ * @throws Error if the gid of such a group is not a number
  * @see group(5)
  */
 export function parseGroups(text: string, user: string): number[] {
@@ -73,9 +76,9 @@ export function parseGroups(text: string, user: string): number[] {
 }
 
 /**
- * The supplementary groups of the script's user: those of /etc/group, and those that
- * `SupplementaryGroups=` of the unit gives the daemon. Never root's group, which the daemon
- * has for itself.
+ * Returns the supplementary groups of the script's user: those in /etc/group, and those that
+ * the unit gives to the daemon with `SupplementaryGroups=`. Root's group, which the daemon has
+ * as its own, is left out.
  */
 export function groupsOf(user: string): number[] {
   const unit = isService(process.env) ? (process.getgroups?.() ?? []) : [];
@@ -84,7 +87,10 @@ export function groupsOf(user: string): number[] {
   );
 }
 
-/** Returns whether systemd has executed this very process: a shell's groups are its user's. */
+/**
+ * Returns whether systemd has started this very process. If a shell has, the groups of the
+ * process are those of the user who typed the command, and not those of the unit.
+ */
 function isService(env: NodeJS.ProcessEnv): boolean {
   return env["SYSTEMD_EXEC_PID"] === String(process.pid);
 }

@@ -1,4 +1,4 @@
-/** The administrator's view of the records of a daemon that runs. */
+/** Shows the records of the running daemon to administrators, and carries out their decisions. */
 import { CommandFailure, EX_TEMPFAIL } from "@cm4all/command";
 import { type Journal, RecordState } from "@cm4all/journal";
 import type { AccountingQueue } from "../handlers/queue.ts";
@@ -13,7 +13,7 @@ import {
 } from "../terms/records.ts";
 import { findOutdated, OUTDATED } from "./outdated-records.ts";
 
-/** How many marks are written together. */
+/** The number of marks that are written together. */
 const CHUNK = 50_000;
 
 export interface DaemonRecordsParts {
@@ -25,14 +25,14 @@ export interface DaemonRecordsParts {
 export class DaemonRecords implements AccountingRecords {
   readonly #parts: DaemonRecordsParts;
   #records: JournalRecords | undefined;
-  /** How many records were dropped. */
+  /** The number of records that were dropped. */
   dropped = 0;
 
   constructor(parts: DaemonRecordsParts) {
     this.#parts = parts;
   }
 
-  /** @throws CommandFailure as long as it is not open */
+  /** @throws CommandFailure until the journal is open */
   get #journal(): Journal {
     const { journal, status } = this.#parts.store;
     if (journal !== undefined) return journal;
@@ -74,7 +74,7 @@ export class DaemonRecords implements AccountingRecords {
     refuse();
     const [outdated] = await findOutdated(journal, numbers);
     if (outdated !== undefined) throw new RecordRefused(outdated, OUTDATED);
-    // Others may have decided meanwhile.
+    // Another administrator may have decided in the meantime.
     refuse();
     await this.#handOverAgain(numbers);
     return numbers.length;

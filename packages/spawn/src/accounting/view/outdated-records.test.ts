@@ -9,7 +9,7 @@ afterEach(() => vi.restoreAllMocks());
 
 const figures = { path: bytesOfText("/a"), id: "boot:1", measuredMs: 0 };
 
-/** As the reaper has it: the report is the last of a snapshot. */
+/** Returns a record as the reaper encodes it: the report is the last key of the snapshot. */
 const last = (report: number) => encodeRecord({ snapshot: { ...figures, report }, xattrs: [] });
 const first = (report: number) => encodeRecord({ snapshot: { report, ...figures }, xattrs: [] });
 

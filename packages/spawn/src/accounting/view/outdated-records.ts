@@ -1,14 +1,14 @@
-/** Records of cgroups of which a later report was handed over. */
+/** Finds the records that are outdated, because a later report of their cgroup was handed over. */
 import { type CgroupRecord, tryParseRecord } from "@cm4all/cgroup";
 import { type Journal, RecordState } from "@cm4all/journal";
 
-/** Why they are not handed over again. */
+/** Why outdated records are not handed over again. */
 export const OUTDATED =
   "is not handed over again: a later report of its cgroup was handed over, which includes its figures";
 
 /**
- * Returns those of the records that are outdated, as far as the journal knows.
- * @param wanted undefined for all that are not to be handed over anyway
+ * Returns the numbers of the outdated records, as far as the journal shows them.
+ * @param wanted the records to look at; undefined for all but those that wait
  * @throws system errors of reading
  */
 export async function findOutdated(
@@ -17,7 +17,7 @@ export async function findOutdated(
 ): Promise<Set<number>> {
   const latest = await latestReports(journal);
   const outdated = new Set<number>();
-  // As nearly always: few cgroups are reported twice.
+  // The usual case: few cgroups are reported twice.
   if (latest.size === 0) return outdated;
   const look = (number: number, payload: Buffer) => {
     const { id, report = 0 } = tryParseRecord(payload.toString())?.snapshot ?? {};
@@ -34,7 +34,7 @@ export async function findOutdated(
   return outdated;
 }
 
-/** Returns the latest report of each cgroup of which more than the first was handed over. */
+/** Returns the latest report that was handed over of each cgroup with more than one report. */
 async function latestReports(journal: Journal): Promise<Map<string, number>> {
   const latest = new Map<string, number>();
   await journal.readOn(-1, ({ state, payload }) => {
@@ -49,12 +49,13 @@ async function latestReports(journal: Journal): Promise<Map<string, number>> {
 }
 
 /**
- * In JSON these bytes stand nowhere but before a value: in a string there would be a
- * backslash before each quotation mark. And only the snapshot has such a key, mostly as its last.
+ * The bytes of a first report's number. In JSON they occur only as a key with its value, because
+ * a quotation mark in a string follows a backslash; and only the snapshot has this key, mostly
+ * as its last.
  */
 const FIRST_REPORTS = ['"report":1}', '"report":1,'].map((text) => Buffer.from(text));
 
-/** Nearly all are: they need not be parsed. */
+/** Returns whether a record is a first report, without parsing it: nearly all are. */
 function isFirst(payload: Buffer): boolean {
   return FIRST_REPORTS.some((bytes) => payload.includes(bytes));
 }
