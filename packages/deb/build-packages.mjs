@@ -15,16 +15,16 @@ import { copySource } from "../dev/source.mjs";
 import { wrongMachines } from "./elf.mjs";
 
 /**
- * Builds below `workDirectory`, and gives the paths of the packages there.
+ * Builds the packages below `workDirectory`, and returns their paths there.
  * @param {string} workDirectory an empty directory
- * @param {string} [architecture] Debian's name; ours if it is missing
+ * @param {string} [architecture] Debian's name; by default ours
  * @returns {string[]}
  */
 export function buildBelow(workDirectory, architecture) {
   const tree = join(workDirectory, "cm4all-spawn");
   copySource(tree);
-  // Not asked again whether the build dependencies are there: Node may be, without being
-  // Debian's package, and the others have just been installed.
+  // Do not check the build dependencies again: Node may be installed other than as Debian's
+  // package, and the others have just been installed.
   const options = ["-b", "-uc", "-us", "-d"];
   if (architecture !== undefined) options.push(`--host-arch=${architecture}`);
   const { status, error } = spawnSync("dpkg-buildpackage", options, {

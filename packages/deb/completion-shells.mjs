@@ -1,11 +1,12 @@
 // @ts-check
-/** Completions in the languages of three shells. Pure. */
+/** Formats completions for three shells. Pure. */
 
 /** @typedef {import("./completion.mjs").Help} Help */
 /** @typedef {import("./completion.mjs").Kind} Kind */
 
 /**
- * Commands for sh that print what there is of a kind, a line for each.
+ * Returns commands for sh that print the existing items of a kind, one on each line; undefined if
+ * a kind cannot be listed.
  * @param {string} program @param {Kind} kind @returns {string | undefined}
  */
 function lister(program, kind) {
@@ -14,7 +15,7 @@ function lister(program, kind) {
   if (kind !== "name") return undefined;
   if (program === "cm4all-spawn-netns")
     return "(ls /run/netns; ls /etc/cm4all/spawn/netns) 2>/dev/null | sed -n 's/\\.toml$//; /^[^.]*$/p' | sort -u";
-  // Root alone may ask the daemon.
+  // Only root may ask the daemon.
   if (program.startsWith("cm4all-spawn"))
     return 'cm4all-spawn list --json 2>/dev/null | sed -n \'s/^    "name": "\\(.*\\)",$/\\1/p\'';
   return undefined;
@@ -116,7 +117,7 @@ ${listed(program, (list) => `compadd ${list.includes("directives") ? "-S '' " : 
     esac`,
     offer: `    compadd -- \${=offered}`,
     end: `}\n\n${id} "$@"`,
-    // zsh ties "path" to PATH, and has the line in "words".
+    // zsh ties "path" to PATH, and keeps the command line in "words".
   })
     .replaceAll("$path", "$path_")
     .replaceAll(" path=", " path_=")

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Writes completions of one of our commands for bash, zsh and fish, from what its `--help`
- * says, which commander makes from its commands:
+ * Writes completions of one of our commands for bash, zsh and fish, based on its `--help`, which
+ * commander generates from its commands:
  *
  *     node completion.mjs NAME BUNDLE DIRECTORY
  */
@@ -20,10 +20,10 @@ import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
  * @property {string[]} commands  names of its own subcommands
  * @property {string[]} flags  options without a value
  * @property {[option: string, kind: Kind][]} values  options with a value
- * @property {Kind[]} args  its arguments; the last one goes for all that follow
+ * @property {Kind[]} args  its arguments; the last one stands for all further arguments, too
  */
 
-/** What a value or an argument is, by its name in the help. @param {string} text @returns {Kind} */
+/** Returns the kind of a value or an argument, from its name in the help. @param {string} text @returns {Kind} */
 function kindOf(text) {
   if (/^(file|dir|directory|path|script|cgroup)$/i.test(text)) return "file";
   if (text === "name") return "name";
@@ -32,7 +32,7 @@ function kindOf(text) {
   return text === "user" ? "user" : "other";
 }
 
-/** What commander prints for `--help`. Pure. @param {string} text @param {string[]} path @returns {Help} */
+/** Parses the text that commander prints for `--help`. Pure. @param {string} text @param {string[]} path @returns {Help} */
 export function parseHelp(text, path = []) {
   /** @type {Help} */
   const help = { path, commands: [], flags: [], values: [], args: [] };
@@ -54,7 +54,7 @@ export function parseHelp(text, path = []) {
         else help.values.push([name, kindOf(value)]);
     }
   }
-  // Of one that has subcommands, the argument is a subcommand.
+  // If a command has subcommands, its argument is a subcommand.
   if (help.commands.length > 0) help.args = [];
   return help;
 }
@@ -68,7 +68,7 @@ function readHelp(bundle, path) {
   return parseHelp(stdout, path);
 }
 
-/** The help of a command and of all below it. @param {string} bundle @param {string[]} path @returns {Help[]} */
+/** Reads the help of a command and of all its subcommands. @param {string} bundle @param {string[]} path @returns {Help[]} */
 export function readCommands(bundle, path = []) {
   const help = readHelp(bundle, path);
   const below = help.commands.filter((command) => command !== "help");

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Makes the pages of cm4all-spawn-doc, from the files that people read in the repository and
- * the manual pages: `documentation.mjs DIRECTORY`. Debian's cmark-gfm and mandoc make the HTML.
+ * `documentation.mjs DIRECTORY`: makes the pages of cm4all-spawn-doc, from the texts in the
+ * repository and the manual pages. Debian's cmark-gfm and mandoc make the HTML.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -40,12 +40,12 @@ function filter(program, args, input) {
   return stdout;
 }
 
-/** The name of a page. @param {string} path below the root */
+/** Returns the file name of a page. @param {string} path below the root */
 function pageOf(path) {
   return `${path.replace(/\.md$/, "").replaceAll("/", "-")}.html`;
 }
 
-/** A page for a file of the repository. @param {string} path */
+/** Returns the page for a file of the repository. @param {string} path */
 function page(path) {
   return path.startsWith("docs/man/") ? `${basename(path)}.html` : pageOf(path);
 }
@@ -56,7 +56,7 @@ function html(title, body) {
 <style>${STYLE}</style></head><body>\n${body}</body></html>\n`;
 }
 
-/** The ids that GitHub gives headings, which links name. @param {string} body */
+/** Adds the ids that GitHub gives headings, to which links refer. @param {string} body */
 function withIds(body) {
   return body.replace(/<h(\d)>(.*?)<\/h\1>/gs, (_, level, text) => {
     const plain = text.replace(/<[^>]*>/g, "").replace(/&\w+;/g, "");
@@ -69,8 +69,9 @@ function withIds(body) {
 }
 
 /**
- * Links between the files become links between the pages; what has no page loses its link.
- * @param {string} body @param {string} path of the file, below the root
+ * Turns links between the files into links between the pages; a link to a file without a page is
+ * removed.
+ * @param {string} body @param {string} path path of the file, below the root
  * @param {ReadonlySet<string>} known
  */
 function withLinks(body, path, known) {
@@ -83,7 +84,7 @@ function withLinks(body, path, known) {
   });
 }
 
-/** A page is one file: its pictures are in it. @param {string} body @param {string} path */
+/** Embeds the pictures, so that a page is a single file. @param {string} body @param {string} path */
 function withPictures(body, path) {
   return body.replace(/<img src="([^"]*\.svg)"/g, (_, target) => {
     const picture = readFileSync(resolve(root, dirname(path), target)).toString("base64");

@@ -1,14 +1,14 @@
 // @ts-check
-/** Which machine the ELF files of a Debian package are for. @see elf(5) */
+/** Finds the machine for which the ELF files of a Debian package are built. @see elf(5) */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** `e_machine`, by Debian's name of the architecture. */
+/** The values of `e_machine`, by Debian's name of the architecture. */
 const EM = { amd64: 62, arm64: 183 };
 
-/** `e_machine` of a file, undefined where it is no ELF file. Pure. @param {Buffer} bytes */
+/** Returns `e_machine` of a file; undefined if it is not an ELF file. Pure. @param {Buffer} bytes */
 export function elfMachine(bytes) {
   const isElf = bytes.length >= 20 && bytes.readUInt32BE(0) === 0x7f454c46;
   // EI_DATA: 1 is little-endian.
@@ -17,8 +17,8 @@ export function elfMachine(bytes) {
 
 /**
  * @param {string} path of a .deb file
- * @returns {string[]} a line for each ELF file that is for another machine than the package,
- *   and for any in a package that says it is for all
+ * @returns {string[]} a line for each ELF file that is for another machine than the package, and
+ *   for each ELF file in a package for all architectures
  */
 export function wrongMachines(path) {
   const architecture = execFileSync("dpkg-deb", ["-f", path, "Architecture"], {

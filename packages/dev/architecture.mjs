@@ -1,15 +1,16 @@
 // @ts-check
-/** The architecture that is built for; another one than ours in a cross-build. */
+/** The architecture for which the suite is built; in a cross-build it differs from ours. */
 
 /**
- * Node's names, by Debian's. ffi-rs has an addon for each; nothing is tested on others.
+ * Node's names of the architectures, by Debian's. ffi-rs has an addon for each; no others are
+ * tested.
  * @type {Readonly<Record<string, string>>}
  */
 export const nodeNames = { amd64: "x64", arm64: "arm64" };
 
 /**
- * Node's name of the architecture that `dpkg-buildpackage --host-arch` builds for.
- * @throws Error where the suite cannot be built for it
+ * Returns Node's name of the architecture that `dpkg-buildpackage --host-arch` builds for.
+ * @throws Error if the suite cannot be built for it
  */
 export function hostArchitecture(env = process.env) {
   const { DEB_HOST_ARCH } = env;
@@ -22,13 +23,16 @@ export function hostArchitecture(env = process.env) {
   return name;
 }
 
-/** Ours, which runs what the build makes, and that which is built for. */
+/**
+ * Returns our architecture, on which the build runs its own programs, and the one that it builds
+ * for.
+ */
 export function architectures() {
   return [...new Set([process.arch, hostArchitecture()])];
 }
 
 /**
- * The file name of the addon that makes system calls (packages/linux/c).
+ * Returns the file name of the addon that makes system calls (packages/linux/c).
  * @param {string} architecture Node's name
  */
 export function syscallAddon(architecture) {

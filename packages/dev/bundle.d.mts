@@ -1,4 +1,4 @@
-/** For the tests that bundle a program of their own. See bundle.mjs. */
+/** For tests that bundle a program of their own. See bundle.mjs. */
 export function bundle(options: {
   entry: string;
   outfile: string;

@@ -1,10 +1,9 @@
 // @ts-check
 /**
- * Bundles one executable into one `.js` file that runs from an empty directory.
- * A program that makes system calls needs the ffi-rs addon beside it, and is faster with
- * that of packages/linux: ELF objects that no bundler can inline, so they are copied next
- * to the file.
- * To be called in the package's directory. `__VERSION__` becomes the suite's version.
+ * Bundles an executable into one `.js` file that runs from an empty directory. A program that
+ * makes system calls needs the ffi-rs addon beside it, and is faster with that of packages/linux.
+ * These are ELF objects, which no bundler can inline, so they are copied next to the file. To be
+ * called in the package's directory. `__VERSION__` becomes the suite's version.
  */
 import {
   chmodSync,
@@ -26,18 +25,20 @@ import { launcher } from "./launcher.mjs";
 const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 
 /**
- * SIGUSR1 makes Node open its debugger on 127.0.0.1, where every local user can evaluate
- * code in a program of root. As an option, before the program's first line is run: the
- * debugger shall listen on an address that no host has (RFC 5737), and fails. Node 20 has
- * no --disable-sigusr1. In the first line: the signal is ignored.
+ * SIGUSR1 makes Node open its debugger on 127.0.0.1, where every local user can run code in a
+ * program of root. Node 20 has no --disable-sigusr1. Until the first line of the program runs,
+ * the option makes the debugger listen on an address that no host has (RFC 5737), which fails.
+ * From the first line on, the signal is ignored.
  */
 const NODE_OPTIONS = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
-/** Where esbuild breaks lines: Node prints the line of an exception that nobody catches. */
+/**
+ * The length at which esbuild breaks lines: Node prints the whole line of an uncaught exception.
+ */
 const LINE_LENGTH = 120;
-/** For debuggers, and for `node --enable-source-maps`; three times as large. */
+/** For debuggers, and for `node --enable-source-maps`; the bundle is then three times as large. */
 const hasSourceMaps = process.env["SOURCE_MAPS"] === "1";
-/** A CommonJS module has no import.meta. */
+/** A replacement for import.meta, which a CommonJS module does not have. */
 const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).href;';
 
 /**
@@ -73,14 +74,14 @@ export async function bundle({
     bundle: true,
     platform: "node",
     target: "node20",
-    // CommonJS: a lone `.js` file without a package.json is CommonJS to Node.
+    // A lone `.js` file without a package.json is CommonJS to Node.
     format: "cjs",
-    // Names stay, and lines stay short: a stack trace in a log has to be readable.
+    // Names are kept and lines are short, so that a stack trace in a log is readable.
     minifySyntax: true,
     minifyWhitespace: true,
     lineLimit: LINE_LENGTH,
     legalComments: "none",
-    // Inside of the file, because that is renamed.
+    // Inline, because the file is renamed.
     sourcemap: hasSourceMaps ? "inline" : false,
     metafile: true,
     external: ["*.node", "@yuuang/*"],
@@ -93,9 +94,9 @@ export async function bundle({
     plugins: [ffiWithoutReport],
     ...(loader === undefined ? {} : { loader }),
   });
-  // What is in the bundle, for those who check the licences.
+  // A list of the contents of the bundle, for the check of the licences.
   writeFileSync(`${outfile}.inputs.json`, JSON.stringify(Object.keys(metafile.inputs)));
-  // Our packages say "type": "module"; where the bundle ends up nothing says so.
+  // Our packages say "type": "module", but the place where a bundle is installed says nothing.
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "commonjs" }\n');
   const size = statSync(unfinished).size;
   const limit = budgetKiB * 1024;
@@ -112,8 +113,9 @@ export async function bundle({
 }
 
 /**
- * To learn which libc it runs on, ffi-rs asks for Node's whole diagnostic report, which
- * takes 4 ms of every start. The addon beside the bundle is the one for glibc.
+ * Removes a slow check: to find out which libc it runs on, ffi-rs asks for Node's complete
+ * diagnostic report, which takes 4 ms at every start. The addon beside the bundle is always that
+ * for glibc.
  * @type {import("esbuild").Plugin}
  */
 const ffiWithoutReport = {
@@ -129,9 +131,9 @@ const ffiWithoutReport = {
 };
 
 /**
- * Copies the addons into `directory`: that of ffi-rs for ours, with which the build runs
- * the program, and in a cross-build also for the architecture that is built for; that of
- * packages/linux where it was built.
+ * Copies the addons into `directory`: that of ffi-rs for our architecture, with which the build
+ * runs the program, in a cross-build also that for the architecture that is built for, and that
+ * of packages/linux if it was built.
  * @param {string} entry
  * @param {string} directory
  */
@@ -149,7 +151,7 @@ function copyAddons(entry, directory) {
 
 /** @param {string} addon @param {string} directory */
 function copyAddon(addon, directory) {
-  // A running program has it mapped: overwritten in place, it would crash that.
+  // A running program may have the addon mapped, and would crash if it were overwritten in place.
   const target = join(directory, basename(addon));
   const unfinished = `${target}.${process.pid}`;
   copyFileSync(addon, unfinished);

@@ -1,15 +1,15 @@
 // @ts-check
-/** The C compiler, if there is one. Runs on a bare checkout. */
+/** Finds the C compiler, if there is one. Runs on a bare checkout. */
 import { spawnSync } from "node:child_process";
 
-/** Said where there is none. */
+/** The message if there is none. */
 export const NO_COMPILER =
   "No C compiler with libc's headers (gcc, libc6-dev): system calls go through ffi-rs alone, " +
   "and take longer.";
 
 /**
  * Finds `$CC`, or gcc, if it can compile a program for libc.
- * @returns its name, and a line that changes when another one takes its place
+ * @returns its name, and a line that changes if another compiler takes its place
  */
 export function findCompiler() {
   const command = process.env["CC"] || "gcc";

@@ -1,10 +1,10 @@
 // @ts-check
 import { nodeNames } from "./architecture.mjs";
 
-/** Debian packages that the daemon runs. */
+/** The Debian packages of programs that the daemon runs. */
 export const runtimePackages = ["catatonit", "util-linux"];
 
-/** Debian packages that build and check ours, besides Node itself. */
+/** The Debian packages, in addition to Node itself, with which ours are built and checked. */
 export const buildPackages = [
   "build-essential",
   "cmark-gfm",
@@ -18,7 +18,7 @@ export const buildPackages = [
 const compiler = ["gcc", "libc6-dev"];
 
 /**
- * Debian packages that tests run, by the directory of the package whose tests they are.
+ * The Debian packages of programs that tests run, by the directory of the package with the tests.
  * @type {Readonly<Record<string, readonly string[]>>}
  */
 export const testPackages = {
@@ -40,12 +40,12 @@ export const testPackages = {
   supervision: [],
 };
 
-/** Debian packages that measurements run. */
+/** The Debian packages of programs that measurements run. */
 export const benchPackages = [...runtimePackages, ...compiler, "iproute2", "nftables", "procps"];
 
 /**
- * Debian packages that build ours for another architecture.
- * @param {string} architecture Debian's name; an empty list for our own
+ * Returns the Debian packages with which ours are built for another architecture.
+ * @param {string} architecture Debian's name; the list is empty for our own
  */
 export function crossBuildPackages(architecture) {
   const gnu = { amd64: "x86-64", arm64: "aarch64" }[architecture];
@@ -55,7 +55,7 @@ export function crossBuildPackages(architecture) {
   return [`gcc-${gnu}-linux-gnu`, `libc6-dev-${architecture}-cross`, ...libraries];
 }
 
-/** Debian packages that boot a Debian with ours in it. */
+/** The Debian packages with which a Debian with our packages is booted. */
 export const e2ePackages = [
   "e2fsprogs",
   "kmod",
@@ -64,8 +64,8 @@ export const e2ePackages = [
   "systemd-container",
 ];
 
-/** Besides, for a virtual machine of arm64. */
+/** Further packages, for a virtual machine of arm64. */
 export const arm64Packages = ["arch-test", "qemu-system-arm", "qemu-user-static"];
 
-/** Debian packages that make a bare Debian, in which a newcomer's steps are tried. */
+/** The Debian packages that make a bare Debian, on which a newcomer's steps are tried. */
 export const barePackages = ["e2fsprogs", "git", "mmdebstrap"];

@@ -1,9 +1,9 @@
 // @ts-check
 /**
  * Checks that every function and class that a source file exports, and every public method of
- * such a class, has a docstring. The one at the beginning of a file counts for the only class that
- * it exports. Methods of a class that implements an interface are explained there; constructors,
- * getters and methods of the language (`[Symbol.dispose]`) need no words.
+ * such a class, has a docstring. A docstring at the beginning of a file counts for the only class
+ * that the file exports. Methods that implement an interface are described there. Constructors,
+ * getters and methods of the language (`[Symbol.dispose]`) need no docstring.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -14,7 +14,7 @@ import { lineOf, parse } from "./syntax.mjs";
 /** @typedef {import("./syntax.mjs").Node} Node */
 
 /**
- * Returns what lacks a docstring, a line each.
+ * Returns a line for each item without a docstring.
  * @param {string} file its name, for messages @param {string} text
  */
 export function undocumented(file, text) {
@@ -63,7 +63,7 @@ function publicMethods(declared) {
   );
 }
 
-/** Returns what is wrong, a line each. @param {string} root of the checkout */
+/** Returns a line for each problem. @param {string} root of the checkout */
 export function checkDocstrings(root) {
   return sourceFiles(root).flatMap((file) =>
     undocumented(file, readFileSync(join(root, file), "utf8")),

@@ -1,16 +1,16 @@
 // @ts-check
 /**
- * `npm run fuzz -- SUBJECT SECONDS [SEED]`: reads bytes of others for that long. A subject is
- * a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose own script `fuzz` takes the
- * seconds. What was found lies below .data/fuzz; after it is mended it belongs into the
- * subject's corpus, packages/PACKAGE/fuzz/corpus/SUBJECT.
+ * `npm run fuzz -- SUBJECT SECONDS [SEED]`: fuzzes code that reads the bytes of others, for that
+ * long. A subject is a file packages/PACKAGE/fuzz/SUBJECT.ts, or a package whose own script
+ * `fuzz` takes the seconds. Findings are written below .data/fuzz; after the mistake has been
+ * corrected, the input belongs into the subject's corpus, packages/PACKAGE/fuzz/corpus/SUBJECT.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fail, installDependencies, root, turbo } from "./setup.mjs";
 
-/** A reader that hangs is ended so long after its time. */
+/** How long a reader that hangs may run beyond its time, seconds. */
 const GRACE_SECONDS = 60;
 const HEAP_MIB = 256;
 
@@ -23,7 +23,7 @@ const subjects = packages.flatMap((name) => {
     .map((file) => ({ subject: file.slice(0, -3), directory: join(root, "packages", name) }));
 });
 
-/** A package that has its own way. @param {string} name */
+/** Returns the directory of a package with a script of its own. @param {string} name */
 function ownScript(name) {
   const manifest = join(root, "packages", name, "package.json");
   if (!existsSync(manifest)) return undefined;
@@ -66,7 +66,7 @@ import { subject } from "../../fuzz/${subject}.ts";
 void runSubject(subject);
 `,
   );
-  // Only here: a bare checkout has no bundler yet.
+  // Imported only here, because a bare checkout has no bundler yet.
   const { bundle } = await import("./bundle.mjs");
   const ffi = readFileSync("package.json", "utf8").includes('"@cm4all/linux": ');
   await bundle({ entry, outfile, budgetKiB: 8000, ffi, stays: true });

@@ -1,5 +1,8 @@
 // @ts-check
-/** Lets a build use what the sources declare. Node 20 runs no TypeScript, so it is bundled. */
+/**
+ * Lets a build import declarations from the sources. Node 20 does not run TypeScript, so they are
+ * bundled.
+ */
 import { build } from "esbuild";
 
 /**

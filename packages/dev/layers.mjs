@@ -1,17 +1,18 @@
 // @ts-check
 /**
- * Checks what docs/design.md says of the layers, for every source file: imports point
- * down, none leads round in a circle, and one file alone knows ffi-rs.
+ * Checks that every source file keeps to the layers of docs/design.md: imports point down, there
+ * are no circular imports, and only one file imports ffi-rs.
  *
- * The section "Layers" of docs/design.md is the list: each block there names layers from
- * the highest to the lowest, and their files and directories (`{a,b}` is one of both). Files of one layer may import each
- * other. Every source file below the common directory of a block stands in one of its layers.
+ * The section "Layers" of docs/design.md is the list. Each block names layers from the highest to
+ * the lowest, with their files and directories (`{a,b}` stands for both). Files of one layer may
+ * import each other. Every source file below the common directory of a block has to be in one of
+ * its layers.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-/** The one file that may import ffi-rs. */
+/** The only file that may import ffi-rs. */
 const FFI = "packages/linux/src/libc.ts";
 
 /**
@@ -46,7 +47,7 @@ export function parseLayers(text) {
   return blocks;
 }
 
-/** @param {string} text paths with at most one `{a,b}` each, blanks between them */
+/** @param {string} text paths separated by spaces, each with at most one `{a,b}` */
 function expandBraces(text) {
   return text.split(/\s+/).flatMap((path) => {
     const [, before, choices, after] = /^([^{]*)\{([^}]*)\}(.*)$/.exec(path) ?? [];
@@ -56,7 +57,7 @@ function expandBraces(text) {
   });
 }
 
-/** The files in which the layers count: sources, without tests. @param {string} root */
+/** Returns the files to which the layers apply: sources without tests. @param {string} root */
 export function sourceFiles(root) {
   const packages = join(root, "packages");
   return readdirSync(packages, { withFileTypes: true })
@@ -74,7 +75,7 @@ export function sourceFiles(root) {
     .sort();
 }
 
-/** The entries of a package by what they are imported as. @param {string} root */
+/** Returns the entry files of all packages, by the name with which they are imported. @param {string} root */
 export function packageEntries(root) {
   /** @type {Map<string, string>} */
   const entries = new Map();
@@ -94,7 +95,7 @@ export function packageEntries(root) {
   return entries;
 }
 
-/** The source among the targets of an export. @param {unknown} target @returns {string | undefined} */
+/** Returns the source among the targets of an export. @param {unknown} target @returns {string | undefined} */
 function firstSource(target) {
   if (typeof target === "string") return target.endsWith(".ts") ? target : undefined;
   if (typeof target !== "object" || target === null) return undefined;
@@ -104,7 +105,7 @@ function firstSource(target) {
 }
 
 /**
- * The imports of a file, types included.
+ * Returns the imports of a file, including those of types.
  * @param {string} root @param {string} file @param {ReadonlyMap<string, string>} entries
  * @returns {Import[]}
  */
@@ -123,7 +124,7 @@ function importsOf(root, file, entries) {
 }
 
 /**
- * Returns the index of a file's layer, -1 without one. The longest path counts.
+ * Returns the index of a file's layer, or -1 if it is in none. The longest path counts.
  * @param {readonly Layer[]} block @param {string} file
  */
 function layerIndex(block, file) {
@@ -160,7 +161,7 @@ function checkBlock(block, files, imports) {
   return problems;
 }
 
-/** Circles of imports, each once. @param {readonly string[]} files @param {readonly Import[]} imports */
+/** Returns the circular imports, each once. @param {readonly string[]} files @param {readonly Import[]} imports */
 function findCircles(files, imports) {
   /** @type {Map<string, string[]>} */
   const targets = new Map(files.map((file) => [file, []]));
@@ -184,7 +185,7 @@ function findCircles(files, imports) {
   return circles.map((circle) => `imports in a circle: ${circle}`);
 }
 
-/** Returns what is wrong, a line each. @param {string} root of the checkout */
+/** Returns a line for each problem. @param {string} root of the checkout */
 export function checkLayers(root) {
   const files = sourceFiles(root);
   const entries = packageEntries(root);

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * Builds the library of a package for programs outside of this workspace: the private
- * packages that it uses become part of it, the public ones remain dependencies.
- * To be called in the package's directory.
+ * Builds the library of a package for programs outside this workspace: the private packages that
+ * it uses become part of it, the public ones remain dependencies. To be called in the package's
+ * directory.
  */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import { build } from "esbuild";
 /**
  * @param {object} options
  * @param {string} options.entry      the entry module
- * @param {string} options.outfile    an ECMAScript module, in a directory of its own
+ * @param {string} options.outfile    the ECMAScript module, in a directory of its own
  * @param {string} options.tsconfig   for the type declarations, into the same directory
  * @param {string[]} options.external dependencies that stay outside
  */
@@ -28,7 +28,7 @@ export async function library({ entry, outfile, tsconfig, external }) {
     legalComments: "none",
     external,
   });
-  // The directory above is that of the executables, which are CommonJS.
+  // The directory above has the executables, which are CommonJS.
   writeFileSync(join(dirname(outfile), "package.json"), '{ "type": "module" }\n');
   const tsc = createRequire(import.meta.url).resolve("typescript/package.json");
   const { status } = spawnSync(

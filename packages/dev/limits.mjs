@@ -1,16 +1,17 @@
 // @ts-check
 /**
- * Gives each command that a test waits for with `spawnSync` and its like a limit. Such a call
- * stops the event loop, and with it the limit of the test: a command that hangs would hang the
- * run for ever, without a word of which it is. Vitest loads this before each file of tests.
+ * Sets a time limit for each command that a test runs with `spawnSync` and similar functions.
+ * Such a call blocks the event loop, and with it the time limit of the test: a command that hangs
+ * would block the run for ever, without saying which command it is. Vitest loads this file before
+ * each test file.
  */
 import childProcess from "node:child_process";
 import { syncBuiltinESMExports } from "node:module";
 import { TestRunner } from "vitest";
 
-/** Of the limit of the test, so that it is the command that is complained of. */
+/** The share of the test's time limit, so that the error names the command. */
 const SHARE = 0.9;
-/** Where no test runs, as in `beforeAll`: nothing that is prepared takes so long. */
+/** The limit outside a test, as in `beforeAll`, milliseconds: no preparation takes so long. */
 const PREPARATION_MS = 600_000;
 
 const { spawnSync, execFileSync, execSync } = childProcess;
@@ -20,7 +21,7 @@ const isTimeout = (error) =>
   error instanceof Error && "code" in error && error.code === "ETIMEDOUT";
 
 /**
- * The arguments of a call with the limit of the test, if they have none, or undefined.
+ * Returns the arguments of a call with the limit of the test; undefined if they have a limit.
  * @param {unknown[]} args
  */
 function limited(args) {

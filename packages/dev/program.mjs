@@ -3,7 +3,8 @@ import { existsSync, realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /**
- * Whether a module is the program that was started: Node has followed symbolic links to it.
+ * Returns whether a module is the program that was started. Node has resolved symbolic links to
+ * it.
  * @param {string} url import.meta.url
  */
 export function isProgram(url) {

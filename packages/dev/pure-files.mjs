@@ -1,10 +1,10 @@
 // @ts-check
 /**
- * Tells which source files do no I/O: nothing that they are made of, themselves or by an
- * import, asks the system, a clock or chance. Types do not count, and of a package's entry
- * only the files whose names are taken from it.
+ * Finds the source files that do no I/O: nothing in them or in their imports asks the system, a
+ * clock or a random generator. Types do not count, and for the entry file of a package, only the
+ * files whose names are imported from it.
  *
- * `npm run lint` compares with it the layers of docs/design.md whose name ends with ", pure".
+ * `npm run lint` compares them with the layers of docs/design.md whose name ends with ", pure".
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
@@ -14,9 +14,9 @@ import { childrenOf, parse } from "./syntax.mjs";
 
 /** Modules of Node that only calculate. */
 const PURE_MODULES = new Set(["node:assert", "node:buffer", "node:path", "node:util", "node:zlib"]);
-/** What other modules of Node, and its global `process`, have of constants. */
+/** The constants of other modules of Node, and of its global `process`. */
 const CONSTANTS = new Set(["arch", "constants", "endianness", "platform", "versions"]);
-/** Dependencies that reach the system. */
+/** Dependencies that access the system. */
 const IMPURE_DEPENDENCIES = /^(ffi-rs|pg|pg-.*)$/;
 const IMPURE_GLOBALS = new Set([
   "Atomics",
@@ -30,13 +30,13 @@ const IMPURE_GLOBALS = new Set([
 ]);
 
 /**
- * Where a name comes from: a file of ours, or a module.
+ * The source of a name: a file of ours, or a module.
  * @typedef {{ readonly from: string, readonly name: string }} Source
  * @typedef {{ readonly imports: Source[], readonly exports: ReadonlyMap<string, Source>, readonly stars: string[], readonly asks: boolean }} Facts
  * @typedef {import("./syntax.mjs").Node} Node
  */
 
-/** Returns the pure ones among the source files of a checkout, sorted. @param {string} root */
+/** Returns the pure source files of a checkout, sorted. @param {string} root */
 export function pureFiles(root) {
   const entries = packageEntries(root);
   /** @type {Map<string, Facts>} */
@@ -48,7 +48,8 @@ export function pureFiles(root) {
     return facts;
   };
   /**
-   * Returns where a name is made: the entry of a package is only passed on the way there.
+   * Returns the file or module that defines a name; the entry file of a package only passes it
+   * on.
    * @param {Source} source @returns {Source}
    */
   const origin = (source) => {
@@ -85,7 +86,7 @@ export function pureFiles(root) {
   return sourceFiles(root).filter((file) => isPure(file));
 }
 
-/** @param {string} from @param {string} name of what is imported */
+/** @param {string} from @param {string} name name that is imported */
 function isPureModule(from, name) {
   if (!from.startsWith("node:")) return !IMPURE_DEPENDENCIES.test(from);
   return PURE_MODULES.has(from) || CONSTANTS.has(name);
@@ -124,7 +125,7 @@ function readFacts(root, file, entries) {
   return { imports, exports, stars, asks: asksTheSystem(program) };
 }
 
-/** Says whether something outside of the program is used by a global name. @param {Node} node */
+/** Returns whether a global name is used for something outside the program. @param {Node} node */
 function asksTheSystem(node) {
   /** @type {Node[]} */
   const open = [node];
@@ -143,7 +144,7 @@ function asksTheSystem(node) {
   return false;
 }
 
-/** Returns what is wrong, a line each. @param {string} root of the checkout */
+/** Returns a line for each problem. @param {string} root of the checkout */
 export function checkPureLayers(root) {
   const pure = new Set(pureFiles(root));
   const paths = parseLayers(readFileSync(join(root, "docs/design.md"), "utf8"))

@@ -1,8 +1,8 @@
 // @ts-check
 /**
- * `npm test`, `npm run build`, ...: the set-up, then the task in every package.
- * `npm test -- lua netns` is for the tests of these packages alone, and installs no more
- * than they take.
+ * `npm test`, `npm run build` and so on: runs the set-up, and then the task in every package.
+ * `npm test -- lua netns` runs only the tests of these packages, and installs only what they
+ * need.
  */
 import { benchPackages, testPackages } from "./debian-packages.mjs";
 import { fail, installDebianPackages, installDependencies, root, run, turbo } from "./setup.mjs";
@@ -19,7 +19,7 @@ switch (task) {
   case "bench":
     installDebianPackages(benchPackages);
     installDependencies();
-    // The arguments say what is measured.
+    // The arguments say which subjects are measured.
     turbo(["run", "bench", "--concurrency=1", "--output-logs=new-only", "--", ...rest]);
     break;
   case "build":
@@ -43,7 +43,7 @@ switch (task) {
 
 /**
  * @param {string[]} args names of packages, and turbo's options
- * @param {string[]} testOptions Vitest's
+ * @param {string[]} testOptions options of Vitest
  */
 function test(args, testOptions = []) {
   const names = args.filter((arg) => !arg.startsWith("-"));
@@ -55,7 +55,7 @@ function test(args, testOptions = []) {
   installDependencies();
   const options = args.filter((arg) => arg.startsWith("-"));
   const filters = names.map((name) => `--filter=./packages/${name}`);
-  // One package after the other: tests of the kernel share its limits.
+  // One package after the other, because tests of the kernel share its limits.
   turbo([
     "run",
     "test",

@@ -1,8 +1,7 @@
 // @ts-check
 /**
- * The set-up that `npm start` and `npm test` share: Debian packages, pnpm at its
- * pinned version, dependencies. Runs on a bare checkout, so it imports nothing
- * but Node itself.
+ * The set-up that `npm start` and `npm test` share: Debian packages, pnpm at its pinned version,
+ * dependencies. It runs on a bare checkout, so it imports only modules of Node.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -13,19 +12,19 @@ import { findCompiler, NO_COMPILER } from "./compiler.mjs";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** What is said of whatever was thrown. @param {unknown} error */
+/** Returns the text for an error, or for any other value that was thrown. @param {unknown} error */
 export function errorText(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Says why in one line and ends the program. @param {string} message @returns {never} */
+/** Prints the reason in one line and ends the program. @param {string} message @returns {never} */
 export function fail(message) {
   console.error(message);
   process.exit(1);
 }
 
 /**
- * Runs a program with our terminal; ends this one where it fails.
+ * Runs a program on our terminal. If it fails, ends this program, too.
  * @param {string} program @param {string[]} args @param {NodeJS.ProcessEnv} [env]
  */
 export function run(program, args, env = process.env) {
@@ -43,14 +42,14 @@ function isInstalled(name) {
   return result.status === 0 && result.stdout === "installed";
 }
 
-/** Whether apt has fetched a list of packages since the system was installed. */
+/** Returns whether apt has fetched a package index since the system was installed. */
 function hasIndex() {
   return readdirSync("/var/lib/apt/lists").some((name) => name.includes("_Packages"));
 }
 
 /**
- * Installs the Debian packages that are missing, naming them first. None of ours
- * brings a service, so nothing is started.
+ * Installs the Debian packages that are missing, after naming them. None of ours contains a
+ * service, so nothing is started.
  * @param {string[]} names
  */
 export function installDebianPackages(names) {
@@ -62,7 +61,7 @@ export function installDebianPackages(names) {
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
   const apt = ["-q", "-o", "DPkg::Lock::Timeout=300"];
   const install = [...apt, "install", "-y", "--no-install-recommends", ...missing];
-  // An index that is stale makes the first attempt fail.
+  // The first attempt fails if the index is out of date.
   if (hasIndex() && spawnSync("apt-get", install, { env, stdio: "inherit" }).status === 0) return;
   run("apt-get", [...apt, "update"], env);
   run("apt-get", install, env);
@@ -71,7 +70,7 @@ export function installDebianPackages(names) {
 /** @param {string[]} args arguments for pnpm, at the version that package.json pins */
 export function pnpm(args) {
   const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  // A version that has been fetched once needs the registry no more.
+  // A version that was fetched once does not need the registry again.
   run("npx", ["--yes", "--prefer-offline", packageManager, ...args], {
     ...process.env,
     CI: process.env["CI"] ?? "true",
@@ -85,8 +84,8 @@ export function installDependencies() {
 }
 
 /**
- * Turbo looks for pnpm on the PATH, where `pnpm exec` puts itself. What it keeps of a build
- * counts for one compiler only.
+ * Runs turbo, which looks for pnpm on the PATH; `pnpm exec` adds itself there. The cached results
+ * of a build are valid for one compiler only.
  * @param {string[]} args arguments for turbo
  */
 export function turbo(args) {

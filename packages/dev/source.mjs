@@ -1,15 +1,18 @@
 // @ts-check
-/** The suite's source, without what a build has made. */
+/** Finds the suite's source files, without those that a build makes. */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, lstatSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { root } from "./setup.mjs";
 
-/** What is neither source nor of the same bytes everywhere. */
+/** Names of directories that do not contain source, or not the same bytes everywhere. */
 const NOT_SOURCE = new Set([".git", ".turbo", ".data", "node_modules", "dist", "logs"]);
 
-/** Files that git knows, or may be told of; without git, all that is not made by a build. */
+/**
+ * Returns the files that git tracks or would add; without git, all files that a build does not
+ * make.
+ */
 function sourceFiles() {
   const git = ["-C", root, "ls-files", "-z", "--cached", "--others", "--exclude-standard"];
   const { status, stdout } = spawnSync("git", git, { encoding: "utf8", maxBuffer: 1 << 26 });
@@ -40,7 +43,7 @@ export function copySource(target) {
   }
 }
 
-/** The same for the same files, modes and contents. */
+/** Returns a hash of the files, their modes and their contents. */
 export function sourceHash() {
   const hash = createHash("sha256");
   for (const file of sourceFiles().sort()) {

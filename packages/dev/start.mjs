@@ -1,5 +1,5 @@
 // @ts-check
-/** `npm start`: all the set-up, then packages/start in this process. */
+/** `npm start`: runs the set-up, then packages/start in this process. */
 import { runtimePackages } from "./debian-packages.mjs";
 import { fail, installDebianPackages, installDependencies, root, turbo } from "./setup.mjs";
 

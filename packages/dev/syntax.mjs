@@ -1,9 +1,12 @@
 // @ts-check
-/** Reads TypeScript for the checks of the sources: the parser is that of Vite, which runs our tests. */
+/**
+ * Parses TypeScript for the checks of the sources. The parser is that of Vite, which runs our
+ * tests.
+ */
 import { parseSync } from "vite";
 
 /**
- * A node of ESTree, with the extensions for TypeScript, as the parser gives it.
+ * A node of ESTree with the extensions for TypeScript, as the parser returns it.
  * @typedef {{ readonly type: string, readonly start: number, readonly end: number } & Record<string, any>} Node
  * @typedef {{ readonly value: string, readonly start: number, readonly end: number }} Comment
  */
@@ -12,7 +15,7 @@ import { parseSync } from "vite";
  * Parses a source file.
  * @param {string} file its name, for messages @param {string} text
  * @returns {{ program: Node, comments: readonly Comment[] }}
- * @throws {Error} if it is no TypeScript
+ * @throws {Error} if it is not valid TypeScript
  */
 export function parse(file, text) {
   const { program, comments, errors } = parseSync(file, text, { lang: "ts", sourceType: "module" });
@@ -26,7 +29,7 @@ const isNode = (value) =>
   typeof value === "object" && value !== null && "type" in value && "start" in value;
 
 /**
- * Returns the nodes directly below another one, by the key under which they stand.
+ * Returns the nodes directly below another node, each with its key there.
  * @param {Node} node @returns {[key: string, child: Node][]}
  */
 export function childrenOf(node) {
@@ -38,7 +41,7 @@ export function childrenOf(node) {
   );
 }
 
-/** Returns the line of an offset, from 1. @param {string} text @param {number} offset */
+/** Returns the line number of an offset, counted from 1. @param {string} text @param {number} offset */
 export function lineOf(text, offset) {
   return text.slice(0, offset).split("\n").length;
 }

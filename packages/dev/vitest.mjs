@@ -5,10 +5,13 @@ import { defineConfig } from "vitest/config";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-/** For a machine that has other things to do: a test that hangs does so for ever. */
+/**
+ * The time limit of a test, milliseconds: generous for a busy machine, because a test that hangs
+ * does so for ever.
+ */
 const testTimeout = 60_000;
 
-/** No command that a test waits for hangs all the others. */
+/** Sets time limits for commands that a test runs synchronously. */
 const setupFiles = [fileURLToPath(new URL("limits.mjs", import.meta.url))];
 
 /** The pure tests of a package, beside its sources. */
@@ -35,10 +38,11 @@ const systemTests = (name, include, env = {}) => ({
 });
 
 /**
- * The two kinds of tests of a package: pure ones beside the source, and those
- * that need a kernel, a daemon or a built bundle below `test/`, one file at a time.
- * @param {readonly string[]} alsoWithoutAddon tests that are run a second time, with all
- *   system calls through ffi-rs
+ * Returns the configuration for the two kinds of tests of a package: pure ones beside the source,
+ * and those below `test/` that need a kernel, a daemon or a built bundle, which run one file at a
+ * time.
+ * @param {readonly string[]} alsoWithoutAddon tests that are run a second time, with all system
+ *   calls through ffi-rs
  */
 export function testConfig(alsoWithoutAddon = []) {
   return defineConfig({
@@ -51,7 +55,7 @@ export function testConfig(alsoWithoutAddon = []) {
           : [systemTests("ffi-rs", alsoWithoutAddon, { CM4ALL_WITHOUT_ADDON: "1" })]),
       ],
       passWithNoTests: true,
-      // With `--coverage` alone. What a test starts as a process of its own is not seen.
+      // Only with `--coverage`. Processes that a test starts are not covered.
       coverage: {
         provider: "v8",
         include: ["src/**/*.ts"],

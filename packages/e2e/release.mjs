@@ -1,9 +1,9 @@
 // @ts-check
 /**
- * `npm run release-check [-- --list] [STEP...]`: all that .ci/run leaves out, since it takes
- * hours: every cell of the matrix of Debian, Node and architecture, every place, and the
- * virtual machines. Steps that have passed with the same source are not repeated, so that it
- * goes on where it was interrupted; at the end it prints the matrix for docs/platforms.md.
+ * `npm run release-check [-- --list] [STEP...]`: runs everything that .ci/run leaves out because
+ * it takes hours: every cell of the matrix of Debian, Node and architecture, every place, and the
+ * virtual machines. Steps that have passed with the same source are not repeated, so that an
+ * interrupted run can be continued. At the end it prints the matrix for docs/platforms.md.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -18,17 +18,17 @@ import { ours } from "./host/image.mjs";
 
 const STATE = join(root, "packages/e2e/logs/release-check.json");
 
-/** On each, a fresh clone; on the first, every place. */
+/** The cells: a fresh clone on each, and every place on the first. */
 const CELLS = [
   { suite: "trixie", node: "debian" },
   ...["22", "24", "26"].map((node) => ({ suite: "trixie", node })),
   ...["20", "22", "24", "26"].map((node) => ({ suite: "bookworm", node })),
 ];
 
-/** Cases that show that the packages of another architecture work. */
+/** The cases that show that the packages of another architecture work. */
 const ARM64_CASES = ["install", "client-run", "accounting-log", "netns", "nss"];
 
-/** Cases that show that they work with an older systemd. */
+/** The cases that show that the packages work with an older systemd. */
 const OLDER_CASES = ["install", "client-run", "accounting-unit", "survive", "remove"];
 
 /**

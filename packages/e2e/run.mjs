@@ -1,12 +1,11 @@
 // @ts-check
 /**
  * `npm run e2e [-- --container] [--vm] [--suite NAME] [--keep-packages] [CASE...]`: builds the
- * packages and the images, boots, and runs the cases of guest/cases. `--packages DIR` has
- * packages that are built already, `--arch arm64` is the virtual machine of another
- * architecture.
+ * packages and the images, boots, and runs the cases of guest/cases. `--packages DIR` uses
+ * packages that are already built; `--arch arm64` uses a virtual machine of another architecture.
  *
- * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`:
- * the README's commands on bare machines; see bare/.
+ * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`: runs
+ * the commands of README on bare machines; see bare/.
  */
 import { parseArgs } from "node:util";
 import { errorText, fail } from "../dev/setup.mjs";

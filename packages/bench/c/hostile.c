@@ -1,24 +1,24 @@
-/* hostile: what a user without rights can do to a server of the namespace protocol, and a client that asks meanwhile.
+/* hostile: attacks a server of the namespace protocol as a user without rights, or measures a client meanwhile.
 
        hostile ADDRESS MODE COUNT SECONDS
 
-   ADDRESS is @NAME, or PORT of 127.0.0.1 for the modes of the metrics.  It ends after SECONDS, also if it hangs.
+   ADDRESS is @NAME, or PORT of 127.0.0.1 for the modes of the metrics.  It ends after SECONDS, even if it hangs.
 
-       ask         asks for a PID namespace and a lease over and over, COUNT times at most, and prints one line of JSON:
-                   how long who comes at any time has to wait
-       idle        holds COUNT connections that say nothing, and makes new ones for those that are closed
+       ask         requests a PID namespace and a lease again and again, at most COUNT times, and prints one line of JSON:
+                   how long a client that comes at any time has to wait
+       idle        holds COUNT connections that send nothing, and replaces those that are closed
        connect     connects and closes
-       request     connects, asks, reads what comes, closes
-       stream      asks without end over one connection that it never reads, then over the next
+       request     connects, sends a request, reads the answer, and closes
+       stream      sends requests without end over a connection that it never reads, then over the next
        fill        fills a connection with requests, closes, and goes on with the next
-       half        as idle, with one side shut
-       linger      sends COUNT TCP sockets along that take 5 seconds to close, and closes
-       rights      asks with COUNT descriptors in the message, and closes
-       fork        a new process for each connection
+       half        as idle, with one direction shut down
+       linger      sends COUNT TCP sockets that take 5 seconds to close, and closes
+       rights      sends a request with COUNT descriptors, and closes
+       fork        starts a new process for each connection
        namespace   as request, as root of a user namespace of its own
        http        fetches /metrics
        http-idle   as idle, over TCP
-       http-slow   COUNT connections that ask for /metrics and never read
+       http-slow   holds COUNT connections that request /metrics and never read
 */
 #define _GNU_SOURCE
 #include "proto.h"
@@ -115,8 +115,9 @@ static int ask_once(long *refused)
 	return ok;
 }
 
-/* Who waits for long asks seldom: a second has one answer of 900 ms and 180 quick ones, and their median is quick.  But
-   others come meanwhile, and wait for what is left of it ("coordinated omission"): one each REST_US. */
+/* Adds the wait of this client, and those of others.  A client that waits long seldom makes requests: if a second has
+   one answer of 900 ms and 180 quick ones, the median is quick.  But other clients come in the meantime, and wait for
+   the rest of that time ("coordinated omission"): one every REST_US. */
 static long add_samples(double wait, long total)
 {
 	for (; wait > 0 && total < MAX_SAMPLES; wait -= REST_US) samples[total++] = wait;
@@ -131,7 +132,7 @@ static void ask(int count, double end)
 		if (!ask_once(&refused)) failed++;
 		asked++;
 		total = add_samples(now_us() - start, total);
-		/* A spawner does not ask all the time. */
+		/* A spawner does not make requests all the time. */
 		usleep(REST_US);
 	}
 	qsort(samples, total, sizeof *samples, compare);
@@ -176,7 +177,7 @@ static int lingering_socket(void)
 	return s;
 }
 
-/* In a child: it never goes on as its parent does, whatever fails. */
+/* Runs in a child, which never returns into the parent's code, whatever fails. */
 static void ask_and_exit(void)
 {
 	alarm(2);
@@ -216,7 +217,7 @@ static void attack(const char *mode, int count)
 		} else if (!strcmp(mode, "linger")) {
 			for (int i = 0; i < count; i++) fds[i] = lingering_socket();
 			send_rights(s, fds, count);
-			/* Not the last close, which would have to wait here. */
+			/* The child keeps a copy, because the last close would have to wait here. */
 			if (fork() == 0) { alarm(2); sleep(1); kill(getpid(), SIGKILL); }
 			for (int i = 0; i < count; i++) close(fds[i]);
 			while (waitpid(-1, NULL, WNOHANG) > 0) {}
@@ -238,14 +239,14 @@ int main(int argc, char **argv)
 	if (count < 1 || count > MAX_SAMPLES || seconds < 1 || seconds > 120) { fprintf(stderr, "hostile: out of range\n"); return 64; }
 	struct rlimit files = { 8192, 8192 }, processes = { MAX_PROCESSES, MAX_PROCESSES };
 	setrlimit(RLIMIT_NOFILE, &files);
-	/* Of this uid, which is an attacker's own: root has no such limit. */
+	/* The limit is for this uid, which is the attacker's own: it does not apply to root. */
 	setrlimit(RLIMIT_NPROC, &processes);
 	signal(SIGPIPE, SIG_IGN);
 	crc_init();
 	make_request("hostile");
 	if (!strcmp(argv[2], "ask")) { ask(count, now_us() + seconds * 1e6); return 0; }
 	if (count > MAX_HELD) count = MAX_HELD;
-	/* SIGALRM ends it, wherever it waits. */
+	/* SIGALRM ends the program, wherever it waits. */
 	alarm(seconds);
 	attack(argv[2], count);
 }

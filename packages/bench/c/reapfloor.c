@@ -1,14 +1,14 @@
-/* reapfloor: the least that any reaper has to do, as a floor for ours.
+/* reapfloor: does the least that any reaper has to do, as a floor for ours.
 
        reapfloor SCOPE LOG FILE...
 
-   Watches the cgroups that appear in the directory SCOPE, each with a watch of its own and one
-   of its cgroup.events, as a reaper that looks for what is below them has to.  One that was
-   populated and has run empty, or is empty when it is found and has used CPU time, is measured
-   after 50 ms: it is opened, each FILE in it is read, its extended attributes are listed.  Then
-   its cpu.stat is read again, it is removed, and its name is written to LOG, as a handler does
-   that prints it.  It parses nothing but "populated" and "usage_usec", takes any event of
-   cgroup.events for a process, keeps no journal and calls no script.  Ends with SIGTERM. */
+   Watches the cgroups that appear in the directory SCOPE, each with a watch on the directory and
+   one on its cgroup.events, as a reaper must that looks for cgroups below them.  A cgroup that
+   was populated and has run empty, or that is empty when it is found and has used CPU time, is
+   measured after 50 ms: it is opened, each FILE in it is read, and its extended attributes are
+   listed.  Then its cpu.stat is read again, it is removed, and its name is written to LOG, like
+   the output of a handler.  It parses only "populated" and "usage_usec", takes any event of
+   cgroup.events for that of a process, keeps no journal and calls no script.  Ends on SIGTERM. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,7 @@ struct cgroup {
 
 static int scope, log_fd, inotify, file_count;
 static char **files;
-/* By the watch of cgroup.events; watch descriptors are counted up. */
+/* Indexed by the watch of cgroup.events; the kernel numbers watch descriptors upwards. */
 static struct cgroup *by_watch[4 * MAX_CGROUPS];
 static struct { struct cgroup *cgroup; long at_ms; } queue[MAX_CGROUPS];
 static unsigned head, tail;
@@ -65,7 +65,7 @@ static int watch(int directory, const char *file, uint32_t mask)
 	return inotify_add_watch(inotify, path, mask);
 }
 
-/* Whether a process has come and gone before the cgroup was watched. */
+/* Returns whether a process has come and gone before the cgroup was watched. */
 static bool has_used_cpu(int directory)
 {
 	char text[4096];

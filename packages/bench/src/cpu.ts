@@ -1,11 +1,14 @@
-/** CPU time, in seconds. @see proc_pid_stat(5), proc_stat(5) */
+/** Measures CPU time, in seconds. @see proc_pid_stat(5), proc_stat(5) */
 import { readFileSync } from "node:fs";
 import { ProcStatField, parseProcStat, TICK_MS } from "@cm4all/linux";
 import { childPids } from "@cm4all/testing";
 
 const TICKS_PER_SECOND = 1000 / TICK_MS;
 
-/** utime and stime; with `ended` also cutime and cstime, those of children that have ended. */
+/**
+ * Returns the sum of utime and stime; with `ended`, also cutime and cstime, those of children
+ * that have ended.
+ */
 function processSeconds(pid: number, ended = false): number {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");
   const { UTIME, STIME, CUTIME, CSTIME } = ProcStatField;
@@ -14,13 +17,13 @@ function processSeconds(pid: number, ended = false): number {
   return ticks / TICKS_PER_SECOND;
 }
 
-/** A process and its children, also those that have ended. */
+/** Returns the CPU time of a process and its children, including those that have ended. */
 export function treeSeconds(pid: number): number {
   const children = childPids(pid).map((child) => {
     try {
       return processSeconds(child);
     } catch {
-      // It has ended meanwhile, and counts as such.
+      // The child has ended in the meantime, and counts as such.
       return 0;
     }
   });
@@ -28,14 +31,14 @@ export function treeSeconds(pid: number): number {
 }
 
 export interface MachineTime {
-  /** No CPU had anything to do. */
+  /** Time in which no CPU had anything to do. */
   readonly idle: number;
-  /** Nothing to do but to wait for a disk. */
+  /** Time in which there was nothing to do except to wait for a disk. */
   readonly disk: number;
   readonly all: number;
 }
 
-/** All CPUs together, since the start of the machine. */
+/** Returns the time of all CPUs together, since the start of the machine. */
 export function machineSeconds(): MachineTime {
   const [line = ""] = readFileSync("/proc/stat", "utf8").split("\n");
   // cpu USER NICE SYSTEM IDLE IOWAIT IRQ SOFTIRQ STEAL (GUEST and GUEST_NICE are in USER, too)

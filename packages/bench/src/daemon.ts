@@ -1,8 +1,8 @@
 /**
- * The daemon itself: how long it takes to start, beside Node alone, and how much memory it and
- * its script host take when all is quiet, before and after many cgroups. The figures of memory
- * are those of /proc/PID/smaps_rollup: PSS counts a page that n processes have as an n-th, so it
- * is lower while other programs run on Node; what is anonymous is a process's alone.
+ * Measures the daemon itself: how long it takes to start, compared with Node alone, and how much
+ * memory it and its script host take when idle, before and after many cgroups. The memory is that
+ * of /proc/PID/smaps_rollup. PSS counts a page that is shared by n processes as one n-th, so it
+ * is lower while other programs run on Node; anonymous memory belongs to one process alone.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -16,7 +16,10 @@ import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const STARTS = 7;
-/** After twice the time that it waits for (QUIET_MS), it has freed what it does not need. */
+/**
+ * The pause before a measurement, milliseconds. After twice QUIET_MS, the daemon has freed the
+ * memory that it does not need.
+ */
 const REST_MS = 12_000;
 const BURSTS = 12;
 const BURST = 2000;
@@ -26,7 +29,7 @@ interface Memory {
   readonly anonymousMiB: number;
 }
 
-/** @see proc_pid_smaps(5) */
+/** Reads the memory of a process. @see proc_pid_smaps(5) */
 function memoryOf(pid: number): Memory {
   const text = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
   const mib = (key: string) =>
@@ -34,7 +37,7 @@ function memoryOf(pid: number): Memory {
   return { pssMiB: mib("Pss"), anonymousMiB: mib("Anonymous") };
 }
 
-/** @param goals MiB, of the daemon and of its script host */
+/** Prints the memory. @param goals MiB, of the daemon and of its script host */
 function printMemory(
   when: string,
   { pids }: RunningReaper,
@@ -55,7 +58,7 @@ function printMemory(
   );
 }
 
-/** Milliseconds. */
+/** Returns how long Node takes to start and end without a program, milliseconds. */
 function timeOfNodeAlone(): number {
   const startMs = performance.now();
   execFileSync(process.execPath, ["-e", "0"]);

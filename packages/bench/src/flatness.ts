@@ -1,4 +1,4 @@
-/** What a request, a new name and a cgroup cost when there are few or many others already. */
+/** Measures the cost of a request, a new name and a cgroup when there are few or many others. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -10,16 +10,16 @@ import { reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** How many others there are. Of names there are 10,000 at most. */
+/** The numbers of others. There can be at most 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 5;
-/** Per cent by which a figure may be above the smallest one. */
+/** The percentage by which a figure may exceed the smallest one. */
 const GOAL = 20;
 
 const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(9)).join("");
 
-/** Microseconds of CPU time, by level. */
+/** Prints the microseconds of CPU time for each number of others. */
 function printLevels(title: string, figures: readonly number[]): void {
   const growth = (Math.max(...figures) / Math.min(...figures) - 1) * 100;
   const cells = cellsOf(figures.map((figure) => figure.toFixed(1)));
@@ -35,7 +35,7 @@ async function measureNames(): Promise<void> {
   const config =
     "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
   await using daemon = await startDaemon({ config });
-  // JavaScript is compiled while it runs.
+  // Until its code is compiled, the daemon is slower.
   measure(program, daemon, { mode: "rt", count: 20_000 });
   for (let i = 0; i < 15; i++) {
     measure(program, daemon, { mode: "create-ipc", count: 200 });
@@ -79,7 +79,7 @@ async function measureCgroups(directory: string): Promise<void> {
     const figures: number[] = [];
     for (const level of CGROUPS) {
       for (; watched < level; watched++) mkdirSync(join(others, `other-${watched}`));
-      // They are looked at meanwhile.
+      // Wait until the daemon has found them.
       await delay(3000);
       const rounds = Array.from({ length: ROUNDS });
       const runs = rounds.map(() => reap(reaper, { mode: "burst", count: 500 }));
@@ -95,7 +95,7 @@ function printHeader(title: string, levels: readonly number[]): void {
   console.log(title.padEnd(30) + cellsOf(levels.map(String)));
 }
 
-/** Prints whether work takes as long beside many names and cgroups as beside few. */
+/** Prints whether work takes as long with many names and cgroups as with few. */
 export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
   console.log(`CPU time in us, when there are so many others; at most ${GOAL} % apart`);

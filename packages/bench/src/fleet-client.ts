@@ -1,6 +1,6 @@
 /**
- * A process of the subject `fleet` with some of its hosts: examples/accounting/fleet.lua, run
- * as on a host, once for each. It is told over IPC what to do, and ends with its parent.
+ * A process of the subject `fleet` with some of its hosts: runs examples/accounting/fleet.lua
+ * once for each, as on a host. It receives its orders over IPC, and ends with its parent.
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -12,34 +12,34 @@ import { EXAMPLES } from "./programs.ts";
 /** The first argument of the program that runs as such a process. */
 export const FLEET_CLIENT = "fleet-client";
 
-/** Its hosts are the second argument as JSON. */
+/** The hosts of a process, passed to it as its second argument in JSON. */
 export interface FleetHosts {
   readonly first: number;
   readonly count: number;
 }
 
-/** The order to account rows; without a rate as fast as it goes. */
+/** The order to account rows; without a rate, as fast as possible. */
 export interface FleetOrder {
   readonly rows: number;
   readonly rowsPerSecond?: number | undefined;
 }
 
 export interface FleetResult {
-  /** Of each list, from when it was due until it was in the database. */
+  /** The latency of each list, from when it was due until it was in the database, milliseconds. */
   readonly latenciesMs: readonly number[];
   readonly cpuSeconds: number;
 }
 
 const CUSTOMERS = 50;
-/** Handlers of one host that wait for the database. */
+/** The number of handlers of a host that wait for the database at the same time. */
 const HANDLERS = 4;
-/** Cgroups in a list. */
+/** The number of cgroups in a list. */
 const BATCH = 100;
 
-/** Nobody has to know that a run begins: the script bears repetition. */
+/** Nobody needs to be notified when a run begins, because the script can be repeated. */
 const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
 
-/** One host: the script, and how its handler is called. */
+/** A host: the script, and the calls of its handler. */
 class Host implements Disposable {
   readonly #runtime: Runtime;
   readonly #name: string;
@@ -58,7 +58,7 @@ class Host implements Disposable {
     this.#runtime.load(join(EXAMPLES, "fleet.lua"));
   }
 
-  /** Accounts some more cgroups. */
+  /** Accounts a number of new cgroups. */
   account(count: number): Promise<void> {
     const records = Array.from({ length: count }, () => this.#nextRecord());
     return new Promise((resolve, reject) => {
@@ -90,7 +90,7 @@ class Host implements Disposable {
   }
 }
 
-/** Each host has some handlers at work at any time, until all rows are there. */
+/** Keeps some handlers of each host at work until all rows are accounted. */
 async function accountAll(hosts: readonly Host[], rows: number): Promise<number[]> {
   const latenciesMs: number[] = [];
   let left = rows;
@@ -107,7 +107,7 @@ async function accountAll(hosts: readonly Host[], rows: number): Promise<number[
   return latenciesMs;
 }
 
-/** A list at each tick, of one host after the other, however long those before take. */
+/** Accounts a list at each tick, one host after the other, however long earlier lists take. */
 async function accountAtRate(
   hosts: readonly Host[],
   rows: number,
@@ -137,7 +137,7 @@ async function carryOut(
   return { latenciesMs, cpuSeconds: (user + system) / 1e6 };
 }
 
-/** Opens the sessions, says so, and carries out each order. */
+/** Opens the sessions, reports that, and carries out each order. */
 export async function runFleetClient({ first, count }: FleetHosts): Promise<void> {
   const hosts = Array.from({ length: count }, (_, i) => new Host(`host-${first + i}`));
   await Promise.all(hosts.map((host) => host.account(1)));

@@ -1,5 +1,6 @@
 /**
- * Many hosts account into one PostgreSQL server. Server and clients share this machine's CPUs.
+ * Measures many hosts that account into one PostgreSQL server. Server and clients share this
+ * machine's CPUs.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -21,9 +22,9 @@ import { median, quantile } from "./statistics.ts";
 interface Run extends FleetOrder {
   readonly title: string;
   readonly hosts: number;
-  /** Processes that the hosts are divided among. */
+  /** The number of processes among which the hosts are divided. */
   readonly processes: number;
-  /** synchronous_commit. */
+  /** The value of synchronous_commit. */
   readonly commit: "on" | "off";
   readonly goal?: Goal;
 }
@@ -31,7 +32,7 @@ interface Run extends FleetOrder {
 interface Goal {
   readonly rowsPerSecond?: number;
   readonly p99Ms?: number;
-  /** CPU time for a row. */
+  /** The server's CPU time for a row, microseconds. */
   readonly serverUs?: number;
   readonly clientUs?: number;
 }
@@ -65,13 +66,13 @@ const RUNS: readonly Run[] = [
   },
 ];
 
-/** As which fleet.sql lets the hosts in. */
+/** The role as which fleet.sql admits the hosts. */
 const ROLE = "cm4all-spawn-reaper";
 
-/** Before the measurement, of all hosts together. */
+/** The number of rows of all hosts before the measurement. */
 const WARM_UP_ROWS = 20_000;
 
-/** A process with some hosts, whose owner ends it. */
+/** A process with some hosts. Its owner ends it. */
 class FleetProcess implements AsyncDisposable {
   readonly #process: ChildProcess;
 
@@ -79,7 +80,7 @@ class FleetProcess implements AsyncDisposable {
     this.#process = process;
   }
 
-  /** Resolves when all its hosts have sessions, and have accounted a row each. */
+  /** Starts a process. Resolves when all its hosts have sessions, and have accounted a row each. */
   static async start(hosts: FleetHosts, server: Postgres): Promise<FleetProcess> {
     const [, program = ""] = process.argv;
     const child = fork(program, [FLEET_CLIENT, JSON.stringify(hosts)], {
@@ -174,7 +175,7 @@ async function measureRun(run: Run): Promise<void> {
     rows: rows / run.processes,
     rowsPerSecond: rowsPerSecond === undefined ? undefined : rowsPerSecond / run.processes,
   };
-  // Until then, the server plans in each session, and V8 compiles.
+  // Before that, the server plans in each session, and V8 compiles.
   const warmUp = { rows: WARM_UP_ROWS / run.processes };
   await Promise.all(processes.map((one) => one.carryOut(warmUp)));
 
@@ -225,7 +226,7 @@ function noteGoal(
     noteAtMost(`${title}: host's CPU a row`, clientUs, goal.clientUs, us);
 }
 
-/** A measurement of rows that are not there would be none. */
+/** Checks the number of rows, without which a measurement would mean nothing. */
 async function checkRows(server: Postgres, expected: number): Promise<void> {
   const [row] = await query(server, "accounting", "SELECT count(*)::int AS n FROM fleet_usage");
   if (row?.["n"] !== expected) throw new Error(`${row?.["n"]} rows instead of ${expected}`);

@@ -1,9 +1,9 @@
-/** What was to be reached, and what this run has shown: one table for all subjects. */
+/** Collects the goals and the results of this run, for one table of all subjects. */
 
 export interface Goal {
   readonly work: string;
   readonly ours: string;
-  /** The same work done by what it is compared with; undefined if the goal is absolute. */
+  /** The same work done by the floor; undefined if the goal is absolute. */
   readonly floor?: string | undefined;
   readonly goal: string;
   readonly isMet: boolean;
@@ -16,7 +16,7 @@ export function note(goal: Goal): void {
   goals.push(goal);
 }
 
-/** How a figure is shown. */
+/** The way in which a figure is shown. */
 interface Shown {
   readonly unit?: string;
   readonly digits?: number;
@@ -33,20 +33,20 @@ function noteFigure(
   note({ work, ours: value.toFixed(digits) + unit, floor, goal: bound + unit, isMet });
 }
 
-/** Notes a figure that is not to be above `most`. */
+/** Notes a figure that should be at most `most`. */
 export function noteAtMost(work: string, value: number, most: number, shown?: Shown): void {
   noteFigure(work, value, `at most ${most}`, value <= most, shown);
 }
 
-/** Notes a figure that is not to be below `least`. */
+/** Notes a figure that should be at least `least`. */
 export function noteAtLeast(work: string, value: number, least: number, shown?: Shown): void {
   noteFigure(work, value, `at least ${least}`, value >= least, shown);
 }
 
-/** What was noted so far. */
+/** Returns the goals that were noted so far. */
 export const noted = (): readonly Goal[] => goals;
 
-/** Prints all goals that were noted, and those that are missed. */
+/** Prints all goals that were noted, and those that were missed. */
 export function printGoals(): void {
   if (goals.length === 0) return;
   const row = ([work = "", ...cells]: readonly string[], verdict: string) =>

@@ -1,7 +1,7 @@
 /**
- * What a spawner waits for while users without rights attack: beside the floor, under the
- * same attack in the same run. Attackers are processes of several users, of a bounded number
- * and time, on this machine's loopback alone.
+ * Measures how long a spawner waits while users without rights attack, compared with the floor
+ * under the same attack in the same run. The attackers are processes of several users, limited in
+ * number and time, on this machine's loopback only.
  */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,24 +15,27 @@ import { compile, type RunningServer, startDaemon, startFloor } from "./programs
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** How many times as long as with the floor a spawner may wait. */
+/** The maximum ratio of a spawner's wait to that with the floor. */
 const GOAL = 3;
 
-/** Of each attack, ours and the floor in turns: on a busy machine one of them says little. */
+/**
+ * The number of measurements of each attack, ours and the floor's in turn: on a busy machine, a
+ * single one means little.
+ */
 const ROUNDS = 5;
 
 const SECONDS = 1;
 const QUESTIONS = 1500;
 
-/** Users that nothing else on the machine has; one process of each attacks. */
+/** The uids of attackers, which nothing else on the machine uses; one process of each attacks. */
 const ATTACKERS = [54_321, 54_322];
 
 interface Attack {
   readonly mode: string;
-  /** Of each attacker: connections or descriptors; see hostile.c. */
+  /** The number of connections or descriptors of each attacker; see hostile.c. */
   readonly count: number;
   readonly title: string;
-  /** At the metrics of the daemon, also while the floor is asked. */
+  /** True for an attack on the metrics of the daemon, even while the floor is measured. */
   readonly metrics?: true;
 }
 
@@ -53,13 +56,16 @@ const ATTACKS: readonly Attack[] = [
   { mode: "http-slow", count: 500, title: "metrics: 500 never read each", metrics: true },
 ];
 
-/** How long who comes at any time waits, microseconds, and what else happened. */
+/** How long a client that comes at any time waits, microseconds, and other counts. */
 interface Waits {
-  /** Questions. */
+  /** The number of requests. */
   readonly count: number;
-  /** Not answered within three seconds, or closed. */
+  /**
+   * The number of requests that were not answered within three seconds, or whose connection was
+   * closed.
+   */
   readonly failed: number;
-  /** How often connect(2) would have had to wait. */
+  /** The number of times that connect(2) would have had to wait. */
   readonly eagain: number;
   readonly p50: number;
   readonly p99: number;
@@ -78,14 +84,14 @@ function ask(program: string, { address }: RunningServer): Waits {
   return JSON.parse(execFileSync(file, args, { encoding: "utf8" })) as Waits;
 }
 
-/** Asks `server` while `target` is attacked. */
+/** Measures the waits at `server` while `target` is attacked. */
 async function askUnder(
   program: string,
   { mode, count }: Attack,
   target: string,
   server: RunningServer,
 ): Promise<Waits> {
-  // Some time longer than the questions, and at most.
+  // The attack lasts somewhat longer than the requests, at most this long.
   const command = [program, target, mode, String(count), String(4 * SECONDS + 4)];
   const attackers = mode === "none" ? [] : ATTACKERS.map((uid) => start(asUser(uid), command));
   try {
@@ -99,7 +105,7 @@ async function askUnder(
   }
 }
 
-/** The medians of the waits, and the sums of what was counted. */
+/** Returns the medians of the waits, and the sums of the counts. */
 function together(rounds: readonly Waits[]): Waits {
   const sum = (of: (waits: Waits) => number) => rounds.map(of).reduce((a, b) => a + b, 0);
   return {
@@ -130,7 +136,7 @@ function describe(title: string, ours: Waits, floor: Waits): boolean {
   return isMet;
 }
 
-/** @param only part of the titles of the attacks that are tried; undefined for all */
+/** Measures all attacks. @param only part of the titles of the attacks to try; undefined for all */
 export async function measureHostile(only?: string): Promise<void> {
   const attacks = ATTACKS.filter(({ title }) => only === undefined || title.includes(only));
   if (attacks.length === 0)
@@ -144,7 +150,7 @@ export async function measureHostile(only?: string): Promise<void> {
   const port = await freePort();
   const config = `[metrics]\nlisten = "127.0.0.1:${port}"\n`;
   await using daemon = await startDaemon({ config });
-  // JavaScript is compiled while it runs.
+  // Until its code is compiled, the daemon is slower.
   for (let i = 0; i < 2; i++) ask(program, daemon);
 
   console.log(`A spawner's wait in us, ours beside the floor's; at most ${GOAL} times as long.`);
@@ -154,7 +160,7 @@ export async function measureHostile(only?: string): Promise<void> {
     const floorRounds: Waits[] = [];
     const rounds: Waits[] = [];
     for (let i = 0; i < ROUNDS; i++) {
-      // What was done to another one before must not count.
+      // The effects of an attack on another floor must not count.
       await using floor = await startFloor();
       const target = (server: RunningServer) =>
         attack.metrics === true ? String(port) : server.address;

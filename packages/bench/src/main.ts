@@ -1,5 +1,5 @@
 /**
- * `npm run bench`, or some subjects alone: `npm run bench -- reaper`. Of the attacks some alone:
+ * `npm run bench`, or for some subjects only: `npm run bench -- reaper`. For some attacks only:
  * `npm run bench -- hostile --only "connect, ask"`.
  */
 import { parseArgs } from "node:util";
@@ -26,7 +26,7 @@ const SUBJECTS: Record<string, (only?: string) => Promise<void>> = {
   scan: measureProcessScan,
 };
 
-/** Not `scan`, which starts 20,000 processes. */
+/** The default subjects; without `scan`, which starts 20,000 processes. */
 const USUAL = ["daemon", "namespaces", "reaper", "flatness", "fleet", "hostile", "netns"];
 
 async function main(): Promise<void> {

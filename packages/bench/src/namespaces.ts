@@ -1,7 +1,7 @@
 /**
- * Measures the namespace service beside a floor: a server in C that does the least that any
- * server must do. Absolute figures depend on the machine and on what else it does; the
- * ratios of one run are what can be compared. docs/performance.md says how to read them.
+ * Measures the namespace service compared with a floor: a server in C that does the least that
+ * any server must do. Absolute figures depend on the machine and on everything else that it does;
+ * only the ratios of one run can be compared. docs/performance.md explains how to read them.
  */
 import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
@@ -27,10 +27,13 @@ import {
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** Each with all servers, one after the other; medians are printed. */
+/** The number of measurements of each server, one after the other; the medians are printed. */
 const ROUNDS = 5;
 
-/** CPU time or rate as multiples of the floor's, or in microseconds and per second. */
+/**
+ * The goals for CPU time and rate, as multiples of the floor's, or in microseconds and per
+ * second.
+ */
 interface Goal {
   readonly cpuTimes?: number;
   readonly rateTimes?: number;
@@ -42,11 +45,14 @@ interface Subject extends Work {
   readonly title: string;
   readonly client: ClientOptions;
   readonly goal?: Goal;
-  /** What the floor does meanwhile; the same by default. */
+  /** The work of the floor in the meantime; by default the same. */
   readonly floor?: Work;
 }
 
-/** Each thread gives memory back 5 to 10 seconds after its last work; V8's helpers end later. */
+/**
+ * How long to wait until memory is freed, milliseconds. Each thread frees memory 5 to 10 seconds
+ * after its last work; V8's helper threads end later.
+ */
 const FREEING_MS = 20_000;
 
 const CPU = 0;
@@ -105,7 +111,7 @@ const CREATED: readonly Subject[] = [
   { title: "200 new IPC+PID names", mode: "create-both", count: 200, client: {} },
 ];
 
-/** Medians of some measurements. */
+/** The medians of some measurements. */
 interface Figures {
   readonly rate: number;
   readonly p50: number;
@@ -120,7 +126,10 @@ function figuresOf(runs: readonly Measurement[]): Figures {
   };
 }
 
-/** Measures with each server in turn, so that what else the machine does is in all of them. */
+/**
+ * Measures each server in turn, so that everything else that the machine does affects all of
+ * them.
+ */
 function compare(
   program: string,
   servers: readonly RunningServer[],
@@ -138,8 +147,8 @@ function compare(
 }
 
 /**
- * The same for what is made: each time the names of before are gone, because a process with
- * many descriptors takes longer to start another one.
+ * Does the same for creating names. Before each measurement the earlier names are removed,
+ * because a process with many descriptors takes longer to start another.
  */
 async function compareCreation(
   program: string,
@@ -161,11 +170,14 @@ async function compareCreation(
   return [...runs, ...(floors.length === 0 ? [] : [floors])].map(figuresOf);
 }
 
-/** JavaScript is compiled while it runs: what counts is a daemon that has served for a while. */
+/**
+ * Makes V8 compile the daemon's code: the figures are to be those of a daemon that has run for a
+ * while.
+ */
 function warmUp(program: string, daemon: RunningDaemon): void {
   measure(program, daemon, { ...LEASE, count: 4000 }, { asSpawner: true });
   measure(program, daemon, { mode: "rt", count: 5000 });
-  // Each stage of V8's compilers comes after some hundred calls; the last one after 2,000 names.
+  // Each stage of V8's compilers comes after some hundred calls, the last after 2,000 names.
   for (let i = 0; i < 15; i++) {
     measure(program, daemon, { mode: "create-both", count: 200 });
     purge(daemon);
@@ -210,9 +222,9 @@ function noteGoal(
     noteAtLeast(title, ours.rate / floor.rate, rateTimes, { ...times, ...floorRate });
 }
 
-/** Prints what requests to the namespace service cost, beside the floor in C. */
+/** Prints the cost of requests to the namespace service, compared with the floor in C. */
 export async function measureNamespaces(): Promise<void> {
-  // Another user can run it, too.
+  // Other users may run it, too.
   using directory = temporaryDirectory();
   const nsbench = join(directory.path, "nsbench");
   copyFileSync(compile("nsbench"), nsbench);

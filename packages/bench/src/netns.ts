@@ -1,8 +1,10 @@
 /**
- * `up` and `down` of a network namespace beside what they replace: the commands of ip(8) that
- * the original unit runs, with `true` as the set-up script, and those for other kinds of links.
- * In namespaces of its own; needs root, iproute2, nftables and util-linux. Both are measured in
- * turns, so that whatever else the machine does hits them alike; the ratio of the medians counts.
+ * Measures `up` and `down` of a network namespace compared with the commands that they replace:
+ * those of ip(8) that the original unit runs, with `true` as the set-up script, and the
+ * corresponding commands for other kinds of links.
+ * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. Both are measured
+ * in turn, so that everything else that the machine does affects both; the ratio of the medians
+ * counts.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,23 +15,23 @@ import { type Goal, note, noteAtMost, noted } from "./goals.ts";
 import { root } from "./programs.ts";
 import { median } from "./statistics.ts";
 
-/** The first argument of the process in namespaces of its own. */
+/** The first argument of the process that runs in namespaces of its own. */
 export const NETNS_INSIDE = "netns-inside";
 
 const PROGRAM = join(root, "../netns/dist/cm4all-spawn-netns.js");
 const SCRIPTS = "/etc/cm4all/spawn/netns/setup.d";
-/** A unit's environment, without NODE_EXTRA_CA_CERTS and the like. */
+/** The environment of a unit, without NODE_EXTRA_CA_CERTS and the like. */
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
 
 const ROUNDS = 40;
-/** Of a hundred namespaces. */
+/** The number of measurements with a hundred namespaces. */
 const CROWD_ROUNDS = 3;
-/** As systemd starts units at boot. */
+/** The number of namespaces that are set up at the same time, as systemd starts units at boot. */
 const AT_A_TIME = 8;
 
 type Command = readonly string[];
 
-/** Runs itself in namespaces of its own, and takes over what was noted there. */
+/** Runs this program in namespaces of its own, and takes over the goals that were noted there. */
 export async function measureNetns(): Promise<void> {
   const [, program = ""] = process.argv;
   const command = ["-nm", "--propagation=private", process.execPath, program, NETNS_INSIDE];
@@ -70,13 +72,13 @@ const ourDown = (name: string): Command[] => [[process.execPath, PROGRAM, "down"
 
 type Measured = () => Promise<void>;
 
-/** Milliseconds. */
+/** The medians of both, milliseconds. */
 interface Medians {
   readonly theirs: number;
   readonly ours: number;
 }
 
-/** Measures both in turns, and prints the medians. */
+/** Measures both in turn, and prints the medians. */
 async function compare(
   what: string,
   rounds: number,
@@ -108,7 +110,7 @@ async function forAll(names: readonly string[], commands: (name: string) => Comm
 }
 
 interface Kind {
-  /** The description of the namespace. */
+  /** The description of the namespace, in TOML. */
   readonly toml: string;
   readonly up: readonly string[];
   readonly down: readonly string[];
@@ -165,7 +167,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
 const commandOf = (line: string): Command =>
   line.startsWith("nft table") ? ["nft", line.slice(4)] : line.split(" ");
 
-/** Other processes see nothing of these mounts. */
+/** Prepares /run and /etc with mounts that other processes do not see. */
 async function prepare(names: readonly string[]): Promise<void> {
   await run(["mount", "-t", "tmpfs", "tmpfs", "/run"]);
   for (const name of ["upper", "work"]) mkdirSync(`/run/${name}`);
@@ -175,7 +177,7 @@ async function prepare(names: readonly string[]): Promise<void> {
   for (const name of names) symlinkSync("/bin/true", join(SCRIPTS, name));
 }
 
-/** @param nodeMs how long Node takes to start and to end with nothing to do */
+/** Measures veth pairs. @param nodeMs how long Node takes to start and to end without a program */
 async function measureVeth(names: readonly string[], nodeMs: number): Promise<void> {
   const [one = ""] = names;
   const alone = await compare(
@@ -196,7 +198,7 @@ async function measureVeth(names: readonly string[], nodeMs: number): Promise<vo
       await forAll(names, ourDown);
     },
   );
-  // Two starts of Node are in it that cannot be done without.
+  // This includes two starts of Node, which cannot be avoided.
   const floor = `Node ${((2 * nodeMs) / alone.theirs).toFixed(2)} x`;
   const times = { unit: " x", digits: 2 };
   noteAtMost("netns up and down, one at a time", ratio(alone), 1.5, { ...times, floor });
@@ -226,7 +228,7 @@ async function measureKinds(): Promise<void> {
   }
 }
 
-/** In namespaces of its own. */
+/** Measures, within namespaces of its own. */
 export async function measureNetnsInside(): Promise<void> {
   const names = Array.from({ length: 100 }, (_, i) => `b${i}`);
   await prepare(names);

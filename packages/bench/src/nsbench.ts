@@ -1,17 +1,17 @@
-/** Runs the client in C and reads its JSON lines. */
+/** Runs the client in C, and reads the JSON lines that it prints. */
 import { execFileSync } from "node:child_process";
 import type { RunningServer } from "./programs.ts";
 
-/** One measurement, as nsbench prints it. */
+/** A measurement, as nsbench prints it. */
 export interface Measurement {
   readonly mode: string;
   readonly ns: string;
   readonly count: number;
   /** Operations per second. */
   readonly rate: number;
-  /** Of the server, for one operation. */
+  /** The server's CPU time for one operation, microseconds. */
   readonly daemon_cpu_us_per_op: number;
-  /** Microseconds. */
+  /** The latencies, microseconds. */
   readonly lat_us: {
     readonly p50: number;
     readonly p99: number;
@@ -20,7 +20,7 @@ export interface Measurement {
   };
 }
 
-/** What memory and descriptors a number of PID namespaces take. */
+/** The memory and descriptors that a number of PID namespaces take. */
 export interface MemoryMeasurement {
   readonly count: number;
   readonly daemon_before: { readonly pss_kb: number };
@@ -35,17 +35,17 @@ export interface IdleMeasurement {
   readonly wakeups: number;
 }
 
-/** What is measured. */
+/** The work to measure. */
 export interface Work {
-  /** Of nsbench. */
+  /** The mode of nsbench. */
   readonly mode: string;
-  /** What each request asks for, such as `pid,lease`. */
+  /** The parts of each request, such as `pid,lease`. */
   readonly ns?: string;
   readonly count: number;
 }
 
 /**
- * How the spawners of beng-proxy and Workshop run: as an user of their own, with
+ * Runs a command as the spawners of beng-proxy and Workshop run: as a user of their own, with
  * CAP_SYS_ADMIN.
  */
 export const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"].concat([
@@ -55,7 +55,7 @@ export const AS_SPAWNER = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-g
 
 export interface ClientOptions {
   readonly asSpawner?: boolean;
-  /** The CPU that it runs on; any by default. */
+  /** The CPU on which it runs; by default any. */
   readonly cpu?: number;
 }
 
@@ -79,7 +79,7 @@ function run<T>(
   return JSON.parse(line) as T;
 }
 
-/** Runs the client in C on a server, and returns its figures. */
+/** Runs the client in C against a server, and returns its figures. */
 export const measure = (
   program: string,
   server: RunningServer,
@@ -87,10 +87,10 @@ export const measure = (
   options: ClientOptions = {},
 ) => run<Measurement>(program, server, work, options);
 
-/** Returns what memory a server takes for so many names. */
+/** Returns the memory that a server takes for `count` names. */
 export const measureMemory = (program: string, server: RunningServer, count: number) =>
   run<MemoryMeasurement>(program, server, { mode: "mem", count });
 
-/** Returns what a server does while nobody asks. */
+/** Returns the CPU time and wake-ups of a server without requests. */
 export const measureIdle = (program: string, server: RunningServer, seconds: number) =>
   run<IdleMeasurement>(program, server, { mode: "idle", count: seconds });

@@ -1,9 +1,9 @@
 /**
- * Measures what it costs to find out which PID namespaces are in use: the walk over
- * `/proc` before names expire, and whether clients are answered meanwhile.
+ * Measures the cost of finding out which PID namespaces are in use, by the walk over `/proc`
+ * before names expire, and if clients are answered in the meantime.
  *
- * Starts a daemon with many names, each with a PID namespace and its init, and as many
- * other processes. Needs some two minutes; ends all of it.
+ * Starts a daemon with many names, each with a PID namespace and its init, and as many other
+ * processes. Takes some two minutes, and ends all of them.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -22,7 +22,7 @@ const NAMES = 9990;
 const PROCESSES = 10_000;
 const ROUNDS = 5;
 
-/** Other processes: children of a shell that leads their group. */
+/** Starts other processes: children of a shell that leads their process group. */
 async function startCrowd(count: number): Promise<AsyncDisposable> {
   const script = `i=0; while [ $i -lt ${count} ]; do sleep 3600 & i=$((i+1)); done; echo ready; wait`;
   const shell = spawn("sh", ["-c", script], {
@@ -41,7 +41,7 @@ async function startCrowd(count: number): Promise<AsyncDisposable> {
   };
 }
 
-/** The walk alone, in this process. */
+/** Measures the walk alone, in this process. */
 function measureScan(inits: readonly { pid: number; inode: number }[]): void {
   const ownInode = ownNamespaceInode("pid");
   for (let round = 0; round < ROUNDS; round++) {
@@ -67,7 +67,10 @@ function describe(what: string, { rate, lat_us: { p50, p99, p999, max } }: Measu
   return `${what}: ${Math.round(rate)} requests/s; us: p50 ${p50}, p99 ${p99}, p99.9 ${p999}, longest ${max}`;
 }
 
-/** Purging idle names is the walk, then the end of all of them. */
+/**
+ * Measures the answers while idle names are purged, which is the walk and then the end of all of
+ * them.
+ */
 async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<void> {
   console.log(
     describe("nothing else going on", measure(nsbench, daemon, { mode: "rt", count: 20_000 })),
@@ -94,10 +97,13 @@ async function measureAnswers(nsbench: string, daemon: RunningDaemon): Promise<v
   );
 }
 
-/** Prints what a walk over thousands of processes takes, and how long clients wait meanwhile. */
+/**
+ * Prints the duration of a walk over thousands of processes, and the waits of clients in the
+ * meantime.
+ */
 export async function measureProcessScan(): Promise<void> {
   const nsbench = compile("nsbench");
-  // Nothing is to expire by itself.
+  // No name may expire by itself.
   await using daemon = await startDaemon({ config: "[namespaces]\nexpire_seconds = 3600\n" });
   measure(nsbench, daemon, { mode: "create-pid", count: NAMES });
   await using _crowd = await startCrowd(PROCESSES);

@@ -1,4 +1,4 @@
-/** The programs that are measured and those that measure. */
+/** Starts the programs that are measured, and those that measure. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -8,15 +8,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { childPids } from "@cm4all/testing";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** The package's directory: the bundle is in `dist`. */
+/** The package's directory, which has the bundle in `dist`. */
 export const root = join(__dirname, "..");
 
-/** The accounting scripts and their tables. */
+/** The directory with the accounting scripts and their tables. */
 export const EXAMPLES = join(root, "../../examples/accounting");
 
 const DAEMON = join(root, "../spawn/dist/cm4all-spawn.js");
 
-/** Compiles a client written in C and gives its path. */
+/** Compiles a program written in C and returns its path. */
 export function compile(name: "nsbench" | "floor" | "hostile" | "reapbench" | "reapfloor"): string {
   const output = join(root, "dist", name);
   mkdirSync(join(root, "dist"), { recursive: true });
@@ -30,20 +30,22 @@ export interface RunningServer extends AsyncDisposable {
   readonly pid: number;
 }
 
-/** The daemon, with the socket of its administrators. */
+/** A running daemon, with the socket for its administrators. */
 export interface RunningDaemon extends RunningServer {
   readonly program: string;
   readonly control: string;
 }
 
 interface StartedDaemon extends RunningDaemon {
-  /** When it had logged each line that was waited for. */
+  /**
+   * The times at which it had logged each line that was waited for, milliseconds after its start.
+   */
   readonly afterMs: readonly number[];
 }
 
 let servers = 0;
 
-/** @param held what is disposed of with it */
+/** Makes a server of a process. @param held disposed of together with the server */
 function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {
   if (child.pid === undefined) throw new Error("the server was not started");
   return {
@@ -62,14 +64,14 @@ interface DaemonStart {
   /** The text of spawn.toml. */
   readonly config: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** A file that its output is appended to. */
+  /** A file to which its output is appended. */
   readonly output?: string;
 }
 
 /**
- * Starts the daemon under a name of its own. Its log is a file: while a measurement runs,
- * nobody would read a pipe.
- * @param until what it logs when it is ready, in this order
+ * Starts the daemon with an address of its own. Its log is a file, because nobody would read a
+ * pipe while a measurement runs.
+ * @param until the lines that it logs until it is ready, in this order
  */
 async function startDaemonWith(
   options: readonly string[],
@@ -84,7 +86,7 @@ async function startDaemonWith(
   writeFileSync(configFile, config);
   const fd = openSync(log, "w");
   const outputFd = openSync(output ?? "/dev/null", "a");
-  // By its first line, as systemd starts it, and with the Node that runs this program.
+  // Started through its first line, as systemd does, and with the Node that runs this program.
   const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
   const startMs = performance.now();
   const child = spawn(
@@ -110,11 +112,11 @@ async function startDaemonWith(
 export interface NamespaceDaemonOptions {
   /** The text of spawn.toml. */
   readonly config?: string;
-  /** With all system calls through ffi-rs. */
+  /** True to make all system calls through ffi-rs. */
   readonly withoutAddon?: boolean;
 }
 
-/** The daemon with the namespace service alone. */
+/** Starts the daemon with the namespace service only. */
 export async function startDaemon({
   config = "",
   withoutAddon = false,
@@ -130,28 +132,28 @@ export function purge({ program, control }: RunningDaemon): void {
 }
 
 export interface RunningReaper extends AsyncDisposable {
-  /** Of all its processes. */
+  /** The pids of all its processes. */
   readonly pids: readonly number[];
 }
 
 export interface StartedReaper extends RunningReaper {
-  /** From its start until it has begun to reap, which is when it says READY. */
+  /** The time from its start until it begins to reap, when it sends READY, milliseconds. */
   readonly readyMs: number;
-  /** From its start until the script is loaded. */
+  /** The time from its start until the script is loaded, milliseconds. */
   readonly scriptMs: number;
 }
 
 export interface ReaperPlace {
-  /** For its journal. */
+  /** The directory for its journal. */
   readonly directory: string;
-  /** Whose scopes are managed. */
+  /** The cgroup whose scopes are managed. */
   readonly cgroupRoot: string;
   readonly script: string;
-  /** Gets what the script prints. */
+  /** The file that gets the output of the script. */
   readonly output: string;
 }
 
-/** The daemon as a reaper, and its script host. */
+/** Starts the daemon as a reaper, with its script host. */
 export async function startReaper(place: ReaperPlace): Promise<StartedReaper> {
   const { directory, cgroupRoot, script, output } = place;
   const config =
@@ -165,11 +167,14 @@ export async function startReaper(place: ReaperPlace): Promise<StartedReaper> {
   return { pids, readyMs, scriptMs, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-/** What is read of each cgroup where no controllers are enabled, which most are without here. */
+/**
+ * The files that are read of each cgroup without controllers, which most cgroups do not have
+ * here.
+ */
 const FLOOR_FILES = ["cpu.stat", "memory.events", "pids.events", "io.stat"];
 const PRESSURE_FILES = ["cpu.pressure", "memory.pressure", "io.pressure"];
 
-/** The floor: a reaper in C that reads the same files, and does nothing with them. */
+/** Starts the floor: a reaper in C that reads the same files, and does nothing with them. */
 export async function startReaperFloor(scope: string, output: string): Promise<RunningReaper> {
   const args = [scope, output, ...FLOOR_FILES, ...PRESSURE_FILES];
   const child = spawn(compile("reapfloor"), args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -179,8 +184,8 @@ export async function startReaperFloor(scope: string, output: string): Promise<R
 }
 
 /**
- * The floor: a server in C that does nothing but receive and send descriptors.
- * @param creates with the least that it takes to make PID namespaces
+ * Starts the floor: a server in C that only receives and sends descriptors.
+ * @param creates true to make PID namespaces, in the simplest way
  */
 export async function startFloor(creates = false): Promise<RunningServer> {
   const address = `@cm4all-spawn-floor-${process.pid}-${++servers}`;
@@ -190,7 +195,7 @@ export async function startFloor(creates = false): Promise<RunningServer> {
   return serverOf(child, address);
 }
 
-/** Keeps a server's threads on one CPU; undefined lets them run on all. */
+/** Pins a server's threads to one CPU; undefined lets them run on all. */
 export function pin(server: RunningServer, cpu: number | undefined): void {
   const cpus = cpu === undefined ? `0-${availableParallelism() - 1}` : String(cpu);
   execFileSync("taskset", ["-a", "-c", "-p", cpus, String(server.pid)], { stdio: "ignore" });

@@ -1,7 +1,7 @@
-/** Runs the workload in C and reads its JSON lines. */
+/** Runs the workload in C, and reads the JSON lines that it prints. */
 import { execFileSync } from "node:child_process";
 
-/** Milliseconds. */
+/** Latencies, milliseconds. */
 export interface Latency {
   readonly p50: number;
   readonly p99: number;
@@ -10,13 +10,13 @@ export interface Latency {
 
 export interface ReapMeasurement {
   readonly count: number;
-  /** Cgroups that were not deleted in time. */
+  /** The number of cgroups that were not deleted in time. */
   readonly leaked: number;
   readonly lua_calls: number;
   readonly exit_to_lua_ms: Latency | null;
   readonly exit_to_delete_ms: Latency | null;
   readonly daemon_cpu_us_per_cgroup: number;
-  /** From the last exit to the last deletion. */
+  /** The time from the last exit to the last deletion. */
   readonly drain_ms: number;
 }
 
@@ -32,13 +32,13 @@ export interface IdleMeasurement {
   readonly pss_kb: number;
 }
 
-/** What is measured, and where its work is done. */
+/** A reaper to be measured, and the places of its work. */
 export interface Reaper {
   readonly program: string;
   /** The scope's directory. */
   readonly scope: string;
   readonly pids: readonly number[];
-  /** A file that gets a line with the path for each call of the handler. */
+  /** The file that gets a line with the path for each call of the handler. */
   readonly handlerLog: string;
 }
 
@@ -52,10 +52,10 @@ function run<T>(reaper: Reaper, mode: string, args: readonly string[]): T {
 }
 
 export interface Reaping {
-  /** `seq`: one after the other; `burst`: all at once; `churn`: made one by one, too. */
+  /** `seq`: one after the other; `burst`: all at once; `churn`: also created one by one. */
   readonly mode: "seq" | "burst" | "churn";
   readonly count: number;
-  /** Cgroups a second; as fast as it goes by default. */
+  /** Cgroups per second; by default as fast as possible. */
   readonly rate?: number;
 }
 
@@ -65,10 +65,10 @@ export function reap(reaper: Reaper, { mode, count, rate = 0 }: Reaping): ReapMe
   return run<ReapMeasurement>(reaper, mode, args);
 }
 
-/** Returns what it costs a reaper to watch so many cgroups. */
+/** Returns the cost of watching `count` cgroups. */
 export const watch = (reaper: Reaper, count: number) =>
   run<WatchMeasurement>(reaper, "none", ["--count", String(count)]);
 
-/** Returns what a reaper does while nothing happens. */
+/** Returns the CPU time and wake-ups of a reaper while nothing happens. */
 export const idle = (reaper: Reaper, seconds: number) =>
   run<IdleMeasurement>(reaper, "idle", ["--idle", String(seconds)]);

@@ -1,7 +1,7 @@
 /**
  * Measures the reaper: the daemon and its script host together, with a script whose handler
- * prints the path, beside a floor: a reaper in C that does the least. Ratios of one run are
- * what can be compared. docs/performance.md says how to read them.
+ * prints the path, compared with a floor: a reaper in C that does the least. Only ratios of one
+ * run can be compared. docs/performance.md explains how to read them.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ import { idle, type Reaper, type Reaping, type ReapMeasurement, reap, watch } fr
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** Each with both reapers, one after the other; medians are printed. */
+/** The number of measurements of each reaper, one after the other; the medians are printed. */
 const ROUNDS = 5;
 
 interface Subject extends Reaping {
@@ -38,9 +38,15 @@ const SUBJECTS: readonly Subject[] = [
 
 const WATCHED = 10_000;
 const IDLE_SECONDS = 60;
-/** One check of all cgroups, of which there is one in five minutes, may fall into it. */
+/**
+ * The wake-ups that are allowed in a minute, which may include one of the checks of all cgroups
+ * every five minutes.
+ */
 const CHECK_WAKEUPS = 10;
-/** V8 collects garbage some times more when there is nothing left to do. */
+/**
+ * The pause before the measurement of an idle reaper, milliseconds: V8 collects garbage a few
+ * more times when there is nothing left to do.
+ */
 const REST_MS = 60_000;
 
 const COLUMNS = [
@@ -56,7 +62,7 @@ function printRow(title: string, cells: readonly string[]): void {
 const middle = (runs: readonly ReapMeasurement[], of: (run: ReapMeasurement) => number) =>
   median(runs.map(of));
 
-/** Medians of some runs. */
+/** Returns the medians of some runs. */
 function figuresOf(runs: readonly ReapMeasurement[]) {
   return {
     cpuUs: middle(runs, ({ daemon_cpu_us_per_cgroup: cpu }) => cpu),
@@ -136,7 +142,7 @@ async function measureIdle(reaper: Reaper): Promise<void> {
   noteAtMost("idle after cgroups: wake-ups in a minute", wakeups, CHECK_WAKEUPS);
 }
 
-/** Prints what reaping costs, beside the floor in C. */
+/** Prints the cost of reaping, compared with the floor in C. */
 export async function measureReaper(): Promise<void> {
   const program = compile("reapbench");
   using directory = temporaryDirectory();
@@ -153,7 +159,7 @@ export async function measureReaper(): Promise<void> {
       handlerLog,
     });
     const scope = scratch.make("bench.scope");
-    // It is no scope of the daemon's.
+    // This is not a scope of the daemon.
     const floorScope = scratch.make("floor");
     await using daemon = await startReaper({
       directory: directory.path,

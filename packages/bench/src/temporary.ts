@@ -6,7 +6,10 @@ export interface TemporaryDirectory extends Disposable {
   readonly path: string;
 }
 
-/** A directory that anybody may write to: scripts run as a user of their own where there is one. */
+/**
+ * Makes a directory in which everybody may write, because scripts run as a user of their own if
+ * there is one.
+ */
 export function temporaryDirectory(): TemporaryDirectory {
   const path = mkdtempSync(join(tmpdir(), "bench-"));
   chmodSync(path, 0o777);

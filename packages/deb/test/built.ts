@@ -1,4 +1,4 @@
-/** The Debian packages, built twice for the tests below. */
+/** Builds the Debian packages twice, for the tests. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,12 +8,12 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../../..", import.meta.url));
 
 export interface Built {
-  /** Paths of the packages of both builds, by package name. */
+  /** The paths of the packages of both builds, by package name. */
   readonly first: ReadonlyMap<string, string>;
   readonly second: ReadonlyMap<string, string>;
-  /** Where the first build was made. */
+  /** The directory in which the first build was made. */
   readonly source: string;
-  /** All packages, unpacked over each other. */
+  /** The directory in which all packages are unpacked, one over the other. */
   readonly tree: string;
   remove(): void;
 }
@@ -48,7 +48,7 @@ function build(directory: string, env: NodeJS.ProcessEnv): Map<string, string> {
   return new Map(names.map((name) => [basename(name).split("_")[0] ?? "", join(directory, name)]));
 }
 
-/** A field of a package's control file; empty where it is missing. */
+/** Returns a field of a package's control file; empty if it is missing. */
 export function field(path: string, name: string): string {
   return execFileSync("dpkg-deb", ["-f", path, name], { encoding: "utf8" }).trim();
 }

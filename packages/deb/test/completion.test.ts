@@ -1,4 +1,4 @@
-/** The completions work in the shells that they are for. */
+/** Tests the completions in their shells. */
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -23,7 +23,7 @@ beforeAll(() => {
   for (const [name, where] of Object.entries(BUNDLES)) {
     const bundle = join(packages, where, "dist", `${name}.js`);
     run(process.execPath, [join(packages, "deb/completion.mjs"), name, bundle, directory]);
-    // The shells ask the programs, which are not installed.
+    // The shells call the programs, which are not installed.
     const program = join(directory, "bin", name);
     writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${bundle}' "$@"\n`);
     chmodSync(program, 0o755);
@@ -33,7 +33,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(directory, { recursive: true }));
 
-/** Network namespaces that are there, and descriptions of others, apart from those of this machine. */
+/** Makes network namespaces, and descriptions of others, separate from those of this machine. */
 function makeNetworks(): void {
   const places = {
     "/run/netns": ["web", "worker"],
@@ -76,7 +76,9 @@ function inBash(...words: string[]): string[] {
   return lines(run("bash", ["-c", script]));
 }
 
-/** With functions in the place of those of the editor, which is not there without a terminal. */
+/**
+ * Runs zsh with functions in place of those of its editor, which do not exist without a terminal.
+ */
 function inZsh(...words: string[]): string[] {
   const script = `
     compadd() { while [[ $1 != -- ]]; do shift; done; shift; print -l -- \${(M)@:#\${words[CURRENT]}*} }
@@ -112,14 +114,14 @@ describe.each([
     expect(complete(...words)).toEqual(expected);
   });
 
-  it("completes files where files belong", () => {
+  it("completes files for arguments that are files", () => {
     expect(complete("cm4all-spawn", "lua", "acc")).toEqual(["accounting.lua"]);
     expect(complete("cm4all-spawn", "measure", "acc")).toEqual(["accounting.lua"]);
     expect(complete("cm4all-spawn", "--config", "acc")).toEqual(["accounting.lua"]);
     expect(complete("cm4all-spawn", "--config", "x", "lua", "acc")).toEqual(["accounting.lua"]);
   });
 
-  it("completes names of network namespaces, of those that are there and those that are described", () => {
+  it("completes names of network namespaces that exist or are described", () => {
     expect(complete("cm4all-spawn-netns", "down", "w")).toEqual(["web", "wiki", "worker"]);
   });
 
@@ -128,7 +130,7 @@ describe.each([
     expect(complete("cm4all-slice", "install", "--property", "MemoryHi")).toEqual(["MemoryHigh="]);
   });
 
-  it("completes commands behind two hyphens", () => {
+  it("completes commands after two hyphens", () => {
     expect(complete("cm4all-spawn-client", "run", "web", "--", "mkdi")).toContain("mkdir");
   });
 });

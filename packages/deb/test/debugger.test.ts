@@ -1,4 +1,7 @@
-/** No installed program opens Node's debugger, whatever is sent to it or in its environment. */
+/**
+ * Tests that no installed program opens Node's debugger, whatever signals and environment it
+ * gets.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
@@ -7,16 +10,16 @@ import { missing, SIGUSR1_PENDING, Storm } from "@cm4all/testing";
 import { describe, expect, test } from "vitest";
 import { root } from "./built.ts";
 
-/** The bundles that any of the Debian packages installs. */
+/** The bundles that the Debian packages install. */
 const installed = readdirSync(join(root, "debian"))
   .filter((name) => name.endsWith(".install"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
-/** Of these, the one that no person calls: it takes no options, and reads what it is to do. */
+/** The one of these that people do not call: it takes no options, and reads its instructions. */
 const INNER = "packages/spawn/dist/cm4all-spawn-report.js";
 
-/** What every bundle begins with; debian/rules puts Debian's Node in. */
+/** The beginning of every bundle; debian/rules changes it to Debian's Node. */
 const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
 "use strict";process.on("SIGUSR1", () => {});
 `;
@@ -25,7 +28,7 @@ const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
 const LAUNCHER =
   /^#!\/bin\/bash -p\n':' \/\/; .*\n':' \/\/; exec \/usr\/bin\/env node (.*) "\$0" "\$@"\n/;
 
-/** Runs a command under a storm of SIGUSR1 from its first moment to its end. */
+/** Runs a command while SIGUSR1 is sent all the time from its start to its end. */
 async function runInStorm(command: readonly string[]) {
   const [file = "", ...args] = [...SIGUSR1_PENDING, ...command];
   const child = spawn(file, args, { stdio: ["ignore", "pipe", "pipe"] });
@@ -54,14 +57,14 @@ describe("programs", () => {
     expect(installed.map((path) => basename(path))).toContain("cm4all-spawn.js");
   });
 
-  test.each(installed)("%s begins with what keeps the debugger shut", (path) => {
+  test.each(installed)("%s begins with the lines that keep the debugger closed", (path) => {
     const text = readFileSync(join(root, path), "utf8");
     const direct = text.replace(LAUNCHER, "#!/usr/bin/env -S node $1\n");
     expect(direct.startsWith(START)).toBe(true);
   });
 
   describe.skipIf(missing("root", "iproute2"))("under a storm of SIGUSR1", () => {
-    test("Node itself opens its debugger: the test can tell", async () => {
+    test("Node itself opens its debugger, which shows that the test works", async () => {
       const { stderr } = await runInStorm([process.execPath, "-e", "setTimeout(() => {}, 300)"]);
       expect(stderr).toContain("Debugger listening");
     });
@@ -79,7 +82,8 @@ describe("programs", () => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);
-      // All of them get to their last line. Then Node gives up its signals, and any can end it.
+      // All of them get to their last line. Then Node removes its signal handlers, and any signal
+      // can end it.
       expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
       expect(help.stdout).toMatch(/^Usage: /);
       expect(mistake.stderr).toContain("--nonsense");
@@ -97,12 +101,14 @@ describe("programs", () => {
 
 describe("units that start Node", () => {
   const textOf = (name: string) => readFileSync(join(root, "systemd", name), "utf8");
-  /** All but those that do nothing but call systemctl(1). */
+  /** All services except those that only call systemctl(1). */
   const units = readdirSync(join(root, "systemd"))
     .filter((name) => name.endsWith(".service"))
     .filter((name) => /^Exec\w+=(?!\+\/usr\/bin\/systemctl )/m.test(textOf(name)));
 
-  /** Node's variables that change what a program does: those of its help, and further ones. */
+  /**
+   * The variables of Node that change the behaviour of a program: those in its help, and others.
+   */
   const help = spawnSync(process.execPath, ["--help"], { encoding: "utf8" }).stdout;
   const variables = new Set([
     ...[...help.matchAll(/^(NODE_\w+)/gm)].map(([, name]) => name ?? ""),

@@ -1,4 +1,4 @@
-/** What an installation says of the drop-ins that the original's units have. */
+/** Tests the messages of an installation about drop-ins for the original's units. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -24,22 +24,22 @@ function install(): string {
   const script = join(root, "debian/cm4all-spawn.postinst");
   const { status, stderr } = spawnSync("sh", [script, "configure"], {
     encoding: "utf8",
-    // dpkg's way to configure another system.
+    // This is how dpkg configures another system.
     env: { PATH: process.env["PATH"], DPKG_ROOT: system },
   });
   expect(status).toBe(0);
-  // It wants to be called by dpkg.
+  // It complains if it is not called by dpkg.
   const said = stderr.replace(/^\S*deb-systemd-helper was not called from dpkg.*\n/gm, "");
   return said.replaceAll(`${join(system, units)}/`, "");
 }
 
-test("nothing is said where there are none, and of ours", () => {
+test("there is no message without drop-ins, or about ours", () => {
   expect(install()).toBe("");
   write("cm4all-spawn.service.d/mine.conf", "[Service]\nUser=root\n");
   expect(install()).toBe("");
 });
 
-test("each is named, with what it does now", () => {
+test("each is named, with its present effect", () => {
   write(
     "cm4all-spawn-reaper.service.d/override.conf",
     "[Service]\nUser=me\nMemoryMax=100M\nEnvironment=A=b\nExecStart=\nExecStart=/usr/sbin/cm4all-spawn-reaper -v\n",
@@ -59,7 +59,7 @@ test("each is named, with what it does now", () => {
   ]);
 });
 
-describe("an upgrade from a version whose scripts are always children", () => {
+describe("an upgrade from a version in which scripts are always child processes", () => {
   const mask = () => join(system, units, "cm4all-spawn-accounting.socket");
 
   function upgrade(): string {
@@ -74,7 +74,7 @@ describe("an upgrade from a version whose scripts are always children", () => {
   }
 
   test.each(["Environment=PGPASSWORD=x", "ReadWritePaths=/srv", "SupplementaryGroups=a"])(
-    "masks the unit where the daemon's has %s",
+    "masks the unit if the daemon's has %s",
     (line) => {
       write("cm4all-spawn.service.d/mine.conf", `[Service]\n${line}\n`);
       expect(upgrade()).toContain("meant for a script: cm4all-spawn.service.d/mine.conf\n");
@@ -83,7 +83,7 @@ describe("an upgrade from a version whose scripts are always children", () => {
     },
   );
 
-  test("leaves it otherwise", () => {
+  test("does not mask it otherwise", () => {
     expect(upgrade()).toBe("");
     write("cm4all-spawn.service.d/mine.conf", "[Service]\n#Environment=A=b\nLimitNOFILE=9\n");
     write("cm4all-spawn-reaper.service.d/mine.conf", "[Service]\nEnvironment=A=b\n");

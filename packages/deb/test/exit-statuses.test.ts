@@ -1,4 +1,4 @@
-/** The manual pages have the exit statuses that the sources give, and no others. */
+/** Tests that the manual pages list the exit statuses of the sources, and no others. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,14 +7,14 @@ import { describe, expect, it } from "vitest";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const textOf = (path: string) => readFileSync(join(root, path), "utf8");
 
-/** By name, such as EX_USAGE. */
+/** The statuses by name, such as EX_USAGE. */
 const STATUSES = new Map(
   [...textOf("packages/command/src/sysexits.ts").matchAll(/^export const (\w+) = (\d+);/gm)].map(
     ([, name = "", status]) => [name, Number(status)],
   ),
 );
 
-/** A package, and the pages of its command. */
+/** A package, and the manual pages of its command. */
 const PAGES: readonly [string, readonly string[]][] = [
   ["spawn", ["cm4all-spawn.8", "cm4all-spawn-accounting.8"]],
   ["client", ["cm4all-spawn-client.1"]],
@@ -23,10 +23,13 @@ const PAGES: readonly [string, readonly string[]][] = [
   ["nss-logname", ["cm4all-logname.8"]],
 ];
 
-/** With which each command can end: of a defect, a refusal of the system, and a full disk. */
+/**
+ * The statuses with which every command can end: for a defect, a refusal of the system, and a
+ * full disk.
+ */
 const GENERAL = statusesOf("command", /^(?:failure|output)\.ts$/);
 
-/** The statuses whose names stand in the sources of a package. */
+/** Returns the statuses whose names occur in the sources of a package. */
 function statusesOf(name: string, files = /(?<!\.test|sysexits)\.ts$/): Set<number> {
   const directory = `packages/${name}/src`;
   const statuses = readdirSync(join(root, directory), { recursive: true, encoding: "utf8" })
@@ -53,7 +56,7 @@ describe.each(PAGES)("the statuses of packages/%s", (name, pages) => {
     expect(sorted(documented.filter((status) => own.has(status)))).toEqual(sorted(own));
   });
 
-  it("are all that the manual has", () => {
+  it("are the only ones in the manual", () => {
     expect(documented.filter((status) => !own.has(status) && !shared.has(status))).toEqual([]);
   });
 });

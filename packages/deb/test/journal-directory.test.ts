@@ -1,4 +1,4 @@
-/** The journal's directory: how it is made, what a removal leaves and what purging takes. */
+/** Tests how the journal's directory is made, and that it survives a removal but not a purge. */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(system, { recursive: true }));
 
-/** Runs the package's script as dpkg does for a system below another root. */
+/** Runs the package's script as dpkg does for a system in another root directory. */
 function postrm(...args: string[]) {
   const script = join(root, "debian/cm4all-spawn.postrm");
   const env = { PATH: process.env["PATH"], LC_ALL: "C", DPKG_ROOT: system };
@@ -55,7 +55,7 @@ describe("the script after a removal", () => {
     expect(existsSync(directory)).toBe(false);
   });
 
-  it("says nothing where nothing waits, or nothing is there", async () => {
+  it("prints nothing if no records wait, or if there is no journal", async () => {
     await writeRecords();
     for (let i = 0; i < 2; i++)
       expect(postrm("purge")).toEqual({ status: 0, stdout: "", stderr: "" });
@@ -63,19 +63,22 @@ describe("the script after a removal", () => {
   });
 });
 
-it.skipIf(missing("root", "systemd") !== undefined)("tmpfiles.d makes it for root alone", () => {
-  mkdirSync(system, { recursive: true });
-  const file = join(root, "debian/cm4all-spawn.tmpfiles");
-  const args = [`--root=${system}`, "--create", file];
-  const { stderr, error } = spawnSync("systemd-tmpfiles", args, { encoding: "utf8" });
-  if (error !== undefined) throw error;
-  expect(stderr).toBe("");
-  expect(statSync(directory)).toMatchObject({ uid: 0, gid: 0, mode: 0o40700 });
-});
+it.skipIf(missing("root", "systemd") !== undefined)(
+  "tmpfiles.d makes it accessible only to root",
+  () => {
+    mkdirSync(system, { recursive: true });
+    const file = join(root, "debian/cm4all-spawn.tmpfiles");
+    const args = [`--root=${system}`, "--create", file];
+    const { stderr, error } = spawnSync("systemd-tmpfiles", args, { encoding: "utf8" });
+    if (error !== undefined) throw error;
+    expect(stderr).toBe("");
+    expect(statSync(directory)).toMatchObject({ uid: 0, gid: 0, mode: 0o40700 });
+  },
+);
 
 it("the service may write there, and starts without it", () => {
   const unit = readFileSync(join(root, "systemd/cm4all-spawn.service"), "utf8");
   expect(unit).toMatch(/^ReadWritePaths=-\/var\/lib\/cm4all-spawn$/m);
-  // A state directory that cannot be made would keep the namespace service from starting.
+  // If a state directory could not be made, the namespace service would not start.
   expect(unit).not.toMatch(/^StateDirectory=/m);
 });

@@ -1,11 +1,11 @@
-/** What is in the bundles, and what debian/copyright says of it. */
+/** Finds the contents of the bundles, and what debian/copyright says about them. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
 /**
- * The packages that esbuild put into bundles of a built tree, with the licence that each
- * names in its package.json.
- * @param bundles the names of the bundles that count: others are not for installation
+ * Returns the packages that esbuild has put into the bundles of a built tree, with the licence in
+ * the package.json of each.
+ * @param bundles the names of the bundles to look at, because some are not installed
  */
 export function bundledPackages(tree: string, bundles: ReadonlySet<string>): Map<string, string> {
   const found = new Map<string, string>();
@@ -30,18 +30,20 @@ function inputLists(dist: string, bundles: ReadonlySet<string>): string[] {
     const names = readdirSync(dist).filter((name) => bundles.has(name));
     return names.map((name) => join(dist, `${name}.inputs.json`));
   } catch {
-    // A component without bundles.
+    // The component has no bundles.
     return [];
   }
 }
 
-/** The Rust crates that panic messages in an addon name. Pure. */
+/** Returns the Rust crates that are named in the panic messages of an addon. Pure. */
 export function cratesOf(addon: Buffer): string[] {
   const found = addon.toString("latin1").matchAll(/registry\/src\/[^/]+\/([\w-]+?)-\d+\.\d+/g);
   return [...new Set([...found].map(([, name]) => name ?? ""))];
 }
 
-/** The short licence name of each `node_modules/NAME/*` of a copyright file. Pure. */
+/**
+ * Returns the short name of the licence for each `node_modules/NAME/*` in a copyright file. Pure.
+ */
 export function parseCopyright(text: string): Map<string, string> {
   const licences = new Map<string, string>();
   for (const paragraph of text.split(/\n\n+/)) {

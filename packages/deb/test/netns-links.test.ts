@@ -1,4 +1,4 @@
-/** Purging takes along what `systemctl enable` has made for the instances. */
+/** Tests that purging removes the links that `systemctl enable` has made for the instances. */
 import { spawnSync } from "node:child_process";
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,12 +30,12 @@ function postrm(action: string): void {
   expect(status).toBe(0);
 }
 
-test("removal leaves the links of services that were enabled", () => {
+test("removal leaves the links of enabled services", () => {
   postrm("remove");
   expect(isThere("cm4all-spawn-netns@web.service")).toBeDefined();
 });
 
-test("purging removes them, and nothing of others", () => {
+test("purging removes them, and no others", () => {
   postrm("purge");
   expect(isThere("cm4all-spawn-netns@web.service")).toBeUndefined();
   expect(isThere("cm4all-spawn-netns@own.service")).toBeDefined();

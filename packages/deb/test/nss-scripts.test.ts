@@ -1,4 +1,4 @@
-/** When the scripts of libnss-cm4all-logname enter the service, and when they take it out. */
+/** Tests when the scripts of libnss-cm4all-logname add the service, and when they remove it. */
 import { spawnSync } from "node:child_process";
 import {
   cpSync,
@@ -29,7 +29,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(system, { recursive: true }));
 
-/** Runs a script as dpkg does for a system below another root. */
+/** Runs a script as dpkg does for a system in another root directory. */
 function run(script: string, args: readonly string[], architectures = 1): void {
   const path = join(root, `debian/libnss-cm4all-logname.${script}`);
   const env = {
@@ -44,7 +44,7 @@ function run(script: string, args: readonly string[], architectures = 1): void {
 
 const text = () => readFileSync(join(system, "etc/nsswitch.conf"), "utf8");
 
-it("the first installation enters it, an upgrade does not, and a removal takes it out", () => {
+it("the first installation adds it, an upgrade does not, and a removal removes it", () => {
   run("postinst", ["configure", ""]);
   expect(text()).toBe(WITH);
   writeFileSync(join(system, "etc/nsswitch.conf"), WITHOUT);
@@ -57,7 +57,7 @@ it("the first installation enters it, an upgrade does not, and a removal takes i
   expect(text()).toBe(WITHOUT);
 });
 
-it("a second architecture changes nothing, neither when it comes nor when it goes", () => {
+it("installing or removing a second architecture changes nothing", () => {
   run("postinst", ["configure", ""], 2);
   expect(text()).toBe(WITHOUT);
   run("postinst", ["configure", ""]);
@@ -65,7 +65,7 @@ it("a second architecture changes nothing, neither when it comes nor when it goe
   expect(text()).toBe(WITH);
 });
 
-it("nothing is left of the marker that earlier packages made", () => {
+it("the marker of earlier packages is removed", () => {
   const marker = "nsswitch.conf.nss.libnss-cm4all-logname-will-install";
   writeFileSync(join(system, "etc", marker), "");
   run("postinst", ["configure", "1"]);

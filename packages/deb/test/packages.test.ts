@@ -16,7 +16,7 @@ const NAMES = [
   "libnss-cm4all-logname",
 ];
 
-/** Every command with the section of its manual page. */
+/** The commands, each with the section of its manual page. */
 const COMMANDS = {
   "usr/sbin/cm4all-spawn": 8,
   "usr/bin/cm4all-spawn-client": 1,
@@ -25,7 +25,7 @@ const COMMANDS = {
   "usr/sbin/cm4all-logname": 8,
 };
 
-/** The last version of the original, which ours replace. */
+/** The last version of the original, which our packages replace. */
 const ORIGINAL = "0.27";
 
 describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
@@ -58,13 +58,13 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       );
   });
 
-  test("have ELF files of their own architecture, and none in those for all", () => {
+  test("have ELF files only of their own architecture", () => {
     for (const file of built.first.values()) expect(wrongMachines(file)).toEqual([]);
     expect(elfMachine(readFileSync(path("cm4all-spawn")))).toBeUndefined();
     expect(elfMachine(readFileSync(process.execPath))).toBe(process.arch === "x64" ? 62 : 183);
   });
 
-  test("make lintian say nothing", () => {
+  test("pass lintian without a message", () => {
     const args = ["--allow-root", "--fail-on", "error,warning", ...built.first.values()];
     const { stdout, status } = spawnSync("lintian", args, { encoding: "utf8" });
     expect(stdout).toBe("");
@@ -75,7 +75,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     for (const file of built.first.values()) expect(field(file, "Version")).toBe(version());
     const compared = spawnSync("dpkg", ["--compare-versions", version(), "gt", ORIGINAL]);
     expect(compared.status).toBe(0);
-    // And they say which one that is.
+    // These texts name that version.
     for (const text of ["debian/changelog", "docs/differences.md"])
       expect(readFileSync(join(root, text), "utf8")).toContain(ORIGINAL);
   });
@@ -95,7 +95,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(field(path("libnss-cm4all-logname"), "Multi-Arch")).toBe("same");
   });
 
-  test("have as conffiles what administrators change, and no script that hides an old one", () => {
+  test("have the files that administrators change as conffiles, and no script that hides an old one", () => {
     const etc = (name: string) =>
       execFileSync("dpkg-deb", ["-c", path(name)], { encoding: "utf8" })
         .split("\n")
@@ -106,7 +106,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       expect(etc(name)).toEqual([]);
   });
 
-  test("have commands that run, with manual page and completion", () => {
+  test("have commands that run, each with a manual page and completion", () => {
     for (const [command, section] of Object.entries(COMMANDS)) {
       const file = join(built.tree, command);
       expect(lstatSync(file).isSymbolicLink(), command).toBe(true);
@@ -145,7 +145,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(complete("cm4all-spawn-client", "run", "foo", "--", "--")).toEqual([""]);
   });
 
-  test("bring the pages as HTML, whose links lead to pages", () => {
+  test("install the pages as HTML, whose links lead to pages", () => {
     const directory = "usr/share/doc/cm4all-spawn/html";
     const pages = readdirSync(join(built.tree, directory));
     const manuals = readdirSync(join(root, "docs/man"));
@@ -161,7 +161,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     }
   });
 
-  test("bring the texts, whose links lead to files that are installed", () => {
+  test("install the texts, whose links lead to installed files", () => {
     const directory = join(built.tree, "usr/share/doc/cm4all-spawn");
     const texts = readdirSync(directory, { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".md"))
@@ -169,8 +169,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(texts).toEqual(
       expect.arrayContaining([join(directory, "README.md"), join(directory, "examples/README.md")]),
     );
-    // Manual pages are read with man(1); the changes, which debhelper would make the package's
-    // changelog, are in the HTML, and packages of the repository are nowhere.
+    // Manual pages are read with man(1). The changes are in the HTML, because debhelper would
+    // install them as the package's changelog. The packages of the repository are not installed
+    // at all.
     const elsewhere = /^[a-z]+:|^(?:\.\.\/)?(?:docs\/man|packages)\/|^CHANGELOG\.md$/;
     for (const text of texts)
       for (const [, target = ""] of readFileSync(text, "utf8").matchAll(/\]\(([^)#\s]+)/g))
@@ -178,7 +179,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
           expect(existsSync(resolve(dirname(text), target)), `${text}: ${target}`).toBe(true);
   });
 
-  test("bring the JSON Schemas that the build has made", () => {
+  test("install the JSON Schemas that the build has made", () => {
     const made = join(root, "packages/spawn/dist/schema");
     const installed = join(built.tree, "usr/share/cm4all/spawn/schema");
     const files = readdirSync(made);
@@ -189,7 +190,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       );
   });
 
-  test("have units that systemd takes, and aliases of the original's", () => {
+  test("have units that systemd accepts, and aliases for the original's", () => {
     const directory = "usr/lib/systemd/system";
     // debhelper of Debian 12 installs units below /lib.
     const old = join(built.tree, "lib/systemd/system");
@@ -210,7 +211,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accessory.service"))).toBe(
       "cm4all-spawn.service",
     );
-    // An administrator's drop-ins of the original's reaper are the script's.
+    // Drop-ins of administrators for the original's reaper apply to the script.
     expect(readlinkSync(join(built.tree, directory, "cm4all-spawn-accounting@.service.d"))).toBe(
       "/etc/systemd/system/cm4all-spawn-reaper.service.d",
     );
@@ -224,14 +225,14 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     const control = execFileSync("dpkg-deb", ["-I", path("cm4all-spawn"), "postinst"], {
       encoding: "utf8",
     });
-    // Before the service is started, which could not make it.
+    // Before the service is started, because the service could not make it.
     expect(control.indexOf("systemd-tmpfiles")).toBeGreaterThan(0);
     expect(control.indexOf("systemd-tmpfiles")).toBeLessThan(
       control.indexOf("deb-systemd-invoke $_dh_action"),
     );
   });
 
-  // What systemd 252 says; newer releases look at more.
+  // The results of systemd 252; newer releases check more.
   test.each([
     ["cm4all-spawn.service", 3.9],
     ["cm4all-spawn-accounting@.service", 1.3],
@@ -243,7 +244,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     expect(status, stdout).toBe(0);
   });
 
-  // As README says of Debian 12.
+  // As README says about Debian 12.
   test("have units of which an older systemd ignores three lines, and a newer one none", () => {
     const units = readdirSync(join(root, "systemd")).map((name) => join(root, "systemd", name));
     const analyze = (...args: string[]) =>
@@ -253,7 +254,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       });
     const version = Number(/^systemd (\d+)/.exec(analyze("--version").stdout)?.[1]);
     const { stderr } = analyze("verify", "--man=no", "--recursive-errors=no", ...units);
-    // Programs that are not installed here are another matter.
+    // Messages about programs that are not installed here do not count.
     const ignored = stderr.split("\n").filter((line) => / ignoring/i.test(line));
     const keys = ignored.map((line) => /'(\w+)'/.exec(line)?.[1] ?? line);
     const newer = ["FileDescriptorStorePreserve", "RestartMaxDelaySec", "RestartSteps"];
@@ -269,7 +270,7 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
     });
     const installed = files.filter((path) => path.endsWith(".js")).map((path) => basename(path));
     const bundled = bundledPackages(built.source, new Set(installed));
-    // Its addon is no bundle; what is in it follows.
+    // The addon is not a bundle; its contents come next.
     stated.delete("@yuuang");
     expect(Object.fromEntries(stated)).toEqual(Object.fromEntries(bundled));
     const addons = readdirSync(join(built.tree, "usr/lib/cm4all/spawn")).filter((name) =>

@@ -1,6 +1,6 @@
 /**
- * Commands in README, docs, examples and manual pages are commands that there are: they are
- * taken from the pages as these stand, and compared with what the programs say of themselves.
+ * Tests that the commands in README, docs, examples and manual pages exist: they are taken from
+ * the pages as they stand, and compared with the help of the programs.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -44,10 +44,13 @@ const MANUALS = below("docs/man", /\.\d$/);
 
 const ALERTS = below("examples/prometheus", /\.alerts\.yml$/);
 
-/** A command of a page, and its line; 0 if that is not known. */
+/** A command on a page, with its line; 0 if the line is not known. */
 type Found = readonly [line: number, command: string];
 
-/** Indented and fenced lines, of which a backslash joins two, and code between backticks. */
+/**
+ * Returns the commands in indented and fenced lines, joined at backslashes, and in code between
+ * backticks.
+ */
 function commandsOfText(text: string): Found[] {
   const found: Found[] = [];
   let isFenced = false;
@@ -63,7 +66,7 @@ function commandsOfText(text: string): Found[] {
   return found;
 }
 
-/** Lines of examples, and what stands in bold. */
+/** Returns the commands in lines of examples, and in bold text. */
 function commandsOfManual(text: string): Found[] {
   let joined = "";
   return text.split("\n").flatMap((line, index): Found[] => {
@@ -80,13 +83,16 @@ function commandsOfManual(text: string): Found[] {
   });
 }
 
-/** What stands between quotation marks in the folded texts of alerts. */
+/** Returns the commands between quotation marks in the folded texts of alerts. */
 function commandsOfAlerts(text: string): Found[] {
   const found = text.replace(/\s+/g, " ").matchAll(/"(cm4all-[^"]+)"/g);
   return [...found].map(([, command = ""]) => [0, command]);
 }
 
-/** Returns what is wrong with a command of ours; undefined if nothing is, or if it is none. */
+/**
+ * Returns the problem of a command of ours; undefined if there is none, or if the command is not
+ * ours.
+ */
 function problemOf(command: string): string | undefined {
   const words = command
     .replace(/ {2,}.*$| #.*$| \| .*$/, "")
@@ -102,7 +108,7 @@ function problemOf(command: string): string | undefined {
       ({ flags, values }) => [...flags, ...values.map(([option]) => option)],
     );
     const [option = ""] = word.split("=");
-    // A dash in the line that names a page.
+    // It is the dash in the line with the name of a page.
     if (word === "-") return undefined;
     if (option.startsWith("-") && !options.includes(option)) return `no option ${option}`;
     if (!/^[a-z][a-z-]*$/.test(word)) continue;
@@ -120,7 +126,7 @@ describe.each([
   ...MANUALS.map((path) => [path, commandsOfManual] as const),
   ...ALERTS.map((path) => [path, commandsOfAlerts] as const),
 ])("%s", (path, commandsOf) => {
-  it("has commands and options that there are", () => {
+  it("has only commands and options that exist", () => {
     const wrong = commandsOf(read(path)).flatMap(([line, command]) => {
       const problem = problemOf(command);
       return problem === undefined ? [] : [`${path}:${line}: ${command}: ${problem}`];
@@ -128,7 +134,7 @@ describe.each([
     expect(wrong).toEqual([]);
   });
 
-  it("has scripts of npm that there are", () => {
+  it("has only npm scripts that exist", () => {
     const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
     const named = [...read(path).matchAll(/\bnpm run ([a-z][\w-]*)/g)].map(
       ([, name]) => name ?? "",
@@ -137,7 +143,7 @@ describe.each([
   });
 });
 
-/** By language, where its snippets are run. */
+/** The file that runs the snippets, by their language. */
 const RUN_BY: { readonly [language: string]: string } = {
   sh: "packages/e2e/guest/cases/pages.ts",
   lua: "packages/lua/test/docs.test.ts",
@@ -149,7 +155,7 @@ describe.each([
   ...TEXTS.map((path) => [path, snippetsOfText] as const),
   ...MANUALS.map((path) => [path, snippetsOfManual] as const),
 ])("%s", (path, snippetsOf) => {
-  it("has snippets that a test runs, or says why none does", () => {
+  it("has snippets that a test runs, or a reason why none does", () => {
     for (const { line, language, text, notRun } of snippetsOf(read(path))) {
       expect(Object.keys(RUN_BY), `${path}:${line}`).toContain(language);
       expect(text, `${path}:${line}`).not.toBe("");
@@ -158,7 +164,7 @@ describe.each([
   });
 });
 
-it("snippets are found as they stand, with what stands beside them", () => {
+it("snippets are found as they stand, with the remarks beside them", () => {
   const text =
     "Text\n\n    one\n      two\n\n    three\n\n<!-- not run: why not -->\n\n    $ x\n- a\n    b\n```lua\n    y\n```\n";
   const plain = { notRun: undefined, runBy: undefined };
@@ -175,7 +181,7 @@ it("snippets are found as they stand, with what stands beside them", () => {
   ]);
 });
 
-it("the commands of the pages are found at all", () => {
+it("the commands of the pages are found", () => {
   const count = [...TEXTS]
     .flatMap((path) => commandsOfText(read(path)))
     .filter(([, command]) => helps.has(command.split(" ")[0] ?? "")).length;
@@ -187,7 +193,7 @@ it("the commands of the pages are found at all", () => {
 });
 
 describe.each(TEXTS)("%s", (path) => {
-  it("links to files that there are", () => {
+  it("links to files that exist", () => {
     const links = [...read(path).matchAll(/\]\(([^)#\s]+)(?:#[^)]*)?\)/g)].map(
       ([, to]) => to ?? "",
     );
@@ -197,7 +203,7 @@ describe.each(TEXTS)("%s", (path) => {
   });
 });
 
-/** Pages of ours that a page has below SEE ALSO. */
+/** Returns our pages that a page lists under SEE ALSO. */
 function sistersOf(path: string): string[] {
   const [, seeAlso = ""] = read(path).split(".SH SEE ALSO\n");
   return [...seeAlso.matchAll(/^\.BR (\S+) \((\d)\)/gm)]
@@ -205,7 +211,7 @@ function sistersOf(path: string): string[] {
     .filter((file) => existsSync(join(root, "docs/man", file)));
 }
 
-it("the terms of the texts are explained where these begin", () => {
+it("the terms of the texts are explained at their beginning", () => {
   const terms = ["spawner", "name", "lease", "scope", "reaper"];
   const [beginning = ""] = read("README.md").split("\n## ");
   expect([...beginning.matchAll(/\*\*(\w+)\*\*/g)].map(([, term]) => term)).toEqual(terms);
@@ -214,7 +220,7 @@ it("the terms of the texts are explained where these begin", () => {
   expect(listed.filter((term) => terms.includes(term ?? ""))).toEqual(terms);
 });
 
-it("slice.toml(5) has every directive that there is", () => {
+it("slice.toml(5) has every directive", () => {
   const page = read("docs/man/slice.toml.5");
   const { stdout } = spawnSync(
     process.execPath,
@@ -228,7 +234,7 @@ it("slice.toml(5) has every directive that there is", () => {
 });
 
 describe.each(MANUALS)("%s", (path) => {
-  it("leads on to its sisters, and they lead to it", () => {
+  it("refers to related pages, and they refer to it", () => {
     const [, name = ""] = /([^/]*)\.\d$/.exec(path) ?? [];
     const sisters = sistersOf(path);
     expect(sisters, `${path} names the daemon's page`).toContain(
@@ -241,7 +247,7 @@ describe.each(MANUALS)("%s", (path) => {
     );
   });
 
-  it("names pages of ours that there are, and is a page without faults", () => {
+  it("names only pages that exist, and has no faults", () => {
     const named = [...read(path).matchAll(/^\.BR ((?:cm4all|libnss_cm4all|spawn)\S*) \((\d)\)/gm)];
     const missing = named
       .map(([, name = "", section]) => `${name.replaceAll("\\-", "-")}.${section}`)

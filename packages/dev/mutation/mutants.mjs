@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * Makes the mutants of a source file: each is one small change that somebody could make by
- * mistake, and that a test should notice. Types, imports, and texts for people (strings with a
- * blank in them) are left alone.
+ * Makes the mutants of a source file: each is a small change that somebody could make by mistake,
+ * and that a test should notice. Types, imports, and texts for people (strings with a space) are
+ * left alone.
  */
 import { childrenOf, lineOf, parse } from "../syntax.mjs";
 
 /**
- * A change of a file, as offsets and what is to stand there.
+ * A change of a file: the offsets, and the replacement for the text between them.
  * @typedef {{ readonly start: number, readonly end: number, readonly replacement: string, readonly line: number }} Mutant
  * @typedef {import("../syntax.mjs").Node} Node
  */
@@ -46,7 +46,7 @@ const OTHER_OPERATORS = {
 /** @type {Readonly<Record<string, string>>} */
 const OPPOSITES = { "<": ">=", "<=": ">", ">": "<=", ">=": "<", "===": "!==", "!==": "===" };
 
-/** Methods of the language beside which another one takes the same arguments. */
+/** Methods of the language, each with a different method that takes the same arguments. */
 const OTHER_METHODS = new Map(
   Object.entries({
     min: "max",
@@ -64,12 +64,12 @@ const OTHER_METHODS = new Map(
   }),
 );
 
-/** What only the compiler reads, and what is of no use to change. */
+/** Nodes that only the compiler reads, or that are not worth changing. */
 const LEFT_ALONE =
   /^(TS(?!AsExpression|SatisfiesExpression|NonNullExpression|EnumDeclaration)|Import|ExportAll)/;
 
 /**
- * Returns the mutants of a file, in the order of their places.
+ * Returns the mutants of a file, in the order of their positions.
  * @param {string} file its name, for messages @param {string} text
  * @returns {Mutant[]}
  */
@@ -96,7 +96,7 @@ export function mutantsOf(file, text) {
 }
 
 /**
- * Returns the text with blanks for comments, in which operators are looked for.
+ * Returns the text with spaces in place of comments, for finding operators.
  * @param {string} text @param {readonly import("../syntax.mjs").Comment[]} comments
  */
 function withoutComments(text, comments) {
@@ -106,7 +106,7 @@ function withoutComments(text, comments) {
   return code;
 }
 
-/** Says whether a child is only a name, of a property or a type. @param {Node} parent @param {string} key */
+/** Returns whether a child is only a name, of a property or a type. @param {Node} parent @param {string} key */
 function isName(parent, key) {
   return (
     key.startsWith("type") ||
@@ -118,7 +118,7 @@ function isName(parent, key) {
 
 /**
  * @param {Node} node @param {string} text
- * @param {boolean} isCondition if it is replaced by true and by false already, of which each opposite is one
+ * @param {boolean} isCondition true if it is already replaced by true and by false, one of which is the opposite
  * @param {(range: { start: number, end: number }, replacement: string) => void} add
  */
 function change(node, text, isCondition, add) {
@@ -166,7 +166,7 @@ function change(node, text, isCondition, add) {
       if (typeof node["directive"] !== "string") add(node, ";");
       break;
     case "ReturnStatement":
-      // That of a condition that does not hold, or of nothing, is as good as none.
+      // `return false` and `return undefined` have the same effect as a return without a value.
       if (node["argument"] === null) add(node, ";");
       else if (
         !/^(false|undefined)$/.test(text.slice(node["argument"].start, node["argument"].end))

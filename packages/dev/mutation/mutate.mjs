@@ -1,10 +1,9 @@
 // @ts-check
 /**
- * `npm run mutate -- [PACKAGE|FILE[:LINE]...] [--seconds N]`: tells which small mistakes the pure tests of
- * a package would not notice. Every file that does no I/O, or each that is named, is changed in one
- * place after the other, and the tests that have to do with it are run. What they do not notice is
- * printed.
- * The files themselves stay as they are.
+ * `npm run mutate -- [PACKAGE|FILE[:LINE]...] [--seconds N]`: finds small mistakes that the pure
+ * tests of a package would not notice. Every file that does no I/O, or each file that is named,
+ * is changed in one place after the other, and the related tests are run. Changes that they do
+ * not notice are printed. The files themselves are not changed.
  */
 import { fork } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
@@ -22,11 +21,11 @@ const TRIAL = fileURLToPath(new URL("trial.mjs", import.meta.url));
  * @typedef {import("./trial.mjs").Result} Result
  */
 
-/** The process that runs the tests of a file, which is replaced by another one when a mutant hangs. */
+/** The process that runs the tests of a file. It is replaced by another if a mutant hangs. */
 class Trial {
   /** @type {import("node:child_process").ChildProcess | undefined} */
   #child;
-  /** How long each file of tests takes, for the next process. @type {Record<string, number>} */
+  /** The duration of each test file, for the next process. @type {Record<string, number>} */
   #durations = {};
   #said = "";
 
@@ -39,7 +38,7 @@ class Trial {
   }
 
   /**
-   * Runs the tests with this text in place of the file's.
+   * Runs the tests with this text in place of the file's own.
    * @param {string} text @returns {Promise<Result>}
    */
   run(text) {
@@ -64,11 +63,11 @@ class Trial {
   #start() {
     const child = fork(TRIAL, [this.directory, this.file, JSON.stringify(this.#durations)], {
       cwd: this.directory,
-      // A group of its own, so that all that it starts can be ended with it.
+      // A process group of its own, so that everything that it starts can be ended with it.
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
     });
-    // Of interest only if nothing can be run: mutants run out of memory, at length.
+    // Only of interest if no test can be run: mutants that run out of memory print much.
     child.stderr?.on("data", (chunk) => {
       this.#said = `${this.#said}${chunk}`.slice(-2000);
     });
@@ -78,7 +77,7 @@ class Trial {
     return child;
   }
 
-  /** Ends the process, with all that it has started. */
+  /** Ends the process and everything that it has started. */
   end() {
     const pid = this.#child?.pid;
     this.#child = undefined;
@@ -86,7 +85,7 @@ class Trial {
     try {
       process.kill(-pid, "SIGKILL");
     } catch {
-      // It has ended.
+      // The process has ended already.
     }
   }
 }
@@ -98,9 +97,9 @@ for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"]))
   process.once(signal, () => process.exit(1));
 
 /**
- * Tries the mutants of a file, and prints those that nothing notices.
+ * Tries the mutants of a file, and prints those that no test notices.
  * @param {string} file relative to the root @param {ReadonlySet<number> | undefined} lines
- * @param {number} until on the clock of performance.now()
+ * @param {number} until the time to stop, on the clock of performance.now()
  * @returns {Promise<{ noticed: number, tried: number }>}
  */
 async function mutateFile(file, lines, until) {
@@ -131,7 +130,7 @@ async function mutateFile(file, lines, until) {
   const noticed = tried - survivors.length;
   const notes = [
     tried < mutants.length ? `of ${mutants.length} mutants` : undefined,
-    // On a busy machine some of them may only have been slow.
+    // On a busy machine some of them may have been merely slow.
     hanging > 0 ? `${hanging} of them hang` : undefined,
   ].filter((note) => note !== undefined);
   console.log([`${score(noticed, tried)}  ${file}`, ...notes].join(", "));
@@ -144,7 +143,7 @@ async function mutateFile(file, lines, until) {
 }
 
 /**
- * Returns the mutants in an order in which a run that ends early has tried some of every part.
+ * Returns the mutants in an order such that a run that ends early has tried some of every part.
  * @param {readonly Mutant[]} mutants @returns {Mutant[]}
  */
 function spread(mutants) {
@@ -167,7 +166,7 @@ function inOneLine(text) {
 }
 
 /**
- * Returns the files that the arguments name, each with its lines if only those are meant.
+ * Returns the files that the arguments name, each with its lines if only some lines are meant.
  * @param {readonly string[]} names @returns {Map<string, Set<number> | undefined>}
  */
 function filesOf(names) {

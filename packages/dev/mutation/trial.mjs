@@ -1,27 +1,30 @@
 // @ts-check
 /**
- * Runs the tests of one source file, each time with another text of it: the process that
- * mutate.mjs starts for a file, and kills if a mutant hangs. Nothing is written: the text goes
- * to the tests through a plug-in of Vite.
+ * Runs the tests of one source file again and again, each time with another text of it. This is
+ * the process that mutate.mjs starts for a file, and kills if a mutant hangs. Nothing is written:
+ * a plug-in of Vite passes the text to the tests.
  *
- * Arguments: the directory of the package, the file, and as JSON how long each file of tests takes,
- * if that is known. It sends a `Result` for each text that it is sent.
+ * Arguments: the directory of the package, the file, and the durations of the test files as JSON,
+ * if they are known. The process receives texts, and sends a `Result` for each.
  */
 import { createVitest } from "vitest/node";
 import { unitTests } from "../vitest.mjs";
 
-/** A mutant that gathers without end is to be ended before the machine suffers. */
+/**
+ * The limit of the heap: a mutant that collects data without end has to be ended before the
+ * machine suffers.
+ */
 const HEAP_MIB = 512;
-/** A file of tests hangs that takes this much longer than it does with the file as it is. */
+/** A test file that takes this much longer than with the original text hangs. */
 const HANGS_AFTER = { times: 4, moreMs: 3000 };
-/** Until that is known; on a busy machine. */
+/** The limit while the durations are not known, milliseconds; generous for a busy machine. */
 const FIRST_LIMIT_MS = 300_000;
 
 const HANGS = "hangs";
 
 /**
- * The name of a test that failed, and how long each file of tests takes, in milliseconds. After one
- * that hangs this process is of no more use.
+ * The name of a test that failed, and the duration of each test file, milliseconds. After a test
+ * file that hangs, this process is of no further use.
  * @typedef {{ readonly failed: string | undefined, readonly durations: Record<string, number>, readonly hangs: boolean }} Result
  */
 
@@ -50,7 +53,7 @@ const specifications = await vitest.getRelevantTestSpecifications();
 /** @type {Map<string, number>} */
 const durations = new Map(Object.entries(JSON.parse(known)));
 
-/** Runs the tests until one fails, the fastest first. Returns its name. */
+/** Runs the tests until one fails, the fastest file first. Returns the name of the failed test. */
 async function runTests() {
   vitest.invalidateFile(file);
   specifications.sort(
@@ -74,7 +77,7 @@ async function runTests() {
 }
 
 /**
- * Returns undefined if the limit passes first.
+ * Returns the result of `work`, or undefined if the time limit passes first.
  * @template T @param {Promise<T>} work @param {number} limitMs @returns {Promise<T | undefined>}
  */
 function withLimit(work, limitMs) {

@@ -1,4 +1,4 @@
-/** The check of docstrings finds what is exported without one. */
+/** Tests that the check of docstrings finds exports without a docstring. */
 import { expect, it } from "vitest";
 import { undocumented } from "../docstrings.mjs";
 
@@ -17,12 +17,12 @@ it.each([
 });
 
 it.each([
-  ["what has one", "/** Returns 1. */\nexport const a = () => 1;"],
-  ["what is not exported", "function a() {}\nclass A { a() {} }"],
+  ["a function that has one", "/** Returns 1. */\nexport const a = () => 1;"],
+  ["items that are not exported", "function a() {}\nclass A { a() {} }"],
   ["values and types", "export const a = 1;\nexport interface A {}\nexport type B = A;"],
   ["the only class of a file that says what it is", "/** About A. */\nexport class A {}"],
   [
-    "what is explained elsewhere",
+    "items that are described elsewhere",
     "/** About A. */\nexport class A extends B { constructor() {} get a() {} override b() {} }",
   ],
   ["methods of an interface", "/** About A. */\nexport class A implements B { a() {} }"],

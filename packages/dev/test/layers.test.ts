@@ -1,4 +1,4 @@
-/** The check of the layers finds what it is there to find. */
+/** Tests that the check of the layers finds each kind of violation. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -52,7 +52,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true }));
 
-it("finds nothing where all imports point down", () => {
+it("finds nothing if all imports point down", () => {
   expect(checkLayers(root)).toEqual([]);
 });
 
@@ -60,8 +60,8 @@ it.each([
   ["a value", 'import rules from "../src/policy/rules.ts";\n', 1],
   ["a type", '\nimport type { Rule } from "./policy/rules.ts";\n', 2],
   ["several lines", 'import {\n  one,\n  type Two,\n} from "./policy/rules.ts";\n', 4],
-  ["a module when it is needed", 'export const later = () => import("./policy/rules.ts");\n', 1],
-  ["what it passes on", 'export * from "./policy/rules.ts";\n', 1],
+  ["a module that is loaded later", 'export const later = () => import("./policy/rules.ts");\n', 1],
+  ["a re-export", 'export * from "./policy/rules.ts";\n', 1],
 ])("finds an import that points up: %s", (_what, text, line) => {
   write("packages/a/src/kinds.ts", text);
   expect(checkLayers(root)).toEqual([
@@ -80,21 +80,21 @@ it("finds an import that points up between packages", () => {
   ]);
 });
 
-it("finds a circle within a layer, of types too", () => {
+it("finds a circular import within a layer, even of types", () => {
   write("packages/a/src/kinds.ts", 'import type { S } from "./store.ts";\nexport type Kind = S;\n');
   expect(checkLayers(root)).toEqual([
     expect.stringMatching(/^imports in a circle: .*kinds\.ts -> .*store\.ts -> .*kinds\.ts$/),
   ]);
 });
 
-it("finds a second file that knows ffi-rs", () => {
+it("finds a second file that imports ffi-rs", () => {
   write("packages/linux/src/other.ts", 'import { open } from "ffi-rs";\n');
   expect(checkLayers(root)).toEqual([
     "packages/linux/src/other.ts:1: only packages/linux/src/libc.ts imports ffi-rs",
   ]);
 });
 
-it("finds a file that stands in no layer, and takes tests for none", () => {
+it("finds a file that is in no layer, except tests", () => {
   write("packages/a/src/stray.ts", "");
   write("packages/a/src/stray.test.ts", 'import "./policy/rules.ts";\n');
   expect(checkLayers(root)).toEqual([

@@ -1,4 +1,4 @@
-/** A command that hangs is named by the test that waits for it. */
+/** Tests that the error of a test names the command that hangs. */
 import { execFileSync, execSync, spawnSync } from "node:child_process";
 import { expect, it } from "vitest";
 
@@ -9,13 +9,13 @@ it.for([
   ["spawnSync with options", () => spawnSync("sh", HANG, { encoding: "utf8" })],
   ["execFileSync", () => execFileSync("sh", HANG)],
   ["execSync", () => execSync(`sh ${HANG[0]} '${HANG[1]}'`, { encoding: "utf8" })],
-] as const)("%s says which command hangs, and what it has said", ([, wait], { task }) => {
-  // Vitest itself goes by the limit that the test had when it began.
+] as const)("%s reports which command hangs, and its output", ([, wait], { task }) => {
+  // Vitest itself uses the time limit that the test had when it began.
   task.timeout = 400;
   expect(wait).toThrow(/^sh -c .*sleep 1000'?: has not ended within 0.36 s; .*so far\n$/);
 });
 
-it("leaves a limit of the caller's to the caller", () => {
+it("leaves a limit of the caller alone", () => {
   const { error, signal } = spawnSync("sh", HANG, { timeout: 100 });
   expect([error, signal]).toMatchObject([{ code: "ETIMEDOUT" }, "SIGTERM"]);
 });

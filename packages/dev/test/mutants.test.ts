@@ -1,4 +1,4 @@
-/** The mutants of a file are small mistakes in what is executed, and nothing else. */
+/** Tests that the mutants of a file are small mistakes in executed code, and nothing else. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -45,7 +45,7 @@ it.each([
   expect(mutated(text)).toEqual([]);
 });
 
-it("tells how many mutants of a line its tests notice, and leaves the file as it is", {
+it("reports how many mutants of a line its tests notice, and leaves the file unchanged", {
   timeout: 300_000,
 }, () => {
   const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -57,7 +57,7 @@ it("tells how many mutants of a line its tests notice, and leaves the file as it
     ["packages/dev/mutation/mutate.mjs", `${file}:${line}`],
     { cwd: root, encoding: "utf8", env: { PATH: process.env["PATH"] } },
   );
-  // Counted down, and not at all.
+  // The counter is decremented, or not changed at all.
   expect(stdout, stderr).toMatch(/^2 of 2 100 % +packages\/supervision\/src\/backoff\.ts/m);
   expect(readFileSync(`${root}/${file}`, "utf8")).toBe(before);
 });

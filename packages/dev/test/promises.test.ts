@@ -1,4 +1,4 @@
-/** docs/promises.md names tests that are there. */
+/** Tests that the tests which docs/promises.md names exist. */
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 const packages = fileURLToPath(new URL("../..", import.meta.url));
 const text = readFileSync(new URL("../../../docs/promises.md", import.meta.url), "utf8");
 
-/** Line breaks of a source, and quotes that it escapes, are no part of a title. */
+/** Removes line breaks and escaped quotes of the source, which are not part of a title. */
 const plain = (source: string) => source.replaceAll(/"\s*\+\s*"|\\(?=["'`])/g, "");
 
 describe("docs/promises.md", () => {

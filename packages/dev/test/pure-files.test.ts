@@ -1,4 +1,4 @@
-/** The list of pure files has those alone that do no I/O, not even over an import. */
+/** Tests that the list of pure files has only those that do no I/O, not even through an import. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -29,21 +29,18 @@ afterEach(() => rmSync(root, { recursive: true }));
 it.each([
   ["calculates", "export const a = Math.max(1, 2);\n"],
   [
-    "takes a pure file's name from a package",
+    "imports a pure file's name from a package",
     'import { add } from "@x/b";\nexport const a = add(1, 2);\n',
   ],
   [
-    "takes a type",
+    "imports a type",
     'import { type File, add } from "@x/b";\nimport type { Stats } from "node:fs";\nexport const a = add as unknown as File | Stats;\n',
   ],
   [
-    "takes constants of the system",
+    "imports constants of the system",
     'import { constants } from "node:os";\nexport const a = constants.errno;\n',
   ],
-  [
-    "converts a date that it is given",
-    "export const a = (ms: number) => new Date(ms).toISOString();\n",
-  ],
+  ["converts a given date", "export const a = (ms: number) => new Date(ms).toISOString();\n"],
 ])("lists a file that %s", (_what, text) => {
   write("packages/a/src/a.ts", text);
   expect(pureFiles(root)).toEqual(["packages/a/src/a.ts", "packages/b/src/add.ts"]);
@@ -51,8 +48,8 @@ it.each([
 
 it.each([
   ["reads files", 'import { readFileSync } from "node:fs";\nexport const a = readFileSync;\n'],
-  ["takes a function that does", 'import { read } from "@x/b";\nexport const a = read;\n'],
-  ["passes on a file that does", 'export * from "../../b/src/read.ts";\n'],
+  ["imports a function that does", 'import { read } from "@x/b";\nexport const a = read;\n'],
+  ["re-exports a file that does", 'export * from "../../b/src/read.ts";\n'],
   ["asks the clock", "export const a = () => Date.now();\n"],
   ["asks the environment", 'export const a = process.env["A"];\n'],
   ["waits", "export const a = () => setTimeout(() => {}, 1);\n"],
@@ -63,7 +60,7 @@ it.each([
   expect(pureFiles(root)).toEqual(["packages/b/src/add.ts"]);
 });
 
-it("complains of a file that does I/O, in a layer that is called pure", () => {
+it("complains about a file that does I/O in a layer that is called pure", () => {
   const layers = "    bytes, pure     packages/a\n    system calls    packages/b\n";
   write("docs/design.md", `## Layers\n\n${layers}\n## Threads\n`);
   write("packages/a/src/a.ts", "export const a = 1;\n");

@@ -1,4 +1,6 @@
-/** The suite has one version: each package's and Debian's are that of the root. */
+/**
+ * Tests that the suite has one version: those of the packages and of Debian are that of the root.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";

@@ -1,16 +1,17 @@
 #!/bin/bash
-# machine.sh TREE INPUT OUTPUT: runs /e2e/in/run on a machine whose disk, an ext4 in memory,
-# is a copy of TREE: its own processes, mounts, cgroups, IPC and host name; the network is
-# the host's. All of it ends with us. To be run by `unshare --mount`, in a cgroup of its own.
+# machine.sh TREE INPUT OUTPUT: runs /e2e/in/run on a machine whose disk, an ext4 in memory, is a
+# copy of TREE. It has its own processes, mounts, cgroups, IPC and host name; the network is that
+# of the host. All of it ends with this script. To be run by `unshare --mount`, in a cgroup of its
+# own.
 set -euo pipefail
 
-# The first process inside: bash reaps what it is left with.
+# The first process inside: bash, which reaps the processes that it inherits.
 if [ "${1-}" = --init ]; then
     cd /mnt/root
     mount -t proc proc proc
     mount -t sysfs sysfs sys
     mount -t cgroup2 cgroup2 sys/fs/cgroup
-    # Controllers can be had by the children of a cgroup only while it has no processes.
+    # Controllers can be enabled for the children of a cgroup only while it has no processes.
     mkdir sys/fs/cgroup/init
     echo 1 >sys/fs/cgroup/init/cgroup.procs
     for controller in $(cat sys/fs/cgroup/cgroup.controllers); do
@@ -29,7 +30,7 @@ mount -t tmpfs -o size=90%,mode=755 bare /mnt
 truncate -s 12G /mnt/disk
 mkfs.ext4 -q -O ^has_journal -d "$tree" /mnt/disk
 mkdir /mnt/root
-# The kernel frees the loop device when it is mounted nowhere any more.
+# The kernel frees the loop device when it is no longer mounted anywhere.
 mount -o loop /mnt/disk /mnt/root
 cd /mnt/root
 mount -t tmpfs -o mode=755 dev dev
@@ -52,7 +53,7 @@ mkdir -m 1777 run/lock
 mount --bind "$input" e2e/in
 mount --bind "$output" e2e/out
 
-# What this machine needs to reach the registries is needed inside, too.
+# Whatever this machine needs to reach the registries is needed inside, too.
 cp -L /etc/resolv.conf etc/resolv.conf
 cp /etc/ssl/certs/ca-certificates.crt etc/ssl/certs/ca-certificates.crt
 apt-config dump | grep -E '^Acquire::https?::' >etc/apt/apt.conf.d/99host || true

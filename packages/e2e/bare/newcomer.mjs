@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Does on a bare machine what README says, as a newcomer does, and notes how it went in
- * /e2e/out/steps.json. Runs with that machine's Node, and with nothing but Node.
+ * Does what README says on a bare machine, as a newcomer would, and writes the results to
+ * /e2e/out/steps.json. Runs with that machine's Node, and with nothing else.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
@@ -82,7 +82,7 @@ const CROSS =
 const known = {
   start: () => terminal.mustStart("npm start", "start.log"),
   test: () => terminal.mustRun("npm test", "test.log", limitSeconds),
-  // The second start has to do with what the first has left.
+  // The second start has to work with whatever the first has left.
   offline: () => terminal.mustStart("unshare --net npm start", "offline.log"),
   deb: () => terminal.mustRun(`sh -c '${DEB}'`, "deb.log", limitSeconds),
   // For the virtual machine of that architecture.

@@ -1,12 +1,12 @@
 // @ts-check
-/** Hosts that are not as they should be: the suite works, or says in one line what it needs. */
+/** Hosts that lack something: the suite works, or says in one line what it needs. */
 
 /**
  * @typedef {object} Oddity
  * @property {string} [setup]  shell commands in a mount namespace of its own
  * @property {string} [wrap]   a command in front of ours
- * @property {string} [line]   the command line; `npm start`, which has to be at work, if missing
- * @property {number} [status] its exit status, and
+ * @property {string} [line]   the command line; by default `npm start`, which has to start working
+ * @property {number} [status] its exit status
  * @property {RegExp} [says]   the one line that it prints
  */
 
@@ -19,23 +19,23 @@ const CGROUP_V1 =
   `${NO_CGROUPS}; mount -t tmpfs none /sys/fs/cgroup; mkdir /sys/fs/cgroup/memory; ` +
   "mount -t cgroup -o memory none /sys/fs/cgroup/memory";
 const HYBRID = `${CGROUP_V1}; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 none /sys/fs/cgroup/unified`;
-/** A description of a network namespace, which is gone with the mount namespace. */
+/** Makes a description of a network namespace, which is gone with the mount namespace. */
 const WEB =
   "mkdir -p /etc/cm4all/spawn/netns; mount -t tmpfs none /etc/cm4all/spawn/netns; " +
   "cp examples/netns/web.toml /etc/cm4all/spawn/netns";
 
-/** What a container has of its root's capabilities, unless it is told otherwise. */
+/** Leaves root only the capabilities that it has in a container by default. */
 const CONTAINER =
   "setpriv --inh-caps=-all --bounding-set=-all,+chown,+dac_override,+fowner,+fsetid,+kill," +
   "+setgid,+setuid,+setpcap,+net_bind_service,+net_raw,+sys_chroot,+mknod,+audit_write,+setfcap";
 
-/** The first process of a container, which passes Ctrl-C on to all, as a terminal does. */
+/** The first process of a container, which passes Ctrl-C on to all others, as a terminal does. */
 const PASS_ON = 'sh -c "trap \\"kill -INT -1\\" INT; \\"\\$@\\" & wait; wait" sh';
 
 /**
- * Under the filter of system calls that podman gives its containers, which is Docker's,
- * and with their capabilities.
- * @param {string} options of podman-run(1) @param {string} [first] the first process
+ * Runs with the system call filter and the capabilities that podman gives its containers; the
+ * filter is that of Docker.
+ * @param {string} options options of podman-run(1) @param {string} [first] the first process
  */
 const inPodman = (options, first = "") =>
   "command -v podman >/dev/null || apt-get -q -y -o APT::Install-Recommends=false install " +
@@ -55,7 +55,7 @@ export const oddities = {
   },
   "read-only /run: the daemon": {
     setup: "mount -t tmpfs -o ro none /run",
-    // Clients are served all the same.
+    // Clients are served nevertheless.
     line: `sh -c 'timeout --preserve-status -s INT 20 ${DAEMON} --listen @odd'`,
     status: 0,
     says: /cannot listen at \/run\/\S+: .*; trying again\n\S+ listening on @odd\n/,

@@ -1,14 +1,15 @@
 // @ts-check
 /**
- * Where and how a newcomer may have got the suite. Each is a machine of its own.
+ * The places and ways in which a newcomer may have got the suite. Each is on a machine of its
+ * own.
  *
  * @typedef {object} Place
  * @property {string} title
  * @property {string} directory of the checkout
  * @property {string} [link]     a symbolic link that leads there and is used in its place
- * @property {boolean} [tarball] without git, and without its directory
- * @property {boolean} [gcc]     a C compiler is there already
- * @property {boolean} [user]    the user of the installed daemon is there already
+ * @property {boolean} [tarball] without git and the directory .git
+ * @property {boolean} [gcc]     a C compiler is already installed
+ * @property {boolean} [user]    the user of the installed daemon already exists
  */
 
 /** @type {Record<string, Place>} */
@@ -27,7 +28,7 @@ export const places = {
     directory: "/opt/spawn-suite",
     tarball: true,
   },
-  // All at once: what one place makes fail, this makes fail, too.
+  // Everything at once: if one of the places makes something fail, this one does, too.
   worst: {
     title: "in /root, with blanks, behind a link, with the service's user",
     directory: "/root/my files/spawn suite",
@@ -37,8 +38,8 @@ export const places = {
 };
 
 /**
- * What is tried in a place: `npm run deb` where the path or the source is not as usual, and
- * odd hosts once.
+ * Returns the commands to try in a place: `npm run deb` if the path or the source is unusual, and
+ * the odd hosts once.
  * @param {string} name
  */
 export function commandsOf(name) {

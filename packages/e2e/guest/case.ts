@@ -1,20 +1,20 @@
-/** What a case is, and what it is given. */
+/** The interface of a case, and the context that it gets. */
 
 export interface Context {
-  /** How much longer things take here than on a real machine. */
+  /** The factor by which everything takes longer here than on a real machine. */
   readonly slowness: number;
-  /** Whether cgroup2 has the cpu, memory, io and pids controllers. */
+  /** True if cgroup2 has the cpu, memory, io and pids controllers. */
   readonly hasControllers: boolean;
   /** Adds a measurement to the case's line. */
   note(text: string): void;
 }
 
 export interface Case {
-  /** What is true when the case passes. */
+  /** The statement that is true if the case passes. */
   readonly title: string;
-  /** Skipped in a container, where cgroup2 has no controllers. */
+  /** True to skip the case in a container, where cgroup2 has no controllers. */
   readonly needsControllers?: boolean;
-  /** The system is started again between `run` and this. */
+  /** Runs after the system was rebooted after `run`. */
   afterReboot?(context: Context): void | Promise<void>;
   run(context: Context): void | Promise<void>;
 }

@@ -1,9 +1,9 @@
 /**
- * clients.js ROLE PREFIX COUNT FILE: asks the daemon for the names PREFIX-0 and so on.
+ * clients.js ROLE PREFIX COUNT FILE: requests the names PREFIX-0 and so on from the daemon.
  *
- *     hold   takes IPC, PID and lease of each, writes the inodes, ends on SIGTERM
- *     read   asks for IPC and PID of each, writes the inodes, ends on SIGTERM
- *     load   asks for random ones until SIGTERM; writes how that went
+ *     hold   requests IPC, PID and lease of each, writes the inodes, ends on SIGTERM
+ *     read   requests IPC and PID of each, writes the inodes, ends on SIGTERM
+ *     load   requests random names until SIGTERM, then writes a report
  */
 import { renameSync, writeFileSync } from "node:fs";
 import { SpawnClient } from "@cm4all/spawn-client";

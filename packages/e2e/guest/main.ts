@@ -1,6 +1,6 @@
 /**
- * Runs the cases, one after the other on one system, and prints a line for each. After a
- * case that wants the system started again, the next start goes on from there.
+ * Runs the cases, one after the other on one system, and prints a line for each. If a case wants
+ * a reboot, the run goes on after it.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import type { Case, Context } from "./case.ts";
@@ -13,7 +13,7 @@ const LOGS = "/e2e/out/cases";
 
 interface Plan {
   readonly slowness: number;
-  /** Names of cases; all where it is empty. */
+  /** The names of cases to run; empty for all. */
   readonly only: readonly string[];
 }
 
@@ -46,7 +46,7 @@ async function run(name: string, item: Case, state: State, plan: Plan): Promise<
     failure = error instanceof Error ? error.message : String(error);
     log(error instanceof Error ? (error.stack ?? failure) : failure);
     attempt("systemctl --no-pager --failed; journalctl -b -n 60 --no-pager");
-    // The next case begins as after one that passed.
+    // The next case begins as after a case that passed.
     attempt("pkill -f '[/]e2e/in/clients.js'; systemctl start cm4all-spawn.service");
   }
   if (failure === undefined && item.afterReboot !== undefined && !state.isRebooted) {
@@ -65,7 +65,7 @@ async function run(name: string, item: Case, state: State, plan: Plan): Promise<
   }
 }
 
-/** Never returns. */
+/** Reboots. Never returns. */
 async function reboot(state: State): Promise<void> {
   writeFileSync(STATE, JSON.stringify({ ...state, isRebooted: true }));
   attempt("sync; systemctl reboot --no-block");

@@ -31,19 +31,19 @@ import { runVm } from "./vm.mjs";
 
 const here = join(root, "packages/e2e");
 
-/** Time for everything inside, seconds. */
+/** The time limit for everything inside, seconds. */
 const LIMIT_SECONDS = { container: 900, vm: 3600 };
 
-/** How much longer things take than on a real machine. */
+/** The factor by which things take longer than on a real machine. */
 const SLOWNESS = { container: 1, vm: 20 };
 
-/** Where Debian packages of ours are built to. */
+/** The directory for the Debian packages that are built. */
 export const builtPackages = join(root, "packages/deb/dist");
 
 /**
- * What booting takes from this machine.
+ * Prepares this machine for booting.
  * @param {string} architecture Debian's name
- * @param {boolean} keep        whether packages of ours are not built where some are there
+ * @param {boolean} keep        true to build no packages if there are some already
  */
 export function prepareBoot(architecture, keep) {
   installDebianPackages(e2ePackages);
@@ -71,13 +71,14 @@ function buildPackages() {
  * @property {string} suite        `trixie` or `bookworm`
  * @property {string} architecture Debian's name
  * @property {string} packages     a directory with ours
- * @property {string[]} only       names of cases; all where it is empty
+ * @property {string[]} only       names of cases; empty for all
  */
 
 /**
  * Runs cases and prints a line for each.
  * @param {Boot} boot
- * @returns how many have passed, failed or were skipped; undefined where it did not end
+ * @returns the numbers of cases that have passed, failed or were skipped; undefined if the run
+ *   did not end
  */
 export async function runCases({ machine, suite, architecture, packages, only }) {
   const tree = rootTree(suite, architecture);
@@ -125,7 +126,7 @@ function fillInput(input, packages, plan) {
   writeFileSync(join(input, "run"), "exec node guest.js\n");
 }
 
-/** Prints what is added to a file. @param {string} path */
+/** Prints the lines that are added to a file. @param {string} path */
 function printLines(path) {
   let printed = 0;
   const print = () => {

@@ -1,6 +1,6 @@
 #!/bin/bash
-# container.sh TREE INPUT OUTPUT: boots TREE below systemd-nspawn until it powers itself
-# off. All changes go to a tmpfs; all mounts are private and end with us. To be run by
+# container.sh TREE INPUT OUTPUT: boots TREE in systemd-nspawn, and waits until it powers itself
+# off. All changes go to a tmpfs; all mounts are private and end with this script. To be run by
 # `unshare --mount`, in cgroups of its own (see container.mjs).
 set -euo pipefail
 tree=$1 input=$2 output=$3

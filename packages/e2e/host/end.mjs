@@ -1,19 +1,20 @@
 // @ts-check
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** A run that was ended before it was through. */
+/** A run was ended before it was complete. */
 export class Ended extends Error {
   /** @override */
   name = "Ended";
 }
 
 /**
- * Whatever ends us, the machine ends with us, and what it needs is removed.
+ * Runs `work` such that, whatever ends this program, the machine ends with it, and its files are
+ * removed.
  * @template T
- * @param {number} seconds the time that it has
- * @param {string} output  where the reader finds more
+ * @param {number} seconds its time limit
+ * @param {string} output  the directory to which the error refers the reader
  * @param {(signal: AbortSignal) => Promise<T>} work
- * @throws Ended in place of the error that comes of it
+ * @throws Ended in place of the error that results from the end
  */
 export async function withEnd(seconds, output, work) {
   const end = new AbortController();

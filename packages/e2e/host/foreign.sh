@@ -1,7 +1,7 @@
 #!/bin/bash
-# foreign.sh COMMAND...: runs a command for which the kernel executes programs for arm64 in
-# qemu-user. The kernel is told of it in a user namespace of its own (Linux 6.7), so that
-# nothing else on this machine learns of it.
+# foreign.sh COMMAND...: runs a command such that the kernel executes programs for arm64 in
+# qemu-user. This is registered in a user namespace of its own (Linux 6.7), so that nothing else
+# on this machine is affected.
 set -euo pipefail
 if [ "${1-}" = --inside ]; then
     shift
@@ -10,13 +10,13 @@ if [ "${1-}" = --inside ]; then
     mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
     mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
-    # F: it is opened now, so that it need not be inside of a tree.
+    # F: the interpreter is opened now, so that it need not be inside a tree.
     echo ":arm64:M::$magic:$mask:/usr/bin/qemu-aarch64-static:F" >/proc/sys/fs/binfmt_misc/register
     exec "$@"
 fi
 unshare --user --mount --pid --fork --kill-child bash "$0" --inside "$@" &
 until [ "$(readlink /proc/$!/ns/user)" != "$(readlink /proc/self/ns/user)" ]; do sleep 0.1; done
-# All ids as they are: the files of a tree have owners.
+# Maps all ids to themselves, because the files of a tree have owners.
 echo 0 0 4294967295 >/proc/$!/uid_map
 echo 0 0 4294967295 >/proc/$!/gid_map
 wait $!

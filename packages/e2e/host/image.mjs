@@ -1,5 +1,5 @@
 // @ts-check
-/** The root tree and the disk image, made once and kept in a cache directory. */
+/** Makes the root tree and the disk image, which are kept in a cache directory. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
@@ -11,10 +11,10 @@ const foreignScript = fileURLToPath(new URL("foreign.sh", import.meta.url));
 const nodeScript = fileURLToPath(new URL("newer-node.sh", import.meta.url));
 const diskScript = fileURLToPath(new URL("disk.sh", import.meta.url));
 
-/** How old an image may get, so that it has Debian's updates. */
+/** The age up to which an image is used, days, so that it has Debian's updates. */
 const MAX_AGE_DAYS = 14;
 
-/** `E2E_CACHE`, else below the user's cache directory, else /var/cache for root. */
+/** Returns `E2E_CACHE`, or a directory below the user's cache directory, or /var/cache for root. */
 export function cacheDirectory() {
   const { E2E_CACHE, XDG_CACHE_HOME } = process.env;
   if (E2E_CACHE) return E2E_CACHE;
@@ -38,7 +38,7 @@ export function rootTree(suite, architecture) {
   ]);
 }
 
-/** Debian's name of this machine's architecture. */
+/** Returns Debian's name of this machine's architecture. */
 export function ours() {
   return execFileSync("dpkg", ["--print-architecture"], { encoding: "utf8" }).trim();
 }
@@ -54,11 +54,11 @@ export function diskImage(suite, architecture, tree) {
 }
 
 /**
- * Makes something once, and again when it is old or its scripts have changed.
+ * Makes something unless it exists, is recent, and its scripts have not changed.
  * @param {string} name
  * @param {string[]} scripts the one that makes it comes last
  * @param {(path: string) => string[]} args
- * @returns where it is
+ * @returns its path
  */
 export function cached(name, scripts, args) {
   const fortnight = Math.floor(Date.now() / (MAX_AGE_DAYS * 24 * 3600 * 1000));
@@ -73,7 +73,7 @@ export function cached(name, scripts, args) {
     if (old.startsWith(`${name}-`) && !old.startsWith(basename(path)))
       rmSync(join(cacheDirectory(), old), { recursive: true, force: true });
   const unfinished = `${path}.new`;
-  // Another run may be at it: then we wait, and find what it has made.
+  // Another run may be making it: then this run waits, and uses the result.
   const make = '[ -e "$1" ] || { rm -rf "$2" && "${@:3}" && mv "$2" "$1"; }';
   const command = [path, unfinished, script, ...args(unfinished)];
   const { status, error } = spawnSync(

@@ -1,5 +1,5 @@
 // @ts-check
-/** Runs a script with mounts and cgroups of its own, and leaves nothing of it behind. */
+/** Runs a script with mounts and cgroups of its own, and leaves nothing behind. */
 import { spawn } from "node:child_process";
 import { mkdirSync, openSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
@@ -10,14 +10,15 @@ import { setTimeout as sleep } from "node:timers/promises";
  * @param {object} options
  * @param {string[]} options.command the script and its arguments
  * @param {string} options.console   a file for its output
- * @param {AbortSignal} options.signal ends it at once, with all that it has started
+ * @param {AbortSignal} options.signal ends it at once, with everything that it has started
  * @param {NodeJS.ProcessEnv} [options.env]
- * @throws Error where its exit status is not 0
+ * @throws Error if its exit status is not 0
  */
 export async function runIsolated({ command, console, signal, env = process.env }) {
   const cgroups = makeCgroups(`cm4all-e2e-${process.pid}`);
   const output = openSync(console, "a");
-  // The shell enters its cgroups before anything else: what it starts stays below them.
+  // The shell enters its cgroups before anything else, so that everything it starts stays in
+  // them.
   const enter = cgroups.map((cgroup) => `echo $$ >${cgroup}/cgroup.procs`).join("; ");
   const child = spawn("bash", ["-c", `${enter}; exec unshare --mount "$@"`, "e2e", ...command], {
     stdio: ["ignore", output, output],
@@ -38,7 +39,7 @@ export async function runIsolated({ command, console, signal, env = process.env 
   }
 }
 
-/** A cgroup of our own in each hierarchy that systemd uses. @param {string} name */
+/** Makes a cgroup in each hierarchy that systemd uses. @param {string} name */
 function makeCgroups(name) {
   const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
   const points = mounts.flatMap((line) => {
@@ -53,7 +54,7 @@ function makeCgroups(name) {
 }
 
 /**
- * Names of cgroups are bytes, as those of all files: latin1 keeps each as a character.
+ * Returns the cgroups below a directory. Their names are bytes; latin1 has a character for each.
  * @param {string} directory @returns {string[]} deepest first, in latin1
  */
 function below(directory) {
@@ -72,7 +73,7 @@ function killBelow(cgroup) {
       if (pid !== "") tryKill(Number(pid));
 }
 
-/** Ends what is in it, which takes a moment, and removes it. @param {string} cgroup */
+/** Ends the processes in a cgroup, which takes a moment, and removes it. @param {string} cgroup */
 async function removeCgroup(cgroup) {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -80,7 +81,7 @@ async function removeCgroup(cgroup) {
       for (const directory of below(cgroup)) rmdirSync(bytes(directory));
       return;
     } catch (error) {
-      // Processes end, and so may what looks after cgroups of its own.
+      // The processes are ending, and so may be one that manages cgroups of its own.
       const code = error instanceof Error && "code" in error ? error.code : undefined;
       if (!(code === "EBUSY" || code === "ENOENT" || code === "ENODEV") || attempt === 100)
         throw error;
@@ -89,7 +90,7 @@ async function removeCgroup(cgroup) {
   }
 }
 
-/** @param {number} pid of a process that may have ended since */
+/** @param {number} pid pid of a process that may have ended */
 function tryKill(pid) {
   try {
     process.kill(pid, "SIGKILL");

@@ -1,6 +1,7 @@
 #!/bin/bash
-# newer-node.sh TREE_SCRIPT SUITE ARCHITECTURE DIRECTORY: the same with Node 20, for a Debian whose
-# own is older. "From elsewhere", as README says: a package as vendors of Node make it.
+# newer-node.sh TREE_SCRIPT SUITE ARCHITECTURE DIRECTORY: makes the same tree with Node 20, for a
+# Debian whose own Node is older. It comes "from elsewhere", as README says: in a package like
+# those of Node's vendors.
 set -euo pipefail
 architecture=$3 tree=$4
 

@@ -1,12 +1,12 @@
 // @ts-check
-/** Packages that only the cases need. */
+/** Makes packages that only the cases need. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
 /**
- * Our packages again, with a higher version.
+ * Makes our packages again, with a higher version.
  * @param {string[]} packages @param {string} output
  */
 export function makeUpgrade(packages, output) {
@@ -23,9 +23,9 @@ export function makeUpgrade(packages, output) {
 }
 
 /**
- * Stand-ins for the original's packages of 0.27, and for the one of 0.13 in a directory of its
- * own: their names, files, units and what debhelper puts into their maintainer scripts, around
- * programs that do nothing.
+ * Makes stand-ins for the original's packages of 0.27, and for that of 0.13 in a separate
+ * directory. They have the names, files, units and debhelper's parts of the maintainer scripts,
+ * around programs that do nothing.
  * @param {string} output
  */
 export function makeOriginal(output) {

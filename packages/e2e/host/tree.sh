@@ -1,11 +1,11 @@
 #!/bin/bash
-# tree.sh SUITE ARCHITECTURE DIRECTORY: a Debian that boots with systemd and then runs /e2e/in/run.
-# Package lists stay, so that apt knows which packages are there.
+# tree.sh SUITE ARCHITECTURE DIRECTORY: makes a Debian that boots with systemd and then runs
+# /e2e/in/run. The package lists stay, so that apt knows which packages exist.
 set -euo pipefail
 suite=$1 architecture=$2 tree=$3
 
 include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,sudo,nodejs,catatonit
-# Under emulation, cases for the architecture have to do; none is for the database.
+# Under emulation, only the cases for the architecture run, and none of these needs the database.
 [ "$architecture" = arm64 ] || include+=,postgresql
 kernel='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; export APT_CONFIG
     cd "$1" && apt-get -q -o APT::Sandbox::User=root download "$(apt-cache depends \
@@ -33,7 +33,7 @@ in=/dev/disk/by-id/virtio-in out=/dev/disk/by-id/virtio-out
 if systemd-detect-virt -q --container; then
     exec >>/e2e/out/lines 2>&1
 else
-    # As the kernel names them: udev may not have been there yet.
+    # The names of the kernel, because udev may not have run yet.
     for lines in /dev/vport*p1 /dev/ttyS1; do [ ! -c "$lines" ] || break; done
     exec >"$lines" 2>&1
     udevadm settle
@@ -60,7 +60,7 @@ UNIT
 mkdir -p "$tree/etc/systemd/journald.conf.d"
 printf '[Journal]\nStorage=persistent\nRateLimitBurst=0\n' >"$tree/etc/systemd/journald.conf.d/e2e.conf"
 systemctl -q --root="$tree" enable e2e-agent
-# What only costs time.
+# Services that only cost time.
 systemctl -q --root="$tree" mask e2scrub_reap.service getty@tty1.service serial-getty@.service \
     console-getty.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer \
     dpkg-db-backup.timer modprobe@dm_mod.service modprobe@loop.service modprobe@drm.service \

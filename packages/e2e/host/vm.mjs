@@ -1,7 +1,8 @@
 // @ts-check
 /**
- * Boots the disk in a virtual machine: pure cgroup2 with all controllers, but some twenty
- * times slower, since it is emulated everywhere: /dev/kvm is not there, or is emulated, too.
+ * Boots the disk in a virtual machine: cgroup2 alone, with all controllers, but some twenty times
+ * slower, because the machine is emulated everywhere: /dev/kvm does not exist, or is emulated,
+ * too.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, openSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -13,8 +14,8 @@ import { join } from "node:path";
  * @param {string} options.architecture Debian's name
  * @param {string} options.image  a directory with `disk` and `kernel/vmlinuz`
  * @param {string} options.input  a directory with `run`
- * @param {string} options.output `console` is what kernel and systemd print, `lines` what `run`
- *   prints
+ * @param {string} options.output a directory for `console`, the output of kernel and systemd, and
+ *   `lines`, that of `run`
  * @param {string} options.workDirectory for temporary files
  * @param {AbortSignal} options.signal ends it at once
  */
@@ -49,7 +50,8 @@ export async function runVm({ architecture, image, input, output, workDirectory,
 }
 
 /**
- * A machine that can be emulated, with two serial lines to the files of `output`.
+ * A machine that can be emulated, with two serial lines that are written to the files of
+ * `output`.
  * @typedef {object} Machine
  * @property {string} program
  * @property {string} console the kernel's parameters
@@ -93,7 +95,7 @@ function qemuArguments({ machine, image, inTar, outTar, output }) {
     ...["-drive", `id=root,file=${image}/disk,if=none,format=raw,snapshot=on`],
     ...["-drive", `id=in,file=${inTar},if=none,format=raw,readonly=on`],
     ...["-drive", `id=out,file=${outTar},if=none,format=raw`],
-    // Alone on its controller: since Linux 6.12 the order of several is left to chance.
+    // Alone on its controller, because since Linux 6.12 the order of several disks is random.
     ...["-device", "nvme,drive=root,serial=root"],
     ...["-device", "virtio-blk-pci,drive=in,serial=in"],
     ...["-device", "virtio-blk-pci,drive=out,serial=out"],

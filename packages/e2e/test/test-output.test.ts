@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { parseFailures, parseTestOutput, total } from "../bare/test-output.mjs";
 
-/** As turbo and vitest print it, without colours. */
+/** Output as turbo and vitest print it, without colours. */
 const OUTPUT = `@cm4all/deb:test:  ✓  system  test/packages.test.ts (12 tests) 62790ms
 @cm4all/deb:test:
 @cm4all/deb:test:  Test Files  1 passed (1)
@@ -15,14 +15,14 @@ const OUTPUT = `@cm4all/deb:test:  ✓  system  test/packages.test.ts (12 tests)
 @cm4all/slice:test:    Duration  850ms (transform 696ms, setup 0ms)
 `;
 
-it("gives what each package counted, and its time", () => {
+it("returns the counts of each package, and its time", () => {
   expect([...parseTestOutput(OUTPUT)]).toEqual([
     ["@cm4all/deb", { passed: 12, failed: 0, skipped: 0, seconds: 63.3 }],
     ["@cm4all/slice", { passed: 230, failed: 1, skipped: 3, seconds: 0.85 }],
   ]);
 });
 
-it("adds them up", () => {
+it("adds up the counts", () => {
   expect(total(parseTestOutput(OUTPUT).values())).toMatchObject({
     passed: 242,
     failed: 1,
@@ -30,11 +30,11 @@ it("adds them up", () => {
   });
 });
 
-it("finds nothing where no test ran", () => {
+it("finds nothing if no test ran", () => {
   expect(parseTestOutput("npm ERR! code ENOTFOUND\n").size).toBe(0);
 });
 
-it("finds what is said of tests that failed, and nothing else", () => {
+it("finds the messages about failed tests, and nothing else", () => {
   const text = `@cm4all/slice:test:  ✓  system  test/verify.test.ts (5 tests) 2579ms
 @cm4all/slice:test:
 @cm4all/slice:test: ⎯⎯⎯⎯⎯⎯⎯ Failed Tests 1 ⎯⎯⎯⎯⎯⎯⎯

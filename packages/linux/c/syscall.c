@@ -2,14 +2,14 @@
  * A system call for Node: the addon of src/addon.ts.
  *
  *     call(number, up to six integers) -> the result, or -errno
- *     numbers                          -> the numbers of the calls that it makes, by name
+ *     numbers                          -> the numbers of these calls, by name
  *
- * It makes the calls of the list below and no other. A call belongs there if it is made
- * often and does the same without libc: no clone, vfork or exec, no signals, no set*id,
- * in which libc has a part. Integers are those that a double holds exactly. What they
- * mean, addresses above all, is the caller's business.
+ * It makes the calls of the list below and no others. A call belongs on the list if it is made
+ * often and if libc's function does nothing else: no clone, vfork or exec, no signals and no
+ * set*id, in which libc has a part. Integers must be such that a double holds them exactly. The
+ * caller is responsible for their meaning, above all for addresses.
  *
- * The list has calls that every architecture of Linux has: epoll_pwait, not epoll_wait.
+ * The list has only calls that exist on every Linux architecture: epoll_pwait, not epoll_wait.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -60,7 +60,7 @@ get_integer(napi_env env, napi_value value, long *integer)
 	double number;
 	if (napi_get_value_double(env, value, &number) != napi_ok)
 		return false;
-	/* Not true of NaN. */
+	/* The comparison is false for NaN. */
 	if (!(number >= -MAX_SAFE_INTEGER && number <= MAX_SAFE_INTEGER))
 		return false;
 	*integer = (long)number;
@@ -79,7 +79,7 @@ call(napi_env env, napi_callback_info info)
 		return refuse(env, "a system call takes six arguments at most");
 	for (size_t i = 0; i < count; i++)
 		if (!get_integer(env, values[i], &integers[i]))
-			return refuse(env, "a system call takes safe integers alone");
+			return refuse(env, "a system call takes only safe integers");
 
 	long number = integers[0];
 	if (number < 0 || (size_t)number >= sizeof(allowed) || !allowed[number])

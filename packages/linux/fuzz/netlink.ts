@@ -1,4 +1,7 @@
-/** What the kernel answers over netlink, and the mounts, whose names anybody chooses. */
+/**
+ * Fuzzes the parsers of the kernel's netlink answers, and of the mounts, whose names anybody may
+ * choose.
+ */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { parseMountinfo } from "../src/mountinfo.ts";
 import {

@@ -1,36 +1,42 @@
 /**
- * Loads our addon, c/syscall.c. It is compiled where there is a C compiler, lies beside
- * the bundle of a program, and is not there otherwise.
+ * Loads our addon, c/syscall.c. It is compiled if there is a C compiler, and lies beside the
+ * bundle of a program; otherwise it does not exist.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-/** What the addon exports. */
+/** The exports of the addon. */
 export interface Addon {
   /**
-   * Makes a system call, and returns its result, or -errno. It waits as long as the kernel
-   * does, and all of the thread with it.
+   * Makes a system call. The calling thread waits as long as the kernel does.
    * @param number one of `numbers`
    * @param args at most six safe integers
+   * @returns the result, or a negated errno
    * @throws TypeError for anything else
    */
   readonly call: (number: number, ...args: number[]) => number;
-  /** The calls that it makes, by their kernel name, with their numbers here. */
+  /**
+   * The system calls that the addon makes, by kernel name, with their numbers on this
+   * architecture.
+   */
   readonly numbers: Readonly<Record<string, number>>;
 }
 
 const FILE = `syscall.linux-${process.arch}.node`;
 
-/** Beside the bundle of a program, and, of sources in this workspace, where they are built. */
+/**
+ * The places of the addon: beside the bundle of a program, and for sources in this workspace, the
+ * directory in which it is built.
+ */
 const PLACES = [FILE, join("../dist", FILE)];
 
-/** Set by tests and measurements: everything goes through ffi-rs. */
+/** The environment variable that tests and measurements set to send all calls through ffi-rs. */
 const WITHOUT = "CM4ALL_WITHOUT_ADDON";
 
 /**
- * Loads it for the calling thread.
- * @returns undefined where there is none
- * @throws Error ERR_DLOPEN_FAILED where it is of no use, such as another machine's
+ * Loads the addon for the calling thread.
+ * @returns undefined if there is none
+ * @throws Error ERR_DLOPEN_FAILED if it cannot be used, for example on another architecture
  */
 export function tryLoadAddon(): Addon | undefined {
   if (process.env[WITHOUT] === "1") return undefined;

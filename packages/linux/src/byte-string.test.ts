@@ -20,20 +20,20 @@ describe("byte strings", () => {
     expect(latin1Of(bytesOf(every)).length).toBe(256);
   });
 
-  it("do not follow the buffer that they were made of", () => {
+  it("do not change with the buffer from which they were made", () => {
     const buffer = Buffer.from("ab");
     const bytes = bytesOf(buffer.subarray(1));
     buffer.fill("x");
     expect(latin1Of(bytes)).toBe("b");
   });
 
-  it("are text in UTF-8, as far as they are", () => {
+  it("are text as far as they are UTF-8", () => {
     expect(latin1Of(bytesOfText("ä€"))).toBe("\xc3\xa4\xe2\x82\xac");
     expect(textOf(bytesOfText("ä€"))).toBe("ä€");
     expect(textOf(bytesOfLatin1("a\xff"))).toBe("a\ufffd");
   });
 
-  it("are put together, and are paths", () => {
+  it("are joined, also as paths", () => {
     const path = joinPath(bytesOfText("/a"), bytesOfLatin1("\xe9"));
     expect(latin1Of(path)).toBe("/a/\xe9");
     expect(splitPath(path)).toEqual({ directory: "/a", name: "\xe9" });

@@ -1,21 +1,22 @@
 /**
- * Strings of bytes: names and paths of the kernel, and strings of Lua, are any bytes but
- * need not be UTF-8. Text is for people and for Node's own calls, which take it for UTF-8.
- * The two look alike and must not be mixed, so they are different types.
+ * Strings of bytes. Names and paths of the kernel, and strings of Lua, may have any bytes and
+ * need not be UTF-8. Text is for people, and for Node's own calls, which encode it as UTF-8. The
+ * two look alike but must not be mixed, so they have different types.
  */
 
 declare const brand: unique symbol;
 
 /**
- * Bytes, held as a string of one character from 0 to 255 for each byte ("latin1"): such
- * strings are compared by `===`, are keys of a `Map`, and pass threads and JSON.
+ * Bytes, held as a string with one character from 0 to 255 for each byte ("latin1"). Such strings
+ * can be compared with `===`, can be keys of a `Map`, and can be sent to other threads and
+ * written as JSON.
  *
- * At run time it is a string. Its type is a symbol because of all primitive types only
- * that one is refused by TypeScript in `+`, in a template and where a string is expected.
+ * At run time it is a string. Its type is a symbol because that is the only primitive type that
+ * TypeScript refuses in `+`, in a template and in place of a string.
  */
 export type ByteString = symbol & { readonly [brand]: "one character for each byte" };
 
-/** Returns the bytes of a string that has one character from 0 to 255 for each. */
+/** Converts a string with one character from 0 to 255 for each byte. */
 export function bytesOfLatin1(characters: string): ByteString {
   return characters as unknown as ByteString;
 }
@@ -25,7 +26,7 @@ export function latin1Of(bytes: ByteString): string {
   return bytes as unknown as string;
 }
 
-/** Returns the bytes of a buffer, which may be changed afterwards. */
+/** Returns a copy of the bytes of a buffer. */
 export function bytesOf(buffer: Uint8Array): ByteString {
   const { byteLength, byteOffset } = buffer;
   return bytesOfLatin1(Buffer.from(buffer.buffer, byteOffset, byteLength).toString("latin1"));
@@ -36,12 +37,12 @@ export function bufferOf(bytes: ByteString): Buffer {
   return Buffer.from(latin1Of(bytes), "latin1");
 }
 
-/** Returns the UTF-8 of a text. */
+/** Returns the UTF-8 encoding of a text. */
 export function bytesOfText(text: string): ByteString {
   return bytesOf(Buffer.from(text));
 }
 
-/** Returns the bytes as text for people: what is not UTF-8 becomes U+FFFD. */
+/** Returns the bytes as text for people: anything that is not UTF-8 becomes U+FFFD. */
 export function textOf(bytes: ByteString): string {
   return bufferOf(bytes).toString();
 }
@@ -54,10 +55,10 @@ export function concatBytes(...parts: readonly ByteString[]): ByteString {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII
 const ASCII = /^[\u0000-\u007f]*$/;
 
-/** Returns the bytes as Node's file system functions take them. */
+/** Returns the bytes in a form that Node's file system functions accept. */
 export function nodePathOf(bytes: ByteString): string | Buffer {
   const characters = latin1Of(bytes);
-  // A string costs Node less than a buffer, and in ASCII it is the same bytes.
+  // A string costs Node less than a buffer, and if it is ASCII it has the same bytes.
   return ASCII.test(characters) ? characters : bufferOf(bytes);
 }
 
@@ -66,7 +67,7 @@ export function joinPath(directory: ByteString, name: ByteString): ByteString {
   return bytesOfLatin1(`${latin1Of(directory)}/${latin1Of(name)}`);
 }
 
-/** Takes apart what `joinPath` made, at the last `/`; without one all is the name. */
+/** Splits a path at its last `/`. Without a `/`, the whole path is the name. */
 export function splitPath(path: ByteString): { directory: ByteString; name: ByteString } {
   const characters = latin1Of(path);
   const slash = characters.lastIndexOf("/");

@@ -38,7 +38,7 @@ describe("ByteWriter and ByteReader", () => {
     expect(reader.offset).toBe(0);
   });
 
-  it("overwrite a length that is known late", () => {
+  it("overwrite a length that is known only later", () => {
     const writer = new ByteWriter().u32(0).u16(7);
     writer.setU32(0, writer.length);
     expect(new ByteReader(writer.finish()).u32()).toBe(6);

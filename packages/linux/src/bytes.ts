@@ -1,17 +1,17 @@
 /**
- * Bounds-checked reading and writing of integers in the machine's byte order, as
- * structures of the kernel have them. Pure.
+ * Reads and writes integers in the machine's byte order, as structures of the kernel have them,
+ * with a check of the bounds. Pure.
  */
 import { endianness } from "node:os";
 
 const LITTLE = endianness() === "LE";
 
-/** `length` rounded up to a multiple of `alignment`, a power of two. */
+/** Returns `length` rounded up to a multiple of `alignment`, which is a power of two. */
 export function align(length: number, alignment: number): number {
   return (length + alignment - 1) & ~(alignment - 1);
 }
 
-/** Reads from the start of `bytes` to its end; every read moves on. */
+/** Reads `bytes` from start to end; each read advances the position. */
 export class ByteReader {
   readonly #bytes: Buffer;
   #offset = 0;
@@ -28,7 +28,10 @@ export class ByteReader {
     return this.#bytes.length - this.#offset;
   }
 
-  /** @throws RangeError where fewer than `length` bytes are left */
+  /**
+   * Advances, and returns the position before.
+   * @throws RangeError if fewer than `length` bytes are left
+   */
   #advance(length: number): number {
     const offset = this.#offset;
     if (length < 0 || length > this.remaining)
@@ -37,14 +40,14 @@ export class ByteReader {
     return offset;
   }
 
-  /** Reads an unsigned integer of 8 bits. @throws RangeError if the bytes end before */
+  /** Reads an unsigned 8-bit integer. @throws RangeError if too few bytes are left */
   u8(): number {
     return this.#bytes.readUInt8(this.#advance(1));
   }
 
   /**
-   * Reads an unsigned integer of 16 bits, in the order of the machine.
-   * @throws RangeError if the bytes end before
+   * Reads an unsigned 16-bit integer in the machine's byte order.
+   * @throws RangeError if too few bytes are left
    */
   u16(): number {
     const offset = this.#advance(2);
@@ -52,8 +55,8 @@ export class ByteReader {
   }
 
   /**
-   * Reads an unsigned integer of 32 bits, in the order of the machine.
-   * @throws RangeError if the bytes end before
+   * Reads an unsigned 32-bit integer in the machine's byte order.
+   * @throws RangeError if too few bytes are left
    */
   u32(): number {
     const offset = this.#advance(4);
@@ -61,40 +64,43 @@ export class ByteReader {
   }
 
   /**
-   * Reads a signed integer of 32 bits, in the order of the machine.
-   * @throws RangeError if the bytes end before
+   * Reads a signed 32-bit integer in the machine's byte order.
+   * @throws RangeError if too few bytes are left
    */
   i32(): number {
     return this.u32() | 0;
   }
 
   /**
-   * Reads an unsigned integer of 64 bits, in the order of the machine.
-   * @throws RangeError if the bytes end before
+   * Reads an unsigned 64-bit integer in the machine's byte order.
+   * @throws RangeError if too few bytes are left
    */
   u64(): bigint {
     const offset = this.#advance(8);
     return LITTLE ? this.#bytes.readBigUInt64LE(offset) : this.#bytes.readBigUInt64BE(offset);
   }
 
-  /** The next bytes, not a copy. */
+  /**
+   * Returns the next `length` bytes, without copying them.
+   * @throws RangeError if too few bytes are left
+   */
   bytes(length: number): Buffer {
     const offset = this.#advance(length);
     return this.#bytes.subarray(offset, offset + length);
   }
 
-  /** Leaves out so many bytes. @throws RangeError if there are fewer */
+  /** Skips `length` bytes. @throws RangeError if too few bytes are left */
   skip(length: number): void {
     this.#advance(length);
   }
 
-  /** Skips what is missing to a multiple of `alignment`, or to the end where less is left. */
+  /** Skips bytes up to a multiple of `alignment`, or to the end if that comes first. */
   alignTo(alignment: number): void {
     this.#offset = Math.min(align(this.#offset, alignment), this.#bytes.length);
   }
 }
 
-/** Writes into memory that grows as needed; every write moves on. */
+/** Writes into memory that grows as needed; each write advances the position. */
 export class ByteWriter {
   #bytes: Buffer;
   #length = 0;
@@ -119,31 +125,31 @@ export class ByteWriter {
     return offset;
   }
 
-  /** Appends an unsigned integer of 8 bits. */
+  /** Appends an unsigned 8-bit integer. */
   u8(value: number): this {
     const offset = this.#grow(1);
     this.#bytes.writeUInt8(value, offset);
     return this;
   }
 
-  /** Appends an unsigned integer of 16 bits, in the order of the machine. */
+  /** Appends an unsigned 16-bit integer in the machine's byte order. */
   u16(value: number): this {
     this.setU16(this.#grow(2), value);
     return this;
   }
 
-  /** Appends an unsigned integer of 32 bits, in the order of the machine. */
+  /** Appends an unsigned 32-bit integer in the machine's byte order. */
   u32(value: number): this {
     this.setU32(this.#grow(4), value);
     return this;
   }
 
-  /** Appends a signed integer of 32 bits, in the order of the machine. */
+  /** Appends a signed 32-bit integer in the machine's byte order. */
   i32(value: number): this {
     return this.u32(value >>> 0);
   }
 
-  /** Appends an unsigned integer of 64 bits, in the order of the machine. */
+  /** Appends an unsigned 64-bit integer in the machine's byte order. */
   u64(value: bigint): this {
     const offset = this.#grow(8);
     if (LITTLE) this.#bytes.writeBigUInt64LE(value, offset);
@@ -151,14 +157,14 @@ export class ByteWriter {
     return this;
   }
 
-  /** Appends a copy of these bytes. */
+  /** Appends a copy of the bytes. */
   bytes(source: Uint8Array): this {
     const offset = this.#grow(source.length);
     this.#bytes.set(source, offset);
     return this;
   }
 
-  /** Appends so many zero bytes. */
+  /** Appends `count` zero bytes. */
   zeros(count: number): this {
     const offset = this.#grow(count);
     this.#bytes.fill(0, offset, offset + count);
@@ -170,21 +176,27 @@ export class ByteWriter {
     return this.zeros(align(this.#length, alignment) - this.#length);
   }
 
-  /** Overwrites what was written at `offset`, for lengths that are known late. */
+  /**
+   * Overwrites two bytes at `offset` that were written before, for a length that is known only
+   * later.
+   */
   setU16(offset: number, value: number): void {
     if (offset + 2 > this.#length) throw new RangeError(`offset ${offset} is not written yet`);
     if (LITTLE) this.#bytes.writeUInt16LE(value, offset);
     else this.#bytes.writeUInt16BE(value, offset);
   }
 
-  /** Overwrites what was written at `offset`, for lengths that are known late. */
+  /**
+   * Overwrites four bytes at `offset` that were written before, for a length that is known only
+   * later.
+   */
   setU32(offset: number, value: number): void {
     if (offset + 4 > this.#length) throw new RangeError(`offset ${offset} is not written yet`);
     if (LITTLE) this.#bytes.writeUInt32LE(value, offset);
     else this.#bytes.writeUInt32BE(value, offset);
   }
 
-  /** What was written, not a copy; valid until the next write. */
+  /** Returns the written bytes, without copying them; valid until the next write. */
   finish(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }

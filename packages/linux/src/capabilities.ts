@@ -1,4 +1,4 @@
-/** @see capget(2), capabilities(7) */
+/** Reads the capabilities of a process. @see capget(2), capabilities(7) */
 import { ESRCH } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -8,9 +8,9 @@ export const CAP_SYS_ADMIN = 21;
 
 const _LINUX_CAPABILITY_VERSION_3 = 0x20080522;
 
-/** `struct cap_user_header_t`: u32 version, i32 pid. */
+/** The size of `struct cap_user_header_t`: u32 version, i32 pid. */
 const HEADER_BYTES = 8;
-/** Two of `struct cap_user_data_t`: u32 effective, permitted, inheritable. */
+/** The size of two `struct cap_user_data_t`: u32 effective, permitted, inheritable. */
 const DATA_BYTES = 24;
 
 const libc = { capget: intFunction("capget", 2) };
@@ -18,8 +18,8 @@ const libc = { capget: intFunction("capget", 2) };
 let memory: NativeMemory | undefined;
 
 /**
- * Whether a process has a capability in its effective set, in whatever user namespace it
- * is, and whichever its uids are; false if it is gone.
+ * Returns whether a process has a capability in its effective set, whatever its user namespace
+ * and its uids are; false if the process is gone.
  * @param capability CAP_..., below 32
  */
 export function hasEffectiveCapability(pid: number, capability: number): boolean {

@@ -1,12 +1,15 @@
-/** A child that was started with spawn.ts, and its end. */
+/** Waits for the end of a child that was started with spawn.ts. */
 import { type ExitReason, P_PID, reap, WNOHANG } from "./wait.ts";
 
-/** SIGCHLD says when a child ends; this only keeps the process alive until then. */
+/**
+ * The interval of a timer that keeps the process alive, milliseconds. SIGCHLD reports the end of
+ * the child.
+ */
 const KEEP_ALIVE_MS = 1000;
 
 /**
- * Waits for the end of a child, and reaps it. Node must not wait for it itself.
- * @param pid of a child that nobody has reaped
+ * Waits for the end of a child, and reaps it. Node must not wait for the child itself.
+ * @param pid pid of a child that nobody has reaped
  */
 export function childExit(pid: number): Promise<ExitReason> {
   return new Promise((resolve) => {

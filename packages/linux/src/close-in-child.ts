@@ -1,11 +1,11 @@
 /**
- * Closing that takes no time, whatever is closed.
+ * Closes descriptors without waiting, whatever they refer to.
  *
- * close(2) can take as long as somebody else likes: that of a TCP socket with SO_LINGER
- * waits for the network. Anybody can send such a socket over a Unix socket, and it is
- * closed by whoever reads the message, or closes the Unix socket unread. A process
- * that exits does not linger (tcp_close and others look at PF_EXITING). So the last
- * close is left to a child that has a copy of our descriptors, and is killed.
+ * close(2) can take as long as somebody else likes: for a TCP socket with SO_LINGER it waits for
+ * the network. Everybody can send such a socket over a Unix socket, and then it is closed by the
+ * process that reads the message, or that closes the Unix socket without reading. A process that
+ * exits does not linger (tcp_close and others check PF_EXITING). So the last close is left to a
+ * child that has a copy of our descriptors, and is killed.
  */
 import type { Fd } from "./fd.ts";
 import { killChild, PausedChildStack } from "./paused-child.ts";
@@ -16,8 +16,8 @@ export class ClosingChild {
   #pid: number | undefined;
 
   /**
-   * Closes descriptors; it takes them only where it does not throw.
-   * @returns false where the last child has not ended yet: nothing is closed then
+   * Closes descriptors. Takes ownership of them only if it returns true.
+   * @returns false if the previous child has not ended yet: nothing is closed then
    * @throws SyscallError of clone: EAGAIN, ENOMEM
    */
   close(fds: readonly Fd[]): boolean {
@@ -29,7 +29,7 @@ export class ClosingChild {
     return true;
   }
 
-  /** Gives whether there is no child any more. */
+  /** Reaps the child if it has ended. Returns whether there is no child any more. */
   tryReap(): boolean {
     if (this.#pid !== undefined && reap(P_PID, this.#pid, WNOHANG) === undefined) return false;
     this.#pid = undefined;

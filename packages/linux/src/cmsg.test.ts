@@ -11,7 +11,7 @@ describe("control messages", () => {
     expect(() => encodeRights(new Array(SCM_MAX_FD + 1).fill(0))).toThrow(RangeError);
   });
 
-  it("reads descriptors and credentials after one another", () => {
+  it("reads descriptors followed by credentials", () => {
     const rights = encodeRights([3, 4, 5]);
     const credentials = Buffer.from(
       "1c00000000000000" + "01000000" + "02000000" + "0a000000" + "e8030000" + "64000000",
@@ -25,7 +25,7 @@ describe("control messages", () => {
     });
   });
 
-  it("gives the descriptors of a message that was cut, as many as are there", () => {
+  it("returns the complete descriptors of a truncated message", () => {
     const control = encodeRights([3, 4, 5]);
     const counts = [16, 19, 20, 23, 24, 27, 28, 32].map(
       (length) => parseControl(control.subarray(0, length)).fds.length,
@@ -46,7 +46,7 @@ describe("control messages", () => {
     expect(encodeRights(new Array(SCM_MAX_FD).fill(0))).toHaveLength(controlSpace(4 * 253));
   });
 
-  it("writes SCM_RIGHTS over what was in the buffer before", () => {
+  it("overwrites the previous contents of the buffer", () => {
     const control = Buffer.alloc(controlSpace(8), 0xff);
     expect(writeRights(control, [5, 6])).toBe(control.length);
     expect(control).toEqual(encodeRights([5, 6]));
@@ -63,7 +63,7 @@ describe("control messages", () => {
       return control;
     };
     expect(parseControl(message(1, 2, 12)).credentials).toEqual({ pid: 0, uid: 0, gid: 0 });
-    // IP_PKTINFO has its size, SO_TIMESTAMP its level; the last one was cut.
+    // IP_PKTINFO has the same size, SO_TIMESTAMP the same level; the last message is truncated.
     for (const other of [message(0, 2, 12), message(1, 29, 12), message(1, 2, 11)])
       expect(parseControl(other)).toEqual({ fds: [], credentials: undefined });
   });

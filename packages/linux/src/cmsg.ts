@@ -5,19 +5,22 @@ export const SOL_SOCKET = 1;
 export const SCM_RIGHTS = 1;
 export const SCM_CREDENTIALS = 2;
 
-/** `struct cmsghdr`: u64 cmsg_len, i32 cmsg_level, i32 cmsg_type; 8-byte aligned. */
+/** The size of `struct cmsghdr`: u64 cmsg_len, i32 cmsg_level, i32 cmsg_type; 8-byte aligned. */
 const CMSG_HEADER_BYTES = 16;
 const CMSG_ALIGNMENT = 8;
 
-/** The kernel's limit of descriptors in one message (SCM_MAX_FD). */
+/** The maximum number of descriptors in one message. */
 export const SCM_MAX_FD = 253;
 
-/** CMSG_SPACE: what a control message with `payloadBytes` takes in the control buffer. */
+/**
+ * Returns the size of a control message with `payloadBytes` in the control buffer, as CMSG_SPACE
+ * does.
+ */
 export function controlSpace(payloadBytes: number): number {
   return CMSG_HEADER_BYTES + align(payloadBytes, CMSG_ALIGNMENT);
 }
 
-/** A control buffer with one SCM_RIGHTS message, or an empty one where `fds` is empty. */
+/** Returns a control buffer with one SCM_RIGHTS message, or an empty one if `fds` is empty. */
 export function encodeRights(fds: readonly number[]): Buffer {
   if (fds.length > SCM_MAX_FD)
     throw new RangeError(`at most ${SCM_MAX_FD} descriptors fit into a message`);
@@ -27,8 +30,8 @@ export function encodeRights(fds: readonly number[]): Buffer {
 }
 
 /**
- * Writes the same to the start of `control`, which is used again and again.
- * @returns its length, 0 if `fds` is empty
+ * Writes an SCM_RIGHTS message to the start of `control`, so that a buffer can be reused.
+ * @returns its length; 0 if `fds` is empty
  * @throws RangeError if it does not fit
  */
 export function writeRights(control: Buffer, fds: readonly number[]): number {
@@ -45,21 +48,27 @@ export function writeRights(control: Buffer, fds: readonly number[]): number {
   return space;
 }
 
-/** The sender as the kernel saw it; pid is 0 for one of another PID namespace. */
+/**
+ * The sender of a message, as the kernel saw it. The pid is 0 if the sender is in another PID
+ * namespace.
+ */
 export interface Credentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** What the control messages of one received message say. */
+/** The contents of the control messages of one received message. */
 export interface ControlMessages {
-  /** Descriptors that now belong to the receiving process. */
+  /** The received descriptors, which the receiver owns. */
   readonly fds: number[];
   readonly credentials: Credentials | undefined;
 }
 
-/** @param control the part of the control buffer that the kernel filled */
+/**
+ * Parses control messages.
+ * @param control the part of the control buffer that the kernel has filled
+ */
 export function parseControl(control: Uint8Array): ControlMessages {
   const fds: number[] = [];
   let credentials: Credentials | undefined;
@@ -68,7 +77,7 @@ export function parseControl(control: Uint8Array): ControlMessages {
     const length = Number(reader.u64());
     const level = reader.i32();
     const type = reader.i32();
-    // A message that the kernel cut (MSG_CTRUNC) ends where the buffer does.
+    // A message that the kernel has truncated (MSG_CTRUNC) ends at the end of the buffer.
     const payloadLength = Math.min(length - CMSG_HEADER_BYTES, reader.remaining);
     if (payloadLength < 0) break;
     const payload = new ByteReader(reader.bytes(payloadLength));

@@ -1,9 +1,10 @@
 /**
- * The user and the groups of this process. @see setresuid(2), setgroups(2)
+ * Sets the user and the groups of this process.
+ * @see setresuid(2), setgroups(2)
  *
- * glibc's functions change all threads. Those of Node refuse to work where it may use
- * io_uring, whose requests would keep the old user; a program that is executed right
- * afterwards has none of them.
+ * The functions of glibc change all threads. Node's functions refuse to work if Node may use
+ * io_uring, because its requests would keep the old user; that does not matter to a program that
+ * is executed right afterwards.
  */
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -15,19 +16,22 @@ const libc = {
   setresuid: intFunction("setresuid", 3),
 };
 
-/** @throws SyscallError such as EPERM */
+/** Sets the supplementary groups. @throws SyscallError such as EPERM */
 export function setGroups(gids: readonly number[]): void {
   beginCall();
   const list = Buffer.from(new Uint32Array(gids).buffer);
   check(libc.setgroups(gids.length, copyIn(list)), "setgroups", { count: gids.length });
 }
 
-/** Real, effective and saved gid. @throws SyscallError such as EPERM */
+/** Sets the real, effective and saved gid. @throws SyscallError such as EPERM */
 export function setGid(gid: number): void {
   check(libc.setresgid(gid, gid, gid), "setresgid", { gid });
 }
 
-/** Real, effective and saved uid; one that is not root's has no capabilities from then on. */
+/**
+ * Sets the real, effective and saved uid. If it is not 0, the process loses its capabilities.
+ * @throws SyscallError such as EPERM
+ */
 export function setUid(uid: number): void {
   check(libc.setresuid(uid, uid, uid), "setresuid", { uid });
 }

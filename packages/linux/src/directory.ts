@@ -1,7 +1,7 @@
 /**
- * Calls relative to an open directory, for those who make them for thousands of entries:
- * through the addon they cost a fraction of Node's functions, which take a path from the
- * root, throw what is no error here, and are used where there is no addon.
+ * Calls relative to an open directory, for code that makes them for thousands of entries. Through
+ * the addon they cost a fraction of Node's functions, which walk a path from the root and throw
+ * where these return a value. Without the addon, Node's functions are used.
  * @see openat(2), statx(2), unlinkat(2)
  */
 import { constants, fstatSync, lstatSync, openSync, type Stats } from "node:fs";
@@ -23,7 +23,7 @@ const OPEN_DIRECTORY = constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const libc = { unlinkat: intFunction("unlinkat", 3) };
 const cheap = { openat: cheapCall("openat", 4), statx: cheapCall("statx", 5) };
 
-/** A path that is used again and again: it is made ready for system calls once. */
+/** A path that is used again and again, and is converted for system calls only once. */
 export class KeptPath {
   readonly path: ByteString;
   readonly #memory: NativeMemory;
@@ -35,26 +35,26 @@ export class KeptPath {
     this.#memory.bytes.write(path, "latin1");
   }
 
-  /** Of the path and its NUL; valid as long as the object is. */
+  /** Returns the address of the path, which ends with a NUL; valid as long as the object exists. */
   get address(): number {
     return this.#memory.address;
   }
 }
 
-/** A path relative to an open directory, without a slash at its beginning. */
+/** A path relative to an open directory, without a leading slash. */
 export type RelativePath = ByteString | KeptPath;
 
 function addressOf(path: RelativePath): number {
   return path instanceof KeptPath ? path.address : cBytes(path);
 }
 
-/** Returns what Node finds the same file by. */
+/** Returns a path by which Node finds the same file. */
 function nodePathAt(directoryFd: number, path: RelativePath): string | Buffer {
   const bytes = path instanceof KeptPath ? path.path : path;
   return nodePathOf(bytesOfLatin1(`/proc/self/fd/${directoryFd}/${latin1Of(bytes)}`));
 }
 
-/** Returns a descriptor, or a negated errno. */
+/** Opens a file. Returns a descriptor, or a negated errno. */
 function rawOpen(directoryFd: number, path: RelativePath, flags: number): number {
   if (cheap.openat === undefined)
     return withoutException(() => openSync(nodePathAt(directoryFd, path), flags | O_CLOEXEC));
@@ -69,8 +69,8 @@ function checkAt(result: number, call: string, directoryFd: number, path: Relati
 }
 
 /**
- * Opens a directory that is no symbolic link.
- * @param flags besides, such as O_PATH
+ * Opens a directory, which must not be a symbolic link. The caller owns the descriptor.
+ * @param flags further flags, such as O_PATH
  * @throws SyscallError
  */
 export function openDirectoryAt(directoryFd: number, path: RelativePath, flags = 0): Fd {
@@ -78,14 +78,14 @@ export function openDirectoryAt(directoryFd: number, path: RelativePath, flags =
   return new Fd(checkAt(result, "open", directoryFd, path));
 }
 
-/** Of a file that is read in one go. */
+/** The size of the buffer for a file that is read in one go. */
 const TEXT_BYTES = 64 * 1024;
 let text: NativeMemory | undefined;
 
 /**
- * Returns the text of a file that the kernel makes at the first read, at most 64 KiB of it,
- * a character for each byte; undefined if there is no such file, no more (ENODEV), or the
- * kernel was started without what it is about (EOPNOTSUPP).
+ * Returns the text of a file that the kernel generates at the first read, at most 64 KiB, with
+ * one character for each byte. Returns undefined if there is no such file, if it has been removed
+ * (ENODEV), or if the kernel was started without the feature that it belongs to (EOPNOTSUPP).
  * @throws SyscallError
  */
 export function tryReadTextAt(directoryFd: number, path: RelativePath): string | undefined {
@@ -107,19 +107,19 @@ function isNoText(result: number): boolean {
   return result === -ENOENT || result === -ENODEV || result === -EOPNOTSUPP;
 }
 
-/** What is known of a file or directory. Its inode is exact up to 2^53. */
+/** The status of a file or directory. The inode is exact up to 2^53. */
 export interface FileStatus {
   readonly inode: number;
-  /** The same number for all files of one file system. */
+  /** The device number, which is the same for all files of a file system. */
   readonly device: number;
   readonly links: number;
-  /** Its type and permissions, as in `st_mode`. */
+  /** The type and permissions, as in `st_mode`. */
   readonly mode: number;
   /** Milliseconds since 1970; undefined if the file system does not keep it. */
   readonly birthMs: number | undefined;
 }
 
-/** Returns the status of an open file. @throws SyscallError, or Node's error */
+/** Returns the status of an open file. @throws SyscallError, or an error of Node */
 export function statusOf(fd: number): FileStatus {
   if (cheap.statx === undefined) return fromNode(fstatSync(fd));
   beginCall();
@@ -129,8 +129,8 @@ export function statusOf(fd: number): FileStatus {
 }
 
 /**
- * Returns the status of a file, of a symbolic link its own; undefined if there is none.
- * @throws SyscallError, or Node's error
+ * Returns the status of a file, or of a symbolic link itself; undefined if it does not exist.
+ * @throws SyscallError, or an error of Node
  */
 export function tryStatusAt(directoryFd: number, path: RelativePath): FileStatus | undefined {
   if (cheap.statx === undefined) {
@@ -146,7 +146,7 @@ export function tryStatusAt(directoryFd: number, path: RelativePath): FileStatus
   return fromStatx(status.bytes);
 }
 
-/** `struct statx`, as far as it is read. */
+/** The size of `struct statx`. */
 const STATX_BYTES = 256;
 let status: NativeMemory | undefined;
 

@@ -1,6 +1,7 @@
 /**
- * The environment of this process as C has it: bytes, which Node takes for UTF-8. What is
- * changed in the main thread's `process.env` is changed here. @see environ(7)
+ * The environment of this process as C sees it, in bytes, which Node takes for UTF-8. A change to
+ * `process.env` in the main thread changes it, too.
+ * @see environ(7)
  */
 import { type ByteString, bytesOf, textOf } from "./byte-string.ts";
 import { check } from "./errors.ts";
@@ -16,27 +17,30 @@ const libc = {
   strlen: longFunction("strlen", 1),
 };
 
-/** Returns the value of a variable. @throws TypeError if there is a NUL in the name */
+/**
+ * Returns the value of a variable; undefined if it is not set.
+ * @throws TypeError if the name contains a NUL
+ */
 export function environmentVariable(name: ByteString): ByteString | undefined {
   beginCall();
   const value = libc.getenv(cBytes(name));
   return value === 0 ? undefined : bytesOf(copyOut(value, libc.strlen(value)));
 }
 
-/** Sets a variable. @throws SyscallError EINVAL if the name is empty or has a `=` in it */
+/** Sets a variable. @throws SyscallError EINVAL if the name is empty or contains a `=` */
 export function setEnvironmentVariable(name: ByteString, value: ByteString): void {
   beginCall();
   check(libc.setenv(cBytes(name), cBytes(value), 1), "setenv", { name: textOf(name) });
 }
 
-/** Returns the address of the array of its entries, valid until it is changed. */
+/** Returns the address of the array of entries, valid until the environment changes. */
 export function environmentAddress(): number {
   beginCall();
-  // A variable of libc's.
+  // `environ` is a variable of libc.
   return Number(copyOut(functionAddress("environ"), POINTER_BYTES).readBigUInt64LE());
 }
 
-/** A copy in the arena of bytes that are C's. */
+/** Copies C's memory into the arena. */
 function copyOut(address: number, length: number): Buffer {
   const memory = allocate(length);
   libc.memcpy(memory.address, address, length);

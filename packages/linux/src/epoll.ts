@@ -1,4 +1,4 @@
-/** @see epoll(7) */
+/** Waits for events on descriptors. @see epoll(7) */
 import { EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -8,7 +8,7 @@ import { allocateNative, type NativeMemory } from "./memory.ts";
 export const EPOLLIN = 0x1;
 export const EPOLLHUP = 0x10;
 export const EPOLLRDHUP = 0x2000;
-/** Reports a change once, and not as long as it lasts. */
+/** Reports a change once, not as long as the condition lasts. */
 export const EPOLLET = 0x80000000;
 
 const EPOLL_CLOEXEC = 0o2000000;
@@ -16,13 +16,16 @@ const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 
 /**
- * `struct epoll_event` is packed on x86-64 only: u32 events, u64 data; elsewhere
- * the data is aligned.
+ * The offset of the data in `struct epoll_event` (u32 events, u64 data), which is packed on
+ * x86-64 only; elsewhere the data is aligned.
  */
 const DATA_OFFSET = process.arch === "x64" ? 4 : 8;
 const EVENT_BYTES = DATA_OFFSET + 8;
 
-/** Tokens are integers of 53 bits, written as two of 32: BigInts would be made for each. */
+/**
+ * Tokens are 53-bit integers, written as two 32-bit integers, because that saves making a BigInt
+ * for each.
+ */
 const TOKEN_HIGH = 2 ** 32;
 
 const libc = {
@@ -35,19 +38,22 @@ const libc = {
 export class Epoll {
   readonly #fd: Fd;
   readonly #events: NativeMemory;
-  /** That of epoll_ctl(2). */
+  /** The event that is passed to epoll_ctl(2). */
   readonly #event = allocateNative(EVENT_BYTES);
   readonly #maxEvents: number;
   #fetched = 0;
 
-  /** @param maxEvents how many events one wait can give */
+  /** @param maxEvents the maximum number of events that one wait returns */
   constructor(maxEvents = 64) {
     this.#fd = new Fd(check(libc.epoll_create1(EPOLL_CLOEXEC), "epoll_create1"));
     this.#maxEvents = maxEvents;
     this.#events = allocateNative(maxEvents * EVENT_BYTES);
   }
 
-  /** For a watch of another epoll instance: readable while there are events. */
+  /**
+   * Returns the descriptor of the epoll instance, which another instance can watch: it is
+   * readable while there are events.
+   */
   get fd(): number {
     return this.#fd.number;
   }
@@ -64,21 +70,21 @@ export class Epoll {
   /**
    * Watches `fd`. Hang-ups and errors are always reported.
    * @param events EPOLLIN, ... or 0 for hang-ups alone
-   * @param token comes back with each event: an integer from 0 to 2^53
+   * @param token returned with each event: an integer from 0 to 2^53
    */
   add(fd: number, events: number, token: number): void {
     this.#control(EPOLL_CTL_ADD, fd, events, token);
   }
 
-  /** Needed only where the open file lives on after its descriptor is closed. */
+  /** Ends a watch. Only needed if the open file description outlives the descriptor. */
   remove(fd: number): void {
     this.#control(EPOLL_CTL_DEL, fd, 0, 0);
   }
 
   /**
-   * Waits for events; `dispatch` gives them out.
-   * @param timeoutMs undefined waits without end; rounded up to whole milliseconds
-   * @returns how many there are; 0 also where a signal ended the wait
+   * Waits for events, for which `dispatch` then calls a handler.
+   * @param timeoutMs rounded up to whole milliseconds; undefined to wait without end
+   * @returns the number of events; 0 also if a signal interrupted the wait
    */
   fetch(timeoutMs: number | undefined): number {
     const timeout = timeoutMs === undefined ? -1 : Math.ceil(Math.min(timeoutMs, 0x7fffffff));
@@ -87,7 +93,7 @@ export class Epoll {
     return this.#fetched;
   }
 
-  /** Calls `handle` for each event that `fetch` has brought. */
+  /** Calls `handle` for each event that `fetch` returned. */
   dispatch(handle: (token: number, events: number) => void): void {
     const { bytes } = this.#events;
     for (let i = 0; i < this.#fetched; i++) {
@@ -98,14 +104,14 @@ export class Epoll {
     }
   }
 
-  /** Waits, and calls `handle` for each event. Gives how many there were. */
+  /** Waits for events, and calls `handle` for each. Returns their number. */
   wait(timeoutMs: number | undefined, handle: (token: number, events: number) => void): number {
     const count = this.fetch(timeoutMs);
     this.dispatch(handle);
     return count;
   }
 
-  /** Closes the epoll instance. The descriptors that it watches stay their owners'. */
+  /** Closes the epoll instance. The owners of the watched descriptors close those. */
   close(): void {
     this.#fd.close();
   }

@@ -1,4 +1,8 @@
-/** The errnos that calls are compared with, as Linux numbers them on all our machines. @see errno(3) */
+/**
+ * The errnos with which results are compared; the numbers are the same on all supported
+ * architectures.
+ * @see errno(3)
+ */
 export const EPERM = 1;
 export const ENOENT = 2;
 export const ESRCH = 3;

@@ -10,12 +10,12 @@ describe("SyscallError", () => {
     expect(isErrno(new Error("EPERM"), "EPERM")).toBe(false);
   });
 
-  it("is thrown by check for a negated errno alone", () => {
+  it("is thrown by check only for a negated errno", () => {
     expect(check(0, "x")).toBe(0);
     expect(() => check(-2, "open")).toThrow("ENOENT");
   });
 
-  it("knows numbers without a name", () => {
+  it("supports numbers without a name", () => {
     expect(errnoName(9999)).toBe("errno 9999");
     expect(errnoName(8)).toBe("ENOEXEC");
   });

@@ -1,21 +1,21 @@
 import { constants } from "node:os";
 import { getSystemErrorMap } from "node:util";
 
-/** Arguments of a failed call, as far as they help to understand the failure. */
+/** The arguments of a failed call, as far as they help to understand the failure. */
 export type CallArguments = Readonly<Record<string, string | number | undefined>>;
 
 const errorMap = getSystemErrorMap();
 
-/** The kernel's name of an errno, such as `ENOENT`. */
+/** Returns the kernel's name of an errno, such as `ENOENT`. */
 export function errnoName(errno: number): string {
   const known = errorMap.get(-errno)?.[0];
   if (known !== undefined) return known;
-  // Those that libuv has no message for, such as ENOEXEC.
+  // Errnos for which libuv has no message, such as ENOEXEC.
   const named = Object.entries(constants.errno).find(([, number]) => number === errno)?.[0];
   return named ?? `errno ${errno}`;
 }
 
-/** A short description of an errno, such as `no such file or directory`. */
+/** Returns a short description of an errno, such as `no such file or directory`. */
 export function errnoText(errno: number): string {
   return errorMap.get(-errno)?.[1] ?? `error number ${errno}`;
 }
@@ -28,20 +28,20 @@ function formatArguments(args: CallArguments): string {
 }
 
 /**
- * A system call that the kernel refused. It has the shape of Node's own errors
- * (`code`, `errno` negative, `syscall`), so that both are handled alike.
+ * A system call has failed. The error has the properties of Node's own system errors (`code`,
+ * negative `errno`, `syscall`), so that both are handled alike.
  */
 export class SyscallError extends Error {
   override readonly name = "SyscallError";
-  /** The call, such as `mount`. */
+  /** The name of the call, such as `mount`. */
   readonly syscall: string;
-  /** The errno's name, such as `EPERM`. */
+  /** The name of the errno, such as `EPERM`. */
   readonly code: string;
   /** The negated errno, as in Node's system errors. */
   readonly errno: number;
   readonly args: CallArguments;
 
-  /** @param errno the positive number that the kernel gave */
+  /** @param errno the positive errno of the kernel */
   constructor(syscall: string, errno: number, args: CallArguments = {}, hint?: string) {
     const advice = hint === undefined ? "" : ` (${hint})`;
     super(
@@ -54,24 +54,26 @@ export class SyscallError extends Error {
   }
 }
 
-/** Whether `error` is a system call's failure, ours or Node's, with one of these names. */
+/**
+ * Returns whether `error` is a failed system call, ours or Node's, with one of these errno names.
+ */
 export function isErrno(error: unknown, ...codes: string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }
 
-/** Returns whether a call has failed because there are no descriptors or no memory for it now. */
+/** Returns whether a call has failed because descriptors or memory are short at the moment. */
 export function isShortage(error: unknown): boolean {
   return isErrno(error, "EMFILE", "ENFILE", "ENOMEM");
 }
 
-/** Returns an error's message, and whatever else was thrown as text. */
+/** Returns the message of an error, or any other thrown value as text. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /**
- * Gives back the result of a raw call.
- * @param result what a function of libc.ts gave: a value, or a negated errno
+ * Returns the result of a raw call, unless it is an error.
+ * @param result the result of a function of libc.ts: a value, or a negated errno
  * @throws SyscallError
  */
 export function check(result: number, syscall: string, args?: CallArguments): number {

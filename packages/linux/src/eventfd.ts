@@ -1,4 +1,4 @@
-/** @see eventfd(2) */
+/** A counter for waking another thread. @see eventfd(2) */
 import { readSync, writeSync } from "node:fs";
 import { check, isErrno } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -9,19 +9,19 @@ const EFD_NONBLOCK = 0o4000;
 
 const libc = { eventfd: intFunction("eventfd", 2) };
 
-/** A counter that wakes who waits for it; its owner closes it. */
+/** Opens an eventfd, which becomes readable when it is signalled. The caller closes it. */
 export function eventfd(): Fd {
   return new Fd(check(libc.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), "eventfd"));
 }
 
 const ONE = Buffer.from(new BigUint64Array([1n]).buffer);
 
-/** Wakes who waits for `fd`; may be called from any thread. */
+/** Wakes the thread that waits for `fd`. May be called from any thread. */
 export function signalEventfd(fd: number): void {
   writeSync(fd, ONE);
 }
 
-/** Takes back all signals so far. */
+/** Resets the counter. */
 export function drainEventfd(fd: number): void {
   try {
     readSync(fd, Buffer.alloc(8));

@@ -1,4 +1,4 @@
-/** Another program in the place of this one. @see exec(3) */
+/** Replaces this program by another one. @see exec(3) */
 import { check } from "./errors.ts";
 import { ignoreSignals } from "./ignored-signals.ts";
 import { intFunction } from "./libc.ts";
@@ -16,19 +16,19 @@ const libc = {
 };
 
 /**
- * Becomes the program `file`, looked for in PATH unless it has a slash. It has the
- * namespaces of the calling thread, default signal dispositions (Node ignores some,
- * which would be inherited) and the standard descriptors; Node has made every other one
- * close-on-exec when it started. Returns only by throwing.
- * @param ignoredSignals numbers of signals that the program is to ignore
- * @throws SyscallError such as ENOENT; the program is of no use then but to say so
+ * Executes the program `file`, which is searched for in PATH unless it contains a slash. The
+ * program gets the namespaces of the calling thread, default signal dispositions (Node ignores
+ * some signals, and the program would inherit that) and the standard descriptors; Node has made
+ * all others close-on-exec when it started. Returns only by throwing.
+ * @param ignoredSignals the numbers of signals that the program is to ignore
+ * @throws SyscallError such as ENOENT; this program can then do nothing but report it
  */
 export function execute(
   file: string | Buffer,
   argv: readonly (string | Buffer)[],
   ignoredSignals: readonly number[] = [],
 ): never {
-  // It fails for the signals that cannot be caught and those that glibc keeps.
+  // The call fails for signals that cannot be caught and for those that glibc uses itself.
   for (let signal = 1; signal <= SIGRTMAX; signal++) libc.signal(signal, SIG_DFL);
   ignoreSignals(ignoredSignals);
   for (const fd of [0, 1, 2]) libc.fcntl(fd, F_SETFD, 0);

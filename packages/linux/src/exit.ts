@@ -1,11 +1,11 @@
-/** @see _exit(2) */
+/** Ends the process. @see _exit(2) */
 import { intFunction } from "./libc.ts";
 
 const libc = { _exit: intFunction("_exit", 1) };
 
 /**
- * Ends the process at once. process.exit waits for worker threads, and one that waits in
- * a system call would keep it waiting; buffered output is lost.
+ * Ends the process at once; buffered output is lost. process.exit would wait for worker threads,
+ * even for a thread that is blocked in a system call.
  */
 export function exitImmediately(status: number): never {
   libc._exit(status);

@@ -1,4 +1,4 @@
-/** @see fcntl(2) */
+/** Sets flags of descriptors. @see fcntl(2) */
 import { closeSync, readdirSync } from "node:fs";
 import { EBADF } from "./errno.ts";
 import { check } from "./errors.ts";
@@ -13,26 +13,29 @@ const FD_CLOEXEC = 1;
 
 const libc = { fcntl: intFunction("fcntl", 3) };
 
-/** Keeps a descriptor out of the programs that this process starts. */
+/** Sets the close-on-exec flag: programs that this process starts do not get the descriptor. */
 export function setCloseOnExec(fd: number): void {
   check(libc.fcntl(fd, F_SETFD, FD_CLOEXEC), "fcntl(F_SETFD)", { fd });
 }
 
 /**
- * Closes the descriptors from `first` on that whoever started this process has left to it.
- * To be called before anything else opens some: Node opens all of its own close-on-exec.
+ * Closes all inherited descriptors from `first` on. To be called before anything else opens
+ * descriptors that are not close-on-exec: Node opens all of its own close-on-exec.
  */
 export function closeInherited(first: number): void {
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
     if (fd < first) continue;
     const flags = libc.fcntl(fd, F_GETFD, 0);
-    // That of the directory.
+    // The descriptor of the directory itself.
     if (flags === -EBADF) continue;
     if ((check(flags, "fcntl(F_GETFD)", { fd }) & FD_CLOEXEC) === 0) closeSync(fd);
   }
 }
 
-/** Calls that would have to wait fail with EAGAIN, for all who share the open file. */
+/**
+ * Makes calls that would have to wait fail with EAGAIN, for everybody who uses the open file
+ * description.
+ */
 export function setNonBlocking(fd: number): void {
   const flags = check(libc.fcntl(fd, F_GETFL, 0), "fcntl(F_GETFL)", { fd });
   check(libc.fcntl(fd, F_SETFL, flags | O_NONBLOCK), "fcntl(F_SETFL)", { fd });

@@ -14,8 +14,8 @@ function close(fd: number): void {
 }
 
 /**
- * A file descriptor with one owner, who closes it exactly once: by `close`, at the
- * end of a `using` block, or by giving it away with `release`.
+ * A file descriptor with one owner, which closes it exactly once: with `close`, at the end of a
+ * `using` block, or by passing ownership on with `release`.
  */
 export class Fd {
   #number: number | undefined;
@@ -31,22 +31,26 @@ export class Fd {
     return this.#number !== undefined;
   }
 
-  /** @throws Error when closed or released: its number may belong to something else. */
+  /**
+   * Returns the number.
+   * @throws Error if the descriptor is closed or released, because the number may belong to
+   *   another file
+   */
   get number(): number {
     if (this.#number === undefined) throw new Error("the file descriptor is closed");
     return this.#number;
   }
 
-  /** Closes it; without effect the second time. @see close(2) */
+  /** Closes the descriptor; a second call has no effect. @see close(2) */
   close(): void {
     const number = this.#number;
     if (number === undefined) return;
-    // Linux frees the number even where close(2) reports an error.
+    // Linux frees the number even if close(2) reports an error.
     this.#number = undefined;
     close(number);
   }
 
-  /** Gives up the ownership: the caller closes the descriptor. */
+  /** Gives up ownership of the descriptor and returns its number. The caller closes it. */
   release(): number {
     const number = this.number;
     this.#number = undefined;

@@ -1,6 +1,6 @@
 /**
- * What Node does with files, too: for those who do it for every request. Results are those
- * of the kernel, because an exception costs more than the call.
+ * File operations that Node has, too, for code that makes them for each request. Some return a
+ * negated errno, because an exception costs more than the call.
  * @see open(2), read(2), pread(2), fstat(2)
  */
 import { constants, fstatSync, mkdirSync, openSync, readSync, statSync } from "node:fs";
@@ -28,10 +28,10 @@ const cheap = {
 };
 
 /**
- * Opens a file, close-on-exec.
+ * Opens a file, close-on-exec. The caller owns the descriptor.
  * @param flags O_...
- * @param mode of one that is created
- * @throws SyscallError, or Node's error
+ * @param mode the mode of a file that is created
+ * @throws SyscallError, or an error of Node
  */
 export function openFile(path: string, flags: number, mode = 0): Fd {
   if (cheap.openat === undefined) return new Fd(openSync(path, flags, mode));
@@ -40,7 +40,7 @@ export function openFile(path: string, flags: number, mode = 0): Fd {
   return new Fd(check(result, "open", { path }));
 }
 
-/** @throws SyscallError, or Node's error @see mkdir(2) */
+/** Creates a directory. @throws SyscallError, or an error of Node @see mkdir(2) */
 export function createDirectory(path: string, mode: number): void {
   if (cheap.mkdirat === undefined) mkdirSync(path, mode);
   else {
@@ -49,7 +49,11 @@ export function createDirectory(path: string, mode: number): void {
   }
 }
 
-/** The device that a file or directory is on. @throws SyscallError, or Node's error @see stat(2) */
+/**
+ * Returns the device number of a file or directory.
+ * @throws SyscallError, or an error of Node
+ * @see stat(2)
+ */
 export function deviceOf(path: string): number {
   if (cheap.newfstatat === undefined) return statSync(path).dev;
   beginCall();
@@ -70,11 +74,11 @@ export function readStartInto(fd: number, memory: NativeMemory): number {
   return withoutException(() => readSync(fd, memory.bytes, 0, memory.bytes.length, 0));
 }
 
-/** `struct stat` of x86-64 and arm64: u64 st_dev, st_ino, ... */
+/** The size of `struct stat` on x86-64 and arm64: u64 st_dev, st_ino, ... */
 const STAT_BYTES = 144;
 let status: NativeMemory | undefined;
 
-/** The inode of an open file. @see fstat(2) */
+/** Returns the inode of an open file. @throws SyscallError, or an error of Node @see fstat(2) */
 export function inodeOf(fd: number): number {
   if (cheap.fstat === undefined) return fstatSync(fd).ino;
   status ??= allocateNative(STAT_BYTES);
@@ -83,12 +87,14 @@ export function inodeOf(fd: number): number {
 }
 
 /**
- * The target of a symbolic link that is open (O_PATH|O_NOFOLLOW), as it is now, at most 255
- * bytes of it. @throws SyscallError @see readlinkat(2)
+ * Returns the present target of a symbolic link that is open (O_PATH|O_NOFOLLOW), at most 255
+ * bytes of it.
+ * @throws SyscallError
+ * @see readlinkat(2)
  */
 export function readOpenLink(fd: number): string {
   link ??= allocateNative(256);
-  // The path that is read is the empty string behind the last byte that can be written.
+  // The path argument is an empty string: the NUL behind the last byte that can be written.
   const length = libc.readlinkat(fd, link.address + 255, link.address, 255);
   return link.bytes.toString("latin1", 0, check(length, "readlinkat", { fd }));
 }

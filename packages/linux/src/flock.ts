@@ -1,4 +1,4 @@
-/** Advisory locks of whole files, which end with the process at the latest. @see flock(2) */
+/** Advisory locks of whole files, which end when the process ends, if not before. @see flock(2) */
 import { EAGAIN, EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -8,7 +8,10 @@ const LOCK_NB = 4;
 
 const libc = { flock: intFunction("flock", 2) };
 
-/** Locks, waiting for whoever has the lock. Closing the open file unlocks. */
+/**
+ * Locks a file, and waits while somebody else has the lock. Closing the open file description
+ * unlocks it.
+ */
 export function flock(fd: number): void {
   let result: number;
   do result = libc.flock(fd, LOCK_EX);
@@ -16,7 +19,7 @@ export function flock(fd: number): void {
   check(result, "flock", { fd });
 }
 
-/** Whether the lock could be had at once. */
+/** Locks a file if nobody has the lock. Returns whether the file is now locked. */
 export function tryFlock(fd: number): boolean {
   const result = libc.flock(fd, LOCK_EX | LOCK_NB);
   if (result === -EAGAIN) return false;

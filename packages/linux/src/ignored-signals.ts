@@ -1,16 +1,16 @@
-/** The signals that this program was started to ignore. @see signal(7), nohup(1) */
+/** The signals that this program ignored when it was started. @see signal(7), nohup(1) */
 import { intFunction } from "./libc.ts";
 
 const SIG_IGN = 1;
 
 const libc = { signal: intFunction("signal", 2) };
 
-/** Where the launcher of a bundle puts the mask (packages/dev/launcher.mjs). */
+/** The variable in which the launcher of a bundle passes the mask (packages/dev/launcher.mjs). */
 const VARIABLE = "CM4ALL_SIGIGN";
 
 /**
- * Returns the numbers of the signals that the caller ignored when it started this program,
- * and takes the variable that says so out of the environment. None without the launcher.
+ * Returns the numbers of the signals that were ignored when this program was started, and removes
+ * the variable that lists them from the environment. Returns none without the launcher.
  */
 export function takeIgnoredSignals(): number[] {
   const mask = process.env[VARIABLE] ?? "";
@@ -18,7 +18,7 @@ export function takeIgnoredSignals(): number[] {
   return parseSignalMask(mask);
 }
 
-/** The numbers in a mask of /proc/PID/status, such as `0000000000000001` for SIGHUP. Pure. */
+/** Parses a mask of /proc/PID/status, such as `0000000000000001` for SIGHUP, into numbers. Pure. */
 export function parseSignalMask(mask: string): number[] {
   if (!/^[0-9a-f]{1,16}$/i.test(mask)) return [];
   const bits = BigInt(`0x${mask}`);
@@ -29,8 +29,8 @@ export function parseSignalMask(mask: string): number[] {
 }
 
 /**
- * Ignores signals, by their numbers. With SIGCHLD among them Node does not learn that a
- * child has ended.
+ * Ignores signals, given by number. If SIGCHLD is among them, Node does not notice that a child
+ * has ended.
  */
 export function ignoreSignals(signals: readonly number[]): void {
   for (const signal of signals) libc.signal(signal, SIG_IGN);

@@ -24,7 +24,7 @@ describe("parseInotifyEvents", () => {
     ]);
   });
 
-  it("refuses a cut event", () => {
+  it("refuses a truncated event", () => {
     expect(() => parseInotifyEvents(event(1, IN_CREATE, "abc", 16).subarray(0, 20))).toThrow(
       RangeError,
     );

@@ -1,4 +1,4 @@
-/** @see inotify(7) */
+/** Watches files and directories. @see inotify(7) */
 import { readSync } from "node:fs";
 import { type ByteString, bytesOfLatin1 } from "./byte-string.ts";
 import { ByteReader } from "./bytes.ts";
@@ -27,17 +27,20 @@ const libc = {
   inotify_rm_watch: intFunction("inotify_rm_watch", 2),
 };
 
-/** One event. */
+/** An event. */
 export interface InotifyEvent {
-  /** The watch descriptor; -1 where events were lost (IN_Q_OVERFLOW). */
+  /** The watch descriptor; -1 if events were lost (IN_Q_OVERFLOW). */
   readonly wd: number;
   /** IN_... */
   readonly mask: number;
-  /** The entry of the watched directory; empty for the directory itself. */
+  /** The name of the entry in the watched directory; empty for the directory itself. */
   readonly name: ByteString;
 }
 
-/** `struct inotify_event`: i32 wd, u32 mask, u32 cookie, u32 len, char name[len]. Pure. */
+/**
+ * Parses a buffer of `struct inotify_event`: i32 wd, u32 mask, u32 cookie, u32 len, char
+ * name[len]. Pure.
+ */
 export function parseInotifyEvents(bytes: Uint8Array): InotifyEvent[] {
   const events: InotifyEvent[] = [];
   const reader = new ByteReader(bytes);
@@ -53,13 +56,13 @@ export function parseInotifyEvents(bytes: Uint8Array): InotifyEvent[] {
 
 const NO_NAME = bytesOfLatin1("");
 
-/** @param padded with NULs at its end */
+/** Removes the NULs at the end of a name. */
 function unpadded(padded: Buffer): ByteString {
   const end = padded.indexOf(0);
   return bytesOfLatin1(padded.toString("latin1", 0, end < 0 ? padded.length : end));
 }
 
-/** The header and a name of NAME_MAX bytes with its NUL. */
+/** The size of the header and of a name of NAME_MAX bytes with its NUL. */
 const MAX_EVENT_BYTES = 16 + 256;
 
 /** An inotify instance, non-blocking. The owner closes it. */
@@ -73,7 +76,7 @@ export class Inotify {
   }
 
   /**
-   * Watches a file or directory. The same inode gives the same watch descriptor.
+   * Watches a file or directory. Watching the same inode again returns the same watch descriptor.
    * @throws SyscallError ENOSPC: fs.inotify.max_user_watches is reached
    */
   watch(path: string | Buffer, mask: number): number {
@@ -82,18 +85,18 @@ export class Inotify {
     return check(wd, "inotify_add_watch", { path: path.toString() });
   }
 
-  /** Ends a watch; IN_IGNORED follows. Gives false where it had ended already. */
+  /** Ends a watch; IN_IGNORED follows. Returns false if the watch had already ended. */
   unwatch(wd: number): boolean {
     return libc.inotify_rm_watch(this.fd.number, wd) >= 0;
   }
 
-  /** Whether the last `read` may have left something behind: it filled the buffer. */
+  /** Returns whether the last `read` filled the buffer, so that there may be more events. */
   get hasMore(): boolean {
     return this.#hasMore;
   }
   #hasMore = false;
 
-  /** What has happened so far, at most one buffer of it; empty where there is nothing. */
+  /** Returns the events that are queued, at most one buffer of them; empty if there are none. */
   read(): InotifyEvent[] {
     this.#hasMore = false;
     try {
@@ -106,7 +109,7 @@ export class Inotify {
     }
   }
 
-  /** Closes the instance, with all its watches. */
+  /** Closes the instance and ends all its watches. */
   close(): void {
     this.fd.close();
   }

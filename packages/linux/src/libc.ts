@@ -1,13 +1,14 @@
 /**
- * C functions of libc and system calls: the only place that knows the two ways to them.
+ * Calls C functions of libc, and system calls. This is the only module that knows both ways to do
+ * so.
  *
- * ffi-rs reaches every function of libc, and needs nothing that was compiled here, but a
- * call takes 2 to 6 us. Our addon, where there is one, makes some system calls in a
- * quarter of one: those of its own list, by their libc name. Both give the same results.
+ * ffi-rs can call every function of libc and needs nothing that is compiled here, but each call
+ * takes 2 to 6 us. Our addon, if there is one, makes some system calls in a quarter of a
+ * microsecond: those of its own list, by the name of their libc function. Both give the same
+ * results.
  *
- * Every argument is passed as a 64-bit integer register; addresses are plain numbers,
- * because user space ends below 2^47 and a double is exact up to 2^53. They come from
- * memory.ts alone.
+ * Every argument is passed as a 64-bit integer. Addresses are plain numbers, because user space
+ * ends below 2^47 and a double is exact up to 2^53. All addresses come from memory.ts.
  */
 import { DataType, load, open } from "ffi-rs";
 import { type Addon, tryLoadAddon } from "./addon.ts";
@@ -15,7 +16,7 @@ import { type Addon, tryLoadAddon } from "./addon.ts";
 const LIBRARY = "";
 open({ library: LIBRARY, path: "" });
 
-/** Gives a value, or a negated errno where the function gave -1, as the kernel does. */
+/** Calls a function. Returns its value, or a negated errno if the function returned -1. */
 export type RawCall = (...args: number[]) => number;
 
 const addon = tryLoadAddon();
@@ -24,8 +25,8 @@ const addon = tryLoadAddon();
 export const callEngine: "addon" | "ffi-rs" = addon === undefined ? "ffi-rs" : "addon";
 
 /**
- * Functions of libc that make a system call of another name. What that takes besides is 0:
- * no address (sendto, recvfrom), no signal mask (epoll_pwait).
+ * Functions of libc that make a system call with another name. Its additional arguments are 0: no
+ * address (sendto, recvfrom), no signal mask (epoll_pwait).
  */
 const CALL_OF: Readonly<Record<string, string>> = {
   epoll_wait: "epoll_pwait",
@@ -34,13 +35,16 @@ const CALL_OF: Readonly<Record<string, string>> = {
   send: "sendto",
 };
 
-/** The call through the addon; undefined where it does not make it. */
+/** Returns the call through the addon; undefined if the addon does not make it. */
 function tryAddonCall({ call, numbers }: Addon, name: string, arity: number): RawCall | undefined {
   const number = numbers[CALL_OF[name] ?? name];
   return number === undefined ? undefined : bindNumber(call, number, arity);
 }
 
-/** The call with one number and no more arguments than it has, since each costs time; others are 0. */
+/**
+ * Returns a function that makes one call with exactly its own arguments, since each argument
+ * costs time; the others are 0.
+ */
 function bindNumber(call: Addon["call"], number: number, arity: number): RawCall {
   switch (arity) {
     case 0:
@@ -59,7 +63,7 @@ function bindNumber(call: Addon["call"], number: number, arity: number): RawCall
 }
 
 function ffiCall(name: string, arity: number, retType: DataType.I32 | DataType.I64): RawCall {
-  // One object for all calls: building it anew costs as much as the call.
+  // One object for all calls, because building it anew costs as much as the call.
   const call = {
     library: LIBRARY,
     funcName: name,
@@ -81,19 +85,19 @@ function rawCall(name: string, arity: number, retType: DataType.I32 | DataType.I
   return direct ?? ffiCall(name, arity, retType);
 }
 
-/** A C function that returns an `int`. */
+/** Returns a C function whose result is an `int`. */
 export function intFunction(name: string, arity: number): RawCall {
   return rawCall(name, arity, DataType.I32);
 }
 
-/** A C function that returns a `long`, an `ssize_t` or a pointer. */
+/** Returns a C function whose result is a `long`, an `ssize_t` or a pointer. */
 export function longFunction(name: string, arity: number): RawCall {
   return rawCall(name, arity, DataType.I64);
 }
 
 /**
- * A system call that libc has no function for, or only a recent one.
- * @param number on this architecture
+ * Returns a system call for which libc has no function, or only in recent versions.
+ * @param number its number on this architecture
  * @see syscall(2)
  */
 export function systemCall(name: string, number: number, arity: number): RawCall {
@@ -104,16 +108,16 @@ export function systemCall(name: string, number: number, arity: number): RawCall
 }
 
 /**
- * A system call through the addon; undefined without it. For what Node can do as well: its
- * functions are slower than the addon, and faster than ffi-rs.
+ * Returns a system call through the addon; undefined without the addon. For calls that Node can
+ * make, too: Node is slower than the addon, but faster than ffi-rs.
  */
 export function cheapCall(name: string, arity: number): RawCall | undefined {
   return addon === undefined ? undefined : tryAddonCall(addon, name, arity);
 }
 
 /**
- * The address of `buffer`'s memory, valid as long as `buffer` is referenced.
- * @param buffer with memory of its own (`Buffer.allocUnsafeSlow`, `Buffer.alloc`)
+ * Returns the address of a buffer's memory, valid as long as the buffer is referenced.
+ * @param buffer a buffer with memory of its own (`Buffer.allocUnsafeSlow`, `Buffer.alloc`)
  */
 export function addressOf(buffer: Buffer): number {
   return Number(
@@ -127,7 +131,7 @@ export function addressOf(buffer: Buffer): number {
   );
 }
 
-/** The address of a C function of libc, to be handed to another one. @see dlsym(3) */
+/** Returns the address of a C function of libc, to be passed to another function. @see dlsym(3) */
 export function functionAddress(name: string): number {
   const address = load({
     library: LIBRARY,

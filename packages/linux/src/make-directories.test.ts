@@ -12,7 +12,7 @@ afterEach(() => rmSync(directory, { recursive: true }));
 
 const modeOf = (path: string) => statSync(path).mode & 0o777;
 
-it("makes what is missing, with the mode, and leaves what is there", async () => {
+it("makes missing directories with the mode, and leaves existing ones", async () => {
   await makeDirectories(join(directory, "a/b/c"), 0o700);
   expect(["a", "a/b", "a/b/c"].map((name) => modeOf(join(directory, name)))).toEqual([
     0o700, 0o700, 0o700,
@@ -29,11 +29,11 @@ it.each([
   ["/proc/nothing/more", "ENOENT"],
   ["/dev/null", "EEXIST"],
   ["/dev/null/more", "ENOTDIR"],
-])("says why %s cannot be made", async (path, code) => {
+])("reports why %s cannot be made", async (path, code) => {
   await expect(makeDirectories(path, 0o700)).rejects.toMatchObject({ code });
 });
 
-it("does not follow a link that leads nowhere", async () => {
+it("does not follow a dangling link", async () => {
   const path = join(directory, "link");
   symlinkSync("nowhere", path);
   await expect(makeDirectories(path, 0o700)).rejects.toMatchObject({ code: "ENOENT" });

@@ -1,12 +1,12 @@
-/** Makes a directory with those above it, as `mkdir -p` does. */
+/** Makes a directory and those above it, as `mkdir -p` does. */
 import { mkdir, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { isErrno } from "./errors.ts";
 
 /**
- * Makes a directory, and those above it that are missing. Node's own `recursive` tries again
- * without end where the parent is there and mkdir(2) says ENOENT all the same, as in /proc.
- * @param mode of all that are made
+ * Makes a directory and those above it that are missing. Node's own `recursive` option retries
+ * without end if the parent exists and mkdir(2) nevertheless fails with ENOENT, as in /proc.
+ * @param mode mode of all directories that are made
  * @throws system errors of mkdir(2): EEXIST if something else is there
  */
 export async function makeDirectories(path: string, mode: number): Promise<void> {

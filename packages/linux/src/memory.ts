@@ -1,23 +1,25 @@
 /**
- * Memory for the arguments of one call at a time.
+ * Allocates memory for the arguments of a call.
  *
- * A Buffer that is made for one call could be collected between taking its address
- * and the call. So strings and structures are written into one arena of this
- * thread that lives as long as the thread. Calls are synchronous and never nest,
- * so each starts at the arena's beginning.
+ * A Buffer that is made for one call could be collected between the moment its address is taken
+ * and the call. So strings and structures are written into one arena, which lives as long as its
+ * thread. Calls are synchronous and never nest, so each starts at the beginning of the arena.
  */
 import { type ByteString, bufferOf, latin1Of } from "./byte-string.ts";
 import { addressOf } from "./libc.ts";
 
 const ARENA_BYTES = 256 * 1024;
 
-/** A part of the arena: its bytes, and the address that a C function takes. */
+/** Memory with a fixed address: its bytes, and the address to pass to a C function. */
 export interface NativeMemory {
   readonly bytes: Buffer;
   readonly address: number;
 }
 
-/** Memory that its owner keeps; the address is valid as long as the object is. */
+/**
+ * Allocates zeroed memory that the caller keeps. The address is valid as long as the object
+ * exists.
+ */
 export function allocateNative(lengthBytes: number): NativeMemory {
   const bytes = Buffer.alloc(lengthBytes);
   return { bytes, address: addressOf(bytes) };
@@ -25,16 +27,16 @@ export function allocateNative(lengthBytes: number): NativeMemory {
 
 let arena: NativeMemory | undefined;
 let used = 0;
-/** What did not fit into the arena, such as the arguments of a long command line. */
+/** Memory that did not fit into the arena, such as the arguments of a long command line. */
 let overflow: NativeMemory[] = [];
 
-/** Starts a new call: everything given out before is invalid from now on. */
+/** Starts a new call: everything that was allocated for the previous call becomes invalid. */
 export function beginCall(): void {
   used = 0;
   overflow = [];
 }
 
-/** Zeroed memory for the call, aligned to 16 bytes. */
+/** Allocates zeroed memory for the call, aligned to 16 bytes. */
 export function allocate(lengthBytes: number): NativeMemory {
   arena ??= allocateNative(ARENA_BYTES);
   const start = used;
@@ -50,8 +52,8 @@ export function allocate(lengthBytes: number): NativeMemory {
 }
 
 /**
- * The address of a NUL-terminated copy, or NULL for undefined.
- * @throws TypeError for a string with a NUL in it, which C would cut
+ * Returns the address of a NUL-terminated copy; 0 (NULL) for undefined.
+ * @throws TypeError if the string contains a NUL, at which C would cut it off
  */
 export function cString(text: string | Buffer | undefined): number {
   if (text === undefined) return 0;
@@ -64,11 +66,11 @@ export function cString(text: string | Buffer | undefined): number {
   return memory.address;
 }
 
-/** Most strings are paths: nothing is made for them. */
+/** Writes a string. Most strings are paths, so the common case makes no object. */
 function writeString(text: string): number {
   arena ??= allocateNative(ARENA_BYTES);
   const start = used;
-  // UTF-8 has at most three bytes for each unit of UTF-16.
+  // UTF-8 has at most three bytes for each UTF-16 code unit.
   if (start + 3 * text.length + 1 > ARENA_BYTES) {
     const memory = allocate(Buffer.byteLength(text) + 1);
     memory.bytes.write(text);
@@ -80,7 +82,10 @@ function writeString(text: string): number {
   return arena.address + start;
 }
 
-/** The address of a NUL-terminated copy of bytes. @throws TypeError if there is a NUL in them */
+/**
+ * Returns the address of a NUL-terminated copy of bytes.
+ * @throws TypeError if they contain a NUL
+ */
 export function cBytes(bytes: ByteString): number {
   const characters = latin1Of(bytes);
   arena ??= allocateNative(ARENA_BYTES);
@@ -93,7 +98,7 @@ export function cBytes(bytes: ByteString): number {
   return arena.address + start;
 }
 
-/** The address of a copy of `source`, or NULL for undefined. */
+/** Returns the address of a copy of `source`; 0 (NULL) for undefined. */
 export function copyIn(source: Uint8Array | undefined): number {
   if (source === undefined) return 0;
   const memory = allocate(source.length);
@@ -102,9 +107,9 @@ export function copyIn(source: Uint8Array | undefined): number {
 }
 
 /**
- * The address of a NULL-terminated array of strings, as `argv` and `envp` are.
- * Pointers are written as 64-bit little-endian numbers: ffi-rs has addons for no
- * other Linux of today (x86-64 and arm64).
+ * Returns the address of a NULL-terminated array of strings, as for `argv` and `envp`. Pointers
+ * are written as 64-bit little-endian numbers, which is right for x86-64 and arm64; ffi-rs
+ * supports no other current Linux architecture.
  */
 export function cStringArray(strings: readonly (string | Buffer)[]): number {
   const pointers = allocate((strings.length + 1) * 8);

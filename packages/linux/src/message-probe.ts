@@ -1,6 +1,6 @@
 /**
- * Looks at the next message of a Unix socket and takes nothing: whoever takes a message closes
- * the descriptors in it, which can take as long as its sender likes.
+ * Looks at the next message of a Unix socket without taking it: taking a message means closing
+ * the descriptors in it, which can take as long as the sender likes.
  * @see recvmsg(2) MSG_PEEK, unix(7) SO_PASSCRED
  */
 import { controlSpace } from "./cmsg.ts";
@@ -9,25 +9,29 @@ import { check } from "./errors.ts";
 import { MessageBuffer, MSG_CTRUNC, MSG_DONTWAIT, MSG_PEEK } from "./socket.ts";
 
 /**
- * What comes next: `nothing` yet, the `end` of the connection, a `message`, or a message with
+ * The next message: `nothing` yet, the `end` of the connection, a `message`, or a message with
  * `descriptors`.
  */
 export type NextMessage = "nothing" | "end" | "message" | "descriptors";
 
-/** `struct ucred`: pid, uid, gid. */
+/** The size of `struct ucred`: pid, uid, gid. */
 const CREDENTIALS_BYTES = 12;
 
-/** For sockets with SO_PASSCRED, which gives each message, also an empty one, credentials. */
+/**
+ * Looks at messages of sockets with SO_PASSCRED: each message, even an empty one, has credentials
+ * there.
+ */
 export class MessageProbe {
-  /** Has room for the credentials, which come first, and for no descriptor after them. */
+  /** Has room for the credentials, which come first, but not for a descriptor after them. */
   readonly #buffer = new MessageBuffer(1, controlSpace(CREDENTIALS_BYTES));
 
-  /** @throws SyscallError such as ENOMEM */
+  /** Returns what comes next. @throws SyscallError such as ENOMEM */
   look(fd: number): NextMessage {
     for (;;) {
       const flags = this.#buffer.receiveFlags(fd, MSG_PEEK | MSG_DONTWAIT);
       if (flags === -EAGAIN) return "nothing";
-      // Told once, before what the peer had sent: it has closed without reading our answer.
+      // ECONNRESET is reported once, before the peer's messages: the peer closed its socket
+      // without reading our answer.
       if (flags === -ECONNRESET || flags === -EINTR) continue;
       if ((check(flags, "recvmsg", { fd }) & MSG_CTRUNC) !== 0) return "descriptors";
       return this.#buffer.controlLength > 0 ? "message" : "end";

@@ -1,4 +1,4 @@
-/** @see mount(2), umount2(2), pivot_root(2) */
+/** Mounts file systems. @see mount(2), umount2(2), pivot_root(2) */
 import { check } from "./errors.ts";
 import { intFunction, systemCall } from "./libc.ts";
 import { beginCall, cString } from "./memory.ts";
@@ -21,7 +21,7 @@ const libc = {
   pivot_root: systemCall("pivot_root", SYS_pivot_root, 2),
 };
 
-/** What mount(2) takes; what a kind of mount does not need is left out. */
+/** The arguments of mount(2); those that a kind of mount does not need are left out. */
 export interface MountOptions {
   readonly source?: string;
   readonly target: string;
@@ -32,20 +32,28 @@ export interface MountOptions {
   readonly data?: string;
 }
 
-/** @see mount(2) */
+/** Mounts a file system, or changes a mount. @throws SyscallError @see mount(2) */
 export function mount({ source, target, type, flags = 0, data }: MountOptions): void {
   beginCall();
   const result = libc.mount(cString(source), cString(target), cString(type), flags, cString(data));
   check(result, "mount", { source, target, type, flags: `0x${flags.toString(16)}`, data });
 }
 
-/** @param flags MNT_DETACH, UMOUNT_NOFOLLOW @see umount2(2) */
+/**
+ * Unmounts a file system.
+ * @param flags MNT_DETACH, UMOUNT_NOFOLLOW
+ * @throws SyscallError
+ * @see umount2(2)
+ */
 export function umount(target: string, flags = 0): void {
   beginCall();
   check(libc.umount2(cString(target), flags), "umount2", { target, flags });
 }
 
-/** Makes `newRoot` the root of the mount namespace, and the old one visible at `putOld`. */
+/**
+ * Makes `newRoot` the root of the mount namespace, with the old root at `putOld`.
+ * @throws SyscallError
+ */
 export function pivotRoot(newRoot: string, putOld: string): void {
   beginCall();
   const result = libc.pivot_root(cString(newRoot), cString(putOld));

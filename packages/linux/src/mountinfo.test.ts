@@ -17,7 +17,7 @@ describe("parseMountinfo", () => {
     ]);
   });
 
-  it("leaves out lines in no known form", () => {
+  it("skips lines in an unknown format", () => {
     expect(parseMountinfo("garbage\n1 2 0:1 /\n\n")).toEqual([]);
   });
 });

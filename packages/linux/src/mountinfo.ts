@@ -1,15 +1,15 @@
-/** The mounts of this process. @see proc_pid_mountinfo(5) */
+/** Reads the mounts of this process. @see proc_pid_mountinfo(5) */
 import { readFileSync } from "node:fs";
 import { type ByteString, bytesOfLatin1 } from "./byte-string.ts";
 
 export interface MountedFileSystem {
-  /** The part of the file system that is mounted: `/` is all of it. */
+  /** The directory of the file system that is mounted; `/` is all of it. */
   readonly root: ByteString;
   readonly mountPoint: ByteString;
   readonly fileSystem: string;
 }
 
-/** `\040` and its like: the kernel writes blanks and backslashes so. */
+/** Decodes escapes such as `\040`, which the kernel writes for spaces and backslashes. */
 function undoEscapes(field: string): ByteString {
   return bytesOfLatin1(
     field.replace(/\\([0-7]{3})/g, (_, octal: string) =>
@@ -19,8 +19,8 @@ function undoEscapes(field: string): ByteString {
 }
 
 /**
- * Parses `/proc/PID/mountinfo`; a line in no known form is left out. Pure.
- * @param text one character for each byte
+ * Parses `/proc/PID/mountinfo`; skips a line in an unknown format. Pure.
+ * @param text the file's text, one character for each byte
  */
 export function parseMountinfo(text: string): MountedFileSystem[] {
   const mounts: MountedFileSystem[] = [];
@@ -35,7 +35,7 @@ export function parseMountinfo(text: string): MountedFileSystem[] {
   return mounts;
 }
 
-/** Returns the mounts that this process sees. @throws system errors, as without /proc */
+/** Returns the mounts that this process sees. @throws system errors, for example without /proc */
 export function readMountinfo(): MountedFileSystem[] {
   return parseMountinfo(readFileSync("/proc/self/mountinfo", "latin1"));
 }

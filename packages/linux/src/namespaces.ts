@@ -1,9 +1,10 @@
 /**
- * Namespaces of the calling thread. @see namespaces(7), unshare(2), setns(2), ioctl_ns(2)
+ * Namespaces of the calling thread.
+ * @see namespaces(7), unshare(2), setns(2), ioctl_ns(2)
  *
- * unshare(2) and setns(2) change one thread alone, and Node's synchronous functions
- * run on the thread that calls them. So a function that is synchronous from end to
- * end runs in the namespaces that its thread is in, and nothing else does.
+ * unshare(2) and setns(2) change only the calling thread, and Node's synchronous functions run on
+ * the thread that calls them. So a function that is synchronous throughout runs in the namespaces
+ * of its thread, and no other code runs there meanwhile.
  */
 
 import { readlinkSync, writeSync } from "node:fs";
@@ -24,7 +25,7 @@ export const CLONE_NEWUSER = 0x10000000;
 export const CLONE_NEWPID = 0x20000000;
 export const CLONE_NEWNET = 0x40000000;
 
-/** The files below `/proc/PID/ns`. */
+/** The names of the files in `/proc/PID/ns`. */
 export type NamespaceType = "cgroup" | "ipc" | "mnt" | "net" | "pid" | "user" | "uts";
 
 const FLAGS: Readonly<Record<NamespaceType, number>> = {
@@ -37,7 +38,7 @@ const FLAGS: Readonly<Record<NamespaceType, number>> = {
   uts: CLONE_NEWUTS,
 };
 
-/** The status of sysexits.h for a failure of the operating system. */
+/** The exit status of sysexits.h for a failure of the operating system. */
 const EX_OSERR = 71;
 
 const NS_GET_PARENT = 0xb702;
@@ -48,32 +49,40 @@ const libc = {
   ioctl: intFunction("ioctl", 3),
 };
 
-/** Puts the calling thread into new namespaces. @param flags CLONE_NEW..., CLONE_FS */
+/**
+ * Moves the calling thread into new namespaces.
+ * @param flags CLONE_NEW..., CLONE_FS
+ * @throws SyscallError
+ */
 export function unshare(flags: number): void {
   check(libc.unshare(flags), "unshare", { flags: `0x${flags.toString(16)}` });
 }
 
 /**
- * Puts the calling thread into the namespace of `fd`. For a mount namespace the
- * thread must have its own `CLONE_FS`; its root and working directory become the
- * namespace's root. A PID namespace is that of children made from then on.
- * @param type CLONE_NEW..., or 0 for any, which systemd's RestrictNamespaces= refuses
+ * Moves the calling thread into the namespace of `fd`. For a mount namespace, the thread must
+ * have unshared `CLONE_FS`; its root and working directory become the root of the namespace. A
+ * PID namespace becomes that of the thread's future children.
+ * @param type CLONE_NEW..., or 0 for any type, which systemd's RestrictNamespaces= refuses
  */
 export function setns(fd: number, type: number): void {
   check(libc.setns(fd, type), "setns", { fd, type: `0x${type.toString(16)}` });
 }
 
-/** A descriptor of the calling thread's own namespace. */
+/** Opens the calling thread's own namespace. The caller closes the descriptor. */
 export function openOwnNamespace(type: NamespaceType): Fd {
   return openFile(`/proc/thread-self/ns/${type}`, 0);
 }
 
-/** The namespace's inode, which tells namespaces of one type apart. @see namespaces(7) */
+/**
+ * Returns the inode of the calling thread's own namespace, which distinguishes namespaces of one
+ * type.
+ * @see namespaces(7)
+ */
 export function ownNamespaceInode(type: NamespaceType): number {
   return parseNamespaceLink(readlinkSync(`/proc/thread-self/ns/${type}`));
 }
 
-/** The inode of `ipc:[4026531839]`. Pure. */
+/** Returns the inode in a link such as `ipc:[4026531839]`. Pure. */
 export function parseNamespaceLink(link: string): number {
   const inode = /^[a-z_]+:\[(\d+)\]$/.exec(link)?.[1];
   if (inode === undefined) throw new Error(`not a namespace link: ${link}`);
@@ -81,11 +90,12 @@ export function parseNamespaceLink(link: string): number {
 }
 
 /**
- * Runs `work` with the calling thread inside the namespace of `fd`, and comes back.
- * @param type where the thread is now, to come back to
+ * Runs `work` with the calling thread in the namespace of `fd`, and then returns the thread to
+ * its own.
+ * @param type the type of the namespace
  * @param work must be synchronous: an `await` would let other code run in the namespace
- * @throws whatever `work` throws; where coming back fails, the process is ended,
- *   since everything later would run in the wrong namespace
+ * @throws whatever `work` throws; if the thread cannot return, the process ends, because
+ *   everything later would run in the wrong namespace
  */
 export function withNamespace<T>(fd: number, type: NamespaceType, work: () => T): T {
   using own = openOwnNamespace(type);
@@ -98,8 +108,8 @@ export function withNamespace<T>(fd: number, type: NamespaceType, work: () => T)
 }
 
 /**
- * Makes a new namespace and gives a descriptor of it; the calling thread stays where
- * it is. Only for types that a thread can enter and leave: ipc, net, uts.
+ * Makes a new namespace and returns a descriptor of it, which the caller closes. The calling
+ * thread stays where it is. Only for types that a thread can enter and leave: ipc, net, uts.
  */
 export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
   using own = openOwnNamespace(type);
@@ -112,10 +122,11 @@ export function createNamespace(type: "ipc" | "net" | "uts"): Fd {
 }
 
 /**
- * Runs `work` with the calling thread in a mount namespace of its own, where changes of
- * the old one still arrive but none gets back, and comes back.
- * From then on the thread shares its root, its working directory (both are the mount
- * namespace's root afterwards) and its umask with no other thread.
+ * Runs `work` with the calling thread in a mount namespace of its own, and then returns the
+ * thread to the old one. Changes in the old namespace still propagate to the new one, but not the
+ * other way.
+ * From then on the thread shares its root, its working directory (both are then the root of the
+ * mount namespace) and its umask with no other thread.
  * @param work must be synchronous
  */
 export function withNewMountNamespace<T>(work: () => T): T {
@@ -131,7 +142,7 @@ export function withNewMountNamespace<T>(work: () => T): T {
 
 function returnTo(own: Fd, type: NamespaceType): void {
   try {
-    // The type is named, because systemd's RestrictNamespaces= refuses "any".
+    // The type is named because systemd's RestrictNamespaces= refuses "any".
     setns(own.number, FLAGS[type]);
   } catch (error) {
     writeSync(2, `fatal: cannot return to the thread's own namespace: ${errorText(error)}\n`);
@@ -140,8 +151,9 @@ function returnTo(own: Fd, type: NamespaceType): void {
 }
 
 /**
- * The parent of a PID or user namespace; undefined where it has none that the caller
- * may see. The caller closes the descriptor. @see ioctl_ns(2) NS_GET_PARENT
+ * Opens the parent of a PID or user namespace; undefined if there is none that the caller may
+ * see. The caller closes the descriptor.
+ * @see ioctl_ns(2) NS_GET_PARENT
  */
 export function namespaceParent(fd: number): Fd | undefined {
   const result = libc.ioctl(fd, NS_GET_PARENT, 0);

@@ -1,4 +1,4 @@
-/** Returns what a function of Node's returns, or the negated errno of its error. */
+/** Returns the result of one of Node's functions, or the negated errno of its error. */
 export function withoutException(call: () => number): number {
   try {
     return call();

@@ -1,8 +1,8 @@
 /**
- * A child process that shares our memory (CLONE_VM), has a stack of its own and sits in
- * libc's sleep(3): it runs no JavaScript, and is there for what the kernel gives a
- * process. Its parent kills it. It does not sleep for ever, because a parent that is
- * killed itself would leave it behind, with copies of all its descriptors.
+ * A child process that shares our memory (CLONE_VM), has a stack of its own and waits in libc's
+ * sleep(3). It runs no JavaScript; it exists for the resources that the kernel gives a process.
+ * Its parent kills it. It does not sleep for ever, because a parent that is killed would leave it
+ * behind, with copies of all its descriptors.
  * @see clone(2)
  */
 import { check } from "./errors.ts";
@@ -13,21 +13,21 @@ import { SIGKILL } from "./pidfd.ts";
 const CLONE_VM = 0x00000100;
 const STACK_BYTES = 64 * 1024;
 
-/** Far more than the parent needs, also on a machine that is overloaded. */
+/** Far more than the parent needs, even on an overloaded machine. */
 const SLEEP_SECONDS = 20;
 
 const libc = { clone: intFunction("clone", 4), kill: intFunction("kill", 2) };
 
 let sleepAddress: number | undefined;
 
-/** Memory for one child at a time; it must live until the child is reaped. */
+/** The stack for one child at a time; it must live until the child has been reaped. */
 export class PausedChildStack {
   readonly #memory: NativeMemory = allocateNative(STACK_BYTES);
 
   /**
    * Starts a child. The caller kills and reaps it (P_PID).
-   * @param flags CLONE_NEW... besides CLONE_VM
-   * @param seconds after which it ends by itself
+   * @param flags further CLONE_... flags by name, in addition to CLONE_VM
+   * @param seconds the time after which it ends by itself
    * @returns its pid
    * @throws SyscallError of clone
    */

@@ -8,7 +8,7 @@ import { Fd } from "./fd.ts";
 import { inodeOf } from "./file.ts";
 import { systemCall } from "./libc.ts";
 
-/** The same on every architecture that Linux got since 5.1. */
+/** The numbers are the same on every architecture, as for all system calls since Linux 5.1. */
 const SYS_pidfd_send_signal = 424;
 const SYS_pidfd_open = 434;
 
@@ -17,33 +17,34 @@ const libc = {
   pidfd_send_signal: systemCall("pidfd_send_signal", SYS_pidfd_send_signal, 4),
 };
 
-/** A descriptor of the process, close-on-exec. @throws SyscallError ESRCH */
+/** Opens a pidfd, close-on-exec. The caller closes it. @throws SyscallError ESRCH */
 export function pidfdOpen(pid: number): Fd {
   return new Fd(check(libc.pidfd_open(pid, 0), "pidfd_open", { pid }));
 }
 
-/** Like pidfdOpen; undefined where the process is gone. */
+/** Opens a pidfd, like pidfdOpen; undefined if the process is gone. */
 export function tryPidfdOpen(pid: number): Fd | undefined {
   const result = libc.pidfd_open(pid, 0);
   if (result === -ESRCH) return undefined;
   return new Fd(check(result, "pidfd_open", { pid }));
 }
 
-/** Of pidfs. @see statfs(2) */
+/** The type of pidfs. @see statfs(2) */
 const PID_FS_MAGIC = 0x50494446;
 
 let haveIdentity: boolean | undefined;
 
 /**
- * A number that all pidfds of a process have, and those of no other one until the next
- * boot, whatever becomes of its pid; undefined before Linux 6.9, which has no pidfs.
+ * Returns a number that is the same for all pidfds of a process and, until the next boot,
+ * different from that of every other process, even if the pid is reused. Undefined before Linux
+ * 6.9, which has no pidfs.
  */
 export function pidfdIdentity(pidfd: number): number | undefined {
   haveIdentity ??= statfsSync(`/proc/thread-self/fd/${pidfd}`).type === PID_FS_MAGIC;
   return haveIdentity ? inodeOf(pidfd) : undefined;
 }
 
-/** Sends a signal, 0 for none. Gives whether the process was still there. */
+/** Sends a signal; 0 sends none. Returns whether the process still existed. */
 export function pidfdSendSignal(pidfd: number, signal: number): boolean {
   const result = libc.pidfd_send_signal(pidfd, signal, 0, 0);
   if (result === -ESRCH) return false;

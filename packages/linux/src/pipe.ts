@@ -1,4 +1,4 @@
-/** @see pipe(2), fifo(7) */
+/** Makes pipes and FIFOs. @see pipe(2), fifo(7) */
 import { ByteReader } from "./bytes.ts";
 import { check } from "./errors.ts";
 import { Fd } from "./fd.ts";
@@ -10,7 +10,10 @@ export const O_NONBLOCK = 0o4000;
 
 const libc = { pipe2: intFunction("pipe2", 2), mkfifo: intFunction("mkfifo", 2) };
 
-/** A pipe's read end and write end, close-on-exec. @param flags O_NONBLOCK or 0 */
+/**
+ * Makes a pipe and returns its read end and its write end, close-on-exec.
+ * @param flags O_NONBLOCK or 0
+ */
 export function pipe(flags = 0): [Fd, Fd] {
   beginCall();
   const pair = allocate(8);
@@ -19,7 +22,7 @@ export function pipe(flags = 0): [Fd, Fd] {
   return [new Fd(reader.i32()), new Fd(reader.i32())];
 }
 
-/** @see mkfifo(3) */
+/** Makes a FIFO. @throws SyscallError @see mkfifo(3) */
 export function mkfifo(path: string, mode: number): void {
   beginCall();
   check(libc.mkfifo(cString(path), mode), "mkfifo", { path });

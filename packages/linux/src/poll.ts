@@ -1,4 +1,4 @@
-/** @see poll(2) */
+/** Waits for a descriptor. @see poll(2) */
 import { EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -8,7 +8,7 @@ const POLLIN = 1;
 
 const libc = { poll: intFunction("poll", 3) };
 
-/** Blocks the thread until something can be read, or the other end is closed. @throws SyscallError */
+/** Blocks the thread until `fd` is readable or its other end is closed. @throws SyscallError */
 export function waitReadable(fd: number): void {
   for (;;) {
     beginCall();

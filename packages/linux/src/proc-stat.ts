@@ -1,9 +1,11 @@
-/** The text of `/proc/PID/stat`. Pure. @see proc_pid_stat(5) */
+/** Parses `/proc/PID/stat`. Pure. @see proc_pid_stat(5) */
 
-/** Milliseconds of a tick of USER_HZ, which is 100 on every architecture of Debian. */
+/**
+ * The length of a tick of USER_HZ, milliseconds. USER_HZ is 100 on every architecture of Debian.
+ */
 export const TICK_MS = 10;
 
-/** The number of a field, counted from 1 as in the manual page; those after the name. */
+/** The numbers of the fields, counted from 1 as in the manual page; they follow the name. */
 export const ProcStatField = {
   PGRP: 5,
   TTY_NR: 7,
@@ -15,9 +17,9 @@ export const ProcStatField = {
   STARTTIME: 22,
 } as const;
 
-/** Returns the number in a field. @throws Error if there is none */
+/** Returns the value of a field. @throws Error if the field is missing */
 export function parseProcStat(text: string, field: number): number {
-  // Field 2 is the name in parentheses, which may hold anything, parentheses too.
+  // Field 2 is the name in parentheses, which may contain any characters, even parentheses.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const value = Number(fields[field - 3] ?? Number.NaN);
   if (!Number.isInteger(value)) throw new Error(`no field ${field} in /proc/PID/stat`);

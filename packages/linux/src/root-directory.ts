@@ -1,4 +1,4 @@
-/** The calling thread's working directory and root. @see fchdir(2), chroot(2) */
+/** Sets the calling thread's working directory and root. @see fchdir(2), chroot(2) */
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
 import { beginCall, cString } from "./memory.ts";
@@ -9,8 +9,8 @@ const libc = {
 };
 
 /**
- * Makes an open directory the working directory. The thread must share it with no other
- * (`unshare(CLONE_FS)`); Node's own process.chdir works on the main thread alone.
+ * Makes an open directory the working directory. The thread must not share it with another thread
+ * (`unshare(CLONE_FS)`). Node's process.chdir works only on the main thread.
  */
 export function changeDirectory(directoryFd: number): void {
   check(libc.fchdir(directoryFd), "fchdir", { directoryFd });

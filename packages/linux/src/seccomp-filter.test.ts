@@ -8,7 +8,7 @@ const X86_64 = 0xc000003e;
 const AARCH64 = 0xc00000b7;
 const I386 = 0x40000003;
 
-/** Runs a program as the kernel does, for the instructions of linux/filter.h that it has. */
+/** Runs a program as the kernel does, with the instructions of linux/filter.h that it uses. */
 function run(program: Buffer, arch: number, number: number, argument = 0n): number {
   const data = Buffer.alloc(64);
   data.writeUInt32LE(number, 0);

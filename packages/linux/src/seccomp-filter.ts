@@ -1,7 +1,7 @@
 /**
  * A filter that refuses system calls, as a program for the kernel's BPF machine. Pure.
  *
- * `struct seccomp_data`, which the program looks at:
+ * The program looks at `struct seccomp_data`:
  *
  *      0  u32  number of the call
  *      4  u32  architecture, AUDIT_ARCH_...
@@ -14,7 +14,7 @@ import { ENOSYS, EPERM } from "./errno.ts";
 
 export type Architecture = "x64" | "arm64";
 
-/** Numbers by name, on x86-64 and on arm64; from 424 on they are the same everywhere. */
+/** The numbers of the calls on x86-64 and on arm64; from 424 on, they are the same everywhere. */
 const NUMBERS = {
   acct: [163, 89],
   add_key: [248, 217],
@@ -70,14 +70,17 @@ const CLONE3 = 435;
 /** A call that a filter can refuse. */
 export type RefusedCall = keyof typeof NUMBERS;
 
-/** All of them. */
+/** All calls that a filter can refuse. */
 export const REFUSABLE_CALLS = Object.keys(NUMBERS) as readonly RefusedCall[];
 
 const AUDIT_ARCH = { x64: 0xc000003e, arm64: 0xc00000b7 } as const;
-/** Calls of the x32 ABI have the architecture of x86-64, and this bit. */
+/** The bit in the number of a call of the x32 ABI, which has the architecture of x86-64. */
 const X32_SYSCALL_BIT = 0x40000000;
 
-/** CLONE_NEWTIME is a signal's bit to clone(2), and for unshare(2) and clone3(2) alone. */
+/**
+ * The CLONE_NEW... flags of clone(2), without CLONE_NEWTIME: there its bit is part of the signal,
+ * so that only unshare(2) and clone3(2) accept it.
+ */
 const CLONE_NEW = 0x7e020000;
 
 const BPF_LD_W_ABS = 0x20;
@@ -90,13 +93,13 @@ const SECCOMP_RET_ERRNO = 0x00050000;
 
 const DATA_NUMBER = 0;
 const DATA_ARCH = 4;
-/** The lower half of the first argument, which is the first of its bytes. */
+/** The offset of the lower half of the first argument, which comes first in little-endian order. */
 const DATA_ARGUMENT = 16;
 
-/** `struct sock_filter`: u16 code, u8 jt, u8 jf, u32 k. */
+/** The size of `struct sock_filter`: u16 code, u8 jt, u8 jf, u32 k. */
 export const INSTRUCTION_BYTES = 8;
 
-/** A jump ends with the instruction behind it if its condition is false. */
+/** A jump whose condition is false goes on with the next instruction. */
 interface Instruction {
   readonly code: number;
   readonly value: number;
@@ -105,9 +108,9 @@ interface Instruction {
 }
 
 /**
- * Refuses calls with EPERM, and making namespaces with clone(2), too; clone3(2), whose
- * arguments a filter cannot see, does not exist then (ENOSYS), so that libc takes clone(2).
- * Calls of another architecture's ABI are refused altogether. All else is allowed.
+ * Returns a program that refuses the calls with EPERM, and making namespaces with clone(2), too.
+ * clone3(2), whose arguments a filter cannot see, fails with ENOSYS, so that libc uses clone(2).
+ * Calls of another architecture's ABI are refused altogether. All other calls are allowed.
  * @returns an array of `struct sock_filter`
  */
 export function encodeRefusal(calls: readonly RefusedCall[], architecture: Architecture): Buffer {
@@ -143,7 +146,7 @@ export function encodeRefusal(calls: readonly RefusedCall[], architecture: Archi
   for (const [i, { code, value, jumpIf, jumpUnless }] of all.entries()) {
     const at = i * INSTRUCTION_BYTES;
     bytes.writeUInt16LE(code, at);
-    // Throws for a jump of more than 255 instructions.
+    // Throws if a jump is longer than 255 instructions.
     bytes.writeUInt8(jumpIf === undefined ? 0 : labels[jumpIf] - i - 1, at + 2);
     bytes.writeUInt8(jumpUnless === undefined ? 0 : labels[jumpUnless] - i - 1, at + 3);
     bytes.writeUInt32LE(value, at + 4);

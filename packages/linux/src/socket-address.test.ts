@@ -10,7 +10,7 @@ describe("encodeUnixAddress", () => {
     expect(encodeUnixAddress("/a")).toEqual(Buffer.from([1, 0, 0x2f, 0x61, 0]));
   });
 
-  it("refuses what does not fit", () => {
+  it("refuses an address that does not fit", () => {
     expect(() => encodeUnixAddress("")).toThrow(RangeError);
     expect(() => encodeUnixAddress(`/${"x".repeat(107)}`)).toThrow(RangeError);
     expect(encodeUnixAddress(`@${"x".repeat(107)}`).length).toBe(110);

@@ -1,4 +1,4 @@
-/** Addresses of AF_UNIX sockets. Pure. @see unix(7) */
+/** Encodes addresses of AF_UNIX sockets. Pure. @see unix(7) */
 import { ByteWriter } from "./bytes.ts";
 
 export const AF_UNIX = 1;
@@ -7,14 +7,14 @@ export const AF_UNIX = 1;
 const SUN_PATH_BYTES = 108;
 
 /**
- * `struct sockaddr_un` for a path, or for an abstract name where `address` starts
- * with `@`: a NUL byte, then the name, without a trailing NUL.
- * @throws RangeError for an empty or too long address
+ * Returns the `struct sockaddr_un` for a path, or for an abstract name if `address` starts with
+ * `@`: a NUL byte, then the name, without a trailing NUL.
+ * @throws RangeError if the address is empty or too long
  */
 export function encodeUnixAddress(address: string | Buffer): Buffer {
   const bytes = typeof address === "string" ? Buffer.from(address) : address;
   const isAbstract = bytes[0] === 0x40;
-  // A path needs its NUL, an abstract name is as long as the address says.
+  // A path needs its NUL; an abstract name is as long as the length of the address says.
   const limit = isAbstract ? SUN_PATH_BYTES : SUN_PATH_BYTES - 1;
   if (bytes.length === 0 || bytes.length > limit)
     throw new RangeError(

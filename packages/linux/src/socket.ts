@@ -1,6 +1,6 @@
 /**
- * Sockets, mostly those of AF_UNIX. Calls that may have to wait give `undefined`
- * where they would (EAGAIN); everything else that fails throws SyscallError.
+ * Sockets, mostly those of AF_UNIX. Unless stated otherwise, a call that would have to wait
+ * (EAGAIN) returns `undefined`, and every other failure throws SyscallError.
  * @see socket(2), unix(7), socket(7)
  */
 
@@ -41,7 +41,7 @@ export const SO_RCVTIMEO = 20;
 export const SO_SNDTIMEO = 21;
 export const SO_ACCEPTCONN = 30;
 export const SO_PEERGROUPS = 59;
-/** Linux 6.5 and newer. */
+/** Since Linux 6.5. */
 export const SO_PEERPIDFD = 77;
 
 export const SHUT_RD = 0;
@@ -65,13 +65,17 @@ const libc = {
 };
 const cheapReceive = cheapCall("recvfrom", 4);
 
-/** A new socket, close-on-exec. @param flags SOCK_NONBLOCK or 0 @see socket(2) */
+/**
+ * Opens a socket, close-on-exec. The caller closes it.
+ * @param flags SOCK_NONBLOCK or 0
+ * @see socket(2)
+ */
 export function socket(domain: number, type: number, protocol = 0, flags = 0): Fd {
   const fd = libc.socket(domain, type | SOCK_CLOEXEC | flags, protocol);
   return new Fd(check(fd, "socket", { domain, type, protocol }));
 }
 
-/** Two connected sockets, close-on-exec. @see socketpair(2) */
+/** Opens two connected sockets, close-on-exec. The caller closes them. @see socketpair(2) */
 export function socketpair(type: number, flags = 0): [Fd, Fd] {
   beginCall();
   const pair = allocate(8);
@@ -88,7 +92,7 @@ export function bindUnix(fd: number, address: string): void {
   check(libc.bind(fd, copyIn(bytes), bytes.length), "bind", { address });
 }
 
-/** @param backlog bounded by net.core.somaxconn @see listen(2) */
+/** Listens for connections. @param backlog limited by net.core.somaxconn @see listen(2) */
 export function listen(fd: number, backlog: number): void {
   check(libc.listen(fd, backlog), "listen", { fd, backlog });
 }
@@ -116,12 +120,15 @@ export function connect(fd: number, sockaddr: Buffer, args: CallArguments): void
   check(result, "connect", args);
 }
 
-/** Ends one or both directions. @param how SHUT_RD, SHUT_WR or SHUT_RDWR @see shutdown(2) */
+/** Shuts down one or both directions. @param how SHUT_RD, SHUT_WR or SHUT_RDWR @see shutdown(2) */
 export function shutdown(fd: number, how: number): void {
   check(libc.shutdown(fd, how), "shutdown", { fd, how });
 }
 
-/** A socket option's value; of a pidfd, the caller owns the descriptor. @see getsockopt(2) */
+/**
+ * Returns the value of a socket option. If it is a pidfd, the caller owns the descriptor.
+ * @see getsockopt(2)
+ */
 export function getSocketOption(fd: number, level: number, option: number, bytes: number): Buffer {
   beginCall();
   const value = allocate(bytes);
@@ -132,26 +139,26 @@ export function getSocketOption(fd: number, level: number, option: number, bytes
   return Buffer.from(value.bytes.subarray(0, length.bytes.readUInt32LE()));
 }
 
-/** An option of type `int` at level SOL_SOCKET. @see socket(7) */
+/** Returns the value of an option of type `int` at level SOL_SOCKET. @see socket(7) */
 export function getIntOption(fd: number, option: number): number {
   return readSmallOption(fd, option, 4).readInt32LE(8);
 }
 
-/** @see setsockopt(2) */
+/** Sets a socket option. @throws SyscallError @see setsockopt(2) */
 export function setSocketOption(fd: number, level: number, option: number, value: Buffer): void {
   beginCall();
   const result = libc.setsockopt(fd, level, option, copyIn(value), value.length);
   check(result, "setsockopt", { fd, level, option });
 }
 
-/** An option of type `int`. @see setsockopt(2) */
+/** Sets an option of type `int`. @throws SyscallError @see setsockopt(2) */
 export function setIntOption(fd: number, level: number, option: number, value: number): void {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);
   setSocketOption(fd, level, option, bytes);
 }
 
-/** SO_RCVTIMEO or SO_SNDTIMEO, after which blocking calls fail with EAGAIN. */
+/** Sets SO_RCVTIMEO or SO_SNDTIMEO, the time after which blocking calls fail with EAGAIN. */
 export function setTimeoutOption(fd: number, option: number, timeoutMs: number): void {
   const timeval = Buffer.alloc(16);
   timeval.writeBigInt64LE(BigInt(Math.floor(timeoutMs / 1000)), 0);
@@ -159,13 +166,16 @@ export function setTimeoutOption(fd: number, option: number, timeoutMs: number):
   setSocketOption(fd, SOL_SOCKET, option, timeval);
 }
 
-/** Who connected, at the time of connect(2). @see unix(7) SO_PEERCRED */
+/** Returns the credentials of the peer at the time of connect(2). @see unix(7) SO_PEERCRED */
 export function peerCredentials(fd: number): Credentials {
   const bytes = readSmallOption(fd, SO_PEERCRED, 12);
   return { pid: bytes.readInt32LE(8), uid: bytes.readUInt32LE(12), gid: bytes.readUInt32LE(16) };
 }
 
-/** The length at 0, the value at 8; kept, because these options are read for every client. */
+/**
+ * Memory for an option: the length at 0, the value at 8. It is kept, because these options are
+ * read for every client.
+ */
 let smallOption: NativeMemory | undefined;
 
 /** @returns memory that is valid until the next call, with the value at 8 */
@@ -178,7 +188,10 @@ function readSmallOption(fd: number, option: number, lengthBytes: number): Buffe
   return bytes;
 }
 
-/** The supplementary groups of who connected, at most 1,024 of them. @see unix(7) SO_PEERGROUPS */
+/**
+ * Returns the supplementary groups of the peer, at most 1,024 of them.
+ * @see unix(7) SO_PEERGROUPS
+ */
 export function peerGroups(fd: number): number[] {
   const reader = new ByteReader(getSocketOption(fd, SOL_SOCKET, SO_PEERGROUPS, 4096));
   const groups: number[] = [];
@@ -187,14 +200,14 @@ export function peerGroups(fd: number): number[] {
 }
 
 /**
- * Sends `bytes`. Gives the number of bytes taken, or undefined where it would have to
- * wait. @see send(2)
+ * Sends `bytes`. Returns the number of bytes sent, or undefined if the call would have to wait.
+ * @see send(2)
  */
 export function send(fd: number, bytes: Uint8Array, flags = 0): number | undefined {
   beginCall();
   const address = copyIn(bytes);
   let result: number;
-  // A signal interrupts one that waits before it has sent anything.
+  // A signal interrupts a call that waits and has not sent anything yet.
   do result = libc.send(fd, address, bytes.length, flags | MSG_NOSIGNAL);
   while (result === -EINTR);
   if (result === -EAGAIN) return undefined;
@@ -202,8 +215,8 @@ export function send(fd: number, bytes: Uint8Array, flags = 0): number | undefin
 }
 
 /**
- * Reads what comes next into `memory`, as read(2) does and past the layer of files. There is no
- * room for control messages, so the kernel closes descriptors that come along.
+ * Reads the next bytes into `memory`, like read(2) but without the overhead of the file layer.
+ * There is no room for control messages, so the kernel closes descriptors that were sent along.
  * @returns the number of bytes, or a negated errno
  * @see recv(2)
  */
@@ -212,7 +225,7 @@ export function receiveInto(fd: number, memory: NativeMemory): number {
   return cheapReceive(fd, memory.address, memory.bytes.length, 0);
 }
 
-/** Memory for receiving and sending messages, of one owner, used again for every message. */
+/** Memory for receiving and sending messages. It has one owner, and is reused for every message. */
 export class MessageBuffer {
   readonly data: NativeMemory;
   readonly control: NativeMemory;
@@ -236,7 +249,7 @@ export class MessageBuffer {
   /** Prepares the header for `dataBytes` of data and `controlBytes` of control messages. */
   #prepare(dataBytes: number, controlBytes: number): number {
     const header = this.#header.bytes;
-    // Their upper halves stay 0.
+    // The upper halves of these fields stay 0.
     header.writeUInt32LE(dataBytes, 8); // iov_len
     header.writeUInt32LE(controlBytes, 16 + 40); // msg_controllen
     header.writeInt32LE(0, 16 + 48); // msg_flags
@@ -244,14 +257,14 @@ export class MessageBuffer {
   }
 
   /**
-   * Receives one message. Descriptors in it belong to the caller from then on.
-   * Gives undefined where there is none yet; of a seqpacket socket whose peer has
-   * closed, an empty message. @see recvmsg(2)
+   * Receives one message. The caller owns the descriptors in it. Returns undefined if there is
+   * none yet. If the peer of a seqpacket socket has closed, the message is empty.
+   * @see recvmsg(2)
    */
   receive(fd: number, flags = 0): ReceivedMessage | undefined {
     const header = this.#prepare(this.data.bytes.length, this.#controlBytes);
     let result: number;
-    // A signal interrupts one that waits with a timeout (SO_RCVTIMEO).
+    // A signal interrupts a call that waits with a timeout (SO_RCVTIMEO).
     do result = libc.recvmsg(fd, header, flags | MSG_CMSG_CLOEXEC);
     while (result === -EINTR);
     if (result === -EAGAIN) return undefined;
@@ -265,9 +278,9 @@ export class MessageBuffer {
   }
 
   /**
-   * Receives one message like `receive`, and makes nothing for it.
-   * @returns the flags of the message (MSG_TRUNC, MSG_CTRUNC), or a negated errno; then
-   *   `controlLength` says how much the kernel wrote to `control`
+   * Receives one message like `receive`, but makes no object for it.
+   * @returns the flags of the message (MSG_TRUNC, MSG_CTRUNC), or a negated errno;
+   *   `controlLength` is then the number of bytes that the kernel wrote to `control`
    */
   receiveFlags(fd: number, flags: number): number {
     const header = this.#prepare(this.data.bytes.length, this.#controlBytes);
@@ -275,14 +288,15 @@ export class MessageBuffer {
     return result < 0 ? result : this.#header.bytes.readInt32LE(16 + 48);
   }
 
-  /** Of the last message. */
+  /** Returns the length of the control messages of the last message. */
   get controlLength(): number {
     return this.#header.bytes.readUInt32LE(16 + 40);
   }
 
   /**
-   * Sends one message with the control messages of encodeRights. Gives undefined
-   * where it would have to wait. @see sendmsg(2)
+   * Sends one message with the control messages of encodeRights. Returns undefined if the call
+   * would have to wait.
+   * @see sendmsg(2)
    */
   send(fd: number, data: Uint8Array, control: Uint8Array, flags = 0): number | undefined {
     if (data.length > this.data.bytes.length || control.length > this.control.bytes.length)
@@ -295,7 +309,7 @@ export class MessageBuffer {
   }
 
   /**
-   * Sends one message with descriptors, without making anything for it.
+   * Sends one message with descriptors, without making an object for it.
    * @returns the number of bytes, or a negated errno
    */
   sendRights(fd: number, data: Uint8Array, fds: readonly number[], flags = 0): number {
@@ -309,7 +323,7 @@ export class MessageBuffer {
   }
 }
 
-/** A message; `data` is valid until the buffer is used again. */
+/** A received message; `data` is valid until the buffer is used again. */
 export interface ReceivedMessage extends ControlMessages {
   readonly data: Buffer;
   /** MSG_TRUNC, MSG_CTRUNC */

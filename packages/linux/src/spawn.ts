@@ -1,7 +1,7 @@
 /**
- * Programs started with posix_spawn(3): the parent's memory is not copied and no
- * JavaScript runs in the child. The child inherits the namespaces, credentials and
- * the root directory of the calling thread.
+ * Starts programs with posix_spawn(3): the memory of the parent is not copied, and no JavaScript
+ * runs in the child. The child inherits the namespaces, the credentials and the root directory of
+ * the calling thread.
  */
 import { environmentAddress } from "./environment.ts";
 import { isErrno, SyscallError } from "./errors.ts";
@@ -12,7 +12,7 @@ const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;
 const POSIX_SPAWN_SETSID = 0x80;
 
-/** Generous sizes of glibc's opaque types: 336, 80 and 128 bytes on x86-64. */
+/** Sizes for glibc's opaque types, larger than the actual 336, 80 and 128 bytes on x86-64. */
 const ATTRIBUTES_BYTES = 512;
 const FILE_ACTIONS_BYTES = 128;
 const SIGSET_BYTES = 128;
@@ -34,28 +34,31 @@ const libc = {
   actionsAddCloseFrom: intFunction("posix_spawn_file_actions_addclosefrom_np", 2),
 };
 
-/** What posix_spawn(3) is asked for. */
+/** The options for a program to be started. */
 export interface SpawnOptions {
-  /** The program's path; no search. */
+  /** The path of the program; PATH is not searched. */
   readonly path: string | Buffer;
   readonly argv: readonly (string | Buffer)[];
-  /** `NAME=value`, the whole environment; without it that of this process, byte for byte. */
+  /**
+   * The complete environment as `NAME=value`; if it is undefined, the child gets that of this
+   * process, byte for byte.
+   */
   readonly environment?: readonly string[] | undefined;
-  /** Our descriptor for each of the child's, counted from 0; "null" is /dev/null. */
+  /** Our descriptors for those of the child, counted from 0; "null" is /dev/null. */
   readonly stdio: readonly (number | "null")[];
-  /** In a session of its own, so that signals of the terminal do not reach it. */
+  /** True to start it in a session of its own, so that signals of the terminal do not reach it. */
   readonly newSession?: boolean;
 }
 
-/** These functions give an errno instead of -1. */
+/** Throws if a function that returns an errno, not -1, has failed. */
 function checkSpawn(errno: number, syscall: string, path: string | Buffer): void {
   if (errno !== 0) throw new SyscallError(syscall, Math.abs(errno), { path: String(path) });
 }
 
 /**
- * A program that is started again and again, each time with other arguments: everything else
- * is prepared once. It starts with default signal dispositions, nothing blocked, and no
- * descriptors but `stdio`. Its owner closes it.
+ * A program that is started again and again with different arguments: everything else is prepared
+ * once. It starts with default signal dispositions, no blocked signals, and no descriptors other
+ * than `stdio`. Its owner closes it.
  */
 export class PreparedSpawn {
   readonly #path: string | Buffer;
@@ -75,8 +78,8 @@ export class PreparedSpawn {
       const flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
       const all = newSession ? flags | POSIX_SPAWN_SETSID : flags;
       checkSpawn(libc.attrSetFlags(attributes, all), "posix_spawnattr_setflags", path);
-      // sigfillset(3) would leave out the two signals that glibc uses itself, and
-      // posix_spawn(3) would hand those to the child as ignored.
+      // sigfillset(3) would leave out the two signals that glibc uses itself, and the child of
+      // posix_spawn(3) would get those as ignored.
       const signals = allocate(SIGSET_BYTES);
       signals.bytes.fill(0xff);
       const setDefault = libc.attrSetSigDefault(attributes, signals.address);
@@ -91,9 +94,9 @@ export class PreparedSpawn {
   }
 
   /**
-   * Starts it. The caller reaps it (wait.ts).
-   * @returns its pid, as the caller's PID namespace has it
-   * @throws SyscallError, also where the program cannot be executed
+   * Starts the program. The caller reaps it (wait.ts).
+   * @returns its pid in the caller's PID namespace
+   * @throws SyscallError, also if the program cannot be executed
    */
   start(argv: readonly (string | Buffer)[]): number {
     const environment = this.#environment === undefined ? environmentAddress() : 0;
@@ -111,7 +114,7 @@ export class PreparedSpawn {
     return pid.bytes.readInt32LE();
   }
 
-  /** Gives back what libc has allocated. Nothing can be started with it any more. */
+  /** Frees the memory that libc has allocated. The program can then no longer be started. */
   close(): void {
     libc.actionsDestroy(this.#actions.address);
     libc.attrDestroy(this.#attributes.address);
@@ -123,9 +126,9 @@ export class PreparedSpawn {
 }
 
 /**
- * Starts a program once, as PreparedSpawn does.
+ * Starts a program once, as PreparedSpawn does. The caller reaps it.
  * @returns its pid
- * @throws SyscallError, also where the program cannot be executed
+ * @throws SyscallError, also if the program cannot be executed
  */
 export function spawn({ argv, ...options }: SpawnOptions): number {
   using prepared = new PreparedSpawn(options);
@@ -133,8 +136,8 @@ export function spawn({ argv, ...options }: SpawnOptions): number {
 }
 
 /**
- * As `spawn`; a file that the kernel takes for no program is run by the shell, as execvp(3)
- * and every shell do it.
+ * Starts a program like `spawn`. If the kernel does not recognise the file as a program, the
+ * shell runs it, as with execvp(3).
  */
 export function spawnOrShell(options: SpawnOptions): number {
   try {
@@ -147,8 +150,8 @@ export function spawnOrShell(options: SpawnOptions): number {
 }
 
 /**
- * dup2(2) in ascending order must not overwrite a descriptor that a later one needs,
- * so the sources have to lie above the targets or be in place.
+ * Adds the descriptors of `stdio`. dup2(2) in ascending order must not overwrite a descriptor
+ * that is needed later, so each source has to lie above all targets or be in its place already.
  */
 function addStdio(
   actions: number,

@@ -1,8 +1,8 @@
 /**
- * A new user namespace, made without a process that stays.
+ * Makes a user namespace without leaving a process in it.
  *
- * unshare(CLONE_NEWUSER) fails in a multi-threaded process, so a child is born in
- * one and pauses until its namespace is opened and its maps are written.
+ * unshare(CLONE_NEWUSER) fails in a multi-threaded process. So a child is created in a new
+ * namespace, and pauses until the namespace is opened and its maps are written.
  * @see clone(2), user_namespaces(7)
  */
 import { openSync, writeFileSync } from "node:fs";
@@ -16,20 +16,20 @@ const CLONE_FILES = 0x00000400;
 
 let stack: PausedChildStack | undefined;
 
-/** What goes into `/proc/PID/uid_map` and `gid_map`; undefined leaves a map unwritten. */
+/** The contents of `/proc/PID/uid_map` and `gid_map`; undefined leaves a map unwritten. */
 export interface IdMaps {
   readonly uidMap: string | undefined;
   readonly gidMap: string | undefined;
 }
 
 /**
- * Makes a user namespace; the caller closes the descriptor.
- * @throws SyscallError of clone (ENOSPC: user.max_user_namespaces) or of writing a
- *   map (EINVAL: not a map, EPERM: not allowed)
+ * Makes a user namespace. The caller closes the descriptor.
+ * @throws SyscallError of clone (ENOSPC: user.max_user_namespaces) or of writing a map (EINVAL:
+ *   not a valid map, EPERM: not allowed)
  */
 export function createUserNamespace(maps: IdMaps): Fd {
   stack ??= new PausedChildStack();
-  // Our descriptors are not copied: there may be tens of thousands.
+  // Do not copy our descriptors: there may be tens of thousands.
   const pid = stack.start({ CLONE_NEWUSER, CLONE_FILES });
   try {
     const fd = new Fd(openSync(`/proc/${pid}/ns/user`, "r"));
@@ -47,7 +47,7 @@ export function createUserNamespace(maps: IdMaps): Fd {
   }
 }
 
-/** The kernel takes a map in one write. @see user_namespaces(7) */
+/** Writes a map, which the kernel requires to be done with one write. @see user_namespaces(7) */
 function writeMap(pid: number, name: "uid_map" | "gid_map", map: string | undefined): void {
   if (map === undefined) return;
   try {

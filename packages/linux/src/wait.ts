@@ -1,4 +1,4 @@
-/** @see waitid(2), wait4(2) */
+/** Reaps children. @see waitid(2), wait4(2) */
 import { ECHILD, EINTR } from "./errno.ts";
 import { check } from "./errors.ts";
 import { intFunction } from "./libc.ts";
@@ -8,22 +8,23 @@ export const P_PID = 1;
 export const P_PIDFD = 3;
 export const WNOHANG = 1;
 export const WEXITED = 4;
-/** Also children whose exit signal is not SIGCHLD. */
+/** Includes children whose exit signal is not SIGCHLD. */
 const __WALL = 0x40000000;
 
 const CLD_EXITED = 1;
 
 const libc = { waitid: intFunction("waitid", 5) };
 
-/** How a child ended. */
+/** The way in which a child ended. */
 export type ExitReason =
   | { readonly kind: "exited"; readonly status: number }
   | { readonly kind: "killed"; readonly signal: number };
 
 /**
- * Reaps a child.
+ * Reaps a child, and waits for its end unless WNOHANG is given.
  * @param flags WNOHANG or 0
- * @returns undefined where it still runs (WNOHANG), or where it is not our child (ECHILD)
+ * @returns undefined if it is still running (WNOHANG), or if it is not our child (ECHILD)
+ * @throws SyscallError
  */
 export function reap(
   idType: typeof P_PID | typeof P_PIDFD,

@@ -11,12 +11,15 @@ const libc = {
   fsetxattr: longFunction("fsetxattr", 5),
 };
 
-/** Nearly every list fits into the first; the kernel makes none that is longer than the second. */
+/**
+ * The sizes of the buffers to try. Nearly every list fits into the first; the kernel makes none
+ * that is longer than the second.
+ */
 const LIST_BYTES = [4096, 65_536];
 
 /**
- * An attribute's value; undefined where it does not exist, is longer than `maxBytes`,
- * or the file system has none.
+ * Returns the value of an attribute; undefined if the attribute does not exist or is longer than
+ * `maxBytes`, or if the file system has no attributes.
  */
 export function tryGetXattr(
   fd: number,
@@ -33,8 +36,8 @@ export function tryGetXattr(
 }
 
 /**
- * Returns the names of all attributes, with their name spaces (`user.account`); none where
- * the file system has none.
+ * Returns the names of all attributes, including the name spaces (`user.account`); none if the
+ * file system has no attributes.
  * @throws SyscallError E2BIG: the kernel cannot list so many
  */
 export function listXattrs(fd: number): ByteString[] {
@@ -49,7 +52,7 @@ export function listXattrs(fd: number): ByteString[] {
     const names = latin1Of(bytesOf(list.bytes.subarray(0, length - 1)));
     return names.split("\0").map(bytesOfLatin1);
   }
-  // More were set between the two calls than any list can have.
+  // Between the two calls, more attributes were set than any list can have.
   return [];
 }
 

@@ -1,4 +1,4 @@
-/** The addon by itself: what it refuses to do. */
+/** Tests of the addon alone: the calls that it refuses. */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { missing } from "@cm4all/testing";
@@ -30,7 +30,7 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
     const { call, numbers } = load();
     const { close = Number.NaN } = numbers;
     expect(call(close, 99_999)).toBe(-EBADF);
-    const refusal = "a system call takes safe integers alone";
+    const refusal = "a system call takes only safe integers";
     for (const value of [1.5, Number.NaN, 2 ** 53, -(2 ** 53), Number.POSITIVE_INFINITY, "1"])
       expect(() => Reflect.apply(call, undefined, [close, value]), String(value)).toThrow(refusal);
     expect(() => Reflect.apply(call, undefined, [])).toThrow();
@@ -43,7 +43,7 @@ describe.skipIf(missing("gcc") !== undefined)("the addon", () => {
     const [reader, writer] = pipe(O_NONBLOCK);
     expect(call(read, reader.number, 2 ** 46, 1)).toBe(-EAGAIN);
     signalEventfd(writer.number);
-    // Cut to 32 bits it would be NULL, of which nothing is read.
+    // If it were truncated to 32 bits, it would be NULL with a length of 0.
     expect(call(read, reader.number, 2 ** 52, 2 ** 40)).toBe(-EFAULT);
     expect(call(read, reader.number, 2 ** 52, 2 ** 32)).toBe(-EFAULT);
     for (const fd of [reader, writer]) fd.close();

@@ -1,4 +1,4 @@
-/** How the addon is built: build.mjs, in directories of the test's own. */
+/** Tests of build.mjs, which builds the addon, in directories of their own. */
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(directory, { recursive: true }));
 
-/** @returns what it says, and the files in dist */
+/** Builds the addon. @returns the output, and the files in dist */
 function build(name: string, env: NodeJS.ProcessEnv = {}): { output: string; files: string[] } {
   const cwd = join(directory, name);
   cpSync(join(packageDirectory, "c"), join(cwd, "c"), { recursive: true });
@@ -29,13 +29,13 @@ function build(name: string, env: NodeJS.ProcessEnv = {}): { output: string; fil
   return { output: stdout + stderr, files: readdirSync(join(cwd, "dist")) };
 }
 
-it("is left out, in one line, where there is no compiler", () => {
+it("is left out, with one line of output, if there is no compiler", () => {
   const { output, files } = build("without", { CC: "/nonexistent/gcc" });
   expect(output).toMatch(/^No C compiler with libc's headers .*\n$/);
   expect(files).toEqual([]);
 });
 
-it.skipIf(missing("gcc") !== undefined)("gives the same bytes everywhere", () => {
+it.skipIf(missing("gcc") !== undefined)("has the same bytes everywhere", () => {
   const file = `syscall.linux-${process.arch}.node`;
   const flags = "-g -O2 -fstack-protector-strong";
   for (const name of ["a", "another place"])

@@ -1,9 +1,9 @@
-/** The two ways to the kernel: this file is run with each of them. */
+/** Tests of both ways to make system calls: this file is run with each of them. */
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
 import * as linux from "../src/index.ts";
 
-it.skipIf(missing("gcc") !== undefined)("go the way that is to be tested", () => {
+it.skipIf(missing("gcc") !== undefined)("are made in the way that is to be tested", () => {
   const isWithoutAddon = process.env["CM4ALL_WITHOUT_ADDON"] === "1";
   expect(linux.callEngine).toBe(isWithoutAddon ? "ffi-rs" : "addon");
 });

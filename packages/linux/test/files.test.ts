@@ -41,7 +41,7 @@ describe("calls relative to a directory", () => {
   const at = (path: string) => new linux.KeptPath(path);
   const openTestDirectory = () => new linux.Fd(openSync(directory, "r"));
 
-  it("open, read and tell the status of names of any bytes", () => {
+  it("open files, read them and return their status, with names of any bytes", () => {
     const text = "\u00e4 1\n";
     writeFileSync(Buffer.concat([Buffer.from(`${directory}/`), linux.bufferOf(name)]), text, {
       encoding: "latin1",
@@ -59,7 +59,7 @@ describe("calls relative to a directory", () => {
     expect(Math.abs((status?.birthMs ?? 0) - Date.now())).toBeLessThan(600_000);
   });
 
-  it("give nothing for what is not there, and an error for what cannot be had", () => {
+  it("return undefined for a missing file, and throw if a file cannot be accessed", () => {
     using opened = openTestDirectory();
     expect(linux.tryReadTextAt(opened.number, at("missing"))).toBeUndefined();
     expect(linux.tryStatusAt(opened.number, at("missing"))).toBeUndefined();
@@ -72,7 +72,7 @@ describe("calls relative to a directory", () => {
 });
 
 describe("flock", () => {
-  it("is had by one open file at a time", () => {
+  it("is held by one open file description at a time", () => {
     const path = join(directory, "lock");
     const first = openSync(path, "w");
     const second = openSync(path, "w");
@@ -102,7 +102,7 @@ describe("extended attributes", () => {
 });
 
 describe("FIFOs", () => {
-  it("tell no writer from a writer that is silent", () => {
+  it("distinguish having no writer from a silent writer", () => {
     const path = join(directory, "fifo");
     linux.mkfifo(path, 0o600);
     const reader = openSync(path, linux.O_NONBLOCK);

@@ -41,7 +41,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(linux.ownNamespaceInode("uts")).toBe(before);
   });
 
-  it("of mounts keep what is mounted in them", () => {
+  it("of mounts keep the mounts in them", () => {
     const cwd = process.cwd();
     const before = linux.ownNamespaceInode("mnt");
     const directory = mkdtempSync(join(tmpdir(), "cm4all-linux-"));
@@ -57,7 +57,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("of users are made without a process that stays", () => {
+  it("of users are made without leaving a process", () => {
     const maps = { uidMap: "0 1000 1\n", gidMap: "0 100 1\n" };
     const fds = Array.from({ length: 50 }, () => linux.createUserNamespace(maps));
     expect(new Set(fds.map(inode)).size).toBe(50);
@@ -65,7 +65,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(readFileSync("/proc/thread-self/children", "utf8")).toBe("");
   });
 
-  it("of users report a refused map with its errno, and leave nothing", () => {
+  it("of users report a refused map with its errno, and leave nothing behind", () => {
     const maps = { uidMap: "rubbish", gidMap: undefined };
     expect(() => linux.createUserNamespace(maps)).toThrow("EINVAL");
     expect(readFileSync("/proc/thread-self/children", "utf8")).toBe("");
@@ -87,8 +87,8 @@ describe.skipIf(noRoot)("namespaces", () => {
       linux.setns(own.number, linux.CLONE_NEWPID);
     }
     using pidfd = linux.pidfdOpen(pid);
-    // posix_spawn returns when the child gives up our memory, shortly before the
-    // kernel has put its new command line in place.
+    // posix_spawn returns when the child stops using our memory, shortly before the kernel has
+    // replaced its command line.
     while (readFileSync(`/proc/${pid}/cmdline`, "latin1") === "");
     expect(readFileSync(`/proc/${pid}/cmdline`, "latin1")).toBe("init test\0-P\0");
     expect(readFileSync(`/proc/${pid}/status`, "utf8")).toMatch(/^NSpid:\t\d+\t1$/m);
@@ -134,7 +134,7 @@ describe.skipIf(noRoot)("mounts", () => {
 });
 
 describe("spawn", () => {
-  it("gives the child nothing but its standard descriptors", () => {
+  it("gives the child only its standard descriptors", () => {
     const [readEnd, writeEnd] = linux.pipe();
     const pid = linux.spawn({
       path: "/bin/sh",
@@ -158,14 +158,14 @@ describe("spawn", () => {
     expect(text).toContain("A=b");
   });
 
-  it("names the program that cannot be started", () => {
+  it("names a program that cannot be started", () => {
     const options = { path: "/nonexistent", argv: ["x"], environment: [], stdio: [] };
     expect(() => linux.spawn(options)).toThrow('posix_spawn(path="/nonexistent"): ENOENT');
   });
 });
 
 describe("a paused child", () => {
-  it("is there until it is killed, and not for ever", () => {
+  it("lives until it is killed, but not for ever", () => {
     const stack = new PausedChildStack();
     const killed = stack.start();
     expect(linux.reap(linux.P_PID, killed, linux.WNOHANG)).toBeUndefined();

@@ -55,7 +55,7 @@ describe.skipIf(missing("root") !== undefined)("rtnetlink between two new namesp
     };
   };
 
-  it("makes a pair with its far end born in the other one", () => {
+  it("makes a pair whose far end is created in the other namespace", () => {
     const { web, net0 } = makePair();
     expect(web).toMatchObject({ kind: "veth", mtuBytes: 1400, mac: "02:00:00:00:00:01" });
     expect(net0).toMatchObject({ kind: "veth", mtuBytes: 1300 });
@@ -89,7 +89,7 @@ describe.skipIf(missing("root") !== undefined)("rtnetlink between two new namesp
     expect(names).toEqual(expect.arrayContaining(["lo", "net0"]));
   });
 
-  it("deletes both ends with one", () => {
+  it("deletes both ends by deleting one", () => {
     const { web } = makePair();
     socket.request(deleteLink(web.index));
     expect(() => peerSocket.get(getLink("net0"))).toThrow(/^RTM_GETLINK\(name="net0"\): ENODEV/);
@@ -103,7 +103,7 @@ describe.skipIf(missing("root") !== undefined)("rtnetlink between two new namesp
     expect(names).toHaveLength(121);
   });
 
-  it("says in the kernel's words what was refused", () => {
+  it("reports a refusal in the kernel's words", () => {
     const { net0 } = makePair();
     const failure = (work: () => unknown) => {
       try {
@@ -128,7 +128,7 @@ describe.skipIf(missing("root") !== undefined)("rtnetlink between two new namesp
     );
   });
 
-  it("tells namespaces apart by their cookies", () => {
+  it("distinguishes namespaces by their cookies", () => {
     expect(socket.netnsCookie()).not.toBe(peerSocket.netnsCookie());
     using again = withNamespace(here.number, "net", () => new RtnetlinkSocket());
     expect(again.netnsCookie()).toBe(socket.netnsCookie());

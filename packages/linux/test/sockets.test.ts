@@ -35,7 +35,7 @@ describe("AF_UNIX seqpacket sockets", () => {
     for (const fd of [client, server, readEnd, writeEnd]) fd.close();
   });
 
-  it("tell what comes next, and take nothing", () => {
+  it("show what comes next, without taking it", () => {
     const { client, server } = seqpacketPair();
     linux.setIntOption(server.number, linux.SOL_SOCKET, linux.SO_PASSCRED, 1);
     const probe = new linux.MessageProbe();
@@ -61,14 +61,14 @@ describe("AF_UNIX seqpacket sockets", () => {
     expect(taken).toEqual(["message", "message", "descriptors", "descriptors"]);
     expect(next()).toBe("nothing");
     send("last", []);
-    // It has not read this, so its end is told as ECONNRESET first.
+    // It has not read this, so that the end of its connection is first reported as ECONNRESET.
     buffer.send(server.number, Buffer.from("answer"), Buffer.alloc(0));
     client.close();
     expect(next()).toBe("message");
     readSync(server.number, Buffer.alloc(100));
     expect(next()).toBe("end");
     writeEnd.close();
-    // Looking has left no descriptor behind.
+    // Looking at the messages has left no descriptor open.
     expect(readSync(readEnd.number, Buffer.alloc(1))).toBe(0);
     for (const fd of [server, readEnd]) fd.close();
   });
@@ -80,12 +80,12 @@ describe("AF_UNIX seqpacket sockets", () => {
     new linux.MessageBuffer(16, 256).send(client.number, Buffer.from("x"), control);
     writeEnd.close();
     expect(readSync(server.number, Buffer.alloc(16))).toBe(1);
-    // Were the descriptor still held anywhere, this would wait for ever.
+    // If the descriptor were still open anywhere, this would wait for ever.
     expect(readSync(readEnd.number, Buffer.alloc(1))).toBe(0);
     for (const fd of [client, server, readEnd]) fd.close();
   });
 
-  it("tell who connected", () => {
+  it("report who connected", () => {
     const { client, server } = seqpacketPair();
     expect(linux.peerCredentials(server.number)).toEqual({
       pid: process.pid,
@@ -106,7 +106,7 @@ describe("AF_UNIX seqpacket sockets", () => {
 });
 
 describe("Fd", () => {
-  it("closes once and not after release", () => {
+  it("closes once, and not after release", () => {
     const [readEnd, writeEnd] = linux.pipe();
     const number = readEnd.release();
     readEnd.close();
@@ -127,7 +127,7 @@ describe("Epoll", () => {
     epoll.add(readEnd.number, 0, 2 ** 40);
     const events: [number, number][] = [];
     const wait = () => epoll.wait(0, (token, mask) => events.push([token, mask]));
-    // Data does not count for a descriptor that is watched for hang-ups alone.
+    // Data does not count for a descriptor that is watched only for hang-ups.
     writeSync(writeEnd.number, "x");
     expect(wait()).toBe(0);
     linux.signalEventfd(wake.number);
@@ -147,7 +147,7 @@ describe("Epoll", () => {
 });
 
 describe("a closing child", () => {
-  it("closes what it is given", async () => {
+  it("closes the descriptors that it is given", async () => {
     const [reader, writer] = linux.pipe(linux.O_NONBLOCK);
     const child = new linux.ClosingChild();
     expect(child.close([writer])).toBe(true);

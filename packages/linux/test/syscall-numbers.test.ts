@@ -1,4 +1,4 @@
-/** The numbers of the calls that a filter refuses are those of the kernel's headers. */
+/** Tests that the numbers of the calls that a filter refuses are those in the kernel's headers. */
 import { existsSync, readFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
@@ -9,7 +9,7 @@ import {
   REFUSABLE_CALLS,
 } from "../src/seccomp-filter.ts";
 
-/** arm64 has the generic numbers, whose header is there on every architecture. */
+/** arm64 uses the generic numbers, whose header exists on every architecture. */
 const HEADERS: Readonly<Record<Architecture, string>> = {
   x64: "/usr/include/x86_64-linux-gnu/asm/unistd_64.h",
   arm64: "/usr/include/asm-generic/unistd.h",
@@ -20,14 +20,23 @@ function numbersOf(header: string): Map<string, number> {
   return new Map([...defines].map(([, name = "", number]) => [name, Number(number)]));
 }
 
-/** The fifth instruction is the first that compares with the number of a call. */
+/**
+ * Returns the number in the fifth instruction, which is the first that compares with a call's
+ * number.
+ */
 const numberIn = (program: Buffer) => program.readUInt32LE(4 * INSTRUCTION_BYTES + 4);
 
-it.skipIf(missing("gcc") !== undefined).each(["x64", "arm64"] as const)("of %s", (architecture) => {
-  const header = HEADERS[architecture];
-  // Those of x86-64 are not there on arm64.
-  if (architecture !== process.arch && !existsSync(header)) return;
-  const numbers = numbersOf(header);
-  const ours = REFUSABLE_CALLS.map((name) => [name, numberIn(encodeRefusal([name], architecture))]);
-  expect(ours).toEqual(REFUSABLE_CALLS.map((name) => [name, numbers.get(name)]));
-});
+it.skipIf(missing("gcc") !== undefined).each(["x64", "arm64"] as const)(
+  "the numbers of %s are those of its header",
+  (architecture) => {
+    const header = HEADERS[architecture];
+    // The header for x86-64 does not exist on arm64.
+    if (architecture !== process.arch && !existsSync(header)) return;
+    const numbers = numbersOf(header);
+    const ours = REFUSABLE_CALLS.map((name) => [
+      name,
+      numberIn(encodeRefusal([name], architecture)),
+    ]);
+    expect(ours).toEqual(REFUSABLE_CALLS.map((name) => [name, numbers.get(name)]));
+  },
+);

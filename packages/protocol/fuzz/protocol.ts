@@ -1,4 +1,4 @@
-/** The datagrams of the namespace service, of both sides. */
+/** Fuzzes the decoders for the datagrams of the namespace service, for both directions. */
 import type { Subject } from "@cm4all/testing/fuzz";
 import { DATAGRAM_HEADER_SIZE, MAX_DATAGRAM_SIZE } from "../src/commands.ts";
 import { crc32 } from "../src/crc32.ts";
@@ -6,7 +6,7 @@ import { ProtocolError } from "../src/errors.ts";
 import { decodeRequest, decodeUserMaps, encodeRequest } from "../src/request.ts";
 import { decodeResponse } from "../src/response.ts";
 
-/** All that it is, whether bytes are a Buffer or an Uint8Array. */
+/** Returns a text with all properties, the same for bytes in a Buffer and in a Uint8Array. */
 const inspect = (value: object | undefined): string =>
   JSON.stringify(
     Object.entries(value ?? {}).map(([name, field]) => [
@@ -15,7 +15,7 @@ const inspect = (value: object | undefined): string =>
     ]),
   );
 
-/** What a reader gives; undefined where it refuses. */
+/** Returns the result of a reader; undefined if the reader refuses the input. */
 function attempt<T>(read: () => T): T | undefined {
   try {
     return read();
@@ -25,7 +25,10 @@ function attempt<T>(read: () => T): T | undefined {
   }
 }
 
-/** With a checksum that is right: nearly no change of an input would get further otherwise. */
+/**
+ * Returns the input with a correct checksum, without which nearly no change would get any
+ * further.
+ */
 function sealed(input: Buffer): Buffer {
   const copy = Buffer.from(input);
   if (copy.length >= DATAGRAM_HEADER_SIZE)
@@ -44,7 +47,7 @@ export const subject: Subject = {
         if (inspect(again) !== inspect(decoded.request)) throw new Error("another request");
       }
       attempt(() => decodeResponse(bytes));
-      // What came is a part of a buffer that is longer.
+      // The datagram is the beginning of a longer buffer.
       const longer = Buffer.concat([bytes, Buffer.alloc(MAX_DATAGRAM_SIZE, 0xff)]);
       const same = attempt(() => decodeRequest(longer, bytes.length));
       if (inspect(same?.request) !== inspect(decoded?.request))

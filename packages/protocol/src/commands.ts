@@ -1,9 +1,9 @@
 /**
  * The namespace protocol: this file is its specification.
  *
- * Transport: AF_UNIX, SOCK_SEQPACKET, by default the abstract name `cm4all-spawn`.
- * A client sends any number of datagrams over one connection; each is one request
- * and gets at most one datagram in answer. Descriptors travel as SCM_RIGHTS.
+ * Transport: AF_UNIX, SOCK_SEQPACKET, by default the abstract name `cm4all-spawn`. A client sends
+ * any number of datagrams over one connection; each is one request and gets at most one datagram
+ * in answer. Descriptors are sent as SCM_RIGHTS.
  *
  * A datagram, in both directions:
  *
@@ -20,31 +20,31 @@
  *     4             the payload, then zero to three bytes of padding to a multiple of
  *                   4; `size` does not count the padding, the CRC covers it
  *
- * Integers are in the machine's byte order: an AF_UNIX socket never leaves the
- * machine, and peers written in C copy these structures as they are.
+ * Integers are in the machine's byte order: an AF_UNIX socket never leaves the machine, and peers
+ * written in C copy these structures without conversion.
  */
 
 /** The first four bytes of every datagram. */
 export const MAGIC = 0x63046173;
 
-/** Bytes before the first packet. */
+/** The size of the header before the first packet, in bytes. */
 export const DATAGRAM_HEADER_SIZE = 8;
 
-/** Bytes before a packet's payload. */
+/** The size of the header before a packet's payload, in bytes. */
 export const PACKET_HEADER_SIZE = 4;
 
-/** The largest datagram that we accept, in bytes; the protocol itself sets no limit. */
+/** The largest datagram that we accept, in bytes. The protocol itself sets no limit. */
 export const MAX_DATAGRAM_SIZE = 32 * 1024;
 
 /**
- * The longest name that we accept, in bytes; the protocol itself sets no limit. The C++ original
- * reads 4,096 bytes of a datagram, in which such a name and one packet more have room.
+ * The longest name that we accept, in bytes. The protocol itself sets no limit. The C++ original
+ * reads 4,096 bytes of a datagram, which is enough for such a name and one more packet.
  */
 export const MAX_NAME_SIZE = 4096 - DATAGRAM_HEADER_SIZE - 2 * PACKET_HEADER_SIZE;
 
 /**
- * The largest payload of an ERROR, in bytes, a multiple of 4: existing clients read
- * an answer into 1,024 bytes.
+ * The largest payload of an ERROR, in bytes, a multiple of 4: existing clients read an answer
+ * into a buffer of 1,024 bytes.
  */
 export const MAX_ERROR_SIZE = 1000;
 
@@ -52,18 +52,18 @@ export const MAX_ERROR_SIZE = 1000;
 export const SOCKET_NAME = "cm4all-spawn";
 
 /**
- * The packets of one datagram form one request. All commands but NOP stand at most
- * once. A request that asks for nothing (no namespace, no lease) gets no answer; one
- * that asks for something without a NAME gets ERROR. Any request may get ERROR.
- * Commands that are not listed are ignored: newer clients send more.
+ * The packets of one datagram form one request. Each command except NOP may occur at most once. A
+ * request that asks for nothing (no namespace, no lease) gets no answer; a request for something
+ * without a NAME gets ERROR. Any request may get ERROR. Commands that are not listed are ignored,
+ * because newer clients may send more.
  */
 export const RequestCommand = {
   /** Payload: any, ignored. Answer: none. */
   NOP: 0,
 
   /**
-   * Whose namespaces are asked for. Payload: the name, not empty, bytes 0x20 to 0x7f
-   * only. Answer: none of its own.
+   * The name whose namespaces are requested. Payload: the name, not empty, only bytes from 0x20
+   * to 0x7f. Answer: none of its own.
    */
   NAME: 1,
 
@@ -74,28 +74,28 @@ export const RequestCommand = {
   PID_NAMESPACE: 3,
 
   /**
-   * Payload: none, or the text for `uid_map`, a NUL byte, the text for `gid_map`;
-   * either text may be empty; without a NUL byte all of it is the `uid_map`. Kept per
-   * name and payload: another payload is another namespace.
+   * Payload: none, or the text for `uid_map`, a NUL byte, and the text for `gid_map`. Either text
+   * may be empty; without a NUL byte, the whole payload is the `uid_map`. Namespaces are kept by
+   * name and payload: another payload means another namespace.
    * Answer: NAMESPACE_HANDLES with CLONE_NEWUSER.
    * @see user_namespaces(7) for the format of the maps
    */
   USER_NAMESPACE: 4,
 
   /**
-   * While a lease of a name is held, the name's namespaces stay. Payload: none.
-   * Answer: LEASE_PIPE.
+   * Requests a lease. While a lease of a name is held, the namespaces of the name are kept.
+   * Payload: none. Answer: LEASE_PIPE.
    */
   LEASE_PIPE: 5,
 } as const;
 
 export const ResponseCommand = {
-  /** Payload: a message for people, printable, without a NUL byte. Stands alone. */
+  /** Payload: a printable message for people, without a NUL byte. No other packet comes with it. */
   ERROR: 0,
 
   /**
-   * Payload: one u32 for each namespace, its CLONE_NEW* flag, in the order IPC, PID,
-   * USER. Descriptors: one namespace for each value, in the same order.
+   * Payload: for each namespace, a u32 with its CLONE_NEW* flag, in the order IPC, PID, USER.
+   * Descriptors: one namespace for each value, in the same order.
    */
   NAMESPACE_HANDLES: 1,
 
@@ -106,9 +106,9 @@ export const ResponseCommand = {
   LEASE_PIPE: 2,
 } as const;
 
-/** <linux/sched.h>: the values in NAMESPACE_HANDLES. */
+/** The values in NAMESPACE_HANDLES, as in <linux/sched.h>. */
 export const CLONE_NEWIPC = 0x08000000;
-/** <linux/sched.h> */
+/** As in <linux/sched.h>. */
 export const CLONE_NEWUSER = 0x10000000;
-/** <linux/sched.h> */
+/** As in <linux/sched.h>. */
 export const CLONE_NEWPID = 0x20000000;

@@ -44,7 +44,7 @@ describe("PacketReader", () => {
     ]);
   });
 
-  it("reads a datagram that a client in C made", { skip: !LITTLE_ENDIAN }, () => {
+  it("reads a datagram of a client written in C", { skip: !LITTLE_ENDIAN }, () => {
     const bytes = Buffer.from("736104639200567e01000100660000000000020000000300", "hex");
     expect(readAll(bytes)).toEqual([
       { command: 1, payload: [0x66] },
@@ -57,7 +57,7 @@ describe("PacketReader", () => {
     expect(readAll(datagramOf([]))).toEqual([]);
   });
 
-  it("does not care what the padding holds", () => {
+  it("ignores the contents of the padding", () => {
     const bytes = datagramOf([...hostOrder("u16", 1, 1), 0x66, 0xff, 0xff, 0xff]);
     expect(readAll(bytes)).toEqual([{ command: 1, payload: [0x66] }]);
   });
@@ -91,16 +91,16 @@ describe("PacketReader", () => {
   });
 
   it.each([
-    ["a header cut short", [0, 0], 8],
+    ["a truncated header", [0, 0], 8],
     ["a payload beyond the end", [...hostOrder("u16", 100, 1)], 8],
     ["the largest payload", [...hostOrder("u16", 65535, 1), 0, 0, 0, 0], 8],
     ["a last packet without its padding", [...hostOrder("u16", 3, 1), 1, 2, 3], 8],
-    ["a second packet cut short", [...hostOrder("u16", 0, 2), ...hostOrder("u16", 4, 1), 1, 2], 12],
+    ["a truncated second packet", [...hostOrder("u16", 0, 2), ...hostOrder("u16", 4, 1), 1, 2], 12],
   ])("refuses %s", (_, packets, offset) => {
     expect(problemOf(() => readAll(datagramOf(packets)))).toEqual(["truncated", offset]);
   });
 
-  it("refuses a datagram over 32 KiB, also one that did not fit into the buffer", () => {
+  it("refuses a datagram over 32 KiB, even if it did not fit into the buffer", () => {
     const largest = datagramOf(new Array(MAX_DATAGRAM_SIZE - 8).fill(0));
     expect(readAll(largest)).toHaveLength((MAX_DATAGRAM_SIZE - 8) / 4);
     const larger = datagramOf(new Array(MAX_DATAGRAM_SIZE - 4).fill(0));
@@ -111,7 +111,7 @@ describe("PacketReader", () => {
     ]);
   });
 
-  it("tells a caller that gives a length beyond the buffer", () => {
+  it("throws if the caller gives a length beyond the buffer", () => {
     expect(() => new PacketReader(new Uint8Array(8), 9)).toThrow(RangeError);
   });
 });
@@ -143,21 +143,21 @@ describe("encodeDatagram", () => {
   });
 });
 
-it("ProtocolError tells framing from the rest", () => {
+it("ProtocolError distinguishes framing mistakes from others", () => {
   expect(new ProtocolError("truncated", 8, "x").isFraming).toBe(true);
   expect(new ProtocolError("too-large", 8, "x").isFraming).toBe(true);
   expect(new ProtocolError("missing", 8, "x").isFraming).toBe(false);
 });
 
 describe("sizes", () => {
-  it("the length of a datagram that is in the buffer is not that of another one", () => {
+  it("bytes of an earlier datagram behind the present one do not count", () => {
     const bytes = encodeDatagram([{ command: 1, payload: Buffer.from("name") }]);
     expect(() => new PacketReader(bytes, bytes.length + 1)).toThrow(RangeError);
     const longer = Buffer.concat([bytes, Buffer.from("rest of an earlier one")]);
     expect(new PacketReader(longer, bytes.length).next()).toBe(true);
   });
 
-  it("a packet holds what its length can say, and no more", () => {
+  it("a packet holds as much as its length field can express, and no more", () => {
     const payload = new Uint8Array(0xffff);
     expect(encodeDatagram([{ command: 1, payload }])).toHaveLength(8 + 4 + 0x10000);
     const longer = new Uint8Array(0x10000);

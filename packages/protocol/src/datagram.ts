@@ -1,43 +1,43 @@
-/** Datagrams and the packets in them, both directions; the layout is in commands.ts. */
+/** Datagrams and their packets, in both directions. The layout is in commands.ts. */
 import { endianness } from "node:os";
 import { DATAGRAM_HEADER_SIZE, MAGIC, MAX_DATAGRAM_SIZE, PACKET_HEADER_SIZE } from "./commands.ts";
 import { crc32 } from "./crc32.ts";
 import { ProtocolError } from "./errors.ts";
 
-/** The machine's byte order, as DataView wants it. */
+/** True on a little-endian machine; an argument for DataView. */
 export const LITTLE_ENDIAN = endianness() === "LE";
 
-/** The largest value of a packet's u16 `size`. */
+/** The largest value of the field `size` of a packet, a u16. */
 const MAX_PAYLOAD_SIZE = 0xffff;
 
-/** `size` and the padding after it. */
+/** Returns `size` with the padding after it. */
 function padded(size: number): number {
   return (size + 3) & ~3;
 }
 
 /**
- * Walks over the packets of one datagram: after each `next()` that returns true,
- * `command`, `offset`, `start` and `end` describe a packet. A cursor and not a list,
- * because the service reads tens of thousands of datagrams a second.
+ * Walks over the packets of one datagram: after each call of `next()` that returns true,
+ * `command`, `offset`, `start` and `end` describe a packet. It is a cursor, not a list, because
+ * the service reads tens of thousands of datagrams per second.
  */
 export class PacketReader {
   readonly #view: DataView;
   readonly #length: number;
   #next = DATAGRAM_HEADER_SIZE;
 
-  /** The packet's command, known or not. */
+  /** The packet's command, which may be unknown. */
   command = 0;
-  /** Where the packet's header starts. */
+  /** The offset of the packet's header. */
   offset = 0;
-  /** Where the packet's payload starts. */
+  /** The offset of the packet's payload. */
   start = 0;
-  /** Where the packet's payload ends, without its padding. */
+  /** The offset of the end of the packet's payload, without the padding. */
   end = 0;
 
   /**
-   * @param bytes the buffer that holds the datagram from its start; not copied
-   * @param length of the datagram, in bytes; where it did not fit into `bytes`, any
-   *   length over MAX_DATAGRAM_SIZE
+   * @param bytes the buffer with the datagram at its start; not copied
+   * @param length length of the datagram, in bytes; if it did not fit into `bytes`, any length
+   *   over MAX_DATAGRAM_SIZE
    * @throws ProtocolError of kind `too-large`, `short`, `bad-magic` or `bad-crc`
    */
   constructor(bytes: Uint8Array, length: number = bytes.length) {
@@ -64,7 +64,7 @@ export class PacketReader {
   }
 
   /**
-   * Goes to the next packet.
+   * Advances to the next packet.
    * @returns false at the end of the datagram
    * @throws ProtocolError of kind `truncated`
    */
@@ -99,8 +99,8 @@ export interface Packet {
 }
 
 /**
- * One datagram of `packets`.
- * @throws RangeError for a payload over 65,535 bytes, which no packet can hold
+ * Encodes a datagram of `packets`.
+ * @throws RangeError if a payload is longer than 65,535 bytes, which no packet can hold
  */
 export function encodeDatagram(packets: readonly Packet[]): Uint8Array {
   let length = DATAGRAM_HEADER_SIZE;

@@ -1,16 +1,16 @@
 /**
- * What is wrong with a datagram.
+ * The kinds of mistakes in a datagram.
  *
- * Mistakes of framing, after which nothing the peer says can be relied upon:
- * - `short`: not even a header
+ * Mistakes of framing, after which nothing that the peer sends can be relied upon:
+ * - `short`: shorter than a header
  * - `too-large`: longer than MAX_DATAGRAM_SIZE
  * - `bad-magic`, `bad-crc`
- * - `truncated`: a packet reaches beyond the end
+ * - `truncated`: a packet extends beyond the end
  *
- * Mistakes in what was said:
- * - `duplicate`: a command that may stand only once
- * - `malformed`: a payload that its command does not allow
- * - `missing`: a packet that this datagram needs
+ * Mistakes in the contents:
+ * - `duplicate`: a command that may occur only once
+ * - `malformed`: a payload that the command does not allow
+ * - `missing`: no packet of a kind that is required
  */
 export type ProtocolErrorKind =
   | "short"
@@ -24,11 +24,13 @@ export type ProtocolErrorKind =
 
 const SEMANTIC: ReadonlySet<ProtocolErrorKind> = new Set(["duplicate", "malformed", "missing"]);
 
-/** A datagram that breaks the rules; the message is fit to be sent to the peer. */
+/** A datagram violates the protocol. The message is suitable for sending to the peer. */
 export class ProtocolError extends Error {
   override readonly name = "ProtocolError";
   readonly kind: ProtocolErrorKind;
-  /** Where in the datagram, in bytes: of a packet, where its header starts. */
+  /**
+   * The offset of the mistake in the datagram, in bytes; for a packet, the offset of its header.
+   */
   readonly offset: number;
 
   constructor(kind: ProtocolErrorKind, offset: number, message: string) {
@@ -37,7 +39,7 @@ export class ProtocolError extends Error {
     this.offset = offset;
   }
 
-  /** Whether the framing is broken: the connection is of no more use. */
+  /** Returns whether the framing is broken, after which the connection is useless. */
   get isFraming(): boolean {
     return !SEMANTIC.has(this.kind);
   }

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { MAX_DATAGRAM_SIZE } from "./commands.ts";
 import { forEachKind, KINDS, MAX_RESPONSE_DESCRIPTORS, NAMESPACE_KINDS } from "./kinds.ts";
 
-it("the kinds have their names for programs and for people, in the order of the descriptors", () => {
+it("the kinds and their titles are in the order of the descriptors", () => {
   expect(NAMESPACE_KINDS.map(({ kind, title }) => [kind, title])).toEqual([
     ["ipc", "IPC"],
     ["pid", "PID"],
@@ -15,7 +15,7 @@ it("a table by kind has the value of each", () => {
   expect(KINDS.pid).toBe(NAMESPACE_KINDS[1]);
 });
 
-it("an answer with everything fits into what existing clients have room for", () => {
+it("an answer with everything fits into the buffers of existing clients", () => {
   expect(MAX_RESPONSE_DESCRIPTORS).toBe(4);
   expect(MAX_DATAGRAM_SIZE).toBe(32_768);
 });

@@ -1,4 +1,6 @@
-/** Random input: whatever arrives, the decoders answer or throw ProtocolError. */
+/**
+ * Tests with random input: whatever arrives, the decoders return a result or throw ProtocolError.
+ */
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { RequestCommand } from "./commands.ts";
@@ -8,7 +10,7 @@ import { decodeRequest, encodeRequest, type Request } from "./request.ts";
 import { decodeResponse } from "./response.ts";
 import { datagramOf, packet, problemOf } from "./testing.ts";
 
-/** Pure noise, which nearly always stops at the magic number. */
+/** Noise, which nearly always fails at the magic number. */
 const noise = fc.uint8Array({ maxLength: 200 });
 
 /** Noise behind a correct header. */
@@ -16,7 +18,7 @@ const noiseWithHeader = fc.uint8Array({ maxLength: 200 }).map((bytes) => datagra
 
 const KNOWN = Math.max(...Object.values(RequestCommand));
 
-/** Well-formed packets in any order, with any payload, perhaps cut. */
+/** Well-formed packets in any order, with any payload, possibly truncated. */
 const packets = fc
   .tuple(
     fc.array(
@@ -37,7 +39,7 @@ it("100,000 random datagrams give an answer or a ProtocolError", { timeout: 120_
   const outcomes = new Set<string>();
   fc.assert(
     fc.property(fc.oneof(noise, noiseWithHeader, { weight: 3, arbitrary: packets }), (bytes) => {
-      // problemOf lets any other error through, which fails the property.
+      // problemOf rethrows any other error, which fails the property.
       const problem = problemOf(() => {
         const { request } = decodeRequest(bytes);
         outcomes.add(request === undefined ? "nothing" : "request");
@@ -50,7 +52,7 @@ it("100,000 random datagrams give an answer or a ProtocolError", { timeout: 120_
     }),
     { numRuns: 100_000 },
   );
-  // The generators reach everything that small datagrams can show.
+  // The generators reach every outcome that small datagrams can have.
   expect([...outcomes].sort()).toEqual([
     "bad-magic",
     "duplicate",

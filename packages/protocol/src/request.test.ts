@@ -31,7 +31,7 @@ describe("decodeRequest", () => {
     expect(decode(what, NAME)).toEqual({ request, unknownCommands: [] });
   });
 
-  it("reads everything at once", () => {
+  it("reads a request for everything at once", () => {
     const maps = Buffer.from("0 0 1\x000 0 1");
     const { request } = decode(LEASE, packet(4, maps), PID, NAME, IPC);
     expect(request).toEqual({
@@ -44,7 +44,7 @@ describe("decodeRequest", () => {
     });
   });
 
-  it("reads what a client in C made", { skip: !LITTLE_ENDIAN }, () => {
+  it("reads a request of a client written in C", { skip: !LITTLE_ENDIAN }, () => {
     const hex = "736104639ee14e2607000100666f6f20626172000b00040030203020310030203020310000000500";
     const { request } = decodeRequest(Buffer.from(hex, "hex"));
     expect(request?.name).toBe("foo bar");
@@ -55,7 +55,7 @@ describe("decodeRequest", () => {
     });
   });
 
-  it("gives the user payload as a view, not a copy", () => {
+  it("returns the user payload as a view, not a copy", () => {
     const bytes = datagramOf([...NAME, ...packet(4, Buffer.from("0 0 1"))]);
     expect(decodeRequest(bytes).request?.user?.buffer).toBe(bytes.buffer);
   });
@@ -81,11 +81,11 @@ describe("decodeRequest", () => {
     ["an empty datagram", []],
     ["NOP alone", [packet(0)]],
     ["NAME alone", [NAME]],
-  ])("sees that %s asks for nothing", (_, packets) => {
+  ])("notices that %s asks for nothing", (_, packets) => {
     expect(decode(...packets)).toEqual({ request: undefined, unknownCommands: [] });
   });
 
-  it("sees that an unknown command alone asks for nothing", () => {
+  it("notices that an unknown command alone asks for nothing", () => {
     expect(decode(packet(99))).toEqual({ request: undefined, unknownCommands: [99] });
   });
 
@@ -115,18 +115,18 @@ describe("decodeRequest", () => {
     expect(problemOf(() => decode(bad))).toEqual(["malformed", 8]);
   });
 
-  it("takes every byte from 0x20 to 0x7f in a name, and 4080 of them", () => {
+  it("accepts every byte from 0x20 to 0x7f in a name, and 4080 bytes", () => {
     const all = Uint8Array.from({ length: 0x60 }, (_, i) => 0x20 + i);
     expect(decode(packet(1, all), IPC).request?.name).toBe(Buffer.from(all).toString("latin1"));
     const long = Buffer.alloc(4080, "x");
     expect(decode(packet(1, long), IPC).request?.name).toBe("x".repeat(4080));
   });
 
-  it.each([IPC, PID, USER, LEASE])("wants a NAME where something is asked for", (...what) => {
+  it.each([IPC, PID, USER, LEASE])("requires a NAME if something is requested", (...what) => {
     expect(problemOf(() => decode(what))).toEqual(["missing", 12]);
   });
 
-  it("lets broken framing go before other mistakes", () => {
+  it("reports broken framing before other mistakes", () => {
     expect(problemOf(() => decode(NAME, NAME, [0, 0]))?.[0]).toBe("truncated");
     expect(problemOf(() => decode(IPC, [0, 0]))?.[0]).toBe("truncated");
   });
@@ -149,7 +149,7 @@ describe("decodeRequest", () => {
     }
   });
 
-  it("refuses or understands every truncation that has a correct checksum", () => {
+  it("refuses or decodes every truncation that has a correct checksum", () => {
     const packets = [NAME, IPC, packet(4, Buffer.from("0 0 1\x000 0 1")), LEASE].flat();
     for (let length = 0; length < packets.length; ++length) {
       const kind = problemOf(() => decodeRequest(datagramOf(packets.slice(0, length))))?.[0];
@@ -160,7 +160,7 @@ describe("decodeRequest", () => {
 });
 
 describe("encodeRequest", () => {
-  it("writes the packets by their numbers", () => {
+  it("writes the packets in the order of their numbers", () => {
     const user = Buffer.from("0 0 1");
     const bytes = encodeRequest({ name: "foo", ipc: true, pid: true, user, lease: true });
     expect(bytes).toEqual(datagramOf([...NAME, ...IPC, ...PID, ...packet(4, user), ...LEASE]));
@@ -182,7 +182,7 @@ describe("encodeRequest", () => {
 });
 
 describe("each kind of the table", () => {
-  it.each(NAMESPACE_KINDS)("$kind is asked for by its packet, once", ({ kind, command }) => {
+  it.each(NAMESPACE_KINDS)("$kind is requested once, by its packet", ({ kind, command }) => {
     const payload = Uint8Array.from(Buffer.from("0 0 1"));
     const { takesPayload } = KINDS[kind];
     const value = takesPayload ? payload : true;
@@ -220,7 +220,7 @@ describe("user maps", () => {
   });
 });
 
-it("a request with a payload too long for one packet cannot be made", () => {
+it("a request with a payload too long for one packet cannot be encoded", () => {
   const user = new Uint8Array(65536);
   expect(() => encodeRequest({ name: "foo", ...NOTHING, user })).toThrow(RangeError);
   expect(() => encodeDatagram([{ command: 4, payload: user }])).toThrow(RangeError);

@@ -1,4 +1,4 @@
-/** Requests: what a client asks for, and the rules that the service checks. */
+/** Requests of clients, and the rules that the service checks. */
 import type { IdMaps } from "@cm4all/linux";
 import { MAX_NAME_SIZE, RequestCommand } from "./commands.ts";
 import { encodeDatagram, type Packet, PacketReader } from "./datagram.ts";
@@ -14,31 +14,34 @@ import {
 type PayloadKind = Extract<KindRow, { takesPayload: true }>["kind"];
 type Payloads = { [Kind in PayloadKind]: Uint8Array | undefined };
 
-/** What is asked for; of a kind with payloads there is the payload (of USER see `encodeUserMaps`). */
+/**
+ * The contents of a request; for a kind with payloads, the payload (for USER, see
+ * `encodeUserMaps`).
+ */
 type Asked = { [Kind in Exclude<NamespaceKind, PayloadKind> | "lease"]: boolean } & Payloads;
 
-/** What is asked for under one name; at least one namespace or a lease. */
+/** A request for at least one namespace or a lease of one name. */
 export interface Request extends Readonly<Asked> {
   /** 1 to 4080 bytes from 0x20 to 0x7f. */
   readonly name: string;
 }
 
 export interface DecodedRequest {
-  /** Undefined where the datagram asks for nothing: it gets no answer. */
+  /** Undefined if the datagram asks for nothing, and so gets no answer. */
   readonly request: Request | undefined;
-  /** In the order of the datagram; the same may stand twice. */
+  /** The unknown commands in the order of the datagram; a command may occur twice. */
   readonly unknownCommands: readonly number[];
 }
 
-/** By command, which has to be below 32: `decodeRequest` has a bit for each. */
+/** The kinds by command, which has to be below 32, because `decodeRequest` has a bit for each. */
 const ROWS: readonly (KindRow | undefined)[] = Array.from(
   { length: 1 + Math.max(...Object.values(RequestCommand)) },
   (_, command) => NAMESPACE_KINDS.find((row) => row.command === command),
 );
 
 /**
- * Requests by what was there, a bit for each command; without name and payloads. The
- * service copies one for each datagram, which is cheaper than to fill in field by field.
+ * A request for each combination of packets, with a bit for each command; without names and
+ * payloads. For each datagram one of them is copied, which is cheaper than setting each field.
  */
 const TEMPLATES: readonly Request[] = Array.from({ length: 1 << ROWS.length }, (_, seen) => ({
   name: "",
@@ -58,18 +61,17 @@ const COMMAND_NAMES: ReadonlyMap<number, string> = new Map(
 
 const NO_PAYLOAD = new Uint8Array(0);
 
-/** Most requests hold no unknown command: they share this list. */
+/** An empty list for the requests without unknown commands, which most are. */
 const NO_COMMANDS: readonly number[] = [];
 
 /**
  * Decodes one request.
  *
- * @param bytes the buffer that holds the datagram from its start. `request.user` is a
- *   view of it: whoever reuses the buffer copies first.
- * @param length of the datagram, as PacketReader takes it
- * @throws ProtocolError. A mistake of framing anywhere in the datagram goes before
- *   mistakes in what was said, because it decides about the connection; among the
- *   latter the first one counts.
+ * @param bytes the buffer with the datagram at its start. `request.user` is a view of it, so copy
+ *   it before the buffer is reused.
+ * @param length length of the datagram, as for PacketReader
+ * @throws ProtocolError. A mistake of framing anywhere in the datagram comes before mistakes in
+ *   the contents, because it decides about the connection; of the latter, the first is reported.
  */
 export function decodeRequest(bytes: Uint8Array, length: number = bytes.length): DecodedRequest {
   const reader = new PacketReader(bytes, length);
@@ -77,7 +79,7 @@ export function decodeRequest(bytes: Uint8Array, length: number = bytes.length):
   let payloads: Partial<Payloads> | undefined;
   let unknown: number[] | undefined;
   let mistake: ProtocolError | undefined;
-  /** One bit for each known command that was there. */
+  /** A bit for each known command in the datagram. */
   let seen = 0;
 
   while (reader.next()) {
@@ -125,7 +127,7 @@ function complain(kind: ProtocolErrorKind, reader: PacketReader, problem: string
   return new ProtocolError(kind, reader.offset, `${name} ${problem}`);
 }
 
-/** Says what is wrong with the name in `bytes[start..end)`; undefined if nothing is. */
+/** Describes the problem of the name in `bytes[start..end)`; undefined if there is none. */
 function problemOf(bytes: Uint8Array, start: number, end: number): string | undefined {
   if (start === end) return "is empty";
   if (end - start > MAX_NAME_SIZE) return `is longer than ${MAX_NAME_SIZE} bytes`;
@@ -144,15 +146,15 @@ function latin1(bytes: Uint8Array, start: number, end: number): string {
   return buffer.toString("latin1", start, end);
 }
 
-/** Says what is wrong with `name` as a NAME; undefined if nothing is. */
+/** Describes the problem of `name` as a NAME; undefined if there is none. */
 export function findNameProblem(name: string): string | undefined {
   const bytes = Buffer.from(name, "utf8");
   return problemOf(bytes, 0, bytes.length);
 }
 
 /**
- * The payload that a request, or another choice of kinds, has for one of them: empty for a
- * kind without payloads, undefined if it is not asked for.
+ * Returns the payload of one kind in a request, or in another choice of kinds: empty for a kind
+ * without payloads, undefined if the kind is not requested.
  */
 export function payloadOf(choice: Choice, kind: NamespaceKind): Uint8Array | undefined {
   const field = choice[kind];
@@ -161,8 +163,8 @@ export function payloadOf(choice: Choice, kind: NamespaceKind): Uint8Array | und
 }
 
 /**
- * Encodes one request; what is left out is not asked for.
- * @throws RangeError for a name that is not allowed or a request that asks for nothing
+ * Encodes a request; fields that are left out are not requested.
+ * @throws RangeError if the name is not allowed or nothing is requested
  */
 export function encodeRequest(
   request: Partial<Readonly<Asked>> & { readonly name: string },
@@ -181,7 +183,7 @@ export function encodeRequest(
   return encodeDatagram(packets);
 }
 
-/** The maps in a payload of USER_NAMESPACE. */
+/** Returns the maps in a payload of USER_NAMESPACE. */
 export function decodeUserMaps(payload: Uint8Array): IdMaps {
   const nul = payload.indexOf(0);
   const uidEnd = nul < 0 ? payload.length : nul;
@@ -193,8 +195,8 @@ export function decodeUserMaps(payload: Uint8Array): IdMaps {
 }
 
 /**
- * A payload of USER_NAMESPACE. Namespaces are kept per payload, so equal maps have to
- * give equal bytes: there is no NUL byte where no `gid_map` follows.
+ * Encodes a payload of USER_NAMESPACE. Namespaces are kept by payload, so equal maps have to give
+ * equal bytes: there is no NUL byte if there is no `gid_map`.
  */
 export function encodeUserMaps({ uidMap, gidMap }: Partial<IdMaps>): Uint8Array {
   const uid = uidMap ?? "";

@@ -28,7 +28,7 @@ describe("encodeResponse", () => {
     expect(() => encodeResponse(nothing)).toThrow(RangeError);
   });
 
-  it("makes each answer once", () => {
+  it("encodes each answer only once", () => {
     expect(encodeResponse({ ...nothing, ipc: true })).toBe(
       encodeResponse({ ...nothing, ipc: true }),
     );
@@ -53,18 +53,18 @@ describe("encodeResponse", () => {
 });
 
 describe("encodeError", () => {
-  it("writes the text as it is", () => {
+  it("writes the text unchanged", () => {
     expect(encodeError("no: EPERM")).toEqual(datagramOf(packet(0, Buffer.from("no: EPERM"))));
   });
 
-  it("replaces what is not printable ASCII, one character by one", () => {
+  it("replaces each character that is not printable ASCII with one character", () => {
     expect(decodeResponse(encodeError("a\0b\nc\x1b[1m\x7fä€😀"))).toEqual({
       kind: "error",
       message: "a?b?c?[1m????",
     });
   });
 
-  it("cuts a long text so that payload and padding have at most 1,000 bytes", () => {
+  it("truncates a long text so that payload and padding have at most 1,000 bytes", () => {
     const longest = "x".repeat(1000);
     expect(decodeResponse(encodeError(longest))).toEqual({ kind: "error", message: longest });
     const cut = encodeError("ä".repeat(1001));
@@ -76,7 +76,7 @@ describe("encodeError", () => {
 describe("decodeResponse", () => {
   const decode = (...packets: number[][]) => decodeResponse(datagramOf(packets.flat()));
 
-  it("makes a foreign ERROR fit for a terminal", () => {
+  it("makes the ERROR of another program safe for a terminal", () => {
     expect(decode(packet(0, Buffer.from("größer\x1b[31m\0")))).toEqual({
       kind: "error",
       message: "größer?[31m?",
@@ -84,7 +84,7 @@ describe("decodeResponse", () => {
     expect(decode(packet(0))).toEqual({ kind: "error", message: "" });
   });
 
-  it("lets an ERROR go before everything else", () => {
+  it("puts an ERROR before everything else", () => {
     expect(decode(handles(IPC), packet(0, Buffer.from("x"))).kind).toBe("error");
   });
 

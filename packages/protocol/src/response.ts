@@ -1,13 +1,13 @@
-/** Responses: what the service answers. */
+/** Responses of the service. */
 import { MAX_ERROR_SIZE, ResponseCommand } from "./commands.ts";
 import { encodeDatagram, LITTLE_ENDIAN, type Packet, PacketReader } from "./datagram.ts";
 import { ProtocolError } from "./errors.ts";
 import { type Choice, NAMESPACE_KINDS } from "./kinds.ts";
 
-/** The bit of the lease, after those of the kinds. */
+/** The bit for the lease, after those for the kinds. */
 const LEASE = 1 << NAMESPACE_KINDS.length;
 
-/** The bytes say only what comes, not which: so few answers are all there are. */
+/** All answers: the bytes contain only the kinds, not the namespaces, so there are few of them. */
 const handlesDatagrams = Array.from({ length: 2 * LEASE }, (_, bits) =>
   bits === 0 ? undefined : encodeHandles(bits),
 );
@@ -25,8 +25,8 @@ function encodeHandles(bits: number): Uint8Array {
 }
 
 /**
- * The answer that carries `contents`: a request, for everything it asks for. Made once
- * and shared: never write to it.
+ * Returns the answer that carries `contents`; for a request, everything that it asks for. It is
+ * encoded only once and shared: do not write to it.
  * @throws RangeError for an answer that carries nothing
  */
 export function encodeResponse(contents: Choice & { readonly lease: boolean }): Uint8Array {
@@ -43,8 +43,8 @@ export function encodeResponse(contents: Choice & { readonly lease: boolean }): 
 }
 
 /**
- * An ERROR. What is not printable ASCII becomes `?`, because clients print the text
- * as it is; a text that is too long loses its end.
+ * Encodes an ERROR. Each character that is not printable ASCII becomes `?`, because clients print
+ * the text unchanged. A text that is too long is truncated.
  */
 export function encodeError(message: string): Uint8Array {
   let text = message.replaceAll(/[^\x20-\x7e]/gu, "?");
@@ -56,15 +56,15 @@ export type Response =
   | { readonly kind: "error"; readonly message: string }
   | {
       readonly kind: "handles";
-      /** CLONE_NEW* of each namespace, in the order of the descriptors. */
+      /** The CLONE_NEW* flag of each namespace, in the order of the descriptors. */
       readonly namespaces: readonly number[];
-      /** Whether one more descriptor follows: the lease. */
+      /** True if one more descriptor follows: the lease. */
       readonly lease: boolean;
     };
 
 /**
- * Decodes one answer; commands that are not known are ignored.
- * @param length of the datagram, as PacketReader takes it
+ * Decodes an answer; unknown commands are ignored.
+ * @param length length of the datagram, as for PacketReader
  * @throws ProtocolError
  */
 export function decodeResponse(bytes: Uint8Array, length: number = bytes.length): Response {
@@ -108,7 +108,7 @@ function decodeFlags(payload: Uint8Array, offset: number): number[] {
   return flags;
 }
 
-/** A message fit for a terminal, whoever wrote it. */
+/** Returns a message in a form that is safe for a terminal, whoever wrote it. */
 function printable(payload: Uint8Array): string {
   return new TextDecoder().decode(payload).replaceAll(/\p{C}/gu, "?");
 }

@@ -1,17 +1,17 @@
-/** Bytes for tests, made without the encoder that they test. */
+/** Makes bytes for tests, without the encoder that they test. */
 import { endianness } from "node:os";
 import { crc32 } from "node:zlib";
 import { ProtocolError } from "./errors.ts";
 import { forEachKind } from "./kinds.ts";
 import type { Request } from "./request.ts";
 
-/** Of a request that asks for nothing, all but the name. */
+/** The fields of a request that asks for nothing, without the name. */
 export const NOTHING = {
   ...forEachKind(({ takesPayload }) => (takesPayload ? undefined : false)),
   lease: false,
 } as Omit<Request, "name">;
 
-/** `values` as bytes in the machine's byte order. */
+/** Returns `values` as bytes in the machine's byte order. */
 export function hostOrder(type: "u16" | "u32", ...values: number[]): number[] {
   const size = type === "u16" ? 2 : 4;
   return values.flatMap((value) => {
@@ -20,20 +20,20 @@ export function hostOrder(type: "u16" | "u32", ...values: number[]): number[] {
   });
 }
 
-/** One packet, padded. */
+/** Returns a packet with its padding. */
 export function packet(command: number, payload: Iterable<number> = []): number[] {
   const bytes = [...payload];
   const padding = new Array((4 - (bytes.length % 4)) % 4).fill(0);
   return [...hostOrder("u16", bytes.length, command), ...bytes, ...padding];
 }
 
-/** A datagram with a correct header around whatever `packets` are. */
+/** Returns a datagram with a correct header before `packets`, which may be any bytes. */
 export function datagramOf(packets: number[]): Uint8Array {
   const sum = crc32(Uint8Array.from(packets));
   return Uint8Array.from([...hostOrder("u32", 0x63046173, sum), ...packets]);
 }
 
-/** Kind and offset of the ProtocolError that `run` throws; anything else passes through. */
+/** Returns kind and offset of the ProtocolError that `run` throws; rethrows any other error. */
 export function problemOf(run: () => unknown): [string, number] | undefined {
   try {
     run();

@@ -37,12 +37,12 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
     damage: () => mkdirSync("/names/1/lease"),
     line: /one|\/names\/1/,
   },
-  "a name that is there twice": {
+  "a name that occurs twice": {
     damage: () => {
       mkdirSync("/names/80");
       writeFileSync("/names/80/name", "one");
     },
-    line: /one is there twice/,
+    line: /one occurs twice/,
   },
   "a directory beside the namespaces of a name": {
     damage: () => mkdirSync("/names/1/rubbish"),

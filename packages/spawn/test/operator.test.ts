@@ -443,7 +443,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       writeFileSync(file, "mine");
       expect(await ask(one, ...args, file)).toMatchObject({
         status: 73,
-        stderr: expect.stringContaining(`${file} is there, and is no socket`),
+        stderr: expect.stringContaining(`${file} exists and is not a socket`),
       });
       expect(readFileSync(file, "utf8")).toBe("mine");
       expect(await ask(one, ...args, join(directory, "missing/socket"))).toMatchObject({

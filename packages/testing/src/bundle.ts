@@ -2,16 +2,16 @@ import { copyFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-/** A copy of a built bundle, with nothing beside it; disposing of it removes it. */
+/** A copy of a built bundle, without the files around it. Disposing of it removes it. */
 export interface BundleCopy extends Disposable {
   /** The program, to be run with Node. */
   readonly program: string;
-  /** The directory that holds it. */
+  /** The directory of the copy. */
   readonly directory: string;
 }
 
 /**
- * Copies a bundle alone to an empty directory: it has to run from there.
+ * Copies a bundle alone to an empty directory, from which it has to run.
  * @param besides further files that belong beside it, such as the ffi-rs addon
  */
 export function copyBundle(bundle: string, besides: readonly string[] = []): BundleCopy {

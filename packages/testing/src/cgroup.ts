@@ -1,9 +1,9 @@
-/** Cgroups below a directory of one's own in the cgroup2 hierarchy of this machine. */
+/** Makes cgroups for a test, below a directory in this machine's cgroup2 hierarchy. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Where cgroup2 is mounted; undefined where it is not. */
+/** Returns the mount point of cgroup2; undefined if it is not mounted. */
 export function cgroup2Mount(): string | undefined {
   const mount = readFileSync("/proc/self/mountinfo", "utf8")
     .split("\n")
@@ -13,11 +13,14 @@ export function cgroup2Mount(): string | undefined {
 
 let count = 0;
 
-/** A cgroup of one's own; `remove` ends what runs in it and deletes everything. */
+/** A cgroup for a test. `remove` ends all processes in it and deletes everything. */
 export class ScratchCgroup {
   readonly path: string;
 
-  /** @param name below the root of cgroup2; it may exist already. Without, one of our own */
+  /**
+   * @param name its name below the root of cgroup2, where it may exist already; by default a new
+   *   name
+   */
   constructor(name = `spawn-test-${process.pid}-${++count}`) {
     const mount = cgroup2Mount();
     if (mount === undefined) throw new Error("cgroup2 is not mounted");
@@ -38,7 +41,7 @@ export class ScratchCgroup {
     return spawn("sh", ["-c", `echo $$ > "$1" && ${command}`, "sh", procs], { stdio: "ignore" });
   }
 
-  /** Returns whether a process lives in a cgroup or below: that of `run` enters it a moment later. */
+  /** Returns whether a process lives in a cgroup or below it. That of `run` enters a moment later. */
   isPopulated(name: string): boolean {
     return readFileSync(join(this.path, name, "cgroup.events"), "latin1").includes("populated 1");
   }
@@ -52,12 +55,12 @@ export class ScratchCgroup {
     });
   }
 
-  /** Removes a cgroup below, in which nothing lives. @throws system errors */
+  /** Removes an empty cgroup below this one. @throws system errors */
   removeEmpty(name: string): void {
     rmdirSync(join(this.path, name));
   }
 
-  /** Ends everything in it and deletes it. */
+  /** Ends everything in the cgroup and deletes it. */
   async remove(): Promise<void> {
     // Killed processes leave their cgroup a moment later.
     for (let attempt = 0; ; attempt++) {
@@ -71,7 +74,7 @@ export class ScratchCgroup {
   }
 }
 
-/** Names are bytes, whatever a test has made of them. */
+/** Removes a directory and everything below it. Names are bytes, because tests may use any. */
 function removeTree(path: Buffer): void {
   const below = (name: string | Buffer) =>
     Buffer.concat([path, Buffer.from("/"), Buffer.from(name)]);

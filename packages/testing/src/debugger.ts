@@ -1,25 +1,25 @@
-/** Programs that are sent SIGUSR1 all the time, which makes Node open its debugger. */
+/** Sends SIGUSR1, which makes Node open its debugger, to a program all the time. */
 import { readFileSync, readlinkSync, realpathSync } from "node:fs";
 
 const BLOCKED = 'exec env --block-signal=USR1 sh -c \'kill -USR1 $$; exec "$@"\' sh "$@"';
 
 /**
- * A command that runs a program in a network namespace of its own, with a SIGUSR1 that
- * comes at the first moment at which Node takes it: until then it is pending and blocked.
+ * A command that runs a program in a network namespace of its own, with a SIGUSR1 that arrives at
+ * the first moment at which Node accepts it: until then it is pending and blocked.
  */
 export const SIGUSR1_PENDING = [
   ...["unshare", "--net", "sh", "-c", `ip link set lo up; ${BLOCKED}`, "sh"],
 ];
 
-/** Sends SIGUSR1 every millisecond, until it is disposed of. */
+/** Sends SIGUSR1 every millisecond until it is disposed of. */
 export class Storm implements Disposable {
   readonly #timer: NodeJS.Timeout;
-  /** How many signals were sent. */
+  /** The number of signals sent. */
   sent = 0;
-  /** Every TCP port that was listened on meanwhile, as `/proc/PID/net/tcp` has it. */
+  /** Every TCP port that was listened on in the meantime, as in `/proc/PID/net/tcp`. */
   readonly listening = new Set<string>();
 
-  /** @param pid of a process whose network namespace nobody else listens in */
+  /** @param pid pid of a process in whose network namespace no other process listens */
   constructor(pid: number) {
     let isReady = false;
     this.#timer = setInterval(() => {
@@ -44,20 +44,26 @@ export class Storm implements Disposable {
 const NODE = realpathSync(process.execPath);
 const SIGUSR1_BIT = 9n;
 
-/** ENXIO: of its network namespace, which has ended with it. */
+/**
+ * The errnos for a process that has ended. ENXIO comes if its network namespace has ended with
+ * it.
+ */
 const ENDED = new Set(["ENOENT", "ESRCH", "EINVAL", "ENXIO"]);
 
-/** Whether it is Node, not what starts it, and so far that the signal does not end it. */
+/** Returns whether the process is Node, not a program that starts it, and survives the signal. */
 function takesSigusr1(pid: number): boolean {
   if (readlinkSync(`/proc/${pid}/exe`) !== NODE) return false;
-  // A child that has not executed its program yet looks like us.
+  // A child that has not executed its program yet looks like this process.
   if (readFileSync(`/proc/${pid}/cmdline`).equals(readFileSync("/proc/self/cmdline"))) return false;
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   const sets = [...status.matchAll(/^Sig(?:Blk|Cgt):\t(\w+)$/gm)];
   return sets.some(([, set]) => ((BigInt(`0x${set}`) >> SIGUSR1_BIT) & 1n) === 1n);
 }
 
-/** @see proc_pid_net(5): the second field is the local address, the fourth the state */
+/**
+ * Returns the ports that are listened on.
+ * @see proc_pid_net(5): the second field is the local address, the fourth the state
+ */
 function listeningPorts(pid: number): string[] {
   return ["tcp", "tcp6"].flatMap((file) =>
     readFileSync(`/proc/${pid}/net/${file}`, "latin1")

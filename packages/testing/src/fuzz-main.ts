@@ -3,13 +3,13 @@
  *
  *     node PROGRAM SECONDS FILE [SEED]
  *
- * FILE gets each input before it is read.
+ * Each input is written to FILE before it is read.
  */
 import { openSync, writeFileSync, writeSync } from "node:fs";
 import { FuzzFinding, fuzz, type Subject } from "./fuzz.ts";
 
 /**
- * Gives a subject inputs for as long as the arguments say, writes each to a file before, and
+ * Gives inputs to a subject for the time in the arguments, writes each to a file before that, and
  * exits.
  */
 export async function runSubject(subject: Subject): Promise<void> {

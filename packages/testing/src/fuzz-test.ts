@@ -1,11 +1,11 @@
-/** The short run of subjects in the tests of their package: `@cm4all/testing/fuzz-test`. */
+/** Runs the subjects of a package briefly in its tests: `@cm4all/testing/fuzz-test`. */
 import { expect, it } from "vitest";
 import { FuzzFinding, fuzz, readCorpus, type Subject } from "./fuzz.ts";
 
 const RUNS = 400;
 const SEED = 20261126;
 
-/** Defines a test for each. */
+/** Defines a test for each subject. */
 export function testSubjects(...subjects: readonly Subject[]): void {
   it.each(subjects)("reads whatever comes: $name", async (subject) => {
     expect(readCorpus(subject).length).toBeGreaterThan(0);

@@ -1,7 +1,7 @@
 /**
- * Fuzzing of what reads bytes of others: `@cm4all/testing/fuzz`. A subject is a file
- * `packages/*\/fuzz/NAME.ts`; `npm run fuzz -- NAME SECONDS` runs it for that long, and a
- * test of its package runs it shortly, with the same inputs each time.
+ * Fuzzes code that reads the bytes of others: `@cm4all/testing/fuzz`. A subject is a file
+ * `packages/*\/fuzz/NAME.ts`. `npm run fuzz -- NAME SECONDS` runs it for that long; a test of its
+ * package runs it briefly, with the same inputs each time.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -9,25 +9,28 @@ import fc from "fast-check";
 
 export interface Subject {
   readonly name: string;
-  /** What inputs of this kind consist of. */
+  /** Pieces of which inputs of this kind are made. */
   readonly tokens: readonly (string | Buffer)[];
   /**
-   * Reads an input, and checks what has to be true of what it gives. Errors that the reader
-   * declares are none to the subject; whatever else it throws is a finding.
+   * Reads an input, and checks properties of the result. The subject catches errors that the
+   * reader declares; any other error is a finding.
    */
   readonly read: (input: Buffer) => void | Promise<void>;
-  /** At the end of all runs. */
+  /** Called at the end of all runs. */
   readonly close?: () => void | Promise<void>;
 }
 
-/** The longest input: what is not linear takes far longer than MAX_CPU_MS then. */
+/**
+ * The length of the longest input: code that is not linear takes far longer than MAX_CPU_MS for
+ * it.
+ */
 const MAX_BYTES = 65_536;
 
 const MAX_CPU_MS = 2000;
 
 /**
- * The corpus of a subject: whole inputs, those that once were a finding included. It lies
- * below the package's directory, in which both its tests and `npm run fuzz` are run.
+ * Returns the corpus of a subject: whole inputs, including those that were once a finding. It is
+ * in the package's directory, in which both its tests and `npm run fuzz` run.
  */
 export function readCorpus({ name }: Subject): Buffer[] {
   const directory = join("fuzz/corpus", name);
@@ -43,10 +46,13 @@ const splice = (input: Buffer, at: number, removed: number, added: Uint8Array): 
   return Buffer.concat([input.subarray(0, start), added, input.subarray(start + removed)]);
 };
 
-/** Numbers at which readers of integers go wrong. */
+/** Numbers for which readers of integers often fail. */
 const EDGES = [0, 1, 2, 3, 4, 7, 8, 0x7f, 0xff, 0x7fff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff];
 
-/** Changes of an input: bytes, integers, pieces that are moved, doubled, repeated, cut. */
+/**
+ * Returns changes of an input: bytes, integers, and pieces that are moved, doubled, repeated or
+ * cut out.
+ */
 function changes(tokens: readonly Buffer[], corpus: readonly Buffer[]): fc.Arbitrary<Change> {
   const at = fc.nat(MAX_BYTES);
   const few = fc.nat(16);
@@ -93,7 +99,7 @@ function changes(tokens: readonly Buffer[], corpus: readonly Buffer[]): fc.Arbit
         return splice(input, to, 0, input.subarray(start, start + length));
       },
   );
-  // What backtracks shows itself in long runs of the same.
+  // Long repetitions reveal code that backtracks.
   const pumped = fc.tuple(at, fc.integer({ min: 1, max: 8 }), fc.nat(MAX_BYTES)).map(
     ([at, length, total]): Change =>
       (input) => {
@@ -124,7 +130,9 @@ function changes(tokens: readonly Buffer[], corpus: readonly Buffer[]): fc.Arbit
   );
 }
 
-/** Inputs for a subject: of its tokens, of any bytes, and changes of its corpus. */
+/**
+ * Returns inputs for a subject: from its tokens, from any bytes, and from changes of its corpus.
+ */
 function inputsOf(subject: Subject): fc.Arbitrary<Buffer> {
   const tokens = subject.tokens.map((token) => Buffer.from(token));
   const corpus = readCorpus(subject);
@@ -144,7 +152,7 @@ function inputsOf(subject: Subject): fc.Arbitrary<Buffer> {
     );
 }
 
-/** A finding: the input, and what is wrong with it. */
+/** A finding: the input, and the problem that it causes. */
 export class FuzzFinding extends Error {
   override readonly name = "FuzzFinding";
   readonly input: Buffer;
@@ -156,18 +164,20 @@ export class FuzzFinding extends Error {
 }
 
 export interface FuzzOptions {
-  /** The same inputs for the same number. */
+  /** The seed: the same number gives the same inputs. */
   readonly seed: number;
-  /** How many inputs, or for how long; a run of some time looks at the time of each input, too. */
+  /**
+   * The number of inputs, or the time; a run for some time also checks how long each input takes.
+   */
   readonly until: { readonly runs: number } | { readonly seconds: number };
-  /** Told of each input before it is read, so that it is known when reading does not end. */
+  /** Called with each input before it is read, so that it is known if reading never ends. */
   readonly onInput?: (input: Buffer) => void;
 }
 
 /**
- * Reads the corpus and then as many inputs as asked for.
- * @returns how many inputs there were
- * @throws FuzzFinding with the shortest input that was found to do the same
+ * Reads the corpus and then as many inputs as requested.
+ * @returns the number of inputs
+ * @throws FuzzFinding with the shortest input that was found with the same problem
  */
 export async function fuzz(subject: Subject, options: FuzzOptions): Promise<number> {
   const { seed, until, onInput } = options;

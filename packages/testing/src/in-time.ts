@@ -1,12 +1,15 @@
-/** A limit for whatever a test waits for, so that what hangs says so, and is cleaned up after. */
+/** Limits how long a test waits, so that a test that hangs reports it and still cleans up. */
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Far above what anything takes on a busy machine, and below the limit of a test. */
+/**
+ * Far longer than anything takes on a busy machine, and shorter than the time limit of a test,
+ * milliseconds.
+ */
 export const PATIENCE_MS = 20_000;
 
 /**
- * Returns what `awaited` gives. It goes on if it takes longer: whoever started it ends it.
- * @param what completes "waited in vain until"; a function is asked when the time is over
+ * Returns the result of `awaited`, which goes on after the time is over: its owner ends it.
+ * @param what completes "waited in vain until"; a function is called when the time is over
  * @throws Error when the time is over
  */
 export async function inTime<T>(
@@ -23,7 +26,7 @@ export async function inTime<T>(
     return await Promise.race([awaited, late]);
   } finally {
     timer.abort();
-    // Nobody looks at it any more.
+    // Nothing looks at the result any more.
     late.catch(() => {});
   }
 }

@@ -1,14 +1,14 @@
 /**
- * Probes for what a test needs. Without it the test is skipped with the reason;
- * with `TEST_MUST_RUN=all`, or the need's name in that comma-separated list, the
- * missing need is an error, so that nothing is skipped silently where it counts.
+ * Probes for the needs of tests. Without a need, a test is skipped with the reason. With
+ * `TEST_MUST_RUN=all`, or if that comma-separated list has the name of the need, the missing need
+ * is an error, so that nothing is silently skipped in CI.
  */
 import { spawnSync } from "node:child_process";
 import { cgroup2Mount } from "./cgroup.ts";
 import { postgresMissing } from "./postgres-programs.ts";
 import { unpackedMissing } from "./unpacked.ts";
 
-/** What is missing, or undefined where the need is met. */
+/** Returns what is missing; undefined if the need is met. */
 type Probe = () => string | undefined;
 
 const probes = {
@@ -22,7 +22,7 @@ const probes = {
   valgrind: () => program("valgrind"),
   git: () => program("git"),
   ssh: () => program("ssh"),
-  // The system's own, whatever comes first on the PATH.
+  // The system's own Python, whatever comes first on the PATH.
   python3: () => program("/usr/bin/python3"),
   systemd: () => program("systemd-analyze"),
   cgroup2: () => (cgroup2Mount() === undefined ? "needs a mounted cgroup2" : undefined),
@@ -39,16 +39,16 @@ const probes = {
 
 export type Need = keyof typeof probes;
 
-/** Whether `name` is on the PATH; for probes. */
+/** Returns the reason if `name` is not on the PATH, for the probes. */
 function program(name: string): string | undefined {
   const found = spawnSync("sh", ["-c", `command -v ${name}`]).status === 0;
   return found ? undefined : `needs the program ${name}`;
 }
 
 /**
- * For `describe.skipIf(missing("root", "catatonit"))`: the first reason why a test cannot
- * run here, or undefined.
- * @throws Error where TEST_MUST_RUN says that the test has to run
+ * Returns the first reason why a test cannot run here; undefined if there is none. For
+ * `describe.skipIf(missing("root", "catatonit"))`.
+ * @throws Error if TEST_MUST_RUN demands that the test runs
  */
 export function missing(...needs: Need[]): string | undefined {
   const mustRun = (process.env["TEST_MUST_RUN"] ?? "").split(",");

@@ -1,9 +1,12 @@
-/** What users other than the owner can get to; in a checkout below /root that is nothing. */
+/**
+ * Finds or makes directories that users other than the owner can access; in a checkout below
+ * /root, there are none.
+ */
 import { chmodSync, cpSync, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 
-/** Whether any user may search a directory and all above it. */
+/** Returns whether any user may search a directory and all directories above it. */
 export function isOpenToOthers(directory: string): boolean {
   if ((statSync(directory).mode & 0o001) === 0) return false;
   return directory === "/" || isOpenToOthers(dirname(directory));
@@ -15,8 +18,8 @@ export interface OpenProgram extends Disposable {
 }
 
 /**
- * The program itself, or where others cannot get to it, a copy of its directory that
- * disposing of it removes.
+ * Returns the program itself or, if other users cannot access it, a copy of its directory.
+ * Disposing of the result removes the copy.
  */
 export function openProgram(path: string): OpenProgram {
   const directory = dirname(path);

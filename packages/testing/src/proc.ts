@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 const isEnd = (error: unknown): boolean =>
   error instanceof Error && "code" in error && ["ENOENT", "ESRCH"].includes(String(error.code));
 
-/** Returns what a file of a process in /proc says; nothing if the process has ended. */
+/** Returns the text of a file of a process in /proc; empty if the process has ended. */
 export function readProc(pid: number, file: string): string {
   try {
     return readFileSync(`/proc/${pid}/${file}`, "latin1");
@@ -14,7 +14,7 @@ export function readProc(pid: number, file: string): string {
   }
 }
 
-/** Returns the words of its command line; none if it has ended. */
+/** Returns the words of a process's command line; none if it has ended. */
 export function commandLine(pid: number): string[] {
   return readProc(pid, "cmdline").split("\0").slice(0, -1);
 }

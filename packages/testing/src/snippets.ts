@@ -1,11 +1,11 @@
 /**
- * The snippets of texts and manual pages, taken from them as they stand, for the tests that run
- * them. In a text these are fenced and indented blocks, in a manual page what is between .EX and
- * .EE, or .nf and .fi. A comment before a snippet (`<!-- ... -->`, `.\" ...`) can say more: `not run: REASON`,
- * `run by: WORDS` and, in manual pages, `language: NAME`. Pure.
+ * Reads the snippets of texts and manual pages, for the tests that run them. In a text these are
+ * fenced and indented blocks, in a manual page the text between .EX and .EE, or .nf and .fi. A
+ * comment before a snippet (`<!-- ... -->`, `.\" ...`) may contain `not run: REASON`, `run by:
+ * WORDS` and, in manual pages, `language: NAME`. Pure.
  */
 
-/** The tables that the scripts of docs/lua.md speak of. */
+/** The tables that the scripts of docs/lua.md use. */
 export const LUA_TABLES = `
   CREATE SCHEMA reaper;
   CREATE TABLE reaper.usage (path text, cpu float8);
@@ -19,14 +19,14 @@ export const LUA_TABLES = `
 `;
 
 export interface Snippet {
-  /** Its first line in the page, counted from 1. */
+  /** The line of its beginning in the page, counted from 1. */
   readonly line: number;
-  /** That of a fence; `sh` for what is indented. */
+  /** The language of a fenced block; `sh` for an indented one. */
   readonly language: string;
   readonly text: string;
-  /** Why no test runs it. */
+  /** The reason why no test runs it; undefined if one does. */
   readonly notRun: string | undefined;
-  /** Words before the shell that runs it, such as those that make it somebody else's. */
+  /** Words before the shell that runs it, such as those that run it as another user. */
   readonly runBy: string | undefined;
 }
 
@@ -34,7 +34,7 @@ type Remarks = ReadonlyMap<string, string>;
 
 const NO_REMARKS: Remarks = new Map();
 
-/** Returns what a comment says about the snippet after it; nothing for any other line. */
+/** Returns the key and the value in a comment before a snippet; nothing for any other line. */
 function remarkOf(line: string): readonly [string, string] | undefined {
   const [, key, value] =
     /^(?:<!--|\.\\")\s+(not run|run by|language): (.*?)(?:\s+-->)?$/.exec(line) ?? [];
@@ -77,7 +77,7 @@ export function snippetsOfText(text: string): Snippet[] {
   return found;
 }
 
-/** Returns lines without the blanks that all of them begin with. */
+/** Returns the lines without the spaces with which all of them begin. */
 function withoutMargin(lines: readonly string[]): string[] {
   const margins = lines.filter((line) => line !== "").map((line) => line.search(/\S|$/));
   return lines.map((line) => line.slice(Math.min(...margins)));

@@ -1,8 +1,11 @@
-/** Files of SQL that are made for psql(1). */
+/** Reads SQL files that are written for psql(1). */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
-/** Returns what psql would send of a file: with the files that it includes, without settings. */
+/**
+ * Returns what psql would send to the server for a file: with the files that it includes, without
+ * settings.
+ */
 export function readSql(path: string): string {
   return readFileSync(path, "utf8").replace(/^\\(\w+) (.*)$/gm, (line, command, argument) => {
     if (command === "ir") return readSql(join(dirname(path), argument));

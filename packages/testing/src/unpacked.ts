@@ -1,7 +1,7 @@
 /**
- * Programs of Debian packages that tests need and nobody should have to install: they would
- * start a server. Each is fetched once from the host's mirror, as any user, and unpacked
- * into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
+ * Unpacks programs of Debian packages that tests need but that should not be installed, because
+ * they would start a server. Each is fetched once from the host's mirror, by any user, and
+ * unpacked into `$XDG_CACHE_HOME/cm4all-spawn-tests`.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
@@ -9,15 +9,15 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 
 interface Program {
-  /** The first that there is has it. */
+  /** The packages that may have the program; the first that exists has it. */
   readonly debianPackages: readonly string[];
   readonly path: string;
-  /** Whether it is unpacked with the libraries that the system does not have. */
+  /** True to unpack it with the libraries that the system does not have. */
   readonly hasLibraries?: true;
 }
 
 const PROGRAMS = {
-  // A package of its own since Debian 13.
+  // It has had a package of its own since Debian 13.
   promtool: { debianPackages: ["promtool", "prometheus"], path: "usr/bin/promtool" },
   prometheus: { debianPackages: ["prometheus"], path: "usr/bin/prometheus" },
   chromium: {
@@ -30,12 +30,12 @@ const PROGRAMS = {
 
 export type UnpackedProgram = keyof typeof PROGRAMS;
 
-/** A download of some 20 MB; whoever comes meanwhile waits for it. */
+/** The time for a download of some 20 MB, for which other processes wait, milliseconds. */
 const TIMEOUT_MS = 300_000;
 
 /**
- * Fetches the first of the packages $3... that there is, and unpacks its file $2 into the
- * directory $1, in place of what an earlier version of the tests has left there.
+ * Fetches the first of the packages $3... that exists, and unpacks its file $2 into the directory
+ * $1, in place of the files of an earlier version of the tests.
  */
 const UNPACK = `
   test ! -e "$1/$2" || exit 0
@@ -52,7 +52,10 @@ const UNPACK = `
   mv "$directory.new" "$directory"
 `;
 
-/** Fetches the package $3 and what it depends on and is not installed, and unpacks all of it. */
+/**
+ * Fetches the package $3 and those of its dependencies that are not installed, and unpacks all of
+ * them.
+ */
 const UNPACK_WITH_LIBRARIES = `
   test ! -e "$1" || exit 0
   rm -rf "$1.new"
@@ -73,7 +76,7 @@ function cacheDirectory(): string {
 }
 
 /**
- * Returns where a program is, and fetches it if it is not there yet.
+ * Returns the path of a program, and fetches the program if it is not there yet.
  * @throws Error if it cannot be fetched
  */
 export function unpackedProgram(name: UnpackedProgram): string {
@@ -85,7 +88,7 @@ export function unpackedProgram(name: UnpackedProgram): string {
   const program = join(directory, path);
   if (existsSync(program)) return program;
   mkdirSync(cache, { recursive: true });
-  // Test files run at the same time.
+  // Locked, because test files run at the same time.
   const { status, stderr, error } = spawnSync(
     "flock",
     [
@@ -108,7 +111,10 @@ export function unpackedProgram(name: UnpackedProgram): string {
   );
 }
 
-/** Where the files of a program's packages were unpacked; undefined if it is installed. */
+/**
+ * Returns the directory into which a program's packages were unpacked; undefined if it is
+ * installed.
+ */
 function unpackedRoot(program: string): string | undefined {
   return program.slice(0, program.lastIndexOf("/usr/")) || undefined;
 }
@@ -117,7 +123,7 @@ function unpackedRoot(program: string): string | undefined {
 export function unpackedLibraries(program: string): string {
   const root = unpackedRoot(program);
   if (root === undefined) return "";
-  // Packages of Debian 12 have both: there, /lib is a link.
+  // Packages of Debian 12 have both, because /lib is a symbolic link there.
   const directories = ["lib", "usr/lib"].map((name) => join(root, name)).filter(existsSync);
   return directories
     .flatMap((libraries) => readdirSync(libraries).map((name) => join(libraries, name)))
@@ -125,7 +131,10 @@ export function unpackedLibraries(program: string): string {
     .join(":");
 }
 
-/** Returns variables by which a program finds the fonts that were unpacked with it, if any were. */
+/**
+ * Returns variables with which a program finds the fonts that were unpacked with it, if there are
+ * any.
+ */
 export function unpackedFonts(program: string): Record<string, string> {
   const root = unpackedRoot(program);
   if (root === undefined) return {};
@@ -134,7 +143,9 @@ export function unpackedFonts(program: string): Record<string, string> {
   return { FONTCONFIG_PATH: configuration, XDG_DATA_HOME: join(root, "usr/share") };
 }
 
-/** Returns why a program is not there and cannot be fetched, for the probes of needs.ts. */
+/**
+ * Returns the reason why a program is missing and cannot be fetched, for the probes of needs.ts.
+ */
 export function unpackedMissing(name: UnpackedProgram): string | undefined {
   try {
     unpackedProgram(name);

@@ -25,7 +25,8 @@ export const accountingLog: Case = {
           cgroup.memory_events_oom_kill)
       end\n`,
     );
-    // How long the script host may give no sign of life: in an emulated machine it starts slowly.
+    // The time that the script host may give no sign of life: in an emulated machine it starts
+    // slowly.
     sh(`cp ${CONFIG} /run/spawn.toml.e2e`);
     sh(
       `sed -i '/^#* *answer_seconds/d; s/^\\[accounting\\]$/&\\nanswer_seconds = ${10 * slowness}/' ${CONFIG}`,
@@ -40,7 +41,7 @@ export const accountingLog: Case = {
     assert.equal(sh(`cat /proc/${host}/oom_score_adj`), "200");
     const scope = await Scope.start(slowness);
     try {
-      // A second of CPU time, however long that takes.
+      // Uses a second of CPU time, however long that takes.
       scope.run("burn", "sh -c 'ulimit -t 1; while :; do :; done'");
       scope.run("fork", "for i in 1 2 3 4 5 6 7 8; do sleep 0.1 & done; wait");
       scope.run("grow", "head -c 30M /dev/zero | tail -c 30M >/dev/null");

@@ -15,7 +15,10 @@ import { isActive, mainPid, SERVICE } from "../tools/systemd.ts";
 
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
 
-/** As one of the original: it would book twice what is handed to it twice. */
+/**
+ * A script like one for the original daemon: a record that is handed over twice would be booked
+ * twice.
+ */
 const PLAIN = `
   local db = pg:new("dbname=accounting")
   function cgroup_released(cgroup)
@@ -24,15 +27,15 @@ const PLAIN = `
   end
 `;
 
-/** Each is used several times, as a spawner does. */
+/** The names of the cgroups. Each is used several times, as by a spawner. */
 const NAMES = ["outage-a", "outage-b", "outage-c"];
 const ROUNDS = 4;
 const COUNT = NAMES.length * ROUNDS;
 
-/** The records of these: the scope itself leaves one, too, when it ends. */
+/** Returns only the records of these cgroups: the scope itself leaves one, too, when it ends. */
 const ofOurs = () => listRecords().filter(({ path }) => path.includes("/outage-"));
 
-/** Runs something in the cgroups, each of which has to be gone before its name is used again. */
+/** Runs commands in the cgroups, each of which has to be gone before its name is used again. */
 async function useNames(scope: Scope, slowness: number): Promise<number> {
   let longestMs = 0;
   for (const name of NAMES) {
@@ -60,7 +63,7 @@ export const accountingOutage: Case = {
       const before = "SELECT path FROM booked";
       await waitFor("a row", 30_000 * slowness, () => query(before).length === 1);
       stopPostgres();
-      // It must not come back by itself at the next boot.
+      // It must not start by itself at the next boot.
       sh("systemctl disable postgresql.service");
 
       let longestMs = 0;

@@ -20,7 +20,7 @@ import {
   scriptUnits,
 } from "../tools/systemd.ts";
 
-/** Says what it can see, and hangs in Lua beside a process of its own where it is told to. */
+/** Prints what it can access, and on request hangs in Lua while a process of its own runs. */
 const TEXT = `
 local function can(path) local f = io.open(path) if f then f:close() end return tostring(f ~= nil) end
 function cgroup_released(cgroup)
@@ -33,7 +33,10 @@ function cgroup_released(cgroup)
 end
 `;
 
-/** journald tells what a script has printed from what the daemon says. */
+/**
+ * Checks that the script does not run as root: journald tells what a script has printed, by the
+ * uid, from the daemon's lines.
+ */
 function assertNotRoot(cursor: string): void {
   const lines = sh(
     `journalctl -t cm4all-spawn _UID=0 -o cat --no-pager --after-cursor='${cursor}'`,
@@ -41,11 +44,11 @@ function assertNotRoot(cursor: string): void {
   assert.doesNotMatch(lines, /^lua\s/m);
 }
 
-/** Instead of the packaged 65 s, which a host that hangs has to end when its daemon is gone. */
+/** Replaces the packaged 65 s, after which a host that hangs has to end if its daemon is gone. */
 const END_SECONDS = 5;
 
 export const accountingUnit: Case = {
-  title: "scripts run in a unit of their own, are ended where they hang, and else are children",
+  title: "scripts run in a unit of their own, are ended if they hang, and otherwise are children",
   async run({ slowness, note }) {
     putScript(TEXT, [`TimeoutStopSec=${END_SECONDS}`]);
     sh(`systemctl stop ${SERVICE}`);
@@ -64,20 +67,20 @@ export const accountingUnit: Case = {
       await untilSaid(slowness, cursor, /lua\s\S*\/job\sfalse\sfalse\sfalse\snil/);
       assertNotRoot(cursor);
 
-      // It hangs, and is ended with what it has started.
+      // The host hangs, and is ended with the process that it has started.
       scope.run("hang", "cat /proc/self/status >/dev/null");
       await untilSaid(slowness, cursor, /no sign of life/);
       const second = await untilUnit(slowness, first);
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
-      // A reload that changes nothing leaves it, another limit replaces it.
+      // A reload that changes nothing keeps the unit; another limit replaces it.
       sh(`systemctl reload ${SERVICE}`);
       assert.equal(await untilUnit(slowness), second);
       configure(...answer, "memory_mib = 100");
       sh(`systemctl reload ${SERVICE}`);
       const third = await untilUnit(slowness, second);
 
-      // The daemon dies while its script hangs: a new one waits for nobody.
+      // The daemon dies while its script hangs: the new daemon does not wait for anybody.
       cursor = journalCursor();
       configure("answer_seconds = 1000", "instructions = 2000000000");
       sh(`systemctl reload ${SERVICE}`);
@@ -102,7 +105,7 @@ export const accountingUnit: Case = {
       );
       assert.equal(attempt("pgrep -xf 'sleep 987654'").status, 1);
 
-      // A user of its own, then no unit at all.
+      // First a user of its own, then no unit at all.
       for (const [change, reason] of [
         [() => configure('user = "daemon"'), /accounting.user has 1$/m],
         [
@@ -124,7 +127,7 @@ export const accountingUnit: Case = {
         assertNotRoot(cursor);
       }
 
-      // The socket is there again, and the next process is a unit's.
+      // The socket is back, and the next process runs in a unit.
       sh(`systemctl unmask ${SCRIPT_SOCKET}; systemctl start ${SCRIPT_SOCKET}`);
       cursor = journalCursor();
       sh("pkill -KILL -xf 'cm4all-spawn script host'");

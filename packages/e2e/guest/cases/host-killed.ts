@@ -22,15 +22,16 @@ const DIRECTORY = "/run/host-killed";
 const CALM = `${DIRECTORY}/calm`;
 const HUNGRY = `${DIRECTORY}/hungry`;
 
-/** What ends it where the kernel limits no memory. */
+/** The command that ends the host if the kernel does not limit memory. */
 const KILL = "kill -KILL $PPID";
 
-/** What takes memory until the killer comes, when it is let. */
+/** A command that takes memory until the OOM killer comes. It begins when a file appears. */
 const EAT = `until [ -e ${HUNGRY} ]; do sleep 0.1; done; exec tail /dev/zero`;
 
 /**
- * `wait` has had no effect while it waits for a server that says nothing; `eat` has.
- * @param command what it runs
+ * Returns the script. When its host is killed, the handler of `wait`, which waits for a silent
+ * server, has had no effect; that of `eat` has had one.
+ * @param command the command that `eat` runs
  */
 const text = (command: string) => `
 local db = pg:new("host=${DIRECTORY} dbname=x")
@@ -74,7 +75,7 @@ export const hostKilled: Case = {
       if (hasControllers) {
         const hasChild = () => attempt(`pgrep -P ${host}`).status === 0;
         await waitFor("a child of the script's process", 60_000 * slowness, hasChild);
-        // The killer takes the process itself, and not its child, which has the value of before.
+        // The OOM killer ends the host itself, not its child, which keeps the earlier value.
         writeFileSync(`/proc/${host}/oom_score_adj`, "1000");
         writeFileSync(HUNGRY, "");
       }
@@ -87,7 +88,7 @@ export const hostKilled: Case = {
           sh("journalctl -k -b --no-pager"),
           new RegExp(`Memory cgroup out of memory: Killed process ${host} `),
         );
-      // The daemon says it in a line, which names the unit; systemd says why it has ended.
+      // The daemon logs one line, which names the unit; systemd logs why the unit has ended.
       const lines = said(cursor)
         .split("\n")
         .filter((line) => line.startsWith("the script host ended, "));
@@ -108,7 +109,7 @@ export const hostKilled: Case = {
         20_000 * slowness,
         () => attempt("pgrep -xf 'tail /dev/zero'").status === 1,
       );
-      // It has had an effect, so an administrator decides.
+      // The handler has had an effect, so an administrator decides.
       const parked = listRecords();
       assert.deepEqual(
         parked.map(({ path, state }) => [path.split("/").at(-1), state]),

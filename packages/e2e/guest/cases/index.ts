@@ -1,4 +1,6 @@
-/** The cases in the order in which they run on one system, which each leaves as it found it. */
+/**
+ * The cases in the order in which they run on one system. Each leaves the system as it found it.
+ */
 import type { Case } from "../case.ts";
 import { accountingLog } from "./accounting-log.ts";
 import { accountingOutage } from "./accounting-outage.ts";

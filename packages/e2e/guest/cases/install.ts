@@ -22,7 +22,7 @@ const UNITS = [
   "cm4all-spawn-netns@web.service",
 ];
 
-/** What systemd 252 says of the lines that came with 254. */
+/** The messages of systemd 252 about the lines that came with 254. */
 const NEWER =
   /Unknown key '(FileDescriptorStorePreserve|RestartSteps|RestartMaxDelaySec)' in section \[Service\], ignoring\.$/;
 
@@ -31,7 +31,10 @@ function exposure(unit: string): number {
   return Number(/level for \S+: ([\d.]+)/.exec(line)?.[1]);
 }
 
-/** Its restart is the daemon's, which reads a changed script; a start of both is one. */
+/**
+ * Restarts the reaper's unit, which restarts the daemon, so that it reads a changed script.
+ * Starting both units is one start.
+ */
 async function restartTheReaper(timeoutMs: number): Promise<void> {
   const pid = () => property(SERVICE, "MainPID");
   const changed = async (old: string) => {
@@ -43,7 +46,7 @@ async function restartTheReaper(timeoutMs: number): Promise<void> {
   let old = pid();
   sh(`systemctl start ${REAPER}; systemctl reload ${REAPER}`);
   assert.equal(pid(), old);
-  // Active or not, as after boot.
+  // With the unit active or not, as after a boot.
   for (const before of ["start", "stop"]) {
     old = pid();
     sh(`systemctl ${before} ${REAPER}`);
@@ -53,12 +56,12 @@ async function restartTheReaper(timeoutMs: number): Promise<void> {
   }
 }
 
-/** SIGUSR1 makes Node open its debugger on port 9229. */
+/** Checks that SIGUSR1 does not open Node's debugger on port 9229. */
 function assertNoDebugger(unit: string): void {
   const pid = property(unit, "MainPID");
   assert.doesNotMatch(sh(`tr '\\0' '\\n' </proc/${pid}/environ`), /^NODE_OPTIONS=/m);
   sh(`for i in 1 2 3; do kill -USR1 ${pid}; sleep 0.5; done`);
-  // The inode of a socket that listens would be among the process's descriptors.
+  // If a socket were listening, its inode would be among the descriptors of the process.
   const listening = sh("awk '$4 == \"0A\" { print $10 }' /proc/net/tcp /proc/net/tcp6").split("\n");
   const own = sh(`find /proc/${pid}/fd -lname 'socket:*' -printf '%l\\n'`);
   for (const inode of listening.filter(Boolean))
@@ -91,12 +94,12 @@ export const install: Case = {
       assert.deepEqual(isOld ? lines.filter((line) => !NEWER.test(line)) : lines, []);
     }
     const [daemon, script] = [exposure(SERVICE), exposure(SCRIPT_UNIT)];
-    // As packages/deb has it of systemd 252: 257 says the same.
+    // The limits of packages/deb for systemd 252; those of 257 are the same.
     assert.ok(daemon <= 3.9 && script <= 1.2, `${daemon} ${script}`);
     note(`systemd ${systemdVersion()}, exposure ${daemon}, of scripts ${script}`);
     assertNoDebugger(SERVICE);
     const status = attempt("cm4all-spawn status");
-    // 1 is a daemon that runs, and names what the host lacks.
+    // Status 1 means that the daemon runs, and names what the host lacks.
     assert.ok(status.status === 0 || status.status === 1, status.stdout + status.stderr);
     assert.equal(attempt("systemctl --failed --no-legend").stdout, "");
   },

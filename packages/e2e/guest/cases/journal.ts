@@ -13,7 +13,7 @@ export const readableJournal: Case = {
     const priorities = new Set<string>();
     for (const entry of entries) {
       const { MESSAGE, PRIORITY, SYSLOG_IDENTIFIER } = entry as Record<string, unknown>;
-      // journald gives an array of bytes for what it does not take for text.
+      // journald returns an array of bytes for a message that it does not consider text.
       assert.equal(typeof MESSAGE, "string");
       assert.doesNotMatch(String(MESSAGE), /^<\d>|^\s|^$/);
       assert.equal(SYSLOG_IDENTIFIER, "cm4all-spawn");

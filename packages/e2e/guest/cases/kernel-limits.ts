@@ -15,7 +15,7 @@ import { journalCursor, SERVICE } from "../tools/systemd.ts";
 const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const REPORT = "/run/kernel-limits.html";
 
-/** Its alerts go by these two; packages/spawn has Prometheus fire them. */
+/** The counters that alerts depend on; packages/spawn tests the alerts with Prometheus. */
 interface Counts {
   readonly oomKills: number;
   readonly refusedForks: number;
@@ -52,7 +52,7 @@ export const kernelLimits: Case = {
       scope.makeOf("alice", "hog");
       scope.run("hog", "tail /dev/zero", { "memory.max": "50M" });
       scope.makeOf("bob", "crowd");
-      // Two processes are the shell and the first of them.
+      // The two processes are the shell and its first child.
       scope.run("crowd", "exec sh -c 'sleep 1 & sleep 1'", { "pids.max": "2" });
       for (const name of ["hog", "crowd"]) await scope.waitUntilDeleted(name, 10_000 * slowness);
       await waitFor("metrics have both", 10_000 * slowness, async () => {
@@ -65,7 +65,7 @@ export const kernelLimits: Case = {
         refusedForks: refusedForks + 1,
       });
 
-      // As the alerts say to look.
+      // As the alerts say to look it up.
       const since = `--no-pager --after-cursor='${cursor}'`;
       assert.match(sh(`journalctl -k ${since} --grep=oom-kill`), /bp-spawn\.scope\/hog/);
       assert.match(sh(`journalctl -k ${since} --grep='fork rejected'`), /bp-spawn\.scope\/crowd/);

@@ -4,7 +4,10 @@ import { attempt, sh } from "../tools/shell.ts";
 import { isActive } from "../tools/systemd.ts";
 import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 
-/** Under emulation twelve at once take longer than systemd waits for each. */
+/**
+ * Returns the names; fewer under emulation, where starting twelve at once takes longer than
+ * systemd waits for each.
+ */
 function namesFor({ slowness }: Context): string[] {
   return Array.from({ length: slowness > 4 ? 4 : 12 }, (_, i) => `auto${i}`);
 }
@@ -24,7 +27,7 @@ export const netnsBoot: Case = {
     const names = namesFor(context);
     const units = unitsOf(names);
     sh(`cp ${EXAMPLES}/netns.toml /etc/cm4all/spawn/netns.toml`);
-    // Nothing here has a default route: masquerading would only warn.
+    // There is no default route here, so masquerading would only cause a warning.
     sh(`cp ${EXAMPLES}/default.toml ${CONFIG}/default.toml`);
     sh(`systemctl enable ${units}; systemctl start ${units}`);
     const before = listed();

@@ -11,7 +11,10 @@ export const netnsLinks: Case = {
   async run({ slowness, note }) {
     makeWorld();
     const tried: string[] = [];
-    /** Both ways, by ping and TCP. @param pairs of addresses: inside, and in the world */
+    /**
+     * Talks in both directions, by ping and TCP.
+     * @param pairs pairs of addresses: inside, and in the world
+     */
     const talkBetween = (...pairs: [inside: string, world: string][]) => {
       listen("web", 80);
       listen("world", 7000);
@@ -34,13 +37,13 @@ export const netnsLinks: Case = {
         await withNamespace("web", `${link}[inside]\n${addresses}`, talk);
         tried.push(type ?? "");
       }
-      // A port of a bridge that up0 is a port of, too.
+      // A port of a bridge of which up0 is a port, too.
       sh("ip link add br0 type bridge && ip link set br0 up && ip link set up0 master br0");
       const port = `[outside]\nbridge = "br0"\n[inside]\n${addresses}`;
       await withNamespace("web", port, talk);
       tried.push("bridge");
       if (attempt("ip link set br0 type bridge vlan_filtering 1").status === 0) {
-        // In VLAN 7 until the far end is, too, nobody is heard.
+        // In VLAN 7, nobody is heard until the far end is in it, too.
         await withNamespace(
           "web",
           port.replace("[inside]", "vlan = 7\nisolated = true\n[inside]"),
@@ -60,7 +63,7 @@ export const netnsLinks: Case = {
         const tagged = 'addresses = ["198.51.100.5/24"]';
         const stacked = `[link]\ntype = "vlan"\nparent = "up0"\nid = 9\n[inside]\n${tagged}`;
         await withNamespace("web", stacked, () => talkBetween(["198.51.100.5", "198.51.100.1"]));
-        // On top of a macvlan, inside.
+        // A VLAN on top of a macvlan, inside.
         const onTop = `[link]\ntype = "macvlan"\nparent = "up0"\n[[inside.vlans]]\nid = 9\n${tagged}`;
         await withNamespace("web", onTop, () => talkBetween(["198.51.100.5", "198.51.100.1"]));
         tried.push("vlan", "vlan on top");
@@ -90,7 +93,10 @@ export const netnsLinks: Case = {
   },
 };
 
-/** Some kinds of link have only the virtual machine's kernel. */
+/**
+ * Returns whether the kernel has a kind of link; some exist only in the kernel of the virtual
+ * machine.
+ */
 function kernelHas(link: string): boolean {
   return (
     attempt(
@@ -99,7 +105,10 @@ function kernelHas(link: string): boolean {
   );
 }
 
-/** @param link as ip(8) adds it; nothing where the kernel has no such kind */
+/**
+ * Moves a link to a namespace and back, unless the kernel lacks its kind.
+ * @param link the link, in the words of `ip link add`
+ */
 async function moveThereAndBack(link: string, tried: string[], use: () => void): Promise<void> {
   if (attempt(`ip link add spare type ${link}`).status !== 0) return;
   sh("ip link set spare up mtu 1400");
@@ -114,7 +123,7 @@ async function moveThereAndBack(link: string, tried: string[], use: () => void):
   tried.push(`move of a ${link.split(" ")[0]}`);
 }
 
-/** What `down` gives back; the carrier is the far end's doing. */
+/** Returns the settings that `down` restores. The carrier depends on the far end. */
 function settingsOf(link: string) {
   const [shown] = JSON.parse(sh(`ip -j link show ${link}`));
   const { ifname, address, mtu, flags } = shown;

@@ -6,7 +6,7 @@ import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 
 const UNIT = unitOf("web");
 
-/** As cm4all-spawn-netns(8) has it. */
+/** The rule in cm4all-spawn-netns(8). */
 const RULE = "/usr/sbin/cm4all-spawn-netns exec --sudo-user web *";
 
 export const netnsService: Case = {
@@ -25,7 +25,7 @@ export const netnsService: Case = {
       const own = sh("cm4all-spawn-netns exec web -- readlink /proc/self/ns/net");
       assert.equal(sh(`readlink /proc/${pid}/ns/net`), own);
       assert.match(sh(`nsenter -t ${pid} -m cat /etc/resolv.conf`), /^nameserver 10\.0\.5\.1$/m);
-      // The socket is the host's, and who answers is inside.
+      // The socket belongs to the host, and the process that answers is inside.
       sh("systemctl start web-host.socket");
       const answer = sh(
         "exec 3<>/dev/tcp/127.0.0.1/8080; echo hello >&3; head -n 1 <&3; sleep 0.5; " +
@@ -33,7 +33,7 @@ export const netnsService: Case = {
       );
       assert.ok(answer.startsWith("hello"), answer);
       assert.ok(answer.includes(own), answer);
-      // A user whom sudo lets in by the manual's rule, and nowhere else.
+      // A user whom sudo lets in by the rule of the manual page, and only there.
       sh(`echo 'games ALL=(root) NOPASSWD: ${RULE}' >/etc/sudoers.d/e2e`);
       const asUser = "setpriv --reuid=games --regid=games --init-groups sudo -n";
       const inside = `${asUser} cm4all-spawn-netns exec --sudo-user web --`;
@@ -43,7 +43,7 @@ export const netnsService: Case = {
         sh(`${inside} grep CapEff /proc/self/status`).split(/\s+/)[1],
         "0000000000000000",
       );
-      // The command is all that follows, so that no option can make it root's.
+      // Everything that follows is the command, so that no option can make it run as root.
       assert.notEqual(
         attempt(`${asUser} cm4all-spawn-netns exec --sudo-user web --user root id`).status,
         0,

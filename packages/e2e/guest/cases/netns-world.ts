@@ -1,4 +1,7 @@
-/** What the cases about network namespaces share: a network that the host is connected to. */
+/**
+ * The surroundings for the cases about network namespaces: a network to which the host is
+ * connected.
+ */
 import assert from "node:assert/strict";
 import { attempt, sh } from "../tools/shell.ts";
 
@@ -8,14 +11,14 @@ export const unitOf = (name: string): string => `cm4all-spawn-netns@${name}.serv
 
 const TOOLS = "/run/e2e-netns";
 
-/** Answers each TCP connection with the address that it comes from. Perl starts quickly. */
+/** Answers each TCP connection with the peer's address. It is in Perl, which starts quickly. */
 const server = `use IO::Socket::IP;
 my $socket = IO::Socket::IP->new(LocalHost => "::", LocalPort => $ARGV[0], V6Only => 0,
   Listen => 5, ReuseAddr => 1) or die $@;
 open(my $ready, ">", $ARGV[1]); close($ready);
 while (my $one = $socket->accept) { print $one $one->peerhost, "\\n"; close($one); }`;
 
-/** A namespace `world` behind the host's link up0, to which its default route leads. */
+/** Makes a namespace `world` behind the host's link up0, to which its default route leads. */
 export function makeWorld(): void {
   for (const line of [
     "netns add world",
@@ -31,12 +34,13 @@ export function makeWorld(): void {
     "-6 route add default via 2001:db8::1",
   ])
     sh(`ip ${line}`);
-  // IPMasquerade= of systemd-networkd may have switched it on for all links.
+  // IPMasquerade= of systemd-networkd may have enabled it for all links.
   sh("sysctl -qw net.ipv4.ip_forward=0");
   sh(`mkdir -p ${TOOLS}`);
   sh(`cat >${TOOLS}/server.pl <<'END'\n${server}\nEND`);
 }
 
+/** Removes what makeWorld has made. */
 export function removeWorld(): void {
   attempt(`for pid in $(ip netns pids world); do kill $pid; done`);
   attempt(`ip link delete up0; ip netns delete world; rm -rf ${TOOLS}`);
@@ -45,7 +49,7 @@ export function removeWorld(): void {
 const within = (netns: string | undefined): string =>
   netns === undefined ? "" : `ip netns exec ${netns} `;
 
-/** Starts a server; it ends with `removeWorld`, or when its namespace is taken down. */
+/** Starts a server. It ends with `removeWorld`, or when its namespace is taken down. */
 export function listen(netns: string | undefined, port: number): void {
   const ready = `${TOOLS}/ready-${netns ?? "host"}-${port}`;
   sh(
@@ -54,7 +58,7 @@ export function listen(netns: string | undefined, port: number): void {
   );
 }
 
-/** Whom the server sees; undefined where nothing answers. */
+/** Returns the address of the client as the server sees it; undefined if nothing answers. */
 export function ask(
   netns: string | undefined,
   host: string,
@@ -68,11 +72,12 @@ export function ask(
   return status === 0 ? stdout.trim().replace(/^::ffff:/, "") : undefined;
 }
 
+/** Pings an address. @param netns the namespace in which ping runs; undefined for the host */
 export function pingFrom(netns: string | undefined, address: string): void {
   sh(`${within(netns)}ping -n -q -c 1 -W 20 ${address}`);
 }
 
-/** Writes a description, starts its unit, and stops it after `use`; nothing is left then. */
+/** Writes a description, starts its unit, and stops it after `use`. Nothing is left behind. */
 export async function withNamespace(
   name: string,
   description: string,
@@ -103,7 +108,7 @@ const named =
   (listed: { name: string }): boolean =>
     listed.name === name;
 
-/** Links, namespaces, tables, records and settings of the host. */
+/** Returns the links, namespaces, tables, records and settings of the host. */
 export function state(): string {
   return sh(
     "mkdir -p /run/cm4all-spawn-netns; ip -o link | cut -d: -f2; ls /run/netns; nft list tables; " +

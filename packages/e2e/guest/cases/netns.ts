@@ -41,7 +41,10 @@ ExecStart=sleep infinity
   },
 };
 
-/** Starts the service inside, which brings the namespace, talks both ways, and stops both. */
+/**
+ * Starts the service inside, which brings up the namespace, talks in both directions, and stops
+ * both.
+ */
 async function useIt(slowness: number): Promise<void> {
   sh("systemctl start e2e-inside.service");
   assert.ok(isActive(UNIT));

@@ -5,7 +5,7 @@ import { sh } from "../tools/shell.ts";
 const ROOT = "/run/e2e-nss";
 const PROGRAMS = "/usr/bin/id /usr/bin/whoami /usr/bin/getent /usr/bin/bash /usr/bin/ls";
 
-/** As a uid that no file knows. */
+/** Runs a command as a uid that is in no file. */
 const AS = "setpriv --reuid 54321 --regid 54321 --clear-groups env LOGNAME=customer HOME=/tmp";
 
 export const nss: Case = {
@@ -36,7 +36,7 @@ export const nss: Case = {
   },
 };
 
-/** What su and sudo ask is who they run as: root, whom the file knows. */
+/** Checks the names. su and sudo look up the user that they run as: root, which is in the file. */
 function checkNames(): void {
   for (const name of ["user@example.com", "12345"]) {
     const as = AS.replace("customer", name);
@@ -54,7 +54,10 @@ function check(run: (command: string) => string): void {
   assert.match(run("getent passwd customer"), /^customer:x:54321:54321:/);
 }
 
-/** The same with ROOT as the root directory. @param container a command that makes one */
+/**
+ * Does the same checks with ROOT as the root directory.
+ * @param container a command that makes a container
+ */
 function checkIn(container: string): void {
   const chroot = `chroot --userspec=54321:54321 --groups= ${ROOT}`;
   const environment = "export LOGNAME=customer HOME=/tmp";

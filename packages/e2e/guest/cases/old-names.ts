@@ -11,7 +11,7 @@ export const oldNames: Case = {
   run() {
     const pid = mainPid();
     try {
-      // One service: the reaper's name alone ends nothing, nor does masking either.
+      // There is one service: stopping or masking only the reaper's name ends nothing.
       sh(`systemctl stop ${REAPER}`);
       assert.equal(mainPid(), pid);
       for (const name of [REAPER, ACCESSORY]) attempt(`systemctl mask ${name}`);
@@ -23,7 +23,7 @@ export const oldNames: Case = {
       attempt(`systemctl unmask ${REAPER} ${ACCESSORY}; systemctl daemon-reload`);
     }
     assert.notEqual(mainPid(), pid);
-    // The accessory's name is the daemon's.
+    // The accessory's name is an alias of the daemon's.
     sh(`systemctl stop cm4all-spawn-accessory.socket ${ACCESSORY}`);
     assert.ok(!isActive(SERVICE) && !isActive(SOCKET));
     sh(`systemctl start ${SOCKET} ${SERVICE}`);

@@ -1,7 +1,7 @@
 /**
- * The commands of README, of the other texts and of the manual pages are taken from what the
- * packages have installed, and run in their order. README's first bill is among them, so a reader
- * who has nothing but the packages and README gets to it.
+ * Runs the commands of README, of the other texts and of the manual pages, in order, as the
+ * packages have installed them. README's first bill is among them, so a reader who has only the
+ * packages and README gets that far.
  */
 import assert from "node:assert/strict";
 import type { Snippet } from "@cm4all/testing/snippets";
@@ -14,7 +14,7 @@ import { SERVICE } from "../tools/systemd.ts";
 
 type Values = Readonly<Record<string, string>>;
 
-/** @returns what is wrong; undefined if nothing is */
+/** Runs a snippet. @returns the problem; undefined if there is none */
 async function tryIn(
   { before, after, prints, isAwaited }: Surroundings,
   snippet: Snippet,

@@ -25,7 +25,8 @@ export const remove: Case = {
 
     sh("apt-get -q -y install /e2e/in/packages/cm4all-spawn_*.deb");
     assert.ok(isActive(SERVICE));
-    // What no process keeps has gone with the unit: systemd has emptied its store.
+    // Namespaces without a process have ended with the unit, because systemd has emptied its
+    // store.
     assert.equal(inodesOf("kept").pid, before.pid);
     assert.ok(busy.isRunning());
     busy.end();

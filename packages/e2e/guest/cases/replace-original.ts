@@ -14,7 +14,7 @@ export const replaceOriginal: Case = {
     const changed = "function cgroup_released(cgroup)\\n  print('ours', cgroup.path)\\nend\\n";
     sh(`printf "${changed}" >${SCRIPT}; md5sum ${SCRIPT} >/run/script.md5`);
 
-    // An administrator's, of both services.
+    // An administrator's drop-ins, for both services.
     const units = "/etc/systemd/system";
     sh(`mkdir -p ${units}/cm4all-spawn-reaper.service.d ${units}/cm4all-spawn-accessory.service.d
         groupadd --force e2e-accounting
@@ -40,7 +40,7 @@ export const replaceOriginal: Case = {
     await waitFor("the script is used", 10_000 * slowness, () =>
       journal(SERVICE).includes(`accounting with ${SCRIPT}`),
     );
-    // What the drop-in was for, still is.
+    // The purpose of the drop-in is still served.
     const gid = sh("getent group e2e-accounting | cut -d: -f3");
     const [unit = ""] = scriptUnits();
     const host = property(unit, "MainPID");

@@ -6,7 +6,7 @@ import { configure, putScript, removeScript, untilSaid, untilUnit } from "../too
 import { sh } from "../tools/shell.ts";
 import { journalCursor, mainPid, pidsOf, property, SERVICE } from "../tools/systemd.ts";
 
-/** Its cgroups are called by what their handler does. */
+/** A script that runs a command according to the name of the cgroup. */
 const TEXT = `
 local commands = {
   memory = "tail /dev/zero",
@@ -23,7 +23,7 @@ function cgroup_released(cgroup)
 end
 `;
 
-/** A counter of a file such as `memory.events` in the unit's cgroup. */
+/** Returns a counter in a file such as `memory.events` of the unit's cgroup. */
 function eventCount(unit: string, file: string, name: string): number {
   return Number(
     sh(`sed -n 's/^${name} //p' /sys/fs/cgroup${property(unit, "ControlGroup")}/${file}`),
@@ -46,7 +46,7 @@ export const scriptLimits: Case = {
         const cursor = journalCursor();
         scope.run(name, "cat /proc/self/status >/dev/null");
         await untilSaid(slowness, cursor, new RegExp(`has run\\s${name}\\s`));
-        // The next one is called: by the same host, or by its successor in a unit of its own.
+        // The next handler is called by the same host, or by its successor in a unit of its own.
         scope.run(`after-${name}`, "cat /proc/self/status >/dev/null");
         await untilSaid(slowness, cursor, new RegExp(`accounted\\safter-${name}`));
         assert.equal(mainPid(), daemon);
@@ -59,7 +59,7 @@ export const scriptLimits: Case = {
       assert(pidsOf(unit).length <= 40);
       note(`${kills} killed, ${refusals} not forked`);
 
-      // They had effects before they failed, so an administrator decides.
+      // The handlers had effects before they failed, so an administrator decides.
       const parked = listRecords();
       assert.deepEqual(
         parked.map(({ path, state }) => [path.split("/").at(-1), state]),

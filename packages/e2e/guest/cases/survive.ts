@@ -14,11 +14,15 @@ const EVENTS: Readonly<Record<string, () => void>> = {
   "daemon-reexec": () => void sh("systemctl daemon-reexec"),
 };
 
-/** A container has its host's limit of open files, whatever LimitNOFILE= says. */
+/**
+ * Returns how many names fit: a container has its host's limit of open files, whatever
+ * LimitNOFILE= says.
+ */
 function namesThatFit(): number {
   const limits = readFileSync(`/proc/${mainPid()}/limits`, "utf8");
   const files = Number(/^Max open files +(\d+)/m.exec(limits)?.[1]);
-  // Two for each leased name; the rest is for open namespaces, connections and cgroups.
+  // Two descriptors for each leased name; the rest is for open namespaces, connections and
+  // cgroups.
   return Math.floor((files - 6000) / 2);
 }
 

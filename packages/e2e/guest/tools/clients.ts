@@ -1,11 +1,11 @@
-/** Programs of ours that ask the daemon, in processes of their own. */
+/** Runs client programs of ours in processes of their own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { log, waitFor } from "./shell.ts";
 
 const PROGRAM = "/e2e/in/clients.js";
 
-/** A running client; it writes a report when it has begun, and again when it is told to end. */
+/** A running client. It writes a report when it has begun, and again when it is asked to end. */
 export class Client {
   readonly #child: ChildProcess;
   readonly #file: string;
@@ -30,7 +30,7 @@ export class Client {
     return client;
   }
 
-  /** Ends it, and gives its report. */
+  /** Ends the client, and returns its report. */
   async end(): Promise<unknown> {
     this.#child.kill("SIGTERM");
     if (this.#child.exitCode === null)
@@ -45,7 +45,7 @@ export class Client {
   }
 }
 
-/** Inodes of IPC and PID namespace, by name. */
+/** The inodes of the IPC and PID namespaces, by name. */
 export type Inodes = Readonly<Record<string, readonly [number, number]>>;
 
 export interface LoadReport {
@@ -54,19 +54,19 @@ export interface LoadReport {
   readonly longestMs: number;
 }
 
-/** Takes names with IPC and PID namespaces and holds a lease of each. */
+/** Requests names with IPC and PID namespaces, and holds a lease of each. */
 export async function holdNames(prefix: string, count: number, timeoutMs: number) {
   const client = await Client.start("hold", prefix, count, timeoutMs);
   return { client, inodes: client.report() as Inodes };
 }
 
-/** What the daemon gives for the names now. */
+/** Returns the namespaces that the daemon returns for the names now. */
 export async function readNames(prefix: string, count: number, timeoutMs: number): Promise<Inodes> {
   const client = await Client.start("read", prefix, count, timeoutMs);
   return (await client.end()) as Inodes;
 }
 
-/** Asks for the names again and again, in four connections. */
+/** Requests the names again and again, over four connections. */
 export async function startLoad(prefix: string, count: number, timeoutMs: number) {
   const client = await Client.start("load", prefix, count, timeoutMs);
   return { end: async () => (await client.end()) as LoadReport };

@@ -1,9 +1,9 @@
-/** Single names, and processes in their namespaces. */
+/** Uses single names, and processes in their namespaces. */
 import { spawn } from "node:child_process";
 import { log, sh, waitFor } from "./shell.ts";
 import { initPids } from "./systemd.ts";
 
-/** The inodes of a name's IPC and PID namespaces, which it makes where there are none. */
+/** Returns the inodes of a name's IPC and PID namespaces, which are made if they do not exist. */
 export function inodesOf(name: string): { readonly ipc: number; readonly pid: number } {
   const json = sh(`cm4all-spawn-client --timeout 120 request ${name} --ipc --pid --json`);
   return JSON.parse(json) as { ipc: number; pid: number };
@@ -20,7 +20,7 @@ export async function startBusy(name: string, slowness: number) {
   return { isRunning, end: () => child.kill("SIGTERM") };
 }
 
-/** Ends all names with what is in them. */
+/** Ends all names and the processes in their namespaces. */
 export async function endAllNames(slowness: number): Promise<void> {
   sh("cm4all-spawn purge-namespaces --all");
   await waitFor("all inits have ended", 60_000 * slowness, () => initPids().length === 0);

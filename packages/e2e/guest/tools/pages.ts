@@ -1,4 +1,4 @@
-/** The installed pages, and their snippets as a reader of a root's shell runs them. */
+/** Reads the installed pages, and runs their snippets as a reader with a root shell does. */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { type Snippet, snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
@@ -8,7 +8,7 @@ const TEXTS = "/usr/share/doc/cm4all-spawn";
 const MANUALS = "/usr/share/man";
 const OURS = /^(?:cm4all-(?:spawn|slice|logname)|libnss_cm4all|spawn\.toml|slice\.toml)/;
 
-/** Where the reader's shell stands. */
+/** The directory of the reader's shell. */
 const PLACE = "/run/e2e-place";
 
 export interface Page {
@@ -27,6 +27,7 @@ export function readTexts(): Page[] {
     }));
 }
 
+/** Returns the manual pages that the packages have installed. */
 export function readManuals(): Page[] {
   return ["man1", "man5", "man7", "man8"]
     .filter((section) => existsSync(`${MANUALS}/${section}`))
@@ -42,17 +43,20 @@ export function readManuals(): Page[] {
     );
 }
 
+/** Makes `directory` the working directory for the snippets. */
 export function standIn(directory: string): void {
   writeFileSync(PLACE, directory);
 }
 
-/** Statuses that are as they should be: a check that says no, and what only its reader ends. */
+/**
+ * Statuses that are expected: of a check that fails, and of a command that only its reader ends.
+ */
 const EXPECTED = ["cm4all-spawn status*:1", '"timeout 3 "*:124'];
 
 /**
- * Runs what a snippet says, where the one before it has left the shell.
- * @param values of words that stand for what the reader has
- * @returns what is wrong; undefined if nothing is, and what was printed
+ * Runs a snippet in the directory in which the previous one has left the shell.
+ * @param values the values of words that stand for something of the reader's
+ * @returns the problem, or undefined if there is none, and the output
  */
 export function runSnippet(
   { text, runBy }: Snippet,
@@ -86,7 +90,10 @@ function runStatements(typed: string): Result {
   return attempt(`${psql} <<'END'\n${sql}\nEND`);
 }
 
-/** Commands behind a prompt, each with what it prints, however the page breaks its lines. */
+/**
+ * Runs the commands after a prompt and compares the output of each, ignoring line breaks of the
+ * page.
+ */
 function runDialogue(typed: string, runBy = "") {
   let problem: string | undefined;
   for (const part of typed.split(/^\$ /m).slice(1)) {

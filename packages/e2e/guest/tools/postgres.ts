@@ -1,10 +1,11 @@
-/** Debian's PostgreSQL, with the accounting database of the example. */
+/** Uses Debian's PostgreSQL, with the accounting database of the example. */
 import { attempt, sh, waitFor } from "./shell.ts";
 import { SERVICE } from "./systemd.ts";
 
 const EXAMPLES = "/usr/share/doc/cm4all-spawn/examples/accounting";
 const SCRIPT = "/etc/cm4all/spawn/accounting.lua";
 
+/** Starts the server, and waits until it accepts connections. */
 export async function startPostgres(slowness: number): Promise<void> {
   sh("systemctl start postgresql.service");
   await waitFor(
@@ -14,22 +15,24 @@ export async function startPostgres(slowness: number): Promise<void> {
   );
 }
 
+/** Stops the server. */
 export function stopPostgres(): void {
   sh("systemctl stop 'postgresql@*.service' postgresql.service");
 }
 
-/** The database `accounting`, owned by the user that scripts run as. */
+/** Creates the database `accounting`, owned by the user that scripts run as. */
 export function createDatabase(): void {
   sh("runuser -u postgres -- createuser cm4all-spawn-reaper");
   sh("runuser -u postgres -- createdb -O cm4all-spawn-reaper accounting");
 }
 
+/** Drops the database of createDatabase. */
 export function dropDatabase(): void {
   sh("runuser -u postgres -- dropdb --force accounting");
   sh("runuser -u postgres -- dropuser cm4all-spawn-reaper");
 }
 
-/** The example's database and its script. */
+/** Installs the database and the script of the example. */
 export function installExample(): void {
   createDatabase();
   sh(`setpriv --reuid cm4all-spawn-reaper --clear-groups -- \\
@@ -37,12 +40,16 @@ export function installExample(): void {
   sh(`cp ${EXAMPLES}/postgres.lua ${SCRIPT}; systemctl restart ${SERVICE}`);
 }
 
+/** Removes what installExample has installed. */
 export function removeExample(): void {
   sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`);
   dropDatabase();
 }
 
-/** The database of many hosts with its script; the caller restarts the service, and calls `removeFleet`. */
+/**
+ * Installs the database for many hosts, with its script. The caller restarts the service, and
+ * later calls `removeFleet`.
+ */
 export function installFleet(): void {
   sh("runuser -u postgres -- createdb accounting");
   sh(`runuser -u postgres -- psql -q -d accounting -f ${EXAMPLES}/fleet.sql`);
@@ -50,12 +57,13 @@ export function installFleet(): void {
   sh(`cp ${EXAMPLES}/fleet.lua ${SCRIPT}`);
 }
 
+/** Removes what installFleet has installed. */
 export function removeFleet(): void {
   sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}`);
   forgetDatabase();
 }
 
-/** Takes the database away with all roles of the examples, also if some are not there. */
+/** Drops the database and all roles of the examples, even if some do not exist. */
 export function forgetDatabase(): void {
   attempt("runuser -u postgres -- dropdb --if-exists --force accounting");
   const roles = [
@@ -70,7 +78,7 @@ export function forgetDatabase(): void {
   for (const role of roles) attempt(`runuser -u postgres -- dropuser --if-exists ${role}`);
 }
 
-/** Rows of a query, each with its columns. */
+/** Returns the rows of a query, each with its columns. */
 export function query(sql: string): string[][] {
   const out = sh(`runuser -u postgres -- psql -At -F '|' -d accounting -c "${sql}"`);
   return out === "" ? [] : out.split("\n").map((line) => line.split("|"));

@@ -1,4 +1,4 @@
-/** What the daemon's journal holds, as an administrator asks for it. */
+/** Lists the records in the daemon's journal, as an administrator does. */
 import { sh } from "./shell.ts";
 
 export interface ListedRecord {
@@ -8,6 +8,7 @@ export interface ListedRecord {
   readonly reason?: string;
 }
 
+/** Returns the records that wait in the journal. */
 export function listRecords(): ListedRecord[] {
   return JSON.parse(sh("cm4all-spawn accounting list --json")) as ListedRecord[];
 }

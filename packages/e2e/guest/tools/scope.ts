@@ -1,4 +1,4 @@
-/** A stand-in for a process spawner: a scope in the slice, with child cgroups of its own. */
+/** Stands in for a process spawner: a scope in the slice, with child cgroups of its own. */
 import { mkdirSync, openSync } from "node:fs";
 import { Fd, setXattr } from "@cm4all/linux";
 import { attempt, log, sh, waitFor } from "./shell.ts";
@@ -6,7 +6,7 @@ import { isActive, property } from "./systemd.ts";
 
 const UNIT = "bp-spawn.scope";
 
-/** Makes the scope's delegated tree as a spawner does, and stays in it. */
+/** Makes the delegated tree of the scope, as a spawner does, and stays in it. */
 const SPAWNER = `
   scope=/sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)
   mkdir $scope/spawner
@@ -37,7 +37,7 @@ export class Scope {
     return scope;
   }
 
-  /** Makes a child cgroup that belongs to a customer, for `run`. */
+  /** Makes a child cgroup for `run` that belongs to a customer. */
   makeOf(customer: string, name: string): void {
     const directory = `${this.directory}/${name}`;
     mkdirSync(directory);
@@ -47,7 +47,7 @@ export class Scope {
   }
 
   /**
-   * Runs a command in a child cgroup, which it makes where there is none, and waits for its end.
+   * Runs a command in a child cgroup, which is made if it does not exist, and waits for its end.
    * @param settings values for files of the cgroup, such as `memory.max`
    */
   run(name: string, command: string, settings: Readonly<Record<string, string>> = {}): void {

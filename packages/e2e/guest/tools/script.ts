@@ -1,4 +1,4 @@
-/** An accounting script for a case, the limits of its unit, and what it says. */
+/** Installs an accounting script for a case, with the limits of its unit, and reads its output. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { listRecords } from "./records.ts";
 import { sh, waitFor } from "./shell.ts";
@@ -9,7 +9,10 @@ const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const SAVED_CONFIG = "/run/spawn.toml.e2e";
 const DROP_INS = "/run/systemd/system/cm4all-spawn-accounting@.service.d";
 
-/** Puts a script in place. The caller starts the service, and calls `removeScript`. @param limits of the unit, `NAME=VALUE` */
+/**
+ * Installs a script. The caller starts the service, and later calls `removeScript`.
+ * @param limits settings of the unit, `NAME=VALUE`
+ */
 export function putScript(text: string, limits: readonly string[]): void {
   writeFileSync(SCRIPT, text);
   sh(`cp ${CONFIG} ${SAVED_CONFIG}`);
@@ -18,20 +21,25 @@ export function putScript(text: string, limits: readonly string[]): void {
   sh("systemctl daemon-reload");
 }
 
-/** Adds these lines to `[accounting]` of the configuration, in place of those of the last call. */
+/**
+ * Adds these lines to `[accounting]` of the configuration, in place of those of the previous
+ * call.
+ */
 export function configure(...lines: readonly string[]): void {
   const added = lines.map((line) => `\\n${line}`).join("");
   sh(`cp ${SAVED_CONFIG} ${CONFIG}; sed -i 's/^\\[accounting\\]$/&${added}/' ${CONFIG}`);
 }
 
-/** Has everything be as it was, and drops the records of cgroups whose handlers were to fail. */
+/**
+ * Restores the former state, and drops the records of cgroups whose handlers were meant to fail.
+ */
 export function removeScript(): void {
   sh(`rm -r ${SCRIPT} ${DROP_INS}; cp ${SAVED_CONFIG} ${CONFIG}
       systemctl daemon-reload; systemctl restart ${SERVICE}`);
   for (const { number } of listRecords()) sh(`cm4all-spawn accounting drop ${number}`);
 }
 
-/** Waits until one unit has the script, and it is not `other`. Returns its name. */
+/** Waits until a unit other than `other` runs the script. Returns its name. */
 export async function untilUnit(slowness: number, other?: string): Promise<string> {
   return waitFor("a unit has the script", 30_000 * slowness, () => {
     const [unit, ...others] = scriptUnits();
@@ -39,7 +47,7 @@ export async function untilUnit(slowness: number, other?: string): Promise<strin
   });
 }
 
-/** Waits until daemon or script have said something since `cursor`. */
+/** Waits until the output of daemon and script since `cursor` matches `what`. */
 export async function untilSaid(slowness: number, cursor: string, what: RegExp): Promise<void> {
   await waitFor(`${what}`, 30_000 * slowness, () => what.test(said(cursor)));
 }

@@ -1,4 +1,4 @@
-/** Runs commands as an administrator types them; each goes to the case's log. */
+/** Runs commands as an administrator types them. Each is written to the case's log. */
 import { spawnSync } from "node:child_process";
 import { appendFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,15 +6,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 let logFile = "/dev/null";
 let limitMs = 120_000;
 
+/** Sets the file for the log. */
 export function logTo(file: string): void {
   logFile = file;
 }
 
-/** No command takes longer: one that hangs is named, and the other cases go on. */
+/** Sets the time limit for a command: one that hangs is named, and the other cases go on. */
 export function limitCommands(slowness: number): void {
   limitMs = 120_000 * slowness;
 }
 
+/** Writes a line to the log. */
 export function log(text: string): void {
   appendFileSync(logFile, `${text}\n`);
 }
@@ -25,7 +27,7 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** Runs a command line; a status other than 0 is no error. */
+/** Runs a command line. A status other than 0 is not an error. */
 export function attempt(command: string): Result {
   log(`$ ${command}`);
   const startMs = performance.now();
@@ -45,7 +47,7 @@ export function attempt(command: string): Result {
   return { status, stdout, stderr };
 }
 
-/** Runs a command line and gives what it prints. @throws Error for a status other than 0 */
+/** Runs a command line and returns its output. @throws Error if the status is not 0 */
 export function sh(command: string): string {
   const { status, stdout, stderr } = attempt(command);
   if (status !== 0) throw new Error(`${command}: status ${status}: ${lastLine(stderr || stdout)}`);
@@ -56,7 +58,7 @@ function lastLine(text: string): string {
   return text.trimEnd().split("\n").at(-1) ?? "";
 }
 
-/** Waits until `look` gives something other than undefined or false. */
+/** Waits until `look` returns something other than undefined or false. */
 export async function waitFor<T>(
   what: string,
   timeoutMs: number,

@@ -1,4 +1,4 @@
-/** What the snippets of the pages find on their reader's system, and what they have to show there. */
+/** The surroundings that the snippets of the pages need, and the results that they have to show. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
 import { type Page, standIn } from "./pages.ts";
@@ -11,22 +11,22 @@ import { SERVICE } from "./systemd.ts";
 const CONFIG = "/etc/cm4all/spawn";
 export const SCRIPT = `${CONFIG}/accounting.lua`;
 const IMAGE = "/var/lib/machines/web";
-/** What the reader calls the processes of a customer. */
+/** The reader's name for the processes of a customer. */
 export const NAME = "test";
 
-/** Fails after an effect, so that its records are parked. */
+/** A script that fails after an effect, so that its records are parked. */
 const PARKING = `function cgroup_released(cgroup)
   os.execute("true")
   error("as it should")
 end
 `;
 
-/** What a snippet finds on its reader's system, and what it has to show there. */
+/** The surroundings that a snippet needs, and the result that it has to show. */
 export interface Surroundings {
   readonly before?: () => unknown;
   readonly after?: () => unknown;
   readonly prints?: RegExp;
-  /** It tells of something that is under way, so it is run until it shows that. */
+  /** True if the snippet shows something that is under way: it is run until it shows the result. */
   readonly isAwaited?: true;
 }
 
@@ -34,7 +34,7 @@ function holdName(): void {
   sh(`cm4all-spawn-client run ${NAME} --ipc --pid -- sleep infinity >/dev/null 2>&1 </dev/null &`);
 }
 
-/** @returns the number of a record that waits for an administrator */
+/** Makes a parked record. @returns its number */
 async function parkRecord(slowness: number): Promise<string> {
   writeFileSync(SCRIPT, PARKING);
   sh(`systemctl restart ${SERVICE}`);
@@ -53,14 +53,14 @@ async function parkRecord(slowness: number): Promise<string> {
 const DROP_ALL = `cm4all-spawn accounting list --json | grep -o '"number": *[0-9]*' | tr -dc '0-9\\n' |
   xargs -r cm4all-spawn accounting drop`;
 
-/** An image of another system, with its own C library. */
+/** Makes an image of another system, with its own C library. */
 function makeImage(): void {
   sh(`mkdir -p ${IMAGE}/etc ${IMAGE}/usr/lib/x86_64-linux-gnu
       cp /usr/lib/x86_64-linux-gnu/libc.so.6 ${IMAGE}/usr/lib/x86_64-linux-gnu
       printf 'passwd: files\\ngroup: files\\n' >${IMAGE}/etc/nsswitch.conf`);
 }
 
-/** The text of a snippet that people copy into a file. */
+/** Returns the text of a snippet that people copy into a file. */
 function textOf(pages: readonly Page[], language: string, beginning: string): string {
   const found = pages
     .flatMap(({ snippets }) => snippets)
@@ -70,8 +70,9 @@ function textOf(pages: readonly Page[], language: string, beginning: string): st
 }
 
 /**
- * By the beginning of a snippet, what it takes.
- * @param values of words in snippets that stand for what the reader has; some are found on the way
+ * Returns the surroundings, by the beginning of each snippet.
+ * @param values values of words in snippets that stand for something of the reader's; some are
+ *   found on the way
  */
 export function surroundingsOf(
   texts: readonly Page[],
@@ -117,7 +118,7 @@ export function surroundingsOf(
         standIn("/run");
         sh("runuser -u postgres -- createuser -g fleet_reader nobody");
       },
-      // One of the pages makes one of them.
+      // One of the pages makes one of these files.
       after: () => sh("rm -f /run/usage.html /run/alice.html"),
     },
     "systemd-run --scope --slice=system-cm4all.slice --unit=bp-spawn -p Delegate=yes sh": {

@@ -1,4 +1,7 @@
-/** For the tests: what ip(8) sent and the kernel answered. See fixtures/netlink/capture.mjs. */
+/**
+ * For tests: captures of what ip(8) sent and the kernel answered. See
+ * fixtures/netlink/capture.mjs.
+ */
 import { readFileSync } from "node:fs";
 
 interface Capture {
@@ -10,7 +13,7 @@ interface Capture {
 const file = new URL("../../fixtures/netlink/iproute2.json", import.meta.url);
 const captures = JSON.parse(readFileSync(file, "utf8")).captures as Record<string, Capture>;
 
-/** Returns the messages of a capture, by its name, in their order. */
+/** Returns the messages of the capture with this name, in order. */
 export function captured(name: string): { sent: Buffer[]; received: Buffer[] } {
   const capture = captures[name];
   if (capture === undefined) throw new Error(`nothing captured as ${name}`);

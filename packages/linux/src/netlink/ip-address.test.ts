@@ -54,7 +54,7 @@ describe("tryParseIpAddress and formatIpAddress", () => {
     expect(tryParseIpAddress(text)).toBeUndefined();
   });
 
-  it("agrees with Node about what is an address", () => {
+  it("agrees with Node on what is an address", () => {
     const characters = fc.constantFrom(..."0123456789abf:.:.:".split(""));
     fc.assert(
       fc.property(fc.string({ unit: characters, maxLength: 24 }), (text) => {
@@ -64,7 +64,7 @@ describe("tryParseIpAddress and formatIpAddress", () => {
     );
   });
 
-  it("gives back any IPv6 address", () => {
+  it("round-trips any IPv6 address", () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (bytes) => {
         const text = formatIpAddress({ family: AF_INET6, bytes: Buffer.from(bytes) });

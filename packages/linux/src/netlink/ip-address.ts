@@ -9,13 +9,16 @@ export interface IpAddress {
   readonly bytes: Buffer;
 }
 
-/** An address with the length of its network's prefix, in bits. */
+/** An address with the length of its network's prefix in bits. */
 export interface IpPrefix {
   readonly address: IpAddress;
   readonly prefixLength: number;
 }
 
-/** Undefined where `text` is no address. An octet with leading zeros and a zone are refused. */
+/**
+ * Parses an address; undefined if `text` is not one. An octet with a leading zero and a zone are
+ * refused.
+ */
 export function tryParseIpAddress(text: string): IpAddress | undefined {
   if (!text.includes(":")) {
     const bytes = parseIpv4(text);
@@ -25,7 +28,7 @@ export function tryParseIpAddress(text: string): IpAddress | undefined {
   return bytes && { family: AF_INET6, bytes: Buffer.from(bytes) };
 }
 
-/** `ADDRESS/LENGTH`; undefined where `text` is none. */
+/** Parses `ADDRESS/LENGTH`; undefined if `text` is not of this form. */
 export function tryParseIpPrefix(text: string): IpPrefix | undefined {
   const [host = "", length = "", ...more] = text.split("/");
   const address = tryParseIpAddress(host);
@@ -43,7 +46,7 @@ function parseIpv4(text: string): number[] | undefined {
   return octets.map(Number);
 }
 
-/** The bytes of groups separated by colons; the last may be an IPv4 address. */
+/** Returns the bytes of groups separated by colons; the last may be an IPv4 address. */
 function parseGroups(text: string, mayEndInIpv4: boolean): number[] | undefined {
   if (text === "") return [];
   const bytes: number[] = [];
@@ -70,17 +73,17 @@ function parseIpv6(text: string): number[] | undefined {
   const tail = parseGroups(right ?? "", true);
   if (head === undefined || tail === undefined) return undefined;
   const missing = 16 - head.length - tail.length;
-  // "::" stands for at least one group; without it none may be missing.
+  // "::" stands for at least one group; without it, no group may be missing.
   if (right === undefined ? missing !== 0 : missing < 2) return undefined;
   return [...head, ...new Array<number>(missing).fill(0), ...tail];
 }
 
-/** Returns the text of an address, an IPv6 one in its shortest form. @see RFC 5952 */
+/** Returns the text of an address, the shortest form for IPv6. @see RFC 5952 */
 export function formatIpAddress({ family, bytes }: IpAddress): string {
   if (family === AF_INET) return bytes.join(".");
   const groups: number[] = [];
   for (let i = 0; i < 16; i += 2) groups.push(bytes.readUInt16BE(i));
-  // The longest run of zeros, the first of equally long ones, becomes "::".
+  // The longest run of zeros, or the first of equally long runs, becomes "::".
   let start = 0;
   let length = 1;
   for (let i = 0; i < 8; i++) {
@@ -96,7 +99,7 @@ export function formatIpAddress({ family, bytes }: IpAddress): string {
   return `${hex.slice(0, start).join(":")}::${hex.slice(start + length).join(":")}`;
 }
 
-/** Whether `address` lies in the network of `prefix`. */
+/** Returns whether `address` lies in the network of `prefix`. */
 export function prefixContains({ address: network, prefixLength }: IpPrefix, address: IpAddress) {
   if (network.family !== address.family) return false;
   for (let bit = 0; bit < prefixLength; bit += 8) {

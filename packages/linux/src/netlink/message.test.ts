@@ -18,7 +18,7 @@ import {
   u32Attribute,
 } from "./message.ts";
 
-/** Whatever the bytes are: a result or a NetlinkFormatError, nothing else. */
+/** Calls `parse`, which may return or throw a NetlinkFormatError, but nothing else. */
 function parsesOrRefuses(parse: () => unknown): void {
   try {
     parse();
@@ -28,14 +28,14 @@ function parsesOrRefuses(parse: () => unknown): void {
 }
 
 describe("encodeMessage and parseMessages", () => {
-  it("give back what was put in", () => {
+  it("round-trip a message", () => {
     const one = { type: 16, flags: 0x605, sequence: 7, payload: Buffer.from("abcd") };
     const two = { type: 3, flags: 2, sequence: 8, payload: Buffer.from("efgh") };
     const datagram = Buffer.concat([encodeMessage(one), encodeMessage(two)]);
     expect(parseMessages(datagram)).toEqual([one, two]);
   });
 
-  it("refuse a message cut at any byte", () => {
+  it("refuse a message truncated at any byte", () => {
     const whole = encodeMessage({ type: 16, flags: 0, sequence: 1, payload: Buffer.alloc(20) });
     for (let length = 1; length < whole.length; length++)
       expect(() => parseMessages(whole.subarray(0, length))).toThrow(NetlinkFormatError);
@@ -78,7 +78,7 @@ describe("attributes", () => {
     expect([...parseAttributes(u32Attribute(0x8000 | 5, 1)).keys()]).toEqual([5]);
   });
 
-  it("are refused when cut at any byte", () => {
+  it("are refused when truncated at any byte", () => {
     const whole = stringAttribute(3, "abc");
     for (let length = 1; length < whole.length; length++)
       expect(() => parseAttributes(whole.subarray(0, length))).toThrow(NetlinkFormatError);
@@ -115,7 +115,7 @@ describe("parseAcknowledgement", () => {
     });
   });
 
-  it("reads the text where the request is not repeated, and the attribute's place", () => {
+  it("reads the text if the request is not repeated, and the attribute's offset", () => {
     const payload = Buffer.concat([
       Buffer.from("deffffff", "hex"), // -34
       encodeMessage({ type: 16, flags: 5, sequence: 1, payload: Buffer.alloc(90) }).subarray(0, 16),
@@ -130,7 +130,7 @@ describe("parseAcknowledgement", () => {
     });
   });
 
-  it("refuses one cut at any byte", () => {
+  it("refuses one truncated at any byte", () => {
     const message = last("route-4-bad");
     for (let length = 0; length < message.payload.length; length++) {
       const cut = { ...message, payload: message.payload.subarray(0, length) };

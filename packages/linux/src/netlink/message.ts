@@ -1,6 +1,6 @@
 /**
- * Netlink messages and their attributes. Pure. All integers are in the machine's byte
- * order; messages and attributes start at multiples of 4.
+ * Netlink messages and their attributes. Pure. All integers are in the machine's byte order;
+ * messages and attributes start at multiples of 4.
  *
  *     struct nlmsghdr   0 u32 length with this header, 4 u16 type, 6 u16 flags,
  *                       8 u32 sequence number, 12 u32 port
@@ -15,16 +15,16 @@ export const NLMSG_DONE = 3;
 
 export const NLM_F_REQUEST = 0x1;
 export const NLM_F_ACK = 0x4;
-/** Of a dump: something changed meanwhile, so the dump may contradict itself. */
+/** In a dump: something changed meanwhile, so the dump may be inconsistent. */
 export const NLM_F_DUMP_INTR = 0x10;
-/** Of an acknowledgement: the request is not repeated in it. */
+/** In an acknowledgement: the request is not repeated. */
 export const NLM_F_CAPPED = 0x100;
-/** Of an acknowledgement: attributes follow. */
+/** In an acknowledgement: attributes follow. */
 export const NLM_F_ACK_TLVS = 0x200;
-/** Of a request that makes something: it must not exist yet. */
+/** In a request that creates an object: the object must not exist yet. */
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_DUMP = 0x300;
-/** Of a request that makes something: make it where it does not exist. */
+/** In a request for an object: create it if it does not exist. */
 export const NLM_F_CREATE = 0x400;
 
 const NLMSGERR_ATTR_MSG = 1;
@@ -44,10 +44,10 @@ export interface NetlinkMessage {
   readonly payload: Buffer;
 }
 
-/** What came is no netlink message, or one that was cut. */
+/** Received bytes are not a netlink message, or are truncated. */
 export class NetlinkFormatError extends Error {
   override readonly name = "NetlinkFormatError";
-  /** Where in the bytes that were parsed. */
+  /** The offset of the mistake in the parsed bytes. */
   readonly offset: number;
 
   constructor(problem: string, offset: number) {
@@ -56,7 +56,7 @@ export class NetlinkFormatError extends Error {
   }
 }
 
-/** One message. The kernel fills in our port. */
+/** Encodes a message. The kernel fills in our port. */
 export function encodeMessage({ type, flags, sequence, payload }: NetlinkMessage): Buffer {
   return new ByteWriter(NLMSG_HEADER_BYTES + payload.length)
     .u32(NLMSG_HEADER_BYTES + payload.length)
@@ -68,7 +68,7 @@ export function encodeMessage({ type, flags, sequence, payload }: NetlinkMessage
     .finish();
 }
 
-/** One attribute, padded. */
+/** Encodes an attribute, with its padding. */
 export function attribute(type: number, value: Uint8Array): Buffer {
   return new ByteWriter(align(NLA_HEADER_BYTES + value.length, ALIGNMENT))
     .u16(NLA_HEADER_BYTES + value.length)
@@ -78,32 +78,32 @@ export function attribute(type: number, value: Uint8Array): Buffer {
     .finish();
 }
 
-/** Encodes an attribute that is an integer of 32 bits. */
+/** Encodes an attribute that is a 32-bit integer. */
 export function u32Attribute(type: number, value: number): Buffer {
   return attribute(type, new ByteWriter(4).u32(value).finish());
 }
 
-/** Encodes an attribute that is an integer of 16 bits. */
+/** Encodes an attribute that is a 16-bit integer. */
 export function u16Attribute(type: number, value: number): Buffer {
   return attribute(type, new ByteWriter(2).u16(value).finish());
 }
 
-/** Encodes an attribute that is an integer of 8 bits. */
+/** Encodes an attribute that is an 8-bit integer. */
 export function u8Attribute(type: number, value: number): Buffer {
   return attribute(type, Buffer.from([value]));
 }
 
-/** A string with its NUL. */
+/** Encodes an attribute that is a string, with its NUL. */
 export function stringAttribute(type: number, text: string): Buffer {
   return attribute(type, Buffer.from(`${text}\0`));
 }
 
-/** An attribute that holds others, or a structure and others. */
+/** Encodes an attribute that contains others, or a structure and others. */
 export function nestedAttribute(type: number, ...parts: Uint8Array[]): Buffer {
   return attribute(type, Buffer.concat(parts));
 }
 
-/** All messages of one datagram. @throws NetlinkFormatError */
+/** Parses all messages of a datagram. @throws NetlinkFormatError */
 export function parseMessages(datagram: Uint8Array): NetlinkMessage[] {
   const reader = new ByteReader(datagram);
   const messages: NetlinkMessage[] = [];
@@ -126,7 +126,7 @@ export function parseMessages(datagram: Uint8Array): NetlinkMessage[] {
 }
 
 /**
- * The attributes by type; of one that comes twice, the last.
+ * Parses attributes into a map by type; if a type comes twice, the last one counts.
  * @throws NetlinkFormatError
  */
 export function parseAttributes(bytes: Uint8Array): Map<number, Buffer> {
@@ -146,36 +146,36 @@ export function parseAttributes(bytes: Uint8Array): Map<number, Buffer> {
   return attributes;
 }
 
-/** An attribute's value as a number of 32 bits. @throws NetlinkFormatError */
+/** Parses the value of an attribute as a 32-bit integer. @throws NetlinkFormatError */
 export function parseU32(value: Buffer): number {
   if (value.length !== 4) throw new NetlinkFormatError(`${value.length} bytes for a u32`, 0);
   return new ByteReader(value).u32();
 }
 
-/** An attribute's value as a number of 16 bits. @throws NetlinkFormatError */
+/** Parses the value of an attribute as a 16-bit integer. @throws NetlinkFormatError */
 export function parseU16(value: Buffer): number {
   if (value.length !== 2) throw new NetlinkFormatError(`${value.length} bytes for a u16`, 0);
   return new ByteReader(value).u16();
 }
 
-/** An attribute's value as text, up to its NUL. */
+/** Parses the value of an attribute as text, up to its NUL. */
 export function parseString(value: Buffer): string {
   const end = value.indexOf(0);
   return value.toString("utf8", 0, end < 0 ? value.length : end);
 }
 
-/** What NLMSG_ERROR says, also of a success. */
+/** The contents of an NLMSG_ERROR message, which also reports success. */
 export interface Acknowledgement {
-  /** Positive; 0 for success. */
+  /** The errno, positive; 0 for success. */
   readonly errno: number;
-  /** What the kernel says about it, where it does. */
+  /** The kernel's message, if there is one. */
   readonly text?: string;
-  /** Where in the request the attribute is that it refuses. */
+  /** The offset in the request of the attribute that the kernel refuses. */
   readonly attributeOffset?: number;
 }
 
 /**
- * An acknowledgement, with the attributes that NETLINK_EXT_ACK brings.
+ * Parses an acknowledgement, with the attributes that NETLINK_EXT_ACK adds.
  *
  *     0 i32 negated errno, 4 nlmsghdr of the request, 20 its payload unless
  *     NLM_F_CAPPED, then the attributes if NLM_F_ACK_TLVS

@@ -1,6 +1,6 @@
 /**
- * The messages of rtnetlink(7) that set a port of a bridge, each with the command of
- * ip(8) or bridge(8) that does the same. Pure.
+ * The messages of rtnetlink(7) for the ports of a bridge, each with the command of ip(8) or
+ * bridge(8) that does the same. Pure.
  *
  * @see the kernel's include/uapi/linux/if_bridge.h, if_link.h
  */
@@ -26,7 +26,10 @@ const BRIDGE_VLAN_INFO_UNTAGGED = 4;
 
 const flags = NLM_F_REQUEST | NLM_F_ACK;
 
-/** `ip link set dev PORT type bridge_slave isolated on`: it reaches no other isolated port. */
+/**
+ * Returns the request for `ip link set dev PORT type bridge_slave isolated on`: the port cannot
+ * reach other isolated ports.
+ */
 export function isolateBridgePort(index: number): RtnetlinkRequest {
   const payload = Buffer.concat([
     interfaceMessage(index),
@@ -47,8 +50,8 @@ function vlanInfo(vlanFlags: number, id: number): Buffer {
 }
 
 /**
- * `bridge vlan add dev PORT vid ID [pvid untagged]`
- * @param untagged whether frames without a tag are in this VLAN, both ways
+ * Returns the request for `bridge vlan add dev PORT vid ID [pvid untagged]`.
+ * @param untagged true if frames without a tag belong to this VLAN, in both directions
  */
 export function addBridgeVlan(index: number, id: number, untagged: boolean): RtnetlinkRequest {
   const vlanFlags = untagged ? BRIDGE_VLAN_INFO_PVID | BRIDGE_VLAN_INFO_UNTAGGED : 0;
@@ -60,7 +63,7 @@ export function addBridgeVlan(index: number, id: number, untagged: boolean): Rtn
   return { name: "RTM_SETLINK", args, type: RTM_SETLINK, flags, payload };
 }
 
-/** `bridge vlan delete dev PORT vid ID` */
+/** Returns the request for `bridge vlan delete dev PORT vid ID`. */
 export function deleteBridgeVlan(index: number, id: number): RtnetlinkRequest {
   const payload = Buffer.concat([interfaceMessage(index, 0, 0, AF_BRIDGE), vlanInfo(0, id)]);
   const args = { index, vlan: id };

@@ -1,6 +1,6 @@
 /**
- * The messages of rtnetlink(7) that make links, each by one request, and that move and
- * change them, each with the command of ip(8) that does the same. Pure.
+ * The messages of rtnetlink(7) that create links, each with one request, and that move and change
+ * them, with the commands of ip(8) that do the same. Pure.
  *
  * @see the kernel's include/uapi/linux/if_link.h, veth.h
  */
@@ -44,16 +44,16 @@ const IFLA_IPVLAN_MODE = 1;
 const IFLA_IPVLAN_FLAGS = 2;
 const IFLA_VLAN_ID = 1;
 
-/** IFLA_MACVLAN_MODE. */
+/** The values of IFLA_MACVLAN_MODE. */
 export const macvlanModes = { private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 } as const;
-/** IFLA_IPVLAN_MODE. */
+/** The values of IFLA_IPVLAN_MODE. */
 export const ipvlanModes = { l2: 0, l3: 1, l3s: 2 } as const;
 
-/** Queues and offloads of a link. @see ip-link(8) */
+/** The queues and offloads of a link. @see ip-link(8) */
 export interface LinkTuning {
-  /** Packets that may wait to be sent. */
+  /** The number of packets that may wait to be sent. */
   readonly txQueueLength?: number | undefined;
-  /** Only when a link is made, as the next one. */
+  /** The number of transmit queues; set only when the link is created, like `rxQueues`. */
   readonly txQueues?: number | undefined;
   readonly rxQueues?: number | undefined;
   readonly gsoMaxSegments?: number | undefined;
@@ -61,13 +61,13 @@ export interface LinkTuning {
   readonly groMaxBytes?: number | undefined;
 }
 
-/** A link that is to be made. */
+/** A link to be created. */
 export interface NewLink extends LinkTuning {
   readonly name: string;
   readonly mtuBytes?: number | undefined;
-  /** 6 bytes. */
+  /** The hardware address, 6 bytes. */
   readonly mac?: Buffer | undefined;
-  /** The index of the bridge that it becomes a port of. */
+  /** The index of the bridge of which it becomes a port. */
   readonly masterIndex?: number | undefined;
 }
 
@@ -115,8 +115,8 @@ function create(link: NewLink, kind: string, place: Buffer[], ...data: Buffer[])
 }
 
 /**
- * `ip link add name HOST type veth peer name PEER netns NAMESPACE`: two links, the
- * peer born inside the namespace of `peerNetnsFd`.
+ * Returns the request for `ip link add name HOST type veth peer name PEER netns NAMESPACE`:
+ * creates two links, with the peer inside the namespace of `peerNetnsFd`.
  */
 export function newVethPair(host: NewLink, peer: NewLink, peerNetnsFd: number): RtnetlinkRequest {
   const far = nestedAttribute(
@@ -130,7 +130,7 @@ export function newVethPair(host: NewLink, peer: NewLink, peerNetnsFd: number): 
   return { ...request, args: { ...request.args, peer: peer.name } };
 }
 
-/** A kind of link that lies on another one. */
+/** The kinds of link that are based on another link. */
 export type StackedKind =
   | { readonly kind: "macvlan"; readonly mode: keyof typeof macvlanModes }
   | { readonly kind: "ipvlan"; readonly mode: keyof typeof ipvlanModes }
@@ -151,8 +151,9 @@ function stackedData(stacked: StackedKind): Buffer {
 }
 
 /**
- * `ip link add link PARENT name NAME [netns NAMESPACE] type macvlan mode MODE`
- * @param netnsFd where it is born; undefined for the parent's own namespace
+ * Returns the request for `ip link add link PARENT name NAME [netns NAMESPACE] type macvlan mode
+ * MODE`.
+ * @param netnsFd the namespace in which it is created; undefined for that of the parent
  */
 export function newStackedLink(
   parentIndex: number,
@@ -165,13 +166,16 @@ export function newStackedLink(
   return create(link, stacked.kind, place, stackedData(stacked));
 }
 
-/** `ip link add name NAME type bridge [vlan_filtering 1]` */
+/** Returns the request for `ip link add name NAME type bridge [vlan_filtering 1]`. */
 export function newBridge(name: string, vlanFiltering: boolean): RtnetlinkRequest {
   const data = vlanFiltering ? [u8Attribute(IFLA_BR_VLAN_FILTERING, 1)] : [];
   return create({ name }, "bridge", [], ...data);
 }
 
-/** `ip link set dev LINK netns NAMESPACE name NAME`; the link is down afterwards. */
+/**
+ * Returns the request for `ip link set dev LINK netns NAMESPACE name NAME`. The link is down
+ * afterwards.
+ */
 export function moveLink(index: number, name: string, netnsFd: number): RtnetlinkRequest {
   const payload = Buffer.concat([
     interfaceMessage(index),
@@ -182,7 +186,7 @@ export function moveLink(index: number, name: string, netnsFd: number): Rtnetlin
   return { name: "RTM_NEWLINK", args: { index, name }, type: RTM_NEWLINK, flags, payload };
 }
 
-/** `ip link set dev LINK mtu BYTES address MAC txqueuelen PACKETS ...` */
+/** Returns the request for `ip link set dev LINK mtu BYTES address MAC txqueuelen PACKETS ...`. */
 export function changeLink(
   index: number,
   change: Omit<NewLink, "name" | "txQueues" | "rxQueues">,

@@ -1,6 +1,6 @@
 /**
- * The messages of rtnetlink(7) about addresses and routes, each with the command of
- * ip(8) that does the same, and what the kernel answers. Pure.
+ * The messages of rtnetlink(7) for addresses and routes, each with the command of ip(8) that does
+ * the same, and the kernel's answers. Pure.
  *
  * @see the kernel's include/uapi/linux/rtnetlink.h, if_addr.h
  */
@@ -41,13 +41,13 @@ const RT_SCOPE_LINK = 253;
 const RTN_UNICAST = 1;
 const RTNH_F_ONLINK = 4;
 
-/** No duplicate address detection: the address can be used at once. */
+/** Switches off duplicate address detection, so that the address can be used at once. */
 export const IFA_F_NODAD = 0x02;
 export const IFA_F_DADFAILED = 0x08;
 export const IFA_F_TENTATIVE = 0x40;
 
 /**
- * `ip address add ADDRESS/LENGTH dev LINK nodad`
+ * Returns the request for `ip address add ADDRESS/LENGTH dev LINK nodad`.
  *
  *     struct ifaddrmsg   0 u8 family, 1 u8 prefix length, 2 u8 flags, 3 u8 scope,
  *                        4 u32 index
@@ -67,7 +67,7 @@ export function newAddress(index: number, prefix: IpPrefix, flags = 0): Rtnetlin
   return { name: "RTM_NEWADDR", args, type: RTM_NEWADDR, flags: requestFlags, payload };
 }
 
-/** `ip address show` */
+/** Returns the request for `ip address show`. */
 export function getAddresses(): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_DUMP;
   return {
@@ -80,17 +80,17 @@ export function getAddresses(): RtnetlinkRequest {
 }
 
 export interface Route {
-  /** Of length 0 for a default route. */
+  /** The destination; a prefix of length 0 for a default route. */
   readonly destination: IpPrefix;
-  /** Undefined where the destination is on the link itself. */
+  /** The gateway; undefined if the destination is on the link itself. */
   readonly gateway?: IpAddress | undefined;
   readonly metric?: number | undefined;
-  /** Whether to take the gateway for a neighbour though no network of the link has it. */
+  /** True to accept the gateway as a neighbour although it is in no network of the link. */
   readonly onlink?: boolean | undefined;
 }
 
 /**
- * `ip route add DESTINATION via GATEWAY dev LINK proto static`
+ * Returns the request for `ip route add DESTINATION via GATEWAY dev LINK proto static`.
  *
  *     struct rtmsg   0 u8 family, 1 u8 destination's length, 2 u8 source's length,
  *                    3 u8 tos, 4 u8 table, 5 u8 protocol, 6 u8 scope, 7 u8 type,
@@ -127,7 +127,7 @@ export function newRoute(index: number, route: Route): RtnetlinkRequest {
   return { name: "RTM_NEWROUTE", args, type: RTM_NEWROUTE, flags, payload: Buffer.concat(parts) };
 }
 
-/** An address of a network interface. */
+/** An address of a network interface, as the kernel reports it. */
 export interface LinkAddress {
   readonly linkIndex: number;
   readonly prefix: IpPrefix;
@@ -135,7 +135,7 @@ export interface LinkAddress {
   readonly flags: number;
 }
 
-/** The payload of RTM_NEWADDR; undefined for another family. @throws NetlinkFormatError */
+/** Parses the payload of RTM_NEWADDR; undefined for another family. @throws NetlinkFormatError */
 export function parseLinkAddress(payload: Buffer): LinkAddress | undefined {
   if (payload.length < 8) throw new NetlinkFormatError("truncated ifaddrmsg", 0);
   const reader = new ByteReader(payload);
@@ -146,7 +146,7 @@ export function parseLinkAddress(payload: Buffer): LinkAddress | undefined {
   const linkIndex = reader.u32();
   const attributes = parseAttributes(reader.bytes(reader.remaining));
   const flags = attributes.get(IFA_FLAGS);
-  // On a point-to-point link IFA_ADDRESS is the other side.
+  // On a point-to-point link, IFA_ADDRESS is the address of the peer.
   const bytes = attributes.get(IFA_LOCAL) ?? attributes.get(IFA_ADDRESS);
   if (family !== AF_INET && family !== AF_INET6) return undefined;
   if (bytes?.length !== (family === AF_INET ? 4 : 16))
@@ -158,23 +158,23 @@ export function parseLinkAddress(payload: Buffer): LinkAddress | undefined {
   };
 }
 
-/** `ip route show table all` of one family. */
+/** Returns the request for `ip route show table all`, for one family. */
 export function getRoutes(family: IpAddress["family"]): RtnetlinkRequest {
   const payload = new ByteWriter(12).u8(family).zeros(11).finish();
   const flags = NLM_F_REQUEST | NLM_F_DUMP;
   return { name: "RTM_GETROUTE", args: { family }, type: RTM_GETROUTE, flags, payload };
 }
 
-/** A route that the kernel has, of any table. */
+/** A route of the kernel, in any table. */
 export interface KnownRoute {
   readonly destination: IpPrefix;
-  /** Undefined where it has several ways, or none. */
+  /** The link; undefined if the route has several next hops, or none. */
   readonly linkIndex?: number;
-  /** 0 where it was given none. */
+  /** The metric; 0 if none was set. */
   readonly metric: number;
 }
 
-/** The payload of RTM_NEWROUTE; undefined for another family. @throws NetlinkFormatError */
+/** Parses the payload of RTM_NEWROUTE; undefined for another family. @throws NetlinkFormatError */
 export function parseRoute(payload: Buffer): KnownRoute | undefined {
   if (payload.length < 12) throw new NetlinkFormatError("truncated rtmsg", 0);
   const reader = new ByteReader(payload);

@@ -1,4 +1,7 @@
-/** Requests for lists, and what the captures have no example of: bytes made by hand from the headers. */
+/**
+ * Tests of requests for lists, and of messages that are not in the captures; their bytes were
+ * made by hand from the headers.
+ */
 import { describe, expect, it } from "vitest";
 import { ByteWriter } from "../bytes.ts";
 import { AF_INET, AF_INET6, tryParseIpPrefix } from "./ip-address.ts";
@@ -30,9 +33,9 @@ import {
   parseRoute,
 } from "./rtnetlink-ip.ts";
 
-/** IFLA_EXT_MASK (29): RTEXT_FILTER_SKIP_STATS. */
+/** IFLA_EXT_MASK (29) with RTEXT_FILTER_SKIP_STATS. */
 const WITHOUT_STATISTICS = "08001d0008000000";
-/** NLM_F_REQUEST, and NLM_F_DUMP, which asks for all. */
+/** NLM_F_REQUEST, without and with NLM_F_DUMP, which asks for all. */
 const ONE = 0x1;
 const ALL = 0x301;
 
@@ -55,7 +58,7 @@ describe("a request for", () => {
   });
 });
 
-it("an error about a request names it, and what it was about", () => {
+it("an error about a request names the request and its subject", () => {
   const prefix = tryParseIpPrefix("192.0.2.1/24");
   if (prefix === undefined) throw new Error("no prefix");
   const route = { destination: prefix, gateway: prefix.address, metric: 3 };
@@ -91,27 +94,27 @@ it("an error about a request names it, and what it was about", () => {
   expect(made.map(({ name }) => name)).toEqual(["RTM_NEWLINK", "RTM_NEWLINK"]);
 });
 
-it("the modes of stacked links have the numbers of linux/if_link.h", () => {
+it("the modes of stacked links are numbered as in linux/if_link.h", () => {
   expect(macvlanModes).toEqual({ private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 });
   expect(ipvlanModes).toEqual({ l2: 0, l3: 1, l3s: 2 });
 });
 
-it("a new pair can be a bridge's port from the start", () => {
+it("a new pair can be a port of a bridge from the start", () => {
   const { payload } = newVethPair({ name: "web", masterIndex: 5 }, { name: "net0" }, 4);
   // IFLA_MASTER (10)
   expect(payload.toString("hex")).toContain("08000a0005000000");
 });
 
-/** A link's message: family, type, index 7, flags 1, which of them change. */
+/** Returns the payload for a link: family, type, index 7, flags 1, change mask, attributes. */
 const link = (...attributes: Buffer[]) =>
   Buffer.concat([new ByteWriter(16).u32(0).i32(7).u32(1).u32(0).finish(), ...attributes]);
 
 describe("a link", () => {
-  it("has what its message has, and nothing else", () => {
+  it("has the properties that its message has, and no others", () => {
     expect(parseLink(link())).toEqual({ index: 7, name: "", flags: 1 });
   });
 
-  it("is at the same time a port, and the child of a link of another namespace", () => {
+  it("may be a port, and the child of a link in another namespace, at the same time", () => {
     const message = link(
       attribute(3, Buffer.from("web.7\0")),
       u32Attribute(4, 1400),
@@ -144,7 +147,7 @@ describe("a link", () => {
     expect(parseLink(info("vxlan\0"))).not.toHaveProperty("bridge");
   });
 
-  it("has a state by RFC 2863, if the kernel's number is one of them", () => {
+  it("has a state of RFC 2863 if the kernel's number stands for one", () => {
     const states = Array.from(
       { length: 8 },
       (_, state) => parseLink(link(attribute(16, Buffer.of(state)))).operState,
@@ -166,19 +169,19 @@ describe("a link", () => {
     expect(() => parseLink(Buffer.alloc(0))).toThrow("truncated ifinfomsg");
   });
 
-  it("has a hardware address that is text and bytes", () => {
+  it("has a hardware address, as text and as bytes", () => {
     expect(formatMac(Buffer.of(2, 0, 0xff, 0x10))).toBe("02:00:ff:10");
     expect(parseMac("02:00:ff:10")).toEqual(Buffer.of(2, 0, 0xff, 0x10));
   });
 });
 
 describe("an address", () => {
-  /** 192.0.2.1 with the length 24, flags 0x80, link 7. */
+  /** Returns the payload for 192.0.2.1 with prefix length 24, flags 0x80, link 7. */
   const message = (family: number, ...attributes: Buffer[]) =>
     Buffer.concat([Buffer.of(family, 24, 0x80, 0, 7, 0, 0, 0), ...attributes]);
   const own = Buffer.of(192, 0, 2, 1);
 
-  it("has its own flags if there are more than eight", () => {
+  it("has its flags in an attribute if there are more than eight", () => {
     expect(parseLinkAddress(message(AF_INET, attribute(2, own)))).toEqual({
       linkIndex: 7,
       prefix: { address: { family: AF_INET, bytes: own }, prefixLength: 24 },
@@ -188,7 +191,7 @@ describe("an address", () => {
     expect(parseLinkAddress(longer)?.flags).toBe(0x240);
   });
 
-  it("is our side of a point-to-point link", () => {
+  it("is that of our side on a point-to-point link", () => {
     const other = attribute(1, Buffer.of(192, 0, 2, 9));
     const bytesOf = (...attributes: Buffer[]) =>
       parseLinkAddress(message(AF_INET, ...attributes))?.prefix.address.bytes;
@@ -196,7 +199,7 @@ describe("an address", () => {
     expect(bytesOf(other)).toEqual(Buffer.of(192, 0, 2, 9));
   });
 
-  it("is refused if its bytes are those of the other family, or its header is cut", () => {
+  it("is refused if its bytes are those of the other family, or if its header is truncated", () => {
     expect(() => parseLinkAddress(message(AF_INET6, attribute(2, own)))).toThrow(/wrong length/);
     expect(() => parseLinkAddress(message(AF_INET))).toThrow(/wrong length/);
     expect(() => parseLinkAddress(Buffer.alloc(7))).toThrow("truncated ifaddrmsg");
@@ -207,7 +210,7 @@ describe("a route", () => {
   const message = (family: number, ...attributes: Buffer[]) =>
     Buffer.concat([Buffer.of(family, 0), Buffer.alloc(10), ...attributes]);
 
-  it("without a destination, link or metric is the default one, of several ways", () => {
+  it("without a destination, link or metric is a default route with several next hops", () => {
     expect(parseRoute(message(AF_INET))).toEqual({
       destination: { address: { family: AF_INET, bytes: Buffer.alloc(4) }, prefixLength: 0 },
       metric: 0,
@@ -216,7 +219,7 @@ describe("a route", () => {
     expect(parseRoute(message(7))).toBeUndefined();
   });
 
-  it("is refused if its bytes are those of the other family, or its header is cut", () => {
+  it("is refused if its bytes are those of the other family, or if its header is truncated", () => {
     const destination = attribute(1, Buffer.alloc(4));
     expect(() => parseRoute(message(AF_INET6, destination))).toThrow(/wrong length/);
     expect(() => parseRoute(Buffer.alloc(11))).toThrow("truncated rtmsg");

@@ -8,7 +8,7 @@ import { addBridgeVlan, deleteBridgeVlan, isolateBridgePort } from "./rtnetlink-
 import { moveLink, newBridge, newStackedLink, newVethPair } from "./rtnetlink-create.ts";
 import { IFA_F_NODAD, newAddress, newRoute, parseLinkAddress, parseRoute } from "./rtnetlink-ip.ts";
 
-/** The last message that ip(8) sent, without its sequence number. */
+/** Returns the last message that ip(8) sent, without its sequence number. */
 function sentByIproute2(name: string): string {
   const bytes = Buffer.from(captured(name).sent.at(-1) ?? Buffer.alloc(0));
   bytes.writeUInt32LE(0, 8);
@@ -26,14 +26,14 @@ const prefix = (text: string) => {
 };
 const address = (text: string) => tryParseIpAddress(text);
 
-/** The namespace's descriptor and the link's index as they were when capturing. */
+/** The namespace's descriptor and the link's index at the time of the capture. */
 const NETNS_FD = 4;
 const INDEX = 2;
-/** Those of the links `opt` and `tun`. */
+/** The indexes of the links `opt` and `tun`. */
 const OTHER_INDEX = 3;
 const PORT_INDEX = 4;
 
-describe("requests are, byte by byte, what iproute2 sends", () => {
+describe("requests equal those of iproute2, byte by byte", () => {
   const options = (last: number, mtuBytes: number) => ({
     mtuBytes,
     mac: Buffer.from([2, 0, 0, 0, 0, last]),
@@ -111,7 +111,7 @@ describe("requests are, byte by byte, what iproute2 sends", () => {
     expect(encoded(request)).toBe(sentByIproute2(name));
   });
 
-  it("link-missing, but for the virtual functions of hardware that ip asks for", () => {
+  it("link-missing, except for the virtual functions of hardware that ip asks for", () => {
     const theirs = Buffer.from(sentByIproute2("link-missing"), "hex");
     expect(theirs[36]).toBe(9);
     theirs[36] = 8;
@@ -123,7 +123,7 @@ const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 
-/** The payloads of one type among what the kernel answered. */
+/** Returns the payloads of one type among the kernel's answers. */
 function answers(name: string, type: number): Buffer[] {
   return captured(name)
     .received.flatMap((datagram) => parseMessages(datagram))
@@ -143,7 +143,7 @@ describe("parseLink", () => {
     expect(links[2]).toMatchObject({ mtuBytes: 1400, mac: "02:00:00:00:00:01", operState: "down" });
   });
 
-  it("refuses one cut at any byte, or reads what is left", () => {
+  it("refuses one truncated at any byte, or reads the rest", () => {
     for (const payload of answers("links", RTM_NEWLINK))
       for (let length = 0; length < payload.length; length++)
         try {
@@ -170,7 +170,7 @@ describe("parseLinkAddress", () => {
     expect(parseLinkAddress(Buffer.from("0108000001000000", "hex"))).toBeUndefined();
   });
 
-  it("refuses one cut at any byte", () => {
+  it("refuses one truncated at any byte", () => {
     for (const payload of answers("addresses", RTM_NEWADDR))
       for (let length = 0; length < payload.length; length++)
         try {
@@ -197,7 +197,7 @@ describe("parseRoute", () => {
     expect(routes).toContain(`2001:db8::/32 ${INDEX} 77`);
   });
 
-  it("refuses one cut at any byte, or reads what is left", () => {
+  it("refuses one truncated at any byte, or reads the rest", () => {
     for (const payload of answers("routes", RTM_NEWROUTE))
       for (let length = 0; length < payload.length; length++)
         try {

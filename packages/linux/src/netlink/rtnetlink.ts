@@ -1,7 +1,7 @@
 /**
- * The messages of rtnetlink(7) about links that exist, each with the command of ip(8) that
- * does the same, and what the kernel answers; rtnetlink-create.ts makes links,
- * rtnetlink-bridge.ts sets ports of bridges, rtnetlink-ip.ts has addresses and routes. Pure.
+ * The messages of rtnetlink(7) for existing links, each with the command of ip(8) that does the
+ * same, and the kernel's answers. rtnetlink-create.ts creates links, rtnetlink-bridge.ts sets up
+ * ports of bridges, rtnetlink-ip.ts has addresses and routes. Pure.
  *
  * @see the kernel's include/uapi/linux/rtnetlink.h, if_link.h
  */
@@ -39,16 +39,16 @@ export const IFLA_INFO_KIND = 1;
 export const IFLA_INFO_DATA = 2;
 export const IFLA_BR_VLAN_FILTERING = 7;
 const IFLA_BR_VLAN_DEFAULT_PVID = 39;
-/** Leave out the statistics, which make most of a link's message. */
+/** Leaves out the statistics, which are most of a link's message. */
 const RTEXT_FILTER_SKIP_STATS = 8;
 
 const AF_UNSPEC = 0;
 
 export const IFF_UP = 0x1;
 
-/** What a request asks for, and what an error about it says. */
+/** A request, with its description for an error message. */
 export interface RtnetlinkRequest {
-  /** Such as `RTM_NEWLINK`. */
+  /** The name of the message type, such as `RTM_NEWLINK`. */
   readonly name: string;
   readonly args: CallArguments;
   readonly type: number;
@@ -70,14 +70,14 @@ export function interfaceMessage(
   return new ByteWriter(16).u32(family).i32(index).u32(flags).u32(change).finish();
 }
 
-/** `ip link set dev LINK up` */
+/** Returns the request for `ip link set dev LINK up`. */
 export function setLinkUp(index: number): RtnetlinkRequest {
   const payload = interfaceMessage(index, IFF_UP, IFF_UP);
   const flags = NLM_F_REQUEST | NLM_F_ACK;
   return { name: "RTM_NEWLINK", args: { index, flags: "up" }, type: RTM_NEWLINK, flags, payload };
 }
 
-/** `ip link delete dev LINK`; of a veth pair, both ends. */
+/** Returns the request for `ip link delete dev LINK`; deletes both ends of a veth pair. */
 export function deleteLink(index: number): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_ACK;
   const payload = interfaceMessage(index);
@@ -86,7 +86,7 @@ export function deleteLink(index: number): RtnetlinkRequest {
 
 const skipStatistics = u32Attribute(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
 
-/** `ip link show dev NAME` */
+/** Returns the request for `ip link show dev NAME`. */
 export function getLink(name: string): RtnetlinkRequest {
   const payload = Buffer.concat([
     interfaceMessage(0),
@@ -96,13 +96,13 @@ export function getLink(name: string): RtnetlinkRequest {
   return { name: "RTM_GETLINK", args: { name }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
 }
 
-/** `ip link show` of the link with that index */
+/** Returns the request for `ip link show`, for the link with this index. */
 export function getLinkByIndex(index: number): RtnetlinkRequest {
   const payload = Buffer.concat([interfaceMessage(index), skipStatistics]);
   return { name: "RTM_GETLINK", args: { index }, type: RTM_GETLINK, flags: NLM_F_REQUEST, payload };
 }
 
-/** `ip link show` */
+/** Returns the request for `ip link show`. */
 export function getLinks(): RtnetlinkRequest {
   const flags = NLM_F_REQUEST | NLM_F_DUMP;
   const payload = Buffer.concat([interfaceMessage(0), skipStatistics]);
@@ -110,9 +110,9 @@ export function getLinks(): RtnetlinkRequest {
 }
 
 export interface BridgeSettings {
-  /** Whether it looks at VLAN ids at all. */
+  /** True if the bridge looks at VLAN ids at all. */
   readonly vlanFiltering: boolean;
-  /** The VLAN that a new port is in; 0 for none. */
+  /** The VLAN of a new port; 0 for none. */
   readonly defaultPvid: number;
 }
 
@@ -122,27 +122,29 @@ export interface Link {
   readonly name: string;
   /** IFF_... */
   readonly flags: number;
-  /** Such as `veth`; undefined of hardware and of `lo`. */
+  /** The kind, such as `veth`; undefined for hardware and for `lo`. */
   readonly kind?: string;
-  /** Of a veth, the other end's index in the namespace where that is; of a VLAN, its parent's. */
+  /**
+   * For a veth, the index of the other end in its own namespace; for a VLAN, that of its parent.
+   */
   readonly peerIndex?: number;
-  /** The namespace where that is, as this one numbers it; undefined for this one. */
+  /** The id of the peer's namespace in this one; undefined if the peer is in this namespace. */
   readonly peerNetnsId?: number;
-  /** The bridge or bond that it is a port of. */
+  /** The index of the bridge or bond of which it is a port. */
   readonly masterIndex?: number;
-  /** Of a bridge. */
+  /** The settings, if it is a bridge. */
   readonly bridge?: BridgeSettings;
   readonly txQueueLength?: number;
   readonly mtuBytes?: number;
   readonly mac?: string;
-  /** RFC 2863's, such as `up` and `lowerlayerdown`. */
+  /** The state of RFC 2863, such as `up` or `lowerlayerdown`. */
   readonly operState?: string;
 }
 
-/** IF_OPER_... of if.h, by number. */
+/** The states IF_OPER_... of if.h, by number. */
 const operStates = ["unknown", "notpresent", "down", "lowerlayerdown", "testing", "dormant", "up"];
 
-/** The payload of RTM_NEWLINK. @throws NetlinkFormatError */
+/** Parses the payload of RTM_NEWLINK. @throws NetlinkFormatError */
 export function parseLink(payload: Buffer): Link {
   if (payload.length < 16) throw new NetlinkFormatError("truncated ifinfomsg", 0);
   const reader = new ByteReader(payload);
@@ -187,12 +189,12 @@ function parseBridge(data: Buffer): BridgeSettings {
   };
 }
 
-/** Returns a hardware address as ip(8) shows it, such as `02:00:00:00:00:01`. */
+/** Returns a hardware address in the form of ip(8), such as `02:00:00:00:00:01`. */
 export function formatMac(bytes: Uint8Array): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
-/** The bytes of what `formatMac` writes. */
+/** Returns the bytes of a hardware address in the form of `formatMac`. */
 export function parseMac(text: string): Buffer {
   return Buffer.from(text.replaceAll(":", ""), "hex");
 }

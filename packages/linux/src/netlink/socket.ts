@@ -1,5 +1,5 @@
 /**
- * Requests to the kernel over rtnetlink, one at a time, each answered before the next.
+ * Sends requests to the kernel over rtnetlink, one at a time; each is answered before the next.
  * @see rtnetlink(7), netlink(7)
  */
 import { readSync, writeSync } from "node:fs";
@@ -28,13 +28,13 @@ const NETLINK_EXT_ACK = 11;
 const NETLINK_GET_STRICT_CHK = 12;
 const SO_NETNS_COOKIE = 71;
 
-/** The kernel fills datagrams of a dump up to this size. */
+/** The size up to which the kernel fills the datagrams of a dump. */
 const RECEIVE_BYTES = 32 * 1024;
-/** A dump that something changed meanwhile is asked for again, so often at most. */
+/** The maximum number of attempts at a dump that is interrupted by changes. */
 const DUMP_TRIES = 10;
 
 /**
- * A socket of the network namespace in which it was opened, whatever its thread enters
+ * A socket in the network namespace in which it was opened, whichever namespace its thread enters
  * later. The owner closes it.
  */
 export class RtnetlinkSocket {
@@ -42,7 +42,7 @@ export class RtnetlinkSocket {
   readonly #buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
   #sequence = 0;
 
-  /** Opens it in the network namespace of the calling thread. */
+  /** Opens the socket in the network namespace of the calling thread. */
   constructor() {
     this.#fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
     const { number } = this.#fd;
@@ -52,8 +52,8 @@ export class RtnetlinkSocket {
   }
 
   /**
-   * A number that no other network namespace has, ever, until the next boot; the
-   * namespace's inode is given to another one as soon as it is free.
+   * Returns a number that no other network namespace has until the next boot. The inode of a
+   * namespace, by contrast, is reused as soon as it is free.
    */
   netnsCookie(): bigint {
     return new ByteReader(getSocketOption(this.#fd.number, SOL_SOCKET, SO_NETNS_COOKIE, 8)).u64();
@@ -70,7 +70,10 @@ export class RtnetlinkSocket {
         }
   }
 
-  /** The payload of the only answer. @throws SyscallError, ENODEV where there is no such link */
+  /**
+   * Returns the payload of the only answer.
+   * @throws SyscallError, such as ENODEV if the link does not exist
+   */
   get(request: RtnetlinkRequest): Buffer {
     this.#send(request);
     for (;;)
@@ -80,7 +83,7 @@ export class RtnetlinkSocket {
       }
   }
 
-  /** The payloads of all answers to a dump request. @throws SyscallError */
+  /** Returns the payloads of all answers to a dump request. @throws SyscallError */
   dump(request: RtnetlinkRequest): Buffer[] {
     for (let tries = 1; ; tries++) {
       this.#send(request);
@@ -105,15 +108,17 @@ export class RtnetlinkSocket {
       }
   }
 
-  // Plain read(2) and write(2) reach the kernel: it is the peer of a socket that was
-  // not connected, and nobody without CAP_NET_ADMIN can send to this one.
+  // Plain read(2) and write(2) are enough: the kernel is the peer of an unconnected socket, and
+  // nobody without CAP_NET_ADMIN can send to this one.
 
   #send({ type, flags, payload }: RtnetlinkRequest): void {
     this.#sequence++;
     writeSync(this.#fd.number, encodeMessage({ type, flags, sequence: this.#sequence, payload }));
   }
 
-  /** The messages of one datagram that answer the last request; valid until the next call. */
+  /**
+   * Returns the messages of one datagram that answer the last request; valid until the next call.
+   */
   #receive(): NetlinkMessage[] {
     const length = readSync(this.#fd.number, this.#buffer, 0, RECEIVE_BYTES, null);
     return parseMessages(this.#buffer.subarray(0, length)).filter(

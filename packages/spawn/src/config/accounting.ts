@@ -1,20 +1,23 @@
 /**
- * The section `[accounting]`: each key with its limits, its default and what it means. The
- * types follow from it.
+ * The section `[accounting]`: each key with its limits, its default and its meaning. The types
+ * follow from it.
  */
 import type { TomlTable } from "@cm4all/command/toml";
 import { errorText } from "@cm4all/linux";
 import { DEFAULT_USER, type FindUser, type SystemUser } from "../accounting/terms/user.ts";
 import { readAbsolutePath, readSeconds } from "./values.ts";
 
-/** How handlers are called. */
+/** The rules by which handlers are called. */
 export type AccountingPolicy = ReturnType<typeof readPolicy>;
 
-/** Only a restart applies a change of the directory. */
+/** The journal's directory and size. Only a restart applies a change of the directory. */
 export type JournalConfig = ReturnType<typeof readJournal>;
 
 export type AccountingConfig = ReturnType<typeof readAccounting> & {
-  /** Where systemd starts script hosts: the unit knows it, and says so on the command line. If it is missing they are child processes. */
+  /**
+   * The socket where systemd starts script hosts. The unit names it on the command line; if it is
+   * undefined, script hosts are child processes.
+   */
   readonly hostSocket?: string | undefined;
 };
 
@@ -23,52 +26,63 @@ export function readAccounting(table: TomlTable, find: FindUser) {
   return {
     journal: readJournal(table),
     policy: readPolicy(table),
-    /** How often what still runs is measured for the script; 0: never. */
+    /**
+     * The interval at which running cgroups are measured for the script, milliseconds; 0: never.
+     */
     interimMs: readInterim(table),
-    /** Undefined: accounting.lua or reaper.lua in the configuration's directory. */
+    /** The script; undefined: accounting.lua or reaper.lua in the configuration's directory. */
     script: readScript(table),
-    /** Whom the script runs as; undefined: as the daemon, because nobody is named and there is no default user. */
+    /**
+     * The user that the script runs as; undefined: the user of the daemon, because the
+     * configuration names none and the default user does not exist.
+     */
     user: readUser(table, find),
-    /** Whether the configuration names that user. */
+    /** True if the configuration names that user. */
     isUserNamed: table.string("user") !== undefined,
-    /** How long a handler may take. Most of it is waiting. */
+    /** The time limit of a handler, most of which it spends waiting. */
     handlerTimeoutMs: readSeconds(table, "handler_seconds", 1, 86_400) ?? 60_000,
-    /** A script host that gives no sign of life for so long is replaced. */
+    /** A script host that gives no sign of life for this time is replaced. */
     answerTimeoutMs: readSeconds(table, "answer_seconds", 1, 3600) ?? 10_000,
-    /** How many instructions a handler may run between two waits. */
+    /** The number of instructions that a handler may run between two waits. */
     instructions: table.integer("instructions", { min: 1000, max: 2 ** 31 - 1 }) ?? 50_000_000,
-    /** The script's heap. */
+    /** The limit of the script's heap. */
     memoryMiB: table.integer("memory_mib", { min: 16, max: 65_536 }) ?? 128,
-    /** How long running handlers are waited for when the daemon stops. */
+    /** How long the daemon waits for running handlers when it stops. */
     stopGraceMs: readSeconds(table, "stop_seconds", 0, 60) ?? 500,
   } as const;
 }
 
 function readJournal(table: TomlTable) {
   return {
-    /** Where the records of cgroups are kept until they are accounted. */
+    /** The directory in which records of cgroups are kept until they are accounted. */
     directory: readAbsolutePath(table, "journal") ?? "/var/lib/cm4all-spawn",
-    /** How much they may take there. */
+    /** The limit for all the records there. */
     limitBytes: (table.integer("journal_mib", { min: 16, max: 65_536 }) ?? 1024) * 2 ** 20,
   } as const;
 }
 
 function readPolicy(table: TomlTable) {
   return {
-    /** Whether a failed handler is called again. */
+    /** True if a failed handler is called again. */
     retry: table.boolean("retry") ?? true,
-    /** How long the handler of a cgroup may fail, while others succeed, until it is parked. */
+    /**
+     * How long the handler of a cgroup may fail, while others succeed, before the cgroup is
+     * parked.
+     */
     maxAgeMs: readSeconds(table, "give_up_seconds", 1, 31_536_000) ?? 3_600_000,
-    /** How many cgroups whose handler has failed may wait; the oldest is parked for a new one. */
+    /**
+     * The number of cgroups that may wait after their handler has failed; for a new one, the
+     * oldest is parked.
+     */
     maxWaiting: table.integer("max_waiting", { min: 1, max: 1_000_000 }) ?? 10_000,
-    /** How many handlers may run, that is: mostly wait, at the same time. */
+    /** The number of handlers that may run at the same time; most of that time they wait. */
     maxRunning: table.integer("max_running", { min: 1, max: 10_000 }) ?? 64,
-    /** How many cgroups are handed to a handler of lists at once, at most. */
+    /** The maximum number of cgroups that a handler of lists gets at once. */
     batch: table.integer("batch", { min: 1, max: 10_000 }) ?? 100,
   } as const;
 }
 
-/** @returns milliseconds; 0: never */
+/** Reads the interval. @returns milliseconds; 0: never */
 function readInterim(table: TomlTable): number {
   const seconds = table.number("interim_seconds", { min: 0, max: 86_400 }) ?? 0;
   if (seconds > 0 && seconds < 1)
@@ -77,11 +91,14 @@ function readInterim(table: TomlTable): number {
 }
 
 function readScript(table: TomlTable): string | undefined {
-  // Empty for the default, as the packaged file shows it.
+  // The packaged file shows the default as an empty string.
   return table.string("script") === "" ? undefined : readAbsolutePath(table, "script");
 }
 
-/** A user that is named has to exist: otherwise a typing error would make the script root's. */
+/**
+ * Reads the user. A user that is named has to exist: otherwise a typing error would make the
+ * script run as root.
+ */
 function readUser(table: TomlTable, find: FindUser): SystemUser | undefined {
   const name = table.string("user");
   try {

@@ -6,14 +6,21 @@ import type { AllowedPeers, Quotas, Settings } from "../namespaces/settings.ts";
 import { readSeconds } from "./values.ts";
 
 export interface NamespacesConfig {
-  /** Where clients connect unless the service manager passes a socket. Only a restart applies it. */
+  /**
+   * Where clients connect, unless the service manager passes a socket. Only a restart applies a
+   * change.
+   */
   readonly listen: string;
   readonly settings: Settings;
 }
 
 const MAX_ID = 0xfffffffe;
 
-/** @param find looks up the users that may ask */
+/**
+ * Reads the section `[namespaces]`.
+ * @param find looks up the ids of users and groups
+ * @throws ConfigError
+ */
 export function readNamespaces(table: TomlTable, find: FindUser): NamespacesConfig {
   return {
     listen: readAddress(table, "listen") ?? "@cm4all-spawn",
@@ -28,7 +35,8 @@ export function readNamespaces(table: TomlTable, find: FindUser): NamespacesConf
 function readQuotas(table: TomlTable): Quotas {
   const range = { min: 1, max: 10_000 };
   const names = table.integer("max_names", range) ?? 10_000;
-  // Few uids make all names, so one may have nearly all; the rest is for the others.
+  // As a rule, few uids make all the names, so one uid may have nearly all; the rest is for the
+  // others.
   const usualPerUid = names - Math.floor(names / 10);
   return {
     names,
@@ -47,7 +55,7 @@ function readAllowedPeers(table: TomlTable, find: FindUser): AllowedPeers {
   };
 }
 
-/** Reads ids, and names that `find` knows the ids of. */
+/** Reads ids, and names whose ids `find` looks up. */
 function readIds(
   table: TomlTable,
   key: string,

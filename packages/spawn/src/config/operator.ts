@@ -1,16 +1,18 @@
-/** The sections `[control]` and `[metrics]`: where those who look after the daemon ask. */
+/**
+ * The sections `[control]` and `[metrics]`: the addresses for administrators and for Prometheus.
+ */
 import type { TomlTable } from "@cm4all/command/toml";
 import { parseListenAddress } from "../prometheus/address.ts";
 
 export const DEFAULT_CONTROL_SOCKET = "/run/cm4all-spawn/control.sock";
 
 export interface ControlConfig {
-  /** The socket of `cm4all-spawn status` and others; empty for none. */
+  /** The socket for `cm4all-spawn status` and other commands; empty for none. */
   readonly socket: string;
 }
 
 export interface MetricsConfig {
-  /** Where Prometheus asks: HOST:PORT, or a path; empty for nowhere. */
+  /** The address for Prometheus: HOST:PORT, or a path; empty for none. */
   readonly listen: string;
 }
 

@@ -1,4 +1,4 @@
-/** The section `[reaper]`: each key with its limits, its default and what it means. */
+/** The section `[reaper]`: each key with its limits, its default and its meaning. */
 import { ConfigError, type TomlTable } from "@cm4all/command/toml";
 import { type ByteString, bytesOfText } from "@cm4all/linux";
 import { CgroupRootError } from "../reaper/open-root.ts";
@@ -7,22 +7,22 @@ import { readSeconds } from "./values.ts";
 
 export type ReaperConfig = ReturnType<typeof readReaper>;
 
-/** Throws CgroupRootError for a directory that is not in cgroup2. */
+/** Throws CgroupRootError if the directory is not in cgroup2. */
 export type CheckCgroupRoot = (path: ByteString) => void;
 
 /** Reads the section `[reaper]`. @throws ConfigError */
 export function readReaper(table: TomlTable, checkRoot: CheckCgroupRoot) {
   return {
-    /** Whether cgroups are reaped at all. */
+    /** False to reap no cgroups. */
     enabled: table.boolean("enabled") ?? true,
-    /** Where cgroup2 is mounted; undefined: to be found. */
+    /** The mount point of cgroup2; undefined to look for it. */
     cgroupRoot: readCgroupRoot(table, checkRoot),
-    /** See reaper/scopes.ts. */
+    /** The scopes; see reaper/scopes.ts. */
     scopes: [
       ...(readScopes(table, "scopes") ?? DEFAULT_SCOPES),
       ...(readScopes(table, "extra_scopes") ?? []),
     ],
-    /** From the moment when a cgroup ran empty until it is measured and deleted. */
+    /** The time from the moment when a cgroup ran empty until it is measured and deleted. */
     deletionDelayMs: readSeconds(table, "delete_seconds", 0, 3600) ?? 50,
     checkIntervalMs: readSeconds(table, "check_seconds", 1, 86_400) ?? 300_000,
     /** How long a parent waits for children that were never used. */

@@ -1,7 +1,10 @@
-/** Values that keys of several sections have. Each getter gives undefined for a key that is missing. */
+/**
+ * Readers for values that keys of several sections have. Each returns undefined if the key is
+ * missing.
+ */
 import type { TomlTable } from "@cm4all/command/toml";
 
-/** @returns milliseconds; `min` and `max` are seconds */
+/** Reads a time in seconds between `min` and `max`. @returns milliseconds */
 export function readSeconds(
   table: TomlTable,
   key: string,
@@ -13,7 +16,7 @@ export function readSeconds(
 }
 
 /**
- * Reads a path; undefined if the key is not there.
+ * Reads a path; undefined if the key is missing.
  * @throws ConfigError if it does not begin with a slash
  */
 export function readAbsolutePath(table: TomlTable, key: string): string | undefined {

@@ -5,7 +5,7 @@ import { type Fd, O_NONBLOCK, pipe, SOCK_STREAM, socketpair } from "@cm4all/linu
 import { describe, expect, it } from "vitest";
 import { LineWriter } from "./line-writer.ts";
 
-/** A clock that stands still until it is told to go on. */
+/** A timer that runs its calls only on request. */
 class Later {
   readonly #planned: (() => void)[] = [];
   readonly schedule = (_delayMs: number, run: () => void) => this.#planned.push(run);
@@ -20,7 +20,7 @@ class Later {
 const lost = (count: number) => `${count} lost\n`;
 const LINE = `${"x".repeat(99)}\n`;
 
-/** All that can be read now. */
+/** Returns everything that can be read now. */
 function drain(fd: number): string {
   const buffer = Buffer.alloc(64 * 1024);
   let text = "";
@@ -39,7 +39,7 @@ function streamPair(): [Fd, Fd] {
   return socketpair(SOCK_STREAM, O_NONBLOCK);
 }
 
-/** A pipe whose write end waits, as that of a shell does. */
+/** Opens a pipe whose write end blocks, as that of a shell does. */
 function waitingPipe(): [Fd, Fd] {
   const [reader, writer] = pipe();
   const nonBlocking = openSync(`/proc/self/fd/${reader.number}`, O_NONBLOCK);
@@ -50,7 +50,7 @@ describe("lines", () => {
   it.each([
     ["a pipe", waitingPipe],
     ["a socket", streamPair],
-  ])("to %s that nobody reads are kept, then lost and counted", (_, open) => {
+  ])("to %s that nobody reads are kept, later lost and counted", (_, open) => {
     const [reader, writer] = open();
     const later = new Later();
     const lines = new LineWriter(writer.number, later.schedule, lost);
@@ -66,7 +66,7 @@ describe("lines", () => {
     const all = text.trimEnd().split("\n");
     const said = all.filter((line) => line.endsWith(" lost"));
     expect(said).toHaveLength(1);
-    // In order, whole, and none missing in the count.
+    // In order and complete; the count of lost lines is right.
     const kept = all.filter((line) => !line.endsWith(" lost"));
     expect(kept.map((line) => Number(line.split(" ")[0]))).toEqual(kept.map((_, i) => i));
     expect(kept.length + Number.parseInt(said[0] ?? "", 10)).toBe(count);
@@ -78,7 +78,7 @@ describe("lines", () => {
     for (const fd of [reader, writer]) fd.close();
   });
 
-  it("go to a file as they are", () => {
+  it("go to a file unchanged", () => {
     const directory = mkdtempSync(join(tmpdir(), "cm4all-lines-"));
     const path = join(directory, "log");
     const fd = openSync(path, "w");

@@ -1,21 +1,25 @@
 /**
- * Writes lines and never waits: a reader of the log that is slow, or stands still, must not
- * stop a thread that serves others. What cannot be written yet is kept, up to a bound; what is
- * lost is counted, and said as soon as something can be written again.
+ * Writes lines and never waits: a slow or stuck reader of the log must not stop a thread that
+ * serves others. Lines that cannot be written yet are kept, up to a limit; lost lines are
+ * counted, and their number is written as soon as that is possible.
  */
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isErrno, MSG_DONTWAIT, send } from "@cm4all/linux";
 
-/** Some thousand lines. */
+/** The limit for kept lines, which is some thousand lines. */
 const MAX_KEPT_BYTES = 256 * 1024;
 
-/** Between two attempts while something is kept. */
+/** The time between two attempts to write lines that are kept, milliseconds. */
 const RETRY_MS = 100;
 
-/** Calls `run` once, later, on this thread. */
+/** Calls `run` once, after `delayMs` milliseconds, on this thread. */
 export type Schedule = (delayMs: number, run: () => void) => unknown;
 
-/** Writes as much as can be written now. @returns the number of bytes; 0 if none @throws Error of the call */
+/**
+ * Writes as much as is possible now.
+ * @returns the number of bytes; 0 if none
+ * @throws Error of the call
+ */
 type TryWrite = (bytes: Uint8Array) => number;
 
 export class LineWriter {
@@ -28,7 +32,7 @@ export class LineWriter {
   #isPlanned = false;
 
   /**
-   * @param fd stays its owner's
+   * @param fd its owner closes it, after the last use of the writer
    * @param lostText the line that says how many lines were lost
    */
   constructor(fd: number, schedule: Schedule, lostText: (count: number) => string) {
@@ -38,8 +42,8 @@ export class LineWriter {
   }
 
   /**
-   * @param line with its newline
-   * @param isUrgent whether it is tried at once, also while others wait for the next attempt
+   * @param line the text with its newline
+   * @param isUrgent true to try at once, even while other lines wait for the next attempt
    */
   write(line: string, isUrgent = false): void {
     const bytes = Buffer.from(line);
@@ -67,7 +71,7 @@ export class LineWriter {
     });
   }
 
-  /** @returns whether something was written */
+  /** Writes what it can of the first line. @returns whether something was written */
   #writeFirst(): boolean {
     const [first] = this.#kept;
     if (first === undefined) return false;
@@ -76,7 +80,7 @@ export class LineWriter {
       written = this.#tryWrite(first);
       if (written === 0) return false;
     } catch {
-      // ENOSPC, EPIPE: there is no other place to report it to. The line is lost.
+      // ENOSPC, EPIPE: there is nowhere else to report it. The line is lost.
       this.#lost++;
       this.#kept.shift();
       this.#keptBytes -= first.length;
@@ -90,9 +94,9 @@ export class LineWriter {
 }
 
 /**
- * Returns how to write without waiting. O_NONBLOCK belongs to the open file, which others
- * write to as well, such as the shell that started us. So a pipe or a terminal is opened once
- * more, and a socket is told for each message.
+ * Returns a function that writes without waiting. O_NONBLOCK belongs to the open file
+ * description, to which others write too, such as the shell that started us. So a pipe or a
+ * terminal is opened once more, and for a socket each message has a flag.
  */
 function openForWriting(fd: number): TryWrite {
   const status = fstatSync(fd);
@@ -105,7 +109,7 @@ function tryOpenAgain(fd: number): number | undefined {
   try {
     return openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   } catch {
-    // No /proc, or a terminal of somebody else: then it is written to as it is.
+    // There is no /proc, or the terminal is somebody else's: write to the descriptor as it is.
     return undefined;
   }
 }

@@ -14,7 +14,7 @@ describe("logging once", () => {
     );
   };
 
-  it("is once for each kind, and again an hour later", () => {
+  it("is done once for each kind, and again an hour later", () => {
     const log = make();
     for (const text of ["one", "two"]) log.log("a", LOG_NOTICE, text);
     log.log("b", LOG_WARNING, "three");
@@ -28,7 +28,7 @@ describe("logging once", () => {
     expect(lines.slice(2)).toEqual(["5 five"]);
   });
 
-  it("is bounded, and says so", () => {
+  it("is limited, and logs that it is", () => {
     const log = make();
     for (let i = 0; i < 5000; i++) log.log(`${i}`, LOG_NOTICE, "line");
     expect(lines.length).toBe(1001);

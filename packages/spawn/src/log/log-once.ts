@@ -2,26 +2,28 @@ import { monotonicMs } from "../thread/event-loop.ts";
 import type { Logger, Priority } from "./log.ts";
 import { LOG_WARNING } from "./log.ts";
 
-/** How many kinds of events are remembered. */
+/** The number of kinds of events that are remembered. */
 const MAX_KINDS = 1000;
 
-/** After this time everything is forgotten: pids come round, and causes come back. */
+/**
+ * The time after which everything is forgotten, milliseconds: pids are reused, and causes return.
+ */
 const FORGET_MS = 3_600_000;
 
-/** Logs what may happen again and again: each kind of event once an hour. */
+/** Logs events that may happen again and again: each kind once an hour. */
 export class LogOnce {
   readonly #log: Logger;
   readonly #now: () => number;
   readonly #kinds = new Set<string>();
   #forgetMs = 0;
 
-  /** @param now milliseconds of a clock */
+  /** @param now returns milliseconds of a clock */
   constructor(log: Logger, now: () => number = monotonicMs) {
     this.#log = log;
     this.#now = now;
   }
 
-  /** @param kind what tells this event from others */
+  /** Logs an event unless one of its kind was logged. @param kind identifies the kind of event */
   log(kind: string, priority: Priority, text: string): void {
     const now = this.#now();
     if (now >= this.#forgetMs) {
@@ -32,6 +34,6 @@ export class LogOnce {
     this.#kinds.add(kind);
     this.#log(priority, text);
     if (this.#kinds.size === MAX_KINDS)
-      this.#log(LOG_WARNING, "more of the like is counted, but not logged for an hour");
+      this.#log(LOG_WARNING, "further events of this kind are counted, but not logged for an hour");
   }
 }

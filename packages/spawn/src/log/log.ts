@@ -1,6 +1,6 @@
 /**
- * The daemon's log: one line an event on stderr. When stderr is the journal's, lines
- * carry a priority `<N>`; on a terminal or in a file they carry the time instead.
+ * The daemon's log: one line for each event on stderr. If stderr goes to the journal, lines begin
+ * with a priority, `<N>`; on a terminal or in a file they begin with the time instead.
  * @see sd-daemon(3)
  */
 import { fstatSync } from "node:fs";
@@ -8,7 +8,7 @@ import { LineWriter, type Schedule } from "./line-writer.ts";
 
 const STDERR = 2;
 
-/** Priorities of syslog(3). */
+/** The priorities of syslog(3). */
 export const LOG_ERR = 3;
 export const LOG_WARNING = 4;
 export const LOG_NOTICE = 5;
@@ -17,7 +17,7 @@ export const LOG_DEBUG = 7;
 
 export type Priority = 3 | 4 | 5 | 6 | 7;
 
-/** A line for the log, also as a message from a worker to the main thread. */
+/** A line for the log, also as sent from a worker to the main thread. */
 export interface LogLine {
   readonly priority: Priority;
   readonly text: string;
@@ -25,18 +25,21 @@ export interface LogLine {
 
 export type Logger = (priority: Priority, text: string) => void;
 
-/** Control characters, which could fake further lines or drive a terminal. */
+/** Control characters, which could forge further lines or control a terminal. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
 
-/** One printable line, from which the text can be told exactly. Pure. */
+/** Returns the text as one printable line. The text can be recovered exactly from it. Pure. */
 export function printable(text: string): string {
   return text.replace(CONTROL, (c) =>
     c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
   );
 }
 
-/** A message of a script and its traceback in one line, for people: each line behind a bar. Pure. */
+/**
+ * Returns a script's message and its traceback as one line, for people: a bar separates the
+ * lines. Pure.
+ */
 export function inOneLine(message: string, traceback?: string): string {
   const lines = `${message}\n${traceback ?? ""}`.split("\n");
   return lines
@@ -46,8 +49,8 @@ export function inOneLine(message: string, traceback?: string): string {
 }
 
 /**
- * Whether stderr goes to the journal.
- * @param journalStream `JOURNAL_STREAM`: device and inode of the journal's stream
+ * Returns whether stderr goes to the journal.
+ * @param journalStream the value of `JOURNAL_STREAM`: device and inode of the journal's stream
  */
 function isJournal(journalStream: string | undefined): boolean {
   if (journalStream === undefined) return false;
@@ -56,9 +59,9 @@ function isJournal(journalStream: string | undefined): boolean {
 }
 
 /**
- * Opens the log of a thread, which never waits for who reads it.
- * @param verbose whether LOG_DEBUG lines are written
- * @param schedule of this thread
+ * Opens the log of a thread. It never waits for the reader of the log.
+ * @param verbose true to write LOG_DEBUG lines, too
+ * @param schedule runs a call later on this thread
  */
 export function openLog(verbose: boolean, schedule: Schedule = scheduleUnref): Logger {
   const journal = isJournal(process.env["JOURNAL_STREAM"]);
@@ -71,17 +74,20 @@ export function openLog(verbose: boolean, schedule: Schedule = scheduleUnref): L
   );
   return (priority, text) => {
     if (priority === LOG_DEBUG && !verbose) return;
-    // An error may be the last thing that the process does.
+    // An error may be the last line that the process writes.
     writer.write(format(priority, text), priority <= LOG_ERR);
   };
 }
 
-/** For the main thread: what waits for a reader does not keep the process alive. */
+/**
+ * Runs a call later on the main thread, without keeping the process alive for lines that wait for
+ * a reader.
+ */
 function scheduleUnref(delayMs: number, run: () => void): void {
   setTimeout(run, delayMs).unref();
 }
 
-/** Says why the process ends at once, from whatever thread. */
+/** Logs the reason why the process ends at once, from any thread. */
 export function logLast(text: string): void {
   openLog(false)(LOG_ERR, text);
 }

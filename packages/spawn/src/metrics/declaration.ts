@@ -1,57 +1,60 @@
 /**
- * Metrics are what the daemon counts and measures. Each is declared once, in the table
- * `metrics.ts` of the part that counts it; `cm4all-spawn status`, its JSON and the page for
- * Prometheus are printed from the declarations. To add a counter: its declaration, and the line
+ * Metrics are the numbers that the daemon counts and measures. Each is declared once, in the
+ * table `metrics.ts` of the part that counts it. `cm4all-spawn status`, its JSON and the page for
+ * Prometheus are printed from the declarations. A new counter needs its declaration and the line
  * that counts.
  *
- * A part keeps its counts in a plain object, so that counting is the increment of a
- * property; that object crosses threads as it is.
+ * A part keeps its counts in a plain object, so that counting increments a property; the object
+ * can be sent to other threads as it is.
  */
 import { emptyHistogram, type Histogram } from "./histogram.ts";
 
 interface Common {
-  /** For Prometheus: a sentence. */
+  /** The description for Prometheus: a sentence. */
   readonly help: string;
-  /** The row of `cm4all-spawn status`. */
+  /** The row of `cm4all-spawn status` in which it is shown. */
   readonly row: string;
-  /** Its text there; `{}` stands for the value. */
+  /** The text in the row; `{}` stands for the value. */
   readonly text: string;
 }
 
 interface Numeric extends Common {
-  /** Base units only; the metric's key ends in it. */
+  /** The unit, which is a base unit. The metric's key ends in it. */
   readonly unit?: "seconds" | "bytes";
-  /** Tells apart the numbers of a metric that is several. */
+  /** The label that distinguishes the numbers, if the metric has several. */
   readonly label?: string;
-  /** All values that the label can have, unless they are not known beforehand. */
+  /** All values that the label can have; undefined if they are not known in advance. */
   readonly values?: readonly string[];
 }
 
-/** A counter never decreases while its thread runs; a gauge is measured when it is asked for. */
+/** A counter never decreases while its thread runs; a gauge is measured on request. */
 export interface NumberDeclaration extends Numeric {
   readonly kind: "counter" | "gauge";
 }
 
-/** For what happens again and again, each time with a value: how many had which. */
+/** The distribution of the values of an event that happens again and again. */
 export interface HistogramDeclaration extends Numeric {
   readonly kind: "histogram";
-  /** Upper bounds of its buckets, ascending, in its unit. */
+  /** The upper bounds of its buckets, ascending, in its unit. */
   readonly bounds: readonly number[];
 }
 
-/** One of several states; a metric has a 1 for it and a 0 for each other. */
+/** One of several states; the metric is 1 for the present state and 0 for each other. */
 export interface StateDeclaration extends Common {
   readonly kind: "state";
-  /** All states, and how `cm4all-spawn status` says each. */
+  /** All states, with the text of `cm4all-spawn status` for each. */
   readonly states: { readonly [state: string]: string };
 }
 
 export type Declaration = NumberDeclaration | HistogramDeclaration | StateDeclaration;
 
-/** The metrics of a part by their key, in the order in which they are shown. */
+/** The metrics of a part by key, in the order in which they are shown. */
 export type Declarations = { readonly [key: string]: Declaration };
 
-/** The state, the number or histogram, or one for each value of the label. */
+/**
+ * The type of a metric's value: the state, the number or histogram, or one of these for each
+ * value of the label.
+ */
 type Value<D extends Declaration> = D extends StateDeclaration
   ? keyof D["states"] & string
   : D extends { readonly label: string }
@@ -64,20 +67,20 @@ type LabelValue<D extends Declaration> = D extends { readonly values: readonly (
 
 type Single<D extends Declaration> = D["kind"] extends "histogram" ? Histogram : number;
 
-/** The values of a part at one moment. */
+/** The values of all metrics of a part at one moment. */
 export type Values<D extends Declarations> = { readonly [Key in keyof D]: Value<D[Key]> };
 
-/** Those that are counted while things happen. */
+/** The values that are counted when something happens. */
 export type Counts<D extends Declarations> = {
   -readonly [Key in keyof D as D[Key]["kind"] extends "gauge" | "state" ? never : Key]: Value<
     D[Key]
   >;
 };
 
-/** Those that are measured when they are asked for. */
+/** The values that are measured on request. */
 export type Gauges<D extends Declarations> = Omit<Values<D>, keyof Counts<D>>;
 
-/** Returns the counts of a part at its start: nothing has happened. */
+/** Returns the counts of a part at its start: all zero. */
 export function zeroCounts<D extends Declarations>(declarations: D): Counts<D> {
   const counts = Object.entries(declarations).flatMap(([key, declaration]) =>
     declaration.kind === "gauge" || declaration.kind === "state"

@@ -20,7 +20,7 @@ describe("formatMetrics", () => {
     state: { ...common, kind: "state", states: { up: "is up" }, row: "other", text: "it {}" },
   } as const satisfies Declarations;
 
-  it("gathers metrics in rows", () => {
+  it("collects metrics in rows", () => {
     const peaks = emptyHistogram([1]);
     observe(peaks, 2 ** 20);
     observe(peaks, 2 ** 21);
@@ -38,7 +38,7 @@ describe("formatMetrics", () => {
     ]);
   });
 
-  it("has a mean of nothing", () => {
+  it("shows the mean of no values as 0", () => {
     const { peaks } = declarations;
     const rows = formatMetrics({ peaks }, { peaks: emptyHistogram([1]) });
     expect(rows).toEqual([["other", "0.0 MiB on average"]]);

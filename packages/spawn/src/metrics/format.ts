@@ -1,9 +1,9 @@
-/** Metrics for people. Pure. */
+/** Formats metrics for people. Pure. */
 import type { Declaration, Declarations } from "./declaration.ts";
 import { countOf } from "./histogram.ts";
 import { type AnyValue, histogramsOf, numbersOf } from "./samples.ts";
 
-/** A title, and what stands beside it. */
+/** A title, and the text beside it. */
 export type Row = readonly [title: string, text: string];
 
 /** Returns the rows of a part, in the order of its declarations. */
@@ -17,12 +17,15 @@ export function formatMetrics(
     texts.push(declaration.text.replace("{}", () => formatValue(declaration, values[key])));
     rows.set(declaration.row, texts);
   }
-  // A bound belongs to the number before it.
+  // A limit, "of ...", belongs to the number before it.
   const join = (all: string, text: string) => `${all}${text.startsWith("of ") ? " " : ", "}${text}`;
   return [...rows].map(([title, texts]) => [title, texts.reduce(join)]);
 }
 
-/** The mean of a histogram, the total if the label's values are not known beforehand. */
+/**
+ * Formats a value: a histogram as its mean, and as the total if the label's values are not known
+ * in advance.
+ */
 function formatValue(declaration: Declaration, current: AnyValue | undefined): string {
   if (declaration.kind === "state") return declaration.states[String(current)] ?? "";
   const { unit } = declaration;
@@ -49,7 +52,7 @@ function formatNumber(value: number, unit: "seconds" | "bytes" | undefined): str
   return `${value}`;
 }
 
-/** `0.50 ms`, `12.3 s`, `1.5 h`. */
+/** Formats a duration, such as `0.50 ms`, `12.3 s` or `1.5 h`. */
 export function formatDuration(seconds: number): string {
   const units = [
     ["d", 86_400],

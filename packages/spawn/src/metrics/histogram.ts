@@ -1,15 +1,16 @@
-/** How large something was that is seen again and again. */
+/** Counts how often values fell within given ranges. */
 export interface Histogram {
-  /** Upper bounds of the buckets, ascending; each belongs to its bucket. */
+  /** The upper bounds of the buckets, ascending; a bound belongs to its bucket. */
   readonly bounds: readonly number[];
-  /** How many were in each bucket, and in the end how many were larger than all bounds. */
+  /** The number of values in each bucket, and last the number of values above all bounds. */
   readonly counts: number[];
   sum: number;
 }
 
 /**
- * Returns a histogram that has counted nothing.
- * @param bounds the upper ends of its buckets, rising; a last one has what is above
+ * Returns an empty histogram.
+ * @param bounds the upper bounds of its buckets, ascending; another bucket has the values above
+ *   them
  */
 export function emptyHistogram(bounds: readonly number[]): Histogram {
   return { bounds, counts: new Array<number>(bounds.length + 1).fill(0), sum: 0 };
@@ -19,13 +20,13 @@ export function emptyHistogram(bounds: readonly number[]): Histogram {
 export function observe(histogram: Histogram, value: number): void {
   const { bounds, counts } = histogram;
   let bucket = 0;
-  // NaN is in the last one.
+  // NaN falls into the last bucket.
   while (bucket < bounds.length && !(value <= (bounds[bucket] ?? 0))) bucket++;
   counts[bucket] = (counts[bucket] ?? 0) + 1;
   histogram.sum += value;
 }
 
-/** Counts what `other` has counted, which has the same bounds. */
+/** Adds the counts of `other`, which has the same bounds. */
 export function addHistogram(histogram: Histogram, other: Histogram): void {
   for (const [bucket, count] of other.counts.entries())
     histogram.counts[bucket] = (histogram.counts[bucket] ?? 0) + count;

@@ -1,4 +1,4 @@
-/** The numbers of a metric, whatever its shape. Pure. */
+/** The numbers of a metric, whatever its type. Pure. */
 import type { Declaration } from "./declaration.ts";
 import type { Histogram } from "./histogram.ts";
 
@@ -7,7 +7,7 @@ type Single = number | Histogram;
 /** The value of any metric. */
 export type AnyValue = string | Single | { readonly [labelValue: string]: Single };
 
-/** A number or histogram, with the label's value if the metric has one. */
+/** A number or histogram, with the value of its label if the metric has one. */
 export interface Sample<Value extends Single = Single> {
   readonly labelValue: string | undefined;
   readonly value: Value;
@@ -18,7 +18,7 @@ export function labelOf(declaration: Declaration): string | undefined {
   return declaration.kind === "state" ? "state" : declaration.label;
 }
 
-/** Returns the numbers of a metric: none of one that is not known at this moment. */
+/** Returns the numbers of a metric; none if it is not known at this moment. */
 export function numbersOf(
   declaration: Declaration,
   current: AnyValue | undefined,
@@ -33,7 +33,7 @@ export function numbersOf(
   );
 }
 
-/** Returns the histograms of a metric: none of one that is not known at this moment. */
+/** Returns the histograms of a metric; none if it is not known at this moment. */
 export function histogramsOf(current: AnyValue | undefined): Sample<Histogram>[] {
   return samplesOf(current).flatMap(({ labelValue, value }) =>
     typeof value === "number" ? [] : [{ labelValue, value }],

@@ -5,61 +5,62 @@ import type { NamespaceMetrics } from "./metrics.ts";
 import type { NameStatus } from "./names/name-status.ts";
 import type { Settings } from "./settings.ts";
 
-/** What the thread starts with. */
+/** The options with which the thread starts. */
 export interface NamespaceOptions {
-  /** The listening sockets; the main thread owns them. */
+  /** The listening sockets, which the main thread owns. */
   readonly listenerFds: readonly number[];
-  /** The mount namespace of an earlier run's store, which the thread owns then. */
+  /** The mount namespace of an earlier run's store. Ownership passes to the thread. */
   readonly storeFd: number | undefined;
-  /** The processes of the daemon's own cgroup; empty where it shares one. */
+  /** The processes of the daemon's own cgroup; empty if it shares the cgroup with others. */
   readonly cgroupPids: readonly number[];
   readonly settings: Settings;
 }
 
-/** Declared once, for both threads. */
+/** The requests and messages of both sides, declared once for both threads. */
 export interface NamespaceDialogue extends Dialogue {
   readonly requests: {
-    /** Returns the store, which is open by then. */
+    /** Returns the store once it is open. */
     store(): OpenStore;
     /** Begins to answer clients. */
     serve(): void;
-    /** Answers when the thread has come round its loop. */
+    /** Answers when the thread has gone round its loop. */
     ping(): void;
     status(): NamespaceMetrics;
-    /** Returns up to `limit` names that come behind `after` in the order of their bytes. */
+    /** Returns up to `limit` names that follow `after` in the order of their bytes. */
     names(after: string, limit: number): NameStatus[];
     /** Returns undefined if there is no such name. */
     name(name: string): NameStatus | undefined;
     /**
-     * Ends names, or of these only those that are not leased and in which nothing runs.
-     * @param names those that are meant; undefined for all
+     * Ends names; with `onlyIdle`, only those that are not leased and in which no process runs.
+     * @param names the names to which this is limited; undefined for all
      */
     purge(onlyIdle: boolean, names: readonly string[] | undefined): PurgeResult;
   };
   readonly commands: {
     configure(settings: Settings): void;
     /**
-     * Answers what has come and ends the thread.
-     * @param isLast no other daemon takes over the namespaces: the idle ones are ended
+     * Answers the requests that have arrived and ends the thread.
+     * @param isLast true if no other daemon takes over the namespaces: the idle ones are then
+     *   ended
      */
     stop(isLast: boolean): void;
   };
   readonly events: {
     log(line: LogLine): void;
-    /** There is no store, for this reason; the thread ends. */
+    /** There is no store, for this reason. The thread ends. */
     unusable(reason: string): void;
-    /** How many names there are now; at most once a second. */
+    /** Reports the number of names; at most once a second. */
     changed(names: number): void;
   };
 }
 
 export interface OpenStore {
-  /** The descriptor of its mount namespace. It stays the thread's. */
+  /** The descriptor of the store's mount namespace. The thread owns it. */
   readonly fd: number;
   readonly isNew: boolean;
 }
 
-/** The number of names. */
+/** The number of names that were ended, and of those that are left. */
 export interface PurgeResult {
   readonly ended: number;
   readonly left: number;

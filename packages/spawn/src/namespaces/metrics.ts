@@ -1,4 +1,4 @@
-/** What the namespace service counts and measures. */
+/** The metrics of the namespace service. */
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import type { Counts, Declarations, Gauges, Values } from "../metrics/declaration.ts";
 import { TURN_BOUNDS } from "../thread/turns.ts";
@@ -138,10 +138,10 @@ export const NAMESPACE_METRICS = {
   },
 } as const satisfies Declarations;
 
-/** As they are shown. */
+/** The values of the metrics, as they are shown. */
 export type NamespaceMetrics = Values<typeof NAMESPACE_METRICS>;
 
 export type NamespaceGauges = Gauges<typeof NAMESPACE_METRICS>;
 
-/** Shared by those who count, on the service's thread. */
+/** The counters, shared by everything on the service's thread that counts. */
 export type NamespaceCounts = Counts<typeof NAMESPACE_METRICS>;

@@ -1,4 +1,4 @@
-/** The namespace service's thread: puts its parts together and runs them. */
+/** The thread of the namespace service: puts its parts together and runs them. */
 import { Fd, openOwnNamespace, ownNamespaceInode, setThreadName } from "@cm4all/linux";
 import { forEachKind } from "@cm4all/spawn-protocol";
 import { LOG_WARNING, type Logger } from "../log/log.ts";
@@ -28,16 +28,16 @@ import { Clients } from "./requests/clients.ts";
 import { Responder } from "./requests/responder.ts";
 import type { Settings } from "./settings.ts";
 
-/** Open namespaces at most; see the descriptor budget in docs/design.md. */
+/** The maximum number of open namespaces; see the descriptor budget in docs/design.md. */
 const MAX_OPEN_NAMESPACES = 4096;
 
-/** How often the main thread is told of changes at most. */
+/** The minimum time between two reports of changes to the main thread. */
 const REPORT_INTERVAL_MS = 1000;
 
-/** How long connections may go on after a stop, so that no request is cut off. */
+/** How long connections may go on after a stop, so that no request is cut off, milliseconds. */
 const STOP_GRACE_MS = 500;
 
-/** Runs until it is told to stop. To be called on a worker thread. */
+/** Runs until the main thread stops it. To be called on a worker thread. */
 export function runNamespaceService(): void {
   const counts = zeroCounts(NAMESPACE_METRICS);
   const loop = new EventLoop(counts.turnSeconds);
@@ -122,7 +122,7 @@ class NamespaceService {
     restore(store, this.#registry, log, options.cgroupPids, ownInode);
   }
 
-  /** Tells the main thread how many names there are, when that has changed. */
+  /** Reports the number of names to the main thread, if it has changed. */
   #planReport(): void {
     if (this.#isReportPlanned || this.#registry.size === this.#reportedNames) return;
     this.#isReportPlanned = true;
@@ -145,7 +145,7 @@ class NamespaceService {
     }
   }
 
-  /** What the main thread can ask and say. */
+  /** The requests and messages that the main thread can send. */
   readonly handlers: WorkerHandlers<NamespaceDialogue> = {
     requests: {
       store: () => ({ fd: this.#store.fd.number, isNew: this.#isNewStore }),
@@ -182,9 +182,9 @@ class NamespaceService {
   }
 
   /**
-   * Where another daemon goes on, connections may still ask until the grace is over: a
-   * client that has connected and not yet asked is served, one that has got its answer
-   * goes away.
+   * Stops the service. If another daemon takes over, connections may make requests until the
+   * grace period is over: a client that has connected but not yet made its request is served, and
+   * one that has its answer goes away.
    */
   #stop(isLast: boolean): void {
     for (const { listener } of this.#listeners) listener.stop();
@@ -202,7 +202,7 @@ class NamespaceService {
   }
 
   /**
-   * Answers what has come. All are kept from sending more at first, so that it is no more
+   * Answers what has arrived. First stops all clients from sending more, so that there is no more
    * than their sockets hold.
    */
   #finishConnections(): void {

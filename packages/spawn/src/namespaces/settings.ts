@@ -1,18 +1,22 @@
 /**
- * The types of what the configuration says of the namespace service, and may say anew while it
- * runs. Who may ask is decided in requests/clients.ts, by the rules of requests/permission.ts.
+ * The settings of the namespace service, which a reload of the configuration may change while it
+ * runs. requests/clients.ts decides who may make requests, by the rules of
+ * requests/permission.ts.
  */
 
-/** Whom the configuration allows besides root and holders of CAP_SYS_ADMIN. */
+/** The peers that the configuration allows, in addition to root and holders of CAP_SYS_ADMIN. */
 export interface AllowedPeers {
   readonly uids: ReadonlySet<number>;
   readonly gids: ReadonlySet<number>;
 }
 
-/** Limits that a busy host does not meet; whoever does is told which. */
+/**
+ * Limits that are not reached in normal use, even on a busy host. A client that exceeds one gets
+ * an error that names it.
+ */
 export interface Quotas {
   readonly names: number;
-  /** Of those, how many one uid may have made. */
+  /** The number of names that one uid may have made. */
   readonly namesPerUid: number;
   readonly userNamespaces: number;
   readonly userNamespacesPerName: number;
@@ -23,6 +27,6 @@ export interface Quotas {
 export interface Settings {
   readonly allowed: AllowedPeers;
   readonly quotas: Quotas;
-  /** From a name's last use to its end. */
+  /** The time from a name's last use to its end, milliseconds. */
   readonly lifetimeMs: number;
 }

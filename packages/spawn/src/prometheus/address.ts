@@ -1,4 +1,7 @@
-/** `/run/x.sock`, `127.0.0.1:10469` or `[::1]:10469`; undefined for anything else. Pure. */
+/**
+ * Parses an address: `/run/x.sock`, `127.0.0.1:10469` or `[::1]:10469`; undefined for anything
+ * else. Pure.
+ */
 export function parseListenAddress(
   text: string,
 ): { path: string } | { host: string; port: number } | undefined {

@@ -1,4 +1,4 @@
-/** A histogram of prom-client whose values were counted elsewhere. */
+/** A histogram of prom-client whose values are counted elsewhere. */
 import { Histogram as PrometheusHistogram, type Registry } from "prom-client";
 import type { Histogram } from "../metrics/histogram.ts";
 import type { Sample } from "../metrics/samples.ts";
@@ -8,7 +8,7 @@ export interface CountedHistogramOptions {
   readonly help: string;
   readonly label: string | undefined;
   readonly registry: Registry;
-  /** Returns what was counted until now. */
+  /** Returns everything that was counted so far. */
   readonly read: () => readonly Sample<Histogram>[];
 }
 
@@ -29,8 +29,8 @@ export class CountedHistogram extends PrometheusHistogram {
   }
 
   /**
-   * Returns the metric with its values. The registry asks a histogram for this, and so
-   * does its `get`; prom-client's types leave it out.
+   * Returns the metric with its values. The registry calls this method of a histogram, and so
+   * does `get`; the types of prom-client leave it out.
    */
   async getForPromString(): Promise<object> {
     const { name, help, read } = this.#options;

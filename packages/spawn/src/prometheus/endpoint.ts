@@ -1,4 +1,7 @@
-/** The metrics' address, which may be taken or not there yet: the services run meanwhile. */
+/**
+ * The address of the metrics. It may be in use, or not exist yet; the daemon runs without it
+ * meanwhile.
+ */
 
 import type { Server } from "node:http";
 import { LOG_INFO, LOG_WARNING, type Logger } from "../log/log.ts";
@@ -7,7 +10,7 @@ import { logServerErrors } from "../sockets/server-errors.ts";
 import type { DaemonStatus, MetricsStatus } from "../status/status.ts";
 import type { Exposition } from "./exposition.ts";
 
-/** Serves metrics at the configured address as soon as that can be done; `close` ends it. */
+/** Serves metrics at the configured address as soon as that is possible, until `close`. */
 export class MetricsEndpoint {
   readonly #readStatus: () => Promise<DaemonStatus>;
   readonly #log: Logger;
@@ -21,14 +24,14 @@ export class MetricsEndpoint {
     this.#log = log;
   }
 
-  /** Undefined where none are to be served. */
+  /** Returns the state of the endpoint; undefined if no metrics are to be served. */
   get status(): MetricsStatus | undefined {
     return this.#status;
   }
 
   /**
-   * Serves at `address` and nowhere else; empty for nowhere. A failure is logged, and tried
-   * again until the next call.
+   * Serves at `address` and nowhere else; if it is empty, nowhere. A failure is logged, and
+   * attempts go on until the next call.
    */
   configure(address: string): void {
     if (this.#status?.isListening === true && this.#status.address === address) return;
@@ -64,13 +67,13 @@ export class MetricsEndpoint {
     this.#log(LOG_INFO, `metrics are served at ${address}`);
   }
 
-  /** Loads the library, which takes its time and memory, only if metrics are wanted. */
+  /** Loads the library only if metrics are wanted, because it takes time and memory. */
   async #expose(): Promise<Exposition> {
     const { Exposition } = await import("./exposition.ts");
     return new Exposition(this.#readStatus);
   }
 
-  /** Logs a reason once, however often it is tried. */
+  /** Logs a reason once, however many attempts fail for it. */
   #failed(address: string, problem: string): void {
     if (this.#status?.problem !== problem)
       this.#log(LOG_WARNING, `cannot serve metrics at ${address}, trying again: ${problem}`);

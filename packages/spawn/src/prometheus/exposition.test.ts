@@ -21,20 +21,20 @@ function status(more: Partial<DaemonStatus>): DaemonStatus {
   return { ...sampleStatus(), reaper: undefined, ...more };
 }
 
-/** The series of the reaper, without those of its turns. */
+/** Returns the series of the reaper, without those of its turns. */
 const reaperSeries = (text: string) =>
   text
     .split("\n")
     .filter((line) => line.startsWith("cm4all_spawn_reaper_") && !line.includes("_turn_"));
 
-it("has cgroups at the end of names alone", async () => {
+it("has the word cgroups only at the end of names", async () => {
   const { text } = await new Exposition(async () => status({ reaper })).render();
   const names = [...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name = ""]) => name);
   expect(names.filter((name) => /cgroup/.test(name))).not.toEqual([]);
   expect(names.filter((name) => /cgroup(?!s(?:_total)?$)/.test(name))).toEqual([]);
 });
 
-it("shows what is at the moment, and nothing of a part that does not run", async () => {
+it("shows the present values, and nothing of a part that does not run", async () => {
   let current = status({ reaper });
   const exposition = new Exposition(async () => current);
   const { contentType, text } = await exposition.render();
@@ -60,13 +60,13 @@ it("shows what is at the moment, and nothing of a part that does not run", async
     "cm4all_spawn_reaper_rescans_total 0",
     "cm4all_spawn_reaper_missed_changes_total 0",
   ]);
-  // Looking changes nothing.
+  // Reading the metrics does not change them.
   expect(reaperSeries((await exposition.render()).text)).toEqual(reaperSeries(text));
   current = status({});
   expect(reaperSeries((await exposition.render()).text)).toEqual([]);
 });
 
-it("asks once for all who ask at the same time", async () => {
+it("reads the status once for requests at the same time", async () => {
   let asked = 0;
   const exposition = new Exposition(async () => {
     asked++;

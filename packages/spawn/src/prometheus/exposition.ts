@@ -1,4 +1,7 @@
-/** The daemon's metrics for Prometheus. This module and its library are loaded only if they are served. */
+/**
+ * The daemon's metrics for Prometheus. This module and its library are loaded only if metrics are
+ * served.
+ */
 import { Counter, collectDefaultMetrics, Gauge, Registry } from "prom-client";
 import type { Declaration } from "../metrics/declaration.ts";
 import { metricName } from "../metrics/metric-name.ts";
@@ -6,7 +9,7 @@ import { histogramsOf, labelOf, numbersOf } from "../metrics/samples.ts";
 import { type DaemonStatus, forEachMetric, type Part, type PartValues } from "../status/status.ts";
 import { CountedHistogram, labels } from "./counted-histogram.ts";
 
-/** The longest that monitorEventLoopDelay takes, milliseconds. */
+/** The largest value that monitorEventLoopDelay accepts, milliseconds. */
 const NEVER_MS = 2 ** 31 - 1;
 
 export interface Page {
@@ -14,14 +17,17 @@ export interface Page {
   readonly text: string;
 }
 
-/** The daemon has one, however often the address changes: the default metrics are the process's. */
+/**
+ * Renders the metrics. The daemon has one exposition, however often the address changes, because
+ * the default metrics are those of the process.
+ */
 export class Exposition {
   readonly #registry = new Registry();
   readonly #readStatus: () => Promise<DaemonStatus>;
   #status: DaemonStatus | undefined;
   #rendering: Promise<Page> | undefined;
 
-  /** @param readStatus asks the daemon's parts */
+  /** @param readStatus collects the status from the daemon's parts */
   constructor(readStatus: () => Promise<DaemonStatus>) {
     this.#readStatus = readStatus;
     this.#registerBuild();
@@ -30,8 +36,8 @@ export class Exposition {
   }
 
   /**
-   * Returns all metrics. Those who ask at the same time share an answer: many of them cost
-   * the threads no more.
+   * Returns all metrics. Calls at the same time share an answer, so that many calls cost the
+   * threads no more than one.
    */
   render(): Promise<Page> {
     this.#rendering ??= this.#render().finally(() => {
@@ -76,7 +82,7 @@ export class Exposition {
         ...common,
         collect: () => {
           counter.reset();
-          // Without a label, resetting leaves a 0, also for what is not known.
+          // Without a label, resetting leaves a 0, even for a value that is not known.
           if (label === undefined) counter.remove();
           for (const { labelValue, value } of numbersOf(declaration, current()))
             counter.inc(labels(label, labelValue), value);
@@ -97,9 +103,9 @@ export class Exposition {
 }
 
 /**
- * Registers `process_*`, which the dashboards of all programs have, and Node's version. The
- * other `nodejs_*` tell of the main thread alone, which does least of the work, begin anew
- * with each scrape (`nodejs_eventloop_lag_*`), or are gauges called `_total`.
+ * Registers the `process_*` metrics, which common dashboards use, and Node's version. The other
+ * `nodejs_*` metrics are left out: they describe only the main thread, which does the least work,
+ * start anew with each scrape (`nodejs_eventloop_lag_*`), or are gauges named `_total`.
  */
 function registerProcess(register: Registry): void {
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: NEVER_MS });

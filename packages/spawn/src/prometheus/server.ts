@@ -10,29 +10,29 @@ import { parseListenAddress } from "./address.ts";
 import type { Exposition } from "./exposition.ts";
 import { SharedCall } from "./shared-call.ts";
 
-/** Anybody who reaches the port can connect. */
+/** The limits for connections: everybody who can reach the port can connect. */
 const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
- * How many pages are made in a row, and how many a second after that. Each takes some of the time
- * of the thread that answers clients: a flood of questions must not keep a hundredth of these
- * waiting.
+ * The number of pages that may be rendered in a row, and the number per second after that. Each
+ * takes some time of the thread that answers clients: a flood of requests must not make even one
+ * client in a hundred wait.
  */
 const PAGES = 10;
 const PAGES_PER_SECOND = 2;
 
-/** Connections that wait to be accepted; net.core.somaxconn bounds it. */
+/** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;
 
 /**
  * Listens at `address`. The caller closes the server.
- * @throws Error of the system call that failed, or for a path that is too long
+ * @throws Error of the system call that failed, or if a path is too long
  */
 export async function listenForMetrics(address: string, exposition: Exposition): Promise<Server> {
-  // Each asks the thread that answers clients.
+  // Each page takes time of the thread that answers clients.
   const page = new SharedCall(() => exposition.render(), PAGES, PAGES_PER_SECOND);
   const server = createServer(async (request, response) => {
-    // One request a connection: what it may take then has an end.
+    // One request for each connection, which limits what a connection can cost.
     if (!limit.working(request.socket)) return;
     response.setHeader("connection", "close");
     const answer = (status: number, text: string) => {
@@ -54,7 +54,7 @@ export async function listenForMetrics(address: string, exposition: Exposition):
 }
 
 /**
- * The path of a request's target, which may have a query, and be a whole URL.
+ * Returns the path of a request's target, which may have a query, and may be a complete URL.
  * @see RFC 9112, 3.2
  */
 function pathOf(target: string | undefined): string | undefined {
@@ -66,7 +66,7 @@ async function listen(server: Server, address: string): Promise<void> {
   const where = parseListenAddress(address);
   if (where === undefined) throw new RangeError(`not an address: ${address}`);
   if ("path" in where) {
-    // Says what is wrong, where listen(2) says EINVAL.
+    // Throws an error that explains the problem; listen(2) would only say EINVAL.
     encodeUnixAddress(where.path);
     tryRemoveStaleSocket(where.path, SOCK_STREAM);
   }

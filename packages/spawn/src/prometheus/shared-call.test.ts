@@ -3,7 +3,7 @@ import { SharedCall } from "./shared-call.ts";
 
 const BURST = 3;
 
-/** Calls that end when they are told to. */
+/** Calls that end only on request. */
 class Calls {
   readonly #ends: ((error?: Error) => void)[] = [];
   count = 0;
@@ -21,7 +21,7 @@ class Calls {
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("a shared call", () => {
-  it("is one for all who ask while another runs, and begins after they asked", async () => {
+  it("is made once for all callers that ask while another runs, and begins after they asked", async () => {
     const calls = new Calls();
     const shared = new SharedCall(calls.work, 100, 1);
     const first = shared.get();
@@ -44,7 +44,7 @@ describe("a shared call", () => {
     expect(await last).toBe(4);
   });
 
-  it("that fails fails for those who shared it, and the next one is made", async () => {
+  it("that fails does so for all who shared it, and the next one is made", async () => {
     const calls = new Calls();
     const shared = new SharedCall(calls.work, 100, 1);
     const first = shared.get();
@@ -56,14 +56,14 @@ describe("a shared call", () => {
     expect(await second).toBe(2);
   });
 
-  it("is the last one for those who ask again and again, and waits for nothing", async () => {
+  it("is the latest one for callers that ask again and again, without a wait", async () => {
     let count = 0;
     const shared = new SharedCall(async () => ++count, BURST, 0);
     for (let i = 1; i <= BURST; i++) expect(await shared.get()).toBe(i);
     for (let i = 0; i < 100; i++) expect(await shared.get()).toBe(BURST);
   });
 
-  it("begins again some time after many", async () => {
+  it("is made again some time after many calls", async () => {
     let count = 0;
     const shared = new SharedCall(async () => ++count, 1, 100);
     expect(await shared.get()).toBe(1);

@@ -1,7 +1,7 @@
 /**
- * One call for all who ask while another one runs: each gets what a call gives that has begun
- * after it asked. So many who ask at once cost no more than two calls. Those who ask again and again
- * get what the last one gave, and wait for nothing.
+ * Shares calls between callers: all who ask while a call runs share the next one, so that each
+ * gets the result of a call that began after it asked. Any number of callers at once cause at
+ * most two calls. Callers that ask again and again get the latest result without waiting.
  */
 export class SharedCall<T> {
   readonly #work: () => Promise<T>;
@@ -10,13 +10,13 @@ export class SharedCall<T> {
   #running: Promise<T> | undefined;
   #next: Promise<T> | undefined;
   #last: Promise<T> | undefined;
-  /** How many calls may begin now, at the time below: as many more each second. */
+  /** The number of calls that may begin at the time below; it grows by #perSecond each second. */
   #allowed: number;
   #allowedMs = performance.now();
 
   /**
-   * @param burst how many calls may begin in a row
-   * @param perSecond how many of them after that
+   * @param burst the number of calls that may begin in a row
+   * @param perSecond the number of calls per second after that
    */
   constructor(work: () => Promise<T>, burst: number, perSecond: number) {
     this.#work = work;
@@ -26,8 +26,8 @@ export class SharedCall<T> {
   }
 
   /**
-   * Returns the result of a call that begins later, or of the latest one if it is too early
-   * for another.
+   * Returns the result of a call that begins later, or of the latest one if it is too early for
+   * another call.
    */
   get(): Promise<T> {
     if (this.#next !== undefined) return this.#next;

@@ -22,28 +22,31 @@ import {
 } from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
 
-/** A cgroup's directory: where it is, and which one it is. */
+/** A cgroup's directory: its path, and the inode that identifies it. */
 export interface CgroupDirectory {
-  /** Below the cgroup2 root. */
+  /** The path below the cgroup2 root. */
   readonly path: ByteString;
   readonly inode: number;
 }
 
 /**
- * What became of a deletion. `populated` and `grown`: it was used since, and stays; `busy`: a
- * child that is not known yet, or a process that has just come; `gone`: somebody else was
- * faster; `failed`: told to the log already.
+ * The result of a deletion. `populated` and `grown`: the cgroup was used in the meantime, and
+ * stays. `busy`: it has a child that is not known yet, or a process that has just entered.
+ * `gone`: somebody else removed it first. `failed`: the failure was already logged.
  */
 export type Removal = "removed" | "gone" | "populated" | "grown" | "busy" | "failed";
 
-/** Tells the log. @param key what was told once under this key is not told again */
+/** Logs a problem. @param key a problem with the same key is not logged again */
 export type Complain = (key: string, text: string) => void;
 
 const EVENTS_NAME = bytesOfLatin1("cgroup.events");
 const EVENTS_PATH = new KeptPath("cgroup.events");
 const CPU_NAME = bytesOfLatin1("cpu.stat");
 
-/** ENODEV: the file was open already when its cgroup was removed. */
+/**
+ * Returns whether the error means that the cgroup is gone. ENODEV: the file was already open when
+ * its cgroup was removed.
+ */
 function isGone(error: unknown): boolean {
   return isErrno(error, "ENOENT", "ENODEV");
 }
@@ -56,7 +59,7 @@ export class CgroupFiles {
   readonly #root: OpenRoot;
   readonly #complain: Complain;
   readonly #reader: CgroupReader;
-  /** Whether the kernel keeps the birth time of a cgroup; otherwise all are of 1970. */
+  /** True if the kernel keeps the birth time of a cgroup; otherwise all births are in 1970. */
   readonly tellsBirths: boolean;
   readonly #bootId = readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim();
 
@@ -69,12 +72,14 @@ export class CgroupFiles {
     );
   }
 
-  /** Returns whether a process lives in it or below; undefined if that cannot be read. */
+  /**
+   * Returns whether a process lives in the cgroup or below it; undefined if that cannot be read.
+   */
   isPopulated(directory: CgroupDirectory): boolean | undefined {
     const { path } = directory;
     try {
       const populated = this.#root.at(path, isPopulatedAt);
-      // Somebody could have put another cgroup in its place, which is not ours to judge.
+      // Another cgroup may have been put in its place, which is not ours to judge.
       return populated === true && !this.#isThere(directory) ? undefined : populated;
     } catch (error) {
       if (!isGone(error)) this.#complain("read cgroup.events", errorText(error));
@@ -86,14 +91,15 @@ export class CgroupFiles {
     return this.#root.tryStatus(path)?.inode === inode;
   }
 
-  /** Returns whether a process has ever lived in it. */
+  /** Returns whether a process has ever lived in the cgroup. */
   wasUsed(directory: CgroupDirectory): boolean {
     return this.#read(directory, (fd) => this.#reader.wasUsed(fd)) === true;
   }
 
   /**
-   * @param bornMs when it was seen being created, for kernels that do not tell
-   * @param also called with the open directory and its mode, for what else is read of it
+   * Measures a cgroup.
+   * @param bornMs the time at which its creation was observed, for kernels that do not report it
+   * @param also called with the open directory and its mode, to read more from it
    */
   measure(
     directory: CgroupDirectory,
@@ -102,17 +108,17 @@ export class CgroupFiles {
   ): CgroupMeasurement | "gone" | "unreadable" {
     return this.#read(directory, (fd, { birthMs, mode }) => {
       const usage = this.#reader.read(fd);
-      // Every cgroup has a cpu.stat; it cannot be read when the cgroup was removed just now.
+      // Every cgroup has a cpu.stat; it cannot be read if the cgroup has just been removed.
       if (usage.cpuTotalUsec === undefined && tryReadTextAt(fd, EVENTS_PATH) === undefined)
         return "gone";
       also?.(fd, mode);
       const { path, id, measuredMs } = this.identify(directory, undefined);
-      // One shape for all: V8 copies the first object of a literal quickly, and no other.
+      // Always the same shape: V8 copies the first object of a literal quickly, and no other.
       return { ...usage, path, id, measuredMs, birthMs: birthMs ?? bornMs };
     });
   }
 
-  /** Returns what can be said of a cgroup without reading it. */
+  /** Returns what is known of a cgroup without reading it. */
   identify({ path, inode }: CgroupDirectory, birthMs: number | undefined): CgroupMeasurement {
     return { path, id: this.id(inode), measuredMs: Date.now(), birthMs };
   }
@@ -124,19 +130,20 @@ export class CgroupFiles {
 
   /**
    * Deletes an empty cgroup, if it is still the one that was measured.
-   * @param maxUsec it stays if it has used more CPU time than this
+   * @param maxUsec the cgroup stays if it has used more CPU time than this
    */
   remove(directory: CgroupDirectory, maxUsec: number | undefined): Removal {
     const { path, inode } = directory;
     try {
       return this.#root.at(path, (fd, name) => {
-        // A process that has come and gone has used some; one that is there keeps it.
+        // A process that has come and gone has used CPU time; a process that is there makes the
+        // deletion fail.
         const isGrown = maxUsec !== undefined && readCpuTotalUsec(fd, name) > maxUsec;
-        // An inode has one name and comes once: so it was this one that was looked at.
+        // An inode has one name and is not reused, so this is the cgroup whose CPU time was read.
         if (tryStatusAt(fd, name)?.inode !== inode) return "gone";
         if (isGrown) return isPopulatedAt(fd, name) === true ? "populated" : "grown";
-        // Here somebody could still put another cgroup in its place. The kernel removes
-        // that only while it is empty, and a spawner creates it again on ENOENT.
+        // At this point another cgroup could still be put in its place. The kernel removes that
+        // only while it is empty, and a spawner creates it again on ENOENT.
         removeDirectoryAt(fd, name);
         return "removed";
       });
@@ -150,7 +157,7 @@ export class CgroupFiles {
     }
   }
 
-  /** Opens the directory, if it is still the same one. */
+  /** Opens the directory, if it is still the same, for the length of a call. */
   #read<T>(
     { path, inode }: CgroupDirectory,
     use: (fd: number, status: FileStatus) => T,
@@ -173,7 +180,7 @@ function isPopulatedAt(fd: number, cgroup: ByteString): boolean | undefined {
   return text === undefined ? undefined : parsePopulated(text);
 }
 
-/** Returns 0 if it is gone. */
+/** Returns the CPU time of a cgroup; 0 if it is gone. */
 function readCpuTotalUsec(fd: number, cgroup: ByteString): number {
   const text = tryReadTextAt(fd, joinPath(cgroup, CPU_NAME));
   return text === undefined ? 0 : (parseCpuTotalUsec(text) ?? 0);

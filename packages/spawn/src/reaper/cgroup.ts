@@ -1,23 +1,23 @@
-/** What the decisions about cgroups are made of: a cgroup, and the world that it lives in. */
+/** The objects that the decisions are about: a cgroup, and the world in which it lives. */
 import type { CgroupMeasurement, CgroupSnapshot } from "@cm4all/cgroup";
 import type { Removal } from "./cgroup-files.ts";
 import type { ReaperCounts } from "./metrics.ts";
 
-/** How far a cgroup has come. */
+/** The stages in the life of a cgroup. */
 export type Phase =
-  /** It was found, but its state could not be read yet. */
+  /** The cgroup was found, but its state could not be read yet. */
   | "unseen"
   /** No process has been seen in it yet. */
   | "unused"
   | "populated"
   /** It has run empty; it is measured after its delay, and after its children. */
   | "empty"
-  /** It was measured as it is, and is deleted when that is journalled. */
+  /** It was measured in its present state, and is deleted once that is journalled. */
   | "released"
-  /** Its directory is gone and that was told; the tree's word is yet to come. */
+  /** Its directory is gone and that was reported, but the tree has not reported it yet. */
   | "vanished";
 
-/** The release of a cgroup, as it is told. */
+/** The release of a cgroup, as the main thread gets it. */
 export interface LifecycleRelease {
   readonly number: number;
   readonly snapshot: CgroupSnapshot;
@@ -26,52 +26,56 @@ export interface LifecycleRelease {
   readonly replaces: number | undefined;
 }
 
-/** What has become of the latest release of a cgroup. */
+/** The state of the latest release of a cgroup. */
 export interface ReleaseState {
   readonly number: number;
-  /** Whether it was told, and so is to be journalled. */
+  /** True if it was reported, so that it has to be journalled before the deletion. */
   readonly isTold: boolean;
-  /** Whether nothing is waited for but the deletion. */
+  /** True if it is journalled or need not be: only the deletion is left. */
   isJournalled: boolean;
-  /** Whether it was told that the directory cannot be deleted. */
+  /** True if it was reported that the directory cannot be deleted. */
   isKept: boolean;
-  /** Whether a deletion was tried in vain. */
+  /** True if a deletion has failed. */
   isStuck: boolean;
-  /** More CPU time than this is another run. */
+  /** CPU time beyond this means that the cgroup has run again. */
   readonly maxUsec: number | undefined;
 }
 
-/** @typeParam Node what stands for a cgroup's directory */
+/** @typeParam Node stands for a cgroup's directory */
 export class Cgroup<Node> {
   readonly node: Node;
   readonly parent: Cgroup<Node> | undefined;
-  /** When it was seen being created, milliseconds since 1970. */
+  /** The time at which its creation was observed, milliseconds since 1970. */
   readonly bornMs: number | undefined;
-  /** Since when it is known, on the world's clock. */
+  /** The time since which it is known, on the world's clock. */
   readonly knownMs: number;
   #phase: Phase = "unseen";
-  /** Whether an event came that its figures do not explain. */
+  /** True if an event has come that its figures do not explain. */
   isStirred = false;
   isFromStart = false;
-  /** Whether it was there at the start, and was neither seen populated nor told since: an earlier thread may have told of it. */
+  /**
+   * True if it was there at the start, and has neither been seen populated nor been reported
+   * since: an earlier thread may have reported it.
+   */
   isFound = false;
-  /** Undefined until the first is added: most have none. */
+  /** Undefined until the first child is added: most cgroups have none. */
   children: Set<Cgroup<Node>> | undefined;
-  /** How many of them were used and are not released. */
+  /** How many of the children were used and are not released. */
   openChildren = 0;
-  /** When it ran empty, and from when on it may be measured. */
+  /** The time at which it ran empty. */
   emptyMs = 0;
+  /** The time from which it may be measured. */
   dueMs = 0;
-  /** The number of its next report, or of the latest one if that is not handed over. */
+  /** The number of its next report, or of the latest one if that was not handed over. */
   report = 1;
-  /** What was told of it last. */
+  /** The figures that were last reported. */
   last: CgroupSnapshot | undefined;
-  /** What was measured while it ran, since then. */
+  /** The figures measured since then, while it ran. */
   sample: CgroupMeasurement | undefined;
   release: ReleaseState | undefined;
-  /** When it was released. */
+  /** The time at which it was released. */
   releasedMs = 0;
-  /** The releases whose records wait for the end of the directory. */
+  /** The releases whose records wait until the directory is gone. */
   told: number[] = [];
 
   constructor(
@@ -101,38 +105,47 @@ export class Cgroup<Node> {
     return this.children !== undefined && this.children.size > 0;
   }
 
-  /** Whether it was used and is not released: until then its parent is not either. */
+  /**
+   * Returns whether it was used and is not released: until then its parent is not released
+   * either.
+   */
   get isOpen(): boolean {
     return this.#phase === "populated" || this.#phase === "empty";
   }
 
-  /** Whether no process has been seen in it, as far as it could be looked at. */
+  /** Returns whether no process has been seen in it, as far as it could be looked at. */
   get isUnused(): boolean {
     return this.#phase === "unused" || this.#phase === "unseen";
   }
 }
 
-/** What the decisions ask, and what they want done. */
+/** The questions and actions of the decisions. */
 export interface LifecycleWorld<Node> {
-  /** Milliseconds of a clock that never jumps. */
+  /** Returns the milliseconds of a clock that never jumps. */
   nowMs(): number;
-  /** Whether a process lives in it or below; undefined if it cannot be read. */
+  /** Returns whether a process lives in it or below; undefined if it cannot be read. */
   isPopulated(node: Node): boolean | undefined;
-  /** Whether a process has ever lived in it. */
+  /** Returns whether a process has ever lived in it. */
   wasUsed(node: Node): boolean;
-  /** Whether another release can be told; until then cgroups that ran empty wait. */
+  /** Returns whether another release may be reported; until then cgroups that ran empty wait. */
   mayRelease(): boolean;
-  /** Whether there is room for what is told in any case, as of those that were found. */
+  /**
+   * Returns whether there is room for releases that are reported in any case, such as those of
+   * cgroups that were found.
+   */
   hasRoom(): boolean;
   measure(node: Node, bornMs: number | undefined): CgroupMeasurement | "gone" | "unreadable";
   /** Returns what is known of a cgroup that is gone. */
   identify(node: Node, bornMs: number | undefined): CgroupMeasurement;
-  /** Looks at it again and deletes it. @param maxUsec it stays if it has used more CPU time */
+  /**
+   * Checks it once more and deletes it.
+   * @param maxUsec it stays if it has used more CPU time than this
+   */
   remove(node: Node, maxUsec: number | undefined): Removal;
   /**
-   * A cgroup was released, or has vanished.
-   * @param before what was told of it before, whose figures these include
-   * @returns whether the release is told: then it is kept until it is journalled
+   * Called when a cgroup was released, or has vanished.
+   * @param before the figures reported before, which the new ones include
+   * @returns whether the release is reported: the cgroup is then kept until it is journalled
    */
   released(node: Node, release: LifecycleRelease, before: CgroupSnapshot | undefined): boolean;
   withdrawn(release: number): void;
@@ -140,13 +153,13 @@ export interface LifecycleWorld<Node> {
   deleted(release: number): void;
 }
 
-/** What of the reaper is counted by the decisions. */
+/** The counters of the reaper that the decisions count. */
 export type LifecycleCounts = Pick<
   ReaperCounts,
   "releasedCgroups" | "deletedCgroups" | "vanishedCgroups" | "unseenCgroups" | "repopulatedCgroups"
 >;
 
-/** Times that are the same for all cgroups. */
+/** The times that are the same for all cgroups. */
 export interface LifecycleTimes {
   readonly deletionDelayMs: number;
   readonly unusedMs: number;

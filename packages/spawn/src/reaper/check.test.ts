@@ -1,4 +1,4 @@
-/** The order of a check's steps; the tree and the cgroups here only say what they are asked. */
+/** Tests the order of a check's steps; the tree and the cgroups here only record the calls. */
 import { bytesOfText, latin1Of } from "@cm4all/linux";
 import { beforeEach, expect, it } from "vitest";
 import type { EventLoop } from "../thread/event-loop.ts";
@@ -15,7 +15,7 @@ const appeared: Difference<Place> = { kind: "appeared", node: root, name: bytesO
 
 let log: string[];
 let timers: { delayMs: number; run: () => void }[];
-/** How many events the tree has yet to handle. */
+/** The number of events that the tree has yet to handle. */
 let events: number;
 let differences: Difference<Place>[];
 let differing: TreeNode<Place>[];
@@ -64,7 +64,7 @@ beforeEach(() => {
   });
 });
 
-/** Takes the first timer. */
+/** Runs the first timer. */
 function fire(): number {
   const timer = timers.shift();
   if (timer === undefined) throw new Error("nothing is planned");
@@ -72,7 +72,7 @@ function fire(): number {
   return timer.delayMs;
 }
 
-/** Does all that is to be done; returns how many steps it took and what happened. */
+/** Does everything that is to be done; returns the number of steps and the calls. */
 function finish(): { steps: number; log: string[] } {
   let steps = 0;
   while (check.step()) steps++;
@@ -92,7 +92,7 @@ it("does nothing until its interval is over, and then at each", () => {
   }
 });
 
-it("does not begin another check while one is being done", () => {
+it("does not begin a check while another is under way", () => {
   check.start();
   fire();
   expect(check.step()).toBe(true);
@@ -100,14 +100,14 @@ it("does not begin another check while one is being done", () => {
   expect(finish().log).toEqual(["wake", "begins", ...CHECK]);
 });
 
-it("has the events go first, one a step", () => {
+it("handles the events first, one in each step", () => {
   check.start();
   fire();
   events = 3;
   expect(finish().steps).toBe(9);
 });
 
-it("measures what runs when it is asked for a sample", () => {
+it("measures running cgroups when it is asked for a sample", () => {
   check.sample();
   expect(finish()).toEqual({ steps: 2, log: ["wake", "measure"] });
 });
@@ -131,11 +131,11 @@ it("repairs what still differs after the grace, and counts it", () => {
     "touched /job comparison",
     "missed 2",
   ]);
-  // The two looks, the difference with its own step, the state, and the end.
+  // The two comparisons, the difference with a step of its own, the state, and the end.
   expect(steps).toBe(6);
 });
 
-it("leaves alone what the events have told meanwhile, and what differs only since", () => {
+it("leaves alone what events have reported in the meantime, and new differences", () => {
   check.start();
   differing = [job];
   fire();

@@ -1,4 +1,4 @@
-/** The periodic check: finds what no event has told, and tries again what has failed. */
+/** The periodic check: finds changes that no event has reported, and retries what has failed. */
 import { latin1Of } from "@cm4all/linux";
 import type { EventLoop } from "../thread/event-loop.ts";
 import { Queue } from "./deadlines.ts";
@@ -8,23 +8,23 @@ import { type Difference, TreeNode } from "./tree-node.ts";
 import type { TreeWatch } from "./tree-watch.ts";
 
 /**
- * The kernel tells of a change up to 10 ms late, and then only to a queue: what a
- * comparison finds counts as missed when this much later nothing has told of it.
+ * The kernel reports a change up to 10 ms late, and even then only to a queue. A difference that
+ * a comparison finds counts as missed if no event has reported it after this time, milliseconds.
  */
 const GRACE_MS = 1000;
 
 export interface CheckListener {
-  /** A check begins. */
+  /** Called when a check begins. */
   begins(): void;
-  /** All has been tried again that had been refused. */
+  /** Called after everything that had been refused has been tried again. */
   retried(): void;
-  /** The events have not told of so many changes, which are repaired. */
+  /** Called when changes were repaired that no event had reported. @param changes their number */
   missed(changes: number): void;
-  /** There is a step to be done. */
+  /** Called when there is a step to be done. */
   wake(): void;
 }
 
-/** What differs from what the events have told: in the tree, or the state of a cgroup. */
+/** The differences from what the events have reported: in the tree, or in the state of a cgroup. */
 type Differences = Map<string, Difference<Place> | TreeNode<Place>>;
 
 export class PeriodicCheck {
@@ -33,7 +33,7 @@ export class PeriodicCheck {
   readonly #lifecycle: Lifecycle<TreeNode<Place>>;
   readonly #intervalMs: number;
   readonly #listener: CheckListener;
-  /** What is being done, and what is to be done then. */
+  /** The work that is being done, and after it the work that is waiting. */
   readonly #work = new Queue<Generator<void, void>>();
 
   constructor(
@@ -50,21 +50,21 @@ export class PeriodicCheck {
     this.#listener = listener;
   }
 
-  /** From now on checks at each interval. */
+  /** Checks at each interval from now on. */
   start(): void {
     this.#loop.after(this.#intervalMs, () => {
-      // One that is not done yet, on a large or busy host, goes on.
+      // A check that is not finished yet, on a large or busy host, goes on.
       if (this.#work.next === undefined) this.#begin(this.#check());
       this.start();
     });
   }
 
-  /** Measures what runs, for a first sample. */
+  /** Measures running cgroups, for their first sample. */
   sample(): void {
     this.#begin(this.#lifecycle.measureRunning());
   }
 
-  /** Does a little of the check. @returns false if none is being done */
+  /** Does one step of the check. @returns false if no check is under way */
   step(): boolean {
     const work = this.#work.next;
     if (work?.next().done === true) this.#work.take();
@@ -87,7 +87,7 @@ export class PeriodicCheck {
     if (suspects.size > 0) this.#loop.after(GRACE_MS, () => this.#begin(this.#confirm(suspects)));
   }
 
-  /** Lets the events that the kernel has queued go first. */
+  /** Handles the events that the kernel has queued. */
   *#handleEvents(): Generator<void, void> {
     this.#tree.noteEvents();
     while (this.#tree.isBusy) yield;

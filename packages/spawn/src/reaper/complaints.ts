@@ -1,4 +1,4 @@
-/** Warnings of what the kernel refuses: a shortage that lasts is told once. */
+/** Warnings about what the kernel refuses. A shortage that lasts is logged once. */
 import { type ByteString, errorText, isErrno, textOf } from "@cm4all/linux";
 import { LOG_WARNING, type Logger } from "../log/log.ts";
 import type { Complain } from "./cgroup-files.ts";
@@ -19,12 +19,12 @@ export class Complaints {
     this.#log(LOG_WARNING, text);
   };
 
-  /** A check has found everything in order: what comes now is new. */
+  /** Forgets which problems were logged, after a check that found everything in order. */
   clear(): void {
     this.#told.clear();
   }
 
-  /** Says that nothing can be watched, why, and what an administrator can do. */
+  /** Logs that nothing can be watched, the reason, and what an administrator can do. */
   noInotify(reason: string): void {
     this.complain(
       "inotify",
@@ -32,7 +32,7 @@ export class Complaints {
     );
   }
 
-  /** @param watches how many there are */
+  /** Logs that a cgroup cannot be watched. @param watches the number of watches in use */
   unwatchable(path: ByteString, error: unknown, watches: number): void {
     let advice = `${textOf(path)}: ${errorText(error)}`;
     if (isErrno(error, "ENOSPC"))

@@ -3,7 +3,7 @@ import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
 import { Deadlines, Queue } from "./deadlines.ts";
 
-it("gives items in their order, also when there are many", () => {
+it("returns items in order, also if there are many", () => {
   const queue = new Queue<number>();
   let taken = 0;
   for (let i = 0; i < 2000; i++) {
@@ -17,7 +17,7 @@ it("gives items in their order, also when there are many", () => {
   expect(queue.next).toBeUndefined();
 });
 
-it("holds nothing that was taken for long, though it is never empty", () => {
+it("soon lets go of items that were taken, even if it is never empty", () => {
   const queue = new Queue<object>();
   const first = new WeakRef({});
   queue.add(first.deref() ?? {});
@@ -27,14 +27,14 @@ it("holds nothing that was taken for long, though it is never empty", () => {
   }
   setFlagsFromString("--expose-gc");
   return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
-    // A weak reference holds on to what it gives until the turn ends.
+    // A weak reference keeps the object that it returns alive until the turn ends.
     runInNewContext("gc")();
     expect(queue.length).toBe(1);
     expect(first.deref()).toBeUndefined();
   });
 });
 
-it("gives what is due, and says when the next is", () => {
+it("returns items that are due, and the time of the next", () => {
   const deadlines = new Deadlines<string>(50);
   expect(deadlines.nextMs).toBe(Number.POSITIVE_INFINITY);
   deadlines.add("a", 0);

@@ -1,9 +1,9 @@
-/** Queues that know the time. Pure. */
+/** Queues of items that become due at a time. Pure. */
 
-/** After so many items have been taken, their places are given back. */
+/** The number of taken items after which their places in the array are freed. */
 const COMPACT_AFTER = 1000;
 
-/** First in, first out. */
+/** A queue: first in, first out. */
 export class Queue<Item> {
   #items: Item[] = [];
   #head = 0;
@@ -17,12 +17,12 @@ export class Queue<Item> {
     return this.#items.length - this.#head;
   }
 
-  /** The next item, which stays. */
+  /** Returns the next item, which stays in the queue; undefined if there is none. */
   get next(): Item | undefined {
     return this.#items[this.#head];
   }
 
-  /** Takes out the next item; undefined if there is none. */
+  /** Removes and returns the next item; undefined if there is none. */
   take(): Item | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
@@ -47,7 +47,7 @@ export class Deadlines<Item> {
     this.delayMs = delayMs;
   }
 
-  /** @param nowMs of a clock that never jumps */
+  /** Adds an item. @param nowMs milliseconds of a clock that never jumps */
   add(item: Item, nowMs: number): void {
     this.#queue.add({ item, dueMs: nowMs + this.delayMs });
   }
@@ -56,12 +56,12 @@ export class Deadlines<Item> {
     return this.#queue.length;
   }
 
-  /** When the next one is due; infinite if there is none. */
+  /** Returns the time at which the next item is due; infinite if there is none. */
   get nextMs(): number {
     return this.#queue.next?.dueMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Takes out the next one if it is due. */
+  /** Removes and returns the next item if it is due. */
   take(nowMs: number): Item | undefined {
     return this.nextMs > nowMs ? undefined : this.#queue.take()?.item;
   }

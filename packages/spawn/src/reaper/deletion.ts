@@ -1,27 +1,30 @@
 /**
- * Decides when a released cgroup is deleted, and what its parent does about children
- * that were never used.
+ * Decides when a released cgroup is deleted, and what happens to children of it that were never
+ * used.
  *
  * Invariants:
- * - A cgroup is deleted when its latest release is journalled, or was not told, and it has
- *   no children.
- * - Right before, it is looked at again. What was populated is withdrawn, what has used more
- *   than its release says is released again.
- * - A release is told to have been deleted or withdrawn, or another one replaces it; then
+ * - A cgroup is deleted when its latest release is journalled, or was not reported, and it has no
+ *   children.
+ * - Right before that it is checked again. If it is populated, the release is withdrawn; if it
+ *   has used more than its release says, it is released again.
+ * - Each release is reported as deleted or withdrawn, or another release replaces it; after that,
  *   nothing of it is left here.
- * - Unused cgroups go only to make way: below a cgroup that was used and waits for its
- *   deletion, after `unusedMs`.
+ * - An unused cgroup is deleted only to make way, after `unusedMs`: if it is below a cgroup that
+ *   was used and waits for its own deletion.
  */
 import type { Cgroup, LifecycleCounts, LifecycleWorld, ReleaseState } from "./cgroup.ts";
 import { Deadlines, Queue } from "./deadlines.ts";
 
-/** After so long a release is handed over though its directory is still there. */
+/**
+ * The time after which a release is handed over although its directory still exists,
+ * milliseconds.
+ */
 const KEPT_MS = 10_000;
 
-/** What a look right before the deletion, and the deletion, have shown. */
+/** Receives the findings of the check before a deletion, and of the deletion. */
 export interface DeletionListener<Node> {
   becamePopulated(cgroup: Cgroup<Node>): void;
-  /** It is empty and has used more than is known. */
+  /** Called if the cgroup is empty and has used more CPU time than is known. */
   ranAgain(cgroup: Cgroup<Node>): void;
   wasDeleted(cgroup: Cgroup<Node>): void;
 }
@@ -31,15 +34,15 @@ export class Deletion<Node> {
   readonly #counts: LifecycleCounts;
   readonly #listener: DeletionListener<Node>;
   readonly #unusedMs: number;
-  /** Releases that were told and are not journalled. */
+  /** Releases that were reported and are not journalled yet. */
   readonly #waiting = new Map<number, Cgroup<Node>>();
-  /** Those that may be deleted now. */
+  /** Cgroups that may be deleted now. */
   readonly #ready = new Queue<Cgroup<Node>>();
-  /** Those that could not be deleted. */
+  /** Cgroups that could not be deleted. */
   readonly #stuck = new Deadlines<{ cgroup: Cgroup<Node>; release: ReleaseState }>(KEPT_MS);
-  /** Released ones with unused children, and unused children that came later. */
+  /** Released cgroups with unused children, and unused children that came later. */
   readonly #unused: Deadlines<Cgroup<Node>>;
-  /** Deletes unused cgroups, one a step. */
+  /** Deletes unused cgroups, one in each step. */
   #sweep: Generator<void, void> | undefined;
 
   constructor(
@@ -59,7 +62,7 @@ export class Deletion<Node> {
     return this.#waiting.size;
   }
 
-  /** Whether something may be deleted now. */
+  /** Returns whether something may be deleted now. */
   get isBusy(): boolean {
     return this.#ready.length > 0 || this.#sweep !== undefined;
   }
@@ -68,7 +71,7 @@ export class Deletion<Node> {
     return Math.min(this.#stuck.nextMs, this.#unused.nextMs);
   }
 
-  /** A cgroup was released, for the first time or again. */
+  /** Called when a cgroup was released, for the first time or again. */
   released(
     cgroup: Cgroup<Node>,
     release: Pick<ReleaseState, "number" | "isTold" | "maxUsec">,
@@ -83,11 +86,13 @@ export class Deletion<Node> {
     }
   }
 
-  /** Lets the cgroups of these releases be deleted: their records are on the disk. */
+  /**
+   * Allows the deletion of the cgroups of these releases, because their records are on the disk.
+   */
   journalled(releases: readonly number[]): void {
     for (const number of releases) {
       const cgroup = this.#waiting.get(number);
-      // Undefined if it was withdrawn, or its directory is gone.
+      // The release is undefined if it was withdrawn, or if its directory is gone.
       if (cgroup?.release === undefined) continue;
       this.#waiting.delete(number);
       cgroup.release.isJournalled = true;
@@ -95,7 +100,7 @@ export class Deletion<Node> {
     }
   }
 
-  /** A released cgroup is populated again. */
+  /** Withdraws the release of a cgroup that is populated again. */
   withdraw(cgroup: Cgroup<Node>): void {
     const number = this.replace(cgroup);
     if (number !== undefined) this.#world.withdrawn(number);
@@ -103,7 +108,7 @@ export class Deletion<Node> {
 
   /**
    * Forgets the latest release of a cgroup.
-   * @returns its number if its record was not handed over
+   * @returns the number of the release, if its record was not handed over
    */
   replace(cgroup: Cgroup<Node>): number | undefined {
     const { release } = cgroup;
@@ -114,7 +119,7 @@ export class Deletion<Node> {
     return release.number;
   }
 
-  /** The directory of a cgroup is gone. */
+  /** Ends the releases of a cgroup whose directory is gone. */
   ended(cgroup: Cgroup<Node>): void {
     for (const number of cgroup.told) {
       this.#waiting.delete(number);
@@ -124,24 +129,31 @@ export class Deletion<Node> {
     cgroup.release = undefined;
   }
 
-  /** Something has happened to a cgroup since it could not be deleted. */
+  /**
+   * Plans another attempt, because something has happened to a cgroup since its deletion failed.
+   */
   retry(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released") this.#ready.add(cgroup);
   }
 
-  /** If it is released, unused cgroups in it have to make way. */
+  /** Plans the deletion of unused cgroups below this one, if it is released. */
   sweepLater(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released" && cgroup.hasChildren)
       this.#unused.add(cgroup, this.#world.nowMs());
   }
 
-  /** A child came to a cgroup, or has lost one: it may be in the way of those above it. */
+  /**
+   * Called when a cgroup got or lost a child: the cgroup may now be in the way of those above it.
+   */
   childChanged(child: Cgroup<Node>): void {
     if (child.isUnused && usedAncestor(child)?.phase === "released")
       this.#unused.add(child, this.#world.nowMs());
   }
 
-  /** Deletes a cgroup, or decides about one that cannot be. @returns false if there is none */
+  /**
+   * Deletes a cgroup, or decides about one that cannot be deleted.
+   * @returns false if there is none
+   */
   step(): boolean {
     if (this.#sweep !== undefined) {
       if (this.#sweep.next().done === true) this.#sweep = undefined;
@@ -171,8 +183,8 @@ export class Deletion<Node> {
     if (removal === "removed") this.#deleted(cgroup);
     else if (removal === "populated") this.#listener.becamePopulated(cgroup);
     else if (removal === "grown") this.#listener.ranAgain(cgroup);
-    // Else an event is on its way: of the removal, of a new child that will be removed
-    // some day, of a process that came and went. The periodic check tries again too.
+    // Otherwise an event will follow: of the removal, of a new child that will be removed some
+    // day, or of a process that came and went. The periodic check tries again too.
     else if (!release.isStuck) {
       release.isStuck = true;
       if (release.isTold) this.#stuck.add({ cgroup, release }, this.#world.nowMs());
@@ -184,7 +196,7 @@ export class Deletion<Node> {
     this.#listener.wasDeleted(cgroup);
   }
 
-  /** Its time is over: tries once more, and then says that it stays. */
+  /** Tries once more to delete a cgroup whose time is over, and otherwise reports that it stays. */
   #keep(cgroup: Cgroup<Node>, release: ReleaseState): void {
     if (cgroup.release !== release) return;
     this.#tryDelete(cgroup);
@@ -194,7 +206,10 @@ export class Deletion<Node> {
     this.#world.kept(release.number);
   }
 
-  /** @param start a released cgroup with unused children, or an unused one below it */
+  /**
+   * Deletes unused cgroups.
+   * @param start a released cgroup with unused children, or an unused one below it
+   */
   *#sweepBelow(start: Cgroup<Node>): Generator<void, void> {
     const used = start.phase === "unused" ? usedAncestor(start) : start;
     if (used?.phase !== "released" || !this.#isOld(used.releasedMs)) return;
@@ -202,9 +217,11 @@ export class Deletion<Node> {
     else for (const child of start.children ?? []) yield* this.#deleteUnused(child);
   }
 
-  /** Deletes an unused cgroup, those below it first, and those above that are left empty. */
+  /**
+   * Deletes an unused cgroup, after those below it, and then those above it that are left empty.
+   */
   *#deleteUnused(top: Cgroup<Node>): Generator<void, void> {
-    // Parents come before their children here.
+    // The list has parents before their children.
     const all = [top];
     for (const { children } of all) for (const child of children ?? []) all.push(child);
     for (const cgroup of all.reverse()) {
@@ -230,7 +247,7 @@ export class Deletion<Node> {
   }
 }
 
-/** Returns the nearest cgroup above that is not unused. */
+/** Returns the nearest cgroup above it that is not unused. */
 function usedAncestor<Node>(cgroup: Cgroup<Node>): Cgroup<Node> | undefined {
   let above = cgroup.parent;
   while (above?.isUnused === true) above = above.parent;

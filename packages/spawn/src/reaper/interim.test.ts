@@ -5,7 +5,7 @@ import { Interim } from "./interim.ts";
 let now: number;
 let timers: { dueMs: number; run: () => void }[];
 let looks: number[];
-/** Which of those that are measured each look was at. */
+/** The index of the cgroup that was measured, for each measurement. */
 let places: number[];
 let wakes: number;
 let count: number;
@@ -39,7 +39,7 @@ beforeEach(() => {
   });
 });
 
-/** Lets time pass. */
+/** Lets time pass, milliseconds. */
 function pass(ms: number): void {
   const end = now + ms;
   for (;;) {
@@ -54,7 +54,7 @@ function pass(ms: number): void {
   now = end;
 }
 
-it("spreads the looks evenly over the interval", () => {
+it("spreads the measurements evenly over the interval", () => {
   count = 600;
   interim.configure(60_000);
   pass(120_000);
@@ -67,7 +67,7 @@ it("spreads the looks evenly over the interval", () => {
   }
 });
 
-it("looks at a few at a time where there are thousands", () => {
+it("measures a few at a time if there are thousands", () => {
   count = 10_000;
   interim.configure(60_000);
   pass(60_000);
@@ -78,7 +78,7 @@ it("looks at a few at a time where there are thousands", () => {
   expect(looks.length).toBeGreaterThan(9500);
 });
 
-it("wakes nobody more than ten times an interval for a single one, and finds it soon", () => {
+it("wakes up at most ten times an interval for a single cgroup, and measures it soon", () => {
   interim.configure(3_600_000);
   pass(3_600_000);
   expect(wakes).toBe(10);
@@ -101,7 +101,7 @@ it("does nothing before it is configured and after it is switched off", () => {
   expect(timers).toEqual([]);
 });
 
-it("goes on as it was when it is configured the same", () => {
+it("goes on unchanged if the configuration is the same", () => {
   count = 10;
   interim.configure(1000);
   pass(1050);
@@ -113,7 +113,7 @@ it("goes on as it was when it is configured the same", () => {
   expect(looks[10]).toBe(1200);
 });
 
-it("begins another round, and owes nothing, when the interval is changed", () => {
+it("begins a new round, with nothing owed, if the interval changes", () => {
   count = 30;
   interim.configure(1000);
   pass(50);
@@ -125,7 +125,7 @@ it("begins another round, and owes nothing, when the interval is changed", () =>
   expect(places).toEqual([0, 1]);
 });
 
-it("begins each round anew, whatever time was left of the one before", () => {
+it("begins each round anew, however much time was left of the previous one", () => {
   count = 30;
   interim.configure(1000);
   pass(21 * 50);

@@ -1,19 +1,25 @@
-/** Measures what runs again and again, spread evenly over an interval. */
+/** Measures running cgroups again and again, spread evenly over an interval. */
 import type { EventLoop, Timer } from "../thread/event-loop.ts";
 
-/** Fewer wake-ups for thousands of cgroups, of which each then has a few. */
+/**
+ * The shortest pause, milliseconds. If there are thousands of cgroups, each wake-up then measures
+ * a few, which saves wake-ups.
+ */
 const MIN_PAUSE_MS = 50;
 
-/** So that one that comes in a quiet time does not wait for much longer than the interval. */
+/**
+ * The minimum number of pauses in an interval, so that a cgroup that comes in a quiet time does
+ * not wait much longer than the interval.
+ */
 const PAUSES_PER_INTERVAL = 10;
 
-/** What is measured, and who does it. */
+/** The work that is done step by step. */
 export interface InterimWork {
-  /** How many steps a round has, about. */
+  /** Returns the approximate number of steps in a round. */
   count(): number;
-  /** One round: a step for each. */
+  /** Runs one round, with a step for each cgroup. */
   round(): Generator<void, void>;
-  /** There is a step to be done. */
+  /** Called when there is a step to be done. */
   wake(): void;
 }
 
@@ -23,7 +29,10 @@ export class Interim {
   #intervalMs = 0;
   #timer: Timer | undefined;
   #round: Generator<void, void> | undefined;
-  /** The time that has passed, times the cgroups: each step takes an interval of it. */
+  /**
+   * The time that has passed, multiplied by the number of cgroups. Each step takes one interval
+   * of it.
+   */
   #owedMs = 0;
 
   constructor(loop: EventLoop, work: InterimWork) {
@@ -31,7 +40,7 @@ export class Interim {
     this.#work = work;
   }
 
-  /** @param intervalMs for one round; 0 ends it */
+  /** @param intervalMs the length of a round; 0 stops the measuring */
   configure(intervalMs: number): void {
     if (intervalMs === this.#intervalMs) return;
     this.#intervalMs = intervalMs;
@@ -52,14 +61,14 @@ export class Interim {
     });
   }
 
-  /** Measures one. @returns false if it is not time for it */
+  /** Measures a cgroup. @returns false if it is not time for it yet */
   step(): boolean {
     if (this.#intervalMs === 0 || this.#owedMs < this.#intervalMs) return false;
     this.#owedMs -= this.#intervalMs;
     this.#round ??= this.#work.round();
     if (this.#round.next().done === true) {
       this.#round = undefined;
-      // A new round has a time of its own.
+      // A new round begins with nothing owed.
       this.#owedMs = 0;
     }
     return true;

@@ -1,4 +1,4 @@
-/** Looks at cgroups of which no event has told, or that could not be looked at before. */
+/** Tests with cgroups whose events are missing, or that could not be looked at before. */
 import { beforeEach, describe, expect, it } from "vitest";
 import { type Directory, Simulation } from "../../test/support/cgroup-simulation.ts";
 
@@ -14,31 +14,31 @@ function finish<T>(steps: Generator<void, T>): { count: number; value: T } {
   }
 }
 
-/** Processes come, and no event tells of them. */
+/** Lets a process enter without an event. */
 const startUnnoticed = (node: Directory) => {
   node.processes++;
 };
 
 describe("when it is found", () => {
-  it("a cgroup with processes is in use, without an event", () => {
+  it("a cgroup with processes is in use, even without an event", () => {
     const a = world.make("a");
     startUnnoticed(a);
     world.pass();
     expect(world.lifecycle.unreleased().used).toEqual([a]);
   });
 
-  it("a cgroup that was used runs empty now, without an event", () => {
+  it("a cgroup that was used runs empty now, even without an event", () => {
     world.charge(world.make("a"), 5);
     expect(world.pass(49)).toEqual([]);
     expect(world.pass(1)).toEqual(["/a#1=5", "rmdir /a"]);
   });
 
-  it("late, it has no delay", () => {
+  it("a cgroup that is found late has no delay", () => {
     world.charge(world.make("a", undefined, "late"), 5);
     expect(world.pass()).toEqual(["/a#1=5 found", "rmdir /a"]);
   });
 
-  it("a second time, it is the same one", () => {
+  it("a cgroup that is found a second time is the same one", () => {
     const a = world.make("a");
     world.run(a);
     world.pass(20);
@@ -48,7 +48,7 @@ describe("when it is found", () => {
   });
 });
 
-describe("what could not be looked at at the start", () => {
+describe("a cgroup that could not be looked at at the start", () => {
   let a: Directory;
   beforeEach(() => {
     a = world.make("a", undefined, "start");
@@ -56,20 +56,20 @@ describe("what could not be looked at at the start", () => {
     world.pass();
   });
 
-  it("differs when it can be, although it was never used", () => {
+  it("differs as soon as it can be looked at, although it was never used", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
     world.refused.clear();
     expect(finish(world.lifecycle.differing()).value).toEqual([a]);
   });
 
-  it("is told as found then, without delay, although it was never used", () => {
+  it("is then reported as found, without delay, although it was never used", () => {
     world.refused.clear();
     world.lifecycle.touched(a, "comparison");
     expect(world.pass()).toEqual(["/a#1=0 found", "rmdir /a"]);
   });
 });
 
-describe("what can no longer be looked at", () => {
+describe("a cgroup that can no longer be looked at", () => {
   it("does not differ from what is known", () => {
     const a = world.make("a");
     world.start(a);
@@ -78,7 +78,7 @@ describe("what can no longer be looked at", () => {
     expect(finish(world.lifecycle.differing()).value).toEqual([]);
   });
 
-  it("is released when it can be, and is tried again", () => {
+  it("is released when it can be looked at and is tried again", () => {
     const a = world.make("a");
     world.run(a);
     world.pass();
@@ -91,7 +91,7 @@ describe("what can no longer be looked at", () => {
   });
 });
 
-it("looks at one cgroup a step", () => {
+it("looks at one cgroup in each step", () => {
   for (const name of ["a", "b", "c"]) world.make(name);
   world.pass();
   expect(finish(world.lifecycle.differing()).count).toBe(3);
@@ -108,7 +108,7 @@ describe("a released cgroup", () => {
     world.pass(50);
   });
 
-  it("is being deleted from when it is journalled until it is gone", () => {
+  it("counts as being deleted from the journal entry until it is gone", () => {
     expect(world.lifecycle.waiting).toBe(1);
     expect(world.lifecycle.isDeleting).toBe(false);
     world.lifecycle.journalled([1]);
@@ -142,7 +142,7 @@ describe("a released cgroup", () => {
     expect(world.pass(1)).toEqual(["rmdir /a", "deleted 1"]);
   });
 
-  it("that was handed over is told as deleted though a later release was withdrawn", () => {
+  it("that was handed over is reported as deleted although a later release was withdrawn", () => {
     world.isReadOnly = true;
     world.journal();
     expect(world.pass(10_000)).toEqual(["kept 1"]);
@@ -176,7 +176,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.counts.deletedCgroups).toBe(2);
   });
 
-  it("has its time since the latest release of its parent", () => {
+  it("has its full time from the latest release of its parent", () => {
     world.pass(5000);
     world.start(a);
     world.pass();
@@ -186,13 +186,13 @@ describe("an unused child, when it has to make way", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is in use if a process has come to it that no event has told of", () => {
+  it("is in use if a process has entered without an event", () => {
     startUnnoticed(b);
     expect(world.pass(10_000)).toEqual([]);
     expect(world.lifecycle.unreleased().used).toContain(b);
   });
 
-  it("runs empty only now if it has used the least there is", () => {
+  it("runs empty only now if it has used any CPU time", () => {
     world.charge(b, 1);
     expect(world.pass(10_000)).toEqual([]);
     expect(world.pass(49)).toEqual([]);
@@ -206,8 +206,8 @@ describe("an unused child, when it has to make way", () => {
   });
 });
 
-describe("what is gone when it is to be measured", () => {
-  it("has vanished, once, and its parent waits for it no more", () => {
+describe("a cgroup that is gone when it is to be measured", () => {
+  it("has vanished, once, and its parent no longer waits for it", () => {
     const p = world.make("p");
     const a = world.make("a", p);
     world.run(a);
@@ -222,8 +222,8 @@ describe("what is gone when it is to be measured", () => {
   });
 });
 
-describe("what waits for its delay or for room", () => {
-  it("is counted only if there is no room, whether it was found or ran empty", () => {
+describe("a cgroup that waits for its delay or for room", () => {
+  it("is counted only if there is no room, both if it was found and if it ran empty", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.run(a);

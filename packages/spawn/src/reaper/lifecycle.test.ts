@@ -25,19 +25,19 @@ describe("a cgroup", () => {
     expect(world.lifecycle.watched).toBe(1);
   });
 
-  it("is taken if it was populated and emptied before it was noticed", () => {
+  it("is released if it was populated and emptied before it was noticed", () => {
     world.run(world.make("a"));
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
-  it("is taken if it was populated and emptied between two looks", () => {
+  it("is released if it was populated and emptied between two looks", () => {
     const a = world.make("a");
     world.pass();
     world.run(a);
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
-  it("is not taken for a first process that comes during the look", () => {
+  it("is not released if its first process comes during the look", () => {
     const a = world.make("a");
     world.meanwhile = () => {
       world.meanwhile = undefined;
@@ -60,13 +60,13 @@ describe("a cgroup", () => {
     expect(world.counts.repopulatedCgroups).toBe(0);
   });
 
-  it("is never kept back by a stream of others", () => {
+  it("is never held up by a stream of others", () => {
     const deleted: number[] = [];
     for (let i = 0; i < 20; i++) {
       world.run(world.make(`n${i}`));
       deleted.push(world.pass(10).filter((line) => line.startsWith("rmdir")).length);
     }
-    // Each 50 ms after it ran empty.
+    // Each, 50 ms after it ran empty.
     expect(deleted).toEqual([0, 0, 0, 0, ...Array(16).fill(1)]);
   });
 
@@ -87,7 +87,7 @@ describe("a cgroup", () => {
     ]);
   });
 
-  it("has its own delay where it ran empty after its child", () => {
+  it("has its own delay if it ran empty after its child", () => {
     const a = world.make("a");
     const b = world.make("b", a);
     world.start(a);
@@ -103,7 +103,7 @@ describe("a cgroup", () => {
 });
 
 describe("an event that the figures do not explain", () => {
-  it("is the freezer's: the cgroup is left alone", () => {
+  it("comes from the freezer: the cgroup is left alone", () => {
     const a = world.make("a");
     world.pass();
     // Frozen and thawed.
@@ -113,7 +113,7 @@ describe("an event that the figures do not explain", () => {
     expect(world.lifecycle.watched).toBe(1);
   });
 
-  it("is a process's if the figures show it a little later", () => {
+  it("comes from a process if the figures show it a little later", () => {
     const a = world.make("a");
     world.pass();
     world.run(a, 0);
@@ -122,7 +122,7 @@ describe("an event that the figures do not explain", () => {
     expect(world.pass(60)).toEqual(["/a#1=30", "rmdir /a"]);
   });
 
-  it("counts as use if the cgroup is gone before the figures could tell", () => {
+  it("counts as use if the cgroup is gone before the figures could show it", () => {
     const a = world.make("a");
     world.pass();
     world.run(a);
@@ -131,7 +131,7 @@ describe("an event that the figures do not explain", () => {
     expect(world.counts.vanishedCgroups).toBe(1);
   });
 
-  it("says nothing if the figures have been looked at in vain", () => {
+  it("proves nothing if the figures still do not explain it", () => {
     const a = world.make("a");
     world.pass();
     world.tell(a);
@@ -142,7 +142,7 @@ describe("an event that the figures do not explain", () => {
 });
 
 describe("at the start", () => {
-  it("all that is empty is told as found and without delay, used or not", () => {
+  it("all empty cgroups are reported as found and without delay, used or not", () => {
     world.isAccounting = true;
     const a = world.make("a", undefined, "start");
     world.charge(a, 5);
@@ -155,7 +155,7 @@ describe("at the start", () => {
     expect(world.journal()).toEqual(["rmdir /a", "deleted 1", "rmdir /b", "deleted 2"]);
   });
 
-  it("what has run empty until all is found is still told as populated", () => {
+  it("a cgroup that ran empty before all were found is still reported as populated", () => {
     const a = world.make("a", undefined, "start");
     world.start(a);
     world.pass();
@@ -164,7 +164,7 @@ describe("at the start", () => {
     expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [a] });
   });
 
-  it("what was seen in use until all is found is not told as found", () => {
+  it("a cgroup that was seen in use before all were found is not reported as found", () => {
     const a = world.make("a", undefined, "start");
     world.start(a);
     const later = world.make("later");
@@ -175,7 +175,7 @@ describe("at the start", () => {
     expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [] });
   });
 
-  it("what is found waits for room also without accounting, and nothing else does", () => {
+  it("found cgroups, and no others, wait for room even without accounting", () => {
     world.hasRoom = false;
     const a = world.make("a", undefined, "start");
     world.make("b", a, "start");
@@ -187,7 +187,7 @@ describe("at the start", () => {
     expect(world.pass()).toEqual(["/a/b#1=0 found", "/a#1=0 found", "rmdir /a/b", "rmdir /a"]);
   });
 
-  it("what could not be looked at is told as found when it can be", () => {
+  it("a cgroup that could not be looked at is reported as found when it can be", () => {
     world.isAccounting = true;
     const [a, b, c] = ["a", "b", "c"].map((name) => world.make(name, undefined, "start"));
     if (a === undefined || b === undefined || c === undefined) return;
@@ -195,7 +195,7 @@ describe("at the start", () => {
     world.charge(a, 5);
     world.start(b);
     expect(world.pass()).toEqual([]);
-    // Their records, if there are any, are not those of directories that are gone.
+    // Records that may exist belong to these directories, which are not gone.
     expect(world.lifecycle.unreleased()).toEqual({ found: [a, b, c], used: [] });
     world.rmdir(c);
     expect(world.pass()).toEqual(["/c#1 vanished found"]);
@@ -209,7 +209,7 @@ describe("at the start", () => {
     expect(world.pass(50)).toEqual(["/a#1=5 found", "/b#1=1"]);
   });
 
-  it("what is found late is told as found if it was used, and else left alone", () => {
+  it("a cgroup that is found late is reported as found if it was used, and otherwise left alone", () => {
     const a = world.make("a", undefined, "late");
     world.charge(a, 5);
     world.make("b", undefined, "late");
@@ -217,7 +217,7 @@ describe("at the start", () => {
     expect(world.lifecycle.watched).toBe(1);
   });
 
-  it("what is found waits for room, and is still told as found then", () => {
+  it("a found cgroup waits for room, and is then still reported as found", () => {
     world.isAccounting = true;
     world.hasRoom = false;
     const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => world.make(name, undefined, "start"));
@@ -227,7 +227,7 @@ describe("at the start", () => {
     world.run(b);
     world.start(c);
     world.rmdir(d);
-    // It has nothing to wait in.
+    // Its directory is gone, so it has nowhere to wait.
     expect(world.pass(1000)).toEqual(["/d#1 vanished found"]);
     world.hasRoom = true;
     expect(world.pass(1000)).toEqual(["/a#1=0 found", "/b#1=1 found"]);
@@ -237,7 +237,7 @@ describe("at the start", () => {
 });
 
 describe("without room at the main thread", () => {
-  it("what ran empty waits, unmeasured, and goes on when there is room", () => {
+  it("cgroups that ran empty wait, unmeasured, and go on when there is room", () => {
     world.isAccounting = true;
     world.hasRoom = false;
     const a = world.make("a");
@@ -269,7 +269,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.watched).toBe(0);
   });
 
-  it("is withdrawn when it is populated again, and reported anew", () => {
+  it("is withdrawn when it is populated again, and later reported anew", () => {
     world.start(a);
     expect(world.pass(1000)).toEqual(["withdrawn 1"]);
     expect(world.lifecycle.waiting).toBe(0);
@@ -295,7 +295,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.waiting).toBe(0);
   });
 
-  it("is told as deleted when somebody else removes it, journalled or not", () => {
+  it("is reported as deleted when somebody else removes it, journalled or not", () => {
     world.rmdir(a);
     expect(world.pass()).toEqual(["deleted 1"]);
     expect(world.journal()).toEqual([]);
@@ -303,7 +303,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.watched).toBe(0);
   });
 
-  it("a removal by others that is noticed by the deletion is told when the tree tells it", () => {
+  it("a removal by others that the deletion notices is reported when the tree reports it", () => {
     world.rmdir(a);
     expect(world.journal()).toEqual([]);
     expect(world.pass()).toEqual(["deleted 1"]);
@@ -333,7 +333,7 @@ describe("with accounting", () => {
     expect(world.lifecycle.waiting).toBe(0);
   });
 
-  it("has another report when it was kept and runs again, and ends both with the directory", () => {
+  it("gets another report if it was kept and runs again, and both end with the directory", () => {
     world.isReadOnly = true;
     world.journal();
     expect(world.pass(10_000)).toEqual(["kept 1"]);
@@ -345,7 +345,7 @@ describe("with accounting", () => {
     expect(world.journal()).toEqual(["rmdir /a", "deleted 1", "deleted 2"]);
   });
 
-  it("forgets the wait for a deletion of what was withdrawn", () => {
+  it("no longer waits for the deletion of a withdrawn release", () => {
     world.isReadOnly = true;
     world.journal();
     world.pass(5000);
@@ -354,7 +354,7 @@ describe("with accounting", () => {
     expect(world.pass(100_000)).toEqual([]);
   });
 
-  it("tells nothing any more when accounting ends", () => {
+  it("reports nothing more when accounting ends", () => {
     world.isAccounting = false;
     world.run(world.make("b"));
     expect(world.pass(50)).toEqual(["/b#1=1", "rmdir /b"]);
@@ -367,7 +367,7 @@ describe("the last moments of a process", () => {
     world.isAccounting = true;
   });
 
-  it("are no other run if it was measured at once", () => {
+  it("do not count as another run if it was measured at once", () => {
     const a = world.make("a", undefined, "start");
     world.charge(a, 5000);
     expect(world.pass()).toEqual(["/a#1=5000 found"]);
@@ -375,7 +375,7 @@ describe("the last moments of a process", () => {
     expect(world.journal()).toEqual(["rmdir /a", "deleted 1"]);
   });
 
-  it("are, if they are long", () => {
+  it("count as another run if they are long", () => {
     const a = world.make("a", undefined, "start");
     world.charge(a, 5000);
     world.pass();
@@ -398,7 +398,7 @@ describe("an unused child", () => {
     a = world.make("a");
   });
 
-  it("does not hide what its parent has used, and makes way for it", () => {
+  it("does not hide the usage of its parent, and makes way for it", () => {
     world.isAccounting = true;
     const b = world.make("b", a);
     const c = world.make("c", b);
@@ -457,7 +457,7 @@ describe("an unused child", () => {
     expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is taken for used if it was, when its time is over", () => {
+  it("is found to have been used when its time is over", () => {
     const b = world.make("b", a);
     world.run(a);
     expect(world.pass(50)).toEqual(["/a#1=1"]);
@@ -476,12 +476,12 @@ describe("an unused child", () => {
     expect(world.pass(50)).toEqual(["rmdir /a/b", "rmdir /a"]);
   });
 
-  it("is left alone below what was never used", () => {
+  it("is left alone below a cgroup that was never used", () => {
     world.make("b", a);
     expect(world.pass(100_000)).toEqual([]);
   });
 
-  it("that somebody else removes lets its parent go at once", () => {
+  it("that somebody else removes lets its parent be deleted at once", () => {
     const b = world.make("b", a);
     world.run(a);
     expect(world.pass(1000)).toEqual(["/a#1=1"]);
@@ -498,8 +498,8 @@ describe("an unused child", () => {
   });
 });
 
-describe("what somebody else removes", () => {
-  it("is told, with the last sample", () => {
+describe("a cgroup that somebody else removes", () => {
+  it("is reported, with the last sample", () => {
     const a = world.make("a");
     world.start(a);
     world.pass();
@@ -511,7 +511,7 @@ describe("what somebody else removes", () => {
     expect(world.lifecycle.watched).toBe(0);
   });
 
-  it("is told with the figures of its last release, if there was no sample since", () => {
+  it("is reported with the figures of its last release, if there was no sample since", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.start(a);
@@ -528,7 +528,7 @@ describe("what somebody else removes", () => {
     expect(world.pass()).toEqual(["/a#1=11 vanished"]);
   });
 
-  it("is told if it was released before and ran again", () => {
+  it("is reported if it was released before and ran again", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.run(a);
@@ -540,7 +540,7 @@ describe("what somebody else removes", () => {
     expect(world.pass()).toEqual(["/a#1=1 vanished"]);
   });
 
-  it("is told while it waits for its delay", () => {
+  it("is reported while it waits for its delay", () => {
     const a = world.make("a");
     world.run(a);
     world.pass(20);
@@ -576,7 +576,7 @@ describe("what somebody else removes", () => {
   });
 });
 
-describe("looking at all", () => {
+describe("looking at all cgroups", () => {
   function finish<T>(steps: Generator<void, T>): T {
     for (;;) {
       const { done, value } = steps.next();
@@ -596,7 +596,7 @@ describe("looking at all", () => {
     expect(finish(world.lifecycle.differing())).toEqual([a, b]);
   });
 
-  it("does not believe a comparison without a trace in the figures", () => {
+  it("ignores a difference that has left no trace in the figures", () => {
     const a = world.make("a");
     world.pass();
     world.lifecycle.touched(a, "comparison");
@@ -606,7 +606,7 @@ describe("looking at all", () => {
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
-  it("measures what runs, and nothing that has run empty, told or not", () => {
+  it("measures running cgroups, and none that has run empty, reported or not", () => {
     const a = world.make("a");
     const b = world.make("b");
     const c = world.make("c");
@@ -614,7 +614,7 @@ describe("looking at all", () => {
     world.pass();
     world.stop(a);
     world.deliver();
-    // Its event is yet to come.
+    // Its event has not come yet.
     c.processes--;
     const told: string[] = [];
     finish(
@@ -626,7 +626,7 @@ describe("looking at all", () => {
   });
 });
 
-describe("whatever happens in whatever order", () => {
+describe("whatever happens, in whatever order", () => {
   const step = fc.oneof(
     fc.record({ what: fc.constant("make" as const), which: fc.nat() }),
     fc.record({ what: fc.constant("tree" as const), which: fc.nat() }),
@@ -639,7 +639,7 @@ describe("whatever happens in whatever order", () => {
     fc.record({ what: fc.constant("refuse" as const), which: fc.nat() }),
   );
 
-  /** The latest figures that were handed over of each cgroup. */
+  /** Returns the latest figures that were handed over of each cgroup. */
   function handedOver(): Map<Directory, number> {
     const figures = new Map<Directory, number>();
     const reports = new Set<string>();
@@ -656,7 +656,7 @@ describe("whatever happens in whatever order", () => {
     return figures;
   }
 
-  it("nothing is lost, and nothing told twice", () => {
+  it("nothing is lost, and nothing is reported twice", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
         world = new Simulation();
@@ -682,7 +682,7 @@ describe("whatever happens in whatever order", () => {
         world.pass(100);
         for (let i = 0; i < 10; i++) {
           world.journal();
-          // Only what was refused has to wait for the periodic check.
+          // Only work that was refused has to wait for the periodic check.
           if (steps.some(({ what }) => what === "refuse")) for (const _ of world.lifecycle.retry());
           world.pass(11_000);
         }

@@ -1,16 +1,16 @@
 /**
- * Decides which cgroup was used and has run empty. It does no I/O itself: what it asks of a
- * cgroup and what it wants done goes through `LifecycleWorld`. What comes then is decided
- * in `release.ts` and `deletion.ts`:
+ * Decides which cgroup was used and has run empty. It does no I/O itself: its questions and
+ * actions go through `LifecycleWorld`. `release.ts` and `deletion.ts` decide about the later
+ * stages:
  *
  *     unused -> populated -> empty -> released -> deleted
  *                   ^----------+---------+
  *
  * Invariants:
- * - Each cgroup that was found and is gone was released, has vanished, has made way unused, or
- *   is counted as unseen.
- * - Frozen is not used: the kernel tells of the freezer by the same event as of processes, so
- *   that an event proves nothing without the figures.
+ * - Each cgroup that was found and is gone was released, has vanished, was deleted unused, or is
+ *   counted as unseen.
+ * - A frozen cgroup is not a used one: the kernel reports freezing with the same event as a
+ *   change of processes, so that an event proves nothing without the figures.
  */
 import type { CgroupSnapshot } from "@cm4all/cgroup";
 import {
@@ -30,7 +30,7 @@ export class Lifecycle<Node> {
   readonly #cgroups = new Map<Node, Cgroup<Node>>();
   readonly #release: ReleaseStage<Node>;
   readonly #deletion: Deletion<Node>;
-  /** Those whose figures are looked at again. */
+  /** Cgroups whose figures are looked at a second time. */
   readonly #secondLooks = new Deadlines<Cgroup<Node>>(ECHO_MS);
 
   constructor(world: LifecycleWorld<Node>, times: LifecycleTimes, counts: LifecycleCounts) {
@@ -48,20 +48,20 @@ export class Lifecycle<Node> {
     return this.#cgroups.size;
   }
 
-  /** How many have run empty and wait until they are journalled. */
+  /** Returns how many cgroups have run empty and wait until they are journalled. */
   get waiting(): number {
     return this.#release.waiting + this.#deletion.waiting;
   }
 
-  /** Whether something that is journalled is yet to be deleted. */
+  /** Returns whether something that is journalled is yet to be deleted. */
   get isDeleting(): boolean {
     return this.#deletion.isBusy;
   }
 
   /**
-   * A cgroup was found. `scanned` follows when those below it were added.
-   * @param parent undefined directly below a scope
-   * @param bornMs when it was seen being created, milliseconds since 1970
+   * Called when a cgroup was found. `scanned` follows when those below it were added.
+   * @param parent undefined for a cgroup directly below a scope
+   * @param bornMs the time at which its creation was observed, milliseconds since 1970
    */
   added(node: Node, parent: Node | undefined, bornMs: number | undefined): void {
     const above = parent === undefined ? undefined : this.#cgroups.get(parent);
@@ -74,10 +74,10 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Everything below a new cgroup is known: looks at it for the first time. What is
-   * empty at the start was left by an earlier run. Later an empty cgroup may be waiting
-   * for its first process, unless it shows that it has had one. If it cannot be looked at,
-   * it is when it can.
+   * Called when everything below a new cgroup is known; looks at the cgroup for the first time.
+   * If it is empty at the start, an earlier run has left it. If it is empty later, it may be
+   * waiting for its first process, unless its figures show that it has had one. If it cannot be
+   * looked at now, that is done as soon as possible.
    */
   scanned(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
@@ -94,8 +94,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Returns, when all that was there at the start is known, those that are not released:
-   * those that were found empty, or could not be looked at, and those that were used.
+   * Returns the cgroups that are not released, once everything that was there at the start is
+   * known: those that were found empty or could not be looked at, and those that were used.
    */
   unreleased(): { found: Node[]; used: Node[] } {
     const found: Node[] = [];
@@ -106,7 +106,10 @@ export class Lifecycle<Node> {
     return { found, used };
   }
 
-  /** Its `cgroup.events` have changed. @param origin anything but `event`: they may have */
+  /**
+   * Called when its `cgroup.events` have changed.
+   * @param origin if it is not `event`, they may have changed
+   */
   touched(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined || cgroup.phase === "vanished") return;
@@ -119,7 +122,7 @@ export class Lifecycle<Node> {
     else if (cgroup.isUnused) this.#lookAtFigures(cgroup, origin);
   }
 
-  /** Tells a process that came and went from the freezer. */
+  /** Finds out if a process came and went, or if the event came from the freezer. */
   #lookAtFigures(cgroup: Cgroup<Node>, origin: Origin): void {
     if (this.#wasLeft(cgroup.node)) {
       this.#ranEmpty(cgroup);
@@ -130,27 +133,33 @@ export class Lifecycle<Node> {
     if (cgroup.isStirred) this.#secondLooks.add(cgroup, this.#world.nowMs());
   }
 
-  /** Somebody else removed its directory; those below it were told before. */
+  /** Called when somebody else removed its directory, and after those below it. */
   removed(node: Node): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined) return;
     if (cgroup.isOpen || cgroup.isStirred || cgroup.isFound) this.#release.vanish(cgroup);
-    // The event of a process that came and went can be later than that of the removal.
+    // The event of a process that came and went can come after that of the removal.
     else if (cgroup.isUnused) this.#counts.unseenCgroups++;
     this.#detach(cgroup);
   }
 
-  /** The records of these releases are on the disk. */
+  /** Called when the records of these releases are on the disk. */
   journalled(releases: readonly number[]): void {
     this.#deletion.journalled(releases);
   }
 
-  /** When a step has something to do, on the world's clock; infinite if never. */
+  /**
+   * Returns the time at which a step has something to do, on the world's clock; infinite if
+   * never.
+   */
   get nextDueMs(): number {
     return Math.min(this.#secondLooks.nextMs, this.#release.nextMs, this.#deletion.nextMs);
   }
 
-  /** Looks at the figures of a cgroup. @returns false if there is none to be looked at now */
+  /**
+   * Measures a cgroup, or looks at its figures.
+   * @returns false if there is nothing to look at now
+   */
   measureStep(): boolean {
     const stirred = this.#secondLooks.take(this.#world.nowMs());
     if (stirred === undefined) return this.#release.step();
@@ -158,12 +167,14 @@ export class Lifecycle<Node> {
     return true;
   }
 
-  /** Deletes a cgroup. @returns false if there is none to be deleted now */
+  /** Deletes a cgroup. @returns false if none is to be deleted now */
   deleteStep(): boolean {
     return this.#deletion.step();
   }
 
-  /** Looks for those whose state is another than the events so far have told, one a step. */
+  /**
+   * Finds the cgroups whose state is not the one that the events have reported, one in each step.
+   */
   *differing(): Generator<void, Node[]> {
     const nodes: Node[] = [];
     for (const cgroup of this.#cgroups.values()) {
@@ -181,7 +192,7 @@ export class Lifecycle<Node> {
     return phase === "populated" || (isUnused && this.#wasLeft(node));
   }
 
-  /** Tries again to measure and delete what could not be when its turn came. */
+  /** Measures and deletes, again, cgroups for which that failed when their turn came. */
   *retry(): Generator<void, void> {
     for (const cgroup of this.#cgroups.values()) {
       this.#release.retry(cgroup);
@@ -192,8 +203,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Measures what runs, one cgroup a step: a cgroup that somebody else removes then has
-   * this for its last sample.
+   * Measures running cgroups, one in each step. If somebody else later removes a cgroup, this is
+   * its last sample.
    */
   *measureRunning(tell?: (node: Node, snapshot: CgroupSnapshot) => void): Generator<void, void> {
     for (const cgroup of this.#cgroups.values()) {
@@ -210,8 +221,9 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Whether an empty cgroup that was never seen populated has been. It is looked at again:
-   * its first process may have come between the first look and the figures.
+   * Returns whether an empty cgroup that was never seen populated has been populated. Checks
+   * again that it is empty, because its first process may have come between the first look and
+   * the figures.
    */
   #wasLeft(node: Node): boolean {
     return this.#world.wasUsed(node) && this.#world.isPopulated(node) === false;
@@ -237,7 +249,7 @@ export class Lifecycle<Node> {
     else this.#ranEmpty(cgroup);
   }
 
-  /** Its directory is gone. */
+  /** Forgets a cgroup whose directory is gone. */
   #detach(cgroup: Cgroup<Node>): void {
     this.#cgroups.delete(cgroup.node);
     cgroup.phase = "vanished";

@@ -4,72 +4,90 @@ import type { ByteString } from "@cm4all/linux";
 import type { Dialogue } from "../thread/dialogue.ts";
 import type { ReaperMetrics } from "./metrics.ts";
 
-/** How the reaper works. */
+/** The options of the reaper. */
 export interface ReaperOptions {
-  /** Where cgroup2 is mounted. */
+  /** The mount point of cgroup2. */
   readonly root: ByteString;
-  /** See scopes.ts. */
+  /** The scopes; see scopes.ts. */
   readonly scopes: readonly string[];
-  /** From the moment when a cgroup ran empty until it is measured and deleted. */
+  /** The time from the moment when a cgroup ran empty until it is measured and deleted. */
   readonly deletionDelayMs: number;
-  /** How often everything is compared with what the events have told. */
+  /** The interval at which everything is compared with what the events have reported. */
   readonly checkIntervalMs: number;
   /** How long a parent waits for children that were never used. */
   readonly unusedMs: number;
-  /** How often running cgroups are measured for the script; 0: never. */
+  /** The interval at which running cgroups are measured for the script; 0: never. */
   readonly interimMs: number;
   readonly verbose: boolean;
-  /** Whether a released cgroup is kept until it is journalled. */
+  /** True if a released cgroup is kept until it is journalled. */
   readonly accounting: boolean;
 }
 
 /** A cgroup that ran empty, or one that somebody else removed before it was measured. */
 export interface Release {
-  /** The number by which both sides speak of it; unique in a thread's life. */
+  /** The number that both sides use for this release; unique within the life of a thread. */
   readonly number: number;
   readonly record: EncodedRecord;
-  /** Removed by others before it was measured: nothing is to be deleted. */
+  /** True if somebody else removed the cgroup before it was measured: nothing is to be deleted. */
   readonly vanished: boolean;
-  /** It was empty when the thread began, which tells of it for the first time: an earlier thread may have told of it. */
+  /**
+   * True if the cgroup was empty when the thread began, and this is its first report: an earlier
+   * thread may have reported it.
+   */
   readonly isFound: boolean;
-  /** An earlier release, journalled and not handed over, whose figures these include; no event follows for that one. */
+  /**
+   * An earlier release, journalled and not handed over, whose figures are included in these; no
+   * event follows for that release.
+   */
   readonly replaces: number | undefined;
 }
 
-/** Declared once, for both threads. */
+/** The requests and messages of both sides, declared once for both threads. */
 export interface ReaperDialogue extends Dialogue {
   readonly requests: {
     status(): ReaperMetrics;
   };
   readonly commands: {
     /**
-     * The records of these releases are on the disk: their directories may go.
-     * @param takenBytes of what was told, so much is not in memory any more
+     * The records of these releases are on the disk: their directories may be deleted.
+     * @param takenBytes the number of bytes, of all that was reported, that are no longer in
+     *   memory
      */
     journalled(releases: readonly number[], takenBytes: number): void;
-    /** From now on releases are told and kept until they are journalled, or neither. */
+    /** Sets if releases are, from now on, reported and kept until they are journalled. */
     setAccounting(wanted: boolean): void;
-    /** From now on running cgroups are measured this often; 0: never. */
+    /** Sets the interval at which running cgroups are measured from now on; 0: never. */
     setInterim(intervalMs: number): void;
-    /** Deletes what is journalled, and ends the thread: the next one finds the rest. */
+    /** Deletes what is journalled, and ends the thread: the next thread finds the rest. */
     stop(): void;
   };
   readonly events: {
-    /** Each is to be journalled; those that vanished need no answer. */
+    /** Each release is to be journalled; those that have vanished need no answer. */
     released(releases: readonly Release[]): void;
     /**
-     * It is known what is there: late if the kernel refuses to show all of it at first.
-     * @param populated have processes
-     * @param empty were empty when they were found, or could not be looked at, and are yet to be told
+     * Everything that was there at the start is known. This comes late if the kernel refuses to
+     * show all of it at first.
+     * @param populated the ids of cgroups that have processes
+     * @param empty the ids of cgroups that were empty when they were found, or could not be
+     *   looked at, and are yet to be reported
      */
     scanned(populated: readonly string[], empty: readonly string[]): void;
-    /** Their directories are gone; if others have removed them, perhaps before they were journalled. */
+    /**
+     * The directories of these releases are gone; if others have removed them, perhaps before the
+     * journal had the records.
+     */
     deleted(releases: readonly number[]): void;
-    /** Their directories cannot be deleted, and stay for now: they may be handed over. `deleted` follows. */
+    /**
+     * The directories of these releases cannot be deleted, and stay for now: the releases may be
+     * handed over. `deleted` follows.
+     */
     kept(releases: readonly number[]): void;
-    /** They have processes again: their records are to be forgotten. No event follows for them. */
+    /**
+     * The cgroups of these releases have processes again: their records are to be forgotten. No
+     * event follows for them.
+     */
     withdrawn(releases: readonly number[]): void;
-    /** Running cgroups, measured. */
+    /** The measurements of running cgroups. */
     interim(records: readonly EncodedRecord[]): void;
   };
 }

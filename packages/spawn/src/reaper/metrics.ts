@@ -1,10 +1,10 @@
-/** What the reaper counts and measures. */
+/** The metrics of the reaper. */
 import type { Counts, Declarations, Gauges, Values } from "../metrics/declaration.ts";
 import { TURN_BOUNDS } from "../thread/turns.ts";
 
 const MIB = 2 ** 20;
 
-/** Counters start again when the thread does. */
+/** The metrics; the counters start again when the thread does. */
 export const REAPER_METRICS = {
   scopes: {
     kind: "gauge",
@@ -141,10 +141,10 @@ export const REAPER_METRICS = {
   },
 } as const satisfies Declarations;
 
-/** As they are shown. */
+/** The values of the metrics, as they are shown. */
 export type ReaperMetrics = Values<typeof REAPER_METRICS>;
 
 export type ReaperGauges = Gauges<typeof REAPER_METRICS>;
 
-/** Shared by those who count, on the reaper's thread. */
+/** The counters, shared by everything on the reaper's thread that counts. */
 export type ReaperCounts = Counts<typeof REAPER_METRICS>;

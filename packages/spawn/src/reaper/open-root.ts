@@ -1,7 +1,7 @@
 /**
- * Access to a tree of directories from one open directory: whatever is mounted or
- * renamed elsewhere, nothing outside that tree is reached. cgroupfs has no symbolic
- * links and no renames, so a path below its root means one directory only.
+ * Opens directories of a tree from one open root directory: whatever is mounted or renamed
+ * elsewhere, nothing outside the tree is reached. cgroupfs has no symbolic links and no renames,
+ * so a path below its root always refers to the same directory.
  *
  * A path is empty or starts with `/`.
  */
@@ -25,7 +25,7 @@ import {
 const O_CLOEXEC = 0o2000000;
 const O_DIRECTORY_ONLY = constants.O_DIRECTORY | constants.O_NOFOLLOW | O_CLOEXEC;
 
-/** The types of file systems that administrators take for cgroup2. @see statfs(2) */
+/** The types of file systems that administrators mistake for cgroup2. @see statfs(2) */
 const CGROUP2_MAGIC = 0x63677270;
 const MAGIC_NAMES = new Map([
   [0x27e0eb, "cgroup v1"],
@@ -34,10 +34,10 @@ const MAGIC_NAMES = new Map([
   [0xef53, "ext4"],
 ]);
 
-/** PATH_MAX is 4096 bytes: a longer path is walked in steps of this length. */
+/** The length of a step in which a longer path is walked. PATH_MAX is 4096 bytes. */
 const STEP_BYTES = 3500;
 
-/** @param path as latin1, relative */
+/** Walks to `path` in steps, and calls `use` at the last. @param path as latin1, relative */
 function walk<T>(fd: number, path: string, use: (fd: number, path: ByteString) => T): T {
   if (path.length <= STEP_BYTES) return use(fd, bytesOfLatin1(path));
   const cut = path.lastIndexOf("/", STEP_BYTES);
@@ -49,17 +49,17 @@ function walk<T>(fd: number, path: string, use: (fd: number, path: ByteString) =
   }
 }
 
-/** A directory that is not in cgroup2, or cannot be opened. */
+/** The directory is not in cgroup2, or cannot be opened. */
 export class CgroupRootError extends Error {
   override readonly name = "CgroupRootError";
-  /** As Node's own errors have it: this is no defect. */
+  /** A code, as Node's own errors have one: this is no defect of the program. */
   readonly code = "ERR_CGROUP_ROOT";
 }
 
 /**
  * Opens the root of the cgroups, which the caller closes.
  * @param path the mount point of cgroup2, or a directory below it
- * @throws CgroupRootError with one line that says what is wrong
+ * @throws CgroupRootError with one line that names the problem
  */
 export function openCgroupRoot(path: ByteString): OpenRoot {
   try {
@@ -74,15 +74,15 @@ export function openCgroupRoot(path: ByteString): OpenRoot {
   }
 }
 
-/** Returns if `openCgroupRoot` would. @throws CgroupRootError */
+/** Returns if `openCgroupRoot` would succeed. @throws CgroupRootError */
 export function checkCgroupRoot(path: ByteString): void {
   openCgroupRoot(path).close();
 }
 
-/** An open directory; its owner closes it. */
+/** An open root directory, which its owner closes. */
 export class OpenRoot {
   readonly #directory: Fd;
-  /** The file system's device number: a directory with another one is a mount's. */
+  /** The device number of the file system. A directory with another number is a mount point. */
   readonly device: number;
 
   constructor(path: ByteString) {
@@ -94,23 +94,29 @@ export class OpenRoot {
     return this.#directory.number;
   }
 
-  /** Calls `use` with a directory and what `path` is relative to it, both valid during the call. */
+  /**
+   * Calls `use` with an open directory and the path relative to it. Both are valid during the
+   * call.
+   */
   at<T>(path: ByteString, use: (directoryFd: number, path: ByteString) => T): T {
     return walk(this.fd, latin1Of(path).slice(1), use);
   }
 
-  /** Returns the status of a directory; undefined if it is gone, or one above it. @throws system errors */
+  /**
+   * Returns the status of a directory; undefined if the directory or one above it is gone.
+   * @throws system errors
+   */
   tryStatus(path: ByteString): FileStatus | undefined {
     try {
       return this.at(path, tryStatusAt);
     } catch (error) {
-      // A long path is walked in steps, of which each can be gone.
+      // A long path is walked in steps, and the directory of each step can be gone.
       if (isErrno(error, "ENOENT", "ENODEV")) return undefined;
       throw error;
     }
   }
 
-  /** Opens a directory for the length of `use`. */
+  /** Opens a directory for the duration of `use`. */
   withDirectory<T>(path: ByteString, use: (fd: number) => T): T {
     const directory = this.openDirectory(path);
     try {

@@ -12,7 +12,7 @@ function release(bytes: number): Release {
 }
 
 describe("the outbox", () => {
-  it("has room until so much is under way, and again when it was taken", () => {
+  it("has room until the limit is under way, and again when it was taken", () => {
     const outbox = new Outbox({ post: () => {} });
     outbox.released(release(3 * MIB));
     expect(outbox.hasRoom).toBe(true);
@@ -23,7 +23,7 @@ describe("the outbox", () => {
     expect(outbox.hasRoom).toBe(true);
   });
 
-  it("keeps more of what others have removed, and not all", () => {
+  it("keeps more releases of cgroups that others have removed, but not all", () => {
     const told: unknown[] = [];
     const outbox = new Outbox({
       post: (name, ...[value]) => {
@@ -37,7 +37,7 @@ describe("the outbox", () => {
     expect(outbox.hasRoom).toBe(false);
   });
 
-  it("tells of what was found and has vanished in any case, then without attributes", () => {
+  it("always reports cgroups that were found and have vanished, if need be without attributes", () => {
     const told: Release[] = [];
     const outbox = new Outbox({
       post: (name, ...[value]) => {
@@ -57,7 +57,7 @@ describe("the outbox", () => {
     expect(told).toEqual([{ ...release(0), ...found, record }]);
   });
 
-  it("leaves out what is to be measured again while there is no room", () => {
+  it("leaves out interim figures while there is no room", () => {
     const told: string[] = [];
     const outbox = new Outbox({
       post: (name, ..._) => {
@@ -70,7 +70,7 @@ describe("the outbox", () => {
     expect(told).toEqual(["released"]);
   });
 
-  it("tells once what was gathered: each release before what becomes of it", () => {
+  it("posts everything once: each release before its end", () => {
     const told: unknown[] = [];
     const outbox = new Outbox({
       post: (...message) => {
@@ -100,7 +100,7 @@ describe("the outbox", () => {
     expect(told).toEqual([]);
   });
 
-  it("has room again for as many bytes as were taken, of interim figures as well", () => {
+  it("has room again for as many bytes as were taken, interim figures included", () => {
     const outbox = new Outbox({ post: () => {} });
     const { record } = release(4 * MIB);
     outbox.interim(record);
@@ -110,7 +110,7 @@ describe("the outbox", () => {
     expect(outbox.hasRoom).toBe(true);
   });
 
-  it("passes on a record that it cannot read as it is", () => {
+  it("passes on unchanged a record that it cannot read", () => {
     const told: Release[] = [];
     const outbox = new Outbox({
       post: (name, ...[value]) => {

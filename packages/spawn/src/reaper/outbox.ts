@@ -1,7 +1,7 @@
 /**
- * Collects what is told to the main thread in a turn: each message costs more than its
- * contents. It bounds how much memory all of it takes until the main thread has taken it:
- * customers may give their cgroups attributes of a hundred kilobytes each.
+ * Collects the messages of a turn for the main thread, because each message costs more than its
+ * contents. Limits the memory that they take until the main thread has taken them: customers may
+ * give each of their cgroups attributes of a hundred kilobytes.
  */
 import { type EncodedRecord, encodeRecord, recordSize, tryParseRecord } from "@cm4all/cgroup";
 import type { ParentThread } from "../thread/parent-thread.ts";
@@ -9,13 +9,13 @@ import type { ReaperDialogue, Release } from "./messages.ts";
 
 export type TellMain = Pick<ParentThread<ReaperDialogue>, "post">;
 
-/** While so much is under way, cgroups that ran empty wait in their directories. */
+/** The limit for bytes under way. Beyond it, cgroups that ran empty wait in their directories. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
-/** Those that others have removed have no directory to wait in. */
+/** The limit for cgroups that others have removed: they have no directory in which to wait. */
 const MAX_VANISHED_BYTES = 24 * 1024 * 1024;
 
-/** All that is known at the end of the first scan, by the cgroups' ids. */
+/** The ids of the cgroups that are known at the end of the first scan. */
 export interface ScannedIds {
   readonly populated: string[];
   readonly empty: string[];
@@ -23,7 +23,7 @@ export interface ScannedIds {
 
 export class Outbox {
   readonly #main: TellMain;
-  /** Told, and not taken yet. */
+  /** The number of bytes that were posted, or are to be, and are not taken yet. */
   #bytes = 0;
   #interim: EncodedRecord[] = [];
   #released: Release[] = [];
@@ -36,33 +36,35 @@ export class Outbox {
     this.#main = main;
   }
 
-  /** Whether another cgroup may be released. */
+  /** Returns whether another cgroup may be released. */
   get hasRoom(): boolean {
     return this.#bytes < MAX_BYTES;
   }
 
-  /** The main thread has let go of so many bytes. */
+  /** Subtracts bytes that the main thread has taken. */
   taken(bytes: number): void {
     this.#bytes -= bytes;
   }
 
-  /** Without room it is left out: the next report has its figures as well. */
+  /**
+   * Adds interim figures. If there is no room, they are left out: the next report includes them.
+   */
   interim(record: EncodedRecord): void {
     if (!this.hasRoom) return;
     this.#bytes += recordSize(record);
     this.#interim.push(record);
   }
 
-  /** Adds a release, whose bytes count until the main thread has let go of them. */
+  /** Adds a release, whose bytes count until the main thread has taken them. */
   released(release: Release): void {
     this.#bytes += recordSize(release.record);
     this.#released.push(release);
   }
 
   /**
-   * Returns false, without effect, if there is no room for what has vanished either. One that
-   * was found is told in any case, then without attributes: there may be a record of it, which
-   * waits for that word.
+   * Adds a release of a cgroup that has vanished. Returns false, without effect, if there is no
+   * room for that either. A cgroup that was found is reported in any case, if need be without
+   * attributes: there may already be a record of it, which waits for this report.
    */
   tryVanished(release: Release): boolean {
     const hasRoom = this.#bytes < MAX_VANISHED_BYTES;
@@ -71,7 +73,7 @@ export class Outbox {
     return true;
   }
 
-  /** Adds the number of a release that counts no more. */
+  /** Adds the number of a release that is withdrawn. */
   withdrawn(release: number): void {
     this.#withdrawn.push(release);
   }
@@ -91,7 +93,10 @@ export class Outbox {
     this.#scanned = ids;
   }
 
-  /** A release comes before all that is told of it, and what ran before it was released. */
+  /**
+   * Posts everything that was collected. A release comes before everything that refers to it, and
+   * the interim figures of a cgroup come before its release.
+   */
   flush(): void {
     if (this.#interim.length > 0) this.#main.post("interim", this.#interim);
     if (this.#released.length > 0) this.#main.post("released", this.#released);

@@ -1,6 +1,6 @@
 /**
- * The reaper on its thread: connects the watched tree, the decisions and the files of
- * the cgroups with the thread's event loop.
+ * The reaper, which runs on a thread of its own: connects the watched tree, the decisions and the
+ * files of the cgroups with the thread's event loop.
  */
 import { type CgroupSnapshot, type EncodedRecord, encodeRecord, limitPath } from "@cm4all/cgroup";
 import { EPOLLIN, errorText, freeMemory, Inotify, QUIET_MS, textOf } from "@cm4all/linux";
@@ -28,7 +28,7 @@ import { XattrCache } from "./xattr-cache.ts";
 
 type Node = TreeNode<Place>;
 
-/** Until what could not be looked at is looked for again. */
+/** The time until cgroups that could not be looked at are looked for again. */
 const START_PAUSE_MS = 1000;
 
 export class Reaper {
@@ -47,16 +47,16 @@ export class Reaper {
   readonly #counts: ReaperCounts;
   readonly #lull: Lull;
   #hasInotify = false;
-  /** Those that are there. */
+  /** The scopes that exist. */
   readonly #scopes = new Set<Node>();
   #isAccounting: boolean;
   #isStopping = false;
-  /** Cgroups that were lost since there was no room for them. */
+  /** The number of cgroups that were lost since there was last room for them. */
   #lostInARow = 0;
   #due: { readonly timer: Timer; readonly dueMs: number } | undefined;
 
   /**
-   * @param root stays the caller's
+   * @param root the caller keeps and closes it
    * @throws ScopeError
    */
   constructor(
@@ -107,7 +107,7 @@ export class Reaper {
     this.#turns = new Turns(loop, steps, () => this.#endTurn(), monotonicMs);
   }
 
-  /** What the decisions ask and want done. */
+  /** Returns the world of the decisions. */
   #world() {
     return {
       nowMs: monotonicMs,
@@ -163,7 +163,7 @@ export class Reaper {
     this.#lull.worked();
   }
 
-  /** What the main thread can ask and say. */
+  /** The requests and commands that the main thread can send. */
   readonly handlers: WorkerHandlers<ReaperDialogue> = {
     requests: { status: () => this.#status() },
     commands: {
@@ -190,7 +190,7 @@ export class Reaper {
     this.#tree.close();
   }
 
-  /** Makes an inotify instance, if the kernel gives one. */
+  /** Opens an inotify instance, if the kernel grants one. */
   #openInotify(): void {
     let inotify: Inotify | undefined;
     try {
@@ -243,7 +243,7 @@ export class Reaper {
     this.#check.sample();
   }
 
-  /** Until it is known which directories there are, the main thread takes nothing. */
+  /** Starts again later. Until all directories are known, the main thread takes no records. */
   #startLater(): void {
     this.#complaints.complain(
       "start",
@@ -281,13 +281,13 @@ export class Reaper {
       this.#log(LOG_NOTICE, `${suffix(node)}: removed by others before it was measured`);
     else {
       countUsage(this.#counts, node, snapshot, before);
-      // As the original: what is known of births from elsewhere would be another line to those
-      // who read the log by programs.
+      // Leave out a birth time that is known only from an event, as the original daemon does: the
+      // line would look different to programs that read the log.
       const told = this.#files.tellsBirths ? snapshot : { ...snapshot, birthMs: undefined };
       const line = formatReport(suffix(node), told);
       if (line !== undefined) this.#log(LOG_INFO, line);
     }
-    // Of one that was found there may be a record already.
+    // If it was found, there may be a record of it already.
     if (!this.#isAccounting && !isFound) return false;
     const record = this.#record(node, snapshot);
     const told = { number, record, vanished, isFound, replaces };
@@ -296,7 +296,7 @@ export class Reaper {
     return true;
   }
 
-  /** Once for all: there may be thousands. */
+  /** Counts a lost cgroup, and logs only the first: there may be thousands. */
   #lose(): void {
     if (this.#lostInARow === 0)
       this.#log(
@@ -338,7 +338,7 @@ export class Reaper {
   }
 }
 
-/** The path below the scope. */
+/** Returns the path below the scope. */
 function suffix(node: Node): string {
   const names: string[] = [];
   for (let each: Node | undefined = node; each?.place.kind === "cgroup"; each = each.parent)

@@ -1,10 +1,11 @@
 /**
- * Decides when a cgroup that ran empty is released: measured, logged and told.
+ * Decides when a cgroup that ran empty is released: measured, logged and reported.
  *
  * Invariants:
- * - A cgroup is released when it has been empty for its delay and each child of it that
- *   was used is released. Children come before their parent.
- * - A later release that includes an earlier one, whose record was not handed over, replaces it.
+ * - A cgroup is released when it has been empty for its delay and each child of it that was used
+ *   is released. Children come before their parent.
+ * - If a later release includes an earlier one whose record was not handed over, it replaces the
+ *   earlier one.
  */
 import type { CgroupMeasurement } from "@cm4all/cgroup";
 import type { Cgroup, LifecycleCounts, LifecycleWorld } from "./cgroup.ts";
@@ -12,9 +13,10 @@ import { Deadlines, Queue } from "./deadlines.ts";
 import type { Deletion } from "./deletion.ts";
 
 /**
- * The kernel tells of a change up to 10 ms late, and charges a process for its last
- * moments after it has left. So a little more CPU time than what was measured this soon is
- * an echo of it, and figures that show no process yet may show it this much later.
+ * The kernel reports a change up to 10 ms late, and charges a process for its last moments after
+ * it has left. If a cgroup is measured within this time after it ran empty, milliseconds, a
+ * little more CPU time later is an echo of the same run. Figures that do not show a process yet
+ * may show it after this time.
  */
 export const ECHO_MS = 15;
 const ECHO_USEC = 200;
@@ -23,11 +25,11 @@ export class ReleaseStage<Node> {
   readonly #world: LifecycleWorld<Node>;
   readonly #counts: LifecycleCounts;
   readonly #deletion: Deletion<Node>;
-  /** Those that ran empty, until their delay is over; it is the same for all. */
+  /** Cgroups that ran empty, until their delay is over. The delay is the same for all. */
   readonly #delays: Deadlines<Cgroup<Node>>;
-  /** Those that may be released now. */
+  /** Cgroups that may be released now. */
   readonly #ripe = new Queue<Cgroup<Node>>();
-  /** Those that were found, are told in any case, and wait for room. */
+  /** Cgroups that were found, are reported in any case, and wait for room. */
   readonly #found = new Set<Cgroup<Node>>();
   #nextNumber = 1;
 
@@ -43,7 +45,10 @@ export class ReleaseStage<Node> {
     this.#delays = new Deadlines(delayMs);
   }
 
-  /** How many wait for room, about: some may have been used again, or be gone. */
+  /**
+   * Returns the approximate number of cgroups that wait for room; some may have been used again,
+   * or be gone.
+   */
   get waiting(): number {
     const waiting = this.#world.mayRelease() ? 0 : this.#delays.length + this.#ripe.length;
     return waiting + this.#found.size;
@@ -53,7 +58,7 @@ export class ReleaseStage<Node> {
     return this.#world.mayRelease() ? this.#delays.nextMs : Number.POSITIVE_INFINITY;
   }
 
-  /** Has a cgroup that has just run empty be measured after its delay. */
+  /** Plans to measure a cgroup that has just run empty, after its delay. */
   ranEmpty(cgroup: Cgroup<Node>): void {
     const now = this.#world.nowMs();
     cgroup.emptyMs = now;
@@ -62,7 +67,10 @@ export class ReleaseStage<Node> {
     this.#delays.add(cgroup, now);
   }
 
-  /** It may have been empty for long: it has no delay. */
+  /**
+   * Plans to measure a cgroup that was found empty. It has no delay, because it may have been
+   * empty for long.
+   */
   foundEmpty(cgroup: Cgroup<Node>): void {
     cgroup.emptyMs = this.#world.nowMs();
     cgroup.phase = "empty";
@@ -70,12 +78,12 @@ export class ReleaseStage<Node> {
     this.#ripe.add(cgroup);
   }
 
-  /** Tries again to measure what could not be when its turn came. */
+  /** Measures, again, a cgroup for which that failed when its turn came. */
   retry(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "empty") this.#ripe.add(cgroup);
   }
 
-  /** Measures a cgroup. @returns false if there is none to be measured now */
+  /** Measures a cgroup. @returns false if there is none to measure now */
   step(): boolean {
     if (!this.#world.mayRelease()) return false;
     const cgroup =
@@ -100,12 +108,12 @@ export class ReleaseStage<Node> {
       return;
     }
     const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
-    // `unreadable`: it stays empty until `retry`.
+    // `unreadable`: the cgroup stays empty until `retry`.
     if (measured === "gone") this.vanish(cgroup);
     else if (measured !== "unreadable") this.#release(cgroup, measured, undefined);
   }
 
-  /** A released cgroup has used more than its release says, and is empty. */
+  /** Releases, again, an empty cgroup that has used more than its release says. */
   again(cgroup: Cgroup<Node>): void {
     const measured = this.#world.measure(cgroup.node, cgroup.bornMs);
     if (typeof measured === "string") return;
@@ -131,7 +139,7 @@ export class ReleaseStage<Node> {
     this.#childClosed(cgroup);
   }
 
-  /** Somebody else removed a cgroup that was used, before it was measured. */
+  /** Reports a cgroup that was used, and that somebody else removed before it was measured. */
   vanish(cgroup: Cgroup<Node>): void {
     const { node, bornMs, last, report } = cgroup;
     const measured = cgroup.sample ?? last ?? this.#world.identify(node, bornMs);
@@ -145,7 +153,7 @@ export class ReleaseStage<Node> {
     this.#childClosed(cgroup);
   }
 
-  /** It is told for the first time, and as found. */
+  /** Returns whether the cgroup is reported as found, which happens only in its first report. */
   #takeFound(cgroup: Cgroup<Node>): boolean {
     const { isFound } = cgroup;
     cgroup.isFound = false;

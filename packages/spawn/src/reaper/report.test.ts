@@ -5,7 +5,7 @@ import { formatFixed, formatReport } from "./report.ts";
 
 const MEASURED_MS = Date.parse("2025-05-08T14:13:21.900Z");
 
-/** @param ageSeconds undefined: no birth time */
+/** Formats the line. @param ageSeconds undefined for a cgroup without a birth time */
 function line(usage: Partial<CgroupSnapshot>, ageSeconds?: number): string | undefined {
   return formatReport("foo/bar", {
     path: bytesOfText("/x/foo/bar"),
@@ -17,7 +17,7 @@ function line(usage: Partial<CgroupSnapshot>, ageSeconds?: number): string | und
   });
 }
 
-/** The fields after `since=`. */
+/** Returns the fields after `since=`. */
 function fields(usage: Partial<CgroupSnapshot>, ageSeconds: number): string {
   return line(usage, ageSeconds)?.replace(/^foo\/bar: since=\S+ ?/, "") ?? "";
 }
@@ -68,19 +68,19 @@ describe("the log line", () => {
     );
   });
 
-  it("is not written where nothing is known", () => {
+  it("is not written if nothing is known", () => {
     expect(line({})).toBeUndefined();
     expect(line({ memoryEventsHigh: 0, memoryEventsOom: 0, pidsEventsMax: 0 })).toBeUndefined();
   });
 
-  it("cpu: a missing user or system counts as 0, a missing total is their sum", () => {
+  it("cpu: a missing user or system time counts as 0, a missing total is their sum", () => {
     expect(line({ cpuTotalUsec: 5e6 })).toBe("foo/bar: cpu=5.0s");
     expect(line({ cpuTotalUsec: 5e6, cpuUserUsec: 3e6 })).toBe("foo/bar: cpu=5.0s/3.0s/0.0s");
     expect(line({ cpuUserUsec: 3e6, cpuSystemUsec: 1e6 })).toBe("foo/bar: cpu=4.0s/3.0s/1.0s");
     expect(line({ cpuSystemUsec: 0 })).toBe("foo/bar: cpu=0.0s/0.0s/0.0s");
   });
 
-  it("cpu: the share of the age from 1 % on, rounded down", () => {
+  it("cpu: the share of the age, if at least 1 %, rounded down", () => {
     expect(fields({ cpuTotalUsec: 1e6 }, 101)).toBe("cpu=1.0s");
     expect(fields({ cpuTotalUsec: 1e6 }, 100)).toBe("cpu=1.0s[1%]");
     expect(fields({ cpuTotalUsec: 3.99e6 }, 1)).toBe("cpu=4.0s[399%]");
@@ -100,12 +100,12 @@ describe("the log line", () => {
     expect(line({ memoryPeakBytes })).toBe(`foo/bar: memory=${mebibytes}M`);
   });
 
-  it("reclaim adds what is known of high and max", () => {
+  it("reclaim adds the known ones of high and max", () => {
     expect(line({ memoryEventsHigh: 2 })).toBe("foo/bar: reclaim=2");
     expect(line({ memoryEventsMax: 3 })).toBe("foo/bar: reclaim=3");
   });
 
-  it("procs and forks are shown also when 0", () => {
+  it("procs and forks are shown even if 0", () => {
     expect(line({ pidsPeak: 0, pidsForks: 0 })).toBe("foo/bar: procs=0 forks=0");
   });
 

@@ -1,13 +1,13 @@
 /**
- * The log line of a reaped cgroup. Pure. Its format is the original daemon's: host
- * tools read it, so that units and rounding must not change.
+ * The log line of a reaped cgroup. Pure. The format is that of the original daemon, and programs
+ * on the host read it, so the units and the rounding must not change.
  */
 import type { CgroupMeasurement } from "@cm4all/cgroup";
 
 /**
- * `value` with `digits` decimals as C's printf gives it: an exact tie goes to the
- * even digit, where toFixed goes up. Only multiples of 1/2 and 1/4 can be exact ties
- * at no and at one decimal.
+ * Formats `value` with `digits` decimals as C's printf does: an exact tie goes to the even digit,
+ * while toFixed rounds it up. With no decimal or one decimal, only multiples of 1/2 and 1/4 can
+ * be exact ties.
  */
 export function formatFixed(value: number, digits: 0 | 1): string {
   const isTie = digits === 0 ? Math.abs(value % 1) === 0.5 : Math.abs(value % 0.5) === 0.25;
@@ -51,7 +51,7 @@ function formatForks(forks: number, ageSeconds: number | undefined): string {
 }
 
 /**
- * The line for a cgroup, without a newline; undefined where nothing is known about it.
+ * Returns the line for a cgroup, without a newline; undefined if nothing is known about it.
  * @param suffix its path below the scope, without a leading slash
  */
 export function formatReport(suffix: string, snapshot: CgroupMeasurement): string | undefined {

@@ -2,7 +2,7 @@ import { bytesOfLatin1 } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { DEFAULT_SCOPES, enterPlace, type Place, rootPlace, ScopeError } from "./scopes.ts";
 
-/** The kind of the place that `path` is, as seen from the root. */
+/** Returns the kind of the place that `path` is, starting from the root. */
 function kind(scopes: readonly string[], path: string): string | undefined {
   let place: Place | undefined = rootPlace(scopes);
   for (const name of path.split("/")) {
@@ -58,7 +58,7 @@ describe("scopes", () => {
     expect(kind(["a/b/c", "a"], "a/b")).toBe("cgroup");
   });
 
-  it("goes several ways at once", () => {
+  it("follows several patterns at once", () => {
     const scopes = ["a/*/c", "a/b/d"];
     expect(kind(scopes, "a/b/c")).toBe("scope");
     expect(kind(scopes, "a/b/d")).toBe("scope");

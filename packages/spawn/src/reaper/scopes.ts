@@ -1,10 +1,10 @@
 /**
- * Which cgroups are managed: all below a scope, at any depth; never the scope itself.
- * A scope is a path below the cgroup2 root whose components may be globs. Pure.
+ * Defines which cgroups are managed: all those below a scope, at any depth, but not the scope
+ * itself. A scope is a path below the cgroup2 root whose components may be globs. Pure.
  */
 import { type ByteString, bytesOfText, errorText, latin1Of } from "@cm4all/linux";
 
-/** The original's scopes, of its newer and older releases. */
+/** The default scopes, which are those of the original daemon in its newer and older releases. */
 export const DEFAULT_SCOPES: readonly string[] = [
   "system.slice/system-cm4all.slice/bp-spawn.scope",
   "system.slice/system-cm4all.slice/lukko-spawn.scope",
@@ -15,9 +15,9 @@ export const DEFAULT_SCOPES: readonly string[] = [
   "system.slice/cm4all-openssh.scope",
 ];
 
-/** What a directory below the cgroup2 root is to the reaper. */
+/** The meaning of a directory below the cgroup2 root to the reaper. */
 export type Place =
-  /** On the way to scopes: only directories that match what is left of a pattern matter. */
+  /** A directory above scopes: only directories that match the rest of a pattern matter. */
   | { readonly kind: "way"; readonly patterns: readonly (readonly RegExp[])[] }
   | { readonly kind: "scope" }
   | { readonly kind: "cgroup" };
@@ -26,8 +26,8 @@ const SCOPE: Place = { kind: "scope" };
 const CGROUP: Place = { kind: "cgroup" };
 
 /**
- * Returns a component, one character for each byte, as a regular expression for such names:
- * `*`, `?`, `[abc]`, `[!a-c]` as in glob(7).
+ * Returns a glob for one component as a regular expression for names with one character for each
+ * byte: `*`, `?`, `[abc]`, `[!a-c]` as in glob(7).
  */
 function componentPattern(component: string): RegExp {
   let source = "";
@@ -42,14 +42,14 @@ function componentPattern(component: string): RegExp {
   return new RegExp(`^${source}$`, "s");
 }
 
-/** A scope as configured that no directory can be. */
+/** A configured scope that cannot match any directory. */
 export class ScopeError extends Error {
   override readonly name = "ScopeError";
 }
 
 /**
  * Returns the patterns of a scope's components.
- * @param scope as configured, which is text
+ * @param scope a scope as configured, which is text
  * @throws ScopeError
  */
 export function parseScope(scope: string): RegExp[] {
@@ -69,18 +69,21 @@ export function parseScope(scope: string): RegExp[] {
   }
 }
 
-/** The place of the cgroup2 root itself. @throws ScopeError */
+/** Returns the place of the cgroup2 root itself. @throws ScopeError */
 export function rootPlace(scopes: readonly string[]): Place {
   return { kind: "way", patterns: scopes.map(parseScope) };
 }
 
-/** The place of the directory `name` within `place`; undefined where it does not matter. */
+/**
+ * Returns the place of the directory `name` within `place`; undefined if the directory does not
+ * matter.
+ */
 export function enterPlace(place: Place, name: ByteString): Place | undefined {
   if (place.kind !== "way") return CGROUP;
   const rest: (readonly RegExp[])[] = [];
   for (const [first, ...others] of place.patterns) {
     if (!first?.test(latin1Of(name))) continue;
-    // A scope within a scope says nothing new: all below the outer one is managed.
+    // A scope within a scope adds nothing: everything below the outer one is managed.
     if (others.length === 0) return SCOPE;
     rest.push(others);
   }

@@ -5,14 +5,14 @@ import { WorkerThread } from "../thread/worker-thread.ts";
 import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
 
 /**
- * Memory for objects that die young. V8's choice lets the daemon grow by 25 MB when
- * 5,000 cgroups run empty at once, and is hardly faster.
+ * The memory for short-lived objects. With V8's default the daemon grows by 25 MB when 5,000
+ * cgroups run empty at once, and is hardly faster.
  */
 const YOUNG_GENERATION_MB = 4;
 
 export type ReaperThread = WorkerThread<ReaperDialogue>;
 
-/** Starts the thread. @param events what it says, on the main thread */
+/** Starts the thread. @param events called on the main thread for the events of the reaper */
 export function startReaperThread(
   options: ReaperOptions,
   events: EventHandlers<ReaperDialogue>,

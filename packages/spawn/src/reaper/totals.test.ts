@@ -20,7 +20,7 @@ const usage = (cpuTotalUsec: number, memoryPeakBytes?: number, report = 1) => ({
 });
 
 describe("countUsage", () => {
-  it("counts CPU time of the same cgroup only for what came since, and nothing twice", () => {
+  it("counts only the new CPU time of the same cgroup, and none twice", () => {
     const counts = zeroCounts(REAPER_METRICS);
     countUsage(counts, step, usage(5e6), undefined);
     countUsage(counts, job, usage(7e6), undefined);
@@ -28,7 +28,7 @@ describe("countUsage", () => {
     expect(counts.scopeCpuSeconds).toEqual({ "/a.scope": 10 });
   });
 
-  it("counts the peak of memory once a report", () => {
+  it("counts the memory peak once for each report", () => {
     const counts = zeroCounts(REAPER_METRICS);
     countUsage(counts, job, usage(0, 100), undefined);
     countUsage(counts, job, usage(0, 110), usage(0, 100));
@@ -38,7 +38,7 @@ describe("countUsage", () => {
     expect(peaks?.counts[0]).toBe(2);
   });
 
-  it("counts bytes, kills and refused forks of what the kernel has figures for", () => {
+  it("counts bytes, kills and refused forks if the kernel has figures", () => {
     const counts = zeroCounts(REAPER_METRICS);
     const figures = { ioReadBytes: 5, ioWriteBytes: 1, memoryEventsOomKill: 2, pidsEventsMax: 7 };
     countUsage(counts, job, { ...usage(0), ...figures }, undefined);
@@ -54,7 +54,7 @@ describe("countUsage", () => {
     expect(counts.scopeOomKills).toEqual({ "(gone)": 3 });
   });
 
-  it("does not take a figure that is missing for 0", () => {
+  it("does not take a missing figure for 0", () => {
     const counts = zeroCounts(REAPER_METRICS);
     countUsage(counts, job, usage(7e6), undefined);
     expect(counts.scopeCpuSeconds).toEqual({ "/a.scope": 7 });
@@ -63,7 +63,7 @@ describe("countUsage", () => {
 });
 
 describe("forgetScope", () => {
-  it("leaves no series for what comes and goes, and keeps the sums", () => {
+  it("leaves no series of scopes that come and go, and keeps the sums", () => {
     const counts = zeroCounts(REAPER_METRICS);
     for (let i = 0; i < 1000; i++) {
       const gone = new TreeNode<Place>(root, bytesOfText(`${i}.scope`), { kind: "scope" }, 5);

@@ -1,4 +1,4 @@
-/** Sums over all that has run in each scope. */
+/** Sums over all cgroups that have run in each scope. */
 import type { CgroupSnapshot, CgroupUsage } from "@cm4all/cgroup";
 import { textOf } from "@cm4all/linux";
 import { addHistogram, emptyHistogram, observe } from "../metrics/histogram.ts";
@@ -9,7 +9,10 @@ import type { TreeNode } from "./tree-node.ts";
 /** Stands for all scopes that are gone: a glob can match ever new ones. */
 export const GONE_SCOPES = "(gone)";
 
-/** The sums, and the figure of a cgroup that each is of; undefined where the kernel has none. */
+/**
+ * The sums, each with the function that reads its figure of a cgroup; undefined if the kernel has
+ * none.
+ */
 const SUMS = {
   scopeCpuSeconds: ({ cpuTotalUsec = 0 }) => cpuTotalUsec / 1e6,
   scopeReadBytes: ({ ioReadBytes }) => ioReadBytes,
@@ -22,13 +25,13 @@ type SumKey = keyof typeof SUMS;
 
 const SUM_KEYS = Object.keys(SUMS) as SumKey[];
 
-/** What is counted by scope. */
+/** The counters that have a value for each scope. */
 export type ScopeCounts = Pick<ReaperCounts, SumKey | "scopeMemoryPeakBytes">;
 
 /**
- * Counts what a cgroup has used since it was counted before, and its peak of memory once a
- * report. Only those directly below a scope count: the kernel's figures include everything
- * deeper.
+ * Counts what a cgroup has used since it was last counted, and its memory peak once for each
+ * report. Only cgroups directly below a scope count, because their figures include everything
+ * below them.
  */
 export function countUsage(
   counts: ScopeCounts,
@@ -43,14 +46,14 @@ export function countUsage(
     if (figure !== undefined)
       add(counts[key], scope, figure - (before === undefined ? 0 : (SUMS[key](before) ?? 0)));
   }
-  // Undefined without the memory controller.
+  // The peak is undefined without the memory controller.
   if (now.memoryPeakBytes === undefined || now.report === before?.report) return;
   const { scopeMemoryPeakBytes } = counts;
   scopeMemoryPeakBytes[scope] ??= emptyHistogram(REAPER_METRICS.scopeMemoryPeakBytes.bounds);
   observe(scopeMemoryPeakBytes[scope], now.memoryPeakBytes);
 }
 
-/** Forgets a scope that is gone; the sums over all scopes stay. */
+/** Forgets a scope that is gone. The sums over all scopes stay. */
 export function forgetScope(counts: ScopeCounts, { path }: TreeNode<Place>): void {
   const scope = textOf(path);
   for (const key of SUM_KEYS) {

@@ -1,12 +1,12 @@
-/** Looks at the directories that a watched tree stands for. */
+/** Looks at the directories of a watched tree. */
 import { readdirSync } from "node:fs";
 import { type ByteString, bytesOfLatin1, type FileStatus, isErrno, statusOf } from "@cm4all/linux";
 import type { OpenRoot } from "./open-root.ts";
 import type { Difference, TreeListener, TreeNode, TreeRules } from "./tree-node.ts";
 
 /**
- * The link count of a directory without directories in it; each adds one. File systems
- * that do not count give 1 for all.
+ * The link count of a directory without subdirectories; each subdirectory adds 1. File systems
+ * that do not count them report 1 for all directories.
  */
 const LINKS_OF_EMPTY = 2;
 
@@ -21,13 +21,13 @@ export class TreeDirectories<Place> {
     this.#listener = listener;
   }
 
-  /** Whether the directory that `node` stands for still has its name. */
+  /** Returns whether the directory of `node` still exists under its name. */
   isThere(node: TreeNode<Place>): boolean {
     // The root has no name in the tree, and stays open.
     return node.parent === undefined || this.#tryStat(node)?.inode === node.inode;
   }
 
-  /** Returns if there is a directory of this path, whichever it is. */
+  /** Returns whether a directory with this path exists, whichever it is. */
   exists(path: ByteString): boolean {
     return this.#root.tryStatus(path) !== undefined;
   }
@@ -36,7 +36,7 @@ export class TreeDirectories<Place> {
     return this.#root.tryStatus(path);
   }
 
-  /** The names of the directories in an open directory. */
+  /** Returns the names of the subdirectories of an open directory. */
   list(node: TreeNode<Place>, fd: number): ByteString[] {
     if (statusOf(fd).links === LINKS_OF_EMPTY) return [];
     try {
@@ -49,7 +49,10 @@ export class TreeDirectories<Place> {
     }
   }
 
-  /** Looks at every directory, one a step, and returns what no event has told so far. */
+  /**
+   * Looks at every directory, one in each step, and returns the differences from what the events
+   * have reported so far.
+   */
   *compare(rootNode: TreeNode<Place>): Generator<void, Difference<Place>[]> {
     const differences: Difference<Place>[] = [];
     const open = [{ node: rootNode, links: statusOf(this.#root.fd).links }];

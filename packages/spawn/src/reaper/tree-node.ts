@@ -1,15 +1,18 @@
-/** What a watched tree consists of, which of it matters, and who is told. */
+/**
+ * The nodes of a watched tree, the rules for which directories matter, and the listener's
+ * interface.
+ */
 import { type ByteString, bytesOfLatin1, joinPath } from "@cm4all/linux";
 
 /**
- * How a directory came to be known: at the start, from an event, or by a comparison. `late`:
- * by a comparison, while something that was there at the start is not known yet.
+ * How a directory became known: at the start, by an event, or by a comparison. `late`: by a
+ * comparison, while something that was there at the start is not known yet.
  */
 export type Origin = "start" | "late" | "event" | "comparison";
 
 const ROOT_PATH = bytesOfLatin1("");
 
-/** A directory that is there, as far as known. */
+/** A directory that exists, as far as is known. */
 export class TreeNode<Place> {
   readonly parent: TreeNode<Place> | undefined;
   readonly name: ByteString;
@@ -18,9 +21,9 @@ export class TreeNode<Place> {
   readonly children = new Map<ByteString, TreeNode<Place>>();
   directoryWd: number | undefined;
   fileWd: number | undefined;
-  /** Whether it is part of the tree: false once it was dropped. */
+  /** True while it is part of the tree; false once it was dropped. */
   isAttached = true;
-  /** Whether the event of its creation has been handled: another one is not about it. */
+  /** True if the event of its creation has been handled: another such event is not about it. */
   wasAnnounced = false;
 
   constructor(parent: TreeNode<Place> | undefined, name: ByteString, place: Place, inode: number) {
@@ -30,57 +33,64 @@ export class TreeNode<Place> {
     this.inode = inode;
   }
 
-  /** Makes the node of the tree's root. */
+  /** Returns a node for the root of the tree. */
   static root<Place>(place: Place, inode: number): TreeNode<Place> {
     return new TreeNode<Place>(undefined, ROOT_PATH, place, inode);
   }
 
-  /** Below the root; empty for the root itself. */
+  /** Returns the path below the root; empty for the root itself. */
   get path(): ByteString {
     return this.parent === undefined ? ROOT_PATH : joinPath(this.parent.path, this.name);
   }
 }
 
-/** Which directories are watched. */
+/** The rules for which directories and files are watched. */
 export interface TreeRules<Place> {
   readonly rootPlace: Place;
-  /** What a directory's child is; undefined where it does not matter. */
+  /** Returns the place of a subdirectory; undefined if it does not matter. */
   enter(place: Place, name: ByteString): Place | undefined;
-  /** The file to be watched in a directory. */
+  /** Returns the name of the file to be watched in a directory; undefined for none. */
   file(place: Place): string | undefined;
 }
 
-/** Who is told. */
+/** Receives the changes of a watched tree. */
 export interface TreeListener<Place> {
-  /** A directory was found; those below it follow. */
+  /** Called when a directory was found; those below it follow. */
   added(node: TreeNode<Place>, origin: Origin): void;
-  /** All directories below it that were there have been added. */
+  /** Called when all directories that were below it have been added. */
   scanned(node: TreeNode<Place>, origin: Origin): void;
   /**
-   * The file in it has changed, or after a comparison: may have. Of a directory that is
-   * gone, a change that was queued before is told before `removed`.
+   * Called when the watched file in it has changed, or after a comparison, may have changed. If
+   * the directory is gone, a change that was queued before comes before `removed`.
    */
   touched(node: TreeNode<Place>, origin: Origin): void;
-  /** Its extended attributes, mode or owner have changed. */
+  /** Called when its extended attributes, mode or owner have changed. */
   attributesChanged(node: TreeNode<Place>): void;
-  /** It is gone; those below it were told before. */
+  /** Called when it is gone, and after those below it. */
   removed(node: TreeNode<Place>): void;
-  /** A directory in it was gone again, or replaced, before it could be looked at. */
+  /**
+   * Called if a directory in `parent` was gone again, or replaced, before it could be looked at.
+   */
   missed(parent: TreeNode<Place>): void;
-  /** Everything that was there at the start has been told. */
+  /** Called when everything that was there at the start has been reported. */
   started(): void;
-  /** The process or the kernel lacks what it takes to look at all that is there: see `startAgain`. */
+  /**
+   * Called if the process or the kernel lacks resources to look at everything: see `startAgain`.
+   */
   startRefused(): void;
-  /** The kernel lost events; what they would have told is told as a comparison's. */
+  /**
+   * Called when the kernel has lost events. The changes are then reported as those of a
+   * comparison.
+   */
   overflowed(): void;
-  /** Something cannot be watched. @param error the kernel's refusal */
+  /** Called if something cannot be watched. @param error the error of the system call */
   unwatchable(path: ByteString, error: unknown): void;
 }
 
-/** Something that a comparison found and no event had told. */
+/** A difference that a comparison found and no event has reported. */
 export interface Difference<Place> {
   readonly kind: "appeared" | "gone";
-  /** For `appeared` the directory that it appeared in. */
+  /** For `appeared`, the directory in which the new one is. */
   readonly node: TreeNode<Place>;
   readonly name: ByteString;
 }

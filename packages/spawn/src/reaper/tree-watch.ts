@@ -1,16 +1,16 @@
 /**
- * Watches directories below a root, and one file in each where that is wanted. It
- * knows nothing of cgroups; `TreeRules` say which directories matter.
+ * Watches the directories below a root, and one file in each if wanted. It knows nothing of
+ * cgroups: `TreeRules` decide which directories matter.
  *
- * A directory is watched before it is listed, so nothing that appears meanwhile is
- * missed; what is then told twice, or too late, is recognised by its inode. When the
- * kernel's queue overflows everything is compared with what is there.
+ * A directory is watched before it is listed, so that nothing that appears in the meantime is
+ * missed. Inodes show which events then come twice or too late. If the kernel's queue overflows,
+ * everything is compared with the directories that exist.
  *
- * The file has a watch of its own rather than an open descriptor: in cgroupfs a watch
- * on the directory reports a change only while the file's inode is in memory, which
- * either of them ensures, but descriptors are limited for the whole process.
+ * The file has a watch of its own, and no open descriptor. In cgroupfs, a watch on the directory
+ * reports a change of the file only while the file's inode is in memory. A watch or a descriptor
+ * of the file would keep the inode there, but descriptors are limited for the whole process.
  *
- * All work is done in steps, a directory or event each, so that thousands of them do not
+ * All work is done in steps, one for each directory or event, so that thousands of them do not
  * keep the caller from its other work.
  */
 import {
@@ -53,23 +53,26 @@ export class TreeWatch<Place> {
   readonly #rootNode: TreeNode<Place>;
   readonly #directories = new Map<number, TreeNode<Place>>();
   readonly #files = new Map<number, TreeNode<Place>>();
-  /** Nodes that lack a watch because the kernel refused it. */
+  /** Nodes without a watch, because the kernel refused it. */
   readonly #unwatched = new Set<TreeNode<Place>>();
-  /** Whose file has changed, as far as the events have been read. */
+  /** Nodes whose file has changed, according to the events read so far. */
   readonly #touched = new Set<TreeNode<Place>>();
   #inotify: Inotify | undefined;
-  /** What is being done, a step at a time. */
+  /** The work that is under way, one step at a time. */
   #work: Generator<void, void> | undefined;
   #hasEvents = false;
-  /** Whether all that was there at the start was told. */
+  /** True once everything that was there at the start has been reported. */
   #isStarted = false;
-  /** Whether a directory could not be looked at since the latest start was begun. */
+  /** True if a directory could not be looked at since the latest start began. */
   #isShort = false;
   #mustStartAgain = false;
-  /** How often the kernel lost events. */
+  /** The number of times that the kernel has lost events. */
   overflows = 0;
 
-  /** Begins with the first step. @param root stays the caller's */
+  /**
+   * Makes the watch, which begins with the first step.
+   * @param root the caller keeps and closes it
+   */
   constructor(root: OpenRoot, rules: TreeRules<Place>, listener: TreeListener<Place>) {
     this.#root = root;
     this.#rules = rules;
@@ -80,7 +83,7 @@ export class TreeWatch<Place> {
     this.#work = this.#start();
   }
 
-  /** From now on watches what is added, and closes `inotify` in the end. */
+  /** Watches everything that is added from now on. Ownership of `inotify` passes to this object. */
   useInotify(inotify: Inotify): void {
     this.#inotify = inotify;
   }
@@ -93,17 +96,17 @@ export class TreeWatch<Place> {
     return this.#unwatched.size;
   }
 
-  /** Whether there are events that it was told of and that are not handled. */
+  /** Returns whether there is work under way, or events that were noted and are not handled. */
   get isBusy(): boolean {
     return this.#work !== undefined || this.#hasEvents;
   }
 
-  /** The kernel has queued events. */
+  /** Notes that the kernel has queued events. */
   noteEvents(): void {
     this.#hasEvents = true;
   }
 
-  /** Does a little of what is to be done. @returns false if there was nothing */
+  /** Does one step of the work. @returns false if there was nothing to do */
   step(): boolean {
     if (this.#work === undefined && this.#hasEvents) this.#work = this.#readEvents();
     if (this.#work === undefined && this.#mustStartAgain) this.#work = this.#startAgain();
@@ -112,7 +115,7 @@ export class TreeWatch<Place> {
     return true;
   }
 
-  /** Adds what is there. */
+  /** Adds everything that exists. */
   *#start(): Generator<void, void> {
     const { fd } = this.#root;
     this.#watch(this.#rootNode, fd);
@@ -121,7 +124,10 @@ export class TreeWatch<Place> {
     this.#endStart();
   }
 
-  /** After `startRefused`: has the next steps look again for what is not known, and tell of the start. */
+  /**
+   * Looks again, after `startRefused`, for what is not known yet, and then reports the start. The
+   * work is done by the next steps.
+   */
   startAgain(): void {
     this.#mustStartAgain = true;
   }
@@ -139,16 +145,16 @@ export class TreeWatch<Place> {
     else this.#listener.startRefused();
   }
 
-  /** Only a shortage passes: what is refused for another reason would be waited for in vain. */
+  /** Reports a failure. Only a shortage is worth waiting for; any other refusal would last. */
   #cannotLook(path: ByteString, error: unknown): void {
     this.#isShort ||= isErrno(error, "EMFILE", "ENFILE", "ENOMEM");
     this.#listener.unwatchable(path, error);
   }
 
-  /** One buffer: what comes meanwhile may be merged by the kernel. */
+  /** Reads one buffer of events: while they are handled, the kernel may merge further ones. */
   #readEvents(): Generator<void, void> | undefined {
     const events = this.#inotify?.read() ?? [];
-    // The kernel says again when there is more.
+    // The descriptor becomes ready again if there is more.
     this.#hasEvents = this.#inotify?.hasMore === true;
     return events.length === 0 ? undefined : this.#handle(events);
   }
@@ -180,7 +186,7 @@ export class TreeWatch<Place> {
     if ((mask & IN_CREATE) !== 0) yield* this.#created(directory, name);
     if ((mask & IN_MOVED_TO) !== 0) yield* this.#appeared(directory, name, "event");
     if ((mask & (IN_DELETE | IN_MOVED_FROM)) !== 0) this.#disappeared(directory, name);
-    // Of those in it each has a watch of its own.
+    // Subdirectories have watches of their own.
     if ((mask & IN_ATTRIB) !== 0 && latin1Of(name) === "")
       this.#listener.attributesChanged(directory);
     yield;
@@ -193,12 +199,15 @@ export class TreeWatch<Place> {
     if (node === undefined) {
       if (!this.#look.exists(joinPath(parent.path, name))) this.#listener.missed(parent);
     } else if (node.wasAnnounced) {
-      // A directory is created once: one of the two events was about an earlier one.
+      // A directory is created once, so one of the two events was about an earlier one.
       this.#listener.missed(parent);
     } else node.wasAnnounced = true;
   }
 
-  /** After an overflow: what is still queued is older than what the comparison finds. */
+  /**
+   * Compares everything after an overflow. Events that are still queued are older than the
+   * result.
+   */
   *#recover(): Generator<void, void> {
     this.overflows++;
     this.#listener.overflowed();
@@ -209,7 +218,10 @@ export class TreeWatch<Place> {
     }
   }
 
-  /** The kernel ended a watch: the directory is gone, though its name may be back already. */
+  /**
+   * Drops a directory whose watch the kernel has ended. It is gone, although its name may be
+   * back.
+   */
   *#watchEnded(wd: number): Generator<void, void> {
     const node = this.#directories.get(wd) ?? this.#files.get(wd);
     if (node?.parent === undefined) return;
@@ -218,12 +230,12 @@ export class TreeWatch<Place> {
     yield* this.#appeared(parent, name, "event");
   }
 
-  /** Adds a directory and all below it. */
+  /** Adds a directory and everything below it. */
   *#appeared(parent: TreeNode<Place>, name: ByteString, origin: Origin): Generator<void, void> {
     const open: { node: TreeNode<Place>; names: ByteString[] }[] = [];
     const add = (directory: TreeNode<Place>, child: ByteString) => {
       const found = this.#add(directory, child, origin);
-      // From the end, so that the first is the next.
+      // In reverse order, so that pop() returns the first name.
       if (found !== undefined) open.push({ ...found, names: found.names.reverse() });
     };
     add(parent, name);
@@ -253,7 +265,7 @@ export class TreeWatch<Place> {
     return opened;
   }
 
-  /** Watches and lists a directory; undefined if it is gone again or cannot be opened. */
+  /** Watches and lists a directory. Returns undefined if it is gone again or cannot be opened. */
   #tryOpen(parent: TreeNode<Place>, name: ByteString, place: Place) {
     const path = joinPath(parent.path, name);
     try {
@@ -274,7 +286,7 @@ export class TreeWatch<Place> {
 
   #disappeared(parent: TreeNode<Place>, name: ByteString): void {
     const node = parent.children.get(name);
-    // The event may be about an earlier directory of that name.
+    // The event may be about an earlier directory with this name.
     if (node !== undefined && !this.#look.isThere(node)) this.#drop(node);
   }
 
@@ -296,7 +308,7 @@ export class TreeWatch<Place> {
       }
       this.#unwatched.delete(node);
     } catch (error) {
-      // The directory was removed meanwhile, which its parent's watch tells.
+      // The directory was removed in the meantime; the watch on its parent reports that.
       if (isErrno(error, "ENOENT", "ENODEV")) return;
       this.#unwatched.add(node);
       this.#listener.unwatchable(node.path, error);
@@ -310,7 +322,7 @@ export class TreeWatch<Place> {
     this.#listener.removed(node);
   }
 
-  /** Ends its watches. For a directory that the caller removed: the listener is not told. */
+  /** Ends the watches of a directory that the caller has removed. The listener is not called. */
   forget(node: TreeNode<Place>): void {
     this.#unwatch(this.#directories, node.directoryWd);
     this.#unwatch(this.#files, node.fileWd);
@@ -320,12 +332,12 @@ export class TreeWatch<Place> {
     node.isAttached = false;
   }
 
-  /** cgroupfs keeps a watch, and the inode with it, when the file is gone. */
+  /** Ends a watch: cgroupfs keeps it, and the inode with it, when the file is gone. */
   #unwatch(nodes: Map<number, TreeNode<Place>>, wd: number | undefined): void {
     if (wd !== undefined && nodes.delete(wd)) this.#inotify?.unwatch(wd);
   }
 
-  /** Tries again to get the watches that the kernel refused, until it refuses one. */
+  /** Requests the watches that the kernel had refused, until it refuses one again. */
   *retryWatches(): Generator<void, void> {
     for (const node of this.#unwatched) {
       yield;
@@ -340,12 +352,15 @@ export class TreeWatch<Place> {
     }
   }
 
-  /** Looks at every directory, one a step, and returns what no event has told so far. */
+  /**
+   * Looks at every directory, one in each step, and returns the differences from what the events
+   * have reported so far.
+   */
   compare(): Generator<void, Difference<Place>[]> {
     return this.#look.compare(this.#rootNode);
   }
 
-  /** Brings the tree up to date with what a comparison found. */
+  /** Updates the tree with the differences that a comparison found. */
   *apply(differences: readonly Difference<Place>[]): Generator<void, void> {
     for (const { kind, node, name } of differences) {
       if (kind === "appeared")

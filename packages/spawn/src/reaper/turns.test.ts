@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { TURN_MS, Turns } from "./turns.ts";
 
-/** A loop and a clock that stand still unless they are told to go on; a turn without end fails. */
+/** Returns a loop and a clock that go on only on request. A turn that does not end fails. */
 function open(steps: (() => boolean)[]) {
   const state = { now: 0, began: 0, turns: 0, pending: [] as (() => void)[] };
   const loop = {
@@ -30,7 +30,7 @@ function open(steps: (() => boolean)[]) {
   return { turns, state, turn };
 }
 
-it("ends a turn after its time though there is more, and shares it among all", () => {
+it("ends a turn after its time even if there is more to do, and shares it among all", () => {
   const done = { endless: 0, other: 0 };
   let left = 100;
   const { turns, state, turn } = open([
@@ -50,7 +50,7 @@ it("ends a turn after its time though there is more, and shares it among all", (
   expect(state.turns).toBe(11);
 });
 
-it("ends a turn when there is nothing left, and the next comes when it is woken", () => {
+it("ends a turn when nothing is left to do, and begins the next when it is woken", () => {
   let left = 3;
   const { turns, state, turn } = open([() => left-- > 0]);
   turns.wake();
@@ -63,7 +63,7 @@ it("ends a turn when there is nothing left, and the next comes when it is woken"
   expect(state.turns).toBe(2);
 });
 
-it("goes on when what ends a turn finds more to do", () => {
+it("goes on if the end of a turn finds more to do", () => {
   const { turns, state, turn } = open([() => false]);
   turns.wake();
   turn();
@@ -71,7 +71,7 @@ it("goes on when what ends a turn finds more to do", () => {
   expect(state.pending).toHaveLength(1);
 });
 
-it("lets timers and descriptors of its loop in, however much there is to do", () => {
+it("serves the timers and descriptors of its loop, however much there is to do", () => {
   const loop = new EventLoop();
   using wakeups = eventfd();
   let served = 0;
@@ -81,7 +81,7 @@ it("lets timers and descriptors of its loop in, however much there is to do", ()
     else loop.stop();
   });
   signalEventfd(wakeups.number);
-  // A turn that does not end would be the only one.
+  // If the turn did not end, it would be the only one.
   const lastMs = monotonicMs() + 5_000;
   let isStarved = false;
   const endless = () => {

@@ -1,14 +1,17 @@
 /**
- * Shares a thread's time between kinds of work, of each of which there may be more than
- * ends soon. Each in turn does a step; after a while the event loop gets its turn, so that
- * the others on it are never kept waiting.
+ * Shares the time of a thread between kinds of work, each of which may have more to do than can
+ * be done quickly. Each kind does one step in turn; after a while the event loop gets its turn,
+ * so that nothing else on the loop is kept waiting.
  */
 import type { EventLoop } from "../thread/event-loop.ts";
 
-/** How long the work goes on until others are let in. A step that has begun is ended. */
+/**
+ * The time after which the event loop gets its turn, milliseconds. A step under way is finished
+ * first.
+ */
 export const TURN_MS = 50;
 
-/** Does a little of its work. Returns false if there was nothing to do. */
+/** Does one step of its work. Returns false if there was nothing to do. */
 export type Step = () => boolean;
 
 export class Turns {
@@ -31,7 +34,7 @@ export class Turns {
     this.#nowMs = nowMs;
   }
 
-  /** There is something to do. */
+  /** Begins to work, because there is something to do. */
   wake(): void {
     if (this.#isAwake) return;
     this.#isAwake = true;

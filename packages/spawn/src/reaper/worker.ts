@@ -10,7 +10,7 @@ import { REAPER_METRICS, type ReaperCounts } from "./metrics.ts";
 import { type OpenRoot, openCgroupRoot } from "./open-root.ts";
 import { Reaper } from "./reaper.ts";
 
-/** Runs until it is told to stop. To be called on a worker thread. */
+/** Runs until the main thread stops it. To be called on a worker thread. */
 export function runReaper(): void {
   setThreadName("reaper");
   const options = workerOptions<ReaperOptions>();
@@ -21,7 +21,8 @@ export function runReaper(): void {
     try {
       runLoop(options, root, loop, counts);
     } finally {
-      // Also when it crashes: the thread is started again, its descriptors stay the process's.
+      // Done after a crash, too: the thread is started again, and its descriptors belong to the
+      // process.
       loop.close();
     }
   } finally {
@@ -36,7 +37,7 @@ function runLoop(
   counts: ReaperCounts,
 ): void {
   const parent = new ParentThread<ReaperDialogue>();
-  // It writes the log itself: a message for each line would cost more than the line.
+  // The thread writes the log itself: a message to the main thread for each line would cost more.
   const log = openLog(options.verbose, (delayMs, run) => loop.after(delayMs, run));
   const reaper = new Reaper(options, root, loop, counts, log, parent);
   try {

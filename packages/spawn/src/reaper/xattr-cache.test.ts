@@ -16,7 +16,7 @@ const complain = vi.fn();
 let cache: XattrCache<string>;
 
 beforeEach(() => {
-  // The machine may allow a million.
+  // The machine's limit may be a million.
   execFileSync("prlimit", [`--pid=${process.pid}`, "--nofile=1024:"]);
   directory = mkdtempSync(join(tmpdir(), "xattr-cache-"));
   root = new OpenRoot(bytesOfText(directory));
@@ -28,7 +28,7 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-/** Makes a directory with an attribute, which is watched as far as the cache can tell. */
+/** Makes a directory with an attribute, and its node, which appears to be watched. */
 function make(parent: TreeNode<string>, name: string): TreeNode<string> {
   const path = join(directory, parent.path.toString(), name);
   mkdirSync(path);
@@ -59,7 +59,7 @@ function withoutDescriptors(work: () => void): void {
   }
 }
 
-/** A scope with a job in it. */
+/** Makes a scope with a job in it. */
 function makeTree() {
   const scope = make(TreeNode.root("root", 1), "scope");
   const job = make(scope, "job");
@@ -70,18 +70,18 @@ function makeTree() {
 
 const table = (name: string) => [[bytesOfText("user.name"), bytesOfText(name)]];
 
-it("says that descriptors are short, and leaves out nothing when there are some", () => {
+it("reports a shortage of descriptors, and leaves out nothing once there are some", () => {
   const { job, path, load } = makeTree();
   withOpen(path, (fd) => {
     withoutDescriptors(() => expect(() => load(fd)).toThrow(EMFILE));
     load(fd);
   });
-  // What was loaded needs none.
+  // Tables that were loaded need no descriptor.
   withoutDescriptors(() => expect(cache.of(job)).toEqual([table("job"), table("scope")]));
   expect(complain).not.toHaveBeenCalled();
 });
 
-it("reads what had to make room again, also after an attempt without descriptors", () => {
+it("reads evicted tables again, even after an attempt without descriptors", () => {
   const { scope, job, path, load } = makeTree();
   withOpen(path, load);
   cache.forget(scope);
@@ -94,7 +94,7 @@ it("reads what had to make room again, also after an attempt without descriptors
 const change = (path: string, value: string | Buffer) =>
   withOpen(path, (fd) => setXattr(fd, "user.name", Buffer.from(value)));
 
-it("keeps nothing of what no watch tells changes of", () => {
+it("keeps nothing of a directory that is not watched", () => {
   const { job, path, load } = makeTree();
   job.directoryWd = undefined;
   withOpen(path, load);
@@ -104,13 +104,13 @@ it("keeps nothing of what no watch tells changes of", () => {
 
 it("gives nothing of another directory that has come to the same path", () => {
   const { scope, job, path } = makeTree();
-  // It stays there, so that its inode does not go to the other one.
+  // The directory is kept, so that the new one does not get its inode.
   renameSync(path, `${path}-before`);
   make(scope, "job");
   expect(cache.of(job)).toEqual([[], table("scope")]);
 });
 
-it("keeps of large tables those that were asked for last, as many as have room", () => {
+it("keeps the most recently used large tables, as many as fit", () => {
   const value = Buffer.alloc(3500, "x");
   const scope = make(TreeNode.root("root", 1), "scope");
   const jobs = Array.from({ length: 1300 }, (_, i) => make(scope, `job-${i}`));
@@ -129,7 +129,7 @@ it("keeps of large tables those that were asked for last, as many as have room",
   withoutDescriptors(() => {
     for (const job of jobs.slice(0, 50)) expect(cache.of(job)[0]).toEqual([]);
   });
-  // What was forgotten has given its room back.
+  // Forgotten tables have freed their room.
   for (const job of jobs) cache.forget(job);
   for (const job of jobs.slice(0, 100)) load(job);
   areKept(0, 100);

@@ -1,4 +1,4 @@
-/** The extended attributes of cgroups and of the directories above them. */
+/** Caches the extended attributes of cgroups and of the directories above them. */
 import { limitXattrs, readXattrs, tableSize, type XattrTable } from "@cm4all/cgroup";
 import { errorText, isErrno, isShortage, statusOf } from "@cm4all/linux";
 import type { Complain } from "./cgroup-files.ts";
@@ -7,32 +7,31 @@ import type { TreeNode } from "./tree-node.ts";
 
 const NOTHING: XattrTable = [];
 
-/** Ordinary attributes are far smaller. */
+/** A table with more bytes counts as large. Ordinary attributes are far smaller. */
 const LARGE_BYTES = 1024;
 
-/** Of large tables together. */
+/** The limit for all large tables together. */
 const MAX_LARGE_BYTES = 4 * 1024 * 1024;
 
 /**
- * Keeps what was read of a directory until it is told that it has changed. Of large tables
- * it keeps those that were asked for last: customers may give each of thousands of cgroups
- * a hundred kilobytes.
+ * Keeps the attributes of a directory until they have changed. Of large tables, only the most
+ * recently used are kept: customers may give a hundred kilobytes to each of thousands of cgroups.
  */
 export class XattrCache<Place> {
   readonly #root: OpenRoot;
   readonly #complain: Complain;
   #small = new WeakMap<TreeNode<Place>, XattrTable>();
-  /** The one that was asked for last is the last. */
+  /** The large tables, the most recently used last. */
   readonly #large = new Map<TreeNode<Place>, XattrTable>();
   #largeBytes = 0;
 
-  /** @param root stays the caller's */
+  /** @param root the caller keeps and closes it */
   constructor(root: OpenRoot, complain: Complain) {
     this.#root = root;
     this.#complain = complain;
   }
 
-  /** Something about a directory has changed. */
+  /** Forgets a directory of which something has changed. */
   forget(node: TreeNode<Place>): void {
     this.#small.delete(node);
     const large = this.#large.get(node);
@@ -41,7 +40,7 @@ export class XattrCache<Place> {
     this.#largeBytes -= tableSize(large);
   }
 
-  /** Changes may have gone unnoticed. */
+  /** Forgets everything, because changes may have gone unnoticed. */
   clear(): void {
     this.#small = new WeakMap();
     this.#large.clear();
@@ -59,7 +58,7 @@ export class XattrCache<Place> {
   }
 
   #keep(node: TreeNode<Place>, table: XattrTable): void {
-    // Without a watch nothing would tell of a change.
+    // Without a watch, no event would report a change.
     if (node.directoryWd === undefined) return;
     const bytes = tableSize(table);
     if (bytes <= LARGE_BYTES) {
@@ -85,7 +84,7 @@ export class XattrCache<Place> {
     return limitXattrs(tables);
   }
 
-  /** For what had to make room since it was read. */
+  /** Reads the attributes of a directory that was evicted since it was read. */
   #openLater(node: TreeNode<Place>): XattrTable {
     try {
       return this.#open(node);
@@ -96,8 +95,9 @@ export class XattrCache<Place> {
   }
 
   /**
-   * Reads those of an open directory, and of all above it, unless they are known.
-   * @param mode as of fstat(2)
+   * Reads the attributes of an open directory, and those of all directories above it, unless they
+   * are known.
+   * @param mode as from fstat(2)
    * @throws system errors if descriptors or memory are short
    */
   load(cgroup: TreeNode<Place>, fd: number, mode: number): void {
@@ -106,7 +106,7 @@ export class XattrCache<Place> {
       if (this.#get(node) === undefined) this.#open(node);
   }
 
-  /** @throws as `load` */
+  /** Opens a directory and reads its attributes. @throws as `load` */
   #open(node: TreeNode<Place>): XattrTable {
     try {
       return this.#root.withDirectory(node.path, (fd) => {

@@ -21,7 +21,7 @@ async function listen(count: number, peerTimeoutMs: number): Promise<void> {
   await once(server, "listening");
 }
 
-/** Connects, and gives the server's end. */
+/** Connects, and returns the server's end of the connection. */
 async function accept(): Promise<Socket> {
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("not a port");
@@ -31,13 +31,13 @@ async function accept(): Promise<Socket> {
   return socket;
 }
 
-it("has the oldest idle connection make room", async () => {
+it("closes the oldest idle connection to make room", async () => {
   await listen(3, NEVER_MS);
   const sockets = [await accept(), await accept(), await accept(), await accept(), await accept()];
   expect(sockets.map((socket) => socket.destroyed)).toEqual([true, true, false, false, false]);
 });
 
-it("has those make room last whose request is there", async () => {
+it("closes connections with a request last", async () => {
   await listen(2, NEVER_MS);
   const working = await accept();
   const reader = await accept();
@@ -56,7 +56,7 @@ it("has those make room last whose request is there", async () => {
   expect(working.destroyed).toBe(true);
 });
 
-it("has a peer that takes no answer make room before a new one", async () => {
+it("closes the connection of a peer that takes no answer before a newer one", async () => {
   await listen(2, NEVER_MS);
   const sockets = [await accept(), await accept()];
   for (const socket of sockets) {
@@ -67,7 +67,7 @@ it("has a peer that takes no answer make room before a new one", async () => {
   expect(sockets.map((socket) => socket.destroyed)).toEqual([true, true, false, false]);
 });
 
-it("counts no connection that has ended", async () => {
+it("does not count connections that have ended", async () => {
   await listen(1, NEVER_MS);
   for (let i = 0; i < 5; i++) {
     const socket = await accept();
@@ -77,7 +77,7 @@ it("counts no connection that has ended", async () => {
   }
 });
 
-it("ends who does not send the request, or does not take the answer, in time", async () => {
+it("closes a connection whose peer does not send the request, or take the answer, in time", async () => {
   await listen(10, 50);
   const idle = await accept();
   await once(idle, "close");
@@ -90,7 +90,7 @@ it("ends who does not send the request, or does not take the answer, in time", a
   expect(reader.writableFinished).toBe(false);
 });
 
-it("leaves alone whom the server keeps waiting", async () => {
+it("does not close a connection whose peer waits for the server", async () => {
   await listen(10, 50);
   const working = await accept();
   limit.working(working);

@@ -1,30 +1,30 @@
 /**
- * Bounds what the peers of a stream server take of the process: the namespace service
- * needs its descriptors.
+ * Limits the descriptors that the peers of a stream server take up in the process, because the
+ * namespace service needs them.
  */
 import type { Server, Socket } from "node:net";
 
 export interface ConnectionBounds {
-  /** How many connections there are at most; each is a descriptor. */
+  /** The maximum number of connections; each takes up a descriptor. */
   readonly count: number;
-  /** How long a peer may take to send its request, and again to take the answer. */
+  /** How long a peer may take to send its request, and again to take the answer, milliseconds. */
   readonly peerTimeoutMs: number;
 }
 
 interface Connection {
-  /** Set while the peer owes something: its request, or to take the answer. */
+  /** Set while the server waits for the peer to send its request or to take the answer. */
   readonly timeout: NodeJS.Timeout | undefined;
 }
 
 /**
- * The connections of a server, each of which is to carry one request and its answer. If
- * there are too many, the one whose peer has owed something for the longest time makes
- * room, so that idle peers keep nobody from being served: libuv accepts one connection
- * between two looks at the others, and who asks at once is not idle any more then.
+ * The connections of a server, each of which carries one request and its answer. If there are too
+ * many, the one that has waited longest for its peer is closed, so that idle peers cannot keep
+ * others from being served: libuv accepts one connection at a time and then looks at the others,
+ * so that a peer that sends its request at once is no longer idle by then.
  */
 export class ConnectionLimit {
   readonly #bounds: ConnectionBounds;
-  /** In the order in which they have got into their state. */
+  /** The connections, in the order in which they entered their present state. */
   readonly #connections = new Map<Socket, Connection>();
   readonly #asked = new WeakSet<Socket>();
 
@@ -38,8 +38,8 @@ export class ConnectionLimit {
   }
 
   /**
-   * The request is there, and the peer owes nothing until `answering`.
-   * @returns false for a further request, which is to be left alone
+   * Notes that the request has arrived; the peer need not do anything until `answering`.
+   * @returns false for a further request, which is to be ignored
    */
   working(socket: Socket): boolean {
     if (this.#asked.has(socket) || !this.#forget(socket)) return false;
@@ -48,7 +48,7 @@ export class ConnectionLimit {
     return true;
   }
 
-  /** The answer is there, and the peer has to take it. */
+  /** Notes that the answer is being sent, and the peer has to take it. */
   answering(socket: Socket): void {
     if (this.#forget(socket)) this.#waitForPeer(socket);
   }
@@ -64,7 +64,7 @@ export class ConnectionLimit {
     this.#connections.set(socket, { timeout });
   }
 
-  /** @returns whether it was there */
+  /** @returns whether the connection was known */
   #forget(socket: Socket): boolean {
     clearTimeout(this.#connections.get(socket)?.timeout);
     return this.#connections.delete(socket);
@@ -72,7 +72,7 @@ export class ConnectionLimit {
 
   #remove(socket: Socket): void {
     this.#forget(socket);
-    // Closes the descriptor at once; the event "close" would come too late.
+    // Closes the descriptor at once: the event "close" would come too late.
     socket.destroy();
   }
 }

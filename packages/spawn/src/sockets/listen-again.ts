@@ -1,15 +1,17 @@
-/** A socket that cannot be had for the moment: everything else runs, and it is tried again. */
+/**
+ * Retries listening on a socket that is not available at the moment, while everything else runs.
+ */
 import { setTimeout as sleep } from "node:timers/promises";
 import { errorText } from "@cm4all/linux";
 import { Backoff, doubling } from "@cm4all/supervision";
 
-/** Between attempts to listen. */
+/** The pauses between attempts to listen. */
 const LISTEN_PAUSES = doubling(1000, 60_000);
 
 /**
  * Calls `open` until it succeeds or `signal` is aborted.
- * @param failed is told of each failure
- * @returns after the first attempt; the others go on meanwhile
+ * @param failed called for each failure
+ * @returns after the first attempt; further attempts go on in the background
  */
 export async function listenAgain(
   open: () => Promise<void>,
@@ -31,6 +33,6 @@ export async function listenAgain(
     do await sleep(backoff.failed(), undefined, { signal, ref: false });
     while (!(await attempt()));
   };
-  // It rejects only where it is aborted, which ends it.
+  // goOn rejects only when it is aborted, which is how it ends.
   if (!(await attempt())) void goOn().catch(() => {});
 }

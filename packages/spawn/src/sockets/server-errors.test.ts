@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import { expect, it } from "vitest";
 import { logServerErrors } from "./server-errors.ts";
 
-it("logs each kind of error once, and ends nothing", () => {
+it("logs each kind of error once, and closes nothing", () => {
   const lines: string[] = [];
   const server = createServer();
   logServerErrors(server, "the metrics", (_, text) => lines.push(text));

@@ -3,9 +3,9 @@ import { LOG_WARNING, type Logger } from "../log/log.ts";
 import { LogOnce } from "../log/log-once.ts";
 
 /**
- * Logs errors of a server that listens, such as EMFILE of accept(2): they cost a
- * connection, not the daemon.
- * @param what it serves, for the log
+ * Logs the errors of a listening server, such as EMFILE of accept(2), which cost a connection but
+ * must not end the daemon.
+ * @param what the thing that it serves, for the log
  */
 export function logServerErrors(server: Server, what: string, log: Logger): void {
   const once = new LogOnce(log);

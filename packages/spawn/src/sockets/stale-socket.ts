@@ -1,14 +1,14 @@
-/** A Unix socket that an earlier run has left. */
+/** Removes the Unix socket that an earlier run has left. */
 import { lstatSync, unlinkSync } from "node:fs";
 import { AF_UNIX, connectUnix, isErrno, SOCK_NONBLOCK, socket } from "@cm4all/linux";
 
 /**
- * Removes a socket on which nobody listens any more. Returns false if there is none.
+ * Removes a socket on which nobody listens any more. Returns false if there is no such socket.
  * @param type SOCK_STREAM or SOCK_SEQPACKET
  * @throws SyscallError; Error if the path is too long for a socket
  */
 export function tryRemoveStaleSocket(path: string, type: number): boolean {
-  // To connect to anything else is refused, too.
+  // Connecting to a file of another type would be refused, too.
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
   using probe = socket(AF_UNIX, type, 0, SOCK_NONBLOCK);
   try {

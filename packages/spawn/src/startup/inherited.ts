@@ -1,4 +1,4 @@
-/** The descriptors that the service manager has passed to the daemon. */
+/** Takes over the descriptors that the service manager passes to the daemon. */
 import { CommandFailure, EX_CONFIG } from "@cm4all/command";
 import {
   Fd,
@@ -12,7 +12,7 @@ import {
 import { LOG_WARNING, type Logger } from "../log/log.ts";
 import { passedDescriptors } from "../systemd/listen-fds.ts";
 
-/** The store's name in the service manager's descriptor store. */
+/** The name of the namespaces' store in the service manager's file descriptor store. */
 export const STORE_NAME = "namespaces";
 
 export interface Inherited {
@@ -21,7 +21,8 @@ export interface Inherited {
 }
 
 /**
- * Takes over what was passed, and removes it from the environment; the caller owns it.
+ * Takes over the descriptors, and removes the variables that describe them from the environment.
+ * The caller owns the descriptors.
  * @throws CommandFailure if a socket was passed whose clients nobody would serve
  */
 export function takePassedDescriptors(log: Logger): Inherited {
@@ -36,7 +37,7 @@ export function takePassedDescriptors(log: Logger): Inherited {
       new Fd(fd).close();
     }
   }
-  // They are ours alone, not those of programs that we start.
+  // The descriptors are for us alone, not for programs that we start.
   for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete process.env[name];
   return { listeners, storeFd };
 }

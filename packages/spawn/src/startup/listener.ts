@@ -1,4 +1,4 @@
-/** The socket of clients, for a daemon to which the service manager has passed none. */
+/** Opens the clients' socket, if the service manager has not passed one. */
 import { lstatSync } from "node:fs";
 import { CommandFailure, EX_CANTCREAT, EX_UNAVAILABLE } from "@cm4all/command";
 import {
@@ -17,7 +17,7 @@ import {
 } from "@cm4all/linux";
 import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 
-/** net.core.somaxconn bounds it. */
+/** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;
 
 /** Listens at `@NAME` or a path; the caller owns the socket. @throws CommandFailure */
@@ -38,7 +38,10 @@ export function openListener(address: string): Fd {
   }
 }
 
-/** @throws CommandFailure if somebody listens there, or if it is no socket; SyscallError */
+/**
+ * Binds the socket, and replaces a stale one.
+ * @throws CommandFailure if the address is in use or is not a socket; SyscallError
+ */
 function bindOrReplace(fd: Fd, address: string): void {
   try {
     bindUnix(fd.number, address);
@@ -46,7 +49,7 @@ function bindOrReplace(fd: Fd, address: string): void {
     if (!isErrno(error, "EADDRINUSE")) throw error;
     const isPath = address.startsWith("/");
     if (isPath && lstatSync(address, { throwIfNoEntry: false })?.isSocket() === false)
-      throw new CommandFailure(`${address} is there, and is no socket`, EX_CANTCREAT);
+      throw new CommandFailure(`${address} exists and is not a socket`, EX_CANTCREAT);
     if (!isPath || !tryRemoveStaleSocket(address, SOCK_SEQPACKET))
       throw new CommandFailure(`${address} is in use: is another daemon running?`, EX_UNAVAILABLE);
     bindUnix(fd.number, address);

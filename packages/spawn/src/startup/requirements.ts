@@ -1,15 +1,15 @@
-/** What the daemon cannot do without. */
+/** Checks the requirements of the daemon. */
 import { accessSync, constants, readFileSync } from "node:fs";
 import { CommandFailure, EX_NOPERM, EX_UNAVAILABLE } from "@cm4all/command";
 import { errorText } from "@cm4all/linux";
 import { CATATONIT } from "../namespaces/names/init.ts";
 import { hasCapability, parseRights } from "../namespaces/requests/permission.ts";
 
-/** Looks for what the daemon cannot do without. @throws CommandFailure that says what is missing */
+/** Checks the requirements of the daemon. @throws CommandFailure that says what is missing */
 export function checkRequirements(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("must be started as root: it creates namespaces", EX_NOPERM);
-  // Containers are without it, unless they are told otherwise.
+  // In containers it is missing unless they are configured to have it.
   if (!hasCapability(parseRights(readOwnStatus()), 0))
     throw new CommandFailure("needs CAP_SYS_ADMIN: it creates namespaces", EX_NOPERM);
   try {
@@ -23,7 +23,11 @@ export function checkRequirements(): void {
   }
 }
 
-/** @throws CommandFailure without /proc, on which everything stands: namespaces, figures, the store */
+/**
+ * Reads the daemon's status.
+ * @throws CommandFailure if /proc is missing: the daemon needs it for namespaces, figures and the
+ *   store
+ */
 function readOwnStatus(): string {
   try {
     return readFileSync("/proc/self/status", "latin1");

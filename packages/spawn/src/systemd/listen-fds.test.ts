@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { passedDescriptors } from "./listen-fds.ts";
 
 describe("passedDescriptors", () => {
-  it("gives descriptors and their names", () => {
+  it("returns descriptors and their names", () => {
     const env = { LISTEN_PID: "42", LISTEN_FDS: "3", LISTEN_FDNAMES: "a.socket:stored:" };
     expect(passedDescriptors(env, 42)).toEqual([
       { fd: 3, name: "a.socket" },
@@ -11,7 +11,7 @@ describe("passedDescriptors", () => {
     ]);
   });
 
-  it("does without names", () => {
+  it("works without names", () => {
     const env = { LISTEN_PID: "42", LISTEN_FDS: "2" };
     expect(passedDescriptors(env, 42)).toEqual([
       { fd: 3, name: "" },
@@ -29,7 +29,7 @@ describe("passedDescriptors", () => {
     { LISTEN_PID: "42", LISTEN_FDS: "-1" },
     { LISTEN_PID: "42", LISTEN_FDS: "1.5" },
     { LISTEN_PID: "42", LISTEN_FDS: "one" },
-  ])("gives nothing for %j", (env) => {
+  ])("returns nothing for %j", (env) => {
     expect(passedDescriptors(env, 42)).toEqual([]);
   });
 });

@@ -1,15 +1,18 @@
-/** Descriptors that the service manager passes on. @see sd_listen_fds(3) */
+/** Descriptors that the service manager passes. @see sd_listen_fds(3) */
 
 /** The first descriptor that is passed. */
 const SD_LISTEN_FDS_START = 3;
 
 export interface PassedDescriptor {
   readonly fd: number;
-  /** FDNAME of the store, or FileDescriptorName of a socket unit; empty without a name. */
+  /**
+   * The FDNAME of a stored descriptor, or the FileDescriptorName of a socket unit; empty without
+   * a name.
+   */
   readonly name: string;
 }
 
-/** What `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` say. Pure. */
+/** Parses `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES`. Pure. */
 export function passedDescriptors(env: NodeJS.ProcessEnv, pid: number): PassedDescriptor[] {
   if (Number(env["LISTEN_PID"]) !== pid) return [];
   const count = Number(env["LISTEN_FDS"]);

@@ -1,6 +1,7 @@
 /**
- * Messages to the service manager. A message that does not fit into its queue is tried
- * again or dropped; only a barrier waits for the manager. @see sd_notify(3)
+ * Sends messages to the service manager. A message that does not fit into the manager's queue is
+ * sent again later or dropped; only a barrier waits for the manager.
+ * @see sd_notify(3)
  */
 import { readSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -31,8 +32,8 @@ export class Notifier {
   }
 
   /**
-   * @param address `NOTIFY_SOCKET`: a path, or `@NAME`; undefined without a manager
-   * @throws SyscallError where nobody listens there
+   * @param address the value of `NOTIFY_SOCKET`: a path, or `@NAME`; undefined without a manager
+   * @throws SyscallError if nobody listens there
    */
   static open(address: string | undefined): Notifier | undefined {
     if (address === undefined || address === "") return undefined;
@@ -46,19 +47,21 @@ export class Notifier {
     return new Notifier(fd);
   }
 
-  /** Sends `NAME=value` lines once. Gives false where the kernel or the manager does not take them. */
+  /**
+   * Sends `NAME=value` lines once. Returns false if the kernel or the manager does not take them.
+   */
   trySend(lines: readonly string[], fds: readonly number[] = []): boolean {
     try {
       const message = Buffer.from(lines.join("\n"));
       return this.#buffer.send(this.#socket.number, message, encodeRights(fds)) !== undefined;
     } catch (error) {
-      // Gone, or out of memory for the moment: no reason to end.
+      // The manager is gone, or memory is short at the moment: no reason to end.
       if (error instanceof SyscallError) return false;
       throw error;
     }
   }
 
-  /** Sends, and tries again for `timeoutMs`. Gives whether it was sent. */
+  /** Sends, and tries again for up to `timeoutMs`. Resolves to whether the message was sent. */
   async send(
     lines: readonly string[],
     fds: readonly number[] = [],
@@ -73,8 +76,9 @@ export class Notifier {
   }
 
   /**
-   * Waits until the manager has dealt with everything sent before. Gives false where it
-   * has not within `timeoutMs`. @see sd_notify_barrier(3)
+   * Waits until the manager has processed everything that was sent before. Resolves to false if
+   * it has not done so within `timeoutMs`.
+   * @see sd_notify_barrier(3)
    */
   async barrier(timeoutMs = 5000): Promise<boolean> {
     const [reader, writer] = pipe(O_NONBLOCK);
@@ -96,7 +100,7 @@ export class Notifier {
   }
 }
 
-/** Whether a pipe has no writers. */
+/** Returns whether all writers of a pipe have closed it. */
 function isClosed(reader: Fd): boolean {
   try {
     return readSync(reader.number, Buffer.alloc(1)) === 0;
@@ -107,7 +111,8 @@ function isClosed(reader: Fd): boolean {
 }
 
 /**
- * How often the manager wants to hear from us, milliseconds; undefined where it does not.
+ * Returns the interval at which the manager expects a keep-alive message, milliseconds; undefined
+ * if it expects none.
  * @see sd_watchdog_enabled(3)
  */
 export function watchdogIntervalMs(env: NodeJS.ProcessEnv, pid: number): number | undefined {

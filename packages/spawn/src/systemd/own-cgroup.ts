@@ -1,11 +1,11 @@
-/** The daemon's own cgroup. @see cgroups(7), cgroup-v2.rst of the kernel */
+/** Reads the daemon's own cgroup. @see cgroups(7), the kernel's cgroup-v2.rst */
 import { readFileSync } from "node:fs";
 import { tryFindCgroup2 } from "@cm4all/cgroup";
 import { type ByteString, bytesOfLatin1, concatBytes, isErrno, nodePathOf } from "@cm4all/linux";
 
 /**
- * The cgroup2 path of `/proc/self/cgroup`, undefined without cgroup2. Pure.
- * @param text one character for each byte
+ * Returns the cgroup2 path from `/proc/self/cgroup`; undefined without cgroup2. Pure.
+ * @param text the file's text, one character for each byte
  */
 export function parseOwnCgroup(text: string): ByteString | undefined {
   const path = /^0::(\/.*)$/m.exec(text)?.[1];
@@ -14,7 +14,7 @@ export function parseOwnCgroup(text: string): ByteString | undefined {
 
 const PROCS_FILE = bytesOfLatin1("/cgroup.procs");
 
-/** The processes of the daemon's own cgroup; empty without cgroup2. */
+/** Returns the pids of the processes in the daemon's own cgroup; empty without cgroup2. */
 export function readOwnCgroupPids(): number[] {
   const cgroup = parseOwnCgroup(readFileSync("/proc/self/cgroup", "latin1"));
   const mountPoint = tryFindCgroup2();
@@ -25,7 +25,7 @@ export function readOwnCgroupPids(): number[] {
       .filter((line) => line !== "")
       .map(Number);
   } catch (error) {
-    // A threaded cgroup, or one outside of our cgroup namespace.
+    // The cgroup is threaded, or outside our cgroup namespace.
     if (isErrno(error, "EOPNOTSUPP", "ENOENT")) return [];
     throw error;
   }

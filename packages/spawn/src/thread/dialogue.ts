@@ -1,17 +1,20 @@
 /**
- * What the main thread and a worker say to each other, by type. Each thing that can be
- * said is declared once, as a method of a Dialogue; both sides are checked against it.
+ * The types of the messages between the main thread and a worker. Each message is declared once,
+ * as a method of a Dialogue, and both sides are checked against the declaration.
  */
 
 type Methods = { readonly [name: string]: (...args: never[]) => unknown };
 
-/** Arguments and answers have to be what the structured clone algorithm can copy. */
+/**
+ * The messages of both sides. Arguments and answers must be types that the structured clone
+ * algorithm can copy.
+ */
 export interface Dialogue {
-  /** The main thread asks; the worker answers each, in whatever order. */
+  /** Requests of the main thread. The worker answers each, in any order. */
   readonly requests: Methods;
-  /** The main thread says, and expects no answer. */
+  /** Messages of the main thread that get no answer. */
   readonly commands: Methods;
-  /** The worker says of its own accord. */
+  /** Messages that the worker sends of its own accord. */
   readonly events: Methods;
 }
 
@@ -33,19 +36,19 @@ export type CommandArguments<D extends Dialogue, N extends CommandName<D>> = Arg
 export type EventName<D extends Dialogue> = Name<D["events"]>;
 export type EventArguments<D extends Dialogue, N extends EventName<D>> = Arguments<D["events"][N]>;
 
-/** The main thread's receivers of events. */
+/** The main thread's handlers for events. */
 export type EventHandlers<D extends Dialogue> = {
   readonly [N in EventName<D>]: (...args: EventArguments<D, N>) => void;
 };
 
 /**
- * An answer, or a function that is called with a means to answer later: promises do
- * nothing on a thread that runs an EventLoop. An answer is never a function itself,
- * because a function cannot be cloned.
+ * An answer, or a function that is called with a callback for answering later: promises do
+ * nothing on a thread that runs an EventLoop. An answer is never a function itself, because
+ * functions cannot be cloned.
  */
 export type AnswerOrLater<Value> = Value | ((answer: (value: Value) => void) => void);
 
-/** The worker's part. */
+/** The worker's handlers. */
 export interface WorkerHandlers<D extends Dialogue> {
   readonly requests: {
     readonly [N in RequestName<D>]: (
@@ -57,20 +60,20 @@ export interface WorkerHandlers<D extends Dialogue> {
   };
 }
 
-/** From the main thread; a command is a request without a number. */
+/** A message to a worker; a command is a request without a number. */
 export interface ToWorker {
   readonly name: string;
   readonly args: readonly unknown[];
-  /** The number that the answer has. */
+  /** The number that the answer will carry. */
   readonly request?: number;
 }
 
-/** To the main thread: an event, or the answer to a request. */
+/** A message to the main thread: an event, or the answer to a request. */
 export type FromWorker =
   | { readonly event: string; readonly args: readonly unknown[] }
   | { readonly request: number; readonly answer: unknown };
 
-/** What a worker starts with. */
+/** The data with which a worker starts. */
 export interface WorkerStart {
   readonly role: string;
   readonly wakeFd: number;
@@ -78,9 +81,9 @@ export interface WorkerStart {
 }
 
 /**
- * Finds who is to be called for a message. Both sides are checked against the same
- * Dialogue, so the arguments fit.
- * @throws Error if nobody is: then the sides are not of the same program
+ * Returns the handler of a message. Both sides are checked against the same Dialogue, so the
+ * arguments match.
+ * @throws Error if there is no handler: then the two sides are not from the same program
  */
 export function handlerOf(
   handlers: object,

@@ -2,7 +2,7 @@ import { drainEventfd, EPOLLIN, eventfd, signalEventfd } from "@cm4all/linux";
 import { describe, expect, it } from "vitest";
 import { EventLoop, monotonicMs } from "./event-loop.ts";
 
-/** Runs a loop whose timers and events note what happened, until it is told to stop. */
+/** Runs a loop whose timers and events take notes, until it is stopped. Returns the notes. */
 function run(prepare: (loop: EventLoop, note: (text: string) => void) => void): string[] {
   const loop = new EventLoop();
   const notes: string[] = [];
@@ -25,7 +25,7 @@ describe("timers", () => {
     expect(monotonicMs() - startMs).toBeGreaterThanOrEqual(50);
   });
 
-  it("can be cancelled, also by one that runs before in the same turn", () => {
+  it("can be cancelled, even by an earlier one in the same turn", () => {
     const notes = run((loop, note) => {
       const never = loop.after(1, () => note("cancelled before"));
       never.cancel();
@@ -77,13 +77,13 @@ describe("watches", () => {
       const first = loop.watch(one.number, EPOLLIN, () => end("first"));
       const second = loop.watch(two.number, EPOLLIN, () => end("second"));
     });
-    // Both stay readable, but whoever came first has ended them.
+    // Both stay readable, but the first one that ran has ended both watches.
     expect(notes.length).toBe(1);
   });
 
   it.each([
     ["", (fd: number) => fd],
-    [", also where closing it ends the watch", () => undefined],
+    [", even if closing it ends the watch", () => undefined],
   ])("of a closed descriptor do not reach the next one with its number%s", (_, watched) => {
     const one = eventfd();
     const two = eventfd();

@@ -1,7 +1,7 @@
 /**
- * The event loop of a worker thread that waits in epoll_wait(2) itself instead of in
- * Node's loop: its work is synchronous, so nothing else can get between two steps.
- * Promises, timers and streams of Node do nothing on such a thread.
+ * The event loop of a worker thread that waits in epoll_wait(2) itself, not in Node's loop. Its
+ * work is synchronous, so that nothing else can run between two steps. Promises, timers and
+ * streams of Node do nothing on such a thread.
  */
 import { performance } from "node:perf_hooks";
 import { Epoll } from "@cm4all/linux";
@@ -9,9 +9,9 @@ import { type Histogram, observe } from "../metrics/histogram.ts";
 
 type Handler = (events: number) => void;
 
-/** A call that was asked for at a point in time. */
+/** A call that is planned for a point in time. */
 export interface Timer {
-  /** Without effect once it has run. */
+  /** Cancels the call. Has no effect once the call has run. */
   cancel(): void;
 }
 
@@ -20,26 +20,27 @@ interface PendingTimer extends Timer {
   readonly run: () => void;
 }
 
-/** Milliseconds of the monotonic clock. */
+/** Returns the time of the monotonic clock, milliseconds. */
 export function monotonicMs(): number {
   return performance.now();
 }
 
+/** Watches descriptors and runs timers on a worker thread. */
 export class EventLoop {
   readonly #epoll = new Epoll(64);
-  /** By token, which is odd where a watch comes before all others. */
+  /** The handlers by token, which is odd for a watch that comes before all others. */
   readonly #watches = new Map<number, Handler>();
-  // A loop has a handful of timers: whoever has thousands of deadlines keeps them in order.
+  // A loop has a handful of timers: code with thousands of deadlines keeps them in order itself.
   readonly #timers = new Set<PendingTimer>();
-  /** When the first of them is due; earlier, where that one was cancelled. */
+  /** The time at which the first timer is due, or earlier if that timer was cancelled. */
   #nextDueMs = Number.POSITIVE_INFINITY;
   #nextToken = 1;
   readonly #turnSeconds: Histogram | undefined;
   #stopped = false;
-  /** Counts the waits. */
+  /** The number of waits so far. */
   #turn = 0;
 
-  /** @param turnSeconds counts how long nothing was served between two waits */
+  /** @param turnSeconds counts the time between two waits, in which nothing else is served */
   constructor(turnSeconds?: Histogram) {
     this.#turnSeconds = turnSeconds;
   }
@@ -53,14 +54,17 @@ export class EventLoop {
     return this.#watch(fd, events, handler, 2 * this.#nextToken++);
   }
 
-  /** Like watch, but comes before everything else that is ready at the same time. */
+  /**
+   * Like watch, but the handler is called before those of everything else that is ready at the
+   * same time.
+   */
   watchFirst(fd: number, events: number, handler: Handler): number {
     return this.#watch(fd, events, handler, 2 * this.#nextToken++ + 1);
   }
 
   /**
-   * @param token not the descriptor's number: that may belong to another file by the time an
-   *   event that was fetched together with its closing comes up
+   * @param token not the number of the descriptor, which may belong to another file by the time
+   *   the loop handles an event that was fetched before the descriptor was closed
    */
   #watch(fd: number, events: number, handler: Handler, token: number): number {
     this.#epoll.add(fd, events, token);
@@ -70,14 +74,14 @@ export class EventLoop {
 
   /**
    * Ends a watch. To be called before the descriptor is closed.
-   * @param fd undefined where it is closed at once, and no other descriptor of this process
-   *   has its open file: the kernel forgets it then
+   * @param fd undefined if the descriptor is closed at once, and no other descriptor of this
+   *   process refers to its open file description: the kernel then ends the watch
    */
   forget(token: number, fd: number | undefined): void {
     if (this.#watches.delete(token) && fd !== undefined) this.#epoll.remove(fd);
   }
 
-  /** The number of this turn: how often the loop has waited. */
+  /** Returns the number of this turn, which is how often the loop has waited. */
   get turn(): number {
     return this.#turn;
   }
@@ -94,7 +98,7 @@ export class EventLoop {
     return timer;
   }
 
-  /** Runs until `stop`. An exception from a handler ends it. */
+  /** Runs until `stop`. An exception from a handler ends the loop. */
   run(): void {
     const call = (token: number, events: number) => this.#watches.get(token)?.(events);
     const callFirst = (token: number, events: number) => {
@@ -122,12 +126,12 @@ export class EventLoop {
     }
   }
 
-  /** Has `run` return when the handler that runs now has. */
+  /** Makes `run` return after the handler that is running now. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Ends all watches; their descriptors stay their owners'. */
+  /** Ends all watches. The owners of their descriptors close those. */
   close(): void {
     this.#epoll.close();
   }

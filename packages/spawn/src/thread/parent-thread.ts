@@ -1,4 +1,4 @@
-/** The worker's side of a WorkerThread. All of it is to be called on the worker. */
+/** The worker's side of a WorkerThread. Everything here is to be called on the worker. */
 import {
   type MessagePort,
   parentPort,
@@ -22,12 +22,12 @@ function start(): WorkerStart {
   return workerData as WorkerStart;
 }
 
-/** Returns which worker this thread is. */
+/** Returns the role of this worker. */
 export function workerRole(): string {
   return start().role;
 }
 
-/** Returns what the main thread gave this worker. */
+/** Returns the options that the main thread passed to this worker. */
 export function workerOptions<Options>(): Options {
   return start().options as Options;
 }
@@ -41,14 +41,15 @@ export class ParentThread<D extends Dialogue> {
     this.#port = parentPort;
   }
 
-  /** Tells the main thread. @throws TypeError if the arguments cannot be cloned */
+  /** Sends an event to the main thread. @throws TypeError if the arguments cannot be cloned */
   post<N extends EventName<D>>(name: N, ...args: EventArguments<D, N>): void {
     this.#send({ event: name, args });
   }
 
   /**
-   * Calls the handlers for all that the main thread says, from the loop. What came before
-   * is not lost. What a handler throws ends the loop, as with every handler of it.
+   * Calls the handlers, from the loop, for everything that the main thread sends. Messages that
+   * came earlier are not lost. An exception from a handler ends the loop, as for every other
+   * handler.
    */
   listen(loop: EventLoop, handlers: WorkerHandlers<D>): void {
     const { wakeFd } = start();
@@ -77,7 +78,7 @@ export class ParentThread<D extends Dialogue> {
     try {
       this.#port.postMessage(message);
     } catch (error) {
-      // If a DOMException ends the thread, the main thread gets an empty object for it.
+      // The main thread would get an empty object for a DOMException that ends the thread.
       throw new TypeError(String(error));
     }
   }

@@ -18,8 +18,8 @@ function newLoop(): EventLoop {
   return loop;
 }
 
-describe("what is on the side", () => {
-  it("is served two at a time, each time after everything else", () => {
+describe("a descriptor on the side", () => {
+  it("is served after everything else, two in each turn", () => {
     const loop = newLoop();
     const side = new SideLoop(loop);
     let served = 0;
@@ -31,7 +31,7 @@ describe("what is on the side", () => {
         served++;
       });
     }
-    // Is ready in each turn.
+    // This one is ready in each turn.
     loop.watch(signalled().number, EPOLLIN, () => {
       servedBefore.push(served);
       if (served === MANY) loop.stop();
@@ -40,7 +40,7 @@ describe("what is on the side", () => {
     expect(servedBefore).toEqual(Array.from({ length: MANY / 2 + 1 }, (_, turn) => 2 * turn));
   });
 
-  it("comes in turn, also where each is ready again at once", () => {
+  it("gets its turn even if each is ready again at once", () => {
     const loop = newLoop();
     const side = new SideLoop(loop);
     const counts: number[] = Array.from({ length: MANY }, () => 0);
@@ -53,11 +53,11 @@ describe("what is on the side", () => {
     expect(Math.max(...counts)).toBeLessThanOrEqual(4);
   });
 
-  it("is not served any more once it is forgotten", () => {
+  it("is no longer served once it is forgotten", () => {
     const loop = newLoop();
     const side = new SideLoop(loop);
     let served = 0;
-    // Both come with one look; the first forgets the second.
+    // Both events are fetched together; the first handler forgets the second watch.
     const fds = [signalled(), signalled()];
     const tokens = fds.map(({ number }, i) =>
       side.watch(number, EPOLLIN, () => {

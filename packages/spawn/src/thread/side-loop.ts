@@ -1,19 +1,20 @@
-/** Descriptors that are served when an EventLoop has done everything else. */
+/** Serves descriptors after an EventLoop has done everything else. */
 import { EPOLLIN, Epoll } from "@cm4all/linux";
 import type { EventLoop } from "./event-loop.ts";
 
-/** How many events are handled in a turn of the loop at most: others wait for so long. */
+/** The maximum number of events that are handled in a turn, while everything else waits. */
 const BATCH = 2;
 
 type Handler = (events: number) => void;
 
 /**
- * Has an epoll instance of its own, which the loop watches as a whole: however many of its
- * descriptors are ready, they take a bounded part of each turn, and the last one.
+ * A loop for descriptors of low priority. It has an epoll instance of its own, which the main
+ * loop watches as a whole: however many of its descriptors are ready, they take a limited part of
+ * each turn, and the last part.
  */
 export class SideLoop {
   readonly #epoll = new Epoll(BATCH);
-  /** By token. */
+  /** The handlers by token. */
   readonly #watches = new Map<number, Handler>();
   #nextToken = 1;
 
@@ -26,7 +27,7 @@ export class SideLoop {
     loop.watch(this.#epoll.fd, EPOLLIN, () => void loop.after(0, serve));
   }
 
-  /** As EventLoop.watch. */
+  /** Watches a descriptor, as EventLoop.watch does. */
   watch(fd: number, events: number, handler: Handler): number {
     const token = this.#nextToken++;
     this.#epoll.add(fd, events, token);
@@ -34,7 +35,7 @@ export class SideLoop {
     return token;
   }
 
-  /** As EventLoop.forget. */
+  /** Ends a watch, as EventLoop.forget does. */
   forget(token: number, fd: number | undefined): void {
     if (this.#watches.delete(token) && fd !== undefined) this.#epoll.remove(fd);
   }

@@ -1,9 +1,9 @@
 /**
  * The main thread's side of a worker that runs an EventLoop.
  *
- * Such a worker never returns to Node's loop, so `on("message")` would never be called
- * there: the sender wakes it through an eventfd, and it fetches its messages. In the
- * other direction Node delivers them as always.
+ * Such a worker never returns to Node's loop, so `on("message")` would never be called there.
+ * Therefore the sender wakes it through an eventfd, and the worker fetches its messages. In the
+ * other direction Node delivers messages as always.
  *
  * Invariant: a request is settled exactly once, at the latest when the thread has ended.
  */
@@ -23,20 +23,23 @@ import {
   type WorkerStart,
 } from "./dialogue.ts";
 
-/** A request got no answer, because its thread has ended. The cause is what the thread threw, if it did. */
+/**
+ * A request got no answer because its thread has ended. The cause is the exception that ended the
+ * thread, if there was one.
+ */
 export class ThreadEndedError extends Error {
   override name = "ThreadEndedError";
 }
 
 export interface WorkerThreadOptions<D extends Dialogue> {
-  /** Which of the program's workers this is; see workerRole. */
+  /** The role of the worker within the program; see workerRole. */
   readonly role: string;
-  /** Cloned for the worker; see workerOptions. */
+  /** The options, which are cloned for the worker; see workerOptions. */
   readonly options: unknown;
-  /** Called on the main thread. */
+  /** The handlers for the worker's events, called on the main thread. */
   readonly events: EventHandlers<D>;
   readonly resourceLimits?: ResourceLimits;
-  /** The script that the worker runs: by default the program's own, which is one file. */
+  /** The script that the worker runs; by default the file of the program itself. */
   readonly script?: string;
 }
 
@@ -46,7 +49,7 @@ interface PendingRequest {
   readonly reject: (error: ThreadEndedError) => void;
 }
 
-/** Owns the worker and the eventfd that wakes it; both end with the thread. */
+/** A worker thread, with the eventfd that wakes it. Both are released when the thread ends. */
 export class WorkerThread<D extends Dialogue> {
   readonly #role: string;
   readonly #worker: Worker;
@@ -57,8 +60,8 @@ export class WorkerThread<D extends Dialogue> {
   #hasEnded = false;
 
   /**
-   * Settles when the thread has ended: rejects with what it threw, or with an Error if
-   * it exited in another way than by returning. It has to be handled.
+   * Settles when the thread has ended: rejects with the exception that ended it, or with an Error
+   * if it exited in a way other than returning. Its rejection has to be handled.
    */
   readonly ended: Promise<void>;
 
@@ -72,7 +75,7 @@ export class WorkerThread<D extends Dialogue> {
       this.#worker = new Worker(script, {
         workerData: start,
         name: role,
-        // Node must not close descriptors behind their owners' backs.
+        // Node must not close descriptors that others own.
         trackUnmanagedFds: false,
         resourceLimits,
       });
@@ -95,7 +98,7 @@ export class WorkerThread<D extends Dialogue> {
   }
 
   /**
-   * Asks the thread.
+   * Sends a request to the thread. Resolves to the answer.
    * @throws ThreadEndedError if the thread ends, or has ended, before it answers
    * @throws DOMException if the arguments cannot be cloned
    */
@@ -110,13 +113,13 @@ export class WorkerThread<D extends Dialogue> {
       }
       const request = this.#nextRequest++;
       this.#send({ name, args, request });
-      // The other side answers by the same Dialogue.
+      // The worker answers by the same Dialogue, so the type of the answer is right.
       const settle = resolve as PendingRequest["resolve"];
       this.#pending.set(request, { name, resolve: settle, reject });
     });
   }
 
-  /** Tells the thread; nothing happens if it has ended. */
+  /** Sends a command to the thread; does nothing if the thread has ended. */
   post<N extends CommandName<D>>(name: N, ...args: CommandArguments<D, N>): void {
     if (!this.#hasEnded) this.#send({ name, args });
   }

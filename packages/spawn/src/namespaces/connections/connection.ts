@@ -22,59 +22,65 @@ import type { EventLoop } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 import type { Disposal } from "./disposal.ts";
 
-/** How many datagrams are thrown away before a connection is closed. */
+/** The number of datagrams that are thrown away, at most, before a connection is closed. */
 const DISCARD_LIMIT = 4096;
 
 /**
- * The same of a peer that nobody trusts: more are left to the disposal. Who asks has sent one;
- * to close it here costs as much as its share of the disposal, which stops others for a
- * millisecond.
+ * The same limit for a peer that nobody trusts; if more datagrams are left, the disposal closes
+ * the socket. A peer that makes a request has sent one datagram. Closing its socket here costs
+ * about as much as its share of the disposal, which holds up other clients for a millisecond.
  */
 const UNTRUSTED_DISCARD_LIMIT = 2;
 
 /** The peer is gone, or does not read. */
 const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];
 
-/** Who is told of a connection. Calls are never nested. */
+/** Receives the events of a connection. Calls are never nested. */
 export interface ConnectionOwner {
-  /** Whether others are served first. */
+  /** True if other clients are served first. */
   readonly isStranger: boolean;
-  /** Whether a message is looked at before it is taken: it may have descriptors. */
+  /**
+   * Returns true if a message must be inspected before it is taken, because it may carry
+   * descriptors.
+   */
   readonly isWary: () => boolean;
   /**
-   * Something has arrived. Asked before anything is read.
+   * Called when something has arrived, before anything is read.
    * @returns false if the owner has closed the connection instead
    */
   mayReceive(): boolean;
   /**
-   * A datagram has arrived. Descriptors sent along never enter the process.
+   * Called for each datagram. Descriptors that were sent with it never enter the process.
    * @param bytes the start of a buffer that all connections share, valid until the call returns
-   * @param length of the datagram; more than `bytes` holds if it did not fit
+   * @param length length of the datagram; greater than that of `bytes` if it did not fit
    */
   received(bytes: Buffer, length: number): void;
-  /** A message has descriptors, and its peer is none who may send some: to be closed unread. */
+  /**
+   * Called for a message that carries descriptors from a peer that may not send any. The owner
+   * closes the connection without reading the message.
+   */
   refuseDescriptors(): void;
-  /** The peer is gone, or the kernel has refused something, and the connection is closed. */
+  /** Called after the connection was closed because the peer is gone or a system call failed. */
   hungUp(): void;
 }
 
-/** Where readiness is looked for. */
+/** The part of an event loop that watches descriptors. */
 export type Watches = Pick<EventLoop, "watch" | "forget">;
 
-/** What all connections share: all work is synchronous. */
+/** The parts that all connections share. They can be shared because all work is synchronous. */
 export interface Shared {
   readonly loop: Watches;
-  /** For strangers. */
+  /** Watches the connections of strangers. */
   readonly sideLoop: Watches;
   readonly disposal: Disposal;
   readonly input: NativeMemory;
   readonly output: MessageBuffer;
   readonly probe: MessageProbe;
-  /** Is told what the kernel has refused, which costs that connection. */
+  /** Called when a system call has failed. The connection concerned is closed. */
   readonly onError: (error: Error) => void;
 }
 
-/** A client's connection: datagrams, and how it ends. It owns its socket. */
+/** A client's connection: sends and receives datagrams, and closes the socket, which it owns. */
 export class Connection {
   readonly #socket: Fd;
   /** The listening socket that it was accepted from. */
@@ -83,7 +89,7 @@ export class Connection {
   #owner: ConnectionOwner | undefined;
   #watch: { readonly loop: Watches; readonly token: number } | undefined;
 
-  /** @param socket owned from then on */
+  /** @param socket ownership passes to the connection */
   constructor(socket: Fd, listenerFd: number, shared: Shared) {
     this.#socket = socket;
     this.listenerFd = listenerFd;
@@ -91,9 +97,9 @@ export class Connection {
   }
 
   /**
-   * Tells `owner` of what arrives from now on.
-   * @param atOnce whether what has come already is looked for here: on a busy loop that is
-   *   earlier and cheaper than its event
+   * Calls `owner` for everything that arrives from now on.
+   * @param atOnce whether to look at once for a message that has already arrived: on a busy loop
+   *   that is earlier and cheaper than waiting for its event
    */
   serve(owner: ConnectionOwner, atOnce: boolean): void {
     if (!this.isOpen) return;
@@ -118,7 +124,7 @@ export class Connection {
     this.#watch = { loop, token };
   }
 
-  /** The socket, for reading its options. */
+  /** Returns the socket's descriptor, for reading socket options. */
   get fd(): number {
     return this.#socket.number;
   }
@@ -129,7 +135,7 @@ export class Connection {
 
   /**
    * Sends one datagram.
-   * @returns false if the peer is gone or does not read (EAGAIN): nobody waits for it
+   * @returns false if the peer is gone or does not read (EAGAIN); the call never waits
    */
   send(bytes: Uint8Array, fds: readonly number[]): boolean {
     if (!this.isOpen) return false;
@@ -140,9 +146,9 @@ export class Connection {
   }
 
   /**
-   * Closes the connection; without effect the second time. What has come already is
-   * thrown away, within a bound, so that the peer gets what was sent to it last: closing
-   * with unread data would give it ECONNRESET before.
+   * Closes the connection; a second call has no effect. Datagrams that have already arrived are
+   * first read and thrown away, up to a limit: closing a socket with unread data would make the
+   * peer's next read fail with ECONNRESET, before it gets the last answer.
    */
   close(): void {
     if (!this.isOpen) return;
@@ -152,14 +158,14 @@ export class Connection {
   }
 
   /**
-   * Closes the connection of a peer that nobody trusts. It may have sent descriptors
-   * that take for ever to close (SO_LINGER), so those are closed where nobody waits. Until
-   * then a peer that sends on and on waits itself, because its socket has no room.
+   * Closes the connection of a peer that nobody trusts. It may have sent descriptors that take
+   * very long to close (SO_LINGER), so the disposal closes those, and no client waits for it.
+   * Until then, a peer that keeps sending has to wait, because its socket buffer is full.
    */
   closeUnread(): void {
     if (!this.isOpen) return;
     if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
-      // More may have come in this moment; then it can come no more.
+      // More may have arrived just now; after this, nothing can.
       shutdown(this.fd, SHUT_RDWR);
       if (this.#discard(UNTRUSTED_DISCARD_LIMIT, false)) {
         this.#closeSocket();
@@ -169,7 +175,7 @@ export class Connection {
     this.#dispose();
   }
 
-  /** Closes the connection without a look at what has come. */
+  /** Closes the connection without looking at what has arrived. */
   abandon(): void {
     if (!this.isOpen) return;
     shutdown(this.fd, SHUT_RDWR);
@@ -181,12 +187,12 @@ export class Connection {
     this.#shared.disposal.add(new Fd(this.#socket.release()));
   }
 
-  /** Lets nothing more come. What has come already stays. @see shutdown(2) */
+  /** Stops receiving. Messages that have already arrived stay in the socket. @see shutdown(2) */
   stopReceiving(): void {
     if (this.isOpen) shutdown(this.fd, SHUT_RD);
   }
 
-  /** Hands what has come to the owner, after `stopReceiving`, and closes the connection. */
+  /** Hands what has arrived to the owner, after `stopReceiving`, and closes the connection. */
   finish(): void {
     const owner = this.#owner;
     if (owner === undefined) return;
@@ -198,7 +204,7 @@ export class Connection {
     }
   }
 
-  /** What the kernel refuses costs this connection, and no other. */
+  /** Closes this connection, and no other, after a failed system call. */
   #failed(error: unknown, owner: ConnectionOwner): void {
     if (!isSystemError(error)) throw error;
     this.#shared.onError(error);
@@ -206,7 +212,10 @@ export class Connection {
     owner.hungUp();
   }
 
-  /** Takes the next message, or knows that the peer is gone. @returns whether there was one */
+  /**
+   * Takes the next message, or closes the connection if the peer is gone.
+   * @returns whether there was a message
+   */
   #lookAndTake(owner: ConnectionOwner): boolean {
     const next = this.#shared.probe.look(this.fd);
     if (next === "nothing") return false;
@@ -225,30 +234,32 @@ export class Connection {
     else if (owner.mayReceive()) this.#take(owner, (events & (EPOLLRDHUP | EPOLLHUP)) !== 0);
   }
 
-  /** @param mayBeGone whether nothing to read is the end, and no empty datagram */
+  /**
+   * @param mayBeGone true if a length of 0 means the end of the connection, not an empty datagram
+   */
   #take(owner: ConnectionOwner, mayBeGone: boolean): void {
     // There is no room for control messages: the kernel drops descriptors.
     const length = receiveInto(this.fd, this.#shared.input);
     if (length === -EAGAIN) return;
-    // ECONNRESET: the peer closed without having read our answer. Whatever else it is,
-    // there is nothing more to be had of it.
+    // ECONNRESET: the peer closed its socket without reading our answer. Whatever the error is,
+    // nothing more can be received.
     if (length < 0 || (length === 0 && mayBeGone)) this.#hangUp(owner);
     else owner.received(this.#shared.input.bytes, length);
   }
 
-  /** Closes the connection after everything that the peer has sent was read. */
+  /** Closes the connection after everything that the peer sent has been read. */
   #hangUp(owner: ConnectionOwner): void {
     this.#closeSocket();
     owner.hungUp();
   }
 
   #closeSocket(): void {
-    // Closing it ends the watch.
+    // Closing the socket ends the watch.
     this.#forget(undefined);
     this.#socket.close();
   }
 
-  /** @param watched the socket, unless it is closed at once */
+  /** @param watched the socket; undefined if the caller closes it at once */
   #forget(watched: number | undefined): void {
     this.#watch?.loop.forget(this.#watch.token, watched);
     this.#watch = undefined;
@@ -256,9 +267,9 @@ export class Connection {
   }
 
   /**
-   * Throws away what has come.
-   * @param descriptors whether those may be closed here
-   * @returns whether nothing is left
+   * Throws away what has arrived.
+   * @param descriptors whether messages with descriptors may be discarded here
+   * @returns true if nothing is left
    */
   #discard(limit: number, descriptors: boolean): boolean {
     for (let i = 0; i < limit; i++) {

@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { EventLoop } from "../../thread/event-loop.ts";
 import { Disposal } from "./disposal.ts";
 
-/** So many wait at most. */
+/** The disposal keeps at most this many sockets waiting. */
 const MANY = 256;
 
 function sockets(count: number): Fd[] {
@@ -38,7 +38,7 @@ describe("sockets that may take long to close", () => {
     expect(childPids(process.pid).length).toBe(children);
   });
 
-  it("do not wait where they are many, but for the last child", () => {
+  it("do not wait if there are many of them, except for the last child", () => {
     const loop = new EventLoop();
     onTestFinished(() => loop.close());
     const disposal = new Disposal(loop);
@@ -46,7 +46,7 @@ describe("sockets that may take long to close", () => {
     const fds = sockets(MANY);
     for (const fd of fds) disposal.add(fd);
     expect(openOf(fds)).toBe(0);
-    // Perhaps before the first child has ended.
+    // Possibly before the first child has ended.
     const others = sockets(3 * MANY);
     for (const fd of others) disposal.add(fd);
     runUntil(loop, () => openOf(others) === 0 && childPids(process.pid).length === children);

@@ -2,16 +2,16 @@ import { ClosingChild, type Fd } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
-/** How many wait at most: then their time is over. */
+/** The maximum number of sockets that wait; at this number they are all closed at once. */
 const MAX_WAITING = 256;
 
-/** Long enough for a peer to read our last answer, which the end of its connection hides. */
+/** The time that a peer has to read our last answer before its connection ends, milliseconds. */
 const DELAY_MS = 200;
 
 /**
- * Sockets whose closing may take as long as a stranger likes: they are closed by a child
- * process, many at once. The kernel bounds how many there are, because it lets a user
- * without privileges have no more than RLIMIT_NOFILE descriptors under way.
+ * Closes sockets whose closing may take as long as a stranger likes: a child process closes many
+ * of them at once. The kernel bounds their number, because a user without privileges may have at
+ * most RLIMIT_NOFILE descriptors in flight.
  */
 export class Disposal {
   readonly #loop: EventLoop;
@@ -23,7 +23,7 @@ export class Disposal {
     this.#loop = loop;
   }
 
-  /** @param socket owned from then on */
+  /** @param socket ownership passes to the disposal */
   add(socket: Fd): void {
     this.#waiting.push(socket);
     if (this.#waiting.length >= MAX_WAITING) this.#run();
@@ -45,7 +45,7 @@ export class Disposal {
     try {
       if (this.#child.close(this.#waiting)) this.#waiting = [];
     } catch (error) {
-      // No process can be made for the moment (EAGAIN, ENOMEM): again later.
+      // No process can be created at the moment (EAGAIN, ENOMEM): try again later.
       if (!isSystemError(error)) throw error;
     }
   }

@@ -19,10 +19,13 @@ import { Listener } from "./listener.ts";
 const ADDRESS = `@cm4all-spawn-listener-test-${process.pid}`;
 const STRANGERS = 300;
 
-/** Longer than a turn may accept, milliseconds. */
+/** Longer than a turn may spend on accepting, milliseconds. */
 const LONG_MS = 1;
 
-/** As many strangers as may be served before a spawner if each takes that long: those of a turn or two. */
+/**
+ * The number of strangers that may be served before a spawner if each takes that long: those of a
+ * turn or two.
+ */
 const FEW = 5;
 
 function open(): Fd {
@@ -43,16 +46,16 @@ function take(milliseconds: number): void {
 }
 
 interface Queue {
-  /** How many strangers have connected before the spawner. */
+  /** The number of strangers that have connected before the spawner. */
   readonly before: number;
-  /** Whether strangers are closed when they are served, and not when they are accepted. */
+  /** True if strangers are closed when they are served, not when they are accepted. */
   readonly areLeft: boolean;
-  /** Is done whenever a stranger was accepted, with how many were. */
+  /** Called whenever a stranger was accepted, with the number accepted so far. */
   readonly each: (count: number) => void;
 }
 
 /**
- * Accepts a spawner among strangers, and runs until the spawner's message has come.
+ * Accepts a spawner among strangers, and runs until the spawner's message has arrived.
  * @returns how many strangers were served before it, and the turn in which each was accepted
  */
 function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
@@ -101,8 +104,8 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
   return { served, turns };
 }
 
-describe("strangers that are not looked at any more", () => {
-  it("are closed at once, without a process for it", () => {
+describe("strangers that are no longer looked at", () => {
+  it("are closed at once, without a child process", () => {
     const spawner = open();
     let first = 0;
     let last = 0;
@@ -119,8 +122,8 @@ describe("strangers that are not looked at any more", () => {
   });
 });
 
-describe("a stranger that sends on and on", () => {
-  /** Sends until there is no room ("full") or nobody to send to ("closed"). */
+describe("a stranger that keeps sending", () => {
+  /** Sends until the buffer is full ("full") or the peer has closed the connection ("closed"). */
   function fill(fd: number): "full" | "closed" {
     try {
       while (send(fd, Buffer.from("request")) !== undefined);
@@ -165,11 +168,11 @@ describe("a stranger that sends on and on", () => {
   });
 });
 
-describe("the queue of those who connect", () => {
-  /** More than it holds in a flood. */
+describe("the queue of connections", () => {
+  /** More than the queue holds during a flood. */
   const MANY = 400;
 
-  /** How many can connect without waiting, at most MANY. */
+  /** Returns how many clients can connect without waiting, at most MANY. */
   function room(): number {
     const fds: Fd[] = [];
     try {
@@ -201,7 +204,7 @@ describe("the queue of those who connect", () => {
       const rooms: number[] = [];
       let accepted = 0;
       let isFlooded = areClosed;
-      // To look is a flood of its own, so the next look comes after a longer pause.
+      // Looking is a flood in itself, so the next look comes after a longer pause.
       const lookUntilCalm = (pauseMs: number) => {
         loop.after(pauseMs, () => {
           const now = room();
@@ -229,25 +232,25 @@ describe("the queue of those who connect", () => {
       );
       const fd = open();
       bindUnix(fd.number, ADDRESS);
-      // Of an earlier daemon that has ended in a flood.
+      // As left by an earlier daemon that ended during a flood.
       listen(fd.number, 1);
       listener.start(fd.number);
       rooms.push(room());
-      // Not all of them may have been let in.
+      // Perhaps not all of them have been let in.
       loop.after(60_000, () => loop.stop());
       loop.run();
       listener.stop();
-      // The kernel takes one more than it is told.
+      // The kernel accepts one more than the backlog.
       expect(rooms).toEqual([MANY, 257, MANY]);
     },
   );
 });
 
-describe("a spawner that asks", () => {
+describe("a spawner that makes a request", () => {
   it.each([
     ["are looked at", true],
-    ["are not looked at any more", false],
-  ])("comes before all but a few strangers that cost time, if they %s", (_, areLeft) => {
+    ["are no longer looked at", false],
+  ])("is served before all but a few strangers that cost time, if they %s", (_, areLeft) => {
     const spawner = open();
     const asksAfter = 100;
     const each = (count: number) => {
@@ -258,13 +261,13 @@ describe("a spawner that asks", () => {
     expect(served).toBeLessThan(asksAfter + FEW);
   });
 
-  it("waits for no turn of each stranger before it that costs little", () => {
+  it("does not wait for a turn for each cheap stranger before it", () => {
     const spawner = open();
     const each = (count: number) => {
       if (count === STRANGERS) send(spawner.number, Buffer.from("request"));
     };
     const { turns } = serveAmongStrangers(spawner, { before: 0, areLeft: false, each });
-    // On a busy machine some turns have one, because others took their time.
+    // On a busy machine some strangers have a turn to themselves, because others took longer.
     expect(new Set(turns).size).toBeLessThan(STRANGERS / 2);
   });
 

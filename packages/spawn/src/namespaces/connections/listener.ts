@@ -26,32 +26,33 @@ import { Connection, type ConnectionOwner, type Shared } from "./connection.ts";
 import { Disposal } from "./disposal.ts";
 
 /**
- * For how long one wake-up accepts, microseconds, before others get their turn; the last one may
- * take longer. Whoever waits in the queue waits behind all strangers in it, so it is as many as
- * come in that time: some have gone already, others have to be answered. No longer, because
- * strangers come back as fast as they are accepted, so that a turn would never end.
+ * How long the listener accepts connections at each wake-up, microseconds, before others get
+ * their turn; the last connection may take longer. A client in the queue waits behind all
+ * strangers in it, so the listener accepts as many as come in this time: some have gone already,
+ * others have to be answered. The time is no longer than that, because strangers come back as
+ * fast as they are accepted, and a turn would never end.
  */
 const ACCEPT_US = 250;
 
-/** Connections that wait to be accepted; net.core.somaxconn bounds it. */
+/** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;
 
 /**
- * The same while strangers flood it. They fill any queue, and whoever connects waits until
- * all before it are accepted; a client that would not fit waits in connect(2) instead.
+ * The same during a flood of strangers. They fill any queue, and a client that connects waits
+ * until all before it have been accepted; if the queue is full, it waits in connect(2) instead.
  */
 const FLOOD_BACKLOG = 256;
 
-/** For how long there must have been no flood. */
+/** How long there must have been no flood before the queue is long again, milliseconds. */
 const CALM_MS = 1000;
 
-/** How long accepting pauses when descriptors have run out, milliseconds. */
+/** How long the listener pauses when it has run out of descriptors, milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 
-/** Is told what the kernel has refused, and what that hinders. */
+/** Called when a system call has failed. @param what the effect of the failure */
 type OnError = (what: string, error: Error) => void;
 
-/** Accepts connections. */
+/** Accepts connections on the listening sockets. */
 export class Listener {
   readonly #loop: EventLoop;
   readonly #accepted: (connection: Connection) => ConnectionOwner | undefined;
@@ -59,19 +60,19 @@ export class Listener {
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
-  /** How many at most are still to come that may have connected before `start`. */
+  /** The maximum number of connections not yet accepted that may have been made before `start`. */
   #early = LISTEN_BACKLOG;
-  /** The turn of the loop that accepted last. */
+  /** The most recent turn of the loop in which connections were accepted. */
   #turn = 0;
-  /** Strangers since nobody waited. */
+  /** The number of strangers since the queue was last empty. */
   #strangers = 0;
   #isFlooded = false;
   #floodedMs = 0;
 
   /**
-   * @param accepted gives the owner of a new connection; undefined if it has closed it, because
-   *   there are too many of the kind
-   * @param onError is told of what hinders accepting, or has cost a connection
+   * @param accepted returns the owner of a new connection; undefined if it has closed the
+   *   connection, because there are too many of its kind
+   * @param onError called when a failure prevents accepting or closes a connection
    */
   constructor(
     loop: EventLoop,
@@ -84,7 +85,7 @@ export class Listener {
     this.#shared = {
       loop,
       disposal: new Disposal(loop),
-      // One byte more than allowed tells a datagram that is too large.
+      // One byte more than allowed shows that a datagram is too large.
       input: allocateNative(MAX_DATAGRAM_SIZE + 1),
       output: new MessageBuffer(MAX_ERROR_SIZE + 24, controlSpace(MAX_RESPONSE_DESCRIPTORS * 4)),
       probe: new MessageProbe(),
@@ -95,10 +96,10 @@ export class Listener {
 
   /** Starts to accept from a listening socket, which its owner closes. */
   start(fd: number): void {
-    // systemd passes sockets that wait, unless told otherwise.
+    // systemd passes blocking sockets by default.
     setNonBlocking(fd);
     setIntOption(fd, SOL_SOCKET, SO_PASSCRED, 1);
-    // A socket that outlives its daemon may have been left with the queue of a flood.
+    // An earlier daemon may have left the socket with the short queue of a flood.
     listen(fd, LISTEN_BACKLOG);
     this.#start(fd);
   }
@@ -107,7 +108,7 @@ export class Listener {
     this.#watch = { token: this.#loop.watch(fd, EPOLLIN, () => this.#accept(fd)), fd };
   }
 
-  /** Accepts no more. */
+  /** Stops accepting. */
   stop(): void {
     this.#pause?.cancel();
     if (this.#watch === undefined) return;
@@ -117,7 +118,7 @@ export class Listener {
 
   #accept(fd: number): void {
     const { turn } = this.#loop;
-    // A client that is alone costs no call that finds nobody.
+    // If a client is alone, the listener saves the call that would find the queue empty.
     const areMany = turn === this.#turn + 1;
     this.#turn = turn;
     if (!areMany) this.#strangers = 0;
@@ -127,10 +128,10 @@ export class Listener {
       try {
         socket = accept(fd, SOCK_NONBLOCK);
       } catch (error) {
-        // The peer gave up before we came to it.
+        // The peer gave up before the connection was accepted.
         if (isErrno(error, "ECONNABORTED")) continue;
-        // EMFILE and the like: the connection stays in the queue, and the listener
-        // readable. A pause keeps that from taking all the time.
+        // EMFILE and the like: the connection stays in the queue, and the listening socket stays
+        // readable. The pause keeps that from using all the CPU time.
         if (!isSystemError(error)) throw error;
         this.#onError("cannot accept connections for the moment", error);
         this.stop();
@@ -146,14 +147,16 @@ export class Listener {
         this.#early--;
         setIntOption(socket.number, SOL_SOCKET, SO_PASSCRED, 1);
       }
-      // What a spawner asks comes right after it has connected, and before more strangers.
+      // A spawner sends its request right after it has connected: serve it before more strangers
+      // are accepted.
       if (this.#serve(fd, new Connection(socket, fd, this.#shared), areMany) === "spawner") return;
-      // However slow the machine is: a long queue would take long until its end.
+      // Counted, not timed, so that it holds on slow machines too: a long queue takes long to
+      // empty.
       if (++this.#strangers > FLOOD_BACKLOG) this.#flooded(fd);
     } while (areMany && monotonicMs() < endMs);
   }
 
-  /** @param areMany whether the loop is busy with those who connect */
+  /** @param areMany true if the loop is busy with new connections */
   #serve(fd: number, connection: Connection, areMany: boolean): "spawner" | "stranger" {
     try {
       const owner = this.#accepted(connection);
@@ -171,7 +174,7 @@ export class Listener {
     }
   }
 
-  /** Keeps the queue short until it is calm again. */
+  /** Keeps the queue short until the flood is over. */
   #flooded(fd: number): void {
     this.#floodedMs = monotonicMs();
     if (this.#isFlooded) return;

@@ -1,4 +1,4 @@
-/** Names end some time after their last use: this decides when. */
+/** Decides when names end: some time after their last use. */
 import { type EventLoop, monotonicMs, type Timer } from "../../thread/event-loop.ts";
 import type { Registry } from "../names/registry.ts";
 import type { NameEnder } from "./name-ender.ts";
@@ -14,7 +14,7 @@ export class Expiry {
   #timer: Timer | undefined;
   #isRunning = false;
 
-  /** @param lifetimeMs from a name's last use to its end */
+  /** @param lifetimeMs the time from a name's last use to its end */
   constructor(loop: EventLoop, registry: Registry, ender: NameEnder, lifetimeMs: number) {
     this.#loop = loop;
     this.#registry = registry;
@@ -22,7 +22,7 @@ export class Expiry {
     this.#lifetimeMs = lifetimeMs;
   }
 
-  /** To be called whenever a name has become idle. */
+  /** Plans the next expiry. To be called whenever a name has become idle. */
   plan(): void {
     if (this.#timer !== undefined || this.#isRunning) return;
     const oldestMs = this.#registry.oldestUseMs();
@@ -32,7 +32,7 @@ export class Expiry {
     this.#timer = this.#loop.after(Math.max(delayMs, batchMs), () => this.#run());
   }
 
-  /** Changes the lifetime, of names that are there as well. */
+  /** Changes the lifetime, also that of names that already exist. */
   configure(lifetimeMs: number): void {
     this.#lifetimeMs = lifetimeMs;
     this.#timer?.cancel();

@@ -1,7 +1,7 @@
 /**
- * Ends names: those that have expired, those that a purge or a shutdown is about. A name
- * whose PID namespace holds processes besides the init is spared, unless all are to end: a
- * client that never took a lease must not lose them. Its time runs anew.
+ * Ends names: when they have expired, at a purge, and at a shutdown. Unless all names are to end,
+ * a name whose PID namespace holds processes other than the init is spared, because a client that
+ * never took a lease must not lose its processes. The lifetime of that name starts anew.
  */
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";
@@ -21,8 +21,8 @@ export class NameEnder {
   readonly #counts: NamespaceCounts;
 
   /**
-   * @param ownInode of the daemon's PID namespace
-   * @param onEnded is told when names have ended
+   * @param ownInode the inode of the daemon's PID namespace
+   * @param onEnded called when names have ended
    */
   constructor(
     loop: Pick<EventLoop, "after">,
@@ -41,24 +41,24 @@ export class NameEnder {
   }
 
   /**
-   * Ends the names that were not used after `untilMs` and in which nothing lives; takes
-   * some turns of the loop.
-   * @param done is told how many
-   * @param meant leaves alone all others; undefined for none
+   * Ends the names that were not used after `untilMs` and in which no process lives; takes some
+   * turns of the loop.
+   * @param done called with the number of names ended
+   * @param meant the names to which this is limited; undefined for all
    */
   endIdle(untilMs: number, done: (count: number) => void, meant?: ReadonlySet<string>): void {
     this.#runInSlices(this.#endIdle(untilMs, meant), done);
   }
 
   /**
-   * Kills the inits of names in which nothing lives, and leaves it at that: for the end of
-   * a daemon whose store nobody keeps.
+   * Kills the inits of names in which no process lives, and does nothing else: for the end of a
+   * daemon whose store nobody keeps.
    */
   killIdleInits(done: () => void): void {
     this.#runInSlices(this.#killIdleInits(), done);
   }
 
-  /** Ends all names there are, or those that are meant, whatever lives in them. */
+  /** Ends all names, or those in `meant`, whatever processes live in them. */
   endAll(done: (count: number) => void, meant?: ReadonlySet<string>): void {
     this.#runInSlices(this.#endAll(meant), done);
   }
@@ -87,7 +87,7 @@ export class NameEnder {
     let count = 0;
     for (const set of due) {
       yield;
-      // It may have been used or ended meanwhile.
+      // The name may have been used or ended in the meantime.
       if (!this.#registry.isIdleSince(set, untilMs)) continue;
       if (set.init !== undefined && busy.has(set.init.inode)) {
         this.#counts.sparedNames++;
@@ -110,7 +110,7 @@ export class NameEnder {
     return 0;
   }
 
-  /** The PID namespaces, by inode, in which processes live besides the init. */
+  /** Finds the PID namespaces, by inode, in which processes other than the init live. */
   *#findBusy(sets: readonly NamespaceSet[]): Generator<void, ReadonlySet<number>> {
     const inits = sets.flatMap(({ init }) => (init === undefined ? [] : [init]));
     if (inits.length === 0) return new Set();

@@ -6,7 +6,7 @@ const notUsed = () => {
   throw new Error("not used");
 };
 
-/** A loop whose timers run when they are told to. */
+/** A loop that runs its timers only on request. */
 function makeLoop(): { loop: Pick<EventLoop, "after">; turn: () => boolean } {
   const timers: (() => void)[] = [];
   return {
@@ -34,7 +34,7 @@ function* busyFor(milliseconds: number): Generator<void, string> {
 }
 
 describe("work in slices", () => {
-  it("that is short is done at once", () => {
+  it("is done at once if it is short", () => {
     const { loop, turn } = makeLoop();
     const results: unknown[] = [];
     runInSlices(loop, busyFor(0), (result) => results.push(result), notUsed);
@@ -42,7 +42,7 @@ describe("work in slices", () => {
     expect(turn()).toBe(false);
   });
 
-  it("that takes long lets others have their turns", () => {
+  it("lets others have their turns if it takes long", () => {
     const { loop, turn } = makeLoop();
     const results: unknown[] = [];
     runInSlices(loop, busyFor(10), (result) => results.push(result), notUsed);
@@ -52,7 +52,7 @@ describe("work in slices", () => {
     expect(turns).toBe(10);
   });
 
-  it("tells of a system call that failed, and throws everything else", () => {
+  it("reports a failed system call, and throws everything else", () => {
     const { loop } = makeLoop();
     const error = Object.assign(new Error("EMFILE"), { syscall: "open" });
     const results: unknown[] = [];

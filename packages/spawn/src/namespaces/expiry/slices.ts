@@ -1,14 +1,14 @@
 import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
 
-/** How long such work may keep clients waiting. */
+/** The longest time that such work may keep clients waiting, milliseconds. */
 const SLICE_MS = 1;
 
 /**
- * Does long work bit by bit, so that clients are answered meanwhile.
- * @param work pauses where it yields, though not every time
- * @param done gets the result, or undefined where a system call failed
- * @param failed is told of such a failure before
+ * Does long work bit by bit, so that clients are answered in the meantime.
+ * @param work may be interrupted at each yield; not every yield pauses it
+ * @param done called with the result, or with undefined if a system call failed
+ * @param failed called with the error of the system call, before `done`
  */
 export function runInSlices<T>(
   loop: Pick<EventLoop, "after">,

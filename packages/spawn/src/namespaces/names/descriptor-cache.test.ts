@@ -13,7 +13,7 @@ describe("a cache of descriptors", () => {
     const second = cache.add(b, open());
     expect(cache.tryGet(a)).toBe(first);
     expect(fstatSync(second).isCharacterDevice()).toBe(true);
-    // b was used before a.
+    // b was used less recently than a.
     cache.add(c, open());
     expect(cache.size).toBe(2);
     expect(() => fstatSync(second)).toThrow("EBADF");
@@ -23,7 +23,7 @@ describe("a cache of descriptors", () => {
     expect(() => fstatSync(first)).toThrow("EBADF");
   });
 
-  it("forgets what is deleted", () => {
+  it("closes what is deleted", () => {
     const cache = new DescriptorCache<object>(2);
     const key = {};
     expect(cache.tryGet(key)).toBeUndefined();
@@ -32,7 +32,7 @@ describe("a cache of descriptors", () => {
     cache.delete(key);
     cache.delete(key);
     expect(fd.isOpen).toBe(false);
-    // The number was given up once: whoever got it since keeps it.
+    // The number has been given up: the file that has it now keeps it.
     const next = openSync("/dev/null", "r");
     cache.delete(key);
     expect(fstatSync(next).isCharacterDevice()).toBe(true);

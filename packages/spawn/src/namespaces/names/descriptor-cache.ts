@@ -2,8 +2,8 @@ import type { Fd } from "@cm4all/linux";
 import { RecencyMap } from "./recency-map.ts";
 
 /**
- * Open descriptors of namespaces, so that a repeated request need not open its files.
- * Bounded: the least recently used is closed first. Nothing is lost with it, because
+ * Keeps descriptors of namespaces open, so that a repeated request need not open their files. The
+ * number is limited: the least recently used descriptor is closed first. Nothing is lost, because
  * the store opens it again.
  */
 export class DescriptorCache<Key extends object> {
@@ -18,12 +18,18 @@ export class DescriptorCache<Key extends object> {
     return this.#descriptors.size;
   }
 
-  /** The descriptor's number for the moment, if there is one; the cache owns it. */
+  /**
+   * Returns the number of the key's descriptor, if there is one. The cache owns the descriptor
+   * and may close it when another is added.
+   */
   tryGet(key: Key): number | undefined {
     return this.#descriptors.use(key)?.number;
   }
 
-  /** Takes ownership of `fd`, and returns its number for the moment. */
+  /**
+   * Takes ownership of `fd`, and returns its number. The cache may close it when another is
+   * added.
+   */
   add(key: Key, fd: Fd): number {
     this.#descriptors.set(key, fd);
     const { oldest } = this.#descriptors;
@@ -31,7 +37,7 @@ export class DescriptorCache<Key extends object> {
     return fd.number;
   }
 
-  /** Closes the descriptor of a key, if there is one, and forgets it. */
+  /** Closes and forgets the descriptor of a key, if there is one. */
   delete(key: Key): void {
     this.#descriptors.get(key)?.close();
     this.#descriptors.delete(key);

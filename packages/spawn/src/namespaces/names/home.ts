@@ -1,5 +1,5 @@
 /**
- * Where a thread lived before it went into another mount namespace. In a chroot, setns(2)
+ * Remembers where a thread was before it entered another mount namespace. In a chroot, setns(2)
  * does not lead back there: it leads to the root of the mount namespace.
  */
 import { constants, openSync } from "node:fs";
@@ -14,7 +14,7 @@ export class Home {
     this.#root = root;
   }
 
-  /** Remembers where the calling thread is. The caller closes it. */
+  /** Remembers where the calling thread is. The caller closes the result. */
   static ofThisThread(): Home {
     const namespace = openOwnNamespace("mnt");
     try {
@@ -26,8 +26,8 @@ export class Home {
   }
 
   /**
-   * Brings the calling thread back, which must have its own `CLONE_FS`. No path is used.
-   * @throws SyscallError; the thread may be anywhere then
+   * Brings the calling thread back. The thread must have unshared `CLONE_FS`. No path is used.
+   * @throws SyscallError; the thread may then be anywhere
    */
   enter(): void {
     setns(this.#namespace.number, CLONE_NEWNS);
@@ -41,7 +41,7 @@ export class Home {
   }
 }
 
-/** The caller closes it. */
+/** Opens a directory, which the caller closes. */
 export function openDirectory(path: string): Fd {
   return new Fd(openSync(path, constants.O_DIRECTORY));
 }

@@ -24,7 +24,7 @@ describe("tryParseInitName", () => {
   it.each([
     ["in our namespace", "NSpid:\t4711\n"],
     ["with another pid in its namespace", "NSpid:\t4711\t2\n"],
-    ["with a pid that ends like it", "NSpid:\t4711\t11\n"],
+    ["whose pid ends with the same digit", "NSpid:\t4711\t11\n"],
     ["of a nested namespace", "NSpid:\t4711\t5\t1\n"],
     ["that shows its namespaces elsewhere", "Name:\tNSpid:\t4711\t1\n"],
   ])("is not misled by a process %s", (_, status) => {

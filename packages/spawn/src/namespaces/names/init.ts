@@ -1,6 +1,6 @@
 /**
- * PID 1 of a PID namespace: `catatonit -P`, a static program that reaps zombies and
- * sleeps. How it is started and how it is recognised in `/proc`.
+ * PID 1 of a PID namespace: `catatonit -P`, a static program that reaps zombies and sleeps. This
+ * file starts it and recognises it in `/proc`.
  * @see pid_namespaces(7)
  */
 import { readFileSync } from "node:fs";
@@ -24,18 +24,18 @@ import {
 import type { EventLoop } from "../../thread/event-loop.ts";
 import { orExit } from "./or-exit.ts";
 
-/** Debian's package `catatonit`. */
+/** The program, from Debian's package `catatonit`. */
 export const CATATONIT = "/usr/bin/catatonit";
 
-/** How the command line of an init starts; the name follows. */
+/** The start of an init's command line; the name follows. */
 const TITLE = "init ";
 
-/** In `/proc/PID/status`: PID 1 of a namespace one below ours. */
+/** Matches `/proc/PID/status` of a process that is PID 1 of a namespace one level below ours. */
 const IS_INIT = /^NSpid:\t\d+\t1$/m;
 
 /**
- * Makes every program that the calling thread starts from now on powerless: its
- * bounding set is empty and it can gain nothing. The thread keeps what it has.
+ * Takes all privileges from every program that the calling thread starts from now on: the
+ * bounding set is empty, and the program cannot gain any. The thread keeps its own.
  */
 export function makeChildrenPowerless(): void {
   dropBoundingSet();
@@ -53,20 +53,20 @@ export class InitStarter {
   });
 
   /**
-   * To be made on the thread that starts them, which must have called
-   * makeChildrenPowerless.
-   * @param ownPidNamespace of that thread
+   * Makes a starter for the calling thread, which must have called makeChildrenPowerless and has
+   * to start the inits itself.
+   * @param ownPidNamespace the PID namespace of that thread
    */
   constructor(ownPidNamespace: Fd) {
     this.#ownPidNamespace = ownPidNamespace;
   }
 
   /**
-   * Makes a PID namespace with an init in it. The calling thread goes on in its own
-   * namespace. The caller reaps the init.
+   * Makes a PID namespace with an init in it. The calling thread stays in its own namespace. The
+   * caller reaps the init.
    * @param name shown in the init's command line, `init NAME`
    * @returns the init's pid in the daemon's own PID namespace
-   * @throws SyscallError: unshare ENOSPC (user.max_pid_namespaces), posix_spawn
+   * @throws SyscallError of unshare (ENOSPC: user.max_pid_namespaces) or posix_spawn
    */
   start(name: string): number {
     unshare(CLONE_NEWPID);
@@ -78,17 +78,17 @@ export class InitStarter {
   }
 }
 
-/** Ends an init right after its start; an Init does that where there is one already. */
+/** Ends and reaps an init right after its start, before there is an Init that does so. */
 export function endChild(pid: number): void {
-  // Nobody else reaps it, so the pid is its own.
+  // Nobody else reaps it, so the pid is still that of this process.
   process.kill(pid, "SIGKILL");
   reap(P_PID, pid);
 }
 
 /**
- * The name that an init was started with; undefined for a process that is none. Pure.
- * @param cmdline `/proc/PID/cmdline`, as latin1
- * @param status `/proc/PID/status`
+ * Returns the name with which an init was started; undefined if the process is not an init. Pure.
+ * @param cmdline text of `/proc/PID/cmdline`, as latin1
+ * @param status text of `/proc/PID/status`
  */
 export function tryParseInitName(cmdline: string, status: string): string | undefined {
   const [title, option] = cmdline.split("\0");
@@ -96,7 +96,9 @@ export function tryParseInitName(cmdline: string, status: string): string | unde
   return IS_INIT.test(status) ? title.slice(TITLE.length) : undefined;
 }
 
-/** Whether the process is PID 1 of a namespace one below ours; false where it is gone. */
+/**
+ * Returns whether the process is PID 1 of a namespace one level below ours; false if it is gone.
+ */
 export function isInit(pid: number): boolean {
   try {
     return IS_INIT.test(readFileSync(`/proc/${pid}/status`, "latin1"));
@@ -106,7 +108,7 @@ export function isInit(pid: number): boolean {
   }
 }
 
-/** Like tryParseInitName; undefined also for a process that is gone. */
+/** Reads the name of an init, as tryParseInitName does; undefined also if the process is gone. */
 export function tryReadInitName(pid: number): string | undefined {
   try {
     const cmdline = readFileSync(`/proc/${pid}/cmdline`, "latin1");
@@ -117,7 +119,7 @@ export function tryReadInitName(pid: number): string | undefined {
   }
 }
 
-/** An init that runs. It owns its pidfd and its watch, until it has ended. */
+/** A running init. It owns its pidfd and its watch until the process has ended. */
 export class Init {
   readonly pid: number;
   /** The inode of its PID namespace. */
@@ -127,8 +129,8 @@ export class Init {
   readonly #token: number;
 
   /**
-   * @param pidfd of the init; owned from then on
-   * @param ended is called once, when it has ended for whatever reason
+   * @param pidfd a pidfd of the init; ownership passes to this object
+   * @param ended called once, when the process has ended for whatever reason
    */
   constructor(pid: number, pidfd: Fd, inode: number, loop: EventLoop, ended: () => void) {
     this.pid = pid;
@@ -136,7 +138,8 @@ export class Init {
     this.#pidfd = pidfd;
     this.#loop = loop;
     try {
-      // First: an init that died before a request was sent must not be given for it.
+      // Watched before all others: an init that died before a request was sent must not be used
+      // to answer it.
       this.#token = loop.watchFirst(pidfd.number, EPOLLIN, () => this.#ended(ended));
     } catch (error) {
       pidfd.close();
@@ -145,14 +148,14 @@ export class Init {
   }
 
   #ended(ended: () => void): void {
-    // Gives nothing for the init of an earlier run, which is not our child.
+    // Reaps nothing if the init is of an earlier run, because it is not our child.
     reap(P_PIDFD, this.#pidfd.number, WNOHANG);
     this.#loop.forget(this.#token, undefined);
     this.#pidfd.close();
     ended();
   }
 
-  /** Ends it, and with it every process of its namespace. */
+  /** Kills the init, and with it every process of its namespace. */
   kill(): void {
     if (this.#pidfd.isOpen) pidfdSendSignal(this.#pidfd.number, SIGKILL);
   }

@@ -1,30 +1,33 @@
 /**
- * Each kind of namespace as the daemon keeps and makes it. The facts of the protocol are
- * in packages/protocol/src/kinds.ts; a kind that is added there needs an entry here.
+ * Defines how the daemon makes and keeps each kind of namespace. The facts of the protocol are in
+ * packages/protocol/src/kinds.ts; a kind that is added there needs an entry here.
  */
 import { createNamespace, createUserNamespace, type Fd, openFile } from "@cm4all/linux";
 import { decodeUserMaps, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { endChild } from "./init.ts";
 
-/** What a namespace is made from. */
+/** The input from which a namespace is made. */
 export interface Order {
-  /** Empty for a kind without payloads. */
+  /** The payload of the request; empty for a kind without payloads. */
   readonly payload: Uint8Array;
   /** Starts an init in a new PID namespace. @returns its pid */
   readonly startInit: () => number;
 }
 
-/** A namespace that was just made; the caller owns it. */
+/** A namespace that was just made, which the caller owns. */
 export interface Created {
   readonly fd: Fd;
-  /** Of the PID namespace's init, a child that the caller ends and reaps. */
+  /** The init of a PID namespace: a child that the caller ends and reaps. */
   readonly initPid?: number;
 }
 
 interface KeptKind {
-  /** Its file in a name's directory; `FILE-N` for each namespace of a kind with payloads. */
+  /**
+   * The name of its file in the name's directory; `FILE-N` for each namespace of a kind with
+   * payloads.
+   */
   readonly file: string;
-  /** @throws SyscallError, and nothing is left */
+  /** Makes a namespace. @throws SyscallError; nothing is left behind then */
   readonly create: (order: Order) => Created;
 }
 

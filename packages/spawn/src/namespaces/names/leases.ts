@@ -17,8 +17,8 @@ export interface FileIdentity {
 }
 
 /**
- * The leases of one name: the writers of its FIFO. It owns the read end, from the first
- * lease to the end of the name: names are leased again and again.
+ * The leases of one name, which are the writers of its FIFO. It owns the read end from the first
+ * lease until the name ends, because names are leased again and again.
  */
 export class Leases {
   readonly #directory: NameDirectory;
@@ -27,26 +27,29 @@ export class Leases {
   #reader: { readonly fd: Fd; readonly token: number } | undefined;
   #areOpen = false;
 
-  /** @param closed is called when the last lease was closed */
+  /** @param closed called when the last lease was closed */
   constructor(directory: NameDirectory, loop: EventLoop, closed: () => void) {
     this.#directory = directory;
     this.#loop = loop;
     this.#closed = closed;
   }
 
-  /** Whether there is a lease. */
+  /** Returns whether there is a lease. */
   get areOpen(): boolean {
     return this.#areOpen;
   }
 
-  /** Its FIFO, as stat(2) of any descriptor of it says; undefined before the first lease. */
+  /**
+   * Returns the identity of the FIFO, as stat(2) of any of its descriptors gives it; undefined
+   * before the first lease.
+   */
   get pipe(): FileIdentity | undefined {
     if (this.#reader === undefined) return undefined;
     const { dev, ino } = fstatSync(this.#reader.fd.number, { bigint: true });
     return { device: Number(dev), inode: Number(ino) };
   }
 
-  /** A new lease: a write end of the FIFO. The caller owns it. */
+  /** Opens a new lease: a write end of the FIFO, which the caller owns. */
   open(): Fd {
     if (this.#reader === undefined) this.#watch();
     const lease = this.#directory.openLease();
@@ -54,13 +57,13 @@ export class Leases {
     return lease;
   }
 
-  /** Takes up the leases that an earlier run has given out. */
+  /** Takes over the leases that an earlier run has given out. */
   restore(): void {
     if (!this.#directory.hasLeasePipe()) return;
     this.#areOpen = hasWriters(this.#watch());
   }
 
-  /** Forgets all leases. */
+  /** Closes the read end and forgets all leases. */
   end(): void {
     if (this.#reader === undefined) return;
     this.#loop.forget(this.#reader.token, undefined);
@@ -70,8 +73,8 @@ export class Leases {
   }
 
   /**
-   * Opens the read end. It hangs up each time that the last writer goes, and stays so until
-   * the next one comes: hence the change alone is reported.
+   * Opens the read end. It hangs up each time the last writer closes the FIFO, and stays so until
+   * the next writer opens it; therefore the watch is edge-triggered.
    */
   #watch(): Fd {
     const fd = this.#directory.openLeaseReader();
@@ -95,10 +98,10 @@ export class Leases {
 
 let scratch: NativeMemory | undefined;
 
-/** Whether a FIFO has writers. What they wrote, which nobody asked for, is thrown away. */
+/** Returns whether a FIFO has writers. Throws away what they wrote; nothing reads it. */
 function hasWriters(reader: Fd): boolean {
   scratch ??= allocateNative(64 * 1024);
-  // More than any pipe holds: then somebody keeps writing.
+  // More than any pipe holds: if there is still data, somebody keeps writing.
   for (let i = 0; i < 64; i++) {
     const length = readInto(reader.number, scratch);
     if (length === 0) return false;

@@ -29,31 +29,31 @@ const { O_CREAT, O_WRONLY } = constants;
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
-/** Ends the name of the file with a namespace's payload: so far, all payloads are maps. */
+/** The suffix of the file with a namespace's payload. So far, all payloads are maps. */
 const PAYLOAD = ".maps";
 
-/** A namespace that a restart finds. */
+/** A stored namespace, as found after a restart. */
 export interface StoredNamespace {
   readonly kind: NamespaceKind;
   readonly file: string;
-  /** The number in `file`, of a kind with payloads. */
+  /** The number in `file`; undefined for a kind without payloads. */
   readonly index: number | undefined;
-  /** What it was asked for with; empty for a kind without payloads. */
+  /** The payload of the request that made it; empty for a kind without payloads. */
   readonly payload: Buffer;
 }
 
-/** What a restart finds of a name. */
+/** A stored name, as found after a restart. */
 export interface StoredName {
   readonly name: string;
   readonly directory: NameDirectory;
   readonly namespaces: readonly StoredNamespace[];
-  /** Above the index of each file, also of those that are not used. */
+  /** Greater than the index of each file, including files that are not used. */
   readonly nextIndex: number;
-  /** Who made it; undefined in a store of a version that did not write it. */
+  /** The uid that made it; undefined if the version that wrote the store did not record it. */
   readonly uid: number | undefined;
 }
 
-/** What the store keeps of one name. */
+/** The directory of one name in the store. */
 export class NameDirectory {
   readonly path: string;
 
@@ -63,7 +63,7 @@ export class NameDirectory {
 
   /**
    * Keeps the namespace of `fd`.
-   * @param payload of a kind with payloads
+   * @param payload the payload, if the kind has payloads
    * @throws SyscallError ENOSPC: fs.mount-max is reached
    */
   keep(file: string, fd: number, payload?: Uint8Array): void {
@@ -78,17 +78,17 @@ export class NameDirectory {
     }
   }
 
-  /** A new descriptor of a namespace that is kept; the caller owns it. */
+  /** Opens a namespace that is kept. The caller owns the descriptor. */
   open(file: string): Fd {
     return new Fd(openSync(`${this.path}/${file}`, "r"));
   }
 
-  /** The inode of a namespace that is kept. */
+  /** Returns the inode of a namespace that is kept. */
   inode(file: string): number {
     return statSync(`${this.path}/${file}`).ino;
   }
 
-  /** Lets a namespace go. */
+  /** Stops keeping a namespace. */
   drop(file: string): void {
     const target = `${this.path}/${file}`;
     if (isMounted(target, this.path)) umount(target, MNT_DETACH);
@@ -96,27 +96,27 @@ export class NameDirectory {
     rmSync(target + PAYLOAD, { force: true });
   }
 
-  /** The read end of the lease pipe; the caller owns it. It never waits for data. */
+  /** Opens the read end of the lease FIFO, non-blocking. The caller owns the descriptor. */
   openLeaseReader(): Fd {
     const path = `${this.path}/lease`;
     if (!existsSync(path)) mkfifo(path, 0o600);
     return new Fd(openSync(path, O_NONBLOCK));
   }
 
-  /** A lease: a new write end, which the caller owns. There must be a reader. */
+  /** Opens a lease: a new write end, which the caller owns. There must be a reader. */
   openLease(): Fd {
     return openFile(`${this.path}/lease`, O_NONBLOCK | O_WRONLY);
   }
 
-  /** Returns if the name was ever leased. */
+  /** Returns whether the name was ever leased. */
   hasLeasePipe(): boolean {
     return existsSync(`${this.path}/lease`);
   }
 
   /**
-   * What is kept; undefined if not even the name had been written.
-   * @param setAside is told of each file that cannot be used, and why
-   * @throws Error if it is no name's directory
+   * Reads what is kept; undefined if not even the name had been written.
+   * @param setAside called for each file that cannot be used, with the reason
+   * @throws Error if this is not the directory of a name
    */
   tryRead(setAside: (file: string, reason: string) => void): StoredName | undefined {
     let name: string;
@@ -145,7 +145,7 @@ export class NameDirectory {
     try {
       const text = readFileSync(`${this.path}/uid`, "latin1");
       if (/^\d{1,10}$/.test(text)) return Number(text);
-      setAside("uid", "it is no uid");
+      setAside("uid", "it is not a uid");
     } catch (error) {
       if (!isErrno(error, "ENOENT")) setAside("uid", errorText(error));
     }
@@ -160,8 +160,8 @@ export class NameDirectory {
   }
 
   /**
-   * Lets everything of the name go.
-   * @returns false if there is something in it that the store has not made, which stays
+   * Removes everything that is kept of the name.
+   * @returns false if the directory holds something that the store did not make, which stays
    */
   remove(): boolean {
     for (const entry of readdirSync(this.path, { withFileTypes: true })) {
@@ -180,12 +180,12 @@ export class NameDirectory {
   }
 }
 
-/** Whether a file system is mounted over `path`, which lies in `directory`. */
+/** Returns whether a file system is mounted over `path`, which lies in `directory`. */
 function isMounted(path: string, directory: string): boolean {
   return statSync(path).dev !== statSync(directory).dev;
 }
 
-/** The namespace that a file is for; undefined for a file of another use. Pure. */
+/** Returns the namespace that a file is for; undefined for a file with another purpose. Pure. */
 function tryParseFile(file: string): Pick<StoredNamespace, "kind" | "index"> | undefined {
   const [, stem, number] = /^([a-z]+)(?:-(\d+))?$/.exec(file) ?? [];
   const index = number === undefined ? undefined : Number(number);

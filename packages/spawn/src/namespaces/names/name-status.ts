@@ -1,27 +1,27 @@
-/** What administrators are shown of names. */
+/** The status of names, as administrators see it. */
 import { forEachKind, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import type { FileIdentity } from "./leases.ts";
 import type { NamespaceSet } from "./namespace-set.ts";
 import type { Registry } from "./registry.ts";
 
-/** What is kept under a name. */
+/** The status of one name. */
 export interface NameStatus {
   readonly name: string;
-  /** Who made it; undefined if nobody knows. */
+  /** The uid that made it; undefined if it is not known. */
   readonly uid?: number | undefined;
-  /** How many namespaces of each kind it has. */
+  /** The number of namespaces of each kind. */
   readonly namespaces: Readonly<Record<NamespaceKind, number>>;
   readonly isLeased: boolean;
-  /** Since its last use; undefined while it is leased. */
+  /** Seconds since its last use; undefined while it is leased. */
   readonly idleSeconds?: number | undefined;
-  /** The init of its PID namespace, and the inode of that. */
+  /** The init of its PID namespace, and the inode of that namespace. */
   readonly init?: { readonly pid: number; readonly inode: number } | undefined;
-  /** The pipe whose writers hold its leases; undefined before the first. */
+  /** The FIFO whose writers hold its leases; undefined before the first lease. */
   readonly leasePipe?: FileIdentity | undefined;
 }
 
-/** Returns up to `limit` names that come behind `after`, in order. */
+/** Returns up to `limit` names that follow `after`, in order. */
 export function listNames(registry: Registry, after: string, limit: number): NameStatus[] {
   const names: string[] = [];
   for (const { name } of registry.sets()) if (name > after) names.push(name);
@@ -29,7 +29,7 @@ export function listNames(registry: Registry, after: string, limit: number): Nam
   return names.slice(0, limit).flatMap((name) => findName(registry, name) ?? []);
 }
 
-/** Returns undefined if there is no such name. */
+/** Returns the status of a name; undefined if there is no such name. */
 export function findName(registry: Registry, name: string): NameStatus | undefined {
   const set = registry.get(name);
   return set === undefined ? undefined : describe(registry, set);
@@ -51,7 +51,7 @@ function describe(registry: Registry, set: NamespaceSet): NameStatus {
   };
 }
 
-/** As the operators `<` and `>`, which pages are cut by. */
+/** Compares as the operators `<` and `>` do, which decide where a page ends. */
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }

@@ -1,4 +1,4 @@
-/** What is kept under one name: its namespaces and its leases. */
+/** Everything that is kept under one name: its namespaces and its leases. */
 import { openSync } from "node:fs";
 import { Fd, inodeOf, isErrno, pidfdOpen, tryPidfdOpen } from "@cm4all/linux";
 import { KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
@@ -12,48 +12,48 @@ import { type FileIdentity, Leases } from "./leases.ts";
 import type { NameDirectory, StoredName } from "./name-directory.ts";
 import { tryReadPidNamespace } from "./process-scan.ts";
 
-/** A namespace that is kept: the key of its open descriptor. */
+/** A namespace that is kept. It is also the key of its open descriptor. */
 export interface KeptNamespace {
   readonly kind: NamespaceKind;
-  /** In the name's directory. */
+  /** The name of its file in the name's directory. */
   readonly file: string;
-  /** Of a PID namespace. */
+  /** The init, if it is a PID namespace. */
   readonly init?: Init | undefined;
 }
 
-/** What the sets of all names work with. */
+/** The tools that the sets of all names use. */
 export interface Tools {
   readonly loop: EventLoop;
   readonly descriptors: DescriptorCache<KeptNamespace>;
-  /** Starts an init for a name in a new PID namespace. @returns its pid */
+  /** Starts an init for a name in a new PID namespace. @returns the init's pid */
   readonly startInit: (name: string) => number;
 }
 
-/** Who has the sets of all names. */
+/** The owner of the sets of all names. */
 export interface SetOwner {
   readonly quotas: Quotas;
-  /** How many namespaces of a kind with a payload all sets have together. */
+  /** The number of namespaces with a payload in all sets together. */
   payloadNamespaces: number;
-  /** The last lease was closed. */
+  /** Called when the last lease was closed. */
   leasesClosed(set: NamespaceSet): void;
-  /** The init ended, though nobody here ended it. */
+  /** Called when the init ended without having been killed by this set. */
   initDied(set: NamespaceSet): void;
 }
 
-/** Takes back what a request has made, when a later part of it fails. */
+/** Takes back what a request has made, if a later part of the request fails. */
 export type Undo = () => void;
 
 export class NamespaceSet {
   readonly name: string;
-  /** Who made it; undefined if nobody knows. */
+  /** The uid that made it; undefined if it is not known. */
   readonly uid: number | undefined;
   readonly #directory: NameDirectory;
   readonly #tools: Tools;
   readonly #owner: SetOwner;
-  /** By kind and payload. */
+  /** The namespaces by kind and payload. */
   readonly #namespaces = new Map<string, KeptNamespace>();
   #nextIndex = 0;
-  /** How many of them have a payload. */
+  /** How many of the namespaces have a payload. */
   #payloads = 0;
   readonly #leases: Leases;
 
@@ -76,31 +76,31 @@ export class NamespaceSet {
     return this.#leases.areOpen;
   }
 
-  /** The FIFO whose writers are its leases; undefined before the first. */
+  /** Returns the FIFO whose writers are the leases; undefined before the first lease. */
   get leasePipe(): FileIdentity | undefined {
     return this.#leases.pipe;
   }
 
-  /** Whether it has no namespace. */
+  /** Returns whether the set has no namespace. */
   get isEmpty(): boolean {
     return this.#namespaces.size === 0;
   }
 
-  /** The kinds of its namespaces; some of them more than once. */
+  /** Yields the kind of each namespace; a kind may come more than once. */
   *kinds(): Generator<NamespaceKind> {
     for (const { kind } of this.#namespaces.values()) yield kind;
   }
 
-  /** The init of the PID namespace, if there is one. */
+  /** Returns the init of the PID namespace, if there is one. */
   get init(): Init | undefined {
     return this.#namespaces.get("pid")?.init;
   }
 
   /**
-   * The descriptor of a namespace, which stays the cache's; the namespace is made if there
-   * is none yet.
-   * @throws Refusal at the quota
-   * @throws SyscallError
+   * Returns the descriptor of a namespace, which the cache owns. Makes the namespace if it does
+   * not exist yet.
+   * @throws Refusal if a quota is reached
+   * @throws SyscallError if the kernel refuses
    */
   open(kind: NamespaceKind, payload: Uint8Array, undo: Undo[]): number {
     const key = keyOf(kind, payload);
@@ -117,14 +117,14 @@ export class NamespaceSet {
     );
   }
 
-  /** A lease: the write end of a pipe. The caller owns it. */
+  /** Opens a lease: the write end of a FIFO. The caller owns it. */
   lease(): Fd {
     return this.#leases.open();
   }
 
   /**
-   * Takes up what an earlier run has left.
-   * @param initPids the init of each PID namespace that has one, by inode
+   * Takes over what an earlier run has left.
+   * @param initPids the pid of the init of each PID namespace that has one, by inode
    */
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
     this.#nextIndex = stored.nextIndex;
@@ -135,7 +135,7 @@ export class NamespaceSet {
     this.#leases.restore();
   }
 
-  /** Forgets what it has, which stays in the store as it is. */
+  /** Forgets the namespaces and leases, which stay in the store as they are. */
   abandon(): void {
     for (const namespace of this.#namespaces.values()) this.#tools.descriptors.delete(namespace);
     this.#namespaces.clear();
@@ -152,13 +152,13 @@ export class NamespaceSet {
   }
 
   /**
-   * Takes up an init that runs already, whose namespace the store keeps.
+   * Takes over an init that is already running and whose namespace the store keeps.
    * @returns false if the process is gone
    */
   #tryAdoptInit(pid: number, inode: number): boolean {
     const pidfd = tryPidfdOpen(pid);
     if (pidfd === undefined) return false;
-    // Now that the pidfd is held: is it still the process that was found?
+    // The pidfd is open now: check that it is still the process that was found.
     if (tryReadPidNamespace(pid) !== inode) {
       pidfd.close();
       return false;
@@ -169,7 +169,7 @@ export class NamespaceSet {
   }
 
   /**
-   * Keeps the PID namespace of an init that the store did not know, and takes it up.
+   * Takes over an init that the store did not know, and keeps its PID namespace.
    * @returns false if the process is gone
    */
   tryAdoptUnknownInit(pid: number, inode: number): boolean {
@@ -187,7 +187,7 @@ export class NamespaceSet {
   }
 
   /**
-   * Lets everything go; the init and all processes of its namespace are ended.
+   * Removes everything; kills the init and all processes of its namespace.
    * @throws SyscallError (EMFILE) before anything is done
    */
   remove(): void {
@@ -225,7 +225,7 @@ export class NamespaceSet {
     this.#owner.payloadNamespaces += difference;
   }
 
-  /** Stores a namespace that was just made. @param created owned from then on */
+  /** Stores a namespace that was just made. @param created ownership passes to the set */
   #keep(
     kind: NamespaceKind,
     file: string,
@@ -250,10 +250,10 @@ export class NamespaceSet {
     return namespace;
   }
 
-  /** @param pidfd owned from then on */
+  /** @param pidfd ownership passes to the new Init */
   #watchInit(pid: number, pidfd: Fd, inode: number): Init {
     const init = new Init(pid, pidfd, inode, this.#tools.loop, () => {
-      // Otherwise it was ended on purpose, and is forgotten already.
+      // If it is another one or undefined, the init was ended on purpose and has been forgotten.
       if (this.init !== init) return;
       this.#end("pid");
       this.#owner.initDied(this);

@@ -3,9 +3,9 @@ import { errorText, exitImmediately } from "@cm4all/linux";
 import { logLast } from "../../log/log.ts";
 
 /**
- * Ends the process at once if `move`, which takes the thread back, fails: all that comes later
+ * Ends the process at once if `move`, which takes the thread back, fails: everything after it
  * would be done in the wrong place.
- * @param what kind of place that is, such as `mount namespace`
+ * @param what the kind of place, such as `mount namespace`
  */
 export function orExit(what: string, move: () => void): void {
   try {

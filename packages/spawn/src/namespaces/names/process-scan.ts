@@ -1,24 +1,24 @@
 /**
- * Which PID namespaces hold processes besides their init: one walk over `/proc` for any
- * number of namespaces. Processes that entered with setns(2) and those of nested
- * namespaces count; neither are the init's children, so nothing cheaper tells.
+ * Finds the PID namespaces that hold processes other than their init, with one walk over `/proc`
+ * for any number of namespaces. Processes that entered with setns(2) and those of nested
+ * namespaces count. They are not children of the init, so there is no cheaper way to find them.
  *
- * The walk is a generator that pauses every few processes, so that clients are
- * answered meanwhile.
+ * The walk is a generator that pauses every few processes, so that clients are answered in the
+ * meantime.
  */
 import { fstatSync, opendirSync, openSync, readlinkSync } from "node:fs";
 import { Fd, isErrno, namespaceParent, parseNamespaceLink } from "@cm4all/linux";
 
-/** A PID namespace to look at. */
+/** A PID namespace to search for processes. */
 export interface WatchedNamespace {
   readonly inode: number;
-  /** Of the init, which does not count. */
+  /** The pid of the init, which does not count. */
   readonly pid: number;
 }
 
 /**
  * Walks over all processes.
- * @param ownInode of the daemon's own PID namespace, where most processes are
+ * @param ownInode the inode of the daemon's own PID namespace, where most processes are
  * @returns the inodes of the namespaces that hold other processes
  */
 export function* scanProcesses(
@@ -27,11 +27,11 @@ export function* scanProcesses(
 ): Generator<void, Set<number>> {
   const byInode = new Map(namespaces.map((namespace) => [namespace.inode, namespace]));
   const busy = new Set<number>();
-  /** Namespaces that are not asked about, and the one of ours that they are nested in. */
+  /** Maps each namespace that was not asked for to the one of ours in which it is nested. */
   const nested = new Map<number, number | undefined>([[ownInode, undefined]]);
   const seen = new Set<number>();
-  // A process can end before it is looked at and leave a child that was not listed yet.
-  // So there is a second time for what is new.
+  // A process can end before it is looked at and leave a child that was not listed yet. So a
+  // second pass looks at the new processes.
   for (let time = 0; time < 2; time++) {
     for (const pid of listProcesses()) {
       yield;
@@ -52,7 +52,10 @@ export function* scanProcesses(
   return busy;
 }
 
-/** All pids, in ascending order; read bit by bit, because the whole list takes its time. */
+/**
+ * Yields all pids in ascending order. They are read bit by bit, because reading the whole list
+ * takes long.
+ */
 export function* listProcesses(): Generator<number> {
   const directory = opendirSync("/proc", { bufferSize: 256 });
   try {
@@ -66,9 +69,9 @@ export function* listProcesses(): Generator<number> {
 }
 
 /**
- * The PID namespace of a process; undefined where it is gone, a zombie, or so much more
- * privileged than the daemon that the kernel does not tell (EACCES; the daemon has
- * CAP_SYS_PTRACE as a service, and processes with yet more are nobody's customers).
+ * Returns the inode of a process's PID namespace; undefined if the process is gone, a zombie, or
+ * so privileged that the kernel does not let the daemon look (EACCES). As a service the daemon
+ * has CAP_SYS_PTRACE, and processes with more privileges than that are nobody's customers.
  */
 export function tryReadPidNamespace(pid: number): number | undefined {
   try {
@@ -79,7 +82,7 @@ export function tryReadPidNamespace(pid: number): number | undefined {
   }
 }
 
-/** The nearest of `namespaces` that the namespace of `pid` is nested in. */
+/** Finds the nearest of `namespaces` in which the namespace of `pid` is nested. */
 function tryFindAncestor(
   pid: number,
   inode: number,

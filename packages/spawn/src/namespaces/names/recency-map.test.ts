@@ -8,7 +8,7 @@ const action = fc.record({
   value: fc.nat(9),
 });
 
-/** The plain way: a Map in which what is used is deleted and set again. */
+/** Applies the operation to a plain Map, in which a used key is deleted and set again. */
 function apply(model: Map<number, number>, kind: string, key: number, value: number): unknown {
   const before = model.get(key);
   if (kind === "delete") return model.delete(key);
@@ -19,7 +19,7 @@ function apply(model: Map<number, number>, kind: string, key: number, value: num
 }
 
 describe("RecencyMap", () => {
-  it("has the same entries in the same order as a Map that is set again", () => {
+  it("has the same entries in the same order as a Map in which used keys are set again", () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
         const model = new Map<number, number>();

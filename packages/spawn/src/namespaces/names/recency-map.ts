@@ -1,9 +1,9 @@
 /**
  * A map in the order of use, the least recently used first.
  *
- * A Map alone keeps an order, too, if what is used is deleted and set again. But V8 leaves each
- * deleted entry in its chain until the table is full, and one key that is used again and
- * again gets a chain of thousands: among 4,096 entries a third of the time of a request.
+ * A Map keeps this order too if a used key is deleted and set again. But V8 leaves each deleted
+ * entry in its chain until the table is full, and a key that is used again and again gets a chain
+ * of thousands: with 4,096 entries that took a third of the time of a request.
  */
 interface Link<Key, Value> {
   readonly key: Key;
@@ -21,12 +21,12 @@ export class RecencyMap<Key, Value> {
     return this.#links.size;
   }
 
-  /** Returns a value, which counts as no use of it. */
+  /** Returns a value without counting that as a use. */
   get(key: Key): Value | undefined {
     return this.#links.get(key)?.value;
   }
 
-  /** Gives the key its value, and makes it the most recently used. */
+  /** Sets the value of a key, and makes the key the most recently used. */
   set(key: Key, value: Value): void {
     let link = this.#links.get(key);
     if (link === undefined) {
@@ -40,7 +40,7 @@ export class RecencyMap<Key, Value> {
     this.#append(link);
   }
 
-  /** Makes the key the most recently used. Returns its value, if it is there. */
+  /** Makes the key the most recently used. Returns its value; undefined if it is not in the map. */
   use(key: Key): Value | undefined {
     const link = this.#links.get(key);
     if (link !== undefined && link !== this.#newest) {
@@ -50,7 +50,7 @@ export class RecencyMap<Key, Value> {
     return link?.value;
   }
 
-  /** Returns whether it was there. */
+  /** Removes the key. Returns whether it was in the map. */
   delete(key: Key): boolean {
     const link = this.#links.get(key);
     if (link === undefined) return false;
@@ -59,12 +59,12 @@ export class RecencyMap<Key, Value> {
     return true;
   }
 
-  /** The least recently used. */
+  /** Returns the least recently used entry; undefined if the map is empty. */
   get oldest(): readonly [Key, Value] | undefined {
     return this.#oldest === undefined ? undefined : [this.#oldest.key, this.#oldest.value];
   }
 
-  /** The least recently used first. The map is not to be changed meanwhile. */
+  /** Yields the entries, the least recently used first. The map must not be changed meanwhile. */
   *[Symbol.iterator](): Generator<readonly [Key, Value], void> {
     for (let link = this.#oldest; link !== undefined; link = link.newer)
       yield [link.key, link.value];

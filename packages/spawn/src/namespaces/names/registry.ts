@@ -1,4 +1,4 @@
-/** All names, and which of them nobody has used for how long. */
+/** All names, and how long each has been idle. */
 import { LOG_NOTICE, type Logger } from "../../log/log.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import { isSystemError, Refusal } from "../errors.ts";
@@ -15,17 +15,17 @@ export class Registry implements SetOwner {
   readonly #touched: () => void;
   readonly #sets = new Map<string, NamespaceSet>();
   /**
-   * Names without a lease and when each was used last, milliseconds of the monotonic
-   * clock, in this order: whoever is used goes to the end.
+   * The names without a lease and when each was last used, milliseconds of the monotonic clock,
+   * in the order of use: a name that is used moves to the end.
    */
   readonly #idle = new RecencyMap<NamespaceSet, number>();
   readonly #counts: NamespaceCounts;
-  /** How many names each uid has made. */
+  /** The number of names that each uid has made. */
   readonly #perUid = new Map<number, number>();
   quotas: Quotas;
   payloadNamespaces = 0;
 
-  /** @param touched is told when a name was used, or lost its last lease */
+  /** @param touched called when a name was used, or lost its last lease */
   constructor(
     store: Store,
     tools: Tools,
@@ -54,15 +54,15 @@ export class Registry implements SetOwner {
     return this.#sets.get(name);
   }
 
-  /** How many names the uid has that has made most of them. */
+  /** Returns the number of names of the uid that has made the most. */
   get mostOfOneUid(): number {
     return Math.max(0, ...this.#perUid.values());
   }
 
   /**
-   * The name's set, a new one if there is none.
-   * @param uid who asks for it
-   * @throws Refusal at a quota
+   * Returns the set of a name; makes a new one if there is none.
+   * @param uid the uid of the client
+   * @throws Refusal if a quota is reached
    */
   getOrCreate(name: string, uid: number): NamespaceSet {
     const existing = this.#sets.get(name);
@@ -74,7 +74,7 @@ export class Registry implements SetOwner {
     return this.create(name, uid);
   }
 
-  /** A new set, whatever the quotas say: for what a restart finds. */
+  /** Makes a new set, whatever the quotas are: for names that a restart finds. */
   create(
     name: string,
     uid: number | undefined,
@@ -86,7 +86,7 @@ export class Registry implements SetOwner {
     return set;
   }
 
-  /** The name was used: its time runs from `nowMs` on, unless it is leased. */
+  /** Notes that the name was used: its lifetime starts at `nowMs`, unless it is leased. */
   touch(set: NamespaceSet, nowMs = monotonicMs()): void {
     if (set.isLeased) this.#idle.delete(set);
     else this.#idle.set(set, nowMs);
@@ -103,12 +103,12 @@ export class Registry implements SetOwner {
     this.#removeIfUseless(set);
   }
 
-  /** When the name that was used longest ago was used; undefined where all are leased. */
+  /** Returns the time of the least recent use of any name; undefined if all are leased. */
   oldestUseMs(): number | undefined {
     return this.#idle.oldest?.[1];
   }
 
-  /** Names that were last used at `untilMs` or before. */
+  /** Returns the names that were last used at `untilMs` or before. */
   idleUntil(untilMs: number): NamespaceSet[] {
     const sets: NamespaceSet[] = [];
     for (const [set, usedMs] of this.#idle) {
@@ -118,7 +118,7 @@ export class Registry implements SetOwner {
     return sets;
   }
 
-  /** When the name was used last; undefined while it is leased. */
+  /** Returns when the name was last used; undefined while it is leased. */
   lastUseMs(set: NamespaceSet): number | undefined {
     return this.#idle.get(set);
   }
@@ -128,14 +128,14 @@ export class Registry implements SetOwner {
     return usedMs !== undefined && usedMs <= untilMs;
   }
 
-  /** For a request that failed: the name was used, but is forgotten if it has nothing. */
+  /** Notes the use of a name by a request that failed, or forgets the name if it has nothing. */
   touchUnlessUseless(set: NamespaceSet): void {
     if (!this.#removeIfUseless(set)) this.touch(set);
   }
 
   /**
    * Forgets a name that has neither a namespace nor a lease.
-   * @returns false if it has something, or cannot be removed for the moment
+   * @returns false if it has something, or cannot be removed at the moment
    */
   #removeIfUseless(set: NamespaceSet): boolean {
     if (!set.isEmpty || set.isLeased) return false;
@@ -143,19 +143,19 @@ export class Registry implements SetOwner {
       this.remove(set);
       return true;
     } catch (error) {
-      // EMFILE: then it expires later.
+      // EMFILE: the name expires later.
       if (!isSystemError(error)) throw error;
       return false;
     }
   }
 
-  /** Forgets the name and ends what it has. @throws SyscallError, and keeps it then */
+  /** Forgets the name and ends what it has. @throws SyscallError; the name is kept then */
   remove(set: NamespaceSet): void {
     set.remove();
     this.#delete(set);
   }
 
-  /** Forgets the name; what it has stays in the store as it is. */
+  /** Forgets the name. Everything that it has stays in the store as it is. */
   abandon(set: NamespaceSet): void {
     set.abandon();
     this.#delete(set);

@@ -1,6 +1,6 @@
 /**
- * What a start finds: names in the store of an earlier run, inits that run on, and inits
- * that no store knows. Afterwards no init is unknown.
+ * Restores what a start finds: names in the store of an earlier run, inits that are still
+ * running, and inits that no store knows. Afterwards no init is unknown.
  */
 import { errorText, pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
 import { LOG_NOTICE, LOG_WARNING, type Logger } from "../../log/log.ts";
@@ -18,9 +18,9 @@ interface FoundInit {
 
 /**
  * Fills the registry.
- * @param cgroupPids the processes of the daemon's own cgroup: inits among them that the
- *   store does not know are adopted where other processes live with them, else ended
- * @param ownInode of the daemon's PID namespace
+ * @param cgroupPids the processes of the daemon's own cgroup. Inits among them that the store
+ *   does not know are adopted if other processes live with them, and ended otherwise
+ * @param ownInode the inode of the daemon's PID namespace
  */
 export function restore(
   store: Store,
@@ -41,16 +41,16 @@ export function restore(
   adoptUnknown(registry, log, findInits(cgroupPids), ownInode);
 }
 
-/** Takes up a name. If that fails, the name is free, and its directory stays as it is. */
+/** Takes over a name. If that fails, the name is free, and its directory stays as it is. */
 function tryRestore(
   registry: Registry,
   found: StoredName,
   initPids: ReadonlyMap<number, number>,
   setAside: (path: string, reason: string) => void,
 ): void {
-  // Two directories of one name: the first one counts.
+  // If two directories have the same name, the first one counts.
   if (registry.get(found.name) !== undefined) {
-    setAside(found.directory.path, `${found.name} is there twice`);
+    setAside(found.directory.path, `the name ${found.name} occurs twice`);
     return;
   }
   const set = registry.create(found.name, found.uid, found.directory);
@@ -65,9 +65,9 @@ function tryRestore(
 }
 
 /**
- * The first process of each of these PID namespaces, by inode. Little is read of other
- * processes: a command line is in the memory of its process, and one that is mapped to
- * a file of FUSE can keep its reader waiting for ever.
+ * Finds the first process of each of these PID namespaces, by inode. It reads little of other
+ * processes: the command line is in the memory of the process, and if that is mapped from a file
+ * of FUSE, its reader can wait for ever.
  */
 function findInitPids(inodes: ReadonlySet<number>): Map<number, number> {
   const found = new Map<number, number>();
@@ -88,8 +88,9 @@ function findInits(pids: readonly number[]): FoundInit[] {
 }
 
 /**
- * An init without a set was made right before the daemon was killed, or its store is
- * lost. Only in the second case somebody may have been told of it.
+ * Takes over the inits that have no set. Such an init was made right before the daemon was
+ * killed, or its store is lost. Only in the second case can a client have been given its
+ * namespace.
  */
 function adoptUnknown(
   registry: Registry,
@@ -114,7 +115,7 @@ function adoptUnknown(
   }
 }
 
-/** Through a pidfd, so that no other process is hit. */
+/** Kills an init through a pidfd, so that no other process can be hit. */
 function killInit(pid: number, inode: number): void {
   using pidfd = tryPidfdOpen(pid);
   if (pidfd !== undefined && tryReadPidNamespace(pid) === inode)
@@ -122,8 +123,8 @@ function killInit(pid: number, inode: number): void {
 }
 
 function tryAdopt(registry: Registry, { name, pid, inode }: FoundInit): boolean {
-  // Two busy namespaces of one name: both have to live, so the second gets a name that
-  // no client can ask for, and ends once it is idle.
+  // Two busy namespaces have the same name. Both have to live, so the second gets a name that no
+  // client can ask for, and ends once it is idle.
   const free = registry.get(name)?.init === undefined ? name : `${name}\u00a0${pid}`;
   const set = registry.get(free) ?? registry.create(free, undefined);
   const isAdopted = set.tryAdoptUnknownInit(pid, inode);

@@ -1,22 +1,22 @@
 /**
- * Where namespaces survive the daemon: a tmpfs in a mount namespace that nobody else
- * sees. One descriptor of the mount namespace, kept by the service manager, keeps all
- * of it, so that neither its number of descriptors nor the cost of a request grows
- * with the number of names. (systemd's own store is no place for ten thousand entries:
- * their names come back in one environment string, which execve(2) limits to 128 KiB.)
+ * The place where namespaces survive the daemon: a tmpfs in a mount namespace that nobody else
+ * sees. The service manager keeps one descriptor, that of the mount namespace, and thereby
+ * everything, so that neither the number of its descriptors nor the cost of a request grows with
+ * the number of names. (systemd's own file descriptor store is not suitable for ten thousand
+ * entries: their names come back in one environment string, which execve(2) limits to 128 KiB.)
  *
- *     /format               what this is, and in which version
- *     /proc                 the host's, for /proc/thread-self and /proc/PID
+ *     /format               identifies a store and its version
+ *     /proc                 the proc of the host, for /proc/thread-self and /proc/PID
  *     /names/ID/name        the name
- *     /names/ID/uid         who made it
+ *     /names/ID/uid         the uid that made it
  *     /names/ID/ipc         an IPC namespace, bind-mounted
  *     /names/ID/pid         a PID namespace, bind-mounted
  *     /names/ID/user-N      a user namespace, bind-mounted
- *     /names/ID/user-N.maps the payload that it was asked for with
+ *     /names/ID/user-N.maps the payload of the request for it
  *     /names/ID/lease       a FIFO whose writers are the leases
  *
- * The thread that opens the store lives in it from then on: its root is the tmpfs.
- * There is nothing else in it, so that it pins none of the host's mounts.
+ * The thread that opens the store lives in it from then on: its root is the tmpfs. Nothing else
+ * is mounted there, so that it pins none of the host's mounts.
  */
 import {
   constants,
@@ -60,20 +60,20 @@ const O_CREATE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL;
 
 const FORMAT = "cm4all-spawn namespaces 1\n";
 
-/** @see statfs(2) */
+/** The type of a tmpfs. @see statfs(2) */
 const TMPFS_MAGIC = 0x01021994;
 
-/** There is no store, for a reason outside of the daemon. The message is one line. */
+/** The store cannot be made, for a reason outside the daemon. The message is one line. */
 export class StoreError extends Error {
   override readonly name = "StoreError";
 }
 
-/** Names with their namespaces and leases, in a mount namespace in which the thread lives. */
+/** Keeps names with their namespaces and leases, in a mount namespace in which the thread lives. */
 export class Store {
-  /** The mount namespace itself, to be kept by the service manager. The store owns it. */
+  /** The mount namespace itself, for the service manager to keep. The store owns the descriptor. */
   readonly fd: Fd;
   readonly #home: Home;
-  /** The device of the tmpfs. */
+  /** The device number of the tmpfs. */
   readonly #device: number;
   #nextId = 1;
 
@@ -85,7 +85,7 @@ export class Store {
 
   /**
    * Makes a new store and moves the calling thread into it.
-   * @throws StoreError; the thread may be anywhere then, and nothing of the host was changed
+   * @throws StoreError; the thread may then be anywhere, and nothing on the host was changed
    */
   static create(): Store {
     try {
@@ -102,8 +102,9 @@ export class Store {
 
   /**
    * Moves the calling thread into the store of an earlier run.
-   * @param fd the mount namespace; the store owns it from then on, unless it throws
-   * @throws Error where it is none, or of another version; the thread is where it was then
+   * @param fd the mount namespace; ownership passes to the store, unless this throws
+   * @throws Error if it is not a store, or one of another version; the thread is then where it
+   *   was before
    */
   static open(fd: Fd): Store {
     unshare(CLONE_FS);
@@ -118,7 +119,10 @@ export class Store {
     }
   }
 
-  /** Runs `work`, which is synchronous, where the thread came from. */
+  /**
+   * Runs `work`, which is synchronous, in the mount namespace and at the root that the thread
+   * came from.
+   */
   outside<T>(work: () => T): T {
     try {
       this.#home.enter();
@@ -126,16 +130,16 @@ export class Store {
     } finally {
       orExit("mount namespace", () => {
         setns(this.fd.number, CLONE_NEWNS);
-        // No other file system has this number as long as that of the store is there.
+        // No other file system can have this device number while that of the store exists.
         if (deviceOf("/") !== this.#device) throw notTheRoot();
       });
     }
   }
 
   /**
-   * What an earlier run has left; what it had not finished is removed. What cannot be
-   * understood is left alone.
-   * @param setAside is told of each entry that is not used, and why
+   * Returns the names that an earlier run has left. Removes names that it had not finished, and
+   * leaves alone everything that it does not understand.
+   * @param setAside called for each entry that is not used, with the reason
    */
   restore(setAside: (path: string, reason: string) => void): StoredName[] {
     return readdirSync("/names").flatMap((id) => {
@@ -155,16 +159,19 @@ export class Store {
     });
   }
 
-  /** A directory for a name that has none. @param uid who makes it; undefined if nobody knows */
+  /**
+   * Makes a directory for a new name.
+   * @param uid the uid that asks for it; undefined if it is not known
+   */
   createName(name: string, uid: number | undefined): NameDirectory {
     const path = `/names/${this.#nextId++}`;
     createDirectory(path, 0o777);
     try {
-      // The name comes last: without it, the directory is not finished.
+      // The file with the name comes last: a directory without it is not finished.
       if (uid !== undefined) createFile(`${path}/uid`, String(uid));
       createFile(`${path}/name`, name);
     } catch (error) {
-      // Looking into the directory, as rmSync does, could take a descriptor that is not there.
+      // rmSync would look into the directory, which takes a descriptor that may not be available.
       for (const file of ["uid", "name"])
         if (existsSync(`${path}/${file}`)) unlinkSync(`${path}/${file}`);
       rmdirSync(path);
@@ -180,23 +187,23 @@ function createFile(path: string, text: string): void {
 }
 
 /**
- * Makes the root of the calling thread's mount namespace, which has to be new and its own,
- * a tmpfs with the layout above, and moves the thread there.
+ * Makes a tmpfs with the layout above the root of the calling thread's mount namespace, which has
+ * to be new and its own, and moves the thread there.
  *
- * pivot_root(2) replaces the thread's root, which in a chroot is not that of the mount
- * namespace. So the thread goes to the latter first, where setns(2) leads. That is a
- * foreign file system: until the tmpfs is the root, all paths are relative to a directory
- * that is known.
+ * pivot_root(2) replaces the thread's root, which in a chroot is not the root of the mount
+ * namespace. So the thread goes to the latter first, which is where setns(2) leads. That is a
+ * foreign file system: until the tmpfs is the root, all paths are relative to a directory that is
+ * known.
  * @param fd the mount namespace
- * @returns the device of the tmpfs
+ * @returns the device number of the tmpfs
  */
 function buildTree(fd: Fd): number {
   using oldRoot = openDirectory("/");
   setns(fd.number, CLONE_NEWNS);
-  // A mount in a place that is shared would reach the host.
+  // A mount in a shared place would propagate to the host.
   mount({ target: "/", flags: MS_REC | MS_PRIVATE });
   changeDirectory(oldRoot.number);
-  // The new root is built over a directory that every system has.
+  // The new root is mounted over a directory that every system has.
   mount({ source: "cm4all-spawn", target: "sys", type: "tmpfs", data: "mode=0700" });
   for (const name of ["proc", "names", "old"]) mkdirSync(`sys/${name}`);
   mount({ source: "proc", target: "sys/proc", flags: MS_BIND });
@@ -204,7 +211,7 @@ function buildTree(fd: Fd): number {
   changeDirectory(root.number);
   pivotRoot(".", "old");
   umount("old", MNT_DETACH);
-  // As every later start does; it also makes "/" what the namespace has for it.
+  // Every later start does this too; it also makes "/" the root of the namespace.
   setns(fd.number, CLONE_NEWNS);
   const { dev } = fstatSync(root.number);
   checkRoot(dev);
@@ -214,9 +221,9 @@ function buildTree(fd: Fd): number {
 }
 
 /**
- * Looks whether the thread is in a store.
- * @returns the device of its tmpfs
- * @throws Error where it is not
+ * Checks that the thread is in a store.
+ * @returns the device number of its tmpfs
+ * @throws Error if it is not
  */
 function checkTree(): number {
   const { dev } = lstatSync("/");
@@ -224,14 +231,14 @@ function checkTree(): number {
   const names = lstatSync("/names", { throwIfNoEntry: false });
   const format = lstatSync("/format", { throwIfNoEntry: false });
   const isWhole = names?.isDirectory() === true && names.dev === dev && format?.dev === dev;
-  // That of another version may be longer, but not by much.
+  // The text of another version may be longer, but not by much.
   const isReadable = isWhole && format.isFile() && format.size < 256;
   const text = isReadable ? readFileSync("/format", "utf8") : "nothing";
   if (text !== FORMAT) throw new Error(`the stored mount namespace holds ${JSON.stringify(text)}`);
   return dev;
 }
 
-/** @throws Error unless "/" is a tmpfs, and of this device */
+/** @throws Error unless "/" is a tmpfs with this device number */
 function checkRoot(device: number): void {
   if (statfsSync("/").type !== TMPFS_MAGIC || lstatSync("/").dev !== device) throw notTheRoot();
 }

@@ -1,14 +1,15 @@
 /**
- * Which peers hold CAP_SYS_ADMIN in the daemon's own user namespace.
+ * Finds out which peers hold CAP_SYS_ADMIN in the daemon's own user namespace.
  *
- * A spawner connects for each process that it starts, so its rights would be proven again
- * and again. A proof that said yes counts for the same process for a second: what is looked
- * at then is its capability and its user namespace as they are now, but no more its uids.
+ * A spawner connects for each process that it starts, so its rights would have to be proven again
+ * and again. Therefore a proof counts for the same process for a second. In this time the daemon
+ * checks the capability and the user namespace as they are now, but no longer the uids.
  *
- * That it is the same process is told by the inode of its pidfd, or by its pid and the queue:
- * a listening socket gives connections in the order in which they were made. One that came after
- * one of a process which is there to this day was made while that was there, and its pid nobody
- * else's. So the pidfd, three system calls, is not asked for.
+ * The inode of the pidfd shows that it is the same process. So do the pid and the queue: a
+ * listening socket hands out connections in the order in which they were made. If a process that
+ * is still there has made a connection, then a later connection with the same pid was also made
+ * while it was there, so by the same process. This saves opening a pidfd, which takes three
+ * system calls.
  */
 import { readlinkSync } from "node:fs";
 import {
@@ -32,38 +33,44 @@ import { tryOpenPeer } from "./peer-process.ts";
 import { hasCapability, type Peer, parseRights } from "./permission.ts";
 
 /**
- * How often a peer's rights are looked at. The kernel takes its uids and its capabilities
- * one after the other, so uids from before the execution of a set-uid program can come
- * with the capabilities from after it; every some hundredth try of who aims for that. The
- * next look sees the other uids, unless the program has given up both again by then.
+ * The number of times that the daemon reads a peer's rights. The kernel reports the uids and the
+ * capabilities one after the other, so the uids from before the execution of a set-uid program
+ * can come with the capabilities from after it; an attacker gets that once in some hundred
+ * attempts. The next look sees the other uids, unless the program has given up both again by
+ * then.
  */
 const LOOKS = 4;
 
-/** How long a proof counts. */
+/** How long a proof counts, milliseconds. */
 const PROOF_MS = 1000;
 
-/** Processes whose files are kept open; see the descriptor budget in docs/design.md. */
+/**
+ * The number of processes whose files are kept open; see the descriptor budget in docs/design.md.
+ */
 const MAX_KEPT = 64;
 
-/** `/proc/PID/status` has some 1,500 bytes; more with many groups. */
+/**
+ * The size of the buffer for `/proc/PID/status`, which has some 1,500 bytes, and more with many
+ * groups.
+ */
 const STATUS_BYTES = 64 * 1024;
 
-/** What tells the rights of a process, now and later. */
+/** The open files that show the rights of a process, now and later. */
 class PeerProcess {
   readonly #pidfd: Fd;
   readonly #status: Fd;
   readonly #userNamespace: Fd;
-  /** The uid that its connections were made with when it was proven. */
+  /** The uid with which its connections were made when it was proven. */
   provenUid: number | undefined;
-  /** When those looks began, milliseconds of the monotonic clock. */
+  /** The time at which the proof began, milliseconds of the monotonic clock. */
   provenMs = 0;
-  /** Its connection that was looked at first. */
+  /** The first of its connections that was looked at. */
   readonly #first: Pick<Peer, "acceptedMs" | "listenerFd">;
 
   /**
-   * @param pidfd owned from then on, unless it throws; it is kept, because the kernel makes
-   *   another one of the same process faster then
-   * @throws SyscallError, or Node's error, such as ENOENT
+   * @param pidfd ownership passes to this object, unless the constructor throws. It is kept
+   *   because the kernel opens another pidfd of the same process faster then
+   * @throws SyscallError, or an error of Node such as ENOENT
    */
   constructor(peer: Peer, pidfd: Fd) {
     const { pid } = peer.credentials;
@@ -78,38 +85,44 @@ class PeerProcess {
     this.#pidfd = new Fd(pidfd.release());
   }
 
-  /** Whether a peer with its pid is this process, if this one is there. */
+  /**
+   * Returns whether a peer with its pid is this process, provided that this process still exists.
+   */
   hasConnectedBefore({ acceptedMs, listenerFd }: Peer): boolean {
     return this.#first.listenerFd === listenerFd && this.#first.acceptedMs < acceptedMs;
   }
 
-  /** Whether it was found capable a moment ago, when its connections were made with this uid. */
+  /** Returns whether it was proven a moment ago, by connections made with this uid. */
   isProven(uid: number): boolean {
     return this.provenUid === uid && monotonicMs() - this.provenMs < PROOF_MS;
   }
 
-  /** Whether it runs as `uid` alone, and has the capability. */
+  /** Returns whether it runs as `uid` alone and has the capability. */
   isPrivileged(uid: number, memory: NativeMemory): boolean {
     const length = readStartInto(this.#status.number, memory);
     if (length < 0) throw new SyscallError("read", -length, { file: "status" });
-    // Cut: it has more groups, which come before its capabilities, than anybody has who is
-    // not up to something.
+    // The text was cut off: the process has so many groups, which come before the capabilities,
+    // that it can only be an attacker.
     if (length === memory.bytes.length) return false;
     return hasCapability(parseRights(memory.bytes.toString("latin1", 0, length)), uid);
   }
 
   /**
-   * Whether it is in this user namespace. Comes last: there is no way back out of a user
-   * namespace, so whoever is in ours now had its capabilities in ours. And the file tells of
-   * the process that it was opened for, until that is reaped: so its pid was its own.
-   * @param userNamespace `user:[INODE]`
-   * @throws SyscallError EACCES: it is gone
+   * Returns whether it is in this user namespace. This has to be checked last: no process can
+   * return to a user namespace that it has left, so a process that is in ours now had its
+   * capabilities in ours. The file refers to the process for which it was opened until that is
+   * reaped, so the pid was still its own.
+   * @param userNamespace text like `user:[INODE]`
+   * @throws SyscallError EACCES if the process is gone
    */
   isStillIn(userNamespace: string): boolean {
     return readOpenLink(this.#userNamespace.number) === userNamespace;
   }
 
-  /** Whether the files are of the process of the pidfd: its pid is still its own. */
+  /**
+   * Returns whether the process of the pidfd exists. If so, the pid is its own, and the files are
+   * its files.
+   */
   isThere(): boolean {
     return pidfdSendSignal(this.#pidfd.number, 0);
   }
@@ -122,9 +135,9 @@ class PeerProcess {
 export class CapablePeers {
   readonly #ownUserNamespace: string;
   readonly #memory = allocateNative(STATUS_BYTES);
-  /** Those that were found capable, by their identity, the one that came first in front. */
+  /** The processes that were found capable, by their identity, the oldest entry first. */
   readonly #kept = new Map<number, PeerProcess>();
-  /** The latest of them, by their pid. */
+  /** The latest process for each pid. */
   readonly #keptByPid = new Map<number, PeerProcess>();
 
   /** @param ownUserNamespace the inode of the daemon's user namespace */
@@ -133,11 +146,12 @@ export class CapablePeers {
   }
 
   /**
-   * Whether a peer has the capability in some user namespace: no proof, but cheap.
-   * @param isStrict whether that has to be the daemon's own user namespace, which is dearer
+   * Returns whether a peer has the capability in some user namespace, which is cheap to find out
+   * but proves nothing.
+   * @param isStrict true to require the daemon's own user namespace, which costs more
    */
   seemsCapable({ credentials: { pid } }: Peer, isStrict: boolean): boolean {
-    // 0 is one of another PID namespace; to capget(2), it is ourselves.
+    // The pid is 0 if the process is in another PID namespace; capget(2) takes 0 for the caller.
     if (pid === 0 || !hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
     return !isStrict || this.#isHere(pid);
   }
@@ -146,22 +160,22 @@ export class CapablePeers {
     try {
       return readlinkSync(`/proc/${pid}/ns/user`) === this.#ownUserNamespace;
     } catch {
-      // It is gone. If anything else hinders us, the proof will say so.
+      // The process is gone. If something else went wrong, the proof will report it.
       return false;
     }
   }
 
   /**
-   * Whether a peer is capable, which is looked at now.
-   * @throws SyscallError where the daemon lacks something for finding out (EMFILE)
+   * Checks now whether a peer is capable.
+   * @throws SyscallError if the daemon lacks a resource for finding out (EMFILE)
    */
   isCapable(peer: Peer): boolean {
     const { pid } = peer.credentials;
-    // A process of another PID namespace.
+    // The process is in another PID namespace.
     if (pid === 0) return false;
-    // An early no: most have no capability anywhere. A yes proves nothing: anybody has all
-    // of them inside `unshare -U`, and while a set-uid program runs. The pid may be another
-    // process's by now; then this one is gone, and a no is right.
+    // Refuse early: most processes have no capability anywhere. Having it proves nothing: every
+    // process has it inside `unshare -U`, and while a set-uid program runs. The pid may belong to
+    // another process by now; then the peer is gone, and it is right to refuse it.
     if (!hasEffectiveCapability(pid, CAP_SYS_ADMIN)) return false;
     if (this.#isKnown(peer)) return true;
     const pidfd = tryOpenPeer(peer);
@@ -176,7 +190,7 @@ export class CapablePeers {
     }
   }
 
-  /** Whether a peer is a process that was proven to be capable a moment ago. */
+  /** Returns whether a peer is a process that was proven to be capable a moment ago. */
   #isKnown(peer: Peer): boolean {
     const { pid, uid } = peer.credentials;
     const kept = this.#keptByPid.get(pid);
@@ -185,7 +199,7 @@ export class CapablePeers {
       return kept.isStillIn(this.#ownUserNamespace);
     } catch (error) {
       if (!isErrno(error, "ENOENT", "ESRCH", "EACCES", "EPERM")) throw error;
-      // It is gone: the peer is another one, or gone as well.
+      // The process is gone: the peer is another process, or gone too.
       this.#keptByPid.delete(pid);
       return false;
     }
@@ -199,7 +213,7 @@ export class CapablePeers {
     const process = new PeerProcess(peer, pidfd);
     let isKept = false;
     try {
-      // The files were opened by the pid.
+      // The files were opened by pid, so check that the process of the pidfd is still there.
       const isCapable = this.#look(process, uid) && process.isThere();
       if (isCapable && identity !== undefined) {
         this.#keep(identity, pid, process);

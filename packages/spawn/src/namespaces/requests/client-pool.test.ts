@@ -9,7 +9,7 @@ function client(uid: number): { readonly peer: Peer } {
 }
 
 describe("a pool of clients", () => {
-  it("counts by uid, and knows the oldest", () => {
+  it("counts by uid, and finds the oldest", () => {
     const pool = new ClientPool();
     const [a, b, c] = [client(1), client(2), client(2)];
     for (const one of [a, b, c]) pool.add(one);
@@ -25,7 +25,7 @@ describe("a pool of clients", () => {
     expect([pool.size, pool.countOf(1), pool.countOf(2)]).toEqual([1, 1, 0]);
   });
 
-  it("goes through them in their order, and knows how many a single uid has at most", () => {
+  it("iterates over clients in order, and counts those of the uid that has the most", () => {
     const pool = new ClientPool();
     expect(pool.mostOfOneUid).toBe(0);
     const clients = [client(1), client(2), client(2), client(3)];

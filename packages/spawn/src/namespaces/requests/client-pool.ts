@@ -1,6 +1,6 @@
 import type { Peer } from "./permission.ts";
 
-/** Clients that are counted together, in the order in which they came. */
+/** Clients that are counted together, in the order in which they connected. */
 export class ClientPool<Client extends { readonly peer: Peer }> {
   readonly #clients = new Set<Client>();
   readonly #byUid = new Map<number, Set<Client>>();
@@ -18,7 +18,7 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
     return this.#byUid.get(uid)?.size ?? 0;
   }
 
-  /** How many clients the uid has that has most of them. */
+  /** Returns the number of clients of the uid that has the most. */
   get mostOfOneUid(): number {
     let most = 0;
     for (const { size } of this.#byUid.values()) most = Math.max(most, size);
@@ -34,7 +34,7 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
     else those.add(client);
   }
 
-  /** @returns whether it was in it */
+  /** Removes a client. @returns whether it was in the pool */
   delete(client: Client): boolean {
     if (!this.#clients.delete(client)) return false;
     const { uid } = client.peer.credentials;
@@ -44,7 +44,7 @@ export class ClientPool<Client extends { readonly peer: Peer }> {
     return true;
   }
 
-  /** The client that came first, of all or of one uid. */
+  /** Returns the client that connected first, of all or of one uid. */
   oldest(uid?: number): Client | undefined {
     const those = uid === undefined ? this.#clients : this.#byUid.get(uid);
     for (const client of those ?? []) return client;

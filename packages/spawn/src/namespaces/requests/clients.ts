@@ -1,8 +1,8 @@
 /**
- * Decides who may ask, by the rules of permission.ts and the proof of capable-peers.ts, and how
- * many may be connected. Anybody on the host can connect, so peers that
- * have not been found trustworthy have a pool of their own, in which the oldest makes
- * room: they cannot keep a spawner from being served.
+ * Decides who may make requests, by the rules of permission.ts and the proof of capable-peers.ts,
+ * and how many clients may be connected. Everybody on the host can connect, so peers that have
+ * not been found trustworthy have a pool of their own, in which the oldest makes room for the
+ * newest: they cannot keep a spawner from being served.
  */
 import { peerCredentials } from "@cm4all/linux";
 import { monotonicMs } from "../../thread/event-loop.ts";
@@ -14,21 +14,21 @@ import { ClientPool } from "./client-pool.ts";
 import { isTrusted, type Peer } from "./permission.ts";
 import { StrangerBudget } from "./stranger-budget.ts";
 
-/** Connections of peers that have not been let in. */
+/** The maximum number of connections of peers that have not been admitted. */
 const MAX_UNPROVEN = 4096;
 const MAX_UNPROVEN_PER_UID = 2048;
 
-/** A connection and what is known of its peer. */
+/** A connection and what is known about its peer. */
 export interface Client {
   readonly connection: Connection;
   readonly peer: Peer;
-  /** Whether it has no capability, as far as can be told at a glance. */
+  /** True if it has no capability, as far as a quick look shows. */
   readonly isStranger: boolean;
-  /** `unproven`: to be looked at when it asks for something. */
+  /** `unproven`: its rights are checked when it makes a request. */
   state: "unproven" | "allowed" | "refused";
-  /** Whether it is root, or was found capable; others are allowed by the configuration. */
+  /** True if it is root or was found capable; other clients are allowed by the configuration. */
   isPrivileged: boolean;
-  /** Why its first datagram is answered with an ERROR. */
+  /** The reason for which its first datagram is answered with an ERROR. */
   refusal: string | undefined;
 }
 
@@ -36,7 +36,7 @@ export class Clients {
   readonly #capable: CapablePeers;
   #settings: Settings;
   readonly #allowed = new ClientPool<Client>();
-  /** Unproven and refused peers. */
+  /** Peers whose rights were not checked yet, and refused peers. */
   readonly #unproven = new ClientPool<Client>();
   readonly #budget = new StrangerBudget();
 
@@ -46,7 +46,7 @@ export class Clients {
     this.#capable = new CapablePeers(ownUserNamespace);
   }
 
-  /** For who connects from now on. */
+  /** Applies new settings to clients that connect from now on. */
   configure(settings: Settings): void {
     this.#settings = settings;
   }
@@ -55,25 +55,24 @@ export class Clients {
     return this.#allowed.size + this.#unproven.size;
   }
 
-  /** Of these, how many were found trustworthy. */
+  /** Returns how many of the clients were found trustworthy. */
   get admitted(): number {
     return this.#allowed.size;
   }
 
-  /** Of these, how many the uid has that has most of them. */
+  /** Returns the number of admitted clients of the uid that has the most. */
   get admittedOfOneUid(): number {
     return this.#allowed.mostOfOneUid;
   }
 
-  /** Returns all clients, a list that stays as it is when one goes. */
+  /** Returns a list of all clients, which does not change when a client disconnects. */
   all(): Client[] {
     return [...this.#allowed, ...this.#unproven];
   }
 
   /**
-   * Takes up a new connection.
-   * @returns undefined if there is no time for its peer, who may ask for nothing anyway: the
-   *   connection is closed then
+   * Adds a new connection.
+   * @returns undefined if the connection was closed, because strangers have used up their time
    */
   tryAdd(connection: Connection): Client | undefined {
     const peer: Peer = {
@@ -83,7 +82,7 @@ export class Clients {
       acceptedMs: monotonicMs(),
     };
     const isAllowed = isTrusted(peer, this.#settings.allowed);
-    // The cheapest looks first, and no further one in a flood.
+    // The cheapest checks come first, and during a flood there are no others.
     const isFlooded = !isAllowed && this.#budget.isSpent(peer.acceptedMs);
     const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isFlooded);
     if (isStranger && isFlooded) {
@@ -106,7 +105,7 @@ export class Clients {
     return client;
   }
 
-  /** Lets a trustworthy peer in, unless there are too many of them. */
+  /** Admits a trustworthy peer, unless there are too many of them. */
   #allow(client: Client): void {
     const { connections, connectionsPerUid } = this.#settings.quotas;
     if (this.#allowed.size >= connections)
@@ -125,7 +124,10 @@ export class Clients {
     client.refusal = reason;
   }
 
-  /** Closes the oldest of too many, or lets it in if it turns out to be trustworthy. */
+  /**
+   * Closes the oldest connection if there are too many, unless its peer turns out to be
+   * trustworthy.
+   */
   #makeRoom(uid: number): void {
     const tooMany =
       this.#unproven.countOf(uid) > MAX_UNPROVEN_PER_UID
@@ -136,7 +138,10 @@ export class Clients {
     if (tooMany !== undefined && this.prove(tooMany) !== undefined) this.close(tooMany);
   }
 
-  /** Looks at an unproven peer now. @returns why it is refused; undefined if it is not */
+  /**
+   * Checks the rights of an unproven peer now.
+   * @returns the reason why it is refused; undefined if it is not
+   */
   prove(client: Client): string | undefined {
     if (client.state !== "unproven") return client.refusal;
     try {
@@ -156,14 +161,17 @@ export class Clients {
     return client.refusal;
   }
 
-  /** Closes the connection of a client, of a stranger unread, and forgets it. */
+  /**
+   * Closes the connection of a client and forgets the client. Unless the client is privileged,
+   * what it sent is not read.
+   */
   close(client: Client): void {
     if (client.isPrivileged) client.connection.close();
     else client.connection.closeUnread();
     this.forget(client);
   }
 
-  /** To be called for a client whose connection is closed. */
+  /** Forgets a client. To be called when its connection has been closed. */
   forget(client: Client): void {
     this.#allowed.delete(client);
     if (this.#unproven.delete(client)) this.#budget.spend(monotonicMs());

@@ -7,7 +7,7 @@ const decode = (known: KnownRequests, bytes: Uint8Array) =>
   known.decode(Buffer.concat([bytes, Buffer.alloc(100, 0xee)]), bytes.length).prepared?.request;
 
 describe("known requests", () => {
-  it("give for the same bytes what was decoded before", () => {
+  it("give the earlier result for the same bytes", () => {
     const known = new KnownRequests();
     const bytes = encodeRequest({ name: "a", ipc: true, user, lease: true });
     const first = decode(known, bytes);
@@ -17,7 +17,7 @@ describe("known requests", () => {
     expect(decode(known, bytes)).toBe(first);
   });
 
-  it("hold payloads when the buffer is used for the next datagram", () => {
+  it("keep their payloads when the buffer is used for the next datagram", () => {
     const known = new KnownRequests();
     const bytes = Buffer.from(encodeRequest({ name: "a", user }));
     const { prepared } = known.decode(bytes, bytes.length);
@@ -25,11 +25,11 @@ describe("known requests", () => {
     expect(prepared?.request.user).toEqual(user);
   });
 
-  it("are not those of another datagram with the same checksum", () => {
+  it("are not mistaken for another datagram with the same checksum", () => {
     const known = new KnownRequests();
     const bytes = Buffer.from(encodeRequest({ name: "abcdefgh", ipc: true }));
     decode(known, bytes);
-    // Its checksum is wrong for what it says.
+    // A datagram with the checksum of the first one, which is wrong for its own bytes.
     for (let i = 8; i < bytes.length; i++) {
       const forged = Buffer.from(bytes);
       forged.writeUInt8(forged.readUInt8(i) ^ 1, i);
@@ -40,7 +40,7 @@ describe("known requests", () => {
     expect(() => decode(known, magic)).toThrow("magic");
   });
 
-  it("are bounded, and do not change what is decoded", () => {
+  it("are limited in number, and do not change the result", () => {
     const known = new KnownRequests();
     for (let i = 0; i < 10_000; i++)
       expect(decode(known, encodeRequest({ name: `n${i % 5000}`, pid: true }))?.name).toBe(
@@ -53,7 +53,7 @@ describe("known requests", () => {
     expect(() => decode(known, new Uint8Array(3))).toThrow("too short");
   });
 
-  /** Whether a second time gives what was kept from the first. */
+  /** Returns whether decoding it again returns the result that was kept. */
   const isKept = (known: KnownRequests, bytes: Uint8Array) => {
     const first = decode(known, bytes);
     return decode(known, bytes) === first;

@@ -1,6 +1,6 @@
 /**
- * Requests that came before. Spawners ask for the same again and again, so most datagrams
- * need not be checked and decoded anew: those with the same bytes say the same.
+ * Requests that have come before. Spawners send the same requests again and again, so most
+ * datagrams need not be checked and decoded anew: the same bytes give the same result.
  */
 import {
   type DecodedRequest,
@@ -12,34 +12,34 @@ import {
   type Request,
 } from "@cm4all/spawn-protocol";
 
-/** Bounds the memory, together with MAX_BYTES. */
+/** The maximum number of requests that are kept. With MAX_BYTES it limits the memory. */
 const MAX_REQUESTS = 4096;
 
-/** Longer ones are decoded each time. */
+/** Longer datagrams are not kept, but decoded each time. */
 const MAX_BYTES = 512;
 
-/** Where a datagram has its checksum, which finds it here. */
+/** The offset of the checksum in a datagram. The checksum is the key of a known request. */
 const CHECKSUM_OFFSET = 4;
 
-/** A namespace that is asked for. */
+/** A namespace that a request asks for. */
 interface Wanted {
   readonly kind: NamespaceKind;
   readonly payload: Uint8Array;
 }
 
-/** A request, and what is the same in each of its answers. */
+/** A request, and the parts that are the same in each answer to it. */
 export interface PreparedRequest {
   readonly request: Request;
-  /** In the order of the answer's descriptors; a lease comes after them. */
+  /** The namespaces in the order of the answer's descriptors; a lease comes after them. */
   readonly namespaces: readonly Wanted[];
   readonly response: Uint8Array;
-  /** A place for each descriptor of one answer. */
+  /** Room for the descriptors of an answer, which are filled in anew for each. */
   readonly fds: number[];
 }
 
-/** As DecodedRequest. */
+/** A decoded datagram, like DecodedRequest. */
 export interface KnownRequest {
-  /** Undefined where the datagram asks for nothing: it gets no answer. */
+  /** Undefined if the datagram asks for nothing and so gets no answer. */
   readonly prepared: PreparedRequest | undefined;
   readonly unknownCommands: readonly number[];
 }
@@ -53,18 +53,19 @@ export class KnownRequests {
   readonly #known = new Map<number, Known>();
 
   /**
-   * Decodes a datagram. What it gives may be given again: never write to it.
-   * @param bytes the buffer that holds it from its start
-   * @throws ProtocolError
+   * Decodes a datagram. The result may be returned again later: do not change it.
+   * @param bytes the buffer with the datagram at its start
+   * @throws ProtocolError if the datagram is malformed
    */
   decode(bytes: Buffer, length: number): KnownRequest {
     if (length > MAX_BYTES || length < CHECKSUM_OFFSET + 4)
       return prepare(decodeRequest(bytes, length));
     const checksum = bytes.readUInt32LE(CHECKSUM_OFFSET);
     const known = this.#known.get(checksum);
-    // The checksum alone proves nothing: anybody can make another datagram of it.
+    // The checksum alone proves nothing: it is easy to make another datagram with the same
+    // checksum.
     if (known !== undefined && isEqual(bytes, length, known.bytes)) return known.request;
-    // Payloads are views of the bytes.
+    // The payloads in the result are views of the bytes, so the bytes are copied.
     const copy = Buffer.from(bytes.subarray(0, length));
     const request = prepare(decodeRequest(copy));
     if (this.#known.size >= MAX_REQUESTS) this.#known.clear();
@@ -84,7 +85,10 @@ function prepare({ request, unknownCommands }: DecodedRequest): KnownRequest {
   return { prepared: { request, namespaces, response, fds }, unknownCommands };
 }
 
-/** Whether the datagram is `known`. For few bytes it is faster than Buffer.compare, a call of C++. */
+/**
+ * Returns whether the datagram equals `known`. For few bytes this is faster than Buffer.compare,
+ * which calls C++.
+ */
 function isEqual(bytes: Buffer, length: number, known: Buffer): boolean {
   if (known.length !== length) return false;
   for (let i = 0; i < length; i++) if (bytes[i] !== known[i]) return false;

@@ -1,4 +1,4 @@
-/** The process that has connected. @see pidfd_open(2), unix(7) */
+/** Opens the process that has connected. @see pidfd_open(2), unix(7) */
 import { readFileSync } from "node:fs";
 import { uptime } from "node:os";
 import {
@@ -14,12 +14,15 @@ import {
 import { monotonicMs } from "../../thread/event-loop.ts";
 import type { Peer } from "./permission.ts";
 
-/** A descriptor of the process that connected; undefined where it is gone. */
+/**
+ * Opens a pidfd of the process that connected; undefined if the process is gone. The caller owns
+ * the pidfd.
+ */
 export function tryOpenPeer(peer: Peer): Fd | undefined {
   try {
     return new Fd(getIntOption(peer.socketFd, SO_PEERPIDFD));
   } catch (error) {
-    // The process is gone: what the kernel says of it differs from version to version.
+    // The process is gone: the errno differs between kernel versions.
     if (isErrno(error, "ESRCH", "EINVAL", "ENODATA")) return undefined;
     if (!isErrno(error, "ENOPROTOOPT")) throw error;
   }
@@ -27,8 +30,8 @@ export function tryOpenPeer(peer: Peer): Fd | undefined {
 }
 
 /**
- * For Linux before 6.5: by the pid, which may belong to another process by now. One that
- * started after the connection was accepted is another one.
+ * Opens a pidfd by pid, for Linux before 6.5. The pid may belong to another process by now: a
+ * process that started after the connection was accepted is not the peer.
  */
 export function tryOpenByPid(pid: number, acceptedMs: number): Fd | undefined {
   const pidfd = tryPidfdOpen(pid);
@@ -37,7 +40,7 @@ export function tryOpenByPid(pid: number, acceptedMs: number): Fd | undefined {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
     const startMs = parseProcStat(stat, ProcStatField.STARTTIME) * TICK_MS;
     const acceptedUptimeMs = uptime() * 1000 - (monotonicMs() - acceptedMs);
-    // Both are rounded down to ticks.
+    // Both times are rounded down to ticks.
     if (startMs <= acceptedUptimeMs + TICK_MS) return pidfd;
   } catch (error) {
     if (!isErrno(error, "ENOENT", "ESRCH")) throw error;

@@ -5,7 +5,7 @@ import { monotonicMs } from "../../thread/event-loop.ts";
 import { tryOpenByPid } from "./peer-process.ts";
 import { hasCapability, parseRights } from "./permission.ts";
 
-/** What the kernel writes, shortened. */
+/** An excerpt of what the kernel writes. */
 const STATUS = [
   "Name:\tbeng-proxy\tUid:\t7\t7\t7\t7",
   "State:\tS (sleeping)",
@@ -28,7 +28,7 @@ describe("parseRights", () => {
     });
   });
 
-  it("does not lose the upper half of the set", () => {
+  it("keeps the upper half of the set", () => {
     const status = "Uid:\t0\t0\t0\t0\nCapEff:\t000001ffffffffff\n";
     expect(parseRights(status).effectiveCapabilities).toBe((1n << 41n) - 1n);
   });
@@ -41,7 +41,7 @@ describe("parseRights", () => {
 describe("hasCapability", () => {
   const all = (1n << 41n) - 1n;
 
-  it("wants CAP_SYS_ADMIN", () => {
+  it("requires CAP_SYS_ADMIN", () => {
     const uids = [33, 33, 33, 33];
     expect(hasCapability({ uids, effectiveCapabilities: 1n << 21n }, 33)).toBe(true);
     expect(hasCapability({ uids, effectiveCapabilities: all & ~(1n << 21n) }, 33)).toBe(false);
@@ -49,7 +49,7 @@ describe("hasCapability", () => {
   });
 
   it.each([[[0, 33, 33, 33]], [[33, 0, 0, 0]], [[33, 33, 0, 33]], [[33]], [[]]])(
-    "wants the uids %j to be those of the peer",
+    "refuses the uids %j",
     (uids) => {
       expect(hasCapability({ uids, effectiveCapabilities: all }, 33)).toBe(false);
     },
@@ -57,13 +57,13 @@ describe("hasCapability", () => {
 });
 
 describe("tryOpenByPid", () => {
-  it("gives the process that was there when its connection was accepted", () => {
+  it("returns the process if it was there when its connection was accepted", () => {
     using pidfd = tryOpenByPid(process.pid, monotonicMs());
     if (pidfd === undefined) throw new Error("not found");
     expect(pidfdSendSignal(pidfd.number, 0)).toBe(true);
   });
 
-  it("gives no process that came later, and none that is gone", () => {
+  it("returns no process that started later, and none that is gone", () => {
     const startedMs = process.uptime() * 1000;
     expect(tryOpenByPid(process.pid, monotonicMs() - startedMs - 1000)).toBeUndefined();
     const { pid } = spawnSync("true");

@@ -1,19 +1,20 @@
 /**
- * Who may ask for namespaces: abstract sockets have no file mode, so the daemon itself
- * has to look at its peers. What is decided without a look at the process is here; the
- * look is in capable-peers.ts. @see unix(7), capabilities(7), credentials(7)
+ * Rules for who may ask for namespaces. An abstract socket has no file mode, so the daemon itself
+ * has to check its peers. This file has the rules that need no look at the process;
+ * capable-peers.ts has the rest.
+ * @see unix(7), capabilities(7), credentials(7)
  */
 import { CAP_SYS_ADMIN, type Credentials, isErrno, peerGroups } from "@cm4all/linux";
 import type { AllowedPeers } from "../settings.ts";
 
-/** What `/proc/PID/status` says of a process's rights. */
+/** The rights of a process, from `/proc/PID/status`. */
 export interface ProcessRights {
-  /** Real, effective, saved, file system. */
+  /** The real, effective, saved and file system uid. */
   readonly uids: readonly number[];
   readonly effectiveCapabilities: bigint;
 }
 
-/** @throws Error for a text without these lines. Pure. */
+/** Parses the text of `/proc/PID/status`. @throws Error if a line is missing. Pure. */
 export function parseRights(status: string): ProcessRights {
   const uids = /^Uid:\t([\d\t]+)$/m.exec(status)?.[1];
   const capabilities = /^CapEff:\t([0-9a-f]+)$/m.exec(status)?.[1];
@@ -25,8 +26,8 @@ export function parseRights(status: string): ProcessRights {
 }
 
 /**
- * Whether these rights are those of a process that runs as `uid` alone and has
- * CAP_SYS_ADMIN. One that has executed a set-uid program since it connected has
+ * Returns whether these are the rights of a process that runs as `uid` alone and has
+ * CAP_SYS_ADMIN. A process that has executed a set-uid program since it connected has
  * capabilities that its user never had. Pure.
  */
 export function hasCapability(
@@ -38,18 +39,18 @@ export function hasCapability(
   return (effectiveCapabilities & (1n << BigInt(CAP_SYS_ADMIN))) !== 0n;
 }
 
-/** Who connected. */
+/** A peer, and the connection that it has made. */
 export interface Peer {
   readonly credentials: Credentials;
-  /** The connection. */
+  /** The descriptor of the connection. */
   readonly socketFd: number;
-  /** The socket that it was accepted from. */
+  /** The descriptor of the listening socket from which it was accepted. */
   readonly listenerFd: number;
-  /** When it was accepted, milliseconds of the monotonic clock. */
+  /** The time at which it was accepted, milliseconds of the monotonic clock. */
   readonly acceptedMs: number;
 }
 
-/** Whether a peer is root, or the configuration allows it. */
+/** Returns whether a peer is root or is allowed by the configuration. */
 export function isTrusted({ credentials, socketFd }: Peer, allowed: AllowedPeers): boolean {
   const { uid, gid } = credentials;
   if (uid === 0 || allowed.uids.has(uid) || allowed.gids.has(gid)) return true;
@@ -60,7 +61,7 @@ function readGroups(socketFd: number): number[] {
   try {
     return peerGroups(socketFd);
   } catch (error) {
-    // More groups than anybody has who is not up to something.
+    // The peer has so many groups that it can only be an attacker.
     if (isErrno(error, "ERANGE")) return [];
     throw error;
   }

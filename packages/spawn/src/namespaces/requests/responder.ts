@@ -1,4 +1,4 @@
-/** Requests and their answers. */
+/** Answers requests. */
 import type { Fd } from "@cm4all/linux";
 import { encodeError, ProtocolError } from "@cm4all/spawn-protocol";
 import { LOG_WARNING, type Logger } from "../../log/log.ts";
@@ -18,11 +18,11 @@ export class Responder {
   readonly #registry: Registry;
   readonly #clients: Clients;
   readonly #logOnce: LogOnce;
-  /** Of its own, so that strangers cannot fill the other one. */
+  /** A limiter of its own for refusals, so that strangers cannot fill the other one. */
   readonly #refusals: LogOnce;
   readonly #counts: NamespaceCounts;
   readonly #known = new KnownRequests();
-  /** What one request has made. */
+  /** The steps that undo what the present request has made. */
   readonly #undo: Undo[] = [];
 
   constructor(
@@ -39,14 +39,16 @@ export class Responder {
     this.#refusals = new LogOnce(log);
   }
 
-  /** Answers what comes over a new connection; undefined if it was closed. */
+  /** Answers the requests of a new connection; undefined if it was closed. */
   serve(connection: Connection): ConnectionOwner | undefined {
     const client = this.#clients.tryAdd(connection);
     if (client === undefined) return undefined;
     return {
       isStranger: client.isStranger,
-      // No getter: V8 makes a hidden class, which is long-lived, for each object that has one.
-      // One that seems capable is looked at when it asks, and is refused or privileged then.
+      // A function, not a getter: V8 makes a long-lived hidden class for each object with a
+      // getter.
+      // The rights of a client that seems capable are checked when it makes a request; then it is
+      // refused or privileged.
       isWary: () => client.isStranger || (client.state === "allowed" && !client.isPrivileged),
       mayReceive: () => this.#mayAsk(client),
       received: (bytes, length) => this.#received(client, bytes, length),
@@ -55,7 +57,7 @@ export class Responder {
     };
   }
 
-  /** Looks at who asks; closes the connection of one who may not. */
+  /** Checks the rights of the client; closes the connection if it has none. */
   #mayAsk(client: Client): boolean {
     const refusal = this.#clients.prove(client);
     if (refusal === undefined) return true;
@@ -93,15 +95,15 @@ export class Responder {
   }
 
   /**
-   * Answers with what was asked for, or with why not.
-   * @param nowMs when the request came, of the monotonic clock
-   * @returns whether it was the former
+   * Answers with the namespaces, or with the error.
+   * @param nowMs the time when the request arrived, milliseconds of the monotonic clock
+   * @returns true if the namespaces were sent
    */
   #answer(client: Client, prepared: PreparedRequest, nowMs: number): boolean {
     const { request, namespaces, response, fds } = prepared;
     let set: NamespaceSet | undefined;
     let lease: Fd | undefined;
-    // Used again and again: nothing is made for a request whose namespaces are there.
+    // The array is used again and again: a request whose namespaces exist allocates nothing.
     const undo = this.#undo;
     if (undo.length > 0) undo.length = 0;
     try {
@@ -144,7 +146,10 @@ export class Responder {
   }
 }
 
-/** A failure that repeats for many names is logged once: its kind, not its arguments. */
+/**
+ * Returns the key under which a failure is logged once: its kind without its arguments, because
+ * it may repeat for many names.
+ */
 function errorKey(error: Error): string {
   return "syscall" in error && "code" in error ? `${error.syscall} ${error.code}` : error.message;
 }

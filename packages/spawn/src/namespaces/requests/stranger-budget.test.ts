@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { StrangerBudget } from "./stranger-budget.ts";
 
 describe("the budget for strangers", () => {
-  it("is spent after 1,000 within a second, and there again in the next one", () => {
+  it("is spent after 1,000 within a second, and full again in the next", () => {
     const budget = new StrangerBudget();
     expect(budget.isSpent(0)).toBe(false);
     for (let i = 0; i < 999; i++) budget.spend(5000 + i / 2);

@@ -1,13 +1,20 @@
-/** How many strangers are answered in a second: a flood of them gets no more of the daemon's time. */
+/**
+ * The period of the budget, milliseconds. The budget limits the share of the daemon's time that a
+ * flood of strangers gets.
+ */
 const PERIOD_MS = 1000;
+/** The number of strangers that are answered in each period. */
 export const STRANGERS = 1000;
 
-/** Counts strangers whose connections have ended, since those that stay cost nothing. Pure. */
+/** Counts strangers whose connections have ended; those that stay cost nothing. Pure. */
 export class StrangerBudget {
   #startMs = Number.NEGATIVE_INFINITY;
   #count = 0;
 
-  /** The connection of a stranger has ended. @param nowMs of the monotonic clock */
+  /**
+   * Notes that the connection of a stranger has ended.
+   * @param nowMs milliseconds of the monotonic clock
+   */
   spend(nowMs: number): void {
     if (nowMs - this.#startMs >= PERIOD_MS) {
       this.#startMs = nowMs;
@@ -16,7 +23,7 @@ export class StrangerBudget {
     this.#count++;
   }
 
-  /** Whether the next one is not to be looked at. */
+  /** Returns whether the next stranger is turned away without a look. */
   isSpent(nowMs: number): boolean {
     return this.#count >= STRANGERS && nowMs - this.#startMs < PERIOD_MS;
   }
