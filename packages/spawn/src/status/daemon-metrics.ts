@@ -5,20 +5,20 @@ import type { Declarations, Values } from "../metrics/declaration.ts";
 export const DAEMON_METRICS = {
   loopActiveSeconds: {
     kind: "counter",
-    help: "How long the main thread has worked, and not waited for events.",
+    help: "Time that the main thread has worked, without the time that it waited for events.",
     unit: "seconds",
     row: "main thread",
     text: "busy for {}",
   },
   failedReloads: {
     kind: "counter",
-    help: "How often the configuration could not be read again, and the old one stayed.",
+    help: "Number of reloads that failed, so that the old configuration stayed.",
     row: "main thread",
     text: "{} failed reloads",
   },
   configuration: {
     kind: "state",
-    help: "Whether the configuration in force is that of its file; if not, an older one is: the file was changed since, the latest reload was refused, or a part waits for a restart.",
+    help: "Whether the configuration in force is that of its file. If not, the file was changed since, the latest reload was refused, or a part waits for a restart.",
     row: "configuration",
     text: "{}",
     states: {

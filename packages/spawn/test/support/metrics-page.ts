@@ -12,27 +12,28 @@ const TITLES: { readonly [P in Part]: string } = {
 const HEAD = String.raw`.\" Made from the declarations in packages/spawn by metrics-page.test.ts.
 .TH CM4ALL\-SPAWN\-METRICS 7 "2026-11" "cm4all-spawn" "Miscellaneous"
 .SH NAME
-cm4all\-spawn\-metrics \- what cm4all\-spawn counts and measures
+cm4all\-spawn\-metrics \- metrics of cm4all\-spawn
 .SH DESCRIPTION
-Each metric is on the page for Prometheus under the name below, if
+The daemon serves these metrics to Prometheus, under the names below, if
 .B [metrics]
-of
+in
 .BR spawn.toml (5)
-says where that is; in
+sets an address.
 .B cm4all\-spawn status
-it stands in the row that is named behind it, and in
+shows each metric in the row that is given below, and
 .B cm4all\-spawn status \-\-json
-under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, those
-of the reaper when its thread does. A histogram is of three series, whose names end in
+under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts,
+counters of the reaper when its thread starts. A histogram has three series, whose names end in
 .IR _bucket ", " _sum " and " _count .
-Scopes that are gone are in the label
-.IR (gone) .
+The label
+.I (gone)
+sums up scopes that no longer exist.
 `;
 
 const TAIL = String.raw`.SH FILES
 .TP
 .I /usr/share/doc/cm4all\-spawn/examples/prometheus
-What Prometheus scrapes, rules, and alerts that say what to do.
+The scrape configuration, rules, and alerts that say what to do.
 .SH SEE ALSO
 .BR cm4all\-spawn (8),
 .BR cm4all\-spawn\-accounting (8),
