@@ -193,19 +193,23 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration, load the script as the daemon would, and say what is there of " +
-        "scopes and addresses",
+      "check the configuration, load the script as the daemon would, and show which scopes and " +
+        "addresses are available",
     )
     .action(() => check(program.opts()));
   program
     .command("measure")
     .argument("<cgroup>", "its path", cgroupPath)
-    .description("show what would be measured of a cgroup now, as JSON, and its log line")
+    .description("show the present figures of a cgroup, as JSON, and its log line")
     .action((path: ByteString) => measure(program.opts(), path));
   leaveOutput(program.command("lua <script>"))
     .description("run a script's handler once, to try it")
-    .option("--cgroup <path>", "for this cgroup as it is now; nothing is deleted", cgroupPath)
-    .option("--recorded <file>", "for what the command measure has printed")
+    .option(
+      "--cgroup <path>",
+      "with the present figures of this cgroup; nothing is deleted",
+      cgroupPath,
+    )
+    .option("--recorded <file>", "with the output of the command measure")
     .action((script: string, from: LuaOptions) => runLua(program.opts(), script, from));
   declareReportCommand(program);
   // A word that is no command is told of by us, with the command that was probably meant. Commands

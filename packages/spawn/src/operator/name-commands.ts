@@ -34,9 +34,9 @@ export function declareNameCommands(program: Command, ask: Ask): void {
   program
     .command("purge-namespaces [name...]")
     .description("end names of the running daemon with all processes in their PID namespaces")
-    .option("--all", "all names, of whoever is using them")
-    .option("--idle", "of these only those that are not leased and in which no process runs")
-    .option("--json", "say how many as JSON")
+    .option("--all", "all names, also those in use")
+    .option("--idle", "only those without a lease and without a running process")
+    .option("--json", "print the number as JSON")
     .action(async (names: string[], options: PurgeOptions) => {
       const { idle = false, json } = options;
       requireExtent(names, options);

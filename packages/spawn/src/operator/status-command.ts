@@ -39,7 +39,7 @@ export function declareStatusCommand(program: Command, ask: Ask): void {
     .command("status [name]")
     .summary("show whether the running daemon is well and what it has, or all of one name")
     .description(
-      "Shows whether the running daemon is well and what it has, or all of one name.\n\n" +
+      "Shows the health and the figures of the running daemon, or the details of one name.\n\n" +
         "Exit status: 0 well, 1 degraded, 3 not running, 4 no answer.",
     )
     .option("--json", "as JSON")

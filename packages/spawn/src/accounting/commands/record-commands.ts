@@ -22,14 +22,14 @@ const PAGE = 200;
 export function declareRecordCommands(program: Command, open: () => Promise<OpenRecords>): void {
   const accounting = program
     .command("accounting")
-    .summary("show and decide what waits in the journal to be accounted")
+    .summary("list, retry and drop records that wait in the journal to be accounted")
     .description(
-      "Shows and decides what waits in the journal to be accounted: of the running daemon, or in " +
-        "the journal's files while none runs. An ID is a record's number or a cgroup's id.",
+      "Lists, retries and drops records that wait in the journal to be accounted: in the running " +
+        "daemon, or in the journal's files if none runs. An ID is a record's number or a cgroup's id.",
     );
   accounting
     .command("list")
-    .description("list what waits, oldest first, and what is parked and why")
+    .description("list waiting and parked records, oldest first, with the reasons")
     .option("--json", "as a JSON array, one record a line")
     .action(async ({ json }: { readonly json?: boolean }) => {
       await print(await listOf(await open(), json === true ? listAsJson : listAsTable));
@@ -54,7 +54,7 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
   accounting
     .command("retry [id...]")
     .description("have the handler of parked records called again")
-    .option("--all", "of all that are parked")
+    .option("--all", "for all parked records")
     .action(async (ids: string[], { all = false }: { readonly all?: boolean }) => {
       if (all === ids.length > 0) throw new CommandFailure("say which records, or --all", EX_USAGE);
       await using opened = await open();
@@ -62,7 +62,7 @@ export function declareRecordCommands(program: Command, open: () => Promise<Open
     });
   accounting
     .command("drop <id...>")
-    .description("forget records: what their cgroups have used is never accounted")
+    .description("delete records: the usage of their cgroups is never accounted")
     .action(async (ids: string[]) => {
       await using opened = await open();
       const found = await findAll(opened.records, ids);
