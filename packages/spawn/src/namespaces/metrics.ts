@@ -14,7 +14,7 @@ export const NAMESPACE_METRICS = {
   },
   namesLimit: {
     kind: "gauge",
-    help: "Names that there may be, as configured (max_names).",
+    help: "The maximum number of names, as configured (max_names).",
     row: "names",
     text: "of at most {}",
   },
@@ -26,13 +26,13 @@ export const NAMESPACE_METRICS = {
   },
   namesOfOneUid: {
     kind: "gauge",
-    help: "Names that the uid has made that has most of them.",
+    help: "Names of the uid that has created the most.",
     row: "names",
     text: "{} of the uid with most",
   },
   namesPerUidLimit: {
     kind: "gauge",
-    help: "Names that one uid may have made, as configured (max_names_per_uid).",
+    help: "The maximum number of names of one uid, as configured (max_names_per_uid).",
     row: "names",
     text: "at most {} of one uid",
   },
@@ -46,7 +46,7 @@ export const NAMESPACE_METRICS = {
   },
   userNamespacesLimit: {
     kind: "gauge",
-    help: "User namespaces that all names may have together, as configured (max_user_namespaces).",
+    help: "The maximum number of user namespaces of all names, as configured (max_user_namespaces).",
     row: "namespaces",
     text: "at most {} user",
   },
@@ -64,31 +64,31 @@ export const NAMESPACE_METRICS = {
   },
   admittedConnections: {
     kind: "gauge",
-    help: "Of these, the clients that may ask, as far as has been looked at; the limits are about them.",
+    help: "Clients that have been admitted, to which the limits apply.",
     row: "connections",
     text: "{} admitted",
   },
   connectionsLimit: {
     kind: "gauge",
-    help: "Clients that may ask that may be connected, as configured (max_connections).",
+    help: "The maximum number of admitted clients, as configured (max_connections).",
     row: "connections",
     text: "of at most {}",
   },
   connectionsOfOneUid: {
     kind: "gauge",
-    help: "Of the clients that may ask, those of the uid that has most of them.",
+    help: "Admitted clients of the uid that has the most.",
     row: "connections",
     text: "{} of the uid with most",
   },
   connectionsPerUidLimit: {
     kind: "gauge",
-    help: "Clients that may ask of one uid that may be connected, as configured (max_connections_per_uid).",
+    help: "The maximum number of admitted clients of one uid, as configured (max_connections_per_uid).",
     row: "connections",
     text: "at most {} of one uid",
   },
   requests: {
     kind: "counter",
-    help: "Datagrams of clients by what became of them: answered, failed (refused by the kernel or a quota), malformed, refused (the peer may not ask).",
+    help: "Requests of clients by result: answered, failed (refused by the kernel or a quota), malformed, refused (the peer may not ask).",
     label: "result",
     values: ["answered", "failed", "malformed", "refused"],
     row: "requests",
@@ -96,7 +96,7 @@ export const NAMESPACE_METRICS = {
   },
   requestDurationSeconds: {
     kind: "histogram",
-    help: "From reading a request to sending its answer.",
+    help: "Time from reading a request to sending its answer.",
     unit: "seconds",
     bounds: [5e-5, 1e-4, 2.5e-4, 5e-4, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1],
     row: "requests",
@@ -104,7 +104,7 @@ export const NAMESPACE_METRICS = {
   },
   requested: {
     kind: "counter",
-    help: "What answered requests asked for; a request can ask for several things.",
+    help: "Namespaces and leases that answered requests asked for; a request can ask for several.",
     label: "kind",
     values: [...KINDS, "lease"],
     row: "asked for",
@@ -118,7 +118,7 @@ export const NAMESPACE_METRICS = {
   },
   sparedNames: {
     kind: "counter",
-    help: "How often a name was not ended because processes ran in its PID namespace.",
+    help: "Number of times that a name was not ended because processes ran in its PID namespace.",
     row: "ended",
     text: "{} times spared because processes ran",
   },
@@ -130,7 +130,7 @@ export const NAMESPACE_METRICS = {
   },
   turnSeconds: {
     kind: "histogram",
-    help: "How long the thread of the namespace service worked before it looked for the next event.",
+    help: "Time that the thread of the namespace service worked before it waited for the next event.",
     unit: "seconds",
     bounds: TURN_BOUNDS,
     row: "service thread",

@@ -19,7 +19,7 @@ export function declareReloadCommand(
     .command("reload")
     .description(
       "have the running daemon read its configuration again and call the script's reload; " +
-        "fails if one of them has a mistake, and says what only a restart applies",
+        "fails if one of them has a mistake, and lists changes that need a restart",
     )
     .option("--signal <pid>", "send SIGHUP to this process if the daemon cannot be asked")
     .action(async ({ signal }: ReloadOptions) => {

@@ -14,9 +14,9 @@ const HEAD = String.raw`.\" Made from the declarations in packages/spawn by metr
 .SH NAME
 cm4all\-spawn\-metrics \- metrics of the cm4all\-spawn daemon
 .SH DESCRIPTION
-Each metric is on the page for Prometheus under the name below, if
+The daemon serves these metrics to Prometheus, under the names below, if
 .B [metrics]
-of
+in
 .BR spawn.toml (5)
 says where that page is. In
 .B cm4all\-spawn status
