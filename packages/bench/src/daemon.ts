@@ -10,17 +10,20 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ScratchCgroup } from "@cm4all/testing/cgroup";
 import { noteAtMost } from "./goals.ts";
-import { compile, type RunningReaper, startReaper } from "./programs.ts";
+import { compile, type RunningReaper, type StartedReaper, startReaper } from "./programs.ts";
 import { reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const STARTS = 7;
+/** The number of measurements of the memory; the medians are printed. */
+const ROUNDS = 5;
 /**
  * The pause before a measurement, milliseconds. After twice QUIET_MS, the daemon has freed the
  * memory that it does not need.
  */
 const REST_MS = 12_000;
+/** The number of bursts before the first measurement; one comes before each of the others. */
 const BURSTS = 12;
 const BURST = 2000;
 
@@ -37,25 +40,37 @@ function memoryOf(pid: number): Memory {
   return { pssMiB: mib("Pss"), anonymousMiB: mib("Anonymous") };
 }
 
-/** Prints the memory. @param goals MiB, of the daemon and of its script host */
+const PROCESSES = ["daemon", "script host"];
+
+/**
+ * Prints the medians of the memory.
+ * @param rounds the memory of each process, in each round
+ * @param goals MiB, of the daemon and of its script host
+ */
 function printMemory(
   when: string,
-  { pids }: RunningReaper,
+  rounds: readonly (readonly Memory[])[],
   goals: { readonly of: keyof Memory; readonly most: readonly number[] },
 ): void {
-  const each = pids.map(memoryOf);
-  for (const [i, who] of ["daemon", "script host"].entries())
+  const middle = (i: number, of: keyof Memory) =>
+    median(rounds.map((round) => round[i]?.[of] ?? Number.NaN));
+  for (const [i, who] of PROCESSES.entries())
     noteAtMost(
       `${goals.of === "pssMiB" ? "PSS" : "anonymous"} ${when}: ${who}`,
-      each[i]?.[goals.of] ?? Number.NaN,
+      middle(i, goals.of),
       goals.most[i] ?? Number.NaN,
       { unit: " MiB" },
     );
-  const sum = (of: (memory: Memory) => number) => each.map((one) => of(one).toFixed(1)).join(" + ");
+  const sum = (of: keyof Memory) => PROCESSES.map((_, i) => middle(i, of).toFixed(1)).join(" + ");
   console.log(
-    `${when}, daemon + script host: ${sum(({ pssMiB }) => pssMiB)} MiB (PSS), ` +
-      `anonymous ${sum(({ anonymousMiB }) => anonymousMiB)}`,
+    `${when}, daemon + script host: ${sum("pssMiB")} MiB (PSS), anonymous ${sum("anonymousMiB")}`,
   );
+}
+
+/** Returns the memory of a daemon and its script host once all has been quiet for a while. */
+async function memoryAtRest({ pids }: RunningReaper): Promise<Memory[]> {
+  await delay(REST_MS);
+  return pids.map(memoryOf);
 }
 
 /** Returns how long Node takes to start and end without a program, milliseconds. */
@@ -63,6 +78,34 @@ function timeOfNodeAlone(): number {
   const startMs = performance.now();
   execFileSync(process.execPath, ["-e", "0"]);
   return performance.now() - startMs;
+}
+
+/** Prints how long the daemon takes to start, with and without the addon. */
+async function measureStart(
+  start: (withoutAddon?: boolean) => Promise<StartedReaper>,
+): Promise<void> {
+  const nodeMs: number[] = [];
+  const readyMs: number[] = [];
+  const scriptMs: number[] = [];
+  const withoutMs: number[] = [];
+  for (let round = 0; round < STARTS; round++) {
+    nodeMs.push(timeOfNodeAlone());
+    {
+      await using daemon = await start();
+      readyMs.push(daemon.readyMs);
+      scriptMs.push(daemon.scriptMs);
+    }
+    await using daemon = await start(true);
+    withoutMs.push(daemon.readyMs);
+  }
+  const [node, ready, without] = [median(nodeMs), median(readyMs), median(withoutMs)];
+  console.log(
+    `start to READY: ${ready.toFixed(0)} ms, without the addon ${without.toFixed(0)} ms, Node alone ` +
+      `${node.toFixed(0)} ms, ratio ${(ready / node).toFixed(1)}; until the script is loaded ` +
+      `${median(scriptMs).toFixed(0)} ms`,
+  );
+  const floor = `Node ${node.toFixed(0)} ms`;
+  noteAtMost("start to READY", ready, 250, { unit: " ms", without, floor });
 }
 
 /** Prints how long the daemon takes to start, and how much memory it needs. */
@@ -75,37 +118,35 @@ export async function measureStartAndMemory(): Promise<void> {
   const scratch = new ScratchCgroup();
   try {
     const scope = scratch.make("bench.scope");
-    const start = () =>
+    const start = (withoutAddon = false) =>
       startReaper({
         directory: directory.path,
         cgroupRoot: scratch.path,
         script,
         output: handlerLog,
+        withoutAddon,
       });
-    const nodeMs: number[] = [];
-    const readyMs: number[] = [];
-    const scriptMs: number[] = [];
-    for (let round = 0; round < STARTS; round++) {
-      nodeMs.push(timeOfNodeAlone());
+    await measureStart(start);
+
+    const atRest: Memory[][] = [];
+    for (let round = 0; round < ROUNDS; round++) {
       await using daemon = await start();
-      readyMs.push(daemon.readyMs);
-      scriptMs.push(daemon.scriptMs);
+      atRest.push(await memoryAtRest(daemon));
     }
-    const [node, ready] = [median(nodeMs), median(readyMs)];
-    console.log(
-      `start to READY: ${ready.toFixed(0)} ms, Node alone ${node.toFixed(0)} ms, ratio ` +
-        `${(ready / node).toFixed(1)}; until the script is loaded ${median(scriptMs).toFixed(0)} ms`,
-    );
-    noteAtMost("start to READY", ready, 250, { unit: " ms", floor: `Node ${node.toFixed(0)} ms` });
+    printMemory("at rest", atRest, { of: "pssMiB", most: [45, 22] });
 
     await using daemon = await start();
-    await delay(REST_MS);
-    printMemory("at rest", daemon, { of: "pssMiB", most: [45, 22] });
     const program = compile("reapbench");
     const reaper = { program, scope, pids: daemon.pids, handlerLog };
-    for (let i = 0; i < BURSTS; i++) reap(reaper, { mode: "burst", count: BURST });
-    await delay(REST_MS);
-    printMemory(`after ${BURSTS * BURST} cgroups`, daemon, { of: "anonymousMiB", most: [65, 28] });
+    const burst = () => reap(reaper, { mode: "burst", count: BURST });
+    for (let i = 1; i < BURSTS; i++) burst();
+    const afterBursts: Memory[][] = [];
+    for (let round = 0; round < ROUNDS; round++) {
+      burst();
+      afterBursts.push(await memoryAtRest(daemon));
+    }
+    const when = `after ${BURSTS * BURST} cgroups`;
+    printMemory(when, afterBursts, { of: "anonymousMiB", most: [65, 28] });
   } finally {
     await scratch.remove();
   }

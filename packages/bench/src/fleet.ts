@@ -51,7 +51,7 @@ const RUNS: readonly Run[] = [
     title: "200 hosts, 10,000 rows/s",
     hosts: 200,
     processes: 2,
-    rows: 100_000,
+    rows: 50_000,
     rowsPerSecond: 10_000,
     commit: "on",
     goal: { p99Ms: 1000 },
@@ -65,6 +65,9 @@ const RUNS: readonly Run[] = [
     goal: { rowsPerSecond: 10_000, clientUs: 180 },
   },
 ];
+
+/** The number of measurements, one after the other; the medians are printed. */
+const ROUNDS = 5;
 
 /** The role as which fleet.sql admits the hosts. */
 const ROLE = "cm4all-spawn-reaper";
@@ -157,6 +160,20 @@ async function query(
   }
 }
 
+/** The figures of a measurement. */
+interface Figures {
+  /** Rows per second. */
+  readonly rate: number;
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  /** The CPU time for a row, microseconds. */
+  readonly serverUs: number;
+  readonly clientUs: number;
+  /** The shares of the machine's time, percent. */
+  readonly idle: number;
+  readonly disk: number;
+}
+
 async function measureRun(run: Run): Promise<void> {
   await using server = await startServer(run.commit);
   const count = run.hosts / run.processes;
@@ -179,6 +196,19 @@ async function measureRun(run: Run): Promise<void> {
   const warmUp = { rows: WARM_UP_ROWS / run.processes };
   await Promise.all(processes.map((one) => one.carryOut(warmUp)));
 
+  const rounds: Figures[] = [];
+  for (let round = 0; round < ROUNDS; round++)
+    rounds.push(await measureOnce(server, processes, order, rows));
+  await checkRows(server, run.hosts + WARM_UP_ROWS + ROUNDS * rows);
+  describe(run, rounds);
+}
+
+async function measureOnce(
+  server: Postgres,
+  processes: readonly FleetProcess[],
+  order: FleetOrder,
+  rows: number,
+): Promise<Figures> {
   const before = { machine: machineSeconds(), server: treeSeconds(server.pid) };
   const startMs = performance.now();
   const results = await Promise.all(processes.map((one) => one.carryOut(order)));
@@ -187,35 +217,37 @@ async function measureRun(run: Run): Promise<void> {
   const machine = machineSeconds();
   const share = (key: "idle" | "disk") =>
     ((machine[key] - before.machine[key]) / (machine.all - before.machine.all)) * 100;
-
   const latenciesMs = results.flatMap((result) => result.latenciesMs);
   const clientSeconds = results.reduce((sum, result) => sum + result.cpuSeconds, 0);
-  const rate = rows / elapsed;
-  const p99Ms = quantile(latenciesMs, 0.99);
-  const serverUs = (serverSeconds / rows) * 1e6;
-  const clientUs = (clientSeconds / rows) * 1e6;
-  console.log(
-    `${run.title.padEnd(34)}${Math.round(rate)} rows/s, ` +
-      `p50 ${median(latenciesMs).toFixed(1)} ms, p99 ${p99Ms.toFixed(1)} ms`,
-  );
-  noteGoal(run, { rate, p99Ms, serverUs, clientUs });
-  console.log(
-    `  CPU a row: clients ${clientUs.toFixed(1)} us, server ${serverUs.toFixed(1)} us; ` +
-      `this machine: ${share("idle").toFixed(0)}% idle, ${share("disk").toFixed(0)}% waiting for the disk`,
-  );
-  await checkRows(server, run.hosts + WARM_UP_ROWS + rows);
+  return {
+    rate: rows / elapsed,
+    p50Ms: median(latenciesMs),
+    p99Ms: quantile(latenciesMs, 0.99),
+    serverUs: (serverSeconds / rows) * 1e6,
+    clientUs: (clientSeconds / rows) * 1e6,
+    idle: share("idle"),
+    disk: share("disk"),
+  };
 }
 
-function noteGoal(
-  { title, goal = {} }: Run,
-  measured: {
-    readonly rate: number;
-    readonly p99Ms: number;
-    readonly serverUs: number;
-    readonly clientUs: number;
-  },
-): void {
-  const { rate, p99Ms, serverUs, clientUs } = measured;
+/** Prints the medians of the measurements. */
+function describe(run: Run, rounds: readonly Figures[]): void {
+  const middle = (key: keyof Figures) => median(rounds.map((figures) => figures[key]));
+  const shown = (key: keyof Figures, digits = 1) => middle(key).toFixed(digits);
+  console.log(
+    `${run.title.padEnd(34)}${shown("rate", 0)} rows/s, ` +
+      `p50 ${shown("p50Ms")} ms, p99 ${shown("p99Ms")} ms`,
+  );
+  console.log(
+    `  CPU a row: clients ${shown("clientUs")} us, server ${shown("serverUs")} us; ` +
+      `this machine: ${shown("idle", 0)}% idle, ${shown("disk", 0)}% waiting for the disk`,
+  );
+  noteGoal(run, middle);
+}
+
+function noteGoal({ title, goal = {} }: Run, middle: (key: keyof Figures) => number): void {
+  const [rate, p99Ms] = [middle("rate"), middle("p99Ms")];
+  const [serverUs, clientUs] = [middle("serverUs"), middle("clientUs")];
   if (goal.rowsPerSecond !== undefined)
     noteAtLeast(title, rate, goal.rowsPerSecond, { unit: "/s" });
   if (goal.p99Ms !== undefined) noteAtMost(`${title}: p99`, p99Ms, goal.p99Ms, { unit: " ms" });
@@ -234,5 +266,6 @@ async function checkRows(server: Postgres, expected: number): Promise<void> {
 
 /** Prints how fast many hosts can account into one database. */
 export async function measureFleet(): Promise<void> {
+  console.log(`Medians of ${ROUNDS} measurements, each of all the rows.`);
   for (const run of RUNS) await measureRun(run);
 }

@@ -3,6 +3,8 @@
 export interface Goal {
   readonly work: string;
   readonly ours: string;
+  /** Ours without the addon; undefined if that is not measured. */
+  readonly without?: string | undefined;
   /** The same work done by the floor; undefined if the goal is absolute. */
   readonly floor?: string | undefined;
   readonly goal: string;
@@ -20,6 +22,8 @@ export function note(goal: Goal): void {
 interface Shown {
   readonly unit?: string;
   readonly digits?: number;
+  /** The same figure of ours without the addon. */
+  readonly without?: number | undefined;
   readonly floor?: string;
 }
 
@@ -28,9 +32,17 @@ function noteFigure(
   value: number,
   bound: string,
   isMet: boolean,
-  { unit = "", digits = 0, floor }: Shown = {},
+  { unit = "", digits = 0, without, floor }: Shown = {},
 ): void {
-  note({ work, ours: value.toFixed(digits) + unit, floor, goal: bound + unit, isMet });
+  const shown = (figure: number) => figure.toFixed(digits) + unit;
+  note({
+    work,
+    ours: shown(value),
+    without: without === undefined ? undefined : shown(without),
+    floor,
+    goal: bound + unit,
+    isMet,
+  });
 }
 
 /** Notes a figure that should be at most `most`. */
@@ -52,7 +64,7 @@ export function printGoals(): void {
   const row = ([work = "", ...cells]: readonly string[], verdict: string) =>
     console.log(work.padEnd(48) + cells.map((cell) => cell.padStart(18)).join("") + verdict);
   console.log("\ngoals");
-  row(["", "ours", "floor", "goal"], "");
-  for (const { work, ours, floor = "", goal, isMet } of goals)
-    row([work, ours, floor, goal], isMet ? "" : "  MISSED");
+  row(["", "ours", "without addon", "floor", "goal"], "");
+  for (const { work, ours, without = "", floor = "", goal, isMet } of goals)
+    row([work, ours, without, floor, goal], isMet ? "" : "  MISSED");
 }

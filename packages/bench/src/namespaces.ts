@@ -10,6 +10,7 @@ import { noteAtLeast, noteAtMost } from "./goals.ts";
 import {
   type ClientOptions,
   type Measurement,
+  type MemoryMeasurement,
   measure,
   measureIdle,
   measureMemory,
@@ -54,6 +55,8 @@ interface Subject extends Work {
  * after its last work; V8's helper threads end later.
  */
 const FREEING_MS = 20_000;
+
+const IDLE_SECONDS = 5;
 
 const CPU = 0;
 const ASK: Work = { mode: "conn", ns: "ipc,pid", count: 2000 };
@@ -163,11 +166,10 @@ async function compareCreation(
       runs[i]?.push(measure(program, daemon, work, client));
       purge(daemon);
     }
-    if (work.mode !== "create-pid") continue;
     await using floor = await startFloor(true);
     floors.push(measure(program, floor, work, client));
   }
-  return [...runs, ...(floors.length === 0 ? [] : [floors])].map(figuresOf);
+  return [...runs, floors].map(figuresOf);
 }
 
 /**
@@ -192,34 +194,36 @@ function printRow([title = "", ...cells]: readonly string[]): void {
 
 function describe({ title, goal }: Subject, figures: readonly Figures[]): void {
   const [ours, without, floor] = figures;
-  if (ours === undefined || without === undefined) return;
+  if (ours === undefined || without === undefined || floor === undefined) return;
   const cells = [ours.rate.toFixed(0), ours.p50.toFixed(0), ours.cpu.toFixed(1)];
-  cells.push(without.cpu.toFixed(1));
-  if (floor !== undefined) {
-    cells.push(floor.cpu.toFixed(1), (ours.cpu / floor.cpu).toFixed(2));
-    cells.push((ours.rate / floor.rate).toFixed(2));
-  }
+  cells.push(without.cpu.toFixed(1), floor.cpu.toFixed(1), (ours.cpu / floor.cpu).toFixed(2));
+  cells.push((ours.rate / floor.rate).toFixed(2));
   printRow([title, ...cells]);
-  if (goal !== undefined) noteGoal(title, goal, ours, floor);
+  if (goal !== undefined) noteGoal(title, goal, { ours, without, floor });
 }
 
 function noteGoal(
   title: string,
   { cpuTimes, rateTimes, cpuUs, rate }: Goal,
-  ours: Figures,
-  floor: Figures | undefined,
+  { ours, without, floor }: Readonly<Record<"ours" | "without" | "floor", Figures>>,
 ): void {
-  const floorCpu = floor === undefined ? {} : { floor: `${floor.cpu.toFixed(1)} us` };
-  const floorRate = floor === undefined ? {} : { floor: `${floor.rate.toFixed(0)}/s` };
-  if (cpuUs !== undefined)
-    noteAtMost(`${title}: CPU`, ours.cpu, cpuUs, { unit: " us", ...floorCpu });
-  if (rate !== undefined) noteAtLeast(title, ours.rate, rate, { unit: "/s", ...floorRate });
-  if (floor === undefined) return;
+  const cpu = { without: without.cpu, floor: `${floor.cpu.toFixed(1)} us` };
+  const rates = { without: without.rate, floor: `${floor.rate.toFixed(0)}/s` };
+  if (cpuUs !== undefined) noteAtMost(`${title}: CPU`, ours.cpu, cpuUs, { ...cpu, unit: " us" });
+  if (rate !== undefined) noteAtLeast(title, ours.rate, rate, { ...rates, unit: "/s" });
   const times = { unit: " x", digits: 2 };
   if (cpuTimes !== undefined)
-    noteAtMost(`${title}: CPU`, ours.cpu / floor.cpu, cpuTimes, { ...times, ...floorCpu });
+    noteAtMost(`${title}: CPU`, ours.cpu / floor.cpu, cpuTimes, {
+      ...times,
+      without: without.cpu / floor.cpu,
+      floor: cpu.floor,
+    });
   if (rateTimes !== undefined)
-    noteAtLeast(title, ours.rate / floor.rate, rateTimes, { ...times, ...floorRate });
+    noteAtLeast(title, ours.rate / floor.rate, rateTimes, {
+      ...times,
+      without: without.rate / floor.rate,
+      floor: rates.floor,
+    });
 }
 
 /** Prints the cost of requests to the namespace service, compared with the floor in C. */
@@ -241,15 +245,25 @@ export async function measureNamespaces(): Promise<void> {
   for (const subject of CREATED)
     describe(subject, await compareCreation(nsbench, [daemon, without], subject));
   await delay(FREEING_MS);
-  const idle = measureIdle(nsbench, daemon, 5);
-  console.log(`idle: ${idle.wakeups} wake-ups in ${idle.elapsed_s.toFixed(1)} s`);
-  noteAtMost("idle: wake-ups in 5 s", idle.wakeups, 0);
-  const memory = measureMemory(nsbench, daemon, 200);
-  const grown = (memory.daemon_after.pss_kb - memory.daemon_before.pss_kb) / memory.count;
-  console.log(
-    `memory (PSS): daemon ${memory.daemon_before.pss_kb} KiB; per PID namespace ` +
-      `${memory.per_child_kb.pss.toFixed(1)} KiB in the init and ${grown.toFixed(1)} KiB in the daemon`,
+  measureAtRest(nsbench, daemon);
+}
+
+/** Prints the wake-ups of a daemon at rest, and the memory that it and its names take. */
+function measureAtRest(nsbench: string, daemon: RunningDaemon): void {
+  const idle = Array.from({ length: ROUNDS }, () => measureIdle(nsbench, daemon, IDLE_SECONDS));
+  const wakeups = idle.map((one) => one.wakeups);
+  console.log(`idle: wake-ups in ${IDLE_SECONDS} s, ${ROUNDS} times: ${wakeups.join(", ")}`);
+  noteAtMost(`idle: wake-ups in ${IDLE_SECONDS} s`, median(wakeups), 0);
+  const memory = Array.from({ length: ROUNDS }, () => measureMemory(nsbench, daemon, 200));
+  const middle = (of: (one: MemoryMeasurement) => number) => median(memory.map(of));
+  const grownKib = middle(
+    (one) => (one.daemon_after.pss_kb - one.daemon_before.pss_kb) / one.count,
   );
-  const { private: ownKib } = memory.per_child_kb;
+  const initKib = middle((one) => one.per_child_kb.pss);
+  console.log(
+    `memory (PSS): daemon ${median(idle.map((one) => one.daemon.pss_kb))} KiB; per PID namespace ` +
+      `${initKib.toFixed(1)} KiB in the init and ${grownKib.toFixed(1)} KiB in the daemon`,
+  );
+  const ownKib = middle((one) => one.per_child_kb.private);
   noteAtMost("a PID name: private memory of its init", ownKib, 60, { unit: " KiB", digits: 1 });
 }

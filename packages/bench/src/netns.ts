@@ -2,9 +2,9 @@
  * Measures `up` and `down` of a network namespace compared with the commands that they replace:
  * those of ip(8) that the original unit runs, with `true` as the set-up script, and the
  * corresponding commands for other kinds of links.
- * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. Both are measured
- * in turn, so that everything else that the machine does affects both; the ratio of the medians
- * counts.
+ * Runs in namespaces of its own; needs root, iproute2, nftables and util-linux. They are measured
+ * in turn, so that everything else that the machine does affects all of them; the ratio of the
+ * medians counts.
  */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -22,10 +22,11 @@ const PROGRAM = join(root, "../netns/dist/cm4all-spawn-netns.js");
 const SCRIPTS = "/etc/cm4all/spawn/netns/setup.d";
 /** The environment of a unit, without NODE_EXTRA_CA_CERTS and the like. */
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin" };
+const WITHOUT_ADDON = { ...ENVIRONMENT, CM4ALL_WITHOUT_ADDON: "1" };
 
 const ROUNDS = 40;
 /** The number of measurements with a hundred namespaces. */
-const CROWD_ROUNDS = 3;
+const CROWD_ROUNDS = 5;
 /** The number of namespaces that are set up at the same time, as systemd starts units at boot. */
 const AT_A_TIME = 8;
 
@@ -48,12 +49,14 @@ export async function measureNetns(): Promise<void> {
 
 const executeFile = promisify(execFile);
 
-async function run([file = "", ...args]: Command): Promise<void> {
-  await executeFile(file, args, { env: ENVIRONMENT });
+type Environment = Readonly<Record<string, string>>;
+
+async function run([file = "", ...args]: Command, env: Environment = ENVIRONMENT): Promise<void> {
+  await executeFile(file, args, { env });
 }
 
-async function inOrder(commands: readonly Command[]): Promise<void> {
-  for (const command of commands) await run(command);
+async function inOrder(commands: readonly Command[], env?: Environment): Promise<void> {
+  for (const command of commands) await run(command, env);
 }
 
 const ip = (line: string): Command => ["ip", ...line.split(" ")];
@@ -72,39 +75,56 @@ const ourDown = (name: string): Command[] => [[process.execPath, PROGRAM, "down"
 
 type Measured = () => Promise<void>;
 
-/** The medians of both, milliseconds. */
-interface Medians {
-  readonly theirs: number;
-  readonly ours: number;
+/** The name under which ours without the addon is printed. */
+const WITHOUT = "without the addon";
+
+interface Compared {
+  /** The median of the first, milliseconds. */
+  readonly firstMs: number;
+  /** The medians of the others, as multiples of it. */
+  readonly ratios: readonly number[];
 }
 
-/** Measures both in turn, and prints the medians. */
+/**
+ * Measures each work in turn, and prints the medians, those after the first also as multiples of
+ * the first.
+ * @param works by the names under which they are printed
+ */
 async function compare(
   what: string,
   rounds: number,
-  theirs: Measured,
-  ours: Measured,
-  labels: readonly [string, string] = ["iproute2", "ours"],
-): Promise<Medians> {
-  const works = [theirs, ours].map((work) => ({ work, times: [] as number[] }));
+  works: Readonly<Record<string, Measured>>,
+): Promise<Compared> {
+  const measured = Object.entries(works).map(([who, work]) => ({
+    who,
+    work,
+    times: [] as number[],
+  }));
   for (let round = 0; round < rounds; round++)
-    for (const { work, times } of works) {
+    for (const { work, times } of measured) {
       const startMs = performance.now();
       await work();
       times.push(performance.now() - startMs);
     }
-  const [first = Number.NaN, second = Number.NaN] = works.map(({ times }) => median(times));
-  const figures = `${labels[0]} ${first.toFixed(1)} ms, ${labels[1]} ${second.toFixed(1)} ms`;
-  console.log(`${what}: ${figures}, ratio ${(second / first).toFixed(2)}`);
-  return { theirs: first, ours: second };
+  const medians = measured.map(({ times }) => median(times));
+  const [firstMs = Number.NaN, ...others] = medians;
+  const ratios = others.map((ms) => ms / firstMs);
+  const cells = measured.map(({ who }, i) => `${who} ${medians[i]?.toFixed(1)} ms`);
+  const shown = ratios.map((ratio) => ratio.toFixed(2)).join(" and ");
+  console.log(`${what}: ${cells.join(", ")}, ratio ${shown}`);
+  return { firstMs, ratios };
 }
 
 /** Runs the commands for all names, a few names at a time. */
-async function forAll(names: readonly string[], commands: (name: string) => Command[]) {
+async function forAll(
+  names: readonly string[],
+  commands: (name: string) => Command[],
+  env?: Environment,
+): Promise<void> {
   const queue = [...names];
   const worker = async () => {
     for (let name = queue.shift(); name !== undefined; name = queue.shift())
-      await inOrder(commands(name));
+      await inOrder(commands(name), env);
   };
   await Promise.all(Array.from({ length: AT_A_TIME }, worker));
 }
@@ -180,32 +200,34 @@ async function prepare(names: readonly string[]): Promise<void> {
 /** Measures veth pairs. @param nodeMs how long Node takes to start and to end without a program */
 async function measureVeth(names: readonly string[], nodeMs: number): Promise<void> {
   const [one = ""] = names;
-  const alone = await compare(
-    "up and down, one at a time",
-    ROUNDS,
-    () => inOrder([...ipUp(one), ...ipDown(one)]),
-    () => inOrder([...ourUp(one), ...ourDown(one)]),
-  );
-  const crowd = await compare(
-    `${names.length} namespaces up and down, ${AT_A_TIME} at a time`,
-    CROWD_ROUNDS,
-    async () => {
+  const alone = await compare("up and down, one at a time", ROUNDS, {
+    iproute2: () => inOrder([...ipUp(one), ...ipDown(one)]),
+    ours: () => inOrder([...ourUp(one), ...ourDown(one)]),
+    [WITHOUT]: () => inOrder([...ourUp(one), ...ourDown(one)], WITHOUT_ADDON),
+  });
+  const ourCrowd = async (env?: Environment) => {
+    await forAll(names, ourUp, env);
+    await forAll(names, ourDown, env);
+  };
+  const what = `${names.length} namespaces up and down, ${AT_A_TIME} at a time`;
+  const crowd = await compare(what, CROWD_ROUNDS, {
+    iproute2: async () => {
       await forAll(names, ipUp);
       await forAll(names, ipDown);
     },
-    async () => {
-      await forAll(names, ourUp);
-      await forAll(names, ourDown);
-    },
-  );
+    ours: () => ourCrowd(),
+    [WITHOUT]: () => ourCrowd(WITHOUT_ADDON),
+  });
   // This includes two starts of Node, which cannot be avoided.
-  const floor = `Node ${((2 * nodeMs) / alone.theirs).toFixed(2)} x`;
-  const times = { unit: " x", digits: 2 };
-  noteAtMost("netns up and down, one at a time", ratio(alone), 1.5, { ...times, floor });
-  noteAtMost(`netns up and down, ${AT_A_TIME} at a time`, ratio(crowd), 2, times);
+  const floor = `Node ${((2 * nodeMs) / alone.firstMs).toFixed(2)} x`;
+  noteTimes("one at a time", alone, 1.5, floor);
+  noteTimes(`${AT_A_TIME} at a time`, crowd, 2);
 }
 
-const ratio = ({ theirs, ours }: Medians) => ours / theirs;
+function noteTimes(how: string, { ratios }: Compared, most: number, floor = ""): void {
+  const [ours = Number.NaN, without] = ratios;
+  noteAtMost(`netns up and down, ${how}`, ours, most, { unit: " x", digits: 2, without, floor });
+}
 
 async function measureKinds(): Promise<void> {
   await inOrder(
@@ -219,12 +241,10 @@ async function measureKinds(): Promise<void> {
   );
   for (const [what, { toml, up, down }] of Object.entries(KINDS)) {
     writeFileSync("/etc/cm4all/spawn/netns/bench.toml", toml);
-    await compare(
-      `${what}, up and down`,
-      ROUNDS,
-      () => inOrder([...up, ...down].map(commandOf)),
-      () => inOrder([...ourUp("bench"), ...ourDown("bench")]),
-    );
+    await compare(`${what}, up and down`, ROUNDS, {
+      iproute2: () => inOrder([...up, ...down].map(commandOf)),
+      ours: () => inOrder([...ourUp("bench"), ...ourDown("bench")]),
+    });
   }
 }
 
@@ -234,14 +254,12 @@ export async function measureNetnsInside(): Promise<void> {
   await prepare(names);
   const empty = "/run/empty.js";
   writeFileSync(empty, "");
-  const alone = await compare(
-    "start alone",
-    ROUNDS,
-    () => run(["ip", "-V"]),
-    () => run([process.execPath, empty]),
-    ["ip -V", "node with an empty file"],
-  );
-  await measureVeth(names, alone.ours);
+  const { firstMs, ratios } = await compare("start alone", ROUNDS, {
+    "ip -V": () => run(["ip", "-V"]),
+    "node with an empty file": () => run([process.execPath, empty]),
+  });
+  const [timesIp = Number.NaN] = ratios;
+  await measureVeth(names, firstMs * timesIp);
   await measureKinds();
   await new Promise((resolve) => process.send?.(noted(), resolve));
 }

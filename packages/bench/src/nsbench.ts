@@ -31,8 +31,8 @@ export interface MemoryMeasurement {
 }
 
 export interface IdleMeasurement {
-  readonly elapsed_s: number;
   readonly wakeups: number;
+  readonly daemon: { readonly pss_kb: number };
 }
 
 /** The work to measure. */

@@ -17,6 +17,7 @@ import {
 import { childPids } from "@cm4all/testing";
 import { type Measurement, measure } from "./nsbench.ts";
 import { compile, type RunningDaemon, startDaemon } from "./programs.ts";
+import { median } from "./statistics.ts";
 
 const NAMES = 9990;
 const PROCESSES = 10_000;
@@ -41,9 +42,10 @@ async function startCrowd(count: number): Promise<AsyncDisposable> {
   };
 }
 
-/** Measures the walk alone, in this process. */
+/** Measures the walk alone, in this process, and prints the medians. */
 function measureScan(inits: readonly { pid: number; inode: number }[]): void {
   const ownInode = ownNamespaceInode("pid");
+  const rounds: { allMs: number; cpuMs: number; longestMs: number }[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     const scan = scanProcesses(inits, ownInode);
     const { user, system } = process.cpuUsage();
@@ -57,10 +59,13 @@ function measureScan(inits: readonly { pid: number; inode: number }[]): void {
     }
     const cpu = process.cpuUsage();
     const cpuMs = (cpu.user - user + cpu.system - system) / 1000;
-    console.log(
-      `one walk: ${Math.round(performance.now() - startMs)} ms, ${Math.round(cpuMs)} ms of CPU, longest step ${longestMs.toFixed(1)} ms`,
-    );
+    rounds.push({ allMs: performance.now() - startMs, cpuMs, longestMs });
   }
+  const middle = (key: "allMs" | "cpuMs" | "longestMs") => median(rounds.map((one) => one[key]));
+  console.log(
+    `a walk: ${middle("allMs").toFixed(0)} ms, ${middle("cpuMs").toFixed(0)} ms of CPU, ` +
+      `longest step ${middle("longestMs").toFixed(1)} ms`,
+  );
 }
 
 function describe(what: string, { rate, lat_us: { p50, p99, p999, max } }: Measurement): string {

@@ -109,11 +109,17 @@ async function startDaemonWith(
   return { ...server, program: DAEMON, control, afterMs };
 }
 
-export interface NamespaceDaemonOptions {
-  /** The text of spawn.toml. */
-  readonly config?: string;
+/** The environment of a daemon that makes all system calls through ffi-rs. */
+const WITHOUT_ADDON = { CM4ALL_WITHOUT_ADDON: "1" };
+
+interface AddonChoice {
   /** True to make all system calls through ffi-rs. */
   readonly withoutAddon?: boolean;
+}
+
+export interface NamespaceDaemonOptions extends AddonChoice {
+  /** The text of spawn.toml. */
+  readonly config?: string;
 }
 
 /** Starts the daemon with the namespace service only. */
@@ -121,7 +127,7 @@ export async function startDaemon({
   config = "",
   withoutAddon = false,
 }: NamespaceDaemonOptions = {}): Promise<RunningDaemon> {
-  const env = withoutAddon ? { CM4ALL_WITHOUT_ADDON: "1" } : {};
+  const env = withoutAddon ? WITHOUT_ADDON : {};
   return await startDaemonWith(["--no-reaper"], ["listening on"], { config, env });
 }
 
@@ -143,7 +149,7 @@ export interface StartedReaper extends RunningReaper {
   readonly scriptMs: number;
 }
 
-export interface ReaperPlace {
+export interface ReaperPlace extends AddonChoice {
   /** The directory for its journal. */
   readonly directory: string;
   /** The cgroup whose scopes are managed. */
@@ -155,13 +161,14 @@ export interface ReaperPlace {
 
 /** Starts the daemon as a reaper, with its script host. */
 export async function startReaper(place: ReaperPlace): Promise<StartedReaper> {
-  const { directory, cgroupRoot, script, output } = place;
+  const { directory, cgroupRoot, script, output, withoutAddon = false } = place;
   const config =
     `[reaper]\ncgroup_root = ${JSON.stringify(cgroupRoot)}\nscopes = ["*.scope"]\n` +
     `[accounting]\nscript = ${JSON.stringify(script)}\n` +
     `journal = ${JSON.stringify(join(directory, "journal"))}\n`;
   const until = ["reaping cgroups", "accounting with"];
-  const server = await startDaemonWith([], until, { config, output });
+  const env = withoutAddon ? WITHOUT_ADDON : {};
+  const server = await startDaemonWith([], until, { config, output, env });
   const pids = [server.pid, ...childPids(server.pid)];
   const [readyMs = Number.NaN, scriptMs = Number.NaN] = server.afterMs;
   return { pids, readyMs, scriptMs, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
@@ -185,7 +192,7 @@ export async function startReaperFloor(scope: string, output: string): Promise<R
 
 /**
  * Starts the floor: a server in C that only receives and sends descriptors.
- * @param creates true to make PID namespaces, in the simplest way
+ * @param creates true to make the namespaces, in the simplest way
  */
 export async function startFloor(creates = false): Promise<RunningServer> {
   const address = `@cm4all-spawn-floor-${process.pid}-${++servers}`;

@@ -26,7 +26,6 @@ export interface WatchMeasurement {
 }
 
 export interface IdleMeasurement {
-  readonly elapsed_s: number;
   readonly cpu_s: { readonly sched: number };
   readonly wakeups: number;
   readonly pss_kb: number;

@@ -3,13 +3,21 @@
  * prints the path, compared with a floor: a reaper in C that does the least. Only ratios of one
  * run can be compared. docs/performance.md explains how to read them.
  */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ScratchCgroup } from "@cm4all/testing/cgroup";
 import { noteAtMost } from "./goals.ts";
 import { compile, type RunningReaper, startReaper, startReaperFloor } from "./programs.ts";
-import { idle, type Reaper, type Reaping, type ReapMeasurement, reap, watch } from "./reapbench.ts";
+import {
+  idle,
+  type Reaper,
+  type Reaping,
+  type ReapMeasurement,
+  reap,
+  type WatchMeasurement,
+  watch,
+} from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
@@ -37,7 +45,9 @@ const SUBJECTS: readonly Subject[] = [
 ];
 
 const WATCHED = 10_000;
-const IDLE_SECONDS = 60;
+/** The parts into which the minute is divided in which the idle reaper is measured. */
+const IDLE_PARTS = 5;
+const IDLE_SECONDS = 60 / IDLE_PARTS;
 /**
  * The wake-ups that are allowed in a minute, which may include one of the checks of all cgroups
  * every five minutes.
@@ -50,9 +60,9 @@ const CHECK_WAKEUPS = 10;
 const REST_MS = 60_000;
 
 const COLUMNS = [
-  ...["CPU us", "floor", "CPU x"],
-  ...["p50 ms", "p99 ms", "floor", "handler"],
-  ...["drained", "floor"],
+  ...["CPU us", "without", "floor", "CPU x"],
+  ...["p50 ms", "p99 ms", "without", "floor", "handler"],
+  ...["drained", "without", "floor"],
 ];
 
 function printRow(title: string, cells: readonly string[]): void {
@@ -75,29 +85,35 @@ function figuresOf(runs: readonly ReapMeasurement[]) {
 
 type Figures = ReturnType<typeof figuresOf>;
 
-function rowOf(ours: Figures, floor: Figures): string[] {
+interface Compared {
+  readonly ours: Figures;
+  /** Ours without the addon; undefined where it is not measured. */
+  readonly without: Figures | undefined;
+  readonly floor: Figures;
+}
+
+function rowOf({ ours, without, floor }: Compared): string[] {
+  const cells = (key: keyof Figures) =>
+    [ours, without, floor].map((figures) => figures?.[key].toFixed(0) ?? "");
   return [
-    ours.cpuUs.toFixed(0),
-    floor.cpuUs.toFixed(0),
+    ...cells("cpuUs"),
     (ours.cpuUs / floor.cpuUs).toFixed(2),
     ours.p50Ms.toFixed(0),
-    ours.p99Ms.toFixed(0),
-    floor.p99Ms.toFixed(0),
+    ...cells("p99Ms"),
     ours.handlerMs.toFixed(0),
-    ours.drainMs.toFixed(0),
-    floor.drainMs.toFixed(0),
+    ...cells("drainMs"),
   ];
 }
 
-function noteGoal({ title, goal = {} }: Subject, ours: Figures, floor: Figures): void {
-  const work = `cgroups, ${title}`;
-  const us = { unit: " us", floor: `${floor.cpuUs.toFixed(0)} us` };
-  if (goal.cpuUs !== undefined) noteAtMost(`${work}: CPU`, ours.cpuUs, goal.cpuUs, us);
-  const p99 = { unit: " ms", floor: `${floor.p99Ms.toFixed(0)} ms` };
-  if (goal.p99Ms !== undefined) noteAtMost(`${work}: p99 of deletion`, ours.p99Ms, goal.p99Ms, p99);
-  const drained = { unit: " ms", floor: `${floor.drainMs.toFixed(0)} ms` };
-  if (goal.drainMs !== undefined)
-    noteAtMost(`${work}: drained`, ours.drainMs, goal.drainMs, drained);
+function noteGoal({ title, goal = {} }: Subject, { ours, without, floor }: Compared): void {
+  const noteOf = (what: string, key: keyof Figures, most: number | undefined, unit: string) => {
+    if (most === undefined) return;
+    const others = { without: without?.[key], floor: floor[key].toFixed(0) + unit };
+    noteAtMost(`cgroups, ${title}: ${what}`, ours[key], most, { unit, ...others });
+  };
+  noteOf("CPU", "cpuUs", goal.cpuUs, " us");
+  noteOf("p99 of deletion", "p99Ms", goal.p99Ms, " ms");
+  noteOf("drained", "drainMs", goal.drainMs, " ms");
 }
 
 function checkAll(who: string, { lua_calls, leaked, count }: ReapMeasurement): void {
@@ -105,39 +121,60 @@ function checkAll(who: string, { lua_calls, leaked, count }: ReapMeasurement): v
     console.log(`  NOT ALL: ${who}: ${lua_calls} handlers, ${leaked} not deleted`);
 }
 
-function measureRuns(ours: Reaper, floor: Reaper): void {
+interface Reapers {
+  readonly ours: Reaper;
+  readonly without: Reaper;
+  readonly floor: Reaper;
+}
+
+function measureRuns({ ours, without, floor }: Reapers): void {
   printRow("", COLUMNS);
   for (const subject of SUBJECTS) {
     const runs: ReapMeasurement[] = [];
+    const withouts: ReapMeasurement[] = [];
     const floors: ReapMeasurement[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       runs.push(reap(ours, subject));
+      // At a given rate they would take minutes, and most of the CPU time is for waking up.
+      if (subject.rate === undefined) withouts.push(reap(without, subject));
       floors.push(reap(floor, subject));
     }
     for (const run of runs) checkAll("ours", run);
+    for (const run of withouts) checkAll("without the addon", run);
     for (const run of floors) checkAll("the floor", run);
-    const [figures, floorFigures] = [figuresOf(runs), figuresOf(floors)];
-    printRow(subject.title, rowOf(figures, floorFigures));
-    noteGoal(subject, figures, floorFigures);
+    const compared = {
+      ours: figuresOf(runs),
+      without: withouts.length === 0 ? undefined : figuresOf(withouts),
+      floor: figuresOf(floors),
+    };
+    printRow(subject.title, rowOf(compared));
+    noteGoal(subject, compared);
   }
 }
 
-function measureWatching(reaper: Reaper): void {
-  const { rss_kb, fds } = watch(reaper, WATCHED);
-  const grownKb = rss_kb.with_cgroups - rss_kb.before;
+function printWatching(runs: readonly WatchMeasurement[]): void {
+  const middle = (of: (run: WatchMeasurement) => number) => median(runs.map(of));
+  const beforeKb = middle(({ rss_kb }) => rss_kb.before);
+  const withKb = middle(({ rss_kb }) => rss_kb.with_cgroups);
+  const grownKb = middle(({ rss_kb }) => rss_kb.with_cgroups - rss_kb.before);
+  const descriptors = middle(({ fds }) => fds.with_cgroups - fds.before);
   console.log(
-    `memory (RSS): ${Math.round(rss_kb.before / 1024)} MiB, with ${WATCHED} cgroups ` +
-      `${Math.round(rss_kb.with_cgroups / 1024)} MiB (${(grownKb / WATCHED).toFixed(1)} KiB each); ` +
-      `${((fds.with_cgroups - fds.before) / WATCHED).toFixed(2)} descriptors each`,
+    `memory (RSS): ${Math.round(beforeKb / 1024)} MiB, with ${WATCHED} cgroups ` +
+      `${Math.round(withKb / 1024)} MiB (${(grownKb / WATCHED).toFixed(1)} KiB each); ` +
+      `${(descriptors / WATCHED).toFixed(2)} descriptors each`,
   );
 }
 
 async function measureIdle(reaper: Reaper): Promise<void> {
   await delay(REST_MS);
-  const { elapsed_s, wakeups, cpu_s, pss_kb } = idle(reaper, IDLE_SECONDS);
+  const parts = Array.from({ length: IDLE_PARTS }, () => idle(reaper, IDLE_SECONDS));
+  const counts = parts.map(({ wakeups }) => wakeups);
+  const wakeups = counts.reduce((a, b) => a + b, 0);
+  const cpuMs = parts.reduce((sum, { cpu_s }) => sum + cpu_s.sched * 1000, 0);
+  const pssKb = median(parts.map(({ pss_kb }) => pss_kb));
   console.log(
-    `idle for a minute: ${wakeups} wake-ups and ${(cpu_s.sched * 1000).toFixed(1)} ms of CPU in ` +
-      `${elapsed_s.toFixed(0)} s; ${Math.round(pss_kb / 1024)} MiB (PSS)`,
+    `idle for a minute: ${wakeups} wake-ups (${counts.join(", ")}) and ${cpuMs.toFixed(1)} ms of CPU; ` +
+      `${Math.round(pssKb / 1024)} MiB (PSS)`,
   );
   noteAtMost("idle after cgroups: wake-ups in a minute", wakeups, CHECK_WAKEUPS);
 }
@@ -158,20 +195,37 @@ export async function measureReaper(): Promise<void> {
       pids,
       handlerLog,
     });
-    const scope = scratch.make("bench.scope");
-    // This is not a scope of the daemon.
-    const floorScope = scratch.make("floor");
-    await using daemon = await startReaper({
-      directory: directory.path,
-      cgroupRoot: scratch.path,
-      script,
-      output: handlerLog,
-    });
+    // Each daemon has a cgroup of its own, with one scope, and a journal of its own.
+    const scopeOf = (name: string) => scratch.make(`${name}/bench.scope`);
+    const start = (name: string, withoutAddon = false) => {
+      const place = join(directory.path, name);
+      mkdirSync(place, { recursive: true });
+      return startReaper({
+        directory: place,
+        cgroupRoot: dirname(scopeOf(name)),
+        script,
+        output: handlerLog,
+        withoutAddon,
+      });
+    };
+    const watching: WatchMeasurement[] = [];
+    for (let round = 1; round < ROUNDS; round++) {
+      // A daemon that has had cgroups before would grow less.
+      await using daemon = await start("ours");
+      watching.push(watch(reaperOf(scopeOf("ours"), daemon), WATCHED));
+    }
+    await using daemon = await start("ours");
+    const ours = reaperOf(scopeOf("ours"), daemon);
+    watching.push(watch(ours, WATCHED));
+    printWatching(watching);
+    await using daemonWithout = await start("without", true);
+    const without = reaperOf(scopeOf("without"), daemonWithout);
+    // As much work as the other has had, for V8 to compile.
+    watch(without, WATCHED);
+    const floorScope = scopeOf("floor");
     await using floor = await startReaperFloor(floorScope, handlerLog);
-    const reaper = reaperOf(scope, daemon);
-    measureWatching(reaper);
-    measureRuns(reaper, reaperOf(floorScope, floor));
-    await measureIdle(reaper);
+    measureRuns({ ours, without, floor: reaperOf(floorScope, floor) });
+    await measureIdle(ours);
   } finally {
     await scratch.remove();
   }
