@@ -1,7 +1,7 @@
 /**
  * A program that opens the journal in a directory, prints what it finds, appends and marks, and
- * prints each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Tests run it under strace, which makes
- * one of its system calls fail, or kills it in that call.
+ * prints each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Tests run it under strace, which
+ * makes one of its system calls fail, or kills it in that call.
  */
 import { writeSync } from "node:fs";
 import { DiskDirectory, Journal, JournalClosed, RecordState } from "../src/index.ts";

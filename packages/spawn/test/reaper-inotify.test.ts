@@ -1,6 +1,6 @@
 /**
- * Runs a reaper without inotify: it finds cgroups by its periodic check, and watches them as soon as
- * inotify is available.
+ * Runs a reaper without inotify: it finds cgroups by its periodic check, and watches them as soon
+ * as inotify is available.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
