@@ -142,7 +142,9 @@ function refuseWhatTheKindHasNot(
   mistakes: Mistakes,
 ): void {
   if (type === "ipvlan" && mac !== undefined)
-    mistakes.found.push(table.error("type", "an ipvlan has its parent's hardware address, so mac is not allowed"));
+    mistakes.found.push(
+      table.error("type", "an ipvlan has its parent's hardware address, so mac is not allowed"),
+    );
   if (type === "move" && (tuning?.txQueues !== undefined || tuning?.rxQueues !== undefined))
     mistakes.found.push(table.error("type", "only a new link can have a number of queues"));
 }
