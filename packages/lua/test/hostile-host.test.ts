@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Calls `handle` with each request, except pings, which it answers, and stop, which ends it. */
+/** Calls handle with each request, except pings, which it answers, and stop, which ends it. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);
@@ -60,7 +60,7 @@ const listen = (handle) => {
     }
   });
 };
-/** Answers start as a host does, and calls `onRun` with the number of each run. */
+/** Answers start as a host does, and calls onRun with the number of each run. */
 const serve = (onRun) => listen((request) => {
   if (request.type === "start") send(READY);
   if (request.type === "run") onRun(request.number);
