@@ -1,11 +1,11 @@
--- Has the web server replace a customer's processes after the kernel killed one for lack of
--- memory, or refused to start one: those that are left may hang.
+-- Asks the web server to replace a customer's processes after the kernel has killed one for
+-- lack of memory, or refused to start one, because the remaining ones may hang.
 --
--- The spawner says whose a cgroup is in the extended attribute `user.account` of its
+-- The spawner names the customer of a cgroup in the extended attribute `user.account` of its
 -- directory. CONTROL is the web server's control socket: "@bp-control", "/run/control" or
 -- "192.0.2.1:5478".
 
--- A command that comes twice does no harm.
+-- A command that is sent twice does no harm.
 handlers_bear_repetition = true
 
 local CONTROL = os.getenv("CONTROL") or "@bp-control"
@@ -30,7 +30,7 @@ function cgroup_released(cgroup)
   end
   print(("%s: %d processes killed for lack of memory, %d not started"):format(
     customer, killed, refused))
-  -- A web server that does not run has nothing to replace: no reason to try again.
+  -- If the web server does not run, it has nothing to replace, so an error is only printed.
   local sent, message = tell(customer)
   if not sent then
     print(("%s: %s"):format(CONTROL, message))

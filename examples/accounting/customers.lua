@@ -1,14 +1,14 @@
 -- Totals for each customer and day in PostgreSQL; customers.sql has the tables.
 --
--- The spawner says whose a cgroup is in the extended attribute `user.account` of its
--- directory. Figures of a cgroup include those of the cgroups below it, so that only the
--- one with the attribute is counted.
+-- The spawner names the customer of a cgroup in the extended attribute `user.account` of its
+-- directory. The figures of a cgroup include those of the cgroups below it, so only cgroups
+-- with the attribute are counted.
 --
--- With `interim_seconds` in the configuration running cgroups are counted, too, so that what
--- lives for months is on the bill of each day: a cgroup is told of again and again, each time
--- with its figures since its creation. So what is added is the difference to what was counted
--- before, in the same statement that remembers the new figures, and on the day on which they
--- were measured. Whatever is told again adds nothing.
+-- With `interim_seconds` in the configuration, running cgroups are counted, too, so that a
+-- cgroup that runs for months is on the bill of each day. Such a cgroup is reported several
+-- times, each time with its figures since its creation. So the statement adds the difference
+-- from the figures that were counted before, to the day on which the new ones were measured,
+-- and stores the new ones. A report that comes twice adds nothing.
 
 handlers_bear_repetition = true
 

@@ -1,6 +1,6 @@
--- The tables of customers.lua. It may be run again: psql -d accounting -f customers.sql
+-- The tables of customers.lua. This file may be run again: psql -d accounting -f customers.sql
 
--- What customers used, to be read by whoever writes the bills.
+-- The usage of customers: bills are written from this table.
 CREATE TABLE IF NOT EXISTS customer_usage (
   customer text NOT NULL,
   day date NOT NULL,
@@ -10,9 +10,10 @@ CREATE TABLE IF NOT EXISTS customer_usage (
   PRIMARY KEY (customer, day)
 );
 
--- How much of each cgroup is in it already, and when it was measured. Rows that are older than
--- any report that may still come may be deleted: without reports of running cgroups that is the
--- age of the oldest cgroup on any host, with them the longest time that a host may be cut off.
+-- The figures of each cgroup that customer_usage contains, and when they were measured. A row may
+-- be deleted when its cgroup cannot be reported again: without interim_seconds, when the row is
+-- older than the oldest cgroup on any host; with it, when the row is older than the longest time
+-- for which a host may be cut off.
 CREATE TABLE IF NOT EXISTS customer_cgroup (
   host text NOT NULL,
   id text NOT NULL,

@@ -1,14 +1,15 @@
--- The tables of fleet.sql on several servers: hosts are divided among shards, each of which is
--- a PostgreSQL server with fleet.sql that a host reports to (host= in fleet.lua). A coordinator
--- has the bills of all. Nothing that a host calls leaves its shard, so that shards take as many
--- rows as there are of them, and the loss of one is that of its hosts alone.
+-- The tables of fleet.sql on several servers. Hosts are divided among shards: each shard is a
+-- PostgreSQL server with fleet.sql, and each host reports to one shard (host= in fleet.lua). A
+-- coordinator has the bills of all hosts. No call of a host leaves its shard, so twice as many
+-- shards accept twice as many rows, and the loss of a shard affects only its own hosts.
 --
--- On the coordinator, as a superuser, once for each shard that is added (it may be run again):
+-- Run this on the coordinator, as a superuser, once for each new shard (it may be run again):
 --   psql -d accounting -v shard=shard1 -v host=db1.example -v port=5432 -f fleet-distributed.sql
--- with fleet-views.sql beside it; for each other role than the superuser's that reads there:
+-- fleet-views.sql has to be in the same directory. For each role, except the superuser's, that
+-- reads on the coordinator:
 --   CREATE USER MAPPING FOR ... SERVER shard1 OPTIONS (user 'fleet_reports', password '...')
 --
--- docs/fleet.md has what would be different with the extension Citus.
+-- docs/fleet.md says what would be different with the extension Citus.
 
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
@@ -16,7 +17,7 @@ BEGIN;
 
 CREATE EXTENSION IF NOT EXISTS postgres_fdw;
 
--- Shards are asked at the same time.
+-- async_capable: all shards are queried at the same time.
 SELECT format('CREATE SERVER %I FOREIGN DATA WRAPPER postgres_fdw
     OPTIONS (host %L, port %L, dbname %L, async_capable %L, fetch_size %L)',
   :'shard', :'host', :'port', current_database(), 'true', '10000')
@@ -24,7 +25,7 @@ WHERE NOT EXISTS (SELECT FROM pg_foreign_server WHERE srvname = :'shard') \gexec
 SELECT format('CREATE USER MAPPING IF NOT EXISTS FOR CURRENT_USER SERVER %I OPTIONS (user %L)',
   :'shard', current_user) \gexec
 
--- The bills of all shards; it has no rows itself.
+-- The bills of all shards. The table itself has no rows.
 CREATE TABLE IF NOT EXISTS fleet_bill (
   day date NOT NULL,
   month date NOT NULL,
@@ -38,7 +39,7 @@ CREATE TABLE IF NOT EXISTS fleet_bill (
   customer text,
   host text NOT NULL
 );
--- Their sums by host, and which days of which hosts are on the bill.
+-- The sums of the bills by host, and the days of each host that are on a bill.
 CREATE TABLE IF NOT EXISTS fleet_bill_host (
   day date NOT NULL,
   cgroups bigint NOT NULL,
@@ -62,7 +63,8 @@ SELECT format('CREATE FOREIGN TABLE IF NOT EXISTS %I () INHERITS (%I) SERVER %I
     OPTIONS (table_name %L)', name || '_' || :'shard', name, :'shard', name)
 FROM unnest(ARRAY['fleet_bill', 'fleet_bill_host', 'fleet_host_day']) AS name \gexec
 
--- Ask for a day by its date: shards are not told of conditions with now(), and send all.
+-- Query a day by its date. A condition with now() is not sent to the shards, which then send all
+-- rows.
 \ir fleet-views.sql
 
 COMMIT;

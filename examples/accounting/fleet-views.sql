@@ -1,5 +1,5 @@
--- The views over the bills of one server (fleet.sql), and of several (fleet-distributed.sql). Both
--- include this file.
+-- The views of the bills of one server (fleet.sql) and of several (fleet-distributed.sql). Both
+-- files include this one.
 
 CREATE OR REPLACE VIEW fleet_customer_days AS
   SELECT day, customer, sum(cgroups)::bigint AS cgroups, count(*) AS hosts,
@@ -8,7 +8,7 @@ CREATE OR REPLACE VIEW fleet_customer_days AS
     sum(oom_kills)::bigint AS oom_kills, sum(refused_forks)::bigint AS refused_forks
   FROM fleet_bill WHERE customer IS NOT NULL GROUP BY day, customer;
 
--- `month` is its first day.
+-- `month` is the first day of the month.
 CREATE OR REPLACE VIEW fleet_customer_months AS
   SELECT month, customer, sum(cpu_seconds) AS cpu_seconds, sum(io_bytes) AS io_bytes,
     max(memory_peak_bytes) AS memory_peak_bytes, max(pids_peak) AS pids_peak,
@@ -29,7 +29,7 @@ CREATE OR REPLACE VIEW fleet_days AS
     sum(refused_forks)::bigint AS refused_forks
   FROM fleet_bill_host WHERE NOT is_nobodys GROUP BY day;
 
--- Which hosts are silent, and of which days the bill will change.
+-- When each host reported last, and the days whose bills will change.
 CREATE OR REPLACE VIEW fleet_hosts AS
   SELECT host, max(last_report) AS last_report,
     array_agg(day ORDER BY day) FILTER (WHERE reports > billed) AS unbilled_days

@@ -1,26 +1,26 @@
 -- Many hosts account into one PostgreSQL server; fleet.sql has the tables, in one partition
 -- for each day, and the views for reports.
 --
--- Each host has one session with the server, which takes its cgroups in lists. A second
--- pg:new() would be a second session.
+-- Each host has one session with the server, and sends its cgroups in lists. A second pg:new()
+-- would open a second session.
 
 handlers_bear_repetition = true
 
 local host = os.getenv("ACCOUNTING_HOST") or assert(io.open("/proc/sys/kernel/hostname")):read()
 
--- The server of this machine, as the role of the daemon's own user. That of another machine, as
--- the role of this host, with its password in a file:
+-- Connects to the server on this machine, as the role of the user that runs the script. To connect
+-- to another machine, as the role of this host, with the password in a file:
 -- pg:new("host=db.example dbname=accounting sslmode=verify-full passfile=/etc/cm4all/spawn/pgpass user=" .. host)
 local db = pg:new("dbname=accounting")
 
 local STATEMENT = "SELECT account_cgroups($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
 
--- Names and attributes are bytes, a text in the database is valid UTF-8.
+-- Names and attributes may have any bytes, but text in the database must be valid UTF-8.
 local function printable(bytes)
   return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- One attribute of all cgroups. What the kernel did not tell is NULL.
+-- Returns one attribute of all cgroups, NULL if the kernel did not report it.
 local function column(cgroups, name)
   local values = {}
   for i, cgroup in ipairs(cgroups) do
@@ -48,5 +48,5 @@ end
 
 cgroups_released = account
 
--- Called if interim_seconds is set: with it, each day has what was used on it.
+-- Called if interim_seconds is set. With it, each day has the usage of that day.
 cgroups_running = account

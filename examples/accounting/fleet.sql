@@ -1,24 +1,24 @@
 -- The tables of fleet.lua: many hosts, one server (PostgreSQL 15 or newer).
 --
---   psql -d accounting -f fleet.sql     once, and for each newer version of this file
---   psql -d accounting -f fleet-daily.sql                each day: partitions, bills
---   psql -d accounting -c 'CALL bill_fleet()'            more often: the bills alone
+--   psql -d accounting -f fleet.sql             once, and for each newer version of this file
+--   psql -d accounting -f fleet-daily.sql       every day: partitions and bills
+--   psql -d accounting -c 'CALL bill_fleet()'   more often: only bills
 --
--- The first time as a superuser, for the roles; later as a member of fleet_owner. Hosts may
--- report meanwhile. They wait while columns are added to the table of an earlier version.
--- fleet-views.sql lies beside it.
+-- Run it as a superuser the first time, because it creates roles; later as a member of
+-- fleet_owner. Hosts may report at the same time. They wait while columns are added to the table
+-- of an earlier version. fleet-views.sql has to be in the same directory.
 
 \set ON_ERROR_STOP on
 BEGIN;
 SET LOCAL client_min_messages = warning;
--- Not behind a long report, since hosts would wait behind this.
+-- Fails rather than wait for a long query, because all hosts would wait for this transaction.
 SET LOCAL lock_timeout = '5s';
 
--- fleet_owner has the tables, fleet_reader reads, fleet_host reports and does nothing else.
--- A host has a role of its own name that is a member of fleet_host, and reports for itself.
--- Members of fleet_every_host report for any host. The role of the daemon's own user is one, so
--- that its script needs neither a password nor a role of its own on the server's own machine,
--- with pg_hba.conf as Debian has it; from elsewhere, nobody gets in without a password.
+-- fleet_owner owns the tables, fleet_reader reads them, fleet_host may only report. Each host has
+-- a role of its own name, which is a member of fleet_host, and reports only for itself. Members
+-- of fleet_every_host report for any host. One of them is cm4all-spawn-reaper, the role of the
+-- user that runs scripts. So on the server's own machine, with Debian's pg_hba.conf, the script
+-- needs neither a password nor another role. Nobody connects from elsewhere without a password.
 DO $$
 DECLARE
   role text;
@@ -28,7 +28,7 @@ BEGIN
       EXECUTE format('CREATE ROLE %I', role);
     END IF;
   END LOOP;
-  -- The first time only: an administrator may have taken the right away since.
+  -- Only the first time: an administrator may have revoked the membership since.
   IF to_regrole('fleet_every_host') IS NULL THEN
     CREATE ROLE fleet_every_host IN ROLE fleet_host;
     IF to_regrole('"cm4all-spawn-reaper"') IS NULL THEN
@@ -39,7 +39,7 @@ BEGIN
   IF NOT has_schema_privilege('fleet_owner', 'public', 'CREATE') THEN
     GRANT CREATE ON SCHEMA public TO fleet_owner;
   END IF;
-  -- What a superuser has made with an earlier version of this file.
+  -- A superuser owns what an earlier version of this file created.
   FOR role IN
     SELECT format('ALTER TABLE %s OWNER TO fleet_owner', oid::regclass) FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('p', 'r', 'v')
@@ -56,8 +56,8 @@ END $$;
 SET LOCAL ROLE fleet_owner;
 SET LOCAL search_path = public;
 
--- The last figures of a cgroup on each day (UTC) on which it was measured, since its creation.
--- NULL: the host's kernel or cgroup2 has no such figure.
+-- The last figures of a cgroup on each day (UTC) on which it was measured; they count from its
+-- creation. NULL: the host's kernel or cgroup2 has no such figure.
 CREATE TABLE IF NOT EXISTS fleet_usage (
   cpu_seconds double precision NOT NULL,
   io_bytes bigint NOT NULL,
@@ -71,41 +71,41 @@ CREATE TABLE IF NOT EXISTS fleet_usage (
   id text NOT NULL,              -- boot id and inode
   path text NOT NULL,
   customer text,
-  -- The day comes last, because the earlier days of a cgroup are looked for.
+  -- The day comes last, because queries look for the earlier days of a cgroup.
   PRIMARY KEY (host, id, day)
 ) PARTITION BY RANGE (day);
 
--- Which days there are reports of, and which of these are on the bill.
+-- The days of each host for which there are reports, and whether all of these are billed.
 CREATE TABLE IF NOT EXISTS fleet_host_day (
   host text NOT NULL,
   day date NOT NULL,
   reports bigint NOT NULL,           -- lists of cgroups that may have changed the day's bill
-  billed bigint NOT NULL DEFAULT 0,  -- `reports` when it was made
+  billed bigint NOT NULL DEFAULT 0,  -- `reports` when the bill was made
   last_report timestamptz NOT NULL,  -- by the server's clock
   PRIMARY KEY (host, day)
 ) WITH (fillfactor = 50);
 CREATE INDEX IF NOT EXISTS fleet_host_day_day ON fleet_host_day (day);
 
--- The bills: what was used on each day. They outlive the rows that they are made of.
+-- The bills: the usage of each day. They are kept after the rows from which they were made.
 CREATE TABLE IF NOT EXISTS fleet_bill (
   day date NOT NULL,
   month date NOT NULL GENERATED ALWAYS AS (date_trunc('month', day::timestamp)::date) STORED,
   cgroups bigint NOT NULL,
   cpu_seconds double precision NOT NULL,
   io_bytes bigint NOT NULL,
-  memory_peak_bytes bigint,          -- the highest of one cgroup, in its whole life
+  memory_peak_bytes bigint,          -- the highest of any cgroup, in its whole life
   pids_peak bigint,
   oom_kills bigint NOT NULL,
   refused_forks bigint NOT NULL,
-  customer text,                     -- NULL: what belongs to nobody
+  customer text,                     -- NULL: cgroups of no customer
   host text NOT NULL,
   CONSTRAINT fleet_bill_key UNIQUE NULLS NOT DISTINCT (day, customer, host)
 ) WITH (fillfactor = 70);
 CREATE INDEX IF NOT EXISTS fleet_bill_month ON fleet_bill (month);
 CREATE INDEX IF NOT EXISTS fleet_bill_customer ON fleet_bill (customer, day);
 
--- The bills of a day and host in one row, and in another what belongs to nobody: sums over all
--- customers, of whom there may be very many.
+-- The sums of the bills of a day and host, so that queries need not read the bills of very many
+-- customers: one row for all customers, and one (is_nobodys) for cgroups of no customer.
 CREATE TABLE IF NOT EXISTS fleet_bill_host (
   day date NOT NULL,
   cgroups bigint NOT NULL,
@@ -120,7 +120,7 @@ CREATE TABLE IF NOT EXISTS fleet_bill_host (
   PRIMARY KEY (day, host, is_nobodys)
 ) WITH (fillfactor = 70);
 
--- Makes them of the bills of a day, of all hosts: to choose some would read as much.
+-- Computes the sums of a day for all hosts, because choosing some of them would read as much.
 CREATE OR REPLACE FUNCTION sum_fleet_bills(one date) RETURNS void LANGUAGE sql
 SET search_path = public, pg_temp AS $$
   INSERT INTO fleet_bill_host (day, host, is_nobodys, cgroups, cpu_seconds, io_bytes,
@@ -134,15 +134,15 @@ SET search_path = public, pg_temp AS $$
     oom_kills = EXCLUDED.oom_kills, refused_forks = EXCLUDED.refused_forks;
 $$;
 
--- Bills of an earlier version have no sums yet.
+-- Bills that an earlier version has made have no sums yet.
 DO $$ BEGIN
   IF NOT EXISTS (SELECT FROM fleet_bill_host) THEN
     PERFORM sum_fleet_bills(day) FROM (SELECT DISTINCT day FROM fleet_bill) AS billed;
   END IF;
 END $$;
 
--- Makes the partition of a day. Reports go on meanwhile: CREATE TABLE ... PARTITION OF would
--- have to wait for all of them, and hosts for it. Whoever calls it, fleet_owner owns it.
+-- Makes the partition of a day, while hosts report: CREATE TABLE ... PARTITION OF would wait for
+-- all reports, and hosts would wait for it. fleet_owner owns the partition, whoever calls this.
 CREATE OR REPLACE FUNCTION make_fleet_day(one date) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -156,8 +156,8 @@ BEGIN
     name, one, one + 1);
 END $$;
 
--- An earlier version of this file had what earlier days have counted in each row, which was
--- wrong for rows that came late, and made its bills from the rows at each question.
+-- In an earlier version of this file each row also had the figures that earlier days had counted,
+-- which were wrong for late rows, and views computed the bills from the rows at each query.
 DO $$ BEGIN
   IF EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'fleet_usage'::regclass
       AND attname = 'cpu_seconds_before' AND NOT attisdropped) THEN
@@ -165,8 +165,9 @@ DO $$ BEGIN
     DROP PROCEDURE IF EXISTS keep_fleet_days;
     INSERT INTO fleet_host_day (host, day, reports, last_report)
     SELECT DISTINCT host, day, 1, now() FROM fleet_usage;
-    -- What was counted on days that are dropped by now becomes a row of the day before: it is on
-    -- no bill, since there is no report of that day, and the bills that follow are less by it.
+    -- The usage that was counted on days that were dropped becomes a row of the day before the
+    -- first remaining one. That day has no reports, so the row is on no bill, and the bills of
+    -- later days subtract it.
     PERFORM make_fleet_day(day) FROM (
       SELECT DISTINCT min(day) - 1 AS day FROM fleet_usage GROUP BY host, id
     ) AS before;
@@ -181,14 +182,14 @@ DO $$ BEGIN
   END IF;
 END $$;
 
--- Hosts may be late by 31 days.
+-- Reports may be up to 31 days late.
 DO $$ BEGIN
   PERFORM make_fleet_day((now() AT TIME ZONE 'UTC')::date + n) FROM generate_series(-31, 14) AS n;
 END $$;
 
--- Makes the partitions of today and the days that follow, each in a transaction of its own. If
--- it is not called for so long, hosts fail for want of a partition, and keep their reports
--- until it is.
+-- Makes the partitions of today and of `ahead` more days, each in a transaction of its own. If it
+-- is not called for longer than that, hosts fail because there is no partition, and keep their
+-- reports until it is called.
 CREATE OR REPLACE PROCEDURE make_fleet_days(ahead integer) LANGUAGE plpgsql AS $$
 DECLARE
   today date := (now() AT TIME ZONE 'UTC')::date;
@@ -199,9 +200,9 @@ BEGIN
   END LOOP;
 END $$;
 
--- The statements that drop the days of more than `back` days ago that are on the bill, to be
--- executed one after the other (fleet-daily.sql): DETACH ... CONCURRENTLY waits for those who
--- read, such as pg_dump, and nobody for it, but cannot be in a function.
+-- Returns the statements that drop the days of more than `back` days ago that are billed, to be
+-- executed one after the other (fleet-daily.sql). DETACH ... CONCURRENTLY waits for readers such
+-- as pg_dump, and nobody waits for it, but it cannot be in a function.
 CREATE OR REPLACE FUNCTION fleet_days_to_drop(back integer) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SET search_path = public, pg_temp AS $$
 BEGIN
@@ -216,7 +217,7 @@ BEGIN
     )
     SELECT statement FROM known, LATERAL (VALUES
       (1, 'ALTER TABLE fleet_usage DETACH PARTITION ' || name ||
-        -- Pending: somebody has interrupted the statement. NULL: it was detached.
+        -- true: the DETACH was interrupted before. NULL: the partition is already detached.
         CASE inhdetachpending WHEN true THEN ' FINALIZE' WHEN false THEN ' CONCURRENTLY' END),
       (2, 'DROP TABLE ' || name)
     ) AS steps (step, statement)
@@ -226,10 +227,10 @@ BEGIN
     ORDER BY day, step;
 END $$;
 
--- Called by the hosts, so that what is done with reports can change in one place. The
--- n-th elements of the arrays are one cgroup's; an id is in them once.
---   measured, created: by the host's clock; NULL where it is not known when it was created
--- Hosts with an earlier version of fleet.lua pass no `killed` and `refused`.
+-- Stores reports. Hosts call this function instead of writing to the tables, so that the tables can
+-- change. The n-th elements of all arrays belong to the same cgroup; no id occurs twice.
+--   measured, created: by the host's clock; `created` is NULL if the time is not known
+-- Hosts with an earlier version of fleet.lua do not pass `killed` and `refused`.
 CREATE OR REPLACE FUNCTION account_cgroups(
   from_host text, ids text[], measured double precision[], created double precision[],
   paths text[], customers text[], cpu double precision[], io bigint[], memory_peaks bigint[],
@@ -240,15 +241,16 @@ DECLARE
   days date[];
   earliest date;
 BEGIN
-  -- Whoever breaks into a host writes no figures of others. Those of an earlier version come as
-  -- fleet_host itself, which can log in only there.
+  -- An attacker on one host must not write figures of others. Hosts with an earlier version
+  -- connect as fleet_host itself, which can log in only if that version has set it up.
   IF session_user NOT IN (from_host, 'fleet_host')
     AND NOT pg_has_role(session_user, 'fleet_every_host', 'MEMBER') THEN
     RAISE insufficient_privilege USING
       MESSAGE = format('%s reports for the host of this name alone, not for %s', session_user, from_host);
   END IF;
 
-  -- The clock of a host may be wrong: no day to come, and none of long ago.
+  -- The clock of a host may be wrong: a day in the future counts as today, a day more than 31 days
+  -- ago as 31 days ago.
   SELECT array_agg(day ORDER BY n), min(day) INTO days, earliest
   FROM (
     SELECT n, today - least(greatest(today - date '1970-01-01' - floor(seconds / 86400), 0), 31)::int
@@ -256,10 +258,10 @@ BEGIN
     FROM unnest(measured) WITH ORDINALITY AS list (seconds, n)
   ) AS list;
 
-  -- Two lists of the same host are taken one after the other, also those of different days.
+  -- Two lists of the same host are stored one after the other, even if their days differ.
   PERFORM pg_advisory_xact_lock(hashtext('account_cgroups'), hashtext(from_host));
 
-  -- The bills of later days change as well: they do not have what was used until this one.
+  -- The bills of later days change, too: the usage up to this day is subtracted from them.
   INSERT INTO fleet_host_day AS known (host, day, reports, last_report)
   SELECT from_host, day, 1, now() FROM (
     SELECT unnest(days) AS day
@@ -271,7 +273,7 @@ BEGIN
   INSERT INTO fleet_usage AS known (host, id, day, first_day, path, customer, cpu_seconds,
     io_bytes, memory_peak_bytes, pids_peak, oom_kills, refused_forks)
   SELECT from_host, id, day,
-    -- By the difference of two times of one clock, which is right even if the clock is wrong.
+    -- The difference of two times of the same clock is right even if the clock is wrong.
     CASE WHEN measured_at >= created_at
       THEN day - least(floor(measured_at / 86400) - floor(created_at / 86400), 3650)::int END,
     path, customer, coalesce(cpu_seconds, 0), io_bytes, memory, pids, kills, refusals
@@ -287,19 +289,19 @@ BEGIN
     refused_forks = greatest(known.refused_forks, EXCLUDED.refused_forks);
 END $$;
 
--- Makes the bill of a day anew, for the hosts of which there are new reports.
+-- Makes the bill of a day anew, for hosts with new reports.
 CREATE OR REPLACE FUNCTION bill_fleet_day(one date) RETURNS void LANGUAGE plpgsql
 SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
   hosts text[];
   so_far bigint[];
 BEGIN
-  -- Keeps out another call of this function alone.
+  -- Excludes only another call of this function.
   LOCK TABLE fleet_bill IN SHARE UPDATE EXCLUSIVE MODE;
   SELECT array_agg(host), array_agg(reports) INTO hosts, so_far
   FROM fleet_host_day WHERE day = one AND reports > billed;
 
-  -- Reports that come from here on may be counted already, and will be counted again.
+  -- Reports that arrive from here on may already be in this bill; the next one includes them.
   INSERT INTO fleet_bill AS known (day, customer, host, cgroups, cpu_seconds, io_bytes,
     memory_peak_bytes, pids_peak, oom_kills, refused_forks)
   SELECT one, customer, host, sum(cgroups), sum(cpu_seconds), sum(io_bytes),
@@ -309,7 +311,7 @@ BEGIN
       coalesce(oom_kills, 0) AS oom_kills, coalesce(refused_forks, 0) AS refused_forks
     FROM fleet_usage WHERE day = one AND host = ANY (hosts)
     UNION ALL
-    -- Less what was counted on earlier days, of which nearly all cgroups have none.
+    -- Subtracts the usage of earlier days; nearly all cgroups have none.
     SELECT customer, host, 0, -least(before.cpu, cpu_seconds), -least(before.io, io_bytes),
       NULL, NULL, -least(before.kills, coalesce(oom_kills, 0)),
       -least(before.refusals, coalesce(refused_forks, 0))

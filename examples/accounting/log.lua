@@ -1,17 +1,17 @@
--- One line for each cgroup on the daemon's standard output, which under systemd is the
--- journal:
+-- Prints one line for each cgroup to the daemon's standard output, which under systemd is the
+-- system's journal:
 --
 --   path="/bp-spawn.scope/shop" cpu_total=1.84 memory_peak=52428800 pids_peak=5
 --
--- What the kernel did not tell is left out. Printing is no effect, so that a handler that
--- fails is called again.
+-- Figures that the kernel did not report are left out. Printing does not count as an effect, so a
+-- handler that fails is called again.
 
 local FIGURES = {
   "age", "cpu_total", "cpu_user", "cpu_system", "memory_peak", "memory_events_oom_kill",
   "pids_peak", "pids_events_max", "io_read_bytes", "io_write_bytes",
 }
 
--- Names are bytes that somebody else chose; none may look like a further line.
+-- Somebody else chose the names; none may look like another line.
 local function quote(text)
   return '"' .. text:gsub('[%c"\\]', function(c) return ("\\x%02x"):format(c:byte()) end) .. '"'
 end

@@ -1,7 +1,7 @@
 -- One row in PostgreSQL for each cgroup and day; postgres.sql has the table.
 --
--- Figures are those since the cgroup's creation, so that a later report of a day replaces
--- an earlier one, and the same report may come again.
+-- Figures count from the cgroup's creation, so a later report of a day replaces an earlier one,
+-- and the same report may come again.
 
 handlers_bear_repetition = true
 
@@ -32,12 +32,12 @@ local STATEMENT = [[
     io_write_bytes = greatest(known.io_write_bytes, EXCLUDED.io_write_bytes)
 ]]
 
--- The name of a cgroup is bytes, a text in the database is valid UTF-8.
+-- The name of a cgroup may have any bytes, but text in the database must be valid UTF-8.
 local function printable(path)
   return (path:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 
--- One attribute of all cgroups. What the kernel did not tell is NULL.
+-- Returns one attribute of all cgroups, NULL if the kernel did not report it.
 local function column(cgroups, name)
   local values = {}
   for i, cgroup in ipairs(cgroups) do
@@ -63,5 +63,5 @@ end
 
 cgroups_released = account
 
--- Called if interim_seconds is set: with it, each day has what was used on it.
+-- Called if interim_seconds is set. With it, each day has the usage of that day.
 cgroups_running = account

@@ -1,6 +1,6 @@
--- The table of postgres.lua. It may be run again: psql -d accounting -f postgres.sql
+-- The table of postgres.lua. This file may be run again: psql -d accounting -f postgres.sql
 
--- A table of an earlier version of this file had one row for each cgroup.
+-- The table of an earlier version of this file had one row for each cgroup.
 DO $$ BEGIN
   ALTER TABLE cgroup_usage RENAME COLUMN reported TO measured;
   ALTER TABLE cgroup_usage ADD COLUMN day date;
@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS cgroup_usage (
   path text NOT NULL,
   report integer NOT NULL,       -- above 1 where it was populated again after it ran empty
   age_seconds double precision,
-  -- Since the cgroup was created. NULL: the host's kernel or cgroup2 has no such figure.
+  -- These count from the cgroup's creation. NULL: the host's kernel or cgroup2 has no such figure.
   cpu_seconds double precision,
   cpu_user_seconds double precision,
   cpu_system_seconds double precision,
@@ -32,8 +32,8 @@ CREATE TABLE IF NOT EXISTS cgroup_usage (
 
 CREATE INDEX IF NOT EXISTS cgroup_usage_day ON cgroup_usage (day);
 
--- What each cgroup used on each day: its figures, less those of the last day before on which
--- it was measured. Without interim reports all of it is on the day on which it ran empty.
+-- The usage of each cgroup on each day: its figures, less those of the last day before on which
+-- it was measured. Without interim_seconds, all usage is on the day on which it became empty.
 --
 --   SELECT path, sum(cpu_seconds) FROM cgroup_day WHERE day = '2026-01-31' GROUP BY path
 CREATE OR REPLACE VIEW cgroup_day AS

@@ -39,14 +39,14 @@ interface Goal {
 
 const RUNS: readonly Run[] = [
   {
-    title: "200 hosts, each list on the disk",
+    title: "200 hosts, each list synced",
     hosts: 200,
     processes: 2,
     rows: 200_000,
     commit: "on",
     goal: { rowsPerSecond: 20_000, serverUs: 25 },
   },
-  { title: "200 hosts, the disk later", hosts: 200, processes: 2, rows: 200_000, commit: "off" },
+  { title: "200 hosts, synced later", hosts: 200, processes: 2, rows: 200_000, commit: "off" },
   {
     title: "200 hosts, 10,000 rows/s",
     hosts: 200,
@@ -57,7 +57,7 @@ const RUNS: readonly Run[] = [
     goal: { p99Ms: 1000 },
   },
   {
-    title: "1 host, each list on the disk",
+    title: "1 host, each list synced",
     hosts: 1,
     processes: 1,
     rows: 20_000,

@@ -190,7 +190,7 @@ describe("a daemon that does not answer", () => {
   });
 
   it("does not even accept: the connection has the same time limit", async () => {
-    // A queue for one connection, and no time in which it could be accepted.
+    // The listener's queue has room for one connection, and the daemon gets no time to accept it.
     using daemon = new FakeDaemon(() => ({}), 0);
     const clients = Array.from(
       { length: 3 },

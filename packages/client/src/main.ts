@@ -70,12 +70,12 @@ const program = new Command("cm4all-spawn-client")
 namespaceOptions(program.command("request"))
   .summary("ask for namespaces and print their inodes")
   .description(
-    "Asks for namespaces of NAME and prints the type and inode of each. The first\n" +
-      "request for a name creates its namespaces, every later one gets the same.",
+    "Asks for namespaces of NAME, and prints the type and inode of each. The first " +
+      "request for a name creates its namespaces; later requests get the same ones.",
   )
-  .argument("<name>", "whose namespaces", parseName)
-  .option("--lease", "ask for a lease as well; it ends with this command")
-  .option("--json", "print one line of JSON")
+  .argument("<name>", "the name of the namespaces", parseName)
+  .option("--lease", "also ask for a lease; it ends with this command")
+  .option("--json", "as one line of JSON")
   .addHelpText("after", "\nExample:\n  cm4all-spawn-client request foo --ipc --pid --json")
   .action(request);
 
@@ -83,17 +83,17 @@ namespaceOptions(leaveOutput(program.command("run")))
   .summary("run a command inside namespaces")
   .usage("[options] <name> -- <command> [args...]")
   .description(
-    "Runs COMMAND inside namespaces of NAME and holds a lease of NAME until it ends.\n" +
-      "Where the PID namespace is new to it, it gets a private /proc. Signals are\n" +
-      "passed on to it, and its exit status becomes this command's.",
+    "Runs COMMAND inside namespaces of NAME, and holds a lease of NAME until COMMAND ends. " +
+      "If the PID namespace is not the caller's, COMMAND gets a private /proc. Signals are " +
+      "passed on to COMMAND.",
   )
-  .argument("<name>", "whose namespaces", parseName)
-  .argument("<command>", "to be run", bytesOfArgument)
+  .argument("<name>", "the name of the namespaces", parseName)
+  .argument("<command>", "the command to run", bytesOfArgument)
   .argument("[args...]", "its arguments", collectBytes)
   .addHelpText(
     "after",
-    "\nExit status: that of COMMAND; 128+N where signal N ended it; 127 where it is not\n" +
-      "found, 126 where it cannot be executed. See also cm4all-spawn-client(1).\n" +
+    "\nExit status: that of COMMAND; 128+N if signal N ended it; 127 if it is not found,\n" +
+      "126 if it cannot be executed. See also cm4all-spawn-client(1).\n" +
       "\nExample:\n  cm4all-spawn-client run foo --ipc --pid -- sh -c 'ps ax; ipcs'",
   )
   .action(runInside);
@@ -107,8 +107,8 @@ function namespaceOptions(command: Command): Command {
       takesPayload ? `a ${title} namespace, one for each set of maps` : `the ${title} namespace`,
     );
   return command
-    .option("--uid-map <map>", "a line 'INSIDE OUTSIDE COUNT' of its uid_map; repeatable", collect)
-    .option("--gid-map <map>", "the same of its gid_map", collect);
+    .option("--uid-map <map>", "a line 'INSIDE OUTSIDE COUNT' of uid_map; repeatable", collect)
+    .option("--gid-map <map>", "the same for gid_map", collect);
 }
 
 function collect(line: string, lines: readonly string[] = []): string[] {

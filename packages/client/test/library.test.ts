@@ -1,4 +1,4 @@
-/** The library as another project gets it: packed, installed and used from there. */
+/** Packs the library, installs it into another project, and uses it there. */
 import { spawnSync } from "node:child_process";
 import {
   mkdirSync,
@@ -32,7 +32,7 @@ function run(program: string, args: string[], cwd: string): string {
   return stdout;
 }
 
-/** A package that the installed one, or its user, needs. */
+/** Links a package that the installed library or the project needs. */
 function link(name: string, from: string): void {
   mkdirSync(join(modules, name, ".."), { recursive: true });
   symlinkSync(realpathSync(join(from, "node_modules", name)), join(modules, name));

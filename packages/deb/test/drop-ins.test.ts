@@ -48,13 +48,13 @@ test("each is named, with its present effect", () => {
   write("cm4all-spawn-accessory.service.d/x y.conf", "[Service]\nNice=1\n");
   const said = install().split("\n");
   expect(said).toEqual([
-    "cm4all-spawn: drop-in of the original's: cm4all-spawn-accessory.service.d/override.conf: it applies to all of cm4all-spawn.service",
+    "cm4all-spawn: drop-in of the original: cm4all-spawn-accessory.service.d/override.conf: it applies to all of cm4all-spawn.service",
     "    LimitNOFILE=9: limits the namespace service and the reaper together",
-    "cm4all-spawn: drop-in of the original's: cm4all-spawn-accessory.service.d/x y.conf: it applies to all of cm4all-spawn.service",
-    "cm4all-spawn: drop-in of the original's: cm4all-spawn-reaper.service.d/override.conf: it applies to the accounting script",
-    "    User=me: has to be accounting.user of spawn.toml, if that is set",
-    "    MemoryMax=100M: has to be 256 MiB more than accounting.memory_mib of spawn.toml",
-    "    ExecStart=/usr/sbin/cm4all-spawn-reaper -v: the original's programs are not there any more",
+    "cm4all-spawn: drop-in of the original: cm4all-spawn-accessory.service.d/x y.conf: it applies to all of cm4all-spawn.service",
+    "cm4all-spawn: drop-in of the original: cm4all-spawn-reaper.service.d/override.conf: it applies to the accounting script",
+    "    User=me: must be the same as accounting.user in spawn.toml, if that is set",
+    "    MemoryMax=100M: must be at least 256 MiB more than accounting.memory_mib in spawn.toml",
+    "    ExecStart=/usr/sbin/cm4all-spawn-reaper -v: the original's programs are no longer installed",
     "",
   ]);
 });
@@ -77,7 +77,7 @@ describe("an upgrade from a version in which scripts are always child processes"
     "masks the unit if the daemon's has %s",
     (line) => {
       write("cm4all-spawn.service.d/mine.conf", `[Service]\n${line}\n`);
-      expect(upgrade()).toContain("meant for a script: cm4all-spawn.service.d/mine.conf\n");
+      expect(upgrade()).toContain("have settings for a script: cm4all-spawn.service.d/mine.conf\n");
       expect(readlinkSync(mask())).toBe("/dev/null");
       expect(upgrade()).toBe("");
     },

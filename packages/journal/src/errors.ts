@@ -1,11 +1,11 @@
-/** Failures of a journal that its user has to distinguish. */
+/** The failures of a journal that a caller has to distinguish. */
 
-/** The record is not in the journal: the caller keeps it and tries again later. */
+/** A record could not be written to the journal: the caller keeps it and tries again later. */
 export class JournalError extends Error {
   override readonly name: string = "JournalError";
 }
 
-/** The journal holds as much as it may. */
+/** The journal has reached its size limit. */
 export class JournalFull extends JournalError {
   override readonly name = "JournalFull";
 }
@@ -15,7 +15,7 @@ export class JournalClosed extends JournalError {
   override readonly name = "JournalClosed";
 }
 
-/** The record is not in the journal, or it is damaged. */
+/** The record that was asked for is not in the journal, or it is damaged. */
 export class NoRecord extends Error {
   override readonly name = "NoRecord";
 }

@@ -1,20 +1,20 @@
 /**
  * The offsets and states of the records of a segment, and the segments of their latest marks.
- * In a long outage a million records wait, so a record takes five bytes here and no object, and
- * four more once a record of its segment is marked as anything but gone.
+ * In a long outage a million records wait. So a record is no object but takes five bytes here, and
+ * four more after any record of its segment was marked as something other than gone.
  */
 
 /** The state of a record in the journal. */
 export const RecordState = {
-  /** Nothing has been done with it. */
+  /** Its handler has not begun. */
   WAITING: 0,
-  /** A handler has begun with it, with unknown outcome. */
+  /** Its handler has begun, and the outcome is not known. */
   BEGAN: 1,
-  /** An administrator is to decide. */
+  /** An administrator has to decide. */
   PARKED: 2,
-  /** It is done with, and forgotten. */
+  /** It is no longer needed. */
   GONE: 3,
-  /** It is done with, and kept for reports that may follow it. */
+  /** Its handler is done; it is kept for later reports of the same cgroup. */
   ACCOUNTED: 4,
   /** Another record is being written in its place. */
   REPLACED: 5,
@@ -48,12 +48,12 @@ export class RecordTable {
     return this.#length;
   }
 
-  /** The number of records in the file, done with or not. */
+  /** The number of records in the file, including those that are gone. */
   get present(): number {
     return this.#present;
   }
 
-  /** The number of records that are not done with. */
+  /** The number of records that are not gone. */
   get live(): number {
     return this.#present - this.count(RecordState.GONE);
   }
@@ -88,7 +88,7 @@ export class RecordTable {
     this.#marks = marks;
   }
 
-  /** Returns true if the file has the record, done with or not. */
+  /** Returns true if the file has the record, even if it is gone. */
   has(index: number): boolean {
     return (this.#offsets[index] ?? 0) !== 0;
   }

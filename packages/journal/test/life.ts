@@ -1,12 +1,12 @@
 /**
  * A program that opens the journal in a directory, prints what it finds, appends and marks, and
- * prints each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Run under strace, which lets its
- * system calls fail or kills it there.
+ * prints each confirmation: `life.ts DIRECTORY PREFIX COUNT`. Tests run it under strace, which
+ * makes one of its system calls fail, or kills it in that call.
  */
 import { writeSync } from "node:fs";
 import { DiskDirectory, Journal, JournalClosed, RecordState } from "../src/index.ts";
 
-/** Most records are done with, so that files are removed, and others rewritten. */
+/** Most records are marked as gone, so that some files are removed and others rewritten. */
 const STATES = [
   ...new Array<RecordState>(6).fill(RecordState.GONE),
   RecordState.BEGAN,
@@ -43,7 +43,7 @@ async function live(): Promise<void> {
       say("appended", name);
     } catch (error) {
       if (error instanceof JournalClosed) throw error;
-      // The owner keeps what it has, and tries again.
+      // Like the daemon, which keeps the record and tries again.
       say("refused", name);
       i--;
     }
@@ -56,7 +56,7 @@ async function live(): Promise<void> {
     await journal.mark(number, state);
     say("marked", `${prefix}-${done}`, state);
   }
-  // It tidies up when there is nothing else to do.
+  // The journal removes and rewrites files when there is nothing else to do.
   await journal.settle();
   await journal.close();
   say("end");

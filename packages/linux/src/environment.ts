@@ -1,6 +1,6 @@
 /**
- * The environment of this process as C sees it, in bytes, which Node takes for UTF-8. A change to
- * `process.env` in the main thread changes it, too.
+ * The environment of this process as C sees it, in bytes; Node reads it as UTF-8. In the main
+ * thread, a change to `process.env` also changes this environment.
  * @see environ(7)
  */
 import { type ByteString, bytesOf, textOf } from "./byte-string.ts";
@@ -40,7 +40,7 @@ export function environmentAddress(): number {
   return Number(copyOut(functionAddress("environ"), POINTER_BYTES).readBigUInt64LE());
 }
 
-/** Copies C's memory into the arena. */
+/** Copies memory that C owns into the memory of this call. */
 function copyOut(address: number, length: number): Buffer {
   const memory = allocate(length);
   libc.memcpy(memory.address, address, length);

@@ -1,4 +1,4 @@
-/** A process in place of the script host that sends anything. */
+/** Replaces the script host by a process that breaks the protocol in all ways. */
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ beforeAll(() => {
 afterEach(() => hosts.stopAll());
 afterAll(() => hosts?.[Symbol.dispose]());
 
-/** Code for the scripts of the process, which ends when the daemon closes the connection. */
+/** The beginning of each program. The process ends when the daemon closes the connection. */
 const PRELUDE = `
 const { writeSync, readSync } = require("node:fs");
 const raw = (bytes) => {
@@ -42,7 +42,7 @@ const framed = (json) => {
 const send = (value) => raw(framed(JSON.stringify(value)));
 const HELLO = { type: "hello", pid: process.pid };
 const READY = { type: "ready", handlers: ${JSON.stringify({ ...NO_HANDLERS, released: "one" })} };
-/** Calls back with each request; answers pings correctly. */
+/** Calls handle with each request, except pings, which it answers, and stop, which ends it. */
 const listen = (handle) => {
   const socket = new (require("node:net").Socket)({ fd: 3 });
   let rest = Buffer.alloc(0);
@@ -60,7 +60,7 @@ const listen = (handle) => {
     }
   });
 };
-/** Starts as a host does, and is called with each run. */
+/** Answers start as a host does, and calls onRun with the number of each run. */
 const serve = (onRun) => listen((request) => {
   if (request.type === "start") send(READY);
   if (request.type === "run") onRun(request.number);
@@ -71,14 +71,14 @@ function make(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHost {
   return makeSilent(`send(HELLO);\n${code}`, more);
 }
 
-/** Makes one that does not greet by itself. */
+/** Makes a host that sends no greeting unless the code does. */
 function makeSilent(code: string, more: Partial<ScriptHostOptions> = {}): ScriptHost {
   const program = join(hosts.directory, "hostile.cjs");
   writeFileSync(program, PRELUDE + code);
   return hosts.make({ ...hosts.options(""), program: [program], ...more });
 }
 
-/** Resolves with the reason why the process has ended. @throws Error if it goes on */
+/** Resolves with the reason why the process has ended. @throws Error if it does not end in time */
 async function ended(host: ScriptHost): Promise<string> {
   const [reason] = await inTime(
     once(host, "ended"),
@@ -168,12 +168,12 @@ describe("a host that does not greet", () => {
 });
 
 describe("a host that cannot be used", () => {
-  it("is not heard any more", async () => {
+  it("has its later messages ignored", async () => {
     const program = join(hosts.directory, "hostile.cjs");
     const both = "raw(Buffer.concat([HELLO, READY].map((each) => framed(JSON.stringify(each)))));";
     writeFileSync(program, `${PRELUDE}${both} setInterval(() => {}, 1000);`);
     const options = { ...hosts.options(""), program: [program] };
-    // As a unit that the kernel shows to be another one.
+    // As if the kernel showed that the process is in another unit.
     const child = Object.assign(new HostChild(options), { greet: () => "unfit" });
     const session = new HostSession(child, options);
     const told: string[] = [];
@@ -235,7 +235,7 @@ describe("a host that has runs", () => {
     for (const outcome of outcomes) expect((await outcome).type).toBe("interrupted");
   });
 
-  it("is not heard any more after a bad message", async () => {
+  it("has its later messages ignored after a bad message", async () => {
     const host = await start(
       "serve((number) => raw(Buffer.concat([framed('null'), framed(JSON.stringify({ type: 'done', number }))])));",
     );

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Postgres, unpackedLibraries, unpackedProgram } from "@cm4all/testing";
 
-/** It does not run as root. */
+/** PgBouncer refuses to run as root, so it runs as this user. */
 const NOBODY = 65534;
 
 export class PgBouncer implements AsyncDisposable {
@@ -21,8 +21,8 @@ export class PgBouncer implements AsyncDisposable {
   }
 
   /**
-   * @param sessions with the server for all clients together
-   * @param clients the greatest number at once
+   * @param sessions the number of sessions with the server, for all clients together
+   * @param clients the maximum number of clients at once
    */
   static async start(
     server: Postgres,
@@ -41,7 +41,7 @@ export class PgBouncer implements AsyncDisposable {
       `pool_mode = ${mode}`,
       `default_pool_size = ${sessions}`,
       `max_client_conn = ${clients}`,
-      // Sessions are used in turn, so that each statement has another one.
+      // Sessions are used in turn, so that each statement runs in another session.
       "server_round_robin = 1",
       "server_login_retry = 1",
     ]);
@@ -59,7 +59,7 @@ export class PgBouncer implements AsyncDisposable {
     );
   }
 
-  /** Makes it open further sessions with another server. */
+  /** Changes the server: new sessions are opened with this one. */
   moveTo(server: Postgres): void {
     this.#configure(server);
     this.#process?.kill("SIGHUP");
@@ -69,7 +69,7 @@ export class PgBouncer implements AsyncDisposable {
     return `host=${this.#directory} port=6432 user=postgres dbname=postgres`;
   }
 
-  /** Starts it, also again after `pause`; resolves when it accepts connections. */
+  /** Starts PgBouncer, also after `pause`. Resolves when it accepts connections. */
   async resume(): Promise<void> {
     const program = unpackedProgram("pgbouncer");
     const asNobody = process.getuid?.() === 0 ? ["-u", "nobody"] : [];
@@ -91,7 +91,7 @@ export class PgBouncer implements AsyncDisposable {
     }
   }
 
-  /** Ends it, with all its sessions. */
+  /** Kills PgBouncer, which ends all its sessions. */
   async pause(): Promise<void> {
     const bouncer = this.#process;
     this.#process = undefined;
@@ -99,7 +99,7 @@ export class PgBouncer implements AsyncDisposable {
     const ended = once(bouncer, "exit");
     bouncer.kill("SIGKILL");
     await ended;
-    // To PgBouncer the file would mean that it is running.
+    // PgBouncer does not start if this file exists, because it assumes that it already runs.
     rmSync(join(this.#directory, ".s.PGSQL.6432"), { force: true });
   }
 

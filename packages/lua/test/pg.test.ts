@@ -446,7 +446,7 @@ describe.skipIf(missing("postgres") !== undefined)("pg", () => {
       '{}\t{"a","b c","2.5","1000000000000000"}\t{"q\\"\\\\",NULL,{"1"}}\t{{"1","2"},{NULL,"4"}}\t{"","b"}',
       '{"123456789012345","9007199254740992","0.1","-0","1e+300","0.3333333333333333"}',
       "bad argument #1 to 'encode_array' (Table expected)",
-      'cannot encode the array: its key "a" is no index of it',
+      'cannot encode the array: its key "a" is not the index of an element',
       "cannot encode element [1]: a boolean",
       "cannot encode element [2][1]: a function",
       "Too many parameters",

@@ -40,17 +40,17 @@ async function attempt(action: () => void | Promise<void>): Promise<void> {
 }
 
 const description =
-  "Network namespaces, connected with the host's by veth pairs, macvlan, ipvlan or VLAN " +
-  "links, or with links of the host moved in.\n\n" +
-  "NAME is the namespace's name, as ip-netns(8) has it, and that of a pair's end on " +
-  "the host; the link inside is named net0.";
+  "Creates network namespaces, and connects them: with veth pairs, macvlan, ipvlan or VLAN " +
+  "links, or with links of the host that are moved in.\n\n" +
+  "NAME is the name of the namespace, as for ip-netns(8). The end of a veth pair on the " +
+  "host has the same name; the end inside is net0.";
 
 const files = `
 Files:
 ${[
   [`${CONFIG_DIRECTORY}/NAME.toml`, "description: links, addresses, routes, ..."],
-  [`${CONFIG_DIRECTORY}/setup.d/NAME`, "script that is run inside, last"],
-  [TEMPLATE_FILE, "description of names that have neither"],
+  [`${CONFIG_DIRECTORY}/setup.d/NAME`, "script that up runs inside at the end"],
+  [TEMPLATE_FILE, "description of names that have neither of these"],
   [CONFIG_FILE, "the pool of addresses"],
   [`${NETNS_DIRECTORY}/NAME`, "the namespace"],
 ]
@@ -61,9 +61,9 @@ See cm4all-spawn-netns(8).`;
 
 function withUpOptions(command: Command): Command {
   return command
-    .option("--no-host-up", "do not set the host's end up")
+    .option("--no-host-up", "do not set the host's end of the link up")
     .addOption(
-      new Option("--script-timeout <seconds>", "end the script when it takes longer; 0: no limit")
+      new Option("--script-timeout <seconds>", "end the script if it takes longer; 0 for no limit")
         .argParser(parseSeconds)
         .default(defaultUpOptions.scriptTimeoutMs, String(defaultUpOptions.scriptTimeoutMs / 1000)),
     );
@@ -77,30 +77,31 @@ function makeProgram(): Command {
     .addHelpText("after", files);
 
   withUpOptions(leaveOutput(program.command("up")))
-    .summary("make a namespace, all of it or nothing")
+    .summary("create a namespace and its links, completely or not at all")
     .description(
-      "Makes the network namespace and its links, sets up what NAME.toml describes, and " +
-        "runs the script. When anything fails, everything is undone.",
+      "Creates the network namespace and its links, applies NAME.toml, and runs the script. " +
+        "If anything fails, everything is undone.",
     )
-    .argument("<name>", "the namespace's and the host link's name, at most 15 bytes")
+    .argument("<name>", "the name of the namespace and of the link on the host, at most 15 bytes")
     .action((name: string, flags: UpFlags) => attempt(() => up(name, toUpOptions(flags))));
 
   program
     .command("down")
-    .summary("delete a namespace")
+    .summary("delete a namespace and its links")
     .description(
-      "Deletes the links, moves back what was moved in, deletes what is the namespace's " +
-        "own on the host, and the namespace, whoever made them. Processes in it go on " +
-        "without a network. What is gone already is no failure.",
+      "Deletes the links, moves links of the host back, removes NAT and firewall rules of the " +
+        "namespace from the host, and deletes the namespace, even if another program has created " +
+        "it. Processes in it keep running without a network. It is no error if some or all of " +
+        "these no longer exist.",
     )
-    .argument("<name>", "the namespace's name")
+    .argument("<name>", "the name of the namespace")
     .action((name: string) => attempt(() => down(name)));
 
   program
     .command("list")
-    .summary("show the namespaces")
+    .summary("show all network namespaces that have a name")
     .description("Shows all network namespaces that have a name, with their links.")
-    .option("--json", "print JSON")
+    .option("--json", "as a JSON array")
     .action(({ json }: { json?: true }) =>
       attempt(() => {
         const namespaces = listNamespaces();
@@ -116,13 +117,13 @@ function makeProgram(): Command {
     .summary("run a command in a namespace")
     .description(
       "Runs the command inside the namespace as `ip netns exec` does: with the " +
-        "namespace's /sys, and the files in /etc/netns/NAME in the place of those in /etc. " +
-        "Ends with the command's exit status.",
+        "namespace's /sys, and with the files in /etc/netns/NAME instead of those in /etc. Ends " +
+        "with the command's exit status.",
     )
-    .argument("<name>", "the namespace's name")
+    .argument("<name>", "the name of the namespace")
     .argument("<command...>", "the command and its arguments", collectBytes)
-    .addOption(new Option("--user <user>", "run it as that user").conflicts("sudoUser"))
-    .option("--sudo-user", "run it as the user who has called sudo")
+    .addOption(new Option("--user <user>", "run the command as this user").conflicts("sudoUser"))
+    .option("--sudo-user", "run the command as the user who called sudo")
     .passThroughOptions()
     .usage("[options] <name> -- <command> [argument...]")
     .action((name: string, command: Buffer[], options: ExecOptions) =>
@@ -130,12 +131,12 @@ function makeProgram(): Command {
     );
 
   withUpOptions(program.command("check"))
-    .summary("say what up would do and what is wrong")
+    .summary("show what up would do, or the mistakes")
     .description(
-      "Prints the steps that up would take, or everything that is wrong. Changes nothing. " +
-        "Ends with the exit status that up would end with before it makes anything.",
+      "Prints the steps of up, or all mistakes. Changes nothing. Ends with the exit status with " +
+        "which up would end before it creates anything.",
     )
-    .argument("<name>", "the namespace's name")
+    .argument("<name>", "the name of the namespace")
     .action((name: string, flags: UpFlags) =>
       attempt(async () => {
         for (const line of await check(name, toUpOptions(flags))) console.log(line);

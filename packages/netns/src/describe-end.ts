@@ -12,7 +12,7 @@ const IPV6_MTU_MIN = 1280;
 
 /**
  * Reads an end.
- * @param name of the link, with which the names of its VLANs start
+ * @param name the name of the link, with which the names of its VLANs begin
  * @param auto true if addresses come from the pool, so that none are to be read
  */
 export function readEnd(

@@ -101,8 +101,14 @@ in = "closed"
   });
 
   it.each([
-    ['[link]\ntype = "ipvlan"\nparent = "e"\n[inside]\nmac = "02:00:00:00:00:01"', "no mac"],
-    ['[link]\ntype = "move"\nparent = "e"\n[inside]\ntx_queues = 2', "that of a new link"],
+    [
+      '[link]\ntype = "ipvlan"\nparent = "e"\n[inside]\nmac = "02:00:00:00:00:01"',
+      "so mac is not allowed",
+    ],
+    [
+      '[link]\ntype = "move"\nparent = "e"\n[inside]\ntx_queues = 2',
+      "only a new link can have a number of queues",
+    ],
     ['[link]\ntype = "veth"\nparent = "e"', "link.parent: unknown key"],
     ["[[inside.vlans]]\nid = 0", "inside.vlans.id: 0 is too small"],
     ["[[inside.vlans]]\nid = 7\n[[inside.vlans]]\nid = 7", "is given twice"],

@@ -39,7 +39,7 @@ export function readLinks(
   }
   for (const key of ["inside", "outside"] as const)
     if (root.keys().includes(key)) {
-      mistakes.found.push(root.error(key, `with [[link]] it is [link.${key}] below each`));
+      mistakes.found.push(root.error(key, `with [[link]], write [link.${key}] below each`));
       mistakes.collect(() => root.table(key));
     }
   const links: LinkDescription[] = [];
@@ -142,9 +142,11 @@ function refuseWhatTheKindHasNot(
   mistakes: Mistakes,
 ): void {
   if (type === "ipvlan" && mac !== undefined)
-    mistakes.found.push(table.error("type", "an ipvlan has its parent's hardware address, no mac"));
+    mistakes.found.push(
+      table.error("type", "an ipvlan has its parent's hardware address, so mac is not allowed"),
+    );
   if (type === "move" && (tuning?.txQueues !== undefined || tuning?.rxQueues !== undefined))
-    mistakes.found.push(table.error("type", "the number of queues is that of a new link"));
+    mistakes.found.push(table.error("type", "only a new link can have a number of queues"));
 }
 
 function findEqualNames(links: readonly LinkDescription[], mistakes: Mistakes): void {
@@ -155,7 +157,7 @@ function findEqualNames(links: readonly LinkDescription[], mistakes: Mistakes): 
       mistakes.add(
         link.origin,
         link.hostName === undefined
-          ? "the host's end of the first pair is named like the namespace: [link.outside] has to say a name"
+          ? "the host's end of the first pair has the name of the namespace: set another name in [link.outside]"
           : `the name ${link.hostName} is used twice on the host`,
       );
     hostNames.add(link.hostName);

@@ -55,7 +55,7 @@ function readRoute(table: TomlTable): Route {
   const metric = table.integer("metric", { min: 0, max: 0xffffffff });
   const onlink = table.boolean("onlink");
   if (onlink === true && gateway === undefined)
-    throw table.error("onlink", "says of a gateway that it is on the link, but there is no via");
+    throw table.error("onlink", "is about the gateway, but there is no via");
   table.finish();
   return { destination, gateway, metric, onlink };
 }
@@ -93,8 +93,8 @@ const show = ({ address, prefixLength }: IpPrefix): string =>
   `${formatIpAddress(address)}/${prefixLength}`;
 
 /**
- * Finds routes to the same network with the same metric, of which the kernel refuses the
- * second.
+ * Adds a mistake for each route to the same network and with the same metric as an earlier route,
+ * because the kernel refuses it.
  */
 function findEqualRoutes(
   routes: readonly Located<Route>[],
@@ -122,6 +122,7 @@ function findEqualRoutes(
   }
 }
 
+/** Adds a mistake for each gateway that the kernel could not reach from this end. */
 function findFarGateways(
   routes: readonly Located<Route>[],
   addresses: readonly Located<IpPrefix>[],

@@ -67,7 +67,7 @@ options = ["edns0"]
       "inside, add a route to 10.9.0.0/16 via 10.0.5.9 dev net0 metric 7",
       "inside, add the default route via 10.0.5.1 dev net0",
       "inside, add the default route via fd00:5::1 dev net0",
-      'make /etc/netns/web/resolv.conf of "nameserver 10.0.5.1\\nnameserver fe80::1%net0\\n' +
+      'write /etc/netns/web/resolv.conf: "nameserver 10.0.5.1\\nnameserver fe80::1%net0\\n' +
         'search example.com example.org\\noptions edns0\\n"',
     ]);
   });

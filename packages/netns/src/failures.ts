@@ -14,7 +14,7 @@ export const exitStatusOfSignal = (signal: NodeJS.Signals): number =>
   128 + constants.signals[signal];
 
 /**
- * Returns the failure to report for an error: a failed system call is no defect of ours.
+ * Returns the failure to report for an error: a failed system call is not a defect of the program.
  * @param prefix such as `FILE:LINE: `
  */
 export function asFailure(error: unknown, prefix = ""): unknown {
@@ -28,7 +28,7 @@ export function asFailure(error: unknown, prefix = ""): unknown {
   return new CommandFailure(prefix + error.message, status, { cause: error });
 }
 
-/** Checks the user. @throws CommandFailure unless we are root */
+/** Checks the user. @throws CommandFailure if it is not root */
 export function requireRoot(): void {
   if (process.geteuid?.() !== 0)
     throw new CommandFailure("needs root, to make and enter network namespaces", EX_NOPERM);

@@ -5,7 +5,7 @@ import { etcResolvConf, namespacePath } from "./paths.ts";
 import type { RuleSet } from "./rules.ts";
 import type { Step } from "./step.ts";
 
-/** Describes a step. @param name of the namespace */
+/** Describes a step. @param name the name of the namespace */
 export function describeStep(step: Step, name: string): string {
   switch (step.kind) {
     case "make-namespace":
@@ -53,7 +53,7 @@ export function describeStep(step: Step, name: string): string {
       return `${step.place.side}, add ${to}${via} dev ${step.place.link}${cost}${near}`;
     }
     case "write-resolv-conf":
-      return `make ${etcResolvConf(name)} of ${JSON.stringify(step.text)}`;
+      return `write ${etcResolvConf(name)}: ${JSON.stringify(step.text)}`;
     case "run-script": {
       const limit = step.timeoutMs === 0 ? "" : `, ${step.timeoutMs / 1000} s at most`;
       return `inside, run ${[step.path, ...step.links].join(" ")}${limit}`;

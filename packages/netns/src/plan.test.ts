@@ -66,7 +66,7 @@ describe("planUp", () => {
       "inside, give net0 the address 10.0.5.2/24",
       "inside, add a route to 10.9.0.0/16 dev net0 metric 5",
       "inside, add the default route via 10.0.5.1 dev net0",
-      'make /etc/netns/web/resolv.conf of "nameserver 10.0.5.1\\n"',
+      'write /etc/netns/web/resolv.conf: "nameserver 10.0.5.1\\n"',
       "inside, run /s/web net0",
     ]);
   });

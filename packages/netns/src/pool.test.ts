@@ -34,7 +34,7 @@ describe("takeNetwork", () => {
       expect(takeNetwork(pool(network, length), "more", taken)).toBeUndefined();
   });
 
-  it("gives a name the same network again, wherever others are", () => {
+  it("gives a name the same network again if it is free", () => {
     const all = pool("10.213.0.0/16", 30);
     const first = takeNetwork(all, "web", []);
     expect(takeNetwork(all, "web", [])).toEqual(first);
@@ -42,7 +42,7 @@ describe("takeNetwork", () => {
     expect(second).not.toEqual(first);
     expect(takeNetwork(all, "web", [], second)).toEqual(second);
     expect(takeNetwork(all, "web", second === undefined ? [] : [second], second)).toEqual(first);
-    // Of another pool, or of another length.
+    // The network that the name had before is of another pool, or of another length.
     expect(takeNetwork(all, "web", [], prefix("10.9.0.0/30"))).toEqual(first);
     expect(takeNetwork(all, "web", [], prefix("10.213.0.0/31"))).toEqual(first);
   });

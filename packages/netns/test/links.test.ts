@@ -225,8 +225,8 @@ name = "web-back"
       '[outside]\nbridge = "br0"\nmasquerade = "ipv4"\n',
       "3: the host sees packets of a port as the bridge's",
     ],
-    ["[[link]]\n[[link]]\n", "2: the host's end of the first pair is named like the namespace"],
-    ["[[link]]\n[inside]\n", "2: inside: with [[link]] it is [link.inside] below each"],
+    ["[[link]]\n[[link]]\n", "2: the host's end of the first pair has the name of the namespace"],
+    ["[[link]]\n[inside]\n", "2: inside: with [[link]], write [link.inside] below each"],
   ])("refuses %j with its line, in check and in up", (text, message) => {
     for (const line of [
       "link add br0 type bridge",

@@ -19,8 +19,8 @@ interface Options {
 export function makeProgram(): Command {
   const program = new Command("cm4all-logname")
     .description(
-      "Gives the current uid the name $LOGNAME where no passwd file knows it, as in " +
-        "containers: puts the NSS service cm4all_logname into nsswitch.conf.",
+      "Adds the NSS service cm4all_logname to nsswitch.conf. It gives the current uid the " +
+        "name $LOGNAME if no passwd file has an entry for it, as in many containers.",
     )
     .version(__VERSION__)
     .addHelpText(
@@ -30,31 +30,35 @@ export function makeProgram(): Command {
         "  cm4all-logname install --root /var/lib/machines/web --copy-module\n" +
         "  cm4all-logname status\n",
     );
-  const rootOption = ["--root <dir>", "the system or image to work on", "/"] as const;
+  const rootOption = [
+    "--root <directory>",
+    "work on the system or image in this directory",
+    "/",
+  ] as const;
 
   program
     .command("install")
     .description(
       "put the service last in the passwd and group lines, so that every real account " +
-        "wins; a second time changes nothing",
+        "takes precedence; a second call changes nothing",
     )
     .option(...rootOption)
-    .option("--copy-module", `copy ${moduleName} there as well, beside its C library`)
+    .option("--copy-module", `also copy ${moduleName} there, beside each C library`)
     .option(
       "--module <file>",
-      "copy this file, instead of the one that this system has (implies --copy-module)",
+      "copy this file instead of this system's module; implies --copy-module",
     )
     .action(install);
   program
     .command("remove")
-    .description("take the service out of these lines; the module stays")
+    .description("remove the service from these lines; the module stays")
     .option(...rootOption)
     .action(remove);
   program
     .command("status")
     .description(
-      "tell whether module and configuration are in place, and what the module answers " +
-        "now; exit status 69 if something is not in place",
+      "show whether the module and the configuration are in place, and what the module " +
+        "answers now; ends with 69 if one of them is not in place",
     )
     .option(...rootOption)
     .action(status);

@@ -8,13 +8,13 @@ import { ADMIN_UNIT_DIR } from "./systemd.ts";
 
 const NAME = "[name]";
 const NAME_HELP = "the slice system-cm4all-NAME.slice, which is nested in system-cm4all.slice";
-const ROOT_HELP = "act on the image or container below this directory";
+const ROOT_HELP = "work on the image or container in this directory";
 
 function addSourceOptions(command: Command): Command {
   const collect = (value: string, values: string[]) => [...values, value];
   return command
     .addOption(
-      new Option("-p, --property <NAME=VALUE>", "set a directive (can be repeated)")
+      new Option("-p, --property <NAME=VALUE>", "set a directive; repeatable")
         .default([], "none")
         .argParser(collect),
     )
@@ -25,9 +25,12 @@ function addSourceOptions(command: Command): Command {
 
 function addTargetOptions(command: Command): Command {
   return command
-    .option("--unit-dir <directory>", "where the unit files belong", ADMIN_UNIT_DIR)
-    .option("--dry-run", "change nothing, show a unified diff")
-    .option("--force", "also replace or remove a unit file that is not from here");
+    .option("--unit-dir <directory>", "the directory of the unit files", ADMIN_UNIT_DIR)
+    .option("--dry-run", "change nothing; print a unified diff of the changes")
+    .option(
+      "--force",
+      "also replace or remove unit files that install did not write, and masked units",
+    );
 }
 
 type StatusFlags = Omit<StatusOptions, "intervalMs"> & { interval: number };
@@ -40,11 +43,11 @@ function parseInterval(text: string): number {
 }
 
 const program = new Command("cm4all-slice")
-  .description("Generates, installs and shows the systemd slice of the process spawners")
+  .description("Generates, installs and shows the systemd slice of the process spawners.")
   .version(__VERSION__);
 
 addSourceOptions(program.command("generate"))
-  .description("print the unit")
+  .description("print the unit of the slice")
   .argument(NAME, NAME_HELP)
   .action(async (name: string | undefined, options: SourceOptions) => {
     for (const unit of (await makeUnits(name, options)).values()) {
@@ -54,14 +57,14 @@ addSourceOptions(program.command("generate"))
   });
 
 addTargetOptions(addSourceOptions(program.command("install")))
-  .description("write the unit and those of the nested slices, where that changes something")
+  .description("write the units of the slice and of the nested slices, if they have changed")
   .argument(NAME, `only ${NAME_HELP}`)
   .action(async (name: string | undefined, options: TargetOptions & SourceOptions) => {
     await install(name, options);
   });
 
 addTargetOptions(program.command("remove"))
-  .description("remove what install wrote")
+  .description("remove the units that install wrote")
   .argument(NAME, `only ${NAME_HELP}`)
   .option("--root <directory>", ROOT_HELP)
   .action((name: string | undefined, options: TargetOptions) => {
@@ -70,25 +73,27 @@ addTargetOptions(program.command("remove"))
 
 program
   .command("status")
-  .description("show memory, CPU and tasks of the slice and of all in it")
+  .description("show CPU time, memory and tasks of each unit in the slice")
   .argument(NAME, `only ${NAME_HELP}`)
-  .option("-a, --all", "also the cgroups inside scopes and services")
-  .option("--json", "print JSON; with --watch, one line each time")
-  .option("-w, --watch", "show it again and again, until q or Control-C")
+  .option("-a, --all", "also show the cgroups in scopes and services")
+  .option("--json", "as JSON; with --watch, one line for each update")
+  .option("-w, --watch", "update continuously, until q or Control-C")
   .addOption(
-    new Option("-n, --interval <seconds>", "how often, implies --watch")
+    new Option("-n, --interval <seconds>", "the seconds between updates; implies --watch")
       .argParser(parseInterval)
       .default(2)
       .implies({ watch: true }),
   )
-  .option("--cgroup-root <directory>", "where cgroup2 is mounted (default: found out)")
+  .option("--cgroup-root <directory>", "where cgroup2 is mounted (default: from the mount table)")
   .action(async (name: string | undefined, { interval, ...options }: StatusFlags) => {
     await status(name, { ...options, intervalMs: interval * 1000 });
   });
 
 program
   .command("directives")
-  .description("list the directives, since which systemd they exist, and what is allowed")
+  .description(
+    "list the directives, the version of systemd that each needs, and its allowed values",
+  )
   .action(() => {
     for (const { name, since, grammar } of directives)
       console.log(`${name}= (systemd ${since})\n    ${grammar.allowed}`);

@@ -1,5 +1,6 @@
 /**
- * Runs a reaper without inotify: it finds cgroups by its periodic check, and watches once it can.
+ * Runs a reaper without inotify: it finds cgroups by its periodic check, and watches them as soon
+ * as inotify is available.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -15,13 +16,13 @@ const FAULTS = [
   "inotify_add_watch:error=ENOMEM",
 ];
 
-const WARNING = /What is not watched is found by the check/;
+const WARNING = /Changes in directories without a watch are found by the check/;
 
 const cannotRun = missing("root", "catatonit", "cgroup2", "strace") !== undefined;
 
 describe.skipIf(cannotRun)("a reaper", () => {
   it.each(FAULTS)(
-    "with %s reaps by looking, and watches once it can",
+    "with %s finds cgroups by its periodic check, and watches them when it can",
     { timeout: 120_000 },
     async (fault) => {
       const scratch = new ScratchCgroup();
@@ -38,7 +39,7 @@ describe.skipIf(cannotRun)("a reaper", () => {
       });
       const status = async () => (await daemon.control({ command: "status" })) as DaemonStatus;
       const isGone = (name: string) => !existsSync(join(scratch.path, "a.scope", name));
-      await until(() => WARNING.test(daemon.log), "it is said");
+      await until(() => WARNING.test(daemon.log), "the daemon warns");
       using client = daemon.connect();
       expect(client.inodes("name", { ipc: true, pid: true }).pid).toBeGreaterThan(0);
       await scratch.runToEnd("a.scope/job");

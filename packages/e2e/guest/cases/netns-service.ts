@@ -10,7 +10,7 @@ const UNIT = unitOf("web");
 const RULE = "/usr/sbin/cm4all-spawn-netns exec --sudo-user web *";
 
 export const netnsService: Case = {
-  title: "an existing service inside by a drop-in, a socket of the host passed in, sudo's rules",
+  title: "a drop-in puts a service inside, a socket of the host is passed in, sudo's rules",
   run() {
     sh(`cp ${EXAMPLES}/web.toml ${CONFIG}/web.toml`);
     sh(
@@ -33,7 +33,7 @@ export const netnsService: Case = {
       );
       assert.ok(answer.startsWith("hello"), answer);
       assert.ok(answer.includes(own), answer);
-      // A user whom sudo lets in by the rule of the manual page, and only there.
+      // With the rule of the manual page, sudo lets a user into this namespace and no other.
       sh(`echo 'games ALL=(root) NOPASSWD: ${RULE}' >/etc/sudoers.d/e2e`);
       const asUser = "setpriv --reuid=games --regid=games --init-groups sudo -n";
       const inside = `${asUser} cm4all-spawn-netns exec --sudo-user web --`;
@@ -43,7 +43,7 @@ export const netnsService: Case = {
         sh(`${inside} grep CapEff /proc/self/status`).split(/\s+/)[1],
         "0000000000000000",
       );
-      // Everything that follows is the command, so that no option can make it run as root.
+      // All further arguments are the command, so no option can make it run as root.
       assert.notEqual(
         attempt(`${asUser} cm4all-spawn-netns exec --sudo-user web --user root id`).status,
         0,

@@ -5,7 +5,7 @@ import { sh, waitFor } from "../tools/shell.ts";
 import { initPids, SERVICE, SOCKET } from "../tools/systemd.ts";
 
 export const stopStart: Case = {
-  title: "stop and start adopt what was there; purge-namespaces leaves no process",
+  title: "a stop and a start keep namespaces with processes; purge-namespaces leaves no process",
   async run({ slowness }) {
     await endAllNames(slowness);
     const busy = await startBusy("busy", slowness);
@@ -14,13 +14,13 @@ export const stopStart: Case = {
     assert.equal(initPids().length, 2);
     sh(`systemctl stop ${SERVICE} ${SOCKET}`);
     assert.ok(busy.isRunning());
-    assert.ok(initPids().length >= 1, "the busy init runs on");
+    assert.ok(initPids().length >= 1, "the init of the busy name still runs");
     sh(`systemctl start ${SOCKET} ${SERVICE}`);
     assert.deepEqual(inodesOf("busy"), before);
     assert.ok(busy.isRunning());
     sh("cm4all-spawn purge-namespaces --all --idle");
     assert.ok(busy.isRunning());
     await endAllNames(slowness);
-    await waitFor("what ran in it has ended", 10_000 * slowness, () => !busy.isRunning());
+    await waitFor("its process has ended", 10_000 * slowness, () => !busy.isRunning());
   },
 };

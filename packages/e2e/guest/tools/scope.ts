@@ -37,7 +37,7 @@ export class Scope {
     return scope;
   }
 
-  /** Makes a child cgroup for `run` that belongs to a customer. */
+  /** Makes a child cgroup that belongs to a customer. `run` can run commands in it. */
   makeOf(customer: string, name: string): void {
     const directory = `${this.directory}/${name}`;
     mkdirSync(directory);

@@ -11,7 +11,7 @@ export function logTo(file: string): void {
   logFile = file;
 }
 
-/** Sets the time limit for a command: one that hangs is named, and the other cases go on. */
+/** Sets the time limit of a command. If a command exceeds it, its case fails, and the others run. */
 export function limitCommands(slowness: number): void {
   limitMs = 120_000 * slowness;
 }

@@ -81,7 +81,7 @@ function checkKeys(L: LuaState, table: number, count: number, where: string): vo
       const name = toText(L, -1) ?? typeName(L, -1);
       raise(
         L,
-        `cannot encode the array${where && ` ${where}`}: its key "${name}" is no index of it`,
+        `cannot encode the array${where && ` ${where}`}: its key "${name}" is not the index of an element`,
       );
     }
   }

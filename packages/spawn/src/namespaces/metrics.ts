@@ -112,7 +112,7 @@ export const NAMESPACE_METRICS = {
   },
   endedNames: {
     kind: "counter",
-    help: "Names that were ended, because they had expired or by purge-namespaces.",
+    help: "Names that ended because they had expired or because of purge-namespaces.",
     row: "ended",
     text: "{} names",
   },

@@ -34,8 +34,8 @@ export function declareNameCommands(program: Command, ask: Ask): void {
   program
     .command("purge-namespaces [name...]")
     .description("end names of the running daemon, and all processes in their PID namespaces")
-    .option("--all", "all names, whoever uses them")
-    .option("--idle", "of these only those that are not leased and have no processes")
+    .option("--all", "all names, even if they are in use")
+    .option("--idle", "only names without a lease and without processes")
     .option("--json", "print the numbers as JSON")
     .action(async (names: string[], options: PurgeOptions) => {
       const { idle = false, json } = options;

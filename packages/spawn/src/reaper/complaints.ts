@@ -47,6 +47,6 @@ export class Complaints {
 
   #untilCheck(): string {
     const seconds = this.#checkIntervalMs / 1000;
-    return `What is not watched is found by the check every ${seconds} s`;
+    return `Changes in directories without a watch are found by the check every ${seconds} s`;
   }
 }

@@ -98,7 +98,7 @@ export const REAPER_METRICS = {
     help: "Processes of reaped cgroups that were killed for lack of memory, by scope.",
     label: "scope",
     row: "at limits",
-    text: "{} processes killed for want of memory",
+    text: "{} processes killed for lack of memory",
   },
   scopeRefusedForks: {
     kind: "counter",

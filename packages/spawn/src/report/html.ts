@@ -135,7 +135,7 @@ function section(
     "Most memory",
     "Read and written",
     "Most processes",
-    "Killed for want of memory",
+    "Killed for lack of memory",
     "Processes refused",
   ]
     .map((text) => `<th scope="col">${text}</th>`)
@@ -186,7 +186,7 @@ function formatIncidents({ incidents, allIncidents }: ReportData): string {
         .join("")}</tr>`,
   );
   const titles = [
-    "Killed for want of memory",
+    "Killed for lack of memory",
     "Most memory",
     "Processes refused",
     "Most processes",

@@ -38,7 +38,7 @@ describe("formatStatus", () => {
       "cgroups         2 scopes, 12 watched, 2 wait for the journal",
       "reaped          100 measured, 97 deleted, 3 vanished, 2 of them lost, 4 gone unseen, 5 ran again",
       "used            3.5 s of CPU time, 2.0 MiB of memory at most, on average, 1.0 MiB read, 2.0 MiB written",
-      "at limits       1 processes killed for want of memory, 5 forks refused",
+      "at limits       1 processes killed for lack of memory, 5 forks refused",
       "watching        26 watches, 0 refused, 0 rescans, 0 changes missed",
       "reaper thread   0 s a turn, on average",
       "system calls    through the addon",

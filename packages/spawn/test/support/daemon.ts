@@ -34,7 +34,7 @@ export const BUNDLE = program.path;
  */
 const END_MS = 50_000;
 
-/** Longer than the limit of anything that is done meanwhile. */
+/** The time for work while the daemon is stopped; longer than the time limits in that work. */
 const PAUSE_MS = 40_000;
 
 let count = 0;
@@ -158,8 +158,8 @@ export class TestDaemon {
   }
 
   /**
-   * Returns the number at which it settles: a connection that has asked for the status is
-   * closed a moment after the answer.
+   * Returns the number of open descriptors when it no longer falls: a connection that has asked for
+   * the status is closed a moment after the answer.
    */
   async restingDescriptorCount(): Promise<number> {
     let fewest = this.descriptorCount();
@@ -194,7 +194,7 @@ export class TestDaemon {
       await until(isPaused, "all threads have stopped");
       return await inTime(
         Promise.resolve(work()),
-        "what is done beside a daemon that stands still has come to its end",
+        "the work while the daemon is stopped has ended",
         PAUSE_MS,
       );
     } finally {

@@ -175,7 +175,7 @@ export class Connection {
     this.#dispose();
   }
 
-  /** Closes the connection without looking at what has arrived. */
+  /** Closes the connection without reading what the peer has sent. */
   abandon(): void {
     if (!this.isOpen) return;
     shutdown(this.fd, SHUT_RDWR);
@@ -192,7 +192,10 @@ export class Connection {
     if (this.isOpen) shutdown(this.fd, SHUT_RD);
   }
 
-  /** Hands what has arrived to the owner, after `stopReceiving`, and closes the connection. */
+  /**
+   * After `stopReceiving`: passes the messages that have already arrived to the owner, and closes
+   * the connection.
+   */
   finish(): void {
     const owner = this.#owner;
     if (owner === undefined) return;
@@ -204,7 +207,7 @@ export class Connection {
     }
   }
 
-  /** Closes this connection, and no other, after a failed system call. */
+  /** Closes the connection after a system call on it has failed. */
   #failed(error: unknown, owner: ConnectionOwner): void {
     if (!isSystemError(error)) throw error;
     this.#shared.onError(error);
@@ -267,7 +270,7 @@ export class Connection {
   }
 
   /**
-   * Throws away what has arrived.
+   * Throws away datagrams that have arrived.
    * @param descriptors whether messages with descriptors may be discarded here
    * @returns true if nothing is left
    */
