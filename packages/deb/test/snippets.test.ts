@@ -156,9 +156,13 @@ describe.each([
   ...MANUALS.map((path) => [path, snippetsOfManual] as const),
 ])("%s", (path, snippetsOf) => {
   it("has snippets that a test runs, or a reason why none does", () => {
-    for (const { line, language, text, notRun } of snippetsOf(read(path))) {
+    for (const { line, language, text, notRun, testedBy } of snippetsOf(read(path))) {
       expect(Object.keys(RUN_BY), `${path}:${line}`).toContain(language);
       expect(text, `${path}:${line}`).not.toBe("");
+      if (testedBy !== undefined)
+        expect(read(testedBy), `${path}:${line}: ${testedBy} takes it from there`).toContain(
+          `${basename(path)}"`,
+        );
       expect(notRun ?? "it is run", `${path}:${line}: a reason`).toMatch(/\w{5}|\w+ \w+/);
     }
   });
@@ -167,17 +171,17 @@ describe.each([
 it("snippets are found as they stand, with the remarks beside them", () => {
   const text =
     "Text\n\n    one\n      two\n\n    three\n\n<!-- not run: why not -->\n\n    $ x\n- a\n    b\n```lua\n    y\n```\n";
-  const plain = { notRun: undefined, runBy: undefined };
+  const plain = { notRun: undefined, testedBy: undefined, runBy: undefined };
   expect(snippetsOfText(text)).toEqual([
     { line: 3, language: "sh", text: "one\n  two\n\nthree", ...plain },
-    { line: 10, language: "sh", text: "$ x", notRun: "why not", runBy: undefined },
+    { line: 10, language: "sh", text: "$ x", ...plain, notRun: "why not" },
     { line: 14, language: "lua", text: "    y", ...plain },
   ]);
   const manual =
-    '.\\" run by: env A=1\n.PP\n.EX\n  x \\-\\-y \\e\n    z\n.EE\n.\\" language: toml\nText\n.EX\nz\n.EE\n';
+    '.\\" run by: env A=1\n.PP\n.EX\n  x \\-\\-y \\e\n    z\n.EE\n.\\" language: toml\nText\n.\\" tested by: a.ts\n.EX\nz\n.EE\n';
   expect(snippetsOfManual(manual)).toEqual([
-    { line: 4, language: "sh", text: "x --y \\\n  z", notRun: undefined, runBy: "env A=1" },
-    { line: 10, language: "sh", text: "z", ...plain },
+    { line: 4, language: "sh", text: "x --y \\\n  z", ...plain, runBy: "env A=1" },
+    { line: 11, language: "sh", text: "z", ...plain, testedBy: "a.ts" },
   ]);
 });
 

@@ -5,8 +5,13 @@ set -euo pipefail
 suite=$1 architecture=$2 tree=$3
 
 include=systemd-sysv,dbus,udev,kmod,procps,iproute2,iputils-ping,nftables,sudo,nodejs,catatonit
-# Under emulation, only the cases for the architecture run, and none of these needs the database.
-[ "$architecture" = arm64 ] || include+=,postgresql
+# Programs that only the cases run. Under emulation, only the cases for the architecture run, and
+# none of these needs them.
+if [ "$architecture" != arm64 ]; then
+    include+=,jq,openssh-client,postgresql,prometheus
+    # Debian 12 has it in the package prometheus.
+    [ "$suite" = bookworm ] || include+=,promtool
+fi
 kernel='APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; export APT_CONFIG
     cd "$1" && apt-get -q -o APT::Sandbox::User=root download "$(apt-cache depends \
     linux-image-cloud-'$architecture' | sed -n "s/.*Depends: //p" | head -n 1)"'
@@ -65,5 +70,6 @@ systemctl -q --root="$tree" mask e2scrub_reap.service getty@tty1.service serial-
     console-getty.service apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer \
     dpkg-db-backup.timer modprobe@dm_mod.service modprobe@loop.service modprobe@drm.service \
     modprobe@efi_pstore.service modprobe@fuse.service
-# Cases that need the database start it.
-[ "$architecture" = arm64 ] || systemctl -q --root="$tree" disable postgresql.service
+# Cases that need a server start it.
+[ "$architecture" = arm64 ] ||
+    systemctl -q --root="$tree" disable postgresql.service prometheus.service

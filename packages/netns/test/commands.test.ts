@@ -1,7 +1,7 @@
 /** The program without failures. */
 import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
-import { snippetsOfText } from "@cm4all/testing/snippets";
+import { snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
@@ -225,6 +225,24 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
     expect(run("up", "web").status).toBe(0);
     expect(sandbox.output("ip", "-n", "web", "-4", "route")).toContain("default via 10.0.5.1");
     expect(run("down", "web").status).toBe(0);
+  });
+
+  it("makes the settings that the manual page shows", () => {
+    const page = new URL("../../../docs/man/cm4all-spawn-netns.5", import.meta.url);
+    const shown = snippetsOfManual(readFileSync(page, "utf8")).find(({ text }) =>
+      text.startsWith("net.ipv4.ip_unprivileged_port_start"),
+    );
+    // Not every kernel has VLANs, so that the link stands for the one on top of it.
+    const settings = (shown?.text ?? "").replace("net0/7", "net0");
+    sandbox.writeDescription("web", `[sysctl]\n${settings}\n`);
+    succeed("up", "web");
+    const names = [...settings.matchAll(/^"?(.*?)"? = /gm)].map(([, name = ""]) => name);
+    const values = [...settings.matchAll(/ = (.*)$/gm)].map(([, value]) => `${value}\n`);
+    expect(names.length).toBe(3);
+    expect(sandbox.output("ip", "netns", "exec", "web", "sysctl", "-n", ...names)).toBe(
+      values.join(""),
+    );
+    succeed("down", "web");
   });
 
   it("makes the directory of names a shared mount point, once", () => {

@@ -1,5 +1,5 @@
 /** The program that `npm start` runs after the set-up, as a person sees it. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -17,9 +17,11 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { cgroup2Mount, childPids, isOpenToOthers, missing } from "@cm4all/testing";
+import { snippetsOfText } from "@cm4all/testing/snippets";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const PROGRAM = fileURLToPath(new URL("../dist/start.js", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const TIMEOUT_MS = 50_000;
 
 const needs = missing("root", "catatonit", "cgroup2", "postgres");
@@ -103,10 +105,11 @@ describe.skipIf(needs !== undefined)("npm start", () => {
 
   function start(
     more: { args?: string[]; wrapper?: string[]; env?: NodeJS.ProcessEnv } = {},
-  ): Start {
-    const args = ["--listen", `@start-test-${process.pid}-${starts.length}`];
+  ): Start & { readonly address: string } {
+    const address = `@start-test-${process.pid}-${starts.length}`;
+    const args = ["--listen", address];
     args.push("--control", join(directory, `control-${starts.length}`), ...(more.args ?? []));
-    const one = new Start(data, args, more.wrapper, more.env);
+    const one = Object.assign(new Start(data, args, more.wrapper, more.env), { address });
     starts.push(one);
     return one;
   }
@@ -251,9 +254,20 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     const alone = start({ args: ["--no-reaper"] });
     await alone.untilPrinted("listening on");
     expect(alone.output).not.toContain("database");
+    // As README says, but at the address of this test.
+    const readme = readFileSync(join(ROOT, "README.md"), "utf8");
+    const client = "node packages/client/dist/cm4all-spawn-client.js";
+    const shown = snippetsOfText(readme).find(({ text }) => text.startsWith(client));
+    const typed = shown?.text.replace(client, `${client} --socket ${alone.address}`) ?? "exit 1";
+    const { stdout } = spawnSync("sh", ["-c", typed], { cwd: ROOT, encoding: "utf8" });
+    expect(stdout).toMatch(/^ *PID .*\n *1 .* init .*\n(.*\n){1,3}\n.*Message Queues/);
     expect(existsSync(data)).toBe(false);
     const pids = descendants(alone.pid);
     expect(await alone.end("SIGTERM")).toBe(0);
-    expect(pids.filter(isAlive)).toEqual([]);
+    // The init of the name's PID namespace ends after the daemon.
+    await until(
+      () => !pids.some(isAlive),
+      () => "the processes end",
+    );
   });
 });

@@ -1,8 +1,8 @@
 /**
  * Reads the snippets of texts and manual pages, for the tests that run them. In a text these are
  * fenced and indented blocks, in a manual page the text between .EX and .EE, or .nf and .fi. A
- * comment before a snippet (`<!-- ... -->`, `.\" ...`) may contain `not run: REASON`, `run by:
- * WORDS` and, in manual pages, `language: NAME`. Pure.
+ * comment before a snippet (`<!-- ... -->`, `.\" ...`) may contain `not run: REASON`, `tested by:
+ * FILE`, `run by: WORDS` and, in manual pages, `language: NAME`. Pure.
  */
 
 /** The tables that the scripts of docs/lua.md use. */
@@ -26,6 +26,11 @@ export interface Snippet {
   readonly text: string;
   /** The reason why no test runs it; undefined if one does. */
   readonly notRun: string | undefined;
+  /**
+   * The test that takes it from the page, below the root of the repository; undefined if it is
+   * the one of its language.
+   */
+  readonly testedBy: string | undefined;
   /** Words before the shell that runs it, such as those that run it as another user. */
   readonly runBy: string | undefined;
 }
@@ -37,7 +42,7 @@ const NO_REMARKS: Remarks = new Map();
 /** Returns the key and the value in a comment before a snippet; nothing for any other line. */
 function remarkOf(line: string): readonly [string, string] | undefined {
   const [, key, value] =
-    /^(?:<!--|\.\\")\s+(not run|run by|language): (.*?)(?:\s+-->)?$/.exec(line) ?? [];
+    /^(?:<!--|\.\\")\s+(not run|tested by|run by|language): (.*?)(?:\s+-->)?$/.exec(line) ?? [];
   return key === undefined || value === undefined ? undefined : [key, value];
 }
 
@@ -47,6 +52,7 @@ function snippet(line: number, language: string, lines: readonly string[], remar
     language: remarks.get("language") ?? language,
     text: lines.join("\n"),
     notRun: remarks.get("not run"),
+    testedBy: remarks.get("tested by"),
     runBy: remarks.get("run by"),
   };
 }

@@ -8,6 +8,13 @@ import {
   startPostgres,
   stopPostgres,
 } from "../tools/postgres.ts";
+import {
+  alertsSoFar,
+  firingAlerts,
+  recordedSamples,
+  startPrometheus,
+  stopPrometheus,
+} from "../tools/prometheus.ts";
 import { Scope } from "../tools/scope.ts";
 import { sh, waitFor } from "../tools/shell.ts";
 import { journalCursor, SERVICE } from "../tools/systemd.ts";
@@ -15,7 +22,16 @@ import { journalCursor, SERVICE } from "../tools/systemd.ts";
 const CONFIG = "/etc/cm4all/spawn/spawn.toml";
 const REPORT = "/run/kernel-limits.html";
 
-/** The counters that alerts depend on; packages/spawn tests the alerts with Prometheus. */
+/** The alerts on these faults, and the recorded series that each depends on. */
+const ALERTS = {
+  CM4allSpawnOomKills: "instance:cm4all_spawn_oom_kills:sum",
+  CM4allSpawnRefusedForks: "instance:cm4all_spawn_refused_forks:sum",
+};
+
+/** Prometheus scrapes and evaluates at its intervals, however slow the machine is. */
+const PATIENCE_MS = 180_000;
+
+/** The counters that the alerts depend on. */
 interface Counts {
   readonly oomKills: number;
   readonly refusedForks: number;
@@ -35,7 +51,7 @@ async function readCounts(): Promise<Counts> {
 }
 
 export const kernelLimits: Case = {
-  title: "processes that the kernel kills or refuses are in metrics, log, bill and report",
+  title: "processes that the kernel kills or refuses are in metrics, alerts, log, bill and report",
   needsControllers: true,
   async run({ slowness }) {
     await startPostgres(slowness);
@@ -48,6 +64,13 @@ export const kernelLimits: Case = {
       const before = await waitFor("metrics", 30_000 * slowness, () =>
         readCounts().catch(() => undefined),
       );
+      await startPrometheus(slowness);
+      // An increase needs an earlier value.
+      await waitFor("the rules are evaluated", PATIENCE_MS, async () => {
+        const samples = await Promise.all(Object.values(ALERTS).map(recordedSamples));
+        return samples.every((count) => count >= 2);
+      });
+      assert.deepEqual(await alertsSoFar(), []);
       const cursor = journalCursor();
       scope.makeOf("alice", "hog");
       scope.run("hog", "tail /dev/zero", { "memory.max": "50M" });
@@ -64,6 +87,16 @@ export const kernelLimits: Case = {
         oomKills: oomKills + 1,
         refusedForks: refusedForks + 1,
       });
+
+      const alerts = await waitFor("both alerts fire", PATIENCE_MS, async () => {
+        const firing = await firingAlerts();
+        return firing.length >= 2 && firing;
+      });
+      assert.deepEqual(alerts.map(({ name }) => name).sort(), Object.keys(ALERTS));
+      for (const { summary } of alerts)
+        assert.match(summary, /^127\.0\.0\.1:10469: about 1(\.\d+)? (processes|forks) in cgroups /);
+      // Not even pending: no other fault was made.
+      assert.deepEqual(await alertsSoFar(), Object.keys(ALERTS));
 
       // As the alerts say to look it up.
       const since = `--no-pager --after-cursor='${cursor}'`;
@@ -90,6 +123,7 @@ export const kernelLimits: Case = {
       assert.match(report, row("alice", 1, 0));
       assert.match(report, row("bob", 0, 1));
     } finally {
+      stopPrometheus();
       scope.stop();
       sh(`cp /run/spawn.toml ${CONFIG}; rm -f ${REPORT}`);
       removeFleet();

@@ -1,13 +1,11 @@
 import assert from "node:assert/strict";
 import type { Case } from "../case.ts";
+import { shownBy } from "../tools/pages.ts";
 import { attempt, sh } from "../tools/shell.ts";
 import { isActive, property } from "../tools/systemd.ts";
 import { CONFIG, EXAMPLES, unitOf } from "./netns-world.ts";
 
 const UNIT = unitOf("web");
-
-/** The rule in cm4all-spawn-netns(8). */
-const RULE = "/usr/sbin/cm4all-spawn-netns exec --sudo-user web *";
 
 export const netnsService: Case = {
   title: "a drop-in puts a service inside, a socket of the host is passed in, sudo's rules",
@@ -25,6 +23,9 @@ export const netnsService: Case = {
       const own = sh("cm4all-spawn-netns exec web -- readlink /proc/self/ns/net");
       assert.equal(sh(`readlink /proc/${pid}/ns/net`), own);
       assert.match(sh(`nsenter -t ${pid} -m cat /etc/resolv.conf`), /^nameserver 10\.0\.5\.1$/m);
+      const line = shownBy("cm4all-spawn-netns.5", "BindReadOnlyPaths=").replace("NAME", "web");
+      const service = `systemd-run -q --pipe --wait -p NetworkNamespacePath=/run/netns/web -p ${line}`;
+      assert.match(sh(`${service} cat /etc/resolv.conf`), /^nameserver 10\.0\.5\.1$/m);
       // The socket belongs to the host, and the process that answers is inside.
       sh("systemctl start web-host.socket");
       const answer = sh(
@@ -34,7 +35,8 @@ export const netnsService: Case = {
       assert.ok(answer.startsWith("hello"), answer);
       assert.ok(answer.includes(own), answer);
       // With the rule of the manual page, sudo lets a user into this namespace and no other.
-      sh(`echo 'games ALL=(root) NOPASSWD: ${RULE}' >/etc/sudoers.d/e2e`);
+      const rule = shownBy("cm4all-spawn-netns.8", "alice ALL=").replace("alice", "games");
+      sh(`echo '${rule}' >/etc/sudoers.d/e2e`);
       const asUser = "setpriv --reuid=games --regid=games --init-groups sudo -n";
       const inside = `${asUser} cm4all-spawn-netns exec --sudo-user web --`;
       assert.equal(sh(`${inside} id -un`), "games");

@@ -16,19 +16,19 @@ type Values = Readonly<Record<string, string>>;
 
 /** Runs a snippet. @returns the problem; undefined if there is none */
 async function tryIn(
-  { before, after, prints, isAwaited }: Surroundings,
+  { before, after, prints, isAwaited, ...reader }: Surroundings,
   snippet: Snippet,
   values: Values,
   slowness: number,
 ): Promise<string | undefined> {
   const run = () => {
-    const { problem, printed } = runSnippet(snippet, values);
+    const { problem, printed } = runSnippet(snippet, values, reader);
     if (problem !== undefined) return problem;
     return prints?.test(printed) === false ? `it has not printed ${prints}` : undefined;
   };
   let problem: string | undefined;
   try {
-    await before?.();
+    await before?.(snippet);
     if (isAwaited === true)
       await waitFor("what it shows", 30_000 * slowness, () => run() === undefined);
     else problem = run();
@@ -45,10 +45,12 @@ async function tryIn(
 
 export const pages: Case = {
   title: "commands of README and manual pages work as they stand: from the packages to a bill",
-  async run({ slowness, note }) {
+  async run({ slowness, hasControllers, note }) {
     const texts = readTexts();
     const values: Record<string, string> = { NAME };
-    const surroundings = Object.entries(surroundingsOf(texts, values, slowness));
+    const surroundings = Object.entries(
+      surroundingsOf(texts, values, { slowness, hasControllers }),
+    );
     const used = new Set<string>();
     const problems: string[] = [];
     let count = 0;
@@ -57,7 +59,8 @@ export const pages: Case = {
     try {
       for (const { name, snippets } of [...texts, ...readManuals()]) {
         standIn("/root");
-        for (const snippet of snippets.filter(({ language }) => language === "sh")) {
+        for (const snippet of snippets) {
+          if (snippet.language !== "sh" || snippet.testedBy !== undefined) continue;
           if (snippet.notRun !== undefined) {
             notRun++;
             continue;

@@ -1,4 +1,5 @@
 /** Reads the installed pages, and runs their snippets as a reader with a root shell does. */
+import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { type Snippet, snippetsOfManual, snippetsOfText } from "@cm4all/testing/snippets";
@@ -43,6 +44,16 @@ export function readManuals(): Page[] {
     );
 }
 
+/** Returns the text of a snippet. @param page a manual page, such as `cm4all-slice.8` */
+export function shownBy(page: string, beginning: string): string {
+  const found = readManuals()
+    .filter(({ name }) => name === page)
+    .flatMap(({ snippets }) => snippets)
+    .find(({ text }) => text.startsWith(beginning));
+  assert.ok(found, `${page} shows something that begins with ${beginning}`);
+  return found.text;
+}
+
 /** Makes `directory` the working directory for the snippets. */
 export function standIn(directory: string): void {
   writeFileSync(PLACE, directory);
@@ -53,6 +64,14 @@ export function standIn(directory: string): void {
  */
 const EXPECTED = ["cm4all-spawn status*:1", '"timeout 3 "*:124'];
 
+/** The reader before the screen. */
+export interface Reader {
+  /** What the snippet's programs read from their standard input; empty if undefined. */
+  readonly types?: string;
+  /** True if the snippet's programs need a terminal. */
+  readonly hasTerminal?: true;
+}
+
 /**
  * Runs a snippet in the directory in which the previous one has left the shell.
  * @param values the values of words that stand for something of the reader's
@@ -61,13 +80,13 @@ const EXPECTED = ["cm4all-spawn status*:1", '"timeout 3 "*:124'];
 export function runSnippet(
   { text, runBy }: Snippet,
   values: Readonly<Record<string, string>>,
+  { types = "", hasTerminal }: Reader,
 ): { readonly problem: string | undefined; readonly printed: string } {
   if (text.startsWith("$ ")) return runDialogue(text, runBy);
   if (text.startsWith("accounting=> ")) return told(runStatements(text));
   const typed = text.replace(/\b[A-Z]+\b/g, (word) => values[word] ?? word);
   const patient = typed.replace(/^.* --watch\b/gm, (line) => `timeout 3 ${line}`);
-  return told(
-    attempt(`cd "$(cat ${PLACE})"
+  const program = `cd "$(cat ${PLACE})"
 set -E -o pipefail
 trap 'jobs -p | xargs -r kill' EXIT
 trap 'status=$?; case "$BASH_COMMAND:$status" in
@@ -75,8 +94,9 @@ trap 'status=$?; case "$BASH_COMMAND:$status" in
   *) echo "$BASH_COMMAND: status $status" >&2; exit 1 ;;
 esac' ERR
 ${patient}
-pwd >${PLACE}`),
-  );
+pwd >${PLACE}`;
+  if (hasTerminal !== true) return told(attempt(program, types));
+  return told(attempt(`SHELL=/bin/bash script -qec ${quote(program)} /dev/null`, types));
 }
 
 function told({ status, stdout, stderr }: Result) {

@@ -70,6 +70,7 @@ export function forgetDatabase(): void {
     "nobody",
     "cm4all-spawn-reaper",
     "fleet-daily",
+    "web1",
     "fleet_every_host",
     "fleet_host",
     "fleet_reader",

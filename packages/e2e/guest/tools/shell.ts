@@ -27,12 +27,13 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** Runs a command line. A status other than 0 is not an error. */
-export function attempt(command: string): Result {
+/** Runs a command line, which reads `input`. A status other than 0 is not an error. */
+export function attempt(command: string, input = ""): Result {
   log(`$ ${command}`);
   const startMs = performance.now();
   const done = spawnSync("bash", ["-c", command], {
     encoding: "utf8",
+    input,
     maxBuffer: 1 << 28,
     timeout: limitMs,
     killSignal: "SIGKILL",

@@ -1,8 +1,11 @@
 /** The surroundings that the snippets of the pages need, and the results that they have to show. */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { type Page, standIn } from "./pages.ts";
-import { forgetDatabase } from "./postgres.ts";
+import type { Snippet } from "@cm4all/testing/snippets";
+import type { Context } from "../case.ts";
+import { installEditor, removeEditor } from "./editor.ts";
+import { type Page, type Reader, standIn } from "./pages.ts";
+import { forgetDatabase, query } from "./postgres.ts";
 import { listRecords } from "./records.ts";
 import { Scope } from "./scope.ts";
 import { sh, waitFor } from "./shell.ts";
@@ -14,16 +17,17 @@ const IMAGE = "/var/lib/machines/web";
 /** The reader's name for the processes of a customer. */
 export const NAME = "test";
 
-/** A script that fails after an effect, so that its records are parked. */
+/** A script that fails after an effect, so that the record of parkRecord is parked. */
 const PARKING = `function cgroup_released(cgroup)
+  if not cgroup.path:find("/parked$") then return end
   os.execute("true")
   error("as it should")
 end
 `;
 
 /** The surroundings that a snippet needs, and the result that it has to show. */
-export interface Surroundings {
-  readonly before?: () => unknown;
+export interface Surroundings extends Reader {
+  readonly before?: (snippet: Snippet) => unknown;
   readonly after?: () => unknown;
   readonly prints?: RegExp;
   /** True if the snippet shows something that is under way: it is run until it shows the result. */
@@ -50,8 +54,36 @@ async function parkRecord(slowness: number): Promise<string> {
   }
 }
 
+/** A script that says what it gets. */
+const SAYING = `function cgroup_released(cgroup)
+  print(cgroup.path)
+end
+`;
+
 const DROP_ALL = `cm4all-spawn accounting list --json | grep -o '"number": *[0-9]*' | tr -dc '0-9\\n' |
   xargs -r cm4all-spawn accounting drop`;
+
+/** Removes what parkRecord has made. */
+function unpark(): void {
+  sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}; ${DROP_ALL}`);
+}
+
+/** Checks that the journal has been moved with a record, and moves it back. */
+function moveJournalBack(number: string): void {
+  try {
+    assert.match(sh("cm4all-spawn status || true"), /^journal in +\/srv\/journal\b/m);
+    const records = listRecords().map((record) => `${record.state} ${record.number}`);
+    assert.ok(records.includes(`parked ${number}`), records.join());
+  } finally {
+    removeEditor();
+    sh(`systemctl stop cm4all-spawn.socket ${SERVICE}
+        systemctl revert ${SERVICE}
+        mv /srv/journal/* /var/lib/cm4all-spawn/; rmdir /srv/journal
+        cp /run/spawn.toml ${CONFIG}/spawn.toml
+        systemctl start cm4all-spawn.socket ${SERVICE}`);
+    unpark();
+  }
+}
 
 /** Makes an image of another system, with its own C library. */
 function makeImage(): void {
@@ -77,8 +109,9 @@ function textOf(pages: readonly Page[], language: string, beginning: string): st
 export function surroundingsOf(
   texts: readonly Page[],
   values: Record<string, string>,
-  slowness: number,
+  { slowness, hasControllers }: Pick<Context, "slowness" | "hasControllers">,
 ): Readonly<Record<string, Surroundings>> {
+  let scope: Scope | undefined;
   return {
     "apt-get install postgresql": { before: forgetDatabase },
     'runuser -u cm4all-spawn-reaper -- psql -d accounting -c "': {
@@ -113,6 +146,17 @@ export function surroundingsOf(
     },
     "cd /usr/share/doc/cm4all-spawn/examples/accounting": { before: forgetDatabase },
     "runuser -u postgres -- createdb accounting": { before: forgetDatabase },
+    "runuser -u postgres -- createuser -g fleet_host": {
+      types: "a password\na password\n",
+      after: () => {
+        const role = "SELECT rolpassword ~ '^SCRAM-' FROM pg_authid WHERE rolname = 'web1'";
+        assert.deepEqual(query(role), [["t"]]);
+      },
+    },
+    "promtool check config prometheus.yml": {
+      before: () => standIn("/usr/share/doc/cm4all-spawn/examples/prometheus"),
+      prints: /SUCCESS: 2 rule files.*Unit Testing.*SUCCESS/s,
+    },
     "cm4all-spawn report --html usage.html": {
       before: () => {
         standIn("/run");
@@ -132,9 +176,36 @@ export function surroundingsOf(
       after: () => sh(`rm /run/pgpass ${CONFIG}/pgpass`),
     },
     "cm4all-logname install --root": { before: makeImage, after: () => sh(`rm -r ${IMAGE}`) },
+    "systemctl edit cm4all-spawn.service": {
+      before: async (snippet) => {
+        values["ID"] = await parkRecord(slowness);
+        sh(`cp ${CONFIG}/spawn.toml /run/spawn.toml`);
+        installEditor(snippet);
+      },
+      hasTerminal: true,
+      after: () => moveJournalBack(values["ID"] ?? ""),
+    },
+    "cm4all-spawn accounting list --json | jq": {
+      before: () => parkRecord(slowness),
+      after: unpark,
+      prints: /^ +1 .*as it should$/m,
+    },
     "cm4all-spawn accounting retry --all": {
       before: () => parkRecord(slowness),
-      after: () => sh(`rm ${SCRIPT}; systemctl restart ${SERVICE}; ${DROP_ALL}`),
+      after: unpark,
+    },
+    "cm4all-spawn accounting show ID --json | jq": {
+      before: async () => {
+        values["ID"] = await parkRecord(slowness);
+        standIn("/run/e2e-try");
+        sh("mkdir /run/e2e-try");
+        writeFileSync("/run/e2e-try/accounting.lua", SAYING);
+      },
+      after: () => {
+        sh("rm -r /run/e2e-try");
+        unpark();
+      },
+      prints: /bp-spawn\.scope\/parked/,
     },
     "cm4all-spawn-netns exec web": {
       before: () => {
@@ -147,6 +218,15 @@ export function surroundingsOf(
     "cm4all-slice install batch": {
       before: () => sh("mkdir -p /srv/image"),
       after: () => sh("rm -r /srv/image"),
+    },
+    "cm4all-slice status --json | jq": {
+      before: async () => {
+        scope = await Scope.start(slowness);
+      },
+      after: () => scope?.stop(),
+      prints: hasControllers
+        ? /\{\s+"name": "bp-spawn\.scope",\s+"memoryBytes": \d+\s+\}/
+        : /\{\s+"name": "bp-spawn\.scope",\s+"memoryBytes": null\s+\}/,
     },
     "cm4all-slice install --no-config": {
       before: () => {
