@@ -5,6 +5,7 @@ import { bytesOfText } from "@cm4all/linux";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Release } from "../../reaper/messages.ts";
 import type { FoundRecord } from "../journal/journal-lookup.ts";
+import type { WaitingRecord } from "../journal/window.ts";
 import { Intake } from "./intake.ts";
 
 /** A journal whose disk answers when the test says so. */
@@ -16,6 +17,8 @@ class SlowJournal {
   pendingBytes = 0;
   mostBytes = 0;
   isClosed = false;
+  /** True if an append has begun by the time that a release is withdrawn. */
+  hasBegun = false;
 
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
     if (this.isClosed) throw new JournalClosed("the journal is closed");
@@ -23,7 +26,7 @@ class SlowJournal {
     this.mostBytes = Math.max(this.mostBytes, this.pendingBytes);
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.pendingBytes -= payload.length;
-    if (!isWanted()) return undefined;
+    if (!this.hasBegun && !isWanted()) return undefined;
     this.reports.push(JSON.parse(payload.toString()).snapshot.report);
     return this.states.push(RecordState.WAITING) - 1;
   }
@@ -50,6 +53,12 @@ let intake: Intake;
 let answers: number[];
 let takenBytes: number;
 let handedOver: number[];
+/** The records that were in memory when they were handed over. */
+let fresh: WaitingRecord[];
+/** The number of each record on the disk. */
+let extended: number[];
+/** Each record that is called after an earlier one of its cgroup, with the number of that. */
+let following: [later: number, earlier: number][];
 let running: Set<number>;
 let emptied: string[];
 let found: Map<string, FoundRecord[]>;
@@ -58,15 +67,25 @@ beforeEach(async () => {
   journal = new SlowJournal();
   answers = [];
   handedOver = [];
+  fresh = [];
+  extended = [];
+  following = [];
   running = new Set();
   emptied = [];
   found = new Map();
   intake = new Intake({
     store: journal,
-    window: { extend: () => {}, add: (number) => handedOver.push(number), openBoot: () => {} },
+    window: {
+      extend: (number) => extended.push(number),
+      add: (number, record) => {
+        handedOver.push(number);
+        if (record !== undefined) fresh.push(record);
+      },
+      openBoot: () => {},
+    },
     queue: {
       tryWithdraw: (number) => !running.has(number),
-      follows: () => {},
+      follows: (later, earlier) => following.push([later, earlier]),
       ranEmpty: (id) => emptied.push(id),
       wake: () => {},
     },
@@ -144,6 +163,87 @@ describe("the intake", () => {
     expect(handedOver).toEqual([1]);
   });
 
+  it("counts the reports that a later one has replaced", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    expect(intake.counts.supersededReports).toBe(0);
+    release(2, { usec: 200, replaces: 1 });
+    for (let i = 0; i < 3; i++) await journal.sync();
+    expect(intake.counts.supersededReports).toBe(1);
+    expect(handedOver).toEqual([]);
+  });
+
+  it("replaces no record whose handler runs: the later one follows it", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    running.add(0);
+    release(2, { usec: 1000 });
+    for (let i = 0; i < 3; i++) await journal.sync();
+    expect(journal.states).toEqual([RecordState.WAITING, RecordState.WAITING]);
+    expect(journal.reports).toEqual([1, 2]);
+    expect([extended, following]).toEqual([[0, 1], [[1, 0]]]);
+  });
+
+  it("keeps small records in memory until they are handed over, once, but no large ones", async () => {
+    await start();
+    const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(17 * 1024))] as const]];
+    const snapshot = { path: bytesOfText("/b"), id: "b", report: 1, measuredMs: 0 };
+    release(1);
+    release(2, { record: encodeRecord({ snapshot, xattrs }) });
+    await journal.sync();
+    intake.deleted([1, 2]);
+    expect(handedOver).toEqual([0, 1]);
+    const { json } = recordOf("a");
+    const record = expect.objectContaining({ json, id: "a" });
+    expect(fresh).toEqual([{ number: 0, record, bytes: json.length }]);
+  });
+
+  it("keeps a thousand records in memory, while directories are not deleted", async () => {
+    await start();
+    const numbers = Array.from({ length: 1003 }, (_, i) => i);
+    for (const i of numbers.slice(0, 1000)) release(i, { record: recordOf(`${i}`) });
+    await journal.sync();
+    for (const i of numbers.slice(1000)) release(i, { record: recordOf(`${i}`) });
+    await journal.sync();
+    intake.deleted(numbers);
+    expect(handedOver).toEqual(numbers);
+    expect(fresh.map(({ number }) => number)).toEqual(numbers.slice(0, 1000));
+  });
+
+  it("hands over each release once", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    intake.kept([1]);
+    intake.deleted([1]);
+    expect(handedOver).toEqual([0]);
+  });
+
+  it("does not hand over before it is written what cannot be deleted", async () => {
+    await start();
+    release(1);
+    intake.kept([1]);
+    expect(handedOver).toEqual([]);
+    await journal.sync();
+    intake.kept([1]);
+    expect(handedOver).toEqual([0]);
+  });
+
+  it("writes the records of a cgroup in order, each after the one before it", async () => {
+    await start();
+    release(1);
+    release(2, { usec: 200, replaces: 1 });
+    release(3, { usec: 300, replaces: 2 });
+    for (let i = 0; i < 8; i++) await journal.sync();
+    expect(journal.states).toEqual([RecordState.GONE, RecordState.GONE, RecordState.WAITING]);
+    intake.deleted([3]);
+    expect([answers.at(-1), handedOver]).toEqual([3, [2]]);
+  });
+
   it("keeps nothing of a release that was replaced", async () => {
     await start();
     release(1);
@@ -213,6 +313,17 @@ describe("the intake", () => {
     await journal.sync();
     expect(journal.states).toEqual([RecordState.GONE]);
     expect(answers).toEqual([1]);
+  });
+
+  it("marks as gone what was withdrawn while the disk was writing it", async () => {
+    await start();
+    journal.hasBegun = true;
+    release(1);
+    intake.withdrawn([1]);
+    await journal.sync();
+    expect(journal.states).toEqual([RecordState.GONE]);
+    expect([answers, extended, intake.isHeld(0)]).toEqual([[], [0], false]);
+    expect(intake.hasRunEmpty("a")).toBe(false);
   });
 
   it("takes no releases until it is known whether there is a handler", async () => {
