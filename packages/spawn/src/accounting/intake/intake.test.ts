@@ -60,6 +60,8 @@ let extended: number[];
 /** Each record that is called after an earlier one of its cgroup, with the number of that. */
 let following: [later: number, earlier: number][];
 let running: Set<number>;
+/** How often the queue was told that there may be something to do. */
+let wakes: number;
 let emptied: string[];
 let found: Map<string, FoundRecord[]>;
 
@@ -71,6 +73,7 @@ beforeEach(async () => {
   extended = [];
   following = [];
   running = new Set();
+  wakes = 0;
   emptied = [];
   found = new Map();
   intake = new Intake({
@@ -87,7 +90,7 @@ beforeEach(async () => {
       tryWithdraw: (number) => !running.has(number),
       follows: (later, earlier) => following.push([later, earlier]),
       ranEmpty: (id) => emptied.push(id),
-      wake: () => {},
+      wake: () => wakes++,
     },
     find: async () => found,
     log: () => {},
@@ -145,6 +148,37 @@ describe("the intake", () => {
     expect([intake.isHeld(0), handedOver]).toEqual([true, []]);
     intake.deleted([1]);
     expect([intake.isHeld(0), handedOver]).toEqual([false, [0]]);
+    expect([intake.isKept(0), intake.hasRunEmpty("a")]).toEqual([false, false]);
+  });
+
+  it("wakes the queue when it has handed over something", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    const before = wakes;
+    intake.kept([1]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(wakes).toBe(before + 1);
+  });
+
+  it("keeps records that are not accounted yet when their directories are gone", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    intake.deleted([1]);
+    expect(journal.states).toEqual([RecordState.WAITING]);
+  });
+
+  it("keeps what was accounted as long as an earlier report of its cgroup is parked", async () => {
+    journal.states.push(RecordState.PARKED, RecordState.ACCOUNTED);
+    found.set("a", [
+      { number: 0, report: 1, cpuTotalUsec: 50 },
+      { number: 1, report: 2, cpuTotalUsec: 100 },
+    ]);
+    await start();
+    expect(journal.states).toEqual([RecordState.PARKED, RecordState.ACCOUNTED]);
+    expect(handedOver).toEqual([]);
   });
 
   it("hands over no record before the one that it replaces is marked as gone on the disk", async () => {
@@ -308,6 +342,7 @@ describe("the intake", () => {
     await journal.sync();
     intake.withdrawn([1]);
     expect(journal.states).toEqual([RecordState.GONE]);
+    expect([intake.isHeld(0), intake.hasRunEmpty("a")]).toEqual([false, false]);
     release(2);
     intake.withdrawn([2]);
     await journal.sync();
