@@ -100,6 +100,31 @@ describe("the outbox", () => {
     expect(told).toEqual([]);
   });
 
+  it("posts also what comes alone", () => {
+    const { outbox, told } = recording();
+    const post = (add: () => void) => {
+      add();
+      outbox.flush();
+      return told.splice(0);
+    };
+    const { record } = release(1);
+    expect(post(() => outbox.interim(record))).toEqual([["interim", [record]]]);
+    expect(post(() => outbox.released(release(1)))).toEqual([["released", [release(1)]]]);
+    expect(post(() => outbox.withdrawn(7))).toEqual([["withdrawn", [7]]]);
+    expect(post(() => outbox.kept(7))).toEqual([["kept", [7]]]);
+    expect(post(() => outbox.deleted(7))).toEqual([["deleted", [7]]]);
+  });
+
+  it("leaves the attributes of a cgroup that has vanished while there is room", () => {
+    const { outbox, takeReleases } = recording();
+    const snapshot = { path: bytesOfText("/a"), id: "boot:1", report: 1, measuredMs: 5 };
+    const xattrs = [[[bytesOfText("user.a"), bytesOfText("x")] as const]];
+    const vanished = { ...release(0), vanished: true, record: encodeRecord({ snapshot, xattrs }) };
+    expect(outbox.tryVanished(vanished)).toBe(true);
+    outbox.flush();
+    expect(takeReleases()).toEqual([vanished]);
+  });
+
   it("has room again for as many bytes as were taken, interim figures included", () => {
     const { outbox } = recording();
     const { record } = release(4 * MIB);
