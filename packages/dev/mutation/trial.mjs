@@ -67,7 +67,9 @@ async function runTests() {
     const run = await withLimit(vitest.runTestSpecifications([specification]), limitMs);
     if (run === undefined) return HANGS;
     if (usualMs === undefined) durations.set(specification.moduleId, performance.now() - start);
-    for (const testModule of run.testModules) {
+    // With those of earlier runs, which may have failed with another text.
+    const own = run.testModules.filter(({ moduleId }) => moduleId === specification.moduleId);
+    for (const testModule of own) {
       const [test] = testModule.children.allTests("failed");
       if (test !== undefined || !testModule.ok()) return test?.fullName ?? testModule.moduleId;
     }

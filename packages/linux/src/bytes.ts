@@ -166,8 +166,8 @@ export class ByteWriter {
 
   /** Appends `count` zero bytes. */
   zeros(count: number): this {
-    const offset = this.#grow(count);
-    this.#bytes.fill(0, offset, offset + count);
+    // What was not written yet is zero.
+    this.#grow(count);
     return this;
   }
 

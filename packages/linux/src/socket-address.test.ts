@@ -10,8 +10,14 @@ describe("encodeUnixAddress", () => {
     expect(encodeUnixAddress("/a")).toEqual(Buffer.from([1, 0, 0x2f, 0x61, 0]));
   });
 
+  it("encodes a path of any bytes", () => {
+    const bytes = Buffer.of(0x2f, 0xff, 0x80);
+    expect(encodeUnixAddress(bytes)).toEqual(Buffer.of(1, 0, 0x2f, 0xff, 0x80, 0));
+  });
+
   it("refuses an address that does not fit", () => {
     expect(() => encodeUnixAddress("")).toThrow(RangeError);
+    expect(encodeUnixAddress(`/${"x".repeat(106)}`).length).toBe(110);
     expect(() => encodeUnixAddress(`/${"x".repeat(107)}`)).toThrow(RangeError);
     expect(encodeUnixAddress(`@${"x".repeat(107)}`).length).toBe(110);
     expect(() => encodeUnixAddress(`@${"x".repeat(108)}`)).toThrow(RangeError);

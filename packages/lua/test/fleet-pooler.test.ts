@@ -2,18 +2,14 @@
  * Up to a thousand hosts with examples/accounting/fleet.lua behind PgBouncer in transaction mode, which
  * ends once, before a synchronous standby takes over from a server that dies.
  */
-import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { missing, Postgres } from "@cm4all/testing";
-import { Client } from "pg";
 import { expect, it } from "vitest";
 import { openPg } from "../src/pg/library.ts";
 import { example } from "./examples.ts";
 import { PgBouncer } from "./pg-bouncer.ts";
 import { TestScript } from "./script.ts";
+import { execute, REPLICATION_HBA, ServerDirectory, startStandby } from "./standby.ts";
 
 /** A run of all tests has a sample of them. */
 const SESSIONS = process.env["TORTURE"] === "all" ? 1000 : 40;
@@ -26,24 +22,16 @@ const SCHEMAS = ["public", "other"] as const;
 it.skipIf(missing("postgres", "pgbouncer") !== undefined)(
   "of many hosts behind a pooler no row is lost, doubled or elsewhere",
   async () => {
-    const directory = mkdtempSync(join(tmpdir(), "fleet-pooler-"));
-    // PgBouncer, which does not run as root, connects to the servers in it.
-    chmodSync(directory, 0o755);
-    try {
-      await accountThroughFailures(directory);
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
+    using servers = new ServerDirectory();
+    await accountThroughFailures(servers);
   },
   300_000,
 );
 
-const HBA = ["local all all trust", "local replication all trust"];
-
-async function accountThroughFailures(directory: string): Promise<void> {
-  const [first, second] = [join(directory, "first"), join(directory, "second")];
+async function accountThroughFailures(servers: ServerDirectory): Promise<void> {
+  const directory = servers.for("first");
   const settings = { max_connections: "60" };
-  await using preparing = await Postgres.start({ directory: first, hba: HBA, settings });
+  await using preparing = await Postgres.start({ directory, hba: REPLICATION_HBA, settings });
   await execute(preparing, example("fleet.sql"));
   // Another fleet's function of the same name, in a schema of its own.
   await execute(
@@ -54,16 +42,10 @@ async function accountThroughFailures(directory: string): Promise<void> {
        LANGUAGE sql AS 'INSERT INTO other.row SELECT from_host, unnest(ids) ON CONFLICT DO NOTHING'`,
   );
   await preparing.pause();
-  execFileSync("cp", ["-a", first, second]);
-  writeFileSync(join(second, `data-${preparing.programs.major}`, "standby.signal"), "");
-  await using standby = await Postgres.start({
-    directory: second,
-    hba: HBA,
-    settings: { ...settings, primary_conninfo: `host=${first} user=postgres` },
-  });
+  await using standby = await startStandby(preparing, servers.for("second"), { settings });
   await using primary = await Postgres.start({
-    directory: first,
-    hba: HBA,
+    directory,
+    hba: REPLICATION_HBA,
     settings: { ...settings, synchronous_standby_names: "*" },
   });
   await using bouncer = await PgBouncer.start(primary, "transaction", SERVER_SESSIONS, SESSIONS);
@@ -133,18 +115,5 @@ function hostScript(bouncer: PgBouncer, i: number): TestScript {
     return new TestScript(code, { open: openPg, handlerTimeoutMs: 60_000 });
   } finally {
     delete process.env["ACCOUNTING_HOST"];
-  }
-}
-
-async function execute(
-  { host, port, user }: Postgres,
-  sql: string,
-): Promise<Record<string, unknown>[]> {
-  const client = new Client({ host, port, user, database: "postgres" });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
   }
 }

@@ -2,16 +2,14 @@
  * The statements of docs/fleet.md about standbys: who waits for whom, and which of them has
  * everything.
  */
-import { execFileSync } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { missing, Postgres } from "@cm4all/testing";
-import { Client } from "pg";
 import { expect, it } from "vitest";
 import { openPg } from "../src/pg/library.ts";
 import { example } from "./examples.ts";
 import { TestScript } from "./script.ts";
+import { execute, REPLICATION_HBA, ServerDirectory, startStandby } from "./standby.ts";
 
 const DOCUMENT = readFileSync(join(import.meta.dirname, "../../../docs/fleet.md"), "utf8");
 
@@ -29,32 +27,22 @@ const [, RECEIVED = ""] = /^ {4}(SELECT greatest\(pg_last.*\));$/m.exec(DOCUMENT
 it.skipIf(missing("postgres") !== undefined)(
   "one of two standbys may be away, and the other one has all that was acknowledged",
   async () => {
-    const directory = mkdtempSync(join(tmpdir(), "fleet-standby-"));
-    chmodSync(directory, 0o755);
-    try {
-      await accountWithStandbys(directory);
-    } finally {
-      rmSync(directory, { recursive: true, force: true });
-    }
+    using servers = new ServerDirectory();
+    await accountWithStandbys(servers);
   },
   300_000,
 );
 
-const HBA = ["local all all trust", "local replication all trust"];
-
-async function accountWithStandbys(directory: string): Promise<void> {
-  const place = join(directory, "primary");
-  await using primary = await Postgres.start({ directory: place, hba: HBA, settings: SETTINGS });
+async function accountWithStandbys(servers: ServerDirectory): Promise<void> {
+  await using primary = await Postgres.start({
+    directory: servers.for("primary"),
+    hba: REPLICATION_HBA,
+    settings: SETTINGS,
+  });
   // There is no standby yet.
   await execute(primary, `SET synchronous_commit = local; ${example("fleet.sql")}`);
   await primary.pause();
-  const standBy = (name: string) => {
-    const copy = join(directory, name);
-    execFileSync("cp", ["-a", place, copy]);
-    writeFileSync(join(copy, `data-${primary.programs.major}`, "standby.signal"), "");
-    const from = `host=${place} user=postgres application_name=${name}`;
-    return Postgres.start({ directory: copy, hba: HBA, settings: { primary_conninfo: from } });
-  };
+  const standBy = (name: string) => startStandby(primary, servers.for(name), { name });
   await using late = await standBy("standby1");
   await using other = await standBy("standby2");
   await primary.resume();
@@ -95,17 +83,4 @@ async function received(standby: Postgres): Promise<number> {
 async function idsOf(server: Postgres): Promise<unknown[]> {
   const rows = await execute(server, "SELECT id FROM fleet_usage ORDER BY id");
   return rows.map(({ id }) => id);
-}
-
-async function execute(
-  { host, port, user }: Postgres,
-  sql: string,
-): Promise<Record<string, unknown>[]> {
-  const client = new Client({ host, port, user, database: "postgres" });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
 }

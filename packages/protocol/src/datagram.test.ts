@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { MAGIC, MAX_DATAGRAM_SIZE } from "./commands.ts";
 import { crc32 } from "./crc32.ts";
 import { encodeDatagram, LITTLE_ENDIAN, PacketReader } from "./datagram.ts";
-import { ProtocolError } from "./errors.ts";
+import { ProtocolError, type ProtocolErrorKind } from "./errors.ts";
 import { datagramOf, hostOrder, problemOf } from "./testing.ts";
 
 function readAll(bytes: Uint8Array): { command: number; payload: number[] }[] {
@@ -112,7 +112,9 @@ describe("PacketReader", () => {
   });
 
   it("throws if the caller gives a length beyond the buffer", () => {
-    expect(() => new PacketReader(new Uint8Array(8), 9)).toThrow(RangeError);
+    expect(() => new PacketReader(new Uint8Array(8), 9)).toThrow(
+      new RangeError("datagram of 9 bytes in a buffer of 8"),
+    );
   });
 });
 
@@ -144,9 +146,11 @@ describe("encodeDatagram", () => {
 });
 
 it("ProtocolError distinguishes framing mistakes from others", () => {
-  expect(new ProtocolError("truncated", 8, "x").isFraming).toBe(true);
-  expect(new ProtocolError("too-large", 8, "x").isFraming).toBe(true);
-  expect(new ProtocolError("missing", 8, "x").isFraming).toBe(false);
+  const isFraming = (kind: ProtocolErrorKind) => new ProtocolError(kind, 8, "x").isFraming;
+  const framing = ["short", "too-large", "bad-magic", "bad-crc", "truncated"] as const;
+  expect(framing.map(isFraming)).toEqual(framing.map(() => true));
+  const contents = ["duplicate", "malformed", "missing"] as const;
+  expect(contents.map(isFraming)).toEqual(contents.map(() => false));
 });
 
 describe("sizes", () => {

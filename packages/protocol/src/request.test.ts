@@ -71,10 +71,10 @@ describe("decodeRequest", () => {
       NAME,
       IPC,
       packet(65535, [1]),
-      packet(99),
+      packet(98),
     );
     expect(request).toEqual({ name: "foo", ...NOTHING, ipc: true });
-    expect(unknownCommands).toEqual([99, 65535, 99]);
+    expect(unknownCommands).toEqual([99, 65535, 98]);
   });
 
   it.each([
@@ -106,6 +106,7 @@ describe("decodeRequest", () => {
     ["a NAME of 4081 bytes", packet(1, Buffer.alloc(4081, "x")), "NAME is longer than 4080 bytes"],
     ["a NAME with TAB", packet(1, Buffer.from("a\tb")), "not allowed: 0x09"],
     ["a NAME with NUL", packet(1, Buffer.from("a\0")), "not allowed: 0x00"],
+    ["a NAME with the byte 0x80", packet(1, [0x61, 0x80]), "not allowed: 0x80"],
     ["a NAME with UTF-8", packet(1, Buffer.from("ä")), "not allowed: 0xc3"],
     ["IPC_NAMESPACE with a payload", packet(2, [0]), "IPC_NAMESPACE takes no payload"],
     ["PID_NAMESPACE with a payload", packet(3, [0]), "PID_NAMESPACE takes no payload"],
@@ -133,6 +134,9 @@ describe("decodeRequest", () => {
 
   it("reports the first of several mistakes", () => {
     expect(problemOf(() => decode(NAME, IPC, IPC, packet(1)))).toEqual(["duplicate", 20]);
+    expect(problemOf(() => decode(IPC, IPC, packet(1)))).toEqual(["duplicate", 12]);
+    expect(problemOf(() => decode(packet(1), packet(2, [0])))).toEqual(["malformed", 8]);
+    expect(problemOf(() => decode(packet(2, [0]), packet(1)))).toEqual(["malformed", 8]);
   });
 
   it("refuses every truncation of a request", () => {

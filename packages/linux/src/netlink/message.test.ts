@@ -5,14 +5,22 @@ import {
   attribute,
   encodeMessage,
   NetlinkFormatError,
+  NLM_F_ACK,
   NLM_F_ACK_TLVS,
   NLM_F_CAPPED,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_DUMP_INTR,
+  NLM_F_EXCL,
+  NLM_F_REQUEST,
+  NLMSG_DONE,
   NLMSG_ERROR,
   nestedAttribute,
   parseAcknowledgement,
   parseAttributes,
   parseMessages,
   parseString,
+  parseU16,
   parseU32,
   stringAttribute,
   u32Attribute,
@@ -33,6 +41,29 @@ describe("encodeMessage and parseMessages", () => {
     const two = { type: 3, flags: 2, sequence: 8, payload: Buffer.from("efgh") };
     const datagram = Buffer.concat([encodeMessage(one), encodeMessage(two)]);
     expect(parseMessages(datagram)).toEqual([one, two]);
+  });
+
+  it("have the numbers of linux/netlink.h", () => {
+    expect([NLMSG_ERROR, NLMSG_DONE]).toEqual([2, 3]);
+    expect([NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP_INTR, NLM_F_DUMP]).toEqual([1, 4, 0x10, 0x300]);
+    expect([NLM_F_EXCL, NLM_F_CREATE]).toEqual([0x200, 0x400]);
+    expect([NLM_F_CAPPED, NLM_F_ACK_TLVS]).toEqual([0x100, 0x200]);
+  });
+
+  it("read a message without a payload", () => {
+    const empty = { type: 3, flags: 0, sequence: 1, payload: Buffer.alloc(0) };
+    expect(parseMessages(encodeMessage(empty))).toEqual([empty]);
+  });
+
+  it("say at which byte of a datagram the mistake is", () => {
+    const whole = encodeMessage({ type: 16, flags: 0, sequence: 1, payload: Buffer.alloc(4) });
+    const cut = Buffer.concat([whole, whole.subarray(0, 10)]);
+    const refusal = expect.objectContaining({
+      name: "NetlinkFormatError",
+      offset: 20,
+      message: "netlink: truncated message header at byte 20",
+    });
+    expect(() => parseMessages(cut)).toThrow(refusal);
   });
 
   it("refuse a message truncated at any byte", () => {
@@ -86,6 +117,15 @@ describe("attributes", () => {
 
   it("are refused as a number of another size", () => {
     expect(() => parseU32(Buffer.alloc(3))).toThrow(NetlinkFormatError);
+    expect(() => parseU16(Buffer.alloc(4))).toThrow(NetlinkFormatError);
+    expect(parseU16(Buffer.alloc(2))).toBe(0);
+  });
+});
+
+describe("parseString", () => {
+  it("reads up to the first NUL, or everything if there is none", () => {
+    const texts = ["web\0more", "web", "\0", ""].map((text) => parseString(Buffer.from(text)));
+    expect(texts).toEqual(["web", "web", "", ""]);
   });
 });
 
@@ -128,6 +168,23 @@ describe("parseAcknowledgement", () => {
       text: "Attribute failed policy validation",
       attributeOffset: 32,
     });
+  });
+
+  it("reads no attributes unless the kernel says that there are any", () => {
+    const header = encodeMessage({ type: 16, flags: 5, sequence: 1, payload: Buffer.alloc(0) });
+    const errno = Buffer.from("deffffff", "hex");
+    const payload = Buffer.concat([errno, header, Buffer.from("no attribute")]);
+    const message = { type: NLMSG_ERROR, sequence: 1, payload };
+    expect(parseAcknowledgement({ ...message, flags: NLM_F_CAPPED })).toEqual({ errno: 34 });
+    const announced = { ...message, flags: NLM_F_CAPPED | NLM_F_ACK_TLVS };
+    expect(() => parseAcknowledgement(announced)).toThrow(NetlinkFormatError);
+  });
+
+  it("reads an offset without a text, after a request without a payload", () => {
+    const header = encodeMessage({ type: 16, flags: 5, sequence: 1, payload: Buffer.alloc(0) });
+    const payload = Buffer.concat([Buffer.from("eaffffff", "hex"), header, u32Attribute(2, 16)]);
+    const message = { type: NLMSG_ERROR, flags: NLM_F_ACK_TLVS, sequence: 1, payload };
+    expect(parseAcknowledgement(message)).toEqual({ errno: 22, attributeOffset: 16 });
   });
 
   it("refuses one truncated at any byte", () => {

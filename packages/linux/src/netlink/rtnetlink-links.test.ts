@@ -23,10 +23,20 @@ import {
   setLinkUp,
 } from "./rtnetlink.ts";
 import { addBridgeVlan, deleteBridgeVlan, isolateBridgePort } from "./rtnetlink-bridge.ts";
-import { ipvlanModes, macvlanModes, moveLink, newBridge, newVethPair } from "./rtnetlink-create.ts";
+import {
+  changeLink,
+  ipvlanModes,
+  macvlanModes,
+  moveLink,
+  newBridge,
+  newVethPair,
+} from "./rtnetlink-create.ts";
 import {
   getAddresses,
   getRoutes,
+  IFA_F_DADFAILED,
+  IFA_F_NODAD,
+  IFA_F_TENTATIVE,
   newAddress,
   newRoute,
   parseLinkAddress,
@@ -97,6 +107,25 @@ it("an error about a request names the request and its subject", () => {
 it("the modes of stacked links are numbered as in linux/if_link.h", () => {
   expect(macvlanModes).toEqual({ private: 1, vepa: 2, bridge: 4, passthru: 8, source: 16 });
   expect(ipvlanModes).toEqual({ l2: 0, l3: 1, l3s: 2 });
+});
+
+it("the flags of addresses are those of linux/if_addr.h", () => {
+  expect([IFA_F_NODAD, IFA_F_DADFAILED, IFA_F_TENTATIVE]).toEqual([0x02, 0x08, 0x40]);
+});
+
+it("a bridge that does not filter VLANs has no settings of its own", () => {
+  const { payload } = newBridge("br0", false);
+  expect(parseLink(payload)).toEqual({ index: 0, flags: 0, name: "br0", kind: "bridge" });
+});
+
+it("a change of a link has what is to be changed, and asks for an acknowledgement", () => {
+  const mac = Buffer.of(2, 0, 0, 0, 0, 1);
+  const request = changeLink(7, { mtuBytes: 1400, mac });
+  expect(request).toMatchObject({ name: "RTM_NEWLINK", type: 16, flags: 5 });
+  expect(request.args).toEqual({ index: 7, mtuBytes: 1400 });
+  const { mtuBytes, mac: changed } = parseLink(request.payload);
+  expect([mtuBytes, changed]).toEqual([1400, "02:00:00:00:00:01"]);
+  expect(parseLink(request.payload)).toMatchObject({ index: 7, name: "", flags: 0 });
 });
 
 it("a new pair can be a port of a bridge from the start", () => {

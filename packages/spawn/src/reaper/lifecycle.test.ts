@@ -7,6 +7,14 @@ beforeEach(() => {
   world = new Simulation();
 });
 
+/** Takes all steps of some work, and returns its result. */
+function finish<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done === true) return value;
+  }
+}
+
 describe("a cgroup", () => {
   it("is released and deleted when it has been empty for the delay", () => {
     const a = world.make("a");
@@ -577,13 +585,6 @@ describe("a cgroup that somebody else removes", () => {
 });
 
 describe("looking at all cgroups", () => {
-  function finish<T>(steps: Generator<void, T>): T {
-    for (;;) {
-      const { done, value } = steps.next();
-      if (done === true) return value;
-    }
-  }
-
   it("names those whose events were lost, and no others", () => {
     const a = world.make("a");
     const b = world.make("b");
@@ -623,6 +624,50 @@ describe("looking at all cgroups", () => {
       ),
     );
     expect(told).toEqual(["/b#1=0"]);
+  });
+});
+
+describe("a cgroup whose figures cannot be read", () => {
+  it("keeps its last sample while it runs", () => {
+    const a = world.make("a");
+    world.start(a);
+    world.charge(a, 5);
+    world.pass();
+    finish(world.lifecycle.measureRunning());
+    world.unmeasurable.add(a);
+    const told: unknown[] = [];
+    finish(world.lifecycle.measureRunning((node) => told.push(node)));
+    expect(told).toEqual([]);
+    world.stop(a);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["/a#1=5 vanished"]);
+  });
+
+  it("is released when they can, and not before", () => {
+    const a = world.make("a");
+    world.start(a);
+    world.pass();
+    world.unmeasurable.add(a);
+    world.stop(a);
+    expect(world.pass(1000)).toEqual([]);
+    world.unmeasurable.delete(a);
+    finish(world.lifecycle.retry());
+    expect(world.pass()).toEqual(["/a#1=1", "rmdir /a"]);
+  });
+
+  it("stays released, and is not reported again, while it has run meanwhile", () => {
+    world.isAccounting = true;
+    const a = world.make("a");
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+    world.unmeasurable.add(a);
+    world.charge(a, 1000);
+    expect(world.journal()).toEqual([]);
+    expect(world.counts.repopulatedCgroups).toBe(0);
+    world.unmeasurable.delete(a);
+    finish(world.lifecycle.retry());
+    expect(world.pass(1000)).toEqual(["/a#1=1001 for 1"]);
+    expect(world.counts.repopulatedCgroups).toBe(1);
   });
 });
 

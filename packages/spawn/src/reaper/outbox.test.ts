@@ -11,9 +11,34 @@ function release(bytes: number): Release {
   return { number: 1, record, vanished: false, isFound: false, replaces: undefined };
 }
 
+/** Returns an outbox, and what it has posted: all messages, and the releases among them. */
+function recording() {
+  const told: [name: string, ...values: unknown[]][] = [];
+  const outbox = new Outbox({
+    post: (...message) => {
+      told.push(message);
+    },
+  });
+  const takeReleases = () =>
+    told.splice(0).flatMap(([name, value]) => (name === "released" ? (value as Release[]) : []));
+  return { outbox, told, takeReleases };
+}
+
+/**
+ * Returns an outbox that has no room even for cgroups that others have removed, and how many of
+ * them it has kept.
+ */
+function full() {
+  const recorded = recording();
+  let kept = 0;
+  while (recorded.outbox.tryVanished(release(MIB))) kept++;
+  recorded.outbox.flush();
+  return { ...recorded, kept };
+}
+
 describe("the outbox", () => {
   it("has room until the limit is under way, and again when it was taken", () => {
-    const outbox = new Outbox({ post: () => {} });
+    const { outbox } = recording();
     outbox.released(release(3 * MIB));
     expect(outbox.hasRoom).toBe(true);
     outbox.released(release(3 * MIB));
@@ -24,29 +49,14 @@ describe("the outbox", () => {
   });
 
   it("keeps more releases of cgroups that others have removed, but not all", () => {
-    const told: unknown[] = [];
-    const outbox = new Outbox({
-      post: (name, ...[value]) => {
-        if (name === "released") told.push(...(value as Release[]));
-      },
-    });
-    let kept = 0;
-    while (outbox.tryVanished(release(MIB))) kept++;
-    outbox.flush();
-    expect([kept, told.length]).toEqual([24, 24]);
+    const { outbox, takeReleases, kept } = full();
+    expect([kept, takeReleases().length]).toEqual([24, 24]);
     expect(outbox.hasRoom).toBe(false);
   });
 
   it("always reports cgroups that were found and have vanished, if need be without attributes", () => {
-    const told: Release[] = [];
-    const outbox = new Outbox({
-      post: (name, ...[value]) => {
-        if (name === "released") told.push(...(value as Release[]));
-      },
-    });
-    while (outbox.tryVanished(release(MIB)));
-    outbox.flush();
-    told.splice(0);
+    const { outbox, takeReleases } = full();
+    takeReleases();
     const path = bytesOfText("/a");
     const snapshot = { path, id: "boot:1", report: 1, measuredMs: 5, cpuTotalUsec: 7 };
     const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(MIB))] as const]];
@@ -54,29 +64,19 @@ describe("the outbox", () => {
     expect(outbox.tryVanished({ ...release(0), ...found })).toBe(true);
     outbox.flush();
     const record = encodeRecord({ snapshot, xattrs: [] });
-    expect(told).toEqual([{ ...release(0), ...found, record }]);
+    expect(takeReleases()).toEqual([{ ...release(0), ...found, record }]);
   });
 
   it("leaves out interim figures while there is no room", () => {
-    const told: string[] = [];
-    const outbox = new Outbox({
-      post: (name, ..._) => {
-        told.push(name);
-      },
-    });
+    const { outbox, told } = recording();
     outbox.released(release(4 * MIB));
     outbox.interim(release(0).record);
     outbox.flush();
-    expect(told).toEqual(["released"]);
+    expect(told.map(([name]) => name)).toEqual(["released"]);
   });
 
   it("posts everything once: each release before its end", () => {
-    const told: unknown[] = [];
-    const outbox = new Outbox({
-      post: (...message) => {
-        told.push(message);
-      },
-    });
+    const { outbox, told } = recording();
     outbox.flush();
     expect(told).toEqual([]);
     for (const number of [1, 2]) outbox.deleted(number);
@@ -100,8 +100,33 @@ describe("the outbox", () => {
     expect(told).toEqual([]);
   });
 
+  it("posts also what comes alone", () => {
+    const { outbox, told } = recording();
+    const post = (add: () => void) => {
+      add();
+      outbox.flush();
+      return told.splice(0);
+    };
+    const { record } = release(1);
+    expect(post(() => outbox.interim(record))).toEqual([["interim", [record]]]);
+    expect(post(() => outbox.released(release(1)))).toEqual([["released", [release(1)]]]);
+    expect(post(() => outbox.withdrawn(7))).toEqual([["withdrawn", [7]]]);
+    expect(post(() => outbox.kept(7))).toEqual([["kept", [7]]]);
+    expect(post(() => outbox.deleted(7))).toEqual([["deleted", [7]]]);
+  });
+
+  it("leaves the attributes of a cgroup that has vanished while there is room", () => {
+    const { outbox, takeReleases } = recording();
+    const snapshot = { path: bytesOfText("/a"), id: "boot:1", report: 1, measuredMs: 5 };
+    const xattrs = [[[bytesOfText("user.a"), bytesOfText("x")] as const]];
+    const vanished = { ...release(0), vanished: true, record: encodeRecord({ snapshot, xattrs }) };
+    expect(outbox.tryVanished(vanished)).toBe(true);
+    outbox.flush();
+    expect(takeReleases()).toEqual([vanished]);
+  });
+
   it("has room again for as many bytes as were taken, interim figures included", () => {
-    const outbox = new Outbox({ post: () => {} });
+    const { outbox } = recording();
     const { record } = release(4 * MIB);
     outbox.interim(record);
     outbox.flush();
@@ -111,18 +136,11 @@ describe("the outbox", () => {
   });
 
   it("passes on unchanged a record that it cannot read", () => {
-    const told: Release[] = [];
-    const outbox = new Outbox({
-      post: (name, ...[value]) => {
-        if (name === "released") told.push(...(value as Release[]));
-      },
-    });
-    while (outbox.tryVanished(release(MIB)));
-    outbox.flush();
-    told.splice(0);
+    const { outbox, takeReleases } = full();
+    takeReleases();
     const found = { ...release(5), vanished: true, isFound: true };
     outbox.tryVanished(found);
     outbox.flush();
-    expect(told).toEqual([found]);
+    expect(takeReleases()).toEqual([found]);
   });
 });

@@ -109,6 +109,17 @@ describe("the log line", () => {
     expect(line({ pidsPeak: 0, pidsForks: 0 })).toBe("foo/bar: procs=0 forks=0");
   });
 
+  it("forks have no rate without an age", () => {
+    expect(line({ pidsForks: 7 })).toBe("foo/bar: forks=7");
+    expect(fields({ pidsForks: 7 }, 0)).toBe("forks=7");
+    expect(fields({ pidsForks: 7 }, -5)).toBe("forks=7");
+  });
+
+  it("what happened once is shown", () => {
+    const once = { memoryEventsHigh: 1, memoryEventsOom: 1, pidsEventsMax: 1 };
+    expect(line(once)).toBe("foo/bar: reclaim=1 oom=1 procs_rejected=1");
+  });
+
   it.each([
     [1, 1, "forks=1[1/s]"],
     [5, 2, "forks=5[2/s]"],

@@ -48,6 +48,8 @@ export class Simulation {
   isReadOnly = false;
   /** Of which the kernel refuses to show anything, for lack of descriptors. */
   readonly refused = new Set<Directory>();
+  /** Of which the kernel refuses to show the figures alone. */
+  readonly unmeasurable = new Set<Directory>();
   #events: (() => void)[] = [];
   readonly all: Directory[] = [];
   /** What happens between the look whether a cgroup is populated and its figures. */
@@ -68,7 +70,7 @@ export class Simulation {
         hasRoom: () => this.hasRoom,
         measure: (node, birthMs) => {
           if (node.gone) return "gone";
-          if (this.refused.has(node)) return "unreadable";
+          if (this.refused.has(node) || this.unmeasurable.has(node)) return "unreadable";
           return { ...identity(node), birthMs, cpuTotalUsec: node.total };
         },
         identify: identity,

@@ -5,6 +5,7 @@ import { bytesOfText } from "@cm4all/linux";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { Release } from "../../reaper/messages.ts";
 import type { FoundRecord } from "../journal/journal-lookup.ts";
+import type { WaitingRecord } from "../journal/window.ts";
 import { Intake } from "./intake.ts";
 
 /** A journal whose disk answers when the test says so. */
@@ -16,6 +17,8 @@ class SlowJournal {
   pendingBytes = 0;
   mostBytes = 0;
   isClosed = false;
+  /** True if an append has begun by the time that a release is withdrawn. */
+  hasBegun = false;
 
   async append(payload: Buffer, isWanted: () => boolean): Promise<number | undefined> {
     if (this.isClosed) throw new JournalClosed("the journal is closed");
@@ -23,7 +26,7 @@ class SlowJournal {
     this.mostBytes = Math.max(this.mostBytes, this.pendingBytes);
     await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.pendingBytes -= payload.length;
-    if (!isWanted()) return undefined;
+    if (!this.hasBegun && !isWanted()) return undefined;
     this.reports.push(JSON.parse(payload.toString()).snapshot.report);
     return this.states.push(RecordState.WAITING) - 1;
   }
@@ -50,7 +53,15 @@ let intake: Intake;
 let answers: number[];
 let takenBytes: number;
 let handedOver: number[];
+/** The records that were in memory when they were handed over. */
+let fresh: WaitingRecord[];
+/** The number of each record on the disk. */
+let extended: number[];
+/** Each record that is called after an earlier one of its cgroup, with the number of that. */
+let following: [later: number, earlier: number][];
 let running: Set<number>;
+/** How often the queue was told that there may be something to do. */
+let wakes: number;
 let emptied: string[];
 let found: Map<string, FoundRecord[]>;
 
@@ -58,17 +69,28 @@ beforeEach(async () => {
   journal = new SlowJournal();
   answers = [];
   handedOver = [];
+  fresh = [];
+  extended = [];
+  following = [];
   running = new Set();
+  wakes = 0;
   emptied = [];
   found = new Map();
   intake = new Intake({
     store: journal,
-    window: { extend: () => {}, add: (number) => handedOver.push(number), openBoot: () => {} },
+    window: {
+      extend: (number) => extended.push(number),
+      add: (number, record) => {
+        handedOver.push(number);
+        if (record !== undefined) fresh.push(record);
+      },
+      openBoot: () => {},
+    },
     queue: {
       tryWithdraw: (number) => !running.has(number),
-      follows: () => {},
+      follows: (later, earlier) => following.push([later, earlier]),
       ranEmpty: (id) => emptied.push(id),
-      wake: () => {},
+      wake: () => wakes++,
     },
     find: async () => found,
     log: () => {},
@@ -126,6 +148,37 @@ describe("the intake", () => {
     expect([intake.isHeld(0), handedOver]).toEqual([true, []]);
     intake.deleted([1]);
     expect([intake.isHeld(0), handedOver]).toEqual([false, [0]]);
+    expect([intake.isKept(0), intake.hasRunEmpty("a")]).toEqual([false, false]);
+  });
+
+  it("wakes the queue when it has handed over something", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    const before = wakes;
+    intake.kept([1]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(wakes).toBe(before + 1);
+  });
+
+  it("keeps records that are not accounted yet when their directories are gone", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    intake.deleted([1]);
+    expect(journal.states).toEqual([RecordState.WAITING]);
+  });
+
+  it("keeps what was accounted as long as an earlier report of its cgroup is parked", async () => {
+    journal.states.push(RecordState.PARKED, RecordState.ACCOUNTED);
+    found.set("a", [
+      { number: 0, report: 1, cpuTotalUsec: 50 },
+      { number: 1, report: 2, cpuTotalUsec: 100 },
+    ]);
+    await start();
+    expect(journal.states).toEqual([RecordState.PARKED, RecordState.ACCOUNTED]);
+    expect(handedOver).toEqual([]);
   });
 
   it("hands over no record before the one that it replaces is marked as gone on the disk", async () => {
@@ -142,6 +195,87 @@ describe("the intake", () => {
     expect([answers, handedOver]).toEqual([[1], []]);
     await journal.sync();
     expect(handedOver).toEqual([1]);
+  });
+
+  it("counts the reports that a later one has replaced", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    expect(intake.counts.supersededReports).toBe(0);
+    release(2, { usec: 200, replaces: 1 });
+    for (let i = 0; i < 3; i++) await journal.sync();
+    expect(intake.counts.supersededReports).toBe(1);
+    expect(handedOver).toEqual([]);
+  });
+
+  it("replaces no record whose handler runs: the later one follows it", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    running.add(0);
+    release(2, { usec: 1000 });
+    for (let i = 0; i < 3; i++) await journal.sync();
+    expect(journal.states).toEqual([RecordState.WAITING, RecordState.WAITING]);
+    expect(journal.reports).toEqual([1, 2]);
+    expect([extended, following]).toEqual([[0, 1], [[1, 0]]]);
+  });
+
+  it("keeps small records in memory until they are handed over, once, but no large ones", async () => {
+    await start();
+    const xattrs = [[[bytesOfText("user.a"), bytesOfText("x".repeat(17 * 1024))] as const]];
+    const snapshot = { path: bytesOfText("/b"), id: "b", report: 1, measuredMs: 0 };
+    release(1);
+    release(2, { record: encodeRecord({ snapshot, xattrs }) });
+    await journal.sync();
+    intake.deleted([1, 2]);
+    expect(handedOver).toEqual([0, 1]);
+    const { json } = recordOf("a");
+    const record = expect.objectContaining({ json, id: "a" });
+    expect(fresh).toEqual([{ number: 0, record, bytes: json.length }]);
+  });
+
+  it("keeps a thousand records in memory, while directories are not deleted", async () => {
+    await start();
+    const numbers = Array.from({ length: 1003 }, (_, i) => i);
+    for (const i of numbers.slice(0, 1000)) release(i, { record: recordOf(`${i}`) });
+    await journal.sync();
+    for (const i of numbers.slice(1000)) release(i, { record: recordOf(`${i}`) });
+    await journal.sync();
+    intake.deleted(numbers);
+    expect(handedOver).toEqual(numbers);
+    expect(fresh.map(({ number }) => number)).toEqual(numbers.slice(0, 1000));
+  });
+
+  it("hands over each release once", async () => {
+    await start();
+    release(1);
+    await journal.sync();
+    intake.kept([1]);
+    intake.kept([1]);
+    intake.deleted([1]);
+    expect(handedOver).toEqual([0]);
+  });
+
+  it("does not hand over before it is written what cannot be deleted", async () => {
+    await start();
+    release(1);
+    intake.kept([1]);
+    expect(handedOver).toEqual([]);
+    await journal.sync();
+    intake.kept([1]);
+    expect(handedOver).toEqual([0]);
+  });
+
+  it("writes the records of a cgroup in order, each after the one before it", async () => {
+    await start();
+    release(1);
+    release(2, { usec: 200, replaces: 1 });
+    release(3, { usec: 300, replaces: 2 });
+    for (let i = 0; i < 8; i++) await journal.sync();
+    expect(journal.states).toEqual([RecordState.GONE, RecordState.GONE, RecordState.WAITING]);
+    intake.deleted([3]);
+    expect([answers.at(-1), handedOver]).toEqual([3, [2]]);
   });
 
   it("keeps nothing of a release that was replaced", async () => {
@@ -208,11 +342,23 @@ describe("the intake", () => {
     await journal.sync();
     intake.withdrawn([1]);
     expect(journal.states).toEqual([RecordState.GONE]);
+    expect([intake.isHeld(0), intake.hasRunEmpty("a")]).toEqual([false, false]);
     release(2);
     intake.withdrawn([2]);
     await journal.sync();
     expect(journal.states).toEqual([RecordState.GONE]);
     expect(answers).toEqual([1]);
+  });
+
+  it("marks as gone what was withdrawn while the disk was writing it", async () => {
+    await start();
+    journal.hasBegun = true;
+    release(1);
+    intake.withdrawn([1]);
+    await journal.sync();
+    expect(journal.states).toEqual([RecordState.GONE]);
+    expect([answers, extended, intake.isHeld(0)]).toEqual([[], [0], false]);
+    expect(intake.hasRunEmpty("a")).toBe(false);
   });
 
   it("takes no releases until it is known whether there is a handler", async () => {

@@ -37,8 +37,10 @@ describe("OldestWaiting", () => {
   it("does not wait for a disk that hangs, and has the time once it has answered", async () => {
     const first = await journal.append(record(1000));
     await journal.append(record(2000));
+    const read = vi.spyOn(journal, "read");
     expect(oldest.measuredMs(journal)).toBeUndefined();
     expect(oldest.measuredMs(journal)).toBeUndefined();
+    expect(read).toHaveBeenCalledTimes(1);
     answer();
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
     await journal.mark(first, RecordState.GONE);
@@ -56,5 +58,46 @@ describe("OldestWaiting", () => {
     await journal.append(record(3000));
     expect(oldest.measuredMs(journal)).toBeUndefined();
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(3000));
+  });
+
+  it("is a record whose handler runs, too, but none that is parked", async () => {
+    answer();
+    const first = await journal.append(record(1000));
+    await journal.append(record(2000));
+    await journal.mark(first, RecordState.BEGAN);
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
+    await journal.mark(first, RecordState.PARKED);
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
+  });
+
+  it("is an earlier record that waits again", async () => {
+    answer();
+    const numbers: number[] = [];
+    for (const ms of [1000, 2000, 3000]) numbers.push(await journal.append(record(ms)));
+    const [first = -1, second = -1] = numbers;
+    for (const number of [first, second]) await journal.mark(number, RecordState.PARKED);
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(3000));
+    await journal.mark(second, RecordState.WAITING);
+    oldest.rewind(second);
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
+    // Later ones do not hide it.
+    oldest.rewind(numbers.at(-1) ?? -1);
+    await journal.mark(first, RecordState.WAITING);
+    oldest.rewind(first);
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
+  });
+
+  it("has no time while the journal is not open, or when the record cannot be read", async () => {
+    answer();
+    await journal.append(record(1000));
+    await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));
+    expect(oldest.measuredMs(undefined)).toBeUndefined();
+    disk.fail = (call) => (call === "read" ? "EIO" : undefined);
+    const read = vi.spyOn(journal, "read");
+    expect(oldest.measuredMs(journal)).toBeUndefined();
+    await vi.waitFor(() => expect(read.mock.settledResults[0]?.type).toBe("rejected"));
+    expect(oldest.measuredMs(journal)).toBeUndefined();
+    // It is not read again and again.
+    expect(read).toHaveBeenCalledTimes(1);
   });
 });

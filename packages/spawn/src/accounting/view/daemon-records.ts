@@ -17,9 +17,9 @@ import { findOutdated, OUTDATED } from "./outdated-records.ts";
 const CHUNK = 50_000;
 
 export interface DaemonRecordsParts {
-  readonly store: JournalStore;
+  readonly store: Pick<JournalStore, "journal" | "status" | "mark">;
   readonly window: Pick<RecordWindow, "rewind">;
-  readonly queue: AccountingQueue;
+  readonly queue: Pick<AccountingQueue, "find" | "tryWithdraw" | "wake">;
 }
 
 export class DaemonRecords implements AccountingRecords {

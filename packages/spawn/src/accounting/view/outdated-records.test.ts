@@ -2,10 +2,13 @@ import { encodeRecord } from "@cm4all/cgroup";
 import { Journal, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
-import { afterEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { findOutdated } from "./outdated-records.ts";
 
-afterEach(() => vi.restoreAllMocks());
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await journal.close();
+});
 
 const figures = { path: bytesOfText("/a"), id: "boot:1", measuredMs: 0 };
 
@@ -13,13 +16,19 @@ const figures = { path: bytesOfText("/a"), id: "boot:1", measuredMs: 0 };
 const last = (report: number) => encodeRecord({ snapshot: { ...figures, report }, xattrs: [] });
 const first = (report: number) => encodeRecord({ snapshot: { report, ...figures }, xattrs: [] });
 
+let journal: Journal;
+
+beforeEach(async () => {
+  journal = await Journal.open(new SimulatedDisk(() => 0.5));
+});
+
+async function append({ json }: { json: string }, state: RecordState = RecordState.PARKED) {
+  const number = await journal.append(Buffer.from(json));
+  await journal.mark(number, state);
+  return number;
+}
+
 it("finds outdated records, and parses none of those that cannot outdate others", async () => {
-  const journal = await Journal.open(new SimulatedDisk(() => 0.5));
-  const append = async ({ json }: { json: string }) => {
-    const number = await journal.append(Buffer.from(json));
-    await journal.mark(number, RecordState.PARKED);
-    return number;
-  };
   const earlier = [await append(last(1)), await append(first(1))];
   const parse = vi.spyOn(JSON, "parse");
   expect(await findOutdated(journal)).toEqual(new Set());
@@ -27,5 +36,33 @@ it("finds outdated records, and parses none of those that cannot outdate others"
   await append(last(12));
   expect(await findOutdated(journal)).toEqual(new Set(earlier));
   expect(await findOutdated(journal, earlier.slice(1))).toEqual(new Set(earlier.slice(1)));
-  await journal.close();
+});
+
+it("a record is outdated by a report that was handed over, and not by one that waits", async () => {
+  const [first, second] = [await append(last(1)), await append(last(2))];
+  const third = await append(last(3), RecordState.WAITING);
+  expect(await findOutdated(journal)).toEqual(new Set([first]));
+  await journal.mark(third, RecordState.ACCOUNTED);
+  expect(await findOutdated(journal)).toEqual(new Set([first, second]));
+});
+
+it("a record that waits is outdated only if it is asked about", async () => {
+  const first = await append(last(1), RecordState.WAITING);
+  await append(last(2));
+  expect(await findOutdated(journal)).toEqual(new Set());
+  expect(await findOutdated(journal, [first])).toEqual(new Set([first]));
+});
+
+it("the latest report outdates the others, in whatever order they are in the journal", async () => {
+  const reports = [2, 3, 1];
+  const numbers: number[] = [];
+  for (const report of reports) numbers.push(await append(last(report)));
+  const [second, , first] = numbers;
+  expect(await findOutdated(journal)).toEqual(new Set([second, first]));
+});
+
+it("a record of another version outdates nothing, and is not outdated", async () => {
+  const strange = await append({ json: '{"id":"boot:1"}' });
+  const [first] = [await append(last(1)), await append(last(2))];
+  expect(await findOutdated(journal, [strange, first])).toEqual(new Set([first]));
 });

@@ -1,4 +1,10 @@
-import { encodeDatagram, encodeRequest, RequestCommand } from "@cm4all/spawn-protocol";
+import {
+  encodeDatagram,
+  encodeRequest,
+  NAMESPACE_KINDS,
+  ProtocolError,
+  RequestCommand,
+} from "@cm4all/spawn-protocol";
 import { describe, expect, it } from "vitest";
 import { KnownRequests } from "./known-requests.ts";
 
@@ -23,6 +29,37 @@ describe("known requests", () => {
     const { prepared } = known.decode(bytes, bytes.length);
     bytes.fill(0);
     expect(prepared?.request.user).toEqual(user);
+  });
+
+  it("have their namespaces in the order of the answer's descriptors, and room for these", () => {
+    const prepare = (request: Parameters<typeof encodeRequest>[0]) => {
+      const bytes = Buffer.from(encodeRequest(request));
+      return new KnownRequests().decode(bytes, bytes.length).prepared;
+    };
+    const all = prepare({ name: "a", user, pid: true, lease: true });
+    const kinds = NAMESPACE_KINDS.map(({ kind }) => kind).filter((kind) =>
+      /^(pid|user)$/.test(kind),
+    );
+    expect(all?.namespaces.map(({ kind }) => kind)).toEqual(kinds);
+    const payloads = new Map(all?.namespaces.map(({ kind, payload }) => [kind, [...payload]]));
+    expect(payloads).toEqual(
+      new Map([
+        ["pid", []],
+        ["user", [...user]],
+      ]),
+    );
+    // The lease is the last.
+    expect(all?.fds).toEqual([-1, -1, -1]);
+    expect(prepare({ name: "a", ipc: true })?.fds).toEqual([-1]);
+    expect(prepare({ name: "a", lease: true })?.fds).toEqual([-1]);
+  });
+
+  it("are not mistaken for a datagram that is cut off", () => {
+    const known = new KnownRequests();
+    const bytes = encodeRequest({ name: "a", ipc: true, user });
+    decode(known, bytes);
+    for (let length = 8; length < bytes.length; length++)
+      expect(() => known.decode(Buffer.from(bytes), length)).toThrow(ProtocolError);
   });
 
   it("are not mistaken for another datagram with the same checksum", () => {

@@ -1,0 +1,20 @@
+import { readlinkSync } from "node:fs";
+import { expect, it } from "vitest";
+import { withoutException } from "./node-call.ts";
+
+it("one of Node's functions returns what the system call does: a result, or a negated errno", () => {
+  expect(withoutException(() => 3)).toBe(3);
+  expect(withoutException(() => readlinkSync("").length)).toBe(-2);
+});
+
+it.each([
+  ["an error of another kind", new RangeError("no errno")],
+  ["an errno that is no number", Object.assign(new Error("x"), { errno: "ENOENT" })],
+  ["a thing that is no error", { errno: -2 }],
+])("%s is thrown on", (_what, thrown) => {
+  const call = () =>
+    withoutException(() => {
+      throw thrown;
+    });
+  expect(call).toThrow(expect.toSatisfy((error) => error === thrown));
+});

@@ -1,0 +1,64 @@
+/** For tests of PostgreSQL servers of which one takes over from another. */
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Postgres } from "@cm4all/testing";
+import { Client } from "pg";
+
+/** The lines of pg_hba.conf with which a standby may follow. */
+export const REPLICATION_HBA = ["local all all trust", "local replication all trust"];
+
+/** The directory of the servers of a test, which removes it when they have ended. */
+export class ServerDirectory implements Disposable {
+  readonly #path = mkdtempSync(join(tmpdir(), "standby-"));
+
+  constructor() {
+    // PgBouncer, which does not run as root, connects to the servers in it.
+    chmodSync(this.#path, 0o755);
+  }
+
+  /** Returns the directory for the server with this name. */
+  for(name: string): string {
+    return join(this.#path, name);
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.#path, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Starts a standby with the data that a server has now.
+ * @param primary a server that is paused, so that its files are complete
+ * @param directory that of the standby
+ * @param options `name` is what `synchronous_standby_names` calls it, `settings` are its own
+ */
+export function startStandby(
+  primary: Postgres,
+  directory: string,
+  { name = "standby", settings = {} }: { name?: string; settings?: Record<string, string> } = {},
+): Promise<Postgres> {
+  execFileSync("cp", ["-a", primary.directory, directory]);
+  writeFileSync(join(directory, `data-${primary.programs.major}`, "standby.signal"), "");
+  const from = `host=${primary.host} user=${primary.user} application_name=${name}`;
+  return Postgres.start({
+    directory,
+    hba: REPLICATION_HBA,
+    settings: { ...settings, primary_conninfo: from },
+  });
+}
+
+/** Runs SQL in a session of its own. Returns the rows if it is one statement. */
+export async function execute(
+  { host, port, user }: Postgres,
+  sql: string,
+): Promise<Record<string, unknown>[]> {
+  const client = new Client({ host, port, user, database: "postgres" });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}

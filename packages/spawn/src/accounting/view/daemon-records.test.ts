@@ -1,0 +1,188 @@
+import { encodeRecord } from "@cm4all/cgroup";
+import { Journal, RecordState } from "@cm4all/journal";
+import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
+import { bytesOfText } from "@cm4all/linux";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { type Entry, newEntry } from "../handlers/entry.ts";
+import { RecordRefused } from "../terms/records.ts";
+import { DaemonRecords } from "./daemon-records.ts";
+import { OUTDATED } from "./outdated-records.ts";
+
+const { WAITING, BEGAN, PARKED, GONE } = RecordState;
+
+let journal: Journal;
+/** The records that the queue has in memory. */
+let entries: Map<number, Entry>;
+/** What the daemon was told: which records wait again, or are no longer to be called. */
+let told: string[];
+let records: DaemonRecords;
+
+function recordsOf(opened: Journal | undefined, problem?: string): DaemonRecords {
+  return new DaemonRecords({
+    store: {
+      journal: opened,
+      status: { path: "/journal", problem },
+      mark: (number, state) => journal.mark(number, state),
+    },
+    window: { rewind: (number) => told.push(`rewind ${number}`) },
+    queue: {
+      find: (number) => entries.get(number),
+      tryWithdraw: (number) => {
+        told.push(`withdraw ${number}`);
+        return true;
+      },
+      wake: () => told.push("wake"),
+    },
+  });
+}
+
+beforeEach(async () => {
+  journal = await Journal.open(new SimulatedDisk(() => 0.5));
+  entries = new Map();
+  told = [];
+  records = recordsOf(journal);
+});
+
+afterEach(() => journal.close());
+
+function recordOf(id: string, report: number) {
+  const snapshot = { path: bytesOfText(`/${id}`), id, report, measuredMs: 5 };
+  return encodeRecord({ snapshot, xattrs: [] });
+}
+
+/** Appends a report of a cgroup. */
+async function append(id: string, state: RecordState, note?: string, report = 1): Promise<number> {
+  const number = await journal.append(Buffer.from(recordOf(id, report).json));
+  if (state !== WAITING) await journal.mark(number, state, note);
+  return number;
+}
+
+/** Lets the queue have a record in memory. */
+function remember(number: number, id: string, fields: Partial<Entry>): void {
+  entries.set(number, { ...newEntry({ number, record: recordOf(id, 1), bytes: 1 }), ...fields });
+}
+
+const statesOf = (numbers: readonly number[]) => numbers.map((each) => journal.state(each));
+
+describe("an administrator", () => {
+  it("sees how often a handler was called, and why it failed last", async () => {
+    const number = await append("a", WAITING);
+    remember(number, "a", { attempts: 2, lastError: "no route" });
+    const seen = { number, state: "waiting", attempts: 2, reason: "no route" };
+    expect(await records.list(-1, 10)).toMatchObject([seen]);
+    expect(await records.find("a")).toMatchObject([{ summary: seen }]);
+  });
+
+  it("sees of a record whose handler runs that it has begun", async () => {
+    const number = await append("a", WAITING);
+    remember(number, "a", { attempts: 1, isRunning: true });
+    expect(await records.list(-1, 10)).toMatchObject([{ state: "began", attempts: 1 }]);
+  });
+
+  it("sees why a record is parked, rather than why its handler failed last", async () => {
+    const number = await append("a", PARKED, "too old");
+    remember(number, "a", { lastError: "no route" });
+    expect(await records.list(-1, 10)).toMatchObject([{ reason: "too old" }]);
+  });
+
+  it("sees of a record that is not in memory what the journal has", async () => {
+    const number = await append("a", WAITING);
+    const [summary] = await records.list(-1, 10);
+    expect(summary).toMatchObject({ number, state: "waiting" });
+    expect(summary).not.toHaveProperty("attempts");
+  });
+
+  it("is told to come back while the journal is not open, and why it is not", async () => {
+    const EX_TEMPFAIL = 75;
+    await expect(recordsOf(undefined).list(-1, 10)).rejects.toMatchObject({
+      message: "the daemon has not opened the journal yet",
+      exitStatus: EX_TEMPFAIL,
+    });
+    await expect(recordsOf(undefined, "EACCES").retry("all")).rejects.toThrow("yet: EACCES");
+  });
+});
+
+describe("retry", () => {
+  it("has parked records handed over again", async () => {
+    const numbers = [await append("a", PARKED), await append("b", PARKED)];
+    const other = await append("c", PARKED);
+    expect(await records.retry(numbers)).toBe(2);
+    expect(statesOf([...numbers, other])).toEqual([WAITING, WAITING, PARKED]);
+    expect(told).toEqual([...numbers.map((number) => `rewind ${number}`), "wake"]);
+  });
+
+  it("retries none if one is not parked", async () => {
+    const [parked, waiting] = [await append("a", PARKED), await append("b", WAITING)];
+    const refused = records.retry([parked, waiting]);
+    await expect(refused).rejects.toThrow(RecordRefused);
+    await expect(refused).rejects.toThrow(`record ${waiting} is not parked`);
+    expect([statesOf([parked, waiting]), told]).toEqual([[PARKED, WAITING], []]);
+  });
+
+  it("retries none if one is outdated", async () => {
+    const numbers = [await append("a", PARKED), await append("b", PARKED)];
+    await append("b", PARKED, undefined, 2);
+    await expect(records.retry(numbers)).rejects.toThrow(`record ${numbers[1]} ${OUTDATED}`);
+    expect([statesOf(numbers), told]).toEqual([[PARKED, PARKED], []]);
+  });
+
+  it("refuses what another administrator has decided in the meantime", async () => {
+    const number = await append("a", PARKED);
+    const both = await Promise.allSettled([records.retry([number]), records.retry([number])]);
+    expect(both.map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    expect(told).toEqual([`rewind ${number}`, "wake"]);
+  });
+
+  it("of all leaves out those that are outdated, and those that are not parked", async () => {
+    const outdated = await append("a", PARKED);
+    const numbers = [await append("a", PARKED, undefined, 2), await append("b", PARKED)];
+    const began = await append("c", BEGAN);
+    expect(await records.retry("all")).toBe(2);
+    expect(statesOf([outdated, ...numbers, began])).toEqual([PARKED, WAITING, WAITING, BEGAN]);
+    expect(told).toEqual([...numbers.map((number) => `rewind ${number}`), "wake"]);
+  });
+
+  it("of all wakes nothing if nothing is parked", async () => {
+    await append("a", WAITING);
+    expect(await records.retry("all")).toBe(0);
+    expect(told).toEqual([]);
+  });
+});
+
+describe("drop", () => {
+  it("removes records that wait or are parked, also from the queue, and counts them", async () => {
+    const numbers = [await append("a", WAITING), await append("b", PARKED)];
+    const other = await append("c", WAITING);
+    expect(await records.drop(numbers)).toBe(2);
+    expect(statesOf([...numbers, other])).toEqual([GONE, GONE, WAITING]);
+    expect(told).toEqual(numbers.map((number) => `withdraw ${number}`));
+    expect(records.dropped).toBe(2);
+    await records.drop([other]);
+    expect(records.dropped).toBe(3);
+  });
+
+  it("drops none if the handler of one runs, whether it has begun or not", async () => {
+    const [waiting, running] = [await append("a", WAITING), await append("b", WAITING)];
+    const began = await append("c", BEGAN);
+    remember(running, "b", { isRunning: true });
+    remember(waiting, "a", {});
+    for (const number of [running, began])
+      await expect(records.drop([waiting, number])).rejects.toThrow(
+        `record ${number} is not dropped: its handler runs`,
+      );
+    expect([statesOf([waiting, running]), told]).toEqual([[WAITING, WAITING], []]);
+    expect(records.dropped).toBe(0);
+  });
+
+  it("drops none if one is not there, or is done with", async () => {
+    const [waiting, accounted] = [
+      await append("a", WAITING),
+      await append("b", RecordState.ACCOUNTED),
+    ];
+    for (const number of [accounted, 999])
+      await expect(records.drop([waiting, number])).rejects.toThrow(
+        `record ${number} is not there`,
+      );
+    expect(journal.state(waiting)).toBe(WAITING);
+  });
+});

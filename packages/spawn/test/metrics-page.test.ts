@@ -1,6 +1,0 @@
-import { expect, it } from "vitest";
-import { formatMetricsPage } from "./support/metrics-page.ts";
-
-it("the page has each declared metric", async () => {
-  await expect(formatMetricsPage()).toMatchFileSnapshot("../../../docs/man/cm4all-spawn-metrics.7");
-});
