@@ -17,6 +17,7 @@
        fork        starts a new process for each connection
        namespace   as request, as root of a user namespace of its own
        http        fetches /metrics
+       http-close  requests /metrics, and closes
        http-idle   as idle, over TCP
        http-slow   holds COUNT connections that request /metrics and never read
 */
@@ -231,10 +232,10 @@ static void attack(const char *mode, int count)
 			for (int i = 0; i < count; i++) close(fds[i]);
 			while (waitpid(-1, NULL, WNOHANG) > 0) {}
 			usleep(20000);
-		} else if (!strcmp(mode, "http")) {
+		} else if (!strcmp(mode, "http") || !strcmp(mode, "http-close")) {
 			static const char get[] = "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n";
 			send(s, get, sizeof get - 1, MSG_NOSIGNAL);
-			while (recv(s, buffer, sizeof buffer, 0) > 0) {}
+			while (!strcmp(mode, "http") && recv(s, buffer, sizeof buffer, 0) > 0) {}
 		} else if (strcmp(mode, "connect")) { fprintf(stderr, "hostile: no mode %s\n", mode); exit(64); }
 		close(s);
 	}

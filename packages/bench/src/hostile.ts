@@ -52,6 +52,7 @@ const ATTACKS: readonly Attack[] = [
   { mode: "linger", count: 10, title: "lingering sockets in a message" },
   { mode: "fork", count: 1, title: "a process for each connection" },
   { mode: "http", count: 1, title: "metrics: fetch", metrics: true },
+  { mode: "http-close", count: 1, title: "metrics: ask, and close", metrics: true },
   { mode: "http-idle", count: 500, title: "metrics: 500 idle each", metrics: true },
   { mode: "http-slow", count: 500, title: "metrics: 500 never read each", metrics: true },
 ];

@@ -6,12 +6,15 @@ import { join } from "node:path";
 import type { Subject } from "@cm4all/testing/fuzz";
 import { Exposition } from "../src/prometheus/exposition.ts";
 import { listenForMetrics } from "../src/prometheus/server.ts";
+import { Allowance } from "../src/sockets/allowance.ts";
 import { sampleStatus } from "../test/support/status.ts";
 import { exchange } from "./support/exchange.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "fuzz-metrics-"));
 const path = join(directory, "socket");
 let server: Server | undefined;
+
+const UNLIMITED = new Allowance(Number.MAX_SAFE_INTEGER, 1);
 
 const exposition = new Exposition(async () => sampleStatus());
 
@@ -27,7 +30,7 @@ export const subject: Subject = {
     ...[" ", "\r\n", "\n", "0", "-1", "ffffffffffffffff", ":", ";", "\0", "\u00ff"],
   ],
   read: async (input) => {
-    server ??= await listenForMetrics(path, exposition);
+    server ??= await listenForMetrics(path, exposition, UNLIMITED);
     const answer = await exchange(path, input);
     // The answer to a request, or Node's answer if it is not HTTP.
     if (answer !== "" && !/^HTTP\/1\.1 (100|200|400|404|408|413|414|417|431) /.test(answer))

@@ -21,6 +21,7 @@ const FAULTS = [
   ...["ENOMEM", "ENOBUFS", "EMFILE", "ENFILE"].map((error) => `accept4:error=${error}`),
   ...["ENOMEM", "ENOSPC"].map((error) => `epoll_ctl:error=${error}`),
   ...["ENOMEM", "ENOBUFS"].map((error) => `recvmsg:error=${error}`),
+  ...["ENOMEM", "ENOBUFS"].map((error) => `setsockopt:error=${error}`),
   ...["ENOMEM", "EFAULT"].map((error) => `getsockopt:error=${error}`),
   ...["ENOMEM", "EMFILE", "ENFILE", "ENOSPC"].map((error) => `openat:error=${error}`),
   ...["ENOMEM", "ENOSPC"].map((error) => `mount:error=${error}`),

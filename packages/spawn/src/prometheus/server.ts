@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { chmodSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { encodeUnixAddress, errorText, SOCK_STREAM } from "@cm4all/linux";
+import { Allowance } from "../sockets/allowance.ts";
 import { type ConnectionBounds, ConnectionLimit } from "../sockets/connection-limit.ts";
 import { tryRemoveStaleSocket } from "../sockets/stale-socket.ts";
 import { parseListenAddress } from "./address.ts";
@@ -14,23 +15,26 @@ import { SharedCall } from "./shared-call.ts";
 const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 
 /**
- * The number of pages that may be rendered in a row, and the number per second after that. Each
- * takes some time of the thread that answers clients: a flood of requests must not make even one
- * client in a hundred wait.
+ * Allows ten pages in a row, and one per second after that. A page takes some milliseconds of the
+ * CPUs, and some time of the thread that answers clients: a flood of requests must not make even
+ * one client in a hundred wait.
  */
-const PAGES = 10;
-const PAGES_PER_SECOND = 2;
+const pagesAllowed = () => new Allowance(10, 1);
 
 /** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;
 
 /**
  * Listens at `address`. The caller closes the server.
+ * @param pages the pages that may be rendered; who asks for more waits for the next one
  * @throws Error of the system call that failed, or if a path is too long
  */
-export async function listenForMetrics(address: string, exposition: Exposition): Promise<Server> {
-  // Each page takes time of the thread that answers clients.
-  const page = new SharedCall(() => exposition.render(), PAGES, PAGES_PER_SECOND);
+export async function listenForMetrics(
+  address: string,
+  exposition: Exposition,
+  pages = pagesAllowed(),
+): Promise<Server> {
+  const page = new SharedCall(() => exposition.render(), pages);
   const server = createServer(async (request, response) => {
     // One request for each connection, which limits what a connection can cost.
     if (!limit.working(request.socket)) return;

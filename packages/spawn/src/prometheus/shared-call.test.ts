@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { Allowance } from "../sockets/allowance.ts";
 import { SharedCall } from "./shared-call.ts";
 
 const BURST = 3;
@@ -23,7 +25,7 @@ const settle = () => new Promise((resolve) => setImmediate(resolve));
 describe("a shared call", () => {
   it("is made once for all callers that ask while another runs, and begins after they asked", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work, 100, 1);
+    const shared = new SharedCall(calls.work, new Allowance(100, 1));
     const first = shared.get();
     const others = Array.from({ length: 100 }, () => shared.get());
     await settle();
@@ -46,7 +48,7 @@ describe("a shared call", () => {
 
   it("that fails does so for all who shared it, and the next one is made", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work, 100, 1);
+    const shared = new SharedCall(calls.work, new Allowance(100, 1));
     const first = shared.get();
     const second = shared.get();
     calls.end(new Error("no"));
@@ -56,17 +58,14 @@ describe("a shared call", () => {
     expect(await second).toBe(2);
   });
 
-  it("is the latest one for callers that ask again and again, without a wait", async () => {
+  it("begins for all together if too many have begun, and after all of them asked", async () => {
     let count = 0;
-    const shared = new SharedCall(async () => ++count, BURST, 0);
+    const shared = new SharedCall(async () => ++count, new Allowance(BURST, 20));
     for (let i = 1; i <= BURST; i++) expect(await shared.get()).toBe(i);
-    for (let i = 0; i < 100; i++) expect(await shared.get()).toBe(BURST);
-  });
-
-  it("is made again some time after many calls", async () => {
-    let count = 0;
-    const shared = new SharedCall(async () => ++count, 1, 100);
-    expect(await shared.get()).toBe(1);
-    await expect.poll(() => shared.get()).toBe(2);
+    const early = shared.get();
+    await sleep(10);
+    const late = shared.get();
+    expect(count).toBe(BURST);
+    expect(await Promise.all([early, late])).toEqual([BURST + 1, BURST + 1]);
   });
 });

@@ -1,61 +1,49 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Allowance } from "../sockets/allowance.ts";
+
 /**
- * Shares calls between callers: all who ask while a call runs share the next one, so that each
- * gets the result of a call that began after it asked. Any number of callers at once cause at
- * most two calls. Callers that ask again and again get the latest result without waiting.
+ * Shares calls between callers: all who ask while a call runs, or before the next one may begin,
+ * share the next one, so that each gets the result of a call that began after it asked. Any number
+ * of callers at once cause at most two calls.
  */
 export class SharedCall<T> {
   readonly #work: () => Promise<T>;
-  readonly #burst: number;
-  readonly #perSecond: number;
+  readonly #allowance: Allowance;
   #running: Promise<T> | undefined;
   #next: Promise<T> | undefined;
-  #last: Promise<T> | undefined;
-  /** The number of calls that may begin at the time below; it grows by #perSecond each second. */
-  #allowed: number;
-  #allowedMs = performance.now();
 
-  /**
-   * @param burst the number of calls that may begin in a row
-   * @param perSecond the number of calls per second after that
-   */
-  constructor(work: () => Promise<T>, burst: number, perSecond: number) {
+  /** @param allowance the number of calls that may begin; further callers wait */
+  constructor(work: () => Promise<T>, allowance: Allowance) {
     this.#work = work;
-    this.#burst = burst;
-    this.#allowed = burst;
-    this.#perSecond = perSecond;
+    this.#allowance = allowance;
   }
 
-  /**
-   * Returns the result of a call that begins later, or of the latest one if it is too early for
-   * another call.
-   */
+  /** Returns the result of a call that begins later. */
   get(): Promise<T> {
     if (this.#next !== undefined) return this.#next;
-    if (!this.#mayBegin() && this.#last !== undefined) return this.#last;
-    if (this.#running === undefined) return this.#start();
-    const begin = () => {
-      this.#next = undefined;
+    if (this.#running === undefined && this.#allowance.tryTake(performance.now()))
       return this.#start();
-    };
-    this.#next = this.#running.then(begin, begin);
+    this.#next = this.#startLater();
     return this.#next;
   }
 
-  #mayBegin(): boolean {
-    const nowMs = performance.now();
-    const more = ((nowMs - this.#allowedMs) / 1000) * this.#perSecond;
-    this.#allowed = Math.min(this.#burst, this.#allowed + more);
-    this.#allowedMs = nowMs;
-    return this.#allowed >= 1;
+  async #startLater(): Promise<T> {
+    // Its failure is that of its own callers.
+    await this.#running?.catch(() => {});
+    for (;;) {
+      const nowMs = performance.now();
+      if (this.#allowance.tryTake(nowMs)) break;
+      await sleep(this.#allowance.waitMs(nowMs), undefined, { ref: false });
+    }
+    this.#next = undefined;
+    return this.#start();
   }
 
   #start(): Promise<T> {
-    this.#allowed -= 1;
     const running = this.#work().finally(() => {
       if (this.#running === running) this.#running = undefined;
     });
     this.#running = running;
-    this.#last = running;
     return running;
   }
 }

@@ -142,23 +142,27 @@ export class Listener {
         this.#strangers = 0;
         return;
       }
-      // A connection inherits the option when it is made (Linux 6.16), not when it is accepted.
-      if (this.#early > 0) {
-        this.#early--;
-        setIntOption(socket.number, SOL_SOCKET, SO_PASSCRED, 1);
-      }
       // A spawner sends its request right after it has connected: serve it before more strangers
       // are accepted.
-      if (this.#serve(fd, new Connection(socket, fd, this.#shared), areMany) === "spawner") return;
+      if (this.#serve(fd, socket, areMany) === "spawner") return;
       // Counted, not timed, so that it holds on slow machines too: a long queue takes long to
       // empty.
       if (++this.#strangers > FLOOD_BACKLOG) this.#flooded(fd);
     } while (areMany && monotonicMs() < endMs);
   }
 
-  /** @param areMany true if the loop is busy with new connections */
-  #serve(fd: number, connection: Connection, areMany: boolean): "spawner" | "stranger" {
+  /**
+   * @param socket ownership passes to the connection
+   * @param areMany true if the loop is busy with new connections
+   */
+  #serve(fd: number, socket: Fd, areMany: boolean): "spawner" | "stranger" {
+    const connection = new Connection(socket, fd, this.#shared);
     try {
+      // A connection inherits the option when it is made (Linux 6.16), not when it is accepted.
+      if (this.#early > 0) {
+        this.#early--;
+        setIntOption(socket.number, SOL_SOCKET, SO_PASSCRED, 1);
+      }
       const owner = this.#accepted(connection);
       if (owner === undefined) {
         this.#flooded(fd);

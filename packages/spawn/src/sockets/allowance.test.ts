@@ -1,0 +1,37 @@
+import { expect, it } from "vitest";
+import { Allowance } from "./allowance.ts";
+
+/** Returns how many can be taken at a time. */
+function takeAll(allowance: Allowance, nowMs: number): number {
+  let count = 0;
+  while (allowance.tryTake(nowMs)) count++;
+  return count;
+}
+
+it("allows a number in a row, and a number per second after that", () => {
+  const allowance = new Allowance(10, 2);
+  expect(takeAll(allowance, 1_000)).toBe(10);
+  expect(takeAll(allowance, 1_499)).toBe(0);
+  expect(takeAll(allowance, 1_500)).toBe(1);
+  expect(takeAll(allowance, 3_000)).toBe(3);
+});
+
+it("saves no more than the number in a row", () => {
+  const allowance = new Allowance(10, 2);
+  takeAll(allowance, 0);
+  expect(takeAll(allowance, 3_600_000)).toBe(10);
+});
+
+it("is what the burst says at first, whatever the clock shows", () => {
+  expect(takeAll(new Allowance(3, 1), 1e9)).toBe(3);
+});
+
+it("says how long to wait for the next one", () => {
+  const allowance = new Allowance(1, 2);
+  expect(allowance.waitMs(0)).toBe(0);
+  allowance.tryTake(0);
+  expect(allowance.waitMs(0)).toBe(500);
+  expect(allowance.waitMs(200)).toBe(300);
+  expect(allowance.waitMs(600)).toBe(0);
+  expect(allowance.tryTake(500)).toBe(true);
+});

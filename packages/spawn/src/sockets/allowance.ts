@@ -1,0 +1,40 @@
+/**
+ * Allows a number of things in a row, and so many per second after that: a token bucket. Pure but
+ * for the clock that its owner passes.
+ */
+export class Allowance {
+  readonly #burst: number;
+  readonly #perSecond: number;
+  /** The number that was left at the time below. */
+  #left: number;
+  #atMs: number | undefined;
+
+  /** @param burst the number that is allowed in a row @param perSecond the number after that */
+  constructor(burst: number, perSecond: number) {
+    this.#burst = burst;
+    this.#perSecond = perSecond;
+    this.#left = burst;
+  }
+
+  /**
+   * Takes one, if one is left.
+   * @param nowMs milliseconds of a monotonic clock
+   */
+  tryTake(nowMs: number): boolean {
+    this.#left = this.#leftAt(nowMs);
+    this.#atMs = nowMs;
+    if (this.#left < 1) return false;
+    this.#left -= 1;
+    return true;
+  }
+
+  /** Returns after how many milliseconds one is left. */
+  waitMs(nowMs: number): number {
+    return Math.max(0, ((1 - this.#leftAt(nowMs)) / this.#perSecond) * 1000);
+  }
+
+  #leftAt(nowMs: number): number {
+    const passedMs = nowMs - (this.#atMs ?? nowMs);
+    return Math.min(this.#burst, this.#left + (passedMs / 1000) * this.#perSecond);
+  }
+}
