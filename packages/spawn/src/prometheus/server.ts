@@ -21,12 +21,18 @@ const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
  */
 const pagesAllowed = () => new Allowance(10, 1);
 
+/**
+ * The number of requests that may wait for a page; further ones get the latest page. Fewer than
+ * connections are allowed, so that those that wait are not closed to make room for others.
+ */
+const MAX_WAITING = BOUNDS.count / 2;
+
 /** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;
 
 /**
  * Listens at `address`. The caller closes the server.
- * @param pages the pages that may be rendered; who asks for more waits for the next one
+ * @param pages the pages that may be rendered; requests for more wait for the next one
  * @throws Error of the system call that failed, or if a path is too long
  */
 export async function listenForMetrics(
@@ -34,7 +40,7 @@ export async function listenForMetrics(
   exposition: Exposition,
   pages = pagesAllowed(),
 ): Promise<Server> {
-  const page = new SharedCall(() => exposition.render(), pages);
+  const page = new SharedCall(() => exposition.render(), pages, MAX_WAITING);
   const server = createServer(async (request, response) => {
     // One request for each connection, which limits what a connection can cost.
     if (!limit.working(request.socket)) return;

@@ -4,25 +4,38 @@ import type { Allowance } from "../sockets/allowance.ts";
 /**
  * Shares calls between callers: all who ask while a call runs, or before the next one may begin,
  * share the next one, so that each gets the result of a call that began after it asked. Any number
- * of callers at once cause at most two calls.
+ * of callers at once cause at most two calls. If too many wait, further ones get the latest result
+ * at once.
  */
 export class SharedCall<T> {
   readonly #work: () => Promise<T>;
   readonly #allowance: Allowance;
+  readonly #maxWaiting: number;
+  #waiting = 0;
+  #last: Promise<T> | undefined;
   #running: Promise<T> | undefined;
   #next: Promise<T> | undefined;
 
-  /** @param allowance the number of calls that may begin; further callers wait */
-  constructor(work: () => Promise<T>, allowance: Allowance) {
+  /**
+   * @param allowance the number of calls that may begin
+   * @param maxWaiting the number of callers that may wait for the next call
+   */
+  constructor(work: () => Promise<T>, allowance: Allowance, maxWaiting: number) {
     this.#work = work;
     this.#allowance = allowance;
+    this.#maxWaiting = maxWaiting;
   }
 
-  /** Returns the result of a call that begins later. */
+  /** Returns the result of a call that begins later, or of the latest one if too many wait. */
   get(): Promise<T> {
-    if (this.#next !== undefined) return this.#next;
+    if (this.#waiting >= this.#maxWaiting && this.#last !== undefined) return this.#last;
+    if (this.#next !== undefined) {
+      this.#waiting++;
+      return this.#next;
+    }
     if (this.#running === undefined && this.#allowance.tryTake(performance.now()))
       return this.#start();
+    this.#waiting = 1;
     this.#next = this.#startLater();
     return this.#next;
   }
@@ -36,6 +49,7 @@ export class SharedCall<T> {
       await sleep(this.#allowance.waitMs(nowMs), undefined, { ref: false });
     }
     this.#next = undefined;
+    this.#waiting = 0;
     return this.#start();
   }
 
@@ -44,6 +58,7 @@ export class SharedCall<T> {
       if (this.#running === running) this.#running = undefined;
     });
     this.#running = running;
+    this.#last = running;
     return running;
   }
 }
