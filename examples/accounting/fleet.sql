@@ -63,7 +63,7 @@ CREATE TABLE IF NOT EXISTS fleet_usage (
   io_bytes bigint NOT NULL,
   memory_peak_bytes bigint,
   pids_peak bigint,
-  oom_kills bigint,              -- processes that the kernel killed for want of memory
+  oom_kills bigint,              -- processes that the kernel killed for lack of memory
   refused_forks bigint,          -- processes that it did not start because of pids.max
   day date NOT NULL,
   first_day date,                -- there are no rows of earlier days; NULL where that is not known

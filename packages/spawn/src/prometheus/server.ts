@@ -22,10 +22,11 @@ const BOUNDS: ConnectionBounds = { count: 256, peerTimeoutMs: 10_000 };
 const pagesAllowed = () => new Allowance(10, 1);
 
 /**
- * The number of requests that may wait for a page; further ones get the latest page. Fewer than
- * connections are allowed, so that those that wait are not closed to make room for others.
+ * The number of requests that may wait for the next page; further ones get the latest page. As many
+ * may wait for a page that is being made. There have to be connections left besides, or those that
+ * wait would be closed to make room.
  */
-const MAX_WAITING = BOUNDS.count / 2;
+const MAX_WAITING = BOUNDS.count / 4;
 
 /** The maximum number of connections that wait to be accepted; net.core.somaxconn may lower it. */
 const LISTEN_BACKLOG = 4096;

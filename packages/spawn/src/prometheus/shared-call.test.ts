@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { Allowance } from "../sockets/allowance.ts";
 import { SharedCall } from "./shared-call.ts";
 
 const BURST = 3;
@@ -21,12 +20,26 @@ class Calls {
   }
 }
 
+/** Allows what the test says, whatever time it is. */
+class ManualAllowance {
+  left: number;
+  constructor(left: number) {
+    this.left = left;
+  }
+  tryTake(): boolean {
+    return this.left > 0 && this.left-- > 0;
+  }
+  waitMs(): number {
+    return 1;
+  }
+}
+
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
 describe("a shared call", () => {
   it("is made once for all callers that ask while another runs, and begins after they asked", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work, new Allowance(100, 1), MANY);
+    const shared = new SharedCall(calls.work, new ManualAllowance(100), MANY);
     const first = shared.get();
     const others = Array.from({ length: 100 }, () => shared.get());
     await settle();
@@ -49,7 +62,7 @@ describe("a shared call", () => {
 
   it("that fails does so for all who shared it, and the next one is made", async () => {
     const calls = new Calls();
-    const shared = new SharedCall(calls.work, new Allowance(100, 1), MANY);
+    const shared = new SharedCall(calls.work, new ManualAllowance(100), MANY);
     const first = shared.get();
     const second = shared.get();
     calls.end(new Error("no"));
@@ -60,22 +73,26 @@ describe("a shared call", () => {
   });
 
   it("begins for all together if too many have begun, and after all of them asked", async () => {
+    const allowance = new ManualAllowance(BURST);
     let count = 0;
-    const shared = new SharedCall(async () => ++count, new Allowance(BURST, 20), MANY);
+    const shared = new SharedCall(async () => ++count, allowance, MANY);
     for (let i = 1; i <= BURST; i++) expect(await shared.get()).toBe(i);
     const early = shared.get();
     await sleep(10);
     const late = shared.get();
     expect(count).toBe(BURST);
+    allowance.left = 2;
     expect(await Promise.all([early, late])).toEqual([BURST + 1, BURST + 1]);
   });
 
   it("is the latest one for those who ask when many wait already", async () => {
+    const allowance = new ManualAllowance(1);
     let count = 0;
-    const shared = new SharedCall(async () => ++count, new Allowance(1, 20), 2);
+    const shared = new SharedCall(async () => ++count, allowance, 2);
     expect(await shared.get()).toBe(1);
     const waiting = [shared.get(), shared.get()];
     expect(await shared.get()).toBe(1);
+    allowance.left = 2;
     expect(await Promise.all(waiting)).toEqual([2, 2]);
     expect(await shared.get()).toBe(3);
   });

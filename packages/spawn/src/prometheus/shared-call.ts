@@ -1,5 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Allowance } from "../sockets/allowance.ts";
+
+/** Says how many calls may begin: an Allowance. */
+interface CallAllowance {
+  /** @param nowMs milliseconds of the monotonic clock */
+  tryTake(nowMs: number): boolean;
+  waitMs(nowMs: number): number;
+}
 
 /**
  * Shares calls between callers: all who ask while a call runs, or before the next one may begin,
@@ -9,7 +15,7 @@ import type { Allowance } from "../sockets/allowance.ts";
  */
 export class SharedCall<T> {
   readonly #work: () => Promise<T>;
-  readonly #allowance: Allowance;
+  readonly #allowance: CallAllowance;
   readonly #maxWaiting: number;
   #waiting = 0;
   #last: Promise<T> | undefined;
@@ -20,7 +26,7 @@ export class SharedCall<T> {
    * @param allowance the number of calls that may begin
    * @param maxWaiting the number of callers that may wait for the next call
    */
-  constructor(work: () => Promise<T>, allowance: Allowance, maxWaiting: number) {
+  constructor(work: () => Promise<T>, allowance: CallAllowance, maxWaiting: number) {
     this.#work = work;
     this.#allowance = allowance;
     this.#maxWaiting = maxWaiting;
