@@ -12,6 +12,7 @@ import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import type { Connection } from "../src/namespaces/connections/connection.ts";
 import { Listener } from "../src/namespaces/connections/listener.ts";
+import { makeShared } from "../src/namespaces/connections/shared.ts";
 import { Clients } from "../src/namespaces/requests/clients.ts";
 import { STRANGERS } from "../src/namespaces/requests/stranger-budget.ts";
 import { EventLoop } from "../src/thread/event-loop.ts";
@@ -31,10 +32,15 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   const address = uniqueAddress();
   let peer: Peer;
   let clients: Clients;
+  let loop: EventLoop;
   beforeEach(() => {
     peer = new Peer();
+    loop = new EventLoop();
+    onTestFinished(() => loop.close());
     const allowed = { uids: new Set<number>(), gids: new Set<number>() };
-    clients = new Clients({ allowed, quotas, lifetimeMs: 0 }, ownNamespaceInode("user"));
+    const settings = { allowed, quotas, lifetimeMs: 0 };
+    const shared = makeShared(loop, (error) => expect.unreachable(error.message));
+    clients = new Clients(settings, ownNamespaceInode("user"), shared, () => expect.unreachable());
   });
   afterEach(async () => {
     await peer.endAll();
@@ -53,16 +59,14 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
       onTestFinished(() => own.close());
       connectUnix(own.number, address);
     } else await peer.start(before, address, NOTHING, ["--hold", "1"]);
-    const loop = new EventLoop();
-    onTestFinished(() => loop.close());
     const connections: Connection[] = [];
     const listener = new Listener(
-      loop,
+      makeShared(loop, (error) => expect.unreachable(error.message)),
       (connection) => {
         if (connections.push(connection) > FLOODS) loop.stop();
         return undefined;
       },
-      (what) => expect.unreachable(what),
+      (error) => expect.unreachable(error.message),
     );
     listener.start(listening.number);
     loop.run();

@@ -8,6 +8,7 @@ import type { WorkerHandlers } from "../thread/dialogue.ts";
 import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { ParentThread, workerOptions } from "../thread/parent-thread.ts";
 import { Listener } from "./connections/listener.ts";
+import { makeShared } from "./connections/shared.ts";
 import { Expiry } from "./expiry/expiry.ts";
 import { NameEnder } from "./expiry/name-ender.ts";
 import type { NamespaceDialogue, NamespaceOptions } from "./messages.ts";
@@ -108,15 +109,19 @@ class NamespaceService {
       this.#planReport(),
     );
     this.#expiry = new Expiry(loop, this.#registry, this.#ender, settings.lifetimeMs);
-    this.#clients = new Clients(settings, ownUserNamespace);
+    const failed = (what: string) => (error: Error) =>
+      logOnce.log(`${what} ${error.message}`, LOG_WARNING, `${what}: ${error.message}`);
+    const shared = makeShared(loop, failed("a connection failed"));
+    this.#clients = new Clients(settings, ownUserNamespace, shared, (client) =>
+      this.#responder.goOn(client),
+    );
     this.#responder = new Responder(this.#registry, this.#clients, counts, log, logOnce);
     this.#listeners = options.listenerFds.map((fd) => ({
       fd,
       listener: new Listener(
-        loop,
+        shared,
         (connection) => this.#responder.serve(connection),
-        (what, error) =>
-          logOnce.log(`${what} ${error.message}`, LOG_WARNING, `${what}: ${error.message}`),
+        failed("cannot accept connections for the moment"),
       ),
     }));
     restore(store, this.#registry, log, options.cgroupPids, ownInode);
@@ -206,6 +211,7 @@ class NamespaceService {
    * than their sockets hold.
    */
   #finishConnections(): void {
+    this.#clients.endWaiting();
     const clients = [...this.#clients.all()];
     for (const { connection } of clients) connection.stopReceiving();
     for (const { connection } of clients) connection.finish();

@@ -7,10 +7,7 @@ import {
   EPOLLIN,
   EPOLLRDHUP,
   Fd,
-  type MessageBuffer,
-  type MessageProbe,
   MSG_DONTWAIT,
-  type NativeMemory,
   receiveInto,
   SHUT_RD,
   SHUT_RDWR,
@@ -18,9 +15,8 @@ import {
   SyscallError,
   shutdown,
 } from "@cm4all/linux";
-import type { EventLoop } from "../../thread/event-loop.ts";
 import { isSystemError } from "../errors.ts";
-import type { Disposal } from "./disposal.ts";
+import type { Shared } from "./shared.ts";
 
 /** The number of datagrams that are thrown away, at most, before a connection is closed. */
 const DISCARD_LIMIT = 4096;
@@ -39,6 +35,11 @@ const UNREACHABLE: readonly number[] = [EAGAIN, EPIPE, ECONNRESET, ENOTCONN];
 export interface ConnectionOwner {
   /** True if other clients are served first. */
   readonly isStranger: boolean;
+  /**
+   * Called when nothing more has arrived. The owner may take the socket with `release`, so as to
+   * watch it itself; otherwise the connection waits for messages.
+   */
+  fellSilent(): void;
   /**
    * Returns true if a message must be inspected before it is taken, because it may carry
    * descriptors.
@@ -64,22 +65,6 @@ export interface ConnectionOwner {
   hungUp(): void;
 }
 
-/** The part of an event loop that watches descriptors. */
-export type Watches = Pick<EventLoop, "watch" | "forget">;
-
-/** The parts that all connections share. They can be shared because all work is synchronous. */
-export interface Shared {
-  readonly loop: Watches;
-  /** Watches the connections of strangers. */
-  readonly sideLoop: Watches;
-  readonly disposal: Disposal;
-  readonly input: NativeMemory;
-  readonly output: MessageBuffer;
-  readonly probe: MessageProbe;
-  /** Called when a system call has failed. The connection concerned is closed. */
-  readonly onError: (error: Error) => void;
-}
-
 /** A client's connection: sends and receives datagrams, and closes the socket, which it owns. */
 export class Connection {
   readonly #socket: Fd;
@@ -87,7 +72,7 @@ export class Connection {
   readonly listenerFd: number;
   readonly #shared: Shared;
   #owner: ConnectionOwner | undefined;
-  #watch: { readonly loop: Watches; readonly token: number } | undefined;
+  #watchToken: number | undefined;
 
   /** @param socket ownership passes to the connection */
   constructor(socket: Fd, listenerFd: number, shared: Shared) {
@@ -106,6 +91,7 @@ export class Connection {
     this.#owner = owner;
     try {
       if (atOnce) this.#lookAndTake(owner);
+      if (this.isOpen) owner.fellSilent();
       if (this.isOpen) this.#startWatch(owner);
     } catch (error) {
       this.#failed(error, owner);
@@ -113,15 +99,19 @@ export class Connection {
   }
 
   #startWatch(owner: ConnectionOwner): void {
-    const loop = owner.isStranger ? this.#shared.sideLoop : this.#shared.loop;
-    const token = loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, (events) => {
+    this.#watchToken = this.#shared.loop.watch(this.fd, EPOLLIN | EPOLLRDHUP, (events) => {
       try {
         this.#receive(events, owner);
       } catch (error) {
         this.#failed(error, owner);
       }
     });
-    this.#watch = { loop, token };
+  }
+
+  /** Gives up ownership of the socket and returns its descriptor. The connection has ended. */
+  release(): number {
+    this.#forget(this.fd);
+    return this.#socket.release();
   }
 
   /** Returns the socket's descriptor, for reading socket options. */
@@ -183,8 +173,7 @@ export class Connection {
   }
 
   #dispose(): void {
-    this.#forget(this.fd);
-    this.#shared.disposal.add(new Fd(this.#socket.release()));
+    this.#shared.disposal.add(new Fd(this.release()));
   }
 
   /** Stops receiving. Messages that have already arrived stay in the socket. @see shutdown(2) */
@@ -264,8 +253,8 @@ export class Connection {
 
   /** @param watched the socket; undefined if the caller closes it at once */
   #forget(watched: number | undefined): void {
-    this.#watch?.loop.forget(this.#watch.token, watched);
-    this.#watch = undefined;
+    if (this.#watchToken !== undefined) this.#shared.loop.forget(this.#watchToken, watched);
+    this.#watchToken = undefined;
     this.#owner = undefined;
   }
 

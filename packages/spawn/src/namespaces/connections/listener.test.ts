@@ -15,6 +15,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { EventLoop, monotonicMs } from "../../thread/event-loop.ts";
 import type { Connection, ConnectionOwner } from "./connection.ts";
 import { Listener } from "./listener.ts";
+import { makeShared, type Shared } from "./shared.ts";
 
 const ADDRESS = `@cm4all-spawn-listener-test-${process.pid}`;
 const STRANGERS = 300;
@@ -45,6 +46,12 @@ function take(milliseconds: number): void {
   while (monotonicMs() < endMs);
 }
 
+function shared(loop: EventLoop): Shared {
+  return makeShared(loop, (error) => expect.unreachable(error.message));
+}
+
+const cannotAccept = (error: Error) => expect.unreachable(error.message);
+
 interface Queue {
   /** The number of strangers that have connected before the spawner. */
   readonly before: number;
@@ -66,6 +73,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
   let served = 0;
   const ownerOf = (connection: Connection, isStranger: boolean): ConnectionOwner => ({
     isStranger,
+    fellSilent: () => {},
     isWary: () => isStranger,
     mayReceive: () => {
       if (isStranger) {
@@ -79,7 +87,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
     hungUp: () => {},
   });
   const listener = new Listener(
-    loop,
+    shared(loop),
     (connection) => {
       const isStranger = turns.length !== before;
       turns.push(loop.turn);
@@ -89,7 +97,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
       connection.closeUnread();
       return undefined;
     },
-    (what) => expect.unreachable(what),
+    cannotAccept,
   );
   const fd = open();
   bindUnix(fd.number, ADDRESS);
@@ -147,13 +155,13 @@ describe("a stranger that keeps sending", () => {
       else loop.after(10, look);
     };
     const listener = new Listener(
-      loop,
+      shared(loop),
       (connection) => {
         connection.closeUnread();
         look();
         return undefined;
       },
-      (what, error) => expect.unreachable(`${what}: ${error}`),
+      cannotAccept,
     );
     const fd = open();
     bindUnix(fd.number, ADDRESS);
@@ -219,16 +227,17 @@ describe("the queue of connections", () => {
         lookUntilCalm(2500);
       };
       const listener = new Listener(
-        loop,
+        shared(loop),
         (connection) => {
           connection.closeUnread();
           if (++accepted === MANY) look();
           if (isFlooded) return undefined;
           const nothing = () => {};
           const owner = { isStranger: true, isWary: () => true, mayReceive: () => false };
-          return { ...owner, received: nothing, refuseDescriptors: nothing, hungUp: nothing };
+          const calls = { received: nothing, refuseDescriptors: nothing, hungUp: nothing };
+          return { ...owner, ...calls, fellSilent: nothing };
         },
-        (what) => expect.unreachable(what),
+        cannotAccept,
       );
       const fd = open();
       bindUnix(fd.number, ADDRESS);

@@ -1,29 +1,19 @@
 import {
   accept,
-  allocateNative,
-  controlSpace,
   EPOLLIN,
   type Fd,
   isErrno,
   listen,
-  MessageBuffer,
-  MessageProbe,
   SO_PASSCRED,
   SOCK_NONBLOCK,
   SOL_SOCKET,
   setIntOption,
   setNonBlocking,
 } from "@cm4all/linux";
-import {
-  MAX_DATAGRAM_SIZE,
-  MAX_ERROR_SIZE,
-  MAX_RESPONSE_DESCRIPTORS,
-} from "@cm4all/spawn-protocol";
 import { type EventLoop, monotonicMs, type Timer } from "../../thread/event-loop.ts";
-import { SideLoop } from "../../thread/side-loop.ts";
 import { isSystemError } from "../errors.ts";
-import { Connection, type ConnectionOwner, type Shared } from "./connection.ts";
-import { Disposal } from "./disposal.ts";
+import { Connection, type ConnectionOwner } from "./connection.ts";
+import type { Shared } from "./shared.ts";
 
 /**
  * How long the listener accepts connections at each wake-up, microseconds, before others get
@@ -49,14 +39,11 @@ const CALM_MS = 1000;
 /** How long the listener pauses when it has run out of descriptors, milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 
-/** Called when a system call has failed. @param what the effect of the failure */
-type OnError = (what: string, error: Error) => void;
-
 /** Accepts connections on the listening sockets. */
 export class Listener {
   readonly #loop: EventLoop;
   readonly #accepted: (connection: Connection) => ConnectionOwner | undefined;
-  readonly #onError: OnError;
+  readonly #cannotAccept: (error: Error) => void;
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
@@ -72,26 +59,17 @@ export class Listener {
   /**
    * @param accepted returns the owner of a new connection; undefined if it has closed the
    *   connection, because there are too many of its kind
-   * @param onError called when a failure prevents accepting or closes a connection
+   * @param cannotAccept called when a failure prevents accepting for the moment
    */
   constructor(
-    loop: EventLoop,
+    shared: Shared,
     accepted: (connection: Connection) => ConnectionOwner | undefined,
-    onError: OnError,
+    cannotAccept: (error: Error) => void,
   ) {
-    this.#loop = loop;
+    this.#loop = shared.loop;
+    this.#shared = shared;
     this.#accepted = accepted;
-    this.#onError = onError;
-    this.#shared = {
-      loop,
-      disposal: new Disposal(loop),
-      // One byte more than allowed shows that a datagram is too large.
-      input: allocateNative(MAX_DATAGRAM_SIZE + 1),
-      output: new MessageBuffer(MAX_ERROR_SIZE + 24, controlSpace(MAX_RESPONSE_DESCRIPTORS * 4)),
-      probe: new MessageProbe(),
-      sideLoop: new SideLoop(loop),
-      onError: (error) => onError("a connection failed", error),
-    };
+    this.#cannotAccept = cannotAccept;
   }
 
   /** Starts to accept from a listening socket, which its owner closes. */
@@ -133,7 +111,7 @@ export class Listener {
         // EMFILE and the like: the connection stays in the queue, and the listening socket stays
         // readable. The pause keeps that from using all the CPU time.
         if (!isSystemError(error)) throw error;
-        this.#onError("cannot accept connections for the moment", error);
+        this.#cannotAccept(error);
         this.stop();
         this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () => this.#start(fd));
         return;

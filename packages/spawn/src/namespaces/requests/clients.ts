@@ -4,19 +4,28 @@
  * not been found trustworthy have a pool of their own, in which the oldest makes room for the
  * newest: they cannot keep a spawner from being served.
  */
-import { peerCredentials } from "@cm4all/linux";
+import { Fd, peerCredentials } from "@cm4all/linux";
 import { monotonicMs } from "../../thread/event-loop.ts";
-import type { Connection } from "../connections/connection.ts";
+import { Connection } from "../connections/connection.ts";
+import type { Shared } from "../connections/shared.ts";
 import { isSystemError } from "../errors.ts";
 import type { Settings } from "../settings.ts";
 import { CapablePeers } from "./capable-peers.ts";
 import { ClientPool } from "./client-pool.ts";
 import { isTrusted, type Peer } from "./permission.ts";
 import { StrangerBudget } from "./stranger-budget.ts";
+import { WaitingRoom } from "./waiting-room.ts";
 
 /** The maximum number of connections of peers that have not been admitted. */
 const MAX_UNPROVEN = 4096;
 const MAX_UNPROVEN_PER_UID = 2048;
+
+/**
+ * The maximum number of unproven connections of a uid that are spared the waiting room because
+ * their peers seem capable: everybody is, in a user namespace of his own. Further ones have to be
+ * capable in the daemon's.
+ */
+const MAX_SEEMINGLY_CAPABLE = 64;
 
 /** A connection and what is known about its peer. */
 export interface Client {
@@ -32,17 +41,43 @@ export interface Client {
   refusal: string | undefined;
 }
 
+function newClient(connection: Connection, peer: Peer, isStranger: boolean): Client {
+  const isPrivileged = peer.credentials.uid === 0;
+  const state = "unproven";
+  return { connection, peer, isStranger, state, isPrivileged, refusal: undefined };
+}
+
+function isOlder(peer: Peer | undefined, other: Peer): boolean {
+  return peer !== undefined && peer.acceptedMs < other.acceptedMs;
+}
+
 export class Clients {
   readonly #capable: CapablePeers;
   #settings: Settings;
   readonly #allowed = new ClientPool<Client>();
   /** Peers whose rights were not checked yet, and refused peers. */
   readonly #unproven = new ClientPool<Client>();
+  /** Unproven peers that have said nothing yet. */
+  readonly #waiting: WaitingRoom;
+  #isWaitingAllowed = true;
   readonly #budget = new StrangerBudget();
+  readonly #shared: Shared;
+  readonly #goOn: (client: Client) => void;
 
-  /** @param ownUserNamespace the inode of the daemon's user namespace */
-  constructor(settings: Settings, ownUserNamespace: number) {
+  /**
+   * @param ownUserNamespace the inode of the daemon's user namespace
+   * @param goOn called for a client that has waited, to answer what it has sent
+   */
+  constructor(
+    settings: Settings,
+    ownUserNamespace: number,
+    shared: Shared,
+    goOn: (client: Client) => void,
+  ) {
     this.#settings = settings;
+    this.#shared = shared;
+    this.#goOn = goOn;
+    this.#waiting = new WaitingRoom(shared.loop, (peer) => goOn(this.#comeBack(peer)));
     this.#capable = new CapablePeers(ownUserNamespace);
   }
 
@@ -52,7 +87,7 @@ export class Clients {
   }
 
   get size(): number {
-    return this.#allowed.size + this.#unproven.size;
+    return this.#allowed.size + this.#unproven.size + this.#waiting.size;
   }
 
   /** Returns how many of the clients were found trustworthy. */
@@ -65,7 +100,7 @@ export class Clients {
     return this.#allowed.mostOfOneUid;
   }
 
-  /** Returns a list of all clients, which does not change when a client disconnects. */
+  /** Returns a list of all clients that do not wait; it does not change when one disconnects. */
   all(): Client[] {
     return [...this.#allowed, ...this.#unproven];
   }
@@ -84,25 +119,45 @@ export class Clients {
     const isAllowed = isTrusted(peer, this.#settings.allowed);
     // The cheapest checks come first, and during a flood there are no others.
     const isFlooded = !isAllowed && this.#budget.isSpent(peer.acceptedMs);
-    const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isFlooded);
+    const { uid } = peer.credentials;
+    const isStrict = isFlooded || this.#unproven.countOf(uid) >= MAX_SEEMINGLY_CAPABLE;
+    const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isStrict);
     if (isStranger && isFlooded) {
       connection.closeUnread();
       return undefined;
     }
-    const client: Client = {
-      connection,
-      peer,
-      isStranger,
-      state: "unproven",
-      isPrivileged: peer.credentials.uid === 0,
-      refusal: undefined,
-    };
+    const client = newClient(connection, peer, isStranger);
     if (isAllowed) this.#allow(client);
     if (client.state !== "allowed") {
       this.#unproven.add(client);
-      this.#makeRoom(peer.credentials.uid);
+      this.#makeRoom(uid);
     }
     return client;
+  }
+
+  /** Lets a stranger wait, from whom nothing more has arrived. @throws SyscallError */
+  fellSilent(client: Client): void {
+    if (!client.isStranger || client.state !== "unproven" || !this.#isWaitingAllowed) return;
+    this.#waiting.add(client.peer);
+    client.connection.release();
+    this.#unproven.delete(client);
+  }
+
+  /** Makes a stranger that has waited a client again. */
+  #comeBack(peer: Peer): Client {
+    const connection = new Connection(new Fd(peer.socketFd), peer.listenerFd, this.#shared);
+    const client = newClient(connection, peer, true);
+    this.#unproven.add(client);
+    return client;
+  }
+
+  /** Goes on with all that wait, because the service stops. From now on, nobody waits. */
+  endWaiting(): void {
+    this.#isWaitingAllowed = false;
+    for (let peer = this.#waiting.oldest(); peer !== undefined; peer = this.#waiting.oldest()) {
+      this.#waiting.take(peer);
+      this.#goOn(this.#comeBack(peer));
+    }
   }
 
   /** Admits a trustworthy peer, unless there are too many of them. */
@@ -129,13 +184,25 @@ export class Clients {
    * trustworthy.
    */
   #makeRoom(uid: number): void {
-    const tooMany =
-      this.#unproven.countOf(uid) > MAX_UNPROVEN_PER_UID
-        ? this.#unproven.oldest(uid)
-        : this.#unproven.size > MAX_UNPROVEN
-          ? this.#unproven.oldest()
-          : undefined;
-    if (tooMany !== undefined && this.prove(tooMany) !== undefined) this.close(tooMany);
+    const those = this.#tooMany(uid);
+    if (those === undefined) return;
+    const oldest = this.#unproven.oldest(those.uid);
+    const waiting = this.#waiting.oldest(those.uid);
+    if (waiting === undefined || isOlder(oldest?.peer, waiting)) {
+      if (oldest !== undefined && this.prove(oldest) !== undefined) this.close(oldest);
+      return;
+    }
+    this.#waiting.take(waiting);
+    const client = this.#comeBack(waiting);
+    if (this.prove(client) === undefined) this.#goOn(client);
+    else this.close(client);
+  }
+
+  /** Returns of whom there are too many connections: of one uid, or of all. */
+  #tooMany(uid: number): { readonly uid?: number } | undefined {
+    const count = this.#unproven.countOf(uid) + this.#waiting.countOf(uid);
+    if (count > MAX_UNPROVEN_PER_UID) return { uid };
+    return this.#unproven.size + this.#waiting.size > MAX_UNPROVEN ? {} : undefined;
   }
 
   /**

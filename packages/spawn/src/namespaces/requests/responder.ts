@@ -42,9 +42,18 @@ export class Responder {
   /** Answers the requests of a new connection; undefined if it was closed. */
   serve(connection: Connection): ConnectionOwner | undefined {
     const client = this.#clients.tryAdd(connection);
-    if (client === undefined) return undefined;
+    return client === undefined ? undefined : this.#ownerOf(client);
+  }
+
+  /** Goes on with a client that has waited. */
+  goOn(client: Client): void {
+    client.connection.serve(this.#ownerOf(client), true);
+  }
+
+  #ownerOf(client: Client): ConnectionOwner {
     return {
       isStranger: client.isStranger,
+      fellSilent: () => this.#clients.fellSilent(client),
       // A function, not a getter: V8 makes a long-lived hidden class for each object with a
       // getter.
       // The rights of a client that seems capable are checked when it makes a request; then it is

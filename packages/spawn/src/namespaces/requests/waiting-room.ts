@@ -1,0 +1,62 @@
+import type { EventLoop } from "../../thread/event-loop.ts";
+import { SideLoop } from "../../thread/side-loop.ts";
+import { ClientPool } from "./client-pool.ts";
+import type { Peer } from "./permission.ts";
+
+interface Waiting {
+  readonly peer: Peer;
+}
+
+/**
+ * The connections of strangers that have said nothing yet. A stranger may hold thousands of them,
+ * so each consists of no more than its socket and what is known about the peer: the garbage
+ * collector has to copy all that lives long, and all clients wait meanwhile.
+ */
+export class WaitingRoom {
+  readonly #sideLoop: SideLoop;
+  readonly #pool = new ClientPool<Waiting>();
+  readonly #bySocket = new Map<number, Waiting>();
+
+  /**
+   * @param called called after a peer has sent something or hung up, when all other clients have
+   *   been served. The peer has been taken from the room, so the socket belongs to the caller
+   */
+  constructor(loop: EventLoop, called: (peer: Peer) => void) {
+    this.#sideLoop = new SideLoop(loop, (fd) => {
+      const peer = this.#bySocket.get(fd)?.peer;
+      if (peer === undefined) return;
+      this.take(peer);
+      called(peer);
+    });
+  }
+
+  get size(): number {
+    return this.#pool.size;
+  }
+
+  countOf(uid: number): number {
+    return this.#pool.countOf(uid);
+  }
+
+  /** Returns the peer that came first, of all or of one uid. */
+  oldest(uid?: number): Peer | undefined {
+    return this.#pool.oldest(uid)?.peer;
+  }
+
+  /** Lets a peer wait. Its socket belongs to the room until `take`. @throws SyscallError */
+  add(peer: Peer): void {
+    this.#sideLoop.watch(peer.socketFd);
+    const waiting = { peer };
+    this.#pool.add(waiting);
+    this.#bySocket.set(peer.socketFd, waiting);
+  }
+
+  /** Removes a peer that waits. The caller owns its socket. */
+  take({ socketFd }: Peer): void {
+    const waiting = this.#bySocket.get(socketFd);
+    if (waiting === undefined) throw new Error(`no peer waits with socket ${socketFd}`);
+    this.#sideLoop.forget(socketFd);
+    this.#bySocket.delete(socketFd);
+    this.#pool.delete(waiting);
+  }
+}
