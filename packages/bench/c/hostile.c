@@ -16,6 +16,7 @@
        rights      sends a request with COUNT descriptors, and closes
        fork        starts a new process for each connection
        namespace   as request, as root of a user namespace of its own
+       namespace-idle  as idle, as root of a user namespace of its own
        http        fetches /metrics
        http-close  requests /metrics, and closes
        http-idle   as idle, over TCP
@@ -201,8 +202,8 @@ static void attack(const char *mode, int count)
 	char buffer[65536];
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC), fds[MAX_RIGHTS];
 	if (count > MAX_RIGHTS && (!strcmp(mode, "rights") || !strcmp(mode, "linger"))) count = MAX_RIGHTS;
-	if (!strcmp(mode, "namespace") && unshare(CLONE_NEWUSER) < 0) die("unshare");
-	if (!strcmp(mode, "idle") || !strcmp(mode, "http-idle")) hold(count, 0, NULL);
+	if (!strncmp(mode, "namespace", strlen("namespace")) && unshare(CLONE_NEWUSER) < 0) die("unshare");
+	if (!strcmp(mode, "idle") || !strcmp(mode, "namespace-idle") || !strcmp(mode, "http-idle")) hold(count, 0, NULL);
 	if (!strcmp(mode, "half")) hold(count, 1, NULL);
 	if (!strcmp(mode, "http-slow")) hold(count, 0, "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n");
 	for (;;) {

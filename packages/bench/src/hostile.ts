@@ -42,10 +42,11 @@ interface Attack {
 const ATTACKS: readonly Attack[] = [
   { mode: "none", count: 1, title: "nobody attacks" },
   { mode: "idle", count: 2000, title: "2,000 idle connections each" },
+  { mode: "namespace-idle", count: 2000, title: "2,000 idle in a user namespace" },
   { mode: "half", count: 500, title: "500 half-closed connections each" },
   { mode: "connect", count: 1, title: "connect and close" },
   { mode: "request", count: 1, title: "connect, ask, close" },
-  { mode: "namespace", count: 1, title: "the same in a user namespace" },
+  { mode: "namespace", count: 1, title: "connect, ask, close in a namespace" },
   { mode: "stream", count: 1, title: "ask without reading" },
   { mode: "fill", count: 1, title: "ask without reading, and close" },
   { mode: "rights", count: 250, title: "250 descriptors in a message" },

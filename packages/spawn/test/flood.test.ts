@@ -3,6 +3,7 @@ import {
   AF_UNIX,
   bindUnix,
   connectUnix,
+  type Fd,
   listen,
   ownNamespaceInode,
   SOCK_SEQPACKET,
@@ -13,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vit
 import type { Connection } from "../src/namespaces/connections/connection.ts";
 import { Listener } from "../src/namespaces/connections/listener.ts";
 import { makeShared } from "../src/namespaces/connections/shared.ts";
-import { Clients } from "../src/namespaces/requests/clients.ts";
+import { type Client, Clients, SEEMINGLY_CAPABLE } from "../src/namespaces/requests/clients.ts";
 import { STRANGERS } from "../src/namespaces/requests/stranger-budget.ts";
 import { EventLoop } from "../src/thread/event-loop.ts";
 import { uniqueAddress } from "./support/daemon.ts";
@@ -23,57 +24,78 @@ import { as, Peer } from "./support/peer.ts";
 const FLOODS = 10;
 const NOTHING = new Uint8Array();
 
+/** Runs a command as root of another user namespace. */
+const ROOT_ELSEWHERE = [...as({}), "unshare", "--user", "--map-root-user"];
+
 const quotas = {
   ...{ names: 0, namesPerUid: 0, userNamespaces: 0, userNamespacesPerName: 0 },
   ...{ connections: 100, connectionsPerUid: 100 },
 };
+
+function newLoop(): EventLoop {
+  const loop = new EventLoop();
+  onTestFinished(() => loop.close());
+  return loop;
+}
 
 describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   const address = uniqueAddress();
   let peer: Peer;
   let clients: Clients;
   let loop: EventLoop;
+  let goOn: (client: Client) => void;
   beforeEach(() => {
     peer = new Peer();
-    loop = new EventLoop();
-    onTestFinished(() => loop.close());
+    loop = newLoop();
+    goOn = () => expect.unreachable();
     const allowed = { uids: new Set<number>(), gids: new Set<number>() };
     const settings = { allowed, quotas, lifetimeMs: 0 };
     const shared = makeShared(loop, (error) => expect.unreachable(error.message));
-    clients = new Clients(settings, ownNamespaceInode("user"), shared, () => expect.unreachable());
+    clients = new Clients(settings, ownNamespaceInode("user"), shared, (client) => goOn(client));
   });
   afterEach(async () => {
     await peer.endAll();
     peer[Symbol.dispose]();
   });
 
-  /** Returns connections of strangers, and that of a peer that came after them. */
-  async function connectionsOf(before: readonly string[] | "root") {
+  function listenFor(count: number): Fd {
     const listening = socket(AF_UNIX, SOCK_SEQPACKET);
     onTestFinished(() => listening.close());
     bindUnix(listening.number, address);
-    listen(listening.number, FLOODS + 1);
+    listen(listening.number, count);
+    return listening;
+  }
+
+  function acceptAll(listening: Fd, count: number): Connection[] {
+    const accepting = newLoop();
+    const connections: Connection[] = [];
+    const listener = new Listener(
+      makeShared(accepting, (error) => expect.unreachable(error.message)),
+      (connection) => {
+        if (connections.push(connection) === count) accepting.stop();
+        return undefined;
+      },
+      (error) => expect.unreachable(error.message),
+    );
+    listener.start(listening.number);
+    accepting.run();
+    listener.stop();
+    onTestFinished(() => {
+      for (const connection of connections) connection.close();
+    });
+    return connections;
+  }
+
+  /** Returns connections of strangers, and that of a peer that came after them. */
+  async function connectionsOf(before: readonly string[] | "root") {
+    const listening = listenFor(FLOODS + 1);
     await peer.start(as({}), address, NOTHING, ["--hold", String(FLOODS)]);
     if (before === "root") {
       const own = socket(AF_UNIX, SOCK_SEQPACKET);
       onTestFinished(() => own.close());
       connectUnix(own.number, address);
     } else await peer.start(before, address, NOTHING, ["--hold", "1"]);
-    const connections: Connection[] = [];
-    const listener = new Listener(
-      makeShared(loop, (error) => expect.unreachable(error.message)),
-      (connection) => {
-        if (connections.push(connection) > FLOODS) loop.stop();
-        return undefined;
-      },
-      (error) => expect.unreachable(error.message),
-    );
-    listener.start(listening.number);
-    loop.run();
-    listener.stop();
-    onTestFinished(() => {
-      for (const connection of connections) connection.close();
-    });
+    const connections = acceptAll(listening, FLOODS + 1);
     const last = connections.pop();
     if (last === undefined) throw new Error("nobody has connected");
     return { strangers: connections, last };
@@ -102,8 +124,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   });
 
   it("roots of other user namespaces are, who are looked at before", async () => {
-    const root = [...as({}), "unshare", "--user", "--map-root-user"];
-    const { strangers, last } = await connectionsOf(root);
+    const { strangers, last } = await connectionsOf(ROOT_ELSEWHERE);
     expect(clients.tryAdd(last)).toMatchObject({ isStranger: false });
     for (const stranger of strangers) {
       flood(stranger);
@@ -121,5 +142,31 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
       flood(stranger);
       expect(clients.tryAdd(last)).toMatchObject({ isStranger: false, state });
     }
+  });
+
+  it("those roots are strangers if they hold many connections, even without a flood", async () => {
+    const count = SEEMINGLY_CAPABLE + 10;
+    const listening = listenFor(count);
+    await peer.start(ROOT_ELSEWHERE, address, NOTHING, ["--hold", String(count)]);
+    const added = acceptAll(listening, count).map((connection) => clients.tryAdd(connection));
+    const strangers = added.map((client) => client?.isStranger);
+    expect(strangers).toEqual(added.map((_, i) => i >= SEEMINGLY_CAPABLE));
+  });
+
+  it("strangers that say nothing wait, and are counted, until they hang up", async () => {
+    const listening = listenFor(FLOODS);
+    await peer.start(as({}), address, NOTHING, ["--hold", String(FLOODS)]);
+    for (const connection of acceptAll(listening, FLOODS)) {
+      const client = clients.tryAdd(connection);
+      if (client !== undefined) clients.fellSilent(client);
+      expect(connection.isOpen).toBe(false);
+    }
+    expect([clients.size, clients.all()]).toEqual([FLOODS, []]);
+    goOn = (client) => {
+      clients.close(client);
+      if (clients.size === 0) loop.stop();
+    };
+    await peer.endAll();
+    loop.run();
   });
 });

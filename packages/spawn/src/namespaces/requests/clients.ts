@@ -25,7 +25,7 @@ const MAX_UNPROVEN_PER_UID = 2048;
  * their peers seem capable: everybody is, in a user namespace of his own. Further ones have to be
  * capable in the daemon's.
  */
-const MAX_SEEMINGLY_CAPABLE = 64;
+export const SEEMINGLY_CAPABLE = 64;
 
 /** A connection and what is known about its peer. */
 export interface Client {
@@ -120,7 +120,7 @@ export class Clients {
     // The cheapest checks come first, and during a flood there are no others.
     const isFlooded = !isAllowed && this.#budget.isSpent(peer.acceptedMs);
     const { uid } = peer.credentials;
-    const isStrict = isFlooded || this.#unproven.countOf(uid) >= MAX_SEEMINGLY_CAPABLE;
+    const isStrict = isFlooded || this.#unproven.countOf(uid) >= SEEMINGLY_CAPABLE;
     const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isStrict);
     if (isStranger && isFlooded) {
       connection.closeUnread();
