@@ -101,7 +101,7 @@ function fillInput(input, plan) {
   git("clone", "--bare", ".", join(input, "suite.git"));
   git("archive", "-o", join(input, "suite.tar.gz"), "HEAD");
   rmSync(source, { recursive: true });
-  for (const name of ["newcomer.mjs", "odd.mjs", "terminal.mjs"])
+  for (const name of ["newcomer.mjs", "odd.mjs", "readme.mjs", "terminal.mjs"])
     cpSync(here(name), join(input, name));
   writeFileSync(join(input, "plan.json"), JSON.stringify(plan));
   writeFileSync(join(input, "run"), "cd / && node /e2e/in/newcomer.mjs\n");
