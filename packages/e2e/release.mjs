@@ -3,27 +3,23 @@
  * `npm run release-check [-- --list] [STEP...]`: runs everything that .ci/run leaves out because
  * it takes hours: every cell of the matrix of Debian, Node and architecture, every place, and the
  * virtual machines. Steps that have passed with the same source are not repeated, so that an
- * interrupted run can be continued. At the end it prints the matrix for docs/platforms.md.
+ * interrupted run can be continued. At the end it prints the table of docs/platforms.md, with new
+ * rows for the steps that have results, also for those of an interrupted run.
  */
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { errorText, fail, root } from "../dev/setup.mjs";
 import { sourceHash } from "../dev/source.mjs";
-import { commandsOf, places } from "./bare/places.mjs";
-import { cellName, failuresOf, runPlaces } from "./bare/run.mjs";
+import { commandsOf } from "./bare/places.mjs";
+import { failuresOf, runPlaces } from "./bare/run.mjs";
 import { total } from "./bare/test-output.mjs";
 import { builtPackages, prepareBoot, runCases } from "./host/boot.mjs";
 import { ours } from "./host/image.mjs";
+import { ARM64_VM, CONTAINER, platformsTable, stepName, steps, VM } from "./matrix.mjs";
 
 const STATE = join(root, "packages/e2e/logs/release-check.json");
-
-/** The cells: a fresh clone on each, and every place on the first. */
-const CELLS = [
-  { suite: "trixie", node: "debian" },
-  ...["22", "24", "26"].map((node) => ({ suite: "trixie", node })),
-  ...["20", "22", "24", "26"].map((node) => ({ suite: "bookworm", node })),
-];
 
 /** The cases that show that the packages of another architecture work. */
 const ARM64_CASES = ["install", "client-run", "accounting-log", "netns", "nss"];
@@ -31,27 +27,20 @@ const ARM64_CASES = ["install", "client-run", "accounting-log", "netns", "nss"];
 /** The cases that show that the packages work with an older systemd. */
 const OLDER_CASES = ["install", "client-run", "accounting-unit", "survive", "remove"];
 
-/**
- * @typedef {object} Result
- * @property {number} passed
- * @property {number} failed
- * @property {number} skipped
- * @property {string[]} failures
- */
+/** @typedef {import("./matrix.mjs").Result} Result */
+/** @typedef {import("./matrix.mjs").DatedResult} DatedResult */
 
-/** @type {Map<string, () => Promise<Result>>} */
-const steps = new Map();
-for (const [i, cell] of CELLS.entries())
-  for (const name of i === 0 ? Object.keys(places) : ["clone"])
-    steps.set(`${cellName(cell)}, ${name}`, () => bare(cell, name));
-steps.set("trixie, container", () => booted("container", ours(), []));
-steps.set("bookworm, container", () =>
-  booted("container", ours(), OLDER_CASES, undefined, "bookworm"),
-);
-steps.set("trixie, virtual machine", () => booted("vm", ours(), []));
-steps.set("trixie, virtual machine of arm64", arm64);
+/** @param {import("./matrix.mjs").Step} step @returns {Promise<Result>} */
+function run(step) {
+  const { suite, where } = step;
+  if (where === ARM64_VM) return arm64();
+  if (where === VM) return booted("vm", ours(), []);
+  if (where !== CONTAINER) return bare(step, where);
+  const cases = suite === "bookworm" ? OLDER_CASES : [];
+  return booted("container", ours(), cases, undefined, suite);
+}
 
-/** @param {import("./bare/run.mjs").Cell} cell @param {string} name @returns {Promise<Result>} */
+/** @param {import("./matrix.mjs").Cell} cell @param {string} name @returns {Promise<Result>} */
 async function bare(cell, name) {
   const results = await runPlaces(cell, [{ name, commands: commandsOf(name) }]);
   const counts = results.flatMap(({ packages }) => packages.map(([, counts]) => counts));
@@ -79,11 +68,20 @@ async function arm64() {
   return booted("vm", "arm64", ARM64_CASES, output);
 }
 
-/** @param {string} source its hash @returns {Record<string, Result>} */
+/** @param {string} source its hash @returns {Record<string, DatedResult>} */
 function readState(source) {
   if (!existsSync(STATE)) return {};
   const state = JSON.parse(readFileSync(STATE, "utf8"));
   return state.source === source ? state.done : {};
+}
+
+/** Returns the commit, and whether files have been changed since; a dash without git. */
+function currentCommit() {
+  const git = (/** @type {string[]} */ ...args) =>
+    spawnSync("git", ["-C", root, ...args], { encoding: "utf8" });
+  const { status, stdout } = git("rev-parse", "--short", "HEAD");
+  if (status !== 0) return "-";
+  return stdout.trim() + (git("status", "--porcelain").stdout === "" ? "" : " and changes");
 }
 
 const isWell = (/** @type {Result | undefined} */ result) =>
@@ -94,24 +92,22 @@ async function main() {
     allowPositionals: true,
     options: { list: { type: "boolean", default: false } },
   });
-  const names = positionals.length > 0 ? positionals : [...steps.keys()];
+  const known = new Map(steps.map((step) => [stepName(step), step]));
+  const names = positionals.length > 0 ? positionals : [...known.keys()];
   const source = sourceHash();
   const done = readState(source);
-  if (!values.list)
-    for (const name of names) {
-      const step = steps.get(name);
-      if (step === undefined) fail(`no step ${name}; --list shows them`);
-      if (isWell(done[name])) continue;
-      done[name] = await step();
-      mkdirSync(dirname(STATE), { recursive: true });
-      writeFileSync(STATE, JSON.stringify({ source, done }));
-    }
-  console.log("| step | passed | failed | skipped | what failed |\n|---|---|---|---|---|");
   for (const name of names) {
-    const result = done[name];
-    const cells = result ? [result.passed, result.failed, result.skipped] : ["-", "-", "-"];
-    console.log(`| ${[name, ...cells, result?.failures.join("; ") ?? "not run"].join(" | ")} |`);
+    const step = known.get(name);
+    if (step === undefined) fail(`no step ${name}; --list shows them`);
+    if (values.list) console.log(`${isWell(done[name]) ? "passed" : "to run"}  ${name}`);
+    if (values.list || isWell(done[name])) continue;
+    const commit = currentCommit();
+    const date = new Date().toISOString().slice(0, 10);
+    done[name] = { ...(await run(step)), commit, date };
+    mkdirSync(dirname(STATE), { recursive: true });
+    writeFileSync(STATE, JSON.stringify({ source, done }));
   }
+  console.log(`\n${platformsTable(readFileSync(join(root, "docs/platforms.md"), "utf8"), done)}`);
   return values.list || names.every((name) => isWell(done[name]));
 }
 

@@ -1,9 +1,8 @@
-/** Packs the library, installs it into another project, and uses it there. */
+/** Packs the library and installs it into another project, as README says, and uses it there. */
 import { spawnSync } from "node:child_process";
 import {
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   realpathSync,
   rmSync,
@@ -25,29 +24,32 @@ afterAll(() => rmSync(project, { recursive: true }));
 const modules = join(project, "node_modules");
 const installed = join(modules, "@cm4all/spawn-client");
 const root = join(packageDirectory, "../..");
+const readme = snippetsOfText(readFileSync(join(packageDirectory, "README.md"), "utf8"));
 
+/** Runs a program; npm asks nothing, and does without the network if it can. */
 function run(program: string, args: string[], cwd: string): string {
-  const { status, stdout, stderr } = spawnSync(program, args, { cwd, encoding: "utf8" });
+  const env = { ...process.env, npm_config_yes: "true", npm_config_prefer_offline: "true" };
+  const { status, stdout, stderr } = spawnSync(program, args, { cwd, env, encoding: "utf8" });
   if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${stdout}${stderr}`);
   return stdout;
 }
 
-/** Links a package that the installed library or the project needs. */
-function link(name: string, from: string): void {
-  mkdirSync(join(modules, name, ".."), { recursive: true });
-  symlinkSync(realpathSync(join(from, "node_modules", name)), join(modules, name));
+/** Runs the commands of README, with `archives` in the place of its directory. */
+function installAsShown(archives: string): void {
+  const shown = readme.find(({ testedBy }) => testedBy === "packages/client/test/library.test.ts");
+  const lines = shown?.text.replaceAll("/srv/packages", archives).split("\n") ?? [];
+  const isInProject = (line: string) => line.endsWith("# in the project");
+  const inCheckout = lines.filter((line) => !isInProject(line));
+  run("sh", ["-ec", inCheckout.join("\n")], root);
+  run("sh", ["-ec", lines.filter(isInProject).join("\n")], project);
 }
 
 beforeAll(() => {
-  const { packageManager } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const pnpm = ["--yes", "--prefer-offline", packageManager];
-  run("npx", [...pnpm, "pack", "--pack-destination", project], packageDirectory);
-  const archive = readdirSync(project).find((name) => name.endsWith(".tgz")) ?? "no archive";
-  mkdirSync(installed, { recursive: true });
-  run("tar", ["-xzf", join(project, archive), "-C", installed, "--strip-components=1"], project);
-  link("ffi-rs", packageDirectory);
-  link("@types/node", packageDirectory);
   writeFileSync(join(project, "package.json"), '{ "type": "module" }');
+  installAsShown(join(project, "archives"));
+  mkdirSync(join(modules, "@types"));
+  const types = join(packageDirectory, "node_modules/@types/node");
+  symlinkSync(realpathSync(types), join(modules, "@types/node"));
 });
 
 it("names nothing of this workspace among its dependencies", () => {
@@ -91,8 +93,7 @@ const WITH_DAEMON = `
   exit $status`;
 
 it.skipIf(missing("root", "catatonit") !== undefined)("works as its README shows", () => {
-  const readme = readFileSync(join(packageDirectory, "README.md"), "utf8");
-  const shown = snippetsOfText(readme).filter(({ language }) => language === "js");
+  const shown = readme.filter(({ language }) => language === "js");
   expect(shown.length).toBe(1);
   writeFileSync(join(project, "readme.js"), shown[0]?.text ?? "");
   const daemon = join(packageDirectory, "../spawn/dist/cm4all-spawn.js");

@@ -5,8 +5,9 @@
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { oddities, tryOddity } from "./odd.mjs";
+import { twoCommands } from "./readme.mjs";
 import { Terminal } from "./terminal.mjs";
 
 const OUTPUT = "/e2e/out";
@@ -73,6 +74,9 @@ async function tryOddities() {
     await step(title, () => tryOddity(terminal, title, oddity));
 }
 
+/** Reads README in the checkout. */
+const readme = () => twoCommands(readFileSync(join(place.directory, "README.md"), "utf8"));
+
 const DEB = "npm run deb && ls packages/deb/dist/*.deb";
 const CROSS =
   "dpkg --add-architecture arm64 && apt-get -q update && " +
@@ -80,10 +84,10 @@ const CROSS =
 
 /** @type {Record<string, () => Promise<void>>} */
 const known = {
-  start: () => terminal.mustStart("npm start", "start.log"),
-  test: () => terminal.mustRun("npm test", "test.log", limitSeconds),
+  start: async () => terminal.mustStart(readme().start, "start.log"),
+  test: async () => terminal.mustRun(readme().test, "test.log", limitSeconds),
   // The second start has to work with whatever the first has left.
-  offline: () => terminal.mustStart("unshare --net npm start", "offline.log"),
+  offline: async () => terminal.mustStart(`unshare --net ${readme().start}`, "offline.log"),
   deb: () => terminal.mustRun(`sh -c '${DEB}'`, "deb.log", limitSeconds),
   // For the virtual machine of that architecture.
   cross: () => terminal.mustRun(`sh -c '${CROSS}'`, "cross.log", limitSeconds),

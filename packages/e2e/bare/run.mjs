@@ -19,6 +19,7 @@ import { copySource } from "../../dev/source.mjs";
 import { withEnd } from "../host/end.mjs";
 import { cached } from "../host/image.mjs";
 import { runIsolated } from "../host/isolated.mjs";
+import { cellName } from "../matrix.mjs";
 import { places } from "./places.mjs";
 import { parseFailures, parseTestOutput, total } from "./test-output.mjs";
 
@@ -34,11 +35,7 @@ const LIMIT_SECONDS = 5400;
  */
 const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|TEST_MUST_RUN)$/i;
 
-/**
- * @typedef {object} Cell
- * @property {string} suite `trixie` or `bookworm`
- * @property {string} node  `debian`, or a major version, which comes from npm
- */
+/** @typedef {import("../matrix.mjs").Cell} Cell */
 
 /**
  * @typedef {object} PlaceResult
@@ -47,10 +44,6 @@ const PASSED_ON = /^(https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE|CI|
  * @property {[string, import("./test-output.mjs").Counts][]} packages the counts of `npm test`
  * @property {string[]} report its messages about failed tests
  */
-
-/** @param {Cell} cell */
-export const cellName = ({ suite, node }) =>
-  `${suite}, Node ${node === "debian" ? "of Debian" : node}`;
 
 /**
  * Runs commands in one place and prints a line for each.
@@ -101,7 +94,7 @@ function fillInput(input, plan) {
   git("clone", "--bare", ".", join(input, "suite.git"));
   git("archive", "-o", join(input, "suite.tar.gz"), "HEAD");
   rmSync(source, { recursive: true });
-  for (const name of ["newcomer.mjs", "odd.mjs", "terminal.mjs"])
+  for (const name of ["newcomer.mjs", "odd.mjs", "readme.mjs", "terminal.mjs"])
     cpSync(here(name), join(input, name));
   writeFileSync(join(input, "plan.json"), JSON.stringify(plan));
   writeFileSync(join(input, "run"), "cd / && node /e2e/in/newcomer.mjs\n");

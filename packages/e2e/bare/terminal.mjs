@@ -81,6 +81,7 @@ export class Terminal {
    */
   async mustStart(line, log) {
     const before = countProcesses();
+    const directories = ourDirectories();
     const running = this.start(line, log);
     try {
       await untilPrinted(running, AT_WORK);
@@ -99,6 +100,8 @@ export class Terminal {
     while (countProcesses() > before && Date.now() < end) await delay(100);
     const left = countProcesses() - before;
     if (left > 0) throw new Error(`${left} processes are left`);
+    const remaining = ourDirectories().filter((name) => !directories.includes(name));
+    if (remaining.length > 0) throw new Error(`${remaining.join(", ")} is left in /run`);
   }
 
   /** Makes a request in the network namespace of `pid`, where the daemon's socket is. @param {number | undefined} pid */
@@ -126,6 +129,9 @@ async function untilPrinted(running, words) {
 
 /** @param {string} text */
 const lastLines = (text) => text.trimEnd().split("\n").slice(-6).join("\n");
+
+/** Returns the names of our directories in /run; the set-up installs packages that have others. */
+const ourDirectories = () => readdirSync("/run").filter((name) => name.startsWith("cm4all-"));
 
 /** Returns the number of processes on this machine. */
 function countProcesses() {

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 export interface StartArguments {
   /** The address of the daemon for clients; undefined for the default. */
   readonly listen: string | undefined;
-  /** The control socket for `cm4all-spawn status`; undefined for the default. */
+  /** The control socket for `cm4all-spawn status`; undefined for that of `npm start`. */
   readonly control: string | undefined;
 }
 

@@ -5,7 +5,6 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { alignColumns } from "@cm4all/command";
 import { isOpenToOthers } from "@cm4all/testing/open";
-import type { StartArguments } from "./arguments.ts";
 import { CLIENT, DAEMON, DATA, SCRIPT, shown } from "./checkout.ts";
 import { Daemon } from "./daemon.ts";
 import { Database, type UsageRow } from "./database.ts";
@@ -22,7 +21,10 @@ export interface DemonstrationOptions {
   readonly scope: Scope;
   /** The arguments of the daemon. */
   readonly args: readonly string[];
-  readonly parsed: StartArguments;
+  /** The address of the daemon for clients; undefined for the default. */
+  readonly listen: string | undefined;
+  /** The daemon's control socket. */
+  readonly control: string;
   /** Rejects when we are to end. */
   readonly interrupted: Promise<never>;
 }
@@ -83,11 +85,8 @@ function formatToml(tables: Record<string, Record<string, unknown>>): string {
 }
 
 /** Runs work in the scope, and prints the rows that the script has written. */
-async function show(
-  database: Database,
-  since: Date,
-  { scope, parsed }: DemonstrationOptions,
-): Promise<void> {
+async function show(database: Database, since: Date, options: DemonstrationOptions): Promise<void> {
+  const { scope } = options;
   await scope.untilWatched();
   say("", "The daemon has found an empty cgroup. Others have something to do now:");
   say(...SAMPLES.map(({ name, does }) => `  ${name.padEnd(8)} ${does}`), "");
@@ -97,7 +96,7 @@ async function show(
   say(...describeRows(rows, scope).map((line) => `  ${line}`));
   const earlier = (await database.countRows()) - rows.length;
   if (earlier > 0) say("", `  (and ${earlier} rows of earlier starts)`);
-  say("", ...describeNext(database, scope, parsed), "");
+  say("", ...describeNext(database, options), "");
 }
 
 async function waitForRows(database: Database, scope: Scope, since: Date): Promise<UsageRow[]> {
@@ -130,17 +129,15 @@ function describeRows(rows: readonly UsageRow[], scope: Scope): string[] {
 /** Describes what a person may do while the daemon runs. */
 function describeNext(
   database: Database,
-  scope: Scope,
-  { listen, control }: StartArguments,
+  { scope, listen, control }: DemonstrationOptions,
 ): string[] {
   const here = (path: string) => `node ${shown(path)}`;
   const socket = listen === undefined ? "" : ` --socket ${listen}`;
-  const administration = control === undefined ? "" : ` --control ${control}`;
   return [
     "The daemon runs until Ctrl-C. Meanwhile, in another terminal, as root:",
     "",
-    `  ${here(DAEMON)}${administration} status --watch`,
-    `  ${here(DAEMON)}${administration} accounting list`,
+    `  ${here(DAEMON)} --control ${control} status --watch`,
+    `  ${here(DAEMON)} --control ${control} accounting list`,
     `  ${here(CLIENT)}${socket} run foo --ipc --pid -- sh -c 'ps ax; ipcs'`,
     // The server of the npm package comes without psql.
     ...(existsSync("/usr/bin/psql")

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdirSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:net";
+import { join } from "node:path";
 import { DATA } from "./checkout.ts";
 
 export class Instance implements AsyncDisposable {
@@ -41,6 +42,11 @@ export class Instance implements AsyncDisposable {
   /** The directory, which everybody may read: the script has a user of its own if that exists. */
   get directory(): string {
     return `/run/${Instance.#name}`;
+  }
+
+  /** The daemon's control socket: at the default path, its directory would stay behind. */
+  get control(): string {
+    return join(this.directory, "control.sock");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -39,18 +39,21 @@ async function start(args: readonly string[], interrupted: Promise<never>): Prom
     console.error(`npm start runs already with the data in ${DATA}; SPAWN_DATA=DIR is another`);
     return 1;
   }
-  await using scope = await openScope(instance.name);
-  if (scope === undefined) return await runAlone(["--no-reaper", ...args], interrupted);
-  return await demonstrate({ instance, scope, args, parsed, interrupted });
+  const { listen, control = instance.control } = parsed;
+  const daemonArgs = ["--control", control, ...args];
+  await using scope = await openScope(instance.name, control);
+  if (scope === undefined) return await runAlone(["--no-reaper", ...daemonArgs], interrupted);
+  return await demonstrate({ instance, scope, args: daemonArgs, listen, control, interrupted });
 }
 
 /** Opens the scope; returns undefined, and says so, if this host has none for us. */
-async function openScope(name: string): Promise<Scope | undefined> {
+async function openScope(name: string, control: string): Promise<Scope | undefined> {
   try {
     return await Scope.open(name);
   } catch (error) {
     say(
-      `No cgroups to account on this host: ${errorText(error)}. The daemon serves namespaces only.`,
+      `No cgroups to account on this host: ${errorText(error)}. The daemon serves namespaces only; ` +
+        `its control socket is ${control}.`,
     );
     return undefined;
   }

@@ -41,6 +41,12 @@ async function until(condition: () => boolean, what: () => string): Promise<void
   }
 }
 
+/** Returns a command that runs another with a file or a directory in the place of `target`. */
+function withMount(source: string, target: string): string[] {
+  const inNamespace = `mount --bind ${source} ${target} && exec "$@"`;
+  return ["unshare", "--mount", "--propagation", "private", "sh", "-c", inNamespace, "sh"];
+}
+
 class Start {
   readonly child: ChildProcess;
   output = "";
@@ -107,8 +113,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     more: { args?: string[]; wrapper?: string[]; env?: NodeJS.ProcessEnv } = {},
   ): Start & { readonly address: string } {
     const address = `@start-test-${process.pid}-${starts.length}`;
-    const args = ["--listen", address];
-    args.push("--control", join(directory, `control-${starts.length}`), ...(more.args ?? []));
+    const args = ["--listen", address, ...(more.args ?? [])];
     const one = Object.assign(new Start(data, args, more.wrapper, more.env), { address });
     starts.push(one);
     return one;
@@ -141,7 +146,9 @@ describe.skipIf(needs !== undefined)("npm start", () => {
   }
 
   it("accounts cgroups in the database, and leaves nothing but its data", async () => {
-    const first = start();
+    const run = join(directory, "run");
+    mkdirSync(run);
+    const first = start({ wrapper: withMount(run, "/run") });
     await first.untilPrinted("The daemon runs until Ctrl-C");
     expect([...first.rows.keys()]).toEqual(["backup", "build", "import", "leftover", "shop"]);
     const [existed = "", cpu = ""] = first.rows.get("shop") ?? [];
@@ -159,6 +166,10 @@ describe.skipIf(needs !== undefined)("npm start", () => {
       );
 
     // What it suggests.
+    const [suggested = "exit 1"] = /^ {2}node .* accounting list$/m.exec(first.output) ?? [];
+    const inside = ["--mount", "--target", String(first.pid), "sh", "-c", suggested];
+    const list = () => spawnSync("nsenter", inside, { encoding: "utf8" }).stdout;
+    await until(() => list() === "no records wait to be accounted\n", list);
     mkdirSync(`${first.scope}/mine`);
     writeFileSync(`${first.scope}/mine/cgroup.procs`, String(spawn("sleep", ["0.1"]).pid));
     await first.untilPrinted(" mine: ");
@@ -171,6 +182,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     expect(await first.end("SIGINT")).toBe(0);
     expect(pids.filter(isAlive)).toEqual([]);
     expect(paths.filter(existsSync)).toEqual([]);
+    expect(readdirSync(run)).toEqual([]);
     expect(readdirSync(data).sort()).toEqual(["journal", "postgresql"]);
 
     const second = start();
@@ -183,9 +195,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     const entry = "cm4all-spawn-reaper:x:4242:4242::/nonexistent:/usr/sbin/nologin\n";
     writeFileSync(passwd, readFileSync("/etc/passwd", "utf8") + entry);
     chmodSync(passwd, 0o644);
-    const inNamespace = `mount --bind ${passwd} /etc/passwd && exec "$@"`;
-    const wrapper = ["unshare", "--mount", "--propagation", "private", "sh", "-c", inNamespace];
-    const first = start({ wrapper: [...wrapper, "sh"] });
+    const first = start({ wrapper: withMount(passwd, "/etc/passwd") });
     await first.untilPrinted("The daemon runs until Ctrl-C");
     expect(first.rows.size).toBe(5);
     const uids = descendants(first.pid).map((pid) => statSync(`/proc/${pid}`).uid);
@@ -251,7 +261,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
     const version = new Start(data, ["--version"]);
     await once(version.child, "exit");
     expect(version.output).toMatch(/^\d+\.\d+\.\d+\n$/);
-    const alone = start({ args: ["--no-reaper"] });
+    const alone = start({ args: ["--no-reaper", "--control", join(directory, "control")] });
     await alone.untilPrinted("listening on");
     expect(alone.output).not.toContain("database");
     // As README says, but at the address of this test.

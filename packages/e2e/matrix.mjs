@@ -1,0 +1,117 @@
+// @ts-check
+/** The steps of release-check, and the table of docs/platforms.md that has a row for each. Pure. */
+import { places } from "./bare/places.mjs";
+
+/**
+ * @typedef {object} Cell
+ * @property {string} suite `trixie` or `bookworm`
+ * @property {string} node  `debian`, or a major version, which comes from npm
+ */
+
+/** @typedef {Cell & { where: string }} Step in a place of bare/places.mjs, or on another machine */
+
+/**
+ * @typedef {object} Result
+ * @property {number} passed
+ * @property {number} failed
+ * @property {number} skipped
+ * @property {string[]} failures
+ */
+
+/** @typedef {Result & { commit: string, date: string }} DatedResult */
+
+/** The machines that are not bare, with the packages. */
+export const CONTAINER = "container";
+export const VM = "virtual machine";
+export const ARM64_VM = "virtual machine of arm64";
+
+/** Debian with its own Node. */
+const FIRST = { suite: "trixie", node: "debian" };
+
+/** @type {readonly Step[]} every place on the first cell, a fresh clone on each of the others */
+export const steps = [
+  ...Object.keys(places).map((where) => ({ ...FIRST, where })),
+  ...["22", "24", "26"].map((node) => ({ suite: "trixie", node, where: "clone" })),
+  ...["20", "22", "24", "26"].map((node) => ({ suite: "bookworm", node, where: "clone" })),
+  { ...FIRST, where: CONTAINER },
+  { suite: "bookworm", node: "20", where: CONTAINER },
+  { ...FIRST, where: VM },
+  { ...FIRST, where: ARM64_VM },
+];
+
+/** @param {Cell} cell */
+export const cellName = ({ suite, node }) =>
+  `${suite}, Node ${node === "debian" ? "of Debian" : node}`;
+
+/** Returns the name by which the command line knows a step. @param {Step} step */
+export function stepName(step) {
+  const isBare = Object.hasOwn(places, step.where);
+  return `${isBare ? cellName(step) : step.suite}, ${step.where}`;
+}
+
+const TITLES = [
+  ...["Debian", "Node", "where", "passed", "failed", "skipped"],
+  ...["commit", "run on", "what failed"],
+];
+
+/** The number of cells that tell which step a row belongs to. */
+const KEY_LENGTH = 3;
+
+/** @type {Readonly<Record<string, string>>} */
+const RELEASES = { trixie: "13", bookworm: "12" };
+
+/** Returns the cells that tell which step a row belongs to. @param {Step} step */
+function keyOf({ suite, node, where }) {
+  return [
+    RELEASES[suite] ?? suite,
+    node === "debian" ? "20.19, Debian's" : `${node}, npm's`,
+    Object.hasOwn(places, where) ? `\`${where}\`` : where,
+  ];
+}
+
+/** @param {DatedResult} result */
+function cellsOf({ passed, failed, skipped, commit, date, failures }) {
+  const what = failures.length === 0 ? "nothing" : failures.join("; ").replaceAll("|", "\\|");
+  return [...[passed, failed, skipped].map(String), commit, date, what];
+}
+
+/** Returns the rows of a page in Markdown, as their cells. @param {string} page */
+function rowsOf(page) {
+  const lines = page.split("\n").filter((line) => line.startsWith("|"));
+  return lines.map((line) =>
+    line
+      .slice(1, -1)
+      .split(/(?<!\\)\|/)
+      .map((cell) => cell.trim()),
+  );
+}
+
+/** @param {readonly string[][]} rows the first of which has the titles */
+function formatTable([titles = [], ...rows]) {
+  const widths = titles.map((title, i) =>
+    Math.max(title.length, ...rows.map((row) => row[i]?.length ?? 0)),
+  );
+  const rule = widths.map((width) => "-".repeat(width));
+  return [titles, rule, ...rows].map(
+    (row) => `| ${widths.map((width, i) => (row[i] ?? "").padEnd(width)).join(" | ")} |\n`,
+  );
+}
+
+/**
+ * Returns the table for docs/platforms.md. A step without a result keeps its row, because the
+ * steps are run at different times.
+ * @param {string} page the present text
+ * @param {Readonly<Record<string, DatedResult>>} results by the names of steps
+ */
+export function platformsTable(page, results) {
+  const present = rowsOf(page).filter((row) => row.length === TITLES.length);
+  const rows = steps.map((step) => {
+    const key = keyOf(step);
+    const result = results[stepName(step)];
+    if (result !== undefined) return [...key, ...cellsOf(result)];
+    const isSame = (/** @type {string[]} */ row) => key.every((cell, i) => row[i] === cell);
+    const nothing = TITLES.slice(KEY_LENGTH, -1).map(() => "-");
+    return present.find(isSame) ?? [...key, ...nothing, "not recorded"];
+  });
+  return formatTable([TITLES, ...rows]).join("");
+}
