@@ -14,7 +14,13 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vit
 import type { Connection } from "../src/namespaces/connections/connection.ts";
 import { Listener } from "../src/namespaces/connections/listener.ts";
 import { makeShared } from "../src/namespaces/connections/shared.ts";
-import { type Client, Clients, SEEMINGLY_CAPABLE } from "../src/namespaces/requests/clients.ts";
+import {
+  type Client,
+  Clients,
+  MAX_UNPROVEN_PER_UID,
+  SEEMINGLY_CAPABLE,
+  SEEMINGLY_CAPABLE_PER_UID,
+} from "../src/namespaces/requests/clients.ts";
 import { STRANGERS } from "../src/namespaces/requests/stranger-budget.ts";
 import { EventLoop } from "../src/thread/event-loop.ts";
 import { uniqueAddress } from "./support/daemon.ts";
@@ -24,8 +30,10 @@ import { as, Peer } from "./support/peer.ts";
 const FLOODS = 10;
 const NOTHING = new Uint8Array();
 
+const UID = 61_000;
+
 /** Runs a command as root of another user namespace. */
-const ROOT_ELSEWHERE = [...as({}), "unshare", "--user", "--map-root-user"];
+const rootElsewhere = (uid: number) => [...as({ uid }), "unshare", "--user", "--map-root-user"];
 
 const quotas = {
   ...{ names: 0, namesPerUid: 0, userNamespaces: 0, userNamespacesPerName: 0 },
@@ -124,7 +132,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   });
 
   it("roots of other user namespaces are, who are looked at before", async () => {
-    const { strangers, last } = await connectionsOf(ROOT_ELSEWHERE);
+    const { strangers, last } = await connectionsOf(rootElsewhere(UID));
     expect(clients.tryAdd(last)).toMatchObject({ isStranger: false });
     for (const stranger of strangers) {
       flood(stranger);
@@ -144,16 +152,41 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     }
   });
 
-  it("those roots are strangers if they hold many connections, even without a flood", async () => {
-    const count = SEEMINGLY_CAPABLE + 10;
+  it.each([
+    ["one uid holds", [SEEMINGLY_CAPABLE_PER_UID + 10], SEEMINGLY_CAPABLE_PER_UID],
+    ["they hold", Array<number>(6).fill(50), SEEMINGLY_CAPABLE],
+  ])("those roots are strangers once %s many connections, without a flood", async (_, of, max) => {
+    const count = of.reduce((sum, one) => sum + one, 0);
     const listening = listenFor(count);
-    await peer.start(ROOT_ELSEWHERE, address, NOTHING, ["--hold", String(count)]);
+    for (const [i, held] of of.entries())
+      await peer.start(rootElsewhere(UID + i), address, NOTHING, ["--hold", String(held)]);
     const added = acceptAll(listening, count).map((connection) => clients.tryAdd(connection));
     const strangers = added.map((client) => client?.isStranger);
-    expect(strangers).toEqual(added.map((_, i) => i >= SEEMINGLY_CAPABLE));
+    expect(strangers).toEqual(added.map((_, i) => i >= max));
   });
 
-  it("strangers that say nothing wait, and are counted, until they hang up", async () => {
+  it("the oldest makes room, whether it waits or not", async () => {
+    const count = MAX_UNPROVEN_PER_UID + 2;
+    const listening = listenFor(count);
+    // The second one of these uids comes in place of a stranger, who has come before it.
+    const started: [readonly string[], number][] = [
+      [rootElsewhere(UID), 1],
+      [as({ uid: UID }), MAX_UNPROVEN_PER_UID - 1],
+      [rootElsewhere(UID), 2],
+    ];
+    for (const [who, held] of started)
+      await peer.start(who, address, NOTHING, ["--hold", String(held)]);
+    const connections = acceptAll(listening, count);
+    for (const connection of connections) {
+      const client = clients.tryAdd(connection);
+      if (client !== undefined) clients.fellSilent(client);
+    }
+    expect(clients.size).toBe(MAX_UNPROVEN_PER_UID);
+    expect(clients.all().map(({ connection }) => connection)).toEqual(connections.slice(-2));
+  });
+
+  /** Lets strangers wait. */
+  async function wait(): Promise<void> {
     const listening = listenFor(FLOODS);
     await peer.start(as({}), address, NOTHING, ["--hold", String(FLOODS)]);
     for (const connection of acceptAll(listening, FLOODS)) {
@@ -162,6 +195,26 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
       expect(connection.isOpen).toBe(false);
     }
     expect([clients.size, clients.all()]).toEqual([FLOODS, []]);
+  }
+
+  it("strangers that have waited are clients again when nobody may wait any longer", async () => {
+    await wait();
+    const back: Client[] = [];
+    goOn = (client) => {
+      clients.fellSilent(client);
+      back.push(client);
+    };
+    clients.endWaiting();
+    expect(clients.all()).toEqual(back);
+    expect([clients.size, back.length]).toEqual([FLOODS, FLOODS]);
+    for (const client of back) {
+      expect(client.connection.isOpen).toBe(true);
+      clients.close(client);
+    }
+  });
+
+  it("strangers that say nothing wait, and are counted, until they hang up", async () => {
+    await wait();
     goOn = (client) => {
       clients.close(client);
       if (clients.size === 0) loop.stop();

@@ -206,13 +206,19 @@ class NamespaceService {
     look();
   }
 
-  /**
-   * Answers what has arrived. First stops all clients from sending more, so that there is no more
-   * than their sockets hold.
-   */
+  /** Answers what has arrived: first that of spawners, then that of strangers. */
   #finishConnections(): void {
+    this.#finishClients();
     this.#clients.endWaiting();
-    const clients = [...this.#clients.all()];
+    this.#finishClients();
+  }
+
+  /**
+   * Answers what has arrived from those who do not wait. First stops all of them from sending more,
+   * so that there is no more than their sockets hold.
+   */
+  #finishClients(): void {
+    const clients = this.#clients.all();
     for (const { connection } of clients) connection.stopReceiving();
     for (const { connection } of clients) connection.finish();
   }

@@ -36,8 +36,8 @@ export interface ConnectionOwner {
   /** True if other clients are served first. */
   readonly isStranger: boolean;
   /**
-   * Called when nothing more has arrived. The owner may take the socket with `release`, so as to
-   * watch it itself; otherwise the connection waits for messages.
+   * Called before the connection is watched. The owner may take the socket with `release`, so as to
+   * watch it itself.
    */
   fellSilent(): void;
   /**

@@ -18,14 +18,15 @@ import { WaitingRoom } from "./waiting-room.ts";
 
 /** The maximum number of connections of peers that have not been admitted. */
 const MAX_UNPROVEN = 4096;
-const MAX_UNPROVEN_PER_UID = 2048;
+export const MAX_UNPROVEN_PER_UID = 2048;
 
 /**
- * The maximum number of unproven connections of a uid that are spared the waiting room because
- * their peers seem capable: everybody is, in a user namespace of his own. Further ones have to be
- * capable in the daemon's.
+ * The maximum numbers of unproven connections, of a uid and of all, that are spared the waiting
+ * room because their peers seem capable: everybody is, in a user namespace of his own. Further ones
+ * have to be capable in the daemon's.
  */
-export const SEEMINGLY_CAPABLE = 64;
+export const SEEMINGLY_CAPABLE_PER_UID = 64;
+export const SEEMINGLY_CAPABLE = 256;
 
 /** A connection and what is known about its peer. */
 export interface Client {
@@ -120,7 +121,10 @@ export class Clients {
     // The cheapest checks come first, and during a flood there are no others.
     const isFlooded = !isAllowed && this.#budget.isSpent(peer.acceptedMs);
     const { uid } = peer.credentials;
-    const isStrict = isFlooded || this.#unproven.countOf(uid) >= SEEMINGLY_CAPABLE;
+    const isStrict =
+      isFlooded ||
+      this.#unproven.size >= SEEMINGLY_CAPABLE ||
+      this.#unproven.countOf(uid) >= SEEMINGLY_CAPABLE_PER_UID;
     const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isStrict);
     if (isStranger && isFlooded) {
       connection.closeUnread();
