@@ -20,10 +20,7 @@ const HANGS_AFTER = { times: 4, moreMs: 3000 };
 /** The limit while the durations are not known, milliseconds; generous for a busy machine. */
 const FIRST_LIMIT_MS = 300_000;
 
-/**
- * Tests that are quick, although they are not pure: the only ones of their subject, if it is one
- * that can be compared with nothing but files of the system.
- */
+/** Tests that only read files of the system, and without which their subject has no test. */
 const QUICK_TESTS = ["test/syscall-numbers.test.ts"];
 
 const HANGS = "hangs";
