@@ -17,7 +17,7 @@ switch (task) {
     test(rest, ["--coverage"]);
     break;
   case "bench":
-    installDebianPackages(benchPackages);
+    if (!rest.includes("--help")) installDebianPackages(benchPackages);
     installDependencies();
     // The arguments say which subjects are measured.
     turbo(["run", "bench", "--concurrency=1", "--output-logs=new-only", "--", ...rest]);

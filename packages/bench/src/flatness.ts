@@ -23,7 +23,7 @@ const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(
 function printLevels(title: string, figures: readonly number[]): void {
   const growth = (Math.max(...figures) / Math.min(...figures) - 1) * 100;
   const cells = cellsOf(figures.map((figure) => figure.toFixed(1)));
-  console.log(`${title.padEnd(30)}${cells}  ${growth.toFixed(0)} %`);
+  console.log(`${title.padEnd(36)}${cells}  ${growth.toFixed(0)} %`);
   noteAtMost(`${title}: growth`, growth, GOAL, { unit: " %" });
 }
 
@@ -54,8 +54,8 @@ async function measureNames(): Promise<void> {
     requests.push(cpuOf(rounds.map(() => measure(program, daemon, { mode: "rt", count: 5000 }))));
     created.push(cpuOf(rounds.map(() => create(100))));
   }
-  printLevels("a request, IPC+PID again", requests);
-  printLevels("a new IPC name", created);
+  printLevels("a request among up to 9,000 names", requests);
+  printLevels("a new IPC name among up to 9,000", created);
 }
 
 async function measureCgroups(directory: string): Promise<void> {
@@ -85,14 +85,14 @@ async function measureCgroups(directory: string): Promise<void> {
       const runs = rounds.map(() => reap(reaper, { mode: "burst", count: 500 }));
       figures.push(median(runs.map(({ daemon_cpu_us_per_cgroup: cpu }) => cpu)));
     }
-    printLevels("a cgroup of 500 at once", figures);
+    printLevels("a cgroup among up to 20,000", figures);
   } finally {
     await scratch.remove();
   }
 }
 
 function printHeader(title: string, levels: readonly number[]): void {
-  console.log(title.padEnd(30) + cellsOf(levels.map(String)));
+  console.log(title.padEnd(36) + cellsOf(levels.map(String)));
 }
 
 /** Prints whether work takes as long with many names and cgroups as with few. */

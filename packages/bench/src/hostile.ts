@@ -52,10 +52,15 @@ const ATTACKS: readonly Attack[] = [
   { mode: "rights", count: 250, title: "250 descriptors in a message" },
   { mode: "linger", count: 10, title: "lingering sockets in a message" },
   { mode: "fork", count: 1, title: "a process for each connection" },
-  { mode: "http", count: 1, title: "metrics: fetch", metrics: true },
-  { mode: "http-close", count: 1, title: "metrics: ask, and close", metrics: true },
-  { mode: "http-idle", count: 500, title: "metrics: 500 idle each", metrics: true },
-  { mode: "http-slow", count: 500, title: "metrics: 500 never read each", metrics: true },
+  { mode: "http", count: 1, title: "the metrics are fetched again and again", metrics: true },
+  { mode: "http-close", count: 1, title: "the metrics are asked for, and closed", metrics: true },
+  {
+    mode: "http-idle",
+    count: 500,
+    title: "500 idle connections to the metrics each",
+    metrics: true,
+  },
+  { mode: "http-slow", count: 500, title: "500 that never read the metrics each", metrics: true },
 ];
 
 /** How long a client that comes at any time waits, microseconds, and other counts. */
@@ -120,7 +125,7 @@ function together(rounds: readonly Waits[]): Waits {
 }
 
 function print(title: string, cells: readonly string[]): void {
-  console.log(title.padEnd(34) + cells.map((cell) => cell.padStart(9)).join(""));
+  console.log(title.padEnd(42) + cells.map((cell) => cell.padStart(9)).join(""));
 }
 
 const times = (ours: number, floor: number) => (ours / floor).toFixed(2);

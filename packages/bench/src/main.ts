@@ -29,11 +29,23 @@ const SUBJECTS: Record<string, (only?: string) => Promise<void>> = {
 /** The default subjects; without `scan`, which starts 20,000 processes. */
 const USUAL = ["daemon", "namespaces", "reaper", "flatness", "fleet", "hostile", "netns"];
 
+const USAGE = `Usage: npm run bench -- [--only TEXT] [SUBJECT...]
+
+Measures the subjects ${Object.keys(SUBJECTS).join(", ")};
+without a subject all but scan. docs/performance.md explains them.
+
+  --only TEXT   of the attacks of hostile, only those whose titles contain this
+  --help        show this text`;
+
 async function main(): Promise<void> {
   const { positionals: names, values } = parseArgs({
     allowPositionals: true,
-    options: { only: { type: "string" } },
+    options: { only: { type: "string" }, help: { type: "boolean" } },
   });
+  if (values.help === true) {
+    console.log(USAGE);
+    return;
+  }
   const [first, hosts = ""] = names;
   if (first === FLEET_CLIENT) return await runFleetClient(JSON.parse(hosts));
   if (first === NETNS_INSIDE) return await measureNetnsInside();

@@ -30,18 +30,18 @@ interface Subject extends Reaping {
 }
 
 const SUBJECTS: readonly Subject[] = [
-  { title: "500 run empty one by one", mode: "seq", count: 500 },
-  { title: "500 made and left one by one", mode: "churn", count: 500 },
-  { title: "500 run empty at once", mode: "burst", count: 500 },
+  { title: "500 cgroups run empty, one by one", mode: "seq", count: 500 },
+  { title: "500 cgroups made and run empty, one by one", mode: "churn", count: 500 },
+  { title: "500 cgroups run empty at once", mode: "burst", count: 500 },
   {
-    title: "5,000 run empty at once",
+    title: "5,000 cgroups run empty at once",
     mode: "burst",
     count: 5000,
     goal: { cpuUs: 260, drainMs: 1000 },
   },
-  { title: "50 a second", mode: "churn", count: 200, rate: 50, goal: { p99Ms: 80 } },
-  { title: "500 a second", mode: "churn", count: 1500, rate: 500, goal: { p99Ms: 80 } },
-  { title: "1,000 a second", mode: "churn", count: 3000, rate: 1000, goal: { p99Ms: 80 } },
+  { title: "50 cgroups a second", mode: "churn", count: 200, rate: 50, goal: { p99Ms: 80 } },
+  { title: "500 cgroups a second", mode: "churn", count: 1500, rate: 500, goal: { p99Ms: 80 } },
+  { title: "1,000 cgroups a second", mode: "churn", count: 3000, rate: 1000, goal: { p99Ms: 80 } },
 ];
 
 const WATCHED = 10_000;
@@ -66,7 +66,7 @@ const COLUMNS = [
 ];
 
 function printRow(title: string, cells: readonly string[]): void {
-  console.log(title.padEnd(30) + cells.map((cell) => cell.padStart(9)).join(""));
+  console.log(title.padEnd(44) + cells.map((cell) => cell.padStart(9)).join(""));
 }
 
 const middle = (runs: readonly ReapMeasurement[], of: (run: ReapMeasurement) => number) =>
@@ -109,9 +109,9 @@ function noteGoal({ title, goal = {} }: Subject, { ours, without, floor }: Compa
   const noteOf = (what: string, key: keyof Figures, most: number | undefined, unit: string) => {
     if (most === undefined) return;
     const others = { without: without?.[key], floor: floor[key].toFixed(0) + unit };
-    noteAtMost(`cgroups, ${title}: ${what}`, ours[key], most, { unit, ...others });
+    noteAtMost(`${title}: ${what}`, ours[key], most, { unit, ...others });
   };
-  noteOf("CPU", "cpuUs", goal.cpuUs, " us");
+  noteOf("CPU for each", "cpuUs", goal.cpuUs, " us");
   noteOf("p99 of deletion", "p99Ms", goal.p99Ms, " ms");
   noteOf("drained", "drainMs", goal.drainMs, " ms");
 }

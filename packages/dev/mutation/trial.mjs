@@ -20,6 +20,9 @@ const HANGS_AFTER = { times: 4, moreMs: 3000 };
 /** The limit while the durations are not known, milliseconds; generous for a busy machine. */
 const FIRST_LIMIT_MS = 300_000;
 
+/** Tests that only read files of the system, and without which their subject has no test. */
+const QUICK_TESTS = ["test/syscall-numbers.test.ts"];
+
 const HANGS = "hangs";
 
 /**
@@ -36,6 +39,7 @@ const vitest = await createVitest(
   "test",
   {
     ...unitTests,
+    include: [...unitTests.include, ...QUICK_TESTS],
     config: false,
     root: directory,
     watch: false,

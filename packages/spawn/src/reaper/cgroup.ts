@@ -50,9 +50,8 @@ export class Cgroup<Node> {
   /** The time since which it is known, on the world's clock. */
   readonly knownMs: number;
   #phase: Phase = "unseen";
-  /** True if an event has come that its figures do not explain. */
+  /** While it is unused: true if an event has come that its figures do not explain. */
   isStirred = false;
-  isFromStart = false;
   /**
    * True if it was there at the start, and has neither been seen populated nor been reported
    * since: an earlier thread may have reported it.

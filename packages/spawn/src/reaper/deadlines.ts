@@ -1,40 +1,33 @@
 /** Queues of items that become due at a time. Pure. */
 
-/** The number of taken items after which their places in the array are freed. */
-const COMPACT_AFTER = 1000;
-
-/** A queue: first in, first out. */
+/** A queue: first in, first out. It lets go of an item when it is taken. */
 export class Queue<Item> {
-  #items: Item[] = [];
-  #head = 0;
+  /** The items that are taken first, in reverse. */
+  #front: Item[] = [];
+  /** The items that were added after those. */
+  #back: Item[] = [];
 
   /** Adds an item as the last one. */
   add(item: Item): void {
-    this.#items.push(item);
+    this.#back.push(item);
   }
 
   get length(): number {
-    return this.#items.length - this.#head;
+    return this.#front.length + this.#back.length;
   }
 
   /** Returns the next item, which stays in the queue; undefined if there is none. */
   get next(): Item | undefined {
-    return this.#items[this.#head];
+    return this.#front.at(-1) ?? this.#back[0];
   }
 
   /** Removes and returns the next item; undefined if there is none. */
   take(): Item | undefined {
-    const item = this.#items[this.#head];
-    if (item === undefined) return undefined;
-    this.#head++;
-    if (this.#head === this.#items.length) {
-      this.#items = [];
-      this.#head = 0;
-    } else if (this.#head > COMPACT_AFTER && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
+    if (this.#front.length === 0) {
+      this.#front = this.#back.reverse();
+      this.#back = [];
     }
-    return item;
+    return this.#front.pop();
   }
 }
 

@@ -125,7 +125,6 @@ export class Deletion<Node> {
       this.#waiting.delete(number);
       this.#world.deleted(number);
     }
-    cgroup.told = [];
     cgroup.release = undefined;
   }
 
@@ -198,7 +197,6 @@ export class Deletion<Node> {
 
   /** Tries once more to delete a cgroup whose time is over, and otherwise reports that it stays. */
   #keep(cgroup: Cgroup<Node>, release: ReleaseState): void {
-    if (cgroup.release !== release) return;
     this.#tryDelete(cgroup);
     if (cgroup.release !== release) return;
     release.isKept = true;

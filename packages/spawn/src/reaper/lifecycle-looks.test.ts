@@ -48,6 +48,16 @@ describe("when it is found", () => {
   });
 });
 
+describe("an unused cgroup that is found late", () => {
+  it("is reported as found if somebody else removes it, because an earlier thread may have reported it", () => {
+    const a = world.make("a", undefined, "late");
+    world.pass();
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["/a#1 vanished found"]);
+    expect(world.counts.unseenCgroups).toBe(0);
+  });
+});
+
 describe("a cgroup that could not be looked at at the start", () => {
   let a: Directory;
   beforeEach(() => {
@@ -67,9 +77,81 @@ describe("a cgroup that could not be looked at at the start", () => {
     world.lifecycle.touched(a, "comparison");
     expect(world.pass()).toEqual(["/a#1=0 found", "rmdir /a"]);
   });
+
+  it("is reported once, although an event came before and somebody else removes it", () => {
+    world.isAccounting = true;
+    world.tell(a);
+    world.pass();
+    world.refused.clear();
+    world.lifecycle.touched(a, "comparison");
+    expect(world.pass()).toEqual(["/a#1=0 found"]);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["deleted 1"]);
+  });
+});
+
+describe("a cgroup that could not be looked at when it was found later", () => {
+  let a: Directory;
+  let b: Directory;
+  beforeEach(() => {
+    a = world.make("a");
+    b = world.make("b", a);
+    world.refused.add(b);
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+  });
+
+  it("differs as soon as it can be looked at, and is then unused", () => {
+    expect(finish(world.lifecycle.differing()).value).toEqual([]);
+    world.refused.clear();
+    expect(finish(world.lifecycle.differing()).value).toEqual([b]);
+    world.lifecycle.touched(b, "comparison");
+    expect(finish(world.lifecycle.differing()).value).toEqual([]);
+    expect(world.pass(9999)).toEqual([]);
+    expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
+  });
+
+  it("is not deleted before", () => {
+    expect(world.pass(20_000)).toEqual([]);
+  });
 });
 
 describe("a cgroup that can no longer be looked at", () => {
+  it("stays in use, although an event comes", () => {
+    const a = world.make("a");
+    world.start(a);
+    world.pass();
+    world.refused.add(a);
+    world.tell(a);
+    world.pass();
+    world.refused.clear();
+    expect(finish(world.lifecycle.differing()).value).toEqual([]);
+    expect(world.pass(100)).toEqual([]);
+    expect(world.lifecycle.unreleased().used).toEqual([a]);
+  });
+
+  it("is reported once if an event comes after its release, and somebody else removes it", () => {
+    world.isAccounting = true;
+    const a = world.make("a");
+    world.run(a);
+    expect(world.pass(50)).toEqual(["/a#1=1"]);
+    world.refused.add(a);
+    world.tell(a);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["deleted 1"]);
+    expect(world.counts.vanishedCgroups).toBe(0);
+  });
+
+  it("counts as unused if only a comparison has looked at it", () => {
+    const a = world.make("a");
+    world.pass();
+    world.refused.add(a);
+    world.lifecycle.touched(a, "comparison");
+    world.rmdir(a);
+    expect(world.pass()).toEqual([]);
+    expect(world.counts).toMatchObject({ unseenCgroups: 1, vanishedCgroups: 0 });
+  });
+
   it("does not differ from what is known", () => {
     const a = world.make("a");
     world.start(a);
@@ -97,6 +179,80 @@ it("looks at one cgroup in each step", () => {
   expect(finish(world.lifecycle.differing()).count).toBe(3);
   expect(finish(world.lifecycle.retry()).count).toBe(3);
   expect(finish(world.lifecycle.measureRunning()).count).toBe(3);
+});
+
+it("has nothing to delete after a retry if nothing is released", () => {
+  world.start(world.make("a"));
+  world.make("b");
+  world.pass();
+  finish(world.lifecycle.retry());
+  expect(world.lifecycle.isDeleting).toBe(false);
+});
+
+it("an unused cgroup differs if its figures show use that no event has told", () => {
+  const a = world.make("a");
+  world.pass();
+  expect(finish(world.lifecycle.differing()).value).toEqual([]);
+  world.charge(a, 1);
+  expect(finish(world.lifecycle.differing()).value).toEqual([a]);
+});
+
+describe("a second look", () => {
+  it("is taken after an event, and not after a comparison", () => {
+    const a = world.make("a");
+    world.pass();
+    world.lifecycle.touched(a, "comparison");
+    expect(world.lifecycle.nextDueMs).toBe(Number.POSITIVE_INFINITY);
+    world.tell(a);
+    world.deliver();
+    expect(world.lifecycle.nextDueMs).toBe(world.now + 15);
+  });
+
+  it("is taken for each event, also if another was in between", () => {
+    const a = world.make("a");
+    world.pass();
+    world.tell(a);
+    world.pass(10);
+    world.run(a, 0);
+    world.pass(10);
+    world.charge(a, 30);
+    expect(world.pass(54)).toEqual([]);
+    expect(world.pass(1)).toEqual(["/a#1=30", "rmdir /a"]);
+  });
+
+  it("is taken of all whose time has come", () => {
+    const nodes = ["a", "b", "c"].map((name) => world.make(name));
+    world.pass();
+    for (const node of nodes) world.tell(node);
+    world.deliver();
+    world.now += 15;
+    for (const node of nodes) world.charge(node, 1);
+    world.work();
+    expect(world.lifecycle.unreleased().used).toEqual(nodes);
+  });
+
+  it("is of no use when the cgroup is in use", () => {
+    const a = world.make("a");
+    world.pass();
+    world.tell(a);
+    world.pass(5);
+    startUnnoticed(a);
+    world.lifecycle.touched(a, "comparison");
+    world.pass(20);
+    expect(world.lifecycle.unreleased().used).toEqual([a]);
+  });
+
+  it("that shows use leaves nothing that a later removal could report again", () => {
+    world.isAccounting = true;
+    const a = world.make("a");
+    world.pass();
+    world.run(a, 0);
+    world.pass(5);
+    world.charge(a, 30);
+    expect(world.pass(60)).toEqual(["/a#1=30"]);
+    world.rmdir(a);
+    expect(world.pass()).toEqual(["deleted 1"]);
+  });
 });
 
 describe("a released cgroup", () => {
@@ -142,6 +298,17 @@ describe("a released cgroup", () => {
     expect(world.pass(1)).toEqual(["rmdir /a", "deleted 1"]);
   });
 
+  it("is handed over together with all others whose time has come", () => {
+    const b = world.make("b");
+    world.run(b);
+    expect(world.pass(50)).toEqual(["/b#1=1"]);
+    world.isReadOnly = true;
+    world.journal();
+    world.now += 10_000;
+    world.work();
+    expect(world.log).toEqual(["kept 1", "kept 2"]);
+  });
+
   it("that was handed over is reported as deleted although a later release was withdrawn", () => {
     world.isReadOnly = true;
     world.journal();
@@ -176,6 +343,37 @@ describe("an unused child, when it has to make way", () => {
     expect(world.counts.deletedCgroups).toBe(2);
   });
 
+  it("is deleted one directory in a step, with what is in it", () => {
+    const c = world.make("c", b);
+    world.make("d", c);
+    world.make("e", c);
+    world.pass();
+    world.now += 10_000;
+    const steps: string[][] = [];
+    while (world.lifecycle.deleteStep()) steps.push(world.log.splice(0));
+    expect(steps.filter((step) => step.length > 0)).toEqual([
+      ["rmdir /a/b/c/e"],
+      ["rmdir /a/b/c/d"],
+      ["rmdir /a/b/c"],
+      ["rmdir /a/b"],
+      ["rmdir /a"],
+    ]);
+  });
+
+  it("is deleted in a step of its own after one below it that came later", () => {
+    world.pass(5000);
+    world.make("c", b);
+    expect(world.pass(9999)).toEqual([]);
+    world.now += 1;
+    const steps: string[][] = [];
+    while (world.lifecycle.deleteStep()) steps.push(world.log.splice(0));
+    expect(steps.filter((step) => step.length > 0)).toEqual([
+      ["rmdir /a/b/c"],
+      ["rmdir /a/b"],
+      ["rmdir /a"],
+    ]);
+  });
+
   it("has its full time from the latest release of its parent", () => {
     world.pass(5000);
     world.start(a);
@@ -203,6 +401,28 @@ describe("an unused child, when it has to make way", () => {
     world.isReadOnly = true;
     expect(world.pass(20_000)).toEqual([]);
     expect(world.lifecycle.unreleased().used).toEqual([]);
+  });
+
+  it("is tried again, after its time, once the periodic check has looked at its parent", () => {
+    world.isReadOnly = true;
+    expect(world.pass(20_000)).toEqual([]);
+    world.isReadOnly = false;
+    finish(world.lifecycle.retry());
+    expect(world.pass(9999)).toEqual([]);
+    expect(world.pass(1)).toEqual(["rmdir /a/b", "rmdir /a"]);
+  });
+
+  it("is not looked at again for each child that it loses, but for the last one", () => {
+    const [c, d] = [world.make("c", b), world.make("d", b)];
+    world.isReadOnly = true;
+    world.pass(20_000);
+    world.rmdir(c);
+    world.deliver();
+    world.work();
+    expect(world.lifecycle.nextDueMs).toBe(Number.POSITIVE_INFINITY);
+    world.rmdir(d);
+    world.deliver();
+    expect(world.lifecycle.nextDueMs).toBe(world.now + 10_000);
   });
 });
 

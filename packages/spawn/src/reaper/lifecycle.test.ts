@@ -165,11 +165,13 @@ describe("at the start", () => {
 
   it("a cgroup that ran empty before all were found is still reported as populated", () => {
     const a = world.make("a", undefined, "start");
+    const b = world.make("b", undefined, "start");
     world.start(a);
+    world.start(b);
     world.pass();
     world.stop(a);
     world.pass(10);
-    expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [a] });
+    expect(world.lifecycle.unreleased()).toEqual({ found: [], used: [a, b] });
   });
 
   it("a cgroup that was seen in use before all were found is not reported as found", () => {

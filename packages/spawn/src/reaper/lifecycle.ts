@@ -82,15 +82,14 @@ export class Lifecycle<Node> {
   scanned(node: Node, origin: Origin): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup?.phase !== "unseen") return;
-    cgroup.isFromStart = origin === "start" || origin === "late";
-    cgroup.isFound = cgroup.isFromStart;
+    cgroup.isFound = origin === "start" || origin === "late";
     const isPopulated = this.#world.isPopulated(node);
     if (isPopulated === undefined) return;
     if (isPopulated) this.#becamePopulated(cgroup);
     else if (origin === "start") this.#release.foundEmpty(cgroup);
     else if (!this.#wasLeft(node)) cgroup.phase = "unused";
     else if (origin === "late") this.#release.foundEmpty(cgroup);
-    else this.#ranEmpty(cgroup);
+    else this.#release.ranEmpty(cgroup);
   }
 
   /**
@@ -115,8 +114,8 @@ export class Lifecycle<Node> {
     if (cgroup === undefined || cgroup.phase === "vanished") return;
     const isPopulated = this.#world.isPopulated(node);
     if (isPopulated === true) this.#becamePopulated(cgroup);
-    else if (isPopulated === undefined) cgroup.isStirred ||= cgroup.isUnused && origin === "event";
-    else if (cgroup.phase === "populated") this.#ranEmpty(cgroup);
+    else if (isPopulated === undefined) cgroup.isStirred ||= origin === "event";
+    else if (cgroup.phase === "populated") this.#release.ranEmpty(cgroup);
     else if (cgroup.phase === "unseen" && cgroup.isFound) this.#release.foundEmpty(cgroup);
     else if (cgroup.phase === "released") this.#deletion.retry(cgroup);
     else if (cgroup.isUnused) this.#lookAtFigures(cgroup, origin);
@@ -125,7 +124,7 @@ export class Lifecycle<Node> {
   /** Finds out if a process came and went, or if the event came from the freezer. */
   #lookAtFigures(cgroup: Cgroup<Node>, origin: Origin): void {
     if (this.#wasLeft(cgroup.node)) {
-      this.#ranEmpty(cgroup);
+      this.#release.ranEmpty(cgroup);
       return;
     }
     cgroup.phase = "unused";
@@ -137,9 +136,10 @@ export class Lifecycle<Node> {
   removed(node: Node): void {
     const cgroup = this.#cgroups.get(node);
     if (cgroup === undefined) return;
-    if (cgroup.isOpen || cgroup.isStirred || cgroup.isFound) this.#release.vanish(cgroup);
+    const { isOpen, isFound, isUnused, isStirred } = cgroup;
+    if (isOpen || isFound || (isUnused && isStirred)) this.#release.vanish(cgroup);
     // The event of a process that came and went can come after that of the removal.
-    else if (cgroup.isUnused) this.#counts.unseenCgroups++;
+    else if (isUnused) this.#counts.unseenCgroups++;
     this.#detach(cgroup);
   }
 
@@ -163,7 +163,7 @@ export class Lifecycle<Node> {
   measureStep(): boolean {
     const stirred = this.#secondLooks.take(this.#world.nowMs());
     if (stirred === undefined) return this.#release.step();
-    if (stirred.isStirred && stirred.phase === "unused") this.#lookAtFigures(stirred, "comparison");
+    if (stirred.phase === "unused") this.#lookAtFigures(stirred, "comparison");
     return true;
   }
 
@@ -184,12 +184,12 @@ export class Lifecycle<Node> {
     return nodes;
   }
 
-  #differs({ node, phase, isUnused, isFound }: Cgroup<Node>): boolean {
+  #differs({ node, phase }: Cgroup<Node>): boolean {
     const isPopulated = this.#world.isPopulated(node);
     if (isPopulated === undefined || phase === "vanished") return false;
     if (isPopulated) return phase !== "populated";
-    if (phase === "unseen" && isFound) return true;
-    return phase === "populated" || (isUnused && this.#wasLeft(node));
+    if (phase === "unused") return this.#wasLeft(node);
+    return phase === "unseen" || phase === "populated";
   }
 
   /** Measures and deletes, again, cgroups for which that failed when their turn came. */
@@ -234,19 +234,13 @@ export class Lifecycle<Node> {
       this.#counts.repopulatedCgroups++;
       this.#deletion.withdraw(cgroup);
     }
-    cgroup.isStirred = false;
     cgroup.isFound = false;
     cgroup.phase = "populated";
   }
 
-  #ranEmpty(cgroup: Cgroup<Node>): void {
-    cgroup.isStirred = false;
-    this.#release.ranEmpty(cgroup);
-  }
-
   #ranAgain(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released") this.#release.again(cgroup);
-    else this.#ranEmpty(cgroup);
+    else this.#release.ranEmpty(cgroup);
   }
 
   /** Forgets a cgroup whose directory is gone. */

@@ -16,13 +16,15 @@ let entries: Map<number, Entry>;
 /** What the daemon was told: which records wait again, or are no longer to be called. */
 let told: string[];
 let records: DaemonRecords;
+/** Marks a record on the disk. */
+let mark: (number: number, state: RecordState) => Promise<void>;
 
 function recordsOf(opened: Journal | undefined, problem?: string): DaemonRecords {
   return new DaemonRecords({
     store: {
       journal: opened,
       status: { path: "/journal", problem },
-      mark: (number, state) => journal.mark(number, state),
+      mark: (number, state) => mark(number, state),
     },
     window: { rewind: (number) => told.push(`rewind ${number}`) },
     queue: {
@@ -40,6 +42,7 @@ beforeEach(async () => {
   journal = await Journal.open(new SimulatedDisk(() => 0.5));
   entries = new Map();
   told = [];
+  mark = (number, state) => journal.mark(number, state);
   records = recordsOf(journal);
 });
 
@@ -119,6 +122,11 @@ describe("retry", () => {
     expect([statesOf([parked, waiting]), told]).toEqual([[PARKED, WAITING], []]);
   });
 
+  it("refuses a record that is not there", async () => {
+    await append("a", PARKED, undefined, 2);
+    await expect(records.retry([999])).rejects.toThrow("record 999 is not parked");
+  });
+
   it("retries none if one is outdated", async () => {
     const numbers = [await append("a", PARKED), await append("b", PARKED)];
     await append("b", PARKED, undefined, 2);
@@ -140,6 +148,20 @@ describe("retry", () => {
     expect(await records.retry("all")).toBe(2);
     expect(statesOf([outdated, ...numbers, began])).toEqual([PARKED, WAITING, WAITING, BEGAN]);
     expect(told).toEqual([...numbers.map((number) => `rewind ${number}`), "wake"]);
+  });
+
+  it("of all hands a record over once, although its handler fails again in the meantime", async () => {
+    await append("a", PARKED);
+    await append("b", PARKED);
+    // It is parked again as soon as it waits.
+    mark = async () => {};
+    expect(await records.retry("all")).toBe(2);
+  });
+
+  it("fails if the disk refuses the marks", async () => {
+    const number = await append("a", PARKED);
+    mark = () => Promise.reject(new Error("EIO"));
+    await expect(records.retry([number])).rejects.toThrow("EIO");
   });
 
   it("of all wakes nothing if nothing is parked", async () => {
