@@ -34,6 +34,7 @@ export class WaitingRoom {
     return this.#pool.size;
   }
 
+  /** Returns how many peers of a uid wait. */
   countOf(uid: number): number {
     return this.#pool.countOf(uid);
   }
