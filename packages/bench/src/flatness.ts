@@ -1,34 +1,77 @@
-/** Measures the cost of a request, a new name and a cgroup when there are few or many others. */
+/**
+ * Measures the cost of a request, a new name and a cgroup when there are few or many others. It is
+ * a multiple of the floor's, which is measured in turn: the speed of the machine changes by more
+ * than a fifth within minutes.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { ScratchCgroup } from "@cm4all/testing/cgroup";
 import { noteAtMost } from "./goals.ts";
 import { type Measurement, measure } from "./nsbench.ts";
-import { compile, purge, startDaemon, startReaper } from "./programs.ts";
-import { reap } from "./reapbench.ts";
+import {
+  compile,
+  pin,
+  purge,
+  type RunningReaper,
+  type RunningServer,
+  startDaemon,
+  startFloor,
+  startReaper,
+  startReaperFloor,
+} from "./programs.ts";
+import { type Reaper, reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 /** The numbers of others. There can be at most 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
-const ROUNDS = 5;
-/** The percentage by which a figure may exceed the smallest one. */
+const ROUNDS = 7;
+/** The CPU of clients and servers: on two of them, times depend on which parts meet on one. */
+const CPU = 1;
+/** The percentage by which a multiple may exceed the smallest one. */
 const GOAL = 20;
 
 const cellsOf = (texts: readonly string[]) => texts.map((text) => text.padStart(9)).join("");
 
-/** Prints the microseconds of CPU time for each number of others. */
-function printLevels(title: string, figures: readonly number[]): void {
-  const growth = (Math.max(...figures) / Math.min(...figures) - 1) * 100;
-  const cells = cellsOf(figures.map((figure) => figure.toFixed(1)));
-  console.log(`${title.padEnd(36)}${cells}  ${growth.toFixed(0)} %`);
+/** The CPU time of a piece of work with a number of others, microseconds. */
+interface Level {
+  readonly ours: number;
+  readonly floor: number;
+}
+
+/** Measures both in turns. */
+function compare(measureOurs: () => number, measureFloor: () => number): Level {
+  const ours: number[] = [];
+  const floor: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    ours.push(measureOurs());
+    floor.push(measureFloor());
+  }
+  return { ours: median(ours), floor: median(floor) };
+}
+
+/** Prints the CPU time for each number of others, and how much it grows. */
+function printLevels(title: string, levels: readonly Level[]): void {
+  const times = levels.map(({ ours, floor }) => ours / floor);
+  const growth = (Math.max(...times) / Math.min(...times) - 1) * 100;
+  const row = (name: string, cells: readonly string[]) => name.padEnd(36) + cellsOf(cells);
+  console.log(
+    row(
+      title,
+      levels.map(({ ours }) => ours.toFixed(1)),
+    ),
+  );
+  const growing = row(
+    "  times the floor's",
+    times.map((one) => one.toFixed(2)),
+  );
+  console.log(`${growing}  ${growth.toFixed(0)} %`);
   noteAtMost(`${title}: growth`, growth, GOAL, { unit: " %" });
 }
 
-const cpuOf = (runs: readonly Measurement[]) =>
-  median(runs.map(({ daemon_cpu_us_per_op }) => daemon_cpu_us_per_op));
+const cpuOf = ({ daemon_cpu_us_per_op }: Measurement) => daemon_cpu_us_per_op;
 
 async function measureNames(): Promise<void> {
   const program = compile("nsbench");
@@ -41,18 +84,34 @@ async function measureNames(): Promise<void> {
     measure(program, daemon, { mode: "create-ipc", count: 200 });
     purge(daemon);
   }
+  await using simple = await startFloor();
   let names = 0;
   const create = (count: number) => {
     names += count;
-    return measure(program, daemon, { mode: "create-ipc", count });
+    return measure(program, daemon, { mode: "create-ipc", count }, { cpu: CPU });
   };
-  const requests: number[] = [];
-  const created: number[] = [];
+  pin(daemon, CPU);
+  pin(simple, CPU);
+  const ask = (server: RunningServer) =>
+    cpuOf(measure(program, server, { mode: "rt", count: 10_000 }, { cpu: CPU }));
+  const requests: Level[] = [];
+  const created: Level[] = [];
   for (const level of NAMES) {
     if (names < level) create(level - names);
-    const rounds = Array.from({ length: ROUNDS });
-    requests.push(cpuOf(rounds.map(() => measure(program, daemon, { mode: "rt", count: 5000 }))));
-    created.push(cpuOf(rounds.map(() => create(100))));
+    requests.push(
+      compare(
+        () => ask(daemon),
+        () => ask(simple),
+      ),
+    );
+    await using floor = await startFloor(true);
+    pin(floor, CPU);
+    created.push(
+      compare(
+        () => cpuOf(create(100)),
+        () => cpuOf(measure(program, floor, { mode: "create-ipc", count: 100 }, { cpu: CPU })),
+      ),
+    );
   }
   printLevels("a request among up to 9,000 names", requests);
   printLevels("a new IPC name among up to 9,000", created);
@@ -65,27 +124,37 @@ async function measureCgroups(directory: string): Promise<void> {
   writeFileSync(script, "function cgroup_released(cgroup) print(cgroup.path) end");
   const scratch = new ScratchCgroup();
   try {
-    const scope = scratch.make("bench.scope");
-    const others = scratch.make("others.scope");
-    await using daemon = await startReaper({
-      directory,
-      cgroupRoot: scratch.path,
-      script,
-      output: handlerLog,
+    const scope = scratch.make("ours/bench.scope");
+    const others = scratch.make("ours/others.scope");
+    const floorScope = scratch.make("floor/bench.scope");
+    const cgroupRoot = dirname(scope);
+    await using daemon = await startReaper({ directory, cgroupRoot, script, output: handlerLog });
+    await using floor = await startReaperFloor(floorScope, handlerLog);
+    const program = compile("reapbench");
+    const reaperOf = (scope: string, { pids }: RunningReaper): Reaper => ({
+      program,
+      scope,
+      pids,
+      handlerLog,
     });
-    const reaper = { program: compile("reapbench"), scope, pids: daemon.pids, handlerLog };
-    for (let i = 0; i < 4; i++) reap(reaper, { mode: "burst", count: 1000 });
+    const burst = (reaper: Reaper) =>
+      reap(reaper, { mode: "burst", count: 500 }).daemon_cpu_us_per_cgroup;
+    const ours = reaperOf(scope, daemon);
+    for (let i = 0; i < 4; i++) reap(ours, { mode: "burst", count: 1000 });
     let watched = 0;
-    const figures: number[] = [];
+    const levels: Level[] = [];
     for (const level of CGROUPS) {
       for (; watched < level; watched++) mkdirSync(join(others, `other-${watched}`));
       // Wait until the daemon has found them.
       await delay(3000);
-      const rounds = Array.from({ length: ROUNDS });
-      const runs = rounds.map(() => reap(reaper, { mode: "burst", count: 500 }));
-      figures.push(median(runs.map(({ daemon_cpu_us_per_cgroup: cpu }) => cpu)));
+      levels.push(
+        compare(
+          () => burst(ours),
+          () => burst(reaperOf(floorScope, floor)),
+        ),
+      );
     }
-    printLevels("a cgroup among up to 20,000", figures);
+    printLevels("a cgroup among up to 20,000", levels);
   } finally {
     await scratch.remove();
   }
@@ -98,7 +167,10 @@ function printHeader(title: string, levels: readonly number[]): void {
 /** Prints whether work takes as long with many names and cgroups as with few. */
 export async function measureFlatness(): Promise<void> {
   using directory = temporaryDirectory();
-  console.log(`CPU time in us, when there are so many others; at most ${GOAL} % apart`);
+  console.log(
+    `CPU time in us, when there are so many others; its multiples of the floor's are at most ` +
+      `${GOAL} % apart`,
+  );
   printHeader("names", NAMES);
   await measureNames();
   printHeader("cgroups", CGROUPS);

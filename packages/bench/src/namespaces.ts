@@ -22,6 +22,7 @@ import {
   purge,
   type RunningDaemon,
   type RunningServer,
+  settle,
   startDaemon,
   startFloor,
 } from "./programs.ts";
@@ -163,10 +164,12 @@ async function compareCreation(
   for (const daemon of daemons) pin(daemon, client.cpu);
   for (let round = 0; round < ROUNDS; round++) {
     for (const [i, daemon] of daemons.entries()) {
+      await settle();
       runs[i]?.push(measure(program, daemon, work, client));
       purge(daemon);
     }
     await using floor = await startFloor(true);
+    await settle();
     floors.push(measure(program, floor, work, client));
   }
   return [...runs, floors].map(figuresOf);

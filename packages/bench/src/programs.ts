@@ -202,6 +202,14 @@ export async function startFloor(creates = false): Promise<RunningServer> {
   return serverOf(child, address);
 }
 
+/**
+ * Waits until the kernel has removed the namespaces and processes of an earlier measurement, which
+ * it does in the background.
+ */
+export async function settle(): Promise<void> {
+  await delay(500);
+}
+
 /** Pins a server's threads to one CPU; undefined lets them run on all. */
 export function pin(server: RunningServer, cpu: number | undefined): void {
   const cpus = cpu === undefined ? `0-${availableParallelism() - 1}` : String(cpu);
