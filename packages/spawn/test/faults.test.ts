@@ -95,6 +95,21 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     expect((await daemon.status()).names).toBeGreaterThan(0);
   });
 
+  it.each(["ENOMEM", "ENOBUFS"])(
+    "keeps the queue as it is if listen fails with %s",
+    async (code) => {
+      await whileFailing(`listen:error=${code}`, async () => {
+        await peer.start(as({}), daemon.address, ALL, ["--flood"]);
+        await until(() => daemon.log.includes("keeps its length"), "it has failed");
+        expect(peer.run([], daemon.address, ALL)[0]).toBe("handles");
+        await peer.endAll();
+      });
+      expect(peer.run([], daemon.address, ALL)[0]).toBe("handles");
+      expect(daemon.log).toMatch(`the queue of connections keeps its length: listen`);
+      expect(daemon.log).not.toMatch(/crashed|\n +at /);
+    },
+  );
+
   it("closes later what may take long if no process can be created for it", async () => {
     const sink = createServer().listen(0, "127.0.0.1");
     await once(sink, "listening");

@@ -109,20 +109,16 @@ class NamespaceService {
       this.#planReport(),
     );
     this.#expiry = new Expiry(loop, this.#registry, this.#ender, settings.lifetimeMs);
-    const failed = (what: string) => (error: Error) =>
+    const failed = (what: string, error: Error) =>
       logOnce.log(`${what} ${error.message}`, LOG_WARNING, `${what}: ${error.message}`);
-    const shared = makeShared(loop, failed("a connection failed"));
+    const shared = makeShared(loop, (error) => failed("a connection failed", error));
     this.#clients = new Clients(settings, ownUserNamespace, shared, (client) =>
       this.#responder.goOn(client),
     );
     this.#responder = new Responder(this.#registry, this.#clients, counts, log, logOnce);
     this.#listeners = options.listenerFds.map((fd) => ({
       fd,
-      listener: new Listener(
-        shared,
-        (connection) => this.#responder.serve(connection),
-        failed("cannot accept connections for the moment"),
-      ),
+      listener: new Listener(shared, (connection) => this.#responder.serve(connection), failed),
     }));
     restore(store, this.#registry, log, options.cgroupPids, ownInode);
   }

@@ -50,7 +50,7 @@ function shared(loop: EventLoop): Shared {
   return makeShared(loop, (error) => expect.unreachable(error.message));
 }
 
-const cannotAccept = (error: Error) => expect.unreachable(error.message);
+const onError = (what: string) => expect.unreachable(what);
 
 interface Queue {
   /** The number of strangers that have connected before the spawner. */
@@ -97,7 +97,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
       connection.closeUnread();
       return undefined;
     },
-    cannotAccept,
+    onError,
   );
   const fd = open();
   bindUnix(fd.number, ADDRESS);
@@ -161,7 +161,7 @@ describe("a stranger that keeps sending", () => {
         look();
         return undefined;
       },
-      cannotAccept,
+      onError,
     );
     const fd = open();
     bindUnix(fd.number, ADDRESS);
@@ -237,7 +237,7 @@ describe("the queue of connections", () => {
           const calls = { received: nothing, refuseDescriptors: nothing, hungUp: nothing };
           return { ...owner, ...calls, fellSilent: nothing };
         },
-        cannotAccept,
+        onError,
       );
       const fd = open();
       bindUnix(fd.number, ADDRESS);

@@ -39,11 +39,14 @@ const CALM_MS = 1000;
 /** How long the listener pauses when it has run out of descriptors, milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
 
+/** Called when a system call has failed. @param what the effect of the failure */
+type OnError = (what: string, error: Error) => void;
+
 /** Accepts connections on the listening sockets. */
 export class Listener {
   readonly #loop: EventLoop;
   readonly #accepted: (connection: Connection) => ConnectionOwner | undefined;
-  readonly #cannotAccept: (error: Error) => void;
+  readonly #onError: OnError;
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
   #pause: Timer | undefined;
@@ -59,17 +62,18 @@ export class Listener {
   /**
    * @param accepted returns the owner of a new connection; undefined if it has closed the
    *   connection, because there are too many of its kind
-   * @param cannotAccept called when a failure prevents accepting for the moment
+   * @param onError called when a failure prevents accepting for the moment, or what it does about a
+   *   flood
    */
   constructor(
     shared: Shared,
     accepted: (connection: Connection) => ConnectionOwner | undefined,
-    cannotAccept: (error: Error) => void,
+    onError: OnError,
   ) {
     this.#loop = shared.loop;
     this.#shared = shared;
     this.#accepted = accepted;
-    this.#cannotAccept = cannotAccept;
+    this.#onError = onError;
   }
 
   /** Starts to accept from a listening socket, which its owner closes. */
@@ -111,7 +115,7 @@ export class Listener {
         // EMFILE and the like: the connection stays in the queue, and the listening socket stays
         // readable. The pause keeps that from using all the CPU time.
         if (!isSystemError(error)) throw error;
-        this.#cannotAccept(error);
+        this.#onError("cannot accept connections for the moment", error);
         this.stop();
         this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () => this.#start(fd));
         return;
@@ -161,13 +165,23 @@ export class Listener {
     this.#floodedMs = monotonicMs();
     if (this.#isFlooded) return;
     this.#isFlooded = true;
-    listen(fd, FLOOD_BACKLOG);
+    this.#setBacklog(fd, FLOOD_BACKLOG);
     const look = () => {
       const calmMs = this.#floodedMs + CALM_MS;
       this.#isFlooded = this.#watch !== undefined && monotonicMs() < calmMs;
       if (this.#isFlooded) this.#loop.after(CALM_MS, look);
-      else listen(fd, LISTEN_BACKLOG);
+      else this.#setBacklog(fd, LISTEN_BACKLOG);
     };
     this.#loop.after(CALM_MS, look);
+  }
+
+  /** Changes the length of the queue. Since Linux 6.16 listen(2) needs memory. */
+  #setBacklog(fd: number, backlog: number): void {
+    try {
+      listen(fd, backlog);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#onError("the queue of connections keeps its length", error);
+    }
   }
 }
