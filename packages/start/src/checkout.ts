@@ -1,6 +1,7 @@
 /** Paths in this checkout. */
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { shellWord } from "./shell-word.ts";
 
 /** The bundle is packages/start/dist/start.js. */
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -13,8 +14,8 @@ export const TABLES = join(root, "examples/accounting/postgres.sql");
 /** The directory of data that is kept from one start to the next; SPAWN_DATA sets another one. */
 export const DATA = process.env["SPAWN_DATA"] ?? join(root, ".data");
 
-/** Returns a path as people type it here. */
+/** Returns a path as people type it into a shell here. */
 export function shown(path: string): string {
   const fromHere = relative(process.cwd(), path);
-  return fromHere.startsWith("..") ? path : fromHere;
+  return shellWord(fromHere.startsWith("..") ? path : fromHere);
 }
