@@ -6,7 +6,7 @@ it("leaves a plain path as it is", () => {
   expect(shellWord("packages/spawn/dist/a-b_c.js")).toBe("packages/spawn/dist/a-b_c.js");
 });
 
-it.each(["/root/my files/suite", "it's", "$HOME", "a\\b", "*", "~", "", 'a"b', "a;b"])(
+it.each(["/a directory/with blanks", "it's", "$HOME", "a\\b", "*", "~", "", 'a"b', "a;b"])(
   "quotes %s so that a shell takes it literally",
   (text) => {
     const word = shellWord(text);
