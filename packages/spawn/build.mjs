@@ -5,7 +5,15 @@ import { importSource } from "@cm4all/dev/import-source";
 await bundle({
   entry: "src/main.ts",
   outfile: "dist/cm4all-spawn.js",
-  budgetKiB: 1300,
+  budgetKiB: 750,
+  ffi: true,
+});
+
+// A separate program, so that the daemon's threads do not load fengari, nor the host the daemon.
+await bundle({
+  entry: "src/accounting/script/host-main.ts",
+  outfile: "dist/cm4all-spawn-script-host.js",
+  budgetKiB: 750,
   ffi: true,
 });
 

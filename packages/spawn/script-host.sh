@@ -5,4 +5,4 @@
 read -r options <&3 || exit 0
 unset LISTEN_FDS LISTEN_FDNAMES LISTEN_PID LISTEN_PIDFDID
 # shellcheck disable=SC2086 # several words
-exec /usr/bin/env node $options "${0%/*}/cm4all-spawn.js" script-host
+exec /usr/bin/env node $options "${0%/*}/cm4all-spawn-script-host.js"

@@ -24,8 +24,10 @@ import { type Reaper, reap } from "./reapbench.ts";
 import { median } from "./statistics.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
-/** The numbers of others. There can be at most 10,000 names. */
+/** The numbers of others. There can be at most 10,000 names; no configuration allows more. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
+/** Names with an init and its descriptor each; fewer levels, because each takes a process. */
+const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 7;
 /** The CPU of clients and servers: on two of them, times depend on which parts meet on one. */
@@ -41,6 +43,8 @@ interface Level {
   readonly floor: number;
 }
 
+const cpuOf = ({ daemon_cpu_us_per_op }: Measurement) => daemon_cpu_us_per_op;
+
 /** Measures both in turns. */
 function compare(measureOurs: () => number, measureFloor: () => number): Level {
   const ours: number[] = [];
@@ -50,6 +54,19 @@ function compare(measureOurs: () => number, measureFloor: () => number): Level {
     floor.push(measureFloor());
   }
   return { ours: median(ours), floor: median(floor) };
+}
+
+/** Measures ours and a floor that has no names yet, in turns. */
+async function compareWithNewFloor(
+  program: string,
+  mode: "create-ipc" | "create-pid",
+  measureOurs: () => number,
+): Promise<Level> {
+  await using floor = await startFloor(true);
+  pin(floor, CPU);
+  return compare(measureOurs, () =>
+    cpuOf(measure(program, floor, { mode, count: 100 }, { cpu: CPU })),
+  );
 }
 
 /** Prints the CPU time for each number of others, and how much it grows. */
@@ -71,13 +88,34 @@ function printLevels(title: string, levels: readonly Level[]): void {
   noteAtMost(`${title}: growth`, growth, GOAL, { unit: " %" });
 }
 
-const cpuOf = ({ daemon_cpu_us_per_op }: Measurement) => daemon_cpu_us_per_op;
+const MANY_NAMES =
+  "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
+
+/** Measures new PID names alone: to start an init, the kernel copies the descriptors of all. */
+async function measurePidNames(): Promise<void> {
+  const program = compile("nsbench");
+  await using daemon = await startDaemon({ config: MANY_NAMES });
+  for (let i = 0; i < 15; i++) {
+    measure(program, daemon, { mode: "create-pid", count: 200 });
+    purge(daemon);
+  }
+  pin(daemon, CPU);
+  let names = 0;
+  const create = (count: number) => {
+    names += count;
+    return measure(program, daemon, { mode: "create-pid", count }, { cpu: CPU });
+  };
+  const created: Level[] = [];
+  for (const level of PID_NAMES) {
+    if (names < level) create(level - names);
+    created.push(await compareWithNewFloor(program, "create-pid", () => cpuOf(create(100))));
+  }
+  printLevels("a new PID name among up to 9,000", created);
+}
 
 async function measureNames(): Promise<void> {
   const program = compile("nsbench");
-  const config =
-    "[namespaces]\nmax_names = 10000\nmax_names_per_uid = 10000\nexpire_seconds = 3600\n";
-  await using daemon = await startDaemon({ config });
+  await using daemon = await startDaemon({ config: MANY_NAMES });
   // Until its code is compiled, the daemon is slower.
   measure(program, daemon, { mode: "rt", count: 20_000 });
   for (let i = 0; i < 15; i++) {
@@ -104,14 +142,7 @@ async function measureNames(): Promise<void> {
         () => ask(simple),
       ),
     );
-    await using floor = await startFloor(true);
-    pin(floor, CPU);
-    created.push(
-      compare(
-        () => cpuOf(create(100)),
-        () => cpuOf(measure(program, floor, { mode: "create-ipc", count: 100 }, { cpu: CPU })),
-      ),
-    );
+    created.push(await compareWithNewFloor(program, "create-ipc", () => cpuOf(create(100))));
   }
   printLevels("a request among up to 9,000 names", requests);
   printLevels("a new IPC name among up to 9,000", created);
@@ -173,6 +204,8 @@ export async function measureFlatness(): Promise<void> {
   );
   printHeader("names", NAMES);
   await measureNames();
+  printHeader("names", PID_NAMES);
+  await measurePidNames();
   printHeader("cgroups", CGROUPS);
   await measureCgroups(directory.path);
 }

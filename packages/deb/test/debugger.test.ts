@@ -16,8 +16,11 @@ const installed = readdirSync(join(root, "debian"))
   .flatMap((name) => readFileSync(join(root, "debian", name), "utf8").split("\n"))
   .flatMap((line) => /^(packages\/\S+\/dist\/\S+\.js)\s/.exec(line)?.[1] ?? []);
 
-/** The one of these that people do not call: it takes no options, and reads its instructions. */
-const INNER = "packages/spawn/dist/cm4all-spawn-report.js";
+/** Those that people do not call, with what they say if nobody gives them instructions. */
+const INNER = new Map([
+  ["packages/spawn/dist/cm4all-spawn-report.js", "JSON"],
+  ["packages/spawn/dist/cm4all-spawn-script-host.js", "the daemon starts this program"],
+]);
 
 /** The beginning of every bundle; debian/rules changes it to Debian's Node. */
 const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
@@ -69,16 +72,16 @@ describe("programs", () => {
       expect(stderr).toContain("Debugger listening");
     });
 
-    test("the program that makes a report does not", async () => {
-      const { end, stderr, sent, listening } = await runInStorm([join(root, INNER)]);
-      expect(stderr).toContain("JSON");
-      expect([1, "SIGUSR1"]).toContain(end);
+    test.each([...INNER])("%s does not, without instructions", async (path, complaint) => {
+      const { end, stderr, sent, listening } = await runInStorm([join(root, path)]);
+      expect(stderr).toContain(complaint);
+      expect([1, 64, "SIGUSR1"]).toContain(end);
       expect(sent).toBeGreaterThan(0);
       expect(stderr).not.toContain("Debugger listening");
       expect(listening).toEqual([]);
     });
 
-    test.each(installed.filter((path) => path !== INNER))("%s does not", async (path) => {
+    test.each(installed.filter((path) => !INNER.has(path)))("%s does not", async (path) => {
       const version = await runInStorm([join(root, path), "--version"]);
       const help = await runInStorm([join(root, path), "--help"]);
       const mistake = await runInStorm([join(root, path), "--nonsense"]);

@@ -4,9 +4,9 @@
  * The script host: the process that runs the script, a child of the daemon or a unit of its
  * own. It does what the daemon asks on descriptor 3, and ends with it.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { fstatSync, readFileSync, writeFileSync } from "node:fs";
 import { unpackRecord } from "@cm4all/cgroup";
-import { EX_OSERR } from "@cm4all/command";
+import { EX_OSERR, EX_USAGE } from "@cm4all/command";
 import {
   bytesOfText,
   errorText,
@@ -23,6 +23,7 @@ import { writeFully } from "./compat/output.ts";
 import { confine } from "./confinement.ts";
 import { restoreEnvironment } from "./environment.ts";
 import { HostChannel } from "./host-channel.ts";
+import { HOST_FD } from "./host-fd.ts";
 import { openLibraries } from "./libs/index.ts";
 import { cutText, type HostSettings, type Request } from "./protocol.ts";
 import { Runtime, ScriptError, type ScriptFailure } from "./runtime/index.ts";
@@ -187,6 +188,7 @@ function cutFailure({ message, traceback }: ScriptFailure): ScriptFailure {
  * daemon.
  */
 export function runHost(): void {
+  requireDaemon();
   const warning = prepareOrExit();
   // These signals are for the daemon; a terminal or systemd sends them to us, too.
   for (const signal of ["SIGINT", "SIGTERM", "SIGQUIT", "SIGHUP"] as const)
@@ -195,6 +197,17 @@ export function runHost(): void {
   const host = new Host();
   host.greet();
   if (warning !== undefined) host.tell(warning);
+}
+
+/** Ends the process if somebody else than the daemon has started it, by hand. */
+function requireDaemon(): void {
+  try {
+    if (fstatSync(HOST_FD).isSocket()) return;
+  } catch (error) {
+    if (!isErrno(error, "EBADF")) throw error;
+  }
+  writeFully(2, `the daemon starts this program, with a socket as descriptor ${HOST_FD}\n`);
+  process.exit(EX_USAGE);
 }
 
 /**

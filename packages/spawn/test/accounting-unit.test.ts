@@ -191,7 +191,7 @@ describe("script-host.sh", () => {
         encoding: "utf8",
         env: { PATH: `${directory}:${process.env["PATH"]}`, LISTEN_FDS: "1" },
       });
-      expect(stdout).toBe(`<--a=1><--b><${directory}/cm4all-spawn.js><script-host><unset>\x04rest`);
+      expect(stdout).toBe(`<--a=1><--b><${directory}/cm4all-spawn-script-host.js><unset>\x04rest`);
     } finally {
       rmSync(directory, { recursive: true });
     }

@@ -1,11 +1,14 @@
 /** Chooses the accounting script, and the options with which its host is started. */
+import { dirname, join } from "node:path";
 import { type ScriptHostOptions, selectScript } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config/accounting.ts";
-import { SCRIPT_HOST_COMMAND } from "../../roles.ts";
 import { DEFAULT_USER, groupsOf } from "../terms/user.ts";
 
 /** The script of the package. It does nothing, so it is not run. */
 const PACKAGED_SCRIPT = "/usr/share/cm4all/spawn/accounting.lua";
+
+/** The program of the script host, beside the daemon's. */
+const SCRIPT_HOST = "cm4all-spawn-script-host.js";
 
 const SCRIPT_DIRECTORY = "/etc/cm4all/spawn";
 
@@ -53,7 +56,7 @@ export function hostOptions(config: AccountingConfig, script: string): ScriptHos
       ? {}
       : // If the configuration names no user, that of the unit is used.
         { unit: { socket: hostSocket, uid: config.isUserNamed ? user?.uid : undefined } }),
-    program: [__filename, SCRIPT_HOST_COMMAND],
+    program: [join(dirname(__filename), SCRIPT_HOST)],
     instructions: config.instructions,
     handlerTimeoutMs: config.handlerTimeoutMs,
     answerTimeoutMs: config.answerTimeoutMs,
