@@ -21,6 +21,8 @@ export interface FleetHosts {
 /** The order to account rows; without a rate, as fast as possible. */
 export interface FleetOrder {
   readonly rows: number;
+  /** The number of cgroups in a list, which is given to one handler. */
+  readonly batch: number;
   readonly rowsPerSecond?: number | undefined;
 }
 
@@ -33,8 +35,6 @@ export interface FleetResult {
 const CUSTOMERS = 50;
 /** The number of handlers of a host that wait for the database at the same time. */
 const HANDLERS = 4;
-/** The number of cgroups in a list. */
-const BATCH = 100;
 
 /** Nobody needs to be notified when a run begins, because the script can be repeated. */
 const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
@@ -91,12 +91,12 @@ class Host implements Disposable {
 }
 
 /** Keeps some handlers of each host at work until all rows are accounted. */
-async function accountAll(hosts: readonly Host[], rows: number): Promise<number[]> {
+async function accountAll(hosts: readonly Host[], rows: number, batch: number): Promise<number[]> {
   const latenciesMs: number[] = [];
   let left = rows;
   const work = async (host: Host) => {
     while (left > 0) {
-      const count = Math.min(left, BATCH);
+      const count = Math.min(left, batch);
       left -= count;
       const startMs = performance.now();
       await host.account(count);
@@ -110,29 +110,27 @@ async function accountAll(hosts: readonly Host[], rows: number): Promise<number[
 /** Accounts a list at each tick, one host after the other, however long earlier lists take. */
 async function accountAtRate(
   hosts: readonly Host[],
-  rows: number,
+  { rows, batch }: FleetOrder,
   rowsPerSecond: number,
 ): Promise<number[]> {
-  const intervalMs = (BATCH / rowsPerSecond) * 1000;
+  const intervalMs = (batch / rowsPerSecond) * 1000;
   const beginMs = performance.now();
-  const lists = Array.from({ length: Math.ceil(rows / BATCH) }, async (_, i) => {
+  const lists = Array.from({ length: Math.ceil(rows / batch) }, async (_, i) => {
     const dueMs = beginMs + i * intervalMs;
     await delay(dueMs - performance.now());
-    await hosts[i % hosts.length]?.account(BATCH);
+    await hosts[i % hosts.length]?.account(batch);
     return performance.now() - dueMs;
   });
   return await Promise.all(lists);
 }
 
-async function carryOut(
-  hosts: readonly Host[],
-  { rows, rowsPerSecond }: FleetOrder,
-): Promise<FleetResult> {
+async function carryOut(hosts: readonly Host[], order: FleetOrder): Promise<FleetResult> {
+  const { rows, batch, rowsPerSecond } = order;
   const before = process.cpuUsage();
   const latenciesMs =
     rowsPerSecond === undefined
-      ? await accountAll(hosts, rows)
-      : await accountAtRate(hosts, rows, rowsPerSecond);
+      ? await accountAll(hosts, rows, batch)
+      : await accountAtRate(hosts, order, rowsPerSecond);
   const { user, system } = process.cpuUsage(before);
   return { latenciesMs, cpuSeconds: (user + system) / 1e6 };
 }

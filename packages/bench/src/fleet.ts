@@ -19,13 +19,15 @@ import { noteAtLeast, noteAtMost } from "./goals.ts";
 import { EXAMPLES } from "./programs.ts";
 import { median, quantile } from "./statistics.ts";
 
-interface Run extends FleetOrder {
+interface Run extends Omit<FleetOrder, "batch"> {
   readonly title: string;
   readonly hosts: number;
   /** The number of processes among which the hosts are divided. */
   readonly processes: number;
   /** The value of synchronous_commit. */
   readonly commit: "on" | "off";
+  /** The number of cgroups in a list; by default BATCH. */
+  readonly batch?: number;
   readonly goal?: Goal;
 }
 
@@ -36,6 +38,9 @@ interface Goal {
   readonly serverUs?: number;
   readonly clientUs?: number;
 }
+
+/** The number of cgroups that a script gets at once. */
+const BATCH = 100;
 
 const RUNS: readonly Run[] = [
   {
@@ -63,6 +68,15 @@ const RUNS: readonly Run[] = [
     rows: 20_000,
     commit: "on",
     goal: { rowsPerSecond: 10_000, clientUs: 180 },
+  },
+  {
+    title: "1 host, each row a handler's",
+    hosts: 1,
+    processes: 1,
+    rows: 5000,
+    batch: 1,
+    commit: "on",
+    goal: { clientUs: 180 },
   },
 ];
 
@@ -187,13 +201,14 @@ async function measureRun(run: Run): Promise<void> {
       for (const one of processes) await one[Symbol.asyncDispose]();
     },
   };
-  const { rows, rowsPerSecond } = run;
+  const { rows, batch = BATCH, rowsPerSecond } = run;
   const order = {
+    batch,
     rows: rows / run.processes,
     rowsPerSecond: rowsPerSecond === undefined ? undefined : rowsPerSecond / run.processes,
   };
   // Before that, the server plans in each session, and V8 compiles.
-  const warmUp = { rows: WARM_UP_ROWS / run.processes };
+  const warmUp = { batch, rows: WARM_UP_ROWS / run.processes };
   await Promise.all(processes.map((one) => one.carryOut(warmUp)));
 
   const rounds: Figures[] = [];
