@@ -1,8 +1,9 @@
 /** Messages of a script host to the daemon. */
+import { bytesOfLatin1 } from "@cm4all/linux";
 import type { Subject } from "@cm4all/testing/fuzz";
 import { MessageReader } from "../src/message-reader.ts";
 import { parseReply } from "../src/parse-reply.ts";
-import { encodeMessage, MAX_REPLY_BYTES, ProtocolError } from "../src/protocol.ts";
+import { encodeMessage, MAX_REPLY_BYTES, ProtocolError, type Reply } from "../src/protocol.ts";
 
 /** The messages that were read, and whether the stream was given up. */
 function readAll(input: Buffer, size: number): string[] {
@@ -37,13 +38,42 @@ function framed(input: Buffer): Buffer {
   );
 }
 
+const TEXT = bytesOfLatin1("m\u00ff");
+
+/** A message of each type. */
+const REPLIES: { readonly [Type in Reply["type"]]: Omit<Extract<Reply, { type: Type }>, "type"> } =
+  {
+    hello: { pid: 2 },
+    ready: {
+      handlers: { released: "one", running: "none", bearsRepetition: false },
+      warning: TEXT,
+    },
+    unusable: { message: TEXT },
+    begin: { number: 1 },
+    done: { number: 1 },
+    failed: { number: 1, effect: "none", cause: "script", message: TEXT, traceback: TEXT },
+    dropped: { number: 1, effect: "unanswered" },
+    error: { source: TEXT, message: TEXT },
+    notice: { text: TEXT },
+    outputLost: { text: TEXT },
+    pong: { number: 1 },
+  };
+
+const replies = Object.entries(REPLIES);
+const lines = replies.map(([type, fields]) => JSON.stringify({ type, ...fields }));
+
 export const subject: Subject = {
   name: "host",
   tokens: [
-    ...'ready unusable begin done failed dropped error notice pong "type": "number":1'.split(" "),
-    ...['"effect":"none"', '"cause":"script"', '"message":""', '"text":""', "{", "}", ",", "\n"],
-    ...['"handlers":{"released":"one","running":"none","bearsRepetition":false}', "\\u0100", "[["],
+    ...replies.flatMap(([type, fields]) => [
+      `"${type}"`,
+      ...Object.entries(fields).map((field) =>
+        JSON.stringify(Object.fromEntries([field])).slice(1, -1),
+      ),
+    ]),
+    ...['"type":', "{", "}", ",", "\n", "\\u0100", "[["],
   ],
+  samples: [lines.join("\n"), ...lines.map((line) => framed(Buffer.from(line)))],
   read: (input) => {
     for (const bytes of [input, framed(input)]) {
       const whole = readAll(bytes, Math.max(1, bytes.length));

@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import {
   chmodSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
@@ -11,6 +12,7 @@ import {
   statSync,
   symlinkSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -135,6 +137,33 @@ describe("the program of the maintainer scripts", () => {
       edit("add");
     }
   });
+
+  it("removes what a killed run has left, but not what another run may need", () => {
+    const temporary = (digits: string) => join(directory, `.nsswitch.conf.${digits}.new`);
+    const [old, young] = [temporary("0123456789ab"), temporary("ba9876543210")];
+    const other = temporary("0123456789");
+    const hourAgo = Date.now() / 1000 - 3600;
+    for (const path of [old, young, other]) writeFileSync(path, "");
+    for (const path of [old, other]) utimesSync(path, hourAgo, hourAgo);
+    writeFileSync(file, "passwd: files\ngroup: files\n");
+    expect(edit("add")).toBe("");
+    expect([old, young, other].map((path) => existsSync(path))).toEqual([false, true, true]);
+  });
+
+  it.skipIf(missing("strace") !== undefined).each(["fchown", "fchmod", "fsync", "/^rename"])(
+    "leaves the file as it is, and nothing else, if %s fails",
+    (call) => {
+      writeFileSync(file, "passwd: files\ngroup: files\n");
+      const options = ["-o", "/dev/null", "-e", `trace=${call}`, "-e", `inject=${call}:error=EIO`];
+      const { status, stderr } = spawnSync("strace", [...options, "perl", SCRIPT, "add", file], {
+        encoding: "utf8",
+        env: { ...process.env, LC_ALL: "C" },
+      });
+      expect([status, stderr]).toEqual([0, expect.stringContaining("Input/output error; it is")]);
+      expect(readFileSync(file, "utf8")).toBe("passwd: files\ngroup: files\n");
+      expect(readdirSync(directory)).toEqual(["nsswitch.conf"]);
+    },
+  );
 
   it.skipIf(missing("root") !== undefined)("leaves a file that is mounted there", () => {
     writeFileSync(file, "passwd: files\ngroup: files\n");

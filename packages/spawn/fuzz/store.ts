@@ -3,29 +3,22 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subject } from "@cm4all/testing/fuzz";
+import { KEPT_KINDS } from "../src/namespaces/names/kinds.ts";
 import { NameDirectory } from "../src/namespaces/names/name-directory.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "fuzz-store-"));
 const path = join(directory, "1");
 
+const files = Object.values(KEPT_KINDS).map(({ file }) => file);
+
 /** An input is lines of `NAME CONTENT`. */
 export const subject: Subject = {
   name: "store",
   tokens: [
-    "name",
-    "ipc",
-    "pid",
-    "user-1",
-    "user-1.maps",
-    "lease",
-    "uid",
-    "-",
-    ".maps",
-    " ",
-    "\n",
-    "0",
-    "9",
+    ...["name", "uid", "lease", "-", ".maps", " ", "\n", "0", "9"],
+    ...files.flatMap((file) => [file, `${file}-1`, `${file}-1.maps`]),
   ],
+  samples: ["name web\nuid 1000\n", ...files.map((file) => `name web\nuid 1000\n${file} \n`)],
   read: (input) => {
     mkdirSync(path);
     try {

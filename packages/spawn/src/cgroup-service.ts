@@ -66,7 +66,7 @@ export class CgroupService {
       ranWellMs: RAN_WELL_MS,
       // Both may have changed since the last start.
       start: () =>
-        this.#startThread({
+        this.#tryStartThread({
           ...options,
           accounting: this.#isAccounting,
           interimMs: this.#interimMs,
@@ -91,6 +91,15 @@ export class CgroupService {
   /** True if cgroups are kept until they are in the journal. */
   get #isAccounting(): boolean {
     return this.#sink.state !== "idle";
+  }
+
+  #tryStartThread(options: ReaperOptions): void {
+    try {
+      this.#startThread(options);
+    } catch (error) {
+      // No descriptor or no thread.
+      this.#threadEnded(error);
+    }
   }
 
   #startThread(options: ReaperOptions): void {

@@ -46,7 +46,7 @@ import { ThreadEndedError } from "./thread/worker-thread.ts";
  * The greatest time that stopping may take, after the time for handlers, whatever hangs. Namespaces
  * and records survive even if it is cut short.
  */
-const STOP_TIMEOUT_MS = 900;
+const STOP_TIMEOUT_MS = 800;
 
 /** How long a reload waits until the script is loaded. */
 const SCRIPT_LOAD_TIMEOUT_MS = 10_000;

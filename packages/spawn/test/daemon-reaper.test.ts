@@ -6,6 +6,7 @@ import { cgroup2Mount, missing, ScratchCgroup } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DaemonStatus } from "../src/status/status.ts";
 import { TestDaemon, until } from "./support/daemon.ts";
+import { currentLimit, limitDescriptors, setLimit } from "./support/descriptors.ts";
 
 describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daemon", () => {
   let scratch: ScratchCgroup;
@@ -75,6 +76,25 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the daem
       await daemon.untilLogged(line);
       expect((await status()).namespace.names).toBe(0);
       expect((await status()).reaper).toBeUndefined();
+      execFileSync("nsenter", ["-m", "-t", String(daemon.child.pid), "umount", mount]);
+      await until(() => !exists("b.scope/old"), "the cgroup is deleted");
+    });
+
+    it("starts the reaper's thread again after there were no descriptors for it", async () => {
+      scratch.make("b.scope/old");
+      daemon = await TestDaemon.start({ config: `[reaper]\nscopes = ["${scope()}"]\n`, wrapper });
+      await daemon.untilLogged("the reaper ended, starting it again: ");
+      const limit = currentLimit(daemon);
+      // For its eventfd, and for its event loop.
+      for (const [free, line] of [
+        [0, "the reaper ended, starting it again: eventfd(): EMFILE"],
+        [1, "the reaper ended, starting it again: Worker initialization failure: EMFILE"],
+      ] as const) {
+        limitDescriptors(daemon, free);
+        await daemon.untilLogged(line);
+        setLimit(daemon, limit);
+      }
+      expect(daemon.log).not.toMatch(/crashed|\n +at /);
       execFileSync("nsenter", ["-m", "-t", String(daemon.child.pid), "umount", mount]);
       await until(() => !exists("b.scope/old"), "the cgroup is deleted");
     });

@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readdirSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
@@ -29,7 +30,17 @@ const FAULTS = [
   ...["ENOMEM", "EAGAIN"].map((error) => `clone,clone3,vfork:error=${error}`),
   "mkdirat,mkdir,mknodat:error=ENOSPC",
   "pidfd_open:error=ENOMEM",
+  ...["recvfrom", "shutdown", "capget", "pidfd_send_signal"].map((call) => `${call}:error=ENOMEM`),
+  "stat,newfstatat,statx,readlink,readlinkat:error=ENOMEM",
+  "umount2,unlink,unlinkat,rmdir:error=ENOMEM",
+  // The watches of some connections cannot be ended.
+  "epoll_ctl:error=ENOMEM:when=2+",
 ];
+
+/** The system calls with which a namespace ends, and a name. */
+const END_FAULTS = ["umount2", "unlink,unlinkat", "stat,newfstatat,statx"];
+
+const STRANGERS = 20;
 
 /** Sends requests, unless the connection is already closed. */
 function trySend(client: TestClient): void {
@@ -54,10 +65,16 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     peer[Symbol.dispose]();
   });
 
-  /** Runs `work` while all calls of this kind fail for the thread. */
-  async function whileFailing(fault: string, work: () => Promise<void>): Promise<void> {
+  /** Runs `work` while all calls of one kind, or of some, fail for the thread. */
+  async function whileFailing(
+    faults: string | readonly string[],
+    work: () => Promise<void>,
+  ): Promise<void> {
     const tid = storeThread(daemon).split("/").at(-1) ?? "";
-    const args = ["-p", tid, "-e", `trace=${fault.split(":")[0]}`, "-e", `inject=${fault}`];
+    const all = [faults].flat();
+    const calls = all.map((fault) => fault.split(":")[0]).join(",");
+    const inject = all.flatMap((fault) => ["-e", `inject=${fault}`]);
+    const args = ["-p", tid, "-e", `trace=${calls}`, ...inject];
     const strace = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
     try {
       let said = "";
@@ -73,10 +90,36 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     }
   }
 
+  const storedNames = () => `${storeThread(daemon)}/root/names`;
+
+  /** Returns the inodes of the namespaces in the store, which has one name. */
+  function storedInodes(): { ipc: number; pid: number } {
+    const [id] = readdirSync(storedNames());
+    const inode = (kind: string) => statSync(`${storedNames()}/${id}/${kind}`).ino;
+    return { ipc: inode("ipc"), pid: inode("pid") };
+  }
+
+  /** Connects strangers, who ask for something or wait. */
+  async function hold(datagram: Uint8Array | ""): Promise<void> {
+    await peer.start(as({}), daemon.address, Buffer.from(datagram), ["--hold", String(STRANGERS)]);
+  }
+
+  /** Expects that all names can be ended, and that nothing of them is left. */
+  async function expectAllEnd(): Promise<void> {
+    const { names } = await daemon.status();
+    const ended = await daemon.control({ command: "purge-namespaces", onlyIdle: false });
+    expect(ended).toEqual({ ended: names, left: 0 });
+    expect(readdirSync(storedNames())).toEqual([]);
+    await until(() => daemon.childPids().length === 0, "no init is left");
+    expect(daemon.log).not.toMatch(/crashed|\n +at /);
+  }
+
   it.each(FAULTS)("survives %s", async (fault) => {
     using before = daemon.connect();
     before.inodes("before", { ipc: true });
+    await hold("");
     await whileFailing(fault, async () => {
+      await hold(ALL);
       const clients = [new TestClient(daemon.address), new TestClient(daemon.address), before];
       for (const client of clients) trySend(client);
       // An answer, an error, the end of the connection, or nothing yet: each is allowed.
@@ -88,11 +131,90 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
       for (const client of clients.slice(0, 2)) client[Symbol.dispose]();
+      await peer.endAll();
     });
     for (const who of [[], as({ capabilities: ["sys_admin"] }), as({ uid: 1001 })])
       await until(() => peer.run(who, daemon.address, ALL)[0] === "handles", "all are served");
     expect(daemon.log).not.toMatch(/crashed|\n +at /);
     expect((await daemon.status()).names).toBeGreaterThan(0);
+  });
+
+  it.each(END_FAULTS)("goes on if an init dies while %s fails", async (calls) => {
+    using client = daemon.connect();
+    const before = client.inodes("name", { ipc: true, pid: true });
+    await whileFailing(`${calls}:error=ENOMEM`, async () => {
+      for (const pid of daemon.childPids()) process.kill(pid, "SIGKILL");
+      await until(async () => (await daemon.status()).initDeaths === 1, "it is noticed");
+      expect(client.inodes("name", { ipc: true })).toEqual({ ipc: before.ipc });
+    });
+    expect(daemon.log).toContain("the file of a namespace stays for the moment: ");
+    const after = client.inodes("name", { ipc: true, pid: true });
+    expect(after.ipc).toBe(before.ipc);
+    expect(storedInodes()).toEqual(after);
+    await expectAllEnd();
+  });
+
+  it.each([
+    ...[...END_FAULTS, "rmdir", "open,openat"].map((calls) => `${calls}:error=ENOMEM`),
+    // Half of it has been removed then.
+    ...["umount2", "unlink,unlinkat"].map((calls) => `${calls}:error=ENOMEM:when=2`),
+  ])("ends a name later if its end meets %s", async (fault) => {
+    using client = daemon.connect();
+    client.inodes("name", { ipc: true, pid: true });
+    await whileFailing(fault, async () => {
+      await daemon.control({ command: "purge-namespaces", onlyIdle: false });
+      expect((await daemon.status()).names).toBe(1);
+    });
+    expect(daemon.log).toContain("names cannot be ended for the moment: ");
+    // If a part of it is left, a request ends that, and makes a new name.
+    const after = client.inodes("name", { ipc: true, pid: true });
+    await until(() => daemon.childPids().length === 1, "one init is left");
+    expect(storedInodes()).toEqual(after);
+    await expectAllEnd();
+  });
+
+  it("goes on if a lease ends while read fails", async () => {
+    using client = daemon.connect();
+    const answer = client.ask("name", { ipc: true, lease: true });
+    await whileFailing("read:error=ENOMEM:when=1", async () => {
+      answer[Symbol.dispose]();
+      await daemon.untilLogged("a lease cannot be looked at for the moment: ");
+    });
+    await until(async () => (await daemon.status()).leasedNames === 0, "its end is noticed");
+  });
+
+  it("goes on if strangers that wait come back while epoll_ctl fails", async () => {
+    await hold("");
+    await until(async () => (await daemon.status()).connections === STRANGERS, "they wait");
+    await whileFailing("epoll_ctl:error=ENOMEM", async () => {
+      await peer.endAll();
+      await daemon.untilLogged("a connection failed: ");
+    });
+    await until(async () => (await daemon.status()).connections === 0, "they are gone");
+  });
+
+  it.each(["epoll_ctl", "shutdown"])(
+    "ends in time if strangers wait while %s fails",
+    async (call) => {
+      await hold("");
+      await until(async () => (await daemon.status()).connections === STRANGERS, "they wait");
+      await whileFailing(`${call}:error=ENOMEM`, async () => {
+        expect(await daemon.end("SIGTERM")).toBe(0);
+      });
+      expect(daemon.log).not.toContain("too long");
+    },
+  );
+
+  it("accepts again after epoll_ctl has failed, too", async () => {
+    // The first call ends the watch of the listening socket, the second one begins it again.
+    const faults = ["accept4:error=ENOMEM:when=1", "epoll_ctl:error=ENOMEM:when=2"];
+    await whileFailing(faults, async () => {
+      using client = daemon.connect();
+      client.send(ALL);
+      await daemon.untilLogged("cannot accept connections for the moment: epoll_ctl");
+    });
+    using client = daemon.connect();
+    client.inodes("name", { ipc: true });
   });
 
   it.each(["ENOMEM", "ENOBUFS"])(

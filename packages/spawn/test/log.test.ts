@@ -1,4 +1,5 @@
 /** Tests a log that is not read, or cannot be written: it must not block any thread. */
+import { readFileSync, rmSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { DaemonStatus } from "../src/status/status.ts";
@@ -20,9 +21,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
     pipe.close();
   });
 
-  async function start(path: string): Promise<void> {
+  async function start(path: string, wrapper: readonly string[] = []): Promise<void> {
     const config = `[reaper]\ncgroup_root = "${host.scratch.path}"\nscopes = ["*.scope"]\n`;
-    daemon = new TestDaemon({ config, wrapper: redirectTo(path) });
+    daemon = new TestDaemon({ config, wrapper: [...wrapper, ...redirectTo(path)] });
     await until(async () => (await status().catch(() => undefined)) !== undefined, "it runs");
   }
 
@@ -58,5 +59,26 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the log"
   it("on a full disk does not block the daemon", async () => {
     await start("/dev/full");
     await expectWork();
+  });
+
+  it("says how many lines a full disk has cost, once there is room", async () => {
+    const disk = "mount -t tmpfs -o size=64k none /mnt && ! head -c 1M /dev/zero >/mnt/rest";
+    await start("/mnt/log", [
+      "unshare",
+      "-m",
+      "sh",
+      "-c",
+      `${disk} 2>/dev/null && exec "$@"`,
+      "sh",
+    ]);
+    await expectWork();
+    const path = (name: string) => `/proc/${daemon.pid}/root/mnt/${name}`;
+    expect(readFileSync(path("log"), "utf8")).toBe("");
+    rmSync(path("rest"));
+    await host.scratch.runToEnd("a.scope/last");
+    const text = () => readFileSync(path("log"), "utf8");
+    await until(() => text().includes(" lines of the log were lost"), "it says so");
+    // Each thread counts its own: those of the reaper are about the five cgroups.
+    expect(text()).toMatch(/^\S+ .*last: .*\n\S+ 5 lines of the log were lost because [^\n]*\n$/);
   });
 });

@@ -11,6 +11,8 @@ export interface Subject {
   readonly name: string;
   /** Pieces of which inputs of this kind are made. */
   readonly tokens: readonly (string | Buffer)[];
+  /** Whole inputs that the code itself makes, in addition to the files of the corpus. */
+  readonly samples?: readonly (string | Buffer)[];
   /**
    * Reads an input, and checks properties of the result. The subject catches errors that the
    * reader declares; any other error is a finding.
@@ -29,14 +31,16 @@ const MAX_BYTES = 65_536;
 const MAX_CPU_MS = 2000;
 
 /**
- * Returns the corpus of a subject: whole inputs, including those that were once a finding. It is
- * in the package's directory, in which both its tests and `npm run fuzz` run.
+ * Returns the corpus of a subject: whole inputs, including those that were once a finding. Its
+ * files are in the package's directory, in which both its tests and `npm run fuzz` run.
  */
-export function readCorpus({ name }: Subject): Buffer[] {
+export function readCorpus({ name, samples = [] }: Subject): Buffer[] {
   const directory = join("fuzz/corpus", name);
-  return readdirSync(directory)
-    .sort()
-    .map((file) => readFileSync(join(directory, file)));
+  const files = readdirSync(directory).sort();
+  return [
+    ...files.map((file) => readFileSync(join(directory, file))),
+    ...samples.map((sample) => Buffer.from(sample)),
+  ];
 }
 
 type Change = (input: Buffer) => Buffer;

@@ -70,7 +70,7 @@ export function openLog(verbose: boolean, schedule: Schedule = scheduleUnref): L
     return `${prefix}${printable(text)}\n`;
   };
   const writer = new LineWriter(STDERR, schedule, (count) =>
-    format(LOG_WARNING, `${count} lines of the log were lost because nobody read them`),
+    format(LOG_WARNING, `${count} lines of the log were lost because they could not be written`),
   );
   return (priority, text) => {
     if (priority === LOG_DEBUG && !verbose) return;

@@ -5,7 +5,21 @@ export class Refusal extends Error {
   override readonly name = "Refusal";
 }
 
+/**
+ * Called when a system call has failed that nobody waits for.
+ * @param what the effect of the failure
+ */
+export type OnError = (what: string, error: Error) => void;
+
 /** Returns whether the error is that of a system call, ours or Node's. */
 export function isSystemError(error: unknown): error is Error {
   return error instanceof SyscallError || (error instanceof Error && "syscall" in error);
+}
+
+/**
+ * Returns the key under which a failure is logged once: its kind without its arguments, because
+ * it may repeat for many names.
+ */
+export function errorKey(error: Error): string {
+  return "syscall" in error && "code" in error ? `${error.syscall} ${error.code}` : error.message;
 }

@@ -9,6 +9,7 @@ import { EventLoop, monotonicMs } from "../thread/event-loop.ts";
 import { ParentThread, workerOptions } from "../thread/parent-thread.ts";
 import { Listener } from "./connections/listener.ts";
 import { makeShared } from "./connections/shared.ts";
+import { errorKey, type OnError } from "./errors.ts";
 import { Expiry } from "./expiry/expiry.ts";
 import { NameEnder } from "./expiry/name-ender.ts";
 import type { NamespaceDialogue, NamespaceOptions } from "./messages.ts";
@@ -87,6 +88,8 @@ class NamespaceService {
     const { settings } = options;
     const log: Logger = (priority, text) => parent.post("log", { priority, text });
     const logOnce = new LogOnce(log);
+    const failed: OnError = (what, error) =>
+      logOnce.log(`${what} ${errorKey(error)}`, LOG_WARNING, `${what}: ${error.message}`);
     setThreadName("namespaces");
     makeChildrenPowerless();
     const ownInode = ownNamespaceInode("pid");
@@ -100,6 +103,7 @@ class NamespaceService {
       loop,
       descriptors: this.#descriptors,
       startInit: (name: string) => store.outside(() => inits.start(name)),
+      onError: failed,
     };
     this.#registry = new Registry(store, tools, settings.quotas, counts, log, () => {
       this.#expiry.plan();
@@ -109,8 +113,6 @@ class NamespaceService {
       this.#planReport(),
     );
     this.#expiry = new Expiry(loop, this.#registry, this.#ender, settings.lifetimeMs);
-    const failed = (what: string, error: Error) =>
-      logOnce.log(`${what} ${error.message}`, LOG_WARNING, `${what}: ${error.message}`);
     const shared = makeShared(loop, (error) => failed("a connection failed", error));
     this.#clients = new Clients(settings, ownUserNamespace, shared, (client) =>
       this.#responder.goOn(client),

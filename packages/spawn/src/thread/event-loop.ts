@@ -76,9 +76,11 @@ export class EventLoop {
    * Ends a watch. To be called before the descriptor is closed.
    * @param fd undefined if the descriptor is closed at once, and no other descriptor of this
    *   process refers to its open file description: the kernel then ends the watch
+   * @throws SyscallError; the watch goes on then
    */
   forget(token: number, fd: number | undefined): void {
-    if (this.#watches.delete(token) && fd !== undefined) this.#epoll.remove(fd);
+    if (fd !== undefined && this.#watches.has(token)) this.#epoll.remove(fd);
+    this.#watches.delete(token);
   }
 
   /** Returns the number of this turn, which is how often the loop has waited. */

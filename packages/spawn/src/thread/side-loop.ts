@@ -30,7 +30,10 @@ export class SideLoop {
     this.#epoll.add(fd, EPOLLIN | EPOLLRDHUP, fd);
   }
 
-  /** Ends a watch. To be called before the descriptor is closed. */
+  /**
+   * Ends a watch. To be called before the descriptor is closed.
+   * @throws SyscallError; the watch goes on then
+   */
   forget(fd: number): void {
     this.#epoll.remove(fd);
   }

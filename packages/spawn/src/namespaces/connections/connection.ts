@@ -108,7 +108,10 @@ export class Connection {
     });
   }
 
-  /** Gives up ownership of the socket and returns its descriptor. The connection has ended. */
+  /**
+   * Gives up ownership of the socket and returns its descriptor. The connection has ended.
+   * @throws SyscallError; the connection is then as it was
+   */
   release(): number {
     this.#forget(this.fd);
     return this.#socket.release();
@@ -161,24 +164,37 @@ export class Connection {
         this.#closeSocket();
         return;
       }
-    } else shutdown(this.fd, SHUT_WR);
-    this.#dispose();
+    }
+    this.#dispose(SHUT_WR);
   }
 
   /** Closes the connection without reading what the peer has sent. */
   abandon(): void {
-    if (!this.isOpen) return;
-    shutdown(this.fd, SHUT_RDWR);
-    this.#dispose();
+    if (this.isOpen) this.#dispose(SHUT_RDWR);
   }
 
-  #dispose(): void {
-    this.#shared.disposal.add(new Fd(this.release()));
+  /** @param how the directions in which the connection ends now, not when the socket is closed */
+  #dispose(how: number): void {
+    try {
+      shutdown(this.fd, how);
+      this.#shared.disposal.add(new Fd(this.release()));
+    } catch (error) {
+      // The kernel ends neither the connection nor the watch; closing the socket ends both.
+      if (!isSystemError(error)) throw error;
+      this.#shared.onError(error);
+      this.#closeSocket();
+    }
   }
 
   /** Stops receiving. Messages that have already arrived stay in the socket. @see shutdown(2) */
   stopReceiving(): void {
-    if (this.isOpen) shutdown(this.fd, SHUT_RD);
+    const owner = this.#owner;
+    if (owner === undefined) return;
+    try {
+      shutdown(this.fd, SHUT_RD);
+    } catch (error) {
+      this.#failed(error, owner);
+    }
   }
 
   /**

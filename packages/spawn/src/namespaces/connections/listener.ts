@@ -11,7 +11,7 @@ import {
   setNonBlocking,
 } from "@cm4all/linux";
 import { type EventLoop, monotonicMs, type Timer } from "../../thread/event-loop.ts";
-import { isSystemError } from "../errors.ts";
+import { isSystemError, type OnError } from "../errors.ts";
 import { Connection, type ConnectionOwner } from "./connection.ts";
 import type { Shared } from "./shared.ts";
 
@@ -38,9 +38,6 @@ const CALM_MS = 1000;
 
 /** How long the listener pauses when it has run out of descriptors, milliseconds. */
 const ACCEPT_PAUSE_MS = 100;
-
-/** Called when a system call has failed. @param what the effect of the failure */
-type OnError = (what: string, error: Error) => void;
 
 /** Accepts connections on the listening sockets. */
 export class Listener {
@@ -90,12 +87,31 @@ export class Listener {
     this.#watch = { token: this.#loop.watch(fd, EPOLLIN, () => this.#accept(fd)), fd };
   }
 
-  /** Stops accepting. */
+  /** Starts to accept again after a pause. */
+  #pauseBefore(fd: number): void {
+    this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () => {
+      try {
+        this.#start(fd);
+      } catch (error) {
+        // ENOMEM, ENOSPC.
+        if (!isSystemError(error)) throw error;
+        this.#onError("cannot accept connections for the moment", error);
+        this.#pauseBefore(fd);
+      }
+    });
+  }
+
+  /** Stops accepting, unless the kernel refuses that. */
   stop(): void {
     this.#pause?.cancel();
     if (this.#watch === undefined) return;
-    this.#loop.forget(this.#watch.token, this.#watch.fd);
-    this.#watch = undefined;
+    try {
+      this.#loop.forget(this.#watch.token, this.#watch.fd);
+      this.#watch = undefined;
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#onError("connections are accepted for longer than they should", error);
+    }
   }
 
   #accept(fd: number): void {
@@ -117,7 +133,7 @@ export class Listener {
         if (!isSystemError(error)) throw error;
         this.#onError("cannot accept connections for the moment", error);
         this.stop();
-        this.#pause = this.#loop.after(ACCEPT_PAUSE_MS, () => this.#start(fd));
+        if (this.#watch === undefined) this.#pauseBefore(fd);
         return;
       }
       if (socket === undefined) {

@@ -9,7 +9,11 @@ import {
   SyscallError,
 } from "@cm4all/linux";
 import type { EventLoop } from "../../thread/event-loop.ts";
+import { isSystemError, type OnError } from "../errors.ts";
 import type { NameDirectory } from "./name-directory.ts";
+
+/** The pause before another look at a FIFO that could not be read, milliseconds. */
+const LOOK_AGAIN_MS = 1000;
 
 export interface FileIdentity {
   readonly device: number;
@@ -24,13 +28,15 @@ export class Leases {
   readonly #directory: NameDirectory;
   readonly #loop: EventLoop;
   readonly #closed: () => void;
-  #reader: { readonly fd: Fd; readonly token: number } | undefined;
+  readonly #onError: OnError;
+  #reader: { readonly fd: Fd; readonly token: number; readonly pipe: FileIdentity } | undefined;
   #areOpen = false;
 
   /** @param closed called when the last lease was closed */
-  constructor(directory: NameDirectory, loop: EventLoop, closed: () => void) {
+  constructor(directory: NameDirectory, loop: EventLoop, onError: OnError, closed: () => void) {
     this.#directory = directory;
     this.#loop = loop;
+    this.#onError = onError;
     this.#closed = closed;
   }
 
@@ -44,9 +50,7 @@ export class Leases {
    * before the first lease.
    */
   get pipe(): FileIdentity | undefined {
-    if (this.#reader === undefined) return undefined;
-    const { dev, ino } = fstatSync(this.#reader.fd.number, { bigint: true });
-    return { device: Number(dev), inode: Number(ino) };
+    return this.#reader?.pipe;
   }
 
   /** Opens a new lease: a write end of the FIFO, which the caller owns. */
@@ -79,8 +83,10 @@ export class Leases {
   #watch(): Fd {
     const fd = this.#directory.openLeaseReader();
     try {
+      const { dev, ino } = fstatSync(fd.number, { bigint: true });
+      const pipe = { device: Number(dev), inode: Number(ino) };
       const token = this.#loop.watchFirst(fd.number, EPOLLET, () => this.#hungUp(fd));
-      this.#reader = { fd, token };
+      this.#reader = { fd, token, pipe };
       return fd;
     } catch (error) {
       fd.close();
@@ -89,8 +95,18 @@ export class Leases {
   }
 
   #hungUp(fd: Fd): void {
-    // A new lease may have been given out since the last one was closed.
-    if (!this.#areOpen || hasWriters(fd)) return;
+    // The name may have ended, or all leases may have been closed already.
+    if (this.#reader?.fd !== fd || !this.#areOpen) return;
+    try {
+      // A new lease may have been given out since the last one was closed.
+      if (hasWriters(fd)) return;
+    } catch (error) {
+      // The event of an edge comes only once.
+      if (!isSystemError(error)) throw error;
+      this.#onError("a lease cannot be looked at for the moment", error);
+      this.#loop.after(LOOK_AGAIN_MS, () => this.#hungUp(fd));
+      return;
+    }
     this.#areOpen = false;
     this.#closed();
   }

@@ -3,13 +3,13 @@ import {
   existsSync,
   openSync,
   readdirSync,
-  readFileSync,
   rmdirSync,
   rmSync,
   statSync,
   unlinkSync,
   writeFileSync,
 } from "node:fs";
+import { readRegularFile } from "@cm4all/command/regular-file";
 import {
   errorText,
   Fd,
@@ -22,7 +22,7 @@ import {
   openFile,
   umount,
 } from "@cm4all/linux";
-import { NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
+import { MAX_DATAGRAM_SIZE, NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { KEPT_KINDS } from "./kinds.ts";
 
 const { O_CREAT, O_WRONLY } = constants;
@@ -68,6 +68,8 @@ export class NameDirectory {
    */
   keep(file: string, fd: number, payload?: Uint8Array): void {
     const target = `${this.path}/${file}`;
+    // An earlier namespace, which could not be dropped.
+    if (existsSync(target)) this.drop(file);
     if (payload !== undefined) writeFileSync(target + PAYLOAD, payload);
     try {
       openFile(target, O_WRONLY | O_CREAT, 0o666).close();
@@ -121,7 +123,7 @@ export class NameDirectory {
   tryRead(setAside: (file: string, reason: string) => void): StoredName | undefined {
     let name: string;
     try {
-      name = readFileSync(`${this.path}/name`, "latin1");
+      name = this.#read("name").toString("latin1");
     } catch (error) {
       if (isErrno(error, "ENOENT")) return undefined;
       throw error;
@@ -143,7 +145,7 @@ export class NameDirectory {
 
   #tryReadUid(setAside: (file: string, reason: string) => void): number | undefined {
     try {
-      const text = readFileSync(`${this.path}/uid`, "latin1");
+      const text = this.#read("uid").toString("latin1");
       if (/^\d{1,10}$/.test(text)) return Number(text);
       setAside("uid", "it is not a uid");
     } catch (error) {
@@ -156,7 +158,17 @@ export class NameDirectory {
     const found = tryParseFile(file);
     if (found === undefined || !isMounted(`${this.path}/${file}`, this.path)) return undefined;
     if (found.index === undefined) return { ...found, file, payload: NO_PAYLOAD };
-    return { ...found, file, payload: readFileSync(`${this.path}/${file}${PAYLOAD}`) };
+    return { ...found, file, payload: this.#read(file + PAYLOAD) };
+  }
+
+  /** Reads a file, which may be anything: what was stored came in one datagram. */
+  #read(file: string): Buffer {
+    return readRegularFile(`${this.path}/${file}`, MAX_DATAGRAM_SIZE);
+  }
+
+  /** Removes the name. If the daemon ends before `remove`, a start removes the rest. */
+  removeName(): void {
+    rmSync(`${this.path}/name`, { force: true });
   }
 
   /**

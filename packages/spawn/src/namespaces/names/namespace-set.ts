@@ -3,7 +3,7 @@ import { openSync } from "node:fs";
 import { Fd, inodeOf, isErrno, pidfdOpen, tryPidfdOpen } from "@cm4all/linux";
 import { KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import type { EventLoop } from "../../thread/event-loop.ts";
-import { Refusal } from "../errors.ts";
+import { isSystemError, type OnError, Refusal } from "../errors.ts";
 import type { Quotas } from "../settings.ts";
 import type { DescriptorCache } from "./descriptor-cache.ts";
 import { endChild, Init } from "./init.ts";
@@ -27,6 +27,7 @@ export interface Tools {
   readonly descriptors: DescriptorCache<KeptNamespace>;
   /** Starts an init for a name in a new PID namespace. @returns the init's pid */
   readonly startInit: (name: string) => number;
+  readonly onError: OnError;
 }
 
 /** The owner of the sets of all names. */
@@ -56,6 +57,7 @@ export class NamespaceSet {
   /** How many of the namespaces have a payload. */
   #payloads = 0;
   readonly #leases: Leases;
+  #hasEnded = false;
 
   constructor(
     name: string,
@@ -69,7 +71,12 @@ export class NamespaceSet {
     this.#directory = directory;
     this.#tools = tools;
     this.#owner = owner;
-    this.#leases = new Leases(directory, tools.loop, () => owner.leasesClosed(this));
+    this.#leases = new Leases(directory, tools.loop, tools.onError, () => owner.leasesClosed(this));
+  }
+
+  /** True once `remove` has begun. If it failed, a part of the directory is left. */
+  get hasEnded(): boolean {
+    return this.#hasEnded;
   }
 
   get isLeased(): boolean {
@@ -188,13 +195,14 @@ export class NamespaceSet {
 
   /**
    * Removes everything; kills the init and all processes of its namespace.
-   * @throws SyscallError (EMFILE) before anything is done
+   * @throws SyscallError if something is left (ENOMEM, EMFILE): another call removes that
    */
   remove(): void {
-    this.#directory.remove();
-    const { init } = this;
+    this.#directory.removeName();
+    this.#hasEnded = true;
+    this.init?.kill();
     this.abandon();
-    init?.kill();
+    this.#directory.remove();
   }
 
   #create(kind: NamespaceKind, payload: Uint8Array): KeptNamespace {
@@ -267,8 +275,14 @@ export class NamespaceSet {
     this.#namespaces.delete(key);
     this.#count(namespace, -1);
     this.#tools.descriptors.delete(namespace);
-    this.#directory.drop(namespace.file);
     namespace.init?.kill();
+    try {
+      this.#directory.drop(namespace.file);
+    } catch (error) {
+      // The next namespace that needs the file removes it, or the end of the name.
+      if (!isSystemError(error)) throw error;
+      this.#tools.onError("the file of a namespace stays for the moment", error);
+    }
   }
 }
 

@@ -63,10 +63,12 @@ export class Registry implements SetOwner {
    * Returns the set of a name; makes a new one if there is none.
    * @param uid the uid of the client
    * @throws Refusal if a quota is reached
+   * @throws SyscallError if the kernel refuses
    */
   getOrCreate(name: string, uid: number): NamespaceSet {
     const existing = this.#sets.get(name);
-    if (existing !== undefined) return existing;
+    if (existing?.hasEnded === true) this.remove(existing);
+    else if (existing !== undefined) return existing;
     const { names, namesPerUid } = this.quotas;
     if (this.#sets.size >= names) throw new Refusal(`quota reached: ${names} names`);
     if ((this.#perUid.get(uid) ?? 0) >= namesPerUid)
@@ -143,13 +145,16 @@ export class Registry implements SetOwner {
       this.remove(set);
       return true;
     } catch (error) {
-      // EMFILE: the name expires later.
+      // EMFILE, ENOMEM: what is left of the name expires later.
       if (!isSystemError(error)) throw error;
       return false;
     }
   }
 
-  /** Forgets the name and ends what it has. @throws SyscallError; the name is kept then */
+  /**
+   * Forgets the name and ends what it has.
+   * @throws SyscallError; the name stays then, so that the next request or expiry ends the rest
+   */
   remove(set: NamespaceSet): void {
     set.remove();
     this.#delete(set);

@@ -78,7 +78,11 @@ export class Clients {
     this.#settings = settings;
     this.#shared = shared;
     this.#goOn = goOn;
-    this.#waiting = new WaitingRoom(shared.loop, (peer) => goOn(this.#comeBack(peer)));
+    this.#waiting = new WaitingRoom(
+      shared.loop,
+      (peer) => goOn(this.#comeBack(peer)),
+      shared.onError,
+    );
     this.#capable = new CapablePeers(ownUserNamespace);
   }
 
@@ -134,7 +138,7 @@ export class Clients {
     if (isAllowed) this.#allow(client);
     if (client.state !== "allowed") {
       this.#unproven.add(client);
-      this.#makeRoom(uid);
+      this.#ifPossible(() => this.#makeRoom(uid));
     }
     return client;
   }
@@ -158,9 +162,21 @@ export class Clients {
   /** Goes on with all that wait, because the service stops. From now on, nobody waits. */
   endWaiting(): void {
     this.#isWaitingAllowed = false;
-    for (let peer = this.#waiting.oldest(); peer !== undefined; peer = this.#waiting.oldest()) {
-      this.#waiting.take(peer);
-      this.#goOn(this.#comeBack(peer));
+    this.#ifPossible(() => {
+      for (let peer = this.#waiting.oldest(); peer !== undefined; peer = this.#waiting.oldest()) {
+        this.#waiting.take(peer);
+        this.#goOn(this.#comeBack(peer));
+      }
+    });
+  }
+
+  /** Does something with other clients, for which the present one must not be punished. */
+  #ifPossible(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#shared.onError(error);
     }
   }
 

@@ -6,7 +6,7 @@ import { LogOnce } from "../../log/log-once.ts";
 import { observe } from "../../metrics/histogram.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
 import type { Connection, ConnectionOwner } from "../connections/connection.ts";
-import { isSystemError, Refusal } from "../errors.ts";
+import { errorKey, isSystemError, Refusal } from "../errors.ts";
 import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet, Undo } from "../names/namespace-set.ts";
 import type { Registry } from "../names/registry.ts";
@@ -153,12 +153,4 @@ export class Responder {
     const text = `refused pid ${pid}, uid ${uid}: ${refusal}`;
     this.#refusals.log(`${pid} ${uid}`, LOG_WARNING, text);
   }
-}
-
-/**
- * Returns the key under which a failure is logged once: its kind without its arguments, because
- * it may repeat for many names.
- */
-function errorKey(error: Error): string {
-  return "syscall" in error && "code" in error ? `${error.syscall} ${error.code}` : error.message;
 }

@@ -12,7 +12,10 @@ const FEW_BYTES = 400;
 function setUp(called: (peer: Peer) => void) {
   const loop = new EventLoop();
   onTestFinished(() => loop.close());
-  return { loop, room: new WaitingRoom(loop, called) };
+  return {
+    loop,
+    room: new WaitingRoom(loop, called, (error) => expect.unreachable(error.message)),
+  };
 }
 
 function open(): Fd {

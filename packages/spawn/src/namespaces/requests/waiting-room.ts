@@ -1,5 +1,6 @@
 import type { EventLoop } from "../../thread/event-loop.ts";
 import { SideLoop } from "../../thread/side-loop.ts";
+import { isSystemError } from "../errors.ts";
 import { ClientPool } from "./client-pool.ts";
 import type { Peer } from "./permission.ts";
 
@@ -20,12 +21,19 @@ export class WaitingRoom {
   /**
    * @param called called after a peer has sent something or hung up, when all other clients have
    *   been served. The peer has been taken from the room, so the socket belongs to the caller
+   * @param onError called when a peer cannot be taken from the room, which is tried again
    */
-  constructor(loop: EventLoop, called: (peer: Peer) => void) {
+  constructor(loop: EventLoop, called: (peer: Peer) => void, onError: (error: Error) => void) {
     this.#sideLoop = new SideLoop(loop, (fd) => {
       const peer = this.#bySocket.get(fd)?.peer;
       if (peer === undefined) return;
-      this.take(peer);
+      try {
+        this.take(peer);
+      } catch (error) {
+        if (!isSystemError(error)) throw error;
+        onError(error);
+        return;
+      }
       called(peer);
     });
   }
@@ -52,7 +60,10 @@ export class WaitingRoom {
     this.#bySocket.set(peer.socketFd, waiting);
   }
 
-  /** Removes a peer that waits. The caller owns its socket. */
+  /**
+   * Removes a peer that waits. The caller owns its socket.
+   * @throws SyscallError; the peer still waits then
+   */
   take({ socketFd }: Peer): void {
     const waiting = this.#bySocket.get(socketFd);
     if (waiting === undefined) throw new Error(`no peer waits with socket ${socketFd}`);
