@@ -32,7 +32,7 @@ The figures of scopes that no longer exist have the label
 `;
 
 /** What prom-client adds to the declared metrics; those of the process have its usual names. */
-const PROCESS = String.raw`.SH THE PROCESS
+const PROCESS = `.SH THE PROCESS
 These are only on the page for Prometheus:
 .TP
 .B cm4all_spawn_build_info
