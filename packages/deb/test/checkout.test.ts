@@ -200,6 +200,7 @@ describe("the commands that take a checkout", () => {
 
   it.for(titled(commands.filter(isRun)))(
     "%s",
+    { timeout: 300_000 },
     ([, { directory, text }], { skip }) => {
       if (MEASUREMENT.test(text)) {
         const reason = missing("root", "catatonit", "gcc");
@@ -211,7 +212,6 @@ describe("the commands that take a checkout", () => {
       // Vitest succeeds if there is no such file.
       if (text.startsWith("npx vitest")) expect(stdout).toContain(" passed");
     },
-    300_000,
   );
 
   it.each(titled(commands.filter((command) => !isRun(command))))(
