@@ -17,6 +17,9 @@ export const buildPackages = [
 
 const compiler = ["gcc", "libc6-dev"];
 
+/** The Debian packages of programs that measurements run. */
+export const benchPackages = [...runtimePackages, ...compiler, "iproute2", "nftables", "procps"];
+
 /**
  * The Debian packages of programs that tests run, by the directory of the package with the tests.
  * @type {Readonly<Record<string, readonly string[]>>}
@@ -25,7 +28,7 @@ export const testPackages = {
   cgroup: [],
   client: ["catatonit", "procps"],
   command: [],
-  deb: ["fish", "iproute2", "mandoc", "systemd", "zsh", ...compiler, ...buildPackages],
+  deb: ["fish", "mandoc", "strace", "systemd", "zsh", ...benchPackages, ...buildPackages],
   dev: [],
   e2e: [],
   journal: ["strace"],
@@ -39,9 +42,6 @@ export const testPackages = {
   start: [...runtimePackages],
   supervision: [],
 };
-
-/** The Debian packages of programs that measurements run. */
-export const benchPackages = [...runtimePackages, ...compiler, "iproute2", "nftables", "procps"];
 
 /**
  * Returns the Debian packages with which ours are built for another architecture.

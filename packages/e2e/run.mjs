@@ -1,33 +1,13 @@
 // @ts-check
-/**
- * `npm run e2e [-- --container] [--vm] [--suite NAME] [--keep-packages] [CASE...]`: builds the
- * packages and the images, boots, and runs the cases of guest/cases. `--packages DIR` uses
- * packages that are already built; `--arch arm64` uses a virtual machine of another architecture.
- *
- * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`: runs
- * the commands of README on bare machines; see bare/.
- */
-import { parseArgs } from "node:util";
+/** `npm run e2e`; options.mjs has its command line. */
 import { errorText, fail } from "../dev/setup.mjs";
 import { commandsOf, places } from "./bare/places.mjs";
 import { printTotal, runPlaces } from "./bare/run.mjs";
 import { builtPackages, prepareBoot, runCases } from "./host/boot.mjs";
 import { ours } from "./host/image.mjs";
+import { readOptions } from "./options.mjs";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    container: { type: "boolean", default: false },
-    vm: { type: "boolean", default: false },
-    suite: { type: "string", default: "trixie" },
-    "keep-packages": { type: "boolean", default: false },
-    arch: { type: "string", default: ours() },
-    packages: { type: "string" },
-    bare: { type: "string" },
-    node: { type: "string", default: "debian" },
-    commands: { type: "string" },
-  },
-});
+const { values, positionals } = readOptions(process.argv.slice(2));
 if (process.getuid?.() !== 0) fail("npm run e2e needs root: it makes machines. Try: sudo");
 try {
   const isWell = await (values.bare === undefined ? runBooted() : runBare(values.bare));
@@ -39,7 +19,7 @@ try {
 async function runBooted() {
   /** @type {("container" | "vm")[]} */
   const machines = [];
-  const { arch: architecture, suite } = values;
+  const { arch: architecture = ours(), suite } = values;
   const isOurs = architecture === ours();
   if (values.container || (!values.vm && isOurs)) machines.push("container");
   if (values.vm || !values.container) machines.push("vm");

@@ -207,6 +207,24 @@ describe.each(TEXTS)("%s", (path) => {
   });
 });
 
+/** The directory of documentation of each package, and what is installed in it. */
+const INSTALLED =
+  /\/usr\/share\/doc\/cm4all-(?:spawn-netns|spawn|slice)\/((?:docs|examples)\b[\w./-]*)/g;
+
+describe.each([...TEXTS, ...MANUALS])("%s", (path) => {
+  it("names only installed documents that exist", () => {
+    const named = [...read(path).replaceAll("\\-", "-").matchAll(INSTALLED)];
+    const files = named.map(([, file = ""]) => file.replace(/\.$/, ""));
+    expect(files.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  });
+});
+
+it.each(["cm4all-spawn.8", "spawn.toml.5"])("%s leads to what scripts can use", (page) => {
+  const [, files = ""] = read(`docs/man/${page}`).replaceAll("\\-", "-").split(".SH FILES\n");
+  const found = [...files.matchAll(INSTALLED)].map(([, file]) => file);
+  expect(found).toEqual(expect.arrayContaining(["docs/lua.md", "examples/accounting"]));
+});
+
 /** Returns our pages that a page lists under SEE ALSO. */
 function sistersOf(path: string): string[] {
   const [, seeAlso = ""] = read(path).split(".SH SEE ALSO\n");
@@ -246,6 +264,8 @@ describe.each(MANUALS)("%s", (path) => {
     );
     const leading = MANUALS.filter((other) => sistersOf(other).includes(basename(path)));
     expect(leading.length, `pages that lead to ${path}`).toBeGreaterThan(1);
+    const mutual = leading.map((other) => basename(other)).sort();
+    expect(sisters.toSorted(), `the pages that lead to ${path}`).toEqual(mutual);
     expect(sistersOf("docs/man/cm4all-spawn.8"), "the daemon's page has all").toEqual(
       expect.arrayContaining(name === "cm4all-spawn" ? [] : [basename(path)]),
     );

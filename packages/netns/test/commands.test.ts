@@ -25,6 +25,9 @@ servers = ["10.0.5.1"]
 search = ["example.com"]
 `;
 
+const example = (name: string) =>
+  readFileSync(new URL(`../../../examples/netns/${name}`, import.meta.url), "utf8");
+
 const scriptWithAddresses = `#!/bin/sh -e
 ip address add 10.0.5.2/24 dev "$1"
 ip -6 address add fd00:5::2/64 dev "$1" nodad
@@ -184,8 +187,6 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
   });
 
   it("works with the examples", () => {
-    const example = (name: string) =>
-      readFileSync(new URL(`../../../examples/netns/${name}`, import.meta.url), "utf8");
     sandbox.writeScript("web", example("web"));
     succeed("up", "web");
     expect(sandbox.output("ip", "-n", "web", "-6", "route")).toContain("default via fd00:5::1");
@@ -204,6 +205,12 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
       succeed("up", "web");
       succeed("down", "web");
     }
+  });
+
+  it("accepts the examples of a template and its pool", () => {
+    sandbox.write("/etc/cm4all/spawn/netns.toml", example("netns.toml"));
+    sandbox.writeDescription("default", example("default.toml"));
+    expect(succeed("check", "any")).toMatch(/10\.213\./);
   });
 
   it("works with what README shows", () => {

@@ -1,9 +1,11 @@
 /** Links of every type that this kernel has; VLANs and ipvlan are tested in packages/e2e. */
+import { readFileSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
 import { type Result, Sandbox } from "./sandbox.ts";
 
+const EXAMPLE = new URL("../../../examples/netns/links.toml", import.meta.url);
 const TOML = "/etc/cm4all/spawn/netns/web.toml";
 
 describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () => {
@@ -71,6 +73,28 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("links", () =
       expect(web.links[1]).toMatchObject({ kind: "macvlan", host: { name: "eth0" } });
       expect(web.hostLink).toBeUndefined();
     });
+  });
+
+  it("the example of several links, also with what is commented out", () => {
+    const hasFilter = sandbox.run("ip", ..."link add br0 type bridge vlan_filtering 1".split(" "));
+    if (hasFilter.status !== 0) sandbox.output("ip", "link", "add", "br0", "type", "bridge");
+    sandbox.output("ip", ..."link add eth1 type veth peer name far1".split(" "));
+    const hasVlans = sandbox.run("ip", ..."link add probe link eth1 type vlan id 9".split(" "));
+    if (hasVlans.status === 0) sandbox.output("ip", "link", "delete", "probe");
+    const shown = readFileSync(EXAMPLE, "utf8");
+    // What this kernel lacks is left out.
+    const example = hasFilter.status === 0 ? shown : shown.replace(/^vlan = 7\n/m, "");
+    const all = example.replace(/^# (?:# )?(\[|\w+ = )/gm, "$1");
+    expect(all).toContain('\nparent = "eth1"\n');
+    const hosted =
+      hasVlans.status === 0 ? all : all.replace(/^\[\[link\.inside\.vlans\]\].*/ms, "");
+    for (const text of [example, hosted])
+      around(text, () => {
+        expect(inside("ip", "-br", "address", "show", "net0")).toContain("192.0.2.5/24");
+        expect(inside("ip", "-br", "address", "show", "lan")).toContain("10.7.0.5/24");
+        const port = sandbox.output("ip", "-d", "link", "show", "web-lan");
+        expect(port).toMatch(/master br0.*isolated on/s);
+      });
   });
 
   it("reports that somebody else on the network has the IPv6 address", () => {

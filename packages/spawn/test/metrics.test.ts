@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { get } from "node:http";
 import { missing, ScratchCgroup, unpackedProgram } from "@cm4all/testing";
 import { afterEach, describe, expect, it } from "vitest";
@@ -20,6 +20,8 @@ function fetchMetrics(
     }).on("error", reject);
   });
 }
+
+const MANUAL = new URL("../../../docs/man/cm4all-spawn-metrics.7", import.meta.url);
 
 const cannotRun = missing("root", "catatonit") !== undefined;
 
@@ -104,6 +106,20 @@ describe.skipIf(cannotRun)("metrics", () => {
     const series = text.split("\n").filter((line) => /^\w/.test(line));
     const names = series.map((line) => line.slice(0, line.lastIndexOf(" ")));
     expect(new Set(names).size).toBe(names.length);
+  });
+
+  it.skipIf(missing("cgroup2") !== undefined)("are those of the manual page", async () => {
+    scratch = new ScratchCgroup();
+    await start(`[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]\n`);
+    const names = async () =>
+      [...(await fetchMetrics(socket)).text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name);
+    await until(
+      async () => (await names()).includes("cm4all_spawn_reaper_scopes"),
+      "the reaper runs",
+    );
+    const manual = readFileSync(MANUAL, "utf8").replaceAll("\\-", "-");
+    const listed = [...manual.matchAll(/^\.TP\n\.B (\w+)$/gm)].map(([, name]) => name);
+    expect((await names()).toSorted()).toEqual(listed.toSorted());
   });
 
   const cannotCheck = missing("promtool", "cgroup2") !== undefined;

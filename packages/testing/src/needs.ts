@@ -34,6 +34,7 @@ const probes = {
   promtool: () => unpackedMissing("promtool"),
   chromium: () => unpackedMissing("chromium"),
   prometheus: () => unpackedMissing("prometheus"),
+  visudo: () => unpackedMissing("visudo"),
   pgbouncer: () => unpackedMissing("pgbouncer"),
 } satisfies Record<string, Probe>;
 

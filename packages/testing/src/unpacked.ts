@@ -25,6 +25,7 @@ const PROGRAMS = {
     path: "usr/lib/chromium/chromium-headless-shell",
     hasLibraries: true,
   },
+  visudo: { debianPackages: ["sudo"], path: "usr/sbin/visudo", hasLibraries: true },
   pgbouncer: { debianPackages: ["pgbouncer"], path: "usr/sbin/pgbouncer", hasLibraries: true },
 } satisfies Record<string, Program>;
 
@@ -67,6 +68,8 @@ const UNPACK_WITH_LIBRARIES = `
     dpkg-deb --extract "$package" .
   done
   rm -r archives
+  # Of sudo only visudo is wanted.
+  chmod -R ug-s .
   mv "$1.new" "$1"
 `;
 
@@ -124,7 +127,9 @@ export function unpackedLibraries(program: string): string {
   const root = unpackedRoot(program);
   if (root === undefined) return "";
   // Packages of Debian 12 have both, because /lib is a symbolic link there.
-  const directories = ["lib", "usr/lib"].map((name) => join(root, name)).filter(existsSync);
+  const directories = ["lib", "usr/lib", "usr/libexec"]
+    .map((name) => join(root, name))
+    .filter(existsSync);
   return directories
     .flatMap((libraries) => readdirSync(libraries).map((name) => join(libraries, name)))
     .flatMap((triplet) => [triplet, join(triplet, "pulseaudio")])

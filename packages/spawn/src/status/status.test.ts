@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { wrapRows } from "@cm4all/command";
 import { NAMESPACE_KINDS } from "@cm4all/spawn-protocol";
 import { describe, expect, it } from "vitest";
@@ -11,6 +12,8 @@ import {
   PARTS,
   formatStatus as rowsOf,
 } from "./status.ts";
+
+const MANUALS = new URL("../../../../docs/man/", import.meta.url);
 
 /** The kinds of namespaces that the sample does not have. */
 const OTHERS = NAMESPACE_KINDS.slice(2)
@@ -75,6 +78,20 @@ describe("formatStatus", () => {
       "read from       /x.toml; only a restart applies reaper.enabled",
     ])
       expect(lines).toContain(line);
+  });
+
+  it("has only rows that the manual pages explain", () => {
+    const page = (name: string) => readFileSync(new URL(name, MANUALS), "utf8");
+    const rowsOfMetrics = [...page("cm4all-spawn-metrics.7").matchAll(/row \\\(lq(.*?)\\\(rq/g)];
+    const [, listed = ""] = page("cm4all-spawn.8").split(/^\.SS The rows of status$/m);
+    const [others = ""] = listed.split(/^\.S[HS] /m);
+    const explained = [...rowsOfMetrics, ...others.matchAll(/^\.TP\n\.B (.*)$/gm)].map(
+      ([, title]) => title,
+    );
+    const failed = { cgroup: "/job", message: "no route", failedMs: 0 };
+    const shown = rowsOf({ ...status(), script: { isOutdated: false, lastFailure: failed } });
+    expect(explained).toEqual(expect.arrayContaining(shown.map(([title]) => title)));
+    expect(shown.map(([title]) => title)).toEqual(expect.arrayContaining(explained));
   });
 
   it("begins with what is wrong", () => {

@@ -20,13 +20,65 @@ in
 .BR spawn.toml (5)
 says where that page is. In
 .B cm4all\-spawn status
-it is in the row that is given in parentheses, and in
+it is in the row that is given in parentheses
+.RB ( cm4all\-spawn (8)
+describes the other rows), and in
 .B cm4all\-spawn status \-\-json
 under its part and key. Units are seconds and bytes. Counters begin at 0 when the daemon starts, and
 those of the reaper when its thread starts. A histogram has three series, whose names end in
 .IR _bucket ", " _sum " and " _count .
 The figures of scopes that no longer exist have the label
 .IR (gone) .
+`;
+
+/** What prom-client adds to the declared metrics; those of the process have its usual names. */
+const PROCESS = `.SH THE PROCESS
+These are only on the page for Prometheus:
+.TP
+.B cm4all_spawn_build_info
+1; the label has the version that runs.
+(gauge; label version)
+.TP
+.B nodejs_version_info
+1; the labels have the version of Node.
+(gauge; labels version, major, minor, patch)
+.TP
+.B process_cpu_seconds_total
+CPU time of all threads of the daemon, but not of scripts, since the page was first configured.
+(counter)
+.TP
+.B process_cpu_user_seconds_total
+The part of it in user mode.
+(counter)
+.TP
+.B process_cpu_system_seconds_total
+The part of it in the kernel.
+(counter)
+.TP
+.B process_start_time_seconds
+When the daemon was started, in seconds since 1970.
+(gauge)
+.TP
+.B process_resident_memory_bytes
+Memory of the process that is in RAM.
+(gauge)
+.TP
+.B process_virtual_memory_bytes
+Address space of the process.
+(gauge)
+.TP
+.B process_heap_bytes
+Private data, VmData in
+.BR proc (5).
+(gauge)
+.TP
+.B process_open_fds
+Open file descriptors.
+(gauge)
+.TP
+.B process_max_fds
+The limit of open file descriptors.
+(gauge)
 `;
 
 const TAIL = String.raw`.SH FILES
@@ -61,5 +113,5 @@ export function formatMetricsPage(): string {
     const about = [kind, labels].filter((each) => each !== undefined).join("; ");
     text += `.TP\n.B ${roffOf(metricName(part, key, kind))}\n${roffOf(help)}\n(${roffOf(about)}; row \\(lq${roffOf(row)}\\(rq, .${part}.${key})\n`;
   });
-  return text + TAIL;
+  return text + PROCESS + TAIL;
 }

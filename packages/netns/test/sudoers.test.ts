@@ -1,0 +1,35 @@
+/** Tests the rule of sudo in the examples and in the manual page, as sudo's own parser reads it. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { missing, unpackedLibraries, unpackedProgram } from "@cm4all/testing";
+import { snippetsOfManual } from "@cm4all/testing/snippets";
+import { describe, expect, it } from "vitest";
+
+const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8");
+
+/** Returns the exit status of `visudo`, and what it prints. */
+function check(rules: string) {
+  const visudo = unpackedProgram("visudo");
+  const { status, stdout, stderr } = spawnSync(visudo, ["--check", "--strict", "--file=-"], {
+    input: rules,
+    encoding: "utf8",
+    env: { LD_LIBRARY_PATH: unpackedLibraries(visudo), LC_ALL: "C" },
+  });
+  return { status, output: stdout + stderr };
+}
+
+describe.skipIf(missing("visudo") !== undefined)("the rule for sudo", () => {
+  const example = read("examples/netns/sudoers");
+  const shown = snippetsOfManual(read("docs/man/cm4all-spawn-netns.8")).find(({ text }) =>
+    text.startsWith("alice "),
+  );
+
+  it("is one that sudo accepts", () => {
+    expect(check(example)).toEqual({ status: 0, output: expect.stringContaining("parsed OK") });
+    expect(check(example.replace("=(root)", "(root)")).status).toBe(1);
+  });
+
+  it("is the same in the manual page", () => {
+    expect(example.split("\n")).toContain(shown?.text);
+  });
+});
