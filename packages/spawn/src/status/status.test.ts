@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { sampleStatus as status } from "../../test/support/status.ts";
 import { metricName } from "../metrics/metric-name.ts";
 import { Exposition } from "../prometheus/exposition.ts";
+import { findProblems } from "./health.ts";
 import {
   type DaemonStatus,
   forEachMetric,
@@ -75,6 +76,34 @@ describe("formatStatus", () => {
       "read from       /x.toml; only a restart applies reaper.enabled",
     ])
       expect(lines).toContain(line);
+  });
+
+  it("shows the texts of others in printable lines, and leaves them as they are in JSON", () => {
+    const text = "evil\u001b[2J\r\n\u009b2Jgood\ufffd\u202e";
+    const shown = "evil\\x1b[2J | \\x9b2Jgood\ufffd\\u{202e}";
+    const well = { ...status(), configuration: { file: text, waitsForRestart: [] } };
+    const evil: DaemonStatus = {
+      ...well,
+      script: {
+        path: text,
+        isOutdated: false,
+        lastFailure: { cgroup: text, message: text, failedMs: 0 },
+      },
+      journal: { path: text, problem: text },
+      metrics: { address: text, isListening: false, problem: text },
+      state: "degraded",
+      problems: findProblems({ ...well, journal: { path: "/", problem: text } }),
+    };
+    expect(formatHeadline(evil)).toBe(
+      `degraded: the journal takes no records, cgroups stay: ${shown}`,
+    );
+    const rows = new Map(rowsOf(evil));
+    expect(rows.get("script")).toBe(shown);
+    expect(rows.get("failed last")).toBe(`1970-01-01T00:00:00Z ${shown}: ${shown}`);
+    expect(rows.get("journal in")).toBe(`${shown}: ${shown}`);
+    expect(rows.get("read from")).toBe(shown);
+    expect(rows.get("metrics")).toBe(`not reachable at ${shown}: ${shown}`);
+    expect(JSON.parse(JSON.stringify(evil)).script.lastFailure.message).toBe(text);
   });
 
   it("begins with what is wrong", () => {

@@ -8,7 +8,14 @@ import {
   tryFindCgroup2,
   tryParseRecord,
 } from "@cm4all/cgroup";
-import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT } from "@cm4all/command";
+import {
+  CommandFailure,
+  EX_CONFIG,
+  EX_DATAERR,
+  EX_NOINPUT,
+  printable,
+  printableLines,
+} from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { readRegularFile } from "@cm4all/command/regular-file";
 import { tellLostOutput } from "@cm4all/command/run";
@@ -72,7 +79,7 @@ export async function checkAccounting(config: Config): Promise<void> {
         .join("\n"),
       EX_CONFIG,
     );
-  console.log(result.warning ?? `${path}: no mistakes found`);
+  console.log(printableLines(result.warning ?? `${path}: no mistakes found`));
 }
 
 function readableScript(config: Config): ChosenScript {
@@ -112,7 +119,7 @@ export function measureCgroup(
     if (typeof measured === "string")
       throw new CommandFailure(`${path} is ${measured}`, EX_NOINPUT);
     const snapshot = { ...measured, report: 1 };
-    return { record: { snapshot, xattrs: [] }, report: formatReport(path, snapshot) };
+    return { record: { snapshot, xattrs: [] }, report: formatReport(printable(path), snapshot) };
   } finally {
     root.close();
   }
@@ -174,8 +181,10 @@ export async function runScript(
   record: CgroupRecord,
 ): Promise<void> {
   const host = new ScriptHost(hostOptions(config.accounting, resolve(script)));
-  host.on("notice", (text) => console.error(text));
-  host.on("scriptError", (source, message) => console.error(`${source}: ${message}`));
+  host.on("notice", (text) => console.error(printableLines(text)));
+  host.on("scriptError", (source, message) =>
+    console.error(printableLines(`${source}: ${message}`)),
+  );
   host.on("outputLost", (reason) => tellLostOutput("cm4all-spawn", reason));
   try {
     await new Promise<void>((ready, fail) => {
