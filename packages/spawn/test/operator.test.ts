@@ -468,12 +468,14 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     { controlSocket }: { readonly controlSocket: string },
     columns: number,
     what: (terminal: ChildProcess, shown: () => string) => Promise<void>,
+    rows = 50,
   ): Promise<{ shown: string; status: number | null }> {
-    const command = `stty cols ${columns} rows 50; exec "$NODE" "$PROGRAM" --control "$SOCKET" status --watch`;
+    const command = `stty cols ${columns} rows ${rows}; exec "$NODE" "$PROGRAM" --control "$SOCKET" status --watch`;
     const child = spawn("script", ["-qec", command, "/dev/null"], {
       env: { ...process.env, NODE: process.execPath, PROGRAM: BUNDLE, SOCKET: controlSocket },
       stdio: ["pipe", "pipe", "inherit"],
     });
+    onTestFinished(() => void child.kill());
     let shown = "";
     child.stdout?.setEncoding("utf8").on("data", (data) => {
       shown += data;
@@ -498,6 +500,24 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     // Nothing is cut off: the longest text is complete to its last word.
     expect(lines.join(" ").replace(/\s+/g, " ")).toContain("at most 1024 of one uid");
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+  });
+
+  it("status --watch says which lines a low terminal shows, and scrolls", async () => {
+    const one = await start();
+    await watchOnTerminal(
+      one,
+      80,
+      async (terminal, text) => {
+        await until(
+          () => /lines 1-9 of \d\d: Up, Down, Page Up, Page Down/.test(text()),
+          "it says",
+        );
+        terminal.stdin?.write("\x1b[B\x1b[B");
+        await until(() => /lines 3-11 of \d\d/.test(text()), "it scrolls");
+        terminal.stdin?.write("q");
+      },
+      10,
+    );
   });
 
   it("status --watch outlives a restart of the daemon", async () => {
