@@ -169,7 +169,10 @@ export async function runCommandLine(): Promise<void> {
     )
     .version(__VERSION__)
     .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
-    .option("--check-config", "check the configuration and exit")
+    .option(
+      "--check-config",
+      "find mistakes in the configuration file alone, and exit; see also the command check",
+    )
     .option("--listen <address>", "the address where clients connect: @NAME, or a path")
     .option("--control <path>", "the path of the administrators' socket; empty for none")
     .option("--journal <directory>", "the directory where records of cgroups wait to be accounted")
@@ -202,8 +205,9 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration, load the script as the daemon would, and say which scopes exist " +
-        "and whether addresses can be used",
+      "check the configuration as --check-config does, and what it names: load the script as the " +
+        "daemon would, find sockets and a journal that cannot be where they are to be, and say " +
+        "which scopes exist and whether the metrics' address can be used",
     )
     .action(() => check(program.opts()));
   program

@@ -43,6 +43,7 @@ import {
   userWarning,
 } from "../script/script.ts";
 import { addressRemark, describeScopes } from "./check-host.ts";
+import { findBadPlaces } from "./check-places.ts";
 
 function cgroupRoot({ reaper }: Config): ByteString {
   const root = reaper.cgroupRoot ?? tryFindCgroup2();
@@ -51,8 +52,13 @@ function cgroupRoot({ reaper }: Config): ByteString {
   return root;
 }
 
-/** Prints which scopes exist on this host, and if the metrics' address cannot be used. */
+/**
+ * Prints which scopes exist on this host, and if the metrics' address cannot be used now.
+ * @throws CommandFailure if a socket or the journal has a place where it cannot be
+ */
 export async function checkHost(config: Config): Promise<void> {
+  const mistakes = findBadPlaces(config);
+  if (mistakes.length > 0) throw new CommandFailure(mistakes.join("\n"), EX_CONFIG);
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
   const { enabled, cgroupRoot = tryFindCgroup2(), scopes } = config.reaper;
