@@ -38,6 +38,7 @@ const END_OF_LINE = `${CLEAR_LINE}\r\n`;
 export const SCROLL_HINT = ": Up, Down, Page Up, Page Down";
 
 /** The keys that scroll, as terminals send them. @see console_codes(4), terminfo(5) */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal sends them
 const KEY = /\x1b(?:[[O]([AB])|\[([56])~)/g;
 
 /**
