@@ -548,9 +548,17 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     it("shows what waits and since when, what failed last and why, and what is parked", async () => {
       const before = Date.now();
       host = new AccountingHost();
-      host.writeScript("function cgroup_released(c) error('no route') end");
+      host.writeHandler(
+        'if cgroup.path:find("late") then say(cgroup.path) error("late") end error("no route")',
+      );
       await host.start();
       const { daemon } = host;
+      await host.scratch.runToEnd("a.scope/late", "true");
+      const parked = await untilStatus(daemon, "1 cgroup is parked");
+      expect(parked.status).toBe(1);
+      expect(parked.stdout).toMatch(
+        /^degraded: .*1 cgroup is parked, see "cm4all-spawn accounting/,
+      );
       await host.scratch.runToEnd("a.scope/job", "true");
       const failing = await untilStatus(daemon, "no route");
       expect(failing.status).toBe(1);
