@@ -586,6 +586,26 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
       });
     });
 
+    it("the completion of a shell knows the numbers of records", async () => {
+      host = new AccountingHost();
+      host.writeScript("function (");
+      await host.start();
+      const { daemon } = host;
+      for (const name of ["a", "b"]) await host.scratch.runToEnd(`a.scope/${name}`, "true");
+      await untilStatus(daemon, "2 waiting");
+      const list = JSON.parse((await ask(daemon, "accounting", "list", "--json")).stdout);
+      const numbers = list.map(({ number }: { readonly number: number }) => number);
+      await run(COMPLETION, "cm4all-spawn", BUNDLE, host.directory);
+      const program = `'${process.execPath}' '${BUNDLE}' --control '${daemon.controlSocket}'`;
+      for (const command of ["show", "retry", "drop"]) {
+        const script = `cm4all-spawn() { ${program} "$@"; }; source '${host.directory}/cm4all-spawn'
+          COMP_WORDS=(cm4all-spawn accounting ${command} '') COMP_CWORD=3; _cm4all_spawn
+          echo "\${COMPREPLY[@]}"`;
+        const offered = (await execute("bash", "-c", script)).stdout.split(" ");
+        expect(offered.slice(0, 2).map(Number)).toEqual(numbers);
+      }
+    });
+
     it("a script with a mistake makes the reload fail, and a changed one is mentioned", async () => {
       host = new AccountingHost();
       host.writeScript("function cgroup_released(c) end");
