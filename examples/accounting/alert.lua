@@ -18,6 +18,11 @@ local function tell(customer)
   return client:send(client:build():fade_children(customer))
 end
 
+-- Somebody else chose the name; none may look like another line, or be unreadable in the log.
+local function printable(bytes)
+  return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
 function cgroup_released(cgroup)
   local killed = cgroup.memory_events_oom_kill or 0
   local refused = cgroup.pids_events_max or 0
@@ -29,7 +34,7 @@ function cgroup_released(cgroup)
     return
   end
   print(("%s: %d processes killed for lack of memory, %d not started"):format(
-    customer, killed, refused))
+    printable(customer), killed, refused))
   -- If the web server does not run, it has nothing to replace, so an error is only printed.
   local sent, message = tell(customer)
   if not sent then

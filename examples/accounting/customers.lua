@@ -36,13 +36,18 @@ local STATEMENT = [[
     memory_peak_bytes = greatest(total.memory_peak_bytes, EXCLUDED.memory_peak_bytes)
 ]]
 
+-- An attribute may have any bytes, but text in the database must be valid UTF-8.
+local function printable(bytes)
+  return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
+end
+
 function cgroup_released(cgroup)
   local customer = cgroup.xattr.account
   if not customer then
     return
   end
   assert(db:execute(STATEMENT, {
-    host, cgroup.id, customer, cgroup.cpu_total or 0,
+    host, cgroup.id, printable(customer), cgroup.cpu_total or 0,
     (cgroup.io_read_bytes or 0) + (cgroup.io_write_bytes or 0),
     cgroup.memory_peak or pg.null, cgroup.measured,
   }))

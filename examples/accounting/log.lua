@@ -11,9 +11,10 @@ local FIGURES = {
   "pids_peak", "pids_events_max", "io_read_bytes", "io_write_bytes",
 }
 
--- Somebody else chose the names; none may look like another line.
+-- Somebody else chose the names; none may look like another line, or be unreadable in the log.
 local function quote(text)
-  return '"' .. text:gsub('[%c"\\]', function(c) return ("\\x%02x"):format(c:byte()) end) .. '"'
+  local escaped = text:gsub('[%c"\\\128-\255]', function(c) return ("\\x%02x"):format(c:byte()) end)
+  return '"' .. escaped .. '"'
 end
 
 function cgroup_released(cgroup)

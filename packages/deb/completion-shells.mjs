@@ -12,6 +12,9 @@
 function lister(program, kind) {
   if (kind === "directive")
     return "cm4all-slice directives 2>/dev/null | sed -n 's/^\\([A-Za-z]*=\\).*/\\1/p'";
+  // Ids of cgroups are long: the numbers of their records do, too.
+  if (kind === "record")
+    return "cm4all-spawn accounting list 2>/dev/null | sed -n 's/^\\([0-9]*\\)  .*/\\1/p'";
   if (kind !== "name") return undefined;
   if (program === "cm4all-spawn-netns")
     return "(ls /run/netns; ls /etc/cm4all/spawn/netns) 2>/dev/null | sed -n 's/\\.toml$//; /^[^.]*$/p' | sort -u";
@@ -70,7 +73,7 @@ ${shell.end}
 
 /** @param {string} program @param {(list: string) => string} add */
 function listed(program, add) {
-  return /** @type {Kind[]} */ (["name", "directive"])
+  return /** @type {Kind[]} */ (["name", "record", "directive"])
     .flatMap((kind) => {
       const command = lister(program, kind);
       return command === undefined ? [] : [`        ${kind}) ${add(command)} ;;`];

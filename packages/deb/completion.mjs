@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { isProgram } from "../dev/program.mjs";
 import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
 
-/** @typedef {"file" | "name" | "command" | "directive" | "user" | "other"} Kind */
+/** @typedef {"file" | "name" | "record" | "command" | "directive" | "user" | "other"} Kind */
 
 /**
  * A command, or a subcommand.
@@ -27,6 +27,7 @@ import { formatBash, formatFish, formatZsh } from "./completion-shells.mjs";
 function kindOf(text) {
   if (/^(file|dir|directory|path|script|cgroup)$/i.test(text)) return "file";
   if (text === "name") return "name";
+  if (text === "id") return "record";
   if (text === "command") return "command";
   if (text === "NAME=VALUE") return "directive";
   return text === "user" ? "user" : "other";

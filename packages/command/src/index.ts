@@ -1,4 +1,5 @@
 export * from "./columns.ts";
 export { CommandFailure, explainDefect, explainFailure } from "./failure.ts";
+export { inOneLine, printable, printableLines } from "./printable.ts";
 export { didYouMean } from "./suggest.ts";
 export * from "./sysexits.ts";

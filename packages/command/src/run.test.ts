@@ -44,6 +44,20 @@ describe("runCommand", () => {
     expect(printed).toBe("");
   });
 
+  it("prints messages in lines that cannot control the terminal", async () => {
+    const fail = () => {
+      throw new CommandFailure("no\u001b[2J\n\tat all\r", EX_CONFIG);
+    };
+    expect(await run(fail, "act")).toBe(EX_CONFIG);
+    expect(printed).toBe("tool: no\\x1b[2J\n\tat all\\x0d");
+    printed = "";
+    expect(await run(nothing, "act", "\u009b2J")).toBe(EX_USAGE);
+    expect(printed).not.toContain("\u009b");
+    printed = "";
+    expect(await run(nothing, "\u009b2J")).toBe(EX_USAGE);
+    expect(printed).not.toContain("\u009b");
+  });
+
   it.each([["--help"], ["--version"], ["act", "--help"], ["help"], ["help", "act"]])(
     "ends with 0 after %j",
     async (...args) => {

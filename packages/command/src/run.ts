@@ -7,6 +7,7 @@ import { type Command, CommanderError } from "commander";
 import { commandLine, requireText } from "./arguments.ts";
 import { explainFailure } from "./failure.ts";
 import { loseMessages, tellLostOutput, watchOutput } from "./output.ts";
+import { printableLines } from "./printable.ts";
 import { didYouMean } from "./suggest.ts";
 import { EX_OK, EX_USAGE } from "./sysexits.ts";
 
@@ -52,7 +53,7 @@ export async function runCommand(
       return;
     }
     const { message, exitStatus } = explainFailure(error);
-    console.error(`${program.name()}: ${message}`);
+    console.error(`${program.name()}: ${printableLines(message)}`);
     process.exitCode = exitStatus;
   }
 }
@@ -71,7 +72,7 @@ function override(command: Command, path: readonly string[], watch: () => void):
     .exitOverride()
     .showHelpAfterError(`Try "${path.join(" ")} --help".`)
     .configureOutput({
-      outputError: (text, write) => write(`${program}: ${plainMistake(text)}`),
+      outputError: (text, write) => write(`${program}: ${printableLines(plainMistake(text))}`),
       writeErr: (text) => {
         loseMessages();
         writeErr?.(text);

@@ -1,5 +1,6 @@
-/** Draws frames again and again, until `q` is typed or a signal comes. */
+/** Draws frames again and again, until `q` is typed or a signal comes. Arrow keys scroll. */
 import type { ReadStream, WriteStream } from "node:tty";
+import { encodeFrame, SCROLL_HINT, type Size, scroll } from "./frame.ts";
 
 /**
  * Switches to the alternate screen, so that the terminal's contents come back later, and hides
@@ -7,20 +8,8 @@ import type { ReadStream, WriteStream } from "node:tty";
  */
 const ENTER = "\x1b[?1049h\x1b[?25l";
 const LEAVE = "\x1b[?25h\x1b[?1049l";
-const HOME = "\x1b[H";
-const CLEAR_LINE = "\x1b[K";
-const CLEAR_REST = "\x1b[J";
 
 const CONTROL_C = "\x03";
-
-/**
- * Returns the bytes of a frame that fits the terminal, with each line cut off at the right
- * edge.
- */
-export function encodeFrame(lines: readonly string[], columns: number, rows: number): string {
-  const visible = lines.slice(0, rows).map((line) => [...line].slice(0, columns).join(""));
-  return HOME + visible.join(`${CLEAR_LINE}\r\n`) + CLEAR_LINE + CLEAR_REST;
-}
 
 export interface WatchOptions {
   /**
@@ -35,6 +24,11 @@ export interface WatchOptions {
   readonly output: WriteStream;
 }
 
+/** Returns the size of a terminal, also if it does not know it, and says 0. */
+function sizeOf({ columns = 0, rows = 0 }: Partial<Size>): Size {
+  return { columns: columns || 80, rows: rows || 24 };
+}
+
 /**
  * Draws until `q` or Control-C is typed, until SIGINT, SIGTERM or SIGHUP, or until the output
  * cannot be written, which its owner reports. The terminal is restored in each case.
@@ -47,11 +41,15 @@ export async function watch(options: WatchOptions): Promise<void> {
   try {
     await new Promise<void>((end, fail) => {
       let lines: readonly string[] = [];
-      const paint = () => {
-        // The size is 0 if the terminal does not know it.
-        const { columns = 0, rows = 0 } = output;
-        if (fullScreen) output.write(encodeFrame(lines, columns || 80, rows || 24));
-        else output.write(`${lines.join("\n")}\n`);
+      let first = 0;
+      const paint = (typed = "") => {
+        if (!fullScreen) {
+          output.write(`${lines.join("\n")}\n`);
+          return;
+        }
+        const size = sizeOf(output);
+        first = scroll(first, typed, lines.length, size);
+        output.write(encodeFrame(lines, size, first, hasKeys ? SCROLL_HINT : ""));
       };
       let isDrawing = false;
       let isOver = false;
@@ -68,14 +66,16 @@ export async function watch(options: WatchOptions): Promise<void> {
       };
       const onKey = (text: string) => {
         if (/q/i.test(text) || text.includes(CONTROL_C)) end();
+        else paint(text);
       };
       const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
       const onSignal = () => end();
+      const onResize = () => paint();
 
       for (const signal of signals) process.on(signal, onSignal);
       // Not removed: the last frame may fail after the end, when its reader has gone.
       output.on("error", () => end());
-      output.on("resize", paint);
+      output.on("resize", onResize);
       if (hasKeys) input.setRawMode(true).setEncoding("utf8").on("data", onKey);
       if (fullScreen) output.write(ENTER);
       const timer = setInterval(() => void redraw(), intervalMs);
@@ -84,7 +84,7 @@ export async function watch(options: WatchOptions): Promise<void> {
         clearInterval(timer);
         if (fullScreen) output.write(LEAVE);
         if (hasKeys) input.setRawMode(false).off("data", onKey).pause();
-        output.off("resize", paint);
+        output.off("resize", onResize);
         for (const signal of signals) process.off(signal, onSignal);
       };
       void redraw();

@@ -202,5 +202,13 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
         { day: "04", cpu_seconds: 15 },
       ]);
     });
+
+    it("accepts any name", async () => {
+      const path = root.make("/customers/a", "a\n\0\xff");
+      await root.run("customers.lua", [{ path, id: "boot:1", cpuTotalUsec: 1e6 }]);
+      expect(await query("SELECT customer FROM customer_usage")).toEqual([
+        { customer: "a\\x0a\\x00\\xff" },
+      ]);
+    });
   });
 });

@@ -17,11 +17,11 @@ describe("log.lua", () => {
     const root = new ExampleRoot();
     const printed = await root.run("log.lua", [
       { path: "/a.scope/b", cpuTotalUsec: 1_840_000, pidsPeak: 5, ioReadBytes: 0 },
-      { path: '/a\n"b\\\t' },
+      { path: '/a\n"b\\\t\x9b\xff' },
     ]);
     expect(printed).toBe(
       'path="/a.scope/b" cpu_total=1.84 pids_peak=5 io_read_bytes=0\n' +
-        'path="/a\\x0a\\x22b\\x5c\\x09"\n',
+        'path="/a\\x0a\\x22b\\x5c\\x09\\x9b\\xff"\n',
     );
   });
 });
@@ -53,6 +53,18 @@ describe("alert.lua", () => {
     // The magic, FADE_CHILDREN with three bytes, padding.
     expect(receive()?.toString("hex")).toBe("63046101" + "00030008" + "666f6f00");
     expect(receive()).toBeUndefined();
+  });
+
+  it("sends the bytes of any name, and prints it in one line", async () => {
+    const root = new ExampleRoot();
+    using server = socket(AF_UNIX, SOCK_DGRAM);
+    bindUnix(server.number, CONTROL);
+    const path = root.make("/alert", "\n\x1b\xff");
+    expect(await root.run("alert.lua", [{ path, ...trouble }])).toBe(
+      "\\x0a\\x1b\\xff: 2 processes killed for lack of memory, 0 not started\n",
+    );
+    const sent = new MessageBuffer(4096, 0).receive(server.number, MSG_DONTWAIT)?.data;
+    expect(sent?.toString("hex")).toContain("0a1bff");
   });
 
   it("goes on if the web server does not run", async () => {

@@ -1,5 +1,5 @@
 /** The program cm4all-spawn-netns. */
-import { explainFailure } from "@cm4all/command";
+import { explainFailure, printableLines } from "@cm4all/command";
 import { asFailure } from "./failures.ts";
 
 /**
@@ -28,6 +28,6 @@ async function main(args: readonly string[]): Promise<void> {
 
 main(process.argv.slice(2)).catch((error: unknown) => {
   const { message, exitStatus } = explainFailure(asFailure(error));
-  console.error(`cm4all-spawn-netns: ${message}`);
+  console.error(`cm4all-spawn-netns: ${printableLines(message)}`);
   process.exitCode = exitStatus;
 });

@@ -31,7 +31,7 @@ describe("formatStatus", () => {
       system-cm4all.slice         2h 3min    3.0G  4.0G   6.0G    0B    120  20000
       ├─bp-spawn.scope              1.50s    1.0G     -      -     -    100   none
       └─system-cm4all-web.slice   1min 1s       -     -      -     -      -      -
-        └─evil\\x1b[2J\\x0a.scope         -       -     -      -     -      -      -"
+        └─evil\\x1b[2J\\n.scope           -       -     -      -     -      -      -"
     `);
   });
 
@@ -40,7 +40,7 @@ describe("formatStatus", () => {
     expect(lines.slice(2).map((line) => line.trimStart().split(" ")[0])).toEqual([
       "|-bp-spawn.scope",
       "`-system-cm4all-web.slice",
-      "`-evil\\x1b[2J\\x0a.scope",
+      "`-evil\\x1b[2J\\n.scope",
     ]);
   });
 

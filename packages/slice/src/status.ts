@@ -1,5 +1,5 @@
 /** Formats the tree of the slice as text and as JSON. Pure. */
-import { alignColumns } from "@cm4all/command";
+import { alignColumns, printable } from "@cm4all/command";
 import type { CgroupNode, Limit } from "./cgroup.ts";
 
 /** Formats bytes in powers of 1024: `512B`, `1.5K`, `12.3G`. */
@@ -64,17 +64,6 @@ function cpuShare(
   return used < 0 || elapsedUsec <= 0 ? undefined : (used / elapsedUsec) * 100;
 }
 
-/**
- * Replaces control characters, which must not reach a terminal: everybody who may make cgroups
- * chooses their names.
- */
-function printable(name: string): string {
-  return name.replace(
-    /\p{C}/gu,
-    (character) => `\\x${character.codePointAt(0)?.toString(16).padStart(2, "0")}`,
-  );
-}
-
 interface Branches {
   readonly last: string;
   readonly other: string;
@@ -106,6 +95,7 @@ export function formatStatus(tree: CgroupNode, options: StatusOptions): string[]
     const { usage } = node;
     const share = cpuShare(node, before, earlier?.elapsedUsec ?? 0);
     rows.push([
+      // Everybody who may make cgroups chooses their names.
       branch + printable(node.name),
       show(usage.cpuUsec, formatCpuTime),
       ...(watching ? [show(share, (percent) => percent.toFixed(1))] : []),

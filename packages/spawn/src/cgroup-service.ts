@@ -3,6 +3,7 @@
  * the cgroups that it releases.
  */
 import { recordSize, tryFindCgroup2 } from "@cm4all/cgroup";
+import { inOneLine } from "@cm4all/command";
 import { type ByteString, freeMemory, QUIET_MS, textOf } from "@cm4all/linux";
 import { doubling, Lull, Supervisor } from "@cm4all/supervision";
 import { Accounting } from "./accounting/accounting.ts";
@@ -240,6 +241,6 @@ export class CgroupService {
 /** Describes an error: with its stack, unless it is a system error, which explains itself. */
 function explain(error: unknown): string {
   if (error === undefined) return "it returned";
-  if (!(error instanceof Error)) return String(error);
-  return "code" in error ? error.message : (error.stack ?? error.message);
+  if (!(error instanceof Error)) return inOneLine(String(error));
+  return inOneLine("code" in error ? error.message : (error.stack ?? error.message));
 }

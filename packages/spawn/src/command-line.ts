@@ -1,5 +1,12 @@
 /** The command line of `cm4all-spawn`. */
-import { CommandFailure, didYouMean, EX_UNAVAILABLE, EX_USAGE } from "@cm4all/command";
+import {
+  CommandFailure,
+  didYouMean,
+  EX_UNAVAILABLE,
+  EX_USAGE,
+  printable,
+  printableLines,
+} from "@cm4all/command";
 import { bytesOfArgument } from "@cm4all/command/arguments";
 import { leaveOutput, runCommand, watchOutput } from "@cm4all/command/run";
 import { type ByteString, bytesOf, bytesOfText, textOf } from "@cm4all/linux";
@@ -67,7 +74,9 @@ async function daemon(options: GlobalOptions): Promise<void> {
 function likelyControl({ config, control }: GlobalOptions): string {
   const { path, mistake } = findControl(config, control);
   if (mistake !== undefined)
-    console.error(`cm4all-spawn: warning: ${mistake.message}; asking the daemon at ${path}`);
+    console.error(
+      printableLines(`cm4all-spawn: warning: ${mistake.message}; asking the daemon at ${path}`),
+    );
   return path;
 }
 
@@ -125,7 +134,7 @@ async function check(options: GlobalOptions): Promise<void> {
 async function measure(options: GlobalOptions, path: ByteString): Promise<void> {
   const { measureCgroup } = await import("./accounting/commands/commands.ts");
   const { report, record } = measureCgroup(readConfig(options.config), path);
-  console.error(report ?? `${textOf(path)}: nothing is known about it`);
+  console.error(report ?? `${printable(textOf(path))}: nothing is known about it`);
   console.log(JSON.stringify(record, undefined, 2));
 }
 
@@ -160,7 +169,10 @@ export async function runCommandLine(): Promise<void> {
     )
     .version(__VERSION__)
     .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
-    .option("--check-config", "check the configuration and exit")
+    .option(
+      "--check-config",
+      "find mistakes in the configuration file alone, and exit; see also the command check",
+    )
     .option("--listen <address>", "the address where clients connect: @NAME, or a path")
     .option("--control <path>", "the path of the administrators' socket; empty for none")
     .option("--journal <directory>", "the directory where records of cgroups wait to be accounted")
@@ -193,8 +205,9 @@ export async function runCommandLine(): Promise<void> {
   program
     .command("check")
     .description(
-      "check the configuration, load the script as the daemon would, and say which scopes exist " +
-        "and whether addresses can be used",
+      "check the configuration as --check-config does, and what it names: load the script as the " +
+        "daemon would, find sockets and a journal that cannot be where they are to be, and say " +
+        "which scopes exist and whether the metrics' address can be used",
     )
     .action(() => check(program.opts()));
   program

@@ -7,6 +7,7 @@ import {
   EX_SOFTWARE,
   explainDefect,
   explainFailure,
+  inOneLine,
 } from "@cm4all/command";
 import {
   callEngine,
@@ -73,7 +74,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
   } catch (error) {
     // `exitImmediately`, because other threads would keep the process alive.
     const { message, exitStatus } = explainFailure(error);
-    log(LOG_ERR, message);
+    log(LOG_ERR, inOneLine(message));
     exitImmediately(exitStatus);
   }
 }
@@ -202,7 +203,8 @@ class Daemon {
     // Once the daemon serves, expected system errors are handled where they occur.
     const isDefect = this.#isServing && !(error instanceof CommandFailure);
     const { message, exitStatus } = (isDefect ? explainDefect : explainFailure)(error);
-    this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${message}` : message);
+    const line = inOneLine(message);
+    this.#log(LOG_ERR, exitStatus === EX_SOFTWARE ? `crashed: ${line}` : line);
     exitImmediately(exitStatus);
   }
 
@@ -240,7 +242,7 @@ class Daemon {
     try {
       this.#applyFile();
     } catch (error) {
-      this.#log(LOG_ERR, `keeping the old configuration: ${errorText(error)}`);
+      this.#log(LOG_ERR, `keeping the old configuration: ${inOneLine(errorText(error))}`);
       throw error;
     } finally {
       await this.#notifier?.send(["READY=1"]);

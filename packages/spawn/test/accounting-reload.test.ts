@@ -323,6 +323,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     // Two handlers continue in the previous host.
     await until(async () => (await host.accounting()).runningHandlers === 52, "as many as may");
     expect(await host.accounting()).toMatchObject({
+      runningHandlersLimit: 50,
       failedHandlers: 0,
       journalLimitBytes: 32 * 2 ** 20,
     });

@@ -90,6 +90,35 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     expect(checked("127.0.0.1:0")).not.toContain("metrics.listen");
   });
 
+  it.each([
+    ["[namespaces]\nlisten", "FILE/socket", "FILE is not a directory"],
+    ["[namespaces]\nlisten", "DIRECTORY/missing/socket", "ENOENT"],
+    ["[namespaces]\nlisten", "FILE", "FILE exists and is not a socket"],
+    ["[namespaces]\nlisten", "/proc/socket", undefined],
+    ["[control]\nsocket", "FILE/a/socket", "FILE is not a directory"],
+    ["[control]\nsocket", "DIRECTORY", "DIRECTORY exists and is not a socket"],
+    ["[control]\nsocket", "DIRECTORY/a/b/socket", undefined],
+    ["[metrics]\nlisten", "DIRECTORY/missing/socket", "ENOENT"],
+    ["[accounting]\njournal", "FILE", "FILE is not a directory"],
+    ["[accounting]\njournal", "FILE/a/b", "FILE is not a directory"],
+    ["[accounting]\njournal", "DIRECTORY/a/b", undefined],
+  ])("check, and not --check-config, looks at the place %s = %s", (key, place, mistake) => {
+    const fill = (text: string) =>
+      text.replace("FILE", join(directory, "file")).replace("DIRECTORY", directory);
+    writeFileSync(join(directory, "file"), "");
+    const config = join(directory, "places.toml");
+    writeFileSync(config, `${key} = "${fill(place)}"\n`);
+    expect(run("--config", config, "--check-config")).toMatchObject({ status: 0, stderr: "" });
+    const { status, stderr } = run("--config", config, "check");
+    const name = key.replace(/\[(.*)\]\n/, "$1.");
+    if (mistake === undefined) expect(stderr).not.toContain(name);
+    else {
+      expect(stderr).toContain(`cm4all-spawn: ${name}: `);
+      expect(stderr).toContain(fill(mistake));
+      expect(status).toBe(78);
+    }
+  });
+
   it("check and lua say who has to be able to read the script; lua runs it as that user", () => {
     chmodSync(directory, 0o755);
     writeFileSync(script(), 'function cgroup_released(c) print(io.popen("id -un"):read()) end');

@@ -468,12 +468,14 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     { controlSocket }: { readonly controlSocket: string },
     columns: number,
     what: (terminal: ChildProcess, shown: () => string) => Promise<void>,
+    rows = 50,
   ): Promise<{ shown: string; status: number | null }> {
-    const command = `stty cols ${columns} rows 50; exec "$NODE" "$PROGRAM" --control "$SOCKET" status --watch`;
+    const command = `stty cols ${columns} rows ${rows}; exec "$NODE" "$PROGRAM" --control "$SOCKET" status --watch`;
     const child = spawn("script", ["-qec", command, "/dev/null"], {
       env: { ...process.env, NODE: process.execPath, PROGRAM: BUNDLE, SOCKET: controlSocket },
       stdio: ["pipe", "pipe", "inherit"],
     });
+    onTestFinished(() => void child.kill());
     let shown = "";
     child.stdout?.setEncoding("utf8").on("data", (data) => {
       shown += data;
@@ -498,6 +500,24 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     // Nothing is cut off: the longest text is complete to its last word.
     expect(lines.join(" ").replace(/\s+/g, " ")).toContain("at most 1024 of one uid");
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+  });
+
+  it("status --watch says which lines a low terminal shows, and scrolls", async () => {
+    const one = await start();
+    await watchOnTerminal(
+      one,
+      80,
+      async (terminal, text) => {
+        await until(
+          () => /lines 1-9 of \d\d: Up, Down, Page Up, Page Down/.test(text()),
+          "it says",
+        );
+        terminal.stdin?.write("\x1b[B\x1b[B");
+        await until(() => /lines 3-11 of \d\d/.test(text()), "it scrolls");
+        terminal.stdin?.write("q");
+      },
+      10,
+    );
   });
 
   it("status --watch outlives a restart of the daemon", async () => {
@@ -528,9 +548,17 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     it("shows what waits and since when, what failed last and why, and what is parked", async () => {
       const before = Date.now();
       host = new AccountingHost();
-      host.writeScript("function cgroup_released(c) error('no route') end");
+      host.writeHandler(
+        'if cgroup.path:find("late") then say(cgroup.path) error("late") end error("no route")',
+      );
       await host.start();
       const { daemon } = host;
+      await host.scratch.runToEnd("a.scope/late", "true");
+      const parked = await untilStatus(daemon, "1 cgroup is parked");
+      expect(parked.status).toBe(1);
+      expect(parked.stdout).toMatch(
+        /^degraded: .*1 cgroup is parked, see "cm4all-spawn accounting/,
+      );
       await host.scratch.runToEnd("a.scope/job", "true");
       const failing = await untilStatus(daemon, "no route");
       expect(failing.status).toBe(1);
@@ -556,6 +584,26 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
         stdout: withoutAttempts(stdout),
         stderr: expect.stringMatching(/^cm4all-spawn: warning: .*spawn\.toml:1: /),
       });
+    });
+
+    it("the completion of a shell knows the numbers of records", async () => {
+      host = new AccountingHost();
+      host.writeScript("function (");
+      await host.start();
+      const { daemon } = host;
+      for (const name of ["a", "b"]) await host.scratch.runToEnd(`a.scope/${name}`, "true");
+      await untilStatus(daemon, "2 waiting");
+      const list = JSON.parse((await ask(daemon, "accounting", "list", "--json")).stdout);
+      const numbers = list.map(({ number }: { readonly number: number }) => number);
+      await run(COMPLETION, "cm4all-spawn", BUNDLE, host.directory);
+      const program = `'${process.execPath}' '${BUNDLE}' --control '${daemon.controlSocket}'`;
+      for (const command of ["show", "retry", "drop"]) {
+        const script = `cm4all-spawn() { ${program} "$@"; }; source '${host.directory}/cm4all-spawn'
+          COMP_WORDS=(cm4all-spawn accounting ${command} '') COMP_CWORD=3; _cm4all_spawn
+          echo "\${COMPREPLY[@]}"`;
+        const offered = (await execute("bash", "-c", script)).stdout.split(" ");
+        expect(offered.slice(0, 2).map(Number)).toEqual(numbers);
+      }
     });
 
     it("a script with a mistake makes the reload fail, and a changed one is mentioned", async () => {

@@ -22,9 +22,16 @@ import { EXAMPLES, TestPrometheus } from "./support/prometheus.ts";
 /** A fault is reported within seconds, but the machine may be busy. */
 const PATIENCE_MS = 90_000;
 
-const alertNames = [
-  ...readFileSync(join(EXAMPLES, "cm4all-spawn.alerts.yml"), "utf8").matchAll(/- alert: (\w+)/g),
-].map(([, name = ""]) => name);
+const readExample = (name: string) => readFileSync(join(EXAMPLES, name), "utf8");
+
+/** Returns the names of the alerts, or of the recording rules, in a file. */
+const namesOf = (kind: "alert" | "record", file: string) =>
+  [...readExample(file).matchAll(new RegExp(`- ${kind}: (\\S+)`, "g"))].map(
+    ([, name = ""]) => name,
+  );
+
+const alertNames = namesOf("alert", "cm4all-spawn.alerts.yml");
+const recordNames = [...new Set(namesOf("record", "cm4all-spawn.records.yml"))];
 
 it.skipIf(missing("promtool") !== undefined)("the rules pass their unit tests", () => {
   const { stdout, stderr, status } = spawnSync(
@@ -34,6 +41,20 @@ it.skipIf(missing("promtool") !== undefined)("the rules pass their unit tests", 
   );
   expect(stdout + stderr).toContain("SUCCESS");
   expect(status).toBe(0);
+});
+
+describe("the unit tests", () => {
+  const expected = readExample("cm4all-spawn.test.yml");
+
+  it.each(alertNames)("have a fault for the alert %s", (name) => {
+    expect(expected).toMatch(
+      new RegExp(`labels: '.*alertname="${name}",(alertstate="firing",)?severity=`),
+    );
+  });
+
+  it.each(recordNames)("have a value for the recording rule %s", (name) => {
+    expect(expected).toContain(`labels: '${name}{`);
+  });
 });
 
 const needs = missing("root", "catatonit", "cgroup2", "strace", "postgres", "prometheus", "gcc");
@@ -401,6 +422,24 @@ describe.skipIf(needs !== undefined)(
       );
       host.watch();
       await expectAlerts("RecordsUnreadable");
+    });
+
+    it("has a journal of which a part was overwritten", async () => {
+      const host = await makeHost();
+      host.writeScript("function (");
+      await host.start();
+      for (const name of ["a", "b", "c"]) await host.scratch.runToEnd(`a.scope/${name}`);
+      await until(async () => (await host.accounting()).waitingCgroups === 3, "all wait");
+      await host.crash();
+      const [file = ""] = readdirSync(host.journal).filter((name) => name.endsWith(".journal"));
+      const path = join(host.journal, file);
+      const bytes = readFileSync(path);
+      bytes.write("X", bytes.indexOf("a.scope/a"));
+      writeFileSync(path, bytes);
+      host.writeHandler("say(cgroup.path)");
+      await host.start();
+      host.watch();
+      await expectAlertsBeside(["Parked"], "JournalDamaged");
     });
 
     it("all alerts have fired", () => {

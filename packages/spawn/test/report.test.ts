@@ -1,10 +1,18 @@
 /** Tests `cm4all-spawn report` with a real database, and its output in Chromium. */
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import {
   missing,
   type Postgres,
@@ -209,6 +217,24 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
     );
     expect(stderr).toContain(`cannot write the report ${old}: EFBIG`);
     expect(status).toBe(73);
+    expect(readFileSync(old, "utf8")).toBe("old");
+  });
+
+  it.each([34, 64, 9])("leaves the old file if its process ends by signal %d", (signal) => {
+    const programs = join(directory, `dist-${signal}`);
+    cpSync(dirname(BUNDLE), programs, { recursive: true });
+    const kill = `process.stdout.write("<html>", () => process.kill(process.pid, ${signal}));`;
+    writeFileSync(join(programs, "cm4all-spawn-report.js"), `${kill} setTimeout(() => {}, 9999);`);
+    chmodSync(directory, 0o755);
+    const old = join(directory, "old.html");
+    writeFileSync(old, "old");
+    const { stderr, status } = spawnSync(
+      process.execPath,
+      [join(programs, basename(BUNDLE)), "report", "--html", old],
+      { encoding: "utf8" },
+    );
+    expect(stderr).toMatch(/cannot make the report: its process ended (before|with SIGKILL)/);
+    expect(status).toBe(70);
     expect(readFileSync(old, "utf8")).toBe("old");
   });
 

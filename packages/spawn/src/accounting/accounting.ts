@@ -124,6 +124,7 @@ export class Accounting {
       handlers: this.#queue.isFailing ? "failing" : "succeeding",
       failingCgroups: this.#queue.failingCgroups,
       runningHandlers: this.#queue.runningHandlers,
+      runningHandlersLimit: this.#config.policy.maxRunning,
       interimReports: this.#queue.interimReports,
       ...this.#store.gauges,
       unreadableRecords: this.#unreadable.size,

@@ -4,6 +4,7 @@
  * @see sd-daemon(3)
  */
 import { fstatSync } from "node:fs";
+import { printable } from "@cm4all/command";
 import { LineWriter, type Schedule } from "./line-writer.ts";
 
 const STDERR = 2;
@@ -24,29 +25,6 @@ export interface LogLine {
 }
 
 export type Logger = (priority: Priority, text: string) => void;
-
-/** Control characters, which could forge further lines or control a terminal. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/g;
-
-/** Returns the text as one printable line. The text can be recovered exactly from it. Pure. */
-export function printable(text: string): string {
-  return text.replace(CONTROL, (c) =>
-    c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
-}
-
-/**
- * Returns a script's message and its traceback as one line, for people: a bar separates the
- * lines. Pure.
- */
-export function inOneLine(message: string, traceback?: string): string {
-  const lines = `${message}\n${traceback ?? ""}`.split("\n");
-  return lines
-    .map((line) => line.replaceAll("\t", " ").trim())
-    .filter((line) => line !== "")
-    .join(" | ");
-}
 
 /**
  * Returns whether stderr goes to the journal.

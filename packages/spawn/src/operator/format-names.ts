@@ -1,6 +1,5 @@
 /** Formats names of the namespace service for people. Pure. */
-import { alignColumns } from "@cm4all/command";
-import { printable } from "../log/log.ts";
+import { alignColumns, printable } from "@cm4all/command";
 import { formatDuration, type Row } from "../metrics/format.ts";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 import type { FoundProcess, NameWithProcesses } from "./processes.ts";

@@ -1,8 +1,14 @@
 /** `cm4all-spawn list`, `status NAME` and `purge-namespaces`. */
-import { CommandFailure, didYouMean, EX_DATAERR, EX_USAGE, wrapRows } from "@cm4all/command";
+import {
+  CommandFailure,
+  didYouMean,
+  EX_DATAERR,
+  EX_USAGE,
+  printable,
+  wrapRows,
+} from "@cm4all/command";
 import type { Command } from "commander";
 import { type Ask, askFor, pagesOf } from "../control/commands.ts";
-import { printable } from "../log/log.ts";
 import type { NameStatus } from "../namespaces/names/name-status.ts";
 import { formatName, formatNames } from "./format-names.ts";
 import { withProcesses } from "./processes.ts";

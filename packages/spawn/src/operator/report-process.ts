@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { CommandFailure, EX_CONFIG, EX_SOFTWARE, EX_UNAVAILABLE } from "@cm4all/command";
 import { isErrno } from "@cm4all/linux";
 import { findUser, type SystemUser } from "../accounting/terms/user.ts";
-import { DATABASE_FAILED, type ReportOptions } from "../report/options.ts";
+import { DATABASE_FAILED, REPORT_END, type ReportOptions } from "../report/options.ts";
 
 /** Keeps Node from starting a debugger on SIGUSR1; packages/dev/bundle.mjs has the reason. */
 const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
@@ -37,7 +37,9 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
   });
   child.stdin.end(JSON.stringify(options));
   const [status, signal] = await once(child, "close");
-  if (status === 0) return Buffer.concat(chunks);
+  const report = Buffer.concat(chunks);
+  // Node says 0 after a signal that it has no name for, such as a real-time signal.
+  if (status === 0 && report.subarray(-REPORT_END.length).toString() === REPORT_END) return report;
   throw failureOf(options.database, status ?? signal, said);
 }
 
@@ -46,7 +48,8 @@ export async function runReport(options: ReportOptions, user: string): Promise<B
  * @param said its stderr, whose last line says why
  */
 export function failureOf(database: string, status: number | string, said: string): CommandFailure {
-  const reason = said.trimEnd().split("\n").at(-1) || `its process ended with ${status}`;
+  const how = status === 0 ? "before it was complete" : `with ${status}`;
+  const reason = said.trimEnd().split("\n").at(-1) || `its process ended ${how}`;
   return status === DATABASE_FAILED
     ? new CommandFailure(
         `cannot read the bills in ${nameOf(database)}: ${reason}. It takes a role that is a member of fleet_reader (PGHOST, PGUSER and ~/.pgpass say how to connect)`,

@@ -5,6 +5,7 @@ import {
   EX_TEMPFAIL,
   EX_UNAVAILABLE,
   EX_USAGE,
+  inOneLine,
   wrapRows,
   wrapText,
 } from "@cm4all/command";
@@ -84,7 +85,7 @@ async function watchStatus(ask: Ask, { json }: StatusOptions): Promise<void> {
       if (!(failure instanceof CommandFailure) || !isPassing(failure)) throw failure;
       const { message } = failure;
       if (json === true) return formatJson({ state: "down", problems: [message] });
-      return wrapText(message, terminalColumns() ?? Infinity);
+      return wrapText(inOneLine(message), terminalColumns() ?? Infinity);
     }
   };
   const fullScreen = output.isTTY && json !== true;

@@ -4,7 +4,7 @@
  */
 import type { DayUsage, OthersUsage, ReportData, Usage } from "./database.ts";
 import { formatBytes, formatCount, formatCpu } from "./figures.ts";
-import { countDays, daysBetween, type ReportOptions } from "./options.ts";
+import { countDays, daysBetween, REPORT_END, type ReportOptions } from "./options.ts";
 import { STYLE } from "./style.ts";
 
 /** The browser loads and runs nothing, whatever the names of customers contain. */
@@ -33,8 +33,7 @@ ${formatUnbilled(data.unbilledDays)}
 ${data.customers.length === 0 ? "<p>Nothing was used in this time.</p>" : formatTables(options, data)}
 </main>
 </body>
-</html>
-`;
+${REPORT_END}`;
 }
 
 function formatUnbilled(days: readonly string[]): string {

@@ -36,11 +36,11 @@ describe("findProblems", () => {
     ],
     [
       { accounting: { handlers: "failing" }, script: { lastFailure } },
-      "no handler succeeds: no route",
+      "no handler succeeds: no | route",
     ],
     [
       { accounting: { failingCgroups: 3 }, script: { lastFailure } },
-      "the handlers of 3 cgroups fail: no route",
+      "the handlers of 3 cgroups fail: no | route",
     ],
     [
       { accounting: { script: "idle", waitingCgroups: 5 } },

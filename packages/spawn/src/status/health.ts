@@ -1,4 +1,5 @@
 /** Finds out if a running daemon is degraded, and describes why. Pure. */
+import { inOneLine } from "@cm4all/command";
 import type { AccountingMetrics } from "../accounting/terms/metrics.ts";
 import type { NamespaceMetrics } from "../namespaces/metrics.ts";
 import type { ReaperMetrics } from "../reaper/metrics.ts";
@@ -26,7 +27,7 @@ export function findProblems(status: MeasuredStatus): string[] {
     ...configurationProblems(status),
     ...(metrics === undefined || metrics.isListening || metrics.problem === undefined
       ? []
-      : [`metrics are not reachable: ${oneLine(metrics.problem)}`]),
+      : [`metrics are not reachable: ${inOneLine(metrics.problem)}`]),
   ];
 }
 
@@ -36,7 +37,7 @@ function accountingProblems(
 ): string[] {
   const problems: string[] = [];
   const because = (reason: string | undefined) =>
-    reason === undefined ? "" : `: ${oneLine(reason)}`;
+    reason === undefined ? "" : `: ${inOneLine(reason)}`;
   if (journal?.problem !== undefined)
     problems.push(`the journal takes no records, cgroups stay${because(journal.problem)}`);
   if (metrics.script === "down")
@@ -97,7 +98,7 @@ function configurationProblems({ daemon, configuration }: MeasuredStatus): strin
   if (state !== "changed" && state !== "refused") return [];
   const older = "the configuration in force is an older one";
   const { problem } = configuration;
-  if (problem !== undefined) return [`${older}: ${oneLine(problem)}`];
+  if (problem !== undefined) return [`${older}: ${inOneLine(problem)}`];
   return [`${older}: ${configuration.file} was changed, see "cm4all-spawn reload"`];
 }
 
@@ -111,9 +112,4 @@ function isAre(number: number, noun: string): string {
 
 function percent(part: number, whole: number): string {
   return `${Math.floor((part / whole) * 100)} %`;
-}
-
-/** Joins lines: reasons may come from scripts. */
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
 }

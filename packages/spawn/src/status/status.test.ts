@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { sampleStatus as status } from "../../test/support/status.ts";
 import { metricName } from "../metrics/metric-name.ts";
 import { Exposition } from "../prometheus/exposition.ts";
+import { findProblems } from "./health.ts";
 import {
   type DaemonStatus,
   forEachMetric,
@@ -26,7 +27,7 @@ describe("formatStatus", () => {
     expect(formatStatus(status())).toEqual([
       "daemon          cm4all-spawn 1.2.3, pid 42, up 1.5 h",
       "accounting      script is ready, 2 waiting, the oldest for 12 s, 0 parked, 90 accounted, 11 superseded by a later report, 0 without a handler",
-      "handlers        succeed, 1 running, 1 begun, 0 cgroups fail, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports, 0 ends of the script host",
+      "handlers        succeed, 1 running of at most 10, 1 begun, 0 cgroups fail, 4 failed, 3 called again, 1 cgroups lost, 12 s in all, 0 interim reports, 0 ends of the script host",
       "journal         takes records, 9 records, 0 unreadable, 0 damaged files, 2.0 MiB of at most 1024.0 MiB",
       "script          /etc/cm4all/spawn/accounting.lua",
       "journal in      /var/lib/cm4all-spawn",
@@ -92,6 +93,34 @@ describe("formatStatus", () => {
     const shown = rowsOf({ ...status(), script: { isOutdated: false, lastFailure: failed } });
     expect(explained).toEqual(expect.arrayContaining(shown.map(([title]) => title)));
     expect(shown.map(([title]) => title)).toEqual(expect.arrayContaining(explained));
+  });
+
+  it("shows the texts of others in printable lines, and leaves them as they are in JSON", () => {
+    const text = "evil\u001b[2J\r\n\u009b2Jgood\ufffd\u202e";
+    const shown = "evil\\x1b[2J | \\x9b2Jgood\ufffd\\u{202e}";
+    const well = { ...status(), configuration: { file: text, waitsForRestart: [] } };
+    const evil: DaemonStatus = {
+      ...well,
+      script: {
+        path: text,
+        isOutdated: false,
+        lastFailure: { cgroup: text, message: text, failedMs: 0 },
+      },
+      journal: { path: text, problem: text },
+      metrics: { address: text, isListening: false, problem: text },
+      state: "degraded",
+      problems: findProblems({ ...well, journal: { path: "/", problem: text } }),
+    };
+    expect(formatHeadline(evil)).toBe(
+      `degraded: the journal takes no records, cgroups stay: ${shown}`,
+    );
+    const rows = new Map(rowsOf(evil));
+    expect(rows.get("script")).toBe(shown);
+    expect(rows.get("failed last")).toBe(`1970-01-01T00:00:00Z ${shown}: ${shown}`);
+    expect(rows.get("journal in")).toBe(`${shown}: ${shown}`);
+    expect(rows.get("read from")).toBe(shown);
+    expect(rows.get("metrics")).toBe(`not reachable at ${shown}: ${shown}`);
+    expect(JSON.parse(JSON.stringify(evil)).script.lastFailure.message).toBe(text);
   });
 
   it("begins with what is wrong", () => {

@@ -1,4 +1,5 @@
 /** The status of the daemon, and its text for people. */
+import { inOneLine, printable } from "@cm4all/command";
 import type { callEngine } from "@cm4all/linux";
 import type { JournalStatus } from "../accounting/journal/journal-store.ts";
 import { ACCOUNTING_METRICS, type AccountingMetrics } from "../accounting/terms/metrics.ts";
@@ -100,8 +101,15 @@ export function completeStatus(
   return { ...status, state, problems, configuration };
 }
 
-/** Returns the rows of the status for people, which follow the headline. Pure. */
+/**
+ * Returns the rows of the status for people, which follow the headline. The texts are printable:
+ * names and errors may be those of scripts, and even of users. Pure.
+ */
 export function formatStatus(status: DaemonStatus): Row[] {
+  return rowsOf(status).map(([title, text]) => [title, inOneLine(text)]);
+}
+
+function rowsOf(status: DaemonStatus): Row[] {
   const { version, pid, uptimeSeconds, systemCalls, accounting, journal, script } = status;
   const uptime = formatDuration(uptimeSeconds);
   const rows: Row[] = [["daemon", `cm4all-spawn ${version}, pid ${pid}, up ${uptime}`]];
@@ -119,9 +127,9 @@ export function formatStatus(status: DaemonStatus): Row[] {
   return rows;
 }
 
-/** Returns a line that says whether the daemon is well, and lists its problems. Pure. */
+/** Returns a printable line that says whether the daemon is well, and lists its problems. Pure. */
 export function formatHeadline({ state, problems }: DaemonStatus): string {
-  return state === "well" ? "well" : `degraded: ${problems.join("; ")}`;
+  return state === "well" ? "well" : `degraded: ${printable(problems.join("; "))}`;
 }
 
 function formatScript({ path, problem, isOutdated, lastFailure }: ScriptStatus): Row[] {

@@ -69,6 +69,7 @@ export function sampleStatus(): DaemonStatus {
       handlers: "succeeding",
       failingCgroups: 0,
       runningHandlers: 1,
+      runningHandlersLimit: 10,
       accountedCgroups: 90,
       failedHandlers: 4,
       retriedHandlers: 3,

@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { createServer } from "node:net";
+import { printable } from "@cm4all/command";
 import {
   type ByteString,
   bufferOf,
@@ -11,7 +12,6 @@ import {
   joinPath,
   textOf,
 } from "@cm4all/linux";
-import { printable } from "../../log/log.ts";
 import { parseListenAddress } from "../../prometheus/address.ts";
 import { enterPlace, type Place, rootPlace } from "../../reaper/scopes.ts";
 

@@ -8,7 +8,14 @@ import {
   tryFindCgroup2,
   tryParseRecord,
 } from "@cm4all/cgroup";
-import { CommandFailure, EX_CONFIG, EX_DATAERR, EX_NOINPUT } from "@cm4all/command";
+import {
+  CommandFailure,
+  EX_CONFIG,
+  EX_DATAERR,
+  EX_NOINPUT,
+  printable,
+  printableLines,
+} from "@cm4all/command";
 import { fileFailure } from "@cm4all/command/files";
 import { readRegularFile } from "@cm4all/command/regular-file";
 import { tellLostOutput } from "@cm4all/command/run";
@@ -36,6 +43,7 @@ import {
   userWarning,
 } from "../script/script.ts";
 import { addressRemark, describeScopes } from "./check-host.ts";
+import { findBadPlaces } from "./check-places.ts";
 
 function cgroupRoot({ reaper }: Config): ByteString {
   const root = reaper.cgroupRoot ?? tryFindCgroup2();
@@ -44,8 +52,13 @@ function cgroupRoot({ reaper }: Config): ByteString {
   return root;
 }
 
-/** Prints which scopes exist on this host, and if the metrics' address cannot be used. */
+/**
+ * Prints which scopes exist on this host, and if the metrics' address cannot be used now.
+ * @throws CommandFailure if a socket or the journal has a place where it cannot be
+ */
 export async function checkHost(config: Config): Promise<void> {
+  const mistakes = findBadPlaces(config);
+  if (mistakes.length > 0) throw new CommandFailure(mistakes.join("\n"), EX_CONFIG);
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
   const { enabled, cgroupRoot = tryFindCgroup2(), scopes } = config.reaper;
@@ -72,7 +85,7 @@ export async function checkAccounting(config: Config): Promise<void> {
         .join("\n"),
       EX_CONFIG,
     );
-  console.log(result.warning ?? `${path}: no mistakes found`);
+  console.log(printableLines(result.warning ?? `${path}: no mistakes found`));
 }
 
 function readableScript(config: Config): ChosenScript {
@@ -112,7 +125,7 @@ export function measureCgroup(
     if (typeof measured === "string")
       throw new CommandFailure(`${path} is ${measured}`, EX_NOINPUT);
     const snapshot = { ...measured, report: 1 };
-    return { record: { snapshot, xattrs: [] }, report: formatReport(path, snapshot) };
+    return { record: { snapshot, xattrs: [] }, report: formatReport(printable(path), snapshot) };
   } finally {
     root.close();
   }
@@ -174,8 +187,10 @@ export async function runScript(
   record: CgroupRecord,
 ): Promise<void> {
   const host = new ScriptHost(hostOptions(config.accounting, resolve(script)));
-  host.on("notice", (text) => console.error(text));
-  host.on("scriptError", (source, message) => console.error(`${source}: ${message}`));
+  host.on("notice", (text) => console.error(printableLines(text)));
+  host.on("scriptError", (source, message) =>
+    console.error(printableLines(`${source}: ${message}`)),
+  );
   host.on("outputLost", (reason) => tellLostOutput("cm4all-spawn", reason));
   try {
     await new Promise<void>((ready, fail) => {

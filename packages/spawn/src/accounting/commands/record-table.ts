@@ -1,8 +1,7 @@
 /** Formats records of the journal for a terminal. Pure. */
 import { scriptAttributes } from "@cm4all/cgroup";
-import { alignColumns } from "@cm4all/command";
+import { alignColumns, printable } from "@cm4all/command";
 import { textOf } from "@cm4all/linux";
-import { printable } from "../../log/log.ts";
 import { formatReport } from "../../reaper/report.ts";
 import type { FoundRecord, RecordCondition, RecordSummary } from "../terms/records.ts";
 

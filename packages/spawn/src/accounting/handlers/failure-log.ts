@@ -1,7 +1,8 @@
 /** Logs why handlers fail or the journal cannot be read, without repeating a reason. */
+import { inOneLine } from "@cm4all/command";
 import { errorText } from "@cm4all/linux";
 import type { Outcome } from "@cm4all/lua";
-import { inOneLine, LOG_ERR, type Logger } from "../../log/log.ts";
+import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { HandlerFailure } from "../terms/script-status.ts";
 import { type Entry, nameOf } from "./entry.ts";
 

@@ -5,6 +5,7 @@
  * Invariant: no handler is called for a cgroup that has run empty or has another handler.
  */
 import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
+import { inOneLine } from "@cm4all/command";
 import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { AccountingSink } from "../script/sink.ts";
@@ -131,7 +132,8 @@ export class InterimReports {
 
   /** Logs a reason once: in an outage of the database each handler fails. */
   #failed(reason: string): void {
-    if (reason !== this.#lastError) this.#options.log(LOG_ERR, `interim report: ${reason}`);
+    if (reason !== this.#lastError)
+      this.#options.log(LOG_ERR, `interim report: ${inOneLine(reason)}`);
     this.#lastError = reason;
   }
 }

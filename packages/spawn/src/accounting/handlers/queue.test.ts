@@ -654,6 +654,16 @@ describe("a handler of lists", () => {
     expect(sink.calls.at(-1)).toBe("b#1 c#1");
   });
 
+  it("is parked with a log line that has no line breaks", async () => {
+    await release("a");
+    await sink.begin("a#1");
+    const message = "ERROR: no\nDETAIL: such row\n";
+    sink.end({ type: "failed", message, effect: "unanswered", cause: "script" });
+    await pass();
+    expect(records.states).toEqual([PARKED]);
+    expect(log.at(-1)).toMatch(/parked, .*ERROR: no \| DETAIL: such row$/);
+  });
+
   it("has the whole list parked if it has begun and may have taken effect", async () => {
     await release("a", "b");
     await sink.begin("a#1 b#1");
@@ -733,6 +743,14 @@ describe("interim reports", () => {
     sink.succeed();
     await pass();
     expect(sink.calls.at(-1)).toBe("running b#0 c#0");
+  });
+
+  it("fail with one log line, whatever the message", async () => {
+    sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
+    interim("a");
+    sink.fail("ERROR: no\nDETAIL: such row\n");
+    await pass();
+    expect(log).toEqual(["interim report: ERROR: no | DETAIL: such row"]);
   });
 
   it("never run after or together with the final one, which waits for one that runs", async () => {

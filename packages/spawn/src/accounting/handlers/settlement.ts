@@ -4,6 +4,7 @@
  * Invariant: a record leaves the journal when its handler has returned, unless a later report
  * or the retry of an earlier one will be compared with it.
  */
+import { inOneLine } from "@cm4all/command";
 import { RecordState } from "@cm4all/journal";
 import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { DamagedRecord } from "../journal/window.ts";
@@ -95,13 +96,16 @@ export class Settlement {
 
   /** Parks records until an administrator decides, and logs the reason. */
   park(group: readonly Entry[], reason: string): void {
-    this.#parts.log(LOG_ERR, `${nameOf(group)}: parked, see "cm4all-spawn accounting": ${reason}`);
+    this.#parts.log(
+      LOG_ERR,
+      `${nameOf(group)}: parked, see "cm4all-spawn accounting": ${inOneLine(reason)}`,
+    );
     for (const entry of group) this.#settle(entry, RecordState.PARKED, reason.slice(0, MAX_NOTE));
   }
 
   /** Parks a record that cannot be parsed, and logs the reason. */
   parkDamaged({ number, reason }: DamagedRecord): void {
-    this.#parts.log(LOG_ERR, `a record of the journal is parked: ${reason}`);
+    this.#parts.log(LOG_ERR, `a record of the journal is parked: ${inOneLine(reason)}`);
     this.#mark(number, RecordState.PARKED, reason);
   }
 

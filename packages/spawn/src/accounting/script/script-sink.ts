@@ -11,6 +11,7 @@
 import { statSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import type { EncodedRecord } from "@cm4all/cgroup";
+import { inOneLine } from "@cm4all/command";
 import { errorText } from "@cm4all/linux";
 import {
   type Handlers,
@@ -21,7 +22,7 @@ import {
   type ScriptHostOptions,
 } from "@cm4all/lua";
 import type { AccountingConfig } from "../../config/accounting.ts";
-import { inOneLine, LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log/log.ts";
+import { LOG_ERR, LOG_INFO, LOG_WARNING, type Logger } from "../../log/log.ts";
 import { Loading } from "./loading.ts";
 import {
   type ChosenScript,
@@ -176,7 +177,7 @@ export class ScriptSink implements AccountingSink {
       const { options, place } = host;
       if (warning === undefined)
         this.#log(LOG_INFO, `accounting with ${options.script} in ${place}`);
-      else this.#log(LOG_WARNING, warning);
+      else this.#log(LOG_WARNING, inOneLine(warning));
       this.#loading.end();
     });
     host.on("child", (reason) =>
@@ -196,14 +197,14 @@ export class ScriptSink implements AccountingSink {
       this.#problem = `its process has ended: ${reason}`;
       this.#log(
         LOG_ERR,
-        `the script host ended, starting another in ${restartInMs / 1000} s: ${reason}`,
+        `the script host ended, starting another in ${restartInMs / 1000} s: ${inOneLine(reason)}`,
       );
       this.#loading.end();
     });
     host.on("scriptError", (source, message, traceback) =>
       this.#log(LOG_ERR, `${source}: ${inOneLine(message, traceback)}`),
     );
-    host.on("notice", (text) => this.#log(LOG_INFO, text));
+    host.on("notice", (text) => this.#log(LOG_INFO, inOneLine(text)));
     host.on("outputLost", (reason) =>
       this.#log(LOG_WARNING, `what the accounting script prints is lost: ${reason}`),
     );

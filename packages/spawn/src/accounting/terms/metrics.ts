@@ -64,6 +64,12 @@ export const ACCOUNTING_METRICS = {
     row: "handlers",
     text: "{} running",
   },
+  runningHandlersLimit: {
+    kind: "gauge",
+    help: "The greatest number of handlers that run at a time, max_running.",
+    row: "handlers",
+    text: "of at most {}",
+  },
   begunCgroups: {
     kind: "gauge",
     help: "Waiting cgroups whose handler runs and may have taken effect.",
@@ -177,6 +183,7 @@ export type JournalGauges = Omit<
   | "oldestWaitingSeconds"
   | "handlers"
   | "runningHandlers"
+  | "runningHandlersLimit"
   | "failingCgroups"
   | "unreadableRecords"
 >;
