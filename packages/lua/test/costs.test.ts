@@ -71,6 +71,17 @@ describe("the functions of the libraries", () => {
     expect(names).toEqual([...READ_NONE.toSorted(), ""]);
   });
 
+  it.each(["a == b", "a < b", "a <= b", "t[a]", "a + 1", "-a", "a .. b", "rawequal(a, b)"])(
+    "and operators cost by the length of their operands: %s",
+    async (expression) => {
+      const [cost] = await printed(`
+        local a, b, t = ("x"):rep(2^18), ("x"):rep(2^18 - 1) .. "y", {}
+        print(cost(function() return ${expression} end))
+      `);
+      expect(Number(cost)).toBeGreaterThan(2 ** 18 / 64);
+    },
+  );
+
   it.each([
     "local first, last = s:find('^%d+', p) n = tonumber(s:sub(first, last)) p = last + 2",
     "local last = s:find(',', p, true) n = s:sub(p, last - 1) + 1 p = last + 1",

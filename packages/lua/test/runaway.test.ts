@@ -76,7 +76,6 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["for w in ('x'):rep(1e6):gmatch('[' .. ('a'):rep(2^23) .. ']?') do end", STOPPED],
   ["local s = ('x'):rep(2^24) while true do os.getenv(s) end", STOPPED],
   ["local f = loadstring(('x = 1 '):rep(1e5)) while true do debug.getinfo(f, 'L') end", STOPPED],
-  ["local t = {('x'):rep(2^23)} while true do pg:encode_array(t) end", STOPPED],
   [
     "local s, p, k = ('x'):rep(2^22), sodium.crypto_sign_keypair() while true do sodium.crypto_sign_detached(s, k) end",
     STOPPED,
@@ -88,7 +87,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["pg:decode_array('{' .. ('1,'):rep(2^22) .. '1}')", STOPPED],
   ["pg:decode_array('{{' .. ('1,'):rep(2^22) .. '1}}')", STOPPED],
   // It is found where the invalid byte is before the statement is sent.
-  ["assert(not pg:new(''):execute(('x'):rep(2.4e7) .. '\\255'))", undefined],
+  ["assert(not pg:new(''):execute(('\\195\\164xxxxx'):rep(3.4e6) .. '\\255'))", undefined],
   // A mistake ends it soon.
   ["assert(not load(function() return 'x ' end))", undefined],
   ["assert(load(function() return ' ' end))", EITHER],
