@@ -22,6 +22,7 @@ declare module "fengari/src/types" {
   export interface TString {
     /** Our addition: a character for each byte. */
     readonly text: string;
+    readonly wholeText: string;
     readonly length: number;
     getstr(): LuaBytes;
     tsslen(): number;

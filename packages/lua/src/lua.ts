@@ -11,6 +11,7 @@ import lauxlib from "fengari/src/lauxlib.js";
 import lobject from "fengari/src/lobject.js";
 import lua from "fengari/src/lua.js";
 import type { LuaBytes, LuaFunction, LuaState } from "fengari/src/types";
+import { spendBytes } from "./compat/budget.ts";
 import { LuaString, latin1 } from "./compat/lua-string.ts";
 import { numberToText } from "./compat/numbers.ts";
 
@@ -19,7 +20,9 @@ export { lauxlib, lua };
 
 /** Returns a binary string as bytes that the caller owns. */
 export function toBytes(text: string): LuaBytes {
-  return Uint8Array.from(Buffer.from(text, "latin1"));
+  const bytes = new Uint8Array(text.length);
+  Buffer.from(bytes.buffer).write(text, "latin1");
+  return bytes;
 }
 
 /** Returns bytes as a binary string. */
@@ -72,8 +75,22 @@ export function pushFailure(L: LuaState, message: string): number {
   return 2;
 }
 
-/** Returns the argument as a string; a number is converted. @throws a Lua error for other types */
+/**
+ * Returns the argument as a string; a number is converted. Counts that the function reads all of
+ * it.
+ * @throws a Lua error for other types
+ */
 export function checkText(L: LuaState, index: number): string {
+  const text = checkTextInPart(L, index);
+  spendBytes(text.length);
+  return text;
+}
+
+/**
+ * Does the same for a function that reads a part of the string, or none, and counts that itself:
+ * scripts call such functions for each byte of a long string.
+ */
+export function checkTextInPart(L: LuaState, index: number): string {
   if (lua.lua_type(L, index) !== lua.LUA_TSTRING) lauxlib.luaL_checkstring(L, index);
   return stringAt(L, index);
 }
@@ -86,10 +103,13 @@ export function optText<T>(L: LuaState, index: number, otherwise: T): string | T
   return lua.lua_isnoneornil(L, index) ? otherwise : checkText(L, index);
 }
 
-/** Returns the value as a string; undefined if it is neither a string nor a number. */
+/**
+ * Returns the value as a string; undefined if it is neither a string nor a number. Counts that
+ * all of it is read.
+ */
 export function toText(L: LuaState, index: number): string | undefined {
   const type = lua.lua_type(L, index);
-  if (type === lua.LUA_TSTRING) return stringAt(L, index);
+  if (type === lua.LUA_TSTRING) return checkText(L, index);
   if (type === lua.LUA_TNUMBER) return numberToText(lua.lua_tonumber(L, index));
   return undefined;
 }

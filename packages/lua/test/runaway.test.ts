@@ -50,6 +50,44 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ],
   ["while true do coroutine.wrap(function() coroutine.yield() end)() end", STOPPED],
   ["while true do coroutine.create(print) end", STOPPED],
+  // Each call takes long, in which a single one ends, or a loop.
+  ["local s = ('1'):rep(2^20) while true do tonumber(s, 16) end", STOPPED],
+  ["local s = ('1'):rep(2^23) while true do tonumber(s) end", STOPPED],
+  ["local s = ('1'):rep(2^23) while true do local n = s + 1 end", STOPPED],
+  ["local s = '0x' .. ('1'):rep(2^20) while true do math.abs(s) end", STOPPED],
+  ["local s = ('x'):rep(2^24) while true do tonumber(s) end", STOPPED],
+  [
+    "local t = {} for i = 1, 2^17 do t['k' .. i] = i end for i = 1, 1e9 do t['k' .. i] = nil t['k' .. i + 2^17] = i end",
+    STOPPED,
+  ],
+  [
+    "local t = {} for i = 1, 600 do t[('x'):rep(60000) .. 1000 + i] = i end local k = ('x'):rep(60000) .. 1001 while true do t[k] = t[k] end",
+    STOPPED,
+  ],
+  [
+    "local a, b = ('x'):rep(2^24) .. 'a', ('x'):rep(2^24) .. 'b' while true do local c = a < b end",
+    STOPPED,
+  ],
+  [
+    "local a, b = ('x'):rep(2^24) .. 'a', ('x'):rep(2^24) .. 'b' while true do local c = a == b end",
+    STOPPED,
+  ],
+  ["local p = ('a'):rep(2^25) while true do (''):find(p) end", STOPPED],
+  ["for w in ('x'):rep(1e6):gmatch('[' .. ('a'):rep(2^23) .. ']?') do end", STOPPED],
+  ["local s = ('x'):rep(2^24) while true do os.getenv(s) end", STOPPED],
+  ["local f = loadstring(('x = 1 '):rep(1e5)) while true do debug.getinfo(f, 'L') end", STOPPED],
+  [
+    "local s, p, k = ('x'):rep(2^22), sodium.crypto_sign_keypair() while true do sodium.crypto_sign_detached(s, k) end",
+    STOPPED,
+  ],
+  [
+    "local s, p, k = ('x'):rep(2^22), sodium.crypto_box_keypair() while true do sodium.crypto_box_seal_open(s, p, k) end",
+    STOPPED,
+  ],
+  ["pg:decode_array('{' .. ('1,'):rep(2^22) .. '1}')", STOPPED],
+  ["pg:decode_array('{{' .. ('1,'):rep(2^22) .. '1}}')", STOPPED],
+  // It is found where the invalid byte is before the statement is sent.
+  ["assert(not pg:new(''):execute(('\\195\\164xxxxx'):rep(3.4e6) .. '\\255'))", undefined],
   // A mistake ends it soon.
   ["assert(not load(function() return 'x ' end))", undefined],
   ["assert(load(function() return ' ' end))", EITHER],
@@ -90,6 +128,9 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
   ["os.date(('%c'):rep(3e7))", EITHER],
   ["local s = ('aB'):rep(3e7) return s:upper() .. s:lower() .. s:reverse()", NO_MEMORY],
   ["('x'):rep(1e6):gsub('x', ('%0'):rep(1e6))", EITHER],
+  ["('x'):gsub('x', ('%0'):rep(1e7))", EITHER],
+  ["pg:encode_array({('\"'):rep(2^24)})", undefined],
+  ["pg:decode_array('{\"' .. ('\\\\\\\\'):rep(2^22) .. '\"}')", EITHER],
   ["string.rep('x', 1e9)", TOO_LARGE],
   ["io.open('/dev/zero'):read('*a')", NO_MEMORY],
   ["io.open('/dev/zero'):read('*l')", NO_MEMORY],

@@ -16,8 +16,9 @@ import {
   toBytes,
   toText,
 } from "../lua.ts";
+import { spend } from "./budget.ts";
 import { loadFunctions } from "./load.ts";
-import { trimBlanks } from "./numbers.ts";
+import { digitsToNumber, trimBlanks } from "./numbers.ts";
 import { type LineOutput, mayLoseOutput } from "./output.ts";
 
 function print(output: LineOutput) {
@@ -50,23 +51,18 @@ function tonumber(L: LuaState): number {
   }
   const text = checkText(L, 1);
   if (base < 2 || base > 36) argumentError(L, 2, "base out of range");
-  const n = digitsToNumber(text, base);
+  const n = textToNumberInBase(text, base);
   if (n === undefined) lua.lua_pushnil(L);
   else lua.lua_pushnumber(L, n);
   return 1;
 }
 
-function digitsToNumber(text: string, base: number): number | undefined {
+function textToNumberInBase(text: string, base: number): number | undefined {
   const hex = base === 16 ? "(?:0[xX])?" : "";
   const match = new RegExp(`^([+-]?)${hex}([0-9a-zA-Z]+)$`).exec(trimBlanks(text));
   if (match?.[2] === undefined) return undefined;
-  let value = 0;
-  for (const digit of match[2]) {
-    const n = Number.parseInt(digit, base);
-    if (Number.isNaN(n)) return undefined;
-    value = value * base + n;
-  }
-  return match[1] === "-" ? -value : value;
+  const value = digitsToNumber(match[2], base);
+  return value !== undefined && match[1] === "-" ? -value : value;
 }
 
 /** Accepts Lua's options, but controls nothing: V8 decides when to collect. */
@@ -109,6 +105,7 @@ export function unpack(L: LuaState): number {
   const last = lua.lua_isnoneornil(L, 3) ? lua.lua_rawlen(L, 1) : lauxlib.luaL_checkinteger(L, 3);
   const count = Math.max(last - first + 1, 0);
   if (!checkResults(L, count)) return raise(L, "too many results to unpack");
+  spend(L, count);
   for (let i = first; i <= last; i++) lua.lua_rawgeti(L, 1, i);
   return count;
 }

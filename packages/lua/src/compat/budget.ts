@@ -15,6 +15,19 @@ export const budget = {
   pause(_L: LuaState): void {},
 };
 
+/** The number of bytes that are read or copied in the time of an instruction, or less. */
+const BYTES_PER_INSTRUCTION = 64;
+/** The length from which the work counts. */
+const COUNTED = 1024;
+
+/**
+ * Counts that a function has read or copied a text. It throws nothing, so that it can be called
+ * in any place: the next instruction finds that the budget is used up.
+ */
+export function spendBytes(length: number): void {
+  if (length >= COUNTED) budget.left -= length / BYTES_PER_INSTRUCTION;
+}
+
 /** Counts a library's work, in instructions of about 50 ns. @throws a Lua error beyond the budget */
 export function spend(L: LuaState, instructions: number): void {
   budget.left -= instructions;

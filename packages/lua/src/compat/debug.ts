@@ -110,6 +110,7 @@ function activeLines(
   lua.lua_pop(thread, 1);
   if (!isLua) return undefined;
   lauxlib.luaL_checkstack(L, 4, null);
+  spend(L, closure.p.lineinfo.length);
   return [...new Set(closure.p.lineinfo)];
 }
 

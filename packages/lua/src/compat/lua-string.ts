@@ -4,15 +4,13 @@
  * is needed: our libraries work on text, fengari joins bytes.
  */
 import type { LuaBytes } from "fengari/src/types";
-import { budget } from "./budget.ts";
+import { spendBytes } from "./budget.ts";
 import { reserve } from "./memory.ts";
 
 /** A string up to this length keeps both of its forms; a longer one has one at a time. */
 const SMALL = 4096;
-/** The length from which the work of making a string counts. */
-const COUNTED = 1024;
-/** The number of bytes that are copied in the time of an instruction, or less. */
-const BYTES_PER_INSTRUCTION = 64;
+/** The length from which the memory of a string counts. */
+const RESERVED = 1024;
 
 /** Returns bytes as text, with a character for each. */
 export function latin1(bytes: LuaBytes): string {
@@ -42,29 +40,39 @@ export class LuaString {
     this.#text = text;
     this.#bytes = bytes;
     this.length = text?.length ?? bytes?.length ?? 0;
-    if (this.length >= COUNTED) {
-      budget.left -= Math.floor(this.length / BYTES_PER_INSTRUCTION);
-      reserve(this.length);
-    }
+    this.#beforeCopy();
   }
 
   get text(): string {
     if (this.#text === undefined) {
       const bytes = this.#bytes ?? new Uint8Array();
-      if (this.length >= COUNTED) reserve(this.length);
+      this.#beforeCopy();
       this.#text = latin1(bytes);
       if (this.length > SMALL) this.#bytes = undefined;
     }
     return this.#text;
   }
 
+  /** Returns the text for an operation that reads all of it, such as a comparison. */
+  get wholeText(): string {
+    spendBytes(this.length);
+    return this.text;
+  }
+
   /** Returns the bytes, which belong to the string and must not be changed. */
   getstr(): LuaBytes {
     if (this.#bytes !== undefined) return this.#bytes;
-    if (this.length >= COUNTED) reserve(this.length);
-    const bytes = Uint8Array.from(Buffer.from(this.text, "latin1"));
+    this.#beforeCopy();
+    const bytes = new Uint8Array(this.length);
+    Buffer.from(bytes.buffer).write(this.text, "latin1");
     if (this.length <= SMALL) this.#bytes = bytes;
     return bytes;
+  }
+
+  /** @throws OutOfMemory */
+  #beforeCopy(): void {
+    spendBytes(this.length);
+    if (this.length >= RESERVED) reserve(this.length);
   }
 
   /** Returns the length in bytes, by the name that fengari calls. */

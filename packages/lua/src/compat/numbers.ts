@@ -118,8 +118,7 @@ function hexadecimal(digits: string): number | undefined {
   if (match === null) return undefined;
   const [, whole = "", fraction = "", exponent = "0"] = match;
   if (whole + fraction === "") return undefined;
-  let value = 0;
-  for (const digit of whole + fraction) value = value * 16 + Number.parseInt(digit, 16);
+  const value = digitsToNumber(whole + fraction, 16) ?? 0;
   // In two steps: the power alone may be too small where the product is not.
   const power = Number(exponent) - 4 * fraction.length;
   const half = Math.trunc(power / 2);
@@ -131,11 +130,35 @@ function binary(digits: string): number | undefined {
   return match?.[1] === undefined ? undefined : Number.parseInt(match[1], 2);
 }
 
+/** The length of the longest word for a number. */
+const LONGEST_WORD = "infinity".length;
+
 function word(digits: string): number | undefined {
+  if (digits.length > LONGEST_WORD) return undefined;
   const name = digits.toLowerCase();
   if (name === "inf" || name === "infinity") return Number.POSITIVE_INFINITY;
   return name === "nan" ? Number.NaN : undefined;
 }
+
+/**
+ * Returns the number that digits and letters are in a base up to 36; undefined if one of them is
+ * no digit of that base.
+ */
+export function digitsToNumber(digits: string, base: number): number | undefined {
+  let value = 0;
+  for (let at = 0; at < digits.length; at++) {
+    const code = digits.charCodeAt(at);
+    // Small letters differ from capital ones in this bit.
+    const digit = code <= NINE ? code - ZERO : (code | 0x20) - LETTER_A + 10;
+    if (digit >= base) return undefined;
+    value = value * base + digit;
+  }
+  return value;
+}
+
+const ZERO = 0x30;
+const NINE = 0x39;
+const LETTER_A = 0x61;
 
 /**
  * Converts to a whole number of 32 bits, as LuaJIT does for arguments: the fraction is cut off,

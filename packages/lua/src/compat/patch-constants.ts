@@ -33,8 +33,8 @@ lstring.luaS_bless = (_L: LuaState, bytes: LuaBytes) => new LuaString(undefined,
 lstring.luaS_new = newString;
 lstring.luaS_newliteral = (_L: LuaState, text: string) => new LuaString(text, undefined);
 lstring.luaS_hash = latin1;
-lstring.luaS_hashlongstr = (string) => string.text;
-lstring.luaS_eqlngstr = (a, b) => a === b || (a.length === b.length && a.text === b.text);
+lstring.luaS_hashlongstr = (string) => string.wholeText;
+lstring.luaS_eqlngstr = (a, b) => a === b || (a.length === b.length && a.wholeText === b.text);
 
 /**
  * Makes constants and names, which are held as text. Some callers use `new`, so it is not an

@@ -41,6 +41,13 @@ lobject.TValue.prototype.setivalue = function (this: { type: number; value: unkn
   this.value = n;
 };
 
+// fengari's function asks for the bytes of a string, and a long one is held as text.
+const { tonumber } = lvm;
+lvm.tonumber = (value) =>
+  value.value instanceof LuaString
+    ? (textToNumber(value.value.wholeText) ?? false)
+    : tonumber(value);
+
 // LuaJIT cuts off the fraction of an argument that has to be a whole number.
 lvm.tointeger = (value) => {
   const n = lvm.tonumber(value);

@@ -2,6 +2,7 @@
 import {
   argumentError,
   checkText,
+  checkTextInPart,
   type LuaFunction,
   type LuaState,
   lauxlib,
@@ -11,7 +12,7 @@ import {
   toText,
   typeName,
 } from "../lua.ts";
-import { spend } from "./budget.ts";
+import { spend, spendBytes } from "./budget.ts";
 import { Matcher, PatternError } from "./pattern.ts";
 import { Pieces } from "./pieces.ts";
 
@@ -25,6 +26,7 @@ function matching(
   pattern: string,
   body: (matcher: Matcher) => number,
 ): number {
+  spendBytes(pattern.length);
   const matcher = new Matcher(source, pattern, (steps) => spend(L, steps));
   try {
     const results = body(matcher);
@@ -71,18 +73,17 @@ function startArgument(L: LuaState, index: number, length: number): number {
  */
 const LONG = 256;
 const COMPARISONS = 4096;
-const BYTES = 64;
 
 function findPlain(L: LuaState, source: string, text: string, start: number): number {
   if (text.length > LONG) spend(L, ((source.length - start) * text.length) / COMPARISONS);
   const at = source.indexOf(text, start);
-  spend(L, ((at === -1 ? source.length : at) - start) / BYTES);
+  spendBytes((at === -1 ? source.length : at) - start);
   return at === -1 ? pushNil(L) : pushRange(L, at, at + text.length);
 }
 
 function search(find: boolean): LuaFunction {
   return (L) => {
-    const source = checkText(L, 1);
+    const source = checkTextInPart(L, 1);
     const pattern = checkText(L, 2);
     const start = startArgument(L, 3, source.length);
     if (find && (lua.lua_toboolean(L, 4) || !/[\^$*+?.([%-]/.test(pattern)))
@@ -114,7 +115,7 @@ function pushRange(L: LuaState, start: number, end: number): number {
 }
 
 function gmatch(L: LuaState): number {
-  const source = checkText(L, 1);
+  const source = checkTextInPart(L, 1);
   const pattern = checkText(L, 2);
   let position = 0;
   lua.lua_pushcfunction(L, (caller) =>
@@ -155,12 +156,9 @@ function gsub(L: LuaState): number {
         result.add(source.slice(copied, s));
         copied = end;
         if (template?.includes("%")) spend(L, template.length / 2);
-        else if (template !== undefined) spend(L, template.length / BYTES);
-        result.add(
-          template === undefined
-            ? replacement(L, matcher, s, end)
-            : expand(template, matcher, s, end),
-        );
+        else if (template !== undefined) spendBytes(template.length);
+        if (template === undefined) result.add(replacement(L, matcher, s, end));
+        else addExpanded(result, template, matcher, s, end);
       }
       if (end !== undefined && end > s) s = end;
       else if (s < source.length) s++;
@@ -174,14 +172,25 @@ function gsub(L: LuaState): number {
   });
 }
 
-/** Expands `%1` and the like in a replacement; any other `%x` stands for `x`. */
-function expand(template: string, matcher: Matcher, start: number, end: number): string {
-  if (!template.includes("%")) return template;
-  return template.replace(/%([\s\S]?)/g, (_whole, c: string) => {
-    if (c === "0") return matcher.whole(start, end);
-    if (c >= "1" && c <= "9") return String(matcher.capture(Number(c) - 1, start, end));
-    return c === "" ? "\0" : c;
-  });
+/** Adds a replacement, in which `%1` and the like are captures; any other `%x` stands for `x`. */
+function addExpanded(
+  result: Pieces,
+  template: string,
+  matcher: Matcher,
+  start: number,
+  end: number,
+): void {
+  let at = 0;
+  for (;;) {
+    const percent = template.indexOf("%", at);
+    result.add(template.slice(at, percent === -1 ? template.length : percent));
+    if (percent === -1) return;
+    const c = template[percent + 1] ?? "\0";
+    if (c === "0") result.add(matcher.whole(start, end));
+    else if (c >= "1" && c <= "9") result.add(String(matcher.capture(Number(c) - 1, start, end)));
+    else result.add(c);
+    at = percent + 2;
+  }
 }
 
 /**

@@ -3,6 +3,7 @@ import {
   argumentError,
   checkResults,
   checkText,
+  checkTextInPart,
   fromBytes,
   type LuaBytes,
   type LuaFunction,
@@ -98,7 +99,11 @@ function convert(L: LuaState, argument: number, conversion: Conversion): string 
 
 /** Returns an argument as `tostring` shows it. */
 function shown(L: LuaState, argument: number): string {
-  if (!callTostring(L, argument)) lauxlib.luaL_tolstring(L, argument);
+  if (!callTostring(L, argument)) {
+    const text = toText(L, argument);
+    if (text !== undefined) return text;
+    lauxlib.luaL_tolstring(L, argument);
+  }
   // The result of `__tostring` need not be a string.
   const text = toText(L, -1) ?? fromBytes(lauxlib.luaL_tolstring(L, -1));
   lua.lua_pop(L, 1);
@@ -131,7 +136,7 @@ function position(L: LuaState, index: number, otherwise: number, length: number)
 }
 
 function sub(L: LuaState): number {
-  const text = checkText(L, 1);
+  const text = checkTextInPart(L, 1);
   lauxlib.luaL_checkinteger(L, 2);
   const start = Math.max(position(L, 2, 1, text.length), 1);
   const end = position(L, 3, -1, text.length);
@@ -140,12 +145,13 @@ function sub(L: LuaState): number {
 }
 
 function byte(L: LuaState): number {
-  const text = checkText(L, 1);
+  const text = checkTextInPart(L, 1);
   const start = position(L, 2, 1, text.length);
   const first = Math.max(start, 1);
   const last = Math.min(position(L, 3, start, text.length), text.length);
   const count = Math.max(last - first + 1, 0);
   if (!checkResults(L, count)) return raise(L, "string slice too long");
+  spend(L, count);
   for (let i = first; i <= last; i++) lua.lua_pushnumber(L, text.charCodeAt(i - 1));
   return count;
 }
@@ -183,7 +189,7 @@ const shiftCase = (first: number, shift: number) => (bytes: Buffer) => {
 };
 
 function len(L: LuaState): number {
-  lua.lua_pushnumber(L, checkText(L, 1).length);
+  lua.lua_pushnumber(L, checkTextInPart(L, 1).length);
   return 1;
 }
 

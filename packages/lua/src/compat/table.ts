@@ -165,6 +165,7 @@ function insert(t: Table, mapKey: unknown, key: TValue, value: TValue): void {
  */
 function rearrange(t: Table, newKey: TValue): void {
   const { array, entries } = t;
+  budget.left -= array.length / SKIPPED + entries.length * MOVED;
   const live = entries.filter(({ value }) => !value.ttisnil());
   /** How many keys there are up to 2, from there up to 4, up to 8, ... */
   const bins: number[] = [];
@@ -310,7 +311,10 @@ export function luaH_next(L: LuaState, t: Table, index: number): boolean {
   return false;
 }
 
-/** The number of empty places that are skipped in the time of an instruction. */
+/** The cost of moving an entry when a table is rearranged, in instructions. */
+const MOVED = 8;
+
+/** The number of places of the array part that are looked at in the time of an instruction. */
 const SKIPPED = 16;
 
 /**

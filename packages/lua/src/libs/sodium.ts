@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { blake2b } from "@noble/hashes/blake2b";
 import nacl from "tweetnacl";
+import { spend } from "../compat/budget.ts";
 import {
   argumentError,
   checkText,
@@ -15,6 +16,13 @@ import {
   setLibrary,
   toBytes,
 } from "../lua.ts";
+
+/** The costs, in instructions, of the operations on curves that a function needs, ... */
+const BOX = 20_000;
+const SIGNATURE = 80_000;
+/** ... and of a byte of a message. */
+const BOXED = 1 / 4;
+const SIGNED = 1;
 
 const SEAL_BYTES = 48;
 const MAX_RANDOM = 1_048_576;
@@ -68,6 +76,7 @@ function randombytes(L: LuaState): number {
 
 function boxKeypair(L: LuaState): number {
   arity(L, 0);
+  spend(L, BOX);
   const { publicKey, secretKey } = nacl.box.keyPair();
   return pushBytes(L, publicKey, secretKey);
 }
@@ -76,6 +85,7 @@ function boxSeal(L: LuaState): number {
   const message = bytesArgument(L, 1);
   const recipient = key(L, 2, 32, "public");
   arity(L, 2);
+  spend(L, BOX + message.length * BOXED);
   const ephemeral = nacl.box.keyPair();
   const nonce = sealNonce(ephemeral.publicKey, recipient);
   const box = nacl.box(message, nonce, recipient, ephemeral.secretKey);
@@ -88,6 +98,7 @@ function boxSealOpen(L: LuaState): number {
   const publicKey = key(L, 2, 32, "public");
   const secretKey = key(L, 3, 32, "secret");
   arity(L, 3);
+  spend(L, BOX + sealed.length * BOXED);
   const ephemeral = sealed.subarray(0, 32);
   const nonce = sealNonce(ephemeral, publicKey);
   const message = nacl.box.open(sealed.subarray(32), nonce, ephemeral, secretKey);
@@ -97,11 +108,13 @@ function boxSealOpen(L: LuaState): number {
 function scalarmultBase(L: LuaState): number {
   const secret = key(L, 1, 32, "secret");
   arity(L, 1);
+  spend(L, BOX);
   return pushBytes(L, nacl.scalarMult.base(secret));
 }
 
 function signKeypair(L: LuaState): number {
   arity(L, 0);
+  spend(L, SIGNATURE);
   const { publicKey, secretKey } = nacl.sign.keyPair();
   return pushBytes(L, publicKey, secretKey);
 }
@@ -110,6 +123,7 @@ function signDetached(L: LuaState): number {
   const message = bytesArgument(L, 1);
   const secret = key(L, 2, 64, "secret");
   arity(L, 2);
+  spend(L, SIGNATURE + message.length * SIGNED);
   return pushBytes(L, nacl.sign.detached(message, secret));
 }
 
@@ -119,6 +133,7 @@ function verifyDetached(L: LuaState): number {
   const publicKey = key(L, 3, 32, "public");
   arity(L, 3);
   if (signature.length !== 64) return 0;
+  spend(L, SIGNATURE + message.length * SIGNED);
   lua.lua_pushboolean(L, nacl.sign.detached.verify(message, signature, publicKey));
   return 1;
 }

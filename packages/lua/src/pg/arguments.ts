@@ -1,4 +1,5 @@
 /** The arguments of statements. */
+import { spend } from "../compat/budget.ts";
 import { checkText, type LuaState, lauxlib, lua, raise, toText, typeName } from "../lua.ts";
 import { isNull } from "./null.ts";
 import type { Failed, StatementText } from "./statement.ts";
@@ -44,6 +45,7 @@ function highestIndex(L: LuaState, index: number): number {
   let highest = 0;
   lua.lua_pushnil(L);
   while (lua.lua_next(L, index)) {
+    spend(L, 2);
     lua.lua_pop(L, 1);
     if (lua.lua_type(L, -1) !== lua.LUA_TNUMBER) continue;
     const key = lua.lua_tonumber(L, -1);

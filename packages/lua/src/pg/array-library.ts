@@ -1,4 +1,6 @@
 /** `pg:encode_array` and `pg:decode_array`. */
+import { spend } from "../compat/budget.ts";
+import { reserve } from "../compat/memory.ts";
 import {
   argumentError,
   checkText,
@@ -24,6 +26,17 @@ import { cutAtNul, numberToParameter } from "./values.ts";
 /** PostgreSQL has up to six dimensions. */
 const MAX_DEPTH = 6;
 
+/** The cost of an element, in instructions, and that of each of its characters. */
+const ELEMENT = 8;
+const CHARACTER = 1 / 4;
+/** The memory that an element takes in addition to its characters. */
+const ELEMENT_BYTES = 64;
+
+function countElement(L: LuaState, length: number): void {
+  spend(L, ELEMENT + length * CHARACTER);
+  reserve(ELEMENT_BYTES + length);
+}
+
 /** Pushes a table as the text of an array: `pg.encode_array`. */
 export function encodeArrayFunction(L: LuaState): number {
   if (lua.lua_gettop(L) > 2) return raise(L, "Too many parameters");
@@ -40,6 +53,7 @@ function encodeTable(L: LuaState, index: number, where: string): string {
   const parts: string[] = [];
   for (let i = 1; i <= count; i++) {
     lua.lua_rawgeti(L, table, i);
+    countElement(L, lua.lua_type(L, -1) === lua.LUA_TSTRING ? lua.lua_rawlen(L, -1) : 0);
     parts.push(encodeElement(L, where, i));
     lua.lua_pop(L, 1);
   }
@@ -75,6 +89,7 @@ function encodeElement(L: LuaState, where: string, i: number): string {
 function checkKeys(L: LuaState, table: number, count: number, where: string): void {
   lua.lua_pushnil(L);
   while (lua.lua_next(L, table)) {
+    spend(L, 2);
     lua.lua_pop(L, 1);
     const key = Math.trunc(lua.lua_tonumberx(L, -1) || Number.NaN);
     if (!(key >= 1 && key <= count)) {
@@ -98,7 +113,11 @@ export function decodeArrayFunction(L: LuaState): number {
   else lua.lua_pushnil(L);
   const nullIndex = lua.lua_gettop(L);
   try {
-    pushElements(L, decodeArray(text), nullIndex);
+    pushElements(
+      L,
+      decodeArray(text, (length) => countElement(L, length)),
+      nullIndex,
+    );
     return 1;
   } catch (error) {
     if (error instanceof ArrayError) return raise(L, error.message);

@@ -1,4 +1,4 @@
-/** Arrays in PostgreSQL's text form. Pure. @see PostgreSQL manual, "Array Input and Output Syntax" */
+/** Arrays in PostgreSQL's text form. Pure, but for the counting of elements. @see PostgreSQL manual, "Array Input and Output Syntax" */
 
 /** NULL inside of an array, unquoted. */
 export const NULL = Symbol("NULL");
@@ -16,17 +16,28 @@ export function joinElements(elements: readonly string[]): string {
 
 /** Returns a text as an element. */
 export function quoteElement(text: string): string {
-  return SPECIAL.test(text) ? `"${text.replace(/["\\]/g, "\\$&")}"` : `"${text}"`;
+  if (!SPECIAL.test(text)) return `"${text}"`;
+  let quoted = "";
+  // In blocks: V8 keeps all matches of a replacement until its end, and there may be millions.
+  for (let start = 0; start < text.length; start += BLOCK)
+    quoted += text.slice(start, start + BLOCK).replace(/["\\]/g, "\\$&");
+  return `"${quoted}"`;
 }
 
 const SPECIAL = /["\\]/;
+const BLOCK = 65_536;
 
-/** Parses an array. @throws ArrayError with the position of the mistake */
-export function decodeArray(text: string): ArrayElement[] {
+/**
+ * Parses an array.
+ * @param taken called with the length of an element, or of each of its parts if characters in it
+ * are escaped, before it is kept; may throw to end it
+ * @throws ArrayError with the position of the mistake
+ */
+export function decodeArray(text: string, taken = (_length: number) => {}): ArrayElement[] {
   if (text === "") return [];
   // Bounds other than 1 come before the elements: [0:1]={a,b}
   const bounds = /^(?:\[[+-]?\d+:[+-]?\d+\])+=/.exec(text)?.[0] ?? "";
-  const parser = new Parser(text, bounds.length);
+  const parser = new Parser(text, bounds.length, taken);
   const elements = parser.array(1);
   parser.end();
   return elements;
@@ -34,11 +45,13 @@ export function decodeArray(text: string): ArrayElement[] {
 
 class Parser {
   readonly #text: string;
+  readonly #taken: (length: number) => void;
   #at: number;
 
-  constructor(text: string, at: number) {
+  constructor(text: string, at: number, taken: (length: number) => void) {
     this.#text = text;
     this.#at = at;
+    this.#taken = taken;
   }
 
   array(depth: number): ArrayElement[] {
@@ -61,24 +74,39 @@ class Parser {
   }
 
   #quoted(): string {
-    const match = /"((?:[^"\\]|\\[\s\S])*)"/y;
-    match.lastIndex = this.#at;
-    const found = match.exec(this.#text);
-    if (found === null) return this.#fail('missing " at the end of an element');
-    this.#at += found[0].length;
+    let element = "";
+    let start = this.#at + 1;
+    let end = this.#find(/["\\]/g, start);
+    while (end !== undefined && this.#text[end] === "\\") {
+      element += this.#take(start, end);
+      start = end + 1;
+      end = this.#find(/["\\]/g, end + 2);
+    }
+    if (end === undefined) return this.#fail('missing " at the end of an element');
+    this.#at = end + 1;
     if (!/[,}]/.test(this.#text[this.#at] ?? "")) this.#fail('expected "," or "}"');
-    return (found[1] ?? "").replace(/\\([\s\S])/g, "$1");
+    return element + this.#take(start, end);
   }
 
   /** Reads an element up to the next comma, or to the closing brace. */
   #unquoted(depth: number): string | typeof NULL {
-    const comma = this.#text.indexOf(",", this.#at);
-    const brace = this.#text.indexOf("}", this.#at);
-    const end = comma === -1 || (depth > 1 && brace !== -1 && brace < comma) ? brace : comma;
-    if (end === -1) return this.#fail('missing "}"');
-    const element = this.#text.slice(this.#at, end);
+    // There may be millions of elements: each is searched no further than to its end.
+    const end = this.#find(depth > 1 ? /[,}]/g : /,/g, this.#at) ?? this.#find(/}/g, this.#at);
+    if (end === undefined) return this.#fail('missing "}"');
+    const element = this.#take(this.#at, end);
     this.#at = end;
     return element === "NULL" ? NULL : element;
+  }
+
+  #take(start: number, end: number): string {
+    this.#taken(end - start);
+    return this.#text.slice(start, end);
+  }
+
+  /** Returns the position of the first match of a global pattern from `start` on. */
+  #find(pattern: RegExp, start: number): number | undefined {
+    pattern.lastIndex = start;
+    return pattern.exec(this.#text)?.index;
   }
 
   #skip(character: string): boolean {

@@ -43,6 +43,21 @@ describe("text", () => {
       'ERROR:  invalid byte sequence for encoding "UTF8": 0xc3 0x28\n',
     );
   });
+
+  it("names the first invalid bytes, wherever they are in a long text", () => {
+    // Before the block, across its end, and after it.
+    for (let before = 4090; before < 4102; before++)
+      for (const valid of ["x".repeat(before), "ä".repeat(before), "x€".repeat(before)])
+        for (const [bytes, shown] of [
+          ["\xff.", "0xff"],
+          ["\xe2\x82(", "0xe2 0x82 0x28"],
+          ["\x80\x80\x80\x80\x80\x80", "0x80"],
+          ["\xe2", "0xe2"],
+        ] as const)
+          expect(() => decodeUtf8(encodeUtf8(valid) + bytes)).toThrow(
+            `ERROR:  invalid byte sequence for encoding "UTF8": ${shown}\n`,
+          );
+  });
 });
 
 describe("arrays", () => {
@@ -86,6 +101,16 @@ describe("arrays", () => {
     "[0]={a}",
   ])("refuses %s", (text) => {
     expect(() => decodeArray(text)).toThrow(/^malformed array at character \d+: /);
+  });
+
+  it("counts each part of an element before it is kept", () => {
+    const lengths: number[] = [];
+    decodeArray('{abc,"d\\\\ef",{NULL}}', (length) => lengths.push(length));
+    expect(lengths).toEqual([3, 1, 3, 4]);
+    const stop = () => {
+      throw new RangeError("stop");
+    };
+    expect(() => decodeArray("{a}", stop)).toThrow("stop");
   });
 
   it("encodes", () => {

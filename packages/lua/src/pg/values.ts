@@ -1,4 +1,5 @@
 /** Lua's values as text for the server, and text as bytes. Pure. */
+import { isUtf8 } from "node:buffer";
 
 /** Returns the shortest text that is read as the same number, in the notation of C. */
 export function numberToParameter(n: number): string {
@@ -45,9 +46,12 @@ export class InvalidUtf8 extends Error {
   }
 }
 
+/** The number of bytes that are passed at once in the search for the invalid ones. */
+const BLOCK = 4096;
+
 /** Returns the bytes of the first sequence that is not UTF-8. */
 function invalidSequence(bytes: Buffer): number[] {
-  for (let i = 0; i < bytes.length; ) {
+  for (let i = firstInvalidBlock(bytes); i < bytes.length; ) {
     const first = bytes[i] ?? 0;
     const length = sequenceLength(first);
     const sequence = [...bytes.subarray(i, i + length)];
@@ -60,6 +64,18 @@ function invalidSequence(bytes: Buffer): number[] {
   }
   return [];
 }
+
+/** Returns the start of a sequence, less than a block before the first that is not UTF-8. */
+function firstInvalidBlock(bytes: Buffer): number {
+  for (let start = 0; ; ) {
+    let end = start + BLOCK;
+    while (isContinuation(bytes[end])) end--;
+    if (end <= start || end >= bytes.length || !isUtf8(bytes.subarray(start, end))) return start;
+    start = end;
+  }
+}
+
+const isContinuation = (byte: number | undefined) => byte !== undefined && (byte & 0xc0) === 0x80;
 
 /** Returns the length of a sequence from its first byte; 1 if no sequence begins with it. */
 function sequenceLength(first: number): number {
