@@ -25,7 +25,7 @@ import {
 import { MAX_DATAGRAM_SIZE, NAMESPACE_KINDS, type NamespaceKind } from "@cm4all/spawn-protocol";
 import { KEPT_KINDS } from "./kinds.ts";
 
-const { O_CREAT, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_WRONLY } = constants;
 
 const NO_PAYLOAD = Buffer.alloc(0);
 
@@ -68,15 +68,25 @@ export class NameDirectory {
    */
   keep(file: string, fd: number, payload?: Uint8Array): void {
     const target = `${this.path}/${file}`;
-    // An earlier namespace, which could not be dropped.
-    if (existsSync(target)) this.drop(file);
-    if (payload !== undefined) writeFileSync(target + PAYLOAD, payload);
+    this.#makeMountPoint(file);
     try {
-      openFile(target, O_WRONLY | O_CREAT, 0o666).close();
+      if (payload !== undefined) writeFileSync(target + PAYLOAD, payload);
       mount({ source: `/proc/thread-self/fd/${fd}`, target, flags: MS_BIND });
     } catch (error) {
       for (const path of [target, target + PAYLOAD]) rmSync(path, { force: true });
       throw error;
+    }
+  }
+
+  #makeMountPoint(file: string): void {
+    const make = () => openFile(`${this.path}/${file}`, O_WRONLY | O_CREAT | O_EXCL, 0o666).close();
+    try {
+      make();
+    } catch (error) {
+      // An earlier namespace, which could not be dropped.
+      if (!isErrno(error, "EEXIST")) throw error;
+      this.drop(file);
+      make();
     }
   }
 
