@@ -36,9 +36,27 @@ local STATEMENT = [[
     memory_peak_bytes = greatest(total.memory_peak_bytes, EXCLUDED.memory_peak_bytes)
 ]]
 
+-- The characters of UTF-8 that are not ASCII. Others, such as surrogates, the database refuses.
+local CHARACTERS = {
+  "^[\194-\223][\128-\191]$",
+  "^\224[\160-\191][\128-\191]$",
+  "^[\225-\236\238\239][\128-\191][\128-\191]$",
+  "^\237[\128-\159][\128-\191]$",
+  "^\240[\144-\191][\128-\191][\128-\191]$",
+  "^[\241-\243][\128-\191][\128-\191][\128-\191]$",
+  "^\244[\128-\143][\128-\191][\128-\191]$",
+}
+
 -- An attribute may have any bytes, but text in the database must be valid UTF-8.
 local function printable(bytes)
-  return (bytes:gsub("[%c\128-\255]", function(c) return ("\\x%02x"):format(c:byte()) end))
+  return (bytes:gsub("[%c\128-\255][\128-\191]*", function(sequence)
+    for _, character in ipairs(CHARACTERS) do
+      if sequence:find(character) then
+        return sequence
+      end
+    end
+    return (sequence:gsub(".", function(c) return ("\\x%02x"):format(c:byte()) end))
+  end))
 end
 
 function cgroup_released(cgroup)

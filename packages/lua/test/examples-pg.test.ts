@@ -203,12 +203,24 @@ describe.skipIf(missing("postgres") !== undefined)("examples with PostgreSQL:", 
       ]);
     });
 
-    it("accepts any name", async () => {
-      const path = root.make("/customers/a", "a\n\0\xff");
+    it.each([
+      ["control characters", "a\n\0\x7f\\", "a\\x0a\\x00\\x7f\\"],
+      ["letters", "M\xc3\xbcller", "Müller"],
+      [
+        "the limits of UTF-8",
+        "\xc2\xa0\xdf\xbf\xe0\xa0\x80\xed\x9f\xbf\xee\x80\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
+        "\u{a0}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}",
+      ],
+      ["no UTF-8", "\xc3\xbc\xff\xc3\xbc", "ü\\xffü"],
+      ["a stray byte", "a\x80", "a\\x80"],
+      ["overlong sequences", "\xc0\x80\xe0\x9f\xbf", "\\xc0\\x80\\xe0\\x9f\\xbf"],
+      ["a surrogate", "\xed\xa0\x80", "\\xed\\xa0\\x80"],
+      ["what is beyond Unicode", "\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"],
+      ["an incomplete sequence", "\xe2\x82a", "\\xe2\\x82a"],
+    ])("accepts any name: %s", async (_, name, customer) => {
+      const path = root.make("/customers/a", name);
       await root.run("customers.lua", [{ path, id: "boot:1", cpuTotalUsec: 1e6 }]);
-      expect(await query("SELECT customer FROM customer_usage")).toEqual([
-        { customer: "a\\x0a\\x00\\xff" },
-      ]);
+      expect(await query("SELECT customer FROM customer_usage")).toEqual([{ customer }]);
     });
   });
 });

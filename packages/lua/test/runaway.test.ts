@@ -84,6 +84,7 @@ const cases: readonly (readonly [body: string, error: RegExp | undefined])[] = [
     "local s, p, k = ('x'):rep(2^22), sodium.crypto_box_keypair() while true do sodium.crypto_box_seal_open(s, p, k) end",
     STOPPED,
   ],
+  ["local s, t = ('\"'):rep(2^20), {} for i = 1, 1000 do t[i] = s end pg:encode_array(t)", STOPPED],
   ["pg:decode_array('{' .. ('1,'):rep(2^22) .. '1}')", STOPPED],
   ["pg:decode_array('{{' .. ('1,'):rep(2^22) .. '1}}')", STOPPED],
   // It is found where the invalid byte is before the statement is sent.

@@ -41,7 +41,8 @@ lobject.TValue.prototype.setivalue = function (this: { type: number; value: unkn
   this.value = n;
 };
 
-// fengari's function asks for the bytes of a string, and a long one is held as text.
+// fengari's function asks for the bytes of a string, and a long one is held as text. Arithmetic
+// and loops in lvm.js call fengari's function all the same: they copy a long string, which counts.
 const { tonumber } = lvm;
 lvm.tonumber = (value) =>
   value.value instanceof LuaString
