@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
       /^\S+ going on without a service manager at \/nowhere\/notify: .*\n/,
     );
     await daemon.stop();
-    expect(daemon.log).not.toMatch(/\n +at /);
+    expect(daemon.log).not.toMatch(/(?:\n| \|) *at /);
   });
 });
 

@@ -2,8 +2,16 @@
  * Starts the daemon with a damaged store: what is intact is used, the rest is left alone and
  * logged.
  */
-import { mkdirSync, readdirSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
-import { MNT_DETACH, mkfifo, umount } from "@cm4all/linux";
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { MNT_DETACH, MS_BIND, mkfifo, mount, umount } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { storeThread, type TestDaemon, until } from "./support/daemon.ts";
@@ -69,6 +77,14 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
     damage: () => mkdirSync("/names/1/rubbish"),
     line: /restored 2 names/,
   },
+  "links to nothing and to a mount point beside the namespaces of a name": {
+    damage: () => {
+      symlinkSync("/nowhere", "/names/1/nothing");
+      symlinkSync("/proc", "/names/1/proc");
+      symlinkSync("/proc", "/names/1/user-7");
+    },
+    line: /restored 2 names/,
+  },
   "no directory of names": {
     damage: () => {
       // Mount points cannot be removed.
@@ -92,17 +108,22 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", 
     await manager.close();
   });
 
-  it.each(Object.keys(DAMAGES))("%s does not keep the daemon from starting", async (title) => {
-    const { damage, line } = DAMAGES[title] ?? { damage: () => {}, line: /never/ };
-    const before = daemon.connect();
-    const inodes = ["one", "two"].map((name) => before.inodes(name, ALL));
-    before[Symbol.dispose]();
+  /** Kills the daemon, changes its store, and starts it again. */
+  async function restartAfter(damage: () => void): Promise<void> {
     await daemon.end("SIGKILL");
     // Through the descriptor that the service manager keeps.
     const keeper = manager.store[0];
     if (keeper === undefined) throw new Error("nothing was stored");
     insideMountNamespace(keeper.fd, damage);
     daemon = await manager.start({ config: "[namespaces]\nexpire_seconds = 3600\n" });
+  }
+
+  it.each(Object.keys(DAMAGES))("%s does not keep the daemon from starting", async (title) => {
+    const { damage, line } = DAMAGES[title] ?? { damage: () => {}, line: /never/ };
+    const before = daemon.connect();
+    const inodes = ["one", "two"].map((name) => before.inodes(name, ALL));
+    before[Symbol.dispose]();
+    await restartAfter(damage);
     await until(() => line.test(daemon.log), `the log has ${line}`);
     expect(daemon.log).not.toContain("crashed");
     using client = daemon.connect();
@@ -116,5 +137,19 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a store that has", 
     });
     client.inodes("again", ALL);
     expect(readdirSync(`${storeThread(daemon)}/root/names`).length).toBeGreaterThan(0);
+  });
+
+  it("two namespaces for the same user map gives the later one", async () => {
+    const before = daemon.connect();
+    for (const name of ["one", "two"]) before.inodes(name, ALL);
+    const later = before.inodes("two", ALL).user;
+    before[Symbol.dispose]();
+    await restartAfter(() => {
+      copyFileSync("/names/1/user-0.maps", "/names/1/user-1.maps");
+      writeFileSync("/names/1/user-1", "");
+      mount({ source: "/names/2/user-0", target: "/names/1/user-1", flags: MS_BIND });
+    });
+    using client = daemon.connect();
+    expect(client.inodes("one", ALL).user).toBe(later);
   });
 });

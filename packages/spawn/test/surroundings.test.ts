@@ -72,7 +72,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the daemon", () => 
     const [ended] = await once(daemon.child, "close");
     expect(daemon.log).toMatch(line);
     expect(daemon.log.split("\n")).toHaveLength(2);
-    expect(daemon.log).not.toMatch(/(?:\n| \|) +at /);
+    expect(daemon.log).not.toMatch(/(?:\n| \|) *at /);
     expect(ended).toBe(status);
   });
 

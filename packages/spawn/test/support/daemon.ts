@@ -130,13 +130,13 @@ export class TestDaemon {
   }
 
   /** @throws Error if the daemon ends before, or does not log it in time */
-  async untilLogged(text: string): Promise<void> {
+  async untilLogged(text: string | RegExp): Promise<void> {
     await until(
       () => {
         if (this.child.exitCode !== null) throw new Error(`the daemon ended:\n${this.#log}`);
-        return this.#log.includes(text);
+        return typeof text === "string" ? this.#log.includes(text) : text.test(this.#log);
       },
-      `the log has ${JSON.stringify(text)}`,
+      `the log has ${typeof text === "string" ? JSON.stringify(text) : text}`,
     );
   }
 

@@ -123,7 +123,9 @@ export class Peer {
     this.#started.clear();
   }
 
+  /** Removes the program. Clients that were not ended are killed. */
   [Symbol.dispose](): void {
+    for (const child of this.#started) child.kill("SIGKILL");
     rmSync(this.#directory, { recursive: true });
   }
 }

@@ -6,6 +6,7 @@
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";
 import { type EventLoop, monotonicMs } from "../../thread/event-loop.ts";
+import { errorKey, isSystemError } from "../errors.ts";
 import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet } from "../names/namespace-set.ts";
 import { scanProcesses } from "../names/process-scan.ts";
@@ -71,12 +72,15 @@ export class NameEnder {
         this.#onEnded();
         done(count);
       },
-      (error) =>
-        this.#logOnce.log(
-          `expiry ${error.message}`,
-          LOG_WARNING,
-          `names cannot be ended for the moment: ${error.message}`,
-        ),
+      (error) => this.#failed(error),
+    );
+  }
+
+  #failed(error: Error): void {
+    this.#logOnce.log(
+      `expiry ${errorKey(error)}`,
+      LOG_WARNING,
+      `names cannot be ended for the moment: ${error.message}`,
     );
   }
 
@@ -92,10 +96,7 @@ export class NameEnder {
       if (set.init !== undefined && busy.has(set.init.inode)) {
         this.#counts.sparedNames++;
         this.#registry.touch(set);
-      } else {
-        this.#end(set);
-        count++;
-      }
+      } else if (this.#tryEnd(set)) count++;
     }
     return count;
   }
@@ -123,14 +124,21 @@ export class NameEnder {
       yield;
       if (meant !== undefined && !meant.has(set.name)) continue;
       if (this.#registry.get(set.name) !== set) continue;
-      this.#end(set);
-      count++;
+      if (this.#tryEnd(set)) count++;
     }
     return count;
   }
 
-  #end(set: NamespaceSet): void {
-    this.#registry.remove(set);
+  /** Ends a name. One that cannot be ended keeps no other, and expires again. */
+  #tryEnd(set: NamespaceSet): boolean {
+    try {
+      this.#registry.remove(set);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#failed(error);
+      return false;
+    }
     this.#counts.endedNames++;
+    return true;
   }
 }

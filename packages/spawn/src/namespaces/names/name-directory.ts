@@ -1,6 +1,7 @@
 import {
   constants,
   existsSync,
+  lstatSync,
   openSync,
   readdirSync,
   rmdirSync,
@@ -202,9 +203,12 @@ export class NameDirectory {
   }
 }
 
-/** Returns whether a file system is mounted over `path`, which lies in `directory`. */
+/**
+ * Returns whether a file system is mounted over `path`, which lies in `directory`; of a symbolic
+ * link, whether it is mounted over the link itself.
+ */
 function isMounted(path: string, directory: string): boolean {
-  return statSync(path).dev !== statSync(directory).dev;
+  return lstatSync(path).dev !== statSync(directory).dev;
 }
 
 /** Returns the namespace that a file is for; undefined for a file with another purpose. Pure. */

@@ -135,9 +135,12 @@ export class NamespaceSet {
    */
   restore(stored: StoredName, initPids: ReadonlyMap<number, number>): void {
     this.#nextIndex = stored.nextIndex;
-    for (const { kind, file, payload } of stored.namespaces) {
+    // Of two for the same payload, the file of the earlier one could not be dropped.
+    const latestFirst = stored.namespaces.toSorted((a, b) => (b.index ?? 0) - (a.index ?? 0));
+    for (const { kind, file, payload } of latestFirst) {
+      const key = keyOf(kind, payload);
       if (kind === "pid") this.#restorePid(initPids);
-      else this.#add(keyOf(kind, payload), { kind, file });
+      else if (!this.#namespaces.has(key)) this.#add(key, { kind, file });
     }
     this.#leases.restore();
   }

@@ -156,7 +156,13 @@ export class Registry implements SetOwner {
    * @throws SyscallError; the name stays then, so that the next request or expiry ends the rest
    */
   remove(set: NamespaceSet): void {
-    set.remove();
+    try {
+      set.remove();
+    } catch (error) {
+      // Its leases may be gone, so that only its expiry can end it.
+      this.touch(set);
+      throw error;
+    }
     this.#delete(set);
   }
 
