@@ -28,10 +28,19 @@ beforeAll(() => {
     writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${bundle}' "$@"\n`);
     chmodSync(program, 0o755);
   }
+  listRecords(join(directory, "bin/cm4all-spawn"));
   writeFileSync(join(directory, "accounting.lua"), "");
   makeNetworks();
 });
 afterAll(() => rmSync(directory, { recursive: true }));
+
+/** Makes the program list records in place of those of a daemon. */
+function listRecords(program: string): void {
+  const [first = "", ...rest] = readFileSync(program, "utf8").split("\n");
+  const list = "printf 'record  cgroup\\n7  /a\\n12  /b\\n15  /c\\n'";
+  const stub = `if [ "$1 $2" = "accounting list" ]; then ${list}; exit; fi`;
+  writeFileSync(program, [first, stub, ...rest].join("\n"));
+}
 
 /** Makes network namespaces, and descriptions of others, separate from those of this machine. */
 function makeNetworks(): void {
@@ -123,6 +132,10 @@ describe.each([
 
   it("completes names of network namespaces that exist or are described", () => {
     expect(complete("cm4all-spawn-netns", "down", "w")).toEqual(["web", "wiki", "worker"]);
+  });
+
+  it("completes numbers of records", () => {
+    expect(complete("cm4all-spawn", "accounting", "show", "1")).toEqual(["12", "15"]);
   });
 
   it("completes directives of a slice", () => {

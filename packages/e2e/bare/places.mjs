@@ -28,7 +28,7 @@ export const places = {
     directory: "/opt/spawn-suite",
     tarball: true,
   },
-  // Everything at once: if one of the places makes something fail, this one does, too.
+  // All at once of what a clone can have: `tarball` alone lacks git.
   worst: {
     title: "in /root, with blanks, behind a link, with the service's user",
     directory: "/root/my files/spawn suite",

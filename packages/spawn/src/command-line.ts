@@ -118,7 +118,9 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
   }
   const { accounting } = override(readConfig(options.config), options);
   const { OfflineRecords } = await import("./accounting/commands/offline-records.ts");
-  const records = await OfflineRecords.open(accounting.journal, (text) => console.error(text));
+  const records = await OfflineRecords.open(accounting.journal, (text) =>
+    console.error(printableLines(text)),
+  );
   return { records, isRunning: false, [Symbol.asyncDispose]: () => records[Symbol.asyncDispose]() };
 }
 
@@ -171,7 +173,7 @@ export async function runCommandLine(): Promise<void> {
     .option("-c, --config <file>", `the configuration (default: ${DEFAULT_CONFIG_FILE})`)
     .option(
       "--check-config",
-      "find mistakes in the configuration file alone, and exit; see also the command check",
+      "find mistakes in the configuration file, its users and cgroup_root, and exit; see also the command check",
     )
     .option("--listen <address>", "the address where clients connect: @NAME, or a path")
     .option("--control <path>", "the path of the administrators' socket; empty for none")

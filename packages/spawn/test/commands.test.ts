@@ -119,6 +119,54 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     }
   });
 
+  it("check by another user says nothing of places that are root's alone", () => {
+    chmodSync(directory, 0o755);
+    writeFileSync(script(), "function cgroup_released(c) end");
+    const closed = join(directory, "closed");
+    mkdirSync(closed, { mode: 0o700 });
+    const config = configure(
+      "",
+      `script = "${script()}"\n[control]\nsocket = "${closed}/s"\n[metrics]\nlisten = "${closed}/a/m"`,
+    );
+    const { status, stderr } = spawnSync(
+      "setpriv",
+      [
+        ...["--reuid=65534", "--regid=65534", "--clear-groups", process.execPath],
+        ...[BUNDLE, "--config", config, "check"],
+      ],
+      { encoding: "utf8" },
+    );
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+
+  it("check does not miss the directory that the service makes for its sockets", () => {
+    const checked = (listen: string) => {
+      writeFileSync(script(), "function cgroup_released(c) end");
+      const config = configure("", `script = "${script()}"\n[namespaces]\nlisten = "${listen}"`);
+      return spawnSync(
+        "unshare",
+        [
+          ...["--mount", "sh", "-c", 'mount -t tmpfs none /run && exec "$@"', "sh"],
+          ...[process.execPath, BUNDLE, "--config", config, "check"],
+        ],
+        { encoding: "utf8" },
+      );
+    };
+    expect(checked("/run/cm4all-spawn/requests")).toMatchObject({ status: 0 });
+    expect(checked("/run/other/requests")).toMatchObject({
+      status: 78,
+      stderr: expect.stringContaining("namespaces.listen: ENOENT"),
+    });
+  });
+
+  it("lua prints what a script causes, but no control characters", () => {
+    const named = join(directory, "a\x1b[2J.lua");
+    writeFileSync(named, "x = 1");
+    const { stderr } = run("lua", named, "--cgroup", "a/job");
+    expect(stderr).toContain("function 'cgroup_released' not found");
+    expect(stderr).not.toContain("\x1b");
+  });
+
   it("check and lua say who has to be able to read the script; lua runs it as that user", () => {
     chmodSync(directory, 0o755);
     writeFileSync(script(), 'function cgroup_released(c) print(io.popen("id -un"):read()) end');

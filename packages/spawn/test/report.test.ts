@@ -325,7 +325,7 @@ describe.skipIf(missing("root", "postgres") !== undefined)("report", () => {
       await page.close();
     });
 
-    it("fits on sheets of paper, with the header on each", async () => {
+    it("fits on sheets of paper", async () => {
       const page = await browser.newPage();
       await page.goto(`file://${file}`);
       const pdf = join(directory, "report.pdf");

@@ -4,8 +4,12 @@
  */
 import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { errorText } from "@cm4all/linux";
+import { errorText, isErrno } from "@cm4all/linux";
+import { DEFAULT_CONTROL_SOCKET } from "../../config/operator.ts";
 import type { Config } from "../../config.ts";
+
+/** The service makes it for the time that it runs (RuntimeDirectory=). */
+const RUNTIME_DIRECTORY = dirname(DEFAULT_CONTROL_SOCKET);
 
 /** Returns a line for each place that cannot be used. */
 export function findBadPlaces({ namespaces, control, metrics, reaper, accounting }: Config) {
@@ -23,19 +27,30 @@ export function findBadPlaces({ namespaces, control, metrics, reaper, accounting
   ];
 }
 
-/** Returns the mistake in a line; none if the address is not a path. */
+/** Returns the mistake in a line; none if the address is not a path, or not to be looked at. */
 function remark(
   key: string,
   address: string,
   find: (path: string) => string | undefined,
 ): readonly string[] {
-  const mistake = address.startsWith("/") ? find(address) : undefined;
-  return mistake === undefined ? [] : [`${key}: ${mistake}`];
+  try {
+    const mistake = address.startsWith("/") ? find(address) : undefined;
+    return mistake === undefined ? [] : [`${key}: ${mistake}`];
+  } catch (error) {
+    return !isRoot() && isErrno(error, "EACCES") ? [] : [`${key}: ${errorText(error)}`];
+  }
 }
 
-/** Returns why a socket cannot be made in a directory that has to exist. */
+/** The daemon runs as root; others may check its configuration, too. */
+function isRoot(): boolean {
+  return process.geteuid?.() === 0;
+}
+
+/** Returns why a socket cannot be made in a directory that has to exist when the daemon starts. */
 function socketMistake(path: string): string | undefined {
-  return existingMistake(dirname(path)) ?? otherFile(path);
+  const directory = dirname(path);
+  if (directory === RUNTIME_DIRECTORY && !existsSync(directory)) return undefined;
+  return existingMistake(directory) ?? otherFile(path);
 }
 
 /** Returns what is in the place of a socket. The daemon replaces another socket. */
@@ -49,13 +64,9 @@ function directoryMistake(path: string): string | undefined {
   return existsSync(path) ? existingMistake(path) : directoryMistake(dirname(path));
 }
 
+/** @throws Node's system errors */
 function existingMistake(path: string): string | undefined {
-  try {
-    if (!statSync(path).isDirectory()) return `${path} is not a directory`;
-    // The daemon runs as root; others may check its configuration, too.
-    if (process.geteuid?.() === 0) accessSync(path, constants.W_OK);
-    return undefined;
-  } catch (error) {
-    return errorText(error);
-  }
+  if (!statSync(path).isDirectory()) return `${path} is not a directory`;
+  if (isRoot()) accessSync(path, constants.W_OK);
+  return undefined;
 }

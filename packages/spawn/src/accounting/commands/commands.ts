@@ -70,7 +70,7 @@ export async function checkHost(config: Config): Promise<void> {
 /** Loads the script that the daemon would load. @throws CommandFailure if it cannot be used */
 export async function checkAccounting(config: Config): Promise<void> {
   const { path, warning } = readableScript(config);
-  if (warning !== undefined) console.error(warning);
+  if (warning !== undefined) console.error(printableLines(warning));
   if (path === undefined) {
     console.log("no script: cgroups are logged and deleted");
     return;
@@ -119,7 +119,7 @@ export function measureCgroup(
   const below = bytesOfLatin1(full.slice(mountPoint.length));
   const root = new OpenRoot(rootPath);
   try {
-    const files = new CgroupFiles(root, (_, text) => console.error(text));
+    const files = new CgroupFiles(root, (_, text) => console.error(printableLines(text)));
     const { inode } = root.withDirectory(below, statusOf);
     const measured = files.measure({ path: below, inode }, undefined);
     if (typeof measured === "string")
@@ -195,7 +195,7 @@ export async function runScript(
   try {
     await new Promise<void>((ready, fail) => {
       host.once("ready", (warning) => {
-        if (warning !== undefined) console.error(warning);
+        if (warning !== undefined) console.error(printableLines(warning));
         ready();
       });
       host.once("unusable", (message, traceback) =>

@@ -66,7 +66,7 @@ export const ACCOUNTING_METRICS = {
   },
   runningHandlersLimit: {
     kind: "gauge",
-    help: "The greatest number of handlers that run at a time, max_running.",
+    help: "max_running; handlers of an earlier script come on top after a reload.",
     row: "handlers",
     text: "of at most {}",
   },
