@@ -66,7 +66,7 @@ export const ACCOUNTING_METRICS = {
   },
   runningHandlersLimit: {
     kind: "gauge",
-    help: "max_running; handlers of an earlier script come on top after a reload.",
+    help: "The value of max_running; handlers of an earlier script come on top after a reload.",
     row: "handlers",
     text: "of at most {}",
   },
