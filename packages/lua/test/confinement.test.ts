@@ -134,12 +134,22 @@ function intrude(pid: number | undefined): Record<string, string> {
   );
 }
 
+it("a host that somebody starts by hand says in one line who starts it", () => {
+  const { status, stderr } = spawnSync(process.execPath, [hosts.program], { encoding: "utf8" });
+  expect({ status, stderr }).toEqual({
+    status: 64,
+    stderr: "the daemon starts this program, with a socket as descriptor 3\n",
+  });
+});
+
 describe.skipIf(missing("root") !== undefined)("a host that cannot be confined", () => {
   it("ends with a status and one line, before it reads anything", () => {
     const command = 'mount -t tmpfs tmpfs /proc && exec "$@"';
     const host = ["sh", "-c", command, "sh", process.execPath, hosts.program];
     const { status, stdout, stderr } = spawnSync("unshare", ["--mount", ...host], {
       encoding: "utf8",
+      // Node makes a socket for each of them.
+      stdio: ["pipe", "pipe", "pipe", "pipe"],
     });
     expect(stderr).toMatch(/^cannot prepare the script's process: ENOENT: .*\n$/);
     expect({ status, stdout }).toEqual({ status: 71, stdout: "" });
