@@ -140,9 +140,11 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
   });
 
   it("check does not miss the directory that the service makes for its sockets", () => {
+    chmodSync(directory, 0o755);
     const checked = (listen: string) => {
       writeFileSync(script(), "function cgroup_released(c) end");
-      const config = configure("", `script = "${script()}"\n[namespaces]\nlisten = "${listen}"`);
+      const accounting = `script = "${script()}"\nuser = "nobody"\n`;
+      const config = configure("", `${accounting}[namespaces]\nlisten = "${listen}"`);
       return spawnSync(
         "unshare",
         [
