@@ -1,8 +1,9 @@
 /** The section `[namespaces]`: each key with its limits and its default. */
 import { ConfigError, type TomlTable } from "@cm4all/command/toml";
+import { encodeUnixAddress, errorText } from "@cm4all/linux";
 import { type FindUser, findGroup } from "../accounting/terms/user.ts";
 import type { AllowedPeers, Quotas, Settings } from "../namespaces/settings.ts";
-import { readSeconds, requireSocketAddress } from "./values.ts";
+import { readSeconds } from "./values.ts";
 
 export interface NamespacesConfig {
   /**
@@ -77,6 +78,10 @@ function readAddress(table: TomlTable, key: string): string | undefined {
   if (address === undefined) return undefined;
   if (!address.startsWith("@") && !address.startsWith("/"))
     throw table.error(key, "expected an absolute path, or @NAME for an abstract socket");
-  requireSocketAddress(table, key, address);
+  try {
+    encodeUnixAddress(address);
+  } catch (error) {
+    throw table.error(key, errorText(error));
+  }
   return address;
 }

@@ -3,7 +3,6 @@
  */
 import type { TomlTable } from "@cm4all/command/toml";
 import { parseListenAddress } from "../prometheus/address.ts";
-import { requireSocketAddress } from "./values.ts";
 
 export const DEFAULT_CONTROL_SOCKET = "/run/cm4all-spawn/control.sock";
 
@@ -22,7 +21,6 @@ export function readControl(table: TomlTable): ControlConfig {
   const path = table.string("socket") ?? DEFAULT_CONTROL_SOCKET;
   if (path !== "" && !path.startsWith("/"))
     throw table.error("socket", "expected an absolute path, or an empty string for none");
-  if (path !== "") requireSocketAddress(table, "socket", path);
   return { socket: path };
 }
 
@@ -31,6 +29,5 @@ export function readMetrics(table: TomlTable): MetricsConfig {
   const address = table.string("listen") ?? "";
   if (address !== "" && parseListenAddress(address) === undefined)
     throw table.error("listen", "expected HOST:PORT, [IPV6]:PORT or an absolute path");
-  if (address.startsWith("/")) requireSocketAddress(table, "listen", address);
   return { listen: address };
 }

@@ -3,7 +3,6 @@
  * missing.
  */
 import type { TomlTable } from "@cm4all/command/toml";
-import { encodeUnixAddress, errorText } from "@cm4all/linux";
 
 /** Reads a time in seconds between `min` and `max`. @returns milliseconds */
 export function readSeconds(
@@ -24,13 +23,4 @@ export function readAbsolutePath(table: TomlTable, key: string): string | undefi
   const path = table.string(key);
   if (path === undefined || path.startsWith("/")) return path;
   throw table.error(key, "expected an absolute path");
-}
-
-/** Requires an address that a Unix socket can have. @throws ConfigError if it is too long */
-export function requireSocketAddress(table: TomlTable, key: string, address: string): void {
-  try {
-    encodeUnixAddress(address);
-  } catch (error) {
-    throw table.error(key, errorText(error));
-  }
 }

@@ -4,7 +4,7 @@
  */
 import { accessSync, constants, existsSync, lstatSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { errorText, isErrno } from "@cm4all/linux";
+import { encodeUnixAddress, errorText, isErrno } from "@cm4all/linux";
 import { DEFAULT_CONTROL_SOCKET } from "../../config/operator.ts";
 import type { Config } from "../../config.ts";
 
@@ -18,7 +18,7 @@ export function findBadPlaces({ namespaces, control, metrics, reaper, accounting
     ...remark(
       "control.socket",
       control.socket,
-      (path) => directoryMistake(dirname(path)) ?? otherFile(path),
+      (path) => lengthMistake(path) ?? directoryMistake(dirname(path)) ?? otherFile(path),
     ),
     ...remark("metrics.listen", metrics.listen, socketMistake),
     ...(reaper.enabled
@@ -48,9 +48,21 @@ function isRoot(): boolean {
 
 /** Returns why a socket cannot be made in a directory that has to exist when the daemon starts. */
 function socketMistake(path: string): string | undefined {
+  const tooLong = lengthMistake(path);
+  if (tooLong !== undefined) return tooLong;
   const directory = dirname(path);
   if (directory === RUNTIME_DIRECTORY && !existsSync(directory)) return undefined;
   return existingMistake(directory) ?? otherFile(path);
+}
+
+/** Returns that a path is too long for a socket. The daemon starts nevertheless, and tries again. */
+function lengthMistake(path: string): string | undefined {
+  try {
+    encodeUnixAddress(path);
+    return undefined;
+  } catch (error) {
+    return errorText(error);
+  }
 }
 
 /** Returns what is in the place of a socket. The daemon replaces another socket. */
