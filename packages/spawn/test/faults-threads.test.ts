@@ -49,7 +49,6 @@ describe.skipIf(cannotRun)("the daemon survives", { timeout: 60_000 }, () => {
     await until(() => !existsSync(join(scratch.path, "a.scope/first")), "the reaper works");
   });
   afterEach(async () => {
-
     await daemon.stop();
     await scratch.remove();
   });
