@@ -1,6 +1,7 @@
 /**
- * A process of the subject `fleet` with some of its hosts: runs examples/accounting/fleet.lua
- * once for each, as on a host. It receives its orders over IPC, and ends with its parent.
+ * A process of the subject `fleet` that stands in for some of its hosts: it loads
+ * examples/accounting/fleet.lua once for each. It receives its orders over IPC, and ends with its
+ * parent.
  */
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -9,25 +10,25 @@ import { bytesOfText, textOf } from "@cm4all/linux";
 import { openLibraries, Runtime } from "@cm4all/lua/embedded";
 import { EXAMPLES } from "./programs.ts";
 
-/** The first argument of the program that runs as such a process. */
+/** The program's first argument, if it is to run as such a process. */
 export const FLEET_CLIENT = "fleet-client";
 
-/** The hosts of a process, passed to it as its second argument in JSON. */
+/** The hosts of a process. The program's second argument has them in JSON. */
 export interface FleetHosts {
   readonly first: number;
   readonly count: number;
 }
 
-/** The order to account rows; without a rate, as fast as possible. */
+/** An order to account rows: at a rate, or as fast as possible if none is given. */
 export interface FleetOrder {
   readonly rows: number;
-  /** The number of cgroups in a list, which is given to one handler. */
+  /** The number of cgroups in the list that a handler gets. */
   readonly batch: number;
   readonly rowsPerSecond?: number | undefined;
 }
 
 export interface FleetResult {
-  /** The latency of each list, from when it was due until it was in the database, milliseconds. */
+  /** For each list, the time from when it was due until it was in the database. */
   readonly latenciesMs: readonly number[];
   readonly cpuSeconds: number;
 }
@@ -36,7 +37,7 @@ const CUSTOMERS = 50;
 /** The number of handlers of a host that wait for the database at the same time. */
 const HANDLERS = 4;
 
-/** Nobody needs to be notified when a run begins, because the script can be repeated. */
+/** Nobody has to know that a run has begun, because the script bears repetition. */
 const BEGIN = { ask: () => Promise.resolve(), askSync: () => {} };
 
 /** A host: the script, and the calls of its handler. */
@@ -90,7 +91,7 @@ class Host implements Disposable {
   }
 }
 
-/** Keeps some handlers of each host at work until all rows are accounted. */
+/** Keeps HANDLERS handlers of each host busy until all rows are accounted. */
 async function accountAll(hosts: readonly Host[], rows: number, batch: number): Promise<number[]> {
   const latenciesMs: number[] = [];
   let left = rows;
@@ -107,7 +108,7 @@ async function accountAll(hosts: readonly Host[], rows: number, batch: number): 
   return latenciesMs;
 }
 
-/** Accounts a list at each tick, one host after the other, however long earlier lists take. */
+/** Accounts a list at each tick, by each host in turn, however long earlier lists take. */
 async function accountAtRate(
   hosts: readonly Host[],
   { rows, batch }: FleetOrder,
@@ -135,7 +136,7 @@ async function carryOut(hosts: readonly Host[], order: FleetOrder): Promise<Flee
   return { latenciesMs, cpuSeconds: (user + system) / 1e6 };
 }
 
-/** Opens the sessions, reports that, and carries out each order. */
+/** Opens a session for each host, reports that it is ready, and carries out each order. */
 export async function runFleetClient({ first, count }: FleetHosts): Promise<void> {
   const hosts = Array.from({ length: count }, (_, i) => new Host(`host-${first + i}`));
   await Promise.all(hosts.map((host) => host.account(1)));

@@ -1,6 +1,6 @@
 /**
- * Measures many hosts that account into one PostgreSQL server. Server and clients share this
- * machine's CPUs.
+ * Measures many hosts that account into one PostgreSQL server. The server and
+ * its clients share this machine's CPUs.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -34,7 +34,7 @@ interface Run extends Omit<FleetOrder, "batch"> {
 interface Goal {
   readonly rowsPerSecond?: number;
   readonly p99Ms?: number;
-  /** The server's CPU time for a row, microseconds. */
+  /** The CPU time for a row, in microseconds. */
   readonly serverUs?: number;
   readonly clientUs?: number;
 }
@@ -70,7 +70,7 @@ const RUNS: readonly Run[] = [
     goal: { rowsPerSecond: 10_000, clientUs: 180 },
   },
   {
-    title: "1 host, each row a handler's",
+    title: "1 host, each row by itself",
     hosts: 1,
     processes: 1,
     rows: 5000,
@@ -83,13 +83,13 @@ const RUNS: readonly Run[] = [
 /** The number of measurements, one after the other; the medians are printed. */
 const ROUNDS = 5;
 
-/** The role as which fleet.sql admits the hosts. */
+/** The role of the hosts, which fleet.sql creates. */
 const ROLE = "cm4all-spawn-reaper";
 
-/** The number of rows of all hosts before the measurement. */
+/** The number of rows that all hosts together account before the measurements. */
 const WARM_UP_ROWS = 20_000;
 
-/** A process with some hosts. Its owner ends it. */
+/** A process that stands in for some of the hosts. Its owner ends it. */
 class FleetProcess implements AsyncDisposable {
   readonly #process: ChildProcess;
 
@@ -97,7 +97,7 @@ class FleetProcess implements AsyncDisposable {
     this.#process = process;
   }
 
-  /** Starts a process. Resolves when all its hosts have sessions, and have accounted a row each. */
+  /** Starts a process. Resolves when each of its hosts has accounted a row. */
   static async start(hosts: FleetHosts, server: Postgres): Promise<FleetProcess> {
     const [, program = ""] = process.argv;
     const child = fork(program, [FLEET_CLIENT, JSON.stringify(hosts)], {
@@ -180,10 +180,10 @@ interface Figures {
   readonly rate: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
-  /** The CPU time for a row, microseconds. */
+  /** The CPU time for a row, in microseconds. */
   readonly serverUs: number;
   readonly clientUs: number;
-  /** The shares of the machine's time, percent. */
+  /** The shares of the machine's time, in percent. */
   readonly idle: number;
   readonly disk: number;
 }
@@ -207,7 +207,7 @@ async function measureRun(run: Run): Promise<void> {
     rows: rows / run.processes,
     rowsPerSecond: rowsPerSecond === undefined ? undefined : rowsPerSecond / run.processes,
   };
-  // Before that, the server plans in each session, and V8 compiles.
+  // The server's planning in each session and V8's compilation are not to be measured.
   const warmUp = { batch, rows: WARM_UP_ROWS / run.processes };
   await Promise.all(processes.map((one) => one.carryOut(warmUp)));
 
@@ -254,7 +254,7 @@ function describe(run: Run, rounds: readonly Figures[]): void {
       `p50 ${shown("p50Ms")} ms, p99 ${shown("p99Ms")} ms`,
   );
   console.log(
-    `  CPU a row: clients ${shown("clientUs")} us, server ${shown("serverUs")} us; ` +
+    `  CPU per row: clients ${shown("clientUs")} us, server ${shown("serverUs")} us; ` +
       `this machine: ${shown("idle", 0)}% idle, ${shown("disk", 0)}% waiting for the disk`,
   );
   noteGoal(run, middle);
@@ -268,12 +268,12 @@ function noteGoal({ title, goal = {} }: Run, middle: (key: keyof Figures) => num
   if (goal.p99Ms !== undefined) noteAtMost(`${title}: p99`, p99Ms, goal.p99Ms, { unit: " ms" });
   const us = { unit: " us" };
   if (goal.serverUs !== undefined)
-    noteAtMost(`${title}: server's CPU a row`, serverUs, goal.serverUs, us);
+    noteAtMost(`${title}: server's CPU per row`, serverUs, goal.serverUs, us);
   if (goal.clientUs !== undefined)
-    noteAtMost(`${title}: host's CPU a row`, clientUs, goal.clientUs, us);
+    noteAtMost(`${title}: clients' CPU per row`, clientUs, goal.clientUs, us);
 }
 
-/** Checks the number of rows, without which a measurement would mean nothing. */
+/** Checks that no row is missing; otherwise the measurement would mean nothing. */
 async function checkRows(server: Postgres, expected: number): Promise<void> {
   const [row] = await query(server, "accounting", "SELECT count(*)::int AS n FROM fleet_usage");
   if (row?.["n"] !== expected) throw new Error(`${row?.["n"]} rows instead of ${expected}`);

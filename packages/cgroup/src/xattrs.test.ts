@@ -20,7 +20,7 @@ it("leaves out the empty tables at the end, and no others", () => {
   expect(limitXattrs([])).toEqual([]);
 });
 
-it("keeps the nearest if there are too many for a record", () => {
+it("keeps the attributes of the nearest cgroups if they are too large for a record", () => {
   const near = table({ "user.a": 4090, "user.b": 4090 });
   const far = table(Object.fromEntries(Array.from({ length: 64 }, (_, i) => [`user.${i}`, 4080])));
   const limited = limitXattrs([near, far, table({ "user.small": 10 }), table({ "user.c": 4090 })]);
@@ -28,6 +28,7 @@ it("keeps the nearest if there are too many for a record", () => {
   expect(limited[1]?.length).toBeGreaterThan(60);
   expect(limited[1]?.length).toBeLessThan(64);
   expect(names(limited).slice(2)).toEqual([["user.small"]]);
+  // JSON adds at most ten bytes of punctuation for each of fewer than 70 attributes.
   const bytes = JSON.stringify(limited).length;
   expect(bytes).toBeLessThan(256 * 1024 + 70 * 10);
 });

@@ -40,7 +40,7 @@ describe("SpawnClient", () => {
       user: { uidMap: "0 0 1", gidMap: "0 1 1" },
       lease: true,
     });
-    // No `?.` is needed: by the types, all four are there.
+    // No `?.` is needed: the types say that all four are there.
     const numbers = [grant.ipc.fd, grant.pid.fd, grant.user.fd, grant.lease.fd];
     expect(new Set(numbers).size).toBe(4);
     expect(grant.ipc.inode).toBe(grant.lease.inode);
@@ -79,7 +79,7 @@ describe("SpawnClient", () => {
     expect(lease.fd).toBeGreaterThan(2);
   });
 
-  it("answers requests made at once in their order", async () => {
+  it("settles simultaneous requests in their order", async () => {
     using daemon = new FakeDaemon((n) => (n % 2 ? { bytes: encodeError(`no ${n}`) } : ipcAnswer));
     using client = new SpawnClient({ socket: daemon.address });
     const results = await Promise.allSettled(
@@ -91,7 +91,7 @@ describe("SpawnClient", () => {
     for (const result of results) if (result.status === "fulfilled") result.value.close();
   });
 
-  it("passes on a refusal of the daemon, and stays usable", async () => {
+  it("passes on the daemon's refusal, and stays usable", async () => {
     using daemon = new FakeDaemon((n) =>
       n === 0 ? { bytes: encodeError("no: EPERM") } : ipcAnswer,
     );
@@ -143,7 +143,7 @@ describe("a daemon that hangs up", () => {
     expect(daemon.requests).toHaveLength(2);
   });
 
-  it("and does not exist any more is unavailable", async () => {
+  it("and no longer exists is unavailable", async () => {
     using client = new SpawnClient({ socket: "@nobody-listens-here" });
     {
       using daemon = new FakeDaemon(() => ipcAnswer);
@@ -160,7 +160,8 @@ describe("a daemon that hangs up", () => {
     using client = await connect({ socket: daemon.address });
     (await client.request("foo", { ipc: true })).close();
     const second = client.request("foo", { ipc: true });
-    // Sent within a few microtasks, before the daemon's timer: ECONNRESET is the answer.
+    // It is sent within a few microtasks, before the daemon's timer runs: receiving ends with
+    // ECONNRESET.
     for (let i = 0; i < 10; ++i) await undefined;
     daemon.hangUp();
     (await second).close();
@@ -169,7 +170,7 @@ describe("a daemon that hangs up", () => {
 });
 
 describe("a daemon that does not answer", () => {
-  it("is waited for no longer than asked, while the event loop runs", async () => {
+  it("is waited for until the time limit, while the event loop runs", async () => {
     using daemon = new FakeDaemon(() => ({}));
     using client = new SpawnClient({ socket: daemon.address, timeoutMs: 200 });
     let ticks = 0;
@@ -189,7 +190,7 @@ describe("a daemon that does not answer", () => {
     (await client.request("foo", { ipc: true })).close();
   });
 
-  it("does not even accept: the connection has the same time limit", async () => {
+  it("and does not even accept: connecting has the same time limit", async () => {
     // The listener's queue has room for one connection, and the daemon gets no time to accept it.
     using daemon = new FakeDaemon(() => ({}), 0);
     const clients = Array.from(
@@ -204,7 +205,7 @@ describe("a daemon that does not answer", () => {
     expect(new Set(reasons)).toEqual(new Set(["timeout: the daemon does not answer"]));
   });
 
-  it("does not hold up a client that is closed meanwhile", async () => {
+  it("does not hold up a client that is closed in the meantime", async () => {
     using daemon = new FakeDaemon(() => ({}));
     const client = new SpawnClient({ socket: daemon.address });
     const pending = failure(client.request("foo", { ipc: true }));
@@ -236,7 +237,7 @@ describe("an answer that makes no sense", () => {
     return await failure(client.request("foo", { ipc: true, pid: true }));
   };
   const good = encodeResponse({ ...none, ipc: true, pid: true });
-  const other = "the daemon answered something else than was asked for";
+  const other = "the daemon's answer is not what was asked for";
 
   it.each<[string, Reply, string]>([
     ["noise", { bytes: Buffer.from("what?"), fdCount: 2 }, "cannot understand the daemon's answer"],
@@ -255,12 +256,12 @@ describe("an answer that makes no sense", () => {
       other,
     ],
     [
-      "the words, but not the descriptor, of a lease",
+      "a lease without its descriptor",
       { bytes: encodeResponse({ ...none, ipc: true, pid: true, lease: true }), fdCount: 2 },
       other,
     ],
     [
-      "a lease nobody asked for",
+      "a lease that nobody asked for",
       { bytes: encodeResponse({ ...none, ipc: true, pid: true, lease: true }), fdCount: 3 },
       other,
     ],
@@ -269,8 +270,8 @@ describe("an answer that makes no sense", () => {
       { bytes: encodeResponse({ ...none, ipc: true, user: true }), fdCount: 2 },
       other,
     ],
-    ["100 descriptors", { bytes: good, fdCount: 100 }, "larger than answers are"],
-    ["10,000 bytes", { bytes: Buffer.alloc(10_000), fdCount: 2 }, "larger than answers are"],
+    ["100 descriptors", { bytes: good, fdCount: 100 }, "answer is too large"],
+    ["10,000 bytes", { bytes: Buffer.alloc(10_000), fdCount: 2 }, "answer is too large"],
   ])("%s is refused, and no descriptor stays open", async (_, reply, message) => {
     const [kind, text] = await ask(reply);
     expect(kind).toBe("protocol");

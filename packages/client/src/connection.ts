@@ -1,4 +1,4 @@
-/** A connection to the daemon: datagrams with descriptors, independent of their meaning. */
+/** A connection to the daemon: passes datagrams with descriptors, whatever they mean. */
 import {
   AF_UNIX,
   connectUnix,
@@ -18,7 +18,7 @@ import { MAX_RESPONSE_DESCRIPTORS } from "@cm4all/spawn-protocol";
 import { SpawnError } from "./errors.ts";
 import { pollUntil } from "./wait.ts";
 
-/** Clients of the protocol read answers into 1,024 bytes; we leave some room. */
+/** Other clients read an answer into 1,024 bytes; this leaves room for longer ones. */
 const RESPONSE_BYTES = 4096;
 
 /** An answer. Its receiver closes the descriptors. */
@@ -28,7 +28,10 @@ export interface Answer {
   readonly fds: readonly Fd[];
 }
 
-/** A connection; it closes itself when it has failed, because answers have no numbers. */
+/**
+ * A connection. It closes itself after a failure: answers have no numbers, so a late one could be
+ * taken for the answer to the next request.
+ */
 export class Connection {
   readonly #socket: Fd;
   readonly #buffer = new MessageBuffer(RESPONSE_BYTES, controlSpace(MAX_RESPONSE_DESCRIPTORS * 4));
@@ -59,7 +62,7 @@ export class Connection {
     return this.#socket.isOpen;
   }
 
-  /** Closes the connection. */
+  /** Closes the connection; a request under way fails. */
   close(): void {
     this.#socket.close();
   }
@@ -68,7 +71,7 @@ export class Connection {
    * Sends a request and waits for its answer. Only one may be under way, because answers have
    * no numbers.
    * @param deadlineMs on the clock of `performance.now()`
-   * @throws SpawnError of kind `closed`, `timeout` or `protocol`; then the connection is closed
+   * @throws SpawnError of kind `closed`, `timeout` or `protocol`; the connection is closed then
    */
   async transact(request: Uint8Array, deadlineMs: number): Promise<Answer> {
     try {
@@ -93,7 +96,7 @@ export class Connection {
     const fds = message.fds.map((number) => new Fd(number));
     if (message.flags & (MSG_TRUNC | MSG_CTRUNC)) {
       for (const fd of fds) fd.close();
-      throw new SpawnError("protocol", "the daemon's answer is larger than answers are");
+      throw new SpawnError("protocol", "the daemon's answer is too large");
     }
     if (message.data.length === 0) throw closed();
     return { bytes: message.data, fds };

@@ -52,7 +52,7 @@ export function takeGrant<W extends Wanted>(answer: Answer, wanted: W): Grant<W>
       response.lease !== flags.length < expected.length ||
       answer.fds.length !== expected.length
     )
-      throw new SpawnError("protocol", "the daemon answered something else than was asked for");
+      throw new SpawnError("protocol", "the daemon's answer is not what was asked for");
     const handles = new Map<HandleType, Handle>();
     for (const [i, fd] of answer.fds.entries()) {
       const type = expected[i]?.type;

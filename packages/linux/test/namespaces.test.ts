@@ -41,7 +41,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     expect(linux.ownNamespaceInode("uts")).toBe(before);
   });
 
-  it("of mounts keep the mounts in them", () => {
+  it("of mounts keep their mounts to themselves", () => {
     const cwd = process.cwd();
     const before = linux.ownNamespaceInode("mnt");
     const directory = mkdtempSync(join(tmpdir(), "cm4all-linux-"));
@@ -57,7 +57,7 @@ describe.skipIf(noRoot)("namespaces", () => {
     rmSync(directory, { recursive: true });
   });
 
-  it("of users are made without leaving a process", () => {
+  it("of users are made without leaving a process behind", () => {
     const maps = { uidMap: "0 1000 1\n", gidMap: "0 100 1\n" };
     const fds = Array.from({ length: 50 }, () => linux.createUserNamespace(maps));
     expect(new Set(fds.map(inode)).size).toBe(50);
@@ -110,7 +110,7 @@ describe.skipIf(noRoot)("namespaces", () => {
 });
 
 describe.skipIf(noRoot)("mounts", () => {
-  it("in a mount namespace of the thread's own", () => {
+  it("are made and removed in the thread's own mount namespace", () => {
     const directory = mkdtempSync(join(tmpdir(), "cm4all-linux-"));
     linux.unshare(linux.CLONE_FS);
     linux.unshare(linux.CLONE_NEWNS);
@@ -165,7 +165,7 @@ describe("spawn", () => {
 });
 
 describe("a paused child", () => {
-  it("lives until it is killed, but not for ever", () => {
+  it("lives until it is killed or its time is over", () => {
     const stack = new PausedChildStack();
     const killed = stack.start();
     expect(linux.reap(linux.P_PID, killed, linux.WNOHANG)).toBeUndefined();

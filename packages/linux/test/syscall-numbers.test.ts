@@ -1,4 +1,4 @@
-/** Tests that the numbers of the calls that a filter refuses are those in the kernel's headers. */
+/** Tests that the filter has the system call numbers of the kernel's headers. */
 import { existsSync, readFileSync } from "node:fs";
 import { missing } from "@cm4all/testing";
 import { expect, it } from "vitest";
@@ -21,8 +21,8 @@ function numbersOf(header: string): Map<string, number> {
 }
 
 /**
- * Returns the number in the fifth instruction, which is the first that compares with a call's
- * number.
+ * Returns the number in the fifth instruction, the first one that compares the number of a call
+ * with one that is refused.
  */
 const numberIn = (program: Buffer) => program.readUInt32LE(4 * INSTRUCTION_BYTES + 4);
 

@@ -1,4 +1,7 @@
-/** Asks the daemon whether runs may begin: for each run at most once, and not after its end. */
+/**
+ * Asks the daemon whether a run may begin to have effects: at most once for each run, and not after
+ * its end.
+ */
 import { type ByteString, textOf } from "@cm4all/linux";
 import type { HostChannel } from "./host-channel.ts";
 import type { BeginRequest } from "./runtime/effects.ts";
@@ -38,7 +41,7 @@ class Beginning {
 
 export class Beginnings {
   readonly #channel: HostChannel;
-  /** The questions of the runs that go on. */
+  /** The questions of the runs that have not ended. */
   readonly #beginnings = new Map<number, Beginning>();
 
   constructor(channel: HostChannel) {
@@ -62,21 +65,19 @@ export class Beginnings {
     };
   }
 
-  /** Passes on the daemon's answer; nobody waits for it if the run has ended meanwhile. */
+  /** Passes on the daemon's answer; nobody waits for it if the run has ended. */
   answered(run: number, refusal?: ByteString): void {
     const error = refusal === undefined ? undefined : new Error(textOf(refusal));
     this.#beginnings.get(run)?.answer(error);
   }
 
   /**
-   * Notes that a run has ended; the daemon expects no question of it after that. If the handler
-   * has returned, the cgroup is accounted, and its remaining coroutines may take effect. If it
-   * has failed, it may be called again, and its remaining coroutines may not.
+   * Notes that a run has ended; the daemon expects no question about it from then on. If the handler
+   * has returned, the cgroup is accounted, and coroutines that the handler has left may have
+   * effects. If it has failed, it may be called again, and they may have none.
    */
   ended(run: number, hasFailed: boolean): void {
-    const refusal = hasFailed
-      ? new Error("the handler that has started this has failed")
-      : undefined;
+    const refusal = hasFailed ? new Error("the handler that started this has failed") : undefined;
     this.#beginnings.get(run)?.answer(refusal);
     this.#beginnings.delete(run);
   }

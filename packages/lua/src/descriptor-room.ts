@@ -1,12 +1,12 @@
 /** Checks that there are descriptors for a child process and a socket to it. */
 import { closeSync, openSync } from "node:fs";
 
-/** The two ends of the socket, and the pipe through which libuv learns that exec has failed. */
+/** Two ends of the socket, and two of the pipe through which libuv learns that exec has failed. */
 const NEEDED = 4;
 
 /**
- * Returns if there are enough descriptors for a child process: if there are some, but too few,
- * libuv keeps our end of the socket for ever (seen with Node 20).
+ * Checks that there are enough descriptors for a child process. If there are some, but too few,
+ * libuv never closes our end of the socket (seen with Node 20).
  * @throws system errors: EMFILE, ENFILE
  */
 export function checkDescriptorRoom(): void {

@@ -1,5 +1,5 @@
 /**
- * The statements of docs/fleet.md about standbys: who waits for whom, and which of them has
+ * Tests what docs/fleet.md says about standbys: who waits for whom, and which of them has
  * everything.
  */
 import { readFileSync } from "node:fs";
@@ -13,7 +13,7 @@ import { execute, REPLICATION_HBA, ServerDirectory, startStandby } from "./stand
 
 const DOCUMENT = readFileSync(join(import.meta.dirname, "../../../docs/fleet.md"), "utf8");
 
-/** Lines of postgresql.conf, with values between quotes or not. */
+/** The settings that the page shows as lines of postgresql.conf; some values have quotes. */
 const SETTINGS = Object.fromEntries(
   [...DOCUMENT.matchAll(/^ {4}(synchronous_\w+) = '?(.*?)'?$/gm)].map(([, name, value]) => [
     name,
@@ -21,11 +21,11 @@ const SETTINGS = Object.fromEntries(
   ]),
 );
 
-/** Returns the position of a standby. */
+/** The page's query for how much a standby has received. */
 const [, RECEIVED = ""] = /^ {4}(SELECT greatest\(pg_last.*\));$/m.exec(DOCUMENT) ?? [];
 
 it.skipIf(missing("postgres") !== undefined)(
-  "one of two standbys may be away, and the other one has all that was acknowledged",
+  "one of two standbys may be down, and the other one has all that was acknowledged",
   async () => {
     using servers = new ServerDirectory();
     await accountWithStandbys(servers);
@@ -39,7 +39,7 @@ async function accountWithStandbys(servers: ServerDirectory): Promise<void> {
     hba: REPLICATION_HBA,
     settings: SETTINGS,
   });
-  // There is no standby yet.
+  // Local, because there is no standby yet.
   await execute(primary, `SET synchronous_commit = local; ${example("fleet.sql")}`);
   await primary.pause();
   const standBy = (name: string) => startStandby(primary, servers.for(name), { name });
@@ -59,8 +59,8 @@ async function accountWithStandbys(servers: ServerDirectory): Promise<void> {
   await late.pause();
   await untilAcknowledged("one");
   await other.pause();
-  // The server gives up waiting when the handler's time is over, and has it on its own disk alone;
-  // the handler has failed, so that it is told again.
+  // When the handler's time is over, the server stops waiting, and has the row on its own disk
+  // alone. The handler has failed, so the cgroup is reported again.
   expect(await report("none")).toMatchObject({ message: expect.stringContaining("5 s") });
   await other.resume();
   await untilAcknowledged("none");
@@ -74,7 +74,7 @@ async function accountWithStandbys(servers: ServerDirectory): Promise<void> {
   expect(await idsOf(late)).toEqual(["both"]);
 }
 
-/** In bytes since the beginning of the WAL. */
+/** Returns how much a standby has received, in bytes since the beginning of the WAL. */
 async function received(standby: Postgres): Promise<number> {
   const [row] = await execute(standby, `SELECT ((${RECEIVED}) - '0/0')::float8 AS bytes`);
   return Number(row?.["bytes"]);

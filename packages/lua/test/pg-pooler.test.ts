@@ -1,4 +1,4 @@
-/** Schemas and channels with a pooler between us and the server. */
+/** Tests schemas and channels with a pooler between us and the server. */
 import { setTimeout as delay } from "node:timers/promises";
 import { missing, Postgres } from "@cm4all/testing";
 import { Client } from "pg";
@@ -54,8 +54,8 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     return found;
   }
 
-  /** Statements of each kind; each adds a row. */
-  const KINDS = (who: string) => [
+  /** Returns statements of every kind: together they add six rows, and the last one fails. */
+  const everyKind = (who: string) => [
     `assert(db:execute("INSERT INTO t VALUES ('${who}', $1)", {n * 10}))`,
     `assert(db:execute("INSERT INTO t VALUES ('${who}', " .. n * 10 + 1 .. ")"))`,
     `assert(db:execute("SELECT 'COMMIT; BEGIN'; /* ; COMMIT */ INSERT INTO t VALUES ('${who}', " .. n * 10 + 2 .. ") -- ; END"))`,
@@ -72,7 +72,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
   const ROUNDS = 20;
 
   async function writeFromAll(conninfo: string): Promise<void> {
-    const scripts = SCHEMAS.map((schema) => script(conninfo, schema, KINDS(schema).join("\n")));
+    const scripts = SCHEMAS.map((schema) => script(conninfo, schema, everyKind(schema).join("\n")));
     try {
       await Promise.all(
         scripts.map(async (running) => {
@@ -84,7 +84,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     }
   }
 
-  const ALL_RIGHT = Object.fromEntries(SCHEMAS.map((name) => [`${name} in ${name}`, ROUNDS * 6]));
+  const EXPECTED = Object.fromEntries(SCHEMAS.map((name) => [`${name} in ${name}`, ROUNDS * 6]));
 
   it.each([
     ["transaction", 2, ""],
@@ -92,14 +92,14 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     ["session", 3, ""],
     ["session", 3, "pool_mode=session"],
   ] as const)(
-    "in %s mode (%i sessions, %s) rows are in their schema",
+    "in %s mode (%i sessions, %s) each row is in its schema",
     async (mode, size, more) => {
       await using bouncer = await PgBouncer.start(server, mode, size);
       await writeFromAll(`${bouncer.conninfo} ${more}`);
-      expect(await rows()).toEqual(ALL_RIGHT);
-      // No setting of ours stays in sessions that others use, too.
+      expect(await rows()).toEqual(EXPECTED);
+      // No setting of ours is left in a session that others use.
       if (mode === "transaction") {
-        const { rows: paths } = await observerThrough(bouncer);
+        const paths = await searchPathsThrough(bouncer);
         expect(new Set(paths)).toEqual(new Set(['"$user", public']));
       }
     },
@@ -107,14 +107,14 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
   );
 
   /** Returns the search paths of the sessions of a pooler. */
-  async function observerThrough(bouncer: PgBouncer): Promise<{ rows: string[] }> {
+  async function searchPathsThrough(bouncer: PgBouncer): Promise<string[]> {
     using asking = script(bouncer.conninfo, "", "print(value('SHOW search_path'))");
     const found: string[] = [];
     for (let i = 0; i < 10; i++) found.push((await asking.handle()).trimEnd());
-    return { rows: found };
+    return found;
   }
 
-  it("in statement mode nothing is written, for the pooler's reason", async () => {
+  it("in statement mode nothing is written, and the pooler's message says why", async () => {
     await using bouncer = await PgBouncer.start(server, "statement", 2);
     using running = script(
       bouncer.conninfo,
@@ -125,7 +125,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({});
   });
 
-  it("texts that end their transaction are refused", async () => {
+  it("texts that begin or end a transaction are refused", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = "INSERT INTO t VALUES ('s1', 1)";
     for (const sql of [
@@ -148,7 +148,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({});
   });
 
-  it("commands with a body are one command", async () => {
+  it("a command with a body counts as one command", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = (n: number) => `INSERT INTO t VALUES ('s1', ${n})`;
     const bodies = [
@@ -171,7 +171,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(found.map(({ n }) => n)).toEqual([2, 3, 4, 5, 6]);
   });
 
-  it("a savepoint keeps the settings of a transaction", async () => {
+  it("a return to a savepoint keeps the settings of the transaction", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     using running = script(
       bouncer.conninfo,
@@ -185,7 +185,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({ "s1 in s1": 2, "s2 in s2": 1 });
   });
 
-  it("strings end where the server ends them", async () => {
+  it("strings end where they end for the server", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     const insert = "INSERT INTO t VALUES ($$s1$$, 1)";
     const after = async (sql: string) => {
@@ -210,7 +210,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     expect(await rows()).toEqual({});
   });
 
-  it("statements that cannot be in a transaction are refused by the server", async () => {
+  it("statements that cannot run in a transaction are refused by the server", async () => {
     await using bouncer = await PgBouncer.start(server, "transaction", 2);
     for (const sql of [
       "VACUUM t",
@@ -247,7 +247,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     }
   });
 
-  it("channels are listened to only in sessions of their own", async () => {
+  it("channels are listened to only in sessions that are not shared", async () => {
     const listening = (conninfo: string) =>
       script(
         conninfo,
@@ -291,13 +291,13 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
   async function until(isTrue: () => boolean): Promise<void> {
     const deadline = Date.now() + 20_000;
     while (!isTrue()) {
-      if (Date.now() > deadline) throw new Error("it did not become true");
+      if (Date.now() > deadline) throw new Error("the condition did not become true");
       await delay(10);
     }
   }
 
   it.each(["transaction", "session"] as const)(
-    "in %s mode a restart loses nothing that was acknowledged",
+    "in %s mode a restart of the pooler loses nothing that was acknowledged",
     async (mode) => {
       await using bouncer = await PgBouncer.start(server, mode, 3);
       const acknowledged: Record<string, number> = {};
@@ -329,7 +329,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
       for (const running of scripts) running[Symbol.dispose]();
       const found = await rows();
       expect(Object.keys(found).sort()).toEqual(Object.keys(acknowledged).sort());
-      // A statement that was on its way may have been executed, and not be acknowledged.
+      // A statement under way may have been executed without being acknowledged.
       for (const [name, count] of Object.entries(acknowledged)) {
         expect(found[name]).toBeGreaterThanOrEqual(count);
         expect(found[name]).toBeLessThanOrEqual(count + 1);
@@ -338,7 +338,7 @@ describe.skipIf(missing("postgres", "pgbouncer") !== undefined)("behind PgBounce
     60_000,
   );
 
-  it("effects are those of the whole transaction", async () => {
+  it("a statement has the effect of its transaction", async () => {
     await using proxy = await PgProxy.start(server);
     const after = async (body: string) => {
       using running = script(`${proxy.conninfo} pool_mode=transaction`, "s1", body);

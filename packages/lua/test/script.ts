@@ -23,16 +23,16 @@ export const snapshot: CgroupSnapshot = {
   measuredMs: 2_000_000,
 };
 
-/** Attributes of one directory by their full names; a character stands for a byte. */
+/** The attributes of a directory, by full name; a character stands for a byte. */
 export type Xattrs = Readonly<Record<string, string>>;
 
-/** A cgroup's figures, path and the attributes of it and those above it. */
+/** A cgroup's figures and path, and the attributes of it and of those above it, nearest first. */
 export type Fields = Partial<Omit<CgroupSnapshot, "path">> & {
   readonly path?: string;
   readonly xattrs?: readonly Xattrs[];
 };
 
-/** The options of a test for the runtime, and the request before an effect. */
+/** A test's options for the runtime, and the request that a run makes before its first effect. */
 export type Options = Partial<RuntimeOptions> & { readonly begin?: Partial<BeginRequest> };
 
 /** A handler's failure, with a character for each byte. */
@@ -89,7 +89,10 @@ export class TestScript implements Disposable {
     }
   }
 
-  /** Runs the handler to its end; returns its output. @throws the failure's message */
+  /**
+   * Runs the handler to its end; returns its output.
+   * @throws an Error with the failure's message, without the script's directory
+   */
   async handle(...cgroups: Fields[]): Promise<string> {
     return await this.#printing(cgroups, "released");
   }
@@ -106,7 +109,7 @@ export class TestScript implements Disposable {
     return this.printed.slice(before);
   }
 
-  /** Runs the handler to its end; returns its failure, without the script's directory. */
+  /** Runs the handler to its end; returns its failure, or undefined if it succeeds. */
   async outcome(...cgroups: Fields[]): Promise<Outcome | undefined> {
     const failure = await this.#run("released", cgroups);
     if (failure === undefined) return undefined;
@@ -129,7 +132,7 @@ export class TestScript implements Disposable {
   }
 }
 
-/** Returns the output of `body`, the body of a handler. */
+/** Runs a handler with this body; returns its output. */
 export async function printedBy(
   body: string,
   options: Options = {},

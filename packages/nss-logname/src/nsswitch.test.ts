@@ -60,8 +60,8 @@ describe("parseNsswitch", () => {
   });
 
   it.each([
-    ["passwd files\n", 1, /no colon behind passwd/],
-    ["\npasswd\n", 2, /no colon behind passwd/],
+    ["passwd files\n", 1, /no colon after passwd/],
+    ["\npasswd\n", 2, /no colon after passwd/],
     ["passwd:: files\n", 1, /not understood: ":/],
     ["passwd: [NOTFOUND=return] files\n", 1, /not understood: "\[NOTFOUND/],
     ["passwd: files [NOTFOUND=return\n", 1, /not understood/],

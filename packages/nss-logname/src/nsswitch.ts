@@ -3,11 +3,11 @@
  * lines `passwd` and `group` are divided into services; all others are kept as they are.
  *
  * The grammar is that of glibc's parser (nss/nss_database.c, nss/nss_action_parse.c), without
- * its surprises: a line of which glibc ignores the rest, or whose comment it reads as services,
- * is refused.
+ * its surprises: a line that glibc reads only in part, or whose comment it reads as services, is
+ * refused.
  */
 
-/** The databases of the module. */
+/** The databases that the module serves. */
 export const databases = ["passwd", "group"] as const;
 export type Database = (typeof databases)[number];
 
@@ -15,7 +15,7 @@ export type Database = (typeof databases)[number];
 export type Status = "SUCCESS" | "NOTFOUND" | "UNAVAIL" | "TRYAGAIN";
 export type Action = "return" | "continue" | "merge";
 
-/** The actions of glibc if the file names none. */
+/** The actions that glibc takes where the file names none. */
 const defaultActions: Readonly<Record<Status, Action>> = {
   SUCCESS: "return",
   NOTFOUND: "continue",
@@ -51,7 +51,7 @@ export interface DatabaseLine {
 
 export type Nsswitch = readonly (OtherLine | DatabaseLine)[];
 
-/** Thrown if the file is not understood, or has something that would make an edit wrong. */
+/** Thrown if the file cannot be parsed, or has something that would make an edit wrong. */
 export class NsswitchError extends Error {
   override readonly name = "NsswitchError";
   /** Counted from 1; undefined for the whole file. */
@@ -69,8 +69,8 @@ const headPattern = /^[ \t\v\f\r]*(passwd|group)(?=[ \t\v\f\r:]|$)[ \t\v\f\r]*(:
 const servicePattern = /([ \t\v\f\r]*)([^ \t\v\f\r:#[\]]+)([ \t\v\f\r]*\[[^\]]*\])?/y;
 const tailPattern = /[ \t\v\f\r]*(?:(?<=[ \t\v\f\r])#.*)?$/y;
 /**
- * A criterion in a bracket. No two parts of the pattern can match the same text, so that it
- * takes linear time.
+ * A criterion in a bracket. No two parts of the pattern can match the same text, so it takes
+ * linear time.
  */
 const criterionPattern = /[ \t\v\f\r]*(!?)(\w+)[ \t\v\f\r]*=[ \t\v\f\r]*(\w+)(?=[ \t\v\f\r\]])/y;
 const bracketEndPattern = /[ \t\v\f\r]*\]$/y;
@@ -89,7 +89,7 @@ export function parseNsswitch(text: string): Nsswitch {
     if (first !== undefined && second !== undefined)
       throw new NsswitchError(
         second.number,
-        `a second ${database} line, after line ${first.number}; glibc heeds the last one only`,
+        `a second ${database} line, after line ${first.number}; glibc uses only the last one`,
       );
   }
   return lines;
@@ -103,7 +103,7 @@ function parseLine(text: string, index: number): OtherLine | DatabaseLine {
   const head = headPattern.exec(content);
   if (head === null) return { database: undefined, text };
   const database = head[1] as Database;
-  if (head[2] === "") throw new NsswitchError(number, `no colon behind ${database}`);
+  if (head[2] === "") throw new NsswitchError(number, `no colon after ${database}`);
 
   const services: Service[] = [];
   let position = head[0].length;
@@ -114,7 +114,7 @@ function parseLine(text: string, index: number): OtherLine | DatabaseLine {
       if (tail[0].includes("["))
         throw new NsswitchError(
           number,
-          "a bracket in a comment behind services, which glibc takes for services too",
+          "a bracket in a comment after services: glibc reads such a comment as services, too",
         );
       return { database, number, head: head[0], services, tail: tail[0] + ending };
     }
@@ -166,13 +166,13 @@ function isAction(text: string): text is Action {
   return text === "return" || text === "continue" || text === "merge";
 }
 
-/** Quotes a text for a message: short, and without control characters. */
+/** Quotes a text for a message: shortened, and in printable ASCII. */
 function quote(text: string): string {
   const plain = text.trim().replace(/[^ -~]/g, "?");
   return `"${plain.length > 40 ? `${plain.slice(0, 40)}...` : plain}"`;
 }
 
-/** Returns the text of lines; without changes, it is the one that was parsed. */
+/** Returns the text of lines; unless they were changed, it is the text that was parsed. */
 export function printNsswitch(lines: Nsswitch): string {
   return lines.map(printLine).join("");
 }
@@ -183,7 +183,7 @@ function printLine(line: OtherLine | DatabaseLine): string {
   return line.head + services.join("") + line.tail;
 }
 
-/** Returns the first line of a database; undefined if it has none. */
+/** Returns the line of a database; undefined if there is none. */
 export function findLine(lines: Nsswitch, database: Database): DatabaseLine | undefined {
   for (const line of lines) if (line.database === database) return line;
   return undefined;

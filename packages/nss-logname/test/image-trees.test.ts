@@ -11,6 +11,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -126,6 +127,21 @@ describe("--copy-module", () => {
     put(`lib/${moduleName}`, "old");
     expect(onTree("install", "--module", builtModule).stdout).toContain("copied from");
     expect(readFileSync(join(root, `lib/${moduleName}`))).toEqual(readFileSync(builtModule));
+  });
+
+  it("reads no more of a library or a module of 5 GiB than it needs", () => {
+    put("usr/lib/x86_64-linux-gnu/libc.so.6", libc());
+    put("usr/lib/aarch64-linux-gnu/libc.so.6", aarch64);
+    truncateSync(join(root, "usr/lib/aarch64-linux-gnu/libc.so.6"), 5 * 2 ** 30);
+    const big = join(root, "module");
+    put("module", "");
+    truncateSync(big, 5 * 2 ** 30);
+    const refused = onTree("install", "--module", big);
+    expect(refused.status).toBe(65);
+    expect(refused.stderr).toMatch(/^cm4all-logname: cannot read \S+module: it has more than \d+ bytes/);
+    const { status, stdout } = onTree("install", "--module", builtModule);
+    expect(status).toBe(0);
+    expect(stdout.match(/copied from/g)).toHaveLength(1);
   });
 
   it("serves those C libraries that it can", () => {

@@ -54,9 +54,9 @@ describe("the pause of a handler that failed", () => {
   });
 
   it("is documented in spawn.toml(5), with the pauses of an outage", () => {
-    expect(page).toContain(`with pauses of ${first / 1000} second to ${last / 60_000} minutes,`);
+    expect(page).toContain(`after pauses of ${first / 1000} second to ${last / 60_000} minutes.`);
     const probe = [PROBE_PAUSES[0], PROBE_PAUSES.at(-1) ?? 0].map((ms) => ms / 1000);
-    expect(page).toContain(`with pauses of ${probe.join(" to ")} seconds`);
+    expect(page).toContain(`after pauses of ${probe.join(" to ")} seconds`);
   });
 });
 

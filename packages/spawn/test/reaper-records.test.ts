@@ -42,7 +42,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     await scratch.remove();
   });
 
-  it("has the attributes of the cgroup and of those above it, as far as anybody may see them", async () => {
+  it("has the attributes of the cgroup and of those above it that anybody may see", async () => {
     scratch.make("x.slice/bp.scope/a/b");
     set("x.slice", "user.slice", "1");
     set("x.slice/bp.scope/a", "user.account", "\xff\0");
@@ -61,7 +61,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect((await xattrs(1))[0]).toEqual(["user.account=\xc3\xbf\0"]);
   });
 
-  it("has none of the root's, and no empty tables at its end", async () => {
+  it("has no attributes of the root, and no empty tables at its end", async () => {
     scratch.make("root/bp.scope/a");
     set("root", "user.root", "r");
     set("root/bp.scope/a", "user.a", "a");
@@ -69,7 +69,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect(await xattrs(0)).toEqual([["user.a=a"]]);
   });
 
-  it("has what was set until the end, of each directory", async () => {
+  it("has the last value of each directory's attributes", async () => {
     await start({ deletionDelayMs: 300 });
     for (let i = 0; i < 4; i++) {
       set("bp.scope", "user.round", `${i}`);
@@ -110,12 +110,12 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     );
   });
 
-  it("of a cgroup that vanished has nothing of its successor at the path", async () => {
+  it("of a cgroup that vanished has nothing of the next cgroup at the same path", async () => {
     await start();
     const child = scratch.run("bp.scope/a/b");
     await until("its process", () => scratch.isPopulated("bp.scope/a/b"));
     await until("both to be known", async () => (await program.status()).watchedCgroups === 2);
-    // The kernel reports a process up to 10 ms late, and then only queues the event.
+    // The kernel reports a process up to 10 ms late; then the reaper has to read the event.
     await sleep(500);
     await program.status();
     program.process.kill("SIGSTOP");
@@ -133,13 +133,13 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect(await xattrs(1)).toEqual([[], ["user.scope=the same"]]);
   });
 
-  it("has what vanished cgroups had, as far as it was known", async () => {
+  it("has the attributes of a vanished cgroup, as far as they were known", async () => {
     await start({ interimMs: 100 });
     set("bp.scope", "user.scope", "s");
     scratch.make("bp.scope/a");
     set("bp.scope/a", "user.a", "a");
     const child = scratch.run("bp.scope/a");
-    await until("a look at it", () => program.interim.length > 0);
+    await until("an interim report of it", () => program.interim.length > 0);
     program.process.kill("SIGSTOP");
     child.kill("SIGKILL");
     await until("it to be removed", () => {
@@ -155,7 +155,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     expect(program.releases[0]?.vanished).toBe(true);
   });
 
-  it("is the same below a root whose path has letters outside of ASCII", async () => {
+  it("is the same below a root whose path is not in ASCII", async () => {
     scratch.make("wurzel-\u00e4\u20ac/bp.scope/kunde-\u00f6");
     set("wurzel-\u00e4\u20ac/bp.scope", "user.s", "1");
     set("wurzel-\u00e4\u20ac/bp.scope/kunde-\u00f6", "user.\u00fc", "2");
@@ -166,30 +166,30 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("a record", () => {
     await program.journalUntil("it to be deleted", () => program.told.includes("deleted 1"));
   });
 
-  it("comes of what runs at each interval, and of nothing once it has run empty", async () => {
+  it("is sent at each interval while its cgroup runs, and no longer once it is empty", async () => {
     await start({ interimMs: 300 });
     const child = scratch.run("bp.scope/a", "while :; do :; done");
     scratch.make("bp.scope/unused");
-    const looks = () => program.interim.map(({ snapshot }) => snapshot);
-    await until("three looks", () => program.interim.length >= 3);
-    const [first, second] = looks();
+    const snapshots = () => program.interim.map(({ snapshot }) => snapshot);
+    await until("three interim reports", () => program.interim.length >= 3);
+    const [first, second] = snapshots();
     expect(first).toMatchObject({ path: "/bp.scope/a", report: 1 });
     expect(second?.id).toBe(first?.id);
     expect(second?.cpuTotalUsec).toBeGreaterThan(first?.cpuTotalUsec ?? 0);
-    // It is later on a busy host, but never much sooner.
+    // On a busy host a report may be late, but none is much too early.
     expect((second?.measuredMs ?? 0) - (first?.measuredMs ?? 0)).toBeGreaterThan(200);
     child.kill("SIGKILL");
     const last = await until("the release", () => program.releases[0]?.record.snapshot);
     const count = program.interim.length;
-    expect(last.cpuTotalUsec).toBeGreaterThan(looks().at(-1)?.cpuTotalUsec ?? 0);
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    expect(last.cpuTotalUsec).toBeGreaterThan(snapshots().at(-1)?.cpuTotalUsec ?? 0);
+    await sleep(700);
     expect(program.interim).toHaveLength(count);
     program.setInterim(0);
     const other = scratch.run("bp.scope/b");
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await sleep(700);
     expect(program.interim).toHaveLength(count);
     program.setInterim(200);
-    await until("a look at the other", () => looks().at(-1)?.path !== first?.path);
+    await until("an interim report of the other", () => snapshots().at(-1)?.path !== first?.path);
     other.kill("SIGKILL");
   });
 });

@@ -1,14 +1,14 @@
-/** Prints our own lines and those of the daemon, never one inside of the other. */
+/** Prints our own lines and those of the daemon, never one inside another. */
 import type { Readable } from "node:stream";
 
 const COLUMNS = 92;
 
-/** Prints lines at once, so that no output of the daemon comes in between. */
+/** Prints the lines in a single write: no output of the daemon comes between them. */
 export function say(...lines: string[]): void {
   process.stdout.write(`${lines.map(wrapLine).join("\n")}\n`);
 }
 
-/** Breaks a line of text between words; a line that begins with a blank is not text. Pure. */
+/** Breaks a line between words; leaves a line that begins with a space as it is. Pure. */
 export function wrapLine(line: string): string {
   if (line.startsWith(" ")) return line;
   const lines = [""];
@@ -20,7 +20,7 @@ export function wrapLine(line: string): string {
   return lines.join("\n");
 }
 
-/** Passes on the daemon's output, in whole lines that are marked as the daemon's. */
+/** Passes on the daemon's output in whole lines, each marked as the daemon's. */
 export function passOn(from: Readable, to: NodeJS.WritableStream): void {
   let rest = "";
   from.setEncoding("utf8");

@@ -26,14 +26,14 @@ const prefix = (text: string) => {
 };
 const address = (text: string) => tryParseIpAddress(text);
 
-/** The namespace's descriptor and the link's index at the time of the capture. */
+/** The namespace's descriptor and the link's index in the captures. */
 const NETNS_FD = 4;
 const INDEX = 2;
 /** The indexes of the links `opt` and `tun`. */
 const OTHER_INDEX = 3;
 const PORT_INDEX = 4;
 
-describe("requests equal those of iproute2, byte by byte", () => {
+describe("requests equal those of iproute2, byte for byte", () => {
   const options = (last: number, mtuBytes: number) => ({
     mtuBytes,
     mac: Buffer.from([2, 0, 0, 0, 0, last]),
@@ -111,7 +111,7 @@ describe("requests equal those of iproute2, byte by byte", () => {
     expect(encoded(request)).toBe(sentByIproute2(name));
   });
 
-  it("link-missing, except for the virtual functions of hardware that ip asks for", () => {
+  it("link-missing, except that ip also asks for virtual functions of hardware", () => {
     const theirs = Buffer.from(sentByIproute2("link-missing"), "hex");
     expect(theirs[36]).toBe(9);
     theirs[36] = 8;
@@ -123,7 +123,7 @@ const RTM_NEWLINK = 16;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 
-/** Returns the payloads of one type among the kernel's answers. */
+/** Returns the payloads of the kernel's messages of one type. */
 function answers(name: string, type: number): Buffer[] {
   return captured(name)
     .received.flatMap((datagram) => parseMessages(datagram))
@@ -143,7 +143,7 @@ describe("parseLink", () => {
     expect(links[2]).toMatchObject({ mtuBytes: 1400, mac: "02:00:00:00:00:01", operState: "down" });
   });
 
-  it("refuses one truncated at any byte, or reads the rest", () => {
+  it("refuses a message that is cut off at any byte, or reads what is left", () => {
     for (const payload of answers("links", RTM_NEWLINK))
       for (let length = 0; length < payload.length; length++)
         try {
@@ -166,11 +166,11 @@ describe("parseLinkAddress", () => {
     expect(addresses).toContain("fd00:5::2/64");
   });
 
-  it("leaves out other families", () => {
+  it("returns undefined for other address families", () => {
     expect(parseLinkAddress(Buffer.from("0108000001000000", "hex"))).toBeUndefined();
   });
 
-  it("refuses one truncated at any byte", () => {
+  it("refuses a message that is cut off at any byte, or reads what is left", () => {
     for (const payload of answers("addresses", RTM_NEWADDR))
       for (let length = 0; length < payload.length; length++)
         try {
@@ -197,7 +197,7 @@ describe("parseRoute", () => {
     expect(routes).toContain(`2001:db8::/32 ${INDEX} 77`);
   });
 
-  it("refuses one truncated at any byte, or reads the rest", () => {
+  it("refuses a message that is cut off at any byte, or reads what is left", () => {
     for (const payload of answers("routes", RTM_NEWROUTE))
       for (let length = 0; length < payload.length; length++)
         try {

@@ -1,6 +1,6 @@
 /**
- * The functions that a script has defined for the daemon to call, read once after it was
- * loaded.
+ * The functions that a script defines for the daemon to call. They are read once, after the script
+ * has been loaded.
  */
 import { type ByteString, bytesOfText } from "@cm4all/linux";
 import { type LuaState, lua, toBytes, typeName } from "../lua.ts";
@@ -19,7 +19,7 @@ const registryKey = (kind: RunKind) => toBytes(`the handler of ${kind} cgroups`)
 
 /**
  * Takes the handlers from the globals; assigning others later has no effect.
- * @throws ScriptError if a global is of another type
+ * @throws ScriptError if a global has a wrong type
  */
 export function takeHandlers(
   L: LuaState,
@@ -35,16 +35,14 @@ export function takeHandlers(
     return "none";
   });
   if (shapes.released === "none")
-    warnings.unshift(
-      "function 'cgroup_released' not found: cgroups are deleted, nothing is accounted",
-    );
+    warnings.unshift("function 'cgroup_released' not found: cgroups are deleted and not accounted");
   return {
     handlers: { ...shapes, bearsRepetition },
     warning: warnings.length > 0 ? bytesOfText(`${path}: ${warnings.join("; ")}`) : undefined,
   };
 }
 
-/** Pushes the function that was taken. */
+/** Pushes the handler that was taken; nil if there is none. */
 export function pushHandler(L: LuaState, kind: RunKind): void {
   lua.lua_getfield(L, lua.LUA_REGISTRYINDEX, registryKey(kind));
 }

@@ -30,7 +30,7 @@ describe("formatReport", () => {
     expect(html).toContain('<th scope="row">&#60;script&#62;&#34;&#39;&#38;</th>');
   });
 
-  it("has a row for each day, also for days without data", () => {
+  it("has a row for each day, even for days without data", () => {
     expect(format().match(/<th scope="row">2026-01-0\d<\/th>/g)).toHaveLength(3);
   });
 
@@ -39,12 +39,12 @@ describe("formatReport", () => {
     expect(html.match(/<th scope="row">\d{4}-\d\d-\d\d<\/th>/g)).toHaveLength(1);
   });
 
-  it("has as many rows as there may be customers", () => {
+  it("has a row for each customer, even for as many as --top allows", () => {
     const customers = Array.from({ length: 100_000 }, (_, n) => ({ customer: `${n}`, ...usage }));
     expect(format({ customers }).split("<tr>").length).toBeGreaterThan(100_000);
   });
 
-  it("has the other customers in one row, without a bar, and in the sum", () => {
+  it("has one row for the other customers, without a bar, and counts them in the sum", () => {
     const html = format({ others: { ...usage, customers: 599_999, cpuSeconds: 50 } });
     expect(html).toMatch(/<th scope="row">599,999 others<\/th><td>50 s<\/td>/);
     expect(html).toMatch(/<th scope="row">All<\/th><td>0:01:00<\/td>/);
@@ -52,7 +52,7 @@ describe("formatReport", () => {
     expect(format()).not.toContain("others");
   });
 
-  it("says how many days at limits it does not show", () => {
+  it("says how many of the days at limits it shows", () => {
     const incident = { customer: "a", day: "2026-01-02", ...usage, oomKills: 1 };
     expect(format({ incidents: [incident], allIncidents: 7 })).toContain("first: 1 of 7</caption>");
     expect(format({ incidents: [incident], allIncidents: 1 })).toContain("first</caption>");
@@ -71,7 +71,7 @@ describe("formatReport", () => {
   });
 
   it("says what the sum does not include", () => {
-    expect(format()).toContain("What has no customer is left out.");
+    expect(format()).toContain("Usage without a customer is left out.");
     expect(format({}, "a")).not.toContain("left out");
   });
 

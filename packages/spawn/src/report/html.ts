@@ -14,7 +14,7 @@ const POLICY = "default-src 'none'; style-src 'unsafe-inline'";
 export function formatReport(options: ReportOptions, data: ReportData, made: Date): string {
   const { from, to, customer } = options;
   const title = customer === undefined ? "Usage by customer" : `Usage of ${customer}`;
-  const leftOut = customer === undefined ? " What has no customer is left out." : "";
+  const leftOut = customer === undefined ? " Usage without a customer is left out." : "";
   return `<!DOCTYPE html>
 <html lang="en">
 <head>
