@@ -138,7 +138,9 @@ describe("--copy-module", () => {
     truncateSync(big, 5 * 2 ** 30);
     const refused = onTree("install", "--module", big);
     expect(refused.status).toBe(65);
-    expect(refused.stderr).toMatch(/^cm4all-logname: cannot read \S+module: it has more than \d+ bytes/);
+    expect(refused.stderr).toMatch(
+      /^cm4all-logname: cannot read \S+module: it has more than \d+ bytes/,
+    );
     const { status, stdout } = onTree("install", "--module", builtModule);
     expect(status).toBe(0);
     expect(stdout.match(/copied from/g)).toHaveLength(1);

@@ -207,7 +207,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
 
   it("is alone with its data", async () => {
     const first = start();
-    await first.untilPrinted("below ");
+    await first.untilPrinted("cgroups    below ");
     const second = start();
     expect(await once(second.child, "exit")).toEqual([1, null]);
     expect(second.output).toBe(
@@ -250,7 +250,7 @@ describe.skipIf(needs !== undefined)("npm start", () => {
 
   it("ends if nobody reads its output", async () => {
     const first = start();
-    await first.untilPrinted("below ");
+    await first.untilPrinted("cgroups    below ");
     first.child.stdout?.destroy();
     first.child.stderr?.destroy();
     expect(await once(first.child, "exit")).toEqual([0, null]);
