@@ -1,4 +1,4 @@
-/** The attributes of a released cgroup under their names in scripts, in their units. Pure. */
+/** The attributes of a released cgroup, with the names and units that scripts see. Pure. */
 import { figureEntries } from "./figures.ts";
 import type { CgroupSnapshot } from "./snapshot.ts";
 
@@ -22,6 +22,6 @@ export const scriptAttributes: ReadonlyMap<string, Attribute> = new Map<string, 
   ["age", (s) => (s.birthMs === undefined ? undefined : (s.measuredMs - s.birthMs) / 1000)],
   ["measured", (s) => s.measuredMs / 1000],
   ...figureAttributes,
-  // The manual's first example prints this name, which dates from cgroup v1.
+  // The first example in the original's manual prints it; the name dates from cgroup v1.
   ["memory_max_usage", (s) => s.memoryPeakBytes],
 ]);

@@ -3,8 +3,8 @@ import { type ByteString, latin1Of } from "@cm4all/linux/byte-string";
 import { type MountedFileSystem, readMountinfo } from "@cm4all/linux/mountinfo";
 
 /**
- * Returns the mount point of the whole hierarchy of cgroup2; of several mounts the first, which
- * is the system's: those of containers come later. Pure.
+ * Returns the mount point of the whole cgroup2 hierarchy. If it is mounted several times, returns
+ * the first, which is the system's: those of containers come later. Pure.
  */
 export function findCgroup2Mount(mounts: readonly MountedFileSystem[]): ByteString | undefined {
   return mounts.find(({ fileSystem, root }) => fileSystem === "cgroup2" && latin1Of(root) === "/")

@@ -14,7 +14,7 @@ const fixtures = join(import.meta.dirname, "../fixtures");
 const read = (kernel: string, name: string) => readFileSync(join(fixtures, kernel, name), "latin1");
 
 describe("cgroup.events", () => {
-  it("shows if it is populated", () => {
+  it("shows whether the cgroup is populated", () => {
     expect(parsePopulated("populated 0\nfrozen 1\n")).toBe(false);
     expect(parsePopulated("frozen 0\npopulated 1\n")).toBe(true);
     expect(parsePopulated(read("linux-5.10", "cgroup.events"))).toBe(true);
@@ -53,8 +53,8 @@ describe("flat keyed files", () => {
   });
 });
 
-describe("the CPU time alone", () => {
-  it("is that of the whole file", () => {
+describe("parsing only the CPU time", () => {
+  it("gives what parsing the whole file gives", () => {
     const text = read("linux-6.12", "cpu.stat");
     expect(parseCpuTotalUsec(text)).toBe(parseFlatKeyed(text).get("usage_usec"));
     expect(parseCpuTotalUsec("user_usec 1\nusage_usec 2\n")).toBe(2);
@@ -73,18 +73,18 @@ describe("io.stat", () => {
     });
   });
 
-  it("takes devices without figures, and further keys", () => {
+  it("accepts devices without figures, and further keys", () => {
     expect(parseIoStat(read("linux-6.1", "io.stat")).get("rbytes")).toBe(4096);
     expect(parseIoStat(read("linux-6.12", "io.stat")).get("rbytes")).toBe(Number.MAX_SAFE_INTEGER);
   });
 
-  it("is zero if no device was used: the file exists", () => {
+  it("is all zeros, not absent, if no device was used", () => {
     expect([...parseIoStat("").values()]).toEqual([0, 0, 0, 0]);
   });
 });
 
 describe("single values", () => {
-  it("takes an integer, also above 32 bits, and not `max`", () => {
+  it("are integers, also above 32 bits, but not `max`", () => {
     expect(parseSingleValue(read("linux-6.12", "memory.peak"))).toBe(5368709120);
     expect(parseSingleValue(read("linux-6.12", "memory.swap.peak"))).toBe(0);
     expect(parseSingleValue("max\n")).toBeUndefined();
@@ -94,14 +94,14 @@ describe("single values", () => {
 });
 
 describe("pressure", () => {
-  it("takes the total of `some`, with and without a line `full`", () => {
+  it("is the total of `some`, with or without a line `full`", () => {
     expect(parsePressureSomeUsec(read("linux-5.10", "cpu.pressure"))).toBe(817264);
     expect(parsePressureSomeUsec(read("linux-6.12", "memory.pressure"))).toBe(1207);
     expect(parsePressureSomeUsec("full avg10=0.00 total=3\n")).toBeUndefined();
   });
 });
 
-describe("a file that was cut", () => {
+describe("a truncated file", () => {
   const parsers: Record<string, (text: string) => unknown> = {
     "cgroup.events": parsePopulated,
     "cpu.stat": parseFlatKeyed,
@@ -132,7 +132,7 @@ describe("a file that was cut", () => {
         const parse = parsers[name];
         if (parse === undefined) throw new Error(`no parser for ${name}`);
         const text = read(kernel, name);
-        // io.stat gives sums: those of the whole lines so far.
+        // For io.stat the numbers are sums: those of the complete lines so far are allowed.
         const allowed = new Set(
           [...text.matchAll(/\n/g)].flatMap(({ index }) =>
             numbers(parse(text.slice(0, index + 1))),

@@ -1,6 +1,6 @@
 /**
- * The record of a cgroup. It passes between threads, over the disk and through a socket as
- * JSON, which is made once. Pure.
+ * The record of a cgroup. Between threads, on disk and through a socket it has the form of JSON,
+ * which is generated once. Pure.
  */
 import type { ByteString } from "@cm4all/linux";
 import { figureEntries } from "./figures.ts";
@@ -8,7 +8,7 @@ import { packBytes, unpackBytes } from "./packed-bytes.ts";
 import { limitPath } from "./path-limit.ts";
 import type { CgroupRecord, CgroupSnapshot } from "./snapshot.ts";
 
-/** A record as in JSON: see packed-bytes.ts. */
+/** A record in the form that it has in JSON: see packed-bytes.ts. */
 export interface PackedRecord {
   readonly snapshot: Omit<CgroupSnapshot, "path"> & { readonly path: string };
   readonly xattrs: readonly (readonly (readonly [name: string, value: string])[])[];
@@ -23,7 +23,7 @@ function pack({ snapshot, xattrs }: CgroupRecord): PackedRecord {
   };
 }
 
-/** Returns the record that was packed. */
+/** Returns the record from its packed form. */
 export function unpackRecord({ snapshot, xattrs }: PackedRecord): CgroupRecord {
   return {
     snapshot: { ...snapshot, path: unpackBytes(snapshot.path) },
@@ -33,7 +33,7 @@ export function unpackRecord({ snapshot, xattrs }: PackedRecord): CgroupRecord {
   };
 }
 
-/** A record as JSON, with the fields that the daemon needs on its way. */
+/** A record as JSON, with the fields that the daemon needs while it passes the record on. */
 export interface EncodedRecord {
   readonly json: string;
   readonly path: ByteString;
@@ -61,7 +61,7 @@ export function tryDecodeRecord(json: string): EncodedRecord | undefined {
 /** Returns the same record as another report of its cgroup. */
 export function withReport(record: EncodedRecord, report: number): EncodedRecord {
   if (record.report === report) return record;
-  // The JSON is our own, so it is valid; this is rare, so it may be parsed again.
+  // The JSON is our own, so it is valid. Parsing it again is acceptable, because this is rare.
   const { snapshot, xattrs } = unpackRecord(JSON.parse(record.json) as PackedRecord);
   return encodeRecord({ snapshot: { ...snapshot, report }, xattrs });
 }
@@ -84,8 +84,8 @@ function isRecord(value: unknown): value is PackedRecord {
 }
 
 /**
- * Returns true if a value from JSON is a snapshot. Its figures are optional, and finite
- * numbers, which 1e999 is not.
+ * Returns true if a value from JSON is a snapshot. Its figures are optional, and must be finite
+ * numbers: JSON.parse makes Infinity of 1e999.
  */
 export function isSnapshot(value: unknown): value is CgroupSnapshot {
   if (typeof value !== "object" || value === null) return false;

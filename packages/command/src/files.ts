@@ -1,6 +1,6 @@
 /**
- * Files that a command reads and replaces. A module of its own: `@cm4all/command/files`. For
- * files in somebody else's tree, such as that of `--root`, see tree.ts.
+ * Files that a command reads and replaces; imported as `@cm4all/command/files`. For files in
+ * somebody else's tree, such as that of `--root`, see tree.ts.
  */
 import {
   closeSync,
@@ -28,8 +28,8 @@ export function isErrno(error: unknown, ...codes: string[]): error is NodeJS.Err
 }
 
 /**
- * Returns the failure of a command for a failed file operation.
- * @param doing such as `cannot write /etc/x`
+ * Returns the failure that a command reports for a failed file operation.
+ * @param doing the beginning of the message, such as `cannot write /etc/x`
  * @returns `error` itself if it is neither that of a system call nor about an unsuitable file
  */
 export function fileFailure(doing: string, error: unknown): unknown {
@@ -45,12 +45,12 @@ export function fileFailure(doing: string, error: unknown): unknown {
 }
 
 /**
- * Creates or replaces a file atomically: a reader, also after a crash, finds the old content or
- * the new one. A symbolic link is replaced, not followed. Temporary files of earlier attempts
- * that were killed are removed.
+ * Creates or replaces a file atomically: a reader finds either the old content or the new, even
+ * after a crash. A symbolic link is replaced, not followed. Temporary files of earlier runs that
+ * were killed are removed.
  * @param mode of the new file, whatever the umask is
- * @param owner of the new file, if it is not that of the process
- * @throws the error of the failed system call; then nothing is left of the attempt
+ * @param owner of the new file; by default the user of the process
+ * @throws the error of the failed system call; no temporary file is left then
  */
 export function replaceFile(
   path: string,
@@ -72,7 +72,7 @@ export function replaceFile(
 }
 
 /**
- * Writes the temporary file. A file of the same name, by chance or on purpose, is an error:
+ * Writes the temporary file. If there is a file of that name, by chance or by malice, it fails:
  * O_EXCL.
  */
 function writeTemporary(
@@ -98,7 +98,7 @@ function writeTemporary(
 
 const RANDOM_DIGITS = 12;
 
-/** The digits need not be secret: O_EXCL guards the name. To load Node's crypto takes time. */
+/** The digits need not be secret: O_EXCL guards the name. Loading Node's crypto would take time. */
 const randomDigits = (): string =>
   Math.floor(Math.random() * 16 ** RANDOM_DIGITS)
     .toString(16)
@@ -109,13 +109,13 @@ const LEFTOVER_MS = 600_000;
 
 /**
  * Returns a name for the temporary file. It starts with a dot, so that nobody reads it as a
- * unit or a snippet. It is random because containers have the same process IDs.
+ * unit or a snippet. It is random because processes of different containers may have the same ID.
  */
 const temporaryName = (name: string): string => `${stemOf(name)}.${randomDigits()}.new`;
 
 /**
- * Returns the beginning of the name, cut so that there is room for the rest: a name has at most
- * 255 bytes.
+ * Returns the beginning of the temporary name, cut so that there is room for the rest: a name has
+ * at most 255 bytes.
  */
 const stemOf = (name: string): string => `.${name}`.slice(0, 220);
 
@@ -124,7 +124,7 @@ const LEFTOVER = /^(?:\.[0-9a-f]{12}\.new|\.\d{1,7})$/;
 
 /**
  * Removes old temporary files.
- * @param written the new file, by whose clock the age of the others counts
+ * @param written the new file, whose modification time their age is measured from
  */
 function removeLeftovers(directory: string, name: string, written: Stats): void {
   const stem = stemOf(name);

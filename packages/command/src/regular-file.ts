@@ -1,18 +1,19 @@
 /**
- * Reads files of unknown type and size: `@cm4all/command/regular-file`. Otherwise a FIFO would
- * block, a device could be read for ever, and a file of a gigabyte would end the program.
+ * Reads files of unknown type and size; imported as `@cm4all/command/regular-file`. With a plain
+ * read, a FIFO would block, a device might never end, and a file of a gigabyte would end the
+ * program.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 
 /**
- * The greatest size of files that people and packages write, such as configuration files and
+ * The limit, in bytes, for files that people and packages write, such as configuration files and
  * units.
  */
 export const MAX_TEXT_FILE = 1024 * 1024;
 
 /**
- * Thrown if there is a directory, a device or a FIFO instead of a file, or if the file is far
- * too large.
+ * Thrown for a directory, a device or a FIFO in place of a file, and for a file that is larger than
+ * the caller allows.
  */
 export class UnsuitableFileError extends Error {
   override readonly name = "UnsuitableFileError";
@@ -35,8 +36,8 @@ export interface OpenFile {
 /**
  * Opens a regular file for reading; the caller closes it.
  * @param flags in addition to O_RDONLY
- * @throws UnsuitableFileError for anything else, without waiting for it, or the error of the
- * failed system call
+ * @throws UnsuitableFileError for anything but a regular file, without waiting for it; or the error
+ * of the failed system call
  */
 export function openRegularFile(path: string, flags = 0): OpenFile {
   // Without O_NONBLOCK, opening a FIFO would wait for a writer.
@@ -52,7 +53,7 @@ export function openRegularFile(path: string, flags = 0): OpenFile {
 }
 
 /**
- * Reads a regular file from the position of its descriptor, also while it grows.
+ * Reads a regular file from the position of its descriptor, even while it grows.
  * @throws UnsuitableFileError if it has more than `maxBytes`, or the error of the failed system
  * call
  */
@@ -68,7 +69,7 @@ export function readBounded({ fd, path }: OpenFile, maxBytes: number): Buffer {
     if (length > maxBytes)
       throw new UnsuitableFileError(
         path,
-        `it has more than ${maxBytes} bytes, the most that is read`,
+        `it has more than ${maxBytes} bytes, the maximum that is read`,
       );
   }
 }
@@ -76,7 +77,7 @@ export function readBounded({ fd, path }: OpenFile, maxBytes: number): Buffer {
 const READ_BYTES = 65_536;
 
 /**
- * Reads a file that may be anything, because somebody else has put it there.
+ * Reads a file that may be of any type, because somebody else has put it there.
  * @throws UnsuitableFileError unless it is a regular file of at most `maxBytes`, or the error
  * of the failed system call
  */

@@ -1,4 +1,4 @@
-/** Runs, from the daemon's side and from that of a script host. */
+/** Tests runs from the side of the daemon and from that of a script host. */
 import { EventEmitter, once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -61,7 +61,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect([existsSync(file()), beginning.count]).toEqual([false, 1]);
   });
 
-  it("it is an error if the daemon refuses, and nothing is done", async () => {
+  it("a refusal of the daemon is an error, and nothing is done", async () => {
     const host = await hosts.start(code(""));
     const begin = () => Promise.reject(new Error("no space left: ä"));
     expect(await account(host, {}, { begin })).toMatchObject({
@@ -79,7 +79,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(host.handlers.bearsRepetition).toBe(true);
   });
 
-  it("a host that ends has done nothing", async () => {
+  it("a host that ends then has done nothing", async () => {
     const host = await hosts.start(code(""));
     const beginning = new Beginning();
     const outcome = account(host, {}, beginning);
@@ -99,7 +99,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     expect(await outcome).toMatchObject({ type: "interrupted", effect: "unanswered" });
   });
 
-  it("a slow disk does not condemn the host, and others are answered meanwhile", async () => {
+  it("a slow disk does not get the host killed, and other requests are answered meanwhile", async () => {
     const host = await hosts.start(
       `function reload() print('reloaded') end ${code("print(cgroup.report)")}`,
       { answerTimeoutMs: 2000 },
@@ -125,7 +125,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     ["have not begun", "none", ""],
     ["have done nothing", "none", "os.remove('/nonexistent/x') print('begun')"],
     ["have done something", "taken", "os.remove(FILE) print('begun')"],
-  ])("says of runs that are dropped when it stops that they %s", async (_, known, done) => {
+  ])("a host that stops says that the runs it drops %s", async (_, known, done) => {
     const host = await hosts.start(
       `FILE = '${file()}' ${handler(`${done} print('waits') coroutine.yield()`)}`,
     );
@@ -140,7 +140,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
     });
   });
 
-  it("a host that is told to stop does so", async () => {
+  it("a host that is told to stop does not wait for the daemon", async () => {
     const host = await hosts.start(code(""));
     const beginning = new Beginning();
     const outcome = account(host, {}, beginning);
@@ -152,7 +152,7 @@ describe.each(WAYS)("before the first effect of a run %s", (_, effect) => {
 });
 
 describe("the script host and its records", () => {
-  it("takes lists, for handlers that do", async () => {
+  it("passes lists to handlers that take them", async () => {
     const host = await hosts.start(
       "function cgroups_released(list) for _, c in ipairs(list) do print(c.path) end end",
     );
@@ -165,7 +165,7 @@ describe("the script host and its records", () => {
     expect(() => single.run(records, run)).toThrow("the handler takes one cgroup, not 3");
   });
 
-  it("passes running cgroups", async () => {
+  it("passes running cgroups to their handler", async () => {
     const host = await hosts.start(
       "handlers_bear_repetition = true function cgroups_running(list) print(#list, list[1].path) end",
     );

@@ -1,4 +1,4 @@
-/** The whole command line. Loaded only if `up NAME` and `down NAME` do not match. */
+/** The whole command line. Loaded only for commands other than a plain `up NAME` or `down NAME`. */
 import { collectBytes } from "@cm4all/command/arguments";
 import { leaveOutput, runCommand } from "@cm4all/command/run";
 import { Command, InvalidArgumentError, Option } from "commander";
@@ -20,7 +20,7 @@ function toUpOptions({ hostUp, scriptTimeout }: UpFlags): UpOptions {
   return { hostUp, scriptTimeoutMs: scriptTimeout };
 }
 
-/** The longest time of a timer in Node. */
+/** The longest delay of a timer in Node. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 
 function parseSeconds(text: string): number {
@@ -30,7 +30,7 @@ function parseSeconds(text: string): number {
   return milliseconds;
 }
 
-/** Runs an action. Failed system calls are reported in a line, like all expected failures. */
+/** Runs an action. A failed system call is reported on one line, like all expected failures. */
 async function attempt(action: () => void | Promise<void>): Promise<void> {
   try {
     await action();
@@ -131,7 +131,7 @@ function makeProgram(): Command {
     );
 
   withUpOptions(program.command("check"))
-    .summary("show what up would do, or the mistakes")
+    .summary("show what up would do, or all mistakes")
     .description(
       "Prints the steps of up, or all mistakes. Changes nothing. Ends with the exit status with " +
         "which up would end before it creates anything.",

@@ -3,7 +3,7 @@ import type { PublishedPort } from "./description.ts";
 import { undoPlainVeth } from "./plan.ts";
 import type { Undo } from "./step.ts";
 
-/** A link of the namespace. Its indexes are known once it is made. */
+/** A link of the namespace. Its indexes are known once it has been created. */
 export interface RecordedLink {
   /** The name inside. */
   readonly name: string;
@@ -22,7 +22,7 @@ export interface OriginalLink {
   readonly txQueueLength?: number | undefined;
 }
 
-/** A setting of the host, with its value before the first namespace that changed it. */
+/** A setting of the host, with the value that it had before the first namespace changed it. */
 export interface ChangedSetting {
   /** The path relative to /proc/sys. */
   readonly path: string;
@@ -38,18 +38,18 @@ export interface NamespaceRecord {
   readonly bootId: string;
   /** The namespace's cookie, in decimal digits. */
   readonly cookie: string;
-  /** The inode of the namespace, to find its processes by if its name is gone. */
+  /** The inode of the namespace, by which its processes are found if its name is gone. */
   readonly inode?: number | undefined;
-  /** The undos of everything that was made, or is about to be made. */
+  /** The undo steps of everything that has been done, or is about to be done. */
   readonly undo: readonly Undo[];
   readonly links: readonly RecordedLink[];
   readonly settings: readonly ChangedSetting[];
-  /** Networks from the pool, `ADDRESS/LENGTH`. */
+  /** Networks taken from the pool, as `ADDRESS/LENGTH`. */
   readonly pool: readonly string[];
   readonly publish: readonly PublishedPort[];
 }
 
-/** Encodes a record as a line, so that the rest of a longer earlier record after it is ignored. */
+/** Encodes a record as a line, so that what is left of a longer record before it is ignored. */
 export function encodeRecord(record: NamespaceRecord): string {
   return `${JSON.stringify(record)}\n`;
 }
@@ -92,8 +92,8 @@ const isLink = ({ name, insideIndex, outsideIndex, original }: Json): boolean =>
       maybe(original["txQueueLength"], "number")));
 
 /**
- * Checks that a setting is that of a link's forwarding: a record must not lead to any other
- * file.
+ * Returns true if a setting is the forwarding of a link: a record must not make us write to any
+ * other file.
  */
 const isSetting = ({ path, value }: Json): boolean =>
   typeof path === "string" &&
@@ -106,7 +106,7 @@ const isPort = ({ address, hostPort, insidePort, protocol }: Json): boolean =>
   typeof insidePort === "number" &&
   (protocol === "tcp" || protocol === "udp");
 
-/** Parses a record; returns undefined for anything else, such as the empty file of a lock. */
+/** Parses a record; returns undefined for anything else, such as an empty lock file. */
 export function parseRecord(text: string): NamespaceRecord | undefined {
   let value: unknown;
   try {
@@ -146,8 +146,8 @@ function parseRest(base: Base, value: Json): NamespaceRecord | undefined {
 }
 
 /**
- * Parses a record of version 0.1, which had only pairs, and of these the index of the host's
- * end.
+ * Parses a record of version 0.1, which knew only veth pairs, and recorded only the index of the
+ * host's end.
  */
 function parseFirstVersion(base: Base, { linkIndex }: Json): NamespaceRecord | undefined {
   if (linkIndex !== undefined && typeof linkIndex !== "number") return undefined;

@@ -13,10 +13,13 @@ import { EXIT_SCRIPT, EXIT_TIMEOUT } from "./failures.ts";
 import { interpreterProblem } from "./interpreter.ts";
 import type { Interruption } from "./interruption.ts";
 
-/** The time that a script has to end after SIGTERM. */
+/** How long a script may take to end after SIGTERM. */
 const END_GRACE_MS = 5000;
 
-/** Returns the script; undefined if there is none. @throws CommandFailure if it must not be run */
+/**
+ * Returns the script's path; undefined if there is none.
+ * @throws CommandFailure if it cannot or must not be run
+ */
 export function findScript(path: string): string | undefined {
   let stat: ReturnType<typeof statSync>;
   try {
@@ -39,24 +42,24 @@ export function findScript(path: string): string | undefined {
 }
 
 /**
- * Starts the script in a session of its own; a text without `#!` is run by the shell. Returns
- * its pid.
+ * Starts the script in a session of its own; a file without `#!` is run by the shell. Returns its
+ * pid.
  */
 export function startScript(options: Omit<SpawnOptions, "newSession" | "stdio">): number {
   return spawnOrShell({ ...options, newSession: true, stdio: ["null", 1, 2] });
 }
 
 export interface ScriptLimits {
-  /** 0 for no limit. */
+  /** How long the script may run; 0 for no limit. */
   readonly timeoutMs: number;
   readonly interruption: Interruption;
 }
 
 /**
- * Runs the script that `start` starts, to its end.
- * @param start returns its pid, which is also its process group
- * @throws CommandFailure if it fails, takes too long, or we are to end; then its whole process
- * group has ended
+ * Starts the script, and waits until it has ended.
+ * @param start starts it, and returns its pid, which is also the id of its process group
+ * @throws CommandFailure if it fails or takes too long, or if this program is told to end; by then
+ * the whole process group has been killed
  */
 export async function runScript(
   path: string,

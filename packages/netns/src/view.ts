@@ -1,4 +1,4 @@
-/** Makes the view of a namespace that commands of `ip netns exec` have. @see ip-netns(8) */
+/** Sets up the view of a namespace that `ip netns exec` gives its command. @see ip-netns(8) */
 import { cpSync, existsSync, openSync, readdirSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import {
@@ -16,8 +16,8 @@ import type { NetworkNamespace } from "./namespace.ts";
 import { etcDirectory } from "./paths.ts";
 
 /**
- * Runs `work`, which must be synchronous, with the calling thread in the namespace and in a
- * mount namespace of its own, and returns to the old namespaces, at the root directory.
+ * Runs `work`, which must be synchronous, with the calling thread in the namespace and in a mount
+ * namespace of its own. Afterwards the thread is in its former namespaces, in the root directory.
  */
 export function withView<T>(namespace: NetworkNamespace, name: string, work: () => T): T {
   return withNewMountNamespace(() =>
@@ -29,12 +29,12 @@ export function withView<T>(namespace: NetworkNamespace, name: string, work: () 
   );
 }
 
-/** Mounts a sysfs, which shows the network namespace of the process that has mounted it. */
+/** Mounts a sysfs: it shows the network namespace of the process that mounts it. */
 function mountSys(name: string): void {
   try {
     umount("/sys", MNT_DETACH);
   } catch (error) {
-    // EINVAL: /sys is not a mount point. EBUSY: it is locked, in a container.
+    // EINVAL: /sys is not a mount point. EBUSY: the mount is locked, as in a container.
     if (!isErrno(error, "EINVAL", "EBUSY")) throw error;
   }
   try {
@@ -46,7 +46,7 @@ function mountSys(name: string): void {
   }
 }
 
-/** Binds files of the namespace over those in /etc; if that fails, it is reported. */
+/** Binds the files of the namespace over those in /etc. What fails is reported, and not fatal. */
 function bindEtc(name: string): void {
   const directory = etcDirectory(name);
   let entries: string[];
@@ -69,9 +69,9 @@ function bindEtc(name: string): void {
 }
 
 /**
- * Lays all files over /etc at once, read-only: nothing can be bound to a name without a file,
- * or to a dangling link, as /etc/resolv.conf is if the host's resolver does not run. The upper
- * layer is a copy, because overlayfs accepts no directory that is inside the lower one.
+ * Lays all files over /etc at once, read-only, because nothing can be bound over a file that does
+ * not exist or over a dangling link, such as /etc/resolv.conf if the host's resolver does not run.
+ * The upper layer is a copy, because overlayfs accepts no directory that is inside the lower one.
  */
 function layOver(directory: string): void {
   try {
@@ -83,8 +83,8 @@ function layOver(directory: string): void {
         recursive: true,
         verbatimSymlinks: true,
       });
-    // Named by its descriptor, because the name of a namespace may contain separators of
-    // options.
+    // The layer is named by its descriptor, because the name of a namespace may contain
+    // characters that separate mount options.
     using upper = new Fd(openSync(directory, "r"));
     const data = `lowerdir=/proc/self/fd/${upper.number}:/etc`;
     mount({ source: "overlay", target: "/etc", type: "overlay", flags: MS_RDONLY, data });
@@ -93,7 +93,7 @@ function layOver(directory: string): void {
   }
 }
 
-/** Writes to stderr. Not through console, which could make the command's stderr non-blocking. */
+/** Writes to stderr; not through console, which could make the command's stderr non-blocking. */
 function tell(line: string): void {
   writeSync(2, `${line}\n`);
 }

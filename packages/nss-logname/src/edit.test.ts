@@ -78,7 +78,7 @@ describe("addService", () => {
     ["[!SUCCESS=return]", "NOTFOUND"],
     ["[!UNAVAIL=return]", "NOTFOUND"],
   ])("refuses to be hidden by %s", (bracket, status) => {
-    const message = `passwd: "sss ${bracket}" ends the search on ${status}, so cm4all_logname behind it would be hidden; nothing was changed`;
+    const message = `passwd: "sss ${bracket}" ends the search on ${status}, so cm4all_logname after it would be hidden; nothing was changed`;
     for (const line of [
       `passwd: sss ${bracket} files`,
       `passwd: files sss ${bracket}`,

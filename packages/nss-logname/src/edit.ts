@@ -1,6 +1,6 @@
 /**
- * Edits nsswitch.conf: puts our service last in `passwd` and `group`, and removes it. Pure;
- * every other byte stays as it is.
+ * Edits nsswitch.conf: puts our service last in `passwd` and `group`, or removes it. Every other
+ * byte stays as it is. Pure.
  */
 import {
   type Database,
@@ -21,8 +21,8 @@ export const serviceName = "cm4all_logname";
 const isOurs = (service: Service): boolean => service.name === serviceName;
 
 /**
- * Returns the reason why our service would be useless or harmful after these; undefined if it
- * can be put there.
+ * Returns the reason why our service would be useless or harmful after these services; undefined
+ * if it can be put there.
  */
 export function findObstacle(services: readonly Service[]): string | undefined {
   for (const { name, bracket, actions } of services) {
@@ -31,9 +31,9 @@ export function findObstacle(services: readonly Service[]): string | undefined {
       (status) => actions[status] === "return",
     );
     if (hiding !== undefined)
-      return `${written} ends the search on ${hiding}, so ${serviceName} behind it would be hidden`;
+      return `${written} ends the search on ${hiding}, so ${serviceName} after it would be hidden`;
     if (actions.SUCCESS === "continue")
-      return `${written} goes on after an account was found, so ${serviceName} behind it could overrule a real one`;
+      return `${written} goes on after an account was found, so ${serviceName} after it could override a real one`;
   }
   return undefined;
 }
@@ -48,8 +48,8 @@ export function splitAtService(
 }
 
 /**
- * Removes the service, with the actions in the bracket after it: they apply to its answers, and
- * would otherwise apply to those of the service before it.
+ * Removes our service together with the actions in the bracket after it: they apply to its
+ * answers, and would otherwise apply to those of the service before it.
  */
 function withoutService(line: DatabaseLine): DatabaseLine {
   const services: Service[] = [];
@@ -59,7 +59,7 @@ function withoutService(line: DatabaseLine): DatabaseLine {
       gap ||= service.gap;
       continue;
     }
-    // In `a ours[...]b`, a and b must not be joined.
+    // `a ours[...]b` must not become `ab`.
     services.push(service.gap === "" ? { ...service, gap } : service);
     gap = "";
   }
@@ -67,8 +67,8 @@ function withoutService(line: DatabaseLine): DatabaseLine {
 }
 
 /**
- * Puts the service last.
- * @throws NsswitchError if the service would be hidden, or could hide a real account
+ * Puts our service last.
+ * @throws NsswitchError if it would be hidden, or could hide a real account
  */
 function withServiceLast(line: DatabaseLine): DatabaseLine {
   const obstacle = findObstacle(line.services.filter((service) => !isOurs(service)));
@@ -94,7 +94,7 @@ const looksRight = (text: string): boolean =>
   text === "" || text.startsWith("#") || /^[\w-]+\s*:/.test(text);
 
 /**
- * Returns a line for a database that has none: without a line glibc uses the files.
+ * Returns a line for a database that has none. It names `files`, which glibc uses without a line.
  * @throws NsswitchError if the file does not look like nsswitch.conf
  */
 function missingLine(lines: Nsswitch, database: Database): string {
@@ -110,21 +110,21 @@ function missingLine(lines: Nsswitch, database: Database): string {
 }
 
 /**
- * Returns the text with the service last in both lines.
- * @param text with a character for each byte ("latin1"), as for the other functions
- * @throws NsswitchError
+ * Returns the text with our service last in both lines.
+ * @param text with one character for each byte ("latin1"), as for the other functions
+ * @throws NsswitchError if the text is not understood, or the service cannot be put last
  */
 export function addService(text: string): string {
   const lines = parseNsswitch(text);
   const edited = printNsswitch(mapLines(lines, withServiceLast));
   const missing = databases.filter((database) => findLine(lines, database) === undefined);
   if (missing.length === 0) return edited;
-  // glibc ignores a last line without a newline, so it gets one.
+  // glibc ignores a last line without a newline, so the line gets one.
   const ended = edited === "" || edited.endsWith("\n") ? edited : `${edited}\n`;
   return ended + missing.map((database) => missingLine(lines, database)).join("");
 }
 
-/** Returns the text without the service. @throws NsswitchError for a text that is not understood */
+/** Returns the text without our service. @throws NsswitchError if the text is not understood */
 export function removeService(text: string): string {
   const lines = parseNsswitch(text);
   return printNsswitch(

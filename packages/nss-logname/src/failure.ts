@@ -1,11 +1,11 @@
-/** Turns errors into messages for the user, with the path that the user knows. */
+/** Turns errors into messages for the user, which name the file by the path that the user knows. */
 import { CommandFailure, EX_CONFIG, EX_DATAERR } from "@cm4all/command";
 import { fileFailure, isErrno } from "@cm4all/command/files";
 import { NsswitchError } from "./nsswitch.ts";
 
 /**
  * Runs `action`; the error of a failed system call becomes a CommandFailure.
- * @param doing such as `cannot write /etc/x`
+ * @param doing the beginning of the message, such as `cannot write /etc/x`
  */
 export function explained<T>(doing: string, action: () => T): T {
   try {
@@ -21,7 +21,7 @@ export function explained<T>(doing: string, action: () => T): T {
   }
 }
 
-/** Returns `FILE:LINE: problem`; without LINE if the mistake has none. */
+/** Returns `FILE:LINE: problem`, or `FILE: problem` if the mistake is not in a line. */
 export function describeMistake(path: string, { line, message }: NsswitchError): string {
   return `${line === undefined ? path : `${path}:${line}`}: ${message}`;
 }

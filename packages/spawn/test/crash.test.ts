@@ -12,9 +12,9 @@ import { seededRandom } from "./support/random.ts";
 
 const ALL = { ipc: true, pid: true, user: { uidMap: "0 1000 1" }, lease: true };
 
-/** The number of repetitions; the daemon is killed 27 times in each. */
+/** The number of repetitions; the daemon is killed 28 times in each. */
 const LIVES = process.env["TORTURE"] === "all" ? 8 : 1;
-/** How often the daemon is killed during requests, and every third time also during its start. */
+/** How often the daemon is killed during requests; every third time also during its next start. */
 const ROUNDS = 20;
 const REQUESTS = 60;
 
@@ -29,14 +29,14 @@ function initsOf(cgroup: ScratchCgroup): string[] {
     .sort();
 }
 
-/** Leaves it there. */
+/** Returns true if an answer has arrived, and leaves it in the socket. */
 function hasAnswer(client: TestClient): boolean {
   const answer = client.tryReceive(MSG_PEEK | MSG_DONTWAIT);
   if (answer?.kind === "handles") answer.answer[Symbol.dispose]();
   return answer !== undefined;
 }
 
-describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
+describe.skipIf(missing("root", "catatonit") !== undefined)("a daemon that starts", () => {
   it("without a usable control socket serves clients, and listens on it once that is possible", async () => {
     const other = await TestDaemon.start();
     onTestFinished(() => other.stop());
@@ -65,7 +65,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a start", () => {
     expect((await other.status()).names).toBe(0);
   });
 
-  it("without the service manager that is named says so in one line", async () => {
+  it("without the service manager that NOTIFY_SOCKET names says so in one line", async () => {
     const daemon = await TestDaemon.start({ env: { NOTIFY_SOCKET: "/nowhere/notify" } });
     expect(daemon.log).toMatch(
       /^\S+ going on without a service manager at \/nowhere\/notify: .*\n/,
@@ -96,12 +96,12 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
         const client = new TestClient(manager.address);
         const names = Array.from({ length: REQUESTS }, (_, i) => `${round}-${i}`);
         for (const name of names) client.send(request(name, ALL));
-        // Within the first of them, or before they are looked at.
+        // The kill follows the first answer or, in odd rounds, may come before any request is read.
         if (round % 2 === 0) await until(() => hasAnswer(client), "there is an answer");
         await sleep(random() * 100);
         await daemon.end("SIGKILL");
         kills++;
-        // Because of unread data, the first answer is ECONNRESET.
+        // If the daemon left data unread, the first call finds ECONNRESET; the answers follow it.
         hasAnswer(client);
         for (const name of names) {
           const answer = client.tryReceive(MSG_DONTWAIT);
@@ -113,7 +113,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
         client[Symbol.dispose]();
         daemon = manager.spawn(options);
         if (round % 3 === 0) {
-          // Also while the daemon starts.
+          // Also at any moment of the start.
           await sleep(random() * 300);
           await daemon.end("SIGKILL");
           kills++;
@@ -123,9 +123,9 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
       await daemon.end("SIGKILL");
       daemon = await manager.start(options);
       console.log(
-        `${kills} kills, ${answered.size} of ${ROUNDS * REQUESTS} requests were answered before`,
+        `${kills} kills, ${answered.size} of ${ROUNDS * REQUESTS} requests were answered`,
       );
-      // In every second round the daemon lives until there is an answer.
+      // In every second round, the daemon lives until it has answered.
       expect(answered.size).toBeGreaterThan(0);
 
       const status = await daemon.status();
@@ -134,14 +134,14 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("the end"
       using client = daemon.connect();
       for (const [name, inodes] of answered)
         expect(client.inodes(name, { ...ALL, lease: false })).toEqual(inodes);
-      // No namespace was created anew for that.
+      // No namespace was created to answer these requests.
       expect((await daemon.status()).kept.pid).toBe(status.kept.pid);
       await daemon.control({ command: "purge-namespaces", onlyIdle: false });
       await until(() => initsOf(cgroup).length === 0, "no init is left");
     },
   );
 
-  it("by SIGTERM during the start is a regular one", { timeout: 60_000 }, async () => {
+  it("by SIGTERM during the start is an orderly one", { timeout: 60_000 }, async () => {
     for (let delayMs = 0; delayMs < 300; delayMs += 20) {
       const daemon = new TestDaemon();
       await sleep(delayMs);

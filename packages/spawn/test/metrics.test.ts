@@ -65,7 +65,7 @@ describe.skipIf(cannotRun)("metrics", () => {
       "cm4all_spawn_namespace_request_duration_seconds_count 3",
     ])
       expect(lines).toContain(line);
-    // No cgroups are reaped.
+    // The daemon reaps no cgroups here.
     expect(text).not.toMatch(/^cm4all_spawn_(reaper|accounting)/m);
     for (const path of ["/metrics?x=y", "http://any.host:9/metrics", "HTTP://h/metrics?a#b"])
       expect((await fetchMetrics(socket, path)).status, path).toBe(200);
@@ -73,7 +73,7 @@ describe.skipIf(cannotRun)("metrics", () => {
       expect((await fetchMetrics(socket, path)).status, path).toBe(404);
   });
 
-  it("describe the process, without values that are reset when they are read", async () => {
+  it("describe the process, without values that reading them resets", async () => {
     await start();
     const { text } = await fetchMetrics(socket);
     for (const name of [
@@ -95,7 +95,7 @@ describe.skipIf(cannotRun)("metrics", () => {
     expect(await turns()).toBeGreaterThan(before);
   });
 
-  it("are the same series after the address has changed", async () => {
+  it("have each series once after the address has changed", async () => {
     await start();
     const other = `${socket}.other`;
     writeFileSync(daemon.configFile, `[metrics]\nlisten = "${other}"\n`);
@@ -108,7 +108,7 @@ describe.skipIf(cannotRun)("metrics", () => {
     expect(new Set(names).size).toBe(names.length);
   });
 
-  it.skipIf(missing("cgroup2") !== undefined)("are those of the manual page", async () => {
+  it.skipIf(missing("cgroup2") !== undefined)("are those that the manual page lists", async () => {
     scratch = new ScratchCgroup();
     await start(`[reaper]\ncgroup_root = "${scratch.path}"\nscopes = ["*.scope"]\n`);
     const names = async () =>
@@ -138,7 +138,7 @@ describe.skipIf(cannotRun)("metrics", () => {
     for (const name of ["namespace_names", "reaper_rescans_total", "accounting_script"])
       expect(text).toMatch(new RegExp(`^cm4all_spawn_${name}(\\{.*\\})? \\d+$`, "m"));
     expect(checkMetrics(text)).toEqual({ status: 0, output: "" });
-    // promtool would complain about these.
+    // promtool does complain about a wrong name.
     const { status, output } = checkMetrics("# TYPE a_total gauge\na_total 1\n");
     expect(status).not.toBe(0);
     expect(output).toContain("_total");

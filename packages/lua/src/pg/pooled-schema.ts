@@ -1,15 +1,14 @@
 /**
- * Sets the schema for statements that go through a pooler. Outside of a transaction each of
- * them may be executed in another session, and a setting of a session would affect other
- * clients, too. So each statement gets a transaction of its own, in which the schema is set
- * first.
+ * Sets the schema for statements that go through a pooler. Outside a transaction, each of them
+ * may be executed in a different session, and a setting of a session would affect other clients,
+ * too. So each statement gets a transaction of its own, in which the schema is set first.
  * @see PgBouncer, "SQL feature map for pooling modes"; PostgreSQL manual, "SET": LOCAL
  */
 import type { Effects } from "../runtime/effects.ts";
 import { commandsOf } from "./sql-commands.ts";
 import { type Outcome, plainText, type StatementText } from "./statement.ts";
 
-/** A session that lasts for the time of a transaction. */
+/** A session that is certain to be the same only for the duration of a transaction. */
 export interface PooledSession {
   readonly inTransaction: boolean;
   /** True if the run whose statement is being executed has failed: nothing more is sent for it. */
@@ -39,7 +38,7 @@ export class PooledSchema {
     if (commands.length > 1 && commands.some((each) => BEGINS.test(each) || ENDS.test(each)))
       return {
         error:
-          "behind a pooler, a text with several commands cannot begin or end a transaction: the schema would be another one in the rest of it\n",
+          "behind a pooler, a text with several commands cannot begin or end a transaction: the rest of it would have another schema\n",
         cause: "script",
       };
     if (BEGINS.test(first) || ENDS.test(first)) return await this.#control(text, effects);
@@ -48,8 +47,8 @@ export class PooledSchema {
   }
 
   /**
-   * Executes a command that controls the transaction, and sets the schema if one is open then:
-   * after BEGIN, and after AND CHAIN.
+   * Executes a command that controls the transaction, and sets the schema if a transaction is
+   * open afterwards: after BEGIN, and after AND CHAIN.
    */
   async #control(text: StatementText, effects: Effects | undefined): Promise<Outcome> {
     const outcome = await this.#session.exchange(text, effects);

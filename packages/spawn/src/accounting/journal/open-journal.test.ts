@@ -42,7 +42,7 @@ it("leaves the mode of an existing directory as it is", async () => {
   expect(statSync(join(config.directory, name)).mode & 0o777).toBe(0o600);
 });
 
-it("logs each damage once, and uses the journal", async () => {
+it("logs damaged bytes once, and uses the journal", async () => {
   const first = await openJournal(config);
   for (let i = 0; i < 3; i++) await first.journal.append(Buffer.from('{"a":"record"}'));
   await first.close();

@@ -1,4 +1,4 @@
-/** Waits until the script that was configured last is loaded, or found to be unusable. */
+/** Knows whether a script is being loaded, and waits until it is loaded or found to be unusable. */
 export class Loading {
   #isOn = false;
   readonly #waiting: (() => void)[] = [];
@@ -14,7 +14,7 @@ export class Loading {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Waits up to `timeoutMs` for the end of loading. Returns whether it has ended. */
+  /** Waits up to `timeoutMs` for loading to end. Returns true if it has ended. */
   async ended(timeoutMs: number): Promise<boolean> {
     if (!this.#isOn) return true;
     return await new Promise((resolve) => {
