@@ -92,9 +92,9 @@ describe("addService", () => {
     expect(() => addService(`passwd: files\ngroup: sss ${bracket}\n`)).toThrow(/^group: /);
   });
 
-  it("refuses to overrule a real account", () => {
+  it("refuses to override a real account", () => {
     for (const bracket of ["[SUCCESS=continue]", "[!NOTFOUND=continue]"])
-      expect(() => addService(both(`passwd: sss ${bracket} files\n`))).toThrow(/overrule/);
+      expect(() => addService(both(`passwd: sss ${bracket} files\n`))).toThrow(/override/);
   });
 
   it.each([
