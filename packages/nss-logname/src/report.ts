@@ -64,7 +64,7 @@ function findProblem(line: DatabaseLine | undefined): string | undefined {
   const obstacle = findObstacle(place.before);
   if (obstacle !== undefined) return obstacle;
   if (place.behind.length > 0)
-    return `${serviceName} is not last, so it can overrule real accounts`;
+    return `${serviceName} is not last, so it can override real accounts`;
   return line.tail.endsWith("\n") ? undefined : "the line has no end, so glibc ignores it";
 }
 
