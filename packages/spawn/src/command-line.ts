@@ -127,9 +127,12 @@ async function openRecords(options: GlobalOptions): Promise<OpenRecords> {
 /** Reads the configuration and loads the script as the daemon would. */
 async function check(options: GlobalOptions): Promise<void> {
   const config = override(readConfig(options.config), options);
-  const { checkAccounting, checkHost } = await import("./accounting/commands/commands.ts");
+  const { checkAccounting, checkPlaces, describeHost } = await import(
+    "./accounting/commands/commands.ts"
+  );
+  checkPlaces(config);
   console.log(`${options.config ?? DEFAULT_CONFIG_FILE}: no mistakes found`);
-  await checkHost(config);
+  await describeHost(config);
   await checkAccounting(config);
 }
 

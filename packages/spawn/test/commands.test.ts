@@ -111,13 +111,13 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("commands", () => {
     const config = join(directory, "places.toml");
     writeFileSync(config, `${key} = "${fill(place)}"\n`);
     expect(run("--config", config, "--check-config")).toMatchObject({ status: 0, stderr: "" });
-    const { status, stderr } = run("--config", config, "check");
+    const { status, stdout, stderr } = run("--config", config, "check");
     const name = key.replace(/\[(.*)\]\n/, "$1.");
     if (mistake === undefined) expect(stderr).not.toContain(name);
     else {
       expect(stderr).toContain(`cm4all-spawn: ${name}: `);
       expect(stderr).toContain(fill(mistake));
-      expect(status).toBe(78);
+      expect({ status, stdout }).toEqual({ status: 78, stdout: "" });
     }
   });
 

@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing, readProc } from "@cm4all/testing";
@@ -39,7 +39,7 @@ const MAIN_FAULTS = [
   "statx,stat,newfstatat:error=ENOMEM",
 ];
 
-describe.skipIf(cannotRun)("the daemon survives", { timeout: 60_000 }, () => {
+describe.skipIf(cannotRun)("the daemon", { timeout: 60_000 }, () => {
   let host: AccountingHost;
   beforeEach(async () => {
     host = new AccountingHost();
@@ -98,7 +98,7 @@ describe.skipIf(cannotRun)("the daemon survives", { timeout: 60_000 }, () => {
     expect((await host.daemon.status()).names).toBeGreaterThan(0);
   }
 
-  it.each(REAPER_FAULTS)("%s in the reaper's thread", async (fault) => {
+  it.each(REAPER_FAULTS)("survives %s in the reaper's thread", async (fault) => {
     await whileFailing(threadOf("reaper"), fault, async () => {
       await host.scratch.runToEnd("a.scope/job");
       await sleep(1500);
@@ -112,7 +112,7 @@ describe.skipIf(cannotRun)("the daemon survives", { timeout: 60_000 }, () => {
     await Promise.race([host.daemon.control(request).catch(() => undefined), sleep(500)]);
   }
 
-  it.each(MAIN_FAULTS)("%s in the main thread", async (fault) => {
+  it.each(MAIN_FAULTS)("survives %s in the main thread", async (fault) => {
     await whileFailing(String(host.daemon.pid), fault, async () => {
       await tryToAsk({ command: "list-records", after: -1, limit: 1 });
       await tryToAsk({ command: "status" });
@@ -121,6 +121,19 @@ describe.skipIf(cannotRun)("the daemon survives", { timeout: 60_000 }, () => {
       await sleep(500);
       askNames();
     });
+    await expectWork();
+  });
+
+  it("ends by libuv's abort if epoll_ctl fails in the main thread; the next one goes on", async () => {
+    const { child, directory } = host.daemon;
+    await whileFailing(String(host.daemon.pid), "epoll_ctl:error=ENOMEM", async () => {
+      const ended = once(child, "exit");
+      await tryToAsk({ command: "status" });
+      expect(await ended).toEqual([null, "SIGABRT"]);
+    });
+    await host.scratch.runToEnd("a.scope/job");
+    await host.start();
+    rmSync(directory, { recursive: true });
     await expectWork();
   });
 });

@@ -52,13 +52,14 @@ function cgroupRoot({ reaper }: Config): ByteString {
   return root;
 }
 
-/**
- * Prints which scopes exist on this host, and if the metrics' address cannot be used now.
- * @throws CommandFailure if a socket or the journal has a place where it cannot be
- */
-export async function checkHost(config: Config): Promise<void> {
+/** @throws CommandFailure if a socket or the journal has a place where it cannot be */
+export function checkPlaces(config: Config): void {
   const mistakes = findBadPlaces(config);
   if (mistakes.length > 0) throw new CommandFailure(mistakes.join("\n"), EX_CONFIG);
+}
+
+/** Prints which scopes exist on this host, and if the metrics' address cannot be used now. */
+export async function describeHost(config: Config): Promise<void> {
   const address = await addressRemark(config.metrics.listen);
   if (address !== undefined) console.log(`metrics.listen: ${address}`);
   const { enabled, cgroupRoot = tryFindCgroup2(), scopes } = config.reaper;
