@@ -253,13 +253,15 @@ readlink /proc/self/ns/net /proc/self/ns/mnt
   });
 
   it("makes the directory of names a shared mount point, once", () => {
+    const mounts = () =>
+      sandbox.output("cat", "/proc/self/mountinfo").match(/^.* \/run\/netns .*$/gm) ?? [];
+    // Where ip netns has been used, the directory that the sandbox hides is a mount point, too.
+    const hidden = mounts();
     for (const name of ["a", "b"]) {
       sandbox.writeScript(name, "#!/bin/sh\n");
       succeed("up", name);
     }
-    const mounts = sandbox.output("grep", "/run/netns ", "/proc/self/mountinfo").trim().split("\n");
-    expect(mounts).toHaveLength(1);
-    expect(mounts[0]).toContain("shared:");
+    expect(mounts()).toEqual([...hidden, expect.stringContaining("shared:")]);
   });
 
   it("takes names of 15 bytes", () => {
