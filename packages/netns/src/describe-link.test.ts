@@ -84,7 +84,7 @@ id = 11
 [outside]
 addresses = ["10.0.5.1/24"]
 masquerade = true
-publish = ["8080:80/tcp", "192.0.2.1:53:53/udp"]
+publish = ["8080:80/tcp", "192.0.2.1:53:53/udp", "0.0.0.0:81:81/tcp"]
 [inside]
 addresses = ["10.0.5.2/24"]
 [firewall]
@@ -93,11 +93,24 @@ in = "closed"
     const steps = plan(text);
     const table = steps.findIndex((step) => step.includes("load the nftables table"));
     expect(steps[table]).toBe(
-      "outside, load the nftables table cm4all-netns-web: masquerade ipv4, publish 8080:80/tcp, publish 192.0.2.1:53:53/udp, in closed, out open",
+      "outside, load the nftables table cm4all-netns-web: masquerade ipv4, publish 8080:80/tcp, publish 192.0.2.1:53:53/udp, publish 0.0.0.0:81:81/tcp, in closed, out open",
     );
     expect(table).toBeLessThan(steps.findIndex((step) => step.includes(" up")));
     expect(steps).toContain("outside, let web forward ipv4");
     expect(steps).toContain("outside, let eth0 forward ipv4");
+  });
+
+  it.each([
+    ["80:80/tcp", "ipv4 and ipv6"],
+    ["0.0.0.0:80:80/tcp", "ipv4"],
+    ["192.0.2.1:80:80/tcp", "ipv4"],
+    ["[::]:80:80/tcp", "ipv6"],
+    ["[0::0]:80:80/tcp", "ipv6"],
+  ])("have only the packets of a published family forwarded: %s, %s", (port, families) => {
+    const steps = plan(
+      `[outside]\npublish = ["${port}"]\n[inside]\naddresses = ["10.0.5.2/24", "fd00:5::2/64"]`,
+    );
+    expect(steps).toContain(`outside, let web forward ${families}`);
   });
 
   it.each([
@@ -119,6 +132,14 @@ in = "closed"
     ],
     ['[outside]\nbridge = "b"\nvlan = 7\ntagged_vlans = [7]', "7 is the VLAN without a tag"],
     ['[outside]\npublish = ["80:80/tcp"]', "there is no address inside that it could lead to"],
+    [
+      '[outside]\npublish = ["[::]:80:80/tcp"]\n[inside]\naddresses = ["10.0.5.2/24"]',
+      "there is no address inside that it could lead to",
+    ],
+    ...["80:81/tcp", "0.0.0.0:80:81/tcp", "192.0.2.1:80:81/tcp"].map((other) => [
+      `[outside]\npublish = ["0.0.0.0:80:80/tcp", "${other}"]\n[inside]\naddresses = ["10.0.5.2/24"]`,
+      "port 80/tcp of the host is given twice",
+    ]),
     ["[outside]\nmasquerade = true", "there is no address inside whose family"],
     ['[outside]\nmasquerade = "both"', 'expected true, false, "ipv4" or "ipv6"'],
     ['[firewall]\nin = "shut"', '"shut" is neither open nor closed'],

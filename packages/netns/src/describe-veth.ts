@@ -6,6 +6,7 @@ import { readMasquerade, readPublish, readUplinks } from "./describe-nat.ts";
 import { readPort } from "./describe-port.ts";
 import { type EndDescription, type Located, noEnd, type VethDescription } from "./description.ts";
 import { ifOfType, type Mistakes } from "./mistakes.ts";
+import { publishedTargets } from "./rules.ts";
 
 /** Reads an end whose table has no other keys. */
 export function finishedEnd(
@@ -91,9 +92,8 @@ function findContradictions(
       mistakes.add(auto, "a port of a bridge has no network of its own: auto cannot be used");
   }
   if (port === undefined) {
-    const noAddress = inside.addresses.length === 0 && auto === undefined;
-    const lost = publish[0];
-    if (lost !== undefined && noAddress)
+    const lost = publish.find(({ value }) => publishedTargets(link, value).length === 0);
+    if (lost !== undefined && auto === undefined)
       mistakes.add(lost.origin, "there is no address inside that it could lead to");
     return;
   }

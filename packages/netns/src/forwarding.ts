@@ -39,7 +39,8 @@ export function ipv6ForwardingProblem(): string | undefined {
   if (hasForceForwarding() || read(IPV6_ALL) === "1") return undefined;
   return (
     "this kernel forwards IPv6 for all links or for none: net.ipv6.conf.all.forwarding = 1 in " +
-    '/etc/sysctl.d is yours to decide (the host then ignores router advertisements, unless accept_ra is 2); masquerade = "ipv4" does without'
+    "/etc/sysctl.d is yours to decide (the host then ignores router advertisements, unless " +
+    'accept_ra is 2); masquerade = "ipv4" and publish = ["0.0.0.0:8080:80/tcp"] do without'
   );
 }
 

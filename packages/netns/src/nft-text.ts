@@ -1,6 +1,7 @@
 /** Formats rules in the language of nft(8), each table as a transaction. Pure. */
 import { AF_INET, formatIpAddress, type IpAddress } from "@cm4all/linux";
 import type { AcceptRule, Policy } from "./description.ts";
+import { publishedAddress } from "./ports.ts";
 import type { Forwarding, LinkRules, RuleSet } from "./rules.ts";
 
 /** Returns the text that deletes a table; it is created first, so that it need not exist. */
@@ -72,7 +73,9 @@ function natChains(links: readonly LinkRules[], indexOf: (link: string) => numbe
   return chains;
 }
 
-function dnat({ address, hostPort, insidePort, protocol, to }: Forwarding): string[] {
+function dnat(port: Forwarding): string[] {
+  const { hostPort, insidePort, protocol, to } = port;
+  const address = publishedAddress(port);
   return to.map((target) => {
     const kind = family(target);
     const where = address === undefined ? "fib daddr type local" : `${kind} daddr ${address}`;

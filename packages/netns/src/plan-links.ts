@@ -1,5 +1,5 @@
 /** Plans the steps that make links, set them up, and give them addresses. Pure. */
-import type { NewLink, StackedKind } from "@cm4all/linux";
+import { AF_INET, type NewLink, type StackedKind } from "@cm4all/linux";
 import {
   type EndDescription,
   hostNameOf,
@@ -7,6 +7,7 @@ import {
   type StackedDescription,
   type VethDescription,
 } from "./description.ts";
+import { publishedTargets } from "./rules.ts";
 import type { Place, Step } from "./step.ts";
 
 const newLink = (name: string, { mtuBytes, mac, tuning }: EndDescription): NewLink => ({
@@ -89,9 +90,9 @@ export function planForwarding(
 export function forwardedFamilies(link: LinkDescription): ("ipv4" | "ipv6")[] {
   if (link.type !== "veth") return [];
   const found = new Set(link.masquerade?.value ?? []);
-  if (link.publish.length > 0)
-    for (const { value } of link.inside.addresses)
-      found.add(value.address.bytes.length === 4 ? "ipv4" : "ipv6");
+  for (const { value } of link.publish)
+    for (const { family } of publishedTargets(link, value))
+      found.add(family === AF_INET ? "ipv4" : "ipv6");
   return [...found].sort();
 }
 

@@ -2,6 +2,7 @@
 import { formatIpAddress, formatMac, type NewLink } from "@cm4all/linux";
 import type { BridgePort } from "./description.ts";
 import { etcResolvConf, namespacePath } from "./paths.ts";
+import { formatPublished } from "./ports.ts";
 import type { RuleSet } from "./rules.ts";
 import type { Step } from "./step.ts";
 
@@ -89,10 +90,7 @@ function describeRules({ links, filter }: RuleSet): string {
   const parts: string[] = [];
   for (const { masquerade, publish } of links) {
     if (masquerade.length > 0) parts.push(`masquerade ${masquerade.join(" and ")}`);
-    for (const { address, hostPort, insidePort, protocol } of publish) {
-      const place = address === undefined ? "" : `${address}:`;
-      parts.push(`publish ${place}${hostPort}:${insidePort}/${protocol}`);
-    }
+    for (const port of publish) parts.push(`publish ${formatPublished(port)}`);
   }
   if (filter !== undefined) parts.push(`in ${filter.incoming}, out ${filter.outgoing}`);
   return parts.join(", ");

@@ -3,7 +3,10 @@ import { tryParseIpAddress } from "@cm4all/linux";
 import { addressProblem } from "./address-kind.ts";
 import type { PublishedPort } from "./description.ts";
 
-/** `8080:80/tcp`, `192.0.2.1:8080:80/tcp`, `[2001:db8::1]:53:53/udp` */
+/** The addresses that stand for all of the host's addresses of a family. */
+const ANY = { ipv4: "0.0.0.0", ipv6: "::" } as const;
+
+/** `8080:80/tcp`, `192.0.2.1:8080:80/tcp`, `[2001:db8::1]:53:53/udp`, `0.0.0.0:8080:80/tcp` */
 const published =
   /^(?:(?<address>[\d.]+|\[[\da-f:.]+\]):)?(?<host>\d+):(?<inside>\d+)\/(?<protocol>tcp|udp)$/i;
 
@@ -15,17 +18,34 @@ export function parsePublished(text: string): PublishedPort | undefined {
   const hostPort = Number(host);
   const insidePort = Number(inside);
   if ([hostPort, insidePort].some((port) => port < 1 || port > 65535)) return undefined;
-  const bare = address?.replace(/^\[|\]$/g, "");
-  const parsed = bare === undefined ? undefined : tryParseIpAddress(bare);
-  if (bare !== undefined && (parsed === undefined || addressProblem(parsed) !== undefined))
-    return undefined;
-  return { address: bare, hostPort, insidePort, protocol: protocol === "tcp" ? "tcp" : "udp" };
+  const port = { hostPort, insidePort, protocol: protocol === "tcp" ? "tcp" : "udp" } as const;
+  if (address === undefined) return port;
+  const bare = address.replace(/^\[|\]$/g, "");
+  const parsed = tryParseIpAddress(bare);
+  if (parsed === undefined) return undefined;
+  if (parsed.bytes.every((byte) => byte === 0)) return { ...port, address: ANY[familyOf(bare)] };
+  return addressProblem(parsed) === undefined ? { ...port, address: bare } : undefined;
+}
+
+const familyOf = (address: string) => (address.includes(":") ? "ipv6" : "ipv4");
+
+/** Returns the family that a published port is limited to; undefined if it has both. */
+export function publishedFamily({ address }: PublishedPort): "ipv4" | "ipv6" | undefined {
+  return address === undefined ? undefined : familyOf(address);
+}
+
+/** Returns the only address of the host at which a port is published; undefined if it is at all. */
+export function publishedAddress({ address }: PublishedPort): string | undefined {
+  return address === ANY.ipv4 || address === ANY.ipv6 ? undefined : address;
 }
 
 /** Returns true if a packet could belong to either of two published ports. */
 export function portsClash(one: PublishedPort, other: PublishedPort): boolean {
   if (one.hostPort !== other.hostPort || one.protocol !== other.protocol) return false;
-  return one.address === undefined || other.address === undefined || one.address === other.address;
+  const families = [publishedFamily(one), publishedFamily(other)];
+  if (!families.includes(undefined) && families[0] !== families[1]) return false;
+  const addresses = [publishedAddress(one), publishedAddress(other)];
+  return addresses.includes(undefined) || addresses[0] === addresses[1];
 }
 
 /** Formats a published port as in the description. */

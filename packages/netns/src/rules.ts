@@ -1,5 +1,5 @@
 /** The nftables rules of a namespace, as data; nft-text.ts makes their text. Pure. */
-import type { IpAddress } from "@cm4all/linux";
+import { AF_INET, type IpAddress } from "@cm4all/linux";
 import {
   type Description,
   type FirewallDescription,
@@ -7,6 +7,7 @@ import {
   type PublishedPort,
   type VethDescription,
 } from "./description.ts";
+import { publishedFamily } from "./ports.ts";
 
 /** A port of the host, with its targets inside, one of each family. */
 export interface Forwarding extends PublishedPort {
@@ -67,7 +68,7 @@ function linkRules(link: VethDescription, namespace: string): LinkRules {
   return {
     link: hostNameOf(link, namespace),
     masquerade: link.masquerade?.value ?? [],
-    publish: link.publish.map(({ value }) => ({ ...value, to: targets(link, value) })),
+    publish: link.publish.map(({ value }) => ({ ...value, to: publishedTargets(link, value) })),
   };
 }
 
@@ -75,12 +76,13 @@ function linkRules(link: VethDescription, namespace: string): LinkRules {
  * Returns the first address of each family, or only of that of the published address of the
  * host.
  */
-function targets({ inside }: VethDescription, { address }: PublishedPort): IpAddress[] {
-  const found = new Map<number, IpAddress>();
+export function publishedTargets({ inside }: VethDescription, port: PublishedPort): IpAddress[] {
+  const only = publishedFamily(port);
+  const found = new Map<string, IpAddress>();
   for (const { value } of inside.addresses) {
-    const { family } = value.address;
-    if (address !== undefined && (family === 2) === address.includes(":")) continue;
-    if (!found.has(family)) found.set(family, value.address);
+    const family = value.address.family === AF_INET ? "ipv4" : "ipv6";
+    if ((only === undefined || only === family) && !found.has(family))
+      found.set(family, value.address);
   }
   return [...found.values()];
 }

@@ -1,4 +1,5 @@
 /** Masquerading, published ports and the firewall, in tables of their own. */
+import { existsSync } from "node:fs";
 import { type BundleCopy, missing } from "@cm4all/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { copyProgram } from "./program.ts";
@@ -13,6 +14,9 @@ const client = (host: string, port: number) =>
   `require("net").connect({ host: "${host}", port: ${port}, timeout: 1500 })
   .on("data", (data) => { console.log(String(data)); process.exit(0); })
   .on("timeout", () => process.exit(3)).on("error", () => process.exit(4))`;
+
+/** Whether the kernel can forward IPv6 for single links (Linux 6.17); if not, it does for all. */
+const hasLinkForwarding = existsSync("/proc/sys/net/ipv6/conf/default/force_forwarding");
 
 describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)(
   "nat and firewall",
@@ -39,6 +43,7 @@ describe.skipIf(missing("root", "iproute2", "nft", "strace") !== undefined)(
         "-6 route add default via 2001:db8::1",
       ])
         sandbox.output("ip", ...line.split(" "));
+      if (!hasLinkForwarding) sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=1");
       sandbox.output("mkdir", "-p", "/run/cm4all-spawn-netns");
     });
     afterEach(() => sandbox.dispose());
@@ -86,7 +91,8 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       const { stderr } = run("up", "web");
       expect(stderr).toContain("net.ipv4.conf.eth0.forwarding = 1, until no namespace needs it\n");
       expect(sandbox.output("sysctl", "-n", "net.ipv4.ip_forward")).toBe("0\n");
-      expect(sandbox.output("sysctl", "-n", "net.ipv6.conf.all.forwarding")).toBe("0\n");
+      const ofAll = sandbox.output("sysctl", "-n", "net.ipv6.conf.all.forwarding");
+      expect(ofAll).toBe(hasLinkForwarding ? "0\n" : "1\n");
       await listen("world", 7000);
       expect(ask("web", "192.0.2.1", 7000)).toBe("192.0.2.2");
       expect(ask("web", "2001:db8::1", 7000)).toBe("2001:db8::2");
@@ -104,6 +110,42 @@ gateway = ["10.0.5.1", "fd00:5::1"]
       succeed("down", "web");
       expect(ruleset()).toBe(rules);
       expect(forwarding("eth0")).toBe("0");
+    });
+
+    it("publishes and masquerades IPv4 alone, where IPv6 cannot be forwarded for single links", async () => {
+      // As before Linux 6.17.
+      sandbox.output("sysctl", "-w", "net.ipv6.conf.all.forwarding=0");
+      sandbox.output("mount", "-t", "tmpfs", "none", "/proc/sys/net/ipv6/conf/default");
+      const only = ends.replace("true", '"ipv4"');
+      sandbox.writeDescription("web", only);
+      expect(run("up", "web")).toMatchObject({
+        status: 78,
+        stderr: expect.stringContaining('publish = ["0.0.0.0:8080:80/tcp"] do without'),
+      });
+      sandbox.writeDescription("web", only.replace("8080:80", "0.0.0.0:8080:80"));
+      succeed("up", "web");
+      await listen("web", 80);
+      expect(ask("world", "192.0.2.2", 8080)).toBe("192.0.2.1");
+      expect(ask("world", "2001:db8::2", 8080)).toBe(undefined);
+      sandbox.output("sh", "-c", "kill $(ip netns pids web)");
+      succeed("down", "web");
+    });
+
+    it("the same port of the host may lead to one place for each family", async () => {
+      const ports = '"0.0.0.0:8080:80/tcp", "[::]:8080:81/tcp"';
+      sandbox.writeDescription("web", ends.replace('"8080:80/tcp"', ports));
+      succeed("up", "web");
+      await listen("web", 80);
+      expect(ask("world", "192.0.2.2", 8080)).toBe("192.0.2.1");
+      expect(ask("world", "2001:db8::2", 8080)).toBe(undefined);
+      await listen("web", 81);
+      expect(ask("world", "2001:db8::2", 8080)).toBe("2001:db8::1");
+      expect(JSON.parse(succeed("list", "--json"))[0].publish).toEqual([
+        "0.0.0.0:8080:80/tcp",
+        "[::]:8080:81/tcp",
+      ]);
+      sandbox.output("sh", "-c", "kill $(ip netns pids web)");
+      succeed("down", "web");
     });
 
     it("renames do not matter, of neither end, while it is up", async () => {
