@@ -7,7 +7,16 @@ import { builtPackages, prepareBoot, runCases } from "./host/boot.mjs";
 import { ours } from "./host/image.mjs";
 import { readOptions } from "./options.mjs";
 
-const { values, positionals } = readOptions(process.argv.slice(2));
+/** @returns {ReturnType<typeof readOptions>} */
+function options() {
+  try {
+    return readOptions(process.argv.slice(2));
+  } catch (error) {
+    return fail(errorText(error));
+  }
+}
+
+const { values, positionals } = options();
 if (process.getuid?.() !== 0) fail("npm run e2e needs root: it makes machines. Try: sudo");
 try {
   const isWell = await (values.bare === undefined ? runBooted() : runBare(values.bare));
