@@ -3,16 +3,15 @@
  * without which no loop of Node runs: libuv aborts if epoll_ctl(2) fails in the main thread. It
  * aborts as well if an eventfd cannot be read or written, but the kernel has no such error.
  */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { missing, readProc } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ControlRequest } from "../src/control/commands.ts";
 import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
+import { whileFailing } from "./support/faults.ts";
 
 const cannotRun = missing("root", "catatonit", "cgroup2", "strace") !== undefined;
 
@@ -59,26 +58,6 @@ describe.skipIf(cannotRun)("the daemon", { timeout: 60_000 }, () => {
     return tid;
   }
 
-  /** Runs `work` while a call fails for a thread, which has to make it. */
-  async function whileFailing(tid: string, fault: string, work: () => Promise<void>) {
-    const [calls = ""] = fault.split(":");
-    const trace = join(host.directory, "trace");
-    const args = ["-p", tid, "-o", trace, "-e", `trace=${calls}`, "-e", `inject=${fault}`];
-    const strace = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
-    try {
-      let said = "";
-      strace.stderr.on("data", (data) => {
-        said += data;
-      });
-      await until(() => said.includes("attached"), "the thread is traced");
-      await work();
-      await until(() => readFileSync(trace, "latin1").includes("(INJECTED)"), "the call failed");
-    } finally {
-      const ended = once(strace, "exit");
-      if (strace.exitCode === null && strace.kill("SIGINT")) await ended;
-    }
-  }
-
   function askNames(): void {
     using client = host.daemon.connect();
     client.inodes("name", { ipc: true });
@@ -97,7 +76,7 @@ describe.skipIf(cannotRun)("the daemon", { timeout: 60_000 }, () => {
   }
 
   it.each(REAPER_FAULTS)("survives %s in the reaper's thread", async (fault) => {
-    await whileFailing(threadOf("reaper"), fault, async () => {
+    await whileFailing(threadOf("reaper"), [fault], async () => {
       await host.scratch.runToEnd("a.scope/job");
       await sleep(1500);
       askNames();
@@ -111,7 +90,7 @@ describe.skipIf(cannotRun)("the daemon", { timeout: 60_000 }, () => {
   }
 
   it.each(MAIN_FAULTS)("survives %s in the main thread", async (fault) => {
-    await whileFailing(String(host.daemon.pid), fault, async () => {
+    await whileFailing(String(host.daemon.pid), [fault], async () => {
       await tryToAsk({ command: "list-records", after: -1, limit: 1 });
       await tryToAsk({ command: "status" });
       await tryToAsk({ command: "reload" });
@@ -126,7 +105,7 @@ describe.skipIf(cannotRun)("the daemon", { timeout: 60_000 }, () => {
     const { child, directory } = host.daemon;
     // Newer versions of libuv ask for it through io_uring.
     const fault = "epoll_ctl,io_uring_enter:error=ENOMEM";
-    await whileFailing(String(host.daemon.pid), fault, async () => {
+    await whileFailing(String(host.daemon.pid), [fault], async () => {
       const ended = once(child, "exit");
       await tryToAsk({ command: "status" });
       expect(await ended).toEqual([null, "SIGABRT"]);

@@ -2,7 +2,6 @@
  * Makes system calls fail for one client, which gets an error or is disconnected; others are not
  * affected.
  */
-import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync, statSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
@@ -12,6 +11,7 @@ import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { request, TestClient } from "./support/client.ts";
 import { storeThread, TestDaemon, until } from "./support/daemon.ts";
+import { whileFailing } from "./support/faults.ts";
 import { as, Peer } from "./support/peer.ts";
 
 const ALL = request("name", { ipc: true, pid: true, lease: true, user: {} });
@@ -30,9 +30,8 @@ const FAULTS = [
   ...["ENOMEM", "EAGAIN"].map((error) => `clone,clone3,vfork:error=${error}`),
   "mkdirat,mkdir,mknodat:error=ENOSPC",
   "pidfd_open:error=ENOMEM",
-  ...["recvfrom", "shutdown", "capget", "pidfd_send_signal"].map((call) => `${call}:error=ENOMEM`),
+  ...["recvfrom", "shutdown", "capget"].map((call) => `${call}:error=ENOMEM`),
   "stat,newfstatat,statx,readlink,readlinkat:error=ENOMEM",
-  "umount2,unlink,unlinkat,rmdir:error=ENOMEM",
   // The watches of some connections cannot be ended.
   "epoll_ctl:error=ENOMEM:when=2+",
 ];
@@ -65,29 +64,12 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     peer[Symbol.dispose]();
   });
 
-  /** Runs `work` while all calls of one kind, or of some, fail for the thread. */
-  async function whileFailing(
+  /** Runs `work` while calls of the namespace thread fail. */
+  function whileThreadFails(
     faults: string | readonly string[],
     work: () => Promise<void>,
   ): Promise<void> {
-    const tid = storeThread(daemon).split("/").at(-1) ?? "";
-    const all = [faults].flat();
-    const calls = all.map((fault) => fault.split(":")[0]).join(",");
-    const inject = all.flatMap((fault) => ["-e", `inject=${fault}`]);
-    const args = ["-p", tid, "-e", `trace=${calls}`, ...inject];
-    const strace = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
-    try {
-      let said = "";
-      strace.stderr.on("data", (data) => {
-        said += data;
-      });
-      await until(() => said.includes("attached"), "the thread is traced");
-      await work();
-    } finally {
-      const ended = once(strace, "exit");
-      // strace also ends with the process that it traces.
-      if (strace.exitCode === null && strace.kill("SIGINT")) await ended;
-    }
+    return whileFailing(storeThread(daemon).split("/").at(-1) ?? "", [faults].flat(), work);
   }
 
   const storedNames = () => `${storeThread(daemon)}/root/names`;
@@ -118,7 +100,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     using before = daemon.connect();
     before.inodes("before", { ipc: true });
     await hold("");
-    await whileFailing(fault, async () => {
+    await whileThreadFails(fault, async () => {
       await hold(ALL);
       const clients = [new TestClient(daemon.address), new TestClient(daemon.address), before];
       for (const client of clients) trySend(client);
@@ -142,7 +124,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it.each(END_FAULTS)("goes on if an init dies while %s fails", async (calls) => {
     using client = daemon.connect();
     const before = client.inodes("name", { ipc: true, pid: true });
-    await whileFailing(`${calls}:error=ENOMEM`, async () => {
+    await whileThreadFails(`${calls}:error=ENOMEM`, async () => {
       for (const pid of daemon.childPids()) process.kill(pid, "SIGKILL");
       await until(async () => (await daemon.status()).initDeaths === 1, "it is noticed");
       expect(client.inodes("name", { ipc: true })).toEqual({ ipc: before.ipc });
@@ -155,13 +137,15 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   });
 
   it.each([
-    ...[...END_FAULTS, "rmdir", "open,openat"].map((calls) => `${calls}:error=ENOMEM`),
+    ...[...END_FAULTS, "rmdir", "open,openat", "pidfd_send_signal"].map(
+      (calls) => `${calls}:error=ENOMEM`,
+    ),
     // Half of it has been removed then.
     ...["umount2", "unlink,unlinkat"].map((calls) => `${calls}:error=ENOMEM:when=2`),
   ])("ends a name later if its end meets %s", async (fault) => {
     using client = daemon.connect();
     client.inodes("name", { ipc: true, pid: true });
-    await whileFailing(fault, async () => {
+    await whileThreadFails(fault, async () => {
       await daemon.control({ command: "purge-namespaces", onlyIdle: false });
       expect((await daemon.status()).names).toBe(1);
     });
@@ -178,7 +162,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     const leased = client.ask("leased", { ipc: true, pid: true, lease: true });
     for (const name of ["a", "b"]) client.inodes(name, { ipc: true });
     // The first name that is ended fails.
-    await whileFailing("umount2:error=ENOMEM:when=1", async () => {
+    await whileThreadFails("umount2:error=ENOMEM:when=1", async () => {
       const ended = await daemon.control({ command: "purge-namespaces", onlyIdle: false });
       expect(ended).toEqual({ ended: 2, left: 1 });
     });
@@ -192,7 +176,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it("goes on if a lease ends while read fails", async () => {
     using client = daemon.connect();
     const answer = client.ask("name", { ipc: true, lease: true });
-    await whileFailing("read:error=ENOMEM:when=1", async () => {
+    await whileThreadFails("read:error=ENOMEM:when=1", async () => {
       answer[Symbol.dispose]();
       await daemon.untilLogged("a lease cannot be looked at for the moment: ");
     });
@@ -202,7 +186,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it("goes on if strangers that wait come back while epoll_ctl fails", async () => {
     await hold("");
     await until(async () => (await daemon.status()).connections === STRANGERS, "they wait");
-    await whileFailing("epoll_ctl:error=ENOMEM", async () => {
+    await whileThreadFails("epoll_ctl:error=ENOMEM", async () => {
       await peer.endAll();
       await daemon.untilLogged("a connection failed: ");
     });
@@ -214,7 +198,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     async (call) => {
       await hold("");
       await until(async () => (await daemon.status()).connections === STRANGERS, "they wait");
-      await whileFailing(`${call}:error=ENOMEM`, async () => {
+      await whileThreadFails(`${call}:error=ENOMEM`, async () => {
         expect(await daemon.end("SIGTERM")).toBe(0);
       });
       expect(daemon.log).not.toContain("too long");
@@ -224,7 +208,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it("accepts again after epoll_ctl has failed, too", async () => {
     // The first call ends the watch of the listening socket, the second one begins it again.
     const faults = ["accept4:error=ENOMEM:when=1", "epoll_ctl:error=ENOMEM:when=2"];
-    await whileFailing(faults, async () => {
+    await whileThreadFails(faults, async () => {
       using client = daemon.connect();
       client.send(ALL);
       await daemon.untilLogged("cannot accept connections for the moment: epoll_ctl");
@@ -236,7 +220,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   it.each(["ENOMEM", "ENOBUFS"])(
     "keeps the queue as it is if listen fails with %s",
     async (code) => {
-      await whileFailing(`listen:error=${code}`, async () => {
+      await whileThreadFails(`listen:error=${code}`, async () => {
         await peer.start(as({}), daemon.address, ALL, ["--flood"]);
         await until(() => daemon.log.includes("keeps its length"), "it has failed");
         expect(peer.run([], daemon.address, ALL)[0]).toBe("handles");
@@ -258,7 +242,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     };
     ask();
     const before = await daemon.restingDescriptorCount();
-    await whileFailing("clone:error=EAGAIN", async () => {
+    await whileThreadFails("clone:error=EAGAIN", async () => {
       await peer.start(as({}), daemon.address, ALL, ["--linger", port]);
       // More than two attempts.
       await sleep(1000);
@@ -272,7 +256,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
   });
 
   it("ends the process with a stack trace on an unexpected error", async () => {
-    await whileFailing("epoll_wait,epoll_pwait:error=EPERM:when=1", async () => {
+    await whileThreadFails("epoll_wait,epoll_pwait:error=EPERM:when=1", async () => {
       using client = daemon.connect();
       trySend(client);
       await until(() => daemon.child.exitCode !== null, "it has ended");
@@ -288,7 +272,7 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     [3, "mount namespace"],
   ])("ends the process in one line if setns %s, back to its %s, fails", async (call, place) => {
     using client = daemon.connect();
-    await whileFailing(`setns:error=ENOMEM:when=${call}`, async () => {
+    await whileThreadFails(`setns:error=ENOMEM:when=${call}`, async () => {
       client.send(request("name", { pid: true }));
       await until(() => daemon.child.exitCode !== null, "it has ended");
     });
