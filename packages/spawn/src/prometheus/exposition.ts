@@ -112,4 +112,20 @@ function registerProcess(register: Registry): void {
   for (const { name } of register.getMetricsAsArray())
     if (name.startsWith("nodejs_") && name !== "nodejs_version_info")
       register.removeSingleMetric(name);
+  replaceStartTime(register);
+}
+
+/**
+ * Replaces the library's start time, which is rounded to a second. Two starts within one second
+ * would look like one, and `changes(process_start_time_seconds[1h])` would count too few.
+ */
+function replaceStartTime(register: Registry): void {
+  const name = "process_start_time_seconds";
+  register.removeSingleMetric(name);
+  const startTime = new Gauge({
+    name,
+    help: "Start time of the process since the epoch, seconds.",
+    registers: [register],
+  });
+  startTime.set(performance.timeOrigin / 1000);
 }
