@@ -30,7 +30,7 @@ const suite = JSON.parse(readFileSync(new URL("../../package.json", import.meta.
  * the option makes the debugger listen on an address that no host has (RFC 5737), which fails.
  * From the first line on, the signal is ignored.
  */
-const NODE_OPTIONS = "--inspect-port=192.0.2.1:9229";
+const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 const FIRST_LINE = '"use strict";process.on("SIGUSR1", () => {});';
 /**
  * The length at which esbuild breaks lines: Node prints the whole line of an uncaught exception.
@@ -50,6 +50,8 @@ const OWN_URL = 'const __url = require("node:url").pathToFileURL(__filename).hre
  * @param {Record<string, string>} [options.loader] further esbuild loaders
  * @param {boolean} [options.stays]  whether it stays in this workspace, and finds files
  *                                   there by import.meta.url
+ * @param {string[]} [options.nodeOptions] options of Node that the program starts with, besides
+ *                                   the one that keeps the debugger closed
  * @param {string} [options.keepsIgnoredSignals] the subcommand that runs a command, which
  *                                   ignores the signals that its caller ignores
  */
@@ -60,12 +62,14 @@ export async function bundle({
   ffi = false,
   loader,
   stays = false,
+  nodeOptions = [],
   keepsIgnoredSignals,
 }) {
+  const options = [NO_DEBUGGER, ...nodeOptions].join(" ");
   const start =
     keepsIgnoredSignals === undefined
-      ? `#!/usr/bin/env -S node ${NODE_OPTIONS}`
-      : launcher(keepsIgnoredSignals, NODE_OPTIONS);
+      ? `#!/usr/bin/env -S node ${options}`
+      : launcher(keepsIgnoredSignals, options);
   mkdirSync(dirname(outfile), { recursive: true });
   const unfinished = `${outfile}.${process.pid}`;
   const { metafile } = await build({

@@ -7,6 +7,10 @@ await bundle({
   outfile: "dist/cm4all-spawn.js",
   budgetKiB: 750,
   ffi: true,
+  // V8 would collect garbage with threads of its own as well. On a busy machine they take the CPU
+  // from a spawner, or the namespace service waits for one that has none: for up to 4 ms. V8 cannot
+  // be told later: setFlagsFromString() ends in a failed check of the next collection.
+  nodeOptions: ["--single-threaded-gc"],
 });
 
 // A separate program, so that the daemon's threads do not load fengari, nor the host the daemon.

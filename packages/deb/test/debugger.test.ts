@@ -23,9 +23,8 @@ const INNER = new Map([
 ]);
 
 /** The beginning of every bundle; debian/rules changes it to Debian's Node. */
-const START = `#!/usr/bin/env -S node --inspect-port=192.0.2.1:9229
-"use strict";process.on("SIGUSR1", () => {});
-`;
+const START =
+  /^#!\/usr\/bin\/env -S node --inspect-port=192\.0\.2\.1:9229( --[-a-z]+)*\n"use strict";process\.on\("SIGUSR1", \(\) => \{\}\);\n/;
 
 /** A shell that starts Node with the same options may come first (packages/dev/launcher.mjs). */
 const LAUNCHER =
@@ -63,7 +62,7 @@ describe("programs", () => {
   test.each(installed)("%s begins with the lines that keep the debugger closed", (path) => {
     const text = readFileSync(join(root, path), "utf8");
     const direct = text.replace(LAUNCHER, "#!/usr/bin/env -S node $1\n");
-    expect(direct.startsWith(START)).toBe(true);
+    expect(direct).toMatch(START);
   });
 
   describe.skipIf(missing("root", "iproute2"))("under a storm of SIGUSR1", () => {

@@ -16,6 +16,7 @@ import {
   type Fd,
   freeMemory,
   QUIET_MS,
+  setThreadName,
 } from "@cm4all/linux";
 import { Lull } from "@cm4all/supervision";
 import { CgroupService } from "./cgroup-service.ts";
@@ -65,6 +66,8 @@ export interface DaemonOptions {
  */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const log = openLog(options.verbose);
+  // Else it has that of Node, because env(1) in its first line executes Node.
+  setThreadName("cm4all-spawn");
   checkRequirements();
   const file = new ConfigFile(options.configFile, options.override);
   const daemon = new Daemon(file, options.verbose, log);

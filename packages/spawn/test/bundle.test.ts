@@ -1,9 +1,9 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { copyBundle, missing } from "@cm4all/testing";
-import { describe, expect, it } from "vitest";
-import { BUNDLE } from "./support/daemon.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { BUNDLE, NODE_OPTIONS, TestDaemon } from "./support/daemon.ts";
 
 const dist = dirname(BUNDLE);
 const addons = readdirSync(dist).filter((name) => name.endsWith(".node"));
@@ -35,6 +35,19 @@ describe("the bundle, alone in an empty directory", () => {
     const { stdout, status } = run(["--help"]);
     expect(status).toBe(0);
     expect(stdout).toContain("purge-namespaces");
+  });
+
+  it("starts by its first line, so that V8 collects garbage without threads of its own", () => {
+    expect(NODE_OPTIONS).toContain("--single-threaded-gc");
+    const PATH = `${dirname(process.execPath)}:${process.env["PATH"] ?? ""}`;
+    const { stdout } = spawnSync(BUNDLE, ["--version"], { encoding: "utf8", env: { PATH } });
+    expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("has its own name as a daemon", async () => {
+    const daemon = await TestDaemon.start();
+    onTestFinished(() => daemon.stop());
+    expect(readFileSync(`/proc/${daemon.child.pid}/comm`, "latin1")).toBe("cm4all-spawn\n");
   });
 
   it("refuses a wrong command line and a wrong configuration in one line", () => {

@@ -28,6 +28,16 @@ afterAll(() => program[Symbol.dispose]());
 /** The path of the bundle, which the script's user can read, too. */
 export const BUNDLE = program.path;
 
+/** The options of Node in the bundle's first line, with which it is started everywhere else. */
+export const NODE_OPTIONS = nodeOptions();
+
+function nodeOptions(): string[] {
+  const [firstLine = ""] = readFileSync(BUNDLE, "latin1").split("\n", 1);
+  const [, options] = /^#!\/usr\/bin\/env -S node (.*)$/.exec(firstLine) ?? [];
+  if (options === undefined) throw new Error(`${BUNDLE} begins with ${firstLine}`);
+  return options.split(" ");
+}
+
 /**
  * The time for the daemon's end, with thousands of names; it is below the limits of tests and
  * hooks.
@@ -79,6 +89,7 @@ export class TestDaemon {
     const command = [
       ...(options.wrapper ?? []),
       process.execPath,
+      ...NODE_OPTIONS,
       BUNDLE,
       "--listen",
       this.address,
