@@ -10,7 +10,7 @@ import { basename, join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildPackages, crossBuildPackages } from "../dev/debian-packages.mjs";
 import { isProgram } from "../dev/program.mjs";
-import { errorText, fail, installDebianPackages, root, run } from "../dev/setup.mjs";
+import { commandLine, errorText, fail, installDebianPackages, root, run } from "../dev/setup.mjs";
 import { copySource } from "../dev/source.mjs";
 import { wrongMachines } from "./elf.mjs";
 
@@ -51,7 +51,7 @@ function prepareCrossBuild(architecture) {
 }
 
 function main() {
-  const { values } = parseArgs({ options: { "host-arch": { type: "string" } } });
+  const { values } = commandLine(() => parseArgs({ options: { "host-arch": { type: "string" } } }));
   const architecture = values["host-arch"];
   installDebianPackages(buildPackages);
   if (architecture !== undefined) prepareCrossBuild(architecture);

@@ -17,10 +17,29 @@ export function errorText(error) {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Prints the reason in one line and ends the program. @param {string} message @returns {never} */
-export function fail(message) {
+/** The exit status after a wrong command line, as in sysexits.h. */
+export const EX_USAGE = 64;
+
+/**
+ * Prints the reason in one line and ends the program.
+ * @param {string} message @param {number} [status] the exit status @returns {never}
+ */
+export function fail(message, status = 1) {
   console.error(message);
-  process.exit(1);
+  process.exit(status);
+}
+
+/**
+ * Returns the command line as `read` understands it. If it is wrong, `read` throws, and the
+ * program ends with EX_USAGE.
+ * @template T @param {() => T} read @returns {T}
+ */
+export function commandLine(read) {
+  try {
+    return read();
+  } catch (error) {
+    return fail(errorText(error), EX_USAGE);
+  }
 }
 
 /**

@@ -10,7 +10,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { errorText, fail, root } from "../dev/setup.mjs";
+import { commandLine, errorText, fail, root } from "../dev/setup.mjs";
 import { sourceHash } from "../dev/source.mjs";
 import { commandsOf } from "./bare/places.mjs";
 import { failuresOf, runPlaces } from "./bare/run.mjs";
@@ -88,10 +88,6 @@ const isWell = (/** @type {Result | undefined} */ result) =>
   result !== undefined && result.failed === 0 && result.failures.length === 0;
 
 async function main() {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { list: { type: "boolean", default: false } },
-  });
   const known = new Map(steps.map((step) => [stepName(step), step]));
   const names = positionals.length > 0 ? positionals : [...known.keys()];
   const source = sourceHash();
@@ -111,6 +107,12 @@ async function main() {
   return values.list || names.every((name) => isWell(done[name]));
 }
 
+const { values, positionals } = commandLine(() =>
+  parseArgs({
+    allowPositionals: true,
+    options: { list: { type: "boolean", default: false } },
+  }),
+);
 if (process.getuid?.() !== 0) fail("npm run release-check needs root: it makes machines");
 try {
   process.exit((await main()) ? 0 : 1);

@@ -1,22 +1,13 @@
 // @ts-check
 /** `npm run e2e`; options.mjs has its command line. */
-import { errorText, fail } from "../dev/setup.mjs";
+import { commandLine, errorText, fail } from "../dev/setup.mjs";
 import { commandsOf, places } from "./bare/places.mjs";
 import { printTotal, runPlaces } from "./bare/run.mjs";
 import { builtPackages, prepareBoot, runCases } from "./host/boot.mjs";
 import { ours } from "./host/image.mjs";
 import { readOptions } from "./options.mjs";
 
-/** @returns {ReturnType<typeof readOptions>} */
-function options() {
-  try {
-    return readOptions(process.argv.slice(2));
-  } catch (error) {
-    return fail(errorText(error));
-  }
-}
-
-const { values, positionals } = options();
+const { values, positionals } = commandLine(() => readOptions(process.argv.slice(2)));
 if (process.getuid?.() !== 0) fail("npm run e2e needs root: it makes machines. Try: sudo");
 try {
   const isWell = await (values.bare === undefined ? runBooted() : runBare(values.bare));

@@ -11,7 +11,7 @@ import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { pureFiles } from "../pure-files.mjs";
-import { fail, root } from "../setup.mjs";
+import { commandLine, EX_USAGE, fail, root } from "../setup.mjs";
 import { mutantsOf } from "./mutants.mjs";
 
 const TRIAL = fileURLToPath(new URL("trial.mjs", import.meta.url));
@@ -182,18 +182,21 @@ function filesOf(names) {
     const [, path = name, line] = /^(.*\.ts):([0-9]+)$/.exec(name) ?? [];
     const file = relative(root, resolve(path));
     if (!/^packages\/.*\.ts$/.test(file) || !existsSync(path))
-      fail(`${name}: is neither a package nor a source file`);
+      fail(`${name}: is neither a package nor a source file`, EX_USAGE);
     const lines = files.has(file) ? files.get(file) : new Set();
     files.set(file, line === undefined ? undefined : lines?.add(Number(line)));
   }
   return files;
 }
 
-const { values, positionals } = parseArgs({
-  options: { seconds: { type: "string", default: "Infinity" } },
-  allowPositionals: true,
-});
+const { values, positionals } = commandLine(() =>
+  parseArgs({
+    options: { seconds: { type: "string", default: "Infinity" } },
+    allowPositionals: true,
+  }),
+);
 const until = performance.now() + Number(values.seconds) * 1000;
+if (Number.isNaN(until)) fail(`--seconds ${values.seconds}: is not a number`, EX_USAGE);
 let [noticed, tried] = [0, 0];
 for (const [file, lines] of filesOf(positionals)) {
   if (performance.now() > until) break;

@@ -1,0 +1,20 @@
+/** Tests that a wrong command line of our own tools ends with one line, and not with a stack. */
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { EX_USAGE, root } from "../setup.mjs";
+
+const MUTATE = "packages/dev/mutation/mutate.mjs";
+
+it.each([
+  [MUTATE, "--nonsense"],
+  [MUTATE, "--seconds=soon"],
+  [MUTATE, "nonsense"],
+  ["packages/e2e/run.mjs", "--nonsense"],
+  ["packages/e2e/release.mjs", "--nonsense"],
+  ["packages/deb/build-packages.mjs", "--nonsense"],
+])("%s %s ends with EX_USAGE and one line", (program, argument) => {
+  const run = spawnSync(process.execPath, [join(root, program), argument], { encoding: "utf8" });
+  const line = expect.stringMatching(/^.*(nonsense|soon).*\n$/);
+  expect(run).toMatchObject({ status: EX_USAGE, stdout: "", stderr: line });
+});
