@@ -158,6 +158,21 @@ describe("retry", () => {
     expect(await records.retry("all")).toBe(2);
   });
 
+  it("of all writes at most 50,000 marks together, and leaves none out", async () => {
+    const numbers = await Promise.all(
+      Array.from({ length: 50_001 }, (_, i) => append(`${i}`, PARKED)),
+    );
+    let [open, most] = [0, 0];
+    mark = async (number, state) => {
+      most = Math.max(most, ++open);
+      await journal.mark(number, state);
+      open--;
+    };
+    expect(await records.retry("all")).toBe(numbers.length);
+    expect(most).toBe(50_000);
+    expect(new Set(statesOf(numbers))).toEqual(new Set([WAITING]));
+  });
+
   it("fails if the disk refuses the marks", async () => {
     const number = await append("a", PARKED);
     mark = () => Promise.reject(new Error("EIO"));
