@@ -440,6 +440,22 @@ describe("a cgroup that is gone when it is to be measured", () => {
     expect(world.lifecycle.watched).toBe(0);
     expect(world.counts).toMatchObject({ vanishedCgroups: 1, unseenCgroups: 0 });
   });
+
+  it("stays vanished, although another one in its place is in use before its removal is told", () => {
+    const a = world.make("a");
+    world.run(a);
+    world.pass();
+    a.gone = true;
+    expect(world.pass(50)).toEqual(["/a#1 vanished"]);
+    a.gone = false;
+    startUnnoticed(a);
+    expect(finish(world.lifecycle.differing()).value).toEqual([]);
+    world.lifecycle.touched(a, "event");
+    expect(world.lifecycle.unreleased().used).toEqual([]);
+    world.lifecycle.removed(a);
+    expect(world.pass()).toEqual([]);
+    expect(world.counts.vanishedCgroups).toBe(1);
+  });
 });
 
 describe("a cgroup that waits for its delay or for room", () => {
