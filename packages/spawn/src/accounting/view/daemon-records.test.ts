@@ -2,7 +2,7 @@ import { encodeRecord } from "@cm4all/cgroup";
 import { Journal, RecordState } from "@cm4all/journal";
 import { SimulatedDisk } from "@cm4all/journal/simulated-disk";
 import { bytesOfText } from "@cm4all/linux";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Entry, newEntry } from "../handlers/entry.ts";
 import { RecordRefused } from "../terms/records.ts";
 import { DaemonRecords } from "./daemon-records.ts";
@@ -93,6 +93,15 @@ describe("an administrator", () => {
     const [summary] = await records.list(-1, 10);
     expect(summary).toMatchObject({ number, state: "waiting" });
     expect(summary).not.toHaveProperty("attempts");
+  });
+
+  it("sees a list's further pages without another search for the reasons", async () => {
+    const number = await append("a", PARKED, "too old");
+    await append("b", PARKED, "too new");
+    const search = vi.spyOn(journal, "notes");
+    expect(await records.list(-1, 1)).toMatchObject([{ reason: "too old" }]);
+    expect(await records.list(number, 1)).toMatchObject([{ reason: "too new" }]);
+    expect(search).toHaveBeenCalledTimes(1);
   });
 
   it("is told to come back while the journal is not open, and why it is not", async () => {
