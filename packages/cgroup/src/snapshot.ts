@@ -13,7 +13,7 @@ export interface CgroupMeasurement extends CgroupUsage {
   readonly birthMs?: number | undefined;
 }
 
-/** A measurement of a cgroup that ran empty. */
+/** A measurement of a cgroup that became empty. */
 export interface CgroupSnapshot extends CgroupMeasurement {
   /** 1 for the first report of this id, 2 for the next, after it was populated again. */
   readonly report: number;
