@@ -83,7 +83,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
         },
       ],
       [
-        "an unused tree that came when it had become empty",
+        "an unused tree that was made after it had become empty",
         async () => {
           await run("bp.scope/c1");
           await until("the release", () => program.releases.length === 1);

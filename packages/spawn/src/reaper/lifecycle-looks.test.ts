@@ -58,7 +58,7 @@ describe("an unused cgroup that is found late", () => {
   });
 });
 
-describe("a cgroup that could not be looked at at the start", () => {
+describe("a cgroup that could not be looked at during startup", () => {
   let a: Directory;
   beforeEach(() => {
     a = world.make("a", undefined, "start");

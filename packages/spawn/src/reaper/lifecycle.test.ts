@@ -149,7 +149,7 @@ describe("an event that the figures do not explain", () => {
   });
 });
 
-describe("at the start", () => {
+describe("at startup", () => {
   it("all empty cgroups are reported as found and without delay, used or not", () => {
     world.isAccounting = true;
     const a = world.make("a", undefined, "start");

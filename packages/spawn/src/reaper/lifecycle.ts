@@ -75,7 +75,7 @@ export class Lifecycle<Node> {
 
   /**
    * Called when everything below a new cgroup is known; looks at the cgroup for the first time.
-   * If it is empty at the start, an earlier run has left it. If it is empty later, it may be
+   * If it is empty at startup, an earlier run has left it. If it is empty later, it may be
    * waiting for its first process, unless its figures show that it has had one. If it cannot be
    * looked at now, that is done as soon as possible.
    */
@@ -93,8 +93,8 @@ export class Lifecycle<Node> {
   }
 
   /**
-   * Returns the cgroups that are not released, once everything that was there at the start is
-   * known: those that were found empty or could not be looked at, and those that were used.
+   * Returns the cgroups that are not released, once everything that existed at startup is known:
+   * those that were found empty or could not be looked at, and those that were used.
    */
   unreleased(): { found: Node[]; used: Node[] } {
     const found: Node[] = [];

@@ -65,8 +65,8 @@ export interface ReaperDialogue extends Dialogue {
     /** Each release is to be journalled; those that have vanished need no answer. */
     released(releases: readonly Release[]): void;
     /**
-     * Everything that was there at the start is known. This comes late if the kernel refuses to
-     * show all of it at first.
+     * Everything that existed at startup is known. This comes late if the kernel refuses to show
+     * all of it at first.
      * @param populated the ids of cgroups that have processes
      * @param empty the ids of cgroups that were empty when they were found, or could not be
      *   looked at, and are yet to be reported
