@@ -23,8 +23,8 @@ export interface CgroupSnapshot extends CgroupMeasurement {
 export type XattrTable = readonly (readonly [name: ByteString, value: ByteString])[];
 
 /**
- * Everything that a handler gets of a cgroup, whose directory may have been removed or reused
- * by then.
+ * Everything that a handler is given about a cgroup. The cgroup's directory may have been removed
+ * or reused by then.
  */
 export interface CgroupRecord {
   readonly snapshot: CgroupSnapshot;
