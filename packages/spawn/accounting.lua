@@ -1,4 +1,4 @@
--- The default accounting script of cm4all-spawn(8). It does nothing: cgroups that run empty
+-- The default accounting script of cm4all-spawn(8). It does nothing: cgroups that become empty
 -- are logged and deleted.
 --
 -- To account them, write a script to /etc/cm4all/spawn/accounting.lua. There are examples in

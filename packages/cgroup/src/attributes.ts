@@ -22,6 +22,6 @@ export const scriptAttributes: ReadonlyMap<string, Attribute> = new Map<string, 
   ["age", (s) => (s.birthMs === undefined ? undefined : (s.measuredMs - s.birthMs) / 1000)],
   ["measured", (s) => s.measuredMs / 1000],
   ...figureAttributes,
-  // The manual's first example prints it under this name, which dates from cgroup v1.
+  // The example in earlier manuals of the original has this name, which dates from cgroup v1.
   ["memory_max_usage", (s) => s.memoryPeakBytes],
 ]);

@@ -1,6 +1,6 @@
 /**
- * The record of a cgroup. Between threads, on disk and through a socket it has the form of JSON,
- * which is generated once. Pure.
+ * The record of a cgroup. It is encoded as JSON once, and is passed between threads, written to
+ * disk and sent to the script host in that form. Pure.
  */
 import type { ByteString } from "@cm4all/linux";
 import { figureEntries } from "./figures.ts";
@@ -58,7 +58,7 @@ export function tryDecodeRecord(json: string): EncodedRecord | undefined {
   return record === undefined ? undefined : encoded(record.snapshot, json);
 }
 
-/** Returns the same record as another report of its cgroup. */
+/** Returns a copy of a record that is another report of its cgroup. */
 export function withReport(record: EncodedRecord, report: number): EncodedRecord {
   if (record.report === report) return record;
   // The JSON is our own, so it is valid. Parsing it again is acceptable, because this is rare.
@@ -84,8 +84,8 @@ function isRecord(value: unknown): value is PackedRecord {
 }
 
 /**
- * Returns true if a value from JSON is a snapshot. Its figures are optional, and must be finite
- * numbers: JSON.parse makes Infinity of 1e999.
+ * Returns whether a value from JSON is a snapshot. Its figures are optional, and must be finite
+ * numbers: JSON.parse turns 1e999 into Infinity.
  */
 export function isSnapshot(value: unknown): value is CgroupSnapshot {
   if (typeof value !== "object" || value === null) return false;

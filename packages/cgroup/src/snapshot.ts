@@ -13,7 +13,7 @@ export interface CgroupMeasurement extends CgroupUsage {
   readonly birthMs?: number | undefined;
 }
 
-/** A measurement of a cgroup that ran empty. */
+/** A measurement of a cgroup that became empty. */
 export interface CgroupSnapshot extends CgroupMeasurement {
   /** 1 for the first report of this id, 2 for the next, after it was populated again. */
   readonly report: number;
@@ -23,8 +23,8 @@ export interface CgroupSnapshot extends CgroupMeasurement {
 export type XattrTable = readonly (readonly [name: ByteString, value: ByteString])[];
 
 /**
- * Everything that a handler gets of a cgroup, whose directory may have been removed or reused
- * by then.
+ * Everything that a handler is given about a cgroup. The cgroup's directory may have been removed
+ * or reused by then.
  */
 export interface CgroupRecord {
   readonly snapshot: CgroupSnapshot;

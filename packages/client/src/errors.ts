@@ -2,9 +2,9 @@
  * The reasons why the spawn daemon gave no namespaces:
  * - `unavailable`: nobody listens on the socket, or it cannot be connected to
  * - `refused`: the daemon refused the request; the message has the reason
- * - `closed`: the daemon hung up without an answer, also on a second connection
- * - `timeout`: no answer in time
- * - `protocol`: an answer that this library does not understand
+ * - `closed`: the daemon closed the connection without an answer, and then a second one
+ * - `timeout`: the answer did not come in time
+ * - `protocol`: this library does not understand the answer
  */
 export type SpawnErrorKind = "unavailable" | "refused" | "closed" | "timeout" | "protocol";
 

@@ -72,7 +72,7 @@ describe("a journal", () => {
     await again.close();
   });
 
-  it("rewrites nothing again at a start, and no marks that are all needed", async () => {
+  it("rewrites nothing again at startup, and no marks that are all needed", async () => {
     const disk = new SimulatedDisk(seeded(3));
     const first = await Journal.open(disk, OPTIONS);
     const numbers = await Promise.all(

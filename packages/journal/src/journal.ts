@@ -315,7 +315,7 @@ export class Journal {
     if (isNew) this.onTrouble?.(error);
   }
 
-  /** At the start nobody listens yet, so the first failures are reported later. */
+  /** At startup nobody listens yet, so the first failures are reported later. */
   #tellStuck(segment: Segment, reason: string): void {
     if (this.onStuck === undefined || segment.toldFailure === reason) return;
     segment.toldFailure = reason;

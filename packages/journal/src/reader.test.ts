@@ -95,7 +95,7 @@ describe("notes", () => {
 });
 
 describe("a block that the disk does not give", () => {
-  it("costs only the records in it, at a start and later, and is reported once", async () => {
+  it("costs only the records in it, at startup and later, and is reported once", async () => {
     disk.unreadable = { name: "00000002.journal", from: 20_000, to: 20_001 };
     const told: Damage[] = [];
     journal.onDamage = (damage) => told.push(damage);

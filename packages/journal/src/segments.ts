@@ -98,7 +98,7 @@ export class Segments {
   /** The segments by their sequence numbers, in rising order. */
   readonly #segments = new Map<number, Segment>();
   #nextSequence = 1;
-  /** The last segment that could not be read completely at the start: it may have held any mark. */
+  /** The last segment that could not be read completely at startup: it may have held any mark. */
   #lastDamaged: Segment | undefined;
 
   get bytes(): number {

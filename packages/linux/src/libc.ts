@@ -1,11 +1,11 @@
 /**
- * Calls C functions of libc, and system calls. This is the only module that knows both ways to do
- * so.
+ * Calls C functions of libc, and system calls. There are two ways to do so, and no other module
+ * knows both.
  *
  * ffi-rs can call every function of libc and needs nothing that is compiled here, but each call
- * takes 2 to 6 us. Our addon, if there is one, makes some system calls in a quarter of a
- * microsecond: those of its own list, by the name of their libc function. Both give the same
- * results.
+ * takes 2 to 6 us. Our addon, if it was built, makes the system calls on its list in a quarter of a
+ * microsecond each. A call has the same result either way, and the same name, that of the function
+ * in libc.
  *
  * Every argument is passed as a 64-bit integer. Addresses are plain numbers, because user space
  * ends below 2^47 and a double is exact up to 2^53. All addresses come from memory.ts.
@@ -25,8 +25,8 @@ const addon = tryLoadAddon();
 export const callEngine: "addon" | "ffi-rs" = addon === undefined ? "ffi-rs" : "addon";
 
 /**
- * Functions of libc that make a system call with another name. Its additional arguments are 0: no
- * address (sendto, recvfrom), no signal mask (epoll_pwait).
+ * The system calls of functions in libc that have another name. The arguments that only the system
+ * call has are 0: no address (sendto, recvfrom), no signal mask (epoll_pwait), no flags (eventfd2).
  */
 const CALL_OF: Readonly<Record<string, string>> = {
   epoll_wait: "epoll_pwait",
@@ -42,8 +42,8 @@ function tryAddonCall({ call, numbers }: Addon, name: string, arity: number): Ra
 }
 
 /**
- * Returns a function that makes one call with exactly its own arguments, since each argument
- * costs time; the others are 0.
+ * Returns a function that makes one system call through the addon. It passes only the arguments
+ * that the system call has, because each costs time.
  */
 function bindNumber(call: Addon["call"], number: number, arity: number): RawCall {
   switch (arity) {
@@ -108,8 +108,9 @@ export function systemCall(name: string, number: number, arity: number): RawCall
 }
 
 /**
- * Returns a system call through the addon; undefined without the addon. For calls that Node can
- * make, too: Node is slower than the addon, but faster than ffi-rs.
+ * Returns a system call through the addon; undefined if the addon is missing or does not make the
+ * call. It is for calls that Node can make, too: Node is slower than the addon, but faster than
+ * ffi-rs.
  */
 export function cheapCall(name: string, arity: number): RawCall | undefined {
   return addon === undefined ? undefined : tryAddonCall(addon, name, arity);

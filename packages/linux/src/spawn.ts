@@ -44,7 +44,10 @@ export interface SpawnOptions {
    * process, byte for byte.
    */
   readonly environment?: readonly string[] | undefined;
-  /** Our descriptors for those of the child, counted from 0; "null" is /dev/null. */
+  /**
+   * The descriptors of this process that become 0, 1, 2 and so on in the child; "null" stands for
+   * /dev/null.
+   */
   readonly stdio: readonly (number | "null")[];
   /** True to start it in a session of its own, so that signals of the terminal do not reach it. */
   readonly newSession?: boolean;
@@ -78,8 +81,8 @@ export class PreparedSpawn {
       const flags = POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK;
       const all = newSession ? flags | POSIX_SPAWN_SETSID : flags;
       checkSpawn(libc.attrSetFlags(attributes, all), "posix_spawnattr_setflags", path);
-      // sigfillset(3) would leave out the two signals that glibc uses itself, and the child of
-      // posix_spawn(3) would get those as ignored.
+      // sigfillset(3) would leave out the two signals that glibc itself uses; posix_spawn(3) would
+      // then ignore them in the child.
       const signals = allocate(SIGSET_BYTES);
       signals.bytes.fill(0xff);
       const setDefault = libc.attrSetSigDefault(attributes, signals.address);
@@ -150,8 +153,9 @@ export function spawnOrShell(options: SpawnOptions): number {
 }
 
 /**
- * Adds the descriptors of `stdio`. dup2(2) in ascending order must not overwrite a descriptor
- * that is needed later, so each source has to lie above all targets or be in its place already.
+ * Adds file actions that set up the descriptors of `stdio`, and close all others. dup2(2) in
+ * ascending order must not overwrite a descriptor that is needed later, so each source has to lie
+ * above all targets or be in its place already.
  */
 function addStdio(
   actions: number,

@@ -13,7 +13,7 @@ interface RunKindRow {
 }
 
 export const RUN_KINDS = {
-  /** With the figures of cgroups that ran empty. */
+  /** With the figures of cgroups that became empty. */
   released: { list: "cgroups_released", one: "cgroup_released", needsRepetition: false },
   /** With the figures of cgroups that are still running. */
   running: { list: "cgroups_running", one: "cgroup_running", needsRepetition: true },

@@ -14,7 +14,7 @@ export const example = (name: string) =>
     ? readSql(join(EXAMPLES, name))
     : readFileSync(join(EXAMPLES, name), "utf8");
 
-/** The kind of a record: of a running cgroup, or of one that ran empty. */
+/** The kind of a record: of a running cgroup, or of one that became empty. */
 export type Told = Fields & { readonly isRunning?: boolean };
 
 /** Cgroups that belong to customers. */
@@ -35,7 +35,7 @@ export class ExampleRoot {
     );
   }
 
-  /** Does the same for lists of cgroups, all of which ran empty, or all of which go on. */
+  /** Does the same for lists of cgroups, all of which became empty, or all of which go on. */
   async runLists(name: string, lists: Told[][]): Promise<string> {
     using script = new TestScript(example(name), { open: openLibraries });
     let printed = "";

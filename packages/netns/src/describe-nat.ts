@@ -1,4 +1,4 @@
-/** `masquerade` and `publish` of the host's end in a description. Pure. */
+/** The keys `masquerade`, `publish` and `uplinks` of the host's end in a description. Pure. */
 import type { TomlTable } from "@cm4all/command/toml";
 import type { EndDescription, Located, PublishedPort } from "./description.ts";
 import { ifOfType, type Mistakes } from "./mistakes.ts";
@@ -8,8 +8,8 @@ import { parsePublished, portsClash } from "./ports.ts";
 type Family = "ipv4" | "ipv6";
 
 /**
- * Reads `masquerade`. True stands for the families of the addresses inside, or for both if
- * these come from a pool.
+ * Reads `masquerade`. The value true stands for the families of the addresses inside.
+ * @param auto true if those addresses come from a pool, which has both families
  */
 export function readMasquerade(
   table: TomlTable,
@@ -33,7 +33,7 @@ export function readMasquerade(
   if (families.size === 0)
     mistakes.add(
       origin,
-      'there is no address inside whose family could be meant: say "ipv4" or "ipv6"',
+      'there are no addresses inside whose families true could stand for: say "ipv4" or "ipv6"',
     );
   return { value: [...families].sort(), origin };
 }
@@ -47,7 +47,7 @@ export function readPublish(table: TomlTable, mistakes: Mistakes): Located<Publi
     if (port === undefined)
       mistakes.add(
         origin,
-        `${JSON.stringify(value)} is not a port of the host and one inside, such as "8080:80/tcp" or "192.0.2.1:53:53/udp"`,
+        `expected a port of the host and a port inside, such as "8080:80/tcp" or "192.0.2.1:53:53/udp", not ${JSON.stringify(value)}`,
       );
     else if (ports.some((other) => portsClash(other.value, port)))
       mistakes.add(origin, `port ${port.hostPort}/${port.protocol} of the host is given twice`);
@@ -57,8 +57,8 @@ export function readPublish(table: TomlTable, mistakes: Mistakes): Located<Publi
 }
 
 /**
- * Reads `uplinks`, the links of the host to which packets are forwarded, and from which answers
- * come.
+ * Reads `uplinks`, the links of the host to which packets of the namespace are forwarded, and from
+ * which the answers come.
  */
 export function readUplinks(table: TomlTable, mistakes: Mistakes): Located<string>[] | undefined {
   const names = mistakes.collect(() => table.stringOrStrings("uplinks"));

@@ -34,7 +34,8 @@ function mountSys(name: string): void {
   try {
     umount("/sys", MNT_DETACH);
   } catch (error) {
-    // EINVAL: /sys is not a mount point. EBUSY: the mount is locked, as in a container.
+    // /sys is not a mount point, or its mount is locked, as in a container. The kernel says EINVAL
+    // for both; EBUSY is accepted as well.
     if (!isErrno(error, "EINVAL", "EBUSY")) throw error;
   }
   try {

@@ -1,6 +1,6 @@
 /**
- * systemd's own check reports nothing about generated units, whatever their settings; and the
- * versions in the table are right for the systemd here.
+ * systemd-analyze(1) finds nothing wrong with generated units, whatever their settings; and the
+ * table of directives agrees with the version of systemd that is installed.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -25,7 +25,7 @@ function listOf(item: fc.Arbitrary<string>, separator: string): fc.Arbitrary<str
   return fc.array(item, { minLength: 1, maxLength: 4 }).map((list) => list.join(separator));
 }
 
-/** Values near what the grammars allow, on both sides; the grammars pick the allowed ones. */
+/** Values that the grammars allow, and values that they barely refuse, which are filtered out. */
 const near = fc.oneof(
   joined("", number, decimals, fc.constantFrom("", "K", "M", "G", "T", "P", "E", "%")),
   listOf(joined("", number, decimals, fc.constantFrom("us", "ms", "s", " min", "h", "d")), " "),
@@ -90,7 +90,10 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
     return lines;
   }
 
-  /** An older systemd does not know some directives: the unit's comment says so. */
+  /**
+   * Returns whether a message is about a directive that this systemd is too old to know. A comment
+   * in the unit names the version that such a directive needs.
+   */
   function isNewer(line: string): boolean {
     const name = / Unknown key '(\w+)' in section \[Slice\], ignoring\.$/.exec(line)?.[1];
     return directives.some((directive) => directive.name === name && directive.since > version);
@@ -135,7 +138,7 @@ describe.skipIf(missing("systemd") !== undefined)("systemd-analyze verify", () =
 
   it("reads a device's path as it was typed", () => {
     const unit = encodeUnit(parseAssignments(["IODeviceWeight=/dev/a\\x20b%i 1"]));
-    // Made wrong, so that systemd prints what it read.
+    // The path is spoiled, so that systemd prints what it has read.
     const [line] = verify(new Map([[sliceUnit(), unit.replace("/dev/", "/dev/../")]]));
     expect(line).toContain("path is not normalized, ignoring: /dev/../a\\x20b%i");
   });

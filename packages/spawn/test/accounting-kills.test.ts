@@ -34,7 +34,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)(
     }, TIMEOUT_MS);
 
     /**
-     * Each run of the daemon has cgroups that ran empty before it, cgroups that come while it
+     * Each run of the daemon has cgroups that became empty before it, cgroups that come while it
      * works, and cgroups that come after it was killed.
      * @returns the inodes of the cgroups that were used
      */

@@ -6,7 +6,7 @@ import { AccountingHost } from "./support/accounting.ts";
 import { until } from "./support/daemon.ts";
 import { RunsProgram } from "./support/runs.ts";
 
-/** How many cgroups run empty once, and how many all the time. */
+/** How many cgroups become empty once, and how many all the time. */
 const COUNT = 300;
 
 const TIMEOUT_MS = 180_000;
@@ -31,7 +31,7 @@ afterEach(async () => {
 }, TIMEOUT_MS);
 
 it.skipIf(!can)(
-  "cgroups are deleted and accounted while others run empty all the time",
+  "cgroups are deleted and accounted while others become empty all the time",
   async () => {
     host.writeHandler("say(cgroup.path)", "handlers_bear_repetition = true");
     await host.start("", { wrapper: ["nice", "-n", "10"] });
@@ -47,7 +47,7 @@ it.skipIf(!can)(
     expect(runs.isRunning).toBe(true);
     const seconds = (performance.now() - startedMs) / 1000;
     console.log(
-      `${(runs.uses / seconds).toFixed(0)} a second ran empty for ${seconds.toFixed(0)} s`,
+      `${(runs.uses / seconds).toFixed(0)} a second became empty for ${seconds.toFixed(0)} s`,
     );
     await runs.kill();
     for (const loop of loops) loop.kill("SIGKILL");

@@ -19,7 +19,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     afterEach(() => host.stop(), TIMEOUT_MS);
 
     it(
-      "when 20,000 are found at the start",
+      "when 20,000 are found at startup",
       async () => {
         for (let i = 0; i < COUNT; i++) host.scratch.make(`a.scope/${i}`);
         host.writeHandler("say(cgroup.path)");

@@ -1,4 +1,4 @@
-/** Measures the daemon's memory when many cgroups with large attributes run empty at once. */
+/** Measures the daemon's memory when many cgroups with large attributes become empty at once. */
 import { closeSync, openSync } from "node:fs";
 import { setXattr } from "@cm4all/linux";
 import { missing, readProc } from "@cm4all/testing";

@@ -162,7 +162,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("with another script that loads slowly accounts what runs empty meanwhile", async () => {
+  it("with another script that loads slowly accounts what becomes empty meanwhile", async () => {
     await host.startWith(`script = "${script("old")}"\n`);
     await host.untilReady();
     const path = script("new");
@@ -200,7 +200,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     await untilOneHost();
   });
 
-  it("without a script keeps waiting records, and deletes cgroups that run empty later", async () => {
+  it("without a script keeps waiting records, and deletes cgroups that become empty later", async () => {
     makeEmpty(100);
     await host.startWith(`script = "${slowScript("slow")}"\nmax_running = 10\n`, {
       wrapper: etc.wrapper,

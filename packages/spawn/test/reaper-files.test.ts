@@ -144,7 +144,7 @@ it("tells of the start when all could be opened, and then of what was found late
   expect(log.filter((line) => line.includes("accounting waits until they can"))).toHaveLength(1);
 });
 
-it("lets others in while thousands run empty at once, and tells of the first before the last", () => {
+it("lets others in while thousands become empty at once, and tells of the first before the last", () => {
   const count = 1500;
   const events = (i: number) => join(directory, "a.scope", `job${i}`, "cgroup.events");
   for (let i = 0; i < count; i++) {

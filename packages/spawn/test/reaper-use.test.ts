@@ -49,7 +49,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.remove();
   });
 
-  describe("accounts a cgroup when it runs empty, and deletes it with", () => {
+  describe("accounts a cgroup when it becomes empty, and deletes it with", () => {
     const unused: [title: string, prepare: () => Promise<void> | void][] = [
       [
         "a child that its process made",
@@ -83,7 +83,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
         },
       ],
       [
-        "an unused tree that came when it had run empty",
+        "an unused tree that was made after it had become empty",
         async () => {
           await run("bp.scope/c1");
           await until("the release", () => program.releases.length === 1);

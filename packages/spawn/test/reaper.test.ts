@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     await scratch.remove();
   });
 
-  it("logs and deletes a cgroup that runs empty, and not one that was born empty", async () => {
+  it("logs and deletes a cgroup that becomes empty, and not one that was born empty", async () => {
     const program = await start();
     scratch.make("bp.scope/unused");
     scratch.make("bp.scope/used");
@@ -133,14 +133,14 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
     expect(await program.status()).toMatchObject({ watchedCgroups: 0, deletedCgroups: 4 });
   });
 
-  it("reaps a tree that was made at once and ran empty, in one go", async () => {
+  it("reaps a tree that was made at once and became empty, in one go", async () => {
     const program = await start();
     await scratch.runToEnd("bp.scope/a/b/c/d/e", "sleep 0.05");
     await gone("bp.scope/a");
     expect(reaped(program)).toEqual(["a/b/c/d/e", "a/b/c/d", "a/b/c", "a/b", "a"]);
   });
 
-  it("finds a cgroup that ran empty before its creation was noticed", async () => {
+  it("finds a cgroup that became empty before its creation was noticed", async () => {
     const program = await start();
     program.process.kill("SIGSTOP");
     await scratch.runToEnd("bp.scope/a");
@@ -497,7 +497,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("the reaper", () => {
       "all to be watched",
       async () => (await program.status()).watchedCgroups === count + 50,
     );
-    // A shell goes through all cgroups: each runs empty as it leaves.
+    // A shell goes through all cgroups: each becomes empty as it leaves.
     program.process.kill("SIGSTOP");
     await runThrough(names.map((name) => join(scratch.path, name, "cgroup.procs")));
     program.process.kill("SIGCONT");

@@ -75,7 +75,7 @@ describe.skipIf(cannotRun)("SIGTERM", { repeats: REPEATS }, () => {
     await host.daemon.untilLogged("metrics are served at");
     for (const address of [{ path }, { path: host.daemon.controlSocket }]) {
       const behaviour = "never reads";
-      const crowd = await Crowd.start({ address, behaviour, count: 50, comesBack: true });
+      const crowd = await Crowd.start({ address, behaviour, count: 50, reconnects: true });
       cleanUp.push(() => crowd.end());
     }
     const half = connect(host.daemon.controlSocket).on("error", () => {});

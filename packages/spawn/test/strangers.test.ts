@@ -67,7 +67,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
 
   it.each(behaviours)("at the port of the metrics that %s", async (behaviour) => {
     await start("127.0.0.1:10469");
-    const options = { address: PORT, behaviour, count: CROWD, comesBack: true };
+    const options = { address: PORT, behaviour, count: CROWD, reconnects: true };
     crowd = await Crowd.start({ ...options, wrapper: stranger() });
     await expectService(PORT);
   });
@@ -75,14 +75,14 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
   it.each(behaviours)("at the metrics' Unix socket that %s", async (behaviour) => {
     const path = join(directory, "metrics.sock");
     await start(path);
-    crowd = await Crowd.start({ address: { path }, behaviour, count: CROWD, comesBack: true });
+    crowd = await Crowd.start({ address: { path }, behaviour, count: CROWD, reconnects: true });
     await expectService({ path });
   });
 
   it.each(behaviours)("at the control socket that %s", async (behaviour) => {
     await start("127.0.0.1:10469");
     const address = { path: daemon.controlSocket };
-    crowd = await Crowd.start({ address, behaviour, count: CROWD, comesBack: true });
+    crowd = await Crowd.start({ address, behaviour, count: CROWD, reconnects: true });
     await expectService(PORT);
   });
 
@@ -91,7 +91,7 @@ describe.skipIf(cannotRun)("a crowd", { timeout: TIMEOUT_MS }, () => {
     const address = which === "metrics" ? PORT : { path: daemon.controlSocket };
     const before = await daemon.restingDescriptorCount();
     for (const behaviour of behaviours) {
-      const options = { address, behaviour, count: 20, comesBack: false };
+      const options = { address, behaviour, count: 20, reconnects: false };
       crowd = await Crowd.start({ ...options, wrapper: inside() });
       if (behaviour === "says nothing" || behaviour === "sends a byte now and then")
         await until(() => daemon.descriptorCount() >= before + 20, "all are accepted");

@@ -1,4 +1,6 @@
-/** Demonstrates the main job: cgroups run empty, and the script accounts them in the database. */
+/**
+ * Demonstrates the main job: cgroups become empty, and the script accounts them in the database.
+ */
 
 import { chmodSync, copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -34,8 +36,8 @@ export async function demonstrate(options: DemonstrationOptions): Promise<number
   const { instance, scope, interrupted } = options;
   say(
     "",
-    "The daemon's main job: a cgroup that runs empty is measured and handed to a script in Lua, " +
-      "which accounts it in a database; then it is deleted.",
+    "The daemon's main job: a cgroup that becomes empty is measured and handed to a script in " +
+      "Lua, which accounts it in a database; then it is deleted.",
     "",
   );
   await using database = await Database.start(join(instance.directory, "database"));

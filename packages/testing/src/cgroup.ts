@@ -18,8 +18,8 @@ export class ScratchCgroup {
   readonly path: string;
 
   /**
-   * @param name its name below the root of cgroup2, where it may exist already; by default a new
-   *   name
+   * @param name its path below the root of cgroup2; the cgroup may exist already. The default is a
+   *   name that no other has
    */
   constructor(name = `spawn-test-${process.pid}-${++count}`) {
     const mount = cgroup2Mount();
@@ -41,12 +41,15 @@ export class ScratchCgroup {
     return spawn("sh", ["-c", `echo $$ > "$1" && ${command}`, "sh", procs], { stdio: "ignore" });
   }
 
-  /** Returns whether a process lives in a cgroup or below it. That of `run` enters a moment later. */
+  /**
+   * Returns whether a process lives in a cgroup or below it. A process that `run` has started
+   * enters the cgroup a moment later.
+   */
   isPopulated(name: string): boolean {
     return readFileSync(join(this.path, name, "cgroup.events"), "latin1").includes("populated 1");
   }
 
-  /** Runs a shell command in a cgroup to its end. */
+  /** Runs a shell command in a cgroup, and waits until it has ended. */
   async runToEnd(name: string, command = ":"): Promise<void> {
     const child = this.run(name, command);
     await new Promise((resolve, reject) => {
@@ -55,7 +58,7 @@ export class ScratchCgroup {
     });
   }
 
-  /** Removes an empty cgroup below this one. @throws system errors */
+  /** Removes an empty cgroup below this one. @throws the error of rmdir(2) */
   removeEmpty(name: string): void {
     rmdirSync(join(this.path, name));
   }
@@ -74,7 +77,10 @@ export class ScratchCgroup {
   }
 }
 
-/** Removes a directory and everything below it. Names are bytes, because tests may use any. */
+/**
+ * Removes a cgroup and everything below it. Names are bytes, because tests use names that are not
+ * UTF-8, too.
+ */
 function removeTree(path: Buffer): void {
   const below = (name: string | Buffer) =>
     Buffer.concat([path, Buffer.from("/"), Buffer.from(name)]);

@@ -1,4 +1,7 @@
-/** The `debug` library, without hooks: the host needs the only one to count instructions. */
+/**
+ * The `debug` library, without hooks: a Lua state has only one, and the host needs it to count
+ * instructions.
+ */
 import type { DebugInfo, LuaClosure } from "fengari/src/types";
 import {
   argumentError,
@@ -32,7 +35,8 @@ function traceback(L: LuaState): number {
     lua.lua_pushvalue(L, first);
     return 1;
   }
-  // All frames are passed several times; the top of the stack shows roughly how many there are.
+  // luaL_traceback visits all frames several times. The top of the stack shows roughly how many
+  // there are.
   spend(L, 100 + thread.top);
   const message = optText(L, first, undefined);
   const level = lauxlib.luaL_optinteger(L, first + 1, thread === L ? 1 : 0);
@@ -151,8 +155,9 @@ function setlocal(L: LuaState): number {
 const GLOBALS_NAME = toBytes(GLOBALS);
 
 /**
- * Returns fengari's number of the upvalue that scripts count as `n`: fengari has one for
- * globals, LuaJIT has not. If there are fewer upvalues, it is a number that no upvalue has.
+ * Returns the number that the `n`th upvalue of a function has in fengari, where the globals are an
+ * upvalue, too: in LuaJIT they are not, so scripts do not count it. If there are fewer upvalues,
+ * returns a number that no upvalue has.
  */
 function upvalueNumber(L: LuaState, function_: number, n: number): number {
   for (let number = 1, seen = 0; ; number++) {
@@ -230,7 +235,7 @@ function gethook(L: LuaState): number {
 }
 
 function sethook(L: LuaState): number {
-  // Without a function it would remove the hook, and there is none.
+  // Without a function, sethook removes the script's hook, and a script has none.
   if (lua.lua_isnoneornil(L, 1)) return 0;
   return raise(L, "debug.sethook is not available: the host counts instructions with the hook");
 }
@@ -239,7 +244,7 @@ function debug(L: LuaState): number {
   return raise(L, "debug.debug is not available: the host has no terminal");
 }
 
-/** Adds the library `debug`, as LuaJIT has it. */
+/** Adds the library `debug` with the functions that LuaJIT has. */
 export function openDebug(L: LuaState): void {
   pushLibrary(L, {
     debug,

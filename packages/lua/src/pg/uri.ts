@@ -1,15 +1,15 @@
 /**
  * `postgresql://[user[:password]@][host[:port],...][/dbname][?name=value&...]`. Pure.
  *
- * URIs are read as in libpq: the part before an `@` in front of the first `/` is user and
- * password, so that a password may contain `#`, `?`, `,` and `:`. Messages show no part of a
- * URI that may belong to a password whose `@` or `/` is not percent-encoded.
+ * URIs are read as libpq reads them: if there is an `@` before the first `/`, user and password are
+ * in front of it, so a password may contain `#`, `?`, `,` and `:`. Messages show no part of a URI
+ * that may belong to a password whose `@` or `/` is not percent-encoded.
  */
 import { ConninfoError, isOption, type Parameters, quoted } from "./options.ts";
 
 const PREFIX = /^postgres(?:ql)?:\/\//;
 
-/** Returns if a connection string is a URI, and not a list of `name=value`. */
+/** Returns whether a connection string is a URI, and not a list of `name=value`. */
 export function isUri(conninfo: string): boolean {
   return PREFIX.test(conninfo);
 }
@@ -31,7 +31,7 @@ export function parseUri(uri: string): Parameters {
   let hasSecret = false;
   for (const pair of query === "" ? [] : query.split("&")) {
     parsePair(parameters, pair, hasSecret ? () => "" : quoted);
-    // A word after a secret may be the rest of it.
+    // What follows a secret may be the rest of it, if its `&` is not percent-encoded.
     hasSecret ||= /^[^=]*(?:password|secret)/.test(pair);
   }
   return parameters;
@@ -49,7 +49,7 @@ function parseHosts(parameters: Parameters, text: string): string {
     if (bare.includes("@")) refuseAt("@");
     const [port = ""] = /^:[^/?,]*/.exec(rest) ?? [];
     rest = rest.slice(port.length);
-    // If it is not a number, it may be a password that a "/" has cut off from its "@".
+    // A port that is not a number may be a password with a "/", whose "@" then comes later.
     if (!/^:?\d*$/.test(port)) {
       if (rest.includes("@")) refuseAt("/");
       throw new ConninfoError('invalid integer value for connection option "port" in URI');
@@ -80,11 +80,11 @@ function parseHost(text: string): string {
 
 function refuseAt(character: string): never {
   throw new ConninfoError(
-    `a "${character}" of a user or password in a URI has to be percent-encoded`,
+    `a "${character}" in the user name or password of a URI has to be percent-encoded`,
   );
 }
 
-/** Reads a parameter. @param shown returns a name as messages may show it */
+/** Reads a parameter of the query. @param shown returns the form of a name in messages */
 function parsePair(parameters: Parameters, pair: string, shown: (name: string) => string): void {
   const [name = "", value, extra] = pair.split("=");
   if (value === undefined)
@@ -105,7 +105,7 @@ function setDecoded(parameters: Parameters, name: string, value: string | undefi
   if (value !== undefined && value !== "") parameters.set(name, decode(name, value));
 }
 
-/** Decodes percent-encoding. @param name for messages, which show no values */
+/** Decodes percent-encoding. @param name of the value, for messages, which do not show the value */
 function decode(name: string, text: string): string {
   if (/%(?![0-9a-fA-F]{2})/.test(text))
     throw new ConninfoError(`invalid percent-encoded token in the ${name} of the URI`);

@@ -136,7 +136,7 @@ class SimulatedSink implements AccountingSink {
     const { wrongCalls, directories } = this.#machine;
     if (this.#busy.has(id)) wrongCalls.push(`${kind} ${id} beside another one`);
     if (kind === "running" && directories.get(id)?.isPopulated !== true)
-      wrongCalls.push(`${kind} ${id}, which has run empty`);
+      wrongCalls.push(`${kind} ${id}, which has become empty`);
     this.#busy.add(id);
   }
 

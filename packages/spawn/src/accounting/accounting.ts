@@ -1,5 +1,5 @@
 /**
- * Wires the parts of the accounting together, from a cgroup that has run empty to its handler:
+ * Wires the parts of the accounting together, from a cgroup that has become empty to its handler:
  * intake, journal, queue and script.
  */
 import type { EncodedRecord } from "@cm4all/cgroup";
@@ -33,7 +33,7 @@ export interface AccountingParts {
 }
 
 /**
- * Writes the records of cgroups that have run empty into the journal, and has the script's
+ * Writes the records of cgroups that have become empty into the journal, and has the script's
  * handlers called for them.
  */
 export class Accounting {
@@ -141,7 +141,7 @@ export class Accounting {
 
   /** Hands the measurements of running cgroups to the script. */
   interim(records: readonly EncodedRecord[]): void {
-    this.#queue.interim(records.filter(({ id }) => !this.intake.hasRunEmpty(id)));
+    this.#queue.interim(records.filter(({ id }) => !this.intake.hasBecomeEmpty(id)));
   }
 
   /** Decides on the records that an earlier run has left. @throws JournalClosed (rejects) */

@@ -22,7 +22,7 @@ export function readReaper(table: TomlTable, checkRoot: CheckCgroupRoot) {
       ...(readScopes(table, "scopes") ?? DEFAULT_SCOPES),
       ...(readScopes(table, "extra_scopes") ?? []),
     ],
-    /** The time from the moment when a cgroup ran empty until it is measured and deleted. */
+    /** The time from the moment when a cgroup became empty until it is measured and deleted. */
     deletionDelayMs: readSeconds(table, "delete_seconds", 0, 3600) ?? 50,
     checkIntervalMs: readSeconds(table, "check_seconds", 1, 86_400) ?? 300_000,
     /** How long a parent waits for children that were never used. */

@@ -65,7 +65,7 @@ function scheduleUnref(delayMs: number, run: () => void): void {
   setTimeout(run, delayMs).unref();
 }
 
-/** Logs the reason why the process ends at once, from any thread. */
+/** Logs why the process is about to end. Any thread may call it. */
 export function logLast(text: string): void {
   openLog(false)(LOG_ERR, text);
 }

@@ -179,9 +179,9 @@ class NamespaceService {
     names: readonly string[] | undefined,
     done: (ended: number) => void,
   ): void {
-    const meant = names === undefined ? undefined : new Set(names);
-    if (onlyIdle) this.#ender.endIdle(monotonicMs(), done, meant);
-    else this.#ender.endAll(done, meant);
+    const only = names === undefined ? undefined : new Set(names);
+    if (onlyIdle) this.#ender.endIdle(monotonicMs(), done, only);
+    else this.#ender.endAll(done, only);
   }
 
   /**

@@ -10,7 +10,7 @@ export type Phase =
   /** No process has been seen in it yet. */
   | "unused"
   | "populated"
-  /** It has run empty; it is measured after its delay, and after its children. */
+  /** It has become empty; it is measured after its delay, and after its children. */
   | "empty"
   /** It was measured in its present state, and is deleted once that is journalled. */
   | "released"
@@ -53,15 +53,15 @@ export class Cgroup<Node> {
   /** While it is unused: true if an event has come that its figures do not explain. */
   isStirred = false;
   /**
-   * True if it was there at the start, and has neither been seen populated nor been reported
-   * since: an earlier thread may have reported it.
+   * True if it existed at startup, and has neither been seen populated nor been reported since:
+   * an earlier thread may have reported it.
    */
   isFound = false;
   /** Undefined until the first child is added: most cgroups have none. */
   children: Set<Cgroup<Node>> | undefined;
   /** How many of the children were used and are not released. */
   openChildren = 0;
-  /** The time at which it ran empty. */
+  /** The time at which it became empty. */
   emptyMs = 0;
   /** The time from which it may be measured. */
   dueMs = 0;
@@ -126,7 +126,7 @@ export interface LifecycleWorld<Node> {
   isPopulated(node: Node): boolean | undefined;
   /** Returns whether a process has ever lived in it. */
   wasUsed(node: Node): boolean;
-  /** Returns whether another release may be reported; until then cgroups that ran empty wait. */
+  /** Returns whether another release may be reported; until then cgroups that became empty wait. */
   mayRelease(): boolean;
   /**
    * Returns whether there is room for releases that are reported in any case, such as those of

@@ -27,7 +27,7 @@ describe("when it is found", () => {
     expect(world.lifecycle.unreleased().used).toEqual([a]);
   });
 
-  it("a cgroup that was used runs empty now, even without an event", () => {
+  it("a cgroup that was used becomes empty now, even without an event", () => {
     world.charge(world.make("a"), 5);
     expect(world.pass(49)).toEqual([]);
     expect(world.pass(1)).toEqual(["/a#1=5", "rmdir /a"]);
@@ -58,7 +58,7 @@ describe("an unused cgroup that is found late", () => {
   });
 });
 
-describe("a cgroup that could not be looked at at the start", () => {
+describe("a cgroup that could not be looked at during startup", () => {
   let a: Directory;
   beforeEach(() => {
     a = world.make("a", undefined, "start");
@@ -390,7 +390,7 @@ describe("an unused child, when it has to make way", () => {
     expect(world.lifecycle.unreleased().used).toContain(b);
   });
 
-  it("runs empty only now if it has used any CPU time", () => {
+  it("becomes empty only now if it has used any CPU time", () => {
     world.charge(b, 1);
     expect(world.pass(10_000)).toEqual([]);
     expect(world.pass(49)).toEqual([]);
@@ -459,7 +459,7 @@ describe("a cgroup that is gone when it is to be measured", () => {
 });
 
 describe("a cgroup that waits for its delay or for room", () => {
-  it("is counted only if there is no room, both if it was found and if it ran empty", () => {
+  it("is counted only if there is no room, both if it was found and if it became empty", () => {
     world.isAccounting = true;
     const a = world.make("a");
     world.run(a);

@@ -74,7 +74,7 @@ describe("a cgroup", () => {
       world.run(world.make(`n${i}`));
       deleted.push(world.pass(10).filter((line) => line.startsWith("rmdir")).length);
     }
-    // Each, 50 ms after it ran empty.
+    // Each, 50 ms after it became empty.
     expect(deleted).toEqual([0, 0, 0, 0, ...Array(16).fill(1)]);
   });
 
@@ -95,7 +95,7 @@ describe("a cgroup", () => {
     ]);
   });
 
-  it("has its own delay if it ran empty after its child", () => {
+  it("has its own delay if it became empty after its child", () => {
     const a = world.make("a");
     const b = world.make("b", a);
     world.start(a);
@@ -149,7 +149,7 @@ describe("an event that the figures do not explain", () => {
   });
 });
 
-describe("at the start", () => {
+describe("at startup", () => {
   it("all empty cgroups are reported as found and without delay, used or not", () => {
     world.isAccounting = true;
     const a = world.make("a", undefined, "start");
@@ -163,7 +163,7 @@ describe("at the start", () => {
     expect(world.journal()).toEqual(["rmdir /a", "deleted 1", "rmdir /b", "deleted 2"]);
   });
 
-  it("a cgroup that ran empty before all were found is still reported as populated", () => {
+  it("a cgroup that became empty before all were found is still reported as populated", () => {
     const a = world.make("a", undefined, "start");
     const b = world.make("b", undefined, "start");
     world.start(a);
@@ -247,7 +247,7 @@ describe("at the start", () => {
 });
 
 describe("without room at the main thread", () => {
-  it("cgroups that ran empty wait, unmeasured, and go on when there is room", () => {
+  it("cgroups that became empty wait, unmeasured, and go on when there is room", () => {
     world.isAccounting = true;
     world.hasRoom = false;
     const a = world.make("a");
@@ -609,7 +609,7 @@ describe("looking at all cgroups", () => {
     expect(world.pass(50)).toEqual(["/a#1=1", "rmdir /a"]);
   });
 
-  it("measures running cgroups, and none that has run empty, reported or not", () => {
+  it("measures running cgroups, and none that has become empty, reported or not", () => {
     const a = world.make("a");
     const b = world.make("b");
     const c = world.make("c");

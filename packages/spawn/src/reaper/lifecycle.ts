@@ -1,5 +1,5 @@
 /**
- * Decides which cgroup was used and has run empty. It does no I/O itself: its questions and
+ * Decides which cgroup was used and has become empty. It does no I/O itself: its questions and
  * actions go through `LifecycleWorld`. `release.ts` and `deletion.ts` decide about the later
  * stages:
  *
@@ -48,7 +48,7 @@ export class Lifecycle<Node> {
     return this.#cgroups.size;
   }
 
-  /** Returns how many cgroups have run empty and wait until they are journalled. */
+  /** Returns how many cgroups have become empty and wait until they are journalled. */
   get waiting(): number {
     return this.#release.waiting + this.#deletion.waiting;
   }
@@ -75,7 +75,7 @@ export class Lifecycle<Node> {
 
   /**
    * Called when everything below a new cgroup is known; looks at the cgroup for the first time.
-   * If it is empty at the start, an earlier run has left it. If it is empty later, it may be
+   * If it is empty at startup, an earlier run has left it. If it is empty later, it may be
    * waiting for its first process, unless its figures show that it has had one. If it cannot be
    * looked at now, that is done as soon as possible.
    */
@@ -89,12 +89,12 @@ export class Lifecycle<Node> {
     else if (origin === "start") this.#release.foundEmpty(cgroup);
     else if (!this.#wasLeft(node)) cgroup.phase = "unused";
     else if (origin === "late") this.#release.foundEmpty(cgroup);
-    else this.#release.ranEmpty(cgroup);
+    else this.#release.becameEmpty(cgroup);
   }
 
   /**
-   * Returns the cgroups that are not released, once everything that was there at the start is
-   * known: those that were found empty or could not be looked at, and those that were used.
+   * Returns the cgroups that are not released, once everything that existed at startup is known:
+   * those that were found empty or could not be looked at, and those that were used.
    */
   unreleased(): { found: Node[]; used: Node[] } {
     const found: Node[] = [];
@@ -115,7 +115,7 @@ export class Lifecycle<Node> {
     const isPopulated = this.#world.isPopulated(node);
     if (isPopulated === true) this.#becamePopulated(cgroup);
     else if (isPopulated === undefined) cgroup.isStirred ||= origin === "event";
-    else if (cgroup.phase === "populated") this.#release.ranEmpty(cgroup);
+    else if (cgroup.phase === "populated") this.#release.becameEmpty(cgroup);
     else if (cgroup.phase === "unseen" && cgroup.isFound) this.#release.foundEmpty(cgroup);
     else if (cgroup.phase === "released") this.#deletion.retry(cgroup);
     else if (cgroup.isUnused) this.#lookAtFigures(cgroup, origin);
@@ -124,7 +124,7 @@ export class Lifecycle<Node> {
   /** Finds out if a process came and went, or if the event came from the freezer. */
   #lookAtFigures(cgroup: Cgroup<Node>, origin: Origin): void {
     if (this.#wasLeft(cgroup.node)) {
-      this.#release.ranEmpty(cgroup);
+      this.#release.becameEmpty(cgroup);
       return;
     }
     cgroup.phase = "unused";
@@ -240,7 +240,7 @@ export class Lifecycle<Node> {
 
   #ranAgain(cgroup: Cgroup<Node>): void {
     if (cgroup.phase === "released") this.#release.again(cgroup);
-    else this.#release.ranEmpty(cgroup);
+    else this.#release.becameEmpty(cgroup);
   }
 
   /** Forgets a cgroup whose directory is gone. */

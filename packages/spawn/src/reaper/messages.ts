@@ -10,7 +10,7 @@ export interface ReaperOptions {
   readonly root: ByteString;
   /** The scopes; see scopes.ts. */
   readonly scopes: readonly string[];
-  /** The time from the moment when a cgroup ran empty until it is measured and deleted. */
+  /** The time from the moment when a cgroup became empty until it is measured and deleted. */
   readonly deletionDelayMs: number;
   /** The interval at which everything is compared with what the events have reported. */
   readonly checkIntervalMs: number;
@@ -23,7 +23,7 @@ export interface ReaperOptions {
   readonly accounting: boolean;
 }
 
-/** A cgroup that ran empty, or one that somebody else removed before it was measured. */
+/** A cgroup that became empty, or one that somebody else removed before it was measured. */
 export interface Release {
   /** The number that both sides use for this release; unique within the life of a thread. */
   readonly number: number;
@@ -65,8 +65,8 @@ export interface ReaperDialogue extends Dialogue {
     /** Each release is to be journalled; those that have vanished need no answer. */
     released(releases: readonly Release[]): void;
     /**
-     * Everything that was there at the start is known. This comes late if the kernel refuses to
-     * show all of it at first.
+     * Everything that existed at startup is known. This comes late if the kernel refuses to show
+     * all of it at first.
      * @param populated the ids of cgroups that have processes
      * @param empty the ids of cgroups that were empty when they were found, or could not be
      *   looked at, and are yet to be reported

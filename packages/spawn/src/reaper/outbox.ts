@@ -9,7 +9,7 @@ import type { ReaperDialogue, Release } from "./messages.ts";
 
 export type TellMain = Pick<ParentThread<ReaperDialogue>, "post">;
 
-/** The limit for bytes under way. Beyond it, cgroups that ran empty wait in their directories. */
+/** The limit for bytes under way. Beyond it, empty cgroups wait in their directories. */
 const MAX_BYTES = 4 * 1024 * 1024;
 
 /** The limit for cgroups that others have removed: they have no directory in which to wait. */

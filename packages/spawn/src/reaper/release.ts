@@ -1,5 +1,5 @@
 /**
- * Decides when a cgroup that ran empty is released: measured, logged and reported.
+ * Decides when a cgroup that became empty is released: measured, logged and reported.
  *
  * Invariants:
  * - A cgroup is released when it has been empty for its delay and each child of it that was used
@@ -14,7 +14,7 @@ import type { Deletion } from "./deletion.ts";
 
 /**
  * The kernel reports a change up to 10 ms late, and charges a process for its last moments after
- * it has left. If a cgroup is measured within this time after it ran empty, milliseconds, a
+ * it has left. If a cgroup is measured within this time after it became empty, milliseconds, a
  * little more CPU time later is an echo of the same run. Figures that do not show a process yet
  * may show it after this time.
  */
@@ -25,7 +25,7 @@ export class ReleaseStage<Node> {
   readonly #world: LifecycleWorld<Node>;
   readonly #counts: LifecycleCounts;
   readonly #deletion: Deletion<Node>;
-  /** Cgroups that ran empty, until their delay is over. The delay is the same for all. */
+  /** Cgroups that became empty, until their delay is over. The delay is the same for all. */
   readonly #delays: Deadlines<Cgroup<Node>>;
   /** Cgroups that may be released now. */
   readonly #ripe = new Queue<Cgroup<Node>>();
@@ -58,8 +58,8 @@ export class ReleaseStage<Node> {
     return this.#world.mayRelease() ? this.#delays.nextMs : Number.POSITIVE_INFINITY;
   }
 
-  /** Plans to measure a cgroup that has just run empty, after its delay. */
-  ranEmpty(cgroup: Cgroup<Node>): void {
+  /** Plans to measure a cgroup that has just become empty, after its delay. */
+  becameEmpty(cgroup: Cgroup<Node>): void {
     const now = this.#world.nowMs();
     cgroup.emptyMs = now;
     cgroup.dueMs = now + this.#delays.delayMs;

@@ -6,7 +6,7 @@ import type { ReaperDialogue, ReaperOptions } from "./messages.ts";
 
 /**
  * The memory for short-lived objects. With V8's default the daemon grows by 25 MB when 5,000
- * cgroups run empty at once, and is hardly faster.
+ * cgroups become empty at once, and is hardly faster.
  */
 const YOUNG_GENERATION_MB = 4;
 

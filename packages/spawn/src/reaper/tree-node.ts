@@ -1,12 +1,13 @@
 /**
- * The nodes of a watched tree, the rules for which directories matter, and the listener's
+ * The nodes of a watched tree, the rules that say which directories matter, and the listener's
  * interface.
  */
 import { type ByteString, bytesOfLatin1, joinPath } from "@cm4all/linux";
 
 /**
- * How a directory became known: at the start, by an event, or by a comparison. `late`: by a
- * comparison, while something that was there at the start is not known yet.
+ * How a directory became known: at startup, by an event, or by a comparison of the nodes with the
+ * directories that exist. `late`: by a comparison, while something that existed at startup is not
+ * known yet.
  */
 export type Origin = "start" | "late" | "event" | "comparison";
 
@@ -21,7 +22,7 @@ export class TreeNode<Place> {
   readonly children = new Map<ByteString, TreeNode<Place>>();
   directoryWd: number | undefined;
   fileWd: number | undefined;
-  /** True while it is part of the tree; false once it was dropped. */
+  /** True while it is part of the tree; false once it has been dropped. */
   isAttached = true;
   /** True if the event of its creation has been handled: another such event is not about it. */
   wasAnnounced = false;
@@ -44,7 +45,7 @@ export class TreeNode<Place> {
   }
 }
 
-/** The rules for which directories and files are watched. */
+/** The rules that say which directories and files are watched. */
 export interface TreeRules<Place> {
   readonly rootPlace: Place;
   /** Returns the place of a subdirectory; undefined if it does not matter. */
@@ -55,24 +56,25 @@ export interface TreeRules<Place> {
 
 /** Receives the changes of a watched tree. */
 export interface TreeListener<Place> {
-  /** Called when a directory was found; those below it follow. */
+  /** Called when a directory has been found; those below it follow. */
   added(node: TreeNode<Place>, origin: Origin): void;
-  /** Called when all directories that were below it have been added. */
+  /** Called when all directories that were found below a directory have been added. */
   scanned(node: TreeNode<Place>, origin: Origin): void;
   /**
-   * Called when the watched file in it has changed, or after a comparison, may have changed. If
-   * the directory is gone, a change that was queued before comes before `removed`.
+   * Called when the watched file in a directory has changed, or may have changed according to a
+   * comparison. If the directory is gone, a change that had been queued is reported before
+   * `removed`.
    */
   touched(node: TreeNode<Place>, origin: Origin): void;
-  /** Called when its extended attributes, mode or owner have changed. */
+  /** Called when the extended attributes, the mode or the owner of a directory have changed. */
   attributesChanged(node: TreeNode<Place>): void;
-  /** Called when it is gone, and after those below it. */
+  /** Called when a directory is gone, after the calls for those below it. */
   removed(node: TreeNode<Place>): void;
   /**
    * Called if a directory in `parent` was gone again, or replaced, before it could be looked at.
    */
   missed(parent: TreeNode<Place>): void;
-  /** Called when everything that was there at the start has been reported. */
+  /** Called when everything that existed at startup has been reported. */
   started(): void;
   /**
    * Called if the process or the kernel lacks resources to look at everything: see `startAgain`.

@@ -61,7 +61,7 @@ export class TreeWatch<Place> {
   /** The work that is under way, one step at a time. */
   #work: Generator<void, void> | undefined;
   #hasEvents = false;
-  /** True once everything that was there at the start has been reported. */
+  /** True once everything that existed at startup has been reported. */
   #isStarted = false;
   /** True if a directory could not be looked at since the latest start began. */
   #isShort = false;

@@ -45,7 +45,7 @@ export class ReaperProgram {
   /** All messages on releases, such as `deleted 1`. */
   readonly told: string[] = [];
   readonly interim: CgroupRecord[] = [];
-  /** The cgroups that were found populated at the start. */
+  /** The cgroups that were found populated at startup. */
   populated: readonly string[] | undefined;
   /** Resolves with the exit status, or the name of the signal. */
   readonly ended: Promise<number | string>;

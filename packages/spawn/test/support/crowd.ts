@@ -13,9 +13,9 @@ export const BEHAVIOURS = {
   "says nothing": "",
   "sends a byte now and then":
     "socket.write('GET /'); timer = setInterval(() => socket.write('a'), 1000)",
-  // The second request does not wait for the first answer.
+  // Two requests at once: the second does not wait for the answer to the first.
   "never reads": "socket.pause().write('GET /metrics HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n'.repeat(2))",
-  "shuts its side": "socket.end()",
+  "shuts down its side": "socket.end()",
 } as const;
 
 export type Behaviour = keyof typeof BEHAVIOURS;
@@ -24,13 +24,13 @@ export interface CrowdOptions {
   readonly address: StreamAddress;
   readonly behaviour: Behaviour;
   readonly count: number;
-  /** True if a connection is made again after it was closed by the server. */
-  readonly comesBack: boolean;
-  /** A command that starts the process, for its user and namespaces. */
+  /** True if each connection that the server closes is replaced by another. */
+  readonly reconnects: boolean;
+  /** A command that runs the process, for example as another user or in other namespaces. */
   readonly wrapper?: readonly string[];
 }
 
-function program({ address, behaviour, count, comesBack }: CrowdOptions): string {
+function program({ address, behaviour, count, reconnects }: CrowdOptions): string {
   return `
     let connected = 0;
     function open() {
@@ -46,7 +46,7 @@ function program({ address, behaviour, count, comesBack }: CrowdOptions): string
       socket.on("error", () => {});
       socket.once("end", () => socket.destroy());
       socket.once("close", () => clearInterval(timer));
-      socket.once("close", () => { if (${comesBack}) setTimeout(open, 5000 * Math.random()); });
+      socket.once("close", () => { if (${reconnects}) setTimeout(open, 5000 * Math.random()); });
       if (${behaviour !== "never reads"}) socket.resume();
     }
     setInterval(() => {}, 1000);
@@ -66,7 +66,7 @@ export class Crowd {
     this.#child = child;
   }
 
-  /** Waits until all connections have been made. */
+  /** Starts the process, and waits until it has made all connections. */
   static async start(options: CrowdOptions): Promise<Crowd> {
     const [file, args] = command(options.wrapper ?? [], program(options));
     const child = spawn(file, args, { stdio: ["ignore", "pipe", "inherit"] });
@@ -84,7 +84,10 @@ export class Crowd {
   }
 }
 
-/** Returns the text of `GET /metrics`. @throws Error after half a minute */
+/**
+ * Fetches `/metrics` in a process of its own, which `wrapper` runs.
+ * @throws Error after half a minute
+ */
 export async function scrape(
   address: StreamAddress,
   wrapper: readonly string[] = [],

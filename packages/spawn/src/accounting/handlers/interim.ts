@@ -2,7 +2,7 @@
  * Hands reports of running cgroups to the script. They are not journalled: a report that cannot
  * be handed over soon is dropped, since the next one includes its figures.
  *
- * Invariant: no handler is called for a cgroup that has run empty or has another handler.
+ * Invariant: no handler is called for a cgroup that has become empty or has another handler.
  */
 import { type EncodedRecord, recordSize } from "@cm4all/cgroup";
 import { inOneLine } from "@cm4all/command";
@@ -10,7 +10,7 @@ import { errorText } from "@cm4all/linux";
 import { LOG_ERR, type Logger } from "../../log/log.ts";
 import type { AccountingSink } from "../script/sink.ts";
 
-/** How many calls may run at a time, not counting those for cgroups that have run empty. */
+/** How many calls may run at a time, not counting those for cgroups that have become empty. */
 const MAX_RUNS = 8;
 
 /** How many cgroups may wait for a call. */
@@ -64,7 +64,7 @@ export class InterimReports {
     this.pump(batch);
   }
 
-  /** Drops a cgroup's report, because the cgroup has run empty or was measured again. */
+  /** Drops a cgroup's report, because the cgroup has become empty or was measured again. */
   drop(id: string): void {
     const record = this.#pending.get(id);
     if (record === undefined) return;

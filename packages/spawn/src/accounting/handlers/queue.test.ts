@@ -757,7 +757,7 @@ describe("interim reports", () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     sink.maxRunning = 1;
     interim("a", "b");
-    queue.ranEmpty("a");
+    queue.becameEmpty("a");
     await release("a");
     interim("a");
     expect(sink.calls).toEqual(["running a#0"]);
@@ -774,7 +774,7 @@ describe("interim reports", () => {
   it("make the final one wait while they run, even if there is room", async () => {
     sink.handlers = { ...NO_HANDLERS, released: "one", running: "one", bearsRepetition: true };
     interim("a");
-    queue.ranEmpty("a");
+    queue.becameEmpty("a");
     await release("a");
     await release("z");
     expect(sink.calls).toEqual(["running a#0", "z#1"]);

@@ -150,8 +150,8 @@ export class AccountingQueue {
     if (!this.#isDraining && !this.#outage.isOn) this.#interim.add(records, this.#policy.batch);
   }
 
-  /** Drops a waiting interim report of a cgroup, which has run empty. */
-  ranEmpty(id: string): void {
+  /** Drops a waiting interim report of a cgroup, which has become empty. */
+  becameEmpty(id: string): void {
     this.#interim.drop(id);
   }
 

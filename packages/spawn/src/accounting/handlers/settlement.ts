@@ -15,12 +15,12 @@ export interface RecordStates {
   state(number: number): RecordState | undefined;
   /**
    * Sets a record's state.
-   * @throws (rejects) if the journal is closed: the next start decides then
+   * @throws (rejects) if the journal is closed: the next run of the daemon then finds the old state
    */
   mark(number: number, state: RecordState, note?: string): Promise<void>;
   /** Sets a record's state with the next write, or soon after. @throws (rejects) as `mark` */
   markLater(number: number, state: RecordState): Promise<void>;
-  /** Marks records as begun. @throws (rejects) as `mark`, or if the disk does not take it soon */
+  /** Marks records as begun. @throws (rejects) as `mark`, or if the disk takes too long */
   begin(numbers: readonly number[]): Promise<void>;
 }
 
@@ -38,7 +38,10 @@ const MAX_NOTE = 1000;
 
 export class Settlement {
   readonly #parts: SettlementParts;
-  /** For each report that came after an earlier one was handed over, the earlier one's number. */
+  /**
+   * The number of a report that was handed over, by the number of the later report of the same
+   * cgroup.
+   */
   readonly #earlier = new Map<number, number>();
   readonly counts = { accountedCgroups: 0, supersededReports: 0, lostCgroups: 0 };
 
@@ -59,8 +62,8 @@ export class Settlement {
   /**
    * Settles records whose handler has returned without an error.
    * @param hasBegun true if the records are marked as begun. They are then settled at once: if
-   *   the daemon were killed before, it would park them at the next start. Other records it
-   *   would hand over again, which does no harm.
+   *   the daemon were killed before, it would park them at its next start. It would hand other
+   *   records over again, which does no harm.
    */
   accounted(group: readonly Entry[], hasBegun: boolean): void {
     this.counts.accountedCgroups += group.length;
@@ -72,7 +75,8 @@ export class Settlement {
   }
 
   /**
-   * Returns whether a later report, or a retry of the earlier one, will be compared with a record.
+   * Returns whether a record will be needed for a comparison: with a later report of its cgroup, or
+   * with a retry of the earlier one.
    */
   #isRemembered({ number }: Entry): boolean {
     const { journal, isKept } = this.#parts;
@@ -109,7 +113,7 @@ export class Settlement {
     this.#mark(number, RecordState.PARKED, reason);
   }
 
-  /** Marks a record that had begun as waiting, because its handler will be called again. */
+  /** Sets the state of a begun record back to waiting: its handler will be called again. */
   waitsAgain({ number }: Entry): void {
     this.#mark(number, RecordState.WAITING);
   }

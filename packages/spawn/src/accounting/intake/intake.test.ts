@@ -89,7 +89,7 @@ beforeEach(async () => {
     queue: {
       tryWithdraw: (number) => !running.has(number),
       follows: (later, earlier) => following.push([later, earlier]),
-      ranEmpty: (id) => emptied.push(id),
+      becameEmpty: (id) => emptied.push(id),
       wake: () => wakes++,
     },
     find: async () => found,
@@ -140,7 +140,7 @@ describe("the intake", () => {
     release(1);
     // At once, so that no interim report can come after the final one.
     expect(emptied).toEqual(["a"]);
-    expect(intake.hasRunEmpty("a")).toBe(true);
+    expect(intake.hasBecomeEmpty("a")).toBe(true);
     await new Promise((resolve) => setImmediate(resolve));
     expect(answers).toEqual([]);
     await journal.sync();
@@ -148,7 +148,7 @@ describe("the intake", () => {
     expect([intake.isHeld(0), handedOver]).toEqual([true, []]);
     intake.deleted([1]);
     expect([intake.isHeld(0), handedOver]).toEqual([false, [0]]);
-    expect([intake.isKept(0), intake.hasRunEmpty("a")]).toEqual([false, false]);
+    expect([intake.isKept(0), intake.hasBecomeEmpty("a")]).toEqual([false, false]);
   });
 
   it("wakes the queue when it has handed over something", async () => {
@@ -342,7 +342,7 @@ describe("the intake", () => {
     await journal.sync();
     intake.withdrawn([1]);
     expect(journal.states).toEqual([RecordState.GONE]);
-    expect([intake.isHeld(0), intake.hasRunEmpty("a")]).toEqual([false, false]);
+    expect([intake.isHeld(0), intake.hasBecomeEmpty("a")]).toEqual([false, false]);
     release(2);
     intake.withdrawn([2]);
     await journal.sync();
@@ -358,7 +358,7 @@ describe("the intake", () => {
     await journal.sync();
     expect(journal.states).toEqual([RecordState.GONE]);
     expect([answers, extended, intake.isHeld(0)]).toEqual([[], [0], false]);
-    expect(intake.hasRunEmpty("a")).toBe(false);
+    expect(intake.hasBecomeEmpty("a")).toBe(false);
   });
 
   it("takes no releases until it is known whether there is a handler", async () => {

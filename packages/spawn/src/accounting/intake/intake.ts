@@ -26,7 +26,7 @@ import { newTracked, type Tracked, TrackedRecords } from "./tracked.ts";
 export interface IntakeParts {
   readonly store: Pick<JournalStore, "append" | "state" | "mark">;
   readonly window: Pick<RecordWindow, "extend" | "add" | "openBoot">;
-  readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows" | "ranEmpty" | "wake">;
+  readonly queue: Pick<AccountingQueue, "tryWithdraw" | "follows" | "becameEmpty" | "wake">;
   /**
    * Returns the records of cgroups when the journal is open.
    * @throws (rejects) system errors, JournalClosed
@@ -98,8 +98,8 @@ export class Intake {
     return this.#tracked.ofNumber(number)?.isHandedOver === true;
   }
 
-  /** Returns whether a cgroup has run empty and waits to be deleted. */
-  hasRunEmpty(id: string): boolean {
+  /** Returns whether a cgroup has become empty and waits to be deleted. */
+  hasBecomeEmpty(id: string): boolean {
     return this.#tracked.ofId(id)?.isHandedOver === false;
   }
 
@@ -132,7 +132,7 @@ export class Intake {
   /** Takes releases. See ReaperDialogue for this and the other events. */
   released(releases: readonly Release[]): void {
     for (const release of releases) {
-      this.#parts.queue.ranEmpty(release.record.id);
+      this.#parts.queue.becameEmpty(release.record.id);
       const key = release.vanished ? this.#nextVanished-- : release.number;
       const { releaser } = this.#replies;
       this.#deferred.set(key, { release, releaser, isDeleted: release.vanished });

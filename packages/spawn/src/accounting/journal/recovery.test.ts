@@ -23,7 +23,7 @@ async function append(id: string, state: RecordState): Promise<number> {
   return number;
 }
 
-describe("recovery at a start", () => {
+describe("recovery at startup", () => {
   it.each([
     [true, PARKED, { parked: 1, doubtful: 0, lost: 0 }],
     [false, GONE, { parked: 0, doubtful: 0, lost: 1 }],

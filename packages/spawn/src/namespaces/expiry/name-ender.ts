@@ -1,7 +1,8 @@
 /**
- * Ends names: when they have expired, at a purge, and at a shutdown. Unless all names are to end,
- * a name whose PID namespace holds processes other than the init is spared, because a client that
- * never took a lease must not lose its processes. The lifetime of that name starts anew.
+ * Ends names: when they have expired, when an administrator purges them, and when the daemon shuts
+ * down. Unless all names are to end, a name whose PID namespace holds processes other than the init
+ * is spared, because a client that never took a lease must not lose its processes. The lifetime of
+ * that name begins again.
  */
 import { LOG_WARNING } from "../../log/log.ts";
 import type { LogOnce } from "../../log/log-once.ts";
@@ -42,26 +43,26 @@ export class NameEnder {
   }
 
   /**
-   * Ends the names that were not used after `untilMs` and in which no process lives; takes some
-   * turns of the loop.
-   * @param done called with the number of names ended
-   * @param meant the names to which this is limited; undefined for all
+   * Ends the names that were not used after `untilMs` and in which no process lives. This takes
+   * several turns of the loop.
+   * @param done called with the number of names that were ended
+   * @param only the names that may be ended; undefined for all
    */
-  endIdle(untilMs: number, done: (count: number) => void, meant?: ReadonlySet<string>): void {
-    this.#runInSlices(this.#endIdle(untilMs, meant), done);
+  endIdle(untilMs: number, done: (count: number) => void, only?: ReadonlySet<string>): void {
+    this.#runInSlices(this.#endIdle(untilMs, only), done);
   }
 
   /**
-   * Kills the inits of names in which no process lives, and does nothing else: for the end of a
-   * daemon whose store nobody keeps.
+   * Kills the inits of names in which no process lives, and leaves everything else as it is: for a
+   * daemon that ends and whose store no service manager keeps.
    */
   killIdleInits(done: () => void): void {
     this.#runInSlices(this.#killIdleInits(), done);
   }
 
-  /** Ends all names, or those in `meant`, whatever processes live in them. */
-  endAll(done: (count: number) => void, meant?: ReadonlySet<string>): void {
-    this.#runInSlices(this.#endAll(meant), done);
+  /** Ends all names, or those in `only`, whatever processes live in them. */
+  endAll(done: (count: number) => void, only?: ReadonlySet<string>): void {
+    this.#runInSlices(this.#endAll(only), done);
   }
 
   #runInSlices(work: Generator<void, number>, done: (count: number) => void): void {
@@ -84,9 +85,9 @@ export class NameEnder {
     );
   }
 
-  *#endIdle(untilMs: number, meant: ReadonlySet<string> | undefined): Generator<void, number> {
+  *#endIdle(untilMs: number, only: ReadonlySet<string> | undefined): Generator<void, number> {
     const idle = this.#registry.idleUntil(untilMs);
-    const due = meant === undefined ? idle : idle.filter(({ name }) => meant.has(name));
+    const due = only === undefined ? idle : idle.filter(({ name }) => only.has(name));
     const busy = yield* this.#findBusy(due);
     let count = 0;
     for (const set of due) {
@@ -118,18 +119,18 @@ export class NameEnder {
     return yield* scanProcesses(inits, this.#ownInode);
   }
 
-  *#endAll(meant: ReadonlySet<string> | undefined): Generator<void, number> {
+  *#endAll(only: ReadonlySet<string> | undefined): Generator<void, number> {
     let count = 0;
     for (const set of [...this.#registry.sets()]) {
       yield;
-      if (meant !== undefined && !meant.has(set.name)) continue;
+      if (only !== undefined && !only.has(set.name)) continue;
       if (this.#registry.get(set.name) !== set) continue;
       if (this.#tryEnd(set)) count++;
     }
     return count;
   }
 
-  /** Ends a name. One that cannot be ended keeps no other, and expires again. */
+  /** Ends a name. If it cannot be ended, that stops no other name from ending; it expires again. */
   #tryEnd(set: NamespaceSet): boolean {
     try {
       this.#registry.remove(set);

@@ -1,5 +1,5 @@
 /**
- * Restores what a start finds: names in the store of an earlier run, inits that are still
+ * Restores what exists at startup: names in the store of an earlier run, inits that are still
  * running, and inits that no store knows. Afterwards no init is unknown.
  */
 import { errorText, pidfdSendSignal, SIGKILL, tryPidfdOpen } from "@cm4all/linux";
