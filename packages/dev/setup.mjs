@@ -38,7 +38,8 @@ export function commandLine(read) {
   try {
     return read();
   } catch (error) {
-    return fail(errorText(error), EX_USAGE);
+    const [line = ""] = errorText(error).split("\n", 1);
+    return fail(line, EX_USAGE);
   }
 }
 

@@ -10,7 +10,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { parseArgs } from "node:util";
-import { commandLine, errorText, fail, root } from "../dev/setup.mjs";
+import { commandLine, EX_USAGE, errorText, fail, root } from "../dev/setup.mjs";
 import { sourceHash } from "../dev/source.mjs";
 import { commandsOf } from "./bare/places.mjs";
 import { failuresOf, runPlaces } from "./bare/run.mjs";
@@ -87,14 +87,19 @@ function currentCommit() {
 const isWell = (/** @type {Result | undefined} */ result) =>
   result !== undefined && result.failed === 0 && result.failures.length === 0;
 
+/** Returns the names of the steps in the command line, or of all. */
+function wantedSteps() {
+  for (const name of positionals)
+    if (!known.has(name)) fail(`no step ${name}; --list shows them`, EX_USAGE);
+  return positionals.length > 0 ? positionals : [...known.keys()];
+}
+
 async function main() {
-  const known = new Map(steps.map((step) => [stepName(step), step]));
-  const names = positionals.length > 0 ? positionals : [...known.keys()];
   const source = sourceHash();
   const done = readState(source);
   for (const name of names) {
     const step = known.get(name);
-    if (step === undefined) fail(`no step ${name}; --list shows them`);
+    if (step === undefined) continue;
     if (values.list) console.log(`${isWell(done[name]) ? "passed" : "to run"}  ${name}`);
     if (values.list || isWell(done[name])) continue;
     const commit = currentCommit();
@@ -113,6 +118,8 @@ const { values, positionals } = commandLine(() =>
     options: { list: { type: "boolean", default: false } },
   }),
 );
+const known = new Map(steps.map((step) => [stepName(step), step]));
+const names = wantedSteps();
 if (process.getuid?.() !== 0) fail("npm run release-check needs root: it makes machines");
 try {
   process.exit((await main()) ? 0 : 1);

@@ -111,7 +111,9 @@ describe.skipIf(missing("debhelper", "lintian"))("the Debian packages", () => {
       const file = join(built.tree, command);
       expect(lstatSync(file).isSymbolicLink(), command).toBe(true);
       expect(readFileSync(file, "latin1")).toMatch(
-        /^#!(\/bin\/bash -p\n':'.*\n':' \/\/; exec |\/usr\/bin\/env -S )?\/usr\/bin\/node --inspect-port=192\.0\.2\.1:9229( --[-a-z]+)*( "\$0" "\$@")?\n"use strict";process\.on\("SIGUSR1", /,
+        command === "usr/sbin/cm4all-spawn"
+          ? /^#!\/usr\/bin\/env -S \/usr\/bin\/node --inspect-port=192\.0\.2\.1:9229 --single-threaded-gc\n"use strict";process\.on\("SIGUSR1", /
+          : /^#!(\/bin\/bash -p\n':'.*\n':' \/\/; exec )?\/usr\/bin\/node --inspect-port=192\.0\.2\.1:9229( "\$0" "\$@")?\n"use strict";process\.on\("SIGUSR1", /,
       );
       expect(statSync(file).mode & 0o777).toBe(0o755);
       const run = spawnSync(process.execPath, [file, "--version"], { encoding: "utf8" });

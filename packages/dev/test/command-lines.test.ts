@@ -10,6 +10,7 @@ it.each([
   [MUTATE, "--nonsense"],
   [MUTATE, "--seconds=soon"],
   [MUTATE, "nonsense"],
+  ["packages/e2e/release.mjs", "nonsense"],
   ["packages/e2e/run.mjs", "--nonsense"],
   ["packages/e2e/release.mjs", "--nonsense"],
   ["packages/deb/build-packages.mjs", "--nonsense"],

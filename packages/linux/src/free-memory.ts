@@ -17,7 +17,7 @@ export const QUIET_MS = 5000;
  * @see malloc_trim(3)
  */
 export function freeMemory(): void {
-  // These are not options of the command line: with any option of V8, Node 20 compiles its own
+  // These are not options of the command line: with either of them, Node 20 compiles its own
   // modules anew in each thread, which takes a third of the time of its start.
   setFlagsFromString("--semi-space-growth-factor=1");
   setFlagsFromString("--expose-gc");

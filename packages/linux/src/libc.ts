@@ -26,7 +26,7 @@ export const callEngine: "addon" | "ffi-rs" = addon === undefined ? "ffi-rs" : "
 
 /**
  * The system calls of functions in libc that have another name. The arguments that only the system
- * call has are 0: no address (sendto, recvfrom), no signal mask (epoll_pwait), no flags (eventfd2).
+ * call has are 0: no address (sendto, recvfrom), no signal mask (epoll_pwait).
  */
 const CALL_OF: Readonly<Record<string, string>> = {
   epoll_wait: "epoll_pwait",
@@ -42,8 +42,8 @@ function tryAddonCall({ call, numbers }: Addon, name: string, arity: number): Ra
 }
 
 /**
- * Returns a function that makes one system call through the addon. It passes only the arguments
- * that the system call has, because each costs time.
+ * Returns a function that makes one system call through the addon. It passes only the arguments of
+ * the function in libc, because each costs time; the others are 0.
  */
 function bindNumber(call: Addon["call"], number: number, arity: number): RawCall {
   switch (arity) {

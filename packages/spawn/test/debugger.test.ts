@@ -5,9 +5,6 @@ import { type TestDaemon, until } from "./support/daemon.ts";
 
 const ENOUGH = 50;
 
-/** Starts the program as it is installed, by its first line and not through Node. */
-const AS_INSTALLED = [...SIGUSR1_PENDING, "sh", "-c", 'shift; exec "$@"', "sh"];
-
 function findScriptHost(daemon: TestDaemon): number | undefined {
   return daemon.childPids().find((pid) => /script.host/.test(readProc(pid, "cmdline")));
 }
@@ -21,7 +18,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", 
 
   it("does nothing from the first moment on, and commands of scripts do not inherit that", async () => {
     host.writeHandler('say("ended by", os.execute("kill -USR1 $$"))');
-    await host.start("", { wrapper: AS_INSTALLED });
+    await host.start("", { wrapper: SIGUSR1_PENDING, start: "first line" });
     const { daemon } = host;
     let hostPid = 0;
     {
@@ -44,9 +41,10 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "iproute2"))("SIGUSR1", 
   it("does nothing once the daemon runs, even if Node was started without the options of the first line", async () => {
     host.writeHandler("");
     const inNetwork = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"];
-    await host.start("", { wrapper: inNetwork });
+    await host.start("", { wrapper: inNetwork, start: "without options" });
     await host.untilReady();
     const { daemon } = host;
+    expect(readProc(daemon.pid, "cmdline")).not.toContain("--inspect-port");
     for (const pid of [daemon.pid, host.scriptHostPid]) {
       using storm = new Storm(pid);
       await until(() => storm.sent > ENOUGH, "it was sent often");

@@ -28,8 +28,13 @@ afterAll(() => program[Symbol.dispose]());
 /** The path of the bundle, which the script's user can read, too. */
 export const BUNDLE = program.path;
 
-/** The options of Node in the bundle's first line, with which it is started everywhere else. */
+/** The options of Node in the bundle's first line. */
 export const NODE_OPTIONS = nodeOptions();
+
+function programOf(start: DaemonOptions["start"]): string[] {
+  if (start === "first line") return [BUNDLE];
+  return [process.execPath, ...(start === "without options" ? [] : NODE_OPTIONS), BUNDLE];
+}
 
 function nodeOptions(): string[] {
   const [firstLine = ""] = readFileSync(BUNDLE, "latin1").split("\n", 1);
@@ -65,6 +70,11 @@ export interface DaemonOptions {
   readonly options?: readonly string[];
   /** A command that starts the daemon, such as prlimit. */
   readonly wrapper?: readonly string[];
+  /**
+   * Starts the bundle by its first line, with the `node` in PATH, or with the Node of this process
+   * and no options. By default that Node gets the options of the first line.
+   */
+  readonly start?: "first line" | "without options";
 }
 
 /** A running daemon. The caller ends it with `stop` or `kill`. */
@@ -88,9 +98,7 @@ export class TestDaemon {
     ].join(" ");
     const command = [
       ...(options.wrapper ?? []),
-      process.execPath,
-      ...NODE_OPTIONS,
-      BUNDLE,
+      ...programOf(options.start),
       "--listen",
       this.address,
     ];
