@@ -1,16 +1,19 @@
+import { execFileSync } from "node:child_process";
 import {
   closeSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
+  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import * as linux from "../src/index.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "cm4all-linux-"));
@@ -33,6 +36,33 @@ describe("Inotify", () => {
     expect(inotify.unwatch(wd)).toBe(true);
     expect(inotify.unwatch(wd)).toBe(false);
     expect(() => inotify.watch(join(directory, "missing"), linux.IN_CREATE)).toThrow("ENOENT");
+  });
+});
+
+describe("reserveDescriptors", () => {
+  /** Returns the size of the kernel's table of this process's descriptors. @see proc_pid_status(5) */
+  const tableSize = () =>
+    Number(/^FDSize:\t(\d+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1]);
+  /** Changes the soft limit of this process. @returns the limit before */
+  function limitDescriptors(soft: string): string {
+    const args = ["--pid", String(process.pid), "--nofile"];
+    const before = execFileSync("prlimit", [...args, "--raw", "--noheadings", "--output=SOFT"]);
+    execFileSync("prlimit", ["--pid", String(process.pid), `--nofile=${soft}:`]);
+    return before.toString().trim();
+  }
+
+  it("makes room for as many as the limit permits, and leaves none open", () => {
+    const open = readdirSync("/proc/self/fd");
+    const before = limitDescriptors("3000");
+    onTestFinished(() => void limitDescriptors(before));
+    linux.reserveDescriptors(8192);
+    expect(tableSize()).toBe(2048);
+    limitDescriptors(before);
+    linux.reserveDescriptors(8192);
+    expect(tableSize()).toBe(8192);
+    linux.reserveDescriptors(16);
+    expect(tableSize()).toBe(8192);
+    expect(readdirSync("/proc/self/fd")).toEqual(open);
   });
 });
 

@@ -34,6 +34,7 @@ import { LogOnce } from "./log/log-once.ts";
 import { type NamespaceThread, startNamespaceThread } from "./namespaces/thread.ts";
 import { MetricsEndpoint } from "./prometheus/endpoint.ts";
 import { listenAgain } from "./sockets/listen-again.ts";
+import { makeRoomForDescriptors } from "./startup/descriptors.ts";
 import { STORE_NAME, takePassedDescriptors } from "./startup/inherited.ts";
 import { openListener } from "./startup/listener.ts";
 import { checkRequirements } from "./startup/requirements.ts";
@@ -143,6 +144,7 @@ class Daemon {
         unusable: (reason) => this.#fail(new CommandFailure(reason, EX_OSERR)),
       },
     );
+    makeRoomForDescriptors(log);
     this.#metrics = new MetricsEndpoint(() => this.#status(), log);
     this.#stopGraceMs = config.accounting.stopGraceMs;
     this.#catchCrashes();

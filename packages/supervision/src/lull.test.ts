@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 describe("Lull", () => {
-  it("runs once after the last piece of work, and has no timer before and after", () => {
+  it("runs after the last piece of work and once more, and has no timer before and after", () => {
     const run = vi.fn();
     const lull = new Lull(1000, run);
     expect(vi.getTimerCount()).toBe(0);
@@ -18,9 +18,11 @@ describe("Lull", () => {
     expect(run).not.toHaveBeenCalled();
     vi.advanceTimersByTime(1);
     expect(run).toHaveBeenCalledTimes(1);
+    vi.advanceTimersByTime(1000);
+    expect(run).toHaveBeenCalledTimes(2);
     expect(vi.getTimerCount()).toBe(0);
     vi.advanceTimersByTime(10_000);
-    expect(run).toHaveBeenCalledTimes(1);
+    expect(run).toHaveBeenCalledTimes(2);
   });
 
   it("waits while work goes on, with one timer", () => {
@@ -33,17 +35,36 @@ describe("Lull", () => {
       vi.advanceTimersByTime(100);
     }
     expect(run).not.toHaveBeenCalled();
-    vi.advanceTimersByTime(2000);
+    vi.advanceTimersByTime(1999);
     expect(run).toHaveBeenCalledTimes(1);
   });
 
-  it("runs again after more work", () => {
+  it("begins anew after more work, also between the two", () => {
     const run = vi.fn();
     const lull = new Lull(1000, run);
     lull.worked();
-    vi.advanceTimersByTime(1000);
+    vi.advanceTimersByTime(1500);
+    expect(run).toHaveBeenCalledTimes(1);
     lull.worked();
+    vi.advanceTimersByTime(500);
+    expect(run).toHaveBeenCalledTimes(1);
     vi.advanceTimersByTime(1000);
     expect(run).toHaveBeenCalledTimes(2);
+    vi.advanceTimersByTime(10_000);
+    expect(run).toHaveBeenCalledTimes(3);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("waits for as long as the function itself says that there is work", () => {
+    let runs = 0;
+    const lull = new Lull(1000, () => {
+      if (++runs < 5) lull.worked();
+    });
+    lull.worked();
+    vi.advanceTimersByTime(5000);
+    expect(runs).toBe(5);
+    vi.advanceTimersByTime(10_000);
+    expect(runs).toBe(6);
+    expect(vi.getTimerCount()).toBe(0);
   });
 });

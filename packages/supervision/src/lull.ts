@@ -1,6 +1,6 @@
 /**
- * Calls a function once when work has come to rest. Without work there is no timer, so that an
- * idle process is not woken; during work there is one for each `quietMs`.
+ * Calls a function when work has come to rest, and once more if it stays at rest. Afterwards there
+ * is no timer, so that an idle process is not woken; during work there is one for each `quietMs`.
  */
 
 /** Calls `run` once, after `delayMs`. */
@@ -19,7 +19,8 @@ export class Lull {
   #hasWorked = false;
 
   /**
-   * @param run called when there was no work for `quietMs`, or up to twice as long
+   * @param run called when there was no work for `quietMs`, or up to twice as long, and again
+   *   `quietMs` later
    * @param after for a thread without Node's timers
    */
   constructor(quietMs: number, run: () => void, after: After = afterUnref) {
@@ -31,16 +32,21 @@ export class Lull {
   /** Notes that there is work; cheap enough to be called for each piece of it. */
   worked(): void {
     this.#hasWorked = true;
-    if (!this.#isWaiting) this.#wait();
+    if (!this.#isWaiting) this.#wait("first");
   }
 
-  #wait(): void {
+  #wait(turn: "first" | "second"): void {
     this.#isWaiting = true;
     this.#hasWorked = false;
     this.#after(this.#quietMs, () => {
       this.#isWaiting = false;
-      if (this.#hasWorked) this.#wait();
-      else this.#run();
+      if (this.#hasWorked) {
+        this.#wait("first");
+        return;
+      }
+      this.#run();
+      // The function itself may have noted work.
+      if (turn === "first" && !this.#isWaiting) this.#wait("second");
     });
   }
 }

@@ -166,7 +166,8 @@ export class Listener {
         this.#flooded(fd);
         return "stranger";
       }
-      connection.serve(owner, areMany);
+      // A client in the queue waits for whatever is done for a stranger now.
+      connection.serve(owner, areMany && !owner.isStranger);
       return owner.isStranger ? "stranger" : "spawner";
     } catch (error) {
       if (!isSystemError(error)) throw error;

@@ -1,0 +1,29 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { getHeapSpaceStatistics } from "node:v8";
+import { expect, it } from "vitest";
+import { freeMemory, QUIET_MS } from "../src/index.ts";
+
+const MIB = 1 << 20;
+
+/** Returns the size of the space for short-lived objects. */
+function newSpaceMiB(): number {
+  const space = getHeapSpaceStatistics().find(({ space_name }) => space_name === "new_space");
+  return (space?.space_size ?? Number.NaN) / MIB;
+}
+
+/** Allocates objects of which many live long enough for the space to grow. */
+function allocate(): void {
+  for (let i = 0; i < 200; i++) {
+    const kept: unknown[] = [];
+    for (let j = 0; j < 20_000; j++) kept.push({ j, list: [j] });
+  }
+}
+
+it("gives back the space for short-lived objects, the second time at the latest", async () => {
+  allocate();
+  expect(newSpaceMiB()).toBeGreaterThan(8);
+  freeMemory();
+  await delay(QUIET_MS);
+  freeMemory();
+  expect(newSpaceMiB()).toBeLessThan(4);
+});
