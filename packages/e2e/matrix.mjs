@@ -28,9 +28,15 @@ export const ARM64_VM = "virtual machine of arm64";
 /** Debian with its own Node. */
 const FIRST = { suite: "trixie", node: "debian" };
 
+/**
+ * The places whose conditions are not part of those of another one: `worst` has those of `root`,
+ * `blank` and `link`, which are for finding out which of them a failure comes from.
+ */
+const DISTINCT_PLACES = ["clone", "tarball", "worst"];
+
 /** @type {readonly Step[]} every place on the first cell, a fresh clone on each of the others */
 export const steps = [
-  ...Object.keys(places).map((where) => ({ ...FIRST, where })),
+  ...DISTINCT_PLACES.map((where) => ({ ...FIRST, where })),
   ...["22", "24", "26"].map((node) => ({ suite: "trixie", node, where: "clone" })),
   ...["20", "22", "24", "26"].map((node) => ({ suite: "bookworm", node, where: "clone" })),
   { ...FIRST, where: CONTAINER },

@@ -18,15 +18,15 @@ export const places = {
   root: { title: "in /root, with the service's user", directory: "/root/spawn-suite", user: true },
   blank: { title: "with a blank in the path", directory: "/srv/my files/spawn suite" },
   link: {
-    title: "behind a symbolic link, with a C compiler",
+    title: "behind a symbolic link",
     directory: "/srv/disk2/spawn-suite",
     link: "/home/spawn-suite",
-    gcc: true,
   },
   tarball: {
-    title: "a tarball, without git",
+    title: "a tarball, without git, with a C compiler",
     directory: "/opt/spawn-suite",
     tarball: true,
+    gcc: true,
   },
   // All at once of what a clone can have: `tarball` alone lacks git.
   worst: {

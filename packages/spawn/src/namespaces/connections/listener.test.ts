@@ -95,7 +95,7 @@ function serveAmongStrangers(spawner: Fd, { before, areLeft, each }: Queue) {
       if (!isStranger || areLeft) return ownerOf(connection, isStranger);
       served++;
       connection.closeUnread();
-      return undefined;
+      return "closed";
     },
     onError,
   );
@@ -159,7 +159,7 @@ describe("a stranger that keeps sending", () => {
       (connection) => {
         connection.closeUnread();
         look();
-        return undefined;
+        return "closed";
       },
       onError,
     );
@@ -231,7 +231,7 @@ describe("the queue of connections", () => {
         (connection) => {
           connection.closeUnread();
           if (++accepted === MANY) look();
-          if (isFlooded) return undefined;
+          if (isFlooded) return "closed";
           const nothing = () => {};
           const owner = { isStranger: true, isWary: () => true, mayReceive: () => false };
           const calls = { received: nothing, refuseDescriptors: nothing, hungUp: nothing };

@@ -42,7 +42,7 @@ const ACCEPT_PAUSE_MS = 100;
 /** Accepts connections on the listening sockets. */
 export class Listener {
   readonly #loop: EventLoop;
-  readonly #accepted: (connection: Connection) => ConnectionOwner | undefined;
+  readonly #accepted: (connection: Connection) => ConnectionOwner | "waits" | "closed";
   readonly #onError: OnError;
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
@@ -57,14 +57,14 @@ export class Listener {
   #floodedMs = 0;
 
   /**
-   * @param accepted returns the owner of a new connection; undefined if it has closed the
-   *   connection, because there are too many of its kind
+   * @param accepted returns the owner of a new connection; `waits` if it has taken the socket of a
+   *   stranger, `closed` if it has closed the connection, because there are too many of its kind
    * @param onError called when a failure prevents accepting for the moment, or what it does about a
    *   flood
    */
   constructor(
     shared: Shared,
-    accepted: (connection: Connection) => ConnectionOwner | undefined,
+    accepted: (connection: Connection) => ConnectionOwner | "waits" | "closed",
     onError: OnError,
   ) {
     this.#loop = shared.loop;
@@ -162,12 +162,9 @@ export class Listener {
         setIntOption(socket.number, SOL_SOCKET, SO_PASSCRED, 1);
       }
       const owner = this.#accepted(connection);
-      if (owner === undefined) {
-        this.#flooded(fd);
-        return "stranger";
-      }
-      // A client in the queue waits for whatever is done for a stranger now.
-      connection.serve(owner, areMany && !owner.isStranger);
+      if (owner === "closed") this.#flooded(fd);
+      if (typeof owner === "string") return "stranger";
+      connection.serve(owner, areMany);
       return owner.isStranger ? "stranger" : "spawner";
     } catch (error) {
       if (!isSystemError(error)) throw error;

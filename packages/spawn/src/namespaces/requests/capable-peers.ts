@@ -45,6 +45,12 @@ const LOOKS = 4;
 const PROOF_MS = 1000;
 
 /**
+ * How long a process that was found in another user namespace is not looked at again, milliseconds:
+ * while it makes its connections. It cannot come to ours, and its pid is not used again so soon.
+ */
+const ELSEWHERE_MS = 100;
+
+/**
  * The number of processes whose files are kept open; see the descriptor budget in docs/design.md.
  */
 const MAX_KEPT = 64;
@@ -140,6 +146,12 @@ export class CapablePeers {
   /** The latest process for each pid. */
   readonly #keptByPid = new Map<number, PeerProcess>();
 
+  /**
+   * The times at which processes were found in another user namespace, by pid, milliseconds of the
+   * monotonic clock.
+   */
+  readonly #elsewhere = new Map<number, number>();
+
   /** @param ownUserNamespace the inode of the daemon's user namespace */
   constructor(ownUserNamespace: number) {
     this.#ownUserNamespace = `user:[${ownUserNamespace}]`;
@@ -157,8 +169,14 @@ export class CapablePeers {
   }
 
   #isHere(pid: number): boolean {
+    const nowMs = monotonicMs();
+    const elsewhereMs = this.#elsewhere.get(pid);
+    if (elsewhereMs !== undefined && nowMs - elsewhereMs < ELSEWHERE_MS) return false;
     try {
-      return readlinkSync(`/proc/${pid}/ns/user`) === this.#ownUserNamespace;
+      if (readlinkSync(`/proc/${pid}/ns/user`) === this.#ownUserNamespace) return true;
+      if (this.#elsewhere.size >= MAX_KEPT) this.#elsewhere.clear();
+      this.#elsewhere.set(pid, nowMs);
+      return false;
     } catch {
       // The process is gone. If something else went wrong, the proof will report it.
       return false;

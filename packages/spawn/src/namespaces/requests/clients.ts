@@ -58,7 +58,7 @@ export class Clients {
   readonly #allowed = new ClientPool<Client>();
   /** Peers whose rights were not checked yet, and refused peers. */
   readonly #unproven = new ClientPool<Client>();
-  /** Unproven peers that have said nothing yet. */
+  /** Strangers whose turn has not come yet, or who have said nothing. */
   readonly #waiting: WaitingRoom;
   #isWaitingAllowed = true;
   readonly #budget = new StrangerBudget();
@@ -112,9 +112,10 @@ export class Clients {
 
   /**
    * Adds a new connection.
-   * @returns undefined if the connection was closed, because strangers have used up their time
+   * @returns its client; `waits` if it is that of a stranger; `closed` if the connection was
+   *   closed, because strangers have used up their time
    */
-  tryAdd(connection: Connection): Client | undefined {
+  tryAdd(connection: Connection): Client | "waits" | "closed" {
     const peer: Peer = {
       credentials: peerCredentials(connection.fd),
       socketFd: connection.fd,
@@ -132,7 +133,13 @@ export class Clients {
     const isStranger = !isAllowed && !this.#capable.seemsCapable(peer, isStrict);
     if (isStranger && isFlooded) {
       connection.closeUnread();
-      return undefined;
+      return "closed";
+    }
+    if (isStranger && this.#isWaitingAllowed) {
+      // Even if it has made a request: a spawner in the queue must not wait for the answer.
+      this.#letWait(peer, connection);
+      this.#ifPossible(() => this.#makeRoom(uid));
+      return "waits";
     }
     const client = newClient(connection, peer, isStranger);
     if (isAllowed) this.#allow(client);
@@ -143,11 +150,16 @@ export class Clients {
     return client;
   }
 
-  /** Lets a stranger wait, from whom nothing more has arrived. @throws SyscallError */
+  /** @throws SyscallError; the caller keeps the connection then */
+  #letWait(peer: Peer, connection: Connection): void {
+    this.#waiting.add(peer);
+    connection.release();
+  }
+
+  /** Lets a stranger wait again, from whom nothing has arrived after all. @throws SyscallError */
   fellSilent(client: Client): void {
     if (!client.isStranger || client.state !== "unproven" || !this.#isWaitingAllowed) return;
-    this.#waiting.add(client.peer);
-    client.connection.release();
+    this.#letWait(client.peer, client.connection);
     this.#unproven.delete(client);
   }
 

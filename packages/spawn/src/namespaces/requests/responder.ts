@@ -39,10 +39,10 @@ export class Responder {
     this.#refusals = new LogOnce(log);
   }
 
-  /** Answers the requests of a new connection; undefined if it was closed. */
-  serve(connection: Connection): ConnectionOwner | undefined {
+  /** Answers the requests of a new connection, unless it waits or was closed. */
+  serve(connection: Connection): ConnectionOwner | "waits" | "closed" {
     const client = this.#clients.tryAdd(connection);
-    return client === undefined ? undefined : this.#ownerOf(client);
+    return typeof client === "string" ? client : this.#ownerOf(client);
   }
 
   /** Goes on with a client that has waited. */
