@@ -80,7 +80,7 @@ export class Clients {
     this.#goOn = goOn;
     this.#waiting = new WaitingRoom(
       shared.loop,
-      (peer) => goOn(this.#comeBack(peer)),
+      (peer) => this.#serveStranger(this.#comeBack(peer)),
       shared.onError,
     );
     this.#capable = new CapablePeers(ownUserNamespace);
@@ -169,6 +169,12 @@ export class Clients {
     const client = newClient(connection, peer, true);
     this.#unproven.add(client);
     return client;
+  }
+
+  /** Goes on with a stranger that has waited, unless strangers have used up their time. */
+  #serveStranger(client: Client): void {
+    if (this.#budget.isSpent(monotonicMs())) this.close(client);
+    else this.#goOn(client);
   }
 
   /** Goes on with all that wait, because the service stops. From now on, nobody waits. */
