@@ -34,7 +34,7 @@ const FIRST = { suite: "trixie", node: "debian" };
  */
 const DISTINCT_PLACES = ["clone", "tarball", "worst"];
 
-/** @type {readonly Step[]} every place on the first cell, a fresh clone on each of the others */
+/** @type {readonly Step[]} these places on the first cell, a fresh clone on each of the others */
 export const steps = [
   ...DISTINCT_PLACES.map((where) => ({ ...FIRST, where })),
   ...["22", "24", "26"].map((node) => ({ suite: "trixie", node, where: "clone" })),

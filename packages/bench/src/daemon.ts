@@ -19,10 +19,10 @@ const STARTS = 7;
 /** The number of measurements of the memory; the medians are printed. */
 const ROUNDS = 5;
 /**
- * The pause before a measurement, milliseconds. After twice QUIET_MS, the daemon has freed the
- * memory that it does not need.
+ * The pause before a measurement, milliseconds. After three times QUIET_MS, the daemon has freed
+ * the memory that it does not need.
  */
-const REST_MS = 12_000;
+const REST_MS = 18_000;
 /** The number of bursts before the first measurement; one comes before each of the others. */
 const BURSTS = 12;
 const BURST = 2000;

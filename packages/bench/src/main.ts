@@ -9,7 +9,7 @@ import { measureFlatness } from "./flatness.ts";
 import { measureFleet } from "./fleet.ts";
 import { FLEET_CLIENT, runFleetClient } from "./fleet-client.ts";
 import { printGoals } from "./goals.ts";
-import { measureHostile } from "./hostile.ts";
+import { attacksCalled, attackTitles, measureHostile } from "./hostile.ts";
 import { measureNamespaces } from "./namespaces.ts";
 import { measureNetns, measureNetnsInside, NETNS_INSIDE } from "./netns.ts";
 import { measureProcessScan } from "./process-scan.ts";
@@ -37,24 +37,59 @@ without a subject all but scan. docs/performance.md explains them.
   --only TEXT   of the attacks of hostile, only those whose titles contain this
   --help        show this text`;
 
-async function main(): Promise<void> {
-  const { positionals: names, values } = parseArgs({
+/** The exit status after a wrong command line. @see sysexits(3head) */
+const EX_USAGE = 64;
+
+interface CommandLine {
+  readonly subjects: readonly string[];
+  /** Part of the titles of the attacks to measure. */
+  readonly only: string | undefined;
+}
+
+/**
+ * Reads the command line.
+ * @returns undefined if it asks for help
+ * @throws Error if it is wrong, before anything is measured
+ */
+function readCommandLine(): CommandLine | undefined {
+  const { positionals, values } = parseArgs({
     allowPositionals: true,
     options: { only: { type: "string" }, help: { type: "boolean" } },
   });
-  if (values.help === true) {
+  if (values.help === true) return undefined;
+  const unknown = positionals.find((name) => !Object.hasOwn(SUBJECTS, name));
+  if (unknown !== undefined)
+    throw new Error(`${unknown} is not measured; choose of ${Object.keys(SUBJECTS).join(", ")}`);
+  const { only } = values;
+  if (only !== undefined && attacksCalled(only).length === 0)
+    throw new Error(`no attack is called ${only}; choose of ${attackTitles().join("; ")}`);
+  return { subjects: positionals.length === 0 ? USUAL : positionals, only };
+}
+
+/** Does a part of a measurement that needs a process of its own. @returns false if not asked to */
+async function runInside([what, argument = ""]: readonly string[]): Promise<boolean> {
+  if (what === FLEET_CLIENT) await runFleetClient(JSON.parse(argument));
+  else if (what === NETNS_INSIDE) await measureNetnsInside();
+  else return false;
+  return true;
+}
+
+async function main(): Promise<void> {
+  if (await runInside(process.argv.slice(2))) return;
+  let commandLine: CommandLine | undefined;
+  try {
+    commandLine = readCommandLine();
+  } catch (error) {
+    console.error(errorText(error).split("\n", 1).join());
+    process.exit(EX_USAGE);
+  }
+  if (commandLine === undefined) {
     console.log(USAGE);
     return;
   }
-  const [first, hosts = ""] = names;
-  if (first === FLEET_CLIENT) return await runFleetClient(JSON.parse(hosts));
-  if (first === NETNS_INSIDE) return await measureNetnsInside();
-  const known = Object.keys(SUBJECTS).join(", ");
-  for (const name of names.length === 0 ? USUAL : names) {
-    const measure = SUBJECTS[name];
-    if (measure === undefined) throw new Error(`${name} is not measured; choose of ${known}`);
+  for (const name of commandLine.subjects) {
     console.log(`\n${name}`);
-    await measure(values.only);
+    await SUBJECTS[name]?.(commandLine.only);
   }
   printGoals();
 }

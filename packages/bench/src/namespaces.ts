@@ -52,8 +52,8 @@ interface Subject extends Work {
 }
 
 /**
- * How long to wait until memory is freed, milliseconds. Each thread frees memory 5 to 10 seconds
- * after its last work; V8's helper threads end later.
+ * How long to wait until memory is freed, milliseconds. Each thread frees memory 5.5 to 11 seconds
+ * after its last work, and again 5.5 seconds later.
  */
 const FREEING_MS = 20_000;
 

@@ -58,7 +58,7 @@ export interface Reaping {
   readonly rate?: number;
 }
 
-/** Makes cgroups run empty, and returns how long the reaper took. */
+/** Makes cgroups that become empty, and returns how long the reaper took. */
 export function reap(reaper: Reaper, { mode, count, rate = 0 }: Reaping): ReapMeasurement {
   const args = ["--count", String(count), "--lua-log", reaper.handlerLog, "--rate", String(rate)];
   return run<ReapMeasurement>(reaper, mode, args);

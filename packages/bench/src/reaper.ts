@@ -30,11 +30,11 @@ interface Subject extends Reaping {
 }
 
 const SUBJECTS: readonly Subject[] = [
-  { title: "500 cgroups run empty, one by one", mode: "seq", count: 500 },
-  { title: "500 cgroups made and run empty, one by one", mode: "churn", count: 500 },
-  { title: "500 cgroups run empty at once", mode: "burst", count: 500 },
+  { title: "500 cgroups become empty, one by one", mode: "seq", count: 500 },
+  { title: "500 cgroups made and emptied, one by one", mode: "churn", count: 500 },
+  { title: "500 cgroups become empty at once", mode: "burst", count: 500 },
   {
-    title: "5,000 cgroups run empty at once",
+    title: "5,000 cgroups become empty at once",
     mode: "burst",
     count: 5000,
     goal: { cpuUs: 260, drainMs: 1000 },

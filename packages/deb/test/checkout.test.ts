@@ -12,6 +12,7 @@ import { testPackages } from "@cm4all/dev/debian-packages";
 import { missing } from "@cm4all/testing";
 import { type Snippet, snippetsOfText } from "@cm4all/testing/snippets";
 import { describe, expect, it } from "vitest";
+import { EX_USAGE } from "../../dev/setup.mjs";
 import { places } from "../../e2e/bare/places.mjs";
 import { readOptions } from "../../e2e/options.mjs";
 import { readCommands } from "../completion.mjs";
@@ -270,3 +271,12 @@ it("wrong commands are noticed", () => {
     ),
   ).toBeDefined();
 });
+
+it.each(["--nonsense", "nonsense", "--only=nonsense"])(
+  "a measurement of %s is refused in one line, before anything is measured",
+  (argument) => {
+    const refused = run(`node packages/bench/dist/bench.js daemon ${argument}`);
+    const line = expect.stringMatching(/^.*nonsense.*\n$/);
+    expect(refused).toMatchObject({ status: EX_USAGE, stdout: "", stderr: line });
+  },
+);

@@ -49,7 +49,7 @@ export function setNonBlocking(fd: number): void {
  * full. In a process with threads it then waits until no CPU reads the old one (synchronize_rcu in
  * fs/file.c of Linux), 5 to 20 ms, in which the thread that opens a descriptor does nothing else.
  * The table never shrinks; it takes 8 bytes for each descriptor.
- * @throws SyscallError ENOMEM, or an error of Node such as EMFILE; the table is then as it was
+ * @throws SyscallError, or an error of Node: ENOMEM, EMFILE; the table is then as it was
  */
 export function reserveDescriptors(count: number): void {
   const fd = openSync("/", O_PATH);

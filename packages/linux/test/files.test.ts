@@ -53,15 +53,15 @@ describe("reserveDescriptors", () => {
 
   it("makes room for as many as the limit permits, and leaves none open", () => {
     const open = readdirSync("/proc/self/fd");
-    const before = limitDescriptors("3000");
+    const before = limitDescriptors("1500");
     onTestFinished(() => void limitDescriptors(before));
-    linux.reserveDescriptors(8192);
-    expect(tableSize()).toBe(2048);
+    linux.reserveDescriptors(4096);
+    expect(tableSize()).toBe(1024);
     limitDescriptors(before);
-    linux.reserveDescriptors(8192);
-    expect(tableSize()).toBe(8192);
+    linux.reserveDescriptors(4096);
+    expect(tableSize()).toBe(4096);
     linux.reserveDescriptors(16);
-    expect(tableSize()).toBe(8192);
+    expect(tableSize()).toBe(4096);
     expect(readdirSync("/proc/self/fd")).toEqual(open);
   });
 });

@@ -9,6 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isErrno, MSG_DONTWAIT } from "@cm4all/linux";
 import { missing } from "@cm4all/testing";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { STRANGERS as MOST_LOOKED_AT } from "../src/namespaces/requests/stranger-budget.ts";
 import { request, TestClient } from "./support/client.ts";
 import { storeThread, TestDaemon, until } from "./support/daemon.ts";
 import { whileFailing } from "./support/faults.ts";
@@ -192,6 +193,22 @@ describe.skipIf(cannotRun)("the thread that answers", () => {
     });
     await until(async () => (await daemon.status()).connections === 0, "they are gone");
   });
+
+  it.each(["recvmsg", "shutdown"])(
+    "goes on if strangers that have waited cannot be closed in a flood, because %s fails",
+    async (call) => {
+      // So many that some of them are closed without a look.
+      const count = 1.5 * MOST_LOOKED_AT;
+      await peer.start(as({}), daemon.address, Buffer.from(""), ["--hold", String(count)]);
+      await until(async () => (await daemon.status()).connections === count, "they wait");
+      await whileThreadFails(`${call}:error=ENOMEM`, async () => {
+        await peer.endAll();
+        await daemon.untilLogged("a connection failed: ");
+        await until(async () => (await daemon.status()).connections === 0, "they are gone");
+      });
+      expect(daemon.log).not.toMatch(/crashed|(?:\n| \|) *at /);
+    },
+  );
 
   it.each(["epoll_ctl", "shutdown"])(
     "ends in time if strangers wait while %s fails",

@@ -111,13 +111,14 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
 
   /** Lets a stranger come and go. @returns how often until it was disconnected unchecked */
   function flood(stranger: Connection): number {
-    // Strangers do not wait while the service stops.
+    // As while the service stops: each stranger is a client, whose end counts.
     clients.endWaiting();
     for (let count = 0; count < 100_000; count++) {
       const client = clients.tryAdd(stranger);
       if (client === "closed") return count;
-      expect(client).toMatchObject({ isStranger: true });
-      if (client !== "waits") clients.forget(client);
+      if (client === "waits") throw new Error("a stranger waits");
+      expect(client.isStranger).toBe(true);
+      clients.forget(client);
     }
     throw new Error("there is no flood");
   }
@@ -184,14 +185,14 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   });
 
   /** Lets strangers wait. */
-  async function wait(): Promise<void> {
-    const listening = listenFor(FLOODS);
-    await peer.start(as({}), address, NOTHING, ["--hold", String(FLOODS)]);
-    for (const connection of acceptAll(listening, FLOODS)) {
+  async function wait(count = FLOODS): Promise<void> {
+    const listening = listenFor(count);
+    await peer.start(as({}), address, NOTHING, ["--hold", String(count)]);
+    for (const connection of acceptAll(listening, count)) {
       expect(clients.tryAdd(connection)).toBe("waits");
       expect(connection.isOpen).toBe(false);
     }
-    expect([clients.size, clients.all()]).toEqual([FLOODS, []]);
+    expect([clients.size, clients.all()]).toEqual([count, []]);
   }
 
   it("strangers that have waited are clients again when nobody may wait any longer", async () => {
@@ -218,5 +219,42 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     };
     await peer.endAll();
     loop.run();
+  });
+
+  it("strangers that have waited wait again if nothing has arrived after all", async () => {
+    await wait();
+    let silent = 0;
+    goOn = (client) => {
+      if (silent++ < FLOODS) {
+        clients.fellSilent(client);
+        expect(client.connection.isOpen).toBe(false);
+        expect([clients.size, clients.all()]).toEqual([FLOODS, []]);
+        return;
+      }
+      clients.close(client);
+      if (clients.size === 0) loop.stop();
+    };
+    await peer.endAll();
+    loop.run();
+    expect(silent).toBe(2 * FLOODS);
+  });
+
+  it("strangers that have waited are closed without a look once so many have ended", async () => {
+    const count = 1.5 * STRANGERS;
+    await wait(count);
+    let looks = 0;
+    goOn = (client) => {
+      looks++;
+      clients.close(client);
+    };
+    const look = () => {
+      if (clients.size === 0) loop.stop();
+      else loop.after(10, look);
+    };
+    look();
+    await peer.endAll();
+    loop.run();
+    expect(looks).toBeGreaterThanOrEqual(STRANGERS);
+    expect(looks).toBeLessThan(count);
   });
 });

@@ -3,12 +3,12 @@
  * is no timer, so that an idle process is not woken; during work there is one for each `quietMs`.
  */
 
-/** Calls `run` once, after `delayMs`. */
-export type After = (delayMs: number, run: () => void) => void;
+/** Calls `call` once, after `delayMs`. */
+export type After = (delayMs: number, call: () => void) => void;
 
 /** Uses a timer that does not keep the process alive. */
-const afterUnref: After = (delayMs, run) => {
-  setTimeout(run, delayMs).unref();
+const afterUnref: After = (delayMs, call) => {
+  setTimeout(call, delayMs).unref();
 };
 
 export class Lull {

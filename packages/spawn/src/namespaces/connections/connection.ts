@@ -65,6 +65,13 @@ export interface ConnectionOwner {
   hungUp(): void;
 }
 
+/**
+ * What has become of a new connection: it has an owner; it `waits`, because it is that of a stranger,
+ * and its socket belongs to somebody else; or it was `closed`, because strangers have used up their
+ * time.
+ */
+export type Accepted<Owner = ConnectionOwner> = Owner | "waits" | "closed";
+
 /** A client's connection: sends and receives datagrams, and closes the socket, which it owns. */
 export class Connection {
   readonly #socket: Fd;

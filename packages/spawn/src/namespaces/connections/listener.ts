@@ -12,14 +12,14 @@ import {
 } from "@cm4all/linux";
 import { type EventLoop, monotonicMs, type Timer } from "../../thread/event-loop.ts";
 import { isSystemError, type OnError } from "../errors.ts";
-import { Connection, type ConnectionOwner } from "./connection.ts";
+import { type Accepted, Connection } from "./connection.ts";
 import type { Shared } from "./shared.ts";
 
 /**
  * How long the listener accepts connections at each wake-up, microseconds, before others get
  * their turn; the last connection may take longer. A client in the queue waits behind all
- * strangers in it, so the listener accepts as many as come in this time: some have gone already,
- * others have to be answered. The time is no longer than that, because strangers come back as
+ * strangers in it, so the listener accepts as many as come in this time: most are only set aside,
+ * others are closed. The time is no longer than that, because strangers come back as
  * fast as they are accepted, and a turn would never end.
  */
 const ACCEPT_US = 250;
@@ -42,7 +42,7 @@ const ACCEPT_PAUSE_MS = 100;
 /** Accepts connections on the listening sockets. */
 export class Listener {
   readonly #loop: EventLoop;
-  readonly #accepted: (connection: Connection) => ConnectionOwner | "waits" | "closed";
+  readonly #accepted: (connection: Connection) => Accepted;
   readonly #onError: OnError;
   readonly #shared: Shared;
   #watch: { readonly token: number; readonly fd: number } | undefined;
@@ -57,16 +57,11 @@ export class Listener {
   #floodedMs = 0;
 
   /**
-   * @param accepted returns the owner of a new connection; `waits` if it has taken the socket of a
-   *   stranger, `closed` if it has closed the connection, because there are too many of its kind
+   * @param accepted finds an owner for a new connection
    * @param onError called when a failure prevents accepting for the moment, or what it does about a
    *   flood
    */
-  constructor(
-    shared: Shared,
-    accepted: (connection: Connection) => ConnectionOwner | "waits" | "closed",
-    onError: OnError,
-  ) {
+  constructor(shared: Shared, accepted: (connection: Connection) => Accepted, onError: OnError) {
     this.#loop = shared.loop;
     this.#shared = shared;
     this.#accepted = accepted;

@@ -45,10 +45,13 @@ const LOOKS = 4;
 const PROOF_MS = 1000;
 
 /**
- * How long a process that was found in another user namespace is not looked at again, milliseconds:
- * while it makes its connections. It cannot come to ours, and its pid is not used again so soon.
+ * How long a process that was found in another user namespace counts as being there, milliseconds.
+ * It may connect many times in a row, cannot come to ours, and its pid is not used again so soon.
  */
 const ELSEWHERE_MS = 100;
+
+/** The number of such processes that are remembered. */
+const MAX_ELSEWHERE = 64;
 
 /**
  * The number of processes whose files are kept open; see the descriptor budget in docs/design.md.
@@ -174,11 +177,12 @@ export class CapablePeers {
     if (elsewhereMs !== undefined && nowMs - elsewhereMs < ELSEWHERE_MS) return false;
     try {
       if (readlinkSync(`/proc/${pid}/ns/user`) === this.#ownUserNamespace) return true;
-      if (this.#elsewhere.size >= MAX_KEPT) this.#elsewhere.clear();
+      if (this.#elsewhere.size >= MAX_ELSEWHERE) this.#elsewhere.clear();
       this.#elsewhere.set(pid, nowMs);
       return false;
     } catch {
-      // The process is gone. If something else went wrong, the proof will report it.
+      // The process is gone. If something else went wrong, the proof will report it, except in a
+      // flood.
       return false;
     }
   }

@@ -6,7 +6,7 @@
  */
 import { Fd, peerCredentials } from "@cm4all/linux";
 import { monotonicMs } from "../../thread/event-loop.ts";
-import { Connection } from "../connections/connection.ts";
+import { type Accepted, Connection } from "../connections/connection.ts";
 import type { Shared } from "../connections/shared.ts";
 import { isSystemError } from "../errors.ts";
 import type { Settings } from "../settings.ts";
@@ -112,10 +112,9 @@ export class Clients {
 
   /**
    * Adds a new connection.
-   * @returns its client; `waits` if it is that of a stranger; `closed` if the connection was
-   *   closed, because strangers have used up their time
+   * @throws SyscallError; the caller keeps the connection then
    */
-  tryAdd(connection: Connection): Client | "waits" | "closed" {
+  tryAdd(connection: Connection): Accepted<Client> {
     const peer: Peer = {
       credentials: peerCredentials(connection.fd),
       socketFd: connection.fd,
@@ -152,7 +151,13 @@ export class Clients {
 
   /** @throws SyscallError; the caller keeps the connection then */
   #letWait(peer: Peer, connection: Connection): void {
-    this.#waiting.add(peer);
+    try {
+      this.#waiting.add(peer);
+    } catch (error) {
+      // The connection ends: the next ones must not cost more, without limit.
+      this.#budget.spend(peer.acceptedMs);
+      throw error;
+    }
     connection.release();
   }
 
@@ -171,10 +176,21 @@ export class Clients {
     return client;
   }
 
-  /** Goes on with a stranger that has waited, unless strangers have used up their time. */
+  /**
+   * Goes on with a stranger that has waited. If strangers have used up their time, the connection
+   * is closed instead, unless the peer has the capability by now.
+   */
   #serveStranger(client: Client): void {
-    if (this.#budget.isSpent(monotonicMs())) this.close(client);
-    else this.#goOn(client);
+    try {
+      if (this.#budget.isSpent(monotonicMs()) && !this.#capable.seemsCapable(client.peer, true))
+        this.close(client);
+      else this.#goOn(client);
+    } catch (error) {
+      if (!isSystemError(error)) throw error;
+      this.#shared.onError(error);
+      client.connection.abandon();
+      this.forget(client);
+    }
   }
 
   /** Goes on with all that wait, because the service stops. From now on, nobody waits. */
@@ -183,7 +199,7 @@ export class Clients {
     this.#ifPossible(() => {
       for (let peer = this.#waiting.oldest(); peer !== undefined; peer = this.#waiting.oldest()) {
         this.#waiting.take(peer);
-        this.#goOn(this.#comeBack(peer));
+        this.#serveStranger(this.#comeBack(peer));
       }
     });
   }

@@ -5,7 +5,7 @@ import { LOG_WARNING, type Logger } from "../../log/log.ts";
 import { LogOnce } from "../../log/log-once.ts";
 import { observe } from "../../metrics/histogram.ts";
 import { monotonicMs } from "../../thread/event-loop.ts";
-import type { Connection, ConnectionOwner } from "../connections/connection.ts";
+import type { Accepted, Connection, ConnectionOwner } from "../connections/connection.ts";
 import { errorKey, isSystemError, Refusal } from "../errors.ts";
 import type { NamespaceCounts } from "../metrics.ts";
 import type { NamespaceSet, Undo } from "../names/namespace-set.ts";
@@ -40,7 +40,7 @@ export class Responder {
   }
 
   /** Answers the requests of a new connection, unless it waits or was closed. */
-  serve(connection: Connection): ConnectionOwner | "waits" | "closed" {
+  serve(connection: Connection): Accepted {
     const client = this.#clients.tryAdd(connection);
     return typeof client === "string" ? client : this.#ownerOf(client);
   }

@@ -3,7 +3,10 @@
  * flood of strangers gets.
  */
 const PERIOD_MS = 1000;
-/** The number of strangers that are answered in each period. */
+/**
+ * The number of strangers whose connections may end in each period before further ones are closed
+ * without a look.
+ */
 export const STRANGERS = 1000;
 
 /** Counts strangers whose connections have ended; those that stay cost nothing. Pure. */
