@@ -223,6 +223,7 @@ async function measureStart(program: string, daemon: RunningServer): Promise<num
   return firstOf(rounds).p99;
 }
 
+/** Returns the titles of all attacks. */
 export const attackTitles = () => ATTACKS.map(({ title }) => title);
 
 /** Returns the attacks whose titles contain a text; all if it is undefined. */
