@@ -2,6 +2,7 @@
  * `npm run bench`, or for some subjects only: `npm run bench -- reaper`. For some attacks only:
  * `npm run bench -- hostile --only "connect, ask"`.
  */
+import { constants } from "node:os";
 import { parseArgs } from "node:util";
 import { errorText } from "@cm4all/linux";
 import { measureStartAndMemory } from "./daemon.ts";
@@ -93,6 +94,10 @@ async function main(): Promise<void> {
   }
   printGoals();
 }
+
+// So that the listeners of "exit" end the servers.
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+  process.once(signal, () => process.exit(128 + constants.signals[signal]));
 
 main().then(
   () => process.exit(0),

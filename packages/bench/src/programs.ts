@@ -45,9 +45,16 @@ interface StartedDaemon extends RunningDaemon {
 
 let servers = 0;
 
-/** Makes a server of a process. @param held disposed of together with the server */
+/** Those that run. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGTERM");
+});
+
+/** Makes a server of a process, which ends with this one at the latest. @param held disposed of together with the server */
 function serverOf(child: ChildProcess, address: string, held?: Disposable): RunningServer {
   if (child.pid === undefined) throw new Error("the server was not started");
+  running.add(child);
   return {
     address,
     pid: child.pid,
@@ -55,6 +62,7 @@ function serverOf(child: ChildProcess, address: string, held?: Disposable): Runn
       const ended = once(child, "exit");
       child.kill("SIGTERM");
       await ended;
+      running.delete(child);
       held?.[Symbol.dispose]();
     },
   };

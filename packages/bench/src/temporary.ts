@@ -6,12 +6,23 @@ export interface TemporaryDirectory extends Disposable {
   readonly path: string;
 }
 
+/** Those that exist. */
+const paths = new Set<string>();
+process.once("exit", () => {
+  for (const path of paths) rmSync(path, { recursive: true });
+});
+
 /**
  * Makes a directory in which everybody may write, because scripts run as a user of their own if
- * there is one.
+ * there is one. It is removed when this process ends, at the latest.
  */
 export function temporaryDirectory(): TemporaryDirectory {
   const path = mkdtempSync(join(tmpdir(), "bench-"));
   chmodSync(path, 0o777);
-  return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true }) };
+  paths.add(path);
+  const dispose = () => {
+    rmSync(path, { recursive: true });
+    paths.delete(path);
+  };
+  return { path, [Symbol.dispose]: dispose };
 }
