@@ -193,7 +193,7 @@ describe("parsePublished", () => {
 });
 
 describe("tableName", () => {
-  it("is different for different names, and always a name to nft", () => {
+  it("is different for different names, and always a name that nft accepts", () => {
     const names = ["web", "we_b", "we-b", "a b".replace(" ", "_20"), "a_20b", "ä", "x*", '"', "{"];
     const tables = names.map(tableName);
     expect(new Set(tables).size).toBe(new Set(names).size);

@@ -8,7 +8,7 @@ import { type EndDescription, type Located, noEnd, type VethDescription } from "
 import { ifOfType, type Mistakes } from "./mistakes.ts";
 import { publishedTargets } from "./rules.ts";
 
-/** Reads an end whose table has no other keys. */
+/** Reads an end, and refuses other keys in its table. */
 export function finishedEnd(
   table: TomlTable,
   name: string,
@@ -64,7 +64,7 @@ function readOutside(
   return { hostName, outside, port, masquerade, publish, uplinks };
 }
 
-/** Reads `addresses = "auto"`, before another value is read as a list. */
+/** Returns the line of `addresses = "auto"`; undefined for other values, which are read later. */
 function readAuto(table: TomlTable): string | undefined {
   if (ifOfType(() => table.string("addresses")) !== "auto") return undefined;
   return `${table.file}:${table.lineOf("addresses")}`;

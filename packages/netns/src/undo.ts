@@ -87,12 +87,15 @@ function deleteIfThere(socket: RtnetlinkSocket, index: number): void {
   try {
     socket.request(deleteLink(index));
   } catch (error) {
-    // It was deleted with its other end, and that with the namespace.
+    // It was deleted already, with its other end or with the namespace.
     if (!isErrno(error, "ENODEV")) throw error;
   }
 }
 
-/** The name for a link whose name on the host somebody else has taken in the meantime. */
+/**
+ * The name for a link whose name on the host somebody else has taken in the meantime; the kernel
+ * replaces %d by a number.
+ */
 const FALLBACK_NAME = "moved%d";
 
 function returnLink(holdings: Holdings, link: string, parent: string): void {

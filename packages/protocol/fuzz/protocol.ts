@@ -26,8 +26,8 @@ function attempt<T>(read: () => T): T | undefined {
 }
 
 /**
- * Returns the input with a correct checksum, without which nearly no change would get any
- * further.
+ * Returns the input with a correct checksum, without which hardly any input would be read beyond
+ * its header.
  */
 function sealed(input: Buffer): Buffer {
   const copy = Buffer.from(input);

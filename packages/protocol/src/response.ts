@@ -25,8 +25,9 @@ function encodeHandles(bits: number): Uint8Array {
 }
 
 /**
- * Returns the answer that carries `contents`; for a request, everything that it asks for. It is
- * encoded only once and shared: do not write to it.
+ * Returns the answer that carries `contents`. It is encoded only once and shared: do not write to
+ * it.
+ * @param contents may be a request: then the answer carries everything that it asks for
  * @throws RangeError for an answer that carries nothing
  */
 export function encodeResponse(contents: Choice & { readonly lease: boolean }): Uint8Array {
