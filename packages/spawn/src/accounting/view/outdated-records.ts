@@ -34,7 +34,7 @@ export async function findOutdated(
   return outdated;
 }
 
-/** Returns the latest report that was handed over of each cgroup with more than one report. */
+/** Returns, for each cgroup with several reports, the latest report that was handed over. */
 async function latestReports(journal: Journal): Promise<Map<string, number>> {
   const latest = new Map<string, number>();
   await journal.readOn(-1, ({ state, payload }) => {
