@@ -171,7 +171,7 @@ export class CgroupService {
 
   /** Returns the metrics of the reaper and of accounting. */
   async status(): Promise<CgroupMetrics> {
-    // Starts to read the oldest record in the background: the disk mostly answers first.
+    // Starts to read the oldest record in the background: the disk usually answers first.
     this.#accounting.oldestWaitingMs();
     const reaper = await this.#reaperStatus();
     const oldestMs = this.#accounting.oldestWaitingMs();

@@ -170,7 +170,7 @@ describe("the intake", () => {
     expect(journal.states).toEqual([RecordState.WAITING]);
   });
 
-  it("keeps what was accounted as long as an earlier report of its cgroup is parked", async () => {
+  it("keeps an accounted record as long as an earlier report of its cgroup is parked", async () => {
     journal.states.push(RecordState.PARKED, RecordState.ACCOUNTED);
     found.set("a", [
       { number: 0, report: 1, cpuTotalUsec: 50 },

@@ -49,7 +49,7 @@ describe("OldestWaiting", () => {
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(2000));
   });
 
-  it("has no time of settled records when new ones come", async () => {
+  it("gives no time of settled records after new ones have come", async () => {
     answer();
     const first = await journal.append(record(1000));
     await vi.waitFor(() => expect(oldest.measuredMs(journal)).toBe(1000));

@@ -13,7 +13,7 @@ import { isErrno } from "@cm4all/linux";
 import { isOfBoot } from "../terms/boot.ts";
 import type { UnreadableRecords } from "./unreadable.ts";
 
-/** The number of new records that are kept in memory: the queue mostly wants them soon. */
+/** The number of new records that are kept in memory: the queue usually wants them soon. */
 const MAX_FRESH = 1000;
 
 /** The size of a page in bytes; its last record may exceed it. */

@@ -68,7 +68,7 @@ describe("the list", () => {
     expect(page.map((summary) => "reason" in summary)).toEqual([false, false]);
   });
 
-  it("says of a record that it cannot be read, and why", async () => {
+  it("says that a record cannot be read, and why", async () => {
     const number = await journal.append(Buffer.from("{}"));
     const [summary] = await records.list(-1, 10);
     expect(summary).toEqual({
