@@ -56,7 +56,7 @@ export async function listenForControl(
     logServerErrors(server, "the control socket", log);
     return server;
   } catch (error) {
-    // If it listens already, it would block the next attempt.
+    // If the server listens already, it would block the next attempt.
     server.close();
     const reason = errorText(error);
     throw new CommandFailure(`cannot listen at ${path}: ${reason}`, EX_CANTCREAT, { cause: error });
@@ -87,7 +87,8 @@ function serve(socket: Socket, handler: Handler, limit: ConnectionLimit): void {
     }
     limit.answering(socket);
     socket.write(`${JSON.stringify(answer)}\n`);
-    // Ends the connection once the kernel has the answer, even if the peer neither reads nor closes.
+    // Closes the connection once the kernel has the answer, even if the peer neither reads nor
+    // closes.
     socket.destroySoon();
   });
 }

@@ -98,7 +98,7 @@ describe("lines", () => {
     closeSync(fd);
   });
 
-  it("leave the open file of others as it is", () => {
+  it("leave the flags of the open file description, which others share, as they are", () => {
     const [reader, writer] = waitingPipe();
     new LineWriter(writer.number, new Later().schedule, lost).write("a\n");
     const flags = readFileSync(`/proc/self/fdinfo/${writer.number}`, "utf8");

@@ -6,7 +6,7 @@
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
 import { isErrno, MSG_DONTWAIT, send } from "@cm4all/linux";
 
-/** The limit for kept lines, which is some thousand lines. */
+/** The limit for kept lines: a few thousand lines. */
 const MAX_KEPT_BYTES = 256 * 1024;
 
 /** The time between two attempts to write lines that are kept, milliseconds. */
@@ -42,6 +42,7 @@ export class LineWriter {
   }
 
   /**
+   * Writes a line, or keeps it until that is possible.
    * @param line the text with its newline
    * @param isUrgent true to try at once, even while other lines wait for the next attempt
    */

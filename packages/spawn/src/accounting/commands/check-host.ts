@@ -56,7 +56,8 @@ function childrenOf(directory: ByteString): ByteString[] {
 
 /**
  * Tries to listen on the address of the metrics, and returns why that fails.
- * @returns undefined if it succeeds, or if the address is a path, which the daemon replaces
+ * @returns undefined if that succeeds, if there is no address, or if it is a path: the daemon
+ *   replaces a socket there
  */
 export async function addressRemark(address: string): Promise<string | undefined> {
   const where = parseListenAddress(address);

@@ -28,7 +28,7 @@ export interface Entry {
   successor: Entry | undefined;
 }
 
-/** Returns the entry of a record whose handler was not called yet. */
+/** Returns the entry of a record whose handler has not been called yet. */
 export function newEntry({ number, record, bytes }: WaitingRecord): Entry {
   return {
     number,

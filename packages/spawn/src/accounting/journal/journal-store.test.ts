@@ -105,7 +105,7 @@ describe("a journal that takes no records", () => {
     expect(store.gauges).toMatchObject({ journal: "ready", waitingCgroups: 2 });
   });
 
-  it("because it is full, is logged once before, and once when there is room again", async () => {
+  it("because it is full, is logged once before, once then, and once when it has room again", async () => {
     start();
     await pass();
     const numbers: (number | undefined)[] = [];
