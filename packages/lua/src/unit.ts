@@ -1,5 +1,5 @@
 /**
- * The unit of a script host: its name as the kernel reports it, and the check if it is
+ * The unit of a script host: its name as the kernel reports it, and the check whether it is
  * suitable. Pure.
  */
 

@@ -71,7 +71,7 @@ function unixAddress(path: string): SocketAddress {
   }
 }
 
-/** Returns undefined if `host` is not a numeric address. */
+/** Returns the address that `host` is in numbers; undefined if it is a name. */
 export function ipAddress(host: string, port: number, scope = 0): SocketAddress | undefined {
   const address = tryParseIpAddress(host);
   if (address === undefined) return undefined;
@@ -104,8 +104,7 @@ function ipText(family: number, bytes: Buffer): string {
 
 /**
  * Returns the number of a port that is given as a number or by its name in services(5).
- * @throws
- * AddressError
+ * @throws AddressError if the name is unknown
  */
 export function portNumber(text: string | undefined, defaultPort: number): number {
   if (text === undefined) return defaultPort;

@@ -34,7 +34,7 @@ export const A_COROUTINE = bytesOfText("a coroutine");
 export interface SchedulerOptions {
   /** Instructions between two waits. */
   instructions: number;
-  /** Called when a coroutine has failed for which no task and no script waits. */
+  /** Called when a coroutine has failed that belongs to no task and that no script resumed. */
   onStrayError(failure: ScriptFailure): void;
 }
 
@@ -119,8 +119,9 @@ export class Scheduler implements CoroutineWatcher {
   }
 
   /**
-   * Suspends the running coroutine until there is a result. A library function returns what
-   * this returns. The work is not begun if the coroutine cannot be suspended.
+   * Suspends the running coroutine until there is a result. The library function returns what
+   * this method returns. If the coroutine cannot be suspended, an error is raised, and the work
+   * is not begun.
    */
   suspend<T>(L: LuaState, begin: () => Suspension<T>): number {
     if (!lua.lua_isyieldable(L)) return raise(L, "attempt to yield across C-call boundary");
