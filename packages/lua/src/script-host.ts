@@ -56,7 +56,7 @@ interface ScriptHostEvents {
 /** Pauses between processes for as long as no handler ends in any of them. */
 const HOST_PAUSES: Pauses = [500, 1000, 2000, 5000, 10_000, 30_000, 60_000];
 
-/** If the hosts of this many units in a row do not greet, the cause is not a busy machine. */
+/** If this many units in a row do not greet, systemd hangs: a busy machine is not the cause. */
 const MAX_SILENT_UNITS = 5;
 
 export class ScriptHost extends EventEmitter<ScriptHostEvents> {

@@ -26,7 +26,7 @@ describe("selectScript", () => {
   // The script in the original's packages 0.14 to 0.27.
   const EMPTY = "function cgroup_released(cgroup)\nend\n";
 
-  it("selects the script that is used, of two, one or none", () => {
+  it("selects the right script, whether there are two, one or none", () => {
     expect(select()).toEqual({ path: PACKAGED });
     writeFileSync(newer, EMPTY);
     expect(select()).toEqual({ path: newer });

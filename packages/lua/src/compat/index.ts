@@ -64,7 +64,7 @@ export function newState({
   files = new OpenFiles(),
 }: StateOptions): LuaState {
   const L = lauxlib.luaL_newstate();
-  // Without a handler a script's pcall would get a JavaScript function as the message.
+  // Without a handler, a script's pcall would get whatever is on top of the stack as the message.
   lua.lua_atnativeerror(L, describeNativeError);
   openBase(L, output);
   openString(L);

@@ -172,7 +172,7 @@ function writeArguments(gate: EffectGate, L: LuaState, file: LuaStream, first: n
   for (let i = first; i <= lua.lua_gettop(L); i++) texts.push(toText(L, i) ?? checkText(L, i));
   return change(gate, L, file, (isWatched) => {
     for (const text of texts) file.write(text);
-    // A run that has succeeded is not repeated, so none of its output may stay in our memory.
+    // A run that has succeeded is not repeated, so none of its output may be left in the buffer.
     if (isWatched) file.flush();
   });
 }

@@ -71,7 +71,7 @@ function unixAddress(path: string): SocketAddress {
   }
 }
 
-/** Returns the address that `host` is in numbers; undefined if it is a name. */
+/** Returns the address if `host` is a numeric one; undefined if it is a name. */
 export function ipAddress(host: string, port: number, scope = 0): SocketAddress | undefined {
   const address = tryParseIpAddress(host);
   if (address === undefined) return undefined;

@@ -13,7 +13,7 @@ export interface RawClient {
   getStartupConf: () => Record<string, string>;
 }
 
-/** Returns the client with the parts of it that `pg` has without declaring them. */
+/** Returns the client with those of its parts that the types of `pg` do not declare. */
 export function rawClient(client: Client): RawClient {
   return client as unknown as RawClient;
 }

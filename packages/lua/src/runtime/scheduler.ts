@@ -34,7 +34,7 @@ export const A_COROUTINE = bytesOfText("a coroutine");
 export interface SchedulerOptions {
   /** Instructions between two waits. */
   instructions: number;
-  /** Called when a coroutine has failed that belongs to no task and that no script resumed. */
+  /** Called when a coroutine has failed whose end neither a task nor a script waits for. */
   onStrayError(failure: ScriptFailure): void;
 }
 
