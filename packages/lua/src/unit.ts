@@ -6,7 +6,7 @@
 export interface Unit {
   /** The name, such as `cm4all-spawn-accounting@0-107-0.service`. */
   readonly name: string;
-  /** Its path in the hierarchy of systemd. */
+  /** The path of its cgroup in the hierarchy of systemd. */
   readonly cgroup: string;
 }
 

@@ -20,7 +20,7 @@ export interface Suite {
 
 const busted = join(import.meta.dirname, "../suites/busted.lua");
 
-/** Returns the files in and below a folder whose names end in `end`, but for those like `but`. */
+/** Returns the files in and below a folder whose names end in `end` and do not match `but`. */
 function files(folder: string, end: string, but: RegExp = /^$/): Program[] {
   return readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(end) && !but.test(name))

@@ -1,4 +1,4 @@
-/** getfenv and setfenv, on the upvalue through which functions see globals. */
+/** getfenv and setfenv, which read and set the upvalue through which functions see globals. */
 import lobject from "fengari/src/lobject.js";
 import type { LuaClosure } from "fengari/src/types";
 import {

@@ -30,7 +30,7 @@ export interface LuaStream {
   readNumber(): number | undefined;
   write(text: string): void;
   flush(): void;
-  /** Sets when output is written to the system: at once, by the line, or when the buffer is full. */
+  /** Sets when output is written to the system: at once, by lines, or when the buffer is full. */
   setBuffering(mode: Buffering): void;
   /** Returns the new position; undefined if the file has none. */
   seek(whence: Whence, offset: number): number | "invalid" | undefined;

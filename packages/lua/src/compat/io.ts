@@ -287,7 +287,7 @@ const methods = (gate: EffectGate): Record<string, LuaFunction> => ({
   },
 });
 
-/** Adds the library `io`. @param opened has the files that scripts leave open */
+/** Adds the library `io`. @param opened keeps the files that scripts leave open */
 export function openIo(L: LuaState, output: LineOutput, gate: EffectGate, opened: OpenFiles): void {
   const fileMethods = methods(gate);
   newClass(L, FILE, { __tostring: fileMethods["__tostring"] as LuaFunction });

@@ -66,7 +66,7 @@ function loadPieces(
   return status;
 }
 
-/** Returns all of a precompiled code without its seal. Raises a Lua error if the seal is wrong. */
+/** Reads all pieces of precompiled code and removes the seal. Raises a Lua error if it is wrong. */
 function openPieces(
   L: LuaState,
   first: string,

@@ -55,8 +55,8 @@ export function invalidateTMcache(t: Table): void {
 }
 
 /**
- * Keys for light userdata: each stands for a value outside of Lua, to which no other key may be
- * equal.
+ * The keys by which the map holds light userdata: each stands for a value outside of Lua, and is
+ * equal to no other key.
  */
 const lightKeys = new Map<unknown, object>();
 function lightKey(value: unknown): object {

@@ -127,8 +127,8 @@ function readServices(): string {
 }
 
 /**
- * Returns the port of a TCP service; undefined if it is not listed. The lines are `name
- * port/protocol aliases...`. Pure.
+ * Returns the port in the first line that lists a service, whatever its protocol; undefined if
+ * there is none. The lines are `name port/protocol aliases...`. Pure.
  */
 export function findService(services: string, name: string): number | undefined {
   for (const line of services.split("\n")) {

@@ -5,7 +5,7 @@
  */
 
 const BLANK = String.raw`[ \t\n\r\f\v]+`;
-/** A comment up to the end of its line, which may be a CR or a LF. */
+/** A comment up to the end of its line, which may be a CR or an LF. */
 const COMMENT = String.raw`--[^\n\r]*`;
 const BLANKS = new RegExp(`${BLANK}|${COMMENT}`, "y");
 

@@ -3,7 +3,7 @@
  * what they may compute between two waits.
  *
  * Invariants: Lua code runs only in `#resume` and in `call`. A thread has at most one wait;
- * whatever resumes the thread removes it, so that a late result finds none.
+ * whatever resumes the thread removes its wait, so that a late result finds none.
  */
 import { type ByteString, bytesOf, bytesOfLatin1, bytesOfText, latin1Of } from "@cm4all/linux";
 import { budget } from "../compat/budget.ts";

@@ -86,7 +86,7 @@ export function breakDown(
   };
 }
 
-/** Returns the remainder, from 0 up to the divisor. */
+/** Returns the remainder, which is at least 0 and less than the divisor. */
 export function modulo(n: number, divisor: number): number {
   return ((n % divisor) + divisor) % divisor;
 }

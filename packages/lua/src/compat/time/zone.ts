@@ -56,7 +56,7 @@ function typeAt(file: ZoneFile, footer: PosixRule | undefined, seconds: number):
   return types[transitions[low]?.type ?? 0] ?? UNIVERSAL;
 }
 
-/** Breaks a time down by a file below `right`, which counts leap seconds. */
+/** Breaks a time down by a zone file; those in the directory `right` count leap seconds. */
 function breakDownWithLeaps(
   { leapSeconds }: ZoneFile,
   seconds: number,
