@@ -137,7 +137,7 @@ export class HostSession extends EventEmitter<HostSessionEvents> {
     return this.#process.place;
   }
 
-  /** True if the process has greeted, also if it cannot be used. */
+  /** True if the process has greeted, even if it cannot be used. */
   get hasGreeted(): boolean {
     return this.#hasGreeted;
   }

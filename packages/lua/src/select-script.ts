@@ -64,7 +64,7 @@ function tryRead(path: string): Buffer | undefined {
   }
 }
 
-/** Returns true if no file has this path; a dangling link, also in a parent, counts as a file. */
+/** Returns true if no file has this path; a dangling link, even as a parent, counts as a file. */
 function isAbsent(path: string): boolean {
   if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) return false;
   const parent = dirname(path);

@@ -103,7 +103,10 @@ function runPrelude(L: LuaState): void {
   lua.lua_call(L, 3, 0);
 }
 
-/** Returns $LUA_PATH_5_1 or $LUA_PATH, in which `;;` stands for the default path, or that path. */
+/**
+ * Returns $LUA_PATH_5_1 or $LUA_PATH, in which `;;` stands for the default path; the default path
+ * if neither is set.
+ */
 function searchPath(): string {
   const variable = (name: string) => environmentVariable(bytesOfLatin1(name));
   const path = variable("LUA_PATH_5_1") ?? variable("LUA_PATH");

@@ -47,7 +47,7 @@ function log(L: LuaState): number {
 function modf(L: LuaState): number {
   const x = lauxlib.luaL_checknumber(L, 1);
   lua.lua_pushnumber(L, Math.trunc(x));
-  // The fraction has the number's sign, also if it is 0.
+  // The fraction has the number's sign, even if it is 0.
   const fraction = Number.isFinite(x) ? Math.abs(x - Math.trunc(x)) : x - x || 0;
   lua.lua_pushnumber(
     L,

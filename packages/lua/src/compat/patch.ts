@@ -116,7 +116,7 @@ const QUESTION = Uint8Array.from(Buffer.from("?"));
 
 lobject.luaO_pushfstring = (L, format, ...args) => lobject.luaO_pushvfstring(L, format, args);
 
-// A function that calls another one in `return f()` has left the stack in LuaJIT, also if `f`
+// A function that calls another one in `return f()` has left the stack in LuaJIT, even if `f`
 // is a library function; in that case fengari keeps its frame.
 const CIST_LUA = 2;
 const hasLeft = (ci: CallInfo | null): boolean =>

@@ -1,5 +1,5 @@
 /**
- * Arrays in PostgreSQL's text form. Pure, but for the counting of elements.
+ * Arrays in PostgreSQL's text form. Pure, except that elements are counted.
  * @see PostgreSQL manual, "Array Input and Output Syntax"
  */
 

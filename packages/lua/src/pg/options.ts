@@ -28,7 +28,7 @@ function only(harmless: readonly string[], reason: string, variable?: string): O
   return variable === undefined ? { refuse } : { variable, refuse };
 }
 
-/** Accepts these values, but for those that `refused` has a reason for; all others are invalid. */
+/** Accepts these values, except those for which `refused` has a reason; others are invalid. */
 function oneOf(name: string, values: readonly string[], variable: string, refused = {}): Option {
   const reasons: Readonly<Record<string, string>> = refused;
   return {

@@ -24,8 +24,9 @@ interface Change {
   time: number;
 }
 
+/** One of the two times of a zone. */
 interface Side extends LocalTimeType {
-  /** The change that ends it, by its own clock. */
+  /** The change that ends this time, by its own clock. */
   change: Change;
 }
 
