@@ -1,12 +1,12 @@
 /**
- * The unit of a script host: its name as the kernel reports it, and the check if it is
+ * The unit of a script host: its name as the kernel reports it, and the check whether it is
  * suitable. Pure.
  */
 
 export interface Unit {
   /** The name, such as `cm4all-spawn-accounting@0-107-0.service`. */
   readonly name: string;
-  /** Its path in the hierarchy of systemd. */
+  /** The path of its cgroup in the hierarchy of systemd. */
   readonly cgroup: string;
 }
 

@@ -22,13 +22,13 @@ interface Option {
 
 const done = (variable?: string): Option => (variable === undefined ? {} : { variable });
 
-/** Accepts only the harmless values, which ask for nothing; others are refused for the reason. */
+/** Accepts only the harmless values, which ask for nothing; refuses others for this reason. */
 function only(harmless: readonly string[], reason: string, variable?: string): Option {
   const refuse = (value: string) => (harmless.includes(value.toLowerCase()) ? undefined : reason);
   return variable === undefined ? { refuse } : { variable, refuse };
 }
 
-/** Accepts these values, but for those in `refused`; all others are invalid. */
+/** Accepts these values, except those for which `refused` has a reason; others are invalid. */
 function oneOf(name: string, values: readonly string[], variable: string, refused = {}): Option {
   const reasons: Readonly<Record<string, string>> = refused;
   return {
@@ -161,7 +161,7 @@ export function variableOf(name: string): string | undefined {
   return OPTIONS[name]?.variable;
 }
 
-/** Returns if libpq knows an option of this name. */
+/** Returns true if there is an option of this name: one of libpq's, or `pool_mode`. */
 export function isOption(name: string): boolean {
   return Object.hasOwn(OPTIONS, name);
 }
