@@ -119,7 +119,9 @@ function parseStrings(value: unknown, field: string): string[] {
 }
 
 function parseLimit(request: object): number {
-  return Math.min("limit" in request ? parseInteger(request.limit, "limit") : MAX_PAGE, MAX_PAGE);
+  const limit = "limit" in request ? parseInteger(request.limit, "limit") : MAX_PAGE;
+  if (limit < 1) throw new Error("limit is less than 1");
+  return Math.min(limit, MAX_PAGE);
 }
 
 function parseInteger(value: unknown, field: string): number {
