@@ -109,7 +109,7 @@ describe("a segment that cannot be rewritten", () => {
     vi.useRealTimers();
   });
 
-  /** Marks nine of ten records as gone, but not the first of all. */
+  /** Marks nine of ten records as gone; the first record stays. */
   async function finishMost(): Promise<void> {
     const marks = numbers.filter((_, i) => i % 10 > 0);
     await Promise.all(marks.map((number) => journal.mark(number, RecordState.GONE)));

@@ -126,7 +126,7 @@ export function isWholeButForSize(bytes: Buffer, offset: number): boolean {
 }
 
 /**
- * Returns the size in the header of the frame with which `bytes` begins; they must contain the
+ * Returns the size in the header of the frame with which `bytes` begins. `bytes` must contain the
  * whole header.
  */
 export function payloadSize(bytes: Buffer): number {
@@ -135,7 +135,7 @@ export function payloadSize(bytes: Buffer): number {
 
 /**
  * Returns the end of the payload according to the header with which `bytes` should begin;
- * undefined if the header is zeros or cut off, 0 if `bytes` begin with anything else.
+ * undefined if the header is zeros or cut off, 0 if `bytes` begins with anything else.
  */
 export function payloadEnd(bytes: Buffer): number | undefined {
   if (bytes.length < FRAME_HEADER_SIZE || bytes.readUInt32LE(0) === 0) return undefined;

@@ -93,7 +93,7 @@ describe("a journal", () => {
   });
 
   it.each(["write", "pause", "closing"] as const)(
-    "writes a mark that may wait at the next %s, and no sooner",
+    "writes a deferred mark at the next %s, and no sooner",
     async (next) => {
       const disk = new SimulatedDisk(seeded(4));
       const journal = await Journal.open(disk, OPTIONS);
@@ -117,7 +117,7 @@ describe("a journal", () => {
   );
 
   it.each(["mark", "markLater"] as const)(
-    "writes nothing after it is closed, and rejects each %s that comes while it closes",
+    "writes nothing after it is closed, and answers each %s that comes while it closes",
     async (method) => {
       const disk = new SimulatedDisk(seeded(6));
       const journal = await Journal.open(disk, OPTIONS);

@@ -48,7 +48,7 @@ describe("on a full disk", () => {
     await journal.mark(first, RecordState.GONE);
     await expect(journal.append(record(4))).rejects.toThrow(/ENOSPC/);
     await journal.mark(second, RecordState.PARKED, "because");
-    // The marks were written, but that the disk takes no records remains a trouble.
+    // The marks were written, but the trouble lasts: the disk takes no records.
     expect(troubles).toEqual(["simulated ENOSPC"]);
     disk.capacityBytes = Number.POSITIVE_INFINITY;
     vi.advanceTimersByTime(10_000);

@@ -1,6 +1,6 @@
 /**
- * The journal on a real disk, while the system calls with which it writes fail, or it is killed in
- * them: `npm run torture` tries each call of a process, `npm test` only a sample.
+ * The journal on a real disk, while the system calls with which it writes fail, or its process is
+ * killed in them: `npm run torture` tries each call of a process, `npm test` only a sample.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -15,7 +15,7 @@ const RECORDS = 16;
 
 const isTorture = process.env["TORTURE"] === "all";
 
-/** One of so many calls is tried. */
+/** Every STEP-th call is tried. */
 const STEP = isTorture ? 1 : 13;
 
 /** The errors of each call, in addition to a kill, a faulty disk and a full one. */
@@ -32,7 +32,7 @@ const FAULTS = ["signal=KILL", "error=EIO", "error=ENOSPC"];
 interface Life {
   /** The states of the records that were found, by name. */
   readonly found: ReadonlyMap<string, number>;
-  /** The states that each record may have, by name; undefined is one if it may be missing. */
+  /** The states that each record may have, by name; among them undefined if it may be missing. */
   readonly possible: ReadonlyMap<string, readonly (number | undefined)[]>;
   readonly isWhole: boolean;
   readonly wasHit: boolean;
