@@ -57,7 +57,7 @@ export class UnknownSegment extends Error {
 }
 
 /**
- * Calls `visit` for each frame after the header of a segment that counts.
+ * Reads a segment, and calls `visit` for each frame that counts, except for the header.
  * @param visit called with a frame, which is valid during the call, and its offset
  * @throws UnknownSegment; system errors of reading
  */
@@ -113,7 +113,7 @@ function checkHeader(payload: Buffer): void {
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);
 }
 
-/** Returns true for the record of that number; its marks have the same number. */
+/** Returns true if a frame is the record of that number, not a mark, which has the same number. */
 export function isRecord(frame: Frame, number: number): boolean {
   return frame.kind === FrameKind.RECORD && frame.number === number;
 }
