@@ -14,8 +14,8 @@ import { countJobs, makeUsageTable, queryColumn, usageScript } from "./support/u
 const needs = missing("root", "catatonit", "cgroup2", "postgres", "gcc");
 
 /**
- * With `TORTURE=all`, half a minute at 400 a second, and longer if so many sessions take longer to
- * cut.
+ * With `TORTURE=all`, half a minute at 400 a second, and longer if it takes longer to cut this many
+ * sessions.
  */
 const isTorture = process.env["TORTURE"] === "all";
 const LOAD = isTorture ? { count: 12_000, cuts: 77 } : { count: 800, cuts: 5 };
@@ -225,7 +225,7 @@ describe.skipIf(needs !== undefined)("accounting into PostgreSQL", () => {
   });
 
   it("sends no more queries of a handler that was given up, whether they were sent or queued", async () => {
-    // Only the first call for each cgroup inserts: a row is from a query that was given up.
+    // Only the first call for each cgroup inserts: of those that are given up, no row may come.
     host.writeScript(`
       local db = pg:new(${JSON.stringify(server.conninfo)})
       local tries = {}

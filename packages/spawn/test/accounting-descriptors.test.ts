@@ -15,7 +15,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)(
     afterEach(() => host.stop());
 
     it.each([0, 1, 2])(
-      "the script's host is started once more than %s descriptors are free",
+      "the script's host is started as soon as more than %s descriptors are free",
       async (free) => {
         host.writeHandler("say(cgroup.path)");
         await host.start();

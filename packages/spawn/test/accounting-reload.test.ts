@@ -59,7 +59,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     etc.remove();
   });
 
-  /** Writes a script that says its own name and each cgroup's path. @returns its file */
+  /** Writes a script that says its own name and each cgroup's path. @returns the script's path */
   function script(name: string, body = ""): string {
     const path = join(host.directory, `${name}.lua`);
     writeFileSync(
@@ -73,7 +73,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     return path;
   }
 
-  /** Writes a script whose handler never ends, unless there is a file "go". @returns its file */
+  /** Writes a script whose handler never ends, unless there is a file "go". @returns its path */
   function slowScript(name: string): string {
     return script(
       name,
@@ -82,7 +82,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("a reload
     );
   }
 
-  /** Writes a script whose handler waits until the SilentServer is stopped. @returns its file */
+  /** Writes a script whose handler waits until the SilentServer is stopped. @returns its path */
   function askingScript(name: string): string {
     return script(
       name,

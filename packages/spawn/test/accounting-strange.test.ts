@@ -82,7 +82,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2", "gcc") !== undefined)("a
         host.scratch.removeEmpty(name);
         return true;
       } catch {
-        // Its process has not left it yet.
+        // The process has not left the cgroup yet.
         return false;
       }
     }, `${name} is removed`);

@@ -84,7 +84,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
     expect(await host.accounting()).toMatchObject({ parkedCgroups: 0, waitingCgroups: 1 });
   });
 
-  it("marks that a handler that tolerates repetition has begun, and calls it again after a kill", async () => {
+  it("records that a handler has begun, even if it tolerates repetition, and calls it again after a kill", async () => {
     host.writeHandler("coroutine.yield()", BEARS_REPETITION);
     await host.start();
     await host.scratch.runToEnd("a.scope/job");
@@ -276,7 +276,7 @@ describe.skipIf(missing("root", "catatonit", "cgroup2") !== undefined)("accounti
         host.scratch.removeEmpty("a.scope/job");
         return true;
       } catch {
-        // Its process has not left it yet.
+        // The process has not left the cgroup yet.
         return false;
       }
     }, "it is removed");

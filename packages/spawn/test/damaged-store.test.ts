@@ -31,7 +31,7 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
     damage: () => unlinkSync("/names/1/user-0.maps"),
     line: /\/names\/1\/user-0: ENOENT/,
   },
-  "directories in one that has no name": {
+  "a name's directory with subdirectories, but without a name": {
     damage: () => mkdirSync("/names/77/x/y", { recursive: true }),
     line: /\/names\/77: /,
   },
@@ -39,7 +39,7 @@ const DAMAGES: Record<string, { readonly damage: () => void; readonly line: RegE
     damage: () => writeFileSync("/names/78", "x"),
     line: /\/names\/78: ENOTDIR/,
   },
-  "a directory that is not called by a number": {
+  "a directory that has no number": {
     damage: () => mkdirSync("/names/abc"),
     line: /\/names\/abc: not a number/,
   },

@@ -1,6 +1,6 @@
 /**
- * Makes system calls of the thread that answers clients fail. The clients of this moment may get
- * an error or be disconnected; the daemon goes on, and serves later ones.
+ * Makes system calls of the thread that answers clients fail. Clients may get an error or be
+ * disconnected meanwhile; the daemon goes on if it can, and serves later clients.
  */
 import { once } from "node:events";
 import { readdirSync, statSync } from "node:fs";

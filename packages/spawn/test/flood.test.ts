@@ -134,7 +134,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
     expect(last.isOpen).toBe(false);
   });
 
-  it("roots of other user namespaces are disconnected, too, though not without a flood", async () => {
+  it("roots of other user namespaces are disconnected, too, though not before it", async () => {
     const { strangers, last } = await connectionsOf(rootElsewhere(UID));
     expect(clients.tryAdd(last)).toMatchObject({ isStranger: false });
     for (const stranger of strangers) {
@@ -158,7 +158,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   it.each([
     ["one uid holds", [SEEMINGLY_CAPABLE_PER_UID + 10], SEEMINGLY_CAPABLE_PER_UID],
     ["they hold", Array<number>(6).fill(50), SEEMINGLY_CAPABLE],
-  ])("roots elsewhere are strangers once %s many connections, even before", async (_, of, max) => {
+  ])("roots elsewhere are strangers if %s too many connections, flood or not", async (_, of, max) => {
     const count = of.reduce((sum, one) => sum + one, 0);
     const listening = listenFor(count);
     for (const [i, held] of of.entries())

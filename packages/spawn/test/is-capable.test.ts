@@ -103,7 +103,7 @@ it.skipIf(missing("root") !== undefined || !tellsPeers()).each([
   expect(peers.isCapable(thisProcess(ofGone, { acceptedMs: 11 }))).toBe(true);
 });
 
-it("a process is taken for the peer with its pid only if it was there when the peer was accepted", () => {
+it("a process with a peer's pid is taken for the peer only if it existed when the peer was accepted", () => {
   const child = spawn("sleep", ["600"], { stdio: "ignore" });
   try {
     if (child.pid === undefined) throw new Error("sleep(1) has not started");

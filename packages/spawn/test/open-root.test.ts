@@ -68,7 +68,7 @@ describe("a directory outside cgroup2", () => {
 });
 
 describe.skipIf(missing("root") !== undefined)("a tmpfs", () => {
-  it("is refused by the name of its type", () => {
+  it("is named when it is refused", () => {
     const config = join(directory, "tmpfs.toml");
     writeFileSync(config, `[reaper]\ncgroup_root = "/mnt"\n`);
     // In a separate mount namespace.

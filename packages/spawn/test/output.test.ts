@@ -1,4 +1,4 @@
-/** Tests every command that has output, when that cannot be written. */
+/** Tests what each command that has output does if the output cannot be written. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +21,7 @@ describe.skipIf(missing("root", "cgroup2") !== undefined)("output that cannot be
   });
   afterAll(() => host.stop());
 
-  /** Runs a command of the daemon's operators in a shell, with this redirection. */
+  /** Runs a command in a shell, with the daemon's configuration and socket, and this redirection. */
   function run(redirection: string, args: readonly string[]) {
     const { configFile, controlSocket } = host.daemon;
     const command = `"$@" ${redirection}; exit \${PIPESTATUS[0]}`;

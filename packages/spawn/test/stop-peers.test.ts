@@ -16,7 +16,7 @@ import { FakeManager } from "./support/manager.ts";
 import { Pipe, redirectTo } from "./support/pipe.ts";
 import { tryThreadOf } from "./support/stopped-thread.ts";
 
-/** The time of the start in which signals are sent: a quiet machine takes half a second for it. */
+/** Signals are sent up to this time after a start, which takes half a second on a quiet machine. */
 const START_MS = 1000;
 const STEPS = 25;
 

@@ -266,7 +266,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("notifications", () 
     }
   });
 
-  it("are not sent to the watchdog while the daemon hangs", async () => {
+  it("for the watchdog are not sent while the daemon hangs", async () => {
     const manager = new FakeManager();
     const daemon = await manager.start({ env: { WATCHDOG_USEC: "300000" } });
     const fed = () => manager.lines.filter((line) => line === "WATCHDOG=1").length;

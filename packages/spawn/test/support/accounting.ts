@@ -66,7 +66,7 @@ export class AccountingHost {
    * @param options other options of the daemon
    */
   async start(accounting = "", options: Omit<DaemonOptions, "config"> = {}): Promise<void> {
-    // If the user of an installed daemon exists, it may not connect to the test's server.
+    // The user of an installed daemon, if there is one, could not connect to the test's server.
     const user = /^user = /m.test(accounting) ? "" : 'user = "root"\n';
     await this.startWith(`script = "${this.#script}"\n${user}${accounting}`, options);
   }

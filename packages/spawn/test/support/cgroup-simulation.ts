@@ -20,7 +20,7 @@ export interface Directory {
   known: boolean;
 }
 
-/** A release that the main thread was told, and what has become of its record. */
+/** A release of which the main thread was told, and what has become of its record. */
 export interface Told {
   readonly node: Directory;
   readonly release: LifecycleRelease;

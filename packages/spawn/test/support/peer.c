@@ -365,7 +365,7 @@ say_connected(void)
 	fflush(stdout);
 }
 
-/* Asks, and becomes more privileged a moment later. Passes the connection to the parent before. */
+/* Passes its connection to the parent, asks, and becomes more privileged a moment later. */
 static void
 ask_and_rise(int parent, const char *name, const void *bytes, size_t length,
 	int spins, const char *program)

@@ -1,4 +1,4 @@
-/** Returns a generator (mulberry32) of numbers from 0 to below 1, the same ones for a same seed. */
+/** Returns a generator of numbers from 0 to below 1, which depend only on the seed (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed;
   return () => {
