@@ -158,7 +158,7 @@ describe.skipIf(missing("root", "gcc") !== undefined)("in a flood", () => {
   it.each([
     ["one uid holds", [SEEMINGLY_CAPABLE_PER_UID + 10], SEEMINGLY_CAPABLE_PER_UID],
     ["they hold", Array<number>(6).fill(50), SEEMINGLY_CAPABLE],
-  ])("roots elsewhere are strangers if %s too many connections, at any time", async (_, of, max) => {
+  ])("roots elsewhere count as strangers if %s too many connections", async (_, of, max) => {
     const count = of.reduce((sum, one) => sum + one, 0);
     const listening = listenFor(count);
     for (const [i, held] of of.entries())

@@ -59,8 +59,8 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 }
 
 /**
- * Returns whether there were too few descriptors for Node itself to start. A signal ends it then or,
- * in later versions, an error in its module loader.
+ * Returns whether there were too few descriptors for Node itself to start. A signal ends it then
+ * or, in later versions, an error in its module loader.
  */
 function hasNotStarted({ child, log }: TestDaemon): boolean {
   return child.signalCode !== null || log.startsWith("node:internal/modules/");
