@@ -64,7 +64,6 @@ describe("reading on", () => {
   });
 
   it("reports each record of a removed file as missing", async () => {
-    disk.files().get("00000001.journal");
     await disk.remove("00000001.journal");
     const found = await readOn(-1);
     expect(found).toHaveLength(COUNT);

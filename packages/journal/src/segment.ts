@@ -107,7 +107,7 @@ function checkHeader(payload: Buffer): void {
   try {
     version = JSON.parse(payload.toString()).version;
   } catch (error) {
-    throw new UnknownSegment("its header is no JSON", { cause: error });
+    throw new UnknownSegment("its header is not JSON", { cause: error });
   }
   if (typeof version !== "number" || version > FORMAT_VERSION)
     throw new UnknownSegment(`it has the format ${version}; this program knows ${FORMAT_VERSION}`);

@@ -25,7 +25,7 @@ lua.lua_pushstring(L, toBytes(`${process.execPath} ${process.argv[1]}`));
 lua.lua_rawseti(L, -2, -1);
 lua.lua_setglobal(L, toBytes("arg"));
 lua.lua_pushcfunction(L, (state) => {
-  const message = lua.lua_tolstring(state, 1) ?? toBytes("(error object is no string)");
+  const message = lua.lua_tolstring(state, 1) ?? toBytes("(error object is not a string)");
   lauxlib.luaL_traceback(state, state, message, 1);
   return 1;
 });

@@ -434,7 +434,7 @@ describe.skipIf(missing("postgres", "psql") !== undefined)("fleet.lua", () => {
   async function until(on: Client, sql: string): Promise<void> {
     const deadline = Date.now() + 60_000;
     while ((await on.query(sql)).rowCount === 0) {
-      if (Date.now() > deadline) throw new Error(`it did not come true: ${sql}`);
+      if (Date.now() > deadline) throw new Error(`the condition did not become true: ${sql}`);
       await delay(10);
     }
   }

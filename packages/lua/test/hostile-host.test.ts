@@ -91,9 +91,9 @@ describe("a host that sends messages before it is asked", () => {
   const begin = (code: string) =>
     `listen((request) => { if (request.type === "start") { ${code} } });`;
   it.each([
-    ["null", "send(null)", "a message that is no object"],
+    ["null", "send(null)", "a message that is not an object"],
     ["a notice without a text", 'send({ type: "notice" })', 'a message with a bad "text"'],
-    ["a string", 'send("done")', "a message that is no object"],
+    ["a string", 'send("done")', "a message that is not an object"],
     ["a type of its own", 'send({ type: "x" })', 'a message with a bad "type"'],
     ["no JSON", 'raw(framed("rubbish"))', 'not a message: "rubbish"'],
     ["no UTF-8", "raw(Buffer.from([1, 0, 0, 0, 0xff]))", 'not a message: "\ufffd"'],

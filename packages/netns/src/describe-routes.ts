@@ -51,7 +51,7 @@ function readRoute(table: TomlTable): Route {
   if (via !== undefined && gateway === undefined)
     throw table.error("via", `${JSON.stringify(via)} is not an address`);
   if (gateway !== undefined && gateway.family !== destination.address.family)
-    throw table.error("via", `${via} is of another family than ${to}`);
+    throw table.error("via", `${via} is not of the same family as ${to}`);
   const metric = table.integer("metric", { min: 0, max: 0xffffffff });
   const onlink = table.boolean("onlink");
   if (onlink === true && gateway === undefined)

@@ -87,14 +87,17 @@ function findContradictions(
       first(end.addresses) ??
       first(inside.routes.filter(({ value }) => value.destination.prefixLength === 0));
     if (own !== undefined)
-      mistakes.add(own, 'addresses = "auto" brings the addresses of both ends and the gateway');
+      mistakes.add(
+        own,
+        'addresses = "auto" already sets the addresses of both ends and the gateway',
+      );
     if (port !== undefined)
       mistakes.add(auto, "a port of a bridge has no network of its own: auto cannot be used");
   }
   if (port === undefined) {
     const lost = publish.find(({ value }) => publishedTargets(link, value).length === 0);
     if (lost !== undefined && auto === undefined)
-      mistakes.add(lost.origin, "there is no address inside that it could lead to");
+      mistakes.add(lost.origin, "there is no address inside to which it could lead");
     return;
   }
   const bridged = [

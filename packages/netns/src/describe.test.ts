@@ -150,7 +150,7 @@ options = ["edns0"]
     ],
     [
       '[inside]\nroutes = [{ to = "::/0", via = "10.0.5.1" }]',
-      "2: inside.routes.via: 10.0.5.1 is of another family than ::/0",
+      "2: inside.routes.via: 10.0.5.1 is not of the same family as ::/0",
     ],
     [
       '[inside]\nroutes = [{ to = "10.9.0.0/16", via = "x" }]',

@@ -134,7 +134,7 @@ function conflicts(
     if (route !== undefined && !hostUp)
       found.push(
         new CommandFailure(
-          `${route.origin}: a route needs a link that is up, against --no-host-up`,
+          `${route.origin}: a route needs a link that is up, but --no-host-up is given`,
           EX_CONFIG,
         ),
       );

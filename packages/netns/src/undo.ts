@@ -106,7 +106,7 @@ function returnLink(holdings: Holdings, link: string, parent: string): void {
   using here = openOwnNamespace("net");
   if (tryGetLink(host, parent) !== undefined) {
     console.error(
-      `the name ${parent} is taken on the host: the link comes back as ${FALLBACK_NAME}`,
+      `the name ${parent} is taken on the host: the link gets a free name such as ${FALLBACK_NAME.replace("%d", "0")}`,
     );
     namespace.socket.request(moveLink(inside.index, FALLBACK_NAME, here.number));
     links.delete(link);

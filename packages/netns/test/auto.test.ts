@@ -129,8 +129,11 @@ describe.skipIf(missing("root", "iproute2", "ping") !== undefined)("addresses of
   });
 
   it.each([
-    ['[outside]\naddresses = ["10.0.5.1/24"]\n', '4: addresses = "auto" brings the addresses'],
-    ['gateway = "10.0.5.1"\n', '3: addresses = "auto" brings the addresses'],
+    [
+      '[outside]\naddresses = ["10.0.5.1/24"]\n',
+      '4: addresses = "auto" already sets the addresses',
+    ],
+    ['gateway = "10.0.5.1"\n', '3: addresses = "auto" already sets the addresses'],
     ['[outside]\nbridge = "br0"\n', "2: a port of a bridge has no network of its own"],
     [
       '[link]\ntype = "macvlan"\nparent = "eth0"\n',

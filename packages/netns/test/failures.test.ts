@@ -188,7 +188,7 @@ describe.skipIf(missing("root", "iproute2") !== undefined)("a failing up", () =>
       expect(fail("up", "--no-host-up", "web")).toMatchObject({
         status: 78,
         lines: [
-          `cm4all-spawn-netns: ${TOML}:3: a route needs a link that is up, against --no-host-up`,
+          `cm4all-spawn-netns: ${TOML}:3: a route needs a link that is up, but --no-host-up is given`,
         ],
       });
     });

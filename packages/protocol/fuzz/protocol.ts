@@ -51,7 +51,7 @@ export const subject: Subject = {
       const longer = Buffer.concat([bytes, Buffer.alloc(MAX_DATAGRAM_SIZE, 0xff)]);
       const same = attempt(() => decodeRequest(longer, bytes.length));
       if (inspect(same?.request) !== inspect(decoded?.request))
-        throw new Error("what lies behind was read");
+        throw new Error("bytes after the datagram were read");
     }
     attempt(() => decodeUserMaps(input));
   },

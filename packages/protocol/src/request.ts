@@ -96,7 +96,7 @@ export function decodeRequest(bytes: Uint8Array, length: number = bytes.length):
       continue;
     }
     if (isSeen(seen, command)) {
-      mistake ??= complain("duplicate", reader, "stands twice");
+      mistake ??= complain("duplicate", reader, "occurs twice");
       continue;
     }
     seen |= 1 << command;

@@ -81,11 +81,11 @@ export function decodeResponse(bytes: Uint8Array, length: number = bytes.length)
         break;
       case ResponseCommand.NAMESPACE_HANDLES:
         if (namespaces !== undefined)
-          throw new ProtocolError("duplicate", reader.offset, "NAMESPACE_HANDLES stands twice");
+          throw new ProtocolError("duplicate", reader.offset, "NAMESPACE_HANDLES occurs twice");
         namespaces = decodeFlags(payload, reader.offset);
         break;
       case ResponseCommand.LEASE_PIPE:
-        if (lease) throw new ProtocolError("duplicate", reader.offset, "LEASE_PIPE stands twice");
+        if (lease) throw new ProtocolError("duplicate", reader.offset, "LEASE_PIPE occurs twice");
         lease = true;
         break;
     }

@@ -103,5 +103,7 @@ function tellOverridden({ unit, before, after }: Change, { tree, path }: Target)
   if (path !== ADMIN_UNIT_DIR || (before !== undefined && after !== undefined)) return "";
   const overridden = findOverridden(tree, unit);
   if (overridden === undefined) return "";
-  return after === undefined ? `; ${overridden} counts again` : `; it overrides ${overridden}`;
+  return after === undefined
+    ? `; ${overridden} takes effect again`
+    : `; it overrides ${overridden}`;
 }

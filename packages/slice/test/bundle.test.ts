@@ -72,9 +72,9 @@ it("warns of implausible numbers of bytes, in the file and in options, and goes 
   expect(status).toBe(0);
   expect(stdout).toContain("\nMemoryMax=2048\n");
   expect(stderr).toBe(
-    "system-cm4all.slice: MemoryMax: 2048 are bytes; did you mean 2048M?\n" +
-      "system-cm4all.slice: MemoryLow: 7 are bytes; did you mean 7M?\n" +
-      "system-cm4all-a.slice: MemoryHigh: 512 are bytes; did you mean 512M?\n",
+    "system-cm4all.slice: MemoryMax: 2048 means bytes; did you mean 2048M?\n" +
+      "system-cm4all.slice: MemoryLow: 7 means bytes; did you mean 7M?\n" +
+      "system-cm4all-a.slice: MemoryHigh: 512 means bytes; did you mean 512M?\n",
   );
 });
 
@@ -230,7 +230,7 @@ describe("install and remove", () => {
     const path = inRoot("usr/lib/systemd/system/system-cm4all.slice");
     expect(slice("install", ...package_).stdout).toBe(`created ${path}\n`);
     expect(slice("install", "--root", root).stdout).toContain(`; it overrides ${path}\n`);
-    expect(slice("remove", "--root", root).stdout).toContain(`; ${path} counts again\n`);
+    expect(slice("remove", "--root", root).stdout).toContain(`; ${path} takes effect again\n`);
   });
 
   it("leave a masked unit alone", () => {

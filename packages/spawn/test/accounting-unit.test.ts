@@ -128,7 +128,11 @@ describe.skipIf(needs !== undefined)("the script's unit", () => {
   it.each([
     ["nobody listens", undefined, /connect\(address="\S+"\): ENOENT/],
     ["it ends at once", { command: "exit 1" }, /its unit has ended/],
-    ["it runs as another user", { uid: USER + 1 }, /has the uid 4243, accounting.user has 4242/],
+    [
+      "it runs as another user",
+      { uid: USER + 1 },
+      /has the uid 4243, but accounting.user has 4242/,
+    ],
     ["it is in no unit of ours", { cgroup: "x.service" }, /a process that is in no unit of ours/],
     [
       "it was started for another connection",

@@ -105,7 +105,7 @@ describe.skipIf(cannotRun)("bad input", () => {
     expect((await daemon.status()).requests.malformed).toBe(malformed + 1);
   });
 
-  const twice = "stands twice";
+  const twice = "occurs twice";
   it.each<[string, Packet[], string | RegExp]>([
     ["two names", [name, name, ipc], `NAME ${twice}`],
     ["IPC twice", [name, ipc, ipc], `IPC_NAMESPACE ${twice}`],

@@ -217,11 +217,9 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       { name: "c" },
     ]);
     expect((await ask(one, "purge-namespaces", "--idle", "a")).stdout).toBe(
-      "ended 1 names, 1 are left\n",
+      "names ended: 1, left: 1\n",
     );
-    expect((await ask(one, "purge-namespaces", "--all")).stdout).toBe(
-      "ended 1 names, 0 are left\n",
-    );
+    expect((await ask(one, "purge-namespaces", "--all")).stdout).toBe("names ended: 1, left: 0\n");
   });
 
   it("purge-namespaces ends all names only with --all, not with an empty list", async () => {
@@ -237,7 +235,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     }
     expect((await one.status()).names).toBe(1);
     expect((await ask(one, "purge-namespaces", "--all", "--idle")).stdout).toBe(
-      "ended 1 names, 0 are left\n",
+      "names ended: 1, left: 0\n",
     );
   });
 
@@ -252,9 +250,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
       const { stdout } = await ask(one, "status", name, "--json");
       expect(JSON.parse(stdout)).toMatchObject({ name });
     }
-    expect((await ask(one, "purge-namespaces", ...names)).stdout).toBe(
-      "ended 4 names, 0 are left\n",
-    );
+    expect((await ask(one, "purge-namespaces", ...names)).stdout).toBe("names ended: 4, left: 0\n");
   });
 
   it("purge-namespaces takes more names than fit into a request", async () => {
@@ -337,7 +333,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("the commands for op
     expect(await askAtDefault(one, "list")).toMatchObject({ status: 0, stderr: warning });
     expect(await askAtDefault(one, "purge-namespaces", "--all", "--idle")).toEqual({
       status: 0,
-      stdout: "ended 1 names, 0 are left\n",
+      stdout: "names ended: 1, left: 0\n",
       stderr: warning,
     });
     expect(await askAtDefault(one, "reload")).toMatchObject({ status: 78, stderr: warning });

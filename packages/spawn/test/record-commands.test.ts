@@ -286,7 +286,9 @@ describe("on the files of a journal", () => {
     expect((await states()).map(([, state]) => state)).toEqual([2, 2, 2]);
     const { stdout } = await run("retry", `${BOOT}-1`);
     expect(stdout).toContain(`again when the daemon runs: record ${latest}, `);
-    expect(stdout).toContain(`left, a later report of its cgroup has its figures: record ${older}`);
+    expect(stdout).toContain(
+      `left, because a later report of its cgroup has its figures: record ${older}`,
+    );
     expect(await states()).toEqual([
       [older, RecordState.PARKED],
       [latest, RecordState.WAITING],

@@ -53,7 +53,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", 
       const status = command.startsWith("status") ? UNKNOWN : EX_TEMPFAIL;
       expect(ended).toEqual([status, null]);
       expect(said).toBe(
-        `cm4all-spawn: the daemon does not answer within 0.5 s (${daemon.controlSocket})\n`,
+        `cm4all-spawn: the daemon did not answer within 0.5 s (${daemon.controlSocket})\n`,
       );
     });
   });
@@ -71,7 +71,7 @@ describe.skipIf(missing("root", "catatonit") !== undefined)("a stopped daemon", 
         encoding: "utf8",
       });
       expect(removal).toMatchObject({ status: 0, signal: null });
-      expect(removal.stderr).toContain("the daemon does not answer within 0.5 s");
+      expect(removal.stderr).toContain("the daemon did not answer within 0.5 s");
     });
   });
 

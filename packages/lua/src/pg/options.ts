@@ -52,8 +52,8 @@ function integer(name: string, variable?: string): Option {
   };
 }
 
-const NO_GSSAPI = "there is no GSSAPI here";
-const NO_OAUTH = "there is no OAuth here";
+const NO_GSSAPI = "GSSAPI is not implemented";
+const NO_OAUTH = "OAuth is not implemented";
 const UTF8_ONLY = "text is UTF-8 here";
 const SSL_VERSIONS = ["tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3", ""];
 
@@ -100,7 +100,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   sslkey: done("PGSSLKEY"),
   sslpassword: done(),
   sslcertmode: oneOf("sslcertmode", ["disable", "allow", "require"], "PGSSLCERTMODE", {
-    require: "nobody tells here whether the server has asked for a certificate",
+    require: "Node does not tell whether the server has asked for a certificate",
   }),
   sslrootcert: done("PGSSLROOTCERT"),
   sslcrl: done("PGSSLCRL"),
@@ -120,7 +120,7 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   gssdelegation: only(["0", ""], NO_GSSAPI, "PGGSSDELEGATION"),
   replication: only(
     ["", "0", "false", "off", "no"],
-    "statements of scripts are none of a replication",
+    "scripts send SQL statements, not replication commands",
   ),
   target_session_attrs: oneOf(
     "target_session_attrs",

@@ -65,7 +65,7 @@ it("a full queue of connections is a temporary failure", async () => {
   for (const { reason } of refused)
     expect(reason).toMatchObject({
       exitStatus: EX_TEMPFAIL,
-      message: `the daemon takes no more connections now (${path})`,
+      message: `the daemon accepts no more connections at the moment (${path})`,
     });
   expect(await ask()).toBe("hello");
 });

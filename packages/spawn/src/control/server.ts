@@ -108,7 +108,7 @@ export async function askDaemon(
     socket.setEncoding("utf8");
     const timeout = setTimeout(() => {
       const seconds = timeoutMs / 1000;
-      const text = `the daemon does not answer within ${seconds} s (${path})`;
+      const text = `the daemon did not answer within ${seconds} s (${path})`;
       socket.destroy(new CommandFailure(text, EX_TEMPFAIL));
     }, timeoutMs);
     socket.once("close", () => clearTimeout(timeout));
@@ -127,7 +127,10 @@ export async function askDaemon(
         EX_UNAVAILABLE,
       );
     if (isErrno(error, "EAGAIN"))
-      throw new CommandFailure(`the daemon takes no more connections now (${path})`, EX_TEMPFAIL);
+      throw new CommandFailure(
+        `the daemon accepts no more connections at the moment (${path})`,
+        EX_TEMPFAIL,
+      );
     // The daemon has ended before it has read the request.
     if (isErrno(error, "ECONNRESET", "EPIPE")) return "";
     throw error;

@@ -266,7 +266,7 @@ export class Reaper {
     if (limited !== record)
       this.#complaints.complain(
         "path",
-        "a cgroup's path is longer than 1 MiB: it is accounted as one above it, with its own figures",
+        "a cgroup's path is longer than 1 MiB: it is accounted as a cgroup above it, with its own figures",
       );
     return encodeRecord(limited);
   }

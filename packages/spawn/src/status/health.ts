@@ -57,7 +57,7 @@ function accountingProblems(
       `${count(metrics.waitingCgroups, "cgroup")} wait for a handler, and there is none`,
     );
   if (metrics.unreadableRecords > 0)
-    problems.push(`${isAre(metrics.unreadableRecords, "record")} not given by the disk`);
+    problems.push(`${count(metrics.unreadableRecords, "record")} cannot be read from the disk`);
   if (metrics.damagedFiles > 0)
     problems.push(`${isAre(metrics.damagedFiles, "file")} damaged in the journal, see the log`);
   const { journalBytes, journalLimitBytes } = metrics;

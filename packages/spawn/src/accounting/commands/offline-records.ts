@@ -120,7 +120,7 @@ export class OfflineRecords implements AccountingRecords, AsyncDisposable {
       if (left > 0) await this.#journal.close();
       if (left > 0)
         throw new CommandFailure(
-          `cannot write the journal: ${this.#journal.lastError}; of the last ${left} records nothing is decided`,
+          `cannot write the journal: ${this.#journal.lastError}; the last ${left} records are still undecided`,
           EX_IOERR,
         );
     }

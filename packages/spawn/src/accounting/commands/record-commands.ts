@@ -182,7 +182,7 @@ async function retry(
   await records.retry(latest.map(({ summary }) => summary.number));
   for (const each of latest) console.log(`handed over ${when}: ${formatLine(each)}`);
   for (const each of found.filter((each) => !latest.includes(each)))
-    console.log(`left, a later report of its cgroup has its figures: ${formatLine(each)}`);
+    console.log(`left, because a later report of its cgroup has its figures: ${formatLine(each)}`);
 }
 
 /** Returns the record of the latest report of each cgroup: its figures include those before. */

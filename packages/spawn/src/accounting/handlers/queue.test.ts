@@ -671,7 +671,7 @@ describe("a handler of lists", () => {
     sink.end({ type: "failed", message: "lost", effect: "unanswered", cause: "connection" });
     await pass(1_000_000);
     expect(records.states).toEqual([PARKED, PARKED]);
-    expect(log.at(-1)).toContain("/a and 1 others: parked");
+    expect(log.at(-1)).toContain("/a and 1 other: parked");
   });
 
   it("has its list split even after an effect if it tolerates repetition", async () => {

@@ -206,6 +206,6 @@ describe("a file whose room is not given back", () => {
       await appended;
     }
     expect(store.gauges.journal).toBe("ready");
-    expect(log).toEqual(["/j/00000001.journal: its room is not given back: simulated EIO"]);
+    expect(log).toEqual(["/j/00000001.journal: its space cannot be freed: simulated EIO"]);
   });
 });

@@ -242,7 +242,7 @@ export class JournalStore {
     };
     for (const each of journal.damage) journal.onDamage(each);
     journal.onStuck = (file, reason) =>
-      this.#log(LOG_WARNING, `${this.#path}/${file}: its room is not given back: ${reason}`);
+      this.#log(LOG_WARNING, `${this.#path}/${file}: its space cannot be freed: ${reason}`);
     journal.limitBytes = this.#limitBytes;
     journal.onTrouble = (error) => this.#diskSays(error);
     if (journal.lastError !== undefined) this.#diskSays(journal.lastError);

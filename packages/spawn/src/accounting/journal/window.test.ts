@@ -106,7 +106,7 @@ describe("the window", () => {
     expect(records.map(({ number }) => number)).toEqual([numbers[0], numbers[2]]);
     expect(damaged.map(({ reason }) => reason)).toEqual([
       expect.stringContaining("is damaged on the disk"),
-      "it is no record that this version can read",
+      "it is not a record that this version can read",
     ]);
   });
 

@@ -228,6 +228,6 @@ export class RecordWindow {
       if (!(error instanceof NoRecord)) throw error;
       return { number, reason: error.message };
     }
-    return { number, reason: "it is no record that this version can read" };
+    return { number, reason: "it is not a record that this version can read" };
   }
 }

@@ -209,7 +209,7 @@ export class ScriptSink implements AccountingSink {
       this.#log(LOG_WARNING, `what the accounting script prints is lost: ${reason}`),
     );
     host.on("leftOut", (count) =>
-      this.#log(LOG_WARNING, `${count} messages of the script were left out: it says too much`),
+      this.#log(LOG_WARNING, `${count} messages of the script were left out: it prints too much`),
     );
   }
 
