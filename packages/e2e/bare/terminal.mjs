@@ -40,7 +40,10 @@ export class Terminal {
       ended: new Promise((resolve) =>
         child.once("close", (code, signal) => resolve(code ?? signal ?? "unknown")),
       ),
-      /** Sends a signal to all processes of the group, as Ctrl-C does. @param {NodeJS.Signals} signal */
+      /**
+       * Sends a signal to all processes of the group, as Ctrl-C does.
+       * @param {NodeJS.Signals} signal
+       */
       kill(signal) {
         if (child.pid !== undefined && !running.hasEnded) process.kill(-child.pid, signal);
       },
@@ -104,7 +107,10 @@ export class Terminal {
     if (remaining.length > 0) throw new Error(`${remaining.join(", ")} is left in /run`);
   }
 
-  /** Makes a request in the network namespace of `pid`, where the daemon's socket is. @param {number | undefined} pid */
+  /**
+   * Makes a request in the network namespace of `pid`, where the daemon's socket is.
+   * @param {number | undefined} pid
+   */
   #request(pid) {
     const client = ["node", "packages/client/dist/cm4all-spawn-client.js", "run", "foo"];
     const args = [...client, "--ipc", "--pid", "--", "sh", "-c", 'echo "I am $$"'];

@@ -82,7 +82,9 @@ const machines = {
   },
 };
 
-/** @param {{ machine: Machine, image: string, inTar: string, outTar: string, output: string }} options */
+/**
+ * @param {{ machine: Machine, image: string, inTar: string, outTar: string, output: string }} options
+ */
 function qemuArguments({ machine, image, inTar, outTar, output }) {
   const kernel = [
     `root=/dev/nvme0n1 rw ${machine.console} quiet panic=-1 net.ifnames=0 mitigations=off`,

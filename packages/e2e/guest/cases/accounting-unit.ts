@@ -20,7 +20,9 @@ import {
   scriptUnits,
 } from "../tools/systemd.ts";
 
-/** Prints what it can access, and on request hangs in a command that has started another process. */
+/**
+ * Prints what it can access, and on request hangs in a command that has started another process.
+ */
 const TEXT = `
 local function can(path) local f = io.open(path) if f then f:close() end return tostring(f ~= nil) end
 function cgroup_released(cgroup)
