@@ -26,7 +26,7 @@ import { temporaryDirectory } from "./temporary.ts";
 
 /** The numbers of names that exist already. No configuration allows more than 10,000 names. */
 const NAMES = [100, 1000, 3000, 6000, 9000];
-/** The same for PID names, each of which takes an init and a descriptor: so these are fewer. */
+/** The same for PID names. The levels are fewer, because each name takes an init, a process. */
 const PID_NAMES = [100, 1500, 9000];
 const CGROUPS = [100, 1000, 5000, 10_000, 20_000];
 const ROUNDS = 7;

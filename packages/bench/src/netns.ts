@@ -86,8 +86,8 @@ interface Compared {
 }
 
 /**
- * Measures several pieces of work in turn, and prints their medians, and the others' as multiples
- * of the first one's.
+ * Measures several pieces of work in turn, and prints their medians; those after the first also as
+ * multiples of the first.
  * @param works by the names under which they are printed
  */
 async function compare(

@@ -45,7 +45,7 @@ interface StartedDaemon extends RunningDaemon {
 
 let servers = 0;
 
-/** The programs that run. */
+/** The processes of the servers that run. */
 const running = new Set<ChildProcess>();
 process.once("exit", () => {
   for (const child of running) child.kill("SIGTERM");

@@ -35,7 +35,7 @@ interface GlobalOptions {
 type KindOptions = { readonly [Kind in NamespaceKind]?: true };
 
 interface NamespaceOptions extends GlobalOptions, KindOptions {
-  /** Lines of the map, as are those of `gidMap`. */
+  /** The lines of uid_map; `gidMap` has those of gid_map. */
   readonly uidMap?: readonly string[];
   readonly gidMap?: readonly string[];
 }
