@@ -5,7 +5,7 @@
  * packages that are already built; `--arch arm64` uses a virtual machine of another architecture.
  *
  * `npm run e2e -- --bare trixie|bookworm [--node 20|22|24|26] [--commands LIST] [PLACE...]`: runs
- * the commands of README on bare machines; see bare/.
+ * the commands of README on bare machines; bare/places.mjs has the places and their commands.
  */
 import { readdirSync } from "node:fs";
 import { parseArgs } from "node:util";
