@@ -161,7 +161,7 @@ function checkBlock(block, files, imports) {
   const directory = directoryOf(block);
   for (const file of files)
     if (file.startsWith(`${directory}/`) && layerIndex(block, file) < 0)
-      problems.push(`${file}: stands in no layer of docs/design.md`);
+      problems.push(`${file}: is in no layer of docs/design.md`);
   for (const { from, to, line } of imports) {
     const [upper, lower] = [layerIndex(block, from), layerIndex(block, to)];
     if (upper >= 0 && lower >= 0 && lower < upper)

@@ -44,7 +44,7 @@ function limited(args) {
 function hanging([command, words], timeout, { stdout, stderr }, cause) {
   const line = [command, ...(Array.isArray(words) ? words : [])].join(" ");
   const end = `${stdout ?? ""}${stderr ?? ""}`.slice(-2000);
-  return new Error(`${line}: has not ended within ${timeout / 1000} s; it has said: ${end}`, {
+  return new Error(`${line}: did not end within ${timeout / 1000} s; its output: ${end}`, {
     cause,
   });
 }

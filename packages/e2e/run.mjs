@@ -8,7 +8,8 @@ import { ours } from "./host/image.mjs";
 import { readOptions } from "./options.mjs";
 
 const { values, positionals } = commandLine(() => readOptions(process.argv.slice(2)));
-if (process.getuid?.() !== 0) fail("npm run e2e needs root: it makes machines. Try: sudo");
+if (process.getuid?.() !== 0)
+  fail("npm run e2e needs root: it makes machines. Try: sudo npm run e2e");
 try {
   const isWell = await (values.bare === undefined ? runBooted() : runBare(values.bare));
   process.exit(isWell ? 0 : 1);

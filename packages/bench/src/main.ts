@@ -60,10 +60,10 @@ function readCommandLine(): CommandLine | undefined {
   if (values.help === true) return undefined;
   const unknown = positionals.find((name) => !Object.hasOwn(SUBJECTS, name));
   if (unknown !== undefined)
-    throw new Error(`${unknown} is not measured; choose of ${Object.keys(SUBJECTS).join(", ")}`);
+    throw new Error(`${unknown} is not measured; choose from ${Object.keys(SUBJECTS).join(", ")}`);
   const { only } = values;
   if (only !== undefined && attacksCalled(only).length === 0)
-    throw new Error(`no attack is called ${only}; choose of ${attackTitles().join("; ")}`);
+    throw new Error(`no attack is called ${only}; choose from ${attackTitles().join("; ")}`);
   return { subjects: positionals.length === 0 ? USUAL : positionals, only };
 }
 

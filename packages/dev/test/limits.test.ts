@@ -12,7 +12,7 @@ it.for([
 ] as const)("%s reports which command hangs, and its output", ([, wait], { task }) => {
   // Vitest itself uses the time limit that the test had when it began.
   task.timeout = 400;
-  expect(wait).toThrow(/^sh -c .*sleep 1000'?: has not ended within 0.36 s; .*so far\n$/);
+  expect(wait).toThrow(/^sh -c .*sleep 1000'?: did not end within 0.36 s; .*so far\n$/);
 });
 
 it("leaves a limit of the caller alone", () => {

@@ -16,6 +16,6 @@ export function twoCommands(readme) {
   const lines = block.split("\n").map((line) => line.replace(/ {2,}#.*$/, "").trim());
   const [start, test, ...more] = lines.filter((line) => line !== "");
   if (start === undefined || test === undefined || more.length > 0)
-    throw new Error(`README has not two commands: ${block}`);
+    throw new Error(`README does not have two commands: ${block}`);
   return { start, test };
 }

@@ -27,5 +27,5 @@ it.each([
   ["one command", `${REMARK}\n\n    a\n\n    b\n`],
   ["three commands", `${REMARK}\n\n    a\n    b\n    c\n`],
 ])("refuses a page with %s", (_, text) => {
-  expect(() => twoCommands(text)).toThrow("README has not two commands");
+  expect(() => twoCommands(text)).toThrow("README does not have two commands");
 });

@@ -93,7 +93,7 @@ function remove({ root }: Options): void {
   if (change.isNeeded) change.write();
   console.log(
     change.isNeeded
-      ? `${change.path}: ${serviceName} is now out of passwd and group`
+      ? `${change.path}: ${serviceName} was removed from passwd and group`
       : `${change.path}: ${serviceName} is not there`,
   );
 }

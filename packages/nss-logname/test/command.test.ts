@@ -35,7 +35,7 @@ describe("install and remove", () => {
     expect(second.stdout).toContain("cm4all_logname was already last in passwd and group\n");
     expect(statSync(join(root, "etc/nsswitch.conf")).ino).toBe(inode);
 
-    expect(onTree("remove").stdout).toContain("cm4all_logname is now out of passwd and group\n");
+    expect(onTree("remove").stdout).toContain("cm4all_logname was removed from passwd and group\n");
     expect(get("etc/nsswitch.conf")).toBe(debian);
     expect(onTree("remove")).toMatchObject({ status: 0, stderr: "" });
     expect(onTree("remove").stdout).toContain("cm4all_logname is not there\n");

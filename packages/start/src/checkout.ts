@@ -1,5 +1,5 @@
 /** Paths in this checkout. */
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { shellWord } from "./shell-word.ts";
 
@@ -12,7 +12,7 @@ export const SCRIPT = join(root, "examples/accounting/postgres.lua");
 export const TABLES = join(root, "examples/accounting/postgres.sql");
 
 /** The directory of data that is kept from one start to the next; SPAWN_DATA sets another one. */
-export const DATA = process.env["SPAWN_DATA"] ?? join(root, ".data");
+export const DATA = resolve(process.env["SPAWN_DATA"] ?? join(root, ".data"));
 
 /** Returns a path as people type it into a shell here. */
 export function shown(path: string): string {

@@ -36,7 +36,9 @@ async function start(args: readonly string[], interrupted: Promise<never>): Prom
   if (parsed === undefined) return runAlone(args, interrupted);
   await using instance = await Instance.tryOpen();
   if (instance === undefined) {
-    console.error(`npm start runs already with the data in ${DATA}; SPAWN_DATA=DIR is another`);
+    console.error(
+      `npm start is already running with the data in ${DATA}; SPAWN_DATA=DIR chooses another directory`,
+    );
     return 1;
   }
   const { listen, control = instance.control } = parsed;

@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { cgroup2Mount, childPids, isOpenToOthers, missing } from "@cm4all/testing";
@@ -208,10 +208,10 @@ describe.skipIf(needs !== undefined)("npm start", () => {
   it("refuses to use data that another start uses", async () => {
     const first = start();
     await first.untilPrinted("cgroups    below ");
-    const second = start();
+    const second = start({ env: { SPAWN_DATA: relative(process.cwd(), data) } });
     expect(await once(second.child, "exit")).toEqual([1, null]);
     expect(second.output).toBe(
-      `npm start runs already with the data in ${data}; SPAWN_DATA=DIR is another\n`,
+      `npm start is already running with the data in ${data}; SPAWN_DATA=DIR chooses another directory\n`,
     );
     await first.untilPrinted("The daemon runs until Ctrl-C");
   });

@@ -43,7 +43,7 @@ export function attempt(command: string, input = ""): Result {
   });
   const { stdout } = done;
   const hangs = done.signal === "SIGKILL" && performance.now() - startMs >= limitMs;
-  const stderr = hangs ? `${done.stderr}has not ended within ${limitMs / 1000} s` : done.stderr;
+  const stderr = hangs ? `${done.stderr}did not end within ${limitMs / 1000} s` : done.stderr;
   const status = done.status ?? 128;
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
   log(`${stdout.slice(0, 100_000)}${stderr.slice(0, 100_000)}[${status}, ${seconds} s]`);
